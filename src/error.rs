@@ -1,0 +1,147 @@
+//! What can go wrong: one [`Kind`] for programs, one sentence for people.
+//!
+//! Imports nothing. It deliberately keeps no source error: the texts of HTTP and JSON libraries quote
+//! URLs, headers and values, so whoever meets such an error says in its own words what happened.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// What a program can react to. One variant is one status number of the C ABI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A pointer that must not be NULL is NULL.
+    NullArgument,
+    /// Text from the caller is not UTF-8.
+    NotUtf8,
+    /// A value holds CR, LF or NUL, is empty, too long or out of range.
+    InvalidValue,
+    /// A resource that can't be read.
+    InvalidResource,
+    /// A resource that no configured service owns: ask the next source.
+    NotMine,
+    /// The resource is reached without any header.
+    NoHeader,
+    /// The token has several headers and the call can give one.
+    MultipleHeaders,
+    /// The caller's buffer is too small.
+    BufferTooSmall,
+    /// The caller cancelled its request.
+    Cancelled,
+    /// The caller's deadline passed.
+    Timeout,
+    /// The handle was made before a fork.
+    Forked,
+    /// keyferry was called from its own log callback.
+    Reentrant,
+    /// A fault inside keyferry, contained at the boundary.
+    Panic,
+    /// Configuration that can't be read or understood.
+    Config,
+    /// A setting that is needed is not there.
+    NotConfigured,
+    /// A file with secrets that others can read or change.
+    UnsafeFile,
+    /// A secret's source did not give it.
+    SecretSource,
+    /// Nothing usable in memory.
+    NotCached,
+    /// Another process holds the lock.
+    Busy,
+    /// The store can't be used.
+    Store,
+    /// No connection to the service.
+    Unreachable,
+    /// TLS refused the service.
+    Tls,
+    /// The service did not answer in time, or broke off.
+    Silent,
+    /// The service refused the credential.
+    Refused,
+    /// The login ended and can't be renewed without a person.
+    LoginRequired,
+    /// The service does not know the thing: ask the next source.
+    NotFound,
+    /// The credential can't be used for this.
+    WrongAccess,
+    /// 429: too many requests.
+    Throttled,
+    /// A 5xx answer.
+    Unavailable,
+    /// An answer that is not what the service documents.
+    BadAnswer,
+    /// A redirect, which is never followed.
+    Redirected,
+    /// The service has no such route.
+    Unsupported,
+    /// A plugin misbehaved.
+    Plugin,
+}
+
+/// A failure: kind, sentence and what the service said of it. Holds no secret, header, body or query.
+#[derive(Clone, Debug)]
+pub struct Error {
+    /// What programs switch on.
+    pub kind: Kind,
+    what: Cow<'static, str>,
+    /// The HTTP status that caused it, if one did.
+    pub http_status: Option<u16>,
+    /// The service's own error number, if it sent one.
+    pub service_code: Option<i64>,
+    /// After how many milliseconds a new try makes sense.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// The result of nearly everything here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of `kind`; `what` is lower case, without a full stop, and names thing and remedy.
+    pub fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, what: what.into(), http_status: None, service_code: None, retry_after_ms: None }
+    }
+
+    /// The same, caused by an answer with this status.
+    #[must_use]
+    pub fn with_http_status(mut self, status: u16) -> Self {
+        self.http_status = Some(status);
+        self
+    }
+
+    /// The same, with the service's own error number.
+    #[must_use]
+    pub fn with_service_code(mut self, code: Option<i64>) -> Self {
+        self.service_code = code;
+        self
+    }
+
+    /// The same, worth another try after so many milliseconds.
+    #[must_use]
+    pub fn with_retry_after_ms(mut self, after_ms: Option<u64>) -> Self {
+        self.retry_after_ms = after_ms;
+        self
+    }
+
+    /// The sentence for people.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Whether the next source may be asked instead; every other kind stops a search.
+    pub fn asks_next(&self) -> bool {
+        matches!(self.kind, Kind::NotMine | Kind::NotFound)
+    }
+
+    /// Whether the same request may succeed later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        use Kind::{Busy, Silent, Throttled, Timeout, Unavailable, Unreachable};
+        matches!(self.kind, Unreachable | Silent | Throttled | Unavailable | Busy | Timeout)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Error {}

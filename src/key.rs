@@ -1,0 +1,245 @@
+//! Under which name a token is kept: for get, save and erase alike.
+//!
+//! Imports [`crate::error`] only for its neighbours' sake; knows no service. A link's secret and password enter an id as a
+//! keyed fingerprint and stand in no name.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use ring::{digest, hmac};
+
+/// What kind of thing a resource names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Class {
+    /// The configured API key or SecretKey, handed out as it is.
+    Key = 1,
+    /// The login of a user.
+    User = 2,
+    /// One package.
+    Package = 3,
+    /// One transfer.
+    Transfer = 4,
+    /// One link: an alias of the package that it opens.
+    Link = 5,
+    /// A bearer token.
+    Bearer = 6,
+    /// A session that is state elsewhere and no header.
+    Session = 7,
+}
+
+impl Class {
+    /// Its name in texts and names of files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::User => "user",
+            Self::Package => "package",
+            Self::Transfer => "transfer",
+            Self::Link => "link",
+            Self::Bearer => "bearer",
+            Self::Session => "session",
+        }
+    }
+
+    /// The class of this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Key, Self::User, Self::Package, Self::Transfer, Self::Link, Self::Bearer, Self::Session]
+            .into_iter()
+            .find(|class| *class as u8 == number)
+    }
+}
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Access {
+    /// All that the thing's kind of token allows; there is only one sort.
+    Full = 1,
+    /// List and download.
+    Read = 2,
+    /// Add files and finalize.
+    Write = 3,
+    /// Rename, expiry, links, delete, transfers.
+    Manage = 4,
+}
+
+impl Access {
+    /// Its name in texts and names of files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Manage => "manage",
+        }
+    }
+
+    /// The access of this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Full, Self::Read, Self::Write, Self::Manage].into_iter().find(|access| *access as u8 == number)
+    }
+}
+
+/// Whose tokens: one account at one origin of one service.
+#[derive(Debug)]
+pub struct Scope {
+    /// The service's name.
+    pub service: String,
+    /// Its base URL: a token from one is never used at another.
+    pub base: String,
+    /// The profile's name.
+    pub account: String,
+    fingerprint: u64,
+}
+
+impl Scope {
+    /// The scope of these three.
+    pub fn new(service: &str, base: &str, account: &str) -> Self {
+        let mut whole = digest::Context::new(&digest::SHA256);
+        for part in [service, base, account] {
+            whole.update(&(part.len() as u64).to_le_bytes());
+            whole.update(part.as_bytes());
+        }
+        let fingerprint = first_word(whole.finish().as_ref());
+        Self { service: service.into(), base: base.into(), account: account.into(), fingerprint }
+    }
+
+    /// A number that tells scopes apart, the same in every process.
+    #[inline]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+}
+
+fn first_word(digest: &[u8]) -> u64 {
+    digest.iter().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// A key, borrowed for a look-up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyRef<'a> {
+    /// [`Scope::fingerprint`].
+    pub scope: u64,
+    /// What the id names.
+    pub class: Class,
+    /// Which one.
+    pub id: &'a str,
+    /// What the token allows.
+    pub access: Access,
+}
+
+/// A key that is kept.
+#[derive(Clone)]
+pub struct Key {
+    /// Whose.
+    pub scope: Arc<Scope>,
+    /// What the id names.
+    pub class: Class,
+    /// Which one; empty where there is only one.
+    pub id: Box<str>,
+    /// What the token allows.
+    pub access: Access,
+}
+
+impl Key {
+    /// The key for a look-up.
+    pub fn borrow(&self) -> KeyRef<'_> {
+        KeyRef { scope: self.scope.fingerprint, class: self.class, id: &self.id, access: self.access }
+    }
+
+    /// The same thing with another access.
+    #[must_use]
+    pub fn with_access(&self, access: Access) -> Self {
+        Self { access, ..self.clone() }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.borrow() == other.borrow()
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.scope.fingerprint.hash(state);
+        self.class.hash(state);
+        self.id.hash(state);
+        self.access.hash(state);
+    }
+}
+
+impl fmt::Display for Key {
+    /// `masv package 01ABC (manage)`; of a link its id alone, without the fingerprint.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.scope.service, self.class.name())?;
+        let id = self.id.split('#').next().unwrap_or_default();
+        if !id.is_empty() {
+            write!(f, " {id}")?;
+        }
+        if self.access != Access::Full {
+            write!(f, " ({})", self.access.name())?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes fingerprints of secrets, with a key of this session's own: equal secrets are seen to be equal, and nothing
+/// is learned from a fingerprint that gets out.
+pub struct Fingerprinter(hmac::Key);
+
+/// A secret's fingerprint.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 16]);
+
+impl Fingerprinter {
+    /// With this key, which should be random.
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    /// The fingerprint of these parts, in this order.
+    pub fn of(&self, parts: &[&str]) -> Fingerprint {
+        let mut whole = hmac::Context::with_key(&self.0);
+        for part in parts {
+            whole.update(&(part.len() as u64).to_le_bytes());
+            whole.update(part.as_bytes());
+        }
+        let mut short = [0; 16];
+        short.copy_from_slice(&whole.sign().as_ref()[..16]);
+        Fingerprint(short)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_can_not_run_into_each_other() {
+        let scope = |service, base, account| Scope::new(service, base, account).fingerprint();
+        assert_ne!(scope("a", "bc", "d"), scope("ab", "c", "d"));
+        assert_ne!(scope("a", "b", ""), scope("a", "", "b"));
+        let print = Fingerprinter::new(&[7; 32]);
+        assert!(print.of(&["ab", "c"]) != print.of(&["a", "bc"]));
+        assert!(print.of(&["a"]) == print.of(&["a"]));
+        assert!(print.of(&["a"]) != Fingerprinter::new(&[8; 32]).of(&["a"]));
+    }
+
+    #[test]
+    fn a_link_is_shown_without_its_fingerprint() {
+        let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
+        let key = Key { scope, class: Class::Link, id: "01L#c0ffee".into(), access: Access::Read };
+        assert_eq!(key.to_string(), "masv link 01L (read)");
+    }
+}

@@ -1,0 +1,245 @@
+//! What a caller wants to reach, as it wrote it: a URL, or `SERVICE:PATH`.
+//!
+//! Imports [`crate::error`]. Knows no service: which one a resource belongs to and what it names there is the
+//! services' word ([`crate::service`]).
+
+use url::Url;
+
+use crate::error::{Error, Kind, Result};
+
+/// The longest resource that is read.
+pub const MAX_BYTES: usize = 8 * 1024;
+
+/// A resource, taken apart as far as that goes without knowing any service.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Resource<'a> {
+    /// An absolute http or https URL.
+    Url(Url),
+    /// A path below a service's version prefix.
+    Path {
+        /// The service's name; a bare path means `masv`.
+        service: &'a str,
+        /// The path, without a slash before it.
+        path: &'a str,
+        /// What stands behind a question mark.
+        query: Option<&'a str>,
+    },
+}
+
+/// The service that a bare path belongs to.
+pub const DEFAULT_SERVICE: &str = "masv";
+
+impl<'a> Resource<'a> {
+    /// Reads a resource.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidResource`] with what is wrong with it; its text is never repeated, for it may hold a link's secret.
+    pub fn parse(text: &'a str) -> Result<Self> {
+        check(text)?;
+        if is_url(text) {
+            return parse_url(text);
+        }
+        let (head, query) = split_query(text);
+        let (service, path) = split_service(head);
+        if service.is_empty() || path.is_empty() || path.starts_with('/') {
+            return Err(invalid("is not like user, packages/ID, links/ID?secret=S, SERVICE:PATH or an https URL"));
+        }
+        if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+            return Err(invalid("has . or .. in its path"));
+        }
+        if text.bytes().any(|byte| !PLAIN[byte as usize] && byte != b'%') {
+            return Err(invalid("holds a character that must be percent-encoded"));
+        }
+        Ok(Self::Path { service, path, query })
+    }
+}
+
+fn parse_url<'a>(text: &str) -> Result<Resource<'a>> {
+    let url = Url::parse(text).map_err(|_| invalid("is no URL that can be read"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid("holds a user name or password before its host: leave them out"));
+    }
+    Ok(Resource::Url(url))
+}
+
+fn check(text: &str) -> Result<()> {
+    if text.is_empty() {
+        return Err(invalid("is empty"));
+    }
+    if text.len() > MAX_BYTES {
+        return Err(invalid("is longer than 8 KiB"));
+    }
+    if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        return Err(invalid("holds a space, a line break or another control character"));
+    }
+    if hides_control(text) {
+        return Err(invalid("holds a percent-encoded line break or NUL"));
+    }
+    Ok(())
+}
+
+/// Whether CR, LF or NUL stand in it percent-encoded, once or twice over.
+fn hides_control(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    (0..bytes.len()).filter(|&at| bytes[at] == b'%').any(|at| {
+        let mut rest = &bytes[at + 1..];
+        while let Some(inner) = rest.strip_prefix(b"25") {
+            rest = inner;
+        }
+        matches!(rest, [b'0', b'0' | b'a' | b'A' | b'd' | b'D', ..])
+    })
+}
+
+fn invalid(why: &'static str) -> Error {
+    Error::new(Kind::InvalidResource, format!("the resource {why}"))
+}
+
+/// Whether a resource is a URL, by how it begins.
+pub fn is_url(text: &str) -> bool {
+    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
+    begins("https://") || begins("http://")
+}
+
+/// What stands before and behind the first question mark.
+#[inline]
+pub fn split_query(text: &str) -> (&str, Option<&str>) {
+    text.split_once('?').map_or((text, None), |(head, query)| (head, Some(query)))
+}
+
+/// The service's name and the path: a colon counts before the first slash only.
+#[inline]
+pub fn split_service(head: &str) -> (&str, &str) {
+    match head.bytes().position(|byte| byte == b':' || byte == b'/') {
+        Some(at) if head.as_bytes()[at] == b':' => (&head[..at], &head[at + 1..]),
+        _ => (DEFAULT_SERVICE, head),
+    }
+}
+
+/// Whether every reader of URLs would leave the text as it is: plain characters, and no segment that begins with
+/// a dot. Anything else takes the slow way, through the `url` crate.
+#[inline]
+pub fn is_plain(text: &[u8]) -> bool {
+    let odd = text.iter().fold(false, |odd, &byte| odd | !PLAIN[byte as usize]);
+    let dotted = text.iter().zip(text.get(1..).unwrap_or_default()).fold(false, |dotted, (&a, &b)| dotted | ((a == b'/') & (b == b'.')));
+    !(odd | dotted)
+}
+
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let marks = b"-._~:/?@!$&()*+,;=";
+    let mut at = 0;
+    while at < 256 {
+        plain[at] = (at as u8).is_ascii_alphanumeric();
+        at += 1;
+    }
+    at = 0;
+    while at < marks.len() {
+        plain[marks[at] as usize] = true;
+        at += 1;
+    }
+    plain
+};
+
+/// The value of `name` in a query, percent-decoded once.
+///
+/// # Errors
+/// [`Kind::InvalidResource`] if it stands there twice, or decodes to control characters or to no UTF-8.
+pub fn query_value(query: Option<&str>, name: &str) -> Result<Option<String>> {
+    let mut values = query
+        .unwrap_or_default()
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value);
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(invalid("names its secret twice"));
+    }
+    let value = percent_decode(value).ok_or_else(|| invalid("has a secret that is not UTF-8 once decoded"))?;
+    if value.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+        return Err(invalid("has a secret with a control character"));
+    }
+    Ok(Some(value))
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let pair = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
+        let decoded = pair.and_then(|pair| std::str::from_utf8(pair).ok()).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        out.push(decoded.unwrap_or(bytes[at]));
+        at += if decoded.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_path_means_masv() {
+        let path = |service, path, query| Resource::Path { service, path, query };
+        assert_eq!(Resource::parse("packages/01A").unwrap(), path("masv", "packages/01A", None));
+        assert_eq!(Resource::parse("masv:user").unwrap(), path("masv", "user", None));
+        assert_eq!(Resource::parse("fileverbs:bearer").unwrap(), path("fileverbs", "bearer", None));
+        assert_eq!(Resource::parse("links/a:b?secret=s").unwrap(), path("masv", "links/a:b", Some("secret=s")));
+    }
+
+    #[test]
+    fn hostile_text_is_refused() {
+        for bad in [
+            "",
+            " ",
+            "a b",
+            "a\nb",
+            "a\0b",
+            "packages/%0a",
+            "packages/%250D",
+            "packages/%25250a",
+            "packages/%00",
+            ":user",
+            "masv:",
+            "/user",
+            "packages/../user",
+            "packages/./x",
+            "packages\\x",
+            "packages/é",
+            "https://u@api.massive.app/",
+            "https://",
+            "user#x",
+        ] {
+            assert_eq!(Resource::parse(bad).unwrap_err().kind, Kind::InvalidResource, "{bad:?}");
+        }
+        assert!(Resource::parse(&"a".repeat(MAX_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_decoded_once() {
+        let secret = |query| query_value(Some(query), "secret");
+        assert_eq!(secret("secret=a%2Bb%252B=c&x=y").unwrap().unwrap(), "a+b%2B=c");
+        assert_eq!(secret("x=y").unwrap(), None);
+        assert!(secret("secret=a&secret=b").is_err());
+        assert!(secret("secret=%1b").is_err());
+        assert!(secret("secret=%ff").is_err());
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_the_resource() {
+        let error = Resource::parse("links/x?secret=hunter2 ").unwrap_err();
+        assert!(!error.what().contains("hunter2"));
+    }
+
+    #[test]
+    fn plain_text_has_no_odd_bytes_and_no_dot_segments() {
+        assert!(is_plain(b"https://api.massive.app/v1.1/packages/01A/files?x=y"));
+        for odd in ["a/../b", "a/./b", "a%41", "a\\b", "a#b", "a b", "a\"b", "a/.b"] {
+            assert!(!is_plain(odd.as_bytes()), "{odd}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The port to a service: which URLs are its own, what they name, how a token is got and renewed.
+//!
+//! Traits and values only. Imports the nouns of floor 1 and [`crate::http`].
+//!
+//! A service MUST
+//! - classify without I/O, lock or allocation, the same way for the same path every time;
+//! - send every request through [`Context::send`] or [`Context::login`], and whatever carries a secret of the user's
+//!   (a password, an API key) through the latter;
+//! - use exactly one credential header a request;
+//! - put no secret, header, body or query into an error;
+//! - parse claims for nothing but expiry and display.
+//!
+//! A service SHOULD accept unknown fields, and names of fields in any case.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Result};
+use crate::http::{Answer, Request};
+use crate::key::{Access, Class, Fingerprint};
+use crate::origin::Base;
+use crate::secret::Secret;
+use crate::token::{Draft, Token};
+
+/// What a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// The sort of thing.
+    pub class: Class,
+    /// Which one, borrowed from the path; empty where there is only one.
+    pub id: &'a str,
+    /// What the caller's route needs.
+    pub need: Need,
+}
+
+/// What a route needs of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Exactly this access.
+    Only(Access),
+    /// Management, else a write token that is there.
+    ManageElseWrite,
+}
+
+/// What is to be got. `access` is one, never a choice.
+pub struct Want<'a> {
+    /// The sort of thing.
+    pub class: Class,
+    /// Which one; of a link without its fingerprint.
+    pub id: &'a str,
+    /// What the token shall allow.
+    pub access: Access,
+    /// The secret of a link.
+    pub link_secret: Option<&'a Secret>,
+    /// The password of a link.
+    pub link_password: Option<&'a Secret>,
+}
+
+/// A token that a service gave, and under which name it is to be kept.
+pub struct Found {
+    /// The sort of thing.
+    pub class: Class,
+    /// Which one.
+    pub id: String,
+    /// What the token allows.
+    pub access: Access,
+    /// The token.
+    pub draft: Draft,
+}
+
+/// What acquiring or renewing gave.
+pub struct Acquired {
+    /// The token that was wanted. A link's is named by its package.
+    pub found: Found,
+    /// What the service needs to renew it.
+    pub renewal: Option<Secret>,
+    /// Tokens seen on the way, which are kept in memory.
+    pub others: Vec<Found>,
+}
+
+impl Acquired {
+    /// The wanted token under its own name, and nothing else.
+    pub fn only(want: &Want<'_>, draft: Draft) -> Self {
+        let found = Found { class: want.class, id: want.id.into(), access: want.access, draft };
+        Self { found, renewal: None, others: Vec::new() }
+    }
+}
+
+/// A remote system. One value serves one account.
+pub trait Service: Send + Sync {
+    /// Its name, as in `NAME:PATH`.
+    fn name(&self) -> &str;
+
+    /// Its base URL: origin, and the path before the version prefixes.
+    fn base(&self) -> &Base;
+
+    /// Its version prefixes, each with a slash at both ends.
+    fn prefixes(&self) -> &[&str];
+
+    /// What a path names: the part behind the version prefix, without a slash before it.
+    ///
+    /// # Errors
+    /// [`Kind::NotMine`] if the service has no such thing, [`Kind::NoHeader`] if it is reached without any.
+    fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>>;
+
+    /// The same for a pasted URL of the service's web site, where that names something; its host is not the base's.
+    fn classify_page<'a>(&self, _url: &'a url::Url) -> Option<Target<'a>> {
+        None
+    }
+
+    /// Gets a token with the user's secrets, or with other tokens.
+    ///
+    /// # Errors
+    /// Whatever stands in the way, in a sentence that names thing and remedy.
+    fn acquire(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired>;
+
+    /// Renews a token. [`Kind::Refused`] means that the renewal secret is dead, [`Kind::Unsupported`] that there is no way
+    /// to renew; after both the engine goes on with [`Service::acquire`].
+    ///
+    /// # Errors
+    /// Those of [`Service::acquire`].
+    fn renew(&self, want: &Want<'_>, _renewal: &Secret, context: &dyn Context) -> Result<Acquired> {
+        self.acquire(want, context)
+    }
+
+    /// Makes a token of a value that the caller got itself.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] if the service has no use for such a value.
+    fn adopt(&self, target: &Target<'_>, _value: Secret) -> Result<Found> {
+        let what = format!("{} has no {} token that can be adopted", self.name(), target.class.name());
+        Err(Error::new(Kind::Unsupported, what))
+    }
+
+    /// Logs in with what the caller gives, where the service knows e-mail and password.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] if it doesn't.
+    fn login(&self, _email: &Secret, _password: &Secret, _context: &dyn Context) -> Result<Acquired> {
+        Err(Error::new(Kind::Unsupported, format!("{} takes no e-mail and password", self.name())))
+    }
+}
+
+/// What the engine does for a service during one flight.
+pub trait Context {
+    /// A setting of this account, resolved: `masv.password`. None where it is not set.
+    ///
+    /// # Errors
+    /// [`Kind::SecretSource`] or [`Kind::UnsafeFile`] if it is set and can't be had.
+    fn setting(&self, name: &str) -> Result<Option<Secret>>;
+
+    /// Another token of this service and account, through the same door.
+    ///
+    /// # Errors
+    /// Those of getting it.
+    fn token(&self, class: Class, id: &str, access: Access) -> Result<Token>;
+
+    /// The service refused this token: it is dead, and the next [`Context::token`] gets another.
+    fn reject(&self, token: &Token);
+
+    /// An exchange that may be repeated: a read. 429 and 5xx have become errors.
+    ///
+    /// # Errors
+    /// Network, [`Kind::Throttled`], [`Kind::Unavailable`], [`Kind::Redirected`].
+    fn send(&self, request: &Request) -> Result<Answer>;
+
+    /// An exchange that carries secrets of the user's and is never repeated by itself. `refused` says which of the
+    /// statuses that are left mean "these secrets are wrong"; such a refusal is remembered for just these secrets.
+    ///
+    /// # Errors
+    /// Those of [`Context::send`], and [`Kind::Refused`], also from memory.
+    fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Answer) -> Option<Error>) -> Result<Answer>;
+
+    /// Runs `job` once for all flights of this account that ask for `name` at the same time; the others wait for it. What it
+    /// found goes to memory, and to all who asked.
+    ///
+    /// # Errors
+    /// Those of the job.
+    fn once(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<Found>>) -> Result<Arc<Vec<Found>>>;
+
+    /// A keyed fingerprint.
+    fn fingerprint(&self, parts: &[&str]) -> Fingerprint;
+
+    /// Seconds since 1970 by the service's clock.
+    fn now_unix_s(&self) -> i64;
+}
+
+/// Parses a JSON document from an answer.
+///
+/// # Errors
+/// [`Kind::BadAnswer`]; the document is not repeated.
+pub fn parse_json(service: &str, answer: &Answer) -> Result<Value> {
+    serde_json::from_str(answer.body.expose()).map_err(|error| {
+        let what = if answer.body.is_empty() {
+            "an empty answer"
+        } else if error.is_eof() {
+            "half an answer"
+        } else {
+            "an answer that is not JSON (a proxy's page?)"
+        };
+        Error::new(Kind::BadAnswer, format!("{service} sent {what} with status {}: check its URL, or try again", answer.status))
+            .with_http_status(answer.status)
+    })
+}

@@ -1,0 +1,86 @@
+//! Reading a file that holds secrets: the checks are made on the open descriptor, never on the path.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use crate::error::{Error, Kind, Result};
+
+/// Who may read a file that is about to be opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Privacy {
+    /// Others may read it: it holds no secret.
+    Public,
+    /// Nobody but the user (or root) may read or change it.
+    Private,
+    /// A secret that an orchestrator mounted: Docker makes it readable to all, Kubernetes a link.
+    Mounted,
+}
+
+/// Opens a regular file of this user or of root, following no link at its last name
+/// (but where it is [`Privacy::Mounted`]), waiting for no writer.
+///
+/// # Errors
+/// [`Kind::NotFound`] where there is none, [`Kind::UnsafeFile`] with the `chmod` that mends it,
+/// [`Kind::Config`] for anything else.
+pub fn open(path: &Path, privacy: Privacy) -> Result<File> {
+    let shown = path.display();
+    let links = if privacy == Privacy::Mounted { 0 } else { libc::O_NOFOLLOW };
+    let file = OpenOptions::new().read(true).custom_flags(links | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(
+        |error| match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) => Error::new(Kind::NotFound, format!("{shown} is not there")),
+            Some(libc::ELOOP) => Error::new(Kind::UnsafeFile, format!("{shown} is a link: name the file itself")),
+            _ => Error::new(Kind::Config, format!("{shown} can't be opened: {}", error.kind())),
+        },
+    )?;
+    let facts = file.metadata().map_err(|error| Error::new(Kind::Config, format!("{shown} can't be examined: {}", error.kind())))?;
+    if !facts.is_file() {
+        return Err(Error::new(Kind::UnsafeFile, format!("{shown} is not a regular file")));
+    }
+    if facts.uid() != user_id() && facts.uid() != 0 {
+        return Err(Error::new(Kind::UnsafeFile, format!("{shown} belongs to another user: chown it")));
+    }
+    if facts.mode() & 0o022 != 0 {
+        return Err(Error::new(Kind::UnsafeFile, format!("{shown} can be changed by others: chmod go-w {shown}")));
+    }
+    if privacy == Privacy::Private && facts.mode() & 0o077 != 0 {
+        return Err(Error::new(Kind::UnsafeFile, format!("{shown} can be read by others: chmod 600 {shown}")));
+    }
+    Ok(file)
+}
+
+/// Reads a file of at most `limit` bytes, under the rules of [`open`].
+///
+/// # Errors
+/// Those of [`open`], and [`Kind::Config`] if it is longer or can't be read.
+pub fn read(path: &Path, privacy: Privacy, limit: usize) -> Result<Vec<u8>> {
+    read_open(&open(path, privacy)?, path, limit)
+}
+
+/// Reads an open file of at most `limit` bytes; `path` is for messages.
+///
+/// # Errors
+/// [`Kind::Config`] if it is longer or can't be read.
+pub fn read_open(file: &File, path: &Path, limit: usize) -> Result<Vec<u8>> {
+    let shown = path.display();
+    let mut bytes = Vec::with_capacity(4096.min(limit + 1));
+    file.take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::new(Kind::Config, format!("{shown} can't be read: {}", error.kind())))?;
+    if bytes.len() > limit {
+        return Err(Error::new(Kind::Config, format!("{shown} is longer than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Whether an open file can be read by others than its owner.
+pub fn is_public(file: &File) -> bool {
+    file.metadata().map_or(true, |facts| facts.mode() & 0o077 != 0)
+}
+
+/// The user this process acts as.
+pub fn user_id() -> u32 {
+    // SAFETY: the call takes nothing and can't fail.
+    unsafe { libc::geteuid() }
+}

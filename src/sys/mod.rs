@@ -1,0 +1,8 @@
+//! The few things that only the operating system can do. `unsafe` is allowed here.
+//!
+//! Imports floor 0 alone.
+
+pub mod clock;
+pub mod files;
+pub mod fork;
+pub mod memory;
