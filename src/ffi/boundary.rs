@@ -1,0 +1,132 @@
+//! The wall: no panic passes it, no out-pointer is set before success, no failure goes without its detail.
+//!
+//! Every export's body is one call of [`run`] or [`value`]; the house test checks each.
+
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::error::{Error, Kind, Result};
+use crate::ffi::error::keyferry_error;
+use crate::ffi::status::{self, KEYFERRY_OK, keyferry_status};
+use crate::log;
+
+/// An out-pointer that may be NULL.
+pub type Out<'a, T> = Option<&'a mut MaybeUninit<*mut T>>;
+
+/// Runs a call that can fail. `error_out`, if there is one, gets NULL first and the failure's detail at last.
+#[inline]
+pub fn run(name: &'static str, mut error_out: Out<'_, keyferry_error>, call: impl FnOnce() -> Result<()>) -> keyferry_status {
+    if let Some(out) = error_out.as_deref_mut() {
+        out.write(std::ptr::null_mut());
+    }
+    match guard(name, call) {
+        Ok(()) => KEYFERRY_OK,
+        Err(error) => fail(error, error_out),
+    }
+}
+
+/// Runs a call that has a value to give whatever happens.
+#[inline]
+pub fn value<T>(name: &'static str, fallback: T, call: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(|| {
+        injected(name);
+        call()
+    }))
+    .unwrap_or(fallback)
+}
+
+/// Runs a call that reports nothing but its status and allocates nothing of its own.
+#[inline]
+pub fn bare(name: &'static str, call: impl FnOnce() -> Result<(), keyferry_status>) -> keyferry_status {
+    value(name, status::KEYFERRY_E_PANIC, || call().err().unwrap_or(KEYFERRY_OK))
+}
+
+#[inline]
+fn guard(name: &'static str, call: impl FnOnce() -> Result<()>) -> Result<()> {
+    let whole = || {
+        injected(name);
+        log::check_not_inside()?;
+        call()
+    };
+    catch_unwind(AssertUnwindSafe(whole)).unwrap_or_else(|payload| Err(caught(name, payload)))
+}
+
+#[cold]
+fn caught(name: &'static str, payload: Box<dyn std::any::Any + Send>) -> Error {
+    // Its text may quote a value. It is dropped unread, and dropping it may panic once more.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+    Error::new(Kind::Panic, format!("a fault inside {name}, contained: report it"))
+}
+
+#[cold]
+fn fail(error: Error, error_out: Out<'_, keyferry_error>) -> keyferry_status {
+    let number = status::of(error.kind);
+    if let Some(out) = error_out {
+        let made = catch_unwind(AssertUnwindSafe(|| Box::into_raw(Box::new(keyferry_error::new(error)))));
+        out.write(made.unwrap_or(std::ptr::null_mut()));
+    }
+    number
+}
+
+/// Puts NULL into an out-pointer that must be there.
+///
+/// # Errors
+/// [`Kind::NullArgument`] if it is NULL.
+#[inline]
+pub fn out<'a, T>(out: Out<'a, T>, name: &'static str) -> Result<&'a mut MaybeUninit<*mut T>> {
+    let out = required(out, name)?;
+    out.write(std::ptr::null_mut());
+    Ok(out)
+}
+
+/// What must not be NULL.
+///
+/// # Errors
+/// [`Kind::NullArgument`] naming the parameter.
+#[inline]
+pub fn required<T>(argument: Option<T>, name: &'static str) -> Result<T> {
+    argument.ok_or_else(|| null(name))
+}
+
+#[cold]
+fn null(name: &'static str) -> Error {
+    Error::new(Kind::NullArgument, format!("{name} is NULL"))
+}
+
+/// Gives an object to C.
+#[inline]
+pub fn give<T>(out: &mut MaybeUninit<*mut T>, object: T) {
+    out.write(Box::into_raw(Box::new(object)));
+}
+
+/// Has the next call of an export panic. In debug builds only: it shows that nothing passes the wall.
+#[cfg(debug_assertions)]
+pub mod injection {
+    use parking_lot::Mutex;
+
+    static NEXT: Mutex<Option<&'static str>> = Mutex::new(None);
+
+    /// The next call of `name` panics.
+    pub fn panic_in(name: &'static str) {
+        *NEXT.lock() = Some(name);
+    }
+
+    /// Whether nobody is waiting to panic.
+    pub fn is_spent() -> bool {
+        NEXT.lock().is_none()
+    }
+
+    pub(super) fn strike(name: &str) {
+        let hit = NEXT.lock().take_if(|next| *next == name).is_some();
+        assert!(!hit, "injected");
+    }
+}
+
+#[cfg(debug_assertions)]
+fn injected(name: &str) {
+    injection::strike(name);
+}
+
+#[cfg(not(debug_assertions))]
+#[inline]
+fn injected(_name: &str) {}

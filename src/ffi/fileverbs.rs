@@ -1,0 +1,57 @@
+//! FileVerbs by the names that callers look for.
+
+use crate::ffi::boundary::{self, Out};
+use crate::ffi::error::keyferry_error;
+use crate::ffi::session::{self, keyferry_session};
+use crate::ffi::status::keyferry_status;
+use crate::ffi::token::keyferry_token;
+
+/// Gets the `Authorization: Bearer` header of FileVerbs, renewed when it is due. May go to the network.
+///
+/// @param session    NULL for the default session
+/// @param token_out  gets the token
+/// @param error_out  gets the detail of a failure; may be NULL
+///
+/// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and `fileverbs.api_key`; KEYFERRY_E_REFUSED if they are
+///          wrong; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
+///          KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED
+/// Owner:   the caller frees the token with `keyferry_token_free`
+/// Threads: [any]; threads that want it at the same time wait for one request
+/// Source:  FileVerbs API, `POST /accounts/access-token`
+/// Since:   0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn fileverbs_bearer(
+    session: Option<&keyferry_session>,
+    token_out: Out<'_, keyferry_token>,
+    error_out: Out<'_, keyferry_error>,
+) -> keyferry_status {
+    boundary::run("fileverbs_bearer", error_out, || give(session, "fileverbs:bearer", token_out))
+}
+
+/// Gets the `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in the shape of a token.
+///
+/// @param session    NULL for the default session
+/// @param token_out  gets the token
+/// @param error_out  gets the detail of a failure; may be NULL
+///
+/// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if it
+///          can't be had; KEYFERRY_E_REFUSED for a while after it was rejected; KEYFERRY_E_FORKED
+/// Owner:   the caller frees the token with `keyferry_token_free`
+/// Threads: [any]
+/// Source:  FileVerbs API, SecretKey (Integration, API Secret)
+/// Since:   0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn fileverbs_secret_key(
+    session: Option<&keyferry_session>,
+    token_out: Out<'_, keyferry_token>,
+    error_out: Out<'_, keyferry_error>,
+) -> keyferry_status {
+    boundary::run("fileverbs_secret_key", error_out, || give(session, "fileverbs:secret-key", token_out))
+}
+
+fn give(session: Option<&keyferry_session>, resource: &str, token_out: Out<'_, keyferry_token>) -> crate::error::Result<()> {
+    let out = boundary::out(token_out, "token_out")?;
+    let token = session::of(session)?.token(resource)?;
+    boundary::give(out, keyferry_token { token });
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! The log switch: messages go to one function of the host.
+
+use std::ffi::{CString, c_char, c_void};
+
+use crate::error::{Error, Kind};
+use crate::ffi::boundary::{self, Out};
+use crate::ffi::error::keyferry_error;
+use crate::ffi::status::keyferry_status;
+use crate::log::{self, Level};
+
+/// Nothing.
+pub const KEYFERRY_LOG_OFF: i32 = 0;
+/// What the user has to mend.
+pub const KEYFERRY_LOG_ERROR: i32 = 1;
+/// What works in spite of a fault.
+pub const KEYFERRY_LOG_WARN: i32 = 2;
+/// Logins, refreshes, refusals.
+pub const KEYFERRY_LOG_INFO: i32 = 3;
+/// Each exchange.
+pub const KEYFERRY_LOG_DEBUG: i32 = 4;
+
+/// Takes a message: `level` is one of `KEYFERRY_LOG_`, `message` is UTF-8 and borrowed for the call, `data` is what
+/// `keyferry_log_to` was given. Runs on any thread, several at once. Must not call keyferry: such calls get `KEYFERRY_E_REENTRANT`.
+#[expect(non_camel_case_types, reason = "the name that C programs see")]
+pub type keyferry_log_function = Option<unsafe extern "C" fn(level: i32, message: *const c_char, data: *mut c_void)>;
+
+/// Frees `data`, once, when no call of the function runs any more.
+#[expect(non_camel_case_types, reason = "the name that C programs see")]
+pub type keyferry_log_finalizer = Option<unsafe extern "C" fn(data: *mut c_void)>;
+
+struct Host {
+    function: unsafe extern "C" fn(i32, *const c_char, *mut c_void),
+    data: *mut c_void,
+    finalizer: keyferry_log_finalizer,
+}
+
+// SAFETY: the caller of `keyferry_log_to` promises that `function` and `data` may be used from any thread.
+unsafe impl Send for Host {}
+// SAFETY: as above.
+unsafe impl Sync for Host {}
+
+impl Host {
+    fn say(&self, level: Level, message: &str) {
+        let text = CString::new(message).unwrap_or_default();
+        // SAFETY: the caller of `keyferry_log_to` promised a function of this shape; `text` lives through the call.
+        unsafe { (self.function)(level as i32, text.as_ptr(), self.data) };
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(finalizer) = self.finalizer {
+            // SAFETY: the caller of `keyferry_log_to` promised a function of this shape; this runs once.
+            unsafe { finalizer(self.data) };
+        }
+    }
+}
+
+/// Sends the log of the whole library to a function. Replaces the one before: waits until no call of it runs, then runs its
+/// finalizer. Messages hold no secret. In a forked child nothing is logged until it calls this itself.
+///
+/// @param level      up to which level: one of `KEYFERRY_LOG_`
+/// @param function   takes the messages; NULL for silence, then `finalizer` runs at once
+/// @param data       handed to `function`; may be NULL. Taken.
+/// @param finalizer  frees `data`; may be NULL
+/// @param error_out  gets the detail of a failure; may be NULL
+///
+/// Errors:  KEYFERRY_E_VALUE for another level; KEYFERRY_E_REENTRANT from inside a log function; after both `data` is still the caller's
+/// Owner:   `data` is keyferry's until `finalizer` has run
+/// Threads: [any]
+/// Source:  keyferry
+/// Since:   0.1
+///
+/// # Safety
+/// `function` and `finalizer` may be called from any thread with `data`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keyferry_log_to(
+    level: i32,
+    function: keyferry_log_function,
+    data: *mut c_void,
+    finalizer: keyferry_log_finalizer,
+    error_out: Out<'_, keyferry_error>,
+) -> keyferry_status {
+    boundary::run("keyferry_log_to", error_out, || {
+        let level = match level {
+            KEYFERRY_LOG_OFF => None,
+            KEYFERRY_LOG_ERROR => Some(Level::Error),
+            KEYFERRY_LOG_WARN => Some(Level::Warn),
+            KEYFERRY_LOG_INFO => Some(Level::Info),
+            KEYFERRY_LOG_DEBUG => Some(Level::Debug),
+            _ => return Err(Error::new(Kind::InvalidValue, format!("level {level} is not one of KEYFERRY_LOG_…"))),
+        };
+        let Some(function) = function else {
+            log::install(None, None)?;
+            if let Some(finalizer) = finalizer {
+                // SAFETY: by this function's contract.
+                unsafe { finalizer(data) };
+            }
+            return Ok(());
+        };
+        let host = Host { function, data, finalizer };
+        log::install(level, Some(Box::new(move |level, message| host.say(level, message))))
+    })
+}

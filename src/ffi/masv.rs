@@ -1,0 +1,87 @@
+//! MASV cloud by the names that callers look for.
+
+use std::ffi::c_char;
+
+use crate::ffi::boundary::{self, Out};
+use crate::ffi::error::keyferry_error;
+use crate::ffi::session::{self, keyferry_session};
+use crate::ffi::status::keyferry_status;
+use crate::ffi::text;
+use crate::ffi::token::keyferry_token;
+
+/// Logs in to MASV with e-mail and password: always one `POST /v1/auth`, also where an earlier one was refused. The login is kept for
+/// the session's account, so `masv_token_for` works from then on; when it ends and no password is configured, that one answers
+/// KEYFERRY_E_LOGIN_REQUIRED. Goes to the network.
+///
+/// @param session    NULL for the default session
+/// @param email      UTF-8; NULL for the configured `masv.email`. Borrowed.
+/// @param password   UTF-8; NULL for the configured `masv.password`. Borrowed; our copy is wiped.
+/// @param token_out  gets the user token, with `user` and `teams` in its details; may be NULL
+/// @param error_out  gets the detail of a failure; may be NULL
+///
+/// Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_REFUSED for a wrong password, and for accounts with
+///          MFA or SSO, which need an API key; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
+///          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED
+/// Owner:   the caller frees the token with `keyferry_token_free`
+/// Threads: [any]
+/// Source:  MASV API, `POST /v1/auth`
+/// Since:   0.1
+///
+/// # Safety
+/// `email` and `password` are NULL or end in NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn masv_login(
+    session: Option<&keyferry_session>,
+    email: *const c_char,
+    password: *const c_char,
+    token_out: Out<'_, keyferry_token>,
+    error_out: Out<'_, keyferry_error>,
+) -> keyferry_status {
+    boundary::run("masv_login", error_out, || {
+        let out = session::token_out(token_out);
+        // SAFETY: by this function's contract.
+        let email = unsafe { text::secret(email, "email") }?;
+        // SAFETY: by this function's contract.
+        let password = unsafe { text::secret(password, "password") }?;
+        let token = session::of(session)?.masv_login(email, password)?;
+        session::give_token(out, token);
+        Ok(())
+    })
+}
+
+/// Gets the headers for a MASV resource, from memory if they are fresh, else from the store or the service. Short for
+/// `keyferry_session_token_for` with nothing but a resource. May go to the network.
+///
+/// @param session    NULL for the default session
+/// @param resource   `user`, `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`, a URL of the API, or a pasted
+///                   link of get.massive.io. UTF-8. Borrowed.
+/// @param token_out  gets the token
+/// @param error_out  gets the detail of a failure; may be NULL
+///
+/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NOT_CONFIGURED, KEYFERRY_E_LOGIN_REQUIRED,
+///          KEYFERRY_E_REFUSED, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_ACCESS (a download needs a link), KEYFERRY_E_NO_HEADER,
+///          KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER,
+///          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; `keyferry_status_text` has each remedy
+/// Owner:   the caller frees the token with `keyferry_token_free`
+/// Threads: [any]; threads that want the same token wait for one request
+/// Source:  MASV API, headers and package tokens
+/// Since:   0.1
+///
+/// # Safety
+/// `resource` is NULL or ends in NUL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn masv_token_for(
+    session: Option<&keyferry_session>,
+    resource: *const c_char,
+    token_out: Out<'_, keyferry_token>,
+    error_out: Out<'_, keyferry_error>,
+) -> keyferry_status {
+    boundary::run("masv_token_for", error_out, || {
+        let out = boundary::out(token_out, "token_out")?;
+        // SAFETY: by this function's contract.
+        let resource = unsafe { text::read(resource, "resource") }?;
+        let token = session::of(session)?.token(resource)?;
+        boundary::give(out, keyferry_token { token });
+        Ok(())
+    })
+}

@@ -1,0 +1,18 @@
+//! The C ABI: what `include/keyferry.h` is generated from. It translates and holds no policy and no state.
+//!
+//! One file for each object of the header. Imports [`crate::session`] and the floors 0 and 1; never `frontends`.
+//! Each export takes pointers as `Option<&T>` (NULL is `None`) and is one call of [`boundary`].
+
+pub mod agent;
+pub mod boundary;
+pub mod config;
+pub mod error;
+pub mod fileverbs;
+pub mod log;
+pub mod masv;
+pub mod request;
+pub mod session;
+pub mod status;
+pub mod text;
+pub mod token;
+pub mod version;

@@ -1,0 +1,84 @@
+//! Texts across the boundary: in they are borrowed for the call, out they are the caller's until freed.
+
+use std::ffi::{CStr, CString, c_char};
+use std::mem::MaybeUninit;
+
+use crate::error::{Error, Kind, Result};
+use crate::ffi::boundary;
+use crate::secret::Secret;
+
+/// Reads a text that must be there.
+///
+/// # Errors
+/// [`Kind::NullArgument`], [`Kind::NotUtf8`], both naming the parameter.
+///
+/// # Safety
+/// `text` is NULL or points to bytes that end in NUL and outlive `'a`.
+#[inline]
+pub unsafe fn read<'a>(text: *const c_char, name: &'static str) -> Result<&'a str> {
+    // SAFETY: by this function's contract.
+    let text = unsafe { optional(text, name) }?;
+    boundary::required(text, name)
+}
+
+/// Reads a text that may be NULL.
+///
+/// # Errors
+/// [`Kind::NotUtf8`] naming the parameter.
+///
+/// # Safety
+/// That of [`read`].
+#[inline]
+pub unsafe fn optional<'a>(text: *const c_char, name: &'static str) -> Result<Option<&'a str>> {
+    if text.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: not NULL, so it ends in NUL, by this function's contract.
+    let bytes = unsafe { CStr::from_ptr(text) };
+    bytes.to_str().map(Some).map_err(|_| Error::new(Kind::NotUtf8, format!("{name} is not UTF-8")))
+}
+
+/// Reads a secret that may be NULL.
+///
+/// # Errors
+/// [`Kind::NotUtf8`] naming the parameter.
+///
+/// # Safety
+/// That of [`read`].
+pub unsafe fn secret(text: *const c_char, name: &'static str) -> Result<Option<Secret>> {
+    // SAFETY: by this function's contract.
+    let text = unsafe { optional(text, name) }?;
+    Ok(text.map(Secret::from))
+}
+
+/// Gives a text to C.
+///
+/// # Errors
+/// [`Kind::Panic`] if it holds NUL, which no text of ours does.
+pub fn give(out: &mut MaybeUninit<*mut c_char>, text: String) -> Result<()> {
+    let text = CString::new(text).map_err(|_| Error::new(Kind::Panic, "a text of ours holds NUL: report it"))?;
+    out.write(text.into_raw());
+    Ok(())
+}
+
+/// Frees a text that keyferry gave.
+///
+/// @param text  from an out-parameter named `text_out`; NULL does nothing. Taken.
+///
+/// Errors:  none
+/// Owner:   the text is gone afterwards
+/// Threads: [any]
+/// Source:  keyferry
+/// Since:   0.1
+///
+/// # Safety
+/// `text` came from keyferry and was not freed before.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn keyferry_text_free(text: *mut c_char) {
+    boundary::value("keyferry_text_free", (), || {
+        if !text.is_null() {
+            // SAFETY: it came from `CString::into_raw` in `give`, by this function's contract.
+            drop(unsafe { CString::from_raw(text) });
+        }
+    });
+}

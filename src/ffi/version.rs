@@ -1,0 +1,36 @@
+//! Which library this is.
+
+use std::ffi::{CStr, c_char};
+
+use crate::ffi::boundary;
+
+/// The number of this ABI, which the soname holds too. Nothing is removed or changed within a number.
+pub const KEYFERRY_ABI_VERSION: u32 = 0;
+
+const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(version) => version,
+    Err(_) => c"",
+};
+
+/// The version of the library at run time, as `0.1.0`.
+///
+/// Errors:  none
+/// Owner:   static, never freed
+/// Threads: [any]
+/// Source:  semver.org
+/// Since:   0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn keyferry_version() -> *const c_char {
+    boundary::value("keyferry_version", std::ptr::null(), || VERSION.as_ptr())
+}
+
+/// The ABI number of the library at run time; `KEYFERRY_ABI_VERSION` is the header's.
+///
+/// Errors:  none
+/// Threads: [any]
+/// Source:  keyferry
+/// Since:   0.1
+#[unsafe(no_mangle)]
+pub extern "C" fn keyferry_abi_version() -> u32 {
+    boundary::value("keyferry_abi_version", KEYFERRY_ABI_VERSION, || KEYFERRY_ABI_VERSION)
+}

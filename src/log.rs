@@ -1,0 +1,123 @@
+//! The log: one function of the host program, or nothing.
+//!
+//! Imports [`crate::sys::fork`] and [`crate::error`]. Deliberately not the `log` crate: libraries below would write
+//! headers into it, and a host would have to install a logger of its own.
+//!
+//! The function is called from any thread, never under a lock of ours, never on the hit path, never in a forked child.
+
+use std::cell::Cell;
+use std::fmt::Arguments;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::error::{Error, Kind, Result};
+use crate::sys::fork;
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// What the user has to mend.
+    Error = 1,
+    /// What works in spite of a fault.
+    Warn = 2,
+    /// Logins, refreshes, refusals.
+    Info = 3,
+    /// Each exchange.
+    Debug = 4,
+}
+
+/// Takes messages. What it owns is freed when it is dropped.
+pub type Sink = Box<dyn Fn(Level, &str) + Send + Sync>;
+
+struct Installed {
+    sink: Sink,
+    fork: u32,
+    running: Mutex<u32>,
+    idle: Condvar,
+}
+
+static LEVEL: AtomicU8 = AtomicU8::new(0);
+static RUNNING: AtomicU32 = AtomicU32::new(0);
+static SINK: RwLock<Option<Arc<Installed>>> = RwLock::new(None);
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has all messages up to `level` go to `sink` from now on. Returns when no call of the one before is running; that one is
+/// dropped then.
+///
+/// # Errors
+/// [`Kind::Reentrant`] from inside a sink.
+pub fn install(level: Option<Level>, sink: Option<Sink>) -> Result<()> {
+    check_not_inside()?;
+    fork::watch();
+    let fresh = sink.map(|sink| Installed { sink, fork: fork::generation(), running: Mutex::new(0), idle: Condvar::new() }).map(Arc::new);
+    let quiet = fresh.is_none();
+    let old = std::mem::replace(&mut *SINK.write(), fresh);
+    LEVEL.store(if quiet { 0 } else { level.map_or(0, |level| level as u8) }, Ordering::Release);
+    if let Some(old) = old.filter(|old| old.fork == fork::generation()) {
+        let mut running = old.running.lock();
+        while *running > 0 {
+            old.idle.wait(&mut running);
+        }
+    }
+    Ok(())
+}
+
+/// Says something at a level.
+pub fn write(level: Level, message: Arguments<'_>) {
+    if level as u8 > LEVEL.load(Ordering::Relaxed) {
+        return;
+    }
+    let Some(installed) = enter() else {
+        return;
+    };
+    let text = message.to_string();
+    RUNNING.fetch_add(1, Ordering::Relaxed);
+    INSIDE.with(|inside| inside.set(true));
+    // A sink that panics says nothing more; whoever logs goes on.
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (installed.sink)(level, &text)));
+    INSIDE.with(|inside| inside.set(false));
+    RUNNING.fetch_sub(1, Ordering::Relaxed);
+    let mut running = installed.running.lock();
+    *running -= 1;
+    let last = *running == 0;
+    drop(running);
+    if last {
+        installed.idle.notify_all();
+    }
+}
+
+fn enter() -> Option<Arc<Installed>> {
+    if INSIDE.with(Cell::get) {
+        return None;
+    }
+    if fork::generation() != 0 && forked_from_installer() {
+        return None;
+    }
+    let guard = SINK.read();
+    let installed = guard.as_ref()?;
+    *installed.running.lock() += 1;
+    Some(Arc::clone(installed))
+}
+
+/// In a child the lock itself may have been taken at the fork: it is only tried.
+fn forked_from_installer() -> bool {
+    SINK.try_read().is_none_or(|guard| guard.as_ref().is_none_or(|installed| installed.fork != fork::generation()))
+}
+
+/// Refuses calls from inside a sink.
+///
+/// # Errors
+/// [`Kind::Reentrant`].
+#[inline]
+pub fn check_not_inside() -> Result<()> {
+    if RUNNING.load(Ordering::Relaxed) != 0 && INSIDE.with(Cell::get) {
+        return Err(Error::new(Kind::Reentrant, "keyferry was called from its own log function: hand the message to another thread"));
+    }
+    Ok(())
+}
