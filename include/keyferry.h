@@ -463,7 +463,7 @@ void keyferry_error_free(keyferry_error *error);
  * Source:  keyferry
  * Since:   0.1
  */
-keyferry_status keyferry_config_new(Out<keyferry_config> config_out, Out<keyferry_error> error_out);
+keyferry_status keyferry_config_new(keyferry_config **config_out, keyferry_error **error_out);
 
 /**
  * Makes a configuration from a file and, over it, from the environment.
@@ -480,8 +480,8 @@ keyferry_status keyferry_config_new(Out<keyferry_config> config_out, Out<keyferr
  * Since:   0.1
  */
 keyferry_status keyferry_config_load(const char *path,
-                                     Out<keyferry_config> config_out,
-                                     Out<keyferry_error> error_out);
+                                     keyferry_config **config_out,
+                                     keyferry_error **error_out);
 
 /**
  * Sets one value, over file and environment. The value is always literal: `env:X` is a password that begins so.
@@ -501,7 +501,7 @@ keyferry_status keyferry_config_load(const char *path,
 keyferry_status keyferry_config_set(keyferry_config *config,
                                     const char *key,
                                     const char *value,
-                                    Out<keyferry_error> error_out);
+                                    keyferry_error **error_out);
 
 /**
  * Frees a configuration. Sessions opened with it keep what they need.
@@ -530,9 +530,7 @@ void keyferry_config_free(keyferry_config *config);
  * Source:  keyferry
  * Since:   0.1
  */
-keyferry_status keyferry_request_new(const char *resource,
-                                     Out<keyferry_request> request_out,
-                                     Out<keyferry_error> error_out);
+keyferry_status keyferry_request_new(const char *resource, keyferry_request **request_out, keyferry_error **error_out);
 
 /**
  * Wants a token that is good for so long, instead of the engine's own windows. A service that gives shorter ones gets the
@@ -550,7 +548,7 @@ keyferry_status keyferry_request_new(const char *resource,
  */
 keyferry_status keyferry_request_set_min_valid_s(keyferry_request *request,
                                                  uint32_t seconds,
-                                                 Out<keyferry_error> error_out);
+                                                 keyferry_error **error_out);
 
 /**
  * Wants this access instead of the one that the resource says.
@@ -565,7 +563,7 @@ keyferry_status keyferry_request_set_min_valid_s(keyferry_request *request,
  * Source:  MASV API, package tokens
  * Since:   0.1
  */
-keyferry_status keyferry_request_set_access(keyferry_request *request, int32_t access, Out<keyferry_error> error_out);
+keyferry_status keyferry_request_set_access(keyferry_request *request, int32_t access, keyferry_error **error_out);
 
 /**
  * Acts as another account than the default one.
@@ -582,7 +580,7 @@ keyferry_status keyferry_request_set_access(keyferry_request *request, int32_t a
  */
 keyferry_status keyferry_request_set_account(keyferry_request *request,
                                              const char *account,
-                                             Out<keyferry_error> error_out);
+                                             keyferry_error **error_out);
 
 /**
  * Brings the password of a protected link.
@@ -599,7 +597,7 @@ keyferry_status keyferry_request_set_account(keyferry_request *request,
  */
 keyferry_status keyferry_request_set_link_password(keyferry_request *request,
                                                    const char *password,
-                                                   Out<keyferry_error> error_out);
+                                                   keyferry_error **error_out);
 
 /**
  * Waits no longer than this.
@@ -616,7 +614,7 @@ keyferry_status keyferry_request_set_link_password(keyferry_request *request,
  */
 keyferry_status keyferry_request_set_timeout_ms(keyferry_request *request,
                                                 uint32_t timeout_ms,
-                                                Out<keyferry_error> error_out);
+                                                keyferry_error **error_out);
 
 /**
  * Ends the wait of whoever waits with this request, now and from now on: it gets `KEYFERRY_E_CANCELLED`. What is under way goes on
@@ -800,8 +798,8 @@ void keyferry_token_free(keyferry_token *token);
  * Since:   0.1
  */
 keyferry_status keyferry_session_open(const keyferry_config *config,
-                                      Out<keyferry_session> session_out,
-                                      Out<keyferry_error> error_out);
+                                      keyferry_session **session_out,
+                                      keyferry_error **error_out);
 
 /**
  * Closes a session: cancels refreshes, ends its threads within a second. Tokens and errors that came from it live on.
@@ -832,8 +830,8 @@ void keyferry_session_free(keyferry_session *session);
  */
 keyferry_status keyferry_session_token_for(const keyferry_session *session,
                                            const keyferry_request *request,
-                                           Out<keyferry_token> token_out,
-                                           Out<keyferry_error> error_out);
+                                           keyferry_token **token_out,
+                                           keyferry_error **error_out);
 
 /**
  * Gets an unexpired token from memory. Never blocks, never goes to store or network.
@@ -852,8 +850,8 @@ keyferry_status keyferry_session_token_for(const keyferry_session *session,
  */
 keyferry_status keyferry_session_cached(const keyferry_session *session,
                                         const keyferry_request *request,
-                                        Out<keyferry_token> token_out,
-                                        Out<keyferry_error> error_out);
+                                        keyferry_token **token_out,
+                                        keyferry_error **error_out);
 
 /**
  * Copies the header line of a fresh token from memory: `Name: value` and NUL. Never blocks, never allocates. From the moment on when a
@@ -894,7 +892,7 @@ keyferry_status keyferry_session_peek(const keyferry_session *session,
  */
 keyferry_status keyferry_session_reject(const keyferry_session *session,
                                         const keyferry_token *token,
-                                        Out<keyferry_error> error_out);
+                                        keyferry_error **error_out);
 
 /**
  * Says that the service refused a value that was got for a resource, by a caller that has no token object. Nothing happens unless it is
@@ -914,7 +912,7 @@ keyferry_status keyferry_session_reject(const keyferry_session *session,
 keyferry_status keyferry_session_reject_value(const keyferry_session *session,
                                               const char *resource,
                                               const char *value,
-                                              Out<keyferry_error> error_out);
+                                              keyferry_error **error_out);
 
 /**
  * Keeps a token that the caller got itself: of a package that it made through a Portal, of a transfer that it started.
@@ -936,7 +934,7 @@ keyferry_status keyferry_session_adopt(const keyferry_session *session,
                                        const char *resource,
                                        const char *value,
                                        int64_t expires_unix_s,
-                                       Out<keyferry_error> error_out);
+                                       keyferry_error **error_out);
 
 /**
  * Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes drop theirs at their next read.
@@ -953,7 +951,7 @@ keyferry_status keyferry_session_adopt(const keyferry_session *session,
  */
 keyferry_status keyferry_session_forget(const keyferry_session *session,
                                         const char *resource,
-                                        Out<keyferry_error> error_out);
+                                        keyferry_error **error_out);
 
 /**
  * Explains what would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, what was refused.
@@ -972,8 +970,8 @@ keyferry_status keyferry_session_forget(const keyferry_session *session,
  */
 keyferry_status keyferry_session_explain(const keyferry_session *session,
                                          const char *resource,
-                                         Out<char> text_out,
-                                         Out<keyferry_error> error_out);
+                                         char **text_out,
+                                         keyferry_error **error_out);
 
 /**
  * Lists the tokens in memory.
@@ -988,9 +986,7 @@ keyferry_status keyferry_session_explain(const keyferry_session *session,
  * Source:  keyferry
  * Since:   0.1
  */
-keyferry_status keyferry_session_list(const keyferry_session *session,
-                                      Out<char> text_out,
-                                      Out<keyferry_error> error_out);
+keyferry_status keyferry_session_list(const keyferry_session *session, char **text_out, keyferry_error **error_out);
 
 /**
  * Counts what the session did: flights, waits, logins, refreshes, refusals. Hits are not counted: that would slow them down.
@@ -1006,8 +1002,8 @@ keyferry_status keyferry_session_list(const keyferry_session *session,
  * Since:   0.1
  */
 keyferry_status keyferry_session_stats(const keyferry_session *session,
-                                       Out<char> text_out,
-                                       Out<keyferry_error> error_out);
+                                       char **text_out,
+                                       keyferry_error **error_out);
 
 /**
  * Logs in to MASV with e-mail and password: always one `POST /v1/auth`, also where an earlier one was refused. The login is kept for
@@ -1031,8 +1027,8 @@ keyferry_status keyferry_session_stats(const keyferry_session *session,
 keyferry_status masv_login(const keyferry_session *session,
                            const char *email,
                            const char *password,
-                           Out<keyferry_token> token_out,
-                           Out<keyferry_error> error_out);
+                           keyferry_token **token_out,
+                           keyferry_error **error_out);
 
 /**
  * Gets the headers for a MASV resource, from memory if they are fresh, else from the store or the service. Short for
@@ -1055,8 +1051,8 @@ keyferry_status masv_login(const keyferry_session *session,
  */
 keyferry_status masv_token_for(const keyferry_session *session,
                                const char *resource,
-                               Out<keyferry_token> token_out,
-                               Out<keyferry_error> error_out);
+                               keyferry_token **token_out,
+                               keyferry_error **error_out);
 
 /**
  * Says who is signed in to the MASV Agent on this machine. Goes to the agent, never through a proxy.
@@ -1073,8 +1069,8 @@ keyferry_status masv_token_for(const keyferry_session *session,
  * Since:   0.1
  */
 keyferry_status masv_agent_session(const keyferry_session *session,
-                                   Out<char> text_out,
-                                   Out<keyferry_error> error_out);
+                                   char **text_out,
+                                   keyferry_error **error_out);
 
 /**
  * Signs in to the MASV Agent, which then acts as this user for all programs of the machine. Goes to the agent.
@@ -1095,8 +1091,8 @@ keyferry_status masv_agent_session(const keyferry_session *session,
 keyferry_status masv_agent_sign_in(const keyferry_session *session,
                                    const char *email,
                                    const char *password,
-                                   Out<char> text_out,
-                                   Out<keyferry_error> error_out);
+                                   char **text_out,
+                                   keyferry_error **error_out);
 
 /**
  * Makes a MASV account through an old MASV Transfer Agent and signs in with it. Never called by keyferry itself. Goes to the agent.
@@ -1118,8 +1114,8 @@ keyferry_status masv_agent_sign_up(const keyferry_session *session,
                                    const char *email,
                                    const char *password,
                                    const char *name,
-                                   Out<char> text_out,
-                                   Out<keyferry_error> error_out);
+                                   char **text_out,
+                                   keyferry_error **error_out);
 
 /**
  * Gets the `Authorization: Bearer` header of FileVerbs, renewed when it is due. May go to the network.
@@ -1137,8 +1133,8 @@ keyferry_status masv_agent_sign_up(const keyferry_session *session,
  * Since:   0.1
  */
 keyferry_status fileverbs_bearer(const keyferry_session *session,
-                                 Out<keyferry_token> token_out,
-                                 Out<keyferry_error> error_out);
+                                 keyferry_token **token_out,
+                                 keyferry_error **error_out);
 
 /**
  * Gets the `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in the shape of a token.
@@ -1155,8 +1151,8 @@ keyferry_status fileverbs_bearer(const keyferry_session *session,
  * Since:   0.1
  */
 keyferry_status fileverbs_secret_key(const keyferry_session *session,
-                                     Out<keyferry_token> token_out,
-                                     Out<keyferry_error> error_out);
+                                     keyferry_token **token_out,
+                                     keyferry_error **error_out);
 
 /**
  * Sends the log of the whole library to a function. Replaces the one before: waits until no call of it runs, then runs its
@@ -1178,7 +1174,7 @@ keyferry_status keyferry_log_to(int32_t level,
                                 keyferry_log_function function,
                                 void *data,
                                 keyferry_log_finalizer finalizer,
-                                Out<keyferry_error> error_out);
+                                keyferry_error **error_out);
 
 #ifdef __cplusplus
 }  // extern "C"

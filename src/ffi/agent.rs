@@ -1,8 +1,9 @@
 //! The local MASV Agent: its session is state inside it, so what is given is who is signed in, not a header.
 
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 
-use crate::ffi::boundary::{self, Out};
+use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
@@ -23,8 +24,8 @@ use crate::ffi::text;
 #[unsafe(no_mangle)]
 pub extern "C" fn masv_agent_session(
     session: Option<&keyferry_session>,
-    text_out: Out<'_, c_char>,
-    error_out: Out<'_, keyferry_error>,
+    text_out: Option<&mut MaybeUninit<*mut c_char>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("masv_agent_session", error_out, || {
         let out = boundary::out(text_out, "text_out")?;
@@ -54,8 +55,8 @@ pub unsafe extern "C" fn masv_agent_sign_in(
     session: Option<&keyferry_session>,
     email: *const c_char,
     password: *const c_char,
-    text_out: Out<'_, c_char>,
-    error_out: Out<'_, keyferry_error>,
+    text_out: Option<&mut MaybeUninit<*mut c_char>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("masv_agent_sign_in", error_out, || {
         let out = session::text_out(text_out);
@@ -91,8 +92,8 @@ pub unsafe extern "C" fn masv_agent_sign_up(
     email: *const c_char,
     password: *const c_char,
     name: *const c_char,
-    text_out: Out<'_, c_char>,
-    error_out: Out<'_, keyferry_error>,
+    text_out: Option<&mut MaybeUninit<*mut c_char>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("masv_agent_sign_up", error_out, || {
         let out = session::text_out(text_out);

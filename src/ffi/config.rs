@@ -1,10 +1,11 @@
 //! The configuration object: what a session is opened with.
 
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 use std::path::Path;
 
 use crate::config::{self, Config};
-use crate::ffi::boundary::{self, Out};
+use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
@@ -27,7 +28,10 @@ pub struct keyferry_config {
 /// Source:  keyferry
 /// Since:   0.1
 #[unsafe(no_mangle)]
-pub extern "C" fn keyferry_config_new(config_out: Out<'_, keyferry_config>, error_out: Out<'_, keyferry_error>) -> keyferry_status {
+pub extern "C" fn keyferry_config_new(
+    config_out: Option<&mut MaybeUninit<*mut keyferry_config>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
+) -> keyferry_status {
     boundary::run("keyferry_config_new", error_out, || {
         let out = boundary::out(config_out, "config_out")?;
         boundary::give(out, keyferry_config { config: Config::new() });
@@ -53,8 +57,8 @@ pub extern "C" fn keyferry_config_new(config_out: Out<'_, keyferry_config>, erro
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keyferry_config_load(
     path: *const c_char,
-    config_out: Out<'_, keyferry_config>,
-    error_out: Out<'_, keyferry_error>,
+    config_out: Option<&mut MaybeUninit<*mut keyferry_config>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_config_load", error_out, || {
         let out = boundary::out(config_out, "config_out")?;
@@ -87,7 +91,7 @@ pub unsafe extern "C" fn keyferry_config_set(
     config: Option<&mut keyferry_config>,
     key: *const c_char,
     value: *const c_char,
-    error_out: Out<'_, keyferry_error>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_config_set", error_out, || {
         let config = boundary::required(config, "config")?;

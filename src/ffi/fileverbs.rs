@@ -1,10 +1,11 @@
 //! FileVerbs by the names that callers look for.
 
-use crate::ffi::boundary::{self, Out};
+use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
 use crate::ffi::token::keyferry_token;
+use std::mem::MaybeUninit;
 
 /// Gets the `Authorization: Bearer` header of FileVerbs, renewed when it is due. May go to the network.
 ///
@@ -22,8 +23,8 @@ use crate::ffi::token::keyferry_token;
 #[unsafe(no_mangle)]
 pub extern "C" fn fileverbs_bearer(
     session: Option<&keyferry_session>,
-    token_out: Out<'_, keyferry_token>,
-    error_out: Out<'_, keyferry_error>,
+    token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("fileverbs_bearer", error_out, || give(session, "fileverbs:bearer", token_out))
 }
@@ -43,13 +44,17 @@ pub extern "C" fn fileverbs_bearer(
 #[unsafe(no_mangle)]
 pub extern "C" fn fileverbs_secret_key(
     session: Option<&keyferry_session>,
-    token_out: Out<'_, keyferry_token>,
-    error_out: Out<'_, keyferry_error>,
+    token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("fileverbs_secret_key", error_out, || give(session, "fileverbs:secret-key", token_out))
 }
 
-fn give(session: Option<&keyferry_session>, resource: &str, token_out: Out<'_, keyferry_token>) -> crate::error::Result<()> {
+fn give(
+    session: Option<&keyferry_session>,
+    resource: &str,
+    token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
+) -> crate::error::Result<()> {
     let out = boundary::out(token_out, "token_out")?;
     let token = session::of(session)?.token(resource)?;
     boundary::give(out, keyferry_token { token });

@@ -1,9 +1,10 @@
 //! The log switch: messages go to one function of the host.
 
 use std::ffi::{CString, c_char, c_void};
+use std::mem::MaybeUninit;
 
 use crate::error::{Error, Kind};
-use crate::ffi::boundary::{self, Out};
+use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::status::keyferry_status;
 use crate::log::{self, Level};
@@ -79,7 +80,7 @@ pub unsafe extern "C" fn keyferry_log_to(
     function: keyferry_log_function,
     data: *mut c_void,
     finalizer: keyferry_log_finalizer,
-    error_out: Out<'_, keyferry_error>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_log_to", error_out, || {
         let level = match level {

@@ -1,8 +1,9 @@
 //! MASV cloud by the names that callers look for.
 
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 
-use crate::ffi::boundary::{self, Out};
+use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
@@ -34,8 +35,8 @@ pub unsafe extern "C" fn masv_login(
     session: Option<&keyferry_session>,
     email: *const c_char,
     password: *const c_char,
-    token_out: Out<'_, keyferry_token>,
-    error_out: Out<'_, keyferry_error>,
+    token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("masv_login", error_out, || {
         let out = session::token_out(token_out);
@@ -73,8 +74,8 @@ pub unsafe extern "C" fn masv_login(
 pub unsafe extern "C" fn masv_token_for(
     session: Option<&keyferry_session>,
     resource: *const c_char,
-    token_out: Out<'_, keyferry_token>,
-    error_out: Out<'_, keyferry_error>,
+    token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("masv_token_for", error_out, || {
         let out = boundary::out(token_out, "token_out")?;

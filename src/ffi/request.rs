@@ -1,10 +1,11 @@
 //! The request object: a resource and what the caller needs of its token.
 
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
-use crate::ffi::boundary::{self, Out};
+use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
@@ -60,8 +61,8 @@ pub const KEYFERRY_ACCESS_MANAGE: i32 = 4;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keyferry_request_new(
     resource: *const c_char,
-    request_out: Out<'_, keyferry_request>,
-    error_out: Out<'_, keyferry_error>,
+    request_out: Option<&mut MaybeUninit<*mut keyferry_request>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_request_new", error_out, || {
         let out = boundary::out(request_out, "request_out")?;
@@ -90,7 +91,7 @@ pub unsafe extern "C" fn keyferry_request_new(
 pub extern "C" fn keyferry_request_set_min_valid_s(
     request: Option<&mut keyferry_request>,
     seconds: u32,
-    error_out: Out<'_, keyferry_error>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_request_set_min_valid_s", error_out, || {
         boundary::required(request, "request")?.request.min_valid = Duration::from_secs(seconds.into());
@@ -113,7 +114,7 @@ pub extern "C" fn keyferry_request_set_min_valid_s(
 pub extern "C" fn keyferry_request_set_access(
     request: Option<&mut keyferry_request>,
     access: i32,
-    error_out: Out<'_, keyferry_error>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_request_set_access", error_out, || {
         let request = boundary::required(request, "request")?;
@@ -144,7 +145,7 @@ pub extern "C" fn keyferry_request_set_access(
 pub unsafe extern "C" fn keyferry_request_set_account(
     request: Option<&mut keyferry_request>,
     account: *const c_char,
-    error_out: Out<'_, keyferry_error>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_request_set_account", error_out, || {
         let request = boundary::required(request, "request")?;
@@ -172,7 +173,7 @@ pub unsafe extern "C" fn keyferry_request_set_account(
 pub unsafe extern "C" fn keyferry_request_set_link_password(
     request: Option<&mut keyferry_request>,
     password: *const c_char,
-    error_out: Out<'_, keyferry_error>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_request_set_link_password", error_out, || {
         let request = boundary::required(request, "request")?;
@@ -199,7 +200,7 @@ pub unsafe extern "C" fn keyferry_request_set_link_password(
 pub extern "C" fn keyferry_request_set_timeout_ms(
     request: Option<&mut keyferry_request>,
     timeout_ms: u32,
-    error_out: Out<'_, keyferry_error>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_request_set_timeout_ms", error_out, || {
         let request = boundary::required(request, "request")?;

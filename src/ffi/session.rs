@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 
 use crate::error::{Error, Kind, Result};
-use crate::ffi::boundary::{self, Out};
+use crate::ffi::boundary;
 use crate::ffi::config::keyferry_config;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::request::keyferry_request;
@@ -40,7 +40,7 @@ fn forked() -> Error {
 }
 
 /// A token out-pointer that may be NULL, set to NULL.
-pub(crate) fn token_out(mut out: Out<'_, keyferry_token>) -> Out<'_, keyferry_token> {
+pub(crate) fn token_out(mut out: Option<&mut MaybeUninit<*mut keyferry_token>>) -> Option<&mut MaybeUninit<*mut keyferry_token>> {
     if let Some(out) = out.as_deref_mut() {
         out.write(std::ptr::null_mut());
     }
@@ -48,7 +48,7 @@ pub(crate) fn token_out(mut out: Out<'_, keyferry_token>) -> Out<'_, keyferry_to
 }
 
 /// A text out-pointer that may be NULL, set to NULL.
-pub(crate) fn text_out(mut out: Out<'_, c_char>) -> Out<'_, c_char> {
+pub(crate) fn text_out(mut out: Option<&mut MaybeUninit<*mut c_char>>) -> Option<&mut MaybeUninit<*mut c_char>> {
     if let Some(out) = out.as_deref_mut() {
         out.write(std::ptr::null_mut());
     }
@@ -56,7 +56,7 @@ pub(crate) fn text_out(mut out: Out<'_, c_char>) -> Out<'_, c_char> {
 }
 
 /// Gives a token to a caller who may not want it.
-pub(crate) fn give_token(out: Out<'_, keyferry_token>, token: Token) {
+pub(crate) fn give_token(out: Option<&mut MaybeUninit<*mut keyferry_token>>, token: Token) {
     if let Some(out) = out {
         boundary::give(out, keyferry_token { token });
     }
@@ -76,8 +76,8 @@ pub(crate) fn give_token(out: Out<'_, keyferry_token>, token: Token) {
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_session_open(
     config: Option<&keyferry_config>,
-    session_out: Out<'_, keyferry_session>,
-    error_out: Out<'_, keyferry_error>,
+    session_out: Option<&mut MaybeUninit<*mut keyferry_session>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_session_open", error_out, || {
         let out = boundary::out(session_out, "session_out")?;
@@ -124,8 +124,8 @@ pub extern "C" fn keyferry_session_free(session: Option<Box<keyferry_session>>) 
 pub extern "C" fn keyferry_session_token_for(
     session: Option<&keyferry_session>,
     request: Option<&keyferry_request>,
-    token_out: Out<'_, keyferry_token>,
-    error_out: Out<'_, keyferry_error>,
+    token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_session_token_for", error_out, || {
         let out = boundary::out(token_out, "token_out")?;
@@ -152,8 +152,8 @@ pub extern "C" fn keyferry_session_token_for(
 pub extern "C" fn keyferry_session_cached(
     session: Option<&keyferry_session>,
     request: Option<&keyferry_request>,
-    token_out: Out<'_, keyferry_token>,
-    error_out: Out<'_, keyferry_error>,
+    token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_session_cached", error_out, || {
         let out = boundary::out(token_out, "token_out")?;
@@ -230,7 +230,7 @@ pub unsafe extern "C" fn keyferry_session_peek(
 pub extern "C" fn keyferry_session_reject(
     session: Option<&keyferry_session>,
     token: Option<&keyferry_token>,
-    error_out: Out<'_, keyferry_error>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_session_reject", error_out, || {
         let token = boundary::required(token, "token")?;
@@ -259,7 +259,7 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
     session: Option<&keyferry_session>,
     resource: *const c_char,
     value: *const c_char,
-    error_out: Out<'_, keyferry_error>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_session_reject_value", error_out, || {
         // SAFETY: by this function's contract.
@@ -293,7 +293,7 @@ pub unsafe extern "C" fn keyferry_session_adopt(
     resource: *const c_char,
     value: *const c_char,
     expires_unix_s: i64,
-    error_out: Out<'_, keyferry_error>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_session_adopt", error_out, || {
         // SAFETY: by this function's contract.
@@ -323,7 +323,7 @@ pub unsafe extern "C" fn keyferry_session_adopt(
 pub unsafe extern "C" fn keyferry_session_forget(
     session: Option<&keyferry_session>,
     resource: *const c_char,
-    error_out: Out<'_, keyferry_error>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_session_forget", error_out, || {
         // SAFETY: by this function's contract.
@@ -352,8 +352,8 @@ pub unsafe extern "C" fn keyferry_session_forget(
 pub unsafe extern "C" fn keyferry_session_explain(
     session: Option<&keyferry_session>,
     resource: *const c_char,
-    text_out: Out<'_, c_char>,
-    error_out: Out<'_, keyferry_error>,
+    text_out: Option<&mut MaybeUninit<*mut c_char>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_session_explain", error_out, || {
         let out = boundary::out(text_out, "text_out")?;
@@ -377,8 +377,8 @@ pub unsafe extern "C" fn keyferry_session_explain(
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_session_list(
     session: Option<&keyferry_session>,
-    text_out: Out<'_, c_char>,
-    error_out: Out<'_, keyferry_error>,
+    text_out: Option<&mut MaybeUninit<*mut c_char>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_session_list", error_out, || {
         let out = boundary::out(text_out, "text_out")?;
@@ -400,8 +400,8 @@ pub extern "C" fn keyferry_session_list(
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_session_stats(
     session: Option<&keyferry_session>,
-    text_out: Out<'_, c_char>,
-    error_out: Out<'_, keyferry_error>,
+    text_out: Option<&mut MaybeUninit<*mut c_char>>,
+    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::run("keyferry_session_stats", error_out, || {
         let out = boundary::out(text_out, "text_out")?;
