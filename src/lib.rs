@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod document;
 pub mod error;
 pub mod http;
 pub mod jwt;
@@ -12,6 +13,7 @@ pub mod request;
 pub mod resource;
 pub mod secret;
 pub mod service;
+pub mod services;
 pub mod store;
 pub mod sys;
 pub mod token;
