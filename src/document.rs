@@ -18,6 +18,8 @@ use crate::service::parse_json;
 const MAX_VALUES: usize = 32 * 1024;
 /// The longest id that is believed.
 const MAX_ID_BYTES: usize = 256;
+/// The longest text that a token's details repeat.
+const MAX_DETAIL_BYTES: usize = 1024;
 /// How much of a service's sentence is passed on.
 const MAX_SAID_CHARS: usize = 200;
 /// So many bytes of a secret, one after the other, count as an echo of it.
@@ -52,6 +54,11 @@ pub fn field<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
 /// A field that is text.
 pub fn text<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
     field(document, name)?.as_str()
+}
+
+/// A field that is text of a sensible length, for the details of a token.
+pub fn detail<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
+    text(document, name).filter(|text| text.len() <= MAX_DETAIL_BYTES)
 }
 
 /// A field that is an id: text or a number, and fit to be a segment of a path as it is.

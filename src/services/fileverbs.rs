@@ -113,7 +113,7 @@ fn cookie_value(value: &str) -> Option<Secret> {
 /// Who the account is, under the documented names whatever the answer's case; nothing else of the answer.
 fn details(document: &Value) -> Value {
     let part = |name: &str| match document::field(document, name)? {
-        Value::String(text) => Some((name.to_owned(), Value::String(document::shown(text)))),
+        Value::String(_) => Some((name.to_owned(), document::detail(document, name)?.into())),
         value @ (Value::Number(_) | Value::Bool(_)) => Some((name.to_owned(), value.clone())),
         _ => None,
     };
@@ -207,5 +207,161 @@ impl FileVerbs {
             .map_err(|error| Error::new(Kind::Refused, error.what().to_owned()).with_http_status(answer.status))?;
         acquired.renewal = acquired.renewal.or_else(|| Some(renewal.clone()));
         Ok(acquired)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+    use crate::services::fake::{Fake, HOSTILE, headers, want};
+
+    const KEYS: [(&str, &str); 2] = [("fileverbs.secret_key", "sk=$:one-one"), ("fileverbs.api_key", "ak!two-two")];
+    const TOKEN: &str = "POST /api/v1/accounts/access-token";
+    const REFRESH: &str = "POST /api/v1/accounts/refresh-token";
+
+    fn fileverbs(has_both: bool) -> FileVerbs {
+        let base = Base::parse("fileverbs.url", "https://api.fileverbs.com", &[]).unwrap();
+        FileVerbs::new(base, has_both, "/api/v1/accounts/refresh-token", "refreshToken").unwrap()
+    }
+
+    fn bearer(fake: &Fake) -> Result<Acquired> {
+        fileverbs(true).acquire(&want(Class::Bearer, "", Access::Full), fake)
+    }
+
+    fn renew(service: &FileVerbs, fake: &Fake) -> Result<Acquired> {
+        service.renew(&want(Class::Bearer, "", Access::Full), &Secret::from("old%3D%3D"), fake)
+    }
+
+    fn exposed(acquired: &Acquired) -> Option<&str> {
+        acquired.renewal.as_ref().map(Secret::expose)
+    }
+
+    #[test]
+    fn every_route_has_its_header() {
+        let rows = [
+            ("bearer", Class::Bearer, Class::Bearer),
+            ("secret-key", Class::Key, Class::Key),
+            ("fileuploads/upload", Class::Bearer, Class::Key),
+            ("fileuploads", Class::Bearer, Class::Key),
+            ("jobrequests/J/outputs", Class::Bearer, Class::Key),
+            ("accounts/revoke-token", Class::Bearer, Class::Key),
+        ];
+        for (path, with_both, with_one) in rows {
+            assert_eq!(fileverbs(true).classify(path).unwrap().class, with_both, "{path}");
+            assert_eq!(fileverbs(false).classify(path).unwrap().class, with_one, "{path}");
+        }
+        for path in ["accounts/access-token", "Accounts/Access-Token/", "accounts/refresh-token"] {
+            assert_eq!(fileverbs(true).classify(path).unwrap_err().kind, Kind::NoHeader, "{path}");
+        }
+        for path in ["", "/", "//x"] {
+            assert_eq!(fileverbs(true).classify(path).unwrap_err().kind, Kind::NotMine, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_secret_key_is_a_header() {
+        let wanted = want(Class::Key, "", Access::Full);
+        let found = fileverbs(false).acquire(&wanted, &Fake::new(&KEYS)).unwrap().found;
+        assert_eq!(headers(&found.draft), ["SecretKey: sk=$:one-one"]);
+        let error = fileverbs(false).acquire(&wanted, &Fake::new(&KEYS[1..])).err().unwrap();
+        assert_eq!(error.kind, Kind::NotConfigured);
+        assert!(error.what().contains("fileverbs.secret_key"), "{error}");
+    }
+
+    #[test]
+    fn both_keys_give_a_bearer_whatever_the_case_of_the_fields() {
+        let pascal = json!({"Id": 7, "FirstName": "Ann", "JwtToken": "j", "RefreshToken": "r", "IsVerified": true, "Password": "x"});
+        let camel = json!({"id": 7, "firstName": "Ann", "jwtToken": "j", "refreshToken": "r", "isVerified": true});
+        for body in [pascal, camel] {
+            let fake = Fake::new(&KEYS).answer(TOKEN, 200, body);
+            let acquired = bearer(&fake).unwrap();
+            assert_eq!(headers(&acquired.found.draft), ["Authorization: Bearer j"]);
+            assert_eq!(exposed(&acquired), Some("r"));
+            assert_eq!(acquired.found.draft.details, json!({"Id": 7, "FirstName": "Ann", "IsVerified": true}));
+            let sent = fake.sent();
+            assert_eq!((sent[0].by, sent[0].headers.len()), ("login", 0));
+            assert_eq!(sent[0].body, r#"{"APIKey":"ak!two-two","SecretKey":"sk=$:one-one"}"#);
+        }
+    }
+
+    #[test]
+    fn the_cookie_goes_before_the_field_and_stays_encoded_as_it_came() {
+        let cookies = ["other=1", "refreshToken=new%3D%3D; expires=Wed, 01 Jan 2031 00:00:00 GMT; path=/; httponly"];
+        let fake = Fake::new(&KEYS).answer_with_cookies(TOKEN, 200, json!({"JwtToken": "j", "RefreshToken": "new=="}), &cookies);
+        assert_eq!(exposed(&bearer(&fake).unwrap()), Some("new%3D%3D"));
+        for bad in ["refreshToken=", "refreshToken", "refreshTokens=x", "refreshToken=a b", "refreshToken=a\u{1}"] {
+            let fake = Fake::new(&KEYS).answer_with_cookies(TOKEN, 200, json!({"JwtToken": "j"}), &[bad]);
+            assert_eq!(exposed(&bearer(&fake).unwrap()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn refused_keys_are_refused_whatever_the_status() {
+        for (status, kind) in
+            [(400, Kind::Refused), (401, Kind::Refused), (403, Kind::Refused), (404, Kind::Unsupported), (418, Kind::BadAnswer)]
+        {
+            let fake = Fake::new(&KEYS).answer(TOKEN, status, r#"{"message":"bad key ak!two-two"}"#);
+            let error = bearer(&fake).err().unwrap();
+            assert_eq!((error.kind, error.http_status), (kind, Some(status)));
+            assert!(!error.what().contains("two"), "{error}");
+        }
+        for missing in [&KEYS[..1], &KEYS[1..], &[]] {
+            assert_eq!(bearer(&Fake::new(missing)).err().unwrap().kind, Kind::NotConfigured);
+        }
+    }
+
+    #[test]
+    fn a_hostile_document_is_a_bad_answer() {
+        for body in HOSTILE.into_iter().chain([r#"{"JwtToken":null}"#, r#"{"JwtToken":["x"]}"#, r#"{"JwtToken":"a\nb"}"#]) {
+            assert_eq!(bearer(&Fake::new(&KEYS).answer(TOKEN, 200, body)).err().unwrap().kind, Kind::BadAnswer, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_renewal_is_sent_once_and_rotates() {
+        let fake = Fake::new(&KEYS).answer_with_cookies(REFRESH, 200, json!({"jwtToken": "j2"}), &["refreshToken=next%3D"]);
+        let acquired = renew(&fileverbs(true), &fake).unwrap();
+        assert_eq!(headers(&acquired.found.draft), ["Authorization: Bearer j2"]);
+        assert_eq!(exposed(&acquired), Some("next%3D"));
+        let sent = fake.sent();
+        assert_eq!((sent[0].by, sent[0].headers.as_slice()), ("send_once", &["Cookie: refreshToken=old%3D%3D".to_owned()][..]));
+        assert_eq!(sent[0].body, "");
+        let fake = Fake::new(&KEYS).answer(REFRESH, 200, json!({"jwtToken": "j2"}));
+        assert_eq!(exposed(&renew(&fileverbs(true), &fake).unwrap()), Some("old%3D%3D"), "it did not rotate");
+    }
+
+    #[test]
+    fn a_service_that_can_not_renew_is_asked_once() {
+        for status in [404, 405] {
+            let service = fileverbs(true);
+            let fake = Fake::new(&KEYS).answer(REFRESH, status, "").answer(TOKEN, 200, json!({"JwtToken": "j", "RefreshToken": "r"}));
+            assert_eq!(renew(&service, &fake).err().unwrap().kind, Kind::Unsupported);
+            assert_eq!(renew(&service, &fake).err().unwrap().kind, Kind::Unsupported);
+            let acquired = service.acquire(&want(Class::Bearer, "", Access::Full), &fake).unwrap();
+            assert_eq!(exposed(&acquired), None);
+            assert_eq!(fake.lines(), [REFRESH, TOKEN]);
+        }
+    }
+
+    #[test]
+    fn a_dead_renewal_is_refused() {
+        for status in [400, 401, 403] {
+            let fake = Fake::new(&KEYS).answer(REFRESH, status, r#"{"message":"Invalid token old%3D%3D"}"#);
+            let error = renew(&fileverbs(true), &fake).err().unwrap();
+            assert_eq!((error.kind, error.http_status), (Kind::Refused, Some(status)));
+            assert!(!error.what().contains("old%3D"), "{error}");
+        }
+        for body in HOSTILE {
+            assert_eq!(renew(&fileverbs(true), &Fake::new(&KEYS).answer(REFRESH, 200, body)).err().unwrap().kind, Kind::Refused);
+        }
+    }
+
+    #[test]
+    fn settings_that_could_leave_the_service_are_refused() {
+        let base = || Base::parse("fileverbs.url", "https://api.fileverbs.com/x", &[]).unwrap();
+        for (path, cookie) in [("", "c"), ("/", "c"), ("../../../y", "c"), ("p", ""), ("p", "a=b"), ("p", "a;b"), ("p", "a b")] {
+            assert_eq!(FileVerbs::new(base(), true, path, cookie).err().unwrap().kind, Kind::Config, "{path} {cookie}");
+        }
     }
 }

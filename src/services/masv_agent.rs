@@ -189,3 +189,102 @@ impl MasvAgent {
         if answer.body.is_empty() { self.session(context) } else { self.signed_in(route, answer, context) }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+    use crate::services::fake::{Fake, HOSTILE, want};
+
+    const LOGIN: &str = "GET /api/v1/login";
+    const TEAMS: &str = "GET /api/v1/teams";
+
+    fn agent() -> MasvAgent {
+        MasvAgent::new(Base::parse("agent.url", "http://localhost:8080/api/v1", &["/api/v1"]).unwrap())
+    }
+
+    fn secrets() -> (Secret, Secret) {
+        (Secret::from("ann@example.com"), Secret::from("hunter2-hunter2"))
+    }
+
+    fn whole() -> Value {
+        json!({ "user": { "id": "U" }, "teams": [{ "id": "T" }] })
+    }
+
+    #[test]
+    fn everything_is_the_session_and_has_no_header() {
+        for path in ["session", "login", "teams", "packages/P"] {
+            assert_eq!(agent().classify(path).unwrap().class, Class::Session);
+        }
+        assert_eq!(agent().classify("").unwrap_err().kind, Kind::NotMine);
+        let wanted = want(Class::Session, "", Access::Full);
+        assert_eq!(agent().acquire(&wanted, &Fake::new(&[])).err().unwrap().kind, Kind::NoHeader);
+    }
+
+    #[test]
+    fn who_is_signed_in_is_told_with_the_teams() {
+        let fake = Fake::new(&[]).answer(LOGIN, 200, whole());
+        assert_eq!(agent().session(&fake).unwrap(), whole());
+        for teams in [json!([{"id": "T"}]), json!({"teams": [{"id": "T"}]})] {
+            let fake = Fake::new(&[]).answer(LOGIN, 200, json!({"User": {"id": "U"}})).answer(TEAMS, 200, teams);
+            assert_eq!(agent().session(&fake).unwrap(), whole());
+            assert!(fake.sent().iter().all(|sent| sent.headers.is_empty()));
+        }
+    }
+
+    #[test]
+    fn without_a_session_the_error_says_how_to_get_one() {
+        let fake = Fake::new(&[]).answer(LOGIN, 401, r#"{"code":262146,"message":"session is nil"}"#);
+        let error = agent().session(&fake).unwrap_err();
+        assert_eq!((error.kind, error.http_status, error.service_code), (Kind::LoginRequired, Some(401), Some(262_146)));
+        assert!(error.what().contains("auth.api_key") && error.what().contains("never through argv"), "{error}");
+        let fake = Fake::new(&[]).failure(LOGIN, Kind::Unreachable);
+        let error = agent().session(&fake).unwrap_err();
+        assert_eq!(error.kind, Kind::Unreachable);
+        assert!(error.what().contains("masv server start") && error.what().contains("agent.url"), "{error}");
+        let fake = Fake::new(&[]).failure(LOGIN, Kind::Silent);
+        assert_eq!(agent().session(&fake).unwrap_err().kind, Kind::Silent);
+        for (status, kind) in [(404, Kind::Unsupported), (418, Kind::BadAnswer)] {
+            assert_eq!(agent().session(&Fake::new(&[]).answer(LOGIN, status, "")).unwrap_err().kind, kind);
+        }
+    }
+
+    #[test]
+    fn signing_in_takes_what_is_given_else_what_is_configured() {
+        let (email, password) = secrets();
+        let fake = Fake::new(&[]).answer("POST /api/v1/login", 200, whole());
+        assert_eq!(agent().sign_in(Some((&email, &password)), &fake).unwrap(), whole());
+        assert_eq!(fake.sent()[0].by, "login");
+        let settings = [("masv.email", "bob@example.com"), ("masv.password", "p")];
+        let fake = Fake::new(&settings).answer("POST /api/v1/login", 200, "").answer(LOGIN, 200, whole());
+        assert_eq!(agent().sign_in(None, &fake).unwrap(), whole());
+        assert_eq!(fake.sent()[0].body, r#"{"email":"bob@example.com","password":"p"}"#);
+        assert_eq!(agent().sign_in(None, &Fake::new(&settings[..1])).unwrap_err().kind, Kind::NotConfigured);
+        for (status, kind) in [(401, Kind::Refused), (405, Kind::Unsupported), (418, Kind::BadAnswer)] {
+            let fake = Fake::new(&[]).answer("POST /api/v1/login", status, r#"{"message":"no hunter2-hunter2"}"#);
+            let error = agent().sign_in(Some((&email, &password)), &fake).unwrap_err();
+            assert_eq!(error.kind, kind);
+            assert!(!error.what().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn signing_up_works_where_an_old_agent_has_the_route() {
+        let (email, password) = secrets();
+        let of = |status: u16, body: Value| {
+            let fake = Fake::new(&[]).answer("POST /api/v1/signup", status, body);
+            agent().sign_up(&email, &password, "Ann", &fake)
+        };
+        assert_eq!(of(201, whole()).unwrap(), whole());
+        for (status, kind) in [(404, Kind::Unsupported), (405, Kind::Unsupported), (400, Kind::Refused), (409, Kind::Refused)] {
+            assert_eq!(of(status, json!({})).unwrap_err().kind, kind);
+        }
+    }
+
+    #[test]
+    fn a_hostile_document_is_a_bad_answer() {
+        for body in HOSTILE {
+            assert_eq!(agent().session(&Fake::new(&[]).answer(LOGIN, 200, body)).unwrap_err().kind, Kind::BadAnswer, "{body}");
+        }
+    }
+}

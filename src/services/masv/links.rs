@@ -29,7 +29,7 @@ impl Masv {
         let id = document::id(&document, "package_id").ok_or_else(missing)?;
         let expiry = document::expiry(&token, &document, &["package_token_expires_at", "token_expires_at"]);
         let mut draft = Draft::new(TokenKind::Package, PACKAGE_HEADER, token, expiry);
-        let part = |name| document::text(&document, name).map(document::shown);
+        let part = |name| document::detail(&document, name);
         let size = document::field(&document, "package_size").and_then(|size| size.as_u64());
         draft.details = json!({ "package_id": id, "name": part("name"), "expiry": part("expiry"), "package_size": size });
         let found = Found { class: Class::Package, id, access: Access::Read, draft };

@@ -63,8 +63,7 @@ impl Masv {
     /// The URL of a route; an id in it can't lead to another one.
     fn url(&self, path: &str) -> Result<Url> {
         let url = self.base.join(path)?;
-        let unchanged = url.as_str().strip_prefix(self.base.as_str()) == Some(path);
-        unchanged.then_some(url).ok_or_else(|| Error::new(Kind::InvalidResource, "the id in the path is none: copy it again"))
+        if url.as_str().strip_prefix(self.base.as_str()) == Some(path) { Ok(url) } else { Err(no_id()) }
     }
 
     /// A login changes whose teams count.
@@ -72,6 +71,16 @@ impl Masv {
         self.logged_in.store(true, Ordering::Relaxed);
         *self.team.lock() = None;
     }
+}
+
+/// An id is one segment of a path, and stays one when it is sent.
+fn check_id(id: &str) -> Result<()> {
+    let dots = id.replace("%2e", ".").replace("%2E", ".");
+    if id.contains(['/', '\\', '?', '#']) || dots == "." || dots == ".." { Err(no_id()) } else { Ok(()) }
+}
+
+fn no_id() -> Error {
+    Error::new(Kind::InvalidResource, "the id in the path is no id: copy it again")
 }
 
 impl Service for Masv {
@@ -96,6 +105,8 @@ impl Service for Masv {
     }
 
     fn acquire(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
+        check_id(want.id)?;
+        check_id(want.parent.unwrap_or_default())?;
         match want.class {
             Class::Key => Ok(Acquired::only(want, user::key(context)?)),
             Class::User => Ok(Acquired::only(want, self.user(context)?)),

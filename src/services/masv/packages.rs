@@ -178,7 +178,7 @@ fn draft(route: &str, record: &Value) -> Result<Draft> {
     let token = document::token(route, record, "access_token")?;
     let expiry = document::expiry(&token, record, &["access_token_expires_at", "token_expires_at"]);
     let mut draft = Draft::new(TokenKind::Package, PACKAGE_HEADER, token, expiry);
-    let part = |name| document::text(record, name).map(document::shown);
+    let part = |name| document::detail(record, name);
     draft.details = json!({ "name": part("name"), "state": part("state"), "expiry": part("expiry") });
     Ok(draft)
 }

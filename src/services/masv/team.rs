@@ -94,7 +94,8 @@ fn choose(teams: &[Value], configured: Option<&str>) -> Result<String> {
     }
     match teams {
         [] => not_configured("the user is in no team: packages belong to one".into()),
-        [team] => document::id(team, "id").ok_or_else(|| Error::new(Kind::BadAnswer, format!("the answer to {ROUTE} has no usable `id`"))),
+        [team] => document::id(team, "id")
+            .ok_or_else(|| Error::new(Kind::BadAnswer, format!("the answer to {ROUTE} has no usable `id`: check `masv.url`"))),
         _ => not_configured(format!("`masv.team` is not set: the user is in several teams, so set it to one of {}", listed(teams))),
     }
 }

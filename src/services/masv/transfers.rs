@@ -82,7 +82,7 @@ fn one(record: &Value, package: &str) -> Result<Found> {
     let token = document::token(ROUTE, record, "access_token")?;
     let expiry = document::expiry(&token, record, &["access_token_expires_at", "token_expires_at"]);
     let mut draft = Draft::new(TokenKind::Transfer, TRANSFER_HEADER, token, expiry);
-    draft.details = json!({ "package_id": package, "state": document::text(record, "state").map(document::shown) });
+    draft.details = json!({ "package_id": package, "state": document::detail(record, "state") });
     Ok(Found { class: Class::Transfer, id, access: Access::Full, draft })
 }
 
