@@ -12,6 +12,7 @@ pub mod request;
 pub mod resource;
 pub mod secret;
 pub mod service;
+pub mod sources;
 pub mod store;
 pub mod sys;
 pub mod token;
