@@ -1,1 +1,3 @@
-pub mod sandbox { }
+//! The sandbox alone, until the rest of the house stands around it.
+
+pub mod sandbox;
