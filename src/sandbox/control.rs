@@ -19,7 +19,7 @@ pub(super) fn handle(shared: &Shared, call: &Call) -> Option<Answer> {
     if call.path.starts_with(TARGET) {
         return Some(shared.with(|state| {
             state.count("redirect_target");
-            state.seen.push_back(call.seen());
+            state.remember(call);
             Answer::ok(json!({"token": "stolen", "access_token": "stolen", "JwtToken": "stolen"}))
         }));
     }

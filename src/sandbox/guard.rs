@@ -42,6 +42,11 @@ pub(super) fn credential(state: &mut State, call: &Call) -> Result<Presented, An
         state.count("stray_cookie");
         return Err(refusal(call.service, 400, "this service sets no cookie"));
     }
+    let link_call = call.service == Service::Masv && call.path.starts_with("/v1/links/");
+    if !link_call && call.headers.contains_key("x-link-password") {
+        state.count("stray_link_password");
+        return Err(refusal(call.service, 400, "X-Link-Password is for links only"));
+    }
     Ok(presented)
 }
 

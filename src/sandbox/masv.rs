@@ -229,7 +229,7 @@ fn logged_in(state: &mut State, call: &Call, account: usize) -> Answer {
     Answer::ok(json!({"token": token, "teams": teams, "user": user}))
 }
 
-/// `true` where this service is the one that a package token is for.
+/// Refuses where a behaviour switched the route off.
 pub(super) fn switched(route: Option<u16>) -> Result<(), Answer> {
     guard::route(Service::Masv, route)
 }

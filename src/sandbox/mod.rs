@@ -88,7 +88,7 @@
 //! `package_create`, `portal_create`, `api_key_create`, `package_call`, `transfer_call`; `agent_session`,
 //! `agent_login`, `agent_teams`, `agent_signup`; `fileverbs_login`, `refresh`, `revoke`, `fileverbs_call`.
 //! Refusals: `two_credentials`, `foreign_credential` (another service's header), `needless_credential` (on an open
-//! route), `missing_credential`, `agent_credential_header`, `agent_foreign_host`, `stray_cookie`,
+//! route), `missing_credential`, `agent_credential_header`, `agent_foreign_host`, `stray_cookie`, `stray_link_password`,
 //! `wrong_content_type`, `bad_document`, `bad_token`, `expired_token`, `rejected_token`, `foreign_token` (another
 //! package's or transfer's), `wrong_variant`, `bad_api_key`, `key_refused`, `foreign_team`, `bad_page`,
 //! `login_refused`, `bad_link_secret`, `bad_link_password`, `agent_no_session`, `agent_login_refused`,

@@ -141,7 +141,8 @@ fn retoken(document: Value, token: &str) -> Value {
 }
 
 fn nested(levels: u32) -> Bytes {
-    let levels = usize::try_from(levels).unwrap_or(usize::MAX);
+    // The one spoiled body that stands in memory whole: a slip in a script must not fill it.
+    let levels = usize::try_from(levels.min(10_000_000)).unwrap_or(0);
     let text = format!("{{\"token\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
     Bytes::from(text)
 }

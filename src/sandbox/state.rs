@@ -90,6 +90,10 @@ impl State {
         if let Some(name) = name {
             self.count(name);
         }
+        self.remember(call);
+    }
+
+    pub(super) fn remember(&mut self, call: &Call) {
         if self.seen.len() == SEEN_LIMIT {
             self.seen.pop_front();
         }
