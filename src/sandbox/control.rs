@@ -87,8 +87,7 @@ fn reset(shared: &Shared, document: &Value, now_ms: i64) -> Result<Answer, Strin
         shared.with(State::reset_counts);
         return Ok(done());
     }
-    let fresh = State::new(now_ms).map_err(|_| "no random bytes".to_owned())?;
-    shared.with(|state| *state = fresh);
+    shared.with(|state| state.start_over(now_ms))?;
     Ok(done())
 }
 

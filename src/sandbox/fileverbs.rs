@@ -155,6 +155,10 @@ fn new_refresh_token(state: &mut State, call: &Call, family: u64) -> Result<Stri
     }
     let life_ms = state.tokens.life_s(Kind::Refresh).saturating_mul(1000);
     let expires_ms = call.now_ms.saturating_add(life_ms);
+    if state.fileverbs.refresh_tokens.len() > 10_000 {
+        // A soak gets new ones for hours. Those that expired are refused, known or not.
+        state.fileverbs.refresh_tokens.retain(|_, known| call.now_ms < known.expires_ms);
+    }
     state.fileverbs.refresh_tokens.insert(token.clone(), Refresh { family, expires_ms, used: false });
     Ok(token)
 }

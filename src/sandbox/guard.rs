@@ -2,6 +2,8 @@
 //!
 //! Imports `answer`, `call` and `state`. It doesn't look at a credential's value; the routes do.
 
+use serde_json::json;
+
 use super::answer::Answer;
 use super::call::{Call, Service};
 use super::state::State;
@@ -75,9 +77,10 @@ pub(super) fn content_type(state: &mut State, call: &Call) -> Result<(), Answer>
     Err(refusal(call.service, 415, "Content-Type: application/json is required"))
 }
 
-/// The body of a POST or PUT is an object; a broken one is refused before its fields are looked for.
+/// The body of a POST or PUT is an object, or empty where no field is wanted; a broken one is refused before its fields
+/// are looked for.
 pub(super) fn object(state: &mut State, call: &Call) -> Result<serde_json::Value, Answer> {
-    let document = call.document();
+    let document = if call.body.is_empty() { json!({}) } else { call.document() };
     if document.is_object() {
         return Ok(document);
     }

@@ -16,7 +16,7 @@
 //! | route | body | effect |
 //! |---|---|---|
 //! | `GET /sandbox/counts` | | `{"login": 1, …}` |
-//! | `GET /sandbox/requests` | | the last 10,000: `[{service, method, path, headers, credentials}]`, names only |
+//! | `GET /sandbox/requests` | | the last 2,000: `[{service, method, path, headers, credentials}]`, names only |
 //! | `POST /sandbox/reset` | `{}` or `{"all": true}` | forgets counts and requests, or everything |
 //! | `GET /sandbox/clock` | | `{"now_unix_ms": N}` |
 //! | `POST /sandbox/clock` | `{"advance_s": N}`, `{"offset_ms": N}` | moves the virtual clock |
@@ -79,6 +79,7 @@
 //! | `no_refresh_route` | bool or status (false) | 404, or this, for a refresh |
 //! | `refresh_path`, `refresh_cookie` | text | where FileVerbs' refresh is, and its cookie |
 //! | `refresh_rotates` | bool (true) | whether a refresh token works once |
+//! | `certificate` | `valid` (default), `expired`, `not_yet_valid`, `wrong_name`, `self_signed`, `unknown_ca` | with TLS |
 //! | `refresh_refusal_status`, `fileverbs_refusal_status` | status (400) | of a refused refresh, of a refused token call |
 //!
 //! # Counters
@@ -173,13 +174,13 @@ impl Sandbox {
     /// A port that is taken, or no thread, descriptor or random byte left.
     pub fn start(options: Options) -> std::io::Result<Sandbox> {
         let Options { masv_port, agent_port, fileverbs_port, tls, clock } = options;
-        let shared = Arc::new(Shared::new(clock)?);
-        let (acceptor, ca_pem) = if tls {
-            let made = tls::make()?;
-            (Some(made.acceptor), Some(made.ca_pem))
+        let (acceptor, ca_pem, certificates) = if tls {
+            let tls::Tls { acceptor, ca_pem, certificates } = tls::make()?;
+            (Some(acceptor), Some(ca_pem), Some(certificates))
         } else {
-            (None, None)
+            (None, None, None)
         };
+        let shared = Arc::new(Shared::new(clock, certificates)?);
         let server = Server::start(&shared, [masv_port, agent_port, fileverbs_port], acceptor)?;
         let scheme = if tls { "https" } else { "http" };
         let urls = server.ports.map(|port| format!("{scheme}://127.0.0.1:{port}"));
@@ -284,7 +285,7 @@ impl Sandbox {
         }
     }
 
-    /// The last 10,000 requests, oldest first.
+    /// The last 2,000 requests, oldest first.
     pub fn requests(&self) -> Vec<Seen> {
         self.shared.with(|state| state.seen.iter().cloned().collect())
     }

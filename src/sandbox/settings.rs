@@ -52,6 +52,7 @@ pub(super) enum Change {
     AgentSignedIn(bool),
     Opaque(BTreeSet<Kind>),
     WithoutExpiry(BTreeSet<Kind>),
+    Certificate(String),
 }
 
 impl Settings {
@@ -112,6 +113,7 @@ impl Settings {
             "agent_signed_in" => return Ok(Change::AgentSignedIn(flag(key, value)?)),
             "opaque" => return Ok(Change::Opaque(kinds(key, value)?)),
             "no_exp" => return Ok(Change::WithoutExpiry(kinds(key, value)?)),
+            "certificate" => return Ok(Change::Certificate(word(key, value)?)),
             _ => return Err(format!("the sandbox has no behaviour '{key}'")),
         }
         Ok(Change::Done)

@@ -1,9 +1,10 @@
 //! All that the sandbox knows, behind one lock, and the counters that a test can wait for.
 //!
-//! Imports the services' own worlds, `faults`, `settings` and `tokens`. Nothing waits for the network under the lock:
+//! Imports the services' own worlds, `faults`, `settings`, `tls` and `tokens`. Nothing waits for the network under the lock:
 //! it is held for one decision at a time.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -14,11 +15,12 @@ use super::call::{Call, Seen, Service};
 use super::clock::Clock;
 use super::faults::{self, Fault};
 use super::settings::{Change, Settings};
+use super::tls::Certificates;
 use super::tokens::Tokens;
 use super::{agent, fileverbs, masv, world};
 
-/// Requests remembered for [`super::Sandbox::requests`]; a soak must not fill the memory.
-const SEEN_LIMIT: usize = 10_000;
+/// Requests remembered for [`super::Sandbox::requests`]. About 1 MB: tests measure the memory of this process.
+const SEEN_LIMIT: usize = 2_000;
 
 pub(super) struct Shared {
     pub(super) clock: Clock,
@@ -35,10 +37,11 @@ pub(super) struct State {
     pub(super) masv: world::World,
     pub(super) agent: agent::World,
     pub(super) fileverbs: fileverbs::World,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl State {
-    pub(super) fn new(now_ms: i64) -> std::io::Result<State> {
+    pub(super) fn new(now_ms: i64, certificates: Option<Arc<Certificates>>) -> std::io::Result<State> {
         Ok(State {
             counts: BTreeMap::new(),
             seen: VecDeque::new(),
@@ -48,6 +51,7 @@ impl State {
             masv: world::World::new(now_ms),
             agent: agent::World::default(),
             fileverbs: fileverbs::World::default(),
+            certificates,
         })
     }
 
@@ -66,6 +70,15 @@ impl State {
         self.seen.clear();
     }
 
+    /// Everything as it was at the start, but for the clock.
+    pub(super) fn start_over(&mut self, now_ms: i64) -> Result<(), String> {
+        if let Some(certificates) = &self.certificates {
+            certificates.show("valid")?;
+        }
+        *self = State::new(now_ms, self.certificates.take()).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
     /// Changes one behaviour. `Err` says why it can't.
     pub(super) fn configure(&mut self, key: &str, value: &Value, now_ms: i64) -> Result<(), String> {
         match self.settings.set(key, value)? {
@@ -75,6 +88,7 @@ impl State {
             Change::AgentSignedIn(signed_in) => self.agent.set_signed_in(signed_in),
             Change::Opaque(kinds) => self.tokens.set_opaque(kinds),
             Change::WithoutExpiry(kinds) => self.tokens.set_without_expiry(kinds),
+            Change::Certificate(kind) => self.certificates.as_ref().ok_or("without TLS there is no certificate")?.show(&kind)?,
         }
         Ok(())
     }
@@ -102,8 +116,8 @@ impl State {
 }
 
 impl Shared {
-    pub(super) fn new(clock: Clock) -> std::io::Result<Shared> {
-        let state = State::new(clock.now_unix_ms())?;
+    pub(super) fn new(clock: Clock, certificates: Option<Arc<Certificates>>) -> std::io::Result<Shared> {
+        let state = State::new(clock.now_unix_ms(), certificates)?;
         Ok(Shared { clock, state: Mutex::new(state), changed: Condvar::new() })
     }
 

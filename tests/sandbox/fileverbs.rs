@@ -124,6 +124,7 @@ fn working_calls_take_either_credential_and_only_one() {
     assert_eq!(get(url, &format!("/api/v1/jobrequests/{job}"), &[key]).status, 200);
     assert_eq!(get(url, &format!("/api/v1/jobrequests/{}/outputs", c::JOB_ID), &[key]).status, 200);
     assert_eq!(get(url, &format!("/api/v1/jobrequests/{}/outputs", c::FOREIGN_JOB_ID), &[key]).status, 404);
+    assert_eq!(bearer(&sandbox, &user_token(&sandbox)), 401, "a token of MASV has a good signature and the wrong kind");
     sandbox.clock().advance(Duration::from_secs(900));
     assert_eq!(bearer(&sandbox, &token), 401);
     assert_eq!((sandbox.count("expired_token"), sandbox.count("two_credentials"), sandbox.count("foreign_job")), (1, 1, 1));

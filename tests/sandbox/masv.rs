@@ -49,11 +49,12 @@ fn documents_content_types_and_paths_are_checked() {
     let url = sandbox.masv_url();
     assert_eq!(post(url, "/v1/auth", &[], &json!({"email": c::EMAIL})).status, 400);
     assert_eq!(send(url, "POST", "/v1/auth", &[], "[1,2").status, 400);
+    assert_eq!(send(url, "POST", "/v1/auth", &[("Content-Type", "application/json")], "").status, 400);
     assert_eq!(post(url, "/v1/auth", &[("Content-Type", "text/plain")], &json!({})).status, 415);
     assert_eq!(send(url, "PUT", "/v1/packages/x", &[], "").status, 415);
     assert_eq!(get(url, "/v1/auth", &[]).status, 405);
     assert_eq!(get(url, "/v2/teams", &[]).status, 404);
-    assert_eq!((sandbox.count("wrong_content_type"), sandbox.count("bad_document")), (2, 2));
+    assert_eq!((sandbox.count("wrong_content_type"), sandbox.count("bad_document")), (2, 3));
 }
 
 #[test]

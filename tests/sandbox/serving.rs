@@ -24,6 +24,12 @@ fn it_starts_at_once_on_ports_of_its_own_or_given_ones() {
 }
 
 #[test]
+fn threads_of_a_test_share_it() {
+    fn shared<T: Send + Sync>(_: &T) {}
+    shared(&sandbox());
+}
+
+#[test]
 fn two_hundred_callers_at_once_are_served() {
     let sandbox = sandbox();
     let streams: Vec<TcpStream> = (0..200).map(|_| connect(sandbox.masv_url())).collect();
@@ -63,7 +69,14 @@ fn tls_serves_loopback_names_and_only_those_who_trust_its_authority() {
     assert!(over_tls(&sandbox, other.ca_pem().unwrap(), "localhost").is_err());
     assert!(over_tls(&sandbox, sandbox.ca_pem().unwrap(), "example.com").is_err());
     assert!(sandbox.wait_for("tls_refused", 2, Duration::from_secs(5)));
+    for bad in ["expired", "not_yet_valid", "wrong_name", "self_signed", "unknown_ca"] {
+        sandbox.configure("certificate", serde_json::json!(bad));
+        assert!(over_tls(&sandbox, sandbox.ca_pem().unwrap(), "localhost").is_err(), "{bad}");
+    }
+    assert!(sandbox.wait_for("tls_refused", 7, Duration::from_secs(5)));
     assert_eq!(sandbox.count("teams"), 3);
+    sandbox.configure("certificate", serde_json::json!("valid"));
+    assert_eq!(over_tls(&sandbox, sandbox.ca_pem().unwrap(), "localhost").unwrap(), 200);
 }
 
 fn over_tls(sandbox: &Sandbox, ca_pem: &str, name: &'static str) -> std::io::Result<u16> {
