@@ -16,6 +16,7 @@ pub mod sources;
 pub mod store;
 pub mod sys;
 pub mod token;
+pub mod transport;
 
 #[global_allocator]
 static WIPING: sys::memory::Wiping = sys::memory::Wiping;
