@@ -25,6 +25,7 @@ pub mod store;
 pub mod stores;
 pub mod sys;
 pub mod token;
+pub mod transport;
 
 #[global_allocator]
 static WIPING: sys::memory::Wiping = sys::memory::Wiping;

@@ -5,7 +5,7 @@
 //! It never looks into the working directory.
 //!
 //! Values from the environment and from the program are always literal: a password may begin with `env:`. How the
-//! settings of one account are put together is told in [`profile`].
+//! settings of one account are put together is told in `profile.rs`.
 
 mod environment;
 mod fields;

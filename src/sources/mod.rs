@@ -1,4 +1,4 @@
-//! Where secrets come from: one file a source, one line in [`SOURCES`].
+//! Where secrets come from: one file a source, one line in the table.
 //!
 //! Imports [`crate::config`], [`crate::error`] and [`crate::secret`]. A source is asked when its secret is needed, every
 //! time anew: a secret that was changed is used at once, and none is kept here.
