@@ -73,6 +73,8 @@ pub struct Broker {
     pub stats: Stats,
     /// When what failed is tried again.
     pub pace: Pace,
+    /// Which refusal is remembered because of a key.
+    refusals: Mutex<HashMap<Key, Fingerprint>>,
     /// The packages that links opened.
     pub aliases: RwLock<HashMap<Key, Key>>,
     /// The tokens under way.
@@ -91,6 +93,20 @@ pub struct Broker {
     pub closing: (Mutex<()>, Condvar),
 }
 
+/// What an engine is made of.
+pub struct Parts {
+    /// Keeps records.
+    pub store: Box<dyn Store>,
+    /// Sends requests.
+    pub http: Box<dyn Http>,
+    /// The wall clock.
+    pub clock: Clock,
+    /// How long one exchange may take.
+    pub timeout: Duration,
+    /// Whether refreshes run beside callers.
+    pub refreshes_beside: bool,
+}
+
 /// What is wanted, owned: a flight outlives the call that began it.
 #[derive(Clone)]
 pub struct Wish {
@@ -105,12 +121,56 @@ pub struct Wish {
 }
 
 impl Wish {
-    fn new(account: usize, service: usize, key: Key) -> Self {
+    /// A wish for a key and nothing special.
+    pub fn new(account: usize, service: usize, key: Key) -> Self {
         Self { account, service, key, parent: None, link_secret: None, link_password: None, stale: None }
     }
 }
 
 impl Broker {
+    /// An engine for these accounts.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if the system gives no random numbers.
+    pub fn new(accounts: Accounts, parts: Parts) -> Result<Self> {
+        let mut random = [0; 40];
+        getrandom::fill(&mut random).map_err(|_| Error::new(Kind::Config, "the system gives no random numbers"))?;
+        let (seed, key) = random.split_at(8);
+        let Parts { store, http, clock, timeout, refreshes_beside } = parts;
+        Ok(Self {
+            accounts,
+            cache: Cache::new(seed.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))),
+            store,
+            http,
+            clock,
+            fingerprints: Fingerprinter::new(key),
+            timeout,
+            stats: Stats::default(),
+            pace: Pace::default(),
+            refusals: Mutex::default(),
+            aliases: RwLock::default(),
+            flights: Flights::default(),
+            listings: Flights::default(),
+            workers: Arc::default(),
+            beside: AtomicUsize::new(0),
+            refreshes_beside,
+            closed: AtomicBool::new(false),
+            closing: (Mutex::new(()), Condvar::new()),
+        })
+    }
+
+    /// Remembers, or forgets, because of which key a refusal is remembered.
+    pub fn note_refusal(&self, key: &Key, secret: Fingerprint) {
+        self.refusals.lock().insert(key.clone(), secret);
+    }
+
+    /// Forgets the refusal that was met for a key.
+    pub fn forget_refusals(&self, key: &Key) {
+        if let Some(secret) = self.refusals.lock().remove(key) {
+            self.store.set_refusal(&secret, None);
+        }
+    }
+
     /// The clock of a service.
     #[inline]
     pub fn now_us(&self, bound: &Bound) -> i64 {
@@ -155,7 +215,7 @@ impl Broker {
             let alias = self.aliases.read().get(&link).cloned();
             return Ok(alias.and_then(|key| self.cache.get(&key.borrow())).filter(live));
         }
-        Ok(accesses(spot, request).iter().find_map(|access| self.cache.get(&key_of(bound, spot, *access)).filter(live)))
+        Ok(accesses(spot.target.need, request.access).iter().find_map(|access| self.cache.get(&key_of(bound, spot, *access)).filter(live)))
     }
 
     /// The key of a link: its secret and password as a fingerprint.
@@ -174,7 +234,7 @@ impl Broker {
         let key = match spot.target.class {
             Class::Link => self.link_key(bound, spot, request)?,
             class => {
-                let access = accesses(spot, request)[0];
+                let access = accesses(spot.target.need, request.access)[0];
                 Key { scope: Arc::clone(&bound.scope), class, id: spot.target.id.into(), access }
             }
         };
@@ -249,7 +309,10 @@ impl Broker {
     /// Begins a refresh that nobody waits for, unless one is under way or enough are.
     #[cold]
     fn refresh_beside(self: &Arc<Self>, spot: &Spot<'_>, hit: &Hit, now_us: i64) {
-        if !self.refreshes_beside || self.closed.load(Ordering::Relaxed) || !self.cache.postpone(&hit.token.key(), &hit.times, now_us + BESIDE_US) {
+        if !self.refreshes_beside
+            || self.closed.load(Ordering::Relaxed)
+            || !self.cache.postpone(&hit.token.key(), &hit.times, now_us + BESIDE_US)
+        {
             return;
         }
         let bound = self.accounts.bound(spot.account, spot.service);
@@ -325,7 +388,7 @@ impl Broker {
         }
         let kept_as = self.aliases.read().get(&wish.key).cloned();
         self.pace.begin(kept_as.as_ref().unwrap_or(&wish.key), self.clock.now_us())?;
-        let errand = Errand { broker: self, account: wish.account, service: wish.service, explicit };
+        let errand = Errand { broker: self, account: wish.account, service: wish.service, explicit, key: Some(&wish.key) };
         let outcome = self.fetch(bound, wish, &errand).and_then(|acquired| self.keep(bound, wish, acquired));
         self.pace.end(&wish.key, outcome.as_ref().err(), self.clock.now_us());
         outcome
@@ -444,7 +507,10 @@ impl Broker {
         let expires_us = found.draft.expires_unix_s.map_or(NO_EXPIRY, |expires| expires.saturating_mul(1_000_000));
         let name = bound.service.name();
         if expires_us <= now_us {
-            return Err(Error::new(Kind::BadAnswer, format!("{name} gave a token that has ended already: check the clock of this machine")));
+            return Err(Error::new(
+                Kind::BadAnswer,
+                format!("{name} gave a token that has ended already: check the clock of this machine"),
+            ));
         }
         let before = self.cache.get(&key.borrow()).map_or(0, |hit| hit.token.facts().generation);
         let facts = Facts {
@@ -475,6 +541,7 @@ impl Broker {
             let what = format!("{} refused the configured secret: check it", key.scope.service);
             let print = self.print(bound, &[token.value()]);
             refusal::note(&*self.store, &print, Some(&Error::new(Kind::Refused, what)), self.clock.now_us());
+            self.note_refusal(&key, print);
             return Ok(());
         }
         if was_there {
@@ -527,9 +594,9 @@ impl Broker {
 
 /// The accesses that serve a spot, best first.
 #[inline]
-pub fn accesses(spot: &Spot<'_>, request: &Request) -> &'static [Access] {
+pub fn accesses(need: Need, asked: Option<Access>) -> &'static [Access] {
     const MANAGE_ELSE_WRITE: &[Access] = &[Access::Manage, Access::Write];
-    match (spot.target.need, request.access) {
+    match (need, asked) {
         (Need::Only(Access::Full), _) => &[Access::Full],
         (_, Some(Access::Manage)) => &[Access::Manage],
         (_, Some(Access::Write)) => &[Access::Write, Access::Manage],

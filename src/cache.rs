@@ -86,6 +86,12 @@ impl Cache {
         self.find(key, record::copy).flatten()
     }
 
+    /// A copy of a key's token, if no refresh of it is advisable at `now_us`.
+    #[inline]
+    pub fn fresh(&self, key: &KeyRef<'_>, now_us: i64) -> Option<Token> {
+        self.find(key, |content| record::fresh(content, now_us)).flatten()
+    }
+
     /// Copies the header line of a key's token into `out`, if it is fresh at `now_us`.
     #[inline]
     pub fn peek(&self, key: &KeyRef<'_>, now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {

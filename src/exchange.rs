@@ -32,6 +32,8 @@ pub struct Errand<'a> {
     pub service: usize,
     /// A person asked for this login: what was refused before is tried all the same.
     pub explicit: bool,
+    /// The key that is flown for, if one is.
+    pub key: Option<&'a Key>,
 }
 
 /// How often a read is repeated.
@@ -153,6 +155,9 @@ impl Context for Errand<'_> {
             Err(failure) => Err(failure.error),
         };
         refusal::note(store, &print, outcome.as_ref().err(), self.broker.clock.now_us());
+        if let (Some(key), Err(_)) = (self.key, &outcome) {
+            self.broker.note_refusal(key, print);
+        }
         outcome
     }
 

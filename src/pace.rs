@@ -54,7 +54,9 @@ impl Pace {
         };
         let since_us = state.replaced_us.map_or(i64::MAX, |at| now_us.saturating_sub(at));
         if (0..REJECT_US).contains(&since_us) {
-            let what = format!("{key} was rejected right after it was renewed: what the service refuses is not its age, check the account's rights");
+            let what = format!(
+                "{key} was rejected right after it was renewed: what the service refuses is not its age, check the account's rights"
+            );
             return Err(Error::new(Kind::Refused, what).with_retry_after_ms(u64::try_from((REJECT_US - since_us) / 1000).ok()));
         }
         state.rejected = false;

@@ -155,6 +155,12 @@ pub fn copy(content: &[AtomicU64]) -> Option<Hit> {
     Some(Hit { token: Token::from_parts(facts(content), layout, text.into_boxed_slice()), times })
 }
 
+/// A copy of the token, if no refresh of it is advisable at `now_us`.
+#[inline]
+pub fn fresh(content: &[AtomicU64], now_us: i64) -> Option<Token> {
+    if now_us < word(content, SOFT) as i64 { copy(content).map(|hit| hit.token) } else { None }
+}
+
 /// Copies the header line, if the token is fresh at `now_us` and nobody has to be told otherwise.
 #[inline]
 pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peeked {

@@ -3,6 +3,7 @@
 //! Imports the engine, the stores and the transport, and joins them. One default session serves the whole process.
 
 use std::mem::MaybeUninit;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,21 +11,21 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::accounts::{Accounts, Bound, Spot};
-use crate::broker::{self, Broker, Wish};
-use crate::cache::{Cache, Peek};
+use crate::broker::{self, Broker, Parts, Wish};
+use crate::cache::Peek;
 use crate::clock::Clock;
 use crate::config::{Config, process_environment};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Errand;
 use crate::freshness;
-use crate::key::{Access, Class, Fingerprinter, Key};
+use crate::key::{Access, Class, Key};
 use crate::request::Request;
 use crate::secret::Secret;
 use crate::service::{Agent, Context};
 use crate::stores::memory::Memory;
 use crate::sys::fork::PerProcess;
 use crate::token::{Facts, NO_EXPIRY, Token};
-use crate::transport::{self, Transport};
+use crate::transport::{self, Proxy, Transport};
 
 /// How a session differs from the usual one.
 pub struct Options {
@@ -93,20 +94,18 @@ impl Session {
         let default_account = accounts.number(None)?;
         let profile = &accounts.account(default_account).profile;
         let timeout = Duration::from_millis(profile.milliseconds("http.timeout_ms"));
-        let transport = Transport::new(transport::Options::of(profile)?);
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(|_| Error::new(Kind::Config, "the system gives no random numbers"))?;
-        let broker = Broker {
-            cache: Cache::new(random.iter().fold(0, |seed, byte| seed << 2 ^ u64::from(*byte))),
+        let transport = Transport::new(transport::Options {
+            ca_file: profile.text("http.ca_file").map(PathBuf::from),
+            proxy: Proxy::from_setting(profile.text("http.proxy")),
+        });
+        let parts = Parts {
             store: Box::new(Memory::default()),
             http: Box::new(transport),
             clock: options.clock,
-            fingerprints: Fingerprinter::new(&random),
             timeout,
             refreshes_beside: options.refreshes_beside,
-            ..Broker::of(accounts)
         };
-        Ok(Self { broker: Arc::new(broker), default_account })
+        Ok(Self { broker: Arc::new(Broker::new(accounts, parts)?), default_account })
     }
 
     /// A token for a request, from wherever it comes.
@@ -251,15 +250,15 @@ impl Session {
     /// # Errors
     /// Those of reading the resource; [`Kind::Store`].
     pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
-        let bare = |text: &str| text.strip_prefix("Bearer ").unwrap_or(text).as_bytes().to_vec();
-        let refused = zeroize::Zeroizing::new(bare(value.expose()));
+        // By fingerprints: comparing them tells nothing of the values by the time it takes.
+        let print = |text: &str| self.broker.fingerprints.of(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
+        let refused = print(value.expose());
         self.at(resource, |spot, bound| {
             for key in self.keys(spot, bound)? {
                 let held = self.broker.cache.get(&key.borrow()).map(|hit| hit.token);
                 let stored = || self.broker.store.load(&key).ok().flatten().and_then(|record| record.token);
                 let Some(token) = held.or_else(stored) else { continue };
-                let same = ring::constant_time::verify_slices_are_equal(token.value().as_bytes(), &refused).is_ok();
-                if same {
+                if print(token.value()) == refused {
                     return self.broker.reject(&token);
                 }
             }
@@ -387,7 +386,8 @@ impl Session {
             return Ok(package.into_iter().chain([link]).collect());
         }
         let usual = broker::accesses(spot.target.need, None);
-        let all = [Access::Manage, Access::Write, Access::Read].into_iter().filter(|access| usual[0] != Access::Full && !usual.contains(access));
+        let all =
+            [Access::Manage, Access::Write, Access::Read].into_iter().filter(|access| usual[0] != Access::Full && !usual.contains(access));
         let key = |access| Key { scope: Arc::clone(&bound.scope), class: spot.target.class, id: spot.target.id.into(), access };
         Ok(usual.iter().copied().chain(all).map(key).collect())
     }
