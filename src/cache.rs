@@ -51,6 +51,8 @@ struct Writer {
 pub enum Peek {
     /// Nothing that is fresh.
     Miss,
+    /// A token whose advisory point is over: this one caller is told.
+    Told,
     /// Several headers.
     Multiple,
     /// A line of this length without NUL; it stands in the buffer if that was longer.
@@ -99,7 +101,7 @@ impl Cache {
             Peeked::Line(len) => Peek::Line(len),
             Peeked::Multiple => Peek::Multiple,
             Peeked::Stale => Peek::Miss,
-            Peeked::Due(soft) if self.mark_seen(key, soft) => Peek::Miss,
+            Peeked::Due(soft) if self.mark_seen(key, soft) => Peek::Told,
             Peeked::Due(_) => self.peek_again(key, now_us, out),
         })
     }
@@ -115,6 +117,7 @@ impl Cache {
     }
 
     /// Notes that one caller was told of the advisory point `soft`. Whether it was this one.
+    #[cold]
     fn mark_seen(&self, key: &KeyRef<'_>, soft: u64) -> bool {
         self.find(key, |content| record::exchange_soft(content, soft, soft | record::SEEN)).unwrap_or(false)
     }
@@ -359,14 +362,14 @@ mod tests {
         let cache = Cache::new(1);
         cache.publish(&token("a", "v", 1), &Times { soft_us: 100, mandatory_us: 200 }, 0);
         assert_eq!(line(&cache, "a", 99).0, Peek::Line(18));
-        assert_eq!(line(&cache, "a", 100).0, Peek::Miss);
+        assert_eq!(line(&cache, "a", 100).0, Peek::Told);
         assert_eq!(line(&cache, "a", 100).0, Peek::Line(18));
         assert_eq!(line(&cache, "a", 200).0, Peek::Miss);
         let times = cache.get(&key("a")).unwrap().times;
         assert!(cache.postpone(&key("a"), &times, 150));
         assert!(!cache.postpone(&key("a"), &times, 150));
         assert_eq!(line(&cache, "a", 149).0, Peek::Line(18));
-        assert_eq!(line(&cache, "a", 150).0, Peek::Miss);
+        assert_eq!(line(&cache, "a", 150).0, Peek::Told);
     }
 
     #[test]

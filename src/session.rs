@@ -20,6 +20,7 @@ use crate::exchange::Errand;
 use crate::freshness;
 use crate::key::{Access, Class, Key};
 use crate::request::Request;
+use crate::resource::is_plain;
 use crate::secret::Secret;
 use crate::service::{Agent, Context};
 use crate::stores::memory::Memory;
@@ -128,14 +129,18 @@ impl Session {
         }
     }
 
-    /// The hit on a fresh token under a plain name, without a request object.
+    /// The hit on a fresh token under its usual name, without a request object.
     #[inline]
     fn quick(&self, resource: &str) -> Option<Token> {
-        let spot = self.broker.accounts.locate_plain(self.default_account, resource).filter(|spot| spot.target.class != Class::Link)?;
+        let glance = self.broker.accounts.glance(self.default_account, resource)?;
+        let spot = &glance.spot;
+        if spot.target.class == Class::Link || !is_plain(glance.rest.as_bytes()) {
+            return None;
+        }
         let bound = self.broker.accounts.bound(spot.account, spot.service);
         let now_us = self.broker.now_us(bound);
         let accesses = broker::accesses(spot.target.need, None);
-        accesses.iter().find_map(|access| self.broker.cache.fresh(&broker::key_of(bound, &spot, *access), now_us))
+        accesses.iter().find_map(|access| self.broker.cache.fresh(&broker::key_of(bound, spot, *access), now_us))
     }
 
     /// An unexpired token from memory.
@@ -159,25 +164,42 @@ impl Session {
     /// [`Kind::NotCached`], [`Kind::MultipleHeaders`], and those of reading the resource.
     #[inline]
     pub fn peek(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<Peeked> {
-        match self.broker.accounts.locate_plain(self.default_account, resource) {
-            Some(spot) => self.peek_at(&spot, out),
-            None => self.broker.accounts.locate_any(self.default_account, resource, |spot| self.peek_at(&spot, out)),
+        if let Some(glance) = self.broker.accounts.glance(self.default_account, resource)
+            && glance.spot.target.class != Class::Link
+            && is_plain(glance.rest.as_bytes())
+        {
+            match self.look(&glance.spot, out) {
+                Peek::Line(len) => return Ok(Peeked { len }),
+                // Nothing under this id: that is the answer, unless another spelling of it is known.
+                Peek::Miss if !is_plain(resource.as_bytes()) => {}
+                other => return settle(other),
+            }
         }
+        self.peek_any(resource, out)
     }
 
     #[inline]
-    fn peek_at(&self, spot: &Spot<'_>, out: &mut [MaybeUninit<u8>]) -> Result<Peeked> {
+    fn look(&self, spot: &Spot<'_>, out: &mut [MaybeUninit<u8>]) -> Peek {
         let broker = &*self.broker;
         let bound = broker.accounts.bound(spot.account, spot.service);
         let now_us = broker.now_us(bound);
-        if spot.target.class == Class::Link {
-            let key = broker.aliases.read().get(&broker.link_key(bound, spot, &Request::default())?).cloned().ok_or_else(not_cached)?;
-            return line(broker.cache.peek(&key.borrow(), now_us, out)).unwrap_or_else(|| Err(not_cached()));
-        }
-        broker::accesses(spot.target.need, None)
-            .iter()
-            .find_map(|access| line(broker.cache.peek(&broker::key_of(bound, spot, *access), now_us, out)))
-            .unwrap_or_else(|| Err(not_cached()))
+        let accesses = broker::accesses(spot.target.need, None).iter();
+        let mut looks = accesses.map(|access| broker.cache.peek(&broker::key_of(bound, spot, *access), now_us, out));
+        looks.find(|look| *look != Peek::Miss).unwrap_or(Peek::Miss)
+    }
+
+    #[cold]
+    fn peek_any(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<Peeked> {
+        let broker = &*self.broker;
+        broker.accounts.locate_any(self.default_account, resource, |spot| {
+            if spot.target.class != Class::Link {
+                return settle(self.look(&spot, out));
+            }
+            let bound = broker.accounts.bound(spot.account, spot.service);
+            let link = broker.link_key(bound, &spot, &Request::default())?;
+            let key = broker.aliases.read().get(&link).cloned().ok_or_else(not_cached)?;
+            settle(broker.cache.peek(&key.borrow(), broker.now_us(bound), out))
+        })
     }
 
     /// Logs in to MASV: always one request.
@@ -408,11 +430,11 @@ impl Drop for Session {
     }
 }
 
-fn line(peek: Peek) -> Option<Result<Peeked>> {
-    match peek {
-        Peek::Line(len) => Some(Ok(Peeked { len })),
-        Peek::Multiple => Some(Err(Error::new(Kind::MultipleHeaders, "the token has several headers"))),
-        Peek::Miss => None,
+fn settle(look: Peek) -> Result<Peeked> {
+    match look {
+        Peek::Line(len) => Ok(Peeked { len }),
+        Peek::Multiple => Err(Error::new(Kind::MultipleHeaders, "the token has several headers")),
+        Peek::Miss | Peek::Told => Err(not_cached()),
     }
 }
 
