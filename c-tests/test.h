@@ -1,7 +1,7 @@
 /*
  * What every test program shares: checks that name what failed, sessions on the sandbox, and the sandbox's control routes.
  *
- * C99 and POSIX. A program is silent and exits with 0 if all is well; it names the first failed check on stderr otherwise.
+ * C99 and POSIX, readable as C++ too. A program is silent and exits with 0 if all is well; it names the first failed check on stderr otherwise.
  * The driver (tests/c_abi.rs) sets the environment: KEYFERRY_… point to the sandbox, TEST_… are its made-up credentials.
  */
 #ifndef KEYFERRY_TEST_H
@@ -100,8 +100,8 @@ static inline int repeat(const char *name, int normally) {
 
 /* A session on the sandbox, with its account's e-mail and password. */
 static inline keyferry_session *open_session(void) {
-    keyferry_session *session = POISON;
-    keyferry_error *error = POISON;
+    keyferry_session *session = (keyferry_session *)POISON;
+    keyferry_error *error = (keyferry_error *)POISON;
     SUCCEEDS(keyferry_session_open(NULL, &session, &error));
     CHECK(session != NULL && session != POISON);
     return session;
@@ -137,8 +137,8 @@ static inline keyferry_session *open_session_without_secrets(void) {
 }
 
 static inline keyferry_token *token_for(const keyferry_session *session, const char *resource) {
-    keyferry_token *token = POISON;
-    keyferry_error *error = POISON;
+    keyferry_token *token = (keyferry_token *)POISON;
+    keyferry_error *error = (keyferry_error *)POISON;
     SUCCEEDS(masv_token_for(session, resource, &token, &error));
     CHECK(token != NULL && token != POISON);
     return token;
@@ -165,7 +165,7 @@ static inline int connect_to(const char *url) {
  */
 static inline int exchange(const char *url, const char *method, const char *path, const char *header, const char *body, char *answer,
                            size_t capacity) {
-    char *message = malloc(strlen(body) + strlen(path) + strlen(header) + 512);
+    char *message = (char *)malloc(strlen(body) + strlen(path) + strlen(header) + 512);
     int connection = connect_to(url);
     size_t length = 0, sent = 0;
     ssize_t got;
