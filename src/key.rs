@@ -198,7 +198,7 @@ pub struct Fingerprint([u8; 16]);
 
 impl Fingerprinter {
     /// With this key, which should be random.
-    pub fn new(key: &[u8; 32]) -> Self {
+    pub fn new(key: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 

@@ -1,20 +1,58 @@
 //! keyferry hands every program on a machine the right, unexpired request headers for MASV cloud, the local MASV Agent
 //! and FileVerbs.
+//!
+//! # The map
+//!
+//! A module imports from floors below its own, and on its own floor only from names that stand before it here.
+//! `tests/house.rs` holds it to that.
+//!
+//! | floor | what | modules |
+//! |---|---|---|
+//! | L0 | words, and the few system calls | [`error`] [`secret`] [`sys`] [`clock`] [`log`] |
+//! | L1 | nouns | [`origin`] [`resource`] [`key`] [`request`] [`token`] [`config`] |
+//! | L2 | ports: traits and values, each with its contract | [`http`] [`service`] [`store`] |
+//! | L3 | kits | [`jwt`] [`document`] |
+//! | L4 | adapters, one file or folder each | [`services`] [`stores`] [`sources`] [`transport`] |
+//! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`exchange`] [`broker`] [`session`] |
+//! | L6 | doors, and the offline services | [`ffi`] [`sandbox`] |
+//! | L7 | programs | `demo`, `bin` |
+//!
+//! The walk of `masv_token_for`: [`ffi::masv`] → [`ffi::boundary`] → [`session`] → [`accounts`] → [`cache`] (a hit returns here) →
+//! [`broker`] → [`flight`] → [`services`] → [`exchange`] → [`transport`], and back through [`store`] and [`cache`].
 
+pub mod accounts;
+pub mod arena;
+pub mod broker;
+pub mod cache;
 pub mod clock;
 pub mod config;
+pub mod document;
 pub mod error;
+pub mod exchange;
+pub mod ffi;
+pub mod flight;
+pub mod freshness;
 pub mod http;
 pub mod jwt;
 pub mod key;
+pub mod log;
 pub mod origin;
+pub mod pace;
+pub mod record;
+pub mod refusal;
 pub mod request;
 pub mod resource;
+pub mod sandbox;
 pub mod secret;
 pub mod service;
+pub mod services;
+pub mod session;
+pub mod sources;
 pub mod store;
+pub mod stores;
 pub mod sys;
 pub mod token;
+pub mod transport;
 
 #[global_allocator]
 static WIPING: sys::memory::Wiping = sys::memory::Wiping;

@@ -4,8 +4,8 @@
 //!
 //! A service MUST
 //! - classify without I/O, lock or allocation, the same way for the same path every time;
-//! - send every request through [`Context::send`] or [`Context::login`], and whatever carries a secret of the user's
-//!   (a password, an API key) through the latter;
+//! - send every request through the [`Context`]: whatever carries a secret of the user's (a password, an API key) through
+//!   [`Context::login`], what uses a token up through [`Context::send_once`], all else through [`Context::send`];
 //! - use exactly one credential header a request;
 //! - put no secret, header, body or query into an error;
 //! - parse claims for nothing but expiry and display.
@@ -32,6 +32,8 @@ pub struct Target<'a> {
     pub id: &'a str,
     /// What the caller's route needs.
     pub need: Need,
+    /// The thing that it is found in, where the path says it: the package of a transfer. No part of its key.
+    pub parent: Option<&'a str>,
 }
 
 /// What a route needs of a token.
@@ -51,6 +53,8 @@ pub struct Want<'a> {
     pub id: &'a str,
     /// What the token shall allow.
     pub access: Access,
+    /// [`Target::parent`], passed on.
+    pub parent: Option<&'a str>,
     /// The secret of a link.
     pub link_secret: Option<&'a Secret>,
     /// The password of a link.
@@ -140,6 +144,32 @@ pub trait Service: Send + Sync {
     fn login(&self, _email: &Secret, _password: &Secret, _context: &dyn Context) -> Result<Acquired> {
         Err(Error::new(Kind::Unsupported, format!("{} takes no e-mail and password", self.name())))
     }
+
+    /// The service as a program on this machine that keeps a session of its own, if it is one.
+    fn agent(&self) -> Option<&dyn Agent> {
+        None
+    }
+}
+
+/// A program on this machine that signs in by itself: its session is state in it, and no header.
+pub trait Agent {
+    /// Who is signed in: an object of `user` and `teams`, as the agent sent them.
+    ///
+    /// # Errors
+    /// [`Kind::LoginRequired`] if nobody is, [`Kind::Unreachable`] if it doesn't run.
+    fn session(&self, context: &dyn Context) -> Result<Value>;
+
+    /// Signs in with e-mail and password: those given, else those configured. Answers as [`Agent::session`].
+    ///
+    /// # Errors
+    /// [`Kind::Refused`], [`Kind::NotConfigured`], and [`Kind::Unsupported`] if this agent has no such route.
+    fn sign_in(&self, given: Option<(&Secret, &Secret)>, context: &dyn Context) -> Result<Value>;
+
+    /// Makes an account and signs in with it, where an old agent can. Answers as [`Agent::session`].
+    ///
+    /// # Errors
+    /// [`Kind::Refused`], and [`Kind::Unsupported`] if this agent has no such route.
+    fn sign_up(&self, email: &Secret, password: &Secret, name: &str, context: &dyn Context) -> Result<Value>;
 }
 
 /// What the engine does for a service during one flight.
@@ -164,6 +194,12 @@ pub trait Context {
     /// # Errors
     /// Network, [`Kind::Throttled`], [`Kind::Unavailable`], [`Kind::Redirected`].
     fn send(&self, request: &Request) -> Result<Answer>;
+
+    /// The same, but never repeated by itself: it uses something up, as a renewal does that replaces what renews.
+    ///
+    /// # Errors
+    /// Those of [`Context::send`].
+    fn send_once(&self, request: &Request) -> Result<Answer>;
 
     /// An exchange that carries secrets of the user's and is never repeated by itself. `refused` says which of the
     /// statuses that are left mean "these secrets are wrong"; such a refusal is remembered for just these secrets.

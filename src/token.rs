@@ -93,10 +93,12 @@ pub struct Facts {
 pub struct Layout {
     /// How many headers there are.
     pub header_count: u8,
+    /// Length of the first header's name.
+    pub name_len: u8,
     /// Length of the id, without NUL.
     pub id_len: u16,
     /// Length of the service's name, without NUL.
-    pub service_len: u16,
+    pub service_len: u8,
     /// Length of all headers.
     pub headers_len: u32,
     /// Length of the details, without NUL.
@@ -125,16 +127,14 @@ impl Layout {
     }
 }
 
-/// A token. Its memory is wiped when it is dropped.
+/// A token. Its memory is wiped when it is dropped: by the allocator ([`crate::sys::memory`]), for wiping byte by byte
+/// would cost a hit more than all the rest of it.
 #[derive(Clone)]
 pub struct Token {
     facts: Facts,
     layout: Layout,
-    text: Secret8,
+    text: Box<[u8]>,
 }
-
-/// Bytes of a secret, wiped when dropped.
-type Secret8 = zeroize::Zeroizing<Box<[u8]>>;
 
 /// The longest set of headers, and the longest details, that are kept.
 const MAX_PART_BYTES: usize = 256 * 1024;
@@ -161,11 +161,11 @@ impl Token {
         let part = |len: usize| {
             u32::try_from(len).ok().filter(|_| len <= MAX_PART_BYTES).ok_or_else(|| bad(service, "sent too much with its token"))
         };
-        let name_len = |len: usize| u16::try_from(len).map_err(|_| bad(service, "has an id that is too long"));
         let layout = Layout {
             header_count: draft.headers.len() as u8,
-            id_len: name_len(id.len())?,
-            service_len: name_len(service.len())?,
+            name_len: draft.headers[0].0.len() as u8,
+            id_len: u16::try_from(id.len()).map_err(|_| bad(service, "has an id that is too long"))?,
+            service_len: u8::try_from(service.len()).map_err(|_| bad("a service", "has a name that is too long"))?,
             headers_len: part(headers.len())?,
             details_len: part(details.len())?,
         };
@@ -175,12 +175,12 @@ impl Token {
         put(layout.headers_at(), &headers);
         put(layout.service_at(), service.as_bytes());
         put(layout.details_at(), details.as_bytes());
-        Ok(Self { facts, layout, text: text.into() })
+        Ok(Self { facts, layout, text })
     }
 
     /// A token from parts that [`Token::new`] made once.
     pub fn from_parts(facts: Facts, layout: Layout, text: Box<[u8]>) -> Self {
-        Self { facts, layout, text: text.into() }
+        Self { facts, layout, text }
     }
 
     /// Its numbers.

@@ -1,0 +1,205 @@
+//! Whose services there are, and which of them a resource belongs to.
+//!
+//! Imports the configuration, the services and [`crate::resource`]. A URL in its usual spelling is matched without allocation; any
+//! odd byte sends it through the `url` crate. Both ways end in the same [`Service::classify`], and a test holds them together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use crate::config::{Config, Profile};
+use crate::error::{Error, Kind, Result};
+use crate::key::Scope;
+use crate::resource::{self, Resource};
+use crate::service::{Service, Target};
+use crate::services;
+
+/// A service as one account sees it.
+pub struct Bound {
+    /// The service.
+    pub service: Box<dyn Service>,
+    /// Whose tokens it gives.
+    pub scope: Arc<Scope>,
+    /// How far the service's clock is ahead of this machine's, in microseconds.
+    skew_us: AtomicI64,
+}
+
+/// Below this a difference of clocks is none: the `Date` header counts whole seconds, and answers take time.
+const SKEW_FLOOR_US: i64 = 2_000_000;
+/// Beyond this a difference is a mistake of the server's.
+const SKEW_LIMIT_US: i64 = 24 * 3600 * 1_000_000;
+
+impl Bound {
+    /// How far the service's clock is ahead.
+    #[inline]
+    pub fn skew_us(&self) -> i64 {
+        self.skew_us.load(Ordering::Relaxed)
+    }
+
+    /// Learns it from a `Date` header that came at `now_us`.
+    pub fn learn_skew(&self, date_unix_s: i64, now_us: i64) {
+        let ahead = date_unix_s.saturating_mul(1_000_000).saturating_sub(now_us);
+        let believed = if ahead.abs() < SKEW_FLOOR_US { 0 } else { ahead.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US) };
+        self.skew_us.store(believed, Ordering::Relaxed);
+    }
+}
+
+/// One profile and its services.
+pub struct Account {
+    /// Its settings.
+    pub profile: Profile,
+    /// Its services, MASV first.
+    pub services: Vec<Bound>,
+}
+
+/// All accounts of a configuration.
+pub struct Accounts {
+    all: Vec<Account>,
+    default: usize,
+}
+
+/// What a resource names, and at whose service.
+#[derive(Clone, Copy)]
+pub struct Spot<'a> {
+    /// Which account.
+    pub account: usize,
+    /// Which of its services.
+    pub service: usize,
+    /// What.
+    pub target: Target<'a>,
+    /// What stood behind the question mark.
+    pub query: Option<&'a str>,
+}
+
+impl Accounts {
+    /// Opens the services of every account.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if a setting can't be used.
+    pub fn open(config: &Config) -> Result<Self> {
+        let names = config.accounts();
+        let default = names.iter().position(|name| name == config.default_account()).unwrap_or(0);
+        let all = names.iter().map(|name| open(config.profile(name)?)).collect::<Result<Vec<_>>>()?;
+        Ok(Self { all, default })
+    }
+
+    /// The number of an account; the default one where there is no name.
+    ///
+    /// # Errors
+    /// [`Kind::NotConfigured`] naming the accounts there are.
+    pub fn number(&self, name: Option<&str>) -> Result<usize> {
+        let Some(name) = name else {
+            return Ok(self.default);
+        };
+        self.all.iter().position(|account| account.profile.account() == name).ok_or_else(|| {
+            let known: Vec<_> = self.all.iter().map(|account| account.profile.account()).collect();
+            Error::new(Kind::NotConfigured, format!("there is no profile of that name: known are {}", known.join(", ")))
+        })
+    }
+
+    /// An account.
+    pub fn account(&self, number: usize) -> &Account {
+        &self.all[number]
+    }
+
+    /// A service of an account.
+    #[inline]
+    pub fn bound(&self, account: usize, service: usize) -> &Bound {
+        &self.all[account].services[service]
+    }
+
+    /// All services of all accounts.
+    pub fn every(&self) -> impl Iterator<Item = &Bound> {
+        self.all.iter().flat_map(|account| &account.services)
+    }
+
+    /// Finds what a resource names, and calls `then` with it.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidResource`], [`Kind::NotMine`], [`Kind::NoHeader`], and those of `then`.
+    #[inline]
+    pub fn locate<T>(&self, account: usize, text: &str, then: impl FnOnce(Spot<'_>) -> Result<T>) -> Result<T> {
+        match self.locate_plain(account, text) {
+            Some(spot) => then(spot),
+            None => self.locate_any(account, text, then),
+        }
+    }
+
+    /// The quick way, for text that every reader of URLs leaves as it is. None sends it the long way, also for the error's sake.
+    #[inline]
+    pub fn locate_plain<'a>(&self, account: usize, text: &'a str) -> Option<Spot<'a>> {
+        if text.len() > resource::MAX_BYTES || !resource::is_plain(text.as_bytes()) {
+            return None;
+        }
+        let (head, query) = resource::split_query(text);
+        let services = self.all[account].services.iter().enumerate();
+        if !text.starts_with("http") {
+            let (name, path) = resource::split_service(head);
+            let (service, bound) = services.into_iter().find(|(_, bound)| bound.service.name() == name)?;
+            let target = bound.service.classify(path).ok()?;
+            return (!path.starts_with(['/', '.'])).then_some(Spot { account, service, target, query });
+        }
+        for (service, bound) in services {
+            let below = head.strip_prefix(bound.service.base().as_str()).and_then(|rest| below_version(bound, rest));
+            if let Some(path) = below {
+                let target = bound.service.classify(path).ok()?;
+                return Some(Spot { account, service, target, query });
+            }
+        }
+        None
+    }
+
+    /// The long way, through the `url` crate.
+    ///
+    /// # Errors
+    /// Those of [`Accounts::locate`].
+    pub fn locate_any<T>(&self, account: usize, text: &str, then: impl FnOnce(Spot<'_>) -> Result<T>) -> Result<T> {
+        let services = || self.all[account].services.iter().enumerate();
+        match Resource::parse(text)? {
+            Resource::Path { service: name, path, query } => {
+                let (service, bound) =
+                    services().find(|(_, bound)| bound.service.name() == name).ok_or_else(|| self.unknown_service(account))?;
+                then(Spot { account, service, target: bound.service.classify(path)?, query })
+            }
+            Resource::Url(url) => {
+                for (service, bound) in services() {
+                    let Some(rest) = bound.service.base().below(&url) else { continue };
+                    let path = below_version(bound, rest).ok_or_else(not_api)?;
+                    return then(Spot { account, service, target: bound.service.classify(path)?, query: url.query() });
+                }
+                let page = services().find_map(|(service, bound)| Some((service, bound.service.classify_page(&url)?)));
+                let (service, target) = page.ok_or_else(not_mine)?;
+                then(Spot { account, service, target, query: url.query() })
+            }
+        }
+    }
+
+    fn unknown_service(&self, account: usize) -> Error {
+        let names: Vec<_> = self.all[account].services.iter().map(|bound| bound.service.name()).collect();
+        Error::new(Kind::NotMine, format!("the resource names no service before its colon: there are {}", names.join(", ")))
+    }
+}
+
+fn open(profile: Profile) -> Result<Account> {
+    let bind = |service: Box<dyn Service>| {
+        let scope = Arc::new(Scope::new(service.name(), service.base().as_str(), profile.account()));
+        Bound { service, scope, skew_us: AtomicI64::new(0) }
+    };
+    let services = services::open(&profile)?.into_iter().map(bind).collect();
+    Ok(Account { profile, services })
+}
+
+#[inline]
+fn below_version<'a>(bound: &Bound, rest: &'a str) -> Option<&'a str> {
+    bound.service.prefixes().iter().find_map(|prefix| rest.strip_prefix(prefix))
+}
+
+fn not_api() -> Error {
+    Error::new(Kind::NotMine, "the URL is at a configured service, but below none of its version prefixes (/v1, /api/v1)")
+}
+
+fn not_mine() -> Error {
+    Error::new(
+        Kind::NotMine,
+        "the URL belongs to no configured service: check its host and port against `masv.url`, `fileverbs.url` and `agent.url`",
+    )
+}

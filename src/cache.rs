@@ -1,0 +1,412 @@
+//! Tokens in memory: found by name without a lock, a shared counter or an allocation, so that a second core adds throughput.
+//!
+//! Imports [`crate::arena`] and the nouns. A table of (hash, place of a record) that is only ever replaced by a larger one, and
+//! records of words behind a version ([`crate::arena`]). Writers take turns under one lock; readers never see it.
+
+use std::hash::{BuildHasher, Hasher};
+use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use foldhash::fast::FixedState;
+use parking_lot::Mutex;
+
+use crate::arena::{self, Allocator, Arena, Place};
+use crate::key::KeyRef;
+use crate::record::{self, CONTENT_TEXT, Peeked, Times};
+use crate::token::Token;
+
+/// The sizes of the table, each twice the one before, and of each size two: while one is rebuilt the other serves.
+const TABLES: usize = 2 * 40;
+const FIRST_SLOTS: usize = 64;
+
+/// Tags of slots that hold nothing: never used, and used before. All others are hashes.
+const EMPTY: u64 = 0;
+const REMOVED: u64 = 1;
+
+#[derive(Default)]
+struct Slot {
+    tag: AtomicU64,
+    place: AtomicU64,
+}
+
+/// Tokens by key.
+pub struct Cache {
+    tables: Box<[OnceLock<Box<[Slot]>>]>,
+    current: AtomicUsize,
+    arena: Arena,
+    hasher: FixedState,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Default)]
+struct Writer {
+    allocator: Allocator,
+    /// Slots that are not empty, removed ones too.
+    used: usize,
+}
+
+/// What a look-up for a header line gave.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Peek {
+    /// Nothing that is fresh.
+    Miss,
+    /// Several headers.
+    Multiple,
+    /// A line of this length without NUL; it stands in the buffer if that was longer.
+    Line(usize),
+}
+
+/// A token and when it is to be renewed.
+#[derive(Clone)]
+pub struct Hit {
+    /// A copy of the token.
+    pub token: Token,
+    /// From when on.
+    pub times: Times,
+}
+
+impl Cache {
+    /// An empty cache. `seed` should be random: it decides which ids share a place.
+    pub fn new(seed: u64) -> Self {
+        let tables: Box<[OnceLock<Box<[Slot]>>]> = (0..TABLES).map(|_| OnceLock::new()).collect();
+        let _ = tables[0].set(slots(FIRST_SLOTS));
+        Self {
+            tables,
+            current: AtomicUsize::new(0),
+            arena: Arena::new(),
+            hasher: FixedState::with_seed(seed),
+            writer: Mutex::new(Writer::default()),
+        }
+    }
+
+    /// The token of a key, whatever its age.
+    #[inline]
+    pub fn get(&self, key: &KeyRef<'_>) -> Option<Hit> {
+        self.find(key, record::copy).flatten()
+    }
+
+    /// A copy of a key's token, if no refresh of it is advisable at `now_us`.
+    #[inline]
+    pub fn fresh(&self, key: &KeyRef<'_>, now_us: i64) -> Option<Token> {
+        self.find(key, |content| record::fresh(content, now_us)).flatten()
+    }
+
+    /// Copies the header line of a key's token into `out`, if it is fresh at `now_us`.
+    #[inline]
+    pub fn peek(&self, key: &KeyRef<'_>, now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
+        self.find(key, |content| record::peek(content, now_us, out)).map_or(Peek::Miss, |peeked| match peeked {
+            Peeked::Line(len) => Peek::Line(len),
+            Peeked::Multiple => Peek::Multiple,
+            Peeked::Stale => Peek::Miss,
+            Peeked::Due(soft) if self.mark_seen(key, soft) => Peek::Miss,
+            Peeked::Due(_) => self.peek_again(key, now_us, out),
+        })
+    }
+
+    /// Past the advisory point, and somebody was told: the token serves on.
+    #[cold]
+    fn peek_again(&self, key: &KeyRef<'_>, now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
+        match self.find(key, |content| record::peek_seen(content, now_us, out)) {
+            Some(Peeked::Line(len)) => Peek::Line(len),
+            Some(Peeked::Multiple) => Peek::Multiple,
+            _ => Peek::Miss,
+        }
+    }
+
+    /// Notes that one caller was told of the advisory point `soft`. Whether it was this one.
+    fn mark_seen(&self, key: &KeyRef<'_>, soft: u64) -> bool {
+        self.find(key, |content| record::exchange_soft(content, soft, soft | record::SEEN)).unwrap_or(false)
+    }
+
+    /// Moves the advisory point of a key's token, if it still is the one of `times`. Whether it was.
+    pub fn postpone(&self, key: &KeyRef<'_>, times: &Times, soft_us: i64) -> bool {
+        let later = Times { soft_us, ..*times }.soft_word();
+        [times.soft_word(), times.soft_word() | record::SEEN]
+            .into_iter()
+            .any(|seen| self.find(key, |content| record::exchange_soft(content, seen, later)).unwrap_or(false))
+    }
+
+    /// Keeps a token in place of the key's present one, unless that one's generation is later and it has not ended at `now_us`.
+    pub fn publish(&self, token: &Token, times: &Times, now_us: i64) -> bool {
+        let mut writer = self.writer.lock();
+        let key = token.key();
+        let tag = self.tag(&key);
+        let held = self.slot_of(&key, tag);
+        if let Some((_, place)) = held {
+            let facts = record::facts(self.content(place));
+            if facts.generation > token.facts().generation && facts.expires_us > now_us {
+                return false;
+            }
+        }
+        let words = record::words(token);
+        let Some(place) = self.arena.allocate(&mut writer.allocator, words) else {
+            return false;
+        };
+        arena::write(&self.arena.at(place)[..words], |content| record::write(content, token, times));
+        match held {
+            Some((slot, old)) => {
+                slot.place.store(place.0, Ordering::Release);
+                self.release(&mut writer, old);
+            }
+            None => self.insert(&mut writer, tag, place),
+        }
+        true
+    }
+
+    /// Forgets the token of a key, if its generation is not above this one. Whether there was one.
+    pub fn remove(&self, key: &KeyRef<'_>, up_to_generation: u64) -> bool {
+        let mut writer = self.writer.lock();
+        let Some((slot, place)) = self.slot_of(key, self.tag(key)) else {
+            return false;
+        };
+        if record::facts(self.content(place)).generation > up_to_generation {
+            return false;
+        }
+        slot.tag.store(REMOVED, Ordering::Release);
+        self.release(&mut writer, place);
+        true
+    }
+
+    /// Forgets everything.
+    pub fn clear(&self) {
+        let mut writer = self.writer.lock();
+        for slot in self.table() {
+            if slot.tag.load(Ordering::Relaxed) > REMOVED {
+                slot.tag.store(REMOVED, Ordering::Release);
+                self.release(&mut writer, Place(slot.place.load(Ordering::Relaxed)));
+            }
+        }
+    }
+
+    /// All tokens, in no order.
+    pub fn all(&self) -> Vec<Hit> {
+        let _writer = self.writer.lock();
+        let live = self.table().iter().filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED);
+        live.filter_map(|slot| record::copy(self.content(Place(slot.place.load(Ordering::Relaxed))))).collect()
+    }
+
+    #[inline]
+    fn tag(&self, key: &KeyRef<'_>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key.id.as_bytes());
+        hasher.write_u64(key.scope ^ (key.class as u64) << 8 ^ key.access as u64);
+        hasher.finish().max(REMOVED + 1)
+    }
+
+    #[inline]
+    fn table(&self) -> &[Slot] {
+        self.tables.get(self.current.load(Ordering::Acquire)).and_then(OnceLock::get).map_or(&[], |slots| slots)
+    }
+
+    #[inline]
+    fn content(&self, place: Place) -> &[AtomicU64] {
+        self.arena.at(place).get(1..).unwrap_or_default()
+    }
+
+    /// Reads the record of a key. `read` may run several times and must not act on what it sees: that may be torn.
+    #[inline]
+    fn find<T>(&self, key: &KeyRef<'_>, mut read: impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
+        let tag = self.tag(key);
+        let table = self.table();
+        let mut at = tag as usize;
+        for _ in 0..table.len() {
+            let slot = &table[at & (table.len() - 1)];
+            match slot.tag.load(Ordering::Acquire) {
+                EMPTY => return None,
+                found if found == tag => loop {
+                    let place = slot.place.load(Ordering::Acquire);
+                    let seen = arena::read(self.arena.at(Place(place)), |content| record::is(content, key).then(|| read(content)));
+                    match seen {
+                        Some(Some(result)) => return Some(result),
+                        // Another key with the same hash, or a record that went while it was looked at.
+                        Some(None) if slot.place.load(Ordering::Acquire) == place => break,
+                        _ if slot.tag.load(Ordering::Acquire) != tag => break,
+                        _ => std::hint::spin_loop(),
+                    }
+                },
+                _ => {}
+            }
+            at = at.wrapping_add(1);
+        }
+        None
+    }
+
+    /// The slot and record of a key. For writers, under their lock.
+    fn slot_of(&self, key: &KeyRef<'_>, tag: u64) -> Option<(&Slot, Place)> {
+        let table = self.table();
+        (0..table.len())
+            .map(|step| &table[(tag as usize).wrapping_add(step) & (table.len() - 1)])
+            .take_while(|slot| slot.tag.load(Ordering::Relaxed) != EMPTY)
+            .filter(|slot| slot.tag.load(Ordering::Relaxed) == tag)
+            .map(|slot| (slot, Place(slot.place.load(Ordering::Relaxed))))
+            .find(|(_, place)| record::is(self.content(*place), key))
+    }
+
+    fn insert(&self, writer: &mut Writer, tag: u64, place: Place) {
+        if (writer.used + 1) * 4 > self.table().len() * 3 {
+            self.grow(writer);
+        }
+        writer.used += usize::from(put(self.table(), tag, place));
+    }
+
+    /// Replaces the table by one without removed slots, twice as large if it is needed. Readers go on in the one they have; who
+    /// stays in there until it is rebuilt in its turn may miss a token, and then finds it under the flight's second look.
+    fn grow(&self, writer: &mut Writer) {
+        let current = self.current.load(Ordering::Relaxed);
+        let old = self.table();
+        let live = || old.iter().filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED);
+        let (next, count) = if live().count() * 2 > old.len() { (current / 2 * 2 + 2, old.len() * 2) } else { (current ^ 1, old.len()) };
+        let Some(fresh) = self.tables.get(next).map(|table| table.get_or_init(|| slots(count))) else {
+            return;
+        };
+        fresh.iter().for_each(|slot| slot.tag.store(EMPTY, Ordering::Release));
+        writer.used = 0;
+        for slot in live() {
+            put(fresh, slot.tag.load(Ordering::Relaxed), Place(slot.place.load(Ordering::Relaxed)));
+            writer.used += 1;
+        }
+        self.current.store(next, Ordering::Release);
+    }
+
+    fn release(&self, writer: &mut Writer, place: Place) {
+        let words = CONTENT_TEXT + 1 + record::text_words(self.content(place));
+        self.arena.release(&mut writer.allocator, place, words);
+    }
+}
+
+fn slots(count: usize) -> Box<[Slot]> {
+    (0..count).map(|_| Slot::default()).collect()
+}
+
+/// Fills the first slot that is free for a tag. Whether it was an empty one.
+fn put(table: &[Slot], tag: u64, place: Place) -> bool {
+    let mut at = tag as usize;
+    loop {
+        let slot = &table[at & (table.len() - 1)];
+        let found = slot.tag.load(Ordering::Relaxed);
+        if found <= REMOVED {
+            slot.place.store(place.0, Ordering::Release);
+            slot.tag.store(tag, Ordering::Release);
+            return found == EMPTY;
+        }
+        at = at.wrapping_add(1);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+    use crate::key::{Access, Class};
+    use crate::secret::Secret;
+    use crate::token::{Draft, Facts, Kind, NO_EXPIRY};
+
+    fn token(id: &str, value: &str, generation: u64) -> Token {
+        let facts = Facts {
+            scope: 9,
+            class: Class::Package,
+            access: Access::Manage,
+            kind: Kind::Package,
+            generation,
+            expires_us: NO_EXPIRY,
+            acquired_us: 0,
+        };
+        Token::new(&Draft::new(Kind::Package, "X-Package-Token", Secret::from(value), None), "masv", id, facts).unwrap()
+    }
+
+    fn key(id: &str) -> KeyRef<'_> {
+        KeyRef { scope: 9, class: Class::Package, id, access: Access::Manage }
+    }
+
+    const ALWAYS: Times = Times { soft_us: NO_EXPIRY, mandatory_us: NO_EXPIRY };
+
+    fn line(cache: &Cache, id: &str, now_us: i64) -> (Peek, String) {
+        let mut out = [MaybeUninit::new(0); 200];
+        let peek = cache.peek(&key(id), now_us, &mut out);
+        // SAFETY: each byte was initialised above.
+        let bytes = out.map(|byte| unsafe { byte.assume_init() });
+        (peek, bytes.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect())
+    }
+
+    #[test]
+    fn a_token_comes_back_as_it_went_in() {
+        let cache = Cache::new(1);
+        for id in ["", "a", "01234567", "0123456789abcdef0"] {
+            assert!(cache.publish(&token(id, "value", 1), &ALWAYS, 0));
+            let hit = cache.get(&key(id)).unwrap();
+            assert_eq!((hit.token.id(), hit.token.value(), hit.token.details(), hit.token.service()), (id, "value", "{}", "masv"));
+            assert_eq!(line(&cache, id, 0), (Peek::Line(22), "X-Package-Token: value".into()));
+        }
+        assert!(cache.get(&key("b")).is_none());
+        assert!(cache.get(&KeyRef { scope: 8, ..key("a") }).is_none());
+        assert!(cache.get(&KeyRef { access: Access::Read, ..key("a") }).is_none());
+    }
+
+    #[test]
+    fn a_later_generation_is_not_replaced_while_it_lives() {
+        let cache = Cache::new(1);
+        cache.publish(&token("a", "new", 2), &ALWAYS, 0);
+        assert!(!cache.publish(&token("a", "old", 1), &ALWAYS, 0));
+        assert!(!cache.remove(&key("a"), 1));
+        assert_eq!(cache.get(&key("a")).unwrap().token.value(), "new");
+        assert!(cache.remove(&key("a"), 2));
+        assert!(cache.get(&key("a")).is_none());
+    }
+
+    #[test]
+    fn the_advisory_point_is_told_once() {
+        let cache = Cache::new(1);
+        cache.publish(&token("a", "v", 1), &Times { soft_us: 100, mandatory_us: 200 }, 0);
+        assert_eq!(line(&cache, "a", 99).0, Peek::Line(18));
+        assert_eq!(line(&cache, "a", 100).0, Peek::Miss);
+        assert_eq!(line(&cache, "a", 100).0, Peek::Line(18));
+        assert_eq!(line(&cache, "a", 200).0, Peek::Miss);
+        let times = cache.get(&key("a")).unwrap().times;
+        assert!(cache.postpone(&key("a"), &times, 150));
+        assert!(!cache.postpone(&key("a"), &times, 150));
+        assert_eq!(line(&cache, "a", 149).0, Peek::Line(18));
+        assert_eq!(line(&cache, "a", 150).0, Peek::Miss);
+    }
+
+    #[test]
+    fn many_tokens_come_and_go() {
+        let cache = Cache::new(1);
+        for round in 0..20 {
+            for n in 0..500 {
+                cache.publish(&token(&format!("{round}-{n}"), "v", 1), &ALWAYS, 0);
+            }
+            for n in 0..490 {
+                assert!(cache.remove(&key(&format!("{round}-{n}")), 1));
+            }
+        }
+        assert_eq!(cache.all().len(), 200);
+        assert!(cache.get(&key("3-495")).is_some() && cache.get(&key("3-5")).is_none());
+        cache.clear();
+        assert!(cache.all().is_empty() && cache.get(&key("3-495")).is_none());
+    }
+
+    #[test]
+    fn readers_see_whole_tokens_while_writers_change_them() {
+        let cache = Cache::new(1);
+        cache.publish(&token("a", &"0".repeat(300), 1), &ALWAYS, 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 2..20_000_u64 {
+                    let digit = (n % 10).to_string();
+                    cache.publish(&token("a", &digit.repeat(300 + n as usize % 2 * 100), n), &ALWAYS, 0);
+                    cache.publish(&token(&format!("b{}", n % 50), &"x".repeat(300), n), &ALWAYS, 0);
+                }
+            });
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..20_000 {
+                        let hit = cache.get(&key("a")).unwrap();
+                        let value = hit.token.value().as_bytes();
+                        assert!(value.iter().all(|byte| *byte == value[0]) && matches!(value.len(), 300 | 400), "torn");
+                    }
+                });
+            }
+        });
+    }
+}

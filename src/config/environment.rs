@@ -1,0 +1,60 @@
+//! Settings from environment variables. Their values are always literal.
+//!
+//! Imports its parent and [`crate::secret`]. An empty variable counts as not set.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Config, Entry, Environment, FIELDS, Field, Layer, Setting, check_text, literal};
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
+
+/// The environment of this process. Bytes that are no UTF-8 arrive as U+FFFD, which no setting takes.
+pub fn process_environment() -> Environment {
+    Arc::new(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+}
+
+/// The value of a variable, if it has one.
+///
+/// # Errors
+/// [`Kind::Config`] if it is no UTF-8.
+pub fn variable(environment: &Environment, name: &str) -> Result<Option<Secret>> {
+    let value = environment(name).map(Secret::new).filter(|value| !value.is_empty());
+    if value.as_ref().is_some_and(|value| value.expose().contains(char::REPLACEMENT_CHARACTER)) {
+        return Err(Error::new(Kind::Config, format!("{name} is not UTF-8: set it again in a UTF-8 locale")));
+    }
+    Ok(value)
+}
+
+/// Takes over all settings that the environment has.
+pub(super) fn read(environment: &Environment, config: &mut Config) -> Result<()> {
+    for field in FIELDS {
+        for name in field.env {
+            if let Some((setting, name)) = one(environment, field, name)? {
+                config.put(Entry { account: None, field, layer: Layer::Environment(name), setting });
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What one variable, or that with `_FILE` at its end, says.
+fn one(environment: &Environment, field: &'static Field, name: &str) -> Result<Option<(Setting, String)>> {
+    let value = variable(environment, name)?;
+    let name_file = format!("{name}_FILE");
+    let path = if field.takes_reference() { variable(environment, &name_file)? } else { None };
+    match (value, path) {
+        (Some(_), Some(_)) => Err(Error::new(Kind::Config, format!("{name} and {name_file} are both set: unset one"))),
+        (Some(value), None) => Ok(Some((literal(field, Kind::Config, name, value)?, name.to_owned()))),
+        (None, Some(path)) => {
+            check_text(Kind::Config, &name_file, path.expose())?;
+            let path = PathBuf::from(path.expose());
+            if !path.is_absolute() {
+                return Err(Error::new(Kind::Config, format!("{name_file} is not an absolute path: begin it with a slash")));
+            }
+            Ok(Some((Setting::Mounted(path), name_file)))
+        }
+        (None, None) => Ok(None),
+    }
+}

@@ -1,0 +1,159 @@
+//! Settings from `config.toml`: literals, and references as tables.
+//!
+//! Imports its parent, [`crate::secret`] and [`crate::sys`]. No text of the TOML library gets into a message: it quotes
+//! the lines it does not like, and those may hold a password.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+use zeroize::Zeroizing;
+
+use super::{Config, Entry, FIELDS, Field, Layer, PROFILE, Setting, Shape, check_text, fields, literal};
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
+use crate::sys::files::{self, Privacy};
+
+const LONGEST_BYTES: usize = 256 * 1024;
+
+/// Takes over all settings of a file.
+pub(super) fn read(path: &Path, config: &mut Config) -> Result<()> {
+    let file = files::open(path, Privacy::Public)?;
+    let bytes = Zeroizing::new(files::read_open(&file, path, LONGEST_BYTES)?);
+    let table = parse(path, &bytes)?;
+    let mut reader = Reader { path, entries: Vec::new(), profiles: Vec::new() };
+    reader.general(table)?;
+    let is_literal_secret = |entry: &&Entry| entry.field.secret && matches!(entry.setting, Setting::Literal(_));
+    if let Some(entry) = reader.entries.iter().find(is_literal_secret)
+        && files::is_public(&file)
+    {
+        let (shown, key) = (path.display(), entry.field.key);
+        return Err(Error::new(Kind::UnsafeFile, format!("{shown} holds {key} and can be read by others: chmod 600 {shown}")));
+    }
+    config.profiles.extend(reader.profiles);
+    reader.entries.into_iter().for_each(|entry| config.put(entry));
+    Ok(())
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Table> {
+    let shown = path.display();
+    let refuse = |what: String| Error::new(Kind::Config, what);
+    let text = str::from_utf8(bytes).map_err(|_| refuse(format!("{shown} is not UTF-8")))?;
+    text.parse::<Table>().map_err(|error| {
+        let before = &bytes[..error.span().map_or(0, |span| span.start.min(bytes.len()))];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+        refuse(format!("{shown} is not TOML at line {line}, column {column}: put texts into quotes, and write each key once"))
+    })
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    entries: Vec<Entry>,
+    profiles: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn refuse<T>(&self, what: &str) -> Result<T> {
+        Err(Error::new(Kind::Config, format!("{}: {what}", self.path.display())))
+    }
+
+    /// The settings outside profiles, then the profiles.
+    fn general(&mut self, mut table: Table) -> Result<()> {
+        let profiles = table.remove(PROFILE);
+        self.section(None, "", table)?;
+        match profiles {
+            None => Ok(()),
+            Some(Value::Table(profiles)) => profiles.into_iter().try_for_each(|(name, value)| self.profile(name, value)),
+            Some(_) => self.refuse("profile is a table of profiles here: choose the default one with KEYFERRY_PROFILE"),
+        }
+    }
+
+    fn profile(&mut self, name: String, value: Value) -> Result<()> {
+        super::check_profile(&name, &format!("{}: a table in profile", self.path.display()))?;
+        let Value::Table(table) = value else {
+            return self.refuse(&format!("profile.{name} is not a table: write [profile.{name}.masv]"));
+        };
+        self.profiles.push(name.clone());
+        self.section(Some(&name), "", table)
+    }
+
+    /// The settings of a table whose keys begin with `prefix`.
+    fn section(&mut self, account: Option<&str>, prefix: &str, table: Table) -> Result<()> {
+        for (name, value) in table {
+            let key = format!("{prefix}{name}");
+            let shown = account.map_or_else(|| key.clone(), |account| format!("profile.{account}.{key}"));
+            let field = Field::find(&key).filter(|field| field.key != PROFILE && !name.contains('.'));
+            let below = format!("{key}.");
+            if let Some(field) = field {
+                let setting = self.setting(field, &shown, value)?;
+                let account = account.map(str::to_owned);
+                self.entries.push(Entry { account, field, layer: Layer::File(self.path.to_owned()), setting });
+            } else if !name.contains('.') && FIELDS.iter().any(|field| field.key.starts_with(&below)) {
+                let Value::Table(table) = value else {
+                    return self.refuse(&format!("{shown} is not a table: write [{shown}]"));
+                };
+                self.section(account, &below, table)?;
+            } else {
+                return Err(fields::unknown(Some(self.path), &shown));
+            }
+        }
+        Ok(())
+    }
+
+    fn setting(&self, field: &'static Field, shown: &str, value: Value) -> Result<Setting> {
+        let whence = format!("{}: {shown}", self.path.display());
+        let number = field.shape == Shape::Milliseconds;
+        match value {
+            Value::String(text) if !number => literal(field, Kind::Config, &whence, Secret::new(text)),
+            Value::Integer(count) if number => literal(field, Kind::Config, &whence, Secret::new(count.to_string())),
+            Value::Table(_) if !field.takes_reference() => {
+                self.refuse(&format!("{shown} is no secret and takes no reference: write its value"))
+            }
+            Value::Table(table) => self.reference(shown, table),
+            _ if number => self.refuse(&format!("{shown} is not a number: write it without quotes")),
+            _ => self.refuse(&format!("{shown} is not a text: put it into quotes")),
+        }
+    }
+
+    /// `{ env = "NAME" }` and its kin.
+    fn reference(&self, shown: &str, table: Table) -> Result<Setting> {
+        let mut pairs = table.into_iter();
+        let (Some((source, value)), None) = (pairs.next(), pairs.next()) else {
+            return self.refuse(&format!("{shown} needs exactly one of env, file, keyring and command"));
+        };
+        let alone = value.is_str();
+        let texts = texts(value);
+        if let Some(texts) = &texts {
+            let whence = format!("{}: {shown}.{source}", self.path.display());
+            let known = matches!(source.as_str(), "env" | "file" | "keyring" | "command");
+            texts.iter().filter(|_| known).try_for_each(|text| check_text(Kind::Config, &whence, text))?;
+        }
+        let absolute = |path: &str| Path::new(path).is_absolute();
+        match (source.as_str(), texts.as_deref()) {
+            ("env", Some([name])) if alone && is_variable(name) => Ok(Setting::Env(name.clone())),
+            ("env", _) => self.refuse(&format!("{shown}.env is not the name of a variable: write {{ env = \"NAME\" }}")),
+            ("file", Some([path])) if alone && absolute(path) => Ok(Setting::File(PathBuf::from(path))),
+            ("file", _) => self.refuse(&format!("{shown}.file is not an absolute path: write {{ file = \"/path\" }}")),
+            ("keyring", Some([service, account])) => Ok(Setting::Keyring(service.clone(), account.clone())),
+            ("keyring", _) => self.refuse(&format!("{shown}.keyring is not two texts: write {{ keyring = [\"SERVICE\", \"ACCOUNT\"] }}")),
+            ("command", Some([program, ..])) if !alone && absolute(program) => Ok(Setting::Command(texts.unwrap_or_default())),
+            ("command", _) => self
+                .refuse(&format!("{shown}.command does not begin with an absolute path: write {{ command = [\"/path\", \"argument\"] }}")),
+            _ => self.refuse(&format!("{shown} needs exactly one of env, file, keyring and command")),
+        }
+    }
+}
+
+/// A text or a list of texts.
+fn texts(value: Value) -> Option<Vec<String>> {
+    match value {
+        Value::String(text) => Some(vec![text]),
+        Value::Array(values) => values.into_iter().map(|value| if let Value::String(text) = value { Some(text) } else { None }).collect(),
+        _ => None,
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    let start = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    start && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}

@@ -1,0 +1,229 @@
+//! Configuration: `config.toml`, then the environment, then what the program sets. The later one wins.
+//!
+//! Imports [`crate::error`], [`crate::origin`], [`crate::secret`] and [`crate::sys`]. It reads no secret but those that
+//! stand in the file or in a variable; references are kept, and [`crate::sources`] follows them when they are needed.
+//! It never looks into the working directory.
+//!
+//! Values from the environment and from the program are always literal: a password may begin with `env:`. How the
+//! settings of one account are put together is told in `profile.rs`.
+
+mod environment;
+mod fields;
+mod file;
+mod profile;
+mod value;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use environment::{process_environment, variable};
+pub use fields::{FIELDS, Field, PROFILE, table};
+pub use profile::Profile;
+pub use value::{ACCOUNT_RULE, Shape, check_text, is_account};
+
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
+
+/// The name of the account that has no profile.
+pub const DEFAULT_ACCOUNT: &str = "default";
+
+/// Looks up an environment variable; the process's own, or a test's.
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Where a value comes from.
+#[derive(Clone, Debug)]
+pub enum Setting {
+    /// The value itself.
+    Literal(Secret),
+    /// A variable.
+    Env(String),
+    /// A file.
+    File(PathBuf),
+    /// A file that a variable with `_FILE` at its end names, as Docker and Kubernetes mount them.
+    Mounted(PathBuf),
+    /// A keyring item: service, account.
+    Keyring(String, String),
+    /// A program and its arguments.
+    Command(Vec<String>),
+}
+
+/// Who gave a setting. A later one wins.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// The configuration file.
+    File(PathBuf),
+    /// A variable.
+    Environment(String),
+    /// The program.
+    Program,
+}
+
+impl Layer {
+    fn rank(&self) -> u8 {
+        match self {
+            Self::File(_) => 0,
+            Self::Environment(_) => 1,
+            Self::Program => 2,
+        }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Environment(name) => f.write_str(name),
+            Self::Program => f.write_str("the program"),
+        }
+    }
+}
+
+/// One setting as somebody gave it.
+#[derive(Clone)]
+struct Entry {
+    /// Whose it is; none where it is for all.
+    account: Option<String>,
+    field: &'static Field,
+    layer: Layer,
+    setting: Setting,
+}
+
+/// All settings.
+#[derive(Clone)]
+pub struct Config {
+    entries: Vec<Entry>,
+    profiles: BTreeSet<String>,
+    environment: Environment,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Config {
+    /// Nothing set: neither a file nor the environment is looked at, now or later.
+    pub fn new() -> Self {
+        Self { entries: Vec::new(), profiles: BTreeSet::new(), environment: Arc::new(|_| None) }
+    }
+
+    /// File, then environment. Without a path it is the user's file, which need not be there:
+    /// `keyferry/config.toml` in `$XDG_CONFIG_HOME` if that is an absolute path, else in `$HOME/.config`.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] naming place, key and remedy, [`Kind::UnsafeFile`] with the `chmod` that mends it.
+    pub fn load(path: Option<&Path>, environment: Environment) -> Result<Self> {
+        let mut config = Self { environment: Arc::clone(&environment), ..Self::new() };
+        match path {
+            Some(path) => file::read(path, &mut config).map_err(|error| match error.kind {
+                Kind::NotFound => Error::new(Kind::Config, format!("{}: write it, or leave the path out", error.what())),
+                _ => error,
+            })?,
+            None => {
+                let found = user_file(&environment).map_or(Ok(()), |path| file::read(&path, &mut config));
+                found.or_else(|error| if error.kind == Kind::NotFound { Ok(()) } else { Err(error) })?;
+            }
+        }
+        environment::read(&environment, &mut config)?;
+        Ok(config)
+    }
+
+    /// Sets a literal value: `masv.team`, or `profile.NAME.masv.team` for one account.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if there is no such key, [`Kind::InvalidValue`] if the value can't be right.
+    pub fn set(&mut self, key: &str, value: Secret) -> Result<()> {
+        let (account, field) = split(key)?;
+        let setting = literal(field, Kind::InvalidValue, key, value)?;
+        self.put(Entry { account, field, layer: Layer::Program, setting });
+        Ok(())
+    }
+
+    /// The default account: a profile's name or `default`.
+    pub fn default_account(&self) -> &str {
+        let chosen = self.entries.iter().filter(|entry| entry.field.key == PROFILE).max_by_key(|entry| entry.layer.rank());
+        match chosen.map(|entry| &entry.setting) {
+            Some(Setting::Literal(name)) => name.expose(),
+            _ => DEFAULT_ACCOUNT,
+        }
+    }
+
+    /// All accounts: `default` and every profile.
+    pub fn accounts(&self) -> Vec<String> {
+        std::iter::once(DEFAULT_ACCOUNT.to_owned()).chain(self.profiles.iter().cloned()).collect()
+    }
+
+    /// The settings of an account.
+    ///
+    /// # Errors
+    /// [`Kind::NotConfigured`], naming those there are, if there is none of this name.
+    pub fn profile(&self, account: &str) -> Result<Profile> {
+        if account != DEFAULT_ACCOUNT && !self.profiles.contains(account) {
+            let shown = if is_account(account) { account } else { "of that name" };
+            let there = self.accounts().join(", ");
+            return Err(Error::new(Kind::NotConfigured, format!("there is no profile {shown}: there is {there}")));
+        }
+        Ok(profile::assemble(self, account))
+    }
+
+    /// Who gave the setting of a key to the default account, or to NAME for `profile.NAME.KEY`. None for a default.
+    pub fn origin_of(&self, key: &str) -> Option<Layer> {
+        let (account, field) = split(key).ok()?;
+        if field.key == PROFILE {
+            let chosen = self.entries.iter().filter(|entry| entry.field.key == PROFILE);
+            return chosen.max_by_key(|entry| entry.layer.rank()).map(|entry| entry.layer.clone());
+        }
+        let account = account.as_deref().unwrap_or(self.default_account());
+        self.profile(account).ok()?.origin_of(field.key).cloned()
+    }
+
+    fn put(&mut self, entry: Entry) {
+        self.profiles.extend(entry.account.clone());
+        let same = |old: &Entry| old.account == entry.account && old.field.key == entry.field.key && old.layer.rank() == entry.layer.rank();
+        self.entries.retain(|old| !same(old));
+        self.entries.push(entry);
+    }
+}
+
+/// A value as it is kept, checked.
+fn literal(field: &Field, kind: Kind, whence: &str, value: Secret) -> Result<Setting> {
+    field.check(kind, whence, value.expose())?;
+    Ok(Setting::Literal(value))
+}
+
+/// Account and field of a key.
+fn split(key: &str) -> Result<(Option<String>, &'static Field)> {
+    let unknown = || fields::unknown(None, key);
+    let Some(rest) = key.strip_prefix("profile.") else {
+        return Ok((None, Field::find(key).ok_or_else(unknown)?));
+    };
+    let (name, field) = FIELDS
+        .iter()
+        .filter(|field| field.key != PROFILE)
+        .find_map(|field| Some((rest.strip_suffix(field.key)?.strip_suffix('.')?, field)))
+        .ok_or_else(unknown)?;
+    check_profile(name, "profile.NAME")?;
+    Ok((Some(name.to_owned()), field))
+}
+
+/// Refuses what a profile can't be called.
+fn check_profile(name: &str, whence: &str) -> Result<()> {
+    if !is_account(name) {
+        return Err(Error::new(Kind::Config, format!("{whence} {ACCOUNT_RULE}")));
+    }
+    if name == DEFAULT_ACCOUNT {
+        let what = format!("{whence}: `default` is the account without a profile: give its settings without `profile.default`");
+        return Err(Error::new(Kind::Config, what));
+    }
+    Ok(())
+}
+
+/// The user's own file. Relative folders don't count: they would be searched for in whatever folder the program is in.
+fn user_file(environment: &Environment) -> Option<PathBuf> {
+    let absolute = |name: &str| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
+    Some(folder.join("keyferry/config.toml"))
+}

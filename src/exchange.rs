@@ -1,0 +1,212 @@
+//! What the engine does for a service during one flight: settings, other tokens, and exchanges with repeats, pauses and
+//! the memory of refusals.
+//!
+//! Imports the ports, [`crate::accounts`], [`crate::refusal`] and [`crate::sources`]; [`crate::broker`] gives it the doors back in.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use crate::accounts::Bound;
+use crate::broker::Broker;
+use crate::error::{Error, Kind, Result};
+use crate::http::{Answer, Failure, Method, Request};
+use crate::key::{Access, Class, Fingerprint, Key};
+use crate::log::{self, Level};
+use crate::refusal;
+use crate::secret::Secret;
+use crate::service::{Context, Found};
+use crate::sources;
+use crate::token::Token;
+
+/// One flight's errand to one service.
+pub struct Errand<'a> {
+    /// The engine.
+    pub broker: &'a Broker,
+    /// Which account.
+    pub account: usize,
+    /// Which of its services.
+    pub service: usize,
+    /// A person asked for this login: what was refused before is tried all the same.
+    pub explicit: bool,
+    /// The key that is flown for, if one is.
+    pub key: Option<&'a Key>,
+}
+
+/// How often a read is repeated.
+const REPEATS: u32 = 2;
+/// The pause before the first repeat is random below this; it doubles.
+const PAUSE: Duration = Duration::from_millis(250);
+/// A longer `Retry-After` is the caller's business, not waited for in a flight.
+const LONGEST_WAIT_MS: u64 = 2_000;
+
+impl Errand<'_> {
+    fn bound(&self) -> &Bound {
+        self.broker.accounts.bound(self.account, self.service)
+    }
+
+    fn now_us(&self) -> i64 {
+        self.broker.clock.now_us() + self.bound().skew_us()
+    }
+
+    /// One exchange. The answers that say nothing about what was asked have become errors.
+    fn exchange(&self, request: &Request) -> Result<Answer, Failure> {
+        let broker = self.broker;
+        broker.stats.exchanges.fetch_add(1, Ordering::Relaxed);
+        let outcome = broker.http.exchange(request, Instant::now() + broker.timeout);
+        let name = self.bound().service.name();
+        match &outcome {
+            Ok(answer) => log::write(Level::Debug, format_args!("{name}: {:?} answered with status {}", request.method, answer.status)),
+            Err(failure) => log::write(Level::Debug, format_args!("{name}: {:?} failed: {}", request.method, failure.error)),
+        }
+        let answer = outcome?;
+        if let Some(date) = answer.date_unix_s {
+            self.bound().learn_skew(date, broker.clock.now_us());
+        }
+        match self.fault(&answer) {
+            Some(error) => Err(Failure { error, sent: true }),
+            None => Ok(answer),
+        }
+    }
+
+    fn fault(&self, answer: &Answer) -> Option<Error> {
+        let (name, status) = (self.bound().service.name(), answer.status);
+        let after = answer.retry_after.as_deref().and_then(|text| retry_after_ms(text, self.now_us()));
+        let error = match status {
+            300..=399 => {
+                let what = format!("{name} answers with a redirect ({status}), which is never followed: check `{name}.url`");
+                Error::new(Kind::Redirected, what)
+            }
+            429 => Error::new(Kind::Throttled, format!("{name} wants fewer requests (429): ask again later")).with_retry_after_ms(after),
+            500 | 502..=599 => {
+                let what = format!("{name} is out of order (status {status}): ask again later");
+                Error::new(Kind::Unavailable, what).with_retry_after_ms(after)
+            }
+            _ => return None,
+        };
+        Some(error.with_http_status(status))
+    }
+}
+
+impl Context for Errand<'_> {
+    fn setting(&self, name: &str) -> Result<Option<Secret>> {
+        let profile = &self.broker.accounts.account(self.account).profile;
+        match profile.setting(name) {
+            Some(setting) => sources::resolve(setting, name, profile.environment()).map(Some),
+            None => Ok(profile.text(name).map(Secret::from)),
+        }
+    }
+
+    fn token(&self, class: Class, id: &str, access: Access) -> Result<Token> {
+        let key = Key { scope: Arc::clone(&self.bound().scope), class, id: id.into(), access };
+        self.broker.prerequisite(self.account, self.service, key)
+    }
+
+    fn reject(&self, token: &Token) {
+        if let Err(error) = self.broker.reject(token) {
+            log::write(Level::Warn, format_args!("a refused token could not be forgotten: {error}"));
+        }
+    }
+
+    fn send(&self, request: &Request) -> Result<Answer> {
+        let repeats = if request.method == Method::Get { REPEATS } else { 0 };
+        let mut pause = PAUSE;
+        for _ in 0..repeats {
+            let error = match self.exchange(request) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure.error,
+            };
+            let asked = error.retry_after_ms.unwrap_or(0);
+            if !error.is_transient() || asked > LONGEST_WAIT_MS {
+                return Err(error);
+            }
+            let jittered = pause.mul_f64(f64::from(self.broker.random()) / 255.0);
+            if !self.broker.pause(jittered.max(Duration::from_millis(asked))) {
+                return Err(error);
+            }
+            pause *= 2;
+        }
+        self.exchange(request).map_err(|failure| failure.error)
+    }
+
+    fn send_once(&self, request: &Request) -> Result<Answer> {
+        self.exchange(request).map_err(|failure| failure.error)
+    }
+
+    fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Answer) -> Option<Error>) -> Result<Answer> {
+        let store = &*self.broker.store;
+        let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
+        let print = self.broker.print(self.bound(), &exposed);
+        if let Some(error) = refusal::remembered(store, &print, self.broker.clock.now_us()).filter(|_| !self.explicit) {
+            self.broker.stats.refused_from_memory.fetch_add(1, Ordering::Relaxed);
+            return Err(error);
+        }
+        self.broker.stats.logins.fetch_add(1, Ordering::Relaxed);
+        let outcome = match self.exchange(request) {
+            // Nothing of it has left: this one repeat can't count as a second try of a password.
+            Err(failure) if !failure.sent && failure.error.is_transient() && self.broker.pause(PAUSE) => self.exchange(request),
+            outcome => outcome,
+        };
+        let outcome = match outcome {
+            Ok(answer) => refused(&answer).map_or(Ok(answer), Err),
+            Err(failure) => Err(failure.error),
+        };
+        refusal::note(store, &print, outcome.as_ref().err(), self.broker.clock.now_us());
+        if let (Some(key), Err(_)) = (self.key, &outcome) {
+            self.broker.note_refusal(key, print);
+        }
+        outcome
+    }
+
+    fn once(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<Found>>) -> Result<Arc<Vec<Found>>> {
+        self.broker.once(self.account, self.service, name, job)
+    }
+
+    fn fingerprint(&self, parts: &[&str]) -> Fingerprint {
+        self.broker.fingerprints.of(parts)
+    }
+
+    fn now_unix_s(&self) -> i64 {
+        self.now_us().div_euclid(1_000_000)
+    }
+}
+
+/// A `Retry-After` in milliseconds from now, at most a quarter of an hour: seconds, or a date. None for what is neither, or is over.
+fn retry_after_ms(text: &str, now_us: i64) -> Option<u64> {
+    let most = refusal::MAX_RETRY_AFTER_US as u64 / 1000;
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(text.parse::<u64>().map_or(most, |seconds| seconds.saturating_mul(1000).min(most)));
+    }
+    let at = OffsetDateTime::parse(&text.replace("GMT", "+0000"), &Rfc2822).ok()?;
+    let left_us = at.unix_timestamp().checked_mul(1_000_000)?.checked_sub(now_us)?;
+    u64::try_from(left_us / 1000).ok().map(|ms| ms.min(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_bounded() {
+        let now_us = 1_800_000_000_000_000;
+        let table = [
+            ("7", Some(7_000)),
+            (" 0 ", Some(0)),
+            ("99999999999999999999999", Some(900_000)),
+            ("86400", Some(900_000)),
+            ("-5", None),
+            ("soon", None),
+            ("", None),
+            ("1.5", None),
+            ("Fri, 15 Jan 2027 08:00:30 GMT", Some(30_000)),
+            ("Fri, 15 Jan 2027 07:00:30 GMT", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(retry_after_ms(text, now_us), expected, "{text:?}");
+        }
+    }
+}

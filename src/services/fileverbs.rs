@@ -1,0 +1,367 @@
+//! FileVerbs: the bearer token, its renewal by cookie, and the SecretKey header.
+//!
+//! Knows no other service. How a token is renewed is undocumented: route and cookie are settings, and a service without
+//! such a route is asked no second time.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Map, Value, json};
+
+use crate::config::Profile;
+use crate::document;
+use crate::error::{Error, Kind, Result};
+use crate::http::{Answer, Request};
+use crate::key::{Access, Class};
+use crate::origin::Base;
+use crate::secret::Secret;
+use crate::service::{Acquired, Context, Need, Service, Target, Want};
+use crate::token::{Draft, Kind as TokenKind};
+
+const NAME: &str = "FileVerbs";
+const PREFIX: &str = "/api/v1/";
+const TOKEN_PATH: &str = "accounts/access-token";
+const TOKEN_ROUTE: &str = "POST /api/v1/accounts/access-token";
+/// What the token call says of the account.
+const DETAILS: [&str; 6] = ["Id", "FirstName", "LastName", "Email", "Role", "IsVerified"];
+
+/// FileVerbs, for one account.
+pub struct FileVerbs {
+    base: Base,
+    /// Below the version prefix.
+    refresh_path: String,
+    refresh_cookie: String,
+    /// Whether a bearer can be got: both keys are configured.
+    has_both: bool,
+    /// The service has proved to have no route that renews.
+    no_refresh: AtomicBool,
+}
+
+impl FileVerbs {
+    /// FileVerbs as an account has it configured.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if a setting of it can't be used.
+    pub fn open(profile: &Profile) -> Result<Self> {
+        let base = super::base(profile, "fileverbs.url", &["/api/v1"])?;
+        let has_both = profile.is_set("fileverbs.secret_key") && profile.is_set("fileverbs.api_key");
+        let text = |key| profile.text(key).unwrap_or_default();
+        Self::new(base, has_both, text("fileverbs.refresh_path"), text("fileverbs.refresh_cookie"))
+    }
+
+    pub(super) fn new(base: Base, has_both: bool, refresh_path: &str, refresh_cookie: &str) -> Result<Self> {
+        let path = refresh_path.trim_start_matches('/');
+        let path = path.strip_prefix("api/v1/").unwrap_or(path).trim_end_matches('/');
+        let is_cookie_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if path.is_empty() || base.join(&format!("{PREFIX}{path}")).is_err() {
+            return Err(Error::new(Kind::Config, "`fileverbs.refresh_path` is no path: write it like accounts/refresh-token"));
+        }
+        if refresh_cookie.is_empty() || !refresh_cookie.bytes().all(is_cookie_name) {
+            return Err(Error::new(Kind::Config, "`fileverbs.refresh_cookie` is no name of a cookie: write it like refreshToken"));
+        }
+        let no_refresh = AtomicBool::new(false);
+        Ok(Self { base, refresh_path: path.into(), refresh_cookie: refresh_cookie.into(), has_both, no_refresh })
+    }
+
+    fn bearer(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
+        let (secret_key, api_key) = (needed("fileverbs.secret_key", context)?, needed("fileverbs.api_key", context)?);
+        let body = json!({ "SecretKey": secret_key.expose(), "APIKey": api_key.expose() }).to_string();
+        let request = Request::post(self.base.join(&format!("{PREFIX}{TOKEN_PATH}"))?, Some(Secret::new(body)));
+        let sent = [&secret_key, &api_key];
+        let answer = context.login(&sent, &request, &|answer| {
+            let what = "FileVerbs refuses the keys: check `fileverbs.secret_key` (Integration, API Secret) and \
+                        `fileverbs.api_key` (Integration, Access Token)";
+            matches!(answer.status, 400 | 401 | 403).then(|| document::error(Kind::Refused, what, answer, &sent))
+        })?;
+        if !document::is_success(&answer) {
+            let kind = if matches!(answer.status, 404 | 405) { Kind::Unsupported } else { Kind::BadAnswer };
+            let what = format!("FileVerbs answers {TOKEN_ROUTE} with status {}: check `fileverbs.url`", answer.status);
+            return Err(document::error(kind, what, &answer, &sent));
+        }
+        self.read(TOKEN_ROUTE, want, &answer)
+    }
+
+    /// The bearer of an answer, and what renews it.
+    fn read(&self, route: &str, want: &Want<'_>, answer: &Answer) -> Result<Acquired> {
+        let document = document::parse(NAME, answer)?;
+        let token = document::token(route, &document, "JwtToken")?;
+        let expiry = document::expiry(&token, &document, &["JwtTokenExpires", "ExpiresAt", "Expires"]);
+        let header = Secret::new(format!("Bearer {}", token.expose()));
+        let mut draft = Draft::new(TokenKind::Bearer, "Authorization", header, expiry);
+        draft.details = details(&document);
+        let renewal = self.cookie(answer).or_else(|| cookie_value(document::text(&document, "RefreshToken")?));
+        let mut acquired = Acquired::only(want, draft);
+        acquired.renewal = renewal.filter(|_| !self.no_refresh.load(Ordering::Relaxed));
+        Ok(acquired)
+    }
+
+    /// The renewal secret as the answer's cookie encodes it: that is how it has to go back.
+    fn cookie(&self, answer: &Answer) -> Option<Secret> {
+        answer.cookies.iter().rev().find_map(|cookie| {
+            let pair = cookie.expose().split(';').next()?;
+            let (name, value) = pair.split_once('=')?;
+            (name.trim() == self.refresh_cookie).then(|| cookie_value(value.trim())).flatten()
+        })
+    }
+}
+
+/// A value that a cookie can carry as it is: visible ASCII without comma, semicolon and backslash.
+fn cookie_value(value: &str) -> Option<Secret> {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !b",;\\".contains(&byte);
+    (!document::is_placeholder(value) && value.bytes().all(fits)).then(|| Secret::from(value))
+}
+
+/// Who the account is, under the documented names whatever the answer's case; nothing else of the answer.
+fn details(document: &Value) -> Value {
+    let part = |name: &str| match document::field(document, name)? {
+        Value::String(_) => Some((name.to_owned(), document::detail(document, name)?.into())),
+        value @ (Value::Number(_) | Value::Bool(_)) => Some((name.to_owned(), value.clone())),
+        _ => None,
+    };
+    Value::Object(DETAILS.iter().filter_map(|name| part(name)).collect::<Map<_, _>>())
+}
+
+/// A key that has to be set.
+fn needed(name: &str, context: &dyn Context) -> Result<Secret> {
+    let missing = || {
+        let what = format!("`{name}` is not set: FileVerbs gives it in its portal under Integration; a bearer needs both keys");
+        Error::new(Kind::NotConfigured, what)
+    };
+    let key = context.setting(name)?.ok_or_else(missing)?;
+    key.check(&format!("`{name}`"))?;
+    Ok(key)
+}
+
+impl Service for FileVerbs {
+    fn name(&self) -> &str {
+        "fileverbs"
+    }
+
+    fn base(&self) -> &Base {
+        &self.base
+    }
+
+    fn prefixes(&self) -> &[&str] {
+        &[PREFIX]
+    }
+
+    fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
+        let target = |class| Ok(Target { class, id: "", need: Need::Only(Access::Full), parent: None });
+        let path = path.strip_suffix('/').unwrap_or(path);
+        match path {
+            "bearer" => target(Class::Bearer),
+            "secret-key" => target(Class::Key),
+            _ if path.is_empty() || path.starts_with('/') => {
+                Err(Error::new(Kind::NotMine, "the path is not like fileverbs:bearer, fileverbs:secret-key or a FileVerbs URL"))
+            }
+            _ if path.eq_ignore_ascii_case(TOKEN_PATH) || path.eq_ignore_ascii_case(&self.refresh_path) => {
+                Err(Error::new(Kind::NoHeader, "the token call takes no header: ask for fileverbs:bearer, which makes it"))
+            }
+            _ => target(if self.has_both { Class::Bearer } else { Class::Key }),
+        }
+    }
+
+    fn acquire(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
+        match want.class {
+            Class::Key => {
+                let key = needed("fileverbs.secret_key", context)?;
+                Ok(Acquired::only(want, Draft::new(TokenKind::Key, "SecretKey", key, None)))
+            }
+            Class::Bearer => self.bearer(want, context),
+            _ => Err(Error::new(Kind::NotMine, "FileVerbs has no such token: ask for fileverbs:bearer or fileverbs:secret-key")),
+        }
+    }
+
+    fn renew(&self, want: &Want<'_>, renewal: &Secret, context: &dyn Context) -> Result<Acquired> {
+        let unsupported = "FileVerbs has no route that renews here: the token call is used instead";
+        if self.no_refresh.load(Ordering::Relaxed) {
+            return Err(Error::new(Kind::Unsupported, unsupported));
+        }
+        let cookie = Secret::new(format!("{}={}", self.refresh_cookie, renewal.expose()));
+        let url = self.base.join(&format!("{PREFIX}{}", self.refresh_path))?;
+        let answer = context.send_once(&Request::post(url, None).header("Cookie", cookie))?;
+        match answer.status {
+            404 | 405 => {
+                self.no_refresh.store(true, Ordering::Relaxed);
+                Err(document::error(Kind::Unsupported, unsupported, &answer, &[renewal]))
+            }
+            400 | 401 | 403 => {
+                let what = "FileVerbs refuses to renew the bearer: the token call gets a new one";
+                Err(document::error(Kind::Refused, what, &answer, &[renewal]))
+            }
+            _ if document::is_success(&answer) => self.renewed(want, renewal, &answer),
+            status => {
+                let what = format!("FileVerbs answers a renewal with status {status}: check `fileverbs.refresh_path`");
+                Err(document::error(Kind::BadAnswer, what, &answer, &[renewal]))
+            }
+        }
+    }
+}
+
+impl FileVerbs {
+    /// Rationale: a success that can't be read has used the renewal secret up all the same. Keeping that one would fail at
+    /// every renewal to come, or look like theft to a service that watches for reuse, so it counts as dead.
+    fn renewed(&self, want: &Want<'_>, renewal: &Secret, answer: &Answer) -> Result<Acquired> {
+        let route = format!("POST {PREFIX}{}", self.refresh_path);
+        let mut acquired = self
+            .read(&route, want, answer)
+            .map_err(|error| Error::new(Kind::Refused, error.what().to_owned()).with_http_status(answer.status))?;
+        acquired.renewal = acquired.renewal.or_else(|| Some(renewal.clone()));
+        Ok(acquired)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+    use crate::services::fake::{Fake, HOSTILE, headers, want};
+
+    const KEYS: [(&str, &str); 2] = [("fileverbs.secret_key", "sk=$:one-one"), ("fileverbs.api_key", "ak!two-two")];
+    const TOKEN: &str = "POST /api/v1/accounts/access-token";
+    const REFRESH: &str = "POST /api/v1/accounts/refresh-token";
+
+    fn fileverbs(has_both: bool) -> FileVerbs {
+        let base = Base::parse("fileverbs.url", "https://api.fileverbs.com", &[]).unwrap();
+        FileVerbs::new(base, has_both, "/api/v1/accounts/refresh-token", "refreshToken").unwrap()
+    }
+
+    fn bearer(fake: &Fake) -> Result<Acquired> {
+        fileverbs(true).acquire(&want(Class::Bearer, "", Access::Full), fake)
+    }
+
+    fn renew(service: &FileVerbs, fake: &Fake) -> Result<Acquired> {
+        service.renew(&want(Class::Bearer, "", Access::Full), &Secret::from("old%3D%3D"), fake)
+    }
+
+    fn exposed(acquired: &Acquired) -> Option<&str> {
+        acquired.renewal.as_ref().map(Secret::expose)
+    }
+
+    #[test]
+    fn every_route_has_its_header() {
+        let rows = [
+            ("bearer", Class::Bearer, Class::Bearer),
+            ("secret-key", Class::Key, Class::Key),
+            ("fileuploads/upload", Class::Bearer, Class::Key),
+            ("fileuploads", Class::Bearer, Class::Key),
+            ("jobrequests/J/outputs", Class::Bearer, Class::Key),
+            ("accounts/revoke-token", Class::Bearer, Class::Key),
+        ];
+        for (path, with_both, with_one) in rows {
+            assert_eq!(fileverbs(true).classify(path).unwrap().class, with_both, "{path}");
+            assert_eq!(fileverbs(false).classify(path).unwrap().class, with_one, "{path}");
+        }
+        for path in ["accounts/access-token", "Accounts/Access-Token/", "accounts/refresh-token"] {
+            assert_eq!(fileverbs(true).classify(path).unwrap_err().kind, Kind::NoHeader, "{path}");
+        }
+        for path in ["", "/", "//x"] {
+            assert_eq!(fileverbs(true).classify(path).unwrap_err().kind, Kind::NotMine, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_secret_key_is_a_header() {
+        let wanted = want(Class::Key, "", Access::Full);
+        let found = fileverbs(false).acquire(&wanted, &Fake::new(&KEYS)).unwrap().found;
+        assert_eq!(headers(&found.draft), ["SecretKey: sk=$:one-one"]);
+        let error = fileverbs(false).acquire(&wanted, &Fake::new(&KEYS[1..])).err().unwrap();
+        assert_eq!(error.kind, Kind::NotConfigured);
+        assert!(error.what().contains("fileverbs.secret_key"), "{error}");
+    }
+
+    #[test]
+    fn both_keys_give_a_bearer_whatever_the_case_of_the_fields() {
+        let pascal = json!({"Id": 7, "FirstName": "Ann", "JwtToken": "j", "RefreshToken": "r", "IsVerified": true, "Password": "x"});
+        let camel = json!({"id": 7, "firstName": "Ann", "jwtToken": "j", "refreshToken": "r", "isVerified": true});
+        for body in [pascal, camel] {
+            let fake = Fake::new(&KEYS).answer(TOKEN, 200, body);
+            let acquired = bearer(&fake).unwrap();
+            assert_eq!(headers(&acquired.found.draft), ["Authorization: Bearer j"]);
+            assert_eq!(exposed(&acquired), Some("r"));
+            assert_eq!(acquired.found.draft.details, json!({"Id": 7, "FirstName": "Ann", "IsVerified": true}));
+            let sent = fake.sent();
+            assert_eq!((sent[0].by, sent[0].headers.len()), ("login", 0));
+            assert_eq!(sent[0].body, r#"{"APIKey":"ak!two-two","SecretKey":"sk=$:one-one"}"#);
+        }
+    }
+
+    #[test]
+    fn the_cookie_goes_before_the_field_and_stays_encoded_as_it_came() {
+        let cookies = ["other=1", "refreshToken=new%3D%3D; expires=Wed, 01 Jan 2031 00:00:00 GMT; path=/; httponly"];
+        let fake = Fake::new(&KEYS).answer_with_cookies(TOKEN, 200, json!({"JwtToken": "j", "RefreshToken": "new=="}), &cookies);
+        assert_eq!(exposed(&bearer(&fake).unwrap()), Some("new%3D%3D"));
+        for bad in ["refreshToken=", "refreshToken", "refreshTokens=x", "refreshToken=a b", "refreshToken=a\u{1}"] {
+            let fake = Fake::new(&KEYS).answer_with_cookies(TOKEN, 200, json!({"JwtToken": "j"}), &[bad]);
+            assert_eq!(exposed(&bearer(&fake).unwrap()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn refused_keys_are_refused_whatever_the_status() {
+        for (status, kind) in
+            [(400, Kind::Refused), (401, Kind::Refused), (403, Kind::Refused), (404, Kind::Unsupported), (418, Kind::BadAnswer)]
+        {
+            let fake = Fake::new(&KEYS).answer(TOKEN, status, r#"{"message":"bad key ak!two-two"}"#);
+            let error = bearer(&fake).err().unwrap();
+            assert_eq!((error.kind, error.http_status), (kind, Some(status)));
+            assert!(!error.what().contains("two"), "{error}");
+        }
+        for missing in [&KEYS[..1], &KEYS[1..], &[]] {
+            assert_eq!(bearer(&Fake::new(missing)).err().unwrap().kind, Kind::NotConfigured);
+        }
+    }
+
+    #[test]
+    fn a_hostile_document_is_a_bad_answer() {
+        for body in HOSTILE.into_iter().chain([r#"{"JwtToken":null}"#, r#"{"JwtToken":["x"]}"#, r#"{"JwtToken":"a\nb"}"#]) {
+            assert_eq!(bearer(&Fake::new(&KEYS).answer(TOKEN, 200, body)).err().unwrap().kind, Kind::BadAnswer, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_renewal_is_sent_once_and_rotates() {
+        let fake = Fake::new(&KEYS).answer_with_cookies(REFRESH, 200, json!({"jwtToken": "j2"}), &["refreshToken=next%3D"]);
+        let acquired = renew(&fileverbs(true), &fake).unwrap();
+        assert_eq!(headers(&acquired.found.draft), ["Authorization: Bearer j2"]);
+        assert_eq!(exposed(&acquired), Some("next%3D"));
+        let sent = fake.sent();
+        assert_eq!((sent[0].by, sent[0].headers.as_slice()), ("send_once", &["Cookie: refreshToken=old%3D%3D".to_owned()][..]));
+        assert_eq!(sent[0].body, "");
+        let fake = Fake::new(&KEYS).answer(REFRESH, 200, json!({"jwtToken": "j2"}));
+        assert_eq!(exposed(&renew(&fileverbs(true), &fake).unwrap()), Some("old%3D%3D"), "it did not rotate");
+    }
+
+    #[test]
+    fn a_service_that_can_not_renew_is_asked_once() {
+        for status in [404, 405] {
+            let service = fileverbs(true);
+            let fake = Fake::new(&KEYS).answer(REFRESH, status, "").answer(TOKEN, 200, json!({"JwtToken": "j", "RefreshToken": "r"}));
+            assert_eq!(renew(&service, &fake).err().unwrap().kind, Kind::Unsupported);
+            assert_eq!(renew(&service, &fake).err().unwrap().kind, Kind::Unsupported);
+            let acquired = service.acquire(&want(Class::Bearer, "", Access::Full), &fake).unwrap();
+            assert_eq!(exposed(&acquired), None);
+            assert_eq!(fake.lines(), [REFRESH, TOKEN]);
+        }
+    }
+
+    #[test]
+    fn a_dead_renewal_is_refused() {
+        for status in [400, 401, 403] {
+            let fake = Fake::new(&KEYS).answer(REFRESH, status, r#"{"message":"Invalid token old%3D%3D"}"#);
+            let error = renew(&fileverbs(true), &fake).err().unwrap();
+            assert_eq!((error.kind, error.http_status), (Kind::Refused, Some(status)));
+            assert!(!error.what().contains("old%3D"), "{error}");
+        }
+        for body in HOSTILE {
+            assert_eq!(renew(&fileverbs(true), &Fake::new(&KEYS).answer(REFRESH, 200, body)).err().unwrap().kind, Kind::Refused);
+        }
+    }
+
+    #[test]
+    fn settings_that_could_leave_the_service_are_refused() {
+        let base = || Base::parse("fileverbs.url", "https://api.fileverbs.com/x", &[]).unwrap();
+        for (path, cookie) in [("", "c"), ("/", "c"), ("../../../y", "c"), ("p", ""), ("p", "a=b"), ("p", "a;b"), ("p", "a b")] {
+            assert_eq!(FileVerbs::new(base(), true, path, cookie).err().unwrap().kind, Kind::Config, "{path} {cookie}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! MASV cloud: users, packages, transfers and links.
+//!
+//! One file a sort of thing; this one holds the value they share and says which file answers which question. Knows no other
+//! service. What is sent and read here is in the service's documentation; where that is silent, the code is tolerant.
+
+mod links;
+mod packages;
+mod routes;
+mod team;
+mod transfers;
+mod user;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use url::Url;
+
+use crate::config::Profile;
+use crate::document;
+use crate::error::{Error, Kind, Result};
+use crate::key::{Access, Class};
+use crate::origin::Base;
+use crate::secret::Secret;
+use crate::service::{Acquired, Context, Found, Need, Service, Target, Want};
+use crate::token::{Draft, Kind as TokenKind};
+
+const NAME: &str = "MASV";
+const PACKAGE_HEADER: &str = "X-Package-Token";
+const TRANSFER_HEADER: &str = "X-Transfer-Token";
+const USER_HEADER: &str = "X-User-Token";
+
+/// MASV cloud, for one account.
+pub struct Masv {
+    base: Base,
+    /// Whether an API key is configured: it goes before the user's login.
+    has_key: bool,
+    /// The team that the service was asked for.
+    team: Mutex<Option<String>>,
+    /// The service has proved to have no look-up of a single package.
+    no_single_lookup: AtomicBool,
+    /// Somebody has logged in by hand.
+    logged_in: AtomicBool,
+}
+
+impl Masv {
+    /// MASV as an account has it configured.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if `masv.url` can't be used.
+    pub fn open(profile: &Profile) -> Result<Self> {
+        let base = super::base(profile, "masv.url", &["/v1.1", "/v1"])?;
+        Ok(Self::new(base, profile.is_set("masv.api_key")))
+    }
+
+    fn new(base: Base, has_key: bool) -> Self {
+        Self { base, has_key, team: Mutex::new(None), no_single_lookup: AtomicBool::new(false), logged_in: AtomicBool::new(false) }
+    }
+
+    /// The URL of a route; an id in it can't lead to another one.
+    fn url(&self, path: &str) -> Result<Url> {
+        let url = self.base.join(path)?;
+        if url.as_str().strip_prefix(self.base.as_str()) == Some(path) { Ok(url) } else { Err(no_id()) }
+    }
+
+    /// A login changes whose teams count.
+    fn note_login(&self) {
+        self.logged_in.store(true, Ordering::Relaxed);
+        *self.team.lock() = None;
+    }
+}
+
+/// An id is one segment of a path, and stays one when it is sent.
+fn check_id(id: &str) -> Result<()> {
+    let dots = id.replace("%2e", ".").replace("%2E", ".");
+    if id.contains(['/', '\\', '?', '#']) || dots == "." || dots == ".." { Err(no_id()) } else { Ok(()) }
+}
+
+fn no_id() -> Error {
+    Error::new(Kind::InvalidResource, "the id in the path is no id: copy it again")
+}
+
+impl Service for Masv {
+    fn name(&self) -> &str {
+        "masv"
+    }
+
+    fn base(&self) -> &Base {
+        &self.base
+    }
+
+    fn prefixes(&self) -> &[&str] {
+        &["/v1/", "/v1.1/"]
+    }
+
+    fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
+        routes::classify(path, self.has_key)
+    }
+
+    fn classify_page<'a>(&self, url: &'a Url) -> Option<Target<'a>> {
+        routes::classify_page(url)
+    }
+
+    fn acquire(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
+        check_id(want.id)?;
+        check_id(want.parent.unwrap_or_default())?;
+        match want.class {
+            Class::Key => Ok(Acquired::only(want, user::key(context)?)),
+            Class::User => Ok(Acquired::only(want, self.user(context)?)),
+            Class::Package => packages::only_managed(want).and_then(|()| self.package(want, context)),
+            Class::Transfer => self.transfer(want, context),
+            Class::Link => self.link(want, context),
+            Class::Bearer | Class::Session => Err(Error::new(Kind::NotMine, "MASV has no such token: ask for user or packages/ID")),
+        }
+    }
+
+    fn adopt(&self, target: &Target<'_>, value: Secret) -> Result<Found> {
+        let (kind, header, access) = match target.class {
+            Class::Package if target.need == Need::Only(Access::Read) => (TokenKind::Package, PACKAGE_HEADER, Access::Read),
+            Class::Package => (TokenKind::Package, PACKAGE_HEADER, Access::Write),
+            Class::Transfer => (TokenKind::Transfer, TRANSFER_HEADER, Access::Full),
+            Class::User => (TokenKind::User, USER_HEADER, Access::Full),
+            Class::Key => return Err(Error::new(Kind::Unsupported, "an API key is no token to adopt: set `masv.api_key`")),
+            Class::Link | Class::Bearer | Class::Session => {
+                return Err(Error::new(Kind::Unsupported, "a link's token is adopted for its package: name packages/ID"));
+            }
+        };
+        if document::is_placeholder(value.expose()) {
+            let what = "the value is no token but what a program prints for a missing one: take it from `access_token` of the answer";
+            return Err(Error::new(Kind::InvalidValue, what));
+        }
+        value.check("the token")?;
+        if target.class == Class::User {
+            self.note_login();
+        }
+        let expiry = document::expiry(&value, &Value::Null, &[]);
+        Ok(Found { class: target.class, id: target.id.into(), access, draft: Draft::new(kind, header, value, expiry) })
+    }
+
+    fn login(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Acquired> {
+        let draft = self.authenticate(email, password, context)?;
+        self.note_login();
+        let found = Found { class: Class::User, id: String::new(), access: Access::Full, draft };
+        Ok(Acquired { found, renewal: None, others: Vec::new() })
+    }
+}

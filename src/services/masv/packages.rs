@@ -1,0 +1,189 @@
+//! Management tokens of packages: one by its id, or a team's whole list.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use super::user::Reply;
+use super::{Masv, PACKAGE_HEADER};
+use crate::document;
+use crate::error::{Error, Kind, Result};
+use crate::key::{Access, Class};
+use crate::service::{Acquired, Context, Found, Want};
+use crate::token::{Draft, Kind as TokenKind};
+
+const SINGLE: &str = "GET /v1.1/teams/TEAM/packages/ID";
+/// The service gives at most so many a page.
+const PAGE: usize = 50;
+/// Where a list ends that doesn't end: ten thousand packages.
+const MAX_PAGES: usize = 200;
+
+/// A list of packages. The inbox holds what came in through Portals.
+#[derive(Clone, Copy)]
+enum Shelf {
+    Packages,
+    Inbox,
+}
+
+impl Shelf {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Packages => "packages",
+            Self::Inbox => "inbox",
+        }
+    }
+}
+
+/// Refuses what user credentials can't give: tokens that read or write.
+pub(super) fn only_managed(want: &Want<'_>) -> Result<()> {
+    let id = document::shown(want.id);
+    let what = match want.access {
+        Access::Manage => return Ok(()),
+        Access::Read => format!(
+            "a management token can't download: make a link with POST /v1/packages/{id}/links and ask for \
+             links/LINK?secret=SECRET, or paste the get.massive.io link"
+        ),
+        Access::Write => format!("only the answer that made package {id} in a Portal holds its write token: adopt that one"),
+        Access::Full => "a package's token reads, writes or manages: ask for one of these".into(),
+    };
+    Err(Error::new(Kind::WrongAccess, what))
+}
+
+impl Masv {
+    /// The management token of a package: the single look-up, else the list, else the inbox.
+    pub(super) fn package(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
+        let team = self.team(context)?;
+        if !self.no_single_lookup.load(Ordering::Relaxed) {
+            let reply = self.ask(&format!("/v1.1/teams/{team}/packages/{}", want.id), context)?;
+            if let Some(acquired) = single(want, &reply)? {
+                return Ok(acquired);
+            }
+            if reply.status() == 405 {
+                self.no_single_lookup.store(true, Ordering::Relaxed);
+            }
+        }
+        if let Some(draft) = self.look_in(Shelf::Packages, &team, want.id, context)? {
+            // The list has what the look-up did not: there is no look-up here.
+            self.no_single_lookup.store(true, Ordering::Relaxed);
+            return Ok(Acquired::only(want, draft));
+        }
+        if let Some(draft) = self.look_in(Shelf::Inbox, &team, want.id, context)? {
+            return Ok(Acquired::only(want, draft));
+        }
+        let what = format!(
+            "package {} is not among the packages of team {} nor in its inbox: check the id and `masv.team`",
+            document::shown(want.id),
+            document::shown(&team)
+        );
+        Err(Error::new(Kind::NotFound, what))
+    }
+
+    /// One listing for all who look at the same time; what else it saw goes to memory.
+    fn look_in(&self, shelf: Shelf, team: &str, id: &str, context: &dyn Context) -> Result<Option<Draft>> {
+        let name = match shelf {
+            Shelf::Packages => format!("listing {team}"),
+            Shelf::Inbox => format!("inbox {team}"),
+        };
+        let all = context.once(&name, &mut || self.pages(shelf, team, context))?;
+        Ok(all.iter().find(|found| found.id == id).map(|found| found.draft.clone()))
+    }
+
+    /// All pages. Ends at the total, at a page that brings nothing new, or where no total is given at a short one.
+    fn pages(&self, shelf: Shelf, team: &str, context: &dyn Context) -> Result<Vec<Found>> {
+        let mut all = Vec::new();
+        let mut seen = HashSet::new();
+        for page in 1..=MAX_PAGES {
+            let path = format!("/v1.1/teams/{team}/{}?page={page}&limit={PAGE}", shelf.name());
+            let reply = self.ask(&path, context)?;
+            if !document::is_success(&reply.answer) {
+                return self.no_page(shelf, team, page, &reply).map(|()| all);
+            }
+            let document = reply.document()?;
+            let records = document::list(&document, &["records", "packages"]).ok_or_else(|| no_field(shelf, "records"))?;
+            let before = seen.len();
+            let added = read_page(shelf, records, &mut seen)?;
+            all.extend(added);
+            let total = document::field(&document, "metadata").and_then(|metadata| document::field(metadata, "total")?.as_u64());
+            let is_last = total.map_or(records.len() < PAGE, |total| seen.len() as u64 >= total);
+            if is_last || seen.len() == before {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// An inbox that isn't there is empty; a list that isn't there is an error.
+    fn no_page(&self, shelf: Shelf, team: &str, page: usize, reply: &Reply) -> Result<()> {
+        let team_shown = document::shown(team);
+        match (shelf, reply.status()) {
+            (Shelf::Inbox, 403 | 404 | 405 | 410) => Ok(()),
+            (Shelf::Packages, 404 | 410) if page == 1 => {
+                self.forget_team(team);
+                Err(reply.error(Kind::NotFound, format!("MASV knows no team {team_shown}: check `masv.team`")))
+            }
+            (_, 403) => {
+                let what =
+                    format!("MASV doesn't show the packages of team {team_shown} to this user: check `masv.team`, and the user's role");
+                Err(reply.error(Kind::Refused, what))
+            }
+            _ => Err(reply.unexpected(&format!("GET /v1.1/teams/TEAM/{}", shelf.name()))),
+        }
+    }
+}
+
+/// What the single look-up says; none if the package has to be looked for elsewhere.
+fn single(want: &Want<'_>, reply: &Reply) -> Result<Option<Acquired>> {
+    let id = document::shown(want.id);
+    match reply.status() {
+        404 | 405 => Ok(None),
+        410 => Err(reply.error(Kind::NotFound, format!("package {id} is gone: it was deleted or has expired"))),
+        403 => {
+            let what = format!("MASV doesn't show package {id} to this user: check `masv.team`, and the user's role");
+            Err(reply.error(Kind::Refused, what))
+        }
+        _ if document::is_success(&reply.answer) => {
+            let document = reply.document()?;
+            Ok(Some(Acquired::only(want, draft(SINGLE, &document)?)))
+        }
+        _ => Err(reply.unexpected(SINGLE)),
+    }
+}
+
+/// The packages of a page that were not seen before. One without a token is passed over; a page of nothing else is wrong.
+fn read_page(shelf: Shelf, records: &[Value], seen: &mut HashSet<String>) -> Result<Vec<Found>> {
+    let mut all = Vec::new();
+    let mut trouble = None;
+    for record in records {
+        let Some(id) = document::id(record, "id") else {
+            trouble = Some(no_field(shelf, "id"));
+            continue;
+        };
+        if !seen.insert(id.clone()) {
+            continue;
+        }
+        match draft(&format!("GET /v1.1/teams/TEAM/{}", shelf.name()), record) {
+            Ok(draft) => all.push(Found { class: Class::Package, id, access: Access::Manage, draft }),
+            Err(error) => trouble = Some(error),
+        }
+    }
+    match trouble {
+        Some(error) if all.is_empty() => Err(error),
+        _ => Ok(all),
+    }
+}
+
+/// The `expiry` of a package is not its token's: it is told as a detail and counts for nothing.
+fn draft(route: &str, record: &Value) -> Result<Draft> {
+    let token = document::token(route, record, "access_token")?;
+    let expiry = document::expiry(&token, record, &["access_token_expires_at", "token_expires_at"]);
+    let mut draft = Draft::new(TokenKind::Package, PACKAGE_HEADER, token, expiry);
+    let part = |name| document::detail(record, name);
+    draft.details = json!({ "name": part("name"), "state": part("state"), "expiry": part("expiry") });
+    Ok(draft)
+}
+
+fn no_field(shelf: Shelf, field: &str) -> Error {
+    let what = format!("the answer to GET /v1.1/teams/TEAM/{} has no usable `{field}`: check `masv.url`", shelf.name());
+    Error::new(Kind::BadAnswer, what)
+}

@@ -1,0 +1,270 @@
+//! Which header a route of MASV takes: the route table.
+//!
+//! Looks at a path and nothing else: no I/O, no lock, no allocation, for every look-up passes here.
+
+use url::Url;
+
+use crate::error::{Error, Kind, Result};
+use crate::key::{Access, Class};
+use crate::service::{Need, Target};
+
+/// Hosts of the web site whose links name packages.
+const PAGES: [&str; 2] = ["get.massive.io", "get.massive.app"];
+
+/// First segments that stand for routes of the user's even where nothing follows them.
+const USER_ROUTES: [&str; 4] = ["user", "teams", "portals", "custom_webhooks"];
+
+/// What a path names. `has_key` says whether an API key is configured.
+pub(super) fn classify(path: &str, has_key: bool) -> Result<Target<'_>> {
+    if let Some(rest) = path.strip_prefix("packages/") {
+        return package(rest);
+    }
+    if let Some(rest) = path.strip_prefix("transfers/") {
+        return match cut(rest).0 {
+            "" => not_mine("a transfer's path needs its id: transfers/ID"),
+            id => Ok(transfer(id, None)),
+        };
+    }
+    if let Some(rest) = path.strip_prefix("links/") {
+        return match cut(rest) {
+            ("", _) => not_mine("a link's path needs its id: links/ID?secret=SECRET"),
+            (id, "") => Ok(link(id)),
+            _ => not_mine("nothing is known below links/ID: ask for user if it takes the user's header"),
+        };
+    }
+    user_route(path, has_key)
+}
+
+/// What a pasted URL of the web site names.
+pub(super) fn classify_page(url: &Url) -> Option<Target<'_>> {
+    let is_page = url.scheme() == "https" && url.port().is_none() && PAGES.contains(&url.host_str()?);
+    match cut(url.path().strip_prefix('/')?) {
+        (id, "") if is_page && !id.is_empty() => Some(link(id)),
+        _ => None,
+    }
+}
+
+fn package(rest: &str) -> Result<Target<'_>> {
+    let (id, below) = cut(rest);
+    if id.is_empty() {
+        return not_mine("a package's path needs its id: packages/ID");
+    }
+    if let Some(rest) = below.strip_prefix("transfers/") {
+        let transfer_id = cut(rest).0;
+        if !transfer_id.is_empty() {
+            return Ok(transfer(transfer_id, Some(id)));
+        }
+    }
+    let need = if is_download(below) { Need::Only(Access::Read) } else { Need::ManageElseWrite };
+    Ok(Target { class: Class::Package, id, need, parent: None })
+}
+
+/// `files/ID/download`.
+fn is_download(below: &str) -> bool {
+    below.strip_prefix("files/").is_some_and(|rest| {
+        let (file, verb) = cut(rest);
+        !file.is_empty() && cut(verb) == ("download", "")
+    })
+}
+
+fn transfer<'a>(id: &'a str, parent: Option<&'a str>) -> Target<'a> {
+    Target { class: Class::Transfer, id, need: Need::Only(Access::Full), parent }
+}
+
+fn link(id: &str) -> Target<'_> {
+    Target { class: Class::Link, id, need: Need::Only(Access::Read), parent: None }
+}
+
+/// Everything that is no package, transfer or link: the user's header, or none.
+///
+/// Rationale: a single word that is not known is a slip of the pen ("pacakges"), and an API key would be the wrong answer to it;
+/// a longer path is a route that this table has not heard of yet, and those take the user's header.
+fn user_route(path: &str, has_key: bool) -> Result<Target<'_>> {
+    let any = Target { class: if has_key { Class::Key } else { Class::User }, id: "", need: Need::Only(Access::Full), parent: None };
+    let login = Target { class: Class::User, ..any };
+    let (head, below) = cut(path);
+    let (id, rest) = cut(below);
+    match head {
+        "" | "package" | "packages" | "transfer" | "transfers" | "link" | "links" => {
+            not_mine("the path is not like user, packages/ID, packages/ID/transfers/ID, transfers/ID or links/ID?secret=SECRET")
+        }
+        "auth" if below.is_empty() => no_header("the login takes no header: e-mail and password stand in its body"),
+        "subdomains" => no_header("a portal's address is looked up without any header"),
+        "users" | "api_keys" => Ok(login),
+        "user" if !below.is_empty() => Ok(login),
+        "teams" | "portals" if id.is_empty() && !rest.is_empty() => not_mine("the path has an empty id"),
+        "teams" if cut(rest).0 == "api_keys" => Ok(login),
+        "portals" if cut(rest) == ("packages", "") => {
+            no_header("a package is made in a portal without any header: adopt the token of the answer")
+        }
+        _ if !below.is_empty() || USER_ROUTES.contains(&head) => Ok(any),
+        _ => not_mine("no route has this name: ask for user if it takes the user's header"),
+    }
+}
+
+fn not_mine(what: &'static str) -> Result<Target<'static>> {
+    Err(Error::new(Kind::NotMine, what))
+}
+
+fn no_header(what: &'static str) -> Result<Target<'static>> {
+    Err(Error::new(Kind::NoHeader, what))
+}
+
+/// The first segment, and what stands behind its slash.
+#[inline]
+fn cut(path: &str) -> (&str, &str) {
+    slash(path.as_bytes()).map_or((path, ""), |at| (&path[..at], &path[at + 1..]))
+}
+
+/// Where the first slash is, eight bytes at a time.
+#[inline]
+fn slash(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let same = u64::from_le_bytes(*word) ^ (ONES * b'/' as u64);
+        let hit = same.wrapping_sub(ONES) & !same & (ONES << 7);
+        if hit != 0 {
+            return Some(index * 8 + hit.trailing_zeros() as usize / 8);
+        }
+    }
+    Some(words.len() * 8 + rest.iter().position(|byte| *byte == b'/')?)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    type Row = (&'static str, Class, &'static str, Need);
+    const FULL: Need = Need::Only(Access::Full);
+    const READ: Need = Need::Only(Access::Read);
+
+    const ROUTES: &[Row] = &[
+        ("user", Class::Key, "", FULL),
+        ("user/", Class::Key, "", FULL),
+        ("teams", Class::Key, "", FULL),
+        ("teams/", Class::Key, "", FULL),
+        ("teams/T", Class::Key, "", FULL),
+        ("teams/T/packages", Class::Key, "", FULL),
+        ("teams/T/packages/P", Class::Key, "", FULL),
+        ("teams/T/inbox", Class::Key, "", FULL),
+        ("teams/T/api_keys", Class::User, "", FULL),
+        ("teams/T/api_keys/K", Class::User, "", FULL),
+        ("teams/T/api_keys_of_old", Class::Key, "", FULL),
+        ("api_keys/K", Class::User, "", FULL),
+        ("users/U", Class::User, "", FULL),
+        ("user/profile", Class::User, "", FULL),
+        ("portals/O", Class::Key, "", FULL),
+        ("portals/O/packages/P", Class::Key, "", FULL),
+        ("custom_webhooks/W", Class::Key, "", FULL),
+        ("cloud_connections/C", Class::Key, "", FULL),
+        ("packages/01ARZ3NDEKTSV4RRFFQ69G5FAV", Class::Package, "01ARZ3NDEKTSV4RRFFQ69G5FAV", Need::ManageElseWrite),
+        ("packages/P/", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/expiry", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/files", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/files/F", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/files/F/finalize", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/files/F/download", Class::Package, "P", READ),
+        ("packages/P/files/F/download/", Class::Package, "P", READ),
+        ("packages/P/files//download", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/files/download", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/files/F/download/x", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/finalize", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/links", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/transfer", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/transfers", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/transfers/", Class::Package, "P", Need::ManageElseWrite),
+        ("packages/P/transfers/X", Class::Transfer, "X", FULL),
+        ("packages/P/transfers/X/retry", Class::Transfer, "X", FULL),
+        ("transfers/X", Class::Transfer, "X", FULL),
+        ("transfers/X/", Class::Transfer, "X", FULL),
+        ("transfers/X/cancel", Class::Transfer, "X", FULL),
+        ("links/L", Class::Link, "L", READ),
+        ("links/L/", Class::Link, "L", READ),
+    ];
+
+    #[test]
+    fn every_route_has_its_header() {
+        for (path, class, id, need) in ROUTES {
+            let target = classify(path, true).unwrap();
+            assert_eq!((target.class, target.id, target.need), (*class, *id, *need), "{path}");
+            let without_key = classify(path, false).unwrap();
+            let expected = if *class == Class::Key { Class::User } else { *class };
+            assert_eq!((without_key.class, without_key.id), (expected, *id), "{path} without an API key");
+        }
+    }
+
+    #[test]
+    fn a_transfer_carries_its_package_where_the_path_names_it() {
+        assert_eq!(classify("packages/P/transfers/X", true).unwrap().parent, Some("P"));
+        assert_eq!(classify("transfers/X", true).unwrap().parent, None);
+    }
+
+    #[test]
+    fn public_routes_take_no_header() {
+        for path in ["auth", "auth/", "portals/O/packages", "portals/O/packages/", "subdomains/portals/acme", "subdomains/x"] {
+            assert_eq!(classify(path, true).unwrap_err().kind, Kind::NoHeader, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_empty_id_or_an_unknown_word_is_nothing() {
+        for path in [
+            "",
+            "/",
+            "//",
+            "/user",
+            "nosuch",
+            "pacakges",
+            "packages",
+            "packages/",
+            "packages//",
+            "packages//files",
+            "package/P",
+            "transfers",
+            "transfers/",
+            "transfers//X",
+            "transfer/X",
+            "links",
+            "links/",
+            "links//",
+            "links/L/x",
+            "link/L",
+            "teams//packages",
+            "portals//packages",
+        ] {
+            assert_eq!(classify(path, true).unwrap_err().kind, Kind::NotMine, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_pasted_link_is_one_on_exactly_two_hosts() {
+        let of = |text: &str| classify_page(&Url::parse(text).unwrap()).map(|target| (target.class, target.id.to_owned()));
+        for good in ["https://get.massive.io/L1?secret=s", "https://GET.massive.app:443/L1/?secret=s", "https://get.massive.io/L1"] {
+            assert_eq!(of(good), Some((Class::Link, "L1".into())), "{good}");
+        }
+        for other in [
+            "http://get.massive.io/L1?secret=s",
+            "https://get.massive.io:444/L1",
+            "https://get.massive.io.evil.example/L1",
+            "https://xget.massive.io/L1",
+            "https://get.massive.com/L1",
+            "https://get.massive.io/",
+            "https://get.massive.io//L1",
+            "https://get.massive.io/a/L1",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_slash_is_found_wherever_it_is() {
+        for at in 0..40 {
+            let text = format!("{}/x/y", &"\u{7f}0.".repeat(14)[..at]);
+            assert_eq!(slash(text.as_bytes()), Some(at));
+        }
+        assert_eq!(slash(b"no such thing here"), None);
+        assert_eq!(slash(b""), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! Transfer tokens, which the list of a package's transfers holds.
+
+use serde_json::{Value, json};
+
+use super::user::Reply;
+use super::{Masv, TRANSFER_HEADER};
+use crate::document;
+use crate::error::{Error, Kind, Result};
+use crate::key::{Access, Class};
+use crate::service::{Acquired, Context, Found, Want};
+use crate::token::{Draft, Kind as TokenKind, Token};
+
+const ROUTE: &str = "GET /v1/packages/ID/transfer";
+
+impl Masv {
+    /// The token of one transfer. All others of the package go to memory.
+    pub(super) fn transfer(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
+        let id = document::shown(want.id);
+        let Some(package) = want.parent else {
+            let what = format!(
+                "a transfer does not tell its package: ask for packages/PACKAGE/transfers/{id}, \
+                 or adopt the token of the answer that started the transfer"
+            );
+            return Err(Error::new(Kind::NotFound, what));
+        };
+        let all = context.once(&format!("transfers {package}"), &mut || self.transfers(package, context))?;
+        match all.iter().find(|found| found.id == want.id) {
+            Some(found) => Ok(Acquired::only(want, found.draft.clone())),
+            None => {
+                let what = format!("package {} has no transfer {id}: check both ids", document::shown(package));
+                Err(Error::new(Kind::NotFound, what))
+            }
+        }
+    }
+
+    fn transfers(&self, package: &str, context: &dyn Context) -> Result<Vec<Found>> {
+        let reply = self.ask_package(&format!("/v1/packages/{package}/transfer"), package, context)?;
+        let shown = document::shown(package);
+        match reply.status() {
+            204 => Ok(Vec::new()),
+            404 | 410 => Err(reply.error(Kind::NotFound, format!("MASV has no transfers of package {shown}: check its id"))),
+            403 => {
+                let what = format!("MASV doesn't show the transfers of package {shown} to this token: use its owner's credentials");
+                Err(reply.error(Kind::WrongAccess, what))
+            }
+            _ if document::is_success(&reply.answer) => read(&reply.document()?, package),
+            _ => Err(reply.unexpected(ROUTE)),
+        }
+    }
+
+    /// A 401 means that the package's token has ended early: one more try with a new one.
+    fn ask_package(&self, path: &str, package: &str, context: &dyn Context) -> Result<Reply> {
+        let first = package_token(package, context)?;
+        let reply = self.ask_with(path, &first, context)?;
+        if reply.status() != 401 {
+            return Ok(reply);
+        }
+        context.reject(&first);
+        self.ask_with(path, &package_token(package, context)?, context)
+    }
+}
+
+/// The management token, or failing that a read token that is there.
+fn package_token(package: &str, context: &dyn Context) -> Result<Token> {
+    context.token(Class::Package, package, Access::Manage).or_else(|error| match error.kind {
+        Kind::Cancelled | Kind::Timeout | Kind::Forked => Err(error),
+        _ => context.token(Class::Package, package, Access::Read).map_err(|_| error),
+    })
+}
+
+fn read(document: &Value, package: &str) -> Result<Vec<Found>> {
+    // A single transfer may stand alone.
+    let alone = std::slice::from_ref(document);
+    let has_token = document::field(document, "access_token").is_some();
+    let records = if has_token { Some(alone) } else { document::list(document, &["transfers", "records"]) };
+    let records = records.ok_or_else(|| bad("transfers"))?;
+    records.iter().map(|record| one(record, package)).collect()
+}
+
+fn one(record: &Value, package: &str) -> Result<Found> {
+    let id = document::id(record, "id").ok_or_else(|| bad("id"))?;
+    let token = document::token(ROUTE, record, "access_token")?;
+    let expiry = document::expiry(&token, record, &["access_token_expires_at", "token_expires_at"]);
+    let mut draft = Draft::new(TokenKind::Transfer, TRANSFER_HEADER, token, expiry);
+    draft.details = json!({ "package_id": package, "state": document::detail(record, "state") });
+    Ok(Found { class: Class::Transfer, id, access: Access::Full, draft })
+}
+
+fn bad(field: &str) -> Error {
+    Error::new(Kind::BadAnswer, format!("the answer to {ROUTE} has no usable `{field}`: check `masv.url`"))
+}

@@ -1,0 +1,158 @@
+//! The user: the API key, the login, and requests that are made as the user.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use super::{Masv, NAME, USER_HEADER};
+use crate::document;
+use crate::error::{Error, Kind, Result};
+use crate::http::{Answer, Request};
+use crate::key::{Access, Class};
+use crate::secret::Secret;
+use crate::service::Context;
+use crate::token::{Draft, Kind as TokenKind, Token};
+
+const KEY_HEADER: &str = "X-API-KEY";
+const LOGIN: &str = "POST /v1/auth";
+
+/// An answer to the user, and the credential it was asked with: an error has to leave that out.
+pub(super) struct Reply {
+    pub(super) answer: Answer,
+    credential: Secret,
+}
+
+impl Reply {
+    pub(super) fn status(&self) -> u16 {
+        self.answer.status
+    }
+
+    /// The document of a success.
+    pub(super) fn document(&self) -> Result<Value> {
+        document::parse(NAME, &self.answer)
+    }
+
+    /// The error that this answer means.
+    pub(super) fn error(&self, kind: Kind, what: impl Into<String>) -> Error {
+        document::error(kind, what, &self.answer, &[&self.credential])
+    }
+
+    /// The error that an answer means of which nothing special is known.
+    pub(super) fn unexpected(&self, route: &str) -> Error {
+        unexpected(route, &self.answer, &[&self.credential])
+    }
+}
+
+/// The error that an answer to `route` means of which nothing special is known.
+pub(super) fn unexpected(route: &str, answer: &Answer, sent: &[&Secret]) -> Error {
+    let status = answer.status;
+    let (kind, what) = match status {
+        401 | 403 => (Kind::Refused, format!("MASV refuses {route} with status {status}: the credential may not do this")),
+        404 | 410 => (Kind::NotFound, format!("MASV has nothing at {route}, status {status}: check the id, or whether it was deleted")),
+        405 | 501 => (Kind::Unsupported, format!("MASV has no {route}: check `masv.url`")),
+        _ => (Kind::BadAnswer, format!("MASV answers {route} with status {status}: check `masv.url`, or try again later")),
+    };
+    document::error(kind, what, answer, sent)
+}
+
+/// The configured API key, as a header.
+pub(super) fn key(context: &dyn Context) -> Result<Draft> {
+    let key = configured_key(context)?;
+    Ok(Draft::new(TokenKind::Key, KEY_HEADER, key, None))
+}
+
+fn configured_key(context: &dyn Context) -> Result<Secret> {
+    let missing = || Error::new(Kind::NotConfigured, "`masv.api_key` is not set: set it, or `masv.email` and `masv.password`");
+    let key = context.setting("masv.api_key")?.ok_or_else(missing)?;
+    key.check("`masv.api_key`")?;
+    Ok(key)
+}
+
+impl Masv {
+    /// A user's token, by the configured e-mail and password.
+    pub(super) fn user(&self, context: &dyn Context) -> Result<Draft> {
+        match (context.setting("masv.email")?, context.setting("masv.password")?) {
+            (Some(email), Some(password)) => self.authenticate(&email, &password, context),
+            (None, Some(_)) => Err(Error::new(Kind::NotConfigured, "`masv.email` is not set, and `masv.password` needs it")),
+            (email, None) if email.is_some() || self.has_key || self.logged_in.load(Ordering::Relaxed) => {
+                let what = "no user is logged in, or the login has ended: log in again with masv_login, \
+                            or set `masv.email` and `masv.password`";
+                Err(Error::new(Kind::LoginRequired, what))
+            }
+            (_, None) => {
+                let what = "MASV has no credential: set `masv.api_key`, or `masv.email` and `masv.password`, or log in with masv_login";
+                Err(Error::new(Kind::NotConfigured, what))
+            }
+        }
+    }
+
+    /// `POST /v1/auth`.
+    pub(super) fn authenticate(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Draft> {
+        let body = json!({ "email": email.expose(), "password": password.expose() }).to_string();
+        let request = Request::post(self.url("/v1/auth")?, Some(Secret::new(body)));
+        let sent = [email, password];
+        let answer = context.login(&sent, &request, &|answer| {
+            let what = "MASV refuses this e-mail and password: check `masv.email` and `masv.password`; \
+                        an account with MFA or SSO can't log in with a password: use an API key (`masv.api_key`)";
+            matches!(answer.status, 400 | 401 | 403 | 422).then(|| document::error(Kind::Refused, what, answer, &sent))
+        })?;
+        if !document::is_success(&answer) {
+            return Err(unexpected(LOGIN, &answer, &sent));
+        }
+        let document = document::parse(NAME, &answer)?;
+        let token = document::token(LOGIN, &document, "token")?;
+        let expiry = document::expiry(&token, &document, &["expires_at", "token_expires_at"]);
+        let mut draft = Draft::new(TokenKind::User, USER_HEADER, token, expiry);
+        let part = |name| document::field(&document, name).cloned().unwrap_or_default();
+        draft.details = json!({ "user": part("user"), "teams": part("teams") });
+        Ok(draft)
+    }
+
+    /// A GET as the user: with the API key if one is configured, else with the user's token. A 401 has become an error.
+    pub(super) fn ask(&self, path: &str, context: &dyn Context) -> Result<Reply> {
+        if self.has_key { self.ask_with_key(path, context) } else { self.ask_with_login(path, context) }
+    }
+
+    /// Rationale: a 401 says that the key is wrong, and is remembered for it; a 403 may as well mean that this key may not see
+    /// this one thing, and must not shut the key out of all others.
+    fn ask_with_key(&self, path: &str, context: &dyn Context) -> Result<Reply> {
+        let key = configured_key(context)?;
+        let request = Request::get(self.url(path)?).header(KEY_HEADER, key.clone());
+        let answer = context.login(&[&key], &request, &|answer| {
+            let wrong = answer.status == 401 || answer.status == 403 && path == super::team::TEAMS;
+            let what = "MASV refuses the API key: check `masv.api_key`, and that the key is active and its user still there";
+            wrong.then(|| document::error(Kind::Refused, what, answer, &[&key]))
+        })?;
+        Ok(Reply { answer, credential: key })
+    }
+
+    /// A 401 means that the token has ended early: one more try with a new one.
+    fn ask_with_login(&self, path: &str, context: &dyn Context) -> Result<Reply> {
+        let first = self.login_token(context)?;
+        let reply = self.ask_with(path, &first, context)?;
+        if reply.status() != 401 {
+            return Ok(reply);
+        }
+        context.reject(&first);
+        let second = self.login_token(context)?;
+        let reply = self.ask_with(path, &second, context)?;
+        if reply.status() != 401 {
+            return Ok(reply);
+        }
+        context.reject(&second);
+        Err(reply.error(Kind::Refused, "MASV refuses the login that it has just given: check `masv.url`, and the account at MASV"))
+    }
+
+    /// The user's token.
+    pub(super) fn login_token(&self, context: &dyn Context) -> Result<Token> {
+        context.token(Class::User, "", Access::Full)
+    }
+
+    /// A GET with the headers of a token.
+    pub(super) fn ask_with(&self, path: &str, token: &Token, context: &dyn Context) -> Result<Reply> {
+        let bare = Request::get(self.url(path)?);
+        let request = token.headers().fold(bare, |request, (name, value)| request.header(name, Secret::from(value)));
+        let answer = context.send(&request)?;
+        Ok(Reply { answer, credential: Secret::from(token.value()) })
+    }
+}

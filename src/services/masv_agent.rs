@@ -1,0 +1,290 @@
+//! The MASV Agent on this machine: whether somebody is signed in, and signing in.
+//!
+//! It takes no header of any kind: its session is state inside it. Knows no other service.
+
+use serde_json::{Value, json};
+
+use crate::config::Profile;
+use crate::document;
+use crate::error::{Error, Kind, Result};
+use crate::http::{Answer, Request};
+use crate::key::{Access, Class};
+use crate::origin::Base;
+use crate::secret::Secret;
+use crate::service::{Acquired, Agent, Context, Need, Service, Target, Want};
+
+const NAME: &str = "the MASV Agent";
+
+/// The MASV Agent, for one account.
+pub struct MasvAgent {
+    base: Base,
+}
+
+impl MasvAgent {
+    /// The agent as an account has it configured.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if `agent.url` can't be used.
+    pub fn open(profile: &Profile) -> Result<Self> {
+        Ok(Self { base: super::base(profile, "agent.url", &["/api/v1"])? })
+    }
+
+    #[cfg(test)]
+    pub(super) fn new(base: Base) -> Self {
+        Self { base }
+    }
+
+    fn get(&self, path: &str, context: &dyn Context) -> Result<Answer> {
+        context.send(&Request::get(self.base.join(path)?)).map_err(|error| self.not_running(error))
+    }
+
+    /// An exchange that carries the user's secrets.
+    fn post(&self, path: &str, body: &Value, sent: &[&Secret], context: &dyn Context) -> Result<Answer> {
+        let request = Request::post(self.base.join(path)?, Some(Secret::new(body.to_string())));
+        let refused = |answer: &Answer| {
+            let what = "the MASV Agent refuses this e-mail and password: check them; an account with MFA or SSO needs an API key \
+                        in the agent's configuration (auth.api_key)";
+            matches!(answer.status, 400 | 401 | 403 | 409 | 422).then(|| document::error(Kind::Refused, what, answer, sent))
+        };
+        context.login(sent, &request, &refused).map_err(|error| self.not_running(error))
+    }
+
+    /// Names the remedy where nothing listens.
+    fn not_running(&self, error: Error) -> Error {
+        if error.kind != Kind::Unreachable {
+            return error;
+        }
+        let what = format!("nothing answers at {}: start the MASV Agent (masv server start) or set `agent.url`", self.base);
+        Error::new(Kind::Unreachable, what).with_retry_after_ms(error.retry_after_ms)
+    }
+
+    /// User and teams of an answer; teams that it leaves out are asked for.
+    fn signed_in(&self, route: &str, answer: &Answer, context: &dyn Context) -> Result<Value> {
+        let document = document::parse(NAME, answer)?;
+        let Some(user) = document::field(&document, "user").filter(|user| user.is_object()) else {
+            let what = format!("the answer to {route} has no `user`: check that a MASV Agent listens at `agent.url`");
+            return Err(Error::new(Kind::BadAnswer, what));
+        };
+        let teams = match document::field(&document, "teams") {
+            Some(Value::Array(teams)) => teams.clone(),
+            _ => self.teams(context)?,
+        };
+        Ok(json!({ "user": user, "teams": teams }))
+    }
+
+    fn teams(&self, context: &dyn Context) -> Result<Vec<Value>> {
+        let route = "GET /api/v1/teams";
+        let answer = self.get("/api/v1/teams", context)?;
+        if !document::is_success(&answer) {
+            return Err(failed(route, &answer, &[]));
+        }
+        let document = document::parse(NAME, &answer)?;
+        let none = || Error::new(Kind::BadAnswer, format!("the answer to {route} holds no list of teams: check `agent.url`"));
+        document::list(&document, &["teams"]).map(<[Value]>::to_vec).ok_or_else(none)
+    }
+}
+
+/// The error that an answer means which is no success.
+fn failed(route: &str, answer: &Answer, sent: &[&Secret]) -> Error {
+    let status = answer.status;
+    let (kind, what) = match status {
+        401 | 403 => (
+            Kind::LoginRequired,
+            "nobody is signed in to the MASV Agent: start it with an API key in its configuration (auth.api_key) or environment, \
+             never through argv, or sign in with masv.email and masv.password"
+                .to_owned(),
+        ),
+        404 | 405 | 501 => {
+            (Kind::Unsupported, format!("what listens at `agent.url` has no {route}: check the URL, and the agent's version"))
+        }
+        _ => (Kind::BadAnswer, format!("the MASV Agent answers {route} with status {status}: check `agent.url`, or start it again")),
+    };
+    document::error(kind, what, answer, sent)
+}
+
+impl Service for MasvAgent {
+    fn name(&self) -> &str {
+        "agent"
+    }
+
+    fn base(&self) -> &Base {
+        &self.base
+    }
+
+    fn prefixes(&self) -> &[&str] {
+        &["/api/v1/"]
+    }
+
+    fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
+        if path.is_empty() {
+            return Err(Error::new(Kind::NotMine, "the path is empty: ask for agent:session"));
+        }
+        Ok(Target { class: Class::Session, id: "", need: Need::Only(Access::Full), parent: None })
+    }
+
+    fn acquire(&self, _want: &Want<'_>, _context: &dyn Context) -> Result<Acquired> {
+        let what = "the MASV Agent takes no header: its session is state inside the agent; masv_agent_session says who is signed in";
+        Err(Error::new(Kind::NoHeader, what))
+    }
+
+    fn agent(&self) -> Option<&dyn Agent> {
+        Some(self)
+    }
+}
+
+impl Agent for MasvAgent {
+    fn session(&self, context: &dyn Context) -> Result<Value> {
+        let route = "GET /api/v1/login";
+        let answer = self.get("/api/v1/login", context)?;
+        if !document::is_success(&answer) {
+            return Err(failed(route, &answer, &[]));
+        }
+        self.signed_in(route, &answer, context)
+    }
+
+    fn sign_in(&self, given: Option<(&Secret, &Secret)>, context: &dyn Context) -> Result<Value> {
+        if let Some((email, password)) = given {
+            return self.enter(email, password, context);
+        }
+        match (context.setting("masv.email")?, context.setting("masv.password")?) {
+            (Some(email), Some(password)) => self.enter(&email, &password, context),
+            _ => {
+                let what = "`masv.email` and `masv.password` are not both set: set them, or start the MASV Agent with an API key \
+                            in its configuration (auth.api_key)";
+                Err(Error::new(Kind::NotConfigured, what))
+            }
+        }
+    }
+
+    fn sign_up(&self, email: &Secret, password: &Secret, name: &str, context: &dyn Context) -> Result<Value> {
+        let route = "POST /api/v1/signup";
+        let body = json!({ "email": email.expose(), "password": password.expose(), "name": name });
+        let sent = [email, password];
+        let answer = self.post("/api/v1/signup", &body, &sent, context)?;
+        if matches!(answer.status, 404 | 405 | 501) {
+            let what = "this MASV Agent makes no accounts: sign up at massive.io, and start it with an API key (auth.api_key)";
+            return Err(document::error(Kind::Unsupported, what, &answer, &sent));
+        }
+        self.entered(route, &answer, &sent, context)
+    }
+}
+
+impl MasvAgent {
+    fn enter(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Value> {
+        let body = json!({ "email": email.expose(), "password": password.expose() });
+        let sent = [email, password];
+        let answer = self.post("/api/v1/login", &body, &sent, context)?;
+        if matches!(answer.status, 404 | 405 | 501) {
+            let what = "this MASV Agent takes no e-mail and password: start it with an API key in its configuration (auth.api_key)";
+            return Err(document::error(Kind::Unsupported, what, &answer, &sent));
+        }
+        self.entered("POST /api/v1/login", &answer, &sent, context)
+    }
+
+    /// A success may have an empty body: then the agent is asked who it is.
+    fn entered(&self, route: &str, answer: &Answer, sent: &[&Secret], context: &dyn Context) -> Result<Value> {
+        if !document::is_success(answer) {
+            return Err(failed(route, answer, sent));
+        }
+        if answer.body.is_empty() { self.session(context) } else { self.signed_in(route, answer, context) }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+    use crate::services::fake::{Fake, HOSTILE, want};
+
+    const LOGIN: &str = "GET /api/v1/login";
+    const TEAMS: &str = "GET /api/v1/teams";
+
+    fn agent() -> MasvAgent {
+        MasvAgent::new(Base::parse("agent.url", "http://localhost:8080/api/v1", &["/api/v1"]).unwrap())
+    }
+
+    fn secrets() -> (Secret, Secret) {
+        (Secret::from("ann@example.com"), Secret::from("hunter2-hunter2"))
+    }
+
+    fn whole() -> Value {
+        json!({ "user": { "id": "U" }, "teams": [{ "id": "T" }] })
+    }
+
+    #[test]
+    fn everything_is_the_session_and_has_no_header() {
+        for path in ["session", "login", "teams", "packages/P"] {
+            assert_eq!(agent().classify(path).unwrap().class, Class::Session);
+        }
+        assert_eq!(agent().classify("").unwrap_err().kind, Kind::NotMine);
+        let wanted = want(Class::Session, "", Access::Full);
+        assert_eq!(agent().acquire(&wanted, &Fake::new(&[])).err().unwrap().kind, Kind::NoHeader);
+    }
+
+    #[test]
+    fn who_is_signed_in_is_told_with_the_teams() {
+        let fake = Fake::new(&[]).answer(LOGIN, 200, whole());
+        assert_eq!(agent().session(&fake).unwrap(), whole());
+        for teams in [json!([{"id": "T"}]), json!({"teams": [{"id": "T"}]})] {
+            let fake = Fake::new(&[]).answer(LOGIN, 200, json!({"User": {"id": "U"}})).answer(TEAMS, 200, teams);
+            assert_eq!(agent().session(&fake).unwrap(), whole());
+            assert!(fake.sent().iter().all(|sent| sent.headers.is_empty()));
+        }
+    }
+
+    #[test]
+    fn without_a_session_the_error_says_how_to_get_one() {
+        let fake = Fake::new(&[]).answer(LOGIN, 401, r#"{"code":262146,"message":"session is nil"}"#);
+        let error = agent().session(&fake).unwrap_err();
+        assert_eq!((error.kind, error.http_status, error.service_code), (Kind::LoginRequired, Some(401), Some(262_146)));
+        assert!(error.what().contains("auth.api_key") && error.what().contains("never through argv"), "{error}");
+        let fake = Fake::new(&[]).failure(LOGIN, Kind::Unreachable);
+        let error = agent().session(&fake).unwrap_err();
+        assert_eq!(error.kind, Kind::Unreachable);
+        assert!(error.what().contains("masv server start") && error.what().contains("agent.url"), "{error}");
+        let fake = Fake::new(&[]).failure(LOGIN, Kind::Silent);
+        assert_eq!(agent().session(&fake).unwrap_err().kind, Kind::Silent);
+        for (status, kind) in [(404, Kind::Unsupported), (418, Kind::BadAnswer)] {
+            assert_eq!(agent().session(&Fake::new(&[]).answer(LOGIN, status, "")).unwrap_err().kind, kind);
+        }
+    }
+
+    #[test]
+    fn signing_in_takes_what_is_given_else_what_is_configured() {
+        let (email, password) = secrets();
+        let fake = Fake::new(&[]).answer("POST /api/v1/login", 200, whole());
+        assert_eq!(agent().sign_in(Some((&email, &password)), &fake).unwrap(), whole());
+        assert_eq!(fake.sent()[0].by, "login");
+        let settings = [("masv.email", "bob@example.com"), ("masv.password", "p")];
+        let fake = Fake::new(&settings).answer("POST /api/v1/login", 200, "").answer(LOGIN, 200, whole());
+        assert_eq!(agent().sign_in(None, &fake).unwrap(), whole());
+        assert_eq!(fake.sent()[0].body, r#"{"email":"bob@example.com","password":"p"}"#);
+        assert_eq!(agent().sign_in(None, &Fake::new(&settings[..1])).unwrap_err().kind, Kind::NotConfigured);
+        for (status, kind) in [(401, Kind::Refused), (405, Kind::Unsupported), (418, Kind::BadAnswer)] {
+            let fake = Fake::new(&[]).answer("POST /api/v1/login", status, r#"{"message":"no hunter2-hunter2"}"#);
+            let error = agent().sign_in(Some((&email, &password)), &fake).unwrap_err();
+            assert_eq!(error.kind, kind);
+            assert!(!error.what().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn signing_up_works_where_an_old_agent_has_the_route() {
+        let (email, password) = secrets();
+        let of = |status: u16, body: Value| {
+            let fake = Fake::new(&[]).answer("POST /api/v1/signup", status, body);
+            agent().sign_up(&email, &password, "Ann", &fake)
+        };
+        assert_eq!(of(201, whole()).unwrap(), whole());
+        for (status, kind) in [(404, Kind::Unsupported), (405, Kind::Unsupported), (400, Kind::Refused), (409, Kind::Refused)] {
+            assert_eq!(of(status, json!({})).unwrap_err().kind, kind);
+        }
+    }
+
+    #[test]
+    fn a_hostile_document_is_a_bad_answer() {
+        for body in HOSTILE {
+            assert_eq!(agent().session(&Fake::new(&[]).answer(LOGIN, 200, body)).unwrap_err().kind, Kind::BadAnswer, "{body}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The services: one file or folder each, one line each in [`open`].
+//!
+//! Imports the adapters. They never import each other.
+
+mod fileverbs;
+mod masv;
+mod masv_agent;
+
+#[cfg(test)]
+mod fake;
+
+use crate::config::Profile;
+use crate::error::{Error, Kind, Result};
+use crate::origin::Base;
+use crate::service::Service;
+
+pub use fileverbs::FileVerbs;
+pub use masv::Masv;
+pub use masv_agent::MasvAgent;
+
+/// The services of one account. The first one is asked where a bare path doesn't say whose it is.
+///
+/// # Errors
+/// [`Kind::Config`] if a base URL can't be used.
+pub fn open(profile: &Profile) -> Result<Vec<Box<dyn Service>>> {
+    Ok(vec![Box::new(Masv::open(profile)?), Box::new(MasvAgent::open(profile)?), Box::new(FileVerbs::open(profile)?)])
+}
+
+/// The base URL that a setting names.
+fn base(profile: &Profile, setting: &str, suffixes: &[&str]) -> Result<Base> {
+    let plain = || Error::new(Kind::Config, format!("`{setting}` has no plain text: write the URL itself, not a reference to it"));
+    Base::parse(&format!("`{setting}`"), profile.text(setting).ok_or_else(plain)?, suffixes)
+}

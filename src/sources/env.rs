@@ -1,0 +1,13 @@
+//! Secrets from environment variables that the configuration file names.
+//!
+//! Imports [`crate::config`], [`crate::error`] and [`crate::secret`].
+
+use crate::config::{Environment, Setting, variable};
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
+
+pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result<Secret>> {
+    let Setting::Env(name) = setting else { return None };
+    let missing = || Error::new(Kind::SecretSource, format!("the variable {name} is not set"));
+    Some(variable(environment, name).and_then(|value| value.ok_or_else(missing)))
+}

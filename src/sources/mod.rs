@@ -1,0 +1,39 @@
+//! Where secrets come from: one file a source, one line in the table.
+//!
+//! Imports [`crate::config`], [`crate::error`] and [`crate::secret`]. A source is asked when its secret is needed, every
+//! time anew: a secret that was changed is used at once, and none is kept here.
+
+mod env;
+mod file;
+
+use crate::config::{Environment, Setting, check_text};
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
+
+/// Gives the secret of a setting; None if the setting is another source's.
+type Source = fn(&Setting, &Environment) -> Option<Result<Secret>>;
+
+const SOURCES: &[Source] = &[env::get, file::get];
+
+/// The secret of a setting. `key` is its name in messages.
+///
+/// # Errors
+/// [`Kind::SecretSource`] if its source does not give it, [`Kind::UnsafeFile`] if others could read it.
+pub fn resolve(setting: &Setting, key: &str, environment: &Environment) -> Result<Secret> {
+    let found = SOURCES.iter().find_map(|source| source(setting, environment));
+    let secret = match (setting, found) {
+        (_, Some(found)) => found.map_err(|error| {
+            let kind = if error.kind == Kind::UnsafeFile { Kind::UnsafeFile } else { Kind::SecretSource };
+            Error::new(kind, format!("{key}: {}", error.what()))
+        })?,
+        (Setting::Literal(value), None) => value.clone(),
+        (Setting::Keyring(..), None) => return later(key, "keyring"),
+        (_, None) => return later(key, "command"),
+    };
+    check_text(Kind::SecretSource, key, secret.expose())?;
+    Ok(secret)
+}
+
+fn later(key: &str, source: &str) -> Result<Secret> {
+    Err(Error::new(Kind::SecretSource, format!("{key}: {source} comes with a later version; use env or file")))
+}

@@ -1,0 +1,3 @@
+//! The stores, one file each.
+
+pub mod memory;

@@ -1,0 +1,85 @@
+//! TLS: who is trusted, and what a refusal is called.
+//!
+//! Imports [`crate::error`] and [`crate::sys`]. The cryptography is chosen in [`provider`] alone; there is no global one,
+//! so that a host program's own choice and ours don't meet.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::version::{TLS12, TLS13};
+use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+use rustls_platform_verifier::Verifier;
+
+use crate::error::{Error, Kind, Result};
+use crate::sys::files::{self, Privacy};
+
+const LONGEST_BYTES: usize = 4 * 1024 * 1024;
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(|_| Error::new(Kind::Tls, "TLS can't be set up"))
+}
+
+/// For connections that have no TLS: reads nothing, and would refuse everybody.
+pub(super) fn trusting_nobody() -> Result<ClientConfig> {
+    Ok(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+/// Trusts whom the system trusts, and the certificates of `ca_file`.
+pub(super) fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig> {
+    let extra = ca_file.map(certificates).transpose()?.unwrap_or_default();
+    let refuse = |_| match ca_file {
+        None => Error::new(Kind::Tls, "this system has no certificates to trust: install ca-certificates, or set http.ca_file"),
+        Some(path) => Error::new(Kind::Config, format!("http.ca_file: {} holds a certificate that can't be trusted", path.display())),
+    };
+    let verifier = Verifier::new_with_extra_roots(extra, provider()).map_err(refuse)?;
+    let mut config = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let refuse = |what: &str| Error::new(Kind::Config, format!("http.ca_file: {what}"));
+    let bytes = files::read(path, Privacy::Mounted, LONGEST_BYTES).map_err(|error| refuse(error.what()))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(refuse(&format!("{} holds no certificates in PEM", path.display()))),
+    }
+}
+
+/// What TLS did not like, in our words.
+pub(super) fn explain(peer: &str, error: &rustls::Error) -> Error {
+    use rustls::Error as Tls;
+    let why = match error {
+        Tls::InvalidCertificate(certificate) => return Error::new(Kind::Tls, certificate_words(peer, certificate)),
+        Tls::NoCertificatesPresented => "shows no certificate",
+        Tls::PeerIncompatible(_) => "speaks neither TLS 1.2 nor 1.3 as this program does",
+        Tls::InvalidMessage(_) | Tls::InappropriateMessage { .. } => "does not speak TLS: check the URL's scheme and port",
+        Tls::AlertReceived(_) => "refuses the TLS connection",
+        _ => "can't be spoken to over TLS",
+    };
+    Error::new(Kind::Tls, format!("{peer} {why}"))
+}
+
+fn certificate_words(peer: &str, error: &CertificateError) -> String {
+    use CertificateError as Bad;
+    let why = match error {
+        Bad::Expired | Bad::ExpiredContext { .. } => "has expired: check this machine's clock, or tell its operator",
+        Bad::NotValidYet | Bad::NotValidYetContext { .. } => "is not valid yet: check this machine's clock",
+        Bad::UnknownIssuer => "is from an unknown issuer: if you trust it, name its CA in http.ca_file",
+        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => "is for another name: check the URL",
+        Bad::Revoked => "is revoked",
+        _ => "does not verify",
+    };
+    format!("the certificate of {peer} {why}")
+}

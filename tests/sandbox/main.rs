@@ -1,0 +1,14 @@
+//! The sandbox's own tests: every check refuses what it should, over real sockets.
+//!
+//! The client is written on a bare socket, for a good HTTP library would hide half of what is tested here.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
+
+mod agent;
+mod client;
+mod control;
+mod faults;
+mod fileverbs;
+mod masv;
+mod packages;
+mod serving;

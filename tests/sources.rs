@@ -1,0 +1,74 @@
+//! Secret sources: what is read, what is refused, and in which words.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use keyferry::config::{Environment, Setting};
+use keyferry::error::Kind;
+use keyferry::sources::resolve;
+use tempfile::TempDir;
+
+fn environment(pairs: &[(&str, &str)]) -> Environment {
+    let map: HashMap<String, String> = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    Arc::new(move |name| map.get(name).cloned())
+}
+
+fn write(folder: &TempDir, name: &str, text: &str, mode: u32) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+#[test]
+fn a_reference_that_leads_nowhere_says_which() {
+    let nothing = environment(&[("ODD", "a\u{fffd}b"), ("EMPTY", "")]);
+    for (setting, hint) in [
+        (Setting::Env("GONE".into()), "GONE is not set"),
+        (Setting::Env("EMPTY".into()), "EMPTY is not set"),
+        (Setting::Env("ODD".into()), "not UTF-8"),
+        (Setting::File("/nonexistent/canary".into()), "is not there"),
+        (Setting::Keyring("a".into(), "b".into()), "keyring comes with a later version; use env or file"),
+        (Setting::Command(vec!["/bin/false".into()]), "command comes with a later version; use env or file"),
+    ] {
+        let error = resolve(&setting, "masv.password", &nothing).unwrap_err();
+        assert_eq!(error.kind, Kind::SecretSource);
+        assert!(error.what().starts_with("masv.password: ") && error.what().contains(hint), "{error}");
+    }
+}
+
+#[test]
+fn files_with_secrets_have_to_be_private_regular_small_text() {
+    let folder = TempDir::new().unwrap();
+    let get =
+        |path: &Path| resolve(&Setting::File(path.into()), "masv.password", &environment(&[])).map(|secret| secret.expose().to_owned());
+    assert_eq!(get(&write(&folder, "crlf", "a b\r\n", 0o400)).unwrap(), "a b");
+    assert_eq!(get(&write(&folder, "bare", "a", 0o600)).unwrap(), "a");
+    for (name, text, mode, kind) in [
+        ("public", "canary", 0o644, Kind::UnsafeFile),
+        ("writable", "canary", 0o620, Kind::UnsafeFile),
+        ("empty", "", 0o600, Kind::SecretSource),
+        ("newline", "\n", 0o600, Kind::SecretSource),
+        ("two", "canary\ncanary\n", 0o600, Kind::SecretSource),
+        ("blank", "canary\n\n", 0o600, Kind::SecretSource),
+        ("tab", "can\tary", 0o600, Kind::SecretSource),
+        ("long", &"canary ".repeat(10_000), 0o600, Kind::SecretSource),
+    ] {
+        let error = get(&write(&folder, name, text, mode)).unwrap_err();
+        assert_eq!(error.kind, kind, "{name}");
+        assert!(error.what().starts_with("masv.password") && !error.what().contains("canary"), "{error}");
+    }
+    let binary = folder.path().join("binary");
+    fs::write(&binary, [0xff, 0xfe]).unwrap();
+    fs::set_permissions(&binary, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(get(&binary).unwrap_err().what().contains("not UTF-8"));
+    let link = folder.path().join("link");
+    symlink(folder.path().join("bare"), &link).unwrap();
+    assert_eq!(get(&link).unwrap_err().kind, Kind::UnsafeFile);
+    assert_eq!(get(folder.path()).unwrap_err().kind, Kind::UnsafeFile);
+}

@@ -1,0 +1,98 @@
+//! What the transport does to the process it lives in: threads and forks. One test, so that all threads are its own.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use keyferry::error::Kind;
+use keyferry::http::{Http, Request};
+use keyferry::transport::{Options, Transport};
+use url::Url;
+
+fn threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("keyferry-")).count()
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(20)
+}
+
+/// Whether a child that runs this ends well, and soon.
+fn child_ends_well(act: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child touches nothing but the transport, whose promise is what is tested, and ends by `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: both calls take a number; the alarm ends a child that hangs.
+        unsafe { libc::alarm(5) };
+        let good = act();
+        // SAFETY: as above.
+        unsafe { libc::_exit(i32::from(!good)) };
+    }
+    let mut status = -1;
+    // SAFETY: `child` is ours and `status` is there to be filled.
+    unsafe { libc::waitpid(child, &mut status, 0) };
+    status == 0
+}
+
+#[test]
+fn one_thread_from_the_first_exchange_to_the_end_and_none_in_a_child() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let request = Request::get(Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap());
+    let (arrived, arrival) = channel();
+    thread::spawn(move || {
+        let mut held = Vec::new();
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            if number == 1 {
+                held.push(stream);
+                arrived.send(()).unwrap();
+            } else {
+                stream.write_all(b"HTTP/1.1 204 No\r\n\r\n").unwrap();
+            }
+        }
+    });
+    let before = descriptors();
+    let transport = Transport::new(Options::default());
+    assert_eq!((threads(), descriptors()), (0, before));
+    assert_eq!(transport.exchange(&request, deadline()).unwrap().status, 204);
+    assert_eq!(threads(), 1);
+
+    thread::scope(|scope| {
+        let hung = scope.spawn(|| transport.exchange(&request, deadline()));
+        arrival.recv().unwrap();
+        for _ in 0..20 {
+            assert!(child_ends_well(|| {
+                let failure = transport.exchange(&request, deadline()).err();
+                transport.close();
+                // A copy of the handle, dropped as the child's own exit would.
+                // SAFETY: the original is not used again in this process.
+                drop(unsafe { std::ptr::read(&raw const transport) });
+                failure.is_some_and(|failure| failure.error.kind == Kind::Forked && !failure.sent)
+            }));
+            assert!(child_ends_well(|| {
+                let own = Transport::new(Options::default());
+                own.exchange(&request, deadline()).is_ok_and(|answer| answer.status == 204)
+            }));
+        }
+        let start = Instant::now();
+        transport.close();
+        assert_eq!(hung.join().unwrap().err().unwrap().error.kind, Kind::Cancelled);
+        assert!(start.elapsed() < Duration::from_millis(200), "{:?}", start.elapsed());
+    });
+    let start = Instant::now();
+    drop(transport);
+    assert!(start.elapsed() < Duration::from_secs(1));
+    assert_eq!((threads(), descriptors()), (0, before + 1), "one connection is held by the peer");
+}

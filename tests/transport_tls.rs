@@ -1,0 +1,143 @@
+//! Which certificates are taken, and that a peer with another never sees a token.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use keyferry::error::Kind;
+use keyferry::http::{Answer, Failure, Http, Request};
+use keyferry::transport::{Options, Transport};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use tempfile::TempDir;
+use url::Url;
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn authority(name: &str) -> Authority {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn names(name: &str) -> CertificateParams {
+    CertificateParams::new(vec![name.to_owned()]).unwrap()
+}
+
+/// A peer with a certificate. Gives what it could decrypt.
+fn peer(authority: &Authority, params: &CertificateParams, versions: &[&'static SupportedProtocolVersion]) -> (u16, JoinHandle<String>) {
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, authority).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let seen = thread::spawn(move || {
+        let stream = listener.accept().unwrap().0;
+        let mut stream = StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), stream);
+        let (mut text, mut byte) = (Vec::new(), [0]);
+        while !text.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+            text.push(byte[0]);
+        }
+        drop(stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+        String::from_utf8(text).unwrap()
+    });
+    (port, seen)
+}
+
+fn ask(port: u16, ca_file: Option<PathBuf>) -> Result<Answer, Failure> {
+    let url = Url::parse(&format!("https://localhost:{port}/")).unwrap();
+    let transport = Transport::new(Options { ca_file, ..Options::default() });
+    transport.exchange(&Request::get(url).header("X-User-Token", "canary".into()), Instant::now() + Duration::from_secs(20))
+}
+
+fn ca_file(folder: &TempDir, authority: &Authority) -> Option<PathBuf> {
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, authority.pem()).unwrap();
+    Some(path)
+}
+
+#[test]
+fn a_configured_authority_is_trusted_with_tls_1_2_and_1_3() {
+    let (folder, authority) = (TempDir::new().unwrap(), authority("ours"));
+    for version in [&TLS12, &TLS13] {
+        let (port, seen) = peer(&authority, &names("localhost"), &[version]);
+        assert_eq!(ask(port, ca_file(&folder, &authority)).unwrap().status, 200);
+        assert!(seen.join().unwrap().contains("canary"));
+    }
+}
+
+#[test]
+fn every_other_certificate_is_refused_before_the_token_is_sent() {
+    let folder = TempDir::new().unwrap();
+    let (authority, other, namesake) = (authority("ours"), self::authority("another"), self::authority("ours"));
+    let mut expired = names("localhost");
+    (expired.not_before, expired.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    let mut early = names("localhost");
+    (early.not_before, early.not_after) = (date_time_ymd(2999, 1, 1), date_time_ymd(3000, 1, 1));
+    let mut is_authority = names("localhost");
+    is_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    for (params, trusted, why) in [
+        (names("localhost"), &other, "unknown issuer"),
+        (names("localhost"), &namesake, "does not verify"),
+        (expired, &authority, "has expired"),
+        (early, &authority, "not valid yet"),
+        (names("localhost.example.com"), &authority, "for another name"),
+        (names("127.0.0.1"), &authority, "for another name"),
+        (is_authority, &authority, "does not verify"),
+    ] {
+        let (port, seen) = peer(&authority, &params, &[&TLS12, &TLS13]);
+        let failure = ask(port, ca_file(&folder, trusted)).err().unwrap();
+        assert_eq!((failure.error.kind, failure.sent), (Kind::Tls, false), "{why}");
+        let what = failure.error.what();
+        assert!(what.contains(why) && what.contains(&format!("localhost:{port}")), "{what}");
+        assert_eq!(seen.join().unwrap(), "", "{why}");
+    }
+}
+
+#[test]
+fn a_peer_without_tls_is_named_as_that() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        drop(stream.read(&mut [0; 4096]));
+    });
+    let folder = TempDir::new().unwrap();
+    let failure = ask(port, ca_file(&folder, &authority("ours"))).err().unwrap();
+    assert_eq!((failure.error.kind, failure.sent), (Kind::Tls, false));
+    assert!(failure.error.what().contains("does not speak TLS"), "{failure:?}");
+}
+
+#[test]
+fn a_ca_file_that_is_none_is_named() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, "canary").unwrap();
+    let bad_certificate = "-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----\n";
+    for (text, why) in
+        [(Some("canary"), "holds no certificates in PEM"), (Some(bad_certificate), "can't be trusted"), (None, "is not there")]
+    {
+        match text {
+            Some(text) => std::fs::write(&path, text).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        let failure = ask(1, Some(path.clone())).err().unwrap();
+        assert_eq!((failure.error.kind, failure.sent), (Kind::Config, false));
+        let what = failure.error.what();
+        assert!(what.starts_with("http.ca_file: ") && what.contains(why) && !what.contains("canary"), "{what}");
+    }
+}
