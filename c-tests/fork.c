@@ -96,7 +96,9 @@ static void fork_once(void) {
         _exit(0);
     }
     CHECK(waitpid(child, &status, 0) == child);
-    CHECK(!(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM));
+    if (WIFSIGNALED(status)) {
+        failed(__FILE__, __LINE__, "a child ended by", WTERMSIG(status) == SIGALRM ? "its alarm: it hung" : strsignal(WTERMSIG(status)));
+    }
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 

@@ -76,7 +76,7 @@ static void what_is_set_counts(void) {
     request = request_for("user");
     SUCCEEDS(keyferry_request_set_account(request, "nobody", &error));
     token = POISON;
-    FAILS_SAYING(KEYFERRY_E_NOT_CONFIGURED, "nobody", keyferry_session_token_for(session, request, &token, &error));
+    FAILS_SAYING(KEYFERRY_E_NOT_CONFIGURED, "profile", keyferry_session_token_for(session, request, &token, &error));
     CHECK(token == NULL);
     keyferry_request_free(request);
 

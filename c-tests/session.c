@@ -36,17 +36,20 @@ static void memory_answers_only_what_it_has(void) {
     CHECK(counted("requests") == before);
 }
 
-static void a_long_wish_is_not_answered_from_memory(void) {
+/* The service has the last word: its freshest is given, though it is good for less, and no login is made for each call. */
+static void a_wish_that_no_token_can_meet_makes_no_storm(void) {
     keyferry_request *request = NULL;
     keyferry_token *token = POISON;
     keyferry_error *error = NULL;
+    long before = counted("login");
+    int i;
     SUCCEEDS(keyferry_request_new("user", &request, &error));
     SUCCEEDS(keyferry_request_set_min_valid_s(request, 4000000000u, &error));
-    FAILS(KEYFERRY_E_NOT_CACHED, keyferry_session_cached(session, request, &token, &error));
-    CHECK(token == NULL);
-    /* The service has the last word: its freshest is given, though it is good for less. */
-    SUCCEEDS(keyferry_session_token_for(session, request, &token, &error));
-    keyferry_token_free(token);
+    for (i = 0; i < 10; i++) {
+        SUCCEEDS(keyferry_session_token_for(session, request, &token, &error));
+        keyferry_token_free(token);
+    }
+    CHECK(counted("login") <= before + 1);
     keyferry_request_free(request);
 }
 
@@ -71,7 +74,6 @@ static void peeking_copies_the_line(void) {
     CHECK(keyferry_session_peek(session, "", line, sizeof line, &length) == KEYFERRY_E_RESOURCE);
     CHECK(keyferry_session_peek(session, "\xff", line, sizeof line, &length) == KEYFERRY_E_UTF8);
     CHECK(keyferry_session_peek(session, "https://elsewhere.example/v1/user", line, sizeof line, &length) == KEYFERRY_E_NOT_MINE);
-    CHECK(keyferry_session_peek(session, "agent:session", line, sizeof line, &length) == KEYFERRY_E_NO_HEADER);
     CHECK(keyferry_session_peek(session, NULL, line, sizeof line, &length) == KEYFERRY_E_NULL);
     CHECK(keyferry_session_peek(session, "user", NULL, 1, &length) == KEYFERRY_E_NULL);
     keyferry_token_free(token);
@@ -205,6 +207,19 @@ static void asking_for_a_token_fails_by_its_reason(void) {
     FAILS_SAYING(KEYFERRY_E_NULL, "token_out", keyferry_session_cached(session, user, NULL, &error));
 }
 
+static void what_needs_no_header_is_told_so(void) {
+    keyferry_request *request = NULL;
+    keyferry_token *token = POISON;
+    keyferry_error *error = POISON;
+    char line[64];
+    SUCCEEDS(keyferry_request_new("agent:session", &request, &error));
+    FAILS(KEYFERRY_E_NO_HEADER, keyferry_session_token_for(session, request, &token, &error));
+    CHECK(keyferry_session_peek(session, "agent:session", line, sizeof line, NULL) == KEYFERRY_E_NO_HEADER);
+    FAILS(KEYFERRY_E_NO_HEADER, keyferry_session_cached(session, request, &token, &error));
+    CHECK(token == NULL);
+    keyferry_request_free(request);
+}
+
 int main(void) {
     keyferry_session *owned = open_session();
     keyferry_error *error = NULL;
@@ -212,7 +227,7 @@ int main(void) {
     SUCCEEDS(keyferry_request_new("user", &user, &error));
     a_session_is_opened_from_either_source();
     memory_answers_only_what_it_has();
-    a_long_wish_is_not_answered_from_memory();
+    a_wish_that_no_token_can_meet_makes_no_storm();
     peeking_copies_the_line();
     a_rejected_token_is_not_given_again();
     a_rejected_value_is_not_given_again();
@@ -221,6 +236,7 @@ int main(void) {
     its_reports_are_json_without_secrets();
     what_is_forgotten_is_gone();
     asking_for_a_token_fails_by_its_reason();
+    what_needs_no_header_is_told_so();
     keyferry_request_free(user);
     keyferry_session_free(owned);
     return 0;

@@ -144,9 +144,13 @@ using time_point = std::chrono::time_point<std::chrono::system_clock, std::chron
 /// What every call of this header goes through: not for users.
 namespace detail {
 
-inline void check(keyferry_status status, keyferry_error *detail) {
+/// Makes a call that can fail.
+template <typename Call>
+void run(Call call) {
+    keyferry_error *failure = nullptr;
+    const keyferry_status status = call(&failure);
     if (status != KEYFERRY_OK) {
-        throw error(status, detail);
+        throw error(status, failure);
     }
 }
 
@@ -158,8 +162,7 @@ inline std::string_view view(const char *borrowed) noexcept {
 template <typename Call>
 std::string taken(Call call) {
     char *given = nullptr;
-    keyferry_error *failure = nullptr;
-    check(call(&given, &failure), failure);
+    run([&](auto failure) { return call(&given, failure); });
     const std::unique_ptr<char, void (*)(char *)> owner(given, keyferry_text_free);
     return std::string(view(given));
 }
@@ -168,8 +171,7 @@ std::string taken(Call call) {
 template <typename Object, typename Call>
 Object *made(Call call) {
     Object *object = nullptr;
-    keyferry_error *failure = nullptr;
-    check(call(&object, &failure), failure);
+    run([&](auto failure) { return call(&object, failure); });
     return object;
 }
 
@@ -254,8 +256,7 @@ public:
 
     /// Sets one value, always literal, over file and environment.
     config &set(const text &key, const text &value) {
-        keyferry_error *failure = nullptr;
-        detail::check(keyferry_config_set(config_.get(), key.c_str(), value.c_str(), &failure), failure);
+        detail::run([&](auto failure) { return keyferry_config_set(config_.get(), key.c_str(), value.c_str(), failure); });
         return *this;
     }
 
@@ -316,8 +317,7 @@ public:
 private:
     template <typename Call>
     request &apply(Call call) {
-        keyferry_error *failure = nullptr;
-        detail::check(call(request_.get(), &failure), failure);
+        detail::run([&](auto failure) { return call(request_.get(), failure); });
         return *this;
     }
 
@@ -364,14 +364,15 @@ public:
     /// Errors: KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown account.
     std::optional<token> cached(const request &wanted) const {
         keyferry_token *out = nullptr;
-        keyferry_error *failure = nullptr;
-        const keyferry_status status = keyferry_session_cached(get(), wanted.get(), &out, &failure);
-        if (status == KEYFERRY_E_NOT_CACHED) {
-            keyferry_error_free(failure);
-            return std::nullopt;
-        }
-        detail::check(status, failure);
-        return token(out);
+        detail::run([&](auto failure) {
+            const keyferry_status status = keyferry_session_cached(get(), wanted.get(), &out, failure);
+            if (status != KEYFERRY_E_NOT_CACHED) {
+                return status;
+            }
+            keyferry_error_free(*failure);
+            return keyferry_status{KEYFERRY_OK};
+        });
+        return out == nullptr ? std::nullopt : std::optional<token>(std::in_place, out);
     }
 
     /// Copies the line `Name: value` and NUL of a token in memory, and gives its length. Never blocks, never allocates, never throws:
@@ -382,20 +383,20 @@ public:
 
     /// Says that the service refused a token: the next call gets another. Errors: KEYFERRY_E_STORE.
     void reject(const token &refused) const {
-        done([&](auto failure) { return keyferry_session_reject(get(), refused.get(), failure); });
+        detail::run([&](auto failure) { return keyferry_session_reject(get(), refused.get(), failure); });
     }
 
     /// The same for a caller that has the header's value alone.
     /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_STORE.
     void reject_value(const text &resource, const text &value) const {
-        done([&](auto failure) { return keyferry_session_reject_value(get(), resource.c_str(), value.c_str(), failure); });
+        detail::run([&](auto failure) { return keyferry_session_reject_value(get(), resource.c_str(), value.c_str(), failure); });
     }
 
     /// Keeps a token that the caller got itself; without an expiry it is read from the token.
     /// Errors: KEYFERRY_E_VALUE, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_STORE.
     void adopt(const text &resource, const text &value, std::optional<time_point> expires = std::nullopt) const {
         const std::int64_t at = expires ? std::int64_t{expires->time_since_epoch().count()} : KEYFERRY_NO_EXPIRY;
-        done([&](auto failure) { return keyferry_session_adopt(get(), resource.c_str(), value.c_str(), at, failure); });
+        detail::run([&](auto failure) { return keyferry_session_adopt(get(), resource.c_str(), value.c_str(), at, failure); });
     }
 
     /// Forgets what is kept of a resource. Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_STORE.
@@ -403,12 +404,12 @@ public:
         if (resource.c_str() == nullptr) {
             throw error(KEYFERRY_E_NULL, nullptr);
         }
-        done([&](auto failure) { return keyferry_session_forget(get(), resource.c_str(), failure); });
+        detail::run([&](auto failure) { return keyferry_session_forget(get(), resource.c_str(), failure); });
     }
 
     /// Forgets everything of every account. Errors: KEYFERRY_E_STORE.
     void forget_all() const {
-        done([&](auto failure) { return keyferry_session_forget(get(), nullptr, failure); });
+        detail::run([&](auto failure) { return keyferry_session_forget(get(), nullptr, failure); });
     }
 
     /// What would happen for a resource and why, a JSON object without secrets. Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE.
@@ -475,12 +476,6 @@ private:
         return token(detail::made<keyferry_token>(call));
     }
 
-    template <typename Call>
-    static void done(Call call) {
-        keyferry_error *failure = nullptr;
-        detail::check(call(&failure), failure);
-    }
-
     std::unique_ptr<keyferry_session, void (*)(keyferry_session *)> session_;
 };
 
@@ -492,9 +487,9 @@ using log_function = std::function<void(level, std::string_view)>;
 ///
 /// Errors: KEYFERRY_E_REENTRANT from inside a log function. Ownership: takes the function. Threads: [any].
 inline void log_to(level most, log_function function) {
-    keyferry_error *failure = nullptr;
+    const auto number = static_cast<std::int32_t>(most);
     if (!function) {
-        detail::check(keyferry_log_to(static_cast<std::int32_t>(most), nullptr, nullptr, nullptr, &failure), failure);
+        detail::run([&](auto failure) { return keyferry_log_to(number, nullptr, nullptr, nullptr, failure); });
         return;
     }
     auto owner = std::make_unique<log_function>(std::move(function));
@@ -506,7 +501,7 @@ inline void log_to(level most, log_function function) {
         }
     };
     const keyferry_log_finalizer finish = [](void *data) { delete static_cast<log_function *>(data); };
-    detail::check(keyferry_log_to(static_cast<std::int32_t>(most), say, owner.get(), finish, &failure), failure);
+    detail::run([&](auto failure) { return keyferry_log_to(number, say, owner.get(), finish, failure); });
     static_cast<void>(owner.release());
 }
 

@@ -3,16 +3,17 @@
 #![cfg(target_os = "linux")]
 
 mod support {
-    pub mod child;
-    pub mod compiler;
-    pub mod place;
+    pub(crate) mod child;
+    pub(crate) mod compiler;
+    pub(crate) mod place;
 }
 
-mod c_abi {
+mod c {
     mod header;
     mod library;
     mod loading;
     mod memcheck;
     mod panics;
+    mod program;
     mod programs;
 }

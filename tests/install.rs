@@ -3,9 +3,9 @@
 #![cfg(target_os = "linux")]
 
 mod support {
-    pub mod child;
-    pub mod compiler;
-    pub mod place;
+    pub(crate) mod child;
+    pub(crate) mod compiler;
+    pub(crate) mod place;
 }
 
 use std::ffi::OsString;

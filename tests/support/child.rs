@@ -7,21 +7,21 @@ use std::thread;
 use std::time::Duration;
 
 /// A program that has ended.
-pub struct Ended {
-    pub status: ExitStatus,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ended {
     /// All that it said, for a failed check.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         format!("{}\n{}{}", self.status, self.out, self.err)
     }
 }
 
 /// Runs it to its end. The end is seen at its closed outputs, so no turn of a loop waits for it.
-pub fn run(command: &mut Command, limit: Duration) -> Ended {
+pub(crate) fn run(command: &mut Command, limit: Duration) -> Ended {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
         .stdin(Stdio::null())
@@ -30,7 +30,8 @@ pub fn run(command: &mut Command, limit: Duration) -> Ended {
         .spawn()
         .unwrap_or_else(|error| panic!("{name} can't be started: {error}"));
     let (said, heard) = mpsc::channel();
-    let pipes: [(bool, Box<dyn Read + Send>); 2] = [(true, Box::new(child.stdout.take().unwrap())), (false, Box::new(child.stderr.take().unwrap()))];
+    let pipes: [(bool, Box<dyn Read + Send>); 2] =
+        [(true, Box::new(child.stdout.take().unwrap())), (false, Box::new(child.stderr.take().unwrap()))];
     for (is_out, mut pipe) in pipes {
         let said = said.clone();
         thread::spawn(move || {
@@ -53,8 +54,9 @@ pub fn run(command: &mut Command, limit: Duration) -> Ended {
 }
 
 /// Whether a tool is there. Says so loudly where it isn't: continuous integration installs it.
-pub fn has(tool: &str) -> bool {
-    let found = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+pub(crate) fn has(tool: &str) -> bool {
+    let found =
+        Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if !found {
         // Past the test's captured output, so that it is seen in a run that is green.
         let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("\n*** SKIPPED: {tool} is not installed ***\n").as_bytes());

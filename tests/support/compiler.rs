@@ -1,11 +1,10 @@
 //! Compiles C and C++ against the header, every warning an error.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::support::child::{self, Ended};
-use crate::support::place;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -27,7 +26,7 @@ fn is_cpp(source: &Path) -> bool {
 }
 
 /// A command that compiles one source with all warnings, without saying what it is to make of it.
-pub fn strict(source: &Path) -> Command {
+pub(crate) fn strict(source: &Path) -> Command {
     let cpp = is_cpp(source);
     let mut command = compiler(cpp);
     command.args(if cpp { ["-std=c++17", "-Wconversion"] } else { ["-std=c99", "-Wstrict-prototypes"] });
@@ -36,19 +35,8 @@ pub fn strict(source: &Path) -> Command {
 }
 
 /// Runs a compiler's command and shows what it said if it failed.
-pub fn succeed(command: &mut Command) -> Ended {
+pub(crate) fn succeed(command: &mut Command) -> Ended {
     let ended = child::run(command, LIMIT);
     assert!(ended.status.success(), "{command:?}: {}", ended.said());
     ended
-}
-
-/// Makes a program of `c-tests` in `folder`, linked with the library in `libraries`.
-pub fn program(name: &str, folder: &Path, libraries: &Path) -> PathBuf {
-    let source = place::file(&format!("c-tests/{name}"));
-    let program = folder.join(source.file_stem().unwrap());
-    let mut command = strict(&source);
-    command.arg("-I").arg(place::file("include")).arg("-o").arg(&program);
-    command.arg("-L").arg(libraries).args(["-lkeyferry", "-pthread", "-ldl"]);
-    succeed(&mut command);
-    program
 }

@@ -9,23 +9,23 @@ use keyferry::sandbox::{Options, Sandbox, credentials as c};
 use tempfile::TempDir;
 
 /// A file of this package.
-pub fn file(name: &str) -> PathBuf {
+pub(crate) fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 /// A file that cargo put beside this test: the one in `target/debug` itself may be older.
-pub fn beside(name: &str) -> PathBuf {
+pub(crate) fn beside(name: &str) -> PathBuf {
     std::env::current_exe().unwrap().with_file_name(name)
 }
 
-/// A sandbox, and a folder that is gone with it.
-pub struct Place {
+/// A sandbox, and a folder that is gone with it; the shared library and its links are in `lib`.
+pub(crate) struct Place {
     folder: TempDir,
     sandbox: Sandbox,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("home")).unwrap();
         std::fs::create_dir(folder.path().join("lib")).unwrap();
@@ -35,17 +35,12 @@ impl Place {
         Self { folder, sandbox: Sandbox::start(Options::default()).unwrap() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The folder with the shared library and its links.
-    pub fn libraries(&self) -> PathBuf {
-        self.path("lib")
-    }
-
     /// Gives a command this environment and no other.
-    pub fn dress<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+    pub(crate) fn dress<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.env_clear().current_dir(self.folder.path()).env("HOME", self.path("home"));
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.envs(self.sandbox.variables().into_iter().filter(|(name, _)| !name.starts_with('#')));

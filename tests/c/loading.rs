@@ -3,8 +3,9 @@
 use std::process::Command;
 use std::time::Duration;
 
+use super::program;
+use crate::support::child;
 use crate::support::place::{self, Place};
-use crate::support::{child, compiler};
 
 /// All that the loader does to bring a library in.
 const LOADER: [&str; 17] = [
@@ -39,9 +40,9 @@ fn loading_starts_no_thread_and_opens_no_file_and_no_socket() {
         return;
     }
     let place = Place::new();
-    let program = compiler::program("loading.c", &place.path(""), &place.libraries());
+    let made = program::compile("loading.c", &place);
     let mut command = Command::new("strace");
-    place.dress(&mut command).args(["-f", "-qq", "-o"]).arg(place.path("calls")).arg(program).arg(place::beside("libkeyferry.so"));
+    place.dress(&mut command).args(["-f", "-qq", "-o"]).arg(place.path("calls")).arg(made).arg(place::beside("libkeyferry.so"));
     let ended = child::run(&mut command, Duration::from_secs(60));
     assert!(ended.status.success(), "{}", ended.said());
     let calls = std::fs::read_to_string(place.path("calls")).unwrap();

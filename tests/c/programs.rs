@@ -3,19 +3,17 @@
 use std::process::Command;
 use std::time::Duration;
 
+use super::program;
 use crate::support::child::{self, Ended};
 use crate::support::place::{self, Place};
-use crate::support::compiler;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Compiles and runs one program as any program runs.
 fn run(source: &str, arguments: &[&str]) -> Ended {
     let place = Place::new();
-    let program = compiler::program(source, &place.path(""), &place.libraries());
-    let mut command = Command::new(program);
-    place.dress(&mut command).args(arguments).env("LD_LIBRARY_PATH", place.libraries());
-    child::run(&mut command, LIMIT)
+    let made = program::compile(source, &place);
+    child::run(program::dress(Command::new(made).args(arguments), &place), LIMIT)
 }
 
 fn passes(source: &str) {

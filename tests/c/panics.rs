@@ -70,19 +70,36 @@ const ACCESSORS: &[Row] = &[
 ];
 
 const ENDINGS: &[Row] = &[
-    ("keyferry_error_free", || returns(error::keyferry_error_free(None))),
-    ("keyferry_config_free", || returns(config::keyferry_config_free(None))),
-    ("keyferry_request_free", || returns(request::keyferry_request_free(None))),
-    ("keyferry_request_cancel", || returns(request::keyferry_request_cancel(None))),
-    ("keyferry_token_free", || returns(token::keyferry_token_free(None))),
-    ("keyferry_session_free", || returns(session::keyferry_session_free(None))),
-    // SAFETY: NULL is allowed.
-    ("keyferry_text_free", || returns(unsafe { text::keyferry_text_free(null_mut()) })),
+    ("keyferry_error_free", || {
+        error::keyferry_error_free(None);
+        true
+    }),
+    ("keyferry_config_free", || {
+        config::keyferry_config_free(None);
+        true
+    }),
+    ("keyferry_request_free", || {
+        request::keyferry_request_free(None);
+        true
+    }),
+    ("keyferry_request_cancel", || {
+        request::keyferry_request_cancel(None);
+        true
+    }),
+    ("keyferry_token_free", || {
+        token::keyferry_token_free(None);
+        true
+    }),
+    ("keyferry_session_free", || {
+        session::keyferry_session_free(None);
+        true
+    }),
+    ("keyferry_text_free", || {
+        // SAFETY: NULL is allowed.
+        unsafe { text::keyferry_text_free(null_mut()) };
+        true
+    }),
 ];
-
-fn returns((): ()) -> bool {
-    true
-}
 
 const SETTERS: &[Row] = &[
     // SAFETY: the texts end in NUL.
