@@ -6,7 +6,8 @@
 struct journal {
     pthread_mutex_t lock;
     int messages, freed;
-    int32_t most, reentrant;
+    int32_t most;
+    int reentrant, out_was_null;
     int found_secret;
 };
 
@@ -17,7 +18,8 @@ static void note(int32_t level, const char *message, void *data) {
     pthread_mutex_lock(&journal->lock);
     journal->messages++;
     journal->most = level > journal->most ? level : journal->most;
-    journal->reentrant += status == KEYFERRY_E_REENTRANT && config == NULL;
+    journal->reentrant += status == KEYFERRY_E_REENTRANT;
+    journal->out_was_null += config == NULL;
     journal->found_secret += message == NULL || strstr(message, need("KEYFERRY_MASV_PASSWORD")) != NULL;
     pthread_mutex_unlock(&journal->lock);
 }
@@ -51,6 +53,7 @@ static void messages_come_and_hold_no_secret(void) {
     CHECK(journal.found_secret == 0);
     /* Each call back from inside was turned away. */
     CHECK(journal.reentrant == journal.messages);
+    CHECK(journal.out_was_null == journal.messages);
     SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
     CHECK(journal.freed == 1);
     journal.messages = 0;
