@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::config::{Config, Profile};
+use crate::config::{Config, Profile, is_account};
 use crate::error::{Error, Kind, Result};
 use crate::key::Scope;
 use crate::resource::{self, Resource};
@@ -110,7 +110,8 @@ impl Accounts {
         };
         self.all.iter().position(|account| account.profile.account() == name).ok_or_else(|| {
             let known: Vec<_> = self.all.iter().map(|account| account.profile.account()).collect();
-            Error::new(Kind::NotConfigured, format!("there is no profile of that name: known are {}", known.join(", ")))
+            let shown = if is_account(name) { name } else { "of that name" };
+            Error::new(Kind::NotConfigured, format!("there is no profile {shown}: known are {}", known.join(", ")))
         })
     }
 

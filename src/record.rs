@@ -8,7 +8,6 @@
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::cache::Hit;
 use crate::key::{Access, Class, KeyRef};
 use crate::token::{Facts, Kind, Layout, Token};
 
@@ -40,6 +39,15 @@ impl Times {
     pub fn soft_word(&self) -> u64 {
         self.soft_us as u64 & !SEEN
     }
+}
+
+/// A token and when it is to be renewed.
+#[derive(Clone)]
+pub struct Hit {
+    /// A copy of the token.
+    pub token: Token,
+    /// From when on.
+    pub times: Times,
 }
 
 /// What a look-up for a header line met.

@@ -248,7 +248,7 @@ impl Token {
             return Some((name, rest.get(1..)?));
         }
         let mut parts = headers.split_inclusive(|byte| *byte == 0);
-        let name = parts.nth(index * 2)?;
+        let name = parts.nth(index.checked_mul(2)?)?;
         Some((name, parts.next()?.get(1..)?))
     }
 
