@@ -81,6 +81,8 @@ pub struct Broker {
     pub flights: Flights<Key, Token>,
     /// The listings under way.
     pub listings: Flights<(u64, String), Arc<Vec<Found>>>,
+    /// The latest generation given.
+    last_generation: AtomicU64,
     /// Threads of flights.
     pub workers: Arc<Workers>,
     /// How many flights have no caller.
@@ -151,6 +153,7 @@ impl Broker {
             aliases: RwLock::default(),
             flights: Flights::default(),
             listings: Flights::default(),
+            last_generation: AtomicU64::new(0),
             workers: Arc::default(),
             beside: AtomicUsize::new(0),
             refreshes_beside,
@@ -518,7 +521,7 @@ impl Broker {
             class: key.class,
             access: key.access,
             kind: found.draft.kind,
-            generation: u64::try_from(self.clock.now_us()).unwrap_or(0).max(before + 1),
+            generation: self.next_generation(u64::try_from(self.clock.now_us()).unwrap_or(0).max(before + 1)),
             expires_us,
             acquired_us: now_us,
         };
@@ -561,6 +564,16 @@ impl Broker {
         let scope = format!("{:016x}", bound.scope.fingerprint());
         let parts: Vec<&str> = std::iter::once(scope.as_str()).chain(secrets.iter().copied()).collect();
         self.fingerprints.of(&parts)
+    }
+
+    /// A generation that nothing made here before has.
+    ///
+    /// Rationale: a token that was rejected is gone from memory. By the clock alone its successor of the same tick had the same
+    /// generation, and died with the next rejection of the first.
+    fn next_generation(&self, at_least: u64) -> u64 {
+        let after = |last: u64| at_least.max(last.saturating_add(1));
+        let last = self.last_generation.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(after(last)));
+        after(last.unwrap_or_else(|last| last))
     }
 
     /// Random 0 to 255.
