@@ -14,8 +14,8 @@
 //! | L3 | kits | [`jwt`] [`document`] |
 //! | L4 | adapters, one file or folder each | [`services`] [`stores`] [`sources`] [`transport`] |
 //! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`engine`] [`wish`] [`keep`] [`exchange`] [`broker`] [`session`] [`report`] |
-//! | L6 | doors, and the offline services | [`ffi`] [`sandbox`] |
-//! | L7 | programs | `demo`, `bin` |
+//! | L6 | doors, and the offline services | [`ffi`] [`sandbox`] [`frontends`] |
+//! | L7 | programs | [`demo`], `bin` |
 //!
 //! The walk of `masv_token_for`: [`ffi::masv`] → [`ffi::boundary`] → [`session`] → [`accounts`] → [`cache`] (a hit returns here) →
 //! [`broker`] → [`flight`] → [`services`] → [`exchange`] → [`transport`], and back through [`store`] and [`cache`].
@@ -26,6 +26,7 @@ pub mod broker;
 pub mod cache;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod document;
 pub mod engine;
 pub mod error;
@@ -33,6 +34,7 @@ pub mod exchange;
 pub mod ffi;
 pub mod flight;
 pub mod freshness;
+pub mod frontends;
 pub mod http;
 pub mod jwt;
 pub mod keep;

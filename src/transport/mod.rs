@@ -9,6 +9,7 @@
 //! Rationale: reqwest's blocking client can't end an exchange that is under way. Closing a session has to, at once, and a
 //! name server that never answers must not hold it up: a look-up that hangs is left to its thread and nobody waits for it.
 
+pub mod caller;
 mod client;
 mod exchange;
 mod failure;
