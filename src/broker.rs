@@ -73,6 +73,8 @@ pub struct Broker {
     pub stats: Stats,
     /// When what failed is tried again.
     pub pace: Pace,
+    /// The last generation that was given.
+    generations: AtomicU64,
     /// Which refusal is remembered because of a key.
     refusals: Mutex<HashMap<Key, Fingerprint>>,
     /// The packages that links opened.
@@ -147,6 +149,7 @@ impl Broker {
             timeout,
             stats: Stats::default(),
             pace: Pace::default(),
+            generations: AtomicU64::new(0),
             refusals: Mutex::default(),
             aliases: RwLock::default(),
             flights: Flights::default(),
@@ -255,6 +258,9 @@ impl Broker {
         let Err(error) = outcome else {
             return outcome;
         };
+        if error.kind == Kind::Cancelled {
+            return Err(error);
+        }
         let now_us = self.now_us(bound);
         if let Some(present) = present.filter(|hit| now_us < hit.token.facts().expires_us) {
             log::write(Level::Warn, format_args!("{} could not be refreshed, the present token serves on: {error}", wish.key));
@@ -311,7 +317,8 @@ impl Broker {
     fn refresh_beside(self: &Arc<Self>, spot: &Spot<'_>, hit: &Hit, now_us: i64) {
         if !self.refreshes_beside
             || self.closed.load(Ordering::Relaxed)
-            || !self.cache.postpone(&hit.token.key(), &hit.times, now_us + BESIDE_US)
+            // Never beyond the point where callers wait: a hit looks at no other time.
+            || !self.cache.postpone(&hit.token.key(), &hit.times, (now_us + BESIDE_US).min(hit.times.mandatory_us))
         {
             return;
         }
@@ -388,8 +395,12 @@ impl Broker {
         }
         let kept_as = self.aliases.read().get(&wish.key).cloned();
         self.pace.begin(kept_as.as_ref().unwrap_or(&wish.key), self.clock.now_us())?;
-        let errand = Errand { broker: self, account: wish.account, service: wish.service, explicit, key: Some(&wish.key) };
+        let landed = || self.settled(bound, wish);
+        let errand =
+            Errand { broker: self, account: wish.account, service: wish.service, explicit, key: Some(&wish.key), landed: Some(&landed) };
         let outcome = self.fetch(bound, wish, &errand).and_then(|acquired| self.keep(bound, wish, acquired));
+        // Somebody else's listing may have brought it meanwhile.
+        let outcome = outcome.or_else(|error| landed().ok_or(error));
         self.pace.end(&wish.key, outcome.as_ref().err(), self.clock.now_us());
         outcome
     }
@@ -518,11 +529,19 @@ impl Broker {
             class: key.class,
             access: key.access,
             kind: found.draft.kind,
-            generation: u64::try_from(self.clock.now_us()).unwrap_or(0).max(before + 1),
+            generation: self.next_generation(before),
             expires_us,
             acquired_us: now_us,
         };
         Token::new(&found.draft, name, &key.id, facts)
+    }
+
+    /// Rationale: the clock stands still for milliseconds, and a token that was rejected is no longer there to count from. Two
+    /// tokens of one generation would die of one another's reject.
+    fn next_generation(&self, before: u64) -> u64 {
+        let least = u64::try_from(self.clock.now_us()).unwrap_or(0).max(before + 1);
+        let next = |last: u64| least.max(last + 1);
+        self.generations.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last))).map_or(least, next)
     }
 
     /// The service refused this token: its generation is dead.
@@ -538,10 +557,7 @@ impl Broker {
         let key = Key { scope: Arc::clone(&bound.scope), class: token.facts().class, id: token.id().into(), access: token.facts().access };
         let was_there = self.cache.remove(&token.key(), generation);
         if token.facts().kind == TokenKind::Key {
-            let what = format!("{} refused the configured secret: check it", key.scope.service);
-            let print = self.print(bound, &[token.value()]);
-            refusal::note(&*self.store, &print, Some(&Error::new(Kind::Refused, what)), self.clock.now_us());
-            self.note_refusal(&key, print);
+            self.refuse_key(bound, key, token);
             return Ok(());
         }
         if was_there {
@@ -554,6 +570,18 @@ impl Broker {
             }
             _ => Ok(()),
         }
+    }
+
+    /// However many tell of it, it is one refusal; a handle from before the pause says nothing of the one after it.
+    fn refuse_key(&self, bound: &Bound, key: Key, token: &Token) {
+        let (print, now_us) = (self.print(bound, &[token.value()]), self.clock.now_us());
+        let mut refusals = self.refusals.lock();
+        if self.cache.get(&key.borrow()).is_some() || refusal::remembered(&*self.store, &print, now_us).is_some() {
+            return;
+        }
+        let what = format!("{} refused the configured secret: check it", key.scope.service);
+        refusal::note(&*self.store, &print, Some(&Error::new(Kind::Refused, what)), now_us);
+        refusals.insert(key, print);
     }
 
     /// The fingerprint of what is sent to a service as secret.

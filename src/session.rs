@@ -393,7 +393,7 @@ impl Session {
     }
 
     fn errand(&self, service: usize, explicit: bool) -> Errand<'_> {
-        Errand { broker: &self.broker, account: self.default_account, service, explicit, key: None }
+        Errand { broker: &self.broker, account: self.default_account, service, explicit, key: None, landed: None }
     }
 
     fn service(&self, is: impl Fn(&Bound) -> bool, name: &str) -> Result<(usize, &Bound)> {

@@ -145,7 +145,7 @@ fn no_ended_and_no_wrong_token_is_handed_out_whatever_fails() {
 fn a_failed_refresh_never_replaces_a_good_token() {
     let acts = [
         Act::Status { status: 500, body: BodyKind::Html },
-        Act::Status { status: 401, body: BodyKind::Json },
+        Act::Status { status: 403, body: BodyKind::Json },
         Act::Null,
         Act::Half,
         Act::Empty,

@@ -85,7 +85,11 @@ fn a_new_password_is_tried_at_once() {
     let sandbox = world::sandbox();
     assert!(world::open_but(&sandbox, &[WRONG]).token_for("user").is_err());
     assert!(world::open(&sandbox).token_for("user").is_ok());
-    let world = World::but(&[WRONG, ("profile.good.masv.password", made::PASSWORD)]);
+    let world = World::new();
+    let url = world.sandbox.masv_url();
+    let good = [("profile.good.masv.url", url), ("profile.good.masv.email", made::EMAIL), ("profile.good.masv.password", made::PASSWORD)];
+    let session = session_at(&world.clock, &world.sandbox, &[&[WRONG], &good[..]].concat());
+    let world = World { session, ..world };
     assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
     let mut good = keyferry::request::Request::new("user");
     good.account = Some("good".into());

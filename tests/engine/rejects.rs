@@ -105,18 +105,20 @@ fn a_value_is_rejected_with_and_without_its_scheme() {
 
 #[test]
 fn a_token_of_another_session_with_the_same_account_can_be_rejected() {
-    let sandbox = world::sandbox();
-    let (one, other) = (world::open(&sandbox), world::open(&sandbox));
-    let theirs = other.token_for("user").unwrap();
-    one.reject(&theirs).unwrap();
-    let ours = one.token_for("user").unwrap();
-    one.reject(&theirs).unwrap();
-    assert_eq!(one.token_for("user").unwrap().generation(), ours.generation(), "theirs is older");
+    let world = World::new();
+    let other = session_at(&world.clock, &world.sandbox, &[]);
+    let theirs = other.token("user").unwrap();
+    world.session.reject(&theirs).unwrap();
+    world.pass_s(1);
+    let ours = world.token("user").unwrap();
+    world.session.reject(&theirs).unwrap();
+    assert_eq!(world.token("user").unwrap().value(), ours.value(), "theirs is older");
+    assert_eq!(other.token("user").unwrap().value(), theirs.value(), "nobody told them");
     other.reject(&ours).unwrap();
-    assert_eq!(other.token_for("user").unwrap().value(), other.token_for("user").unwrap().value());
-    let stranger = world::open_but(&sandbox, &[("masv.url", sandbox.agent_url())]);
-    stranger.reject(&ours).unwrap();
-    assert_eq!(one.token_for("user").unwrap().generation(), ours.generation());
+    assert_ne!(other.token("user").unwrap().value(), theirs.value(), "whatever is older than a dead one is dead");
+    let (sandbox, strange) = (&world.sandbox, world.sandbox.agent_url());
+    session_at(&world.clock, sandbox, &[("masv.url", strange)]).reject(&ours).unwrap();
+    assert_eq!(world.token("user").unwrap().value(), ours.value());
 }
 
 #[test]
