@@ -283,17 +283,23 @@ impl Broker {
             Joined::Lead(flight) if wish.key.class == Class::Key => self.flights.fly(&wish.key, &flight, || self.get(wish, false)),
             Joined::Lead(flight) => {
                 self.launch(wish.clone(), Arc::clone(&flight), || ());
-                self.wait(&flight, request)
+                self.wait(&wish.key, &flight, request)
             }
             Joined::Follow(flight) => {
                 self.stats.waits.fetch_add(1, Ordering::Relaxed);
-                self.wait(&flight, request)
+                self.wait(&wish.key, &flight, request)
             }
         }
     }
 
-    fn wait(&self, flight: &Arc<Flight<Token>>, request: &Request) -> Result<Token> {
-        flight.wait(Instant::now() + request.timeout.unwrap_or(self.timeout), &request.cancel)
+    fn wait(&self, key: &Key, flight: &Arc<Flight<Token>>, request: &Request) -> Result<Token> {
+        let outcome = flight.wait(Instant::now() + request.timeout.unwrap_or(self.timeout), &request.cancel);
+        outcome.map_err(|error| match error.kind {
+            Kind::Timeout => {
+                Error::new(Kind::Timeout, format!("no {key} in the time that the request has: ask again, or give it more time"))
+            }
+            _ => error,
+        })
     }
 
     fn launch(self: &Arc<Self>, wish: Wish, flight: Arc<Flight<Token>>, after: impl FnOnce() + Send + 'static) {
@@ -388,7 +394,7 @@ impl Broker {
         }
         let kept_as = self.aliases.read().get(&wish.key).cloned();
         self.pace.begin(kept_as.as_ref().unwrap_or(&wish.key), self.clock.now_us())?;
-        let errand = Errand { broker: self, account: wish.account, service: wish.service, explicit, key: Some(&wish.key) };
+        let errand = Errand { broker: self, account: wish.account, service: wish.service, explicit, key: Some(&wish.key), deadline: None };
         let outcome = self.fetch(bound, wish, &errand).and_then(|acquired| self.keep(bound, wish, acquired));
         self.pace.end(&wish.key, outcome.as_ref().err(), self.clock.now_us());
         outcome

@@ -34,6 +34,8 @@ pub struct Errand<'a> {
     pub explicit: bool,
     /// The key that is flown for, if one is.
     pub key: Option<&'a Key>,
+    /// When all of it has to be over, where the caller does it on its own thread. A flight has callers with clocks of their own.
+    pub deadline: Option<Instant>,
 }
 
 /// How often a read is repeated.
@@ -56,7 +58,8 @@ impl Errand<'_> {
     fn exchange(&self, request: &Request) -> Result<Answer, Failure> {
         let broker = self.broker;
         broker.stats.exchanges.fetch_add(1, Ordering::Relaxed);
-        let outcome = broker.http.exchange(request, Instant::now() + broker.timeout);
+        let deadline = Instant::now() + broker.timeout;
+        let outcome = broker.http.exchange(request, self.deadline.map_or(deadline, |at| at.min(deadline)));
         let name = self.bound().service.name();
         match &outcome {
             Ok(answer) => log::write(Level::Debug, format_args!("{name}: {:?} answered with status {}", request.method, answer.status)),
@@ -70,6 +73,11 @@ impl Errand<'_> {
             Some(error) => Err(Failure { error, sent: true }),
             None => Ok(answer),
         }
+    }
+
+    /// Waits before a repeat. Whether there is time for it.
+    fn pause(&self, pause: Duration) -> bool {
+        self.deadline.is_none_or(|at| Instant::now() + pause < at) && self.broker.pause(pause)
     }
 
     fn fault(&self, answer: &Answer) -> Option<Error> {
@@ -124,7 +132,7 @@ impl Context for Errand<'_> {
                 return Err(error);
             }
             let jittered = pause.mul_f64(f64::from(self.broker.random()) / 255.0);
-            if !self.broker.pause(jittered.max(Duration::from_millis(asked))) {
+            if !self.pause(jittered.max(Duration::from_millis(asked))) {
                 return Err(error);
             }
             pause *= 2;
@@ -147,7 +155,7 @@ impl Context for Errand<'_> {
         self.broker.stats.logins.fetch_add(1, Ordering::Relaxed);
         let outcome = match self.exchange(request) {
             // Nothing of it has left: this one repeat can't count as a second try of a password.
-            Err(failure) if !failure.sent && failure.error.is_transient() && self.broker.pause(PAUSE) => self.exchange(request),
+            Err(failure) if !failure.sent && failure.error.is_transient() && self.pause(PAUSE) => self.exchange(request),
             outcome => outcome,
         };
         let outcome = match outcome {

@@ -393,7 +393,8 @@ impl Session {
     }
 
     fn errand(&self, service: usize, explicit: bool) -> Errand<'_> {
-        Errand { broker: &self.broker, account: self.default_account, service, explicit, key: None }
+        let deadline = Some(std::time::Instant::now() + self.broker.timeout);
+        Errand { broker: &self.broker, account: self.default_account, service, explicit, key: None, deadline }
     }
 
     fn service(&self, is: impl Fn(&Bound) -> bool, name: &str) -> Result<(usize, &Bound)> {

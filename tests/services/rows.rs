@@ -136,7 +136,7 @@ const BEARER: &[(u16, i32)] = &[
     (418, k::KEYFERRY_E_BAD_ANSWER),
     (501, k::KEYFERRY_E_UNSUPPORTED),
 ];
-const REFRESH: &[(u16, i32)] = &[(400, 0), (401, 0), (403, 0), (404, 0), (405, 0), (418, k::KEYFERRY_E_BAD_ANSWER)];
+const REFRESH: &[(u16, i32)] = &[(400, 0), (401, 0), (403, 0), (404, 0), (405, 0), (501, 0), (418, k::KEYFERRY_E_BAD_ANSWER)];
 
 /// An agent that did what it was asked and sent nothing is asked who it is.
 const EMPTY_WILL_DO: &[(&str, i32)] = &[("empty", 0)];
@@ -279,14 +279,7 @@ pub(crate) fn agent() -> Vec<Row> {
     };
     static PERSON: AtomicU64 = AtomicU64::new(0);
     vec![
-        Row {
-            name: "agent's session",
-            path: "/api/v1/login",
-            prepare: signed_in,
-            ask: |s, _| said(s.agent()),
-            statuses: AGENT_GET,
-            ..row
-        },
+        Row { name: "agent's session", path: "/api/v1/login", prepare: signed_in, ask: |s, _| said(s.agent()), statuses: AGENT_GET, ..row },
         Row {
             name: "agent's teams",
             path: "/api/v1/teams",

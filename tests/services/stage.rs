@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use keyferry::sandbox::{Options, Sandbox, credentials as c};
 
 use crate::canary;
-use crate::capi::{Config, Error, Result, Token};
+use crate::capi::{Config, Error, Result, Session, Token};
 
 /// What each request may take where a test doesn't say; far more than anything needs here.
 pub(crate) const AMPLE_MS: u32 = 20_000;
@@ -106,6 +106,15 @@ pub(crate) fn within<T>(time: Duration, name: &str, call: impl FnOnce() -> T) ->
     let took = start.elapsed();
     assert!(took < time + GRACE, "{name} took {took:?} of {time:?}");
     outcome
+}
+
+/// Waits until nothing is under way any more: a flight goes on without the caller who gave up.
+pub(crate) fn settle(session: &Session) {
+    let deadline = Instant::now() + Duration::from_millis(AMPLE_MS.into());
+    while !session.stats().contains(r#""flights_under_way":0"#) {
+        assert!(Instant::now() < deadline, "{}", session.stats());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
 }
 
 /// Fails if a request carried what it must not, or anything logged a secret.

