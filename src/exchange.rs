@@ -150,6 +150,7 @@ impl Context for Errand<'_> {
         let print = self.broker.print(self.bound(), &exposed);
         if let Some(error) = refusal::remembered(store, &print, self.broker.clock.now_us()).filter(|_| !self.explicit) {
             self.broker.stats.refused_from_memory.fetch_add(1, Ordering::Relaxed);
+            self.key.into_iter().for_each(|key| self.broker.note_refusal(key, print));
             return Err(error);
         }
         self.broker.stats.logins.fetch_add(1, Ordering::Relaxed);

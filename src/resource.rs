@@ -59,7 +59,25 @@ fn parse_url<'a>(text: &str) -> Result<Resource<'a>> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(invalid("holds a user name or password before its host: leave them out"));
     }
+    if !is_one_host(text, &url) {
+        return Err(invalid("has a host that not all programs read alike: write it in plain letters, and no backslash behind it"));
+    }
     Ok(Resource::Url(url))
+}
+
+/// Whether the host stands in the text as the `url` crate reads it.
+///
+/// Rationale: the caller's own HTTP client takes the text apart once more. `https://a.example\@b.example` is at a.example by
+/// one standard and at b.example by another, and percent-encoding, odd digits and other alphabets are read as differently
+/// (CVE-2024-47081 and its kin).
+fn is_one_host(text: &str, url: &Url) -> bool {
+    let authority = text.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let host = url.host_str().unwrap_or_default();
+    let Some((written, port)) = authority.split_at_checked(host.len()) else {
+        return false;
+    };
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    written.eq_ignore_ascii_case(host) && is_port && !text.contains('\\')
 }
 
 fn check(text: &str) -> Result<()> {
@@ -211,6 +229,13 @@ mod tests {
             "packages\\x",
             "packages/é",
             "https://u@api.massive.app/",
+            "https://:@api.massive.app/",
+            "https://api%2emassive.app/",
+            "https://api.massive.app\\@evil.example/",
+            "https://api.massive.app/v1\\@evil.example/",
+            "https:///api.massive.app/",
+            "https://0x7f.1/",
+            "https://ａpi.massive.app/",
             "https://",
             "user#x",
         ] {

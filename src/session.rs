@@ -192,9 +192,9 @@ impl Session {
             None => errand.setting(name)?.ok_or_else(|| Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set"))),
         };
         let (email, password) = (need(email, "masv.email")?, need(password, "masv.password")?);
-        let acquired = bound.service.login(&email, &password, &errand)?;
         let key = Key { scope: Arc::clone(&bound.scope), class: Class::User, id: "".into(), access: Access::Full };
-        self.broker.pace.forget(Some(&key));
+        let acquired = bound.service.login(&email, &password, &Errand { key: Some(&key), ..errand })?;
+        self.broker.pace.forget(|other| *other == key);
         self.broker.keep(bound, &Wish::new(self.default_account, number, key), acquired)
     }
 
@@ -293,16 +293,23 @@ impl Session {
         let Some(resource) = resource else {
             broker.cache.clear();
             broker.aliases.write().clear();
-            broker.pace.forget(None);
+            broker.pace.forget(|_| true);
             return broker.store.clear();
         };
         self.at(resource, |spot, bound| {
             for key in self.keys(spot, bound)? {
                 broker.cache.remove(&key.borrow(), u64::MAX);
-                broker.pace.forget(Some(&key));
-                broker.forget_refusals(&key);
                 broker.store.remove(&key, u64::MAX)?;
             }
+            // What is refused of a user's is refused of all that the user asks for; a link is the same with any password.
+            let is_user = matches!(spot.target.class, Class::Key | Class::User | Class::Bearer);
+            let is_it = |key: &Key| match key.class {
+                Class::Link => key.id.starts_with(&format!("{}#", spot.target.id)),
+                class => class == spot.target.class && *key.id == *spot.target.id,
+            };
+            let is_met = |key: &Key| key.scope.fingerprint() == bound.scope.fingerprint() && (is_user || is_it(key));
+            broker.pace.forget(is_met);
+            broker.forget_refusals(is_met);
             broker.aliases.write().retain(|alias, _| alias.class != Class::Link || !alias.id.starts_with(&format!("{}#", spot.target.id)));
             Ok(())
         })

@@ -37,7 +37,8 @@ fn all_exchanges_in_an_environment_with_proxies() {
     let sandbox = stage::sandbox();
     for row in rows::all() {
         let session = (row.open)(&sandbox).open();
-        (row.prepare)(&sandbox, &session);
+        (row.set_up)(&sandbox);
+        (row.prepare)(&session);
         table::succeed(&row, &sandbox, &session, "beside a proxy");
         sandbox.clear_faults();
     }
@@ -63,7 +64,8 @@ fn a_configured_proxy_sees_nothing_that_goes_to_loopback() {
     let (sink, sandbox) = (Sink::open(), stage::sandbox());
     for row in rows::all() {
         let session = (row.open)(&sandbox).set("http.proxy", &format!("http://{}", sink.address)).open();
-        (row.prepare)(&sandbox, &session);
+        (row.set_up)(&sandbox);
+        (row.prepare)(&session);
         table::succeed(&row, &sandbox, &session, "beside a configured proxy");
         sandbox.clear_faults();
     }

@@ -8,10 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use keyferry::ffi::status as k;
-use keyferry::sandbox::{Act, Sandbox, Service};
+use keyferry::sandbox::Act;
 
 use crate::faults::Column;
 use crate::rows::{self, Row};
+use crate::stage::Places;
 use crate::{canary, stage, table};
 
 /// A place that nobody should come to.
@@ -47,21 +48,13 @@ impl Sink {
     }
 }
 
-fn base(sandbox: &Sandbox, service: Service) -> &str {
-    match service {
-        Service::Masv => sandbox.masv_url(),
-        Service::Agent => sandbox.agent_url(),
-        Service::FileVerbs => sandbox.fileverbs_url(),
-    }
-}
-
 fn all_targets(row: &Row, sink: &Sink) {
     let sandbox = stage::sandbox();
     let host = &sink.address;
     let port = host.rsplit_once(':').map(|(_, port)| port).unwrap();
     let targets = [
         format!("http://{host}/redirect-target"),
-        format!("{}/redirect-target", base(&sandbox, row.service)),
+        format!("{}/redirect-target", sandbox.place(row.service)),
         "/redirect-target".to_owned(),
         format!("https://{host}/redirect-target"),
         format!("//{host}/redirect-target"),
@@ -104,7 +97,8 @@ fn a_place_named_in_a_401_is_not_asked() {
         let act = Act::Raw(head.clone().into_bytes());
         let column = Column { name: "401 that names a place".into(), act, retry_after: None, ends: 0, is_transient: false };
         let session = (row.open)(&sandbox).open();
-        (row.prepare)(&sandbox, &session);
+        (row.set_up)(&sandbox);
+        (row.prepare)(&session);
         sandbox.fault(column.fault(&row));
         // A renewal that is refused goes on with the token call; all others fail.
         assert!(row.name == "renewal" || (row.ask)(&session, stage::AMPLE_MS).is_err(), "{}", row.name);

@@ -7,7 +7,7 @@ use keyferry::sandbox::{Act, Fault, Sandbox, Service, credentials as c};
 use serde_json::json;
 
 use crate::capi::{Config, Request, Result, Session, Token};
-use crate::stage::{link, package, places, with_key, with_login};
+use crate::stage::{Places, link, package, places, with_key, with_login};
 
 /// The call that proves a token: method, path below the service, body.
 type Proof = (&'static str, &'static str, &'static str);
@@ -19,9 +19,11 @@ pub(crate) struct Row {
     pub(crate) method: &'static str,
     /// What its path begins with; with a `?`, path and query.
     pub(crate) path: &'static str,
-    pub(crate) open: fn(&Sandbox) -> Config,
+    pub(crate) open: fn(&dyn Places) -> Config,
+    /// How the services are set up for it.
+    pub(crate) set_up: fn(&Sandbox),
     /// What comes before the call that is looked at.
-    pub(crate) prepare: fn(&Sandbox, &Session),
+    pub(crate) prepare: fn(&Session),
     /// The call; the number is the time it may take, in milliseconds, where it can say that.
     pub(crate) ask: fn(&Session, u32) -> Result<Option<Token>>,
     pub(crate) proof: Proof,
@@ -32,8 +34,6 @@ pub(crate) struct Row {
     /// Faults that end otherwise here than in most rows.
     pub(crate) otherwise: &'static [(&'static str, i32)],
 }
-
-fn nothing(_: &Sandbox, _: &Session) {}
 
 fn token(session: &Session, resource: &str, ms: u32) -> Result<Option<Token>> {
     session.token_for(&Request::new(resource).timeout_ms(ms)).map(Some)
@@ -173,7 +173,8 @@ const BASE: Row = Row {
     method: "GET",
     path: "",
     open: with_login,
-    prepare: nothing,
+    set_up: |_| {},
+    prepare: |_| {},
     ask: |_, _| Ok(None),
     proof: TEAM_CALL,
     has_token: true,
@@ -183,14 +184,14 @@ const BASE: Row = Row {
 
 /// Every exchange of MASV cloud.
 pub(crate) fn masv() -> Vec<Row> {
-    let list = |sandbox: &Sandbox, _: &Session| sandbox.configure("single_lookup", json!(405));
+    let list = |sandbox: &Sandbox| sandbox.configure("single_lookup", json!(405));
     vec![
         Row { name: "masv_login", method: "POST", path: "/v1/auth", ask: |s, _| s.login(None, None).map(Some), statuses: LOGIN, ..BASE },
         Row { name: "user token", method: "POST", path: "/v1/auth", ask: |s, ms| token(s, "user", ms), statuses: LOGIN, ..BASE },
         Row {
             name: "teams of a key",
             path: "/v1/teams",
-            open: |sandbox| places(sandbox).set("masv.api_key", c::API_KEY),
+            open: |at| places(at).set("masv.api_key", c::API_KEY),
             ask: |s, ms| token(s, &package(c::PACKAGE_ID), ms),
             proof: RENAME,
             has_token: false,
@@ -219,7 +220,7 @@ pub(crate) fn masv() -> Vec<Row> {
             name: "paged list",
             path: "/v1.1/teams/01J0SANDB0XTEAM00000000001/packages?",
             open: with_key,
-            prepare: list,
+            set_up: list,
             ask: |s, ms| token(s, &package(c::PACKAGE_ID), ms),
             proof: RENAME,
             statuses: LIST,
@@ -270,8 +271,8 @@ pub(crate) fn masv() -> Vec<Row> {
 /// Every exchange of the agent.
 pub(crate) fn agent() -> Vec<Row> {
     let row = Row { service: Service::Agent, open: with_login, has_token: false, ..BASE };
-    let signed_in = |sandbox: &Sandbox, _: &Session| sandbox.configure("agent_signed_in", json!(true));
-    let user_alone = |sandbox: &Sandbox, _: &Session| {
+    let signed_in = |sandbox: &Sandbox| sandbox.configure("agent_signed_in", json!(true));
+    let user_alone = |sandbox: &Sandbox| {
         sandbox.configure("agent_signed_in", json!(true));
         let body = json!({"user": {"id": "U", "email": "ann@example.com"}}).to_string();
         let literal = Act::Literal { status: 200, media_type: "application/json".into(), body };
@@ -279,11 +280,11 @@ pub(crate) fn agent() -> Vec<Row> {
     };
     static PERSON: AtomicU64 = AtomicU64::new(0);
     vec![
-        Row { name: "agent's session", path: "/api/v1/login", prepare: signed_in, ask: |s, _| said(s.agent()), statuses: AGENT_GET, ..row },
+        Row { name: "agent's session", path: "/api/v1/login", set_up: signed_in, ask: |s, _| said(s.agent()), statuses: AGENT_GET, ..row },
         Row {
             name: "agent's teams",
             path: "/api/v1/teams",
-            prepare: user_alone,
+            set_up: user_alone,
             ask: |s, _| said(s.agent()),
             statuses: AGENT_GET,
             otherwise: &[("wrong types", 0), ("wrong case", 0)],
@@ -302,7 +303,7 @@ pub(crate) fn agent() -> Vec<Row> {
             name: "agent's sign-up",
             method: "POST",
             path: "/api/v1/signup",
-            prepare: |sandbox, _| sandbox.configure("legacy", json!(true)),
+            set_up: |sandbox| sandbox.configure("legacy", json!(true)),
             ask: |s, _| {
                 let email = format!("ann{}@example.com", PERSON.fetch_add(1, Ordering::Relaxed));
                 said(s.agent_sign_up(&email, c::PASSWORD, "Ann"))
@@ -328,7 +329,7 @@ pub(crate) fn fileverbs() -> Vec<Row> {
         Row {
             name: "renewal",
             path: "/api/v1/accounts/refresh-token",
-            prepare: |_, session| session.reject(&session.bearer().unwrap()),
+            prepare: |session| session.reject(&session.bearer().unwrap()),
             ask: |s, ms| token(s, "fileverbs:bearer", ms),
             statuses: REFRESH,
             otherwise: LOGS_IN,

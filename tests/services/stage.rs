@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use keyferry::sandbox::{Options, Sandbox, credentials as c};
+use keyferry::sandbox::{Options, Sandbox, Service, credentials as c};
 
 use crate::canary;
 use crate::capi::{Config, Error, Result, Session, Token};
@@ -19,18 +19,33 @@ pub(crate) fn sandbox() -> Sandbox {
     Sandbox::start(Options::default()).unwrap()
 }
 
+/// Where the three services are.
+pub(crate) trait Places {
+    fn place(&self, service: Service) -> &str;
+}
+
+impl Places for Sandbox {
+    fn place(&self, service: Service) -> &str {
+        match service {
+            Service::Masv => self.masv_url(),
+            Service::Agent => self.agent_url(),
+            Service::FileVerbs => self.fileverbs_url(),
+        }
+    }
+}
+
 /// Every service's place and nothing else.
-pub(crate) fn places(sandbox: &Sandbox) -> Config {
+pub(crate) fn places(places: &dyn Places) -> Config {
     Config::new()
-        .set("masv.url", sandbox.masv_url())
-        .set("agent.url", sandbox.agent_url())
-        .set("fileverbs.url", sandbox.fileverbs_url())
+        .set("masv.url", places.place(Service::Masv))
+        .set("agent.url", places.place(Service::Agent))
+        .set("fileverbs.url", places.place(Service::FileVerbs))
         .set("http.timeout_ms", &AMPLE_MS.to_string())
 }
 
 /// E-mail and password for MASV and its agent, both keys for FileVerbs.
-pub(crate) fn with_login(sandbox: &Sandbox) -> Config {
-    places(sandbox)
+pub(crate) fn with_login(at: &dyn Places) -> Config {
+    places(at)
         .set("masv.email", c::EMAIL)
         .set("masv.password", c::PASSWORD)
         .set("fileverbs.secret_key", c::SECRET_KEY)
@@ -38,8 +53,8 @@ pub(crate) fn with_login(sandbox: &Sandbox) -> Config {
 }
 
 /// An API key for MASV, and its team.
-pub(crate) fn with_key(sandbox: &Sandbox) -> Config {
-    places(sandbox).set("masv.api_key", c::API_KEY).set("masv.team", c::TEAM_ID)
+pub(crate) fn with_key(at: &dyn Places) -> Config {
+    places(at).set("masv.api_key", c::API_KEY).set("masv.team", c::TEAM_ID)
 }
 
 pub(crate) fn package(id: &str) -> String {
