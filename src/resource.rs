@@ -42,20 +42,20 @@ impl<'a> Resource<'a> {
         let (head, query) = split_query(text);
         let (service, path) = split_service(head);
         if service.is_empty() || path.is_empty() || path.starts_with('/') {
-            return Err(invalid("is not like user, packages/ID, links/ID?secret=S, SERVICE:PATH or an https URL"));
+            return Err(invalid("can't be read: write user, packages/ID, links/ID?secret=S, SERVICE:PATH or an https URL"));
         }
         if path.split('/').any(|segment| matches!(segment, "." | "..")) {
-            return Err(invalid("has . or .. in its path"));
+            return Err(invalid("has . or .. in its path: write the path without"));
         }
         if text.bytes().any(|byte| !PLAIN[byte as usize] && byte != b'%') {
-            return Err(invalid("holds a character that must be percent-encoded"));
+            return Err(invalid("holds a character that no URL can: percent-encode it"));
         }
         Ok(Self::Path { service, path, query })
     }
 }
 
 fn parse_url<'a>(text: &str) -> Result<Resource<'a>> {
-    let url = Url::parse(text).map_err(|_| invalid("is no URL that can be read"))?;
+    let url = Url::parse(text).map_err(|_| invalid("is no URL that can be read: check its host and port"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(invalid("holds a user name or password before its host: leave them out"));
     }
@@ -82,16 +82,16 @@ fn is_one_host(text: &str, url: &Url) -> bool {
 
 fn check(text: &str) -> Result<()> {
     if text.is_empty() {
-        return Err(invalid("is empty"));
+        return Err(invalid("is empty: write user, packages/ID or an https URL"));
     }
     if text.len() > MAX_BYTES {
-        return Err(invalid("is longer than 8 KiB"));
+        return Err(invalid("is longer than 8 KiB: copy it again"));
     }
     if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-        return Err(invalid("holds a space, a line break or another control character"));
+        return Err(invalid("holds a space, a line break or another control character: copy it again"));
     }
     if hides_control(text) {
-        return Err(invalid("holds a percent-encoded line break or NUL"));
+        return Err(invalid("holds a percent-encoded line break or NUL: copy it again"));
     }
     Ok(())
 }
@@ -173,11 +173,11 @@ pub fn query_value(query: Option<&str>, name: &str) -> Result<Option<String>> {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(invalid("names its secret twice"));
+        return Err(invalid("names its secret twice: leave one out"));
     }
-    let value = percent_decode(value).ok_or_else(|| invalid("has a secret that is not UTF-8 once decoded"))?;
+    let value = percent_decode(value).ok_or_else(|| invalid("has a secret that is not UTF-8 once decoded: copy it again"))?;
     if value.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
-        return Err(invalid("has a secret with a control character"));
+        return Err(invalid("has a secret with a control character: copy it again"));
     }
     Ok(Some(value))
 }
