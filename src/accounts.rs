@@ -195,13 +195,16 @@ impl Accounts {
                 then(Spot { account, service, target: bound.service.classify(path)?, query })
             }
             Resource::Url(url) => {
+                let mut is_near = false;
                 for (service, bound) in services() {
                     let Some(rest) = bound.service.base().below(&url) else { continue };
-                    let path = below_version(bound, rest).ok_or_else(not_api)?;
+                    // Several services may live at one origin: another one's base may be longer, or its version prefix another.
+                    is_near = true;
+                    let Some(path) = below_version(bound, rest) else { continue };
                     return then(Spot { account, service, target: bound.service.classify(path)?, query: url.query() });
                 }
                 let page = services().find_map(|(service, bound)| Some((service, bound.service.classify_page(&url)?)));
-                let (service, target) = page.ok_or_else(not_mine)?;
+                let (service, target) = page.ok_or_else(|| if is_near { not_api() } else { not_mine() })?;
                 then(Spot { account, service, target, query: url.query() })
             }
         }
@@ -228,7 +231,10 @@ fn below_version<'a>(bound: &Bound, rest: &'a str) -> Option<&'a str> {
 }
 
 fn not_api() -> Error {
-    Error::new(Kind::NotMine, "the URL is at a configured service, but below none of its version prefixes (/v1, /api/v1)")
+    Error::new(
+        Kind::NotMine,
+        "the URL is at a configured service, but below none of its version prefixes: check its path, it begins with /v1/, /v1.1/ or /api/v1/",
+    )
 }
 
 fn not_mine() -> Error {

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::accounts::{Bound, Spot};
 use crate::engine::Engine;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::exchange::Errand;
 use crate::flight::{self, Flight, Joined};
 use crate::freshness;
@@ -109,17 +109,23 @@ impl Engine {
             Joined::Lead(flight) if wish.key.class == Class::Key => self.flights.fly(&wish.key, &flight, || self.get(wish, false)),
             Joined::Lead(flight) => {
                 self.launch(wish.clone(), Arc::clone(&flight), || ());
-                self.wait(&flight, request)
+                self.wait(&wish.key, &flight, request)
             }
             Joined::Follow(flight) => {
                 self.stats.waits.fetch_add(1, Ordering::Relaxed);
-                self.wait(&flight, request)
+                self.wait(&wish.key, &flight, request)
             }
         }
     }
 
-    fn wait(&self, flight: &Arc<Flight<Token>>, request: &Request) -> Result<Token> {
-        flight.wait(Instant::now() + request.timeout.unwrap_or(self.timeout), &request.cancel)
+    fn wait(&self, key: &Key, flight: &Arc<Flight<Token>>, request: &Request) -> Result<Token> {
+        let outcome = flight.wait(Instant::now() + request.timeout.unwrap_or(self.timeout), &request.cancel);
+        outcome.map_err(|error| match error.kind {
+            Kind::Timeout => {
+                Error::new(Kind::Timeout, format!("no {key} in the time that the request has: ask again, or give it more time"))
+            }
+            _ => error,
+        })
     }
 
     fn launch(self: &Arc<Self>, wish: Wish, flight: Arc<Flight<Token>>, after: impl FnOnce() + Send + 'static) {
@@ -216,8 +222,15 @@ impl Engine {
         let kept_as = self.aliases.read().get(&wish.key).cloned();
         self.pace.begin(kept_as.as_ref().unwrap_or(&wish.key), self.clock.now_us())?;
         let landed = || self.settled(bound, wish);
-        let errand =
-            Errand { engine: self, account: wish.account, service: wish.service, explicit, key: Some(&wish.key), landed: Some(&landed) };
+        let errand = Errand {
+            engine: self,
+            account: wish.account,
+            service: wish.service,
+            explicit,
+            key: Some(&wish.key),
+            landed: Some(&landed),
+            deadline: None,
+        };
         let outcome = self.fetch(bound, wish, &errand).and_then(|acquired| self.keep(bound, wish, acquired));
         // Somebody else's listing may have brought it meanwhile.
         let outcome = outcome.or_else(|error| landed().ok_or(error));

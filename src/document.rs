@@ -4,6 +4,8 @@
 //! may be text or number, a list may stand bare or inside an object. A service's own sentence gets into an error only after it
 //! was filtered: what echoes a secret, a URL or a query is left out whole.
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -78,8 +80,9 @@ pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
     if let Some(list) = document.as_array() {
         return Some(list);
     }
-    if let Some(list) = names.iter().find_map(|name| field(document, name)?.as_array()) {
-        return Some(list);
+    // A field of the right name that is no list makes the document a wrong one: another list in it would be something else.
+    if let Some(named) = names.iter().find_map(|name| field(document, name).filter(|value| !value.is_null())) {
+        return named.as_array().map(Vec::as_slice);
     }
     let mut lists = document.as_object()?.values().filter_map(Value::as_array);
     let only = lists.next()?;
@@ -100,7 +103,8 @@ pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
         Some(Value::String(value)) if is_placeholder(value) => bad("has no token"),
         Some(Value::String(value)) => {
             let value = Secret::from(value.as_str());
-            if value.check("the token").is_ok() { Ok(value) } else { bad("has a token that no header can carry") }
+            let fits = value.check("the token").is_ok() && value.expose().bytes().all(|byte| byte.is_ascii_graphic());
+            if fits { Ok(value) } else { bad("has a token that no header can carry") }
         }
         Some(_) => bad("has something that is no text"),
     }
@@ -160,15 +164,24 @@ fn harmless(said: &str, sent: &[&Secret]) -> Option<String> {
     Some(said.to_owned())
 }
 
-/// Whether a lower-case text holds a secret, or a telling part of one.
+/// Whether a lower-case text holds a secret, or a telling part of one: as it is, percent-encoded, in hexadecimal digits or base64.
 fn echoes(lower: &str, secret: &Secret) -> bool {
-    let secret = Secret::new(secret.expose().to_lowercase());
-    let (lower, secret) = (lower.as_bytes(), secret.expose().as_bytes());
-    if secret.is_empty() {
-        return false;
-    }
-    let width = secret.len().min(ECHO_BYTES);
-    lower.windows(width).any(|part| secret.windows(width).any(|other| other == part))
+    let bytes = secret.expose().as_bytes();
+    let written = |keep: &dyn Fn(u8) -> bool, mark: &str| -> String {
+        bytes.iter().map(|&byte| if keep(byte) { char::from(byte).to_string() } else { format!("{mark}{byte:02x}") }).collect()
+    };
+    let percent = written(&|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte), "%");
+    let lightly = written(&|byte| byte.is_ascii_graphic() && !b"%\"#<>?`{}".contains(&byte), "%");
+    let base64 = (0..bytes.len().min(3)).flat_map(|skip| [STANDARD_NO_PAD.encode(&bytes[skip..]), URL_SAFE_NO_PAD.encode(&bytes[skip..])]);
+    let plain = [secret.expose().to_owned(), percent, lightly].map(|form| (form, ECHO_BYTES));
+    let packed = std::iter::once((written(&|_| false, ""), 2 * ECHO_BYTES)).chain(base64.map(|form| (form, ECHO_BYTES * 4 / 3)));
+    plain.into_iter().chain(packed).any(|(form, width)| holds_part(lower.as_bytes(), &Secret::new(form.to_lowercase()), width))
+}
+
+fn holds_part(text: &[u8], form: &Secret, width: usize) -> bool {
+    let form = form.expose().as_bytes();
+    let width = form.len().min(width);
+    width > 0 && text.windows(width).any(|part| form.windows(width).any(|other| other == part))
 }
 
 /// An id or a name for a message: printable, and no longer than a line has room for.
@@ -211,7 +224,7 @@ mod tests {
         assert_eq!(of(json!([1, 2])), Some(2));
         assert_eq!(of(json!({"Records": [1], "other": []})), Some(1));
         assert_eq!(of(json!({"teams": [1, 2, 3], "n": 1})), Some(3));
-        for none in [json!({"a": [], "b": []}), json!({}), json!(null), json!("x")] {
+        for none in [json!({"a": [], "b": []}), json!({}), json!(null), json!("x"), json!({"records": "x", "metadata": []})] {
             assert_eq!(of(none), None);
         }
     }
@@ -219,8 +232,16 @@ mod tests {
     #[test]
     fn a_token_is_text_that_a_header_can_carry() {
         assert_eq!(token("GET /x", &json!({"T": "abc"}), "t").unwrap().expose(), "abc");
-        for bad in [json!({}), json!({"t": null}), json!({"t": 1}), json!({"t": ["a"]}), json!({"t": "a\r\nb"}), json!({"t": "undefined"})]
-        {
+        for bad in [
+            json!({}),
+            json!({"t": null}),
+            json!({"t": 1}),
+            json!({"t": ["a"]}),
+            json!({"t": "a\r\nb"}),
+            json!({"t": "undefined"}),
+            json!({"t": "a b"}),
+            json!({"t": "é"}),
+        ] {
             let error = token("GET /x", &bad, "t").unwrap_err();
             assert_eq!(error.kind, Kind::BadAnswer, "{bad}");
             assert!(error.what().contains("GET /x") && error.what().contains("`t`"), "{error}");
@@ -247,6 +268,9 @@ mod tests {
         for hidden in [
             r#"{"message":"password hunter2-LONG-one is wrong"}"#,
             r#"{"message":"password Hunter… is wrong"}"#,
+            r#"{"message":"password %48unter2%2dlong%2Done is wrong"}"#,
+            r#"{"message":"password 48756e746572322d6c6f6e672d6f6e65 is wrong"}"#,
+            r#"{"message":"header Basic YTpIdW50ZXIyLWxvbmctb25l is wrong"}"#,
             r#"{"message":"see https://x.example/?a=b"}"#,
             r#"{"message":"GET /links/x?secret=y"}"#,
             r#"{"message":""}"#,

@@ -135,11 +135,10 @@ impl Engine {
         self.refusals.lock().insert(key.clone(), secret);
     }
 
-    /// Forgets the refusal that was met for a key.
-    pub fn forget_refusals(&self, key: &Key) {
-        if let Some(secret) = self.refusals.lock().remove(key) {
-            self.store.set_refusal(&secret, None);
-        }
+    /// Forgets the refusals that were met for some keys.
+    pub fn forget_refusals(&self, which: impl Fn(&Key) -> bool) {
+        let met: Vec<_> = self.refusals.lock().extract_if(|key, _| which(key)).collect();
+        met.iter().for_each(|(_, secret)| self.store.set_refusal(secret, None));
     }
 
     /// The clock of a service.

@@ -36,6 +36,8 @@ pub struct Errand<'a> {
     pub key: Option<&'a Key>,
     /// Its token, if another flight has brought it since.
     pub landed: Option<&'a dyn Fn() -> Option<Token>>,
+    /// When all of it has to be over, where the caller does it on its own thread. A flight has callers with clocks of their own.
+    pub deadline: Option<Instant>,
 }
 
 /// How often a read is repeated.
@@ -59,7 +61,8 @@ impl Errand<'_> {
         let engine = self.engine;
         engine.stats.exchanges.fetch_add(1, Ordering::Relaxed);
         let began_us = engine.clock.now_us();
-        let outcome = engine.http.exchange(request, Instant::now() + engine.timeout);
+        let deadline = Instant::now() + engine.timeout;
+        let outcome = engine.http.exchange(request, self.deadline.map_or(deadline, |at| at.min(deadline)));
         let name = self.bound().service.name();
         match &outcome {
             Ok(answer) => log::write(Level::Debug, format_args!("{name}: {:?} answered with status {}", request.method, answer.status)),
@@ -73,6 +76,11 @@ impl Errand<'_> {
             Some(error) => Err(Failure { error, sent: true }),
             None => Ok(answer),
         }
+    }
+
+    /// Waits before a repeat. Whether there is time for it.
+    fn pause(&self, pause: Duration) -> bool {
+        self.deadline.is_none_or(|at| Instant::now() + pause < at) && self.engine.pause(pause)
     }
 
     fn fault(&self, answer: &Answer) -> Option<Error> {
@@ -127,7 +135,7 @@ impl Context for Errand<'_> {
                 return Err(error);
             }
             let jittered = pause.mul_f64(f64::from(self.engine.random()) / 255.0);
-            if !self.engine.pause(jittered.max(Duration::from_millis(asked))) {
+            if !self.pause(jittered.max(Duration::from_millis(asked))) {
                 return Err(error);
             }
             pause *= 2;
@@ -145,12 +153,13 @@ impl Context for Errand<'_> {
         let print = self.engine.print(self.bound(), &exposed);
         if let Some(error) = refusal::remembered(store, &print, self.engine.clock.now_us()).filter(|_| !self.explicit) {
             self.engine.stats.refused_from_memory.fetch_add(1, Ordering::Relaxed);
+            self.key.into_iter().for_each(|key| self.engine.note_refusal(key, print));
             return Err(error);
         }
         self.engine.stats.logins.fetch_add(1, Ordering::Relaxed);
         let outcome = match self.exchange(request) {
             // Nothing of it has left: this one repeat can't count as a second try of a password.
-            Err(failure) if !failure.sent && failure.error.is_transient() && self.engine.pause(PAUSE) => self.exchange(request),
+            Err(failure) if !failure.sent && failure.error.is_transient() && self.pause(PAUSE) => self.exchange(request),
             outcome => outcome,
         };
         let outcome = match outcome {

@@ -93,13 +93,9 @@ impl Pace {
         self.0.lock().entry(key.clone()).or_default().rejected = true;
     }
 
-    /// Forgets a key, or all.
-    pub fn forget(&self, key: Option<&Key>) {
-        let mut states = self.0.lock();
-        match key {
-            Some(key) => drop(states.remove(key)),
-            None => states.clear(),
-        }
+    /// Forgets some keys.
+    pub fn forget(&self, which: impl Fn(&Key) -> bool) {
+        self.0.lock().retain(|key, _| !which(key));
     }
 }
 

@@ -42,38 +42,56 @@ impl<'a> Resource<'a> {
         let (head, query) = split_query(text);
         let (service, path) = split_service(head);
         if service.is_empty() || path.is_empty() || path.starts_with('/') {
-            return Err(invalid("is not like user, packages/ID, links/ID?secret=S, SERVICE:PATH or an https URL"));
+            return Err(invalid("can't be read: write user, packages/ID, links/ID?secret=S, SERVICE:PATH or an https URL"));
         }
         if path.split('/').any(|segment| matches!(segment, "." | "..")) {
-            return Err(invalid("has . or .. in its path"));
+            return Err(invalid("has . or .. in its path: write the path without"));
         }
         if text.bytes().any(|byte| !PLAIN[byte as usize] && byte != b'%') {
-            return Err(invalid("holds a character that must be percent-encoded"));
+            return Err(invalid("holds a character that no URL can: percent-encode it"));
         }
         Ok(Self::Path { service, path, query })
     }
 }
 
 fn parse_url<'a>(text: &str) -> Result<Resource<'a>> {
-    let url = Url::parse(text).map_err(|_| invalid("is no URL that can be read"))?;
+    let url = Url::parse(text).map_err(|_| invalid("is no URL that can be read: check its host and port"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(invalid("holds a user name or password before its host: leave them out"));
+    }
+    if !is_one_host(text, &url) {
+        return Err(invalid("has a host that not all programs read alike: write it in plain letters, and no backslash behind it"));
     }
     Ok(Resource::Url(url))
 }
 
+/// Whether the host stands in the text as the `url` crate reads it.
+///
+/// Rationale: the caller's own HTTP client takes the text apart once more. `https://a.example\@b.example` is at a.example by
+/// one standard and at b.example by another, and percent-encoding, odd digits and other alphabets are read as differently
+/// (CVE-2024-47081 and its kin).
+fn is_one_host(text: &str, url: &Url) -> bool {
+    let authority = text.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let host = url.host_str().unwrap_or_default();
+    let Some((written, port)) = authority.split_at_checked(host.len()) else {
+        return false;
+    };
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    written.eq_ignore_ascii_case(host) && is_port && !text.contains('\\')
+}
+
 fn check(text: &str) -> Result<()> {
     if text.is_empty() {
-        return Err(invalid("is empty"));
+        return Err(invalid("is empty: write user, packages/ID or an https URL"));
     }
     if text.len() > MAX_BYTES {
-        return Err(invalid("is longer than 8 KiB"));
+        return Err(invalid("is longer than 8 KiB: copy it again"));
     }
     if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-        return Err(invalid("holds a space, a line break or another control character"));
+        return Err(invalid("holds a space, a line break or another control character: copy it again"));
     }
     if hides_control(text) {
-        return Err(invalid("holds a percent-encoded line break or NUL"));
+        return Err(invalid("holds a percent-encoded line break or NUL: copy it again"));
     }
     Ok(())
 }
@@ -174,11 +192,11 @@ pub fn query_value(query: Option<&str>, name: &str) -> Result<Option<String>> {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(invalid("names its secret twice"));
+        return Err(invalid("names its secret twice: leave one out"));
     }
-    let value = percent_decode(value).ok_or_else(|| invalid("has a secret that is not UTF-8 once decoded"))?;
+    let value = percent_decode(value).ok_or_else(|| invalid("has a secret that is not UTF-8 once decoded: copy it again"))?;
     if value.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
-        return Err(invalid("has a secret with a control character"));
+        return Err(invalid("has a secret with a control character: copy it again"));
     }
     Ok(Some(value))
 }
@@ -230,6 +248,13 @@ mod tests {
             "packages\\x",
             "packages/é",
             "https://u@api.massive.app/",
+            "https://:@api.massive.app/",
+            "https://api%2emassive.app/",
+            "https://api.massive.app\\@evil.example/",
+            "https://api.massive.app/v1\\@evil.example/",
+            "https:///api.massive.app/",
+            "https://0x7f.1/",
+            "https://ａpi.massive.app/",
             "https://",
             "user#x",
         ] {

@@ -5,7 +5,7 @@
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -216,9 +216,9 @@ impl Session {
             None => errand.setting(name)?.ok_or_else(|| Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set"))),
         };
         let (email, password) = (need(email, "masv.email")?, need(password, "masv.password")?);
-        let acquired = bound.service.login(&email, &password, &errand)?;
         let key = Key { scope: Arc::clone(&bound.scope), class: Class::User, id: "".into(), access: Access::Full };
-        self.engine.pace.forget(Some(&key));
+        let acquired = bound.service.login(&email, &password, &Errand { key: Some(&key), ..errand })?;
+        self.engine.pace.forget(|other| *other == key);
         self.engine.keep(bound, &Wish::new(self.default_account, number, key), acquired)
     }
 
@@ -317,16 +317,23 @@ impl Session {
         let Some(resource) = resource else {
             engine.cache.clear();
             engine.aliases.write().clear();
-            engine.pace.forget(None);
+            engine.pace.forget(|_| true);
             return engine.store.clear();
         };
         self.at(resource, |spot, bound| {
             for key in self.keys(spot, bound)? {
                 engine.cache.remove(&key.borrow(), u64::MAX);
-                engine.pace.forget(Some(&key));
-                engine.forget_refusals(&key);
                 engine.store.remove(&key, u64::MAX)?;
             }
+            // What is refused of a user's is refused of all that the user asks for; a link is the same with any password.
+            let is_user = matches!(spot.target.class, Class::Key | Class::User | Class::Bearer);
+            let is_it = |key: &Key| match key.class {
+                Class::Link => key.id.starts_with(&format!("{}#", spot.target.id)),
+                class => class == spot.target.class && *key.id == *spot.target.id,
+            };
+            let is_met = |key: &Key| key.scope.fingerprint() == bound.scope.fingerprint() && (is_user || is_it(key));
+            engine.pace.forget(is_met);
+            engine.forget_refusals(is_met);
             engine.aliases.write().retain(|alias, _| alias.class != Class::Link || !alias.id.starts_with(&format!("{}#", spot.target.id)));
             Ok(())
         })
@@ -352,7 +359,8 @@ impl Session {
     }
 
     fn errand(&self, service: usize, explicit: bool) -> Errand<'_> {
-        Errand { engine: &self.engine, account: self.default_account, service, explicit, key: None, landed: None }
+        let deadline = Some(Instant::now() + self.engine.timeout);
+        Errand { engine: &self.engine, account: self.default_account, service, explicit, key: None, landed: None, deadline }
     }
 
     fn service(&self, is: impl Fn(&Bound) -> bool, name: &str) -> Result<(usize, &Bound)> {

@@ -73,7 +73,7 @@ impl FileVerbs {
             matches!(answer.status, 400 | 401 | 403).then(|| document::error(Kind::Refused, what, answer, &sent))
         })?;
         if !document::is_success(&answer) {
-            let kind = if matches!(answer.status, 404 | 405) { Kind::Unsupported } else { Kind::BadAnswer };
+            let kind = if matches!(answer.status, 404 | 405 | 501) { Kind::Unsupported } else { Kind::BadAnswer };
             let what = format!("FileVerbs answers {TOKEN_ROUTE} with status {}: check `fileverbs.url`", answer.status);
             return Err(document::error(kind, what, &answer, &sent));
         }
@@ -178,9 +178,9 @@ impl Service for FileVerbs {
         }
         let cookie = Secret::new(format!("{}={}", self.refresh_cookie, renewal.expose()));
         let url = self.base.join(&format!("{PREFIX}{}", self.refresh_path))?;
-        let answer = context.send_once(&Request::post(url, None).header("Cookie", cookie))?;
+        let answer = context.send_once(&Request::post(url, None).header("Cookie", cookie)).map_err(lost)?;
         match answer.status {
-            404 | 405 => {
+            404 | 405 | 501 => {
                 self.no_refresh.store(true, Ordering::Relaxed);
                 Err(document::error(Kind::Unsupported, unsupported, &answer, &[renewal]))
             }
@@ -195,6 +195,12 @@ impl Service for FileVerbs {
             }
         }
     }
+}
+
+/// Rationale: an answer that was lost may have used the renewal secret up, and sending it once more would look like theft.
+fn lost(error: Error) -> Error {
+    let what = "FileVerbs broke off while it renewed the bearer: the token call gets a new one";
+    if error.kind == Kind::Silent { Error::new(Kind::Refused, what) } else { error }
 }
 
 impl FileVerbs {

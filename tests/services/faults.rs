@@ -1,0 +1,119 @@
+//! The columns of the table: everything that can come back, or not come, and in what it must end.
+
+use keyferry::ffi::status as k;
+use keyferry::sandbox::{Act, BodyKind, Fault};
+
+use crate::rows::Row;
+
+/// One fault.
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) act: Act,
+    pub(crate) retry_after: Option<&'static str>,
+    /// What it ends in; 0 is success.
+    pub(crate) ends: i32,
+    /// A read is repeated after it, so that it costs time.
+    pub(crate) is_transient: bool,
+}
+
+fn column(name: &str, act: Act, ends: i32) -> Column {
+    Column { name: name.into(), act, retry_after: None, ends, is_transient: false }
+}
+
+fn document(status: u16, media_type: &str, body: impl Into<String>) -> Act {
+    Act::Literal { status, media_type: media_type.into(), body: body.into() }
+}
+
+/// Documents that are none, or not the right ones.
+pub(crate) fn documents() -> Vec<Column> {
+    let bad = |name: &str, act| column(name, act, k::KEYFERRY_E_BAD_ANSWER);
+    let raw = |name: &str, bytes: &[u8]| bad(name, Act::Raw(bytes.to_vec()));
+    let headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Filler: of no use\r\n".repeat(20_000));
+    vec![
+        column("wrong case", Act::WrongCase, 0),
+        bad("html", document(200, "text/html", "<html><body><h1>Please log in to the hotel's network</h1></body></html>")),
+        bad("empty", Act::Empty),
+        bad("null", Act::Null),
+        bad("wrong types", Act::WrongTypes),
+        bad("huge", Act::Huge(64 << 20)),
+        bad("endless", Act::Endless),
+        bad("deep", Act::Deep(100_000)),
+        bad("crowded", document(200, "application/json", format!("[{}0]", "0,".repeat(200_000)))),
+        raw("not UTF-8", b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n{\"\xff\xfe\"}"),
+        raw("not HTTP", b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
+        raw("headers without end", headers.as_bytes()),
+        raw("negative length", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n{}"),
+        raw("two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 7\r\n\r\n{}"),
+        raw("bad chunk", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
+    ]
+}
+
+/// Tokens that no header can carry.
+pub(crate) fn tokens() -> Vec<Column> {
+    let long = "x".repeat(20_000);
+    let rows = [
+        ("token with CR and LF", "abc\r\nX-Evil: 1"),
+        ("token with NUL", "abc\0def"),
+        ("token with a space", "abc def"),
+        ("token that is not ASCII", "abc\u{e9}def"),
+        ("token undefined", "undefined"),
+        ("token too long", long.as_str()),
+    ];
+    rows.into_iter().map(|(name, token)| column(name, Act::Token(token.into()), k::KEYFERRY_E_BAD_ANSWER)).collect()
+}
+
+/// Answers that break off or never come. Those that hang have a test of their own, for their clock.
+pub(crate) fn silences() -> Vec<Column> {
+    let short = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"token\":\"a".to_vec();
+    let all = [("half", Act::Half), ("close", Act::Close), ("reset", Act::Reset), ("lost", Act::Lost), ("short", Act::Raw(short))];
+    let silent = |(name, act)| Column { is_transient: true, ..column(name, act, k::KEYFERRY_E_SILENT) };
+    all.into_iter().map(silent).collect()
+}
+
+/// Services that are out of order.
+pub(crate) fn disorders() -> Vec<Column> {
+    let rows = [(500, BodyKind::Json), (502, BodyKind::Html), (503, BodyKind::Empty), (504, BodyKind::Html), (599, BodyKind::Json)];
+    let down = |(status, body)| Column {
+        is_transient: true,
+        ..column(&format!("status {status} with {body:?}"), Act::Status { status, body }, k::KEYFERRY_E_UNAVAILABLE)
+    };
+    rows.into_iter().map(down).collect()
+}
+
+/// Requests for fewer requests.
+pub(crate) fn throttles() -> Vec<Column> {
+    let rows = [Some("7"), Some("99999999999999999999"), Some("-5"), Some("soon"), None];
+    let throttle = |retry_after: Option<&'static str>| Column {
+        is_transient: true,
+        retry_after,
+        ..column(
+            &format!("429 with Retry-After {retry_after:?}"),
+            Act::Status { status: 429, body: BodyKind::Html },
+            k::KEYFERRY_E_THROTTLED,
+        )
+    };
+    rows.into_iter().map(throttle).collect()
+}
+
+/// Every status that means something in a row, with each kind of body.
+pub(crate) fn statuses(row: &Row) -> Vec<Column> {
+    let bodies = [BodyKind::Json, BodyKind::Html, BodyKind::Empty];
+    let one = |(status, ends): &(u16, i32)| {
+        let (status, ends) = (*status, *ends);
+        bodies.map(|body| column(&format!("status {status} with {body:?}"), Act::Status { status, body }, ends))
+    };
+    row.statuses.iter().flat_map(one).collect()
+}
+
+impl Column {
+    /// The fault, for all requests of a row.
+    pub(crate) fn fault(&self, row: &Row) -> Fault {
+        let fault = Fault::new(self.act.clone()).service(row.service).method(row.method).path(row.path).forever();
+        self.retry_after.map_or(fault.clone(), |text| fault.retry_after(text))
+    }
+
+    /// What it ends in for a row.
+    pub(crate) fn ends(&self, row: &Row) -> i32 {
+        row.otherwise.iter().find(|(name, _)| *name == self.name).map_or(self.ends, |(_, ends)| *ends)
+    }
+}

@@ -1,0 +1,183 @@
+//! FileVerbs: the bearer, its renewal, and the SecretKey.
+
+use keyferry::ffi::status as k;
+use keyferry::ffi::token::{KEYFERRY_KIND_BEARER, KEYFERRY_KIND_KEY};
+use keyferry::sandbox::{Act, Fault, Service, credentials as c};
+use serde_json::json;
+
+use crate::capi::Session;
+use crate::stage::{check_manners, failure, places, prove, sandbox, with_login};
+
+const JOB: (&str, &str, &str) = ("GET", "/api/v1/jobrequests/5f0c1d2e-0000-4000-8000-000000000001/outputs", "");
+const REFRESH: &str = "/api/v1/accounts/refresh-token";
+
+fn renew(session: &Session) {
+    session.reject(&session.bearer().unwrap());
+    session.bearer().unwrap();
+}
+
+#[test]
+fn a_bearer_is_renewed_by_its_cookie_which_rotates() {
+    let sandbox = sandbox();
+    let session = with_login(&sandbox).open();
+    let first = session.bearer().unwrap();
+    assert_eq!((first.kind(), first.header().0.as_str()), (KEYFERRY_KIND_BEARER, "Authorization"));
+    assert_eq!(first.header().1, format!("Bearer {}", first.value()));
+    assert_eq!(first.details()["Email"], c::EMAIL);
+    assert!(first.details().get("RefreshToken").is_none() && first.details().get("JwtToken").is_none());
+    prove(sandbox.fileverbs_url(), &first, JOB);
+    for round in 1..=5 {
+        // The service's clock passes the bearer's end, and its next answer says so.
+        let present = session.bearer().unwrap();
+        session.reject(&present);
+        sandbox.clock().advance(std::time::Duration::from_secs(60));
+        prove(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
+        assert_eq!(sandbox.count("refresh"), round);
+        if round == 1 {
+            continue;
+        }
+        // Two rejections of fresh tokens in ten seconds would be a refusal.
+        session.forget(Some("fileverbs:secret-key")).unwrap();
+    }
+    assert_eq!((sandbox.count("fileverbs_login"), sandbox.count("refresh_reuse")), (1, 0));
+    check_manners(&sandbox);
+}
+
+#[test]
+fn the_answer_is_read_in_any_case_and_with_the_cookie_or_the_field_alone() {
+    let field_alone = |bearer: &str| {
+        let body = json!({"JwtToken": bearer, "RefreshToken": "field-refresh-token"}).to_string();
+        Act::Literal { status: 200, media_type: "application/json".into(), body }
+    };
+    let sandbox = sandbox();
+    sandbox.configure("camel_case", json!(true));
+    let session = with_login(&sandbox).open();
+    prove(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
+    renew(&session);
+    assert_eq!((sandbox.count("fileverbs_login"), sandbox.count("refresh")), (1, 1));
+    sandbox.reset_counts();
+    let session = with_login(&sandbox).open();
+    sandbox.fault(Fault::new(field_alone("opaque-bearer")).path("/api/v1/accounts/access-token"));
+    assert_eq!(session.bearer().unwrap().value(), "opaque-bearer");
+    renew(&session);
+    // The field was tried as a cookie; the sandbox has never issued it, so the token call came next.
+    assert_eq!((sandbox.count("refresh"), sandbox.count("refresh_refused"), sandbox.count("fileverbs_login")), (1, 1, 2));
+    check_manners(&sandbox);
+}
+
+#[test]
+fn the_cookie_alone_renews() {
+    let sandbox = sandbox();
+    let session = with_login(&sandbox).open();
+    let head = "HTTP/1.1 200 OK\r\nSet-Cookie: other=x; path=/\r\nSet-Cookie: refreshToken=a%3Db; expires=Fri, 01 Jan 2038 00:00:00 GMT; \
+                path=/; httponly\r\nContent-Length: 23\r\n\r\n{\"jwtToken\":\"opaque-1\"}\n";
+    sandbox.fault(Fault::new(Act::Raw(head.into())).path("/api/v1/accounts/access-token"));
+    assert_eq!(session.bearer().unwrap().value(), "opaque-1");
+    renew(&session);
+    assert_eq!((sandbox.count("refresh"), sandbox.count("refresh_refused")), (1, 1));
+    check_manners(&sandbox);
+}
+
+#[test]
+fn a_service_without_a_route_that_renews_is_asked_for_it_once() {
+    for status in [404, 405] {
+        let sandbox = sandbox();
+        sandbox.configure("no_refresh_route", json!(status));
+        let session = with_login(&sandbox).open();
+        renew(&session);
+        assert_eq!((sandbox.count("fileverbs_login"), sandbox.count("refresh")), (2, 1));
+        session.forget(Some("fileverbs:bearer")).unwrap();
+        renew(&session);
+        session.forget(Some("fileverbs:bearer")).unwrap();
+        renew(&session);
+        assert_eq!(sandbox.count("refresh"), 1, "remembered");
+        check_manners(&sandbox);
+    }
+}
+
+#[test]
+fn a_revoked_family_is_left_for_the_token_call() {
+    for status in [400, 401, 403] {
+        let sandbox = sandbox();
+        sandbox.configure("refresh_refusal_status", json!(status));
+        let session = with_login(&sandbox).open();
+        let token = session.bearer().unwrap();
+        prove(sandbox.fileverbs_url(), &token, ("POST", "/api/v1/accounts/revoke-token", "{}"));
+    }
+}
+
+#[test]
+fn a_renewal_whose_answer_is_lost_is_not_tried_again_with_the_same_cookie() {
+    for act in [Act::Lost, Act::Half, Act::Empty, Act::Null, Act::WrongTypes, Act::Token("undefined".into())] {
+        let sandbox = sandbox();
+        let session = with_login(&sandbox).open();
+        session.reject(&session.bearer().unwrap());
+        sandbox.fault(Fault::new(act.clone()).path(REFRESH));
+        prove(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
+        assert_eq!((sandbox.count("refresh"), sandbox.count("fileverbs_login")), (1, 2), "{act:?}");
+        assert_eq!(sandbox.count("refresh_reuse"), 0, "{act:?}");
+        check_manners(&sandbox);
+    }
+}
+
+#[test]
+fn another_route_and_cookie_are_settings() {
+    let sandbox = sandbox();
+    sandbox.configure("refresh_path", json!("/api/v1/accounts/renew"));
+    sandbox.configure("refresh_cookie", json!("fv_refresh"));
+    for path in ["/api/v1/accounts/renew", "/accounts/renew"] {
+        let session = with_login(&sandbox).set("fileverbs.refresh_path", path).set("fileverbs.refresh_cookie", "fv_refresh").open();
+        sandbox.reset_counts();
+        renew(&session);
+        assert_eq!((sandbox.count("refresh"), sandbox.count("fileverbs_login")), (1, 1), "{path}");
+    }
+    check_manners(&sandbox);
+}
+
+#[test]
+fn wrong_keys_are_sent_once_whatever_the_status() {
+    for status in [400, 401, 403] {
+        let sandbox = sandbox();
+        sandbox.configure("fileverbs_refusal_status", json!(status));
+        let session = places(&sandbox).set("fileverbs.secret_key", "not-the-one-1").set("fileverbs.api_key", "not-the-one-2").open();
+        for _ in 0..20 {
+            let error = failure(session.bearer(), k::KEYFERRY_E_REFUSED);
+            assert!(error.message.contains("fileverbs.secret_key") && error.message.contains("fileverbs.api_key"), "{error:?}");
+            assert!(error.http_status == status && !error.message.contains("not-the-one"), "{error:?}");
+        }
+        assert_eq!(sandbox.count("fileverbs_login"), 1);
+    }
+}
+
+#[test]
+fn the_secret_key_is_a_header_and_the_bearer_goes_before_it_where_both_keys_are_set() {
+    let sandbox = sandbox();
+    let url = format!("{}/api/v1/fileuploads", sandbox.fileverbs_url());
+    let both = with_login(&sandbox).open();
+    let token = both.secret_key().unwrap();
+    assert_eq!((token.kind(), token.header()), (KEYFERRY_KIND_KEY, ("SecretKey".into(), c::SECRET_KEY.into())));
+    prove(sandbox.fileverbs_url(), &token, JOB);
+    assert_eq!(both.token(&url).unwrap().header().0, "Authorization");
+    let one = places(&sandbox).set("fileverbs.secret_key", c::SECRET_KEY).open();
+    let token = one.token(&url).unwrap();
+    assert_eq!(token.header().0, "SecretKey");
+    prove(sandbox.fileverbs_url(), &token, ("GET", "/api/v1/fileuploads", ""));
+    let error = failure(one.bearer(), k::KEYFERRY_E_NOT_CONFIGURED);
+    assert!(error.message.contains("fileverbs.api_key"), "{error:?}");
+    let none = places(&sandbox).open();
+    let error = failure(none.secret_key(), k::KEYFERRY_E_NOT_CONFIGURED);
+    assert!(error.message.contains("fileverbs.secret_key"), "{error:?}");
+    one.reject(&one.secret_key().unwrap());
+    assert!(failure(one.secret_key(), k::KEYFERRY_E_REFUSED).retry_after_ms > 0);
+    failure(both.token("fileverbs:accounts/access-token"), k::KEYFERRY_E_NO_HEADER);
+    check_manners(&sandbox);
+}
+
+#[test]
+fn masv_being_down_is_nothing_to_fileverbs() {
+    let sandbox = sandbox();
+    sandbox.fault(Fault::status(503).service(Service::Masv).forever());
+    let session = with_login(&sandbox).open();
+    session.token("user").unwrap_err();
+    session.bearer().unwrap();
+}

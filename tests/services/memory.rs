@@ -1,0 +1,115 @@
+//! Memory: the whole table, one cell after the other, makes the process no larger than four MiB.
+//!
+//! The process that is measured holds the sessions alone. The sandboxes, whose bodies take memory too, are in the process that
+//! starts it; one byte over a socket says when a fault is wanted, and one when it is to go.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use keyferry::sandbox::{Sandbox, Service};
+
+use crate::faults::{self, Column};
+use crate::rows::{self, Row};
+use crate::stage::{self, Places};
+use crate::{process, table};
+
+const MOST_BYTES: usize = 4 << 20;
+
+/// What the process holds in memory.
+fn resident_bytes() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = pages.split(' ').nth(1).unwrap().parse().unwrap();
+    // SAFETY: takes a number and gives one.
+    pages * usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap()
+}
+
+/// The cells of a row. What has a read repeated costs time and no memory, so it stands here for requests that are not.
+fn columns(row: &Row) -> Vec<Column> {
+    let documents = faults::documents().into_iter().chain(faults::statuses(row));
+    let tokens = faults::tokens().into_iter().filter(|_| row.has_token);
+    let transient = faults::silences().into_iter().chain(faults::disorders()).chain(faults::throttles());
+    documents.chain(tokens).chain(transient.filter(|_| row.method == "POST")).collect()
+}
+
+fn say(peer: &mut TcpStream) {
+    peer.write_all(b".").unwrap();
+}
+
+fn hear(peer: &mut TcpStream) {
+    peer.read_exact(&mut [0]).unwrap();
+}
+
+/// Plays the services for the process that is measured.
+fn serve(listener: &TcpListener, all: &[(Row, Sandbox)]) {
+    let (mut peer, _) = listener.accept().unwrap();
+    for (row, sandbox) in all {
+        (row.set_up)(sandbox);
+    }
+    say(&mut peer);
+    for (row, sandbox) in all {
+        for column in columns(row) {
+            hear(&mut peer);
+            (row.set_up)(sandbox);
+            sandbox.fault(column.fault(row));
+            say(&mut peer);
+            hear(&mut peer);
+            sandbox.clear_faults();
+            say(&mut peer);
+        }
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_whole_table_costs_less_than_four_mebibytes() {
+    let all: Vec<_> = rows::all().into_iter().map(|row| (row, stage::sandbox())).collect();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let urls: Vec<_> = all.iter().flat_map(|(_, sandbox)| SERVICES.map(|service| sandbox.place(service).to_owned())).collect();
+    let urls = urls.join(" ");
+    std::thread::scope(|scope| {
+        scope.spawn(|| serve(&listener, &all));
+        process::alone("memory::the_table_in_a_process_of_its_own", &[("TABLE_AT", &address), ("TABLE_PLACES", &urls)]);
+    });
+}
+
+const SERVICES: [Service; 3] = [Service::Masv, Service::Agent, Service::FileVerbs];
+
+struct Far([String; 3]);
+
+impl Places for Far {
+    fn place(&self, service: Service) -> &str {
+        &self.0[SERVICES.iter().position(|other| *other == service).unwrap()]
+    }
+}
+
+#[test]
+#[ignore = "the test above runs it in a process of its own"]
+fn the_table_in_a_process_of_its_own() {
+    let urls = std::env::var("TABLE_PLACES").unwrap();
+    let urls: Vec<_> = urls.split(' ').map(str::to_owned).collect();
+    let places = urls.as_chunks::<3>().0.iter().map(|urls| Far(urls.clone()));
+    let all: Vec<_> = rows::all().into_iter().zip(places).collect();
+    let mut services = TcpStream::connect(std::env::var("TABLE_AT").unwrap()).unwrap();
+    hear(&mut services);
+    for (row, at) in &all {
+        let session = (row.open)(at).open();
+        (row.prepare)(&session);
+        table::succeed(row, at, &session, "before the table");
+    }
+    let before = resident_bytes();
+    for (row, at) in &all {
+        for column in columns(row) {
+            let session = (row.open)(at).open();
+            (row.prepare)(&session);
+            say(&mut services);
+            hear(&mut services);
+            table::fail(row, &column, &session);
+            say(&mut services);
+            hear(&mut services);
+            table::recover(row, &column, &session, at);
+        }
+    }
+    let grown = resident_bytes().saturating_sub(before);
+    assert!(grown < MOST_BYTES, "{grown} bytes more than before");
+}

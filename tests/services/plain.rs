@@ -1,0 +1,138 @@
+//! The quick reader of resources and the long one: wherever the quick one answers, the long one says the same.
+
+use keyferry::accounts::{Accounts, Spot};
+use keyferry::config::Config;
+use keyferry::key::Class;
+use keyferry::secret::Secret;
+use keyferry::service::Need;
+use proptest::prelude::*;
+
+/// What a resource was found to be, owned.
+type Seen = (usize, usize, Class, String, Need, Option<String>, Option<String>);
+
+fn seen(spot: &Spot<'_>) -> Seen {
+    let target = &spot.target;
+    let own = str::to_owned;
+    (spot.account, spot.service, target.class, own(target.id), target.need, target.parent.map(own), spot.query.map(own))
+}
+
+/// Bases that are alike, nested, and one for all.
+const PLACES: [[&str; 3]; 5] = [
+    ["https://api.massive.app", "http://localhost:8080", "https://api.fileverbs.com"],
+    ["http://127.0.0.1:8080", "http://127.0.0.1:8080", "http://127.0.0.1:8080"],
+    ["https://gate.example", "http://localhost:8080", "https://gate.example/fv"],
+    ["https://gate.example/masv", "http://localhost:8080", "https://gate.example"],
+    ["https://gate.example:8443/a/b", "http://[::1]:8080/agent", "https://gate.example:8443/a"],
+];
+
+fn accounts(urls: [&str; 3]) -> Accounts {
+    let mut config = Config::new();
+    for (key, url) in ["masv.url", "agent.url", "fileverbs.url"].iter().zip(urls) {
+        config.set(key, Secret::from(url)).unwrap();
+    }
+    config.set("masv.api_key", Secret::from("key")).unwrap();
+    Accounts::open(&config).unwrap()
+}
+
+/// Pieces that resources are made of, with odd ones among them.
+fn piece() -> impl Strategy<Value = String> {
+    let common = prop::sample::select(vec![
+        "packages",
+        "packages/",
+        "/",
+        "01J0SANDB0XPACKAGE00000001",
+        "P",
+        "files",
+        "download",
+        "transfers",
+        "links",
+        "teams",
+        "user",
+        "auth",
+        "api_keys",
+        "users",
+        "inbox",
+        "portals",
+        "subdomains",
+        "v1/",
+        "/v1/",
+        "/v1.1/",
+        "/api/v1/",
+        "accounts/access-token",
+        "fileuploads",
+        "bearer",
+        "secret-key",
+        "session",
+        "?",
+        "?secret=s",
+        "&x=y",
+        "=",
+        ":",
+        "masv:",
+        "fileverbs:",
+        "agent:",
+        "http",
+        "https://",
+        "@",
+    ]);
+    let odd = prop::sample::select(vec![
+        ".", "..", "/../", "/./", "//", "\\", "#", "%2e", "%2E%2e", "%41", "%", "%0a", "%2f", "é", "\u{3002}", "\t", " ", "\n", "\0", "'",
+        "\"", "<", "[", "]", "{", "|", "^", "`", ";", ",", "+", "*", "~", "!", "$", "(", ")", "_", "-", ".x", "x.", "?a?b", "??", ":443",
+        ":0", "\u{7f}",
+    ]);
+    prop_oneof![16 => common.prop_map(str::to_owned), 1 => odd.prop_map(str::to_owned), 1 => "[ -~]{0,4}", 1 => "[a-zA-Z0-9]{0,10}"]
+}
+
+fn resource() -> impl Strategy<Value = String> {
+    let bases: Vec<&str> =
+        PLACES.iter().flatten().copied().chain(["", "", "", "masv:", "HTTPS://API.massive.app", "https://api.massive.app:443"]).collect();
+    let middle = prop::sample::select(vec!["/v1/", "/v1.1/", "/api/v1/", "/fv/api/v1/", "/masv/v1/", "/", "", "."]);
+    (prop::sample::select(bases), middle, prop::collection::vec(piece(), 0..7)).prop_map(|(base, middle, rest)| {
+        let middle = if base.is_empty() || base.ends_with(':') { "" } else { middle };
+        format!("{base}{middle}{}", rest.concat())
+    })
+}
+
+/// Whether the quick way answered; if so, the long way has to say the same.
+fn agree(accounts: &Accounts, text: &str) -> std::result::Result<bool, String> {
+    let Some(quick) = accounts.locate_plain(0, text).map(|spot| seen(&spot)) else { return Ok(false) };
+    match accounts.locate_any(0, text, |spot| Ok(seen(&spot))) {
+        Ok(long) if long == quick => Ok(true),
+        long => Err(format!("{text:?}: {quick:?} and {long:?}")),
+    }
+}
+
+#[test]
+fn both_ways_to_read_a_resource_agree() {
+    let all: Vec<_> = PLACES.iter().map(|urls| accounts(*urls)).collect();
+    let answered = std::cell::Cell::new(0_u32);
+    let config = ProptestConfig { cases: 40_000, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(text in resource())| {
+        for accounts in &all {
+            match agree(accounts, &text) {
+                Ok(quick) => answered.set(answered.get() + u32::from(quick)),
+                Err(why) => return Err(TestCaseError::fail(why)),
+            }
+        }
+    });
+    assert!(answered.get() > 10_000, "only {} were read the quick way", answered.get());
+}
+
+#[test]
+fn services_that_share_an_origin_are_told_apart_by_their_paths() {
+    let all: Vec<_> = PLACES.iter().map(|urls| accounts(*urls)).collect();
+    for (place, text, service) in [
+        (1, "http://127.0.0.1:8080/v1/teams", "masv"),
+        (1, "http://127.0.0.1:8080/api/v1/fileuploads", "agent"),
+        (2, "https://gate.example/fv/api/v1/fileuploads", "fileverbs"),
+        (2, "https://gate.example/fv/api/v1/file%75ploads", "fileverbs"),
+        (3, "https://gate.example/masv/v1/teams", "masv"),
+        (3, "https://gate.example/api/v1/x%2fy", "fileverbs"),
+        (4, "https://gate.example:8443/a/b/v1/teams", "masv"),
+        (4, "https://gate.example:8443/a/api/v1/fileuploads", "fileverbs"),
+    ] {
+        let find = |spot: Spot<'_>| Ok(all[place].bound(0, spot.service).service.name().to_owned());
+        assert_eq!(all[place].locate(0, text, find).unwrap(), service, "{text}");
+        assert_eq!(all[place].locate_any(0, text, find).unwrap(), service, "{text}");
+    }
+}

@@ -1,0 +1,73 @@
+//! Proxies: whatever the environment or the configuration names, loopback is reached directly.
+
+use keyferry::sandbox::{Options, Sandbox};
+
+use crate::redirects::Sink;
+use crate::{canary, process, rows, stage, table};
+
+const SPELLINGS: [&str; 10] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "SOCKS_PROXY",
+    "socks_proxy",
+    "Http_Proxy",
+    "KEYFERRY_HTTP_PROXY",
+];
+
+#[test]
+fn proxies_of_the_environment_see_nothing_that_goes_to_loopback() {
+    for scheme in ["http", "socks5"] {
+        let sink = Sink::open();
+        let proxy = format!("{scheme}://{}", sink.address);
+        let mut variables: Vec<_> = SPELLINGS.iter().map(|name| (*name, proxy.as_str())).collect();
+        variables.extend([("NO_PROXY", ""), ("no_proxy", "")]);
+        process::alone("proxies::all_exchanges_in_an_environment_with_proxies", &variables);
+        sink.check();
+    }
+}
+
+#[test]
+#[ignore = "the test above runs it in a process of its own"]
+fn all_exchanges_in_an_environment_with_proxies() {
+    assert!(std::env::var_os("HTTP_PROXY").is_some());
+    let sandbox = stage::sandbox();
+    for row in rows::all() {
+        let session = (row.open)(&sandbox).open();
+        (row.set_up)(&sandbox);
+        (row.prepare)(&session);
+        table::succeed(&row, &sandbox, &session, "beside a proxy");
+        sandbox.clear_faults();
+    }
+    let by_name = sandbox.agent_url().replace("127.0.0.1", "localhost");
+    sandbox.configure("agent_signed_in", serde_json::json!(true));
+    stage::places(&sandbox).set("agent.url", &by_name).open().agent().unwrap();
+    over_tls();
+}
+
+/// https to this machine needs a proxy no more than http does.
+fn over_tls() {
+    canary::watch_log();
+    let sandbox = Sandbox::start(Options { tls: true, ..Options::default() }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, sandbox.ca_pem().unwrap()).unwrap();
+    stage::with_login(&sandbox).set("http.ca_file", path.to_str().unwrap()).open().token("user").unwrap();
+    assert_eq!(sandbox.count("login"), 1);
+}
+
+#[test]
+fn a_configured_proxy_sees_nothing_that_goes_to_loopback() {
+    let (sink, sandbox) = (Sink::open(), stage::sandbox());
+    for row in rows::all() {
+        let session = (row.open)(&sandbox).set("http.proxy", &format!("http://{}", sink.address)).open();
+        (row.set_up)(&sandbox);
+        (row.prepare)(&session);
+        table::succeed(&row, &sandbox, &session, "beside a configured proxy");
+        sandbox.clear_faults();
+    }
+    sink.check();
+}
