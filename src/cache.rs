@@ -8,12 +8,12 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::sys::sync::Mutex;
 use foldhash::fast::FixedState;
-use parking_lot::Mutex;
 
 use crate::arena::{self, Allocator, Arena, Place};
 use crate::key::KeyRef;
-use crate::record::{self, CONTENT_TEXT, Peeked, Times};
+use crate::record::{self, CONTENT_TEXT, Hit, Peeked, Times};
 use crate::token::Token;
 
 /// The sizes of the table, each twice the one before, and of each size two: while one is rebuilt the other serves.
@@ -51,19 +51,12 @@ struct Writer {
 pub enum Peek {
     /// Nothing that is fresh.
     Miss,
+    /// A token whose advisory point is over: this one caller is told.
+    Told,
     /// Several headers.
     Multiple,
     /// A line of this length without NUL; it stands in the buffer if that was longer.
     Line(usize),
-}
-
-/// A token and when it is to be renewed.
-#[derive(Clone)]
-pub struct Hit {
-    /// A copy of the token.
-    pub token: Token,
-    /// From when on.
-    pub times: Times,
 }
 
 impl Cache {
@@ -74,7 +67,7 @@ impl Cache {
         Self {
             tables,
             current: AtomicUsize::new(0),
-            arena: Arena::new(),
+            arena: Arena::default(),
             hasher: FixedState::with_seed(seed),
             writer: Mutex::new(Writer::default()),
         }
@@ -99,7 +92,7 @@ impl Cache {
             Peeked::Line(len) => Peek::Line(len),
             Peeked::Multiple => Peek::Multiple,
             Peeked::Stale => Peek::Miss,
-            Peeked::Due(soft) if self.mark_seen(key, soft) => Peek::Miss,
+            Peeked::Due(soft) if self.mark_seen(key, soft) => Peek::Told,
             Peeked::Due(_) => self.peek_again(key, now_us, out),
         })
     }
@@ -115,6 +108,7 @@ impl Cache {
     }
 
     /// Notes that one caller was told of the advisory point `soft`. Whether it was this one.
+    #[cold]
     fn mark_seen(&self, key: &KeyRef<'_>, soft: u64) -> bool {
         self.find(key, |content| record::exchange_soft(content, soft, soft | record::SEEN)).unwrap_or(false)
     }
@@ -296,117 +290,4 @@ fn put(table: &[Slot], tag: u64, place: Place) -> bool {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-mod tests {
-    use super::*;
-    use crate::key::{Access, Class};
-    use crate::secret::Secret;
-    use crate::token::{Draft, Facts, Kind, NO_EXPIRY};
-
-    fn token(id: &str, value: &str, generation: u64) -> Token {
-        let facts = Facts {
-            scope: 9,
-            class: Class::Package,
-            access: Access::Manage,
-            kind: Kind::Package,
-            generation,
-            expires_us: NO_EXPIRY,
-            acquired_us: 0,
-        };
-        Token::new(&Draft::new(Kind::Package, "X-Package-Token", Secret::from(value), None), "masv", id, facts).unwrap()
-    }
-
-    fn key(id: &str) -> KeyRef<'_> {
-        KeyRef { scope: 9, class: Class::Package, id, access: Access::Manage }
-    }
-
-    const ALWAYS: Times = Times { soft_us: NO_EXPIRY, mandatory_us: NO_EXPIRY };
-
-    fn line(cache: &Cache, id: &str, now_us: i64) -> (Peek, String) {
-        let mut out = [MaybeUninit::new(0); 200];
-        let peek = cache.peek(&key(id), now_us, &mut out);
-        // SAFETY: each byte was initialised above.
-        let bytes = out.map(|byte| unsafe { byte.assume_init() });
-        (peek, bytes.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect())
-    }
-
-    #[test]
-    fn a_token_comes_back_as_it_went_in() {
-        let cache = Cache::new(1);
-        for id in ["", "a", "01234567", "0123456789abcdef0"] {
-            assert!(cache.publish(&token(id, "value", 1), &ALWAYS, 0));
-            let hit = cache.get(&key(id)).unwrap();
-            assert_eq!((hit.token.id(), hit.token.value(), hit.token.details(), hit.token.service()), (id, "value", "{}", "masv"));
-            assert_eq!(line(&cache, id, 0), (Peek::Line(22), "X-Package-Token: value".into()));
-        }
-        assert!(cache.get(&key("b")).is_none());
-        assert!(cache.get(&KeyRef { scope: 8, ..key("a") }).is_none());
-        assert!(cache.get(&KeyRef { access: Access::Read, ..key("a") }).is_none());
-    }
-
-    #[test]
-    fn a_later_generation_is_not_replaced_while_it_lives() {
-        let cache = Cache::new(1);
-        cache.publish(&token("a", "new", 2), &ALWAYS, 0);
-        assert!(!cache.publish(&token("a", "old", 1), &ALWAYS, 0));
-        assert!(!cache.remove(&key("a"), 1));
-        assert_eq!(cache.get(&key("a")).unwrap().token.value(), "new");
-        assert!(cache.remove(&key("a"), 2));
-        assert!(cache.get(&key("a")).is_none());
-    }
-
-    #[test]
-    fn the_advisory_point_is_told_once() {
-        let cache = Cache::new(1);
-        cache.publish(&token("a", "v", 1), &Times { soft_us: 100, mandatory_us: 200 }, 0);
-        assert_eq!(line(&cache, "a", 99).0, Peek::Line(18));
-        assert_eq!(line(&cache, "a", 100).0, Peek::Miss);
-        assert_eq!(line(&cache, "a", 100).0, Peek::Line(18));
-        assert_eq!(line(&cache, "a", 200).0, Peek::Miss);
-        let times = cache.get(&key("a")).unwrap().times;
-        assert!(cache.postpone(&key("a"), &times, 150));
-        assert!(!cache.postpone(&key("a"), &times, 150));
-        assert_eq!(line(&cache, "a", 149).0, Peek::Line(18));
-        assert_eq!(line(&cache, "a", 150).0, Peek::Miss);
-    }
-
-    #[test]
-    fn many_tokens_come_and_go() {
-        let cache = Cache::new(1);
-        for round in 0..20 {
-            for n in 0..500 {
-                cache.publish(&token(&format!("{round}-{n}"), "v", 1), &ALWAYS, 0);
-            }
-            for n in 0..490 {
-                assert!(cache.remove(&key(&format!("{round}-{n}")), 1));
-            }
-        }
-        assert_eq!(cache.all().len(), 200);
-        assert!(cache.get(&key("3-495")).is_some() && cache.get(&key("3-5")).is_none());
-        cache.clear();
-        assert!(cache.all().is_empty() && cache.get(&key("3-495")).is_none());
-    }
-
-    #[test]
-    fn readers_see_whole_tokens_while_writers_change_them() {
-        let cache = Cache::new(1);
-        cache.publish(&token("a", &"0".repeat(300), 1), &ALWAYS, 0);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                for n in 2..20_000_u64 {
-                    let digit = (n % 10).to_string();
-                    cache.publish(&token("a", &digit.repeat(300 + n as usize % 2 * 100), n), &ALWAYS, 0);
-                    cache.publish(&token(&format!("b{}", n % 50), &"x".repeat(300), n), &ALWAYS, 0);
-                }
-            });
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    for _ in 0..20_000 {
-                        let hit = cache.get(&key("a")).unwrap();
-                        let value = hit.token.value().as_bytes();
-                        assert!(value.iter().all(|byte| *byte == value[0]) && matches!(value.len(), 300 | 400), "torn");
-                    }
-                });
-            }
-        });
-    }
-}
+mod tests;

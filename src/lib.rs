@@ -13,7 +13,7 @@
 //! | L2 | ports: traits and values, each with its contract | [`http`] [`service`] [`store`] |
 //! | L3 | kits | [`jwt`] [`document`] |
 //! | L4 | adapters, one file or folder each | [`services`] [`stores`] [`sources`] [`transport`] |
-//! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`exchange`] [`broker`] [`session`] |
+//! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`engine`] [`wish`] [`keep`] [`exchange`] [`broker`] [`session`] [`report`] |
 //! | L6 | doors, and the offline services | [`ffi`] [`sandbox`] [`frontends`] |
 //! | L7 | programs | [`demo`], `bin` |
 //!
@@ -28,6 +28,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod document;
+pub mod engine;
 pub mod error;
 pub mod exchange;
 pub mod ffi;
@@ -36,12 +37,14 @@ pub mod freshness;
 pub mod frontends;
 pub mod http;
 pub mod jwt;
+pub mod keep;
 pub mod key;
 pub mod log;
 pub mod origin;
 pub mod pace;
 pub mod record;
 pub mod refusal;
+pub mod report;
 pub mod request;
 pub mod resource;
 pub mod sandbox;
@@ -55,6 +58,7 @@ pub mod stores;
 pub mod sys;
 pub mod token;
 pub mod transport;
+pub mod wish;
 
 #[global_allocator]
 static WIPING: sys::memory::Wiping = sys::memory::Wiping;

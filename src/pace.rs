@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 
 use crate::error::{Error, Kind, Result};
 use crate::key::Key;

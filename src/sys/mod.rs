@@ -8,3 +8,4 @@ pub mod fork;
 pub mod memory;
 pub mod signals;
 pub mod stdio;
+pub mod sync;

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 
 use crate::error::{Error, Kind};
 use crate::http::{Answer, Failure, Http, Request};
@@ -147,7 +147,7 @@ impl Drop for Transport {
             return;
         }
         self.close();
-        if let State::Closed(Some(worker)) = std::mem::replace(self.state.get_mut(), State::Closed(None)) {
+        if let State::Closed(Some(worker)) = std::mem::replace(&mut *self.state.lock(), State::Closed(None)) {
             worker.wait(LONGEST_END);
         }
     }
