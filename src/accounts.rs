@@ -26,7 +26,10 @@ pub struct Bound {
 /// Below this a difference of clocks is none: the `Date` header counts whole seconds, and answers take time.
 const SKEW_FLOOR_US: i64 = 2_000_000;
 /// Beyond this a difference is a mistake of the server's.
-const SKEW_LIMIT_US: i64 = 24 * 3600 * 1_000_000;
+///
+/// Rationale: it was a day once. A machine whose clock is two days off then had the wrong day for every token: ended ones were
+/// handed out as good, or good ones refused as ended. A month is what TLS certificates forgive as well.
+const SKEW_LIMIT_US: i64 = 31 * 24 * 3600 * 1_000_000;
 
 impl Bound {
     /// How far the service's clock is ahead.
@@ -35,9 +38,14 @@ impl Bound {
         self.skew_us.load(Ordering::Relaxed)
     }
 
-    /// Learns it from a `Date` header that came at `now_us`.
-    pub fn learn_skew(&self, date_unix_s: i64, now_us: i64) {
-        let ahead = date_unix_s.saturating_mul(1_000_000).saturating_sub(now_us);
+    /// Learns it from the `Date` header of an exchange. That was written at some moment of it: what is believed stays if it fits.
+    ///
+    /// Rationale: an answer that took half a minute to come would else look like a clock half a minute behind.
+    pub fn learn_skew(&self, date_unix_s: i64, began_us: i64, ended_us: i64) {
+        let date_us = date_unix_s.saturating_mul(1_000_000);
+        let least = date_us.saturating_sub(ended_us);
+        let most = date_us.saturating_add(1_000_000).saturating_sub(began_us);
+        let ahead = self.skew_us().min(most).max(least);
         let believed = if ahead.abs() < SKEW_FLOOR_US { 0 } else { ahead.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US) };
         self.skew_us.store(believed, Ordering::Relaxed);
     }

@@ -81,6 +81,9 @@ impl Engine {
         let Err(error) = outcome else {
             return outcome;
         };
+        if error.kind == Kind::Cancelled {
+            return Err(error);
+        }
         let now_us = self.now_us(bound);
         if let Some(present) = present.filter(|hit| now_us < hit.token.facts().expires_us) {
             log::write(Level::Warn, format_args!("{} could not be refreshed, the present token serves on: {error}", wish.key));
@@ -134,7 +137,8 @@ impl Engine {
     fn refresh_beside(self: &Arc<Self>, spot: &Spot<'_>, hit: &Hit, now_us: i64) {
         if !self.refreshes_beside
             || self.closed.load(Ordering::Relaxed)
-            || !self.cache.postpone(&hit.token.key(), &hit.times, now_us + BESIDE_US)
+            // Never beyond the point where callers wait: a hit looks at no other time.
+            || !self.cache.postpone(&hit.token.key(), &hit.times, (now_us + BESIDE_US).min(hit.times.mandatory_us))
         {
             return;
         }
@@ -211,8 +215,12 @@ impl Engine {
         }
         let kept_as = self.aliases.read().get(&wish.key).cloned();
         self.pace.begin(kept_as.as_ref().unwrap_or(&wish.key), self.clock.now_us())?;
-        let errand = Errand { engine: self, account: wish.account, service: wish.service, explicit, key: Some(&wish.key) };
+        let landed = || self.settled(bound, wish);
+        let errand =
+            Errand { engine: self, account: wish.account, service: wish.service, explicit, key: Some(&wish.key), landed: Some(&landed) };
         let outcome = self.fetch(bound, wish, &errand).and_then(|acquired| self.keep(bound, wish, acquired));
+        // Somebody else's listing may have brought it meanwhile.
+        let outcome = outcome.or_else(|error| landed().ok_or(error));
         self.pace.end(&wish.key, outcome.as_ref().err(), self.clock.now_us());
         outcome
     }

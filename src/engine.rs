@@ -64,7 +64,7 @@ pub struct Engine {
     /// When what failed is tried again.
     pub pace: Pace,
     /// Which refusal is remembered because of a key.
-    refusals: Mutex<HashMap<Key, Fingerprint>>,
+    pub refusals: Mutex<HashMap<Key, Fingerprint>>,
     /// The packages that links opened.
     pub aliases: RwLock<HashMap<Key, Key>>,
     /// The tokens under way.

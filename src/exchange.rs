@@ -34,6 +34,8 @@ pub struct Errand<'a> {
     pub explicit: bool,
     /// The key that is flown for, if one is.
     pub key: Option<&'a Key>,
+    /// Its token, if another flight has brought it since.
+    pub landed: Option<&'a dyn Fn() -> Option<Token>>,
 }
 
 /// How often a read is repeated.
@@ -56,6 +58,7 @@ impl Errand<'_> {
     fn exchange(&self, request: &Request) -> Result<Answer, Failure> {
         let engine = self.engine;
         engine.stats.exchanges.fetch_add(1, Ordering::Relaxed);
+        let began_us = engine.clock.now_us();
         let outcome = engine.http.exchange(request, Instant::now() + engine.timeout);
         let name = self.bound().service.name();
         match &outcome {
@@ -64,7 +67,7 @@ impl Errand<'_> {
         }
         let answer = outcome?;
         if let Some(date) = answer.date_unix_s {
-            self.bound().learn_skew(date, engine.clock.now_us());
+            self.bound().learn_skew(date, began_us, engine.clock.now_us());
         }
         match self.fault(&answer) {
             Some(error) => Err(Failure { error, sent: true }),
@@ -154,7 +157,11 @@ impl Context for Errand<'_> {
             Ok(answer) => refused(&answer).map_or(Ok(answer), Err),
             Err(failure) => Err(failure.error),
         };
-        refusal::note(store, &print, outcome.as_ref().err(), self.engine.clock.now_us());
+        // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
+        let is_read = request.method == Method::Get;
+        if outcome.as_ref().err().is_none_or(|error| !is_read || matches!(error.kind, Kind::Refused | Kind::Throttled)) {
+            refusal::note(store, &print, outcome.as_ref().err(), self.engine.clock.now_us());
+        }
         if let (Some(key), Err(_)) = (self.key, &outcome) {
             self.engine.note_refusal(key, print);
         }
@@ -162,6 +169,10 @@ impl Context for Errand<'_> {
     }
 
     fn once(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<Found>>) -> Result<Arc<Vec<Found>>> {
+        // A listing that landed since this flight began: the flight ends with what is in memory, whatever error this is.
+        if self.landed.is_some_and(|landed| landed().is_some()) {
+            return Err(Error::new(Kind::Busy, "another request has brought this meanwhile: ask again"));
+        }
         self.engine.once(self.account, self.service, name, job)
     }
 

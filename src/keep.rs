@@ -134,10 +134,7 @@ impl Engine {
         let key = Key { scope: Arc::clone(&bound.scope), class: token.facts().class, id: token.id().into(), access: token.facts().access };
         let was_there = self.cache.remove(&token.key(), generation);
         if token.facts().kind == TokenKind::Key {
-            let what = format!("{} refused the configured secret: check it", key.scope.service);
-            let print = self.print(bound, &[token.value()]);
-            refusal::note(&*self.store, &print, Some(&Error::new(Kind::Refused, what)), self.clock.now_us());
-            self.note_refusal(&key, print);
+            self.refuse_key(bound, key, token);
             return Ok(());
         }
         if was_there {
@@ -150,6 +147,18 @@ impl Engine {
             }
             _ => Ok(()),
         }
+    }
+
+    /// However many tell of it, it is one refusal; a handle from before the pause says nothing of the one after it.
+    fn refuse_key(&self, bound: &Bound, key: Key, token: &Token) {
+        let (print, now_us) = (self.print(bound, &[token.value()]), self.clock.now_us());
+        let mut refusals = self.refusals.lock();
+        if self.cache.get(&key.borrow()).is_some() || refusal::remembered(&*self.store, &print, now_us).is_some() {
+            return;
+        }
+        let what = format!("{} refused the configured secret: check it", key.scope.service);
+        refusal::note(&*self.store, &print, Some(&Error::new(Kind::Refused, what)), now_us);
+        refusals.insert(key, print);
     }
 
     /// Forgets a renewal secret that is dead.

@@ -352,7 +352,7 @@ impl Session {
     }
 
     fn errand(&self, service: usize, explicit: bool) -> Errand<'_> {
-        Errand { engine: &self.engine, account: self.default_account, service, explicit, key: None }
+        Errand { engine: &self.engine, account: self.default_account, service, explicit, key: None, landed: None }
     }
 
     fn service(&self, is: impl Fn(&Bound) -> bool, name: &str) -> Result<(usize, &Bound)> {
