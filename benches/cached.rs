@@ -43,7 +43,12 @@ fn run() -> Result<(), Failure> {
 fn compile(name: &str, folder: &Path) -> Result<PathBuf, Failure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let program = folder.join(name);
-    let compiler = cc::Build::new().cargo_metadata(false).opt_level(2).target(env!("KEYFERRY_TARGET")).host(env!("KEYFERRY_HOST")).try_get_compiler()?;
+    let compiler = cc::Build::new()
+        .cargo_metadata(false)
+        .opt_level(2)
+        .target(env!("KEYFERRY_TARGET"))
+        .host(env!("KEYFERRY_HOST"))
+        .try_get_compiler()?;
     let status = compiler
         .to_command()
         .arg(root.join(format!("benches/{name}.c")))
