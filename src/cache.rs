@@ -19,6 +19,8 @@ use crate::token::Token;
 /// The sizes of the table, each twice the one before, and of each size two: while one is rebuilt the other serves.
 const TABLES: usize = 2 * 40;
 const FIRST_SLOTS: usize = 64;
+/// One change in [`Cache::current`]; what is below it is the number of a table.
+const CHANGE: usize = 1 << 8;
 
 /// Tags of slots that hold nothing: never used, and used before. All others are hashes.
 const EMPTY: u64 = 0;
@@ -33,6 +35,7 @@ struct Slot {
 /// Tokens by key.
 pub struct Cache {
     tables: Box<[OnceLock<Box<[Slot]>>]>,
+    /// Which table serves, and above that how often this was changed: a table may come to serve again.
     current: AtomicUsize,
     arena: Arena,
     hasher: FixedState,
@@ -190,7 +193,12 @@ impl Cache {
 
     #[inline]
     fn table(&self) -> &[Slot] {
-        self.tables.get(self.current.load(Ordering::Acquire)).and_then(OnceLock::get).map_or(&[], |slots| slots)
+        self.numbered(self.current.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn numbered(&self, current: usize) -> &[Slot] {
+        self.tables.get(current % CHANGE).and_then(OnceLock::get).map_or(&[], |slots| slots)
     }
 
     #[inline]
@@ -202,7 +210,18 @@ impl Cache {
     #[inline]
     fn find<T>(&self, key: &KeyRef<'_>, mut read: impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
         let tag = self.tag(key);
-        let table = self.table();
+        loop {
+            let current = self.current.load(Ordering::Acquire);
+            let found = self.find_in(self.numbered(current), tag, key, &mut read);
+            // Rationale: a table that serves no more leads to places that have been used again. What it lacks may be there.
+            if found.is_some() || self.current.load(Ordering::Acquire) == current {
+                return found;
+            }
+        }
+    }
+
+    #[inline]
+    fn find_in<T>(&self, table: &[Slot], tag: u64, key: &KeyRef<'_>, read: &mut impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
         let mut at = tag as usize;
         for _ in 0..table.len() {
             let slot = &table[at & (table.len() - 1)];
@@ -210,11 +229,16 @@ impl Cache {
                 EMPTY => return None,
                 found if found == tag => loop {
                     let place = slot.place.load(Ordering::Acquire);
-                    let seen = arena::read(self.arena.at(Place(place)), |content| record::is(content, key).then(|| read(content)));
+                    // Rationale: whether the slot still leads here is asked inside the read. Asked behind it, the block could have
+                    // been another key's and this one's again in the meantime, and a token that is there was missed.
+                    let seen = arena::read(self.arena.at(Place(place)), |content| match record::is(content, key) {
+                        true => Ok(read(content)),
+                        false => Err(slot.place.load(Ordering::Acquire) == place),
+                    });
                     match seen {
-                        Some(Some(result)) => return Some(result),
+                        Some(Ok(result)) => return Some(result),
                         // Another key with the same hash, or a record that went while it was looked at.
-                        Some(None) if slot.place.load(Ordering::Acquire) == place => break,
+                        Some(Err(true)) => break,
                         _ if slot.tag.load(Ordering::Acquire) != tag => break,
                         _ => std::hint::spin_loop(),
                     }
@@ -244,23 +268,26 @@ impl Cache {
         writer.used += usize::from(put(self.table(), tag, place));
     }
 
-    /// Replaces the table by one without removed slots, twice as large if it is needed. Readers go on in the one they have; who
-    /// stays in there until it is rebuilt in its turn may miss a token, and then finds it under the flight's second look.
+    /// Replaces the table by one without removed slots, twice as large if it is needed. Readers go on in the one they have, and
+    /// look again if they find nothing there.
     fn grow(&self, writer: &mut Writer) {
         let current = self.current.load(Ordering::Relaxed);
         let old = self.table();
         let live = || old.iter().filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED);
-        let (next, count) = if live().count() * 2 > old.len() { (current / 2 * 2 + 2, old.len() * 2) } else { (current ^ 1, old.len()) };
+        let number = current % CHANGE;
+        let (next, count) = if live().count() * 2 > old.len() { (number / 2 * 2 + 2, old.len() * 2) } else { (number ^ 1, old.len()) };
         let Some(fresh) = self.tables.get(next).map(|table| table.get_or_init(|| slots(count))) else {
             return;
         };
+        // Whoever is in there since it served before has to learn of it first.
+        self.current.store(current.wrapping_add(CHANGE), Ordering::Release);
         fresh.iter().for_each(|slot| slot.tag.store(EMPTY, Ordering::Release));
         writer.used = 0;
         for slot in live() {
             put(fresh, slot.tag.load(Ordering::Relaxed), Place(slot.place.load(Ordering::Relaxed)));
             writer.used += 1;
         }
-        self.current.store(next, Ordering::Release);
+        self.current.store(current.wrapping_add(2 * CHANGE) - number + next, Ordering::Release);
     }
 
     fn release(&self, writer: &mut Writer, place: Place) {

@@ -112,3 +112,26 @@ fn readers_see_whole_tokens_while_writers_change_them() {
         }
     });
 }
+
+#[test]
+fn a_token_is_not_missed_while_the_table_grows_or_is_rebuilt() {
+    for _ in 0..200 {
+        let cache = Cache::new(1);
+        let done = std::sync::atomic::AtomicBool::new(false);
+        cache.publish(&token("a", "v", 1), &ALWAYS, 0);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    assert!(cache.get(&key("a")).is_some(), "missed");
+                }
+            });
+            for n in 2..120 {
+                cache.publish(&token(&format!("b{n}"), "v", n), &ALWAYS, 0);
+                cache.publish(&token("a", "v", n), &ALWAYS, 0);
+                cache.remove(&key(&format!("b{}", n / 2)), u64::MAX);
+            }
+            done.store(true, Ordering::Relaxed);
+            let _ = reader.join().map_err(|fault| std::panic::resume_unwind(fault));
+        });
+    }
+}
