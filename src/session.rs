@@ -34,11 +34,13 @@ pub struct Options {
     pub clock: Clock,
     /// Whether refreshes run beside callers; a program that ends at once has no use for that.
     pub refreshes_beside: bool,
+    /// The account of calls that name none; the configuration's default where this names none either.
+    pub account: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Clock::system(), refreshes_beside: true }
+        Self { clock: Clock::system(), refreshes_beside: true, account: None }
     }
 }
 
@@ -92,7 +94,7 @@ impl Session {
     /// Those of [`Session::open`].
     pub fn open_with(config: Config, options: Options) -> Result<Self> {
         let accounts = Accounts::open(&config)?;
-        let default_account = accounts.number(None)?;
+        let default_account = accounts.number(options.account.as_deref())?;
         let profile = &accounts.account(default_account).profile;
         let timeout = Duration::from_millis(profile.milliseconds("http.timeout_ms"));
         let transport = Transport::new(transport::Options {
@@ -107,6 +109,10 @@ impl Session {
             refreshes_beside: options.refreshes_beside,
         };
         Ok(Self { engine: Arc::new(Engine::new(accounts, parts)?), default_account })
+    }
+
+    pub(crate) fn default_account(&self) -> usize {
+        self.default_account
     }
 
     /// A token for a request, from wherever it comes.

@@ -5,7 +5,10 @@
 pub mod clock;
 pub mod files;
 pub mod fork;
+pub mod keyutils;
 pub mod memory;
+pub mod process;
 pub mod signals;
 pub mod stdio;
 pub mod sync;
+pub mod terminal;
