@@ -108,7 +108,7 @@ fn cycles() {
         session.token_for("user").unwrap();
         session.token_for(&package(1 + number % 200)).unwrap();
         session.bearer().unwrap();
-        if number % 10 == 0 {
+        if number.is_multiple_of(10) {
             sandbox.fault(Fault::new(Act::Close).path("/v1.1/").times(3));
             assert_eq!(session.token_for(&package(201)).map(drop).unwrap_err().status, KEYFERRY_E_SILENT);
         }
