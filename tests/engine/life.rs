@@ -70,6 +70,7 @@ fn hung() {
         let begun = Instant::now();
         drop(session);
         let took = begun.elapsed();
+        eprintln!("freed with 9 hung flights in {took:?}");
         assert!(took < Duration::from_secs(1), "{took:?}");
         back_to("threads", threads, threads_before, begun + Duration::from_secs(1));
         assert!(token.value().starts_with("ey") && failure.message().contains("time"), "both outlive their session");
