@@ -124,6 +124,15 @@ impl Errand<'_> {
         }
         self.exchange(request).map_err(|failure| failure.error)
     }
+
+    /// A login. Nothing is repeated but what has not left: that can't count as a second try of a password.
+    fn send_secrets(&self, request: &Request) -> Result<Answer> {
+        let outcome = match self.exchange(request) {
+            Err(failure) if !failure.sent && failure.error.is_transient() && self.pause(PAUSE) => self.exchange(request),
+            outcome => outcome,
+        };
+        outcome.map_err(|failure| failure.error)
+    }
 }
 
 impl Context for Errand<'_> {
@@ -175,17 +184,10 @@ impl Context for Errand<'_> {
             return Err(error);
         }
         self.engine.stats.logins.fetch_add(1, Ordering::Relaxed);
-        let outcome = match self.exchange(request) {
-            // Nothing of it has left: this one repeat can't count as a second try of a password.
-            Err(failure) if !failure.sent && failure.error.is_transient() && self.pause(PAUSE) => self.exchange(request),
-            outcome => outcome,
-        };
-        let outcome = match outcome {
-            Ok(answer) => refused(&answer).map_or(Ok(answer), Err),
-            Err(failure) => Err(failure.error),
-        };
-        // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
         let is_read = request.method == Method::Get;
+        let outcome = if is_read { self.read(request) } else { self.send_secrets(request) };
+        let outcome = outcome.and_then(|answer| refused(&answer).map_or(Ok(answer), Err));
+        // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
         if outcome.as_ref().err().is_none_or(|error| !is_read || matches!(error.kind, Kind::Refused | Kind::Throttled)) {
             refusal::note(store, &print, outcome.as_ref().err(), self.engine.clock.now_us());
         }
