@@ -73,6 +73,8 @@ pub struct Broker {
     pub stats: Stats,
     /// When what failed is tried again.
     pub pace: Pace,
+    /// The latest generation: the clock may stand still between two tokens.
+    generation: AtomicU64,
     /// Which refusal is remembered because of a key.
     refusals: Mutex<HashMap<Key, Fingerprint>>,
     /// The packages that links opened.
@@ -147,6 +149,7 @@ impl Broker {
             timeout,
             stats: Stats::default(),
             pace: Pace::default(),
+            generation: AtomicU64::new(0),
             refusals: Mutex::default(),
             aliases: RwLock::default(),
             flights: Flights::default(),
@@ -518,12 +521,15 @@ impl Broker {
             ));
         }
         let before = self.cache.get(&key.borrow()).map_or(0, |hit| hit.token.facts().generation);
+        let now = u64::try_from(self.clock.now_us()).unwrap_or(0).max(before + 1);
+        let last = self.generation.fetch_max(now, Ordering::Relaxed);
+        let generation = if now > last { now } else { self.generation.fetch_add(1, Ordering::Relaxed) + 1 };
         let facts = Facts {
             scope: bound.scope.fingerprint(),
             class: key.class,
             access: key.access,
             kind: found.draft.kind,
-            generation: u64::try_from(self.clock.now_us()).unwrap_or(0).max(before + 1),
+            generation,
             expires_us,
             acquired_us: now_us,
         };
