@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use crate::config::{Config, Profile};
+use crate::config::{Config, Profile, is_account};
 use crate::error::{Error, Kind, Result};
 use crate::key::Scope;
 use crate::resource::{self, Resource};
@@ -26,7 +26,10 @@ pub struct Bound {
 /// Below this a difference of clocks is none: the `Date` header counts whole seconds, and answers take time.
 const SKEW_FLOOR_US: i64 = 2_000_000;
 /// Beyond this a difference is a mistake of the server's.
-const SKEW_LIMIT_US: i64 = 24 * 3600 * 1_000_000;
+///
+/// Rationale: it was a day once. A machine whose clock is two days off then had the wrong day for every token: ended ones were
+/// handed out as good, or good ones refused as ended. A month is what TLS certificates forgive as well.
+const SKEW_LIMIT_US: i64 = 31 * 24 * 3600 * 1_000_000;
 
 impl Bound {
     /// How far the service's clock is ahead.
@@ -35,9 +38,14 @@ impl Bound {
         self.skew_us.load(Ordering::Relaxed)
     }
 
-    /// Learns it from a `Date` header that came at `now_us`.
-    pub fn learn_skew(&self, date_unix_s: i64, now_us: i64) {
-        let ahead = date_unix_s.saturating_mul(1_000_000).saturating_sub(now_us);
+    /// Learns it from the `Date` header of an exchange. That was written at some moment of it: what is believed stays if it fits.
+    ///
+    /// Rationale: an answer that took half a minute to come would else look like a clock half a minute behind.
+    pub fn learn_skew(&self, date_unix_s: i64, began_us: i64, ended_us: i64) {
+        let date_us = date_unix_s.saturating_mul(1_000_000);
+        let least = date_us.saturating_sub(ended_us);
+        let most = date_us.saturating_add(1_000_000).saturating_sub(began_us);
+        let ahead = self.skew_us().min(most).max(least);
         let believed = if ahead.abs() < SKEW_FLOOR_US { 0 } else { ahead.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US) };
         self.skew_us.store(believed, Ordering::Relaxed);
     }
@@ -70,6 +78,24 @@ pub struct Spot<'a> {
     pub query: Option<&'a str>,
 }
 
+/// A spot whose id was not checked yet.
+pub struct Glance<'a> {
+    /// The spot.
+    pub spot: Spot<'a>,
+    /// What of the text was neither compared to the letter nor is the id.
+    pub rest: &'a str,
+}
+
+/// What follows the id; everything, where more than the id was taken from the text.
+#[inline]
+fn rest_of<'a>(text: &'a str, target: &Target<'a>) -> &'a str {
+    if target.id.is_empty() || target.parent.is_some() {
+        return text;
+    }
+    let end = (target.id.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize) + target.id.len();
+    text.get(end..).unwrap_or(text)
+}
+
 impl Accounts {
     /// Opens the services of every account.
     ///
@@ -92,7 +118,8 @@ impl Accounts {
         };
         self.all.iter().position(|account| account.profile.account() == name).ok_or_else(|| {
             let known: Vec<_> = self.all.iter().map(|account| account.profile.account()).collect();
-            Error::new(Kind::NotConfigured, format!("there is no profile of that name: known are {}", known.join(", ")))
+            let shown = if is_account(name) { name } else { "of that name" };
+            Error::new(Kind::NotConfigured, format!("there is no profile {shown}: known are {}", known.join(", ")))
         })
     }
 
@@ -127,25 +154,32 @@ impl Accounts {
     /// The quick way, for text that every reader of URLs leaves as it is. None sends it the long way, also for the error's sake.
     #[inline]
     pub fn locate_plain<'a>(&self, account: usize, text: &'a str) -> Option<Spot<'a>> {
-        if text.len() > resource::MAX_BYTES || !resource::is_plain(text.as_bytes()) {
+        if resource::is_plain(text.as_bytes()) { self.glance(account, text).map(|glance| glance.spot) } else { None }
+    }
+
+    /// The quickest way, for a look-up that compares the id with one that is known: everything before the id is compared to the
+    /// letter here, and what follows it is [`Glance::rest`], for the caller to check.
+    #[inline]
+    pub fn glance<'a>(&self, account: usize, text: &'a str) -> Option<Glance<'a>> {
+        if text.len() > resource::MAX_BYTES {
             return None;
         }
         let (head, query) = resource::split_query(text);
-        let services = self.all[account].services.iter().enumerate();
-        if !text.starts_with("http") {
+        let services = &self.all[account].services;
+        let (service, path) = if text.starts_with("http") {
+            services.iter().enumerate().find_map(|(service, bound)| {
+                let rest = head.strip_prefix(bound.scope.base.as_str())?;
+                Some((service, below_version(bound, rest)?))
+            })?
+        } else {
             let (name, path) = resource::split_service(head);
-            let (service, bound) = services.into_iter().find(|(_, bound)| bound.service.name() == name)?;
-            let target = bound.service.classify(path).ok()?;
-            return (!path.starts_with(['/', '.'])).then_some(Spot { account, service, target, query });
+            (services.iter().position(|bound| bound.scope.service == name)?, path)
+        };
+        if path.starts_with(['/', '.']) {
+            return None;
         }
-        for (service, bound) in services {
-            let below = head.strip_prefix(bound.service.base().as_str()).and_then(|rest| below_version(bound, rest));
-            if let Some(path) = below {
-                let target = bound.service.classify(path).ok()?;
-                return Some(Spot { account, service, target, query });
-            }
-        }
-        None
+        let target = services[service].service.classify(path).ok()?;
+        Some(Glance { rest: rest_of(text, &target), spot: Spot { account, service, target, query } })
     }
 
     /// The long way, through the `url` crate.

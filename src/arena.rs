@@ -34,12 +34,13 @@ pub struct Allocator {
     free: HashMap<usize, Vec<Place>>,
 }
 
-impl Arena {
-    /// No blocks yet.
-    pub fn new() -> Self {
+impl Default for Arena {
+    fn default() -> Self {
         Self { chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect() }
     }
+}
 
+impl Arena {
     /// A block and what follows it in its chunk. Empty for a place that was never given out.
     #[inline]
     pub fn at(&self, place: Place) -> &[AtomicU64] {
@@ -113,7 +114,7 @@ mod tests {
 
     #[test]
     fn released_blocks_are_wiped_and_used_again() {
-        let (arena, mut allocator) = (Arena::new(), Allocator::default());
+        let (arena, mut allocator) = (Arena::default(), Allocator::default());
         let place = arena.allocate(&mut allocator, 9).unwrap();
         write(&arena.at(place)[..9], |content| content[3].store(7, Ordering::Relaxed));
         assert_eq!(read(arena.at(place), |content| content[3].load(Ordering::Relaxed)), Some(7));
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_block_that_is_longer_than_a_chunk_gets_its_own() {
-        let (arena, mut allocator) = (Arena::new(), Allocator::default());
+        let (arena, mut allocator) = (Arena::default(), Allocator::default());
         let place = arena.allocate(&mut allocator, FIRST_WORDS * 3).unwrap();
         assert!(arena.at(place).len() >= FIRST_WORDS * 3);
         assert!(arena.at(Place(77 << 56)).is_empty());

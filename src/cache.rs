@@ -8,17 +8,19 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::sys::sync::Mutex;
 use foldhash::fast::FixedState;
-use parking_lot::Mutex;
 
 use crate::arena::{self, Allocator, Arena, Place};
 use crate::key::KeyRef;
-use crate::record::{self, CONTENT_TEXT, Peeked, Times};
+use crate::record::{self, CONTENT_TEXT, Hit, Peeked, Times};
 use crate::token::Token;
 
 /// The sizes of the table, each twice the one before, and of each size two: while one is rebuilt the other serves.
 const TABLES: usize = 2 * 40;
 const FIRST_SLOTS: usize = 64;
+/// One change in [`Cache::current`]; what is below it is the number of a table.
+const CHANGE: usize = 1 << 8;
 
 /// Tags of slots that hold nothing: never used, and used before. All others are hashes.
 const EMPTY: u64 = 0;
@@ -33,6 +35,7 @@ struct Slot {
 /// Tokens by key.
 pub struct Cache {
     tables: Box<[OnceLock<Box<[Slot]>>]>,
+    /// Which table serves, and above that how often this was changed: a table may come to serve again.
     current: AtomicUsize,
     arena: Arena,
     hasher: FixedState,
@@ -51,19 +54,12 @@ struct Writer {
 pub enum Peek {
     /// Nothing that is fresh.
     Miss,
+    /// A token whose advisory point is over: this one caller is told.
+    Told,
     /// Several headers.
     Multiple,
     /// A line of this length without NUL; it stands in the buffer if that was longer.
     Line(usize),
-}
-
-/// A token and when it is to be renewed.
-#[derive(Clone)]
-pub struct Hit {
-    /// A copy of the token.
-    pub token: Token,
-    /// From when on.
-    pub times: Times,
 }
 
 impl Cache {
@@ -74,7 +70,7 @@ impl Cache {
         Self {
             tables,
             current: AtomicUsize::new(0),
-            arena: Arena::new(),
+            arena: Arena::default(),
             hasher: FixedState::with_seed(seed),
             writer: Mutex::new(Writer::default()),
         }
@@ -99,7 +95,7 @@ impl Cache {
             Peeked::Line(len) => Peek::Line(len),
             Peeked::Multiple => Peek::Multiple,
             Peeked::Stale => Peek::Miss,
-            Peeked::Due(soft) if self.mark_seen(key, soft) => Peek::Miss,
+            Peeked::Due(soft) if self.mark_seen(key, soft) => Peek::Told,
             Peeked::Due(_) => self.peek_again(key, now_us, out),
         })
     }
@@ -115,6 +111,7 @@ impl Cache {
     }
 
     /// Notes that one caller was told of the advisory point `soft`. Whether it was this one.
+    #[cold]
     fn mark_seen(&self, key: &KeyRef<'_>, soft: u64) -> bool {
         self.find(key, |content| record::exchange_soft(content, soft, soft | record::SEEN)).unwrap_or(false)
     }
@@ -196,7 +193,12 @@ impl Cache {
 
     #[inline]
     fn table(&self) -> &[Slot] {
-        self.tables.get(self.current.load(Ordering::Acquire)).and_then(OnceLock::get).map_or(&[], |slots| slots)
+        self.numbered(self.current.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn numbered(&self, current: usize) -> &[Slot] {
+        self.tables.get(current % CHANGE).and_then(OnceLock::get).map_or(&[], |slots| slots)
     }
 
     #[inline]
@@ -208,7 +210,18 @@ impl Cache {
     #[inline]
     fn find<T>(&self, key: &KeyRef<'_>, mut read: impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
         let tag = self.tag(key);
-        let table = self.table();
+        loop {
+            let current = self.current.load(Ordering::Acquire);
+            let found = self.find_in(self.numbered(current), tag, key, &mut read);
+            // Rationale: a table that serves no more leads to places that have been used again. What it lacks may be there.
+            if found.is_some() || self.current.load(Ordering::Acquire) == current {
+                return found;
+            }
+        }
+    }
+
+    #[inline]
+    fn find_in<T>(&self, table: &[Slot], tag: u64, key: &KeyRef<'_>, read: &mut impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
         let mut at = tag as usize;
         for _ in 0..table.len() {
             let slot = &table[at & (table.len() - 1)];
@@ -216,11 +229,16 @@ impl Cache {
                 EMPTY => return None,
                 found if found == tag => loop {
                     let place = slot.place.load(Ordering::Acquire);
-                    let seen = arena::read(self.arena.at(Place(place)), |content| record::is(content, key).then(|| read(content)));
+                    // Rationale: whether the slot still leads here is asked inside the read. Asked behind it, the block could have
+                    // been another key's and this one's again in the meantime, and a token that is there was missed.
+                    let seen = arena::read(self.arena.at(Place(place)), |content| match record::is(content, key) {
+                        true => Ok(read(content)),
+                        false => Err(slot.place.load(Ordering::Acquire) == place),
+                    });
                     match seen {
-                        Some(Some(result)) => return Some(result),
+                        Some(Ok(result)) => return Some(result),
                         // Another key with the same hash, or a record that went while it was looked at.
-                        Some(None) if slot.place.load(Ordering::Acquire) == place => break,
+                        Some(Err(true)) => break,
                         _ if slot.tag.load(Ordering::Acquire) != tag => break,
                         _ => std::hint::spin_loop(),
                     }
@@ -250,23 +268,26 @@ impl Cache {
         writer.used += usize::from(put(self.table(), tag, place));
     }
 
-    /// Replaces the table by one without removed slots, twice as large if it is needed. Readers go on in the one they have; who
-    /// stays in there until it is rebuilt in its turn may miss a token, and then finds it under the flight's second look.
+    /// Replaces the table by one without removed slots, twice as large if it is needed. Readers go on in the one they have, and
+    /// look again if they find nothing there.
     fn grow(&self, writer: &mut Writer) {
         let current = self.current.load(Ordering::Relaxed);
         let old = self.table();
         let live = || old.iter().filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED);
-        let (next, count) = if live().count() * 2 > old.len() { (current / 2 * 2 + 2, old.len() * 2) } else { (current ^ 1, old.len()) };
+        let number = current % CHANGE;
+        let (next, count) = if live().count() * 2 > old.len() { (number / 2 * 2 + 2, old.len() * 2) } else { (number ^ 1, old.len()) };
         let Some(fresh) = self.tables.get(next).map(|table| table.get_or_init(|| slots(count))) else {
             return;
         };
+        // Whoever is in there since it served before has to learn of it first.
+        self.current.store(current.wrapping_add(CHANGE), Ordering::Release);
         fresh.iter().for_each(|slot| slot.tag.store(EMPTY, Ordering::Release));
         writer.used = 0;
         for slot in live() {
             put(fresh, slot.tag.load(Ordering::Relaxed), Place(slot.place.load(Ordering::Relaxed)));
             writer.used += 1;
         }
-        self.current.store(next, Ordering::Release);
+        self.current.store(current.wrapping_add(2 * CHANGE) - number + next, Ordering::Release);
     }
 
     fn release(&self, writer: &mut Writer, place: Place) {
@@ -296,117 +317,4 @@ fn put(table: &[Slot], tag: u64, place: Place) -> bool {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-mod tests {
-    use super::*;
-    use crate::key::{Access, Class};
-    use crate::secret::Secret;
-    use crate::token::{Draft, Facts, Kind, NO_EXPIRY};
-
-    fn token(id: &str, value: &str, generation: u64) -> Token {
-        let facts = Facts {
-            scope: 9,
-            class: Class::Package,
-            access: Access::Manage,
-            kind: Kind::Package,
-            generation,
-            expires_us: NO_EXPIRY,
-            acquired_us: 0,
-        };
-        Token::new(&Draft::new(Kind::Package, "X-Package-Token", Secret::from(value), None), "masv", id, facts).unwrap()
-    }
-
-    fn key(id: &str) -> KeyRef<'_> {
-        KeyRef { scope: 9, class: Class::Package, id, access: Access::Manage }
-    }
-
-    const ALWAYS: Times = Times { soft_us: NO_EXPIRY, mandatory_us: NO_EXPIRY };
-
-    fn line(cache: &Cache, id: &str, now_us: i64) -> (Peek, String) {
-        let mut out = [MaybeUninit::new(0); 200];
-        let peek = cache.peek(&key(id), now_us, &mut out);
-        // SAFETY: each byte was initialised above.
-        let bytes = out.map(|byte| unsafe { byte.assume_init() });
-        (peek, bytes.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect())
-    }
-
-    #[test]
-    fn a_token_comes_back_as_it_went_in() {
-        let cache = Cache::new(1);
-        for id in ["", "a", "01234567", "0123456789abcdef0"] {
-            assert!(cache.publish(&token(id, "value", 1), &ALWAYS, 0));
-            let hit = cache.get(&key(id)).unwrap();
-            assert_eq!((hit.token.id(), hit.token.value(), hit.token.details(), hit.token.service()), (id, "value", "{}", "masv"));
-            assert_eq!(line(&cache, id, 0), (Peek::Line(22), "X-Package-Token: value".into()));
-        }
-        assert!(cache.get(&key("b")).is_none());
-        assert!(cache.get(&KeyRef { scope: 8, ..key("a") }).is_none());
-        assert!(cache.get(&KeyRef { access: Access::Read, ..key("a") }).is_none());
-    }
-
-    #[test]
-    fn a_later_generation_is_not_replaced_while_it_lives() {
-        let cache = Cache::new(1);
-        cache.publish(&token("a", "new", 2), &ALWAYS, 0);
-        assert!(!cache.publish(&token("a", "old", 1), &ALWAYS, 0));
-        assert!(!cache.remove(&key("a"), 1));
-        assert_eq!(cache.get(&key("a")).unwrap().token.value(), "new");
-        assert!(cache.remove(&key("a"), 2));
-        assert!(cache.get(&key("a")).is_none());
-    }
-
-    #[test]
-    fn the_advisory_point_is_told_once() {
-        let cache = Cache::new(1);
-        cache.publish(&token("a", "v", 1), &Times { soft_us: 100, mandatory_us: 200 }, 0);
-        assert_eq!(line(&cache, "a", 99).0, Peek::Line(18));
-        assert_eq!(line(&cache, "a", 100).0, Peek::Miss);
-        assert_eq!(line(&cache, "a", 100).0, Peek::Line(18));
-        assert_eq!(line(&cache, "a", 200).0, Peek::Miss);
-        let times = cache.get(&key("a")).unwrap().times;
-        assert!(cache.postpone(&key("a"), &times, 150));
-        assert!(!cache.postpone(&key("a"), &times, 150));
-        assert_eq!(line(&cache, "a", 149).0, Peek::Line(18));
-        assert_eq!(line(&cache, "a", 150).0, Peek::Miss);
-    }
-
-    #[test]
-    fn many_tokens_come_and_go() {
-        let cache = Cache::new(1);
-        for round in 0..20 {
-            for n in 0..500 {
-                cache.publish(&token(&format!("{round}-{n}"), "v", 1), &ALWAYS, 0);
-            }
-            for n in 0..490 {
-                assert!(cache.remove(&key(&format!("{round}-{n}")), 1));
-            }
-        }
-        assert_eq!(cache.all().len(), 200);
-        assert!(cache.get(&key("3-495")).is_some() && cache.get(&key("3-5")).is_none());
-        cache.clear();
-        assert!(cache.all().is_empty() && cache.get(&key("3-495")).is_none());
-    }
-
-    #[test]
-    fn readers_see_whole_tokens_while_writers_change_them() {
-        let cache = Cache::new(1);
-        cache.publish(&token("a", &"0".repeat(300), 1), &ALWAYS, 0);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                for n in 2..20_000_u64 {
-                    let digit = (n % 10).to_string();
-                    cache.publish(&token("a", &digit.repeat(300 + n as usize % 2 * 100), n), &ALWAYS, 0);
-                    cache.publish(&token(&format!("b{}", n % 50), &"x".repeat(300), n), &ALWAYS, 0);
-                }
-            });
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    for _ in 0..20_000 {
-                        let hit = cache.get(&key("a")).unwrap();
-                        let value = hit.token.value().as_bytes();
-                        assert!(value.iter().all(|byte| *byte == value[0]) && matches!(value.len(), 300 | 400), "torn");
-                    }
-                });
-            }
-        });
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! What the engine does for a service during one flight: settings, other tokens, and exchanges with repeats, pauses and
 //! the memory of refusals.
 //!
-//! Imports the ports, [`crate::accounts`], [`crate::refusal`] and [`crate::sources`]; [`crate::broker`] gives it the doors back in.
+//! Imports the ports, [`crate::accounts`], [`crate::refusal`] and [`crate::sources`]; [`crate::broker`] gives the engine the doors back in.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use crate::accounts::Bound;
-use crate::broker::Broker;
+use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Answer, Failure, Method, Request};
 use crate::key::{Access, Class, Fingerprint, Key};
@@ -25,7 +25,7 @@ use crate::token::Token;
 /// One flight's errand to one service.
 pub struct Errand<'a> {
     /// The engine.
-    pub broker: &'a Broker,
+    pub engine: &'a Engine,
     /// Which account.
     pub account: usize,
     /// Which of its services.
@@ -34,6 +34,8 @@ pub struct Errand<'a> {
     pub explicit: bool,
     /// The key that is flown for, if one is.
     pub key: Option<&'a Key>,
+    /// Its token, if another flight has brought it since.
+    pub landed: Option<&'a dyn Fn() -> Option<Token>>,
     /// When all of it has to be over, where the caller does it on its own thread. A flight has callers with clocks of their own.
     pub deadline: Option<Instant>,
 }
@@ -47,19 +49,20 @@ const LONGEST_WAIT_MS: u64 = 2_000;
 
 impl Errand<'_> {
     fn bound(&self) -> &Bound {
-        self.broker.accounts.bound(self.account, self.service)
+        self.engine.accounts.bound(self.account, self.service)
     }
 
     fn now_us(&self) -> i64 {
-        self.broker.clock.now_us() + self.bound().skew_us()
+        self.engine.clock.now_us() + self.bound().skew_us()
     }
 
     /// One exchange. The answers that say nothing about what was asked have become errors.
     fn exchange(&self, request: &Request) -> Result<Answer, Failure> {
-        let broker = self.broker;
-        broker.stats.exchanges.fetch_add(1, Ordering::Relaxed);
-        let deadline = Instant::now() + broker.timeout;
-        let outcome = broker.http.exchange(request, self.deadline.map_or(deadline, |at| at.min(deadline)));
+        let engine = self.engine;
+        engine.stats.exchanges.fetch_add(1, Ordering::Relaxed);
+        let began_us = engine.clock.now_us();
+        let deadline = Instant::now() + engine.timeout;
+        let outcome = engine.http.exchange(request, self.deadline.map_or(deadline, |at| at.min(deadline)));
         let name = self.bound().service.name();
         match &outcome {
             Ok(answer) => log::write(Level::Debug, format_args!("{name}: {:?} answered with status {}", request.method, answer.status)),
@@ -67,7 +70,7 @@ impl Errand<'_> {
         }
         let answer = outcome?;
         if let Some(date) = answer.date_unix_s {
-            self.bound().learn_skew(date, broker.clock.now_us());
+            self.bound().learn_skew(date, began_us, engine.clock.now_us());
         }
         match self.fault(&answer) {
             Some(error) => Err(Failure { error, sent: true }),
@@ -77,7 +80,7 @@ impl Errand<'_> {
 
     /// Waits before a repeat. Whether there is time for it.
     fn pause(&self, pause: Duration) -> bool {
-        self.deadline.is_none_or(|at| Instant::now() + pause < at) && self.broker.pause(pause)
+        self.deadline.is_none_or(|at| Instant::now() + pause < at) && self.engine.pause(pause)
     }
 
     fn fault(&self, answer: &Answer) -> Option<Error> {
@@ -101,7 +104,7 @@ impl Errand<'_> {
 
 impl Context for Errand<'_> {
     fn setting(&self, name: &str) -> Result<Option<Secret>> {
-        let profile = &self.broker.accounts.account(self.account).profile;
+        let profile = &self.engine.accounts.account(self.account).profile;
         match profile.setting(name) {
             Some(setting) => sources::resolve(setting, name, profile.environment()).map(Some),
             None => Ok(profile.text(name).map(Secret::from)),
@@ -110,11 +113,11 @@ impl Context for Errand<'_> {
 
     fn token(&self, class: Class, id: &str, access: Access) -> Result<Token> {
         let key = Key { scope: Arc::clone(&self.bound().scope), class, id: id.into(), access };
-        self.broker.prerequisite(self.account, self.service, key)
+        self.engine.prerequisite(self.account, self.service, key)
     }
 
     fn reject(&self, token: &Token) {
-        if let Err(error) = self.broker.reject(token) {
+        if let Err(error) = self.engine.reject(token) {
             log::write(Level::Warn, format_args!("a refused token could not be forgotten: {error}"));
         }
     }
@@ -131,7 +134,7 @@ impl Context for Errand<'_> {
             if !error.is_transient() || asked > LONGEST_WAIT_MS {
                 return Err(error);
             }
-            let jittered = pause.mul_f64(f64::from(self.broker.random()) / 255.0);
+            let jittered = pause.mul_f64(f64::from(self.engine.random()) / 255.0);
             if !self.pause(jittered.max(Duration::from_millis(asked))) {
                 return Err(error);
             }
@@ -145,15 +148,15 @@ impl Context for Errand<'_> {
     }
 
     fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Answer) -> Option<Error>) -> Result<Answer> {
-        let store = &*self.broker.store;
+        let store = &*self.engine.store;
         let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
-        let print = self.broker.print(self.bound(), &exposed);
-        if let Some(error) = refusal::remembered(store, &print, self.broker.clock.now_us()).filter(|_| !self.explicit) {
-            self.broker.stats.refused_from_memory.fetch_add(1, Ordering::Relaxed);
-            self.key.into_iter().for_each(|key| self.broker.note_refusal(key, print));
+        let print = self.engine.print(self.bound(), &exposed);
+        if let Some(error) = refusal::remembered(store, &print, self.engine.clock.now_us()).filter(|_| !self.explicit) {
+            self.engine.stats.refused_from_memory.fetch_add(1, Ordering::Relaxed);
+            self.key.into_iter().for_each(|key| self.engine.note_refusal(key, print));
             return Err(error);
         }
-        self.broker.stats.logins.fetch_add(1, Ordering::Relaxed);
+        self.engine.stats.logins.fetch_add(1, Ordering::Relaxed);
         let outcome = match self.exchange(request) {
             // Nothing of it has left: this one repeat can't count as a second try of a password.
             Err(failure) if !failure.sent && failure.error.is_transient() && self.pause(PAUSE) => self.exchange(request),
@@ -163,19 +166,27 @@ impl Context for Errand<'_> {
             Ok(answer) => refused(&answer).map_or(Ok(answer), Err),
             Err(failure) => Err(failure.error),
         };
-        refusal::note(store, &print, outcome.as_ref().err(), self.broker.clock.now_us());
+        // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
+        let is_read = request.method == Method::Get;
+        if outcome.as_ref().err().is_none_or(|error| !is_read || matches!(error.kind, Kind::Refused | Kind::Throttled)) {
+            refusal::note(store, &print, outcome.as_ref().err(), self.engine.clock.now_us());
+        }
         if let (Some(key), Err(_)) = (self.key, &outcome) {
-            self.broker.note_refusal(key, print);
+            self.engine.note_refusal(key, print);
         }
         outcome
     }
 
     fn once(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<Found>>) -> Result<Arc<Vec<Found>>> {
-        self.broker.once(self.account, self.service, name, job)
+        // A listing that landed since this flight began: the flight ends with what is in memory, whatever error this is.
+        if self.landed.is_some_and(|landed| landed().is_some()) {
+            return Err(Error::new(Kind::Busy, "another request has brought this meanwhile: ask again"));
+        }
+        self.engine.once(self.account, self.service, name, job)
     }
 
     fn fingerprint(&self, parts: &[&str]) -> Fingerprint {
-        self.broker.fingerprints.of(parts)
+        self.engine.fingerprints.of(parts)
     }
 
     fn now_unix_s(&self) -> i64 {

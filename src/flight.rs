@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use crate::sys::sync::{Condvar, Mutex};
 
 use crate::error::{Error, Kind, Result};
 use crate::request::{Cancel, Wake};
@@ -81,7 +81,7 @@ impl<T: Clone + Send + 'static> Flight<T> {
                 if cancel.is_cancelled() {
                     return Err(cancelled());
                 }
-                if self.landed.wait_until(&mut outcome, deadline).timed_out() {
+                if self.landed.wait_until(&mut outcome, deadline) {
                     return outcome.clone().unwrap_or_else(|| Err(timed_out()));
                 }
             }
@@ -148,7 +148,7 @@ impl Workers {
         let deadline = Instant::now() + at_most;
         let mut active = self.active.lock();
         while *active > 0 {
-            if self.idle.wait_until(&mut active, deadline).timed_out() {
+            if self.idle.wait_until(&mut active, deadline) {
                 return *active == 0;
             }
         }

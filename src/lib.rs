@@ -13,9 +13,9 @@
 //! | L2 | ports: traits and values, each with its contract | [`http`] [`service`] [`store`] |
 //! | L3 | kits | [`jwt`] [`document`] |
 //! | L4 | adapters, one file or folder each | [`services`] [`stores`] [`sources`] [`transport`] |
-//! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`exchange`] [`broker`] [`session`] |
-//! | L6 | doors, and the offline services | [`ffi`] [`sandbox`] |
-//! | L7 | programs | `demo`, `bin` |
+//! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`engine`] [`wish`] [`keep`] [`exchange`] [`broker`] [`session`] [`report`] |
+//! | L6 | doors, and the offline services | [`ffi`] [`sandbox`] [`frontends`] |
+//! | L7 | programs | [`demo`], `bin` |
 //!
 //! The walk of `masv_token_for`: [`ffi::masv`] → [`ffi::boundary`] → [`session`] → [`accounts`] → [`cache`] (a hit returns here) →
 //! [`broker`] → [`flight`] → [`services`] → [`exchange`] → [`transport`], and back through [`store`] and [`cache`].
@@ -26,20 +26,25 @@ pub mod broker;
 pub mod cache;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod document;
+pub mod engine;
 pub mod error;
 pub mod exchange;
 pub mod ffi;
 pub mod flight;
 pub mod freshness;
+pub mod frontends;
 pub mod http;
 pub mod jwt;
+pub mod keep;
 pub mod key;
 pub mod log;
 pub mod origin;
 pub mod pace;
 pub mod record;
 pub mod refusal;
+pub mod report;
 pub mod request;
 pub mod resource;
 pub mod sandbox;
@@ -53,6 +58,7 @@ pub mod stores;
 pub mod sys;
 pub mod token;
 pub mod transport;
+pub mod wish;
 
 #[global_allocator]
 static WIPING: sys::memory::Wiping = sys::memory::Wiping;

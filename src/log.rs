@@ -10,7 +10,7 @@ use std::fmt::Arguments;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use crate::sys::sync::{Condvar, Mutex, RwLock};
 
 use crate::error::{Error, Kind, Result};
 use crate::sys::fork;

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 
 use crate::error::{Error, Kind, Result};
 use crate::key::Key;
@@ -80,10 +80,12 @@ impl Pace {
             return;
         }
         let state = states.entry(key.clone()).or_default();
-        let doubled = (SECOND_US << state.step.min(6)).min(60 * SECOND_US);
-        let asked = error.retry_after_ms.and_then(|ms| i64::try_from(ms).ok()).map_or(0, |ms| ms.saturating_mul(1000));
-        state.step = state.step.saturating_add(1);
-        state.pause = Some((now_us + doubled.max(asked.min(MAX_RETRY_AFTER_US)), error.clone()));
+        // A time that was named holds alone: it is the service's wish, or what is left of a pause that is remembered elsewhere.
+        let asked = error.retry_after_ms.and_then(|ms| i64::try_from(ms).ok()).filter(|ms| *ms > 0);
+        let pause_us = asked
+            .map_or_else(|| (SECOND_US << state.step.min(6)).min(60 * SECOND_US), |ms| ms.saturating_mul(1000).min(MAX_RETRY_AFTER_US));
+        state.step = state.step.saturating_add(u32::from(asked.is_none()));
+        state.pause = Some((now_us + pause_us, error.clone()));
     }
 
     /// The token of a key was rejected.

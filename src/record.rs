@@ -8,7 +8,6 @@
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::cache::Hit;
 use crate::key::{Access, Class, KeyRef};
 use crate::token::{Facts, Kind, Layout, Token};
 
@@ -40,6 +39,15 @@ impl Times {
     pub fn soft_word(&self) -> u64 {
         self.soft_us as u64 & !SEEN
     }
+}
+
+/// A token and when it is to be renewed.
+#[derive(Clone)]
+pub struct Hit {
+    /// A copy of the token.
+    pub token: Token,
+    /// From when on.
+    pub times: Times,
 }
 
 /// What a look-up for a header line met.
@@ -207,11 +215,18 @@ fn copy_words(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
     let (whole, rest) = out.as_chunks_mut::<8>();
     let count = whole.len();
     let have = words.get(..count).unwrap_or_default();
-    for (to, word) in whole.iter_mut().zip(have) {
-        *to = word.load(Relaxed).to_le_bytes().map(MaybeUninit::new);
-    }
     if have.len() < count {
         whole.iter_mut().for_each(|to| *to = [MaybeUninit::new(0); 8]);
+    }
+    // By fours, for the compiler may not join what is atomic.
+    let (fours, last_words) = have.as_chunks::<4>();
+    let (to_fours, to_last) = whole.split_at_mut(fours.len() * 4);
+    for (to, from) in to_fours.as_chunks_mut::<4>().0.iter_mut().zip(fours) {
+        let [a, b, c, d] = from.each_ref().map(|word| word.load(Relaxed).to_le_bytes().map(MaybeUninit::new));
+        *to = [a, b, c, d];
+    }
+    for (to, word) in to_last.iter_mut().zip(last_words) {
+        *to = word.load(Relaxed).to_le_bytes().map(MaybeUninit::new);
     }
     let last = word(words, count).to_le_bytes();
     rest.iter_mut().zip(last).for_each(|(to, byte)| *to = MaybeUninit::new(byte));

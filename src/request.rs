@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 
 use crate::key::Access;
 use crate::secret::Secret;

@@ -121,7 +121,7 @@ pub fn is_url(text: &str) -> bool {
 /// What stands before and behind the first question mark.
 #[inline]
 pub fn split_query(text: &str) -> (&str, Option<&str>) {
-    text.split_once('?').map_or((text, None), |(head, query)| (head, Some(query)))
+    position(text.as_bytes(), b'?').map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])))
 }
 
 /// The service's name and the path: a colon counts before the first slash only.
@@ -133,13 +133,32 @@ pub fn split_service(head: &str) -> (&str, &str) {
     }
 }
 
+/// Where a byte first stands, eight bytes at a time: shorter than a call for texts of this length.
+#[inline]
+pub fn position(bytes: &[u8], byte: u8) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let same = u64::from_le_bytes(*word) ^ (ONES * u64::from(byte));
+        let hit = same.wrapping_sub(ONES) & !same & (ONES << 7);
+        if hit != 0 {
+            return Some(index * 8 + hit.trailing_zeros() as usize / 8);
+        }
+    }
+    Some(words.len() * 8 + rest.iter().position(|other| *other == byte)?)
+}
+
 /// Whether every reader of URLs would leave the text as it is: plain characters, and no segment that begins with
 /// a dot. Anything else takes the slow way, through the `url` crate.
 #[inline]
 pub fn is_plain(text: &[u8]) -> bool {
-    let odd = text.iter().fold(false, |odd, &byte| odd | !PLAIN[byte as usize]);
-    let dotted = text.iter().zip(text.get(1..).unwrap_or_default()).fold(false, |dotted, (&a, &b)| dotted | ((a == b'/') & (b == b'.')));
-    !(odd | dotted)
+    let mut before = 0;
+    let odd = text.iter().fold(false, |odd, &byte| {
+        let dotted = (before == b'/') & (byte == b'.');
+        before = byte;
+        odd | dotted | !PLAIN[byte as usize]
+    });
+    !odd
 }
 
 const PLAIN: [bool; 256] = {

@@ -5,27 +5,28 @@
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::accounts::{Accounts, Bound, Spot};
-use crate::broker::{self, Broker, Parts, Wish};
 use crate::cache::Peek;
 use crate::clock::Clock;
 use crate::config::{Config, process_environment};
+use crate::engine::{Engine, Parts};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Errand;
 use crate::freshness;
 use crate::key::{Access, Class, Key};
 use crate::request::Request;
+use crate::resource::is_plain;
 use crate::secret::Secret;
 use crate::service::{Agent, Context};
 use crate::stores::memory::Memory;
 use crate::sys::fork::PerProcess;
-use crate::token::{Facts, NO_EXPIRY, Token};
+use crate::token::Token;
 use crate::transport::{self, Proxy, Transport};
+use crate::wish::{self, Wish};
 
 /// How a session differs from the usual one.
 pub struct Options {
@@ -43,7 +44,7 @@ impl Default for Options {
 
 /// Configuration, services, cache and store.
 pub struct Session {
-    broker: Arc<Broker>,
+    pub(crate) engine: Arc<Engine>,
     default_account: usize,
 }
 
@@ -105,7 +106,7 @@ impl Session {
             timeout,
             refreshes_beside: options.refreshes_beside,
         };
-        Ok(Self { broker: Arc::new(Broker::new(accounts, parts)?), default_account })
+        Ok(Self { engine: Arc::new(Engine::new(accounts, parts)?), default_account })
     }
 
     /// A token for a request, from wherever it comes.
@@ -113,7 +114,7 @@ impl Session {
     /// # Errors
     /// Whatever stands in the way.
     pub fn token_for(&self, request: &Request) -> Result<Token> {
-        self.broker.token_for(request)
+        self.engine.token_for(request)
     }
 
     /// A token for a resource and nothing special.
@@ -124,18 +125,22 @@ impl Session {
     pub fn token(&self, resource: &str) -> Result<Token> {
         match self.quick(resource) {
             Some(token) => Ok(token),
-            None => self.broker.token_for(&Request::new(resource)),
+            None => self.engine.token_for(&Request::new(resource)),
         }
     }
 
-    /// The hit on a fresh token under a plain name, without a request object.
+    /// The hit on a fresh token under its usual name, without a request object.
     #[inline]
     fn quick(&self, resource: &str) -> Option<Token> {
-        let spot = self.broker.accounts.locate_plain(self.default_account, resource).filter(|spot| spot.target.class != Class::Link)?;
-        let bound = self.broker.accounts.bound(spot.account, spot.service);
-        let now_us = self.broker.now_us(bound);
-        let accesses = broker::accesses(spot.target.need, None);
-        accesses.iter().find_map(|access| self.broker.cache.fresh(&broker::key_of(bound, &spot, *access), now_us))
+        let glance = self.engine.accounts.glance(self.default_account, resource)?;
+        let spot = &glance.spot;
+        if matches!(spot.target.class, Class::Link | Class::Session) || !is_plain(glance.rest.as_bytes()) {
+            return None;
+        }
+        let bound = self.engine.accounts.bound(spot.account, spot.service);
+        let now_us = self.engine.now_us(bound);
+        let accesses = wish::accesses(spot.target.need, None);
+        accesses.iter().find_map(|access| self.engine.cache.fresh(&wish::key_of(bound, spot, *access), now_us))
     }
 
     /// An unexpired token from memory.
@@ -143,12 +148,12 @@ impl Session {
     /// # Errors
     /// [`Kind::NotCached`], and those of reading the resource.
     pub fn cached(&self, request: &Request) -> Result<Token> {
-        let broker = &self.broker;
-        let account = broker.accounts.number(request.account.as_deref())?;
-        broker.accounts.locate(account, &request.resource, |spot| {
-            let bound = broker.accounts.bound(spot.account, spot.service);
-            let now_us = broker.now_us(bound);
-            let hit = broker.in_memory(bound, &spot, request, now_us)?.map(|hit| hit.token);
+        let engine = &self.engine;
+        let account = engine.accounts.number(request.account.as_deref())?;
+        engine.accounts.locate(account, &request.resource, |spot| {
+            let bound = engine.accounts.bound(spot.account, spot.service);
+            let now_us = engine.now_us(bound);
+            let hit = engine.in_memory(bound, &spot, request, now_us)?.map(|hit| hit.token);
             hit.filter(|token| freshness::lasts(token.facts(), request.min_valid, now_us)).ok_or_else(not_cached)
         })
     }
@@ -159,25 +164,44 @@ impl Session {
     /// [`Kind::NotCached`], [`Kind::MultipleHeaders`], and those of reading the resource.
     #[inline]
     pub fn peek(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<Peeked> {
-        match self.broker.accounts.locate_plain(self.default_account, resource) {
-            Some(spot) => self.peek_at(&spot, out),
-            None => self.broker.accounts.locate_any(self.default_account, resource, |spot| self.peek_at(&spot, out)),
+        if let Some(glance) = self.engine.accounts.glance(self.default_account, resource)
+            && !matches!(glance.spot.target.class, Class::Link | Class::Session)
+            && is_plain(glance.rest.as_bytes())
+        {
+            match self.look(&glance.spot, out) {
+                Peek::Line(len) => return Ok(Peeked { len }),
+                // Nothing under this id: that is the answer, unless another spelling of it is known.
+                Peek::Miss if !is_plain(resource.as_bytes()) => {}
+                other => return settle(other),
+            }
         }
+        self.peek_any(resource, out)
     }
 
     #[inline]
-    fn peek_at(&self, spot: &Spot<'_>, out: &mut [MaybeUninit<u8>]) -> Result<Peeked> {
-        let broker = &*self.broker;
-        let bound = broker.accounts.bound(spot.account, spot.service);
-        let now_us = broker.now_us(bound);
-        if spot.target.class == Class::Link {
-            let key = broker.aliases.read().get(&broker.link_key(bound, spot, &Request::default())?).cloned().ok_or_else(not_cached)?;
-            return line(broker.cache.peek(&key.borrow(), now_us, out)).unwrap_or_else(|| Err(not_cached()));
-        }
-        broker::accesses(spot.target.need, None)
-            .iter()
-            .find_map(|access| line(broker.cache.peek(&broker::key_of(bound, spot, *access), now_us, out)))
-            .unwrap_or_else(|| Err(not_cached()))
+    fn look(&self, spot: &Spot<'_>, out: &mut [MaybeUninit<u8>]) -> Peek {
+        let engine = &*self.engine;
+        let bound = engine.accounts.bound(spot.account, spot.service);
+        let now_us = engine.now_us(bound);
+        let accesses = wish::accesses(spot.target.need, None).iter();
+        let mut looks = accesses.map(|access| engine.cache.peek(&wish::key_of(bound, spot, *access), now_us, out));
+        looks.find(|look| *look != Peek::Miss).unwrap_or(Peek::Miss)
+    }
+
+    #[cold]
+    fn peek_any(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<Peeked> {
+        let engine = &*self.engine;
+        engine.accounts.locate_any(self.default_account, resource, |spot| {
+            let bound = engine.accounts.bound(spot.account, spot.service);
+            match spot.target.class {
+                Class::Session => return Err(wish::no_header(bound.service.name())),
+                Class::Link => {}
+                _ => return settle(self.look(&spot, out)),
+            }
+            let link = engine.link_key(bound, &spot, &Request::default())?;
+            let key = engine.aliases.read().get(&link).cloned().ok_or_else(not_cached)?;
+            settle(engine.cache.peek(&key.borrow(), engine.now_us(bound), out))
+        })
     }
 
     /// Logs in to MASV: always one request.
@@ -196,8 +220,8 @@ impl Session {
         let (email, password) = (need(email, "masv.email")?, need(password, "masv.password")?);
         let key = Key { scope: Arc::clone(&bound.scope), class: Class::User, id: "".into(), access: Access::Full };
         let acquired = bound.service.login(&email, &password, &Errand { key: Some(&key), ..errand })?;
-        self.broker.pace.forget(|other| *other == key);
-        self.broker.keep(bound, &Wish::new(self.default_account, number, key), acquired)
+        self.engine.pace.forget(|other| *other == key);
+        self.engine.keep(bound, &Wish::new(self.default_account, number, key), acquired)
     }
 
     /// Who is signed in to the MASV Agent: JSON.
@@ -245,7 +269,7 @@ impl Session {
     /// # Errors
     /// [`Kind::Store`].
     pub fn reject(&self, token: &Token) -> Result<()> {
-        self.broker.reject(token)
+        self.engine.reject(token)
     }
 
     /// The service refused this value, which was got for this resource.
@@ -254,15 +278,15 @@ impl Session {
     /// Those of reading the resource; [`Kind::Store`].
     pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
         // By fingerprints: comparing them tells nothing of the values by the time it takes.
-        let print = |text: &str| self.broker.fingerprints.of(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
+        let print = |text: &str| self.engine.fingerprints.of(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
         let refused = print(value.expose());
         self.at(resource, |spot, bound| {
             for key in self.keys(spot, bound)? {
-                let held = self.broker.cache.get(&key.borrow()).map(|hit| hit.token);
-                let stored = || self.broker.store.load(&key).ok().flatten().and_then(|record| record.token);
+                let held = self.engine.cache.get(&key.borrow()).map(|hit| hit.token);
+                let stored = || self.engine.store.load(&key).ok().flatten().and_then(|record| record.token);
                 let Some(token) = held.or_else(stored) else { continue };
                 if print(token.value()) == refused {
-                    return self.broker.reject(&token);
+                    return self.engine.reject(&token);
                 }
             }
             Ok(())
@@ -277,13 +301,13 @@ impl Session {
         self.at(resource, |spot, bound| {
             let mut found = bound.service.adopt(&spot.target, value)?;
             found.draft.expires_unix_s = expires_unix_s.or(found.draft.expires_unix_s);
-            let now_s = self.broker.now_us(bound).div_euclid(1_000_000);
+            let now_s = self.engine.now_us(bound).div_euclid(1_000_000);
             if found.draft.expires_unix_s.is_some_and(|expires| expires <= now_s) {
                 return Err(Error::new(Kind::InvalidValue, "the token has ended already: get another"));
             }
             let key = Key { scope: Arc::clone(&bound.scope), class: found.class, id: found.id.as_str().into(), access: found.access };
             let acquired = crate::service::Acquired { found, renewal: None, others: Vec::new() };
-            self.broker.keep(bound, &Wish::new(spot.account, spot.service, key), acquired).map(drop)
+            self.engine.keep(bound, &Wish::new(spot.account, spot.service, key), acquired).map(drop)
         })
     }
 
@@ -292,17 +316,17 @@ impl Session {
     /// # Errors
     /// [`Kind::Store`], and those of reading the resource.
     pub fn forget(&self, resource: Option<&str>) -> Result<()> {
-        let broker = &*self.broker;
+        let engine = &*self.engine;
         let Some(resource) = resource else {
-            broker.cache.clear();
-            broker.aliases.write().clear();
-            broker.pace.forget(|_| true);
-            return broker.store.clear();
+            engine.cache.clear();
+            engine.aliases.write().clear();
+            engine.pace.forget(|_| true);
+            return engine.store.clear();
         };
         self.at(resource, |spot, bound| {
             for key in self.keys(spot, bound)? {
-                broker.cache.remove(&key.borrow(), u64::MAX);
-                broker.store.remove(&key, u64::MAX)?;
+                engine.cache.remove(&key.borrow(), u64::MAX);
+                engine.store.remove(&key, u64::MAX)?;
             }
             // What is refused of a user's is refused of all that the user asks for; a link is the same with any password.
             let is_user = matches!(spot.target.class, Class::Key | Class::User | Class::Bearer);
@@ -311,91 +335,26 @@ impl Session {
                 class => class == spot.target.class && *key.id == *spot.target.id,
             };
             let is_met = |key: &Key| key.scope.fingerprint() == bound.scope.fingerprint() && (is_user || is_it(key));
-            broker.pace.forget(is_met);
-            broker.forget_refusals(is_met);
-            broker.aliases.write().retain(|alias, _| alias.class != Class::Link || !alias.id.starts_with(&format!("{}#", spot.target.id)));
+            engine.pace.forget(is_met);
+            engine.forget_refusals(is_met);
+            engine.aliases.write().retain(|alias, _| alias.class != Class::Link || !alias.id.starts_with(&format!("{}#", spot.target.id)));
             Ok(())
         })
     }
 
-    /// What would happen for a resource, and why: JSON without secrets.
-    ///
-    /// # Errors
-    /// Those of reading the resource.
-    pub fn explain(&self, resource: &str) -> Result<String> {
-        let broker = &*self.broker;
-        self.at(resource, |spot, bound| {
-            let now_us = broker.now_us(bound);
-            let request = Request::default();
-            let hit = broker.in_memory(bound, spot, &request, now_us)?;
-            let key = self.keys(spot, bound)?.into_iter().next().ok_or_else(not_cached)?;
-            let pause = broker.pace.pause(&key, broker.clock.now_us());
-            let next = match &hit {
-                Some(hit) if now_us < hit.times.soft_us => "the token in memory is fresh and is handed out",
-                Some(hit) if now_us < hit.times.mandatory_us => "the token in memory is handed out, and refreshed beside",
-                Some(_) => "callers wait for a refresh; the token in memory serves if that fails",
-                None if pause.is_some() => "the last failure is answered until the pause is over",
-                None => "store, then service, are asked",
-            };
-            let seconds = |us: i64| if us == NO_EXPIRY { Value::Null } else { json!(us.div_euclid(1_000_000)) };
-            let mut token = hit.as_ref().map_or(Value::Null, |hit| describe(&hit.token));
-            if let Some(hit) = &hit {
-                token["refresh_from_unix_s"] = seconds(hit.times.soft_us);
-                token["callers_wait_from_unix_s"] = seconds(hit.times.mandatory_us);
-            }
-            let explained = json!({
-                "service": bound.service.name(), "base": bound.service.base().as_str(), "account": bound.scope.account,
-                "class": spot.target.class.name(), "id": spot.target.id, "access": key.access.name(),
-                "key": key.to_string(), "store": broker.store.name(), "clock_skew_s": bound.skew_us() / 1_000_000,
-                "token": token, "next": next,
-                "pause": pause.map(|error| json!({"error": error.what(), "retry_after_ms": error.retry_after_ms})),
-            });
-            Ok(explained.to_string())
-        })
-    }
-
-    /// The tokens in memory: JSON without secrets.
-    ///
-    /// # Errors
-    /// None yet; a store that can be listed may have some.
-    pub fn list(&self) -> Result<String> {
-        let account = |facts: &Facts| {
-            let mut bounds = self.broker.accounts.every();
-            bounds.find(|bound| bound.scope.fingerprint() == facts.scope).map(|bound| bound.scope.account.clone())
-        };
-        let rows = self.broker.cache.all().into_iter().map(|hit| {
-            let mut row = describe(&hit.token);
-            row["account"] = json!(account(hit.token.facts()));
-            row
-        });
-        Ok(Value::Array(rows.collect()).to_string())
-    }
-
-    /// What the session did: JSON of numbers.
-    pub fn stats(&self) -> String {
-        let (stats, read) = (&self.broker.stats, |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed));
-        json!({
-            "flights": read(&stats.flights), "waits": read(&stats.waits), "exchanges": read(&stats.exchanges),
-            "logins": read(&stats.logins), "renewals": read(&stats.renewals), "refreshes_beside": read(&stats.beside),
-            "refused_from_memory": read(&stats.refused_from_memory), "rejected": read(&stats.rejected),
-            "flights_under_way": self.broker.flights.count(),
-        })
-        .to_string()
-    }
-
-    fn at<T>(&self, resource: &str, then: impl FnOnce(&Spot<'_>, &Bound) -> Result<T>) -> Result<T> {
-        let accounts = &self.broker.accounts;
+    pub(crate) fn at<T>(&self, resource: &str, then: impl FnOnce(&Spot<'_>, &Bound) -> Result<T>) -> Result<T> {
+        let accounts = &self.engine.accounts;
         accounts.locate(self.default_account, resource, |spot| then(&spot, accounts.bound(spot.account, spot.service)))
     }
 
     /// All keys that a spot's tokens can be under, the usual one first.
-    fn keys(&self, spot: &Spot<'_>, bound: &Bound) -> Result<Vec<Key>> {
+    pub(crate) fn keys(&self, spot: &Spot<'_>, bound: &Bound) -> Result<Vec<Key>> {
         if spot.target.class == Class::Link {
-            let link = self.broker.link_key(bound, spot, &Request::default())?;
-            let package = self.broker.aliases.read().get(&link).cloned();
+            let link = self.engine.link_key(bound, spot, &Request::default())?;
+            let package = self.engine.aliases.read().get(&link).cloned();
             return Ok(package.into_iter().chain([link]).collect());
         }
-        let usual = broker::accesses(spot.target.need, None);
+        let usual = wish::accesses(spot.target.need, None);
         let all =
             [Access::Manage, Access::Write, Access::Read].into_iter().filter(|access| usual[0] != Access::Full && !usual.contains(access));
         let key = |access| Key { scope: Arc::clone(&bound.scope), class: spot.target.class, id: spot.target.id.into(), access };
@@ -403,46 +362,35 @@ impl Session {
     }
 
     fn errand(&self, service: usize, explicit: bool) -> Errand<'_> {
-        let deadline = Some(std::time::Instant::now() + self.broker.timeout);
-        Errand { broker: &self.broker, account: self.default_account, service, explicit, key: None, deadline }
+        let deadline = Some(Instant::now() + self.engine.timeout);
+        Errand { engine: &self.engine, account: self.default_account, service, explicit, key: None, landed: None, deadline }
     }
 
     fn service(&self, is: impl Fn(&Bound) -> bool, name: &str) -> Result<(usize, &Bound)> {
-        let services = &self.broker.accounts.account(self.default_account).services;
+        let services = &self.engine.accounts.account(self.default_account).services;
         services.iter().enumerate().find(|(_, bound)| is(bound)).ok_or_else(|| no_service(name))
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.broker.close();
+        self.engine.close();
     }
 }
 
-fn line(peek: Peek) -> Option<Result<Peeked>> {
-    match peek {
-        Peek::Line(len) => Some(Ok(Peeked { len })),
-        Peek::Multiple => Some(Err(Error::new(Kind::MultipleHeaders, "the token has several headers"))),
-        Peek::Miss => None,
+fn settle(look: Peek) -> Result<Peeked> {
+    match look {
+        Peek::Line(len) => Ok(Peeked { len }),
+        Peek::Multiple => Err(Error::new(Kind::MultipleHeaders, "the token has several headers")),
+        Peek::Miss | Peek::Told => Err(not_cached()),
     }
 }
 
 #[cold]
-fn not_cached() -> Error {
+pub(crate) fn not_cached() -> Error {
     Error::new(Kind::NotCached, "no fresh token is in memory: ask token_for")
 }
 
 fn no_service(name: &str) -> Error {
     Error::new(Kind::NotConfigured, format!("there is no service {name}"))
-}
-
-/// A token for people: everything but its headers' values.
-pub fn describe(token: &Token) -> Value {
-    let facts = token.facts();
-    let expires = (facts.expires_us != NO_EXPIRY).then(|| facts.expires_us.div_euclid(1_000_000));
-    json!({
-        "service": token.service(), "kind": facts.kind.name(), "id": token.id(), "access": facts.access.name(),
-        "generation": facts.generation, "expires_unix_s": expires, "acquired_unix_s": facts.acquired_us.div_euclid(1_000_000),
-        "headers": token.headers().map(|(name, _)| name).collect::<Vec<_>>(),
-    })
 }

@@ -239,10 +239,16 @@ impl Token {
     }
 
     /// Name and value of header `index`, NUL behind each.
+    #[inline]
     pub fn header_with_nul(&self, index: usize) -> Option<(&[u8], &[u8])> {
         let at = self.layout.headers_at();
-        let mut parts = self.text[at..at + self.layout.headers_len as usize].split_inclusive(|byte| *byte == 0);
-        let name = parts.nth(index * 2)?;
+        let headers = self.text.get(at..at + self.layout.headers_len as usize)?;
+        if index == 0 && self.layout.header_count == 1 {
+            let (name, rest) = headers.split_at_checked(self.layout.name_len as usize + 1)?;
+            return Some((name, rest.get(1..)?));
+        }
+        let mut parts = headers.split_inclusive(|byte| *byte == 0);
+        let name = parts.nth(index.checked_mul(2)?)?;
         Some((name, parts.next()?.get(1..)?))
     }
 

@@ -27,8 +27,8 @@ pub extern "C" fn masv_agent_session(
     text_out: Option<&mut MaybeUninit<*mut c_char>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("masv_agent_session", error_out, || {
-        let out = boundary::out(text_out, "text_out")?;
+    boundary::make("masv_agent_session", text_out, error_out, |out| {
+        let out = boundary::required(out, "text_out")?;
         text::give(out, session::of(session)?.agent_session()?)
     })
 }
@@ -58,8 +58,7 @@ pub unsafe extern "C" fn masv_agent_sign_in(
     text_out: Option<&mut MaybeUninit<*mut c_char>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("masv_agent_sign_in", error_out, || {
-        let out = session::text_out(text_out);
+    boundary::make("masv_agent_sign_in", text_out, error_out, |out| {
         // SAFETY: by this function's contract.
         let email = unsafe { text::secret(email, "email") }?;
         // SAFETY: by this function's contract.
@@ -95,8 +94,7 @@ pub unsafe extern "C" fn masv_agent_sign_up(
     text_out: Option<&mut MaybeUninit<*mut c_char>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("masv_agent_sign_up", error_out, || {
-        let out = session::text_out(text_out);
+    boundary::make("masv_agent_sign_up", text_out, error_out, |out| {
         // SAFETY: by this function's contract.
         let email = boundary::required(unsafe { text::secret(email, "email") }?, "email")?;
         // SAFETY: by this function's contract.

@@ -1,6 +1,6 @@
 //! The wall: no panic passes it, no out-pointer is set before success, no failure goes without its detail.
 //!
-//! Every export's body is one call of [`run`] or [`value`]; the house test checks each.
+//! Every export's body is one call of [`run`], [`make`], [`value`] or [`bare`]; the house test checks each.
 
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +23,20 @@ pub fn run(name: &'static str, mut error_out: Out<'_, keyferry_error>, call: imp
         Ok(()) => KEYFERRY_OK,
         Err(error) => fail(error, error_out),
     }
+}
+
+/// Runs a call that can fail and makes an object. `out`, if there is one, gets NULL before anything can go wrong.
+#[inline]
+pub fn make<'a, T>(
+    name: &'static str,
+    mut out: Out<'a, T>,
+    error_out: Out<'_, keyferry_error>,
+    call: impl FnOnce(Out<'a, T>) -> Result<()>,
+) -> keyferry_status {
+    if let Some(out) = out.as_deref_mut() {
+        out.write(std::ptr::null_mut());
+    }
+    run(name, error_out, || call(out))
 }
 
 /// Runs a call that has a value to give whatever happens.
@@ -68,17 +82,6 @@ fn fail(error: Error, error_out: Out<'_, keyferry_error>) -> keyferry_status {
     number
 }
 
-/// Puts NULL into an out-pointer that must be there.
-///
-/// # Errors
-/// [`Kind::NullArgument`] if it is NULL.
-#[inline]
-pub fn out<'a, T>(out: Out<'a, T>, name: &'static str) -> Result<&'a mut MaybeUninit<*mut T>> {
-    let out = required(out, name)?;
-    out.write(std::ptr::null_mut());
-    Ok(out)
-}
-
 /// What must not be NULL.
 ///
 /// # Errors
@@ -102,7 +105,7 @@ pub fn give<T>(out: &mut MaybeUninit<*mut T>, object: T) {
 /// Has the next call of an export panic. In debug builds only: it shows that nothing passes the wall.
 #[cfg(debug_assertions)]
 pub mod injection {
-    use parking_lot::Mutex;
+    use crate::sys::sync::Mutex;
 
     static NEXT: Mutex<Option<&'static str>> = Mutex::new(None);
 

@@ -32,8 +32,8 @@ pub extern "C" fn keyferry_config_new(
     config_out: Option<&mut MaybeUninit<*mut keyferry_config>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_config_new", error_out, || {
-        let out = boundary::out(config_out, "config_out")?;
+    boundary::make("keyferry_config_new", config_out, error_out, |out| {
+        let out = boundary::required(out, "config_out")?;
         boundary::give(out, keyferry_config { config: Config::new() });
         Ok(())
     })
@@ -60,8 +60,8 @@ pub unsafe extern "C" fn keyferry_config_load(
     config_out: Option<&mut MaybeUninit<*mut keyferry_config>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_config_load", error_out, || {
-        let out = boundary::out(config_out, "config_out")?;
+    boundary::make("keyferry_config_load", config_out, error_out, |out| {
+        let out = boundary::required(out, "config_out")?;
         // SAFETY: by this function's contract.
         let path = unsafe { text::optional(path, "path") }?;
         let config = Config::load(path.map(Path::new), config::process_environment())?;

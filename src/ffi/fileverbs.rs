@@ -26,7 +26,7 @@ pub extern "C" fn fileverbs_bearer(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("fileverbs_bearer", error_out, || give(session, "fileverbs:bearer", token_out))
+    boundary::make("fileverbs_bearer", token_out, error_out, |out| give(session, "fileverbs:bearer", out))
 }
 
 /// Gets the `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in the shape of a token.
@@ -47,7 +47,7 @@ pub extern "C" fn fileverbs_secret_key(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("fileverbs_secret_key", error_out, || give(session, "fileverbs:secret-key", token_out))
+    boundary::make("fileverbs_secret_key", token_out, error_out, |out| give(session, "fileverbs:secret-key", out))
 }
 
 fn give(
@@ -55,7 +55,7 @@ fn give(
     resource: &str,
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
 ) -> crate::error::Result<()> {
-    let out = boundary::out(token_out, "token_out")?;
+    let out = boundary::required(token_out, "token_out")?;
     let token = session::of(session)?.token(resource)?;
     boundary::give(out, keyferry_token { token });
     Ok(())

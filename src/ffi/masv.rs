@@ -38,8 +38,7 @@ pub unsafe extern "C" fn masv_login(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("masv_login", error_out, || {
-        let out = session::token_out(token_out);
+    boundary::make("masv_login", token_out, error_out, |out| {
         // SAFETY: by this function's contract.
         let email = unsafe { text::secret(email, "email") }?;
         // SAFETY: by this function's contract.
@@ -77,8 +76,8 @@ pub unsafe extern "C" fn masv_token_for(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("masv_token_for", error_out, || {
-        let out = boundary::out(token_out, "token_out")?;
+    boundary::make("masv_token_for", token_out, error_out, |out| {
+        let out = boundary::required(out, "token_out")?;
         // SAFETY: by this function's contract.
         let resource = unsafe { text::read(resource, "resource") }?;
         let token = session::of(session)?.token(resource)?;

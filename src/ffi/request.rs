@@ -64,8 +64,8 @@ pub unsafe extern "C" fn keyferry_request_new(
     request_out: Option<&mut MaybeUninit<*mut keyferry_request>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_request_new", error_out, || {
-        let out = boundary::out(request_out, "request_out")?;
+    boundary::make("keyferry_request_new", request_out, error_out, |out| {
+        let out = boundary::required(out, "request_out")?;
         // SAFETY: by this function's contract.
         let resource = unsafe { text::read(resource, "resource") }?;
         crate::resource::Resource::parse(resource)?;

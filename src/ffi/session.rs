@@ -39,22 +39,6 @@ fn forked() -> Error {
     Error::new(Kind::Forked, "this session was opened before a fork: pass NULL, or open another in the child")
 }
 
-/// A token out-pointer that may be NULL, set to NULL.
-pub(crate) fn token_out(mut out: Option<&mut MaybeUninit<*mut keyferry_token>>) -> Option<&mut MaybeUninit<*mut keyferry_token>> {
-    if let Some(out) = out.as_deref_mut() {
-        out.write(std::ptr::null_mut());
-    }
-    out
-}
-
-/// A text out-pointer that may be NULL, set to NULL.
-pub(crate) fn text_out(mut out: Option<&mut MaybeUninit<*mut c_char>>) -> Option<&mut MaybeUninit<*mut c_char>> {
-    if let Some(out) = out.as_deref_mut() {
-        out.write(std::ptr::null_mut());
-    }
-    out
-}
-
 /// Gives a token to a caller who may not want it.
 pub(crate) fn give_token(out: Option<&mut MaybeUninit<*mut keyferry_token>>, token: Token) {
     if let Some(out) = out {
@@ -79,8 +63,8 @@ pub extern "C" fn keyferry_session_open(
     session_out: Option<&mut MaybeUninit<*mut keyferry_session>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_session_open", error_out, || {
-        let out = boundary::out(session_out, "session_out")?;
+    boundary::make("keyferry_session_open", session_out, error_out, |out| {
+        let out = boundary::required(out, "session_out")?;
         fork::watch();
         let session = match config {
             Some(config) => Session::open(config.config.clone())?,
@@ -127,8 +111,8 @@ pub extern "C" fn keyferry_session_token_for(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_session_token_for", error_out, || {
-        let out = boundary::out(token_out, "token_out")?;
+    boundary::make("keyferry_session_token_for", token_out, error_out, |out| {
+        let out = boundary::required(out, "token_out")?;
         let token = of(session)?.token_for(keyferry_request::get(request)?)?;
         boundary::give(out, keyferry_token { token });
         Ok(())
@@ -142,7 +126,7 @@ pub extern "C" fn keyferry_session_token_for(
 /// @param token_out  gets the token
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s`; KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE,
+/// Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it); KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE,
 ///          KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown account, KEYFERRY_E_FORKED
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
@@ -155,8 +139,8 @@ pub extern "C" fn keyferry_session_cached(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_session_cached", error_out, || {
-        let out = boundary::out(token_out, "token_out")?;
+    boundary::make("keyferry_session_cached", token_out, error_out, |out| {
+        let out = boundary::required(out, "token_out")?;
         let token = of(session)?.cached(keyferry_request::get(request)?)?;
         boundary::give(out, keyferry_token { token });
         Ok(())
@@ -355,8 +339,8 @@ pub unsafe extern "C" fn keyferry_session_explain(
     text_out: Option<&mut MaybeUninit<*mut c_char>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_session_explain", error_out, || {
-        let out = boundary::out(text_out, "text_out")?;
+    boundary::make("keyferry_session_explain", text_out, error_out, |out| {
+        let out = boundary::required(out, "text_out")?;
         // SAFETY: by this function's contract.
         let resource = unsafe { text::read(resource, "resource") }?;
         text::give(out, of(session)?.explain(resource)?)
@@ -380,8 +364,8 @@ pub extern "C" fn keyferry_session_list(
     text_out: Option<&mut MaybeUninit<*mut c_char>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_session_list", error_out, || {
-        let out = boundary::out(text_out, "text_out")?;
+    boundary::make("keyferry_session_list", text_out, error_out, |out| {
+        let out = boundary::required(out, "text_out")?;
         text::give(out, of(session)?.list()?)
     })
 }
@@ -403,8 +387,8 @@ pub extern "C" fn keyferry_session_stats(
     text_out: Option<&mut MaybeUninit<*mut c_char>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_session_stats", error_out, || {
-        let out = boundary::out(text_out, "text_out")?;
+    boundary::make("keyferry_session_stats", text_out, error_out, |out| {
+        let out = boundary::required(out, "text_out")?;
         text::give(out, of(session)?.stats())
     })
 }

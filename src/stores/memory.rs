@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 
 use crate::error::Result;
 use crate::key::{Fingerprint, Key};

@@ -6,3 +6,6 @@ pub mod clock;
 pub mod files;
 pub mod fork;
 pub mod memory;
+pub mod signals;
+pub mod stdio;
+pub mod sync;

@@ -9,6 +9,7 @@
 //! Rationale: reqwest's blocking client can't end an exchange that is under way. Closing a session has to, at once, and a
 //! name server that never answers must not hold it up: a look-up that hangs is left to its thread and nobody waits for it.
 
+pub mod caller;
 mod client;
 mod exchange;
 mod failure;
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 
 use crate::error::{Error, Kind};
 use crate::http::{Answer, Failure, Http, Request};
@@ -146,7 +147,7 @@ impl Drop for Transport {
             return;
         }
         self.close();
-        if let State::Closed(Some(worker)) = std::mem::replace(self.state.get_mut(), State::Closed(None)) {
+        if let State::Closed(Some(worker)) = std::mem::replace(&mut *self.state.lock(), State::Closed(None)) {
             worker.wait(LONGEST_END);
         }
     }

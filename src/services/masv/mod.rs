@@ -15,7 +15,7 @@ mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::Mutex;
+use crate::sys::sync::Mutex;
 use serde_json::Value;
 use url::Url;
 

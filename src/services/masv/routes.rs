@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::error::{Error, Kind, Result};
 use crate::key::{Access, Class};
+use crate::resource::position;
 use crate::service::{Need, Target};
 
 /// Hosts of the web site whose links name packages.
@@ -118,22 +119,7 @@ fn no_header(what: &'static str) -> Result<Target<'static>> {
 /// The first segment, and what stands behind its slash.
 #[inline]
 fn cut(path: &str) -> (&str, &str) {
-    slash(path.as_bytes()).map_or((path, ""), |at| (&path[..at], &path[at + 1..]))
-}
-
-/// Where the first slash is, eight bytes at a time.
-#[inline]
-fn slash(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let same = u64::from_le_bytes(*word) ^ (ONES * b'/' as u64);
-        let hit = same.wrapping_sub(ONES) & !same & (ONES << 7);
-        if hit != 0 {
-            return Some(index * 8 + hit.trailing_zeros() as usize / 8);
-        }
-    }
-    Some(words.len() * 8 + rest.iter().position(|byte| *byte == b'/')?)
+    position(path.as_bytes(), b'/').map_or((path, ""), |at| (&path[..at], &path[at + 1..]))
 }
 
 #[cfg(test)]
@@ -272,9 +258,9 @@ mod tests {
     fn a_slash_is_found_wherever_it_is() {
         for at in 0..40 {
             let text = format!("{}/x/y", &"\u{7f}0.".repeat(14)[..at]);
-            assert_eq!(slash(text.as_bytes()), Some(at));
+            assert_eq!(position(text.as_bytes(), b'/'), Some(at));
         }
-        assert_eq!(slash(b"no such thing here"), None);
-        assert_eq!(slash(b""), None);
+        assert_eq!(position(b"no such thing here", b'/'), None);
+        assert_eq!(position(b"", b'/'), None);
     }
 }

@@ -1,0 +1,72 @@
+# Builds and installs the C library: shared and static, headers, pkg-config and CMake files.
+#
+#   make                            builds it (needs cargo and a C compiler)
+#   make install PREFIX=/usr/local  installs what was built: runs no cargo, so `sudo make install` needs none
+#   make uninstall PREFIX=…         removes what install wrote
+#
+# DESTDIR stages; LIBDIR and INCLUDEDIR move the parts. Versions are read from Cargo.toml, the ABI number from the header.
+
+PREFIX = /usr/local
+LIBDIR = $(PREFIX)/lib
+INCLUDEDIR = $(PREFIX)/include
+DESTDIR =
+
+CARGO = cargo
+PROFILE = release
+CARGO_TARGET_DIR ?= target
+LIBRARY_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
+INSTALL = install
+
+package_field = $(shell sed -n 's/^$(1) = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
+VERSION := $(call package_field,version)
+DESCRIPTION := $(call package_field,description)
+ABI := $(shell sed -n 's/^.define KEYFERRY_ABI_VERSION \([0-9][0-9]*\)$$/\1/p' include/keyferry.h)
+
+# What a program that links libkeyferry.a needs besides: `cargo rustc --lib --crate-type staticlib -- --print native-static-libs`.
+STATIC_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+
+SHARED = libkeyferry.so.$(VERSION)
+SONAME = libkeyferry.so.$(ABI)
+HEADERS = keyferry.h keyferry.hpp
+PKGCONFIG = $(LIBDIR)/pkgconfig/keyferry.pc
+CMAKE_DIR = $(LIBDIR)/cmake/Keyferry
+CMAKE_FILES = KeyferryConfig.cmake KeyferryConfigVersion.cmake
+
+ifeq ($(and $(VERSION),$(ABI)),)
+$(error the version in Cargo.toml or the ABI number in include/keyferry.h can not be read)
+endif
+
+# Fills a template of install/ and puts it into place.
+define fill
+sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
+    -e 's|@VERSION@|$(VERSION)|g' -e 's|@ABI@|$(ABI)|g' -e 's|@DESCRIPTION@|$(DESCRIPTION)|g' \
+    -e 's|@STATIC_LIBS@|$(STATIC_LIBS)|g' install/$(1).in > '$(DESTDIR)$(2)'
+chmod 644 '$(DESTDIR)$(2)'
+endef
+
+.PHONY: all install uninstall
+
+all:
+	$(CARGO) build --lib --locked $(if $(filter release,$(PROFILE)),--release)
+
+install:
+	@test -f '$(LIBRARY_DIR)/libkeyferry.so' && test -f '$(LIBRARY_DIR)/libkeyferry.a' || \
+	    { echo 'nothing in $(LIBRARY_DIR): run make first' >&2; exit 1; }
+	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(CMAKE_DIR)' '$(DESTDIR)$(INCLUDEDIR)'
+	$(INSTALL) -m 755 '$(LIBRARY_DIR)/libkeyferry.so' '$(DESTDIR)$(LIBDIR)/$(SHARED)'
+	ln -sf '$(SHARED)' '$(DESTDIR)$(LIBDIR)/$(SONAME)'
+	ln -sf '$(SONAME)' '$(DESTDIR)$(LIBDIR)/libkeyferry.so'
+	$(INSTALL) -m 644 '$(LIBRARY_DIR)/libkeyferry.a' '$(DESTDIR)$(LIBDIR)/libkeyferry.a'
+	for header in $(HEADERS); do \
+	    $(INSTALL) -m 644 "include/$$header" '$(DESTDIR)$(INCLUDEDIR)'/"$$header" || exit 1; \
+	done
+	$(call fill,keyferry.pc,$(PKGCONFIG))
+	$(call fill,KeyferryConfig.cmake,$(CMAKE_DIR)/KeyferryConfig.cmake)
+	$(call fill,KeyferryConfigVersion.cmake,$(CMAKE_DIR)/KeyferryConfigVersion.cmake)
+
+uninstall:
+	cd '$(DESTDIR)$(LIBDIR)' && rm -f '$(SHARED)' '$(SONAME)' libkeyferry.so libkeyferry.a
+	cd '$(DESTDIR)$(INCLUDEDIR)' && rm -f $(HEADERS)
+	rm -f '$(DESTDIR)$(PKGCONFIG)'
+	cd '$(DESTDIR)$(CMAKE_DIR)' && rm -f $(CMAKE_FILES)
+	-rmdir '$(DESTDIR)$(CMAKE_DIR)'

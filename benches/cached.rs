@@ -1,0 +1,61 @@
+//! What a hit costs through the C ABI, beside the limit row in the same run: compiles `hit.c`, `stall.c` and `load.c` against the
+//! release library and runs them. `cargo bench`. On a machine that does anything else the figures say little; the ratios say more.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use keyferry::sandbox::{Options, Sandbox};
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("cached: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let library = std::env::current_exe()?.with_file_name("libkeyferry.so");
+    std::os::unix::fs::symlink(&library, folder.path().join("libkeyferry.so.0"))?;
+    std::os::unix::fs::symlink(&library, folder.path().join("libkeyferry.so"))?;
+    let sandbox = Sandbox::start(Options::default())?;
+    for name in ["load", "hit", "stall"] {
+        let program = compile(name, folder.path())?;
+        let mut command = Command::new(program);
+        command.env_clear().env("LD_LIBRARY_PATH", folder.path()).env("HOME", folder.path());
+        command.envs(sandbox.variables().into_iter().filter(|(name, _)| !name.starts_with('#')));
+        command.env("KEYFERRY_STORE", "memory").env("TEST_CONTROL_URL", sandbox.masv_url());
+        if name == "load" {
+            command.arg(folder.path().join("libkeyferry.so.0"));
+        }
+        if !command.status()?.success() {
+            return Err(format!("{name} failed").into());
+        }
+    }
+    Ok(())
+}
+
+fn compile(name: &str, folder: &Path) -> Result<PathBuf, Failure> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = folder.join(name);
+    let compiler = cc::Build::new()
+        .cargo_metadata(false)
+        .opt_level(2)
+        .target(env!("KEYFERRY_TARGET"))
+        .host(env!("KEYFERRY_HOST"))
+        .try_get_compiler()?;
+    let status = compiler
+        .to_command()
+        .arg(root.join(format!("benches/{name}.c")))
+        .arg(format!("-I{}", root.join("include").display()))
+        .arg(format!("-L{}", folder.display()))
+        .args(["-o".as_ref(), program.as_os_str()])
+        .args(["-Wall", "-Wextra", "-Werror", "-lkeyferry", "-lpthread", "-ldl"])
+        .status()?;
+    if status.success() { Ok(program) } else { Err(format!("{name}.c does not compile").into()) }
+}

@@ -1,0 +1,68 @@
+/* The status numbers: each says itself in words, and no number is without words. */
+#include "test.h"
+
+static const keyferry_status all[] = {
+    KEYFERRY_OK,
+    KEYFERRY_E_NULL,
+    KEYFERRY_E_UTF8,
+    KEYFERRY_E_VALUE,
+    KEYFERRY_E_RESOURCE,
+    KEYFERRY_E_NOT_MINE,
+    KEYFERRY_E_NO_HEADER,
+    KEYFERRY_E_MULTIPLE,
+    KEYFERRY_E_BUFFER,
+    KEYFERRY_E_CANCELLED,
+    KEYFERRY_E_TIMEOUT,
+    KEYFERRY_E_FORKED,
+    KEYFERRY_E_REENTRANT,
+    KEYFERRY_E_PANIC,
+    KEYFERRY_E_CONFIG,
+    KEYFERRY_E_NOT_CONFIGURED,
+    KEYFERRY_E_UNSAFE_FILE,
+    KEYFERRY_E_SECRET_SOURCE,
+    KEYFERRY_E_NOT_CACHED,
+    KEYFERRY_E_BUSY,
+    KEYFERRY_E_STORE,
+    KEYFERRY_E_UNREACHABLE,
+    KEYFERRY_E_TLS,
+    KEYFERRY_E_SILENT,
+    KEYFERRY_E_REFUSED,
+    KEYFERRY_E_LOGIN_REQUIRED,
+    KEYFERRY_E_NOT_FOUND,
+    KEYFERRY_E_ACCESS,
+    KEYFERRY_E_THROTTLED,
+    KEYFERRY_E_UNAVAILABLE,
+    KEYFERRY_E_BAD_ANSWER,
+    KEYFERRY_E_REDIRECTED,
+    KEYFERRY_E_UNSUPPORTED,
+    KEYFERRY_E_PLUGIN,
+};
+static const size_t count = sizeof all / sizeof all[0];
+
+static void each_has_words_of_its_own(void) {
+    size_t i, j;
+    for (i = 0; i < count; i++) {
+        const char *text = keyferry_status_text(all[i]);
+        CHECK(text != NULL && *text != '\0');
+        CHECK(text == keyferry_status_text(all[i]));
+        CHECK(strstr(text, "does not know") == NULL || all[i] == KEYFERRY_E_NOT_FOUND);
+        for (j = 0; j < i; j++) {
+            CHECK(all[i] != all[j]);
+            CHECK(strcmp(text, keyferry_status_text(all[j])) != 0);
+        }
+    }
+}
+
+static void unknown_numbers_have_words_too(void) {
+    static const keyferry_status unknown[] = {-1, 1, 100, 999, INT32_MAX, INT32_MIN};
+    size_t i;
+    for (i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
+        CHECK_CONTAINS(keyferry_status_text(unknown[i]), "newer library");
+    }
+}
+
+int main(void) {
+    each_has_words_of_its_own();
+    unknown_numbers_have_words_too();
+    return 0;
+}

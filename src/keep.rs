@@ -1,0 +1,171 @@
+//! Keeping what a service gave, and forgetting what it refused.
+//!
+//! Imports [`crate::engine`] and [`crate::wish`].
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::accounts::Bound;
+use crate::engine::Engine;
+use crate::error::{Error, Kind, Result};
+use crate::freshness;
+use crate::key::{Class, Key};
+use crate::log::{self, Level};
+use crate::record::Times;
+use crate::refusal;
+use crate::service::{Acquired, Found};
+use crate::store::Record;
+use crate::token::{Facts, Kind as TokenKind, NO_EXPIRY, Token};
+use crate::wish::Wish;
+
+impl Engine {
+    /// What landed in memory since the caller looked.
+    pub fn settled(&self, bound: &Bound, wish: &Wish) -> Option<Token> {
+        let key = match wish.key.class {
+            Class::Link => self.aliases.read().get(&wish.key).cloned()?,
+            _ => wish.key.clone(),
+        };
+        let now_us = self.now_us(bound);
+        let hit = self.cache.get(&key.borrow())?;
+        let newer = wish.stale.is_none_or(|stale| hit.token.facts().generation > stale);
+        (newer && now_us < hit.times.mandatory_us).then_some(hit.token)
+    }
+
+    /// What another process has put into the store since.
+    ///
+    /// # Errors
+    /// [`Kind::Store`].
+    pub fn stored(&self, bound: &Bound, wish: &Wish) -> Result<Option<Token>> {
+        let Some(token) = self.store.load(&wish.key)?.and_then(|record| record.token) else {
+            return Ok(None);
+        };
+        let now_us = self.now_us(bound);
+        let times = freshness::windows(token.facts(), self.random());
+        let newer = wish.stale.is_none_or(|stale| token.facts().generation > stale);
+        let serves = newer && now_us < times.mandatory_us;
+        if serves {
+            self.cache.publish(&token, &times, now_us);
+        }
+        Ok(serves.then_some(token))
+    }
+
+    /// Keeps what a service gave: in the store, then in memory.
+    ///
+    /// # Errors
+    /// [`Kind::BadAnswer`] if it can't be used.
+    pub fn keep(&self, bound: &Bound, wish: &Wish, acquired: Acquired) -> Result<Token> {
+        let Acquired { found, renewal, others } = acquired;
+        others.iter().for_each(|found| self.keep_in_memory(bound, found));
+        let key = Key { scope: Arc::clone(&bound.scope), class: found.class, id: found.id.as_str().into(), access: found.access };
+        let token = self.make(bound, &key, &found)?;
+        if token.facts().kind == TokenKind::Key {
+            let print = self.print(bound, &[token.value()]);
+            refusal::remembered(&*self.store, &print, self.clock.now_us()).map_or(Ok(()), Err)?;
+        } else {
+            let record = Record { token: Some(token.clone()), renewal };
+            if let Err(error) = self.store.save(&key, &record) {
+                log::write(Level::Warn, format_args!("{key} is kept in memory only: {error}"));
+            }
+        }
+        self.publish(bound, &key, &token);
+        if wish.key != key {
+            self.aliases.write().insert(wish.key.clone(), key.clone());
+        }
+        log::write(Level::Info, format_args!("got {key}, generation {}", token.facts().generation));
+        Ok(token)
+    }
+
+    fn publish(&self, bound: &Bound, key: &Key, token: &Token) {
+        let now_us = self.now_us(bound);
+        let mut times = freshness::windows(token.facts(), self.random());
+        // The same expiry again: there is no fresher one to be had, so nobody asks before it ends.
+        let before = self.cache.get(&key.borrow()).map(|hit| hit.token.facts().expires_us);
+        if before == Some(token.facts().expires_us) && now_us >= times.soft_us {
+            times = Times { soft_us: token.facts().expires_us, mandatory_us: token.facts().expires_us };
+        }
+        self.cache.publish(token, &times, now_us);
+    }
+
+    /// Keeps a token that was seen on the way.
+    pub fn keep_in_memory(&self, bound: &Bound, found: &Found) {
+        let key = Key { scope: Arc::clone(&bound.scope), class: found.class, id: found.id.as_str().into(), access: found.access };
+        match self.make(bound, &key, found) {
+            Ok(token) => self.publish(bound, &key, &token),
+            Err(error) => log::write(Level::Warn, format_args!("{key} was listed with a token that can't be used: {error}")),
+        }
+    }
+
+    /// Gives a token its generation, and refuses one that has ended.
+    ///
+    /// # Errors
+    /// [`Kind::BadAnswer`].
+    pub fn make(&self, bound: &Bound, key: &Key, found: &Found) -> Result<Token> {
+        let now_us = self.now_us(bound);
+        let expires_us = found.draft.expires_unix_s.map_or(NO_EXPIRY, |expires| expires.saturating_mul(1_000_000));
+        let name = bound.service.name();
+        if expires_us <= now_us {
+            return Err(Error::new(
+                Kind::BadAnswer,
+                format!("{name} gave a token that has ended already: check the clock of this machine"),
+            ));
+        }
+        let facts = Facts {
+            scope: bound.scope.fingerprint(),
+            class: key.class,
+            access: key.access,
+            kind: found.draft.kind,
+            generation: self.next_generation(),
+            expires_us,
+            acquired_us: now_us,
+        };
+        Token::new(&found.draft, name, &key.id, facts)
+    }
+
+    /// The service refused this token: its generation is dead.
+    ///
+    /// # Errors
+    /// [`Kind::Store`].
+    pub fn reject(&self, token: &Token) -> Result<()> {
+        self.stats.rejected.fetch_add(1, Ordering::Relaxed);
+        let generation = token.facts().generation;
+        let Some(bound) = self.accounts.every().find(|bound| bound.scope.fingerprint() == token.facts().scope) else {
+            return Ok(());
+        };
+        let key = Key { scope: Arc::clone(&bound.scope), class: token.facts().class, id: token.id().into(), access: token.facts().access };
+        let was_there = self.cache.remove(&token.key(), generation);
+        if token.facts().kind == TokenKind::Key {
+            self.refuse_key(bound, key, token);
+            return Ok(());
+        }
+        if was_there {
+            self.pace.rejected(&key);
+        }
+        let record = self.store.load(&key)?;
+        match record {
+            Some(Record { token: Some(kept), renewal }) if kept.facts().generation <= generation => {
+                self.store.save(&key, &Record { token: None, renewal })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// However many tell of it, it is one refusal; a handle from before the pause says nothing of the one after it.
+    fn refuse_key(&self, bound: &Bound, key: Key, token: &Token) {
+        let (print, now_us) = (self.print(bound, &[token.value()]), self.clock.now_us());
+        let mut refusals = self.refusals.lock();
+        if self.cache.get(&key.borrow()).is_some() || refusal::remembered(&*self.store, &print, now_us).is_some() {
+            return;
+        }
+        let what = format!("{} refused the configured secret: check it", key.scope.service);
+        refusal::note(&*self.store, &print, Some(&Error::new(Kind::Refused, what)), now_us);
+        refusals.insert(key, print);
+    }
+
+    /// Forgets a renewal secret that is dead.
+    pub fn drop_renewal(&self, key: &Key) {
+        let record = Record { token: None, renewal: None };
+        if let Err(error) = self.store.save(key, &record) {
+            log::write(Level::Warn, format_args!("the store keeps a dead renewal of {key}: {error}"));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a session tells of itself: JSON without secrets.
+//!
+//! Imports [`crate::session`].
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::request::Request;
+use crate::session::{Session, not_cached};
+use crate::token::{Facts, NO_EXPIRY, Token};
+
+impl Session {
+    /// What would happen for a resource, and why: JSON without secrets.
+    ///
+    /// # Errors
+    /// Those of reading the resource.
+    pub fn explain(&self, resource: &str) -> Result<String> {
+        let engine = &*self.engine;
+        self.at(resource, |spot, bound| {
+            let now_us = engine.now_us(bound);
+            let request = Request::default();
+            let hit = engine.in_memory(bound, spot, &request, now_us)?;
+            let key = self.keys(spot, bound)?.into_iter().next().ok_or_else(not_cached)?;
+            let pause = engine.pace.pause(&key, engine.clock.now_us());
+            let next = match &hit {
+                Some(hit) if now_us < hit.times.soft_us => "the token in memory is fresh and is handed out",
+                Some(hit) if now_us < hit.times.mandatory_us => "the token in memory is handed out, and refreshed beside",
+                Some(_) => "callers wait for a refresh; the token in memory serves if that fails",
+                None if pause.is_some() => "the last failure is answered until the pause is over",
+                None => "store, then service, are asked",
+            };
+            let seconds = |us: i64| if us == NO_EXPIRY { Value::Null } else { json!(us.div_euclid(1_000_000)) };
+            let mut token = hit.as_ref().map_or(Value::Null, |hit| describe(&hit.token));
+            if let Some(hit) = &hit {
+                token["refresh_from_unix_s"] = seconds(hit.times.soft_us);
+                token["callers_wait_from_unix_s"] = seconds(hit.times.mandatory_us);
+            }
+            let explained = json!({
+                "service": bound.service.name(), "base": bound.service.base().as_str(), "account": bound.scope.account,
+                "class": spot.target.class.name(), "id": spot.target.id, "access": key.access.name(),
+                "key": key.to_string(), "store": engine.store.name(), "clock_skew_s": bound.skew_us() / 1_000_000,
+                "token": token, "next": next,
+                "pause": pause.map(|error| json!({"error": error.what(), "retry_after_ms": error.retry_after_ms})),
+            });
+            Ok(explained.to_string())
+        })
+    }
+
+    /// The tokens in memory: JSON without secrets.
+    ///
+    /// # Errors
+    /// None yet; a store that can be listed may have some.
+    pub fn list(&self) -> Result<String> {
+        let account = |facts: &Facts| {
+            let mut bounds = self.engine.accounts.every();
+            bounds.find(|bound| bound.scope.fingerprint() == facts.scope).map(|bound| bound.scope.account.clone())
+        };
+        let rows = self.engine.cache.all().into_iter().map(|hit| {
+            let mut row = describe(&hit.token);
+            row["account"] = json!(account(hit.token.facts()));
+            row
+        });
+        Ok(Value::Array(rows.collect()).to_string())
+    }
+
+    /// What the session did: JSON of numbers.
+    pub fn stats(&self) -> String {
+        let (stats, read) = (&self.engine.stats, |count: &AtomicU64| count.load(Ordering::Relaxed));
+        json!({
+            "flights": read(&stats.flights), "waits": read(&stats.waits), "exchanges": read(&stats.exchanges),
+            "logins": read(&stats.logins), "renewals": read(&stats.renewals), "refreshes_beside": read(&stats.beside),
+            "refused_from_memory": read(&stats.refused_from_memory), "rejected": read(&stats.rejected),
+            "flights_under_way": self.engine.flights.count(),
+        })
+        .to_string()
+    }
+}
+
+/// A token for people: everything but its headers' values.
+pub fn describe(token: &Token) -> Value {
+    let facts = token.facts();
+    let expires = (facts.expires_us != NO_EXPIRY).then(|| facts.expires_us.div_euclid(1_000_000));
+    json!({
+        "service": token.service(), "kind": facts.kind.name(), "id": token.id(), "access": facts.access.name(),
+        "generation": facts.generation, "expires_unix_s": expires, "acquired_unix_s": facts.acquired_us.div_euclid(1_000_000),
+        "headers": token.headers().map(|(name, _)| name).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,62 @@
+//! Waiting for the signals that end a program, without a handler that would have to be safe to run at any moment.
+
+use std::io;
+use std::mem::MaybeUninit;
+
+/// What ends a program politely: Ctrl-C, `kill`, and a terminal that was closed.
+const ENDING: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+/// The signals that end a program, held back until somebody waits for them.
+pub struct Ending(libc::sigset_t);
+
+impl Ending {
+    /// Holds them back in this thread and in those that it starts from now on: to be called before any other starts.
+    ///
+    /// Rationale: a signal that is ignored stays ignored. A shell script's background job ignores Ctrl-C and `nohup` ignores
+    /// the closed terminal, and a blocked signal would be delivered here all the same.
+    ///
+    /// # Errors
+    /// Those of the system, which has none for a known signal.
+    pub fn hold() -> io::Result<Self> {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: `set` is writable, and the call fills all of it.
+        checked(unsafe { libc::sigemptyset(set.as_mut_ptr()) })?;
+        // SAFETY: it was filled above.
+        let mut set = unsafe { set.assume_init() };
+        for signal in ENDING.into_iter().filter(|signal| !is_ignored(*signal)) {
+            // SAFETY: `set` is initialised and `signal` is one of the system's.
+            checked(unsafe { libc::sigaddset(&mut set, signal) })?;
+        }
+        // SAFETY: `set` is initialised; where the old mask would go may be NULL.
+        let failed = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
+        if failed == 0 { Ok(Self(set)) } else { Err(io::Error::from_raw_os_error(failed)) }
+    }
+
+    /// Waits for one of them.
+    ///
+    /// # Errors
+    /// Those of the system, which has none for a known signal.
+    pub fn wait(&self) -> io::Result<()> {
+        let mut signal = 0;
+        loop {
+            // SAFETY: the set is initialised and `signal` is writable.
+            match unsafe { libc::sigwait(&self.0, &mut signal) } {
+                0 => return Ok(()),
+                libc::EINTR => {}
+                failed => return Err(io::Error::from_raw_os_error(failed)),
+            }
+        }
+    }
+}
+
+fn is_ignored(signal: libc::c_int) -> bool {
+    let mut old = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: nothing is changed, for there is no new action; `old` is writable, and filled where the call succeeds.
+    let failed = unsafe { libc::sigaction(signal, std::ptr::null(), old.as_mut_ptr()) };
+    // SAFETY: read only where the call above succeeded.
+    failed == 0 && unsafe { old.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+fn checked(result: libc::c_int) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,27 @@
+//! What a program does with its standard output beyond writing to it.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
+
+/// How many columns the terminal at standard output has, if it is one and says so.
+pub fn columns() -> Option<usize> {
+    let mut size = MaybeUninit::<libc::winsize>::zeroed();
+    // SAFETY: the call fills a `winsize`, which this is, or fails.
+    let failed = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, size.as_mut_ptr()) };
+    // SAFETY: a `winsize` is four numbers, for which all zeros are a value.
+    let size = unsafe { size.assume_init() };
+    (failed == 0 && size.ws_col > 0).then_some(size.ws_col.into())
+}
+
+/// Lets go of standard output while the program runs on: whoever reads it sees its end. What is written later is lost.
+///
+/// # Errors
+/// Those of opening `/dev/null`.
+pub fn release_output() -> io::Result<()> {
+    let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
+    // SAFETY: both are open descriptors; number 1 stays open, now as another way to /dev/null.
+    let failed = unsafe { libc::dup2(nowhere.as_raw_fd(), libc::STDOUT_FILENO) };
+    if failed == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

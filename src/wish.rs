@@ -1,0 +1,103 @@
+//! What is wanted, and the keys that it can be under.
+//!
+//! Imports [`crate::engine`] and the nouns.
+
+use std::sync::Arc;
+
+use crate::accounts::{Bound, Spot};
+use crate::engine::Engine;
+use crate::error::{Error, Kind, Result};
+use crate::key::{Access, Class, Key, KeyRef};
+use crate::record::Hit;
+use crate::request::Request;
+use crate::resource::query_value;
+use crate::secret::Secret;
+use crate::service::Need;
+
+/// What is wanted, owned: a flight outlives the call that began it.
+#[derive(Clone)]
+pub struct Wish {
+    /// Whose.
+    pub account: usize,
+    /// Of which service.
+    pub service: usize,
+    /// Under which key.
+    pub key: Key,
+    /// What it is found in.
+    pub parent: Option<String>,
+    /// The secret of a link.
+    pub link_secret: Option<Secret>,
+    /// The password of a link.
+    pub link_password: Option<Secret>,
+    /// The generation that will not do, if there is one.
+    pub stale: Option<u64>,
+}
+
+impl Wish {
+    /// A wish for a key and nothing special.
+    pub fn new(account: usize, service: usize, key: Key) -> Self {
+        Self { account, service, key, parent: None, link_secret: None, link_password: None, stale: None }
+    }
+}
+
+impl Engine {
+    /// The key of a link: its secret and password as a fingerprint.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidResource`] if the secret can't be read.
+    pub fn link_key(&self, bound: &Bound, spot: &Spot<'_>, request: &Request) -> Result<Key> {
+        let secret = query_value(spot.query, "secret")?.map(Secret::new);
+        let password = request.link_password.as_ref();
+        let parts = [spot.target.id, secret.as_ref().map_or("", Secret::expose), password.map_or("", Secret::expose)];
+        let id = format!("{}#{}", spot.target.id, self.fingerprints.of(&parts));
+        Ok(Key { scope: Arc::clone(&bound.scope), class: Class::Link, id: id.into(), access: Access::Read })
+    }
+
+    /// The wish for a spot; `hit` is what will not do.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidResource`] if a link's secret can't be read.
+    pub fn wish(&self, bound: &Bound, spot: &Spot<'_>, request: &Request, hit: Option<&Hit>) -> Result<Wish> {
+        let key = match spot.target.class {
+            Class::Link => self.link_key(bound, spot, request)?,
+            class => {
+                let access = accesses(spot.target.need, request.access)[0];
+                Key { scope: Arc::clone(&bound.scope), class, id: spot.target.id.into(), access }
+            }
+        };
+        Ok(Wish {
+            parent: spot.target.parent.map(str::to_owned),
+            link_secret: query_value(spot.query, "secret")?.map(Secret::new),
+            link_password: request.link_password.clone(),
+            stale: hit.map(|hit| hit.token.facts().generation),
+            ..Wish::new(spot.account, spot.service, key)
+        })
+    }
+}
+
+/// The error for what is reached without a header.
+#[cold]
+pub fn no_header(service: &str) -> Error {
+    Error::new(Kind::NoHeader, format!("{service} takes no header: its session is state in the program itself, send the request as it is"))
+}
+
+/// The accesses that serve a spot, best first.
+#[inline]
+pub fn accesses(need: Need, asked: Option<Access>) -> &'static [Access] {
+    const MANAGE_ELSE_WRITE: &[Access] = &[Access::Manage, Access::Write];
+    match (need, asked) {
+        (Need::Only(Access::Full), _) => &[Access::Full],
+        (_, Some(Access::Manage)) => &[Access::Manage],
+        (_, Some(Access::Write)) => &[Access::Write, Access::Manage],
+        (_, Some(Access::Read)) | (Need::Only(Access::Read), _) => &[Access::Read],
+        (Need::Only(Access::Manage), _) => &[Access::Manage],
+        (Need::Only(Access::Write), _) => &[Access::Write],
+        (Need::ManageElseWrite, _) => MANAGE_ELSE_WRITE,
+    }
+}
+
+/// The key for a look-up.
+#[inline]
+pub fn key_of<'a>(bound: &Bound, spot: &Spot<'a>, access: Access) -> KeyRef<'a> {
+    KeyRef { scope: bound.scope.fingerprint(), class: spot.target.class, id: spot.target.id, access }
+}

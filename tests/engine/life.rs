@@ -1,0 +1,127 @@
+//! A session's end, and what it leaves in the process. Counted in a process of its own, where no other test makes noise.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use keyferry::ffi::status::KEYFERRY_E_SILENT;
+use keyferry::sandbox::{Act, Fault};
+
+use crate::world::{self, LONG, World, package, together};
+
+/// Runs an ignored test of this file alone.
+fn alone(name: &str) {
+    let program = std::env::current_exe().unwrap();
+    let arguments = ["--exact", name, "--ignored", "--test-threads=1", "--nocapture"];
+    let done = Command::new(program).args(arguments).output().unwrap();
+    let (out, error) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success() && out.contains("1 passed"), "{out}\n{error}");
+}
+
+#[test]
+fn a_session_with_hung_flights_ends_within_a_second_and_leaves_no_thread() {
+    alone("life::hung");
+}
+
+#[test]
+fn two_hundred_sessions_leave_nothing_behind() {
+    alone("life::cycles");
+}
+
+fn threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("keyferry") && !name.starts_with("keyferry-sandbo")).count()
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+fn resident_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Spins until the count is what it was. Threads of ours that have ended take the system a moment to bury.
+fn back_to(what: &str, count: impl Fn() -> usize, before: usize, deadline: Instant) {
+    while count() > before {
+        assert!(Instant::now() < deadline, "{} {what} where {before} were before", count());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn hung() {
+    let sandbox = world::sandbox();
+    let (threads_before, descriptors_before) = (threads(), descriptors());
+    for round in 0..6 {
+        let session = world::open(&sandbox);
+        let token = session.token_for(&package(1)).unwrap();
+        sandbox.reset_counts();
+        sandbox.fault(Fault::new(if round % 2 == 0 { Act::Hang } else { Act::Drip(LONG) }).path("/v1.1/").forever());
+        sandbox.fault(Fault::new(Act::Hang).path("/api/").forever());
+        // Callers give up, their flights hang on.
+        together(8, |number| session.ask(&crate::c::request(&package(number + 2)).timeout_ms(50)).map(drop).unwrap_err());
+        let failure = session.ask(&crate::c::request("fileverbs:bearer").timeout_ms(50)).map(drop).unwrap_err();
+        assert!(sandbox.wait_for("fileverbs_login", 1, LONG) && sandbox.wait_for("lookup", 8, LONG));
+        assert!(threads() > threads_before + 8);
+        let begun = Instant::now();
+        drop(session);
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
+        back_to("threads", threads, threads_before, begun + Duration::from_secs(1));
+        assert!(token.value().starts_with("ey") && failure.message().contains("time"), "both outlive their session");
+        sandbox.clear_faults();
+    }
+    back_to("descriptors", descriptors, descriptors_before, Instant::now() + LONG);
+    refresh_hangs(threads_before);
+}
+
+/// The same for a refresh beside callers, and for one that pauses between repeats.
+fn refresh_hangs(threads_before: usize) {
+    let world = World::new();
+    world.sandbox.set_life("user", 1000);
+    world.token("user").unwrap();
+    world.sandbox.fault(Fault::new(Act::Hang).path("/v1/auth").forever());
+    world.sandbox.fault(Fault::status(503).retry_after("2").path("/v1.1/").forever());
+    world.pass_s(821);
+    world.token("user").unwrap();
+    let request = keyferry::request::Request { timeout: Some(Duration::from_millis(50)), ..keyferry::request::Request::new(package(1)) };
+    world.session.token_for(&request).unwrap_err();
+    assert!(world.sandbox.wait_for("login", 2, LONG) && world.sandbox.wait_for("lookup", 1, LONG));
+    let World { sandbox, session, .. } = world;
+    let begun = Instant::now();
+    drop(session);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    drop(sandbox);
+    back_to("threads", threads, threads_before, begun + Duration::from_secs(1));
+}
+
+#[test]
+#[ignore = "runs in a process of its own"]
+fn cycles() {
+    let sandbox = world::sandbox();
+    let cycle = |number: usize| {
+        let session = world::open(&sandbox);
+        session.token_for("user").unwrap();
+        session.token_for(&package(1 + number % 200)).unwrap();
+        session.bearer().unwrap();
+        if number % 10 == 0 {
+            sandbox.fault(Fault::new(Act::Close).path("/v1.1/").times(3));
+            assert_eq!(session.token_for(&package(201)).map(drop).unwrap_err().status, KEYFERRY_E_SILENT);
+        }
+    };
+    (0..30).for_each(cycle);
+    let (threads_before, descriptors_before, resident_before) = (threads(), descriptors(), resident_kib());
+    let begun = Instant::now();
+    (30..230).for_each(cycle);
+    let took = begun.elapsed();
+    back_to("threads", threads, threads_before, Instant::now() + Duration::from_secs(1));
+    back_to("descriptors", descriptors, descriptors_before, Instant::now() + LONG);
+    let grown = resident_kib().saturating_sub(resident_before);
+    eprintln!("200 sessions in {took:?}, {grown} KiB more");
+    // The sandbox remembers requests and tokens in this process; the last 2,000 of them alone are about 1 MiB.
+    assert!(grown < 4096, "{grown} KiB");
+}

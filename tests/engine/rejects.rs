@@ -1,0 +1,171 @@
+//! A caller got a 401: which tokens die of it, and how often a new one is got.
+
+use keyferry::error::Kind;
+use keyferry::ffi::status::KEYFERRY_E_REFUSED;
+use keyferry::sandbox::credentials as made;
+use keyferry::secret::Secret;
+
+use crate::world::{self, World, package, session_at, together};
+
+#[test]
+fn many_rejects_of_one_generation_cause_one_login() {
+    for _ in 0..10 {
+        let sandbox = world::sandbox();
+        let session = world::open(&sandbox);
+        let first = session.token_for("user").unwrap();
+        sandbox.reject_token(first.value());
+        let generations = together(64, |_| {
+            session.reject(&first).unwrap();
+            session.token_for("user").unwrap().generation()
+        });
+        assert!(generations.iter().all(|generation| *generation == generations[0] && *generation > first.generation()));
+        assert_eq!(sandbox.count("login"), 2);
+    }
+}
+
+#[test]
+fn a_reject_of_an_old_generation_harms_no_newer_one() {
+    let sandbox = world::sandbox();
+    let session = world::open(&sandbox);
+    let first = session.token_for("user").unwrap();
+    let second = session.login(None).unwrap();
+    assert!(second.generation() > first.generation());
+    together(8, |_| session.reject(&first).unwrap());
+    session.reject_value("user", first.value()).unwrap();
+    assert_eq!(session.token_for("user").unwrap().generation(), second.generation());
+    assert_eq!(sandbox.count("login"), 2);
+}
+
+#[test]
+fn rejects_of_fresh_tokens_cause_one_login_in_ten_seconds() {
+    let world = World::new();
+    let first = world.token("user").unwrap();
+    world.session.reject(&first).unwrap();
+    let second = world.token("user").unwrap();
+    world.session.reject(&second).unwrap();
+    for second in 0..10 {
+        let errors = together(8, |_| world.session.token("user").map(drop).unwrap_err());
+        assert!(errors.iter().all(|error| error.kind == Kind::Refused && error.retry_after_ms.is_some()), "at {second} s: {errors:?}");
+        world.pass_s(1);
+    }
+    assert_eq!(world.sandbox.count("login"), 2);
+    let third = world.token("user").unwrap();
+    assert!(third.facts().generation > second.facts().generation);
+    assert_eq!(world.sandbox.count("login"), 3);
+}
+
+#[test]
+fn whoever_rejects_every_token_gets_one_login_in_ten_seconds() {
+    let world = World::new();
+    for _ in 0..100 {
+        together(4, |_| {
+            if let Ok(token) = world.token("user") {
+                world.session.reject(&token).unwrap();
+            }
+        });
+        world.pass_s(1);
+    }
+    assert!(world.sandbox.count("login") <= 12, "{} logins in 100 s", world.sandbox.count("login"));
+}
+
+#[test]
+fn a_package_whose_every_token_is_refused_is_looked_up_once_in_ten_seconds() {
+    let world = World::new();
+    let resource = package(3);
+    for _ in 0..30 {
+        if let Ok(token) = world.token(&resource) {
+            world.session.reject(&token).unwrap();
+        }
+        assert!(world.token("user").is_ok(), "the user's token is another matter");
+        world.pass_s(1);
+    }
+    assert!(world.sandbox.count("lookup") <= 5, "{} look-ups", world.sandbox.count("lookup"));
+    assert_eq!(world.sandbox.count("login"), 1);
+}
+
+#[test]
+fn a_value_is_rejected_with_and_without_its_scheme() {
+    let sandbox = world::sandbox();
+    let session = world::open(&sandbox);
+    for scheme in ["", "Bearer "] {
+        session.forget(None).unwrap();
+        let token = session.bearer().unwrap();
+        session.reject_value("fileverbs:bearer", "Bearer no.such.token").unwrap();
+        session.reject_value("fileverbs:bearer", "").unwrap();
+        session.reject_value("user", token.value()).unwrap();
+        assert_eq!(session.bearer().unwrap().generation(), token.generation(), "nothing happens unless it is the present one");
+        session.reject_value("fileverbs:bearer", &format!("{scheme}{}", token.value())).unwrap();
+        assert!(session.bearer().unwrap().generation() > token.generation());
+    }
+    let link = format!("links/{}?secret={}", made::LINK_ID, made::LINK_SECRET);
+    let token = session.token_for(&link).unwrap();
+    session.reject_value(&link, token.value()).unwrap();
+    assert!(session.token_for(&link).unwrap().generation() > token.generation());
+}
+
+#[test]
+fn a_token_of_another_session_with_the_same_account_can_be_rejected() {
+    let world = World::new();
+    let other = session_at(&world.clock, &world.sandbox, &[]);
+    let theirs = other.token("user").unwrap();
+    world.session.reject(&theirs).unwrap();
+    world.pass_s(1);
+    let ours = world.token("user").unwrap();
+    world.session.reject(&theirs).unwrap();
+    assert_eq!(world.token("user").unwrap().value(), ours.value(), "theirs is older");
+    assert_eq!(other.token("user").unwrap().value(), theirs.value(), "nobody told them");
+    other.reject(&ours).unwrap();
+    assert_ne!(other.token("user").unwrap().value(), theirs.value(), "whatever is older than a dead one is dead");
+    let (sandbox, strange) = (&world.sandbox, world.sandbox.agent_url());
+    session_at(&world.clock, sandbox, &[("masv.url", strange)]).reject(&ours).unwrap();
+    assert_eq!(world.token("user").unwrap().value(), ours.value());
+}
+
+#[test]
+fn a_rejected_api_key_is_not_handed_out_for_a_while_and_another_is() {
+    let world = World::but(&[("masv.api_key", made::API_KEY)]);
+    let key = world.token("user").unwrap();
+    assert_eq!(key.value(), made::API_KEY);
+    // However many tell of it: it is one refusal, and the pause is a minute.
+    together(64, |_| world.session.reject(&key).unwrap());
+    assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
+    assert_eq!(world.token(&package(1)).unwrap_err(), Kind::Refused);
+    assert_eq!(world.sandbox.count("requests"), 0);
+    let other = session_at(&world.clock, &world.sandbox, &[("masv.api_key", made::SECOND_API_KEY)]);
+    assert_eq!(other.token("user").unwrap().value(), made::SECOND_API_KEY);
+    world.pass_s(59);
+    assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
+    world.pass_s(1);
+    let again = world.token("user").unwrap();
+    assert_eq!(again.value(), made::API_KEY);
+    world.session.reject(&key).unwrap();
+    assert!(world.token("user").is_ok(), "the reject of the earlier handle harms no later one");
+    world.session.reject(&again).unwrap();
+    assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
+    world.pass_s(119);
+    assert_eq!(world.token("user").unwrap_err(), Kind::Refused, "the second time it is two minutes");
+    world.session.forget(Some("user")).unwrap();
+    assert!(world.token("user").is_ok());
+}
+
+#[test]
+fn a_rejected_key_is_refused_through_the_c_abi_too() {
+    let sandbox = world::sandbox();
+    let session = world::open_but(&sandbox, &[("masv.api_key", made::API_KEY)]);
+    session.reject_value("user", made::API_KEY).unwrap();
+    session.reject(&session.token_for("user").unwrap()).unwrap();
+    let failure = session.token_for("user").unwrap_err();
+    assert_eq!(failure.status, KEYFERRY_E_REFUSED);
+    assert!((55_000..=60_000).contains(&failure.retry_after_ms()), "{}", failure.retry_after_ms());
+    assert!(!failure.message().contains(made::API_KEY));
+}
+
+#[test]
+fn a_wrong_value_rejects_nothing() {
+    let world = World::new();
+    let token = world.token("user").unwrap();
+    for value in ["", "Bearer ", "Bearer", "x", &token.value()[1..], &format!("{} ", token.value())] {
+        world.session.reject_value("user", &Secret::from(value)).unwrap();
+    }
+    assert_eq!(world.token("user").unwrap().facts().generation, token.facts().generation);
+}
