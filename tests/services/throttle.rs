@@ -103,8 +103,10 @@ fn a_password_that_was_refused_is_sent_once() {
     session.token("user").unwrap();
 }
 
+type Open = fn(&dyn Places) -> crate::capi::Config;
+
 /// Makes a session that was refused, or met a 503, and is asked again through `resource`.
-fn met(sandbox: &Sandbox, fault: u16, path: &str, open: fn(&dyn Places) -> crate::capi::Config, resource: &str) -> Session {
+fn met(sandbox: &Sandbox, fault: u16, path: &str, open: Open, resource: &str) -> Session {
     let session = open(sandbox).open();
     sandbox.fault(Fault::status(fault).path(path).forever());
     session.token(resource).unwrap_err();
@@ -117,7 +119,7 @@ fn forgetting_a_resource_lifts_what_was_remembered_against_it() {
     let sandbox = stage::sandbox();
     let link = stage::link(c::LINK_ID, c::LINK_SECRET);
     for fault in [401, 503] {
-        let rows: [(&str, fn(&dyn Places) -> crate::capi::Config, &str); 4] = [
+        let rows: [(&str, Open, &str); 4] = [
             ("/v1/auth", with_login, "user"),
             ("/v1.1/teams/", with_key, "packages/01J0SANDB0XPACKAGE00000001"),
             ("/v1/links/", with_login, &link),
