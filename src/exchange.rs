@@ -102,6 +102,30 @@ impl Errand<'_> {
     }
 }
 
+impl Errand<'_> {
+    /// A read with its repeats.
+    fn read(&self, request: &Request) -> Result<Answer> {
+        let repeats = if request.method == Method::Get { REPEATS } else { 0 };
+        let mut pause = PAUSE;
+        for _ in 0..repeats {
+            let error = match self.exchange(request) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure.error,
+            };
+            let asked = error.retry_after_ms.unwrap_or(0);
+            if !error.is_transient() || asked > LONGEST_WAIT_MS {
+                return Err(error);
+            }
+            let jittered = pause.mul_f64(f64::from(self.engine.random()) / 255.0);
+            if !self.pause(jittered.max(Duration::from_millis(asked))) {
+                return Err(error);
+            }
+            pause *= 2;
+        }
+        self.exchange(request).map_err(|failure| failure.error)
+    }
+}
+
 impl Context for Errand<'_> {
     fn setting(&self, name: &str) -> Result<Option<Secret>> {
         let profile = &self.engine.accounts.account(self.account).profile;
@@ -123,24 +147,18 @@ impl Context for Errand<'_> {
     }
 
     fn send(&self, request: &Request) -> Result<Answer> {
-        let repeats = if request.method == Method::Get { REPEATS } else { 0 };
-        let mut pause = PAUSE;
-        for _ in 0..repeats {
-            let error = match self.exchange(request) {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure.error,
-            };
-            let asked = error.retry_after_ms.unwrap_or(0);
-            if !error.is_transient() || asked > LONGEST_WAIT_MS {
-                return Err(error);
-            }
-            let jittered = pause.mul_f64(f64::from(self.engine.random()) / 255.0);
-            if !self.pause(jittered.max(Duration::from_millis(asked))) {
-                return Err(error);
-            }
-            pause *= 2;
+        let (store, print) = (&*self.engine.store, self.engine.print(self.bound(), &["429"]));
+        if let Some(error) = refusal::remembered(store, &print, self.engine.clock.now_us()) {
+            return Err(error);
         }
-        self.exchange(request).map_err(|failure| failure.error)
+        let outcome = self.read(request);
+        let throttled = outcome.as_ref().err().filter(|error| error.kind == Kind::Throttled && error.retry_after_ms > Some(0));
+        if let Some(error) = throttled {
+            // The service named a time: it means all that this account reads.
+            refusal::note(store, &print, Some(error), self.engine.clock.now_us());
+            self.key.iter().for_each(|key| self.engine.note_refusal(key, print));
+        }
+        outcome
     }
 
     fn send_once(&self, request: &Request) -> Result<Answer> {
