@@ -102,6 +102,39 @@ impl Errand<'_> {
     }
 }
 
+impl Errand<'_> {
+    /// A read with its repeats.
+    fn read(&self, request: &Request) -> Result<Answer> {
+        let repeats = if request.method == Method::Get { REPEATS } else { 0 };
+        let mut pause = PAUSE;
+        for _ in 0..repeats {
+            let error = match self.exchange(request) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure.error,
+            };
+            let asked = error.retry_after_ms.unwrap_or(0);
+            if !error.is_transient() || asked > LONGEST_WAIT_MS {
+                return Err(error);
+            }
+            let jittered = pause.mul_f64(f64::from(self.engine.random()) / 255.0);
+            if !self.pause(jittered.max(Duration::from_millis(asked))) {
+                return Err(error);
+            }
+            pause *= 2;
+        }
+        self.exchange(request).map_err(|failure| failure.error)
+    }
+
+    /// A login. Nothing is repeated but what has not left: that can't count as a second try of a password.
+    fn send_secrets(&self, request: &Request) -> Result<Answer> {
+        let outcome = match self.exchange(request) {
+            Err(failure) if !failure.sent && failure.error.is_transient() && self.pause(PAUSE) => self.exchange(request),
+            outcome => outcome,
+        };
+        outcome.map_err(|failure| failure.error)
+    }
+}
+
 impl Context for Errand<'_> {
     fn setting(&self, name: &str) -> Result<Option<Secret>> {
         let profile = &self.engine.accounts.account(self.account).profile;
@@ -123,24 +156,18 @@ impl Context for Errand<'_> {
     }
 
     fn send(&self, request: &Request) -> Result<Answer> {
-        let repeats = if request.method == Method::Get { REPEATS } else { 0 };
-        let mut pause = PAUSE;
-        for _ in 0..repeats {
-            let error = match self.exchange(request) {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure.error,
-            };
-            let asked = error.retry_after_ms.unwrap_or(0);
-            if !error.is_transient() || asked > LONGEST_WAIT_MS {
-                return Err(error);
-            }
-            let jittered = pause.mul_f64(f64::from(self.engine.random()) / 255.0);
-            if !self.pause(jittered.max(Duration::from_millis(asked))) {
-                return Err(error);
-            }
-            pause *= 2;
+        let (store, print) = (&*self.engine.store, self.engine.print(self.bound(), &["429"]));
+        if let Some(error) = refusal::remembered(store, &print, self.engine.clock.now_us()) {
+            return Err(error);
         }
-        self.exchange(request).map_err(|failure| failure.error)
+        let outcome = self.read(request);
+        let throttled = outcome.as_ref().err().filter(|error| error.kind == Kind::Throttled && error.retry_after_ms > Some(0));
+        if let Some(error) = throttled {
+            // The service named a time: it means all that this account reads.
+            refusal::note(store, &print, Some(error), self.engine.clock.now_us());
+            self.key.iter().for_each(|key| self.engine.note_refusal(key, print));
+        }
+        outcome
     }
 
     fn send_once(&self, request: &Request) -> Result<Answer> {
@@ -157,17 +184,10 @@ impl Context for Errand<'_> {
             return Err(error);
         }
         self.engine.stats.logins.fetch_add(1, Ordering::Relaxed);
-        let outcome = match self.exchange(request) {
-            // Nothing of it has left: this one repeat can't count as a second try of a password.
-            Err(failure) if !failure.sent && failure.error.is_transient() && self.pause(PAUSE) => self.exchange(request),
-            outcome => outcome,
-        };
-        let outcome = match outcome {
-            Ok(answer) => refused(&answer).map_or(Ok(answer), Err),
-            Err(failure) => Err(failure.error),
-        };
-        // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
         let is_read = request.method == Method::Get;
+        let outcome = if is_read { self.read(request) } else { self.send_secrets(request) };
+        let outcome = outcome.and_then(|answer| refused(&answer).map_or(Ok(answer), Err));
+        // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
         if outcome.as_ref().err().is_none_or(|error| !is_read || matches!(error.kind, Kind::Refused | Kind::Throttled)) {
             refusal::note(store, &print, outcome.as_ref().err(), self.engine.clock.now_us());
         }

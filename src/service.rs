@@ -201,7 +201,8 @@ pub trait Context {
     /// Those of [`Context::send`].
     fn send_once(&self, request: &Request) -> Result<Answer>;
 
-    /// An exchange that carries secrets of the user's and is never repeated by itself. `refused` says which of the
+    /// An exchange that carries secrets of the user's: a login, which is never repeated by itself, or a read with an API key.
+    /// `refused` says which of the
     /// statuses that are left mean "these secrets are wrong"; such a refusal is remembered for just these secrets.
     ///
     /// # Errors
