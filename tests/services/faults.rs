@@ -71,9 +71,7 @@ pub(crate) fn silences() -> Vec<Column> {
 /// Services that are out of order.
 pub(crate) fn disorders() -> Vec<Column> {
     let rows = [(500, BodyKind::Json), (502, BodyKind::Html), (503, BodyKind::Empty), (504, BodyKind::Html), (599, BodyKind::Json)];
-    let down = |(status, body)| Column {
-        ..column(&format!("status {status} with {body:?}"), Act::Status { status, body }, k::KEYFERRY_E_UNAVAILABLE)
-    };
+    let down = |(status, body)| column(&format!("status {status} with {body:?}"), Act::Status { status, body }, k::KEYFERRY_E_UNAVAILABLE);
     rows.into_iter().map(down).collect()
 }
 
