@@ -7,7 +7,12 @@
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
+#[cfg(not(loom))]
 use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+// `tests/loom` runs this very file in every order that the memory model allows.
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// How many chunks there can be. Each new one is an eighth of all before, so that they are enough for any memory.
 const CHUNKS: usize = 256;
@@ -107,7 +112,7 @@ pub fn read<T>(block: &[AtomicU64], read: impl FnOnce(&[AtomicU64]) -> T) -> Opt
     (version.load(Ordering::Relaxed) == before).then_some(result)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;

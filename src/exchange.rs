@@ -84,21 +84,63 @@ impl Errand<'_> {
     }
 
     fn fault(&self, answer: &Answer) -> Option<Error> {
-        let (name, status) = (self.bound().service.name(), answer.status);
+        let (name, title, status) = (self.bound().service.name(), self.bound().service.title(), answer.status);
         let after = answer.retry_after.as_deref().and_then(|text| retry_after_ms(text, self.now_us()));
         let error = match status {
             300..=399 => {
-                let what = format!("{name} answers with a redirect ({status}), which is never followed: check `{name}.url`");
+                let what = format!("{title} answers with a redirect ({status}), which is never followed: check `{name}.url`");
                 Error::new(Kind::Redirected, what)
             }
-            429 => Error::new(Kind::Throttled, format!("{name} wants fewer requests (429): ask again later")).with_retry_after_ms(after),
+            429 => Error::new(Kind::Throttled, format!("{title} wants fewer requests (429): ask again later")).with_retry_after_ms(after),
             500 | 502..=599 => {
-                let what = format!("{name} is out of order (status {status}): ask again later");
+                let what = format!("{title} is out of order (status {status}): ask again later");
                 Error::new(Kind::Unavailable, what).with_retry_after_ms(after)
             }
             _ => return None,
         };
         Some(error.with_http_status(status))
+    }
+}
+
+impl Errand<'_> {
+    /// A read with its repeats.
+    fn read(&self, request: &Request) -> Result<Answer> {
+        let repeats = if request.method == Method::Get { REPEATS } else { 0 };
+        let mut pause = PAUSE;
+        for _ in 0..repeats {
+            let error = match self.exchange(request) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure.error,
+            };
+            let asked = error.retry_after_ms.unwrap_or(0);
+            if !error.is_transient() || asked > LONGEST_WAIT_MS {
+                return Err(error);
+            }
+            let jittered = pause.mul_f64(f64::from(self.engine.random()) / 255.0);
+            if !self.pause(jittered.max(Duration::from_millis(asked))) {
+                return Err(error);
+            }
+            pause *= 2;
+        }
+        self.exchange(request).map_err(|failure| failure.error)
+    }
+
+    fn may_repeat(&self, failure: &Failure) -> bool {
+        let error = &failure.error;
+        match error.retry_after_ms {
+            Some(asked) if error.kind == Kind::Throttled => asked <= LONGEST_WAIT_MS && self.pause(Duration::from_millis(asked)),
+            _ => !failure.sent && error.is_transient() && self.pause(PAUSE),
+        }
+    }
+
+    /// A login. What is repeated, once: what has not left, which can't count as a second try of a password, and what the
+    /// service itself asked to repeat soon.
+    fn send_secrets(&self, request: &Request) -> Result<Answer> {
+        let outcome = match self.exchange(request) {
+            Err(failure) if self.may_repeat(&failure) => self.exchange(request),
+            outcome => outcome,
+        };
+        outcome.map_err(|failure| failure.error)
     }
 }
 
@@ -123,24 +165,18 @@ impl Context for Errand<'_> {
     }
 
     fn send(&self, request: &Request) -> Result<Answer> {
-        let repeats = if request.method == Method::Get { REPEATS } else { 0 };
-        let mut pause = PAUSE;
-        for _ in 0..repeats {
-            let error = match self.exchange(request) {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure.error,
-            };
-            let asked = error.retry_after_ms.unwrap_or(0);
-            if !error.is_transient() || asked > LONGEST_WAIT_MS {
-                return Err(error);
-            }
-            let jittered = pause.mul_f64(f64::from(self.engine.random()) / 255.0);
-            if !self.pause(jittered.max(Duration::from_millis(asked))) {
-                return Err(error);
-            }
-            pause *= 2;
+        let (store, print) = (&*self.engine.store, self.engine.print(self.bound(), &["429"]));
+        if let Some(error) = refusal::remembered(store, &print, self.engine.clock.now_us()) {
+            return Err(error);
         }
-        self.exchange(request).map_err(|failure| failure.error)
+        let outcome = self.read(request);
+        let throttled = outcome.as_ref().err().filter(|error| error.kind == Kind::Throttled && error.retry_after_ms > Some(0));
+        if let Some(error) = throttled {
+            // The service named a time: it means all that this account reads.
+            refusal::note(store, &print, Some(error), self.engine.clock.now_us());
+            self.key.iter().for_each(|key| self.engine.note_refusal(key, print));
+        }
+        outcome
     }
 
     fn send_once(&self, request: &Request) -> Result<Answer> {
@@ -157,17 +193,10 @@ impl Context for Errand<'_> {
             return Err(error);
         }
         self.engine.stats.logins.fetch_add(1, Ordering::Relaxed);
-        let outcome = match self.exchange(request) {
-            // Nothing of it has left: this one repeat can't count as a second try of a password.
-            Err(failure) if !failure.sent && failure.error.is_transient() && self.pause(PAUSE) => self.exchange(request),
-            outcome => outcome,
-        };
-        let outcome = match outcome {
-            Ok(answer) => refused(&answer).map_or(Ok(answer), Err),
-            Err(failure) => Err(failure.error),
-        };
-        // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
         let is_read = request.method == Method::Get;
+        let outcome = if is_read { self.read(request) } else { self.send_secrets(request) };
+        let outcome = outcome.and_then(|answer| refused(&answer).map_or(Ok(answer), Err));
+        // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
         if outcome.as_ref().err().is_none_or(|error| !is_read || matches!(error.kind, Kind::Refused | Kind::Throttled)) {
             refusal::note(store, &print, outcome.as_ref().err(), self.engine.clock.now_us());
         }

@@ -96,6 +96,11 @@ pub trait Service: Send + Sync {
     /// Its name, as in `NAME:PATH`.
     fn name(&self) -> &str;
 
+    /// Its name in sentences.
+    fn title(&self) -> &str {
+        self.name()
+    }
+
     /// Its base URL: origin, and the path before the version prefixes.
     fn base(&self) -> &Base;
 
@@ -201,8 +206,8 @@ pub trait Context {
     /// Those of [`Context::send`].
     fn send_once(&self, request: &Request) -> Result<Answer>;
 
-    /// An exchange that carries secrets of the user's and is never repeated by itself. `refused` says which of the
-    /// statuses that are left mean "these secrets are wrong"; such a refusal is remembered for just these secrets.
+    /// An exchange that carries secrets of the user's: a login, which is never repeated by itself, or a read with an API key.
+    /// `refused` says which of the statuses that are left mean "these secrets are wrong"; such a refusal is remembered for just these.
     ///
     /// # Errors
     /// Those of [`Context::send`], and [`Kind::Refused`], also from memory.

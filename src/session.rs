@@ -219,7 +219,9 @@ impl Session {
         let errand = self.errand(number, true);
         let need = |given: Option<Secret>, name: &str| match given {
             Some(given) => given.check(name).map(|()| given),
-            None => errand.setting(name)?.ok_or_else(|| Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set"))),
+            None => errand
+                .setting(name)?
+                .ok_or_else(|| Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set: give it, or set it"))),
         };
         let (email, password) = (need(email, "masv.email")?, need(password, "masv.password")?);
         let key = Key { scope: Arc::clone(&bound.scope), class: Class::User, id: "".into(), access: Access::Full };
@@ -244,7 +246,8 @@ impl Session {
         self.with_agent(true, |agent, context| match (email, password) {
             (None, None) => agent.sign_in(None, context),
             (email, password) => {
-                let missing = |name: &str| Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set"));
+                let missing =
+                    |name: &str| Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set: give it, or set it"));
                 let email = email.map_or_else(|| context.setting("masv.email"), |given| Ok(Some(given)))?;
                 let password = password.map_or_else(|| context.setting("masv.password"), |given| Ok(Some(given)))?;
                 let (email, password) = (email.ok_or_else(|| missing("masv.email"))?, password.ok_or_else(|| missing("masv.password"))?);

@@ -5,6 +5,7 @@
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
+#![expect(clippy::print_stderr, reason = "figures for those who look, with --nocapture")]
 
 mod c;
 mod chaos;

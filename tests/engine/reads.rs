@@ -138,3 +138,18 @@ fn a_user_s_token_that_the_service_refuses_is_renewed_once() {
     assert_eq!(world.sandbox.count("login"), 1, "one new login in ten seconds");
     assert!(world.sandbox.count("lookup") <= 2 * 64);
 }
+
+#[test]
+fn a_throttled_account_reads_nothing_else_either() {
+    let world = World::new();
+    world.token("user").unwrap();
+    world.sandbox.fault(Fault::status(429).retry_after("120").path(LOOKUPS).times(1));
+    assert_eq!(world.token(&package(1)).unwrap_err(), Kind::Throttled);
+    world.sandbox.reset_counts();
+    world.pass_s(119);
+    together(16, |number| assert_eq!(world.token(&package(number + 1)).unwrap_err(), Kind::Throttled));
+    assert!(world.token("user").is_ok() && world.token("fileverbs:bearer").is_ok());
+    assert_eq!(world.sandbox.count("requests_masv"), 0);
+    world.pass_s(1);
+    together(16, |number| assert!(world.token(&package(number + 1)).is_ok()));
+}

@@ -80,3 +80,30 @@ fn a_date_that_is_nonsense_passes_with_the_next_answer() {
     }
     assert!(world.sandbox.count("requests") < 40, "{} requests", world.sandbox.count("requests"));
 }
+
+#[test]
+fn an_answer_that_takes_long_is_no_clock_that_is_behind() {
+    let world = world::World::new();
+    world.token("user").unwrap();
+    let skew = || {
+        let explained: serde_json::Value = serde_json::from_str(&world.session.explain("user").unwrap()).unwrap();
+        explained["clock_skew_s"].as_i64().unwrap()
+    };
+    // The `Date` is written when the service has thought for 25 s, then the answer takes 25 s to come.
+    for kind in ["thinks", "drips"] {
+        world.session.forget(Some(&world::package(1))).unwrap();
+        let act = if kind == "thinks" { sandbox::Act::Nothing } else { sandbox::Act::Drip(std::time::Duration::from_micros(500)) };
+        let fault = sandbox::Fault::new(act).latency(std::time::Duration::from_millis(100));
+        world.sandbox.reset_counts();
+        world.sandbox.fault(fault.path("/v1.1/"));
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| world.token(&world::package(1)).map(drop));
+            assert!(world.sandbox.wait_for("lookup", 1, world::LONG));
+            world.pass_s(25);
+            assert!(world.sandbox.wait_for("status_200", 1, world::LONG));
+            world.pass_s(25);
+            asked.join().unwrap().unwrap();
+        });
+        assert_eq!(skew(), 0, "{kind}");
+    }
+}

@@ -129,5 +129,5 @@ fn where_no_agent_runs_the_message_says_how_to_start_one() {
         assert!(error.message.contains("masv server start") && error.message.contains("agent.url"), "{error:?}");
     }
     let error = failure(session.token("agent:session"), k::KEYFERRY_E_NO_HEADER);
-    assert!(error.message.contains("masv_agent_session"), "{error:?}");
+    assert!(error.message.contains("session is state"), "{error:?}");
 }

@@ -12,12 +12,10 @@ pub(crate) struct Column {
     pub(crate) retry_after: Option<&'static str>,
     /// What it ends in; 0 is success.
     pub(crate) ends: i32,
-    /// A read is repeated after it, so that it costs time.
-    pub(crate) is_transient: bool,
 }
 
 fn column(name: &str, act: Act, ends: i32) -> Column {
-    Column { name: name.into(), act, retry_after: None, ends, is_transient: false }
+    Column { name: name.into(), act, retry_after: None, ends }
 }
 
 fn document(status: u16, media_type: &str, body: impl Into<String>) -> Act {
@@ -66,17 +64,14 @@ pub(crate) fn tokens() -> Vec<Column> {
 pub(crate) fn silences() -> Vec<Column> {
     let short = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"token\":\"a".to_vec();
     let all = [("half", Act::Half), ("close", Act::Close), ("reset", Act::Reset), ("lost", Act::Lost), ("short", Act::Raw(short))];
-    let silent = |(name, act)| Column { is_transient: true, ..column(name, act, k::KEYFERRY_E_SILENT) };
+    let silent = |(name, act)| column(name, act, k::KEYFERRY_E_SILENT);
     all.into_iter().map(silent).collect()
 }
 
 /// Services that are out of order.
 pub(crate) fn disorders() -> Vec<Column> {
     let rows = [(500, BodyKind::Json), (502, BodyKind::Html), (503, BodyKind::Empty), (504, BodyKind::Html), (599, BodyKind::Json)];
-    let down = |(status, body)| Column {
-        is_transient: true,
-        ..column(&format!("status {status} with {body:?}"), Act::Status { status, body }, k::KEYFERRY_E_UNAVAILABLE)
-    };
+    let down = |(status, body)| column(&format!("status {status} with {body:?}"), Act::Status { status, body }, k::KEYFERRY_E_UNAVAILABLE);
     rows.into_iter().map(down).collect()
 }
 
@@ -84,7 +79,6 @@ pub(crate) fn disorders() -> Vec<Column> {
 pub(crate) fn throttles() -> Vec<Column> {
     let rows = [Some("7"), Some("99999999999999999999"), Some("-5"), Some("soon"), None];
     let throttle = |retry_after: Option<&'static str>| Column {
-        is_transient: true,
         retry_after,
         ..column(
             &format!("429 with Retry-After {retry_after:?}"),

@@ -8,6 +8,7 @@ mod capi;
 
 mod agent;
 mod canary;
+mod clocks;
 mod faults;
 mod fileverbs;
 mod links;

@@ -64,7 +64,7 @@ fn all_targets(row: &Row, sink: &Sink) {
         for to in &targets {
             let act = Act::Redirect { status, to: to.clone() };
             let name = format!("{status} to {to}");
-            let column = Column { name, act, retry_after: None, ends: k::KEYFERRY_E_REDIRECTED, is_transient: false };
+            let column = Column { name, act, retry_after: None, ends: k::KEYFERRY_E_REDIRECTED };
             table::cell(row, &column, &sandbox);
         }
     }
@@ -95,7 +95,7 @@ fn a_place_named_in_a_401_is_not_asked() {
     );
     for row in rows::all() {
         let act = Act::Raw(head.clone().into_bytes());
-        let column = Column { name: "401 that names a place".into(), act, retry_after: None, ends: 0, is_transient: false };
+        let column = Column { name: "401 that names a place".into(), act, retry_after: None, ends: 0 };
         let session = (row.open)(&sandbox).open();
         (row.set_up)(&sandbox);
         (row.prepare)(&session);

@@ -184,7 +184,11 @@ const BASE: Row = Row {
 
 /// Every exchange of MASV cloud.
 pub(crate) fn masv() -> Vec<Row> {
-    let list = |sandbox: &Sandbox| sandbox.configure("single_lookup", json!(405));
+    let listed = [listed_packages(), linked_packages()].into_iter().flatten();
+    users().into_iter().chain(listed).collect()
+}
+
+fn users() -> Vec<Row> {
     vec![
         Row { name: "masv_login", method: "POST", path: "/v1/auth", ask: |s, _| s.login(None, None).map(Some), statuses: LOGIN, ..BASE },
         Row { name: "user token", method: "POST", path: "/v1/auth", ask: |s, ms| token(s, "user", ms), statuses: LOGIN, ..BASE },
@@ -199,6 +203,12 @@ pub(crate) fn masv() -> Vec<Row> {
             otherwise: &[("wrong types", k::KEYFERRY_E_NOT_FOUND)],
             ..BASE
         },
+    ]
+}
+
+fn listed_packages() -> Vec<Row> {
+    let list = |sandbox: &Sandbox| sandbox.configure("single_lookup", json!(405));
+    vec![
         Row {
             name: "single look-up with a key",
             path: SINGLE_PATH,
@@ -235,6 +245,11 @@ pub(crate) fn masv() -> Vec<Row> {
             statuses: INBOX,
             ..BASE
         },
+    ]
+}
+
+fn linked_packages() -> Vec<Row> {
+    vec![
         Row {
             name: "link",
             path: "/v1/links/",

@@ -102,7 +102,22 @@ pub(crate) fn check_message(error: &Error, secrets: &[&str]) {
     assert!(!canary::leaks(said, secrets), "a secret in: {said}");
     assert!(said.len() > 20 && said.len() < 500 && !said.ends_with('.') && !said.chars().any(char::is_control), "{said}");
     assert!(said.contains(": ") || said.contains("; "), "no remedy in: {said}");
-    let things = ["masv", "agent", "fileverbs", "127.0.0.1", "link", "package", "resource", "url", "path", "transfer", "token"];
+    let things = [
+        "masv",
+        "agent",
+        "fileverbs",
+        "127.0.0.1",
+        "link",
+        "package",
+        "resource",
+        "url",
+        "path",
+        "transfer",
+        "token",
+        "login",
+        "portal",
+        "user",
+    ];
     assert!(things.iter().any(|thing| said.to_lowercase().contains(thing)), "no thing in: {said}");
 }
 

@@ -116,7 +116,7 @@ fn every_other_status_ends_as_the_service_means_it() {
 #[test]
 fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
     const TIME_MS: u32 = 400;
-    let hang = || Column { name: "hang".into(), act: Act::Hang, retry_after: None, ends: k::KEYFERRY_E_SILENT, is_transient: true };
+    let hang = || Column { name: "hang".into(), act: Act::Hang, retry_after: None, ends: k::KEYFERRY_E_SILENT };
     thread::scope(|scope| {
         for row in rows::all() {
             scope.spawn(move || {
@@ -157,13 +157,8 @@ fn a_body_in_drips_is_cut_off_at_the_deadline() {
     let sandbox = stage::sandbox();
     for row in rows::all().into_iter().filter(|row| row.name == "bearer" || row.name == "link") {
         let session = (row.open)(&sandbox).open();
-        let drip = Column {
-            name: "drip".into(),
-            act: Act::Drip(Duration::from_millis(50)),
-            retry_after: None,
-            ends: k::KEYFERRY_E_TIMEOUT,
-            is_transient: false,
-        };
+        let drip =
+            Column { name: "drip".into(), act: Act::Drip(Duration::from_millis(50)), retry_after: None, ends: k::KEYFERRY_E_TIMEOUT };
         sandbox.fault(drip.fault(&row));
         let error = stage::within(Duration::from_millis(300), row.name, || (row.ask)(&session, 300)).unwrap_err();
         assert_eq!(error.status, k::KEYFERRY_E_TIMEOUT, "{error:?}");
@@ -180,7 +175,7 @@ fn the_words_of_a_service_are_passed_on_unless_they_hold_a_secret() {
         for form in secrets.iter().flat_map(|secret| crate::canary::forms(secret)) {
             let body = serde_json::json!({"code": 9, "message": format!("no: {form} is wrong"), "errors": []}).to_string();
             let act = Act::Literal { status: 401, media_type: "application/json".into(), body };
-            let echo = Column { name: "echo".into(), act, retry_after: None, ends: 0, is_transient: false };
+            let echo = Column { name: "echo".into(), act, retry_after: None, ends: 0 };
             let session = (row.open)(&sandbox).open();
             (row.set_up)(&sandbox);
             (row.prepare)(&session);

@@ -15,6 +15,9 @@ const PAGES: [&str; 2] = ["get.massive.io", "get.massive.app"];
 /// First segments that stand for routes of the user's even where nothing follows them.
 const USER_ROUTES: [&str; 4] = ["user", "teams", "portals", "custom_webhooks"];
 
+/// Rationale: `evil.example/v1/teams` got the API key as a route that is not known yet, and curl would take it to that host.
+const NO_URL: &str = "the path begins like a URL without its scheme: write https:// before a host, or the path below the version alone";
+
 /// What a path names. `has_key` says whether an API key is configured.
 pub(super) fn classify(path: &str, has_key: bool) -> Result<Target<'_>> {
     if let Some(rest) = path.strip_prefix("packages/") {
@@ -89,8 +92,10 @@ fn user_route(path: &str, has_key: bool) -> Result<Target<'_>> {
         "" | "package" | "packages" | "transfer" | "transfers" | "link" | "links" => {
             not_mine("the path is not like user, packages/ID, packages/ID/transfers/ID, transfers/ID or links/ID?secret=SECRET")
         }
+        "http" | "https" | "v1" => not_mine(NO_URL),
+        _ if head.contains('.') => not_mine(NO_URL),
         "auth" if below.is_empty() => no_header("the login takes no header: e-mail and password stand in its body"),
-        "subdomains" => no_header("a portal's address is looked up without any header"),
+        "subdomains" => no_header("a portal's address is looked up without any header: send the request as it is"),
         "users" | "api_keys" => Ok(login),
         "user" if !below.is_empty() => Ok(login),
         "teams" | "portals" if id.is_empty() && !rest.is_empty() => not_mine("the path has an empty id"),
@@ -219,6 +224,11 @@ mod tests {
             "link/L",
             "teams//packages",
             "portals//packages",
+            "evil.example/v1/teams",
+            "api.massive.app/v1/teams",
+            "https//api.massive.app/v1/teams",
+            "v1/packages/P",
+            "v1.1/teams/T/packages",
         ] {
             assert_eq!(classify(path, true).unwrap_err().kind, Kind::NotMine, "{path}");
         }
