@@ -36,13 +36,13 @@ pub struct Reached {
 impl Session {
     /// The services of the account that calls without a name are about.
     pub fn places(&self) -> impl Iterator<Item = Place<'_>> {
-        let services = &self.engine.accounts.account(self.default_account()).services;
+        let services = &self.engine.accounts.account(self.default_account).services;
         services.iter().map(|bound| Place { service: bound.service.name(), base: bound.service.base() })
     }
 
     /// The name of that account.
     pub fn account_name(&self) -> &str {
-        self.engine.accounts.account(self.default_account()).profile.account()
+        self.engine.accounts.account(self.default_account).profile.account()
     }
 
     /// The name of the store.

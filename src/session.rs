@@ -47,7 +47,7 @@ impl Default for Options {
 /// Configuration, services, cache and store.
 pub struct Session {
     pub(crate) engine: Arc<Engine>,
-    default_account: usize,
+    pub(crate) default_account: usize,
 }
 
 /// A header line that was found; it stands in the buffer if that is longer than the line.
@@ -93,8 +93,9 @@ impl Session {
     /// # Errors
     /// Those of [`Session::open`].
     pub fn open_with(config: Config, options: Options) -> Result<Self> {
-        let accounts = Accounts::open(&config)?;
-        let default_account = accounts.number(options.account.as_deref())?;
+        let mut accounts = Accounts::open(&config)?;
+        accounts.set_default(options.account.as_deref())?;
+        let default_account = accounts.number(None)?;
         let profile = &accounts.account(default_account).profile;
         let timeout = Duration::from_millis(profile.milliseconds("http.timeout_ms"));
         let transport = Transport::new(transport::Options {
@@ -109,10 +110,6 @@ impl Session {
             refreshes_beside: options.refreshes_beside,
         };
         Ok(Self { engine: Arc::new(Engine::new(accounts, parts)?), default_account })
-    }
-
-    pub(crate) fn default_account(&self) -> usize {
-        self.default_account
     }
 
     /// A token for a request, from wherever it comes.

@@ -121,7 +121,9 @@ mod tests {
 
     #[test]
     fn what_can_not_be_changed_safely_is_left_alone() {
-        for text in ["masv = { password = \"a\" }\n", "[masv]\npassword = \"\"\"\na\n\"\"\"\n", "no TOML", "[masv]\npassword = [\n\"a\" ]\n"] {
+        for text in
+            ["masv = { password = \"a\" }\n", "[masv]\npassword = \"\"\"\na\n\"\"\"\n", "no TOML", "[masv]\npassword = [\n\"a\" ]\n"]
+        {
             let error = edit(text).unwrap_err();
             assert!(error.what().contains("put `password = "), "{error}");
         }

@@ -128,10 +128,16 @@ fn configuration(desk: &Desk, report: &mut Report) {
     let shown = path.display();
     match files::open(&path, Privacy::Public) {
         Ok(file) if files::is_public(&file) => {
-            report.add("configuration", State::Note, format!("{shown} is understood; others can read it, which is fine while it holds no secret"));
+            report.add(
+                "configuration",
+                State::Note,
+                format!("{shown} is understood; others can read it, which is fine while it holds no secret"),
+            );
         }
         Ok(_) => report.add("configuration", State::Good, format!("{shown} is understood, and nobody else can read it")),
-        Err(error) if error.kind == Kind::NotFound => report.add("configuration", State::Note, format!("{shown} is not there: variables and defaults count")),
+        Err(error) if error.kind == Kind::NotFound => {
+            report.add("configuration", State::Note, format!("{shown} is not there: variables and defaults count"))
+        }
         Err(error) => report.add("configuration", State::Bad, error.what()),
     }
 }
@@ -213,7 +219,8 @@ fn reach(session: &Session, profile: &Profile, report: &mut Report) {
             }
             Err(error) => {
                 let state = if is_used { State::Bad } else { State::Note };
-                let hint = if place.service == "agent" { "start it (masv server start) if you use it" } else { "see network, proxy and its URL" };
+                let hint =
+                    if place.service == "agent" { "start it (masv server start) if you use it" } else { "see network, proxy and its URL" };
                 report.add(place.service, state, format!("{} can't be reached: {}; {hint}", place.base, error.what()));
             }
         }

@@ -8,9 +8,9 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
+use super::Streams;
 use super::desk::Desk;
 use super::plain::{clock_time, moment};
-use super::Streams;
 use crate::error::{Error, Kind, Result};
 use crate::request::Request;
 
@@ -78,4 +78,3 @@ fn as_http(uri: &str) -> String {
     let swap = |from: &str, to: &str| uri.strip_prefix(from).map(|rest| format!("{to}{rest}"));
     swap("grpcs://", "https://").or_else(|| swap("grpc://", "http://")).unwrap_or_else(|| uri.to_owned())
 }
-

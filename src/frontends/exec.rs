@@ -63,6 +63,10 @@ fn dress(command: &mut Command, profile: Option<&str>, desk: &Desk) -> Result<()
         }
     }
     // A keyferry in the program then keeps its tokens under the same name.
-    if account == DEFAULT_ACCOUNT { command.env_remove("KEYFERRY_PROFILE") } else { command.env("KEYFERRY_PROFILE", account) };
+    if account == DEFAULT_ACCOUNT {
+        command.env_remove("KEYFERRY_PROFILE")
+    } else {
+        command.env("KEYFERRY_PROFILE", account)
+    };
     Ok(())
 }

@@ -86,7 +86,10 @@ impl Given {
         if secrets.len() < needed || secrets.iter().take(needed).any(Secret::is_empty) {
             return Err(fail("no secret came: type it at a terminal, or give --secret-file or --secret-fd"));
         }
-        secrets.iter().filter(|secret| !secret.is_empty()).try_for_each(|secret| check_text(Kind::SecretSource, "the secret", secret.expose()))?;
+        secrets
+            .iter()
+            .filter(|secret| !secret.is_empty())
+            .try_for_each(|secret| check_text(Kind::SecretSource, "the secret", secret.expose()))?;
         Ok(secrets.into_iter().chain(std::iter::repeat_with(Secret::default)).take(questions.len()).collect())
     }
 
@@ -113,7 +116,8 @@ fn lines(input: impl Read) -> Result<Vec<Secret>> {
 }
 
 fn split(bytes: Zeroizing<Vec<u8>>) -> Result<Vec<Secret>> {
-    let line = |line: &[u8]| Secret::from_bytes(line.strip_suffix(b"\r").unwrap_or(line).to_vec()).ok_or_else(|| fail("the secret is not UTF-8"));
+    let line =
+        |line: &[u8]| Secret::from_bytes(line.strip_suffix(b"\r").unwrap_or(line).to_vec()).ok_or_else(|| fail("the secret is not UTF-8"));
     bytes.split(|byte| *byte == b'\n').map(line).collect()
 }
 

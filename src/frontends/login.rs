@@ -199,7 +199,10 @@ impl Attempt<'_> {
         let mut given = Vec::new();
         let mut has_both = true;
         if !self.is_configured(&["fileverbs.secret_key", "fileverbs.api_key"]) {
-            let questions = [format!("SecretKey of {at} (Integration, API Secret): "), "APIKey (Integration, Access Token; may be left empty): ".into()];
+            let questions = [
+                format!("SecretKey of {at} (Integration, API Secret): "),
+                "APIKey (Integration, Access Token; may be left empty): ".into(),
+            ];
             given = self.options.given.read(&[&questions[0], &questions[1]], 1, self.desk, streams)?;
             has_both = !given[1].is_empty();
             for (key, secret) in KEYS.iter().zip(&given).filter(|(_, secret)| !secret.is_empty()) {

@@ -51,8 +51,7 @@ pub const LOGIN: u8 = 3;
 /// The same may work later without anybody changing anything.
 pub const LATER: u8 = 4;
 
-const EXIT_CODES: &str =
-    "Exit codes:\n  0  it worked\n  1  it failed: standard error says why and what helps\n  2  the command line was not understood\n  \
+const EXIT_CODES: &str = "Exit codes:\n  0  it worked\n  1  it failed: standard error says why and what helps\n  2  the command line was not understood\n  \
      3  somebody has to log in or configure something\n  4  it failed and may work later: no network, too many requests, a lock";
 
 /// What a command reads and writes.

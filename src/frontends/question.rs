@@ -97,7 +97,9 @@ impl Address {
         let Self { protocol, host, path, username: _ } = self;
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         let is_web = matches!(protocol.as_str(), "http" | "https");
-        if !is_web || host.is_empty() || !host.bytes().all(is_host) || path.split('/').any(|part| matches!(part, "." | "..")) {
+        // Encoded twice it is a line break to whoever decodes it once more.
+        let hides = percent_decode(path).is_none_or(|again| again.chars().any(breaks_lines));
+        if hides || !is_web || host.is_empty() || !host.bytes().all(is_host) || path.split('/').any(|part| matches!(part, "." | "..")) {
             return None;
         }
         let mut url = format!("{protocol}://{host}/");

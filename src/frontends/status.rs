@@ -117,12 +117,21 @@ pub fn status(options: &StatusOptions, desk: &Desk, streams: &mut Streams<'_>) -
             plain(protection(store)),
         ]);
     }
-    let has_token = |service: &Value| tokens.iter().any(|token| token["service"] == service["service"] && token["account"] == service["account"]);
+    let has_token =
+        |service: &Value| tokens.iter().any(|token| token["service"] == service["service"] && token["account"] == service["account"]);
     for service in services.iter().filter(|service| !has_token(service)) {
         let keys = service["configured"].as_array().map_or(0, Vec::len);
         let state = if keys > 0 { "no token yet" } else { "not configured" };
         let none = || (Tone::Faint, "-".to_owned());
-        table.row([plain(text(&service["service"])), plain(text(&service["account"])), none(), (Tone::Faint, state.into()), none(), none(), none()]);
+        table.row([
+            plain(text(&service["service"])),
+            plain(text(&service["account"])),
+            none(),
+            (Tone::Faint, state.into()),
+            none(),
+            none(),
+            none(),
+        ]);
     }
     let written = table.write(&mut streams.stdout);
     streams.wrote(written)

@@ -66,4 +66,3 @@ pub fn life(seconds: i64) -> String {
         _ => both(days, "d", hours, "h"),
     }
 }
-

@@ -43,7 +43,9 @@ fn look_up(service: &str, account: &str, environment: &Environment) -> Result<Se
         return Ok(found);
     }
     match keyutils::read(&name(service, account)) {
-        Ok(Some(mut bytes)) => Secret::from_bytes(std::mem::take(&mut *bytes)).ok_or_else(|| fail("the keyring's item is not UTF-8".into())),
+        Ok(Some(mut bytes)) => {
+            Secret::from_bytes(std::mem::take(&mut *bytes)).ok_or_else(|| fail("the keyring's item is not UTF-8".into()))
+        }
         Ok(None) => Err(trouble.unwrap_or_else(missing)),
         Err(error) => Err(trouble.unwrap_or_else(|| no_keyring(&error))),
     }

@@ -52,7 +52,9 @@ pub fn ask(question: &str, hidden: bool, first: First, environment: &Environment
 
 fn gave_up(error: &io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => Error::new(Kind::Cancelled, "nothing was typed: the question was left"),
+        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
+            Error::new(Kind::Cancelled, "nothing was typed: the question was left")
+        }
         kind => Error::new(Kind::SecretSource, format!("the terminal can't be asked: {kind}")),
     }
 }

@@ -29,8 +29,9 @@ impl Terminal {
     /// # Errors
     /// Those of the terminal.
     pub fn ask(&mut self, question: &str, hidden: bool) -> io::Result<Zeroizing<Vec<u8>>> {
-        self.0.write_all(question.as_bytes())?;
+        // Before the question: whoever answers quickly is not to be seen, and their Ctrl-C not to leave the terminal mute.
         let raw = Raw::enter(&self.0)?;
+        self.0.write_all(question.as_bytes())?;
         let answer = self.line(hidden);
         drop(raw);
         self.0.write_all(b"\n")?;

@@ -26,7 +26,7 @@ fn protected_routes_are_reached_in_every_form() {
     for url in [
         format!("{masv}/v1/teams"),
         format!("{masv}/v1/packages/{}/files", c::PACKAGE_ID),
-        format!("{masv}/v1/packages/{}/transfers/{}", c::PACKAGE_ID, c::TRANSFER_ID),
+        format!("{masv}/v1/teams/{}/packages", c::TEAM_ID),
         format!("{fileverbs}/api/v1/fileuploads"),
     ] {
         for form in FORMS {
@@ -57,7 +57,11 @@ fn what_curl_reads_is_what_was_quoted() {
         let script = r#"exec 3<>/dev/null; "$KEYFERRY" curl masv:user > config; curl -sS -K config --libcurl code.c http://127.0.0.1:1/ || cat code.c"#;
         let said = bash(&stage, "", script, &[("KEYFERRY_MASV_API_KEY", key)]);
         // curl prints the header that it has read as the text of a C program.
-        let line = said.out.lines().find(|line| line.contains("curl_slist_append(slist1, \"X-API-KEY: ")).unwrap_or_else(|| panic!("{key}: {said:?}"));
+        let line = said
+            .out
+            .lines()
+            .find(|line| line.contains("curl_slist_append(slist1, \"X-API-KEY: "))
+            .unwrap_or_else(|| panic!("{key}: {said:?}"));
         let written = line.split_once("X-API-KEY: ").unwrap().1.trim_end_matches("\");");
         assert_eq!(unescaped(written), key.as_bytes(), "{line}");
     }

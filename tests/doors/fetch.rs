@@ -59,7 +59,11 @@ fn serve(stream: TcpStream, root: &Path, fileverbs: &str, refused: &AtomicUsize)
 fn pass_on(fileverbs: &str, head: &str, body: &[u8]) -> Vec<u8> {
     let host = fileverbs.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
-    let kept: String = head.lines().filter(|line| !line.is_empty() && !line.to_lowercase().starts_with("connection:")).map(|line| format!("{line}\r\n")).collect();
+    let kept: String = head
+        .lines()
+        .filter(|line| !line.is_empty() && !line.to_lowercase().starts_with("connection:"))
+        .map(|line| format!("{line}\r\n"))
+        .collect();
     stream.write_all(format!("{kept}Connection: close\r\n\r\n").as_bytes()).unwrap();
     stream.write_all(body).unwrap();
     let mut answer = Vec::new();
@@ -72,7 +76,9 @@ fn backend(root: &Path, method: &str, target: &str, header: &dyn Fn(&str) -> Opt
     let mut command = Command::new("git");
     command.arg("http-backend").env("GIT_PROJECT_ROOT", root).env("GIT_HTTP_EXPORT_ALL", "1").env("REQUEST_METHOD", method);
     command.env("PATH_INFO", path).env("QUERY_STRING", query).env("CONTENT_LENGTH", body.len().to_string()).env("REMOTE_ADDR", "127.0.0.1");
-    for (name, variable) in [("content-type", "CONTENT_TYPE"), ("content-encoding", "HTTP_CONTENT_ENCODING"), ("git-protocol", "HTTP_GIT_PROTOCOL")] {
+    for (name, variable) in
+        [("content-type", "CONTENT_TYPE"), ("content-encoding", "HTTP_CONTENT_ENCODING"), ("git-protocol", "HTTP_GIT_PROTOCOL")]
+    {
         command.envs(header(name).map(|value| (variable, value)));
     }
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -81,7 +87,8 @@ fn backend(root: &Path, method: &str, target: &str, header: &dyn Fn(&str) -> Opt
     let end = output.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
     let head = String::from_utf8_lossy(&output[..end]).into_owned();
     let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK").to_owned();
-    let mut answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{head}\r\n\r\n", output.len() - end - 4).into_bytes();
+    let mut answer =
+        format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{head}\r\n\r\n", output.len() - end - 4).into_bytes();
     answer.extend_from_slice(&output[end + 4..]);
     answer
 }

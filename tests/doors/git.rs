@@ -81,7 +81,7 @@ fn trap_9_without_use_http_path_no_package_is_chosen() {
 #[test]
 fn trap_6_a_cr_in_the_host_ends_git_and_finds_no_credential() {
     let stage = Stage::set();
-    let said = git(&stage, &[], "fill", &format!("protocol=http\nhost={}\r\n\n", &stage.sandbox.fileverbs_url()[7..]));
+    let said = git(&stage, &[], "fill", &format!("protocol=http\nhost={}\rx\n\n", &stage.sandbox.fileverbs_url()[7..]));
     assert!(said.code != Some(0) && !said.out.contains("password"), "{said:?}");
     let said = git(&stage, &[], "fill", &format!("url={}/%0d%0ahost=evil.example\n\n", stage.sandbox.fileverbs_url()));
     assert!(said.code != Some(0) && said.out.is_empty(), "{said:?}");
@@ -114,7 +114,16 @@ fn a_foreign_host_is_left_to_the_next_helper() {
     let stage = Stage::set();
     let script = stage.private("next", "#!/bin/sh\nprintf 'username=ann\\npassword=other\\n'\n");
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    let arguments = ["-c", "credential.helper=", "-c", &format!("credential.helper={HELPER}"), "-c", &format!("credential.helper={}", script.display()), "credential", "fill"];
+    let arguments = [
+        "-c",
+        "credential.helper=",
+        "-c",
+        &format!("credential.helper={HELPER}"),
+        "-c",
+        &format!("credential.helper={}", script.display()),
+        "credential",
+        "fill",
+    ];
     let said = say(&mut stage.program("git", &arguments), "protocol=https\nhost=github.com\n\n");
     assert_eq!((said.code, said.line("username"), said.err.as_str()), (Some(0), Some("ann"), ""), "{said:?}");
 }

@@ -31,7 +31,9 @@ fn no_option_takes_a_secret() {
         said.assert_sentence(2, "--secret-file or --secret-fd");
         assert!(!said.err.contains(&secret), "{}", said.err);
     }
-    for arguments in [vec!["login", "masv", &secret], vec!["login", &secret], vec!["login", "masv", "--hunter2"], vec!["agent", "sign-in", &secret]] {
+    for arguments in
+        [vec!["login", "masv", &secret], vec!["login", &secret], vec!["login", "masv", "--hunter2"], vec!["agent", "sign-in", &secret]]
+    {
         let said = stage.keyferry(&arguments);
         said.assert_sentence(2, "never a secret");
         assert!(!said.err.contains(&secret), "{}", said.err);

@@ -143,7 +143,11 @@ fn a_servers_words_steer_no_terminal() {
     let stage = Stage::set();
     let body = "{\"code\":1,\"message\":\"evil \\u001b[2J\\u0007\\u202ereversed\",\"errors\":[{\"msg\":\"\\u001b]0;x\\u0007\"}]}";
     for _ in 0..2 {
-        stage.sandbox.fault(keyferry::sandbox::Fault::new(keyferry::sandbox::Act::Literal { status: 401, media_type: "application/json".into(), body: body.into() }));
+        stage.sandbox.fault(keyferry::sandbox::Fault::new(keyferry::sandbox::Act::Literal {
+            status: 401,
+            media_type: "application/json".into(),
+            body: body.into(),
+        }));
     }
     let (seen, code) = Session::start(stage.program(KEYFERRY, &["login", "masv"]).env("TERM", "dumb")).end();
     assert_eq!(code, Some(1), "{seen:?}");

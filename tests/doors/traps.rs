@@ -47,7 +47,10 @@ fn trap_2_authtype_is_sent_only_where_it_was_announced() {
         let said = stage.helper("get", &input);
         let lines: Vec<_> = said.out.lines().map(|line| line.split('=').next().unwrap()).collect();
         assert_eq!(lines, ["capability[]", "authtype", "credential", "ephemeral", "password_expiry_utc"]);
-        assert_eq!((said.line("capability[]"), said.line("authtype"), said.line("ephemeral")), (Some("authtype"), Some("Bearer"), Some("1")));
+        assert_eq!(
+            (said.line("capability[]"), said.line("authtype"), said.line("ephemeral")),
+            (Some("authtype"), Some("Bearer"), Some("1"))
+        );
         let header = format!("Bearer {}", said.line("credential").unwrap());
         assert_eq!(call(stage.sandbox.fileverbs_url(), "/api/v1/fileuploads", &[("Authorization", &header)]), 200);
     }
@@ -76,7 +79,10 @@ fn trap_4_no_end_is_no_line() {
         let said = stage.helper("get", &fileverbs(&stage));
         assert!(said.line("password").is_some() && !said.out.contains("password_expiry_utc"), "{behaviour}");
     }
-    let key = say(stage.program(HELPER, &["get"]).env("KEYFERRY_MASV_API_KEY", c::API_KEY), &format!("{}path=v1/user\n", stage.host(stage.sandbox.masv_url())));
+    let key = say(
+        stage.program(HELPER, &["get"]).env("KEYFERRY_MASV_API_KEY", c::API_KEY),
+        &format!("{}path=v1/user\n", stage.host(stage.sandbox.masv_url())),
+    );
     assert_eq!((key.line("username"), key.line("password"), key.line("password_expiry_utc")), (Some("X-API-KEY"), Some(c::API_KEY), None));
 }
 
@@ -124,7 +130,12 @@ fn trap_7_what_a_url_hides_is_refused() {
     let stage = Stage::set();
     let host = stage.sandbox.fileverbs_url().strip_prefix("http://").unwrap();
     for hidden in ["%0a", "%0A", "%0d", "%00", "%1b", "%7f", "%c2%85", "%e2%80%a8"] {
-        for url in [format!("http://{host}/a{hidden}b"), format!("http://u{hidden}@{host}/"), format!("http://{host}{hidden}/"), format!("http://{hidden}{host}/")] {
+        for url in [
+            format!("http://{host}/a{hidden}b"),
+            format!("http://u{hidden}@{host}/"),
+            format!("http://{host}{hidden}/"),
+            format!("http://{hidden}{host}/"),
+        ] {
             stage.helper("get", &format!("url={url}\n")).assert_sentence(0, "hides a control character");
         }
         // Encoded once more it is text to git, and would be a line break to the next reader.
@@ -139,7 +150,11 @@ fn trap_7_what_a_url_hides_is_refused() {
 
 /// A program that writes its question down and answers with the password.
 fn askpass(stage: &Stage) -> String {
-    let text = format!("#!/bin/sh\nprintf '%s\\n' \"$1\" >> '{}'\ncat '{}'\n", stage.path("asked").display(), stage.private("typed", &format!("{}\n", c::PASSWORD)).display());
+    let text = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$1\" >> '{}'\ncat '{}'\n",
+        stage.path("asked").display(),
+        stage.private("typed", &format!("{}\n", c::PASSWORD)).display()
+    );
     let path = stage.private("askpass", &text);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
     path.to_str().unwrap().to_owned()
@@ -150,7 +165,11 @@ fn trap_8_a_question_shows_nothing_that_steers() {
     let stage = Stage::set();
     let ask = |email: &str| {
         let mut command = stage.stranger(HELPER, &["get"]);
-        command.env_remove("GIT_TERMINAL_PROMPT").env("GIT_ASKPASS", askpass(&stage)).env("KEYFERRY_MASV_EMAIL", email).env("KEYFERRY_MASV_TEAM", c::TEAM_ID);
+        command
+            .env_remove("GIT_TERMINAL_PROMPT")
+            .env("GIT_ASKPASS", askpass(&stage))
+            .env("KEYFERRY_MASV_EMAIL", email)
+            .env("KEYFERRY_MASV_TEAM", c::TEAM_ID);
         say(&mut command, &package(&stage))
     };
     let said = ask(c::EMAIL);
