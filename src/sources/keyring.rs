@@ -111,3 +111,51 @@ fn name(service: &str, account: &str) -> String {
 fn fail(what: String) -> Error {
     Error::new(Kind::SecretSource, what)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// A stand-in for `secret-tool`: no test touches a real keyring.
+    fn tool(script: &str) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret-tool");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        let name = path.to_str().unwrap().to_owned();
+        (folder, name)
+    }
+
+    fn get(script: &str) -> Result<Option<Secret>> {
+        let (_folder, name) = tool(script);
+        secret_service(&name, "keyferry", "masv.password")
+    }
+
+    #[test]
+    fn the_item_is_what_the_tool_prints() {
+        let exact = r#"[ "$*" = "lookup service keyferry account masv.password" ] && printf 'a=b $c'"#;
+        assert_eq!(get(exact).unwrap().unwrap().expose(), "a=b $c");
+        assert!(get("exit 1").unwrap().is_none() && get("exit 0").unwrap().is_none());
+        assert!(get("echo canary >&2; exit 5").unwrap_err().what().contains("refuses"));
+        assert!(get(r"printf '\377'").unwrap_err().what().contains("UTF-8"));
+    }
+
+    #[test]
+    fn a_mute_keyring_is_left_after_two_seconds() {
+        let began = Instant::now();
+        let error = get("sleep 60").unwrap_err();
+        assert!(error.what().contains("does not answer within 2 s"), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn without_a_bus_the_tool_is_not_looked_for() {
+        let nothing: Environment = std::sync::Arc::new(|_| None);
+        assert!(super::tool(&nothing).is_none());
+    }
+}
