@@ -4,7 +4,9 @@
 
 pub mod clock;
 pub mod files;
+pub mod folder;
 pub mod fork;
+pub mod locks;
 pub mod memory;
 pub mod signals;
 pub mod stdio;

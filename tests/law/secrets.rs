@@ -28,6 +28,7 @@ const EXPOSED: &[(&str, usize, &str)] = &[
     ("src/services/masv/user.rs", 2, "the body of the login"),
     ("src/services/masv_agent.rs", 4, "bodies of sign in and sign up; e-mail and password"),
     ("src/sources/mod.rs", 1, "refuses control characters"),
+    ("src/stores/file/codec.rs", 1, "seals what renews a token"),
     ("src/token.rs", 1, "lays a token's text out"),
     ("src/transport/exchange.rs", 2, "sends headers and bodies"),
     ("src/wish.rs", 2, "fingerprints a link's secret and password"),
