@@ -88,7 +88,9 @@ impl Engine {
         // The store may have had one that is not fresh either.
         let present = present.filter(|hit| now_us < hit.token.facts().expires_us).or_else(|| self.held(bound, &wish.key));
         if let Some(present) = present {
-            log::write(Level::Warn, format_args!("{} could not be refreshed, the present token serves on: {error}", wish.key));
+            // Another process is at it: nothing is wrong.
+            let level = if error.kind == Kind::Busy { Level::Info } else { Level::Warn };
+            log::write(level, format_args!("{} could not be refreshed, the present token serves on: {error}", wish.key));
             return Ok(present.token);
         }
         let anything = matches!(error.kind, Kind::NotConfigured | Kind::LoginRequired | Kind::NotFound | Kind::WrongAccess);
@@ -259,7 +261,8 @@ impl Engine {
         self.settled(bound, wish).or_else(|| self.stored(bound, wish))
     }
 
-    /// Waits for the store's lock, and between tries for somebody else's token. Nobody waits who holds one that has not ended.
+    /// Waits for the store's lock, and between tries for somebody else's token. Nobody waits who holds one that has not ended and
+    /// lasts as long as was asked for.
     fn turn(&self, bound: &Bound, wish: &Wish) -> Result<Turn> {
         let deadline = Instant::now() + self.timeout.max(wish.patience.unwrap_or_default());
         let scope = bound.scope.fingerprint();
@@ -274,7 +277,9 @@ impl Engine {
             let error = busy(&wish.key, holder);
             self.blocked.lock().insert(scope, error.clone());
             let jitter = Duration::from_micros(1_000 + u64::from(self.random()) * 35);
-            if self.held(bound, &wish.key).is_some() || Instant::now() >= deadline || !self.pause(jitter) {
+            let now_us = self.now_us(bound);
+            let serves = self.held(bound, &wish.key).is_some_and(|hit| freshness::lasts(hit.token.facts(), wish.min_valid, now_us));
+            if serves || Instant::now() >= deadline || !self.pause(jitter) {
                 break Err(error);
             }
         };

@@ -34,12 +34,14 @@ pub struct Wish {
     pub stale: Option<u64>,
     /// How long its caller waits, if that is said.
     pub patience: Option<Duration>,
+    /// For how long its caller needs the token.
+    pub min_valid: Duration,
 }
 
 impl Wish {
     /// A wish for a key and nothing special.
     pub fn new(account: usize, service: usize, key: Key) -> Self {
-        Self { account, service, key, parent: None, link_secret: None, link_password: None, stale: None, patience: None }
+        Self { account, service, key, parent: None, link_secret: None, link_password: None, stale: None, patience: None, min_valid: Duration::ZERO }
     }
 }
 
@@ -86,6 +88,7 @@ impl Engine {
             link_password: request.link_password.clone(),
             stale: hit.map(|hit| hit.token.facts().generation),
             patience: request.timeout,
+            min_valid: request.min_valid,
             ..Wish::new(spot.account, spot.service, key)
         })
     }
