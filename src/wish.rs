@@ -41,7 +41,17 @@ pub struct Wish {
 impl Wish {
     /// A wish for a key and nothing special.
     pub fn new(account: usize, service: usize, key: Key) -> Self {
-        Self { account, service, key, parent: None, link_secret: None, link_password: None, stale: None, patience: None, min_valid: Duration::ZERO }
+        Self {
+            account,
+            service,
+            key,
+            parent: None,
+            link_secret: None,
+            link_password: None,
+            stale: None,
+            patience: None,
+            min_valid: Duration::ZERO,
+        }
     }
 }
 

@@ -174,6 +174,36 @@ impl Folder {
         checked(unsafe { libc::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) })
     }
 
+    /// The names in a folder in it. Those that are no UTF-8 are left out.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn names(&self, text: &str) -> Result<Vec<String>> {
+        let inner = self.folder(text)?.0;
+        // SAFETY: the descriptor is open, and belongs to the stream from here on.
+        let stream = unsafe { libc::fdopendir(inner.as_raw_fd()) };
+        if stream.is_null() {
+            return Err(Error::last_os_error());
+        }
+        std::mem::forget(inner);
+        let mut names = Vec::new();
+        loop {
+            // SAFETY: the stream is open, and nobody else reads from it.
+            let entry = unsafe { libc::readdir(stream) };
+            if entry.is_null() {
+                break;
+            }
+            // SAFETY: the entry is valid until the next call; only the address of its name is taken here.
+            let name = unsafe { &raw const (*entry).d_name };
+            // SAFETY: the system ends names with NUL.
+            let name = unsafe { std::ffi::CStr::from_ptr(name.cast()) };
+            names.extend(name.to_str().ok().filter(|name| !matches!(*name, "." | "..")).map(str::to_owned));
+        }
+        // SAFETY: the stream is open and not used again. An error of closing changes nothing of what was read.
+        unsafe { libc::closedir(stream) };
+        Ok(names)
+    }
+
     /// Has the disk know of all names in it.
     ///
     /// # Errors
@@ -207,6 +237,7 @@ mod tests {
         assert!(folder.folder("in").is_err() && Folder::open(&place.path().join("in")).is_err());
         assert_eq!(inner.rename_new("a", "b").unwrap_err().raw_os_error(), Some(libc::EEXIST));
         inner.rename("a", &folder, "c").unwrap();
+        assert_eq!(folder.names("away").unwrap(), ["b"]);
         assert_eq!(inner.file("x\0y", How::Read).unwrap_err().raw_os_error(), Some(libc::EINVAL));
     }
 }

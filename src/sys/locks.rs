@@ -31,57 +31,62 @@ extern "C" fn in_child() {
     }
 }
 
-/// A file that is locked. The lock ends when this is dropped, or with the process.
-pub struct Held {
+/// A file that can be locked, entered in the table.
+pub struct Lockable {
     file: ManuallyDrop<File>,
     slot: &'static AtomicI32,
     fork: u32,
 }
 
+/// A file that is locked. The lock ends when this is dropped, or with the process.
+pub struct Held(Lockable);
+
 /// What trying a lock gave.
 pub enum Try {
     /// The lock.
     Held(Held),
-    /// Somebody else holds it: the process that wrote its number there last.
-    Other(Option<u32>),
+    /// Somebody else holds it.
+    Other(Lockable),
 }
 
-/// Locks the file that `open` opens, if nobody holds it, and writes the number of this process into it.
-///
-/// # Errors
-/// Those of the system.
-pub fn try_lock(open: impl FnOnce() -> Result<File>) -> Result<Try> {
-    fork::watch();
-    WATCH.call_once(|| {
-        // SAFETY: the handler swaps atomics and closes descriptors, which is async-signal-safe, and is never unloaded.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-    });
-    let free = |slot: &&AtomicI32| slot.compare_exchange(FREE, TAKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-    let Some(slot) = HELD.iter().find(free) else {
-        return Ok(Try::Other(Some(std::process::id())));
-    };
-    let file = match open() {
-        Ok(file) => ManuallyDrop::new(file),
-        Err(error) => {
-            slot.store(FREE, Ordering::Relaxed);
-            return Err(error);
-        }
-    };
-    slot.store(file.as_raw_fd(), Ordering::Relaxed);
-    let held = Held { file, slot, fork: fork::generation() };
-    match held.file.try_lock() {
-        Ok(()) => {
-            // For the message of those who wait: whoever can't read it is told less.
-            let _ = held.file.write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0);
-            Ok(Try::Held(held))
-        }
-        Err(TryLockError::WouldBlock) => Ok(Try::Other(held.holder())),
-        Err(TryLockError::Error(error)) => Err(error),
+impl Lockable {
+    /// Enters the file that `open` opens. None if this process has too many already.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn new(open: impl FnOnce() -> Result<File>) -> Result<Option<Self>> {
+        fork::watch();
+        WATCH.call_once(|| {
+            // SAFETY: the handler swaps atomics and closes descriptors, which is async-signal-safe, and is never unloaded.
+            unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        });
+        let free = |slot: &&AtomicI32| slot.compare_exchange(FREE, TAKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let Some(slot) = HELD.iter().find(free) else {
+            return Ok(None);
+        };
+        let file = open().inspect_err(|_| slot.store(FREE, Ordering::Relaxed))?;
+        slot.store(file.as_raw_fd(), Ordering::Relaxed);
+        Ok(Some(Self { file: ManuallyDrop::new(file), slot, fork: fork::generation() }))
     }
-}
 
-impl Held {
-    fn holder(&self) -> Option<u32> {
+    /// Locks the file, if nobody holds it, and writes the number of this process into it.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn try_lock(self) -> Result<Try> {
+        match self.file.try_lock() {
+            Ok(()) => {
+                // For the message of those who wait: whoever can't read it is told less.
+                let _ = self.file.write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0);
+                Ok(Try::Held(Held(self)))
+            }
+            Err(TryLockError::WouldBlock) => Ok(Try::Other(self)),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    /// The process that wrote its number there last.
+    pub fn holder(&self) -> Option<u32> {
         let mut text = [0; 10];
         self.file.read_exact_at(&mut text, 0).ok()?;
         std::str::from_utf8(&text).ok()?.trim().parse().ok()
@@ -90,11 +95,18 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        if self.0.fork == fork::generation() {
+            let _ = self.0.file.unlock();
+        }
+    }
+}
+
+impl Drop for Lockable {
+    fn drop(&mut self) {
         // In a child the descriptor is closed already, and its number may be another file's.
         if self.fork != fork::generation() {
             return;
         }
-        let _ = self.file.unlock();
         self.slot.store(FREE, Ordering::Relaxed);
         // SAFETY: dropped here once, and never used again.
         unsafe { ManuallyDrop::drop(&mut self.file) };

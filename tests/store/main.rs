@@ -6,9 +6,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 #![expect(clippy::print_stdout, reason = "what an actor says to its stage, and figures for those who look")]
 
-#[path = "../support/child.rs"]
-mod support;
-
 mod actor;
 mod crowd;
 mod damage;
@@ -19,4 +16,5 @@ mod mixed;
 mod modes;
 mod stage;
 mod together;
+
 mod traced;

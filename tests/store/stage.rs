@@ -137,6 +137,11 @@ impl Actor {
         self.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
     }
 
+    /// Lets it begin, if it has come so far.
+    pub(crate) fn try_go(&mut self) {
+        let _ = self.stdin.as_mut().map(|stdin| stdin.write_all(b"go\n"));
+    }
+
     pub(crate) fn signal(&self, signal: i32) {
         // SAFETY: the child was not waited for yet, so its number is its own.
         assert_eq!(unsafe { libc::kill(i32::try_from(self.pid()).unwrap(), signal) }, 0);

@@ -171,14 +171,12 @@ impl Opened {
     /// # Errors
     /// [`Kind::Store`] if it can't be read.
     pub(super) fn names(&self, folder: &str) -> Result<Vec<Name>> {
-        let path = self.path.join(folder);
-        let entries = match std::fs::read_dir(&path) {
+        let names = match self.folder.names(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|error| trouble(&path, &error))?,
+            names => names.map_err(|error| trouble(&self.path.join(folder), &error))?,
         };
         let is_name = |text: &String| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).filter(is_name);
-        Ok(names.map(|name| Name { content: Content::Record, path: format!("{folder}/{name}") }).collect())
+        Ok(names.into_iter().filter(is_name).map(|name| Name { content: Content::Record, path: format!("{folder}/{name}") }).collect())
     }
 }
 
@@ -192,10 +190,8 @@ pub(super) fn clear(place: &Place) -> Result<()> {
     };
     for inner in [TOKENS, REFUSALS] {
         let path = place.folder.join(inner);
-        for entry in std::fs::read_dir(&path).into_iter().flatten().flatten() {
-            if let Some(name) = entry.file_name().to_str() {
-                remove(&folder, place, &format!("{inner}/{name}"))?;
-            }
+        for name in folder.names(inner).unwrap_or_default() {
+            remove(&folder, place, &format!("{inner}/{name}"))?;
         }
         folder.folder(inner).and_then(|inner| inner.sync()).or_else(missing).map_err(|error| trouble(&path, &error))?;
     }

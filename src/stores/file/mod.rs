@@ -25,9 +25,9 @@ use crate::error::{Error, Result};
 use crate::key::{Class, Fingerprint, Fingerprinter, Key};
 use crate::log::{self, Level};
 use crate::store::{Attempt, Lock, Record, Refusal, Store};
-use crate::sys::locks::Try;
 use crate::sys::sync::Mutex;
 use drawer::{Found, Name};
+use lock::Try;
 use opened::Opening;
 
 /// Keeps records in files.

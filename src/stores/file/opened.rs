@@ -9,11 +9,10 @@ use std::sync::Arc;
 
 use super::folder::{self, Read, trouble};
 use super::key::{self, Keys};
-use super::lock;
+use super::lock::{self, Try};
 use super::place::Place;
 use crate::error::{Error, Kind, Result};
 use crate::sys::folder::{Folder, How};
-use crate::sys::locks::Try;
 use crate::sys::sync::Mutex;
 
 /// Folders in the store's folder.
@@ -182,19 +181,19 @@ pub(super) fn new_name(writer: u8) -> String {
 
 /// Removes what killed writers left behind, and refusals that nobody waits for any more.
 fn sweep(folder: &Folder, place: &Place) {
-    for writer in lock::writers() {
-        let name = new_name(writer);
-        if folder.file(&name, How::Read).is_ok()
+    for name in folder.names(NEW).unwrap_or_default() {
+        if let Ok(writer) = name.parse()
             && let Ok(Try::Held(_lock)) = lock::attempt(folder, &place.folder, &lock::writer_file(writer))
         {
-            let _ = folder.remove(&name);
+            let _ = folder.remove(&new_name(writer));
         }
     }
     let day = std::time::Duration::from_secs(24 * 3600);
-    for entry in std::fs::read_dir(place.folder.join(REFUSALS)).into_iter().flatten().flatten() {
-        let age = entry.metadata().ok().and_then(|facts| facts.modified().ok()?.elapsed().ok());
-        if let (Some(name), true) = (entry.file_name().to_str(), age.is_some_and(|age| age > day)) {
-            let _ = folder.remove(&format!("{REFUSALS}/{name}"));
+    for name in folder.names(REFUSALS).unwrap_or_default() {
+        let name = format!("{REFUSALS}/{name}");
+        let facts = folder.file(&name, How::Read).and_then(|file| file.metadata());
+        if facts.is_ok_and(|facts| facts.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > day))) {
+            let _ = folder.remove(&name);
         }
     }
 }
