@@ -33,8 +33,11 @@ fn run() -> Result<(), Failure> {
         if name == "load" {
             command.arg(folder.path().join("libkeyferry.so.0"));
         }
-        if !command.status()?.success() {
-            return Err(format!("{name} failed").into());
+        // The first load reads the disk; the later ones tell what a host pays.
+        for _ in 0..if name == "load" { 5 } else { 1 } {
+            if !command.status()?.success() {
+                return Err(format!("{name} failed").into());
+            }
         }
     }
     Ok(())

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 static double now_us(void) {
     struct timespec now;
@@ -13,20 +12,25 @@ static double now_us(void) {
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-static long resident_kib(void) {
-    long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (!file || fscanf(file, "%*d %ld", &pages) != 1) exit(1);
+/* Resident memory in KiB: all of it, and the part that no other process shares, which is what it costs the machine. */
+static void memory(long *resident, long *private_dirty) {
+    char line[256];
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    if (!file) exit(1);
+    while (fgets(line, sizeof line, file)) {
+        sscanf(line, "Rss: %ld", resident);
+        sscanf(line, "Private_Dirty: %ld", private_dirty);
+    }
     fclose(file);
-    return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 #define FIND(name) __extension__((__typeof__(&name))dlsym(library, #name))
 
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
-    resident_kib(); /* stdio's own buffers */
-    long memory = resident_kib();
+    long before[2] = {0, 0}, after[2] = {0, 0};
+    memory(&before[0], &before[1]); /* once for stdio's own buffers */
+    memory(&before[0], &before[1]);
     double begin = now_us();
     void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
     if (!library) {
@@ -42,7 +46,8 @@ int main(int argc, char **argv) {
                  FIND(keyferry_session_adopt)(session, "transfers/01A", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln", KEYFERRY_NO_EXPIRY, NULL) ||
                  FIND(keyferry_session_peek)(session, "transfers/01A", line, sizeof line, &length);
     double hit = now_us();
-    printf("load and first hit\tload us\t%.0f\tfirst hit us\t%.0f\ttogether us\t%.0f\tmemory KiB\t%ld\n", loaded - begin, hit - loaded,
-           hit - begin, resident_kib() - memory);
+    memory(&after[0], &after[1]);
+    printf("load and first hit\tload us\t%.0f\tfirst hit us\t%.0f\ttogether us\t%.0f\tprivate KiB\t%ld\tresident KiB\t%ld\n",
+           loaded - begin, hit - loaded, hit - begin, after[1] - before[1], after[0] - before[0]);
     return failed;
 }

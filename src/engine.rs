@@ -20,6 +20,9 @@ use crate::store::Store;
 use crate::sys::sync::{Condvar, Mutex, RwLock};
 use crate::token::Token;
 
+/// Of so many keys it is known which refusal they met.
+const MOST_REFUSALS: usize = 1024;
+
 /// What the session did.
 #[derive(Default)]
 pub struct Stats {
@@ -130,7 +133,13 @@ impl Engine {
 
     /// Remembers, or forgets, because of which key a refusal is remembered.
     pub fn note_refusal(&self, key: &Key, secret: Fingerprint) {
-        self.refusals.lock().insert(key.clone(), secret);
+        let mut refusals = self.refusals.lock();
+        if refusals.len() >= MOST_REFUSALS {
+            // Any of them: what is forgotten here is only which key to lift a refusal with.
+            let some = refusals.keys().next().cloned();
+            some.map(|key| refusals.remove(&key));
+        }
+        refusals.insert(key.clone(), secret);
     }
 
     /// Forgets the refusals that were met for some keys.

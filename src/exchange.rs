@@ -84,16 +84,16 @@ impl Errand<'_> {
     }
 
     fn fault(&self, answer: &Answer) -> Option<Error> {
-        let (name, status) = (self.bound().service.name(), answer.status);
+        let (name, title, status) = (self.bound().service.name(), self.bound().service.title(), answer.status);
         let after = answer.retry_after.as_deref().and_then(|text| retry_after_ms(text, self.now_us()));
         let error = match status {
             300..=399 => {
-                let what = format!("{name} answers with a redirect ({status}), which is never followed: check `{name}.url`");
+                let what = format!("{title} answers with a redirect ({status}), which is never followed: check `{name}.url`");
                 Error::new(Kind::Redirected, what)
             }
-            429 => Error::new(Kind::Throttled, format!("{name} wants fewer requests (429): ask again later")).with_retry_after_ms(after),
+            429 => Error::new(Kind::Throttled, format!("{title} wants fewer requests (429): ask again later")).with_retry_after_ms(after),
             500 | 502..=599 => {
-                let what = format!("{name} is out of order (status {status}): ask again later");
+                let what = format!("{title} is out of order (status {status}): ask again later");
                 Error::new(Kind::Unavailable, what).with_retry_after_ms(after)
             }
             _ => return None,
@@ -125,10 +125,19 @@ impl Errand<'_> {
         self.exchange(request).map_err(|failure| failure.error)
     }
 
-    /// A login. Nothing is repeated but what has not left: that can't count as a second try of a password.
+    fn may_repeat(&self, failure: &Failure) -> bool {
+        let error = &failure.error;
+        match error.retry_after_ms {
+            Some(asked) if error.kind == Kind::Throttled => asked <= LONGEST_WAIT_MS && self.pause(Duration::from_millis(asked)),
+            _ => !failure.sent && error.is_transient() && self.pause(PAUSE),
+        }
+    }
+
+    /// A login. What is repeated, once: what has not left, which can't count as a second try of a password, and what the
+    /// service itself asked to repeat soon.
     fn send_secrets(&self, request: &Request) -> Result<Answer> {
         let outcome = match self.exchange(request) {
-            Err(failure) if !failure.sent && failure.error.is_transient() && self.pause(PAUSE) => self.exchange(request),
+            Err(failure) if self.may_repeat(&failure) => self.exchange(request),
             outcome => outcome,
         };
         outcome.map_err(|failure| failure.error)

@@ -96,6 +96,11 @@ pub trait Service: Send + Sync {
     /// Its name, as in `NAME:PATH`.
     fn name(&self) -> &str;
 
+    /// Its name in sentences.
+    fn title(&self) -> &str {
+        self.name()
+    }
+
     /// Its base URL: origin, and the path before the version prefixes.
     fn base(&self) -> &Base;
 
@@ -202,8 +207,7 @@ pub trait Context {
     fn send_once(&self, request: &Request) -> Result<Answer>;
 
     /// An exchange that carries secrets of the user's: a login, which is never repeated by itself, or a read with an API key.
-    /// `refused` says which of the
-    /// statuses that are left mean "these secrets are wrong"; such a refusal is remembered for just these secrets.
+    /// `refused` says which of the statuses that are left mean "these secrets are wrong"; such a refusal is remembered for just these.
     ///
     /// # Errors
     /// Those of [`Context::send`], and [`Kind::Refused`], also from memory.

@@ -136,6 +136,10 @@ impl Service for FileVerbs {
         "fileverbs"
     }
 
+    fn title(&self) -> &str {
+        "FileVerbs"
+    }
+
     fn base(&self) -> &Base {
         &self.base
     }

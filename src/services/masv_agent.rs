@@ -107,6 +107,10 @@ impl Service for MasvAgent {
         "agent"
     }
 
+    fn title(&self) -> &str {
+        "the MASV Agent"
+    }
+
     fn base(&self) -> &Base {
         &self.base
     }

@@ -10,6 +10,15 @@ use crate::error::Result;
 use crate::key::{Fingerprint, Fingerprinter, Key};
 use crate::store::{Attempt, Lock, Record, Refusal, Store};
 
+/// So many refusals are remembered: whoever feeds wrong links must not fill the memory.
+const MOST_REFUSALS: usize = 1024;
+
+/// Makes room by what ends first.
+fn drop_oldest(refusals: &mut HashMap<Fingerprint, Refusal>) {
+    let oldest = refusals.iter().min_by_key(|(_, refusal)| refusal.until_us).map(|(secret, _)| *secret);
+    oldest.map(|secret| refusals.remove(&secret));
+}
+
 /// Keeps what the cache doesn't.
 pub struct Memory {
     records: Mutex<HashMap<Key, Record>>,
@@ -82,7 +91,12 @@ impl Store for Memory {
     fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>) {
         let mut refusals = self.refusals.lock();
         match refusal {
-            Some(refusal) => refusals.insert(*secret, refusal),
+            Some(refusal) => {
+                if refusals.len() >= MOST_REFUSALS {
+                    drop_oldest(&mut refusals);
+                }
+                refusals.insert(*secret, refusal)
+            }
             None => refusals.remove(secret),
         };
     }

@@ -134,7 +134,7 @@ fn a_429_to_a_login_is_not_repeated_before_its_time() {
 
 #[test]
 fn a_429_without_a_sensible_time_pauses_all_the_same() {
-    for asked in [None, Some("-5"), Some("soon"), Some("0"), Some("Thu, 01 Jan 1970 00:00:00 GMT")] {
+    for asked in [None, Some("-5"), Some("soon"), Some("Thu, 01 Jan 1970 00:00:00 GMT")] {
         let world = World::new();
         let fault = Fault::status(429).path("/v1/auth");
         world.sandbox.fault(asked.map_or(fault.clone(), |asked| fault.retry_after(asked)));

@@ -47,7 +47,6 @@ fn a_short_retry_after_of_a_read_is_waited_for() {
 }
 
 #[test]
-#[ignore = "every request with an API key counts as a login, and is not repeated (design.md, section 3: reads are)"]
 fn a_read_with_an_api_key_is_repeated_as_one_with_a_login() {
     let sandbox = stage::sandbox();
     let session = with_key(&sandbox).open();
@@ -66,7 +65,6 @@ fn a_look_up_that_fails_with_an_api_key_does_not_keep_others_from_succeeding() {
 }
 
 #[test]
-#[ignore = "no login is repeated at all (design.md, section 3: but a 429 after its Retry-After)"]
 fn a_login_is_repeated_after_a_short_retry_after() {
     let sandbox = stage::sandbox();
     sandbox.fault(Fault::status(429).path("/v1/auth").retry_after("0"));

@@ -88,6 +88,10 @@ impl Service for Masv {
         "masv"
     }
 
+    fn title(&self) -> &str {
+        "MASV"
+    }
+
     fn base(&self) -> &Base {
         &self.base
     }

@@ -6,7 +6,7 @@
 #![cfg(test)]
 
 #[path = "../../../src/arena.rs"]
-#[expect(dead_code, reason = "the model needs the versions, not the allocator")]
+#[expect(dead_code, unreachable_pub, reason = "the model needs the versions, not the allocator")]
 mod arena;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
