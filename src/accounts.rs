@@ -108,6 +108,15 @@ impl Accounts {
         Ok(Self { all, default })
     }
 
+    /// Makes an account the one of calls that name none.
+    ///
+    /// # Errors
+    /// Those of [`Accounts::number`].
+    pub fn set_default(&mut self, name: Option<&str>) -> Result<()> {
+        self.default = self.number(name)?;
+        Ok(())
+    }
+
     /// The number of an account; the default one where there is no name.
     ///
     /// # Errors

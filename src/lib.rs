@@ -11,11 +11,11 @@
 //! | L0 | words, and the few system calls | [`error`] [`secret`] [`sys`] [`clock`] [`log`] |
 //! | L1 | nouns | [`origin`] [`resource`] [`key`] [`request`] [`token`] [`config`] |
 //! | L2 | ports: traits and values, each with its contract | [`http`] [`service`] [`store`] |
-//! | L3 | kits | [`jwt`] [`document`] |
+//! | L3 | kits | [`jwt`] [`document`] [`keyvalue`] |
 //! | L4 | adapters, one file or folder each | [`services`] [`stores`] [`sources`] [`transport`] |
-//! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`engine`] [`wish`] [`keep`] [`exchange`] [`broker`] [`session`] [`report`] |
+//! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`engine`] [`wish`] [`keep`] [`exchange`] [`broker`] [`session`] [`report`] [`places`] |
 //! | L6 | doors, and the offline services | [`ffi`] [`sandbox`] [`frontends`] |
-//! | L7 | programs | [`demo`], `bin` |
+//! | L7 | programs | [`demo`] [`program`], `bin` |
 //!
 //! The walk of `masv_token_for`: [`ffi::masv`] → [`ffi::boundary`] → [`session`] → [`accounts`] → [`cache`] (a hit returns here) →
 //! [`broker`] → [`flight`] → [`services`] → [`exchange`] → [`transport`], and back through [`store`] and [`cache`].
@@ -39,9 +39,12 @@ pub mod http;
 pub mod jwt;
 pub mod keep;
 pub mod key;
+pub mod keyvalue;
 pub mod log;
 pub mod origin;
 pub mod pace;
+pub mod places;
+pub mod program;
 pub mod record;
 pub mod refusal;
 pub mod report;

@@ -161,7 +161,8 @@ pub fn is_plain(text: &[u8]) -> bool {
     !odd
 }
 
-const PLAIN: [bool; 256] = {
+/// The bytes that every reader of URLs leaves as they are.
+pub const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let marks = b"-._~:/?@!$&()*+,;=";
     let mut at = 0;
@@ -201,7 +202,8 @@ pub fn query_value(query: Option<&str>, name: &str) -> Result<Option<String>> {
     Ok(Some(value))
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+/// The text with every `%XX` turned into its byte; none if that is not UTF-8. A `%` that begins nothing stays.
+pub fn percent_decode(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;

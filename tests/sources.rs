@@ -33,8 +33,7 @@ fn a_reference_that_leads_nowhere_says_which() {
         (Setting::Env("EMPTY".into()), "EMPTY is not set"),
         (Setting::Env("ODD".into()), "not UTF-8"),
         (Setting::File("/nonexistent/canary".into()), "is not there"),
-        (Setting::Keyring("a".into(), "b".into()), "keyring comes with a later version; use env or file"),
-        (Setting::Command(vec!["/bin/false".into()]), "command comes with a later version; use env or file"),
+        (Setting::Command(vec!["/bin/false".into()]), "/bin/false ended with exit code 1"),
     ] {
         let error = resolve(&setting, "masv.password", &nothing).unwrap_err();
         assert_eq!(error.kind, Kind::SecretSource);

@@ -7,6 +7,7 @@
 //! Values from the environment and from the program are always literal: a password may begin with `env:`. How the
 //! settings of one account are put together is told in `profile.rs`.
 
+pub mod edit;
 mod environment;
 mod fields;
 mod file;
@@ -228,7 +229,7 @@ fn check_profile(name: &str, whence: &str) -> Result<()> {
 }
 
 /// The user's own file. Relative folders don't count: they would be searched for in whatever folder the program is in.
-fn user_file(environment: &Environment) -> Option<PathBuf> {
+pub fn user_file(environment: &Environment) -> Option<PathBuf> {
     let absolute = |name: &str| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
     Some(folder.join("keyferry/config.toml"))

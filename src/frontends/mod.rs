@@ -1,11 +1,27 @@
-//! The executable's commands: each a function of what it was told and of three streams, ending in an exit code.
+//! The executable's doors and commands: each a function of what it was told and of three streams, ending in an exit code.
 //!
-//! Imports [`crate::sandbox`] and the floors below; never [`crate::ffi`]. Reads no variable, argument or clock by itself: `bin`
-//! gives them in, and runs [`Command::Demo`], which stands above this floor. A new command is one file and a line in [`Command`].
+//! Imports [`crate::sandbox`] and the floors below; never [`crate::ffi`]. Reads no variable, argument or clock by itself:
+//! [`crate::program`] gives them in, and `bin` runs [`Command::Demo`], which stands above this floor. A new command is one file, a
+//! line in [`Command`] and one in [`run`].
 
+pub mod agent;
+pub mod ask;
+pub mod desk;
+pub mod doctor;
+pub mod engflow;
+pub mod exec;
+pub mod git;
+pub mod given;
+pub mod keep;
+pub mod login;
+pub mod plain;
+pub mod question;
 pub mod scratch;
 pub mod serve;
+pub mod settings;
 pub mod shell;
+pub mod status;
+pub mod table;
 pub mod terminal;
 
 use std::ffi::OsString;
@@ -13,6 +29,15 @@ use std::io::{self, Read};
 
 use clap::{Args, Parser, Subcommand};
 
+use agent::AgentOptions;
+use desk::Desk;
+use doctor::DoctorOptions;
+use engflow::GetOptions;
+use exec::ExecOptions;
+use login::LoginOptions;
+use plain::{Form, PlainOptions};
+use settings::ConfigOptions;
+use status::{ExplainOptions, LogoutOptions, StatusOptions};
 use terminal::Output;
 
 /// Everything worked.
@@ -21,9 +46,13 @@ pub const OK: u8 = 0;
 pub const FAILED: u8 = 1;
 /// The command line could not be understood.
 pub const USAGE: u8 = 2;
+/// A person has to log in or configure something.
+pub const LOGIN: u8 = 3;
+/// The same may work later without anybody changing anything.
+pub const LATER: u8 = 4;
 
-const EXIT_CODES: &str =
-    "Exit codes:\n  0  it worked\n  1  it failed: standard error says why and what helps\n  2  the command line was not understood";
+const EXIT_CODES: &str = "Exit codes:\n  0  it worked\n  1  it failed: standard error says why and what helps\n  2  the command line was not understood\n  \
+     3  somebody has to log in or configure something\n  4  it failed and may work later: no network, too many requests, a lock";
 
 /// What a command reads and writes.
 pub struct Streams<'a> {
@@ -67,6 +96,85 @@ pub enum Command {
     /// with `kill "$KEYFERRY_SANDBOX_PID"`.
     #[command(after_help = EXIT_CODES)]
     Sandbox(SandboxOptions),
+    /// Log in once; every program of yours is served from then on.
+    ///
+    /// The secret comes from the prompt, from standard input where that is no terminal, or from --secret-fd or --secret-file; never
+    /// from the command line, which everybody on the machine can read.
+    #[command(after_help = EXIT_CODES)]
+    Login(LoginOptions),
+    /// Forget tokens, and what renews them.
+    #[command(after_help = EXIT_CODES)]
+    Logout(LogoutOptions),
+    /// Show which tokens are kept, and how long they last.
+    #[command(after_help = EXIT_CODES)]
+    Status(StatusOptions),
+    /// Print `Name: value` lines for `curl -H @-`.
+    ///
+    /// Example: `curl -H @<(keyferry header URL) URL`. Other programs can't see a token that comes this way.
+    #[command(after_help = EXIT_CODES)]
+    Header(PlainOptions),
+    /// Print a configuration for `curl -K -`, quoted by curl's own rules.
+    ///
+    /// Example: `keyferry curl URL | curl -K - URL`.
+    #[command(after_help = EXIT_CODES)]
+    Curl(PlainOptions),
+    /// Print the bare token or key.
+    #[command(after_help = EXIT_CODES)]
+    Token(PlainOptions),
+    /// Run a program with a profile's secrets in its environment: `keyferry exec --profile work -- COMMAND`.
+    ///
+    /// Exit codes are the program's own; 127 where it is not there, 126 where it can't be started.
+    #[command(after_help = EXIT_CODES)]
+    Exec(ExecOptions),
+    /// Show whether the MASV Agent runs and who is signed in, or sign in.
+    #[command(after_help = EXIT_CODES)]
+    Agent(AgentOptions),
+    /// Say what would happen for a resource, and why.
+    #[command(after_help = EXIT_CODES)]
+    Explain(ExplainOptions),
+    /// Examine configuration, secrets, store, network and clock. Holds nothing that can't be shown to a stranger.
+    #[command(after_help = EXIT_CODES)]
+    Doctor(DoctorOptions),
+    /// Show every setting, whether it is set and by whom; no secret's value.
+    #[command(after_help = EXIT_CODES)]
+    Config(ConfigOptions),
+    /// Answer a build tool: one JSON object `{"uri": …}` on standard input, headers and their end on standard output.
+    ///
+    /// EngFlow's credential helper protocol, as `bazel --credential_helper=HOST=/path/to/keyferry` speaks it.
+    #[command(after_help = EXIT_CODES)]
+    Get(GetOptions),
+    /// Answer git: `git config --global credential.helper keyferry`, with git-credential-keyferry on PATH.
+    #[command(after_help = EXIT_CODES)]
+    Git(GitOptions),
+}
+
+/// What git asks.
+#[derive(Args)]
+pub struct GitOptions {
+    /// `get`, `store`, `erase` or `capability`; the rest is on standard input. Anything else is answered with nothing.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
+}
+
+/// Runs a command. [`Command::Demo`] is not among those that this floor knows.
+pub fn run(command: Command, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+    match command {
+        Command::Demo(_) => USAGE,
+        Command::Sandbox(options) => serve::run(&options, &desk.temporary, streams),
+        Command::Login(options) => login::run(&options, desk, streams),
+        Command::Logout(options) => status::logout(&options, desk, streams),
+        Command::Status(options) => status::status(&options, desk, streams),
+        Command::Exec(options) => exec::run(&options, desk, streams),
+        Command::Agent(options) => agent::run(options, desk, streams),
+        Command::Explain(options) => status::explain(&options, desk, streams),
+        Command::Doctor(options) => doctor::run(&options, desk, streams),
+        Command::Config(options) => settings::run(&options, desk, streams),
+        Command::Header(options) => plain::run(Form::Header, &options, desk, streams),
+        Command::Curl(options) => plain::run(Form::Curl, &options, desk, streams),
+        Command::Token(options) => plain::run(Form::Token, &options, desk, streams),
+        Command::Get(options) => engflow::run(&options, desk, streams),
+        Command::Git(options) => git::run(&options.words, desk, streams),
+    }
 }
 
 /// How `keyferry demo` runs.
@@ -100,15 +208,30 @@ pub struct SandboxOptions {
     pub json: bool,
 }
 
-/// Reads the command line. Where there is nothing to run, the streams were told why, and the exit code is the error.
+/// Reads the words behind the program's name. Where there is nothing to run, the streams were told why, and the exit code is the
+/// error. A helper's words are not for the command line's reader: git starts this program for every fetch.
 ///
 /// # Errors
 /// [`OK`] after `--help` and `--version`, [`USAGE`] after a line that can't be understood, [`FAILED`] if nobody could be told.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) -> Result<Command, u8> {
-    let stop = match CommandLine::try_parse_from(arguments) {
+pub fn parse(words: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Command, u8> {
+    if words.first().is_some_and(|word| word == "git") && words.get(1).is_some_and(|word| !word.to_string_lossy().starts_with('-')) {
+        return Ok(Command::Git(GitOptions { words: words.into_iter().skip(1).collect() }));
+    }
+    if let Some(what) = given::refusal(&words) {
+        streams.fail(&what);
+        return Err(USAGE);
+    }
+    let takes_secrets = words.iter().any(|word| word == "login" || word == "sign-in");
+    let line = std::iter::once(OsString::from("keyferry")).chain(words);
+    let stop = match CommandLine::try_parse_from(line) {
         Ok(line) => return Ok(line.command),
         Err(stop) => stop,
     };
+    if takes_secrets && stop.use_stderr() {
+        // The reader would repeat the word that it doesn't know, and that may be a password.
+        streams.fail("the command line was not understood: a service, options of `keyferry login --help`, and never a secret");
+        return Err(USAGE);
+    }
     let (output, code) = if stop.use_stderr() { (&mut streams.stderr, USAGE) } else { (&mut streams.stdout, OK) };
     match output.text(&stop.render().to_string()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(FAILED),

@@ -98,6 +98,23 @@ impl<'a> Output<'a> {
         self.sink.flush()
     }
 
+    /// Writes what a program is to read: as it is, but to a person, who gets it filtered.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub fn data(&mut self, text: &str) -> io::Result<()> {
+        if self.look.terminal {
+            return self.text(text);
+        }
+        self.sink.write_all(text.as_bytes())?;
+        self.sink.flush()
+    }
+
+    /// The stream itself, for a protocol that has rules of its own about what may pass.
+    pub fn sink(&mut self) -> &mut dyn Write {
+        self.sink
+    }
+
     /// Writes a line.
     ///
     /// # Errors

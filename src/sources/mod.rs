@@ -3,8 +3,11 @@
 //! Imports [`crate::config`], [`crate::error`] and [`crate::secret`]. A source is asked when its secret is needed, every
 //! time anew: a secret that was changed is used at once, and none is kept here.
 
+mod command;
 mod env;
 mod file;
+pub mod keyring;
+pub mod prompt;
 
 use crate::config::{Environment, Setting, check_text};
 use crate::error::{Error, Kind, Result};
@@ -13,7 +16,7 @@ use crate::secret::Secret;
 /// Gives the secret of a setting; None if the setting is another source's.
 type Source = fn(&Setting, &Environment) -> Option<Result<Secret>>;
 
-const SOURCES: &[Source] = &[env::get, file::get];
+const SOURCES: &[Source] = &[env::get, file::get, command::get, keyring::get];
 
 /// The secret of a setting. `key` is its name in messages.
 ///
@@ -27,13 +30,8 @@ pub fn resolve(setting: &Setting, key: &str, environment: &Environment) -> Resul
             Error::new(kind, format!("{key}: {}", error.what()))
         })?,
         (Setting::Literal(value), None) => value.clone(),
-        (Setting::Keyring(..), None) => return later(key, "keyring"),
-        (_, None) => return later(key, "command"),
+        (_, None) => return Err(Error::new(Kind::SecretSource, format!("{key}: no source knows it"))),
     };
     check_text(Kind::SecretSource, key, secret.expose())?;
     Ok(secret)
-}
-
-fn later(key: &str, source: &str) -> Result<Secret> {
-    Err(Error::new(Kind::SecretSource, format!("{key}: {source} comes with a later version; use env or file")))
 }

@@ -1,8 +1,8 @@
-//! Reading a file that holds secrets: the checks are made on the open descriptor, never on the path.
+//! Reading and replacing a file that holds secrets: the checks are made on the open descriptor, never on the path.
 
-use std::fs::{File, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::error::{Error, Kind, Result};
@@ -72,6 +72,37 @@ pub fn read_open(file: &File, path: &Path, limit: usize) -> Result<Vec<u8>> {
         return Err(Error::new(Kind::Config, format!("{shown} is longer than {limit} bytes")));
     }
     Ok(bytes)
+}
+
+/// Puts a file in place of the one of this name, whole or not at all: 0600, in a folder that is made 0700 if it is not there.
+///
+/// # Errors
+/// [`Kind::UnsafeFile`] if the folder is a link, another user's or open to others, [`Kind::Config`] for anything else.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let shown = path.display();
+    let fail = |error: io::Error| Error::new(Kind::Config, format!("{shown} can't be written: {}", error.kind()));
+    let folder = path.parent().ok_or_else(|| Error::new(Kind::Config, format!("{shown} is in no folder")))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
+    let facts = fs::symlink_metadata(folder).map_err(fail)?;
+    if !facts.is_dir() || facts.uid() != user_id() || facts.mode() & 0o022 != 0 {
+        let shown = folder.display();
+        let what = format!("{shown} is a link, another user's or can be changed by others: make it your own folder, chmod 700 {shown}");
+        return Err(Error::new(Kind::UnsafeFile, what));
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = folder.join(format!(".{name}.{}", std::process::id()));
+    let written =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&beside).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&beside, path)?;
+            File::open(folder)?.sync_all()
+        });
+    written.map_err(|error| {
+        // What is left beside it may hold a secret; where it can't be removed nothing more can be done.
+        let _ = fs::remove_file(&beside);
+        fail(error)
+    })
 }
 
 /// Whether an open file can be read by others than its owner.

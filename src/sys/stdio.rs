@@ -1,9 +1,9 @@
-//! What a program does with its standard output beyond writing to it.
+//! What a program does with the descriptors it was started with, beyond reading and writing.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 
 /// How many columns the terminal at standard output has, if it is one and says so.
 pub fn columns() -> Option<usize> {
@@ -24,4 +24,18 @@ pub fn release_output() -> io::Result<()> {
     // SAFETY: both are open descriptors; number 1 stays open, now as another way to /dev/null.
     let failed = unsafe { libc::dup2(nowhere.as_raw_fd(), libc::STDOUT_FILENO) };
     if failed == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A descriptor that whoever started this program left open for it.
+///
+/// # Errors
+/// Those of the system, where it is not open.
+pub fn inherited(number: i32) -> io::Result<File> {
+    // SAFETY: the call takes numbers; it fails where the descriptor is not open.
+    let own = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    if own == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was made above and belongs to nobody else.
+    Ok(unsafe { File::from_raw_fd(own) })
 }

@@ -1,0 +1,72 @@
+//! `keyferry exec -- COMMAND`: the secrets of one profile in the environment of one program.
+//!
+//! Imports [`crate::config`] and [`crate::sources`]. The program takes this one's place, so its exit code and signals are its own.
+//! Whatever another profile has in the environment is taken out of it.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use clap::Args;
+
+use super::Streams;
+use super::desk::Desk;
+use crate::config::{DEFAULT_ACCOUNT, FIELDS, Field};
+use crate::error::Result;
+use crate::sources;
+
+/// The exit code where the program is not there, as shells have it.
+const NOT_FOUND: u8 = 127;
+/// The exit code where it is there and can't be started.
+const NOT_STARTED: u8 = 126;
+
+/// How `keyferry exec` runs.
+#[derive(Args)]
+pub struct ExecOptions {
+    /// The account, a profile of config.toml.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// The program and its arguments.
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    pub words: Vec<OsString>,
+}
+
+/// Runs the program. Comes back only where that can't be done.
+pub fn run(options: &ExecOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+    let Some((program, arguments)) = options.words.split_first() else { return super::USAGE };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if let Err(error) = dress(&mut command, options.profile.as_deref(), desk) {
+        return streams.fail_with(&error);
+    }
+    let failed = command.exec();
+    streams.fail(&format!("{} can't be started: {}", program.to_string_lossy(), failed.kind()));
+    if failed.kind() == std::io::ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED }
+}
+
+/// Services' settings alone: those of keyferry itself stay as they are.
+fn is_handed_on(field: &Field) -> bool {
+    ["masv.", "fileverbs.", "agent."].iter().any(|service| field.key.starts_with(service))
+}
+
+fn dress(command: &mut Command, profile: Option<&str>, desk: &Desk) -> Result<()> {
+    let config = desk.config()?;
+    let account = profile.unwrap_or(config.default_account());
+    let profile = config.profile(account)?;
+    for field in FIELDS.iter().filter(|field| is_handed_on(field)) {
+        for name in field.env {
+            command.env_remove(name).env_remove(format!("{name}_FILE"));
+        }
+        if let Some(setting) = profile.setting(field.key) {
+            let value = sources::resolve(setting, field.key, &desk.environment)?;
+            command.envs(field.env.iter().map(|name| (name, value.expose())));
+        }
+    }
+    // A keyferry in the program then keeps its tokens under the same name.
+    if account == DEFAULT_ACCOUNT {
+        command.env_remove("KEYFERRY_PROFILE")
+    } else {
+        command.env("KEYFERRY_PROFILE", account)
+    };
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! What the doors ask a session beyond tokens: where its services are, whose clock an end is by, what it holds already.
+//!
+//! Imports [`crate::session`] and the nouns.
+
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use crate::clock::Clock;
+use crate::error::{Error, Kind, Result};
+use crate::http::Request as Exchange;
+use crate::origin::Base;
+use crate::secret::Secret;
+use crate::session::Session;
+use crate::token::{NO_EXPIRY, Token};
+
+/// A service, and where it is.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Its name.
+    pub service: &'a str,
+    /// Its base URL.
+    pub base: &'a Base,
+}
+
+/// What a service answered to a request without any header.
+pub struct Reached {
+    /// The HTTP status.
+    pub status: u16,
+    /// How long it took.
+    pub time: Duration,
+    /// How far its clock is ahead of this machine's, if it said what time it is. Whole seconds, two of them either way are none.
+    pub ahead_s: Option<i64>,
+}
+
+impl Session {
+    /// The services of the account that calls without a name are about.
+    pub fn places(&self) -> impl Iterator<Item = Place<'_>> {
+        let services = &self.engine.accounts.account(self.default_account).services;
+        services.iter().map(|bound| Place { service: bound.service.name(), base: bound.service.base() })
+    }
+
+    /// The name of that account.
+    pub fn account_name(&self) -> &str {
+        self.engine.accounts.account(self.default_account).profile.account()
+    }
+
+    /// The name of the store.
+    pub fn store_name(&self) -> &'static str {
+        self.engine.store.name()
+    }
+
+    /// When a token ends by the clock of this machine, which is what other programs compare it with.
+    pub fn ends_here_unix_s(&self, token: &Token) -> Option<i64> {
+        let facts = token.facts();
+        let bound = self.engine.accounts.every().find(|bound| bound.scope.fingerprint() == facts.scope);
+        let ahead_us = bound.map_or(0, |bound| bound.skew_us());
+        (facts.expires_us != NO_EXPIRY).then(|| facts.expires_us.saturating_sub(ahead_us).div_euclid(1_000_000))
+    }
+
+    /// Whether a value is that of a token which is kept for this resource.
+    ///
+    /// # Errors
+    /// Those of reading the resource.
+    pub fn holds(&self, resource: &str, value: &Secret) -> Result<bool> {
+        // By fingerprints: comparing them tells nothing of the values by the time it takes.
+        let print = |text: &str| self.engine.fingerprints().of(&[text]);
+        let wanted = print(value.expose());
+        self.at(resource, |spot, bound| {
+            let is_it = |key| {
+                let held = self.engine.cache.get(&crate::key::Key::borrow(key)).map(|hit| hit.token);
+                let stored = || self.engine.store.load(key).ok().flatten().and_then(|record| record.token);
+                held.or_else(stored).is_some_and(|token| print(token.value()) == wanted)
+            };
+            Ok(self.keys(spot, bound)?.iter().any(is_it))
+        })
+    }
+
+    /// Asks for the base URL of a service, without any header: any answer at all shows that it is there.
+    ///
+    /// # Errors
+    /// [`Kind::Unreachable`], [`Kind::Tls`], [`Kind::Silent`]; [`Kind::NotConfigured`] if there is no such service.
+    pub fn reach(&self, service: &str, limit: Duration) -> Result<Reached> {
+        let place = self.places().find(|place| place.service == service);
+        let base = place.ok_or_else(|| Error::new(Kind::NotConfigured, format!("there is no service {service}")))?.base;
+        let url = Url::parse(base.as_str()).map_err(|_| Error::new(Kind::Config, "a base URL can't be read"))?;
+        let (began, clock) = (Instant::now(), Clock::system());
+        let answer = self.engine.http.exchange(&Exchange::get(url), began + limit).map_err(|failure| failure.error)?;
+        let now_s = clock.now_us().div_euclid(1_000_000);
+        Ok(Reached { status: answer.status, time: began.elapsed(), ahead_s: answer.date_unix_s.map(|date| date - now_s) })
+    }
+}

@@ -1,0 +1,113 @@
+//! Secrets in a keyring: `{ keyring = ["SERVICE", "ACCOUNT"] }`.
+//!
+//! Imports [`crate::config`], [`crate::error`], [`crate::secret`] and [`crate::sys`]. On a desktop the Secret Service, through
+//! libsecret's own `secret-tool`; where there is none, the kernel's keys, which last until the machine starts again.
+//!
+//! Rationale: a locked keyring may wait for ever for somebody to unlock it, and a thread that hangs in a library can't be ended, a
+//! program can: after two seconds it is. That also keeps a hundred crates of a bus out of the library.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::config::{Environment, Setting};
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
+use crate::sys::keyutils;
+use crate::sys::process::{Ended, Limits, run};
+use crate::sys::sync::Mutex;
+
+const LIMITS: Limits = Limits { time: Duration::from_secs(2), bytes: 64 * 1024, own_group: true };
+const TOOLS: [&str; 2] = ["/usr/bin/secret-tool", "/usr/local/bin/secret-tool"];
+
+/// Some daemons end when two speak to them at once.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result<Secret>> {
+    let Setting::Keyring(service, account) = setting else { return None };
+    Some(look_up(service, account, environment))
+}
+
+fn look_up(service: &str, account: &str, environment: &Environment) -> Result<Secret> {
+    let _turn = ONE_AT_A_TIME.lock();
+    let missing = || fail(format!("no keyring has an item of service {service} and account {account}: keyferry login --save keyring"));
+    // What is missing or mute there may stand in the kernel all the same; the first trouble is the one worth telling.
+    let (found, trouble) = match tool(environment) {
+        Some(tool) => match secret_service(tool, service, account) {
+            Ok(found) => (found, None),
+            Err(error) => (None, Some(error)),
+        },
+        None => (None, None),
+    };
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    match keyutils::read(&name(service, account)) {
+        Ok(Some(mut bytes)) => {
+            Secret::from_bytes(std::mem::take(&mut *bytes)).ok_or_else(|| fail("the keyring's item is not UTF-8".into()))
+        }
+        Ok(None) => Err(trouble.unwrap_or_else(missing)),
+        Err(error) => Err(trouble.unwrap_or_else(|| no_keyring(&error))),
+    }
+}
+
+/// Keeps a secret. The name of the keyring that took it.
+///
+/// # Errors
+/// [`Kind::SecretSource`] if none does.
+pub fn put(service: &str, account: &str, secret: &Secret, environment: &Environment) -> Result<&'static str> {
+    let _turn = ONE_AT_A_TIME.lock();
+    if let Some(tool) = tool(environment) {
+        let label = format!("--label={service} {account}");
+        let mut command = Command::new(tool);
+        command.args(["store", &label, "service", service, "account", account]);
+        return match run(&mut command, Some(secret.expose().as_bytes()), LIMITS) {
+            Ok((_, Ended::Code(Some(0)))) => Ok("the Secret Service"),
+            outcome => Err(trouble(&outcome)),
+        };
+    }
+    keyutils::add(&name(service, account), secret.expose().as_bytes()).map_err(|error| no_keyring(&error))?;
+    Ok("the kernel's keyring, until this machine starts again")
+}
+
+/// The tool, where there are both it and a bus to speak on.
+fn tool(environment: &Environment) -> Option<&'static str> {
+    let filled = |name: &str| environment(name).filter(|value| !value.is_empty());
+    let has_bus = filled("DBUS_SESSION_BUS_ADDRESS").is_some()
+        || filled("XDG_RUNTIME_DIR").is_some_and(|folder| Path::new(&folder).join("bus").exists());
+    TOOLS.into_iter().find(|path| has_bus && Path::new(path).exists())
+}
+
+fn secret_service(tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
+    match run(Command::new(tool).args(["lookup", "service", service, "account", account]), None, LIMITS) {
+        Ok((mut bytes, Ended::Code(Some(0)))) if !bytes.is_empty() => {
+            if bytes.last() == Some(&b'\n') {
+                bytes.pop();
+            }
+            Secret::from_bytes(std::mem::take(&mut *bytes)).map(Some).ok_or_else(|| fail("the keyring's item is not UTF-8".into()))
+        }
+        Ok((_, Ended::Code(Some(0 | 1)))) => Ok(None),
+        outcome => Err(trouble(&outcome)),
+    }
+}
+
+fn trouble<T>(outcome: &std::io::Result<(T, Ended)>) -> Error {
+    match outcome {
+        Ok((_, Ended::TooLate)) => fail("the keyring does not answer within 2 s: unlock it, or keep the secret in a file".into()),
+        Ok(_) => fail("the keyring refuses: unlock it, or keep the secret in a file".into()),
+        Err(error) => fail(format!("secret-tool can't be started: {}", error.kind())),
+    }
+}
+
+fn no_keyring(error: &std::io::Error) -> Error {
+    let kind = error.kind();
+    fail(format!("there is no keyring here ({kind}): install libsecret-tools on a desktop, or keep the secret in a file"))
+}
+
+fn name(service: &str, account: &str) -> String {
+    format!("{service}:{account}")
+}
+
+fn fail(what: String) -> Error {
+    Error::new(Kind::SecretSource, what)
+}

@@ -1,0 +1,84 @@
+//! The command line as a whole: help, exit codes, homes that are odd, and folders that are hostile.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::stage::{HELPER, KEYFERRY, Stage, say};
+
+const ALL: [&str; 14] =
+    ["login", "logout", "status", "token", "header", "curl", "get", "git", "exec", "agent", "explain", "doctor", "config", "sandbox"];
+
+#[test]
+fn every_command_explains_itself_and_its_exit_codes() {
+    let stage = Stage::set();
+    let help = stage.keyferry(&["--help"]);
+    for command in ALL {
+        assert!(help.out.lines().any(|line| line.trim_start().starts_with(command)), "{command}: {}", help.out);
+        let own = stage.keyferry(&[command, "--help"]);
+        assert!(own.code == Some(0) && own.err.is_empty() && own.out.contains("Exit codes:"), "{command}: {own:?}");
+    }
+    for command in ALL.iter().filter(|command| !["get", "git", "exec"].contains(command)) {
+        assert!(stage.keyferry(&[command, "--help"]).out.contains("--json"), "{command}");
+    }
+    for wrong in [&["unheard"][..], &["token"], &["status", "--unheard"], &["login"], &["header", "a", "b"]] {
+        let said = stage.keyferry(wrong);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_home_that_is_missing_odd_or_unreadable_changes_nothing_here() {
+    let stage = Stage::set();
+    let input = stage.host(stage.sandbox.fileverbs_url());
+    for home in ["", "/nonexistent", "relative", "/dev/null"] {
+        let said = say(stage.program(HELPER, &["get"]).env("HOME", home), &input);
+        assert_eq!((said.line("username"), said.err.as_str()), (Some("default"), ""), "{home}");
+    }
+    let said = say(stage.program(HELPER, &["get"]).env_remove("HOME").env("XDG_CONFIG_HOME", "relative"), &input);
+    assert_eq!(said.line("username"), Some("default"));
+    assert!(fs::read_dir(stage.path("home")).unwrap().next().is_none(), "nothing is written into a home that nothing was asked of");
+}
+
+#[test]
+fn a_configuration_that_can_not_be_read_answers_no_helper() {
+    let stage = Stage::set();
+    for (text, mode, hint) in [
+        ("no TOML", 0o600, "config.toml is not TOML"),
+        ("[masv]\npassword = \"canary\"\n", 0o644, "chmod 600"),
+        ("[masv]\npasword = \"x\"\n", 0o600, "did you mean masv.password"),
+        ("", 0o666, "chmod go-w"),
+    ] {
+        let path = stage.private("home/.config/keyferry/config.toml", text);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        stage.helper("get", &stage.host(stage.sandbox.fileverbs_url())).assert_sentence(1, hint);
+        stage.keyferry(&["token", "user"]).assert_sentence(1, hint);
+    }
+}
+
+#[test]
+fn nothing_is_looked_for_where_the_user_happens_to_be() {
+    let stage = Stage::set();
+    for name in ["config.toml", "keyferry.toml", ".env", ".netrc", ".config/keyferry/config.toml", "keyferry/config.toml"] {
+        let path = stage.path("work").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "masv.url = \"http://127.0.0.1:1\"\nKEYFERRY_MASV_URL=http://127.0.0.1:1\n").unwrap();
+    }
+    let git = stage.path("work/git");
+    fs::write(&git, "#!/bin/sh\ntouch was-run\n").unwrap();
+    fs::set_permissions(&git, fs::Permissions::from_mode(0o700)).unwrap();
+    let path = format!(".::{}", std::env::var("PATH").unwrap());
+    let mut command = stage.stranger(HELPER, &["get"]);
+    command.env("PATH", path).env_remove("GIT_TERMINAL_PROMPT").env("GIT_ASKPASS", "askpass").env("KEYFERRY_MASV_EMAIL", "a@example.com");
+    let said = say(&mut command, &format!("{}path=v1/user\n", stage.host(stage.sandbox.masv_url())));
+    assert_eq!(said.out, "");
+    assert!(!stage.path("work/was-run").exists(), "a git of that folder was started");
+    assert_eq!(stage.keyferry(&["token", "user"]).code, Some(0));
+}
+
+#[test]
+fn a_reader_may_leave() {
+    let stage = Stage::set();
+    let script = "\"$KEYFERRY\" header user | true; \"$KEYFERRY\" status | true; echo $?";
+    let said = say(stage.program("bash", &["-c", script]).env("KEYFERRY", KEYFERRY), "");
+    assert_eq!((said.out.as_str(), said.err.as_str()), ("0\n", ""));
+}

@@ -1,0 +1,53 @@
+//! `keyferry exec`: a profile's secrets, in one program's environment and nowhere else.
+
+use std::fs;
+
+use keyferry::sandbox::credentials as c;
+
+use crate::stage::{KEYFERRY, Stage, say};
+
+#[test]
+fn the_program_gets_the_profile_and_nobody_elses_secrets() {
+    let stage = Stage::set();
+    let key = stage.private("key", &format!("{}\n", c::API_KEY));
+    let config = format!("[profile.work.masv]\napi_key = {{ file = \"{}\" }}\nteam = \"{}\"\n", key.display(), c::TEAM_ID);
+    stage.private("home/.config/keyferry/config.toml", &config);
+    let said = stage.keyferry(&["exec", "--profile", "work", "--", "env"]);
+    let line = |name: &str| said.line(name);
+    assert_eq!((said.code, line("KEYFERRY_MASV_API_KEY"), line("MASV_API_KEY")), (Some(0), Some(c::API_KEY), Some(c::API_KEY)));
+    assert_eq!((line("KEYFERRY_PROFILE"), line("KEYFERRY_MASV_TEAM")), (Some("work"), Some(c::TEAM_ID)));
+    assert_eq!((line("KEYFERRY_MASV_PASSWORD"), line("KEYFERRY_MASV_EMAIL")), (None, None), "the default account's own");
+    let default = stage.keyferry(&["exec", "--", "env"]);
+    assert_eq!((default.line("KEYFERRY_MASV_PASSWORD"), default.line("MASV_API_KEY")), (Some(c::PASSWORD), None));
+}
+
+#[test]
+fn a_command_is_asked_once_it_is_needed() {
+    let stage = Stage::set();
+    let script = stage.private("give", "#!/bin/sh\nread line && echo got \"$line\"\nprintf 'a b=$c\\nmore\\n'\n");
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    stage.private("home/.config/keyferry/config.toml", &format!("[masv]\napi_key = {{ command = [\"{}\", \"x\"] }}\n", script.display()));
+    let said = say(&mut stage.stranger(KEYFERRY, &["exec", "--", "env"]), "standard input is the program's\n");
+    assert_eq!(said.line("MASV_API_KEY"), Some("a b=$c"));
+    let header = say(&mut stage.stranger(KEYFERRY, &["header", "user"]), "");
+    assert_eq!(header.out, "X-API-KEY: a b=$c\n");
+}
+
+#[test]
+fn exit_codes_are_the_programs_own() {
+    let stage = Stage::set();
+    assert_eq!(stage.keyferry(&["exec", "--", "sh", "-c", "exit 42"]).code, Some(42));
+    assert_eq!(stage.keyferry(&["exec", "--", "sh", "-c", "echo --password $0", "--password"]).out, "--password --password\n");
+    stage.keyferry(&["exec", "--", "/nonexistent/x"]).assert_sentence(127, "/nonexistent/x can't be started");
+    stage.keyferry(&["exec", "--", "/etc"]).assert_sentence(126, "can't be started");
+    stage.keyferry(&["exec", "--profile", "none", "--", "env"]).assert_sentence(3, "there is no profile none");
+    assert_eq!(stage.keyferry(&["exec"]).code, Some(2));
+}
+
+#[test]
+fn a_secret_that_can_not_be_had_starts_nothing() {
+    let stage = Stage::set();
+    let said = say(stage.program(KEYFERRY, &["exec", "--", "touch", "started"]).env("KEYFERRY_MASV_API_KEY_FILE", "/nonexistent/key"), "");
+    said.assert_sentence(1, "masv.api_key");
+    assert!(!stage.path("work/started").exists());
+}
