@@ -1,5 +1,7 @@
 //! What a person sees: a terminal of its own, questions without echo, colour where it is welcome.
 
+#![expect(clippy::multiple_unsafe_ops_per_block, reason = "the calls that make a terminal belong together")]
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};

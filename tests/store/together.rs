@@ -43,7 +43,7 @@ impl World {
         ];
         let mut config = Config::new();
         settings.into_iter().for_each(|(key, value)| config.set(key, Secret::from(value)).unwrap());
-        Session::open_with(config, Options { clock: self.clock.clone(), refreshes_beside: false }).unwrap()
+        Session::open_with(config, Options { clock: self.clock.clone(), refreshes_beside: false, ..Default::default() }).unwrap()
     }
 
     fn pass(&self, seconds: i64) {
