@@ -253,7 +253,10 @@ impl Engine {
         });
         // Somebody else's listing may have brought it meanwhile.
         let outcome = outcome.or_else(|error| landed().ok_or(error));
-        self.pace.end(&wish.key, outcome.as_ref().err(), self.clock.now_us());
+        // Who waited in vain for another process may wait again.
+        if outcome.as_ref().err().is_none_or(|error| error.kind != Kind::Busy) {
+            self.pace.end(&wish.key, outcome.as_ref().err(), self.clock.now_us());
+        }
         outcome
     }
 

@@ -131,7 +131,7 @@ fn outnumber_other_threads() {
         [SYS_close, SYS_fcntl, SYS_flock, SYS_fsync, SYS_getdents64, SYS_newfstatat, SYS_openat],
         [SYS_pwrite64, SYS_read, SYS_write, SYS_mkdirat, SYS_renameat, SYS_renameat2, SYS_unlinkat],
     ];
-    for _ in 0..150 {
+    for _ in 0..30 {
         for call in calls.concat() {
             // SAFETY: each of them fails at its first argument, a descriptor that is none, before it looks at another.
             unsafe { libc::syscall(call, -1, 0, 0, 0, 0) };

@@ -14,6 +14,9 @@ pub(crate) struct Call {
     pub(crate) nth: usize,
 }
 
+/// Calls that change nothing and can't fail.
+pub(crate) const IDLE: [&str; 6] = ["getrandom", "gettid", "getpid", "geteuid", "brk", "mmap"];
+
 /// Whether strace is there and may trace.
 pub(crate) fn may_trace() -> bool {
     let may = Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success());
@@ -50,8 +53,14 @@ pub(crate) fn calls(stage: &Stage, act: &str, from: &str, to: &str) -> Vec<Call>
             Some(Call { name: name.to_owned(), text: line.to_owned(), nth: *nth })
         })
         .collect();
+    // What hits this thread's count of a call must hit no other thread's.
+    let others = |name: &str| text.lines().filter(|line| !line.starts_with(thread) && line.contains(&format!(" {name}("))).count();
     let at = |mark: &str| all.iter().position(|call| call.text.contains(&format!("\"{mark}\""))).unwrap();
-    all[at(from) + 1..at(to)].to_vec()
+    let found = all[at(from) + 1..at(to)].to_vec();
+    if act.starts_with("save") {
+        found.iter().filter(|call| !IDLE.contains(&call.name.as_str())).for_each(|call| assert!(others(&call.name) < call.nth, "{call:?}"));
+    }
+    found
 }
 
 #[test]
