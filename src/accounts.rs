@@ -103,18 +103,9 @@ impl Accounts {
     /// [`Kind::Config`] if a setting can't be used.
     pub fn open(config: &Config) -> Result<Self> {
         let names = config.accounts();
-        let default = names.iter().position(|name| name == config.default_account()).unwrap_or(0);
+        let default = names.iter().position(|name| name == config.chosen_account()).unwrap_or(0);
         let all = names.iter().map(|name| open(config.profile(name)?)).collect::<Result<Vec<_>>>()?;
         Ok(Self { all, default })
-    }
-
-    /// Makes an account the one of calls that name none.
-    ///
-    /// # Errors
-    /// Those of [`Accounts::number`].
-    pub fn set_default(&mut self, name: Option<&str>) -> Result<()> {
-        self.default = self.number(name)?;
-        Ok(())
     }
 
     /// The number of an account; the default one where there is no name.

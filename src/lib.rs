@@ -13,7 +13,7 @@
 //! | L2 | ports: traits and values, each with its contract | [`http`] [`service`] [`store`] |
 //! | L3 | kits | [`jwt`] [`document`] [`keyvalue`] |
 //! | L4 | adapters, one file or folder each | [`services`] [`stores`] [`sources`] [`transport`] |
-//! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`engine`] [`wish`] [`keep`] [`exchange`] [`broker`] [`session`] [`report`] [`places`] |
+//! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`engine`] [`wish`] [`keep`] [`exchange`] [`broker`] [`session`] [`report`] [`places`] [`wallet`] |
 //! | L6 | doors, and the offline services | [`ffi`] [`sandbox`] [`frontends`] |
 //! | L7 | programs | [`demo`] [`program`], `bin` |
 //!
@@ -61,6 +61,7 @@ pub mod stores;
 pub mod sys;
 pub mod token;
 pub mod transport;
+pub mod wallet;
 pub mod wish;
 
 #[global_allocator]

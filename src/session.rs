@@ -34,13 +34,11 @@ pub struct Options {
     pub clock: Clock,
     /// Whether refreshes run beside callers; a program that ends at once has no use for that.
     pub refreshes_beside: bool,
-    /// The account of calls that name none; the configuration's default where this names none either.
-    pub account: Option<String>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Clock::system(), refreshes_beside: true, account: None }
+        Self { clock: Clock::system(), refreshes_beside: true }
     }
 }
 
@@ -93,8 +91,7 @@ impl Session {
     /// # Errors
     /// Those of [`Session::open`].
     pub fn open_with(config: Config, options: Options) -> Result<Self> {
-        let mut accounts = Accounts::open(&config)?;
-        accounts.set_default(options.account.as_deref())?;
+        let accounts = Accounts::open(&config)?;
         let default_account = accounts.number(None)?;
         let profile = &accounts.account(default_account).profile;
         let timeout = Duration::from_millis(profile.milliseconds("http.timeout_ms"));

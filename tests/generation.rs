@@ -21,7 +21,7 @@ fn rejecting_a_token_twice_leaves_its_successor_of_the_same_tick_alone() {
     for (key, value) in [("masv.url", sandbox.masv_url()), ("masv.email", c::EMAIL), ("masv.password", c::PASSWORD)] {
         config.set(key, Secret::from(value)).unwrap();
     }
-    let session = Session::open_with(config, Options { clock, refreshes_beside: false, ..Options::default() }).unwrap();
+    let session = Session::open_with(config, Options { clock, refreshes_beside: false }).unwrap();
     let first = session.token("user").unwrap();
     session.reject(&first).unwrap();
     let second = session.token("user").unwrap();

@@ -98,6 +98,8 @@ pub struct Config {
     profiles: BTreeSet<String>,
     environment: Environment,
     is_bare: bool,
+    /// Whose the calls are that name no account, where that is not the default one.
+    chosen: Option<String>,
 }
 
 impl Default for Config {
@@ -109,7 +111,7 @@ impl Default for Config {
 impl Config {
     /// Nothing set: neither a file nor the environment is looked at, now or later.
     pub fn new() -> Self {
-        Self { entries: Vec::new(), profiles: BTreeSet::new(), environment: Arc::new(|_| None), is_bare: true }
+        Self { entries: Vec::new(), profiles: BTreeSet::new(), environment: Arc::new(|_| None), is_bare: true, chosen: None }
     }
 
     /// File, then environment. Without a path it is the user's file, which need not be there:
@@ -156,6 +158,22 @@ impl Config {
             Some(Setting::Literal(name)) => name.expose(),
             _ => DEFAULT_ACCOUNT,
         }
+    }
+
+    /// Makes an account the one of calls that name none. It stays a named one: what the environment has is still the default
+    /// account's, and goes behind what the profile itself has.
+    ///
+    /// # Errors
+    /// Those of [`Config::profile`].
+    pub fn choose(&mut self, account: &str) -> Result<()> {
+        self.profile(account)?;
+        self.chosen = Some(account.to_owned());
+        Ok(())
+    }
+
+    /// The account of calls that name none.
+    pub fn chosen_account(&self) -> &str {
+        self.chosen.as_deref().unwrap_or_else(|| self.default_account())
     }
 
     /// All accounts: `default` and every profile.

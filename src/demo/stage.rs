@@ -80,7 +80,7 @@ impl Stage {
         let clock_ms = sandbox::Clock::from_fn(Arc::new(move || shared.now_us().div_euclid(1000)));
         let sandbox = Sandbox::start(sandbox::Options { clock: clock_ms, ..sandbox::Options::default() })
             .map_err(|error| Error::new(Kind::Config, format!("the sandbox can't start on this machine: {}", error.kind())))?;
-        let options = Options { clock: clock.clone(), refreshes_beside: false, ..Options::default() };
+        let options = Options { clock: clock.clone(), refreshes_beside: false };
         let session = Session::open_with(config(&sandbox)?, options)?;
         Ok(Self { sandbox, session, clock, caller: Caller::new()?, calls: 0, rows: Vec::new(), service: "", start })
     }

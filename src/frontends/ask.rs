@@ -1,6 +1,6 @@
 //! Asking a person for what is missing, where that is allowed.
 //!
-//! Imports [`crate::session`], [`crate::sources`] and [`crate::sys`]. It never asks twice: what was typed is right or it is refused.
+//! Imports [`crate::session`], [`crate::wallet`] and [`crate::sys`]. It never asks twice: what was typed is right or it is refused.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,10 +12,9 @@ use crate::error::{Error, Kind, Result};
 use crate::request::Request;
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::sources;
-use crate::sources::prompt::{self, First};
 use crate::sys::process::{Ended, Limits, run};
 use crate::token::Token;
+use crate::wallet::{self, First};
 
 /// Asks for MASV's password where that is all that is missing, logs in with it, and gets the token. The error that it began with
 /// where nobody may be asked.
@@ -30,7 +29,7 @@ pub fn sign_in_then(session: &Session, resource: &str, error: &Error, desk: &Des
     let base = explained["base"].as_str().unwrap_or_default();
     let question = format!("Password for {} at {base}: ", email.expose());
     // Nobody to ask is not what the caller has to mend.
-    let password = prompt::ask(&question, true, First::Askpass, &desk.environment)
+    let password = wallet::ask(&question, true, First::Askpass, &desk.environment)
         .map_err(|failed| if failed.kind == Kind::Cancelled { failed } else { error.clone() })?;
     session.masv_login(Some(email), Some(password))?;
     session.token_for(&Request::new(resource))
@@ -41,10 +40,7 @@ fn email(session: &Session, desk: &Desk) -> Result<Option<Secret>> {
     let config = desk.config()?;
     let account = if session.account_name().is_empty() { DEFAULT_ACCOUNT } else { session.account_name() };
     let profile = config.profile(account)?;
-    match profile.setting("masv.email") {
-        Some(setting) if !profile.is_set("masv.password") => sources::resolve(setting, "masv.email", &desk.environment).map(Some),
-        _ => Ok(None),
-    }
+    if profile.is_set("masv.password") { Ok(None) } else { wallet::setting(&profile, "masv.email") }
 }
 
 /// Whether git's own switches let anybody be asked: `GIT_TERMINAL_PROMPT` and `credential.interactive`.

@@ -39,8 +39,9 @@ impl Desk {
     ///
     /// # Errors
     /// Those of [`Session::open`].
-    pub fn open(&self, config: Config, account: Option<&str>) -> Result<Session> {
-        Session::open_with(config, Options { refreshes_beside: false, account: account.map(str::to_owned), ..Options::default() })
+    pub fn open(&self, mut config: Config, account: Option<&str>) -> Result<Session> {
+        account.map_or(Ok(()), |account| config.choose(account))?;
+        Session::open_with(config, Options { refreshes_beside: false, ..Options::default() })
     }
 
     /// The same from the user's configuration.

@@ -1,6 +1,6 @@
 //! `keyferry doctor`: what could stand in the way, and what mends it. Its answer can be pasted into an issue.
 //!
-//! Imports [`crate::session`], [`crate::config`], [`crate::sources`] and its siblings. It logs in nowhere and shows no value: a
+//! Imports [`crate::session`], [`crate::config`], [`crate::wallet`] and its siblings. It logs in nowhere and shows no value: a
 //! home folder becomes `~`, an e-mail address `(e-mail)`, and user names in a proxy's URL are left out.
 
 use std::time::Duration;
@@ -21,8 +21,8 @@ use crate::key::Access;
 use crate::request::Request;
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::sources;
 use crate::sys::files::{self, Privacy};
+use crate::wallet;
 
 /// How `keyferry doctor` runs.
 #[derive(Args)]
@@ -110,7 +110,7 @@ fn examine(account: Option<&str>, desk: &Desk, report: &mut Report) {
         Ok(profile) => profile,
         Err(error) => return report.add("account", State::Bad, error.what()),
     };
-    secrets(&profile, desk, report);
+    secrets(&profile, report);
     proxy(&profile, desk, report);
     match desk.open(config.clone(), Some(&account)) {
         Ok(session) => {
@@ -143,12 +143,12 @@ fn configuration(desk: &Desk, report: &mut Report) {
 }
 
 /// Whether each secret can be had. Its value goes nowhere.
-fn secrets(profile: &Profile, desk: &Desk, report: &mut Report) {
+fn secrets(profile: &Profile, report: &mut Report) {
     let set = FIELDS.iter().filter(|field| field.takes_reference()).filter_map(|field| Some((field, profile.setting(field.key)?)));
     let mut count = 0;
     for (field, setting) in set {
         count += 1;
-        match sources::resolve(setting, field.key, &desk.environment) {
+        match wallet::setting(profile, field.key) {
             Ok(_) => {
                 let from = match setting {
                     Setting::Literal(_) => profile.origin_of(field.key).map(ToString::to_string).unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! `keyferry exec -- COMMAND`: the secrets of one profile in the environment of one program.
 //!
-//! Imports [`crate::config`] and [`crate::sources`]. The program takes this one's place, so its exit code and signals are its own.
+//! Imports [`crate::config`] and [`crate::wallet`]. The program takes this one's place, so its exit code and signals are its own.
 //! Whatever another profile has in the environment is taken out of it.
 
 use std::ffi::OsString;
@@ -13,7 +13,7 @@ use super::Streams;
 use super::desk::Desk;
 use crate::config::{DEFAULT_ACCOUNT, FIELDS, Field};
 use crate::error::Result;
-use crate::sources;
+use crate::wallet;
 
 /// The exit code where the program is not there, as shells have it.
 const NOT_FOUND: u8 = 127;
@@ -57,8 +57,7 @@ fn dress(command: &mut Command, profile: Option<&str>, desk: &Desk) -> Result<()
         for name in field.env {
             command.env_remove(name).env_remove(format!("{name}_FILE"));
         }
-        if let Some(setting) = profile.setting(field.key) {
-            let value = sources::resolve(setting, field.key, &desk.environment)?;
+        if let Some(value) = wallet::setting(&profile, field.key)? {
             command.envs(field.env.iter().map(|name| (name, value.expose())));
         }
     }

@@ -44,7 +44,7 @@ type Operation = fn(&Call<'_>) -> Result<Message>;
 /// One question and what answers it.
 struct Call<'a> {
     question: &'a Question,
-    session: Session,
+    session: &'a Session,
     desk: &'a Desk,
 }
 
@@ -55,7 +55,7 @@ fn answer(operation: Operation, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
         // Whoever sent it is no caller of ours: an exit code would tell it nothing, a person at the terminal may wonder.
         Err(error) => return warn(streams, error.what()),
     };
-    let outcome = Call::open(&question, desk).and_then(|call| operation(&call));
+    let outcome = open(&question, desk).and_then(|session| operation(&Call { question: &question, session: &session, desk }));
     match outcome {
         Ok(message) if message.is_empty() => OK,
         Ok(message) => {
@@ -78,14 +78,15 @@ fn is_foreign(error: &Error) -> bool {
     matches!(error.kind, Kind::NotMine | Kind::NoHeader | Kind::InvalidResource)
 }
 
-impl<'a> Call<'a> {
-    fn open(question: &'a Question, desk: &'a Desk) -> Result<Self> {
-        let config = desk.config()?;
-        let accounts = config.accounts();
-        let account = question.username.as_ref().filter(|name| accounts.contains(name));
-        Ok(Self { question, session: desk.open(config, account.map(String::as_str))?, desk })
-    }
+/// A session for the account that the user name chooses, where it is one's name.
+fn open(question: &Question, desk: &Desk) -> Result<Session> {
+    let config = desk.config()?;
+    let accounts = config.accounts();
+    let account = question.username.as_ref().filter(|name| accounts.contains(name));
+    desk.open(config, account.map(String::as_str))
+}
 
+impl Call<'_> {
     /// Does something with the resource that the question is about: its URL, else what its host stands for.
     fn at<T>(&self, then: impl Fn(&str) -> Result<T>) -> Result<T> {
         let outcome = then(&self.question.url);
@@ -108,7 +109,7 @@ fn get(call: &Call<'_>) -> Result<Message> {
     let outcome = call.at(|resource| call.session.token_for(&Request::new(resource)));
     let token = match outcome {
         Err(error) if error.kind == Kind::NotMine => return hint(call, error),
-        Err(error) => call.at(|resource| ask::sign_in_then(&call.session, resource, &error, call.desk))?,
+        Err(error) => call.at(|resource| ask::sign_in_then(call.session, resource, &error, call.desk))?,
         Ok(token) => token,
     };
     let fits = |name: &String| name == call.session.account_name() || token.headers().any(|(header, _)| header == name);
@@ -163,7 +164,7 @@ fn speak(call: &Call<'_>, token: &Token) -> Result<Message> {
 /// Keeps a package's write token that the caller got itself. git tells every helper of every password that worked: all others, and
 /// those that came from here, are none of our business.
 fn store(call: &Call<'_>) -> Result<Message> {
-    let (question, session) = (call.question, &call.session);
+    let (question, session) = (call.question, call.session);
     let is_adopted = question.username.as_deref() == Some(ADOPTED) && question.has_path;
     let Some(value) = question.password.as_ref().filter(|_| is_adopted) else { return Ok(Message::default()) };
     let explained: serde_json::Value = serde_json::from_str(&session.explain(&question.url)?).unwrap_or_default();
@@ -182,3 +183,6 @@ fn erase(call: &Call<'_>) -> Result<Message> {
     }
     Ok(Message::default())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Secrets that a command is given: from a descriptor, a file, standard input, or a person.
 //!
-//! Imports [`crate::sources`], [`crate::sys`] and its siblings. No option takes a secret's value: every user of the machine can read
+//! Imports [`crate::wallet`], [`crate::sys`] and its siblings. No option takes a secret's value: every user of the machine can read
 //! the argument lists of all programs.
 
 use std::ffi::OsString;
@@ -15,9 +15,9 @@ use super::desk::Desk;
 use crate::config::check_text;
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
-use crate::sources::prompt::{First, ask};
 use crate::sys::files::{self, Privacy};
 use crate::sys::stdio;
+use crate::wallet::{First, ask};
 
 const MAX_BYTES: usize = 64 * 1024;
 

@@ -1,6 +1,6 @@
 //! Keeping a secret for the next time: in the keyring or a 0600 file, and the reference to it in `config.toml`.
 //!
-//! Imports [`crate::config`], [`crate::sources`] and [`crate::sys`]. The configuration itself never gets a secret.
+//! Imports [`crate::config`], [`crate::wallet`] and [`crate::sys`]. The configuration itself never gets a secret.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ use crate::config::edit::{quoted, with_setting};
 use crate::config::{DEFAULT_ACCOUNT, user_file};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
-use crate::sources::keyring;
 use crate::sys::files::{self, Privacy};
+use crate::wallet::keep_in_keyring;
 
 /// Where a secret is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -35,7 +35,7 @@ pub fn keep(how: Keep, account: &str, key: &str, secret: &Secret, desk: &Desk) -
     let item = if account == DEFAULT_ACCOUNT { key.to_owned() } else { format!("{account}.{key}") };
     let (reference, place) = match how {
         Keep::Keyring => {
-            let taken = keyring::put("keyferry", &item, secret, &desk.environment)?;
+            let taken = keep_in_keyring("keyferry", &item, secret, &desk.environment)?;
             (format!("{{ keyring = [\"keyferry\", {}] }}", quoted(&item)), taken.to_owned())
         }
         Keep::File => {

@@ -18,9 +18,8 @@ use crate::error::{Error, Kind, Result};
 use crate::request::Request;
 use crate::secret::Secret;
 use crate::session::Session;
-use crate::sources;
-use crate::sources::prompt::{First, ask};
 use crate::token::Token;
+use crate::wallet::{self, First, ask};
 
 /// How `keyferry login` runs.
 #[derive(Args)]
@@ -128,11 +127,13 @@ impl Attempt<'_> {
     }
 
     fn email(&self) -> Result<Secret> {
-        match (&self.options.email, self.profile.setting("masv.email")) {
-            (Some(email), _) => Ok(Secret::from(email.as_str())),
-            (None, Some(setting)) => sources::resolve(setting, "masv.email", &self.desk.environment),
-            (None, None) if self.desk.stdin_is_terminal => ask("E-mail address: ", false, First::Terminal, &self.desk.environment),
-            (None, None) => Err(Error::new(Kind::NotConfigured, "the e-mail address is not known: give --email, or set `masv.email`")),
+        if let Some(email) = &self.options.email {
+            return Ok(Secret::from(email.as_str()));
+        }
+        match wallet::setting(&self.profile, "masv.email")? {
+            Some(email) => Ok(email),
+            None if self.desk.stdin_is_terminal => ask("E-mail address: ", false, First::Terminal, &self.desk.environment),
+            None => Err(Error::new(Kind::NotConfigured, "the e-mail address is not known: give --email, or set `masv.email`")),
         }
     }
 

@@ -6,12 +6,15 @@
 mod command;
 mod env;
 mod file;
-pub mod keyring;
-pub mod prompt;
+mod keyring;
+mod prompt;
 
 use crate::config::{Environment, Setting, check_text};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
+
+pub use keyring::put as keep_in_keyring;
+pub use prompt::{First, ask};
 
 /// Gives the secret of a setting; None if the setting is another source's.
 type Source = fn(&Setting, &Environment) -> Option<Result<Secret>>;

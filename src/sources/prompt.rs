@@ -76,7 +76,7 @@ fn window(program: &str, question: &str) -> Result<Vec<u8>> {
 }
 
 /// A question whose parts may come from a URL: what could steer the terminal, or make the line read as another, is percent-encoded.
-pub fn shown(question: &str) -> String {
+fn shown(question: &str) -> String {
     let steers = |symbol: char| {
         breaks_lines(symbol)
             || matches!(symbol, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

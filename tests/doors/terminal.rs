@@ -1,7 +1,5 @@
 //! What a person sees: a terminal of its own, questions without echo, colour where it is welcome.
 
-#![expect(clippy::multiple_unsafe_ops_per_block, reason = "the calls that make a terminal belong together")]
-
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -25,18 +23,14 @@ impl Session {
         let nothing = std::ptr::null_mut();
         // SAFETY: both numbers are writable, and what may be absent is.
         assert_eq!(unsafe { libc::openpty(&mut ours, &mut theirs, nothing, nothing.cast(), nothing.cast()) }, 0);
-        // SAFETY: the call above made both, and nobody else has them.
-        let (ours, theirs) = unsafe { (OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) };
+        // SAFETY: the call above made it, and nobody else has it.
+        let ours = unsafe { OwnedFd::from_raw_fd(ours) };
+        // SAFETY: as above.
+        let theirs = unsafe { OwnedFd::from_raw_fd(theirs) };
         let end = || theirs.try_clone().unwrap();
         command.stdin(end()).stdout(end()).stderr(end());
-        // SAFETY: between fork and exec only system calls are made.
-        unsafe {
-            command.pre_exec(|| {
-                libc::setsid();
-                libc::ioctl(0, libc::TIOCSCTTY, 0);
-                Ok(())
-            });
-        }
+        // SAFETY: between fork and exec it makes two system calls and nothing else.
+        unsafe { command.pre_exec(lead) };
         let child = command.spawn().unwrap();
         // The command holds copies of the other end: it has to go, or this end never sees the end.
         command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
@@ -68,6 +62,15 @@ impl Session {
         while self.more() {}
         (std::mem::take(&mut self.seen), self.child.wait().unwrap().code())
     }
+}
+
+/// Makes the program's standard input the terminal of a session of its own.
+fn lead() -> std::io::Result<()> {
+    // SAFETY: the call takes nothing.
+    unsafe { libc::setsid() };
+    // SAFETY: the call takes numbers; where it fails the test sees no question.
+    unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
+    Ok(())
 }
 
 const COLOUR: &str = "\u{1b}[";

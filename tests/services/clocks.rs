@@ -24,7 +24,7 @@ fn apart(behind_ms: i64) -> (Sandbox, Session, Clock) {
     for (key, value) in [("url", sandbox.fileverbs_url()), ("secret_key", c::SECRET_KEY), ("api_key", c::FV_API_KEY)] {
         config.set(&format!("fileverbs.{key}"), Secret::from(value)).unwrap();
     }
-    let options = session::Options { clock: clock.clone(), refreshes_beside: false, ..Default::default() };
+    let options = session::Options { clock: clock.clone(), refreshes_beside: false };
     (sandbox, Session::open_with(config, options).unwrap(), clock)
 }
 

@@ -31,7 +31,7 @@ fn a_bearer_that_ends_is_renewed_by_its_cookie_which_rotates() {
     for (key, value) in settings {
         config.set(&format!("fileverbs.{key}"), Secret::from(value)).unwrap();
     }
-    let options = session::Options { clock: clock.clone(), refreshes_beside: false, ..Default::default() };
+    let options = session::Options { clock: clock.clone(), refreshes_beside: false };
     let session = session::Session::open_with(config, options).unwrap();
     let mut before = String::new();
     for round in 0..=6 {

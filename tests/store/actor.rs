@@ -56,7 +56,7 @@ fn plays_its_part() {
 fn session() -> Session {
     let clock = variable("KEYFERRY_ACT_NOW_US").map_or_else(Clock::system, |now| Clock::manual(now.parse().unwrap()));
     let config = Config::load(None, process_environment()).unwrap();
-    Session::open_with(config, Options { clock, refreshes_beside: false, ..Default::default() }).unwrap()
+    Session::open_with(config, Options { clock, refreshes_beside: false }).unwrap()
 }
 
 /// Says for each thread how the last call ended, and for all of them how many did well.

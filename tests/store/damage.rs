@@ -53,7 +53,7 @@ fn session(stage: &Stage) -> Session {
     }
     config.set("store", stage.setting().as_str().into()).unwrap();
     let clock = keyferry::clock::Clock::manual(crate::stage::START_MS * 1000);
-    Session::open_with(config, keyferry::session::Options { clock, refreshes_beside: false, ..Default::default() }).unwrap()
+    Session::open_with(config, keyferry::session::Options { clock, refreshes_beside: false }).unwrap()
 }
 
 #[test]

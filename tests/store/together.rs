@@ -25,7 +25,7 @@ impl World {
         let clock = Clock::manual(START_MS * 1000);
         let theirs = clock.clone();
         let shown = sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000));
-        let sandbox = Sandbox::start(sandbox::Options { clock: shown, ..Default::default() }).unwrap();
+        let sandbox = Sandbox::start(sandbox::Options { clock: shown }).unwrap();
         Self { folder: tempfile::tempdir().unwrap(), clock, sandbox }
     }
 
@@ -43,7 +43,7 @@ impl World {
         ];
         let mut config = Config::new();
         settings.into_iter().for_each(|(key, value)| config.set(key, Secret::from(value)).unwrap());
-        Session::open_with(config, Options { clock: self.clock.clone(), refreshes_beside: false, ..Default::default() }).unwrap()
+        Session::open_with(config, Options { clock: self.clock.clone(), refreshes_beside: false }).unwrap()
     }
 
     fn pass(&self, seconds: i64) {
