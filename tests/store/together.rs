@@ -25,7 +25,7 @@ impl World {
         let clock = Clock::manual(START_MS * 1000);
         let theirs = clock.clone();
         let shown = sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000));
-        let sandbox = Sandbox::start(sandbox::Options { clock: shown }).unwrap();
+        let sandbox = Sandbox::start(sandbox::Options { clock: shown, ..Default::default() }).unwrap();
         Self { folder: tempfile::tempdir().unwrap(), clock, sandbox }
     }
 
