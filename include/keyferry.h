@@ -452,7 +452,7 @@ uint64_t keyferry_error_retry_after_ms(const keyferry_error *error);
 void keyferry_error_free(keyferry_error *error);
 
 /**
- * Makes a configuration with nothing in it: no file and no variable is read.
+ * Makes a configuration with nothing in it: no file and no variable is read. Tokens are kept in memory unless `store` is set.
  *
  * @param config_out  gets the configuration
  * @param error_out   gets the detail of a failure; may be NULL
@@ -463,7 +463,8 @@ void keyferry_error_free(keyferry_error *error);
  * Source:  keyferry
  * Since:   0.1
  */
-keyferry_status keyferry_config_new(keyferry_config **config_out, keyferry_error **error_out);
+keyferry_status keyferry_config_new(keyferry_config **config_out,
+                                    keyferry_error **error_out);
 
 /**
  * Makes a configuration from a file and, over it, from the environment.
@@ -974,13 +975,13 @@ keyferry_status keyferry_session_explain(const keyferry_session *session,
                                          keyferry_error **error_out);
 
 /**
- * Lists the tokens in memory.
+ * Lists the tokens in memory and in the store.
  *
  * @param session    NULL for the default session
  * @param text_out   gets a JSON array without secrets: service, account, kind, id, access, generation, expires_unix_s
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_FORKED; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if the store can't be read
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  keyferry

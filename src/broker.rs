@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::accounts::{Bound, Spot};
 use crate::engine::Engine;
@@ -17,6 +17,7 @@ use crate::log::{self, Level};
 use crate::record::Hit;
 use crate::request::{Cancel, Request};
 use crate::service::{Acquired, Found, Need, Want};
+use crate::store::{Attempt, Lock};
 use crate::token::Token;
 use crate::wish::{Wish, accesses, key_of, no_header};
 
@@ -66,9 +67,8 @@ impl Engine {
             return Err(no_header(bound.service.name()));
         }
         if spot.target.class == Class::Link {
-            let link = self.link_key(bound, spot, request)?;
-            let alias = self.aliases.read().get(&link).cloned();
-            return Ok(alias.and_then(|key| self.cache.get(&key.borrow())).filter(live));
+            let package = self.opened_by(bound, spot, request)?;
+            return Ok(package.and_then(|key| self.cache.get(&key.borrow())).filter(live));
         }
         Ok(accesses(spot.target.need, request.access).iter().find_map(|access| self.cache.get(&key_of(bound, spot, *access)).filter(live)))
     }
@@ -76,8 +76,8 @@ impl Engine {
     /// The long way. `present` is the valid token that is not as fresh as it should be: it serves if nothing better comes.
     #[cold]
     fn obtain(self: &Arc<Self>, bound: &Bound, spot: &Spot<'_>, request: &Request, present: Option<Hit>) -> Result<Token> {
-        let wish = self.wish(bound, spot, request, present.as_ref())?;
-        let outcome = self.attempt(bound, &wish, request);
+        let mut wish = self.wish(bound, spot, request, present.as_ref())?;
+        let outcome = self.attempt(bound, spot, &mut wish, request);
         let Err(error) = outcome else {
             return outcome;
         };
@@ -85,21 +85,28 @@ impl Engine {
             return Err(error);
         }
         let now_us = self.now_us(bound);
-        if let Some(present) = present.filter(|hit| now_us < hit.token.facts().expires_us) {
-            log::write(Level::Warn, format_args!("{} could not be refreshed, the present token serves on: {error}", wish.key));
+        // The store may have had one that is not fresh either.
+        let present = present.filter(|hit| now_us < hit.token.facts().expires_us).or_else(|| self.held(bound, &wish.key));
+        if let Some(present) = present {
+            // Another process is at it: nothing is wrong.
+            let level = if error.kind == Kind::Busy { Level::Info } else { Level::Warn };
+            log::write(level, format_args!("{} could not be refreshed, the present token serves on: {error}", wish.key));
             return Ok(present.token);
         }
         let anything = matches!(error.kind, Kind::NotConfigured | Kind::LoginRequired | Kind::NotFound | Kind::WrongAccess);
         if anything && spot.target.need == Need::ManageElseWrite && request.access.is_none() {
-            let there = self.cache.get(&key_of(bound, spot, Access::Read));
-            return there.filter(|hit| now_us < hit.token.facts().expires_us).map(|hit| hit.token).ok_or(error);
+            let read = Wish::new(spot.account, spot.service, wish.key.with_access(Access::Read));
+            return self.stored(bound, &read).or_else(|| Some(self.held(bound, &read.key)?.token)).ok_or(error);
         }
         Err(error)
     }
 
-    fn attempt(self: &Arc<Self>, bound: &Bound, wish: &Wish, request: &Request) -> Result<Token> {
-        if let Some(token) = self.stored(bound, wish)? {
-            return Ok(token);
+    fn attempt(self: &Arc<Self>, bound: &Bound, spot: &Spot<'_>, wish: &mut Wish, request: &Request) -> Result<Token> {
+        if let Some(token) = self.stored_for(bound, spot, wish, request) {
+            if freshness::lasts(token.facts(), request.min_valid, self.now_us(bound)) {
+                return Ok(token);
+            }
+            wish.stale = Some(token.facts().generation);
         }
         if let Some(error) = self.pace.pause(&wish.key, self.clock.now_us()) {
             return Err(error);
@@ -118,12 +125,21 @@ impl Engine {
         }
     }
 
+    /// What the store has for a spot, under any key that serves it.
+    fn stored_for(&self, bound: &Bound, spot: &Spot<'_>, wish: &Wish, request: &Request) -> Option<Token> {
+        if spot.target.class == Class::Link {
+            return self.stored(bound, wish);
+        }
+        let mut keys = accesses(spot.target.need, request.access).iter().map(|access| wish.key.with_access(*access));
+        keys.find_map(|key| self.stored(bound, &Wish { key, ..wish.clone() }))
+    }
+
     fn wait(&self, key: &Key, flight: &Arc<Flight<Token>>, request: &Request) -> Result<Token> {
         let outcome = flight.wait(Instant::now() + request.timeout.unwrap_or(self.timeout), &request.cancel);
         outcome.map_err(|error| match error.kind {
-            Kind::Timeout => {
+            Kind::Timeout => self.blocked.lock().get(&key.scope.fingerprint()).cloned().unwrap_or_else(|| {
                 Error::new(Kind::Timeout, format!("no {key} in the time that the request has: ask again, or give it more time"))
-            }
+            }),
             _ => error,
         })
     }
@@ -186,7 +202,7 @@ impl Engine {
             Joined::Lead(flight) => self.flights.fly(&wish.key, &flight, || self.get(&wish, false)),
             Joined::Follow(flight) => flight.wait(Instant::now() + self.timeout * 3, &Cancel::default()),
         };
-        outcome.or_else(|error| hit.map(|hit| hit.token).ok_or(error))
+        outcome.or_else(|error| self.held(bound, &wish.key).map(|hit| hit.token).ok_or(error))
     }
 
     /// A listing, by one flight for all who ask.
@@ -212,11 +228,11 @@ impl Engine {
     /// Those of the service.
     pub fn get(&self, wish: &Wish, explicit: bool) -> Result<Token> {
         let bound = self.accounts.bound(wish.account, wish.service);
-        let _lock = self.store.lock(&wish.key, Instant::now() + self.timeout, &Cancel::default())?;
-        if let Some(token) = self.settled(bound, wish) {
-            return Ok(token);
-        }
-        if let Some(token) = self.stored(bound, wish)? {
+        let _lock = match self.turn(bound, wish)? {
+            Turn::Ours(lock) => lock,
+            Turn::Landed(token) => return Ok(token),
+        };
+        if let Some(token) = self.landed(bound, wish) {
             return Ok(token);
         }
         let kept_as = self.aliases.read().get(&wish.key).cloned();
@@ -231,14 +247,50 @@ impl Engine {
             landed: Some(&landed),
             deadline: None,
         };
-        let outcome = self.fetch(bound, wish, &errand).and_then(|acquired| self.keep(bound, wish, acquired));
+        let outcome = self.fetch(bound, wish, &errand).and_then(|fetched| match fetched {
+            Fetched::New(acquired) => self.keep(bound, wish, acquired),
+            Fetched::Adopted(token) => Ok(token),
+        });
         // Somebody else's listing may have brought it meanwhile.
         let outcome = outcome.or_else(|error| landed().ok_or(error));
-        self.pace.end(&wish.key, outcome.as_ref().err(), self.clock.now_us());
+        // Who waited in vain for another process may wait again.
+        if outcome.as_ref().err().is_none_or(|error| error.kind != Kind::Busy) {
+            self.pace.end(&wish.key, outcome.as_ref().err(), self.clock.now_us());
+        }
         outcome
     }
 
-    fn fetch(&self, bound: &Bound, wish: &Wish, errand: &Errand<'_>) -> Result<Acquired> {
+    fn landed(&self, bound: &Bound, wish: &Wish) -> Option<Token> {
+        self.settled(bound, wish).or_else(|| self.stored(bound, wish))
+    }
+
+    /// Waits for the store's lock, and between tries for somebody else's token. Nobody waits who holds one that has not ended and
+    /// lasts as long as was asked for.
+    fn turn(&self, bound: &Bound, wish: &Wish) -> Result<Turn> {
+        let deadline = Instant::now() + self.timeout.max(wish.patience.unwrap_or_default());
+        let scope = bound.scope.fingerprint();
+        let turn = loop {
+            let holder = match self.store.try_lock(&wish.key)? {
+                Attempt::Locked(lock) => break Ok(Turn::Ours(lock)),
+                Attempt::Held(holder) => holder,
+            };
+            if let Some(token) = self.landed(bound, wish) {
+                break Ok(Turn::Landed(token));
+            }
+            let error = busy(&wish.key, holder);
+            self.blocked.lock().insert(scope, error.clone());
+            let jitter = Duration::from_micros(1_000 + u64::from(self.random()) * 35);
+            let now_us = self.now_us(bound);
+            let serves = self.held(bound, &wish.key).is_some_and(|hit| freshness::lasts(hit.token.facts(), wish.min_valid, now_us));
+            if serves || Instant::now() >= deadline || !self.pause(jitter) {
+                break Err(error);
+            }
+        };
+        self.blocked.lock().remove(&scope);
+        turn
+    }
+
+    fn fetch(&self, bound: &Bound, wish: &Wish, errand: &Errand<'_>) -> Result<Fetched> {
         let id = wish.key.id.split('#').next().unwrap_or_default();
         let want = Want {
             class: wish.key.class,
@@ -248,18 +300,44 @@ impl Engine {
             link_secret: wish.link_secret.as_ref(),
             link_password: wish.link_password.as_ref(),
         };
-        let renewal = self.store.load(&wish.key).ok().flatten().and_then(|record| record.renewal);
-        let Some(renewal) = renewal else {
-            return bound.service.acquire(&want, errand);
-        };
-        self.stats.renewals.fetch_add(1, Ordering::Relaxed);
-        match bound.service.renew(&want, &renewal, errand) {
-            Err(error) if matches!(error.kind, Kind::Refused | Kind::Unsupported) => {
-                log::write(Level::Info, format_args!("{} could not be renewed, logging in again: {error}", wish.key));
-                self.drop_renewal(&wish.key);
-                bound.service.acquire(&want, errand)
+        let mut tried = None;
+        // A second time if another process has stored a newer renewal secret meanwhile.
+        while let Some(record) = self.record(&wish.key).filter(|record| Some(record.generation) > tried) {
+            let Some(renewal) = &record.renewal else { break };
+            self.stats.renewals.fetch_add(1, Ordering::Relaxed);
+            match bound.service.renew(&want, renewal, errand) {
+                Err(error) if matches!(error.kind, Kind::Refused | Kind::Unsupported) => {
+                    log::write(Level::Info, format_args!("{} could not be renewed, logging in again: {error}", wish.key));
+                }
+                outcome => return outcome.map(Fetched::New),
             }
-            outcome => outcome,
+            if let Some(token) = self.stored(bound, wish) {
+                return Ok(Fetched::Adopted(token));
+            }
+            // A later record stays as it is.
+            tried = Some(record.generation);
+            self.drop_renewal(&wish.key, record);
         }
+        bound.service.acquire(&want, errand).map(Fetched::New)
     }
+}
+
+/// Whose turn it is.
+enum Turn {
+    /// This flight's.
+    Ours(Box<dyn Lock>),
+    /// It was another's, and there is a token.
+    Landed(Token),
+}
+
+/// What a service, or another process, gave.
+enum Fetched {
+    New(Acquired),
+    Adopted(Token),
+}
+
+/// The error of who can't wait for another process any longer.
+fn busy(key: &Key, holder: Option<u32>) -> Error {
+    let who = holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+    Error::new(Kind::Busy, format!("{key} is being got by {who}, and that takes long: ask again, or look what stops it"))
 }

@@ -56,11 +56,9 @@ pub struct Engine {
     pub http: Box<dyn Http>,
     /// The wall clock.
     pub clock: Clock,
-    /// Fingerprints of secrets.
-    pub fingerprints: Fingerprinter,
     /// How long one exchange may take, and a request that doesn't say.
     pub timeout: Duration,
-    /// The last generation that was given.
+    /// The last generation that was given or seen.
     generation: AtomicU64,
     /// What was done.
     pub stats: Stats,
@@ -82,6 +80,8 @@ pub struct Engine {
     pub refreshes_beside: bool,
     /// The session is being closed.
     pub closed: AtomicBool,
+    /// What flights wait for, by whose tokens they are to get.
+    pub blocked: Mutex<HashMap<u64, Error>>,
     /// Wakes those who pause when it is.
     pub closing: (Mutex<()>, Condvar),
 }
@@ -106,17 +106,14 @@ impl Engine {
     /// # Errors
     /// [`Kind::Config`] if the system gives no random numbers.
     pub fn new(accounts: Accounts, parts: Parts) -> Result<Self> {
-        let mut random = [0; 40];
-        getrandom::fill(&mut random).map_err(|_| Error::new(Kind::Config, "the system gives no random numbers"))?;
-        let (seed, key) = random.split_at(8);
+        let seed = getrandom::u64().map_err(|_| Error::new(Kind::Config, "the system gives no random numbers"))?;
         let Parts { store, http, clock, timeout, refreshes_beside } = parts;
         Ok(Self {
             accounts,
-            cache: Cache::new(seed.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))),
+            cache: Cache::new(seed),
             store,
             http,
             clock,
-            fingerprints: Fingerprinter::new(key),
             timeout,
             generation: AtomicU64::new(0),
             stats: Stats::default(),
@@ -129,6 +126,7 @@ impl Engine {
             beside: AtomicUsize::new(0),
             refreshes_beside,
             closed: AtomicBool::new(false),
+            blocked: Mutex::default(),
             closing: (Mutex::new(()), Condvar::new()),
         })
     }
@@ -163,11 +161,21 @@ impl Engine {
         self.generation.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).map_or(now, |last| now.max(last + 1))
     }
 
+    /// Somebody has given this generation: the next one is greater.
+    pub fn saw_generation(&self, generation: u64) {
+        self.generation.fetch_max(generation, Ordering::Relaxed);
+    }
+
+    /// Fingerprints of secrets, the same for all who share the store.
+    pub fn fingerprints(&self) -> &Fingerprinter {
+        self.store.fingerprints()
+    }
+
     /// The fingerprint of what is sent to a service as secret.
     pub fn print(&self, bound: &Bound, secrets: &[&str]) -> Fingerprint {
         let scope = format!("{:016x}", bound.scope.fingerprint());
         let parts: Vec<&str> = std::iter::once(scope.as_str()).chain(secrets.iter().copied()).collect();
-        self.fingerprints.of(&parts)
+        self.fingerprints().of(&parts)
     }
 
     /// Random 0 to 255.

@@ -215,7 +215,7 @@ impl Context for Errand<'_> {
     }
 
     fn fingerprint(&self, parts: &[&str]) -> Fingerprint {
-        self.engine.fingerprints.of(parts)
+        self.engine.fingerprints().of(parts)
     }
 
     fn now_unix_s(&self) -> i64 {

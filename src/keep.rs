@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::freshness;
 use crate::key::{Class, Key};
 use crate::log::{self, Level};
-use crate::record::Times;
+use crate::record::{Hit, Times};
 use crate::refusal;
 use crate::service::{Acquired, Found};
 use crate::store::Record;
@@ -21,32 +21,55 @@ use crate::wish::Wish;
 impl Engine {
     /// What landed in memory since the caller looked.
     pub fn settled(&self, bound: &Bound, wish: &Wish) -> Option<Token> {
-        let key = match wish.key.class {
-            Class::Link => self.aliases.read().get(&wish.key).cloned()?,
-            _ => wish.key.clone(),
-        };
         let now_us = self.now_us(bound);
-        let hit = self.cache.get(&key.borrow())?;
+        let hit = self.held(bound, &wish.key)?;
         let newer = wish.stale.is_none_or(|stale| hit.token.facts().generation > stale);
         (newer && now_us < hit.times.mandatory_us).then_some(hit.token)
     }
 
-    /// What another process has put into the store since.
-    ///
-    /// # Errors
-    /// [`Kind::Store`].
-    pub fn stored(&self, bound: &Bound, wish: &Wish) -> Result<Option<Token>> {
-        let Some(token) = self.store.load(&wish.key)?.and_then(|record| record.token) else {
-            return Ok(None);
-        };
+    /// The unexpired token in memory under a key, also of a link's package.
+    pub fn held(&self, bound: &Bound, key: &Key) -> Option<Hit> {
+        let alias = if key.class == Class::Link { Some(self.aliases.read().get(key).cloned()?) } else { None };
         let now_us = self.now_us(bound);
-        let times = freshness::windows(token.facts(), self.random());
-        let newer = wish.stale.is_none_or(|stale| token.facts().generation > stale);
-        let serves = newer && now_us < times.mandatory_us;
-        if serves {
-            self.cache.publish(&token, &times, now_us);
+        self.cache.get(&alias.as_ref().unwrap_or(key).borrow()).filter(|hit| now_us < hit.token.facts().expires_us)
+    }
+
+    /// What another process has put into the store since. What has not ended comes into memory, also if it is not fresh, unless a
+    /// later generation is there that has not ended either.
+    pub fn stored(&self, bound: &Bound, wish: &Wish) -> Option<Token> {
+        let token = self.record(&wish.key)?.token?;
+        let facts = *token.facts();
+        let now_us = self.now_us(bound);
+        let held = self.held(bound, &wish.key).map_or(0, |hit| hit.token.facts().generation);
+        if now_us >= facts.expires_us || facts.generation <= held {
+            return None;
         }
-        Ok(serves.then_some(token))
+        let times = freshness::windows(&facts, self.random());
+        self.cache.publish(&token, &times, now_us);
+        let newer = wish.stale.is_none_or(|stale| facts.generation > stale);
+        (newer && now_us < times.mandatory_us).then_some(token)
+    }
+
+    /// What the store has under a key, or under that of a link's package. A store that can't be read is one that has nothing.
+    pub fn record(&self, key: &Key) -> Option<Record> {
+        let load = |key: &Key| {
+            let loaded = self.store.load(key);
+            let record = loaded.map_err(|error| log::write(Level::Warn, format_args!("{key} can't be looked up: {error}"))).ok()??;
+            self.saw_generation(record.generation);
+            Some(record)
+        };
+        let record = load(key)?;
+        let Some(alias) = record.alias.as_ref().filter(|_| key.class == Class::Link) else {
+            return Some(record);
+        };
+        self.aliases.write().insert(key.clone(), alias.clone());
+        load(alias)
+    }
+
+    fn save(&self, key: &Key, record: &Record) {
+        if let Err(error) = self.store.save(key, record) {
+            log::write(Level::Warn, format_args!("{key} is kept in memory only: {error}"));
+        }
     }
 
     /// Keeps what a service gave: in the store, then in memory.
@@ -57,21 +80,22 @@ impl Engine {
         let Acquired { found, renewal, others } = acquired;
         others.iter().for_each(|found| self.keep_in_memory(bound, found));
         let key = Key { scope: Arc::clone(&bound.scope), class: found.class, id: found.id.as_str().into(), access: found.access };
+        // For its generation, which the next one has to exceed.
+        let _ = self.record(&key);
         let token = self.make(bound, &key, &found)?;
+        let generation = token.facts().generation;
         if token.facts().kind == TokenKind::Key {
             let print = self.print(bound, &[token.value()]);
             refusal::remembered(&*self.store, &print, self.clock.now_us()).map_or(Ok(()), Err)?;
         } else {
-            let record = Record { token: Some(token.clone()), renewal };
-            if let Err(error) = self.store.save(&key, &record) {
-                log::write(Level::Warn, format_args!("{key} is kept in memory only: {error}"));
-            }
+            self.save(&key, &Record { generation, token: Some(token.clone()), renewal, alias: None });
         }
         self.publish(bound, &key, &token);
         if wish.key != key {
+            self.save(&wish.key, &Record { generation, alias: Some(key.clone()), ..Record::default() });
             self.aliases.write().insert(wish.key.clone(), key.clone());
         }
-        log::write(Level::Info, format_args!("got {key}, generation {}", token.facts().generation));
+        log::write(Level::Info, format_args!("got {key}, generation {generation}"));
         Ok(token)
     }
 
@@ -141,11 +165,9 @@ impl Engine {
             self.pace.rejected(&key);
         }
         let record = self.store.load(&key)?;
-        match record {
-            Some(Record { token: Some(kept), renewal }) if kept.facts().generation <= generation => {
-                self.store.save(&key, &Record { token: None, renewal })
-            }
-            _ => Ok(()),
+        match record.filter(|record| record.token.is_some() && record.generation <= generation) {
+            Some(record) => self.store.save(&key, &Record { token: None, ..record }),
+            None => Ok(()),
         }
     }
 
@@ -161,11 +183,8 @@ impl Engine {
         refusals.insert(key, print);
     }
 
-    /// Forgets a renewal secret that is dead.
-    pub fn drop_renewal(&self, key: &Key) {
-        let record = Record { token: None, renewal: None };
-        if let Err(error) = self.store.save(key, &record) {
-            log::write(Level::Warn, format_args!("the store keeps a dead renewal of {key}: {error}"));
-        }
+    /// Forgets the dead renewal secret of a record. Its token stays: it may be good for a while.
+    pub fn drop_renewal(&self, key: &Key, record: Record) {
+        self.save(key, &Record { renewal: None, ..record });
     }
 }

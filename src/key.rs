@@ -8,6 +8,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use ring::{digest, hmac};
+use zeroize::Zeroizing;
 
 /// What kind of thing a resource names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -188,7 +189,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// Makes fingerprints of secrets, with a key of this session's own: equal secrets are seen to be equal, and nothing
+/// Makes fingerprints of secrets, with a key of the store's own: equal secrets are seen to be equal, and nothing
 /// is learned from a fingerprint that gets out.
 pub struct Fingerprinter(hmac::Key);
 
@@ -202,6 +203,14 @@ impl Fingerprinter {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
+    /// With a random key.
+    pub fn random() -> Self {
+        let mut key = Zeroizing::new([0; 32]);
+        // Without it fingerprints still tell secrets apart; nothing of them is written anywhere then.
+        let _ = getrandom::fill(&mut *key);
+        Self::new(&*key)
+    }
+
     /// The fingerprint of these parts, in this order.
     pub fn of(&self, parts: &[&str]) -> Fingerprint {
         let mut whole = hmac::Context::with_key(&self.0);
@@ -212,6 +221,13 @@ impl Fingerprinter {
         let mut short = [0; 16];
         short.copy_from_slice(&whole.sign().as_ref()[..16]);
         Fingerprint(short)
+    }
+}
+
+impl Fingerprint {
+    /// Its bytes, to keep what is known of a secret under.
+    pub fn bytes(&self) -> &[u8; 16] {
+        &self.0
     }
 }
 

@@ -48,10 +48,10 @@ impl Session {
         })
     }
 
-    /// The tokens in memory: JSON without secrets.
+    /// The tokens in memory and in the store: JSON without secrets.
     ///
     /// # Errors
-    /// None yet; a store that can be listed may have some.
+    /// [`crate::error::Kind::Store`] if the store can't be read.
     pub fn list(&self) -> Result<String> {
         let account = |facts: &Facts| {
             let mut bounds = self.engine.accounts.every();
@@ -62,7 +62,14 @@ impl Session {
             row["account"] = json!(account(hit.token.facts()));
             row
         });
-        Ok(Value::Array(rows.collect()).to_string())
+        let is_later =
+            |token: &Token| self.engine.cache.get(&token.key()).is_none_or(|hit| hit.token.facts().generation < token.facts().generation);
+        let stored = self.engine.store.list()?.into_iter().filter_map(|(key, record)| {
+            let mut row = describe(&record.token.filter(is_later)?);
+            row["account"] = json!(key.scope.account);
+            Some(row)
+        });
+        Ok(Value::Array(rows.chain(stored).collect()).to_string())
     }
 
     /// What the session did: JSON of numbers.

@@ -22,7 +22,7 @@ use crate::request::Request;
 use crate::resource::is_plain;
 use crate::secret::Secret;
 use crate::service::{Agent, Context};
-use crate::stores::memory::Memory;
+use crate::stores;
 use crate::sys::fork::PerProcess;
 use crate::token::Token;
 use crate::transport::{self, Proxy, Transport};
@@ -100,7 +100,7 @@ impl Session {
             proxy: Proxy::from_setting(profile.text("http.proxy")),
         });
         let parts = Parts {
-            store: Box::new(Memory::default()),
+            store: stores::open(profile, config.is_bare()),
             http: Box::new(transport),
             clock: options.clock,
             timeout,
@@ -198,8 +198,7 @@ impl Session {
                 Class::Link => {}
                 _ => return settle(self.look(&spot, out)),
             }
-            let link = engine.link_key(bound, &spot, &Request::default())?;
-            let key = engine.aliases.read().get(&link).cloned().ok_or_else(not_cached)?;
+            let key = engine.opened_by(bound, &spot, &Request::default())?.ok_or_else(not_cached)?;
             settle(engine.cache.peek(&key.borrow(), engine.now_us(bound), out))
         })
     }
@@ -278,7 +277,7 @@ impl Session {
     /// Those of reading the resource; [`Kind::Store`].
     pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
         // By fingerprints: comparing them tells nothing of the values by the time it takes.
-        let print = |text: &str| self.engine.fingerprints.of(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
+        let print = |text: &str| self.engine.fingerprints().of(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
         let refused = print(value.expose());
         self.at(resource, |spot, bound| {
             for key in self.keys(spot, bound)? {
@@ -351,6 +350,8 @@ impl Session {
     pub(crate) fn keys(&self, spot: &Spot<'_>, bound: &Bound) -> Result<Vec<Key>> {
         if spot.target.class == Class::Link {
             let link = self.engine.link_key(bound, spot, &Request::default())?;
+            // For what another process knows of it.
+            let _ = self.engine.record(&link);
             let package = self.engine.aliases.read().get(&link).cloned();
             return Ok(package.into_iter().chain([link]).collect());
         }

@@ -5,26 +5,29 @@
 //! A store MUST
 //! - give back a record whole or not at all;
 //! - let one holder at a time have the lock of a key, and free it when the holder ends, however it ends;
-//! - wait for a lock no longer than it is told to;
-//! - never remove a record of a later generation than it is told to remove.
+//! - never wait for a lock: who waits is the engine, which looks into the store between its tries;
+//! - never replace or remove a record of a later generation than the one it is told of;
+//! - open nothing before it is asked for something.
 //!
-//! A store SHOULD survive what it can't do (a full disk, a folder it may not write to) with an error and nothing lost.
-
-use std::time::Instant;
+//! A store SHOULD survive what it can't do (a full disk, a folder it may not write to): with a warning that names the remedy, and
+//! in memory from there on.
 
 use crate::error::{Error, Result};
-use crate::key::{Fingerprint, Key};
-use crate::request::Cancel;
+use crate::key::{Fingerprint, Fingerprinter, Key};
 use crate::secret::Secret;
 use crate::token::Token;
 
 /// What is kept of a key.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Record {
+    /// The generation of its token, also when that is gone.
+    pub generation: u64,
     /// The token. A store that ends with the process may leave it to the cache.
     pub token: Option<Token>,
     /// What renews it. Never leaves the engine.
     pub renewal: Option<Secret>,
+    /// Where the token is instead: the package that a link opens. Of the same scope.
+    pub alias: Option<Key>,
 }
 
 /// What is kept of a secret that a service refused, or of a service that did not answer a login.
@@ -49,7 +52,7 @@ pub trait Store: Send + Sync {
     /// [`crate::error::Kind::Store`] if the store can't be read; none there is `None`.
     fn load(&self, key: &Key) -> Result<Option<Record>>;
 
-    /// Keeps a record in place of the one before.
+    /// Keeps a record in place of the one before, unless that is of a later generation.
     ///
     /// # Errors
     /// [`crate::error::Kind::Store`]; the record before is still there.
@@ -67,17 +70,34 @@ pub trait Store: Send + Sync {
     /// [`crate::error::Kind::Store`].
     fn clear(&self) -> Result<()>;
 
-    /// Locks a key against other processes.
+    /// All records that outlive the cache.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Busy`] at the deadline, naming the holder; [`crate::error::Kind::Cancelled`].
-    fn lock(&self, key: &Key, deadline: Instant, cancel: &Cancel) -> Result<Box<dyn Lock>>;
+    /// [`crate::error::Kind::Store`].
+    fn list(&self) -> Result<Vec<(Key, Record)>>;
+
+    /// Locks a key against other processes, if nobody holds it.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Store`].
+    fn try_lock(&self, key: &Key) -> Result<Attempt>;
+
+    /// Makes the fingerprints of all who share the store.
+    fn fingerprints(&self) -> &Fingerprinter;
 
     /// What is remembered of a secret's refusal.
     fn refusal(&self, secret: &Fingerprint) -> Option<Refusal>;
 
     /// Remembers a refusal, or forgets it with `None`.
     fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>);
+}
+
+/// What trying a lock gave.
+pub enum Attempt {
+    /// The lock; it ends when it is dropped.
+    Locked(Box<dyn Lock>),
+    /// Another holds it: this process, where that is known.
+    Held(Option<u32>),
 }
 
 /// A lock that ends when it is dropped.

@@ -3,6 +3,7 @@
 //! Imports [`crate::engine`] and the nouns.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::accounts::{Bound, Spot};
 use crate::engine::Engine;
@@ -31,12 +32,26 @@ pub struct Wish {
     pub link_password: Option<Secret>,
     /// The generation that will not do, if there is one.
     pub stale: Option<u64>,
+    /// How long its caller waits, if that is said.
+    pub patience: Option<Duration>,
+    /// For how long its caller needs the token.
+    pub min_valid: Duration,
 }
 
 impl Wish {
     /// A wish for a key and nothing special.
     pub fn new(account: usize, service: usize, key: Key) -> Self {
-        Self { account, service, key, parent: None, link_secret: None, link_password: None, stale: None }
+        Self {
+            account,
+            service,
+            key,
+            parent: None,
+            link_secret: None,
+            link_password: None,
+            stale: None,
+            patience: None,
+            min_valid: Duration::ZERO,
+        }
     }
 }
 
@@ -49,8 +64,20 @@ impl Engine {
         let secret = query_value(spot.query, "secret")?.map(Secret::new);
         let password = request.link_password.as_ref();
         let parts = [spot.target.id, secret.as_ref().map_or("", Secret::expose), password.map_or("", Secret::expose)];
-        let id = format!("{}#{}", spot.target.id, self.fingerprints.of(&parts));
+        let id = format!("{}#{}", spot.target.id, self.fingerprints().of(&parts));
         Ok(Key { scope: Arc::clone(&bound.scope), class: Class::Link, id: id.into(), access: Access::Read })
+    }
+
+    /// The package that a link is known to open. As long as none is known, no fingerprint is made, and no store is asked for its key.
+    ///
+    /// # Errors
+    /// Those of [`Engine::link_key`].
+    pub fn opened_by(&self, bound: &Bound, spot: &Spot<'_>, request: &Request) -> Result<Option<Key>> {
+        if self.aliases.read().is_empty() {
+            return query_value(spot.query, "secret").map(|_| None);
+        }
+        let link = self.link_key(bound, spot, request)?;
+        Ok(self.aliases.read().get(&link).cloned())
     }
 
     /// The wish for a spot; `hit` is what will not do.
@@ -70,6 +97,8 @@ impl Engine {
             link_secret: query_value(spot.query, "secret")?.map(Secret::new),
             link_password: request.link_password.clone(),
             stale: hit.map(|hit| hit.token.facts().generation),
+            patience: request.timeout,
+            min_valid: request.min_valid,
             ..Wish::new(spot.account, spot.service, key)
         })
     }

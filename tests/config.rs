@@ -73,7 +73,7 @@ fn defaults_are_there_but_do_not_count_as_set() {
     let profile = Config::new().profile("default").unwrap();
     assert_eq!(profile.text("masv.url"), Some("https://api.massive.app"));
     assert!(!profile.is_set("masv.url"));
-    assert_eq!(profile.text("store"), Some("memory"));
+    assert_eq!(profile.text("store"), Some("file"));
     assert_eq!(profile.milliseconds("http.timeout_ms"), 30_000);
     assert_eq!(profile.text("masv.password"), None);
     assert_eq!((Config::new().default_account(), Config::new().accounts()), ("default", vec!["default".to_owned()]));

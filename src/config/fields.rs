@@ -121,8 +121,8 @@ pub static FIELDS: &[Field] = &[
         key: "store",
         env: &["KEYFERRY_STORE"],
         secret: false,
-        default: Some("memory"),
-        about: "Where tokens are kept: `memory`, `file` or `file:/absolute/path`.",
+        default: Some("file"),
+        about: "Where tokens are kept: `file` (sealed, in the user's state folder, for all programs), `file:/absolute/path`, or `memory`.",
         shape: Shape::Store,
     },
     Field {

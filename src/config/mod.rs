@@ -97,6 +97,7 @@ pub struct Config {
     entries: Vec<Entry>,
     profiles: BTreeSet<String>,
     environment: Environment,
+    is_bare: bool,
     /// Whose the calls are that name no account, where that is not the default one.
     chosen: Option<String>,
 }
@@ -110,7 +111,7 @@ impl Default for Config {
 impl Config {
     /// Nothing set: neither a file nor the environment is looked at, now or later.
     pub fn new() -> Self {
-        Self { entries: Vec::new(), profiles: BTreeSet::new(), environment: Arc::new(|_| None), chosen: None }
+        Self { entries: Vec::new(), profiles: BTreeSet::new(), environment: Arc::new(|_| None), is_bare: true, chosen: None }
     }
 
     /// File, then environment. Without a path it is the user's file, which need not be there:
@@ -119,7 +120,7 @@ impl Config {
     /// # Errors
     /// [`Kind::Config`] naming place, key and remedy, [`Kind::UnsafeFile`] with the `chmod` that mends it.
     pub fn load(path: Option<&Path>, environment: Environment) -> Result<Self> {
-        let mut config = Self { environment: Arc::clone(&environment), ..Self::new() };
+        let mut config = Self { environment: Arc::clone(&environment), is_bare: false, ..Self::new() };
         match path {
             Some(path) => file::read(path, &mut config).map_err(|error| match error.kind {
                 Kind::NotFound => Error::new(Kind::Config, format!("{}: write it, or leave the path out", error.what())),
@@ -132,6 +133,11 @@ impl Config {
         }
         environment::read(&environment, &mut config)?;
         Ok(config)
+    }
+
+    /// Whether it came from [`Config::new`]: then tokens are kept in memory unless `store` is set.
+    pub fn is_bare(&self) -> bool {
+        self.is_bare
     }
 
     /// Sets a literal value: `masv.team`, or `profile.NAME.masv.team` for one account.

@@ -17,7 +17,7 @@ pub struct keyferry_config {
     pub(crate) config: Config,
 }
 
-/// Makes a configuration with nothing in it: no file and no variable is read.
+/// Makes a configuration with nothing in it: no file and no variable is read. Tokens are kept in memory unless `store` is set.
 ///
 /// @param config_out  gets the configuration
 /// @param error_out   gets the detail of a failure; may be NULL

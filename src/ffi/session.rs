@@ -347,13 +347,13 @@ pub unsafe extern "C" fn keyferry_session_explain(
     })
 }
 
-/// Lists the tokens in memory.
+/// Lists the tokens in memory and in the store.
 ///
 /// @param session    NULL for the default session
 /// @param text_out   gets a JSON array without secrets: service, account, kind, id, access, generation, expires_unix_s
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_FORKED; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if the store can't be read
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  keyferry

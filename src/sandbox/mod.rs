@@ -308,6 +308,8 @@ impl Sandbox {
             ("KEYFERRY_FILEVERBS_URL", self.fileverbs_url()),
             ("KEYFERRY_FILEVERBS_SECRET_KEY", credentials::SECRET_KEY),
             ("KEYFERRY_FILEVERBS_API_KEY", credentials::FV_API_KEY),
+            // A sandbox forgets its tokens when it ends: they are nothing for the user's store.
+            ("KEYFERRY_STORE", "memory"),
         ];
         all.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
     }

@@ -3,15 +3,12 @@
 //! Imports [`crate::store`] alone.
 
 use std::collections::HashMap;
-use std::time::Instant;
 
 use crate::sys::sync::Mutex;
 
 use crate::error::Result;
-use crate::key::{Fingerprint, Key};
-use crate::request::Cancel;
-use crate::secret::Secret;
-use crate::store::{Lock, Record, Refusal, Store};
+use crate::key::{Fingerprint, Fingerprinter, Key};
+use crate::store::{Attempt, Lock, Record, Refusal, Store};
 
 /// So many refusals are remembered: whoever feeds wrong links must not fill the memory.
 const MOST_REFUSALS: usize = 1024;
@@ -23,10 +20,16 @@ fn drop_oldest(refusals: &mut HashMap<Fingerprint, Refusal>) {
 }
 
 /// Keeps what the cache doesn't.
-#[derive(Default)]
 pub struct Memory {
-    renewals: Mutex<HashMap<Key, (u64, Secret)>>,
+    records: Mutex<HashMap<Key, Record>>,
     refusals: Mutex<HashMap<Fingerprint, Refusal>>,
+    fingerprints: Fingerprinter,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { records: Mutex::default(), refusals: Mutex::default(), fingerprints: Fingerprinter::random() }
+    }
 }
 
 struct Nobody;
@@ -38,37 +41,47 @@ impl Store for Memory {
     }
 
     fn load(&self, key: &Key) -> Result<Option<Record>> {
-        let renewal = self.renewals.lock().get(key).map(|(_, renewal)| renewal.clone());
-        Ok(renewal.map(|renewal| Record { token: None, renewal: Some(renewal) }))
+        Ok(self.records.lock().get(key).cloned())
     }
 
     fn save(&self, key: &Key, record: &Record) -> Result<()> {
-        let generation = record.token.as_ref().map_or(0, |token| token.facts().generation);
-        let mut renewals = self.renewals.lock();
+        let mut records = self.records.lock();
+        if records.get(key).is_some_and(|kept| kept.generation > record.generation) {
+            return Ok(());
+        }
         match &record.renewal {
-            Some(renewal) => renewals.insert(key.clone(), (generation, renewal.clone())),
-            None => renewals.remove(key),
+            Some(_) => records.insert(key.clone(), Record { token: None, alias: None, ..record.clone() }),
+            None => records.remove(key),
         };
         Ok(())
     }
 
     fn remove(&self, key: &Key, up_to_generation: u64) -> Result<()> {
-        let mut renewals = self.renewals.lock();
-        if renewals.get(key).is_some_and(|(generation, _)| *generation <= up_to_generation) {
-            renewals.remove(key);
+        let mut records = self.records.lock();
+        if records.get(key).is_some_and(|kept| kept.generation <= up_to_generation) {
+            records.remove(key);
         }
         Ok(())
     }
 
     fn clear(&self) -> Result<()> {
-        self.renewals.lock().clear();
+        self.records.lock().clear();
         self.refusals.lock().clear();
         Ok(())
     }
 
+    /// All there is, is in the cache.
+    fn list(&self) -> Result<Vec<(Key, Record)>> {
+        Ok(Vec::new())
+    }
+
     /// There is no other process to lock out, and flights keep the threads apart.
-    fn lock(&self, _key: &Key, _deadline: Instant, _cancel: &Cancel) -> Result<Box<dyn Lock>> {
-        Ok(Box::new(Nobody))
+    fn try_lock(&self, _key: &Key) -> Result<Attempt> {
+        Ok(Attempt::Locked(Box::new(Nobody)))
+    }
+
+    fn fingerprints(&self) -> &Fingerprinter {
+        &self.fingerprints
     }
 
     fn refusal(&self, secret: &Fingerprint) -> Option<Refusal> {

@@ -4,8 +4,10 @@
 
 pub mod clock;
 pub mod files;
+pub mod folder;
 pub mod fork;
 pub mod keyutils;
+pub mod locks;
 pub mod memory;
 pub mod process;
 pub mod signals;

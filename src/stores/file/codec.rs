@@ -1,0 +1,182 @@
+//! Records and refusals as bytes, and back.
+//!
+//! Imports the nouns and the port. What it reads was authenticated before: a mistake in it is one of ours, and is told as damage.
+//! Numbers are little-endian; a text has its length before it.
+
+use std::sync::Arc;
+
+use super::wire::{Reader, Writer};
+use crate::error::{Error, Kind};
+use crate::key::{Access, Class, Key, Scope};
+use crate::secret::Secret;
+use crate::store::{Record, Refusal};
+use crate::token::{Facts, Kind as TokenKind, Layout, Token};
+
+const HAS_TOKEN: u8 = 1;
+const HAS_RENEWAL: u8 = 2;
+const HAS_ALIAS: u8 = 4;
+
+/// A record, and whose it is.
+pub(super) fn write_record(key: &Key, record: &Record) -> Vec<u8> {
+    let Record { generation, token, renewal, alias } = record;
+    let mut to = Writer::default();
+    for part in [&key.scope.service, &key.scope.base, &key.scope.account] {
+        to.text(part);
+    }
+    write_name(&mut to, key);
+    to.number(*generation);
+    let flag = |is: bool, flag: u8| if is { flag } else { 0 };
+    to.byte(flag(token.is_some(), HAS_TOKEN) | flag(renewal.is_some(), HAS_RENEWAL) | flag(alias.is_some(), HAS_ALIAS));
+    token.iter().for_each(|token| write_token(&mut to, token));
+    renewal.iter().for_each(|renewal| to.text(renewal.expose()));
+    alias.iter().for_each(|alias| write_name(&mut to, alias));
+    to.0
+}
+
+/// The record, and whose it is. None if these bytes are no record.
+pub(super) fn read_record(bytes: &[u8]) -> Option<(Key, Record)> {
+    let mut from = Reader(bytes);
+    let scope = Arc::new(Scope::new(from.text()?, from.text()?, from.text()?));
+    let key = read_name(&mut from, &scope)?;
+    let generation = from.number()?;
+    let flags = from.byte()?;
+    let token = if flags & HAS_TOKEN != 0 { Some(read_token(&mut from).filter(|token| token.key() == key.borrow())?) } else { None };
+    let renewal = if flags & HAS_RENEWAL != 0 { Some(Secret::from(from.text()?)) } else { None };
+    let alias = if flags & HAS_ALIAS != 0 { Some(read_name(&mut from, &scope)?) } else { None };
+    from.0.is_empty().then_some((key, Record { generation, token, renewal, alias }))
+}
+
+fn write_name(to: &mut Writer, key: &Key) {
+    to.byte(key.class as u8);
+    to.byte(key.access as u8);
+    to.text(&key.id);
+}
+
+fn read_name(from: &mut Reader<'_>, scope: &Arc<Scope>) -> Option<Key> {
+    let (class, access) = (Class::from_number(from.byte()?)?, Access::from_number(from.byte()?)?);
+    Some(Key { scope: Arc::clone(scope), class, id: from.text()?.into(), access })
+}
+
+fn write_token(to: &mut Writer, token: &Token) {
+    let Facts { scope, class, access, kind, generation, expires_us, acquired_us } = *token.facts();
+    let Layout { header_count, name_len, id_len, service_len, headers_len, details_len } = *token.layout();
+    [class as u8, access as u8, kind as u8, header_count, name_len, service_len].into_iter().for_each(|byte| to.byte(byte));
+    [scope, generation, expires_us as u64, acquired_us as u64].into_iter().for_each(|number| to.number(number));
+    [u64::from(id_len), u64::from(headers_len), u64::from(details_len)].into_iter().for_each(|number| to.number(number));
+    to.bytes(token.text());
+}
+
+fn read_token(from: &mut Reader<'_>) -> Option<Token> {
+    let [class, access, kind, header_count, name_len, service_len] = from.bytes(6)?.try_into().ok()?;
+    let [scope, generation, expires, acquired] = [from.number()?, from.number()?, from.number()?, from.number()?];
+    let [id_len, headers_len, details_len] = [from.number()?, from.number()?, from.number()?];
+    let facts = Facts {
+        scope,
+        class: Class::from_number(class)?,
+        access: Access::from_number(access)?,
+        kind: TokenKind::from_number(kind)?,
+        generation,
+        expires_us: expires as i64,
+        acquired_us: acquired as i64,
+    };
+    let layout = Layout {
+        header_count,
+        name_len,
+        id_len: u16::try_from(id_len).ok()?,
+        service_len,
+        headers_len: u32::try_from(headers_len).ok()?,
+        details_len: u32::try_from(details_len).ok()?,
+    };
+    let text = from.bytes(layout.text_len())?;
+    Some(Token::from_parts(facts, layout, text.into()))
+}
+
+/// The failures that are remembered, each with its number.
+const KINDS: [(Kind, u8); 6] =
+    [(Kind::Refused, 1), (Kind::Unavailable, 2), (Kind::Silent, 3), (Kind::BadAnswer, 4), (Kind::Redirected, 5), (Kind::Throttled, 6)];
+
+/// A refusal. None if it is of a kind that is not remembered.
+pub(super) fn write_refusal(refusal: &Refusal) -> Option<Vec<u8>> {
+    let Refusal { until_us, step, error } = refusal;
+    let mut to = Writer::default();
+    to.number(*until_us as u64);
+    to.number(u64::from(*step));
+    to.byte(KINDS.iter().find(|(kind, _)| *kind == error.kind)?.1);
+    to.number(error.http_status.map_or(0, u64::from));
+    to.byte(u8::from(error.service_code.is_some()));
+    to.number(error.service_code.unwrap_or_default() as u64);
+    to.text(error.what());
+    Some(to.0)
+}
+
+/// The refusal. None if these bytes are none.
+pub(super) fn read_refusal(bytes: &[u8]) -> Option<Refusal> {
+    let mut from = Reader(bytes);
+    let (until_us, step) = (from.number()? as i64, u32::try_from(from.number()?).ok()?);
+    let number = from.byte()?;
+    let kind = KINDS.iter().find(|(_, own)| *own == number)?.0;
+    let status = u16::try_from(from.number()?).ok()?;
+    let (has_code, code) = (from.byte()? != 0, from.number()? as i64);
+    let mut error = Error::new(kind, from.text()?.to_owned()).with_service_code(has_code.then_some(code));
+    error.http_status = (status != 0).then_some(status);
+    from.0.is_empty().then_some(Refusal { until_us, step, error })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+    use crate::token::{Draft, NO_EXPIRY};
+
+    fn key() -> Key {
+        let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
+        Key { scope, class: Class::Package, id: "01A".into(), access: Access::Manage }
+    }
+
+    fn token() -> Token {
+        let mut draft = Draft::new(TokenKind::Package, "X-Package-Token", Secret::from("abc"), None);
+        draft.details = serde_json::json!({"name": "\u{e9}"});
+        let (scope, kind) = (key().scope.fingerprint(), TokenKind::Package);
+        let facts =
+            Facts { scope, class: Class::Package, access: Access::Manage, kind, generation: 9, expires_us: NO_EXPIRY, acquired_us: -1 };
+        Token::new(&draft, "masv", "01A", facts).unwrap()
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        for (token, renewal, alias) in [
+            (None, None, None),
+            (Some(token()), None, None),
+            (None, Some(Secret::from("r")), None),
+            (Some(token()), Some(Secret::from("r")), Some(key().with_access(Access::Read))),
+        ] {
+            let record = Record { generation: 9, token, renewal, alias };
+            let bytes = write_record(&key(), &record);
+            let (found, again) = read_record(&bytes).unwrap();
+            assert!(found == key() && again.generation == 9 && again.alias == record.alias);
+            assert_eq!(again.renewal.as_ref().map(Secret::expose), record.renewal.as_ref().map(Secret::expose));
+            let parts = |token: &Token| (*token.facts(), *token.layout(), token.text().to_vec());
+            assert_eq!(again.token.as_ref().map(parts), record.token.as_ref().map(parts));
+            (0..bytes.len()).for_each(|len| assert!(read_record(&bytes[..len]).is_none(), "{len}"));
+        }
+    }
+
+    #[test]
+    fn another_keys_token_is_no_record() {
+        let other = Key { id: "01B".into(), ..key() };
+        assert!(read_record(&write_record(&other, &Record { token: Some(token()), ..Record::default() })).is_none());
+    }
+
+    #[test]
+    fn a_refusal_is_read_as_it_was_written() {
+        for (kind, _) in KINDS {
+            let error = Error::new(kind, "no").with_service_code(Some(-7)).with_http_status(401);
+            let bytes = write_refusal(&Refusal { until_us: 5, step: 2, error }).unwrap();
+            let again = read_refusal(&bytes).unwrap();
+            assert_eq!((again.until_us, again.step, again.error.kind, again.error.what()), (5, 2, kind, "no"));
+            assert_eq!((again.error.http_status, again.error.service_code), (Some(401), Some(-7)));
+            (0..bytes.len()).for_each(|len| assert!(read_refusal(&bytes[..len]).is_none(), "{len}"));
+        }
+        assert!(write_refusal(&Refusal { until_us: 0, step: 0, error: Error::new(Kind::Panic, "x") }).is_none());
+    }
+}

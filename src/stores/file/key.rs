@@ -1,0 +1,135 @@
+//! The key of a store: a file of the user's own, made once, by one of all who start at the same time.
+//!
+//! Imports its siblings and [`crate::sys`]. The file is text: `keyferry store key 1`, the key's id, the key. The id is the key's
+//! own fingerprint, so that a bent key is seen as such and not taken for another one.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+use ring::hmac;
+use zeroize::Zeroizing;
+
+use super::folder::{self, Read, trouble};
+use super::lock;
+use super::seal::Seal;
+use crate::error::{Error, Kind, Result};
+use crate::key::Fingerprinter;
+use crate::sys::folder::{Folder, How};
+
+/// Its name in its folder.
+pub(super) const NAME: &str = "store.key";
+const LOCK: &str = "store.key.lock";
+const NEW: &str = "store.key.new";
+const FIRST_LINE: &str = "keyferry store key ";
+const VERSION: &str = "1";
+
+/// What is derived from the key.
+pub(super) struct Keys {
+    /// Which key it is.
+    pub(super) id: String,
+    /// Seals files.
+    pub(super) seal: Seal,
+    /// Makes names of files.
+    pub(super) names: Fingerprinter,
+    /// The key of the fingerprints of secrets.
+    pub(super) secrets: Zeroizing<[u8; 32]>,
+}
+
+fn derived(key: &[u8; 32], use_of_it: &str) -> Zeroizing<[u8; 32]> {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), use_of_it.as_bytes());
+    let mut derived = Zeroizing::new([0; 32]);
+    derived.copy_from_slice(tag.as_ref());
+    derived
+}
+
+impl Keys {
+    fn new(key: &[u8; 32]) -> Self {
+        let id = id(key);
+        let seal = Seal::new(id, &derived(key, "keyferry seal"));
+        let names = Fingerprinter::new(&*derived(key, "keyferry names"));
+        Self { id: hex(&id), seal, names, secrets: derived(key, "keyferry fingerprints") }
+    }
+}
+
+fn id(key: &[u8; 32]) -> [u8; 8] {
+    let mut id = [0; 8];
+    id.copy_from_slice(&derived(key, "keyferry key id")[..8]);
+    id
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let digits: Option<Vec<u8>> = text.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect();
+    let digits = Zeroizing::new(digits.filter(|digits| digits.len() == 64)?);
+    bytes.iter_mut().zip(digits.chunks(2)).for_each(|(byte, pair)| *byte = pair[0] << 4 | pair[1]);
+    Some(bytes)
+}
+
+/// Reads the key. None if there is none.
+///
+/// # Errors
+/// [`Kind::UnsafeFile`], [`Kind::Store`], each with its remedy.
+pub(super) fn read(folder: &Folder, path: &Path) -> Result<Option<Keys>> {
+    let shown = path.join(NAME);
+    let shown = shown.display();
+    let bytes = match folder::read(folder, path, NAME)? {
+        Read::Nothing => return Ok(None),
+        Read::Odd(odd) => {
+            let what = format!("{shown} {odd}: it has to be a file of this user's own, chmod 600, with one name");
+            return Err(Error::new(Kind::UnsafeFile, what));
+        }
+        Read::Bytes(bytes) => Zeroizing::new(bytes),
+    };
+    let mut lines = std::str::from_utf8(&bytes).unwrap_or_default().lines();
+    let damaged = || Error::new(Kind::Store, format!("{shown} is damaged: put it back from a backup, or have the store cleared"));
+    match lines.next().and_then(|line| line.strip_prefix(FIRST_LINE)) {
+        Some(VERSION) => {}
+        Some(other) if other.parse::<u32>().is_ok() => {
+            return Err(Error::new(Kind::Store, format!("{shown} was written by another release of keyferry: use that one, or a newer")));
+        }
+        _ => return Err(damaged()),
+    }
+    let (named, key) = (lines.next().unwrap_or_default(), Zeroizing::new(lines.next().and_then(unhex).ok_or_else(damaged)?));
+    if named != hex(&id(&key)) {
+        return Err(damaged());
+    }
+    Ok(Some(Keys::new(&key)))
+}
+
+/// Makes the key, unless another process has made it meanwhile.
+///
+/// # Errors
+/// Those of [`read`].
+pub(super) fn make(folder: &Folder, path: &Path) -> Result<Keys> {
+    let _lock = lock::wait(folder, path, LOCK)?;
+    if let Some(keys) = read(folder, path)? {
+        return Ok(keys);
+    }
+    let mut key = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *key).map_err(|_| Error::new(Kind::Store, "the system gives no random numbers"))?;
+    let digits = Zeroizing::new(hex(&*key));
+    let text = Zeroizing::new(format!("{FIRST_LINE}{VERSION}\n{}\n{}\n", hex(&id(&key)), *digits));
+    let write = || {
+        // What a maker left behind that was killed.
+        let _ = folder.remove(NEW);
+        let mut file = folder.file(NEW, How::New)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        folder.rename_new(NEW, NAME)?;
+        folder.sync()
+    };
+    if let Err(error) = write() {
+        let _ = folder.remove(NEW);
+        return Err(trouble(&path.join(NAME), &error));
+    }
+    Ok(Keys::new(&key))
+}

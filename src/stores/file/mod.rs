@@ -1,0 +1,264 @@
+//! The store that every program of the user shares: one sealed file for each key.
+//!
+//! Imports the port and the nouns. Opens nothing before it is asked for something. A store that can't be used is a store in
+//! memory, with one warning that names the remedy; what is not ours, or of a newer format, is never written over.
+//!
+//! `store` names the key; `tokens/`, `refusals/` hold sealed files whose names are keyed hashes; `new/` what is being written;
+//! `locks/` the locks. A reader takes no lock: a file gets its name when it is whole.
+
+mod codec;
+mod drawer;
+mod folder;
+mod key;
+mod lock;
+mod opened;
+mod place;
+mod seal;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::config::Environment;
+use crate::error::{Error, Result};
+use crate::key::{Class, Fingerprint, Fingerprinter, Key};
+use crate::log::{self, Level};
+use crate::store::{Attempt, Lock, Record, Refusal, Store};
+use crate::sys::sync::Mutex;
+use drawer::{Found, Name};
+use lock::Try;
+use opened::Opening;
+
+/// Keeps records in files.
+pub struct Files {
+    opening: Opening,
+    fingerprints: OnceLock<Fingerprinter>,
+    /// What could not be written, or must not be read any more: it counts until there is a later record.
+    unwritten: Mutex<HashMap<Key, Record>>,
+    refusals: Mutex<HashMap<Fingerprint, Refusal>>,
+    warned: AtomicBool,
+}
+
+struct Nobody;
+impl Lock for Nobody {}
+
+impl Files {
+    /// The store that a setting names: `file`, or `file:` and an absolute path.
+    pub fn new(setting: &str, environment: &Environment) -> Self {
+        Self {
+            opening: Opening::new(place::find(setting, environment)),
+            fingerprints: OnceLock::new(),
+            unwritten: Mutex::default(),
+            refusals: Mutex::default(),
+            warned: AtomicBool::new(false),
+        }
+    }
+
+    /// Where it is, and where its key is.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Store`] if the environment doesn't say where the user's folders are.
+    pub fn paths(&self) -> Result<(std::path::PathBuf, std::path::PathBuf)> {
+        let place = self.opening.place()?;
+        Ok((place.folder.clone(), place.key_folder.join(key::NAME)))
+    }
+
+    /// Says once what is wrong, until something could be written again.
+    fn warn(&self, error: &Error) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            log::write(Level::Warn, format_args!("the store can't be used, tokens are kept in memory only: {error}"));
+        }
+    }
+
+    fn written(&self) {
+        self.warned.store(false, Ordering::Relaxed);
+    }
+
+    fn load_file(&self, key: &Key) -> Result<Option<Record>> {
+        let Some(opened) = self.opening.as_it_is()? else {
+            return Ok(None);
+        };
+        let name = Name::of_record(&opened.keys, key);
+        let found = match opened.read(&name)? {
+            Found::Nothing => None,
+            Found::Whole(plain) => codec::read_record(&plain).filter(|(whose, _)| whose == key).map(|(_, record)| record),
+            Found::Bad(why) => {
+                log::write(Level::Warn, format_args!("the stored {key} {why}: it is set aside, and got anew"));
+                opened.set_aside(&name);
+                None
+            }
+            Found::Foreign(why) => {
+                self.warn(&opened.foreign(&name, why));
+                None
+            }
+        };
+        Ok(found)
+    }
+
+    fn save_file(&self, key: &Key, record: &Record) -> Result<()> {
+        let opened = self.opening.ready()?;
+        let name = Name::of_record(&opened.keys, key);
+        let later = |plain: &[u8]| codec::read_record(plain).is_some_and(|(_, kept)| kept.generation > record.generation);
+        opened.write(&name, &codec::write_record(key, record), later)
+    }
+
+    fn remove_file(&self, key: &Key, up_to_generation: u64) -> Result<()> {
+        let Some(opened) = self.opening.as_it_is()? else {
+            return Ok(());
+        };
+        let name = Name::of_record(&opened.keys, key);
+        let keep = |plain: &[u8]| codec::read_record(plain).is_some_and(|(_, kept)| kept.generation > up_to_generation);
+        opened.remove(&name, up_to_generation == u64::MAX, keep)
+    }
+}
+
+impl Store for Files {
+    fn name(&self) -> &'static str {
+        "file"
+    }
+
+    fn load(&self, key: &Key) -> Result<Option<Record>> {
+        if !is_kept(key) {
+            return Ok(None);
+        }
+        let filed = self.load_file(key).unwrap_or_else(|error| {
+            self.warn(&error);
+            None
+        });
+        let mut unwritten = self.unwritten.lock();
+        match (filed, unwritten.get(key)) {
+            (Some(filed), Some(own)) if filed.generation > own.generation => {
+                unwritten.remove(key);
+                Ok(Some(filed))
+            }
+            (_, Some(own)) => Ok(Some(own.clone())),
+            (filed, None) => Ok(filed),
+        }
+    }
+
+    fn save(&self, key: &Key, record: &Record) -> Result<()> {
+        if !is_kept(key) {
+            return Ok(());
+        }
+        let outcome = self.save_file(key, record);
+        let mut unwritten = self.unwritten.lock();
+        let later = unwritten.get(key).is_some_and(|own| own.generation > record.generation);
+        if outcome.is_ok() && !later {
+            unwritten.remove(key);
+        } else if !later {
+            // The token is in the cache.
+            unwritten.insert(key.clone(), Record { token: None, ..record.clone() });
+        }
+        drop(unwritten);
+        match outcome {
+            Ok(()) => self.written(),
+            Err(error) => self.warn(&error),
+        }
+        Ok(())
+    }
+
+    fn remove(&self, key: &Key, up_to_generation: u64) -> Result<()> {
+        if !is_kept(key) {
+            return Ok(());
+        }
+        let outcome = if self.opening.place().is_err() { Ok(()) } else { self.remove_file(key, up_to_generation) };
+        let still = outcome.is_err().then(|| self.load_file(key).ok().flatten()).flatten();
+        let mut unwritten = self.unwritten.lock();
+        if unwritten.get(key).is_some_and(|own| own.generation <= up_to_generation) {
+            unwritten.remove(key);
+        }
+        if let Some(still) = still.filter(|still| still.generation <= up_to_generation) {
+            unwritten.insert(key.clone(), Record { generation: still.generation, ..Record::default() });
+        }
+        drop(unwritten);
+        // Whoever wanted it gone has to know that it isn't.
+        outcome
+    }
+
+    fn clear(&self) -> Result<()> {
+        self.unwritten.lock().clear();
+        self.refusals.lock().clear();
+        let outcome = self.opening.place().map_or(Ok(()), drawer::clear);
+        self.opening.forget();
+        self.written();
+        outcome
+    }
+
+    fn list(&self) -> Result<Vec<(Key, Record)>> {
+        let Some(opened) = self.opening.place().map_or(Ok(None), |_| self.opening.as_it_is())? else {
+            return Ok(Vec::new());
+        };
+        let found = opened.names(opened::TOKENS)?.into_iter().filter_map(|name| match opened.read(&name) {
+            Ok(Found::Whole(plain)) => codec::read_record(&plain),
+            _ => None,
+        });
+        Ok(found.collect())
+    }
+
+    fn try_lock(&self, key: &Key) -> Result<Attempt> {
+        if !is_kept(key) {
+            return Ok(Attempt::Locked(Box::new(Nobody)));
+        }
+        let attempt = self.opening.ready().and_then(|opened| {
+            let name = Name::of_record(&opened.keys, key);
+            lock::attempt(&opened.folder, &opened.path, &lock::flight(key.class, name.digits()))
+        });
+        match attempt {
+            Ok(Try::Held(held)) => Ok(Attempt::Locked(Box::new(held))),
+            Ok(Try::Other(holder)) => Ok(Attempt::Held(holder)),
+            // Nobody can be locked out; nothing is written without a writer's lock either.
+            Err(error) => {
+                self.warn(&error);
+                Ok(Attempt::Locked(Box::new(Nobody)))
+            }
+        }
+    }
+
+    fn fingerprints(&self) -> &Fingerprinter {
+        if let Some(made) = self.fingerprints.get() {
+            return made;
+        }
+        let made = match self.opening.ready() {
+            Ok(opened) => Fingerprinter::new(&*opened.keys.secrets),
+            Err(error) => {
+                self.warn(&error);
+                Fingerprinter::random()
+            }
+        };
+        self.fingerprints.get_or_init(|| made)
+    }
+
+    fn refusal(&self, secret: &Fingerprint) -> Option<Refusal> {
+        let filed = || {
+            let opened = self.opening.as_it_is().ok()??;
+            match opened.read(&Name::of_refusal(&opened.keys, secret)).ok()? {
+                Found::Whole(plain) => codec::read_refusal(&plain),
+                _ => None,
+            }
+        };
+        let own = self.refusals.lock().get(secret).cloned();
+        own.or_else(filed)
+    }
+
+    fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>) {
+        let outcome = match refusal.as_ref().and_then(codec::write_refusal) {
+            Some(plain) => self.opening.ready().and_then(|opened| opened.write(&Name::of_refusal(&opened.keys, secret), &plain, |_| false)),
+            None => self.opening.as_it_is().and_then(|opened| match opened {
+                Some(opened) => opened.remove(&Name::of_refusal(&opened.keys, secret), true, |_| false),
+                None => Ok(()),
+            }),
+        };
+        // No warning from here: the token itself will be the occasion for it.
+        let mut refusals = self.refusals.lock();
+        refusals.remove(secret);
+        if let (Err(_), Some(refusal)) = (outcome, refusal) {
+            refusals.insert(*secret, refusal);
+        }
+    }
+}
+
+/// A configured secret stays where its user put it, and a session that is state elsewhere has no token.
+fn is_kept(key: &Key) -> bool {
+    !matches!(key.class, Class::Key | Class::Session)
+}

@@ -1,0 +1,199 @@
+//! An open store: its folder and its key. Opened at the first use, for reading alone until something is to be written.
+//!
+//! Imports its siblings. The file `store` in the folder says which key seals it: a store is never written with another.
+
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::folder::{self, Read, trouble};
+use super::key::{self, Keys};
+use super::lock::{self, Try};
+use super::place::Place;
+use crate::error::{Error, Kind, Result};
+use crate::sys::folder::{Folder, How};
+use crate::sys::sync::Mutex;
+
+/// Folders in the store's folder.
+pub(super) const TOKENS: &str = "tokens";
+pub(super) const REFUSALS: &str = "refusals";
+const NEW: &str = "new";
+const LOCKS: &str = "locks";
+/// The file that names the key.
+pub(super) const LABEL: &str = "store";
+const LABEL_NEW: &str = "store.new";
+const LABEL_LOCK: &str = "locks/label";
+
+/// An open store.
+pub(super) struct Opened {
+    /// Its folder.
+    pub(super) folder: Folder,
+    /// The same, for messages.
+    pub(super) path: PathBuf,
+    /// Its key.
+    pub(super) keys: Keys,
+    /// Everything is there that a write needs.
+    is_ready: bool,
+}
+
+/// A store that is opened when it is needed.
+pub(super) struct Opening {
+    place: Result<Place>,
+    now: Mutex<Option<Arc<Opened>>>,
+}
+
+impl Opening {
+    pub(super) fn new(place: Result<Place>) -> Self {
+        Self { place, now: Mutex::default() }
+    }
+
+    pub(super) fn place(&self) -> Result<&Place> {
+        self.place.as_ref().map_err(Clone::clone)
+    }
+
+    /// The store as it is. None if there is none.
+    pub(super) fn as_it_is(&self) -> Result<Option<Arc<Opened>>> {
+        let mut now = self.now.lock();
+        if now.is_none() {
+            *now = look(self.place()?)?.map(Arc::new);
+        }
+        Ok(now.clone())
+    }
+
+    /// The store with all that a write needs.
+    pub(super) fn ready(&self) -> Result<Arc<Opened>> {
+        let mut now = self.now.lock();
+        if let Some(opened) = now.as_ref()
+            && opened.is_ready
+            // Somebody may have removed the folder.
+            && opened.folder.facts().is_ok_and(|facts| facts.nlink() > 0)
+        {
+            return Ok(Arc::clone(opened));
+        }
+        *now = None;
+        let opened = Arc::new(prepare(self.place()?)?);
+        *now = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// Looks anew at the next use.
+    pub(super) fn forget(&self) {
+        *self.now.lock() = None;
+    }
+}
+
+fn look(place: &Place) -> Result<Option<Opened>> {
+    let Some(folder) = folder::open(&place.folder)? else {
+        return Ok(None);
+    };
+    let keys = if place.key_folder == place.folder {
+        key::read(&folder, &place.key_folder)?
+    } else {
+        folder::open(&place.key_folder)?.map_or(Ok(None), |folder| key::read(&folder, &place.key_folder))?
+    };
+    Ok(keys.map(|keys| Opened { folder, path: place.folder.clone(), keys, is_ready: false }))
+}
+
+/// What the label says.
+enum Label {
+    Nothing,
+    Damaged,
+    KeyId(String),
+}
+
+fn read_label(folder: &Folder, place: &Place) -> Result<Label> {
+    let shown = place.folder.join(LABEL);
+    let shown = shown.display();
+    let bytes = match folder::read(folder, &place.folder, LABEL)? {
+        Read::Nothing => return Ok(Label::Nothing),
+        Read::Odd(odd) => return Err(Error::new(Kind::UnsafeFile, format!("{shown} {odd}: remove it"))),
+        Read::Bytes(bytes) => bytes,
+    };
+    let mut lines = std::str::from_utf8(&bytes).unwrap_or_default().lines();
+    match lines.next().and_then(|line| line.strip_prefix("keyferry store ")) {
+        Some("1") => {}
+        Some(other) if other.parse::<u32>().is_ok() => {
+            return Err(Error::new(Kind::Store, format!("{shown} was written by another release of keyferry: use that one, or a newer")));
+        }
+        _ => return Ok(Label::Damaged),
+    }
+    let id = lines.next().and_then(|line| line.strip_prefix("key file ")).filter(|id| id.len() == 16 && bytes.ends_with(b"\n"));
+    Ok(id.map_or(Label::Damaged, |id| Label::KeyId(id.to_owned())))
+}
+
+fn prepare(place: &Place) -> Result<Opened> {
+    let folder = folder::make(&place.folder, &place.homes)?;
+    let key_folder = if place.key_folder == place.folder { None } else { Some(folder::make(&place.key_folder, &place.homes)?) };
+    let key_folder = key_folder.as_ref().unwrap_or(&folder);
+    let keys = match read_label(&folder, place)? {
+        Label::KeyId(id) => labelled(&id, key_folder, place)?,
+        _ => label(&folder, key_folder, place)?,
+    };
+    sweep(&folder, place);
+    Ok(Opened { folder, path: place.folder.clone(), keys, is_ready: true })
+}
+
+/// The key that the label names.
+fn labelled(id: &str, key_folder: &Folder, place: &Place) -> Result<Keys> {
+    let shown = place.key_folder.join(key::NAME);
+    let (shown, store) = (shown.display(), place.folder.display());
+    let remedy = "put it back, or have the store cleared";
+    match key::read(key_folder, &place.key_folder)? {
+        Some(keys) if keys.id == id => Ok(keys),
+        Some(keys) => Err(Error::new(Kind::Store, format!("{store} was sealed with key {id}, and {shown} holds {}: {remedy}", keys.id))),
+        None => Err(Error::new(Kind::Store, format!("{store} was sealed with key {id}, and {shown} is gone: {remedy}"))),
+    }
+}
+
+/// Makes what is not there yet: folders, key, and at last the label that names it.
+fn label(folder: &Folder, key_folder: &Folder, place: &Place) -> Result<Keys> {
+    for name in [LOCKS, NEW, REFUSALS, TOKENS] {
+        match folder.make(name) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(trouble(&place.folder.join(name), &error)),
+            _ => {}
+        }
+    }
+    let _lock = lock::wait(folder, &place.folder, LABEL_LOCK)?;
+    if let Label::KeyId(id) = read_label(folder, place)? {
+        return labelled(&id, key_folder, place);
+    }
+    let keys = key::make(key_folder, &place.key_folder)?;
+    let write = || {
+        let _ = folder.remove(LABEL_NEW);
+        let mut file = folder.file(LABEL_NEW, How::New)?;
+        file.write_all(format!("keyferry store 1\nkey file {}\n", keys.id).as_bytes())?;
+        file.sync_all()?;
+        folder.rename(LABEL_NEW, folder, LABEL)?;
+        folder.sync()
+    };
+    if let Err(error) = write() {
+        let _ = folder.remove(LABEL_NEW);
+        return Err(trouble(&place.folder.join(LABEL), &error));
+    }
+    Ok(keys)
+}
+
+/// The file that a writer of this number writes, before it has its name.
+pub(super) fn new_name(writer: u8) -> String {
+    format!("{NEW}/{writer:02}")
+}
+
+/// Removes what killed writers left behind, and refusals that nobody waits for any more.
+fn sweep(folder: &Folder, place: &Place) {
+    for name in folder.names(NEW).unwrap_or_default() {
+        if let Ok(writer) = name.parse()
+            && let Ok(Try::Held(_lock)) = lock::attempt(folder, &place.folder, &lock::writer_file(writer))
+        {
+            let _ = folder.remove(&new_name(writer));
+        }
+    }
+    let day = std::time::Duration::from_secs(24 * 3600);
+    for name in folder.names(REFUSALS).unwrap_or_default() {
+        let name = format!("{REFUSALS}/{name}");
+        let facts = folder.file(&name, How::Read).and_then(|file| file.metadata());
+        if facts.is_ok_and(|facts| facts.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > day))) {
+            let _ = folder.remove(&name);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What the other processes play. Each line that is meant for the stage begins with `@ `.
+
+use std::io::Write;
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use keyferry::clock::Clock;
+use keyferry::config::{Config, process_environment};
+use keyferry::key::{Access, Class, Key, Scope};
+use keyferry::log::{self, Level};
+use keyferry::request::Request;
+use keyferry::sandbox::credentials as c;
+use keyferry::secret::Secret;
+use keyferry::session::{Options, Session};
+use keyferry::store::{Attempt, Record, Store};
+use keyferry::stores::file::Files;
+use keyferry::token::{Draft, Facts, Kind, NO_EXPIRY, Token};
+
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(format!("@ {text}\n").as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+fn wait() {
+    say("ready");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Does nothing in the test's own process.
+#[test]
+fn plays_its_part() {
+    let Some(act) = variable("KEYFERRY_ACT") else { return };
+    log::install(Some(Level::Warn), Some(Box::new(|level, text| say(&format!("log {level:?} {text}"))))).unwrap();
+    let words: Vec<&str> = act.split(' ').collect();
+    match words.as_slice() {
+        ["get", resource] => get(resource, 1, 1, None),
+        ["get", resource, "times", times, "threads", threads] => get(resource, times.parse().unwrap(), threads.parse().unwrap(), None),
+        ["get", resource, "within", ms] => get(resource, 1, 1, Some(Duration::from_millis(ms.parse().unwrap()))),
+        ["save", generation] => save(generation.parse().unwrap()),
+        ["load"] => load(),
+        ["hold"] => hold(),
+        ["fork"] => fork(),
+        ["mixed", seed] => mixed(seed.parse().unwrap()),
+        ["forget"] => say(&format!("{:?}", session().forget(None).map_err(|error| error.to_string()))),
+        ["list"] => say(&session().list().unwrap()),
+        _ => panic!("nobody plays {act}"),
+    }
+}
+
+fn session() -> Session {
+    let clock = variable("KEYFERRY_ACT_NOW_US").map_or_else(Clock::system, |now| Clock::manual(now.parse().unwrap()));
+    let config = Config::load(None, process_environment()).unwrap();
+    Session::open_with(config, Options { clock, refreshes_beside: false }).unwrap()
+}
+
+/// Says for each thread how the last call ended, and for all of them how many did well.
+fn get(resource: &str, times: usize, threads: usize, within: Option<Duration>) {
+    let session = session();
+    wait();
+    let began = Instant::now();
+    let barrier = Barrier::new(threads);
+    let ask = || {
+        barrier.wait();
+        let request = Request { timeout: within, ..Request::new(resource) };
+        let outcomes: Vec<_> = (0..times).map(|_| session.token_for(&request)).collect();
+        match outcomes.last() {
+            Some(Ok(token)) => say(&format!("got {} {}", token.facts().generation, token.value())),
+            Some(Err(error)) => say(&format!("failed {:?} {error}", error.kind)),
+            None => {}
+        }
+        outcomes.into_iter().filter(Result::is_ok).count()
+    };
+    let good: usize = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..threads).map(|_| scope.spawn(ask)).collect();
+        asking.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    say(&format!("good {good} in {} us", began.elapsed().as_micros()));
+}
+
+pub(crate) fn key(id: &str) -> Key {
+    let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
+    Key { scope, class: Class::Package, id: id.into(), access: Access::Manage }
+}
+
+/// A record whose every part follows from its generation.
+pub(crate) fn record(key: &Key, generation: u64) -> Record {
+    let value = format!("{generation}-").repeat(40);
+    let draft = Draft::new(Kind::Package, "X-Package-Token", Secret::new(value.clone()), None);
+    let facts = Facts {
+        scope: key.scope.fingerprint(),
+        class: key.class,
+        access: key.access,
+        kind: Kind::Package,
+        generation,
+        expires_us: NO_EXPIRY,
+        acquired_us: 0,
+    };
+    let token = Token::new(&draft, "masv", &key.id, facts).unwrap();
+    Record { generation, token: Some(token), renewal: Some(Secret::new(value)), alias: None }
+}
+
+/// The generation of a record that is whole.
+pub(crate) fn whole(record: &Record) -> u64 {
+    let value = format!("{}-", record.generation).repeat(40);
+    assert_eq!(record.token.as_ref().unwrap().value(), value);
+    assert_eq!(record.renewal.as_ref().unwrap().expose(), value);
+    record.generation
+}
+
+fn files() -> Files {
+    Files::new(&variable("KEYFERRY_STORE").unwrap(), &process_environment())
+}
+
+/// A system call that strace shows, and nobody else makes.
+fn mark(name: &str) {
+    let _ = std::fs::metadata(name);
+}
+
+/// Many failing calls of each sort that a save makes. Strace counts calls by thread: so many as this thread's no other makes, and a
+/// fault that is injected at this thread's count hits no other.
+fn outnumber_other_threads() {
+    use libc::{SYS_close, SYS_fcntl, SYS_flock, SYS_fsync, SYS_getdents64, SYS_newfstatat, SYS_openat, SYS_pwrite64, SYS_read, SYS_write};
+    use libc::{SYS_mkdirat, SYS_renameat, SYS_renameat2, SYS_unlinkat};
+    let calls = [
+        [SYS_close, SYS_fcntl, SYS_flock, SYS_fsync, SYS_getdents64, SYS_newfstatat, SYS_openat],
+        [SYS_pwrite64, SYS_read, SYS_write, SYS_mkdirat, SYS_renameat, SYS_renameat2, SYS_unlinkat],
+    ];
+    for _ in 0..30 {
+        for call in calls.concat() {
+            // SAFETY: each of them fails at its first argument, a descriptor that is none, before it looks at another.
+            unsafe { libc::syscall(call, -1, 0, 0, 0, 0) };
+        }
+        mark("/nonexistent/x");
+        let _ = std::fs::create_dir("/nonexistent/x");
+    }
+}
+
+fn save(generation: u64) {
+    let (files, key) = (files(), key("01A"));
+    let record = record(&key, generation);
+    outnumber_other_threads();
+    mark("/begin");
+    let outcome = files.save(&key, &record);
+    mark("/end");
+    say(&format!("saved {}", outcome.is_ok()));
+}
+
+fn load() {
+    let (files, key) = (files(), key("01A"));
+    // The first of its kind asks the system for more than itself.
+    mark("/nonexistent/x");
+    mark("/begin");
+    let found = files.load(&key);
+    mark("/end");
+    say(&format!("loaded {:?}", found.unwrap().as_ref().map(whole)));
+    mark("/begin-again");
+    let _ = files.load(&key);
+    mark("/end-again");
+}
+
+/// Holds the lock of the user's token until the end.
+fn hold() {
+    let scope = Arc::new(Scope::new("masv", &variable("KEYFERRY_MASV_URL").unwrap(), "default"));
+    let key = Key { scope, class: Class::User, id: "".into(), access: Access::Full };
+    let files = files();
+    let Attempt::Locked(_lock) = files.try_lock(&key).unwrap() else { panic!("somebody else has the lock") };
+    wait();
+}
+
+/// Leaves a child behind that lives on, and ends without a word while it holds the lock.
+fn fork() {
+    let (files, key) = (files(), key("01A"));
+    let Attempt::Locked(lock) = files.try_lock(&key).unwrap() else { panic!("somebody else has the lock") };
+    // SAFETY: the child calls nothing but what may be called after a fork.
+    match unsafe { libc::fork() } {
+        0 => loop {
+            // SAFETY: takes nothing, and ends with a signal.
+            unsafe { libc::pause() };
+        },
+        child => say(&format!("child {child}")),
+    }
+    std::mem::forget(lock);
+    std::process::exit(0);
+}
+
+/// Two hundred operations in an order that the seed tells, on few keys, by way of a session that is new each tenth time.
+fn mixed(seed: u64) {
+    wait();
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut random = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let keys: Vec<Key> = (0..5).map(|id| key(&format!("mixed{id}"))).collect();
+    let mut files = files();
+    let mut times = Vec::new();
+    for round in 0..200 {
+        if round % 10 == 0 {
+            files = self::files();
+        }
+        let key = &keys[random(5) as usize];
+        let began = Instant::now();
+        match random(10) {
+            0..=3 => {
+                let before = files.load(key).unwrap().map_or(0, |record| record.generation);
+                files.save(key, &record(key, before + 1 + random(3))).unwrap();
+            }
+            4 => files.remove(key, random(1000)).unwrap(),
+            5 => drop(files.try_lock(key).unwrap()),
+            6 => drop(files.list().unwrap().iter().map(|(_, record)| whole(record)).collect::<Vec<_>>()),
+            _ => drop(files.load(key).unwrap().as_ref().map(whole)),
+        }
+        times.push(began.elapsed().as_micros());
+    }
+    times.sort_unstable();
+    say(&format!("middle {} p99 {} worst {} us", times[100], times[197], times[199]));
+}
+
+/// A package of the sandbox, as it is asked for.
+pub(crate) fn package() -> String {
+    format!("packages/{}", c::PACKAGE_ID)
+}

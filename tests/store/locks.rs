@@ -1,0 +1,99 @@
+//! Holders of the lock that are stopped, killed or forked.
+
+use std::time::{Duration, Instant};
+
+use keyferry::store::{Attempt, Store};
+
+use crate::actor::key;
+use crate::stage::Stage;
+
+#[test]
+fn who_has_a_valid_token_is_served_at_once_while_the_holder_is_stopped() {
+    let stage = Stage::new();
+    stage.sandbox.set_life("user", 600);
+    stage.crowd(1, "get user");
+    // In the last of it, where callers wait for a refresh.
+    stage.sandbox.clock().advance(Duration::from_secs(595));
+    let mut holder = stage.actor("hold");
+    assert_eq!(holder.line(), "ready");
+    holder.signal(libc::SIGSTOP);
+    let said = stage.crowd(4, "get user").concat();
+    assert!(said.iter().filter(|line| line.starts_with("got ")).count() == 4, "{said:?}");
+    let slowest = said.iter().filter_map(|line| line.strip_prefix("good 1 in ")?.split(' ').next()?.parse::<u64>().ok()).max().unwrap();
+    assert!(slowest < 1_000_000, "{slowest} us");
+    println!("stopped holder, valid token: served after {slowest} us at most");
+    assert_eq!(stage.sandbox.count("login"), 1);
+}
+
+#[test]
+fn others_end_at_their_own_deadline_and_are_told_who_holds_it() {
+    let stage = Stage::new();
+    stage.crowd(1, "get fileverbs:bearer");
+    let mut holder = stage.actor("hold");
+    assert_eq!(holder.line(), "ready");
+    holder.signal(libc::SIGSTOP);
+    for (act, least_ms) in [("get user within 300", 300), ("get user within 900", 900)] {
+        let began = Instant::now();
+        let said = stage.crowd(2, act).concat();
+        let busy = said.iter().filter(|line| line.starts_with("failed Busy ") && line.contains(&format!("process {}", holder.pid())));
+        assert_eq!(busy.count(), 2, "{said:?}");
+        assert!(began.elapsed() >= Duration::from_millis(least_ms) && began.elapsed() < Duration::from_millis(least_ms + 2_000));
+    }
+    // A package needs the user's token: its callers are told the same.
+    let said = stage.crowd(1, &format!("get {} within 500", crate::actor::package())).concat();
+    assert!(said[0].starts_with("failed Busy ") && said[0].contains(&holder.pid().to_string()), "{said:?}");
+    assert_eq!(stage.sandbox.count("login"), 0);
+    // It ends with its holder, and with nothing else.
+    holder.signal(libc::SIGKILL);
+    let began = Instant::now();
+    let said = stage.crowd(1, "get user").concat();
+    assert!(said[0].starts_with("got "), "{said:?}");
+    println!("killed holder: served after {} us with the start of a process", began.elapsed().as_micros());
+}
+
+#[test]
+fn a_killed_holder_frees_its_lock_while_others_wait() {
+    let stage = Stage::new();
+    stage.crowd(1, "get fileverbs:bearer");
+    let mut holder = stage.actor("hold");
+    assert_eq!(holder.line(), "ready");
+    let mut waiting = stage.actor("get user");
+    assert_eq!(waiting.line(), "ready");
+    waiting.go();
+    // Waiting is the matter here: it has to be at it.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(stage.sandbox.count("login"), 0);
+    let began = Instant::now();
+    holder.signal(libc::SIGKILL);
+    assert!(stage.sandbox.wait_for("login", 1, Duration::from_secs(5)));
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(100), "{took:?}");
+    println!("killed holder: the next one asks the service after {} us", took.as_micros());
+    assert!(waiting.finish()[0].starts_with("got "));
+}
+
+#[test]
+fn a_forked_child_does_not_keep_its_parents_lock() {
+    let stage = Stage::new();
+    let mut parent = stage.actor("fork");
+    let child: i32 = parent.line().strip_prefix("child ").unwrap().parse().unwrap();
+    assert!(parent.end_of_process().success());
+    let attempt = stage.files().try_lock(&key("01A")).unwrap();
+    // SAFETY: the number is of the child, which lives until here.
+    unsafe { libc::kill(child, libc::SIGKILL) };
+    assert!(matches!(attempt, Attempt::Locked(_)));
+}
+
+#[test]
+fn a_lock_is_held_once_and_names_its_holder() {
+    let stage = Stage::new();
+    let files = stage.files();
+    let first = files.try_lock(&key("01A")).unwrap();
+    assert!(matches!(first, Attempt::Locked(_)));
+    assert!(matches!(stage.files().try_lock(&key("01A")).unwrap(), Attempt::Held(Some(pid)) if pid == std::process::id()));
+    drop(first);
+    assert!(matches!(files.try_lock(&key("01A")).unwrap(), Attempt::Locked(_)));
+    let before = stage.names("locks");
+    (0..500).for_each(|id| drop(files.try_lock(&key(&id.to_string())).unwrap()));
+    assert!(stage.names("locks").len() <= before.len() + 64, "a fixed set");
+}

@@ -1,0 +1,219 @@
+//! Two sessions that know of one another through the store alone, as two processes do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyferry::clock::Clock;
+use keyferry::config::Config;
+use keyferry::request::Request;
+use keyferry::sandbox::{self, Fault, Sandbox, credentials as c};
+use keyferry::secret::Secret;
+use keyferry::session::{Options, Session};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::stage::START_MS;
+
+struct World {
+    folder: TempDir,
+    clock: Clock,
+    sandbox: Sandbox,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Clock::manual(START_MS * 1000);
+        let theirs = clock.clone();
+        let shown = sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000));
+        let sandbox = Sandbox::start(sandbox::Options { clock: shown, ..Default::default() }).unwrap();
+        Self { folder: tempfile::tempdir().unwrap(), clock, sandbox }
+    }
+
+    fn session(&self) -> Session {
+        let store = format!("file:{}", self.folder.path().join("store").display());
+        let settings = [
+            ("masv.url", self.sandbox.masv_url()),
+            ("masv.email", c::EMAIL),
+            ("masv.password", c::PASSWORD),
+            ("masv.team", c::TEAM_ID),
+            ("fileverbs.url", self.sandbox.fileverbs_url()),
+            ("fileverbs.secret_key", c::SECRET_KEY),
+            ("fileverbs.api_key", c::FV_API_KEY),
+            ("store", &store),
+        ];
+        let mut config = Config::new();
+        settings.into_iter().for_each(|(key, value)| config.set(key, Secret::from(value)).unwrap());
+        Session::open_with(config, Options { clock: self.clock.clone(), refreshes_beside: false }).unwrap()
+    }
+
+    fn pass(&self, seconds: i64) {
+        self.clock.advance_us(seconds * 1_000_000);
+    }
+
+    fn token_files(&self) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let entries = std::fs::read_dir(self.folder.path().join("store/tokens")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+    }
+}
+
+fn link() -> String {
+    format!("links/{}?secret={}", c::LINK_ID, c::LINK_SECRET)
+}
+
+#[test]
+fn what_one_got_the_other_takes() {
+    let world = World::new();
+    let (first, second) = (world.session(), world.session());
+    for resource in ["user", &crate::actor::package(), &link(), "fileverbs:bearer"] {
+        let got = first.token(resource).unwrap();
+        let requests = world.sandbox.count("requests");
+        let taken = second.token(resource).unwrap();
+        assert_eq!((taken.facts(), taken.value(), taken.details()), (got.facts(), got.value(), got.details()), "{resource}");
+        assert_eq!(world.sandbox.count("requests"), requests, "{resource}");
+    }
+    assert_eq!(world.sandbox.count("link"), 1);
+}
+
+#[test]
+fn nothing_of_a_key_or_token_can_be_read_from_names_or_files() {
+    let world = World::new();
+    let session = world.session();
+    let tokens: Vec<_> = ["user", &link(), "fileverbs:bearer"].into_iter().map(|resource| session.token(resource).unwrap()).collect();
+    let mut texts: Vec<&str> = tokens.iter().flat_map(|token| [token.value(), token.id()]).filter(|text| !text.is_empty()).collect();
+    texts.extend([c::EMAIL, c::PASSWORD, c::LINK_ID, c::LINK_SECRET, "masv", "fileverbs", "127.0.0.1"]);
+    for (path, bytes) in world.token_files() {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let holds = |text: &&str| name.contains(*text) || bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        assert_eq!(texts.iter().find(|text| holds(text)), None, "{name}");
+    }
+}
+
+#[test]
+fn a_rejected_token_is_gone_for_all_and_a_later_one_is_not() {
+    let world = World::new();
+    let (first, second) = (world.session(), world.session());
+    let old = first.token("user").unwrap();
+    assert_eq!(second.token("user").unwrap().facts(), old.facts());
+    first.reject(&old).unwrap();
+    let new = first.token("user").unwrap();
+    assert!(new.facts().generation > old.facts().generation && new.value() != old.value());
+    assert_eq!(world.sandbox.count("login"), 2);
+    // The other one finds out later, and takes what there is.
+    second.reject(&old).unwrap();
+    assert_eq!(second.token("user").unwrap().facts(), new.facts());
+    assert_eq!(world.session().token("user").unwrap().facts(), new.facts());
+    assert_eq!(world.sandbox.count("login"), 2);
+}
+
+#[test]
+fn the_generation_exceeds_the_stored_one_though_the_clock_goes_back() {
+    let world = World::new();
+    let old = world.session().token("user").unwrap();
+    world.pass(-3600);
+    let later = world.session();
+    let taken = later.token("user").unwrap();
+    later.reject(&taken).unwrap();
+    let new = later.token("user").unwrap();
+    assert!(new.facts().generation > old.facts().generation);
+    assert_eq!(world.session().token("user").unwrap().facts(), new.facts());
+    let login = world.session().masv_login(None, None).unwrap();
+    assert!(login.facts().generation > new.facts().generation);
+    assert_eq!(world.session().token("user").unwrap().facts(), login.facts());
+}
+
+#[test]
+fn a_refused_refresh_adopts_what_another_has_stored_meanwhile_and_deletes_nothing() {
+    let world = World::new();
+    world.sandbox.set_life("bearer", 600);
+    world.session().token("fileverbs:bearer").unwrap();
+    let before = world.token_files();
+    world.pass(598);
+    let other = world.session().token("fileverbs:bearer").unwrap();
+    let after = world.token_files();
+    assert_eq!(world.sandbox.count("refresh"), 1);
+    // As if the lock had not held: this one looked before the other stored, and is refused after it.
+    let put = |files: &[(std::path::PathBuf, Vec<u8>)]| files.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    put(&before);
+    world.sandbox.fault(Fault::status(400).path("/api/v1/accounts/refresh-token").latency(Duration::from_millis(400)));
+    let late = world.session();
+    let token = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| late.token("fileverbs:bearer"));
+        assert!(world.sandbox.wait_for("refresh", 2, Duration::from_secs(10)));
+        put(&after);
+        asking.join().unwrap().unwrap()
+    });
+    assert_eq!(token.facts(), other.facts());
+    assert_eq!(world.token_files(), after);
+    assert_eq!(world.sandbox.count("fileverbs_login"), 1);
+}
+
+#[test]
+fn a_refused_refresh_ends_in_one_login_and_keeps_the_token_until_then() {
+    let world = World::new();
+    world.sandbox.set_life("bearer", 600);
+    let old = world.session().token("fileverbs:bearer").unwrap();
+    world.pass(595);
+    let refused = || Fault::status(400).path("/api/v1/accounts/refresh-token");
+    world.sandbox.fault(refused());
+    world.sandbox.fault(Fault::status(503).path("/api/v1/accounts/access-token"));
+    assert_eq!(world.session().token("fileverbs:bearer").unwrap().facts(), old.facts(), "nothing better came");
+    world.pass(4);
+    assert_eq!(world.session().token("fileverbs:bearer").unwrap().facts(), old.facts(), "a login that failed is not repeated at once");
+    world.pass(60);
+    world.session().token("fileverbs:bearer").unwrap();
+    assert_eq!((world.sandbox.count("fileverbs_login"), world.sandbox.count("refresh")), (3, 1));
+}
+
+#[test]
+fn what_is_forgotten_is_forgotten_in_the_store_and_the_list_tells() {
+    let world = World::new();
+    let session = world.session();
+    session.token("user").unwrap();
+    let opened = session.token(&link()).unwrap();
+    let list: Value = serde_json::from_str(&world.session().list().unwrap()).unwrap();
+    let kinds: Vec<_> = list.as_array().unwrap().iter().map(|row| row["kind"].as_str().unwrap().to_owned()).collect();
+    assert!(kinds.len() == 2 && kinds.contains(&"user".to_owned()) && kinds.contains(&"package".to_owned()), "{list}");
+    assert!(list.as_array().unwrap().iter().all(|row| row["account"] == "default"), "{list}");
+    assert!(!list.to_string().contains(opened.value()));
+    // By one who only knows the link.
+    world.session().forget(Some(&link())).unwrap();
+    let after = world.session();
+    after.token(&link()).unwrap();
+    assert_eq!((world.sandbox.count("link"), world.sandbox.count("login")), (2, 1));
+    world.session().forget(None).unwrap();
+    assert!(world.token_files().is_empty());
+    world.session().token("user").unwrap();
+    assert_eq!(world.sandbox.count("login"), 2);
+}
+
+#[test]
+fn one_who_needs_a_token_for_longer_is_not_put_off_with_the_stored_one() {
+    let world = World::new();
+    world.sandbox.set_life("user", 3600);
+    let old = world.session().token("user").unwrap();
+    world.pass(2400);
+    assert_eq!(world.session().token("user").unwrap().facts(), old.facts());
+    let request = Request { min_valid: Duration::from_secs(3000), ..Request::new("user") };
+    let new = world.session().token_for(&request).unwrap();
+    assert!(new.facts().generation > old.facts().generation);
+    assert_eq!(world.session().token("user").unwrap().facts(), new.facts());
+}
+
+#[test]
+fn a_token_that_is_not_fresh_serves_a_new_process_while_the_service_is_down() {
+    let world = World::new();
+    world.sandbox.set_life("user", 600);
+    let old = world.session().token("user").unwrap();
+    world.pass(590);
+    world.sandbox.fault(Fault::status(503).forever());
+    assert_eq!(world.session().token("user").unwrap().facts(), old.facts());
+    world.pass(11);
+    assert!(world.session().token("user").is_err(), "one that has ended is never handed out");
+}
+
+#[test]
+fn a_configuration_of_its_own_keeps_tokens_in_memory_unless_it_says_otherwise() {
+    let session = Session::open(Config::new()).unwrap();
+    assert!(session.explain("user").unwrap().contains("\"store\":\"memory\""));
+    assert!(World::new().session().explain("user").unwrap().contains("\"store\":\"file\""));
+}
