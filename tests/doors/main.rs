@@ -12,6 +12,7 @@ mod git;
 mod hostile;
 mod lists;
 mod login;
+mod shared;
 mod stage;
 mod terminal;
 mod traps;

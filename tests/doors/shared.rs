@@ -1,0 +1,100 @@
+//! The doors over the file store: what one process does, the next one sees.
+
+use std::fs;
+use std::path::Path;
+
+use keyferry::sandbox::credentials as c;
+use serde_json::Value;
+
+use crate::stage::{HELPER, KEYFERRY, SECRETS, Said, Stage, say};
+
+/// A program with the store that users have.
+fn run(stage: &Stage, program: &str, arguments: &[&str], input: &str) -> Said {
+    say(stage.program(program, arguments).env_remove("KEYFERRY_STORE"), input)
+}
+
+fn token(stage: &Stage, resource: &str) -> String {
+    let said = run(stage, KEYFERRY, &["token", resource], "");
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    said.out
+}
+
+fn kept(stage: &Stage) -> Vec<String> {
+    let status: Value = serde_json::from_str(&run(stage, KEYFERRY, &["status", "--json"], "").out).unwrap();
+    let resources = status["tokens"].as_array().unwrap().iter().map(|row| row["resource"].as_str().unwrap().to_owned());
+    let mut all: Vec<_> = resources.collect();
+    all.sort();
+    all
+}
+
+/// No file below a folder holds a secret in clear.
+fn assert_sealed(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        if entry.path().is_dir() {
+            assert_sealed(&entry.path());
+            continue;
+        }
+        let bytes = fs::read(entry.path()).unwrap();
+        let holds = |secret: &&str| bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+        // Three bytes are found in noise every now and then.
+        let found: Vec<_> = SECRETS.iter().filter(|secret| secret.len() > 3).filter(|secret| holds(secret)).collect();
+        assert!(found.is_empty() && !holds(&"eyJhbGci"), "{found:?} in {}", entry.path().display());
+    }
+}
+
+#[test]
+fn one_login_serves_every_program() {
+    let stage = Stage::set();
+    for (service, resource) in [("masv", "user"), ("fileverbs", "fileverbs:bearer")] {
+        let said = run(&stage, KEYFERRY, &["login", service], "");
+        assert!(said.code == Some(0) && !said.out.contains("memory"), "{said:?}");
+        assert_eq!(token(&stage, resource), token(&stage, resource));
+    }
+    let host = stage.host(stage.sandbox.fileverbs_url());
+    let said = run(&stage, HELPER, &["get"], &host);
+    assert_eq!(said.line("password"), Some(token(&stage, "fileverbs:bearer").trim_end()));
+    assert_eq!((stage.sandbox.count("login"), stage.sandbox.count("fileverbs_login")), (1, 1));
+    assert_eq!(kept(&stage), ["fileverbs:bearer", "user"]);
+    assert_sealed(&stage.path("home"));
+    let doctor = run(&stage, KEYFERRY, &["doctor", "--json"], "");
+    assert!(doctor.code == Some(0) && doctor.out.contains("read by another session"), "{doctor:?}");
+    assert_eq!(kept(&stage), ["fileverbs:bearer", "user"], "it leaves nothing behind");
+}
+
+#[test]
+fn trap_10_a_reject_by_git_ends_exactly_the_token_that_it_names() {
+    let stage = Stage::set();
+    let first = token(&stage, "fileverbs:bearer");
+    let reject = |value: &str| {
+        let helper = format!("credential.helper={HELPER}");
+        let input = format!("{}username=default\npassword={}\n\n", stage.host(stage.sandbox.fileverbs_url()), value.trim_end());
+        let said = run(&stage, "git", &["-c", "credential.helper=", "-c", &helper, "credential", "reject"], &input);
+        assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(0), "", ""));
+    };
+    reject(&first[1..]);
+    assert_eq!(token(&stage, "fileverbs:bearer"), first);
+    reject(&first);
+    let second = token(&stage, "fileverbs:bearer");
+    assert_ne!(second, first);
+    reject(&first);
+    assert_eq!(token(&stage, "fileverbs:bearer"), second);
+}
+
+#[test]
+fn a_token_that_the_caller_brings_is_kept_and_our_own_is_not_taken_back() {
+    let stage = Stage::set();
+    let store = |id: &str, value: &str| {
+        let host = stage.host(stage.sandbox.masv_url());
+        let input = format!("{host}path=v1/packages/{id}/files\nusername=X-Package-Token\npassword={}\n", value.trim_end());
+        run(&stage, HELPER, &["store"], &input).assert_quiet();
+    };
+    store("01BROUGHT", "brought.by.caller");
+    assert_eq!(token(&stage, "packages/01BROUGHT"), "brought.by.caller\n");
+    let own = format!("packages/{}", c::PACKAGE_ID);
+    store(c::PACKAGE_ID, &token(&stage, &own));
+    assert_eq!(kept(&stage).iter().filter(|resource| **resource == own).count(), 1);
+
+    let said = run(&stage, KEYFERRY, &["logout", "masv"], "");
+    assert!(said.code == Some(0) && said.out.contains("3 tokens"), "{said:?}");
+    assert_eq!(kept(&stage), [""; 0]);
+}
