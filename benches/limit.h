@@ -22,12 +22,18 @@ typedef struct {
     limit_record **slots;
 } limit_table;
 
+/* Eight bytes at a time. */
 static inline uint64_t limit_hash(const char *name, size_t *length) {
-    uint64_t hash = 0xcbf29ce484222325u;
-    const char *at = name;
-    for (; *at; at++) hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
-    *length = (size_t)(at - name);
-    return hash;
+    size_t left = *length = strlen(name);
+    uint64_t hash = left, word = 0;
+    for (; left >= 8; left -= 8, name += 8) {
+        memcpy(&word, name, 8);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    for (word = 0; left > 0; left--) word = word << 8 | (unsigned char)name[left - 1];
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    return hash ^ hash >> 32;
 }
 
 static limit_table limit_new(size_t most) {

@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::key::{Access, Class, KeyRef};
+use crate::sys::words::copy_words;
 use crate::token::{Facts, Kind, Layout, Token};
 
 const SCOPE: usize = 0;
@@ -207,27 +208,4 @@ fn line(content: &[AtomicU64], out: &mut [MaybeUninit<u8>]) -> Peeked {
 /// Changes the advisory point, if it still is `from`.
 pub fn exchange_soft(content: &[AtomicU64], from: u64, to: u64) -> bool {
     content.get(SOFT).is_some_and(|soft| soft.compare_exchange(from, to, Relaxed, Relaxed).is_ok())
-}
-
-/// Copies as many bytes as there is room for. Every byte of `out` is written, with NUL where words are missing.
-#[inline]
-fn copy_words(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
-    let (whole, rest) = out.as_chunks_mut::<8>();
-    let count = whole.len();
-    let have = words.get(..count).unwrap_or_default();
-    if have.len() < count {
-        whole.iter_mut().for_each(|to| *to = [MaybeUninit::new(0); 8]);
-    }
-    // By fours, for the compiler may not join what is atomic.
-    let (fours, last_words) = have.as_chunks::<4>();
-    let (to_fours, to_last) = whole.split_at_mut(fours.len() * 4);
-    for (to, from) in to_fours.as_chunks_mut::<4>().0.iter_mut().zip(fours) {
-        let [a, b, c, d] = from.each_ref().map(|word| word.load(Relaxed).to_le_bytes().map(MaybeUninit::new));
-        *to = [a, b, c, d];
-    }
-    for (to, word) in to_last.iter_mut().zip(last_words) {
-        *to = word.load(Relaxed).to_le_bytes().map(MaybeUninit::new);
-    }
-    let last = word(words, count).to_le_bytes();
-    rest.iter_mut().zip(last).for_each(|(to, byte)| *to = MaybeUninit::new(byte));
 }

@@ -14,3 +14,4 @@ pub mod signals;
 pub mod stdio;
 pub mod sync;
 pub mod terminal;
+pub mod words;

@@ -69,8 +69,7 @@ fn the_whole_table_costs_less_than_four_mebibytes() {
     let urls = urls.join(" ");
     std::thread::scope(|scope| {
         scope.spawn(|| serve(&listener, &all));
-        // glibc keeps what was freed in an arena for each few threads, once and for all: 3 to 6 MiB that are no growth.
-        let variables = [("TABLE_AT", address.as_str()), ("TABLE_PLACES", &urls), ("MALLOC_ARENA_MAX", "2")];
+        let variables = [("TABLE_AT", address.as_str()), ("TABLE_PLACES", &urls)];
         process::alone("memory::the_table_in_a_process_of_its_own", &variables);
     });
 }
