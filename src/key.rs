@@ -31,24 +31,26 @@ pub enum Class {
 }
 
 impl Class {
+    /// All of them, by their numbers from 1 on, with their names in texts and names of files.
+    pub const ALL: [(Self, &'static str); 7] = [
+        (Self::Key, "key"),
+        (Self::User, "user"),
+        (Self::Package, "package"),
+        (Self::Transfer, "transfer"),
+        (Self::Link, "link"),
+        (Self::Bearer, "bearer"),
+        (Self::Session, "session"),
+    ];
+
     /// Its name in texts and names of files.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::User => "user",
-            Self::Package => "package",
-            Self::Transfer => "transfer",
-            Self::Link => "link",
-            Self::Bearer => "bearer",
-            Self::Session => "session",
-        }
+        Self::ALL[self as usize - 1].1
     }
 
     /// The class of this number.
+    #[inline]
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Key, Self::User, Self::Package, Self::Transfer, Self::Link, Self::Bearer, Self::Session]
-            .into_iter()
-            .find(|class| *class as u8 == number)
+        Self::ALL.get(usize::from(number).wrapping_sub(1)).map(|(class, _)| *class)
     }
 }
 
@@ -67,19 +69,19 @@ pub enum Access {
 }
 
 impl Access {
+    /// All of them, by their numbers from 1 on, with their names in texts and names of files.
+    pub const ALL: [(Self, &'static str); 4] =
+        [(Self::Full, "full"), (Self::Read, "read"), (Self::Write, "write"), (Self::Manage, "manage")];
+
     /// Its name in texts and names of files.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Read => "read",
-            Self::Write => "write",
-            Self::Manage => "manage",
-        }
+        Self::ALL[self as usize - 1].1
     }
 
     /// The access of this number.
+    #[inline]
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Full, Self::Read, Self::Write, Self::Manage].into_iter().find(|access| *access as u8 == number)
+        Self::ALL.get(usize::from(number).wrapping_sub(1)).map(|(access, _)| *access)
     }
 }
 
@@ -240,6 +242,13 @@ impl fmt::Display for Fingerprint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_places_in_the_tables() {
+        assert!(Class::ALL.iter().enumerate().all(|(at, (class, _))| *class as usize == at + 1));
+        assert!(Access::ALL.iter().enumerate().all(|(at, (access, _))| *access as usize == at + 1));
+        assert_eq!((Class::from_number(0), Access::from_number(5)), (None, None));
+    }
 
     #[test]
     fn fields_can_not_run_into_each_other() {

@@ -29,20 +29,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, by their numbers from 1 on, with their names in texts.
+    pub const ALL: [(Self, &'static str); 5] =
+        [(Self::Key, "key"), (Self::User, "user"), (Self::Package, "package"), (Self::Transfer, "transfer"), (Self::Bearer, "bearer")];
+
     /// Its name in texts.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::User => "user",
-            Self::Package => "package",
-            Self::Transfer => "transfer",
-            Self::Bearer => "bearer",
-        }
+        Self::ALL[self as usize - 1].1
     }
 
     /// The kind of this number.
+    #[inline]
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Key, Self::User, Self::Package, Self::Transfer, Self::Bearer].into_iter().find(|kind| *kind as u8 == number)
+        Self::ALL.get(usize::from(number).wrapping_sub(1)).map(|(kind, _)| *kind)
     }
 }
 
@@ -295,6 +294,12 @@ impl fmt::Debug for Token {
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_places_in_the_table() {
+        assert!(Kind::ALL.iter().enumerate().all(|(at, (kind, _))| *kind as usize == at + 1));
+        assert_eq!((Kind::from_number(0), Kind::from_number(6)), (None, None));
+    }
 
     fn facts() -> Facts {
         Facts {

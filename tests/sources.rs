@@ -2,28 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use keyferry::config::{Environment, Setting};
+use keyferry::config::Setting;
 use keyferry::error::Kind;
 use keyferry::sources::resolve;
 use tempfile::TempDir;
 
-fn environment(pairs: &[(&str, &str)]) -> Environment {
-    let map: HashMap<String, String> = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-    Arc::new(move |name| map.get(name).cloned())
-}
+use settings::{environment, write};
 
-fn write(folder: &TempDir, name: &str, text: &str, mode: u32) -> PathBuf {
-    let path = folder.path().join(name);
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-    path
-}
+#[path = "support/settings.rs"]
+mod settings;
 
 #[test]
 fn a_reference_that_leads_nowhere_says_which() {

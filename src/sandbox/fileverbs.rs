@@ -15,7 +15,7 @@ use super::guard::{self, Presented};
 use super::masv::claims;
 use super::settings::Settings;
 use super::state::State;
-use super::tokens::{Kind, Refusal};
+use super::tokens::Kind;
 
 const ACCOUNT_ID: u32 = 7001;
 const TOKEN_PATH: &str = "/api/v1/accounts/access-token";
@@ -92,9 +92,7 @@ fn authorized(state: &mut State, call: &Call, presented: &Presented) -> Result<(
             };
             match state.tokens.check(Kind::Bearer, token, call.now_ms) {
                 Ok(_) => Ok(()),
-                Err(Refusal::Unknown) => refused(state, "bad_token"),
-                Err(Refusal::Expired) => refused(state, "expired_token"),
-                Err(Refusal::Rejected) => refused(state, "rejected_token"),
+                Err(refusal) => refused(state, refusal.counter()),
             }
         }
         _ => refused(state, "missing_credential"),

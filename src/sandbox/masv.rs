@@ -153,10 +153,13 @@ fn by_token(state: &mut State, call: &Call, value: &str) -> Result<User, Answer>
 
 /// The claims of a token of this kind, or the 401 for it.
 pub(super) fn check(state: &mut State, call: &Call, kind: Kind, value: &str) -> Result<Value, Answer> {
-    state.tokens.check(kind, value, call.now_ms).map_err(|refusal| match refusal {
-        Refusal::Unknown => unauthorized(state, "bad_token", "invalid token"),
-        Refusal::Expired => unauthorized(state, "expired_token", "token is expired"),
-        Refusal::Rejected => unauthorized(state, "rejected_token", "token was revoked"),
+    state.tokens.check(kind, value, call.now_ms).map_err(|refusal| {
+        let message = match refusal {
+            Refusal::Unknown => "invalid token",
+            Refusal::Expired => "token is expired",
+            Refusal::Rejected => "token was revoked",
+        };
+        unauthorized(state, refusal.counter(), message)
     })
 }
 

@@ -47,6 +47,17 @@ pub(super) enum Refusal {
     Rejected,
 }
 
+impl Refusal {
+    /// What is counted.
+    pub(super) fn counter(self) -> &'static str {
+        match self {
+            Self::Unknown => "bad_token",
+            Self::Expired => "expired_token",
+            Self::Rejected => "rejected_token",
+        }
+    }
+}
+
 pub(super) struct Tokens {
     signer: Signer,
     lives: BTreeMap<Kind, i64>,
