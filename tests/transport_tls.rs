@@ -123,6 +123,34 @@ fn a_peer_without_tls_is_named_as_that() {
 }
 
 #[test]
+fn a_peer_that_is_left_at_tls_1_1_gets_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let seen = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let mut hello = [0; 5];
+        stream.read_exact(&mut hello).unwrap();
+        let mut rest = vec![0; usize::from(u16::from_be_bytes([hello[3], hello[4]]))];
+        stream.read_exact(&mut rest).unwrap();
+        // A ServerHello of TLS 1.1: no session, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, no compression.
+        let mut answer = vec![0x16, 3, 2, 0, 42, 2, 0, 0, 38, 3, 2];
+        answer.extend([7; 32]);
+        answer.extend([0, 0xc0, 0x13, 0]);
+        stream.write_all(&answer).unwrap();
+        let mut last = Vec::new();
+        drop(stream.read_to_end(&mut last));
+        last
+    });
+    let folder = TempDir::new().unwrap();
+    let failure = ask(port, ca_file(&folder, &authority("ours"))).err().unwrap();
+    assert_eq!((failure.error.kind, failure.sent), (Kind::Tls, false));
+    assert!(failure.error.what().contains("TLS 1.2"), "{failure:?}");
+    // An alert and nothing else: fatal, and the number of one about the hello.
+    let last = seen.join().unwrap();
+    assert!(last.len() == 7 && last[0] == 21 && last[5] == 2, "{last:?}");
+}
+
+#[test]
 fn a_ca_file_that_is_none_is_named() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("ca.pem");
