@@ -23,15 +23,27 @@ const WHOLE_HOSTS: &[(&str, &str)] = &[("fileverbs", "fileverbs:git")];
 
 /// Answers an operation: the first word behind the program's name.
 pub fn run(words: &[OsString], desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    match words.first().and_then(|word| word.to_str()) {
+    match word(words) {
         Some("get") => answer(get, desk, streams),
         Some("store") => answer(store, desk, streams),
         Some("erase") => answer(erase, desk, streams),
+        other => about(other, streams),
+    }
+}
+
+/// The operation, empty where it is in no language of ours.
+fn word(words: &[OsString]) -> Option<&str> {
+    words.first().map(|word| word.to_str().unwrap_or_default())
+}
+
+/// What needs no credential to be answered.
+fn about(word: Option<&str>, streams: &mut Streams<'_>) -> u8 {
+    match word {
         Some("capability") => {
             let outcome = streams.stdout.data("version 0\ncapability authtype\n");
             streams.wrote(outcome)
         }
-        None if words.is_empty() => {
+        None => {
             // Where standard error is gone, nobody is left to tell.
             let _ = streams.stderr.line("usage: git-credential-keyferry get|store|erase|capability, as git calls it");
             USAGE
@@ -50,10 +62,11 @@ pub enum Quick {
 
 /// Answers what needs the store alone, or nothing: git asks every helper about every host, and tells each of every password.
 pub fn quick(words: &[OsString], desk: &Desk, streams: &mut Streams<'_>) -> Quick {
-    let is_get = match words.first().and_then(|word| word.to_str()) {
+    let is_get = match word(words) {
         Some("get") => true,
         Some("store") => false,
-        _ => return Quick::Left(None),
+        Some("erase") => return Quick::Left(None),
+        other => return Quick::Answered(about(other, streams)),
     };
     let message = match Message::read(streams.stdin) {
         Ok(message) => message,
