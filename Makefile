@@ -1,20 +1,23 @@
-# Builds and installs the C library: shared and static, headers, pkg-config and CMake files.
+# Builds and installs the C library (shared and static, headers, pkg-config and CMake files), the two programs and their manual.
 #
 #   make                            builds it (needs cargo and a C compiler)
 #   make install PREFIX=/usr/local  installs what was built: runs no cargo, so `sudo make install` needs none
 #   make uninstall PREFIX=…         removes what install wrote
 #
-# DESTDIR stages; LIBDIR and INCLUDEDIR move the parts. Versions are read from Cargo.toml, the ABI number from the header.
+# DESTDIR stages; LIBDIR, INCLUDEDIR, BINDIR and MANDIR move the parts. Versions are read from Cargo.toml, the ABI number from the header.
 
 PREFIX = /usr/local
 LIBDIR = $(PREFIX)/lib
 INCLUDEDIR = $(PREFIX)/include
+BINDIR = $(PREFIX)/bin
+MANDIR = $(PREFIX)/share/man
 DESTDIR =
 
 CARGO = cargo
 PROFILE = release
 CARGO_TARGET_DIR ?= target
 LIBRARY_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
+PROGRAM_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
 INSTALL = install
 
 package_field = $(shell sed -n 's/^$(1) = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
@@ -28,6 +31,9 @@ STATIC_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 SHARED = libkeyferry.so.$(VERSION)
 SONAME = libkeyferry.so.$(ABI)
 HEADERS = keyferry.h keyferry.hpp
+# git-credential-keyferry leaves what it can't answer by itself to keyferry, which it finds beside it.
+PROGRAMS = keyferry git-credential-keyferry
+PAGES = $(notdir $(wildcard install/man/*.1))
 PKGCONFIG = $(LIBDIR)/pkgconfig/keyferry.pc
 CMAKE_DIR = $(LIBDIR)/cmake/Keyferry
 CMAKE_FILES = KeyferryConfig.cmake KeyferryConfigVersion.cmake
@@ -47,18 +53,26 @@ endef
 .PHONY: all install uninstall
 
 all:
-	$(CARGO) build --lib --locked $(if $(filter release,$(PROFILE)),--release)
+	$(CARGO) build --lib --bins --locked $(if $(filter release,$(PROFILE)),--release)
 
 install:
-	@test -f '$(LIBRARY_DIR)/libkeyferry.so' && test -f '$(LIBRARY_DIR)/libkeyferry.a' || \
-	    { echo 'nothing in $(LIBRARY_DIR): run make first' >&2; exit 1; }
-	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(CMAKE_DIR)' '$(DESTDIR)$(INCLUDEDIR)'
+	@for file in '$(LIBRARY_DIR)/libkeyferry.so' '$(LIBRARY_DIR)/libkeyferry.a' $(PROGRAMS:%='$(PROGRAM_DIR)/%'); do \
+	    test -f "$$file" || { echo "$$file is not there: run make first" >&2; exit 1; }; \
+	done
+	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(CMAKE_DIR)' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BINDIR)' \
+	    '$(DESTDIR)$(MANDIR)/man1'
 	$(INSTALL) -m 755 '$(LIBRARY_DIR)/libkeyferry.so' '$(DESTDIR)$(LIBDIR)/$(SHARED)'
 	ln -sf '$(SHARED)' '$(DESTDIR)$(LIBDIR)/$(SONAME)'
 	ln -sf '$(SONAME)' '$(DESTDIR)$(LIBDIR)/libkeyferry.so'
 	$(INSTALL) -m 644 '$(LIBRARY_DIR)/libkeyferry.a' '$(DESTDIR)$(LIBDIR)/libkeyferry.a'
 	for header in $(HEADERS); do \
 	    $(INSTALL) -m 644 "include/$$header" '$(DESTDIR)$(INCLUDEDIR)'/"$$header" || exit 1; \
+	done
+	for program in $(PROGRAMS); do \
+	    $(INSTALL) -m 755 '$(PROGRAM_DIR)'/"$$program" '$(DESTDIR)$(BINDIR)'/"$$program" || exit 1; \
+	done
+	for page in $(PAGES); do \
+	    $(INSTALL) -m 644 "install/man/$$page" '$(DESTDIR)$(MANDIR)/man1'/"$$page" || exit 1; \
 	done
 	$(call fill,keyferry.pc,$(PKGCONFIG))
 	$(call fill,KeyferryConfig.cmake,$(CMAKE_DIR)/KeyferryConfig.cmake)
@@ -67,6 +81,8 @@ install:
 uninstall:
 	cd '$(DESTDIR)$(LIBDIR)' && rm -f '$(SHARED)' '$(SONAME)' libkeyferry.so libkeyferry.a
 	cd '$(DESTDIR)$(INCLUDEDIR)' && rm -f $(HEADERS)
+	cd '$(DESTDIR)$(BINDIR)' && rm -f $(PROGRAMS)
+	cd '$(DESTDIR)$(MANDIR)/man1' && rm -f $(PAGES)
 	rm -f '$(DESTDIR)$(PKGCONFIG)'
 	cd '$(DESTDIR)$(CMAKE_DIR)' && rm -f $(CMAKE_FILES)
 	-rmdir '$(DESTDIR)$(CMAKE_DIR)'

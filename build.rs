@@ -1,7 +1,7 @@
-//! Generates `include/keyferry.h` from `src/ffi`, links the library as one that is never unloaded, and tells the tests what
-//! `cc` has to know.
+//! Generates `include/keyferry.h` from `src/ffi`, links the library as one that is never unloaded and the helper of git statically, and
+//! tells the tests what `cc` has to know.
 
-use std::{env, fs, path::Path};
+use std::{env, fs, path::Path, process::Command};
 
 /// The ABI number, the same as `KEYFERRY_ABI_VERSION`; a test compares it with the header.
 const SONAME: &str = "libkeyferry.so.0";
@@ -15,6 +15,7 @@ fn main() {
     println!("cargo::rerun-if-changed=src/ffi");
     generate_header("include/keyferry.h");
     link();
+    link_helper_statically();
     for name in ["TARGET", "HOST"] {
         println!("cargo::rustc-env=KEYFERRY_{name}={}", env::var(name).unwrap_or_default());
     }
@@ -92,4 +93,47 @@ fn link() {
         }
     }
     println!("cargo::rerun-if-changed={}", Path::new("include/preamble.txt").display());
+}
+
+/// The libraries that rustc names at the end of a program's link, and what is in each.
+const LIBRARIES: &[(&str, &str)] = &[
+    ("gcc_s", "-l:libgcc_eh.a -l:libgcc.a"),
+    ("c", "-l:libc.a -l:libgcc_eh.a -l:libgcc.a"),
+    ("util", "-l:libutil.a"),
+    ("rt", "-l:librt.a"),
+    ("pthread", "-l:libpthread.a"),
+    ("m", "-l:libm.a"),
+    ("dl", "-l:libdl.a"),
+];
+
+/// Links the helper of git statically: the dynamic linker takes longer than all that it does. Nothing else may be: a program with a
+/// network has to load the system's own ways to look up hosts.
+///
+/// Rationale: `-C target-feature=+crt-static` is for a whole build or not at all, and would leave out the shared library. So the
+/// linker finds, before the shared libraries that rustc asks for, scripts of their names that lead to the static ones.
+fn link_helper_statically() {
+    let [out, linker] = ["OUT_DIR", "RUSTC_LINKER"].map(|name| env::var(name).unwrap_or_default());
+    let is = |name: &str, value: &str| env::var(name).is_ok_and(|own| own == value);
+    let is_here = env::var("TARGET") == env::var("HOST");
+    if !(is_here && is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu")) {
+        return;
+    }
+    let linker = if linker.is_empty() { "cc".to_owned() } else { linker };
+    // Where a compiler has no such file it repeats the bare name.
+    let has = |file: &str| {
+        let asked = Command::new(&linker).arg(format!("-print-file-name={file}")).output();
+        asked.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_absolute())
+    };
+    if !["libc.a", "libgcc_eh.a", "rcrt1.o"].into_iter().all(has) {
+        println!("cargo::warning=git-credential-keyferry is linked dynamically and starts slower: there is no static libc here");
+        return;
+    }
+    let folder = Path::new(&out).join("static");
+    let write = |(name, inside): &(&str, &str)| fs::write(folder.join(format!("lib{name}.so")), format!("GROUP({inside})\n"));
+    if let Err(error) = fs::create_dir_all(&folder).and_then(|()| LIBRARIES.iter().try_for_each(write)) {
+        println!("cargo::error={} can't be written: {error}", folder.display());
+    }
+    for argument in [format!("-L{}", folder.display()), "-static-pie".into()] {
+        println!("cargo::rustc-link-arg-bin=git-credential-keyferry={argument}");
+    }
 }

@@ -3,6 +3,7 @@
 //! Imports everything below. What it does with them stands in [`crate::keep`], [`crate::exchange`] and [`crate::broker`].
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::accounts::{Accounts, Bound};
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::error::{Error, Kind, Result};
+use crate::error::Error;
 use crate::flight::{Flights, Workers};
 use crate::http::Http;
 use crate::key::{Fingerprint, Fingerprinter, Key};
@@ -102,13 +103,10 @@ pub struct Parts {
 
 impl Engine {
     /// An engine for these accounts.
-    ///
-    /// # Errors
-    /// [`Kind::Config`] if the system gives no random numbers.
-    pub fn new(accounts: Accounts, parts: Parts) -> Result<Self> {
-        let seed = getrandom::u64().map_err(|_| Error::new(Kind::Config, "the system gives no random numbers"))?;
+    pub fn new(accounts: Accounts, parts: Parts) -> Self {
+        let seed = RandomState::new().hash_one(());
         let Parts { store, http, clock, timeout, refreshes_beside } = parts;
-        Ok(Self {
+        Self {
             accounts,
             cache: Cache::new(seed),
             store,
@@ -128,7 +126,7 @@ impl Engine {
             closed: AtomicBool::new(false),
             blocked: Mutex::default(),
             closing: (Mutex::new(()), Condvar::new()),
-        })
+        }
     }
 
     /// Remembers, or forgets, because of which key a refusal is remembered.

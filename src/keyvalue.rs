@@ -97,18 +97,20 @@ impl Message {
     }
 }
 
-fn read_whole(input: &mut dyn Read) -> Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    let mut chunk = Zeroizing::new([0; 4096]);
+fn read_whole(input: &mut dyn Read) -> Result<Vec<u8>> {
+    // Read in place: a buffer that grows, or ends, leaves its block to the allocator, which wipes it.
+    let mut bytes = Vec::new();
     loop {
-        let count = match input.read(chunk.as_mut()) {
+        let len = bytes.len();
+        bytes.resize(len + 4096, 0);
+        let read = input.read(&mut bytes[len..]);
+        bytes.truncate(len + read.as_ref().map_or(0, |count| *count));
+        let count = match read {
             Ok(0) => return Ok(bytes),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(_) => return Err(refuse("it can't be read")),
         };
-        // A buffer that grows leaves its old block to the allocator, which wipes it.
-        bytes.extend_from_slice(&chunk[..count]);
         if ends(&bytes, count) {
             return Ok(bytes);
         }

@@ -13,7 +13,7 @@
 //! | L2 | ports: traits and values, each with its contract | [`http`] [`service`] [`store`] |
 //! | L3 | kits | [`jwt`] [`document`] [`keyvalue`] |
 //! | L4 | adapters, one file or folder each | [`services`] [`stores`] [`sources`] [`transport`] |
-//! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`engine`] [`wish`] [`keep`] [`exchange`] [`broker`] [`session`] [`report`] [`places`] [`wallet`] |
+//! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`engine`] [`wish`] [`keep`] [`exchange`] [`broker`] [`session`] [`report`] [`places`] [`offline`] [`wallet`] |
 //! | L6 | doors, and the offline services | [`ffi`] [`sandbox`] [`frontends`] |
 //! | L7 | programs | [`demo`] [`program`], `bin` |
 //!
@@ -41,6 +41,7 @@ pub mod keep;
 pub mod key;
 pub mod keyvalue;
 pub mod log;
+pub mod offline;
 pub mod origin;
 pub mod pace;
 pub mod places;

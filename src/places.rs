@@ -1,7 +1,9 @@
-//! What the doors ask a session beyond tokens: where its services are, whose clock an end is by, what it holds already.
+//! What the doors ask a session beyond tokens: where its services are, whose clock an end is by, what it
+//! holds already; and what they give it.
 //!
 //! Imports [`crate::session`] and the nouns.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use url::Url;
@@ -9,10 +11,13 @@ use url::Url;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::http::Request as Exchange;
+use crate::key::Key;
 use crate::origin::Base;
 use crate::secret::Secret;
+use crate::service::Acquired;
 use crate::session::Session;
 use crate::token::{NO_EXPIRY, Token};
+use crate::wish::Wish;
 
 /// A service, and where it is.
 #[derive(Clone, Copy)]
@@ -58,6 +63,24 @@ impl Session {
         (facts.expires_us != NO_EXPIRY).then(|| facts.expires_us.saturating_sub(ahead_us).div_euclid(1_000_000))
     }
 
+    /// Keeps a token that the caller got itself.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidValue`], [`Kind::Unsupported`], and those of reading the resource.
+    pub fn adopt(&self, resource: &str, value: Secret, expires_unix_s: Option<i64>) -> Result<()> {
+        self.at(resource, |spot, bound| {
+            let mut found = bound.service.adopt(&spot.target, value)?;
+            found.draft.expires_unix_s = expires_unix_s.or(found.draft.expires_unix_s);
+            let now_s = self.engine.now_us(bound).div_euclid(1_000_000);
+            if found.draft.expires_unix_s.is_some_and(|expires| expires <= now_s) {
+                return Err(Error::new(Kind::InvalidValue, "the token has ended already: get another"));
+            }
+            let key = Key { scope: Arc::clone(&bound.scope), class: found.class, id: found.id.as_str().into(), access: found.access };
+            let acquired = Acquired { found, renewal: None, others: Vec::new() };
+            self.engine.keep(bound, &Wish::new(spot.account, spot.service, key), acquired).map(drop)
+        })
+    }
+
     /// Whether a value is that of a token which is kept for this resource.
     ///
     /// # Errors
@@ -68,7 +91,7 @@ impl Session {
         let wanted = digest(value.expose());
         self.at(resource, |spot, bound| {
             let is_it = |key| {
-                let held = self.engine.cache.get(&crate::key::Key::borrow(key)).map(|hit| hit.token);
+                let held = self.engine.cache.get(&Key::borrow(key)).map(|hit| hit.token);
                 let stored = || self.engine.store.load(key).ok().flatten().and_then(|record| record.token);
                 held.or_else(stored).is_some_and(|token| digest(token.value()).as_ref() == wanted.as_ref())
             };

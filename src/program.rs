@@ -1,16 +1,21 @@
-//! What both programs begin with: the streams, the variables, and memory that gets into no core file.
+//! What both programs begin with: the streams, the variables, and memory that gets into no core file; and how the quick one becomes
+//! the whole one.
 //!
-//! Imports [`crate::frontends`] and [`crate::sys`]. The one place that reads what belongs to the process.
+//! Imports [`crate::frontends`], [`crate::keyvalue`] and [`crate::sys`]. The one place that reads what belongs to the process.
 
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use zeroize::Zeroizing;
 
 use crate::config::process_environment;
 use crate::frontends::Streams;
 use crate::frontends::desk::Desk;
 use crate::frontends::terminal::{Look, Output};
+use crate::keyvalue::Message;
 use crate::sys;
 
 /// Runs a program: `run` gets the arguments behind the program's name, and its number is the exit code.
@@ -27,4 +32,18 @@ pub fn start(run: impl FnOnce(Vec<OsString>, &Desk, &mut Streams<'_>) -> u8) -> 
         release: sys::stdio::release_output,
     };
     ExitCode::from(run(env::args_os().skip(1).collect(), &desk, &mut streams))
+}
+
+/// Goes on as the whole program, which lies beside this one, with `keyferry git` and these words. The exit code where it can't.
+pub fn become_whole(words: &[OsString], message: Option<&Message>, streams: &mut Streams<'_>) -> u8 {
+    let mut input = Zeroizing::new(Vec::new());
+    let written = message.map(|message| message.write(&mut *input)).transpose();
+    let handed = written.and_then(|written| written.map(|()| sys::stdio::holding(&input)).transpose());
+    let failed = handed.and_then(|input| {
+        let mut whole = Command::new(env::current_exe()?.with_file_name("keyferry"));
+        input.map(|input| whole.stdin(input));
+        Err::<(), _>(whole.arg("git").args(words).exec())
+    });
+    let why = failed.err().map_or(io::ErrorKind::Other, |error| error.kind());
+    streams.fail(&format!("git-credential-keyferry can't start keyferry, which has to be in its folder: {why}"))
 }

@@ -12,11 +12,12 @@ use serde_json::Value;
 use crate::accounts::{Accounts, Bound, Spot};
 use crate::cache::Peek;
 use crate::clock::Clock;
-use crate::config::{Config, process_environment};
+use crate::config::{Config, Profile, process_environment};
 use crate::engine::{Engine, Parts};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Errand;
 use crate::freshness;
+use crate::http::Http;
 use crate::key::{Access, Class, Key};
 use crate::request::Request;
 use crate::resource::is_plain;
@@ -91,22 +92,27 @@ impl Session {
     /// # Errors
     /// Those of [`Session::open`].
     pub fn open_with(config: Config, options: Options) -> Result<Self> {
+        Self::open_over(config, options, |profile| {
+            Box::new(Transport::new(transport::Options {
+                ca_file: profile.text("http.ca_file").map(PathBuf::from),
+                proxy: Proxy::from_setting(profile.text("http.proxy")),
+            }))
+        })
+    }
+
+    /// The same over another way to the services.
+    pub(crate) fn open_over(config: Config, options: Options, way: impl FnOnce(&Profile) -> Box<dyn Http>) -> Result<Self> {
         let accounts = Accounts::open(&config)?;
         let default_account = accounts.number(None)?;
         let profile = &accounts.account(default_account).profile;
-        let timeout = Duration::from_millis(profile.milliseconds("http.timeout_ms"));
-        let transport = Transport::new(transport::Options {
-            ca_file: profile.text("http.ca_file").map(PathBuf::from),
-            proxy: Proxy::from_setting(profile.text("http.proxy")),
-        });
         let parts = Parts {
             store: stores::open(profile, config.is_bare()),
-            http: Box::new(transport),
+            http: way(profile),
             clock: options.clock,
-            timeout,
+            timeout: Duration::from_millis(profile.milliseconds("http.timeout_ms")),
             refreshes_beside: options.refreshes_beside,
         };
-        Ok(Self { engine: Arc::new(Engine::new(accounts, parts)?), default_account })
+        Ok(Self { engine: Arc::new(Engine::new(accounts, parts)), default_account })
     }
 
     /// A token for a request, from wherever it comes.
@@ -289,24 +295,6 @@ impl Session {
                 }
             }
             Ok(())
-        })
-    }
-
-    /// Keeps a token that the caller got itself.
-    ///
-    /// # Errors
-    /// [`Kind::InvalidValue`], [`Kind::Unsupported`], and those of reading the resource.
-    pub fn adopt(&self, resource: &str, value: Secret, expires_unix_s: Option<i64>) -> Result<()> {
-        self.at(resource, |spot, bound| {
-            let mut found = bound.service.adopt(&spot.target, value)?;
-            found.draft.expires_unix_s = expires_unix_s.or(found.draft.expires_unix_s);
-            let now_s = self.engine.now_us(bound).div_euclid(1_000_000);
-            if found.draft.expires_unix_s.is_some_and(|expires| expires <= now_s) {
-                return Err(Error::new(Kind::InvalidValue, "the token has ended already: get another"));
-            }
-            let key = Key { scope: Arc::clone(&bound.scope), class: found.class, id: found.id.as_str().into(), access: found.access };
-            let acquired = crate::service::Acquired { found, renewal: None, others: Vec::new() };
-            self.engine.keep(bound, &Wish::new(spot.account, spot.service, key), acquired).map(drop)
         })
     }
 

@@ -85,7 +85,9 @@ impl Installed {
 fn make(target: &str, prefix: &Path, settings: &[String]) {
     let mut command = Command::new("make");
     command.current_dir(place::file("")).env_remove("MAKEFLAGS").args(["--silent", target]);
-    command.arg(format!("PREFIX={}", prefix.display())).arg(format!("LIBRARY_DIR={}", place::beside("").display())).args(settings);
+    command.arg(format!("PREFIX={}", prefix.display())).arg(format!("LIBRARY_DIR={}", place::beside("").display()));
+    let programs = Path::new(env!("CARGO_BIN_EXE_keyferry")).parent().unwrap();
+    command.arg(format!("PROGRAM_DIR={}", programs.display())).args(settings);
     compiler::succeed(&mut command);
 }
 
@@ -153,6 +155,22 @@ fn programs_are_built_with_cmake() {
 }
 
 #[test]
+fn the_installed_programs_run_and_the_helper_finds_its_elder() {
+    let installed = Installed::new();
+    let run = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(installed.path("prefix/bin").join(program));
+        child::run(installed.place.dress(&mut command).args(arguments), LIMIT)
+    };
+    let version = run("keyferry", &["--version"]);
+    assert_eq!(version.out.trim_end(), concat!("keyferry ", env!("CARGO_PKG_VERSION")), "{}", version.said());
+    let capability = run("git-credential-keyferry", &["capability"]);
+    assert!(capability.status.success() && capability.out.starts_with("version 0"), "{}", capability.said());
+    fs::remove_file(installed.path("prefix/bin/keyferry")).unwrap();
+    let alone = run("git-credential-keyferry", &["erase"]);
+    assert!(!alone.status.success() && alone.out.is_empty() && alone.err.contains("has to be in its folder"), "{}", alone.said());
+}
+
+#[test]
 fn cmake_is_refused_another_series() {
     if !child::has("cmake") {
         return;
@@ -176,7 +194,9 @@ fn what_is_installed_is_staged_and_removed_whole() {
     make("install", prefix, &settings);
     let abi = keyferry::ffi::version::KEYFERRY_ABI_VERSION;
     let version = env!("CARGO_PKG_VERSION");
-    let expected = [
+    let mut expected = vec![
+        "bin/git-credential-keyferry".to_owned(),
+        "bin/keyferry".to_owned(),
         "include/keyferry.h".to_owned(),
         "include/keyferry.hpp".to_owned(),
         "lib64/cmake/Keyferry/KeyferryConfig.cmake".to_owned(),
@@ -187,7 +207,10 @@ fn what_is_installed_is_staged_and_removed_whole() {
         format!("lib64/libkeyferry.so.{version}"),
         "lib64/pkgconfig/keyferry.pc".to_owned(),
     ];
-    assert_eq!(below(&folder.path().join("opt/keyferry")), expected);
+    expected.extend(below(&place::file("install/man")).into_iter().map(|page| format!("share/man/man1/{page}")));
+    let found = below(&folder.path().join("opt/keyferry"));
+    assert_eq!(found, expected);
+    assert!(found.contains(&"share/man/man1/keyferry.1".to_owned()));
     let libraries = folder.path().join("opt/keyferry/lib64");
     assert_eq!(fs::read_link(libraries.join("libkeyferry.so")).unwrap(), Path::new(&format!("libkeyferry.so.{abi}")));
     assert_eq!(fs::read_link(libraries.join(format!("libkeyferry.so.{abi}"))).unwrap(), Path::new(&format!("libkeyferry.so.{version}")));

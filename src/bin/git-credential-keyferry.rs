@@ -1,9 +1,16 @@
-//! The name by which git finds the helper. Imports the library; it is `keyferry git` and nothing else.
+//! The name by which git finds the helper: it answers from the store, and becomes `keyferry git` for all else. Imports the library.
+//!
+//! Rationale: git starts it for every fetch, and most of what it costs is what a program with a network links and sets up. This one
+//! has none, and is linked statically where that can be: see `build.rs`.
 
 use std::process::ExitCode;
 
-use keyferry::{frontends, program};
+use keyferry::frontends::git::{Quick, quick};
+use keyferry::program;
 
 fn main() -> ExitCode {
-    program::start(|arguments, desk, streams| frontends::git::run(&arguments, desk, streams))
+    program::start(|words, desk, streams| match quick(&words, desk, streams) {
+        Quick::Answered(code) => code,
+        Quick::Left(message) => program::become_whole(&words, message.as_ref(), streams),
+    })
 }

@@ -3,6 +3,7 @@
 //! Imports its parent and [`crate::secret`]. An empty variable counts as not set.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 
 use super::{Config, Entry, Environment, FIELDS, Field, Layer, Setting, check_text, literal};
@@ -24,6 +25,14 @@ pub fn variable(environment: &Environment, name: &str) -> Result<Option<Secret>>
         return Err(Error::new(Kind::Config, format!("{name} is not UTF-8: set it again in a UTF-8 locale")));
     }
     Ok(value)
+}
+
+/// Keeps our secrets out of the environment of a program that is started for another end.
+pub fn withhold(command: &mut Command) -> &mut Command {
+    for name in FIELDS.iter().filter(|field| field.secret).flat_map(|field| field.env) {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// Takes over all settings that the environment has.

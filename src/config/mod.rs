@@ -19,7 +19,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use environment::{process_environment, variable};
+pub use environment::{process_environment, variable, withhold};
 pub use fields::{FIELDS, Field, PROFILE, table};
 pub use profile::Profile;
 pub use value::{ACCOUNT_RULE, Shape, check_text, is_account};

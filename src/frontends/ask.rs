@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::desk::Desk;
-use crate::config::DEFAULT_ACCOUNT;
+use crate::config::{DEFAULT_ACCOUNT, withhold};
 use crate::error::{Error, Kind, Result};
 use crate::request::Request;
 use crate::secret::Secret;
@@ -51,7 +51,7 @@ pub fn may_ask(desk: &Desk) -> bool {
     }
     let Some(git) = git(desk) else { return true };
     let limits = Limits { time: Duration::from_secs(2), bytes: 1024, own_group: true };
-    match run(Command::new(git).args(["config", "--get", "credential.interactive"]), None, limits) {
+    match run(withhold(Command::new(git).args(["config", "--get", "credential.interactive"])), None, limits) {
         Ok((output, Ended::Code(Some(0)))) => !is_off(&String::from_utf8_lossy(&output)),
         _ => true,
     }

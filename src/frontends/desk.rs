@@ -44,7 +44,16 @@ impl Desk {
         Session::open_with(config, Options { refreshes_beside: false, ..Options::default() })
     }
 
-    /// The same from the user's configuration.
+    /// A session that goes nowhere, for what the store has.
+    ///
+    /// # Errors
+    /// Those of [`Session::open`].
+    pub fn open_offline(&self, mut config: Config, account: Option<&str>) -> Result<Session> {
+        account.map_or(Ok(()), |account| config.choose(account))?;
+        Session::open_offline(config)
+    }
+
+    /// The same as [`Desk::open`] from the user's configuration.
     ///
     /// # Errors
     /// Those of [`Desk::config`] and [`Desk::open`].

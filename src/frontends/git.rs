@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use super::desk::Desk;
 use super::question::Question;
 use super::{OK, Streams, USAGE, ask};
+use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::keyvalue::Message;
 use crate::request::Request;
@@ -22,20 +23,71 @@ const WHOLE_HOSTS: &[(&str, &str)] = &[("fileverbs", "fileverbs:git")];
 
 /// Answers an operation: the first word behind the program's name.
 pub fn run(words: &[OsString], desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    match words.first().and_then(|word| word.to_str()) {
+    match word(words) {
         Some("get") => answer(get, desk, streams),
         Some("store") => answer(store, desk, streams),
         Some("erase") => answer(erase, desk, streams),
+        other => about(other, streams),
+    }
+}
+
+/// The operation, empty where it is in no language of ours.
+fn word(words: &[OsString]) -> Option<&str> {
+    words.first().map(|word| word.to_str().unwrap_or_default())
+}
+
+/// What needs no credential to be answered.
+fn about(word: Option<&str>, streams: &mut Streams<'_>) -> u8 {
+    match word {
         Some("capability") => {
             let outcome = streams.stdout.data("version 0\ncapability authtype\n");
             streams.wrote(outcome)
         }
-        None if words.is_empty() => {
+        None => {
             // Where standard error is gone, nobody is left to tell.
             let _ = streams.stderr.line("usage: git-credential-keyferry get|store|erase|capability, as git calls it");
             USAGE
         }
         _ => OK,
+    }
+}
+
+/// What the quick program makes of a call.
+pub enum Quick {
+    /// It is answered, with this exit code.
+    Answered(u8),
+    /// It takes the whole program, which has to read this; where nothing was read, what was sent.
+    Left(Option<Message>),
+}
+
+/// Answers what needs the store alone, or nothing: git asks every helper about every host, and tells each of every password.
+pub fn quick(words: &[OsString], desk: &Desk, streams: &mut Streams<'_>) -> Quick {
+    let is_get = match word(words) {
+        Some("get") => true,
+        Some("store") => false,
+        Some("erase") => return Quick::Left(None),
+        other => return Quick::Answered(about(other, streams)),
+    };
+    let message = match Message::read(streams.stdin) {
+        Ok(message) => message,
+        Err(error) => return Quick::Answered(warn(streams, error.what())),
+    };
+    let answer = match Question::read(&message) {
+        Ok(Some(question)) if is_get => kept(&question, desk),
+        Ok(Some(question)) if brought(&question).is_some() => None,
+        Ok(_) => Some(Message::default()),
+        Err(error) => return Quick::Answered(warn(streams, error.what())),
+    };
+    answer.map_or(Quick::Left(Some(message)), |answer| Quick::Answered(tell(&answer, streams)))
+}
+
+/// The answer that the store has, or an empty one to what is not ours. None where there is more to do.
+fn kept(question: &Question, desk: &Desk) -> Option<Message> {
+    let session = open(question, desk, Desk::open_offline).ok()?;
+    let call = Call { question, session: &session, desk };
+    match call.at(|resource| session.kept(&Request::new(resource))) {
+        Ok(token) => speak_if_meant(&call, &token?).ok(),
+        Err(error) => hint(&call, error).err().filter(is_foreign).map(|_| Message::default()),
     }
 }
 
@@ -49,23 +101,27 @@ struct Call<'a> {
 }
 
 fn answer(operation: Operation, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    let question = match Message::read(streams.stdin).and_then(Question::read) {
+    let question = match Message::read(streams.stdin).and_then(|message| Question::read(&message)) {
         Ok(Some(question)) => question,
         Ok(None) => return OK,
         // Whoever sent it is no caller of ours: an exit code would tell it nothing, a person at the terminal may wonder.
         Err(error) => return warn(streams, error.what()),
     };
-    let outcome = open(&question, desk).and_then(|session| operation(&Call { question: &question, session: &session, desk }));
-    match outcome {
-        Ok(message) if message.is_empty() => OK,
-        Ok(message) => {
-            let written = message.write(streams.stdout.sink());
-            streams.wrote(written)
-        }
+    let session = open(&question, desk, Desk::open);
+    match session.and_then(|session| operation(&Call { question: &question, session: &session, desk })) {
+        Ok(message) => tell(&message, streams),
         Err(error) if error.kind == Kind::Cancelled => warn(streams, error.what()),
         Err(error) if is_foreign(&error) => OK,
         Err(error) => streams.fail_with(&error),
     }
+}
+
+fn tell(message: &Message, streams: &mut Streams<'_>) -> u8 {
+    if message.is_empty() {
+        return OK;
+    }
+    let written = message.write(streams.stdout.sink());
+    streams.wrote(written)
 }
 
 fn warn(streams: &mut Streams<'_>, what: &str) -> u8 {
@@ -79,11 +135,11 @@ fn is_foreign(error: &Error) -> bool {
 }
 
 /// A session for the account that the user name chooses, where it is one's name.
-fn open(question: &Question, desk: &Desk) -> Result<Session> {
+fn open(question: &Question, desk: &Desk, opens: fn(&Desk, Config, Option<&str>) -> Result<Session>) -> Result<Session> {
     let config = desk.config()?;
     let accounts = config.accounts();
     let account = question.username.as_ref().filter(|name| accounts.contains(name));
-    desk.open(config, account.map(String::as_str))
+    opens(desk, config, account.map(String::as_str))
 }
 
 impl Call<'_> {
@@ -112,11 +168,13 @@ fn get(call: &Call<'_>) -> Result<Message> {
         Err(error) => call.at(|resource| ask::sign_in_then(call.session, resource, &error, call.desk))?,
         Ok(token) => token,
     };
+    speak_if_meant(call, &token)
+}
+
+/// Nothing where somebody else is asked for.
+fn speak_if_meant(call: &Call<'_>, token: &Token) -> Result<Message> {
     let fits = |name: &String| name == call.session.account_name() || token.headers().any(|(header, _)| header == name);
-    if !call.question.username.as_ref().is_none_or(fits) {
-        return Ok(Message::default());
-    }
-    speak(call, &token)
+    if call.question.username.as_ref().is_none_or(fits) { speak(call, token) } else { Ok(Message::default()) }
 }
 
 /// A MASV host without a path is ours, but says too little.
@@ -165,8 +223,7 @@ fn speak(call: &Call<'_>, token: &Token) -> Result<Message> {
 /// those that came from here, are none of our business.
 fn store(call: &Call<'_>) -> Result<Message> {
     let (question, session) = (call.question, call.session);
-    let is_adopted = question.username.as_deref() == Some(ADOPTED) && question.has_path;
-    let Some(value) = question.password.as_ref().filter(|_| is_adopted) else { return Ok(Message::default()) };
+    let Some(value) = brought(question) else { return Ok(Message::default()) };
     let explained: serde_json::Value = serde_json::from_str(&session.explain(&question.url)?).unwrap_or_default();
     // What a package's routes usually want is management or writing; a download's is reading.
     let is_package = explained["class"] == "package" && explained["access"] == "manage";
@@ -174,6 +231,10 @@ fn store(call: &Call<'_>) -> Result<Message> {
         session.adopt(&question.url, value.clone(), question.ends_unix_s)?;
     }
     Ok(Message::default())
+}
+
+fn brought(question: &Question) -> Option<&Secret> {
+    question.password.as_ref().filter(|_| question.username.as_deref() == Some(ADOPTED) && question.has_path)
 }
 
 /// Rejects exactly the value that is named; without one, nothing.

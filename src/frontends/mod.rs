@@ -27,7 +27,7 @@ pub mod terminal;
 use std::ffi::OsString;
 use std::io::{self, Read};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use agent::AgentOptions;
 use desk::Desk;
@@ -206,6 +206,11 @@ pub struct SandboxOptions {
     /// One JSON object instead of `export` lines.
     #[arg(long)]
     pub json: bool,
+}
+
+/// The command line, for the manual.
+pub fn command_line() -> clap::Command {
+    CommandLine::command()
 }
 
 /// Reads the words behind the program's name. Where there is nothing to run, the streams were told why, and the exit code is the

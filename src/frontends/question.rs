@@ -42,7 +42,7 @@ impl Question {
     ///
     /// # Errors
     /// [`Kind::InvalidValue`] if a URL in it hides control characters, or is given twice over.
-    pub fn read(message: Message) -> Result<Option<Self>> {
+    pub fn read(message: &Message) -> Result<Option<Self>> {
         let text = |key: &str| message.get(key).map(|value| value.expose().to_owned());
         let address = match text("url") {
             Some(_) if text("protocol").or_else(|| text("host")).is_some() => return Err(refuse("url stands beside protocol or host")),

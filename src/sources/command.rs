@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::config::{Environment, Setting};
+use crate::config::{Environment, Setting, withhold};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::sys::process::{Ended, Limits, run};
@@ -24,7 +24,7 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
     let Some((program, arguments)) = words.split_first().filter(|(program, _)| Path::new(program).is_absolute()) else {
         return fail("its program has no absolute path: begin it with a slash".into());
     };
-    let (mut output, ended) = match run(Command::new(program).args(arguments), None, limits) {
+    let (mut output, ended) = match run(withhold(Command::new(program).args(arguments)), None, limits) {
         Ok(done) => done,
         Err(error) => return fail(format!("{program} can't be started: {}", error.kind())),
     };

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::config::{Environment, Setting};
+use crate::config::{Environment, Setting, withhold};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::sys::keyutils;
@@ -61,7 +61,7 @@ pub fn put(service: &str, account: &str, secret: &Secret, environment: &Environm
         let label = format!("--label={service} {account}");
         let mut command = Command::new(tool);
         command.args(["store", &label, "service", service, "account", account]);
-        return match run(&mut command, Some(secret.expose().as_bytes()), LIMITS) {
+        return match run(withhold(&mut command), Some(secret.expose().as_bytes()), LIMITS) {
             Ok((_, Ended::Code(Some(0)))) => Ok("the Secret Service"),
             outcome => Err(trouble(&outcome)),
         };
@@ -79,7 +79,7 @@ fn tool(environment: &Environment) -> Option<&'static str> {
 }
 
 fn secret_service(tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
-    match run(Command::new(tool).args(["lookup", "service", service, "account", account]), None, LIMITS) {
+    match run(withhold(Command::new(tool).args(["lookup", "service", service, "account", account])), None, LIMITS) {
         Ok((mut bytes, Ended::Code(Some(0)))) if !bytes.is_empty() => {
             if bytes.last() == Some(&b'\n') {
                 bytes.pop();

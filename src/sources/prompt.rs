@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::config::{Environment, check_text};
+use crate::config::{Environment, check_text, withhold};
 use crate::error::{Error, Kind, Result};
 use crate::keyvalue::breaks_lines;
 use crate::secret::Secret;
@@ -65,7 +65,7 @@ fn window(program: &str, question: &str) -> Result<Vec<u8>> {
     if !Path::new(program).is_absolute() {
         return Err(fail("GIT_ASKPASS or SSH_ASKPASS is no absolute path: begin it with a slash".into()));
     }
-    let started = run(Command::new(program).arg(question), None, LIMITS);
+    let started = run(withhold(Command::new(program).arg(question)), None, LIMITS);
     let (mut output, ended) = started.map_err(|error| fail(format!("the program of GIT_ASKPASS can't be started: {}", error.kind())))?;
     if !matches!(ended, Ended::Code(Some(0))) {
         return Err(Error::new(Kind::Cancelled, "the program of GIT_ASKPASS gave no answer: nothing was typed"));

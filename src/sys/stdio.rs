@@ -2,8 +2,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::io::Write;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::process::Stdio;
 
 /// How many columns the terminal at standard output has, if it is one and says so.
 pub fn columns() -> Option<usize> {
@@ -38,4 +40,30 @@ pub fn inherited(number: i32) -> io::Result<File> {
     }
     // SAFETY: the descriptor was made above and belongs to nobody else.
     Ok(unsafe { File::from_raw_fd(own) })
+}
+
+/// Standard input for a program that reads these bytes. They lie in memory, and in no file that has a name.
+///
+/// # Errors
+/// Those of the system.
+pub fn holding(bytes: &[u8]) -> io::Result<Stdio> {
+    #[cfg(target_os = "linux")]
+    {
+        // SAFETY: the name is a C string that outlives the call.
+        let number = unsafe { libc::memfd_create(c"keyferry".as_ptr(), libc::MFD_CLOEXEC) };
+        if number == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call above has just given this descriptor, and nobody else knows it.
+        let mut file = unsafe { File::from_raw_fd(number) };
+        file.write_all(bytes)?;
+        io::Seek::rewind(&mut file)?;
+        Ok(file.into())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let (reader, mut writer) = io::pipe()?;
+        writer.write_all(bytes)?;
+        Ok(reader.into())
+    }
 }

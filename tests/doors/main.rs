@@ -16,3 +16,4 @@ mod shared;
 mod stage;
 mod terminal;
 mod traps;
+mod warm;

@@ -15,6 +15,7 @@ mod locks;
 mod mixed;
 mod modes;
 mod stage;
+mod sweep;
 mod together;
 
 mod traced;

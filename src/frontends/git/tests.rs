@@ -26,7 +26,7 @@ impl Stage {
 
     fn call(&self, operation: Operation, url: &str, more: &str) -> String {
         let message = Message::read(&mut format!("url={url}\n{more}").as_bytes()).unwrap();
-        let question = Question::read(message).unwrap().unwrap();
+        let question = Question::read(&message).unwrap().unwrap();
         let answer = operation(&Call { question: &question, session: &self.session, desk: &self.desk }).unwrap();
         let mut text = Vec::new();
         answer.write(&mut text).unwrap();

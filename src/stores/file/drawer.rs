@@ -152,6 +152,15 @@ impl Opened {
         }
     }
 
+    /// Removes a record of exactly this generation where no writer is at it, without waiting for the disk. Whether it is gone.
+    pub(super) fn remove_now(&self, name: &Name, generation: u64) -> bool {
+        let Ok(lock::Try::Held(_lock)) = lock::attempt(&self.folder, &self.path, &lock::writer_file(lock::writer(name.digits()))) else {
+            return false;
+        };
+        let is_it = |plain: &[u8]| codec::read_record(plain).is_some_and(|(_, record)| record.generation == generation);
+        matches!(self.read(name), Ok(Found::Whole(plain)) if is_it(&plain)) && self.folder.remove(&name.path).is_ok()
+    }
+
     /// Puts a damaged file aside, if it still is one.
     pub(super) fn set_aside(&self, name: &Name) {
         if let Ok(_lock) = lock::wait(&self.folder, &self.path, &lock::writer_file(lock::writer(name.digits())))

@@ -36,8 +36,8 @@ pub(super) struct Keys {
     pub(super) secrets: Zeroizing<[u8; 32]>,
 }
 
-fn derived(key: &[u8; 32], use_of_it: &str) -> Zeroizing<[u8; 32]> {
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), use_of_it.as_bytes());
+fn derived(key: &hmac::Key, use_of_it: &str) -> Zeroizing<[u8; 32]> {
+    let tag = hmac::sign(key, use_of_it.as_bytes());
     let mut derived = Zeroizing::new([0; 32]);
     derived.copy_from_slice(tag.as_ref());
     derived
@@ -45,17 +45,13 @@ fn derived(key: &[u8; 32], use_of_it: &str) -> Zeroizing<[u8; 32]> {
 
 impl Keys {
     fn new(key: &[u8; 32]) -> Self {
-        let id = id(key);
-        let seal = Seal::new(id, &derived(key, "keyferry seal"));
-        let names = Fingerprinter::new(&*derived(key, "keyferry names"));
-        Self { id: hex(&id), seal, names, secrets: derived(key, "keyferry fingerprints") }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        let mut id = [0; 8];
+        id.copy_from_slice(&derived(&key, "keyferry key id")[..8]);
+        let seal = Seal::new(id, &derived(&key, "keyferry seal"));
+        let names = Fingerprinter::new(&*derived(&key, "keyferry names"));
+        Self { id: hex(&id), seal, names, secrets: derived(&key, "keyferry fingerprints") }
     }
-}
-
-fn id(key: &[u8; 32]) -> [u8; 8] {
-    let mut id = [0; 8];
-    id.copy_from_slice(&derived(key, "keyferry key id")[..8]);
-    id
 }
 
 /// Bytes as lower-case hexadecimal digits.
@@ -99,10 +95,8 @@ pub(super) fn read(folder: &Folder, path: &Path) -> Result<Option<Keys>> {
         _ => return Err(damaged()),
     }
     let (named, key) = (lines.next().unwrap_or_default(), Zeroizing::new(lines.next().and_then(unhex).ok_or_else(damaged)?));
-    if named != hex(&id(&key)) {
-        return Err(damaged());
-    }
-    Ok(Some(Keys::new(&key)))
+    let keys = Keys::new(&key);
+    if named == keys.id { Ok(Some(keys)) } else { Err(damaged()) }
 }
 
 /// Makes the key, unless another process has made it meanwhile.
@@ -116,8 +110,8 @@ pub(super) fn make(folder: &Folder, path: &Path) -> Result<Keys> {
     }
     let mut key = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *key).map_err(|_| Error::new(Kind::Store, "the system gives no random numbers"))?;
-    let digits = Zeroizing::new(hex(&*key));
-    let text = Zeroizing::new(format!("{FIRST_LINE}{VERSION}\n{}\n{}\n", hex(&id(&key)), *digits));
+    let (keys, digits) = (Keys::new(&key), Zeroizing::new(hex(&*key)));
+    let text = Zeroizing::new(format!("{FIRST_LINE}{VERSION}\n{}\n{}\n", keys.id, *digits));
     let write = || {
         // What a maker left behind that was killed.
         let _ = folder.remove(NEW);
@@ -131,5 +125,5 @@ pub(super) fn make(folder: &Folder, path: &Path) -> Result<Keys> {
         let _ = folder.remove(NEW);
         return Err(trouble(&path.join(NAME), &error));
     }
-    Ok(Keys::new(&key))
+    Ok(keys)
 }

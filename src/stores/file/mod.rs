@@ -4,7 +4,7 @@
 //! memory, with one warning that names the remedy; what is not ours, or of a newer format, is never written over.
 //!
 //! `store` names the key; `tokens/`, `refusals/` hold sealed files whose names are keyed hashes; `new/` what is being written;
-//! `locks/` the locks. A reader takes no lock: a file gets its name when it is whole.
+//! `locks/` the locks, `swept` the last look for what is over. A reader takes no lock: a file gets its name when it is whole.
 
 mod codec;
 mod drawer;
@@ -14,6 +14,7 @@ mod lock;
 mod opened;
 mod place;
 mod seal;
+mod sweep;
 mod wire;
 
 use std::collections::HashMap;
@@ -100,7 +101,9 @@ impl Files {
         let opened = self.opening.ready()?;
         let name = Name::of_record(&opened.keys, key);
         let later = |plain: &[u8]| codec::read_record(plain).is_some_and(|(_, kept)| kept.generation > record.generation);
-        opened.write(&name, &codec::write_record(key, record), later)
+        opened.write(&name, &codec::write_record(key, record), later)?;
+        opened.sweep_records(record);
+        Ok(())
     }
 
     fn remove_file(&self, key: &Key, up_to_generation: u64) -> Result<()> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::folder::{self, Read, trouble};
 use super::key::{self, Keys};
-use super::lock::{self, Try};
+use super::lock;
 use super::place::Place;
 use crate::error::{Error, Kind, Result};
 use crate::sys::folder::{Folder, How};
@@ -18,7 +18,7 @@ use crate::sys::sync::Mutex;
 /// Folders in the store's folder.
 pub(super) const TOKENS: &str = "tokens";
 pub(super) const REFUSALS: &str = "refusals";
-const NEW: &str = "new";
+pub(super) const NEW: &str = "new";
 const LOCKS: &str = "locks";
 /// The file that names the key.
 pub(super) const LABEL: &str = "store";
@@ -130,8 +130,9 @@ fn prepare(place: &Place) -> Result<Opened> {
         Label::KeyId(id) => labelled(&id, key_folder, place)?,
         _ => label(&folder, key_folder, place)?,
     };
-    sweep(&folder, place);
-    Ok(Opened { folder, path: place.folder.clone(), keys, is_ready: true })
+    let opened = Opened { folder, path: place.folder.clone(), keys, is_ready: true };
+    opened.sweep_leavings();
+    Ok(opened)
 }
 
 /// The key that the label names.
@@ -177,23 +178,4 @@ fn label(folder: &Folder, key_folder: &Folder, place: &Place) -> Result<Keys> {
 /// The file that a writer of this number writes, before it has its name.
 pub(super) fn new_name(writer: u8) -> String {
     format!("{NEW}/{writer:02}")
-}
-
-/// Removes what killed writers left behind, and refusals that nobody waits for any more.
-fn sweep(folder: &Folder, place: &Place) {
-    for name in folder.names(NEW).unwrap_or_default() {
-        if let Ok(writer) = name.parse()
-            && let Ok(Try::Held(_lock)) = lock::attempt(folder, &place.folder, &lock::writer_file(writer))
-        {
-            let _ = folder.remove(&new_name(writer));
-        }
-    }
-    let day = std::time::Duration::from_secs(24 * 3600);
-    for name in folder.names(REFUSALS).unwrap_or_default() {
-        let name = format!("{REFUSALS}/{name}");
-        let facts = folder.file(&name, How::Read).and_then(|file| file.metadata());
-        if facts.is_ok_and(|facts| facts.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > day))) {
-            let _ = folder.remove(&name);
-        }
-    }
 }

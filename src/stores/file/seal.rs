@@ -96,7 +96,7 @@ impl Seal {
         if theirs[8..16] != self.id {
             return Opened::Foreign("was sealed with another key");
         }
-        let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE>().filter(|_| *theirs == head(VERSION, content, &self.id)) else {
+        let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE>().filter(|_| theirs[5..8] == [content as u8, 0, 0]) else {
             return Opened::Damaged;
         };
         let payload = Payload { msg: sealed, aad: &bound_to(theirs, name) };

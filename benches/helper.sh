@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# What one call of the helper costs on a warm store, spawn to exit, beside git-credential-cache and the least that a C program can do.
+#
+#   cargo build --release && benches/helper.sh [ROUNDS]
+#
+# Needs gcc and git; valgrind for the rows of instructions. KEYFERRY_BENCH_FOLDER puts the store elsewhere than into memory.
+. "$(dirname "$0")/stage.sh"
+rounds=${1:-300}
+cache=$(git --exec-path)/git-credential-cache
+socket=$place/cache/socket
+at_end+=("'$cache' --socket '$socket' exit")
+gcc -O2 -Iinclude -o "$place/fill" benches/fill.c "$built/libkeyferry.so"
+ln -s "$built/libkeyferry.so" "$place/$(readelf -d "$built/libkeyferry.so" | sed -n 's/.*soname: \[\(.*\)\]/\1/p')"
+
+# The same question for all. The cache keeps no ephemeral credential, so it has the same token as a password.
+"$built/git-credential-keyferry" get < "$place/question" > "$place/answer"
+grep -q '^credential=' "$place/answer"
+mkdir "$place/cache"
+{
+    printf 'protocol=http\nhost=%s\nusername=default\npassword=' "$host"
+    sed -n 's/^credential=//p' "$place/answer"
+} | "$cache" --timeout 3600 --socket "$socket" store
+"$cache" --socket "$socket" get < "$place/question" | grep -q '^password='
+
+git=$(command -v git)
+measure() {
+    "$place/turns" "$rounds" "$place/question" \
+        'static C that reads three files' \
+        "$place/reader" "$HOME/.config/keyferry/config.toml" "$HOME/.local/share/keyferry/store.key" "$place/answer" -- \
+        'git-credential-keyferry get' "$built/git-credential-keyferry" get -- \
+        'git-credential-cache get' "$cache" --socket "$socket" get -- \
+        'keyferry git get' "$built/keyferry" git get
+    "$place/turns" "$rounds" "$place/question" \
+        'git credential fill, -cache' "$git" -c credential.helper= -c "credential.helper=cache --socket $socket" credential fill -- \
+        'git credential fill, keyferry' "$git" -c credential.helper= -c "credential.helper=$built/git-credential-keyferry" credential fill
+}
+
+for records in 10 10000; do
+    LD_LIBRARY_PATH=$place "$place/fill" $((records - 1))
+    printf '\n%d records stored\n' "$(find "$HOME/.local/state/keyferry/tokens" -type f | wc -l)"
+    measure
+done
+
+if command -v valgrind > /dev/null; then
+    printf '\n'
+    for program in git-credential-keyferry 'keyferry git'; do
+        # shellcheck disable=SC2086 # two words are two words
+        valgrind --tool=callgrind --callgrind-out-file=/dev/null "$built"/$program get < "$place/question" 2>&1 > "$place/noise" |
+            sed -n "s/.*Collected : /$program get, instructions: /p"
+    done
+fi

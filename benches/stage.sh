@@ -1,0 +1,53 @@
+# What the benchmarks of the executable begin with, to be sourced: a home of its own, C programs, a sandbox and a config.toml that leads
+# there. Gives $place, $built, $host and `control ROUTE JSON`; takes all of it away at the end. It takes no notice of the user's own home.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+built=${CARGO_TARGET_DIR:-$PWD/target}/release
+place=$(mktemp -d "${KEYFERRY_BENCH_FOLDER:-/dev/shm}/keyferry-bench.XXXXXX")
+at_end=()
+
+finish() {
+    local command
+    for command in "${at_end[@]}"; do eval "$command" 2> "$place/noise" || true; done
+    rm -rf "$place"
+}
+trap finish EXIT
+
+umask 077
+export HOME=$place/home GIT_CONFIG_NOSYSTEM=1 GIT_TERMINAL_PROMPT=0
+unset XDG_CONFIG_HOME XDG_STATE_HOME XDG_DATA_HOME XDG_CACHE_HOME "${!KEYFERRY_@}" "${!MASV_@}"
+mkdir -p "$HOME/.config/keyferry"
+for program in turns crowd; do gcc -O2 -o "$place/$program" "benches/$program.c"; done
+for program in reader flock; do gcc -O2 -static -o "$place/$program" "benches/$program.c"; done
+
+mkfifo "$place/variables"
+"$built/keyferry" sandbox > "$place/variables" &
+at_end+=("kill $!")
+eval "$(sed 's/^export //' "$place/variables")"
+cat > "$HOME/.config/keyferry/config.toml" << TOML
+# where the services are, and who logs in
+[masv]
+url = "$KEYFERRY_MASV_URL"
+email = "$KEYFERRY_MASV_EMAIL"
+password = "made up"
+
+[fileverbs]
+url = "$KEYFERRY_FILEVERBS_URL"
+secret_key = "$KEYFERRY_FILEVERBS_SECRET_KEY"
+api_key = "$KEYFERRY_FILEVERBS_API_KEY"
+TOML
+services=$KEYFERRY_FILEVERBS_URL
+host=${services#http://}
+unset "${!KEYFERRY_@}"
+printf 'capability[]=authtype\nprotocol=http\nhost=%s\n\n' "$host" > "$place/question"
+
+# Asks the sandbox's control route, without any program but the shell.
+control() {
+    local method=$1 route=$2 body=${3:-} line
+    exec 5<> "/dev/tcp/${host%:*}/${host#*:}"
+    printf '%s /sandbox/%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s' \
+        "$method" "$route" "$host" "${#body}" "$body" >&5
+    while IFS= read -r line <&5 && [ "$line" != $'\r' ]; do :; done
+    cat <&5
+    exec 5>&-
+}

@@ -1,0 +1,61 @@
+//! A session that goes nowhere: it has what the store has, and no way to a service.
+//!
+//! Imports [`crate::session`] and the nouns. For a program that ends at once and has another to do the rest: it links no network,
+//! starts no thread, and takes a token only where nothing but to hand it out is left to do.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::freshness;
+use crate::http::{Answer, Failure, Http, Request as Exchange};
+use crate::key::{Class, Key};
+use crate::request::Request;
+use crate::session::{Options, Session};
+use crate::token::Token;
+use crate::wish::accesses;
+
+/// The way to nowhere.
+struct Nowhere;
+
+impl Http for Nowhere {
+    fn exchange(&self, _request: &Exchange, _deadline: Instant) -> Result<Answer, Failure> {
+        Err(Failure { error: Error::new(Kind::Unreachable, "this program has no network"), sent: false })
+    }
+
+    fn close(&self) {}
+}
+
+impl Session {
+    /// Opens a session without a network.
+    ///
+    /// # Errors
+    /// Those of [`Session::open`].
+    pub fn open_offline(config: Config) -> Result<Self> {
+        Self::open_over(config, Options { refreshes_beside: false, ..Options::default() }, |_| Box::new(Nowhere))
+    }
+
+    /// The stored token that serves a request as it is. None where a service, a secret or a fingerprint is needed to tell.
+    ///
+    /// # Errors
+    /// Those of reading the resource.
+    pub fn kept(&self, request: &Request) -> Result<Option<Token>> {
+        let engine = &*self.engine;
+        let account = engine.accounts.number(request.account.as_deref())?;
+        engine.accounts.locate(account, &request.resource, |spot| {
+            if matches!(spot.target.class, Class::Key | Class::Link | Class::Session) {
+                return Ok(None);
+            }
+            let bound = engine.accounts.bound(spot.account, spot.service);
+            let now_us = engine.now_us(bound);
+            let serves = |token: &Token| {
+                let times = freshness::windows(token.facts(), 0);
+                now_us < times.mandatory_us && freshness::lasts(token.facts(), request.min_valid, now_us)
+            };
+            let key = |access| Key { scope: Arc::clone(&bound.scope), class: spot.target.class, id: spot.target.id.into(), access };
+            let accesses = accesses(spot.target.need, request.access).iter();
+            Ok(accesses.filter_map(|access| engine.record(&key(*access))?.token).find(serves))
+        })
+    }
+}
