@@ -150,8 +150,8 @@ pub fn error(kind: Kind, what: impl Into<String>, answer: &Answer, sent: &[&Secr
     Error::new(kind, what).with_http_status(answer.status).with_service_code(code)
 }
 
-/// A service's sentence without control characters, cut short; nothing if it echoes what was sent, or quotes a URL.
-fn harmless(said: &str, sent: &[&Secret]) -> Option<String> {
+/// A service's sentence for a message, without control characters, cut short; nothing if it echoes what was sent, or quotes a URL.
+pub fn harmless(said: &str, sent: &[&Secret]) -> Option<String> {
     let hidden =
         |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let said: String = said.chars().filter(|c| !hidden(*c)).take(MAX_SAID_CHARS).collect();

@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::Masv;
+use super::user::Reply;
 use crate::document;
 use crate::error::{Error, Kind, Result};
 use crate::service::Context;
@@ -46,7 +47,7 @@ impl Masv {
             let teams = document::list(&document, &["teams", "records"]);
             let teams = teams
                 .ok_or_else(|| Error::new(Kind::BadAnswer, format!("the answer to {ROUTE} holds no list of teams: check `masv.url`")))?;
-            *self.team.lock() = Some(choose(teams, configured)?);
+            *self.team.lock() = Some(choose(teams, configured, &reply)?);
             Ok(Vec::new())
         })?;
         let gone = || Error::new(Kind::Unavailable, "the team was changed while it was looked up: try again");
@@ -86,23 +87,23 @@ fn named(teams: &[Value], name: &str) -> Option<String> {
     document::id(team, "id")
 }
 
-fn choose(teams: &[Value], configured: Option<&str>) -> Result<String> {
-    let not_configured = |what: String| Err(Error::new(Kind::NotConfigured, what));
+fn choose(teams: &[Value], configured: Option<&str>, reply: &Reply) -> Result<String> {
+    let not_configured = |what: &str, names: &str| Err(Error::new(Kind::NotConfigured, format!("{what}{names}")));
     if let Some(name) = configured {
-        return named(teams, name)
-            .map_or_else(|| not_configured(format!("`masv.team` names no team of this user: there is {}", listed(teams))), Ok);
+        let unknown = "`masv.team` names no team of this user: there is ";
+        return named(teams, name).map_or_else(|| not_configured(unknown, &listed(teams, reply)), Ok);
     }
     match teams {
-        [] => not_configured("the user is in no team: packages belong to one".into()),
+        [] => not_configured("the user is in no team: packages belong to one", ""),
         [team] => document::id(team, "id")
             .ok_or_else(|| Error::new(Kind::BadAnswer, format!("the answer to {ROUTE} has no usable `id`: check `masv.url`"))),
-        _ => not_configured(format!("`masv.team` is not set: the user is in several teams, so set it to one of {}", listed(teams))),
+        _ => not_configured("`masv.team` is not set: the user is in several teams, so set it to one of ", &listed(teams, reply)),
     }
 }
 
-/// The subdomains of teams, for a message.
-fn listed(teams: &[Value]) -> String {
+/// The subdomains of teams, for a message: those that do not hold what was sent.
+fn listed(teams: &[Value], reply: &Reply) -> String {
     let name = |team: &Value| document::text(team, "subdomain").map(document::shown).or_else(|| document::id(team, "id"));
-    let names: Vec<_> = teams.iter().filter_map(name).take(SHOWN).collect();
+    let names: Vec<_> = teams.iter().filter_map(name).filter_map(|name| reply.harmless(&name)).take(SHOWN).collect();
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }

@@ -274,6 +274,8 @@ fn an_api_key_does_not_tell_its_team() {
     let unknown = ask(&[KEY, ("masv.team", "gamma")], &teams).unwrap_err();
     assert_eq!(unknown.kind, Kind::NotConfigured);
     assert!(unknown.what().contains("acme, beta"), "{unknown}");
+    let echo = ask(&[KEY], &json!([{"id": "A", "subdomain": format!("x{}", KEY.1)}, {"id": KEY.1}, {"id": "C"}])).unwrap_err();
+    assert!(echo.what().ends_with("one of C"), "{echo}");
     assert_eq!(ask(&[KEY], &json!([])).unwrap_err().kind, Kind::NotConfigured);
     assert_eq!(ask(&[KEY], &json!({})).unwrap_err().kind, Kind::BadAnswer);
     assert_eq!(ask(&[KEY], &json!([{"id": "../../x"}])).unwrap_err().kind, Kind::BadAnswer);

@@ -32,6 +32,11 @@ impl Reply {
         document::parse(NAME, &self.answer)
     }
 
+    /// A text of this answer, unless it echoes what was sent.
+    pub(super) fn harmless(&self, text: &str) -> Option<String> {
+        document::harmless(text, &[&self.credential])
+    }
+
     /// The error that this answer means.
     pub(super) fn error(&self, kind: Kind, what: impl Into<String>) -> Error {
         document::error(kind, what, &self.answer, &[&self.credential])

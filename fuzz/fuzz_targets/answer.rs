@@ -1,0 +1,65 @@
+//! A service's answer: a token that a header can carry, or an error without control characters. The first two bytes choose question
+//! and status, the rest is the body.
+#![no_main]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use keyferry::accounts::Accounts;
+use keyferry::clock::Clock;
+use keyferry::config::Config;
+use keyferry::engine::{Engine, Parts};
+use keyferry::http::{Answer, Failure, Http, Request as Exchange};
+use keyferry::request::Request;
+use keyferry::secret::Secret;
+use keyferry::stores;
+use libfuzzer_sys::fuzz_target;
+
+/// Answers everything the same.
+struct Same(Answer);
+
+impl Http for Same {
+    fn exchange(&self, _request: &Exchange, _deadline: Instant) -> Result<Answer, Failure> {
+        Ok(self.0.clone())
+    }
+
+    fn close(&self) {}
+}
+
+const QUESTIONS: [&str; 5] = ["user", "packages/P", "links/L?secret=S", "packages/P/transfers/T", "fileverbs:bearer"];
+/// Of those that a service sends, the ones after which nothing is tried again.
+const STATUSES: [u16; 8] = [200, 201, 204, 301, 400, 401, 403, 404];
+
+fn config(is_login: bool) -> Config {
+    let mut config = Config::new();
+    let login = [("masv.email", "me@example.com"), ("masv.password", "c4n4ry-p4ssword")];
+    let keys = [("masv.api_key", "c4n4ry-k3y"), ("masv.team", "T"), ("fileverbs.secret_key", "c4n4ry-s3cret"), ("fileverbs.api_key", "c4n4ry-4pi")];
+    for (key, value) in if is_login { login.iter() } else { keys.iter() } {
+        config.set(key, Secret::from(*value)).expect("a setting");
+    }
+    config
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let [question, status, body @ ..] = bytes else { return };
+    let question = QUESTIONS[usize::from(*question) % QUESTIONS.len()];
+    let Ok(body) = str::from_utf8(body) else { return };
+    let status = STATUSES[usize::from(*status) % STATUSES.len()];
+    let answer = Answer { status, date_unix_s: None, retry_after: None, cookies: Vec::new(), body: Secret::from(body) };
+    let config = config(question == "user");
+    let accounts = Accounts::open(&config).expect("services");
+    let profile = config.profile(config.chosen_account()).expect("the profile");
+    let parts = Parts {
+        store: stores::open(&profile, true),
+        http: Box::new(Same(answer)),
+        clock: Clock::system(),
+        timeout: Duration::from_secs(5),
+        refreshes_beside: false,
+    };
+    let engine = Arc::new(Engine::new(accounts, parts));
+    match engine.token_for(&Request::new(question)) {
+        Ok(token) => assert!(token.headers().all(|(_, value)| value.bytes().all(|byte| (b' '..0x7f).contains(&byte)))),
+        Err(error) => assert!(!error.what().chars().any(char::is_control) && !error.what().contains("c4n4ry"), "{}", error.what()),
+    }
+    engine.close();
+});

@@ -1,0 +1,21 @@
+//! A message of the git protocol: what is read is written as it was, and nothing that another reader would split comes out.
+#![no_main]
+
+use keyferry::frontends::question::Question;
+use keyferry::keyvalue::Message;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(message) = Message::read(&mut &bytes[..]) else { return };
+    let mut written = Vec::new();
+    message.write(&mut written).expect("what was read can be written");
+    let again = Message::read(&mut written.as_slice()).expect("what was written can be read");
+    let mut twice = Vec::new();
+    again.write(&mut twice).expect("what was read can be written");
+    assert_eq!(written, twice);
+    if let Ok(Some(question)) = Question::read(&message) {
+        let rest = question.url.split_once("://").map(|(scheme, rest)| (!scheme.is_empty(), rest));
+        assert!(rest.is_some_and(|(has_scheme, rest)| has_scheme && !rest.is_empty() && !rest.starts_with('/')), "no scheme or host");
+        assert!(question.url.bytes().all(|byte| byte > b' ' && byte != 0x7f), "a control character");
+    }
+});

@@ -1,0 +1,46 @@
+//! A resource: the quick reader and the careful one agree, and no token of one origin is given for another.
+#![no_main]
+
+use std::cell::OnceCell;
+use std::mem::MaybeUninit;
+
+use keyferry::config::Config;
+use keyferry::error::Kind;
+use keyferry::request::Request;
+use keyferry::resource::is_url;
+use keyferry::session::Session;
+use libfuzzer_sys::fuzz_target;
+use url::Url;
+
+thread_local! {
+    static SESSION: OnceCell<Session> = const { OnceCell::new() };
+}
+
+const HOST: &str = "api.massive.app";
+const LINKS: [&str; 2] = ["get.massive.io", "get.massive.app"];
+
+fn open() -> Session {
+    let mut config = Config::new();
+    config.set("masv.api_key", "canary".into()).expect("a setting");
+    let session = Session::open(config).expect("a session");
+    session.adopt("packages/P", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln".into(), None).expect("a token");
+    session
+}
+
+fuzz_target!(|text: &str| {
+    SESSION.with(|session| {
+        let session = session.get_or_init(open);
+        let mut room = [MaybeUninit::uninit(); 256];
+        let peeked = session.peek(text, &mut room).map(drop).map_err(|error| error.kind);
+        let cached = session.cached(&Request::new(text)).map(drop).map_err(|error| error.kind);
+        // The one difference that is meant: a key is handed out as it is, but is nothing that memory has.
+        if cached != Ok(()) || peeked != Err(Kind::NotCached) {
+            assert_eq!(peeked, cached);
+        }
+        if cached.is_ok() && is_url(text) {
+            let url = Url::parse(text).expect("a URL that got a token");
+            let host = url.host_str().unwrap_or_default();
+            assert!(url.scheme() == "https" && (host == HOST || LINKS.contains(&host)) && url.port().is_none(), "a token for another origin");
+        }
+    });
+});
