@@ -10,6 +10,7 @@ mod exec;
 mod fetch;
 mod git;
 mod hostile;
+mod keyring;
 mod lists;
 mod login;
 mod shared;
