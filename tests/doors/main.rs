@@ -3,6 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 
+#[path = "../support/canary.rs"]
+mod forms;
+
+mod canary;
 mod commands;
 mod curl;
 mod engflow;
@@ -15,6 +19,7 @@ mod lists;
 mod login;
 mod shared;
 mod stage;
+mod steering;
 mod terminal;
 mod traps;
 mod warm;
