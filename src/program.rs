@@ -1,11 +1,11 @@
 //! What both programs begin with: the streams, the variables, and memory that gets into no core file; and how the quick one becomes
 //! the whole one.
 //!
-//! Imports [`crate::frontends`], [`crate::keyvalue`] and [`crate::sys`]. The one place that reads what belongs to the process.
+//! Imports [`crate::frontends`], [`crate::keyvalue`], [`crate::log`] and [`crate::sys`]. The one place that reads what belongs to the process.
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
@@ -14,8 +14,9 @@ use zeroize::Zeroizing;
 use crate::config::process_environment;
 use crate::frontends::Streams;
 use crate::frontends::desk::Desk;
-use crate::frontends::terminal::{Look, Output};
+use crate::frontends::terminal::{Look, Output, clean};
 use crate::keyvalue::Message;
+use crate::log::{self, Level};
 use crate::sys;
 
 /// Runs a program: `run` gets the arguments behind the program's name, and its number is the exit code.
@@ -32,6 +33,15 @@ pub fn start(run: impl FnOnce(Vec<OsString>, &Desk, &mut Streams<'_>) -> u8) -> 
         release: sys::stdio::release_output,
     };
     ExitCode::from(run(env::args_os().skip(1).collect(), &desk, &mut streams))
+}
+
+/// Has what works in spite of a fault, as a store that can't be used, told on standard error.
+pub fn tell_warnings() {
+    let tell = |_, text: &str| {
+        // Where standard error is gone, nobody is left to tell.
+        let _ = writeln!(io::stderr(), "keyferry: warning: {}", clean(text));
+    };
+    log::install(Some(Level::Warn), Some(Box::new(tell))).expect("nobody logs yet, so this is called from no log");
 }
 
 /// Goes on as the whole program, which lies beside this one, with `keyferry git` and these words. The exit code where it can't.

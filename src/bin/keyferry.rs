@@ -6,6 +6,7 @@ use keyferry::frontends::{self, Command};
 use keyferry::{demo, program};
 
 fn main() -> ExitCode {
+    program::tell_warnings();
     program::start(|arguments, desk, streams| match frontends::parse(arguments, streams) {
         Ok(Command::Demo(options)) => demo::run(&options, streams),
         Ok(command) => frontends::run(command, desk, streams),

@@ -30,7 +30,8 @@ pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result
 
 fn look_up(service: &str, account: &str, environment: &Environment) -> Result<Secret> {
     let _turn = ONE_AT_A_TIME.lock();
-    let missing = || fail(format!("no keyring has an item of service {service} and account {account}: keyferry login --save keyring"));
+    let missing =
+        || fail(format!("no keyring has an item of service {service} and account {account}: unlock it, or keyferry login --save keyring"));
     // What is missing or mute there may stand in the kernel all the same; the first trouble is the one worth telling.
     let (found, trouble) = match tool(environment) {
         Some(tool) => match secret_service(tool, service, account) {

@@ -14,6 +14,7 @@ mod linux {
 
     const SESSION: c_long = -3;
     const USER: c_long = -4;
+    const KEYCTL_LINK: c_long = 8;
     const KEYCTL_UNLINK: c_long = 9;
     const KEYCTL_SEARCH: c_long = 10;
     const KEYCTL_READ: c_long = 11;
@@ -27,8 +28,19 @@ mod linux {
     pub fn read(description: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let Some(key) = find(description)? else { return Ok(None) };
         let mut bytes = Zeroizing::new(vec![0_u8; MAX_BYTES]);
-        // SAFETY: the buffer is as long as is said.
-        let length = checked(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_READ, key, bytes.as_mut_ptr(), bytes.len(), 0_usize) })?;
+        let mut fill = || {
+            // SAFETY: the buffer is as long as is said.
+            checked(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_READ, key, bytes.as_mut_ptr(), bytes.len(), 0_usize) })
+        };
+        let length = match fill() {
+            // A session that the user's keyring is no part of finds a key there and may not read it: logins usually make it one.
+            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
+                // SAFETY: the call takes numbers alone.
+                checked(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_LINK, USER, SESSION, 0_usize, 0_usize) })?;
+                fill()?
+            }
+            outcome => outcome?,
+        };
         bytes.truncate(usize::try_from(length).unwrap_or(0));
         Ok(Some(bytes))
     }

@@ -3,6 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 
+#[path = "../support/canary.rs"]
+mod forms;
+
+mod canary;
 mod commands;
 mod curl;
 mod engflow;
@@ -10,10 +14,12 @@ mod exec;
 mod fetch;
 mod git;
 mod hostile;
+mod keyring;
 mod lists;
 mod login;
 mod shared;
 mod stage;
+mod steering;
 mod terminal;
 mod traps;
 mod warm;

@@ -11,14 +11,14 @@ use keyferry::sandbox::credentials as c;
 use crate::stage::{HELPER, KEYFERRY, SECRETS, Stage};
 
 /// A program at a terminal.
-struct Session {
+pub(crate) struct Session {
     terminal: File,
     child: Child,
     seen: String,
 }
 
 impl Session {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let (mut ours, mut theirs) = (0, 0);
         let nothing = std::ptr::null_mut();
         // SAFETY: both numbers are writable, and what may be absent is.
@@ -58,7 +58,7 @@ impl Session {
     }
 
     /// Everything that was to be seen, and the exit code.
-    fn end(mut self) -> (String, Option<i32>) {
+    pub(crate) fn end(mut self) -> (String, Option<i32>) {
         while self.more() {}
         (std::mem::take(&mut self.seen), self.child.wait().unwrap().code())
     }

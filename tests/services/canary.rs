@@ -3,10 +3,10 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::{Mutex, Once};
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use keyferry::ffi::log::{KEYFERRY_LOG_DEBUG, keyferry_log_to};
 use keyferry::sandbox::credentials as c;
+
+pub(crate) use crate::forms::forms;
 
 /// Everything that the sandbox takes for a credential.
 const SECRETS: [&str; 12] = [
@@ -26,25 +26,6 @@ const SECRETS: [&str; 12] = [
 
 /// Where every JWT begins; all tokens of the sandbox are some unless a test says otherwise.
 const JWT: &str = "eyJ";
-
-/// A secret as it may be written: as it is, percent-encoded, in base64, in hexadecimal digits, escaped as JSON.
-pub(crate) fn forms(secret: &str) -> Vec<String> {
-    let percent = |keep: fn(u8) -> bool| {
-        secret.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect::<String>()
-    };
-    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-    vec![
-        secret.to_owned(),
-        percent(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)),
-        percent(|byte| byte.is_ascii_graphic() && !b"%\"#<>?`{}".contains(&byte)),
-        secret.replace(' ', "+"),
-        STANDARD.encode(secret).trim_end_matches('=').to_owned(),
-        URL_SAFE.encode(secret).trim_end_matches('=').to_owned(),
-        hex.to_uppercase(),
-        hex,
-        serde_json::Value::from(secret).to_string().trim_matches('"').to_owned(),
-    ]
-}
 
 /// Whether a text holds a secret in any of its forms, whatever the case of its letters; `others` are secrets of this test.
 pub(crate) fn leaks(text: &str, others: &[&str]) -> bool {

@@ -5,6 +5,8 @@
 
 #[path = "../support/capi.rs"]
 mod capi;
+#[path = "../support/canary.rs"]
+mod forms;
 
 mod agent;
 mod canary;
