@@ -82,22 +82,28 @@ fn without_rust_sections(text: &str) -> String {
 }
 
 fn link() {
-    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+    println!("cargo::rerun-if-changed={}", Path::new("include/preamble.txt").display());
+    if is("CARGO_CFG_TARGET_OS", "linux") {
         // nodelete: unloading a library whose threads live on is a crash. A soname of ours would clash with cargo-c's.
         let mut arguments = vec!["-Wl,-z,now".to_owned(), "-Wl,-z,relro".into(), "-Wl,-z,nodelete".into()];
         if env::var_os("CARGO_CFG_CARGO_C").is_none() {
             arguments.push(format!("-Wl,-soname,{SONAME}"));
         }
+        arguments.extend(instead("unwinder", UNWINDER, &["libgcc_eh.a"]));
         for argument in arguments {
             println!("cargo::rustc-cdylib-link-arg={argument}");
         }
     }
-    println!("cargo::rerun-if-changed={}", Path::new("include/preamble.txt").display());
 }
+
+/// What the library takes from the compiler's own runtime, to unwind a panic.
+///
+/// Rationale: loading `libgcc_s.so` took longer than all else that loading the library does, and older hosts bring one of their own.
+const UNWINDER: &[(&str, &str)] = &[("gcc_s", "-l:libgcc_eh.a -l:libgcc.a")];
 
 /// The libraries that rustc names at the end of a program's link, and what is in each.
 const LIBRARIES: &[(&str, &str)] = &[
-    ("gcc_s", "-l:libgcc_eh.a -l:libgcc.a"),
+    UNWINDER[0],
     ("c", "-l:libc.a -l:libgcc_eh.a -l:libgcc.a"),
     ("util", "-l:libutil.a"),
     ("rt", "-l:librt.a"),
@@ -108,32 +114,44 @@ const LIBRARIES: &[(&str, &str)] = &[
 
 /// Links the helper of git statically: the dynamic linker takes longer than all that it does. Nothing else may be: a program with a
 /// network has to load the system's own ways to look up hosts.
+fn link_helper_statically() {
+    match instead("static", LIBRARIES, &["libc.a", "libgcc_eh.a", "rcrt1.o"]) {
+        Some(folder) => {
+            for argument in [folder.as_str(), "-static-pie"] {
+                println!("cargo::rustc-link-arg-bin=git-credential-keyferry={argument}");
+            }
+        }
+        None if is("CARGO_CFG_TARGET_OS", "linux") => {
+            println!("cargo::warning=git-credential-keyferry is linked dynamically and starts slower: there is no static libc here");
+        }
+        None => {}
+    }
+}
+
+/// The linker's argument by which it takes static libraries where rustc names shared ones; none where the compiler lacks a file for it.
 ///
 /// Rationale: `-C target-feature=+crt-static` is for a whole build or not at all, and would leave out the shared library. So the
-/// linker finds, before the shared libraries that rustc asks for, scripts of their names that lead to the static ones.
-fn link_helper_statically() {
+/// linker finds, before the libraries that rustc asks for, scripts of their names that lead to the static ones.
+fn instead(name: &str, libraries: &[(&str, &str)], needed: &[&str]) -> Option<String> {
     let [out, linker] = ["OUT_DIR", "RUSTC_LINKER"].map(|name| env::var(name).unwrap_or_default());
-    let is = |name: &str, value: &str| env::var(name).is_ok_and(|own| own == value);
     let is_here = env::var("TARGET") == env::var("HOST");
-    if !(is_here && is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu")) {
-        return;
-    }
     let linker = if linker.is_empty() { "cc".to_owned() } else { linker };
     // Where a compiler has no such file it repeats the bare name.
-    let has = |file: &str| {
+    let has = |file: &&str| {
         let asked = Command::new(&linker).arg(format!("-print-file-name={file}")).output();
         asked.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_absolute())
     };
-    if !["libc.a", "libgcc_eh.a", "rcrt1.o"].into_iter().all(has) {
-        println!("cargo::warning=git-credential-keyferry is linked dynamically and starts slower: there is no static libc here");
-        return;
+    if !(is_here && is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") && needed.iter().all(has)) {
+        return None;
     }
-    let folder = Path::new(&out).join("static");
+    let folder = Path::new(&out).join(name);
     let write = |(name, inside): &(&str, &str)| fs::write(folder.join(format!("lib{name}.so")), format!("GROUP({inside})\n"));
-    if let Err(error) = fs::create_dir_all(&folder).and_then(|()| LIBRARIES.iter().try_for_each(write)) {
+    if let Err(error) = fs::create_dir_all(&folder).and_then(|()| libraries.iter().try_for_each(write)) {
         println!("cargo::error={} can't be written: {error}", folder.display());
     }
-    for argument in [format!("-L{}", folder.display()), "-static-pie".into()] {
-        println!("cargo::rustc-link-arg-bin=git-credential-keyferry={argument}");
-    }
+    Some(format!("-L{}", folder.display()))
+}
+
+fn is(variable: &str, value: &str) -> bool {
+    env::var(variable).is_ok_and(|own| own == value)
 }
