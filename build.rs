@@ -15,7 +15,10 @@ fn main() {
     println!("cargo::rerun-if-changed=src/ffi");
     generate_header("include/keyferry.h");
     link();
-    link_helper_statically();
+    // The run time of a sanitizer is a shared library.
+    if !env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("sanitizer")) {
+        link_helper_statically();
+    }
     for name in ["TARGET", "HOST"] {
         println!("cargo::rustc-env=KEYFERRY_{name}={}", env::var(name).unwrap_or_default());
     }

@@ -55,6 +55,11 @@ impl Session {
         self.engine.store.name()
     }
 
+    /// How well the store keeps what it keeps.
+    pub fn protection(&self) -> &'static str {
+        self.engine.store.protection()
+    }
+
     /// When a token ends by the clock of this machine, which is what other programs compare it with.
     pub fn ends_here_unix_s(&self, token: &Token) -> Option<i64> {
         let facts = token.facts();

@@ -23,6 +23,7 @@ use crate::request::Request;
 use crate::resource::is_plain;
 use crate::secret::Secret;
 use crate::service::{Agent, Context};
+use crate::sources;
 use crate::stores;
 use crate::sys::fork::PerProcess;
 use crate::token::Token;
@@ -106,7 +107,7 @@ impl Session {
         let default_account = accounts.number(None)?;
         let profile = &accounts.account(default_account).profile;
         let parts = Parts {
-            store: stores::open(profile, config.is_bare()),
+            store: stores::open(profile, config.is_bare(), || Box::new(sources::Keyring::new(profile.environment()))),
             http: way(profile),
             clock: options.clock,
             timeout: Duration::from_millis(profile.milliseconds("http.timeout_ms")),

@@ -46,6 +46,9 @@ pub trait Store: Send + Sync {
     /// Its name in texts: `memory`, `file`.
     fn name(&self) -> &'static str;
 
+    /// How well it keeps what it keeps, in a few words.
+    fn protection(&self) -> &'static str;
+
     /// The record of a key.
     ///
     /// # Errors
@@ -90,6 +93,21 @@ pub trait Store: Send + Sync {
 
     /// Remembers a refusal, or forgets it with `None`.
     fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>);
+}
+
+/// Keeps the key of a store for it, elsewhere than in a file.
+pub trait KeyKeeper: Send + Sync {
+    /// What is kept under a name, if anything is.
+    ///
+    /// # Errors
+    /// Whatever stands in the way; not to know is no answer.
+    fn get(&self, name: &str) -> Result<Option<Secret>>;
+
+    /// Keeps a key.
+    ///
+    /// # Errors
+    /// Whatever stands in the way.
+    fn put(&self, name: &str, key: &Secret) -> Result<()>;
 }
 
 /// What trying a lock gave.

@@ -126,6 +126,14 @@ pub static FIELDS: &[Field] = &[
         shape: Shape::Store,
     },
     Field {
+        key: "store_key",
+        env: &["KEYFERRY_STORE_KEY"],
+        secret: false,
+        default: Some("file"),
+        about: "Where the key of a file store is, from when it is made: `file` (which nobody else can read), or `keyring`, which every program asks at its start.",
+        shape: Shape::KeyPlace,
+    },
+    Field {
         key: "plugins",
         env: &["KEYFERRY_PLUGINS"],
         secret: false,

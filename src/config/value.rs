@@ -27,6 +27,8 @@ pub enum Shape {
     Paths,
     /// `memory`, `file` or `file:/absolute/path`.
     Store,
+    /// `file` or `keyring`.
+    KeyPlace,
     /// `none`, or the URL of a proxy.
     Proxy,
     /// A path below a base URL.
@@ -56,6 +58,7 @@ impl Shape {
                 refuse("is not a list of absolute paths: begin each with a slash, and put colons between them")
             }
             Shape::Store if !is_store(value) => refuse("is not memory, file or file:/absolute/path"),
+            Shape::KeyPlace if !matches!(value, "file" | "keyring") => refuse("is neither file nor keyring"),
             Shape::Proxy => check_proxy(value).or_else(refuse),
             Shape::Route if !is_route(value) => refuse("is not a path: begin it with one slash, and leave query and fragment off"),
             Shape::Cookie if !value.bytes().all(is_token_byte) => refuse("is not the name of a cookie"),

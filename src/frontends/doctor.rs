@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::desk::{Desk, patiently};
 use super::settings::shown;
-use super::status::protection;
 use super::table::{Table, plain};
 use super::terminal::Tone;
 use super::{FAILED, OK, Streams};
@@ -188,7 +187,7 @@ fn store(session: &Session, config: &Config, account: &str, desk: &Desk, report:
         Ok(()) if name == "memory" => {
             report.add("store", State::Note, "memory: every program logs in by itself; set `store` to file to share tokens");
         }
-        Ok(()) => report.add("store", State::Good, format!("{name}, {}: kept, read by another session, forgotten", protection(name))),
+        Ok(()) => report.add("store", State::Good, format!("{name}, {}: kept, read by another session, forgotten", session.protection())),
         Err(error) => report.add("store", State::Bad, error.what()),
     }
 }

@@ -77,27 +77,18 @@ fn configured(profile: &Profile, service: &str) -> Vec<&'static str> {
     keys.copied().filter(|key| profile.is_set(key)).collect()
 }
 
-/// How well a store keeps what it keeps.
-pub fn protection(store: &str) -> &'static str {
-    match store {
-        "memory" => "ends with the process",
-        "file" => "sealed file",
-        _ => "as the store does it",
-    }
-}
-
 /// Shows what is kept.
 pub fn status(options: &StatusOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
     let found = desk.config().and_then(|config| {
         let session = desk.open(config.clone(), None)?;
-        Ok((rows(&session)?, services(&config, desk)?, session.store_name()))
+        Ok((rows(&session)?, services(&config, desk)?, session.store_name(), session.protection()))
     });
-    let (tokens, services, store) = match found {
+    let (tokens, services, store, protection) = match found {
         Ok(found) => found,
         Err(error) => return streams.fail_with(&error),
     };
     if options.json {
-        let all = json!({ "store": store, "protection": protection(store), "tokens": tokens, "services": services });
+        let all = json!({ "store": store, "protection": protection, "tokens": tokens, "services": services });
         let written = streams.stdout.line(&all.to_string());
         return streams.wrote(written);
     }
@@ -114,7 +105,7 @@ pub fn status(options: &StatusOptions, desk: &Desk, streams: &mut Streams<'_>) -
             (tone, left),
             plain(token["generation"].to_string()),
             plain(store),
-            plain(protection(store)),
+            plain(protection),
         ]);
     }
     let has_token =

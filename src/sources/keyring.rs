@@ -8,17 +8,21 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::{Environment, Setting, withhold};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
+use crate::store::KeyKeeper;
 use crate::sys::keyutils;
 use crate::sys::process::{Ended, Limits, run};
 use crate::sys::sync::Mutex;
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(2), bytes: 64 * 1024, own_group: true };
 const TOOLS: [&str; 2] = ["/usr/bin/secret-tool", "/usr/local/bin/secret-tool"];
+
+/// Whose items the executable's own are.
+const SERVICE: &str = "keyferry";
 
 /// Some daemons end when two speak to them at once.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -29,9 +33,14 @@ pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result
 }
 
 fn look_up(service: &str, account: &str, environment: &Environment) -> Result<Secret> {
-    let _turn = ONE_AT_A_TIME.lock();
     let missing =
         || fail(format!("no keyring has an item of service {service} and account {account}: unlock it, or keyferry login --save keyring"));
+    find(service, account, environment)?.ok_or_else(missing)
+}
+
+/// What is there; none where every keyring that there is says so.
+fn find(service: &str, account: &str, environment: &Environment) -> Result<Option<Secret>> {
+    let _turn = ONE_AT_A_TIME.lock();
     // What is missing or mute there may stand in the kernel all the same; the first trouble is the one worth telling.
     let (found, trouble) = match tool(environment) {
         Some(tool) => match secret_service(tool, service, account) {
@@ -40,15 +49,52 @@ fn look_up(service: &str, account: &str, environment: &Environment) -> Result<Se
         },
         None => (None, None),
     };
-    if let Some(found) = found {
+    if found.is_some() {
         return Ok(found);
     }
     match keyutils::read(&name(service, account)) {
         Ok(Some(mut bytes)) => {
-            Secret::from_bytes(std::mem::take(&mut *bytes)).ok_or_else(|| fail("the keyring's item is not UTF-8".into()))
+            Secret::from_bytes(std::mem::take(&mut *bytes)).map(Some).ok_or_else(|| fail("the keyring's item is not UTF-8".into()))
         }
-        Ok(None) => Err(trouble.unwrap_or_else(missing)),
+        Ok(None) => trouble.map_or(Ok(None), Err),
         Err(error) => Err(trouble.unwrap_or_else(|| no_keyring(&error))),
+    }
+}
+
+/// How long a keyring that gave trouble is not asked again for the key of a store: each look-up of a token would wait for it.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// The keyring as the keeper of a store's key.
+pub struct Keyring {
+    environment: Environment,
+    trouble: Mutex<Option<(Instant, Error)>>,
+}
+
+impl Keyring {
+    /// The keyring that these variables lead to. It is not asked yet.
+    pub fn new(environment: &Environment) -> Self {
+        Self { environment: environment.clone(), trouble: Mutex::default() }
+    }
+
+    fn patiently<T>(&self, ask: impl FnOnce() -> Result<T>) -> Result<T> {
+        if let Some((since, error)) = &*self.trouble.lock()
+            && since.elapsed() < PAUSE
+        {
+            return Err(error.clone());
+        }
+        let outcome = ask();
+        *self.trouble.lock() = outcome.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        outcome
+    }
+}
+
+impl KeyKeeper for Keyring {
+    fn get(&self, name: &str) -> Result<Option<Secret>> {
+        self.patiently(|| find(SERVICE, name, &self.environment))
+    }
+
+    fn put(&self, name: &str, key: &Secret) -> Result<()> {
+        self.patiently(|| put(SERVICE, name, key, &self.environment).map(drop))
     }
 }
 
@@ -116,11 +162,9 @@ fn fail(what: String) -> Error {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
+    use super::*;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-    use std::time::Instant;
-
-    use super::*;
 
     /// A stand-in for `secret-tool`: no test touches a real keyring.
     fn tool(script: &str) -> (tempfile::TempDir, String) {

@@ -1,6 +1,6 @@
 //! Where secrets come from: one file a source, one line in the table.
 //!
-//! Imports [`crate::config`], [`crate::error`] and [`crate::secret`]. A source is asked when its secret is needed, every
+//! Imports [`crate::config`], [`crate::error`], [`crate::secret`] and the port to a store, whose key a keyring may keep. A source is asked when its secret is needed, every
 //! time anew: a secret that was changed is used at once, and none is kept here.
 
 mod command;
@@ -13,7 +13,7 @@ use crate::config::{Environment, Setting, check_text};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
-pub use keyring::put as keep_in_keyring;
+pub use keyring::{Keyring, put as keep_in_keyring};
 pub use prompt::{First, ask};
 
 /// Gives the secret of a setting; None if the setting is another source's.

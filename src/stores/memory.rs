@@ -40,6 +40,10 @@ impl Store for Memory {
         "memory"
     }
 
+    fn protection(&self) -> &'static str {
+        "ends with the process"
+    }
+
     fn load(&self, key: &Key) -> Result<Option<Record>> {
         Ok(self.records.lock().get(key).cloned())
     }

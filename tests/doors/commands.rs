@@ -40,6 +40,39 @@ fn a_home_that_is_missing_odd_or_unreadable_changes_nothing_here() {
 }
 
 #[test]
+fn a_store_that_can_not_be_used_costs_one_warning_and_no_answer() {
+    let stage = Stage::set();
+    let question = stage.host(stage.sandbox.fileverbs_url());
+    for (home, hint) in [(None, "file:/absolute/path"), (Some("/nonexistent"), "/nonexistent"), (Some("/dev/null"), "/dev/null")] {
+        for (program, arguments, input) in [(KEYFERRY, ["header", "user"], ""), (HELPER, ["get", ""], question.as_str())] {
+            let mut command = stage.program(program, &arguments);
+            command.env_remove("HOME").env("KEYFERRY_STORE", "file").envs(home.map(|home| ("HOME", home)));
+            let said = say(&mut command, input);
+            assert!(said.code == Some(0) && said.out.contains("eyJ"), "{home:?}: {said:?}");
+            assert!(said.err.starts_with("keyferry: warning: ") && said.err.contains(hint), "{home:?}: {said:?}");
+            assert_eq!(said.err.lines().count(), 1, "{home:?}: {said:?}");
+        }
+    }
+}
+
+#[test]
+fn too_few_descriptors_or_too_little_memory_are_a_sentence_or_an_answer() {
+    let stage = Stage::set();
+    let question = stage.host(stage.sandbox.fileverbs_url());
+    let limits = (3..14).map(|files| format!("-n {files}")).chain([16, 20, 24, 32, 64, 128].map(|mib| format!("-v {}", mib * 1024)));
+    for limit in limits {
+        for command in ["\"$KEYFERRY\" header user", "\"$HELPER\" get"] {
+            // With less the system can not load the program, and ends it.
+            let script = format!("ulimit {limit} && {command}");
+            let mut shell = stage.program("bash", &["-c", &script]);
+            let said = say(shell.env("KEYFERRY", KEYFERRY).env("HELPER", HELPER).env("KEYFERRY_STORE", "file"), &question);
+            assert!(said.code.is_some_and(|code| code < 128 && code != 101), "{script}: {said:?}");
+            assert!((said.code == Some(0)) == said.out.contains("eyJ"), "{script}: {said:?}");
+        }
+    }
+}
+
+#[test]
 fn a_configuration_that_can_not_be_read_answers_no_helper() {
     let stage = Stage::set();
     for (text, mode, hint) in [

@@ -1,6 +1,6 @@
 //! A thousand and more hostile requests through the git door: none is answered, none reaches the network.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use keyferry::config::Environment;
@@ -19,7 +19,17 @@ fn ask(environment: &Environment, word: &str, input: &[u8]) -> (u8, Vec<u8>, Vec
         stderr: Output::new(&mut err, Look::PLAIN),
         release: || Ok(()),
     };
-    let code = git::run(&[word.into()], &desk, &mut streams);
+    // The quick program first, then the whole one with what that was left.
+    let code = match git::quick(&[word.into()], &desk, &mut streams) {
+        git::Quick::Answered(code) => code,
+        git::Quick::Left(message) => {
+            let mut left = Vec::new();
+            message.iter().for_each(|message| message.write(&mut left).unwrap());
+            let mut rest = Cursor::new(left).chain(streams.stdin);
+            let mut streams = Streams { stdin: &mut rest, stdout: streams.stdout, stderr: streams.stderr, release: || Ok(()) };
+            git::run(&[word.into()], &desk, &mut streams)
+        }
+    };
     (code, out, err)
 }
 

@@ -31,6 +31,16 @@ fn on_a_bus(stage: &Stage, script: &str) -> Said {
     say(&mut command, "")
 }
 
+/// The same with a Secret Service that is unlocked; none where the programs for it are missing.
+fn with_secret_service(script: &str) -> Option<(Stage, Said)> {
+    if !has(&["dbus-run-session", "gnome-keyring-daemon", "secret-tool"]) {
+        return None;
+    }
+    let (stage, unlock) = (Stage::set(), "printf unlocks | gnome-keyring-daemon --unlock --components=secrets > /dev/null");
+    let said = on_a_bus(&stage, &format!("{unlock}\n{script}"));
+    Some((stage, said))
+}
+
 /// The number behind a word that a script has printed.
 fn number(said: &Said, word: &str) -> u64 {
     said.line(word).unwrap_or_else(|| panic!("{word} is missing: {said:?}")).parse().unwrap()
@@ -40,20 +50,15 @@ const CONFIGURED: &str = "[masv]\nemail = \"ferry@example.com\"\npassword = { ke
 
 #[test]
 fn a_secret_is_kept_in_the_secret_service_read_back_and_missed_when_it_is_locked() {
-    if !has(&["dbus-run-session", "gnome-keyring-daemon", "secret-tool"]) {
-        return;
-    }
-    let stage = Stage::set();
-    let said = on_a_bus(
-        &stage,
-        r#"printf unlocks | gnome-keyring-daemon --unlock --components=secrets > /dev/null
-        "$KEYFERRY" login masv --email "$EMAIL" --secret-fd 3 --save keyring; echo "login=$?"
+    let played = with_secret_service(
+        r#""$KEYFERRY" login masv --email "$EMAIL" --secret-fd 3 --save keyring; echo "login=$?"
         "$KEYFERRY" header user | cut -c 1-16; echo "doctor=$("$KEYFERRY" doctor | grep -c 'masv.password.*from keyring')"
         secret-tool lookup service keyferry account masv.password | cmp - "$PASSWORD_FILE"; echo "same=$?"
         secret-tool lock --collection=login > /dev/null 2>&1
         began=$(ms); "$KEYFERRY" header user 2> locked; echo "locked=$?"; echo "took=$(($(ms) - began))"
         secret-tool clear service keyferry account masv.password 2> /dev/null"#,
     );
+    let Some((stage, said)) = played else { return };
     assert_eq!((number(&said, "login"), number(&said, "same"), number(&said, "doctor")), (0, 0, 1), "{said:?}");
     assert!(said.out.contains("is kept in the Secret Service") && said.out.contains("X-User-Token: ey"), "{said:?}");
     let config = fs::read_to_string(stage.config()).unwrap();
@@ -66,6 +71,28 @@ fn a_secret_is_kept_in_the_secret_service_read_back_and_missed_when_it_is_locked
 }
 
 #[test]
+fn the_key_of_the_store_is_kept_in_the_keyring_where_it_is_asked_for() {
+    let played = with_secret_service(
+        r#"export KEYFERRY_STORE=file KEYFERRY_STORE_KEY=keyring
+        "$KEYFERRY" login masv --email "$EMAIL" --secret-fd 3; echo "login=$?"
+        "$KEYFERRY" header user | cut -c 1-16; "$KEYFERRY" status | grep -o 'key in the keyring'
+        KEYFERRY_STORE_KEY=file "$KEYFERRY" header user 2> other; echo "other=$?"
+        secret-tool lock --collection=login > /dev/null 2>&1
+        began=$(ms); "$KEYFERRY" header user 2> locked; echo "locked=$?"; echo "took=$(($(ms) - began))""#,
+    );
+    let Some((stage, said)) = played else { return };
+    assert_eq!((number(&said, "login"), number(&said, "other"), number(&said, "locked")), (0, 3, 3), "{said:?}");
+    assert!(said.out.contains("X-User-Token: ey") && said.out.contains("key in the keyring"), "{said:?}");
+    assert_eq!(stage.sandbox.count("login"), 1, "the second program read what the first had stored");
+    let told = |name: &str| fs::read_to_string(stage.path("work").join(name)).unwrap();
+    assert!(told("other").contains("keyferry: warning: ") && told("other").contains("set `store_key` to keyring"), "{}", told("other"));
+    assert!(told("locked").contains("keyferry: warning: ") && told("locked").contains("unlock it"), "{}", told("locked"));
+    assert!(number(&said, "took") < 4_000, "{said:?}");
+    let label = fs::read_to_string(stage.path("home/.local/state/keyferry/store")).unwrap();
+    assert!(label.starts_with("keyferry store 1\nkey keyring ") && !stage.path("data/keyferry/store.key").exists(), "{label}");
+}
+
+#[test]
 fn a_mute_secret_service_is_left_after_two_seconds() {
     if !has(&["dbus-run-session", "secret-tool"]) {
         return;
@@ -75,10 +102,14 @@ fn a_mute_secret_service_is_left_after_two_seconds() {
     // The bus starts it when it is asked for, and waits for a word of it.
     let mute = "[D-BUS Service]\nName=org.freedesktop.secrets\nExec=/bin/sh -c \"exec sleep 20 > /dev/null 2>&1\"\n";
     stage.private("data/dbus-1/services/org.freedesktop.secrets.service", mute);
-    let said = on_a_bus(&stage, r#"began=$(ms); "$KEYFERRY" header user 2> mute; echo "mute=$?"; echo "took=$(($(ms) - began))""#);
+    let script = r#"began=$(ms); "$KEYFERRY" header user 2> mute; echo "mute=$?"; echo "took=$(($(ms) - began))"
+        began=$(ms); KEYFERRY_STORE=file KEYFERRY_STORE_KEY=keyring "$KEYFERRY" token user 2> store <&3; echo "store=$(($(ms) - began))""#;
+    let said = on_a_bus(&stage, script);
     let told = fs::read_to_string(stage.path("work/mute")).unwrap();
     assert!(number(&said, "mute") == 1 && told.contains("does not answer within 2 s") && told.lines().count() == 1, "{said:?} {told}");
     assert!((1_900..4_000).contains(&number(&said, "took")), "{said:?}");
+    // Once for the password, once for the store's key, however often that is looked for.
+    assert!(number(&said, "store") < 6_000, "{said:?}");
 }
 
 #[test]

@@ -162,7 +162,7 @@ fn names_of_files_variables_and_settings_are_shown_without_what_steers() {
 #[test]
 fn a_terminal_sees_no_more_than_a_pipe() {
     let stage = Stage::set();
-    let told = json!({ "message": EVIL, "token": format!("x{EVIL}"), "user": { "email": EVIL } }).to_string();
+    let told = json!({ "message": EVIL, "token": format!("x{EVIL}"), "user": { "email": EVIL }, "teams": [] }).to_string();
     for words in [&["header", "user"][..], &["token", "user"], &["login", "masv"], &["agent"], &["doctor"], &["status"], &["explain", EVIL]]
     {
         stage.sandbox.fault(Fault::new(Act::Literal { status: 200, media_type: "application/json".into(), body: told.clone() }).forever());

@@ -41,6 +41,7 @@ const EXPOSED: &[(&str, usize, &str)] = &[
     ("src/sources/mod.rs", 1, "refuses control characters"),
     ("src/sources/prompt.rs", 1, "refuses control characters"),
     ("src/stores/file/codec.rs", 1, "seals what renews a token"),
+    ("src/stores/file/key.rs", 1, "the digits of the store's key, out of the keyring"),
     ("src/token.rs", 1, "lays a token's text out"),
     ("src/transport/exchange.rs", 2, "sends headers and bodies"),
     ("src/wish.rs", 2, "fingerprints a link's secret and password"),

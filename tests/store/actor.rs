@@ -88,20 +88,18 @@ pub(crate) fn key(id: &str) -> Key {
     Key { scope, class: Class::Package, id: id.into(), access: Access::Manage }
 }
 
+/// A package's token of a key.
+pub(crate) fn token(key: &Key, value: &str, generation: u64, acquired_us: i64, expires_us: i64) -> Token {
+    let draft = Draft::new(Kind::Package, "X-Package-Token", Secret::from(value), None);
+    let scope = key.scope.fingerprint();
+    let facts = Facts { scope, class: key.class, access: key.access, kind: Kind::Package, generation, expires_us, acquired_us };
+    Token::new(&draft, "masv", &key.id, facts).unwrap()
+}
+
 /// A record whose every part follows from its generation.
 pub(crate) fn record(key: &Key, generation: u64) -> Record {
     let value = format!("{generation}-").repeat(40);
-    let draft = Draft::new(Kind::Package, "X-Package-Token", Secret::new(value.clone()), None);
-    let facts = Facts {
-        scope: key.scope.fingerprint(),
-        class: key.class,
-        access: key.access,
-        kind: Kind::Package,
-        generation,
-        expires_us: NO_EXPIRY,
-        acquired_us: 0,
-    };
-    let token = Token::new(&draft, "masv", &key.id, facts).unwrap();
+    let token = token(key, &value, generation, 0, NO_EXPIRY);
     Record { generation, token: Some(token), renewal: Some(Secret::new(value)), alias: None }
 }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 use keyferry::secret::Secret;
 use keyferry::store::{Record, Store};
 use keyferry::stores::file::Files;
-use keyferry::token::{Draft, Facts, Kind, NO_EXPIRY, Token};
+use keyferry::token::NO_EXPIRY;
 
-use crate::actor::key;
+use crate::actor::{key, token};
 use crate::stage::none;
 
 const HOUR_US: i64 = 3600 * 1_000_000;
@@ -29,19 +29,8 @@ impl Place {
     }
 
     fn save(&self, id: &str, expires_us: i64, renewal: Option<&str>) {
-        let key = key(id);
-        let draft = Draft::new(Kind::Package, "X-Package-Token", Secret::from("abc"), None);
-        let generation = u64::try_from(NOW_US).unwrap();
-        let facts = Facts {
-            scope: key.scope.fingerprint(),
-            class: key.class,
-            access: key.access,
-            kind: Kind::Package,
-            generation,
-            expires_us,
-            acquired_us: NOW_US,
-        };
-        let token = Some(Token::new(&draft, "masv", id, facts).unwrap());
+        let (key, generation) = (key(id), u64::try_from(NOW_US).unwrap());
+        let token = Some(token(&key, "abc", generation, NOW_US, expires_us));
         self.files.save(&key, &Record { generation, token, renewal: renewal.map(Secret::from), alias: None }).unwrap();
     }
 

@@ -212,6 +212,36 @@ fn a_token_that_is_not_fresh_serves_a_new_process_while_the_service_is_down() {
 }
 
 #[test]
+fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
+    let world = World::new();
+    world.sandbox.set_life("user", 600);
+    let package = crate::actor::package();
+    let kept = |request: &Request| world.session().kept(request).unwrap().map(|token| (*token.facts(), token.value().to_owned()));
+    assert_eq!(kept(&Request::new("user")), None);
+    let session = world.session();
+    let got = ["user", &package, "fileverbs:bearer", &link()].map(|resource| session.token(resource).unwrap());
+    let requests = world.sandbox.count("requests");
+    for (resource, token) in ["user", &package, "fileverbs:bearer"].iter().zip(&got) {
+        assert_eq!(kept(&Request::new(*resource)), Some((*token.facts(), token.value().to_owned())), "{resource}");
+    }
+    // A link's name in the store is a fingerprint; a package's token to manage can't read.
+    assert_eq!(kept(&Request::new(link())), None);
+    assert_eq!(kept(&Request::new("packages/01UNHEARD")), None);
+    let longer = Request { min_valid: Duration::from_secs(560), ..Request::new("user") };
+    world.pass(60);
+    assert!(kept(&Request::new("user")).is_some() && kept(&longer).is_none());
+    world.pass(500);
+    assert!(kept(&Request::new("user")).is_some(), "callers don't wait yet");
+    world.pass(20);
+    assert_eq!(kept(&Request::new("user")), None, "in the last twentieth of its life somebody has to refresh it");
+    world.pass(30);
+    assert_eq!(kept(&Request::new("user")), None, "it has ended");
+    assert_eq!(world.sandbox.count("requests"), requests);
+    session.reject(&session.token(&package).unwrap()).unwrap();
+    assert_eq!(kept(&Request::new(package)), None, "it was rejected");
+}
+
+#[test]
 fn a_configuration_of_its_own_keeps_tokens_in_memory_unless_it_says_otherwise() {
     let session = Session::open(Config::new()).unwrap();
     assert!(session.explain("user").unwrap().contains("\"store\":\"memory\""));

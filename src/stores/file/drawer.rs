@@ -9,7 +9,7 @@ use super::folder::{self, Read, trouble};
 use super::key::{self, Keys};
 use super::lock;
 use super::opened::{LABEL, Opened, REFUSALS, TOKENS, new_name};
-use super::place::Place;
+use super::place::{KeyPlace, Place};
 use super::seal::{self, Content};
 use crate::error::{Error, Kind, Result};
 use crate::key::{Fingerprint, Key};
@@ -204,13 +204,14 @@ pub(super) fn clear(place: &Place) -> Result<()> {
         }
         folder.folder(inner).and_then(|inner| inner.sync()).or_else(missing).map_err(|error| trouble(&path, &error))?;
     }
-    let Some(key_folder) = folder::open(&place.key_folder)? else {
-        return remove(&folder, place, LABEL);
-    };
-    match key::read(&key_folder, &place.key_folder) {
-        Err(error) if error.kind == Kind::UnsafeFile => return Err(error),
-        Err(_) => key_folder.remove(key::NAME).or_else(missing).map_err(|error| trouble(&place.key_folder.join(key::NAME), &error))?,
-        Ok(_) => {}
+    if let KeyPlace::Folder(path) = &place.key
+        && let Some(key_folder) = folder::open(path)?
+    {
+        match key::read(&key_folder, path) {
+            Err(error) if error.kind == Kind::UnsafeFile => return Err(error),
+            Err(_) => key_folder.remove(key::NAME).or_else(missing).map_err(|error| trouble(&path.join(key::NAME), &error))?,
+            Ok(_) => {}
+        }
     }
     remove(&folder, place, LABEL)
 }

@@ -1,7 +1,7 @@
 //! The key of a store: a file of the user's own, made once, by one of all who start at the same time.
 //!
 //! Imports its siblings and [`crate::sys`]. The file is text: `keyferry store key 1`, the key's id, the key. The id is the key's
-//! own fingerprint, so that a bent key is seen as such and not taken for another one.
+//! own fingerprint, so that a bent key is seen as such and not taken for another one. A keyring has the key's digits alone.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -15,6 +15,8 @@ use super::lock;
 use super::seal::Seal;
 use crate::error::{Error, Kind, Result};
 use crate::key::Fingerprinter;
+use crate::secret::Secret;
+use crate::store::KeyKeeper;
 use crate::sys::folder::{Folder, How};
 
 /// Its name in its folder.
@@ -99,6 +101,36 @@ pub(super) fn read(folder: &Folder, path: &Path) -> Result<Option<Keys>> {
     if named == keys.id { Ok(Some(keys)) } else { Err(damaged()) }
 }
 
+/// Reads the key from its keeper. None if that has none.
+///
+/// # Errors
+/// Those of the keeper; [`Kind::Store`] if it is none.
+pub(super) fn read_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Option<Keys>> {
+    let Some(kept) = keeper.get(name)? else { return Ok(None) };
+    let what = "the store's key in the keyring is damaged: put it back, or have the store cleared";
+    let key = unhex(kept.expose()).map(Zeroizing::new).ok_or_else(|| Error::new(Kind::Store, what))?;
+    Ok(Some(Keys::new(&key)))
+}
+
+/// Makes the key, unless its keeper has it. The caller holds the lock of those who make one.
+///
+/// # Errors
+/// Those of [`read_kept`].
+pub(super) fn make_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Keys> {
+    if let Some(keys) = read_kept(keeper, name)? {
+        return Ok(keys);
+    }
+    let key = random()?;
+    keeper.put(name, &Secret::new(hex(&*key)))?;
+    Ok(Keys::new(&key))
+}
+
+fn random() -> Result<Zeroizing<[u8; 32]>> {
+    let mut key = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *key).map_err(|_| Error::new(Kind::Store, "the system gives no random numbers"))?;
+    Ok(key)
+}
+
 /// Makes the key, unless another process has made it meanwhile.
 ///
 /// # Errors
@@ -108,8 +140,7 @@ pub(super) fn make(folder: &Folder, path: &Path) -> Result<Keys> {
     if let Some(keys) = read(folder, path)? {
         return Ok(keys);
     }
-    let mut key = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *key).map_err(|_| Error::new(Kind::Store, "the system gives no random numbers"))?;
+    let key = random()?;
     let (keys, digits) = (Keys::new(&key), Zeroizing::new(hex(&*key)));
     let text = Zeroizing::new(format!("{FIRST_LINE}{VERSION}\n{}\n{}\n", keys.id, *digits));
     let write = || {

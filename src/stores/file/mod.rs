@@ -25,7 +25,7 @@ use crate::config::Environment;
 use crate::error::{Error, Result};
 use crate::key::{Class, Fingerprint, Fingerprinter, Key};
 use crate::log::{self, Level};
-use crate::store::{Attempt, Lock, Record, Refusal, Store};
+use crate::store::{Attempt, KeyKeeper, Lock, Record, Refusal, Store};
 use crate::sys::sync::Mutex;
 use drawer::{Found, Name};
 use lock::Try;
@@ -47,22 +47,18 @@ impl Lock for Nobody {}
 impl Files {
     /// The store that a setting names: `file`, or `file:` and an absolute path.
     pub fn new(setting: &str, environment: &Environment) -> Self {
+        Self::keyed_by(None, setting, environment)
+    }
+
+    /// The same with its key in a keyring, if there is one.
+    pub fn keyed_by(keyring: Option<Box<dyn KeyKeeper>>, setting: &str, environment: &Environment) -> Self {
         Self {
-            opening: Opening::new(place::find(setting, environment)),
+            opening: Opening::new(place::find(setting, environment, keyring)),
             fingerprints: OnceLock::new(),
             unwritten: Mutex::default(),
             refusals: Mutex::default(),
             warned: AtomicBool::new(false),
         }
-    }
-
-    /// Where it is, and where its key is.
-    ///
-    /// # Errors
-    /// [`crate::error::Kind::Store`] if the environment doesn't say where the user's folders are.
-    pub fn paths(&self) -> Result<(std::path::PathBuf, std::path::PathBuf)> {
-        let place = self.opening.place()?;
-        Ok((place.folder.clone(), place.key_folder.join(key::NAME)))
     }
 
     /// Says once what is wrong, until something could be written again.
@@ -119,6 +115,13 @@ impl Files {
 impl Store for Files {
     fn name(&self) -> &'static str {
         "file"
+    }
+
+    fn protection(&self) -> &'static str {
+        match self.opening.place().map(|place| &place.key) {
+            Ok(place::KeyPlace::Keyring(..)) => "sealed file, key in the keyring",
+            _ => "sealed file",
+        }
     }
 
     fn load(&self, key: &Key) -> Result<Option<Record>> {

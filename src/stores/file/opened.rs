@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::folder::{self, Read, trouble};
 use super::key::{self, Keys};
 use super::lock;
-use super::place::Place;
+use super::place::{KeyPlace, Place};
 use crate::error::{Error, Kind, Result};
 use crate::sys::folder::{Folder, How};
 use crate::sys::sync::Mutex;
@@ -87,12 +87,24 @@ fn look(place: &Place) -> Result<Option<Opened>> {
     let Some(folder) = folder::open(&place.folder)? else {
         return Ok(None);
     };
-    let keys = if place.key_folder == place.folder {
-        key::read(&folder, &place.key_folder)?
-    } else {
-        folder::open(&place.key_folder)?.map_or(Ok(None), |folder| key::read(&folder, &place.key_folder))?
-    };
-    Ok(keys.map(|keys| Opened { folder, path: place.folder.clone(), keys, is_ready: false }))
+    Ok(read_keys(&folder, place)?.map(|keys| Opened { folder, path: place.folder.clone(), keys, is_ready: false }))
+}
+
+fn read_keys(folder: &Folder, place: &Place) -> Result<Option<Keys>> {
+    match &place.key {
+        KeyPlace::Keyring(keeper, name) => key::read_kept(&**keeper, name),
+        KeyPlace::Folder(path) if *path == place.folder => key::read(folder, path),
+        KeyPlace::Folder(path) => folder::open(path)?.map_or(Ok(None), |folder| key::read(&folder, path)),
+    }
+}
+
+/// Makes the key, unless there is one.
+fn make_keys(folder: &Folder, place: &Place) -> Result<Keys> {
+    match &place.key {
+        KeyPlace::Keyring(keeper, name) => key::make_kept(&**keeper, name),
+        KeyPlace::Folder(path) if *path == place.folder => key::make(folder, path),
+        KeyPlace::Folder(path) => key::make(&folder::make(path, &place.homes)?, path),
+    }
 }
 
 /// What the label says.
@@ -118,17 +130,22 @@ fn read_label(folder: &Folder, place: &Place) -> Result<Label> {
         }
         _ => return Ok(Label::Damaged),
     }
-    let id = lines.next().and_then(|line| line.strip_prefix("key file ")).filter(|id| id.len() == 16 && bytes.ends_with(b"\n"));
-    Ok(id.map_or(Label::Damaged, |id| Label::KeyId(id.to_owned())))
+    let key = lines.next().and_then(|line| line.strip_prefix("key ")?.split_once(' '));
+    match key.filter(|(_, id)| id.len() == 16 && bytes.ends_with(b"\n")) {
+        Some((word, id)) if word == place.key.word() => Ok(Label::KeyId(id.to_owned())),
+        Some((word @ ("file" | "keyring"), _)) => {
+            let store = place.folder.display();
+            Err(Error::new(Kind::Store, format!("the key of {store} is not there: set `store_key` to {word}, or have the store cleared")))
+        }
+        _ => Ok(Label::Damaged),
+    }
 }
 
 fn prepare(place: &Place) -> Result<Opened> {
     let folder = folder::make(&place.folder, &place.homes)?;
-    let key_folder = if place.key_folder == place.folder { None } else { Some(folder::make(&place.key_folder, &place.homes)?) };
-    let key_folder = key_folder.as_ref().unwrap_or(&folder);
     let keys = match read_label(&folder, place)? {
-        Label::KeyId(id) => labelled(&id, key_folder, place)?,
-        _ => label(&folder, key_folder, place)?,
+        Label::KeyId(id) => labelled(&id, &folder, place)?,
+        _ => label(&folder, place)?,
     };
     let opened = Opened { folder, path: place.folder.clone(), keys, is_ready: true };
     opened.sweep_leavings();
@@ -136,19 +153,21 @@ fn prepare(place: &Place) -> Result<Opened> {
 }
 
 /// The key that the label names.
-fn labelled(id: &str, key_folder: &Folder, place: &Place) -> Result<Keys> {
-    let shown = place.key_folder.join(key::NAME);
-    let (shown, store) = (shown.display(), place.folder.display());
-    let remedy = "put it back, or have the store cleared";
-    match key::read(key_folder, &place.key_folder)? {
+fn labelled(id: &str, folder: &Folder, place: &Place) -> Result<Keys> {
+    let (shown, store) = (place.key.shown(), place.folder.display());
+    let remedy = match place.key {
+        KeyPlace::Folder(_) => "put it back, or have the store cleared",
+        KeyPlace::Keyring(..) => "unlock it, or have the store cleared",
+    };
+    match read_keys(folder, place)? {
         Some(keys) if keys.id == id => Ok(keys),
         Some(keys) => Err(Error::new(Kind::Store, format!("{store} was sealed with key {id}, and {shown} holds {}: {remedy}", keys.id))),
-        None => Err(Error::new(Kind::Store, format!("{store} was sealed with key {id}, and {shown} is gone: {remedy}"))),
+        None => Err(Error::new(Kind::Store, format!("{store} was sealed with key {id}, which is gone from {shown}: {remedy}"))),
     }
 }
 
 /// Makes what is not there yet: folders, key, and at last the label that names it.
-fn label(folder: &Folder, key_folder: &Folder, place: &Place) -> Result<Keys> {
+fn label(folder: &Folder, place: &Place) -> Result<Keys> {
     for name in [LOCKS, NEW, REFUSALS, TOKENS] {
         match folder.make(name) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(trouble(&place.folder.join(name), &error)),
@@ -157,13 +176,13 @@ fn label(folder: &Folder, key_folder: &Folder, place: &Place) -> Result<Keys> {
     }
     let _lock = lock::wait(folder, &place.folder, LABEL_LOCK)?;
     if let Label::KeyId(id) = read_label(folder, place)? {
-        return labelled(&id, key_folder, place);
+        return labelled(&id, folder, place);
     }
-    let keys = key::make(key_folder, &place.key_folder)?;
+    let keys = make_keys(folder, place)?;
     let write = || {
         let _ = folder.remove(LABEL_NEW);
         let mut file = folder.file(LABEL_NEW, How::New)?;
-        file.write_all(format!("keyferry store 1\nkey file {}\n", keys.id).as_bytes())?;
+        file.write_all(format!("keyferry store 1\nkey {} {}\n", place.key.word(), keys.id).as_bytes())?;
         file.sync_all()?;
         folder.rename(LABEL_NEW, folder, LABEL)?;
         folder.sync()

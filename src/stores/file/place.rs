@@ -1,4 +1,4 @@
-//! Where a file store lies: its own folder, and the folder of its key.
+//! Where a file store lies: its own folder, and the folder of its key, unless a keyring has that.
 //!
 //! Imports [`crate::config`] for the look-up of variables. Touches no file.
 //!
@@ -9,17 +9,45 @@
 
 use std::path::PathBuf;
 
+use super::key::NAME;
 use crate::config::Environment;
 use crate::error::{Error, Kind, Result};
+use crate::store::KeyKeeper;
 
 /// Where a store lies.
 pub(super) struct Place {
     /// The store's folder.
     pub(super) folder: PathBuf,
-    /// The folder of its key.
-    pub(super) key_folder: PathBuf,
+    /// Where its key is.
+    pub(super) key: KeyPlace,
     /// What has to be the user's own before anything is made below it.
     pub(super) homes: Vec<Home>,
+}
+
+/// Where the key of a store is.
+pub(super) enum KeyPlace {
+    /// In a file in this folder.
+    Folder(PathBuf),
+    /// With a keeper, under this name.
+    Keyring(Box<dyn KeyKeeper>, String),
+}
+
+impl KeyPlace {
+    /// Its word in the label.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Folder(_) => "file",
+            Self::Keyring(..) => "keyring",
+        }
+    }
+
+    /// For messages.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.join(NAME).display().to_string(),
+            Self::Keyring(..) => "the keyring".to_owned(),
+        }
+    }
 }
 
 /// A folder that the environment names.
@@ -34,10 +62,14 @@ pub(super) struct Home {
 ///
 /// # Errors
 /// [`Kind::Store`] if the environment doesn't say where the user's folders are.
-pub(super) fn find(setting: &str, environment: &Environment) -> Result<Place> {
+pub(super) fn find(setting: &str, environment: &Environment, keyring: Option<Box<dyn KeyKeeper>>) -> Result<Place> {
+    let place = |folder: PathBuf, key_folder, homes| {
+        let name = format!("store {}", folder.display());
+        let key = keyring.map_or(KeyPlace::Folder(key_folder), |keeper| KeyPlace::Keyring(keeper, name));
+        Place { folder, key, homes }
+    };
     if let Some(path) = setting.strip_prefix("file:") {
-        let folder = PathBuf::from(path);
-        return Ok(Place { key_folder: folder.clone(), folder, homes: Vec::new() });
+        return Ok(place(PathBuf::from(path), PathBuf::from(path), Vec::new()));
     }
     let absolute = |name: &str| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let below = |name: &str, usual: &str| {
@@ -50,7 +82,7 @@ pub(super) fn find(setting: &str, environment: &Environment) -> Result<Place> {
     };
     let (folder, home) = below("XDG_STATE_HOME", ".local/state")?;
     let (key_folder, key_home) = below("XDG_DATA_HOME", ".local/share")?;
-    Ok(Place { folder, key_folder, homes: vec![home, key_home] })
+    Ok(place(folder, key_folder, vec![home, key_home]))
 }
 
 #[cfg(test)]
@@ -75,11 +107,11 @@ mod tests {
         for (set, expected) in table {
             let set: Vec<(String, String)> = set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
             let environment: Environment = Arc::new(move |name| set.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()));
-            let found = find("file", &environment).ok();
-            let found = found.as_ref().map(|place| (place.folder.to_str().unwrap(), place.key_folder.to_str().unwrap()));
-            assert_eq!(found, expected);
+            let found = find("file", &environment, None).ok();
+            let found = found.map(|place| (place.folder.display().to_string(), place.key.shown()));
+            assert_eq!(found, expected.map(|(folder, key)| (folder.to_owned(), format!("{key}/store.key"))));
         }
-        let place = find("file:/x/y", &(Arc::new(|_: &str| None) as Environment)).unwrap();
-        assert_eq!((place.folder, place.key_folder), (PathBuf::from("/x/y"), PathBuf::from("/x/y")));
+        let place = find("file:/x/y", &(Arc::new(|_: &str| None) as Environment), None).unwrap();
+        assert_eq!((place.folder, place.key.shown()), (PathBuf::from("/x/y"), "/x/y/store.key".to_owned()));
     }
 }
