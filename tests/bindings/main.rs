@@ -8,6 +8,7 @@ mod support {
     pub(crate) mod place;
 }
 
+mod bound;
 mod declarations;
 mod header;
 mod python_declarations;
