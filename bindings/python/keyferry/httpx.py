@@ -8,7 +8,7 @@ from .session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, AsyncGenerator, Generator, Optional
+    from typing import AsyncGenerator, Generator, Optional
 
 __all__ = ["Auth"]
 
@@ -29,7 +29,7 @@ class Auth(httpx.Auth):
     def __init__(self, session: "Optional[Session]" = None) -> None:
         """Takes the session to ask; without it the default one."""
         self._session = session or default
-        if "x-probe" in httpx.Headers(_Worn({}, {"x-probe": "x"})):
+        if "x-probe" in httpx.Headers(_Worn(httpx.Headers(), {"x-probe": "x"})):
             raise ImportError("this version of httpx would take headers along at a redirect: use another, or do without keyferry.httpx")
 
     def sync_auth_flow(self, request: httpx.Request) -> "Generator[httpx.Request, httpx.Response, None]":
@@ -54,11 +54,9 @@ class _Worn(httpx.Headers):
     request of the old one's headers, wherever that goes.
     """
 
-    def __init__(self, headers: "Any", worn: "dict[str, str]") -> None:
-        super().__init__(headers)
-        for name in worn:
-            self.pop(name, None)
+    def __init__(self, headers: httpx.Headers, worn: "dict[str, str]") -> None:
         self.worn = worn
+        super().__init__(headers)
 
     @property
     def raw(self) -> "list[tuple[bytes, bytes]]":
@@ -66,7 +64,10 @@ class _Worn(httpx.Headers):
 
 
 def _wearing(request: httpx.Request, worn: "dict[str, str]") -> httpx.Request:
-    request.headers = _Worn(request.headers, worn)
+    headers = httpx.Headers(request.headers)
+    for name in worn:
+        headers.pop(name, None)
+    request.headers = _Worn(headers, worn)
     return request
 
 

@@ -131,7 +131,9 @@ class Session(Services):
     def __exit__(self, kind: "Optional[type[BaseException]]", value: "Optional[BaseException]", trace: "Optional[TracebackType]") -> None:
         self.close()
 
-    def __reduce__(self) -> "NoReturn":
+    def __reduce__(self) -> "tuple[Any, ...]":
+        if self._handle is not _CLOSED and self._handle.address is None:
+            return Session.default, ()
         raise TypeError("a session can't be copied or sent to another process: open one there")
 
     def _run(self, call: "Function", function: "Function", *arguments: "Any") -> "Any":
