@@ -5,10 +5,12 @@
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod child;
     pub(crate) mod place;
 }
 
 mod bound;
 mod declarations;
 mod header;
+mod python;
 mod python_declarations;
