@@ -40,7 +40,7 @@ impl Environment {
         let mut command = self.python();
         command.arg("-m").args(arguments).current_dir(repository("bindings/python"));
         command.env("HOME", &self.folder).env("PIP_CACHE_DIR", cache("pip")).env("PYRIGHT_PYTHON_CACHE_DIR", cache("pyright"));
-        command.env("KEYFERRY_LIBRARY", place::beside("libkeyferry.so")).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env("KEYFERRY_LIBRARY", place::beside("libkeyferry.so"));
         run(&mut command)
     }
 
@@ -100,8 +100,8 @@ fn tools() -> Environment {
     tools
 }
 
-/// Runs the package's own suite in an environment, in a folder that holds nothing else; how many tests it ran and left out.
-fn suite(environment: &Environment) -> (usize, usize) {
+/// Runs modules of the package's own suite in an environment, in a folder that holds nothing else; how many tests it ran and left out.
+fn suite(environment: &Environment, modules: &[&str]) -> (usize, usize) {
     let place = Place::new();
     for folder in ["tests", "examples"] {
         fs::create_dir(place.path(folder)).unwrap();
@@ -112,8 +112,8 @@ fn suite(environment: &Environment) -> (usize, usize) {
         }
     }
     let mut command = environment.python();
-    command.args(["-m", "unittest", "discover", "-s", "tests", "-b"]);
-    place.dress(&mut command).env("TEST_JOB", credentials::JOB_ID).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.args(["-m", "unittest", "-b"]).args(modules);
+    place.dress(&mut command).env("TEST_JOB", credentials::JOB_ID).current_dir(place.path("tests"));
     let ended = run(&mut command);
     assert!(ended.status.success(), "{}", ended.said());
     let number = |before: &str| {
@@ -129,7 +129,11 @@ mod tests {
     #[test]
     fn the_installed_package_passes_its_suite_with_no_repository_in_sight() {
         let Some(built) = built() else { return };
-        let (ran, skipped) = suite(&built.tools);
+        let files =
+            fs::read_dir(repository("bindings/python/tests")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let modules: Vec<_> =
+            files.filter_map(|name| Some(name.strip_suffix(".py")?.to_owned())).filter(|name| name != "support").collect();
+        let (ran, skipped) = suite(&built.tools, &modules.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(ran > 90, "only {ran} tests were found");
         assert_eq!(skipped, 1, "all but the one for environments without HTTP clients");
     }
@@ -146,8 +150,9 @@ mod tests {
         let others: Vec<_> =
             list.lines().filter(|line| !["keyferry", "pip", "setuptools"].contains(&line.split("==").next().unwrap())).collect();
         assert!(list.contains("keyferry==") && others.is_empty(), "{list}");
-        let (ran, skipped) = suite(&empty);
-        assert!(ran > 90 && skipped < ran / 2, "{ran} ran, {skipped} skipped");
+        // What takes long runs once, in the other environment.
+        let (ran, skipped) = suite(&empty, &["test_session", "test_crowds", "test_log", "test_clients.Absent"]);
+        assert!(ran > 45 && skipped == 0, "{ran} ran, {skipped} skipped");
     }
 
     #[test]

@@ -59,8 +59,8 @@ class Speed(Case):
             for _ in range(number):
                 header(FILES)
 
-        calls = {"one": lambda: at_once(1, lambda _: work(40_000)), "eight": lambda: at_once(8, lambda _: work(5_000))}
-        best = fastest(1, calls, rounds=12)
+        calls = {"one": lambda: at_once(1, lambda _: work(20_000)), "eight": lambda: at_once(8, lambda _: work(2_500))}
+        best = fastest(1, calls, rounds=8)
         self.assertLessEqual(best["eight"], 1.3 * best["one"], best)
 
     def test_an_import_costs_no_more_than_three_of_ctypes_with_the_library(self):
