@@ -29,6 +29,13 @@ class Headers(Case):
             self.session.cached(FILES)
         self.assertEqual(count("requests"), before)
 
+    def test_what_may_hold_a_secret_is_not_kept_in_the_session(self):
+        self.session.token_for(os.environ["TEST_LINK"])
+        self.session.token_for(FILES)
+        self.assertEqual(list(self.session._requests), [FILES])
+        self.session.close()
+        self.assertEqual(list(self.session._requests), [])
+
     def test_a_line_longer_than_the_buffer_comes_whole(self):
         value = "x" * 5000
         self.session.adopt("transfers/LONG", value)
