@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import threading
+import time
 import unittest.mock
 import weakref
 
@@ -256,6 +257,10 @@ class Lives(Case):
         gone = weakref.ref(session)
         del session
         self.assertIsNone(gone())
+        # Its threads have a second to end.
+        deadline = time.monotonic() + 2
+        while (threads(), files()) != before and time.monotonic() < deadline:
+            pass
         self.assertEqual((threads(), files()), before)
 
 
