@@ -15,7 +15,8 @@ one. `keyferry.log.start()` sends the log to `logging`.
 Units: all times are seconds, as `int` or `float`; moments are aware `datetime` objects in UTC.
 Errors: every failure is an `Error` of its kind, with `status`, `remedy`, `http_status`, `service_code` and `retry_after`.
 Secrets: values of headers are secrets. A password handed over as a `bytearray` is wiped; `str` and `bytes` can't be.
-Threads: everything here may be used from any thread at once. A forked child gets a session of its own by itself.
+Threads: everything here may be used from any thread at once, but a `Config` that is still being set. A forked child gets a session of
+         its own by itself.
 Source: `keyferry.h` and the services' documents that it names; each docstring names its own.
 """
 
