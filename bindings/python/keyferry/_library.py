@@ -1,0 +1,53 @@
+"""The shared library, loaded and declared: what every other module binds its functions from. Holds no policy.
+
+Each function is bound once, by the name that it has in C. `quick` keeps the GIL and is for functions that never wait; `slow` releases it
+while the function runs, and is for all that may wait for a lock, a file or the network.
+"""
+
+import os
+from ctypes import CDLL, PyDLL
+
+from . import _abi
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    Function = Callable[..., Any]
+
+
+def _load() -> CDLL:
+    """The library that the wheel carries, else the one that `make install` put where the system looks."""
+    bundled = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libkeyferry.so")
+    name = bundled if os.path.exists(bundled) else f"libkeyferry.so.{_abi.KEYFERRY_ABI_VERSION}"
+    try:
+        return CDLL(name)
+    except OSError as error:
+        raise ImportError(f"the keyferry library can't be loaded: {error}; install a wheel of keyferry, or the library") from error
+
+
+_released = _load()
+_kept = PyDLL(_released._name, handle=_released._handle)
+
+
+def _bind(library: CDLL, name: str) -> "Function":
+    function = library[name]
+    function.restype, function.argtypes = _abi.FUNCTIONS[name]
+    return function
+
+
+def quick(name: str) -> "Function":
+    """A function that never waits: the GIL is kept."""
+    return _bind(_kept, name)
+
+
+def slow(name: str) -> "Function":
+    """A function that may wait: the GIL is released."""
+    return _bind(_released, name)
+
+
+if quick("keyferry_abi_version")() != _abi.KEYFERRY_ABI_VERSION:
+    raise ImportError(f"{_released._name} has another ABI than this package: install both in one version")
+
+#: The version of the library.
+version: str = quick("keyferry_version")().decode()

@@ -1,0 +1,94 @@
+"""Requests: a resource and what the caller needs of its token."""
+
+from . import _abi
+from ._call import Wiped, done, encoded, made, optional
+from ._library import quick
+from .error import BadValue
+from .token import ACCESSES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, Optional
+
+    from ._call import Secret
+    from .token import Access
+
+_request_new = quick("keyferry_request_new")
+_set_min_valid_s = quick("keyferry_request_set_min_valid_s")
+_set_access = quick("keyferry_request_set_access")
+_set_account = quick("keyferry_request_set_account")
+_set_link_password = quick("keyferry_request_set_link_password")
+_set_timeout_ms = quick("keyferry_request_set_timeout_ms")
+_cancel = quick("keyferry_request_cancel")
+_free = quick("keyferry_request_free")
+
+_LARGEST = 2**32 - 1
+
+
+def _whole(amount: float, what: str) -> int:
+    """A number for C, rounded up; one that is too large for it is too large for keyferry too."""
+    if not amount >= 0:
+        raise BadValue(f"{what} is not a number from 0 on")
+    return int(min(-(-amount // 1), _LARGEST))
+
+
+class Request:
+    """A resource and what is wanted of its token. Any thread may use it, several times, and cancel it.
+
+    `resource` is a URL of a service, `SERVICE:PATH`, or the path of a MASV thing: `user`, `packages/ID`, `packages/ID/transfers/ID`,
+    `transfers/ID`, `links/ID?secret=S`. A request belongs to the process that made it: in a forked child it raises `Forked`.
+    """
+
+    __slots__ = ("_address", "_key")
+
+    def __init__(
+        self,
+        resource: str,
+        *,
+        min_valid: float = 0,
+        access: "Access" = "any",
+        account: "Optional[str]" = None,
+        link_password: "Optional[Secret]" = None,
+        timeout: "Optional[float]" = None,
+    ) -> None:
+        """
+        min_valid      for how many seconds the token must be good; 0 for keyferry's own windows. Where a service gives shorter ones,
+                       the freshest is returned.
+        access         `read`, `write` or `manage` instead of what the resource says. Source: MASV API, package tokens.
+        account        the profile in the configuration to act as; without it the default one.
+        link_password  the password of a protected link; a `bytearray` is wiped.
+        timeout        how many seconds to wait, 0.001 to 600; without it the configured `http.timeout_ms`.
+
+        Raises `BadResource` if the resource can't be read, `BadValue` for a number out of range.
+        """
+        self._address = 0
+        self._key = encoded(resource)
+        self._address = made(_request_new, self._key)
+        if min_valid:
+            done(_set_min_valid_s, self._address, _whole(min_valid, "min_valid"))
+        if access != "any":
+            done(_set_access, self._address, _number(access))
+        if account is not None:
+            done(_set_account, self._address, optional(account))
+        if link_password is not None:
+            with Wiped(link_password) as (password,):
+                done(_set_link_password, self._address, password)
+        if timeout is not None:
+            done(_set_timeout_ms, self._address, max(1, _whole(timeout * 1000, "timeout")))
+
+    def cancel(self) -> None:
+        """Ends the wait of whoever waits with this request, now and from now on, with `Cancelled`. For any thread."""
+        _cancel(self._address)
+
+    def __del__(self, _free: "Any" = _free) -> None:
+        _free(self._address)
+
+    def __reduce__(self) -> "NoReturn":
+        raise TypeError("a request can't be copied or sent to another process: make another there")
+
+
+def _number(access: "Access") -> int:
+    for number, name in ACCESSES.items():
+        if name == access:
+            return number
+    raise BadValue(f"access {access!r} is none of {', '.join(ACCESSES.values())}")

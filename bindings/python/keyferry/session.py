@@ -1,0 +1,298 @@
+"""Sessions: configuration, services, cache and store."""
+
+import os
+from ctypes import addressof, c_char
+
+from . import _abi
+from ._call import Wiped, done, encoded, made, new_word, optional, words
+from ._library import quick, slow
+from .error import BadValue, Forked, raised
+from .request import Request
+from .services import Services
+from .token import Token, taken
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from types import TracebackType
+    from typing import Any, Dict, List, NoReturn, Optional, Union
+
+    from ._call import Secret
+    from ._library import Function
+    from .config import Config
+    from .token import Access
+
+    Json = Dict[str, Any]
+
+_open = slow("keyferry_session_open")
+_free = slow("keyferry_session_free")
+_token_for = slow("keyferry_session_token_for")
+_cached = quick("keyferry_session_cached")
+_peek = quick("keyferry_session_peek")
+_reject = slow("keyferry_session_reject")
+_reject_value = slow("keyferry_session_reject_value")
+_adopt = slow("keyferry_session_adopt")
+_forget = slow("keyferry_session_forget")
+_explain = slow("keyferry_session_explain")
+_list = slow("keyferry_session_list")
+_stats = slow("keyferry_session_stats")
+
+#: Longer header lines are taken from a token object.
+_LINE_BYTES = 2048
+_BLANK = bytes(_LINE_BYTES)
+#: Room for header lines: the buffer, its address, and where its length is written. For `words` says how they are used.
+_lines: "list[tuple[Any, int, Any, Any]]" = []
+
+#: So many resources are kept as requests, which spares reading them again.
+_KEPT_REQUESTS = 64
+
+
+class _Handle:
+    """The session of the C ABI. It is freed when nobody holds it any more: `close` takes it from the session, and calls that are under
+    way in other threads keep it until they are done. So no call ever meets a session that is gone.
+    """
+
+    __slots__ = ("address", "heirs", "process")
+
+    def __init__(self, address: "Optional[int]") -> None:
+        self.address = address
+        self.process = os.getpid()
+        #: By process: what a forked child uses instead.
+        self.heirs: "dict[int, _Handle]" = {}
+
+    def __del__(self, _free: "Any" = _free) -> None:
+        _free(self.address)
+
+
+class _Closed:
+    process = heirs = None
+
+    @property
+    def address(self) -> "NoReturn":
+        raise ValueError("the session is closed")
+
+_CLOSED: "Any" = _Closed()
+
+
+def _new_line() -> "tuple[Any, int, Any, Any]":
+    buffer = (c_char * _LINE_BYTES)()
+    return (buffer, addressof(buffer), *new_word())
+
+
+class Session(Services):
+    """Configuration, services, cache and store. Any thread may use it, several at once.
+
+    ```
+    with keyferry.Session() as session:
+        name, value = session.header("https://api.massive.app/v1/packages/01EXAMPLE/files")
+    ```
+
+    A session in a forked child opens itself anew, from the same configuration. Each method says what it raises beyond `ValueError` for a
+    closed session; every exception of the library is an `Error`.
+    """
+
+    __slots__ = ("__weakref__", "_config", "_handle", "_requests")
+
+    def __init__(self, config: "Optional[Config]" = None) -> None:
+        """Opens a session: with `config`, else with the user's `config.toml` and the environment. Goes to no network, starts no thread.
+
+        Raises `BadConfig` or `UnsafeFile` if the configuration can't be used.
+        """
+        self._handle: "_Handle" = _CLOSED
+        self._config = config
+        self._requests: "dict[str, Request]" = {}
+        self._handle = self._opened()
+
+    @classmethod
+    def default(cls) -> "Session":
+        """The session of the whole process, which other parts of it share, in whatever language they are. Opened at its first use from
+        the user's configuration, and never closed.
+        """
+        session = cls.__new__(cls)
+        session._config = None
+        session._requests = {}
+        session._handle = _Handle(None)
+        return session
+
+    def _opened(self) -> "_Handle":
+        return _Handle(made(_open, self._config and self._config._address))
+
+    def close(self) -> None:
+        """Closes the session: cancels refreshes and ends its threads, within a second; calls that are under way in other threads end
+        first. Tokens live on. Does nothing to the default session, and nothing the second time.
+        """
+        if self._handle is not _CLOSED and self._handle.address is not None:
+            self._handle = _CLOSED
+            self._requests.clear()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, kind: "Optional[type[BaseException]]", value: "Optional[BaseException]", trace: "Optional[TracebackType]") -> None:
+        self.close()
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        if self._handle is not _CLOSED and self._handle.address is None:
+            return Session.default, ()
+        raise TypeError("a session can't be copied or sent to another process: open one there")
+
+    def _run(self, call: "Function", function: "Function", *arguments: "Any") -> "Any":
+        """A call with the handle in front; where a fork made that useless, with a new one."""
+        handle = self._handle
+        try:
+            return call(function, handle.address, *arguments)
+        except Forked:
+            process = os.getpid()
+            if handle.process == process or handle.address is None:
+                raise
+        # Threads of the child may come here at once: the first one's session is everybody's.
+        heir = self._handle = handle.heirs.setdefault(process, self._opened())
+        return call(function, heir.address, *arguments)
+
+    def header(self, resource: str, _here_only: bool = False) -> "tuple[str, str]":
+        """Name and value of the header for a URL or another resource, from memory if it is fresh, else from the store or the service.
+
+        May go to the network. Raises as `token_for` does, and `SeveralHeaders` where `headers` is needed. The value is a secret.
+        (`_here_only` is for keyferry itself: two empty texts where the answer is not in memory.)
+        """
+        if "\0" in resource:
+            encoded(resource)
+        handle = self._handle
+        try:
+            line = _lines.pop()
+        except IndexError:
+            line = _new_line()
+        buffer, address, length, reference = line
+        if not _peek(handle.address, resource.encode(), address, _LINE_BYTES, reference):
+            name, _, value = buffer[: length.value].decode().partition(": ")
+            buffer.raw = _BLANK
+            _lines.append(line)
+            return name, value
+        buffer.raw = _BLANK
+        _lines.append(line)
+        if _here_only:
+            return "", ""
+        headers = self.token_for(resource).headers
+        if len(headers) != 1:
+            raise raised(_abi.KEYFERRY_E_MULTIPLE, None)
+        return headers.popitem()
+
+    def headers(self, resource: str) -> "dict[str, str]":
+        """The headers for a URL or another resource, as `header` gets them, in a new `dict` for an HTTP client."""
+        name, value = self.header(resource, True)
+        return {name: value} if name else self.token_for(resource).headers
+
+    async def aheaders(self, resource: str) -> "dict[str, str]":
+        """`headers` for asyncio, as `atoken_for` gets them."""
+        name, value = self.header(resource, True)
+        return {name: value} if name else (await self.atoken_for(resource)).headers
+
+    def token_for(self, resource: "Union[str, Request]") -> Token:
+        """The token for a URL, another resource or a `Request`, from memory if it is fresh, else from the store or the service.
+
+        May go to the network, for as many seconds as the request or `http.timeout_ms` says; Ctrl-C takes effect after that. Threads that
+        want the same token wait for one request. Raises `NotMine`, `NoHeader`, `NotConfigured`, `LoginRequired`, `Refused`, `NotFound`,
+        `WrongAccess`, `Throttled`, `Unreachable`, `Timeout` and others of `keyferry.error`. Source: the services' documents.
+        """
+        return self._fresh(resource) or self._got(self._request(resource))
+
+    def _fresh(self, resource: "Union[str, Request]") -> "Optional[Token]":
+        """The token if it is in memory and no refresh is due: with an empty buffer, `peek` tells just that."""
+        request = self._requests.get(resource)  # type: ignore[arg-type]
+        if request is None:
+            return None
+        handle = self._handle
+        if _peek(handle.address, request._key, None, 0, None) != _abi.KEYFERRY_E_BUFFER:
+            return None
+        try:
+            room = words.pop()
+        except IndexError:
+            room = new_word()
+        out, reference = room
+        token = None if _cached(handle.address, request._address, reference, None) else taken(out.value)
+        words.append(room)
+        return token
+
+    def _request(self, resource: "Union[str, Request]") -> Request:
+        """The request for a resource. One of a text is kept for the next time, unless its query may hold a secret."""
+        if isinstance(resource, Request):
+            return resource
+        request = Request(resource)
+        if "?" not in resource:
+            if len(self._requests) >= _KEPT_REQUESTS:
+                self._requests.clear()
+            self._requests[resource] = request
+        return request
+
+    def cached(self, resource: "Union[str, Request]") -> Token:
+        """An unexpired token from memory: never waits, never goes to store or network. Raises `NotCached` where there is none."""
+        return taken(self._run(made, _cached, self._request(resource)._address))
+
+    def _got(self, request: Request) -> Token:
+        return taken(self._run(made, _token_for, request._address))
+
+    async def atoken_for(self, resource: "Union[str, Request]") -> Token:
+        """`token_for` for asyncio: what may wait runs in the event loop's thread pool. Cancelling the task cancels the request."""
+        token = self._fresh(resource)
+        if token:
+            return token
+        request = self._request(resource)
+        from asyncio import CancelledError, get_running_loop
+
+        try:
+            return await get_running_loop().run_in_executor(None, self._got, request)
+        except CancelledError:
+            request.cancel()
+            raise
+
+    def reject(self, token: Token) -> None:
+        """Says that the service refused a token (401): its generation is dead, here and in the store, and the next call gets another. A
+        later generation is not harmed. A rejected API key or SecretKey is not handed out for a while. Source: RFC 9110, 15.5.2.
+        """
+        self._run(done, _reject, token._address)
+
+    def reject_value(self, resource: str, value: "Secret") -> None:
+        """The same for a header's value, with or without `Bearer `, that was got for a resource. Nothing happens unless it is the present
+        one.
+        """
+        with Wiped(value) as (copy,):
+            self._run(done, _reject_value, encoded(resource), copy)
+
+    def adopt(self, resource: str, value: "Secret", expires_at: "Optional[datetime]" = None) -> None:
+        """Keeps a token that the caller got itself: of a package that it made through a Portal, of a transfer that it started.
+
+        `resource` is `packages/ID` or `transfers/ID`, or a URL of that. `expires_at` is an aware `datetime`; without it the token says
+        itself when it ends. Raises `BadValue` if it can't be a token or has ended, `Unsupported` if the resource takes no such token.
+        """
+        expires = _abi.KEYFERRY_NO_EXPIRY if expires_at is None else _unix_s(expires_at)
+        with Wiped(value) as (copy,):
+            self._run(done, _adopt, encoded(resource), copy, expires)
+
+    def forget(self, resource: "Optional[str]" = None) -> None:
+        """Forgets what is kept of a resource, or of everything and every account: token, record, renewal secret, refusals. Other
+        processes drop theirs at their next read.
+        """
+        self._run(done, _forget, optional(resource))
+
+    def explain(self, resource: str) -> "Json":
+        """What would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, what was refused.
+        Goes nowhere and tells no secret.
+        """
+        told_of: "Json" = self._json(_explain, encoded(resource))
+        return told_of
+
+    def list(self) -> "List[Json]":
+        """The tokens in memory and in the store, without secrets: service, account, kind, id, access, generation, expires_unix_s."""
+        tokens: "List[Json]" = self._json(_list)
+        return tokens
+
+    def stats(self) -> "Json":
+        """What the session did, counted: flights, waits, logins, refreshes, refusals. Hits are not counted."""
+        counts: "Json" = self._json(_stats)
+        return counts
+
+
+def _unix_s(moment: "datetime") -> int:
+    if moment.tzinfo is None:
+        raise BadValue("expires_at has no time zone: give it one")
+    return int(moment.timestamp())
