@@ -6,7 +6,7 @@ from ctypes import addressof, c_char
 from . import _abi
 from ._call import Wiped, done, encoded, made, new_word, optional, words
 from ._library import quick, slow
-from .error import BadValue, Forked, raised
+from .error import BadValue, Forked, SeveralHeaders, raised
 from .request import Request
 from .services import Services
 from .token import Token, taken
@@ -149,11 +149,10 @@ class Session(Services):
         heir = self._handle = handle.heirs.setdefault(process, self._opened())
         return call(function, heir.address, *arguments)
 
-    def header(self, resource: str, _here_only: bool = False) -> "tuple[str, str]":
+    def header(self, resource: str) -> "tuple[str, str]":
         """Name and value of the header for a URL or another resource, from memory if it is fresh, else from the store or the service.
 
         May go to the network. Raises as `token_for` does, and `SeveralHeaders` where `headers` is needed. The value is a secret.
-        (`_here_only` is for keyferry itself: two empty texts where the answer is not in memory.)
         """
         if "\0" in resource:
             encoded(resource)
@@ -170,8 +169,6 @@ class Session(Services):
             return name, value
         buffer.raw = _BLANK
         _lines.append(line)
-        if _here_only:
-            return "", ""
         headers = self.token_for(resource).headers
         if len(headers) != 1:
             raise raised(_abi.KEYFERRY_E_MULTIPLE, None)
@@ -179,13 +176,15 @@ class Session(Services):
 
     def headers(self, resource: str) -> "dict[str, str]":
         """The headers for a URL or another resource, as `header` gets them, in a new `dict` for an HTTP client."""
-        name, value = self.header(resource, True)
-        return {name: value} if name else self.token_for(resource).headers
+        try:
+            name, value = self.header(resource)
+        except SeveralHeaders:
+            return self.token_for(resource).headers
+        return {name: value}
 
     async def aheaders(self, resource: str) -> "dict[str, str]":
         """`headers` for asyncio, as `atoken_for` gets them."""
-        name, value = self.header(resource, True)
-        return {name: value} if name else (await self.atoken_for(resource)).headers
+        return (await self.atoken_for(resource)).headers
 
     def token_for(self, resource: "Union[str, Request]") -> Token:
         """The token for a URL, another resource or a `Request`, from memory if it is fresh, else from the store or the service.
