@@ -11,4 +11,5 @@ mod support {
 mod bound;
 mod declarations;
 mod header;
+mod node_declarations;
 mod python_declarations;
