@@ -1,5 +1,6 @@
 /** The session of the C ABI with what belongs to it. It knows nothing of the `Session` that holds it, so it can outlive that one. */
 import { bind } from './library.js';
+import * as line from './line.js';
 import * as requests from './request.js';
 
 const freeSession = bind('keyferry_session_free');
@@ -32,7 +33,9 @@ export class Native {
     this.ready.delete(resource);
   }
 
+  /** Lets go of all that stands ready. */
   clear() {
+    line.wipe();
     for (const resource of this.ready.keys()) this.#drop(resource);
   }
 

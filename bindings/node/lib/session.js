@@ -4,7 +4,8 @@ import { Secrets, later, now, room, said, text } from './call.js';
 import { withConfig } from './config.js';
 import { aborted, raised } from './error.js';
 import { Flight } from './flight.js';
-import { bind, memory } from './library.js';
+import { bind } from './library.js';
+import * as line from './line.js';
 import { Native } from './native.js';
 import * as requests from './request.js';
 import { calls } from './services.js';
@@ -15,11 +16,6 @@ const peek = bind('keyferry_session_peek');
 const cachedToken = bind('keyferry_session_cached');
 const tokenFor = bind('keyferry_session_token_for');
 const stats = bind('keyferry_session_stats');
-
-/** As long as a header line can be. */
-const LINE_BYTES = 17_000;
-const lineMemory = memory(LINE_BYTES);
-const line = Buffer.from(lineMemory.array.buffer);
 
 const dispose = Symbol.dispose ?? Symbol.for('nodejs.dispose');
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose');
@@ -58,16 +54,12 @@ export class Session {
   }
 
   header(resource) {
-    const status = peek(this.#native.address, text(resource), lineMemory.address, LINE_BYTES, room.out);
+    const status = peek(this.#native.address, text(resource), line.address, line.LINE_BYTES, room.out);
     if (status !== abi.KEYFERRY_OK) {
       if (status === abi.KEYFERRY_E_NOT_CACHED) return undefined;
       throw raised(status);
     }
-    const length = room.made;
-    const words = line.latin1Slice(0, length);
-    line.fill(0, 0, length);
-    const colon = words.indexOf(':');
-    return [words.slice(0, colon), words.slice(colon + 2)];
+    return line.header(room.made);
   }
 
   async headersFor(resource, options) {
