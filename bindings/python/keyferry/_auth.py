@@ -1,47 +1,46 @@
-"""What the adapters for HTTP clients share: which headers a request wears, and what happens to them at a redirect and at a 401."""
+"""What the adapters for HTTP clients share."""
 
 from .error import BadResource, LoginRequired, NoHeader, NotConfigured, NotMine, Refused
-from .session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import MutableMapping, Optional
+    from .session import Session
+
+#: A request to such a URL goes as it is: it is of no configured service, open to all, or can't be read.
+NOT_OURS = (NotMine, NoHeader, BadResource)
+#: After a 401: there is nothing else to try, so that is the answer.
+NOTHING_ELSE = (LoginRequired, NotConfigured, Refused)
 
 
-class Wearer:
-    """The headers of one request through all its stations. Those that it put on it takes off again; it touches no others."""
+def headers_for(session: "Session", url: str) -> "dict[str, str]":
+    """The headers that a request to a URL wears, and no others."""
+    try:
+        return session.headers(url)
+    except NOT_OURS:
+        return {}
 
-    __slots__ = ("_session", "_worn")
 
-    def __init__(self, session: "Optional[Session]") -> None:
-        from . import default
+def renewed(session: "Session", url: str, worn: "dict[str, str]") -> "dict[str, str]":
+    """What to wear after a 401 instead, which rejects what was worn; nothing if there is nothing else."""
+    for value in worn.values():
+        session.reject_value(url, value)
+    try:
+        headers = headers_for(session, url)
+    except NOTHING_ELSE:
+        return {}
+    return {} if headers == worn else headers
 
-        self._session = session or default
-        self._worn: "dict[str, str]" = {}
 
-    def dress(self, url: str, headers: "MutableMapping[str, str]") -> None:
-        """Leaves exactly the headers on that belong to a URL: none where it is of no configured service, or open to all."""
-        self.undress(headers)
-        try:
-            self._worn = self._session.headers(url)
-        except (NotMine, NoHeader, BadResource):
-            return
-        headers.update(self._worn)
+async def aheaders_for(session: "Session", url: str) -> "dict[str, str]":
+    """`headers_for` for asyncio."""
+    try:
+        return await session.aheaders(url)
+    except NOT_OURS:
+        return {}
 
-    def undress(self, headers: "MutableMapping[str, str]") -> None:
-        """Takes off what was put on."""
-        for name, value in self._worn.items():
-            if headers.get(name) == value:
-                del headers[name]
-        self._worn = {}
 
-    def renew(self, url: str, headers: "MutableMapping[str, str]") -> bool:
-        """Rejects what a 401 came for and puts on what there is instead; false where there is nothing else to try."""
-        old = self._worn
-        for value in old.values():
-            self._session.reject_value(url, value)
-        try:
-            self.dress(url, headers)
-        except (LoginRequired, NotConfigured, Refused):
-            return False
-        return self._worn not in ({}, old)
+async def arenewed(session: "Session", url: str, worn: "dict[str, str]") -> "dict[str, str]":
+    """`renewed` for asyncio."""
+    from asyncio import get_running_loop
+
+    return await get_running_loop().run_in_executor(None, renewed, session, url, worn)

@@ -229,7 +229,7 @@ class PluginFailed(Error):
 KINDS: "dict[int, type[Error]]" = {kind.status: kind for kind in Error.__subclasses__()}
 
 
-def raised(status: int, address: int) -> Error:
+def raised(status: int, address: "Optional[int]") -> Error:
     """The exception for a failed call; frees the error object of the C ABI."""
     words = _message(address) or _status_text(status)
     error = KINDS.get(status, Error)(words.decode())

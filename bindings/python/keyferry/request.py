@@ -39,7 +39,7 @@ class Request:
     `transfers/ID`, `links/ID?secret=S`. A request belongs to the process that made it: in a forked child it raises `Forked`.
     """
 
-    __slots__ = ("_address",)
+    __slots__ = ("_address", "_key")
 
     def __init__(
         self,
@@ -62,7 +62,8 @@ class Request:
         Raises `BadResource` if the resource can't be read, `BadValue` for a number out of range.
         """
         self._address = 0
-        self._address = made(_request_new, encoded(resource))
+        self._key = encoded(resource)
+        self._address = made(_request_new, self._key)
         if min_valid:
             done(_set_min_valid_s, self._address, _whole(min_valid, "min_valid"))
         if access != "any":

@@ -5,7 +5,8 @@ from urllib.parse import urljoin
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
-from ._auth import Wearer
+from . import default
+from ._auth import headers_for, renewed
 from .session import Session
 
 TYPE_CHECKING = False
@@ -31,49 +32,65 @@ class Auth(AuthBase):
 
     def __init__(self, session: "Optional[Session]" = None) -> None:
         """Takes the session to ask; without it the default one."""
-        self._session = session
+        self._session = session or default
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        exchange = _Exchange(Wearer(self._session), r)
-        r.register_hook("response", exchange)
+        exchange = _Exchange(self._session, r)
+        r.register_hook("response", exchange)  # type: ignore[no-untyped-call]
         return r
 
 
 class _Exchange:
-    """One request and what follows from it: a redirect, a 401."""
+    """One request and what follows from it: redirects, a 401."""
 
-    def __init__(self, wearer: Wearer, request: PreparedRequest) -> None:
-        self._wearer = wearer
+    def __init__(self, session: Session, request: PreparedRequest) -> None:
+        self._session = session
         self._tried = False
-        self._start = _position(request.body)
-        wearer.dress(str(request.url), request.headers)
+        self._body_start = _position(request.body)
+        self._worn: "dict[str, str]" = {}
+        self._dress(request, headers_for(session, str(request.url)))
 
     def __call__(self, response: Response, **options: "Any") -> Response:
         request = response.request
         if response.is_redirect:
-            # The client copies this request for the next place: it must not find there what is for this one.
-            self._wearer.dress(urljoin(response.url, response.headers["location"]), request.headers)
+            # The client copies this request's headers for the next place: it must find there what is for that one.
+            self._dress(request, headers_for(self._session, urljoin(response.url, response.headers["location"])))
         elif response.status_code == 401 and not self._tried:
             self._tried = True
-            if self._rewound(request) and self._wearer.renew(str(request.url), request.headers):
-                return self._again(response, **options)
+            if self._rewound(request):
+                headers = renewed(self._session, str(request.url), self._sent(request))
+                if headers:
+                    self._dress(request, headers)
+                    return self(_again(response, options), **options)
         return response
 
+    def _dress(self, request: PreparedRequest, headers: "dict[str, str]") -> None:
+        for name in self._sent(request):
+            del request.headers[name]
+        self._worn = headers
+        request.headers.update(headers)
+
+    def _sent(self, request: PreparedRequest) -> "dict[str, str]":
+        """What of ours the request has: a redirect may have taken some of it off."""
+        return {name: value for name, value in self._worn.items() if request.headers.get(name) == value}
+
     def _rewound(self, request: PreparedRequest) -> bool:
-        if self._start is None:
-            return not request.body or isinstance(request.body, (bytes, str))
-        request.body.seek(self._start)  # type: ignore[union-attr]
+        body: "Any" = request.body
+        if self._body_start is None:
+            return not body or isinstance(body, (bytes, str))
+        body.seek(self._body_start)
         return True
 
-    @staticmethod
-    def _again(response: Response, **options: "Any") -> Response:
-        # The connection goes back to its pool only when all of the answer was read.
-        response.content  # noqa: B018
-        response.close()
-        again: Response = response.connection.send(response.request, **options)  # type: ignore[attr-defined]
-        again.history.append(response)
-        again.request = response.request
-        return again
+
+def _again(response: Response, options: "dict[str, Any]") -> Response:
+    # The connection goes back to its pool when all of the answer was read.
+    _ = response.content
+    response.close()
+    connection: "Any" = response.connection
+    again: Response = connection.send(response.request, **options)
+    again.history.append(response)
+    again.request = response.request
+    return again
 
 
 def _position(body: "Any") -> "Optional[int]":

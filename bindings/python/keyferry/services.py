@@ -21,13 +21,6 @@ _fileverbs_bearer = slow("fileverbs_bearer")
 _fileverbs_secret_key = slow("fileverbs_secret_key")
 
 
-def json_of(text: str) -> "Any":
-    """What a text of the library says."""
-    from json import loads
-
-    return loads(text)
-
-
 class Services:
     """The part of `Session` that knows services by name."""
 
@@ -35,6 +28,12 @@ class Services:
 
     def _run(self, call: "Function", function: "Function", *arguments: "Any") -> "Any":
         raise NotImplementedError
+
+    def _json(self, function: "Function", *arguments: "Any") -> "Any":
+        """A call that gives a text, read."""
+        from json import loads
+
+        return loads(self._run(told, function, *arguments))
 
     def masv_login(self, email: "Optional[str]" = None, password: "Optional[Secret]" = None) -> Token:
         """Logs in to MASV: always one `POST /v1/auth`, also where an earlier one was refused. Goes to the network.
@@ -52,7 +51,8 @@ class Services:
 
         Raises `LoginRequired` if nobody is, `Unreachable` if no agent runs. Source: MASV Agent, `GET /api/v1/login`.
         """
-        return json_of(self._run(told, _masv_agent_session))
+        agent: "Json" = self._json(_masv_agent_session)
+        return agent
 
     def masv_agent_sign_in(self, email: "Optional[str]" = None, password: "Optional[Secret]" = None) -> "Json":
         """Signs in to the MASV Agent, which then acts as this user for all programs of the machine; returns `user` and `teams`.
@@ -61,7 +61,8 @@ class Services:
         `Unsupported` if this agent takes an API key only. Source: MASV Agent, `POST /api/v1/login`.
         """
         with Wiped(email, password) as secrets:
-            return json_of(self._run(told, _masv_agent_sign_in, *secrets))
+            agent: "Json" = self._json(_masv_agent_sign_in, *secrets)
+            return agent
 
     def masv_agent_sign_up(self, email: str, password: "Secret", name: str) -> "Json":
         """Makes a MASV account through an old MASV Transfer Agent and signs in with it. Never called by keyferry itself.
@@ -70,7 +71,8 @@ class Services:
         (legacy), `POST /api/v1/signup`.
         """
         with Wiped(email, password) as secrets:
-            return json_of(self._run(told, _masv_agent_sign_up, *secrets, encoded(name)))
+            agent: "Json" = self._json(_masv_agent_sign_up, *secrets, encoded(name))
+            return agent
 
     def fileverbs_bearer(self) -> Token:
         """The `Authorization: Bearer` header of FileVerbs, renewed when it is due. May go to the network.

@@ -4,11 +4,11 @@ import os
 from ctypes import addressof, c_char
 
 from . import _abi
-from ._call import Wiped, done, encoded, made, new_word, optional, told, words
+from ._call import Wiped, done, encoded, made, new_word, optional, words
 from ._library import quick, slow
-from .error import BadValue, Forked, SeveralHeaders, raised
+from .error import BadValue, Forked, raised
 from .request import Request
-from .services import Services, json_of
+from .services import Services
 from .token import Token, taken
 
 TYPE_CHECKING = False
@@ -38,10 +38,13 @@ _list = slow("keyferry_session_list")
 _stats = slow("keyferry_session_stats")
 
 #: Longer header lines are taken from a token object.
-_LINE_BYTES = 4096
-_ALL = slice(None)
+_LINE_BYTES = 2048
 _BLANK = bytes(_LINE_BYTES)
-_lines: "list[tuple[int, memoryview, Any, Any]]" = []
+#: Room for header lines: the buffer, its address, and where its length is written. For `words` says how they are used.
+_lines: "list[tuple[Any, int, Any, Any]]" = []
+
+#: So many resources are kept as requests, which spares reading them again.
+_KEPT_REQUESTS = 64
 
 
 class _Handle:
@@ -71,11 +74,9 @@ class _Closed:
 _CLOSED: "Any" = _Closed()
 
 
-def _new_line() -> "tuple[int, memoryview, Any, Any]":
-    """Room for one header line, for the one call that holds it; `words` says why."""
+def _new_line() -> "tuple[Any, int, Any, Any]":
     buffer = (c_char * _LINE_BYTES)()
-    length, reference = new_word()
-    return addressof(buffer), memoryview(buffer).cast("B"), length, reference
+    return (buffer, addressof(buffer), *new_word())
 
 
 class Session(Services):
@@ -90,7 +91,7 @@ class Session(Services):
     closed session; every exception of the library is an `Error`.
     """
 
-    __slots__ = ("__weakref__", "_config", "_handle")
+    __slots__ = ("__weakref__", "_config", "_handle", "_requests")
 
     def __init__(self, config: "Optional[Config]" = None) -> None:
         """Opens a session: with `config`, else with the user's `config.toml` and the environment. Goes to no network, starts no thread.
@@ -99,6 +100,7 @@ class Session(Services):
         """
         self._handle: "_Handle" = _CLOSED
         self._config = config
+        self._requests: "dict[str, Request]" = {}
         self._handle = self._opened()
 
     @classmethod
@@ -108,6 +110,7 @@ class Session(Services):
         """
         session = cls.__new__(cls)
         session._config = None
+        session._requests = {}
         session._handle = _Handle(None)
         return session
 
@@ -120,6 +123,7 @@ class Session(Services):
         """
         if self._handle is not _CLOSED and self._handle.address is not None:
             self._handle = _CLOSED
+            self._requests.clear()
 
     def __enter__(self) -> "Session":
         return self
@@ -127,7 +131,9 @@ class Session(Services):
     def __exit__(self, kind: "Optional[type[BaseException]]", value: "Optional[BaseException]", trace: "Optional[TracebackType]") -> None:
         self.close()
 
-    def __reduce__(self) -> "NoReturn":
+    def __reduce__(self) -> "tuple[Any, ...]":
+        if self._handle is not _CLOSED and self._handle.address is None:
+            return Session.default, ()
         raise TypeError("a session can't be copied or sent to another process: open one there")
 
     def _run(self, call: "Function", function: "Function", *arguments: "Any") -> "Any":
@@ -143,24 +149,28 @@ class Session(Services):
         heir = self._handle = handle.heirs.setdefault(process, self._opened())
         return call(function, heir.address, *arguments)
 
-    def header(self, resource: str) -> "tuple[str, str]":
+    def header(self, resource: str, _here_only: bool = False) -> "tuple[str, str]":
         """Name and value of the header for a URL or another resource, from memory if it is fresh, else from the store or the service.
 
         May go to the network. Raises as `token_for` does, and `SeveralHeaders` where `headers` is needed. The value is a secret.
+        (`_here_only` is for keyferry itself: two empty texts where the answer is not in memory.)
         """
-        key = encoded(resource)
+        if "\0" in resource:
+            encoded(resource)
         handle = self._handle
         try:
             line = _lines.pop()
         except IndexError:
             line = _new_line()
-        address, view, length, reference = line
-        if not _peek(handle.address, key, address, _LINE_BYTES, reference):
-            name, _, value = str(view[: length.value], "utf-8").partition(": ")
-            view[_ALL] = _BLANK
+        buffer, address, length, reference = line
+        if not _peek(handle.address, resource.encode(), address, _LINE_BYTES, reference):
+            name, _, value = buffer[: length.value].decode().partition(": ")
+            buffer.raw = _BLANK
             _lines.append(line)
             return name, value
         _lines.append(line)
+        if _here_only:
+            return "", ""
         headers = self.token_for(resource).headers
         if len(headers) != 1:
             raise raised(_abi.KEYFERRY_E_MULTIPLE, None)
@@ -168,11 +178,13 @@ class Session(Services):
 
     def headers(self, resource: str) -> "dict[str, str]":
         """The headers for a URL or another resource, as `header` gets them, in a new `dict` for an HTTP client."""
-        try:
-            name, value = self.header(resource)
-        except SeveralHeaders:
-            return self.token_for(resource).headers
-        return {name: value}
+        name, value = self.header(resource, True)
+        return {name: value} if name else self.token_for(resource).headers
+
+    async def aheaders(self, resource: str) -> "dict[str, str]":
+        """`headers` for asyncio, as `atoken_for` gets them."""
+        name, value = self.header(resource, True)
+        return {name: value} if name else (await self.atoken_for(resource)).headers
 
     def token_for(self, resource: "Union[str, Request]") -> Token:
         """The token for a URL, another resource or a `Request`, from memory if it is fresh, else from the store or the service.
@@ -181,17 +193,16 @@ class Session(Services):
         want the same token wait for one request. Raises `NotMine`, `NoHeader`, `NotConfigured`, `LoginRequired`, `Refused`, `NotFound`,
         `WrongAccess`, `Throttled`, `Unreachable`, `Timeout` and others of `keyferry.error`. Source: the services' documents.
         """
-        request = resource if type(resource) is Request else Request(resource)
-        return self._cached(request) or self._got(request)
+        return self._fresh(resource) or self._got(self._request(resource))
 
-    def cached(self, resource: "Union[str, Request]") -> Token:
-        """An unexpired token from memory: never waits, never goes to store or network. Raises `NotCached` where there is none."""
-        request = resource if type(resource) is Request else Request(resource)
-        token = self._cached(request)
-        return taken(self._run(made, _cached, request._address)) if token is None else token
-
-    def _cached(self, request: Request) -> "Optional[Token]":
+    def _fresh(self, resource: "Union[str, Request]") -> "Optional[Token]":
+        """The token if it is in memory and no refresh is due: with an empty buffer, `peek` tells just that."""
+        request = self._requests.get(resource)  # type: ignore[arg-type]
+        if request is None:
+            return None
         handle = self._handle
+        if _peek(handle.address, request._key, None, 0, None) != _abi.KEYFERRY_E_BUFFER:
+            return None
         try:
             room = words.pop()
         except IndexError:
@@ -201,15 +212,30 @@ class Session(Services):
         words.append(room)
         return token
 
+    def _request(self, resource: "Union[str, Request]") -> Request:
+        """The request for a resource. One of a text is kept for the next time, unless its query may hold a secret."""
+        if isinstance(resource, Request):
+            return resource
+        request = Request(resource)
+        if "?" not in resource:
+            if len(self._requests) >= _KEPT_REQUESTS:
+                self._requests.clear()
+            self._requests[resource] = request
+        return request
+
+    def cached(self, resource: "Union[str, Request]") -> Token:
+        """An unexpired token from memory: never waits, never goes to store or network. Raises `NotCached` where there is none."""
+        return taken(self._run(made, _cached, self._request(resource)._address))
+
     def _got(self, request: Request) -> Token:
         return taken(self._run(made, _token_for, request._address))
 
     async def atoken_for(self, resource: "Union[str, Request]") -> Token:
         """`token_for` for asyncio: what may wait runs in the event loop's thread pool. Cancelling the task cancels the request."""
-        request = resource if type(resource) is Request else Request(resource)
-        token = self._cached(request)
-        if token is not None:
+        token = self._fresh(resource)
+        if token:
             return token
+        request = self._request(resource)
         from asyncio import CancelledError, get_running_loop
 
         try:
@@ -251,15 +277,18 @@ class Session(Services):
         """What would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, what was refused.
         Goes nowhere and tells no secret.
         """
-        return json_of(self._run(told, _explain, encoded(resource)))
+        told_of: "Json" = self._json(_explain, encoded(resource))
+        return told_of
 
     def list(self) -> "List[Json]":
         """The tokens in memory and in the store, without secrets: service, account, kind, id, access, generation, expires_unix_s."""
-        return json_of(self._run(told, _list))
+        tokens: "List[Json]" = self._json(_list)
+        return tokens
 
     def stats(self) -> "Json":
         """What the session did, counted: flights, waits, logins, refreshes, refusals. Hits are not counted."""
-        return json_of(self._run(told, _stats))
+        counts: "Json" = self._json(_stats)
+        return counts
 
 
 def _unix_s(moment: "datetime") -> int:

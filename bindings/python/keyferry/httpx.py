@@ -1,0 +1,79 @@
+"""Authentication for the HTTP client `httpx`, which has to be installed."""
+
+import httpx
+
+from . import default
+from ._auth import aheaders_for, arenewed, headers_for, renewed
+from .session import Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import AsyncGenerator, Generator, Optional
+
+__all__ = ["Auth"]
+
+
+class Auth(httpx.Auth):
+    """Puts the right headers on each request by its URL, for the origins of the configured services only. Other requests go as they are.
+
+    ```
+    client = httpx.Client(auth=keyferry.httpx.Auth())
+    client.get("https://api.massive.app/v1/packages/01EXAMPLE/files")
+    ```
+
+    On a 401 the token is rejected, and the request is sent once more with a new one, unless its body comes from a stream; where there is
+    no new one, the 401 is the answer. A redirect takes no header anywhere. With `httpx.AsyncClient` it runs on asyncio, off the event
+    loop. Getting a token raises as `keyferry.Session.token_for` does. Source: RFC 9110, 15.5.2.
+    """
+
+    def __init__(self, session: "Optional[Session]" = None) -> None:
+        """Takes the session to ask; without it the default one."""
+        self._session = session or default
+        if "x-probe" in httpx.Headers(_Worn(httpx.Headers(), {"x-probe": "x"})):
+            raise ImportError("this version of httpx would take headers along at a redirect: use another, or do without keyferry.httpx")
+
+    def sync_auth_flow(self, request: httpx.Request) -> "Generator[httpx.Request, httpx.Response, None]":
+        response = yield _wearing(request, headers_for(self._session, str(request.url)))
+        if _can_try_again(response):
+            request = response.request
+            headers = renewed(self._session, str(request.url), _worn(request))
+            if headers:
+                yield _wearing(request, headers)
+
+    async def async_auth_flow(self, request: httpx.Request) -> "AsyncGenerator[httpx.Request, httpx.Response]":
+        response = yield _wearing(request, await aheaders_for(self._session, str(request.url)))
+        if _can_try_again(response):
+            request = response.request
+            headers = await arenewed(self._session, str(request.url), _worn(request))
+            if headers:
+                yield _wearing(request, headers)
+
+
+class _Worn(httpx.Headers):
+    """A request's headers with ours beside them. They are sent with these and are not copied with them: at a redirect httpx makes a new
+    request of the old one's headers, wherever that goes.
+    """
+
+    def __init__(self, headers: httpx.Headers, worn: "dict[str, str]") -> None:
+        self.worn = worn
+        super().__init__(headers)
+
+    @property
+    def raw(self) -> "list[tuple[bytes, bytes]]":
+        return [*super().raw, *httpx.Headers(self.worn).raw]
+
+
+def _wearing(request: httpx.Request, worn: "dict[str, str]") -> httpx.Request:
+    headers = httpx.Headers(request.headers)
+    for name in worn:
+        headers.pop(name, None)
+    request.headers = _Worn(headers, worn)
+    return request
+
+
+def _worn(request: httpx.Request) -> "dict[str, str]":
+    return request.headers.worn if isinstance(request.headers, _Worn) else {}
+
+
+def _can_try_again(response: httpx.Response) -> bool:
+    return response.status_code == 401 and isinstance(response.request.stream, httpx.ByteStream)

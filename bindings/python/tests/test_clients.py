@@ -1,0 +1,241 @@
+"""The adapters for HTTP clients: the right headers by URL, one more try after a 401, nothing for anybody else."""
+
+import asyncio
+import http.server
+import io
+import threading
+import unittest
+import unittest.mock
+
+import keyferry
+from support import FILES, FILEVERBS, MASV, TEAMS, Case, config, control, count, slow_login
+
+try:
+    import requests
+
+    import keyferry.requests
+except ImportError:
+    requests = None
+try:
+    import httpx
+
+    import keyferry.httpx
+except ImportError:
+    httpx = None
+
+OURS = ("x-package-token", "x-user-token", "x-api-key", "x-transfer-token", "authorization", "secretkey")
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """A host that is none of ours: keeps what it is sent, answers with the status in the path, or sends on to where the path says."""
+
+    seen = []
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.seen.append({name.lower(): value for name, value in self.headers.items()})
+        if self.path.startswith("/to/"):
+            self.send_response(307)
+            self.send_header("Location", self.path[len("/to/") :])
+        else:
+            self.send_response(int(self.path.strip("/")))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+class Clients:
+    """What both adapters must do. `get` and `post` send with the adapter, following redirects, and give the client's response."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
+        threading.Thread(target=cls.server.serve_forever, daemon=True).start()
+        cls.stranger = f"http://127.0.0.1:{cls.server.server_port}"
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.shutdown()
+        cls.server.server_close()
+
+    def setUp(self):
+        super().setUp()
+        Stranger.seen.clear()
+
+    def nothing_of_ours_was_seen(self):
+        self.assertTrue(Stranger.seen)
+        for headers in Stranger.seen:
+            self.assertEqual([name for name in OURS if name in headers], [])
+
+    def test_each_url_gets_its_own_header(self):
+        for url in (FILES, TEAMS, f"{FILEVERBS}/api/v1/fileuploads", FILES + "?page=2"):
+            self.assertEqual(self.get(url).status_code, 200, url)
+        self.assertEqual((count("two_credentials"), count("foreign_credential"), count("missing_credential")), (0, 0, 0))
+
+    def test_strangers_get_nothing(self):
+        self.assertEqual(self.get(f"{self.stranger}/200").status_code, 200)
+        self.assertEqual(self.get(f"{self.stranger}/401").status_code, 401)
+        self.assertEqual(len(Stranger.seen), 2)
+        self.nothing_of_ours_was_seen()
+        self.assertEqual(self.session.list(), [])
+
+    def test_routes_that_are_open_to_all_get_nothing(self):
+        self.get(f"{MASV}/v1/subdomains/portals/sandbox")
+        self.assertEqual(count("needless_credential"), 0)
+
+    def test_a_401_rejects_the_generation_and_is_tried_once_more(self):
+        first = self.session.token_for(FILES)
+        control("POST", "reject", {"token": first.value})
+        answer = self.get(FILES)
+        self.assertEqual((answer.status_code, count("rejected_token")), (200, 1))
+        self.assertGreater(self.session.token_for(FILES).generation, first.generation)
+
+    def test_a_second_401_is_the_answer(self):
+        control("POST", "fault", {"path": "/v1/packages", "kind": "status", "status": 401, "times": "forever"})
+        before = count("faults_hit")
+        self.assertEqual(self.get(FILES).status_code, 401)
+        self.assertEqual(count("faults_hit") - before, 2)
+
+    def test_where_there_is_no_other_token_the_401_is_the_answer(self):
+        session = keyferry.Session(config(masv_email=None, masv_password=None))
+        self.addCleanup(session.close)
+        token = session.masv_login(*self.account)
+        control("POST", "reject", {"token": token.value})
+        self.assertEqual(self.get(TEAMS, session=session).status_code, 401)
+        self.fails(keyferry.LoginRequired, session.token_for, "user")
+
+    def test_a_body_is_sent_again_whole(self):
+        control("POST", "reject", {"token": self.session.token_for("user").value})
+        url = f"{MASV}/v1/teams/{self.team}/packages"
+        self.assertIn(self.post(url, json={"name": "Again", "description": ""}).status_code, (200, 201))
+        self.assertEqual(count("rejected_token"), 1)
+
+    def test_a_redirect_takes_no_header_to_a_stranger(self):
+        for status in (302, 307):
+            control("POST", "fault", {"path": "/v1/packages", "kind": "redirect", "status": status, "to": f"{self.stranger}/200"})
+            self.assertEqual(self.get(FILES).status_code, 200)
+        self.nothing_of_ours_was_seen()
+
+    def test_a_redirect_after_a_401_takes_none_either(self):
+        control("POST", "reject", {"token": self.session.token_for(FILES).value})
+        control("POST", "fault", {"path": "/v1/packages", "kind": "redirect", "status": 307, "to": f"{self.stranger}/401", "skip": 1})
+        self.assertEqual(self.get(FILES).status_code, 401)
+        self.nothing_of_ours_was_seen()
+
+    def test_a_stranger_that_sends_us_on_gets_none_and_the_service_its_own(self):
+        self.assertEqual(self.get(f"{self.stranger}/to/{FILES}").status_code, 200)
+        self.nothing_of_ours_was_seen()
+
+    def test_a_redirect_within_the_service_is_served(self):
+        control("POST", "fault", {"path": "/v1/teams", "kind": "redirect", "status": 307, "to": FILES})
+        self.assertEqual(self.get(TEAMS).status_code, 200)
+        self.assertEqual(count("two_credentials"), 0)
+
+    def test_errors_on_the_way_to_a_token_are_raised(self):
+        session = keyferry.Session(config(masv_email=None, masv_password=None))
+        self.addCleanup(session.close)
+        self.fails(keyferry.Error, self.get, TEAMS, session=session)
+
+    @property
+    def account(self):
+        from support import EMAIL, PASSWORD
+
+        return EMAIL, PASSWORD
+
+    @property
+    def team(self):
+        return self.session.token_for("user").details["teams"][0]["id"]
+
+
+@unittest.skipUnless(requests, "requests is not installed")
+class Requests(Clients, Case):
+    def get(self, url, session=None, **more):
+        with requests.Session() as client:
+            client.trust_env = False
+            client.auth = keyferry.requests.Auth(session or self.session)
+            return client.request(more.pop("method", "GET"), url, **more)
+
+    def post(self, url, **more):
+        return self.get(url, method="POST", **more)
+
+    def test_a_file_is_sent_again_from_where_it_stood(self):
+        token = self.session.token_for("user")
+        url = f"{MASV}/v1/teams/{self.team}/packages"
+        for body, status in ((io.BytesIO(b'junk{"name": "A", "description": ""}'), 200), (iter([b'{"name": "A"}']), 401)):
+            control("POST", "reject", {"token": self.session.token_for("user").value})
+            if status == 200:
+                body.read(4)
+            answer = self.post(url, data=body, headers={"Content-Type": "application/json"})
+            self.assertEqual(answer.status_code // 100, status // 100)
+        self.assertGreater(self.session.token_for("user").generation, token.generation)
+
+    def test_what_the_user_put_on_stays(self):
+        self.get(f"{self.stranger}/200", headers={"Authorization": "mine"})
+        self.assertEqual(Stranger.seen[0]["authorization"], "mine")
+
+
+class Httpx(Clients):
+    def test_a_stream_is_not_sent_again(self):
+        control("POST", "reject", {"token": self.session.token_for("user").value})
+        url = f"{MASV}/v1/teams/{self.team}/packages"
+        self.assertEqual(self.post(url, content=self.stream(), headers={"Content-Type": "application/json"}).status_code, 401)
+        self.assertEqual(self.get(TEAMS).status_code, 200)
+
+
+@unittest.skipUnless(httpx, "httpx is not installed")
+class HttpxSync(Httpx, Case):
+    def get(self, url, session=None, **more):
+        with httpx.Client(auth=keyferry.httpx.Auth(session or self.session), follow_redirects=True, trust_env=False) as client:
+            return client.request(more.pop("method", "GET"), url, **more)
+
+    def post(self, url, **more):
+        return self.get(url, method="POST", **more)
+
+    def stream(self):
+        return iter([b'{"name": "A", "description": ""}'])
+
+    def test_a_version_that_would_take_headers_along_is_refused(self):
+        with unittest.mock.patch.object(httpx.Headers, "__contains__", return_value=True):
+            self.fails(ImportError, keyferry.httpx.Auth)
+
+
+@unittest.skipUnless(httpx, "httpx is not installed")
+class HttpxAsync(Httpx, Case):
+    def get(self, url, session=None, **more):
+        async def sent():
+            async with httpx.AsyncClient(
+                auth=keyferry.httpx.Auth(session or self.session), follow_redirects=True, trust_env=False
+            ) as client:
+                return await client.request(more.pop("method", "GET"), url, **more)
+
+        return asyncio.run(sent())
+
+    def post(self, url, **more):
+        return self.get(url, method="POST", **more)
+
+    async def stream(self):
+        yield b'{"name": "A", "description": ""}'
+
+    def test_64_requests_on_an_empty_cache_log_in_once(self):
+        slow_login(0.3)
+
+        async def crowd():
+            async with httpx.AsyncClient(auth=keyferry.httpx.Auth(self.session), trust_env=False) as client:
+                return await asyncio.gather(*(client.get(TEAMS) for _ in range(64)))
+
+        self.assertEqual({answer.status_code for answer in asyncio.run(crowd())}, {200})
+        self.assertEqual(count("login"), 1)
+
+
+class Absent(Case):
+    @unittest.skipIf(requests and httpx, "both clients are installed")
+    def test_the_adapters_are_there_only_where_their_client_is(self):
+        for name, there in (("requests", requests), ("httpx", httpx)):
+            if not there:
+                with self.assertRaises(ImportError) as caught:
+                    __import__(f"keyferry.{name}")
+                self.assertEqual(caught.exception.name, name)

@@ -1,0 +1,117 @@
+"""The log goes to `logging`, from any thread, never with a secret, and ends before the interpreter does."""
+
+import logging
+import os
+import unittest
+
+import keyferry
+import keyferry.log
+from support import PASSWORD, Case, at_once, control, run
+
+
+class Kept(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+
+class Log(Case):
+    def setUp(self):
+        super().setUp()
+        self.kept, self.logger = Kept(), logging.getLogger("keyferry")
+        self.logger.addHandler(self.kept)
+        self.logger.setLevel(logging.DEBUG)
+        self.addCleanup(self.logger.removeHandler, self.kept)
+        self.addCleanup(keyferry.log.stop)
+
+    def said(self):
+        return "\n".join(record.getMessage() for record in self.kept.records)
+
+    def test_levels_are_those_of_logging(self):
+        keyferry.log.start(logging.DEBUG)
+        token = self.session.token_for("user")
+        self.assertIn((logging.INFO, "keyferry"), [(record.levelno, record.name) for record in self.kept.records])
+        self.assertIn(logging.DEBUG, [record.levelno for record in self.kept.records])
+        self.assertNotIn(PASSWORD, self.said())
+        self.assertNotIn(token.value, self.said())
+
+    def test_what_is_below_the_level_is_not_even_made(self):
+        for level in (logging.WARNING, logging.CRITICAL):
+            keyferry.log.start(level)
+            self.session.forget()
+            self.session.token_for("user")
+            self.assertEqual(self.kept.records, [])
+
+    def test_another_logger_takes_over_and_stop_ends_it(self):
+        other = Kept()
+        logger = logging.Logger("mine")
+        logger.addHandler(other)
+        keyferry.log.start(logging.INFO)
+        keyferry.log.start(logging.INFO, logger)
+        self.session.token_for("user")
+        keyferry.log.stop()
+        self.session.forget()
+        self.session.token_for("user")
+        self.assertEqual((len(self.kept.records), len(other.records) > 0), (0, True))
+        self.assertEqual(sum("got" in record.getMessage() for record in other.records), 1)
+
+    def test_a_handler_that_calls_back_is_told(self):
+        told = []
+
+        class Calls(logging.Handler):
+            def emit(self, record):
+                try:
+                    keyferry.default.stats()
+                except keyferry.Reentrant as error:
+                    told.append(error.status)
+
+        handler = Calls()
+        self.logger.addHandler(handler)
+        self.addCleanup(self.logger.removeHandler, handler)
+        keyferry.log.start()
+        self.session.token_for("user")
+        self.assertEqual(set(told), {keyferry.Reentrant.status})
+
+    def test_many_threads_log_at_once_and_nobody_waits_for_ever(self):
+        keyferry.log.start(logging.DEBUG)
+
+        def work(_):
+            for _ in range(20):
+                self.session.forget("user")
+                self.session.token_for("user")
+                self.session.header("user")
+
+        at_once(8, work)
+        self.assertGreater(len(self.kept.records), 0)
+
+    @unittest.skipUnless(hasattr(os, "fork"), "no fork here")
+    def test_a_forked_child_says_nothing_until_it_starts_the_log_itself(self):
+        keyferry.log.start(logging.DEBUG)
+        for starts in (False, True):
+            child = os.fork()
+            if child == 0:
+                if starts:
+                    keyferry.log.start(logging.DEBUG)
+                self.kept.records.clear()
+                self.session.token_for("user")
+                os._exit(0 if bool(self.kept.records) == starts else 1)
+            self.assertEqual(os.waitpid(child, 0)[1], 0)
+
+    def test_the_log_ends_before_the_interpreter(self):
+        control("POST", "fault", {"path": "/v1/auth", "kind": "nothing", "latency_ms": 100, "times": "forever"})
+        program = (
+            "import keyferry, keyferry.log, logging, threading\n"
+            "logging.basicConfig(level=logging.DEBUG)\n"
+            "keyferry.log.start(logging.DEBUG)\n"
+            "def ask():\n"
+            "    while True:\n"
+            "        keyferry.default.forget('user')\n"
+            "        keyferry.token_for('user')\n"
+            "for _ in range(8): threading.Thread(target=ask, daemon=True).start()\n"
+            "keyferry.token_for('user')\n"
+        )
+        for _ in range(3):
+            run(program, timeout=30)

@@ -1,0 +1,92 @@
+"""The package as a whole: what it exports, what importing it costs, what it keeps."""
+
+import gc
+import inspect
+import os
+import pathlib
+import unittest
+
+import keyferry
+from keyferry import _abi, error
+from support import FILES, Case, run
+
+#: What no caller of Python meets: these come as a plain `Error`, if at all.
+NOT_FROM_PYTHON = {
+    "KEYFERRY_E_NULL": "Python passes no NULL where one is refused",
+    "KEYFERRY_E_UTF8": "texts are encoded as UTF-8",
+    "KEYFERRY_E_BUFFER": "a longer line is taken from a token object",
+}
+
+
+class Names(unittest.TestCase):
+    def test_each_status_has_its_exception_or_a_reason_to_have_none(self):
+        numbers = {name: number for name, number in vars(_abi).items() if name.startswith("KEYFERRY_E_")}
+        without = {name for name, number in numbers.items() if number not in error.KINDS}
+        self.assertEqual(without, set(NOT_FROM_PYTHON))
+        self.assertEqual(len(error.KINDS), len(numbers) - len(without))
+
+    def test_every_exception_is_exported(self):
+        for kind in error.KINDS.values():
+            self.assertIs(getattr(keyferry, kind.__name__), kind)
+            self.assertIn(kind.__name__, keyferry.__all__)
+        self.assertEqual(sorted(keyferry.__all__, key=str.lower), keyferry.__all__)
+
+    def test_everything_public_is_documented(self):
+        for name in keyferry.__all__:
+            thing = getattr(keyferry, name)
+            if not inspect.isclass(thing):
+                continue
+            self.assertTrue(thing.__doc__, name)
+            for method, what in inspect.getmembers(thing):
+                if not method.startswith("_") and (inspect.isfunction(what) or isinstance(what, property)) and thing not in error.KINDS.values():
+                    self.assertTrue(what.__doc__, f"{name}.{method}")
+        for word in ("Units:", "Errors:", "Source:"):
+            self.assertIn(word, keyferry.__doc__)
+
+    def test_the_version_is_the_librarys(self):
+        self.assertEqual(keyferry.__version__, os.environ["TEST_VERSION"])
+
+
+class Weight(Case):
+    def test_importing_it_brings_nothing_heavy(self):
+        program = "import sys, ctypes; before = set(sys.modules); import keyferry; print(*sorted(set(sys.modules) - before))"
+        brought = run(program).split()
+        self.assertTrue(all(name.split(".")[0] == "keyferry" for name in brought), brought)
+        for name in ("keyferry.requests", "keyferry.httpx", "keyferry.log", "keyferry._auth"):
+            self.assertNotIn(name, brought)
+
+    def test_a_million_tokens_leave_nothing_behind(self):
+        def resident():
+            return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+        def take(number):
+            for _ in range(number):
+                self.session.token_for(FILES)
+
+        take(10_000)
+        gc.collect()
+        before = resident()
+        take(1_000_000)
+        gc.collect()
+        self.assertLess(resident() - before, 1024 * 1024)
+
+    def test_requests_errors_and_headers_leave_nothing_behind_either(self):
+        def resident():
+            return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+        def take(number):
+            for index in range(number):
+                self.session.header(FILES)
+                keyferry.Request(f"packages/{index}")
+                try:
+                    self.session.cached(f"packages/{index}")
+                except keyferry.NotCached:
+                    pass
+                self.session.stats()
+
+        take(2_000)
+        gc.collect()
+        before = resident()
+        take(20_000)
+        gc.collect()
+        self.assertLess(resident() - before, 1024 * 1024)

@@ -1,0 +1,269 @@
+"""Sessions, tokens, requests and configurations: each does what its docstring says."""
+
+import copy
+import datetime
+import gc
+import os
+import pickle
+import threading
+import unittest.mock
+import weakref
+
+import keyferry
+from support import EMAIL, FILES, FILEVERBS, PACKAGE, PASSWORD, TEAMS, Case, config, control, count, fault, run, slow_login, status_of
+
+
+class Headers(Case):
+    def test_headers_open_what_they_are_for(self):
+        for url in (FILES, TEAMS, f"{FILEVERBS}/api/v1/fileuploads"):
+            self.assertEqual(status_of(url, self.session.headers(url)), 200, url)
+            self.assertEqual(self.session.headers(url), dict([self.session.header(url)]))
+            self.assertEqual(self.session.headers(url), self.session.token_for(url).headers)
+
+    def test_a_hit_goes_nowhere(self):
+        self.session.header(FILES)
+        before = count("requests")
+        for _ in range(10):
+            self.session.header(FILES)
+            self.session.token_for(FILES)
+            self.session.cached(FILES)
+        self.assertEqual(count("requests"), before)
+
+    def test_a_line_longer_than_the_buffer_comes_whole(self):
+        value = "x" * 5000
+        self.session.adopt("transfers/LONG", value)
+        self.assertEqual(self.session.header("transfers/LONG"), ("X-Transfer-Token", value))
+        self.assertEqual(self.session.headers("transfers/LONG"), {"X-Transfer-Token": value})
+
+    def test_foreign_and_odd_resources_get_nothing(self):
+        self.fails(keyferry.NotMine, self.session.header, "https://example.com/")
+        self.fails(keyferry.NoHeader, self.session.headers, "agent:session")
+        self.session.header(FILES)
+        self.fails(keyferry.BadValue, self.session.header, FILES + "\0.example.com")
+        self.fails(keyferry.BadValue, self.session.token_for, FILES + "\0.example.com")
+        self.fails(keyferry.BadResource, self.session.header, "https://me:word@example.com/")
+        self.fails(TypeError, self.session.header, None)
+        self.fails(TypeError, self.session.header, FILES.encode())
+
+    def test_the_default_session_is_opened_from_the_environment(self):
+        program = "import keyferry, sys; print(keyferry.header(sys.argv[1])[0], keyferry.token_for(sys.argv[1]).kind, end='')"
+        self.assertEqual(run(program, FILES), "X-Package-Token package")
+        self.assertEqual(count("login"), 1)
+
+
+class Tokens(Case):
+    def test_a_token_says_what_it_is(self):
+        token = self.session.token_for(PACKAGE)
+        self.assertEqual((token.service, token.kind, token.access), ("masv", "package", "manage"))
+        self.assertEqual(token.headers, {"X-Package-Token": token.value})
+        self.assertEqual(token.expires_at.utcoffset(), datetime.timedelta(0))
+        self.assertGreater(token.expires_at, datetime.datetime.now(datetime.timezone.utc))
+        self.assertEqual(token.details["state"], "finalized")
+        self.assertNotIn(token.value, repr(token) + str(token))
+        bearer = self.session.fileverbs_bearer()
+        self.assertEqual(bearer.headers["Authorization"], f"Bearer {bearer.value}")
+        self.assertIsNone(self.session.fileverbs_secret_key().expires_at)
+
+    def test_generations_rise_and_a_rejected_one_is_dead(self):
+        first = self.session.token_for(PACKAGE)
+        self.session.reject(first)
+        self.fails(keyferry.NotCached, self.session.cached, PACKAGE)
+        second = self.session.token_for(PACKAGE)
+        self.assertGreater(second.generation, first.generation)
+        self.session.reject(first)
+        self.assertEqual(self.session.token_for(PACKAGE).generation, second.generation)
+
+    def test_a_value_is_rejected_without_its_token(self):
+        name, value = self.session.header(PACKAGE)
+        self.session.reject_value(PACKAGE, "another")
+        self.assertEqual(self.session.header(PACKAGE), (name, value))
+        self.session.reject_value(PACKAGE, value)
+        self.assertNotEqual(self.session.header(PACKAGE), (name, value))
+
+    def test_tokens_outlive_their_session_and_are_never_copied(self):
+        token = self.session.token_for(PACKAGE)
+        self.session.close()
+        self.assertEqual(token.kind, "package")
+        for refused in (copy.copy, copy.deepcopy, pickle.dumps):
+            self.assertIn("token", str(self.fails(TypeError, refused, token)))
+            self.fails(TypeError, refused, self.session)
+            self.fails(TypeError, refused, config())
+            self.fails(TypeError, refused, keyferry.Request("user"))
+        self.fails(TypeError, keyferry.Token)
+
+    def test_adopted_tokens_are_handed_out_until_they_end(self):
+        soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+        self.session.adopt("transfers/MINE", "abc", soon)
+        token = self.session.token_for("transfers/MINE")
+        self.assertEqual((token.value, token.expires_at), ("abc", soon.replace(microsecond=0)))
+        self.fails(keyferry.BadValue, self.session.adopt, "transfers/MINE", "abc", datetime.datetime(2020, 1, 1, tzinfo=soon.tzinfo))
+        self.fails(keyferry.BadValue, self.session.adopt, "transfers/MINE", "abc", datetime.datetime(2099, 1, 1))
+        self.fails(keyferry.Unsupported, self.session.adopt, os.environ["TEST_LINK"], "abc")
+
+    def test_what_is_forgotten_is_got_anew(self):
+        self.session.token_for("user")
+        self.session.forget("user")
+        self.fails(keyferry.NotCached, self.session.cached, "user")
+        self.session.token_for("user")
+        self.session.forget()
+        self.assertEqual(self.session.list(), [])
+        self.assertEqual(count("login"), 2)
+
+
+class Reports(Case):
+    def test_reports_are_json_without_secrets(self):
+        token = self.session.token_for("user")
+        self.assertEqual(self.session.explain("user")["class"], "user")
+        self.assertEqual([entry["kind"] for entry in self.session.list()], ["user"])
+        self.assertEqual(self.session.stats()["logins"], 1)
+        said = f"{self.session.explain('user')}{self.session.list()}{self.session.stats()}"
+        self.assertNotIn(token.value, said)
+        self.assertNotIn(PASSWORD, said)
+
+
+class Requests(Case):
+    def test_a_request_says_what_is_wanted(self):
+        link, secret = os.environ["TEST_PROTECTED_LINK"], bytearray(os.environ["TEST_LINK_PASSWORD"].encode())
+        self.fails(keyferry.Refused, self.session.token_for, link)
+        token = self.session.token_for(keyferry.Request(link, link_password=secret))
+        self.assertEqual(token.access, "read")
+        self.assertEqual(bytes(secret), bytes(len(secret)))
+        self.assertEqual(self.session.token_for(keyferry.Request(PACKAGE, access="read")).access, "read")
+        self.assertEqual(self.session.cached(keyferry.Request(PACKAGE, access="read")).access, "read")
+        self.fails(keyferry.NotConfigured, self.session.token_for, keyferry.Request("user", account="nobody"))
+
+    def test_times_are_rounded_up_to_what_the_library_counts_in(self):
+        with unittest.mock.patch("keyferry.request._set_min_valid_s", return_value=0) as seconds:
+            keyferry.Request("user", min_valid=0.5)
+            keyferry.Request("user", min_valid=2**40)
+        self.assertEqual([call.args[1] for call in seconds.call_args_list], [1, 2**32 - 1])
+        with unittest.mock.patch("keyferry.request._set_timeout_ms", return_value=0) as milliseconds:
+            keyferry.Request("user", timeout=0.0001)
+            keyferry.Request("user", timeout=1.5)
+        self.assertEqual([call.args[1] for call in milliseconds.call_args_list], [1, 1500])
+
+    def test_numbers_out_of_range_are_refused(self):
+        for wrong in ({"timeout": 601}, {"timeout": -1}, {"min_valid": -1}, {"timeout": float("nan")}, {"access": "all"}, {"timeout": 2**40}):
+            self.fails(keyferry.BadValue, keyferry.Request, "user", **wrong)
+        self.fails(keyferry.BadResource, keyferry.Request, "no such thing")
+
+    def test_a_request_waits_no_longer_than_it_says(self):
+        slow_login(5)
+        error = self.fails(keyferry.Timeout, self.session.token_for, keyferry.Request("user", timeout=0.2))
+        self.assertIsInstance(error, TimeoutError)
+
+    def test_another_thread_cancels_a_request(self):
+        slow_login(5)
+        request = keyferry.Request("user")
+        timer = threading.Timer(0.1, request.cancel)
+        timer.start()
+        self.fails(keyferry.Cancelled, self.session.token_for, request)
+        timer.join()
+
+
+class Logins(Case):
+    def test_a_login_gives_user_and_teams_and_wipes_the_password(self):
+        self.session.close()
+        session = keyferry.Session(config(masv_email=None, masv_password=None))
+        self.fails(keyferry.NotConfigured, session.masv_login)
+        self.fails(keyferry.Error, session.token_for, "user")
+        password = bytearray(PASSWORD.encode())
+        token = session.masv_login(EMAIL, password)
+        self.assertEqual(bytes(password), bytes(len(PASSWORD)))
+        self.assertEqual(token.details["user"]["email"], EMAIL)
+        self.assertEqual(session.token_for("user").generation, token.generation)
+        wrong = bytearray(b"wrong")
+        error = self.fails(keyferry.Refused, session.masv_login, EMAIL, wrong)
+        self.assertEqual((error.http_status, bytes(wrong)), (401, bytes(5)))
+        self.fails(keyferry.BadValue, session.masv_login, EMAIL, b"a\0b")
+        session.close()
+
+    def test_an_ended_login_without_a_password_wants_a_person(self):
+        session = keyferry.Session(config(masv_email=None, masv_password=None))
+        session.reject(session.masv_login(EMAIL, PASSWORD))
+        error = self.fails(keyferry.LoginRequired, session.token_for, "user")
+        self.assertIn("log in", error.remedy)
+
+    def test_the_agent_tells_who_is_signed_in(self):
+        self.fails(keyferry.LoginRequired, self.session.masv_agent_session)
+        self.fails(keyferry.Refused, self.session.masv_agent_sign_in, EMAIL, "wrong")
+        self.assertEqual(self.session.masv_agent_sign_in()["user"]["email"], EMAIL)
+        self.assertEqual(self.session.masv_agent_session()["user"]["email"], EMAIL)
+        self.fails(keyferry.Unsupported, self.session.masv_agent_sign_up, "new@example.com", "word", "New")
+        control("POST", "configure", {"legacy": True})
+        self.assertEqual(self.session.masv_agent_sign_up("new@example.com", "word", "New")["user"]["email"], "new@example.com")
+
+
+class Errors(Case):
+    def test_an_error_carries_every_detail(self):
+        fault(service="masv", path="/v1/auth", kind="status", status=429, retry_after="7", times="forever")
+        error = self.fails(keyferry.Throttled, self.session.token_for, "user")
+        self.assertEqual((error.http_status, error.status), (429, keyferry.Throttled.status))
+        self.assertAlmostEqual(error.retry_after, 7, delta=1)
+        again = pickle.loads(pickle.dumps(error))
+        self.assertEqual((type(again), str(again), again.retry_after), (keyferry.Throttled, str(error), error.retry_after))
+
+    def test_what_was_not_told_is_none(self):
+        session = keyferry.Session(config(masv_url="http://127.0.0.1:9"))
+        error = self.fails(keyferry.Unreachable, session.token_for, "user")
+        self.assertEqual((error.http_status, error.service_code, error.retry_after), (None, None, None))
+        self.assertIsInstance(error, ConnectionError)
+        self.assertIsInstance(error, keyferry.Error)
+
+
+class Lives(Case):
+    def test_a_closed_session_says_so(self):
+        with keyferry.Session(config()) as session:
+            session.token_for(PACKAGE)
+        session.close()
+        for call in (session.header, session.headers, session.token_for, session.cached, session.explain, session.forget):
+            self.assertEqual(str(self.fails(ValueError, call, PACKAGE)), "the session is closed")
+        self.fails(ValueError, session.masv_login)
+        keyferry.default.close()
+        self.assertIn("logins", keyferry.default.stats())
+
+    def test_a_session_that_is_closed_under_a_call_lives_until_it_is_done(self):
+        slow_login(0.5)
+        tokens = []
+        thread = threading.Thread(target=lambda: tokens.append(self.session.token_for("user")))
+        thread.start()
+        while self.session.stats()["flights_under_way"] == 0:
+            pass
+        self.session.close()
+        thread.join()
+        self.assertEqual(tokens[0].kind, "user")
+
+    def test_a_dropped_session_closes_everything(self):
+        def threads():
+            return sorted(os.listdir("/proc/self/task"))
+
+        def files():
+            return sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}"))
+
+        self.session.close()
+        gc.collect()
+        before = threads(), files()
+        session = keyferry.Session(config())
+        session.token_for("user")
+        self.assertGreater(len(threads()), len(before[0]))
+        gone = weakref.ref(session)
+        del session
+        self.assertIsNone(gone())
+        self.assertEqual((threads(), files()), before)
+
+
+class Configs(Case):
+    def test_a_file_is_read_and_the_program_has_the_last_word(self):
+        path = os.path.join(os.environ["TEST_FOLDER"], "python.toml")
+        with open(path, "w") as file:
+            file.write("[masv]\nteam = 'other'\n")
+        os.chmod(path, 0o600)
+        loaded = keyferry.Config.load(path)
+        loaded.set("masv.email", "somebody@example.com")
+        with keyferry.Session(loaded) as session:
+            self.assertIn("masv", session.explain("user")["service"])
+        self.assertIn("masv.urll", str(self.fails(keyferry.BadConfig, loaded.set, "masv.urll", "x")))
+        self.fails(keyferry.BadConfig, keyferry.Config.load, path + ".missing")
+        secret = bytearray(b"word")
+        loaded.set("masv.password", secret)
+        self.assertEqual(bytes(secret), bytes(4))
