@@ -17,7 +17,7 @@ export class KeyferryError extends Error {
     super(words, cause === undefined ? undefined : { cause });
     this.status = status;
     this.code = codes.get(status) ?? `KEYFERRY_E_${status}`;
-    Object.assign(this, details);
+    for (const [name, value] of Object.entries(details)) if (value !== undefined) this[name] = value;
   }
 
   get remedy() {
