@@ -5,11 +5,13 @@
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod child;
     pub(crate) mod place;
 }
 
 mod bound;
 mod declarations;
 mod header;
+mod node;
 mod node_declarations;
 mod python_declarations;
