@@ -3,7 +3,6 @@ import koffi from 'koffi';
 
 import { invalid, raised } from './error.js';
 import { bind, memory } from './library.js';
-import { onPool } from './pool.js';
 
 const textFree = bind('keyferry_text_free');
 
@@ -87,6 +86,43 @@ function ended(status, give, room) {
 /** Calls and waits. `give` makes the result of the address that the call gives. */
 export function now(call, args, give) {
   return ended(call(...complete(args, give, room)), give, room);
+}
+
+/**
+ * The threads of libuv's pool are shared by files, name look-ups and all other native code of the process. Calls of keyferry may wait there
+ * for seconds, so they take at most half of it; the others wait here, in their order.
+ */
+const threads = Number.parseInt(process.env.UV_THREADPOOL_SIZE ?? '', 10) || 4;
+const most = Math.max(1, Math.floor(threads / 2));
+
+let running = 0;
+const waiting = [];
+
+function next() {
+  while (running < most && waiting.length > 0) {
+    running += 1;
+    waiting.shift()();
+  }
+}
+
+/** Runs a function that takes Node's kind of callback, when there is a thread for it. */
+function onPool(run) {
+  return new Promise((resolve, reject) => {
+    const ended = (error, result) => {
+      running -= 1;
+      next();
+      if (error) reject(error);
+      else resolve(result);
+    };
+    waiting.push(() => {
+      try {
+        run(ended);
+      } catch (error) {
+        ended(error);
+      }
+    });
+    next();
+  });
 }
 
 /** Calls on a thread of the pool: a promise of the same. The arguments live until it is settled. */

@@ -21,6 +21,7 @@ export const address = now.address;
 let length = 0;
 let name = '';
 let value = '';
+let headers = {};
 
 function isAsBefore(bytes) {
   if (bytes !== length) return false;
@@ -28,16 +29,27 @@ function isAsBefore(bytes) {
   return true;
 }
 
-/** Name and value of the line that was written. A line of HTTP is Latin-1. */
+/** Reads the line that was written. A line of HTTP is Latin-1. */
+function read(bytes) {
+  if (isAsBefore(bytes)) return;
+  const line = characters.latin1Slice(0, bytes);
+  const colon = line.indexOf(': ');
+  [name, value] = [line.slice(0, colon), line.slice(colon + 2)];
+  headers = Object.freeze({ [name]: value });
+  before.array.set(now.array.subarray(0, Math.min(bytes + 8, LINE_BYTES)));
+  length = bytes;
+}
+
+/** Name and value of the line that was written. */
 export function header(bytes) {
-  if (!isAsBefore(bytes)) {
-    const line = characters.latin1Slice(0, bytes);
-    const colon = line.indexOf(': ');
-    [name, value] = [line.slice(0, colon), line.slice(colon + 2)];
-    before.array.set(now.array.subarray(0, Math.min(bytes + 8, LINE_BYTES)));
-    length = bytes;
-  }
+  read(bytes);
   return [name, value];
+}
+
+/** The same by name. */
+export function named(bytes) {
+  read(bytes);
+  return headers;
 }
 
 /** Forgets the line. */
@@ -46,4 +58,5 @@ export function wipe() {
   before.array.fill(0);
   length = 0;
   name = value = '';
+  headers = {};
 }

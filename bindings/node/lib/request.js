@@ -1,6 +1,6 @@
-/** Requests: a resource and what the caller needs of its token. */
+/** Requests: a resource and what the caller needs of its token; and the waits with them. */
 import { Secrets, now, optional, text } from './call.js';
-import { invalid } from './error.js';
+import { aborted, invalid } from './error.js';
 import { bind } from './library.js';
 import { accesses } from './token.js';
 
@@ -10,7 +10,7 @@ const setAccess = bind('keyferry_request_set_access');
 const setAccount = bind('keyferry_request_set_account');
 const setLinkPassword = bind('keyferry_request_set_link_password');
 const setTimeoutMs = bind('keyferry_request_set_timeout_ms');
-export const cancel = bind('keyferry_request_cancel');
+const cancel = bind('keyferry_request_cancel');
 export const free = bind('keyferry_request_free');
 
 const LARGEST = 2 ** 32 - 1;
@@ -60,4 +60,53 @@ export function isPlain(options) {
 /** What two requests have in common that one answer serves; none for those that bring a password. */
 export function sameness(resource, { minValid, access, account, linkPassword, timeout } = {}) {
   return linkPassword === undefined ? JSON.stringify([text(resource), minValid, access, account, timeout]) : Symbol('alone');
+}
+
+/** The promise, or the failure of a caller whose signal is aborted first. */
+function unlessAborted(promise, signal) {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(aborted(signal));
+    signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
+
+/** One wait for a token that all who ask for the same thing share: it takes one thread of the pool, however many they are. */
+export class Flight {
+  #request;
+  #token;
+  #left;
+  #waiters = 0;
+  #over = false;
+
+  /** `start` waits with the request, which is the flight's from now on. `left` hears when nobody can join any more. */
+  constructor(request, start, left) {
+    this.#request = request;
+    this.#left = left;
+    this.#token = start(request).finally(() => this.#end());
+    // Whoever waits hears of a failure; if nobody does any more, it is nobody's.
+    this.#token.catch(() => {});
+  }
+
+  /** The token. The last one to go without it ends the wait. */
+  async join(signal) {
+    this.#waiters += 1;
+    try {
+      return await (signal ? unlessAborted(this.#token, signal) : this.#token);
+    } finally {
+      this.#waiters -= 1;
+      if (this.#waiters === 0) this.cancel();
+    }
+  }
+
+  cancel() {
+    this.#left(this);
+    if (!this.#over) cancel(this.#request);
+  }
+
+  #end() {
+    this.#over = true;
+    this.#left(this);
+    free(this.#request);
+  }
 }

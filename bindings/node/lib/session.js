@@ -1,9 +1,7 @@
 /** Sessions: where tokens come from. */
 import * as abi from './abi.js';
 import { Secrets, later, now, room, said, text } from './call.js';
-import { withConfig } from './config.js';
 import { aborted, raised } from './error.js';
-import { Flight } from './flight.js';
 import { bind } from './library.js';
 import * as line from './line.js';
 import { Native } from './native.js';
@@ -11,7 +9,6 @@ import * as requests from './request.js';
 import { calls } from './services.js';
 import { Token, free, generationOf } from './token.js';
 
-const open = bind('keyferry_session_open');
 const peek = bind('keyferry_session_peek');
 const cachedToken = bind('keyferry_session_cached');
 const tokenFor = bind('keyferry_session_token_for');
@@ -41,11 +38,8 @@ export class Session {
   #flights = new Map();
 
   constructor(options = {}) {
-    this.#native = new Native(0);
-    if (options === key) return;
-    const opened = (config) => now(open, [config], (address) => address);
-    this.#native.address = withConfig(options, opened);
-    dropped.register(this, this.#native, this);
+    this.#native = new Native(options === key ? undefined : options);
+    if (options !== key) dropped.register(this, this.#native, this);
   }
 
   static get default() {
@@ -54,12 +48,15 @@ export class Session {
   }
 
   header(resource) {
+    return this.#line(resource, line.header);
+  }
+
+  /** The line in memory as `as` reads it, if a fresh one is there. */
+  #line(resource, as) {
     const status = peek(this.#native.address, text(resource), line.address, line.LINE_BYTES, room.out);
-    if (status !== abi.KEYFERRY_OK) {
-      if (status === abi.KEYFERRY_E_NOT_CACHED) return undefined;
-      throw raised(status);
-    }
-    return line.header(room.made);
+    if (status === abi.KEYFERRY_OK) return as(room.made);
+    if (status === abi.KEYFERRY_E_NOT_CACHED) return undefined;
+    throw raised(status);
   }
 
   async headersFor(resource, options) {
@@ -73,8 +70,7 @@ export class Session {
   #headers(resource, options) {
     if (!requests.isPlain(options)) return undefined;
     try {
-      const header = this.header(resource);
-      return header && { [header[0]]: header[1] };
+      return this.#line(resource, line.named);
     } catch (error) {
       if (error.status === abi.KEYFERRY_E_MULTIPLE) return undefined;
       throw error;
@@ -160,7 +156,7 @@ export class Session {
     const left = (gone) => {
       if (this.#flights.get(same) === gone) this.#flights.delete(same);
     };
-    const flight = new Flight(requests.request(resource, options), start, left);
+    const flight = new requests.Flight(requests.request(resource, options), start, left);
     this.#flights.set(same, flight);
     return flight;
   }

@@ -24,12 +24,16 @@ async function resident() {
   return process.memoryUsage.rss();
 }
 
-/** The first round is for V8, which makes room for what is young once and keeps it. */
+/** The least growth of a few rounds: V8 makes room for what is young in one of them and keeps it, a leak is in each. */
 async function growth(times, work) {
-  await work(times);
-  const before = await resident();
-  await work(times);
-  return (await resident()) - before;
+  let least = Infinity;
+  await work(times / 4);
+  for (let round = 0; round < 4 && least >= MEBIBYTE; round += 1) {
+    const before = await resident();
+    await work(times);
+    least = Math.min(least, (await resident()) - before);
+  }
+  return least;
 }
 
 function adopted(session, things) {
@@ -45,7 +49,7 @@ test('a million tokens taken and dropped leave nothing behind', async (context) 
   const things = adopted(session, 200);
   const grown = await growth(1_000_000, (times) => {
     // Without a turn of the event loop, in which the collector of garbage could tell of dropped ones.
-    for (let at = 0; at < times; at += 1) session.tokenForSync(things[at % 2 ? 0 : at % things.length]);
+    for (let at = 0; at < times; at += 1) session.tokenForSync(things[at % 16 ? 0 : at % things.length]);
   });
   context.diagnostic(`a million tokens: ${grown} bytes`);
   assert.ok(grown < MEBIBYTE, `${grown} bytes`);
@@ -55,7 +59,7 @@ test('headers, requests, errors and logins leave nothing behind', async (context
   const session = new Session(sandbox.settings());
   const [thing] = adopted(session, 1);
   await session.tokenFor('user');
-  const grown = await growth(20_000, async (times) => {
+  const grown = await growth(8_000, async (times) => {
     for (let at = 0; at < times; at += 1) {
       session.header(thing);
       session.cached(thing, { minValid: 1000 });
@@ -66,7 +70,7 @@ test('headers, requests, errors and logins leave nothing behind', async (context
     }
   });
   context.diagnostic(`errors and requests: ${grown} bytes`);
-  assert.ok(grown < 2 * MEBIBYTE, `${grown} bytes`);
+  assert.ok(grown < MEBIBYTE, `${grown} bytes`);
 });
 
 const threads = () => readdirSync('/proc/self/task').length;
