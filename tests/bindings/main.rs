@@ -14,4 +14,5 @@ mod declarations;
 mod header;
 mod node;
 mod node_declarations;
+mod python;
 mod python_declarations;

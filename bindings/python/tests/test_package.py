@@ -1,9 +1,12 @@
 """The package as a whole: what it exports, what importing it costs, what it keeps."""
 
+import ast
 import gc
+import importlib.metadata
 import inspect
 import os
 import pathlib
+import re
 import unittest
 
 import keyferry
@@ -16,6 +19,10 @@ NOT_FROM_PYTHON = {
     "KEYFERRY_E_UTF8": "texts are encoded as UTF-8",
     "KEYFERRY_E_BUFFER": "a longer line is taken from a token object",
 }
+
+
+def resident():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Names(unittest.TestCase):
@@ -56,9 +63,6 @@ class Weight(Case):
             self.assertNotIn(name, brought)
 
     def test_a_million_tokens_leave_nothing_behind(self):
-        def resident():
-            return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
         def take(number):
             for _ in range(number):
                 self.session.token_for(FILES)
@@ -71,9 +75,6 @@ class Weight(Case):
         self.assertLess(resident() - before, 1024 * 1024)
 
     def test_requests_errors_and_headers_leave_nothing_behind_either(self):
-        def resident():
-            return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
         def take(number):
             for index in range(number):
                 self.session.header(FILES)
@@ -90,3 +91,19 @@ class Weight(Case):
         take(20_000)
         gc.collect()
         self.assertLess(resident() - before, 1024 * 1024)
+
+
+class Readme(unittest.TestCase):
+    def test_its_python_can_be_read_and_names_only_what_there_is(self):
+        message = importlib.metadata.metadata("keyferry")
+        text = message.get_payload() or message["Description"]
+        blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        self.assertGreater(len(blocks), 5)
+        for block in blocks:
+            compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        submodules = {"requests", "httpx", "log"}
+        named = set(re.findall(r"\bkeyferry\.(\w+)", " ".join(re.findall(r"`[^`]+`", text)) + "".join(blocks))) - submodules - {"com"}
+        self.assertGreater(len(named), 5)
+        self.assertEqual([name for name in named if not hasattr(keyferry, name)], [])
+        methods = set(re.findall(r"\bsession\.(\w+)", text))
+        self.assertEqual([name for name in methods if not hasattr(keyferry.Session, name)], [])

@@ -1,0 +1,204 @@
+//! The Python package as its users have it: built into a wheel, installed, and tested where no repository is in sight.
+//!
+//! The tools that the tests need beside Python itself (HTTP clients, type checkers, the build backend) come from the package registry, once,
+//! into the build's own folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use keyferry::sandbox::credentials;
+use tempfile::TempDir;
+
+use crate::support::child::{self, Ended};
+use crate::support::place::{self, Place};
+
+const LIMIT: Duration = Duration::from_secs(400);
+const TOOLS: [&str; 5] = ["hatchling", "httpx", "mypy", "pyright", "requests"];
+const STUBS: &str = "types-requests";
+
+/// A virtual environment.
+struct Environment {
+    folder: PathBuf,
+}
+
+impl Environment {
+    fn new(folder: PathBuf) -> Self {
+        let made = run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+        assert!(made.status.success(), "{}", made.said());
+        Self { folder }
+    }
+
+    fn python(&self) -> Command {
+        Command::new(self.folder.join("bin/python"))
+    }
+
+    /// Runs a module, and what it says if it fails.
+    fn module(&self, arguments: &[&str]) -> Ended {
+        let mut command = self.python();
+        command.arg("-m").args(arguments).current_dir(repository("bindings/python"));
+        command.env("HOME", &self.folder).env("PIP_CACHE_DIR", cache("pip")).env("PYRIGHT_PYTHON_CACHE_DIR", cache("pyright"));
+        command.env("KEYFERRY_LIBRARY", place::beside("libkeyferry.so"));
+        run(&mut command)
+    }
+
+    fn succeeds(&self, arguments: &[&str]) -> Ended {
+        let ended = self.module(arguments);
+        assert!(ended.status.success(), "{arguments:?}: {}", ended.said());
+        ended
+    }
+}
+
+fn run(command: &mut Command) -> Ended {
+    child::run(command.env_remove("LD_LIBRARY_PATH").env_remove("PYTHONPATH"), LIMIT)
+}
+
+fn repository(path: &str) -> PathBuf {
+    place::file(path)
+}
+
+fn cache(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{name}"))
+}
+
+/// What all tests share: an environment with the tools, and the wheel, which is installed there too.
+struct Built {
+    tools: Environment,
+    wheel: PathBuf,
+    _folder: TempDir,
+}
+
+/// Builds it once for all tests; nothing where Python is missing.
+fn built() -> Option<&'static Built> {
+    static BUILT: OnceLock<Option<Built>> = OnceLock::new();
+    BUILT.get_or_init(|| child::has("python3").then(build)).as_ref()
+}
+
+fn build() -> Built {
+    let tools = tools();
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().to_str().unwrap();
+    tools.succeeds(&["pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "--wheel-dir", to, "."]);
+    let wheel = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    tools.succeeds(&["pip", "install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", wheel.to_str().unwrap()]);
+    Built { tools, wheel, _folder: folder }
+}
+
+/// An environment with the tools. It is kept from one run to the next, for each Python its own.
+fn tools() -> Environment {
+    let version = run(Command::new("python3").arg("--version")).out;
+    let folder = cache(&format!("tools-{}", version.trim().replace(' ', "-")));
+    let complete = folder.join("complete");
+    if complete.exists() {
+        return Environment { folder };
+    }
+    let tools = Environment::new(folder);
+    tools.succeeds(&[&["pip", "install", "--quiet"][..], &TOOLS, &[STUBS]].concat());
+    fs::write(complete, "").unwrap();
+    tools
+}
+
+/// Runs modules of the package's own suite in an environment, in a folder that holds nothing else; how many tests it ran and left out.
+fn suite(environment: &Environment, modules: &[&str]) -> (usize, usize) {
+    let place = Place::new();
+    for folder in ["tests", "examples"] {
+        fs::create_dir(place.path(folder)).unwrap();
+        for entry in fs::read_dir(repository("bindings/python").join(folder)).unwrap().map(Result::unwrap) {
+            if entry.path().is_file() {
+                fs::copy(entry.path(), place.path(folder).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    let mut command = environment.python();
+    command.args(["-m", "unittest", "-b"]).args(modules);
+    place.dress(&mut command).env("TEST_JOB", credentials::JOB_ID).current_dir(place.path("tests"));
+    let ended = run(&mut command);
+    assert!(ended.status.success(), "{}", ended.said());
+    let number = |before: &str| {
+        let rest = ended.err.split(before).nth(1).unwrap_or("0");
+        rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    };
+    (number("\nRan "), number("skipped="))
+}
+
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_installed_package_passes_its_suite_with_no_repository_in_sight() {
+        let Some(built) = built() else { return };
+        let files =
+            fs::read_dir(repository("bindings/python/tests")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let modules: Vec<_> =
+            files.filter_map(|name| Some(name.strip_suffix(".py")?.to_owned())).filter(|name| name != "support").collect();
+        let (ran, skipped) = suite(&built.tools, &modules.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(ran > 90, "only {ran} tests were found");
+        assert_eq!(skipped, 1, "all but the one for environments without HTTP clients");
+    }
+
+    #[test]
+    fn pip_installs_it_into_an_empty_environment() {
+        if !child::has("python3") {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let empty = Environment::new(folder.path().join("empty"));
+        empty.succeeds(&["pip", "install", "--quiet", "."]);
+        let list = empty.succeeds(&["pip", "list", "--format", "freeze"]).out;
+        let others: Vec<_> =
+            list.lines().filter(|line| !["keyferry", "pip", "setuptools"].contains(&line.split("==").next().unwrap())).collect();
+        assert!(list.contains("keyferry==") && others.is_empty(), "{list}");
+        // What takes long runs once, in the other environment.
+        let (ran, skipped) = suite(&empty, &["test_session", "test_crowds", "test_log", "test_clients.Absent"]);
+        assert!(ran > 45 && skipped == 0, "{ran} ran, {skipped} skipped");
+    }
+
+    #[test]
+    fn the_wheel_names_the_oldest_system_that_its_library_runs_on() {
+        let Some(built) = built() else { return };
+        if !child::has("objdump") {
+            return;
+        }
+        let told = run(Command::new("objdump").arg("-T").arg(place::beside("libkeyferry.so"))).out;
+        let versions = told.split("GLIBC_2.").skip(1).filter_map(|rest| {
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse::<u32>().ok()
+        });
+        let name = built.wheel.file_name().unwrap().to_str().unwrap();
+        let tag = format!("-py3-none-manylinux_2_{}_{}.whl", versions.max().unwrap(), std::env::consts::ARCH);
+        assert!(name.ends_with(&tag), "{name} does not end with {tag}");
+    }
+
+    #[test]
+    fn the_types_are_clean_under_mypy_and_pyright() {
+        let Some(built) = built() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().to_str().unwrap();
+        built.tools.succeeds(&["mypy", "--strict", "--cache-dir", cache, "keyferry", "examples/upload_folder.py"]);
+        let python = built.tools.folder.join("bin/python");
+        built.tools.succeeds(&["pyright", "--pythonpath", python.to_str().unwrap()]);
+        // The checkers see a mistake.
+        let wrong = folder.path().join("wrong.py");
+        fs::write(&wrong, "import keyferry\nkeyferry.header(1)\nkeyferry.Request('user', access='all')\n").unwrap();
+        let wrong = wrong.to_str().unwrap();
+        for checker in
+            [&["mypy", "--strict", "--cache-dir", cache, wrong][..], &["pyright", "--pythonpath", python.to_str().unwrap(), wrong]]
+        {
+            let said = built.tools.module(checker);
+            assert!(!said.status.success() && said.out.contains("wrong.py:2") && said.out.contains("wrong.py:3"), "{}", said.said());
+        }
+    }
+
+    #[test]
+    fn a_source_archive_or_a_copy_without_the_repository_is_refused_in_one_sentence() {
+        let Some(built) = built() else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().to_str().unwrap();
+        let said = built.tools.module(&["hatchling", "build", "-t", "sdist", "-d", to]);
+        assert!(!said.status.success() && said.err.contains("built from its repository, as a wheel"), "{}", said.said());
+        let said = built.tools.module(&["pip", "install", "--no-build-isolation", "--no-deps", "--editable", "."]);
+        assert!(!said.status.success() && said.said().contains("can't be installed as editable"), "{}", said.said());
+    }
+}
