@@ -150,6 +150,7 @@ fn the_package_carries_the_library_and_what_belongs_to_it() {
 
 #[test]
 fn the_package_has_the_version_of_the_library() {
-    let manifest: serde_json::Value = serde_json::from_str(&fs::read_to_string(place::file("bindings/node/package.json")).unwrap()).unwrap();
+    let manifest: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(place::file("bindings/node/package.json")).unwrap()).unwrap();
     assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"), "bindings/node/package.json: npm wants it there: write Cargo.toml's");
 }
