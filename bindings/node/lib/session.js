@@ -1,13 +1,10 @@
 /** Sessions: where tokens come from. */
 import * as abi from './abi.js';
-import { Secrets, later, now, room, said, text } from './call.js';
-import { aborted, raised } from './error.js';
+import { Secrets, aborted, later, now, raised, room, said, text } from './call.js';
 import { bind } from './library.js';
-import * as line from './line.js';
-import { Native } from './native.js';
-import * as requests from './request.js';
+import * as parts from './parts.js';
 import { calls } from './services.js';
-import { Token, free, generationOf } from './token.js';
+import { LINE_BYTES, Token, byName, free, generationOf, header, lineAddress } from './token.js';
 
 const peek = bind('keyferry_session_peek');
 const cachedToken = bind('keyferry_session_cached');
@@ -38,7 +35,7 @@ export class Session {
   #flights = new Map();
 
   constructor(options = {}) {
-    this.#native = new Native(options === key ? undefined : options);
+    this.#native = new parts.Native(options === key ? undefined : options);
     if (options !== key) dropped.register(this, this.#native, this);
   }
 
@@ -48,12 +45,12 @@ export class Session {
   }
 
   header(resource) {
-    return this.#line(resource, line.header);
+    return this.#line(resource, header);
   }
 
   /** The line in memory as `as` reads it, if a fresh one is there. */
   #line(resource, as) {
-    const status = peek(this.#native.address, text(resource), line.address, line.LINE_BYTES, room.out);
+    const status = peek(this.#native.address, text(resource), lineAddress, LINE_BYTES, room.out);
     if (status === abi.KEYFERRY_OK) return as(room.made);
     if (status === abi.KEYFERRY_E_NOT_CACHED) return undefined;
     throw raised(status);
@@ -68,9 +65,9 @@ export class Session {
   }
 
   #headers(resource, options) {
-    if (!requests.isPlain(options)) return undefined;
+    if (!parts.isPlain(options)) return undefined;
     try {
-      return this.#line(resource, line.named);
+      return this.#line(resource, byName);
     } catch (error) {
       if (error.status === abi.KEYFERRY_E_MULTIPLE) return undefined;
       throw error;
@@ -78,12 +75,12 @@ export class Session {
   }
 
   async tokenFor(resource, options) {
-    if (!requests.isPlain(options)) return this.#shared(resource, options);
+    if (!parts.isPlain(options)) return this.#shared(resource, options);
     return this.#fresh(resource) ?? this.#shared(resource, options);
   }
 
   tokenForSync(resource, options) {
-    if (requests.isPlain(options)) {
+    if (parts.isPlain(options)) {
       const token = this.#fresh(resource);
       if (token) return token;
     }
@@ -92,7 +89,7 @@ export class Session {
 
   cached(resource, options) {
     try {
-      return requests.isPlain(options) ? this.#held(resource) : this.#asked(cachedToken, resource, options);
+      return parts.isPlain(options) ? this.#held(resource) : this.#asked(cachedToken, resource, options);
     } catch (error) {
       if (error.status === abi.KEYFERRY_E_NOT_CACHED) return undefined;
       throw error;
@@ -129,16 +126,16 @@ export class Session {
   /** Calls with a request of its own, and waits. */
   #asked(call, resource, options) {
     const address = this.#native.address;
-    const request = requests.request(resource, options);
+    const request = parts.request(resource, options);
     try {
       return now(call, [address, request], this.#taking(resource, options));
     } finally {
-      requests.free(request);
+      parts.free(request);
     }
   }
 
   #taking(resource, options) {
-    const known = requests.isPlain(options) ? text(resource) : undefined;
+    const known = parts.isPlain(options) ? text(resource) : undefined;
     return (address) => Token.taken(address, known);
   }
 
@@ -146,7 +143,7 @@ export class Session {
   async #shared(resource, options) {
     const signal = options?.signal;
     if (signal?.aborted) throw aborted(signal);
-    const same = requests.sameness(resource, options);
+    const same = parts.sameness(resource, options);
     return (this.#flights.get(same) ?? this.#depart(same, resource, options)).join(signal);
   }
 
@@ -156,7 +153,7 @@ export class Session {
     const left = (gone) => {
       if (this.#flights.get(same) === gone) this.#flights.delete(same);
     };
-    const flight = new requests.Flight(requests.request(resource, options), start, left);
+    const flight = new parts.Flight(parts.request(resource, options), start, left);
     this.#flights.set(same, flight);
     return flight;
   }

@@ -1,6 +1,6 @@
-/** Tokens: a set of headers with its expiry. */
+/** Tokens: a set of headers with its expiry; and the header lines that are had without a token. */
 import * as abi from './abi.js';
-import { bind } from './library.js';
+import { bind, memory } from './library.js';
 
 const headerCount = bind('keyferry_token_header_count');
 const headerName = bind('keyferry_token_header_name');
@@ -118,4 +118,62 @@ export class Token {
   [Symbol.for('nodejs.util.inspect.custom')]() {
     return `Token { ${this.#service} ${this.#kind}, access ${this.#access}, generation ${this.#generation} }`;
   }
+}
+
+/** As long as a line can be, and a multiple of eight. */
+export const LINE_BYTES = 17_000;
+
+const line = memory(LINE_BYTES);
+const before = memory(LINE_BYTES);
+const lineWords = new Float64Array(line.array.buffer);
+const beforeWords = new Float64Array(before.array.buffer);
+const characters = Buffer.from(line.array.buffer);
+
+/** Where a peek writes to. What it wrote is kept until the next one: to make strings of a line costs more than to get it, and it is mostly the
+ * same line as the time before, which then is the same header. Lines are compared eight bytes at a time; what stands behind their end is
+ * compared too, which can only make two equal ones differ.
+ */
+export const lineAddress = line.address;
+
+let length = 0;
+let name = '';
+let value = '';
+let headers = {};
+
+function isAsBefore(bytes) {
+  if (bytes !== length) return false;
+  for (let at = 0, end = Math.ceil(bytes / 8); at < end; at += 1) if (lineWords[at] !== beforeWords[at]) return false;
+  return true;
+}
+
+/** Reads the line that was written. A line of HTTP is Latin-1. */
+function read(bytes) {
+  if (isAsBefore(bytes)) return;
+  const words = characters.latin1Slice(0, bytes);
+  const colon = words.indexOf(': ');
+  [name, value] = [words.slice(0, colon), words.slice(colon + 2)];
+  headers = Object.freeze({ [name]: value });
+  before.array.set(line.array.subarray(0, Math.min(bytes + 8, LINE_BYTES)));
+  length = bytes;
+}
+
+/** Name and value of the line that was written. */
+export function header(bytes) {
+  read(bytes);
+  return [name, value];
+}
+
+/** The same by name. */
+export function byName(bytes) {
+  read(bytes);
+  return headers;
+}
+
+/** Forgets the line. */
+export function wipeLine() {
+  line.array.fill(0);
+  before.array.fill(0);
+  length = 0;
+  name = value = '';
+  headers = {};
 }
