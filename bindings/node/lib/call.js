@@ -1,8 +1,6 @@
 /** How a function of the C ABI is called: its texts go in, its result comes out, or its error is raised. */
-import koffi from 'koffi';
-
 import * as abi from './abi.js';
-import { bind, memory } from './library.js';
+import { bind, memory, stringAt } from './library.js';
 
 const statusText = bind('keyferry_status_text');
 const message = bind('keyferry_error_message');
@@ -116,7 +114,7 @@ export class Secrets {
 /** What a call leaves in its room, for those that give a text. */
 export function said(address) {
   try {
-    return koffi.decode.string(address);
+    return stringAt(address);
   } finally {
     textFree(address);
   }

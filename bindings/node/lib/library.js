@@ -30,6 +30,9 @@ export function bind(name) {
   return library.func(name, result, parameters);
 }
 
+/** The text at an address. */
+export const stringAt = koffi.decode.string;
+
 /** Memory that the library may write to, at a place where it stays. Whoever holds the array keeps it. */
 export function memory(bytes) {
   const array = new Uint8Array(new ArrayBuffer(bytes));
