@@ -136,6 +136,15 @@ test('a second 401 is the answer', async () => {
   assert.equal(await count('faults_hit'), 2);
 });
 
+test('a request is sent twice at the most, however many tokens there are', async () => {
+  let tokens = 0;
+  let sent = 0;
+  const rich = { headersFor: async () => ({ 'X-User-Token': String((tokens += 1)) }), rejectValue: async () => {} };
+  const refusing = async () => ((sent += 1), new Response(null, { status: 401 }));
+  assert.equal((await createFetch(rich, refusing)(files)).status, 401);
+  assert.deepEqual([tokens, sent], [2, 2]);
+});
+
 test('a 401 with nothing new to try is the answer', async () => {
   const token = await session.tokenFor(pack);
   const bare = new Session({ file: false, settings: { 'masv.url': masv } });

@@ -81,12 +81,15 @@ test('the synchronous twin does the same', () => {
 
 test('a token that needs a refresh is refreshed', async () => {
   await sandbox.life({ package: 1000 });
-  const first = await session.tokenFor(pack);
+  await session.tokenFor(pack);
+  const first = session.tokenForSync(pack);
   await sandbox.advance(990);
   // The hour of the service comes with any answer of it.
   await session.tokenFor(sandbox.otherPack);
   const second = await session.tokenFor(pack);
   assert.ok(second.generation > first.generation);
+  assert.equal(session.tokenForSync(pack), await session.tokenFor(pack));
+  assert.equal(session.tokenForSync(pack).generation, second.generation);
   assert.equal(await count('lookup'), 3);
 });
 
