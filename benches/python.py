@@ -1,9 +1,8 @@
 """What a hit costs from Python, beside the same work in other credential libraries and beside bare calls, all in one run.
 
     cargo build --release
-    python -m venv /tmp/bench && KEYFERRY_LIBRARY=target/release/libkeyferry.so /tmp/bench/bin/pip install ./bindings/python
-    /tmp/bench/bin/pip install msal google-auth botocore
-    /tmp/bench/bin/python benches/python.py
+    python -m venv target/bench && target/bench/bin/pip install ./bindings/python msal google-auth botocore requests
+    target/bench/bin/python benches/python.py
 
 Each library has one cached token and hands it out the way its users ask for it. Rounds alternate; the fastest round of each counts. The
 ratios say more than the figures. The limit, four times faster than the best of them, is checked.

@@ -12,25 +12,36 @@ from pathlib import Path
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+# pip builds in place, where the repository is.
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+ELSEWHERE = "keyferry is built from its repository, as a wheel: bindings/python alone, copied or as a source archive, lacks the library"
+
+
+def version():
+    """The version that Cargo.toml says."""
+    if not (REPOSITORY / "src" / "ffi").is_dir():
+        sys.exit(ELSEWHERE)
+    manifest = (REPOSITORY / "Cargo.toml").read_text(encoding="utf-8")
+    return re.search(r'^version = "([^"]+)"', manifest, re.MULTILINE).group(1)
+
 
 class CustomBuildHook(BuildHookInterface):
     def initialize(self, version, build_data):
-        repository = Path(self.root).resolve().parents[1]
-        if self.target_name != "wheel" or not (repository / "src" / "ffi").is_dir():
-            sys.exit("keyferry is built from its repository, as a wheel: a source archive of bindings/python alone lacks the library")
+        if self.target_name != "wheel":
+            sys.exit(ELSEWHERE)
         if version == "editable":
             sys.exit("keyferry can't be installed as editable: pip install bindings/python")
-        library = Path(os.environ.get("KEYFERRY_LIBRARY") or built(repository))
+        library = Path(os.environ.get("KEYFERRY_LIBRARY") or built())
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform(library)}"
         build_data["force_include"][str(library)] = "keyferry/libkeyferry.so"
 
 
-def built(repository):
+def built():
     """The release library of this repository; cargo says where it put it."""
     command = ["cargo", "build", "--release", "--locked", "--lib", "--message-format", "json-render-diagnostics"]
     try:
-        told = subprocess.run(command, cwd=repository, check=True, stdout=subprocess.PIPE, text=True).stdout
+        told = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True).stdout
     except FileNotFoundError:
         sys.exit("keyferry's library is built with cargo, which is not there: install Rust, or a wheel")
     except subprocess.CalledProcessError as error:

@@ -16,8 +16,8 @@ use crate::support::child::{self, Ended};
 use crate::support::place::{self, Place};
 
 const LIMIT: Duration = Duration::from_secs(400);
-const TOOLS: [&str; 5] = ["hatchling", "httpx", "mypy", "pyright", "requests"];
-const STUBS: &str = "types-requests";
+/// The checkers are of one version each, for a later one may find more; of the clients the newest has to work.
+const TOOLS: [&str; 6] = ["hatchling", "httpx", "mypy==2.4.1", "pyright==1.1.414", "requests", "types-requests"];
 
 /// A virtual environment.
 struct Environment {
@@ -95,7 +95,7 @@ fn tools() -> Environment {
         return Environment { folder };
     }
     let tools = Environment::new(folder);
-    tools.succeeds(&[&["pip", "install", "--quiet"][..], &TOOLS, &[STUBS]].concat());
+    tools.succeeds(&[&["pip", "install", "--quiet"][..], &TOOLS].concat());
     fs::write(complete, "").unwrap();
     tools
 }
@@ -192,12 +192,21 @@ mod tests {
     }
 
     #[test]
-    fn a_source_archive_or_a_copy_without_the_repository_is_refused_in_one_sentence() {
+    fn what_lacks_the_repository_or_cargo_is_refused_in_one_sentence() {
         let Some(built) = built() else { return };
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().to_str().unwrap();
         let said = built.tools.module(&["hatchling", "build", "-t", "sdist", "-d", to]);
         assert!(!said.status.success() && said.err.contains("built from its repository, as a wheel"), "{}", said.said());
+        for name in ["pyproject.toml", "hatch_build.py", "README.md"] {
+            fs::copy(repository("bindings/python").join(name), folder.path().join(name)).unwrap();
+        }
+        let said = built.tools.module(&["pip", "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", to, to]);
+        assert!(!said.status.success() && said.said().contains("bindings/python alone, copied"), "{}", said.said());
+        let mut without_cargo = built.tools.python();
+        without_cargo.args(["-m", "hatchling", "build", "-t", "wheel", "-d", to]).current_dir(repository("bindings/python"));
+        let said = run(without_cargo.env("PATH", to).env_remove("KEYFERRY_LIBRARY"));
+        assert!(!said.status.success() && said.err.contains("cargo, which is not there"), "{}", said.said());
         let said = built.tools.module(&["pip", "install", "--no-build-isolation", "--no-deps", "--editable", "."]);
         assert!(!said.status.success() && said.said().contains("can't be installed as editable"), "{}", said.said());
     }

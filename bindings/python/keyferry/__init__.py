@@ -1,20 +1,22 @@
 """The right, unexpired request headers for MASV cloud, the local MASV Agent and FileVerbs.
 
 ```
-import keyferry, urllib.request
+import keyferry.requests, requests
 
-url = "https://api.massive.app/v1/packages/01EXAMPLE/files"
-urllib.request.urlopen(urllib.request.Request(url, headers=keyferry.headers(url)))
+client = requests.Session()
+client.auth = keyferry.requests.Auth()
+client.get("https://api.massive.app/v1/packages/01EXAMPLE/files")
 ```
 
-`headers`, `header` and `token_for` ask the process's default session, which is opened from the user's `config.toml` and the environment
-at its first use. `Session` opens another one. `keyferry.requests.Auth()` and `keyferry.httpx.Auth()` do it for every request of these
-clients, `keyferry.log.start()` sends the log to `logging`.
+`keyferry.httpx.Auth()` does the same for httpx. For any other client there are `headers`, `header` and `token_for`: they ask the
+process's default session, which is opened from the user's `config.toml` and the environment at its first use. `Session` opens another
+one. `keyferry.log.start()` sends the log to `logging`.
 
 Units: all times are seconds, as `int` or `float`; moments are aware `datetime` objects in UTC.
 Errors: every failure is an `Error` of its kind, with `status`, `remedy`, `http_status`, `service_code` and `retry_after`.
 Secrets: values of headers are secrets. A password handed over as a `bytearray` is wiped; `str` and `bytes` can't be.
-Threads: everything here may be used from any thread at once. A forked child gets a session of its own by itself.
+Threads: everything here may be used from any thread at once, but a `Config` that is still being set. A forked child gets a session of
+         its own by itself.
 Source: `keyferry.h` and the services' documents that it names; each docstring names its own.
 """
 

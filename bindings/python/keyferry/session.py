@@ -168,6 +168,7 @@ class Session(Services):
             buffer.raw = _BLANK
             _lines.append(line)
             return name, value
+        buffer.raw = _BLANK
         _lines.append(line)
         if _here_only:
             return "", ""

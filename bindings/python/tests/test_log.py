@@ -115,3 +115,20 @@ class Log(Case):
         )
         for _ in range(3):
             run(program, timeout=30)
+
+    def test_what_ends_later_than_the_log_is_not_logged(self):
+        program = (
+            "import atexit, keyferry, logging, sys\n"
+            "@atexit.register\n"
+            "def last():\n"
+            "    print('last')\n"
+            "    keyferry.default.forget('user')\n"
+            "    keyferry.token_for('user')\n"
+            "import keyferry.log\n"
+            "logging.basicConfig(level=logging.INFO, stream=sys.stdout)\n"
+            "keyferry.log.start()\n"
+            "keyferry.token_for('user')\n"
+        )
+        before, after = run(program).split("last\n")
+        self.assertIn("INFO:keyferry:got", before)
+        self.assertEqual(after, "")

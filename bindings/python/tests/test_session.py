@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import threading
+import time
 import unittest.mock
 import weakref
 
@@ -28,6 +29,13 @@ class Headers(Case):
             self.session.token_for(FILES)
             self.session.cached(FILES)
         self.assertEqual(count("requests"), before)
+
+    def test_what_may_hold_a_secret_is_not_kept_in_the_session(self):
+        self.session.token_for(os.environ["TEST_LINK"])
+        self.session.token_for(FILES)
+        self.assertEqual(list(self.session._requests), [FILES])
+        self.session.close()
+        self.assertEqual(list(self.session._requests), [])
 
     def test_a_line_longer_than_the_buffer_comes_whole(self):
         value = "x" * 5000
@@ -249,6 +257,10 @@ class Lives(Case):
         gone = weakref.ref(session)
         del session
         self.assertIsNone(gone())
+        # Its threads have a second to end.
+        deadline = time.monotonic() + 2
+        while (threads(), files()) != before and time.monotonic() < deadline:
+            pass
         self.assertEqual((threads(), files()), before)
 
 
