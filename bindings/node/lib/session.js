@@ -89,7 +89,7 @@ export class Session {
 
   cached(resource, options) {
     try {
-      return parts.isPlain(options) ? this.#held(resource) : this.#asked(cachedToken, resource, options);
+      return parts.isPlain(options) ? this.#held(text(resource)) : this.#asked(cachedToken, resource, options);
     } catch (error) {
       if (error.status === abi.KEYFERRY_E_NOT_CACHED) return undefined;
       throw error;
@@ -99,15 +99,16 @@ export class Session {
   /** The token in memory, if it needs no refresh. Any failure is told by the call that comes after this one. */
   #fresh(resource) {
     // There is no room for its line: so says the number, if there is one.
-    const status = peek(this.#native.address, text(resource), 0, 0, 0);
+    const known = text(resource);
+    const status = peek(this.#native.address, known, 0, 0, 0);
     const there = status === abi.KEYFERRY_E_BUFFER || status === abi.KEYFERRY_E_MULTIPLE;
-    return there ? this.#held(resource, true) : undefined;
+    return there ? this.#held(known, true) : undefined;
   }
 
   /** The token in memory. One of the same generation is the same, and is made once. */
   #held(resource, quiet = false) {
     const native = this.#native;
-    const asked = native.asked(text(resource));
+    const asked = native.asked(resource);
     const status = cachedToken(native.address, asked.request, room.out, room.error);
     if (status !== abi.KEYFERRY_OK) {
       const error = raised(status, room.failure);
@@ -118,7 +119,7 @@ export class Session {
     if (asked.token !== undefined && asked.token.generation === Number(generationOf(address))) {
       free(address);
     } else {
-      asked.token = Token.taken(address, text(resource));
+      asked.token = Token.taken(address, resource);
     }
     return asked.token;
   }
