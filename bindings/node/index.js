@@ -1,5 +1,4 @@
+export { KeyferryError, version } from './lib/call.js';
 export { createFetch } from './lib/fetch.js';
-export { KeyferryError } from './lib/call.js';
-export { version } from './lib/library.js';
 export { Session } from './lib/session.js';
 export { Token } from './lib/token.js';

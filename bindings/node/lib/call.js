@@ -1,6 +1,47 @@
-/** How a function of the C ABI is called: its texts go in, its result comes out, or its error is raised. */
+/**
+ * The shared library, loaded and declared, and how its functions are called: texts go in, a result comes out, or an error is raised.
+ *
+ * It is the library that the package carries and no other: neither the working directory nor a variable leads to another place. Only
+ * built-in types of koffi are used, so nothing is registered twice when worker threads evaluate this module again.
+ */
+import { fileURLToPath } from 'node:url';
+
+import koffi from 'koffi';
+
 import * as abi from './abi.js';
-import { bind, memory, stringAt } from './library.js';
+
+const path = fileURLToPath(new URL(`../native/${process.platform}-${process.arch}/libkeyferry.so`, import.meta.url));
+
+function load() {
+  try {
+    return koffi.load(path);
+  } catch (cause) {
+    throw new Error(`the keyferry library can't be loaded from ${path}: install a package of keyferry that was made for this platform`, {
+      cause,
+    });
+  }
+}
+
+const library = load();
+
+/** A function of the C ABI by its name there. Addresses are numbers; its `async` runs it on a thread of the pool. */
+export function bind(name) {
+  const [result, parameters] = abi.FUNCTIONS[name];
+  return library.func(name, result, parameters);
+}
+
+/** Memory that the library may write to, at a place where it stays. Whoever holds the array keeps it. */
+export function memory(bytes) {
+  const array = new Uint8Array(new ArrayBuffer(bytes));
+  return { array, address: Number(koffi.address(array)) };
+}
+
+if (bind('keyferry_abi_version')() !== abi.KEYFERRY_ABI_VERSION) {
+  throw new Error(`${path} has another ABI than this package: install the package anew`);
+}
+
+/** The version of the library. */
+export const version = bind('keyferry_version')();
 
 const statusText = bind('keyferry_status_text');
 const message = bind('keyferry_error_message');
@@ -114,7 +155,7 @@ export class Secrets {
 /** What a call leaves in its room, for those that give a text. */
 export function said(address) {
   try {
-    return stringAt(address);
+    return koffi.decode.string(address);
   } finally {
     textFree(address);
   }

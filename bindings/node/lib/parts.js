@@ -1,8 +1,7 @@
 /** What a session is made of: the one of the C ABI with its configuration, requests, and the waits with them. */
 import { fileURLToPath } from 'node:url';
 
-import { Secrets, aborted, invalid, now, optional, text } from './call.js';
-import { bind } from './library.js';
+import { Secrets, aborted, bind, invalid, now, optional, text } from './call.js';
 import { accesses, wipeLine } from './token.js';
 
 const make = bind('keyferry_request_new');

@@ -4,8 +4,7 @@
  * `Session` makes two methods of each, one that returns a promise and one that waits.
  */
 import { KEYFERRY_NO_EXPIRY } from './abi.js';
-import { invalid, optional, said, text } from './call.js';
-import { bind } from './library.js';
+import { bind, invalid, optional, said, text } from './call.js';
 import { Token } from './token.js';
 
 const reject = bind('keyferry_session_reject');

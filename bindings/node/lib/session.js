@@ -1,7 +1,6 @@
 /** Sessions: where tokens come from. */
 import * as abi from './abi.js';
-import { Secrets, aborted, later, now, raised, room, said, text } from './call.js';
-import { bind } from './library.js';
+import { Secrets, aborted, bind, later, now, raised, room, said, text } from './call.js';
 import * as parts from './parts.js';
 import { calls } from './services.js';
 import { LINE_BYTES, Token, byName, free, generationOf, header, lineAddress } from './token.js';

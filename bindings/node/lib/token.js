@@ -1,6 +1,6 @@
 /** Tokens: a set of headers with its expiry; and the header lines that are had without a token. */
 import * as abi from './abi.js';
-import { bind, memory } from './library.js';
+import { bind, memory } from './call.js';
 
 const headerCount = bind('keyferry_token_header_count');
 const headerName = bind('keyferry_token_header_name');

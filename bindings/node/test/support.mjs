@@ -5,7 +5,6 @@ export const {
   TEST_CONTROL_URL: control,
   TEST_PACKAGE: pack,
   TEST_OTHER_PACKAGE: otherPack,
-  TEST_TRANSFER: transfer,
   TEST_LINK: link,
   TEST_PROTECTED_LINK: protectedLink,
   TEST_LINK_PASSWORD: linkPassword,
@@ -26,7 +25,6 @@ async function ask(route, body, method = body === undefined ? 'GET' : 'POST') {
 export const count = async (name) => (await ask('counts'))[name] ?? 0;
 export const requests = () => ask('requests');
 export const fault = (what) => ask('fault', what);
-export const configure = (what) => ask('configure', what);
 export const advance = (seconds) => ask('clock', { advance_s: seconds });
 export const refuse = (token) => ask('reject', { token });
 export const life = (kinds) => ask('life', kinds);
