@@ -17,7 +17,7 @@ pub(crate) struct Binding {
     pub(crate) left_out: &'static [(&'static str, &'static str)],
 }
 
-pub(crate) const BINDINGS: &[Binding] = &[crate::python_declarations::BINDING];
+pub(crate) const BINDINGS: &[Binding] = &[crate::python_declarations::BINDING, crate::node_declarations::BINDING];
 
 mod tests {
     use super::*;

@@ -12,5 +12,7 @@ mod support {
 mod bound;
 mod declarations;
 mod header;
+mod node;
+mod node_declarations;
 mod python;
 mod python_declarations;

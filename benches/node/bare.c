@@ -1,0 +1,26 @@
+/* What a call through koffi costs at the least: the parameters of keyferry_session_peek and of masv_token_for, and a text of 600 bytes. */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define NAME "X-Package-Token: "
+
+static char line[sizeof(NAME) + 600];
+
+__attribute__((constructor)) static void fill(void) {
+    memset(line, 'a', sizeof line - 1);
+    memcpy(line, NAME, sizeof(NAME) - 1);
+}
+
+const char *five(const void *session, const char *resource, char *buffer, size_t capacity, size_t *length) {
+    (void)session, (void)resource, (void)capacity;
+    memcpy(buffer, line, sizeof line);
+    *length = sizeof line - 1;
+    return buffer;
+}
+
+const char *four(const void *session, const char *resource, void **token, void **error) {
+    (void)session, (void)resource;
+    *token = *error = NULL;
+    return line;
+}

@@ -1,0 +1,13 @@
+/** What `import 'keyferry'` costs over `import 'koffi'`, each in processes of their own, the best of some. */
+import { execFileSync } from 'node:child_process';
+
+const program = `
+  const start = performance.now();
+  await import('koffi');
+  const koffi = performance.now();
+  await import('keyferry');
+  console.log(JSON.stringify([koffi - start, performance.now() - koffi]));`;
+
+const runs = Array.from({ length: 15 }, () => JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', program])));
+const best = (index) => Math.min(...runs.map((run) => run[index])).toFixed(1);
+console.log(`load: koffi ${best(0)} ms, keyferry over it ${best(1)} ms`);

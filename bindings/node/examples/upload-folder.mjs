@@ -1,0 +1,105 @@
+/**
+ * Uploads a folder to a new MASV package, with progress, and lists what FileVerbs has.
+ *
+ *     npm install keyferry
+ *     node upload-folder.mjs FOLDER [--job ID ...]
+ *
+ * Who you are stands in keyferry's configuration: an API key, or e-mail and password. No token appears in this file.
+ */
+import { open, readdir, stat } from 'node:fs/promises';
+import { basename, join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+
+import { KeyferryError, Session, createFetch } from 'keyferry';
+
+const fetch = createFetch();
+
+// Where the services are is configured too.
+const base = async (resource) => (await Session.default.explain(resource)).base;
+const masv = `${await base('masv:user')}/v1`;
+const fileverbs = `${await base('fileverbs:bearer')}/api/v1`;
+
+const PART_BYTES = 100 * 1024 * 1024;
+
+async function call(method, url, document) {
+  const body = document && JSON.stringify(document);
+  const response = await fetch(url, { method, body, headers: body && { 'Content-Type': 'application/json' } });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${new URL(url).pathname} answered ${response.status}`);
+  return text ? JSON.parse(text) : undefined;
+}
+
+/** The files below a folder, each with its size. */
+async function filesBelow(folder) {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const found = entries.map(async (entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return filesBelow(path);
+    return entry.isFile() ? [{ path, size: (await stat(path)).size }] : [];
+  });
+  return (await Promise.all(found)).flat().sort((one, other) => (one.path < other.path ? -1 : 1));
+}
+
+/** Puts a file's parts where the service says. That is a storage with signed URLs, and no header of ours goes there. */
+async function send(path, parts) {
+  const sent = [];
+  const content = await open(path);
+  try {
+    for (const [index, { method, url, headers }] of parts.entries()) {
+      const { bytesRead, buffer } = await content.read({ buffer: Buffer.alloc(PART_BYTES), position: index * PART_BYTES });
+      const response = await fetch(url, { method, headers, body: buffer.subarray(0, bytesRead) });
+      if (!response.ok) throw new Error(`the storage answered ${response.status}`);
+      sent.push({ partNumber: String(index + 1), etag: response.headers.get('etag') ?? '' });
+    }
+  } finally {
+    await content.close();
+  }
+  return sent;
+}
+
+async function upload(folder, files, progress) {
+  const [team] = await call('GET', `${masv}/teams`);
+  const { id } = await call('POST', `${masv}/teams/${team.id}/packages`, { name: basename(folder), description: '' });
+  const place = `${masv}/packages/${id}`;
+  for (const { path, size } of files) {
+    const parent = relative(folder, join(path, '..'));
+    const made = await call('POST', `${place}/files`, { kind: 'file', name: basename(path), path: parent, size });
+    const file = `${place}/files/${made.file.id}`;
+    const parts = await call('POST', file, { start_part: 1, part_count: Math.ceil(size / PART_BYTES) });
+    const extras = await send(path, Array.isArray(parts) ? parts : []);
+    await call('POST', `${file}/finalize`, { size, chunk_size: PART_BYTES, chunk_extras: extras });
+    progress(path, size);
+  }
+  await call('POST', `${place}/finalize`, {});
+}
+
+async function show(jobs) {
+  for (const { FileName } of await call('GET', `${fileverbs}/fileuploads`)) console.log(`FileVerbs has ${FileName}`);
+  for (const job of jobs) {
+    const { Status } = await call('GET', `${fileverbs}/jobrequests/${job}`);
+    const outputs = await call('GET', `${fileverbs}/jobrequests/${job}/outputs`);
+    console.log(`job ${job} is ${Status}: ${outputs.map(({ FileName }) => FileName).join(', ')}`);
+  }
+}
+
+const { values, positionals } = parseArgs({ options: { job: { type: 'string', multiple: true, default: [] } }, allowPositionals: true });
+if (positionals.length !== 1) {
+  console.error('node upload-folder.mjs FOLDER [--job ID ...]');
+  process.exit(2);
+}
+try {
+  const folder = resolve(positionals[0]);
+  const files = await filesBelow(folder);
+  const total = files.reduce((sum, { size }) => sum + size, 0);
+  let done = 0;
+  await upload(folder, files, (path, size) => {
+    done += size;
+    console.log(`${String(Math.floor((100 * done) / Math.max(total, 1))).padStart(3)} %  ${relative(folder, path)}`);
+  });
+  await show(values.job);
+} catch (error) {
+  if (!(error instanceof KeyferryError)) throw error;
+  // One sentence with the remedy, and never a secret.
+  console.error(`${error.code}: ${error.message}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,4 @@
+export { KeyferryError, version } from './lib/call.js';
+export { createFetch } from './lib/fetch.js';
+export { Session } from './lib/session.js';
+export { Token } from './lib/token.js';

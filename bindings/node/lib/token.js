@@ -1,0 +1,179 @@
+/** Tokens: a set of headers with its expiry; and the header lines that are had without a token. */
+import * as abi from './abi.js';
+import { bind, memory } from './call.js';
+
+const headerCount = bind('keyferry_token_header_count');
+const headerName = bind('keyferry_token_header_name');
+const headerValue = bind('keyferry_token_header_value');
+const bareValue = bind('keyferry_token_value');
+const serviceOf = bind('keyferry_token_service');
+const kindOf = bind('keyferry_token_kind');
+const accessOf = bind('keyferry_token_access');
+const expiresUnixS = bind('keyferry_token_expires_unix_s');
+const detailsJson = bind('keyferry_token_details_json');
+export const generationOf = bind('keyferry_token_generation');
+export const free = bind('keyferry_token_free');
+
+/** The words for the numbers of one group: the ends of their names in C. */
+function named(prefix) {
+  const found = Object.entries(abi).filter(([name]) => name.startsWith(prefix));
+  return new Map(found.map(([name, number]) => [number, name.slice(prefix.length).toLowerCase()]));
+}
+
+const kinds = named('KEYFERRY_KIND_');
+export const accesses = named('KEYFERRY_ACCESS_');
+
+const dropped = new FinalizationRegistry(free);
+
+function headersOf(address) {
+  const headers = {};
+  for (let index = 0, count = headerCount(address); index < count; index += 1) {
+    headers[headerName(address, index)] = headerValue(address, index);
+  }
+  return Object.freeze(headers);
+}
+
+/** Whether the caller is this module: nobody else makes tokens. */
+const inside = Symbol('inside');
+
+/**
+ * All of a token is read at once and its memory in the library freed: a loop that takes a million tokens never lets the collector of
+ * garbage run. Only what can't be asked for again by its resource alone keeps the library's object, for `reject`.
+ */
+export class Token {
+  #headers;
+  #value;
+  #service;
+  #kind;
+  #access;
+  #expires;
+  #generation;
+  #details;
+  #resource;
+  #address = 0;
+
+  constructor(key, address, resource) {
+    if (key !== inside) throw new TypeError('tokens come from a session: ask tokenFor');
+    this.#headers = headersOf(address);
+    this.#value = bareValue(address);
+    this.#service = serviceOf(address);
+    this.#kind = kinds.get(kindOf(address));
+    this.#access = accesses.get(accessOf(address));
+    this.#expires = expiresUnixS(address);
+    this.#generation = Number(generationOf(address));
+    this.#details = detailsJson(address);
+    this.#resource = resource;
+  }
+
+  /** The token of an address that the library gave away, got for nothing but a resource, or for more than that. */
+  static taken(address, resource) {
+    const token = new Token(inside, address, resource);
+    if (resource === undefined) {
+      token.#address = address;
+      dropped.register(token, address);
+    } else {
+      free(address);
+    }
+    return token;
+  }
+
+  /** By which resource, or else at which address, the library knows it again. */
+  static known(token) {
+    if (!(token instanceof Token)) throw new TypeError('a token of keyferry is needed');
+    return { resource: token.#resource, address: token.#address };
+  }
+
+  get headers() {
+    return this.#headers;
+  }
+
+  get value() {
+    return this.#value;
+  }
+
+  get service() {
+    return this.#service;
+  }
+
+  get kind() {
+    return this.#kind;
+  }
+
+  get access() {
+    return this.#access;
+  }
+
+  get expiresAt() {
+    return this.#expires === abi.KEYFERRY_NO_EXPIRY ? null : new Date(Number(this.#expires) * 1000);
+  }
+
+  get generation() {
+    return this.#generation;
+  }
+
+  get details() {
+    return JSON.parse(this.#details);
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')]() {
+    return `Token { ${this.#service} ${this.#kind}, access ${this.#access}, generation ${this.#generation} }`;
+  }
+}
+
+/** As long as a line can be, and a multiple of eight. */
+export const LINE_BYTES = 17_000;
+
+const line = memory(LINE_BYTES);
+const before = memory(LINE_BYTES);
+const lineWords = new Float64Array(line.array.buffer);
+const beforeWords = new Float64Array(before.array.buffer);
+const characters = Buffer.from(line.array.buffer);
+
+/** Where a peek writes to. What it wrote is kept until the next one: to make strings of a line costs more than to get it, and it is mostly the
+ * same line as the time before, which then is the same header. Lines are compared eight bytes at a time; what stands behind their end is
+ * compared too, which can only make two equal ones differ.
+ */
+export const lineAddress = line.address;
+
+let length = 0;
+let name = '';
+let value = '';
+let headers = {};
+
+function isAsBefore(bytes) {
+  if (bytes !== length) return false;
+  for (let at = 0, end = Math.ceil(bytes / 8); at < end; at += 1) if (lineWords[at] !== beforeWords[at]) return false;
+  return true;
+}
+
+/** Reads the line that was written. A line of HTTP is Latin-1. */
+function read(bytes) {
+  if (isAsBefore(bytes)) return;
+  const words = characters.latin1Slice(0, bytes);
+  const colon = words.indexOf(': ');
+  [name, value] = [words.slice(0, colon), words.slice(colon + 2)];
+  headers = Object.freeze({ [name]: value });
+  before.array.set(line.array.subarray(0, Math.min(bytes + 8, LINE_BYTES)));
+  length = bytes;
+}
+
+/** Name and value of the line that was written. */
+export function header(bytes) {
+  read(bytes);
+  return [name, value];
+}
+
+/** The same by name. */
+export function byName(bytes) {
+  read(bytes);
+  return headers;
+}
+
+/** Forgets the line. */
+export function wipeLine() {
+  line.array.fill(0);
+  before.array.fill(0);
+  length = 0;
+  name = value = '';
+  headers = {};
+}

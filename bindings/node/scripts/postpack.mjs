@@ -1,0 +1,6 @@
+/** Takes away what `prepack.mjs` put there. */
+import { rmSync } from 'node:fs';
+
+import { licences, packageFolder } from './carried.mjs';
+
+for (const name of ['native/', ...licences]) rmSync(new URL(name, packageFolder), { recursive: true, force: true });

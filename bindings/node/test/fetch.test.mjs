@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { after, before, beforeEach, test } from 'node:test';
+
+import { Session, createFetch } from 'keyferry';
+
+import * as sandbox from './support.mjs';
+
+const { count, fails, masv, pack } = sandbox;
+const files = `${masv}/v1/${pack}/files`;
+
+/** A stranger on this machine, who writes down what he gets. */
+const stranger = { seen: [] };
+let server;
+before(async () => {
+  server = createServer((request, response) => {
+    const chunks = [];
+    request.on('data', (chunk) => chunks.push(chunk));
+    request.on('end', () => {
+      stranger.seen.push({ method: request.method, headers: request.headers, body: Buffer.concat(chunks).toString() });
+      if (request.url.startsWith('/back')) response.writeHead(307, { location: files }).end();
+      else if (request.url.startsWith('/round')) response.writeHead(302, { location: '/round' }).end();
+      else if (request.url.startsWith('/denied')) response.writeHead(401).end();
+      else response.end('stranger');
+    });
+  });
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  stranger.url = `http://127.0.0.1:${server.address().port}`;
+});
+after(() => server.close());
+
+let session;
+let keyfetch;
+beforeEach(async () => {
+  await sandbox.reset();
+  stranger.seen = [];
+  session = new Session(sandbox.settings());
+  keyfetch = createFetch(session);
+});
+
+/** That no credential of any kind reached the stranger. */
+function assertNoCredential() {
+  const held = session.listSync().flatMap(({ headers }) => headers.map((name) => name.toLowerCase()));
+  assert.ok(held.length > 0, 'there is something that could have leaked');
+  for (const { headers } of stranger.seen) {
+    const names = Object.keys(headers).filter((name) => held.includes(name) || /^x-|token|key|authorization/.test(name));
+    assert.deepEqual(names, []);
+  }
+}
+
+test('each request wears the header of its URL', async () => {
+  assert.equal((await keyfetch(files)).status, 200);
+  assert.equal((await keyfetch(new URL(`${masv}/v1/teams`))).status, 200);
+  assert.equal((await keyfetch(new Request(`${sandbox.fileverbs}/api/v1/fileuploads`))).status, 200);
+  const made = await keyfetch(`${masv}/v1/${pack}/files`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ kind: 'file', name: 'a', path: '', size: 1 }),
+  });
+  assert.ok(made.ok, await made.text());
+  assert.equal(await count('two_credentials'), 0);
+});
+
+test('where no header is needed, or the URL is not ours, the request goes as it is', async () => {
+  const response = await keyfetch(`${stranger.url}/x`, { headers: { 'X-Mine': 'kept' } });
+  assert.equal(await response.text(), 'stranger');
+  assert.equal(stranger.seen[0].headers['x-mine'], 'kept');
+  assert.equal((await keyfetch(`${masv}/v1/subdomains/portals/sandbox-portal`)).status, 200);
+  assert.equal(await count('login'), 0);
+});
+
+test('a look-alike of an origin gets nothing', async () => {
+  await session.tokenFor('user');
+  const { port } = new URL(masv);
+  const odd = [`http://127.0.0.1.example:${port}`, `http://127.0.0.1:${Number(port) + 1}`, `https://127.0.0.1:${port}`];
+  for (const base of odd) {
+    const sent = [];
+    const spy = async (url, { headers }) => (sent.push([...headers.keys()]), new Response());
+    await createFetch(session, spy)(`${base}/v1/teams`);
+    assert.deepEqual(sent, [[]], base);
+  }
+});
+
+for (const status of [301, 302, 303, 307, 308]) {
+  test(`a redirect (${status}) to another origin carries no header`, async () => {
+    await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status, to: `${stranger.url}/x` });
+    const response = await keyfetch(files, { headers: { Authorization: 'mine', Cookie: 'mine=1', 'X-Mine': 'kept' } });
+    assert.deepEqual([await response.text(), response.redirected, response.url], ['stranger', true, `${stranger.url}/x`]);
+    assert.equal(stranger.seen[0].headers.authorization, undefined);
+    assert.equal(stranger.seen[0].headers.cookie, undefined);
+    assert.equal(stranger.seen[0].headers['x-mine'], 'kept');
+    delete stranger.seen[0].headers['x-mine'];
+    assertNoCredential();
+  });
+
+  test(`a redirect (${status}) of a POST is what the standard makes of it`, async () => {
+    await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status, to: `${stranger.url}/x` });
+    await keyfetch(files, { method: 'POST', body: '{"a":1}', headers: { 'Content-Type': 'application/json' } });
+    const [{ method, body, headers }] = stranger.seen;
+    const kept = status >= 307;
+    assert.deepEqual([method, body, headers['content-type']], kept ? ['POST', '{"a":1}', 'application/json'] : ['GET', '', undefined]);
+    assertNoCredential();
+  });
+}
+
+test('a redirect to an origin of ours wears what belongs there', async () => {
+  const response = await keyfetch(`${stranger.url}/back`);
+  assert.deepEqual([response.status, response.redirected], [200, true]);
+  assert.equal(stranger.seen[0].headers['x-package-token'], undefined);
+});
+
+test('redirects end, and only those that are followed', async () => {
+  await assert.rejects(keyfetch(`${stranger.url}/round`), /too many redirects/);
+  assert.equal((await keyfetch(`${stranger.url}/round`, { redirect: 'manual' })).status, 302);
+  await assert.rejects(keyfetch(`${stranger.url}/round`, { redirect: 'error' }), TypeError);
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: 'file:///etc/passwd' });
+  await assert.rejects(keyfetch(files), /leads to file:/);
+});
+
+test('after a 401 the token is rejected and the request sent once more', async () => {
+  const token = await session.tokenFor(pack);
+  await sandbox.refuse(token.value);
+  const bodies = ['{}', Buffer.from('{}'), new Blob(['{}'])];
+  for (const body of bodies) {
+    const response = await keyfetch(`${masv}/v1/${pack}/finalize`, { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
+    assert.ok(response.ok, `${response.status} ${await response.text()}`);
+  }
+  assert.ok((await session.tokenFor(pack)).generation > token.generation);
+  assert.equal(await count('rejected_token'), 1);
+  assert.equal(session.stats().rejected, 1);
+});
+
+test('a second 401 is the answer', async () => {
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'status', status: 401, times: 'forever' });
+  assert.equal((await keyfetch(files)).status, 401);
+  assert.equal(await count('faults_hit'), 2);
+});
+
+test('a request is sent twice at the most, however many tokens there are', async () => {
+  let tokens = 0;
+  let sent = 0;
+  const rich = { headersFor: async () => ({ 'X-User-Token': String((tokens += 1)) }), rejectValue: async () => {} };
+  const refusing = async () => ((sent += 1), new Response(null, { status: 401 }));
+  assert.equal((await createFetch(rich, refusing)(files)).status, 401);
+  assert.deepEqual([tokens, sent], [2, 2]);
+});
+
+test('a 401 with nothing new to try is the answer', async () => {
+  const token = await session.tokenFor(pack);
+  const bare = new Session({ file: false, settings: { 'masv.url': masv } });
+  await bare.adopt(pack, token.value);
+  await sandbox.refuse(token.value);
+  assert.equal((await createFetch(bare)(files)).status, 401);
+  assert.equal(bare.header(pack), undefined);
+});
+
+test('a stream is sent once, and its 401 is the answer', async () => {
+  const token = await session.tokenFor(pack);
+  await sandbox.refuse(token.value);
+  const post = () => ({ method: 'POST', headers: { 'Content-Type': 'application/json' }, body: new Blob(['{}']).stream(), duplex: 'half' });
+  assert.equal((await keyfetch(`${masv}/v1/${pack}/finalize`, post())).status, 401);
+  assert.equal((await keyfetch(new Request(`${masv}/v1/${pack}/finalize`, post()))).status, 401);
+  await session.reject(token);
+  assert.ok((await keyfetch(new Request(`${masv}/v1/${pack}/finalize`, post()))).ok);
+});
+
+test('a 401 of a stranger rejects nothing', async () => {
+  await session.tokenFor('user');
+  assert.equal((await keyfetch(`${stranger.url}/denied`)).status, 401);
+  assert.ok(session.header('user'));
+  assert.equal(stranger.seen.length, 1);
+});
+
+test('what fails while a token is got reaches the caller', async () => {
+  await sandbox.fault({ path: '/v1/auth', kind: 'status', status: 401, times: 'forever' });
+  await fails('KEYFERRY_E_REFUSED', () => keyfetch(files));
+});
+
+test('a signal ends a fetch as it ends the global one', async () => {
+  await sandbox.fault({ path: '/v1/auth', kind: 'hang' });
+  const reason = new Error('enough');
+  const controller = new AbortController();
+  const fetching = keyfetch(files, { signal: controller.signal });
+  controller.abort(reason);
+  await assert.rejects(fetching, (error) => error === reason);
+  const timeout = AbortSignal.timeout(30);
+  await assert.rejects(keyfetch(new Request(files, { signal: timeout })), { name: 'TimeoutError' });
+});

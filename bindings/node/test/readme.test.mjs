@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+
+import * as sandbox from './support.mjs';
+
+const readme = readFileSync(new URL('../node_modules/keyferry/README.md', import.meta.url), 'utf8');
+const programs = [...readme.matchAll(/^```js\n(.*?)^```/gms)].map(([, program]) => program);
+
+/** Runs a program of the README with the sandbox in the place of MASV; what it says. */
+async function said(program, name) {
+  const file = new URL(`../readme-${name}.mjs`, import.meta.url);
+  writeFileSync(file, program.replaceAll('https://api.massive.app', sandbox.masv).replace('using session', 'const session'));
+  return (await promisify(execFile)(process.execPath, [file.pathname])).stdout;
+}
+
+test('the first program gets what it asks for', async () => {
+  await sandbox.reset();
+  assert.equal(await said(programs[0], 'first'), '200 Sandbox Pictures\n');
+});
+
+test('the other programs say what the text around them says', async () => {
+  assert.equal(programs.length, 4);
+  assert.match(await said(programs[1], 'second'), /^masv user 20\d\d-/);
+  assert.equal(await said(programs[2], 'third'), 'undefined\n');
+  assert.match(await said(programs[3], 'fourth'), /^KEYFERRY_E_NOT_MINE the URL belongs to no configured service/);
+});

@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { beforeEach, test } from 'node:test';
+
+import { KeyferryError, Session, Token, version } from 'keyferry';
+
+import * as sandbox from './support.mjs';
+
+const { count, fails, pack } = sandbox;
+const url = `${sandbox.masv}/v1/${pack}/files`;
+
+let session;
+beforeEach(async () => {
+  await sandbox.reset();
+  session = new Session(sandbox.settings());
+});
+
+test('the version is that of the library', () => assert.equal(version, process.env.TEST_VERSION));
+
+test('a header is there without waiting once the token was got', async () => {
+  assert.equal(session.header(url), undefined);
+  const token = await session.tokenFor(url);
+  const [name, value] = session.header(url);
+  assert.deepEqual({ [name]: value }, token.headers);
+  assert.equal(name, 'X-Package-Token');
+  assert.deepEqual(session.header(new URL(url)), [name, value]);
+  assert.deepEqual(await session.headersFor(pack), token.headers);
+  assert.deepEqual(session.headersForSync(pack), token.headers);
+  assert.equal((await fetch(url, { headers: [session.header(url)] })).status, 200);
+});
+
+test('headers of several resources are not mixed up', async () => {
+  await Promise.all([session.tokenFor(pack), session.tokenFor(sandbox.otherPack), session.tokenFor('user')]);
+  const told = () => [pack, sandbox.otherPack, 'user'].map((resource) => session.header(resource).join());
+  const first = told();
+  assert.equal(new Set(first).size, 3);
+  for (let round = 0; round < 3; round += 1) assert.deepEqual(told(), first);
+});
+
+test('a token tells all that the library knows of it', async () => {
+  const token = await session.tokenFor('user');
+  assert.ok(token instanceof Token);
+  assert.deepEqual([token.service, token.kind, token.access], ['masv', 'user', 'full']);
+  assert.deepEqual(token.headers, { 'X-User-Token': token.value });
+  assert.ok(token.expiresAt.getTime() > Date.now() && token.expiresAt.getTime() % 1000 === 0);
+  assert.ok(Number.isSafeInteger(token.generation) && token.generation > 0);
+  assert.equal(token.details.user.email, sandbox.email);
+  assert.throws(() => new Token(), /come from a session/);
+  assert.throws(() => (token.headers.more = 1), TypeError);
+});
+
+test('what is printed of a token holds no secret', async () => {
+  const token = await session.tokenFor('user');
+  const printed = inspect(token, { depth: 9, showHidden: true }) + JSON.stringify({ token, session }) + String(token) + inspect(session);
+  assert.ok(!printed.includes(token.value) && printed.includes('masv user'), printed);
+});
+
+test('a token is the same as long as its generation is', async () => {
+  const { value, generation } = await session.tokenFor(pack);
+  assert.equal((await session.tokenFor(pack)).generation, generation);
+  assert.equal(await session.tokenFor(pack), session.tokenForSync(pack));
+  const other = new Session({ file: false, settings: { 'masv.url': sandbox.masv } });
+  const adopted = ['2040-01-01T00:00:00.000Z', '2041-01-01T00:00:00.000Z'].map((moment) => {
+    other.adoptSync(pack, value, { expiresAt: new Date(moment) });
+    const token = other.tokenForSync(pack);
+    assert.deepEqual([token.value, token.expiresAt.toISOString()], [value, moment]);
+    return token;
+  });
+  assert.ok(adopted[1].generation > adopted[0].generation);
+});
+
+test('the synchronous twin does the same', () => {
+  assert.equal(session.cached(pack), undefined);
+  const token = session.tokenForSync(pack);
+  assert.deepEqual(session.cached(pack), token);
+  assert.equal(session.tokenForSync(pack, { access: 'manage' }).generation, token.generation);
+  assert.equal(session.cached(pack, { access: 'read' }), undefined);
+});
+
+test('a token that needs a refresh is refreshed', async () => {
+  await sandbox.life({ package: 1000 });
+  await session.tokenFor(pack);
+  const first = session.tokenForSync(pack);
+  await sandbox.advance(990);
+  // The hour of the service comes with any answer of it.
+  await session.tokenFor(sandbox.otherPack);
+  const second = await session.tokenFor(pack);
+  assert.ok(second.generation > first.generation);
+  assert.equal(session.tokenForSync(pack), await session.tokenFor(pack));
+  assert.equal(session.tokenForSync(pack).generation, second.generation);
+  assert.equal(await count('lookup'), 3);
+});
+
+test('rejecting a token gets another, and harms no later one', async () => {
+  const first = await session.tokenFor('user');
+  await session.reject(first);
+  assert.equal(session.header('user'), undefined);
+  const second = await session.tokenFor('user');
+  assert.ok(second.generation > first.generation);
+  await session.reject(first);
+  assert.equal((await session.tokenFor('user')).generation, second.generation);
+  session.rejectValueSync('user', second.value);
+  assert.equal(session.header('user'), undefined);
+  assert.equal(await count('login'), 2);
+});
+
+test('a token of another account, of a password, or of a login is rejected as such', async () => {
+  const named = new Session(sandbox.settings({ 'profile.other.masv.email': sandbox.email, 'profile.other.masv.password': sandbox.password }));
+  const options = { account: 'other' };
+  const tokens = [
+    [await named.tokenFor('user', options), () => named.cached('user', options)],
+    [await named.masvLogin(), () => named.cached('user')],
+  ];
+  for (const [token, cached] of tokens) {
+    assert.equal(cached().generation, token.generation);
+    await named.reject(token);
+    assert.equal(cached(), undefined);
+  }
+  const link = await named.tokenFor(sandbox.protectedLink, { linkPassword: sandbox.linkPassword });
+  named.rejectSync(link);
+  assert.equal(named.cached(sandbox.protectedLink, { linkPassword: sandbox.linkPassword }), undefined);
+});
+
+test('tokens that the caller got itself are kept', async () => {
+  const value = (await session.tokenFor(pack)).value;
+  const other = new Session({ file: false, settings: { 'masv.url': sandbox.masv } });
+  const given = Buffer.from(value);
+  await other.adopt(pack, given);
+  assert.ok(given.every((byte) => byte === 0), 'it is wiped');
+  assert.equal((await other.tokenFor(pack)).value, value);
+  await fails('KEYFERRY_E_UNSUPPORTED', () => other.adopt('fileverbs:secret-key', value));
+  await fails('KEYFERRY_E_VALUE', () => other.adopt(pack, value, { expiresAt: new Date(0) }));
+  await fails('KEYFERRY_E_VALUE', () => other.adopt(pack, value, { expiresAt: new Date('never') }));
+});
+
+test('forgetting forgets', async () => {
+  await session.tokenFor(pack);
+  assert.ok((await session.list()).length >= 2);
+  await session.forget(pack);
+  assert.equal(session.header(pack), undefined);
+  assert.ok(session.header('user'));
+  session.forgetSync();
+  assert.deepEqual(session.listSync(), []);
+});
+
+test('a session explains itself and counts', async () => {
+  await session.tokenFor(pack);
+  const told = await session.explain(pack);
+  assert.equal(told.service, 'masv');
+  assert.deepEqual(session.explainSync(pack).service, 'masv');
+  assert.equal(session.stats().logins, 1);
+});
+
+test('a login with what is given, which is wiped', async () => {
+  const own = new Session({ file: false, settings: { 'masv.url': sandbox.masv, 'masv.team': process.env.KEYFERRY_MASV_TEAM } });
+  await fails('KEYFERRY_E_NOT_CONFIGURED', () => own.tokenFor('user'));
+  const secret = Buffer.from(sandbox.password);
+  const token = await own.masvLogin(sandbox.email, secret);
+  assert.ok(secret.every((byte) => byte === 0));
+  assert.equal(token.details.user.email, sandbox.email);
+  assert.equal((await own.tokenFor('user')).value, token.value);
+  const wrong = new TextEncoder().encode('wrong');
+  const error = await fails('KEYFERRY_E_REFUSED', () => own.masvLoginSync(sandbox.email, wrong));
+  assert.equal(error.httpStatus, 401);
+  assert.ok(wrong.every((byte) => byte === 0), 'it is wiped after a failure too');
+});
+
+test('FileVerbs and the agent have their calls', async () => {
+  const bearer = await session.fileverbsBearer();
+  assert.equal(bearer.headers.Authorization, `Bearer ${bearer.value}`);
+  assert.equal((await session.tokenFor('fileverbs:bearer')).value, bearer.value);
+  await session.reject(bearer);
+  assert.notEqual(session.fileverbsBearerSync().value, bearer.value);
+  assert.deepEqual(Object.keys((await session.fileverbsSecretKey()).headers), ['SecretKey']);
+  await fails('KEYFERRY_E_LOGIN_REQUIRED', () => session.masvAgentSession());
+  assert.equal((await session.masvAgentSignIn()).user.email, sandbox.email);
+  assert.equal(session.masvAgentSessionSync().user.email, sandbox.email);
+  await fails('KEYFERRY_E_UNSUPPORTED', () => session.masvAgentSignUp('new@example.com', 'secret', 'New'));
+});
+
+test('errors say what a program and a person need', async () => {
+  const error = await fails('KEYFERRY_E_NOT_MINE', () => session.tokenFor('https://example.com/'));
+  assert.ok(error instanceof KeyferryError && error instanceof Error);
+  assert.equal(error.status, 105);
+  assert.match(error.message, /masv\.url/);
+  assert.match(error.remedy, /host/);
+  assert.equal(error.httpStatus, undefined);
+  assert.match(String(error), /^KeyferryError: /);
+  await fails('KEYFERRY_E_NOT_MINE', () => session.header('https://example.com/'));
+  await fails('KEYFERRY_E_NO_HEADER', () => session.header('agent:session'));
+  await fails('KEYFERRY_E_RESOURCE', () => session.tokenForSync('packages/../x'));
+  await sandbox.fault({ path: '/v1/auth', kind: 'status', status: 429, retry_after: '120', times: 'forever' });
+  const throttled = await fails('KEYFERRY_E_THROTTLED', () => session.tokenFor('user', { timeout: 5000 }));
+  assert.deepEqual([throttled.httpStatus, throttled.retryAfter > 60_000], [429, true]);
+});
+
+test('a text with NUL is refused, not cut', async () => {
+  await session.tokenFor(pack);
+  for (const ask of ['header', 'tokenFor', 'tokenForSync', 'cached', 'headersFor', 'explain', 'forget']) {
+    await fails('KEYFERRY_E_VALUE', () => session[ask](`${pack}\0/../x`));
+  }
+  await fails('KEYFERRY_E_VALUE', () => session.masvLogin(sandbox.email, 'pass\0word'));
+  await fails('KEYFERRY_E_VALUE', () => session.masvLogin(sandbox.email, Buffer.from('pass\0word')));
+});
+
+test('arguments of another type are refused before the library sees them', async () => {
+  for (const wrong of [undefined, null, 1, {}, ['user']]) {
+    await assert.rejects(async () => session.tokenFor(wrong), TypeError);
+    assert.throws(() => session.header(wrong), TypeError);
+  }
+  await assert.rejects(session.masvLogin(sandbox.email, 7), TypeError);
+  await assert.rejects(session.reject({ value: 'x' }), TypeError);
+  await fails('KEYFERRY_E_VALUE', () => session.tokenFor('user', { minValid: -1 }));
+  await fails('KEYFERRY_E_VALUE', () => session.tokenFor('user', { access: 'all' }));
+  await fails('KEYFERRY_E_VALUE', () => session.tokenFor('user', { timeout: 1e9 }));
+});
+
+test('a configuration is the one that is given', async () => {
+  const path = join(process.env.TEST_FOLDER, 'other.toml');
+  writeFileSync(path, '[masv]\nno_such_key = 1\n', { mode: 0o600 });
+  await fails('KEYFERRY_E_CONFIG', () => new Session({ file: path }));
+  await fails('KEYFERRY_E_CONFIG', () => new Session({ settings: { 'masv.no_such_key': 'x' } }));
+  await fails('KEYFERRY_E_VALUE', () => new Session({ settings: { 'http.timeout_ms': '0' } }));
+  const secret = Buffer.from(sandbox.apiKey);
+  const keyed = new Session({ file: false, settings: { 'masv.url': sandbox.masv, 'masv.api_key': secret } });
+  assert.ok(secret.every((byte) => byte === 0));
+  const token = await keyed.tokenFor('user');
+  assert.deepEqual([token.kind, token.expiresAt, token.headers], ['key', null, { 'X-API-KEY': sandbox.apiKey }]);
+});
+
+test('a closed session says so, its tokens live on', async () => {
+  const token = await session.tokenFor('user');
+  await session.close();
+  await session.close();
+  assert.ok(token.value.length > 20);
+  await fails('ERR_INVALID_STATE', () => session.header('user'));
+  await fails('ERR_INVALID_STATE', () => session.tokenFor('user'));
+  await fails('ERR_INVALID_STATE', () => session.list());
+  const other = new Session(sandbox.settings());
+  other[Symbol.dispose ?? Symbol.for('nodejs.dispose')]();
+  await fails('ERR_INVALID_STATE', () => other.stats());
+});
+
+test('the default session is one for all, and never closed', async () => {
+  assert.equal(Session.default, Session.default);
+  await Session.default.tokenFor('user');
+  await Session.default.close();
+  assert.ok(Session.default.header('user'));
+});
