@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::config::{Config, Profile, is_account};
 use crate::error::{Error, Kind, Result};
-use crate::key::Scope;
+use crate::key::{Key, Scope};
 use crate::resource::{self, Resource};
 use crate::service::{Service, Target};
 use crate::services;
@@ -103,6 +103,8 @@ impl Accounts {
     /// [`Kind::Config`] if a setting can't be used.
     pub fn open(config: &Config) -> Result<Self> {
         let names = config.accounts();
+        // Rationale: a misspelt KEYFERRY_PROFILE once meant the default account, whose tokens then went where another's belonged.
+        config.profile(config.chosen_account())?;
         let default = names.iter().position(|name| name == config.chosen_account()).unwrap_or(0);
         let all = names.iter().map(|name| open(config.profile(name)?)).collect::<Result<Vec<_>>>()?;
         Ok(Self { all, default })
@@ -126,6 +128,12 @@ impl Accounts {
     /// An account.
     pub fn account(&self, number: usize) -> &Account {
         &self.all[number]
+    }
+
+    /// The account and service that a key is of.
+    pub fn of(&self, key: &Key) -> Option<(&Account, &Bound)> {
+        let is_it = |bound: &&Bound| bound.scope.fingerprint() == key.scope.fingerprint();
+        self.all.iter().find_map(|account| Some((account, account.services.iter().find(is_it)?)))
     }
 
     /// A service of an account.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::accounts::Bound;
+use crate::config::Setting;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::freshness;
-use crate::key::{Class, Key};
+use crate::key::{Access, Class, Fingerprint, Key};
 use crate::log::{self, Level};
 use crate::record::{Hit, Times};
 use crate::refusal;
@@ -56,7 +57,8 @@ impl Engine {
             let loaded = self.store.load(key);
             let record = loaded.map_err(|error| log::write(Level::Warn, format_args!("{key} can't be looked up: {error}"))).ok()??;
             self.saw_generation(record.generation);
-            Some(record)
+            let is_anothers = record.owner.is_some_and(|owner| self.owner(key).is_some_and(|own| own != owner));
+            Some(if is_anothers { Record { generation: record.generation, ..Record::default() } } else { record })
         };
         let record = load(key)?;
         let Some(alias) = record.alias.as_ref().filter(|_| key.class == Class::Link) else {
@@ -64,6 +66,37 @@ impl Engine {
         };
         self.aliases.write().insert(key.clone(), alias.clone());
         load(alias)
+    }
+
+    /// Whose the tokens of a key are, by the setting that says it. A reference counts as it is written, for what it leads to is read
+    /// only when it is needed.
+    ///
+    /// Rationale: a profile whose e-mail was changed went on with the tokens of the former user until they ended.
+    fn owner(&self, key: &Key) -> Option<Fingerprint> {
+        let (account, bound) = self.accounts.of(key)?;
+        let names = bound.service.owner(key.class, key.access);
+        let (name, setting) = names.iter().find_map(|name| Some((*name, account.profile.setting(name)?)))?;
+        match setting {
+            Setting::Literal(value) => Some(self.print(bound, &[name, value.expose()])),
+            reference => Some(self.print(bound, &[name, &format!("{reference:?}")])),
+        }
+    }
+
+    /// Another user has logged in: what the former one could manage is not theirs.
+    pub fn forget_managed(&self, bound: &Bound) {
+        let is_managed = |class: Class, access: Access| class == Class::Transfer || class == Class::Package && access == Access::Manage;
+        for hit in self.cache.all() {
+            let facts = *hit.token.facts();
+            if facts.scope == bound.scope.fingerprint() && is_managed(facts.class, facts.access) {
+                self.cache.remove(&hit.token.key(), facts.generation);
+            }
+        }
+        for (key, record) in self.store.list().unwrap_or_default() {
+            if key.scope.fingerprint() == bound.scope.fingerprint() && is_managed(key.class, key.access) {
+                // What can't be removed is told when it is looked up.
+                let _ = self.store.remove(&key, record.generation);
+            }
+        }
     }
 
     fn save(&self, key: &Key, record: &Record) {
@@ -88,7 +121,7 @@ impl Engine {
             let print = self.print(bound, &[token.value()]);
             refusal::remembered(&*self.store, &print, self.clock.now_us()).map_or(Ok(()), Err)?;
         } else {
-            self.save(&key, &Record { generation, token: Some(token.clone()), renewal, alias: None });
+            self.save(&key, &Record { generation, token: Some(token.clone()), owner: self.owner(&key), renewal, alias: None });
         }
         self.publish(bound, &key, &token);
         if wish.key != key {

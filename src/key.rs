@@ -227,6 +227,11 @@ impl Fingerprinter {
 }
 
 impl Fingerprint {
+    /// One that was kept.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// Its bytes, to keep what is known of a secret under.
     pub fn bytes(&self) -> &[u8; 16] {
         &self.0

@@ -107,6 +107,11 @@ pub trait Service: Send + Sync {
     /// Its version prefixes, each with a slash at both ends.
     fn prefixes(&self) -> &[&str];
 
+    /// The settings that say whose a token is: the first of them that is set. None where anybody's will do.
+    fn owner(&self, _class: Class, _access: Access) -> &[&str] {
+        &[]
+    }
+
     /// What a path names: the part behind the version prefix, without a slash before it.
     ///
     /// # Errors

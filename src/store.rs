@@ -24,6 +24,8 @@ pub struct Record {
     pub generation: u64,
     /// The token. A store that ends with the process may leave it to the cache.
     pub token: Option<Token>,
+    /// Whose it is: a fingerprint of the setting that says it. None where anybody's will do.
+    pub owner: Option<Fingerprint>,
     /// What renews it. Never leaves the engine.
     pub renewal: Option<Secret>,
     /// Where the token is instead: the package that a link opens. Of the same scope.

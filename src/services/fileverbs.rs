@@ -148,6 +148,10 @@ impl Service for FileVerbs {
         &[PREFIX]
     }
 
+    fn owner(&self, _class: Class, _access: Access) -> &[&str] {
+        &["fileverbs.secret_key"]
+    }
+
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
         let target = |class| Ok(Target { class, id: "", need: Need::Only(Access::Full), parent: None });
         let path = path.strip_suffix('/').unwrap_or(path);

@@ -98,3 +98,41 @@ fn a_token_that_the_caller_brings_is_kept_and_our_own_is_not_taken_back() {
     assert!(said.code == Some(0) && said.out.contains("3 tokens"), "{said:?}");
     assert_eq!(kept(&stage), [""; 0]);
 }
+
+#[test]
+fn a_misspelt_profile_is_nobodys_and_not_the_default_one() {
+    let stage = Stage::set();
+    token(&stage, "user");
+    for (program, arguments) in [(KEYFERRY, ["token", "user"]), (KEYFERRY, ["explain", "user"])] {
+        let mut command = stage.program(program, &arguments);
+        say(command.env_remove("KEYFERRY_STORE").env("KEYFERRY_PROFILE", "wrok"), "").assert_sentence(3, "there is no profile wrok");
+    }
+    let mut helper = stage.program(HELPER, &["get"]);
+    let said = say(helper.env("KEYFERRY_PROFILE", "wrok"), &stage.host(stage.sandbox.fileverbs_url()));
+    assert_eq!(said.out, "");
+}
+
+#[test]
+fn another_user_in_the_same_profile_gets_tokens_of_their_own() {
+    let stage = Stage::set();
+    let as_second = |program: &str, arguments: &[&str], input: &str| {
+        let mut command = stage.program(program, arguments);
+        command
+            .env_remove("KEYFERRY_STORE")
+            .env("KEYFERRY_FILEVERBS_SECRET_KEY", "another")
+            .env("KEYFERRY_MASV_PASSWORD", c::SECOND_PASSWORD);
+        say(command.env("KEYFERRY_MASV_EMAIL", c::SECOND_EMAIL), input)
+    };
+    let package = format!("packages/{}", c::PACKAGE_ID);
+    let first = ["user", &package, "fileverbs:bearer"].map(|resource| token(&stage, resource));
+    let second = as_second(KEYFERRY, &["token", "user"], "");
+    assert!(second.code == Some(0) && second.out != first[0], "{second:?}");
+    // The package is the first user's, and so is the SecretKey.
+    assert_eq!(as_second(KEYFERRY, &["token", &package], "").out, "");
+    assert_eq!(as_second(KEYFERRY, &["token", "fileverbs:bearer"], "").out, "");
+    assert_eq!(as_second(HELPER, &["get"], &stage.host(stage.sandbox.fileverbs_url())).out, "");
+    // Who has the keys of before goes on with what there is.
+    assert_eq!(stage.sandbox.count("login"), 2);
+    assert_eq!(token(&stage, &package), first[1]);
+    assert_eq!(token(&stage, "fileverbs:bearer"), first[2]);
+}

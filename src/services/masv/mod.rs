@@ -100,6 +100,15 @@ impl Service for Masv {
         &["/v1/", "/v1.1/"]
     }
 
+    fn owner(&self, class: Class, access: Access) -> &[&str] {
+        match class {
+            Class::User => &["masv.email"],
+            Class::Package if access == Access::Manage => &["masv.api_key", "masv.email"],
+            Class::Transfer => &["masv.api_key", "masv.email"],
+            _ => &[],
+        }
+    }
+
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
         routes::classify(path, self.has_key)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::wire::{Reader, Writer};
 use crate::error::{Error, Kind};
-use crate::key::{Access, Class, Key, Scope};
+use crate::key::{Access, Class, Fingerprint, Key, Scope};
 use crate::secret::Secret;
 use crate::store::{Record, Refusal};
 use crate::token::{Facts, Kind as TokenKind, Layout, Token};
@@ -15,10 +15,11 @@ use crate::token::{Facts, Kind as TokenKind, Layout, Token};
 const HAS_TOKEN: u8 = 1;
 const HAS_RENEWAL: u8 = 2;
 const HAS_ALIAS: u8 = 4;
+const HAS_OWNER: u8 = 8;
 
 /// A record, and whose it is.
 pub(super) fn write_record(key: &Key, record: &Record) -> Vec<u8> {
-    let Record { generation, token, renewal, alias } = record;
+    let Record { generation, token, owner, renewal, alias } = record;
     let mut to = Writer::default();
     for part in [&key.scope.service, &key.scope.base, &key.scope.account] {
         to.text(part);
@@ -26,7 +27,9 @@ pub(super) fn write_record(key: &Key, record: &Record) -> Vec<u8> {
     write_name(&mut to, key);
     to.number(*generation);
     let flag = |is: bool, flag: u8| if is { flag } else { 0 };
-    to.byte(flag(token.is_some(), HAS_TOKEN) | flag(renewal.is_some(), HAS_RENEWAL) | flag(alias.is_some(), HAS_ALIAS));
+    let parts = flag(token.is_some(), HAS_TOKEN) | flag(renewal.is_some(), HAS_RENEWAL);
+    to.byte(parts | flag(alias.is_some(), HAS_ALIAS) | flag(owner.is_some(), HAS_OWNER));
+    owner.iter().for_each(|owner| to.bytes(owner.bytes()));
     token.iter().for_each(|token| write_token(&mut to, token));
     renewal.iter().for_each(|renewal| to.text(renewal.expose()));
     alias.iter().for_each(|alias| write_name(&mut to, alias));
@@ -40,10 +43,11 @@ pub(super) fn read_record(bytes: &[u8]) -> Option<(Key, Record)> {
     let key = read_name(&mut from, &scope)?;
     let generation = from.number()?;
     let flags = from.byte()?;
+    let owner = if flags & HAS_OWNER != 0 { Some(Fingerprint::from_bytes(from.bytes(16)?.try_into().ok()?)) } else { None };
     let token = if flags & HAS_TOKEN != 0 { Some(read_token(&mut from).filter(|token| token.key() == key.borrow())?) } else { None };
     let renewal = if flags & HAS_RENEWAL != 0 { Some(Secret::from(from.text()?)) } else { None };
     let alias = if flags & HAS_ALIAS != 0 { Some(read_name(&mut from, &scope)?) } else { None };
-    from.0.is_empty().then_some((key, Record { generation, token, renewal, alias }))
+    from.0.is_empty().then_some((key, Record { generation, token, owner, renewal, alias }))
 }
 
 fn write_name(to: &mut Writer, key: &Key) {
@@ -150,10 +154,11 @@ mod tests {
             (None, Some(Secret::from("r")), None),
             (Some(token()), Some(Secret::from("r")), Some(key().with_access(Access::Read))),
         ] {
-            let record = Record { generation: 9, token, renewal, alias };
+            let owner = token.is_some().then(|| Fingerprint::from_bytes([7; 16]));
+            let record = Record { generation: 9, token, owner, renewal, alias };
             let bytes = write_record(&key(), &record);
             let (found, again) = read_record(&bytes).unwrap();
-            assert!(found == key() && again.generation == 9 && again.alias == record.alias);
+            assert!(found == key() && again.generation == 9 && again.alias == record.alias && again.owner == record.owner);
             assert_eq!(again.renewal.as_ref().map(Secret::expose), record.renewal.as_ref().map(Secret::expose));
             let parts = |token: &Token| (*token.facts(), *token.layout(), token.text().to_vec());
             assert_eq!(again.token.as_ref().map(parts), record.token.as_ref().map(parts));
