@@ -30,7 +30,7 @@ STATIC_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 
 SHARED = libkeyferry.so.$(VERSION)
 SONAME = libkeyferry.so.$(ABI)
-HEADERS = keyferry.h keyferry.hpp
+HEADERS = keyferry.h keyferry.hpp keyferry_plugin.h
 # git-credential-keyferry leaves what it can't answer by itself to keyferry, which it finds beside it.
 PROGRAMS = keyferry git-credential-keyferry
 PAGES = $(notdir $(wildcard install/man/*.1))

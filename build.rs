@@ -1,5 +1,5 @@
-//! Generates `include/keyferry.h` from `src/ffi`, links the library as one that is never unloaded and the helper of git statically, and
-//! tells the tests what `cc` has to know.
+//! Generates `include/keyferry.h` from `src/ffi` and `include/keyferry_plugin.h` from `src/plugin/abi.rs`, links the library as one that
+//! is never unloaded and the helper of git statically, and tells the tests what `cc` has to know.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -13,7 +13,11 @@ const SOURCES: &[&str] =
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/ffi");
-    generate_header("include/keyferry.h");
+    println!("cargo::rerun-if-changed=src/plugin/abi.rs");
+    println!("cargo::rerun-if-changed=src/plugin/abi");
+    let sources: Vec<_> = SOURCES.iter().map(|source| format!("src/ffi/{source}.rs")).collect();
+    generate_header("include/keyferry.h", &sources, config("include/preamble.txt", "KEYFERRY_H"));
+    generate_header("include/keyferry_plugin.h", &["abi.rs", "abi/host.rs"].map(|file| format!("src/plugin/{file}")), plugin_config());
     link();
     // The run time of a sanitizer is a shared library.
     if !env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("sanitizer")) {
@@ -24,11 +28,10 @@ fn main() {
     }
 }
 
-fn generate_header(path: &str) {
-    let mut builder = cbindgen::Builder::new().with_config(config());
-    for source in SOURCES {
-        let file = format!("src/ffi/{source}.rs");
-        builder = builder.with_src(file);
+fn generate_header(path: &str, sources: &[String], config: cbindgen::Config) {
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    for source in sources {
+        builder = builder.with_src(source);
     }
     let mut text = Vec::new();
     match builder.generate() {
@@ -48,11 +51,12 @@ fn generate_header(path: &str) {
     }
 }
 
-fn config() -> cbindgen::Config {
+fn config(preamble: &str, guard: &str) -> cbindgen::Config {
+    println!("cargo::rerun-if-changed={preamble}");
     cbindgen::Config {
         language: cbindgen::Language::C,
-        header: Some(fs::read_to_string("include/preamble.txt").unwrap_or_default().trim_end().to_owned()),
-        include_guard: Some("KEYFERRY_H".into()),
+        header: Some(fs::read_to_string(preamble).unwrap_or_default().trim_end().to_owned()),
+        include_guard: Some(guard.into()),
         sys_includes: vec!["stddef.h".into(), "stdint.h".into()],
         no_includes: true,
         cpp_compat: true,
@@ -62,6 +66,16 @@ fn config() -> cbindgen::Config {
         line_length: 120,
         ..cbindgen::Config::default()
     }
+}
+
+/// The tables of the plugin ABI. No function uses them here, so they are named; the entry is the plugin's own symbol.
+fn plugin_config() -> cbindgen::Config {
+    let mut config = config("include/plugin_preamble.txt", "KEYFERRY_PLUGIN_H");
+    config.export.include =
+        ["", "_service", "_source", "_request", "_answer", "_host"].map(|part| format!("keyferry_plugin{part}")).to_vec();
+    config.trailer = Some(fs::read_to_string("include/plugin_trailer.txt").unwrap_or_default().trim_end().to_owned());
+    println!("cargo::rerun-if-changed=include/plugin_trailer.txt");
+    config
 }
 
 /// Leaves out what only Rust's readers need: sections that begin with `# `.

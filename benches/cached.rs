@@ -23,13 +23,14 @@ fn run() -> Result<(), Failure> {
     let library = std::env::current_exe()?.with_file_name("libkeyferry.so");
     std::os::unix::fs::symlink(&library, folder.path().join("libkeyferry.so.0"))?;
     std::os::unix::fs::symlink(&library, folder.path().join("libkeyferry.so"))?;
+    let plugin = plugin(folder.path())?;
     let sandbox = Sandbox::start(Options::default())?;
     for name in ["load", "hit", "stall"] {
         let program = compile(name, folder.path())?;
         let mut command = Command::new(program);
         command.env_clear().env("LD_LIBRARY_PATH", folder.path()).env("HOME", folder.path());
         command.envs(sandbox.variables().into_iter().filter(|(name, _)| !name.starts_with('#')));
-        command.env("KEYFERRY_STORE", "memory").env("TEST_CONTROL_URL", sandbox.masv_url());
+        command.env("KEYFERRY_STORE", "memory").env("TEST_CONTROL_URL", sandbox.masv_url()).env("HIT_PLUGIN", &plugin);
         if name == "load" {
             command.arg(folder.path().join("libkeyferry.so.0"));
         }
@@ -43,17 +44,27 @@ fn run() -> Result<(), Failure> {
     Ok(())
 }
 
+fn compiler() -> Result<Command, Failure> {
+    let mut build = cc::Build::new();
+    build.cargo_metadata(false).opt_level(2).target(env!("KEYFERRY_TARGET")).host(env!("KEYFERRY_HOST"));
+    Ok(build.try_get_compiler()?.to_command())
+}
+
+/// A plugin whose service has a token for each id.
+fn plugin(folder: &Path) -> Result<PathBuf, Failure> {
+    let (root, made) = (Path::new(env!("CARGO_MANIFEST_DIR")), folder.join("tables.so"));
+    let mut command = compiler()?;
+    command.arg(root.join("c-tests/plugins/tables.c")).args(["-shared", "-fPIC", "-o"]).arg(&made);
+    // As long a line as those of the built-in rows.
+    command.arg(format!("-DVALUE=\"{}\"", "v".repeat(600 - "X-Token: \0".len())));
+    let status = command.arg(format!("-I{}", root.join("include").display())).status()?;
+    if status.success() { Ok(made) } else { Err("the plugin does not compile".into()) }
+}
+
 fn compile(name: &str, folder: &Path) -> Result<PathBuf, Failure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let program = folder.join(name);
-    let compiler = cc::Build::new()
-        .cargo_metadata(false)
-        .opt_level(2)
-        .target(env!("KEYFERRY_TARGET"))
-        .host(env!("KEYFERRY_HOST"))
-        .try_get_compiler()?;
-    let status = compiler
-        .to_command()
+    let status = compiler()?
         .arg(root.join(format!("benches/{name}.c")))
         .arg(format!("-I{}", root.join("include").display()))
         .arg(format!("-L{}", folder.display()))

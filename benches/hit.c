@@ -103,12 +103,14 @@ static void name_all(const char *form) {
 
 static void open_session(void) {
     keyferry_config *config = NULL;
-    if (keyferry_config_new(&config, NULL) || keyferry_session_open(config, &session, NULL)) die("no session");
+    const char *plugin = getenv("HIT_PLUGIN");
+    if (keyferry_config_new(&config, NULL) || !plugin || keyferry_config_set(config, "plugins", plugin, NULL)) die("no plugin");
+    if (keyferry_session_open(config, &session, NULL)) die("no session");
     keyferry_config_free(config);
     if (keyferry_session_adopt(session, "packages/FIRST", "eyJmaXJzdA.e30.e30", KEYFERRY_NO_EXPIRY, NULL)) die("no token");
 }
 
-/* Each token is a transfer's; where there are few, as many packages' stand beside them. */
+/* Each token is a transfer's; where there are few, as many packages' and as many of a plugin's stand beside them. */
 static void fill(size_t count) {
     char value[LINE], name[NAME];
     for (size_t n = 0; n < count; n++) {
@@ -119,7 +121,12 @@ static void fill(size_t count) {
         snprintf(name, sizeof name, "transfers/01J0SANDB0XTRANSFER%07u", (unsigned)n);
         if (keyferry_session_adopt(session, name, value, KEYFERRY_NO_EXPIRY, NULL)) die("no token");
         snprintf(name, sizeof name, "packages/01J0SANDB0XPACKAGE%07u", (unsigned)n);
-        if (count <= SMALL && keyferry_session_adopt(session, name, value, KEYFERRY_NO_EXPIRY, NULL)) die("no token");
+        if (count > SMALL) continue;
+        if (keyferry_session_adopt(session, name, value, KEYFERRY_NO_EXPIRY, NULL)) die("no token");
+        keyferry_token *token = NULL;
+        snprintf(name, sizeof name, "tables:01J0SANDB0XAPLUGINS%07u", (unsigned)n);
+        if (masv_token_for(session, name, &token, NULL)) die("no token of the plugin");
+        keyferry_token_free(token);
     }
 }
 
@@ -147,8 +154,11 @@ static const struct {
     {"token_for, URL", "https://api.massive.app/v1/transfers/01J0SANDB0XTRANSFER%07u/retry", by_token, 0},
     {"peek, write token", "packages/01J0SANDB0XPACKAGE%07u", by_peek, 0},
     {"peek, URL of a new file", "https://api.massive.app/v1/packages/01J0SANDB0XPACKAGE%07u/files/new", by_peek, 0},
+    {"peek, a plugin's", "tables:01J0SANDB0XAPLUGINS%07u", by_peek, 0},
+    {"peek, URL of a plugin's", "http://127.0.0.1:9/01J0SANDB0XAPLUGINS%07u", by_peek, 0},
+    {"token_for, a plugin's", "tables:01J0SANDB0XAPLUGINS%07u", by_token, 0},
 };
-enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS, ROW_COUNT_LARGE = ROW_COUNT - 2 };
+enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS, ROW_COUNT_LARGE = ROW_COUNT - 5 };
 
 /* The best of many short turns, of all rows and both numbers of threads by turns: noise only adds, and it meets all alike. */
 static void measure(int row_count, size_t rounds, int turns, double best[][3]) {
@@ -173,7 +183,7 @@ static size_t resident(void) {
 }
 
 static void all_rows(size_t count) {
-    size_t kept = count <= SMALL ? 2 * count : count;
+    size_t kept = count <= SMALL ? 3 * count : count;
     tokens = count;
     names = malloc(count * NAME);
     open_session();

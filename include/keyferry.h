@@ -214,7 +214,7 @@ typedef void (*keyferry_log_finalizer)(void *data);
 #define KEYFERRY_E_FORKED 111
 
 /**
- * Called from keyferry's own log function. Remedy: hand the message to another thread.
+ * Called from keyferry's own log function, or from a plugin's. Remedy: hand the message to another thread; use the host's table.
  */
 #define KEYFERRY_E_REENTRANT 112
 
@@ -786,7 +786,8 @@ const char *keyferry_token_details_json(const keyferry_token *token);
 void keyferry_token_free(keyferry_token *token);
 
 /**
- * Opens a session. Reads no network and starts no thread.
+ * Opens a session. Reads no network, and starts no thread but those that initialise the plugins which the configuration names; a
+ * plugin that can't be used is left out, and whoever asks for its tokens is told why.
  *
  * @param config       copied; NULL for the user's `config.toml` and the environment
  * @param session_out  gets the session

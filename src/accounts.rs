@@ -6,10 +6,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use url::Url;
+
 use crate::config::{Config, Profile, is_account};
 use crate::error::{Error, Kind, Result};
 use crate::key::{Key, Scope};
-use crate::resource::{self, Resource};
+use crate::log::{self, Level};
+use crate::origin::Base;
+use crate::plugin::{Foreign, Plugins};
+use crate::resource::{self, DEFAULT_SERVICE, Resource};
 use crate::service::{Service, Target};
 use crate::services;
 
@@ -55,8 +60,10 @@ impl Bound {
 pub struct Account {
     /// Its settings.
     pub profile: Profile,
-    /// Its services, MASV first.
+    /// Its services, MASV first, those of plugins last.
     pub services: Vec<Bound>,
+    /// Why plugins are left out here.
+    pub faults: Vec<Error>,
 }
 
 /// All accounts of a configuration.
@@ -101,12 +108,12 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Kind::Config`] if a setting can't be used.
-    pub fn open(config: &Config) -> Result<Self> {
+    pub fn open(config: &Config, plugins: &Plugins) -> Result<Self> {
         let names = config.accounts();
         // Rationale: a misspelt KEYFERRY_PROFILE once meant the default account, whose tokens then went where another's belonged.
         config.profile(config.chosen_account())?;
         let default = names.iter().position(|name| name == config.chosen_account()).unwrap_or(0);
-        let all = names.iter().map(|name| open(config.profile(name)?)).collect::<Result<Vec<_>>>()?;
+        let all = names.iter().map(|name| open(config.profile(name)?, plugins)).collect::<Result<Vec<_>>>()?;
         Ok(Self { all, default })
     }
 
@@ -140,6 +147,16 @@ impl Accounts {
     #[inline]
     pub fn bound(&self, account: usize, service: usize) -> &Bound {
         &self.all[account].services[service]
+    }
+
+    /// The number of a plugin among the services of an account.
+    ///
+    /// # Errors
+    /// Why it is not there.
+    pub fn plugin(&self, account: usize, name: &str) -> Result<usize> {
+        let account = &self.all[account];
+        let is_it = |bound: &Bound| bound.service.is_foreign() && bound.service.name() == name;
+        account.services.iter().position(is_it).ok_or_else(|| account.missing(name))
     }
 
     /// All services of all accounts.
@@ -181,6 +198,9 @@ impl Accounts {
             })?
         } else {
             let (name, path) = resource::split_service(head);
+            if path.is_empty() {
+                return None;
+            }
             (services.iter().position(|bound| bound.scope.service == name)?, path)
         };
         if path.starts_with(['/', '.']) {
@@ -199,7 +219,7 @@ impl Accounts {
         match Resource::parse(text)? {
             Resource::Path { service: name, path, query } => {
                 let (service, bound) =
-                    services().find(|(_, bound)| bound.service.name() == name).ok_or_else(|| self.unknown_service(account))?;
+                    services().find(|(_, bound)| bound.service.name() == name).ok_or_else(|| self.unknown_service(account, name))?;
                 then(Spot { account, service, target: bound.service.classify(path)?, query })
             }
             Resource::Url(url) => {
@@ -212,25 +232,66 @@ impl Accounts {
                     return then(Spot { account, service, target: bound.service.classify(path)?, query: url.query() });
                 }
                 let page = services().find_map(|(service, bound)| Some((service, bound.service.classify_page(&url)?)));
-                let (service, target) = page.ok_or_else(|| if is_near { not_api() } else { not_mine() })?;
+                let (service, target) = page.ok_or_else(|| if is_near { not_api() } else { not_mine(&self.all[account].faults) })?;
                 then(Spot { account, service, target, query: url.query() })
             }
         }
     }
 
-    fn unknown_service(&self, account: usize) -> Error {
+    fn unknown_service(&self, account: usize, name: &str) -> Error {
+        if !self.all[account].faults.is_empty() && name != DEFAULT_SERVICE {
+            return self.all[account].missing(name);
+        }
         let names: Vec<_> = self.all[account].services.iter().map(|bound| bound.service.name()).collect();
         Error::new(Kind::NotMine, format!("the resource names no service before its colon: there are {}", names.join(", ")))
     }
 }
 
-fn open(profile: Profile) -> Result<Account> {
+impl Account {
+    /// Why a plugin of this name is not there: the fault that tells of it, else the first one, for a file may have any name in it.
+    fn missing(&self, name: &str) -> Error {
+        let tells = |error: &&Error| error.what().contains(&format!("plugin {name} ")) || error.what().contains(&format!("/{name}."));
+        let found = self.faults.iter().find(tells).or(self.faults.first()).cloned();
+        found.unwrap_or_else(|| Error::new(Kind::SecretSource, format!("there is no plugin {name}: name its file in `plugins`")))
+    }
+}
+
+fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
     let bind = |service: Box<dyn Service>| {
         let scope = Arc::new(Scope::new(service.name(), service.base().as_str(), profile.account()));
         Bound { service, scope, skew_us: AtomicI64::new(0) }
     };
-    let services = services::open(&profile)?.into_iter().map(bind).collect();
-    Ok(Account { profile, services })
+    let mut services: Vec<_> = services::open(&profile)?.into_iter().map(bind).collect();
+    let mut faults = plugins.faults.clone();
+    for instance in &plugins.instances {
+        match Foreign::open(Arc::clone(instance), &profile).and_then(|plugin| unclaimed(plugin, &services)) {
+            Ok(plugin) => services.push(bind(Box::new(plugin))),
+            Err(error) => {
+                log::write(Level::Error, format_args!("{error}"));
+                faults.push(error);
+            }
+        }
+    }
+    Ok(Account { profile, services, faults })
+}
+
+/// Refuses a plugin whose URLs are those of a service that is there already, also where only a web page of it would be.
+fn unclaimed(plugin: Foreign, services: &[Bound]) -> Result<Foreign> {
+    let (name, base) = (plugin.name(), plugin.base());
+    let page = Url::parse(&format!("{}/x", base.origin())).ok();
+    let claims = |bound: &&Bound| {
+        let other = bound.service.base();
+        let nests = |outer: &Base, inner: &Base| Url::parse(inner.as_str()).is_ok_and(|inner| outer.below(&inner).is_some());
+        nests(other, base) || nests(base, other) || page.as_ref().is_some_and(|page| bound.service.classify_page(page).is_some())
+    };
+    if let Some(other) = services.iter().find(claims) {
+        let what = format!(
+            "the plugin {name} claims URLs of {} ({base}): set `{name}.url` to its own, or take it out of `plugins`",
+            other.service.name()
+        );
+        return Err(Error::new(Kind::Plugin, what));
+    }
+    Ok(plugin)
 }
 
 #[inline]
@@ -245,9 +306,10 @@ fn not_api() -> Error {
     )
 }
 
-fn not_mine() -> Error {
-    Error::new(
-        Kind::NotMine,
-        "the URL belongs to no configured service: check its host and port against `masv.url`, `fileverbs.url` and `agent.url`",
-    )
+fn not_mine(faults: &[Error]) -> Error {
+    let what = "the URL belongs to no configured service: check its host and port against `masv.url`, `fileverbs.url` and `agent.url`";
+    match faults.first() {
+        None => Error::new(Kind::NotMine, what),
+        Some(fault) => Error::new(Kind::NotMine, format!("{what}; a plugin is left out: {fault}")),
+    }
 }

@@ -112,17 +112,23 @@ impl Engine {
             return Err(error);
         }
         match self.flights.join(&wish.key) {
-            // A configured secret needs no network, so no thread.
-            Joined::Lead(flight) if wish.key.class == Class::Key => self.flights.fly(&wish.key, &flight, || self.get(wish, false)),
+            // A configured secret needs no network, so no thread; but a plugin's may.
+            Joined::Lead(flight) if wish.key.class == Class::Key && !self.asks_plugins(bound, spot.account) => {
+                self.flights.fly(&wish.key, &flight, || self.get(wish, false))
+            }
             Joined::Lead(flight) => {
                 self.launch(wish.clone(), Arc::clone(&flight), || ());
-                self.wait(&wish.key, &flight, request)
+                self.wait(bound, &wish.key, &flight, request)
             }
             Joined::Follow(flight) => {
                 self.stats.waits.fetch_add(1, Ordering::Relaxed);
-                self.wait(&wish.key, &flight, request)
+                self.wait(bound, &wish.key, &flight, request)
             }
         }
+    }
+
+    fn asks_plugins(&self, bound: &Bound, account: usize) -> bool {
+        bound.service.is_foreign() || self.accounts.account(account).profile.asks_plugins()
     }
 
     /// What the store has for a spot, under any key that serves it.
@@ -134,11 +140,12 @@ impl Engine {
         keys.find_map(|key| self.stored(bound, &Wish { key, ..wish.clone() }))
     }
 
-    fn wait(&self, key: &Key, flight: &Arc<Flight<Token>>, request: &Request) -> Result<Token> {
+    fn wait(&self, bound: &Bound, key: &Key, flight: &Arc<Flight<Token>>, request: &Request) -> Result<Token> {
         let outcome = flight.wait(Instant::now() + request.timeout.unwrap_or(self.timeout), &request.cancel);
         outcome.map_err(|error| match error.kind {
             Kind::Timeout => self.blocked.lock().get(&key.scope.fingerprint()).cloned().unwrap_or_else(|| {
-                Error::new(Kind::Timeout, format!("no {key} in the time that the request has: ask again, or give it more time"))
+                let why = bound.service.stalled().map(|why| format!(", {why}")).unwrap_or_default();
+                Error::new(Kind::Timeout, format!("no {key} in the time that the request has{why}: ask again, or give it more time"))
             }),
             _ => error,
         })

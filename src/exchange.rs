@@ -19,7 +19,7 @@ use crate::log::{self, Level};
 use crate::refusal;
 use crate::secret::Secret;
 use crate::service::{Context, Found};
-use crate::sources;
+use crate::sources::{self, PluginSecrets};
 use crate::token::Token;
 
 /// One flight's errand to one service.
@@ -148,7 +148,7 @@ impl Context for Errand<'_> {
     fn setting(&self, name: &str) -> Result<Option<Secret>> {
         let profile = &self.engine.accounts.account(self.account).profile;
         match profile.setting(name) {
-            Some(setting) => sources::resolve(setting, name, profile.environment()).map(Some),
+            Some(setting) => sources::resolve_with(setting, name, profile.environment(), self).map(Some),
             None => Ok(profile.text(name).map(Secret::from)),
         }
     }
@@ -206,6 +206,20 @@ impl Context for Errand<'_> {
         outcome
     }
 
+    fn refused(&self, secrets: &[&Secret], error: &Error) {
+        if secrets.is_empty() {
+            return;
+        }
+        let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
+        let print = self.engine.print(self.bound(), &exposed);
+        refusal::note(&*self.engine.store, &print, Some(error), self.engine.clock.now_us());
+        self.key.into_iter().for_each(|key| self.engine.note_refusal(key, print));
+    }
+
+    fn is_over(&self) -> bool {
+        self.engine.closed.load(Ordering::Relaxed)
+    }
+
     fn once(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<Found>>) -> Result<Arc<Vec<Found>>> {
         // A listing that landed since this flight began: the flight ends with what is in memory, whatever error this is.
         if self.landed.is_some_and(|landed| landed().is_some()) {
@@ -220,6 +234,15 @@ impl Context for Errand<'_> {
 
     fn now_unix_s(&self) -> i64 {
         self.now_us().div_euclid(1_000_000)
+    }
+}
+
+impl PluginSecrets for Errand<'_> {
+    /// On an errand to the plugin's own URL: its clock, its pauses and what it refused are its own.
+    fn secret(&self, plugin: &str, what: &str) -> Result<Secret> {
+        let service = self.engine.accounts.plugin(self.account, plugin)?;
+        let errand = Errand { service, key: None, landed: None, ..*self };
+        errand.bound().service.secret(what, &errand)
     }
 }
 

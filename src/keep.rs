@@ -74,8 +74,8 @@ impl Engine {
     /// Rationale: a profile whose e-mail was changed went on with the tokens of the former user until they ended.
     fn owner(&self, key: &Key) -> Option<Fingerprint> {
         let (account, bound) = self.accounts.of(key)?;
-        let names = bound.service.owner(key.class, key.access);
-        let (name, setting) = names.iter().find_map(|name| Some((*name, account.profile.setting(name)?)))?;
+        let mut names = bound.service.owner(key.class, key.access).into_iter();
+        let (name, setting) = names.find_map(|name| Some((name, account.profile.setting(name)?)))?;
         match setting {
             Setting::Literal(value) => Some(self.print(bound, &[name, value.expose()])),
             reference => Some(self.print(bound, &[name, &format!("{reference:?}")])),

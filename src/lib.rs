@@ -12,10 +12,11 @@
 //! | L1 | nouns | [`origin`] [`resource`] [`key`] [`request`] [`token`] [`config`] |
 //! | L2 | ports: traits and values, each with its contract | [`http`] [`service`] [`store`] |
 //! | L3 | kits | [`jwt`] [`document`] [`keyvalue`] |
-//! | L4 | adapters, one file or folder each | [`services`] [`stores`] [`sources`] [`transport`] |
-//! | L5 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`engine`] [`wish`] [`keep`] [`exchange`] [`broker`] [`session`] [`report`] [`places`] [`offline`] [`wallet`] |
-//! | L6 | doors, and the offline services | [`ffi`] [`sandbox`] [`frontends`] |
-//! | L7 | programs | [`demo`] [`program`], `bin` |
+//! | L4 | what others add | [`plugin`] |
+//! | L5 | adapters, one file or folder each | [`services`] [`stores`] [`sources`] [`transport`] |
+//! | L6 | the engine | [`arena`] [`record`] [`cache`] [`freshness`] [`refusal`] [`pace`] [`flight`] [`accounts`] [`engine`] [`wish`] [`keep`] [`exchange`] [`broker`] [`session`] [`report`] [`places`] [`offline`] [`wallet`] |
+//! | L7 | doors, and the offline services | [`ffi`] [`sandbox`] [`frontends`] |
+//! | L8 | programs | [`demo`] [`program`], `bin` |
 //!
 //! The walk of `masv_token_for`: [`ffi::masv`] → [`ffi::boundary`] → [`session`] → [`accounts`] → [`cache`] (a hit returns here) →
 //! [`broker`] → [`flight`] → [`services`] → [`exchange`] → [`transport`], and back through [`store`] and [`cache`].
@@ -45,6 +46,7 @@ pub mod offline;
 pub mod origin;
 pub mod pace;
 pub mod places;
+pub mod plugin;
 pub mod program;
 pub mod record;
 pub mod refusal;

@@ -43,8 +43,16 @@ static LEVEL: AtomicU8 = AtomicU8::new(0);
 static RUNNING: AtomicU32 = AtomicU32::new(0);
 static SINK: RwLock<Option<Arc<Installed>>> = RwLock::new(None);
 
+/// Whose code runs on this thread that must not call keyferry back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Nothing,
+    Sink,
+    Plugin,
+}
+
 thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    static INSIDE: Cell<Inside> = const { Cell::new(Inside::Nothing) };
 }
 
 /// Has all messages up to `level` go to `sink` from now on. Returns when no call of the one before is running; that one is
@@ -78,10 +86,10 @@ pub fn write(level: Level, message: Arguments<'_>) {
     };
     let text = message.to_string();
     RUNNING.fetch_add(1, Ordering::Relaxed);
-    INSIDE.with(|inside| inside.set(true));
+    let before = INSIDE.replace(Inside::Sink);
     // A sink that panics says nothing more; whoever logs goes on.
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (installed.sink)(level, &text)));
-    INSIDE.with(|inside| inside.set(false));
+    INSIDE.set(before);
     RUNNING.fetch_sub(1, Ordering::Relaxed);
     let mut running = installed.running.lock();
     *running -= 1;
@@ -93,7 +101,7 @@ pub fn write(level: Level, message: Arguments<'_>) {
 }
 
 fn enter() -> Option<Arc<Installed>> {
-    if INSIDE.with(Cell::get) {
+    if INSIDE.get() == Inside::Sink {
         return None;
     }
     if fork::generation() != 0 && forked_from_installer() {
@@ -110,14 +118,32 @@ fn forked_from_installer() -> bool {
     SINK.try_read().is_none_or(|guard| guard.as_ref().is_none_or(|installed| installed.fork != fork::generation()))
 }
 
-/// Refuses calls from inside a sink.
+/// Runs a plugin's function: what it calls of keyferry meanwhile is refused, for it may wait for that very function.
+pub fn inside_plugin<T>(function: impl FnOnce() -> T) -> T {
+    RUNNING.fetch_add(1, Ordering::Relaxed);
+    let before = INSIDE.replace(Inside::Plugin);
+    let outcome = function();
+    INSIDE.set(before);
+    RUNNING.fetch_sub(1, Ordering::Relaxed);
+    outcome
+}
+
+/// Refuses calls from inside a sink, and from inside a plugin's function.
 ///
 /// # Errors
 /// [`Kind::Reentrant`].
 #[inline]
 pub fn check_not_inside() -> Result<()> {
-    if RUNNING.load(Ordering::Relaxed) != 0 && INSIDE.with(Cell::get) {
-        return Err(Error::new(Kind::Reentrant, "keyferry was called from its own log function: hand the message to another thread"));
+    if RUNNING.load(Ordering::Relaxed) != 0 { refuse_inside() } else { Ok(()) }
+}
+
+#[cold]
+fn refuse_inside() -> Result<()> {
+    match INSIDE.get() {
+        Inside::Nothing => Ok(()),
+        Inside::Sink => {
+            Err(Error::new(Kind::Reentrant, "keyferry was called from its own log function: hand the message to another thread"))
+        }
+        Inside::Plugin => Err(Error::new(Kind::Reentrant, "keyferry was called from a plugin's function: use the host's table there")),
     }
-    Ok(())
 }

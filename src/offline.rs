@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::freshness;
 use crate::http::{Answer, Failure, Http, Request as Exchange};
 use crate::key::{Class, Key};
+use crate::plugin::Plugins;
 use crate::request::Request;
 use crate::session::{Options, Session};
 use crate::token::Token;
@@ -31,9 +32,13 @@ impl Session {
     /// Opens a session without a network.
     ///
     /// # Errors
-    /// Those of [`Session::open`].
+    /// Those of [`Session::open`]; [`Kind::Unsupported`] where plugins are configured: a program that is linked statically loads none,
+    /// and without them it can't tell whose a URL is.
     pub fn open_offline(config: Config) -> Result<Self> {
-        Self::open_over(config, Options { refreshes_beside: false, ..Options::default() }, |_| Box::new(Nowhere))
+        if config.profile(config.chosen_account())?.is_set("plugins") {
+            return Err(Error::new(Kind::Unsupported, "plugins are configured, which this program does not load"));
+        }
+        Self::open_over(&config, Options { refreshes_beside: false, ..Options::default() }, &Plugins::default(), |_| Box::new(Nowhere))
     }
 
     /// The stored token that serves a request as it is. None where a service, a secret or a fingerprint is needed to tell.

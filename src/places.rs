@@ -15,6 +15,7 @@ use crate::key::Key;
 use crate::origin::Base;
 use crate::secret::Secret;
 use crate::service::Acquired;
+use crate::service::Context;
 use crate::session::Session;
 use crate::token::{NO_EXPIRY, Token};
 use crate::wish::Wish;
@@ -42,7 +43,22 @@ impl Session {
     /// The services of the account that calls without a name are about.
     pub fn places(&self) -> impl Iterator<Item = Place<'_>> {
         let services = &self.engine.accounts.account(self.default_account).services;
-        services.iter().map(|bound| Place { service: bound.service.name(), base: bound.service.base() })
+        // A plugin that is a source of secrets alone is at no URL.
+        let served = services.iter().filter(|bound| !bound.service.prefixes().is_empty());
+        served.map(|bound| Place { service: bound.service.name(), base: bound.service.base() })
+    }
+
+    /// Why plugins are left out of that account.
+    pub fn left_out(&self) -> &[Error] {
+        &self.engine.accounts.account(self.default_account).faults
+    }
+
+    /// A setting of that account, from wherever it is, plugins too; none where it is not set.
+    ///
+    /// # Errors
+    /// Those of its source.
+    pub fn secret(&self, key: &str) -> Result<Option<Secret>> {
+        self.errand(0, false).setting(key)
     }
 
     /// The name of that account.

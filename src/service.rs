@@ -108,8 +108,8 @@ pub trait Service: Send + Sync {
     fn prefixes(&self) -> &[&str];
 
     /// The settings that say whose a token is: the first of them that is set. None where anybody's will do.
-    fn owner(&self, _class: Class, _access: Access) -> &[&str] {
-        &[]
+    fn owner(&self, _class: Class, _access: Access) -> Vec<&str> {
+        Vec::new()
     }
 
     /// What a path names: the part behind the version prefix, without a slash before it.
@@ -153,6 +153,24 @@ pub trait Service: Send + Sync {
     /// [`Kind::Unsupported`] if it doesn't.
     fn login(&self, _email: &Secret, _password: &Secret, _context: &dyn Context) -> Result<Acquired> {
         Err(Error::new(Kind::Unsupported, format!("{} takes no e-mail and password", self.name())))
+    }
+
+    /// A secret of another service, where this is a source of secrets.
+    ///
+    /// # Errors
+    /// [`Kind::SecretSource`] if it is none; whatever stands in the way.
+    fn secret(&self, _what: &str, _context: &dyn Context) -> Result<Secret> {
+        Err(Error::new(Kind::SecretSource, format!("{} is no source of secrets", self.name())))
+    }
+
+    /// Whether getting a token leaves this library even for a configured secret: then it needs a thread, and a clock.
+    fn is_foreign(&self) -> bool {
+        false
+    }
+
+    /// What keeps a caller waiting, where that is worth telling: a plugin that has not come back.
+    fn stalled(&self) -> Option<String> {
+        None
     }
 
     /// The service as a program on this machine that keeps a session of its own, if it is one.
@@ -218,6 +236,9 @@ pub trait Context {
     /// Those of [`Context::send`], and [`Kind::Refused`], also from memory.
     fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Answer) -> Option<Error>) -> Result<Answer>;
 
+    /// The service refused these secrets in a way that [`Context::login`] could not see: that is remembered too.
+    fn refused(&self, secrets: &[&Secret], error: &Error);
+
     /// Runs `job` once for all flights of this account that ask for `name` at the same time; the others wait for it. What it
     /// found goes to memory, and to all who asked.
     ///
@@ -230,6 +251,9 @@ pub trait Context {
 
     /// Seconds since 1970 by the service's clock.
     fn now_unix_s(&self) -> i64;
+
+    /// Whether the session is closing: nobody waits any more.
+    fn is_over(&self) -> bool;
 }
 
 /// Parses a JSON document from an answer.

@@ -19,6 +19,7 @@ use crate::exchange::Errand;
 use crate::freshness;
 use crate::http::Http;
 use crate::key::{Access, Class, Key};
+use crate::plugin::{self, Plugins};
 use crate::request::Request;
 use crate::resource::is_plain;
 use crate::secret::Secret;
@@ -92,8 +93,9 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`Session::open`].
-    pub fn open_with(config: Config, options: Options) -> Result<Self> {
-        Self::open_over(config, options, |profile| {
+    pub fn open_with(mut config: Config, options: Options) -> Result<Self> {
+        let plugins = plugin::open(&mut config)?;
+        Self::open_over(&config, options, &plugins, |profile| {
             Box::new(Transport::new(transport::Options {
                 ca_file: profile.text("http.ca_file").map(PathBuf::from),
                 proxy: Proxy::from_setting(profile.text("http.proxy")),
@@ -101,9 +103,14 @@ impl Session {
         })
     }
 
-    /// The same over another way to the services.
-    pub(crate) fn open_over(config: Config, options: Options, way: impl FnOnce(&Profile) -> Box<dyn Http>) -> Result<Self> {
-        let accounts = Accounts::open(&config)?;
+    /// The same with other plugins, over another way to the services.
+    pub(crate) fn open_over(
+        config: &Config,
+        options: Options,
+        plugins: &Plugins,
+        way: impl FnOnce(&Profile) -> Box<dyn Http>,
+    ) -> Result<Self> {
+        let accounts = Accounts::open(config, plugins)?;
         let default_account = accounts.number(None)?;
         let profile = &accounts.account(default_account).profile;
         let parts = Parts {
@@ -355,7 +362,7 @@ impl Session {
         Ok(usual.iter().copied().chain(all).map(key).collect())
     }
 
-    fn errand(&self, service: usize, explicit: bool) -> Errand<'_> {
+    pub(crate) fn errand(&self, service: usize, explicit: bool) -> Errand<'_> {
         let deadline = Some(Instant::now() + self.engine.timeout);
         Errand { engine: &self.engine, account: self.default_account, service, explicit, key: None, landed: None, deadline }
     }

@@ -199,6 +199,7 @@ fn what_is_installed_is_staged_and_removed_whole() {
         "bin/keyferry".to_owned(),
         "include/keyferry.h".to_owned(),
         "include/keyferry.hpp".to_owned(),
+        "include/keyferry_plugin.h".to_owned(),
         "lib64/cmake/Keyferry/KeyferryConfig.cmake".to_owned(),
         "lib64/cmake/Keyferry/KeyferryConfigVersion.cmake".to_owned(),
         "lib64/libkeyferry.a".to_owned(),

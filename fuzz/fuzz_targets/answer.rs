@@ -47,7 +47,7 @@ fuzz_target!(|bytes: &[u8]| {
     let status = STATUSES[usize::from(*status) % STATUSES.len()];
     let answer = Answer { status, date_unix_s: None, retry_after: None, cookies: Vec::new(), body: Secret::from(body) };
     let config = config(question == "user");
-    let accounts = Accounts::open(&config).expect("services");
+    let accounts = Accounts::open(&config, &keyferry::plugin::Plugins::default()).expect("services");
     let profile = config.profile(config.chosen_account()).expect("the profile");
     let parts = Parts {
         store: stores::open(&profile, true),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use super::{Config, Entry, Environment, FIELDS, Field, Layer, Setting, check_text, literal};
+use super::{Config, Entry, Environment, FIELDS, Layer, Setting, check_text, literal};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 
@@ -35,34 +35,45 @@ pub fn withhold(command: &mut Command) -> &mut Command {
     command
 }
 
+/// What a variable holds, and its name.
+pub(super) enum Variable {
+    /// The value itself.
+    Value(Secret, String),
+    /// The path of a file, from a variable with `_FILE` at its end.
+    File(PathBuf, String),
+}
+
 /// Takes over all settings that the environment has.
 pub(super) fn read(environment: &Environment, config: &mut Config) -> Result<()> {
     for field in FIELDS {
         for name in field.env {
-            if let Some((setting, name)) = one(environment, field, name)? {
-                config.put(Entry { account: None, field, layer: Layer::Environment(name), setting });
-                break;
-            }
+            let (setting, name) = match find(environment, name, field.takes_reference())? {
+                None => continue,
+                Some(Variable::Value(value, name)) => (literal(field, Kind::Config, &name, value)?, name),
+                Some(Variable::File(path, name)) => (Setting::Mounted(path), name),
+            };
+            config.put(Entry::new(None, field, Layer::Environment(name), setting));
+            break;
         }
     }
     Ok(())
 }
 
 /// What one variable, or that with `_FILE` at its end, says.
-fn one(environment: &Environment, field: &'static Field, name: &str) -> Result<Option<(Setting, String)>> {
+pub(super) fn find(environment: &Environment, name: &str, takes_file: bool) -> Result<Option<Variable>> {
     let value = variable(environment, name)?;
     let name_file = format!("{name}_FILE");
-    let path = if field.takes_reference() { variable(environment, &name_file)? } else { None };
+    let path = if takes_file { variable(environment, &name_file)? } else { None };
     match (value, path) {
         (Some(_), Some(_)) => Err(Error::new(Kind::Config, format!("{name} and {name_file} are both set: unset one"))),
-        (Some(value), None) => Ok(Some((literal(field, Kind::Config, name, value)?, name.to_owned()))),
+        (Some(value), None) => Ok(Some(Variable::Value(value, name.to_owned()))),
         (None, Some(path)) => {
             check_text(Kind::Config, &name_file, path.expose())?;
             let path = PathBuf::from(path.expose());
             if !path.is_absolute() {
                 return Err(Error::new(Kind::Config, format!("{name_file} is not an absolute path: begin it with a slash")));
             }
-            Ok(Some((Setting::Mounted(path), name_file)))
+            Ok(Some(Variable::File(path, name_file)))
         }
         (None, None) => Ok(None),
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
-use super::{Config, Entry, FIELDS, Field, Layer, PROFILE, Setting, Shape, check_text, fields, literal};
+use super::{Config, Entry, FIELDS, Field, Layer, PROFILE, Setting, Shape, check_text, declared, fields, literal};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::sys::files::{self, Privacy};
@@ -20,13 +20,13 @@ pub(super) fn read(path: &Path, config: &mut Config) -> Result<()> {
     let file = files::open(path, Privacy::Public)?;
     let bytes = Zeroizing::new(files::read_open(&file, path, LONGEST_BYTES)?);
     let table = parse(path, &bytes)?;
-    let mut reader = Reader { path, entries: Vec::new(), profiles: Vec::new() };
+    let mut reader = Reader { path, public: files::is_public(&file), entries: Vec::new(), profiles: Vec::new() };
     reader.general(table)?;
-    let is_literal_secret = |entry: &&Entry| entry.field.secret && matches!(entry.setting, Setting::Literal(_));
+    let is_literal_secret = |entry: &&Entry| entry.secret && matches!(entry.setting, Setting::Literal(_));
     if let Some(entry) = reader.entries.iter().find(is_literal_secret)
-        && files::is_public(&file)
+        && reader.public
     {
-        let (shown, key) = (path.display(), entry.field.key);
+        let (shown, key) = (path.display(), &entry.key);
         return Err(Error::new(Kind::UnsafeFile, format!("{shown} holds {key} and can be read by others: chmod 600 {shown}")));
     }
     config.profiles.extend(reader.profiles);
@@ -48,6 +48,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Table> {
 
 struct Reader<'a> {
     path: &'a Path,
+    public: bool,
     entries: Vec<Entry>,
     profiles: Vec<String>,
 }
@@ -86,16 +87,42 @@ impl Reader<'_> {
             let below = format!("{key}.");
             if let Some(field) = field {
                 let setting = self.setting(field, &shown, value)?;
-                let account = account.map(str::to_owned);
-                self.entries.push(Entry { account, field, layer: Layer::File(self.path.to_owned()), setting });
+                self.entries.push(Entry::new(account.map(str::to_owned), field, Layer::File(self.path.to_owned()), setting));
             } else if !name.contains('.') && FIELDS.iter().any(|field| field.key.starts_with(&below)) {
                 let Value::Table(table) = value else {
                     return self.refuse(&format!("{shown} is not a table: write [{shown}]"));
                 };
                 self.section(account, &below, table)?;
+            } else if let Value::Table(table) = value
+                && prefix.is_empty()
+                && declared::is_section(&name)
+            {
+                self.plugins_section(account, &name, table)?;
             } else {
                 return Err(fields::unknown(Some(self.path), &shown));
             }
+        }
+        Ok(())
+    }
+
+    /// What may be the settings of a plugin, which is not there yet.
+    fn plugins_section(&mut self, account: Option<&str>, section: &str, table: Table) -> Result<()> {
+        for (name, value) in table {
+            let key = format!("{section}.{name}");
+            let shown = account.map_or_else(|| key.clone(), |account| format!("profile.{account}.{key}"));
+            if !declared::is_key(&key) {
+                return Err(fields::unknown(Some(self.path), &shown));
+            }
+            let setting = match value {
+                Value::String(text) => {
+                    check_text(Kind::Config, &format!("{}: {shown}", self.path.display()), &text)?;
+                    Setting::Literal(Secret::new(text))
+                }
+                Value::Table(table) => self.reference(&shown, table)?,
+                _ => return self.refuse(&format!("{shown} is not a text: put it into quotes")),
+            };
+            let (account, layer) = (account.map(str::to_owned), Layer::File(self.path.to_owned()));
+            self.entries.push(Entry { account, key: key.into(), secret: false, public: self.public, layer, setting });
         }
         Ok(())
     }
@@ -119,13 +146,13 @@ impl Reader<'_> {
     fn reference(&self, shown: &str, table: Table) -> Result<Setting> {
         let mut pairs = table.into_iter();
         let (Some((source, value)), None) = (pairs.next(), pairs.next()) else {
-            return self.refuse(&format!("{shown} needs exactly one of env, file, keyring and command"));
+            return self.refuse(&format!("{shown} needs exactly one of env, file, keyring, command and plugin"));
         };
         let alone = value.is_str();
         let texts = texts(value);
         if let Some(texts) = &texts {
             let whence = format!("{}: {shown}.{source}", self.path.display());
-            let known = matches!(source.as_str(), "env" | "file" | "keyring" | "command");
+            let known = matches!(source.as_str(), "env" | "file" | "keyring" | "command" | "plugin");
             texts.iter().filter(|_| known).try_for_each(|text| check_text(Kind::Config, &whence, text))?;
         }
         let absolute = |path: &str| Path::new(path).is_absolute();
@@ -139,7 +166,11 @@ impl Reader<'_> {
             ("command", Some([program, ..])) if !alone && absolute(program) => Ok(Setting::Command(texts.unwrap_or_default())),
             ("command", _) => self
                 .refuse(&format!("{shown}.command does not begin with an absolute path: write {{ command = [\"/path\", \"argument\"] }}")),
-            _ => self.refuse(&format!("{shown} needs exactly one of env, file, keyring and command")),
+            ("plugin", Some([plugin, what])) if declared::is_section(plugin) => Ok(Setting::Plugin(plugin.clone(), what.clone())),
+            ("plugin", _) => {
+                self.refuse(&format!("{shown}.plugin is not a plugin's name and a text: write {{ plugin = [\"NAME\", \"WHAT\"] }}"))
+            }
+            _ => self.refuse(&format!("{shown} needs exactly one of env, file, keyring, command and plugin")),
         }
     }
 }

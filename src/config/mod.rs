@@ -7,6 +7,7 @@
 //! Values from the environment and from the program are always literal: a password may begin with `env:`. How the
 //! settings of one account are put together is told in `profile.rs`.
 
+mod declared;
 pub mod edit;
 mod environment;
 mod fields;
@@ -14,11 +15,13 @@ mod file;
 mod profile;
 mod value;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use declared::{Declared, DeclaredKind};
 pub use environment::{process_environment, variable, withhold};
 pub use fields::{FIELDS, Field, PROFILE, table};
 pub use profile::Profile;
@@ -48,6 +51,8 @@ pub enum Setting {
     Keyring(String, String),
     /// A program and its arguments.
     Command(Vec<String>),
+    /// A plugin, and what it is asked for.
+    Plugin(String, String),
 }
 
 /// Who gave a setting. A later one wins.
@@ -86,9 +91,18 @@ impl fmt::Display for Layer {
 struct Entry {
     /// Whose it is; none where it is for all.
     account: Option<String>,
-    field: &'static Field,
+    key: Cow<'static, str>,
+    secret: bool,
+    /// It stands in a file that others can read; told of plugins' settings, whose kind is known later.
+    public: bool,
     layer: Layer,
     setting: Setting,
+}
+
+impl Entry {
+    fn new(account: Option<String>, field: &'static Field, layer: Layer, setting: Setting) -> Self {
+        Self { account, key: Cow::Borrowed(field.key), secret: field.secret, public: false, layer, setting }
+    }
 }
 
 /// All settings.
@@ -132,6 +146,7 @@ impl Config {
             }
         }
         environment::read(&environment, &mut config)?;
+        config.check_sections()?;
         Ok(config)
     }
 
@@ -145,15 +160,24 @@ impl Config {
     /// # Errors
     /// [`Kind::Config`] if there is no such key, [`Kind::InvalidValue`] if the value can't be right.
     pub fn set(&mut self, key: &str, value: Secret) -> Result<()> {
-        let (account, field) = split(key)?;
-        let setting = literal(field, Kind::InvalidValue, key, value)?;
-        self.put(Entry { account, field, layer: Layer::Program, setting });
+        let (account, name) = self.split(key)?;
+        match name {
+            Name::Ours(field) => {
+                let setting = literal(field, Kind::InvalidValue, key, value)?;
+                self.put(Entry::new(account, field, Layer::Program, setting));
+            }
+            Name::Plugins(name) => {
+                check_text(Kind::InvalidValue, key, value.expose())?;
+                let (key, setting) = (Cow::Owned(name), Setting::Literal(value));
+                self.put(Entry { account, key, secret: false, public: false, layer: Layer::Program, setting });
+            }
+        }
         Ok(())
     }
 
     /// The default account: a profile's name or `default`.
     pub fn default_account(&self) -> &str {
-        let chosen = self.entries.iter().filter(|entry| entry.field.key == PROFILE).max_by_key(|entry| entry.layer.rank());
+        let chosen = self.entries.iter().filter(|entry| entry.key == PROFILE).max_by_key(|entry| entry.layer.rank());
         match chosen.map(|entry| &entry.setting) {
             Some(Setting::Literal(name)) => name.expose(),
             _ => DEFAULT_ACCOUNT,
@@ -196,18 +220,19 @@ impl Config {
 
     /// Who gave the setting of a key to the default account, or to NAME for `profile.NAME.KEY`. None for a default.
     pub fn origin_of(&self, key: &str) -> Option<Layer> {
-        let (account, field) = split(key).ok()?;
-        if field.key == PROFILE {
-            let chosen = self.entries.iter().filter(|entry| entry.field.key == PROFILE);
+        let (account, name) = self.split(key).ok()?;
+        let key = name.key();
+        if key == PROFILE {
+            let chosen = self.entries.iter().filter(|entry| entry.key == PROFILE);
             return chosen.max_by_key(|entry| entry.layer.rank()).map(|entry| entry.layer.clone());
         }
         let account = account.as_deref().unwrap_or(self.default_account());
-        self.profile(account).ok()?.origin_of(field.key).cloned()
+        self.profile(account).ok()?.origin_of(key).cloned()
     }
 
     fn put(&mut self, entry: Entry) {
         self.profiles.extend(entry.account.clone());
-        let same = |old: &Entry| old.account == entry.account && old.field.key == entry.field.key && old.layer.rank() == entry.layer.rank();
+        let same = |old: &Entry| old.account == entry.account && old.key == entry.key && old.layer.rank() == entry.layer.rank();
         self.entries.retain(|old| !same(old));
         self.entries.push(entry);
     }
@@ -219,19 +244,45 @@ fn literal(field: &Field, kind: Kind, whence: &str, value: Secret) -> Result<Set
     Ok(Setting::Literal(value))
 }
 
-/// Account and field of a key.
-fn split(key: &str) -> Result<(Option<String>, &'static Field)> {
-    let unknown = || fields::unknown(None, key);
-    let Some(rest) = key.strip_prefix("profile.") else {
-        return Ok((None, Field::find(key).ok_or_else(unknown)?));
-    };
-    let (name, field) = FIELDS
-        .iter()
-        .filter(|field| field.key != PROFILE)
-        .find_map(|field| Some((rest.strip_suffix(field.key)?.strip_suffix('.')?, field)))
-        .ok_or_else(unknown)?;
-    check_profile(name, "profile.NAME")?;
-    Ok((Some(name.to_owned()), field))
+/// What a key names.
+enum Name {
+    /// A setting of ours.
+    Ours(&'static Field),
+    /// A plugin's, if there is such a one.
+    Plugins(String),
+}
+
+impl Name {
+    fn key(&self) -> &str {
+        match self {
+            Self::Ours(field) => field.key,
+            Self::Plugins(key) => key,
+        }
+    }
+}
+
+impl Config {
+    /// Account and name of a key.
+    fn split(&self, key: &str) -> Result<(Option<String>, Name)> {
+        let unknown = || fields::unknown(None, key);
+        let takes_plugins = self.entries.iter().any(|entry| entry.key == "plugins");
+        let plugins = |key: &str| (takes_plugins && declared::is_key(key)).then(|| Name::Plugins(key.to_owned()));
+        let Some(rest) = key.strip_prefix("profile.") else {
+            let ours = Field::find(key).map(Name::Ours);
+            return Ok((None, ours.or_else(|| plugins(key)).ok_or_else(unknown)?));
+        };
+        let ours = FIELDS
+            .iter()
+            .filter(|field| field.key != PROFILE)
+            .find_map(|field| Some((rest.strip_suffix(field.key)?.strip_suffix('.')?, Name::Ours(field))));
+        let theirs = || {
+            let dot = rest.rmatch_indices('.').nth(1)?.0;
+            Some((&rest[..dot], plugins(&rest[dot + 1..])?))
+        };
+        let (account, name) = ours.or_else(theirs).ok_or_else(unknown)?;
+        check_profile(account, "profile.NAME")?;
+        Ok((Some(account.to_owned()), name))
+    }
 }
 
 /// Refuses what a profile can't be called.

@@ -27,7 +27,7 @@ const GROUPS: &[(&[&str], &[&str])] = &[
 #[derive(Clone)]
 pub struct Profile {
     account: Arc<str>,
-    settings: Arc<BTreeMap<&'static str, (Setting, Layer)>>,
+    settings: Arc<BTreeMap<String, (Setting, Layer)>>,
     environment: Environment,
 }
 
@@ -44,19 +44,29 @@ pub(super) fn assemble(config: &Config, account: &str) -> Profile {
     };
     let ours = || config.entries.iter().filter(|entry| entry.account.as_deref().is_none_or(|name| name == account));
     let kept_away = |entry: &Entry| {
-        let own_rank = |starts: &[&str]| ours().filter(|own| is_own(own) && starts.contains(&own.field.key)).map(&rank).max();
-        let mut groups = GROUPS.iter().filter(|(_, keeps)| keeps.contains(&entry.field.key));
-        !is_own(entry) && groups.any(|(starts, _)| own_rank(starts) > Some(rank(entry)))
+        let own_rank = |starts: &dyn Fn(&Entry) -> bool| ours().filter(|own| is_own(own) && starts(own)).map(&rank).max();
+        let mut groups = GROUPS.iter().filter(|(_, keeps)| keeps.contains(&&*entry.key));
+        let by_group = groups.any(|(starts, _)| own_rank(&|own| starts.contains(&&*own.key)) > Some(rank(entry)));
+        // A plugin's secrets count as one too, with its URL.
+        let starts = |own: &Entry| own.section() == entry.section() && (own.secret || own.key.ends_with(".url"));
+        let by_section = entry.secret && entry.is_foreign() && own_rank(&starts) > Some(rank(entry));
+        !is_own(entry) && (by_group || by_section)
     };
-    let mut best: BTreeMap<&'static str, &Entry> = BTreeMap::new();
+    let mut best: BTreeMap<&str, &Entry> = BTreeMap::new();
     for entry in ours().filter(|entry| !kept_away(entry)) {
-        let before = best.entry(entry.field.key).or_insert(entry);
+        let before = best.entry(&entry.key).or_insert(entry);
         if rank(entry) > rank(before) {
             *before = entry;
         }
     }
-    let settings = best.into_iter().map(|(key, entry)| (key, (entry.setting.clone(), entry.layer.clone()))).collect();
+    let settings = best.into_iter().map(|(key, entry)| (key.to_owned(), (entry.setting.clone(), entry.layer.clone()))).collect();
     Profile { account: account.into(), settings: Arc::new(settings), environment: Arc::clone(&config.environment) }
+}
+
+impl Entry {
+    fn section(&self) -> &str {
+        self.key.split_once('.').map_or(&*self.key, |(section, _)| section)
+    }
 }
 
 impl Profile {
@@ -73,6 +83,11 @@ impl Profile {
     /// The setting of a key, for [`crate::sources`].
     pub fn setting(&self, key: &str) -> Option<&Setting> {
         self.settings.get(key).map(|(setting, _)| setting)
+    }
+
+    /// Whether any of its secrets comes from a plugin.
+    pub fn asks_plugins(&self) -> bool {
+        self.settings.values().any(|(setting, _)| matches!(setting, Setting::Plugin(..)))
     }
 
     /// A value that is no secret: what is set literally, or the default.

@@ -37,7 +37,7 @@ pub const KEYFERRY_E_CANCELLED: keyferry_status = 109;
 pub const KEYFERRY_E_TIMEOUT: keyferry_status = 110;
 /// The handle was made before a fork. Remedy: pass NULL, or open another in the child.
 pub const KEYFERRY_E_FORKED: keyferry_status = 111;
-/// Called from keyferry's own log function. Remedy: hand the message to another thread.
+/// Called from keyferry's own log function, or from a plugin's. Remedy: hand the message to another thread; use the host's table.
 pub const KEYFERRY_E_REENTRANT: keyferry_status = 112;
 /// A fault inside keyferry; the process is fine, what the call was about is not done. Remedy: report it.
 pub const KEYFERRY_E_PANIC: keyferry_status = 113;
@@ -105,7 +105,11 @@ pub const TABLE: &[(keyferry_status, Option<Kind>, &CStr)] = &[
     (KEYFERRY_E_CANCELLED, Some(Kind::Cancelled), c"the request was cancelled"),
     (KEYFERRY_E_TIMEOUT, Some(Kind::Timeout), c"the request's time was over: ask again, or give it more time"),
     (KEYFERRY_E_FORKED, Some(Kind::Forked), c"the handle was made before a fork: pass NULL, or open another in the child"),
-    (KEYFERRY_E_REENTRANT, Some(Kind::Reentrant), c"called from keyferry's own log function: hand the message to another thread"),
+    (
+        KEYFERRY_E_REENTRANT,
+        Some(Kind::Reentrant),
+        c"called from keyferry's own log function or a plugin: hand the message to another thread",
+    ),
     (KEYFERRY_E_PANIC, Some(Kind::Panic), c"a fault inside keyferry, contained: report it"),
     (KEYFERRY_E_CONFIG, Some(Kind::Config), c"the configuration can't be read or understood: the message names file and key"),
     (KEYFERRY_E_NOT_CONFIGURED, Some(Kind::NotConfigured), c"a setting that is needed is not there: the message names it"),

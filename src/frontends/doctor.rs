@@ -109,10 +109,11 @@ fn examine(account: Option<&str>, desk: &Desk, report: &mut Report) {
         Ok(profile) => profile,
         Err(error) => return report.add("account", State::Bad, error.what()),
     };
-    secrets(&profile, report);
+    secrets(&profile, desk, report);
     proxy(&profile, desk, report);
     match desk.open(config.clone(), Some(&account)) {
         Ok(session) => {
+            session.left_out().iter().for_each(|fault| report.add("plugin", State::Bad, fault.what()));
             store(&session, &config, &account, desk, report);
             reach(&session, &profile, report);
         }
@@ -142,12 +143,12 @@ fn configuration(desk: &Desk, report: &mut Report) {
 }
 
 /// Whether each secret can be had. Its value goes nowhere.
-fn secrets(profile: &Profile, report: &mut Report) {
+fn secrets(profile: &Profile, desk: &Desk, report: &mut Report) {
     let set = FIELDS.iter().filter(|field| field.takes_reference()).filter_map(|field| Some((field, profile.setting(field.key)?)));
     let mut count = 0;
     for (field, setting) in set {
         count += 1;
-        match wallet::setting(profile, field.key) {
+        match wallet::setting_anywhere(profile, field.key, || desk.session(Some(profile.account()))) {
             Ok(_) => {
                 let from = match setting {
                     Setting::Literal(_) => profile.origin_of(field.key).map(ToString::to_string).unwrap_or_default(),

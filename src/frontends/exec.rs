@@ -57,7 +57,7 @@ fn dress(command: &mut Command, profile: Option<&str>, desk: &Desk) -> Result<()
         for name in field.env {
             command.env_remove(name).env_remove(format!("{name}_FILE"));
         }
-        if let Some(value) = wallet::setting(&profile, field.key)? {
+        if let Some(value) = wallet::setting_anywhere(&profile, field.key, || desk.session(Some(account)))? {
             command.envs(field.env.iter().map(|name| (name, value.expose())));
         }
     }

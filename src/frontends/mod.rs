@@ -15,6 +15,7 @@ pub mod given;
 pub mod keep;
 pub mod login;
 pub mod plain;
+pub mod plugin;
 pub mod question;
 pub mod scratch;
 pub mod serve;
@@ -36,6 +37,7 @@ use engflow::GetOptions;
 use exec::ExecOptions;
 use login::LoginOptions;
 use plain::{Form, PlainOptions};
+use plugin::PluginOptions;
 use settings::ConfigOptions;
 use status::{ExplainOptions, LogoutOptions, StatusOptions};
 use terminal::Output;
@@ -135,6 +137,9 @@ pub enum Command {
     /// Examine configuration, secrets, store, network and clock. Holds nothing that can't be shown to a stranger.
     #[command(after_help = EXIT_CODES)]
     Doctor(DoctorOptions),
+    /// Show the plugins, or test one as its author.
+    #[command(after_help = EXIT_CODES)]
+    Plugin(PluginOptions),
     /// Show every setting, whether it is set and by whom; no secret's value.
     #[command(after_help = EXIT_CODES)]
     Config(ConfigOptions),
@@ -168,6 +173,7 @@ pub fn run(command: Command, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
         Command::Agent(options) => agent::run(options, desk, streams),
         Command::Explain(options) => status::explain(&options, desk, streams),
         Command::Doctor(options) => doctor::run(&options, desk, streams),
+        Command::Plugin(options) => plugin::run(&options, desk, streams),
         Command::Config(options) => settings::run(&options, desk, streams),
         Command::Header(options) => plain::run(Form::Header, &options, desk, streams),
         Command::Curl(options) => plain::run(Form::Curl, &options, desk, streams),

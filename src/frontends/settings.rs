@@ -86,6 +86,7 @@ pub fn shown(setting: &Setting) -> String {
         Setting::Env(name) => format!("variable {name}"),
         Setting::File(path) | Setting::Mounted(path) => format!("file {}", path.display()),
         Setting::Keyring(service, account) => format!("keyring {service} {account}"),
+        Setting::Plugin(name, what) => format!("plugin {name} {what}"),
         Setting::Command(words) => format!("command {}", words.first().map_or("", String::as_str)),
     }
 }

@@ -128,6 +128,12 @@ impl Context for Fake {
         refused(&answer).map_or(Ok(answer), Err)
     }
 
+    fn refused(&self, _secrets: &[&Secret], _error: &Error) {}
+
+    fn is_over(&self) -> bool {
+        false
+    }
+
     fn once(&self, _name: &str, job: &mut dyn FnMut() -> Result<Vec<Found>>) -> Result<Arc<Vec<Found>>> {
         job().map(Arc::new)
     }

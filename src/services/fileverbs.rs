@@ -148,8 +148,8 @@ impl Service for FileVerbs {
         &[PREFIX]
     }
 
-    fn owner(&self, _class: Class, _access: Access) -> &[&str] {
-        &["fileverbs.secret_key"]
+    fn owner(&self, _class: Class, _access: Access) -> Vec<&str> {
+        vec!["fileverbs.secret_key"]
     }
 
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {

@@ -7,6 +7,7 @@ mod command;
 mod env;
 mod file;
 mod keyring;
+mod plugin;
 mod prompt;
 
 use crate::config::{Environment, Setting, check_text};
@@ -21,16 +22,42 @@ type Source = fn(&Setting, &Environment) -> Option<Result<Secret>>;
 
 const SOURCES: &[Source] = &[env::get, file::get, command::get, keyring::get];
 
-/// The secret of a setting. `key` is its name in messages.
+/// Has plugins give their secrets to an account.
+pub trait PluginSecrets {
+    /// The secret that a plugin has for `what`.
+    ///
+    /// # Errors
+    /// Those of the plugin; [`Kind::SecretSource`] if there is none of this name.
+    fn secret(&self, plugin: &str, what: &str) -> Result<Secret>;
+}
+
+/// The secret of a setting, where no plugin can be asked. `key` is its name in messages.
 ///
 /// # Errors
 /// [`Kind::SecretSource`] if its source does not give it, [`Kind::UnsafeFile`] if others could read it.
 pub fn resolve(setting: &Setting, key: &str, environment: &Environment) -> Result<Secret> {
-    let found = SOURCES.iter().find_map(|source| source(setting, environment));
+    resolved(setting, key, environment, None)
+}
+
+/// The same where plugins can be asked.
+///
+/// # Errors
+/// Those of [`resolve`].
+pub fn resolve_with(setting: &Setting, key: &str, environment: &Environment, plugins: &dyn PluginSecrets) -> Result<Secret> {
+    resolved(setting, key, environment, Some(plugins))
+}
+
+fn resolved(setting: &Setting, key: &str, environment: &Environment, plugins: Option<&dyn PluginSecrets>) -> Result<Secret> {
+    let found = plugin::get(setting, plugins).or_else(|| SOURCES.iter().find_map(|source| source(setting, environment)));
     let secret = match (setting, found) {
         (_, Some(found)) => found.map_err(|error| {
-            let kind = if error.kind == Kind::UnsafeFile { Kind::UnsafeFile } else { Kind::SecretSource };
-            Error::new(kind, format!("{key}: {}", error.what()))
+            let kind = match error.kind {
+                Kind::UnsafeFile | Kind::Plugin => error.kind,
+                // What may work later may do so through a plugin too.
+                _ if error.is_transient() => error.kind,
+                _ => Kind::SecretSource,
+            };
+            Error::new(kind, format!("{key}: {}", error.what())).with_retry_after_ms(error.retry_after_ms)
         })?,
         (Setting::Literal(value), None) => value.clone(),
         (_, None) => return Err(Error::new(Kind::SecretSource, format!("{key}: no source knows it"))),

@@ -65,6 +65,10 @@ pub enum How {
     Keep,
 }
 
+#[cfg(target_os = "linux")]
+const PASS: i32 = libc::O_DIRECTORY | libc::O_PATH;
+#[cfg(not(target_os = "linux"))]
+const PASS: i32 = libc::O_DIRECTORY;
 const ALWAYS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
 
 fn name(text: &str) -> Result<CString> {
@@ -98,6 +102,22 @@ impl Folder {
     /// Those of [`Folder::open`].
     pub fn folder(&self, text: &str) -> Result<Self> {
         self.open_at(text, libc::O_RDONLY | libc::O_DIRECTORY).map(Self)
+    }
+
+    /// The root of all folders, to pass through.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn root() -> Result<Self> {
+        OpenOptions::new().read(true).custom_flags(PASS).open("/").map(Self)
+    }
+
+    /// Passes into a folder in it: nothing in there is listed, so the right to pass is enough.
+    ///
+    /// # Errors
+    /// Those of [`Folder::open`].
+    pub fn pass(&self, text: &str) -> Result<Self> {
+        self.open_at(text, PASS).map(Self)
     }
 
     /// Opens a file in it.

@@ -7,6 +7,7 @@ pub mod files;
 pub mod folder;
 pub mod fork;
 pub mod keyutils;
+pub mod library;
 pub mod locks;
 pub mod memory;
 pub mod process;

@@ -109,3 +109,11 @@ fn end(child: &mut Child, own_group: bool) {
     let _ = child.kill();
     let _ = child.wait();
 }
+
+/// Where the program of this process is.
+///
+/// # Errors
+/// Those of the system.
+pub fn this_program() -> io::Result<std::path::PathBuf> {
+    std::env::current_exe()
+}

@@ -31,7 +31,7 @@ fn accounts(urls: [&str; 3]) -> Accounts {
         config.set(key, Secret::from(url)).unwrap();
     }
     config.set("masv.api_key", Secret::from("key")).unwrap();
-    Accounts::open(&config).unwrap()
+    Accounts::open(&config, &keyferry::plugin::Plugins::default()).unwrap()
 }
 
 /// Pieces that resources are made of, with odd ones among them.

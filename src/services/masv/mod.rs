@@ -100,12 +100,12 @@ impl Service for Masv {
         &["/v1/", "/v1.1/"]
     }
 
-    fn owner(&self, class: Class, access: Access) -> &[&str] {
+    fn owner(&self, class: Class, access: Access) -> Vec<&str> {
         match class {
-            Class::User => &["masv.email"],
-            Class::Package if access == Access::Manage => &["masv.api_key", "masv.email"],
-            Class::Transfer => &["masv.api_key", "masv.email"],
-            _ => &[],
+            Class::User => vec!["masv.email"],
+            Class::Package if access == Access::Manage => vec!["masv.api_key", "masv.email"],
+            Class::Transfer => vec!["masv.api_key", "masv.email"],
+            _ => Vec::new(),
         }
     }
 

@@ -1,0 +1,272 @@
+//! One call of a plugin's function: on a thread of its own, with a number instead of a pointer, a limit, and an end whatever the
+//! plugin does.
+//!
+//! Imports [`crate::error`], [`crate::log`], [`crate::secret`], [`crate::service`] and [`crate::sys`].
+//!
+//! The thread that wants something of the plugin waits here and does what the plugin asks for: it alone has the [`Context`]. A
+//! plugin that doesn't come back keeps its thread and the memory that it was given, and nothing else.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use super::abi::{KEYFERRY_PLUGIN_E_OVER, KEYFERRY_PLUGIN_OK, keyferry_plugin_status};
+use super::blocks::Blocks;
+use super::loader::Plugin;
+use super::status;
+use crate::error::{Error, Kind, Result};
+use crate::log::{self, Level};
+use crate::secret::Secret;
+use crate::service::Context;
+use crate::sys::fork::PerProcess;
+use crate::sys::sync::Mutex;
+
+/// So many calls of a plugin may be out for good before it is called no more.
+pub(super) const MOST_LOST: usize = 4;
+/// How often is looked whether anybody still waits.
+const TICK: Duration = Duration::from_millis(20);
+/// Below this the host did nothing worth counting.
+const HOSTS_TIME: Duration = Duration::from_millis(1);
+const STACK_BYTES: usize = 2 * 1024 * 1024;
+
+type Work = Box<dyn FnOnce(&dyn Context) + Send>;
+
+enum Message {
+    Ask(Work),
+    Back(keyferry_plugin_status),
+}
+
+/// A call under way, as the host's functions see it.
+pub(super) struct Call {
+    pub(super) plugin: &'static Plugin,
+    door: Mutex<Sender<Message>>,
+    over: AtomicBool,
+    end: Mutex<End>,
+    until: Mutex<Instant>,
+    pub(super) given: Mutex<Given>,
+}
+
+/// Who was first, the plugin or the clock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    Back,
+    Lost,
+}
+
+/// What a call has given and was given.
+#[derive(Default)]
+pub(super) struct Given {
+    pub(super) blocks: Blocks,
+    /// The secrets that it asked for.
+    pub(super) secrets: Vec<Secret>,
+    pub(super) headers: Vec<(String, Secret)>,
+    pub(super) expires_unix_s: Option<i64>,
+    pub(super) renewal: Option<Secret>,
+    pub(super) secret: Option<Secret>,
+    pub(super) exchanges: u32,
+    /// What the plugin says of its failure.
+    pub(super) said: Option<String>,
+    /// The last error that the host has told it.
+    pub(super) last: Option<Error>,
+    /// What it did that it must not.
+    pub(super) fault: Option<String>,
+}
+
+/// The calls under way by their numbers.
+static CALLS: PerProcess<Mutex<HashMap<u64, Arc<Call>>>> = PerProcess::new();
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+fn calls() -> &'static Mutex<HashMap<u64, Arc<Call>>> {
+    let made: Result<_, std::convert::Infallible> = CALLS.get_or_try_init(|| Ok(Mutex::default()));
+    match made {
+        Ok(calls) => calls,
+        Err(never) => match never {},
+    }
+}
+
+/// The call of a number, while it lasts.
+pub(super) fn find(number: u64) -> Option<Arc<Call>> {
+    calls().lock().get(&number).cloned()
+}
+
+impl Call {
+    /// Has the thread that waits for the call do something. None when nobody waits any more.
+    pub(super) fn ask<T: Send + 'static>(&self, work: impl FnOnce(&dyn Context) -> T + Send + 'static) -> Option<T> {
+        let (reply, answer) = mpsc::channel();
+        let work: Work = Box::new(move |context| drop(reply.send(work(context))));
+        self.door.lock().send(Message::Ask(work)).ok()?;
+        answer.recv().ok()
+    }
+
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// How long it may still take.
+    pub(super) fn left(&self) -> Duration {
+        if self.is_over() { Duration::ZERO } else { self.until.lock().saturating_duration_since(Instant::now()) }
+    }
+
+    /// Notes what it must not do; the first time counts.
+    pub(super) fn blame(&self, what: String) {
+        let name = &self.plugin.name;
+        log::write(Level::Warn, format_args!("the plugin {name} misbehaves: {what}"));
+        self.given.lock().fault.get_or_insert(what);
+    }
+}
+
+/// What is called, for messages.
+#[derive(Clone, Copy)]
+pub(super) struct Slot {
+    pub(super) plugin: &'static Plugin,
+    pub(super) name: &'static str,
+    pub(super) limit: Duration,
+}
+
+/// Calls a function of a plugin and waits for it, doing meanwhile what it asks for.
+///
+/// # Errors
+/// What it failed with; [`Kind::Plugin`] for everything that it must not do.
+pub(super) fn run(
+    slot: Slot,
+    context: &dyn Context,
+    function: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static,
+) -> Result<Given> {
+    let plugin = slot.plugin;
+    if plugin.lost.load(Ordering::Relaxed) >= MOST_LOST {
+        let what = format!(
+            "{MOST_LOST} of its calls have not come back: it is called again when one of them does; restart the program, and report it to its author"
+        );
+        return Err(fault(plugin, &what));
+    }
+    let (door, asked) = mpsc::channel();
+    let until = Mutex::new(Instant::now() + slot.limit);
+    let (over, end) = (AtomicBool::new(false), Mutex::new(End::Open));
+    let call = Arc::new(Call { plugin, door: Mutex::new(door), over, end, until, given: Mutex::default() });
+    let number = number();
+    calls().lock().insert(number, Arc::clone(&call));
+    let began = start(number, Arc::clone(&call), function);
+    let outcome =
+        if began { wait(slot, &call, context, &asked) } else { Err(fault(plugin, "no thread can be started for it: end some programs")) };
+    calls().lock().remove(&number);
+    // What a lost call was given stays with its thread, which may still use it.
+    let code = outcome?;
+    let mut given = std::mem::take(&mut *call.given.lock());
+    given.blocks = Blocks::default();
+    let (secrets, told) = (given.secrets.clone(), given.last.as_ref().is_some_and(|last| last.kind == Kind::Refused));
+    let outcome = settle(slot, code, given);
+    if let Err(error) = &outcome
+        && error.kind == Kind::Refused
+        && !told
+    {
+        // What the service said in a way that only the plugin can read is remembered all the same.
+        context.refused(&secrets.iter().collect::<Vec<_>>(), error);
+    }
+    outcome
+}
+
+/// A number that was not there before; not the next one, so that a plugin can't guess another call's.
+fn number() -> u64 {
+    let step = getrandom::u32().map_or(1, |random| u64::from(random % 0xffff) + 1);
+    NEXT.fetch_add(step, Ordering::Relaxed).wrapping_add(step)
+}
+
+fn start(number: u64, call: Arc<Call>, function: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static) -> bool {
+    let whole = move || {
+        let code = log::inside_plugin(|| function(number));
+        let mut end = call.end.lock();
+        if *end == End::Lost {
+            call.plugin.lost.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        *end = End::Back;
+        // Who waits is there until it sees this, or finds the call lost.
+        drop(call.door.lock().send(Message::Back(code)));
+    };
+    std::thread::Builder::new().name("keyferry-plugin".into()).stack_size(STACK_BYTES).spawn(whole).is_ok()
+}
+
+fn wait(slot: Slot, call: &Call, context: &dyn Context, asked: &mpsc::Receiver<Message>) -> Result<keyferry_plugin_status> {
+    loop {
+        let left = call.until.lock().saturating_duration_since(Instant::now());
+        if left.is_zero() || context.is_over() {
+            break;
+        }
+        match asked.recv_timeout(left.min(TICK)) {
+            Ok(Message::Back(code)) => return Ok(code),
+            Ok(Message::Ask(work)) => {
+                let began = Instant::now();
+                work(context);
+                // What the host takes long for is not the plugin's time; asking without end is.
+                *call.until.lock() += Some(began.elapsed()).filter(|took| *took > HOSTS_TIME).unwrap_or_default();
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            // The thread has the other end as long as it runs.
+            Err(RecvTimeoutError::Disconnected) => return Err(fault(slot.plugin, "its thread ended in a call")),
+        }
+    }
+    {
+        let mut end = call.end.lock();
+        if *end == End::Open {
+            // From here on its thread counts as lost, and gives that back by itself.
+            *end = End::Lost;
+            slot.plugin.lost.fetch_add(1, Ordering::Relaxed);
+            call.over.store(true, Ordering::Release);
+        }
+    }
+    if !call.is_over() {
+        // It came back at this very moment.
+        while let Ok(message) = asked.recv() {
+            if let Message::Back(code) = message {
+                return Ok(code);
+            }
+        }
+    }
+    if context.is_over() {
+        return Err(Error::new(Kind::Cancelled, "the session is closed"));
+    }
+    let what = format!(
+        "it did not come back from `{}` in {} ms: report it to its author; `http.timeout_ms` sets the limit",
+        slot.name,
+        slot.limit.as_millis()
+    );
+    Err(fault(slot.plugin, &what))
+}
+
+/// The error of a plugin that does what it must not.
+pub(super) fn fault(plugin: &Plugin, what: &str) -> Error {
+    Error::new(Kind::Plugin, format!("the plugin {} misbehaves: {what}", plugin.name))
+}
+
+/// What a code, and what happened before it, come to.
+fn settle(slot: Slot, code: keyferry_plugin_status, given: Given) -> Result<Given> {
+    let (plugin, name) = (slot.plugin, slot.name);
+    if let Some(what) = &given.fault {
+        return Err(fault(plugin, &format!("{what}, in `{name}`: report it to its author")));
+    }
+    if code == KEYFERRY_PLUGIN_OK {
+        return Ok(given);
+    }
+    let last = given.last.filter(|last| status::code(last.kind) == code);
+    if let Some(mut last) = last {
+        // The plugin's own words, if it has any, with what the host knows of the cause.
+        if let Some(said) = given.said {
+            let own = words(plugin, last.kind, &said).with_retry_after_ms(last.retry_after_ms);
+            last = last.http_status.map_or(own.clone(), |status| own.with_http_status(status));
+        }
+        return Err(last);
+    }
+    let Some((kind, usual)) = status::meaning(code) else {
+        let hint = if code == KEYFERRY_PLUGIN_E_OVER { ", though its time was not over" } else { ", which it may not return" };
+        return Err(fault(plugin, &format!("`{name}` returned the code {code}{hint}: report it to its author")));
+    };
+    Err(words(plugin, kind, given.said.as_deref().unwrap_or(usual)))
+}
+
+fn words(plugin: &Plugin, kind: Kind, said: &str) -> Error {
+    Error::new(kind, format!("the plugin {}: {said}", plugin.name))
+}

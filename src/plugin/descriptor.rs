@@ -1,0 +1,236 @@
+//! A plugin's tables as the host keeps them: read once, checked, in our own memory.
+//!
+//! Imports [`crate::config`], [`crate::key`], [`crate::origin`], [`crate::token`] and its siblings `abi`, `foreign` and `routes`.
+
+use std::ffi::c_char;
+
+use super::abi;
+use super::foreign::{self, Plain};
+use super::routes::Route;
+use crate::config::{Declared, DeclaredKind, FIELDS};
+use crate::key::{Access, Class};
+use crate::origin::Base;
+
+// SAFETY: numbers, pointers and optional functions, for all of which zero is a value.
+unsafe impl Plain for abi::keyferry_plugin {}
+// SAFETY: as above.
+unsafe impl Plain for abi::keyferry_plugin_setting {}
+// SAFETY: as above.
+unsafe impl Plain for abi::keyferry_plugin_service {}
+// SAFETY: as above.
+unsafe impl Plain for abi::keyferry_plugin_route {}
+// SAFETY: as above.
+unsafe impl Plain for abi::keyferry_plugin_source {}
+// SAFETY: as above.
+unsafe impl Plain for abi::keyferry_plugin_request {}
+// SAFETY: as above.
+unsafe impl Plain for abi::keyferry_plugin_header {}
+
+/// What a plugin is.
+pub(super) struct Descriptor {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) settings: Vec<Declared>,
+    pub(super) entry: abi::keyferry_plugin,
+}
+
+/// What its service is.
+pub(super) struct ServiceTable {
+    pub(super) title: String,
+    pub(super) prefixes: [&'static str; 1],
+    pub(super) routes: Vec<Route>,
+    /// The patterns, for people.
+    pub(super) patterns: Vec<String>,
+    pub(super) acquire: unsafe extern "C" fn(abi::keyferry_plugin_call, *const abi::keyferry_plugin_want) -> abi::keyferry_plugin_status,
+    pub(super) renew: Option<
+        unsafe extern "C" fn(abi::keyferry_plugin_call, *const abi::keyferry_plugin_want, *const c_char) -> abi::keyferry_plugin_status,
+    >,
+}
+
+/// What its secret source is.
+pub(super) type SourceFunction = unsafe extern "C" fn(abi::keyferry_plugin_call, *const c_char) -> abi::keyferry_plugin_status;
+
+const SHORT: usize = 64;
+const LONG: usize = 512;
+const MOST_SETTINGS: usize = 32;
+const MOST_ROUTES: usize = 64;
+const RESERVED: [&str; 6] = ["masv", "agent", "fileverbs", "profile", "store", "plugins"];
+
+/// Reads the entry.
+///
+/// # Errors
+/// What is wrong with it, to go behind the plugin's path.
+///
+/// # Safety
+/// `entry` points to a table as its header promises it.
+pub(super) unsafe fn descriptor(entry: *const abi::keyferry_plugin) -> Result<Descriptor, String> {
+    // SAFETY: by this function's contract.
+    let entry = unsafe { foreign::table(entry, std::mem::offset_of!(abi::keyferry_plugin, struct_size)) }
+        .map_err(|fault| format!("has an entry that {fault}"))?;
+    // SAFETY: as above.
+    let name = unsafe { foreign::text(entry.name, SHORT) }.map_err(|fault| format!("has a name that {fault}"))?;
+    if !is_name(&name) {
+        return Err(
+            "has a name that no plugin can have: 1 to 32 lower-case letters and digits, a letter first, and no built-in service's".into()
+        );
+    }
+    // SAFETY: as above.
+    let version = unsafe { foreign::text(entry.version, SHORT) }.map_err(|fault| format!("({name}) has a version that {fault}"))?;
+    // SAFETY: as above.
+    let rows = unsafe { foreign::rows(entry.settings, entry.setting_count as usize, MOST_SETTINGS) };
+    let rows = rows.map_err(|fault| format!("({name}) has a list of settings that {fault}"))?;
+    let mut settings: Vec<Declared> = Vec::new();
+    for (at, row) in rows.iter().enumerate() {
+        // SAFETY: as above.
+        let one = unsafe { setting(&name, row) }.map_err(|fault| format!("({name}) has a setting {at} {fault}"))?;
+        if settings.iter().any(|other| other.key == one.key) {
+            return Err(format!("({name}) has the setting {} twice", one.key));
+        }
+        settings.push(one);
+    }
+    if entry.get_extension.is_none() {
+        return Err(format!("({name}) has no get_extension: a plugin without any extension does nothing"));
+    }
+    Ok(Descriptor { name, version, settings, entry })
+}
+
+/// Whether a plugin may be called so. No underscore: `KEYFERRY_NAME_KEY` has to be read back.
+fn is_name(name: &str) -> bool {
+    let fits = matches!(name.len(), 1..=32) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    fits && name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.starts_with("http") && !RESERVED.contains(&name)
+}
+
+fn is_key(key: &str) -> bool {
+    let fits = matches!(key.len(), 1..=32) && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    fits && key.starts_with(|c: char| c.is_ascii_lowercase()) && !key.ends_with("_file")
+}
+
+/// # Safety
+/// The row's texts are as the header promises them.
+unsafe fn setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result<Declared, String> {
+    // SAFETY: by this function's contract.
+    let key = unsafe { foreign::text(row.key, SHORT) }.map_err(|fault| format!("whose key {fault}"))?;
+    if !is_key(&key) {
+        return Err("whose key is not 1 to 32 lower-case letters, digits and underscores, a letter first, and no _file at the end".into());
+    }
+    // SAFETY: as above.
+    let about = unsafe { foreign::text(row.about, LONG) }.map_err(|fault| format!("({key}) whose sentence {fault}"))?;
+    let kind = match row.kind {
+        abi::KEYFERRY_PLUGIN_SETTING_TEXT => DeclaredKind::Text,
+        abi::KEYFERRY_PLUGIN_SETTING_SECRET => DeclaredKind::Secret,
+        abi::KEYFERRY_PLUGIN_SETTING_URL => DeclaredKind::Url,
+        other => return Err(format!("({key}) of the kind {other}, which does not exist")),
+    };
+    let fallback = match row.fallback.is_null() {
+        true => None,
+        // SAFETY: as above.
+        false => Some(unsafe { foreign::text(row.fallback, LONG) }.map_err(|fault| format!("({key}) whose default {fault}"))?),
+    };
+    match (kind, &fallback) {
+        (DeclaredKind::Secret, Some(_)) => return Err(format!("({key}) that is a secret with a default: everybody would know it")),
+        (DeclaredKind::Url, Some(url)) => {
+            drop(Base::parse(&key, url, &[]).map_err(|error| format!("whose default can't be used: {error}"))?)
+        }
+        _ => {}
+    }
+    let full = format!("{name}.{key}");
+    let variable = format!("KEYFERRY_{}_{}", name.to_ascii_uppercase(), key.to_ascii_uppercase());
+    if FIELDS.iter().any(|field| field.env.contains(&variable.as_str())) {
+        return Err(format!("({key}) whose variable {variable} is a setting of keyferry's own"));
+    }
+    Ok(Declared { full, key, variable, kind, fallback, about })
+}
+
+/// Reads the service's table.
+///
+/// # Errors
+/// What is wrong with it, to go behind the plugin's name.
+///
+/// # Safety
+/// `table` points to one, as its header promises it.
+pub(super) unsafe fn service(table: *const abi::keyferry_plugin_service, settings: &[Declared]) -> Result<ServiceTable, String> {
+    // SAFETY: by this function's contract.
+    let table = unsafe { foreign::table(table, 0) }.map_err(|fault| format!("has a service table that {fault}"))?;
+    // SAFETY: as above.
+    let title = unsafe { foreign::text(table.title, SHORT) }.map_err(|fault| format!("has a service whose title {fault}"))?;
+    // SAFETY: as above.
+    let prefix = unsafe { foreign::text(table.prefix, SHORT) }.map_err(|fault| format!("has a service whose prefix {fault}"))?;
+    let segments = || prefix.trim_matches('/').split('/');
+    let plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte));
+    let is_prefix = prefix == "/"
+        || prefix.starts_with('/') && prefix.ends_with('/') && segments().all(|part| !part.is_empty() && !part.starts_with('.'));
+    if !plain || !is_prefix || title.is_empty() {
+        return Err("has a service whose prefix is not like /v1/, or whose title is empty".into());
+    }
+    if !settings.iter().any(|setting| setting.key == "url" && setting.kind == DeclaredKind::Url) {
+        return Err("has a service and no setting `url` that is a URL: name it in the descriptor".into());
+    }
+    // SAFETY: as above.
+    let rows = unsafe { foreign::rows(table.routes, table.route_count as usize, MOST_ROUTES) };
+    let rows = rows.map_err(|fault| format!("has a list of routes that {fault}"))?;
+    let (mut routes, mut patterns) = (Vec::new(), Vec::new());
+    for (at, row) in rows.iter().enumerate() {
+        // SAFETY: as above.
+        let pattern = unsafe { foreign::text(row.pattern, LONG) }.map_err(|fault| format!("has a route {at} whose pattern {fault}"))?;
+        routes.push(route(&pattern, row).map_err(|fault| format!("has a route {at} ({pattern}) that {fault}"))?);
+        patterns.push(pattern);
+    }
+    if routes.is_empty() {
+        return Err("has a service without routes: no path is its own".into());
+    }
+    let acquire = table.acquire.ok_or("has a service without `acquire`")?;
+    // The table lives as long as the process, and its prefix with it.
+    let prefixes = [&*Box::leak(prefix.into_boxed_str())];
+    Ok(ServiceTable { title, prefixes, routes, patterns, acquire, renew: table.renew })
+}
+
+fn route(pattern: &str, row: &abi::keyferry_plugin_route) -> Result<Route, String> {
+    let class = match row.token_class {
+        abi::KEYFERRY_PLUGIN_CLASS_BEARER => Class::Bearer,
+        abi::KEYFERRY_PLUGIN_CLASS_USER => Class::User,
+        abi::KEYFERRY_PLUGIN_CLASS_ITEM => Class::Package,
+        abi::KEYFERRY_PLUGIN_CLASS_KEY => Class::Key,
+        other => return Err(format!("has the class {other}, which does not exist")),
+    };
+    let access = match row.access {
+        abi::KEYFERRY_PLUGIN_ACCESS_FULL => Access::Full,
+        abi::KEYFERRY_PLUGIN_ACCESS_READ => Access::Read,
+        abi::KEYFERRY_PLUGIN_ACCESS_WRITE => Access::Write,
+        abi::KEYFERRY_PLUGIN_ACCESS_MANAGE => Access::Manage,
+        other => return Err(format!("has the access {other}, which does not exist")),
+    };
+    Route::read(pattern, class, access).map_err(str::to_owned)
+}
+
+/// The number of a class, as the ABI has it.
+pub(super) fn class_number(class: Class) -> u32 {
+    match class {
+        Class::User => abi::KEYFERRY_PLUGIN_CLASS_USER,
+        Class::Package => abi::KEYFERRY_PLUGIN_CLASS_ITEM,
+        Class::Key => abi::KEYFERRY_PLUGIN_CLASS_KEY,
+        _ => abi::KEYFERRY_PLUGIN_CLASS_BEARER,
+    }
+}
+
+/// The number of an access.
+pub(super) fn access_number(access: Access) -> u32 {
+    match access {
+        Access::Full => abi::KEYFERRY_PLUGIN_ACCESS_FULL,
+        Access::Read => abi::KEYFERRY_PLUGIN_ACCESS_READ,
+        Access::Write => abi::KEYFERRY_PLUGIN_ACCESS_WRITE,
+        Access::Manage => abi::KEYFERRY_PLUGIN_ACCESS_MANAGE,
+    }
+}
+
+/// Reads the source's table.
+///
+/// # Errors
+/// What is wrong with it, to go behind the plugin's name.
+///
+/// # Safety
+/// `table` points to one, as its header promises it.
+pub(super) unsafe fn source(table: *const abi::keyferry_plugin_source) -> Result<SourceFunction, String> {
+    // SAFETY: by this function's contract.
+    let table = unsafe { foreign::table(table, 0) }.map_err(|fault| format!("has a secret source's table that {fault}"))?;
+    table.get.ok_or_else(|| "has a secret source without `get`".into())
+}

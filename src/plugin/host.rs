@@ -1,0 +1,320 @@
+//! The host's table: what a plugin may ask for, each slot a guarded look at its call.
+//!
+//! Imports [`crate::http`], [`crate::origin`], [`crate::log`] and its siblings. A panic ends here, a wrong argument is noted as the
+//! plugin's fault, and nothing is written to a plugin's memory before it was checked.
+
+use std::ffi::c_char;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::abi::{self, keyferry_plugin_buffer, keyferry_plugin_call, keyferry_plugin_host, keyferry_plugin_status};
+use super::call::{self, Call};
+use super::exchange;
+use super::foreign::{self, Fault};
+use super::status;
+use crate::config::DeclaredKind;
+use crate::error::{Error, Kind, Result};
+use crate::log::{self, Level};
+use crate::secret::Secret;
+
+/// The one table.
+pub(super) static HOST: keyferry_plugin_host = keyferry_plugin_host {
+    abi_major: abi::KEYFERRY_PLUGIN_ABI_MAJOR,
+    abi_minor: abi::KEYFERRY_PLUGIN_ABI_MINOR,
+    struct_size: size_of::<keyferry_plugin_host>() as u32,
+    reserved: 0,
+    setting: Some(setting),
+    exchange: Some(exchange_slot),
+    buffer: Some(buffer),
+    json_text: Some(json_text),
+    json_quote: Some(json_quote),
+    give_header: Some(give_header),
+    give_expiry: Some(give_expiry),
+    give_renewal: Some(give_renewal),
+    give_secret: Some(give_secret),
+    fail: Some(fail),
+    log: Some(log_slot),
+    now_unix_s: Some(now_unix_s),
+    time_left_ms: Some(time_left_ms),
+    is_over: Some(is_over),
+};
+
+/// The longest sentence, and the longest name.
+const SENTENCE: usize = 500;
+const NAME: usize = 64;
+const TEXT: usize = abi::KEYFERRY_PLUGIN_TEXT_BYTES as usize;
+const MOST_HEADERS: usize = 8;
+/// The year 9999.
+const LAST_UNIX_S: i64 = 253_402_300_799;
+
+/// Why a slot fails.
+pub(super) enum Stop {
+    /// The plugin passed what can't be.
+    Fault(String),
+    /// Something stands in the way; the plugin may return its code.
+    Error(Error),
+    /// Nobody waits any more.
+    Over,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+pub(super) fn at(slot: &str, what: &str) -> impl Fn(Fault) -> Stop {
+    move |fault| Stop::Fault(format!("it called `{slot}` with a {what} that {fault}"))
+}
+
+/// Runs a slot for the call of a number.
+pub(super) fn guard(number: keyferry_plugin_call, work: impl FnOnce(&Arc<Call>) -> Result<(), Stop>) -> keyferry_plugin_status {
+    let whole = || {
+        let Some(call) = call::find(number) else { return abi::KEYFERRY_PLUGIN_E_CALL };
+        match work(&call) {
+            Ok(()) => abi::KEYFERRY_PLUGIN_OK,
+            Err(Stop::Over) => abi::KEYFERRY_PLUGIN_E_OVER,
+            Err(Stop::Fault(what)) => {
+                call.blame(what);
+                abi::KEYFERRY_PLUGIN_E_ARGUMENT
+            }
+            Err(Stop::Error(error)) => {
+                let code = status::code(error.kind);
+                call.given.lock().last = Some(error);
+                code
+            }
+        }
+    };
+    catch_unwind(AssertUnwindSafe(whole)).unwrap_or(abi::KEYFERRY_PLUGIN_E_FAILED)
+}
+
+/// Gives bytes to a plugin.
+pub(super) fn give(call: &Call, slot: &str, bytes: &[u8]) -> Result<keyferry_plugin_buffer, Stop> {
+    call.given.lock().blocks.put(bytes).ok_or_else(|| Stop::Fault(format!("it wants more memory of `{slot}` than a call may have")))
+}
+
+/// Checks an out-pointer before anything happens.
+fn writable<T>(out: *mut T, slot: &str) -> Result<(), Stop> {
+    let fits = !out.is_null() && out.is_aligned();
+    if fits { Ok(()) } else { Err(Stop::Fault(format!("it called `{slot}` with an out-pointer that is NULL or not aligned"))) }
+}
+
+unsafe extern "C" fn setting(number: keyferry_plugin_call, key: *const c_char, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
+    guard(number, |call| {
+        writable(out, "setting")?;
+        // SAFETY: the header asks plugins for texts that end in NUL.
+        let key = unsafe { foreign::text(key, NAME) }.map_err(at("setting", "key"))?;
+        let plugin = call.plugin;
+        let Some(declared) = plugin.settings.iter().find(|declared| declared.key == key) else {
+            return Err(Stop::Fault(format!("it asked for the setting `{key}`, which its descriptor does not name")));
+        };
+        let value = call.ask(move |context| context.setting(&declared.full)).ok_or(Stop::Over)??;
+        let value = value.or_else(|| declared.fallback.as_deref().map(Secret::from)).ok_or_else(|| {
+            let what = format!("`{}` is not set: {}", declared.full, declared.about.trim_end_matches('.'));
+            Error::new(Kind::NotConfigured, what)
+        })?;
+        let buffer = give(call, "setting", value.expose().as_bytes())?;
+        if declared.kind == DeclaredKind::Secret {
+            call.given.lock().secrets.push(value);
+        }
+        // SAFETY: checked above; what it points to is the plugin's promise.
+        unsafe { out.write(buffer) };
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn exchange_slot(
+    number: keyferry_plugin_call,
+    request: *const abi::keyferry_plugin_request,
+    answer: *mut abi::keyferry_plugin_answer,
+) -> keyferry_plugin_status {
+    guard(number, |call| {
+        writable(answer, "exchange")?;
+        // SAFETY: the header asks plugins for a request with its size.
+        let order = unsafe { exchange::read(request) }?;
+        let got = exchange::send(call, order)?;
+        let body = give(call, "exchange", got.body.expose().as_bytes())?;
+        // SAFETY: the header asks plugins for an answer with its size.
+        unsafe { exchange::write(answer, u32::from(got.status), body) }.map_err(at("exchange", "answer"))
+    })
+}
+
+unsafe extern "C" fn buffer(number: keyferry_plugin_call, size: usize, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
+    guard(number, |call| {
+        writable(out, "buffer")?;
+        let too_much = || Stop::Fault("it wants more memory of `buffer` than a call may have".into());
+        let buffer = call.given.lock().blocks.zeroed(size).ok_or_else(too_much)?;
+        // SAFETY: checked above; what it points to is the plugin's promise.
+        unsafe { out.write(buffer) };
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn json_text(
+    number: keyferry_plugin_call,
+    document: *const c_char,
+    document_size: usize,
+    pointer: *const c_char,
+    out: *mut keyferry_plugin_buffer,
+) -> keyferry_plugin_status {
+    guard(number, |call| {
+        writable(out, "json_text")?;
+        // SAFETY: the header asks plugins for as many bytes as they say.
+        let text = unsafe { foreign::bytes(document, document_size, crate::http::MAX_BODY_BYTES) }.map_err(at("json_text", "document"))?;
+        // SAFETY: the header asks plugins for texts that end in NUL.
+        let pointer = unsafe { foreign::text(pointer, SENTENCE) }.map_err(at("json_text", "pointer"))?;
+        let text = Secret::new(text);
+        // What the reader says of a document quotes it.
+        let document: Value = serde_json::from_str(text.expose()).map_err(|_| {
+            Error::new(Kind::BadAnswer, format!("the plugin {}: the service's answer is no JSON: check its URL", call.plugin.name))
+        })?;
+        let missing = || Error::new(Kind::NotFound, format!("the plugin {}: the service's answer has no {pointer}", call.plugin.name));
+        let found = match document.pointer(&pointer) {
+            Some(Value::String(text)) => text.clone(),
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
+            _ => return Err(missing().into()),
+        };
+        let found = Secret::new(found);
+        if found.expose().chars().any(char::is_control) {
+            // A NUL in it would end it early.
+            let what = format!("the plugin {}: the service's answer has a control character in {pointer}", call.plugin.name);
+            return Err(Error::new(Kind::BadAnswer, what).into());
+        }
+        let buffer = give(call, "json_text", found.expose().as_bytes())?;
+        // SAFETY: checked above; what it points to is the plugin's promise.
+        unsafe { out.write(buffer) };
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn json_quote(
+    number: keyferry_plugin_call,
+    text: *const c_char,
+    out: *mut keyferry_plugin_buffer,
+) -> keyferry_plugin_status {
+    guard(number, |call| {
+        writable(out, "json_quote")?;
+        // SAFETY: the header asks plugins for texts that end in NUL.
+        let text = unsafe { foreign::text(text, TEXT) }.map(Secret::new).map_err(at("json_quote", "text"))?;
+        let quoted = Secret::new(Value::from(text.expose()).to_string());
+        let buffer = give(call, "json_quote", quoted.expose().as_bytes())?;
+        // SAFETY: checked above; what it points to is the plugin's promise.
+        unsafe { out.write(buffer) };
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn give_header(number: keyferry_plugin_call, name: *const c_char, value: *const c_char) -> keyferry_plugin_status {
+    guard(number, |call| {
+        // SAFETY: the header asks plugins for texts that end in NUL.
+        let name = unsafe { foreign::text(name, NAME) }.map_err(at("give_header", "name"))?;
+        // SAFETY: as above.
+        let value = unsafe { foreign::text(value, TEXT) }.map(Secret::new).map_err(at("give_header", "value"))?;
+        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if !is_name || value.is_empty() {
+            return Err(Stop::Fault("it gave a header whose name can't be sent, or whose value is empty".into()));
+        }
+        let mut given = call.given.lock();
+        if given.headers.len() >= MOST_HEADERS {
+            return Err(Stop::Fault(format!("it gave more than {MOST_HEADERS} headers")));
+        }
+        given.headers.push((name, value));
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn give_expiry(number: keyferry_plugin_call, unix_s: i64) -> keyferry_plugin_status {
+    guard(number, |call| {
+        if !(1..=LAST_UNIX_S).contains(&unix_s) {
+            return Err(Stop::Fault("it gave an expiry that is no time in seconds since 1970".into()));
+        }
+        call.given.lock().expires_unix_s = Some(unix_s);
+        Ok(())
+    })
+}
+
+/// A secret that a plugin gives.
+///
+/// # Safety
+/// `text` is NULL, or ends in NUL.
+unsafe fn secret(slot: &str, text: *const c_char) -> Result<Secret, Stop> {
+    // SAFETY: by this function's contract.
+    let secret = unsafe { foreign::text(text, TEXT) }.map(Secret::new).map_err(at(slot, "text"))?;
+    if secret.is_empty() { Err(Stop::Fault(format!("it called `{slot}` with a text that is empty"))) } else { Ok(secret) }
+}
+
+unsafe extern "C" fn give_renewal(number: keyferry_plugin_call, renewal: *const c_char) -> keyferry_plugin_status {
+    guard(number, |call| {
+        // SAFETY: the header asks plugins for texts that end in NUL.
+        let renewal = unsafe { secret("give_renewal", renewal) }?;
+        call.given.lock().renewal = Some(renewal);
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn give_secret(number: keyferry_plugin_call, given: *const c_char) -> keyferry_plugin_status {
+    guard(number, |call| {
+        // SAFETY: the header asks plugins for texts that end in NUL.
+        let given = unsafe { secret("give_secret", given) }?;
+        call.given.lock().secret = Some(given);
+        Ok(())
+    })
+}
+
+/// A sentence of the plugin's, unless it holds something that must not be said.
+///
+/// # Safety
+/// `text` is NULL, or ends in NUL.
+unsafe fn sentence(call: &Call, slot: &str, text: *const c_char) -> Result<Option<String>, Stop> {
+    // SAFETY: the header asks plugins for texts that end in NUL.
+    let text = unsafe { foreign::text(text, SENTENCE) }.map_err(at(slot, "sentence"))?;
+    let given = call.given.lock();
+    let headers = given.headers.iter().map(|(_, value)| value);
+    let mut secrets = given.secrets.iter().chain(headers).chain(&given.renewal).chain(&given.secret);
+    let tells = secrets.any(|secret| secret.len() >= 4 && text.contains(secret.expose()));
+    Ok((!tells && !text.is_empty()).then_some(text))
+}
+
+unsafe extern "C" fn fail(number: keyferry_plugin_call, why: *const c_char) -> keyferry_plugin_status {
+    guard(number, |call| {
+        // SAFETY: the header asks plugins for texts that end in NUL.
+        let said = unsafe { sentence(call, "fail", why) }?;
+        call.given.lock().said = said;
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn log_slot(number: keyferry_plugin_call, level: u32, message: *const c_char) -> keyferry_plugin_status {
+    guard(number, |call| {
+        let (level, word) = match level {
+            abi::KEYFERRY_PLUGIN_LOG_ERROR => (Level::Error, ""),
+            abi::KEYFERRY_PLUGIN_LOG_WARN => (Level::Warn, ""),
+            abi::KEYFERRY_PLUGIN_LOG_INFO => (Level::Info, ""),
+            abi::KEYFERRY_PLUGIN_LOG_DEBUG => (Level::Debug, ""),
+            abi::KEYFERRY_PLUGIN_LOG_HOST_MISBEHAVES => (Level::Warn, "says that keyferry misbehaves: "),
+            other => return Err(Stop::Fault(format!("it logged at the level {other}, which does not exist"))),
+        };
+        // SAFETY: the header asks plugins for texts that end in NUL.
+        if let Some(message) = unsafe { sentence(call, "log", message) }? {
+            log::write(level, format_args!("the plugin {}: {word}{message}", call.plugin.name));
+        }
+        Ok(())
+    })
+}
+
+unsafe extern "C" fn now_unix_s(number: keyferry_plugin_call) -> i64 {
+    let now = || call::find(number)?.ask(|context| context.now_unix_s());
+    catch_unwind(now).ok().flatten().unwrap_or(0)
+}
+
+unsafe extern "C" fn time_left_ms(number: keyferry_plugin_call) -> u64 {
+    let left = || Some(call::find(number)?.left().as_millis());
+    catch_unwind(left).ok().flatten().and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)
+}
+
+unsafe extern "C" fn is_over(number: keyferry_plugin_call) -> i32 {
+    let is_over = || call::find(number).is_none_or(|call| call.left().is_zero());
+    i32::from(catch_unwind(is_over).unwrap_or(true))
+}
