@@ -81,6 +81,19 @@ fn a_login_by_hand_is_tried_at_once() {
 }
 
 #[test]
+fn after_a_login_of_another_user_the_former_ones_packages_are_gone() {
+    let world = World::new();
+    world.token("user").unwrap();
+    world.token(&package(1)).unwrap();
+    let login = |email: &str, password: &str| world.session.masv_login(Some(email.into()), Some(password.into())).map(drop).unwrap();
+    login(made::EMAIL, made::PASSWORD);
+    assert!(world.peek(&package(1)).is_ok(), "the same user again");
+    login(made::SECOND_EMAIL, made::SECOND_PASSWORD);
+    assert_eq!(world.peek(&package(1)), Err(Kind::NotCached));
+    assert!(world.token(&package(1)).is_err(), "it is the first user's package");
+}
+
+#[test]
 fn a_new_password_is_tried_at_once() {
     let sandbox = world::sandbox();
     assert!(world::open_but(&sandbox, &[WRONG]).token_for("user").is_err());
