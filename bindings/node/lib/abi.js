@@ -58,7 +58,7 @@ export const KEYFERRY_E_CANCELLED = 109;
 export const KEYFERRY_E_TIMEOUT = 110;
 /** The handle was made before a fork. */
 export const KEYFERRY_E_FORKED = 111;
-/** Called from keyferry's own log function. */
+/** Called from keyferry's own log function, or from a plugin's. */
 export const KEYFERRY_E_REENTRANT = 112;
 /** A fault inside keyferry; the process is fine, what the call was about is not done. */
 export const KEYFERRY_E_PANIC = 113;
