@@ -77,8 +77,8 @@ impl Engine {
         let mut names = bound.service.owner(key.class, key.access).into_iter();
         let (name, setting) = names.find_map(|name| Some((name, account.profile.setting(name)?)))?;
         match setting {
-            Setting::Literal(value) => Some(self.print(bound, &[name, value.expose()])),
-            reference => Some(self.print(bound, &[name, &format!("{reference:?}")])),
+            Setting::Literal(value) => Some(Fingerprint::unkeyed(&[name, value.expose()])),
+            reference => Some(Fingerprint::unkeyed(&[name, &format!("{reference:?}")])),
         }
     }
 

@@ -100,12 +100,7 @@ pub struct Scope {
 impl Scope {
     /// The scope of these three.
     pub fn new(service: &str, base: &str, account: &str) -> Self {
-        let mut whole = digest::Context::new(&digest::SHA256);
-        for part in [service, base, account] {
-            whole.update(&(part.len() as u64).to_le_bytes());
-            whole.update(part.as_bytes());
-        }
-        let fingerprint = first_word(whole.finish().as_ref());
+        let fingerprint = first_word(digest_of(&[service, base, account]).as_ref());
         Self { service: service.into(), base: base.into(), account: account.into(), fingerprint }
     }
 
@@ -114,6 +109,16 @@ impl Scope {
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
+}
+
+/// Each part with its length before it, so that none runs into the next.
+fn digest_of(parts: &[&str]) -> digest::Digest {
+    let mut whole = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        whole.update(&(part.len() as u64).to_le_bytes());
+        whole.update(part.as_bytes());
+    }
+    whole.finish()
 }
 
 fn first_word(digest: &[u8]) -> u64 {
@@ -227,6 +232,13 @@ impl Fingerprinter {
 }
 
 impl Fingerprint {
+    /// Of these parts, in this order, without a key: for what stays sealed.
+    pub fn unkeyed(parts: &[&str]) -> Self {
+        let mut short = [0; 16];
+        short.copy_from_slice(&digest_of(parts).as_ref()[..16]);
+        Self(short)
+    }
+
     /// One that was kept.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)

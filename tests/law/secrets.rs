@@ -28,6 +28,7 @@ const EXPOSED: &[(&str, usize, &str)] = &[
     ("src/frontends/login.rs", 2, "the e-mail address, in a question and in config.toml"),
     ("src/frontends/question.rs", 1, "the parts of a URL"),
     ("src/frontends/settings.rs", 1, "settings that are no secret"),
+    ("src/keep.rs", 1, "fingerprints the setting that says whose a token is"),
     ("src/keyvalue.rs", 3, "the lines of the helper protocol"),
     ("src/places.rs", 1, "fingerprints what a caller may have got itself"),
     ("src/plugin/exchange.rs", 1, "reads the URL that a plugin's exchange goes below"),
