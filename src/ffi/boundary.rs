@@ -105,22 +105,29 @@ pub fn give<T>(out: &mut MaybeUninit<*mut T>, object: T) {
 /// Has the next call of an export panic. In debug builds only: it shows that nothing passes the wall.
 #[cfg(debug_assertions)]
 pub mod injection {
-    use crate::sys::sync::Mutex;
+    use std::ptr::null_mut;
+    use std::sync::atomic::{AtomicPtr, Ordering};
 
-    static NEXT: Mutex<Option<&'static str>> = Mutex::new(None);
+    /// Rationale: under a lock, which a thread may hold while another one forks, a child hung in its first call.
+    static NEXT: AtomicPtr<&'static str> = AtomicPtr::new(null_mut());
 
     /// The next call of `name` panics.
     pub fn panic_in(name: &'static str) {
-        *NEXT.lock() = Some(name);
+        NEXT.store(Box::into_raw(Box::new(name)), Ordering::Release);
     }
 
     /// Whether nobody is waiting to panic.
     pub fn is_spent() -> bool {
-        NEXT.lock().is_none()
+        NEXT.load(Ordering::Acquire).is_null()
     }
 
     pub(super) fn strike(name: &str) {
-        let hit = NEXT.lock().take_if(|next| *next == name).is_some();
+        let next = NEXT.load(Ordering::Acquire);
+        // SAFETY: a pointer in here came from `Box::into_raw`, and is never freed.
+        if unsafe { next.as_ref() }.is_none_or(|next| *next != name) {
+            return;
+        }
+        let hit = NEXT.compare_exchange(next, null_mut(), Ordering::AcqRel, Ordering::Acquire).is_ok();
         assert!(!hit, "injected");
     }
 }

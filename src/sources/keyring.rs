@@ -14,6 +14,7 @@ use crate::config::{Environment, Setting, withhold};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
 use crate::store::KeyKeeper;
+use crate::sys::fork::PerProcess;
 use crate::sys::keyutils;
 use crate::sys::process::{Ended, Limits, run};
 use crate::sys::sync::Mutex;
@@ -24,8 +25,14 @@ const TOOLS: [&str; 2] = ["/usr/bin/secret-tool", "/usr/local/bin/secret-tool"];
 /// Whose items the executable's own are.
 const SERVICE: &str = "keyferry";
 
-/// Some daemons end when two speak to them at once.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// Some daemons end when two speak to them at once. A child that is forked meanwhile has a turn of its own, and doesn't wait for a thread
+/// that it hasn't got.
+static TURNS: PerProcess<Mutex<()>> = PerProcess::new();
+
+fn turns() -> &'static Mutex<()> {
+    let Ok(turns) = TURNS.get_or_try_init(|| Ok::<_, std::convert::Infallible>(Mutex::new(())));
+    turns
+}
 
 pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result<Secret>> {
     let Setting::Keyring(service, account) = setting else { return None };
@@ -40,7 +47,7 @@ fn look_up(service: &str, account: &str, environment: &Environment) -> Result<Se
 
 /// What is there; none where every keyring that there is says so.
 fn find(service: &str, account: &str, environment: &Environment) -> Result<Option<Secret>> {
-    let _turn = ONE_AT_A_TIME.lock();
+    let _turn = turns().lock();
     // What is missing or mute there may stand in the kernel all the same; the first trouble is the one worth telling.
     let (found, trouble) = match tool(environment) {
         Some(tool) => match secret_service(tool, service, account) {
@@ -103,7 +110,7 @@ impl KeyKeeper for Keyring {
 /// # Errors
 /// [`Kind::SecretSource`] if none does.
 pub fn put(service: &str, account: &str, secret: &Secret, environment: &Environment) -> Result<&'static str> {
-    let _turn = ONE_AT_A_TIME.lock();
+    let _turn = turns().lock();
     if let Some(tool) = tool(environment) {
         let label = format!("--label={service} {account}");
         let mut command = Command::new(tool);
