@@ -12,6 +12,7 @@ use crate::key::Scope;
 use crate::resource::{self, Resource};
 use crate::service::{Service, Target};
 use crate::services;
+use crate::sys::sync::Mutex;
 
 /// A service as one account sees it.
 pub struct Bound {
@@ -21,8 +22,12 @@ pub struct Bound {
     pub scope: Arc<Scope>,
     /// How far the service's clock is ahead of this machine's, in microseconds.
     skew_us: AtomicI64,
+    /// Who told it: nobody (0), the record of this generation, or a `Date` ([`HEARD`]).
+    skew_by: Mutex<u64>,
 }
 
+/// Greater than every generation: no record knows better than what was heard here.
+const HEARD: u64 = u64::MAX;
 /// Below this a difference of clocks is none: the `Date` header counts whole seconds, and answers take time.
 const SKEW_FLOOR_US: i64 = 2_000_000;
 /// Beyond this a difference is a mistake of the server's.
@@ -47,7 +52,29 @@ impl Bound {
         let most = date_us.saturating_add(1_000_000).saturating_sub(began_us);
         let ahead = self.skew_us().min(most).max(least);
         let believed = if ahead.abs() < SKEW_FLOOR_US { 0 } else { ahead.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US) };
-        self.skew_us.store(believed, Ordering::Relaxed);
+        self.set_skew(believed, HEARD);
+    }
+
+    /// Takes it from the record of a generation, unless a `Date` or a later record has told it.
+    ///
+    /// Rationale: a program that ends at once asks the store, and hears no `Date`. Without this each of them handed out what had
+    /// ended by the service's clock, or refreshed what had not.
+    pub fn believe_skew(&self, skew_us: i64, generation: u64) {
+        self.set_skew(skew_us.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US), generation.min(HEARD - 1));
+    }
+
+    /// How far the service's clock is ahead, if anybody told it.
+    pub fn told_skew_us(&self) -> Option<i64> {
+        let by = self.skew_by.lock();
+        (*by > 0).then(|| self.skew_us())
+    }
+
+    fn set_skew(&self, skew_us: i64, teller: u64) {
+        let mut by = self.skew_by.lock();
+        if teller == HEARD || teller > *by {
+            *by = teller;
+            self.skew_us.store(skew_us, Ordering::Relaxed);
+        }
     }
 }
 
@@ -219,7 +246,7 @@ impl Accounts {
 fn open(profile: Profile) -> Result<Account> {
     let bind = |service: Box<dyn Service>| {
         let scope = Arc::new(Scope::new(service.name(), service.base().as_str(), profile.account()));
-        Bound { service, scope, skew_us: AtomicI64::new(0) }
+        Bound { service, scope, skew_us: AtomicI64::new(0), skew_by: Mutex::new(0) }
     };
     let services = services::open(&profile)?.into_iter().map(bind).collect();
     Ok(Account { profile, services })

@@ -302,7 +302,7 @@ impl Engine {
         };
         let mut tried = None;
         // A second time if another process has stored a newer renewal secret meanwhile.
-        while let Some(record) = self.record(&wish.key).filter(|record| Some(record.generation) > tried) {
+        while let Some(record) = self.record(bound, &wish.key).filter(|record| Some(record.generation) > tried) {
             let Some(renewal) = &record.renewal else { break };
             self.stats.renewals.fetch_add(1, Ordering::Relaxed);
             match bound.service.renew(&want, renewal, errand) {

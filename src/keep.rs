@@ -37,7 +37,7 @@ impl Engine {
     /// What another process has put into the store since. What has not ended comes into memory, also if it is not fresh, unless a
     /// later generation is there that has not ended either.
     pub fn stored(&self, bound: &Bound, wish: &Wish) -> Option<Token> {
-        let token = self.record(&wish.key)?.token?;
+        let token = self.record(bound, &wish.key)?.token?;
         let facts = *token.facts();
         let now_us = self.now_us(bound);
         let held = self.held(bound, &wish.key).map_or(0, |hit| hit.token.facts().generation);
@@ -50,12 +50,14 @@ impl Engine {
         (newer && now_us < times.mandatory_us).then_some(token)
     }
 
-    /// What the store has under a key, or under that of a link's package. A store that can't be read is one that has nothing.
-    pub fn record(&self, key: &Key) -> Option<Record> {
+    /// What the store has under a key, or under that of a link's package. A store that can't be read is one that has nothing. What
+    /// a record knows of the service's clock counts from here on, where nobody here knows better.
+    pub fn record(&self, bound: &Bound, key: &Key) -> Option<Record> {
         let load = |key: &Key| {
             let loaded = self.store.load(key);
             let record = loaded.map_err(|error| log::write(Level::Warn, format_args!("{key} can't be looked up: {error}"))).ok()??;
             self.saw_generation(record.generation);
+            self.believe(bound, &record);
             Some(record)
         };
         let record = load(key)?;
@@ -64,6 +66,15 @@ impl Engine {
         };
         self.aliases.write().insert(key.clone(), alias.clone());
         load(alias)
+    }
+
+    fn believe(&self, bound: &Bound, record: &Record) {
+        let Some(skew_us) = record.skew_us else { return };
+        // Got in time to come: this machine's clock was set back since, so the difference is another one.
+        let got_us = record.token.as_ref().map_or(i64::MIN, |token| token.facts().acquired_us.saturating_sub(skew_us));
+        if got_us <= self.clock.now_us() {
+            bound.believe_skew(skew_us, record.generation);
+        }
     }
 
     fn save(&self, key: &Key, record: &Record) {
@@ -81,14 +92,15 @@ impl Engine {
         others.iter().for_each(|found| self.keep_in_memory(bound, found));
         let key = Key { scope: Arc::clone(&bound.scope), class: found.class, id: found.id.as_str().into(), access: found.access };
         // For its generation, which the next one has to exceed.
-        let _ = self.record(&key);
+        let _ = self.record(bound, &key);
         let token = self.make(bound, &key, &found)?;
         let generation = token.facts().generation;
         if token.facts().kind == TokenKind::Key {
             let print = self.print(bound, &[token.value()]);
             refusal::remembered(&*self.store, &print, self.clock.now_us()).map_or(Ok(()), Err)?;
         } else {
-            self.save(&key, &Record { generation, token: Some(token.clone()), renewal, alias: None });
+            let (token, skew_us) = (Some(token.clone()), bound.told_skew_us());
+            self.save(&key, &Record { generation, token, renewal, skew_us, ..Record::default() });
         }
         self.publish(bound, &key, &token);
         if wish.key != key {

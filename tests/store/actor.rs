@@ -100,7 +100,7 @@ pub(crate) fn token(key: &Key, value: &str, generation: u64, acquired_us: i64, e
 pub(crate) fn record(key: &Key, generation: u64) -> Record {
     let value = format!("{generation}-").repeat(40);
     let token = token(key, &value, generation, 0, NO_EXPIRY);
-    Record { generation, token: Some(token), renewal: Some(Secret::new(value)), alias: None }
+    Record { generation, token: Some(token), renewal: Some(Secret::new(value)), ..Record::default() }
 }
 
 /// The generation of a record that is whole.

@@ -31,7 +31,7 @@ impl Place {
     fn save(&self, id: &str, expires_us: i64, renewal: Option<&str>) {
         let (key, generation) = (key(id), u64::try_from(NOW_US).unwrap());
         let token = Some(token(&key, "abc", generation, NOW_US, expires_us));
-        self.files.save(&key, &Record { generation, token, renewal: renewal.map(Secret::from), alias: None }).unwrap();
+        self.files.save(&key, &Record { generation, token, renewal: renewal.map(Secret::from), ..Record::default() }).unwrap();
     }
 
     fn save_without_token(&self, id: &str, made_us: i64) {

@@ -15,10 +15,11 @@ use crate::token::{Facts, Kind as TokenKind, Layout, Token};
 const HAS_TOKEN: u8 = 1;
 const HAS_RENEWAL: u8 = 2;
 const HAS_ALIAS: u8 = 4;
+const HAS_SKEW: u8 = 8;
 
 /// A record, and whose it is.
 pub(super) fn write_record(key: &Key, record: &Record) -> Vec<u8> {
-    let Record { generation, token, renewal, alias } = record;
+    let Record { generation, token, renewal, alias, skew_us } = record;
     let mut to = Writer::default();
     for part in [&key.scope.service, &key.scope.base, &key.scope.account] {
         to.text(part);
@@ -26,10 +27,12 @@ pub(super) fn write_record(key: &Key, record: &Record) -> Vec<u8> {
     write_name(&mut to, key);
     to.number(*generation);
     let flag = |is: bool, flag: u8| if is { flag } else { 0 };
-    to.byte(flag(token.is_some(), HAS_TOKEN) | flag(renewal.is_some(), HAS_RENEWAL) | flag(alias.is_some(), HAS_ALIAS));
+    let parts = flag(token.is_some(), HAS_TOKEN) | flag(renewal.is_some(), HAS_RENEWAL) | flag(alias.is_some(), HAS_ALIAS);
+    to.byte(parts | flag(skew_us.is_some(), HAS_SKEW));
     token.iter().for_each(|token| write_token(&mut to, token));
     renewal.iter().for_each(|renewal| to.text(renewal.expose()));
     alias.iter().for_each(|alias| write_name(&mut to, alias));
+    skew_us.iter().for_each(|skew_us| to.number(*skew_us as u64));
     to.0
 }
 
@@ -43,7 +46,8 @@ pub(super) fn read_record(bytes: &[u8]) -> Option<(Key, Record)> {
     let token = if flags & HAS_TOKEN != 0 { Some(read_token(&mut from).filter(|token| token.key() == key.borrow())?) } else { None };
     let renewal = if flags & HAS_RENEWAL != 0 { Some(Secret::from(from.text()?)) } else { None };
     let alias = if flags & HAS_ALIAS != 0 { Some(read_name(&mut from, &scope)?) } else { None };
-    from.0.is_empty().then_some((key, Record { generation, token, renewal, alias }))
+    let skew_us = if flags & HAS_SKEW != 0 { Some(from.number()? as i64) } else { None };
+    from.0.is_empty().then_some((key, Record { generation, token, renewal, alias, skew_us }))
 }
 
 fn write_name(to: &mut Writer, key: &Key) {
@@ -144,16 +148,16 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        for (token, renewal, alias) in [
-            (None, None, None),
-            (Some(token()), None, None),
-            (None, Some(Secret::from("r")), None),
-            (Some(token()), Some(Secret::from("r")), Some(key().with_access(Access::Read))),
+        for (token, renewal, alias, skew_us) in [
+            (None, None, None, None),
+            (Some(token()), None, None, Some(0)),
+            (None, Some(Secret::from("r")), None, Some(-5)),
+            (Some(token()), Some(Secret::from("r")), Some(key().with_access(Access::Read)), Some(7)),
         ] {
-            let record = Record { generation: 9, token, renewal, alias };
+            let record = Record { generation: 9, token, renewal, alias, skew_us };
             let bytes = write_record(&key(), &record);
             let (found, again) = read_record(&bytes).unwrap();
-            assert!(found == key() && again.generation == 9 && again.alias == record.alias);
+            assert!(found == key() && again.generation == 9 && again.alias == record.alias && again.skew_us == record.skew_us);
             assert_eq!(again.renewal.as_ref().map(Secret::expose), record.renewal.as_ref().map(Secret::expose));
             let parts = |token: &Token| (*token.facts(), *token.layout(), token.text().to_vec());
             assert_eq!(again.token.as_ref().map(parts), record.token.as_ref().map(parts));
