@@ -235,8 +235,7 @@ impl Engine {
         if let Some(token) = self.landed(bound, wish) {
             return Ok(token);
         }
-        let kept_as = self.aliases.read().get(&wish.key).cloned();
-        self.pace.begin(kept_as.as_ref().unwrap_or(&wish.key), self.clock.now_us())?;
+        self.begin(bound, &wish.key)?;
         let landed = || self.settled(bound, wish);
         let errand = Errand {
             engine: self,
@@ -258,6 +257,20 @@ impl Engine {
             self.pace.end(&wish.key, outcome.as_ref().err(), self.clock.now_us());
         }
         outcome
+    }
+
+    /// What was rejected in other processes counts as it does here.
+    fn begin(&self, bound: &Bound, key: &Key) -> Result<()> {
+        let record = self.record(bound, key);
+        let kept_as = self.aliases.read().get(key).cloned();
+        let key = kept_as.as_ref().unwrap_or(key);
+        if let Some(record) = record {
+            record.replaced_us.iter().for_each(|at_us| self.pace.replaced(key, *at_us));
+            if record.rejected {
+                self.pace.rejected(key, record.generation);
+            }
+        }
+        self.pace.begin(key, self.clock.now_us())
     }
 
     fn landed(&self, bound: &Bound, wish: &Wish) -> Option<Token> {

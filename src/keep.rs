@@ -99,8 +99,8 @@ impl Engine {
             let print = self.print(bound, &[token.value()]);
             refusal::remembered(&*self.store, &print, self.clock.now_us()).map_or(Ok(()), Err)?;
         } else {
-            let (token, skew_us) = (Some(token.clone()), bound.told_skew_us());
-            self.save(&key, &Record { generation, token, renewal, skew_us, ..Record::default() });
+            let (token, skew_us, replaced_us) = (Some(token.clone()), bound.told_skew_us(), self.pace.replaced_us(&key));
+            self.save(&key, &Record { generation, token, renewal, skew_us, replaced_us, ..Record::default() });
         }
         self.publish(bound, &key, &token);
         if wish.key != key {
@@ -174,11 +174,11 @@ impl Engine {
             return Ok(());
         }
         if was_there {
-            self.pace.rejected(&key);
+            self.pace.rejected(&key, generation);
         }
         let record = self.store.load(&key)?;
         match record.filter(|record| record.token.is_some() && record.generation <= generation) {
-            Some(record) => self.store.save(&key, &Record { token: None, ..record }),
+            Some(record) => self.store.save(&key, &Record { token: None, rejected: true, ..record }),
             None => Ok(()),
         }
     }

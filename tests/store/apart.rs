@@ -1,6 +1,9 @@
 //! Processes one after the other, each a session that is new: what one has learned the next one knows.
 
+use keyferry::error::Kind;
 use keyferry::request::Request;
+use keyferry::sandbox::Fault;
+use keyferry::secret::Secret;
 
 use crate::together::World;
 
@@ -53,4 +56,57 @@ fn a_clock_that_was_set_back_since_makes_the_stored_difference_none() {
     world.pass(601);
     let token = world.session().token(BEARER).unwrap();
     assert!(token.facts().expires_us > world.clock.now_us());
+}
+
+/// What a process gets, and tells another to be refused.
+fn get_and_reject(world: &World, resource: &str) -> Result<(), Kind> {
+    let token = world.session().token(resource).map_err(|error| error.kind)?;
+    world.session().reject_value(resource, &Secret::from(token.value())).unwrap();
+    Ok(())
+}
+
+#[test]
+fn processes_that_reject_each_token_cause_one_login_in_ten_seconds() {
+    let world = World::new();
+    for (resource, count) in [("user", "login"), (BEARER, "fileverbs_login"), (&*crate::actor::package(), "lookup")] {
+        let before = world.sandbox.count(count);
+        let got: Vec<_> = (0..10).map(|_| get_and_reject(&world, resource)).collect();
+        assert_eq!(got[..2], [Ok(()), Ok(())], "{resource}: the first reject is answered with a new token at once");
+        assert!(got[2..].iter().all(|got| *got == Err(Kind::Refused)), "{resource}: {got:?}");
+        world.pass(9);
+        let error = world.session().token(resource).map(drop).unwrap_err();
+        assert_eq!((error.kind, error.retry_after_ms), (Kind::Refused, Some(1000)), "{resource}");
+        world.pass(1);
+        assert_eq!(get_and_reject(&world, resource), Ok(()), "{resource}");
+        assert_eq!(get_and_reject(&world, resource), Err(Kind::Refused), "{resource}");
+        let renewed = if resource == BEARER { world.sandbox.count("refresh") } else { 0 };
+        assert_eq!(world.sandbox.count(count) + renewed - before, 3, "{resource}");
+        world.pass(60);
+    }
+}
+
+#[test]
+fn a_login_that_somebody_asks_for_is_made_and_begins_anew() {
+    let world = World::new();
+    for _ in 0..3 {
+        let _ = get_and_reject(&world, "user");
+    }
+    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, Kind::Refused);
+    world.session().masv_login(None, None).unwrap();
+    assert_eq!(get_and_reject(&world, "user"), Ok(()));
+    assert_eq!(get_and_reject(&world, "user"), Ok(()), "the first reject after it");
+    assert_eq!(get_and_reject(&world, "user"), Err(Kind::Refused));
+    world.session().forget(Some("user")).unwrap();
+    assert!(world.session().token("user").is_ok());
+}
+
+#[test]
+fn a_login_that_failed_is_no_token_that_was_rejected() {
+    let world = World::new();
+    get_and_reject(&world, "user").unwrap();
+    let session = world.session();
+    world.sandbox.fault(Fault::status(503).path("/v1/auth"));
+    assert_eq!(session.token("user").map(drop).unwrap_err().kind, Kind::Unavailable);
+    world.pass(6);
+    assert!(session.token("user").is_ok());
 }

@@ -16,10 +16,12 @@ const HAS_TOKEN: u8 = 1;
 const HAS_RENEWAL: u8 = 2;
 const HAS_ALIAS: u8 = 4;
 const HAS_SKEW: u8 = 8;
+const IS_REJECTED: u8 = 16;
+const IS_REPLACED: u8 = 32;
 
 /// A record, and whose it is.
 pub(super) fn write_record(key: &Key, record: &Record) -> Vec<u8> {
-    let Record { generation, token, renewal, alias, skew_us } = record;
+    let Record { generation, token, renewal, alias, skew_us, rejected, replaced_us } = record;
     let mut to = Writer::default();
     for part in [&key.scope.service, &key.scope.base, &key.scope.account] {
         to.text(part);
@@ -28,11 +30,11 @@ pub(super) fn write_record(key: &Key, record: &Record) -> Vec<u8> {
     to.number(*generation);
     let flag = |is: bool, flag: u8| if is { flag } else { 0 };
     let parts = flag(token.is_some(), HAS_TOKEN) | flag(renewal.is_some(), HAS_RENEWAL) | flag(alias.is_some(), HAS_ALIAS);
-    to.byte(parts | flag(skew_us.is_some(), HAS_SKEW));
+    to.byte(parts | flag(skew_us.is_some(), HAS_SKEW) | flag(*rejected, IS_REJECTED) | flag(replaced_us.is_some(), IS_REPLACED));
     token.iter().for_each(|token| write_token(&mut to, token));
     renewal.iter().for_each(|renewal| to.text(renewal.expose()));
     alias.iter().for_each(|alias| write_name(&mut to, alias));
-    skew_us.iter().for_each(|skew_us| to.number(*skew_us as u64));
+    skew_us.iter().chain(replaced_us).for_each(|us| to.number(*us as u64));
     to.0
 }
 
@@ -47,7 +49,9 @@ pub(super) fn read_record(bytes: &[u8]) -> Option<(Key, Record)> {
     let renewal = if flags & HAS_RENEWAL != 0 { Some(Secret::from(from.text()?)) } else { None };
     let alias = if flags & HAS_ALIAS != 0 { Some(read_name(&mut from, &scope)?) } else { None };
     let skew_us = if flags & HAS_SKEW != 0 { Some(from.number()? as i64) } else { None };
-    from.0.is_empty().then_some((key, Record { generation, token, renewal, alias, skew_us }))
+    let replaced_us = if flags & IS_REPLACED != 0 { Some(from.number()? as i64) } else { None };
+    let rejected = flags & IS_REJECTED != 0;
+    from.0.is_empty().then_some((key, Record { generation, token, renewal, alias, skew_us, rejected, replaced_us }))
 }
 
 fn write_name(to: &mut Writer, key: &Key) {
@@ -148,16 +152,17 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        for (token, renewal, alias, skew_us) in [
-            (None, None, None, None),
-            (Some(token()), None, None, Some(0)),
-            (None, Some(Secret::from("r")), None, Some(-5)),
-            (Some(token()), Some(Secret::from("r")), Some(key().with_access(Access::Read)), Some(7)),
+        for (token, renewal, alias, skew_us, rejected, replaced_us) in [
+            (None, None, None, None, true, None),
+            (Some(token()), None, None, Some(0), false, Some(3)),
+            (None, Some(Secret::from("r")), None, Some(-5), true, Some(4)),
+            (Some(token()), Some(Secret::from("r")), Some(key().with_access(Access::Read)), Some(7), false, None),
         ] {
-            let record = Record { generation: 9, token, renewal, alias, skew_us };
+            let record = Record { generation: 9, token, renewal, alias, skew_us, rejected, replaced_us };
             let bytes = write_record(&key(), &record);
             let (found, again) = read_record(&bytes).unwrap();
             assert!(found == key() && again.generation == 9 && again.alias == record.alias && again.skew_us == record.skew_us);
+            assert_eq!((again.rejected, again.replaced_us), (record.rejected, record.replaced_us));
             assert_eq!(again.renewal.as_ref().map(Secret::expose), record.renewal.as_ref().map(Secret::expose));
             let parts = |token: &Token| (*token.facts(), *token.layout(), token.text().to_vec());
             assert_eq!(again.token.as_ref().map(parts), record.token.as_ref().map(parts));
