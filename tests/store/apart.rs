@@ -110,3 +110,38 @@ fn a_login_that_failed_is_no_token_that_was_rejected() {
     world.pass(6);
     assert!(session.token("user").is_ok());
 }
+
+/// Sixteen processes' worth of asking for a bearer: what they got, or met.
+fn ask(world: &World) -> Vec<Result<u64, Kind>> {
+    let ask = || world.session().token(BEARER).map(|token| token.facts().generation);
+    (0..16).map(|_| ask().map_err(|error| error.kind)).collect()
+}
+
+#[test]
+fn a_refresh_that_failed_is_not_repeated_by_the_next_process() {
+    const ROUTE: &str = "/api/v1/accounts/refresh-token";
+    let throttled = Fault::status(429).retry_after("120");
+    for (fault, kind, pause_s) in [(throttled, Kind::Throttled, 120), (Fault::status(503), Kind::Unavailable, 5)] {
+        let world = World::new();
+        world.sandbox.set_life("bearer", 600);
+        let old = world.session().token(BEARER).unwrap();
+        world.sandbox.fault(fault.path(ROUTE).forever());
+        let count = || (world.sandbox.count("requests"), world.sandbox.count("fileverbs_login"));
+        world.pass(597);
+        let present = vec![Ok(old.facts().generation); 16];
+        assert_eq!((ask(&world), count()), (present, (2, 1)), "{kind:?}: the present token serves on");
+        world.pass(4);
+        assert_eq!((ask(&world), count()), (vec![Err(kind); 16], (2, 1)), "{kind:?}: it has ended, and the pause has not");
+        world.pass(pause_s - 4);
+        assert_eq!((ask(&world), count()), (vec![Err(kind); 16], (3, 1)), "{kind:?}: the pause is over");
+        world.sandbox.clear_faults();
+        world.pass(900);
+        assert!(ask(&world).iter().all(Result::is_ok));
+        assert_eq!(count(), (4, 1), "{kind:?}");
+        world.pass(650);
+        world.sandbox.fault(Fault::status(503).path(ROUTE));
+        assert_eq!(ask(&world)[15], Err(Kind::Unavailable));
+        world.pass(5);
+        assert!(ask(&world).iter().all(Result::is_ok), "a refresh that went well ended what was remembered");
+    }
+}
