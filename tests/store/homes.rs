@@ -8,15 +8,18 @@ use crate::stage::{Actor, Stage};
 
 /// What an actor says with these variables and the default store.
 fn play(stage: &Stage, variables: &[(&str, Option<PathBuf>)]) -> Vec<String> {
-    let mut command = stage.command("get user times 3 threads 1");
+    let mut actor = Actor::start(dress(&mut stage.command("get user times 3 threads 1"), variables));
+    assert_eq!(actor.line(), "ready");
+    actor.go();
+    actor.finish()
+}
+
+fn dress<'a>(command: &'a mut Command, variables: &[(&str, Option<PathBuf>)]) -> &'a mut Command {
     command.env_remove("KEYFERRY_STORE").env_remove("HOME");
     for (name, value) in variables {
         command.envs(value.as_ref().map(|value| (name, value)));
     }
-    let mut actor = Actor::start(&mut command);
-    assert_eq!(actor.line(), "ready");
-    actor.go();
-    actor.finish()
+    command
 }
 
 fn is_token_and_warning(said: &[String], remedy: &str) {
@@ -129,6 +132,24 @@ fn a_full_disk_costs_one_warning_and_loses_nothing() {
     let logins = stage.sandbox.count("login");
     play(&stage, &[("HOME", Some(home))]);
     assert_eq!(stage.sandbox.count("login"), logins, "it is kept again");
+}
+
+#[test]
+fn a_token_that_is_rejected_on_a_full_disk_is_gone_for_all() {
+    let stage = Stage::new();
+    let home = stage.path("home");
+    let Some(_mounted) = Mounted::new(home.clone(), "size=64k,mode=700") else { return };
+    let variables = [("HOME", Some(home.clone()))];
+    let got = |said: Vec<String>| said.into_iter().find(|line| line.starts_with("got ")).unwrap();
+    let old = got(play(&stage, &variables));
+    let filler = home.join("filler");
+    let _ = std::fs::write(&filler, vec![1; 512 * 1024]);
+    let said = Actor::start(dress(&mut stage.command("reject user"), &variables)).finish();
+    assert!(said.len() == 1 && said[0].contains("full"), "{said:?}");
+    let new = got(play(&stage, &variables));
+    assert_ne!(old, new);
+    std::fs::remove_file(filler).unwrap();
+    assert_ne!(old, got(play(&stage, &variables)));
 }
 
 #[test]
