@@ -4,6 +4,9 @@ use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::process::Command;
 
+use keyferry::store::Store;
+
+use crate::actor::{key, record, whole};
 use crate::stage::{Actor, Stage};
 
 /// What an actor says with these variables and the default store.
@@ -150,6 +153,54 @@ fn a_token_that_is_rejected_on_a_full_disk_is_gone_for_all() {
     assert_ne!(old, new);
     std::fs::remove_file(filler).unwrap();
     assert_ne!(old, got(play(&stage, &variables)));
+}
+
+/// What an actor says, which is no warning.
+fn quiet(stage: &Stage, act: &str, password: Option<&str>) -> Vec<String> {
+    let mut actor = Actor::start(stage.command(act).envs(password.map(|password| ("KEYFERRY_MASV_PASSWORD", password))));
+    actor.try_go();
+    let said = actor.end().0;
+    assert!(!said.iter().any(|line| line.starts_with("log ")), "{act}: {said:?}");
+    said
+}
+
+#[test]
+fn a_part_of_the_store_that_was_removed_is_made_anew() {
+    let stage = Stage::new();
+    quiet(&stage, "get user", None);
+    for part in ["tokens", "new", "locks", "refusals", "store"] {
+        let path = stage.path("store").join(part);
+        quiet(&stage, "reject user", None);
+        if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }.unwrap();
+        let before = stage.sandbox.count("login");
+        (0..2).for_each(|_| assert!(quiet(&stage, "get user", None)[1].starts_with("got ")));
+        assert!(path.exists(), "{part}");
+        assert_eq!(stage.sandbox.count("login") - before, 1, "{part}: what was got is kept");
+        stage.sandbox.clock().advance(std::time::Duration::from_secs(60));
+    }
+}
+
+#[test]
+fn without_the_folder_of_refusals_a_wrong_password_is_sent_once() {
+    let stage = Stage::new();
+    quiet(&stage, "get user", None);
+    std::fs::remove_file(stage.token_file()).unwrap();
+    std::fs::remove_dir_all(stage.path("store/refusals")).unwrap();
+    (0..3).for_each(|_| assert!(quiet(&stage, "get user", Some("wrong"))[1].starts_with("failed Refused ")));
+    assert_eq!(stage.sandbox.count("login"), 2);
+}
+
+#[test]
+fn a_process_that_has_the_store_open_makes_anew_what_is_removed_meanwhile() {
+    let stage = Stage::new();
+    let (files, key) = (stage.files(), key("01A"));
+    for (generation, part) in [(1, "tokens"), (3, "new"), (5, "locks")] {
+        files.save(&key, &record(&key, generation)).unwrap();
+        std::fs::remove_dir_all(stage.path("store").join(part)).unwrap();
+        files.save(&key, &record(&key, generation + 1)).unwrap();
+        files.save(&key, &record(&key, generation + 1)).unwrap();
+        assert_eq!(stage.files().load(&key).unwrap().as_ref().map(whole), Some(generation + 1), "{part}");
+    }
 }
 
 #[test]

@@ -163,7 +163,11 @@ impl Store for Files {
         drop(unwritten);
         match outcome {
             Ok(()) => self.written(),
-            Err(error) => self.warn(&error),
+            Err(error) => {
+                self.warn(&error);
+                // What is missing is made at the next use.
+                self.opening.forget();
+            }
         }
         Ok(())
     }
