@@ -88,7 +88,8 @@ pub(super) fn read(folder: &Folder, path: &Path) -> Result<Option<Keys>> {
         Read::Bytes(bytes) => Zeroizing::new(bytes),
     };
     let mut lines = std::str::from_utf8(&bytes).unwrap_or_default().lines();
-    let damaged = || Error::new(Kind::Store, format!("{shown} is damaged: put it back from a backup, or have the store cleared"));
+    let damaged =
+        || Error::new(Kind::Store, format!("{shown} is damaged: put it back from a backup, or clear the store with `keyferry logout`"));
     match lines.next().and_then(|line| line.strip_prefix(FIRST_LINE)) {
         Some(VERSION) => {}
         Some(other) if other.parse::<u32>().is_ok() => {
@@ -107,18 +108,19 @@ pub(super) fn read(folder: &Folder, path: &Path) -> Result<Option<Keys>> {
 /// Those of the keeper; [`Kind::Store`] if it is none.
 pub(super) fn read_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Option<Keys>> {
     let Some(kept) = keeper.get(name)? else { return Ok(None) };
-    let what = "the store's key in the keyring is damaged: put it back, or have the store cleared";
+    let what = "the store's key in the keyring is damaged: put it back, or clear the store with `keyferry logout`";
     let key = unhex(kept.expose()).map(Zeroizing::new).ok_or_else(|| Error::new(Kind::Store, what))?;
     Ok(Some(Keys::new(&key)))
 }
 
-/// Makes the key, unless its keeper has it. The caller holds the lock of those who make one.
+/// Makes the key, unless its keeper has it. The caller holds the lock of those who make one, and has found no label that names
+/// a key: what is damaged opens nothing, and makes room.
 ///
 /// # Errors
-/// Those of [`read_kept`].
+/// Those of the keeper.
 pub(super) fn make_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Keys> {
-    if let Some(keys) = read_kept(keeper, name)? {
-        return Ok(keys);
+    if let Some(key) = keeper.get(name)?.and_then(|kept| unhex(kept.expose()).map(Zeroizing::new)) {
+        return Ok(Keys::new(&key));
     }
     let key = random()?;
     keeper.put(name, &Secret::new(hex(&*key)))?;

@@ -137,7 +137,7 @@ fn read_label(folder: &Folder, place: &Place) -> Result<Label> {
             let store = place.folder.display();
             Err(Error::new(
                 Kind::Store,
-                format!("the key of {store} is not there: set `store_key` to {word}, or have the store cleared"),
+                format!("the key of {store} is not there: set `store_key` to {word}, or clear the store with `keyferry logout`"),
             ))
         }
         _ => Ok(Label::Damaged),
@@ -160,8 +160,8 @@ fn prepare(place: &Place) -> Result<Opened> {
 fn labelled(id: &str, folder: &Folder, place: &Place) -> Result<Keys> {
     let (shown, store) = (place.key.shown(), place.folder.display());
     let remedy = match place.key {
-        KeyPlace::Folder(_) => "put it back, or have the store cleared",
-        KeyPlace::Keyring(..) => "unlock it, or have the store cleared",
+        KeyPlace::Folder(_) => "put it back, or clear the store with `keyferry logout`",
+        KeyPlace::Keyring(..) => "unlock it, or clear the store with `keyferry logout`",
     };
     match read_keys(folder, place)? {
         Some(keys) if keys.id == id => Ok(keys),
