@@ -102,6 +102,11 @@ pub(super) fn read(folder: &Folder, path: &Path) -> Result<Option<Keys>> {
     if named == keys.id { Ok(Some(keys)) } else { Err(damaged()) }
 }
 
+/// The key in what a keeper had. None if it is damaged.
+fn kept_key(kept: &Secret) -> Option<Zeroizing<[u8; 32]>> {
+    unhex(kept.expose()).map(Zeroizing::new)
+}
+
 /// Reads the key from its keeper. None if that has none.
 ///
 /// # Errors
@@ -109,7 +114,7 @@ pub(super) fn read(folder: &Folder, path: &Path) -> Result<Option<Keys>> {
 pub(super) fn read_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Option<Keys>> {
     let Some(kept) = keeper.get(name)? else { return Ok(None) };
     let what = "the store's key in the keyring is damaged: put it back, or clear the store with `keyferry logout`";
-    let key = unhex(kept.expose()).map(Zeroizing::new).ok_or_else(|| Error::new(Kind::Store, what))?;
+    let key = kept_key(&kept).ok_or_else(|| Error::new(Kind::Store, what))?;
     Ok(Some(Keys::new(&key)))
 }
 
@@ -119,7 +124,7 @@ pub(super) fn read_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Option<Key
 /// # Errors
 /// Those of the keeper.
 pub(super) fn make_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Keys> {
-    if let Some(key) = keeper.get(name)?.and_then(|kept| unhex(kept.expose()).map(Zeroizing::new)) {
+    if let Some(key) = keeper.get(name)?.as_ref().and_then(kept_key) {
         return Ok(Keys::new(&key));
     }
     let key = random()?;
