@@ -228,6 +228,7 @@ impl Engine {
     /// Those of the service.
     pub fn get(&self, wish: &Wish, explicit: bool) -> Result<Token> {
         let bound = self.accounts.bound(wish.account, wish.service);
+        let asked_us = self.clock.now_us();
         let _lock = match self.turn(bound, wish)? {
             Turn::Ours(lock) => lock,
             Turn::Landed(token) => return Ok(token),
@@ -235,6 +236,7 @@ impl Engine {
         if let Some(token) = self.landed(bound, wish) {
             return Ok(token);
         }
+        self.failed_since(bound, &wish.key, asked_us).map_or(Ok(()), Err)?;
         self.begin(bound, &wish.key)?;
         let landed = || self.settled(bound, wish);
         let errand = Errand {
@@ -252,6 +254,9 @@ impl Engine {
         });
         // Somebody else's listing may have brought it meanwhile.
         let outcome = outcome.or_else(|error| landed().ok_or(error));
+        if let Some(error) = outcome.as_ref().err().filter(|error| error.kind == Kind::SecretSource) {
+            self.note_failure(bound, &wish.key, error);
+        }
         // Who waited in vain for another process may wait again.
         if outcome.as_ref().err().is_none_or(|error| error.kind != Kind::Busy) {
             self.pace.end(&wish.key, outcome.as_ref().err(), self.clock.now_us());

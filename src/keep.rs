@@ -9,12 +9,12 @@ use crate::accounts::Bound;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::freshness;
-use crate::key::{Class, Key};
+use crate::key::{Class, Fingerprint, Key};
 use crate::log::{self, Level};
 use crate::record::{Hit, Times};
 use crate::refusal;
 use crate::service::{Acquired, Found};
-use crate::store::Record;
+use crate::store::{Record, Refusal};
 use crate::token::{Facts, Kind as TokenKind, NO_EXPIRY, Token};
 use crate::wish::Wish;
 
@@ -193,6 +193,25 @@ impl Engine {
         let what = format!("{} refused the configured secret: check it", key.scope.service);
         refusal::note(&*self.store, &print, Some(&Error::new(Kind::Refused, what)), now_us);
         refusals.insert(key, print);
+    }
+
+    /// The failure of a source of secrets that another process has met under the lock of a key, since this one began to wait for it.
+    ///
+    /// Rationale: ten programs with a command that fails after a second ran it one after the other, and the last one waited for ten.
+    /// Who asks after the failure runs it anew, for its user may have mended it.
+    pub fn failed_since(&self, bound: &Bound, key: &Key, asked_us: i64) -> Option<Error> {
+        let failure = self.store.refusal(&self.failure_print(bound, key))?;
+        (asked_us..=self.clock.now_us()).contains(&failure.until_us).then_some(failure.error)
+    }
+
+    /// Tells it to those who wait for the lock.
+    pub fn note_failure(&self, bound: &Bound, key: &Key, error: &Error) {
+        let failure = Refusal { until_us: self.clock.now_us(), step: 0, error: error.clone() };
+        self.store.set_refusal(&self.failure_print(bound, key), Some(failure));
+    }
+
+    fn failure_print(&self, bound: &Bound, key: &Key) -> Fingerprint {
+        self.print(bound, &["failure", key.class.name(), &key.id, key.access.name()])
     }
 
     /// Forgets the dead renewal secret of a record. Its token stays: it may be good for a while.

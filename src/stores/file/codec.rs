@@ -100,8 +100,15 @@ fn read_token(from: &mut Reader<'_>) -> Option<Token> {
 }
 
 /// The failures that are remembered, each with its number.
-const KINDS: [(Kind, u8); 6] =
-    [(Kind::Refused, 1), (Kind::Unavailable, 2), (Kind::Silent, 3), (Kind::BadAnswer, 4), (Kind::Redirected, 5), (Kind::Throttled, 6)];
+const KINDS: [(Kind, u8); 7] = [
+    (Kind::Refused, 1),
+    (Kind::Unavailable, 2),
+    (Kind::Silent, 3),
+    (Kind::BadAnswer, 4),
+    (Kind::Redirected, 5),
+    (Kind::Throttled, 6),
+    (Kind::SecretSource, 7),
+];
 
 /// A refusal. None if it is of a kind that is not remembered.
 pub(super) fn write_refusal(refusal: &Refusal) -> Option<Vec<u8>> {
