@@ -17,6 +17,7 @@ use crate::plugin::{Foreign, Plugins};
 use crate::resource::{self, DEFAULT_SERVICE, Resource};
 use crate::service::{Service, Target};
 use crate::services;
+use crate::sys::sync::Mutex;
 
 /// A service as one account sees it.
 pub struct Bound {
@@ -26,8 +27,12 @@ pub struct Bound {
     pub scope: Arc<Scope>,
     /// How far the service's clock is ahead of this machine's, in microseconds.
     skew_us: AtomicI64,
+    /// Who told it: nobody (0), the record of this generation, or a `Date` ([`HEARD`]).
+    skew_by: Mutex<u64>,
 }
 
+/// Greater than every generation: no record knows better than what was heard here.
+const HEARD: u64 = u64::MAX;
 /// Below this a difference of clocks is none: the `Date` header counts whole seconds, and answers take time.
 const SKEW_FLOOR_US: i64 = 2_000_000;
 /// Beyond this a difference is a mistake of the server's.
@@ -52,7 +57,29 @@ impl Bound {
         let most = date_us.saturating_add(1_000_000).saturating_sub(began_us);
         let ahead = self.skew_us().min(most).max(least);
         let believed = if ahead.abs() < SKEW_FLOOR_US { 0 } else { ahead.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US) };
-        self.skew_us.store(believed, Ordering::Relaxed);
+        self.set_skew(believed, HEARD);
+    }
+
+    /// Takes it from the record of a generation, unless a `Date` or a later record has told it.
+    ///
+    /// Rationale: a program that ends at once asks the store, and hears no `Date`. Without this each of them handed out what had
+    /// ended by the service's clock, or refreshed what had not.
+    pub fn believe_skew(&self, skew_us: i64, generation: u64) {
+        self.set_skew(skew_us.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US), generation.min(HEARD - 1));
+    }
+
+    /// How far the service's clock is ahead, if anybody told it.
+    pub fn told_skew_us(&self) -> Option<i64> {
+        let by = self.skew_by.lock();
+        (*by > 0).then(|| self.skew_us())
+    }
+
+    fn set_skew(&self, skew_us: i64, teller: u64) {
+        let mut by = self.skew_by.lock();
+        if teller == HEARD || teller > *by {
+            *by = teller;
+            self.skew_us.store(skew_us, Ordering::Relaxed);
+        }
     }
 }
 
@@ -259,7 +286,7 @@ impl Account {
 fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
     let bind = |service: Box<dyn Service>| {
         let scope = Arc::new(Scope::new(service.name(), service.base().as_str(), profile.account()));
-        Bound { service, scope, skew_us: AtomicI64::new(0) }
+        Bound { service, scope, skew_us: AtomicI64::new(0), skew_by: Mutex::new(0) }
     };
     let mut services: Vec<_> = services::open(&profile)?.into_iter().map(bind).collect();
     let mut faults = plugins.faults.clone();

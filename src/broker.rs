@@ -235,6 +235,7 @@ impl Engine {
     /// Those of the service.
     pub fn get(&self, wish: &Wish, explicit: bool) -> Result<Token> {
         let bound = self.accounts.bound(wish.account, wish.service);
+        let asked_us = self.clock.now_us();
         let _lock = match self.turn(bound, wish)? {
             Turn::Ours(lock) => lock,
             Turn::Landed(token) => return Ok(token),
@@ -242,8 +243,8 @@ impl Engine {
         if let Some(token) = self.landed(bound, wish) {
             return Ok(token);
         }
-        let kept_as = self.aliases.read().get(&wish.key).cloned();
-        self.pace.begin(kept_as.as_ref().unwrap_or(&wish.key), self.clock.now_us())?;
+        self.failed_since(bound, &wish.key, asked_us).map_or(Ok(()), Err)?;
+        self.begin(bound, &wish.key)?;
         let landed = || self.settled(bound, wish);
         let errand = Errand {
             engine: self,
@@ -260,11 +261,28 @@ impl Engine {
         });
         // Somebody else's listing may have brought it meanwhile.
         let outcome = outcome.or_else(|error| landed().ok_or(error));
+        if let Some(error) = outcome.as_ref().err().filter(|error| error.kind == Kind::SecretSource) {
+            self.note_failure(bound, &wish.key, error);
+        }
         // Who waited in vain for another process may wait again.
         if outcome.as_ref().err().is_none_or(|error| error.kind != Kind::Busy) {
             self.pace.end(&wish.key, outcome.as_ref().err(), self.clock.now_us());
         }
         outcome
+    }
+
+    /// What was rejected in other processes counts as it does here.
+    fn begin(&self, bound: &Bound, key: &Key) -> Result<()> {
+        let record = self.record(bound, key);
+        let kept_as = self.aliases.read().get(key).cloned();
+        let key = kept_as.as_ref().unwrap_or(key);
+        if let Some(record) = record {
+            record.replaced_us.iter().for_each(|at_us| self.pace.replaced(key, *at_us));
+            if record.rejected {
+                self.pace.rejected(key, record.generation);
+            }
+        }
+        self.pace.begin(key, self.clock.now_us())
     }
 
     fn landed(&self, bound: &Bound, wish: &Wish) -> Option<Token> {
@@ -309,7 +327,7 @@ impl Engine {
         };
         let mut tried = None;
         // A second time if another process has stored a newer renewal secret meanwhile.
-        while let Some(record) = self.record(&wish.key).filter(|record| Some(record.generation) > tried) {
+        while let Some(record) = self.record(bound, &wish.key).filter(|record| Some(record.generation) > tried) {
             let Some(renewal) = &record.renewal else { break };
             self.stats.renewals.fetch_add(1, Ordering::Relaxed);
             match bound.service.renew(&want, renewal, errand) {

@@ -180,7 +180,23 @@ impl Context for Errand<'_> {
     }
 
     fn send_once(&self, request: &Request) -> Result<Answer> {
-        self.exchange(request).map_err(|failure| failure.error)
+        let store = &*self.engine.store;
+        let parts = self.key.map_or(["renewal", "", ""], |key| ["renewal", key.class.name(), &key.id]);
+        let print = self.engine.print(self.bound(), &parts);
+        if let Some(error) = refusal::remembered(store, &print, self.engine.clock.now_us()) {
+            self.key.into_iter().for_each(|key| self.engine.note_refusal(key, print));
+            return Err(error);
+        }
+        let outcome = self.exchange(request).map_err(|failure| failure.error);
+        let error = outcome.as_ref().err();
+        // For all processes, as with a login. A lost answer may have used up what renews: then it is a login's turn, with its own pauses.
+        if error.is_none_or(|error| error.kind != Kind::Silent) {
+            refusal::note(store, &print, error, self.engine.clock.now_us());
+        }
+        if let (Some(key), Some(_)) = (self.key, error) {
+            self.engine.note_refusal(key, print);
+        }
+        outcome
     }
 
     fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Answer) -> Option<Error>) -> Result<Answer> {

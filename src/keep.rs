@@ -15,7 +15,7 @@ use crate::log::{self, Level};
 use crate::record::{Hit, Times};
 use crate::refusal;
 use crate::service::{Acquired, Found};
-use crate::store::Record;
+use crate::store::{Record, Refusal};
 use crate::token::{Facts, Kind as TokenKind, NO_EXPIRY, Token};
 use crate::wish::Wish;
 
@@ -38,7 +38,7 @@ impl Engine {
     /// What another process has put into the store since. What has not ended comes into memory, also if it is not fresh, unless a
     /// later generation is there that has not ended either.
     pub fn stored(&self, bound: &Bound, wish: &Wish) -> Option<Token> {
-        let token = self.record(&wish.key)?.token?;
+        let token = self.record(bound, &wish.key)?.token?;
         let facts = *token.facts();
         let now_us = self.now_us(bound);
         let held = self.held(bound, &wish.key).map_or(0, |hit| hit.token.facts().generation);
@@ -51,12 +51,14 @@ impl Engine {
         (newer && now_us < times.mandatory_us).then_some(token)
     }
 
-    /// What the store has under a key, or under that of a link's package. A store that can't be read is one that has nothing.
-    pub fn record(&self, key: &Key) -> Option<Record> {
+    /// What the store has under a key, or under that of a link's package. A store that can't be read is one that has nothing. What
+    /// a record knows of the service's clock counts from here on, where nobody here knows better.
+    pub fn record(&self, bound: &Bound, key: &Key) -> Option<Record> {
         let load = |key: &Key| {
             let loaded = self.store.load(key);
             let record = loaded.map_err(|error| log::write(Level::Warn, format_args!("{key} can't be looked up: {error}"))).ok()??;
             self.saw_generation(record.generation);
+            self.believe(bound, &record);
             let is_anothers = record.owner.is_some_and(|owner| self.owner(key).is_some_and(|own| own != owner));
             Some(if is_anothers { Record { generation: record.generation, ..Record::default() } } else { record })
         };
@@ -99,6 +101,15 @@ impl Engine {
         }
     }
 
+    fn believe(&self, bound: &Bound, record: &Record) {
+        let Some(skew_us) = record.skew_us else { return };
+        // Got in time to come: this machine's clock was set back since, so the difference is another one.
+        let got_us = record.token.as_ref().map_or(i64::MIN, |token| token.facts().acquired_us.saturating_sub(skew_us));
+        if got_us <= self.clock.now_us() {
+            bound.believe_skew(skew_us, record.generation);
+        }
+    }
+
     fn save(&self, key: &Key, record: &Record) {
         if let Err(error) = self.store.save(key, record) {
             log::write(Level::Warn, format_args!("{key} is kept in memory only: {error}"));
@@ -114,14 +125,16 @@ impl Engine {
         others.iter().for_each(|found| self.keep_in_memory(bound, found));
         let key = Key { scope: Arc::clone(&bound.scope), class: found.class, id: found.id.as_str().into(), access: found.access };
         // For its generation, which the next one has to exceed.
-        let _ = self.record(&key);
+        let _ = self.record(bound, &key);
         let token = self.make(bound, &key, &found)?;
         let generation = token.facts().generation;
         if token.facts().kind == TokenKind::Key {
             let print = self.print(bound, &[token.value()]);
             refusal::remembered(&*self.store, &print, self.clock.now_us()).map_or(Ok(()), Err)?;
         } else {
-            self.save(&key, &Record { generation, token: Some(token.clone()), owner: self.owner(&key), renewal, alias: None });
+            let (token, skew_us, replaced_us) = (Some(token.clone()), bound.told_skew_us(), self.pace.replaced_us(&key));
+            let owner = self.owner(&key);
+            self.save(&key, &Record { generation, token, owner, renewal, skew_us, replaced_us, ..Record::default() });
         }
         self.publish(bound, &key, &token);
         if wish.key != key {
@@ -195,11 +208,11 @@ impl Engine {
             return Ok(());
         }
         if was_there {
-            self.pace.rejected(&key);
+            self.pace.rejected(&key, generation);
         }
         let record = self.store.load(&key)?;
         match record.filter(|record| record.token.is_some() && record.generation <= generation) {
-            Some(record) => self.store.save(&key, &Record { token: None, ..record }),
+            Some(record) => self.store.save(&key, &Record { token: None, rejected: true, ..record }),
             None => Ok(()),
         }
     }
@@ -214,6 +227,25 @@ impl Engine {
         let what = format!("{} refused the configured secret: check it", key.scope.service);
         refusal::note(&*self.store, &print, Some(&Error::new(Kind::Refused, what)), now_us);
         refusals.insert(key, print);
+    }
+
+    /// The failure of a source of secrets that another process has met under the lock of a key, since this one began to wait for it.
+    ///
+    /// Rationale: ten programs with a command that fails after a second ran it one after the other, and the last one waited for ten.
+    /// Who asks after the failure runs it anew, for its user may have mended it.
+    pub fn failed_since(&self, bound: &Bound, key: &Key, asked_us: i64) -> Option<Error> {
+        let failure = self.store.refusal(&self.failure_print(bound, key))?;
+        (asked_us..=self.clock.now_us()).contains(&failure.until_us).then_some(failure.error)
+    }
+
+    /// Tells it to those who wait for the lock.
+    pub fn note_failure(&self, bound: &Bound, key: &Key, error: &Error) {
+        let failure = Refusal { until_us: self.clock.now_us(), step: 0, error: error.clone() };
+        self.store.set_refusal(&self.failure_print(bound, key), Some(failure));
+    }
+
+    fn failure_print(&self, bound: &Bound, key: &Key) -> Fingerprint {
+        self.print(bound, &["failure", key.class.name(), &key.id, key.access.name()])
     }
 
     /// Forgets the dead renewal secret of a record. Its token stays: it may be good for a while.

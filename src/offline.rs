@@ -53,14 +53,15 @@ impl Session {
                 return Ok(None);
             }
             let bound = engine.accounts.bound(spot.account, spot.service);
-            let now_us = engine.now_us(bound);
             let serves = |token: &Token| {
+                // Only now: the record may have told of the service's clock.
+                let now_us = engine.now_us(bound);
                 let times = freshness::windows(token.facts(), 0);
                 now_us < times.mandatory_us && freshness::lasts(token.facts(), request.min_valid, now_us)
             };
             let key = |access| Key { scope: Arc::clone(&bound.scope), class: spot.target.class, id: spot.target.id.into(), access };
             let accesses = accesses(spot.target.need, request.access).iter();
-            Ok(accesses.filter_map(|access| engine.record(&key(*access))?.token).find(serves))
+            Ok(accesses.filter_map(|access| engine.record(bound, &key(*access))?.token).find(serves))
         })
     }
 }

@@ -25,6 +25,8 @@ struct State {
     step: u32,
     /// Its token was rejected, and none was got since.
     rejected: bool,
+    /// The last generation that was rejected: to hear of it again, from the store too, means nothing.
+    dead: u64,
     /// When the last one after a rejection was got.
     replaced_us: Option<i64>,
 }
@@ -88,9 +90,25 @@ impl Pace {
         state.pause = Some((now_us + pause_us, error.clone()));
     }
 
-    /// The token of a key was rejected.
-    pub fn rejected(&self, key: &Key) {
-        self.0.lock().entry(key.clone()).or_default().rejected = true;
+    /// The token of a key was rejected, here or in another process.
+    pub fn rejected(&self, key: &Key, generation: u64) {
+        let mut states = self.0.lock();
+        let state = states.entry(key.clone()).or_default();
+        if generation > state.dead {
+            (state.dead, state.rejected) = (generation, true);
+        }
+    }
+
+    /// Another process has got a token of a key in place of a rejected one.
+    pub fn replaced(&self, key: &Key, at_us: i64) {
+        let mut states = self.0.lock();
+        let state = states.entry(key.clone()).or_default();
+        state.replaced_us = state.replaced_us.max(Some(at_us));
+    }
+
+    /// When a token of a key was got in place of a rejected one, if one was.
+    pub fn replaced_us(&self, key: &Key) -> Option<i64> {
+        self.0.lock().get(key)?.replaced_us
     }
 
     /// Forgets some keys.
@@ -128,10 +146,12 @@ mod tests {
     #[test]
     fn a_second_rejection_in_ten_seconds_is_a_refusal() {
         let (pace, key) = (Pace::default(), key());
-        pace.rejected(&key);
+        pace.rejected(&key, 1);
         assert!(pace.begin(&key, 0).is_ok());
         pace.end(&key, None, 0);
-        pace.rejected(&key);
+        pace.rejected(&key, 1);
+        assert!(pace.begin(&key, SECOND_US).is_ok(), "the same one again");
+        pace.rejected(&key, 2);
         assert_eq!(pace.begin(&key, 9 * SECOND_US).map_err(|error| error.kind), Err(Kind::Refused));
         assert!(pace.begin(&key, 10 * SECOND_US).is_ok());
     }

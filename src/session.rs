@@ -351,7 +351,7 @@ impl Session {
         if spot.target.class == Class::Link {
             let link = self.engine.link_key(bound, spot, &Request::default())?;
             // For what another process knows of it.
-            let _ = self.engine.record(&link);
+            let _ = self.engine.record(bound, &link);
             let package = self.engine.aliases.read().get(&link).cloned();
             return Ok(package.into_iter().chain([link]).collect());
         }

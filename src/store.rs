@@ -30,6 +30,12 @@ pub struct Record {
     pub renewal: Option<Secret>,
     /// Where the token is instead: the package that a link opens. Of the same scope.
     pub alias: Option<Key>,
+    /// How far the service's clock was ahead of this machine's when this was kept, in microseconds, if that was known.
+    pub skew_us: Option<i64>,
+    /// Its token was rejected, and none was got since.
+    pub rejected: bool,
+    /// When a token was got in place of a rejected one, in microseconds since 1970 by this machine's clock, if one was.
+    pub replaced_us: Option<i64>,
 }
 
 /// What is kept of a secret that a service refused, or of a service that did not answer a login.

@@ -211,12 +211,13 @@ pub fn logout(options: &LogoutOptions, desk: &Desk, streams: &mut Streams<'_>) -
 }
 
 fn forget(session: &Session, options: &LogoutOptions, account: &str) -> Result<usize> {
-    let all = rows(session)?;
+    let all = rows(session);
     if options.service.is_none() && options.profile.is_none() {
+        // Also what can't be read: this is the way out of a store whose key is damaged.
         session.forget(None)?;
-        return Ok(all.len());
+        return Ok(all.map_or(0, |all| all.len()));
     }
-    forget_rows(session, &all, account, options.service)
+    forget_rows(session, &all?, account, options.service)
 }
 
 /// One by one, the user's own too where none is listed: its refusals and pauses end with it.

@@ -136,3 +136,20 @@ fn another_user_in_the_same_profile_gets_tokens_of_their_own() {
     assert_eq!(token(&stage, &package), first[1]);
     assert_eq!(token(&stage, "fileverbs:bearer"), first[2]);
 }
+
+#[test]
+fn a_store_whose_key_is_damaged_says_how_to_clear_it_and_is_cleared_so() {
+    let stage = Stage::set();
+    let key = stage.path("home/.local/share/keyferry/store.key");
+    token(&stage, "user");
+    let whole = fs::read(&key).unwrap();
+    for damaged in [&whole[..whole.len() / 2], b""] {
+        fs::write(&key, damaged).unwrap();
+        let said = run(&stage, KEYFERRY, &["token", "user"], "");
+        assert!(said.code == Some(0) && said.err.contains("is damaged") && said.err.contains("`keyferry logout`"), "{said:?}");
+        let said = run(&stage, KEYFERRY, &["logout"], "");
+        assert!((said.code, said.err.as_str()) == (Some(0), "") && said.out.starts_with("everything is forgotten"), "{said:?}");
+        let first = token(&stage, "user");
+        assert_eq!(first, token(&stage, "user"), "what is got is kept again");
+    }
+}

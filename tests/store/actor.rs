@@ -42,6 +42,10 @@ fn plays_its_part() {
         ["get", resource] => get(resource, 1, 1, None),
         ["get", resource, "times", times, "threads", threads] => get(resource, times.parse().unwrap(), threads.parse().unwrap(), None),
         ["get", resource, "within", ms] => get(resource, 1, 1, Some(Duration::from_millis(ms.parse().unwrap()))),
+        ["reject", resource] => {
+            let session = session();
+            session.reject(&session.token(resource).unwrap()).unwrap();
+        }
         ["save", generation] => save(generation.parse().unwrap()),
         ["load"] => load(),
         ["hold"] => hold(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::actor::package;
-use crate::stage::Stage;
+use crate::stage::{Actor, Stage};
 
 /// How often; KEYFERRY_REPEATS for those who have the time.
 fn repeats() -> usize {
@@ -85,11 +85,11 @@ fn a_wrong_password_is_sent_once_by_all_processes() {
     let mut actors: Vec<_> = (0..16)
         .map(|_| {
             let mut command = stage.command("get user times 100 threads 1");
-            crate::stage::Actor::start(command.env("KEYFERRY_MASV_PASSWORD", "wrong"))
+            Actor::start(command.env("KEYFERRY_MASV_PASSWORD", "wrong"))
         })
         .collect();
     actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "ready"));
-    actors.iter_mut().for_each(crate::stage::Actor::go);
+    actors.iter_mut().for_each(Actor::go);
     for actor in actors {
         let lines = actor.finish();
         assert!(lines[0].starts_with("failed Refused "), "{lines:?}");
@@ -99,4 +99,26 @@ fn a_wrong_password_is_sent_once_by_all_processes() {
     // The right one is tried at once.
     assert!(stage.crowd(1, "get user")[0][0].starts_with("got "));
     assert_eq!(stage.sandbox.count("login"), 2);
+}
+
+#[test]
+fn a_command_that_fails_is_run_once_for_all_who_wait() {
+    let stage = Stage::new();
+    let (config, runs) = (stage.path("home/.config/keyferry/config.toml"), stage.path("runs"));
+    let script = format!("echo run >> {}; sleep 1; exit 1", runs.display());
+    std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+    std::fs::write(&config, format!("[masv]\npassword = {{ command = [\"/bin/sh\", \"-c\", \"{script}\"] }}\n")).unwrap();
+    std::fs::set_permissions(&config, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    // The clock that runs tells who began to wait before the failure.
+    let actor = || Actor::start(stage.command("get user").env_remove("KEYFERRY_MASV_PASSWORD").env_remove("KEYFERRY_ACT_NOW_US"));
+    for count in [10, 1] {
+        let before = std::fs::read_to_string(&runs).unwrap_or_default().lines().count();
+        let mut actors: Vec<_> = (0..count).map(|_| actor()).collect();
+        actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "ready"));
+        actors.iter_mut().for_each(Actor::go);
+        let said: Vec<_> = actors.into_iter().map(Actor::finish).collect();
+        assert!(said.iter().all(|lines| lines[0].starts_with("failed SecretSource ") && lines[0] == said[0][0]), "{said:?}");
+        assert_eq!(std::fs::read_to_string(&runs).unwrap().lines().count() - before, 1, "{count} processes");
+        println!("{count} processes, a command that fails after a second: last answered after {} us", slowest_us(&said));
+    }
 }

@@ -2,14 +2,17 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::Arc;
 
 use keyferry::config::Config;
 use keyferry::key::Key;
+use keyferry::secret::Secret;
 use keyferry::session::Session;
-use keyferry::store::{Record, Store};
+use keyferry::store::{KeyKeeper, Record, Store};
+use keyferry::stores::file::Files;
 
 use crate::actor::{key, record, whole};
-use crate::stage::Stage;
+use crate::stage::{Stage, none};
 
 fn stored(stage: &Stage) -> (keyferry::stores::file::Files, Key, Vec<u8>) {
     let (files, key) = (stage.files(), key("01A"));
@@ -169,4 +172,33 @@ fn odd_files_in_the_place_of_a_token_are_replaced_and_what_they_lead_to_is_not()
         assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
         std::fs::remove_dir_all(stage.path("store")).unwrap();
     }
+}
+
+/// A keyring that holds one key.
+#[derive(Clone, Default)]
+struct Keeper(Arc<parking_lot::Mutex<Option<String>>>);
+
+impl KeyKeeper for Keeper {
+    fn get(&self, _name: &str) -> keyferry::error::Result<Option<Secret>> {
+        Ok(self.0.lock().clone().map(Secret::new))
+    }
+
+    fn put(&self, _name: &str, key: &Secret) -> keyferry::error::Result<()> {
+        *self.0.lock() = Some(key.expose().to_owned());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_store_whose_key_in_the_keyring_is_damaged_is_good_again_when_it_was_cleared() {
+    let (stage, keeper, key) = (Stage::new(), Keeper::default(), key("01A"));
+    let files = || Files::keyed_by(Some(Box::new(keeper.clone())), &stage.setting(), &none());
+    files().save(&key, &record(&key, 7)).unwrap();
+    assert_eq!(files().load(&key).unwrap().as_ref().map(whole), Some(7));
+    *keeper.0.lock() = Some("bent".to_owned());
+    files().save(&key, &record(&key, 8)).unwrap();
+    assert_eq!((files().load(&key).unwrap().is_none(), keeper.0.lock().as_deref()), (true, Some("bent")), "it is left alone");
+    files().clear().unwrap();
+    files().save(&key, &record(&key, 9)).unwrap();
+    assert_eq!(files().load(&key).unwrap().as_ref().map(whole), Some(9));
 }

@@ -4,19 +4,25 @@ use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::process::Command;
 
+use keyferry::store::Store;
+
+use crate::actor::{key, record, whole};
 use crate::stage::{Actor, Stage};
 
 /// What an actor says with these variables and the default store.
 fn play(stage: &Stage, variables: &[(&str, Option<PathBuf>)]) -> Vec<String> {
-    let mut command = stage.command("get user times 3 threads 1");
+    let mut actor = Actor::start(dress(&mut stage.command("get user times 3 threads 1"), variables));
+    assert_eq!(actor.line(), "ready");
+    actor.go();
+    actor.finish()
+}
+
+fn dress<'a>(command: &'a mut Command, variables: &[(&str, Option<PathBuf>)]) -> &'a mut Command {
     command.env_remove("KEYFERRY_STORE").env_remove("HOME");
     for (name, value) in variables {
         command.envs(value.as_ref().map(|value| (name, value)));
     }
-    let mut actor = Actor::start(&mut command);
-    assert_eq!(actor.line(), "ready");
-    actor.go();
-    actor.finish()
+    command
 }
 
 fn is_token_and_warning(said: &[String], remedy: &str) {
@@ -129,6 +135,72 @@ fn a_full_disk_costs_one_warning_and_loses_nothing() {
     let logins = stage.sandbox.count("login");
     play(&stage, &[("HOME", Some(home))]);
     assert_eq!(stage.sandbox.count("login"), logins, "it is kept again");
+}
+
+#[test]
+fn a_token_that_is_rejected_on_a_full_disk_is_gone_for_all() {
+    let stage = Stage::new();
+    let home = stage.path("home");
+    let Some(_mounted) = Mounted::new(home.clone(), "size=64k,mode=700") else { return };
+    let variables = [("HOME", Some(home.clone()))];
+    let got = |said: Vec<String>| said.into_iter().find(|line| line.starts_with("got ")).unwrap();
+    let old = got(play(&stage, &variables));
+    let filler = home.join("filler");
+    let _ = std::fs::write(&filler, vec![1; 512 * 1024]);
+    let said = Actor::start(dress(&mut stage.command("reject user"), &variables)).finish();
+    assert!(said.len() == 1 && said[0].contains("full"), "{said:?}");
+    let new = got(play(&stage, &variables));
+    assert_ne!(old, new);
+    std::fs::remove_file(filler).unwrap();
+    assert_ne!(old, got(play(&stage, &variables)));
+}
+
+/// What an actor says, which is no warning.
+fn quiet(stage: &Stage, act: &str, password: Option<&str>) -> Vec<String> {
+    let mut actor = Actor::start(stage.command(act).envs(password.map(|password| ("KEYFERRY_MASV_PASSWORD", password))));
+    actor.try_go();
+    let said = actor.end().0;
+    assert!(!said.iter().any(|line| line.starts_with("log ")), "{act}: {said:?}");
+    said
+}
+
+#[test]
+fn a_part_of_the_store_that_was_removed_is_made_anew() {
+    let stage = Stage::new();
+    quiet(&stage, "get user", None);
+    for part in ["tokens", "new", "locks", "refusals", "store"] {
+        let path = stage.path("store").join(part);
+        quiet(&stage, "reject user", None);
+        if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }.unwrap();
+        let before = stage.sandbox.count("login");
+        (0..2).for_each(|_| assert!(quiet(&stage, "get user", None)[1].starts_with("got ")));
+        assert!(path.exists(), "{part}");
+        assert_eq!(stage.sandbox.count("login") - before, 1, "{part}: what was got is kept");
+        stage.sandbox.clock().advance(std::time::Duration::from_secs(60));
+    }
+}
+
+#[test]
+fn without_the_folder_of_refusals_a_wrong_password_is_sent_once() {
+    let stage = Stage::new();
+    quiet(&stage, "get user", None);
+    std::fs::remove_file(stage.token_file()).unwrap();
+    std::fs::remove_dir_all(stage.path("store/refusals")).unwrap();
+    (0..3).for_each(|_| assert!(quiet(&stage, "get user", Some("wrong"))[1].starts_with("failed Refused ")));
+    assert_eq!(stage.sandbox.count("login"), 2);
+}
+
+#[test]
+fn a_process_that_has_the_store_open_makes_anew_what_is_removed_meanwhile() {
+    let stage = Stage::new();
+    let (files, key) = (stage.files(), key("01A"));
+    for (generation, part) in [(1, "tokens"), (3, "new"), (5, "locks")] {
+        files.save(&key, &record(&key, generation)).unwrap();
+        std::fs::remove_dir_all(stage.path("store").join(part)).unwrap();
+        files.save(&key, &record(&key, generation + 1)).unwrap();
+        files.save(&key, &record(&key, generation + 1)).unwrap();
+        assert_eq!(stage.files().load(&key).unwrap().as_ref().map(whole), Some(generation + 1), "{part}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "what an actor says to its stage, and figures for those who look")]
 
 mod actor;
+mod apart;
 mod crowd;
 mod damage;
 mod homes;

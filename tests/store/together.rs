@@ -14,14 +14,14 @@ use tempfile::TempDir;
 
 use crate::stage::START_MS;
 
-struct World {
+pub(crate) struct World {
     folder: TempDir,
-    clock: Clock,
-    sandbox: Sandbox,
+    pub(crate) clock: Clock,
+    pub(crate) sandbox: Sandbox,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = Clock::manual(START_MS * 1000);
         let theirs = clock.clone();
         let shown = sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000));
@@ -29,7 +29,7 @@ impl World {
         Self { folder: tempfile::tempdir().unwrap(), clock, sandbox }
     }
 
-    fn session(&self) -> Session {
+    pub(crate) fn session(&self) -> Session {
         let store = format!("file:{}", self.folder.path().join("store").display());
         let settings = [
             ("masv.url", self.sandbox.masv_url()),
@@ -46,7 +46,7 @@ impl World {
         Session::open_with(config, Options { clock: self.clock.clone(), refreshes_beside: false }).unwrap()
     }
 
-    fn pass(&self, seconds: i64) {
+    pub(crate) fn pass(&self, seconds: i64) {
         self.clock.advance_us(seconds * 1_000_000);
     }
 

@@ -15,11 +15,14 @@ use crate::token::{Facts, Kind as TokenKind, Layout, Token};
 const HAS_TOKEN: u8 = 1;
 const HAS_RENEWAL: u8 = 2;
 const HAS_ALIAS: u8 = 4;
-const HAS_OWNER: u8 = 8;
+const HAS_OWNER: u8 = 64;
+const HAS_SKEW: u8 = 8;
+const IS_REJECTED: u8 = 16;
+const IS_REPLACED: u8 = 32;
 
 /// A record, and whose it is.
 pub(super) fn write_record(key: &Key, record: &Record) -> Vec<u8> {
-    let Record { generation, token, owner, renewal, alias } = record;
+    let Record { generation, token, owner, renewal, alias, skew_us, rejected, replaced_us } = record;
     let mut to = Writer::default();
     for part in [&key.scope.service, &key.scope.base, &key.scope.account] {
         to.text(part);
@@ -27,12 +30,14 @@ pub(super) fn write_record(key: &Key, record: &Record) -> Vec<u8> {
     write_name(&mut to, key);
     to.number(*generation);
     let flag = |is: bool, flag: u8| if is { flag } else { 0 };
-    let parts = flag(token.is_some(), HAS_TOKEN) | flag(renewal.is_some(), HAS_RENEWAL);
-    to.byte(parts | flag(alias.is_some(), HAS_ALIAS) | flag(owner.is_some(), HAS_OWNER));
+    let parts = flag(token.is_some(), HAS_TOKEN) | flag(renewal.is_some(), HAS_RENEWAL) | flag(alias.is_some(), HAS_ALIAS);
+    let more = flag(skew_us.is_some(), HAS_SKEW) | flag(*rejected, IS_REJECTED) | flag(replaced_us.is_some(), IS_REPLACED);
+    to.byte(parts | more | flag(owner.is_some(), HAS_OWNER));
     owner.iter().for_each(|owner| to.bytes(owner.bytes()));
     token.iter().for_each(|token| write_token(&mut to, token));
     renewal.iter().for_each(|renewal| to.text(renewal.expose()));
     alias.iter().for_each(|alias| write_name(&mut to, alias));
+    skew_us.iter().chain(replaced_us).for_each(|us| to.number(*us as u64));
     to.0
 }
 
@@ -47,7 +52,10 @@ pub(super) fn read_record(bytes: &[u8]) -> Option<(Key, Record)> {
     let token = if flags & HAS_TOKEN != 0 { Some(read_token(&mut from).filter(|token| token.key() == key.borrow())?) } else { None };
     let renewal = if flags & HAS_RENEWAL != 0 { Some(Secret::from(from.text()?)) } else { None };
     let alias = if flags & HAS_ALIAS != 0 { Some(read_name(&mut from, &scope)?) } else { None };
-    from.0.is_empty().then_some((key, Record { generation, token, owner, renewal, alias }))
+    let skew_us = if flags & HAS_SKEW != 0 { Some(from.number()? as i64) } else { None };
+    let replaced_us = if flags & IS_REPLACED != 0 { Some(from.number()? as i64) } else { None };
+    let rejected = flags & IS_REJECTED != 0;
+    from.0.is_empty().then_some((key, Record { generation, token, owner, renewal, alias, skew_us, rejected, replaced_us }))
 }
 
 fn write_name(to: &mut Writer, key: &Key) {
@@ -96,8 +104,15 @@ fn read_token(from: &mut Reader<'_>) -> Option<Token> {
 }
 
 /// The failures that are remembered, each with its number.
-const KINDS: [(Kind, u8); 6] =
-    [(Kind::Refused, 1), (Kind::Unavailable, 2), (Kind::Silent, 3), (Kind::BadAnswer, 4), (Kind::Redirected, 5), (Kind::Throttled, 6)];
+const KINDS: [(Kind, u8); 7] = [
+    (Kind::Refused, 1),
+    (Kind::Unavailable, 2),
+    (Kind::Silent, 3),
+    (Kind::BadAnswer, 4),
+    (Kind::Redirected, 5),
+    (Kind::Throttled, 6),
+    (Kind::SecretSource, 7),
+];
 
 /// A refusal. None if it is of a kind that is not remembered.
 pub(super) fn write_refusal(refusal: &Refusal) -> Option<Vec<u8>> {
@@ -148,17 +163,18 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        for (token, renewal, alias) in [
-            (None, None, None),
-            (Some(token()), None, None),
-            (None, Some(Secret::from("r")), None),
-            (Some(token()), Some(Secret::from("r")), Some(key().with_access(Access::Read))),
+        for (token, renewal, alias, skew_us, rejected, replaced_us) in [
+            (None, None, None, None, true, None),
+            (Some(token()), None, None, Some(0), false, Some(3)),
+            (None, Some(Secret::from("r")), None, Some(-5), true, Some(4)),
+            (Some(token()), Some(Secret::from("r")), Some(key().with_access(Access::Read)), Some(7), false, None),
         ] {
             let owner = token.is_some().then(|| Fingerprint::from_bytes([7; 16]));
-            let record = Record { generation: 9, token, owner, renewal, alias };
+            let record = Record { generation: 9, token, owner, renewal, alias, skew_us, rejected, replaced_us };
             let bytes = write_record(&key(), &record);
             let (found, again) = read_record(&bytes).unwrap();
-            assert!(found == key() && again.generation == 9 && again.alias == record.alias && again.owner == record.owner);
+            assert!(found == key() && again.generation == 9 && again.alias == record.alias && again.skew_us == record.skew_us);
+            assert!((again.rejected, again.replaced_us, again.owner) == (record.rejected, record.replaced_us, record.owner));
             assert_eq!(again.renewal.as_ref().map(Secret::expose), record.renewal.as_ref().map(Secret::expose));
             let parts = |token: &Token| (*token.facts(), *token.layout(), token.text().to_vec());
             assert_eq!(again.token.as_ref().map(parts), record.token.as_ref().map(parts));

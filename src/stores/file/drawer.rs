@@ -87,7 +87,7 @@ impl Opened {
 
     /// The error for what is not ours.
     pub(super) fn foreign(&self, name: &Name, why: &str) -> Error {
-        Error::new(Kind::Store, format!("{} {why}, or have the store cleared", self.path.join(&name.path).display()))
+        Error::new(Kind::Store, format!("{} {why}, or clear the store with `keyferry logout`", self.path.join(&name.path).display()))
     }
 
     /// Writes a file in place of the one before, unless `keep` wants that one kept.

@@ -88,7 +88,8 @@ pub(super) fn read(folder: &Folder, path: &Path) -> Result<Option<Keys>> {
         Read::Bytes(bytes) => Zeroizing::new(bytes),
     };
     let mut lines = std::str::from_utf8(&bytes).unwrap_or_default().lines();
-    let damaged = || Error::new(Kind::Store, format!("{shown} is damaged: put it back from a backup, or have the store cleared"));
+    let damaged =
+        || Error::new(Kind::Store, format!("{shown} is damaged: put it back from a backup, or clear the store with `keyferry logout`"));
     match lines.next().and_then(|line| line.strip_prefix(FIRST_LINE)) {
         Some(VERSION) => {}
         Some(other) if other.parse::<u32>().is_ok() => {
@@ -101,24 +102,30 @@ pub(super) fn read(folder: &Folder, path: &Path) -> Result<Option<Keys>> {
     if named == keys.id { Ok(Some(keys)) } else { Err(damaged()) }
 }
 
+/// The key in what a keeper had. None if it is damaged.
+fn kept_key(kept: &Secret) -> Option<Zeroizing<[u8; 32]>> {
+    unhex(kept.expose()).map(Zeroizing::new)
+}
+
 /// Reads the key from its keeper. None if that has none.
 ///
 /// # Errors
 /// Those of the keeper; [`Kind::Store`] if it is none.
 pub(super) fn read_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Option<Keys>> {
     let Some(kept) = keeper.get(name)? else { return Ok(None) };
-    let what = "the store's key in the keyring is damaged: put it back, or have the store cleared";
-    let key = unhex(kept.expose()).map(Zeroizing::new).ok_or_else(|| Error::new(Kind::Store, what))?;
+    let what = "the store's key in the keyring is damaged: put it back, or clear the store with `keyferry logout`";
+    let key = kept_key(&kept).ok_or_else(|| Error::new(Kind::Store, what))?;
     Ok(Some(Keys::new(&key)))
 }
 
-/// Makes the key, unless its keeper has it. The caller holds the lock of those who make one.
+/// Makes the key, unless its keeper has it. The caller holds the lock of those who make one, and has found no label that names
+/// a key: what is damaged opens nothing, and makes room.
 ///
 /// # Errors
-/// Those of [`read_kept`].
+/// Those of the keeper.
 pub(super) fn make_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Keys> {
-    if let Some(keys) = read_kept(keeper, name)? {
-        return Ok(keys);
+    if let Some(key) = keeper.get(name)?.as_ref().and_then(kept_key) {
+        return Ok(Keys::new(&key));
     }
     let key = random()?;
     keeper.put(name, &Secret::new(hex(&*key)))?;

@@ -148,6 +148,10 @@ impl Store for Files {
             return Ok(());
         }
         let outcome = self.save_file(key, record);
+        if outcome.is_err() && record.rejected {
+            // A disk that is full lets go of a file: the others must not take the rejected token from it.
+            let _ = self.remove_file(key, record.generation);
+        }
         let mut unwritten = self.unwritten.lock();
         let later = unwritten.get(key).is_some_and(|own| own.generation > record.generation);
         if outcome.is_ok() && !later {
@@ -159,7 +163,11 @@ impl Store for Files {
         drop(unwritten);
         match outcome {
             Ok(()) => self.written(),
-            Err(error) => self.warn(&error),
+            Err(error) => {
+                self.warn(&error);
+                // What is missing is made at the next use.
+                self.opening.forget();
+            }
         }
         Ok(())
     }

@@ -135,7 +135,10 @@ fn read_label(folder: &Folder, place: &Place) -> Result<Label> {
         Some((word, id)) if word == place.key.word() => Ok(Label::KeyId(id.to_owned())),
         Some((word @ ("file" | "keyring"), _)) => {
             let store = place.folder.display();
-            Err(Error::new(Kind::Store, format!("the key of {store} is not there: set `store_key` to {word}, or have the store cleared")))
+            Err(Error::new(
+                Kind::Store,
+                format!("the key of {store} is not there: set `store_key` to {word}, or clear the store with `keyferry logout`"),
+            ))
         }
         _ => Ok(Label::Damaged),
     }
@@ -143,6 +146,7 @@ fn read_label(folder: &Folder, place: &Place) -> Result<Label> {
 
 fn prepare(place: &Place) -> Result<Opened> {
     let folder = folder::make(&place.folder, &place.homes)?;
+    make_folders(&folder, place)?;
     let keys = match read_label(&folder, place)? {
         Label::KeyId(id) => labelled(&id, &folder, place)?,
         _ => label(&folder, place)?,
@@ -156,8 +160,8 @@ fn prepare(place: &Place) -> Result<Opened> {
 fn labelled(id: &str, folder: &Folder, place: &Place) -> Result<Keys> {
     let (shown, store) = (place.key.shown(), place.folder.display());
     let remedy = match place.key {
-        KeyPlace::Folder(_) => "put it back, or have the store cleared",
-        KeyPlace::Keyring(..) => "unlock it, or have the store cleared",
+        KeyPlace::Folder(_) => "put it back, or clear the store with `keyferry logout`",
+        KeyPlace::Keyring(..) => "unlock it, or clear the store with `keyferry logout`",
     };
     match read_keys(folder, place)? {
         Some(keys) if keys.id == id => Ok(keys),
@@ -166,14 +170,19 @@ fn labelled(id: &str, folder: &Folder, place: &Place) -> Result<Keys> {
     }
 }
 
-/// Makes what is not there yet: folders, key, and at last the label that names it.
-fn label(folder: &Folder, place: &Place) -> Result<Keys> {
+/// Makes the folders that are not there: also one that somebody has removed from a store that is in use.
+fn make_folders(folder: &Folder, place: &Place) -> Result<()> {
     for name in [LOCKS, NEW, REFUSALS, TOKENS] {
         match folder.make(name) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(trouble(&place.folder.join(name), &error)),
             _ => {}
         }
     }
+    Ok(())
+}
+
+/// Makes what is not there yet: the key, and then the label that names it.
+fn label(folder: &Folder, place: &Place) -> Result<Keys> {
     let _lock = lock::wait(folder, &place.folder, LABEL_LOCK)?;
     if let Label::KeyId(id) = read_label(folder, place)? {
         return labelled(&id, folder, place);

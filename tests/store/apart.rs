@@ -1,0 +1,147 @@
+//! Processes one after the other, each a session that is new: what one has learned the next one knows.
+
+use keyferry::error::Kind;
+use keyferry::request::Request;
+use keyferry::sandbox::Fault;
+use keyferry::secret::Secret;
+
+use crate::together::World;
+
+const DAY: i64 = 24 * 3600;
+const BEARER: &str = "fileverbs:bearer";
+
+#[test]
+fn a_new_process_knows_the_service_s_clock() {
+    for ahead_s in [600, -1200, 2 * DAY, -2 * DAY] {
+        let world = World::new();
+        world.sandbox.clock().set_offset_ms(ahead_s * 1000);
+        world.sandbox.set_life("bearer", 600);
+        for round in 0..60 {
+            let got = world.session().token(BEARER).unwrap();
+            let kept = world.session().kept(&Request::new(BEARER)).unwrap();
+            for token in [Some(got), kept].into_iter().flatten() {
+                let left_us = token.facts().expires_us - world.sandbox.clock().now_unix_ms() * 1000;
+                assert!(left_us > 0, "round {round}: ended {} s ago, the service being {ahead_s} s ahead", -left_us / 1_000_000);
+            }
+            world.pass(20);
+        }
+        // 1,200 s, and each serves for 570.
+        let got = world.sandbox.count("fileverbs_login") + world.sandbox.count("refresh");
+        assert!(got <= 3, "{got} bearers, the service being {ahead_s} s ahead");
+    }
+}
+
+#[test]
+fn an_end_is_told_by_this_machine_s_clock_the_first_time_and_the_second() {
+    let world = World::new();
+    world.sandbox.clock().set_offset_ms(600_000);
+    let told = || {
+        let session = world.session();
+        let token = session.token("user").unwrap();
+        session.ends_here_unix_s(&token)
+    };
+    assert_eq!(told(), told());
+    assert_eq!(world.sandbox.count("login"), 1);
+}
+
+#[test]
+fn a_clock_that_was_set_back_since_makes_the_stored_difference_none() {
+    let world = World::new();
+    world.sandbox.set_life("bearer", 600);
+    world.sandbox.clock().set_offset_ms(-1_200_000);
+    world.session().token(BEARER).unwrap();
+    // This machine's clock was ahead, and is right now.
+    world.pass(-1_200);
+    world.sandbox.clock().set_offset_ms(0);
+    world.pass(601);
+    let token = world.session().token(BEARER).unwrap();
+    assert!(token.facts().expires_us > world.clock.now_us());
+}
+
+/// What a process gets, and tells another to be refused.
+fn get_and_reject(world: &World, resource: &str) -> Result<(), Kind> {
+    let token = world.session().token(resource).map_err(|error| error.kind)?;
+    world.session().reject_value(resource, &Secret::from(token.value())).unwrap();
+    Ok(())
+}
+
+#[test]
+fn processes_that_reject_each_token_cause_one_login_in_ten_seconds() {
+    let world = World::new();
+    for (resource, count) in [("user", "login"), (BEARER, "fileverbs_login"), (&*crate::actor::package(), "lookup")] {
+        let before = world.sandbox.count(count);
+        let got: Vec<_> = (0..10).map(|_| get_and_reject(&world, resource)).collect();
+        assert_eq!(got[..2], [Ok(()), Ok(())], "{resource}: the first reject is answered with a new token at once");
+        assert!(got[2..].iter().all(|got| *got == Err(Kind::Refused)), "{resource}: {got:?}");
+        world.pass(9);
+        let error = world.session().token(resource).map(drop).unwrap_err();
+        assert_eq!((error.kind, error.retry_after_ms), (Kind::Refused, Some(1000)), "{resource}");
+        world.pass(1);
+        assert_eq!(get_and_reject(&world, resource), Ok(()), "{resource}");
+        assert_eq!(get_and_reject(&world, resource), Err(Kind::Refused), "{resource}");
+        let renewed = if resource == BEARER { world.sandbox.count("refresh") } else { 0 };
+        assert_eq!(world.sandbox.count(count) + renewed - before, 3, "{resource}");
+        world.pass(60);
+    }
+}
+
+#[test]
+fn a_login_that_somebody_asks_for_is_made_and_begins_anew() {
+    let world = World::new();
+    for _ in 0..3 {
+        let _ = get_and_reject(&world, "user");
+    }
+    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, Kind::Refused);
+    world.session().masv_login(None, None).unwrap();
+    assert_eq!(get_and_reject(&world, "user"), Ok(()));
+    assert_eq!(get_and_reject(&world, "user"), Ok(()), "the first reject after it");
+    assert_eq!(get_and_reject(&world, "user"), Err(Kind::Refused));
+    world.session().forget(Some("user")).unwrap();
+    assert!(world.session().token("user").is_ok());
+}
+
+#[test]
+fn a_login_that_failed_is_no_token_that_was_rejected() {
+    let world = World::new();
+    get_and_reject(&world, "user").unwrap();
+    let session = world.session();
+    world.sandbox.fault(Fault::status(503).path("/v1/auth"));
+    assert_eq!(session.token("user").map(drop).unwrap_err().kind, Kind::Unavailable);
+    world.pass(6);
+    assert!(session.token("user").is_ok());
+}
+
+/// Sixteen processes' worth of asking for a bearer: what they got, or met.
+fn ask(world: &World) -> Vec<Result<u64, Kind>> {
+    let ask = || world.session().token(BEARER).map(|token| token.facts().generation);
+    (0..16).map(|_| ask().map_err(|error| error.kind)).collect()
+}
+
+#[test]
+fn a_refresh_that_failed_is_not_repeated_by_the_next_process() {
+    const ROUTE: &str = "/api/v1/accounts/refresh-token";
+    let throttled = Fault::status(429).retry_after("120");
+    for (fault, kind, pause_s) in [(throttled, Kind::Throttled, 120), (Fault::status(503), Kind::Unavailable, 5)] {
+        let world = World::new();
+        world.sandbox.set_life("bearer", 600);
+        let old = world.session().token(BEARER).unwrap();
+        world.sandbox.fault(fault.path(ROUTE).forever());
+        let count = || (world.sandbox.count("requests"), world.sandbox.count("fileverbs_login"));
+        world.pass(597);
+        let present = vec![Ok(old.facts().generation); 16];
+        assert_eq!((ask(&world), count()), (present, (2, 1)), "{kind:?}: the present token serves on");
+        world.pass(4);
+        assert_eq!((ask(&world), count()), (vec![Err(kind); 16], (2, 1)), "{kind:?}: it has ended, and the pause has not");
+        world.pass(pause_s - 4);
+        assert_eq!((ask(&world), count()), (vec![Err(kind); 16], (3, 1)), "{kind:?}: the pause is over");
+        world.sandbox.clear_faults();
+        world.pass(900);
+        assert!(ask(&world).iter().all(Result::is_ok));
+        assert_eq!(count(), (4, 1), "{kind:?}");
+        world.pass(650);
+        world.sandbox.fault(Fault::status(503).path(ROUTE));
+        assert_eq!(ask(&world)[15], Err(Kind::Unavailable));
+        world.pass(5);
+        assert!(ask(&world).iter().all(Result::is_ok), "a refresh that went well ended what was remembered");
+    }
+}
