@@ -22,6 +22,7 @@ use crate::sys;
 /// Runs a program: `run` gets the arguments behind the program's name, and its number is the exit code.
 pub fn start(run: impl FnOnce(Vec<OsString>, &Desk, &mut Streams<'_>) -> u8) -> ExitCode {
     sys::memory::keep_out_of_core_files();
+    sys::signals::keep_children();
     let (mut stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout().lock(), io::stderr());
     let look = |is_terminal| Look::of(is_terminal, sys::stdio::columns(), &|name| env::var(name).ok());
     let (of_stdout, of_stderr) = (look(stdout.is_terminal()), look(stderr.is_terminal()));
