@@ -84,9 +84,7 @@ fn check(text: &str) -> Result<()> {
     if text.is_empty() {
         return Err(invalid("is empty: write user, packages/ID or an https URL"));
     }
-    if text.len() > MAX_BYTES {
-        return Err(invalid("is longer than 8 KiB: copy it again"));
-    }
+    check_length(text)?;
     if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err(invalid("holds a space, a line break or another control character: copy it again"));
     }
@@ -94,6 +92,14 @@ fn check(text: &str) -> Result<()> {
         return Err(invalid("holds a percent-encoded line break or NUL: copy it again"));
     }
     Ok(())
+}
+
+/// Refuses what is too long, for who would copy it.
+///
+/// # Errors
+/// [`Kind::InvalidResource`].
+pub fn check_length(text: &str) -> Result<()> {
+    if text.len() > MAX_BYTES { Err(invalid("is longer than 8 KiB: copy it again")) } else { Ok(()) }
 }
 
 /// Whether CR, LF or NUL stand in it percent-encoded, once or twice over.

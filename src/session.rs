@@ -20,7 +20,7 @@ use crate::freshness;
 use crate::http::Http;
 use crate::key::{Access, Class, Key};
 use crate::request::Request;
-use crate::resource::is_plain;
+use crate::resource::{self, is_plain};
 use crate::secret::Secret;
 use crate::service::{Agent, Context};
 use crate::sources;
@@ -132,7 +132,7 @@ impl Session {
     pub fn token(&self, resource: &str) -> Result<Token> {
         match self.quick(resource) {
             Some(token) => Ok(token),
-            None => self.engine.token_for(&Request::new(resource)),
+            None => resource::check_length(resource).and_then(|()| self.engine.token_for(&Request::new(resource))),
         }
     }
 
