@@ -21,6 +21,19 @@ type Source = fn(&Setting, &Environment) -> Option<Result<Secret>>;
 
 const SOURCES: &[Source] = &[env::get, file::get, command::get, keyring::get];
 
+/// What is wrong for who can't wait any longer for the secret of a setting; None for a source that nobody has to wait for.
+pub fn unanswered(setting: &Setting, key: &str) -> Option<Error> {
+    let what = match setting {
+        Setting::Command(words) => {
+            let program = words.first().map_or("its command", String::as_str);
+            format!("{program} is still running: run it by hand to see why, or give the request more time")
+        }
+        Setting::Keyring(..) => "the keyring has not answered yet: unlock it, or keep the secret in a file".to_owned(),
+        _ => return None,
+    };
+    Some(Error::new(Kind::SecretSource, format!("{key}: {what}")))
+}
+
 /// The secret of a setting. `key` is its name in messages.
 ///
 /// # Errors
