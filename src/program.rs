@@ -23,10 +23,12 @@ use crate::sys;
 pub fn start(run: impl FnOnce(Vec<OsString>, &Desk, &mut Streams<'_>) -> u8) -> ExitCode {
     sys::memory::keep_out_of_core_files();
     sys::signals::keep_children();
-    let (mut stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout().lock(), io::stderr());
+    sys::signals::survive_file_limits();
+    let (stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout().lock(), io::stderr());
     let look = |is_terminal| Look::of(is_terminal, sys::stdio::columns(), &|name| env::var(name).ok());
     let (of_stdout, of_stderr) = (look(stdout.is_terminal()), look(stderr.is_terminal()));
     let desk = Desk { environment: process_environment(), temporary: env::temp_dir(), stdin_is_terminal: stdin.is_terminal() };
+    let mut stdin = sys::stdio::Patient(stdin);
     let mut streams = Streams {
         stdin: &mut stdin,
         stdout: Output::new(&mut stdout, of_stdout),

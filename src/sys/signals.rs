@@ -14,6 +14,17 @@ pub fn keep_children() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
+extern "C" fn nothing(_: libc::c_int) {}
+
+/// Has writing beyond the largest file that is allowed fail, as on a full disk, instead of ending the program. For programs, never
+/// for the library. A handler and not ignoring it: what this program starts has the system's own action again.
+pub fn survive_file_limits() {
+    if !is_ignored(libc::SIGXFSZ) {
+        // SAFETY: the handler does nothing, which it may at any moment.
+        unsafe { libc::signal(libc::SIGXFSZ, nothing as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    }
+}
+
 /// The signals that end a program, held back until somebody waits for them.
 pub struct Ending(libc::sigset_t);
 
