@@ -44,7 +44,8 @@ static RUNNING: AtomicU32 = AtomicU32::new(0);
 static SINK: RwLock<Option<Arc<Installed>>> = RwLock::new(None);
 
 thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// In which generation of forks this thread is inside a sink: a child that was forked there is in none.
+    static INSIDE: Cell<Option<u32>> = const { Cell::new(None) };
 }
 
 /// Has all messages up to `level` go to `sink` from now on. Returns when no call of the one before is running; that one is
@@ -78,10 +79,10 @@ pub fn write(level: Level, message: Arguments<'_>) {
     };
     let text = message.to_string();
     RUNNING.fetch_add(1, Ordering::Relaxed);
-    INSIDE.with(|inside| inside.set(true));
+    INSIDE.with(|inside| inside.set(Some(fork::generation())));
     // A sink that panics says nothing more; whoever logs goes on.
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (installed.sink)(level, &text)));
-    INSIDE.with(|inside| inside.set(false));
+    INSIDE.with(|inside| inside.set(None));
     RUNNING.fetch_sub(1, Ordering::Relaxed);
     let mut running = installed.running.lock();
     *running -= 1;
@@ -93,7 +94,7 @@ pub fn write(level: Level, message: Arguments<'_>) {
 }
 
 fn enter() -> Option<Arc<Installed>> {
-    if INSIDE.with(Cell::get) {
+    if is_inside() {
         return None;
     }
     if fork::generation() != 0 && forked_from_installer() {
@@ -110,13 +111,17 @@ fn forked_from_installer() -> bool {
     SINK.try_read().is_none_or(|guard| guard.as_ref().is_none_or(|installed| installed.fork != fork::generation()))
 }
 
+fn is_inside() -> bool {
+    INSIDE.with(Cell::get).is_some_and(|forks| forks == fork::generation())
+}
+
 /// Refuses calls from inside a sink.
 ///
 /// # Errors
 /// [`Kind::Reentrant`].
 #[inline]
 pub fn check_not_inside() -> Result<()> {
-    if RUNNING.load(Ordering::Relaxed) != 0 && INSIDE.with(Cell::get) {
+    if RUNNING.load(Ordering::Relaxed) != 0 && is_inside() {
         return Err(Error::new(Kind::Reentrant, "keyferry was called from its own log function: hand the message to another thread"));
     }
     Ok(())
