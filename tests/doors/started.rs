@@ -66,3 +66,14 @@ fn a_standard_input_that_does_not_wait_is_waited_for() {
         assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("eyJ"), "{output:?}");
     }
 }
+
+#[test]
+fn who_may_open_no_more_files_is_told_of_the_limit() {
+    let stage = Stage::set();
+    let answers = [5, 6, 7].map(|most| {
+        let said = say(&mut behind(&stage, &format!("ulimit -n {most}; exec \"$@\""), KEYFERRY, &["token", "user"]), "");
+        assert!(said.code == Some(0) || said.err.contains("limit"), "{said:?}");
+        said.code
+    });
+    assert!(answers.iter().any(|code| *code != Some(0)), "{answers:?}");
+}
