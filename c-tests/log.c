@@ -2,6 +2,8 @@
 #include "test.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct journal {
     pthread_mutex_t lock;
@@ -113,10 +115,41 @@ static void it_cannot_be_replaced_from_inside(void) {
     SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
 }
 
+static void fork_inside(int32_t level, const char *message, void *data) {
+    int *good = data;
+    int status = -1;
+    pid_t child;
+    (void)level;
+    (void)message;
+    if (*good > 0) return;
+    child = fork();
+    if (child == 0) {
+        keyferry_config *config = NULL;
+        int fine = keyferry_config_new(&config, NULL) == KEYFERRY_OK;
+        keyferry_config_free(config);
+        fine = fine && keyferry_log_to(KEYFERRY_LOG_OFF, NULL, NULL, NULL, NULL) == KEYFERRY_OK;
+        /* Another program instead of an end: what the parent's threads held is no leak of this one's. */
+        if (fine) execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
+    }
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    *good += status == 0;
+}
+
+static void a_child_forked_inside_is_not_inside(void) {
+    int good = 0;
+    keyferry_error *error = POISON;
+    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_INFO, fork_inside, &good, NULL, &error));
+    log_in();
+    CHECK(good > 0);
+    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
+}
+
 int main(void) {
     messages_come_and_hold_no_secret();
     the_level_is_kept();
     another_level_is_refused_and_data_stays_the_callers();
     it_cannot_be_replaced_from_inside();
+    a_child_forked_inside_is_not_inside();
     return 0;
 }

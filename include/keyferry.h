@@ -1020,7 +1020,8 @@ keyferry_status keyferry_session_stats(const keyferry_session *session,
  *
  * Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_REFUSED for a wrong password, and for accounts with
  *          MFA or SSO, which need an API key; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
- *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED
+ *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED;
+ *          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if one is empty, longer than 16 KiB or holds a control character
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  MASV API, `POST /v1/auth`
@@ -1084,7 +1085,7 @@ keyferry_status masv_agent_session(const keyferry_session *session,
  * @param error_out  gets the detail of a failure; may be NULL
  *
  * Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_REFUSED if they are wrong;
- *          KEYFERRY_E_UNSUPPORTED if this agent takes an API key only: the message says how to give it
+ *          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if this agent takes an API key only: the message says how to give it
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Agent, `POST /api/v1/login`
@@ -1106,7 +1107,8 @@ keyferry_status masv_agent_sign_in(const keyferry_session *session,
  * @param text_out   gets a JSON object with `user` and `teams`; may be NULL
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL; KEYFERRY_E_REFUSED if the agent will not; KEYFERRY_E_UNSUPPORTED if it is a new one
+ * Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_REFUSED if the agent will not;
+ *          KEYFERRY_E_UNSUPPORTED if it is a new one
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Transfer Agent (legacy), `POST /api/v1/signup`

@@ -103,11 +103,15 @@ pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
         Some(Value::String(value)) if is_placeholder(value) => bad("has no token"),
         Some(Value::String(value)) => {
             let value = Secret::from(value.as_str());
-            let fits = value.check("the token").is_ok() && value.expose().bytes().all(|byte| byte.is_ascii_graphic());
-            if fits { Ok(value) } else { bad("has a token that no header can carry") }
+            if value.check("the token").is_ok() && is_in_ascii(&value) { Ok(value) } else { bad("has a token that no header can carry") }
         }
         Some(_) => bad("has something that is no text"),
     }
+}
+
+/// Whether all of it is visible ASCII, as every token is; what else a header carries is read differently from program to program.
+pub fn is_in_ascii(value: &Secret) -> bool {
+    value.expose().bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Whether a value is what a program writes where it has none.

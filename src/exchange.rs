@@ -148,7 +148,14 @@ impl Context for Errand<'_> {
     fn setting(&self, name: &str) -> Result<Option<Secret>> {
         let profile = &self.engine.accounts.account(self.account).profile;
         match profile.setting(name) {
-            Some(setting) => sources::resolve_with(setting, name, profile.environment(), self).map(Some),
+            Some(setting) => {
+                // Who gives up meanwhile is told what held it up.
+                let (blocked, scope) = (&self.engine.blocked, self.bound().scope.fingerprint());
+                sources::unanswered(setting, name).into_iter().for_each(|error| drop(blocked.lock().insert(scope, error)));
+                let resolved = sources::resolve_with(setting, name, profile.environment(), self);
+                blocked.lock().remove(&scope);
+                resolved.map(Some)
+            }
             None => Ok(profile.text(name).map(Secret::from)),
         }
     }

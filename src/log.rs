@@ -52,7 +52,8 @@ enum Inside {
 }
 
 thread_local! {
-    static INSIDE: Cell<Inside> = const { Cell::new(Inside::Nothing) };
+    /// What this thread is inside of, and in which generation of forks: a child that was forked there is inside of nothing.
+    static INSIDE: Cell<(Inside, u32)> = const { Cell::new((Inside::Nothing, 0)) };
 }
 
 /// Has all messages up to `level` go to `sink` from now on. Returns when no call of the one before is running; that one is
@@ -86,10 +87,8 @@ pub fn write(level: Level, message: Arguments<'_>) {
     };
     let text = message.to_string();
     RUNNING.fetch_add(1, Ordering::Relaxed);
-    let before = INSIDE.replace(Inside::Sink);
     // A sink that panics says nothing more; whoever logs goes on.
-    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (installed.sink)(level, &text)));
-    INSIDE.set(before);
+    let _ = inside(Inside::Sink, || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (installed.sink)(level, &text))));
     RUNNING.fetch_sub(1, Ordering::Relaxed);
     let mut running = installed.running.lock();
     *running -= 1;
@@ -101,7 +100,7 @@ pub fn write(level: Level, message: Arguments<'_>) {
 }
 
 fn enter() -> Option<Arc<Installed>> {
-    if INSIDE.get() == Inside::Sink {
+    if whereabouts() == Inside::Sink {
         return None;
     }
     if fork::generation() != 0 && forked_from_installer() {
@@ -121,11 +120,21 @@ fn forked_from_installer() -> bool {
 /// Runs a plugin's function: what it calls of keyferry meanwhile is refused, for it may wait for that very function.
 pub fn inside_plugin<T>(function: impl FnOnce() -> T) -> T {
     RUNNING.fetch_add(1, Ordering::Relaxed);
-    let before = INSIDE.replace(Inside::Plugin);
-    let outcome = function();
-    INSIDE.set(before);
+    let outcome = inside(Inside::Plugin, function);
     RUNNING.fetch_sub(1, Ordering::Relaxed);
     outcome
+}
+
+fn inside<T>(what: Inside, function: impl FnOnce() -> T) -> T {
+    let before = INSIDE.replace((what, fork::generation()));
+    let outcome = function();
+    INSIDE.set(before);
+    outcome
+}
+
+fn whereabouts() -> Inside {
+    let (inside, forks) = INSIDE.get();
+    if forks == fork::generation() { inside } else { Inside::Nothing }
 }
 
 /// Refuses calls from inside a sink, and from inside a plugin's function.
@@ -139,7 +148,7 @@ pub fn check_not_inside() -> Result<()> {
 
 #[cold]
 fn refuse_inside() -> Result<()> {
-    match INSIDE.get() {
+    match whereabouts() {
         Inside::Nothing => Ok(()),
         Inside::Sink => {
             Err(Error::new(Kind::Reentrant, "keyferry was called from its own log function: hand the message to another thread"))

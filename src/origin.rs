@@ -92,14 +92,20 @@ impl fmt::Display for Base {
     }
 }
 
-/// Whether a URL names this machine: `localhost` to the letter, or a loopback address.
+/// Whether a URL names this machine: `localhost` and what is below it, or a loopback address.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Domain(name)) => is_localhost(name),
         Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback() || address.to_ipv4_mapped().is_some_and(|address| address.is_loopback()),
         None => false,
     }
+}
+
+/// Whether a name is this machine's by RFC 6761, section 6.3, whatever a name server says: one that goes there is never asked.
+pub fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 #[cfg(test)]
@@ -120,10 +126,17 @@ mod tests {
 
     #[test]
     fn clear_text_goes_to_loopback_only() {
-        for good in ["http://localhost:8080", "http://127.0.0.1:1", "http://[::1]:1"] {
+        let other = ["http://localhost.:1", "http://a.localhost:1", "http://[::ffff:127.0.0.1]:1"];
+        for good in ["http://localhost:8080", "http://127.0.0.1:1", "http://[::1]:1"].into_iter().chain(other) {
             assert!(Base::parse("agent.url", good, &[]).is_ok(), "{good}");
         }
-        for bad in ["http://api.massive.app", "http://localhost.example.com", "http://127.0.0.1.example.com"] {
+        for bad in [
+            "http://api.massive.app",
+            "http://localhost.example.com",
+            "http://127.0.0.1.example.com",
+            "http://evillocalhost",
+            "http://[::ffff:10.0.0.1]",
+        ] {
             assert_eq!(Base::parse("agent.url", bad, &[]).unwrap_err().kind, Kind::Config, "{bad}");
         }
     }

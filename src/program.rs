@@ -22,10 +22,13 @@ use crate::sys;
 /// Runs a program: `run` gets the arguments behind the program's name, and its number is the exit code.
 pub fn start(run: impl FnOnce(Vec<OsString>, &Desk, &mut Streams<'_>) -> u8) -> ExitCode {
     sys::memory::keep_out_of_core_files();
-    let (mut stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout().lock(), io::stderr());
+    sys::signals::keep_children();
+    sys::signals::survive_file_limits();
+    let (stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout().lock(), io::stderr());
     let look = |is_terminal| Look::of(is_terminal, sys::stdio::columns(), &|name| env::var(name).ok());
     let (of_stdout, of_stderr) = (look(stdout.is_terminal()), look(stderr.is_terminal()));
     let desk = Desk { environment: process_environment(), temporary: env::temp_dir(), stdin_is_terminal: stdin.is_terminal() };
+    let mut stdin = sys::stdio::Patient(stdin);
     let mut streams = Streams {
         stdin: &mut stdin,
         stdout: Output::new(&mut stdout, of_stdout),

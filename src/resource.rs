@@ -44,9 +44,7 @@ impl<'a> Resource<'a> {
         if service.is_empty() || path.is_empty() || path.starts_with('/') {
             return Err(invalid("can't be read: write user, packages/ID, links/ID?secret=S, SERVICE:PATH or an https URL"));
         }
-        if path.split('/').any(|segment| matches!(segment, "." | "..")) {
-            return Err(invalid("has . or .. in its path: write the path without"));
-        }
+        check_dots(path)?;
         if text.bytes().any(|byte| !PLAIN[byte as usize] && byte != b'%') {
             return Err(invalid("holds a character that no URL can: percent-encode it"));
         }
@@ -62,7 +60,17 @@ fn parse_url<'a>(text: &str) -> Result<Resource<'a>> {
     if !is_one_host(text, &url) {
         return Err(invalid("has a host that not all programs read alike: write it in plain letters, and no backslash behind it"));
     }
+    let path = split_query(text).0.split('#').next().unwrap_or_default();
+    check_dots(path)?;
     Ok(Resource::Url(url))
+}
+
+/// Refuses segments that lead up or nowhere, also percent-encoded.
+///
+/// Rationale: one program takes them out before it sends the URL and another doesn't, so the token would be another path's.
+fn check_dots(path: &str) -> Result<()> {
+    let is_dots = |segment: &str| matches!(segment.replace("%2e", ".").replace("%2E", ".").as_str(), "." | "..");
+    if path.split('/').any(is_dots) { Err(invalid("has . or .. in its path: write the path without")) } else { Ok(()) }
 }
 
 /// Whether the host stands in the text as the `url` crate reads it.
@@ -84,9 +92,7 @@ fn check(text: &str) -> Result<()> {
     if text.is_empty() {
         return Err(invalid("is empty: write user, packages/ID or an https URL"));
     }
-    if text.len() > MAX_BYTES {
-        return Err(invalid("is longer than 8 KiB: copy it again"));
-    }
+    check_length(text)?;
     if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err(invalid("holds a space, a line break or another control character: copy it again"));
     }
@@ -94,6 +100,14 @@ fn check(text: &str) -> Result<()> {
         return Err(invalid("holds a percent-encoded line break or NUL: copy it again"));
     }
     Ok(())
+}
+
+/// Refuses what is too long, for who would copy it.
+///
+/// # Errors
+/// [`Kind::InvalidResource`].
+pub fn check_length(text: &str) -> Result<()> {
+    if text.len() > MAX_BYTES { Err(invalid("is longer than 8 KiB: copy it again")) } else { Ok(()) }
 }
 
 /// Whether CR, LF or NUL stand in it percent-encoded, once or twice over.
@@ -247,6 +261,10 @@ mod tests {
             "/user",
             "packages/../user",
             "packages/./x",
+            "packages/%2e%2E/x",
+            "https://api.massive.app/v1/packages/P/%2e%2e/%2e%2e/user",
+            "https://api.massive.app/v1/./user",
+            "https://api.massive.app/v1/x/.%2E",
             "packages\\x",
             "packages/é",
             "https://u@api.massive.app/",

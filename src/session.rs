@@ -21,7 +21,7 @@ use crate::http::Http;
 use crate::key::{Access, Class, Key};
 use crate::plugin::{self, Plugins};
 use crate::request::Request;
-use crate::resource::is_plain;
+use crate::resource::{self, is_plain};
 use crate::secret::Secret;
 use crate::service::{Agent, Context};
 use crate::sources;
@@ -139,7 +139,7 @@ impl Session {
     pub fn token(&self, resource: &str) -> Result<Token> {
         match self.quick(resource) {
             Some(token) => Ok(token),
-            None => self.engine.token_for(&Request::new(resource)),
+            None => resource::check_length(resource).and_then(|()| self.engine.token_for(&Request::new(resource))),
         }
     }
 

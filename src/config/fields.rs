@@ -206,6 +206,7 @@ pub(super) fn unknown(whence: Option<&Path>, key: &str) -> Error {
         None => (String::new(), key),
     };
     let hint = match nearest(bare) {
+        Some(PROFILE) if !profile.is_empty() => "a profile chooses no other one, set `profile` outside of it".into(),
         Some(near) => format!("did you mean {profile}{near}?"),
         None => "`keyferry config` lists those there are".into(),
     };

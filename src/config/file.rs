@@ -137,6 +137,7 @@ impl Reader<'_> {
                 self.refuse(&format!("{shown} is no secret and takes no reference: write its value"))
             }
             Value::Table(table) => self.reference(shown, table),
+            Value::Float(_) if number => self.refuse(&format!("{shown} is not a whole number: write it like 30000")),
             _ if number => self.refuse(&format!("{shown} is not a number: write it without quotes")),
             _ => self.refuse(&format!("{shown} is not a text: put it into quotes")),
         }

@@ -213,7 +213,8 @@ impl Config {
         if account != DEFAULT_ACCOUNT && !self.profiles.contains(account) {
             let shown = if is_account(account) { account } else { "of that name" };
             let there = self.accounts().join(", ");
-            return Err(Error::new(Kind::NotConfigured, format!("there is no profile {shown}: there is {there}")));
+            let what = format!("there is no profile {shown}: there is {there}; a setting under [profile.NAME] in config.toml makes one");
+            return Err(Error::new(Kind::NotConfigured, what));
         }
         Ok(profile::assemble(self, account))
     }

@@ -42,7 +42,7 @@ pub extern "C" fn masv_agent_session(
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
 /// Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_REFUSED if they are wrong;
-///          KEYFERRY_E_UNSUPPORTED if this agent takes an API key only: the message says how to give it
+///          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if this agent takes an API key only: the message says how to give it
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  MASV Agent, `POST /api/v1/login`
@@ -77,7 +77,8 @@ pub unsafe extern "C" fn masv_agent_sign_in(
 /// @param text_out   gets a JSON object with `user` and `teams`; may be NULL
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL; KEYFERRY_E_REFUSED if the agent will not; KEYFERRY_E_UNSUPPORTED if it is a new one
+/// Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_REFUSED if the agent will not;
+///          KEYFERRY_E_UNSUPPORTED if it is a new one
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  MASV Transfer Agent (legacy), `POST /api/v1/signup`
@@ -101,6 +102,7 @@ pub unsafe extern "C" fn masv_agent_sign_up(
         let password = boundary::required(unsafe { text::secret(password, "password") }?, "password")?;
         // SAFETY: by this function's contract.
         let name = unsafe { text::read(name, "name") }?;
+        text::check_length(name, "name")?;
         let text = session::of(session)?.agent_sign_up(email, password, name)?;
         out.map_or(Ok(()), |out| text::give(out, text))
     })

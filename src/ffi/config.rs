@@ -5,11 +5,14 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use crate::config::{self, Config};
+use crate::error::{Error, Kind};
 use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
-use crate::secret::Secret;
+
+/// A longer path is refused before it is copied: no system has one.
+const LONGEST_PATH_BYTES: usize = 4096;
 
 /// Settings for a session. Not shared between threads without a lock of the caller's.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
@@ -64,6 +67,9 @@ pub unsafe extern "C" fn keyferry_config_load(
         let out = boundary::required(out, "config_out")?;
         // SAFETY: by this function's contract.
         let path = unsafe { text::optional(path, "path") }?;
+        if path.is_some_and(|path| path.len() > LONGEST_PATH_BYTES) {
+            return Err(Error::new(Kind::Config, "the path is longer than any file's: check what made it"));
+        }
         let config = Config::load(path.map(Path::new), config::process_environment())?;
         boundary::give(out, keyferry_config { config });
         Ok(())
@@ -98,7 +104,7 @@ pub unsafe extern "C" fn keyferry_config_set(
         // SAFETY: by this function's contract.
         let key = unsafe { text::read(key, "key") }?;
         // SAFETY: by this function's contract.
-        let value = Secret::from(unsafe { text::read(value, "value") }?);
+        let value = boundary::required(unsafe { text::secret(value, "value") }?, "value")?;
         config.config.set(key, value)
     })
 }

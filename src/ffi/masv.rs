@@ -22,7 +22,8 @@ use crate::ffi::token::keyferry_token;
 ///
 /// Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_REFUSED for a wrong password, and for accounts with
 ///          MFA or SSO, which need an API key; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
-///          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED
+///          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED;
+///          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if one is empty, longer than 16 KiB or holds a control character
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
 /// Source:  MASV API, `POST /v1/auth`

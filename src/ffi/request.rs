@@ -150,7 +150,9 @@ pub unsafe extern "C" fn keyferry_request_set_account(
     boundary::run("keyferry_request_set_account", error_out, || {
         let request = boundary::required(request, "request")?;
         // SAFETY: by this function's contract.
-        request.request.account = unsafe { text::optional(account, "account") }?.map(str::to_owned);
+        let account = unsafe { text::optional(account, "account") }?;
+        // A name that long is no profile's: it is not copied, and stays one that is none.
+        request.request.account = account.map(|name| if text::check_length(name, "account").is_ok() { name } else { "" }.to_owned());
         Ok(())
     })
 }

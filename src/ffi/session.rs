@@ -250,7 +250,9 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
         // SAFETY: by this function's contract.
         let resource = unsafe { text::read(resource, "resource") }?;
         // SAFETY: by this function's contract.
-        let value = Secret::from(unsafe { text::read(value, "value") }?);
+        let value = unsafe { text::read(value, "value") }?;
+        // What is longer than any token is none of ours, and is not copied.
+        let value = Secret::from(if text::check_length(value, "value").is_ok() { value } else { "" });
         of(session)?.reject_value(resource, &value)
     })
 }
@@ -284,7 +286,7 @@ pub unsafe extern "C" fn keyferry_session_adopt(
         // SAFETY: by this function's contract.
         let resource = unsafe { text::read(resource, "resource") }?;
         // SAFETY: by this function's contract.
-        let value = Secret::from(unsafe { text::read(value, "value") }?);
+        let value = boundary::required(unsafe { text::secret(value, "value") }?, "value")?;
         let expires = (expires_unix_s != KEYFERRY_NO_EXPIRY).then_some(expires_unix_s);
         of(session)?.adopt(resource, value, expires)
     })

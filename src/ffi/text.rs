@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use crate::error::{Error, Kind, Result};
 use crate::ffi::boundary;
-use crate::secret::Secret;
+use crate::secret::{MAX_VALUE_BYTES, Secret};
 
 /// Reads a text that must be there.
 ///
@@ -41,14 +41,27 @@ pub unsafe fn optional<'a>(text: *const c_char, name: &'static str) -> Result<Op
 /// Reads a secret that may be NULL.
 ///
 /// # Errors
-/// [`Kind::NotUtf8`] naming the parameter.
+/// [`Kind::NotUtf8`], [`Kind::InvalidValue`], both naming the parameter.
 ///
 /// # Safety
 /// That of [`read`].
 pub unsafe fn secret(text: *const c_char, name: &'static str) -> Result<Option<Secret>> {
     // SAFETY: by this function's contract.
     let text = unsafe { optional(text, name) }?;
+    text.map_or(Ok(()), |text| check_length(text, name))?;
     Ok(text.map(Secret::from))
+}
+
+/// Refuses what is longer than any value, before it is copied: a host that lacks the memory for that would be aborted.
+///
+/// # Errors
+/// [`Kind::InvalidValue`] naming the parameter.
+pub fn check_length(text: &str, name: &str) -> Result<()> {
+    if text.len() > MAX_VALUE_BYTES {
+        let what = format!("{name} is longer than {MAX_VALUE_BYTES} bytes, which no service takes: copy it again");
+        return Err(Error::new(Kind::InvalidValue, what));
+    }
+    Ok(())
 }
 
 /// Gives a text to C.

@@ -13,6 +13,7 @@ use super::desk::Desk;
 use super::plain::{clock_time, moment};
 use crate::error::{Error, Kind, Result};
 use crate::request::Request;
+use crate::resource::is_url;
 
 /// A URI of 8 KiB, and properties that are not known yet.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -50,18 +51,56 @@ fn read(input: &mut dyn Read) -> Result<String> {
         return Err(refuse("it is longer than 64 KiB"));
     }
     let document: Value = serde_json::from_str(&text).map_err(|_| refuse("write one JSON object like {\"uri\":\"https://…\"} to it"))?;
-    let uri = document.get("uri").and_then(Value::as_str);
-    uri.map(str::to_owned).ok_or_else(|| refuse("it has no text in \"uri\""))
+    let uri = document.get("uri").and_then(Value::as_str).ok_or_else(|| refuse("it has no text in \"uri\""))?;
+    if count_of("uri", &text) > 1 {
+        return Err(refuse("\"uri\" stands in it twice"));
+    }
+    let is_absolute = uri.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme));
+    if is_absolute { Ok(uri.to_owned()) } else { Err(refuse("\"uri\" has to be a whole one, as https://…")) }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+/// How often a name stands in an object itself. The text is JSON: that was seen before.
+///
+/// Rationale: of two the reader keeps the last, others the first, and then one asks for one host and gets the other's headers.
+fn count_of(name: &str, object: &str) -> usize {
+    let (mut depth, mut count, mut at) = (0_usize, 0, 0);
+    while let Some(found) = object[at..].find(['"', '{', '[', '}', ']']).map(|found| at + found) {
+        at = found + 1;
+        match object.as_bytes()[found] {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {
+                let mut escaped = false;
+                let ends = object[at..].find(|symbol| {
+                    let is_end = symbol == '"' && !escaped;
+                    escaped = symbol == '\\' && !escaped;
+                    is_end
+                });
+                at += ends.map_or(object.len() - at, |ends| ends + 1);
+                let is_key = depth == 1 && object[at..].trim_start().starts_with(':');
+                count += usize::from(is_key && serde_json::from_str::<String>(&object[found..at]).is_ok_and(|key| key == name));
+            }
+        }
+    }
+    count
 }
 
 fn answer(uri: &str, options: &GetOptions, desk: &Desk) -> Result<Value> {
+    let uri = as_http(uri);
+    // Another scheme is nobody's here, also where it is how a resource begins.
+    if !is_url(&uri) {
+        return Ok(json!({ "headers": {} }));
+    }
     let session = desk.session(options.profile.as_deref())?;
-    let token = match session.token_for(&Request::new(as_http(uri))) {
+    let token = match session.token_for(&Request::new(uri)) {
         Ok(token) => token,
         // No headers means that none are needed: somebody else's host, or a route that takes none.
         Err(error) if matches!(error.kind, Kind::NotMine | Kind::NoHeader) => return Ok(json!({ "headers": {} })),
-        // A URI of another scheme is no resource of ours, and one that hides a control character is nobody's.
-        Err(error) if error.kind == Kind::InvalidResource && !as_http(uri).starts_with("http") => return Ok(json!({ "headers": {} })),
         Err(error) => return Err(error),
     };
     let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!([value]))).collect();

@@ -186,7 +186,7 @@ impl Report {
             }
         }
         let how = match ended {
-            Ended::Code(Some(_)) => "it ended the process there, which a plugin must not",
+            Ended::Code(Some(_)) | Ended::Unknown => "it ended the process there, which a plugin must not",
             Ended::Code(None) => "it crashed there: run `keyferry plugin check --inside FILE` in a debugger",
             Ended::TooLate => "it did not come back from there in two minutes",
             Ended::TooLong => "it printed more there than a test can be long",

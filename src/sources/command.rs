@@ -30,6 +30,12 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
     };
     match ended {
         Ended::Code(Some(0)) => {}
+        // A program that fails prints nothing, as a rule. To refuse what it did print would refuse every command in such a host.
+        Ended::Unknown if !matches!(output.first(), None | Some(b'\r' | b'\n')) => {}
+        Ended::Unknown => {
+            let why = "its exit code was taken by this process, which ignores SIGCHLD or waits for children that are not its own";
+            return fail(format!("{program} printed nothing, and {why}: run it by hand to see why"));
+        }
         Ended::Code(Some(code)) => return fail(format!("{program} ended with exit code {code}: run it by hand to see why")),
         Ended::Code(None) => return fail(format!("{program} was ended by a signal: run it by hand to see why")),
         Ended::TooLate => return fail(format!("{program} took longer than {} s and was ended", limits.time.as_secs())),

@@ -134,7 +134,7 @@ fn tool(environment: &Environment) -> Option<&'static str> {
 
 fn secret_service(tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
     match run(withhold(Command::new(tool).args(["lookup", "service", service, "account", account])), None, LIMITS) {
-        Ok((mut bytes, Ended::Code(Some(0)))) if !bytes.is_empty() => {
+        Ok((mut bytes, Ended::Code(Some(0)) | Ended::Unknown)) if !bytes.is_empty() => {
             if bytes.last() == Some(&b'\n') {
                 bytes.pop();
             }
@@ -148,6 +148,12 @@ fn secret_service(tool: &str, service: &str, account: &str) -> Result<Option<Sec
 fn trouble<T>(outcome: &std::io::Result<(T, Ended)>) -> Error {
     match outcome {
         Ok((_, Ended::TooLate)) => fail("the keyring does not answer within 2 s: unlock it, or keep the secret in a file".into()),
+        // No item, or a refusal: nobody can tell. As none it could have the store make itself another key.
+        Ok((_, Ended::Unknown)) => fail(
+            "the keyring gives nothing, and this process took the exit code of secret-tool: let it not ignore SIGCHLD, nor wait for \
+             children that are not its own"
+                .into(),
+        ),
         Ok(_) => fail("the keyring refuses: unlock it, or keep the secret in a file".into()),
         Err(error) => fail(format!("secret-tool can't be started: {}", error.kind())),
     }

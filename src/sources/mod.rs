@@ -31,6 +31,19 @@ pub trait PluginSecrets {
     fn secret(&self, plugin: &str, what: &str) -> Result<Secret>;
 }
 
+/// What is wrong for who can't wait any longer for the secret of a setting; None for a source that nobody has to wait for.
+pub fn unanswered(setting: &Setting, key: &str) -> Option<Error> {
+    let what = match setting {
+        Setting::Command(words) => {
+            let program = words.first().map_or("its command", String::as_str);
+            format!("{program} is still running: run it by hand to see why, or give the request more time")
+        }
+        Setting::Keyring(..) => "the keyring has not answered yet: unlock it, or keep the secret in a file".to_owned(),
+        _ => return None,
+    };
+    Some(Error::new(Kind::SecretSource, format!("{key}: {what}")))
+}
+
 /// The secret of a setting, where no plugin can be asked. `key` is its name in messages.
 ///
 /// # Errors

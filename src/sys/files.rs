@@ -58,6 +58,11 @@ pub fn read(path: &Path, privacy: Privacy, limit: usize) -> Result<Vec<u8>> {
     read_open(&open(path, privacy)?, path, limit)
 }
 
+/// Whether a process, or the machine, has as many files open as it may.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// Reads an open file of at most `limit` bytes; `path` is for messages.
 ///
 /// # Errors

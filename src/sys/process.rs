@@ -25,6 +25,8 @@ pub struct Limits {
 pub enum Ended {
     /// It ended by itself, with this exit code; none if a signal ended it.
     Code(Option<i32>),
+    /// It ended, and somebody else took its exit code: the host ignores SIGCHLD, or waits for whatever child ends.
+    Unknown,
     /// It was ended at the limit of time.
     TooLate,
     /// It was ended because it printed too much.
@@ -53,7 +55,7 @@ pub fn run(command: &mut Command, input: Option<&[u8]>, limits: Limits) -> io::R
     }
     let mut output = Zeroizing::new(Vec::with_capacity(limits.bytes.min(4096) + 1));
     let ended = listen(&mut child, &mut output, limits, deadline);
-    if !matches!(ended, Ended::Code(_)) {
+    if matches!(ended, Ended::TooLate | Ended::TooLong) {
         end(&mut child, limits.own_group);
     }
     Ok((output, ended))
@@ -63,17 +65,21 @@ fn listen(child: &mut Child, output: &mut Vec<u8>, limits: Limits, deadline: Ins
     let mut pipes: Vec<(Box<dyn Pipe>, bool)> = Vec::new();
     pipes.extend(child.stdout.take().map(|pipe| (Box::new(pipe) as Box<dyn Pipe>, true)));
     pipes.extend(child.stderr.take().map(|pipe| (Box::new(pipe) as Box<dyn Pipe>, false)));
-    let mut gone: Option<(Option<i32>, Instant)> = None;
+    let mut gone: Option<(Ended, Instant)> = None;
+    let mut idle = false;
     loop {
         if gone.is_none() {
-            gone = child.try_wait().ok().flatten().map(|status| (status.code(), Instant::now() + DRAIN));
+            gone = ended(child).map(|ended| (ended, Instant::now() + DRAIN));
         }
+        let now = Instant::now();
         match gone {
-            Some((code, until)) if pipes.is_empty() || Instant::now() >= until => return Ended::Code(code),
-            _ if Instant::now() >= deadline => return Ended::TooLate,
+            // What it left in the pipe is read first, however late that is.
+            Some((ended, until)) if pipes.is_empty() || (idle && now >= until) || now >= deadline.max(until) => return ended,
+            None if now >= deadline => return Ended::TooLate,
             _ => {}
         }
         let ready = wait(&pipes);
+        idle = !ready.contains(&true);
         for at in (0..pipes.len()).rev().filter(|at| ready[*at]) {
             let mut chunk = Zeroizing::new([0; 4096]);
             let count = pipes[at].0.read(chunk.as_mut()).unwrap_or(0);
@@ -89,6 +95,14 @@ fn listen(child: &mut Child, output: &mut Vec<u8>, limits: Limits, deadline: Ins
     }
 }
 
+/// How it ended, if it has.
+fn ended(child: &mut Child) -> Option<Ended> {
+    match child.try_wait() {
+        Ok(status) => status.map(|status| Ended::Code(status.code())),
+        Err(_) => Some(Ended::Unknown),
+    }
+}
+
 trait Pipe: Read + AsRawFd {}
 impl<T: Read + AsRawFd> Pipe for T {}
 
@@ -101,13 +115,20 @@ fn wait(pipes: &[(Box<dyn Pipe>, bool)]) -> Vec<bool> {
     polled.iter().map(|one| one.revents != 0).collect()
 }
 
+/// Ends it, and its group.
+///
+/// Rationale: where somebody else collects this process's children, the number of one that is gone may be another's already, or
+/// another group's. So it is looked once more, and one that can't be waited for is left alone.
 fn end(child: &mut Child, own_group: bool) {
-    if own_group && let Ok(group) = i32::try_from(child.id()) {
-        // SAFETY: the child is not waited for yet, so its number, which is its group's, is nobody else's.
+    let is_ours = matches!(child.try_wait(), Ok(None));
+    if let Some(group) = i32::try_from(child.id()).ok().filter(|_| is_ours && own_group) {
+        // SAFETY: the call takes numbers. The child was there a moment ago, so the number, which is its group's, is nobody else's.
         unsafe { libc::kill(-group, libc::SIGKILL) };
     }
-    let _ = child.kill();
-    let _ = child.wait();
+    if is_ours {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
 }
 
 /// Where the program of this process is.

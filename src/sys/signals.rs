@@ -1,10 +1,29 @@
-//! Waiting for the signals that end a program, without a handler that would have to be safe to run at any moment.
+//! The signals of a program: those that end it are waited for, without a handler that would have to be safe to run at any moment.
 
 use std::io;
 use std::mem::MaybeUninit;
 
 /// What ends a program politely: Ctrl-C, `kill`, and a terminal that was closed.
 const ENDING: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+/// Has the system keep what becomes of children until this program asks. For programs, never for the library.
+///
+/// Rationale: whoever ignores SIGCHLD hands that on to what it starts, and then no exit code of a command can be told.
+pub fn keep_children() {
+    // SAFETY: the system's own action takes the place of a handler, and this program has set none.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
+extern "C" fn nothing(_: libc::c_int) {}
+
+/// Has writing beyond the largest file that is allowed fail, as on a full disk, instead of ending the program. For programs, never
+/// for the library. A handler and not ignoring it: what this program starts has the system's own action again.
+pub fn survive_file_limits() {
+    if !is_ignored(libc::SIGXFSZ) {
+        // SAFETY: the handler does nothing, which it may at any moment.
+        unsafe { libc::signal(libc::SIGXFSZ, nothing as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+    }
+}
 
 /// The signals that end a program, held back until somebody waits for them.
 pub struct Ending(libc::sigset_t);

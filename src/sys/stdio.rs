@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::process::Stdio;
@@ -26,6 +26,25 @@ pub fn release_output() -> io::Result<()> {
     // SAFETY: both are open descriptors; number 1 stays open, now as another way to /dev/null.
     let failed = unsafe { libc::dup2(nowhere.as_raw_fd(), libc::STDOUT_FILENO) };
     if failed == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A stream that is waited for also where it is set not to wait.
+///
+/// Rationale: that is a mark of the open stream, not of a program: an event loop that shares it with this program leaves it behind.
+pub struct Patient<T>(pub T);
+
+impl<T: Read + AsRawFd> Read for Patient<T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return outcome,
+            }
+            let mut polled = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: there is one such entry, and its descriptor is open as long as the stream is.
+            unsafe { libc::poll(&mut polled, 1, -1) };
+        }
+    }
 }
 
 /// A descriptor that whoever started this program left open for it.

@@ -1,6 +1,6 @@
 //! Why an exchange failed, in our words.
 //!
-//! Imports its siblings and [`crate::error`]. Errors are told apart by their types; their texts quote URLs and headers,
+//! Imports its siblings, [`crate::error`] and [`crate::sys`]. Errors are told apart by their types; their texts quote URLs and headers,
 //! and are never looked at.
 
 use std::error::Error as Cause;
@@ -9,6 +9,7 @@ use std::io;
 use super::client::{LONGEST_CONNECT, NoAddress};
 use super::tls;
 use crate::error::{Error, Kind};
+use crate::sys::files::is_out_of_descriptors;
 
 /// The deadline passed.
 pub(super) fn late(peer: &str, connected: bool) -> Error {
@@ -28,7 +29,12 @@ pub(super) fn explain(peer: &str, error: &reqwest::Error) -> Error {
     if let Some(NoAddress(name)) = find::<NoAddress>(error) {
         return Error::new(Kind::Unreachable, format!("the name {name} has no address: check the URL, the network and the proxy"));
     }
-    let io = find::<io::Error>(error).map(io::Error::kind);
+    let found = find::<io::Error>(error);
+    if found.is_some_and(is_out_of_descriptors) {
+        let what = format!("no connection to {peer}, for too many files are open: raise the limit (ulimit -n), or close some");
+        return Error::new(Kind::Unreachable, what);
+    }
+    let io = found.map(io::Error::kind);
     if error.is_connect() { unconnected(peer, error.is_timeout(), io) } else { broken_off(peer, error, io) }
 }
 

@@ -41,7 +41,8 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts the thread.
     pub(super) fn start(options: Options) -> Result<Self> {
-        let refuse = |what: &str, error: &std::io::Error| Error::new(Kind::Unreachable, format!("{what}: {}", error.kind()));
+        // The system's own words: the kinds of errors have none for a limit that is reached.
+        let refuse = |what: &str, error: &std::io::Error| Error::new(Kind::Unreachable, format!("{what} ({error}): raise its limit"));
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()

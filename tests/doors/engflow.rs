@@ -35,7 +35,16 @@ fn headers_and_their_end_are_told() {
 fn no_headers_are_needed_for_what_is_not_ours() {
     let stage = Stage::set();
     let agent = format!("{}/api/v1/login", stage.sandbox.agent_url());
-    for uri in ["https://bazel.build/x", "grpcs://remote.example/a", "s3://bucket/key", "file:///x", "mailto:a", &agent] {
+    for uri in [
+        "https://bazel.build/x",
+        "grpcs://remote.example/a",
+        "s3://bucket/key",
+        "file:///x",
+        "mailto:a",
+        "fileverbs:bearer",
+        "masv:user",
+        &agent,
+    ] {
         assert_eq!(object(&get(&stage, &[], &json!({ "uri": uri }).to_string())), json!({ "headers": {} }), "{uri}");
     }
     assert_eq!(stage.sandbox.count("requests"), 0);
@@ -48,6 +57,18 @@ fn what_can_not_be_answered_is_an_error_and_no_output() {
     for input in ["", "null", "[]", "{}", "{\"uri\":1}", "{\"url\":\"https://a.example\"}", "{\"uri\":\"https://a", "\u{feff}{}", &long] {
         get(&stage, &[], input).assert_sentence(1, "the request is not answered");
     }
+    let ours = format!("{}/api/v1/fileuploads", stage.sandbox.fileverbs_url());
+    for input in [
+        json!({ "uri": "user" }).to_string(),
+        json!({ "uri": "" }).to_string(),
+        format!("{{\"uri\":\"https://a.example\",\"uri\":\"{ours}\"}}"),
+        format!("{{\"uri\":\"{ours}\",\"x\":[{{}}, \"}}\"],\"u\\u0072i\":\"{ours}\"}}"),
+    ] {
+        get(&stage, &[], &input).assert_sentence(1, "the request is not answered");
+    }
+    assert_eq!(stage.sandbox.count("requests"), 0);
+    let nested = format!("{{\"x\":{{\"uri\":1}},\"y\":[\"uri\"],\"z\":\"\\\"uri\\\":\",\"uri\":\"{ours}\"}}");
+    assert!(object(&get(&stage, &[], &nested))["headers"]["Authorization"].is_array());
     for uri in ["http://127.0.0.1/%0a", "https://u:p@a.example/", "https://a.example/\r\nx"] {
         let said = get(&stage, &[], &json!({ "uri": uri }).to_string());
         assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{uri}");

@@ -19,6 +19,7 @@ mod lists;
 mod login;
 mod shared;
 mod stage;
+mod started;
 mod steering;
 mod terminal;
 mod traps;

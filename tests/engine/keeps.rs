@@ -72,7 +72,7 @@ fn what_can_not_be_a_token_is_not_adopted() {
     let session = world::open(&sandbox);
     let (resource, value) = from_portal(&sandbox);
     let long = "x".repeat(20_000);
-    for bad in ["", "undefined", "null", "None", "a\r\nX-Evil: b", "a\nb", "a\rb", &long] {
+    for bad in ["", "undefined", "null", "None", "a\r\nX-Evil: b", "a\nb", "a\rb", "tok en", " token", "tü", &long] {
         let failure = session.adopt(&resource, bad, KEYFERRY_NO_EXPIRY).unwrap_err();
         assert_eq!(failure.status, KEYFERRY_E_VALUE, "{bad:?}");
         assert!(!failure.message().contains("Evil"));
@@ -82,6 +82,7 @@ fn what_can_not_be_a_token_is_not_adopted() {
     }
     let link = format!("links/{}?secret=s", made::LINK_ID);
     assert_eq!(session.adopt(&link, &value, KEYFERRY_NO_EXPIRY).unwrap_err().status, KEYFERRY_E_UNSUPPORTED);
+    assert_eq!(session.adopt("user", &value, KEYFERRY_NO_EXPIRY).unwrap_err().status, KEYFERRY_E_UNSUPPORTED);
     assert_eq!(session.adopt("fileverbs:bearer", &value, KEYFERRY_NO_EXPIRY).unwrap_err().status, KEYFERRY_E_UNSUPPORTED);
     let elsewhere = format!("https://elsewhere.example/v1/{resource}");
     assert_eq!(session.adopt(&elsewhere, &value, KEYFERRY_NO_EXPIRY).unwrap_err().status, KEYFERRY_E_NOT_MINE);

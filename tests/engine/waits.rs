@@ -1,9 +1,15 @@
 //! Callers who give up: the flight goes on for the others.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use keyferry::config::Config;
+use keyferry::error::Kind;
 use keyferry::ffi::status::{KEYFERRY_E_CANCELLED, KEYFERRY_E_NOT_CACHED, KEYFERRY_E_TIMEOUT};
+use keyferry::request::Request;
 use keyferry::sandbox::{Act, Fault};
+use keyferry::secret::Secret;
+use keyferry::session::Session;
 
 use crate::c;
 use crate::world::{self, LONG, package, together};
@@ -93,4 +99,21 @@ fn a_package_that_waits_for_a_hung_login_ends_in_time() {
     together(8, |number| session.token_for(&package(number + 1)).map(drop).unwrap_err());
     assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
     assert_eq!(sandbox.count("login"), 1);
+}
+
+#[test]
+fn who_can_not_wait_for_a_command_is_told_which_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, "[masv]\nemail = \"a@b.example\"\npassword = { command = [\"/bin/sleep\", \"3\"] }\n").unwrap();
+    let mut config = Config::load(Some(&path), Arc::new(|_| None)).unwrap();
+    config.set("store", Secret::from("memory")).unwrap();
+    config.set("masv.url", Secret::from("http://127.0.0.1:1")).unwrap();
+    let session = Session::open(config).unwrap();
+    let request = Request { timeout: Some(Duration::from_millis(200)), ..Request::new("user") };
+    let began = Instant::now();
+    let error = session.token_for(&request).err().unwrap();
+    assert_eq!(error.kind, Kind::SecretSource);
+    assert!(error.what().starts_with("masv.password: /bin/sleep ") && error.what().contains("by hand"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }

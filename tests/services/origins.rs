@@ -31,7 +31,6 @@ const OWN: &[&str] = &[
     "HTTPS://api.massive.app/v1/teams",
     "hTTps://Api.Massive.App:443/v1/packages/P",
     "https://api.massive.app/v1/packages/P#files",
-    "https://api.massive.app/v1/packages/A/../P/files",
     "https://api.massive.app/v1/packages/P/x@y",
 ];
 
@@ -243,6 +242,9 @@ const WHOLE: &[&str] = &[
     "https://api.massive.app/x/v1/teams",
     "https://api.massive.app//v1/teams",
     "https://api.massive.app/v1/../x",
+    "https://api.massive.app/v1/packages/A/../P/files",
+    "https://api.massive.app/v1/packages/P/%2e%2e/%2e%2e/user",
+    "https://api.massive.app/v1/./user",
     "https://api.massive.app/v1/%2e%2e/x",
     "https://api.massive.app/v1/..%2f..%2fx\\y",
     "https://get.massive.io.evil.example/L?secret=s3cr3t-of-L",
@@ -310,13 +312,12 @@ fn a_look_alike_gets_nothing() {
 #[test]
 fn a_look_alike_of_a_base_with_a_path_gets_nothing() {
     let session = session("https://gate.example/masv");
-    for own in ["https://gate.example/masv/v1/teams", "https://gate.example/x/../masv/v1/teams"] {
-        session.token(own).unwrap();
-    }
+    session.token("https://gate.example/masv/v1/teams").unwrap();
     let other = [
         "https://gate.example/v1/teams",
         "https://gate.example/masv2/v1/teams",
         "https://gate.example/masv/../v1/teams",
+        "https://gate.example/x/../masv/v1/teams",
         "https://gate.example/masv/%2e%2e/evil/v1/teams",
         "https://gate.example/MASV/v1/teams",
         "https://gate.example//masv/v1/teams",

@@ -1,5 +1,6 @@
 //! Proxies: whatever the environment or the configuration names, loopback is reached directly.
 
+use keyferry::ffi::status as k;
 use keyferry::sandbox::{Options, Sandbox};
 
 use crate::redirects::Sink;
@@ -70,4 +71,43 @@ fn a_configured_proxy_sees_nothing_that_goes_to_loopback() {
         sandbox.clear_faults();
     }
     sink.check();
+}
+
+#[test]
+fn a_proxy_in_capitals_is_used_and_every_spelling_of_this_machine_is_not() {
+    let sink = Sink::open();
+    let proxy = format!("SOCKS5://{}", sink.address);
+    let variables = [("HTTPS_PROXY", proxy.as_str()), ("https_proxy", ""), ("NO_PROXY", ""), ("no_proxy", "")];
+    process::alone("proxies::this_machine_in_other_spellings", &variables);
+    sink.check();
+    process::alone("proxies::a_cloud_host_by_a_proxy_in_capitals", &variables);
+    // The greeting of SOCKS 5.
+    assert_eq!(sink.first_byte(), Some(5));
+    process::alone("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &[("HTTPS_PROXY", "ftp://127.0.0.1:1")]);
+}
+
+fn login_at(url: &str) -> k::keyferry_status {
+    let sandbox = stage::sandbox();
+    let session = stage::with_login(&sandbox).set("masv.url", url).open();
+    session.token("user").err().unwrap().status
+}
+
+#[test]
+#[ignore = "the test above runs it in a process of its own"]
+fn this_machine_in_other_spellings() {
+    for url in ["https://[::ffff:127.0.0.1]:1", "https://foo.localhost:1", "https://localhost.:1", "http://foo.localhost:1"] {
+        assert_eq!(login_at(url), k::KEYFERRY_E_UNREACHABLE, "{url}");
+    }
+}
+
+#[test]
+#[ignore = "the test above runs it in a process of its own"]
+fn a_cloud_host_by_a_proxy_in_capitals() {
+    assert_eq!(login_at("https://192.0.2.1"), k::KEYFERRY_E_UNREACHABLE);
+}
+
+#[test]
+#[ignore = "the test above runs it in a process of its own"]
+fn a_proxy_that_nobody_can_use_is_not_passed_by() {
+    assert_eq!(login_at("https://nowhere.invalid"), k::KEYFERRY_E_CONFIG);
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyferry::ffi::status as k;
 use keyferry::sandbox::Act;
@@ -39,6 +39,15 @@ impl Sink {
             }
         });
         Self { address, visits, heard }
+    }
+
+    /// What the first visitor began with; it is waited for.
+    pub(crate) fn first_byte(&self) -> Option<u8> {
+        let until = Instant::now() + Duration::from_secs(10);
+        while self.heard.lock().unwrap().is_empty() && Instant::now() < until {
+            thread::yield_now();
+        }
+        self.heard.lock().unwrap().first().copied()
     }
 
     pub(crate) fn check(&self) {

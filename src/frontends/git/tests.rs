@@ -24,12 +24,15 @@ impl Stage {
         Self { sandbox, session, desk: Desk { environment, temporary: "/tmp".into(), stdin_is_terminal: false } }
     }
 
-    fn call(&self, operation: Operation, url: &str, more: &str) -> String {
+    fn run(&self, operation: Operation, url: &str, more: &str) -> Result<Message> {
         let message = Message::read(&mut format!("url={url}\n{more}").as_bytes()).unwrap();
         let question = Question::read(&message).unwrap().unwrap();
-        let answer = operation(&Call { question: &question, session: &self.session, desk: &self.desk }).unwrap();
+        operation(&Call { question: &question, session: &self.session, desk: &self.desk })
+    }
+
+    fn call(&self, operation: Operation, url: &str, more: &str) -> String {
         let mut text = Vec::new();
-        answer.write(&mut text).unwrap();
+        self.run(operation, url, more).unwrap().write(&mut text).unwrap();
         String::from_utf8(text).unwrap()
     }
 
@@ -77,6 +80,7 @@ fn store_adopts_a_packages_token_and_nothing_else() {
         assert_eq!(stage.call(store, &elsewhere, brought), "");
     }
     assert_eq!(stage.session.list().unwrap(), "[]");
+    assert_eq!(stage.run(store, &url, "username=X-Package-Token\npassword=tü k\n").err().unwrap().kind, Kind::InvalidValue);
     stage.call(store, &url, &format!("{brought}password_expiry_utc=4102444800\n"));
     assert_eq!(stage.value(&url, "password"), "brought-by-the-caller");
     assert_eq!(stage.value(&url, "password_expiry_utc"), "4102444800");

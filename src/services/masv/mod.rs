@@ -135,8 +135,9 @@ impl Service for Masv {
             Class::Package if target.need == Need::Only(Access::Read) => (TokenKind::Package, PACKAGE_HEADER, Access::Read),
             Class::Package => (TokenKind::Package, PACKAGE_HEADER, Access::Write),
             Class::Transfer => (TokenKind::Transfer, TRANSFER_HEADER, Access::Full),
-            Class::User => (TokenKind::User, USER_HEADER, Access::Full),
             Class::Key => return Err(Error::new(Kind::Unsupported, "an API key is no token to adopt: set `masv.api_key`")),
+            // Beside a login's it would act as one: with its renewal, its teams, its refusals.
+            Class::User => return Err(Error::new(Kind::Unsupported, "a user's token is not adopted: log in with masv_login")),
             Class::Link | Class::Bearer | Class::Session => {
                 return Err(Error::new(Kind::Unsupported, "a link's token is adopted for its package: name packages/ID"));
             }
@@ -146,8 +147,9 @@ impl Service for Masv {
             return Err(Error::new(Kind::InvalidValue, what));
         }
         value.check("the token")?;
-        if target.class == Class::User {
-            self.note_login();
+        if !document::is_in_ascii(&value) {
+            let what = "the token holds a space or a character beyond ASCII, which no token has: copy it again";
+            return Err(Error::new(Kind::InvalidValue, what));
         }
         let expiry = document::expiry(&value, &Value::Null, &[]);
         Ok(Found { class: target.class, id: target.id.into(), access, draft: Draft::new(kind, header, value, expiry) })

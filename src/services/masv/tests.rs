@@ -97,6 +97,7 @@ fn each_status_of_a_login_has_its_kind() {
         let fake = Fake::new(&[EMAIL, PASSWORD]).answer("POST /v1/auth", status, "<html>");
         let error = checked(masv(false).acquire(&want(Class::User, "", Access::Full), &fake).err().unwrap());
         assert_eq!((error.kind, error.http_status), (kind, Some(status)));
+        assert!(error.what().contains("`masv.url`") && !error.what().contains("id"), "{error}");
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) fn unexpected(route: &str, answer: &Answer, sent: &[&Secret]) -> Erro
     let status = answer.status;
     let (kind, what) = match status {
         401 | 403 => (Kind::Refused, format!("MASV refuses {route} with status {status}: the credential may not do this")),
+        404 | 410 if route == LOGIN => (Kind::NotFound, format!("there is no {route}, status {status}: check that MASV is at `masv.url`")),
         404 | 410 => (Kind::NotFound, format!("MASV has nothing at {route}, status {status}: check the id, or whether it was deleted")),
         405 | 501 => (Kind::Unsupported, format!("MASV has no {route}: check `masv.url`")),
         _ => (Kind::BadAnswer, format!("MASV answers {route} with status {status}: check `masv.url`, or try again later")),

@@ -101,18 +101,20 @@ fn what_a_caller_got_itself_is_adopted_under_its_own_name() {
         ("packages/P/files", Class::Package, "P", Access::Write, "X-Package-Token: v"),
         ("packages/P/files/F/download", Class::Package, "P", Access::Read, "X-Package-Token: v"),
         ("transfers/X", Class::Transfer, "X", Access::Full, "X-Transfer-Token: v"),
-        ("user", Class::User, "", Access::Full, "X-User-Token: v"),
     ];
     for (path, class, id, access, header) in rows {
         let found = adopt(path, "v").unwrap();
         assert_eq!((found.class, found.id.as_str(), found.access), (class, id, access), "{path}");
         assert_eq!(headers(&found.draft), [header]);
     }
-    for none in ["", " ", "undefined", "null", "None", "[object Object]", "a\r\nb"] {
+    for none in ["", " ", "undefined", "null", "None", "[object Object]", "a\r\nb", "a b", " a", "ü"] {
         assert_eq!(checked(adopt("packages/P", none).err().unwrap()).kind, Kind::InvalidValue, "{none:?}");
     }
     assert_eq!(adopt("links/L", "v").err().unwrap().kind, Kind::Unsupported);
-    assert_eq!(masv(true).adopt(&masv(true).classify("user").unwrap(), Secret::from("v")).err().unwrap().kind, Kind::Unsupported);
+    for has_key in [false, true] {
+        let masv = masv(has_key);
+        assert_eq!(masv.adopt(&masv.classify("user").unwrap(), Secret::from("v")).err().unwrap().kind, Kind::Unsupported);
+    }
 }
 
 #[test]
