@@ -133,8 +133,11 @@ export class Session {
    * Name and value of the header for a resource, if a fresh one is in memory; else undefined: then ask {@link headersFor}. Never waits. The
    * value is a secret.
    *
+   * It asks for no refresh itself. When one is due soon it answers undefined once, and {@link headersFor} or {@link tokenFor}, asked then
+   * for the same resource, gives the present header and has the next one got in the background.
+   *
    * ```js
-   * const [name, value] = session.header(url) ?? [];
+   * const [name, value] = session.header(url) ?? Object.entries(await session.headersFor(url))[0];
    * ```
    *
    * Throws `KEYFERRY_E_NOT_MINE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_RESOURCE`, or `KEYFERRY_E_MULTIPLE` where {@link headersFor} is needed.

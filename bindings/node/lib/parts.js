@@ -121,7 +121,7 @@ const freeSession = bind('keyferry_session_free');
 const asIs = (made) => made;
 
 /** So many resources are kept ready to be asked for again. */
-const MOST = 64;
+export const MOST = 64;
 
 function begun(file) {
   if (file === false) return now(newConfig, [], asIs);

@@ -32,6 +32,8 @@ export class Session {
   #calls = new Map();
   /** Waits that several callers share, by what they ask for. */
   #flights = new Map();
+  /** Resources of which `header` had nothing, until somebody asks for them. */
+  #told = new Set();
 
   constructor(options = {}) {
     this.#native = new parts.Native(options === key ? undefined : options);
@@ -44,7 +46,9 @@ export class Session {
   }
 
   header(resource) {
-    return this.#line(resource, header);
+    const line = this.#line(resource, header);
+    if (line === undefined) this.#tell(text(resource));
+    return line;
   }
 
   /** The line in memory as `as` reads it, if a fresh one is there. */
@@ -55,35 +59,41 @@ export class Session {
     throw raised(status);
   }
 
+  /** When a refresh is advisable, a peek says so once. Who asks next for what it said this of is to go to the library. */
+  #tell(resource) {
+    if (this.#told.size >= parts.MOST) this.#told.delete(this.#told.values().next().value);
+    this.#told.add(resource);
+  }
+
+  /** Whether the answer may come from memory: nothing more is asked than the resource, and no peek has sent the caller to the library. */
+  #isQuick(resource, options) {
+    return parts.isPlain(options) && !(this.#told.size > 0 && this.#told.delete(text(resource)));
+  }
+
   async headersFor(resource, options) {
-    return this.#headers(resource, options) ?? (await this.tokenFor(resource, options)).headers;
+    return this.#headers(resource, options) ?? (await this.#shared(resource, options)).headers;
   }
 
   headersForSync(resource, options) {
-    return this.#headers(resource, options) ?? this.tokenForSync(resource, options).headers;
+    return this.#headers(resource, options) ?? this.#asked(tokenFor, resource, options).headers;
   }
 
   #headers(resource, options) {
-    if (!parts.isPlain(options)) return undefined;
+    if (!this.#isQuick(resource, options)) return undefined;
     try {
       return this.#line(resource, byName);
     } catch (error) {
-      if (error.status === abi.KEYFERRY_E_MULTIPLE) return undefined;
+      if (error.status === abi.KEYFERRY_E_MULTIPLE) return this.#held(text(resource), true)?.headers;
       throw error;
     }
   }
 
   async tokenFor(resource, options) {
-    if (!parts.isPlain(options)) return this.#shared(resource, options);
-    return this.#fresh(resource) ?? this.#shared(resource, options);
+    return this.#fresh(resource, options) ?? this.#shared(resource, options);
   }
 
   tokenForSync(resource, options) {
-    if (parts.isPlain(options)) {
-      const token = this.#fresh(resource);
-      if (token) return token;
-    }
-    return this.#asked(tokenFor, resource, options);
+    return this.#fresh(resource, options) ?? this.#asked(tokenFor, resource, options);
   }
 
   cached(resource, options) {
@@ -96,7 +106,8 @@ export class Session {
   }
 
   /** The token in memory, if it needs no refresh. Any failure is told by the call that comes after this one. */
-  #fresh(resource) {
+  #fresh(resource, options) {
+    if (!this.#isQuick(resource, options)) return undefined;
     // There is no room for its line: so says the number, if there is one.
     const known = text(resource);
     const status = peek(this.#native.address, known, 0, 0, 0);

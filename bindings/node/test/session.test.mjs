@@ -93,6 +93,29 @@ test('a token that needs a refresh is refreshed', async () => {
   assert.equal(await count('lookup'), 3);
 });
 
+const renewing = {
+  tokenFor: (resource) => session.tokenFor(resource),
+  headersFor: (resource) => session.headersFor(resource),
+  headersForSync: (resource) => session.headersForSync(resource),
+  'header ?? headersFor': async (resource) => session.header(resource) ?? session.headersFor(resource),
+  'header ?? tokenForSync': (resource) => session.header(resource) ?? session.tokenForSync(new URL(resource)),
+};
+for (const [name, ask] of Object.entries(renewing)) {
+  test(`${name} has a token renewed beside the callers, before it ends`, async () => {
+    await sandbox.life({ package: 1000 });
+    const { generation } = await session.tokenFor(url);
+    await ask(url);
+    await sandbox.advance(900);
+    // The hour of the service comes with any answer of it.
+    await session.tokenFor(sandbox.otherPack);
+    await ask(url);
+    await sandbox.until('the refresh is under way', () => session.stats().refreshes_beside === 1);
+    await sandbox.until('the next token is there', () => session.cached(url).generation > generation);
+    assert.equal(await count('lookup'), 3);
+    assert.ok(session.header(url), 'it is fresh again');
+  });
+}
+
 test('rejecting a token gets another, and harms no later one', async () => {
   const first = await session.tokenFor('user');
   await session.reject(first);
