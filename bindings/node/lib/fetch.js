@@ -63,6 +63,8 @@ export function createFetch(session = Session.default, fetch = globalThis.fetch)
   }
 
   function send({ url, options, headers }, worn, redirect) {
+    // A caller may have got the same header and put it on: it is ours all the same, and goes no further than this.
+    for (const name of Object.keys(worn)) headers.delete(name);
     const all = new Headers(headers);
     for (const [name, value] of Object.entries(worn)) all.set(name, value);
     const duplex = isReplayable(options.body) ? {} : { duplex: 'half' };

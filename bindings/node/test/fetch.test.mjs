@@ -103,6 +103,22 @@ for (const status of [301, 302, 303, 307, 308]) {
   });
 }
 
+test('a redirect to another origin does not carry what the caller got of us and put on itself', async () => {
+  const headers = await session.headersFor(files);
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: `${stranger.url}/x` });
+  assert.equal(await (await keyfetch(files, { headers })).text(), 'stranger');
+  assertNoCredential();
+});
+
+test('a new header stands in the place of the old one that the caller put on itself', async () => {
+  const headersOf = [{ 'X-User-Token': 'old' }, { 'X-API-KEY': 'new' }];
+  const changing = { headersFor: async () => headersOf.shift(), rejectValue: async () => {} };
+  const sent = [];
+  const refusing = async (_url, { headers }) => (sent.push([...headers.keys()]), new Response(null, { status: sent.length > 1 ? 200 : 401 }));
+  assert.equal((await createFetch(changing, refusing)(files, { headers: { 'x-user-token': 'old' } })).status, 200);
+  assert.deepEqual(sent, [['x-user-token'], ['x-api-key']]);
+});
+
 test('a redirect to an origin of ours wears what belongs there', async () => {
   const response = await keyfetch(`${stranger.url}/back`);
   assert.deepEqual([response.status, response.redirected], [200, true]);
