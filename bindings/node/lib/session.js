@@ -3,7 +3,7 @@ import * as abi from './abi.js';
 import { Secrets, aborted, bind, later, now, raised, room, said, text } from './call.js';
 import * as parts from './parts.js';
 import { calls } from './services.js';
-import { LINE_BYTES, Token, byName, free, generationOf, header, lineAddress } from './token.js';
+import { LINE_BYTES, byName, free, generationOf, header, lineAddress, taken } from './token.js';
 
 const peek = bind('keyferry_session_peek');
 const cachedToken = bind('keyferry_session_cached');
@@ -129,7 +129,7 @@ export class Session {
     if (asked.token !== undefined && asked.token.generation === Number(generationOf(address))) {
       free(address);
     } else {
-      asked.token = Token.taken(address, resource);
+      asked.token = taken(address, resource);
     }
     return asked.token;
   }
@@ -147,7 +147,7 @@ export class Session {
 
   #taking(resource, options) {
     const known = parts.isPlain(options) ? text(resource) : undefined;
-    return (address) => Token.taken(address, known);
+    return (address) => taken(address, known);
   }
 
   /** Waits together with all who ask for the same. */

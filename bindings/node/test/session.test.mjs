@@ -51,6 +51,11 @@ test('a token tells all that the library knows of it', async () => {
   assert.throws(() => (token.headers.more = 1), TypeError);
 });
 
+test('nothing of a token leads to addresses of the library', async () => {
+  assert.deepEqual(Object.getOwnPropertyNames(Token).sort(), ['length', 'name', 'prototype']);
+  await assert.rejects(session.reject(Object.create(Token.prototype)), TypeError);
+});
+
 test('what is printed of a token holds no secret', async () => {
   const token = await session.tokenFor('user');
   const printed = inspect(token, { depth: 9, showHidden: true }) + JSON.stringify({ token, session }) + String(token) + inspect(session);
