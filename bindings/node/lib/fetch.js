@@ -5,7 +5,13 @@ import { Session } from './session.js';
 /** A URL that keyferry has nothing for is fetched as it is. */
 const FOREIGN = [abi.KEYFERRY_E_NOT_MINE, abi.KEYFERRY_E_NO_HEADER, abi.KEYFERRY_E_RESOURCE];
 /** Where there is nothing new after a 401, that is the answer. */
-const NOTHING_NEW = [abi.KEYFERRY_E_LOGIN_REQUIRED, abi.KEYFERRY_E_NOT_CONFIGURED, abi.KEYFERRY_E_REFUSED];
+const NOTHING_NEW = [
+  abi.KEYFERRY_E_LOGIN_REQUIRED,
+  abi.KEYFERRY_E_NOT_CONFIGURED,
+  abi.KEYFERRY_E_REFUSED,
+  abi.KEYFERRY_E_NOT_FOUND,
+  abi.KEYFERRY_E_ACCESS,
+];
 
 const REDIRECTS = [301, 302, 303, 307, 308];
 const MOST_REDIRECTS = 20;

@@ -20,7 +20,7 @@ before(async () => {
       stranger.seen.push({ method: request.method, headers: request.headers, body: Buffer.concat(chunks).toString() });
       if (request.url.startsWith('/back')) response.writeHead(307, { location: files }).end();
       else if (request.url.startsWith('/round')) response.writeHead(302, { location: '/round' }).end();
-      else if (request.url.startsWith('/denied')) response.writeHead(401).end();
+      else if (request.url.endsWith('/denied')) response.writeHead(401).end();
       else response.end('stranger');
     });
   });
@@ -169,6 +169,23 @@ test('a 401 with nothing new to try is the answer', async () => {
   assert.equal((await createFetch(bare)(files)).status, 401);
   assert.equal(bare.header(pack), undefined);
 });
+
+test('a 401 on a token that nobody else can get is the answer', async () => {
+  const bare = new Session({ file: false, settings: { 'masv.url': stranger.url, 'masv.email': 'a@example.com', 'masv.password': 'x' } });
+  await bare.adopt('transfers/denied', 'a'.repeat(40));
+  assert.equal((await createFetch(bare)(`${stranger.url}/v1/transfers/denied`)).status, 401);
+  assert.equal(stranger.seen[0].headers['x-transfer-token'], 'a'.repeat(40));
+  assert.equal(bare.stats().rejected, 1);
+});
+
+const STATUS = { LOGIN_REQUIRED: 702, NOT_CONFIGURED: 202, REFUSED: 701, NOT_FOUND: 703, ACCESS: 704 };
+for (const [code, status] of Object.entries(STATUS)) {
+  test(`a 401 is the answer where the next token is ${code}`, async () => {
+    const headersOf = [async () => ({ 'X-User-Token': 'old' }), async () => Promise.reject(Object.assign(new Error(code), { status }))];
+    const poor = { headersFor: () => headersOf.shift()(), rejectValue: async () => {} };
+    assert.equal((await createFetch(poor, async () => new Response(null, { status: 401 }))(files)).status, 401);
+  });
+}
 
 test('a stream is sent once, and its 401 is the answer', async () => {
   const token = await session.tokenFor(pack);
