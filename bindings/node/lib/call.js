@@ -129,9 +129,16 @@ export function optional(value) {
   return value === undefined || value === null ? null : text(value);
 }
 
-/** Secrets for one call, in memory that is wiped behind it. A `Uint8Array` is wiped with it; strings can't be. */
+/**
+ * Secrets for one call, in memory that is wiped behind it. A `Uint8Array` is wiped with it; strings can't be. What the caller gave is named
+ * at the start: the call may fail before it comes to a secret.
+ */
 export class Secrets {
-  #wiped = [];
+  #wiped;
+
+  constructor(given) {
+    this.#wiped = given.filter((value) => value instanceof Uint8Array);
+  }
 
   /** The secret as C reads it, or NULL. */
   take(secret) {

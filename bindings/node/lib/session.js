@@ -136,12 +136,15 @@ export class Session {
 
   /** Calls with a request of its own, and waits. */
   #asked(call, resource, options) {
-    const address = this.#native.address;
-    const request = parts.request(resource, options);
+    const secrets = new Secrets([options?.linkPassword]);
+    let request = 0;
     try {
+      const address = this.#native.address;
+      request = parts.request(resource, options);
       return now(call, [address, request], this.#taking(resource, options));
     } finally {
       parts.free(request);
+      secrets.wipe();
     }
   }
 
@@ -153,9 +156,15 @@ export class Session {
   /** Waits together with all who ask for the same. */
   async #shared(resource, options) {
     const signal = options?.signal;
-    if (signal?.aborted) throw aborted(signal);
-    const same = parts.sameness(resource, options);
-    return (this.#flights.get(same) ?? this.#depart(same, resource, options)).join(signal);
+    const secrets = new Secrets([options?.linkPassword]);
+    try {
+      if (signal?.aborted) throw aborted(signal);
+      const same = parts.sameness(resource, options);
+      return (this.#flights.get(same) ?? this.#depart(same, resource, options)).join(signal);
+    } finally {
+      // The request has its own copy by now; nothing is waited for here.
+      secrets.wipe();
+    }
   }
 
   #depart(same, resource, options) {
@@ -202,7 +211,7 @@ export class Session {
       const twins = {
         async [name](...given) {
           const native = this.#native;
-          const secrets = new Secrets();
+          const secrets = new Secrets(given);
           try {
             const { call, args, give, keep } = plan(secrets, ...given);
             return await this.#later(call, [native.address, ...args], give, keep);
@@ -213,7 +222,7 @@ export class Session {
         },
         [`${name}Sync`](...given) {
           const native = this.#native;
-          const secrets = new Secrets();
+          const secrets = new Secrets(given);
           try {
             const { call, args, give } = plan(secrets, ...given);
             return now(call, [native.address, ...args], give);

@@ -195,6 +195,38 @@ test('a login with what is given, which is wiped', async () => {
   assert.ok(wrong.every((byte) => byte === 0), 'it is wiped after a failure too');
 });
 
+const given = () => Buffer.from('secret');
+const failing = {
+  'an argument before it': (secret) => session.masvLogin('a\0b', secret),
+  'an argument of a wrong type': (secret) => session.adopt(7, secret),
+  'an argument after it': (secret) => session.adopt(pack, secret, { expiresAt: new Date('never') }),
+  'the synchronous twin': (secret) => session.masvAgentSignUpSync('a@example.com', secret, 'a\0b'),
+  'a bad access': (linkPassword) => session.tokenFor(sandbox.protectedLink, { access: 'all', linkPassword }),
+  'a bad resource': (linkPassword) => session.tokenFor('packages/../x', { linkPassword }),
+  'no resource': (linkPassword) => session.headersFor(undefined, { linkPassword }),
+  'a signal': (linkPassword) => session.tokenFor(sandbox.protectedLink, { signal: AbortSignal.abort(), linkPassword }),
+  'a request that waits': (linkPassword) => session.tokenForSync(sandbox.protectedLink, { timeout: -1, linkPassword }),
+  'nothing cached': (linkPassword) => assert.ok(session.cached('packages/../x', { linkPassword })),
+  'a setting before it': (secret) => new Session({ file: false, settings: { bad: 'x', 'masv.api_key': secret } }),
+  'a file that is not there': (secret) => new Session({ file: '/nowhere/config.toml', settings: { 'masv.api_key': secret } }),
+};
+for (const [what, call] of Object.entries(failing)) {
+  test(`a secret is wiped where the call fails for ${what}`, async () => {
+    const secret = given();
+    await assert.rejects(async () => call(secret));
+    assert.ok(secret.every((byte) => byte === 0));
+  });
+}
+
+test('a secret is wiped where the session is closed', async () => {
+  await session.close();
+  const secrets = [given(), given(), given()];
+  await fails('ERR_INVALID_STATE', () => session.adopt(pack, secrets[0]));
+  await fails('ERR_INVALID_STATE', () => session.tokenFor(sandbox.protectedLink, { linkPassword: secrets[1] }));
+  await fails('ERR_INVALID_STATE', () => session.tokenForSync(sandbox.protectedLink, { linkPassword: secrets[2] }));
+  assert.ok(secrets.every((secret) => secret.every((byte) => byte === 0)));
+});
+
 test('FileVerbs and the agent have their calls', async () => {
   const bearer = await session.fileverbsBearer();
   assert.equal(bearer.headers.Authorization, `Bearer ${bearer.value}`);
