@@ -143,6 +143,8 @@ export class Secrets {
   /** The secret as C reads it, or NULL. */
   take(secret) {
     if (secret === undefined || secret === null) return null;
+    // Else it would be encoded as another secret.
+    if (typeof secret === 'string' && /\p{Surrogate}/u.test(secret)) throw invalid('a secret holds half a character: copy it again');
     const given = typeof secret === 'string' ? new TextEncoder().encode(secret) : secret;
     if (!(given instanceof Uint8Array)) throw new TypeError('a secret is a string, a Buffer or a Uint8Array');
     const copy = memory(given.length + 1).array;

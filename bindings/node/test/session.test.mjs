@@ -265,6 +265,16 @@ test('a text with NUL is refused, not cut', async () => {
   await fails('KEYFERRY_E_VALUE', () => session.masvLogin(sandbox.email, Buffer.from('pass\0word')));
 });
 
+test('a secret with half a character is refused, not changed', async () => {
+  const half = 'pass\ud800word';
+  await fails('KEYFERRY_E_VALUE', () => session.masvLogin(sandbox.email, half));
+  await fails('KEYFERRY_E_VALUE', () => session.adopt(pack, `${half}\ude00\ud83d`));
+  await fails('KEYFERRY_E_VALUE', () => session.tokenFor(sandbox.protectedLink, { linkPassword: half }));
+  await fails('KEYFERRY_E_VALUE', () => new Session({ file: false, settings: { 'masv.api_key': '\udfff' } }));
+  const whole = await fails('KEYFERRY_E_REFUSED', () => session.masvLogin(sandbox.email, 'pass\u{1f600}word'));
+  assert.equal(whole.httpStatus, 401);
+});
+
 test('arguments of another type are refused before the library sees them', async () => {
   for (const wrong of [undefined, null, 1, {}, ['user']]) {
     await assert.rejects(async () => session.tokenFor(wrong), TypeError);
