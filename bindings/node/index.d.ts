@@ -50,7 +50,7 @@ export interface TokenOptions {
 
 /** {@link TokenOptions} of a call that can be given up. */
 export interface WaitOptions extends TokenOptions {
-  /** Ends the wait with an error of the name `AbortError`. What is under way goes on for others who wait for the same token. */
+  /** Ends the wait with an error of the name `AbortError`; one that was aborted before lets no call begin. What is under way goes on for others who wait for the same token. */
   signal?: AbortSignal;
 }
 

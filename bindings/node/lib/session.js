@@ -65,8 +65,9 @@ export class Session {
     this.#told.add(resource);
   }
 
-  /** Whether the answer may come from memory: nothing more is asked than the resource, and no peek has sent the caller to the library. */
+  /** Whether the answer may come from memory: nothing more is asked than the resource, and nothing sends the caller to the library. */
   #isQuick(resource, options) {
+    if (options?.signal?.aborted) return false;
     return parts.isPlain(options) && !(this.#told.size > 0 && this.#told.delete(text(resource)));
   }
 
