@@ -50,7 +50,10 @@ export interface TokenOptions {
 
 /** {@link TokenOptions} of a call that can be given up. */
 export interface WaitOptions extends TokenOptions {
-  /** Ends the wait with an error of the name `AbortError`; one that was aborted before lets no call begin. What is under way goes on for others who wait for the same token. */
+  /**
+   * Ends the wait with an error of the name `AbortError`; one that was aborted before lets no call begin. What is under way goes on for
+   * others who wait for the same token.
+   */
   signal?: AbortSignal;
 }
 
@@ -273,8 +276,9 @@ export class Session {
  * A `fetch` that puts the right headers on each request by its URL, for the origins of the configured services only. Other requests go as
  * they are. A redirect takes no header to a place that it is not for.
  *
- * On a 401 the token is rejected, and the request is sent once more with a new one, unless its body is a stream; where there is no new
- * one, the 401 is the answer. Getting a token throws as {@link Session.tokenFor} does. Source: RFC 9110, 15.5.2; Fetch Standard.
+ * On a 401 the token is rejected, and the request is sent once more with a new one, unless its body is a stream, or one in a `Request`
+ * that is larger than 1 MiB; where there is no new one, the 401 is the answer. Such a body does not follow a redirect that wants it again
+ * (307, 308). After a redirect the `dispatcher` of `init` is used, one inside a `Request` is not. Getting a token throws as {@link Session.tokenFor} does. Source: RFC 9110, 15.5.2; Fetch Standard.
  *
  * @param session the session to ask; without it {@link Session.default}
  * @param fetch   what sends the requests; without it the global `fetch`

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
 
@@ -190,11 +191,78 @@ for (const [code, status] of Object.entries(STATUS)) {
 test('a stream is sent once, and its 401 is the answer', async () => {
   const token = await session.tokenFor(pack);
   await sandbox.refuse(token.value);
-  const post = () => ({ method: 'POST', headers: { 'Content-Type': 'application/json' }, body: new Blob(['{}']).stream(), duplex: 'half' });
-  assert.equal((await keyfetch(`${masv}/v1/${pack}/finalize`, post())).status, 401);
-  assert.equal((await keyfetch(new Request(`${masv}/v1/${pack}/finalize`, post()))).status, 401);
-  await session.reject(token);
-  assert.ok((await keyfetch(new Request(`${masv}/v1/${pack}/finalize`, post()))).ok);
+  const post = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: new Blob(['{}']).stream(), duplex: 'half' };
+  assert.equal((await keyfetch(`${masv}/v1/${pack}/finalize`, post)).status, 401);
+  assert.equal(await count('login'), 1);
+});
+
+const bodies = { text: '{}', bytes: Buffer.from('{}'), blob: new Blob(['{}']), stream: () => new Blob(['{}']).stream() };
+for (const [name, body] of Object.entries(bodies)) {
+  const headers = { 'Content-Type': 'application/json' };
+  const post = () => ({ method: 'POST', headers, body: body instanceof Function ? body() : body, duplex: 'half' });
+
+  test(`a Request with ${name} in it is sent once more after a 401`, async () => {
+    await sandbox.refuse((await session.tokenFor(pack)).value);
+    const response = await keyfetch(new Request(`${masv}/v1/${pack}/finalize`, post()));
+    assert.ok(response.ok, `${response.status} ${await response.text()}`);
+    assert.equal(await count('rejected_token'), 1);
+  });
+
+  test(`a Request with ${name} in it follows a redirect`, async () => {
+    await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 307, to: `${stranger.url}/x` });
+    await keyfetch(new Request(files, post()));
+    const [{ method, body, headers }] = stranger.seen;
+    assert.deepEqual([method, body, headers['content-length'], headers['content-type']], ['POST', '{}', '2', 'application/json']);
+    assertNoCredential();
+  });
+}
+
+test('of a Request with a large body no more is kept than what is said, and it is sent once', async () => {
+  const large = 'x'.repeat(3 * 2 ** 20);
+  let tokens = 0;
+  const rich = { headersFor: async () => ({ 'X-User-Token': String((tokens += 1)) }), rejectValue: async () => {} };
+  const response = await createFetch(rich)(new Request(`${stranger.url}/denied`, { method: 'POST', body: large }));
+  assert.deepEqual([response.status, tokens, stranger.seen.length], [401, 1, 1]);
+  assert.equal(stranger.seen[0].headers['content-length'], String(large.length));
+  assert.ok(stranger.seen[0].body === large);
+});
+
+test('what is no stream is sent as text, and again', async () => {
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 307, to: `${stranger.url}/x` });
+  await keyfetch(files, { method: 'POST', body: 123 });
+  assert.deepEqual(stranger.seen.map(({ body }) => body), ['123']);
+});
+
+test('a Request is what it is for the global fetch', async () => {
+  const dispatcher = { dispatch: () => assert.fail('the dispatcher of the caller') };
+  const dispatched = (error) => /the dispatcher of the caller/.test(`${error} ${error.cause}`);
+  await assert.rejects(keyfetch(new Request(files, { dispatcher })), dispatched);
+  await assert.rejects(keyfetch(new Request(files), { dispatcher }), dispatched);
+  const sent = [];
+  const hops = [new Response(null, { status: 302, headers: { location: '/x' } }), new Response()];
+  const spy = async (input, init) => (sent.push(new Request(input, init)), hops.shift());
+  const request = new Request(files, { cache: 'no-store', credentials: 'omit', signal: AbortSignal.abort(), headers: { 'X-Mine': 'kept' } });
+  await createFetch(session, spy)(request, { signal: null });
+  for (const { cache, credentials, headers } of sent) assert.deepEqual([cache, credentials, headers.get('x-mine')], ['no-store', 'omit', 'kept']);
+  assert.equal(sent.length, 2);
+});
+
+test('a clone of a redirected response is redirected', async () => {
+  const response = await keyfetch(`${stranger.url}/back`);
+  assert.deepEqual([response.redirected, response.clone().redirected, response.clone().clone().redirected], [true, true, true]);
+  assert.deepEqual(await response.clone().json(), await response.json());
+});
+
+test('the integrity is that of the last answer', async () => {
+  const integrity = `sha256-${createHash('sha256').update('stranger').digest('base64')}`;
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: `${stranger.url}/x` });
+  assert.equal(await (await keyfetch(files, { integrity })).text(), 'stranger');
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: `${stranger.url}/x` });
+  assert.equal(await (await keyfetch(new Request(files, { integrity }))).text(), 'stranger');
+  await sandbox.refuse((await session.tokenFor(pack)).value);
+  await assert.rejects(keyfetch(files, { integrity }), (error) => /integrity/.test(error.cause));
+  assert.equal(await count('rejected_token'), 1, 'a 401 is no matter of integrity');
+  await assert.rejects(keyfetch(`${stranger.url}/back`, { integrity }), (error) => /integrity/.test(error.cause));
 });
 
 test('a 401 of a stranger rejects nothing', async () => {
