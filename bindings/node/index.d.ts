@@ -118,9 +118,10 @@ export class Token {
 /**
  * Configuration, services, cache and store.
  *
- * Methods that may wait for a service, a file or another process return a promise and wait on a thread of libuv's pool, at most half of
- * which they take. Each has a twin that ends in `Sync`, which waits where it is called: for scripts. All throw {@link KeyferryError}; and
- * an `Error` with the code `ERR_INVALID_STATE` after {@link close}.
+ * Methods that may wait for a service, a file or another process return a promise and wait on a thread of libuv's pool. Those of one
+ * JavaScript thread take at most half of it; worker threads share the pool, and each counts its own waits. Each method has a twin that ends
+ * in `Sync`, which waits where it is called: for scripts. All throw {@link KeyferryError}; and an `Error` with the code `ERR_INVALID_STATE`
+ * after {@link close}.
  */
 export class Session {
   /** Opens a session. Goes to no network. Throws `KEYFERRY_E_CONFIG` or `KEYFERRY_E_UNSAFE_FILE` if the configuration can't be used. */

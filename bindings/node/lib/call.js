@@ -187,7 +187,8 @@ export function now(call, args, give) {
 
 /**
  * The threads of libuv's pool are shared by files, name look-ups and all other native code of the process. Calls of keyferry may wait there
- * for seconds, so they take at most half of it; the others wait here, in their order.
+ * for seconds, so those of this JavaScript thread take at most half of it; the others wait here, in their order. Worker threads are not
+ * counted together: one that is terminated while it waits would never give its share back.
  */
 const threads = Number.parseInt(process.env.UV_THREADPOOL_SIZE ?? '', 10) || 4;
 const most = Math.max(1, Math.floor(threads / 2));
