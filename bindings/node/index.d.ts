@@ -50,7 +50,10 @@ export interface TokenOptions {
 
 /** {@link TokenOptions} of a call that can be given up. */
 export interface WaitOptions extends TokenOptions {
-  /** Ends the wait with an error of the name `AbortError`. What is under way goes on for others who wait for the same token. */
+  /**
+   * Ends the wait with an error of the name `AbortError`; one that was aborted before lets no call begin. What is under way goes on for
+   * others who wait for the same token.
+   */
   signal?: AbortSignal;
 }
 
@@ -115,9 +118,10 @@ export class Token {
 /**
  * Configuration, services, cache and store.
  *
- * Methods that may wait for a service, a file or another process return a promise and wait on a thread of libuv's pool, at most half of
- * which they take. Each has a twin that ends in `Sync`, which waits where it is called: for scripts. All throw {@link KeyferryError}; and
- * an `Error` with the code `ERR_INVALID_STATE` after {@link close}.
+ * Methods that may wait for a service, a file or another process return a promise and wait on a thread of libuv's pool. Those of one
+ * JavaScript thread take at most half of it; worker threads share the pool, and each counts its own waits. Each method has a twin that ends
+ * in `Sync`, which waits where it is called: for scripts. All throw {@link KeyferryError}; and an `Error` with the code `ERR_INVALID_STATE`
+ * after {@link close}.
  */
 export class Session {
   /** Opens a session. Goes to no network. Throws `KEYFERRY_E_CONFIG` or `KEYFERRY_E_UNSAFE_FILE` if the configuration can't be used. */
@@ -133,8 +137,11 @@ export class Session {
    * Name and value of the header for a resource, if a fresh one is in memory; else undefined: then ask {@link headersFor}. Never waits. The
    * value is a secret.
    *
+   * It asks for no refresh itself. When one is due soon it answers undefined once, and {@link headersFor} or {@link tokenFor}, asked then
+   * for the same resource, gives the present header and has the next one got in the background.
+   *
    * ```js
-   * const [name, value] = session.header(url) ?? [];
+   * const [name, value] = session.header(url) ?? Object.entries(await session.headersFor(url))[0];
    * ```
    *
    * Throws `KEYFERRY_E_NOT_MINE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_RESOURCE`, or `KEYFERRY_E_MULTIPLE` where {@link headersFor} is needed.
@@ -270,8 +277,9 @@ export class Session {
  * A `fetch` that puts the right headers on each request by its URL, for the origins of the configured services only. Other requests go as
  * they are. A redirect takes no header to a place that it is not for.
  *
- * On a 401 the token is rejected, and the request is sent once more with a new one, unless its body is a stream; where there is no new
- * one, the 401 is the answer. Getting a token throws as {@link Session.tokenFor} does. Source: RFC 9110, 15.5.2; Fetch Standard.
+ * On a 401 the token is rejected, and the request is sent once more with a new one, unless its body is a stream, or one in a `Request`
+ * that is larger than 1 MiB; where there is no new one, the 401 is the answer. Such a body does not follow a redirect that wants it again
+ * (307, 308). After a redirect the `dispatcher` of `init` is used, one inside a `Request` is not. Getting a token throws as {@link Session.tokenFor} does. Source: RFC 9110, 15.5.2; Fetch Standard.
  *
  * @param session the session to ask; without it {@link Session.default}
  * @param fetch   what sends the requests; without it the global `fetch`

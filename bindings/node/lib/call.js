@@ -129,13 +129,22 @@ export function optional(value) {
   return value === undefined || value === null ? null : text(value);
 }
 
-/** Secrets for one call, in memory that is wiped behind it. A `Uint8Array` is wiped with it; strings can't be. */
+/**
+ * Secrets for one call, in memory that is wiped behind it. A `Uint8Array` is wiped with it; strings can't be. What the caller gave is named
+ * at the start: the call may fail before it comes to a secret.
+ */
 export class Secrets {
-  #wiped = [];
+  #wiped;
+
+  constructor(given) {
+    this.#wiped = given.filter((value) => value instanceof Uint8Array);
+  }
 
   /** The secret as C reads it, or NULL. */
   take(secret) {
     if (secret === undefined || secret === null) return null;
+    // Else it would be encoded as another secret.
+    if (typeof secret === 'string' && /\p{Surrogate}/u.test(secret)) throw invalid('a secret holds half a character: copy it again');
     const given = typeof secret === 'string' ? new TextEncoder().encode(secret) : secret;
     if (!(given instanceof Uint8Array)) throw new TypeError('a secret is a string, a Buffer or a Uint8Array');
     const copy = memory(given.length + 1).array;
@@ -178,7 +187,8 @@ export function now(call, args, give) {
 
 /**
  * The threads of libuv's pool are shared by files, name look-ups and all other native code of the process. Calls of keyferry may wait there
- * for seconds, so they take at most half of it; the others wait here, in their order.
+ * for seconds, so those of this JavaScript thread take at most half of it; the others wait here, in their order. Worker threads are not
+ * counted together: one that is terminated while it waits would never give its share back.
  */
 const threads = Number.parseInt(process.env.UV_THREADPOOL_SIZE ?? '', 10) || 4;
 const most = Math.max(1, Math.floor(threads / 2));

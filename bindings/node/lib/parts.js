@@ -32,7 +32,7 @@ function fill(request, { minValid, access, account, linkPassword, timeout }) {
   if (account !== undefined) now(setAccount, [request, optional(account)]);
   if (timeout !== undefined) now(setTimeoutMs, [request, Math.max(1, whole(timeout, 'timeout'))]);
   if (linkPassword === undefined) return;
-  const secrets = new Secrets();
+  const secrets = new Secrets([linkPassword]);
   try {
     now(setLinkPassword, [request, secrets.take(linkPassword)]);
   } finally {
@@ -121,7 +121,7 @@ const freeSession = bind('keyferry_session_free');
 const asIs = (made) => made;
 
 /** So many resources are kept ready to be asked for again. */
-const MOST = 64;
+export const MOST = 64;
 
 function begun(file) {
   if (file === false) return now(newConfig, [], asIs);
@@ -131,9 +131,10 @@ function begun(file) {
 
 /** The address of a new session; its configuration lives no longer than this takes. */
 function opened({ file, settings = {} }) {
-  const config = begun(file);
-  const secrets = new Secrets();
+  const secrets = new Secrets(Object.values(settings));
+  let config = 0;
   try {
+    config = begun(file);
     for (const [key, value] of Object.entries(settings)) now(setConfig, [config, text(key), secrets.take(value)]);
     return now(open, [config], asIs);
   } finally {

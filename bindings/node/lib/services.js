@@ -5,7 +5,7 @@
  */
 import { KEYFERRY_NO_EXPIRY } from './abi.js';
 import { bind, invalid, optional, said, text } from './call.js';
-import { Token } from './token.js';
+import { known, taken } from './token.js';
 
 const reject = bind('keyferry_session_reject');
 const rejectValue = bind('keyferry_session_reject_value');
@@ -21,7 +21,7 @@ const fileverbsBearer = bind('fileverbs_bearer');
 const fileverbsSecretKey = bind('fileverbs_secret_key');
 
 const document = (address) => JSON.parse(said(address));
-const tokenOf = (resource) => (address) => Token.taken(address, resource);
+const tokenOf = (resource) => (address) => taken(address, resource);
 
 function unixS(moment) {
   if (moment === undefined || moment === null) return KEYFERRY_NO_EXPIRY;
@@ -33,7 +33,7 @@ function unixS(moment) {
 /** By the method's name: from secrets to be wiped and the method's arguments to a call. */
 export const calls = {
   reject(_secrets, token) {
-    const { resource, address } = Token.known(token);
+    const { resource, address } = known(token);
     // The token is what the arguments point to: it must live as long as they do.
     return resource === undefined ? { call: reject, args: [address], keep: token } : calls.rejectValue(_secrets, resource, token.value);
   },

@@ -3,7 +3,7 @@ import * as abi from './abi.js';
 import { Secrets, aborted, bind, later, now, raised, room, said, text } from './call.js';
 import * as parts from './parts.js';
 import { calls } from './services.js';
-import { LINE_BYTES, Token, byName, free, generationOf, header, lineAddress } from './token.js';
+import { LINE_BYTES, byName, free, generationOf, header, lineAddress, taken } from './token.js';
 
 const peek = bind('keyferry_session_peek');
 const cachedToken = bind('keyferry_session_cached');
@@ -32,6 +32,8 @@ export class Session {
   #calls = new Map();
   /** Waits that several callers share, by what they ask for. */
   #flights = new Map();
+  /** Resources of which `header` had nothing, until somebody asks for them. */
+  #told = new Set();
 
   constructor(options = {}) {
     this.#native = new parts.Native(options === key ? undefined : options);
@@ -44,7 +46,9 @@ export class Session {
   }
 
   header(resource) {
-    return this.#line(resource, header);
+    const line = this.#line(resource, header);
+    if (line === undefined) this.#tell(text(resource));
+    return line;
   }
 
   /** The line in memory as `as` reads it, if a fresh one is there. */
@@ -55,35 +59,42 @@ export class Session {
     throw raised(status);
   }
 
+  /** When a refresh is advisable, a peek says so once. Who asks next for what it said this of is to go to the library. */
+  #tell(resource) {
+    if (this.#told.size >= parts.MOST) this.#told.delete(this.#told.values().next().value);
+    this.#told.add(resource);
+  }
+
+  /** Whether the answer may come from memory: nothing more is asked than the resource, and nothing sends the caller to the library. */
+  #isQuick(resource, options) {
+    if (options?.signal?.aborted) return false;
+    return parts.isPlain(options) && !(this.#told.size > 0 && this.#told.delete(text(resource)));
+  }
+
   async headersFor(resource, options) {
-    return this.#headers(resource, options) ?? (await this.tokenFor(resource, options)).headers;
+    return this.#headers(resource, options) ?? (await this.#shared(resource, options)).headers;
   }
 
   headersForSync(resource, options) {
-    return this.#headers(resource, options) ?? this.tokenForSync(resource, options).headers;
+    return this.#headers(resource, options) ?? this.#asked(tokenFor, resource, options).headers;
   }
 
   #headers(resource, options) {
-    if (!parts.isPlain(options)) return undefined;
+    if (!this.#isQuick(resource, options)) return undefined;
     try {
       return this.#line(resource, byName);
     } catch (error) {
-      if (error.status === abi.KEYFERRY_E_MULTIPLE) return undefined;
+      if (error.status === abi.KEYFERRY_E_MULTIPLE) return this.#held(text(resource), true)?.headers;
       throw error;
     }
   }
 
   async tokenFor(resource, options) {
-    if (!parts.isPlain(options)) return this.#shared(resource, options);
-    return this.#fresh(resource) ?? this.#shared(resource, options);
+    return this.#fresh(resource, options) ?? this.#shared(resource, options);
   }
 
   tokenForSync(resource, options) {
-    if (parts.isPlain(options)) {
-      const token = this.#fresh(resource);
-      if (token) return token;
-    }
-    return this.#asked(tokenFor, resource, options);
+    return this.#fresh(resource, options) ?? this.#asked(tokenFor, resource, options);
   }
 
   cached(resource, options) {
@@ -96,7 +107,8 @@ export class Session {
   }
 
   /** The token in memory, if it needs no refresh. Any failure is told by the call that comes after this one. */
-  #fresh(resource) {
+  #fresh(resource, options) {
+    if (!this.#isQuick(resource, options)) return undefined;
     // There is no room for its line: so says the number, if there is one.
     const known = text(resource);
     const status = peek(this.#native.address, known, 0, 0, 0);
@@ -118,33 +130,42 @@ export class Session {
     if (asked.token !== undefined && asked.token.generation === Number(generationOf(address))) {
       free(address);
     } else {
-      asked.token = Token.taken(address, resource);
+      asked.token = taken(address, resource);
     }
     return asked.token;
   }
 
   /** Calls with a request of its own, and waits. */
   #asked(call, resource, options) {
-    const address = this.#native.address;
-    const request = parts.request(resource, options);
+    const secrets = new Secrets([options?.linkPassword]);
+    let request = 0;
     try {
+      const address = this.#native.address;
+      request = parts.request(resource, options);
       return now(call, [address, request], this.#taking(resource, options));
     } finally {
       parts.free(request);
+      secrets.wipe();
     }
   }
 
   #taking(resource, options) {
     const known = parts.isPlain(options) ? text(resource) : undefined;
-    return (address) => Token.taken(address, known);
+    return (address) => taken(address, known);
   }
 
   /** Waits together with all who ask for the same. */
   async #shared(resource, options) {
     const signal = options?.signal;
-    if (signal?.aborted) throw aborted(signal);
-    const same = parts.sameness(resource, options);
-    return (this.#flights.get(same) ?? this.#depart(same, resource, options)).join(signal);
+    const secrets = new Secrets([options?.linkPassword]);
+    try {
+      if (signal?.aborted) throw aborted(signal);
+      const same = parts.sameness(resource, options);
+      return (this.#flights.get(same) ?? this.#depart(same, resource, options)).join(signal);
+    } finally {
+      // The request has its own copy by now; nothing is waited for here.
+      secrets.wipe();
+    }
   }
 
   #depart(same, resource, options) {
@@ -191,7 +212,7 @@ export class Session {
       const twins = {
         async [name](...given) {
           const native = this.#native;
-          const secrets = new Secrets();
+          const secrets = new Secrets(given);
           try {
             const { call, args, give, keep } = plan(secrets, ...given);
             return await this.#later(call, [native.address, ...args], give, keep);
@@ -202,7 +223,7 @@ export class Session {
         },
         [`${name}Sync`](...given) {
           const native = this.#native;
-          const secrets = new Secrets();
+          const secrets = new Secrets(given);
           try {
             const { call, args, give } = plan(secrets, ...given);
             return now(call, [native.address, ...args], give);

@@ -37,6 +37,14 @@ function headersOf(address) {
 const inside = Symbol('inside');
 
 /**
+ * The token of an address that the library gave away, got for nothing but a resource, or for more than that. Not for users of the package:
+ * any address is believed.
+ */
+export let taken;
+/** By which resource, or else at which address, the library knows a token again. */
+export let known;
+
+/**
  * All of a token is read at once and its memory in the library freed: a loop that takes a million tokens never lets the collector of
  * garbage run. Only what can't be asked for again by its resource alone keeps the library's object, for `reject`.
  */
@@ -65,22 +73,21 @@ export class Token {
     this.#resource = resource;
   }
 
-  /** The token of an address that the library gave away, got for nothing but a resource, or for more than that. */
-  static taken(address, resource) {
-    const token = new Token(inside, address, resource);
-    if (resource === undefined) {
-      token.#address = address;
-      dropped.register(token, address);
-    } else {
-      free(address);
-    }
-    return token;
-  }
-
-  /** By which resource, or else at which address, the library knows it again. */
-  static known(token) {
-    if (!(token instanceof Token)) throw new TypeError('a token of keyferry is needed');
-    return { resource: token.#resource, address: token.#address };
+  static {
+    taken = (address, resource) => {
+      const token = new Token(inside, address, resource);
+      if (resource === undefined) {
+        token.#address = address;
+        dropped.register(token, address);
+      } else {
+        free(address);
+      }
+      return token;
+    };
+    known = (token) => {
+      if (!(token instanceof Object && #address in token)) throw new TypeError('a token of keyferry is needed');
+      return { resource: token.#resource, address: token.#address };
+    };
   }
 
   get headers() {

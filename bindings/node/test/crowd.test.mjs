@@ -90,6 +90,19 @@ test('a signal ends the wait of its caller alone', async () => {
   assert.equal(await count('login'), 1);
 });
 
+test('a signal that was aborted before ends a call whether the token is there or not', async () => {
+  const reason = new Error('enough');
+  const signal = AbortSignal.abort(reason);
+  for (const _state of ['cold', 'warm']) {
+    for (const ask of ['tokenFor', 'headersFor']) {
+      const error = await fails('KEYFERRY_E_CANCELLED', () => session[ask]('user', { signal }));
+      assert.deepEqual([error.name, error.cause], ['AbortError', reason]);
+    }
+    await session.tokenFor('user');
+  }
+  assert.equal(await count('login'), 1);
+});
+
 test('the last one to leave ends the wait, and the next one begins anew', async () => {
   await sandbox.fault({ path: '/v1/auth', kind: 'hang', times: 'forever' });
   const signal = AbortSignal.timeout(50);

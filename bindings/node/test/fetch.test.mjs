@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
 
@@ -20,7 +21,7 @@ before(async () => {
       stranger.seen.push({ method: request.method, headers: request.headers, body: Buffer.concat(chunks).toString() });
       if (request.url.startsWith('/back')) response.writeHead(307, { location: files }).end();
       else if (request.url.startsWith('/round')) response.writeHead(302, { location: '/round' }).end();
-      else if (request.url.startsWith('/denied')) response.writeHead(401).end();
+      else if (request.url.endsWith('/denied')) response.writeHead(401).end();
       else response.end('stranger');
     });
   });
@@ -103,6 +104,22 @@ for (const status of [301, 302, 303, 307, 308]) {
   });
 }
 
+test('a redirect to another origin does not carry what the caller got of us and put on itself', async () => {
+  const headers = await session.headersFor(files);
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: `${stranger.url}/x` });
+  assert.equal(await (await keyfetch(files, { headers })).text(), 'stranger');
+  assertNoCredential();
+});
+
+test('a new header stands in the place of the old one that the caller put on itself', async () => {
+  const headersOf = [{ 'X-User-Token': 'old' }, { 'X-API-KEY': 'new' }];
+  const changing = { headersFor: async () => headersOf.shift(), rejectValue: async () => {} };
+  const sent = [];
+  const refusing = async (_url, { headers }) => (sent.push([...headers.keys()]), new Response(null, { status: sent.length > 1 ? 200 : 401 }));
+  assert.equal((await createFetch(changing, refusing)(files, { headers: { 'x-user-token': 'old' } })).status, 200);
+  assert.deepEqual(sent, [['x-user-token'], ['x-api-key']]);
+});
+
 test('a redirect to an origin of ours wears what belongs there', async () => {
   const response = await keyfetch(`${stranger.url}/back`);
   assert.deepEqual([response.status, response.redirected], [200, true]);
@@ -154,14 +171,98 @@ test('a 401 with nothing new to try is the answer', async () => {
   assert.equal(bare.header(pack), undefined);
 });
 
+test('a 401 on a token that nobody else can get is the answer', async () => {
+  const bare = new Session({ file: false, settings: { 'masv.url': stranger.url, 'masv.email': 'a@example.com', 'masv.password': 'x' } });
+  await bare.adopt('transfers/denied', 'a'.repeat(40));
+  assert.equal((await createFetch(bare)(`${stranger.url}/v1/transfers/denied`)).status, 401);
+  assert.equal(stranger.seen[0].headers['x-transfer-token'], 'a'.repeat(40));
+  assert.equal(bare.stats().rejected, 1);
+});
+
+const STATUS = { LOGIN_REQUIRED: 702, NOT_CONFIGURED: 202, REFUSED: 701, NOT_FOUND: 703, ACCESS: 704 };
+for (const [code, status] of Object.entries(STATUS)) {
+  test(`a 401 is the answer where the next token is ${code}`, async () => {
+    const headersOf = [async () => ({ 'X-User-Token': 'old' }), async () => Promise.reject(Object.assign(new Error(code), { status }))];
+    const poor = { headersFor: () => headersOf.shift()(), rejectValue: async () => {} };
+    assert.equal((await createFetch(poor, async () => new Response(null, { status: 401 }))(files)).status, 401);
+  });
+}
+
 test('a stream is sent once, and its 401 is the answer', async () => {
   const token = await session.tokenFor(pack);
   await sandbox.refuse(token.value);
-  const post = () => ({ method: 'POST', headers: { 'Content-Type': 'application/json' }, body: new Blob(['{}']).stream(), duplex: 'half' });
-  assert.equal((await keyfetch(`${masv}/v1/${pack}/finalize`, post())).status, 401);
-  assert.equal((await keyfetch(new Request(`${masv}/v1/${pack}/finalize`, post()))).status, 401);
-  await session.reject(token);
-  assert.ok((await keyfetch(new Request(`${masv}/v1/${pack}/finalize`, post()))).ok);
+  const post = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: new Blob(['{}']).stream(), duplex: 'half' };
+  assert.equal((await keyfetch(`${masv}/v1/${pack}/finalize`, post)).status, 401);
+  assert.equal(await count('login'), 1);
+});
+
+const bodies = { text: '{}', bytes: Buffer.from('{}'), blob: new Blob(['{}']), stream: () => new Blob(['{}']).stream() };
+for (const [name, body] of Object.entries(bodies)) {
+  const headers = { 'Content-Type': 'application/json' };
+  const post = () => ({ method: 'POST', headers, body: body instanceof Function ? body() : body, duplex: 'half' });
+
+  test(`a Request with ${name} in it is sent once more after a 401`, async () => {
+    await sandbox.refuse((await session.tokenFor(pack)).value);
+    const response = await keyfetch(new Request(`${masv}/v1/${pack}/finalize`, post()));
+    assert.ok(response.ok, `${response.status} ${await response.text()}`);
+    assert.equal(await count('rejected_token'), 1);
+  });
+
+  test(`a Request with ${name} in it follows a redirect`, async () => {
+    await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 307, to: `${stranger.url}/x` });
+    await keyfetch(new Request(files, post()));
+    const [{ method, body, headers }] = stranger.seen;
+    assert.deepEqual([method, body, headers['content-length'], headers['content-type']], ['POST', '{}', '2', 'application/json']);
+    assertNoCredential();
+  });
+}
+
+test('of a Request with a large body no more is kept than what is said, and it is sent once', async () => {
+  const large = 'x'.repeat(3 * 2 ** 20);
+  let tokens = 0;
+  const rich = { headersFor: async () => ({ 'X-User-Token': String((tokens += 1)) }), rejectValue: async () => {} };
+  const response = await createFetch(rich)(new Request(`${stranger.url}/denied`, { method: 'POST', body: large }));
+  assert.deepEqual([response.status, tokens, stranger.seen.length], [401, 1, 1]);
+  assert.equal(stranger.seen[0].headers['content-length'], String(large.length));
+  assert.ok(stranger.seen[0].body === large);
+});
+
+test('what is no stream is sent as text, and again', async () => {
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 307, to: `${stranger.url}/x` });
+  await keyfetch(files, { method: 'POST', body: 123 });
+  assert.deepEqual(stranger.seen.map(({ body }) => body), ['123']);
+});
+
+test('a Request is what it is for the global fetch', async () => {
+  const dispatcher = { dispatch: () => assert.fail('the dispatcher of the caller') };
+  const dispatched = (error) => /the dispatcher of the caller/.test(`${error} ${error.cause}`);
+  await assert.rejects(keyfetch(new Request(files, { dispatcher })), dispatched);
+  await assert.rejects(keyfetch(new Request(files), { dispatcher }), dispatched);
+  const sent = [];
+  const hops = [new Response(null, { status: 302, headers: { location: '/x' } }), new Response()];
+  const spy = async (input, init) => (sent.push(new Request(input, init)), hops.shift());
+  const request = new Request(files, { cache: 'no-store', credentials: 'omit', signal: AbortSignal.abort(), headers: { 'X-Mine': 'kept' } });
+  await createFetch(session, spy)(request, { signal: null });
+  for (const { cache, credentials, headers } of sent) assert.deepEqual([cache, credentials, headers.get('x-mine')], ['no-store', 'omit', 'kept']);
+  assert.equal(sent.length, 2);
+});
+
+test('a clone of a redirected response is redirected', async () => {
+  const response = await keyfetch(`${stranger.url}/back`);
+  assert.deepEqual([response.redirected, response.clone().redirected, response.clone().clone().redirected], [true, true, true]);
+  assert.deepEqual(await response.clone().json(), await response.json());
+});
+
+test('the integrity is that of the last answer', async () => {
+  const integrity = `sha256-${createHash('sha256').update('stranger').digest('base64')}`;
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: `${stranger.url}/x` });
+  assert.equal(await (await keyfetch(files, { integrity })).text(), 'stranger');
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: `${stranger.url}/x` });
+  assert.equal(await (await keyfetch(new Request(files, { integrity }))).text(), 'stranger');
+  await sandbox.refuse((await session.tokenFor(pack)).value);
+  await assert.rejects(keyfetch(files, { integrity }), (error) => /integrity/.test(error.cause));
+  assert.equal(await count('rejected_token'), 1, 'a 401 is no matter of integrity');
+  await assert.rejects(keyfetch(`${stranger.url}/back`, { integrity }), (error) => /integrity/.test(error.cause));
 });
 
 test('a 401 of a stranger rejects nothing', async () => {

@@ -51,6 +51,11 @@ test('a token tells all that the library knows of it', async () => {
   assert.throws(() => (token.headers.more = 1), TypeError);
 });
 
+test('nothing of a token leads to addresses of the library', async () => {
+  assert.deepEqual(Object.getOwnPropertyNames(Token).sort(), ['length', 'name', 'prototype']);
+  await assert.rejects(session.reject(Object.create(Token.prototype)), TypeError);
+});
+
 test('what is printed of a token holds no secret', async () => {
   const token = await session.tokenFor('user');
   const printed = inspect(token, { depth: 9, showHidden: true }) + JSON.stringify({ token, session }) + String(token) + inspect(session);
@@ -92,6 +97,29 @@ test('a token that needs a refresh is refreshed', async () => {
   assert.equal(session.tokenForSync(pack).generation, second.generation);
   assert.equal(await count('lookup'), 3);
 });
+
+const renewing = {
+  tokenFor: (resource) => session.tokenFor(resource),
+  headersFor: (resource) => session.headersFor(resource),
+  headersForSync: (resource) => session.headersForSync(resource),
+  'header ?? headersFor': async (resource) => session.header(resource) ?? session.headersFor(resource),
+  'header ?? tokenForSync': (resource) => session.header(resource) ?? session.tokenForSync(new URL(resource)),
+};
+for (const [name, ask] of Object.entries(renewing)) {
+  test(`${name} has a token renewed beside the callers, before it ends`, async () => {
+    await sandbox.life({ package: 1000 });
+    const { generation } = await session.tokenFor(url);
+    await ask(url);
+    await sandbox.advance(900);
+    // The hour of the service comes with any answer of it.
+    await session.tokenFor(sandbox.otherPack);
+    await ask(url);
+    await sandbox.until('the refresh is under way', () => session.stats().refreshes_beside === 1);
+    await sandbox.until('the next token is there', () => session.cached(url).generation > generation);
+    assert.equal(await count('lookup'), 3);
+    assert.ok(session.header(url), 'it is fresh again');
+  });
+}
 
 test('rejecting a token gets another, and harms no later one', async () => {
   const first = await session.tokenFor('user');
@@ -167,6 +195,38 @@ test('a login with what is given, which is wiped', async () => {
   assert.ok(wrong.every((byte) => byte === 0), 'it is wiped after a failure too');
 });
 
+const given = () => Buffer.from('secret');
+const failing = {
+  'an argument before it': (secret) => session.masvLogin('a\0b', secret),
+  'an argument of a wrong type': (secret) => session.adopt(7, secret),
+  'an argument after it': (secret) => session.adopt(pack, secret, { expiresAt: new Date('never') }),
+  'the synchronous twin': (secret) => session.masvAgentSignUpSync('a@example.com', secret, 'a\0b'),
+  'a bad access': (linkPassword) => session.tokenFor(sandbox.protectedLink, { access: 'all', linkPassword }),
+  'a bad resource': (linkPassword) => session.tokenFor('packages/../x', { linkPassword }),
+  'no resource': (linkPassword) => session.headersFor(undefined, { linkPassword }),
+  'a signal': (linkPassword) => session.tokenFor(sandbox.protectedLink, { signal: AbortSignal.abort(), linkPassword }),
+  'a request that waits': (linkPassword) => session.tokenForSync(sandbox.protectedLink, { timeout: -1, linkPassword }),
+  'nothing cached': (linkPassword) => assert.ok(session.cached('packages/../x', { linkPassword })),
+  'a setting before it': (secret) => new Session({ file: false, settings: { bad: 'x', 'masv.api_key': secret } }),
+  'a file that is not there': (secret) => new Session({ file: '/nowhere/config.toml', settings: { 'masv.api_key': secret } }),
+};
+for (const [what, call] of Object.entries(failing)) {
+  test(`a secret is wiped where the call fails for ${what}`, async () => {
+    const secret = given();
+    await assert.rejects(async () => call(secret));
+    assert.ok(secret.every((byte) => byte === 0));
+  });
+}
+
+test('a secret is wiped where the session is closed', async () => {
+  await session.close();
+  const secrets = [given(), given(), given()];
+  await fails('ERR_INVALID_STATE', () => session.adopt(pack, secrets[0]));
+  await fails('ERR_INVALID_STATE', () => session.tokenFor(sandbox.protectedLink, { linkPassword: secrets[1] }));
+  await fails('ERR_INVALID_STATE', () => session.tokenForSync(sandbox.protectedLink, { linkPassword: secrets[2] }));
+  assert.ok(secrets.every((secret) => secret.every((byte) => byte === 0)));
+});
+
 test('FileVerbs and the agent have their calls', async () => {
   const bearer = await session.fileverbsBearer();
   assert.equal(bearer.headers.Authorization, `Bearer ${bearer.value}`);
@@ -203,6 +263,16 @@ test('a text with NUL is refused, not cut', async () => {
   }
   await fails('KEYFERRY_E_VALUE', () => session.masvLogin(sandbox.email, 'pass\0word'));
   await fails('KEYFERRY_E_VALUE', () => session.masvLogin(sandbox.email, Buffer.from('pass\0word')));
+});
+
+test('a secret with half a character is refused, not changed', async () => {
+  const half = 'pass\ud800word';
+  await fails('KEYFERRY_E_VALUE', () => session.masvLogin(sandbox.email, half));
+  await fails('KEYFERRY_E_VALUE', () => session.adopt(pack, `${half}\ude00\ud83d`));
+  await fails('KEYFERRY_E_VALUE', () => session.tokenFor(sandbox.protectedLink, { linkPassword: half }));
+  await fails('KEYFERRY_E_VALUE', () => new Session({ file: false, settings: { 'masv.api_key': '\udfff' } }));
+  const whole = await fails('KEYFERRY_E_REFUSED', () => session.masvLogin(sandbox.email, 'pass\u{1f600}word'));
+  assert.equal(whole.httpStatus, 401);
 });
 
 test('arguments of another type are refused before the library sees them', async () => {
