@@ -6,8 +6,8 @@ pub mod memory;
 use crate::config::Profile;
 use crate::store::{KeyKeeper, Store};
 
-/// The store that an account has configured, and who keeps its key if that is not in a file. Nothing of it is opened yet. A bare configuration looks at nothing of the user's, so
-/// it gets the user's store only if it asks for it.
+/// The store that an account has configured; `keyring` keeps its key if that is not to be in a file. Nothing of it is opened yet. A bare
+/// configuration looks at nothing of the user's, so it gets the user's store only if it asks for it.
 pub fn open(profile: &Profile, is_bare: bool, keyring: impl FnOnce() -> Box<dyn KeyKeeper>) -> Box<dyn Store> {
     match profile.text("store") {
         Some("memory") | None => Box::new(memory::Memory::default()),
