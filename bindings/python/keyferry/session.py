@@ -169,7 +169,8 @@ class Session(Services):
             return name, value
         buffer.raw = _BLANK
         _lines.append(line)
-        headers = self.token_for(resource).headers
+        # Not `token_for`: it would ask `peek` again, which says only once that a refresh is due.
+        headers = self._got(self._request(resource)).headers
         if len(headers) != 1:
             raise raised(_abi.KEYFERRY_E_MULTIPLE, None)
         return headers.popitem()

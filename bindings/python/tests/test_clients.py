@@ -8,7 +8,7 @@ import unittest
 import unittest.mock
 
 import keyferry
-from support import FILES, FILEVERBS, MASV, TEAMS, Case, config, control, count, slow_login
+from support import FILES, FILEVERBS, MASV, TEAMS, Case, config, control, count, renewed_beside, slow_login
 
 try:
     import requests
@@ -75,6 +75,9 @@ class Clients:
         for url in (FILES, TEAMS, f"{FILEVERBS}/api/v1/fileuploads", FILES + "?page=2"):
             self.assertEqual(self.get(url).status_code, 200, url)
         self.assertEqual((count("two_credentials"), count("foreign_credential"), count("missing_credential")), (0, 0, 0))
+
+    def test_a_token_is_renewed_before_it_ends(self):
+        self.assertTrue(renewed_beside(self.session, lambda: self.get(TEAMS)))
 
     def test_strangers_get_nothing(self):
         self.assertEqual(self.get(f"{self.stranger}/200").status_code, 200)

@@ -11,7 +11,23 @@ import unittest.mock
 import weakref
 
 import keyferry
-from support import EMAIL, FILES, FILEVERBS, PACKAGE, PASSWORD, TEAMS, Case, config, control, count, fault, run, slow_login, status_of
+from support import (
+    EMAIL,
+    FILES,
+    FILEVERBS,
+    PACKAGE,
+    PASSWORD,
+    TEAMS,
+    Case,
+    config,
+    control,
+    count,
+    fault,
+    renewed_beside,
+    run,
+    slow_login,
+    status_of,
+)
 
 
 class Headers(Case):
@@ -29,6 +45,11 @@ class Headers(Case):
             self.session.token_for(FILES)
             self.session.cached(FILES)
         self.assertEqual(count("requests"), before)
+
+    def test_a_token_is_renewed_before_it_ends_whatever_call_asks_for_it(self):
+        for call in (self.session.header, self.session.headers, self.session.token_for):
+            for resource in ("user", TEAMS + "?page=2"):
+                self.assertTrue(renewed_beside(self.session, lambda call=call, resource=resource: call(resource)), (call, resource))
 
     def test_what_may_hold_a_secret_is_not_kept_in_the_session(self):
         self.session.token_for(os.environ["TEST_LINK"])
