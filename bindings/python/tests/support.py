@@ -50,10 +50,10 @@ def slow_login(seconds):
     fault(service="masv", method="POST", path="/v1/auth", kind="nothing", latency_ms=int(seconds * 1000), times="forever")
 
 
-def renewed_beside(session, ask):
+def renewed_beside(session, ask, life=2):
     """Asks again and again until a short-lived user token was renewed; whether that happened beside the callers, none of whom waited."""
     session.forget()
-    control("POST", "life", {"user": 2})
+    control("POST", "life", {"user": life})
     ask()
     before = session.stats()
     while session.stats()["logins"] == before["logins"]:

@@ -77,7 +77,8 @@ class Clients:
         self.assertEqual((count("two_credentials"), count("foreign_credential"), count("missing_credential")), (0, 0, 0))
 
     def test_a_token_is_renewed_before_it_ends(self):
-        self.assertTrue(renewed_beside(self.session, lambda: self.get(TEAMS)))
+        # To make a client may take as long as a request.
+        self.assertTrue(renewed_beside(self.session, lambda: self.get(TEAMS), life=6))
 
     def test_strangers_get_nothing(self):
         self.assertEqual(self.get(f"{self.stranger}/200").status_code, 200)
@@ -175,6 +176,60 @@ class Requests(Clients, Case):
             answer = self.post(url, data=body, headers={"Content-Type": "application/json"})
             self.assertEqual(answer.status_code // 100, status // 100)
         self.assertGreater(self.session.token_for("user").generation, token.generation)
+
+    def client(self):
+        client = requests.Session()
+        self.addCleanup(client.close)
+        client.trust_env = False
+        client.auth = keyferry.requests.Auth(self.session)
+        return client
+
+    def test_a_request_to_a_stranger_stays_bare_however_often_it_is_sent(self):
+        client, url = self.client(), f"{self.stranger}/to/{FILES}"
+        prepared = client.prepare_request(requests.Request("GET", url))
+        answer = client.send(prepared)
+        self.assertEqual(answer.status_code, 200)
+        client.send(prepared)
+        client.send(answer.history[0].request)
+        client.send(client.get(url, allow_redirects=False).request, allow_redirects=False)
+        self.assertEqual(len(Stranger.seen), 5)
+        self.nothing_of_ours_was_seen()
+
+    def test_a_redirect_that_is_not_followed_gets_no_token(self):
+        answer = self.client().get(f"{self.stranger}/to/{FILES}", allow_redirects=False)
+        self.assertEqual((answer.status_code, count("login")), (307, 0))
+        self.assertEqual(self.client().send(answer.next).status_code, 200)
+
+    def test_a_prepared_request_that_was_sent_elsewhere_keeps_its_own_headers(self):
+        client = self.client()
+        control("POST", "fault", {"path": "/v1/packages", "kind": "redirect", "status": 302, "to": f"{self.stranger}/200", "times": 1})
+        prepared = client.prepare_request(requests.Request("GET", FILES))
+        worn = dict(prepared.headers)
+        self.assertIn("X-Package-Token", worn)
+        answer = client.send(prepared)
+        self.assertEqual((dict(prepared.headers), dict(answer.history[0].request.headers)), (worn, worn))
+        self.nothing_of_ours_was_seen()
+        before = count("requests")
+        self.assertEqual((client.send(prepared).status_code, count("requests") - before), (200, 1))
+
+    def test_each_sending_of_a_prepared_request_has_its_own_second_try(self):
+        client = self.client()
+        prepared = client.prepare_request(requests.Request("GET", FILES))
+        for _ in range(3):
+            control("POST", "reject", {"token": prepared.headers["X-Package-Token"]})
+            self.session.forget()
+            sent = dict(prepared.headers)
+            answer = client.send(prepared)
+            self.assertEqual((answer.status_code, dict(answer.history[0].request.headers)), (200, sent))
+            self.assertEqual(dict(prepared.headers), dict(answer.request.headers))
+
+    def test_a_rejected_token_is_renewed_after_a_redirect_too(self):
+        control("POST", "reject", {"token": self.session.token_for(FILES).value})
+        self.assertEqual(self.get(f"{self.stranger}/to/{FILES}").status_code, 200)
+
+    def test_an_upload_that_became_a_get_gets_its_header(self):
+        control("POST", "fault", {"path": "/v1/teams", "kind": "redirect", "status": 302, "to": FILES, "times": 1})
+        self.assertEqual(self.post(TEAMS, data=io.BytesIO(b"{}")).status_code, 200)
 
     def test_what_the_user_put_on_stays(self):
         self.get(f"{self.stranger}/200", headers={"Authorization": "mine"})
