@@ -1,6 +1,6 @@
 """What the adapters for HTTP clients share."""
 
-from .error import BadResource, LoginRequired, NoHeader, NotConfigured, NotMine, Refused
+from .error import BadResource, LoginRequired, NoHeader, NotConfigured, NotFound, NotMine, Refused, WrongAccess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 #: A request to such a URL goes as it is: it is of no configured service, open to all, or can't be read.
 NOT_OURS = (NotMine, NoHeader, BadResource)
 #: After a 401: there is nothing else to try, so that is the answer.
-NOTHING_ELSE = (LoginRequired, NotConfigured, Refused)
+NOTHING_ELSE = (LoginRequired, NotConfigured, NotFound, Refused, WrongAccess)
 
 
 def headers_for(session: "Session", url: str) -> "dict[str, str]":

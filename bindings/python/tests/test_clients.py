@@ -3,12 +3,13 @@
 import asyncio
 import http.server
 import io
+import os
 import threading
 import unittest
 import unittest.mock
 
 import keyferry
-from support import FILES, FILEVERBS, MASV, TEAMS, Case, config, control, count, renewed_beside, slow_login
+from support import FILES, FILEVERBS, MASV, PACKAGE, TEAMS, Case, config, control, count, renewed_beside, slow_login
 
 try:
     import requests
@@ -111,6 +112,15 @@ class Clients:
         control("POST", "reject", {"token": token.value})
         self.assertEqual(self.get(TEAMS, session=session).status_code, 401)
         self.fails(keyferry.LoginRequired, session.token_for, "user")
+
+    def test_a_token_that_nobody_can_renew_leaves_the_401_as_the_answer(self):
+        self.session.adopt("transfers/MINE", "dead")
+        self.assertEqual(self.get(f"{MASV}/v1/transfers/MINE").status_code, 401)
+        self.fails(keyferry.NotFound, self.session.token_for, "transfers/MINE")
+        read, url = self.session.token_for(os.environ["TEST_LINK"]).value, f"{MASV}/v1/{PACKAGE}/files/F/download"
+        control("POST", "reject", {"token": read})
+        self.assertEqual(self.get(url).status_code, 401)
+        self.fails(keyferry.WrongAccess, self.session.token_for, url)
 
     def test_a_body_is_sent_again_whole(self):
         control("POST", "reject", {"token": self.session.token_for("user").value})
