@@ -64,7 +64,9 @@ def optional(text: "Optional[str]") -> "Optional[bytes]":
 
 
 class Wiped:
-    """Secrets for one call, in memory that is wiped behind it. A `bytearray` is wiped with it; `str` and `bytes` can't be."""
+    """Secrets for one call, in memory that is wiped behind it. A `bytearray` is wiped with it, also where the
+    call fails: whatever can fail stands inside. `str` and `bytes` can't be wiped.
+    """
 
     __slots__ = ("_copies", "_given")
 
@@ -73,7 +75,11 @@ class Wiped:
         self._copies: "list[Any]" = []
 
     def __enter__(self) -> "list[Any]":
-        return [None if secret is None else self._copy(secret) for secret in self._given]
+        try:
+            return [None if secret is None else self._copy(secret) for secret in self._given]
+        except BaseException:
+            self._wipe()
+            raise
 
     def _copy(self, secret: "Secret") -> "Any":
         raw = secret.encode() if isinstance(secret, str) else secret
@@ -85,6 +91,9 @@ class Wiped:
         return copy
 
     def __exit__(self, kind: "Optional[type[BaseException]]", value: "Optional[BaseException]", trace: "Optional[TracebackType]") -> None:
+        self._wipe()
+
+    def _wipe(self) -> None:
         for copy in self._copies:
             memset(copy, 0, len(copy))
         for secret in self._given:

@@ -31,8 +31,10 @@ class Config:
         """Takes settings by key, such as `{"masv.api_key": key}`. Raises as `set` does."""
         self._address = 0
         self._address = made(_config_new)
-        for key, value in (settings or {}).items():
-            self.set(key, value)
+        settings = settings or {}
+        with Wiped(*settings.values()) as copies:
+            for key, copy in zip(settings, copies):
+                done(_config_set, self._address, encoded(key), copy)
 
     @classmethod
     def load(cls, path: "Union[str, PathLike[str], None]" = None) -> "Config":

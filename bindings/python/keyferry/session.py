@@ -264,8 +264,8 @@ class Session(Services):
         `resource` is `packages/ID` or `transfers/ID`, or a URL of that. `expires_at` is an aware `datetime`; without it the token says
         itself when it ends. Raises `BadValue` if it can't be a token or has ended, `Unsupported` if the resource takes no such token.
         """
-        expires = _abi.KEYFERRY_NO_EXPIRY if expires_at is None else _unix_s(expires_at)
         with Wiped(value) as (copy,):
+            expires = _abi.KEYFERRY_NO_EXPIRY if expires_at is None else _unix_s(expires_at)
             self._run(done, _adopt, encoded(resource), copy, expires)
 
     def forget(self, resource: "Optional[str]" = None) -> None:

@@ -223,6 +223,37 @@ class Logins(Case):
         self.assertEqual(self.session.masv_agent_sign_up("new@example.com", "word", "New")["user"]["email"], "new@example.com")
 
 
+class Wiping(Case):
+    def test_a_secret_is_wiped_also_where_the_call_fails_before_it_is_used(self):
+        link, naive, half = os.environ["TEST_PROTECTED_LINK"], datetime.datetime(2099, 1, 1), {"masv.email": "a\0b"}
+
+        def spoilt(secret):
+            secret[3] = 0
+            return secret
+
+        calls = {
+            "NUL": lambda secret: self.session.masv_login(EMAIL, spoilt(secret)),
+            "NUL before": lambda secret: self.session.masv_login("a\0b", secret),
+            "wrong type before": lambda secret: self.session.masv_login(5, secret),
+            "agent": lambda secret: self.session.masv_agent_sign_in("a\0b", secret),
+            "name": lambda secret: self.session.masv_agent_sign_up(EMAIL, secret, "a\0b"),
+            "moment": lambda secret: self.session.adopt("transfers/MINE", secret, naive),
+            "resource": lambda secret: self.session.adopt("a\0b", secret),
+            "value of": lambda secret: self.session.reject_value("a\0b", secret),
+            "request": lambda secret: keyferry.Request("no such thing", link_password=secret),
+            "access": lambda secret: keyferry.Request(link, access="all", link_password=secret),
+            "timeout": lambda secret: keyferry.Request(link, timeout=-1, link_password=secret),
+            "setting": lambda secret: keyferry.Config({"masv.urll": "x", "masv.password": secret}),
+            "value": lambda secret: keyferry.Config({**half, "masv.password": secret}),
+            "key": lambda secret: config().set("a\0b", secret),
+        }
+        for name, call in calls.items():
+            secret = bytearray(b"secret")
+            with self.subTest(name):
+                self.fails((keyferry.Error, TypeError), call, secret)
+                self.assertEqual(bytes(secret), bytes(6))
+
+
 class Errors(Case):
     def test_an_error_carries_every_detail(self):
         fault(service="masv", path="/v1/auth", kind="status", status=429, retry_after="7", times="forever")
