@@ -55,7 +55,16 @@ def encoded(text: str) -> bytes:
     """A text as C reads it. C would cut it at a NUL, and ask for something else."""
     if "\0" in text:
         raise BadValue("a text holds NUL: copy it again")
-    return text.encode()
+    return utf8(text)
+
+
+def utf8(text: str) -> bytes:
+    """A text's bytes. Half a character has none; Python's own error would keep the text, which may be a secret."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        pass
+    raise BadValue("a text holds half a character: decode it again")
 
 
 def optional(text: "Optional[str]") -> "Optional[bytes]":
@@ -82,7 +91,7 @@ class Wiped:
             raise
 
     def _copy(self, secret: "Secret") -> "Any":
-        raw = secret.encode() if isinstance(secret, str) else secret
+        raw = utf8(secret) if isinstance(secret, str) else secret
         if 0 in raw:
             raise BadValue("a secret holds NUL: copy it again")
         copy = (c_char * (len(raw) + 1))()

@@ -29,7 +29,7 @@ def _whole(amount: float, what: str) -> int:
     """A number for C, rounded up; one that is too large for it is too large for keyferry too."""
     if not amount >= 0:
         raise BadValue(f"{what} is not a number from 0 on")
-    return int(min(-(-amount // 1), _LARGEST))
+    return int(-(-amount // 1)) if amount < _LARGEST else _LARGEST
 
 
 class Request:
@@ -61,7 +61,6 @@ class Request:
 
         Raises `BadResource` if the resource can't be read, `BadValue` for a number out of range.
         """
-        self._address = 0
         with Wiped(link_password) as (password,):
             self._key = encoded(resource)
             self._address = made(_request_new, self._key)
@@ -81,7 +80,8 @@ class Request:
         _cancel(self._address)
 
     def __del__(self, _free: "Any" = _free) -> None:
-        _free(self._address)
+        # What could not be made has none.
+        _free(getattr(self, "_address", None))
 
     def __reduce__(self) -> "NoReturn":
         raise TypeError("a request can't be copied or sent to another process: make another there")

@@ -129,6 +129,13 @@ class Tokens(Case):
         self.fails(keyferry.BadValue, self.session.adopt, "transfers/MINE", "abc", datetime.datetime(2099, 1, 1))
         self.fails(keyferry.Unsupported, self.session.adopt, os.environ["TEST_LINK"], "abc")
 
+    def test_a_moment_beyond_all_calendars_is_the_last_one_of_ours(self):
+        last = datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
+        for offset in (-12, 0, 12):
+            moment = datetime.datetime.max.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=offset)))
+            self.session.adopt("transfers/MINE", f"token{offset}", moment)
+            self.assertEqual(self.session.token_for("transfers/MINE").expires_at, min(moment, last).replace(microsecond=0))
+
     def test_what_is_forgotten_is_got_anew(self):
         self.session.token_for("user")
         self.session.forget("user")
@@ -175,6 +182,18 @@ class Requests(Case):
         for wrong in ({"timeout": 601}, {"timeout": -1}, {"min_valid": -1}, {"timeout": float("nan")}, {"access": "all"}, {"timeout": 2**40}):
             self.fails(keyferry.BadValue, keyferry.Request, "user", **wrong)
         self.fails(keyferry.BadResource, keyferry.Request, "no such thing")
+
+    def test_what_is_infinite_is_as_much_as_there_is(self):
+        keyferry.Request("user", min_valid=float("inf"))
+        self.fails(keyferry.BadValue, keyferry.Request, "user", timeout=float("inf"))
+
+    def test_what_was_never_made_is_dropped_without_a_word(self):
+        with unittest.mock.patch("sys.unraisablehook") as said:
+            self.fails(TypeError, keyferry.Request)
+            self.fails(TypeError, keyferry.Config, 1, 2)
+            self.fails(keyferry.BadValue, keyferry.Request, "a\0b")
+            gc.collect()
+        said.assert_not_called()
 
     def test_a_request_waits_no_longer_than_it_says(self):
         slow_login(5)
@@ -269,6 +288,19 @@ class Errors(Case):
         self.assertEqual((error.http_status, error.service_code, error.retry_after), (None, None, None))
         self.assertIsInstance(error, ConnectionError)
         self.assertIsInstance(error, keyferry.Error)
+
+
+    def test_texts_and_secrets_that_can_not_be_told_are_bad_values(self):
+        half = "\ud800"
+        for value in (half, b"\xff", None, "a\0b"):
+            self.fails(keyferry.BadValue, config().set, "masv.password", value)
+            self.fails(keyferry.BadValue, self.session.adopt, "transfers/MINE", value)
+            self.fails(keyferry.BadValue, self.session.reject_value, PACKAGE, value)
+        for call in (self.session.header, self.session.token_for, self.session.explain, keyferry.Request):
+            self.fails(keyferry.BadValue, call, PACKAGE + half)
+        self.fails(keyferry.BadValue, self.session.masv_login, half, "word")
+        self.assertNotIn(half, str(self.fails(keyferry.BadValue, config().set, "masv.password", half)))
+        self.fails(TypeError, keyferry.Session, {})
 
 
 class Lives(Case):
