@@ -255,6 +255,26 @@ class Httpx(Clients):
         self.assertEqual(self.get(TEAMS).status_code, 200)
 
 
+    def test_a_form_in_memory_is_sent_again_and_one_of_a_file_is_not(self):
+        url = f"{self.stranger}/401"
+        for content, sent in ((b"bytes", 2), (io.BytesIO(b"file"), 1)):
+            Stranger.seen.clear()
+            with unittest.mock.patch("keyferry.httpx.renewed", return_value={"x-api-key": "b"}), unittest.mock.patch(
+                "keyferry.httpx.arenewed", return_value={"x-api-key": "b"}
+            ):
+                self.post(url, files={"part": content}, data={"name": "x"})
+            self.assertEqual(len(Stranger.seen), sent)
+            self.assertEqual({headers["content-length"] for headers in Stranger.seen}, {Stranger.seen[0]["content-length"]})
+
+    def test_a_request_that_was_answered_wears_nothing_of_ours(self):
+        control("POST", "reject", {"token": self.session.token_for(FILES).value})
+        for url in (FILES, f"{self.stranger}/to/{FILES}"):
+            answer = self.get(url)
+            self.assertEqual(answer.status_code, 200)
+            for one in [answer, *answer.history]:
+                self.assertEqual([name for name, _ in one.request.headers.raw if name.decode().lower() in OURS], [])
+
+
 @unittest.skipUnless(httpx, "httpx is not installed")
 class HttpxSync(Httpx, Case):
     def get(self, url, session=None, **more):
