@@ -55,7 +55,16 @@ def encoded(text: str) -> bytes:
     """A text as C reads it. C would cut it at a NUL, and ask for something else."""
     if "\0" in text:
         raise BadValue("a text holds NUL: copy it again")
-    return text.encode()
+    return utf8(text)
+
+
+def utf8(text: str) -> bytes:
+    """A text's bytes. Half a character has none; Python's own error would keep the text, which may be a secret."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        pass
+    raise BadValue("a text holds half a character: decode it again")
 
 
 def optional(text: "Optional[str]") -> "Optional[bytes]":
@@ -64,7 +73,9 @@ def optional(text: "Optional[str]") -> "Optional[bytes]":
 
 
 class Wiped:
-    """Secrets for one call, in memory that is wiped behind it. A `bytearray` is wiped with it; `str` and `bytes` can't be."""
+    """Secrets for one call, in memory that is wiped behind it. A `bytearray` is wiped with it, also where the
+    call fails: whatever can fail stands inside. `str` and `bytes` can't be wiped.
+    """
 
     __slots__ = ("_copies", "_given")
 
@@ -73,10 +84,14 @@ class Wiped:
         self._copies: "list[Any]" = []
 
     def __enter__(self) -> "list[Any]":
-        return [None if secret is None else self._copy(secret) for secret in self._given]
+        try:
+            return [None if secret is None else self._copy(secret) for secret in self._given]
+        except BaseException:
+            self._wipe()
+            raise
 
     def _copy(self, secret: "Secret") -> "Any":
-        raw = secret.encode() if isinstance(secret, str) else secret
+        raw = utf8(secret) if isinstance(secret, str) else secret
         if 0 in raw:
             raise BadValue("a secret holds NUL: copy it again")
         copy = (c_char * (len(raw) + 1))()
@@ -85,6 +100,9 @@ class Wiped:
         return copy
 
     def __exit__(self, kind: "Optional[type[BaseException]]", value: "Optional[BaseException]", trace: "Optional[TracebackType]") -> None:
+        self._wipe()
+
+    def _wipe(self) -> None:
         for copy in self._copies:
             memset(copy, 0, len(copy))
         for secret in self._given:

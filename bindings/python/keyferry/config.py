@@ -29,10 +29,11 @@ class Config:
 
     def __init__(self, settings: "Optional[Mapping[str, Secret]]" = None) -> None:
         """Takes settings by key, such as `{"masv.api_key": key}`. Raises as `set` does."""
-        self._address = 0
         self._address = made(_config_new)
-        for key, value in (settings or {}).items():
-            self.set(key, value)
+        settings = settings or {}
+        with Wiped(*settings.values()) as copies:
+            for key, copy in zip(settings, copies):
+                done(_config_set, self._address, encoded(key), copy)
 
     @classmethod
     def load(cls, path: "Union[str, PathLike[str], None]" = None) -> "Config":
@@ -40,7 +41,6 @@ class Config:
         may be absent. Raises `BadConfig` with file, key and line, or `UnsafeFile` with the `chmod` that mends it.
         """
         config = cls.__new__(cls)
-        config._address = 0
         config._address = made(_config_load, None if path is None else encoded(str(path)))
         return config
 
@@ -53,7 +53,8 @@ class Config:
             done(_config_set, self._address, encoded(key), copy)
 
     def __del__(self, _free: "Any" = _free) -> None:
-        _free(self._address)
+        # What could not be made has none.
+        _free(getattr(self, "_address", None))
 
     def __reduce__(self) -> "NoReturn":
         raise TypeError("a configuration holds secrets and can't be copied or sent to another process")

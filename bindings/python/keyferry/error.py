@@ -227,6 +227,7 @@ class PluginFailed(Error):
 
 
 KINDS: "dict[int, type[Error]]" = {kind.status: kind for kind in Error.__subclasses__()}
+KINDS.update({_abi.KEYFERRY_E_NULL: BadValue, _abi.KEYFERRY_E_UTF8: BadValue})
 
 
 def raised(status: int, address: "Optional[int]") -> Error:

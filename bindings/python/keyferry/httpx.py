@@ -33,20 +33,28 @@ class Auth(httpx.Auth):
             raise ImportError("this version of httpx would take headers along at a redirect: use another, or do without keyferry.httpx")
 
     def sync_auth_flow(self, request: httpx.Request) -> "Generator[httpx.Request, httpx.Response, None]":
-        response = yield _wearing(request, headers_for(self._session, str(request.url)))
-        if _can_try_again(response):
-            request = response.request
-            headers = renewed(self._session, str(request.url), _worn(request))
-            if headers:
-                yield _wearing(request, headers)
+        sent = [request]
+        try:
+            response = yield _wearing(request, headers_for(self._session, str(request.url)))
+            if _can_try_again(response):
+                sent.append(again := response.request)
+                headers = renewed(self._session, str(again.url), _worn(again))
+                if headers:
+                    yield _wearing(again, headers)
+        finally:
+            _undress(sent)
 
     async def async_auth_flow(self, request: httpx.Request) -> "AsyncGenerator[httpx.Request, httpx.Response]":
-        response = yield _wearing(request, await aheaders_for(self._session, str(request.url)))
-        if _can_try_again(response):
-            request = response.request
-            headers = await arenewed(self._session, str(request.url), _worn(request))
-            if headers:
-                yield _wearing(request, headers)
+        sent = [request]
+        try:
+            response = yield _wearing(request, await aheaders_for(self._session, str(request.url)))
+            if _can_try_again(response):
+                sent.append(again := response.request)
+                headers = await arenewed(self._session, str(again.url), _worn(again))
+                if headers:
+                    yield _wearing(again, headers)
+        finally:
+            _undress(sent)
 
 
 class _Worn(httpx.Headers):
@@ -75,5 +83,18 @@ def _worn(request: httpx.Request) -> "dict[str, str]":
     return request.headers.worn if isinstance(request.headers, _Worn) else {}
 
 
+def _undress(requests: "list[httpx.Request]") -> None:
+    """Takes ours off again: the caller may send the request elsewhere, with a client that does not know of us."""
+    for request in requests:
+        request.headers = httpx.Headers(request.headers)
+
+
 def _can_try_again(response: httpx.Response) -> bool:
-    return response.status_code == 401 and isinstance(response.request.stream, httpx.ByteStream)
+    return response.status_code == 401 and _is_in_memory(response.request.stream)
+
+
+def _is_in_memory(stream: object) -> bool:
+    """Whether a body is there once more: all of it, or each part of a form. A file may have been closed, a generator is used up."""
+    fields = getattr(stream, "fields", None)
+    parts = fields and all(isinstance(getattr(field, "file", b""), (bytes, str)) for field in fields)
+    return isinstance(stream, httpx.ByteStream) or bool(parts)

@@ -18,7 +18,7 @@ from ._library import slow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Optional
 
 __all__ = ["start", "stop"]
 
@@ -32,8 +32,17 @@ _LEVELS = {
     _abi.KEYFERRY_LOG_DEBUG: logging.DEBUG,
 }
 
-#: What the library calls must live as long as it may be called.
-_installed: "Any" = None
+#: Every logger that was logged to, by what the library hands to `_write`. They stay, as those of `logging` do: which of them is in use,
+#: only the library knows, for two threads may come at once.
+_loggers: "dict[int, logging.Logger]" = {}
+
+
+def _log(level: int, message: bytes, logger: int) -> None:
+    _loggers[logger].log(_LEVELS[level], "%s", message.decode())
+
+
+#: One for all, never freed: the library may be calling it.
+_write = _Function(_log)
 
 
 def start(level: int = logging.INFO, logger: "Optional[logging.Logger]" = None) -> None:
@@ -42,24 +51,15 @@ def start(level: int = logging.INFO, logger: "Optional[logging.Logger]" = None) 
     Messages come on any thread, several at once. A handler must not call keyferry: that raises `Reentrant`; a `QueueHandler` may. In a
     forked child nothing is logged until it calls this itself. Ends by itself when the interpreter does.
     """
-    global _installed
     to = logger or logging.getLogger("keyferry")
-
-    def write(level: int, message: bytes, _: "Any") -> None:
-        to.log(_LEVELS[level], "%s", message.decode())
-
-    function = _Function(write)
+    _loggers[id(to)] = to
     wanted = [number for number, here in _LEVELS.items() if here >= level]
-    done(_log_to, max(wanted, default=_abi.KEYFERRY_LOG_OFF), function, None, None)
-    # Only now does nobody call the one before any more.
-    _installed = function
+    done(_log_to, max(wanted, default=_abi.KEYFERRY_LOG_OFF), _write, id(to), None)
 
 
 def stop() -> None:
     """Logs nothing any more. Returns when no message is under way."""
-    global _installed
     done(_log_to, _abi.KEYFERRY_LOG_OFF, None, None, None)
-    _installed = None
 
 
 # A message that came while the interpreter ends would find no interpreter.

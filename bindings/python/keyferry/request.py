@@ -29,7 +29,7 @@ def _whole(amount: float, what: str) -> int:
     """A number for C, rounded up; one that is too large for it is too large for keyferry too."""
     if not amount >= 0:
         raise BadValue(f"{what} is not a number from 0 on")
-    return int(min(-(-amount // 1), _LARGEST))
+    return int(-(-amount // 1)) if amount < _LARGEST else _LARGEST
 
 
 class Request:
@@ -61,27 +61,27 @@ class Request:
 
         Raises `BadResource` if the resource can't be read, `BadValue` for a number out of range.
         """
-        self._address = 0
-        self._key = encoded(resource)
-        self._address = made(_request_new, self._key)
-        if min_valid:
-            done(_set_min_valid_s, self._address, _whole(min_valid, "min_valid"))
-        if access != "any":
-            done(_set_access, self._address, _number(access))
-        if account is not None:
-            done(_set_account, self._address, optional(account))
-        if link_password is not None:
-            with Wiped(link_password) as (password,):
+        with Wiped(link_password) as (password,):
+            self._key = encoded(resource)
+            self._address = made(_request_new, self._key)
+            if min_valid:
+                done(_set_min_valid_s, self._address, _whole(min_valid, "min_valid"))
+            if access != "any":
+                done(_set_access, self._address, _number(access))
+            if account is not None:
+                done(_set_account, self._address, optional(account))
+            if password is not None:
                 done(_set_link_password, self._address, password)
-        if timeout is not None:
-            done(_set_timeout_ms, self._address, max(1, _whole(timeout * 1000, "timeout")))
+            if timeout is not None:
+                done(_set_timeout_ms, self._address, max(1, _whole(timeout * 1000, "timeout")))
 
     def cancel(self) -> None:
         """Ends the wait of whoever waits with this request, now and from now on, with `Cancelled`. For any thread."""
         _cancel(self._address)
 
     def __del__(self, _free: "Any" = _free) -> None:
-        _free(self._address)
+        # What could not be made has none.
+        _free(getattr(self, "_address", None))
 
     def __reduce__(self) -> "NoReturn":
         raise TypeError("a request can't be copied or sent to another process: make another there")

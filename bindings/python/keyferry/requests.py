@@ -1,7 +1,5 @@
 """Authentication for the HTTP client `requests`, which has to be installed."""
 
-from urllib.parse import urljoin
-
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
@@ -26,8 +24,8 @@ class Auth(AuthBase):
     ```
 
     On a 401 the token is rejected, and the request is sent once more with a new one, unless its body can't be sent again; where there is
-    no new one, the 401 is the answer. A redirect takes no header to a place that it is not for. Getting a token raises as
-    `keyferry.Session.token_for` does. Source: RFC 9110, 15.5.2.
+    no new one, the 401 is the answer. A redirect takes no header anywhere: the next place gets its own after a 401. Getting a token
+    raises as `keyferry.Session.token_for` does. Source: RFC 9110, 15.5.2.
     """
 
     def __init__(self, session: "Optional[Session]" = None) -> None:
@@ -35,61 +33,78 @@ class Auth(AuthBase):
         self._session = session or default
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        exchange = _Exchange(self._session, r)
-        r.register_hook("response", exchange)  # type: ignore[no-untyped-call]
+        _dress(r, headers_for(self._session, str(r.url)))
+        r.register_hook("response", _Exchange(self._session, r.body))  # type: ignore[no-untyped-call]
         return r
 
 
-class _Exchange:
-    """One request and what follows from it: redirects, a 401."""
+class _Dressed(PreparedRequest):
+    """A request that wears headers of ours, which its copies don't: at a redirect the client makes a copy for the next place, wherever
+    that is. The caller's own request is for one place and may be sent again: it stays as it is.
+    """
 
-    def __init__(self, session: Session, request: PreparedRequest) -> None:
+    worn: "dict[str, str]"
+
+    def copy(self) -> PreparedRequest:
+        bare = super().copy()
+        for name in _worn(self):
+            del bare.headers[name]
+        return bare
+
+
+def _dress(request: PreparedRequest, headers: "dict[str, str]") -> PreparedRequest:
+    for name in _worn(request):
+        del request.headers[name]
+    if headers:
+        request.__class__ = _Dressed
+        request.__dict__["worn"] = headers
+        request.headers.update(headers)
+    return request
+
+
+def _worn(request: PreparedRequest) -> "dict[str, str]":
+    """What of ours a request has: its owner may have put on another."""
+    worn = request.worn if isinstance(request, _Dressed) else {}
+    return {name: value for name, value in worn.items() if request.headers.get(name) == value}
+
+
+class _Exchange:
+    """What follows an answer. It remembers nothing of it: a prepared request may be sent many times."""
+
+    def __init__(self, session: Session, body: "Any") -> None:
         self._session = session
-        self._tried = False
-        self._body_start = _position(request.body)
-        self._worn: "dict[str, str]" = {}
-        self._dress(request, headers_for(session, str(request.url)))
+        self._body_start = _position(body)
 
     def __call__(self, response: Response, **options: "Any") -> Response:
         request = response.request
-        if response.is_redirect:
-            # The client copies this request's headers for the next place: it must find there what is for that one.
-            self._dress(request, headers_for(self._session, urljoin(response.url, response.headers["location"])))
-        elif response.status_code == 401 and not self._tried:
-            self._tried = True
-            if self._rewound(request):
-                headers = renewed(self._session, str(request.url), self._sent(request))
-                if headers:
-                    self._dress(request, headers)
-                    return self(_again(response, options), **options)
-        return response
+        if response.status_code != 401 or not self._rewound(request.body):
+            return response
+        worn = _worn(request)
+        headers = renewed(self._session, str(request.url), worn)
+        if not headers:
+            return response
+        # The caller's request, which may be sent again, wears the new ones; the answer keeps what it was sent.
+        response.request = _dress(request.copy(), worn)
+        again = _again(response, _dress(request, headers), options)
+        # What came by a redirect wore nothing, so that no token was refused yet.
+        return again if worn else self(again, **options)
 
-    def _dress(self, request: PreparedRequest, headers: "dict[str, str]") -> None:
-        for name in self._sent(request):
-            del request.headers[name]
-        self._worn = headers
-        request.headers.update(headers)
-
-    def _sent(self, request: PreparedRequest) -> "dict[str, str]":
-        """What of ours the request has: a redirect may have taken some of it off."""
-        return {name: value for name, value in self._worn.items() if request.headers.get(name) == value}
-
-    def _rewound(self, request: PreparedRequest) -> bool:
-        body: "Any" = request.body
+    def _rewound(self, body: "Any") -> bool:
+        if not body or isinstance(body, (bytes, str)):
+            return True
         if self._body_start is None:
-            return not body or isinstance(body, (bytes, str))
+            return False
         body.seek(self._body_start)
         return True
 
 
-def _again(response: Response, options: "dict[str, Any]") -> Response:
+def _again(response: Response, request: PreparedRequest, options: "dict[str, Any]") -> Response:
     # The connection goes back to its pool when all of the answer was read.
     _ = response.content
     response.close()
     connection: "Any" = response.connection
-    again: Response = connection.send(response.request, **options)
+    again: Response = connection.send(request, **options)
     again.history.append(response)
-    again.request = response.request
     return again
 
 

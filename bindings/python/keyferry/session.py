@@ -6,6 +6,7 @@ from ctypes import addressof, c_char
 from . import _abi
 from ._call import Wiped, done, encoded, made, new_word, optional, words
 from ._library import quick, slow
+from .config import Config
 from .error import BadValue, Forked, SeveralHeaders, raised
 from .request import Request
 from .services import Services
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from ._call import Secret
     from ._library import Function
-    from .config import Config
     from .token import Access
 
     Json = Dict[str, Any]
@@ -99,6 +99,8 @@ class Session(Services):
         Raises `BadConfig` or `UnsafeFile` if the configuration can't be used.
         """
         self._handle: "_Handle" = _CLOSED
+        if config is not None and not isinstance(config, Config):
+            raise TypeError("a session is opened with a Config")
         self._config = config
         self._requests: "dict[str, Request]" = {}
         self._handle = self._opened()
@@ -115,7 +117,7 @@ class Session(Services):
         return session
 
     def _opened(self) -> "_Handle":
-        return _Handle(made(_open, self._config and self._config._address))
+        return _Handle(made(_open, None if self._config is None else self._config._address))
 
     def close(self) -> None:
         """Closes the session: cancels refreshes and ends its threads, within a second; calls that are under way in other threads end
@@ -158,18 +160,23 @@ class Session(Services):
             encoded(resource)
         handle = self._handle
         try:
+            key = resource.encode()
+        except UnicodeEncodeError:
+            key = encoded(resource)
+        try:
             line = _lines.pop()
         except IndexError:
             line = _new_line()
         buffer, address, length, reference = line
-        if not _peek(handle.address, resource.encode(), address, _LINE_BYTES, reference):
+        if not _peek(handle.address, key, address, _LINE_BYTES, reference):
             name, _, value = buffer[: length.value].decode().partition(": ")
             buffer.raw = _BLANK
             _lines.append(line)
             return name, value
         buffer.raw = _BLANK
         _lines.append(line)
-        headers = self.token_for(resource).headers
+        # Not `token_for`: it would ask `peek` again, which says only once that a refresh is due.
+        headers = self._got(self._request(resource)).headers
         if len(headers) != 1:
             raise raised(_abi.KEYFERRY_E_MULTIPLE, None)
         return headers.popitem()
@@ -263,8 +270,8 @@ class Session(Services):
         `resource` is `packages/ID` or `transfers/ID`, or a URL of that. `expires_at` is an aware `datetime`; without it the token says
         itself when it ends. Raises `BadValue` if it can't be a token or has ended, `Unsupported` if the resource takes no such token.
         """
-        expires = _abi.KEYFERRY_NO_EXPIRY if expires_at is None else _unix_s(expires_at)
         with Wiped(value) as (copy,):
+            expires = _abi.KEYFERRY_NO_EXPIRY if expires_at is None else _unix_s(expires_at)
             self._run(done, _adopt, encoded(resource), copy, expires)
 
     def forget(self, resource: "Optional[str]" = None) -> None:
@@ -294,4 +301,6 @@ class Session(Services):
 def _unix_s(moment: "datetime") -> int:
     if moment.tzinfo is None:
         raise BadValue("expires_at has no time zone: give it one")
-    return int(moment.timestamp())
+    from datetime import datetime, timedelta, timezone
+
+    return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(seconds=1)

@@ -23,6 +23,9 @@ _generation = quick("keyferry_token_generation")
 _details_json = quick("keyferry_token_details_json")
 _free = quick("keyferry_token_free")
 
+#: The last second of the year 9999.
+_LAST = 253_402_300_799
+
 
 def _named(prefix: str) -> "dict[int, Any]":
     """The words for the numbers of one group: the ends of their names in C."""
@@ -81,11 +84,13 @@ class Token:
 
     @property
     def expires_at(self) -> "Optional[datetime]":
-        """When it ends, in UTC by the service's clock; `None` if it is good until it is rejected. Source: RFC 7519, `exp`."""
+        """When it ends, in UTC by the service's clock; `None` if it is good until it is rejected. What ends later than a
+        `datetime` can say ends with the year 9999. Source: RFC 7519, `exp`.
+        """
         from datetime import datetime, timezone
 
         seconds: int = _expires_unix_s(self._address)
-        return None if seconds == _abi.KEYFERRY_NO_EXPIRY else datetime.fromtimestamp(seconds, timezone.utc)
+        return None if seconds == _abi.KEYFERRY_NO_EXPIRY else datetime.fromtimestamp(min(seconds, _LAST), timezone.utc)
 
     @property
     def generation(self) -> int:

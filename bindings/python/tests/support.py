@@ -50,6 +50,17 @@ def slow_login(seconds):
     fault(service="masv", method="POST", path="/v1/auth", kind="nothing", latency_ms=int(seconds * 1000), times="forever")
 
 
+def renewed_beside(session, ask, life=2):
+    """Asks again and again until a short-lived user token was renewed; whether that happened beside the callers, none of whom waited."""
+    session.forget()
+    control("POST", "life", {"user": life})
+    ask()
+    before = session.stats()
+    while session.stats()["logins"] == before["logins"]:
+        ask()
+    return session.stats()["refreshes_beside"] - before["refreshes_beside"] == 1
+
+
 def status_of(url, headers, method="GET"):
     """What the service itself says to these headers."""
     try:

@@ -3,12 +3,14 @@
 import asyncio
 import http.server
 import io
+import os
 import threading
+import time
 import unittest
 import unittest.mock
 
 import keyferry
-from support import FILES, FILEVERBS, MASV, TEAMS, Case, config, control, count, slow_login
+from support import FILES, FILEVERBS, MASV, PACKAGE, TEAMS, Case, config, control, count, renewed_beside, slow_login
 
 try:
     import requests
@@ -76,6 +78,10 @@ class Clients:
             self.assertEqual(self.get(url).status_code, 200, url)
         self.assertEqual((count("two_credentials"), count("foreign_credential"), count("missing_credential")), (0, 0, 0))
 
+    def test_a_token_is_renewed_before_it_ends(self):
+        # To make a client may take as long as a request.
+        self.assertTrue(renewed_beside(self.session, lambda: self.get(TEAMS), life=6))
+
     def test_strangers_get_nothing(self):
         self.assertEqual(self.get(f"{self.stranger}/200").status_code, 200)
         self.assertEqual(self.get(f"{self.stranger}/401").status_code, 401)
@@ -107,6 +113,15 @@ class Clients:
         control("POST", "reject", {"token": token.value})
         self.assertEqual(self.get(TEAMS, session=session).status_code, 401)
         self.fails(keyferry.LoginRequired, session.token_for, "user")
+
+    def test_a_token_that_nobody_can_renew_leaves_the_401_as_the_answer(self):
+        self.session.adopt("transfers/MINE", "dead")
+        self.assertEqual(self.get(f"{MASV}/v1/transfers/MINE").status_code, 401)
+        self.fails(keyferry.NotFound, self.session.token_for, "transfers/MINE")
+        read, url = self.session.token_for(os.environ["TEST_LINK"]).value, f"{MASV}/v1/{PACKAGE}/files/F/download"
+        control("POST", "reject", {"token": read})
+        self.assertEqual(self.get(url).status_code, 401)
+        self.fails(keyferry.WrongAccess, self.session.token_for, url)
 
     def test_a_body_is_sent_again_whole(self):
         control("POST", "reject", {"token": self.session.token_for("user").value})
@@ -173,6 +188,60 @@ class Requests(Clients, Case):
             self.assertEqual(answer.status_code // 100, status // 100)
         self.assertGreater(self.session.token_for("user").generation, token.generation)
 
+    def client(self):
+        client = requests.Session()
+        self.addCleanup(client.close)
+        client.trust_env = False
+        client.auth = keyferry.requests.Auth(self.session)
+        return client
+
+    def test_a_request_to_a_stranger_stays_bare_however_often_it_is_sent(self):
+        client, url = self.client(), f"{self.stranger}/to/{FILES}"
+        prepared = client.prepare_request(requests.Request("GET", url))
+        answer = client.send(prepared)
+        self.assertEqual(answer.status_code, 200)
+        client.send(prepared)
+        client.send(answer.history[0].request)
+        client.send(client.get(url, allow_redirects=False).request, allow_redirects=False)
+        self.assertEqual(len(Stranger.seen), 5)
+        self.nothing_of_ours_was_seen()
+
+    def test_a_redirect_that_is_not_followed_gets_no_token(self):
+        answer = self.client().get(f"{self.stranger}/to/{FILES}", allow_redirects=False)
+        self.assertEqual((answer.status_code, count("login")), (307, 0))
+        self.assertEqual(self.client().send(answer.next).status_code, 200)
+
+    def test_a_prepared_request_that_was_sent_elsewhere_keeps_its_own_headers(self):
+        client = self.client()
+        control("POST", "fault", {"path": "/v1/packages", "kind": "redirect", "status": 302, "to": f"{self.stranger}/200", "times": 1})
+        prepared = client.prepare_request(requests.Request("GET", FILES))
+        worn = dict(prepared.headers)
+        self.assertIn("X-Package-Token", worn)
+        answer = client.send(prepared)
+        self.assertEqual((dict(prepared.headers), dict(answer.history[0].request.headers)), (worn, worn))
+        self.nothing_of_ours_was_seen()
+        before = count("requests")
+        self.assertEqual((client.send(prepared).status_code, count("requests") - before), (200, 1))
+
+    def test_each_sending_of_a_prepared_request_has_its_own_second_try(self):
+        client = self.client()
+        prepared = client.prepare_request(requests.Request("GET", FILES))
+        for _ in range(3):
+            control("POST", "reject", {"token": prepared.headers["X-Package-Token"]})
+            self.session.forget()
+            sent = dict(prepared.headers)
+            answer = client.send(prepared)
+            self.assertEqual((answer.status_code, dict(answer.history[0].request.headers)), (200, sent))
+            self.assertEqual(dict(prepared.headers), dict(answer.request.headers))
+
+    def test_a_rejected_token_is_renewed_after_a_redirect_too(self):
+        control("POST", "reject", {"token": self.session.token_for(FILES).value})
+        self.assertEqual(self.get(f"{self.stranger}/to/{FILES}").status_code, 200)
+
+    def test_an_upload_that_became_a_get_gets_its_header(self):
+        control("POST", "fault", {"path": "/v1/teams", "kind": "redirect", "status": 302, "to": FILES, "times": 1})
+        self.assertEqual(self.post(TEAMS, data=io.BytesIO(b"{}")).status_code, 200)
+
     def test_what_the_user_put_on_stays(self):
         self.get(f"{self.stranger}/200", headers={"Authorization": "mine"})
         self.assertEqual(Stranger.seen[0]["authorization"], "mine")
@@ -184,6 +253,26 @@ class Httpx(Clients):
         url = f"{MASV}/v1/teams/{self.team}/packages"
         self.assertEqual(self.post(url, content=self.stream(), headers={"Content-Type": "application/json"}).status_code, 401)
         self.assertEqual(self.get(TEAMS).status_code, 200)
+
+
+    def test_a_form_in_memory_is_sent_again_and_one_of_a_file_is_not(self):
+        url = f"{self.stranger}/401"
+        for content, sent in ((b"bytes", 2), (io.BytesIO(b"file"), 1)):
+            Stranger.seen.clear()
+            with unittest.mock.patch("keyferry.httpx.renewed", return_value={"x-api-key": "b"}), unittest.mock.patch(
+                "keyferry.httpx.arenewed", return_value={"x-api-key": "b"}
+            ):
+                self.post(url, files={"part": content}, data={"name": "x"})
+            self.assertEqual(len(Stranger.seen), sent)
+            self.assertEqual({headers["content-length"] for headers in Stranger.seen}, {Stranger.seen[0]["content-length"]})
+
+    def test_a_request_that_was_answered_wears_nothing_of_ours(self):
+        control("POST", "reject", {"token": self.session.token_for(FILES).value})
+        for url in (FILES, f"{self.stranger}/to/{FILES}"):
+            answer = self.get(url)
+            self.assertEqual(answer.status_code, 200)
+            for one in [answer, *answer.history]:
+                self.assertEqual([name for name, _ in one.request.headers.raw if name.decode().lower() in OURS], [])
 
 
 @unittest.skipUnless(httpx, "httpx is not installed")
@@ -229,6 +318,26 @@ class HttpxAsync(Httpx, Case):
 
         self.assertEqual({answer.status_code for answer in asyncio.run(crowd())}, {200})
         self.assertEqual(count("login"), 1)
+
+
+    def test_cancelling_the_task_cancels_a_renewal(self):
+        control("POST", "reject", {"token": self.session.token_for("user").value})
+        logins = count("login")
+        slow_login(20)
+
+        async def cancelled():
+            async with httpx.AsyncClient(auth=keyferry.httpx.Auth(self.session), trust_env=False) as client:
+                task = asyncio.ensure_future(client.get(TEAMS))
+                while count("login") == logins:
+                    await asyncio.sleep(0)
+                task.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await task
+
+        started = time.monotonic()
+        # Its end waits for the thread of the call, which must have come back.
+        asyncio.run(cancelled())
+        self.assertLess(time.monotonic() - started, 10)
 
 
 class Absent(Case):

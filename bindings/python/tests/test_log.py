@@ -1,8 +1,11 @@
 """The log goes to `logging`, from any thread, never with a secret, and ends before the interpreter does."""
 
 import logging
+import gc
+import itertools
 import os
 import unittest
+import unittest.mock
 
 import keyferry
 import keyferry.log
@@ -57,6 +60,23 @@ class Log(Case):
         self.session.token_for("user")
         self.assertEqual((len(self.kept.records), len(other.records) > 0), (0, True))
         self.assertEqual(sum("got" in record.getMessage() for record in other.records), 1)
+
+    def test_what_is_installed_lives_however_two_threads_meet(self):
+        done, calls, other = keyferry.log.done, itertools.count(), Kept()
+
+        def overtaken(*arguments):
+            done(*arguments)
+            if next(calls) == 0:
+                # Another thread installs its own before this one can note that it did.
+                logger = logging.Logger("overtaker")
+                logger.addHandler(other)
+                keyferry.log.start(logging.DEBUG, logger)
+
+        with unittest.mock.patch("keyferry.log.done", overtaken):
+            keyferry.log.start(logging.DEBUG)
+        gc.collect()
+        self.session.token_for("user")
+        self.assertEqual((len(self.kept.records), len(other.records) > 0), (0, True))
 
     def test_a_handler_that_calls_back_is_told(self):
         told = []

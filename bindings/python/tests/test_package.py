@@ -15,8 +15,6 @@ from support import FILES, Case, run
 
 #: What no caller of Python meets: these come as a plain `Error`, if at all.
 NOT_FROM_PYTHON = {
-    "KEYFERRY_E_NULL": "Python passes no NULL where one is refused",
-    "KEYFERRY_E_UTF8": "texts are encoded as UTF-8",
     "KEYFERRY_E_BUFFER": "a longer line is taken from a token object",
 }
 

@@ -11,7 +11,23 @@ import unittest.mock
 import weakref
 
 import keyferry
-from support import EMAIL, FILES, FILEVERBS, PACKAGE, PASSWORD, TEAMS, Case, config, control, count, fault, run, slow_login, status_of
+from support import (
+    EMAIL,
+    FILES,
+    FILEVERBS,
+    PACKAGE,
+    PASSWORD,
+    TEAMS,
+    Case,
+    config,
+    control,
+    count,
+    fault,
+    renewed_beside,
+    run,
+    slow_login,
+    status_of,
+)
 
 
 class Headers(Case):
@@ -29,6 +45,11 @@ class Headers(Case):
             self.session.token_for(FILES)
             self.session.cached(FILES)
         self.assertEqual(count("requests"), before)
+
+    def test_a_token_is_renewed_before_it_ends_whatever_call_asks_for_it(self):
+        for call in (self.session.header, self.session.headers, self.session.token_for):
+            for resource in ("user", TEAMS + "?page=2"):
+                self.assertTrue(renewed_beside(self.session, lambda call=call, resource=resource: call(resource)), (call, resource))
 
     def test_what_may_hold_a_secret_is_not_kept_in_the_session(self):
         self.session.token_for(os.environ["TEST_LINK"])
@@ -108,6 +129,13 @@ class Tokens(Case):
         self.fails(keyferry.BadValue, self.session.adopt, "transfers/MINE", "abc", datetime.datetime(2099, 1, 1))
         self.fails(keyferry.Unsupported, self.session.adopt, os.environ["TEST_LINK"], "abc")
 
+    def test_a_moment_beyond_all_calendars_is_the_last_one_of_ours(self):
+        last = datetime.datetime.max.replace(tzinfo=datetime.timezone.utc)
+        for offset in (-12, 0, 12):
+            moment = datetime.datetime.max.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=offset)))
+            self.session.adopt("transfers/MINE", f"token{offset}", moment)
+            self.assertEqual(self.session.token_for("transfers/MINE").expires_at, min(moment, last).replace(microsecond=0))
+
     def test_what_is_forgotten_is_got_anew(self):
         self.session.token_for("user")
         self.session.forget("user")
@@ -154,6 +182,18 @@ class Requests(Case):
         for wrong in ({"timeout": 601}, {"timeout": -1}, {"min_valid": -1}, {"timeout": float("nan")}, {"access": "all"}, {"timeout": 2**40}):
             self.fails(keyferry.BadValue, keyferry.Request, "user", **wrong)
         self.fails(keyferry.BadResource, keyferry.Request, "no such thing")
+
+    def test_what_is_infinite_is_as_much_as_there_is(self):
+        keyferry.Request("user", min_valid=float("inf"))
+        self.fails(keyferry.BadValue, keyferry.Request, "user", timeout=float("inf"))
+
+    def test_what_was_never_made_is_dropped_without_a_word(self):
+        with unittest.mock.patch("sys.unraisablehook") as said:
+            self.fails(TypeError, keyferry.Request)
+            self.fails(TypeError, keyferry.Config, 1, 2)
+            self.fails(keyferry.BadValue, keyferry.Request, "a\0b")
+            gc.collect()
+        said.assert_not_called()
 
     def test_a_request_waits_no_longer_than_it_says(self):
         slow_login(5)
@@ -202,6 +242,37 @@ class Logins(Case):
         self.assertEqual(self.session.masv_agent_sign_up("new@example.com", "word", "New")["user"]["email"], "new@example.com")
 
 
+class Wiping(Case):
+    def test_a_secret_is_wiped_also_where_the_call_fails_before_it_is_used(self):
+        link, naive, half = os.environ["TEST_PROTECTED_LINK"], datetime.datetime(2099, 1, 1), {"masv.email": "a\0b"}
+
+        def spoilt(secret):
+            secret[3] = 0
+            return secret
+
+        calls = {
+            "NUL": lambda secret: self.session.masv_login(EMAIL, spoilt(secret)),
+            "NUL before": lambda secret: self.session.masv_login("a\0b", secret),
+            "wrong type before": lambda secret: self.session.masv_login(5, secret),
+            "agent": lambda secret: self.session.masv_agent_sign_in("a\0b", secret),
+            "name": lambda secret: self.session.masv_agent_sign_up(EMAIL, secret, "a\0b"),
+            "moment": lambda secret: self.session.adopt("transfers/MINE", secret, naive),
+            "resource": lambda secret: self.session.adopt("a\0b", secret),
+            "value of": lambda secret: self.session.reject_value("a\0b", secret),
+            "request": lambda secret: keyferry.Request("no such thing", link_password=secret),
+            "access": lambda secret: keyferry.Request(link, access="all", link_password=secret),
+            "timeout": lambda secret: keyferry.Request(link, timeout=-1, link_password=secret),
+            "setting": lambda secret: keyferry.Config({"masv.urll": "x", "masv.password": secret}),
+            "value": lambda secret: keyferry.Config({**half, "masv.password": secret}),
+            "key": lambda secret: config().set("a\0b", secret),
+        }
+        for name, call in calls.items():
+            secret = bytearray(b"secret")
+            with self.subTest(name):
+                self.fails((keyferry.Error, TypeError), call, secret)
+                self.assertEqual(bytes(secret), bytes(6))
+
+
 class Errors(Case):
     def test_an_error_carries_every_detail(self):
         fault(service="masv", path="/v1/auth", kind="status", status=429, retry_after="7", times="forever")
@@ -217,6 +288,19 @@ class Errors(Case):
         self.assertEqual((error.http_status, error.service_code, error.retry_after), (None, None, None))
         self.assertIsInstance(error, ConnectionError)
         self.assertIsInstance(error, keyferry.Error)
+
+
+    def test_texts_and_secrets_that_can_not_be_told_are_bad_values(self):
+        half = "\ud800"
+        for value in (half, b"\xff", None, "a\0b"):
+            self.fails(keyferry.BadValue, config().set, "masv.password", value)
+            self.fails(keyferry.BadValue, self.session.adopt, "transfers/MINE", value)
+            self.fails(keyferry.BadValue, self.session.reject_value, PACKAGE, value)
+        for call in (self.session.header, self.session.token_for, self.session.explain, keyferry.Request):
+            self.fails(keyferry.BadValue, call, PACKAGE + half)
+        self.fails(keyferry.BadValue, self.session.masv_login, half, "word")
+        self.assertNotIn(half, str(self.fails(keyferry.BadValue, config().set, "masv.password", half)))
+        self.fails(TypeError, keyferry.Session, {})
 
 
 class Lives(Case):
