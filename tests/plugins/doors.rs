@@ -179,3 +179,74 @@ fn host_and_plugins_are_clean_under_the_address_sanitizer() {
     let ended = c_door(&[], &[], &["-fsanitize=address"]);
     assert!(ended.status.success() && ended.err.is_empty(), "{}", ended.said());
 }
+
+/// The parts of a binding, and the library that it finds beside them.
+fn carry(door: &Door, from: &str, parts: &[&str], library: &str) -> PathBuf {
+    let to = door.stage.path(from);
+    std::fs::create_dir_all(&to).unwrap();
+    for part in parts {
+        std::os::unix::fs::symlink(file(from).join(part), to.join(part)).unwrap();
+    }
+    let library = to.join(library);
+    std::fs::create_dir_all(library.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(beside("libkeyferry.so"), library).unwrap();
+    to
+}
+
+/// The token is fetched once and shown twice: by header, and by token object.
+fn assert_reached(door: &Door, command: &mut Command) {
+    let ended = child::run(command, LIMIT);
+    assert!(ended.status.success() && ended.err.is_empty(), "{}", ended.said());
+    assert_eq!(ended.out, "Authorization Bearer studio-1 template\n", "{}", ended.said());
+    assert_eq!(door.studio.turn.tokens.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+#[test]
+fn python_reaches_it_like_a_built_in_service() {
+    if !child::has("python3") {
+        return;
+    }
+    let door = Door::new();
+    let sources = std::fs::read_dir(file("bindings/python/keyferry")).unwrap().map(|entry| entry.unwrap().file_name());
+    let sources: Vec<_> = sources.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".py")).collect();
+    let parts: Vec<_> = sources.iter().map(String::as_str).collect();
+    let package = carry(&door, "bindings/python/keyferry", &parts, "libkeyferry.so");
+    let url = door.studio.url();
+    let code = format!("import keyferry\nprint(*keyferry.header('{url}/v1/library'), keyferry.token_for('template:library').service)");
+    let mut command = door.program("python3", &["-c", &code]);
+    assert_reached(&door, command.env("PYTHONPATH", package.parent().unwrap()));
+}
+
+#[test]
+fn node_reaches_it_like_a_built_in_service() {
+    if !child::has("node") || !child::has("npm") {
+        return;
+    }
+    let door = Door::new();
+    let library = format!("native/linux-{}/libkeyferry.so", if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" });
+    let package = carry(&door, "bindings/node", &[], &library);
+    for part in ["index.js", "package.json"] {
+        std::fs::copy(file("bindings/node").join(part), package.join(part)).unwrap();
+    }
+    std::fs::create_dir(package.join("lib")).unwrap();
+    for source in std::fs::read_dir(file("bindings/node/lib")).unwrap().map(Result::unwrap) {
+        std::fs::copy(source.path(), package.join("lib").join(source.file_name())).unwrap();
+    }
+    let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("node-npm");
+    let mut npm = door.stage.program("npm", &["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]);
+    npm.current_dir(&package).env("npm_config_cache", cache).env("npm_config_update_notifier", "false");
+    // Where its packages come from is the tester's own matter.
+    npm.envs(
+        std::env::vars().filter(|(name, _)| name.to_lowercase().starts_with("npm_config_") || name.to_lowercase().ends_with("_proxy")),
+    );
+    let ended = child::run(&mut npm, LIMIT);
+    assert!(ended.status.success(), "{}", ended.said());
+    let url = door.studio.url();
+    let code = format!(
+        "import {{ Session }} from './index.js'; const session = Session.default; \
+         const headers = await session.headersFor('{url}/v1/library'); \
+         console.log(...Object.entries(headers)[0], (await session.tokenFor('template:library')).service)"
+    );
+    let mut command = door.program("node", &["--input-type=module", "-e", &code]);
+    assert_reached(&door, command.current_dir(&package));
+}
