@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use serde_json::Value;
+
 use crate::accounts::Bound;
 use crate::config::Setting;
 use crate::engine::Engine;
@@ -14,6 +16,7 @@ use crate::key::{Access, Class, Fingerprint, Key};
 use crate::log::{self, Level};
 use crate::record::{Hit, Times};
 use crate::refusal;
+use crate::secret::Secret;
 use crate::service::{Acquired, Found};
 use crate::store::{Record, Refusal};
 use crate::token::{Facts, Kind as TokenKind, NO_EXPIRY, Token};
@@ -79,13 +82,28 @@ impl Engine {
         let mut names = bound.service.owner(key.class, key.access).into_iter();
         let (name, setting) = names.find_map(|name| Some((name, account.profile.setting(name)?)))?;
         match setting {
-            Setting::Literal(value) => Some(Fingerprint::unkeyed(&[name, value.expose()])),
+            Setting::Literal(value) => Some(named(name, value)),
             reference => Some(Fingerprint::unkeyed(&[name, &format!("{reference:?}")])),
         }
     }
 
+    /// Keeps what a login by hand gave. It is this user's, unless who is configured can't be told from here; what a former user could
+    /// manage is dropped.
+    ///
+    /// # Errors
+    /// Those of [`Engine::keep`].
+    pub fn keep_login(&self, bound: &Bound, mut wish: Wish, acquired: Acquired, email: &Secret) -> Result<Token> {
+        let before = self.held(bound, &wish.key).and_then(|hit| serde_json::from_str::<Value>(hit.token.details()).ok());
+        if before.is_some_and(|before| before["user"]["id"] != acquired.found.draft.details["user"]["id"]) {
+            self.forget_managed(bound);
+        }
+        let configured = self.accounts.of(&wish.key).and_then(|(account, _)| account.profile.setting("masv.email"));
+        wish.owner = matches!(configured, None | Some(Setting::Literal(_))).then(|| named("masv.email", email));
+        self.keep(bound, &wish, acquired)
+    }
+
     /// Another user has logged in: what the former one could manage is not theirs.
-    pub fn forget_managed(&self, bound: &Bound) {
+    fn forget_managed(&self, bound: &Bound) {
         let is_managed = |class: Class, access: Access| class == Class::Transfer || class == Class::Package && access == Access::Manage;
         for hit in self.cache.all() {
             let facts = *hit.token.facts();
@@ -133,7 +151,7 @@ impl Engine {
             refusal::remembered(&*self.store, &print, self.clock.now_us()).map_or(Ok(()), Err)?;
         } else {
             let (token, skew_us, replaced_us) = (Some(token.clone()), bound.told_skew_us(), self.pace.replaced_us(&key));
-            let owner = self.owner(&key);
+            let owner = wish.owner.or_else(|| self.owner(&key));
             self.save(&key, &Record { generation, token, owner, renewal, skew_us, replaced_us, ..Record::default() });
         }
         self.publish(bound, &key, &token);
@@ -252,4 +270,8 @@ impl Engine {
     pub fn drop_renewal(&self, key: &Key, record: Record) {
         self.save(key, &Record { renewal: None, ..record });
     }
+}
+
+fn named(setting: &str, value: &Secret) -> Fingerprint {
+    Fingerprint::unkeyed(&[setting, value.expose()])
 }

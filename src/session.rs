@@ -233,12 +233,8 @@ impl Session {
         let (email, password) = (need(email, "masv.email")?, need(password, "masv.password")?);
         let key = Key { scope: Arc::clone(&bound.scope), class: Class::User, id: "".into(), access: Access::Full };
         let acquired = bound.service.login(&email, &password, &Errand { key: Some(&key), ..errand })?;
-        let before = self.engine.held(bound, &key).and_then(|hit| serde_json::from_str::<Value>(hit.token.details()).ok());
-        if before.is_some_and(|before| before["user"]["id"] != acquired.found.draft.details["user"]["id"]) {
-            self.engine.forget_managed(bound);
-        }
         self.engine.pace.forget(|other| *other == key);
-        self.engine.keep(bound, &Wish::new(self.default_account, number, key), acquired)
+        self.engine.keep_login(bound, Wish::new(self.default_account, number, key), acquired, &email)
     }
 
     /// Who is signed in to the MASV Agent: JSON.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::accounts::{Bound, Spot};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
-use crate::key::{Access, Class, Key, KeyRef};
+use crate::key::{Access, Class, Fingerprint, Key, KeyRef};
 use crate::record::Hit;
 use crate::request::Request;
 use crate::resource::query_value;
@@ -36,6 +36,8 @@ pub struct Wish {
     pub patience: Option<Duration>,
     /// For how long its caller needs the token.
     pub min_valid: Duration,
+    /// Whose it will be, where the configuration does not say it.
+    pub owner: Option<Fingerprint>,
 }
 
 impl Wish {
@@ -51,6 +53,7 @@ impl Wish {
             stale: None,
             patience: None,
             min_valid: Duration::ZERO,
+            owner: None,
         }
     }
 }

@@ -113,6 +113,24 @@ fn a_misspelt_profile_is_nobodys_and_not_the_default_one() {
 }
 
 #[test]
+fn a_login_by_hand_serves_who_names_nobody_and_nobody_else() {
+    let stage = Stage::set();
+    let bare = |arguments: &[&str], more: &[(&str, &str)], input: &str| {
+        let mut command = stage.stranger(KEYFERRY, arguments);
+        say(command.env_remove("KEYFERRY_STORE").envs(more.iter().copied()), input)
+    };
+    let said = bare(&["login", "masv", "--email", c::SECOND_EMAIL], &[], &format!("{}\n", c::SECOND_PASSWORD));
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let second = bare(&["token", "user"], &[], "");
+    assert!(second.code == Some(0) && second.out.starts_with("eyJ"), "{second:?}");
+    assert_eq!(bare(&["token", "user"], &[("KEYFERRY_MASV_EMAIL", c::SECOND_EMAIL)], "").out, second.out);
+    // Who names another user, and has no password of theirs, has to log in.
+    assert_eq!(bare(&["token", "user"], &[("KEYFERRY_MASV_EMAIL", c::EMAIL)], "").out, "");
+    assert_ne!(token(&stage, "user"), second.out);
+    assert_eq!(stage.sandbox.count("login"), 2);
+}
+
+#[test]
 fn another_user_in_the_same_profile_gets_tokens_of_their_own() {
     let stage = Stage::set();
     let as_second = |program: &str, arguments: &[&str], input: &str| {
