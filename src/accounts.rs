@@ -211,7 +211,7 @@ impl Accounts {
 
     /// The quickest way, for a look-up that compares the id with one that is known: everything before the id is compared to the
     /// letter here, and what follows it is [`Glance::rest`], for the caller to check.
-    #[inline]
+    #[inline(always)]
     pub fn glance<'a>(&self, account: usize, text: &'a str) -> Option<Glance<'a>> {
         if text.len() > resource::MAX_BYTES {
             return None;
@@ -228,7 +228,8 @@ impl Accounts {
             if path.is_empty() {
                 return None;
             }
-            (services.iter().position(|bound| bound.scope.service == name)?, path)
+            // MASV is the first of them.
+            (name.map_or(Some(0), |name| services.iter().position(|bound| bound.scope.service == name))?, path)
         };
         if path.starts_with(['/', '.']) {
             return None;

@@ -19,7 +19,7 @@ use crate::request::{Cancel, Request};
 use crate::service::{Acquired, Found, Need, Want};
 use crate::store::{Attempt, Lock};
 use crate::token::Token;
-use crate::wish::{Wish, accesses, key_of, no_header};
+use crate::wish::{Wish, accesses, no_header, thing_of};
 
 /// How many refreshes run at most beside callers who don't wait for them.
 const BESIDE: usize = 4;
@@ -70,7 +70,8 @@ impl Engine {
             let package = self.opened_by(bound, spot, request)?;
             return Ok(package.and_then(|key| self.cache.get(&key.borrow())).filter(live));
         }
-        Ok(accesses(spot.target.need, request.access).iter().find_map(|access| self.cache.get(&key_of(bound, spot, *access)).filter(live)))
+        let thing = thing_of(bound, spot);
+        Ok(accesses(spot.target.need, request.access).iter().find_map(|access| self.cache.get(&thing.with(*access)).filter(live)))
     }
 
     /// The long way. `present` is the valid token that is not as fresh as it should be: it serves if nothing better comes.

@@ -12,7 +12,7 @@ use crate::sys::sync::Mutex;
 use foldhash::fast::FixedState;
 
 use crate::arena::{self, Allocator, Arena, Place};
-use crate::key::KeyRef;
+use crate::key::{Access, KeyRef, Thing};
 use crate::record::{self, CONTENT_TEXT, Hit, Peeked, Times};
 use crate::token::Token;
 
@@ -77,58 +77,62 @@ impl Cache {
     }
 
     /// The token of a key, whatever its age.
-    #[inline]
     pub fn get(&self, key: &KeyRef<'_>) -> Option<Hit> {
-        self.find(key, record::copy).flatten()
+        self.find(key, self.tag(&key.thing()), record::copy).flatten()
     }
 
-    /// A copy of a key's token, if no refresh of it is advisable at `now_us`.
-    #[inline]
-    pub fn fresh(&self, key: &KeyRef<'_>, now_us: i64) -> Option<Token> {
-        self.find(key, |content| record::fresh(content, now_us)).flatten()
+    /// A copy of the token that a thing has for the first of these accesses, if no refresh of it is advisable at `now_us`.
+    #[inline(always)]
+    pub fn fresh(&self, thing: &Thing<'_>, accesses: &[Access], now_us: i64) -> Option<Token> {
+        let tag = self.tag(thing);
+        accesses.iter().find_map(|access| self.find(&thing.with(*access), tag, |content| record::fresh(content, now_us)).flatten())
     }
 
-    /// Copies the header line of a key's token into `out`, if it is fresh at `now_us`.
-    #[inline]
-    pub fn peek(&self, key: &KeyRef<'_>, now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
-        self.find(key, |content| record::peek(content, now_us, out)).map_or(Peek::Miss, |peeked| match peeked {
-            Peeked::Line(len) => Peek::Line(len),
-            Peeked::Multiple => Peek::Multiple,
-            Peeked::Stale => Peek::Miss,
-            Peeked::Due(soft) if self.mark_seen(key, soft) => Peek::Told,
-            Peeked::Due(_) => self.peek_again(key, now_us, out),
-        })
+    /// Copies the header line of the token that a thing has for the first of these accesses into `out`, if it is fresh at `now_us`.
+    #[inline(always)]
+    pub fn peek(&self, thing: &Thing<'_>, accesses: &[Access], now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
+        let tag = self.tag(thing);
+        for access in accesses {
+            let key = thing.with(*access);
+            return match self.find(&key, tag, |content| record::peek(content, now_us, out)) {
+                Some(Peeked::Line(len)) => Peek::Line(len),
+                Some(Peeked::Multiple) => Peek::Multiple,
+                Some(Peeked::Due(soft)) => self.peek_due(&key, soft, now_us, out),
+                Some(Peeked::Stale) | None => continue,
+            };
+        }
+        Peek::Miss
     }
 
-    /// Past the advisory point, and somebody was told: the token serves on.
+    /// Past the advisory point `soft`: one caller is told, and for the others the token serves on.
     #[cold]
-    fn peek_again(&self, key: &KeyRef<'_>, now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
-        match self.find(key, |content| record::peek_seen(content, now_us, out)) {
+    fn peek_due(&self, key: &KeyRef<'_>, soft: u64, now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
+        if self.exchange_soft(key, soft, soft | record::SEEN) {
+            return Peek::Told;
+        }
+        match self.find(key, self.tag(&key.thing()), |content| record::peek_seen(content, now_us, out)) {
             Some(Peeked::Line(len)) => Peek::Line(len),
             Some(Peeked::Multiple) => Peek::Multiple,
             _ => Peek::Miss,
         }
     }
 
-    /// Notes that one caller was told of the advisory point `soft`. Whether it was this one.
-    #[cold]
-    fn mark_seen(&self, key: &KeyRef<'_>, soft: u64) -> bool {
-        self.find(key, |content| record::exchange_soft(content, soft, soft | record::SEEN)).unwrap_or(false)
+    /// Changes the advisory point of a key's token, if it still is `from`. Whether it was.
+    fn exchange_soft(&self, key: &KeyRef<'_>, from: u64, to: u64) -> bool {
+        self.find(key, self.tag(&key.thing()), |content| record::exchange_soft(content, from, to)).unwrap_or(false)
     }
 
     /// Moves the advisory point of a key's token, if it still is the one of `times`. Whether it was.
     pub fn postpone(&self, key: &KeyRef<'_>, times: &Times, soft_us: i64) -> bool {
         let later = Times { soft_us, ..*times }.soft_word();
-        [times.soft_word(), times.soft_word() | record::SEEN]
-            .into_iter()
-            .any(|seen| self.find(key, |content| record::exchange_soft(content, seen, later)).unwrap_or(false))
+        [times.soft_word(), times.soft_word() | record::SEEN].into_iter().any(|seen| self.exchange_soft(key, seen, later))
     }
 
     /// Keeps a token in place of the key's present one, unless that one's generation is later and it has not ended at `now_us`.
     pub fn publish(&self, token: &Token, times: &Times, now_us: i64) -> bool {
         let mut writer = self.writer.lock();
         let key = token.key();
-        let tag = self.tag(&key);
+        let tag = self.tag(&key.thing());
         let held = self.slot_of(&key, tag);
         if let Some((_, place)) = held {
             let facts = record::facts(self.content(place));
@@ -154,7 +158,7 @@ impl Cache {
     /// Forgets the token of a key, if its generation is not above this one. Whether there was one.
     pub fn remove(&self, key: &KeyRef<'_>, up_to_generation: u64) -> bool {
         let mut writer = self.writer.lock();
-        let Some((slot, place)) = self.slot_of(key, self.tag(key)) else {
+        let Some((slot, place)) = self.slot_of(key, self.tag(&key.thing())) else {
             return false;
         };
         if record::facts(self.content(place)).generation > up_to_generation {
@@ -183,11 +187,12 @@ impl Cache {
         live.filter_map(|slot| record::copy(self.content(Place(slot.place.load(Ordering::Relaxed))))).collect()
     }
 
+    /// The same for every access, so that a look-up for several of them goes to one place.
     #[inline]
-    fn tag(&self, key: &KeyRef<'_>) -> u64 {
+    fn tag(&self, thing: &Thing<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        hasher.write(key.id.as_bytes());
-        hasher.write_u64(key.scope ^ (key.class as u64) << 8 ^ key.access as u64);
+        hasher.write(thing.id.as_bytes());
+        hasher.write_u64(thing.scope ^ thing.class as u64);
         hasher.finish().max(REMOVED + 1)
     }
 
@@ -208,8 +213,7 @@ impl Cache {
 
     /// Reads the record of a key. `read` may run several times and must not act on what it sees: that may be torn.
     #[inline]
-    fn find<T>(&self, key: &KeyRef<'_>, mut read: impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
-        let tag = self.tag(key);
+    fn find<T>(&self, key: &KeyRef<'_>, tag: u64, mut read: impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
         loop {
             let current = self.current.load(Ordering::Acquire);
             let found = self.find_in(self.numbered(current), tag, key, &mut read);
@@ -237,7 +241,7 @@ impl Cache {
                     });
                     match seen {
                         Some(Ok(result)) => return Some(result),
-                        // Another key with the same hash, or a record that went while it was looked at.
+                        // Another access, another thing with the same hash, or a record that went while it was looked at.
                         Some(Err(true)) => break,
                         _ if slot.tag.load(Ordering::Acquire) != tag => break,
                         _ => std::hint::spin_loop(),
@@ -262,7 +266,8 @@ impl Cache {
     }
 
     fn insert(&self, writer: &mut Writer, tag: u64, place: Place) {
-        if (writer.used + 1) * 4 > self.table().len() * 3 {
+        // Half of them stay empty: a look-up that finds nothing goes on to the next empty one, and fuller tables made it slow.
+        if (writer.used + 1) * 2 > self.table().len() {
             self.grow(writer);
         }
         writer.used += usize::from(put(self.table(), tag, place));
@@ -275,7 +280,7 @@ impl Cache {
         let old = self.table();
         let live = || old.iter().filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED);
         let number = current % CHANGE;
-        let (next, count) = if live().count() * 2 > old.len() { (number / 2 * 2 + 2, old.len() * 2) } else { (number ^ 1, old.len()) };
+        let (next, count) = if live().count() * 4 > old.len() { (number / 2 * 2 + 2, old.len() * 2) } else { (number ^ 1, old.len()) };
         let Some(fresh) = self.tables.get(next).map(|table| table.get_or_init(|| slots(count))) else {
             return;
         };

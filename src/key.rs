@@ -125,6 +125,25 @@ fn first_word(digest: &[u8]) -> u64 {
     digest.iter().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
+/// What a key says but for the access, borrowed for a look-up.
+#[derive(Clone, Copy, Debug)]
+pub struct Thing<'a> {
+    /// [`Scope::fingerprint`].
+    pub scope: u64,
+    /// What the id names.
+    pub class: Class,
+    /// Which one.
+    pub id: &'a str,
+}
+
+impl<'a> Thing<'a> {
+    /// The key of its token with this access.
+    #[inline]
+    pub fn with(&self, access: Access) -> KeyRef<'a> {
+        KeyRef { scope: self.scope, class: self.class, id: self.id, access }
+    }
+}
+
 /// A key, borrowed for a look-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct KeyRef<'a> {
@@ -136,6 +155,14 @@ pub struct KeyRef<'a> {
     pub id: &'a str,
     /// What the token allows.
     pub access: Access,
+}
+
+impl<'a> KeyRef<'a> {
+    /// What it is the key of.
+    #[inline]
+    pub fn thing(&self) -> Thing<'a> {
+        Thing { scope: self.scope, class: self.class, id: self.id }
+    }
 }
 
 /// A key that is kept.

@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::key::{Access, Class, KeyRef};
-use crate::sys::words::copy_words;
+use crate::sys::words::{begin_with, copy_words};
 use crate::token::{Facts, Kind, Layout, Token};
 
 const SCOPE: usize = 0;
@@ -63,9 +63,17 @@ pub enum Peeked {
     Due(u64),
 }
 
+/// What a place without a record says.
+static NOTHING: [AtomicU64; CONTENT_TEXT] = [const { AtomicU64::new(0) }; CONTENT_TEXT];
+
 #[inline]
 fn word(content: &[AtomicU64], at: usize) -> u64 {
-    content.get(at).map_or(0, |word| word.load(Relaxed))
+    content.first_chunk().unwrap_or(&NOTHING)[at].load(Relaxed)
+}
+
+#[inline]
+fn text_at(content: &[AtomicU64], at: usize) -> &[AtomicU64] {
+    content.get(CONTENT_TEXT + at..).unwrap_or_default()
 }
 
 fn small(facts: &Facts, layout: &Layout) -> u64 {
@@ -101,26 +109,19 @@ pub fn write(content: &[AtomicU64], token: &Token, times: &Times) {
     content.iter().zip(head.into_iter().chain(text)).for_each(|(to, word)| to.store(word, Relaxed));
 }
 
+/// Up to eight bytes as a word, with NUL where there are fewer.
 #[inline]
 fn padded(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// Whether a record is the one of this key.
 #[inline]
 pub fn is(content: &[AtomicU64], key: &KeyRef<'_>) -> bool {
     let small = word(content, SMALL);
-    let id = key.id.as_bytes();
-    let named = small & 0xffff == (key.class as u64 | (key.access as u64) << 8) && (small >> 48) as usize == id.len();
-    if !named || word(content, SCOPE) != key.scope {
-        return false;
-    }
-    let (whole, rest) = id.as_chunks::<8>();
-    let words = content.get(CONTENT_TEXT..).unwrap_or_default();
-    let same = whole.iter().zip(words).fold(true, |same, (bytes, word)| same & (u64::from_le_bytes(*bytes) == word.load(Relaxed)));
-    same && (rest.is_empty() || padded(rest) == word(words, whole.len()))
+    let named = small & 0xffff == (key.class as u64 | (key.access as u64) << 8) && (small >> 48) as usize == key.id.len();
+    let id_at = (word(content, LENGTHS) as u32).div_ceil(8) as usize;
+    named && word(content, SCOPE) == key.scope && begin_with(text_at(content, id_at), key.id.as_bytes())
 }
 
 /// The numbers of a record.
@@ -151,36 +152,43 @@ fn layout(content: &[AtomicU64]) -> Layout {
 }
 
 /// A copy of the token and its times. None only for words that are torn.
-#[inline]
 pub fn copy(content: &[AtomicU64]) -> Option<Hit> {
+    let times = Times { soft_us: (word(content, SOFT) & !SEEN) as i64, mandatory_us: word(content, MANDATORY) as i64 };
+    Some(Hit { token: token(content)?, times })
+}
+
+#[inline]
+fn token(content: &[AtomicU64]) -> Option<Token> {
     let layout = layout(content);
     let len = layout.text_len();
+    // Before so much is allocated: a torn length may be anything.
     let words = content.get(CONTENT_TEXT..CONTENT_TEXT + len.div_ceil(8))?;
-    let mut text = Vec::with_capacity(len);
-    copy_words(words, text.spare_capacity_mut().get_mut(..len)?);
-    // SAFETY: `copy_words` has written the first `len` bytes.
-    unsafe { text.set_len(len) };
-    let times = Times { soft_us: (word(content, SOFT) & !SEEN) as i64, mandatory_us: word(content, MANDATORY) as i64 };
-    Some(Hit { token: Token::from_parts(facts(content), layout, text.into_boxed_slice()), times })
+    let mut text = Box::new_uninit_slice(len);
+    copy_words(words, &mut text);
+    // SAFETY: `copy_words` has written every byte.
+    let text = unsafe { text.assume_init() };
+    Some(Token::from_parts(facts(content), layout, text))
 }
 
 /// A copy of the token, if no refresh of it is advisable at `now_us`.
 #[inline]
 pub fn fresh(content: &[AtomicU64], now_us: i64) -> Option<Token> {
-    if now_us < word(content, SOFT) as i64 { copy(content).map(|hit| hit.token) } else { None }
+    if now_us < word(content, SOFT) as i64 { token(content) } else { None }
 }
 
 /// Copies the header line, if the token is fresh at `now_us` and nobody has to be told otherwise.
 #[inline]
 pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peeked {
     let soft = word(content, SOFT);
-    if now_us < soft as i64 {
-        return line(content, out);
+    if now_us >= soft as i64 {
+        if now_us >= word(content, MANDATORY) as i64 {
+            return Peeked::Stale;
+        }
+        if soft & SEEN == 0 {
+            return Peeked::Due(soft);
+        }
     }
-    if now_us >= word(content, MANDATORY) as i64 {
-        return Peeked::Stale;
-    }
-    if soft & SEEN == 0 { Peeked::Due(soft) } else { line(content, out) }
+    line(content, out)
 }
 
 /// The same past the advisory point, when somebody was told.
@@ -197,7 +205,7 @@ fn line(content: &[AtomicU64], out: &mut [MaybeUninit<u8>]) -> Peeked {
     // `name NUL SPACE value NUL` becomes `name: value NUL`.
     let len = layout.headers_len as usize;
     if let Some(out) = out.get_mut(..len) {
-        copy_words(content.get(CONTENT_TEXT + layout.headers_at() / 8..).unwrap_or_default(), out);
+        copy_words(text_at(content, 0), out);
         if let Some(colon) = out.get_mut(layout.name_len as usize) {
             colon.write(b':');
         }

@@ -41,6 +41,7 @@ impl<'a> Resource<'a> {
         }
         let (head, query) = split_query(text);
         let (service, path) = split_service(head);
+        let service = service.unwrap_or(DEFAULT_SERVICE);
         if service.is_empty() || path.is_empty() || path.starts_with('/') {
             return Err(invalid("can't be read: write user, packages/ID, links/ID?secret=S, SERVICE:PATH or an https URL"));
         }
@@ -138,42 +139,75 @@ pub fn split_query(text: &str) -> (&str, Option<&str>) {
     position(text.as_bytes(), b'?').map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])))
 }
 
-/// The service's name and the path: a colon counts before the first slash only.
-#[inline]
-pub fn split_service(head: &str) -> (&str, &str) {
-    match head.bytes().position(|byte| byte == b':' || byte == b'/') {
-        Some(at) if head.as_bytes()[at] == b':' => (&head[..at], &head[at + 1..]),
-        _ => (DEFAULT_SERVICE, head),
+/// The service's name, if there is one, and the path: a colon counts before the first slash only.
+#[inline(always)]
+pub fn split_service(head: &str) -> (Option<&str>, &str) {
+    let bytes = head.as_bytes();
+    match position_of_either(bytes, [b':', b'/']) {
+        Some(at) if bytes[at] == b':' => (Some(&head[..at]), &head[at + 1..]),
+        _ => (None, head),
     }
 }
 
-/// Where a byte first stands, eight bytes at a time: shorter than a call for texts of this length.
+/// Where a byte first stands.
 #[inline]
 pub fn position(bytes: &[u8], byte: u8) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
+    first(bytes, |word| zeros(word ^ (ONES * u64::from(byte))))
+}
+
+/// Where the first of two bytes stands.
+#[inline]
+fn position_of_either(bytes: &[u8], [one, other]: [u8; 2]) -> Option<usize> {
+    first(bytes, |word| zeros(word ^ (ONES * u64::from(one))) | zeros(word ^ (ONES * u64::from(other))))
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// The top bits of a word's bytes that are zero. Above the first of them others may be set too.
+#[inline]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & (ONES << 7)
+}
+
+/// Where `hits` first sets a byte's top bit, eight bytes at a time: shorter than a call for texts of this length.
+#[inline]
+fn first(bytes: &[u8], hits: impl Fn(u64) -> u64) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let same = u64::from_le_bytes(*word) ^ (ONES * u64::from(byte));
-        let hit = same.wrapping_sub(ONES) & !same & (ONES << 7);
-        if hit != 0 {
-            return Some(index * 8 + hit.trailing_zeros() as usize / 8);
-        }
+    let place = |at: usize, word: u64| Some(hits(word)).filter(|hits| *hits != 0).map(|hits| at + hits.trailing_zeros() as usize / 8);
+    let found = words.iter().enumerate().find_map(|(index, word)| place(index * 8, u64::from_le_bytes(*word)));
+    if found.is_some() || rest.is_empty() {
+        return found;
     }
-    Some(words.len() * 8 + rest.iter().position(|other| *other == byte)?)
+    match bytes.last_chunk::<8>() {
+        // What it has twice was no hit the first time.
+        Some(last) => place(bytes.len() - 8, u64::from_le_bytes(*last)),
+        None => rest.iter().position(|byte| hits(u64::from(*byte)) & 0x80 != 0),
+    }
 }
 
 /// Whether every reader of URLs would leave the text as it is: plain characters, and no segment that begins with
 /// a dot. Anything else takes the slow way, through the `url` crate.
 #[inline]
 pub fn is_plain(text: &[u8]) -> bool {
-    let mut before = 0;
-    let odd = text.iter().fold(false, |odd, &byte| {
-        let dotted = (before == b'/') & (byte == b'.');
-        before = byte;
-        odd | dotted | !PLAIN[byte as usize]
-    });
-    !odd
+    let marks = text.iter().fold(0, |marks, byte| marks | MARKS[*byte as usize]);
+    marks == 0 || marks == DOT && !text.windows(2).any(|pair| pair == b"/.")
 }
+
+/// What to look out for: bytes that are not plain, and dots.
+const ODD: u8 = 1;
+const DOT: u8 = 2;
+const MARKS: [u8; 256] = {
+    let mut marks = [ODD; 256];
+    let mut at = 0;
+    while at < 256 {
+        if PLAIN[at] {
+            marks[at] = 0;
+        }
+        at += 1;
+    }
+    marks[b'.' as usize] = DOT;
+    marks
+};
 
 /// The bytes that every reader of URLs leaves as they are.
 pub const PLAIN: [bool; 256] = {
@@ -297,6 +331,20 @@ mod tests {
     fn an_error_does_not_repeat_the_resource() {
         let error = Resource::parse("links/x?secret=hunter2 ").unwrap_err();
         assert!(!error.what().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_byte_is_found_where_it_first_stands() {
+        for len in 0..40_usize {
+            for at in 0..=len {
+                let mut bytes = vec![b'0'; len];
+                bytes.iter_mut().skip(at).step_by(3).for_each(|byte| *byte = b'/');
+                bytes.iter_mut().skip(at + 1).step_by(3).for_each(|byte| *byte = b':');
+                let found = (at < len).then_some(at);
+                assert_eq!((position(&bytes, b'/'), position_of_either(&bytes, [b':', b'/'])), (found, found), "{len} {at}");
+                assert_eq!(position(&bytes, b':'), found.map(|at| at + 1).filter(|at| *at < len), "{len} {at}");
+            }
+        }
     }
 
     #[test]

@@ -153,8 +153,7 @@ impl Session {
         }
         let bound = self.engine.accounts.bound(spot.account, spot.service);
         let now_us = self.engine.now_us(bound);
-        let accesses = wish::accesses(spot.target.need, None);
-        accesses.iter().find_map(|access| self.engine.cache.fresh(&wish::key_of(bound, spot, *access), now_us))
+        self.engine.cache.fresh(&wish::thing_of(bound, spot), wish::accesses(spot.target.need, None), now_us)
     }
 
     /// An unexpired token from memory.
@@ -178,28 +177,26 @@ impl Session {
     /// [`Kind::NotCached`], [`Kind::MultipleHeaders`], and those of reading the resource.
     #[inline]
     pub fn peek(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<Peeked> {
-        if let Some(glance) = self.engine.accounts.glance(self.default_account, resource)
+        if let Some(glance) = &self.engine.accounts.glance(self.default_account, resource)
             && !matches!(glance.spot.target.class, Class::Link | Class::Session)
             && is_plain(glance.rest.as_bytes())
         {
             match self.look(&glance.spot, out) {
                 Peek::Line(len) => return Ok(Peeked { len }),
                 // Nothing under this id: that is the answer, unless another spelling of it is known.
-                Peek::Miss if !is_plain(resource.as_bytes()) => {}
+                Peek::Miss if !is_plain(glance.spot.target.id.as_bytes()) || glance.spot.target.id.starts_with('.') => {}
                 other => return settle(other),
             }
         }
         self.peek_any(resource, out)
     }
 
-    #[inline]
+    #[inline(always)]
     fn look(&self, spot: &Spot<'_>, out: &mut [MaybeUninit<u8>]) -> Peek {
         let engine = &*self.engine;
         let bound = engine.accounts.bound(spot.account, spot.service);
         let now_us = engine.now_us(bound);
-        let accesses = wish::accesses(spot.target.need, None).iter();
-        let mut looks = accesses.map(|access| engine.cache.peek(&wish::key_of(bound, spot, *access), now_us, out));
-        looks.find(|look| *look != Peek::Miss).unwrap_or(Peek::Miss)
+        engine.cache.peek(&wish::thing_of(bound, spot), wish::accesses(spot.target.need, None), now_us, out)
     }
 
     #[cold]
@@ -213,7 +210,7 @@ impl Session {
                 _ => return settle(self.look(&spot, out)),
             }
             let key = engine.opened_by(bound, &spot, &Request::default())?.ok_or_else(not_cached)?;
-            settle(engine.cache.peek(&key.borrow(), engine.now_us(bound), out))
+            settle(engine.cache.peek(&key.borrow().thing(), &[key.access], engine.now_us(bound), out))
         })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Imports [`crate::key`], [`crate::secret`], [`crate::error`]. A token's text lies in one block, laid out as the cache
 //! keeps it, so that a hit is one copy:
-//! `id NUL…  (name NUL SPACE value NUL)…  service NUL  details NUL`, the headers beginning at a multiple of eight.
+//! `(name NUL SPACE value NUL)…  id NUL…  service NUL  details NUL`, the id beginning at a multiple of eight. The headers come first:
+//! where they are is known before the record that says how long they are has come from memory.
 
 use std::fmt;
 
@@ -105,14 +106,15 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Where the headers begin.
+    /// Where the id begins.
     #[inline]
-    pub fn headers_at(&self) -> usize {
-        (self.id_len as usize + 1).next_multiple_of(8)
+    pub fn id_at(&self) -> usize {
+        (self.headers_len as usize).next_multiple_of(8)
     }
 
+    /// NUL fills up the id's last eight bytes.
     fn service_at(&self) -> usize {
-        self.headers_at() + self.headers_len as usize
+        self.id_at() + (self.id_len as usize + 1).next_multiple_of(8)
     }
 
     fn details_at(&self) -> usize {
@@ -170,8 +172,8 @@ impl Token {
         };
         let mut text = vec![0; layout.text_len()].into_boxed_slice();
         let mut put = |at: usize, bytes: &[u8]| text[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, id.as_bytes());
-        put(layout.headers_at(), &headers);
+        put(0, &headers);
+        put(layout.id_at(), id.as_bytes());
         put(layout.service_at(), service.as_bytes());
         put(layout.details_at(), details.as_bytes());
         Ok(Self { facts, layout, text })
@@ -204,13 +206,12 @@ impl Token {
 
     /// The id of that thing.
     pub fn id(&self) -> &str {
-        as_text(&self.text[..self.layout.id_len as usize])
+        as_text(&self.text[self.layout.id_at()..][..self.layout.id_len as usize])
     }
 
     /// Names and values of its headers.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let at = self.layout.headers_at();
-        let mut parts = self.text[at..at + self.layout.headers_len as usize].split(|byte| *byte == 0);
+        let mut parts = self.text[..self.layout.headers_len as usize].split(|byte| *byte == 0);
         std::iter::from_fn(move || {
             let name = parts.next().filter(|name| !name.is_empty())?;
             Some((as_text(name), as_text(parts.next()?.get(1..)?)))
@@ -240,8 +241,7 @@ impl Token {
     /// Name and value of header `index`, NUL behind each.
     #[inline]
     pub fn header_with_nul(&self, index: usize) -> Option<(&[u8], &[u8])> {
-        let at = self.layout.headers_at();
-        let headers = self.text.get(at..at + self.layout.headers_len as usize)?;
+        let headers = self.text.get(..self.layout.headers_len as usize)?;
         if index == 0 && self.layout.header_count == 1 {
             let (name, rest) = headers.split_at_checked(self.layout.name_len as usize + 1)?;
             return Some((name, rest.get(1..)?));

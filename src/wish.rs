@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::accounts::{Bound, Spot};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
-use crate::key::{Access, Class, Fingerprint, Key, KeyRef};
+use crate::key::{Access, Class, Fingerprint, Key, Thing};
 use crate::record::Hit;
 use crate::request::Request;
 use crate::resource::query_value;
@@ -128,8 +128,8 @@ pub fn accesses(need: Need, asked: Option<Access>) -> &'static [Access] {
     }
 }
 
-/// The key for a look-up.
+/// The thing for a look-up.
 #[inline]
-pub fn key_of<'a>(bound: &Bound, spot: &Spot<'a>, access: Access) -> KeyRef<'a> {
-    KeyRef { scope: bound.scope.fingerprint(), class: spot.target.class, id: spot.target.id, access }
+pub fn thing_of<'a>(bound: &Bound, spot: &Spot<'a>) -> Thing<'a> {
+    Thing { scope: bound.scope.fingerprint(), class: spot.target.class, id: spot.target.id }
 }

@@ -26,7 +26,7 @@ const ALWAYS: Times = Times { soft_us: NO_EXPIRY, mandatory_us: NO_EXPIRY };
 
 fn line(cache: &Cache, id: &str, now_us: i64) -> (Peek, String) {
     let mut out = [MaybeUninit::new(0); 200];
-    let peek = cache.peek(&key(id), now_us, &mut out);
+    let peek = cache.peek(&key(id).thing(), &[key(id).access], now_us, &mut out);
     // SAFETY: each byte was initialised above.
     let bytes = out.map(|byte| unsafe { byte.assume_init() });
     (peek, bytes.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect())

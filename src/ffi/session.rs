@@ -184,7 +184,7 @@ pub unsafe extern "C" fn keyferry_session_peek(
             None => Session::default_session().map_err(|error| status::of(error.kind))?,
         };
         // SAFETY: not NULL, so it ends in NUL, by this function's contract.
-        let resource = unsafe { CStr::from_ptr(resource) }.to_str().map_err(|_| KEYFERRY_E_UTF8)?;
+        let resource = text::utf8(unsafe { CStr::from_ptr(resource) }).ok_or(KEYFERRY_E_UTF8)?;
         let room: &mut [MaybeUninit<u8>] = if buffer.is_null() {
             &mut []
         } else {

@@ -56,13 +56,13 @@ impl Route {
     /// What a path names, if it is like this. An id is borrowed from the path.
     #[inline]
     fn find<'a>(&self, path: &'a str) -> Option<Target<'a>> {
-        let rest = path.strip_prefix(&*self.head)?;
+        let rest = strip(path, &self.head)?;
         let (id, rest) = match &self.tail {
             None => ("", rest),
             Some(tail) => {
                 let end = position(rest.as_bytes(), b'/').unwrap_or(rest.len());
                 let (id, behind) = rest.split_at(end);
-                (id, behind.strip_prefix(&**tail).filter(|_| !id.is_empty())?)
+                (id, strip(behind, tail).filter(|_| !id.is_empty())?)
             }
         };
         let whole = rest.is_empty() || rest == "/";
@@ -74,6 +74,15 @@ impl Route {
     pub(super) fn target<'a>(&self, id: &'a str) -> Target<'a> {
         Target { class: self.class, id, need: Need::Only(self.access), parent: None }
     }
+}
+
+/// What stands behind `head`.
+///
+/// Rationale: an empty `Box<str>` points to no page. The C library's widest compare is promised nothing of zero bytes from there, but
+/// the processor takes a detour of 150 ns to find out that it was to read none.
+#[inline]
+fn strip<'a>(text: &'a str, head: &str) -> Option<&'a str> {
+    if head.is_empty() { Some(text) } else { text.strip_prefix(head) }
 }
 
 /// What a path names by the first route that has it.

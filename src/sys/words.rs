@@ -1,75 +1,104 @@
-//! Copies words that another thread may change meanwhile. Who calls this finds out afterwards whether one did, and throws the copy away.
+//! Copies and compares words that another thread may change meanwhile. Who calls this finds out afterwards whether one did, and throws the
+//! result away.
 
 use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-/// Words in a line of the processor's cache.
-const LINE: usize = 8;
+use std::sync::atomic::AtomicU64;
+#[cfg(not(all(target_arch = "x86_64", unix)))]
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Copies as many bytes as there is room for. Every byte of `out` is written, with NUL where words are missing.
 #[inline]
 pub fn copy_words(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
-    let (whole, rest) = out.as_chunks_mut::<8>();
-    let count = whole.len();
-    let have = words.get(..count).unwrap_or_default();
-    if have.len() < count {
-        whole.iter_mut().for_each(|to| *to = [MaybeUninit::new(0); 8]);
-    }
-    let (lines, last_words) = have.as_chunks::<LINE>();
-    let (to_lines, to_last) = whole.split_at_mut(lines.len() * LINE);
-    copy_lines(lines, to_lines.as_chunks_mut().0);
-    for (to, word) in to_last.iter_mut().zip(last_words) {
-        *to = word.load(Relaxed).to_le_bytes().map(MaybeUninit::new);
-    }
-    let last = words.get(count).map_or(0, |word| word.load(Relaxed)).to_le_bytes();
-    rest.iter_mut().zip(last).for_each(|(to, byte)| *to = MaybeUninit::new(byte));
+    let (there, missing) = out.split_at_mut(out.len().min(size_of_val(words)));
+    copy_bytes(words, there);
+    missing.fill(MaybeUninit::new(0));
 }
 
-/// Rationale: the compiler joins no atomic loads, and word by word the copy was a quarter of a look-up's instructions. A block of
-/// assembly is beyond its rules for races, and the processor keeps this one's loads in order like any others.
-#[cfg(target_arch = "x86_64")]
+/// Whether the words begin with these bytes.
 #[inline]
-fn copy_lines(lines: &[[AtomicU64; LINE]], out: &mut [[[MaybeUninit<u8>; 8]; LINE]]) {
-    let count = lines.len().min(out.len());
-    if count == 0 {
-        return;
-    }
-    // SAFETY: `lines` and `out` have `count` lines of 64 bytes, each read and written once; SSE2 is part of every x86_64.
+pub fn begin_with(words: &[AtomicU64], bytes: &[u8]) -> bool {
+    // Rationale: none may stand at an address that is no page's, which the C library's widest compare takes 150 ns to leave alone.
+    bytes.is_empty() || bytes.len() <= size_of_val(words) && are_bytes(words, bytes)
+}
+
+/// Copies as many bytes as `out` has: `words` has no fewer.
+///
+/// Rationale: the compiler joins no atomic loads, and word by word the copy was a quarter of a look-up's instructions. The C library
+/// knows the widest registers of each processor. Called from a block of assembly it is beyond the compiler's rules for races, and the
+/// processor keeps its loads in order like any others.
+#[cfg(all(target_arch = "x86_64", unix))]
+#[inline]
+fn copy_bytes(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
+    // SAFETY: both have `out.len()` bytes; the call is made by the C ABI, and all that it may change is declared.
     unsafe {
         std::arch::asm!(
-            "2:",
-            "movdqu {a}, [{from}]",
-            "movdqu {b}, [{from} + 16]",
-            "movdqu {c}, [{from} + 32]",
-            "movdqu {d}, [{from} + 48]",
-            "movdqu [{to}], {a}",
-            "movdqu [{to} + 16], {b}",
-            "movdqu [{to} + 32], {c}",
-            "movdqu [{to} + 48], {d}",
-            "add {from}, 64",
-            "add {to}, 64",
-            "dec {count}",
-            "jnz 2b",
-            from = inout(reg) lines.as_ptr() => _,
-            to = inout(reg) out.as_mut_ptr() => _,
-            count = inout(reg) count => _,
-            a = out(xmm_reg) _, b = out(xmm_reg) _, c = out(xmm_reg) _, d = out(xmm_reg) _,
-            options(nostack),
+            "call {copy}",
+            copy = in(reg) libc::memcpy as *const (),
+            in("rdi") out.as_mut_ptr(),
+            in("rsi") words.as_ptr(),
+            in("rdx") out.len(),
+            clobber_abi("sysv64"),
         );
     }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+/// Whether the first bytes of `words`, which has no fewer, are these. Compared as [`copy_bytes`] copies.
+#[cfg(all(target_arch = "x86_64", unix))]
 #[inline]
-fn copy_lines(lines: &[[AtomicU64; LINE]], out: &mut [[[MaybeUninit<u8>; 8]; LINE]]) {
-    for (to, from) in out.iter_mut().zip(lines) {
-        *to = from.each_ref().map(|word| word.load(Relaxed).to_le_bytes().map(MaybeUninit::new));
+fn are_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
+    let order: i32;
+    // SAFETY: both have `bytes.len()` bytes; the call is made by the C ABI, and all that it may change is declared.
+    unsafe {
+        std::arch::asm!(
+            "call {compare}",
+            compare = in(reg) libc::memcmp as *const (),
+            in("rdi") words.as_ptr(),
+            in("rsi") bytes.as_ptr(),
+            in("rdx") bytes.len(),
+            lateout("eax") order,
+            clobber_abi("sysv64"),
+            options(readonly),
+        );
     }
+    order == 0
+}
+
+#[cfg(not(all(target_arch = "x86_64", unix)))]
+#[inline]
+fn copy_bytes(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
+    out.iter_mut().zip(bytes_of(words)).for_each(|(to, byte)| *to = MaybeUninit::new(byte));
+}
+
+#[cfg(not(all(target_arch = "x86_64", unix)))]
+#[inline]
+fn are_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
+    bytes.iter().zip(bytes_of(words)).all(|(byte, other)| *byte == other)
+}
+
+#[cfg(not(all(target_arch = "x86_64", unix)))]
+#[inline]
+fn bytes_of(words: &[AtomicU64]) -> impl Iterator<Item = u8> {
+    words.iter().flat_map(|word| word.load(Relaxed).to_le_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_compared_to_the_byte() {
+        let words: Vec<_> = (0..6_u64).map(|n| AtomicU64::new(0x0101_0101_0101_0101 * (n + 1))).collect();
+        let bytes: Vec<u8> = (0..6 * 8).map(|n| n / 8 + 1).collect();
+        for len in 0..=bytes.len() {
+            assert!(begin_with(&words, &bytes[..len]), "{len}");
+            for wrong in 0..len {
+                let mut other = bytes[..len].to_vec();
+                other[wrong] ^= 0x80;
+                assert!(!begin_with(&words, &other), "{len} {wrong}");
+            }
+        }
+        assert!(!begin_with(&words[..1], &bytes[..9]) && !begin_with(&[], &[0]));
+    }
 
     #[test]
     fn every_length_is_copied_to_the_byte_and_what_is_missing_is_nul() {
@@ -81,7 +110,7 @@ mod tests {
                 copy_words(&words[..have], &mut out);
                 // SAFETY: every byte was written twice.
                 let out: Vec<u8> = out.into_iter().map(|byte| unsafe { byte.assume_init() }).collect();
-                let there = if have < len / 8 { 0 } else { len.min(have * 8) };
+                let there = len.min(have * 8);
                 assert!(out[..there] == bytes[..there] && out[there..].iter().all(|byte| *byte == 0), "{have} words, {len} bytes");
             }
         }
