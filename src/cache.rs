@@ -13,7 +13,7 @@ use foldhash::fast::FixedState;
 
 use crate::arena::{self, Allocator, Arena, Place};
 use crate::key::{Access, KeyRef, Thing};
-use crate::record::{self, CONTENT_TEXT, Hit, Peeked, Times};
+use crate::record::{self, CONTENT_TEXT, Hit, Peeked, Stale, Times};
 use crate::token::Token;
 
 /// The sizes of the table, each twice the one before, and of each size two: while one is rebuilt the other serves.
@@ -82,24 +82,35 @@ impl Cache {
     }
 
     /// A copy of the token that a thing has for the first of these accesses, if no refresh of it is advisable at `now_us`.
+    ///
+    /// Rationale: a later access serves where an earlier one has none, or one that has ended. For one that is to be renewed it once
+    /// stood in too: who managed a package was given its write token, and nobody renewed the other.
     #[inline(always)]
     pub fn fresh(&self, thing: &Thing<'_>, accesses: &[Access], now_us: i64) -> Option<Token> {
         let tag = self.tag(thing);
-        accesses.iter().find_map(|access| self.find(&thing.with(*access), tag, |content| record::fresh(content, now_us)).flatten())
+        for access in accesses {
+            match self.find(&thing.with(*access), tag, |content| record::fresh(content, now_us)) {
+                Some(Ok(token)) => return Some(token),
+                Some(Err(Stale::Renewable)) => return None,
+                Some(Err(Stale::Ended)) | None => {}
+            }
+        }
+        None
     }
 
-    /// Copies the header line of the token that a thing has for the first of these accesses into `out`, if it is fresh at `now_us`.
+    /// Copies the header line of the token that [`Cache::fresh`] would give into `out`, past its advisory point too.
     #[inline(always)]
     pub fn peek(&self, thing: &Thing<'_>, accesses: &[Access], now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
         let tag = self.tag(thing);
         for access in accesses {
             let key = thing.with(*access);
-            return match self.find(&key, tag, |content| record::peek(content, now_us, out)) {
-                Some(Peeked::Line(len)) => Peek::Line(len),
-                Some(Peeked::Multiple) => Peek::Multiple,
-                Some(Peeked::Due(soft)) => self.peek_due(&key, soft, now_us, out),
-                Some(Peeked::Stale) | None => continue,
-            };
+            match self.find(&key, tag, |content| record::peek(content, now_us, out)) {
+                Some(Peeked::Line(len)) => return Peek::Line(len),
+                Some(Peeked::Multiple) => return Peek::Multiple,
+                Some(Peeked::Due(soft)) => return self.peek_due(&key, soft, now_us, out),
+                Some(Peeked::Stale(Stale::Renewable)) => return Peek::Miss,
+                Some(Peeked::Stale(Stale::Ended)) | None => {}
+            }
         }
         Peek::Miss
     }

@@ -51,14 +51,23 @@ pub struct Hit {
     pub times: Times,
 }
 
+/// A token that is not handed out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stale {
+    /// It is to be renewed.
+    Renewable,
+    /// It has ended, as if it were not there.
+    Ended,
+}
+
 /// What a look-up for a header line met.
 pub enum Peeked {
     /// A line of this length; it was copied if the buffer is longer.
     Line(usize),
     /// A token of several headers.
     Multiple,
-    /// A token past its mandatory point.
-    Stale,
+    /// A token past its mandatory point, or past its end.
+    Stale(Stale),
     /// A token past its advisory point, which nobody was told yet.
     Due(u64),
 }
@@ -172,8 +181,13 @@ fn token(content: &[AtomicU64]) -> Option<Token> {
 
 /// A copy of the token, if no refresh of it is advisable at `now_us`.
 #[inline]
-pub fn fresh(content: &[AtomicU64], now_us: i64) -> Option<Token> {
-    if now_us < word(content, SOFT) as i64 { token(content) } else { None }
+pub fn fresh(content: &[AtomicU64], now_us: i64) -> Result<Token, Stale> {
+    if now_us < word(content, SOFT) as i64 { token(content).ok_or(Stale::Renewable) } else { Err(stale(content, now_us)) }
+}
+
+#[cold]
+fn stale(content: &[AtomicU64], now_us: i64) -> Stale {
+    if now_us < word(content, EXPIRES) as i64 { Stale::Renewable } else { Stale::Ended }
 }
 
 /// Copies the header line, if the token is fresh at `now_us` and nobody has to be told otherwise.
@@ -182,7 +196,7 @@ pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> 
     let soft = word(content, SOFT);
     if now_us >= soft as i64 {
         if now_us >= word(content, MANDATORY) as i64 {
-            return Peeked::Stale;
+            return Peeked::Stale(stale(content, now_us));
         }
         if soft & SEEN == 0 {
             return Peeked::Due(soft);
@@ -193,7 +207,7 @@ pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> 
 
 /// The same past the advisory point, when somebody was told.
 pub fn peek_seen(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peeked {
-    if now_us >= word(content, MANDATORY) as i64 { Peeked::Stale } else { line(content, out) }
+    if now_us >= word(content, MANDATORY) as i64 { Peeked::Stale(stale(content, now_us)) } else { line(content, out) }
 }
 
 #[inline]
@@ -214,6 +228,8 @@ fn line(content: &[AtomicU64], out: &mut [MaybeUninit<u8>]) -> Peeked {
 }
 
 /// Changes the advisory point, if it still is `from`.
+///
+/// The one read that acts: where the record changes behind it, nobody or another token's caller is told, once and too early.
 pub fn exchange_soft(content: &[AtomicU64], from: u64, to: u64) -> bool {
     content.get(SOFT).is_some_and(|soft| soft.compare_exchange(from, to, Relaxed, Relaxed).is_ok())
 }

@@ -46,7 +46,7 @@ impl<'a> Resource<'a> {
             return Err(invalid("can't be read: write user, packages/ID, links/ID?secret=S, SERVICE:PATH or an https URL"));
         }
         check_dots(path)?;
-        if text.bytes().any(|byte| !PLAIN[byte as usize] && byte != b'%') {
+        if text.bytes().any(|byte| !PLAIN[byte as usize] && !ODD_IN_A_PATH.contains(&byte)) {
             return Err(invalid("holds a character that no URL can: percent-encode it"));
         }
         Ok(Self::Path { service, path, query })
@@ -208,6 +208,9 @@ const MARKS: [u8; 256] = {
     marks[b'.' as usize] = DOT;
     marks
 };
+
+/// What the `url` crate leaves in a URL's path as it is, so that a path alone may hold it too. No quick way takes it.
+const ODD_IN_A_PATH: &[u8] = b"%'|[]^";
 
 /// The bytes that every reader of URLs leaves as they are.
 pub const PLAIN: [bool; 256] = {

@@ -88,16 +88,16 @@ impl Engine {
     /// # Errors
     /// [`Kind::InvalidResource`] if a link's secret can't be read.
     pub fn wish(&self, bound: &Bound, spot: &Spot<'_>, request: &Request, hit: Option<&Hit>) -> Result<Wish> {
-        let key = match spot.target.class {
-            Class::Link => self.link_key(bound, spot, request)?,
+        let (key, link_secret) = match spot.target.class {
+            Class::Link => (self.link_key(bound, spot, request)?, query_value(spot.query, "secret")?.map(Secret::new)),
             class => {
                 let access = accesses(spot.target.need, request.access)[0];
-                Key { scope: Arc::clone(&bound.scope), class, id: spot.target.id.into(), access }
+                (Key { scope: Arc::clone(&bound.scope), class, id: spot.target.id.into(), access }, None)
             }
         };
         Ok(Wish {
             parent: spot.target.parent.map(str::to_owned),
-            link_secret: query_value(spot.query, "secret")?.map(Secret::new),
+            link_secret,
             link_password: request.link_password.clone(),
             stale: hit.map(|hit| hit.token.facts().generation),
             patience: request.timeout,

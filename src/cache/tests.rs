@@ -73,6 +73,26 @@ fn the_advisory_point_is_told_once() {
 }
 
 #[test]
+fn a_later_access_serves_where_an_earlier_one_has_nothing_left() {
+    let (cache, thing) = (Cache::new(1), key("a").thing());
+    let published = |access, value: &str, expires_us| {
+        let manage = token("a", value, 1);
+        let facts = Facts { access, expires_us, ..*manage.facts() };
+        let token = Token::from_parts(facts, *manage.layout(), manage.text().into());
+        cache.publish(&token, &Times { soft_us: expires_us - 200, mandatory_us: expires_us - 100 }, 0);
+    };
+    published(Access::Manage, "manage", 1000);
+    published(Access::Write, "write", 5000);
+    let value = |now_us| cache.fresh(&thing, &[Access::Manage, Access::Write], now_us).map(|token| token.value().to_owned());
+    let peek = |now_us| cache.peek(&thing, &[Access::Manage, Access::Write], now_us, &mut [MaybeUninit::new(0); 99]);
+    let [manage, write] = ["X-Package-Token: manage", "X-Package-Token: write"].map(|line| Peek::Line(line.len()));
+    assert_eq!((value(0).as_deref(), peek(0)), (Some("manage"), manage));
+    assert_eq!((value(800), peek(800)), (None, Peek::Told), "somebody is to renew it");
+    assert_eq!((value(900), peek(900)), (None, Peek::Miss), "its callers wait for that");
+    assert_eq!((value(1000).as_deref(), peek(1000)), (Some("write"), write));
+}
+
+#[test]
 fn many_tokens_come_and_go() {
     let cache = Cache::new(1);
     for round in 0..20 {

@@ -2,7 +2,10 @@
 
 use keyferry::error::Kind;
 use keyferry::ffi::status::{KEYFERRY_E_BUFFER, KEYFERRY_E_NOT_CACHED, KEYFERRY_E_NOT_MINE, KEYFERRY_OK};
+use keyferry::key::Access;
+use keyferry::request::Request;
 use keyferry::sandbox::{Fault, credentials as made};
+use keyferry::secret::Secret;
 
 use crate::world::{self, World, package, together};
 
@@ -72,6 +75,37 @@ fn a_buffer_that_is_too_small_learns_the_length() {
     }
     assert_eq!(session.peek(&format!("{}/v1/users/me", sandbox.masv_url()), 4096).2, line, "by full URL too");
     assert_eq!(session.peek("https://elsewhere.example/v1/user", 4096).0, KEYFERRY_E_NOT_MINE);
+}
+
+#[test]
+fn a_write_token_does_not_stand_in_for_a_management_token_that_is_to_be_renewed() {
+    let world = World::new();
+    world.sandbox.set_life("package", 1000);
+    let first = world.token(&package(1)).unwrap();
+    world.session.adopt(&package(1), Secret::from("made-up-write-token"), Some(world.now_s() + 10_000)).unwrap();
+    world.pass_s(821);
+    assert_eq!(world.peek(&package(1)), Err(Kind::NotCached), "one is told");
+    assert_eq!(world.token(&package(1)).unwrap().facts().generation, first.facts().generation);
+    world.landed();
+    let second = world.token(&package(1)).unwrap();
+    assert!(second.facts().generation > first.facts().generation && second.facts().access == Access::Manage);
+    assert_eq!(world.peek(&package(1)).unwrap(), format!("X-Package-Token: {}", second.value()));
+}
+
+#[test]
+fn what_a_url_may_hold_in_its_path_a_path_may_hold_alone() {
+    let world = World::new();
+    for odd in ["it's", "a|b", "a[1]", "a^b"] {
+        let path = format!("packages/{odd}");
+        let url = format!("{}/v1/{path}", world.sandbox.masv_url());
+        world.session.adopt(&url, Secret::from("made-up-write-token"), None).unwrap();
+        for resource in [&path, &url] {
+            assert!(world.peek(resource).is_ok() && world.token(resource).is_ok(), "{resource}");
+            assert!(world.session.cached(&Request::new(resource)).is_ok() && world.session.explain(resource).is_ok(), "{resource}");
+        }
+        world.session.forget(Some(&path)).unwrap();
+        assert_eq!(world.peek(&url), Err(Kind::NotCached));
+    }
 }
 
 #[test]

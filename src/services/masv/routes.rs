@@ -93,7 +93,7 @@ fn user_route(path: &str, has_key: bool) -> Result<Target<'_>> {
             not_mine("the path is not like user, packages/ID, packages/ID/transfers/ID, transfers/ID or links/ID?secret=SECRET")
         }
         "http" | "https" | "v1" => not_mine(NO_URL),
-        _ if head.contains('.') => not_mine(NO_URL),
+        _ if !head.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') => not_mine(NO_URL),
         "auth" if below.is_empty() => no_header("the login takes no header: e-mail and password stand in its body"),
         "subdomains" => no_header("a portal's address is looked up without any header: send the request as it is"),
         "users" | "api_keys" => Ok(login),
