@@ -17,7 +17,7 @@ use loom::sync::atomic::{AtomicU64, Ordering, fence};
 /// How many chunks there can be. Each new one is an eighth of all before, so that they are enough for any memory.
 const CHUNKS: usize = 256;
 /// The first chunks' size in words.
-const FIRST_WORDS: usize = 4096;
+const FIRST_WORDS: usize = 1024;
 /// Blocks have a multiple of so many words: a line of the processor's cache.
 const GRAIN: usize = 8;
 
