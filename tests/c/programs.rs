@@ -102,6 +102,11 @@ fn handles_work_after_every_failure() {
 }
 
 #[test]
+fn secrets_are_wiped_from_memory() {
+    passes("wiped.c");
+}
+
+#[test]
 fn the_cpp_skin_does_all_that_the_header_does() {
     passes("skin.cpp");
 }
