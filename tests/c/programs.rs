@@ -107,6 +107,13 @@ fn secrets_are_wiped_from_memory() {
 }
 
 #[test]
+fn loading_using_and_unloading_leaves_nothing_behind() {
+    let library = place::beside("libkeyferry.so");
+    let ended = run("cycles.c", &[library.to_str().unwrap()]);
+    assert!(ended.status.success() && ended.err.is_empty(), "{}", ended.said());
+}
+
+#[test]
 fn the_cpp_skin_does_all_that_the_header_does() {
     passes("skin.cpp");
 }
