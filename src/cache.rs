@@ -86,7 +86,7 @@ impl Cache {
     /// Rationale: a later access serves where an earlier one has none, or one that has ended. For one that is to be renewed it once
     /// stood in too: who managed a package was given its write token, and nobody renewed the other.
     #[inline(always)]
-    pub fn fresh(&self, thing: &Thing<'_>, accesses: &[Access], now_us: i64) -> Option<Token> {
+    pub fn fresh(&self, thing: &Thing<'_>, accesses: &[Access], now_us: i64) -> Option<Box<Token>> {
         let tag = self.tag(thing);
         for access in accesses {
             match self.find(&thing.with(*access), tag, |content| record::fresh(content, now_us)) {

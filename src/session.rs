@@ -136,17 +136,18 @@ impl Session {
     /// # Errors
     /// Those of [`Session::token_for`].
     #[inline]
-    pub fn token(&self, resource: &str) -> Result<Token> {
+    pub fn token(&self, resource: &str) -> Result<Box<Token>> {
         match self.quick(resource) {
             Some(token) => Ok(token),
-            None => resource::check_length(resource).and_then(|()| self.engine.token_for(&Request::new(resource))),
+            None => resource::check_length(resource).and_then(|()| self.engine.token_for(&Request::new(resource))).map(Box::new),
         }
     }
 
     /// The hit on a fresh token under its usual name, without a request object.
     #[inline]
-    fn quick(&self, resource: &str) -> Option<Token> {
-        let glance = self.engine.accounts.glance(self.default_account, resource)?;
+    fn quick(&self, resource: &str) -> Option<Box<Token>> {
+        let glance = &self.engine.accounts.glance(self.default_account, resource);
+        let glance = glance.as_ref()?;
         let spot = &glance.spot;
         if matches!(spot.target.class, Class::Link | Class::Session) || !is_plain(glance.rest.as_bytes()) {
             return None;

@@ -4,7 +4,7 @@ use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
-use crate::ffi::token::keyferry_token;
+use crate::ffi::token::{self, keyferry_token};
 use std::mem::MaybeUninit;
 
 /// Gets the `Authorization: Bearer` header of FileVerbs, renewed when it is due. May go to the network.
@@ -57,6 +57,6 @@ fn give(
 ) -> crate::error::Result<()> {
     let out = boundary::required(token_out, "token_out")?;
     let token = session::of(session)?.token(resource)?;
-    boundary::give(out, keyferry_token { token });
+    token::give(out, token);
     Ok(())
 }

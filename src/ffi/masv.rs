@@ -8,7 +8,7 @@ use crate::ffi::error::keyferry_error;
 use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
-use crate::ffi::token::keyferry_token;
+use crate::ffi::token::{self, keyferry_token};
 
 /// Logs in to MASV with e-mail and password: always one `POST /v1/auth`, also where an earlier one was refused. The login is kept for
 /// the session's account, so `masv_token_for` works from then on; when it ends and no password is configured, that one answers
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn masv_token_for(
         // SAFETY: by this function's contract.
         let resource = unsafe { text::read(resource, "resource") }?;
         let token = session::of(session)?.token(resource)?;
-        boundary::give(out, keyferry_token { token });
+        token::give(out, token);
         Ok(())
     })
 }

@@ -10,7 +10,7 @@ use crate::ffi::error::keyferry_error;
 use crate::ffi::request::keyferry_request;
 use crate::ffi::status::{self, KEYFERRY_E_FORKED, KEYFERRY_E_NULL, KEYFERRY_E_UTF8, keyferry_status};
 use crate::ffi::text;
-use crate::ffi::token::{KEYFERRY_NO_EXPIRY, keyferry_token};
+use crate::ffi::token::{self, KEYFERRY_NO_EXPIRY, keyferry_token};
 use crate::secret::Secret;
 use crate::session::Session;
 use crate::sys::fork;
@@ -42,7 +42,7 @@ fn forked() -> Error {
 /// Gives a token to a caller who may not want it.
 pub(crate) fn give_token(out: Option<&mut MaybeUninit<*mut keyferry_token>>, token: Token) {
     if let Some(out) = out {
-        boundary::give(out, keyferry_token { token });
+        token::give(out, Box::new(token));
     }
 }
 
@@ -115,7 +115,7 @@ pub extern "C" fn keyferry_session_token_for(
     boundary::make("keyferry_session_token_for", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
         let token = of(session)?.token_for(keyferry_request::get(request)?)?;
-        boundary::give(out, keyferry_token { token });
+        token::give(out, Box::new(token));
         Ok(())
     })
 }
@@ -143,7 +143,7 @@ pub extern "C" fn keyferry_session_cached(
     boundary::make("keyferry_session_cached", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
         let token = of(session)?.cached(keyferry_request::get(request)?)?;
-        boundary::give(out, keyferry_token { token });
+        token::give(out, Box::new(token));
         Ok(())
     })
 }

@@ -1,14 +1,23 @@
 //! The token object: headers, expiry, generation.
 
 use std::ffi::c_char;
+use std::mem::MaybeUninit;
 
 use crate::ffi::boundary;
 use crate::token::{NO_EXPIRY, Token};
 
 /// A set of headers with its expiry. Immutable: any thread, at once. Outlives the session that it came from.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
+#[cfg_attr(not(cbindgen), repr(transparent))] // which cbindgen would write out, and C is not to see inside
 pub struct keyferry_token {
     pub(crate) token: Token,
+}
+
+/// Gives a token to C, from where it is.
+#[inline]
+pub(crate) fn give(out: &mut MaybeUninit<*mut keyferry_token>, token: Box<Token>) {
+    // The two are alike in memory, so that `keyferry_token_free` can take it as its own.
+    out.write(Box::into_raw(token).cast());
 }
 
 /// The expiry of a token that is good until it is rejected.

@@ -103,7 +103,7 @@ impl World {
     }
 
     pub(crate) fn token(&self, resource: &str) -> Result<Token, Kind> {
-        self.session.token(resource).map_err(|error| error.kind)
+        self.session.token(resource).map(|token| *token).map_err(|error| error.kind)
     }
 
     pub(crate) fn token_valid_for(&self, resource: &str, seconds: u64) -> Result<Token, Kind> {

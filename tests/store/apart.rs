@@ -17,7 +17,7 @@ fn a_new_process_knows_the_service_s_clock() {
         world.sandbox.clock().set_offset_ms(ahead_s * 1000);
         world.sandbox.set_life("bearer", 600);
         for round in 0..60 {
-            let got = world.session().token(BEARER).unwrap();
+            let got = *world.session().token(BEARER).unwrap();
             let kept = world.session().kept(&Request::new(BEARER)).unwrap();
             for token in [Some(got), kept].into_iter().flatten() {
                 let left_us = token.facts().expires_us - world.sandbox.clock().now_unix_ms() * 1000;
