@@ -187,6 +187,7 @@ static void all_rows(size_t count) {
     tokens = count;
     names = malloc(count * NAME);
     open_session();
+    fill(1); /* what the first of each kind sets up is no token's */
     size_t before = resident();
     fill(count);
     size_t ours = resident() - before;

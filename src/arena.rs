@@ -1,6 +1,6 @@
 //! Memory for the cache's records: blocks of words that are read without a lock while a writer may change them.
 //!
-//! Imports nothing of the house. No `unsafe`: a block is never given back to the system while the arena lives, so that a reader
+//! Imports [`crate::sys`]. No `unsafe`: a block is never given back to the system while the arena lives, so that a reader
 //! who comes late reads a stale block, never a foreign one, and sees by its version that it is stale.
 //!
 //! Word 0 of each block is its version: odd while it is written, and different after each change.
@@ -10,9 +10,17 @@ use std::sync::OnceLock;
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+#[cfg(not(loom))]
+use crate::sys::words::zeroed;
+
 // `tests/loom` runs this very file in every order that the memory model allows.
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
+
+#[cfg(loom)]
+fn zeroed(count: usize) -> Box<[AtomicU64]> {
+    (0..count).map(|_| AtomicU64::new(0)).collect()
+}
 
 /// How many chunks there can be. Each new one is an eighth of all before, so that they are enough for any memory.
 const CHUNKS: usize = 256;
@@ -70,8 +78,7 @@ impl Arena {
 
     fn grow(&self, allocator: &mut Allocator, words: usize) -> Option<()> {
         let size = words.max(FIRST_WORDS).max(allocator.total_words / 8);
-        let chunk = (0..size).map(|_| AtomicU64::new(0)).collect();
-        self.chunks.get(allocator.used_chunks)?.set(chunk).ok()?;
+        self.chunks.get(allocator.used_chunks)?.set(zeroed(size)).ok()?;
         allocator.used_chunks += 1;
         allocator.used_words = 0;
         allocator.total_words += size;

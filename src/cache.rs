@@ -22,7 +22,9 @@ const FIRST_SLOTS: usize = 64;
 /// One change in [`Cache::current`]; what is below it is the number of a table.
 const CHANGE: usize = 1 << 8;
 
-/// Tags of slots that hold nothing: never used, and used before. All others are hashes.
+/// The bits of a tag that are an access. There are four.
+const ACCESS: u64 = 3;
+/// Tags of slots that hold nothing: never used, and used before.
 const EMPTY: u64 = 0;
 const REMOVED: u64 = 1;
 
@@ -78,7 +80,7 @@ impl Cache {
 
     /// The token of a key, whatever its age.
     pub fn get(&self, key: &KeyRef<'_>) -> Option<Hit> {
-        self.find(key, self.tag(&key.thing()), record::copy).flatten()
+        self.find(key, self.hash(&key.thing()), record::copy).flatten()
     }
 
     /// A copy of the token that a thing has for the first of these accesses, if no refresh of it is advisable at `now_us`.
@@ -87,9 +89,9 @@ impl Cache {
     /// stood in too: who managed a package was given its write token, and nobody renewed the other.
     #[inline(always)]
     pub fn fresh(&self, thing: &Thing<'_>, accesses: &[Access], now_us: i64) -> Option<Box<Token>> {
-        let tag = self.tag(thing);
+        let hash = self.hash(thing);
         for access in accesses {
-            match self.find(&thing.with(*access), tag, |content| record::fresh(content, now_us)) {
+            match self.find(&thing.with(*access), hash, |content| record::fresh(content, now_us)) {
                 Some(Ok(token)) => return Some(token),
                 Some(Err(Stale::Renewable)) => return None,
                 Some(Err(Stale::Ended)) | None => {}
@@ -101,10 +103,10 @@ impl Cache {
     /// Copies the header line of the token that [`Cache::fresh`] would give into `out`, past its advisory point too.
     #[inline(always)]
     pub fn peek(&self, thing: &Thing<'_>, accesses: &[Access], now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
-        let tag = self.tag(thing);
+        let hash = self.hash(thing);
         for access in accesses {
             let key = thing.with(*access);
-            match self.find(&key, tag, |content| record::peek(content, now_us, out)) {
+            match self.find(&key, hash, |content| record::peek(content, now_us, out)) {
                 Some(Peeked::Line(len)) => return Peek::Line(len),
                 Some(Peeked::Multiple) => return Peek::Multiple,
                 Some(Peeked::Due(soft)) => return self.peek_due(&key, soft, now_us, out),
@@ -121,7 +123,7 @@ impl Cache {
         if self.exchange_soft(key, soft, soft | record::SEEN) {
             return Peek::Told;
         }
-        match self.find(key, self.tag(&key.thing()), |content| record::peek_seen(content, now_us, out)) {
+        match self.find(key, self.hash(&key.thing()), |content| record::peek_seen(content, now_us, out)) {
             Some(Peeked::Line(len)) => Peek::Line(len),
             Some(Peeked::Multiple) => Peek::Multiple,
             _ => Peek::Miss,
@@ -130,7 +132,7 @@ impl Cache {
 
     /// Changes the advisory point of a key's token, if it still is `from`. Whether it was.
     fn exchange_soft(&self, key: &KeyRef<'_>, from: u64, to: u64) -> bool {
-        self.find(key, self.tag(&key.thing()), |content| record::exchange_soft(content, from, to)).unwrap_or(false)
+        self.find(key, self.hash(&key.thing()), |content| record::exchange_soft(content, from, to)).unwrap_or(false)
     }
 
     /// Moves the advisory point of a key's token, if it still is the one of `times`. Whether it was.
@@ -143,7 +145,7 @@ impl Cache {
     pub fn publish(&self, token: &Token, times: &Times, now_us: i64) -> bool {
         let mut writer = self.writer.lock();
         let key = token.key();
-        let tag = self.tag(&key.thing());
+        let tag = tag(self.hash(&key.thing()), key.access);
         let held = self.slot_of(&key, tag);
         if let Some((_, place)) = held {
             let facts = record::facts(self.content(place));
@@ -169,7 +171,7 @@ impl Cache {
     /// Forgets the token of a key, if its generation is not above this one. Whether there was one.
     pub fn remove(&self, key: &KeyRef<'_>, up_to_generation: u64) -> bool {
         let mut writer = self.writer.lock();
-        let Some((slot, place)) = self.slot_of(key, self.tag(&key.thing())) else {
+        let Some((slot, place)) = self.slot_of(key, tag(self.hash(&key.thing()), key.access)) else {
             return false;
         };
         if record::facts(self.content(place)).generation > up_to_generation {
@@ -200,11 +202,11 @@ impl Cache {
 
     /// The same for every access, so that a look-up for several of them goes to one place.
     #[inline]
-    fn tag(&self, thing: &Thing<'_>) -> u64 {
+    fn hash(&self, thing: &Thing<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(thing.id.as_bytes());
         hasher.write_u64(thing.scope ^ thing.class as u64);
-        hasher.finish().max(REMOVED + 1)
+        hasher.finish()
     }
 
     #[inline]
@@ -223,8 +225,11 @@ impl Cache {
     }
 
     /// Reads the record of a key. `read` may run several times and must not act on what it sees: that may be torn.
-    #[inline]
-    fn find<T>(&self, key: &KeyRef<'_>, tag: u64, mut read: impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
+    ///
+    /// Rationale: always inlined, for a key that goes through memory is written in bytes and read in words, which waits for each of them.
+    #[inline(always)]
+    fn find<T>(&self, key: &KeyRef<'_>, hash: u64, mut read: impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
+        let tag = tag(hash, key.access);
         loop {
             let current = self.current.load(Ordering::Acquire);
             let found = self.find_in(self.numbered(current), tag, key, &mut read);
@@ -235,9 +240,9 @@ impl Cache {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_in<T>(&self, table: &[Slot], tag: u64, key: &KeyRef<'_>, read: &mut impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
-        let mut at = tag as usize;
+        let mut at = first_slot(tag);
         for _ in 0..table.len() {
             let slot = &table[at & (table.len() - 1)];
             match slot.tag.load(Ordering::Acquire) {
@@ -252,7 +257,7 @@ impl Cache {
                     });
                     match seen {
                         Some(Ok(result)) => return Some(result),
-                        // Another access, another thing with the same hash, or a record that went while it was looked at.
+                        // Another thing with the same hash, or a record that went while it was looked at.
                         Some(Err(true)) => break,
                         _ if slot.tag.load(Ordering::Acquire) != tag => break,
                         _ => std::hint::spin_loop(),
@@ -269,7 +274,7 @@ impl Cache {
     fn slot_of(&self, key: &KeyRef<'_>, tag: u64) -> Option<(&Slot, Place)> {
         let table = self.table();
         (0..table.len())
-            .map(|step| &table[(tag as usize).wrapping_add(step) & (table.len() - 1)])
+            .map(|step| &table[first_slot(tag).wrapping_add(step) & (table.len() - 1)])
             .take_while(|slot| slot.tag.load(Ordering::Relaxed) != EMPTY)
             .filter(|slot| slot.tag.load(Ordering::Relaxed) == tag)
             .map(|slot| (slot, Place(slot.place.load(Ordering::Relaxed))))
@@ -316,9 +321,22 @@ fn slots(count: usize) -> Box<[Slot]> {
     (0..count).map(|_| Slot::default()).collect()
 }
 
+/// A slot's tag: the hash of the thing, and in the lowest bits the access, so that a look-up for several of them reads one row of slots,
+/// and no record but the right one.
+#[inline]
+fn tag(hash: u64, access: Access) -> u64 {
+    (hash & !ACCESS).max(ACCESS + 1) | (access as u64 - 1)
+}
+
+/// Where the look for a tag begins.
+#[inline]
+fn first_slot(tag: u64) -> usize {
+    (tag / (ACCESS + 1)) as usize
+}
+
 /// Fills the first slot that is free for a tag. Whether it was an empty one.
 fn put(table: &[Slot], tag: u64, place: Place) -> bool {
-    let mut at = tag as usize;
+    let mut at = first_slot(tag);
     loop {
         let slot = &table[at & (table.len() - 1)];
         let found = slot.tag.load(Ordering::Relaxed);

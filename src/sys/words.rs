@@ -1,10 +1,16 @@
-//! Copies and compares words that another thread may change meanwhile. Who calls this finds out afterwards whether one did, and throws the
-//! result away.
+//! Atomic words: made, and copied and compared while another thread may change them. Who does that finds out afterwards whether one
+//! did, and throws the result away.
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
 #[cfg(not(all(target_arch = "x86_64", unix)))]
 use std::sync::atomic::Ordering::Relaxed;
+
+/// Words of zero. The pages of many are the kernel's until they are written.
+pub fn zeroed(count: usize) -> Box<[AtomicU64]> {
+    // SAFETY: bytes of zero are a word.
+    unsafe { Box::new_zeroed_slice(count).assume_init() }
+}
 
 /// Copies as many bytes as there is room for. Every byte of `out` is written, with NUL where words are missing.
 #[inline]
