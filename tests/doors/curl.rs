@@ -1,6 +1,6 @@
 //! Real curl: headers from a file and from a configuration, keys of the documented shape, and nothing in an argument list.
 
-use keyferry::sandbox::credentials as c;
+use keyferry::sandbox::{Act, Fault, Options, Sandbox, credentials as c};
 use serde_json::Value;
 
 use crate::stage::{KEYFERRY, Said, Stage, say};
@@ -65,6 +65,22 @@ fn what_curl_reads_is_what_was_quoted() {
         let written = line.split_once("X-API-KEY: ").unwrap().1.trim_end_matches("\");");
         assert_eq!(unescaped(written), key.as_bytes(), "{line}");
     }
+}
+
+#[test]
+fn a_redirect_takes_no_key_to_another_host() {
+    let stage = Stage::set();
+    let (other, url) = (Sandbox::start(Options::default()).unwrap(), format!("{}/v1/teams", stage.sandbox.masv_url()));
+    let to = format!("{}/redirect-target", other.masv_url());
+    stage.sandbox.fault(Fault::new(Act::Redirect { status: 302, to: to.clone() }).path("/v1/teams").forever());
+    for options in ["-L -K -", "-K - -L", "--location-trusted -K -", "-K - --location-trusted"] {
+        let script = format!(r#""$KEYFERRY" curl "$URL" | curl -sS -o /dev/null {options} "$URL""#);
+        let said = bash(&stage, &url, &script, &[("KEYFERRY_MASV_API_KEY", c::API_KEY)]);
+        assert_eq!((said.code, other.count("redirect_target")), (Some(47), 0), "{options}: {said:?}");
+    }
+    // What is not followed is the redirect, and not because there is none.
+    assert_eq!(bash(&stage, &to, r#"curl -sS -o /dev/null -L "$URL""#, &[]).code, Some(0));
+    assert_eq!(other.count("redirect_target"), 1);
 }
 
 /// The bytes of a text of C.
