@@ -11,6 +11,10 @@
  *            text_out, which is the caller's until keyferry_text_free.
  *   Free     Each _free takes NULL and does nothing then. Tokens and errors outlive their session.
  *   Faults   No panic leaves the library: KEYFERRY_E_PANIC, or NULL, 0 or nothing from functions without a status.
+ *   Errors   A function's comment lists its own. Besides, one with an error_out answers KEYFERRY_E_REENTRANT inside a log
+ *            function; opening the default session, for NULL, may fail with KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE or
+ *            KEYFERRY_E_NOT_CONFIGURED; and what only a plugin could give that is left out is KEYFERRY_E_PLUGIN or
+ *            KEYFERRY_E_UNSAFE_FILE.
  *   Fork     In a forked child a handle made before answers KEYFERRY_E_FORKED; NULL, or a session of its own, works.
  *   Load     Loading the library starts, opens and reads nothing. No thread starts before the first use of the network.
  *
@@ -793,7 +797,8 @@ void keyferry_token_free(keyferry_token *token);
  * @param session_out  gets the session
  * @param error_out    gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the configuration can't be used: the message names the key
+ * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the configuration can't be used: the message names the key;
+ *          KEYFERRY_E_NOT_CONFIGURED if there is no such `profile`
  * Owner:   the caller frees it with `keyferry_session_free`
  * Threads: [any]
  * Source:  the configuration table in README.md
@@ -843,8 +848,9 @@ keyferry_status keyferry_session_token_for(const keyferry_session *session,
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it); KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE,
- *          KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown account, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it);
+ *          KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown
+ *          account, KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  keyferry
@@ -905,7 +911,7 @@ keyferry_status keyferry_session_reject(const keyferry_session *session,
  * @param value      the header's value, with or without `Bearer `. Borrowed.
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE
+ * Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER
  * Owner:   nothing changes hands
  * Threads: [any]
  * Source:  RFC 9110, section 15.5.2
@@ -925,8 +931,8 @@ keyferry_status keyferry_session_reject_value(const keyferry_session *session,
  * @param expires_unix_s  when it ends, seconds since 1970; `KEYFERRY_NO_EXPIRY` to have it read from the token
  * @param error_out       gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE; KEYFERRY_E_VALUE if it can't be a token or has ended;
- *          KEYFERRY_E_UNSUPPORTED if the resource takes no such token; KEYFERRY_E_STORE, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_VALUE if it can't
+ *          be a token or has ended; KEYFERRY_E_UNSUPPORTED if the resource takes no such token; KEYFERRY_E_STORE, KEYFERRY_E_FORKED
  * Owner:   nothing changes hands
  * Threads: [any]
  * Source:  MASV API, `POST /v1/portals/{portal_id}/packages` and `POST /v1/packages/{id}/transfer`
@@ -945,7 +951,8 @@ keyferry_status keyferry_session_adopt(const keyferry_session *session,
  * @param resource   NULL for everything of every account. Borrowed.
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_STORE, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if
+ *          something is still in the store; KEYFERRY_E_FORKED
  * Owner:   nothing changes hands
  * Threads: [any]
  * Source:  keyferry
@@ -964,7 +971,7 @@ keyferry_status keyferry_session_forget(const keyferry_session *session,
  * @param text_out   gets a JSON object without secrets
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  keyferry
@@ -1018,10 +1025,12 @@ keyferry_status keyferry_session_stats(const keyferry_session *session,
  * @param token_out  gets the user token, with `user` and `teams` in its details; may be NULL
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_REFUSED for a wrong password, and for accounts with
- *          MFA or SSO, which need an API key; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
- *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED;
- *          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if one is empty, longer than 16 KiB or holds a control character
+ * Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE,
+ *          KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_REFUSED for a wrong password, and for accounts with MFA or SSO,
+ *          which need an API key; KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNSUPPORTED if MASV is not at `masv.url`; KEYFERRY_E_UNREACHABLE,
+ *          KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER,
+ *          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if one is empty, longer than
+ *          16 KiB or holds a control character
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  MASV API, `POST /v1/auth`
@@ -1043,10 +1052,12 @@ keyferry_status masv_login(const keyferry_session *session,
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NOT_CONFIGURED, KEYFERRY_E_LOGIN_REQUIRED,
- *          KEYFERRY_E_REFUSED, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_ACCESS (a download needs a link), KEYFERRY_E_NO_HEADER,
- *          KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER,
- *          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; `keyferry_status_text` has each remedy
+ * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
+ *          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_REFUSED, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_ACCESS (a download needs a link),
+ *          KEYFERRY_E_UNSUPPORTED; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if a secret can't be had; KEYFERRY_E_PLUGIN if a
+ *          plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
+ *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
+ *          that gets it takes too long; KEYFERRY_E_FORKED; `keyferry_status_text` has each remedy
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]; threads that want the same token wait for one request
  * Source:  MASV API, headers and package tokens
@@ -1065,7 +1076,8 @@ keyferry_status masv_token_for(const keyferry_session *session,
  * @param error_out  gets the detail of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in; KEYFERRY_E_UNREACHABLE if no agent runs: the message says how to
- *          start it; KEYFERRY_E_SILENT, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_FORKED
+ *          start it; KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
+ *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Agent, `GET /api/v1/login` and `GET /api/v1/teams`
@@ -1084,8 +1096,10 @@ keyferry_status masv_agent_session(const keyferry_session *session,
  * @param text_out   gets a JSON object with `user` and `teams`; may be NULL
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_REFUSED if they are wrong;
- *          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if this agent takes an API key only: the message says how to give it
+ * Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE,
+ *          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_REFUSED if they are wrong;
+ *          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if this agent takes an API key only: the message says
+ *          how to give it
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Agent, `POST /api/v1/login`
@@ -1107,8 +1121,8 @@ keyferry_status masv_agent_sign_in(const keyferry_session *session,
  * @param text_out   gets a JSON object with `user` and `teams`; may be NULL
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_REFUSED if the agent will not;
- *          KEYFERRY_E_UNSUPPORTED if it is a new one
+ * Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_REFUSED if the
+ *          agent will not; KEYFERRY_E_UNSUPPORTED if it is a new one
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Transfer Agent (legacy), `POST /api/v1/signup`
@@ -1128,9 +1142,11 @@ keyferry_status masv_agent_sign_up(const keyferry_session *session,
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and `fileverbs.api_key`; KEYFERRY_E_REFUSED if they are
- *          wrong; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
- *          KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and `fileverbs.api_key`; KEYFERRY_E_SECRET_SOURCE,
+ *          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if they can't be had; KEYFERRY_E_REFUSED if they are wrong; KEYFERRY_E_UNSUPPORTED if
+ *          FileVerbs is not at `fileverbs.url`; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
+ *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
+ *          that gets it takes too long; KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]; threads that want it at the same time wait for one request
  * Source:  FileVerbs API, `POST /accounts/access-token`
@@ -1148,7 +1164,8 @@ keyferry_status fileverbs_bearer(const keyferry_session *session,
  * @param error_out  gets the detail of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if it
- *          can't be had; KEYFERRY_E_REFUSED for a while after it was rejected; KEYFERRY_E_FORKED
+ *          can't be had; KEYFERRY_E_PLUGIN, KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it; KEYFERRY_E_REFUSED for a
+ *          while after it was rejected; KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  FileVerbs API, SecretKey (Integration, API Secret)

@@ -387,19 +387,20 @@ public:
     }
 
     /// The same for a caller that has the header's value alone.
-    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_STORE.
+    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE.
     void reject_value(const text &resource, const text &value) const {
         detail::run([&](auto failure) { return keyferry_session_reject_value(get(), resource.c_str(), value.c_str(), failure); });
     }
 
     /// Keeps a token that the caller got itself; without an expiry it is read from the token.
-    /// Errors: KEYFERRY_E_VALUE, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_STORE.
+    /// Errors: KEYFERRY_E_VALUE, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_STORE.
     void adopt(const text &resource, const text &value, std::optional<time_point> expires = std::nullopt) const {
         const std::int64_t at = expires ? std::int64_t{expires->time_since_epoch().count()} : KEYFERRY_NO_EXPIRY;
         detail::run([&](auto failure) { return keyferry_session_adopt(get(), resource.c_str(), value.c_str(), at, failure); });
     }
 
-    /// Forgets what is kept of a resource. Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_STORE.
+    /// Forgets what is kept of a resource.
+    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     void forget(const text &resource) const {
         if (resource.c_str() == nullptr) {
             throw error(KEYFERRY_E_NULL, nullptr);
@@ -407,12 +408,13 @@ public:
         detail::run([&](auto failure) { return keyferry_session_forget(get(), resource.c_str(), failure); });
     }
 
-    /// Forgets everything of every account. Errors: KEYFERRY_E_STORE.
+    /// Forgets everything of every account. Errors: KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     void forget_all() const {
         detail::run([&](auto failure) { return keyferry_session_forget(get(), nullptr, failure); });
     }
 
-    /// What would happen for a resource and why, a JSON object without secrets. Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE.
+    /// What would happen for a resource and why, a JSON object without secrets.
+    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER.
     std::string explain(const text &resource) const {
         return detail::taken([&](auto out, auto failure) { return keyferry_session_explain(get(), resource.c_str(), out, failure); });
     }

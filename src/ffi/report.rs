@@ -17,7 +17,7 @@ use crate::ffi::text;
 /// @param text_out   gets a JSON object without secrets
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  keyferry

@@ -53,7 +53,8 @@ pub(crate) fn give_token(out: Option<&mut MaybeUninit<*mut keyferry_token>>, tok
 /// @param session_out  gets the session
 /// @param error_out    gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the configuration can't be used: the message names the key
+/// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the configuration can't be used: the message names the key;
+///          KEYFERRY_E_NOT_CONFIGURED if there is no such `profile`
 /// Owner:   the caller frees it with `keyferry_session_free`
 /// Threads: [any]
 /// Source:  the configuration table in README.md
@@ -127,8 +128,9 @@ pub extern "C" fn keyferry_session_token_for(
 /// @param token_out  gets the token
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it); KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE,
-///          KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown account, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it);
+///          KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown
+///          account, KEYFERRY_E_FORKED
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
 /// Source:  keyferry
@@ -231,7 +233,7 @@ pub extern "C" fn keyferry_session_reject(
 /// @param value      the header's value, with or without `Bearer `. Borrowed.
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE
+/// Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER
 /// Owner:   nothing changes hands
 /// Threads: [any]
 /// Source:  RFC 9110, section 15.5.2
@@ -265,8 +267,8 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
 /// @param expires_unix_s  when it ends, seconds since 1970; `KEYFERRY_NO_EXPIRY` to have it read from the token
 /// @param error_out       gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE; KEYFERRY_E_VALUE if it can't be a token or has ended;
-///          KEYFERRY_E_UNSUPPORTED if the resource takes no such token; KEYFERRY_E_STORE, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_VALUE if it can't
+///          be a token or has ended; KEYFERRY_E_UNSUPPORTED if the resource takes no such token; KEYFERRY_E_STORE, KEYFERRY_E_FORKED
 /// Owner:   nothing changes hands
 /// Threads: [any]
 /// Source:  MASV API, `POST /v1/portals/{portal_id}/packages` and `POST /v1/packages/{id}/transfer`
@@ -298,7 +300,8 @@ pub unsafe extern "C" fn keyferry_session_adopt(
 /// @param resource   NULL for everything of every account. Borrowed.
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_STORE, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if
+///          something is still in the store; KEYFERRY_E_FORKED
 /// Owner:   nothing changes hands
 /// Threads: [any]
 /// Source:  keyferry
