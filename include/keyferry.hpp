@@ -360,7 +360,8 @@ public:
         return given([&](auto out, auto failure) { return masv_token_for(get(), resource.c_str(), out, failure); });
     }
 
-    /// Gets an unexpired token from memory; nothing if there is none. Never blocks.
+    /// Gets an unexpired token from memory; nothing if there is none. Goes to no store and no network; the first use of the process's own
+    /// session opens it.
     /// Errors: KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown account.
     std::optional<token> cached(const request &wanted) const {
         keyferry_token *out = nullptr;
@@ -375,8 +376,9 @@ public:
         return out == nullptr ? std::nullopt : std::optional<token>(std::in_place, out);
     }
 
-    /// Copies the line `Name: value` and NUL of a token in memory, and gives its length. Never blocks, never allocates, never throws:
-    /// the status is keyferry_session_peek's.
+    /// Copies the line `Name: value` and NUL of a token in memory, and gives its length. Goes to no store and no network; allocates for
+    /// links and for odd spellings of a URL; the first use of the process's own session opens it. Never throws: the status is
+    /// keyferry_session_peek's. Wipe the buffer, whatever the status is: it may hold bytes of a token.
     keyferry_status peek(const char *resource, char *buffer, std::size_t capacity, std::size_t &length) const noexcept {
         return keyferry_session_peek(get(), resource, buffer, capacity, &length);
     }

@@ -165,7 +165,7 @@ export class Session {
   /** As {@link tokenFor}, but waits. */
   tokenForSync(resource: Resource, options?: TokenOptions): Token;
 
-  /** An unexpired token from memory, or undefined. Never waits, and asks for no refresh. */
+  /** An unexpired token from memory, or undefined. Goes to no store and no network, and asks for no refresh. */
   cached(resource: Resource, options?: TokenOptions): Token | undefined;
 
   /**

@@ -121,7 +121,7 @@ pub extern "C" fn keyferry_session_token_for(
     })
 }
 
-/// Gets an unexpired token from memory. Never blocks, never goes to store or network.
+/// Gets an unexpired token from memory. Goes to no store and no network; the first use of NULL opens the default session.
 ///
 /// @param session    NULL for the default session
 /// @param request    what is wanted. Borrowed.
@@ -150,18 +150,19 @@ pub extern "C" fn keyferry_session_cached(
     })
 }
 
-/// Copies the header line of a fresh token from memory: `Name: value` and NUL. Never blocks, never allocates. From the moment on when a
-/// refresh is advisable it answers KEYFERRY_E_NOT_CACHED once, so that somebody calls `keyferry_session_token_for`.
+/// Copies the header line of a fresh token from memory: `Name: value` and NUL. Goes to no store and no network; allocates for links and for
+/// odd spellings of a URL; the first use of NULL opens the default session. From the moment on when a refresh is advisable it answers
+/// KEYFERRY_E_NOT_CACHED once, so that somebody calls `keyferry_session_token_for`.
 ///
 /// @param session     NULL for the default session
 /// @param resource    as for `masv_token_for`. Borrowed.
-/// @param buffer      gets the line; may be NULL if `capacity` is 0. Its content is not specified after a failure.
+/// @param buffer      gets the line; may be NULL if `capacity` is 0. After any status but KEYFERRY_OK it may hold bytes of a token.
 /// @param capacity    its size in bytes; a line is shorter than 17000
 /// @param length_out  gets the line's length in bytes without NUL, also with KEYFERRY_E_BUFFER; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER; KEYFERRY_E_MULTIPLE; KEYFERRY_E_NULL,
 ///          KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
-/// Owner:   nothing changes hands; the line is a secret, wipe it
+/// Owner:   nothing changes hands; the line is a secret: wipe the buffer, whatever the status is
 /// Threads: [any]
 /// Source:  keyferry
 /// Since:   0.1

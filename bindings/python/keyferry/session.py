@@ -231,7 +231,7 @@ class Session(Services):
         return request
 
     def cached(self, resource: "Union[str, Request]") -> Token:
-        """An unexpired token from memory: never waits, never goes to store or network. Raises `NotCached` where there is none."""
+        """An unexpired token from memory: goes to no store and no network. Raises `NotCached` where there is none."""
         return taken(self._run(made, _cached, self._request(resource)._address))
 
     def _got(self, request: Request) -> Token:
