@@ -1044,12 +1044,12 @@ keyferry_status masv_login(const keyferry_session *session,
                            keyferry_error **error_out);
 
 /**
- * Gets the headers for a MASV resource, from memory if they are fresh, else from the store or the service. Short for
- * `keyferry_session_token_for` with nothing but a resource. May go to the network.
+ * Gets the headers for a resource of any service, from memory if they are fresh, else from the store or the service. A path with no
+ * service before it is MASV's. Short for `keyferry_session_token_for` with nothing but a resource. May go to the network.
  *
  * @param session    NULL for the default session
- * @param resource   `user`, `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`, a URL of the API, or a pasted
- *                   link of get.massive.io. UTF-8. Borrowed.
+ * @param resource   a URL of a service, `SERVICE:PATH`, a pasted link of get.massive.io, or the path of a MASV thing: `user`,
+ *                   `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8. Borrowed.
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
@@ -1061,7 +1061,7 @@ keyferry_status masv_login(const keyferry_session *session,
  *          that gets it takes too long; KEYFERRY_E_FORKED; `keyferry_status_text` has each remedy
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]; threads that want the same token wait for one request
- * Source:  MASV API, headers and package tokens
+ * Source:  services' documents
  * Since:   0.1
  */
 keyferry_status masv_token_for(const keyferry_session *session,

@@ -354,7 +354,7 @@ public:
         return given([&](auto out, auto failure) { return keyferry_session_token_for(get(), wanted.get(), out, failure); });
     }
 
-    /// Gets the headers for a MASV resource. May go to the network.
+    /// Gets the headers for a resource of any service; a path with no service before it is MASV's. May go to the network.
     /// Errors: those of masv_token_for in keyferry.h.
     token token_for(const text &resource) const {
         return given([&](auto out, auto failure) { return masv_token_for(get(), resource.c_str(), out, failure); });
