@@ -539,7 +539,7 @@ keyferry_status keyferry_request_new(const char *resource, keyferry_request **re
 
 /**
  * Wants a token that is good for so long, instead of the engine's own windows. A service that gives shorter ones gets the
- * last word: the freshest is returned, and `keyferry_session_explain` says so.
+ * last word: the freshest is returned, and `keyferry_token_expires_unix_s` says when that ends.
  *
  * @param request    the request
  * @param seconds    0 (the default) for the engine's own windows
@@ -964,8 +964,8 @@ keyferry_status keyferry_session_forget(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Explains what would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, what was refused.
- * Goes nowhere.
+ * Explains what would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last
+ * failure is answered. Goes nowhere.
  *
  * @param session    NULL for the default session
  * @param resource   as for `masv_token_for`. Borrowed.

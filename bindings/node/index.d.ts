@@ -197,7 +197,10 @@ export class Session {
   /** As {@link forget}, but waits. */
   forgetSync(resource?: Resource): void;
 
-  /** What would happen for a resource and why: service, account, what is in memory, when it is refreshed, what was refused. Goes nowhere and tells no secret. */
+  /**
+   * What would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last failure
+   * is answered. Goes nowhere and tells no secret.
+   */
   explain(resource: Resource): Promise<Json>;
   /** As {@link explain}, but waits. */
   explainSync(resource: Resource): Json;

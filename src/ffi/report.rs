@@ -9,8 +9,8 @@ use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 
-/// Explains what would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, what was refused.
-/// Goes nowhere.
+/// Explains what would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last
+/// failure is answered. Goes nowhere.
 ///
 /// @param session    NULL for the default session
 /// @param resource   as for `masv_token_for`. Borrowed.

@@ -281,8 +281,8 @@ class Session(Services):
         self._run(done, _forget, optional(resource))
 
     def explain(self, resource: str) -> "Json":
-        """What would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, what was refused.
-        Goes nowhere and tells no secret.
+        """What would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last
+        failure is answered. Goes nowhere and tells no secret.
         """
         told_of: "Json" = self._json(_explain, encoded(resource))
         return told_of
