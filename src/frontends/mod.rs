@@ -127,8 +127,8 @@ pub enum Command {
     Token(PlainOptions),
     /// Run a program with a profile's secrets in its environment: `keyferry exec --profile work -- COMMAND`.
     ///
-    /// Exit codes are the program's own; 127 where it is not there, 126 where it can't be started.
-    #[command(after_help = EXIT_CODES)]
+    /// The program takes this one's place, so exit code and signals are its own.
+    #[command(after_help = exec::EXIT_CODES)]
     Exec(ExecOptions),
     /// Show whether the MASV Agent runs and who is signed in, or sign in.
     #[command(after_help = EXIT_CODES)]
