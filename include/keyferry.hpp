@@ -421,7 +421,7 @@ public:
         return detail::taken([&](auto out, auto failure) { return keyferry_session_explain(get(), resource.c_str(), out, failure); });
     }
 
-    /// The tokens in memory, a JSON array without secrets.
+    /// The tokens in memory and in the store, a JSON array without secrets. Errors: KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     std::string list() const {
         return detail::taken([&](auto out, auto failure) { return keyferry_session_list(get(), out, failure); });
     }
@@ -432,25 +432,25 @@ public:
     }
 
     /// Logs in to MASV with one request; nullptr for what is configured. Errors: those of masv_login in keyferry.h.
-    token login(const text &email = nullptr, const text &password = nullptr) const {
-        return given([&](auto out, auto failure) { return masv_login(get(), email.c_str(), password.c_str(), out, failure); });
+    token masv_login(const text &email = nullptr, const text &password = nullptr) const {
+        return given([&](auto out, auto failure) { return ::masv_login(get(), email.c_str(), password.c_str(), out, failure); });
     }
 
     /// Who is signed in to the MASV Agent, a JSON object. Errors: those of masv_agent_session in keyferry.h.
-    std::string agent_session() const {
-        return detail::taken([&](auto out, auto failure) { return masv_agent_session(get(), out, failure); });
+    std::string masv_agent_session() const {
+        return detail::taken([&](auto out, auto failure) { return ::masv_agent_session(get(), out, failure); });
     }
 
     /// Signs in to the MASV Agent; nullptr for what is configured. Errors: those of masv_agent_sign_in in keyferry.h.
-    std::string agent_sign_in(const text &email = nullptr, const text &password = nullptr) const {
+    std::string masv_agent_sign_in(const text &email = nullptr, const text &password = nullptr) const {
         return detail::taken(
-            [&](auto out, auto failure) { return masv_agent_sign_in(get(), email.c_str(), password.c_str(), out, failure); });
+            [&](auto out, auto failure) { return ::masv_agent_sign_in(get(), email.c_str(), password.c_str(), out, failure); });
     }
 
     /// Makes an account through an old MASV Transfer Agent. Errors: those of masv_agent_sign_up in keyferry.h.
-    std::string agent_sign_up(const text &email, const text &password, const text &name) const {
+    std::string masv_agent_sign_up(const text &email, const text &password, const text &name) const {
         return detail::taken([&](auto out, auto failure) {
-            return masv_agent_sign_up(get(), email.c_str(), password.c_str(), name.c_str(), out, failure);
+            return ::masv_agent_sign_up(get(), email.c_str(), password.c_str(), name.c_str(), out, failure);
         });
     }
 
