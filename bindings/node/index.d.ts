@@ -192,10 +192,15 @@ export class Session {
   /** As {@link adopt}, but waits. */
   adoptSync(resource: Resource, value: Secret, options?: { expiresAt?: Date | null }): void;
 
-  /** Forgets what is kept of a resource, or of everything and every account: token, record, renewal secret, refusals. */
-  forget(resource?: Resource): Promise<void>;
+  /** Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes drop theirs at their next read. */
+  forget(resource: Resource): Promise<void>;
   /** As {@link forget}, but waits. */
-  forgetSync(resource?: Resource): void;
+  forgetSync(resource: Resource): void;
+
+  /** As {@link forget}, for everything of every account. */
+  forgetAll(): Promise<void>;
+  /** As {@link forgetAll}, but waits. */
+  forgetAllSync(): void;
 
   /**
    * What would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last failure

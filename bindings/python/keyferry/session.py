@@ -4,7 +4,7 @@ import os
 from ctypes import addressof, c_char
 
 from . import _abi
-from ._call import Wiped, done, encoded, made, new_word, optional, words
+from ._call import Wiped, done, encoded, made, new_word, words
 from ._library import quick, slow
 from .config import Config
 from .error import BadValue, Forked, SeveralHeaders, raised
@@ -274,11 +274,13 @@ class Session(Services):
             expires = _abi.KEYFERRY_NO_EXPIRY if expires_at is None else _unix_s(expires_at)
             self._run(done, _adopt, encoded(resource), copy, expires)
 
-    def forget(self, resource: "Optional[str]" = None) -> None:
-        """Forgets what is kept of a resource, or of everything and every account: token, record, renewal secret, refusals. Other
-        processes drop theirs at their next read.
-        """
-        self._run(done, _forget, optional(resource))
+    def forget(self, resource: str) -> None:
+        """Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes drop theirs at their next read."""
+        self._run(done, _forget, encoded(resource))
+
+    def forget_all(self) -> None:
+        """The same for everything of every account."""
+        self._run(done, _forget, None)
 
     def explain(self, resource: str) -> "Json":
         """What would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last

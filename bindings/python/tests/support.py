@@ -52,7 +52,7 @@ def slow_login(seconds):
 
 def renewed_beside(session, ask, life=2):
     """Asks again and again until a short-lived user token was renewed; whether that happened beside the callers, none of whom waited."""
-    session.forget()
+    session.forget_all()
     control("POST", "life", {"user": life})
     ask()
     before = session.stats()

@@ -228,7 +228,7 @@ class Requests(Clients, Case):
         prepared = client.prepare_request(requests.Request("GET", FILES))
         for _ in range(3):
             control("POST", "reject", {"token": prepared.headers["X-Package-Token"]})
-            self.session.forget()
+            self.session.forget_all()
             sent = dict(prepared.headers)
             answer = client.send(prepared)
             self.assertEqual((answer.status_code, dict(answer.history[0].request.headers)), (200, sent))

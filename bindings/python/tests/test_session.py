@@ -141,7 +141,10 @@ class Tokens(Case):
         self.session.forget("user")
         self.fails(keyferry.NotCached, self.session.cached, "user")
         self.session.token_for("user")
-        self.session.forget()
+        self.fails(TypeError, self.session.forget)
+        self.fails(TypeError, self.session.forget, None)
+        self.assertNotEqual(self.session.list(), [])
+        self.session.forget_all()
         self.assertEqual(self.session.list(), [])
         self.assertEqual(count("login"), 2)
 
