@@ -156,13 +156,9 @@ class Session(Services):
 
         May go to the network. Raises as `token_for` does, and `SeveralHeaders` where `headers` is needed. The value is a secret.
         """
-        if "\0" in resource:
-            encoded(resource)
         handle = self._handle
-        try:
-            key = resource.encode()
-        except UnicodeEncodeError:
-            key = encoded(resource)
+        # One call less for a hit. What else than plain ASCII there is, and what can't be told, is left to `encoded`.
+        key = resource.encode() if "\0" not in resource and resource.isascii() else encoded(resource)
         try:
             line = _lines.pop()
         except IndexError:

@@ -253,7 +253,6 @@ class Httpx(Clients):
         self.assertEqual(self.post(url, content=self.stream(), headers={"Content-Type": "application/json"}).status_code, 401)
         self.assertEqual(self.get(TEAMS).status_code, 200)
 
-
     def test_a_form_in_memory_is_sent_again_and_one_of_a_file_is_not(self):
         url = f"{self.stranger}/401"
         for content, sent in ((b"bytes", 2), (io.BytesIO(b"file"), 1)):
