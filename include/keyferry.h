@@ -1076,9 +1076,10 @@ keyferry_status masv_token_for(const keyferry_session *session,
  * @param text_out   gets a JSON object with `user` and `teams`, as the agent sent them
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in; KEYFERRY_E_UNREACHABLE if no agent runs: the message says how to
- *          start it; KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
- *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in; KEYFERRY_E_UNREACHABLE if no agent runs: the message says
+ *          how to start it; KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS, KEYFERRY_E_SILENT,
+ *          KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT,
+ *          KEYFERRY_E_FORKED
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Agent, `GET /api/v1/login` and `GET /api/v1/teams`
@@ -1164,9 +1165,9 @@ keyferry_status fileverbs_bearer(const keyferry_session *session,
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if it
- *          can't be had; KEYFERRY_E_PLUGIN, KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it; KEYFERRY_E_REFUSED for a
- *          while after it was rejected; KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if
+ *          it can't be had; KEYFERRY_E_PLUGIN, KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it; KEYFERRY_E_REFUSED for
+ *          a while after it was rejected; KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  FileVerbs API, SecretKey (Integration, API Secret)
