@@ -16,7 +16,8 @@
  *            KEYFERRY_E_NOT_CONFIGURED; and what only a plugin could give that is left out is KEYFERRY_E_PLUGIN or
  *            KEYFERRY_E_UNSAFE_FILE.
  *   Fork     In a forked child a handle made before answers KEYFERRY_E_FORKED; NULL, or a session of its own, works.
- *   Load     Loading the library starts, opens and reads nothing. No thread starts before the first use of the network.
+ *   Load     Loading the library starts, opens and reads nothing. No thread starts before the first use of the network, but those
+ *            that plugins run on.
  *
  * Threads
  *   [any]    any thread, several at once, also with the same objects.
@@ -790,7 +791,7 @@ const char *keyferry_token_details_json(const keyferry_token *token);
 void keyferry_token_free(keyferry_token *token);
 
 /**
- * Opens a session. Reads no network, and starts no thread but those that initialise the plugins which the configuration names; a
+ * Opens a session. Goes to no network, and starts no thread but those that initialise the plugins which the configuration names; a
  * plugin that can't be used is left out, and whoever asks for its tokens is told why.
  *
  * @param config       copied; NULL for the user's `config.toml` and the environment

@@ -339,10 +339,10 @@ private:
 /// Ownership: owns the C object; tokens outlive it; no call may be in progress when it is destroyed. Threads: [any].
 class session {
 public:
-    /// Opens one from the user's configuration. Goes nowhere.
+    /// Opens one from the user's configuration. Goes to no network.
     session() : session(open(nullptr)) {}
 
-    /// Opens one from this configuration. Goes nowhere.
+    /// Opens one from this configuration. Goes to no network.
     explicit session(const config &settings) : session(open(settings.get())) {}
 
     /// The process's own, opened at its first use from the user's configuration. Nothing is owned; it works in a forked child.

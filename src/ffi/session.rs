@@ -46,7 +46,7 @@ pub(crate) fn give_token(out: Option<&mut MaybeUninit<*mut keyferry_token>>, tok
     }
 }
 
-/// Opens a session. Reads no network, and starts no thread but those that initialise the plugins which the configuration names; a
+/// Opens a session. Goes to no network, and starts no thread but those that initialise the plugins which the configuration names; a
 /// plugin that can't be used is left out, and whoever asks for its tokens is told why.
 ///
 /// @param config       copied; NULL for the user's `config.toml` and the environment

@@ -94,7 +94,8 @@ class Session(Services):
     __slots__ = ("__weakref__", "_config", "_handle", "_requests")
 
     def __init__(self, config: "Optional[Config]" = None) -> None:
-        """Opens a session: with `config`, else with the user's `config.toml` and the environment. Goes to no network, starts no thread.
+        """Opens a session: with `config`, else with the user's `config.toml` and the environment. Goes to no network, and starts
+        no thread but those that initialise plugins.
 
         Raises `BadConfig` or `UnsafeFile` if the configuration can't be used.
         """
