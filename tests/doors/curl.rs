@@ -136,7 +136,7 @@ fn a_refusal_is_one_sentence_and_nothing_else() {
     let stage = Stage::set();
     let wrong = say(stage.program(KEYFERRY, &["header", "user"]).env("KEYFERRY_MASV_PASSWORD", "wrong"), "");
     wrong.assert_sentence(1, "refuses");
-    say(&mut stage.stranger(KEYFERRY, &["header", "user"]), "").assert_sentence(3, "masv.password");
+    say(&mut stage.stranger(KEYFERRY, &["header", "user"]), "").assert_sentence(3, "log in with `keyferry login masv`");
     stage.keyferry(&["header", "https://other.example/"]).assert_sentence(1, "no configured service");
     stage.keyferry(&["curl", "agent:session"]).assert_sentence(1, "no header");
     stage.keyferry(&["token", "packages/none"]).assert_sentence(1, "none");
