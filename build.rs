@@ -8,7 +8,7 @@ const SONAME: &str = "libkeyferry.so.0";
 
 /// The files of the ABI in the order of the header.
 const SOURCES: &[&str] =
-    &["status", "version", "text", "error", "config", "request", "token", "session", "masv", "agent", "fileverbs", "log"];
+    &["status", "version", "text", "error", "config", "request", "token", "session", "report", "masv", "agent", "fileverbs", "log"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

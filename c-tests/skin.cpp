@@ -40,12 +40,12 @@ static void free_functions_answer() {
 
 static void errors_carry_every_detail() {
     const kf::session session;
-    const kf::error agent = thrown_by(KEYFERRY_E_LOGIN_REQUIRED, [&] { session.agent_session(); });
+    const kf::error agent = thrown_by(KEYFERRY_E_LOGIN_REQUIRED, [&] { session.masv_agent_session(); });
     CHECK(agent.http_status() == 401 && agent.service_code() == 262146 && !agent.retry_after());
     const kf::error local = thrown_by(KEYFERRY_E_RESOURCE, [] { kf::request(""); });
     CHECK(!local.http_status() && !local.service_code() && !local.retry_after());
     control("POST", "fault", "{\"path\": \"/v1/auth\", \"status\": 429, \"retry_after\": \"600\"}");
-    const kf::error throttled = thrown_by(KEYFERRY_E_THROTTLED, [&] { session.login(); });
+    const kf::error throttled = thrown_by(KEYFERRY_E_THROTTLED, [&] { session.masv_login(); });
     CHECK(throttled.retry_after() > std::chrono::seconds(590) && throttled.retry_after() <= std::chrono::seconds(600));
     control("DELETE", "faults", "");
     const kf::error copy = agent;
@@ -93,7 +93,7 @@ static void requests_are_chained() {
 
 static void tokens_outlive_their_session() {
     std::optional<kf::session> session(std::in_place);
-    kf::token token = session->login(need("KEYFERRY_MASV_EMAIL"), need("KEYFERRY_MASV_PASSWORD"));
+    kf::token token = session->masv_login(need("KEYFERRY_MASV_EMAIL"), need("KEYFERRY_MASV_PASSWORD"));
     const std::string_view value = token.value();
     session.reset();
     kf::token moved = std::move(token);
@@ -140,10 +140,10 @@ static void every_service_answers() {
     const kf::session session;
     CHECK(session.fileverbs_bearer().header().value.substr(0, 7) == "Bearer ");
     CHECK(session.fileverbs_secret_key().header().name == "SecretKey");
-    CHECK(session.agent_sign_in().find("\"user\"") != std::string::npos);
-    CHECK(session.agent_session().find("\"teams\"") != std::string::npos);
-    thrown_by(KEYFERRY_E_UNSUPPORTED, [&] { session.agent_sign_up("new@example.com", "pass", "New"); });
-    thrown_by(KEYFERRY_E_REFUSED, [&] { session.login(nullptr, "wrong"); });
+    CHECK(session.masv_agent_sign_in().find("\"user\"") != std::string::npos);
+    CHECK(session.masv_agent_session().find("\"teams\"") != std::string::npos);
+    thrown_by(KEYFERRY_E_UNSUPPORTED, [&] { session.masv_agent_sign_up("new@example.com", "pass", "New"); });
+    thrown_by(KEYFERRY_E_REFUSED, [&] { session.masv_login(nullptr, "wrong"); });
 }
 
 static void the_log_goes_to_a_function() {
@@ -153,7 +153,7 @@ static void the_log_goes_to_a_function() {
         ++*count;
         throw std::runtime_error("dropped");
     });
-    kf::session().login();
+    kf::session().masv_login();
     CHECK(*count > 0 && count.use_count() == 2);
     thrown_by(KEYFERRY_E_VALUE, [&] { kf::log_to(static_cast<kf::level>(9), [count](kf::level, std::string_view) {}); });
     CHECK(count.use_count() == 2);

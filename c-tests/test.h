@@ -1,7 +1,8 @@
 /*
  * What every test program shares: checks that name what failed, sessions on the sandbox, and the sandbox's control routes.
  *
- * C99 and POSIX, readable as C++ too. A program is silent and exits with 0 if all is well; it names the first failed check on stderr otherwise.
+ * C99 and POSIX, readable as C++ too. A program is silent and exits with 0 if all is well; otherwise it names the first failed check on
+ * stderr.
  * The driver (tests/c_abi.rs) sets the environment: KEYFERRY_… point to the sandbox, TEST_… are its made-up credentials.
  */
 #ifndef KEYFERRY_TEST_H

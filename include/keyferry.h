@@ -11,8 +11,13 @@
  *            text_out, which is the caller's until keyferry_text_free.
  *   Free     Each _free takes NULL and does nothing then. Tokens and errors outlive their session.
  *   Faults   No panic leaves the library: KEYFERRY_E_PANIC, or NULL, 0 or nothing from functions without a status.
+ *   Errors   A function's comment lists its own. Besides, one with an error_out answers KEYFERRY_E_REENTRANT inside a log
+ *            function; opening the default session, for NULL, may fail with KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE or
+ *            KEYFERRY_E_NOT_CONFIGURED; and what only a plugin could give that is left out is KEYFERRY_E_PLUGIN or
+ *            KEYFERRY_E_UNSAFE_FILE.
  *   Fork     In a forked child a handle made before answers KEYFERRY_E_FORKED; NULL, or a session of its own, works.
- *   Load     Loading the library starts, opens and reads nothing. No thread starts before the first use of the network.
+ *   Load     Loading the library starts, opens and reads nothing. No thread starts before the first use of the network, but those
+ *            that plugins run on.
  *
  * Threads
  *   [any]    any thread, several at once, also with the same objects.
@@ -535,7 +540,7 @@ keyferry_status keyferry_request_new(const char *resource, keyferry_request **re
 
 /**
  * Wants a token that is good for so long, instead of the engine's own windows. A service that gives shorter ones gets the
- * last word: the freshest is returned, and `keyferry_session_explain` says so.
+ * last word: the freshest is returned, and `keyferry_token_expires_unix_s` says when that ends.
  *
  * @param request    the request
  * @param seconds    0 (the default) for the engine's own windows
@@ -786,14 +791,15 @@ const char *keyferry_token_details_json(const keyferry_token *token);
 void keyferry_token_free(keyferry_token *token);
 
 /**
- * Opens a session. Reads no network, and starts no thread but those that initialise the plugins which the configuration names; a
+ * Opens a session. Goes to no network, and starts no thread but those that initialise the plugins which the configuration names; a
  * plugin that can't be used is left out, and whoever asks for its tokens is told why.
  *
  * @param config       copied; NULL for the user's `config.toml` and the environment
  * @param session_out  gets the session
  * @param error_out    gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the configuration can't be used: the message names the key
+ * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the configuration can't be used: the message names the key;
+ *          KEYFERRY_E_NOT_CONFIGURED if there is no such `profile`
  * Owner:   the caller frees it with `keyferry_session_free`
  * Threads: [any]
  * Source:  the configuration table in README.md
@@ -836,15 +842,16 @@ keyferry_status keyferry_session_token_for(const keyferry_session *session,
                                            keyferry_error **error_out);
 
 /**
- * Gets an unexpired token from memory. Never blocks, never goes to store or network.
+ * Gets an unexpired token from memory. Goes to no store and no network; the first use of NULL opens the default session.
  *
  * @param session    NULL for the default session
  * @param request    what is wanted. Borrowed.
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it); KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE,
- *          KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown account, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it);
+ *          KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown
+ *          account, KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  keyferry
@@ -856,18 +863,19 @@ keyferry_status keyferry_session_cached(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Copies the header line of a fresh token from memory: `Name: value` and NUL. Never blocks, never allocates. From the moment on when a
- * refresh is advisable it answers KEYFERRY_E_NOT_CACHED once, so that somebody calls `keyferry_session_token_for`.
+ * Copies the header line of a fresh token from memory: `Name: value` and NUL. Goes to no store and no network; allocates for links and for
+ * odd spellings of a URL; the first use of NULL opens the default session. From the moment on when a refresh is advisable it answers
+ * KEYFERRY_E_NOT_CACHED once, so that somebody calls `keyferry_session_token_for`.
  *
  * @param session     NULL for the default session
  * @param resource    as for `masv_token_for`. Borrowed.
- * @param buffer      gets the line; may be NULL if `capacity` is 0. Its content is not specified after a failure.
+ * @param buffer      gets the line; may be NULL if `capacity` is 0. After any status but KEYFERRY_OK it may hold bytes of a token.
  * @param capacity    its size in bytes; a line is shorter than 17000
  * @param length_out  gets the line's length in bytes without NUL, also with KEYFERRY_E_BUFFER; may be NULL
  *
  * Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER; KEYFERRY_E_MULTIPLE; KEYFERRY_E_NULL,
  *          KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
- * Owner:   nothing changes hands; the line is a secret, wipe it
+ * Owner:   nothing changes hands; the line is a secret: wipe the buffer, whatever the status is
  * Threads: [any]
  * Source:  keyferry
  * Since:   0.1
@@ -905,7 +913,7 @@ keyferry_status keyferry_session_reject(const keyferry_session *session,
  * @param value      the header's value, with or without `Bearer `. Borrowed.
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE
+ * Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER
  * Owner:   nothing changes hands
  * Threads: [any]
  * Source:  RFC 9110, section 15.5.2
@@ -925,8 +933,8 @@ keyferry_status keyferry_session_reject_value(const keyferry_session *session,
  * @param expires_unix_s  when it ends, seconds since 1970; `KEYFERRY_NO_EXPIRY` to have it read from the token
  * @param error_out       gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE; KEYFERRY_E_VALUE if it can't be a token or has ended;
- *          KEYFERRY_E_UNSUPPORTED if the resource takes no such token; KEYFERRY_E_STORE, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_VALUE if it can't
+ *          be a token or has ended; KEYFERRY_E_UNSUPPORTED if the resource takes no such token; KEYFERRY_E_STORE, KEYFERRY_E_FORKED
  * Owner:   nothing changes hands
  * Threads: [any]
  * Source:  MASV API, `POST /v1/portals/{portal_id}/packages` and `POST /v1/packages/{id}/transfer`
@@ -945,7 +953,8 @@ keyferry_status keyferry_session_adopt(const keyferry_session *session,
  * @param resource   NULL for everything of every account. Borrowed.
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_STORE, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if
+ *          something is still in the store; KEYFERRY_E_FORKED
  * Owner:   nothing changes hands
  * Threads: [any]
  * Source:  keyferry
@@ -956,15 +965,15 @@ keyferry_status keyferry_session_forget(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Explains what would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, what was refused.
- * Goes nowhere.
+ * Explains what would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last
+ * failure is answered. Goes nowhere.
  *
  * @param session    NULL for the default session
  * @param resource   as for `masv_token_for`. Borrowed.
  * @param text_out   gets a JSON object without secrets
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  keyferry
@@ -1018,10 +1027,12 @@ keyferry_status keyferry_session_stats(const keyferry_session *session,
  * @param token_out  gets the user token, with `user` and `teams` in its details; may be NULL
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_REFUSED for a wrong password, and for accounts with
- *          MFA or SSO, which need an API key; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
- *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED;
- *          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if one is empty, longer than 16 KiB or holds a control character
+ * Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE,
+ *          KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_REFUSED for a wrong password, and for accounts with MFA or SSO,
+ *          which need an API key; KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNSUPPORTED if MASV is not at `masv.url`; KEYFERRY_E_UNREACHABLE,
+ *          KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER,
+ *          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if one is empty, longer than
+ *          16 KiB or holds a control character
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  MASV API, `POST /v1/auth`
@@ -1034,22 +1045,24 @@ keyferry_status masv_login(const keyferry_session *session,
                            keyferry_error **error_out);
 
 /**
- * Gets the headers for a MASV resource, from memory if they are fresh, else from the store or the service. Short for
- * `keyferry_session_token_for` with nothing but a resource. May go to the network.
+ * Gets the headers for a resource of any service, from memory if they are fresh, else from the store or the service. A path with no
+ * service before it is MASV's. Short for `keyferry_session_token_for` with nothing but a resource. May go to the network.
  *
  * @param session    NULL for the default session
- * @param resource   `user`, `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`, a URL of the API, or a pasted
- *                   link of get.massive.io. UTF-8. Borrowed.
+ * @param resource   a URL of a service, `SERVICE:PATH`, a pasted link of get.massive.io, or the path of a MASV thing: `user`,
+ *                   `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8. Borrowed.
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NOT_CONFIGURED, KEYFERRY_E_LOGIN_REQUIRED,
- *          KEYFERRY_E_REFUSED, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_ACCESS (a download needs a link), KEYFERRY_E_NO_HEADER,
- *          KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER,
- *          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; `keyferry_status_text` has each remedy
+ * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
+ *          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_REFUSED, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_ACCESS (a download needs a link),
+ *          KEYFERRY_E_UNSUPPORTED; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if a secret can't be had; KEYFERRY_E_PLUGIN if a
+ *          plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
+ *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
+ *          that gets it takes too long; KEYFERRY_E_FORKED; `keyferry_status_text` has each remedy
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]; threads that want the same token wait for one request
- * Source:  MASV API, headers and package tokens
+ * Source:  services' documents
  * Since:   0.1
  */
 keyferry_status masv_token_for(const keyferry_session *session,
@@ -1064,8 +1077,10 @@ keyferry_status masv_token_for(const keyferry_session *session,
  * @param text_out   gets a JSON object with `user` and `teams`, as the agent sent them
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in; KEYFERRY_E_UNREACHABLE if no agent runs: the message says how to
- *          start it; KEYFERRY_E_SILENT, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in; KEYFERRY_E_UNREACHABLE if no agent runs: the message says
+ *          how to start it; KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS, KEYFERRY_E_SILENT,
+ *          KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT,
+ *          KEYFERRY_E_FORKED
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Agent, `GET /api/v1/login` and `GET /api/v1/teams`
@@ -1084,8 +1099,10 @@ keyferry_status masv_agent_session(const keyferry_session *session,
  * @param text_out   gets a JSON object with `user` and `teams`; may be NULL
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_REFUSED if they are wrong;
- *          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if this agent takes an API key only: the message says how to give it
+ * Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE,
+ *          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_REFUSED if they are wrong;
+ *          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if this agent takes an API key only: the message says
+ *          how to give it
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Agent, `POST /api/v1/login`
@@ -1107,8 +1124,8 @@ keyferry_status masv_agent_sign_in(const keyferry_session *session,
  * @param text_out   gets a JSON object with `user` and `teams`; may be NULL
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_REFUSED if the agent will not;
- *          KEYFERRY_E_UNSUPPORTED if it is a new one
+ * Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_REFUSED if the
+ *          agent will not; KEYFERRY_E_UNSUPPORTED if it is a new one
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Transfer Agent (legacy), `POST /api/v1/signup`
@@ -1128,9 +1145,11 @@ keyferry_status masv_agent_sign_up(const keyferry_session *session,
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and `fileverbs.api_key`; KEYFERRY_E_REFUSED if they are
- *          wrong; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
- *          KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and `fileverbs.api_key`; KEYFERRY_E_SECRET_SOURCE,
+ *          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if they can't be had; KEYFERRY_E_REFUSED if they are wrong; KEYFERRY_E_UNSUPPORTED if
+ *          FileVerbs is not at `fileverbs.url`; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
+ *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
+ *          that gets it takes too long; KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]; threads that want it at the same time wait for one request
  * Source:  FileVerbs API, `POST /accounts/access-token`
@@ -1147,8 +1166,9 @@ keyferry_status fileverbs_bearer(const keyferry_session *session,
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if it
- *          can't be had; KEYFERRY_E_REFUSED for a while after it was rejected; KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if
+ *          it can't be had; KEYFERRY_E_PLUGIN, KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it; KEYFERRY_E_REFUSED for
+ *          a while after it was rejected; KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  FileVerbs API, SecretKey (Integration, API Secret)

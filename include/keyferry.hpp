@@ -339,10 +339,10 @@ private:
 /// Ownership: owns the C object; tokens outlive it; no call may be in progress when it is destroyed. Threads: [any].
 class session {
 public:
-    /// Opens one from the user's configuration. Goes nowhere.
+    /// Opens one from the user's configuration. Goes to no network.
     session() : session(open(nullptr)) {}
 
-    /// Opens one from this configuration. Goes nowhere.
+    /// Opens one from this configuration. Goes to no network.
     explicit session(const config &settings) : session(open(settings.get())) {}
 
     /// The process's own, opened at its first use from the user's configuration. Nothing is owned; it works in a forked child.
@@ -354,13 +354,14 @@ public:
         return given([&](auto out, auto failure) { return keyferry_session_token_for(get(), wanted.get(), out, failure); });
     }
 
-    /// Gets the headers for a MASV resource. May go to the network.
+    /// Gets the headers for a resource of any service; a path with no service before it is MASV's. May go to the network.
     /// Errors: those of masv_token_for in keyferry.h.
     token token_for(const text &resource) const {
         return given([&](auto out, auto failure) { return masv_token_for(get(), resource.c_str(), out, failure); });
     }
 
-    /// Gets an unexpired token from memory; nothing if there is none. Never blocks.
+    /// Gets an unexpired token from memory; nothing if there is none. Goes to no store and no network; the first use of the process's own
+    /// session opens it.
     /// Errors: KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown account.
     std::optional<token> cached(const request &wanted) const {
         keyferry_token *out = nullptr;
@@ -375,8 +376,9 @@ public:
         return out == nullptr ? std::nullopt : std::optional<token>(std::in_place, out);
     }
 
-    /// Copies the line `Name: value` and NUL of a token in memory, and gives its length. Never blocks, never allocates, never throws:
-    /// the status is keyferry_session_peek's.
+    /// Copies the line `Name: value` and NUL of a token in memory, and gives its length. Goes to no store and no network; allocates for
+    /// links and for odd spellings of a URL; the first use of the process's own session opens it. Never throws: the status is
+    /// keyferry_session_peek's. Wipe the buffer, whatever the status is: it may hold bytes of a token.
     keyferry_status peek(const char *resource, char *buffer, std::size_t capacity, std::size_t &length) const noexcept {
         return keyferry_session_peek(get(), resource, buffer, capacity, &length);
     }
@@ -387,19 +389,20 @@ public:
     }
 
     /// The same for a caller that has the header's value alone.
-    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_STORE.
+    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE.
     void reject_value(const text &resource, const text &value) const {
         detail::run([&](auto failure) { return keyferry_session_reject_value(get(), resource.c_str(), value.c_str(), failure); });
     }
 
     /// Keeps a token that the caller got itself; without an expiry it is read from the token.
-    /// Errors: KEYFERRY_E_VALUE, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_STORE.
+    /// Errors: KEYFERRY_E_VALUE, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_STORE.
     void adopt(const text &resource, const text &value, std::optional<time_point> expires = std::nullopt) const {
         const std::int64_t at = expires ? std::int64_t{expires->time_since_epoch().count()} : KEYFERRY_NO_EXPIRY;
         detail::run([&](auto failure) { return keyferry_session_adopt(get(), resource.c_str(), value.c_str(), at, failure); });
     }
 
-    /// Forgets what is kept of a resource. Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_STORE.
+    /// Forgets what is kept of a resource.
+    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     void forget(const text &resource) const {
         if (resource.c_str() == nullptr) {
             throw error(KEYFERRY_E_NULL, nullptr);
@@ -407,17 +410,18 @@ public:
         detail::run([&](auto failure) { return keyferry_session_forget(get(), resource.c_str(), failure); });
     }
 
-    /// Forgets everything of every account. Errors: KEYFERRY_E_STORE.
+    /// Forgets everything of every account. Errors: KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     void forget_all() const {
         detail::run([&](auto failure) { return keyferry_session_forget(get(), nullptr, failure); });
     }
 
-    /// What would happen for a resource and why, a JSON object without secrets. Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE.
+    /// What would happen for a resource and why, a JSON object without secrets.
+    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER.
     std::string explain(const text &resource) const {
         return detail::taken([&](auto out, auto failure) { return keyferry_session_explain(get(), resource.c_str(), out, failure); });
     }
 
-    /// The tokens in memory, a JSON array without secrets.
+    /// The tokens in memory and in the store, a JSON array without secrets. Errors: KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     std::string list() const {
         return detail::taken([&](auto out, auto failure) { return keyferry_session_list(get(), out, failure); });
     }
@@ -428,25 +432,25 @@ public:
     }
 
     /// Logs in to MASV with one request; nullptr for what is configured. Errors: those of masv_login in keyferry.h.
-    token login(const text &email = nullptr, const text &password = nullptr) const {
-        return given([&](auto out, auto failure) { return masv_login(get(), email.c_str(), password.c_str(), out, failure); });
+    token masv_login(const text &email = nullptr, const text &password = nullptr) const {
+        return given([&](auto out, auto failure) { return ::masv_login(get(), email.c_str(), password.c_str(), out, failure); });
     }
 
     /// Who is signed in to the MASV Agent, a JSON object. Errors: those of masv_agent_session in keyferry.h.
-    std::string agent_session() const {
-        return detail::taken([&](auto out, auto failure) { return masv_agent_session(get(), out, failure); });
+    std::string masv_agent_session() const {
+        return detail::taken([&](auto out, auto failure) { return ::masv_agent_session(get(), out, failure); });
     }
 
     /// Signs in to the MASV Agent; nullptr for what is configured. Errors: those of masv_agent_sign_in in keyferry.h.
-    std::string agent_sign_in(const text &email = nullptr, const text &password = nullptr) const {
+    std::string masv_agent_sign_in(const text &email = nullptr, const text &password = nullptr) const {
         return detail::taken(
-            [&](auto out, auto failure) { return masv_agent_sign_in(get(), email.c_str(), password.c_str(), out, failure); });
+            [&](auto out, auto failure) { return ::masv_agent_sign_in(get(), email.c_str(), password.c_str(), out, failure); });
     }
 
     /// Makes an account through an old MASV Transfer Agent. Errors: those of masv_agent_sign_up in keyferry.h.
-    std::string agent_sign_up(const text &email, const text &password, const text &name) const {
+    std::string masv_agent_sign_up(const text &email, const text &password, const text &name) const {
         return detail::taken([&](auto out, auto failure) {
-            return masv_agent_sign_up(get(), email.c_str(), password.c_str(), name.c_str(), out, failure);
+            return ::masv_agent_sign_up(get(), email.c_str(), password.c_str(), name.c_str(), out, failure);
         });
     }
 

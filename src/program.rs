@@ -1,7 +1,8 @@
 //! What both programs begin with: the streams, the variables, and memory that gets into no core file; and how the quick one becomes
 //! the whole one.
 //!
-//! Imports [`crate::frontends`], [`crate::keyvalue`], [`crate::log`] and [`crate::sys`]. The one place that reads what belongs to the process.
+//! Imports [`crate::frontends`], [`crate::keyvalue`], [`crate::log`] and [`crate::sys`]. The one place that reads what belongs to the
+//! process.
 
 use std::env;
 use std::ffi::OsString;

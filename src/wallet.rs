@@ -1,6 +1,7 @@
 //! The user's own secrets, as the doors of the executable deal with them: read one, ask for one, keep one.
 //!
-//! Imports [`crate::sources`], [`crate::config`] and [`crate::session`]. The engine needs none of this: it resolves a setting when a service asks for it.
+//! Imports [`crate::sources`], [`crate::config`] and [`crate::session`]. The engine needs none of this: it resolves a setting
+//! when a service asks for it.
 
 use crate::config::{Profile, Setting};
 use crate::error::Result;

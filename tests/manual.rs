@@ -12,11 +12,11 @@ use keyferry::frontends;
 /// Where git looks for the manual of `git help credential-keyferry`.
 const GIT_PAGE: (&str, &str) = ("git-credential-keyferry.1", ".so man1/keyferry-git.1\n");
 
-/// A page without the version, which is typed in one place only.
-fn page(command: &clap::Command, name: &str) -> String {
+/// A page without the version, which is typed in one place only. `words` call the command.
+fn page(command: &clap::Command, words: &[&str]) -> String {
     // The command line holds names that live for ever.
-    let forever: &'static str = name.to_owned().leak();
-    let man = Man::new(command.clone().name(forever).bin_name(name.replacen('-', " ", 1))).date("").source("keyferry");
+    let forever: &'static str = words.join("-").leak();
+    let man = Man::new(command.clone().name(forever).bin_name(words.join(" "))).date("").source("keyferry");
     let mut text = Vec::new();
     man.render_title(&mut text).unwrap();
     man.render_name_section(&mut text).unwrap();
@@ -33,13 +33,32 @@ fn page(command: &clap::Command, name: &str) -> String {
 fn pages() -> BTreeMap<String, String> {
     let mut whole = frontends::command_line().disable_help_subcommand(true).disable_version_flag(true);
     whole.build();
-    let mut pages: BTreeMap<_, _> = [("keyferry.1".to_owned(), page(&whole, "keyferry"))].into();
-    for command in whole.get_subcommands() {
-        let name = format!("keyferry-{}", command.get_name());
-        pages.insert(format!("{name}.1"), page(command, &name));
-    }
-    pages.insert(GIT_PAGE.0.into(), GIT_PAGE.1.into());
+    let mut pages = BTreeMap::from([(GIT_PAGE.0.to_owned(), GIT_PAGE.1.to_owned())]);
+    add(&whole, &["keyferry"], &mut pages);
     pages
+}
+
+/// The page of a command, and those of the commands below it.
+fn add(command: &clap::Command, words: &[&str], pages: &mut BTreeMap<String, String>) {
+    pages.insert(format!("{}.1", words.join("-")), page(command, words));
+    for below in command.get_subcommands() {
+        add(below, &[words, &[below.get_name()]].concat(), pages);
+    }
+}
+
+#[test]
+fn every_page_that_a_page_names_is_there() {
+    let pages = pages();
+    let mut named = 0;
+    for (name, text) in &pages {
+        let text = text.replace('\\', "");
+        for before in text.split("(1)").collect::<Vec<_>>().split_last().unwrap().1 {
+            let other = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '-').next().unwrap();
+            assert!(pages.contains_key(&format!("{other}.1")), "{name} names {other}(1), which is not there");
+            named += 1;
+        }
+    }
+    assert!(named > 15, "no names could be read");
 }
 
 #[test]

@@ -36,7 +36,10 @@ export type Json = Record<string, any>;
 
 /** What a caller needs of a token. */
 export interface TokenOptions {
-  /** For how many milliseconds the token must be good, instead of keyferry's own windows. Where a service gives shorter ones, the freshest is returned. */
+  /**
+   * For how many milliseconds the token must be good, instead of keyferry's own windows. Where a service gives shorter ones, the freshest
+   * is returned.
+   */
   minValid?: number;
   /** `read`, `write` or `manage` instead of what the resource says. */
   access?: Access;
@@ -59,9 +62,15 @@ export interface WaitOptions extends TokenOptions {
 
 /** How a session is configured. Without `file` and `settings`: by the user's `config.toml` and the environment. */
 export interface SessionOptions {
-  /** Another `config.toml`, an absolute path or a `file:` URL; `false` to read neither a file nor the environment, and to keep tokens in memory. */
+  /**
+   * Another `config.toml`, an absolute path or a `file:` URL; `false` to read neither a file nor the environment, and to keep tokens in
+   * memory.
+   */
   file?: string | URL | false;
-  /** Values by key, such as `masv.api_key`, over file and environment. Always literal. The keys stand in the configuration table of keyferry's README. */
+  /**
+   * Values by key, such as `masv.api_key`, over file and environment. Always literal. The keys stand in the configuration table of
+   * keyferry's README.
+   */
   settings?: Record<string, Secret>;
 }
 
@@ -144,7 +153,8 @@ export class Session {
    * const [name, value] = session.header(url) ?? Object.entries(await session.headersFor(url))[0];
    * ```
    *
-   * Throws `KEYFERRY_E_NOT_MINE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_RESOURCE`, or `KEYFERRY_E_MULTIPLE` where {@link headersFor} is needed.
+   * Throws `KEYFERRY_E_NOT_MINE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_RESOURCE`, or `KEYFERRY_E_MULTIPLE` where {@link headersFor} is
+   * needed.
    */
   header(resource: Resource): [name: string, value: string] | undefined;
 
@@ -165,7 +175,7 @@ export class Session {
   /** As {@link tokenFor}, but waits. */
   tokenForSync(resource: Resource, options?: TokenOptions): Token;
 
-  /** An unexpired token from memory, or undefined. Never waits, and asks for no refresh. */
+  /** An unexpired token from memory, or undefined. Goes to no store and no network, and asks for no refresh. */
   cached(resource: Resource, options?: TokenOptions): Token | undefined;
 
   /**
@@ -176,7 +186,10 @@ export class Session {
   /** As {@link reject}, but waits. */
   rejectSync(token: Token): void;
 
-  /** As {@link reject}, for a header's value, with or without `Bearer `, that was got for a resource. Nothing happens unless it is the present one. */
+  /**
+   * As {@link reject}, for a header's value, with or without `Bearer `, that was got for a resource. Nothing happens unless it is the
+   * present one.
+   */
   rejectValue(resource: Resource, value: Secret): Promise<void>;
   /** As {@link rejectValue}, but waits. */
   rejectValueSync(resource: Resource, value: Secret): void;
@@ -192,12 +205,20 @@ export class Session {
   /** As {@link adopt}, but waits. */
   adoptSync(resource: Resource, value: Secret, options?: { expiresAt?: Date | null }): void;
 
-  /** Forgets what is kept of a resource, or of everything and every account: token, record, renewal secret, refusals. */
-  forget(resource?: Resource): Promise<void>;
+  /** Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes drop theirs at their next read. */
+  forget(resource: Resource): Promise<void>;
   /** As {@link forget}, but waits. */
-  forgetSync(resource?: Resource): void;
+  forgetSync(resource: Resource): void;
 
-  /** What would happen for a resource and why: service, account, what is in memory, when it is refreshed, what was refused. Goes nowhere and tells no secret. */
+  /** As {@link forget}, for everything of every account. */
+  forgetAll(): Promise<void>;
+  /** As {@link forgetAll}, but waits. */
+  forgetAllSync(): void;
+
+  /**
+   * What would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last failure
+   * is answered. Goes nowhere and tells no secret.
+   */
   explain(resource: Resource): Promise<Json>;
   /** As {@link explain}, but waits. */
   explainSync(resource: Resource): Json;
@@ -279,7 +300,8 @@ export class Session {
  *
  * On a 401 the token is rejected, and the request is sent once more with a new one, unless its body is a stream, or one in a `Request`
  * that is larger than 1 MiB; where there is no new one, the 401 is the answer. Such a body does not follow a redirect that wants it again
- * (307, 308). After a redirect the `dispatcher` of `init` is used, one inside a `Request` is not. Getting a token throws as {@link Session.tokenFor} does. Source: RFC 9110, 15.5.2; Fetch Standard.
+ * (307, 308). After a redirect the `dispatcher` of `init` is used, one inside a `Request` is not. Getting a token throws as
+ * {@link Session.tokenFor} does. Source: RFC 9110, 15.5.2; Fetch Standard.
  *
  * @param session the session to ask; without it {@link Session.default}
  * @param fetch   what sends the requests; without it the global `fetch`

@@ -20,10 +20,12 @@ use crate::ffi::token::{self, keyferry_token};
 /// @param token_out  gets the user token, with `user` and `teams` in its details; may be NULL
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_REFUSED for a wrong password, and for accounts with
-///          MFA or SSO, which need an API key; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
-///          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED;
-///          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if one is empty, longer than 16 KiB or holds a control character
+/// Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE,
+///          KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_REFUSED for a wrong password, and for accounts with MFA or SSO,
+///          which need an API key; KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNSUPPORTED if MASV is not at `masv.url`; KEYFERRY_E_UNREACHABLE,
+///          KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER,
+///          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if one is empty, longer than
+///          16 KiB or holds a control character
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
 /// Source:  MASV API, `POST /v1/auth`
@@ -50,22 +52,24 @@ pub unsafe extern "C" fn masv_login(
     })
 }
 
-/// Gets the headers for a MASV resource, from memory if they are fresh, else from the store or the service. Short for
-/// `keyferry_session_token_for` with nothing but a resource. May go to the network.
+/// Gets the headers for a resource of any service, from memory if they are fresh, else from the store or the service. A path with no
+/// service before it is MASV's. Short for `keyferry_session_token_for` with nothing but a resource. May go to the network.
 ///
 /// @param session    NULL for the default session
-/// @param resource   `user`, `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`, a URL of the API, or a pasted
-///                   link of get.massive.io. UTF-8. Borrowed.
+/// @param resource   a URL of a service, `SERVICE:PATH`, a pasted link of get.massive.io, or the path of a MASV thing: `user`,
+///                   `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8. Borrowed.
 /// @param token_out  gets the token
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NOT_CONFIGURED, KEYFERRY_E_LOGIN_REQUIRED,
-///          KEYFERRY_E_REFUSED, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_ACCESS (a download needs a link), KEYFERRY_E_NO_HEADER,
-///          KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER,
-///          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; `keyferry_status_text` has each remedy
+/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
+///          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_REFUSED, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_ACCESS (a download needs a link),
+///          KEYFERRY_E_UNSUPPORTED; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if a secret can't be had; KEYFERRY_E_PLUGIN if a
+///          plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
+///          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
+///          that gets it takes too long; KEYFERRY_E_FORKED; `keyferry_status_text` has each remedy
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]; threads that want the same token wait for one request
-/// Source:  MASV API, headers and package tokens
+/// Source:  services' documents
 /// Since:   0.1
 ///
 /// # Safety

@@ -11,6 +11,7 @@ pub mod error;
 pub mod fileverbs;
 pub mod log;
 pub mod masv;
+pub mod report;
 pub mod request;
 pub mod session;
 pub mod status;

@@ -76,7 +76,7 @@ pub unsafe extern "C" fn keyferry_request_new(
 }
 
 /// Wants a token that is good for so long, instead of the engine's own windows. A service that gives shorter ones gets the
-/// last word: the freshest is returned, and `keyferry_session_explain` says so.
+/// last word: the freshest is returned, and `keyferry_token_expires_unix_s` says when that ends.
 ///
 /// @param request    the request
 /// @param seconds    0 (the default) for the engine's own windows

@@ -46,14 +46,15 @@ pub(crate) fn give_token(out: Option<&mut MaybeUninit<*mut keyferry_token>>, tok
     }
 }
 
-/// Opens a session. Reads no network, and starts no thread but those that initialise the plugins which the configuration names; a
+/// Opens a session. Goes to no network, and starts no thread but those that initialise the plugins which the configuration names; a
 /// plugin that can't be used is left out, and whoever asks for its tokens is told why.
 ///
 /// @param config       copied; NULL for the user's `config.toml` and the environment
 /// @param session_out  gets the session
 /// @param error_out    gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the configuration can't be used: the message names the key
+/// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the configuration can't be used: the message names the key;
+///          KEYFERRY_E_NOT_CONFIGURED if there is no such `profile`
 /// Owner:   the caller frees it with `keyferry_session_free`
 /// Threads: [any]
 /// Source:  the configuration table in README.md
@@ -120,15 +121,16 @@ pub extern "C" fn keyferry_session_token_for(
     })
 }
 
-/// Gets an unexpired token from memory. Never blocks, never goes to store or network.
+/// Gets an unexpired token from memory. Goes to no store and no network; the first use of NULL opens the default session.
 ///
 /// @param session    NULL for the default session
 /// @param request    what is wanted. Borrowed.
 /// @param token_out  gets the token
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it); KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE,
-///          KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown account, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it);
+///          KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown
+///          account, KEYFERRY_E_FORKED
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
 /// Source:  keyferry
@@ -148,18 +150,19 @@ pub extern "C" fn keyferry_session_cached(
     })
 }
 
-/// Copies the header line of a fresh token from memory: `Name: value` and NUL. Never blocks, never allocates. From the moment on when a
-/// refresh is advisable it answers KEYFERRY_E_NOT_CACHED once, so that somebody calls `keyferry_session_token_for`.
+/// Copies the header line of a fresh token from memory: `Name: value` and NUL. Goes to no store and no network; allocates for links and for
+/// odd spellings of a URL; the first use of NULL opens the default session. From the moment on when a refresh is advisable it answers
+/// KEYFERRY_E_NOT_CACHED once, so that somebody calls `keyferry_session_token_for`.
 ///
 /// @param session     NULL for the default session
 /// @param resource    as for `masv_token_for`. Borrowed.
-/// @param buffer      gets the line; may be NULL if `capacity` is 0. Its content is not specified after a failure.
+/// @param buffer      gets the line; may be NULL if `capacity` is 0. After any status but KEYFERRY_OK it may hold bytes of a token.
 /// @param capacity    its size in bytes; a line is shorter than 17000
 /// @param length_out  gets the line's length in bytes without NUL, also with KEYFERRY_E_BUFFER; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER; KEYFERRY_E_MULTIPLE; KEYFERRY_E_NULL,
 ///          KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
-/// Owner:   nothing changes hands; the line is a secret, wipe it
+/// Owner:   nothing changes hands; the line is a secret: wipe the buffer, whatever the status is
 /// Threads: [any]
 /// Source:  keyferry
 /// Since:   0.1
@@ -231,7 +234,7 @@ pub extern "C" fn keyferry_session_reject(
 /// @param value      the header's value, with or without `Bearer `. Borrowed.
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE
+/// Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER
 /// Owner:   nothing changes hands
 /// Threads: [any]
 /// Source:  RFC 9110, section 15.5.2
@@ -265,8 +268,8 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
 /// @param expires_unix_s  when it ends, seconds since 1970; `KEYFERRY_NO_EXPIRY` to have it read from the token
 /// @param error_out       gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE; KEYFERRY_E_VALUE if it can't be a token or has ended;
-///          KEYFERRY_E_UNSUPPORTED if the resource takes no such token; KEYFERRY_E_STORE, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_VALUE if it can't
+///          be a token or has ended; KEYFERRY_E_UNSUPPORTED if the resource takes no such token; KEYFERRY_E_STORE, KEYFERRY_E_FORKED
 /// Owner:   nothing changes hands
 /// Threads: [any]
 /// Source:  MASV API, `POST /v1/portals/{portal_id}/packages` and `POST /v1/packages/{id}/transfer`
@@ -298,7 +301,8 @@ pub unsafe extern "C" fn keyferry_session_adopt(
 /// @param resource   NULL for everything of every account. Borrowed.
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_STORE, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if
+///          something is still in the store; KEYFERRY_E_FORKED
 /// Owner:   nothing changes hands
 /// Threads: [any]
 /// Source:  keyferry
@@ -316,82 +320,5 @@ pub unsafe extern "C" fn keyferry_session_forget(
         // SAFETY: by this function's contract.
         let resource = unsafe { text::optional(resource, "resource") }?;
         of(session)?.forget(resource)
-    })
-}
-
-/// Explains what would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, what was refused.
-/// Goes nowhere.
-///
-/// @param session    NULL for the default session
-/// @param resource   as for `masv_token_for`. Borrowed.
-/// @param text_out   gets a JSON object without secrets
-/// @param error_out  gets the detail of a failure; may be NULL
-///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_FORKED
-/// Owner:   the caller frees the text with `keyferry_text_free`
-/// Threads: [any]
-/// Source:  keyferry
-/// Since:   0.1
-///
-/// # Safety
-/// `resource` is NULL or ends in NUL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn keyferry_session_explain(
-    session: Option<&keyferry_session>,
-    resource: *const c_char,
-    text_out: Option<&mut MaybeUninit<*mut c_char>>,
-    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
-) -> keyferry_status {
-    boundary::make("keyferry_session_explain", text_out, error_out, |out| {
-        let out = boundary::required(out, "text_out")?;
-        // SAFETY: by this function's contract.
-        let resource = unsafe { text::read(resource, "resource") }?;
-        text::give(out, of(session)?.explain(resource)?)
-    })
-}
-
-/// Lists the tokens in memory and in the store.
-///
-/// @param session    NULL for the default session
-/// @param text_out   gets a JSON array without secrets: service, account, kind, id, access, generation, expires_unix_s
-/// @param error_out  gets the detail of a failure; may be NULL
-///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_FORKED; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if the store can't be read
-/// Owner:   the caller frees the text with `keyferry_text_free`
-/// Threads: [any]
-/// Source:  keyferry
-/// Since:   0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn keyferry_session_list(
-    session: Option<&keyferry_session>,
-    text_out: Option<&mut MaybeUninit<*mut c_char>>,
-    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
-) -> keyferry_status {
-    boundary::make("keyferry_session_list", text_out, error_out, |out| {
-        let out = boundary::required(out, "text_out")?;
-        text::give(out, of(session)?.list()?)
-    })
-}
-
-/// Counts what the session did: flights, waits, logins, refreshes, refusals. Hits are not counted: that would slow them down.
-///
-/// @param session    NULL for the default session
-/// @param text_out   gets a JSON object of numbers
-/// @param error_out  gets the detail of a failure; may be NULL
-///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_FORKED
-/// Owner:   the caller frees the text with `keyferry_text_free`
-/// Threads: [any]
-/// Source:  keyferry
-/// Since:   0.1
-#[unsafe(no_mangle)]
-pub extern "C" fn keyferry_session_stats(
-    session: Option<&keyferry_session>,
-    text_out: Option<&mut MaybeUninit<*mut c_char>>,
-    error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
-) -> keyferry_status {
-    boundary::make("keyferry_session_stats", text_out, error_out, |out| {
-        let out = boundary::required(out, "text_out")?;
-        text::give(out, of(session)?.stats())
     })
 }

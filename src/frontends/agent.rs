@@ -32,6 +32,7 @@ pub struct AgentOptions {
 #[derive(Subcommand)]
 pub enum AgentVerb {
     /// Sign in with e-mail and password: those configured, or those given.
+    #[command(after_help = super::EXIT_CODES)]
     SignIn(SignInOptions),
 }
 

@@ -20,6 +20,12 @@ const NOT_FOUND: u8 = 127;
 /// The exit code where it is there and can't be started.
 const NOT_STARTED: u8 = 126;
 
+/// What the help says of exit codes.
+pub const EXIT_CODES: &str = "Exit codes: the program's own. Where it was not started:\n  \
+     1    a setting could not be had: standard error says why and what helps\n  2    the command line was not understood\n  \
+     3    somebody has to log in or configure something\n  4    it failed and may work later\n  126  the program can't be started\n  \
+     127  it is not there";
+
 /// How `keyferry exec` runs.
 #[derive(Args)]
 pub struct ExecOptions {

@@ -112,12 +112,14 @@ pub enum Command {
     Status(StatusOptions),
     /// Print `Name: value` lines for `curl -H @-`.
     ///
-    /// Example: `curl -H @<(keyferry header URL) URL`. Other programs can't see a token that comes this way.
+    /// Example: `curl -H @<(keyferry header URL) URL`. Other programs can't see a token that comes this way. Send it to the host of
+    /// the URL alone, and follow no redirect with it: clients, `curl -L` among them, take such a header on to the next host.
     #[command(after_help = EXIT_CODES)]
     Header(PlainOptions),
     /// Print a configuration for `curl -K -`, quoted by curl's own rules.
     ///
-    /// Example: `keyferry curl URL | curl -K - URL`.
+    /// Example: `keyferry curl URL | curl -K - URL`. Its first line, `max-redirs = 0`, has curl follow no redirect, also with -L: curl
+    /// would take the header on to the next host.
     #[command(after_help = EXIT_CODES)]
     Curl(PlainOptions),
     /// Print the bare token or key.
@@ -125,8 +127,8 @@ pub enum Command {
     Token(PlainOptions),
     /// Run a program with a profile's secrets in its environment: `keyferry exec --profile work -- COMMAND`.
     ///
-    /// Exit codes are the program's own; 127 where it is not there, 126 where it can't be started.
-    #[command(after_help = EXIT_CODES)]
+    /// The program takes this one's place, so exit code and signals are its own.
+    #[command(after_help = exec::EXIT_CODES)]
     Exec(ExecOptions),
     /// Show whether the MASV Agent runs and who is signed in, or sign in.
     #[command(after_help = EXIT_CODES)]

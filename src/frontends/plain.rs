@@ -55,6 +55,8 @@ pub enum Form {
     /// `Name: value` lines, for `curl -H @-`.
     Header,
     /// A configuration file for `curl -K -`.
+    ///
+    /// Rationale: with -L curl took the key on to whatever host a redirect named; it keeps only `Authorization` and cookies back.
     Curl,
     /// The bare value.
     Token,
@@ -93,7 +95,8 @@ fn text(form: Form, options: &PlainOptions, desk: &Desk, streams: &mut Streams<'
     });
     Ok(match form {
         Form::Token => format!("{}\n", token.value()),
-        Form::Header | Form::Curl => lines.collect(),
+        Form::Header => lines.collect(),
+        Form::Curl => std::iter::once("max-redirs = 0\n".to_owned()).chain(lines).collect(),
     })
 }
 

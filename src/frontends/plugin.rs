@@ -28,6 +28,7 @@ pub struct PluginOptions {
 #[derive(Subcommand)]
 enum What {
     /// Show the plugins that `plugins` names: what each serves, and which of its settings are set.
+    #[command(after_help = super::EXIT_CODES)]
     List {
         /// The account, a profile of config.toml.
         #[arg(long, value_name = "NAME")]
@@ -37,6 +38,7 @@ enum What {
         json: bool,
     },
     /// Test whether a plugin keeps to keyferry_plugin.h, step by step, without any network.
+    #[command(after_help = super::EXIT_CODES)]
     Check {
         /// The plugin, by its absolute path.
         file: PathBuf,

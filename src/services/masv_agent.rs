@@ -127,7 +127,8 @@ impl Service for MasvAgent {
     }
 
     fn acquire(&self, _want: &Want<'_>, _context: &dyn Context) -> Result<Acquired> {
-        let what = "the MASV Agent takes no header: its session is state inside the agent; masv_agent_session says who is signed in";
+        let what = "the MASV Agent takes no header: its session is state inside the agent; `keyferry agent` and masv_agent_session say \
+                    who is signed in";
         Err(Error::new(Kind::NoHeader, what))
     }
 

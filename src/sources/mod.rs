@@ -1,7 +1,7 @@
 //! Where secrets come from: one file a source, one line in the table.
 //!
-//! Imports [`crate::config`], [`crate::error`], [`crate::secret`] and the port to a store, whose key a keyring may keep. A source is asked when its secret is needed, every
-//! time anew: a secret that was changed is used at once, and none is kept here.
+//! Imports [`crate::config`], [`crate::error`], [`crate::secret`] and the port to a store, whose key a keyring may keep. A source is asked
+//! when its secret is needed, every time anew: a secret that was changed is used at once, and none is kept here.
 
 mod command;
 mod env;

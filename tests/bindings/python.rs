@@ -1,7 +1,7 @@
 //! The Python package as its users have it: built into a wheel, installed, and tested where no repository is in sight.
 //!
-//! The tools that the tests need beside Python itself (HTTP clients, type checkers, the build backend) come from the package registry, once,
-//! into the build's own folder.
+//! The tools that the tests need beside Python itself (HTTP clients, type checkers, the build backend) come from the package registry,
+//! once, into the build's own folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use std::ptr::{NonNull, null, null_mut};
 use keyferry::ffi::boundary::injection;
 use keyferry::ffi::error::keyferry_error;
 use keyferry::ffi::status::KEYFERRY_E_PANIC;
-use keyferry::ffi::{agent, config, error, fileverbs, log, masv, request, session, status, text, token, version};
+use keyferry::ffi::{agent, config, error, fileverbs, log, masv, report, request, session, status, text, token, version};
 
 use super::header::symbols;
 
@@ -143,9 +143,9 @@ const MAKERS: &[Row] = &[
     ("keyferry_session_token_for", || made(|out, e| session::keyferry_session_token_for(None, None, out, e))),
     ("keyferry_session_cached", || made(|out, e| session::keyferry_session_cached(None, None, out, e))),
     // SAFETY: the text ends in NUL.
-    ("keyferry_session_explain", || made(|out, e| unsafe { session::keyferry_session_explain(None, user(), out, e) })),
-    ("keyferry_session_list", || made(|out, e| session::keyferry_session_list(None, out, e))),
-    ("keyferry_session_stats", || made(|out, e| session::keyferry_session_stats(None, out, e))),
+    ("keyferry_session_explain", || made(|out, e| unsafe { report::keyferry_session_explain(None, user(), out, e) })),
+    ("keyferry_session_list", || made(|out, e| report::keyferry_session_list(None, out, e))),
+    ("keyferry_session_stats", || made(|out, e| report::keyferry_session_stats(None, out, e))),
     // SAFETY: NULL is allowed.
     ("masv_login", || made(|out, e| unsafe { masv::masv_login(None, null(), null(), out, e) })),
     // SAFETY: the text ends in NUL.

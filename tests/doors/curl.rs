@@ -1,6 +1,6 @@
 //! Real curl: headers from a file and from a configuration, keys of the documented shape, and nothing in an argument list.
 
-use keyferry::sandbox::credentials as c;
+use keyferry::sandbox::{Act, Fault, Options, Sandbox, credentials as c};
 use serde_json::Value;
 
 use crate::stage::{KEYFERRY, Said, Stage, say};
@@ -67,6 +67,22 @@ fn what_curl_reads_is_what_was_quoted() {
     }
 }
 
+#[test]
+fn a_redirect_takes_no_key_to_another_host() {
+    let stage = Stage::set();
+    let (other, url) = (Sandbox::start(Options::default()).unwrap(), format!("{}/v1/teams", stage.sandbox.masv_url()));
+    let to = format!("{}/redirect-target", other.masv_url());
+    stage.sandbox.fault(Fault::new(Act::Redirect { status: 302, to: to.clone() }).path("/v1/teams").forever());
+    for options in ["-L -K -", "-K - -L", "--location-trusted -K -", "-K - --location-trusted"] {
+        let script = format!(r#""$KEYFERRY" curl "$URL" | curl -sS -o /dev/null {options} "$URL""#);
+        let said = bash(&stage, &url, &script, &[("KEYFERRY_MASV_API_KEY", c::API_KEY)]);
+        assert_eq!((said.code, other.count("redirect_target")), (Some(47), 0), "{options}: {said:?}");
+    }
+    // What is not followed is the redirect, and not because there is none.
+    assert_eq!(bash(&stage, &to, r#"curl -sS -o /dev/null -L "$URL""#, &[]).code, Some(0));
+    assert_eq!(other.count("redirect_target"), 1);
+}
+
 /// The bytes of a text of C.
 fn unescaped(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
@@ -120,7 +136,7 @@ fn a_refusal_is_one_sentence_and_nothing_else() {
     let stage = Stage::set();
     let wrong = say(stage.program(KEYFERRY, &["header", "user"]).env("KEYFERRY_MASV_PASSWORD", "wrong"), "");
     wrong.assert_sentence(1, "refuses");
-    say(&mut stage.stranger(KEYFERRY, &["header", "user"]), "").assert_sentence(3, "masv.password");
+    say(&mut stage.stranger(KEYFERRY, &["header", "user"]), "").assert_sentence(3, "log in with `keyferry login masv`");
     stage.keyferry(&["header", "https://other.example/"]).assert_sentence(1, "no configured service");
     stage.keyferry(&["curl", "agent:session"]).assert_sentence(1, "no header");
     stage.keyferry(&["token", "packages/none"]).assert_sentence(1, "none");

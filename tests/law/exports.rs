@@ -116,6 +116,24 @@ fn documented(header: &str) -> Vec<String> {
     complaints
 }
 
+/// Each status stands where a caller looks: in a function's list of errors, or among the rules that hold for all of them.
+fn unlisted(header: &str) -> Vec<String> {
+    let errors = |function: Declared| {
+        let (_, rest) = function.comment.split_once("\n * Errors: ")?;
+        let end = LABELS.iter().filter_map(|label| rest.find(&format!("\n * {label} "))).min().unwrap_or(rest.len());
+        Some(rest[..end].to_owned())
+    };
+    let rules = header.split("*/").next().unwrap_or_default().to_owned();
+    let said: Vec<String> = declared(header).into_iter().filter_map(errors).chain([rules]).collect();
+    let is_said =
+        |name: &str| said.iter().any(|text| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == name));
+    let names = header.lines().filter_map(|line| line.strip_prefix("#define KEYFERRY_E_")?.split(' ').next());
+    let missing = names.map(|name| format!("KEYFERRY_E_{name}")).filter(|name| !is_said(name));
+    missing
+        .map(|name| format!("include/keyferry.h: {name} stands in no list of errors: say which functions answer it, in src/ffi"))
+        .collect()
+}
+
 fn listed(symbols: &str) -> BTreeSet<String> {
     symbols.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
@@ -233,6 +251,18 @@ mod tests {
         for (from, to, complaint) in spoiled {
             breaks(&documented(&good.replace(from, to)), complaint);
         }
+    }
+
+    #[test]
+    fn every_status_is_among_the_errors_of_a_function_or_the_rules() {
+        holds(unlisted(&read(HEADER)));
+        let text = |rule: &str, list: &str, owner: &str| {
+            format!("/* {rule} */\n#define KEYFERRY_E_A 1\n/**\n * Errors:  {list}\n * Owner:   {owner}\n */\nint keyferry_x(void);\n")
+        };
+        for (rule, list) in [("KEYFERRY_E_A", "none"), ("", "KEYFERRY_E_A"), ("", "KEYFERRY_E_B;\n *          KEYFERRY_E_A if x")] {
+            holds(unlisted(&text(rule, list, "you")));
+        }
+        breaks(&unlisted(&text("", "KEYFERRY_E_AB", "KEYFERRY_E_A")), "KEYFERRY_E_A stands in no list");
     }
 
     #[test]

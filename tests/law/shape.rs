@@ -4,6 +4,8 @@ use super::code::{self, File};
 
 const FILE_LINES: usize = 400;
 const FUNCTION_LINES: usize = 60;
+/// What rustfmt holds code to, and leaves comments alone with.
+const COLUMNS: usize = 140;
 
 fn too_long(file: &File) -> Vec<String> {
     let lines = file.text.lines().count();
@@ -31,6 +33,15 @@ fn functions(file: &File) -> Vec<(usize, String, usize)> {
         (at, name, file.line(block.end - 1) - file.line(at) + 1)
     };
     file.words("fn").into_iter().filter(with_body).map(measure).collect()
+}
+
+/// Comments that are too wide. A row of a table can't be broken.
+fn too_wide(path: &str, text: &str) -> Vec<String> {
+    let is_comment = |line: &str| ["//", "/*", "* "].iter().any(|mark| line.starts_with(mark));
+    let is_row = |line: &str| line.trim_start_matches(['/', '!', '*', ' ']).starts_with('|');
+    let lines = text.lines().enumerate().filter(|(_, line)| is_comment(line.trim_start()) && !is_row(line.trim_start()));
+    let wide = lines.map(|(at, line)| (at + 1, line.chars().count())).filter(|(_, columns)| *columns > COLUMNS);
+    wide.map(|(at, columns)| format!("{path}:{at}: a comment of {columns} columns, more than {COLUMNS}: wrap it")).collect()
 }
 
 fn opens_with_what_it_is(file: &File) -> Vec<String> {
@@ -83,6 +94,18 @@ mod tests {
         breaks(&too_long(&File::new("src/a.rs", &"\n".repeat(401))), "src/a.rs: has 401 lines");
         let long = format!("trait T {{ fn a(); }}\nfn b(x: fn(u8) -> u8) -> [u8; 1] {{\n{}}}\n", "    c();\n".repeat(59));
         breaks(&too_long(&File::new("src/a.rs", &long)), "src/a.rs:2: `b` has 61 lines");
+    }
+
+    #[test]
+    fn comments_are_no_wider_than_code() {
+        let folders = ["src", "include", "c-tests", "tests", "benches", "bindings", "build.rs"];
+        let is_text = |path: &String| [".rs", ".h", ".hpp", ".c", ".cpp", ".js", ".mjs", ".ts"].iter().any(|ending| path.ends_with(ending));
+        let all = folders.iter().flat_map(|folder| code::paths(folder, "")).filter(is_text);
+        holds(all.flat_map(|path| too_wide(&path, &read(&path))).collect());
+        let wide = "x".repeat(COLUMNS);
+        breaks(&too_wide("a", &format!("\n    // {wide}")), "a:2: a comment of 147 columns");
+        breaks(&too_wide("a", &format!("/** {wide} */")), "a:1:");
+        holds(too_wide("a", &format!("let a = \"{wide}\";\n//! | {wide} |\n// {}", &wide[3..])));
     }
 
     #[test]

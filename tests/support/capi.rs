@@ -12,6 +12,7 @@ use keyferry::ffi::config::{keyferry_config, keyferry_config_free, keyferry_conf
 use keyferry::ffi::error as e;
 use keyferry::ffi::fileverbs::{fileverbs_bearer, fileverbs_secret_key};
 use keyferry::ffi::masv::{masv_login, masv_token_for};
+use keyferry::ffi::report;
 use keyferry::ffi::request as r;
 use keyferry::ffi::session as s;
 use keyferry::ffi::text::keyferry_text_free;
@@ -300,15 +301,15 @@ impl Session {
     pub(crate) fn explain(&self, resource: &str) -> Result<String> {
         let resource = c(resource);
         // SAFETY: it ends in NUL.
-        words(|out, error| unsafe { s::keyferry_session_explain(self.get(), resource.as_ptr(), out, error) })
+        words(|out, error| unsafe { report::keyferry_session_explain(self.get(), resource.as_ptr(), out, error) })
     }
 
     pub(crate) fn list(&self) -> String {
-        words(|out, error| s::keyferry_session_list(self.get(), out, error)).unwrap()
+        words(|out, error| report::keyferry_session_list(self.get(), out, error)).unwrap()
     }
 
     pub(crate) fn stats(&self) -> String {
-        words(|out, error| s::keyferry_session_stats(self.get(), out, error)).unwrap()
+        words(|out, error| report::keyferry_session_stats(self.get(), out, error)).unwrap()
     }
 }
 

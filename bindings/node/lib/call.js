@@ -160,7 +160,6 @@ export class Secrets {
   }
 }
 
-
 /** What a call leaves in its room, for those that give a text. */
 export function said(address) {
   try {
@@ -171,13 +170,13 @@ export function said(address) {
 }
 
 /** The arguments of a call with the places that it writes to: its result, if `give` wants one, and its error. */
-function complete(args, give, room) {
-  return give ? [...args, room.out, room.error] : [...args, room.error];
+function complete(args, give, own) {
+  return give ? [...args, own.out, own.error] : [...args, own.error];
 }
 
-function ended(status, give, room) {
-  if (status !== 0) throw raised(status, room.failure);
-  return give?.(room.made);
+function ended(status, give, own) {
+  if (status !== 0) throw raised(status, own.failure);
+  return give?.(own.made);
 }
 
 /** Calls and waits. `give` makes the result of the address that the call gives. */
@@ -206,7 +205,7 @@ function next() {
 /** Runs a function that takes Node's kind of callback, when there is a thread for it. */
 function onPool(run) {
   return new Promise((resolve, reject) => {
-    const ended = (error, result) => {
+    const settle = (error, result) => {
       running -= 1;
       next();
       if (error) reject(error);
@@ -214,18 +213,18 @@ function onPool(run) {
     };
     waiting.push(() => {
       try {
-        run(ended);
+        run(settle);
       } catch (error) {
-        ended(error);
+        settle(error);
       }
     });
     next();
   });
 }
 
-/** Calls on a thread of the pool: a promise of the same. The arguments live until it is settled. */
+/** Calls on a thread of the pool: a promise of the same. Whoever calls keeps the arguments until it is settled. */
 export function later(call, args, give) {
-  const room = new Room();
-  const run = (done) => call.async(...complete(args, give, room), done);
-  return onPool(run).then((status) => ended(status, give, room, args));
+  const own = new Room();
+  const run = (done) => call.async(...complete(args, give, own), done);
+  return onPool(run).then((status) => ended(status, give, own));
 }

@@ -42,7 +42,8 @@ export const calls = {
     call: adopt,
     args: [text(resource), secrets.take(value), unixS(expiresAt)],
   }),
-  forget: (_secrets, resource) => ({ call: forget, args: [optional(resource)] }),
+  forget: (_secrets, resource) => ({ call: forget, args: [text(resource)] }),
+  forgetAll: () => ({ call: forget, args: [null] }),
   explain: (_secrets, resource) => ({ call: explain, args: [text(resource)], give: document }),
   list: () => ({ call: list, args: [], give: document }),
   masvLogin: (secrets, email, password) => ({

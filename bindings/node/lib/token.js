@@ -136,9 +136,10 @@ const lineWords = new Float64Array(line.array.buffer);
 const beforeWords = new Float64Array(before.array.buffer);
 const characters = Buffer.from(line.array.buffer);
 
-/** Where a peek writes to. What it wrote is kept until the next one: to make strings of a line costs more than to get it, and it is mostly the
- * same line as the time before, which then is the same header. Lines are compared eight bytes at a time; what stands behind their end is
- * compared too, which can only make two equal ones differ.
+/**
+ * Where a peek writes to. What it wrote is kept until the next one: to make strings of a line costs more than to get it, and it is mostly
+ * the same line as the time before, which then is the same header. Lines are compared eight bytes at a time; what stands behind their end
+ * is compared too, which can only make two equal ones differ.
  */
 export const lineAddress = line.address;
 

@@ -169,7 +169,13 @@ test('forgetting forgets', async () => {
   await session.forget(pack);
   assert.equal(session.header(pack), undefined);
   assert.ok(session.header('user'));
-  session.forgetSync();
+  await assert.rejects(session.forget(undefined), TypeError);
+  assert.throws(() => session.forgetSync(), TypeError);
+  assert.ok(session.header('user'));
+  await session.forgetAll();
+  assert.deepEqual(session.listSync(), []);
+  await session.tokenFor('user');
+  session.forgetAllSync();
   assert.deepEqual(session.listSync(), []);
 });
 

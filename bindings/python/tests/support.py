@@ -4,11 +4,13 @@
 needs the repository: the tests run against the installed package.
 """
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 import unittest
 import urllib.error
 import urllib.request
@@ -52,7 +54,7 @@ def slow_login(seconds):
 
 def renewed_beside(session, ask, life=2):
     """Asks again and again until a short-lived user token was renewed; whether that happened beside the callers, none of whom waited."""
-    session.forget()
+    session.forget_all()
     control("POST", "life", {"user": life})
     ask()
     before = session.stats()
@@ -127,3 +129,22 @@ class Case(unittest.TestCase):
         with self.assertRaises(kind) as caught:
             call(*arguments, **named)
         return caught.exception
+
+    def is_cancelled(self, asking):
+        """Cancels a task that awaits `asking()` while its login, a slow one, is under way. It ends at once, and so does the event loop,
+        which waits for the thread of the call.
+        """
+        logins = count("login")
+        slow_login(20)
+
+        async def cancelled():
+            task = asyncio.ensure_future(asking())
+            while count("login") == logins:
+                await asyncio.sleep(0)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+
+        started = time.monotonic()
+        asyncio.run(cancelled())
+        self.assertLess(time.monotonic() - started, 10)

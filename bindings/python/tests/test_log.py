@@ -44,7 +44,7 @@ class Log(Case):
     def test_what_is_below_the_level_is_not_even_made(self):
         for level in (logging.WARNING, logging.CRITICAL):
             keyferry.log.start(level)
-            self.session.forget()
+            self.session.forget_all()
             self.session.token_for("user")
             self.assertEqual(self.kept.records, [])
 
@@ -56,7 +56,7 @@ class Log(Case):
         keyferry.log.start(logging.INFO, logger)
         self.session.token_for("user")
         keyferry.log.stop()
-        self.session.forget()
+        self.session.forget_all()
         self.session.token_for("user")
         self.assertEqual((len(self.kept.records), len(other.records) > 0), (0, True))
         self.assertEqual(sum("got" in record.getMessage() for record in other.records), 1)

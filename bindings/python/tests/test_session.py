@@ -141,7 +141,10 @@ class Tokens(Case):
         self.session.forget("user")
         self.fails(keyferry.NotCached, self.session.cached, "user")
         self.session.token_for("user")
-        self.session.forget()
+        self.fails(TypeError, self.session.forget)
+        self.fails(TypeError, self.session.forget, None)
+        self.assertNotEqual(self.session.list(), [])
+        self.session.forget_all()
         self.assertEqual(self.session.list(), [])
         self.assertEqual(count("login"), 2)
 
@@ -289,7 +292,6 @@ class Errors(Case):
         self.assertIsInstance(error, ConnectionError)
         self.assertIsInstance(error, keyferry.Error)
 
-
     def test_texts_and_secrets_that_can_not_be_told_are_bad_values(self):
         half = "\ud800"
         for value in (half, b"\xff", None, "a\0b"):
@@ -297,7 +299,8 @@ class Errors(Case):
             self.fails(keyferry.BadValue, self.session.adopt, "transfers/MINE", value)
             self.fails(keyferry.BadValue, self.session.reject_value, PACKAGE, value)
         for call in (self.session.header, self.session.token_for, self.session.explain, keyferry.Request):
-            self.fails(keyferry.BadValue, call, PACKAGE + half)
+            error = self.fails(keyferry.BadValue, call, PACKAGE + half)
+            self.assertIsNone(error.__context__, "Python's own error holds the text, which may be a link's secret")
         self.fails(keyferry.BadValue, self.session.masv_login, half, "word")
         self.assertNotIn(half, str(self.fails(keyferry.BadValue, config().set, "masv.password", half)))
         self.fails(TypeError, keyferry.Session, {})

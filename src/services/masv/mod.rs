@@ -137,7 +137,10 @@ impl Service for Masv {
             Class::Transfer => (TokenKind::Transfer, TRANSFER_HEADER, Access::Full),
             Class::Key => return Err(Error::new(Kind::Unsupported, "an API key is no token to adopt: set `masv.api_key`")),
             // Beside a login's it would act as one: with its renewal, its teams, its refusals.
-            Class::User => return Err(Error::new(Kind::Unsupported, "a user's token is not adopted: log in with masv_login")),
+            Class::User => {
+                let what = "a user's token is not adopted: log in with `keyferry login masv` or masv_login";
+                return Err(Error::new(Kind::Unsupported, what));
+            }
             Class::Link | Class::Bearer | Class::Session => {
                 return Err(Error::new(Kind::Unsupported, "a link's token is adopted for its package: name packages/ID"));
             }

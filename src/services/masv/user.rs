@@ -81,12 +81,13 @@ impl Masv {
             (Some(email), Some(password)) => self.authenticate(&email, &password, context),
             (None, Some(_)) => Err(Error::new(Kind::NotConfigured, "`masv.email` is not set, and `masv.password` needs it")),
             (email, None) if email.is_some() || self.has_key || self.logged_in.load(Ordering::Relaxed) => {
-                let what = "no user is logged in, or the login has ended: log in again with masv_login, \
+                let what = "no user is logged in, or the login has ended: log in again with `keyferry login masv` or masv_login, \
                             or set `masv.email` and `masv.password`";
                 Err(Error::new(Kind::LoginRequired, what))
             }
             (_, None) => {
-                let what = "MASV has no credential: set `masv.api_key`, or `masv.email` and `masv.password`, or log in with masv_login";
+                let what = "MASV has no credential: set `masv.api_key`, or `masv.email` and `masv.password`, \
+                            or log in with `keyferry login masv` or masv_login";
                 Err(Error::new(Kind::NotConfigured, what))
             }
         }

@@ -11,6 +11,8 @@ async function use(): Promise<void> {
   await session.adopt('packages/ID', secret, { expiresAt: new Date() });
   await session.reject(token);
   session.rejectValueSync('user', token.value);
+  session.forgetSync('packages/ID');
+  await session.forgetAll();
   const listed: string = (await session.list())[0]?.service;
   const logins: number | undefined = session.stats().logins;
   const response: Response = await createFetch(session)('https://api.massive.app/v1/teams', { method: 'GET', headers: token.headers });
@@ -29,6 +31,8 @@ try {
 
 // @ts-expect-error tokens come from a session
 new Token();
+// @ts-expect-error without a resource nothing is forgotten: forgetAll forgets everything
+void Session.default.forget();
 // @ts-expect-error there is no such access
 void Session.default.tokenFor('user', { access: 'all' });
 // @ts-expect-error a signal can't reach a call that waits
