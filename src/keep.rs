@@ -119,7 +119,8 @@ impl Engine {
         }
     }
 
-    fn believe(&self, bound: &Bound, record: &Record) {
+    /// Takes from a record what it knows of the service's clock.
+    pub fn believe(&self, bound: &Bound, record: &Record) {
         let Some(skew_us) = record.skew_us else { return };
         // Got in time to come: this machine's clock was set back since, so the difference is another one.
         let got_us = record.token.as_ref().map_or(i64::MIN, |token| token.facts().acquired_us.saturating_sub(skew_us));
