@@ -1,6 +1,6 @@
 //! Reading what a service sends: tolerant of names and shapes, bounded in size, careful with its words.
 //!
-//! Imports [`crate::service`], [`crate::http`], [`crate::jwt`] and the words. Knows no service. Fields are found in any case, ids
+//! Imports [`crate::http`], [`crate::jwt`] and the words. Knows no service. Fields are found in any case, ids
 //! may be text or number, a list may stand bare or inside an object. A service's own sentence gets into an error only after it
 //! was filtered: what echoes a secret, a URL or a query is left out whole.
 
@@ -14,7 +14,6 @@ use crate::error::{Error, Kind, Result};
 use crate::http::Answer;
 use crate::jwt;
 use crate::secret::Secret;
-use crate::service::parse_json;
 
 /// How many values a document may hold, about: a megabyte of `[[],[],…` would take thirty of memory.
 const MAX_VALUES: usize = 32 * 1024;
@@ -39,12 +38,24 @@ pub fn is_success(answer: &Answer) -> bool {
 /// # Errors
 /// [`Kind::BadAnswer`] if it is no JSON, too deep or too crowded.
 pub fn parse(service: &str, answer: &Answer) -> Result<Value> {
-    let values = answer.body.expose().bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
-    if values > MAX_VALUES {
-        let what = format!("{service} sent a document of more than {MAX_VALUES} values with status {}: check its URL", answer.status);
-        return Err(Error::new(Kind::BadAnswer, what).with_http_status(answer.status));
+    let text = answer.body.expose();
+    // The document is not repeated.
+    let bad = |what: &str| {
+        let what = format!("{service} sent {what} with status {}: check its URL, or try again", answer.status);
+        Error::new(Kind::BadAnswer, what).with_http_status(answer.status)
+    };
+    if text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() > MAX_VALUES {
+        return Err(bad(&format!("a document of more than {MAX_VALUES} values")));
     }
-    parse_json(service, answer)
+    serde_json::from_str(text).map_err(|error| {
+        bad(if text.is_empty() {
+            "an empty answer"
+        } else if error.is_eof() {
+            "half an answer"
+        } else {
+            "an answer that is not JSON (a proxy's page?)"
+        })
+    })
 }
 
 /// A field, whatever the case of its name.

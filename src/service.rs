@@ -255,21 +255,3 @@ pub trait Context {
     /// Whether the session is closing: nobody waits any more.
     fn is_over(&self) -> bool;
 }
-
-/// Parses a JSON document from an answer.
-///
-/// # Errors
-/// [`Kind::BadAnswer`]; the document is not repeated.
-pub fn parse_json(service: &str, answer: &Answer) -> Result<Value> {
-    serde_json::from_str(answer.body.expose()).map_err(|error| {
-        let what = if answer.body.is_empty() {
-            "an empty answer"
-        } else if error.is_eof() {
-            "half an answer"
-        } else {
-            "an answer that is not JSON (a proxy's page?)"
-        };
-        Error::new(Kind::BadAnswer, format!("{service} sent {what} with status {}: check its URL, or try again", answer.status))
-            .with_http_status(answer.status)
-    })
-}

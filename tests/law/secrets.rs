@@ -34,7 +34,6 @@ const EXPOSED: &[(&str, usize, &str)] = &[
     ("src/plugin/exchange.rs", 1, "reads the URL that a plugin's exchange goes below"),
     ("src/plugin/host.rs", 8, "gives a plugin its settings, answers and texts, and keeps what it says from telling a secret"),
     ("src/plugin/service.rs", 2, "reads a plugin's URL, and gives it what renews a token"),
-    ("src/service.rs", 1, "fingerprints"),
     ("src/session.rs", 1, "fingerprints what a caller rejects"),
     ("src/services/fileverbs.rs", 5, "bodies and headers of its calls, and the cookie that came back"),
     ("src/services/masv/links.rs", 2, "the URL of a link, which carries its secret"),
