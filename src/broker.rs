@@ -114,7 +114,7 @@ impl Engine {
         }
         match self.flights.join(&wish.key) {
             // A configured secret needs no network, so no thread; but a plugin's may.
-            Joined::Lead(flight) if wish.key.class == Class::Key && !self.asks_plugins(bound, spot.account) => {
+            Joined::Lead(flight) if wish.key.class == Class::Key && !asks_plugins(bound) => {
                 self.flights.fly(&wish.key, &flight, || self.get(wish, false))
             }
             Joined::Lead(flight) => {
@@ -126,10 +126,6 @@ impl Engine {
                 self.wait(bound, &wish.key, &flight, request)
             }
         }
-    }
-
-    fn asks_plugins(&self, bound: &Bound, account: usize) -> bool {
-        bound.service.is_foreign() || self.accounts.account(account).profile.asks_plugins()
     }
 
     /// What the store has for a spot, under any key that serves it.
@@ -346,6 +342,10 @@ impl Engine {
         }
         bound.service.acquire(&want, errand).map(Fetched::New)
     }
+}
+
+fn asks_plugins(bound: &Bound) -> bool {
+    bound.service.is_foreign() || bound.profile.asks_plugins()
 }
 
 /// Whose turn it is.

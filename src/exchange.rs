@@ -146,7 +146,7 @@ impl Errand<'_> {
 
 impl Context for Errand<'_> {
     fn setting(&self, name: &str) -> Result<Option<Secret>> {
-        let profile = &self.engine.accounts.account(self.account).profile;
+        let profile = &self.bound().profile;
         match profile.setting(name) {
             Some(setting) => {
                 // Who gives up meanwhile is told what held it up.
@@ -161,8 +161,7 @@ impl Context for Errand<'_> {
     }
 
     fn token(&self, class: Class, id: &str, access: Access) -> Result<Token> {
-        let key = Key { scope: Arc::clone(&self.bound().scope), class, id: id.into(), access };
-        self.engine.prerequisite(self.account, self.service, key)
+        self.engine.prerequisite(self.account, self.service, self.bound().key(class, id, access))
     }
 
     fn reject(&self, token: &Token) {

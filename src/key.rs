@@ -109,6 +109,11 @@ impl Scope {
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
+
+    /// The key of something in this scope. No key is made elsewhere.
+    pub fn key(self: &Arc<Self>, class: Class, id: &str, access: Access) -> Key {
+        Key { scope: Arc::clone(self), class, id: id.into(), access }
+    }
 }
 
 /// Each part with its length before it, so that none runs into the next.
@@ -308,7 +313,7 @@ mod tests {
     #[test]
     fn a_link_is_shown_without_its_fingerprint() {
         let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
-        let key = Key { scope, class: Class::Link, id: "01L#c0ffee".into(), access: Access::Read };
+        let key = scope.key(Class::Link, "01L#c0ffee", Access::Read);
         assert_eq!(key.to_string(), "masv link 01L (read)");
     }
 }

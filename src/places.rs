@@ -3,7 +3,6 @@
 //!
 //! Imports [`crate::session`] and the nouns.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use url::Url;
@@ -79,7 +78,7 @@ impl Session {
     /// When a token ends by the clock of this machine, which is what other programs compare it with.
     pub fn ends_here_unix_s(&self, token: &Token) -> Option<i64> {
         let facts = token.facts();
-        let bound = self.engine.accounts.every().find(|bound| bound.scope.fingerprint() == facts.scope);
+        let bound = self.engine.accounts.at_scope(facts.scope);
         let ahead_us = bound.map_or(0, |bound| bound.skew_us());
         (facts.expires_us != NO_EXPIRY).then(|| facts.expires_us.saturating_sub(ahead_us).div_euclid(1_000_000))
     }
@@ -96,7 +95,7 @@ impl Session {
             if found.draft.expires_unix_s.is_some_and(|expires| expires <= now_s) {
                 return Err(Error::new(Kind::InvalidValue, "the token has ended already: get another"));
             }
-            let key = Key { scope: Arc::clone(&bound.scope), class: found.class, id: found.id.as_str().into(), access: found.access };
+            let key = bound.key(found.class, &found.id, found.access);
             let acquired = Acquired { found, renewal: None, others: Vec::new() };
             self.engine.keep(bound, &Wish::new(spot.account, spot.service, key), acquired).map(drop)
         })

@@ -53,7 +53,7 @@ impl Session {
     /// # Errors
     /// [`crate::error::Kind::Store`] if the store can't be read.
     pub fn list(&self) -> Result<String> {
-        let bound = |scope: u64| self.engine.accounts.every().find(|bound| bound.scope.fingerprint() == scope);
+        let accounts = &self.engine.accounts;
         let row = |token: &Token, account: Option<&str>| {
             let mut row = describe(token);
             row["account"] = json!(account);
@@ -63,9 +63,9 @@ impl Session {
         let records = self.engine.store.list()?;
         for (key, record) in &records {
             // What they know of the services' clocks is what an end by this machine's is told with.
-            bound(key.scope.fingerprint()).into_iter().for_each(|bound| self.engine.believe(bound, record));
+            accounts.at_scope(key.scope.fingerprint()).into_iter().for_each(|bound| self.engine.believe(bound, record));
         }
-        let account = |token: &Token| bound(token.facts().scope).map(|bound| bound.scope.account.as_str());
+        let account = |token: &Token| accounts.at_scope(token.facts().scope).map(|bound| bound.scope.account.as_str());
         let rows = self.engine.cache.all().into_iter().map(|hit| row(&hit.token, account(&hit.token)));
         let is_later =
             |token: &Token| self.engine.cache.get(&token.key()).is_none_or(|hit| hit.token.facts().generation < token.facts().generation);

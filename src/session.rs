@@ -228,7 +228,7 @@ impl Session {
                 .ok_or_else(|| Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set: give it, or set it"))),
         };
         let (email, password) = (need(email, "masv.email")?, need(password, "masv.password")?);
-        let key = Key { scope: Arc::clone(&bound.scope), class: Class::User, id: "".into(), access: Access::Full };
+        let key = bound.key(Class::User, "", Access::Full);
         let acquired = bound.service.login(&email, &password, &Errand { key: Some(&key), ..errand })?;
         self.engine.pace.forget(|other| *other == key);
         self.engine.keep_login(bound, Wish::new(self.default_account, number, key), acquired, &email)
@@ -351,7 +351,7 @@ impl Session {
         let usual = wish::accesses(spot.target.need, None);
         let all =
             [Access::Manage, Access::Write, Access::Read].into_iter().filter(|access| usual[0] != Access::Full && !usual.contains(access));
-        let key = |access| Key { scope: Arc::clone(&bound.scope), class: spot.target.class, id: spot.target.id.into(), access };
+        let key = |access| bound.key(spot.target.class, spot.target.id, access);
         Ok(usual.iter().copied().chain(all).map(key).collect())
     }
 
