@@ -10,7 +10,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::http::Request as Exchange;
-use crate::key::Key;
+use crate::key::{Fingerprint, Key};
 use crate::origin::Base;
 use crate::secret::Secret;
 use crate::service::Acquired;
@@ -106,16 +106,29 @@ impl Session {
     /// # Errors
     /// Those of reading the resource.
     pub fn holds(&self, resource: &str, value: &Secret) -> Result<bool> {
+        self.kept_as(resource, value).map(|token| token.is_some())
+    }
+
+    /// The service refused this value, which was got for this resource.
+    ///
+    /// # Errors
+    /// Those of reading the resource; [`Kind::Store`].
+    pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
+        self.kept_as(resource, value)?.map_or(Ok(()), |token| self.reject(&token))
+    }
+
+    /// The token of this value that is kept for a resource. A value may stand behind its scheme, as in the header.
+    fn kept_as(&self, resource: &str, value: &Secret) -> Result<Option<Token>> {
         // By digests: comparing them tells nothing of the values by the time it takes.
-        let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        let wanted = digest(value.expose());
+        let print = |text: &str| Fingerprint::unkeyed(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
+        let wanted = print(value.expose());
         self.at(resource, |spot, bound| {
-            let is_it = |key| {
-                let held = self.engine.cache.get(&Key::borrow(key)).map(|hit| hit.token);
-                let stored = || self.engine.store.load(key).ok().flatten().and_then(|record| record.token);
-                held.or_else(stored).is_some_and(|token| digest(token.value()).as_ref() == wanted.as_ref())
+            let kept = |key: Key| {
+                let held = self.engine.cache.get(&key.borrow()).map(|hit| hit.token);
+                let stored = || self.engine.store.load(&key).ok().flatten().and_then(|record| record.token);
+                held.or_else(stored).filter(|token| print(token.value()) == wanted)
             };
-            Ok(self.keys(spot, bound)?.iter().any(is_it))
+            Ok(self.keys(spot, bound)?.into_iter().find_map(kept))
         })
     }
 

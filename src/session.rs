@@ -282,27 +282,6 @@ impl Session {
         self.engine.reject(token)
     }
 
-    /// The service refused this value, which was got for this resource.
-    ///
-    /// # Errors
-    /// Those of reading the resource; [`Kind::Store`].
-    pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
-        // By fingerprints: comparing them tells nothing of the values by the time it takes.
-        let print = |text: &str| self.engine.fingerprints().of(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
-        let refused = print(value.expose());
-        self.at(resource, |spot, bound| {
-            for key in self.keys(spot, bound)? {
-                let held = self.engine.cache.get(&key.borrow()).map(|hit| hit.token);
-                let stored = || self.engine.store.load(&key).ok().flatten().and_then(|record| record.token);
-                let Some(token) = held.or_else(stored) else { continue };
-                if print(token.value()) == refused {
-                    return self.engine.reject(&token);
-                }
-            }
-            Ok(())
-        })
-    }
-
     /// Forgets what is kept of a resource, or everything.
     ///
     /// # Errors
