@@ -187,11 +187,11 @@ pub trait Agent {
     /// [`Kind::LoginRequired`] if nobody is, [`Kind::Unreachable`] if it doesn't run.
     fn session(&self, context: &dyn Context) -> Result<Value>;
 
-    /// Signs in with e-mail and password: those given, else those configured. Answers as [`Agent::session`].
+    /// Signs in with e-mail and password. Answers as [`Agent::session`].
     ///
     /// # Errors
-    /// [`Kind::Refused`], [`Kind::NotConfigured`], and [`Kind::Unsupported`] if this agent has no such route.
-    fn sign_in(&self, given: Option<(&Secret, &Secret)>, context: &dyn Context) -> Result<Value>;
+    /// [`Kind::Refused`], and [`Kind::Unsupported`] if this agent has no such route.
+    fn sign_in(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Value>;
 
     /// Makes an account and signs in with it, where an old agent can. Answers as [`Agent::session`].
     ///

@@ -221,13 +221,7 @@ impl Session {
     pub fn masv_login(&self, email: Option<Secret>, password: Option<Secret>) -> Result<Token> {
         let (number, bound) = self.service(|bound| bound.service.name() == "masv", "masv")?;
         let errand = self.errand(number, true);
-        let need = |given: Option<Secret>, name: &str| match given {
-            Some(given) => given.check(name).map(|()| given),
-            None => errand
-                .setting(name)?
-                .ok_or_else(|| Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set: give it, or set it"))),
-        };
-        let (email, password) = (need(email, "masv.email")?, need(password, "masv.password")?);
+        let (email, password) = given_or_set(&errand, email, password)?;
         let key = bound.key(Class::User, "", Access::Full);
         let acquired = bound.service.login(&email, &password, &Errand { key: Some(&key), ..errand })?;
         self.engine.pace.forget(|other| *other == key);
@@ -247,16 +241,9 @@ impl Session {
     /// # Errors
     /// [`Kind::Refused`], [`Kind::NotConfigured`], [`Kind::Unsupported`], [`Kind::Unreachable`].
     pub fn agent_sign_in(&self, email: Option<Secret>, password: Option<Secret>) -> Result<String> {
-        self.with_agent(true, |agent, context| match (email, password) {
-            (None, None) => agent.sign_in(None, context),
-            (email, password) => {
-                let missing =
-                    |name: &str| Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set: give it, or set it"));
-                let email = email.map_or_else(|| context.setting("masv.email"), |given| Ok(Some(given)))?;
-                let password = password.map_or_else(|| context.setting("masv.password"), |given| Ok(Some(given)))?;
-                let (email, password) = (email.ok_or_else(|| missing("masv.email"))?, password.ok_or_else(|| missing("masv.password"))?);
-                agent.sign_in(Some((&email, &password)), context)
-            }
+        self.with_agent(true, |agent, context| {
+            let (email, password) = given_or_set(context, email, password)?;
+            agent.sign_in(&email, &password, context)
         })
     }
 
@@ -265,7 +252,10 @@ impl Session {
     /// # Errors
     /// [`Kind::Refused`], [`Kind::Unsupported`], [`Kind::Unreachable`].
     pub fn agent_sign_up(&self, email: Secret, password: Secret, name: &str) -> Result<String> {
-        self.with_agent(true, |agent, context| agent.sign_up(&email, &password, name, context))
+        self.with_agent(true, |agent, context| {
+            let (email, password) = given_or_set(context, Some(email), Some(password))?;
+            agent.sign_up(&email, &password, name, context)
+        })
     }
 
     fn with_agent(&self, explicit: bool, call: impl FnOnce(&dyn Agent, &dyn Context) -> Result<Value>) -> Result<String> {
@@ -349,6 +339,18 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.engine.close();
     }
+}
+
+/// E-mail and password of a login by hand: what is given, else what is configured. What can be neither is refused here, for a service
+/// would count it as a wrong try.
+fn given_or_set(context: &dyn Context, email: Option<Secret>, password: Option<Secret>) -> Result<(Secret, Secret)> {
+    let one = |given: Option<Secret>, name: &str| {
+        let found = given.map_or_else(|| context.setting(name), |given| Ok(Some(given)))?;
+        let missing = || Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set: give it, or set it"));
+        let found = found.ok_or_else(missing)?;
+        found.check(name).map(|()| found)
+    };
+    Ok((one(email, "masv.email")?, one(password, "masv.password")?))
 }
 
 fn settle(look: Peek) -> Result<Peeked> {
