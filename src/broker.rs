@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::accounts::{Bound, Spot};
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Errand;
 use crate::flight::{self, Flight, Joined};
@@ -301,7 +301,7 @@ impl Engine {
             }
             let error = busy(&wish.key, holder);
             self.blocked.lock().insert(scope, error.clone());
-            let jitter = Duration::from_micros(1_000 + u64::from(self.random()) * 35);
+            let jitter = Duration::from_micros(1_000 + u64::from(engine::random()) * 35);
             let now_us = self.now_us(bound);
             let serves = self.held(bound, &wish.key).is_some_and(|hit| freshness::lasts(hit.token.facts(), wish.min_valid, now_us));
             if serves || Instant::now() >= deadline || !self.pause(jitter) {

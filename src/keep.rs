@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::accounts::Bound;
 use crate::config::Setting;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::freshness;
 use crate::key::{Access, Class, Fingerprint, Key};
@@ -47,7 +47,7 @@ impl Engine {
         if now_us >= facts.expires_us || facts.generation <= held {
             return None;
         }
-        let times = freshness::windows(&facts, self.random());
+        let times = freshness::windows(&facts, engine::random());
         self.cache.publish(&token, &times, now_us);
         let newer = wish.stale.is_none_or(|stale| facts.generation > stale);
         (newer && now_us < times.mandatory_us).then_some(token)
@@ -150,7 +150,7 @@ impl Engine {
 
     fn publish(&self, bound: &Bound, key: &Key, token: &Token) {
         let now_us = self.now_us(bound);
-        let mut times = freshness::windows(token.facts(), self.random());
+        let mut times = freshness::windows(token.facts(), engine::random());
         // The same expiry again: there is no fresher one to be had, so nobody asks before it ends.
         let before = self.cache.get(&key.borrow()).map(|hit| hit.token.facts().expires_us);
         if before == Some(token.facts().expires_us) && now_us >= times.soft_us {
