@@ -313,10 +313,9 @@ impl Engine {
     }
 
     fn fetch(&self, bound: &Bound, wish: &Wish, errand: &Errand<'_>) -> Result<Fetched> {
-        let id = wish.key.id.split('#').next().unwrap_or_default();
         let want = Want {
             class: wish.key.class,
-            id: if wish.key.class == Class::Link { id } else { &wish.key.id },
+            id: wish.key.bare_id(),
             access: wish.key.access,
             parent: wish.parent.as_deref(),
             link_secret: wish.link_secret.as_ref(),

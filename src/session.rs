@@ -291,14 +291,11 @@ impl Session {
             }
             // What is refused of a user's is refused of all that the user asks for; a link is the same with any password.
             let is_user = matches!(spot.target.class, Class::Key | Class::User | Class::Bearer);
-            let is_it = |key: &Key| match key.class {
-                Class::Link => key.id.starts_with(&format!("{}#", spot.target.id)),
-                class => class == spot.target.class && *key.id == *spot.target.id,
-            };
+            let is_it = |key: &Key| key.class == spot.target.class && key.bare_id() == spot.target.id;
             let is_met = |key: &Key| key.scope.fingerprint() == bound.scope.fingerprint() && (is_user || is_it(key));
             engine.pace.forget(is_met);
             engine.forget_refusals(is_met);
-            engine.aliases.write().retain(|alias, _| alias.class != Class::Link || !alias.id.starts_with(&format!("{}#", spot.target.id)));
+            engine.aliases.write().retain(|alias, _| !is_it(alias));
             Ok(())
         })
     }

@@ -66,8 +66,7 @@ impl Engine {
         let secret = query_value(spot.query, "secret")?.map(Secret::new);
         let password = request.link_password.as_ref();
         let parts = [spot.target.id, secret.as_ref().map_or("", Secret::expose), password.map_or("", Secret::expose)];
-        let id = format!("{}#{}", spot.target.id, self.fingerprints().of(&parts));
-        Ok(bound.key(Class::Link, &id, Access::Read))
+        Ok(bound.scope.link(spot.target.id, self.fingerprints().of(&parts)))
     }
 
     /// The package that a link is known to open. As long as none is known, no fingerprint is made, and no store is asked for its key.
