@@ -12,6 +12,7 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::clock::LATEST_UNIX_S;
 use crate::error::{Error, Kind, Result};
 use crate::http::Answer;
 use crate::jwt;
@@ -27,8 +28,6 @@ const MAX_DETAIL_BYTES: usize = 1024;
 const MAX_SAID_CHARS: usize = 200;
 /// So many bytes of a secret, one after the other, count as an echo of it.
 const ECHO_BYTES: usize = 6;
-/// The latest expiry that is believed: the year 9999.
-const LATEST_UNIX_S: i64 = 253_402_300_799;
 
 /// Whether a status says that the request worked.
 pub fn is_success(answer: &Answer) -> bool {
