@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::config::{Config, Profile, is_account};
 use crate::error::{Error, Kind, Result};
-use crate::key::{Key, Scope};
+use crate::key::{Access, Class, Key, Scope};
 use crate::log::{self, Level};
 use crate::origin::Base;
 use crate::plugin::{Foreign, Plugins};
@@ -25,6 +25,8 @@ pub struct Bound {
     pub service: Box<dyn Service>,
     /// Whose tokens it gives.
     pub scope: Arc<Scope>,
+    /// The settings of the account.
+    pub profile: Profile,
     /// How far the service's clock is ahead of this machine's, in microseconds.
     skew_us: AtomicI64,
     /// Who told it: nobody (0), the record of this generation, or a `Date` ([`HEARD`]).
@@ -42,6 +44,11 @@ const SKEW_FLOOR_US: i64 = 2_000_000;
 const SKEW_LIMIT_US: i64 = 31 * 24 * 3600 * 1_000_000;
 
 impl Bound {
+    /// The key of something of this service and account.
+    pub fn key(&self, class: Class, id: &str, access: Access) -> Key {
+        self.scope.key(class, id, access)
+    }
+
     /// How far the service's clock is ahead.
     #[inline]
     pub fn skew_us(&self) -> i64 {
@@ -164,12 +171,6 @@ impl Accounts {
         &self.all[number]
     }
 
-    /// The account and service that a key is of.
-    pub fn of(&self, key: &Key) -> Option<(&Account, &Bound)> {
-        let is_it = |bound: &&Bound| bound.scope.fingerprint() == key.scope.fingerprint();
-        self.all.iter().find_map(|account| Some((account, account.services.iter().find(is_it)?)))
-    }
-
     /// A service of an account.
     #[inline]
     pub fn bound(&self, account: usize, service: usize) -> &Bound {
@@ -186,9 +187,9 @@ impl Accounts {
         account.services.iter().position(is_it).ok_or_else(|| account.missing(name))
     }
 
-    /// All services of all accounts.
-    pub fn every(&self) -> impl Iterator<Item = &Bound> {
-        self.all.iter().flat_map(|account| &account.services)
+    /// The service and account of a scope, by [`Scope::fingerprint`].
+    pub fn at_scope(&self, fingerprint: u64) -> Option<&Bound> {
+        self.all.iter().flat_map(|account| &account.services).find(|bound| bound.scope.fingerprint() == fingerprint)
     }
 
     /// Finds what a resource names, and calls `then` with it.
@@ -287,7 +288,7 @@ impl Account {
 fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
     let bind = |service: Box<dyn Service>| {
         let scope = Arc::new(Scope::new(service.name(), service.base().as_str(), profile.account()));
-        Bound { service, scope, skew_us: AtomicI64::new(0), skew_by: Mutex::new(0) }
+        Bound { service, scope, profile: profile.clone(), skew_us: AtomicI64::new(0), skew_by: Mutex::new(0) }
     };
     let mut services: Vec<_> = services::open(&profile)?.into_iter().map(bind).collect();
     let mut faults = plugins.faults.clone();

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::accounts::{Bound, Spot};
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Errand;
 use crate::flight::{self, Flight, Joined};
@@ -114,7 +114,7 @@ impl Engine {
         }
         match self.flights.join(&wish.key) {
             // A configured secret needs no network, so no thread; but a plugin's may.
-            Joined::Lead(flight) if wish.key.class == Class::Key && !self.asks_plugins(bound, spot.account) => {
+            Joined::Lead(flight) if wish.key.class == Class::Key && !asks_plugins(bound) => {
                 self.flights.fly(&wish.key, &flight, || self.get(wish, false))
             }
             Joined::Lead(flight) => {
@@ -126,10 +126,6 @@ impl Engine {
                 self.wait(bound, &wish.key, &flight, request)
             }
         }
-    }
-
-    fn asks_plugins(&self, bound: &Bound, account: usize) -> bool {
-        bound.service.is_foreign() || self.accounts.account(account).profile.asks_plugins()
     }
 
     /// What the store has for a spot, under any key that serves it.
@@ -305,7 +301,7 @@ impl Engine {
             }
             let error = busy(&wish.key, holder);
             self.blocked.lock().insert(scope, error.clone());
-            let jitter = Duration::from_micros(1_000 + u64::from(self.random()) * 35);
+            let jitter = Duration::from_micros(1_000 + u64::from(engine::random()) * 35);
             let now_us = self.now_us(bound);
             let serves = self.held(bound, &wish.key).is_some_and(|hit| freshness::lasts(hit.token.facts(), wish.min_valid, now_us));
             if serves || Instant::now() >= deadline || !self.pause(jitter) {
@@ -317,10 +313,9 @@ impl Engine {
     }
 
     fn fetch(&self, bound: &Bound, wish: &Wish, errand: &Errand<'_>) -> Result<Fetched> {
-        let id = wish.key.id.split('#').next().unwrap_or_default();
         let want = Want {
             class: wish.key.class,
-            id: if wish.key.class == Class::Link { id } else { &wish.key.id },
+            id: wish.key.bare_id(),
             access: wish.key.access,
             parent: wish.parent.as_deref(),
             link_secret: wish.link_secret.as_ref(),
@@ -346,6 +341,10 @@ impl Engine {
         }
         bound.service.acquire(&want, errand).map(Fetched::New)
     }
+}
+
+fn asks_plugins(bound: &Bound) -> bool {
+    bound.service.is_foreign() || bound.profile.asks_plugins()
 }
 
 /// Whose turn it is.

@@ -1,8 +1,10 @@
 //! Reading what a service sends: tolerant of names and shapes, bounded in size, careful with its words.
 //!
-//! Imports [`crate::service`], [`crate::http`], [`crate::jwt`] and the words. Knows no service. Fields are found in any case, ids
+//! Imports [`crate::http`], [`crate::jwt`] and the words. Knows no service. Fields are found in any case, ids
 //! may be text or number, a list may stand bare or inside an object. A service's own sentence gets into an error only after it
 //! was filtered: what echoes a secret, a URL or a query is left out whole.
+
+use std::collections::HashSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -10,11 +12,11 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::clock::LATEST_UNIX_S;
 use crate::error::{Error, Kind, Result};
 use crate::http::Answer;
 use crate::jwt;
 use crate::secret::Secret;
-use crate::service::parse_json;
 
 /// How many values a document may hold, about: a megabyte of `[[],[],…` would take thirty of memory.
 const MAX_VALUES: usize = 32 * 1024;
@@ -26,8 +28,6 @@ const MAX_DETAIL_BYTES: usize = 1024;
 const MAX_SAID_CHARS: usize = 200;
 /// So many bytes of a secret, one after the other, count as an echo of it.
 const ECHO_BYTES: usize = 6;
-/// The latest expiry that is believed: the year 9999.
-const LATEST_UNIX_S: i64 = 253_402_300_799;
 
 /// Whether a status says that the request worked.
 pub fn is_success(answer: &Answer) -> bool {
@@ -37,17 +37,59 @@ pub fn is_success(answer: &Answer) -> bool {
 /// The document of an answer.
 ///
 /// # Errors
-/// [`Kind::BadAnswer`] if it is no JSON, too deep or too crowded.
+/// [`Kind::BadAnswer`] if it is no JSON, too deep or too crowded, or an object in it has one name twice.
 pub fn parse(service: &str, answer: &Answer) -> Result<Value> {
-    let values = answer.body.expose().bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
-    if values > MAX_VALUES {
-        let what = format!("{service} sent a document of more than {MAX_VALUES} values with status {}: check its URL", answer.status);
-        return Err(Error::new(Kind::BadAnswer, what).with_http_status(answer.status));
+    let text = answer.body.expose();
+    // The document is not repeated.
+    let bad = |what: &str| {
+        let what = format!("{service} sent {what} with status {}: check its URL, or try again", answer.status);
+        Error::new(Kind::BadAnswer, what).with_http_status(answer.status)
+    };
+    if text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() > MAX_VALUES {
+        return Err(bad(&format!("a document of more than {MAX_VALUES} values")));
     }
-    parse_json(service, answer)
+    let document = serde_json::from_str(text).map_err(|error| {
+        bad(if text.is_empty() {
+            "an empty answer"
+        } else if error.is_eof() {
+            "half an answer"
+        } else {
+            "an answer that is not JSON (a proxy's page?)"
+        })
+    })?;
+    // Of two the reader keeps the last one, and which was meant nobody can tell.
+    if names(&document) == Some(colons(text)) { Ok(document) } else { Err(bad("an object that has one name twice")) }
 }
 
-/// A field, whatever the case of its name.
+/// How many fields all objects of a document have. None where one has two names that differ by case alone.
+fn names(document: &Value) -> Option<usize> {
+    match document {
+        Value::Array(list) => list.iter().map(names).sum(),
+        Value::Object(fields) => {
+            let different: HashSet<_> = fields.keys().map(|name| name.to_ascii_lowercase()).collect();
+            let inner: usize = fields.values().map(names).sum::<Option<_>>()?;
+            (different.len() == fields.len()).then_some(fields.len() + inner)
+        }
+        _ => Some(0),
+    }
+}
+
+/// How many names stand in a text that is JSON: each has a colon behind it.
+fn colons(text: &str) -> usize {
+    let (mut count, mut in_text, mut escaped) = (0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_text = !in_text,
+            b':' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// A field, whatever the case of its name. In a document that was parsed here there is one at most.
 pub fn field<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
     let fields = document.as_object()?;
     fields.get(name).or_else(|| fields.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value))
@@ -288,6 +330,26 @@ mod tests {
         }
         let long = format!(r#"{{"message":"{}"}}"#, "é".repeat(5000));
         assert!(said(&long).what().chars().count() < 230);
+    }
+
+    #[test]
+    fn an_object_that_has_one_name_twice_is_an_error_in_any_case_and_depth() {
+        for body in [
+            r#"{"token":"canary-a","token":"canary-b"}"#,
+            r#"{"Token":"canary-a","token":"canary-b"}"#,
+            r#"{"token":"canary-a","\u0074oken":"canary-b"}"#,
+            r#"{"token":null,"token":"canary-b"}"#,
+            r#"[{"a":[{"x":{"id":1},"ID":{},"n":{"id":2,"id":2}}]}]"#,
+            r#"{"a\"":1,"a\"":1}"#,
+            r#"{"":1,"":1}"#,
+        ] {
+            let error = parse("masv", &answer(200, body)).unwrap_err();
+            assert_eq!(error.kind, Kind::BadAnswer, "{body}");
+            assert!(error.what().contains("one name twice") && !error.what().contains("canary"), "{error}");
+        }
+        for body in [r#"{"a":"{\"x\":1,\"x\":1}","b":":","c:":{"a":":::\\"}}"#, r#"[{"id":1},{"id":1}]"#, "{}", "[]", "\":\"", "1"] {
+            parse("masv", &answer(200, body)).unwrap_or_else(|error| panic!("{body}: {error}"));
+        }
     }
 
     #[test]

@@ -24,6 +24,11 @@ use crate::token::Token;
 /// Of so many keys it is known which refusal they met.
 const MOST_REFUSALS: usize = 1024;
 
+/// Random 0 to 255.
+pub fn random() -> u8 {
+    getrandom::u32().map_or(127, |random| random as u8)
+}
+
 /// What the session did.
 #[derive(Default)]
 pub struct Stats {
@@ -129,7 +134,7 @@ impl Engine {
         }
     }
 
-    /// Remembers, or forgets, because of which key a refusal is remembered.
+    /// Remembers that a refusal was met for a key: forgetting the one forgets the other.
     pub fn note_refusal(&self, key: &Key, secret: Fingerprint) {
         let mut refusals = self.refusals.lock();
         if refusals.len() >= MOST_REFUSALS {
@@ -174,11 +179,6 @@ impl Engine {
         let scope = format!("{:016x}", bound.scope.fingerprint());
         let parts: Vec<&str> = std::iter::once(scope.as_str()).chain(secrets.iter().copied()).collect();
         self.fingerprints().of(&parts)
-    }
-
-    /// Random 0 to 255.
-    pub fn random(&self) -> u8 {
-        getrandom::u32().map_or(127, |random| random as u8)
     }
 
     /// Waits; ends at once when the session closes. Whether it may go on.

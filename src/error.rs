@@ -126,11 +126,6 @@ impl Error {
         &self.what
     }
 
-    /// Whether the next source may be asked instead; every other kind stops a search.
-    pub fn asks_next(&self) -> bool {
-        matches!(self.kind, Kind::NotMine | Kind::NotFound)
-    }
-
     /// Whether the same request may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         use Kind::{Busy, Silent, Throttled, Timeout, Unavailable, Unreachable};

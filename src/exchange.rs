@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use crate::accounts::Bound;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Answer, Failure, Method, Request};
 use crate::key::{Access, Class, Fingerprint, Key};
@@ -50,6 +50,11 @@ const LONGEST_WAIT_MS: u64 = 2_000;
 impl Errand<'_> {
     fn bound(&self) -> &Bound {
         self.engine.accounts.bound(self.account, self.service)
+    }
+
+    /// What is refused under this fingerprint was met for the key that is flown for.
+    fn met(&self, print: Fingerprint) {
+        self.key.iter().for_each(|key| self.engine.note_refusal(key, print));
     }
 
     fn now_us(&self) -> i64 {
@@ -116,7 +121,7 @@ impl Errand<'_> {
             if !error.is_transient() || asked > LONGEST_WAIT_MS {
                 return Err(error);
             }
-            let jittered = pause.mul_f64(f64::from(self.engine.random()) / 255.0);
+            let jittered = pause.mul_f64(f64::from(engine::random()) / 255.0);
             if !self.pause(jittered.max(Duration::from_millis(asked))) {
                 return Err(error);
             }
@@ -146,7 +151,7 @@ impl Errand<'_> {
 
 impl Context for Errand<'_> {
     fn setting(&self, name: &str) -> Result<Option<Secret>> {
-        let profile = &self.engine.accounts.account(self.account).profile;
+        let profile = &self.bound().profile;
         match profile.setting(name) {
             Some(setting) => {
                 // Who gives up meanwhile is told what held it up.
@@ -161,8 +166,7 @@ impl Context for Errand<'_> {
     }
 
     fn token(&self, class: Class, id: &str, access: Access) -> Result<Token> {
-        let key = Key { scope: Arc::clone(&self.bound().scope), class, id: id.into(), access };
-        self.engine.prerequisite(self.account, self.service, key)
+        self.engine.prerequisite(self.account, self.service, self.bound().key(class, id, access))
     }
 
     fn reject(&self, token: &Token) {
@@ -181,7 +185,7 @@ impl Context for Errand<'_> {
         if let Some(error) = throttled {
             // The service named a time: it means all that this account reads.
             refusal::note(store, &print, Some(error), self.engine.clock.now_us());
-            self.key.iter().for_each(|key| self.engine.note_refusal(key, print));
+            self.met(print);
         }
         outcome
     }
@@ -191,7 +195,7 @@ impl Context for Errand<'_> {
         let parts = self.key.map_or(["renewal", "", ""], |key| ["renewal", key.class.name(), &key.id]);
         let print = self.engine.print(self.bound(), &parts);
         if let Some(error) = refusal::remembered(store, &print, self.engine.clock.now_us()) {
-            self.key.into_iter().for_each(|key| self.engine.note_refusal(key, print));
+            self.met(print);
             return Err(error);
         }
         let outcome = self.exchange(request).map_err(|failure| failure.error);
@@ -200,8 +204,8 @@ impl Context for Errand<'_> {
         if error.is_none_or(|error| error.kind != Kind::Silent) {
             refusal::note(store, &print, error, self.engine.clock.now_us());
         }
-        if let (Some(key), Some(_)) = (self.key, error) {
-            self.engine.note_refusal(key, print);
+        if error.is_some() {
+            self.met(print);
         }
         outcome
     }
@@ -212,7 +216,7 @@ impl Context for Errand<'_> {
         let print = self.engine.print(self.bound(), &exposed);
         if let Some(error) = refusal::remembered(store, &print, self.engine.clock.now_us()).filter(|_| !self.explicit) {
             self.engine.stats.refused_from_memory.fetch_add(1, Ordering::Relaxed);
-            self.key.into_iter().for_each(|key| self.engine.note_refusal(key, print));
+            self.met(print);
             return Err(error);
         }
         self.engine.stats.logins.fetch_add(1, Ordering::Relaxed);
@@ -223,8 +227,8 @@ impl Context for Errand<'_> {
         if outcome.as_ref().err().is_none_or(|error| !is_read || matches!(error.kind, Kind::Refused | Kind::Throttled)) {
             refusal::note(store, &print, outcome.as_ref().err(), self.engine.clock.now_us());
         }
-        if let (Some(key), Err(_)) = (self.key, &outcome) {
-            self.engine.note_refusal(key, print);
+        if outcome.is_err() {
+            self.met(print);
         }
         outcome
     }
@@ -236,7 +240,7 @@ impl Context for Errand<'_> {
         let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
         let print = self.engine.print(self.bound(), &exposed);
         refusal::note(&*self.engine.store, &print, Some(error), self.engine.clock.now_us());
-        self.key.into_iter().for_each(|key| self.engine.note_refusal(key, print));
+        self.met(print);
     }
 
     fn is_over(&self) -> bool {

@@ -1,13 +1,12 @@
 //! What a client can read of a JWT: its expiry. Nothing is verified, and nothing else is believed.
 //!
-//! Imports nothing of the house.
+//! Imports [`crate::clock`] for the end of time.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-/// The latest expiry that is believed: the year 9999. Beyond it stands a mistake.
-const LATEST_UNIX_S: i64 = 253_402_300_799;
+use crate::clock::LATEST_UNIX_S;
 
 /// The `exp` claim in seconds since 1970; none for an opaque token or a claim that is no time.
 pub fn expiry(token: &str) -> Option<i64> {

@@ -2,14 +2,13 @@
 //!
 //! Imports [`crate::engine`] and [`crate::wish`].
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 
 use crate::accounts::Bound;
 use crate::config::Setting;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::freshness;
 use crate::key::{Access, Class, Fingerprint, Key};
@@ -48,7 +47,7 @@ impl Engine {
         if now_us >= facts.expires_us || facts.generation <= held {
             return None;
         }
-        let times = freshness::windows(&facts, self.random());
+        let times = freshness::windows(&facts, engine::random());
         self.cache.publish(&token, &times, now_us);
         let newer = wish.stale.is_none_or(|stale| facts.generation > stale);
         (newer && now_us < times.mandatory_us).then_some(token)
@@ -62,7 +61,7 @@ impl Engine {
             let record = loaded.map_err(|error| log::write(Level::Warn, format_args!("{key} can't be looked up: {error}"))).ok()??;
             self.saw_generation(record.generation);
             self.believe(bound, &record);
-            let is_anothers = record.owner.is_some_and(|owner| self.owner(key).is_some_and(|own| own != owner));
+            let is_anothers = record.owner.is_some_and(|theirs| owner(bound, key).is_some_and(|own| own != theirs));
             Some(if is_anothers { Record { generation: record.generation, ..Record::default() } } else { record })
         };
         let record = load(key)?;
@@ -71,20 +70,6 @@ impl Engine {
         };
         self.aliases.write().insert(key.clone(), alias.clone());
         load(alias)
-    }
-
-    /// Whose the tokens of a key are, by the setting that says it. A reference counts as it is written, for what it leads to is read
-    /// only when it is needed.
-    ///
-    /// Rationale: a profile whose e-mail was changed went on with the tokens of the former user until they ended.
-    fn owner(&self, key: &Key) -> Option<Fingerprint> {
-        let (account, bound) = self.accounts.of(key)?;
-        let mut names = bound.service.owner(key.class, key.access).into_iter();
-        let (name, setting) = names.find_map(|name| Some((name, account.profile.setting(name)?)))?;
-        match setting {
-            Setting::Literal(value) => Some(named(name, value)),
-            reference => Some(Fingerprint::unkeyed(&[name, &format!("{reference:?}")])),
-        }
     }
 
     /// Keeps what a login by hand gave. It is this user's, unless who is configured can't be told from here; what a former user could
@@ -97,8 +82,7 @@ impl Engine {
         if before.is_some_and(|before| before["user"]["id"] != acquired.found.draft.details["user"]["id"]) {
             self.forget_managed(bound);
         }
-        let configured = self.accounts.of(&wish.key).and_then(|(account, _)| account.profile.setting("masv.email"));
-        wish.owner = matches!(configured, None | Some(Setting::Literal(_))).then(|| named("masv.email", email));
+        wish.owner = matches!(bound.profile.setting("masv.email"), None | Some(Setting::Literal(_))).then(|| named("masv.email", email));
         self.keep(bound, &wish, acquired)
     }
 
@@ -119,7 +103,8 @@ impl Engine {
         }
     }
 
-    fn believe(&self, bound: &Bound, record: &Record) {
+    /// Takes from a record what it knows of the service's clock.
+    pub fn believe(&self, bound: &Bound, record: &Record) {
         let Some(skew_us) = record.skew_us else { return };
         // Got in time to come: this machine's clock was set back since, so the difference is another one.
         let got_us = record.token.as_ref().map_or(i64::MIN, |token| token.facts().acquired_us.saturating_sub(skew_us));
@@ -141,7 +126,7 @@ impl Engine {
     pub fn keep(&self, bound: &Bound, wish: &Wish, acquired: Acquired) -> Result<Token> {
         let Acquired { found, renewal, others } = acquired;
         others.iter().for_each(|found| self.keep_in_memory(bound, found));
-        let key = Key { scope: Arc::clone(&bound.scope), class: found.class, id: found.id.as_str().into(), access: found.access };
+        let key = bound.key(found.class, &found.id, found.access);
         // For its generation, which the next one has to exceed.
         let _ = self.record(bound, &key);
         let token = self.make(bound, &key, &found)?;
@@ -151,7 +136,7 @@ impl Engine {
             refusal::remembered(&*self.store, &print, self.clock.now_us()).map_or(Ok(()), Err)?;
         } else {
             let (token, skew_us, replaced_us) = (Some(token.clone()), bound.told_skew_us(), self.pace.replaced_us(&key));
-            let owner = wish.owner.or_else(|| self.owner(&key));
+            let owner = wish.owner.or_else(|| owner(bound, &key));
             self.save(&key, &Record { generation, token, owner, renewal, skew_us, replaced_us, ..Record::default() });
         }
         self.publish(bound, &key, &token);
@@ -165,7 +150,7 @@ impl Engine {
 
     fn publish(&self, bound: &Bound, key: &Key, token: &Token) {
         let now_us = self.now_us(bound);
-        let mut times = freshness::windows(token.facts(), self.random());
+        let mut times = freshness::windows(token.facts(), engine::random());
         // The same expiry again: there is no fresher one to be had, so nobody asks before it ends.
         let before = self.cache.get(&key.borrow()).map(|hit| hit.token.facts().expires_us);
         if before == Some(token.facts().expires_us) && now_us >= times.soft_us {
@@ -176,7 +161,7 @@ impl Engine {
 
     /// Keeps a token that was seen on the way.
     pub fn keep_in_memory(&self, bound: &Bound, found: &Found) {
-        let key = Key { scope: Arc::clone(&bound.scope), class: found.class, id: found.id.as_str().into(), access: found.access };
+        let key = bound.key(found.class, &found.id, found.access);
         match self.make(bound, &key, found) {
             Ok(token) => self.publish(bound, &key, &token),
             Err(error) => log::write(Level::Warn, format_args!("{key} was listed with a token that can't be used: {error}")),
@@ -216,10 +201,10 @@ impl Engine {
     pub fn reject(&self, token: &Token) -> Result<()> {
         self.stats.rejected.fetch_add(1, Ordering::Relaxed);
         let generation = token.facts().generation;
-        let Some(bound) = self.accounts.every().find(|bound| bound.scope.fingerprint() == token.facts().scope) else {
+        let Some(bound) = self.accounts.at_scope(token.facts().scope) else {
             return Ok(());
         };
-        let key = Key { scope: Arc::clone(&bound.scope), class: token.facts().class, id: token.id().into(), access: token.facts().access };
+        let key = bound.key(token.facts().class, token.id(), token.facts().access);
         let was_there = self.cache.remove(&token.key(), generation);
         if token.facts().kind == TokenKind::Key {
             self.refuse_key(bound, key, token);
@@ -269,6 +254,19 @@ impl Engine {
     /// Forgets the dead renewal secret of a record. Its token stays: it may be good for a while.
     pub fn drop_renewal(&self, key: &Key, record: Record) {
         self.save(key, &Record { renewal: None, ..record });
+    }
+}
+
+/// Whose the tokens of a key are, by the setting that says it. A reference counts as it is written, for what it leads to is read
+/// only when it is needed.
+///
+/// Rationale: a profile whose e-mail was changed went on with the tokens of the former user until they ended.
+fn owner(bound: &Bound, key: &Key) -> Option<Fingerprint> {
+    let mut names = bound.service.owner(key.class, key.access).into_iter();
+    let (name, setting) = names.find_map(|name| Some((name, bound.profile.setting(name)?)))?;
+    match setting {
+        Setting::Literal(value) => Some(named(name, value)),
+        reference => Some(Fingerprint::unkeyed(&[name, &format!("{reference:?}")])),
     }
 }
 

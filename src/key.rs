@@ -109,6 +109,16 @@ impl Scope {
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
+
+    /// The key of something in this scope; of a link it is [`Scope::link`]. No key is made elsewhere.
+    pub fn key(self: &Arc<Self>, class: Class, id: &str, access: Access) -> Key {
+        Key { scope: Arc::clone(self), class, id: id.into(), access }
+    }
+
+    /// The key of a link, by its id and the fingerprint of its secret and password: another secret may open another package.
+    pub fn link(self: &Arc<Self>, id: &str, print: Fingerprint) -> Key {
+        self.key(Class::Link, &format!("{id}{MARK}{print}"), Access::Read)
+    }
 }
 
 /// Each part with its length before it, so that none runs into the next.
@@ -165,6 +175,9 @@ impl<'a> KeyRef<'a> {
     }
 }
 
+/// Stands between a link's id and its fingerprint, and in no id.
+const MARK: char = '#';
+
 /// A key that is kept.
 #[derive(Clone)]
 pub struct Key {
@@ -172,7 +185,7 @@ pub struct Key {
     pub scope: Arc<Scope>,
     /// What the id names.
     pub class: Class,
-    /// Which one; empty where there is only one.
+    /// Which one; empty where there is only one. Of a link it ends in a fingerprint: see [`Key::bare_id`].
     pub id: Box<str>,
     /// What the token allows.
     pub access: Access,
@@ -182,6 +195,14 @@ impl Key {
     /// The key for a look-up.
     pub fn borrow(&self) -> KeyRef<'_> {
         KeyRef { scope: self.scope.fingerprint, class: self.class, id: &self.id, access: self.access }
+    }
+
+    /// Which one, as its URL says it: without a link's fingerprint.
+    pub fn bare_id(&self) -> &str {
+        match self.class {
+            Class::Link => self.id.split(MARK).next().unwrap_or_default(),
+            _ => &self.id,
+        }
     }
 
     /// The same thing with another access.
@@ -212,9 +233,8 @@ impl fmt::Display for Key {
     /// `masv package 01ABC (manage)`; of a link its id alone, without the fingerprint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.scope.service, self.class.name())?;
-        let id = self.id.split('#').next().unwrap_or_default();
-        if !id.is_empty() {
-            write!(f, " {id}")?;
+        if !self.bare_id().is_empty() {
+            write!(f, " {}", self.bare_id())?;
         }
         if self.access != Access::Full {
             write!(f, " ({})", self.access.name())?;
@@ -308,7 +328,10 @@ mod tests {
     #[test]
     fn a_link_is_shown_without_its_fingerprint() {
         let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
-        let key = Key { scope, class: Class::Link, id: "01L#c0ffee".into(), access: Access::Read };
-        assert_eq!(key.to_string(), "masv link 01L (read)");
+        let print = |secret: &str| Fingerprint::unkeyed(&[secret]);
+        let key = scope.link("01L", print("a"));
+        assert_eq!((key.to_string().as_str(), key.bare_id()), ("masv link 01L (read)", "01L"));
+        assert!(key == scope.link("01L", print("a")) && key != scope.link("01L", print("b")));
+        assert_eq!(scope.key(Class::Package, "01P", Access::Read).bare_id(), "01P");
     }
 }

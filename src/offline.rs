@@ -3,14 +3,13 @@
 //! Imports [`crate::session`] and the nouns. For a program that ends at once and has another to do the rest: it links no network,
 //! starts no thread, and takes a token only where nothing but to hand it out is left to do.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::freshness;
 use crate::http::{Answer, Failure, Http, Request as Exchange};
-use crate::key::{Class, Key};
+use crate::key::Class;
 use crate::plugin::Plugins;
 use crate::request::Request;
 use crate::session::{Options, Session};
@@ -59,7 +58,7 @@ impl Session {
                 let times = freshness::windows(token.facts(), 0);
                 now_us < times.mandatory_us && freshness::lasts(token.facts(), request.min_valid, now_us)
             };
-            let key = |access| Key { scope: Arc::clone(&bound.scope), class: spot.target.class, id: spot.target.id.into(), access };
+            let key = |access| bound.key(spot.target.class, spot.target.id, access);
             let accesses = accesses(spot.target.need, request.access).iter();
             Ok(accesses.filter_map(|access| engine.record(bound, &key(*access))?.token).find(serves))
         })

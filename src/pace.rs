@@ -125,7 +125,7 @@ mod tests {
     use crate::key::{Access, Class, Scope};
 
     fn key() -> Key {
-        Key { scope: Arc::new(Scope::new("masv", "https://a.example", "default")), class: Class::User, id: "".into(), access: Access::Full }
+        Arc::new(Scope::new("masv", "https://a.example", "default")).key(Class::User, "", Access::Full)
     }
 
     #[test]

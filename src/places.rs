@@ -3,7 +3,6 @@
 //!
 //! Imports [`crate::session`] and the nouns.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use url::Url;
@@ -11,7 +10,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::http::Request as Exchange;
-use crate::key::Key;
+use crate::key::{Fingerprint, Key};
 use crate::origin::Base;
 use crate::secret::Secret;
 use crate::service::Acquired;
@@ -79,7 +78,7 @@ impl Session {
     /// When a token ends by the clock of this machine, which is what other programs compare it with.
     pub fn ends_here_unix_s(&self, token: &Token) -> Option<i64> {
         let facts = token.facts();
-        let bound = self.engine.accounts.every().find(|bound| bound.scope.fingerprint() == facts.scope);
+        let bound = self.engine.accounts.at_scope(facts.scope);
         let ahead_us = bound.map_or(0, |bound| bound.skew_us());
         (facts.expires_us != NO_EXPIRY).then(|| facts.expires_us.saturating_sub(ahead_us).div_euclid(1_000_000))
     }
@@ -96,7 +95,7 @@ impl Session {
             if found.draft.expires_unix_s.is_some_and(|expires| expires <= now_s) {
                 return Err(Error::new(Kind::InvalidValue, "the token has ended already: get another"));
             }
-            let key = Key { scope: Arc::clone(&bound.scope), class: found.class, id: found.id.as_str().into(), access: found.access };
+            let key = bound.key(found.class, &found.id, found.access);
             let acquired = Acquired { found, renewal: None, others: Vec::new() };
             self.engine.keep(bound, &Wish::new(spot.account, spot.service, key), acquired).map(drop)
         })
@@ -107,16 +106,29 @@ impl Session {
     /// # Errors
     /// Those of reading the resource.
     pub fn holds(&self, resource: &str, value: &Secret) -> Result<bool> {
+        self.kept_as(resource, value).map(|token| token.is_some())
+    }
+
+    /// The service refused this value, which was got for this resource.
+    ///
+    /// # Errors
+    /// Those of reading the resource; [`Kind::Store`].
+    pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
+        self.kept_as(resource, value)?.map_or(Ok(()), |token| self.reject(&token))
+    }
+
+    /// The token of this value that is kept for a resource. A value may stand behind its scheme, as in the header.
+    fn kept_as(&self, resource: &str, value: &Secret) -> Result<Option<Token>> {
         // By digests: comparing them tells nothing of the values by the time it takes.
-        let digest = |text: &str| ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-        let wanted = digest(value.expose());
+        let print = |text: &str| Fingerprint::unkeyed(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
+        let wanted = print(value.expose());
         self.at(resource, |spot, bound| {
-            let is_it = |key| {
-                let held = self.engine.cache.get(&Key::borrow(key)).map(|hit| hit.token);
-                let stored = || self.engine.store.load(key).ok().flatten().and_then(|record| record.token);
-                held.or_else(stored).is_some_and(|token| digest(token.value()).as_ref() == wanted.as_ref())
+            let kept = |key: Key| {
+                let held = self.engine.cache.get(&key.borrow()).map(|hit| hit.token);
+                let stored = || self.engine.store.load(&key).ok().flatten().and_then(|record| record.token);
+                held.or_else(stored).filter(|token| print(token.value()) == wanted)
             };
-            Ok(self.keys(spot, bound)?.iter().any(is_it))
+            Ok(self.keys(spot, bound)?.into_iter().find_map(kept))
         })
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::request::Request;
 use crate::session::{Session, not_cached};
-use crate::token::{Facts, NO_EXPIRY, Token};
+use crate::token::{NO_EXPIRY, Token};
 
 impl Session {
     /// What would happen for a resource, and why: JSON without secrets.
@@ -53,22 +53,23 @@ impl Session {
     /// # Errors
     /// [`crate::error::Kind::Store`] if the store can't be read.
     pub fn list(&self) -> Result<String> {
-        let account = |facts: &Facts| {
-            let mut bounds = self.engine.accounts.every();
-            bounds.find(|bound| bound.scope.fingerprint() == facts.scope).map(|bound| bound.scope.account.clone())
-        };
-        let rows = self.engine.cache.all().into_iter().map(|hit| {
-            let mut row = describe(&hit.token);
-            row["account"] = json!(account(hit.token.facts()));
+        let accounts = &self.engine.accounts;
+        let row = |token: &Token, account: Option<&str>| {
+            let mut row = describe(token);
+            row["account"] = json!(account);
+            row["expires_here_unix_s"] = json!(self.ends_here_unix_s(token));
             row
-        });
+        };
+        let records = self.engine.store.list()?;
+        for (key, record) in &records {
+            // What they know of the services' clocks is what an end by this machine's is told with.
+            accounts.at_scope(key.scope.fingerprint()).into_iter().for_each(|bound| self.engine.believe(bound, record));
+        }
+        let account = |token: &Token| accounts.at_scope(token.facts().scope).map(|bound| bound.scope.account.as_str());
+        let rows = self.engine.cache.all().into_iter().map(|hit| row(&hit.token, account(&hit.token)));
         let is_later =
             |token: &Token| self.engine.cache.get(&token.key()).is_none_or(|hit| hit.token.facts().generation < token.facts().generation);
-        let stored = self.engine.store.list()?.into_iter().filter_map(|(key, record)| {
-            let mut row = describe(&record.token.filter(is_later)?);
-            row["account"] = json!(key.scope.account);
-            Some(row)
-        });
+        let stored = records.into_iter().filter_map(|(key, record)| Some(row(&record.token.filter(is_later)?, Some(&key.scope.account))));
         Ok(Value::Array(rows.chain(stored).collect()).to_string())
     }
 

@@ -187,11 +187,11 @@ pub trait Agent {
     /// [`Kind::LoginRequired`] if nobody is, [`Kind::Unreachable`] if it doesn't run.
     fn session(&self, context: &dyn Context) -> Result<Value>;
 
-    /// Signs in with e-mail and password: those given, else those configured. Answers as [`Agent::session`].
+    /// Signs in with e-mail and password. Answers as [`Agent::session`].
     ///
     /// # Errors
-    /// [`Kind::Refused`], [`Kind::NotConfigured`], and [`Kind::Unsupported`] if this agent has no such route.
-    fn sign_in(&self, given: Option<(&Secret, &Secret)>, context: &dyn Context) -> Result<Value>;
+    /// [`Kind::Refused`], and [`Kind::Unsupported`] if this agent has no such route.
+    fn sign_in(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Value>;
 
     /// Makes an account and signs in with it, where an old agent can. Answers as [`Agent::session`].
     ///
@@ -254,22 +254,4 @@ pub trait Context {
 
     /// Whether the session is closing: nobody waits any more.
     fn is_over(&self) -> bool;
-}
-
-/// Parses a JSON document from an answer.
-///
-/// # Errors
-/// [`Kind::BadAnswer`]; the document is not repeated.
-pub fn parse_json(service: &str, answer: &Answer) -> Result<Value> {
-    serde_json::from_str(answer.body.expose()).map_err(|error| {
-        let what = if answer.body.is_empty() {
-            "an empty answer"
-        } else if error.is_eof() {
-            "half an answer"
-        } else {
-            "an answer that is not JSON (a proxy's page?)"
-        };
-        Error::new(Kind::BadAnswer, format!("{service} sent {what} with status {}: check its URL, or try again", answer.status))
-            .with_http_status(answer.status)
-    })
 }

@@ -222,14 +222,8 @@ impl Session {
     pub fn masv_login(&self, email: Option<Secret>, password: Option<Secret>) -> Result<Token> {
         let (number, bound) = self.service(|bound| bound.service.name() == "masv", "masv")?;
         let errand = self.errand(number, true);
-        let need = |given: Option<Secret>, name: &str| match given {
-            Some(given) => given.check(name).map(|()| given),
-            None => errand
-                .setting(name)?
-                .ok_or_else(|| Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set: give it, or set it"))),
-        };
-        let (email, password) = (need(email, "masv.email")?, need(password, "masv.password")?);
-        let key = Key { scope: Arc::clone(&bound.scope), class: Class::User, id: "".into(), access: Access::Full };
+        let (email, password) = given_or_set(&errand, email, password)?;
+        let key = bound.key(Class::User, "", Access::Full);
         let acquired = bound.service.login(&email, &password, &Errand { key: Some(&key), ..errand })?;
         self.engine.pace.forget(|other| *other == key);
         self.engine.keep_login(bound, Wish::new(self.default_account, number, key), acquired, &email)
@@ -248,16 +242,9 @@ impl Session {
     /// # Errors
     /// [`Kind::Refused`], [`Kind::NotConfigured`], [`Kind::Unsupported`], [`Kind::Unreachable`].
     pub fn agent_sign_in(&self, email: Option<Secret>, password: Option<Secret>) -> Result<String> {
-        self.with_agent(true, |agent, context| match (email, password) {
-            (None, None) => agent.sign_in(None, context),
-            (email, password) => {
-                let missing =
-                    |name: &str| Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set: give it, or set it"));
-                let email = email.map_or_else(|| context.setting("masv.email"), |given| Ok(Some(given)))?;
-                let password = password.map_or_else(|| context.setting("masv.password"), |given| Ok(Some(given)))?;
-                let (email, password) = (email.ok_or_else(|| missing("masv.email"))?, password.ok_or_else(|| missing("masv.password"))?);
-                agent.sign_in(Some((&email, &password)), context)
-            }
+        self.with_agent(true, |agent, context| {
+            let (email, password) = given_or_set(context, email, password)?;
+            agent.sign_in(&email, &password, context)
         })
     }
 
@@ -266,7 +253,10 @@ impl Session {
     /// # Errors
     /// [`Kind::Refused`], [`Kind::Unsupported`], [`Kind::Unreachable`].
     pub fn agent_sign_up(&self, email: Secret, password: Secret, name: &str) -> Result<String> {
-        self.with_agent(true, |agent, context| agent.sign_up(&email, &password, name, context))
+        self.with_agent(true, |agent, context| {
+            let (email, password) = given_or_set(context, Some(email), Some(password))?;
+            agent.sign_up(&email, &password, name, context)
+        })
     }
 
     fn with_agent(&self, explicit: bool, call: impl FnOnce(&dyn Agent, &dyn Context) -> Result<Value>) -> Result<String> {
@@ -281,27 +271,6 @@ impl Session {
     /// [`Kind::Store`].
     pub fn reject(&self, token: &Token) -> Result<()> {
         self.engine.reject(token)
-    }
-
-    /// The service refused this value, which was got for this resource.
-    ///
-    /// # Errors
-    /// Those of reading the resource; [`Kind::Store`].
-    pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
-        // By fingerprints: comparing them tells nothing of the values by the time it takes.
-        let print = |text: &str| self.engine.fingerprints().of(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
-        let refused = print(value.expose());
-        self.at(resource, |spot, bound| {
-            for key in self.keys(spot, bound)? {
-                let held = self.engine.cache.get(&key.borrow()).map(|hit| hit.token);
-                let stored = || self.engine.store.load(&key).ok().flatten().and_then(|record| record.token);
-                let Some(token) = held.or_else(stored) else { continue };
-                if print(token.value()) == refused {
-                    return self.engine.reject(&token);
-                }
-            }
-            Ok(())
-        })
     }
 
     /// Forgets what is kept of a resource, or everything.
@@ -323,14 +292,11 @@ impl Session {
             }
             // What is refused of a user's is refused of all that the user asks for; a link is the same with any password.
             let is_user = matches!(spot.target.class, Class::Key | Class::User | Class::Bearer);
-            let is_it = |key: &Key| match key.class {
-                Class::Link => key.id.starts_with(&format!("{}#", spot.target.id)),
-                class => class == spot.target.class && *key.id == *spot.target.id,
-            };
+            let is_it = |key: &Key| key.class == spot.target.class && key.bare_id() == spot.target.id;
             let is_met = |key: &Key| key.scope.fingerprint() == bound.scope.fingerprint() && (is_user || is_it(key));
             engine.pace.forget(is_met);
             engine.forget_refusals(is_met);
-            engine.aliases.write().retain(|alias, _| alias.class != Class::Link || !alias.id.starts_with(&format!("{}#", spot.target.id)));
+            engine.aliases.write().retain(|alias, _| !is_it(alias));
             Ok(())
         })
     }
@@ -352,7 +318,7 @@ impl Session {
         let usual = wish::accesses(spot.target.need, None);
         let all =
             [Access::Manage, Access::Write, Access::Read].into_iter().filter(|access| usual[0] != Access::Full && !usual.contains(access));
-        let key = |access| Key { scope: Arc::clone(&bound.scope), class: spot.target.class, id: spot.target.id.into(), access };
+        let key = |access| bound.key(spot.target.class, spot.target.id, access);
         Ok(usual.iter().copied().chain(all).map(key).collect())
     }
 
@@ -371,6 +337,18 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.engine.close();
     }
+}
+
+/// E-mail and password of a login by hand: what is given, else what is configured. What can be neither is refused here, for a service
+/// would count it as a wrong try.
+fn given_or_set(context: &dyn Context, email: Option<Secret>, password: Option<Secret>) -> Result<(Secret, Secret)> {
+    let one = |given: Option<Secret>, name: &str| {
+        let found = given.map_or_else(|| context.setting(name), |given| Ok(Some(given)))?;
+        let missing = || Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set: give it, or set it"));
+        let found = found.ok_or_else(missing)?;
+        found.check(name).map(|()| found)
+    };
+    Ok((one(email, "masv.email")?, one(password, "masv.password")?))
 }
 
 fn settle(look: Peek) -> Result<Peeked> {

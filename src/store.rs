@@ -128,3 +128,8 @@ pub enum Attempt {
 
 /// A lock that ends when it is dropped.
 pub trait Lock {}
+
+/// The lock where nobody can be locked out.
+pub struct Nobody;
+
+impl Lock for Nobody {}

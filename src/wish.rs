@@ -2,7 +2,6 @@
 //!
 //! Imports [`crate::engine`] and the nouns.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::accounts::{Bound, Spot};
@@ -67,8 +66,7 @@ impl Engine {
         let secret = query_value(spot.query, "secret")?.map(Secret::new);
         let password = request.link_password.as_ref();
         let parts = [spot.target.id, secret.as_ref().map_or("", Secret::expose), password.map_or("", Secret::expose)];
-        let id = format!("{}#{}", spot.target.id, self.fingerprints().of(&parts));
-        Ok(Key { scope: Arc::clone(&bound.scope), class: Class::Link, id: id.into(), access: Access::Read })
+        Ok(bound.scope.link(spot.target.id, self.fingerprints().of(&parts)))
     }
 
     /// The package that a link is known to open. As long as none is known, no fingerprint is made, and no store is asked for its key.
@@ -92,7 +90,7 @@ impl Engine {
             Class::Link => (self.link_key(bound, spot, request)?, query_value(spot.query, "secret")?.map(Secret::new)),
             class => {
                 let access = accesses(spot.target.need, request.access)[0];
-                (Key { scope: Arc::clone(&bound.scope), class, id: spot.target.id.into(), access }, None)
+                (bound.key(class, spot.target.id, access), None)
             }
         };
         Ok(Wish {

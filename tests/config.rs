@@ -31,6 +31,11 @@ fn value(config: &Config, account: &str, key: &str) -> Option<String> {
     Some(resolve(setting, key, profile.environment()).unwrap().expose().to_owned())
 }
 
+/// Who gave a setting to an account.
+fn origin(config: &Config, account: &str, key: &str) -> Option<Layer> {
+    config.profile(account).unwrap().origin_of(key).cloned()
+}
+
 fn set(config: &mut Config, key: &str, value: &str) {
     config.set(key, value.into()).unwrap();
 }
@@ -40,14 +45,14 @@ fn later_layers_win_over_earlier_ones() {
     let text = "[masv]\nteam = 'file'\n";
     let mut config = load(text, &[]).unwrap();
     assert_eq!(value(&config, "default", "masv.team").as_deref(), Some("file"));
-    assert!(matches!(config.origin_of("masv.team"), Some(Layer::File(_))));
+    assert!(matches!(origin(&config, "default", "masv.team"), Some(Layer::File(_))));
     config = load(text, &[("MASV_TEAM_ID", "variable")]).unwrap();
     assert_eq!(value(&config, "default", "masv.team").as_deref(), Some("variable"));
-    assert_eq!(config.origin_of("masv.team").unwrap().to_string(), "MASV_TEAM_ID");
+    assert_eq!(origin(&config, "default", "masv.team").unwrap().to_string(), "MASV_TEAM_ID");
     set(&mut config, "masv.team", "program");
     assert_eq!(value(&config, "default", "masv.team").as_deref(), Some("program"));
-    assert_eq!(config.origin_of("masv.team"), Some(Layer::Program));
-    assert_eq!(config.origin_of("masv.url"), None);
+    assert_eq!(origin(&config, "default", "masv.team"), Some(Layer::Program));
+    assert_eq!(origin(&config, "default", "masv.url"), None);
 }
 
 #[test]
@@ -221,7 +226,7 @@ fn mounted_secrets_may_be_links_that_all_can_read() {
     let config = load("", &[("MASV_API_KEY_FILE", shown), ("KEYFERRY_MASV_EMAIL_FILE", shown)]).unwrap();
     assert_eq!(value(&config, "default", "masv.api_key").as_deref(), Some("mounted"));
     assert_eq!(value(&config, "default", "masv.email").as_deref(), Some("mounted"));
-    assert_eq!(config.origin_of("masv.api_key").unwrap().to_string(), "MASV_API_KEY_FILE");
+    assert_eq!(origin(&config, "default", "masv.api_key").unwrap().to_string(), "MASV_API_KEY_FILE");
     for field in FIELDS.iter().filter(|field| field.secret) {
         for name in field.env {
             let name_file = format!("{name}_FILE");
@@ -232,7 +237,7 @@ fn mounted_secrets_may_be_links_that_all_can_read() {
         }
     }
     assert!(load("", &[("MASV_API_KEY_FILE", "relative")]).err().unwrap().what().contains("MASV_API_KEY_FILE is not an absolute path"));
-    assert_eq!(load("", &[("KEYFERRY_MASV_URL_FILE", shown)]).unwrap().origin_of("masv.url"), None);
+    assert_eq!(origin(&load("", &[("KEYFERRY_MASV_URL_FILE", shown)]).unwrap(), "default", "masv.url"), None);
 }
 
 #[test]
@@ -320,9 +325,9 @@ fn environment_is_about_the_default_account() {
     assert_eq!(chosen.default_account(), "own");
     assert_eq!(value(&chosen, "own", "masv.api_key").as_deref(), Some("variable key"));
     assert_eq!(value(&chosen, "login", "masv.api_key"), None);
-    assert_eq!(chosen.origin_of("masv.api_key").unwrap().to_string(), "MASV_API_KEY");
-    assert!(matches!(chosen.origin_of("profile.login.masv.password"), Some(Layer::File(_))));
-    assert_eq!(chosen.origin_of("profile").unwrap().to_string(), "KEYFERRY_PROFILE");
+    assert_eq!(origin(&chosen, chosen.default_account(), "masv.api_key").unwrap().to_string(), "MASV_API_KEY");
+    assert!(matches!(origin(&chosen, "login", "masv.password"), Some(Layer::File(_))));
+    assert_eq!(chosen.chosen_by().unwrap().to_string(), "KEYFERRY_PROFILE");
 }
 
 #[test]

@@ -177,11 +177,19 @@ impl Config {
 
     /// The default account: a profile's name or `default`.
     pub fn default_account(&self) -> &str {
-        let chosen = self.entries.iter().filter(|entry| entry.key == PROFILE).max_by_key(|entry| entry.layer.rank());
-        match chosen.map(|entry| &entry.setting) {
+        match self.choice().map(|entry| &entry.setting) {
             Some(Setting::Literal(name)) => name.expose(),
             _ => DEFAULT_ACCOUNT,
         }
+    }
+
+    /// Who chose the default account. None where nobody did.
+    pub fn chosen_by(&self) -> Option<&Layer> {
+        self.choice().map(|entry| &entry.layer)
+    }
+
+    fn choice(&self) -> Option<&Entry> {
+        self.entries.iter().filter(|entry| entry.key == PROFILE).max_by_key(|entry| entry.layer.rank())
     }
 
     /// Makes an account the one of calls that name none. It stays a named one: what the environment has is still the default
@@ -219,18 +227,6 @@ impl Config {
         Ok(profile::assemble(self, account))
     }
 
-    /// Who gave the setting of a key to the default account, or to NAME for `profile.NAME.KEY`. None for a default.
-    pub fn origin_of(&self, key: &str) -> Option<Layer> {
-        let (account, name) = self.split(key).ok()?;
-        let key = name.key();
-        if key == PROFILE {
-            let chosen = self.entries.iter().filter(|entry| entry.key == PROFILE);
-            return chosen.max_by_key(|entry| entry.layer.rank()).map(|entry| entry.layer.clone());
-        }
-        let account = account.as_deref().unwrap_or(self.default_account());
-        self.profile(account).ok()?.origin_of(key).cloned()
-    }
-
     fn put(&mut self, entry: Entry) {
         self.profiles.extend(entry.account.clone());
         let same = |old: &Entry| old.account == entry.account && old.key == entry.key && old.layer.rank() == entry.layer.rank();
@@ -251,15 +247,6 @@ enum Name {
     Ours(&'static Field),
     /// A plugin's, if there is such a one.
     Plugins(String),
-}
-
-impl Name {
-    fn key(&self) -> &str {
-        match self {
-            Self::Ours(field) => field.key,
-            Self::Plugins(key) => key,
-        }
-    }
 }
 
 impl Config {

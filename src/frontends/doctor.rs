@@ -3,10 +3,11 @@
 //! Imports [`crate::session`], [`crate::config`], [`crate::wallet`] and its siblings. It logs in nowhere and shows no value: a
 //! home folder becomes `~`, an e-mail address `(e-mail)`, and user names in a proxy's URL are left out.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::desk::{Desk, patiently};
 use super::settings::shown;
@@ -160,8 +161,23 @@ fn secrets(profile: &Profile, desk: &Desk, report: &mut Report) {
         }
     }
     if count == 0 {
-        report.add("secrets", State::Note, "none is configured: keyferry login masv, or keyferry login fileverbs");
+        report.add("secrets", State::Note, none_configured(profile, desk));
     }
+}
+
+/// What a login has left may do without any.
+fn none_configured(profile: &Profile, desk: &Desk) -> String {
+    let list = desk.session(Some(profile.account())).and_then(|session| session.list()).unwrap_or_default();
+    let all: Vec<Value> = serde_json::from_str(&list).unwrap_or_default();
+    let now_s = Clock::system().now_us().div_euclid(1_000_000);
+    let is_own = |token: &&Value| token["account"] == profile.account() && matches!(token["kind"].as_str(), Some("user" | "bearer"));
+    let lasts = |token: &&Value| token["expires_here_unix_s"].as_i64().is_none_or(|ends| ends > now_s);
+    let services: BTreeSet<_> = all.iter().filter(is_own).filter(lasts).filter_map(|token| token["service"].as_str()).collect();
+    if services.is_empty() {
+        return "none is configured: keyferry login masv, or keyferry login fileverbs".into();
+    }
+    let services = services.into_iter().collect::<Vec<_>>().join(" and ");
+    format!("none is configured; logged in to {services}, keyferry status tells for how long")
 }
 
 fn proxy(profile: &Profile, desk: &Desk, report: &mut Report) {

@@ -63,7 +63,7 @@ fn rows(config: &Config, account: Option<&str>) -> Result<Vec<Row>> {
     let account = account.unwrap_or(config.default_account());
     let profile = config.profile(account)?;
     let row = |field: &'static Field| match field.key {
-        PROFILE => Row { field, value: Some(account.to_owned()), from: config.origin_of(PROFILE).map(|layer| layer.to_string()) },
+        PROFILE => Row { field, value: Some(account.to_owned()), from: config.chosen_by().map(ToString::to_string) },
         key => Row { field, value: value(field, &profile), from: profile.origin_of(key).map(ToString::to_string) },
     };
     Ok(FIELDS.iter().map(row).collect())

@@ -141,7 +141,7 @@ fn rows(session: &Session) -> Result<Vec<Value>> {
             (service, kind) => format!("{service}:{kind}"),
         };
         row["resource"] = json!(resource);
-        row["life_left_s"] = row["expires_unix_s"].as_i64().map_or(Value::Null, |ends| json!(ends - now_s));
+        row["life_left_s"] = row["expires_here_unix_s"].as_i64().map_or(Value::Null, |ends| json!(ends - now_s));
         row
     };
     Ok(all.into_iter().map(row).collect())

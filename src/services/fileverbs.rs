@@ -30,8 +30,8 @@ pub struct FileVerbs {
     /// Below the version prefix.
     refresh_path: String,
     refresh_cookie: String,
-    /// Whether a bearer can be got: both keys are configured.
-    has_both: bool,
+    /// Whether URLs take the bearer. They take the SecretKey where that alone is configured; without any key a login may have left one.
+    takes_bearer: bool,
     /// The service has proved to have no route that renews.
     no_refresh: AtomicBool,
 }
@@ -43,12 +43,12 @@ impl FileVerbs {
     /// [`Kind::Config`] if a setting of it can't be used.
     pub fn open(profile: &Profile) -> Result<Self> {
         let base = super::base(profile, "fileverbs.url", &["/api/v1"])?;
-        let has_both = profile.is_set("fileverbs.secret_key") && profile.is_set("fileverbs.api_key");
+        let takes_bearer = profile.is_set("fileverbs.api_key") || !profile.is_set("fileverbs.secret_key");
         let text = |key| profile.text(key).unwrap_or_default();
-        Self::new(base, has_both, text("fileverbs.refresh_path"), text("fileverbs.refresh_cookie"))
+        Self::new(base, takes_bearer, text("fileverbs.refresh_path"), text("fileverbs.refresh_cookie"))
     }
 
-    pub(super) fn new(base: Base, has_both: bool, refresh_path: &str, refresh_cookie: &str) -> Result<Self> {
+    pub(super) fn new(base: Base, takes_bearer: bool, refresh_path: &str, refresh_cookie: &str) -> Result<Self> {
         let path = refresh_path.trim_start_matches('/');
         let path = path.strip_prefix("api/v1/").unwrap_or(path).trim_end_matches('/');
         let is_cookie_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -59,11 +59,18 @@ impl FileVerbs {
             return Err(Error::new(Kind::Config, "`fileverbs.refresh_cookie` is no name of a cookie: write it like refreshToken"));
         }
         let no_refresh = AtomicBool::new(false);
-        Ok(Self { base, refresh_path: path.into(), refresh_cookie: refresh_cookie.into(), has_both, no_refresh })
+        Ok(Self { base, refresh_path: path.into(), refresh_cookie: refresh_cookie.into(), takes_bearer, no_refresh })
     }
 
     fn bearer(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
-        let (secret_key, api_key) = (needed("fileverbs.secret_key", context)?, needed("fileverbs.api_key", context)?);
+        let (secret_key, api_key) = match (key("fileverbs.secret_key", context)?, key("fileverbs.api_key", context)?) {
+            (Some(secret_key), Some(api_key)) => (secret_key, api_key),
+            (Some(_), None) => return Err(missing("`fileverbs.api_key` is not set, and a bearer needs both keys", "")),
+            (None, Some(_)) => return Err(missing("`fileverbs.secret_key` is not set, and a bearer needs both keys", "")),
+            (None, None) => {
+                return Err(missing("neither `fileverbs.secret_key` nor `fileverbs.api_key` is set, and no bearer is kept", ""));
+            }
+        };
         let body = json!({ "SecretKey": secret_key.expose(), "APIKey": api_key.expose() }).to_string();
         let request = Request::post(self.base.join(&format!("{PREFIX}{TOKEN_PATH}"))?, Some(Secret::new(body)));
         let sent = [&secret_key, &api_key];
@@ -120,15 +127,17 @@ fn details(document: &Value) -> Value {
     Value::Object(DETAILS.iter().filter_map(|name| part(name)).collect::<Map<_, _>>())
 }
 
-/// A key that has to be set.
-fn needed(name: &str, context: &dyn Context) -> Result<Secret> {
-    let missing = || {
-        let what = format!("`{name}` is not set: FileVerbs gives it in its portal under Integration; a bearer needs both keys");
-        Error::new(Kind::NotConfigured, what)
-    };
-    let key = context.setting(name)?.ok_or_else(missing)?;
-    key.check(&format!("`{name}`"))?;
+/// A key, if it is set.
+fn key(name: &str, context: &dyn Context) -> Result<Option<Secret>> {
+    let key = context.setting(name)?;
+    key.iter().try_for_each(|key| key.check(&format!("`{name}`")))?;
     Ok(key)
+}
+
+/// The error where a key is missing. A login keeps the bearer by itself, the keys only with `save`.
+fn missing(what: &str, save: &str) -> Error {
+    let what = format!("{what}: set what FileVerbs' portal has under Integration, or run keyferry login fileverbs{save}");
+    Error::new(Kind::NotConfigured, what)
 }
 
 impl Service for FileVerbs {
@@ -164,14 +173,15 @@ impl Service for FileVerbs {
             _ if path.eq_ignore_ascii_case(TOKEN_PATH) || path.eq_ignore_ascii_case(&self.refresh_path) => {
                 Err(Error::new(Kind::NoHeader, "the token call takes no header: ask for fileverbs:bearer, which makes it"))
             }
-            _ => target(if self.has_both { Class::Bearer } else { Class::Key }),
+            _ => target(if self.takes_bearer { Class::Bearer } else { Class::Key }),
         }
     }
 
     fn acquire(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
         match want.class {
             Class::Key => {
-                let key = needed("fileverbs.secret_key", context)?;
+                let key =
+                    key("fileverbs.secret_key", context)?.ok_or_else(|| missing("`fileverbs.secret_key` is not set", " --save file"))?;
                 Ok(Acquired::only(want, Draft::new(TokenKind::Key, "SecretKey", key, None)))
             }
             Class::Bearer => self.bearer(want, context),
@@ -234,9 +244,9 @@ mod tests {
     const TOKEN: &str = "POST /api/v1/accounts/access-token";
     const REFRESH: &str = "POST /api/v1/accounts/refresh-token";
 
-    fn fileverbs(has_both: bool) -> FileVerbs {
+    fn fileverbs(takes_bearer: bool) -> FileVerbs {
         let base = Base::parse("fileverbs.url", "https://api.fileverbs.com", &[]).unwrap();
-        FileVerbs::new(base, has_both, "/api/v1/accounts/refresh-token", "refreshToken").unwrap()
+        FileVerbs::new(base, takes_bearer, "/api/v1/accounts/refresh-token", "refreshToken").unwrap()
     }
 
     fn bearer(fake: &Fake) -> Result<Acquired> {
@@ -327,7 +337,8 @@ mod tests {
 
     #[test]
     fn a_hostile_document_is_a_bad_answer() {
-        for body in HOSTILE.into_iter().chain([r#"{"JwtToken":null}"#, r#"{"JwtToken":["x"]}"#, r#"{"JwtToken":"a\nb"}"#]) {
+        let bearers = [r#"null"#, r#"["x"]"#, r#""a\nb""#, r#""a","jwttoken":"b""#].map(|bearer| format!("{{\"JwtToken\":{bearer}}}"));
+        for body in HOSTILE.into_iter().chain(bearers.iter().map(String::as_str)) {
             assert_eq!(bearer(&Fake::new(&KEYS).answer(TOKEN, 200, body)).err().unwrap().kind, Kind::BadAnswer, "{body}");
         }
     }

@@ -147,18 +147,15 @@ impl Agent for MasvAgent {
         self.signed_in(route, &answer, context)
     }
 
-    fn sign_in(&self, given: Option<(&Secret, &Secret)>, context: &dyn Context) -> Result<Value> {
-        if let Some((email, password)) = given {
-            return self.enter(email, password, context);
+    fn sign_in(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Value> {
+        let body = json!({ "email": email.expose(), "password": password.expose() });
+        let sent = [email, password];
+        let answer = self.post("/api/v1/login", &body, &sent, context)?;
+        if matches!(answer.status, 404 | 405 | 501) {
+            let what = "this MASV Agent takes no e-mail and password: start it with an API key in its configuration (auth.api_key)";
+            return Err(document::error(Kind::Unsupported, what, &answer, &sent));
         }
-        match (context.setting("masv.email")?, context.setting("masv.password")?) {
-            (Some(email), Some(password)) => self.enter(&email, &password, context),
-            _ => {
-                let what = "`masv.email` and `masv.password` are not both set: set them, or start the MASV Agent with an API key \
-                            in its configuration (auth.api_key)";
-                Err(Error::new(Kind::NotConfigured, what))
-            }
-        }
+        self.entered("POST /api/v1/login", &answer, &sent, context)
     }
 
     fn sign_up(&self, email: &Secret, password: &Secret, name: &str, context: &dyn Context) -> Result<Value> {
@@ -175,17 +172,6 @@ impl Agent for MasvAgent {
 }
 
 impl MasvAgent {
-    fn enter(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Value> {
-        let body = json!({ "email": email.expose(), "password": password.expose() });
-        let sent = [email, password];
-        let answer = self.post("/api/v1/login", &body, &sent, context)?;
-        if matches!(answer.status, 404 | 405 | 501) {
-            let what = "this MASV Agent takes no e-mail and password: start it with an API key in its configuration (auth.api_key)";
-            return Err(document::error(Kind::Unsupported, what, &answer, &sent));
-        }
-        self.entered("POST /api/v1/login", &answer, &sent, context)
-    }
-
     /// A success may have an empty body: then the agent is asked who it is.
     fn entered(&self, route: &str, answer: &Answer, sent: &[&Secret], context: &dyn Context) -> Result<Value> {
         if !document::is_success(answer) {
@@ -255,19 +241,17 @@ mod tests {
     }
 
     #[test]
-    fn signing_in_takes_what_is_given_else_what_is_configured() {
+    fn signing_in_sends_a_login_and_believes_an_empty_success() {
         let (email, password) = secrets();
         let fake = Fake::new(&[]).answer("POST /api/v1/login", 200, whole());
-        assert_eq!(agent().sign_in(Some((&email, &password)), &fake).unwrap(), whole());
+        assert_eq!(agent().sign_in(&email, &password, &fake).unwrap(), whole());
         assert_eq!(fake.sent()[0].by, "login");
-        let settings = [("masv.email", "bob@example.com"), ("masv.password", "p")];
-        let fake = Fake::new(&settings).answer("POST /api/v1/login", 200, "").answer(LOGIN, 200, whole());
-        assert_eq!(agent().sign_in(None, &fake).unwrap(), whole());
-        assert_eq!(fake.sent()[0].body, r#"{"email":"bob@example.com","password":"p"}"#);
-        assert_eq!(agent().sign_in(None, &Fake::new(&settings[..1])).unwrap_err().kind, Kind::NotConfigured);
+        assert_eq!(fake.sent()[0].body, r#"{"email":"ann@example.com","password":"hunter2-hunter2"}"#);
+        let fake = Fake::new(&[]).answer("POST /api/v1/login", 200, "").answer(LOGIN, 200, whole());
+        assert_eq!(agent().sign_in(&email, &password, &fake).unwrap(), whole());
         for (status, kind) in [(401, Kind::Refused), (405, Kind::Unsupported), (418, Kind::BadAnswer)] {
             let fake = Fake::new(&[]).answer("POST /api/v1/login", status, r#"{"message":"no hunter2-hunter2"}"#);
-            let error = agent().sign_in(Some((&email, &password)), &fake).unwrap_err();
+            let error = agent().sign_in(&email, &password, &fake).unwrap_err();
             assert_eq!(error.kind, kind);
             assert!(!error.what().contains("hunter2"), "{error}");
         }

@@ -8,7 +8,7 @@ use crate::sys::sync::Mutex;
 
 use crate::error::Result;
 use crate::key::{Fingerprint, Fingerprinter, Key};
-use crate::store::{Attempt, Lock, Record, Refusal, Store};
+use crate::store::{Attempt, Nobody, Record, Refusal, Store};
 
 /// So many refusals are remembered: whoever feeds wrong links must not fill the memory.
 const MOST_REFUSALS: usize = 1024;
@@ -31,9 +31,6 @@ impl Default for Memory {
         Self { records: Mutex::default(), refusals: Mutex::default(), fingerprints: Fingerprinter::random() }
     }
 }
-
-struct Nobody;
-impl Lock for Nobody {}
 
 impl Store for Memory {
     fn name(&self) -> &'static str {

@@ -33,6 +33,23 @@ fn status_names_services_accounts_and_what_is_kept() {
 }
 
 #[test]
+fn status_and_header_tell_the_same_end_whatever_the_service_s_clock_shows() {
+    for ahead_s in [1800, -1800] {
+        let stage = Stage::set();
+        stage.sandbox.clock().set_offset_ms(ahead_s * 1000);
+        let run = |arguments: &[&str]| json(&say(stage.program(KEYFERRY, arguments).env_remove("KEYFERRY_STORE"), ""));
+        let login = run(&["login", "fileverbs", "--json"]);
+        let status = run(&["status", "--json"]);
+        let now_s = keyferry::clock::Clock::system().now_us() / 1_000_000;
+        let left_s = status["tokens"][0]["life_left_s"].as_i64().unwrap();
+        let ends = login["expires_at"].as_str().unwrap();
+        let ends_s = time::OffsetDateTime::parse(ends, &time::format_description::well_known::Rfc3339).unwrap().unix_timestamp();
+        // The second in which status was asked, and the one after it.
+        assert!((left_s - (ends_s - now_s)).abs() <= 2, "{ahead_s} s ahead: {left_s} s left, and {ends} is in {} s", ends_s - now_s);
+    }
+}
+
+#[test]
 fn explain_tells_the_way_without_going_it() {
     let stage = Stage::set();
     let resource = format!("packages/{}", c::PACKAGE_ID);

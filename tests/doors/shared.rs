@@ -43,6 +43,29 @@ fn assert_sealed(folder: &Path) {
 }
 
 #[test]
+fn a_login_without_saved_keys_serves_every_url_of_fileverbs() {
+    let stage = Stage::set();
+    let run = |program: &str, arguments: &[&str], input: &str| say(stage.stranger(program, arguments).env_remove("KEYFERRY_STORE"), input);
+    let url = format!("{}/api/v1/jobrequests", stage.sandbox.fileverbs_url());
+    let question = format!("{}path=api/v1/jobrequests\n", stage.host(stage.sandbox.fileverbs_url()));
+    run(KEYFERRY, &["header", &url], "").assert_sentence(3, "keyferry login fileverbs");
+    run(HELPER, &["get"], &question).assert_sentence(3, "keyferry login fileverbs");
+    let none = run(KEYFERRY, &["doctor"], "").out;
+    assert!(none.contains("none is configured: keyferry login masv"), "{none}");
+
+    let said = run(KEYFERRY, &["login", "fileverbs"], &format!("{}\n{}\n", c::SECRET_KEY, c::FV_API_KEY));
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let bearer = run(KEYFERRY, &["token", "fileverbs:bearer"], "").out;
+    assert_eq!(run(KEYFERRY, &["header", &url], "").out, format!("Authorization: Bearer {bearer}"));
+    for input in [&question, &stage.host(stage.sandbox.fileverbs_url())] {
+        assert_eq!(run(HELPER, &["get"], input).line("password"), Some(bearer.trim_end()), "{input}");
+    }
+    assert_eq!(stage.sandbox.count("fileverbs_login"), 1);
+    let doctor = run(KEYFERRY, &["doctor"], "").out;
+    assert!(doctor.contains("none is configured; logged in to fileverbs"), "{doctor}");
+}
+
+#[test]
 fn one_login_serves_every_program() {
     let stage = Stage::set();
     for (service, resource) in [("masv", "user"), ("fileverbs", "fileverbs:bearer")] {

@@ -37,6 +37,19 @@ fn a_reject_of_an_old_generation_harms_no_newer_one() {
 }
 
 #[test]
+fn a_value_is_known_with_its_scheme_and_without_to_be_held_and_to_be_rejected() {
+    let world = World::new();
+    for scheme in ["", "Bearer "] {
+        let token = world.token("fileverbs:bearer").unwrap();
+        let value = Secret::new(format!("{scheme}{}", token.value()));
+        assert!(world.session.holds("fileverbs:bearer", &value).unwrap(), "{scheme:?}");
+        assert!(!world.session.holds("user", &value).unwrap(), "{scheme:?}");
+        world.session.reject_value("fileverbs:bearer", &value).unwrap();
+        assert!(!world.session.holds("fileverbs:bearer", &value).unwrap(), "{scheme:?}");
+    }
+}
+
+#[test]
 fn rejects_of_fresh_tokens_cause_one_login_in_ten_seconds() {
     let world = World::new();
     let first = world.token("user").unwrap();

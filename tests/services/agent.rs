@@ -62,6 +62,20 @@ fn signing_in_takes_what_is_given_else_what_is_configured() {
 }
 
 #[test]
+fn what_no_login_can_be_is_refused_before_anybody_is_asked() {
+    let sandbox = sandbox();
+    sandbox.configure("legacy", json!(true));
+    let session = with_login(&sandbox).open();
+    for (email, password) in [(c::EMAIL, "a\nb"), ("a\r@example.com", c::PASSWORD), (c::EMAIL, ""), ("", c::PASSWORD)] {
+        failure(session.login(Some(email), Some(password)).map(drop), k::KEYFERRY_E_VALUE);
+        failure(session.agent_sign_in(Some(email), Some(password)), k::KEYFERRY_E_VALUE);
+        failure(session.agent_sign_up(email, password, "New"), k::KEYFERRY_E_VALUE);
+    }
+    failure(session.agent_sign_in(None, Some("a\nb")), k::KEYFERRY_E_VALUE);
+    assert_eq!(sandbox.count("requests"), 0);
+}
+
+#[test]
 fn a_wrong_password_is_refused_and_a_right_one_taken_at_once() {
     let sandbox = sandbox();
     let session = places(&sandbox).open();

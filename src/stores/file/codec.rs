@@ -66,7 +66,7 @@ fn write_name(to: &mut Writer, key: &Key) {
 
 fn read_name(from: &mut Reader<'_>, scope: &Arc<Scope>) -> Option<Key> {
     let (class, access) = (Class::from_number(from.byte()?)?, Access::from_number(from.byte()?)?);
-    Some(Key { scope: Arc::clone(scope), class, id: from.text()?.into(), access })
+    Some(scope.key(class, from.text()?, access))
 }
 
 fn write_token(to: &mut Writer, token: &Token) {
@@ -149,7 +149,7 @@ mod tests {
 
     fn key() -> Key {
         let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
-        Key { scope, class: Class::Package, id: "01A".into(), access: Access::Manage }
+        scope.key(Class::Package, "01A", Access::Manage)
     }
 
     fn token() -> Token {

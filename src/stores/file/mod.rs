@@ -25,7 +25,7 @@ use crate::config::Environment;
 use crate::error::{Error, Result};
 use crate::key::{Class, Fingerprint, Fingerprinter, Key};
 use crate::log::{self, Level};
-use crate::store::{Attempt, KeyKeeper, Lock, Record, Refusal, Store};
+use crate::store::{Attempt, KeyKeeper, Nobody, Record, Refusal, Store};
 use crate::sys::sync::Mutex;
 use drawer::{Found, Name};
 use lock::Try;
@@ -40,9 +40,6 @@ pub struct Files {
     refusals: Mutex<HashMap<Fingerprint, Refusal>>,
     warned: AtomicBool,
 }
-
-struct Nobody;
-impl Lock for Nobody {}
 
 impl Files {
     /// The store that a setting names: `file`, or `file:` and an absolute path.
