@@ -172,7 +172,8 @@ impl Session {
         })
     }
 
-    /// Copies the header line of a fresh token from memory. Never blocks; allocates for links and for odd spellings alone.
+    /// Copies the header line of a fresh token from memory. Goes to no store and no network; allocates for links
+    /// and for odd spellings alone.
     ///
     /// # Errors
     /// [`Kind::NotCached`], [`Kind::MultipleHeaders`], and those of reading the resource.

@@ -43,7 +43,8 @@ pub unsafe extern "C" fn keyferry_session_explain(
 /// Lists the tokens in memory and in the store.
 ///
 /// @param session    NULL for the default session
-/// @param text_out   gets a JSON array without secrets: service, account, kind, id, access, generation, expires_unix_s
+/// @param text_out   gets a JSON array without secrets: service, account, kind, id, access, generation, expires_unix_s, and
+///                   expires_here_unix_s by this machine's clock; both are null where a token has no end
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_FORKED; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if the store can't be read

@@ -14,6 +14,7 @@ use super::call::{self, Call};
 use super::exchange;
 use super::foreign::{self, Fault};
 use super::status;
+use crate::clock::LATEST_UNIX_S;
 use crate::config::DeclaredKind;
 use crate::error::{Error, Kind, Result};
 use crate::log::{self, Level};
@@ -46,8 +47,6 @@ const SENTENCE: usize = 500;
 const NAME: usize = 64;
 const TEXT: usize = abi::KEYFERRY_PLUGIN_TEXT_BYTES as usize;
 const MOST_HEADERS: usize = 8;
-/// The year 9999.
-const LAST_UNIX_S: i64 = 253_402_300_799;
 
 /// Why a slot fails.
 pub(super) enum Stop {
@@ -227,7 +226,7 @@ unsafe extern "C" fn give_header(number: keyferry_plugin_call, name: *const c_ch
 
 unsafe extern "C" fn give_expiry(number: keyferry_plugin_call, unix_s: i64) -> keyferry_plugin_status {
     guard(number, |call| {
-        if !(1..=LAST_UNIX_S).contains(&unix_s) {
+        if !(1..=LATEST_UNIX_S).contains(&unix_s) {
             return Err(Stop::Fault("it gave an expiry that is no time in seconds since 1970".into()));
         }
         call.given.lock().expires_unix_s = Some(unix_s);
