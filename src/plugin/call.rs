@@ -21,6 +21,7 @@ use crate::log::{self, Level};
 use crate::secret::Secret;
 use crate::service::Context;
 use crate::sys::fork::PerProcess;
+use crate::sys::signals;
 use crate::sys::sync::Mutex;
 
 /// So many calls of a plugin may be out for good before it is called no more.
@@ -177,6 +178,8 @@ fn number() -> u64 {
 
 fn start(number: u64, call: Arc<Call>, function: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static) -> bool {
     let whole = move || {
+        // A plugin's own broken connection is its own fault, and not the host's end.
+        signals::hold_broken_pipes();
         let code = log::inside_plugin(|| function(number));
         let mut end = call.end.lock();
         if *end == End::Lost {
