@@ -88,7 +88,11 @@ pub fn patiently<T>(streams: &Streams<'_>, what: &str, job: impl FnOnce() -> T) 
 impl Streams<'_> {
     /// Tells an error, and is the exit code for it.
     pub fn fail_with(&mut self, error: &Error) -> u8 {
-        self.fail(error.what());
+        let pause = error.retry_after_ms.filter(|ms| *ms > 0 && error.is_transient()).map(|ms| ms.div_ceil(1000));
+        match pause {
+            Some(seconds) => self.fail(&format!("{} (not before {seconds} s from now)", error.what())),
+            None => self.fail(error.what()),
+        };
         match error.kind {
             Kind::LoginRequired | Kind::NotConfigured => LOGIN,
             _ if error.is_transient() => LATER,
