@@ -102,8 +102,9 @@ impl Streams<'_> {
 
     /// The exit code for having written something: a reader who leaves has seen enough.
     pub fn wrote(&mut self, outcome: io::Result<()>) -> u8 {
-        match outcome {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.fail(&format!("the answer can't be written: {}", error.kind())),
+        match outcome.map_err(|error| error.kind()) {
+            Err(io::ErrorKind::NotConnected) => self.fail("the answer can't be written: standard output is closed"),
+            Err(kind) if kind != io::ErrorKind::BrokenPipe => self.fail(&format!("the answer can't be written: {kind}")),
             _ => super::OK,
         }
     }
