@@ -77,6 +77,15 @@ pub enum Kind {
     Plugin,
 }
 
+/// What a plugin did that its author has to mend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conduct {
+    /// What the contract forbids.
+    Misbehaved,
+    /// It failed, and gave no sentence.
+    SaidNothing,
+}
+
 /// A failure: kind, sentence and what the service said of it. Holds no secret, header, body or query.
 #[derive(Clone, Debug)]
 pub struct Error {
@@ -89,6 +98,8 @@ pub struct Error {
     pub service_code: Option<i64>,
     /// After how many milliseconds a new try makes sense.
     pub retry_after_ms: Option<u64>,
+    /// What a plugin did wrong, if it is a plugin's own failure.
+    pub conduct: Option<Conduct>,
 }
 
 /// The result of nearly everything here.
@@ -97,7 +108,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind`; `what` is lower case, without a full stop, and names thing and remedy.
     pub fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, what: what.into(), http_status: None, service_code: None, retry_after_ms: None }
+        Self { kind, what: what.into(), http_status: None, service_code: None, retry_after_ms: None, conduct: None }
     }
 
     /// The same, caused by an answer with this status.
@@ -118,6 +129,13 @@ impl Error {
     #[must_use]
     pub fn with_retry_after_ms(mut self, after_ms: Option<u64>) -> Self {
         self.retry_after_ms = after_ms;
+        self
+    }
+
+    /// The same, by a plugin's own fault.
+    #[must_use]
+    pub fn with_conduct(mut self, conduct: Conduct) -> Self {
+        self.conduct = Some(conduct);
         self
     }
 

@@ -130,6 +130,16 @@ impl Errand<'_> {
         self.exchange(request).map_err(|failure| failure.error)
     }
 
+    /// Notes how a read ended, for all who read so.
+    fn note_read(&self, whose: &Fingerprint, error: Option<&Error>) {
+        let (store, now_us) = (&*self.engine.store, self.engine.clock.now_us());
+        match error {
+            None => refusal::end_pause(store, whose, now_us),
+            Some(error) if refusal::note_pause(store, whose, error, now_us) => self.met(*whose),
+            Some(_) => {}
+        }
+    }
+
     fn may_repeat(&self, failure: &Failure) -> bool {
         let error = &failure.error;
         match error.retry_after_ms {
@@ -178,15 +188,12 @@ impl Context for Errand<'_> {
     fn send(&self, request: &Request) -> Result<Answer> {
         let (store, print) = (&*self.engine.store, self.engine.print(self.bound(), &["429"]));
         if let Some(error) = refusal::remembered(store, &print, self.engine.clock.now_us()) {
+            self.key.into_iter().for_each(|key| self.engine.note_refusal(key, print));
             return Err(error);
         }
         let outcome = self.read(request);
-        let throttled = outcome.as_ref().err().filter(|error| error.kind == Kind::Throttled && error.retry_after_ms > Some(0));
-        if let Some(error) = throttled {
-            // The service named a time: it means all that this account reads.
-            refusal::note(store, &print, Some(error), self.engine.clock.now_us());
-            self.met(print);
-        }
+        // It means all that this account reads, in every process.
+        self.note_read(&print, outcome.as_ref().err());
         outcome
     }
 
@@ -223,8 +230,10 @@ impl Context for Errand<'_> {
         let is_read = request.method == Method::Get;
         let outcome = if is_read { self.read(request) } else { self.send_secrets(request) };
         let outcome = outcome.and_then(|answer| refused(&answer).map_or(Ok(answer), Err));
-        // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
-        if outcome.as_ref().err().is_none_or(|error| !is_read || matches!(error.kind, Kind::Refused | Kind::Throttled)) {
+        if is_read && outcome.as_ref().err().is_none_or(|error| error.kind != Kind::Refused) {
+            // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
+            self.note_read(&print, outcome.as_ref().err());
+        } else {
             refusal::note(store, &print, outcome.as_ref().err(), self.engine.clock.now_us());
         }
         if outcome.is_err() {

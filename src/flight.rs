@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::sys::signals;
 use crate::sys::sync::{Condvar, Mutex};
 
 use crate::error::{Error, Kind, Result};
@@ -121,6 +122,7 @@ impl Workers {
         let work = Arc::new(Mutex::new(Some(work)));
         let theirs = Arc::clone(&work);
         let whole = move || {
+            signals::hold_broken_pipes();
             if let Some(work) = theirs.lock().take() {
                 work();
             }

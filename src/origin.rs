@@ -28,7 +28,7 @@ impl Base {
             return refuse("is no URL: write it like https://api.example.com");
         };
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return refuse("is not an https URL");
+            return refuse("is not an https URL: write it like https://api.example.com");
         }
         if !url.username().is_empty() || url.password().is_some() {
             return refuse("holds a user name or password: put secrets into their own settings");

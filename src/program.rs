@@ -30,9 +30,10 @@ pub fn start(run: impl FnOnce(Vec<OsString>, &Desk, &mut Streams<'_>) -> u8) -> 
     let (of_stdout, of_stderr) = (look(stdout.is_terminal()), look(stderr.is_terminal()));
     let desk = Desk { environment: process_environment(), temporary: env::temp_dir(), stdin_is_terminal: stdin.is_terminal() };
     let mut stdin = sys::stdio::Patient(stdin);
+    let stdout: &mut dyn Write = if sys::stdio::output_is_closed() { &mut sys::stdio::Closed } else { &mut stdout };
     let mut streams = Streams {
         stdin: &mut stdin,
-        stdout: Output::new(&mut stdout, of_stdout),
+        stdout: Output::new(stdout, of_stdout),
         stderr: Output::new(&mut stderr, of_stderr),
         release: sys::stdio::release_output,
     };
@@ -56,6 +57,7 @@ pub fn become_whole(words: &[OsString], message: Option<&Message>, streams: &mut
     let failed = handed.and_then(|input| {
         let mut whole = Command::new(env::current_exe()?.with_file_name("keyferry"));
         input.map(|input| whole.stdin(input));
+        sys::stdio::hand_on_closed_output();
         Err::<(), _>(whole.arg("git").args(words).exec())
     });
     let why = failed.err().map_or(io::ErrorKind::Other, |error| error.kind());

@@ -1,5 +1,5 @@
-//! What is remembered of secrets that a service refused, and of services that did not answer a login, so that fifty
-//! scripts with a wrong password make one request.
+//! What is remembered of secrets that a service refused, of services that did not answer a login, and of those that want to be left
+//! alone, so that fifty scripts with a wrong password make one request.
 //!
 //! Imports the port to the store, where it is kept.
 
@@ -35,18 +35,54 @@ pub fn note(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, no
     store.set_refusal(secret, Some(Refusal { until_us: now_us + pause_us, step, error: error.clone() }));
 }
 
+/// Notes that a service wants an account to ask it nothing for a while: a 429, or a 5xx that names a time. Whether it does.
+pub fn note_pause(store: &dyn Store, whose: &Fingerprint, error: &Error, now_us: i64) -> bool {
+    let wants = error.kind == Kind::Throttled || error.kind == Kind::Unavailable && asked_us(error).is_some();
+    if !wants {
+        return false;
+    }
+    let before = store.refusal(whose);
+    let running = before.as_ref().filter(|before| is_running(before, now_us));
+    // Answers that were under way together are one occasion.
+    let step = before.as_ref().map_or(0, |before| before.step.saturating_add(u32::from(running.is_none())));
+    let pause_us = asked_us(error).unwrap_or_else(|| doubled_us(5, 300, step));
+    let until_us = running.map_or(i64::MIN, |running| running.until_us).max(now_us + pause_us);
+    store.set_refusal(whose, Some(Refusal { until_us, step, error: error.clone() }));
+    true
+}
+
+/// The service answered a read. A pause that still runs goes on: the answer may have been under way when it began.
+pub fn end_pause(store: &dyn Store, whose: &Fingerprint, now_us: i64) {
+    let goes_on = |before: &Refusal| before.error.kind != Kind::Refused && is_running(before, now_us);
+    if store.refusal(whose).is_some_and(|before| !goes_on(&before)) {
+        store.set_refusal(whose, None);
+    }
+}
+
+fn is_running(refusal: &Refusal, now_us: i64) -> bool {
+    (1..=MAX_RETRY_AFTER_US).contains(&(refusal.until_us - now_us))
+}
+
+/// The time that a service named, in bounds. Now is none.
+fn asked_us(error: &Error) -> Option<i64> {
+    let asked = error.retry_after_ms.and_then(|ms| i64::try_from(ms).ok()).filter(|ms| *ms > 0);
+    asked.map(|ms| ms.saturating_mul(1000).clamp(SECOND_US, MAX_RETRY_AFTER_US))
+}
+
+fn doubled_us(first: i64, most: i64, step: u32) -> i64 {
+    (first << step.min(12)).min(most) * SECOND_US
+}
+
 /// How long a secret is not sent again: one minute doubling to an hour after a refusal, five seconds doubling to five minutes
-/// after a 5xx or a lost answer (services have been seen to answer a wrong password with 500), and what a 429 says.
-/// None for what says nothing of the secret: the request never left.
+/// after a 5xx or a lost answer (services have been seen to answer a wrong password with 500), longer if it says so, and what a 429
+/// says. None for what says nothing of the secret: the request never left.
 fn pause(error: &Error, step: u32) -> Option<i64> {
-    let doubled = |first: i64, most: i64| Some((first << step.min(12)).min(most) * SECOND_US);
     match error.kind {
-        Kind::Refused => doubled(60, 3600),
-        Kind::Unavailable | Kind::Silent | Kind::BadAnswer | Kind::Redirected => doubled(5, 300),
-        Kind::Throttled => {
-            let asked = error.retry_after_ms.and_then(|ms| i64::try_from(ms).ok()).map(|ms| ms.saturating_mul(1000));
-            asked.map_or_else(|| doubled(5, 300), |asked| Some(asked.clamp(SECOND_US, MAX_RETRY_AFTER_US)))
+        Kind::Refused => Some(doubled_us(60, 3600, step)),
+        Kind::Unavailable | Kind::Silent | Kind::BadAnswer | Kind::Redirected => {
+            Some(doubled_us(5, 300, step).max(asked_us(error).unwrap_or(0)))
         }
+        Kind::Throttled => Some(asked_us(error).unwrap_or_else(|| doubled_us(5, 300, step))),
         _ => None,
     }
 }
@@ -84,5 +120,29 @@ mod tests {
         let asked = Error::new(Kind::Throttled, "429").with_retry_after_ms(Some(u64::MAX));
         note(&store, &secret, Some(&asked), 0);
         assert!(remembered(&store, &secret, MAX_RETRY_AFTER_US).is_none());
+    }
+
+    #[test]
+    fn a_pause_of_an_account_grows_by_occasions_and_ends_with_an_answer_after_it() {
+        let (store, whose) = (Memory::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
+        let (bare, down) = (Error::new(Kind::Throttled, "429"), Error::new(Kind::Unavailable, "503"));
+        assert!(!note_pause(&store, &whose, &down, 0) && !note_pause(&store, &whose, &Error::new(Kind::Refused, "no"), 0));
+        let left_s = |now_us| remembered(&store, &whose, now_us).and_then(|error| error.retry_after_ms).map_or(0, |ms| ms / 1000);
+        let mut now_us = 0;
+        for pause in [5, 10, 20, 40] {
+            // Two answers at once, and one that comes a moment after them.
+            assert!(note_pause(&store, &whose, &bare, now_us) && note_pause(&store, &whose, &bare, now_us));
+            end_pause(&store, &whose, now_us + 1);
+            assert_eq!(left_s(now_us), pause);
+            now_us += i64::try_from(pause).unwrap_or(0) * SECOND_US;
+            assert_eq!(left_s(now_us), 0);
+        }
+        end_pause(&store, &whose, now_us);
+        assert!(note_pause(&store, &whose, &down.with_retry_after_ms(Some(60_000)), now_us));
+        assert_eq!(left_s(now_us), 60);
+        assert!(note_pause(&store, &whose, &bare, now_us), "a shorter one");
+        assert_eq!(left_s(now_us), 60);
+        assert!(note_pause(&store, &whose, &bare.with_retry_after_ms(Some(0)), now_us + 60 * SECOND_US));
+        assert_eq!(left_s(now_us + 60 * SECOND_US), 10, "no time is named");
     }
 }

@@ -20,7 +20,7 @@ mod settings;
 fn a_reference_that_leads_nowhere_says_which() {
     let nothing = environment(&[("ODD", "a\u{fffd}b"), ("EMPTY", "")]);
     for (setting, hint) in [
-        (Setting::Env("GONE".into()), "GONE is not set"),
+        (Setting::Env("GONE".into()), "GONE is not set: export it"),
         (Setting::Env("EMPTY".into()), "EMPTY is not set"),
         (Setting::Env("ODD".into()), "not UTF-8"),
         (Setting::File("/nonexistent/canary".into()), "is not there"),

@@ -8,6 +8,12 @@ use std::process::ExitCode;
 use keyferry::frontends::git::{Quick, quick};
 use keyferry::program;
 
+/// Before Rust's own start.
+#[cfg(target_os = "linux")]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = keyferry::sys::stdio::look;
+
 fn main() -> ExitCode {
     program::start(|words, desk, streams| match quick(&words, desk, streams) {
         Quick::Answered(code) => code,

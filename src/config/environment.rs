@@ -1,7 +1,8 @@
 //! Settings from environment variables. Their values are always literal.
 //!
-//! Imports its parent and [`crate::secret`]. An empty variable counts as not set.
+//! Imports its parent, [`crate::secret`] and [`crate::sys`]. An empty variable counts as not set.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use std::sync::Arc;
 use super::{Config, Entry, Environment, FIELDS, Layer, Setting, check_text, literal};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
+use crate::sys::fork::PerProcess;
+use crate::sys::sync::Mutex;
 
 /// The environment of this process. Bytes that are no UTF-8 arrive as U+FFFD, which no setting takes.
 pub fn process_environment() -> Environment {
@@ -27,12 +30,44 @@ pub fn variable(environment: &Environment, name: &str) -> Result<Option<Secret>>
     Ok(value)
 }
 
-/// Keeps our secrets out of the environment of a program that is started for another end.
+/// The variables that configurations of this process refer to as secrets, of whatever account.
+///
+/// Rationale: an environment is the process's, whichever configuration a program is started for. A child has what it looks up itself.
+static REFERRED: PerProcess<Mutex<BTreeSet<String>>> = PerProcess::new();
+
+fn referred() -> &'static Mutex<BTreeSet<String>> {
+    let Ok(names) = REFERRED.get_or_try_init(|| Ok::<_, std::convert::Infallible>(Mutex::default()));
+    names
+}
+
+/// Notes what [`withhold`] has to know of a configuration.
+pub(super) fn note(config: &Config) {
+    let is_secret = |entry: &&Entry| entry.secret || entry.is_foreign();
+    let name = |entry: &Entry| if let Setting::Env(name) = &entry.setting { Some(name.clone()) } else { None };
+    referred().lock().extend(config.entries.iter().filter(is_secret).filter_map(name));
+}
+
+/// Keeps secrets out of the environment of a program that is started for another end: ours, those that a configuration refers to,
+/// and plugins'.
 pub fn withhold(command: &mut Command) -> &mut Command {
     for name in FIELDS.iter().filter(|field| field.secret).flat_map(|field| field.env) {
         command.env_remove(name);
     }
+    for name in referred().lock().iter() {
+        command.env_remove(name);
+    }
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(may_be_plugins_secret)) {
+        command.env_remove(name);
+    }
     command
+}
+
+/// Whether a variable may be a plugin's secret. Which settings are secrets only a plugin that is loaded tells, and not every program
+/// is started after that: so all go that are neither ours nor a URL.
+fn may_be_plugins_secret(name: &str) -> bool {
+    let is_ours = |name: &str| FIELDS.iter().any(|field| field.env.contains(&name));
+    let setting = name.strip_prefix("KEYFERRY_").filter(|rest| rest.contains('_') && !rest.ends_with("_URL"));
+    setting.is_some() && !is_ours(name) && !is_ours(name.strip_suffix("_FILE").unwrap_or(name))
 }
 
 /// What a variable holds, and its name.

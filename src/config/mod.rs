@@ -224,6 +224,7 @@ impl Config {
             let what = format!("there is no profile {shown}: there is {there}; a setting under [profile.NAME] in config.toml makes one");
             return Err(Error::new(Kind::NotConfigured, what));
         }
+        environment::note(self);
         Ok(profile::assemble(self, account))
     }
 

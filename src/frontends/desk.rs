@@ -88,7 +88,11 @@ pub fn patiently<T>(streams: &Streams<'_>, what: &str, job: impl FnOnce() -> T) 
 impl Streams<'_> {
     /// Tells an error, and is the exit code for it.
     pub fn fail_with(&mut self, error: &Error) -> u8 {
-        self.fail(error.what());
+        let pause = error.retry_after_ms.filter(|ms| *ms > 0 && error.is_transient()).map(|ms| ms.div_ceil(1000));
+        match pause {
+            Some(seconds) => self.fail(&format!("{} (not before {seconds} s from now)", error.what())),
+            None => self.fail(error.what()),
+        };
         match error.kind {
             Kind::LoginRequired | Kind::NotConfigured => LOGIN,
             _ if error.is_transient() => LATER,
@@ -98,8 +102,9 @@ impl Streams<'_> {
 
     /// The exit code for having written something: a reader who leaves has seen enough.
     pub fn wrote(&mut self, outcome: io::Result<()>) -> u8 {
-        match outcome {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => self.fail(&format!("the answer can't be written: {}", error.kind())),
+        match outcome.map_err(|error| error.kind()) {
+            Err(io::ErrorKind::NotConnected) => self.fail("the answer can't be written: standard output is closed"),
+            Err(kind) if kind != io::ErrorKind::BrokenPipe => self.fail(&format!("the answer can't be written: {kind}")),
             _ => super::OK,
         }
     }

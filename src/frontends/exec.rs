@@ -1,7 +1,8 @@
 //! `keyferry exec -- COMMAND`: the secrets of one profile in the environment of one program.
 //!
 //! Imports [`crate::config`] and [`crate::wallet`]. The program takes this one's place, so its exit code and signals are its own.
-//! Whatever another profile has in the environment is taken out of it.
+//! Whatever another profile has in the environment is taken out of it, also under a name of its own that `config.toml` refers to, and
+//! so are plugins' secrets.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -11,7 +12,7 @@ use clap::Args;
 
 use super::Streams;
 use super::desk::Desk;
-use crate::config::{DEFAULT_ACCOUNT, FIELDS, Field};
+use crate::config::{DEFAULT_ACCOUNT, FIELDS, Field, withhold};
 use crate::error::Result;
 use crate::wallet;
 
@@ -59,6 +60,7 @@ fn dress(command: &mut Command, profile: Option<&str>, desk: &Desk) -> Result<()
     let config = desk.config()?;
     let account = profile.unwrap_or(config.default_account());
     let profile = config.profile(account)?;
+    withhold(command);
     for field in FIELDS.iter().filter(|field| is_handed_on(field)) {
         for name in field.env {
             command.env_remove(name).env_remove(format!("{name}_FILE"));

@@ -16,11 +16,12 @@ use super::abi::{KEYFERRY_PLUGIN_E_OVER, KEYFERRY_PLUGIN_OK, keyferry_plugin_sta
 use super::blocks::Blocks;
 use super::loader::Plugin;
 use super::status;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Conduct, Error, Kind, Result};
 use crate::log::{self, Level};
 use crate::secret::Secret;
 use crate::service::Context;
 use crate::sys::fork::PerProcess;
+use crate::sys::signals;
 use crate::sys::sync::Mutex;
 
 /// So many calls of a plugin may be out for good before it is called no more.
@@ -177,6 +178,8 @@ fn number() -> u64 {
 
 fn start(number: u64, call: Arc<Call>, function: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static) -> bool {
     let whole = move || {
+        // A plugin's own broken connection is its own fault, and not the host's end.
+        signals::hold_broken_pipes();
         let code = log::inside_plugin(|| function(number));
         let mut end = call.end.lock();
         if *end == End::Lost {
@@ -239,7 +242,7 @@ fn wait(slot: Slot, call: &Call, context: &dyn Context, asked: &mpsc::Receiver<M
 
 /// The error of a plugin that does what it must not.
 pub(super) fn fault(plugin: &Plugin, what: &str) -> Error {
-    Error::new(Kind::Plugin, format!("the plugin {} misbehaves: {what}", plugin.name))
+    Error::new(Kind::Plugin, format!("the plugin {} misbehaves: {what}", plugin.name)).with_conduct(Conduct::Misbehaved)
 }
 
 /// What a code, and what happened before it, come to.
@@ -264,7 +267,11 @@ fn settle(slot: Slot, code: keyferry_plugin_status, given: Given) -> Result<Give
         let hint = if code == KEYFERRY_PLUGIN_E_OVER { ", though its time was not over" } else { ", which it may not return" };
         return Err(fault(plugin, &format!("`{name}` returned the code {code}{hint}: report it to its author")));
     };
-    Err(words(plugin, kind, given.said.as_deref().unwrap_or(usual)))
+    Err(match given.said {
+        Some(said) => words(plugin, kind, &said),
+        None if kind == Kind::Plugin => words(plugin, kind, usual).with_conduct(Conduct::SaidNothing),
+        None => words(plugin, kind, usual),
+    })
 }
 
 fn words(plugin: &Plugin, kind: Kind, said: &str) -> Error {

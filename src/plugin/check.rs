@@ -10,7 +10,7 @@ use super::alone::Alone;
 use super::loader::{self, Instance, Plugin};
 use super::service::Foreign;
 use crate::config::{Config, DeclaredKind};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Conduct, Error, Kind, Result};
 use crate::http::{Answer, Request};
 use crate::key::{Access, Class};
 use crate::secret::Secret;
@@ -181,10 +181,12 @@ impl Rehearsal {
                 refuse("returned KEYFERRY_PLUGIN_OK although its exchange had failed: return the status of the exchange".into())
             }
             Ok(_) => Ok(()),
-            Err(error) if error.what().contains(" misbehaves: ") => refuse(error.what().to_owned()),
-            Err(error) if error.what().ends_with("does not say why") => refuse(format!("{}: call `fail` with a sentence", error.what())),
             Err(error) if error.what().contains(CANARY) => refuse("tells a secret".into()),
-            Err(_) => Ok(()),
+            Err(error) => match error.conduct {
+                Some(Conduct::Misbehaved) => refuse(error.what().to_owned()),
+                Some(Conduct::SaidNothing) => refuse(format!("{}: call `fail` with a sentence", error.what())),
+                None => Ok(()),
+            },
         }
     }
 }

@@ -210,9 +210,9 @@ fn log_in(state: &mut State, call: &Call) -> Result<Answer, Answer> {
 
 fn refused_login(state: &mut State, message: &str) -> Answer {
     state.count("login_refused");
-    match (state.settings.auth_refusal_status, state.settings.auth_refusal_body) {
-        (status, Shape::Object) => Answer::masv_error(status, message),
-        (status, Shape::Array) => Answer::html(status),
+    match (state.settings.auth_refusal_status, state.settings.auth_refusal_json) {
+        (status, true) => Answer::masv_error(status, message),
+        (status, false) => Answer::html(status),
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) type Route = Option<u16>;
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) auth_refusal_status: u16,
-    pub(super) auth_refusal_body: Shape,
+    pub(super) auth_refusal_json: bool,
     pub(super) teams: usize,
     pub(super) teams_shape: Shape,
     pub(super) preferred_team: bool,
@@ -59,7 +59,7 @@ impl Settings {
     pub(super) fn new() -> Settings {
         Settings {
             auth_refusal_status: 401,
-            auth_refusal_body: Shape::Object,
+            auth_refusal_json: true,
             teams: 1,
             teams_shape: Shape::Array,
             preferred_team: true,
@@ -87,7 +87,7 @@ impl Settings {
     pub(super) fn set(&mut self, key: &str, value: &Value) -> Result<Change, String> {
         match key {
             "auth_refusal_status" => self.auth_refusal_status = status(key, value)?,
-            "auth_refusal_json" => self.auth_refusal_body = if flag(key, value)? { Shape::Object } else { Shape::Array },
+            "auth_refusal_json" => self.auth_refusal_json = flag(key, value)?,
             "teams" => self.teams = count(key, value)?,
             "teams_shape" => self.teams_shape = shape(key, value)?,
             "preferred_team" => self.preferred_team = flag(key, value)?,

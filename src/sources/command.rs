@@ -38,8 +38,12 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
         }
         Ended::Code(Some(code)) => return fail(format!("{program} ended with exit code {code}: run it by hand to see why")),
         Ended::Code(None) => return fail(format!("{program} was ended by a signal: run it by hand to see why")),
-        Ended::TooLate => return fail(format!("{program} took longer than {} s and was ended", limits.time.as_secs())),
-        Ended::TooLong => return fail(format!("{program} printed more than {} KiB and was ended", limits.bytes / 1024)),
+        Ended::TooLate => {
+            return fail(format!("{program} took longer than {} s and was ended: run it by hand to see why", limits.time.as_secs()));
+        }
+        Ended::TooLong => {
+            return fail(format!("{program} printed more than {} KiB and was ended: have it print the secret alone", limits.bytes / 1024));
+        }
     }
     let end = output.iter().position(|byte| *byte == b'\n').unwrap_or(output.len());
     output.truncate(end);
@@ -83,7 +87,7 @@ mod tests {
         let pid = folder.path().join("pid");
         let script = format!("sleep 300 & echo $! > {}; wait", pid.display());
         let error = shell(&script, Limits { time: Duration::from_millis(700), ..LIMITS }).unwrap_err();
-        assert!(error.what().contains("took longer"), "{error}");
+        assert!(error.what().contains("took longer") && error.what().contains("run it by hand"), "{error}");
         let pid = std::fs::read_to_string(pid).unwrap();
         let stat = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
         // Its parent is gone too: where nobody collects it, it stays as a zombie. On a busy machine it takes a moment to end.
@@ -100,7 +104,7 @@ mod tests {
         for (script, hint) in [
             ("echo canary >&2; echo canary; exit 3", "exit code 3"),
             ("kill -9 $$", "signal"),
-            ("head -c 70000 /dev/zero", "64 KiB"),
+            ("head -c 70000 /dev/zero", "64 KiB and was ended: have it print the secret alone"),
             ("printf '\\377\\376\\n'", "UTF-8"),
         ] {
             let error = shell(script, LIMITS).unwrap_err();

@@ -27,11 +27,62 @@ const SERVICE: &str = "keyferry";
 
 /// Some daemons end when two speak to them at once. A child that is forked meanwhile has a turn of its own, and doesn't wait for a thread
 /// that it hasn't got.
-static TURNS: PerProcess<Mutex<()>> = PerProcess::new();
+static TURNS: PerProcess<Mutex<Turn>> = PerProcess::new();
 
-fn turns() -> &'static Mutex<()> {
-    let Ok(turns) = TURNS.get_or_try_init(|| Ok::<_, std::convert::Infallible>(Mutex::new(())));
+fn turns() -> &'static Mutex<Turn> {
+    let Ok(turns) = TURNS.get_or_try_init(|| Ok::<_, std::convert::Infallible>(Mutex::default()));
     turns
+}
+
+/// How long a tool that gave trouble is not asked again for the same: as long as somebody needs to unlock a keyring and to try again.
+const RESPITE: Duration = Duration::from_secs(3);
+
+/// A tool, a service and an account.
+type Item<'a> = (&'a str, &'a str, &'a str);
+
+/// Who may speak to the keyring; with it goes what trouble the last ones had.
+///
+/// Rationale: a keyring that is mute is so for two seconds, and twelve threads that wanted a secret of it waited one after the other.
+#[derive(Default)]
+struct Turn(Vec<Trouble>);
+
+struct Trouble {
+    tool: String,
+    /// Service and account; none where the keyring was mute, which concerns all of it.
+    item: Option<(String, String)>,
+    at: Instant,
+    error: Error,
+}
+
+impl Turn {
+    /// Asks a tool, unless it has just given trouble.
+    fn ask(&mut self, tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
+        let item = (tool, service, account);
+        if let Some(error) = self.trouble(item, Instant::now()) {
+            return Err(error);
+        }
+        let began = Instant::now();
+        let found = secret_service(tool, service, account);
+        if let Err(error) = &found {
+            self.note(item, began.elapsed() >= LIMITS.time, error, Instant::now());
+        }
+        found
+    }
+
+    fn trouble(&self, (tool, service, account): Item<'_>, now: Instant) -> Option<Error> {
+        let is_recent = |trouble: &Trouble| now.saturating_duration_since(trouble.at) < RESPITE;
+        let is_it = |trouble: &&Trouble| {
+            let concerns = trouble.item.as_ref().is_none_or(|(own, whose)| own == service && whose == account);
+            trouble.tool == tool && concerns && is_recent(trouble)
+        };
+        self.0.iter().find(is_it).map(|trouble| trouble.error.clone())
+    }
+
+    fn note(&mut self, (tool, service, account): Item<'_>, is_mute: bool, error: &Error, now: Instant) {
+        self.0.retain(|trouble| now.saturating_duration_since(trouble.at) < RESPITE);
+        let item = (!is_mute).then(|| (service.to_owned(), account.to_owned()));
+        self.0.push(Trouble { tool: tool.to_owned(), item, at: now, error: error.clone() });
+    }
 }
 
 pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result<Secret>> {
@@ -47,10 +98,10 @@ fn look_up(service: &str, account: &str, environment: &Environment) -> Result<Se
 
 /// What is there; none where every keyring that there is says so.
 fn find(service: &str, account: &str, environment: &Environment) -> Result<Option<Secret>> {
-    let _turn = turns().lock();
+    let mut turn = turns().lock();
     // What is missing or mute there may stand in the kernel all the same; the first trouble is the one worth telling.
     let (found, trouble) = match tool(environment) {
-        Some(tool) => match secret_service(tool, service, account) {
+        Some(tool) => match turn.ask(tool, service, account) {
             Ok(found) => (found, None),
             Err(error) => (None, Some(error)),
         },
@@ -110,8 +161,10 @@ impl KeyKeeper for Keyring {
 /// # Errors
 /// [`Kind::SecretSource`] if none does.
 pub fn put(service: &str, account: &str, secret: &Secret, environment: &Environment) -> Result<&'static str> {
-    let _turn = turns().lock();
+    let mut turn = turns().lock();
     if let Some(tool) = tool(environment) {
+        // Somebody asked for this, and it may mend what troubled others.
+        turn.0.clear();
         let label = format!("--label={service} {account}");
         let mut command = Command::new(tool);
         command.args(["store", &label, "service", service, "account", account]);
@@ -209,6 +262,43 @@ mod tests {
         let error = get("sleep 60").unwrap_err();
         assert!(error.what().contains("does not answer within 2 s"), "{error}");
         assert!(began.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_mute_keyring_is_asked_once_for_all_who_wait() {
+        let (folder, name) = tool("echo >> \"$0.asked\"; sleep 60");
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            // Whatever they want of it.
+            let ask = |number: usize| turns().lock().ask(&name, "keyferry", ["masv.password", "masv.api_key"][number % 2]);
+            let asking: Vec<_> = (0..12).map(|number| scope.spawn(move || ask(number))).collect();
+            for one in asking {
+                let error = one.join().unwrap().unwrap_err();
+                assert!(error.what().contains("does not answer within 2 s"), "{error}");
+            }
+        });
+        assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+        let asked = || fs::read_to_string(folder.path().join("secret-tool.asked")).unwrap();
+        assert_eq!(asked(), "\n");
+        assert!(turns().lock().ask(&name, "keyferry", "fileverbs.api_key").is_err());
+        assert_eq!(asked(), "\n", "it is left alone for a while");
+    }
+
+    #[test]
+    fn trouble_is_remembered_for_a_few_seconds_and_a_refusal_for_its_item_alone() {
+        let (mut turn, began) = (Turn::default(), Instant::now());
+        turn.note(("tool", "keyferry", "a"), false, &fail("refuses".into()), began);
+        assert!(turn.trouble(("tool", "keyferry", "a"), began + Duration::from_secs(1)).is_some());
+        assert!(turn.trouble(("tool", "keyferry", "b"), began + Duration::from_secs(1)).is_none());
+        turn.note(("tool", "keyferry", "b"), true, &fail("mute".into()), began);
+        assert!(turn.trouble(("tool", "other", "c"), began + Duration::from_secs(1)).is_some());
+        assert!(turn.trouble(("other", "keyferry", "b"), began + Duration::from_secs(1)).is_none());
+        assert!(turn.trouble(("tool", "keyferry", "a"), began + RESPITE).is_none());
+        let (_folder, name) = tool("exit 5");
+        assert!(turn.ask(&name, "keyferry", "a").is_err());
+        fs::write(&name, "#!/bin/sh\necho mended\n").unwrap();
+        assert!(turn.ask(&name, "keyferry", "a").is_err());
+        assert_eq!(turn.ask(&name, "keyferry", "b").unwrap().unwrap().expose(), "mended");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::signals::Shield;
 use crate::error::{Error, Kind, Result};
 
 /// Who may read a file that is about to be opened.
@@ -98,8 +99,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let beside = folder.join(format!(".{name}.{}", std::process::id()));
     let written =
         OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&beside).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()?;
+            write(&mut file, bytes)?;
             fs::rename(&beside, path)?;
             File::open(folder)?.sync_all()
         });
@@ -108,6 +108,16 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&beside);
         fail(error)
     })
+}
+
+/// Writes all of it, and has the disk know. Where files may not grow so large it fails, and ends no host.
+///
+/// # Errors
+/// Those of the system.
+pub fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    let _shield = Shield::raise();
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// Whether an open file can be read by others than its owner.

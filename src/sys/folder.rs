@@ -20,6 +20,8 @@ pub enum Cause {
     Denied,
     /// The disk is broken.
     Broken,
+    /// A file may not grow so large.
+    TooLarge,
     /// Too many files are open.
     TooMany,
     /// The file system has no locks.
@@ -41,6 +43,7 @@ pub fn cause(error: &Error) -> Cause {
         Some(libc::EROFS) => Cause::ReadOnly,
         Some(libc::EACCES | libc::EPERM) => Cause::Denied,
         Some(libc::EIO) => Cause::Broken,
+        Some(libc::EFBIG) => Cause::TooLarge,
         Some(libc::EMFILE | libc::ENFILE) => Cause::TooMany,
         Some(libc::ENOLCK | libc::EOPNOTSUPP) => Cause::NoLocks,
         Some(libc::ELOOP | libc::ENOTDIR) => Cause::Link,

@@ -1,6 +1,6 @@
 //! Locks on files that end with their process, also when it leaves a forked child behind.
 //!
-//! Imports [`crate::sys::fork`]. A lock belongs to an open file, and a child shares those of its parent: held there, it would outlive
+//! Imports its siblings. A lock belongs to an open file, and a child shares those of its parent: held there, it would outlive
 //! the parent. So each file is entered in a table of the process before it is locked, and a child closes what is in it.
 
 use std::fs::{File, TryLockError};
@@ -12,6 +12,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::fork;
+use super::signals::Shield;
 
 /// How many locks a process holds or tries at most at one time.
 const SLOTS: usize = 512;
@@ -76,6 +77,7 @@ impl Lockable {
     pub fn try_lock(self) -> Result<Try> {
         match self.file.try_lock() {
             Ok(()) => {
+                let _shield = Shield::raise();
                 // For the message of those who wait: whoever can't read it is told less.
                 let _ = self.file.write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0);
                 Ok(Try::Held(Held(self)))

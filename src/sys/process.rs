@@ -1,6 +1,6 @@
 //! Running another program within limits: no shell, a bound on time and output, and nobody left behind.
 //!
-//! Imports nothing of the crate. It starts no thread, and gives no text of the program's error output to anybody.
+//! Imports its sibling for signals. It starts no thread, and gives no text of the program's error output to anybody.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
+
+use super::signals::{self, Shield};
 
 /// What a program may take.
 #[derive(Clone, Copy)]
@@ -48,8 +50,9 @@ pub fn run(command: &mut Command, input: Option<&[u8]>, limits: Limits) -> io::R
     if limits.own_group {
         command.process_group(0);
     }
-    let mut child = command.spawn()?;
+    let mut child = signals::with_broken_pipes(|| command.spawn())?;
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
+        let _shield = Shield::raise();
         // A secret fits into a pipe; a program that doesn't read it fails by itself.
         let _ = pipe.write_all(input);
     }

@@ -1,6 +1,9 @@
 //! The signals of a program: those that end it are waited for, without a handler that would have to be safe to run at any moment.
+//! And those of a host, whose own they are: what this library's writing raises is kept from it, and nothing is set for good.
 
+use std::cell::Cell;
 use std::io;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 /// What ends a program politely: Ctrl-C, `kill`, and a terminal that was closed.
@@ -37,15 +40,7 @@ impl Ending {
     /// # Errors
     /// Those of the system, which has none for a known signal.
     pub fn hold() -> io::Result<Self> {
-        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-        // SAFETY: `set` is writable, and the call fills all of it.
-        checked(unsafe { libc::sigemptyset(set.as_mut_ptr()) })?;
-        // SAFETY: it was filled above.
-        let mut set = unsafe { set.assume_init() };
-        for signal in ENDING.into_iter().filter(|signal| !is_ignored(*signal)) {
-            // SAFETY: `set` is initialised and `signal` is one of the system's.
-            checked(unsafe { libc::sigaddset(&mut set, signal) })?;
-        }
+        let set = set_of(ENDING.into_iter().filter(|signal| !is_ignored(*signal)));
         // SAFETY: `set` is initialised; where the old mask would go may be NULL.
         let failed = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
         if failed == 0 { Ok(Self(set)) } else { Err(io::Error::from_raw_os_error(failed)) }
@@ -76,6 +71,105 @@ fn is_ignored(signal: libc::c_int) -> bool {
     failed == 0 && unsafe { old.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-fn checked(result: libc::c_int) -> io::Result<()> {
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+/// What the system sends a thread for its own writing: into a pipe or socket that nobody reads, beyond the largest file that is allowed.
+/// Both end a program that has said nothing about them.
+const WRITING: [libc::c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
+
+/// Keeps what writing raises from the host, in this thread and while it lives: the write fails instead. What the host had waiting
+/// before stays with it, and its mask is as it was.
+///
+/// Rationale: a C program has the system's own action. A secret-tool that ended without reading took the host with it, and so did
+/// the first write of the store under `ulimit -f 0`.
+pub struct Shield {
+    /// What may be taken away at the end: what was not there at the beginning.
+    raised: Vec<libc::c_int>,
+    before: libc::sigset_t,
+    /// A mask is a thread's.
+    here: PhantomData<*const ()>,
+}
+
+impl Shield {
+    /// From here on.
+    pub fn raise() -> Self {
+        let raised = WRITING.into_iter().filter(|signal| !is_pending(*signal)).collect();
+        Self { raised, before: mask(libc::SIG_BLOCK, &set_of(WRITING)), here: PhantomData }
+    }
+}
+
+impl Drop for Shield {
+    fn drop(&mut self) {
+        self.raised.iter().for_each(|signal| take(*signal));
+        mask(libc::SIG_SETMASK, &self.before);
+    }
+}
+
+thread_local! {
+    /// Whether this thread is the library's own.
+    static IS_OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has no write of this thread end the process, for as long as the thread lives. For threads of the library's own.
+pub fn hold_broken_pipes() {
+    IS_OURS.set(true);
+    mask(libc::SIG_BLOCK, &set_of([libc::SIGPIPE]));
+}
+
+/// Starts a program that is told when nobody reads what it writes, though a thread of ours is not: a mask is inherited. A thread of
+/// the host's hands its own mask on.
+pub fn with_broken_pipes<T>(start: impl FnOnce() -> T) -> T {
+    // One that waits would come now, and end the process.
+    if !IS_OURS.get() || is_pending(libc::SIGPIPE) {
+        return start();
+    }
+    let before = mask(libc::SIG_UNBLOCK, &set_of([libc::SIGPIPE]));
+    let started = start();
+    mask(libc::SIG_SETMASK, &before);
+    started
+}
+
+fn set_of(signals: impl IntoIterator<Item = libc::c_int>) -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `set` is writable, and the call fills all of it; it can't fail.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: it was filled above.
+    let mut set = unsafe { set.assume_init() };
+    for signal in signals {
+        // SAFETY: `set` is initialised and `signal` is one of the system's, so the call can't fail.
+        unsafe { libc::sigaddset(&mut set, signal) };
+    }
+    set
+}
+
+/// Changes this thread's mask; the one before.
+fn mask(how: libc::c_int, set: &libc::sigset_t) -> libc::sigset_t {
+    let mut before = set_of([]);
+    // SAFETY: both sets are initialised. With a `how` of the system's the call can't fail.
+    unsafe { libc::pthread_sigmask(how, set, &mut before) };
+    before
+}
+
+/// Whether a signal waits for this thread or for the process.
+fn is_pending(signal: libc::c_int) -> bool {
+    let mut pending = set_of([]);
+    // SAFETY: the set is writable.
+    unsafe { libc::sigpending(&mut pending) };
+    // SAFETY: the set is initialised.
+    unsafe { libc::sigismember(&pending, signal) == 1 }
+}
+
+/// Takes a signal away that this thread holds back, if it waits.
+fn take(signal: libc::c_int) {
+    let set = set_of([signal]);
+    #[cfg(target_os = "linux")]
+    {
+        let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: set and time are initialised; where the details would go may be NULL.
+        unsafe { libc::sigtimedwait(&set, std::ptr::null_mut(), &at_once) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    if is_pending(signal) {
+        let mut taken = 0;
+        // SAFETY: the set is initialised and `taken` is writable; the signal is there, so the call doesn't wait.
+        unsafe { libc::sigwait(&set, &mut taken) };
+    }
 }

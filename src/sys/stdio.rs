@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many columns the terminal at standard output has, if it is one and says so.
 pub fn columns() -> Option<usize> {
@@ -15,6 +16,42 @@ pub fn columns() -> Option<usize> {
     // SAFETY: a `winsize` is four numbers, for which all zeros are a value.
     let size = unsafe { size.assume_init() };
     (failed == 0 && size.ws_col > 0).then_some(size.ws_col.into())
+}
+
+static OUTPUT_IS_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Looks which descriptors a program was started with. To be called before Rust's own start, which opens /dev/null in place of those
+/// that are closed: then nobody can tell any more that what is written gets nowhere.
+pub extern "C" fn look() {
+    // SAFETY: the call takes numbers, and fails where the descriptor is not open.
+    let closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } == -1;
+    OUTPUT_IS_CLOSED.store(closed, Ordering::Relaxed);
+}
+
+/// Whether this program was started without a standard output, as by `>&-`.
+pub fn output_is_closed() -> bool {
+    OUTPUT_IS_CLOSED.load(Ordering::Relaxed)
+}
+
+/// Has a program that takes this one's place be told too.
+pub fn hand_on_closed_output() {
+    if output_is_closed() {
+        // SAFETY: the call takes a number; what stands there is the /dev/null of Rust's start, which nothing here writes to.
+        unsafe { libc::close(libc::STDOUT_FILENO) };
+    }
+}
+
+/// In place of a standard output that is closed: whoever writes is told.
+pub struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::NotConnected.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Lets go of standard output while the program runs on: whoever reads it sees its end. What is written later is lost.

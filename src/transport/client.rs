@@ -19,7 +19,7 @@ use tower_service::Service;
 use url::Url;
 
 use super::exchange::PROGRESS;
-use super::{Options, Proxy, tls};
+use super::{Options, Proxy, proxy, tls};
 use crate::error::{Error, Kind, Result};
 use crate::origin::{is_localhost, is_loopback};
 
@@ -89,34 +89,14 @@ fn build(route: Route, options: &Options) -> Result<Client> {
         .user_agent(concat!("keyferry/", env!("CARGO_PKG_VERSION")));
     match &options.proxy {
         Proxy::System if route == Route::Cloud => {
-            if let Some((name, url)) = odd_proxy() {
-                let refuse = || Error::new(Kind::Config, format!("{name} is no URL of a proxy: write it like http://proxy.example:3128"));
-                let proxy = Some(url).filter(|url| is_proxy(url)).and_then(|url| reqwest::Proxy::all(url).ok()).ok_or_else(refuse)?;
-                builder = builder.no_proxy().proxy(proxy.no_proxy(reqwest::NoProxy::from_env()));
+            if let Some(proxy) = proxy::of_environment()? {
+                builder = builder.no_proxy().proxy(proxy);
             }
         }
-        Proxy::Url(url) if route == Route::Cloud => {
-            let refuse = |_| Error::new(Kind::Config, "http.proxy is no URL of a proxy: write it like http://proxy.example:3128");
-            builder = builder.no_proxy().proxy(reqwest::Proxy::all(url).map_err(refuse)?);
-        }
+        Proxy::Url(url) if route == Route::Cloud => builder = builder.no_proxy().proxy(proxy::named("http.proxy", url)?),
         Proxy::System | Proxy::Url(_) | Proxy::None => builder = builder.no_proxy(),
     }
     builder.build().map_err(|_| Error::new(Kind::Config, "HTTP can't be set up: check http.proxy, and HTTPS_PROXY in the environment"))
-}
-
-/// The proxy of the environment, where reqwest would go past it: it leaves out what it can't read, as SOCKS5:// in capitals, and then
-/// goes directly what was to be kept from the network.
-fn odd_proxy() -> Option<(&'static str, String)> {
-    let filled = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-    let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-    let (name, url) = names.into_iter().find_map(|name| Some((name, filled(name)?)))?;
-    let is_read = !url.contains("://") || (is_proxy(&url) && !url.split("://").next().unwrap_or_default().contains(char::is_uppercase));
-    (!is_read && std::env::var_os("REQUEST_METHOD").is_none()).then_some((name, url))
-}
-
-fn is_proxy(url: &str) -> bool {
-    let scheme = url.split("://").next().unwrap_or_default();
-    ["http", "https", "socks4", "socks4a", "socks5", "socks5h"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// Looks names up; `localhost` is this machine whatever a name server says.

@@ -13,6 +13,7 @@ pub mod caller;
 mod client;
 mod exchange;
 mod failure;
+mod proxy;
 mod tls;
 mod worker;
 

@@ -1,6 +1,6 @@
 //! The one thread that HTTP runs on.
 //!
-//! Imports its siblings and [`crate::error`]. Everything of reqwest and tokio is made, used and dropped on this thread.
+//! Imports its siblings, [`crate::error`] and [`crate::sys`]. Everything of reqwest and tokio is made, used and dropped on this thread.
 
 use std::sync::mpsc::{Receiver, SyncSender, channel};
 use std::thread::JoinHandle;
@@ -14,6 +14,7 @@ use super::exchange::Call;
 use super::{Options, failure};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Answer, Failure};
+use crate::sys::signals;
 
 /// Look-ups of names at a time. More than a few at once means that the name server is not there.
 const MOST_LOOKUPS: usize = 8;
@@ -55,6 +56,8 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name("keyferry-http".into())
             .spawn(move || {
+                // For the threads that it starts too. Bodies are sent with `writev`, which can't be told to raise nothing.
+                signals::hold_broken_pipes();
                 serve(runtime, &options, inbox);
                 drop(end);
             })

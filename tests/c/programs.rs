@@ -97,6 +97,11 @@ fn a_forked_child_is_told_and_goes_on_with_handles_of_its_own() {
 }
 
 #[test]
+fn a_host_that_may_write_no_file_lives() {
+    passes("limit.c");
+}
+
+#[test]
 fn handles_work_after_every_failure() {
     passes("after_error.c");
 }

@@ -115,3 +115,18 @@ fn a_reader_may_leave() {
     let said = say(stage.program("bash", &["-c", script]).env("KEYFERRY", KEYFERRY), "");
     assert_eq!((said.out.as_str(), said.err.as_str()), ("0\n", ""));
 }
+
+#[test]
+fn an_answer_that_nobody_can_get_is_no_success() {
+    let stage = Stage::set();
+    let closed = |words: &str, input: &str| say(&mut stage.program("sh", &["-c", &format!("exec {words} >&-")]), input);
+    for word in ["header", "token", "curl"] {
+        closed(&format!("'{KEYFERRY}' {word} user"), "").assert_sentence(1, "standard output is closed");
+    }
+    let question = stage.host(stage.sandbox.fileverbs_url());
+    closed(&format!("'{HELPER}' get"), &question).assert_sentence(1, "standard output is closed");
+    // What has nothing to say needs nobody.
+    closed(&format!("'{HELPER}' erase"), &question).assert_quiet();
+    let said = say(&mut stage.program("sh", &["-c", &format!("'{KEYFERRY}' header user > /dev/null && echo well")]), "");
+    assert_eq!((said.out.as_str(), said.err.as_str()), ("well\n", ""));
+}

@@ -4,7 +4,7 @@ use std::fs;
 
 use keyferry::sandbox::credentials as c;
 
-use crate::stage::{KEYFERRY, Stage, say};
+use crate::stage::{KEYFERRY, Stage, assert_clean_file, say};
 
 #[test]
 fn the_program_gets_the_profile_and_nobody_elses_secrets() {
@@ -50,4 +50,44 @@ fn a_secret_that_can_not_be_had_starts_nothing() {
     let said = say(stage.program(KEYFERRY, &["exec", "--", "touch", "started"]).env("KEYFERRY_MASV_API_KEY_FILE", "/nonexistent/key"), "");
     said.assert_sentence(1, "masv.api_key");
     assert!(!stage.path("work/started").exists());
+}
+
+/// Where secrets are in a user's shell: under names of their own, and under those of a plugin's settings.
+const SCATTERED: [(&str, &str); 4] = [
+    ("MY_KEY", c::API_KEY),
+    ("OTHER_KEY", c::SECOND_API_KEY),
+    ("KEYFERRY_VAULT_TOKEN", c::SECRET_KEY),
+    ("KEYFERRY_VAULT_TEAM_TOKEN", c::FV_API_KEY),
+];
+
+#[test]
+fn variables_that_a_setting_refers_to_and_plugins_own_go_to_no_program() {
+    let stage = Stage::set();
+    let config = "[masv]\napi_key = { env = \"MY_KEY\" }\n[profile.other.masv]\napi_key = { env = \"OTHER_KEY\" }\n";
+    stage.private("home/.config/keyferry/config.toml", config);
+    let mut command = stage.stranger(KEYFERRY, &["exec", "--", "env"]);
+    let said = say(command.envs(SCATTERED).env("KEYFERRY_VAULT_URL", "https://vault.example").env("EDITOR", "vi"), "");
+    assert_eq!((said.line("MASV_API_KEY"), said.line("KEYFERRY_MASV_API_KEY")), (Some(c::API_KEY), Some(c::API_KEY)), "{said:?}");
+    assert_eq!(SCATTERED.map(|(name, _)| said.line(name)), [None; 4], "{said:?}");
+    let kept = ["KEYFERRY_VAULT_URL", "EDITOR", "KEYFERRY_STORE", "KEYFERRY_MASV_URL"].map(|name| said.line(name).is_some());
+    assert_eq!(kept, [true; 4], "what is no secret stays: {said:?}");
+}
+
+#[test]
+fn a_command_that_gives_a_secret_is_given_none() {
+    let stage = Stage::set();
+    let script = stage.private("give", "#!/bin/sh\nenv > \"$0.env\"\necho the-key\n");
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let config = format!(
+        "[masv]\napi_key = {{ command = [\"{}\"] }}\n[profile.a.masv]\npassword = {{ env = \"MY_KEY\" }}\n[profile.b.masv]\napi_key = {{ env = \
+         \"OTHER_KEY\" }}\n",
+        script.display()
+    );
+    stage.private("home/.config/keyferry/config.toml", &config);
+    let said = say(stage.stranger(KEYFERRY, &["header", "user"]).envs(SCATTERED), "");
+    assert_eq!(said.out, "X-API-KEY: the-key\n", "{said:?}");
+    let inherited = fs::read_to_string(stage.path("give.env")).unwrap();
+    assert!(inherited.contains("HOME="), "{inherited}");
+    assert_clean_file(&stage.path("give.env"));
+    SCATTERED.iter().for_each(|(name, _)| assert!(!inherited.contains(name), "{name}: {inherited}"));
 }

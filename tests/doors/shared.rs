@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use keyferry::sandbox::credentials as c;
+use keyferry::sandbox::{Fault, credentials as c};
 use serde_json::Value;
 
 use crate::stage::{HELPER, KEYFERRY, SECRETS, Said, Stage, say};
@@ -193,4 +193,41 @@ fn a_store_whose_key_is_damaged_says_how_to_clear_it_and_is_cleared_so() {
         let first = token(&stage, "user");
         assert_eq!(first, token(&stage, "user"), "what is got is kept again");
     }
+}
+
+#[test]
+fn a_service_that_wants_to_be_left_alone_is_by_every_program() {
+    let fault = |status, retry_after: Option<&str>| {
+        let fault = Fault::status(status).path("/v1.1/teams").forever();
+        retry_after.map_or(fault.clone(), |text| fault.retry_after(text))
+    };
+    // What names no time, or no right one, is tried again as any read is before the others hear of it.
+    let rows = [(503, Some("60"), 1), (429, Some("60"), 1), (429, None, 3), (429, Some("soon"), 3)];
+    for (status, retry_after, lookups) in rows {
+        for with_key in [false, true] {
+            let stage = Stage::set();
+            stage.sandbox.fault(fault(status, retry_after));
+            let package = format!("packages/{}", c::PACKAGE_ID);
+            for number in 0..9 {
+                let mut command = stage.program(KEYFERRY, &["header", &package]);
+                command.env_remove("KEYFERRY_STORE");
+                if with_key {
+                    command.env("KEYFERRY_MASV_API_KEY", c::API_KEY);
+                }
+                let said = say(&mut command, "");
+                said.assert_sentence(4, &status.to_string());
+                let tells_when = said.err.contains("not before ") && said.err.contains(" s from now");
+                assert!(tells_when || (number == 0 && retry_after != Some("60")), "{status} {retry_after:?}: {}", said.err);
+            }
+            assert_eq!(stage.sandbox.count("lookup"), lookups, "{status} {retry_after:?} {with_key}");
+        }
+    }
+}
+
+#[test]
+fn a_service_that_is_merely_out_of_order_is_asked_by_every_program() {
+    let stage = Stage::set();
+    stage.sandbox.fault(Fault::status(503).path(&format!("/v1.1/teams/{}/packages/{}", c::TEAM_ID, c::PACKAGE_ID)).forever());
+    run(&stage, KEYFERRY, &["token", &format!("packages/{}", c::PACKAGE_ID)], "").assert_sentence(4, "503");
+    token(&stage, &format!("packages/{}", c::OTHER_PACKAGE_ID));
 }

@@ -112,6 +112,20 @@ fn a_report_says_what_is_wrong_at_which_step() {
     }
 }
 
+/// Words of a plugin's own, however they read, are as good as any.
+#[test]
+fn what_a_plugin_says_of_its_service_is_not_taken_for_a_fault_of_its_own() {
+    let stage = Stage::set();
+    for (name, words) in [("rude.c", "my service misbehaves: it is out"), ("coy.c", "my service fails and does not say why")] {
+        let text = format!(
+            "#define NAME \"small\"\n#include \"small.h\"\nstatic keyferry_plugin_status acquire(keyferry_plugin_call call, const \
+             keyferry_plugin_want *want) {{\n(void)want;\nhost->fail(call, \"{words}\");\nreturn KEYFERRY_PLUGIN_E_FAILED;\n}}\n"
+        );
+        let checked = check(&stage, &stage.source(name, &text));
+        assert!(checked.status.success() && checked.err.is_empty(), "{}", checked.said());
+    }
+}
+
 #[test]
 fn the_list_tells_what_is_there_and_what_is_left_out() {
     let stage = Stage::set();

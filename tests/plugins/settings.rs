@@ -88,7 +88,7 @@ fn what_no_plugin_declares_is_refused() {
     refuses("[templat]\nkey = 'canary'", "there is no setting templat.key");
     refuses("[template]\nkey = 7", "put it into quotes");
     refuses("[template]\n'a.b' = 'canary'", "there is no setting");
-    refuses("[template]\nurl = 'ftp://canary'", "is not an https URL");
+    refuses("[template]\nurl = 'ftp://canary'", "is not an https URL: write it like");
     refuses("[template]\nurl = 'http://elsewhere.example'", "is http");
     refuses("[template]\nurl = { env = 'URL' }", "is no secret and takes no reference");
     refuses("[template]\nkey = { plugin = ['template', 'canary'] }", "can't come from a plugin");

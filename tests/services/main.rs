@@ -13,6 +13,7 @@ mod canary;
 mod clocks;
 mod faults;
 mod fileverbs;
+mod keyring;
 mod links;
 mod masv;
 mod memory;

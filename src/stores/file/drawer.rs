@@ -2,7 +2,7 @@
 //!
 //! Imports its siblings.
 
-use std::io::{self, Write};
+use std::io;
 
 use super::codec;
 use super::folder::{self, Read, trouble};
@@ -13,6 +13,7 @@ use super::place::{KeyPlace, Place};
 use super::seal::{self, Content};
 use crate::error::{Error, Kind, Result};
 use crate::key::{Fingerprint, Key};
+use crate::sys::files;
 use crate::sys::folder::{Folder, How};
 
 /// Ends the name of a damaged file.
@@ -122,8 +123,7 @@ impl Opened {
             }
             file => file?,
         };
-        file.write_all(bytes)?;
-        file.sync_all()
+        files::write(&mut file, bytes)
     }
 
     fn sync(&self, name: &Name) -> Result<()> {

@@ -23,6 +23,7 @@ pub(super) fn trouble(path: &Path, error: &io::Error) -> Error {
         Cause::ReadOnly => "the file system is read-only: set `store` to file:/PATH where it can be written, or to memory",
         Cause::Denied => "this user may not use it: see its owner and permissions with ls -ld",
         Cause::Broken => "the disk reports an error: check it",
+        Cause::TooLarge => "files may not grow so large here: raise the limit (ulimit -f)",
         Cause::TooMany => "too many files are open: raise the limit (ulimit -n)",
         Cause::NoLocks => "its file system has no locks: set `store` to file:/PATH on a local disk",
         Cause::Link => "a link or a file is in its place: remove that",

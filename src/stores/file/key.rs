@@ -4,7 +4,6 @@
 //! own fingerprint, so that a bent key is seen as such and not taken for another one. A keyring has the key's digits alone.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::Path;
 
 use ring::hmac;
@@ -17,6 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::key::Fingerprinter;
 use crate::secret::Secret;
 use crate::store::KeyKeeper;
+use crate::sys::files;
 use crate::sys::folder::{Folder, How};
 
 /// Its name in its folder.
@@ -154,8 +154,7 @@ pub(super) fn make(folder: &Folder, path: &Path) -> Result<Keys> {
         // What a maker left behind that was killed.
         let _ = folder.remove(NEW);
         let mut file = folder.file(NEW, How::New)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
+        files::write(&mut file, text.as_bytes())?;
         folder.rename_new(NEW, NAME)?;
         folder.sync()
     };

@@ -2,7 +2,6 @@
 //!
 //! Imports its siblings. The file `store` in the folder says which key seals it: a store is never written with another.
 
-use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use super::key::{self, Keys};
 use super::lock;
 use super::place::{KeyPlace, Place};
 use crate::error::{Error, Kind, Result};
+use crate::sys::files;
 use crate::sys::folder::{Folder, How};
 use crate::sys::sync::Mutex;
 
@@ -191,8 +191,7 @@ fn label(folder: &Folder, place: &Place) -> Result<Keys> {
     let write = || {
         let _ = folder.remove(LABEL_NEW);
         let mut file = folder.file(LABEL_NEW, How::New)?;
-        file.write_all(format!("keyferry store 1\nkey {} {}\n", place.key.word(), keys.id).as_bytes())?;
-        file.sync_all()?;
+        files::write(&mut file, format!("keyferry store 1\nkey {} {}\n", place.key.word(), keys.id).as_bytes())?;
         folder.rename(LABEL_NEW, folder, LABEL)?;
         folder.sync()
     };

@@ -13,6 +13,7 @@ use super::opened::{Opened, REFUSALS, TOKENS, new_name};
 use super::{folder, opened};
 use crate::store::Record;
 use crate::sys::folder::How;
+use crate::sys::signals::Shield;
 use crate::token::NO_EXPIRY;
 
 /// Its time of change says when records were looked through last.
@@ -90,6 +91,7 @@ impl Opened {
         let mark = self.folder.file(MARK, How::Keep);
         let Ok((mark, facts)) = mark.and_then(|mark| mark.metadata().map(|facts| (mark, facts))) else { return false };
         let is_due = facts.len() == 0 || is_old(facts.modified(), HOUR);
+        let _shield = Shield::raise();
         is_due && std::io::Write::write_all(&mut &mark, b"\n").is_ok()
     }
 }

@@ -1,0 +1,96 @@
+//! The proxy to cloud hosts: one that the environment or `http.proxy` names is used, or is an error; it is never passed by.
+//!
+//! Imports [`crate::error`].
+//!
+//! Rationale: what reqwest can't read in a variable it leaves out, and then goes directly what was to be kept from the network; a
+//! port that is none becomes the usual one. So variables are read here, and what is handed on was read as reqwest will read it.
+
+use hyper::Uri;
+use reqwest::{NoProxy, Proxy};
+use url::Url;
+
+use crate::error::{Error, Kind, Result};
+
+const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
+/// The first one that holds something counts.
+const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
+/// The proxy that the environment names. None where it names none, and for a CGI program, whose variables others set.
+///
+/// # Errors
+/// [`Kind::Config`] if it can't be used.
+pub(super) fn of_environment() -> Result<Option<Proxy>> {
+    let filled = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let Some((name, value)) = VARIABLES.into_iter().find_map(|name| Some((name, filled(name)?))) else { return Ok(None) };
+    if std::env::var_os("REQUEST_METHOD").is_some() {
+        return Ok(None);
+    }
+    // Bytes that are no UTF-8 are in no URL.
+    let proxy = named(name, &value.to_string_lossy())?;
+    Ok(Some(proxy.no_proxy(NoProxy::from_env())))
+}
+
+/// The proxy of a text; `whence` is who gave it, and all of it that gets into a message.
+///
+/// # Errors
+/// [`Kind::Config`].
+pub(super) fn named(whence: &str, text: &str) -> Result<Proxy> {
+    let refuse = || Error::new(Kind::Config, format!("{whence} is no URL of a proxy: write it like http://proxy.example:3128"));
+    read(text).and_then(|url| Proxy::all(url).ok()).ok_or_else(refuse)
+}
+
+fn read(text: &str) -> Option<Url> {
+    let text = text.trim();
+    let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+    let scheme = SCHEMES.iter().find(|known| scheme.eq_ignore_ascii_case(known))?;
+    // Of what a URL may hold one parser drops what the other refuses.
+    let plain = !rest.is_empty() && !rest.contains(['\\', '\u{fffd}']) && !rest.contains(|c: char| c.is_whitespace() || c.is_control());
+    let url = Url::parse(&format!("{scheme}://{rest}")).ok().filter(|url| plain && url.has_host())?;
+    let uri: Uri = url.as_str().parse().ok()?;
+    let same = uri.host() == url.host_str() && uri.port_u16() == url.port() && !rest.starts_with('/') && !url.path().starts_with("//");
+    same.then_some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_read_whole_or_not_at_all() {
+        for good in [
+            "http://proxy.example:3128",
+            "proxy.example:3128",
+            "proxy.example",
+            "HTTPS://proxy.example/",
+            "SOCKS5://127.0.0.1:1080",
+            "socks4a://proxy.example",
+            "http://user:p%40ss@[::1]:8080",
+            "user:pass@proxy.example:1",
+            " http://proxy.example ",
+        ] {
+            assert!(read(good).is_some_and(|url| Proxy::all(url).is_ok()), "{good}");
+        }
+        for bad in [
+            "",
+            "http://",
+            "http:///a",
+            "http://[::1",
+            "http://u:p@[bad",
+            "::::",
+            "http://127.0.0.1:99999",
+            "127.0.0.1:99999",
+            "ftp://a:1",
+            "http://a b:1",
+            "http://a\\b:1",
+            "http://a:b",
+            "http://a\tb",
+            "socks5://",
+            "://a",
+            "http://u@",
+            "http://a\u{fffd}",
+            "http//a:1:2",
+        ] {
+            assert!(read(bad).is_none(), "{bad}");
+        }
+    }
+}
