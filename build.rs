@@ -145,8 +145,18 @@ fn order() -> Option<String> {
 const ASSEMBLED: &[&str] = &["*sha256-x86_64*", "*pthread_atfork*"];
 
 /// Files with the constants that this code reads. They are put to the relocations, which the loader reads from end to end.
-const CONSTANTS: &[&str] =
-    &["*keyferry.*-cgu*", "*sha256-x86_64*", "*url-*-cgu*", "*base64-*-cgu*", "*serde_json-*-cgu*", "*core-*-cgu*", "*std-*-cgu*"];
+const CONSTANTS: &[&str] = &[
+    "*keyferry.*-cgu*",
+    "*sha256-x86_64*",
+    "*url-*-cgu*",
+    "*base64-*-cgu*",
+    "*serde_json-*-cgu*",
+    "*core-*-cgu*",
+    "*std-*-cgu*",
+    "*ring-*-cgu*",
+    "*once_cell-*-cgu*",
+    "*getrandom-*-cgu*",
+];
 
 /// What the library takes from the compiler's own runtime, to unwind a panic.
 ///
