@@ -1,4 +1,5 @@
-/* What loading the library and the first hit cost a host: time and resident memory. `load LIBRARY` */
+/* What loading the library and the first hit cost a host: time and resident memory. `load LIBRARY`; with one more word the session is
+ * that of the user's configuration, which opens files. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <keyferry.h>
@@ -27,7 +28,7 @@ static void memory(long *resident, long *private_dirty) {
 #define FIND(name) __extension__((__typeof__(&name))dlsym(library, #name))
 
 int main(int argc, char **argv) {
-    if (argc != 2) return 2;
+    if (argc < 2) return 2;
     long before[2] = {0, 0}, after[2] = {0, 0};
     memory(&before[0], &before[1]); /* once for stdio's own buffers */
     memory(&before[0], &before[1]);
@@ -42,7 +43,7 @@ int main(int argc, char **argv) {
     keyferry_session *session = NULL;
     char line[1024];
     size_t length = 0;
-    int failed = FIND(keyferry_config_new)(&config, NULL) || FIND(keyferry_session_open)(config, &session, NULL) ||
+    int failed = (argc == 2 && FIND(keyferry_config_new)(&config, NULL)) || FIND(keyferry_session_open)(config, &session, NULL) ||
                  FIND(keyferry_session_adopt)(session, "transfers/01A", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln", KEYFERRY_NO_EXPIRY, NULL) ||
                  FIND(keyferry_session_peek)(session, "transfers/01A", line, sizeof line, &length);
     double hit = now_us();

@@ -27,13 +27,13 @@ def symbols(library):
     return [(int(row[0], 16), int(row[1], 16), row[3]) for row in rows if len(row) == 4 and row[2] in "tT"]
 
 
-def addresses_run(library, folder):
+def addresses_run(library, folder, *words):
     """Addresses of the library's instructions that benches/load.c runs."""
     program, trace = os.path.join(folder, "load"), os.path.join(folder, "trace")
     subprocess.run(["cc", f"-I{ROOT}/include", f"{ROOT}/benches/load.c", "-o", program, "-ldl"], check=True)
-    settings = {"HOME": folder, "KEYFERRY_STORE": "memory", "KEYFERRY_MASV_API_KEY": "made-up"}
+    settings = {"HOME": folder, "KEYFERRY_MASV_API_KEY": "made-up"}
     loader = subprocess.run(
-        ["valgrind", "--tool=lackey", "--trace-mem=yes", f"--log-file={trace}", program, library],
+        ["valgrind", "--tool=lackey", "--trace-mem=yes", f"--log-file={trace}", program, library, *words],
         check=True,
         capture_output=True,
         text=True,
@@ -51,26 +51,36 @@ def pattern(name):
     return re.sub(r"ring_core_[0-9_]+__", "ring_core_*__", name)
 
 
-def main():
-    library = os.path.abspath(sys.argv[1])
-    table = symbols(library)
-    starts = [start for start, _, _ in table]
-    with tempfile.TemporaryDirectory() as folder:
-        run = addresses_run(library, folder)
-    used = set()
-    for address in run:
+def functions_run(table, addresses):
+    """The functions that these addresses are in."""
+    starts, used = [start for start, _, _ in table], set()
+    for address in addresses:
         at = bisect.bisect_right(starts, address) - 1
         if at >= 0 and address < table[at][0] + table[at][1]:
             used.add(table[at])
+    return used
+
+
+def patterns(table, used):
+    """What names these functions. What brings most along stands last, where its copies separate none of the others."""
     waste = {}
     for wanted in {pattern(name) for _, _, name in used}:
         brought = sum(size for _, size, name in table if fnmatch.fnmatchcase(name, wanted))
         waste[wanted] = brought - sum(size for _, size, name in used if pattern(name) == wanted)
-    # What brings most along stands last, where its copies separate none of the others.
-    chosen = sorted((wanted for wanted in waste if waste[wanted] <= WASTE), key=lambda wanted: (waste[wanted], wanted))
+    return sorted((wanted for wanted in waste if waste[wanted] <= WASTE), key=lambda wanted: (waste[wanted], wanted))
+
+
+def main():
+    library = os.path.abspath(sys.argv[1])
+    table, chosen = symbols(library), []
+    # First a session in memory; behind it what is added where there are files.
+    for words in [], ["files"]:
+        with tempfile.TemporaryDirectory() as folder:
+            used = functions_run(table, addresses_run(library, folder, *words))
+        chosen += [wanted for wanted in patterns(table, used) if wanted not in chosen]
+        print(f"{len(used)} functions, {sum(size for _, size, _ in used)} bytes; {len(chosen)} patterns")
     with open(os.path.join(ROOT, "link", "order.txt"), "w", encoding="utf-8") as out:
         out.writelines(f"{line}\n" for line in chosen)
-    print(f"{len(used)} functions, {sum(size for _, size, _ in used)} bytes; {len(chosen)} patterns")
 
 
 main()
