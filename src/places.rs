@@ -15,7 +15,7 @@ use crate::origin::Base;
 use crate::secret::Secret;
 use crate::service::Acquired;
 use crate::service::Context;
-use crate::session::Session;
+use crate::session::{Session, no_service};
 use crate::token::{NO_EXPIRY, Token};
 use crate::wish::Wish;
 
@@ -138,8 +138,9 @@ impl Session {
     /// [`Kind::Unreachable`], [`Kind::Tls`], [`Kind::Silent`]; [`Kind::NotConfigured`] if there is no such service.
     pub fn reach(&self, service: &str, limit: Duration) -> Result<Reached> {
         let place = self.places().find(|place| place.service == service);
-        let base = place.ok_or_else(|| Error::new(Kind::NotConfigured, format!("there is no service {service}")))?.base;
-        let url = Url::parse(base.as_str()).map_err(|_| Error::new(Kind::Config, "a base URL can't be read"))?;
+        let base = place.ok_or_else(|| no_service(service))?.base;
+        let url = Url::parse(base.as_str())
+            .map_err(|_| Error::new(Kind::Config, format!("the base URL of {service} can't be read: set `{service}.url` anew")))?;
         let (began, clock) = (Instant::now(), Clock::system());
         let answer = self.engine.http.exchange(&Exchange::get(url), began + limit).map_err(|failure| failure.error)?;
         let now_s = clock.now_us().div_euclid(1_000_000);

@@ -355,7 +355,7 @@ fn given_or_set(context: &dyn Context, email: Option<Secret>, password: Option<S
 fn settle(look: Peek) -> Result<Peeked> {
     match look {
         Peek::Line(len) => Ok(Peeked { len }),
-        Peek::Multiple => Err(Error::new(Kind::MultipleHeaders, "the token has several headers")),
+        Peek::Multiple => Err(Error::new(Kind::MultipleHeaders, "the token has several headers: ask token_for for it")),
         Peek::Miss | Peek::Told => Err(not_cached()),
     }
 }
@@ -365,6 +365,6 @@ pub(crate) fn not_cached() -> Error {
     Error::new(Kind::NotCached, "no fresh token is in memory: ask token_for")
 }
 
-fn no_service(name: &str) -> Error {
-    Error::new(Kind::NotConfigured, format!("there is no service {name}"))
+pub(crate) fn no_service(name: &str) -> Error {
+    Error::new(Kind::NotConfigured, format!("there is no service {name}: `keyferry doctor` shows those there are"))
 }

@@ -23,6 +23,19 @@ fn many_rejects_of_one_generation_cause_one_login() {
     }
 }
 
+/// A clock that stands still, as the coarse one does for milliseconds at a time: a login on loopback takes less.
+#[test]
+fn rejecting_a_token_twice_leaves_its_successor_of_the_same_tick_alone() {
+    let world = World::new();
+    let first = world.token("user").unwrap();
+    world.session.reject(&first).unwrap();
+    let second = world.token("user").unwrap();
+    assert!(second.facts().generation > first.facts().generation);
+    world.session.reject(&first).unwrap();
+    assert_eq!(world.token("user").unwrap().facts().generation, second.facts().generation, "the late rejection harmed it");
+    assert_eq!(world.sandbox.count("login"), 2);
+}
+
 #[test]
 fn a_reject_of_an_old_generation_harms_no_newer_one() {
     let sandbox = world::sandbox();

@@ -73,7 +73,7 @@ pub(crate) fn read(path: &str) -> String {
 }
 
 /// Whether there is such a file or folder.
-pub(crate) fn exists(path: &str) -> bool {
+pub(crate) fn exists(path: impl AsRef<Path>) -> bool {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists()
 }
 

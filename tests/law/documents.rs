@@ -1,6 +1,7 @@
 //! What README, CHANGELOG and their kin promise is there.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use super::code;
@@ -25,13 +26,15 @@ fn blocks(text: &str) -> Vec<(usize, &str, String)> {
 /// Relative links lead to files.
 fn broken_links(path: &str, text: &str) -> Vec<String> {
     let mut broken = Vec::new();
+    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
     for (number, line) in text.lines().enumerate() {
         let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         let here = targets
             .map(|target| target.split('#').next().unwrap_or_default())
             .filter(|target| !target.is_empty() && !target.contains("://"));
         broken.extend(
-            here.filter(|target| !code::exists(target)).map(|target| format!("{path}:{}: there is no {target}: mend the link", number + 1)),
+            here.filter(|target| !code::exists(folder.join(target)))
+                .map(|target| format!("{path}:{}: there is no {target}: mend the link", number + 1)),
         );
     }
     broken
@@ -62,6 +65,8 @@ mod tests {
     use crate::support::child;
 
     const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"];
+    /// Of other worlds than the header's.
+    const OTHERS: [&str; 3] = ["docs/plugins.md", "bindings/python/README.md", "bindings/node/README.md"];
 
     #[test]
     fn the_two_commands_stand_at_the_top_of_the_readme() {
@@ -86,7 +91,7 @@ mod tests {
             for (first, language, text) in blocks(&read(name)).into_iter().filter(|(_, language, _)| ["c", "cpp"].contains(language)) {
                 let source = folder.path().join(format!("{name}-line-{first}.{language}"));
                 fs::write(&source, text).unwrap();
-                let include = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("include");
+                let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("include");
                 compiler::succeed(compiler::strict(&source).arg("-fsyntax-only").arg("-I").arg(include));
                 compiled.push(language.to_owned());
             }
@@ -119,8 +124,10 @@ mod tests {
     #[test]
     fn documents_name_only_what_there_is() {
         for name in DOCUMENTS {
-            let text = read(name);
-            holds([unknown_names(name, &text), broken_links(name, &text)].concat());
+            holds(unknown_names(name, &read(name)));
+        }
+        for name in DOCUMENTS.into_iter().chain(OTHERS) {
+            holds(broken_links(name, &read(name)));
         }
         breaks(&broken_links("a", "[x](nowhere.md)"), "a:1: there is no nowhere.md");
     }

@@ -87,7 +87,7 @@ fn with_place(file: &File, what: String) -> String {
 fn neighbours(module: &[String], names: &[String], are_adapters: bool) -> Option<String> {
     let (mine, theirs) = (module.get(1)?, names.get(1)?);
     let folder = names.first()?;
-    let is_adapter = |name: &str| code::exists(&format!("src/{folder}/{name}.rs")) || code::exists(&format!("src/{folder}/{name}/mod.rs"));
+    let is_adapter = |name: &str| code::exists(format!("src/{folder}/{name}.rs")) || code::exists(format!("src/{folder}/{name}/mod.rs"));
     let refused = are_adapters && folder != "transport" && mine != theirs && theirs != "fake" && is_adapter(theirs);
     refused.then(|| format!("adapters never import each other, but `{mine}` names `{theirs}`: what both need belongs to a floor below"))
 }
