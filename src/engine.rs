@@ -148,7 +148,7 @@ impl Engine {
     /// Forgets the refusals that were met for some keys.
     pub fn forget_refusals(&self, which: impl Fn(&Key) -> bool) {
         let met: Vec<_> = self.refusals.lock().extract_if(|key, _| which(key)).collect();
-        met.iter().for_each(|(_, secret)| self.store.set_refusal(secret, None));
+        met.iter().for_each(|(_, secret)| self.store.set_refusal(secret, None, &|_| false));
     }
 
     /// The clock of a service.

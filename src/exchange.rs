@@ -14,6 +14,7 @@ use crate::accounts::Bound;
 use crate::engine::{self, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Answer, Failure, Method, Request};
+use crate::keep;
 use crate::key::{Access, Class, Fingerprint, Key};
 use crate::log::{self, Level};
 use crate::refusal;
@@ -186,13 +187,14 @@ impl Context for Errand<'_> {
     }
 
     fn send(&self, request: &Request) -> Result<Answer> {
-        let (store, print) = (&*self.engine.store, self.engine.print(self.bound(), &["429"]));
+        let owner = self.key.and_then(|key| keep::owner(self.bound(), key)).map(|owner| owner.to_string()).unwrap_or_default();
+        let (store, print) = (&*self.engine.store, self.engine.print(self.bound(), &["pause", &owner, ""]));
         if let Some(error) = refusal::remembered(store, &print, self.engine.clock.now_us()) {
-            self.key.into_iter().for_each(|key| self.engine.note_refusal(key, print));
+            self.met(print);
             return Err(error);
         }
         let outcome = self.read(request);
-        // It means all that this account reads, in every process.
+        // It means all that this user reads, in every process.
         self.note_read(&print, outcome.as_ref().err());
         outcome
     }

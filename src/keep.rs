@@ -243,8 +243,9 @@ impl Engine {
 
     /// Tells it to those who wait for the lock.
     pub fn note_failure(&self, bound: &Bound, key: &Key, error: &Error) {
-        let failure = Refusal { until_us: self.clock.now_us(), step: 0, error: error.clone() };
-        self.store.set_refusal(&self.failure_print(bound, key), Some(failure));
+        let now_us = self.clock.now_us();
+        let failure = Refusal { since_us: now_us, until_us: now_us, step: 0, error: error.clone() };
+        self.store.set_refusal(&self.failure_print(bound, key), Some(failure), &|_| false);
     }
 
     fn failure_print(&self, bound: &Bound, key: &Key) -> Fingerprint {
@@ -261,7 +262,7 @@ impl Engine {
 /// only when it is needed.
 ///
 /// Rationale: a profile whose e-mail was changed went on with the tokens of the former user until they ended.
-fn owner(bound: &Bound, key: &Key) -> Option<Fingerprint> {
+pub fn owner(bound: &Bound, key: &Key) -> Option<Fingerprint> {
     let mut names = bound.service.owner(key.class, key.access).into_iter();
     let (name, setting) = names.find_map(|name| Some((name, bound.profile.setting(name)?)))?;
     match setting {

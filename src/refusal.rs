@@ -13,18 +13,27 @@ pub const MAX_RETRY_AFTER_US: i64 = 15 * 60 * SECOND_US;
 
 /// The error that is remembered for a secret, while it is.
 pub fn remembered(store: &dyn Store, secret: &Fingerprint, now_us: i64) -> Option<Error> {
-    let refusal = store.refusal(secret)?;
+    let refusal = store.refusal(secret).filter(|refusal| is_running(refusal, now_us))?;
     let left_us = refusal.until_us - now_us;
-    // A clock that was set back must not lock anybody out for long.
-    let sane = left_us <= 3600 * SECOND_US;
-    (left_us > 0 && sane).then(|| refusal.error.with_retry_after_ms(u64::try_from(left_us / 1000).ok()))
+    Some(refusal.error.with_retry_after_ms(u64::try_from(left_us / 1000).ok()))
+}
+
+/// Whether it still counts. What was met in the future was met before the clock was set back, and would lock out for as long.
+fn is_running(refusal: &Refusal, now_us: i64) -> bool {
+    (refusal.since_us..refusal.until_us).contains(&now_us)
+}
+
+/// Remembers a refusal, unless one that another thread or process has met meanwhile lasts longer.
+fn remember(store: &dyn Store, whose: &Fingerprint, refusal: Refusal) {
+    let (now_us, until_us) = (refusal.since_us, refusal.until_us);
+    store.set_refusal(whose, Some(refusal), &|present| is_running(present, now_us) && present.until_us > until_us);
 }
 
 /// Notes how a login with a secret ended.
 pub fn note(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, now_us: i64) {
     let Some(error) = outcome else {
         if store.refusal(secret).is_some() {
-            store.set_refusal(secret, None);
+            store.set_refusal(secret, None, &|_| false);
         }
         return;
     };
@@ -32,7 +41,7 @@ pub fn note(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, no
     let Some(pause_us) = pause(error, step) else {
         return;
     };
-    store.set_refusal(secret, Some(Refusal { until_us: now_us + pause_us, step, error: error.clone() }));
+    remember(store, secret, Refusal { since_us: now_us, until_us: now_us + pause_us, step, error: error.clone() });
 }
 
 /// Notes that a service wants an account to ask it nothing for a while: a 429, or a 5xx that names a time. Whether it does.
@@ -46,8 +55,7 @@ pub fn note_pause(store: &dyn Store, whose: &Fingerprint, error: &Error, now_us:
     // Answers that were under way together are one occasion.
     let step = before.as_ref().map_or(0, |before| before.step.saturating_add(u32::from(running.is_none())));
     let pause_us = asked_us(error).unwrap_or_else(|| doubled_us(5, 300, step));
-    let until_us = running.map_or(i64::MIN, |running| running.until_us).max(now_us + pause_us);
-    store.set_refusal(whose, Some(Refusal { until_us, step, error: error.clone() }));
+    remember(store, whose, Refusal { since_us: now_us, until_us: now_us + pause_us, step, error: error.clone() });
     true
 }
 
@@ -55,12 +63,8 @@ pub fn note_pause(store: &dyn Store, whose: &Fingerprint, error: &Error, now_us:
 pub fn end_pause(store: &dyn Store, whose: &Fingerprint, now_us: i64) {
     let goes_on = |before: &Refusal| before.error.kind != Kind::Refused && is_running(before, now_us);
     if store.refusal(whose).is_some_and(|before| !goes_on(&before)) {
-        store.set_refusal(whose, None);
+        store.set_refusal(whose, None, &goes_on);
     }
-}
-
-fn is_running(refusal: &Refusal, now_us: i64) -> bool {
-    (1..=MAX_RETRY_AFTER_US).contains(&(refusal.until_us - now_us))
 }
 
 /// The time that a service named, in bounds. Now is none.

@@ -41,7 +41,9 @@ pub struct Record {
 /// What is kept of a secret that a service refused, or of a service that did not answer a login.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// No login before this time, in microseconds since 1970 by this machine's clock.
+    /// When it was met, in microseconds since 1970 by this machine's clock.
+    pub since_us: i64,
+    /// No login before this time.
     pub until_us: i64,
     /// How many refusals came one after the other.
     pub step: u32,
@@ -99,8 +101,9 @@ pub trait Store: Send + Sync {
     /// What is remembered of a secret's refusal.
     fn refusal(&self, secret: &Fingerprint) -> Option<Refusal>;
 
-    /// Remembers a refusal, or forgets it with `None`.
-    fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>);
+    /// Remembers a refusal, or forgets it with `None`, unless `stays` says of the present one that it stays. Nobody else writes between
+    /// that answer and the change.
+    fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>, stays: &dyn Fn(&Refusal) -> bool);
 }
 
 /// Keeps the key of a store for it, elsewhere than in a file.

@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -141,10 +142,21 @@ struct Serving {
     printed: String,
 }
 
+/// Has Ctrl-C end the process.
+fn listen() -> std::io::Result<()> {
+    // SAFETY: the system's own action takes the place of another one.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+    Ok(())
+}
+
 impl Serving {
     /// Starts it and reads all that it prints: it closes its output behind that.
     fn start(place: &Place, arguments: &[&str]) -> Serving {
-        let mut child = place.keyferry(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = place.keyferry(arguments);
+        // A script's background job ignores Ctrl-C, and so would all that it starts.
+        // SAFETY: between fork and exec only `signal` is called, which is safe there.
+        unsafe { command.pre_exec(listen) };
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut printed = String::new();
         child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
         Serving { child, printed }

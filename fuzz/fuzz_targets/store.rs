@@ -50,7 +50,7 @@ fn keep() -> Kept {
     let token = Token::new(&draft, "masv", "", facts).expect("a token");
     let store = open(folder.path());
     store.save(&key, &Record { generation: 7, token: Some(token), ..Record::default() }).expect("a record");
-    store.set_refusal(&secret(), Some(Refusal { until_us: 9, step: 1, error: Error::new(Kind::Refused, "no") }));
+    store.set_refusal(&secret(), Some(Refusal { since_us: 8, until_us: 9, step: 1, error: Error::new(Kind::Refused, "no") }), &|_| false);
     let folders = ["store", "store/tokens", "store/refusals"].map(|name| folder.path().join(name));
     let names = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder")).map(|entry| entry.expect("a file").path());
     let files: Vec<_> = names.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(&path).expect("a file"))).collect();

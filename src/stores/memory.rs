@@ -89,8 +89,11 @@ impl Store for Memory {
         self.refusals.lock().get(secret).cloned()
     }
 
-    fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>) {
+    fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>, stays: &dyn Fn(&Refusal) -> bool) {
         let mut refusals = self.refusals.lock();
+        if refusals.get(secret).is_some_and(stays) {
+            return;
+        }
         match refusal {
             Some(refusal) => {
                 if refusals.len() >= MOST_REFUSALS {

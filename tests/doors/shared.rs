@@ -225,6 +225,17 @@ fn a_service_that_wants_to_be_left_alone_is_by_every_program() {
 }
 
 #[test]
+fn who_is_to_leave_a_service_alone_is_one_user() {
+    let stage = Stage::set();
+    stage.sandbox.fault(Fault::status(429).path(&format!("/v1.1/teams/{}", c::TEAM_ID)).retry_after("600").forever());
+    run(&stage, KEYFERRY, &["token", &format!("packages/{}", c::PACKAGE_ID)], "").assert_sentence(4, "429");
+    let mut command = stage.program(KEYFERRY, &["token", &format!("packages/{}", c::SECOND_PACKAGE_ID)]);
+    command.env("KEYFERRY_MASV_EMAIL", c::SECOND_EMAIL).env("KEYFERRY_MASV_PASSWORD", c::SECOND_PASSWORD);
+    let said = say(command.env("KEYFERRY_MASV_TEAM", c::SECOND_TEAM_ID).env_remove("KEYFERRY_STORE"), "");
+    assert_eq!(said.code, Some(0), "{said:?}");
+}
+
+#[test]
 fn a_service_that_is_merely_out_of_order_is_asked_by_every_program() {
     let stage = Stage::set();
     stage.sandbox.fault(Fault::status(503).path(&format!("/v1.1/teams/{}/packages/{}", c::TEAM_ID, c::PACKAGE_ID)).forever());

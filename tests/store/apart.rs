@@ -1,8 +1,10 @@
 //! Processes one after the other, each a session that is new: what one has learned the next one knows.
 
+use std::time::Duration;
+
 use keyferry::error::Kind;
 use keyferry::request::Request;
-use keyferry::sandbox::Fault;
+use keyferry::sandbox::{Fault, credentials as c};
 use keyferry::secret::Secret;
 
 use crate::together::World;
@@ -115,6 +117,63 @@ fn a_login_that_failed_is_no_token_that_was_rejected() {
 fn ask(world: &World) -> Vec<Result<u64, Kind>> {
     let ask = || world.session().token(BEARER).map(|token| token.facts().generation);
     (0..16).map(|_| ask().map_err(|error| error.kind)).collect()
+}
+
+fn path_of(package: &str) -> String {
+    format!("/v1.1/teams/{}/packages/{package}", c::TEAM_ID)
+}
+
+#[test]
+fn of_two_pauses_that_are_met_at_once_the_longer_one_counts() {
+    for round in 0..20 {
+        let world = World::new();
+        world.session().token("user").unwrap();
+        let packages = [c::PACKAGE_ID, c::OTHER_PACKAGE_ID];
+        for (package, pause) in packages.into_iter().zip(["600", "3"]) {
+            world.sandbox.fault(Fault::status(429).path(&path_of(package)).retry_after(pause).latency(Duration::from_millis(30)));
+        }
+        std::thread::scope(|scope| {
+            let ask = |package: &str| world.session().token(&format!("packages/{package}")).map(drop);
+            for package in packages {
+                scope.spawn(move || ask(package));
+            }
+        });
+        let left_ms = world.session().token(&format!("packages/{}", c::PACKAGE_ID)).unwrap_err().retry_after_ms;
+        assert_eq!(left_ms, Some(600_000), "round {round}");
+    }
+}
+
+#[test]
+fn an_answer_ends_no_pause_that_another_process_has_met_meanwhile() {
+    for round in 0..20 {
+        let world = World::new();
+        let token = |package: &str| world.session().token(&format!("packages/{package}")).map_err(|error| error.retry_after_ms);
+        world.session().token("user").unwrap();
+        // One that has run out is there, so that an answer finds something to end.
+        world.sandbox.fault(Fault::status(429).path(&path_of(c::PACKAGE_ID)).retry_after("3"));
+        assert_eq!(token(c::PACKAGE_ID).map(drop), Err(Some(3000)));
+        world.pass(4);
+        let slow = Duration::from_millis(30);
+        world.sandbox.fault(Fault::status(429).path(&path_of(c::PACKAGE_ID)).retry_after("600").latency(slow));
+        world.sandbox.fault(Fault::slow(slow).path(&path_of(c::OTHER_PACKAGE_ID)));
+        let (paused, answered) = std::thread::scope(|scope| {
+            let [one, other] = [c::PACKAGE_ID, c::OTHER_PACKAGE_ID].map(|package| scope.spawn(move || token(package).map(drop)));
+            (one.join().unwrap(), other.join().unwrap())
+        });
+        assert_eq!(paused, Err(Some(600_000)), "round {round}");
+        assert!(answered.is_ok() || answered == Err(Some(600_000)), "round {round}: {answered:?}");
+        assert_eq!(token(c::PACKAGE_ID).map(drop), Err(Some(600_000)), "round {round}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_ends_what_was_met_before() {
+    let world = World::new();
+    world.sandbox.fault(Fault::status(503).path("/v1/auth"));
+    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, Kind::Unavailable);
+    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, Kind::Unavailable, "remembered");
+    world.pass(-600);
+    assert!(world.session().token("user").is_ok());
 }
 
 #[test]

@@ -116,8 +116,9 @@ const KINDS: [(Kind, u8); 7] = [
 
 /// A refusal. None if it is of a kind that is not remembered.
 pub(super) fn write_refusal(refusal: &Refusal) -> Option<Vec<u8>> {
-    let Refusal { until_us, step, error } = refusal;
+    let Refusal { since_us, until_us, step, error } = refusal;
     let mut to = Writer::default();
+    to.number(*since_us as u64);
     to.number(*until_us as u64);
     to.number(u64::from(*step));
     to.byte(KINDS.iter().find(|(kind, _)| *kind == error.kind)?.1);
@@ -131,14 +132,14 @@ pub(super) fn write_refusal(refusal: &Refusal) -> Option<Vec<u8>> {
 /// The refusal. None if these bytes are none.
 pub(super) fn read_refusal(bytes: &[u8]) -> Option<Refusal> {
     let mut from = Reader(bytes);
-    let (until_us, step) = (from.number()? as i64, u32::try_from(from.number()?).ok()?);
+    let (since_us, until_us, step) = (from.number()? as i64, from.number()? as i64, u32::try_from(from.number()?).ok()?);
     let number = from.byte()?;
     let kind = KINDS.iter().find(|(_, own)| *own == number)?.0;
     let status = u16::try_from(from.number()?).ok()?;
     let (has_code, code) = (from.byte()? != 0, from.number()? as i64);
     let mut error = Error::new(kind, from.text()?.to_owned()).with_service_code(has_code.then_some(code));
     error.http_status = (status != 0).then_some(status);
-    from.0.is_empty().then_some(Refusal { until_us, step, error })
+    from.0.is_empty().then_some(Refusal { since_us, until_us, step, error })
 }
 
 #[cfg(test)]
@@ -192,12 +193,12 @@ mod tests {
     fn a_refusal_is_read_as_it_was_written() {
         for (kind, _) in KINDS {
             let error = Error::new(kind, "no").with_service_code(Some(-7)).with_http_status(401);
-            let bytes = write_refusal(&Refusal { until_us: 5, step: 2, error }).unwrap();
+            let bytes = write_refusal(&Refusal { since_us: 3, until_us: 5, step: 2, error }).unwrap();
             let again = read_refusal(&bytes).unwrap();
-            assert_eq!((again.until_us, again.step, again.error.kind, again.error.what()), (5, 2, kind, "no"));
+            assert_eq!((again.since_us, again.until_us, again.step, again.error.kind, again.error.what()), (3, 5, 2, kind, "no"));
             assert_eq!((again.error.http_status, again.error.service_code), (Some(401), Some(-7)));
             (0..bytes.len()).for_each(|len| assert!(read_refusal(&bytes[..len]).is_none(), "{len}"));
         }
-        assert!(write_refusal(&Refusal { until_us: 0, step: 0, error: Error::new(Kind::Panic, "x") }).is_none());
+        assert!(write_refusal(&Refusal { since_us: 0, until_us: 0, step: 0, error: Error::new(Kind::Panic, "x") }).is_none());
     }
 }

@@ -252,16 +252,20 @@ impl Store for Files {
         own.or_else(filed)
     }
 
-    fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>) {
+    fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>, stays: &dyn Fn(&Refusal) -> bool) {
+        let keep = |plain: &[u8]| codec::read_refusal(plain).is_some_and(|present| stays(&present));
         let outcome = match refusal.as_ref().and_then(codec::write_refusal) {
-            Some(plain) => self.opening.ready().and_then(|opened| opened.write(&Name::of_refusal(&opened.keys, secret), &plain, |_| false)),
+            Some(plain) => self.opening.ready().and_then(|opened| opened.write(&Name::of_refusal(&opened.keys, secret), &plain, keep)),
             None => self.opening.as_it_is().and_then(|opened| match opened {
-                Some(opened) => opened.remove(&Name::of_refusal(&opened.keys, secret), true, |_| false),
+                Some(opened) => opened.remove(&Name::of_refusal(&opened.keys, secret), true, keep),
                 None => Ok(()),
             }),
         };
         // No warning from here: the token itself will be the occasion for it.
         let mut refusals = self.refusals.lock();
+        if outcome.is_err() && refusals.get(secret).is_some_and(stays) {
+            return;
+        }
         refusals.remove(secret);
         if let (Err(_), Some(refusal)) = (outcome, refusal) {
             refusals.insert(*secret, refusal);
