@@ -114,17 +114,16 @@ fn link() {
     }
 }
 
-/// The linker's argument by which it puts what a host runs up to its first hit side by side.
+/// The linker's arguments by which it puts what a host runs up to its first hit side by side; none where it would not take them.
 ///
 /// Rationale: the kernel maps code sixteen pages at a time, and those functions lay on pages all over the library: a host grew by
 /// 2.7 MiB for less than 0.2 of code. `link/order.py` finds them.
-fn order() -> Option<String> {
+fn order() -> Vec<String> {
     let list = "link/order.txt";
     println!("cargo::rerun-if-changed={list}");
     let [out, flags] = ["OUT_DIR", "CARGO_ENCODED_RUSTFLAGS"].map(|name| env::var(name).unwrap_or_default());
-    // Other linkers than those of GNU and LLVM know no such scripts, and whoever asks for one says so in one of these ways.
-    if env::var_os("RUSTC_LINKER").is_some() || flags.contains("link") {
-        return None;
+    if env::var_os("RUSTC_LINKER").is_some() || flags.contains("link") || env::var("TARGET") != env::var("HOST") {
+        return Vec::new();
     }
     let patterns = fs::read_to_string(list).unwrap_or_default();
     let code: String = patterns.lines().map(|pattern| format!("    *(.text.{pattern} .text.unlikely.{pattern})\n")).collect();
@@ -138,7 +137,12 @@ fn order() -> Option<String> {
     if let Err(error) = fs::write(&path, script) {
         println!("cargo::error={} can't be written: {error}", path.display());
     }
-    Some(format!("-Wl,-T,{}", path.display()))
+    // Not by -Wl: there may be a comma in the path.
+    let arguments = ["-Xlinker", "-T", "-Xlinker", &path.display().to_string()].map(str::to_owned).to_vec();
+    // Other linkers than those of GNU and LLVM know no such scripts.
+    let mut trial = Command::new("cc");
+    trial.args(["-shared", "-nostdlib", "-x", "c", "/dev/null", "-o"]).arg(Path::new(&out).join("order.so")).args(&arguments);
+    if trial.output().is_ok_and(|output| output.status.success()) { arguments } else { Vec::new() }
 }
 
 /// Files whose code has no section of its name.
