@@ -20,7 +20,9 @@
  *
  * Threads
  *   [load]   one at a time for this plugin, on any thread; others of its functions may not run meanwhile.
- *   [call]   the thread of that call, which is the host's; several calls may run at once.
+ *   [call]   the thread of that call, which is the host's; several calls may run at once. SIGPIPE is blocked there, so that a broken
+ *            connection of the plugin's doesn't end the host, and a program that the plugin starts inherits that: the plugin unblocks
+ *            it there, with posix_spawnattr_setsigmask, or between fork and exec.
  *   [any]    any thread while the call lasts.
  */
 

@@ -58,19 +58,15 @@ pub fn parse(service: &str, answer: &Answer) -> Result<Value> {
         })
     })?;
     // Of two the reader keeps the last one, and which was meant nobody can tell.
-    if names(&document) == Some(colons(text)) { Ok(document) } else { Err(bad("an object that has one name twice")) }
+    if names(&document) == colons(text) { Ok(document) } else { Err(bad("an object that has one name twice")) }
 }
 
-/// How many fields all objects of a document have. None where one has two names that differ by case alone.
-fn names(document: &Value) -> Option<usize> {
+/// How many fields all objects of a document have.
+fn names(document: &Value) -> usize {
     match document {
         Value::Array(list) => list.iter().map(names).sum(),
-        Value::Object(fields) => {
-            let different: HashSet<_> = fields.keys().map(|name| name.to_ascii_lowercase()).collect();
-            let inner: usize = fields.values().map(names).sum::<Option<_>>()?;
-            (different.len() == fields.len()).then_some(fields.len() + inner)
-        }
-        _ => Some(0),
+        Value::Object(fields) => fields.len() + fields.values().map(names).sum::<usize>(),
+        _ => 0,
     }
 }
 
@@ -89,10 +85,22 @@ fn colons(text: &str) -> usize {
     count
 }
 
-/// A field, whatever the case of its name. In a document that was parsed here there is one at most.
+/// A field, whatever the case of its name. None where two names fit: which was meant nobody can tell.
 pub fn field<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
-    let fields = document.as_object()?;
-    fields.get(name).or_else(|| fields.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value))
+    let mut fitting = spellings(document, name);
+    let first = fitting.next()?;
+    fitting.next().is_none().then_some(first)
+}
+
+fn spellings<'a>(document: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    let fields = document.as_object().into_iter().flatten();
+    fields.filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// Whether an object has names that differ by case alone. Those within it may be anybody's own.
+fn has_spellings(document: &Value) -> bool {
+    let mut seen = HashSet::new();
+    document.as_object().into_iter().flatten().any(|(name, _)| !seen.insert(name.to_ascii_lowercase()))
 }
 
 /// A field that is text.
@@ -122,6 +130,9 @@ pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
     if let Some(list) = document.as_array() {
         return Some(list);
     }
+    if names.iter().any(|name| spellings(document, name).nth(1).is_some()) {
+        return None;
+    }
     // A field of the right name that is no list makes the document a wrong one: another list in it would be something else.
     if let Some(named) = names.iter().find_map(|name| field(document, name).filter(|value| !value.is_null())) {
         return named.as_array().map(Vec::as_slice);
@@ -134,13 +145,18 @@ pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
 /// The token in a field. `route` is for the message.
 ///
 /// # Errors
-/// [`Kind::BadAnswer`] if it isn't there, is no text, or is nothing that a header can carry.
+/// [`Kind::BadAnswer`] if it isn't there, is no text, or is nothing that a header can carry; or if names beside it differ by case
+/// alone, as two tokens' or two expiries'.
 pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
     let bad = |why: &str| {
         let what = format!("the answer to {route} {why} in its field `{name}`: check the service's URL and version");
         Err(Error::new(Kind::BadAnswer, what))
     };
     match field(document, name) {
+        _ if has_spellings(document) => {
+            let what = format!("the answer to {route} has names that differ by case alone: check the service's URL and version");
+            Err(Error::new(Kind::BadAnswer, what))
+        }
         None => bad("has nothing"),
         Some(Value::String(value)) if is_placeholder(value) => bad("has no token"),
         Some(Value::String(value)) => {
@@ -247,11 +263,14 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_found_in_any_case_and_the_exact_one_first() {
+    fn fields_are_found_in_any_case_and_in_two_cases_not_at_all() {
         let document = json!({"JWTTOKEN": "a", "jwtToken": "b", "Id": 7, "n": null});
-        assert_eq!(text(&document, "jwtToken"), Some("b"));
+        assert_eq!(text(&document, "jwtToken"), None);
         assert_eq!(text(&json!({"JWTTOKEN": "a"}), "jwtToken"), Some("a"));
         assert_eq!(id(&document, "id").as_deref(), Some("7"));
+        for two in [json!({"records": [], "Records": null}), json!({"teams": [1], "TEAMS": [2]}), json!({"Records": [], "records": 1})] {
+            assert_eq!(list(&two, &["records", "teams"]), None, "{two}");
+        }
         for none in [json!(null), json!([]), json!("id"), json!(1), json!({"id": null}), json!({"id": {}}), json!({"id": ""})] {
             assert_eq!(id(&none, "id"), None, "{none}");
         }
@@ -333,13 +352,31 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_has_one_name_twice_is_an_error_in_any_case_and_depth() {
+    fn names_that_differ_by_case_are_an_error_beside_a_token_and_nowhere_else() {
+        for body in [
+            r#"{"Token":"canary-a","token":"canary-b"}"#,
+            r#"{"token":"canary-a","Token":"canary-b"}"#,
+            r#"{"token":"canary-a","TOKEN":null}"#,
+            r#"{"token":"canary-a","expires_at":1,"Expires_At":2}"#,
+        ] {
+            let error = token("GET /x", &parse("masv", &answer(200, body)).unwrap(), "token").unwrap_err();
+            assert_eq!(error.kind, Kind::BadAnswer, "{body}");
+            assert!(error.what().contains("differ by case") && !error.what().contains("canary"), "{error}");
+        }
+        let body = r#"{"token":"abc","user":{"id":"u","settings":{"Lang":1,"lang":2},"tags":[{"A":{},"a":{}}]}}"#;
+        let document = parse("masv", &answer(200, body)).unwrap();
+        assert_eq!(token("GET /x", &document, "token").unwrap().expose(), "abc");
+        assert_eq!(field(&document, "user").unwrap()["settings"], json!({"Lang": 1, "lang": 2}), "handed on as it came");
+    }
+
+    #[test]
+    fn an_object_that_has_one_name_twice_is_an_error_in_any_depth() {
         for body in [
             r#"{"token":"canary-a","token":"canary-b"}"#,
-            r#"{"Token":"canary-a","token":"canary-b"}"#,
             r#"{"token":"canary-a","\u0074oken":"canary-b"}"#,
             r#"{"token":null,"token":"canary-b"}"#,
             r#"[{"a":[{"x":{"id":1},"ID":{},"n":{"id":2,"id":2}}]}]"#,
+            r#"{"user":{"settings":{"Lang":1,"lang":2,"lang":3}}}"#,
             r#"{"a\"":1,"a\"":1}"#,
             r#"{"":1,"":1}"#,
         ] {

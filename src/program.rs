@@ -57,8 +57,9 @@ pub fn become_whole(words: &[OsString], message: Option<&Message>, streams: &mut
     let failed = handed.and_then(|input| {
         let mut whole = Command::new(env::current_exe()?.with_file_name("keyferry"));
         input.map(|input| whole.stdin(input));
-        sys::stdio::hand_on_closed_output();
-        Err::<(), _>(whole.arg("git").args(words).exec())
+        whole.arg("git").args(words);
+        sys::stdio::hand_on_closed();
+        Err::<(), _>(whole.exec())
     });
     let why = failed.err().map_or(io::ErrorKind::Other, |error| error.kind());
     streams.fail(&format!("git-credential-keyferry can't start keyferry, which has to be in its folder: {why}"))

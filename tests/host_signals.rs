@@ -55,17 +55,25 @@ fn holds_pipes_back(task: &str) -> bool {
     bits(task, "SigBlk") >> (libc::SIGPIPE - 1) & 1 == 1
 }
 
-/// As a host does that wants no such signal.
-fn hold_back() {
+/// As a host does that wants none of these signals.
+fn hold_back(signals: &[i32]) {
     let mut set = std::mem::MaybeUninit::uninit();
     // SAFETY: the call fills all of the set.
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
     // SAFETY: it was filled above.
     let mut set = unsafe { set.assume_init() };
-    // SAFETY: the set is initialised.
-    unsafe { libc::sigaddset(&mut set, libc::SIGPIPE) };
+    for signal in signals {
+        // SAFETY: the set is initialised.
+        unsafe { libc::sigaddset(&mut set, *signal) };
+    }
     // SAFETY: the set is initialised; where the one before would go may be NULL.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
+}
+
+/// What a program that is started finds blocked.
+fn blocked_in_a_program() -> u64 {
+    let (said, _) = process::run(Command::new("/bin/grep").args(["SigBlk", "/proc/self/status"]), None, LIMITS).unwrap();
+    u64::from_str_radix(std::str::from_utf8(&said).unwrap().strip_prefix("SigBlk:").unwrap().trim(), 16).unwrap()
 }
 
 #[test]
@@ -84,7 +92,7 @@ fn a_program_that_does_not_read_its_input_ends_nobody() {
 fn a_host_that_has_the_signal_waiting_keeps_it() {
     assert_eq!(
         ending(|| {
-            hold_back();
+            hold_back(&[libc::SIGPIPE]);
             // SAFETY: the call takes a number; the signal waits, for it is held back.
             unsafe { libc::raise(libc::SIGPIPE) };
             process::run(&mut Command::new("/bin/true"), Some(&vec![b'x'; MANY]), LIMITS).is_ok()
@@ -100,13 +108,37 @@ fn a_program_gets_the_signal_though_the_thread_that_starts_it_does_not() {
     assert_eq!(
         ending(|| {
             signals::hold_broken_pipes();
-            let mut command = Command::new("/bin/sh");
-            let outcome = process::run(command.args(["-c", "grep SigBlk /proc/self/status"]), None, LIMITS);
-            let (said, _) = outcome.unwrap();
-            String::from_utf8(said.to_vec()).unwrap().trim() == "SigBlk:\t0000000000000000" && holds_pipes_back("thread-self")
+            blocked_in_a_program() == 0 && holds_pipes_back("thread-self")
         }),
         0
     );
+}
+
+/// A host that waits for its signals with sigwait blocks them in all threads. A program with that mask can't be ended, and its alarms
+/// don't ring.
+#[test]
+fn a_program_has_no_signal_blocked_though_its_host_blocks_them_all() {
+    let theirs = [libc::SIGTERM, libc::SIGALRM, libc::SIGCHLD, libc::SIGINT, libc::SIGPIPE, libc::SIGUSR1];
+    let all = theirs.iter().fold(0, |bits, signal| bits | 1_u64 << (signal - 1));
+    for is_ours in [false, true] {
+        assert_eq!(
+            ending(|| {
+                hold_back(&theirs);
+                if is_ours {
+                    signals::hold_broken_pipes();
+                }
+                // Those that wait would end this process.
+                for signal in [libc::SIGTERM, libc::SIGPIPE] {
+                    // SAFETY: the call takes a number; the signal waits, for it is held back.
+                    unsafe { libc::raise(signal) };
+                }
+                let waiting = bits("thread-self", "SigPnd");
+                let blocked = blocked_in_a_program();
+                blocked == 0 && bits("thread-self", "SigBlk") == all && waiting != 0 && bits("thread-self", "SigPnd") == waiting
+            }),
+            0
+        );
+    }
 }
 
 /// Says that it will send nothing, and resets the connection once a part of the request has arrived.

@@ -63,10 +63,11 @@ pub fn withhold(command: &mut Command) -> &mut Command {
 }
 
 /// Whether a variable may be a plugin's secret. Which settings are secrets only a plugin that is loaded tells, and not every program
-/// is started after that: so all go that are neither ours nor a URL.
+/// is started after that: so all go that are neither ours nor the URL `KEYFERRY_NAME_URL` that a service has to have. Others are
+/// secrets at times, such as that of a webhook.
 fn may_be_plugins_secret(name: &str) -> bool {
     let is_ours = |name: &str| FIELDS.iter().any(|field| field.env.contains(&name));
-    let setting = name.strip_prefix("KEYFERRY_").filter(|rest| rest.contains('_') && !rest.ends_with("_URL"));
+    let setting = name.strip_prefix("KEYFERRY_").and_then(|rest| rest.split_once('_')).filter(|(_, key)| *key != "URL");
     setting.is_some() && !is_ours(name) && !is_ours(name.strip_suffix("_FILE").unwrap_or(name))
 }
 

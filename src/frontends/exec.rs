@@ -1,6 +1,7 @@
 //! `keyferry exec -- COMMAND`: the secrets of one profile in the environment of one program.
 //!
-//! Imports [`crate::config`] and [`crate::wallet`]. The program takes this one's place, so its exit code and signals are its own.
+//! Imports [`crate::config`], [`crate::sys`] and [`crate::wallet`]. The program takes this one's place, so its exit code and signals
+//! are its own, and a stream that this one was started without is closed for it too.
 //! Whatever another profile has in the environment is taken out of it, also under a name of its own that `config.toml` refers to, and
 //! so are plugins' secrets.
 
@@ -14,6 +15,7 @@ use super::Streams;
 use super::desk::Desk;
 use crate::config::{DEFAULT_ACCOUNT, FIELDS, Field, withhold};
 use crate::error::Result;
+use crate::sys::stdio;
 use crate::wallet;
 
 /// The exit code where the program is not there, as shells have it.
@@ -46,6 +48,7 @@ pub fn run(options: &ExecOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 
     if let Err(error) = dress(&mut command, options.profile.as_deref(), desk) {
         return streams.fail_with(&error);
     }
+    stdio::hand_on_closed();
     let failed = command.exec();
     streams.fail(&format!("{} can't be started: {}", program.to_string_lossy(), failed.kind()));
     if failed.kind() == std::io::ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED }

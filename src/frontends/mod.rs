@@ -246,8 +246,6 @@ pub fn parse(words: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Command,
         return Err(USAGE);
     }
     let (output, code) = if stop.use_stderr() { (&mut streams.stderr, USAGE) } else { (&mut streams.stdout, OK) };
-    match output.text(&stop.render().to_string()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(FAILED),
-        _ => Err(code),
-    }
+    let outcome = output.text(&stop.render().to_string());
+    Err(if streams.wrote(outcome) == OK { code } else { FAILED })
 }

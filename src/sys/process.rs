@@ -50,7 +50,7 @@ pub fn run(command: &mut Command, input: Option<&[u8]>, limits: Limits) -> io::R
     if limits.own_group {
         command.process_group(0);
     }
-    let mut child = signals::with_broken_pipes(|| command.spawn())?;
+    let mut child = signals::start(command)?;
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
         let _shield = Shield::raise();
         // A secret fits into a pipe; a program that doesn't read it fails by itself.

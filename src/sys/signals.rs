@@ -5,7 +5,11 @@ use std::cell::Cell;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
 
+/// The largest number that a signal has.
+const LAST_SIGNAL: libc::c_int = 64;
 /// What ends a program politely: Ctrl-C, `kill`, and a terminal that was closed.
 const ENDING: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
@@ -114,17 +118,33 @@ pub fn hold_broken_pipes() {
     mask(libc::SIG_BLOCK, &set_of([libc::SIGPIPE]));
 }
 
-/// Starts a program that is told when nobody reads what it writes, though a thread of ours is not: a mask is inherited. A thread of
-/// the host's hands its own mask on.
-pub fn with_broken_pipes<T>(start: impl FnOnce() -> T) -> T {
-    // One that waits would come now, and end the process.
-    if !IS_OURS.get() || is_pending(libc::SIGPIPE) {
-        return start();
+/// Starts a program in which no signal is blocked, whatever this thread blocks: a mask is inherited, and who has SIGTERM or SIGALRM
+/// blocked can't be ended and waits for ever. No mask of a host's thread is changed for it.
+///
+/// # Errors
+/// Those of starting it.
+pub fn start(command: &mut Command) -> io::Result<Child> {
+    let blocked = mask(libc::SIG_BLOCK, &set_of([]));
+    let others = (1..=LAST_SIGNAL).any(|signal| signal != libc::SIGPIPE && holds(&blocked, signal));
+    if !others && !holds(&blocked, libc::SIGPIPE) {
+        return command.spawn();
     }
-    let before = mask(libc::SIG_UNBLOCK, &set_of([libc::SIGPIPE]));
-    let started = start();
-    mask(libc::SIG_SETMASK, &before);
-    started
+    // One that waits would come now, and end the process.
+    if !others && IS_OURS.get() && !is_pending(libc::SIGPIPE) {
+        mask(libc::SIG_UNBLOCK, &set_of([libc::SIGPIPE]));
+        let started = command.spawn();
+        mask(libc::SIG_SETMASK, &blocked);
+        return started;
+    }
+    // Rationale: what is unblocked in this thread, for however short a time, the system may deliver here, and a host that waits for its
+    // signals has no handler. So the child does it, which costs a whole fork, and in which nothing waits yet.
+    let free = || {
+        mask(libc::SIG_SETMASK, &set_of([]));
+        Ok(())
+    };
+    // SAFETY: in the child it makes two calls that are allowed there, and allocates nothing.
+    unsafe { command.pre_exec(free) };
+    command.spawn()
 }
 
 fn set_of(signals: impl IntoIterator<Item = libc::c_int>) -> libc::sigset_t {
@@ -153,8 +173,12 @@ fn is_pending(signal: libc::c_int) -> bool {
     let mut pending = set_of([]);
     // SAFETY: the set is writable.
     unsafe { libc::sigpending(&mut pending) };
-    // SAFETY: the set is initialised.
-    unsafe { libc::sigismember(&pending, signal) == 1 }
+    holds(&pending, signal)
+}
+
+fn holds(set: &libc::sigset_t, signal: libc::c_int) -> bool {
+    // SAFETY: the set is initialised. A number that is no signal's is in none.
+    unsafe { libc::sigismember(set, signal) == 1 }
 }
 
 /// Takes a signal away that this thread holds back, if it waits.

@@ -18,26 +18,32 @@ pub fn columns() -> Option<usize> {
     (failed == 0 && size.ws_col > 0).then_some(size.ws_col.into())
 }
 
-static OUTPUT_IS_CLOSED: AtomicBool = AtomicBool::new(false);
+const STANDARD: [libc::c_int; 3] = [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO];
+/// Which of them were closed when this program was started.
+static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 /// Looks which descriptors a program was started with. To be called before Rust's own start, which opens /dev/null in place of those
 /// that are closed: then nobody can tell any more that what is written gets nowhere.
 pub extern "C" fn look() {
-    // SAFETY: the call takes numbers, and fails where the descriptor is not open.
-    let closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } == -1;
-    OUTPUT_IS_CLOSED.store(closed, Ordering::Relaxed);
+    for (number, closed) in STANDARD.into_iter().zip(&CLOSED) {
+        // SAFETY: the call takes numbers, and fails where the descriptor is not open.
+        closed.store(unsafe { libc::fcntl(number, libc::F_GETFD) } == -1, Ordering::Relaxed);
+    }
 }
 
 /// Whether this program was started without a standard output, as by `>&-`.
 pub fn output_is_closed() -> bool {
-    OUTPUT_IS_CLOSED.load(Ordering::Relaxed)
+    CLOSED[1].load(Ordering::Relaxed)
 }
 
-/// Has a program that takes this one's place be told too.
-pub fn hand_on_closed_output() {
-    if output_is_closed() {
-        // SAFETY: the call takes a number; what stands there is the /dev/null of Rust's start, which nothing here writes to.
-        unsafe { libc::close(libc::STDOUT_FILENO) };
+/// Has a program that takes this one's place find those streams closed that were. To be called when nothing is opened any more: it
+/// would get their numbers.
+pub fn hand_on_closed() {
+    for (number, closed) in STANDARD.into_iter().zip(&CLOSED) {
+        if closed.load(Ordering::Relaxed) {
+            // SAFETY: the call takes a number; what stands there is the /dev/null of Rust's start, whose loss nobody here notices.
+            unsafe { libc::close(number) };
+        }
     }
 }
 

@@ -14,20 +14,26 @@ use crate::error::{Error, Kind, Result};
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 /// The first one that holds something counts.
 const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+/// As above.
+const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// The proxy that the environment names. None where it names none, and for a CGI program, whose variables others set.
+/// The proxy that the environment names. None where it names none.
+///
+/// Rationale: for a CGI program too, though `HTTP_PROXY` may come from the request that it answers, as its header `Proxy`: of that
+/// variable nothing is read here.
 ///
 /// # Errors
 /// [`Kind::Config`] if it can't be used.
 pub(super) fn of_environment() -> Result<Option<Proxy>> {
-    let filled = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let Some((name, value)) = VARIABLES.into_iter().find_map(|name| Some((name, filled(name)?))) else { return Ok(None) };
-    if std::env::var_os("REQUEST_METHOD").is_some() {
-        return Ok(None);
-    }
-    // Bytes that are no UTF-8 are in no URL.
-    let proxy = named(name, &value.to_string_lossy())?;
-    Ok(Some(proxy.no_proxy(NoProxy::from_env())))
+    let Some((name, value)) = filled(&VARIABLES) else { return Ok(None) };
+    let exceptions = filled(&EXCEPTIONS).and_then(|(_, hosts)| NoProxy::from_string(&hosts));
+    Ok(Some(named(name, &value)?.no_proxy(exceptions)))
+}
+
+/// The first of these variables that holds something, and what. Bytes that are no UTF-8 are in no URL and no host.
+fn filled(names: &[&'static str]) -> Option<(&'static str, String)> {
+    let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    names.iter().find_map(|name| Some((*name, value(name)?.to_string_lossy().into_owned())))
 }
 
 /// The proxy of a text; `whence` is who gave it, and all of it that gets into a message.

@@ -123,6 +123,11 @@ fn an_answer_that_nobody_can_get_is_no_success() {
     for word in ["header", "token", "curl"] {
         closed(&format!("'{KEYFERRY}' {word} user"), "").assert_sentence(1, "standard output is closed");
     }
+    for word in ["--version", "--help", "help", "header --help"] {
+        closed(&format!("'{KEYFERRY}' {word}"), "").assert_sentence(1, "the answer can't be written: standard output is closed");
+        let full = say(&mut stage.program("sh", &["-c", &format!("exec '{KEYFERRY}' {word} >/dev/full")]), "");
+        full.assert_sentence(1, "the answer can't be written: ");
+    }
     let question = stage.host(stage.sandbox.fileverbs_url());
     closed(&format!("'{HELPER}' get"), &question).assert_sentence(1, "standard output is closed");
     // What has nothing to say needs nobody.

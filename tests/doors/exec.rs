@@ -53,11 +53,13 @@ fn a_secret_that_can_not_be_had_starts_nothing() {
 }
 
 /// Where secrets are in a user's shell: under names of their own, and under those of a plugin's settings.
-const SCATTERED: [(&str, &str); 4] = [
+const SCATTERED: [(&str, &str); 5] = [
     ("MY_KEY", c::API_KEY),
     ("OTHER_KEY", c::SECOND_API_KEY),
     ("KEYFERRY_VAULT_TOKEN", c::SECRET_KEY),
     ("KEYFERRY_VAULT_TEAM_TOKEN", c::FV_API_KEY),
+    // What posts into a room is a URL that is a secret.
+    ("KEYFERRY_VAULT_WEBHOOK_URL", "https://rooms.example/in/eyJ"),
 ];
 
 #[test]
@@ -68,7 +70,7 @@ fn variables_that_a_setting_refers_to_and_plugins_own_go_to_no_program() {
     let mut command = stage.stranger(KEYFERRY, &["exec", "--", "env"]);
     let said = say(command.envs(SCATTERED).env("KEYFERRY_VAULT_URL", "https://vault.example").env("EDITOR", "vi"), "");
     assert_eq!((said.line("MASV_API_KEY"), said.line("KEYFERRY_MASV_API_KEY")), (Some(c::API_KEY), Some(c::API_KEY)), "{said:?}");
-    assert_eq!(SCATTERED.map(|(name, _)| said.line(name)), [None; 4], "{said:?}");
+    assert_eq!(SCATTERED.map(|(name, _)| said.line(name)), [None; 5], "{said:?}");
     let kept = ["KEYFERRY_VAULT_URL", "EDITOR", "KEYFERRY_STORE", "KEYFERRY_MASV_URL"].map(|name| said.line(name).is_some());
     assert_eq!(kept, [true; 4], "what is no secret stays: {said:?}");
 }

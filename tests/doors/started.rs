@@ -77,3 +77,18 @@ fn who_may_open_no_more_files_is_told_of_the_limit() {
     });
     assert!(answers.iter().any(|code| *code != Some(0)), "{answers:?}");
 }
+
+#[test]
+fn a_program_that_takes_the_place_finds_the_streams_closed_that_were() {
+    let stage = Stage::set();
+    let closed = |words: &str| say(&mut stage.program("sh", &["-c", &format!("exec '{KEYFERRY}' exec -- {words}")]), "");
+    let said = closed("/bin/echo hi >&-");
+    assert!(said.code == Some(1) && said.err.contains("echo"), "{said:?}");
+    let said = closed("/bin/cat <&-");
+    assert!(said.code == Some(1) && said.err.contains("cat"), "{said:?}");
+    let said = closed("/bin/sh -c 'echo hi >&2 || exit 42' 2>&-");
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(42), "", ""));
+    closed("/nonexistent/x >&- <&-").assert_sentence(127, "/nonexistent/x can't be started");
+    let said = closed("/bin/cat");
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "open ones stay");
+}

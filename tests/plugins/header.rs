@@ -39,6 +39,15 @@ fn it_compiles_alone_and_twice_in_every_dialect() {
     }
 }
 
+/// A mask is inherited, and a program in which SIGPIPE is blocked writes on when nobody reads.
+#[test]
+fn whoever_writes_a_plugin_is_told_what_a_program_of_its_inherits() {
+    for path in ["include/keyferry_plugin.h", "docs/plugins.md"] {
+        let text = fs::read_to_string(file(path)).unwrap();
+        assert!(text.contains("SIGPIPE") && text.contains("posix_spawnattr_setsigmask"), "{path}");
+    }
+}
+
 #[test]
 fn the_template_and_the_others_compile_with_every_warning() {
     for entry in fs::read_dir(file("c-tests/plugins")).unwrap() {

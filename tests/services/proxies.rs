@@ -86,6 +86,29 @@ fn a_proxy_in_capitals_is_used_and_every_spelling_of_this_machine_is_not() {
     assert_eq!(sink.first_byte(), Some(5));
 }
 
+/// A CGI program's `HTTP_PROXY` may come from a request's header `Proxy`. The others can't.
+#[test]
+fn a_cgi_programs_proxy_is_used_or_an_error() {
+    let sink = Sink::open();
+    let proxy = format!("socks5://{}", sink.address);
+    let by_proxy = [("REQUEST_METHOD", "GET"), ("HTTPS_PROXY", proxy.as_str()), ("NO_PROXY", ""), ("no_proxy", "")];
+    process::alone("proxies::a_cloud_host_by_a_proxy_in_capitals", &by_proxy);
+    assert_eq!(sink.first_byte(), Some(5));
+    let broken = [("REQUEST_METHOD", "POST"), ("HTTPS_PROXY", "http://[::1")];
+    process::alone("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &broken);
+}
+
+#[test]
+fn an_empty_exception_hides_no_other() {
+    let sink = Sink::open();
+    let proxy = format!("socks5://{}", sink.address);
+    for exceptions in [["", "255.255.255.255"], ["255.255.255.255", "elsewhere.example"]] {
+        let variables = [("HTTPS_PROXY", proxy.as_str()), ("NO_PROXY", exceptions[0]), ("no_proxy", exceptions[1])];
+        process::alone("proxies::a_host_that_is_an_exception", &variables);
+    }
+    sink.check();
+}
+
 /// What no proxy can be read from; the user's name for it stands in none of the messages.
 const BROKEN: [&str; 10] = [
     "ftp://127.0.0.1:1",
@@ -140,6 +163,13 @@ fn this_machine_in_other_spellings() {
 #[ignore = "the test above runs it in a process of its own"]
 fn a_cloud_host_by_a_proxy_in_capitals() {
     assert_eq!(login_at("https://192.0.2.1"), k::KEYFERRY_E_UNREACHABLE);
+}
+
+#[test]
+#[ignore = "the test above runs it in a process of its own"]
+fn a_host_that_is_an_exception() {
+    // The system itself refuses a connection to all of a network at once.
+    assert_eq!(login_at("https://255.255.255.255:1"), k::KEYFERRY_E_UNREACHABLE);
 }
 
 #[test]

@@ -53,9 +53,16 @@ def told(function: "Function", *arguments: "Any") -> str:
 
 def encoded(text: str) -> bytes:
     """A text as C reads it. C would cut it at a NUL, and ask for something else."""
+    if not isinstance(text, str):
+        raise no_text(text)
     if "\0" in text:
         raise BadValue("a text holds NUL: copy it again")
     return utf8(text)
+
+
+def no_text(value: object) -> TypeError:
+    """Names the type alone: the value may be a secret."""
+    return TypeError(f"a text is wanted: give a str, not {type(value).__name__}")
 
 
 def utf8(text: str) -> bytes:

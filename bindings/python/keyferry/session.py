@@ -4,7 +4,7 @@ import os
 from ctypes import addressof, c_char
 
 from . import _abi
-from ._call import Wiped, done, encoded, made, new_word, words
+from ._call import Wiped, done, encoded, made, new_word, no_text, words
 from ._library import quick, slow
 from .config import Config
 from .error import BadValue, Forked, SeveralHeaders, raised
@@ -159,7 +159,10 @@ class Session(Services):
         """
         handle = self._handle
         # One call less for a hit. What else than plain ASCII there is, and what can't be told, is left to `encoded`.
-        key = resource.encode() if "\0" not in resource and resource.isascii() else encoded(resource)
+        try:
+            key = resource.encode() if "\0" not in resource and resource.isascii() else encoded(resource)
+        except (AttributeError, TypeError):
+            raise no_text(resource) from None
         try:
             line = _lines.pop()
         except IndexError:

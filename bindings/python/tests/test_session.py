@@ -142,7 +142,10 @@ class Tokens(Case):
         self.fails(keyferry.NotCached, self.session.cached, "user")
         self.session.token_for("user")
         self.fails(TypeError, self.session.forget)
-        self.fails(TypeError, self.session.forget, None)
+        for wrong in (None, b"user", 5, keyferry.Request("user")):
+            for call in (self.session.forget, self.session.header, self.session.explain):
+                said = str(self.fails(TypeError, call, wrong))
+                self.assertEqual(said, f"a text is wanted: give a str, not {type(wrong).__name__}")
         self.assertNotEqual(self.session.list(), [])
         self.session.forget_all()
         self.assertEqual(self.session.list(), [])
