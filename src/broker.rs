@@ -282,8 +282,12 @@ impl Engine {
         self.pace.begin(key, self.clock.now_us())
     }
 
+    /// What is there by now, in memory or in the store.
+    ///
+    /// Rationale: memory is looked at once more, for a caller in another thread may bring it there from the store between the two looks.
+    /// Then the store has nothing newer, and a flight that held the lock of many processes went out for what all of them had.
     fn landed(&self, bound: &Bound, wish: &Wish) -> Option<Token> {
-        self.settled(bound, wish).or_else(|| self.stored(bound, wish))
+        self.settled(bound, wish).or_else(|| self.stored(bound, wish)).or_else(|| self.settled(bound, wish))
     }
 
     /// Waits for the store's lock, and between tries for somebody else's token. Nobody waits who holds one that has not ended and
