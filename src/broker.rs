@@ -133,8 +133,15 @@ impl Engine {
         if spot.target.class == Class::Link {
             return self.stored(bound, wish);
         }
-        let mut keys = accesses(spot.target.need, request.access).iter().map(|access| wish.key.with_access(*access));
-        keys.find_map(|key| self.stored(bound, &Wish { key, ..wish.clone() }))
+        for access in accesses(spot.target.need, request.access) {
+            let wish = Wish { key: wish.key.with_access(*access), ..wish.clone() };
+            let token = self.stored(bound, &wish);
+            // One that is to be renewed is in memory by now, and no later access stands in for it: as in the cache.
+            if token.is_some() || self.held(bound, &wish.key).is_some() {
+                return token;
+            }
+        }
+        None
     }
 
     fn wait(&self, bound: &Bound, key: &Key, flight: &Arc<Flight<Token>>, request: &Request) -> Result<Token> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use keyferry::error::Kind;
+use keyferry::key::Access;
 use keyferry::request::Request;
 use keyferry::sandbox::{Fault, credentials as c};
 use keyferry::secret::Secret;
@@ -117,6 +118,20 @@ fn a_login_that_failed_is_no_token_that_was_rejected() {
 fn ask(world: &World) -> Vec<Result<u64, Kind>> {
     let ask = || world.session().token(BEARER).map(|token| token.facts().generation);
     (0..16).map(|_| ask().map_err(|error| error.kind)).collect()
+}
+
+#[test]
+fn a_stored_write_token_does_not_stand_in_for_a_management_token_that_is_to_be_renewed() {
+    let world = World::new();
+    let package = format!("packages/{}", c::PACKAGE_ID);
+    world.sandbox.set_life("package", 1000);
+    let first = world.session().token(&package).unwrap();
+    let ends_s = world.clock.now_us() / 1_000_000 + 10_000;
+    world.session().adopt(&package, Secret::from("made-up-write-token"), Some(ends_s)).unwrap();
+    world.pass(960);
+    let second = world.session().token(&package).unwrap();
+    assert_eq!(second.facts().access, Access::Manage);
+    assert!(second.facts().generation > first.facts().generation);
 }
 
 fn path_of(package: &str) -> String {
