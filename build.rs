@@ -122,7 +122,7 @@ fn order() -> Vec<String> {
     let list = "link/order.txt";
     println!("cargo::rerun-if-changed={list}");
     let [out, flags] = ["OUT_DIR", "CARGO_ENCODED_RUSTFLAGS"].map(|name| env::var(name).unwrap_or_default());
-    if env::var_os("RUSTC_LINKER").is_some() || flags.contains("link") || env::var("TARGET") != env::var("HOST") {
+    if env::var_os("RUSTC_LINKER").is_some() || flags.contains("link") || !is_for_here() {
         return Vec::new();
     }
     let patterns = fs::read_to_string(list).unwrap_or_default();
@@ -201,14 +201,13 @@ fn link_helper_statically() {
 /// linker finds, before the libraries that rustc asks for, scripts of their names that lead to the static ones.
 fn instead(name: &str, libraries: &[(&str, &str)], needed: &[&str]) -> Option<String> {
     let [out, linker] = ["OUT_DIR", "RUSTC_LINKER"].map(|name| env::var(name).unwrap_or_default());
-    let is_here = env::var("TARGET") == env::var("HOST");
     let linker = if linker.is_empty() { "cc".to_owned() } else { linker };
     // Where a compiler has no such file it repeats the bare name.
     let has = |file: &&str| {
         let asked = Command::new(&linker).arg(format!("-print-file-name={file}")).output();
         asked.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_absolute())
     };
-    if !(is_here && is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") && needed.iter().all(has)) {
+    if !(is_for_here() && is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") && needed.iter().all(has)) {
         return None;
     }
     let folder = Path::new(&out).join(name);
@@ -217,6 +216,11 @@ fn instead(name: &str, libraries: &[(&str, &str)], needed: &[&str]) -> Option<St
         println!("cargo::error={} can't be written: {error}", folder.display());
     }
     Some(format!("-L{}", folder.display()))
+}
+
+/// Whether what is built runs on this machine, so that its compiler is the one that is here.
+fn is_for_here() -> bool {
+    env::var("TARGET") == env::var("HOST")
 }
 
 fn is(variable: &str, value: &str) -> bool {

@@ -152,11 +152,11 @@ pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
         let what = format!("the answer to {route} {why} in its field `{name}`: check the service's URL and version");
         Err(Error::new(Kind::BadAnswer, what))
     };
+    if has_spellings(document) {
+        let what = format!("the answer to {route} has names that differ by case alone: check the service's URL and version");
+        return Err(Error::new(Kind::BadAnswer, what));
+    }
     match field(document, name) {
-        _ if has_spellings(document) => {
-            let what = format!("the answer to {route} has names that differ by case alone: check the service's URL and version");
-            Err(Error::new(Kind::BadAnswer, what))
-        }
         None => bad("has nothing"),
         Some(Value::String(value)) if is_placeholder(value) => bad("has no token"),
         Some(Value::String(value)) => {

@@ -53,6 +53,12 @@ impl Errand<'_> {
         self.engine.accounts.bound(self.account, self.service)
     }
 
+    /// The fingerprint of secrets that are sent together.
+    fn print_of(&self, secrets: &[&Secret]) -> Fingerprint {
+        let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
+        self.engine.print(self.bound(), &exposed)
+    }
+
     /// What is refused under this fingerprint was met for the key that is flown for.
     fn met(&self, print: Fingerprint) {
         self.key.iter().for_each(|key| self.engine.note_refusal(key, print));
@@ -220,9 +226,7 @@ impl Context for Errand<'_> {
     }
 
     fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Answer) -> Option<Error>) -> Result<Answer> {
-        let store = &*self.engine.store;
-        let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
-        let print = self.engine.print(self.bound(), &exposed);
+        let (store, print) = (&*self.engine.store, self.print_of(secrets));
         if let Some(error) = refusal::remembered(store, &print, self.engine.clock.now_us()).filter(|_| !self.explicit) {
             self.engine.stats.refused_from_memory.fetch_add(1, Ordering::Relaxed);
             self.met(print);
@@ -248,8 +252,7 @@ impl Context for Errand<'_> {
         if secrets.is_empty() {
             return;
         }
-        let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
-        let print = self.engine.print(self.bound(), &exposed);
+        let print = self.print_of(secrets);
         refusal::note(&*self.engine.store, &print, Some(error), self.engine.clock.now_us());
         self.met(print);
     }

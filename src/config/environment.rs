@@ -35,16 +35,11 @@ pub fn variable(environment: &Environment, name: &str) -> Result<Option<Secret>>
 /// Rationale: an environment is the process's, whichever configuration a program is started for. A child has what it looks up itself.
 static REFERRED: PerProcess<Mutex<BTreeSet<String>>> = PerProcess::new();
 
-fn referred() -> &'static Mutex<BTreeSet<String>> {
-    let Ok(names) = REFERRED.get_or_try_init(|| Ok::<_, std::convert::Infallible>(Mutex::default()));
-    names
-}
-
 /// Notes what [`withhold`] has to know of a configuration.
 pub(super) fn note(config: &Config) {
     let is_secret = |entry: &&Entry| entry.secret || entry.is_foreign();
     let name = |entry: &Entry| if let Setting::Env(name) = &entry.setting { Some(name.clone()) } else { None };
-    referred().lock().extend(config.entries.iter().filter(is_secret).filter_map(name));
+    REFERRED.get_or_init(Mutex::default).lock().extend(config.entries.iter().filter(is_secret).filter_map(name));
 }
 
 /// Keeps secrets out of the environment of a program that is started for another end: ours, those that a configuration refers to,
@@ -53,7 +48,7 @@ pub fn withhold(command: &mut Command) -> &mut Command {
     for name in FIELDS.iter().filter(|field| field.secret).flat_map(|field| field.env) {
         command.env_remove(name);
     }
-    for name in referred().lock().iter() {
+    for name in REFERRED.get_or_init(Mutex::default).lock().iter() {
         command.env_remove(name);
     }
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(may_be_plugins_secret)) {

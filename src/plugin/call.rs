@@ -81,11 +81,7 @@ static CALLS: PerProcess<Mutex<HashMap<u64, Arc<Call>>>> = PerProcess::new();
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 fn calls() -> &'static Mutex<HashMap<u64, Arc<Call>>> {
-    let made: Result<_, std::convert::Infallible> = CALLS.get_or_try_init(|| Ok(Mutex::default()));
-    match made {
-        Ok(calls) => calls,
-        Err(never) => match never {},
-    }
+    CALLS.get_or_init(Mutex::default)
 }
 
 /// The call of a number, while it lasts.

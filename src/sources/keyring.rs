@@ -30,8 +30,7 @@ const SERVICE: &str = "keyferry";
 static TURNS: PerProcess<Mutex<Turn>> = PerProcess::new();
 
 fn turns() -> &'static Mutex<Turn> {
-    let Ok(turns) = TURNS.get_or_try_init(|| Ok::<_, std::convert::Infallible>(Mutex::default()));
-    turns
+    TURNS.get_or_init(Mutex::default)
 }
 
 /// How long a tool that gave trouble is not asked again for the same: as long as somebody needs to unlock a keyring and to try again.

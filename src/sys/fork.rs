@@ -57,6 +57,12 @@ impl<T> PerProcess<T> {
     }
 
     /// The value, made by `make` if need be; others who ask meanwhile wait for it.
+    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &'static T {
+        let Ok(value) = self.get_or_try_init(|| Ok::<_, std::convert::Infallible>(make()));
+        value
+    }
+
+    /// The same, where making it can fail.
     ///
     /// # Errors
     /// Those of `make`; the next call tries again.

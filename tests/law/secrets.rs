@@ -19,7 +19,7 @@ const EXPOSED: &[(&str, usize, &str)] = &[
     ("src/config/mod.rs", 3, "checks values, and reads the name of the default account"),
     ("src/config/profile.rs", 1, "gives settings that are no secret"),
     ("src/document.rs", 6, "reads an answer's JSON, a token's expiry, and what an answer says in spite of the secret in it"),
-    ("src/exchange.rs", 2, "fingerprints what a login sends, and what a plugin says was refused"),
+    ("src/exchange.rs", 1, "fingerprints what a login sends, and what a plugin says was refused"),
     ("src/frontends/ask.rs", 1, "the e-mail address in a question"),
     ("src/frontends/doctor.rs", 2, "leaves the e-mail address out, and compares a made-up token"),
     ("src/frontends/exec.rs", 1, "the environment of the program that asked for it"),
