@@ -53,7 +53,8 @@ endef
 .PHONY: all install uninstall
 
 all:
-	$(CARGO) build --lib --bins --locked $(if $(filter release,$(PROFILE)),--release)
+	$(CARGO) build --package keyferry --lib --locked $(if $(filter release,$(PROFILE)),--release)
+	$(CARGO) build --package keyferry-cli --bins --locked $(if $(filter release,$(PROFILE)),--release)
 
 install:
 	@for file in '$(LIBRARY_DIR)/libkeyferry.so' '$(LIBRARY_DIR)/libkeyferry.a' $(PROGRAMS:%='$(PROGRAM_DIR)/%'); do \

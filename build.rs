@@ -8,7 +8,7 @@ const SONAME: &str = "libkeyferry.so.0";
 
 /// The files of the ABI in the order of the header.
 const SOURCES: &[&str] =
-    &["status", "version", "text", "error", "config", "request", "token", "session", "report", "masv", "agent", "fileverbs", "log"];
+    &["status", "version", "text", "error", "config", "request", "token", "session", "diagnostics", "masv", "agent", "fileverbs", "log"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -19,13 +19,6 @@ fn main() {
     generate_header("include/keyferry.h", &sources, config("include/preamble.txt", "KEYFERRY_H"));
     generate_header("include/keyferry_plugin.h", &["abi.rs", "abi/host.rs"].map(|file| format!("src/plugin/{file}")), plugin_config());
     link();
-    // The run time of a sanitizer is a shared library.
-    if !env::var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.contains("sanitizer")) {
-        link_helper_statically();
-    }
-    for name in ["TARGET", "HOST"] {
-        println!("cargo::rustc-env=KEYFERRY_{name}={}", env::var(name).unwrap_or_default());
-    }
 }
 
 fn generate_header(path: &str, sources: &[String], config: cbindgen::Config) {
@@ -167,33 +160,6 @@ const CONSTANTS: &[&str] = &[
 ///
 /// Rationale: loading `libgcc_s.so` took longer than all else that loading the library does, and older hosts bring one of their own.
 const UNWINDER: &[(&str, &str)] = &[("gcc_s", "-l:libgcc_eh.a -l:libgcc.a")];
-
-/// The libraries that rustc names at the end of a program's link, and what is in each.
-const LIBRARIES: &[(&str, &str)] = &[
-    UNWINDER[0],
-    ("c", "-l:libc.a -l:libgcc_eh.a -l:libgcc.a"),
-    ("util", "-l:libutil.a"),
-    ("rt", "-l:librt.a"),
-    ("pthread", "-l:libpthread.a"),
-    ("m", "-l:libm.a"),
-    ("dl", "-l:libdl.a"),
-];
-
-/// Links the helper of git statically: the dynamic linker takes longer than all that it does. Nothing else may be: a program with a
-/// network has to load the system's own ways to look up hosts.
-fn link_helper_statically() {
-    match instead("static", LIBRARIES, &["libc.a", "libgcc_eh.a", "rcrt1.o"]) {
-        Some(folder) => {
-            for argument in [folder.as_str(), "-static-pie"] {
-                println!("cargo::rustc-link-arg-bin=git-credential-keyferry={argument}");
-            }
-        }
-        None if is("CARGO_CFG_TARGET_OS", "linux") => {
-            println!("cargo::warning=git-credential-keyferry is linked dynamically and starts slower: there is no static libc here");
-        }
-        None => {}
-    }
-}
 
 /// The linker's argument by which it takes static libraries where rustc names shared ones; none where the compiler lacks a file for it.
 ///

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use keyferry::sandbox::{Options, Sandbox};
+use keyferry_sandbox::{Options, Sandbox};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -45,9 +45,7 @@ fn run() -> Result<(), Failure> {
 }
 
 fn compiler() -> Result<Command, Failure> {
-    let mut build = cc::Build::new();
-    build.cargo_metadata(false).opt_level(2).target(env!("KEYFERRY_TARGET")).host(env!("KEYFERRY_HOST"));
-    Ok(build.try_get_compiler()?.to_command())
+    Ok(keyferry_testing::compiler::optimizing()?)
 }
 
 /// A plugin whose service has a token for each id.

@@ -1,6 +1,6 @@
 //! What time it is: the system's, or a test's.
 //!
-//! Imports [`crate::sys`]. Expiry goes by this wall clock; deadlines go by `std::time::Instant`.
+//! Expiry goes by this wall clock; deadlines go by `std::time::Instant`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

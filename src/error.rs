@@ -1,7 +1,7 @@
 //! What can go wrong: one [`Kind`] for programs, one sentence for people.
 //!
-//! Imports nothing. It deliberately keeps no source error: the texts of HTTP and JSON libraries quote
-//! URLs, headers and values, so whoever meets such an error says in its own words what happened.
+//! It deliberately keeps no source error: the texts of HTTP and JSON libraries quote URLs, headers
+//! and values, so whoever meets such an error says in its own words what happened.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! The log: one function of the host program, or nothing.
 //!
-//! Imports [`crate::sys::fork`] and [`crate::error`]. Deliberately not the `log` crate: libraries below would write
-//! headers into it, and a host would have to install a logger of its own.
+//! Deliberately not the `log` crate: libraries below would write headers into it, and a host would
+//! have to install a logger of its own.
 //!
 //! The function is called from any thread, never under a lock of ours, never on the hit path, never in a forked child.
 

@@ -9,14 +9,11 @@ use std::path::Path;
 use keyferry::config::{Config, FIELDS, Layer, Setting, table};
 use keyferry::error::{Error, Kind};
 use keyferry::secret::Secret;
-use keyferry::sources::resolve;
+use keyferry::secret_sources::resolve;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use settings::{environment, write};
-
-#[path = "support/settings.rs"]
-mod settings;
+use keyferry_testing::settings::{environment, write};
 
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
     let folder = TempDir::new().unwrap();

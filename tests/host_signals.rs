@@ -12,7 +12,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keyferry::http::{Http, Method, Request};
+use keyferry::ports::http::{Http, Method, Request};
 use keyferry::secret::Secret;
 use keyferry::sys::process::{self, Ended, Limits};
 use keyferry::sys::signals;

@@ -9,8 +9,8 @@ use std::ptr::null_mut;
 
 use keyferry::ffi::agent::{masv_agent_sign_in, masv_agent_sign_up};
 use keyferry::ffi::config::{keyferry_config_load, keyferry_config_new, keyferry_config_set};
+use keyferry::ffi::diagnostics;
 use keyferry::ffi::masv::{masv_login, masv_token_for};
-use keyferry::ffi::report;
 use keyferry::ffi::request::{keyferry_request_new, keyferry_request_set_account, keyferry_request_set_link_password};
 use keyferry::ffi::session as door;
 use keyferry::ffi::status::{
@@ -79,5 +79,7 @@ fn a_text_beyond_all_limits_is_refused_before_it_is_copied() {
     // SAFETY: the text ends in NUL, and a buffer of no bytes may be NULL.
     is("peek", KEYFERRY_E_RESOURCE, unsafe { door::keyferry_session_peek(session, long, null_mut(), 0, None) });
     // SAFETY: the texts end in NUL.
-    is("explain", KEYFERRY_E_RESOURCE, unsafe { report::keyferry_session_explain(session, long, Some(&mut MaybeUninit::uninit()), None) });
+    is("explain", KEYFERRY_E_RESOURCE, unsafe {
+        diagnostics::keyferry_session_explain(session, long, Some(&mut MaybeUninit::uninit()), None)
+    });
 }

@@ -8,13 +8,10 @@ use std::path::Path;
 
 use keyferry::config::Setting;
 use keyferry::error::Kind;
-use keyferry::sources::resolve;
+use keyferry::secret_sources::resolve;
 use tempfile::TempDir;
 
-use settings::{environment, write};
-
-#[path = "support/settings.rs"]
-mod settings;
+use keyferry_testing::settings::{environment, write};
 
 #[test]
 fn a_reference_that_leads_nowhere_says_which() {

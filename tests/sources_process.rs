@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use keyferry::config::{Environment, Setting};
 use keyferry::error::Result;
 use keyferry::secret::Secret;
-use keyferry::sources::resolve;
+use keyferry::secret_sources::resolve;
 
 #[test]
 fn a_command_is_heard_out_where_its_exit_code_goes_to_somebody_else() {

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use keyferry::error::Kind;
-use keyferry::http::{Answer, Failure, Http, MAX_BODY_BYTES, Method, Request};
+use keyferry::ports::http::{Answer, Failure, Http, MAX_BODY_BYTES, Method, Request};
 use keyferry::transport::{Options, Proxy, Transport};
 use url::Url;
 

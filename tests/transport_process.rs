@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use keyferry::error::Kind;
-use keyferry::http::{Http, Request};
+use keyferry::ports::http::{Http, Request};
 use keyferry::transport::{Options, Transport};
 use url::Url;
 

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use keyferry::error::Kind;
-use keyferry::http::{Answer, Failure, Http, Request};
+use keyferry::ports::http::{Answer, Failure, Http, Request};
 use keyferry::transport::{Options, Transport};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;

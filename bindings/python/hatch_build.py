@@ -39,7 +39,7 @@ class CustomBuildHook(BuildHookInterface):
 
 def built():
     """The release library of this repository; cargo says where it put it."""
-    command = ["cargo", "build", "--release", "--locked", "--lib", "--message-format", "json-render-diagnostics"]
+    command = ["cargo", "build", "--release", "--locked", "--package", "keyferry", "--lib", "--message-format", "json-render-diagnostics"]
     try:
         told = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True).stdout
     except FileNotFoundError:

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keyferry::accounts::Accounts;
+use keyferry::engine::accounts::Accounts;
 use keyferry::clock::Clock;
 use keyferry::config::Config;
-use keyferry::engine::{Engine, Parts};
-use keyferry::http::{Answer, Failure, Http, Request as Exchange};
-use keyferry::request::Request;
+use keyferry::engine::state::{Engine, Parts};
+use keyferry::ports::http::{Answer, Failure, Http, Request as Exchange};
+use keyferry::model::request::Request;
 use keyferry::secret::Secret;
 use keyferry::stores::memory::Memory;
 use libfuzzer_sys::fuzz_target;

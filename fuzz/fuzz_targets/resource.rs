@@ -6,8 +6,8 @@ use std::mem::MaybeUninit;
 
 use keyferry::config::Config;
 use keyferry::error::Kind;
-use keyferry::request::Request;
-use keyferry::resource::is_url;
+use keyferry::model::request::Request;
+use keyferry::model::resource::is_url;
 use keyferry::session::Session;
 use libfuzzer_sys::fuzz_target;
 use url::Url;

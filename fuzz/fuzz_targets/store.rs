@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use keyferry::config::Environment;
 use keyferry::error::{Error, Kind};
-use keyferry::key::{Access, Class, Fingerprint, Key, Scope};
+use keyferry::model::key::{Access, Class, Fingerprint, Key, Scope};
 use keyferry::secret::Secret;
-use keyferry::store::{Record, Refusal, Store};
+use keyferry::ports::store::{Record, Refusal, Store};
 use keyferry::stores::file::{self, Files};
-use keyferry::token::{Draft, Facts, Kind as TokenKind, NO_EXPIRY, Token};
+use keyferry::model::token::{Draft, Facts, Kind as TokenKind, NO_EXPIRY, Token};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 

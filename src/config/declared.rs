@@ -1,14 +1,14 @@
 //! Settings that plugins declare: under `[NAME]` in the file, `KEYFERRY_NAME_KEY` in the environment, checked once the plugins are there.
 //!
-//! Imports its parent and siblings, and [`crate::origin`]. Which plugins there are is a setting itself, so what stands under their
-//! names is kept as it is until [`Config::admit`].
+//! Which plugins there are is a setting itself, so what stands under their names is kept as it is
+//! until [`Config::admit`].
 
 use std::borrow::Cow;
 
 use super::environment::{self, Variable};
 use super::{Config, Entry, Field, Layer, Setting, check_text, fields};
 use crate::error::{Error, Kind, Result};
-use crate::origin::Base;
+use crate::model::base_url::Base;
 
 /// What a declared setting is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Changing one setting of a configuration file and nothing else of it: comments, order and spelling stay.
 //!
-//! Imports [`crate::error`] and its siblings. The new text counts only if it means what the old one meant, with that one setting
-//! changed: whatever this can't be sure of is left to the user.
+//! The new text counts only if it means what the old one meant, with that one setting changed:
+//! whatever this can't be sure of is left to the user.
 
 use std::path::Path;
 

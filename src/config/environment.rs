@@ -1,6 +1,6 @@
 //! Settings from environment variables. Their values are always literal.
 //!
-//! Imports its parent, [`crate::secret`] and [`crate::sys`]. An empty variable counts as not set.
+//! An empty variable counts as not set.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! Every setting there is: the one place where keys, variables, defaults and meanings are written down.
 //!
-//! Imports its sibling `value` and [`crate::error`]. The README's table, `keyferry config` and the texts
-//! of errors come from [`FIELDS`]; a new setting is one entry here.
+//! The README's table, `keyferry config` and the texts of errors come from [`FIELDS`]; a new
+//! setting is one entry here.
 
 use std::path::Path;
 

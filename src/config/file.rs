@@ -1,7 +1,7 @@
 //! Settings from `config.toml`: literals, and references as tables.
 //!
-//! Imports its parent, [`crate::secret`] and [`crate::sys`]. No text of the TOML library gets into a message: it quotes
-//! the lines it does not like, and those may hold a password.
+//! No text of the TOML library gets into a message: it quotes the lines it does not like, and those
+//! may hold a password.
 
 use std::path::{Path, PathBuf};
 
@@ -11,16 +11,16 @@ use zeroize::Zeroizing;
 use super::{Config, Entry, FIELDS, Field, Layer, PROFILE, Setting, Shape, check_text, declared, fields, literal};
 use crate::error::{Error, Kind, Result};
 use crate::secret::Secret;
-use crate::sys::files::{self, Privacy};
+use crate::sys::private_file::{self, Privacy};
 
 const LONGEST_BYTES: usize = 256 * 1024;
 
 /// Takes over all settings of a file.
 pub(super) fn read(path: &Path, config: &mut Config) -> Result<()> {
-    let file = files::open(path, Privacy::Public)?;
-    let bytes = Zeroizing::new(files::read_open(&file, path, LONGEST_BYTES)?);
+    let file = private_file::open(path, Privacy::Public)?;
+    let bytes = Zeroizing::new(private_file::read_open(&file, path, LONGEST_BYTES)?);
     let table = parse(path, &bytes)?;
-    let mut reader = Reader { path, public: files::is_public(&file), entries: Vec::new(), profiles: Vec::new() };
+    let mut reader = Reader { path, public: private_file::is_public(&file), entries: Vec::new(), profiles: Vec::new() };
     reader.general(table)?;
     let is_literal_secret = |entry: &&Entry| entry.secret && matches!(entry.setting, Setting::Literal(_));
     if let Some(entry) = reader.entries.iter().find(is_literal_secret)

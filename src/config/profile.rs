@@ -1,7 +1,5 @@
 //! The settings of one account, put together from its own and the general ones.
 //!
-//! Imports its parent alone.
-//!
 //! - The later layer wins: file, environment, program. In one layer the profile's own value wins over the general one.
 //! - The environment is about the default account (the one that `profile` or `KEYFERRY_PROFILE` picks): there it wins over
 //!   the file as always. To a profile that a call names while it is not the default, a profile's own value wins over
@@ -80,7 +78,7 @@ impl Profile {
         self.settings.contains_key(key)
     }
 
-    /// The setting of a key, for [`crate::sources`].
+    /// The setting of a key, for [`crate::secret_sources`].
     pub fn setting(&self, key: &str) -> Option<&Setting> {
         self.settings.get(key).map(|(setting, _)| setting)
     }

@@ -1,13 +1,13 @@
 //! What a value has to look like, setting by setting.
 //!
-//! Imports [`crate::error`], [`crate::origin`] and [`crate::secret`]. No message repeats the value.
+//! No message repeats the value.
 
 use std::path::Path;
 
 use url::Url;
 
 use crate::error::{Error, Kind, Result};
-use crate::origin::Base;
+use crate::model::base_url::Base;
 use crate::secret::MAX_VALUE_BYTES;
 
 /// What a value looks like.

@@ -9,8 +9,8 @@ use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
-use crate::key::Access;
-use crate::request::Request;
+use crate::model::key::Access;
+use crate::model::request::Request;
 use crate::sys::fork;
 
 /// A resource and what the caller needs of its token. Set it up in one thread; then any thread may use or cancel it.
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn keyferry_request_new(
         let out = boundary::required(out, "request_out")?;
         // SAFETY: by this function's contract.
         let resource = unsafe { text::read(resource, "resource") }?;
-        crate::resource::Resource::parse(resource)?;
+        crate::model::resource::Resource::parse(resource)?;
         fork::watch();
         boundary::give(out, keyferry_request { request: Request::new(resource), fork: fork::generation() });
         Ok(())

@@ -11,10 +11,10 @@ use crate::ffi::request::keyferry_request;
 use crate::ffi::status::{self, KEYFERRY_E_FORKED, KEYFERRY_E_NULL, KEYFERRY_E_UTF8, keyferry_status};
 use crate::ffi::text;
 use crate::ffi::token::{self, KEYFERRY_NO_EXPIRY, keyferry_token};
+use crate::model::token::Token;
 use crate::secret::Secret;
 use crate::session::Session;
 use crate::sys::fork;
-use crate::token::Token;
 
 /// Configuration, services, cache and store. `const keyferry_session *`: any thread, at once. NULL stands for the default
 /// session, which is opened at its first use from the user's configuration, is never freed, and opens anew in a forked child.

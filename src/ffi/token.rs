@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
 use crate::ffi::boundary;
-use crate::token::{NO_EXPIRY, Token};
+use crate::model::token::{NO_EXPIRY, Token};
 
 /// A set of headers with its expiry. Immutable: any thread, at once. Outlives the session that it came from.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]

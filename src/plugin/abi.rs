@@ -1,6 +1,6 @@
 //! The ABI of plugins: what `keyferry_plugin.h` is generated from. Types and numbers, no code, no type in common with `keyferry.h`.
 //!
-//! Imports nothing. What the host does with it stands in its siblings.
+//! What the host does with it stands in its siblings.
 #![expect(non_camel_case_types, reason = "the names that C programs see")]
 #![expect(rustdoc::broken_intra_doc_links, reason = "[load], [call] and [any] are the header's words for threads, no links")]
 

@@ -1,8 +1,6 @@
 //! One call of a plugin's function: on a thread of its own, with a number instead of a pointer, a limit, and an end whatever the
 //! plugin does.
 //!
-//! Imports [`crate::error`], [`crate::log`], [`crate::secret`], [`crate::service`] and [`crate::sys`].
-//!
 //! The thread that wants something of the plugin waits here and does what the plugin asks for: it alone has the [`Context`]. A
 //! plugin that doesn't come back keeps its thread and the memory that it was given, and nothing else.
 
@@ -13,13 +11,13 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use super::abi::{KEYFERRY_PLUGIN_E_OVER, KEYFERRY_PLUGIN_OK, keyferry_plugin_status};
-use super::blocks::Blocks;
+use super::buffers::Blocks;
 use super::loader::Plugin;
 use super::status;
 use crate::error::{Conduct, Error, Kind, Result};
 use crate::log::{self, Level};
+use crate::ports::service::Context;
 use crate::secret::Secret;
-use crate::service::Context;
 use crate::sys::fork::PerProcess;
 use crate::sys::signals;
 use crate::sys::sync::Mutex;

@@ -1,15 +1,13 @@
 //! A plugin's tables as the host keeps them: read once, checked, in our own memory.
-//!
-//! Imports [`crate::config`], [`crate::key`], [`crate::origin`], [`crate::token`] and its siblings `abi`, `foreign` and `routes`.
 
 use std::ffi::c_char;
 
 use super::abi;
-use super::foreign::{self, Plain};
+use super::foreign_memory::{self, Plain};
 use super::routes::Route;
 use crate::config::{Declared, DeclaredKind, FIELDS};
-use crate::key::{Access, Class};
-use crate::origin::Base;
+use crate::model::base_url::Base;
+use crate::model::key::{Access, Class};
 
 // SAFETY: numbers, pointers and optional functions, for all of which zero is a value.
 unsafe impl Plain for abi::keyferry_plugin {}
@@ -65,19 +63,19 @@ const RESERVED: [&str; 6] = ["masv", "agent", "fileverbs", "profile", "store", "
 /// `entry` points to a table as its header promises it.
 pub(super) unsafe fn descriptor(entry: *const abi::keyferry_plugin) -> Result<Descriptor, String> {
     // SAFETY: by this function's contract.
-    let entry = unsafe { foreign::table(entry, std::mem::offset_of!(abi::keyferry_plugin, struct_size)) }
+    let entry = unsafe { foreign_memory::table(entry, std::mem::offset_of!(abi::keyferry_plugin, struct_size)) }
         .map_err(|fault| format!("has an entry that {fault}"))?;
     // SAFETY: as above.
-    let name = unsafe { foreign::text(entry.name, SHORT) }.map_err(|fault| format!("has a name that {fault}"))?;
+    let name = unsafe { foreign_memory::text(entry.name, SHORT) }.map_err(|fault| format!("has a name that {fault}"))?;
     if !is_name(&name) {
         return Err(
             "has a name that no plugin can have: 1 to 32 lower-case letters and digits, a letter first, and no built-in service's".into()
         );
     }
     // SAFETY: as above.
-    let version = unsafe { foreign::text(entry.version, SHORT) }.map_err(|fault| format!("({name}) has a version that {fault}"))?;
+    let version = unsafe { foreign_memory::text(entry.version, SHORT) }.map_err(|fault| format!("({name}) has a version that {fault}"))?;
     // SAFETY: as above.
-    let rows = unsafe { foreign::rows(entry.settings, entry.setting_count as usize, MOST_SETTINGS) };
+    let rows = unsafe { foreign_memory::rows(entry.settings, entry.setting_count as usize, MOST_SETTINGS) };
     let rows = rows.map_err(|fault| format!("({name}) has a list of settings that {fault}"))?;
     let mut settings: Vec<Declared> = Vec::new();
     for (at, row) in rows.iter().enumerate() {
@@ -109,12 +107,12 @@ fn is_key(key: &str) -> bool {
 /// The row's texts are as the header promises them.
 unsafe fn setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result<Declared, String> {
     // SAFETY: by this function's contract.
-    let key = unsafe { foreign::text(row.key, SHORT) }.map_err(|fault| format!("whose key {fault}"))?;
+    let key = unsafe { foreign_memory::text(row.key, SHORT) }.map_err(|fault| format!("whose key {fault}"))?;
     if !is_key(&key) {
         return Err("whose key is not 1 to 32 lower-case letters, digits and underscores, a letter first, and no _file at the end".into());
     }
     // SAFETY: as above.
-    let about = unsafe { foreign::text(row.about, LONG) }.map_err(|fault| format!("({key}) whose sentence {fault}"))?;
+    let about = unsafe { foreign_memory::text(row.about, LONG) }.map_err(|fault| format!("({key}) whose sentence {fault}"))?;
     let kind = match row.kind {
         abi::KEYFERRY_PLUGIN_SETTING_TEXT => DeclaredKind::Text,
         abi::KEYFERRY_PLUGIN_SETTING_SECRET => DeclaredKind::Secret,
@@ -124,7 +122,7 @@ unsafe fn setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result<Decl
     let fallback = match row.fallback.is_null() {
         true => None,
         // SAFETY: as above.
-        false => Some(unsafe { foreign::text(row.fallback, LONG) }.map_err(|fault| format!("({key}) whose default {fault}"))?),
+        false => Some(unsafe { foreign_memory::text(row.fallback, LONG) }.map_err(|fault| format!("({key}) whose default {fault}"))?),
     };
     match (kind, &fallback) {
         (DeclaredKind::Secret, Some(_)) => return Err(format!("({key}) that is a secret with a default: everybody would know it")),
@@ -150,11 +148,11 @@ unsafe fn setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result<Decl
 /// `table` points to one, as its header promises it.
 pub(super) unsafe fn service(table: *const abi::keyferry_plugin_service, settings: &[Declared]) -> Result<ServiceTable, String> {
     // SAFETY: by this function's contract.
-    let table = unsafe { foreign::table(table, 0) }.map_err(|fault| format!("has a service table that {fault}"))?;
+    let table = unsafe { foreign_memory::table(table, 0) }.map_err(|fault| format!("has a service table that {fault}"))?;
     // SAFETY: as above.
-    let title = unsafe { foreign::text(table.title, SHORT) }.map_err(|fault| format!("has a service whose title {fault}"))?;
+    let title = unsafe { foreign_memory::text(table.title, SHORT) }.map_err(|fault| format!("has a service whose title {fault}"))?;
     // SAFETY: as above.
-    let prefix = unsafe { foreign::text(table.prefix, SHORT) }.map_err(|fault| format!("has a service whose prefix {fault}"))?;
+    let prefix = unsafe { foreign_memory::text(table.prefix, SHORT) }.map_err(|fault| format!("has a service whose prefix {fault}"))?;
     let segments = || prefix.trim_matches('/').split('/');
     let plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte));
     let is_prefix = prefix == "/"
@@ -166,12 +164,13 @@ pub(super) unsafe fn service(table: *const abi::keyferry_plugin_service, setting
         return Err("has a service and no setting `url` that is a URL: name it in the descriptor".into());
     }
     // SAFETY: as above.
-    let rows = unsafe { foreign::rows(table.routes, table.route_count as usize, MOST_ROUTES) };
+    let rows = unsafe { foreign_memory::rows(table.routes, table.route_count as usize, MOST_ROUTES) };
     let rows = rows.map_err(|fault| format!("has a list of routes that {fault}"))?;
     let (mut routes, mut patterns) = (Vec::new(), Vec::new());
     for (at, row) in rows.iter().enumerate() {
         // SAFETY: as above.
-        let pattern = unsafe { foreign::text(row.pattern, LONG) }.map_err(|fault| format!("has a route {at} whose pattern {fault}"))?;
+        let pattern =
+            unsafe { foreign_memory::text(row.pattern, LONG) }.map_err(|fault| format!("has a route {at} whose pattern {fault}"))?;
         routes.push(route(&pattern, row).map_err(|fault| format!("has a route {at} ({pattern}) that {fault}"))?);
         patterns.push(pattern);
     }
@@ -231,6 +230,6 @@ pub(super) fn access_number(access: Access) -> u32 {
 /// `table` points to one, as its header promises it.
 pub(super) unsafe fn source(table: *const abi::keyferry_plugin_source) -> Result<SourceFunction, String> {
     // SAFETY: by this function's contract.
-    let table = unsafe { foreign::table(table, 0) }.map_err(|fault| format!("has a secret source's table that {fault}"))?;
+    let table = unsafe { foreign_memory::table(table, 0) }.map_err(|fault| format!("has a secret source's table that {fault}"))?;
     table.get.ok_or_else(|| "has a secret source without `get`".into())
 }

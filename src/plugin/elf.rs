@@ -1,7 +1,7 @@
 //! What a file says of itself before it is loaded: whether it is a whole shared object of this machine that exports the entry, and
 //! which ABI that speaks. No code of the file runs for this.
 //!
-//! Imports nothing of the crate. Every offset in a file may be a lie.
+//! Every offset in a file may be a lie.
 //!
 //! Rationale: the linker crashes on a file that ends early, and runs constructors of whatever it is given.
 

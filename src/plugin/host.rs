@@ -1,7 +1,7 @@
 //! The host's table: what a plugin may ask for, each slot a guarded look at its call.
 //!
-//! Imports [`crate::http`], [`crate::origin`], [`crate::log`] and its siblings. A panic ends here, a wrong argument is noted as the
-//! plugin's fault, and nothing is written to a plugin's memory before it was checked.
+//! A panic ends here, a wrong argument is noted as the plugin's fault, and nothing is written to a
+//! plugin's memory before it was checked.
 
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::abi::{self, keyferry_plugin_buffer, keyferry_plugin_call, keyferry_plugin_host, keyferry_plugin_status};
 use super::call::{self, Call};
-use super::exchange;
-use super::foreign::{self, Fault};
+use super::foreign_memory::{self, Fault};
+use super::http_request;
 use super::status;
 use crate::clock::LATEST_UNIX_S;
 use crate::config::DeclaredKind;
@@ -104,7 +104,7 @@ unsafe extern "C" fn setting(number: keyferry_plugin_call, key: *const c_char, o
     guard(number, |call| {
         writable(out, "setting")?;
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let key = unsafe { foreign::text(key, NAME) }.map_err(at("setting", "key"))?;
+        let key = unsafe { foreign_memory::text(key, NAME) }.map_err(at("setting", "key"))?;
         let plugin = call.plugin;
         let Some(declared) = plugin.settings.iter().find(|declared| declared.key == key) else {
             return Err(Stop::Fault(format!("it asked for the setting `{key}`, which its descriptor does not name")));
@@ -132,11 +132,11 @@ unsafe extern "C" fn exchange_slot(
     guard(number, |call| {
         writable(answer, "exchange")?;
         // SAFETY: the header asks plugins for a request with its size.
-        let order = unsafe { exchange::read(request) }?;
-        let got = exchange::send(call, order)?;
+        let order = unsafe { http_request::read(request) }?;
+        let got = http_request::send(call, order)?;
         let body = give(call, "exchange", got.body.expose().as_bytes())?;
         // SAFETY: the header asks plugins for an answer with its size.
-        unsafe { exchange::write(answer, u32::from(got.status), body) }.map_err(at("exchange", "answer"))
+        unsafe { http_request::write(answer, u32::from(got.status), body) }.map_err(at("exchange", "answer"))
     })
 }
 
@@ -161,9 +161,10 @@ unsafe extern "C" fn json_text(
     guard(number, |call| {
         writable(out, "json_text")?;
         // SAFETY: the header asks plugins for as many bytes as they say.
-        let text = unsafe { foreign::bytes(document, document_size, crate::http::MAX_BODY_BYTES) }.map_err(at("json_text", "document"))?;
+        let text = unsafe { foreign_memory::bytes(document, document_size, crate::ports::http::MAX_BODY_BYTES) }
+            .map_err(at("json_text", "document"))?;
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let pointer = unsafe { foreign::text(pointer, SENTENCE) }.map_err(at("json_text", "pointer"))?;
+        let pointer = unsafe { foreign_memory::text(pointer, SENTENCE) }.map_err(at("json_text", "pointer"))?;
         let text = Secret::new(text);
         // What the reader says of a document quotes it.
         let document: Value = serde_json::from_str(text.expose()).map_err(|_| {
@@ -196,7 +197,7 @@ unsafe extern "C" fn json_quote(
     guard(number, |call| {
         writable(out, "json_quote")?;
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let text = unsafe { foreign::text(text, TEXT) }.map(Secret::new).map_err(at("json_quote", "text"))?;
+        let text = unsafe { foreign_memory::text(text, TEXT) }.map(Secret::new).map_err(at("json_quote", "text"))?;
         let quoted = Secret::new(Value::from(text.expose()).to_string());
         let buffer = give(call, "json_quote", quoted.expose().as_bytes())?;
         // SAFETY: checked above; what it points to is the plugin's promise.
@@ -208,9 +209,9 @@ unsafe extern "C" fn json_quote(
 unsafe extern "C" fn give_header(number: keyferry_plugin_call, name: *const c_char, value: *const c_char) -> keyferry_plugin_status {
     guard(number, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let name = unsafe { foreign::text(name, NAME) }.map_err(at("give_header", "name"))?;
+        let name = unsafe { foreign_memory::text(name, NAME) }.map_err(at("give_header", "name"))?;
         // SAFETY: as above.
-        let value = unsafe { foreign::text(value, TEXT) }.map(Secret::new).map_err(at("give_header", "value"))?;
+        let value = unsafe { foreign_memory::text(value, TEXT) }.map(Secret::new).map_err(at("give_header", "value"))?;
         let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !is_name || value.is_empty() {
             return Err(Stop::Fault("it gave a header whose name can't be sent, or whose value is empty".into()));
@@ -240,7 +241,7 @@ unsafe extern "C" fn give_expiry(number: keyferry_plugin_call, unix_s: i64) -> k
 /// `text` is NULL, or ends in NUL.
 unsafe fn secret(slot: &str, text: *const c_char) -> Result<Secret, Stop> {
     // SAFETY: by this function's contract.
-    let secret = unsafe { foreign::text(text, TEXT) }.map(Secret::new).map_err(at(slot, "text"))?;
+    let secret = unsafe { foreign_memory::text(text, TEXT) }.map(Secret::new).map_err(at(slot, "text"))?;
     if secret.is_empty() { Err(Stop::Fault(format!("it called `{slot}` with a text that is empty"))) } else { Ok(secret) }
 }
 
@@ -268,7 +269,7 @@ unsafe extern "C" fn give_secret(number: keyferry_plugin_call, given: *const c_c
 /// `text` is NULL, or ends in NUL.
 unsafe fn sentence(call: &Call, slot: &str, text: *const c_char) -> Result<Option<String>, Stop> {
     // SAFETY: the header asks plugins for texts that end in NUL.
-    let text = unsafe { foreign::text(text, SENTENCE) }.map_err(at(slot, "sentence"))?;
+    let text = unsafe { foreign_memory::text(text, SENTENCE) }.map_err(at(slot, "sentence"))?;
     let given = call.given.lock();
     let headers = given.headers.iter().map(|(_, value)| value);
     let mut secrets = given.secrets.iter().chain(headers).chain(&given.renewal).chain(&given.secret);

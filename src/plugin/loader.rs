@@ -1,6 +1,4 @@
 //! Loading plugins: examined first, loaded once a process, initialised as long as somebody uses them, never unloaded.
-//!
-//! Imports [`crate::error`], [`crate::service`], [`crate::sys`] and its siblings.
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
@@ -12,15 +10,15 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use super::abi::{self, KEYFERRY_PLUGIN_OK};
-use super::alone::NOBODY;
 use super::call::{self, Slot};
 use super::descriptor::{self, Descriptor, ServiceTable, SourceFunction};
 use super::elf;
-use super::place;
+use super::path_check;
+use super::stub_context::NOBODY;
 use crate::config::Declared;
 use crate::error::{Error, Kind, Result};
+use crate::sys::dlopen;
 use crate::sys::fork::PerProcess;
-use crate::sys::library;
 use crate::sys::sync::Mutex;
 
 /// The majors that this host takes.
@@ -88,7 +86,7 @@ static KNOWN: PerProcess<Known> = PerProcess::new();
 pub fn load(path: &Path) -> Result<&'static Plugin> {
     let shown = path.display();
     let refuse = |what: &str| Error::new(Kind::Plugin, format!("the plugin {shown} {what}"));
-    let file = place::open(path)?;
+    let file = path_check::open(path)?;
     let facts = file.metadata().map_err(|error| refuse(&format!("can't be examined: {}", error.kind())))?;
     let place = (facts.dev(), facts.ino());
     let known = KNOWN.get_or_try_init(|| Ok::<_, Error>(Known::default()))?;
@@ -97,7 +95,7 @@ pub fn load(path: &Path) -> Result<&'static Plugin> {
         return Ok(plugin);
     }
     sound(&file, path)?;
-    let library = library::load(file).map_err(|said| refuse(&format!("can't be loaded: {said}")))?;
+    let library = dlopen::load(file).map_err(|said| refuse(&format!("can't be loaded: {said}")))?;
     let entry = library.symbol(&CString::new(ENTRY).unwrap_or_default()).ok_or_else(|| refuse("has lost its entry while it was loaded"))?;
     // SAFETY: the symbol is data of the examined file; that it is such a table is what its header asks of a plugin.
     let Descriptor { name, version, settings, entry } = unsafe { descriptor::descriptor(entry.cast::<abi::keyferry_plugin>()) }
@@ -114,7 +112,7 @@ pub fn load(path: &Path) -> Result<&'static Plugin> {
 /// # Errors
 /// Those of [`load`].
 pub fn examine(path: &Path) -> Result<()> {
-    sound(&place::open(path)?, path)
+    sound(&path_check::open(path)?, path)
 }
 
 fn sound(file: &File, path: &Path) -> Result<()> {
@@ -243,7 +241,7 @@ unsafe impl Send for Table {}
 
 fn host_table() -> *const abi::keyferry_plugin_host {
     #[cfg(debug_assertions)]
-    if let Some(grown) = super::grown::table() {
+    if let Some(grown) = super::test_host::table() {
         return grown;
     }
     &raw const super::host::HOST

@@ -1,28 +1,29 @@
 //! Plugins: services and secret sources of others, through a C ABI that lasts.
 //!
-//! Imports the floors below. `abi.rs` is what `keyferry_plugin.h` is generated from; `place.rs` and `elf.rs` look at a file before
-//! any of its code runs; `loader.rs` loads and initialises it; `descriptor.rs` reads its tables; `call.rs` calls its functions, and
-//! `host.rs` answers them; `service.rs` makes a [`crate::service::Service`] of it all.
+//! `abi.rs` is what `keyferry_plugin.h` is generated from; `place.rs` and `elf.rs` look at a file
+//! before any of its code runs; `loader.rs` loads and initialises it; `descriptor.rs` reads its
+//! tables; `call.rs` calls its functions, and `host.rs` answers them; `service.rs` makes a
+//! [`crate::ports::service::Service`] of it all.
 //!
 //! A plugin that can't be used is left out, and why is kept: the other services go on, and who asks for it is told.
 
 pub mod abi;
-mod alone;
-mod blocks;
+mod buffers;
 mod call;
-mod check;
+mod conformance;
 mod descriptor;
 mod elf;
-mod exchange;
-mod foreign;
-#[cfg(debug_assertions)]
-pub mod grown;
+mod foreign_memory;
 mod host;
+mod http_request;
 mod loader;
-mod place;
+mod path_check;
 mod routes;
 mod service;
 mod status;
+mod stub_context;
+#[cfg(debug_assertions)]
+pub mod test_host;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use crate::config::{Config, Declared};
 use crate::error::{Error, Kind, Result};
 use crate::log::{self, Level};
 
-pub use check::check;
+pub use conformance::check;
 pub use loader::{Instance, Plugin, examine, load};
 pub use service::Foreign;
 

@@ -1,11 +1,9 @@
 //! The routes of a plugin's service: patterns that were read once, matched without a call, a lock or an allocation.
-//!
-//! Imports [`crate::error`], [`crate::key`], [`crate::resource`] and [`crate::service`].
 
 use crate::error::{Error, Kind, Result};
-use crate::key::{Access, Class};
-use crate::resource::position;
-use crate::service::{Need, Target};
+use crate::model::key::{Access, Class};
+use crate::model::resource::position;
+use crate::ports::service::{Need, Target};
 
 /// One pattern.
 #[derive(Debug)]

@@ -1,6 +1,4 @@
 //! A plugin's service and its secret source as the engine sees them: like any other.
-//!
-//! Imports [`crate::service`], the nouns and its siblings.
 
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
@@ -14,11 +12,11 @@ use super::loader::Instance;
 use super::routes;
 use crate::config::{DeclaredKind, Profile, Setting};
 use crate::error::{Error, Kind, Result};
-use crate::key::{Access, Class};
-use crate::origin::Base;
+use crate::model::base_url::Base;
+use crate::model::key::{Access, Class};
+use crate::model::token::{Draft, Kind as TokenKind};
+use crate::ports::service::{Acquired, Context, Found, Service, Target, Want};
 use crate::secret::Secret;
-use crate::service::{Acquired, Context, Found, Service, Target, Want};
-use crate::token::{Draft, Kind as TokenKind};
 
 /// A plugin as one account has it.
 pub struct Foreign {

@@ -1,6 +1,4 @@
 //! The codes of the ABI and our kinds of error, each in terms of the other.
-//!
-//! Imports [`crate::error`] and its sibling `abi`.
 
 use super::abi::{self, keyferry_plugin_status};
 use crate::error::Kind;

@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Map, Value, json};
 
 use crate::config::Profile;
-use crate::document;
 use crate::error::{Error, Kind, Result};
-use crate::http::{Answer, Request};
-use crate::key::{Access, Class};
-use crate::origin::Base;
+use crate::model::base_url::Base;
+use crate::model::key::{Access, Class};
+use crate::model::token::{Draft, Kind as TokenKind};
+use crate::ports::http::{Answer, Request};
+use crate::ports::service::{Acquired, Context, Need, Service, Target, Want};
 use crate::secret::Secret;
-use crate::service::{Acquired, Context, Need, Service, Target, Want};
-use crate::token::{Draft, Kind as TokenKind};
+use crate::services::response;
 
 const NAME: &str = "FileVerbs";
 const PREFIX: &str = "/api/v1/";
@@ -77,25 +77,25 @@ impl FileVerbs {
         let answer = context.login(&sent, &request, &|answer| {
             let what = "FileVerbs refuses the keys: check `fileverbs.secret_key` (Integration, API Secret) and \
                         `fileverbs.api_key` (Integration, Access Token)";
-            matches!(answer.status, 400 | 401 | 403).then(|| document::error(Kind::Refused, what, answer, &sent))
+            matches!(answer.status, 400 | 401 | 403).then(|| response::error(Kind::Refused, what, answer, &sent))
         })?;
-        if !document::is_success(&answer) {
+        if !response::is_success(&answer) {
             let kind = if matches!(answer.status, 404 | 405 | 501) { Kind::Unsupported } else { Kind::BadAnswer };
             let what = format!("FileVerbs answers {TOKEN_ROUTE} with status {}: check `fileverbs.url`", answer.status);
-            return Err(document::error(kind, what, &answer, &sent));
+            return Err(response::error(kind, what, &answer, &sent));
         }
         self.read(TOKEN_ROUTE, want, &answer)
     }
 
     /// The bearer of an answer, and what renews it.
     fn read(&self, route: &str, want: &Want<'_>, answer: &Answer) -> Result<Acquired> {
-        let document = document::parse(NAME, answer)?;
-        let token = document::token(route, &document, "JwtToken")?;
-        let expiry = document::expiry(&token, &document, &["JwtTokenExpires", "ExpiresAt", "Expires"]);
+        let document = response::parse(NAME, answer)?;
+        let token = response::token(route, &document, "JwtToken")?;
+        let expiry = response::expiry(&token, &document, &["JwtTokenExpires", "ExpiresAt", "Expires"]);
         let header = Secret::new(format!("Bearer {}", token.expose()));
         let mut draft = Draft::new(TokenKind::Bearer, "Authorization", header, expiry);
         draft.details = details(&document);
-        let renewal = self.cookie(answer).or_else(|| cookie_value(document::text(&document, "RefreshToken")?));
+        let renewal = self.cookie(answer).or_else(|| cookie_value(response::text(&document, "RefreshToken")?));
         let mut acquired = Acquired::only(want, draft);
         acquired.renewal = renewal.filter(|_| !self.no_refresh.load(Ordering::Relaxed));
         Ok(acquired)
@@ -114,13 +114,13 @@ impl FileVerbs {
 /// A value that a cookie can carry as it is: visible ASCII without comma, semicolon and backslash.
 fn cookie_value(value: &str) -> Option<Secret> {
     let fits = |byte: u8| byte.is_ascii_graphic() && !b",;\\".contains(&byte);
-    (!document::is_placeholder(value) && value.bytes().all(fits)).then(|| Secret::from(value))
+    (!response::is_placeholder(value) && value.bytes().all(fits)).then(|| Secret::from(value))
 }
 
 /// Who the account is, under the documented names whatever the answer's case; nothing else of the answer.
 fn details(document: &Value) -> Value {
-    let part = |name: &str| match document::field(document, name)? {
-        Value::String(_) => Some((name.to_owned(), document::detail(document, name)?.into())),
+    let part = |name: &str| match response::field(document, name)? {
+        Value::String(_) => Some((name.to_owned(), response::detail(document, name)?.into())),
         value @ (Value::Number(_) | Value::Bool(_)) => Some((name.to_owned(), value.clone())),
         _ => None,
     };
@@ -200,16 +200,16 @@ impl Service for FileVerbs {
         match answer.status {
             404 | 405 | 501 => {
                 self.no_refresh.store(true, Ordering::Relaxed);
-                Err(document::error(Kind::Unsupported, unsupported, &answer, &[renewal]))
+                Err(response::error(Kind::Unsupported, unsupported, &answer, &[renewal]))
             }
             400 | 401 | 403 => {
                 let what = "FileVerbs refuses to renew the bearer: the token call gets a new one";
-                Err(document::error(Kind::Refused, what, &answer, &[renewal]))
+                Err(response::error(Kind::Refused, what, &answer, &[renewal]))
             }
-            _ if document::is_success(&answer) => self.renewed(want, renewal, &answer),
+            _ if response::is_success(&answer) => self.renewed(want, renewal, &answer),
             status => {
                 let what = format!("FileVerbs answers a renewal with status {status}: check `fileverbs.refresh_path`");
-                Err(document::error(Kind::BadAnswer, what, &answer, &[renewal]))
+                Err(response::error(Kind::BadAnswer, what, &answer, &[renewal]))
             }
         }
     }
@@ -238,7 +238,7 @@ impl FileVerbs {
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
-    use crate::services::fake::{Fake, HOSTILE, headers, want};
+    use crate::services::test_context::{Fake, HOSTILE, headers, want};
 
     const KEYS: [(&str, &str); 2] = [("fileverbs.secret_key", "sk=$:one-one"), ("fileverbs.api_key", "ak!two-two")];
     const TOKEN: &str = "POST /api/v1/accounts/access-token";

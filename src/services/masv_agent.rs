@@ -5,13 +5,13 @@
 use serde_json::{Value, json};
 
 use crate::config::Profile;
-use crate::document;
 use crate::error::{Error, Kind, Result};
-use crate::http::{Answer, Request};
-use crate::key::{Access, Class};
-use crate::origin::Base;
+use crate::model::base_url::Base;
+use crate::model::key::{Access, Class};
+use crate::ports::http::{Answer, Request};
+use crate::ports::service::{Acquired, Agent, Context, Need, Service, Target, Want};
 use crate::secret::Secret;
-use crate::service::{Acquired, Agent, Context, Need, Service, Target, Want};
+use crate::services::response;
 
 const NAME: &str = "the MASV Agent";
 
@@ -44,7 +44,7 @@ impl MasvAgent {
         let refused = |answer: &Answer| {
             let what = "the MASV Agent refuses this e-mail and password: check them; an account with MFA or SSO needs an API key \
                         in the agent's configuration (auth.api_key)";
-            matches!(answer.status, 400 | 401 | 403 | 409 | 422).then(|| document::error(Kind::Refused, what, answer, sent))
+            matches!(answer.status, 400 | 401 | 403 | 409 | 422).then(|| response::error(Kind::Refused, what, answer, sent))
         };
         context.login(sent, &request, &refused).map_err(|error| self.not_running(error))
     }
@@ -60,12 +60,12 @@ impl MasvAgent {
 
     /// User and teams of an answer; teams that it leaves out are asked for.
     fn signed_in(&self, route: &str, answer: &Answer, context: &dyn Context) -> Result<Value> {
-        let document = document::parse(NAME, answer)?;
-        let Some(user) = document::field(&document, "user").filter(|user| user.is_object()) else {
+        let document = response::parse(NAME, answer)?;
+        let Some(user) = response::field(&document, "user").filter(|user| user.is_object()) else {
             let what = format!("the answer to {route} has no `user`: check that a MASV Agent listens at `agent.url`");
             return Err(Error::new(Kind::BadAnswer, what));
         };
-        let teams = match document::field(&document, "teams") {
+        let teams = match response::field(&document, "teams") {
             Some(Value::Array(teams)) => teams.clone(),
             _ => self.teams(context)?,
         };
@@ -75,12 +75,12 @@ impl MasvAgent {
     fn teams(&self, context: &dyn Context) -> Result<Vec<Value>> {
         let route = "GET /api/v1/teams";
         let answer = self.get("/api/v1/teams", context)?;
-        if !document::is_success(&answer) {
+        if !response::is_success(&answer) {
             return Err(failed(route, &answer, &[]));
         }
-        let document = document::parse(NAME, &answer)?;
+        let document = response::parse(NAME, &answer)?;
         let none = || Error::new(Kind::BadAnswer, format!("the answer to {route} holds no list of teams: check `agent.url`"));
-        document::list(&document, &["teams"]).map(<[Value]>::to_vec).ok_or_else(none)
+        response::list(&document, &["teams"]).map(<[Value]>::to_vec).ok_or_else(none)
     }
 }
 
@@ -99,7 +99,7 @@ fn failed(route: &str, answer: &Answer, sent: &[&Secret]) -> Error {
         }
         _ => (Kind::BadAnswer, format!("the MASV Agent answers {route} with status {status}: check `agent.url`, or start it again")),
     };
-    document::error(kind, what, answer, sent)
+    response::error(kind, what, answer, sent)
 }
 
 impl Service for MasvAgent {
@@ -141,7 +141,7 @@ impl Agent for MasvAgent {
     fn session(&self, context: &dyn Context) -> Result<Value> {
         let route = "GET /api/v1/login";
         let answer = self.get("/api/v1/login", context)?;
-        if !document::is_success(&answer) {
+        if !response::is_success(&answer) {
             return Err(failed(route, &answer, &[]));
         }
         self.signed_in(route, &answer, context)
@@ -153,7 +153,7 @@ impl Agent for MasvAgent {
         let answer = self.post("/api/v1/login", &body, &sent, context)?;
         if matches!(answer.status, 404 | 405 | 501) {
             let what = "this MASV Agent takes no e-mail and password: start it with an API key in its configuration (auth.api_key)";
-            return Err(document::error(Kind::Unsupported, what, &answer, &sent));
+            return Err(response::error(Kind::Unsupported, what, &answer, &sent));
         }
         self.entered("POST /api/v1/login", &answer, &sent, context)
     }
@@ -165,7 +165,7 @@ impl Agent for MasvAgent {
         let answer = self.post("/api/v1/signup", &body, &sent, context)?;
         if matches!(answer.status, 404 | 405 | 501) {
             let what = "this MASV Agent makes no accounts: sign up at massive.io, and start it with an API key (auth.api_key)";
-            return Err(document::error(Kind::Unsupported, what, &answer, &sent));
+            return Err(response::error(Kind::Unsupported, what, &answer, &sent));
         }
         self.entered(route, &answer, &sent, context)
     }
@@ -174,7 +174,7 @@ impl Agent for MasvAgent {
 impl MasvAgent {
     /// A success may have an empty body: then the agent is asked who it is.
     fn entered(&self, route: &str, answer: &Answer, sent: &[&Secret], context: &dyn Context) -> Result<Value> {
-        if !document::is_success(answer) {
+        if !response::is_success(answer) {
             return Err(failed(route, answer, sent));
         }
         if answer.body.is_empty() { self.session(context) } else { self.signed_in(route, answer, context) }
@@ -185,7 +185,7 @@ impl MasvAgent {
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
-    use crate::services::fake::{Fake, HOSTILE, want};
+    use crate::services::test_context::{Fake, HOSTILE, want};
 
     const LOGIN: &str = "GET /api/v1/login";
     const TEAMS: &str = "GET /api/v1/teams";

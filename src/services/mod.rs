@@ -1,18 +1,20 @@
 //! The services: one file or folder each, one line each in [`open`].
 //!
-//! Imports the adapters. They never import each other.
+//! They never import each other.
 
 mod fileverbs;
+pub mod jwt;
 mod masv;
 mod masv_agent;
+pub mod response;
 
 #[cfg(test)]
-mod fake;
+mod test_context;
 
 use crate::config::Profile;
 use crate::error::{Error, Kind, Result};
-use crate::origin::Base;
-use crate::service::Service;
+use crate::model::base_url::Base;
+use crate::ports::service::Service;
 
 pub use fileverbs::FileVerbs;
 pub use masv::Masv;

@@ -1,14 +1,12 @@
 //! The store that ends with the session: renewal secrets and refusals. Tokens are in the cache already and are not kept twice.
-//!
-//! Imports [`crate::store`] alone.
 
 use std::collections::HashMap;
 
 use crate::sys::sync::Mutex;
 
 use crate::error::Result;
-use crate::key::{Fingerprint, Fingerprinter, Key};
-use crate::store::{Attempt, Nobody, Record, Refusal, Store};
+use crate::model::key::{Fingerprint, Fingerprinter, Key};
+use crate::ports::store::{Attempt, Nobody, Record, Refusal, Store};
 
 /// So many refusals are remembered: whoever feeds wrong links must not fill the memory.
 const MOST_REFUSALS: usize = 1024;

@@ -4,7 +4,7 @@ pub mod file;
 pub mod memory;
 
 use crate::config::Profile;
-use crate::store::{KeyKeeper, Store};
+use crate::ports::store::{KeyKeeper, Store};
 
 /// The store that an account has configured; `keyring` keeps its key if that is not to be in a file. Nothing of it is opened yet. A bare
 /// configuration looks at nothing of the user's, so it gets the user's store only if it asks for it.

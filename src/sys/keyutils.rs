@@ -1,6 +1,6 @@
 //! The kernel's keys of this user: found by description, read, made and taken away.
 //!
-//! Imports nothing of the crate. It never touches the process keyring: that one belongs to a single thread's credentials.
+//! It never touches the process keyring: that one belongs to a single thread's credentials.
 
 #[cfg(target_os = "linux")]
 pub use linux::{add, read, remove};

@@ -1,6 +1,6 @@
 //! Running another program within limits: no shell, a bound on time and output, and nobody left behind.
 //!
-//! Imports its sibling for signals. It starts no thread, and gives no text of the program's error output to anybody.
+//! It starts no thread, and gives no text of the program's error output to anybody.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;

@@ -1,7 +1,5 @@
 //! The one constructor of HTTP clients: whatever keeps a credential on its way is set here.
 //!
-//! Imports its siblings, [`crate::error`] and [`crate::origin`].
-//!
 //! Rationale: on a redirect reqwest strips `Authorization` and `Cookie` alone, so `X-User-Token` and the password in the
 //! body would go on to the new host; and it sends `http://localhost` through `HTTP_PROXY`.
 
@@ -21,7 +19,7 @@ use url::Url;
 use super::exchange::PROGRESS;
 use super::{Options, Proxy, proxy, tls};
 use crate::error::{Error, Kind, Result};
-use crate::origin::{is_localhost, is_loopback};
+use crate::model::base_url::{is_localhost, is_loopback};
 
 /// How long a connection may take, TLS included.
 pub(super) const LONGEST_CONNECT: Duration = Duration::from_secs(10);

@@ -1,6 +1,4 @@
 //! One exchange: a request of ours made into one of reqwest's, and its answer read within bounds.
-//!
-//! Imports its siblings, [`crate::error`], [`crate::http`], [`crate::origin`] and [`crate::secret`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +13,7 @@ use zeroize::Zeroizing;
 use super::client::Route;
 use super::failure;
 use crate::error::{Error, Kind, Result};
-use crate::http::{Answer, Failure, MAX_BODY_BYTES, Method, Request};
+use crate::ports::http::{Answer, Failure, MAX_BODY_BYTES, Method, Request};
 use crate::secret::Secret;
 
 /// Headers that the connection has the say about.

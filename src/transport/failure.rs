@@ -1,7 +1,7 @@
 //! Why an exchange failed, in our words.
 //!
-//! Imports its siblings, [`crate::error`] and [`crate::sys`]. Errors are told apart by their types; their texts quote URLs and headers,
-//! and are never looked at.
+//! Errors are told apart by their types; their texts quote URLs and headers, and are never looked
+//! at.
 
 use std::error::Error as Cause;
 use std::io;
@@ -9,7 +9,7 @@ use std::io;
 use super::client::{LONGEST_CONNECT, NoAddress};
 use super::tls;
 use crate::error::{Error, Kind};
-use crate::sys::files::is_out_of_descriptors;
+use crate::sys::private_file::is_out_of_descriptors;
 
 /// The deadline passed.
 pub(super) fn late(peer: &str, connected: bool) -> Error {

@@ -1,7 +1,7 @@
-//! HTTP over real sockets: the provider of [`crate::http`], and the only place that names reqwest.
+//! HTTP over real sockets: the provider of [`crate::ports::http`], and the only place that names reqwest.
 //!
-//! Imports [`crate::error`], [`crate::http`], [`crate::origin`], [`crate::secret`] and [`crate::sys`]. It judges no answer:
-//! a 401 or a redirect is an answer like any other. No header, body or URL is logged, and no text of a library gets out.
+//! It judges no answer: a 401 or a redirect is an answer like any other. No header, body or URL is
+//! logged, and no text of a library gets out.
 //!
 //! Callers see blocking calls. Behind them is one thread, `keyferry-http`, which starts with the first exchange and runs
 //! reqwest's asynchronous client on a tokio runtime of its own.
@@ -9,7 +9,6 @@
 //! Rationale: reqwest's blocking client can't end an exchange that is under way. Closing a session has to, at once, and a
 //! name server that never answers must not hold it up: a look-up that hangs is left to its thread and nobody waits for it.
 
-pub mod caller;
 mod client;
 mod exchange;
 mod failure;
@@ -25,7 +24,7 @@ use std::time::{Duration, Instant};
 use crate::sys::sync::Mutex;
 
 use crate::error::{Error, Kind};
-use crate::http::{Answer, Failure, Http, Request};
+use crate::ports::http::{Answer, Failure, Http, Request};
 use crate::sys::fork;
 use worker::{Job, Worker};
 

@@ -1,7 +1,5 @@
 //! The proxy to cloud hosts: one that the environment or `http.proxy` names is used, or is an error; it is never passed by.
 //!
-//! Imports [`crate::error`].
-//!
 //! Rationale: what reqwest can't read in a variable it leaves out, and then goes directly what was to be kept from the network; a
 //! port that is none becomes the usual one. So variables are read here, and what is handed on was read as reqwest will read it.
 

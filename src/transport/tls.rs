@@ -1,7 +1,7 @@
 //! TLS: who is trusted, and what a refusal is called.
 //!
-//! Imports [`crate::error`] and [`crate::sys`]. The cryptography is chosen in [`provider`] alone; there is no global one,
-//! so that a host program's own choice and ours don't meet.
+//! The cryptography is chosen in [`provider`] alone; there is no global one, so that a host
+//! program's own choice and ours don't meet.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore, Wants
 use rustls_platform_verifier::Verifier;
 
 use crate::error::{Error, Kind, Result};
-use crate::sys::files::{self, Privacy};
+use crate::sys::private_file::{self, Privacy};
 
 const LONGEST_BYTES: usize = 4 * 1024 * 1024;
 
@@ -49,7 +49,7 @@ pub(super) fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig> {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let refuse = |what: &str| Error::new(Kind::Config, format!("http.ca_file: {what}"));
-    let bytes = files::read(path, Privacy::Mounted, LONGEST_BYTES).map_err(|error| refuse(error.what()))?;
+    let bytes = private_file::read(path, Privacy::Mounted, LONGEST_BYTES).map_err(|error| refuse(error.what()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),

@@ -1,6 +1,6 @@
 //! The one thread that HTTP runs on.
 //!
-//! Imports its siblings, [`crate::error`] and [`crate::sys`]. Everything of reqwest and tokio is made, used and dropped on this thread.
+//! Everything of reqwest and tokio is made, used and dropped on this thread.
 
 use std::sync::mpsc::{Receiver, SyncSender, channel};
 use std::thread::JoinHandle;
@@ -13,7 +13,7 @@ use super::client::Clients;
 use super::exchange::Call;
 use super::{Options, failure};
 use crate::error::{Error, Kind, Result};
-use crate::http::{Answer, Failure};
+use crate::ports::http::{Answer, Failure};
 use crate::sys::signals;
 
 /// Look-ups of names at a time. More than a few at once means that the name server is not there.

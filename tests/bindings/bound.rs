@@ -5,13 +5,13 @@ use std::fs;
 
 use crate::declarations::Binding;
 use crate::header::Header;
-use crate::support::place;
+use keyferry_testing::host;
 
 /// The sources of a binding but the generated file: path and text.
 fn sources(binding: &Binding) -> BTreeMap<String, String> {
     let (folder, ending) = binding.sources;
-    let entries = fs::read_dir(place::file(folder)).unwrap().map(|entry| entry.unwrap().path());
-    let paths = entries.filter(|path| path.extension().is_some_and(|there| there == ending) && *path != place::file(binding.file));
+    let entries = fs::read_dir(host::file(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let paths = entries.filter(|path| path.extension().is_some_and(|there| there == ending) && *path != host::file(binding.file));
     paths.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap())).collect()
 }
 

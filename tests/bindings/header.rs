@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::place;
+use keyferry_testing::host;
 
 /// The whole header, in its order.
 #[derive(Default)]
@@ -42,7 +42,7 @@ pub(crate) struct Parameter {
 impl Header {
     /// The one that is committed.
     pub(crate) fn read() -> Self {
-        Self::parse(&fs::read_to_string(place::file("include/keyferry.h")).unwrap())
+        Self::parse(&fs::read_to_string(host::file("include/keyferry.h")).unwrap())
     }
 
     pub(crate) fn parse(text: &str) -> Self {
@@ -106,7 +106,7 @@ mod tests {
     fn the_reader_sees_all_that_the_header_declares() {
         let header = Header::read();
         let names: Vec<_> = header.functions.iter().map(|function| function.name.as_str()).collect();
-        let listed = fs::read_to_string(place::file("c-tests/symbols.txt")).unwrap();
+        let listed = fs::read_to_string(host::file("c-tests/symbols.txt")).unwrap();
         let mut listed: Vec<_> = listed.lines().map(|line| line.split(' ').next().unwrap()).collect();
         let order = |name: &&str| names.iter().position(|there| there == name);
         listed.sort_by_key(order);

@@ -3,12 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![cfg(target_os = "linux")]
 
-#[path = "../support"]
-mod support {
-    pub(crate) mod child;
-    pub(crate) mod place;
-}
-
 mod bound;
 mod declarations;
 mod header;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::child::{self, Ended};
-use crate::support::place::{self, Place};
+use keyferry_testing::child::{self, Ended};
+use keyferry_testing::host::{self, Place};
 
 const LIMIT: Duration = Duration::from_secs(400);
 /// What the check of the types needs; 20 is the oldest Node whose types know `using`.
@@ -31,7 +31,7 @@ fn run(command: &mut Command) -> Ended {
 
 fn npm(folder: &Path, arguments: &[&str]) -> Ended {
     let mut command = Command::new("npm");
-    command.args(arguments).current_dir(folder).env("HOME", folder).env("KEYFERRY_LIBRARY", place::beside("libkeyferry.so"));
+    command.args(arguments).current_dir(folder).env("HOME", folder).env("KEYFERRY_LIBRARY", host::beside("libkeyferry.so"));
     command.env("npm_config_cache", Path::new(env!("CARGO_TARGET_TMPDIR")).join("node-npm")).env("npm_config_update_notifier", "false");
     run(command.args(["--prefer-offline", "--no-audit", "--no-fund"]))
 }
@@ -59,9 +59,9 @@ fn install() -> Installed {
     let folder = tempfile::tempdir().unwrap();
     // A copy is packed, so that nobody else who reads the repository meets what packing puts there for a while.
     let (source, app) = (folder.path().join("source/bindings/node"), folder.path().join("app"));
-    copy(&place::file("bindings/node"), &source);
+    copy(&host::file("bindings/node"), &source);
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
-        fs::copy(place::file(licence), folder.path().join("source").join(licence)).unwrap();
+        fs::copy(host::file(licence), folder.path().join("source").join(licence)).unwrap();
     }
     let told = npm(&source, &["pack", "--json", "--pack-destination", "../../.."]).out;
     let told: serde_json::Value = serde_json::from_str(&told[told.find('[').unwrap()..]).unwrap();
@@ -150,7 +150,6 @@ fn the_package_carries_the_library_and_what_belongs_to_it() {
 
 #[test]
 fn the_package_has_the_version_of_the_library() {
-    let manifest: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(place::file("bindings/node/package.json")).unwrap()).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&fs::read_to_string(host::file("bindings/node/package.json")).unwrap()).unwrap();
     assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"), "bindings/node/package.json: npm wants it there: write Cargo.toml's");
 }

@@ -9,11 +9,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use keyferry::sandbox::credentials;
+use keyferry_sandbox::credentials;
 use tempfile::TempDir;
 
-use crate::support::child::{self, Ended};
-use crate::support::place::{self, Place};
+use keyferry_testing::child::{self, Ended};
+use keyferry_testing::host::{self, Place};
 
 const LIMIT: Duration = Duration::from_secs(400);
 /// The checkers are of one version each, for a later one may find more; of the clients the newest has to work.
@@ -40,7 +40,7 @@ impl Environment {
         let mut command = self.python();
         command.arg("-m").args(arguments).current_dir(repository("bindings/python"));
         command.env("HOME", &self.folder).env("PIP_CACHE_DIR", cache("pip")).env("PYRIGHT_PYTHON_CACHE_DIR", cache("pyright"));
-        command.env("KEYFERRY_LIBRARY", place::beside("libkeyferry.so"));
+        command.env("KEYFERRY_LIBRARY", host::beside("libkeyferry.so"));
         run(&mut command)
     }
 
@@ -56,7 +56,7 @@ fn run(command: &mut Command) -> Ended {
 }
 
 fn repository(path: &str) -> PathBuf {
-    place::file(path)
+    host::file(path)
 }
 
 fn cache(name: &str) -> PathBuf {
@@ -161,7 +161,7 @@ mod tests {
         if !child::has("objdump") {
             return;
         }
-        let told = run(Command::new("objdump").arg("-T").arg(place::beside("libkeyferry.so"))).out;
+        let told = run(Command::new("objdump").arg("-T").arg(host::beside("libkeyferry.so"))).out;
         let versions = told.split("GLIBC_2.").skip(1).filter_map(|rest| {
             let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
             digits.parse::<u32>().ok()

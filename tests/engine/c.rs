@@ -5,12 +5,12 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
 use keyferry::ffi::config::{keyferry_config, keyferry_config_free, keyferry_config_new, keyferry_config_set};
+use keyferry::ffi::diagnostics;
 use keyferry::ffi::error::{
     keyferry_error, keyferry_error_free, keyferry_error_http_status, keyferry_error_message, keyferry_error_retry_after_ms,
 };
 use keyferry::ffi::fileverbs::fileverbs_bearer;
 use keyferry::ffi::masv::{masv_login, masv_token_for};
-use keyferry::ffi::report;
 use keyferry::ffi::request::{self as ask, keyferry_request, keyferry_request_free, keyferry_request_new};
 use keyferry::ffi::session::{self as door, keyferry_session, keyferry_session_free, keyferry_session_open};
 use keyferry::ffi::status::{KEYFERRY_OK, keyferry_status};
@@ -207,15 +207,15 @@ impl Session {
     pub(crate) fn explain(&self, resource: &str) -> String {
         let resource = CString::new(resource).unwrap();
         // SAFETY: the text ends in NUL.
-        text(|out, error| unsafe { report::keyferry_session_explain(self.get(), resource.as_ptr(), out, error) })
+        text(|out, error| unsafe { diagnostics::keyferry_session_explain(self.get(), resource.as_ptr(), out, error) })
     }
 
     pub(crate) fn list(&self) -> String {
-        text(|out, error| report::keyferry_session_list(self.get(), out, error))
+        text(|out, error| diagnostics::keyferry_session_list(self.get(), out, error))
     }
 
     pub(crate) fn stats(&self) -> String {
-        text(|out, error| report::keyferry_session_stats(self.get(), out, error))
+        text(|out, error| diagnostics::keyferry_session_stats(self.get(), out, error))
     }
 }
 

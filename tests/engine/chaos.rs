@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use keyferry::request::Request;
-use keyferry::sandbox::{Act, BodyKind, Fault, credentials as made};
-use keyferry::token::Token;
+use keyferry::model::request::Request;
+use keyferry::model::token::Token;
+use keyferry_sandbox::{Act, BodyKind, Fault, credentials as made};
 use parking_lot::RwLock;
 
-use crate::world::{self, SECOND, World, assert_is_for, claims, package, package_id};
+use crate::harness::{self, SECOND, World, assert_is_for, claims, package, package_id};
 
 /// Numbers that look random and are the same for the same seed.
 struct Dice(u64);
@@ -182,11 +182,11 @@ fn a_failed_refresh_never_replaces_a_good_token() {
 
 #[test]
 fn eight_threads_of_everything_never_get_another_s_token() {
-    let sandbox = world::sandbox();
+    let sandbox = harness::sandbox();
     [("user", 8), ("package", 6), ("transfer", 6), ("bearer", 4)].iter().for_each(|(kind, life)| sandbox.set_life(kind, *life));
-    let session = world::open(&sandbox);
+    let session = harness::open(&sandbox);
     let end = Instant::now() + Duration::from_secs(6);
-    let served: u64 = world::together(8, |number| {
+    let served: u64 = harness::together(8, |number| {
         let (mut dice, mut served) = (Dice(number as u64 + 77), 0);
         while Instant::now() < end {
             let resource = resource(&mut dice);

@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use keyferry::sandbox::{Fault, credentials as made};
+use keyferry_sandbox::{Fault, credentials as made};
 use serde_json::json;
 
-use crate::world::{self, assert_is_for, package, together};
+use crate::harness::{self, assert_is_for, package, together};
 
 const CROWD: usize = 64;
 
 #[test]
 fn a_crowd_that_misses_a_token_causes_one_login() {
     for _ in 0..20 {
-        let sandbox = world::sandbox();
-        let session = world::open(&sandbox);
+        let sandbox = harness::sandbox();
+        let session = harness::open(&sandbox);
         let values = together(CROWD, |_| session.token_for("user").unwrap().value().to_owned());
         assert_eq!(values.iter().collect::<BTreeSet<_>>().len(), 1);
         assert_eq!((sandbox.count("login"), sandbox.count("requests")), (1, 1));
@@ -24,8 +24,8 @@ fn a_crowd_that_misses_a_token_causes_one_login() {
 #[test]
 fn a_crowd_for_as_many_packages_causes_one_login_and_a_look_up_each() {
     for _ in 0..5 {
-        let sandbox = world::sandbox();
-        let session = world::open(&sandbox);
+        let sandbox = harness::sandbox();
+        let session = harness::open(&sandbox);
         together(CROWD, |number| {
             let resource = package(number + 1);
             let token = session.token_for(&resource).unwrap();
@@ -39,9 +39,9 @@ fn a_crowd_for_as_many_packages_causes_one_login_and_a_look_up_each() {
 #[test]
 fn without_the_single_look_up_a_crowd_causes_one_listing() {
     for _ in 0..10 {
-        let sandbox = world::sandbox();
+        let sandbox = harness::sandbox();
         sandbox.configure("single_lookup", json!(405));
-        let session = world::open(&sandbox);
+        let session = harness::open(&sandbox);
         together(CROWD, |number| {
             let resource = package(number + 1);
             let token = session.token_for(&resource).unwrap();
@@ -57,14 +57,14 @@ fn without_the_single_look_up_a_crowd_causes_one_listing() {
 
 #[test]
 fn a_latecomer_to_a_listing_does_not_begin_another() {
-    let sandbox = world::sandbox();
+    let sandbox = harness::sandbox();
     sandbox.configure("single_lookup", json!(false));
     // Each look-up of its own says 404 at another time, so that the flights reach the listing one after the other.
     for number in 1..=16_u64 {
-        let path = format!("/v1.1/teams/{}/packages/{}", made::TEAM_ID, world::package_id(number as usize));
+        let path = format!("/v1.1/teams/{}/packages/{}", made::TEAM_ID, harness::package_id(number as usize));
         sandbox.fault(Fault::slow(Duration::from_millis(number * 25)).path(&path));
     }
-    let session = world::open(&sandbox);
+    let session = harness::open(&sandbox);
     together(16, |number| session.token_for(&package(number + 1)).map(drop).unwrap());
     assert_eq!((sandbox.count("login"), sandbox.count("list_page")), (1, 5));
 }
@@ -72,8 +72,8 @@ fn a_latecomer_to_a_listing_does_not_begin_another() {
 #[test]
 fn a_package_and_its_transfers_at_once_cost_one_request_each() {
     for round in 0..10 {
-        let sandbox = world::sandbox();
-        let session = world::open(&sandbox);
+        let sandbox = harness::sandbox();
+        let session = harness::open(&sandbox);
         let resources = [package(1), format!("{}/transfers/{}", package(1), made::TRANSFER_ID), "user".to_owned()];
         together(30, |number| {
             let resource = &resources[(number + round) % 3];
@@ -87,8 +87,8 @@ fn a_package_and_its_transfers_at_once_cost_one_request_each() {
 
 #[test]
 fn flights_that_need_each_other_land_in_any_order() {
-    let sandbox = world::sandbox();
-    let session = world::open(&sandbox);
+    let sandbox = harness::sandbox();
+    let session = harness::open(&sandbox);
     for round in 0..30_usize {
         session.forget(None).unwrap();
         sandbox.configure("single_lookup", json!(round % 2 == 0));
@@ -111,7 +111,7 @@ fn flights_that_need_each_other_land_in_any_order() {
 
 #[test]
 fn tokens_that_are_got_at_the_same_moment_have_different_generations() {
-    let world = world::World::new();
+    let world = harness::World::new();
     for _ in 0..5 {
         let generations = together(8, |_| world.session.masv_login(None, None).unwrap().facts().generation);
         assert_eq!(generations.iter().collect::<BTreeSet<_>>().len(), 8, "{generations:?}");

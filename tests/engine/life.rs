@@ -4,9 +4,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use keyferry::ffi::status::KEYFERRY_E_SILENT;
-use keyferry::sandbox::{Act, Fault};
+use keyferry_sandbox::{Act, Fault};
 
-use crate::world::{self, LONG, World, package, together};
+use crate::harness::{self, LONG, World, package, together};
 
 /// Runs an ignored test of this file alone.
 fn alone(name: &str) {
@@ -54,10 +54,10 @@ fn back_to(what: &str, count: impl Fn() -> usize, before: usize, deadline: Insta
 #[test]
 #[ignore = "runs in a process of its own"]
 fn hung() {
-    let sandbox = world::sandbox();
+    let sandbox = harness::sandbox();
     let (threads_before, descriptors_before) = (threads(), descriptors());
     for round in 0..6 {
-        let session = world::open(&sandbox);
+        let session = harness::open(&sandbox);
         let token = session.token_for(&package(1)).unwrap();
         sandbox.reset_counts();
         sandbox.fault(Fault::new(if round % 2 == 0 { Act::Hang } else { Act::Drip(LONG) }).path("/v1.1/").forever());
@@ -89,7 +89,10 @@ fn refresh_hangs(threads_before: usize) {
     world.sandbox.fault(Fault::status(503).retry_after("2").path("/v1.1/").forever());
     world.pass_s(821);
     world.token("user").unwrap();
-    let request = keyferry::request::Request { timeout: Some(Duration::from_millis(50)), ..keyferry::request::Request::new(package(1)) };
+    let request = keyferry::model::request::Request {
+        timeout: Some(Duration::from_millis(50)),
+        ..keyferry::model::request::Request::new(package(1))
+    };
     world.session.token_for(&request).unwrap_err();
     assert!(world.sandbox.wait_for("login", 2, LONG) && world.sandbox.wait_for("lookup", 1, LONG));
     let World { sandbox, session, .. } = world;
@@ -103,9 +106,9 @@ fn refresh_hangs(threads_before: usize) {
 #[test]
 #[ignore = "runs in a process of its own"]
 fn cycles() {
-    let sandbox = world::sandbox();
+    let sandbox = harness::sandbox();
     let cycle = |number: usize| {
-        let session = world::open(&sandbox);
+        let session = harness::open(&sandbox);
         session.token_for("user").unwrap();
         session.token_for(&package(1 + number % 200)).unwrap();
         session.bearer().unwrap();

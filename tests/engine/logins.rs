@@ -4,17 +4,17 @@ use std::time::{Duration, Instant};
 
 use keyferry::error::Kind;
 use keyferry::ffi::status::{KEYFERRY_E_REFUSED, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_UNREACHABLE};
-use keyferry::sandbox::{Act, Fault, Options, Sandbox, credentials as made};
 use keyferry::secret::Secret;
+use keyferry_sandbox::{Act, Fault, Options, Sandbox, credentials as made};
 
-use crate::world::{self, World, package, session_at, together};
+use crate::harness::{self, World, package, session_at, together};
 
 const WRONG: (&str, &str) = ("masv.password", "wrong");
 
 #[test]
 fn a_wrong_password_asked_a_thousand_times_is_one_request() {
-    let sandbox = world::sandbox();
-    let session = world::open_but(&sandbox, &[WRONG]);
+    let sandbox = harness::sandbox();
+    let session = harness::open_but(&sandbox, &[WRONG]);
     together(8, |number| {
         for n in 0..125 {
             let resource = if n % 5 == 4 { package(number + 1) } else { "user".into() };
@@ -95,16 +95,16 @@ fn after_a_login_of_another_user_the_former_ones_packages_are_gone() {
 
 #[test]
 fn a_new_password_is_tried_at_once() {
-    let sandbox = world::sandbox();
-    assert!(world::open_but(&sandbox, &[WRONG]).token_for("user").is_err());
-    assert!(world::open(&sandbox).token_for("user").is_ok());
+    let sandbox = harness::sandbox();
+    assert!(harness::open_but(&sandbox, &[WRONG]).token_for("user").is_err());
+    assert!(harness::open(&sandbox).token_for("user").is_ok());
     let world = World::new();
     let url = world.sandbox.masv_url();
     let good = [("profile.good.masv.url", url), ("profile.good.masv.email", made::EMAIL), ("profile.good.masv.password", made::PASSWORD)];
     let session = session_at(&world.clock, &world.sandbox, &[&[WRONG], &good[..]].concat());
     let world = World { session, ..world };
     assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
-    let mut good = keyferry::request::Request::new("user");
+    let mut good = keyferry::model::request::Request::new("user");
     good.account = Some("good".into());
     assert!(world.session.token_for(&good).is_ok(), "another account is not shut out by this one's password");
     assert_eq!(world.sandbox.count("login"), 2);
@@ -181,9 +181,9 @@ fn each_failure_of_a_login_has_its_status() {
         (Fault::new(Act::Reset), KEYFERRY_E_SILENT),
     ];
     for (fault, status) in rows {
-        let sandbox = world::sandbox();
+        let sandbox = harness::sandbox();
         sandbox.fault(fault.path("/v1/auth").forever());
-        let session = world::open(&sandbox);
+        let session = harness::open(&sandbox);
         for _ in 0..3 {
             let failure = session.token_for("user").unwrap_err();
             assert_eq!(failure.status, status, "{failure:?}");
@@ -205,7 +205,7 @@ fn a_lost_answer_is_no_reason_to_send_the_password_again() {
 #[test]
 fn a_connection_that_fails_is_tried_once_more() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let session = world::open_but(&world::sandbox(), &[("masv.url", &format!("http://127.0.0.1:{free}"))]);
+    let session = harness::open_but(&harness::sandbox(), &[("masv.url", &format!("http://127.0.0.1:{free}"))]);
     let failure = session.token_for("user").unwrap_err();
     assert_eq!(failure.status, KEYFERRY_E_UNREACHABLE, "{failure:?}");
     let stats: serde_json::Value = serde_json::from_str(&session.stats()).unwrap();
@@ -218,7 +218,7 @@ fn a_connection_that_fails_is_tried_once_more() {
 #[test]
 fn a_service_that_comes_back_during_that_pause_is_found() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let elsewhere = world::sandbox();
+    let elsewhere = harness::sandbox();
     let session = session_at(&keyferry::clock::Clock::system(), &elsewhere, &[("masv.url", &format!("http://127.0.0.1:{free}"))]);
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| session.token("user").map(drop).map_err(|error| error.kind));

@@ -10,13 +10,13 @@
 mod c;
 mod chaos;
 mod flights;
-mod keeps;
+mod harness;
 mod life;
 mod logins;
-mod peeks;
-mod reads;
+mod peek;
+mod persistence;
 mod rejects;
+mod retries;
 mod skew;
 mod waits;
 mod windows;
-mod world;

@@ -2,16 +2,16 @@
 
 use keyferry::error::Kind;
 use keyferry::ffi::status::KEYFERRY_E_REFUSED;
-use keyferry::sandbox::credentials as made;
 use keyferry::secret::Secret;
+use keyferry_sandbox::credentials as made;
 
-use crate::world::{self, World, package, session_at, together};
+use crate::harness::{self, World, package, session_at, together};
 
 #[test]
 fn many_rejects_of_one_generation_cause_one_login() {
     for _ in 0..10 {
-        let sandbox = world::sandbox();
-        let session = world::open(&sandbox);
+        let sandbox = harness::sandbox();
+        let session = harness::open(&sandbox);
         let first = session.token_for("user").unwrap();
         sandbox.reject_token(first.value());
         let generations = together(64, |_| {
@@ -38,8 +38,8 @@ fn rejecting_a_token_twice_leaves_its_successor_of_the_same_tick_alone() {
 
 #[test]
 fn a_reject_of_an_old_generation_harms_no_newer_one() {
-    let sandbox = world::sandbox();
-    let session = world::open(&sandbox);
+    let sandbox = harness::sandbox();
+    let session = harness::open(&sandbox);
     let first = session.token_for("user").unwrap();
     let second = session.login(None).unwrap();
     assert!(second.generation() > first.generation());
@@ -111,8 +111,8 @@ fn a_package_whose_every_token_is_refused_is_looked_up_once_in_ten_seconds() {
 
 #[test]
 fn a_value_is_rejected_with_and_without_its_scheme() {
-    let sandbox = world::sandbox();
-    let session = world::open(&sandbox);
+    let sandbox = harness::sandbox();
+    let session = harness::open(&sandbox);
     for scheme in ["", "Bearer "] {
         session.forget(None).unwrap();
         let token = session.bearer().unwrap();
@@ -176,8 +176,8 @@ fn a_rejected_api_key_is_not_handed_out_for_a_while_and_another_is() {
 
 #[test]
 fn a_rejected_key_is_refused_through_the_c_abi_too() {
-    let sandbox = world::sandbox();
-    let session = world::open_but(&sandbox, &[("masv.api_key", made::API_KEY)]);
+    let sandbox = harness::sandbox();
+    let session = harness::open_but(&sandbox, &[("masv.api_key", made::API_KEY)]);
     session.reject_value("user", made::API_KEY).unwrap();
     session.reject(&session.token_for("user").unwrap()).unwrap();
     let failure = session.token_for("user").unwrap_err();

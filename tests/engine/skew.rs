@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use keyferry::clock::Clock;
-use keyferry::sandbox::{self, Sandbox};
+use keyferry_sandbox::{self, Sandbox};
 
-use crate::world::{self, SECOND, claims, session_at};
+use crate::harness::{self, SECOND, claims, session_at};
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 3600;
@@ -14,8 +14,8 @@ const DAY: i64 = 24 * 3600;
 fn apart(ahead_s: i64, lives: &[(&str, i64)]) -> (Clock, Sandbox, keyferry::session::Session) {
     let clock = Clock::manual(1_800_000_000 * SECOND);
     let theirs = clock.clone();
-    let clock_of_sandbox = sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000 + ahead_s * 1000));
-    let sandbox = Sandbox::start(sandbox::Options { clock: clock_of_sandbox, ..Default::default() }).unwrap();
+    let clock_of_sandbox = keyferry_sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000 + ahead_s * 1000));
+    let sandbox = Sandbox::start(keyferry_sandbox::Options { clock: clock_of_sandbox, ..Default::default() }).unwrap();
     lives.iter().for_each(|(kind, life)| sandbox.set_life(kind, *life));
     let session = session_at(&clock, &sandbox, &[]);
     (clock, sandbox, session)
@@ -47,8 +47,8 @@ fn a_clock_that_is_set_while_it_runs_costs_a_login_and_no_storm() {
         let clock = Clock::manual(1_800_000_000 * SECOND);
         let theirs = Clock::manual(1_800_000_000 * SECOND);
         let followed = theirs.clone();
-        let clock_of_sandbox = sandbox::Clock::from_fn(Arc::new(move || followed.now_us() / 1000));
-        let sandbox = Sandbox::start(sandbox::Options { clock: clock_of_sandbox, ..Default::default() }).unwrap();
+        let clock_of_sandbox = keyferry_sandbox::Clock::from_fn(Arc::new(move || followed.now_us() / 1000));
+        let sandbox = Sandbox::start(keyferry_sandbox::Options { clock: clock_of_sandbox, ..Default::default() }).unwrap();
         sandbox.set_life("user", 900);
         let session = session_at(&clock, &sandbox, &[]);
         let tick = || [&clock, &theirs].iter().for_each(|clock| clock.advance_us(SECOND));
@@ -64,18 +64,18 @@ fn a_clock_that_is_set_while_it_runs_costs_a_login_and_no_storm() {
 
 #[test]
 fn a_date_that_is_nonsense_passes_with_the_next_answer() {
-    let world = world::World::new();
+    let world = harness::World::new();
     world.token("user").unwrap();
     for skew_s in [400 * 365 * DAY, -20 * 365 * DAY] {
-        let fault = sandbox::Fault::new(sandbox::Act::Nothing).date_skew_s(skew_s);
+        let fault = keyferry_sandbox::Fault::new(keyferry_sandbox::Act::Nothing).date_skew_s(skew_s);
         world.sandbox.fault(fault.path("/v1.1/teams/"));
-        let _ = world.token(&world::package(1));
-        world.session.forget(Some(&world::package(1))).unwrap();
+        let _ = world.token(&harness::package(1));
+        world.session.forget(Some(&harness::package(1))).unwrap();
         for _ in 0..130 {
-            let _ = world.token(&world::package(2));
+            let _ = world.token(&harness::package(2));
             world.pass_s(1);
         }
-        assert!(world.token(&world::package(3)).is_ok() && world.token("user").is_ok());
+        assert!(world.token(&harness::package(3)).is_ok() && world.token("user").is_ok());
         world.session.forget(None).unwrap();
     }
     assert!(world.sandbox.count("requests") < 40, "{} requests", world.sandbox.count("requests"));
@@ -83,7 +83,7 @@ fn a_date_that_is_nonsense_passes_with_the_next_answer() {
 
 #[test]
 fn an_answer_that_takes_long_is_no_clock_that_is_behind() {
-    let world = world::World::new();
+    let world = harness::World::new();
     world.token("user").unwrap();
     let skew = || {
         let explained: serde_json::Value = serde_json::from_str(&world.session.explain("user").unwrap()).unwrap();
@@ -91,16 +91,20 @@ fn an_answer_that_takes_long_is_no_clock_that_is_behind() {
     };
     // The `Date` is written when the service has thought for 25 s, then the answer takes 25 s to come.
     for kind in ["thinks", "drips"] {
-        world.session.forget(Some(&world::package(1))).unwrap();
-        let act = if kind == "thinks" { sandbox::Act::Nothing } else { sandbox::Act::Drip(std::time::Duration::from_micros(500)) };
-        let fault = sandbox::Fault::new(act).latency(std::time::Duration::from_millis(100));
+        world.session.forget(Some(&harness::package(1))).unwrap();
+        let act = if kind == "thinks" {
+            keyferry_sandbox::Act::Nothing
+        } else {
+            keyferry_sandbox::Act::Drip(std::time::Duration::from_micros(500))
+        };
+        let fault = keyferry_sandbox::Fault::new(act).latency(std::time::Duration::from_millis(100));
         world.sandbox.reset_counts();
         world.sandbox.fault(fault.path("/v1.1/"));
         std::thread::scope(|scope| {
-            let asked = scope.spawn(|| world.token(&world::package(1)).map(drop));
-            assert!(world.sandbox.wait_for("lookup", 1, world::LONG));
+            let asked = scope.spawn(|| world.token(&harness::package(1)).map(drop));
+            assert!(world.sandbox.wait_for("lookup", 1, harness::LONG));
             world.pass_s(25);
-            assert!(world.sandbox.wait_for("status_200", 1, world::LONG));
+            assert!(world.sandbox.wait_for("status_200", 1, harness::LONG));
             world.pass_s(25);
             asked.join().unwrap().unwrap();
         });

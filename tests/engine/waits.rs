@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 use keyferry::config::Config;
 use keyferry::error::Kind;
 use keyferry::ffi::status::{KEYFERRY_E_CANCELLED, KEYFERRY_E_NOT_CACHED, KEYFERRY_E_TIMEOUT};
-use keyferry::request::Request;
-use keyferry::sandbox::{Act, Fault};
+use keyferry::model::request::Request;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
+use keyferry_sandbox::{Act, Fault};
 
 use crate::c;
-use crate::world::{self, LONG, package, together};
+use crate::harness::{self, LONG, package, together};
 
 #[test]
 fn a_cancelled_request_returns_at_once_and_the_flight_goes_on() {
-    let sandbox = world::sandbox();
-    let session = world::open(&sandbox);
+    let sandbox = harness::sandbox();
+    let session = harness::open(&sandbox);
     sandbox.fault(Fault::slow(Duration::from_millis(1500)).path("/v1/auth"));
     let (mine, theirs) = (c::request("user"), c::request("user"));
     std::thread::scope(|scope| {
@@ -42,8 +42,8 @@ fn a_cancelled_request_returns_at_once_and_the_flight_goes_on() {
 
 #[test]
 fn one_request_that_many_threads_wait_with_is_cancelled_for_all() {
-    let sandbox = world::sandbox();
-    let session = world::open(&sandbox);
+    let sandbox = harness::sandbox();
+    let session = harness::open(&sandbox);
     sandbox.fault(Fault::new(Act::Hang).path("/v1/auth"));
     let request = c::request("user");
     let statuses = together(17, |number| {
@@ -59,8 +59,8 @@ fn one_request_that_many_threads_wait_with_is_cancelled_for_all() {
 
 #[test]
 fn a_request_that_was_cancelled_before_asks_nobody() {
-    let sandbox = world::sandbox();
-    let session = world::open(&sandbox);
+    let sandbox = harness::sandbox();
+    let session = harness::open(&sandbox);
     let request = c::request("user");
     request.cancel();
     assert_eq!(session.ask(&request).map(drop).unwrap_err().status, KEYFERRY_E_CANCELLED);
@@ -71,8 +71,8 @@ fn a_request_that_was_cancelled_before_asks_nobody() {
 
 #[test]
 fn a_request_waits_as_long_as_it_says_and_the_flight_goes_on() {
-    let sandbox = world::sandbox();
-    let session = world::open(&sandbox);
+    let sandbox = harness::sandbox();
+    let session = harness::open(&sandbox);
     sandbox.fault(Fault::slow(Duration::from_millis(1200)).path("/v1/auth"));
     let begun = Instant::now();
     let times = together(4, |number| {
@@ -92,8 +92,8 @@ fn a_request_waits_as_long_as_it_says_and_the_flight_goes_on() {
 
 #[test]
 fn a_package_that_waits_for_a_hung_login_ends_in_time() {
-    let sandbox = world::sandbox();
-    let session = world::open_but(&sandbox, &[("http.timeout_ms", "700")]);
+    let sandbox = harness::sandbox();
+    let session = harness::open_but(&sandbox, &[("http.timeout_ms", "700")]);
     sandbox.fault(Fault::new(Act::Hang).path("/v1/auth").forever());
     let begun = Instant::now();
     together(8, |number| session.token_for(&package(number + 1)).map(drop).unwrap_err());

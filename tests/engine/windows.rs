@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use keyferry::error::Kind;
-use keyferry::sandbox::{Act, Fault};
+use keyferry_sandbox::{Act, Fault};
 
-use crate::world::{World, package, together};
+use crate::harness::{World, package, together};
 
 const LIFE_S: i64 = 1000;
 /// A second into the advisory window of [`LIFE_S`], whatever the jitter: a fifth of its life, give or take a tenth of that.
@@ -54,7 +54,7 @@ fn nobody_waits_for_a_refresh_that_hangs() {
     for _ in 0..100 {
         assert_eq!(world.token("user").unwrap().facts().generation, first);
     }
-    assert!(world.sandbox.wait_for("login", 2, crate::world::LONG));
+    assert!(world.sandbox.wait_for("login", 2, crate::harness::LONG));
     assert_eq!(world.token("user").unwrap().facts().generation, first);
     assert_eq!((world.sandbox.count("login"), world.stat("flights_under_way")), (2, 1));
 }
@@ -182,7 +182,7 @@ fn a_refresh_that_brings_an_ended_token_replaces_nothing_and_does_not_loop() {
 fn a_cancelled_request_gets_no_token_that_needs_a_refresh() {
     let (world, _) = world_with_user();
     world.pass_s(MANDATORY_S);
-    let request = keyferry::request::Request::new("user");
+    let request = keyferry::model::request::Request::new("user");
     request.cancel.cancel();
     assert_eq!(world.session.token_for(&request).map(drop).map_err(|error| error.kind), Err(Kind::Cancelled));
     assert_eq!(world.sandbox.count("login"), 1);

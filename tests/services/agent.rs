@@ -3,10 +3,10 @@
 use std::net::TcpListener;
 
 use keyferry::ffi::status as k;
-use keyferry::sandbox::{Act, Fault, Service, credentials as c};
+use keyferry_sandbox::{Act, Fault, Service, credentials as c};
 use serde_json::{Value, json};
 
-use crate::stage::{check_manners, failure, places, sandbox, with_login};
+use crate::harness::{check_manners, failure, places, sandbox, with_login};
 
 fn told(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -31,7 +31,7 @@ fn who_is_signed_in_is_told_by_any_name_of_this_machine() {
 #[test]
 fn an_agent_elsewhere_or_by_a_name_that_only_looks_local_is_refused() {
     for url in ["http://192.0.2.1:8080", "http://localhost.example.com:8080", "http://agent:8080", "http://user@localhost:8080"] {
-        let error = crate::capi::Config::new().try_set("agent.url", url).unwrap_err();
+        let error = keyferry_testing::c_api::Config::new().try_set("agent.url", url).unwrap_err();
         assert!(error.status == k::KEYFERRY_E_VALUE && error.message.contains("agent.url"), "{error:?}");
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use keyferry::clock::Clock;
 use keyferry::config::Config;
-use keyferry::sandbox::{Act, Fault, Options, Sandbox, credentials as c};
 use keyferry::secret::Secret;
 use keyferry::session::{self, Session};
+use keyferry_sandbox::{Act, Fault, Options, Sandbox, credentials as c};
 
-use crate::stage::with_login;
+use crate::harness::with_login;
 
 const START_US: i64 = 1_800_000_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -18,7 +18,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// A sandbox, a session whose clock is so far behind, and that clock.
 fn apart(behind_ms: i64) -> (Sandbox, Session, Clock) {
     let clock = Clock::manual(START_US);
-    let services = keyferry::sandbox::Clock::manual(START_US / 1000 + behind_ms);
+    let services = keyferry_sandbox::Clock::manual(START_US / 1000 + behind_ms);
     let sandbox = Sandbox::start(Options { clock: services, ..Options::default() }).unwrap();
     let mut config = Config::new();
     for (key, value) in [("url", sandbox.fileverbs_url()), ("secret_key", c::SECRET_KEY), ("api_key", c::FV_API_KEY)] {
@@ -62,7 +62,7 @@ fn a_machine_that_is_days_ahead_serves_every_fresh_token() {
 #[test]
 #[ignore = "a Date that is wrong by itself is believed up to 31 days, so that tokens of a shorter life seem to have ended"]
 fn a_date_that_is_days_ahead_harms_nobody() {
-    let sandbox = crate::stage::sandbox();
+    let sandbox = crate::harness::sandbox();
     sandbox.fault(Fault::new(Act::Nothing).date_skew_s(10 * 86_400).forever());
     with_login(&sandbox).open().bearer().unwrap();
 }

@@ -1,7 +1,7 @@
 //! The columns of the table: everything that can come back, or not come, and in what it must end.
 
 use keyferry::ffi::status as k;
-use keyferry::sandbox::{Act, BodyKind, Fault};
+use keyferry_sandbox::{Act, BodyKind, Fault};
 
 use crate::rows::Row;
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 use keyferry::config::Config;
 use keyferry::ffi::status as k;
 use keyferry::ffi::token::{KEYFERRY_KIND_BEARER, KEYFERRY_KIND_KEY};
-use keyferry::sandbox::{Act, Clock, Fault, Options, Sandbox, Service, credentials as c};
 use keyferry::secret::Secret;
 use keyferry::session;
+use keyferry_sandbox::{Act, Clock, Fault, Options, Sandbox, Service, credentials as c};
 use serde_json::json;
 
-use crate::capi::Session;
-use crate::stage::{self, check_manners, failure, places, prove, sandbox, with_login};
+use crate::harness::{self, check_manners, failure, places, prove, sandbox, with_login};
+use keyferry_testing::c_api::Session;
 
 const JOB: (&str, &str, &str) = ("GET", "/api/v1/jobrequests/5f0c1d2e-0000-4000-8000-000000000001/outputs", "");
 const START_US: i64 = 1_800_000_000_000_000;
@@ -39,7 +39,7 @@ fn a_bearer_that_ends_is_renewed_by_its_cookie_which_rotates() {
         assert_ne!(token.value(), before, "round {round}");
         before = token.value().to_owned();
         let header = format!("Bearer {before}");
-        assert_eq!(stage::call(sandbox.fileverbs_url(), JOB.0, JOB.1, &[("Authorization", &header)], ""), 200);
+        assert_eq!(harness::call(sandbox.fileverbs_url(), JOB.0, JOB.1, &[("Authorization", &header)], ""), 200);
         assert_eq!((sandbox.count("fileverbs_login"), sandbox.count("refresh")), (1, round));
         clock.advance_us(901_000_000);
         services.advance(Duration::from_secs(901));

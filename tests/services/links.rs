@@ -3,11 +3,11 @@
 use keyferry::ffi::request::{KEYFERRY_ACCESS_MANAGE, KEYFERRY_ACCESS_READ};
 use keyferry::ffi::status as k;
 use keyferry::ffi::token::{KEYFERRY_KIND_PACKAGE, KEYFERRY_NO_EXPIRY};
-use keyferry::sandbox::credentials as c;
+use keyferry_sandbox::credentials as c;
 use serde_json::json;
 
-use crate::capi::Request;
-use crate::stage::{self, check_manners, failure, link, package, places, prove, sandbox, with_key, with_login};
+use crate::harness::{self, check_manners, failure, link, package, places, prove, sandbox, with_key, with_login};
+use keyferry_testing::c_api::Request;
 
 fn download() -> String {
     format!("/v1/packages/{}/files/{}/download", c::PACKAGE_ID, c::FILE_ID)
@@ -153,7 +153,7 @@ fn a_download_needs_a_link_and_the_message_says_how_to_make_one() {
         let manage = session.token_for(&Request::new(&package(c::PACKAGE_ID)).access(KEYFERRY_ACCESS_MANAGE)).unwrap();
         let (name, value) = manage.header();
         let path = format!("/v1/packages/{}/links", c::PACKAGE_ID);
-        let (status, body) = stage::exchange(sandbox.masv_url(), "POST", &path, &[(&name, &value)], r#"{"password":"made up"}"#);
+        let (status, body) = harness::exchange(sandbox.masv_url(), "POST", &path, &[(&name, &value)], r#"{"password":"made up"}"#);
         assert_eq!(status, 201, "{body}");
         let made: serde_json::Value = serde_json::from_str(&body).unwrap();
         let secret = made["download_secret"].as_str().unwrap().replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
@@ -172,12 +172,12 @@ fn what_is_explained_and_listed_of_a_link_holds_no_secret() {
     let resource = link(c::LINK_ID, c::LINK_SECRET);
     for _ in 0..2 {
         for text in [session.explain(&resource).unwrap(), session.list(), session.stats()] {
-            assert!(!crate::canary::leaks(&text, &[]), "{text}");
+            assert!(!crate::secret_leaks::leaks(&text, &[]), "{text}");
         }
         session.token(&resource).unwrap();
     }
     let wrong = link(c::LINK_ID, "wrong-secret");
     session.token(&wrong).unwrap_err();
-    assert!(!crate::canary::leaks(&session.explain(&wrong).unwrap(), &["wrong-secret"]));
-    crate::canary::check_log();
+    assert!(!crate::secret_leaks::leaks(&session.explain(&wrong).unwrap(), &["wrong-secret"]));
+    crate::secret_leaks::check_log();
 }

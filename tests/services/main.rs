@@ -3,16 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 
-#[path = "../support/capi.rs"]
-mod capi;
-#[path = "../support/canary.rs"]
-mod forms;
-
 mod agent;
-mod canary;
 mod clocks;
 mod faults;
 mod fileverbs;
+mod harness;
 mod keyring;
 mod links;
 mod masv;
@@ -24,6 +19,6 @@ mod proxies;
 mod redirects;
 mod routes;
 mod rows;
-mod stage;
+mod secret_leaks;
 mod table;
 mod throttle;

@@ -3,11 +3,11 @@
 use keyferry::ffi::request::{KEYFERRY_ACCESS_MANAGE, KEYFERRY_ACCESS_WRITE};
 use keyferry::ffi::status as k;
 use keyferry::ffi::token::{KEYFERRY_KIND_KEY, KEYFERRY_KIND_USER, KEYFERRY_NO_EXPIRY};
-use keyferry::sandbox::{Act, Fault, credentials as c};
+use keyferry_sandbox::{Act, Fault, credentials as c};
 use serde_json::json;
 
-use crate::capi::Request;
-use crate::stage::{self, check_manners, failure, package, places, prove, sandbox, with_key, with_login};
+use crate::harness::{self, check_manners, failure, package, places, prove, sandbox, with_key, with_login};
+use keyferry_testing::c_api::Request;
 
 fn numbered(number: usize) -> String {
     format!("01J0SANDB0XPACKAGE{number:08}")
@@ -21,7 +21,7 @@ fn a_login_tells_user_and_teams_and_keeps_its_token() {
     assert_eq!((token.kind(), token.header().0.as_str()), (KEYFERRY_KIND_USER, "X-User-Token"));
     assert_eq!(token.details()["user"]["email"], c::EMAIL);
     assert_eq!(token.details()["teams"][0]["id"], c::TEAM_ID);
-    assert!(!crate::canary::leaks(&token.details().to_string(), &[]));
+    assert!(!crate::secret_leaks::leaks(&token.details().to_string(), &[]));
     assert_eq!(session.token("user").unwrap().value(), token.value());
     let again = session.login(Some(c::EMAIL), Some(c::PASSWORD)).unwrap();
     assert!(again.generation() > token.generation() && sandbox.count("login") == 2);
@@ -220,7 +220,7 @@ fn a_transfer_is_found_in_its_package_and_again_by_its_id() {
         assert!(error.message.contains("NONE"), "{error:?}");
     }
     let reader = places(&sandbox).open();
-    reader.token(&stage::link(c::LINK_ID, c::LINK_SECRET)).unwrap();
+    reader.token(&harness::link(c::LINK_ID, c::LINK_SECRET)).unwrap();
     reader.token(&format!("packages/{}/transfers/{}", c::PACKAGE_ID, c::TRANSFER_ID)).unwrap();
     check_manners(&sandbox);
 }
@@ -229,7 +229,7 @@ fn a_transfer_is_found_in_its_package_and_again_by_its_id() {
 fn a_write_token_is_adopted_and_serves_until_there_is_a_better_one() {
     let sandbox = sandbox();
     let path = format!("/v1/portals/{}/packages", c::PORTAL_ID);
-    let (status, body) = stage::exchange(sandbox.masv_url(), "POST", &path, &[], r#"{"name":"In"}"#);
+    let (status, body) = harness::exchange(sandbox.masv_url(), "POST", &path, &[], r#"{"name":"In"}"#);
     assert_eq!(status, 201);
     let made: serde_json::Value = serde_json::from_str(&body).unwrap();
     let (id, value) = (made["id"].as_str().unwrap(), made["access_token"].as_str().unwrap());
@@ -253,7 +253,7 @@ fn an_expired_token_is_a_bad_answer_that_names_the_clock() {
         sandbox.set_life(kind, life);
     }
     let session = with_login(&sandbox).open();
-    for resource in ["user", &stage::link(c::LINK_ID, c::LINK_SECRET), "fileverbs:bearer"] {
+    for resource in ["user", &harness::link(c::LINK_ID, c::LINK_SECRET), "fileverbs:bearer"] {
         let error = failure(session.token(resource), k::KEYFERRY_E_BAD_ANSWER);
         assert!(error.message.contains("clock"), "{error:?}");
     }
@@ -267,7 +267,7 @@ fn a_token_that_ends_is_replaced_and_never_handed_out() {
     let first = session.token(&package(c::PACKAGE_ID)).unwrap();
     // The service's clock goes on, and its next answer says so.
     sandbox.clock().advance(std::time::Duration::from_secs(3601));
-    session.token(&stage::link(c::LINK_ID, c::LINK_SECRET)).unwrap();
+    session.token(&harness::link(c::LINK_ID, c::LINK_SECRET)).unwrap();
     assert!(session.peek(&package(c::PACKAGE_ID)).is_err() && session.cached(&Request::new(&package(c::PACKAGE_ID))).is_err());
     let second = session.token(&package(c::PACKAGE_ID)).unwrap();
     assert!(second.value() != first.value() && second.generation() > first.generation());
@@ -275,7 +275,7 @@ fn a_token_that_ends_is_replaced_and_never_handed_out() {
     assert_eq!(sandbox.count("expired_token"), 0);
     // With the service down, the dead one is not served either.
     sandbox.clock().advance(std::time::Duration::from_secs(3601));
-    session.token(&stage::link(c::PROTECTED_LINK_ID, "x")).unwrap_err();
+    session.token(&harness::link(c::PROTECTED_LINK_ID, "x")).unwrap_err();
     sandbox.fault(Fault::new(Act::Close).forever());
     failure(session.token(&package(c::PACKAGE_ID)), k::KEYFERRY_E_SILENT);
     check_manners(&sandbox);

@@ -6,11 +6,11 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use keyferry::sandbox::{Sandbox, Service};
+use keyferry_sandbox::{Sandbox, Service};
 
 use crate::faults::{self, Column};
+use crate::harness::{self, Places};
 use crate::rows::{self, Row};
-use crate::stage::{self, Places};
 use crate::{process, table};
 
 const MOST_BYTES: usize = 4 << 20;
@@ -62,7 +62,7 @@ fn serve(listener: &TcpListener, all: &[(Row, Sandbox)]) {
 #[test]
 #[cfg(target_os = "linux")]
 fn the_whole_table_costs_less_than_four_mebibytes() {
-    let all: Vec<_> = rows::all().into_iter().map(|row| (row, stage::sandbox())).collect();
+    let all: Vec<_> = rows::all().into_iter().map(|row| (row, harness::sandbox())).collect();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let urls: Vec<_> = all.iter().flat_map(|(_, sandbox)| SERVICES.map(|service| sandbox.place(service).to_owned())).collect();

@@ -3,16 +3,16 @@
 //! The services are configured at their true addresses here. No request leaves: what is handed out is configured or adopted.
 
 use keyferry::ffi::status as k;
-use keyferry::sandbox::credentials as c;
+use keyferry_sandbox::credentials as c;
 
-use crate::canary;
-use crate::capi::{Config, Request, Session};
-use crate::stage::check_message;
+use crate::harness::check_message;
+use crate::secret_leaks;
+use keyferry_testing::c_api::{Config, Request, Session};
 
 const HOST: &str = "api.massive.app";
 
 fn session(masv: &str) -> Session {
-    canary::watch_log();
+    secret_leaks::watch_log();
     let config = Config::new().set("masv.url", masv).set("masv.api_key", c::API_KEY).set("fileverbs.secret_key", c::SECRET_KEY);
     let session = config.set("http.timeout_ms", "1").open();
     session.adopt("packages/P", "adopted-token-of-P").unwrap();
@@ -306,7 +306,7 @@ fn a_look_alike_gets_nothing() {
         }
     }
     WHOLE.iter().for_each(|resource| refused(&session, resource));
-    canary::check_log();
+    secret_leaks::check_log();
 }
 
 #[test]

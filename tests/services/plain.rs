@@ -1,10 +1,10 @@
 //! The quick reader of resources and the long one: wherever the quick one answers, the long one says the same.
 
-use keyferry::accounts::{Accounts, Spot};
 use keyferry::config::Config;
-use keyferry::key::Class;
+use keyferry::engine::accounts::{Accounts, Spot};
+use keyferry::model::key::Class;
+use keyferry::ports::service::Need;
 use keyferry::secret::Secret;
-use keyferry::service::Need;
 use proptest::prelude::*;
 
 /// What a resource was found to be, owned.

@@ -1,11 +1,11 @@
 //! Proxies: whatever the environment or the configuration names, loopback is reached directly.
 
 use keyferry::ffi::status as k;
-use keyferry::sandbox::{Options, Sandbox};
+use keyferry_sandbox::{Options, Sandbox};
 
-use crate::capi::Error;
 use crate::redirects::Sink;
-use crate::{canary, process, rows, stage, table};
+use crate::{harness, process, rows, secret_leaks, table};
+use keyferry_testing::c_api::Error;
 
 const SPELLINGS: [&str; 10] = [
     "HTTP_PROXY",
@@ -36,7 +36,7 @@ fn proxies_of_the_environment_see_nothing_that_goes_to_loopback() {
 #[ignore = "the test above runs it in a process of its own"]
 fn all_exchanges_in_an_environment_with_proxies() {
     assert!(std::env::var_os("HTTP_PROXY").is_some());
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     for row in rows::all() {
         let session = (row.open)(&sandbox).open();
         (row.set_up)(&sandbox);
@@ -46,24 +46,24 @@ fn all_exchanges_in_an_environment_with_proxies() {
     }
     let by_name = sandbox.agent_url().replace("127.0.0.1", "localhost");
     sandbox.configure("agent_signed_in", serde_json::json!(true));
-    stage::places(&sandbox).set("agent.url", &by_name).open().agent().unwrap();
+    harness::places(&sandbox).set("agent.url", &by_name).open().agent().unwrap();
     over_tls();
 }
 
 /// https to this machine needs a proxy no more than http does.
 fn over_tls() {
-    canary::watch_log();
+    secret_leaks::watch_log();
     let sandbox = Sandbox::start(Options { tls: true, ..Options::default() }).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
     std::fs::write(&path, sandbox.ca_pem().unwrap()).unwrap();
-    stage::with_login(&sandbox).set("http.ca_file", path.to_str().unwrap()).open().token("user").unwrap();
+    harness::with_login(&sandbox).set("http.ca_file", path.to_str().unwrap()).open().token("user").unwrap();
     assert_eq!(sandbox.count("login"), 1);
 }
 
 #[test]
 fn a_configured_proxy_sees_nothing_that_goes_to_loopback() {
-    let (sink, sandbox) = (Sink::open(), stage::sandbox());
+    let (sink, sandbox) = (Sink::open(), harness::sandbox());
     for row in rows::all() {
         let session = (row.open)(&sandbox).set("http.proxy", &format!("http://{}", sink.address)).open();
         (row.set_up)(&sandbox);
@@ -142,8 +142,8 @@ fn a_proxy_without_a_scheme_or_behind_an_empty_variable_is_used() {
 }
 
 fn refused_at(url: &str) -> Error {
-    let sandbox = stage::sandbox();
-    let session = stage::with_login(&sandbox).set("masv.url", url).open();
+    let sandbox = harness::sandbox();
+    let session = harness::with_login(&sandbox).set("masv.url", url).open();
     session.token("user").err().unwrap()
 }
 

@@ -8,12 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use keyferry::ffi::status as k;
-use keyferry::sandbox::Act;
+use keyferry_sandbox::Act;
 
 use crate::faults::Column;
+use crate::harness::Places;
 use crate::rows::{self, Row};
-use crate::stage::Places;
-use crate::{canary, stage, table};
+use crate::{harness, secret_leaks, table};
 
 /// A place that nobody should come to.
 pub(crate) struct Sink {
@@ -52,13 +52,13 @@ impl Sink {
 
     pub(crate) fn check(&self) {
         let heard = self.heard.lock().unwrap();
-        assert!(!canary::leaks(&String::from_utf8_lossy(&heard), &[]), "a secret at the sink");
+        assert!(!secret_leaks::leaks(&String::from_utf8_lossy(&heard), &[]), "a secret at the sink");
         assert_eq!((self.visits.load(Ordering::SeqCst), heard.len()), (0, 0), "visits and bytes at the sink");
     }
 }
 
 fn all_targets(row: &Row, sink: &Sink) {
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     let host = &sink.address;
     let port = host.rsplit_once(':').map(|(_, port)| port).unwrap();
     let targets = [
@@ -77,7 +77,7 @@ fn all_targets(row: &Row, sink: &Sink) {
             table::cell(row, &column, &sandbox);
         }
     }
-    stage::check_manners(&sandbox);
+    harness::check_manners(&sandbox);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn no_redirect_is_followed() {
 
 #[test]
 fn a_place_named_in_a_401_is_not_asked() {
-    let (sink, sandbox) = (Sink::open(), stage::sandbox());
+    let (sink, sandbox) = (Sink::open(), harness::sandbox());
     let place = format!("http://{}/token", sink.address);
     let head = format!(
         "HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=\"{place}\"\r\nLocation: {place}\r\nLink: <{place}>; rel=next\r\n\
@@ -110,7 +110,7 @@ fn a_place_named_in_a_401_is_not_asked() {
         (row.prepare)(&session);
         sandbox.fault(column.fault(&row));
         // A renewal that is refused goes on with the token call; all others fail.
-        assert!(row.name == "renewal" || (row.ask)(&session, stage::AMPLE_MS).is_err(), "{}", row.name);
+        assert!(row.name == "renewal" || (row.ask)(&session, harness::AMPLE_MS).is_err(), "{}", row.name);
         sandbox.clear_faults();
     }
     sink.check();

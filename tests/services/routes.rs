@@ -1,9 +1,9 @@
 //! Every documented route: its URL gets a header that opens it, and exactly that one.
 
-use keyferry::sandbox::credentials as c;
+use keyferry_sandbox::credentials as c;
 use serde_json::json;
 
-use crate::stage::{self, check_manners, places, prove, sandbox, with_key, with_login};
+use crate::harness::{self, check_manners, places, prove, sandbox, with_key, with_login};
 
 /// Method, path, body, and the header that it takes.
 type Route = (&'static str, String, &'static str, &'static str);
@@ -80,10 +80,10 @@ fn every_route_of_masv_is_opened_by_the_header_that_its_url_gets() {
 fn a_transfer_that_the_caller_started_is_adopted() {
     let sandbox = sandbox();
     let session = places(&sandbox).open();
-    let read = session.token(&stage::link(c::LINK_ID, c::LINK_SECRET)).unwrap();
+    let read = session.token(&harness::link(c::LINK_ID, c::LINK_SECRET)).unwrap();
     let (name, value) = read.header();
     let path = format!("/v1/packages/{}/transfer", c::PACKAGE_ID);
-    let (status, body) = stage::exchange(sandbox.masv_url(), "POST", &path, &[(&name, &value)], "{}");
+    let (status, body) = harness::exchange(sandbox.masv_url(), "POST", &path, &[(&name, &value)], "{}");
     assert_eq!(status, 201);
     let made: serde_json::Value = serde_json::from_str(&body).unwrap();
     let resource = format!("transfers/{}", made["id"].as_str().unwrap());

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keyferry::ffi::status as k;
-use keyferry::sandbox::{Act, Fault, Sandbox, Service, credentials as c};
+use keyferry_sandbox::{Act, Fault, Sandbox, Service, credentials as c};
 use serde_json::json;
 
-use crate::capi::{Config, Request, Result, Session, Token};
-use crate::stage::{Places, link, package, places, with_key, with_login};
+use crate::harness::{Places, link, package, places, with_key, with_login};
+use keyferry_testing::c_api::{Config, Request, Result, Session, Token};
 
 /// The call that proves a token: method, path below the service, body.
 type Proof = (&'static str, &'static str, &'static str);

@@ -5,18 +5,18 @@ use std::thread;
 use std::time::Duration;
 
 use keyferry::ffi::status as k;
-use keyferry::sandbox::{Act, Sandbox};
+use keyferry_sandbox::{Act, Sandbox};
 
-use crate::capi::{Session, Token};
 use crate::faults::{self, Column};
+use crate::harness::{self, AMPLE_MS, Places};
 use crate::rows::{self, Row};
-use crate::stage::{self, AMPLE_MS, Places};
+use keyferry_testing::c_api::{Session, Token};
 
 /// Asks, requires success, and makes the call that the token is for.
 pub(crate) fn succeed(row: &Row, at: &dyn Places, session: &Session, what: &str) {
     let token: Option<Token> = (row.ask)(session, AMPLE_MS).unwrap_or_else(|error| panic!("{}, {what}: {error:?}", row.name));
     if let Some(token) = token {
-        stage::prove(at.place(row.service), &token, row.proof);
+        harness::prove(at.place(row.service), &token, row.proof);
     }
 }
 
@@ -34,12 +34,12 @@ pub(crate) fn cell(row: &Row, column: &Column, sandbox: &Sandbox) {
 /// Asks while the fault is there.
 pub(crate) fn fail(row: &Row, column: &Column, session: &Session) {
     let what = format!("{}, {}", row.name, column.name);
-    let outcome = stage::within(Duration::from_millis(AMPLE_MS.into()), &what, || (row.ask)(session, AMPLE_MS));
+    let outcome = harness::within(Duration::from_millis(AMPLE_MS.into()), &what, || (row.ask)(session, AMPLE_MS));
     match (&outcome, column.ends(row)) {
         (Ok(_), 0) => {}
         (Err(error), ends) => {
             assert_eq!(error.status, ends, "{what}: {error:?}");
-            stage::check_message(error, &[]);
+            harness::check_message(error, &[]);
             // An inbox that can't be looked into is an empty one.
             let passed_over = row.name == "inbox" && ends == k::KEYFERRY_E_NOT_FOUND;
             if let (Act::Status { status, .. } | Act::Redirect { status, .. }, false) = (&column.act, passed_over) {
@@ -61,9 +61,9 @@ fn table(rows: &[Row], columns: fn(&Row) -> Vec<Column>) {
     thread::scope(|scope| {
         for row in rows {
             scope.spawn(move || {
-                let sandbox = stage::sandbox();
+                let sandbox = harness::sandbox();
                 columns(row).iter().for_each(|column| cell(row, column, &sandbox));
-                stage::check_manners(&sandbox);
+                harness::check_manners(&sandbox);
             });
         }
     });
@@ -71,7 +71,7 @@ fn table(rows: &[Row], columns: fn(&Row) -> Vec<Column>) {
 
 #[test]
 fn every_exchange_succeeds_and_its_token_opens_what_it_is_for() {
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     for row in rows::all() {
         let session = (row.open)(&sandbox).open();
         (row.set_up)(&sandbox);
@@ -79,7 +79,7 @@ fn every_exchange_succeeds_and_its_token_opens_what_it_is_for() {
         succeed(&row, &sandbox, &session, "without a fault");
         sandbox.clear_faults();
     }
-    stage::check_manners(&sandbox);
+    harness::check_manners(&sandbox);
 }
 
 #[test]
@@ -120,16 +120,16 @@ fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
     thread::scope(|scope| {
         for row in rows::all() {
             scope.spawn(move || {
-                let sandbox = stage::sandbox();
+                let sandbox = harness::sandbox();
                 let session = (row.open)(&sandbox).set("http.timeout_ms", &TIME_MS.to_string()).open();
                 (row.set_up)(&sandbox);
                 (row.prepare)(&session);
                 sandbox.fault(hang().fault(&row));
-                let error = stage::within(Duration::from_millis(TIME_MS.into()), row.name, || (row.ask)(&session, TIME_MS)).unwrap_err();
+                let error = harness::within(Duration::from_millis(TIME_MS.into()), row.name, || (row.ask)(&session, TIME_MS)).unwrap_err();
                 assert!([k::KEYFERRY_E_SILENT, k::KEYFERRY_E_TIMEOUT].contains(&error.status), "{}: {error:?}", row.name);
-                stage::check_message(&error, &[]);
+                harness::check_message(&error, &[]);
                 sandbox.clear_faults();
-                stage::settle(&session);
+                harness::settle(&session);
                 session.forget(None).unwrap();
                 succeed(&row, &sandbox, &session, "after hanging");
             });
@@ -140,7 +140,7 @@ fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
 #[test]
 fn a_service_that_refuses_connections_is_unreachable() {
     for row in rows::all() {
-        let sandbox = stage::sandbox();
+        let sandbox = harness::sandbox();
         let session = (row.open)(&sandbox).open();
         // What has to be there beforehand comes from a service that still is; then all of it goes.
         (row.set_up)(&sandbox);
@@ -148,19 +148,19 @@ fn a_service_that_refuses_connections_is_unreachable() {
         drop(sandbox);
         let error = (row.ask)(&session, AMPLE_MS).unwrap_err();
         assert_eq!(error.status, k::KEYFERRY_E_UNREACHABLE, "{}: {error:?}", row.name);
-        stage::check_message(&error, &[]);
+        harness::check_message(&error, &[]);
     }
 }
 
 #[test]
 fn a_body_in_drips_is_cut_off_at_the_deadline() {
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     for row in rows::all().into_iter().filter(|row| row.name == "bearer" || row.name == "link") {
         let session = (row.open)(&sandbox).open();
         let drip =
             Column { name: "drip".into(), act: Act::Drip(Duration::from_millis(50)), retry_after: None, ends: k::KEYFERRY_E_TIMEOUT };
         sandbox.fault(drip.fault(&row));
-        let error = stage::within(Duration::from_millis(300), row.name, || (row.ask)(&session, 300)).unwrap_err();
+        let error = harness::within(Duration::from_millis(300), row.name, || (row.ask)(&session, 300)).unwrap_err();
         assert_eq!(error.status, k::KEYFERRY_E_TIMEOUT, "{error:?}");
         sandbox.clear_faults();
     }
@@ -168,11 +168,11 @@ fn a_body_in_drips_is_cut_off_at_the_deadline() {
 
 #[test]
 fn the_words_of_a_service_are_passed_on_unless_they_hold_a_secret() {
-    use keyferry::sandbox::credentials as c;
-    let sandbox = stage::sandbox();
+    use keyferry_sandbox::credentials as c;
+    let sandbox = harness::sandbox();
     let secrets = [c::PASSWORD, c::API_KEY, c::SECRET_KEY, c::FV_API_KEY, c::LINK_SECRET, c::LINK_PASSWORD, c::PROTECTED_LINK_SECRET];
     for row in rows::all() {
-        for form in secrets.iter().flat_map(|secret| crate::canary::forms(secret)) {
+        for form in secrets.iter().flat_map(|secret| crate::secret_leaks::forms(secret)) {
             let body = serde_json::json!({"code": 9, "message": format!("no: {form} is wrong"), "errors": []}).to_string();
             let act = Act::Literal { status: 401, media_type: "application/json".into(), body };
             let echo = Column { name: "echo".into(), act, retry_after: None, ends: 0 };
@@ -182,7 +182,7 @@ fn the_words_of_a_service_are_passed_on_unless_they_hold_a_secret() {
             sandbox.fault(echo.fault(&row));
             if let Err(error) = (row.ask)(&session, AMPLE_MS) {
                 let sent = row_sends(&row, &form);
-                assert!(!sent || !crate::canary::leaks(&error.message, &[]), "{}: {}", row.name, error.message);
+                assert!(!sent || !crate::secret_leaks::leaks(&error.message, &[]), "{}: {}", row.name, error.message);
             }
             sandbox.clear_faults();
         }
@@ -191,7 +191,7 @@ fn the_words_of_a_service_are_passed_on_unless_they_hold_a_secret() {
 
 /// Whether a row sends the secret that this is a form of.
 fn row_sends(row: &Row, form: &str) -> bool {
-    use keyferry::sandbox::credentials as c;
+    use keyferry_sandbox::credentials as c;
     let sent: &[&str] = match row.name {
         "masv_login" | "user token" | "agent's login" | "agent's sign-up" => &[c::PASSWORD],
         "teams of a key" | "single look-up with a key" | "paged list" | "inbox" => &[c::API_KEY],
@@ -200,5 +200,5 @@ fn row_sends(row: &Row, form: &str) -> bool {
         "bearer" | "renewal" => &[c::SECRET_KEY, c::FV_API_KEY],
         _ => &[],
     };
-    sent.iter().any(|secret| crate::canary::forms(secret).iter().any(|own| own == form))
+    sent.iter().any(|secret| crate::secret_leaks::forms(secret).iter().any(|own| own == form))
 }

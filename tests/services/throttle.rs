@@ -1,12 +1,12 @@
 //! What is left alone after a failure, for how long, and what ends that: `Retry-After`, refusals, pauses, `keyferry_session_forget`.
 
 use keyferry::ffi::status as k;
-use keyferry::sandbox::{Act, Fault, Sandbox, Service, credentials as c};
+use keyferry_sandbox::{Act, Fault, Sandbox, Service, credentials as c};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::capi::Session;
-use crate::stage::{self, Places, failure, package, with_key, with_login};
+use crate::harness::{self, Places, failure, package, with_key, with_login};
+use keyferry_testing::c_api::Session;
 
 fn throttled(retry_after: &str, service: Service, path: &str) -> Fault {
     Fault::status(429).service(service).path(path).retry_after(retry_after).forever()
@@ -14,7 +14,7 @@ fn throttled(retry_after: &str, service: Service, path: &str) -> Fault {
 
 #[test]
 fn retry_after_is_told_to_the_caller_and_kept_to() {
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     let date = (OffsetDateTime::now_utc() + time::Duration::seconds(40)).format(&Rfc2822).unwrap().replace("+0000", "GMT");
     let rows = [("7", 6_000..=7_000), (date.as_str(), 30_000..=41_000), ("99999999999999999999", 890_000..=900_000)];
     for (text, expected) in rows {
@@ -39,7 +39,7 @@ fn retry_after_is_told_to_the_caller_and_kept_to() {
 
 #[test]
 fn a_short_retry_after_of_a_read_is_waited_for() {
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     let session = with_login(&sandbox).open();
     sandbox.fault(Fault::status(429).path("/v1.1/teams/").retry_after("0"));
     session.token(&package(c::PACKAGE_ID)).unwrap();
@@ -48,7 +48,7 @@ fn a_short_retry_after_of_a_read_is_waited_for() {
 
 #[test]
 fn a_read_with_an_api_key_is_repeated_as_one_with_a_login() {
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     let session = with_key(&sandbox).open();
     sandbox.fault(Fault::status(503).path("/v1.1/teams/"));
     session.token(&package(c::PACKAGE_ID)).unwrap();
@@ -57,7 +57,7 @@ fn a_read_with_an_api_key_is_repeated_as_one_with_a_login() {
 
 #[test]
 fn a_look_up_that_fails_with_an_api_key_does_not_keep_others_from_succeeding() {
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     let session = with_key(&sandbox).open();
     sandbox.fault(Fault::status(503).path(&format!("/v1.1/teams/{}/packages/{}", c::TEAM_ID, c::PACKAGE_ID)).forever());
     failure(session.token(&package(c::PACKAGE_ID)), k::KEYFERRY_E_UNAVAILABLE);
@@ -66,7 +66,7 @@ fn a_look_up_that_fails_with_an_api_key_does_not_keep_others_from_succeeding() {
 
 #[test]
 fn a_login_is_repeated_after_a_short_retry_after() {
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     sandbox.fault(Fault::status(429).path("/v1/auth").retry_after("0"));
     with_login(&sandbox).open().token("user").unwrap();
     assert_eq!(sandbox.count("login"), 2);
@@ -74,7 +74,7 @@ fn a_login_is_repeated_after_a_short_retry_after() {
 
 #[test]
 fn a_retry_after_that_says_nothing_is_passed_over() {
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     for text in ["-5", "soon", "", "1.5", "Thu, 01 Jan 1970 00:00:00 GMT"] {
         let session = with_key(&sandbox).open();
         sandbox.fault(throttled(text, Service::Masv, "/v1.1/teams/"));
@@ -86,8 +86,8 @@ fn a_retry_after_that_says_nothing_is_passed_over() {
 
 #[test]
 fn a_password_that_was_refused_is_sent_once() {
-    let sandbox = stage::sandbox();
-    let session = stage::places(&sandbox).set("masv.email", c::EMAIL).set("masv.password", "not-the-one").open();
+    let sandbox = harness::sandbox();
+    let session = harness::places(&sandbox).set("masv.email", c::EMAIL).set("masv.password", "not-the-one").open();
     for _ in 0..50 {
         let error = failure(session.token("user"), k::KEYFERRY_E_REFUSED);
         assert!(error.message.contains("MFA") && error.message.contains("masv.api_key"), "{error:?}");
@@ -100,7 +100,7 @@ fn a_password_that_was_refused_is_sent_once() {
     session.token("user").unwrap();
 }
 
-type Open = fn(&dyn Places) -> crate::capi::Config;
+type Open = fn(&dyn Places) -> keyferry_testing::c_api::Config;
 
 /// Makes a session that was refused, or met a 503, and is asked again through `resource`.
 fn met(sandbox: &Sandbox, fault: u16, path: &str, open: Open, resource: &str) -> Session {
@@ -113,8 +113,8 @@ fn met(sandbox: &Sandbox, fault: u16, path: &str, open: Open, resource: &str) ->
 
 #[test]
 fn forgetting_a_resource_lifts_what_was_remembered_against_it() {
-    let sandbox = stage::sandbox();
-    let link = stage::link(c::LINK_ID, c::LINK_SECRET);
+    let sandbox = harness::sandbox();
+    let link = harness::link(c::LINK_ID, c::LINK_SECRET);
     for fault in [401, 503] {
         let rows: [(&str, Open, &str); 4] = [
             ("/v1/auth", with_login, "user"),
@@ -133,7 +133,7 @@ fn forgetting_a_resource_lifts_what_was_remembered_against_it() {
 
 #[test]
 fn forgetting_the_user_lifts_the_refusal_of_an_explicit_login() {
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     let session = with_login(&sandbox).open();
     sandbox.fault(Fault::status(401).path("/v1/auth"));
     session.login(None, None).unwrap_err();
@@ -144,7 +144,7 @@ fn forgetting_the_user_lifts_the_refusal_of_an_explicit_login() {
 
 #[test]
 fn forgetting_the_user_lifts_the_refusal_of_an_api_key() {
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     let resource = package(c::PACKAGE_ID);
     let session = met(&sandbox, 401, "/v1.1/teams/", with_key, &resource);
     session.forget(Some("user")).unwrap();
@@ -158,7 +158,7 @@ fn forgetting_the_user_lifts_the_refusal_of_an_api_key() {
 
 #[test]
 fn forgetting_a_package_lifts_the_refusal_of_the_login_that_it_needs() {
-    let sandbox = stage::sandbox();
+    let sandbox = harness::sandbox();
     let resource = package(c::PACKAGE_ID);
     let session = met(&sandbox, 401, "/v1/auth", with_login, &resource);
     session.forget(Some(&resource)).unwrap();
@@ -168,11 +168,11 @@ fn forgetting_a_package_lifts_the_refusal_of_the_login_that_it_needs() {
 
 #[test]
 fn forgetting_a_protected_link_lifts_the_refusal_of_its_password() {
-    let sandbox = stage::sandbox();
-    let resource = stage::link(c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
-    let session = stage::places(&sandbox).open();
-    let request = crate::capi::Request::new(&resource).link_password(c::LINK_PASSWORD);
-    sandbox.fault(Fault::new(Act::Status { status: 401, body: keyferry::sandbox::BodyKind::Empty }));
+    let sandbox = harness::sandbox();
+    let resource = harness::link(c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
+    let session = harness::places(&sandbox).open();
+    let request = keyferry_testing::c_api::Request::new(&resource).link_password(c::LINK_PASSWORD);
+    sandbox.fault(Fault::new(Act::Status { status: 401, body: keyferry_sandbox::BodyKind::Empty }));
     session.token_for(&request).unwrap_err();
     session.forget(Some(&resource)).unwrap();
     session.token_for(&request).unwrap();

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use keyferry::clock::Clock;
 use keyferry::config::{Config, process_environment};
 use keyferry::error;
-use keyferry::key::{Access, Class, Key, Scope};
 use keyferry::log::{self, Level};
-use keyferry::request::Request;
-use keyferry::sandbox::credentials as c;
+use keyferry::model::key::{Access, Class, Key, Scope};
+use keyferry::model::request::Request;
+use keyferry::model::token::{Draft, Facts, Kind, NO_EXPIRY, Token};
+use keyferry::ports::store::{Attempt, Record, Store};
 use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
-use keyferry::store::{Attempt, Record, Store};
 use keyferry::stores::file::Files;
-use keyferry::token::{Draft, Facts, Kind, NO_EXPIRY, Token};
+use keyferry_sandbox::credentials as c;
 
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();

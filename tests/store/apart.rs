@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use keyferry::error::Kind;
-use keyferry::key::Access;
-use keyferry::request::Request;
-use keyferry::sandbox::{Fault, credentials as c};
+use keyferry::model::key::Access;
+use keyferry::model::request::Request;
 use keyferry::secret::Secret;
+use keyferry_sandbox::{Fault, credentials as c};
 
 use crate::together::World;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::actor::package;
-use crate::stage::{Actor, Stage};
+use crate::harness::{Actor, Stage};
 
 /// How often; KEYFERRY_REPEATS for those who have the time.
 fn repeats() -> usize {

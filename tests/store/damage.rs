@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keyferry::config::Config;
-use keyferry::key::Key;
+use keyferry::model::key::Key;
+use keyferry::ports::store::{KeyKeeper, Record, Store};
 use keyferry::secret::Secret;
 use keyferry::session::Session;
-use keyferry::store::{KeyKeeper, Record, Store};
 use keyferry::stores::file::Files;
 
 use crate::actor::{key, record, whole};
-use crate::stage::{Stage, none};
+use crate::harness::{Stage, none};
 
 fn stored(stage: &Stage) -> (keyferry::stores::file::Files, Key, Vec<u8>) {
     let (files, key) = (stage.files(), key("01A"));
@@ -55,7 +55,7 @@ fn session(stage: &Stage) -> Session {
         config.set(&name.replacen('_', ".", 1), value.as_str().into()).unwrap();
     }
     config.set("store", stage.setting().as_str().into()).unwrap();
-    let clock = keyferry::clock::Clock::manual(crate::stage::START_MS * 1000);
+    let clock = keyferry::clock::Clock::manual(crate::harness::START_MS * 1000);
     Session::open_with(config, keyferry::session::Options { clock, refreshes_beside: false }).unwrap()
 }
 

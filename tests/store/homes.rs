@@ -4,10 +4,10 @@ use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::process::Command;
 
-use keyferry::store::Store;
+use keyferry::ports::store::Store;
 
 use crate::actor::{key, record, whole};
-use crate::stage::{Actor, Stage};
+use crate::harness::{Actor, Stage};
 
 /// What an actor says with these variables and the default store.
 fn play(stage: &Stage, variables: &[(&str, Option<PathBuf>)]) -> Vec<String> {

@@ -2,10 +2,10 @@
 
 use std::os::unix::process::ExitStatusExt;
 
-use keyferry::store::Store;
+use keyferry::ports::store::Store;
 
 use crate::actor::{key, record, whole};
-use crate::stage::{Actor, Stage};
+use crate::harness::{Actor, Stage};
 use crate::traced::{Call, IDLE, calls, may_trace, traced};
 
 /// The calls of a save, on an empty place or over a record of generation 7.

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use keyferry::store::{Attempt, Store};
+use keyferry::ports::store::{Attempt, Store};
 
 use crate::actor::key;
-use crate::stage::Stage;
+use crate::harness::Stage;
 
 #[test]
 fn who_has_a_valid_token_is_served_at_once_while_the_holder_is_stopped() {

@@ -10,12 +10,12 @@ mod actor;
 mod apart;
 mod crowd;
 mod damage;
+mod harness;
 mod homes;
 mod injected;
 mod locks;
 mod mixed;
 mod modes;
-mod stage;
 mod sweep;
 mod together;
 

@@ -1,9 +1,9 @@
 //! Many processes that do everything at once.
 
-use keyferry::store::Store;
+use keyferry::ports::store::Store;
 
 use crate::actor::whole;
-use crate::stage::Stage;
+use crate::harness::Stage;
 
 #[test]
 fn thirty_two_processes_of_two_hundred_operations_read_nothing_broken() {
@@ -11,7 +11,7 @@ fn thirty_two_processes_of_two_hundred_operations_read_nothing_broken() {
     let mut actors: Vec<_> = (1..=32).map(|seed| stage.actor(&format!("mixed {seed}"))).collect();
     actors.iter_mut().for_each(|actor| assert_eq!(actor.line(), "ready"));
     let began = std::time::Instant::now();
-    actors.iter_mut().for_each(crate::stage::Actor::go);
+    actors.iter_mut().for_each(crate::harness::Actor::go);
     let mut slowest = Vec::new();
     for actor in actors {
         let said = actor.finish();

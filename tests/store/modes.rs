@@ -3,10 +3,10 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
-use keyferry::store::Store;
+use keyferry::ports::store::Store;
 
 use crate::actor::{key, record};
-use crate::stage::Stage;
+use crate::harness::Stage;
 
 /// Nothing in a folder, nor it itself, is open to others.
 pub(crate) fn assert_narrow(path: &Path) {
@@ -132,7 +132,7 @@ fn an_attacker_who_swaps_names_gets_nothing_written() {
         let mut generation = 0;
         while std::time::Instant::now() < deadline {
             generation += 1;
-            let files = keyferry::stores::file::Files::new(&setting, &crate::stage::none());
+            let files = keyferry::stores::file::Files::new(&setting, &crate::harness::none());
             files.save(&key("01A"), &record(&key("01A"), generation)).unwrap();
             drop(files.load(&key("01A")).unwrap());
         }

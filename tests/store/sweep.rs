@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::time::{Duration, Instant, SystemTime};
 
+use keyferry::model::token::NO_EXPIRY;
+use keyferry::ports::store::{Record, Store};
 use keyferry::secret::Secret;
-use keyferry::store::{Record, Store};
 use keyferry::stores::file::Files;
-use keyferry::token::NO_EXPIRY;
 
 use crate::actor::{key, token};
-use crate::stage::none;
+use crate::harness::none;
 
 const HOUR_US: i64 = 3600 * 1_000_000;
 const DAY_US: i64 = 24 * HOUR_US;

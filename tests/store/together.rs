@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use keyferry::clock::Clock;
 use keyferry::config::Config;
-use keyferry::request::Request;
-use keyferry::sandbox::{self, Fault, Sandbox, credentials as c};
+use keyferry::model::request::Request;
 use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
+use keyferry_sandbox::{self, Fault, Sandbox, credentials as c};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::stage::START_MS;
+use crate::harness::START_MS;
 
 pub(crate) struct World {
     folder: TempDir,
@@ -24,8 +24,8 @@ impl World {
     pub(crate) fn new() -> Self {
         let clock = Clock::manual(START_MS * 1000);
         let theirs = clock.clone();
-        let shown = sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000));
-        let sandbox = Sandbox::start(sandbox::Options { clock: shown, ..Default::default() }).unwrap();
+        let shown = keyferry_sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000));
+        let sandbox = Sandbox::start(keyferry_sandbox::Options { clock: shown, ..Default::default() }).unwrap();
         Self { folder: tempfile::tempdir().unwrap(), clock, sandbox }
     }
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::actor::{key, record};
-use crate::stage::{ARGUMENTS, Actor, Stage};
+use crate::harness::{ARGUMENTS, Actor, Stage};
 
 /// A system call as strace writes it.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ fn a_warm_look_up_opens_the_folder_the_key_and_the_record() {
     }
     std::fs::rename(name.with_extension("copy"), &name).unwrap();
     std::fs::set_permissions(&name, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    assert!(keyferry::store::Store::load(&files, &key("01A")).unwrap().is_some());
+    assert!(keyferry::ports::store::Store::load(&files, &key("01A")).unwrap().is_some());
     let many = calls(&stage, "load", "/begin", "/end");
     let names = |calls: &[Call]| calls.iter().map(|call| call.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&few), names(&many));
@@ -144,11 +144,11 @@ fn figures_of_saves() {
     let files = stage.files();
     let began = std::time::Instant::now();
     for generation in 1..=50 {
-        keyferry::store::Store::save(&files, &key("01A"), &record(&key("01A"), generation)).unwrap();
+        keyferry::ports::store::Store::save(&files, &key("01A"), &record(&key("01A"), generation)).unwrap();
     }
     println!("a save: {} us", began.elapsed().as_micros() / 50);
     let began = std::time::Instant::now();
-    (0..1000).for_each(|_| drop(keyferry::store::Store::load(&files, &key("01A")).unwrap()));
+    (0..1000).for_each(|_| drop(keyferry::ports::store::Store::load(&files, &key("01A")).unwrap()));
     println!("a look-up by a process that has the store open: {} us", began.elapsed().as_micros() / 1000);
     if !may_trace() {
         return;

@@ -13,7 +13,7 @@ const repository = new URL('../../', packageFolder);
 
 /** Where cargo says that it put the library. */
 function built() {
-  const order = ['build', '--release', '--lib', '--locked', '--message-format=json-render-diagnostics'];
+  const order = ['build', '--release', '--package', 'keyferry', '--lib', '--locked', '--message-format=json-render-diagnostics'];
   const cargo = spawnSync('cargo', order, { cwd: repository, encoding: 'utf8', maxBuffer: 2 ** 28, stdio: ['ignore', 'pipe', 'inherit'] });
   if (cargo.error) throw new Error('cargo is needed to build the library, or KEYFERRY_LIBRARY', { cause: cargo.error });
   if (cargo.status !== 0) throw new Error(`cargo failed with status ${cargo.status}`);

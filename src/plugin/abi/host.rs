@@ -1,6 +1,4 @@
 //! The host's side of the ABI: its table, and the levels of its log.
-//!
-//! Imports its parent.
 
 use std::ffi::c_char;
 

@@ -4,13 +4,13 @@ use serde_json::json;
 
 use super::user::unexpected;
 use super::{Masv, NAME, PACKAGE_HEADER};
-use crate::document;
 use crate::error::{Error, Kind, Result};
-use crate::http::{Answer, Request};
-use crate::key::{Access, Class};
+use crate::model::key::{Access, Class};
+use crate::model::token::{Draft, Kind as TokenKind};
+use crate::ports::http::{Answer, Request};
+use crate::ports::service::{Acquired, Context, Found, Want};
 use crate::secret::Secret;
-use crate::service::{Acquired, Context, Found, Want};
-use crate::token::{Draft, Kind as TokenKind};
+use crate::services::response;
 
 const ROUTE: &str = "GET /v1/links/ID";
 const PASSWORD_HEADER: &str = "X-Link-Password";
@@ -23,14 +23,14 @@ impl Masv {
             return Err(Error::new(Kind::InvalidResource, what));
         };
         let answer = self.open_link(want, secret, context)?;
-        let document = document::parse(NAME, &answer)?;
-        let token = document::token(ROUTE, &document, "package_token")?;
+        let document = response::parse(NAME, &answer)?;
+        let token = response::token(ROUTE, &document, "package_token")?;
         let missing = || Error::new(Kind::BadAnswer, format!("the answer to {ROUTE} has no usable `package_id`: check `masv.url`"));
-        let id = document::id(&document, "package_id").ok_or_else(missing)?;
-        let expiry = document::expiry(&token, &document, &["package_token_expires_at", "token_expires_at"]);
+        let id = response::id(&document, "package_id").ok_or_else(missing)?;
+        let expiry = response::expiry(&token, &document, &["package_token_expires_at", "token_expires_at"]);
         let mut draft = Draft::new(TokenKind::Package, PACKAGE_HEADER, token, expiry);
-        let part = |name| document::detail(&document, name);
-        let size = document::field(&document, "package_size").and_then(|size| size.as_u64());
+        let part = |name| response::detail(&document, name);
+        let size = response::field(&document, "package_size").and_then(|size| size.as_u64());
         draft.details = json!({ "package_id": id, "name": part("name"), "expiry": part("expiry"), "package_size": size });
         let found = Found { class: Class::Package, id, access: Access::Read, draft };
         Ok(Acquired { found, renewal: None, others: Vec::new() })
@@ -51,20 +51,20 @@ impl Masv {
             } else {
                 "MASV refuses the link: check its secret, or give its password if it has one"
             };
-            matches!(answer.status, 400 | 401 | 403).then(|| document::error(Kind::Refused, what, answer, &sent))
+            matches!(answer.status, 400 | 401 | 403).then(|| response::error(Kind::Refused, what, answer, &sent))
         };
         let answer = context.login(&sent, &request, &refused)?;
-        let id = document::shown(want.id);
+        let id = response::shown(want.id);
         match answer.status {
             404 => {
                 let what = format!("MASV knows no link {id} with this secret: check both, or ask the sender whether it was deleted");
-                Err(document::error(Kind::NotFound, what, &answer, &sent))
+                Err(response::error(Kind::NotFound, what, &answer, &sent))
             }
             410 => {
                 let what = format!("link {id} has expired, or its downloads are used up: ask the sender for a new one");
-                Err(document::error(Kind::NotFound, what, &answer, &sent))
+                Err(response::error(Kind::NotFound, what, &answer, &sent))
             }
-            _ if document::is_success(&answer) => Ok(answer),
+            _ if response::is_success(&answer) => Ok(answer),
             _ => Err(unexpected(ROUTE, &answer, &sent)),
         }
     }

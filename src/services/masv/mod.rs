@@ -20,13 +20,13 @@ use serde_json::Value;
 use url::Url;
 
 use crate::config::Profile;
-use crate::document;
 use crate::error::{Error, Kind, Result};
-use crate::key::{Access, Class};
-use crate::origin::Base;
+use crate::model::base_url::Base;
+use crate::model::key::{Access, Class};
+use crate::model::token::{Draft, Kind as TokenKind};
+use crate::ports::service::{Acquired, Context, Found, Need, Service, Target, Want};
 use crate::secret::Secret;
-use crate::service::{Acquired, Context, Found, Need, Service, Target, Want};
-use crate::token::{Draft, Kind as TokenKind};
+use crate::services::response;
 
 const NAME: &str = "MASV";
 const PACKAGE_HEADER: &str = "X-Package-Token";
@@ -145,16 +145,16 @@ impl Service for Masv {
                 return Err(Error::new(Kind::Unsupported, "a link's token is adopted for its package: name packages/ID"));
             }
         };
-        if document::is_placeholder(value.expose()) {
+        if response::is_placeholder(value.expose()) {
             let what = "the value is no token but what a program prints for a missing one: take it from `access_token` of the answer";
             return Err(Error::new(Kind::InvalidValue, what));
         }
         value.check("the token")?;
-        if !document::is_in_ascii(&value) {
+        if !response::is_in_ascii(&value) {
             let what = "the token holds a space or a character beyond ASCII, which no token has: copy it again";
             return Err(Error::new(Kind::InvalidValue, what));
         }
-        let expiry = document::expiry(&value, &Value::Null, &[]);
+        let expiry = response::expiry(&value, &Value::Null, &[]);
         Ok(Found { class: target.class, id: target.id.into(), access, draft: Draft::new(kind, header, value, expiry) })
     }
 

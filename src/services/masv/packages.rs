@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::user::Reply;
 use super::{Masv, PACKAGE_HEADER};
-use crate::document;
 use crate::error::{Error, Kind, Result};
-use crate::key::{Access, Class};
-use crate::service::{Acquired, Context, Found, Want};
-use crate::token::{Draft, Kind as TokenKind};
+use crate::model::key::{Access, Class};
+use crate::model::token::{Draft, Kind as TokenKind};
+use crate::ports::service::{Acquired, Context, Found, Want};
+use crate::services::response;
 
 const SINGLE: &str = "GET /v1.1/teams/TEAM/packages/ID";
 /// The service gives at most so many a page.
@@ -37,7 +37,7 @@ impl Shelf {
 
 /// Refuses what user credentials can't give: tokens that read or write.
 pub(super) fn only_managed(want: &Want<'_>) -> Result<()> {
-    let id = document::shown(want.id);
+    let id = response::shown(want.id);
     let what = match want.access {
         Access::Manage => return Ok(()),
         Access::Read => format!(
@@ -73,8 +73,8 @@ impl Masv {
         }
         let what = format!(
             "package {} is not among the packages of team {} nor in its inbox: check the id and `masv.team`",
-            document::shown(want.id),
-            document::shown(&team)
+            response::shown(want.id),
+            response::shown(&team)
         );
         Err(Error::new(Kind::NotFound, what))
     }
@@ -96,15 +96,15 @@ impl Masv {
         for page in 1..=MAX_PAGES {
             let path = format!("/v1.1/teams/{team}/{}?page={page}&limit={PAGE}", shelf.name());
             let reply = self.ask(&path, context)?;
-            if !document::is_success(&reply.answer) {
+            if !response::is_success(&reply.answer) {
                 return self.no_page(shelf, team, page, &reply).map(|()| all);
             }
             let document = reply.document()?;
-            let records = document::list(&document, &["records", "packages"]).ok_or_else(|| no_field(shelf, "records"))?;
+            let records = response::list(&document, &["records", "packages"]).ok_or_else(|| no_field(shelf, "records"))?;
             let before = seen.len();
             let added = read_page(shelf, records, &mut seen)?;
             all.extend(added);
-            let total = document::field(&document, "metadata").and_then(|metadata| document::field(metadata, "total")?.as_u64());
+            let total = response::field(&document, "metadata").and_then(|metadata| response::field(metadata, "total")?.as_u64());
             let is_last = total.map_or(records.len() < PAGE, |total| seen.len() as u64 >= total);
             if is_last || seen.len() == before {
                 break;
@@ -115,7 +115,7 @@ impl Masv {
 
     /// An inbox that isn't there is empty; a list that isn't there is an error.
     fn no_page(&self, shelf: Shelf, team: &str, page: usize, reply: &Reply) -> Result<()> {
-        let team_shown = document::shown(team);
+        let team_shown = response::shown(team);
         match (shelf, reply.status()) {
             (Shelf::Inbox, 403 | 404 | 405 | 410) => Ok(()),
             (Shelf::Packages, 404 | 410) if page == 1 => {
@@ -134,7 +134,7 @@ impl Masv {
 
 /// What the single look-up says; none if the package has to be looked for elsewhere.
 fn single(want: &Want<'_>, reply: &Reply) -> Result<Option<Acquired>> {
-    let id = document::shown(want.id);
+    let id = response::shown(want.id);
     match reply.status() {
         404 | 405 => Ok(None),
         410 => Err(reply.error(Kind::NotFound, format!("package {id} is gone: it was deleted or has expired"))),
@@ -142,7 +142,7 @@ fn single(want: &Want<'_>, reply: &Reply) -> Result<Option<Acquired>> {
             let what = format!("MASV doesn't show package {id} to this user: check `masv.team`, and the user's role");
             Err(reply.error(Kind::Refused, what))
         }
-        _ if document::is_success(&reply.answer) => {
+        _ if response::is_success(&reply.answer) => {
             let document = reply.document()?;
             Ok(Some(Acquired::only(want, draft(SINGLE, &document)?)))
         }
@@ -155,7 +155,7 @@ fn read_page(shelf: Shelf, records: &[Value], seen: &mut HashSet<String>) -> Res
     let mut all = Vec::new();
     let mut trouble = None;
     for record in records {
-        let Some(id) = document::id(record, "id") else {
+        let Some(id) = response::id(record, "id") else {
             trouble = Some(no_field(shelf, "id"));
             continue;
         };
@@ -175,10 +175,10 @@ fn read_page(shelf: Shelf, records: &[Value], seen: &mut HashSet<String>) -> Res
 
 /// The `expiry` of a package is not its token's: it is told as a detail and counts for nothing.
 fn draft(route: &str, record: &Value) -> Result<Draft> {
-    let token = document::token(route, record, "access_token")?;
-    let expiry = document::expiry(&token, record, &["access_token_expires_at", "token_expires_at"]);
+    let token = response::token(route, record, "access_token")?;
+    let expiry = response::expiry(&token, record, &["access_token_expires_at", "token_expires_at"]);
     let mut draft = Draft::new(TokenKind::Package, PACKAGE_HEADER, token, expiry);
-    let part = |name| document::detail(record, name);
+    let part = |name| response::detail(record, name);
     draft.details = json!({ "name": part("name"), "state": part("state"), "expiry": part("expiry") });
     Ok(draft)
 }

@@ -5,9 +5,9 @@
 use url::Url;
 
 use crate::error::{Error, Kind, Result};
-use crate::key::{Access, Class};
-use crate::resource::position;
-use crate::service::{Need, Target};
+use crate::model::key::{Access, Class};
+use crate::model::resource::position;
+use crate::ports::service::{Need, Target};
 
 /// Hosts of the web site whose links name packages.
 const PAGES: [&str; 2] = ["get.massive.io", "get.massive.app"];

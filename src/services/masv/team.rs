@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::Masv;
 use super::user::Reply;
-use crate::document;
 use crate::error::{Error, Kind, Result};
-use crate::service::Context;
+use crate::ports::service::Context;
+use crate::services::response;
 
 /// The route that lists the user's teams.
 pub(super) const TEAMS: &str = "/v1/teams";
@@ -40,11 +40,11 @@ impl Masv {
     fn ask_for_team(&self, configured: Option<&str>, context: &dyn Context) -> Result<String> {
         context.once("teams", &mut || {
             let reply = self.ask(TEAMS, context)?;
-            if !document::is_success(&reply.answer) {
+            if !response::is_success(&reply.answer) {
                 return Err(reply.unexpected(ROUTE));
             }
             let document = reply.document()?;
-            let teams = document::list(&document, &["teams", "records"]);
+            let teams = response::list(&document, &["teams", "records"]);
             let teams = teams
                 .ok_or_else(|| Error::new(Kind::BadAnswer, format!("the answer to {ROUTE} holds no list of teams: check `masv.url`")))?;
             *self.team.lock() = Some(choose(teams, configured, &reply)?);
@@ -70,21 +70,21 @@ fn is_id(team: &str) -> bool {
 
 /// The team by the answer to a login, if that is enough to tell.
 fn of_login(details: &Value, configured: Option<&str>) -> Option<String> {
-    let teams = document::field(details, "teams").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let teams = response::field(details, "teams").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if let Some(name) = configured {
         return named(teams, name);
     }
-    let user = document::field(details, "user").unwrap_or(&Value::Null);
-    let only = || if let [team] = teams { document::id(team, "id") } else { None };
-    document::id(user, "preferred_team_id").or_else(|| document::id(user, "primary_team_id")).or_else(only)
+    let user = response::field(details, "user").unwrap_or(&Value::Null);
+    let only = || if let [team] = teams { response::id(team, "id") } else { None };
+    response::id(user, "preferred_team_id").or_else(|| response::id(user, "primary_team_id")).or_else(only)
 }
 
 /// The team of this id, subdomain or name, in this order.
 fn named(teams: &[Value], name: &str) -> Option<String> {
     let is_named =
-        |team: &&Value, field: &str| document::text(team, field).is_some_and(|value| value.to_lowercase() == name.to_lowercase());
+        |team: &&Value, field: &str| response::text(team, field).is_some_and(|value| value.to_lowercase() == name.to_lowercase());
     let team = ["id", "subdomain", "name"].iter().find_map(|field| teams.iter().find(|team| is_named(team, field)))?;
-    document::id(team, "id")
+    response::id(team, "id")
 }
 
 fn choose(teams: &[Value], configured: Option<&str>, reply: &Reply) -> Result<String> {
@@ -95,7 +95,7 @@ fn choose(teams: &[Value], configured: Option<&str>, reply: &Reply) -> Result<St
     }
     match teams {
         [] => not_configured("the user is in no team: packages belong to one", ""),
-        [team] => document::id(team, "id")
+        [team] => response::id(team, "id")
             .ok_or_else(|| Error::new(Kind::BadAnswer, format!("the answer to {ROUTE} has no usable `id`: check `masv.url`"))),
         _ => not_configured("`masv.team` is not set: the user is in several teams, so set it to one of ", &listed(teams, reply)),
     }
@@ -103,7 +103,7 @@ fn choose(teams: &[Value], configured: Option<&str>, reply: &Reply) -> Result<St
 
 /// The subdomains of teams, for a message: those that do not hold what was sent.
 fn listed(teams: &[Value], reply: &Reply) -> String {
-    let name = |team: &Value| document::text(team, "subdomain").map(document::shown).or_else(|| document::id(team, "id"));
+    let name = |team: &Value| response::text(team, "subdomain").map(response::shown).or_else(|| response::id(team, "id"));
     let names: Vec<_> = teams.iter().filter_map(name).filter_map(|name| reply.harmless(&name)).take(SHOWN).collect();
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }

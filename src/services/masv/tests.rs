@@ -6,7 +6,7 @@ mod handed;
 use serde_json::json;
 
 use super::*;
-use crate::services::fake::{Fake, HOSTILE, headers, want};
+use crate::services::test_context::{Fake, HOSTILE, headers, want};
 
 const TEAM: &str = "01D377KWTJDPC8JQC6XVGPMHDW";
 const API_KEY: &str = "k$!(){}[]=:@/<,.+*~_-k$!(){}[]=:@/<,.+*~_-k$!(){}[]=:@/<,.+*~_-k";

@@ -4,18 +4,18 @@ use serde_json::{Value, json};
 
 use super::user::Reply;
 use super::{Masv, TRANSFER_HEADER};
-use crate::document;
 use crate::error::{Error, Kind, Result};
-use crate::key::{Access, Class};
-use crate::service::{Acquired, Context, Found, Want};
-use crate::token::{Draft, Kind as TokenKind, Token};
+use crate::model::key::{Access, Class};
+use crate::model::token::{Draft, Kind as TokenKind, Token};
+use crate::ports::service::{Acquired, Context, Found, Want};
+use crate::services::response;
 
 const ROUTE: &str = "GET /v1/packages/ID/transfer";
 
 impl Masv {
     /// The token of one transfer. All others of the package go to memory.
     pub(super) fn transfer(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
-        let id = document::shown(want.id);
+        let id = response::shown(want.id);
         let Some(package) = want.parent else {
             let what = format!(
                 "a transfer does not tell its package: ask for packages/PACKAGE/transfers/{id}, \
@@ -27,7 +27,7 @@ impl Masv {
         match all.iter().find(|found| found.id == want.id) {
             Some(found) => Ok(Acquired::only(want, found.draft.clone())),
             None => {
-                let what = format!("package {} has no transfer {id}: check both ids", document::shown(package));
+                let what = format!("package {} has no transfer {id}: check both ids", response::shown(package));
                 Err(Error::new(Kind::NotFound, what))
             }
         }
@@ -35,7 +35,7 @@ impl Masv {
 
     fn transfers(&self, package: &str, context: &dyn Context) -> Result<Vec<Found>> {
         let reply = self.ask_package(&format!("/v1/packages/{package}/transfer"), package, context)?;
-        let shown = document::shown(package);
+        let shown = response::shown(package);
         match reply.status() {
             204 => Ok(Vec::new()),
             404 | 410 => Err(reply.error(Kind::NotFound, format!("MASV has no transfers of package {shown}: check its id"))),
@@ -43,7 +43,7 @@ impl Masv {
                 let what = format!("MASV doesn't show the transfers of package {shown} to this token: use its owner's credentials");
                 Err(reply.error(Kind::WrongAccess, what))
             }
-            _ if document::is_success(&reply.answer) => read(&reply.document()?, package),
+            _ if response::is_success(&reply.answer) => read(&reply.document()?, package),
             _ => Err(reply.unexpected(ROUTE)),
         }
     }
@@ -71,18 +71,18 @@ fn package_token(package: &str, context: &dyn Context) -> Result<Token> {
 fn read(document: &Value, package: &str) -> Result<Vec<Found>> {
     // A single transfer may stand alone.
     let alone = std::slice::from_ref(document);
-    let has_token = document::field(document, "access_token").is_some();
-    let records = if has_token { Some(alone) } else { document::list(document, &["transfers", "records"]) };
+    let has_token = response::field(document, "access_token").is_some();
+    let records = if has_token { Some(alone) } else { response::list(document, &["transfers", "records"]) };
     let records = records.ok_or_else(|| bad("transfers"))?;
     records.iter().map(|record| one(record, package)).collect()
 }
 
 fn one(record: &Value, package: &str) -> Result<Found> {
-    let id = document::id(record, "id").ok_or_else(|| bad("id"))?;
-    let token = document::token(ROUTE, record, "access_token")?;
-    let expiry = document::expiry(&token, record, &["access_token_expires_at", "token_expires_at"]);
+    let id = response::id(record, "id").ok_or_else(|| bad("id"))?;
+    let token = response::token(ROUTE, record, "access_token")?;
+    let expiry = response::expiry(&token, record, &["access_token_expires_at", "token_expires_at"]);
     let mut draft = Draft::new(TokenKind::Transfer, TRANSFER_HEADER, token, expiry);
-    draft.details = json!({ "package_id": package, "state": document::detail(record, "state") });
+    draft.details = json!({ "package_id": package, "state": response::detail(record, "state") });
     Ok(Found { class: Class::Transfer, id, access: Access::Full, draft })
 }
 

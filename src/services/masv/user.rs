@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::{Masv, NAME, USER_HEADER};
-use crate::document;
 use crate::error::{Error, Kind, Result};
-use crate::http::{Answer, Request};
-use crate::key::{Access, Class};
+use crate::model::key::{Access, Class};
+use crate::model::token::{Draft, Kind as TokenKind, Token};
+use crate::ports::http::{Answer, Request};
+use crate::ports::service::Context;
 use crate::secret::Secret;
-use crate::service::Context;
-use crate::token::{Draft, Kind as TokenKind, Token};
+use crate::services::response;
 
 const KEY_HEADER: &str = "X-API-KEY";
 const LOGIN: &str = "POST /v1/auth";
@@ -29,17 +29,17 @@ impl Reply {
 
     /// The document of a success.
     pub(super) fn document(&self) -> Result<Value> {
-        document::parse(NAME, &self.answer)
+        response::parse(NAME, &self.answer)
     }
 
     /// A text of this answer, unless it echoes what was sent.
     pub(super) fn harmless(&self, text: &str) -> Option<String> {
-        document::harmless(text, &[&self.credential])
+        response::harmless(text, &[&self.credential])
     }
 
     /// The error that this answer means.
     pub(super) fn error(&self, kind: Kind, what: impl Into<String>) -> Error {
-        document::error(kind, what, &self.answer, &[&self.credential])
+        response::error(kind, what, &self.answer, &[&self.credential])
     }
 
     /// The error that an answer means of which nothing special is known.
@@ -58,7 +58,7 @@ pub(super) fn unexpected(route: &str, answer: &Answer, sent: &[&Secret]) -> Erro
         405 | 501 => (Kind::Unsupported, format!("MASV has no {route}: check `masv.url`")),
         _ => (Kind::BadAnswer, format!("MASV answers {route} with status {status}: check `masv.url`, or try again later")),
     };
-    document::error(kind, what, answer, sent)
+    response::error(kind, what, answer, sent)
 }
 
 /// The configured API key, as a header.
@@ -101,16 +101,16 @@ impl Masv {
         let answer = context.login(&sent, &request, &|answer| {
             let what = "MASV refuses this e-mail and password: check `masv.email` and `masv.password`; \
                         an account with MFA or SSO can't log in with a password: use an API key (`masv.api_key`)";
-            matches!(answer.status, 400 | 401 | 403 | 422).then(|| document::error(Kind::Refused, what, answer, &sent))
+            matches!(answer.status, 400 | 401 | 403 | 422).then(|| response::error(Kind::Refused, what, answer, &sent))
         })?;
-        if !document::is_success(&answer) {
+        if !response::is_success(&answer) {
             return Err(unexpected(LOGIN, &answer, &sent));
         }
-        let document = document::parse(NAME, &answer)?;
-        let token = document::token(LOGIN, &document, "token")?;
-        let expiry = document::expiry(&token, &document, &["expires_at", "token_expires_at"]);
+        let document = response::parse(NAME, &answer)?;
+        let token = response::token(LOGIN, &document, "token")?;
+        let expiry = response::expiry(&token, &document, &["expires_at", "token_expires_at"]);
         let mut draft = Draft::new(TokenKind::User, USER_HEADER, token, expiry);
-        let part = |name| document::field(&document, name).cloned().unwrap_or_default();
+        let part = |name| response::field(&document, name).cloned().unwrap_or_default();
         draft.details = json!({ "user": part("user"), "teams": part("teams") });
         Ok(draft)
     }
@@ -128,7 +128,7 @@ impl Masv {
         let answer = context.login(&[&key], &request, &|answer| {
             let wrong = answer.status == 401 || answer.status == 403 && path == super::team::TEAMS;
             let what = "MASV refuses the API key: check `masv.api_key`, and that the key is active and its user still there";
-            wrong.then(|| document::error(Kind::Refused, what, answer, &[&key]))
+            wrong.then(|| response::error(Kind::Refused, what, answer, &[&key]))
         })?;
         Ok(Reply { answer, credential: key })
     }

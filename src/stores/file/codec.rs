@@ -1,16 +1,16 @@
 //! Records and refusals as bytes, and back.
 //!
-//! Imports the nouns and the port. What it reads was authenticated before: a mistake in it is one of ours, and is told as damage.
+//! What it reads was authenticated before: a mistake in it is one of ours, and is told as damage.
 //! Numbers are little-endian; a text has its length before it.
 
 use std::sync::Arc;
 
 use super::wire::{Reader, Writer};
 use crate::error::{Error, Kind};
-use crate::key::{Access, Class, Fingerprint, Key, Scope};
+use crate::model::key::{Access, Class, Fingerprint, Key, Scope};
+use crate::model::token::{Facts, Kind as TokenKind, Layout, Token};
+use crate::ports::store::{Record, Refusal};
 use crate::secret::Secret;
-use crate::store::{Record, Refusal};
-use crate::token::{Facts, Kind as TokenKind, Layout, Token};
 
 const HAS_TOKEN: u8 = 1;
 const HAS_RENEWAL: u8 = 2;
@@ -146,7 +146,7 @@ pub(super) fn read_refusal(bytes: &[u8]) -> Option<Refusal> {
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
-    use crate::token::{Draft, NO_EXPIRY};
+    use crate::model::token::{Draft, NO_EXPIRY};
 
     fn key() -> Key {
         let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));

@@ -1,6 +1,6 @@
 //! Locks: a fixed set of small files that are never removed.
 //!
-//! Imports [`crate::sys::locks`]. Two sorts: those of flights are held as long as a service is asked, and are tried only; those of
+//! Two sorts: those of flights are held as long as a service is asked, and are tried only; those of
 //! writers are held for one write, and are waited for.
 //!
 //! Each class of key has files of its own. Rationale: a flight for a package holds its lock while it gets the user's token under
@@ -11,13 +11,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::folder::trouble;
+use super::private_dir::trouble;
 use crate::error::{Error, Kind, Result};
-use crate::key::Class;
-use crate::store::Lock;
-use crate::sys::files::user_id;
-use crate::sys::folder::{Cause, Folder, How, cause};
-use crate::sys::locks::{self, Held, Lockable};
+use crate::model::key::Class;
+use crate::ports::store::Lock;
+use crate::sys::dir::{Cause, Folder, How, cause};
+use crate::sys::file_lock::{self, Held, Lockable};
+use crate::sys::private_file::user_id;
 
 /// How long a write waits for another write.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,8 +61,8 @@ pub(super) enum Try {
 pub(super) fn attempt(folder: &Folder, path: &Path, name: &str) -> Result<Try> {
     let outcome = lockable(folder, name).and_then(|lockable| match lockable {
         Some(lockable) => lockable.try_lock().map(|tried| match tried {
-            locks::Try::Held(held) => Try::Held(held),
-            locks::Try::Other(lockable) => Try::Other(lockable.holder()),
+            file_lock::Try::Held(held) => Try::Held(held),
+            file_lock::Try::Other(lockable) => Try::Other(lockable.holder()),
         }),
         None => Ok(Try::Other(Some(std::process::id()))),
     });
@@ -92,8 +92,8 @@ pub(super) fn wait(folder: &Folder, path: &Path, name: &str) -> Result<Held> {
     let mut waiting = lockable(folder, name).map_err(|error| told(&error))?;
     loop {
         match waiting.map(Lockable::try_lock).transpose().map_err(|error| told(&error))? {
-            Some(locks::Try::Held(held)) => return Ok(held),
-            Some(locks::Try::Other(lockable)) => waiting = Some(lockable),
+            Some(file_lock::Try::Held(held)) => return Ok(held),
+            Some(file_lock::Try::Other(lockable)) => waiting = Some(lockable),
             None => waiting = lockable(folder, name).map_err(|error| told(&error))?,
         }
         if Instant::now() >= deadline {

@@ -1,20 +1,21 @@
 //! The store that every program of the user shares: one sealed file for each key.
 //!
-//! Imports the port and the nouns. Opens nothing before it is asked for something. A store that can't be used is a store in
-//! memory, with one warning that names the remedy; what is not ours, or of a newer format, is never written over.
+//! Opens nothing before it is asked for something. A store that can't be used is a store in memory,
+//! with one warning that names the remedy; what is not ours, or of a newer format, is never written
+//! over.
 //!
 //! `store` names the key; `tokens/`, `refusals/` hold sealed files whose names are keyed hashes; `new/` what is being written;
 //! `locks/` the locks, `swept` the last look for what is over. A reader takes no lock: a file gets its name when it is whole.
 
 mod codec;
-mod drawer;
-mod folder;
-mod key;
+mod envelope;
+mod gc;
+mod location;
 mod lock;
-mod opened;
-mod place;
-mod seal;
-mod sweep;
+mod master_key;
+mod open_store;
+mod private_dir;
+mod sealed_file;
 mod wire;
 
 use std::collections::HashMap;
@@ -23,13 +24,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::Environment;
 use crate::error::{Error, Result};
-use crate::key::{Class, Fingerprint, Fingerprinter, Key};
 use crate::log::{self, Level};
-use crate::store::{Attempt, KeyKeeper, Nobody, Record, Refusal, Store};
+use crate::model::key::{Class, Fingerprint, Fingerprinter, Key};
+use crate::ports::store::{Attempt, KeyKeeper, Nobody, Record, Refusal, Store};
 use crate::sys::sync::Mutex;
-use drawer::{Found, Name};
 use lock::Try;
-use opened::Opening;
+use open_store::Opening;
+use sealed_file::{Found, Name};
 
 /// Keeps records in files.
 pub struct Files {
@@ -50,7 +51,7 @@ impl Files {
     /// The same with its key in a keyring, if there is one.
     pub fn keyed_by(keyring: Option<Box<dyn KeyKeeper>>, setting: &str, environment: &Environment) -> Self {
         Self {
-            opening: Opening::new(place::find(setting, environment, keyring)),
+            opening: Opening::new(location::find(setting, environment, keyring)),
             fingerprints: OnceLock::new(),
             unwritten: Mutex::default(),
             refusals: Mutex::default(),
@@ -116,7 +117,7 @@ impl Store for Files {
 
     fn protection(&self) -> &'static str {
         match self.opening.place().map(|place| &place.key) {
-            Ok(place::KeyPlace::Keyring(..)) => "sealed file, key in the keyring",
+            Ok(location::KeyPlace::Keyring(..)) => "sealed file, key in the keyring",
             _ => "sealed file",
         }
     }
@@ -190,7 +191,7 @@ impl Store for Files {
     fn clear(&self) -> Result<()> {
         self.unwritten.lock().clear();
         self.refusals.lock().clear();
-        let outcome = self.opening.place().map_or(Ok(()), drawer::clear);
+        let outcome = self.opening.place().map_or(Ok(()), sealed_file::clear);
         self.opening.forget();
         self.written();
         outcome
@@ -200,7 +201,7 @@ impl Store for Files {
         let Some(opened) = self.opening.place().map_or(Ok(None), |_| self.opening.as_it_is())? else {
             return Ok(Vec::new());
         };
-        let found = opened.names(opened::TOKENS)?.into_iter().filter_map(|name| match opened.read(&name) {
+        let found = opened.names(open_store::TOKENS)?.into_iter().filter_map(|name| match opened.read(&name) {
             Ok(Found::Whole(plain)) => codec::read_record(&plain),
             _ => None,
         });

@@ -1,4 +1,4 @@
-//! Numbers and texts one behind the other. Imports nothing.
+//! Numbers and texts one behind the other.
 
 /// Puts them there.
 #[derive(Default)]

@@ -5,7 +5,7 @@
 
 #![cfg(test)]
 
-#[path = "../../../src/arena.rs"]
+#[path = "../../../src/engine/cache/arena.rs"]
 #[expect(dead_code, unreachable_pub, reason = "the model needs the versions, not the allocator")]
 mod arena;
 

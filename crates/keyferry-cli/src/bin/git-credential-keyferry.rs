@@ -1,0 +1,23 @@
+//! The name by which git finds the helper: it answers from the store, and becomes `keyferry git`
+//! for all else.
+//!
+//! Rationale: git starts it for every fetch, and most of what it costs is what a program with a network links and sets up. This one
+//! has none, and is linked statically where that can be: see `build.rs`.
+
+use std::process::ExitCode;
+
+use keyferry_cli::commands::git::{Quick, quick};
+use keyferry_cli::startup;
+
+/// Before Rust's own start.
+#[cfg(target_os = "linux")]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::look;
+
+fn main() -> ExitCode {
+    startup::start(|words, desk, streams| match quick(&words, desk, streams) {
+        Quick::Answered(code) => code,
+        Quick::Left(message) => startup::become_whole(&words, message.as_ref(), streams),
+    })
+}

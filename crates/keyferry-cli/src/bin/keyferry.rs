@@ -1,0 +1,21 @@
+//! The executable.
+
+use std::process::ExitCode;
+
+use keyferry_cli::args::{self, Command};
+use keyferry_cli::{demo, startup};
+
+/// Before Rust's own start.
+#[cfg(target_os = "linux")]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::look;
+
+fn main() -> ExitCode {
+    startup::tell_warnings();
+    startup::start(|arguments, desk, streams| match args::parse(arguments, streams) {
+        Ok(Command::Demo(options)) => demo::run(&options, streams),
+        Ok(command) => args::run(command, desk, streams),
+        Err(code) => code,
+    })
+}

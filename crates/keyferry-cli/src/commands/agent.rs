@@ -1,0 +1,97 @@
+//! `keyferry agent`: whether the MASV Agent runs, and who is signed in to it.
+//!
+//! Signing in is `keyferry login agent`, under a second name.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use crate::args::{OK, Streams};
+use crate::commands::login::{self, LoginOptions, Where};
+use crate::context::{Desk, patiently};
+use crate::secret_input::Given;
+use crate::table::{Table, plain};
+use crate::terminal::Tone;
+use keyferry::error::Kind;
+
+/// How `keyferry agent` runs.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct AgentOptions {
+    /// What to do, if not to look.
+    #[command(subcommand)]
+    pub verb: Option<AgentVerb>,
+    /// The account, a profile of config.toml.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// One JSON object instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be done with the agent.
+#[derive(Subcommand)]
+pub enum AgentVerb {
+    /// Sign in with e-mail and password: those configured, or those given.
+    #[command(after_help = crate::args::EXIT_CODES)]
+    SignIn(SignInOptions),
+}
+
+/// How `keyferry agent sign-in` runs.
+#[derive(Args)]
+pub struct SignInOptions {
+    /// The e-mail address; without it the configured one, or a question.
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: Option<String>,
+    /// Where the password comes from; without it the prompt, or standard input.
+    #[command(flatten)]
+    pub given: Given,
+    /// The account, a profile of config.toml.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// One JSON object instead of a sentence.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Looks, or signs in.
+pub fn run(options: AgentOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+    if let Some(AgentVerb::SignIn(SignInOptions { email, given, profile, json })) = options.verb {
+        let options = LoginOptions { service: Where::Agent, email, with_key: false, given, save: None, profile, json };
+        return login::run(&options, desk, streams);
+    }
+    let session = match desk.session(options.profile.as_deref()) {
+        Ok(session) => session,
+        Err(error) => return streams.fail_with(&error),
+    };
+    let base = session.places().find(|place| place.service == "agent").map(|place| place.base.to_string()).unwrap_or_default();
+    match patiently(streams, "keyferry: asking the MASV Agent", || session.agent_session()) {
+        Ok(text) => show(&text, &base, options.json, streams),
+        Err(error) => {
+            if options.json {
+                let runs = !matches!(error.kind, Kind::Unreachable | Kind::Silent);
+                let facts = serde_json::json!({ "url": base, "runs": runs, "signed_in": false, "why": error.what() });
+                // The exit code tells the same.
+                let _ = streams.stdout.line(&facts.to_string());
+            }
+            streams.fail_with(&error)
+        }
+    }
+}
+
+fn show(text: &str, base: &str, as_json: bool, streams: &mut Streams<'_>) -> u8 {
+    let session: Value = serde_json::from_str(text).unwrap_or_default();
+    let written = if as_json {
+        let facts = serde_json::json!({ "url": base, "runs": true, "signed_in": true, "user": session["user"], "teams": session["teams"] });
+        streams.stdout.line(&facts.to_string())
+    } else {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let mut table = Table::new(&["what", "value"]);
+        table.row([(Tone::Faint, "agent".into()), plain(base)]);
+        table.row([(Tone::Faint, "signed in".into()), (Tone::Good, text(&session["user"]["email"]))]);
+        for team in session["teams"].as_array().into_iter().flatten() {
+            table.row([(Tone::Faint, "team".into()), plain(format!("{} ({})", text(&team["name"]), text(&team["id"])))]);
+        }
+        table.write(&mut streams.stdout)
+    };
+    if streams.wrote(written) == OK { OK } else { crate::args::FAILED }
+}

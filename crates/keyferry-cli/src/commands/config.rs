@@ -1,0 +1,92 @@
+//! `keyferry config`: every setting, whether it is set, and by whom. No secret's value.
+//!
+//! It resolves no reference: nothing is asked, run or read but the configuration.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::args::Streams;
+use crate::context::Desk;
+use crate::table::{Table, plain};
+use crate::terminal::Tone;
+use keyferry::config::{Config, FIELDS, Field, PROFILE, Profile, Setting, user_file};
+use keyferry::error::Result;
+
+/// How `keyferry config` runs.
+#[derive(Args)]
+pub struct ConfigOptions {
+    /// The account, a profile of config.toml.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// One JSON object instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One setting for people.
+struct Row {
+    field: &'static Field,
+    value: Option<String>,
+    from: Option<String>,
+}
+
+/// Shows them.
+pub fn run(options: &ConfigOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+    let found = desk.config().and_then(|config| rows(&config, options.profile.as_deref()));
+    let rows = match found {
+        Ok(rows) => rows,
+        Err(error) => return streams.fail_with(&error),
+    };
+    let file = user_file(&desk.environment).map(|path| path.display().to_string());
+    let written = if options.json {
+        let setting = |row: &Row| {
+            json!({
+                "key": row.field.key, "set": row.from.is_some(), "value": row.value, "from": row.from,
+                "secret": row.field.secret, "default": row.field.default, "environment": row.field.env, "about": row.field.about,
+            })
+        };
+        let all: Vec<Value> = rows.iter().map(setting).collect();
+        streams.stdout.line(&json!({ "file": file, "settings": all }).to_string())
+    } else {
+        let mut table = Table::new(&["key", "value", "from"]);
+        for Row { field, value, from } in &rows {
+            let tone = if from.is_some() { Tone::Plain } else { Tone::Faint };
+            let from = from.clone().unwrap_or_else(|| if field.default.is_some() { "default".into() } else { "not set".into() });
+            table.row([plain(field.key), (tone, value.clone().unwrap_or_default()), (tone, from)]);
+        }
+        table.write(&mut streams.stdout)
+    };
+    streams.wrote(written)
+}
+
+fn rows(config: &Config, account: Option<&str>) -> Result<Vec<Row>> {
+    let account = account.unwrap_or(config.default_account());
+    let profile = config.profile(account)?;
+    let row = |field: &'static Field| match field.key {
+        PROFILE => Row { field, value: Some(account.to_owned()), from: config.chosen_by().map(ToString::to_string) },
+        key => Row { field, value: value(field, &profile), from: profile.origin_of(key).map(ToString::to_string) },
+    };
+    Ok(FIELDS.iter().map(row).collect())
+}
+
+/// What may be shown: of a secret that it is set, of a reference where it leads.
+fn value(field: &Field, profile: &Profile) -> Option<String> {
+    match profile.setting(field.key) {
+        None => field.default.map(str::to_owned),
+        Some(Setting::Literal(_)) if field.secret => Some("(set)".into()),
+        Some(Setting::Literal(value)) => Some(value.expose().to_owned()),
+        Some(reference) => Some(shown(reference)),
+    }
+}
+
+/// Where a reference leads. A program's arguments are its own.
+pub fn shown(setting: &Setting) -> String {
+    match setting {
+        Setting::Literal(_) => "a value".into(),
+        Setting::Env(name) => format!("variable {name}"),
+        Setting::File(path) | Setting::Mounted(path) => format!("file {}", path.display()),
+        Setting::Keyring(service, account) => format!("keyring {service} {account}"),
+        Setting::Plugin(name, what) => format!("plugin {name} {what}"),
+        Setting::Command(words) => format!("command {}", words.first().map_or("", String::as_str)),
+    }
+}

@@ -1,0 +1,82 @@
+//! `keyferry exec -- COMMAND`: the secrets of one profile in the environment of one program.
+//!
+//! The program takes this one's place, so its exit code and signals are its own, and a stream that
+//! this one was started without is closed for it too. Whatever another profile has in the
+//! environment is taken out of it, also under a name of its own that `config.toml` refers to, and
+//! so are plugins' secrets.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use clap::Args;
+
+use crate::args::Streams;
+use crate::context::Desk;
+use crate::secrets;
+use crate::sys::stdio;
+use keyferry::config::{DEFAULT_ACCOUNT, FIELDS, Field, withhold};
+use keyferry::error::Result;
+
+/// The exit code where the program is not there, as shells have it.
+const NOT_FOUND: u8 = 127;
+/// The exit code where it is there and can't be started.
+const NOT_STARTED: u8 = 126;
+
+/// What the help says of exit codes.
+pub const EXIT_CODES: &str = "Exit codes: the program's own. Where it was not started:\n  \
+     1    a setting could not be had: standard error says why and what helps\n  2    the command line was not understood\n  \
+     3    somebody has to log in or configure something\n  4    it failed and may work later\n  126  the program can't be started\n  \
+     127  it is not there";
+
+/// How `keyferry exec` runs.
+#[derive(Args)]
+pub struct ExecOptions {
+    /// The account, a profile of config.toml.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// The program and its arguments.
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    pub words: Vec<OsString>,
+}
+
+/// Runs the program. Comes back only where that can't be done.
+pub fn run(options: &ExecOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+    let Some((program, arguments)) = options.words.split_first() else { return crate::args::USAGE };
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if let Err(error) = dress(&mut command, options.profile.as_deref(), desk) {
+        return streams.fail_with(&error);
+    }
+    stdio::hand_on_closed();
+    let failed = command.exec();
+    streams.fail(&format!("{} can't be started: {}", program.to_string_lossy(), failed.kind()));
+    if failed.kind() == std::io::ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED }
+}
+
+/// Services' settings alone: those of keyferry itself stay as they are.
+fn is_handed_on(field: &Field) -> bool {
+    ["masv.", "fileverbs.", "agent."].iter().any(|service| field.key.starts_with(service))
+}
+
+fn dress(command: &mut Command, profile: Option<&str>, desk: &Desk) -> Result<()> {
+    let config = desk.config()?;
+    let account = profile.unwrap_or(config.default_account());
+    let profile = config.profile(account)?;
+    withhold(command);
+    for field in FIELDS.iter().filter(|field| is_handed_on(field)) {
+        for name in field.env {
+            command.env_remove(name).env_remove(format!("{name}_FILE"));
+        }
+        if let Some(value) = secrets::setting_anywhere(&profile, field.key, || desk.session(Some(account)))? {
+            command.envs(field.env.iter().map(|name| (name, value.expose())));
+        }
+    }
+    // A keyferry in the program then keeps its tokens under the same name.
+    if account == DEFAULT_ACCOUNT {
+        command.env_remove("KEYFERRY_PROFILE")
+    } else {
+        command.env("KEYFERRY_PROFILE", account)
+    };
+    Ok(())
+}

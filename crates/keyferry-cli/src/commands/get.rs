@@ -1,0 +1,119 @@
+//! The door for build tools: `keyferry get`, EngFlow's credential helper protocol as Bazel and others speak it.
+//!
+//! It asks nobody: its callers give up after ten seconds.
+
+use std::io::Read;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use crate::args::Streams;
+use crate::commands::print::{clock_time, moment};
+use crate::context::Desk;
+use keyferry::error::{Error, Kind, Result};
+use keyferry::model::request::Request;
+use keyferry::model::resource::is_url;
+
+/// A URI of 8 KiB, and properties that are not known yet.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// How `keyferry get` answers.
+#[derive(Args)]
+pub struct GetOptions {
+    /// Leave `expires` out: Bazel 7.1 to 7.3 reads it the wrong way round and asks again for each request.
+    #[arg(long)]
+    pub no_expires: bool,
+    /// The account, a profile of config.toml.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Whatever else a build tool adds.
+    #[arg(hide = true, trailing_var_arg = true)]
+    pub rest: Vec<std::ffi::OsString>,
+}
+
+/// Answers one request.
+pub fn run(options: &GetOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+    match read(streams.stdin).and_then(|uri| answer(&uri, options, desk)) {
+        Ok(answer) => {
+            let written = streams.stdout.data(&format!("{answer}\n"));
+            streams.wrote(written)
+        }
+        Err(error) => streams.fail_with(&error),
+    }
+}
+
+fn read(input: &mut dyn Read) -> Result<String> {
+    let refuse = |why: &str| Error::new(Kind::InvalidValue, format!("the request is not answered: {why}"));
+    let mut text = Zeroizing::new(String::new());
+    let count = input.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|_| refuse("standard input is not UTF-8, or can't be read"))?;
+    if count as u64 > MAX_BYTES {
+        return Err(refuse("it is longer than 64 KiB"));
+    }
+    let document: Value = serde_json::from_str(&text).map_err(|_| refuse("write one JSON object like {\"uri\":\"https://…\"} to it"))?;
+    let uri = document.get("uri").and_then(Value::as_str).ok_or_else(|| refuse("it has no text in \"uri\""))?;
+    if count_of("uri", &text) > 1 {
+        return Err(refuse("\"uri\" stands in it twice"));
+    }
+    let is_absolute = uri.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme));
+    if is_absolute { Ok(uri.to_owned()) } else { Err(refuse("\"uri\" has to be a whole one, as https://…")) }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+/// How often a name stands in an object itself. The text is JSON: that was seen before.
+///
+/// Rationale: of two the reader keeps the last, others the first, and then one asks for one host and gets the other's headers.
+fn count_of(name: &str, object: &str) -> usize {
+    let (mut depth, mut count, mut at) = (0_usize, 0, 0);
+    while let Some(found) = object[at..].find(['"', '{', '[', '}', ']']).map(|found| at + found) {
+        at = found + 1;
+        match object.as_bytes()[found] {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {
+                let mut escaped = false;
+                let ends = object[at..].find(|symbol| {
+                    let is_end = symbol == '"' && !escaped;
+                    escaped = symbol == '\\' && !escaped;
+                    is_end
+                });
+                at += ends.map_or(object.len() - at, |ends| ends + 1);
+                let is_key = depth == 1 && object[at..].trim_start().starts_with(':');
+                count += usize::from(is_key && serde_json::from_str::<String>(&object[found..at]).is_ok_and(|key| key == name));
+            }
+        }
+    }
+    count
+}
+
+fn answer(uri: &str, options: &GetOptions, desk: &Desk) -> Result<Value> {
+    let uri = as_http(uri);
+    // Another scheme is nobody's here, also where it is how a resource begins.
+    if !is_url(&uri) {
+        return Ok(json!({ "headers": {} }));
+    }
+    let session = desk.session(options.profile.as_deref())?;
+    let token = match session.token_for(&Request::new(uri)) {
+        Ok(token) => token,
+        // No headers means that none are needed: somebody else's host, or a route that takes none.
+        Err(error) if matches!(error.kind, Kind::NotMine | Kind::NoHeader) => return Ok(json!({ "headers": {} })),
+        Err(error) => return Err(error),
+    };
+    let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!([value]))).collect();
+    let mut answer = json!({ "headers": headers });
+    let ends = session.ends_here_unix_s(&token).filter(|_| !options.no_expires);
+    if let Some(ends) = ends.and_then(moment) {
+        answer["expires"] = json!(clock_time(ends));
+    }
+    Ok(answer)
+}
+
+/// A channel of gRPC is a connection of HTTP.
+fn as_http(uri: &str) -> String {
+    let swap = |from: &str, to: &str| uri.strip_prefix(from).map(|rest| format!("{to}{rest}"));
+    swap("grpcs://", "https://").or_else(|| swap("grpc://", "http://")).unwrap_or_else(|| uri.to_owned())
+}

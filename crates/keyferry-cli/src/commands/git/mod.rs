@@ -1,0 +1,252 @@
+//! The door for git and for all that speak its credential protocol: `get`, `store`, `erase`, `capability`.
+//!
+//! An answer is complete or it is empty; what is not ours gets an empty one, exit code 0 and not a
+//! word. It keeps no password that somebody typed, and asks a person only where git lets it.
+
+pub mod ask;
+pub mod question;
+
+use std::ffi::OsString;
+
+use crate::args::{OK, Streams, USAGE};
+use crate::commands::git::question::Question;
+use crate::context::Desk;
+use crate::git_protocol::Message;
+use keyferry::config::Config;
+use keyferry::error::{Error, Kind, Result};
+use keyferry::model::request::Request;
+use keyferry::model::token::Token;
+use keyferry::secret::Secret;
+use keyferry::session::Session;
+
+/// The header whose token a caller may have got itself.
+const ADOPTED: &str = "X-Package-Token";
+/// Services where a host alone says which token is meant, and what to ask them for.
+const WHOLE_HOSTS: &[(&str, &str)] = &[("fileverbs", "fileverbs:git")];
+
+/// Answers an operation: the first word behind the program's name.
+pub fn run(words: &[OsString], desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+    match word(words) {
+        Some("get") => answer(get, desk, streams),
+        Some("store") => answer(store, desk, streams),
+        Some("erase") => answer(erase, desk, streams),
+        other => about(other, streams),
+    }
+}
+
+/// The operation, empty where it is in no language of ours.
+fn word(words: &[OsString]) -> Option<&str> {
+    words.first().map(|word| word.to_str().unwrap_or_default())
+}
+
+/// What needs no credential to be answered.
+fn about(word: Option<&str>, streams: &mut Streams<'_>) -> u8 {
+    match word {
+        Some("capability") => {
+            let outcome = streams.stdout.data("version 0\ncapability authtype\n");
+            streams.wrote(outcome)
+        }
+        None => {
+            // Where standard error is gone, nobody is left to tell.
+            let _ = streams.stderr.line("usage: git-credential-keyferry get|store|erase|capability, as git calls it");
+            USAGE
+        }
+        _ => OK,
+    }
+}
+
+/// What the quick program makes of a call.
+pub enum Quick {
+    /// It is answered, with this exit code.
+    Answered(u8),
+    /// It takes the whole program, which has to read this; where nothing was read, what was sent.
+    Left(Option<Message>),
+}
+
+/// Answers what needs the store alone, or nothing: git asks every helper about every host, and tells each of every password.
+pub fn quick(words: &[OsString], desk: &Desk, streams: &mut Streams<'_>) -> Quick {
+    let is_get = match word(words) {
+        Some("get") => true,
+        Some("store") => false,
+        Some("erase") => return Quick::Left(None),
+        other => return Quick::Answered(about(other, streams)),
+    };
+    let message = match Message::read(streams.stdin) {
+        Ok(message) => message,
+        Err(error) => return Quick::Answered(warn(streams, error.what())),
+    };
+    let answer = match Question::read(&message) {
+        Ok(Some(question)) if is_get => kept(&question, desk),
+        Ok(Some(question)) if brought(&question).is_some() => None,
+        Ok(_) => Some(Message::default()),
+        Err(error) => return Quick::Answered(warn(streams, error.what())),
+    };
+    answer.map_or(Quick::Left(Some(message)), |answer| Quick::Answered(tell(&answer, streams)))
+}
+
+/// The answer that the store has, or an empty one to what is not ours. None where there is more to do.
+fn kept(question: &Question, desk: &Desk) -> Option<Message> {
+    let session = open(question, desk, Desk::open_offline).ok()?;
+    let call = Call { question, session: &session, desk };
+    match call.at(|resource| session.kept(&Request::new(resource))) {
+        Ok(token) => speak_if_meant(&call, &token?).ok(),
+        Err(error) => hint(&call, error).err().filter(is_foreign).map(|_| Message::default()),
+    }
+}
+
+type Operation = fn(&Call<'_>) -> Result<Message>;
+
+/// One question and what answers it.
+struct Call<'a> {
+    question: &'a Question,
+    session: &'a Session,
+    desk: &'a Desk,
+}
+
+fn answer(operation: Operation, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+    let question = match Message::read(streams.stdin).and_then(|message| Question::read(&message)) {
+        Ok(Some(question)) => question,
+        Ok(None) => return OK,
+        // Whoever sent it is no caller of ours: an exit code would tell it nothing, a person at the terminal may wonder.
+        Err(error) => return warn(streams, error.what()),
+    };
+    let session = open(&question, desk, Desk::open);
+    match session.and_then(|session| operation(&Call { question: &question, session: &session, desk })) {
+        Ok(message) => tell(&message, streams),
+        Err(error) if error.kind == Kind::Cancelled => warn(streams, error.what()),
+        Err(error) if is_foreign(&error) => OK,
+        Err(error) => streams.fail_with(&error),
+    }
+}
+
+fn tell(message: &Message, streams: &mut Streams<'_>) -> u8 {
+    if message.is_empty() {
+        return OK;
+    }
+    let written = message.write(streams.stdout.sink());
+    streams.wrote(written)
+}
+
+fn warn(streams: &mut Streams<'_>, what: &str) -> u8 {
+    streams.fail(what);
+    OK
+}
+
+/// Whether it means that the request is another helper's business.
+fn is_foreign(error: &Error) -> bool {
+    matches!(error.kind, Kind::NotMine | Kind::NoHeader | Kind::InvalidResource)
+}
+
+/// A session for the account that the user name chooses, where it is one's name.
+fn open(question: &Question, desk: &Desk, opens: fn(&Desk, Config, Option<&str>) -> Result<Session>) -> Result<Session> {
+    let config = desk.config()?;
+    let accounts = config.accounts();
+    let account = question.username.as_ref().filter(|name| accounts.contains(name));
+    opens(desk, config, account.map(String::as_str))
+}
+
+impl Call<'_> {
+    /// Does something with the resource that the question is about: its URL, else what its host stands for.
+    fn at<T>(&self, then: impl Fn(&str) -> Result<T>) -> Result<T> {
+        let outcome = then(&self.question.url);
+        match outcome {
+            Err(error) if error.kind == Kind::NotMine => then(self.whole_host().ok_or(error)?),
+            other => other,
+        }
+    }
+
+    /// Rationale: git sends a path only where `credential.useHttpPath` is set. One bearer serves all of FileVerbs; for MASV a
+    /// host says too little, and the user's own token in place of a package's would be too much.
+    fn whole_host(&self) -> Option<&'static str> {
+        let mut here = self.session.places().filter(|place| self.question.is_at(place.base));
+        let place = here.next().filter(|_| here.next().is_none())?;
+        WHOLE_HOSTS.iter().find(|(service, _)| *service == place.service).map(|(_, resource)| *resource)
+    }
+}
+
+fn get(call: &Call<'_>) -> Result<Message> {
+    let outcome = call.at(|resource| call.session.token_for(&Request::new(resource)));
+    let token = match outcome {
+        Err(error) if error.kind == Kind::NotMine => return hint(call, error),
+        Err(error) => call.at(|resource| ask::sign_in_then(call.session, resource, &error, call.desk))?,
+        Ok(token) => token,
+    };
+    speak_if_meant(call, &token)
+}
+
+/// Nothing where somebody else is asked for.
+fn speak_if_meant(call: &Call<'_>, token: &Token) -> Result<Message> {
+    let fits = |name: &String| name == call.session.account_name() || token.headers().any(|(header, _)| header == name);
+    if call.question.username.as_ref().is_none_or(fits) { speak(call, token) } else { Ok(Message::default()) }
+}
+
+/// A MASV host without a path is ours, but says too little.
+fn hint(call: &Call<'_>, error: Error) -> Result<Message> {
+    if call.question.has_path || !call.session.places().any(|place| place.service == "masv" && call.question.is_at(place.base)) {
+        return Err(error);
+    }
+    let what = "MASV's tokens differ by path, and git sent none: git config --global credential.URL.useHttpPath true, with MASV's URL";
+    Err(Error::new(Kind::Cancelled, what))
+}
+
+/// A token in the words of the protocol. `authtype` is claimed only where the caller understands it: git takes an answer with it
+/// for an empty one otherwise, and asks nobody else.
+fn speak(call: &Call<'_>, token: &Token) -> Result<Message> {
+    let mut message = Message::default();
+    let mut say = |key: &str, value: &str| message.push(key, Secret::from(value));
+    let Some((name, value)) = token.headers().next() else { return Ok(message) };
+    if name.eq_ignore_ascii_case("authorization") {
+        match value.split_once(' ') {
+            Some((scheme, credential)) if call.question.knows_authtype => {
+                say("capability[]", "authtype")?;
+                say("authtype", scheme)?;
+                say("credential", credential)?;
+                say("ephemeral", "1")?;
+            }
+            _ => {
+                say("username", call.session.account_name())?;
+                say("password", token.value())?;
+            }
+        }
+    } else {
+        say("username", name)?;
+        say("password", value)?;
+        for (name, value) in token.headers() {
+            say("header[]", &format!("{name}: {value}"))?;
+        }
+    }
+    // 0 would mean "never ends".
+    if let Some(ends) = call.session.ends_here_unix_s(token).filter(|ends| *ends > 0) {
+        say("password_expiry_utc", &ends.to_string())?;
+    }
+    Ok(message)
+}
+
+/// Keeps a package's write token that the caller got itself. git tells every helper of every password that worked: all others, and
+/// those that came from here, are none of our business.
+fn store(call: &Call<'_>) -> Result<Message> {
+    let (question, session) = (call.question, call.session);
+    let Some(value) = brought(question) else { return Ok(Message::default()) };
+    let explained: serde_json::Value = serde_json::from_str(&session.explain(&question.url)?).unwrap_or_default();
+    // What a package's routes usually want is management or writing; a download's is reading.
+    let is_package = explained["class"] == "package" && explained["access"] == "manage";
+    if is_package && !session.holds(&question.url, value)? {
+        session.adopt(&question.url, value.clone(), question.ends_unix_s)?;
+    }
+    Ok(Message::default())
+}
+
+fn brought(question: &Question) -> Option<&Secret> {
+    question.password.as_ref().filter(|_| question.username.as_deref() == Some(ADOPTED) && question.has_path)
+}
+
+/// Rejects exactly the value that is named; without one, nothing.
+fn erase(call: &Call<'_>) -> Result<Message> {
+    for value in [&call.question.credential, &call.question.password].into_iter().flatten() {
+        call.at(|resource| call.session.reject_value(resource, value))?;
+    }
+    Ok(Message::default())
+}
+
+#[cfg(test)]
+mod tests;

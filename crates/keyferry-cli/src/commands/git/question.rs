@@ -1,0 +1,119 @@
+//! What a caller of the git protocol asks about: URL, user, value, and what it understands.
+//!
+//! It decides nothing about services.
+
+use url::Url;
+
+use crate::git_protocol::{Message, breaks_lines};
+use keyferry::error::{Error, Kind, Result};
+use keyferry::model::base_url::Base;
+use keyferry::model::resource::{PLAIN, percent_decode};
+use keyferry::secret::Secret;
+
+/// A request that names a host.
+pub struct Question {
+    /// Protocol, host and path as a URL.
+    pub url: String,
+    /// There is a path.
+    pub has_path: bool,
+    /// Who is asked for.
+    pub username: Option<String>,
+    /// The password that the message is about.
+    pub password: Option<Secret>,
+    /// The credential that it is about.
+    pub credential: Option<Secret>,
+    /// When the password ends.
+    pub ends_unix_s: Option<i64>,
+    /// Whether the caller understands `authtype` and `credential`.
+    pub knows_authtype: bool,
+}
+
+/// Protocol, host, path and user.
+#[derive(Default)]
+struct Address {
+    protocol: String,
+    host: String,
+    path: String,
+    username: Option<String>,
+}
+
+impl Question {
+    /// Reads a message. None where it names no protocol or host, or nothing that a URL could hold: such a question has no answer.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidValue`] if a URL in it hides control characters, or is given twice over.
+    pub fn read(message: &Message) -> Result<Option<Self>> {
+        let text = |key: &str| message.get(key).map(|value| value.expose().to_owned());
+        let address = match text("url") {
+            Some(_) if text("protocol").or_else(|| text("host")).is_some() => return Err(refuse("url stands beside protocol or host")),
+            Some(url) => Address::of_url(&url)?,
+            None => Address {
+                protocol: text("protocol").unwrap_or_default(),
+                host: text("host").unwrap_or_default(),
+                path: text("path").unwrap_or_default(),
+                username: None,
+            },
+        };
+        let Some(url) = address.url() else { return Ok(None) };
+        Ok(Some(Self {
+            url,
+            has_path: !address.path.is_empty(),
+            username: text("username").or(address.username).filter(|name| !name.is_empty()),
+            password: message.get("password").cloned(),
+            credential: message.get("credential").cloned(),
+            ends_unix_s: text("password_expiry_utc").and_then(|text| text.parse().ok()).filter(|ends| *ends > 0),
+            knows_authtype: message.has("capability[]", "authtype"),
+        }))
+    }
+
+    /// Whether the question is about what lies at a base URL. Without a path its origin alone counts.
+    pub fn is_at(&self, base: &Base) -> bool {
+        let Ok(url) = Url::parse(&self.url) else { return false };
+        if self.has_path { base.below(&url).is_some() } else { url.origin().ascii_serialization() == base.origin() }
+    }
+}
+
+impl Address {
+    /// The parts of a URL, percent-decoded once, as git itself does it.
+    fn of_url(text: &str) -> Result<Self> {
+        let Some((protocol, rest)) = text.split_once("://") else { return Ok(Self::default()) };
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let (user, host) = authority.split_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+        let name = user.map(|user| user.split(':').next().unwrap_or_default());
+        let decode = |text: &str| {
+            let decoded = percent_decode(text).filter(|decoded| !decoded.chars().any(breaks_lines));
+            decoded.ok_or_else(|| refuse("its URL hides a control character, or is not UTF-8"))
+        };
+        Ok(Self {
+            protocol: protocol.to_owned(),
+            host: decode(host)?,
+            path: decode(path.strip_prefix('/').unwrap_or(path).trim_end_matches('/'))?,
+            username: name.map(decode).transpose()?,
+        })
+    }
+
+    /// Puts the URL together. None where a part holds what would make another part of it.
+    fn url(&self) -> Option<String> {
+        let Self { protocol, host, path, username: _ } = self;
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        let is_web = matches!(protocol.as_str(), "http" | "https");
+        // Encoded twice it is a line break to whoever decodes it once more.
+        let hides = percent_decode(path).is_none_or(|again| again.chars().any(breaks_lines));
+        if hides || !is_web || host.is_empty() || !host.bytes().all(is_host) || path.split('/').any(|part| matches!(part, "." | "..")) {
+            return None;
+        }
+        let mut url = format!("{protocol}://{host}/");
+        // The path was decoded once: a percent sign in it is one.
+        for byte in path.bytes() {
+            match PLAIN[usize::from(byte)] {
+                true => url.push(char::from(byte)),
+                false => url.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        Some(url)
+    }
+}
+
+fn refuse(why: &str) -> Error {
+    Error::new(Kind::InvalidValue, format!("the credential request is not answered: {why}"))
+}

@@ -1,0 +1,13 @@
+//! The commands of `keyferry`, one file each.
+
+pub mod agent;
+pub mod config;
+pub mod doctor;
+pub mod exec;
+pub mod get;
+pub mod git;
+pub mod login;
+pub mod plugin;
+pub mod print;
+pub mod sandbox;
+pub mod status;

@@ -1,0 +1,210 @@
+//! `keyferry plugin list` and `keyferry plugin check FILE`: what plugins there are, and whether one keeps to its contract.
+//!
+//! A check runs in a process of its own, which the plugin may bring down.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::args::{FAILED, OK, Streams};
+use crate::context::{Desk, patiently};
+use crate::table::{Table, plain};
+use crate::terminal::Tone;
+use keyferry::config::{DeclaredKind, Profile};
+use keyferry::error::Result;
+use keyferry::plugin::{self, Instance, Plugins};
+use keyferry::sys::process::{Ended, Limits, run as run_program, this_program};
+
+/// What is done about plugins.
+#[derive(Args)]
+pub struct PluginOptions {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Show the plugins that `plugins` names: what each serves, and which of its settings are set.
+    #[command(after_help = crate::args::EXIT_CODES)]
+    List {
+        /// The account, a profile of config.toml.
+        #[arg(long, value_name = "NAME")]
+        profile: Option<String>,
+        /// One JSON object instead of the table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Test whether a plugin keeps to keyferry_plugin.h, step by step, without any network.
+    #[command(after_help = crate::args::EXIT_CODES)]
+    Check {
+        /// The plugin, by its absolute path.
+        file: PathBuf,
+        /// The test itself, whose lines the command reads.
+        #[arg(long, hide = true)]
+        inside: bool,
+    },
+}
+
+/// A plugin that hangs in each of its functions is through by then.
+const LIMITS: Limits = Limits { time: Duration::from_secs(120), bytes: 256 * 1024, own_group: true };
+
+/// Between a step and what is wrong with it; no step's name has it.
+const GAP: &str = " :: ";
+
+/// Does it.
+pub fn run(options: &PluginOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+    match &options.what {
+        What::List { profile, json } => list(profile.as_deref(), *json, desk, streams),
+        What::Check { file, inside: true } => inside(file, streams),
+        What::Check { file, inside: false } => check(file, streams),
+    }
+}
+
+fn list(account: Option<&str>, as_json: bool, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+    let (plugins, profile) = match open(account, desk) {
+        Ok(found) => found,
+        Err(error) => return streams.fail_with(&error),
+    };
+    let written = if as_json {
+        let all: Vec<Value> = plugins.instances.iter().map(|instance| object(instance, &profile)).collect();
+        let faults: Vec<_> = plugins.faults.iter().map(|error| error.what()).collect();
+        streams.stdout.line(&json!({ "plugins": all, "left_out": faults }).to_string())
+    } else {
+        table(&plugins, &profile).write(&mut streams.stdout)
+    };
+    let told = plugins.faults.iter().fold(OK, |_, error| streams.fail_with(error));
+    if told == OK { streams.wrote(written) } else { told }
+}
+
+fn open(account: Option<&str>, desk: &Desk) -> Result<(Plugins, Profile)> {
+    let mut config = desk.config()?;
+    account.map_or(Ok(()), |account| config.choose(account))?;
+    let plugins = plugin::open(&mut config)?;
+    let profile = config.profile(config.chosen_account())?;
+    Ok((plugins, profile))
+}
+
+fn table(plugins: &Plugins, profile: &Profile) -> Table {
+    let mut table = Table::new(&["plugin", "version", "serves", "settings", "file"]);
+    for instance in &plugins.instances {
+        let plugin = instance.plugin();
+        let serves = match (instance.patterns(), instance.is_source()) {
+            (Some(patterns), is_source) => patterns.join(" ") + if is_source { ", secrets" } else { "" },
+            (None, _) => "secrets".into(),
+        };
+        let state = |declared: &keyferry::config::Declared| {
+            let is_set = profile.is_set(&declared.full);
+            let mark = if is_set {
+                ""
+            } else if declared.fallback.is_some() {
+                " (default)"
+            } else {
+                " (not set)"
+            };
+            format!("{}{mark}", declared.full)
+        };
+        let settings: Vec<_> = plugin.settings.iter().map(state).collect();
+        let file = (Tone::Plain, plugin.path.display().to_string());
+        table.row([plain(plugin.name.as_str()), plain(plugin.version.as_str()), plain(serves), plain(settings.join(" ")), file]);
+    }
+    table
+}
+
+fn object(instance: &Instance, profile: &Profile) -> Value {
+    let plugin = instance.plugin();
+    let setting = |declared: &keyferry::config::Declared| {
+        json!({
+            "key": declared.full, "environment": declared.variable, "about": declared.about, "default": declared.fallback,
+            "secret": declared.kind == DeclaredKind::Secret, "set": profile.is_set(&declared.full),
+        })
+    };
+    json!({
+        "name": plugin.name, "version": plugin.version, "file": plugin.path, "abi_minor": plugin.minor, "routes": instance.patterns(),
+        "is_source": instance.is_source(), "settings": plugin.settings.iter().map(setting).collect::<Vec<_>>(),
+    })
+}
+
+/// The test in this very process: a line before each step and one behind it, for [`check`].
+fn inside(file: &Path, streams: &mut Streams<'_>) -> u8 {
+    let right = plugin::check(file, &mut |step, outcome| {
+        let line = match outcome {
+            None => format!("? {step}"),
+            Some(Ok(())) => format!("+ {step}"),
+            Some(Err(what)) => format!("- {step}{GAP}{what}"),
+        };
+        // Who reads it sees where it ends.
+        let _ = streams.stdout.line(&line);
+    });
+    if right { OK } else { FAILED }
+}
+
+fn check(file: &Path, streams: &mut Streams<'_>) -> u8 {
+    let program = match this_program() {
+        Ok(program) => program,
+        Err(error) => return streams.fail(&format!("this program can't find itself: {}", error.kind())),
+    };
+    let mut command = Command::new(program);
+    command.args(["plugin", "check", "--inside"]).arg(file);
+    let outcome = patiently(streams, "keyferry: testing the plugin", || run_program(&mut command, None, LIMITS));
+    let (output, ended) = match outcome {
+        Ok(done) => done,
+        Err(error) => return streams.fail(&format!("the test can't be started: {}", error.kind())),
+    };
+    let report = Report::read(&String::from_utf8_lossy(&output), &ended);
+    let written = report.table.write(&mut streams.stdout);
+    match report.faults {
+        0 => streams.wrote(written),
+        faults => streams.fail(&format!("{} keeps not to its contract in {faults} of {} steps", file.display(), report.steps)),
+    }
+}
+
+/// What the test said, for people.
+struct Report {
+    table: Table,
+    steps: usize,
+    faults: usize,
+}
+
+impl Report {
+    fn read(output: &str, ended: &Ended) -> Self {
+        let mut report = Self { table: Table::new(&["", "step", "what is wrong"]), steps: 0, faults: 0 };
+        let mut open = None;
+        for line in output.lines() {
+            match line.split_at_checked(2) {
+                Some(("? ", step)) => open = Some(step),
+                Some(("+ ", step)) => {
+                    report.row(true, step, "");
+                    open = None;
+                }
+                Some(("- ", rest)) => {
+                    let (step, what) = rest.split_once(GAP).unwrap_or((rest, ""));
+                    report.row(false, step, what);
+                    open = None;
+                }
+                _ => {}
+            }
+        }
+        let how = match ended {
+            Ended::Code(Some(_)) | Ended::Unknown => "it ended the process there, which a plugin must not",
+            Ended::Code(None) => "it crashed there: run `keyferry plugin check --inside FILE` in a debugger",
+            Ended::TooLate => "it did not come back from there in two minutes",
+            Ended::TooLong => "it printed more there than a test can be long",
+        };
+        if let Some(step) = open {
+            report.row(false, step, how);
+        } else if report.steps == 0 {
+            report.row(false, "starts", how);
+        }
+        report
+    }
+
+    fn row(&mut self, right: bool, step: &str, what: &str) {
+        self.steps += 1;
+        self.faults += usize::from(!right);
+        let (tone, mark) = if right { (Tone::Plain, "ok") } else { (Tone::Bad, "FAULT") };
+        self.table.row([(tone, mark.to_owned()), plain(step), plain(what)]);
+    }
+}

@@ -1,0 +1,166 @@
+//! `keyferry sandbox`: the three services with made-up data, until a signal.
+//!
+//! What the services do stands in the sandbox.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::args::{OK, SandboxOptions, Streams};
+use crate::shell::{export, quote};
+use crate::temp_dir::Scratch;
+use crate::terminal::clean;
+use keyferry::error::{Error, Kind, Result};
+use keyferry::sys::signals::Ending;
+use keyferry_sandbox::{Options, Sandbox, credentials as c};
+
+/// How a variable is marked that is shown and not set.
+const ALTERNATIVE: &str = "# ";
+
+/// Serves until a signal. `temporary` is where the CA's file may go.
+pub fn run(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>) -> u8 {
+    match serve(options, temporary, streams) {
+        Ok(()) => OK,
+        Err(error) => streams.fail(error.what()),
+    }
+}
+
+fn serve(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>) -> Result<()> {
+    let system = |error: io::Error| Error::new(Kind::Config, format!("signals can't be waited for: {}", error.kind()));
+    // Before any thread starts: a signal would end the process in one that doesn't hold it back, and leave the folder behind.
+    let ending = Ending::hold().map_err(system)?;
+    let sandbox = start(options)?;
+    let scratch = sandbox.ca_pem().map(|_| Scratch::below(temporary)).transpose()?;
+    let ca_file = match (&scratch, sandbox.ca_pem()) {
+        (Some(scratch), Some(pem)) => Some(printable(&scratch.write("ca.pem", pem)?)?),
+        _ => None,
+    };
+    let card = Card::of(&sandbox, ca_file);
+    card.tell(options.json, streams).map_err(unread)?;
+    ending.wait().map_err(system)
+}
+
+fn start(options: &SandboxOptions) -> Result<Sandbox> {
+    let SandboxOptions { port_base, masv_port, agent_port, fileverbs_port, tls, json: _ } = options;
+    let port = |own: &Option<u16>, step: u16| own.or_else(|| port_base.map(|base| base + step)).unwrap_or(0);
+    let defaults = Options::default();
+    let started = Sandbox::start(Options {
+        masv_port: port(masv_port, 0),
+        agent_port: port(agent_port, 1),
+        fileverbs_port: port(fileverbs_port, 2),
+        tls: *tls,
+        clock: defaults.clock,
+    });
+    started.map_err(|error| {
+        let what = match error.kind() {
+            io::ErrorKind::AddrInUse => "a port is taken: name others with --port-base, or none to have free ones chosen".into(),
+            io::ErrorKind::PermissionDenied => "a port may not be used by this user: name one above 1023".into(),
+            kind => format!("the sandbox can't start: {kind}"),
+        };
+        Error::new(Kind::Config, what)
+    })
+}
+
+fn printable(path: &Path) -> Result<String> {
+    let fits = |text: &&str| clean(text) == *text && !text.contains('\n');
+    let what = "the temporary folder has a name that can't be printed: set TMPDIR to another";
+    path.to_str().filter(fits).map(str::to_owned).ok_or_else(|| Error::new(Kind::Config, what))
+}
+
+fn unread(error: io::Error) -> Error {
+    let what = match error.kind() {
+        io::ErrorKind::BrokenPipe => "nobody reads the variables, so the sandbox ends".into(),
+        kind => format!("the variables can't be written: {kind}"),
+    };
+    Error::new(Kind::Config, what)
+}
+
+/// All that there is to tell of a sandbox that runs.
+struct Card {
+    variables: Vec<(String, String)>,
+    alternatives: Vec<(String, String)>,
+    masv_url: String,
+    ca_file: Option<String>,
+}
+
+impl Card {
+    fn of(sandbox: &Sandbox, ca_file: Option<String>) -> Self {
+        let (alternatives, mut variables): (Vec<_>, Vec<_>) =
+            sandbox.variables().into_iter().partition(|(name, _)| name.starts_with(ALTERNATIVE));
+        variables.extend(ca_file.iter().map(|path| ("KEYFERRY_HTTP_CA_FILE".to_owned(), path.clone())));
+        variables.push(("KEYFERRY_SANDBOX_PID".to_owned(), std::process::id().to_string()));
+        let bare = |(name, value): (String, String)| (name.trim_start_matches(ALTERNATIVE).to_owned(), value);
+        let alternatives = alternatives.into_iter().map(bare).collect();
+        Self { variables, alternatives, masv_url: sandbox.masv_url().to_owned(), ca_file }
+    }
+
+    /// A person is told everything; a program gets what it evaluates or parses, and the end of the stream behind it.
+    fn tell(&self, as_json: bool, streams: &mut Streams<'_>) -> io::Result<()> {
+        let to_person = streams.stdout.look().terminal;
+        let told = if as_json { format!("{}\n", self.json()) } else { self.exports() };
+        streams.stdout.text(&told)?;
+        if !as_json && to_person {
+            streams.stdout.text(&self.rest("press Ctrl-C here"))?;
+        }
+        if to_person {
+            return Ok(());
+        }
+        if streams.stderr.look().terminal && !as_json {
+            // A convenience: without it the variables are out all the same.
+            let _ = streams.stderr.text(&self.rest("kill \"$KEYFERRY_SANDBOX_PID\""));
+        }
+        (streams.release)()
+    }
+
+    fn exports(&self) -> String {
+        self.variables.iter().map(|(name, value)| export(name, value) + "\n").collect()
+    }
+
+    /// Comments, so that the whole may be pasted.
+    fn rest(&self, stop: &str) -> String {
+        let mut text = String::from("\n# MASV with an API key instead of the login:\n");
+        for (name, value) in &self.alternatives {
+            let _ = writeln!(text, "# {}", export(name, value));
+        }
+        let _ = write!(text, "\n# made-up data: ");
+        let width = made_up().iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, value) in made_up() {
+            let _ = write!(text, "\n#   {name:width$}  {value}");
+        }
+        let _ = writeln!(text, "\n\n# try:   {}\n# stop:  {stop}", self.curl());
+        text
+    }
+
+    /// What may be typed without keyferry: the made-up key is no secret.
+    fn curl(&self) -> String {
+        let ca = self.ca_file.iter().map(|path| format!("--cacert {} ", quote(path))).collect::<String>();
+        format!("curl -sS {ca}-H {} {}/v1/teams", quote(&format!("X-API-KEY: {}", c::API_KEY)), self.masv_url)
+    }
+
+    fn json(&self) -> Value {
+        let object = |pairs: &[(String, String)]| pairs.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<Map<_, _>>();
+        json!({
+            "pid": std::process::id(), "variables": object(&self.variables), "alternatives": object(&self.alternatives),
+            "made_up": made_up().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
+            "ca_file": self.ca_file, "try": self.curl(),
+        })
+    }
+}
+
+/// What there is beside the credentials of the variables.
+fn made_up() -> [(&'static str, String); 7] {
+    [
+        ("team", format!("{} ({})", c::TEAM_ID, c::TEAM_SUBDOMAIN)),
+        ("package", c::PACKAGE_ID.to_owned()),
+        ("in the inbox", c::INBOX_PACKAGE_ID.to_owned()),
+        ("link", format!("https://get.massive.io/{}?secret={}", c::LINK_ID, c::LINK_SECRET)),
+        (
+            "link with password",
+            format!("links/{}?secret={}  password {}", c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET, c::LINK_PASSWORD),
+        ),
+        ("portal", c::PORTAL_ID.to_owned()),
+        ("job of FileVerbs", c::JOB_ID.to_owned()),
+    ]
+}

@@ -1,0 +1,98 @@
+//! The user's own program, as far as HTTP goes: a plain client that sends the headers it was given to a service on this machine.
+//!
+//! It shares no code with the engine: a header that is right here is right for any HTTP library.
+
+use std::io::Read;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyferry::error::{Error, Kind, Result};
+use keyferry::model::base_url::is_loopback;
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Method, redirect};
+use rustls::{ClientConfig, RootCertStore};
+use url::Url;
+use zeroize::Zeroizing;
+
+/// Services on this machine answer in a moment.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// More than any response of the sandbox.
+const MAX_BODY_BYTES: u64 = 1024 * 1024;
+
+/// A client that follows no redirect and uses no proxy.
+pub(super) struct Client(reqwest::blocking::Client);
+
+/// A response.
+pub(super) struct Reply {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// The body. It may hold a token, so it is wiped.
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+impl Client {
+    /// Makes the client.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] if HTTP can't be set up.
+    pub(super) fn new() -> Result<Self> {
+        reqwest::blocking::Client::builder()
+            .tls_backend_preconfigured(no_tls()?)
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .resolve("localhost", (Ipv4Addr::LOCALHOST, 0).into())
+            .timeout(TIMEOUT)
+            .user_agent("keyferry-demo")
+            .build()
+            .map(Self)
+            .map_err(|_| set_up_failed())
+    }
+
+    /// Sends one request. A body is sent as JSON; `headers` are sent as they are.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidResource`] for a URL that is not http to this machine, [`Kind::InvalidValue`] for a method or header that can't
+    /// be sent, [`Kind::Silent`] without a whole response. A refusal is no error but a status.
+    pub(super) fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Result<Reply> {
+        let local = Url::parse(url).ok().filter(|url| url.scheme() == "http" && is_loopback(url));
+        let url = local.ok_or_else(|| Error::new(Kind::InvalidResource, "the demo reaches http on this machine alone: check the URL"))?;
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| Error::new(Kind::InvalidValue, "the method is none of HTTP's"))?;
+        let no_response = |_| Error::new(Kind::Silent, format!("{} did not answer", url.authority()));
+        let mut request = self.0.request(method, url.clone());
+        for (name, value) in headers {
+            let (name, value) = header(name, value)?;
+            request = request.header(name, value);
+        }
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.to_owned());
+        }
+        let response = request.send().map_err(no_response)?;
+        let status = response.status().as_u16();
+        let mut body = Zeroizing::new(Vec::new());
+        let cut_off = |_| Error::new(Kind::Silent, format!("{} broke off its answer", url.authority())).with_http_status(status);
+        response.take(MAX_BODY_BYTES).read_to_end(&mut body).map_err(cut_off)?;
+        Ok(Reply { status, body })
+    }
+}
+
+/// A TLS configuration that trusts nobody: the client reaches http alone, and reads no certificates for it.
+fn no_tls() -> Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|_| set_up_failed())?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+fn set_up_failed() -> Error {
+    Error::new(Kind::Config, "HTTP can't be set up: the system may be out of threads or descriptors")
+}
+
+/// A header that no log of any library shows.
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
+    let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
+    let (name, mut value) = header.ok_or_else(|| Error::new(Kind::InvalidValue, "a header holds a character that can't be sent"))?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}

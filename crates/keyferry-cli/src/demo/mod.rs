@@ -1,0 +1,61 @@
+//! `keyferry demo`: the whole main job against the sandbox, in one process and within a second.
+//!
+//! It gets tokens through [`keyferry::session`], the engine that the C ABI is a skin of: C
+//! functions take no clock, and tokens have to end here without anybody waiting three days. It
+//! keeps nothing: no file, no variable, no configuration of the user's is read or written.
+//!
+//! A row counts as worked when the engine sent exactly the requests that the row claims, handed out the header that it names,
+//! and the service took that header, as it was handed out, for the call that it is for.
+
+mod agent;
+mod client;
+mod fileverbs;
+mod masv;
+mod report;
+mod stage;
+mod table;
+
+use std::io;
+
+use crate::args::{DemoOptions, OK, Streams};
+use keyferry::error::Result;
+use report::Report;
+use stage::Stage;
+
+/// Plays the demo and shows it: [`OK`] only if every row worked.
+pub fn run(options: &DemoOptions, streams: &mut Streams<'_>) -> u8 {
+    let report = match play() {
+        Ok(report) => report,
+        Err(error) => return streams.fail(error.what()),
+    };
+    let output = &mut streams.stdout;
+    let written = if options.json { output.line(&report.json().to_string()) } else { output.lines(&table::lines(&report, output.look())) };
+    match written {
+        // `demo | head` has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => streams.fail(&format!("the table can't be written: {}", error.kind())),
+        _ if report.ok() => OK,
+        _ => streams.fail("not every row worked: the table says which, and why"),
+    }
+}
+
+fn play() -> Result<Report> {
+    let mut stage = Stage::set()?;
+    masv::play(&mut stage);
+    agent::play(&mut stage);
+    fileverbs::play(&mut stage);
+    Ok(stage.finish())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_works() {
+        let report = play().unwrap();
+        let failed: Vec<_> = report.rows.iter().filter(|row| !row.ok).map(|row| (&row.resource, &row.note)).collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+        assert!(report.ok(), "{}", report.json());
+    }
+}

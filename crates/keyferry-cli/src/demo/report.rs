@@ -1,0 +1,154 @@
+//! What the demo found: rows and counters, for the table and as JSON.
+//!
+//! No value of a header enters it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::demo::stage::grown;
+use keyferry::error::Result;
+
+/// Counters of the sandbox that a right program leaves at nought.
+const MISTAKES: [&str; 13] = [
+    "two_credentials",
+    "foreign_credential",
+    "needless_credential",
+    "missing_credential",
+    "agent_credential_header",
+    "stray_cookie",
+    "stray_link_password",
+    "wrong_content_type",
+    "bad_token",
+    "foreign_token",
+    "login_refused",
+    "refresh_reuse",
+    "unknown_route",
+];
+
+/// One row.
+pub(super) struct Row {
+    pub(super) service: &'static str,
+    /// What was asked for, without its query.
+    pub(super) resource: String,
+    /// The names of the headers.
+    pub(super) header: Option<String>,
+    pub(super) access: Option<&'static str>,
+    /// None where there is no end, or no token.
+    pub(super) life_left_s: Option<i64>,
+    pub(super) from: &'static str,
+    /// Requests that getting it took.
+    pub(super) requests: u64,
+    /// How long getting it took.
+    pub(super) time: Duration,
+    /// The protected call.
+    pub(super) call: String,
+    pub(super) status: Option<u16>,
+    pub(super) ok: bool,
+    pub(super) note: Option<String>,
+}
+
+impl Row {
+    /// Something about it is wrong; the first reason stays.
+    pub(super) fn fail(&mut self, why: &str) {
+        if self.ok {
+            self.note = Some(why.to_owned());
+        }
+        self.ok = false;
+    }
+
+    /// Takes the status of the protected call, which has to be `wanted`.
+    pub(super) fn take(&mut self, status: Result<u16>, wanted: u16) {
+        match status {
+            Ok(status) => {
+                self.status = Some(status);
+                if status != wanted {
+                    self.fail(&format!("{} got status {status}, not {wanted}", self.call.clone()));
+                }
+            }
+            Err(error) => self.fail(error.what()),
+        }
+    }
+
+    /// Checks that exactly these requests were sent.
+    pub(super) fn check_requests(&mut self, took: &[(&str, u64)], before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) {
+        let wrong = took.iter().find(|(name, count)| grown(before, after, name) != *count);
+        if let Some((name, count)) = wrong {
+            self.fail(&format!("the counter {name} grew by {}, not by {count}", grown(before, after, name)));
+        }
+        let (all, wanted) = (grown(before, after, "requests"), took.iter().map(|(_, count)| count).sum::<u64>());
+        if all != wanted {
+            self.fail(&format!("getting it took {all} requests, not {wanted}"));
+        }
+    }
+
+    /// Whether a token was handed out.
+    pub(super) fn has_token(&self) -> bool {
+        self.header.is_some()
+    }
+
+    fn json(&self) -> Value {
+        let Self { service, resource, header, access, life_left_s, from, requests, time, call, status, ok, note } = self;
+        json!({
+            "service": service, "resource": resource, "header": header, "access": access, "life_left_s": life_left_s, "from": from,
+            "requests": requests, "time_us": time.as_micros(), "call": call, "status": status, "ok": ok, "note": note,
+        })
+    }
+}
+
+/// All rows, and what the services and the engine counted.
+pub(super) struct Report {
+    pub(super) rows: Vec<Row>,
+    /// Calls of the user's own program.
+    pub(super) calls: u64,
+    /// The sandbox's counters.
+    pub(super) counts: BTreeMap<String, u64>,
+    /// The engine's.
+    pub(super) stats: Value,
+    pub(super) elapsed: Duration,
+}
+
+impl Report {
+    /// Whether every row worked, nobody sent a wrong header, and every request is accounted for.
+    pub(super) fn ok(&self) -> bool {
+        let accounted = self.requests() == self.exchanges() + self.calls;
+        accounted && self.mistakes() == 0 && !self.rows.is_empty() && self.rows.iter().all(|row| row.ok)
+    }
+
+    /// Requests that the services got.
+    pub(super) fn requests(&self) -> u64 {
+        self.count("requests")
+    }
+
+    /// Those of them that the engine sent.
+    pub(super) fn exchanges(&self) -> u64 {
+        self.stats["exchanges"].as_u64().unwrap_or_default()
+    }
+
+    /// Logins of all services.
+    pub(super) fn logins(&self) -> u64 {
+        ["login", "agent_login", "fileverbs_login"].iter().map(|name| self.count(name)).sum()
+    }
+
+    /// Requests with a header that had no business there.
+    pub(super) fn mistakes(&self) -> u64 {
+        MISTAKES.iter().map(|name| self.count(name)).sum()
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        self.counts.get(name).copied().unwrap_or_default()
+    }
+
+    /// For programs.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "rows": self.rows.iter().map(Row::json).collect::<Vec<_>>(), "ok": self.ok(),
+            "elapsed_ms": self.elapsed.as_micros() as f64 / 1000.0,
+            "counters": {
+                "requests": self.requests(), "requests_by_keyferry": self.exchanges(), "protected_calls": self.calls,
+                "logins": self.logins(), "mistakes": self.mistakes(), "engine": self.stats, "services": self.counts,
+            },
+        })
+    }
+}

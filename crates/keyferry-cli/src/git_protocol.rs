@@ -1,0 +1,255 @@
+//! The line protocol of git's credential helpers: `key=value`, one a line.
+//!
+//! It knows no key. Lines end at LF and at nothing else, and what holds a control character is
+//! refused and never split; what can't be said safely is not said at all, not even in part.
+//!
+//! Rationale: a reader that ends lines at CR, or a writer that lets a line break through, gives one host's secret to another
+//! (CVE-2020-5260, CVE-2024-52006, CVE-2024-53263).
+
+use std::io::{self, Read, Write};
+
+use zeroize::Zeroizing;
+
+use keyferry::error::{Error, Kind, Result};
+use keyferry::secret::Secret;
+
+/// The longest line with its line feed, as git has it.
+pub const MAX_LINE_BYTES: usize = 65_535;
+/// The longest message.
+pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+
+/// Keys and values in their order. Every value is treated as a secret: a password stands among them.
+#[derive(Default)]
+pub struct Message(Vec<(String, Secret)>);
+
+impl Message {
+    /// Reads up to an empty line or the end of the input.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidValue`] without any of the text: a control character, no UTF-8, a line without `=`, a line or message that
+    /// is too long, a key that stands twice.
+    pub fn read(input: &mut dyn Read) -> Result<Self> {
+        let bytes = read_whole(input)?;
+        let mut message = Self::default();
+        for line in bytes.split(|byte| *byte == b'\n') {
+            if line.is_empty() {
+                break;
+            }
+            message.take(line)?;
+        }
+        Ok(message)
+    }
+
+    fn take(&mut self, line: &[u8]) -> Result<()> {
+        if line.len() >= MAX_LINE_BYTES {
+            return Err(refuse("a line is longer than 65535 bytes"));
+        }
+        let text = str::from_utf8(line).map_err(|_| refuse("a line is not UTF-8"))?;
+        let (key, value) = text.split_once('=').ok_or_else(|| refuse("a line has no ="))?;
+        check(key, value)?;
+        if key.ends_with("[]") && value.is_empty() {
+            self.0.retain(|(other, _)| other != key);
+            return Ok(());
+        }
+        self.push(key, Secret::from(value))
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidValue`] if it can't be one, or a key that has no `[]` at its end is there already.
+    pub fn push(&mut self, key: &str, value: Secret) -> Result<()> {
+        check(key, value.expose())?;
+        if !key.ends_with("[]") && self.0.iter().any(|(other, _)| other == key) {
+            return Err(refuse("a key stands there twice"));
+        }
+        self.0.push((key.to_owned(), value));
+        Ok(())
+    }
+
+    /// The value of a key; an empty one is none.
+    pub fn get(&self, key: &str) -> Option<&Secret> {
+        self.0.iter().find(|(other, _)| other == key).map(|(_, value)| value).filter(|value| !value.is_empty())
+    }
+
+    /// Whether one of a key's values is this.
+    pub fn has(&self, key: &str, value: &str) -> bool {
+        self.0.iter().any(|(other, own)| other == key && own.expose() == value)
+    }
+
+    /// Whether there is no line.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Writes all lines at once, or nothing.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub fn write(&self, output: &mut dyn Write) -> io::Result<()> {
+        let length = self.0.iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+        let mut text = Zeroizing::new(String::with_capacity(length));
+        for (key, value) in &self.0 {
+            text.extend([key.as_str(), "=", value.expose(), "\n"]);
+        }
+        output.write_all(text.as_bytes())?;
+        output.flush()
+    }
+}
+
+fn read_whole(input: &mut dyn Read) -> Result<Vec<u8>> {
+    // Read in place: a buffer that grows, or ends, leaves its block to the allocator, which wipes it.
+    let mut bytes = Vec::new();
+    loop {
+        let len = bytes.len();
+        bytes.resize(len + 4096, 0);
+        let read = input.read(&mut bytes[len..]);
+        bytes.truncate(len + read.as_ref().map_or(0, |count| *count));
+        let count = match read {
+            Ok(0) => return Ok(bytes),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return Err(refuse("it can't be read")),
+        };
+        if ends(&bytes, count) {
+            return Ok(bytes);
+        }
+        if bytes.len() > MAX_MESSAGE_BYTES {
+            return Err(refuse("it is longer than 256 KiB"));
+        }
+    }
+}
+
+/// Whether an empty line is among the last `count` bytes: who writes it may keep the pipe open.
+fn ends(bytes: &[u8], count: usize) -> bool {
+    let from = bytes.len().saturating_sub(count + 1);
+    bytes.first() == Some(&b'\n') || bytes[from..].windows(2).any(|pair| pair == b"\n\n")
+}
+
+fn check(key: &str, value: &str) -> Result<()> {
+    if key.is_empty() || key.contains('=') {
+        return Err(refuse("a line has no key"));
+    }
+    if key.len() + value.len() + 2 > MAX_LINE_BYTES {
+        return Err(refuse("a line is longer than 65535 bytes"));
+    }
+    if key.chars().chain(value.chars()).any(breaks_lines) {
+        return Err(refuse("a line holds a control character"));
+    }
+    Ok(())
+}
+
+/// Whether some reader somewhere ends a line or a text at it, or a terminal obeys it.
+pub fn breaks_lines(symbol: char) -> bool {
+    symbol.is_control() || matches!(symbol, '\u{2028}' | '\u{2029}')
+}
+
+#[cold]
+fn refuse(why: &str) -> Error {
+    Error::new(Kind::InvalidValue, format!("the credential request is not answered: {why}"))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &[u8]) -> Result<Message> {
+        Message::read(&mut &*text)
+    }
+
+    fn written(message: &Message) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        message.write(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn lines_are_split_at_the_first_equals_sign_and_end_at_an_empty_one() {
+        let message = read(b"host=a:1\npassword= a=b=$ \nx[]=1\nx[]=2\nempty=\n\nhost=other\n").unwrap();
+        let get = |key| message.get(key).map(Secret::expose);
+        assert_eq!((get("host"), get("password"), get("empty"), get("gone")), (Some("a:1"), Some(" a=b=$ "), None, None));
+        assert!(message.has("x[]", "1") && message.has("x[]", "2") && !message.has("x[]", "3"));
+        assert!(read(b"").unwrap().is_empty() && read(b"\nhost=a\n").unwrap().is_empty());
+        assert_eq!(read(b"host=no line feed").unwrap().get("host").unwrap().expose(), "no line feed");
+    }
+
+    #[test]
+    fn an_empty_value_empties_a_list() {
+        let message = read(b"x[]=1\nx[]=\nx[]=2\n").unwrap();
+        assert!(!message.has("x[]", "1") && message.has("x[]", "2"));
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused_whole() {
+        let long = |bytes: usize| [b"host=".as_slice(), &vec![b'a'; bytes]].concat();
+        assert!(read(&long(MAX_LINE_BYTES - 6)).is_ok());
+        let many = b"a[]=b\n".repeat(MAX_MESSAGE_BYTES / 6 + 4096);
+        for bad in [
+            b"host=a\r\n".as_slice(),
+            b"host=a\rhost=b\n",
+            b"\r\nhost=a\n",
+            b"host=a\0\n",
+            b"ho\x1bst=a\n",
+            b"host=a\tb\n",
+            b"host=a\x7f\n",
+            "host=a\u{85}host=b\n".as_bytes(),
+            "host=a\u{2028}host=b\n".as_bytes(),
+            b"host=a\nhost=a\n",
+            b"host=\nhost=a\n",
+            b"host\n",
+            b"=a\n",
+            b"host=\xff\n",
+            &long(MAX_LINE_BYTES - 5),
+            &long(MAX_MESSAGE_BYTES * 2),
+            &many,
+        ] {
+            let error = read(bad).err().unwrap_or_else(|| panic!("{:?}", String::from_utf8_lossy(&bad[..bad.len().min(40)])));
+            assert_eq!(error.kind, Kind::InvalidValue);
+            assert!(!error.what().chars().any(char::is_control));
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_that_another_reader_would_split() {
+        let mut message = Message::default();
+        for bad in ["a\nhost=b", "a\r", "\0", "\u{85}", "\u{2028}", &"a".repeat(MAX_LINE_BYTES)] {
+            assert!(message.push("password", Secret::from(bad)).is_err());
+        }
+        assert!(message.push("a=b", Secret::from("c")).is_err() && message.push("", Secret::from("c")).is_err());
+        assert_eq!(written(&message), b"");
+        message.push("password", Secret::from("a=b")).unwrap();
+        assert!(message.push("password", Secret::from("c")).is_err());
+        assert_eq!(written(&message), b"password=a=b\n");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4096, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(message) = read(&bytes) {
+                prop_assert!(!written(&message).iter().any(|byte| (*byte < b' ' && *byte != b'\n') || *byte == 0x7f));
+            }
+        }
+
+        #[test]
+        fn what_was_written_is_read_back(pairs in prop::collection::btree_map("[a-z]{1,8}", "[^\\p{Cc}\\u{2028}\\u{2029}]{1,40}", 0..8)) {
+            let mut message = Message::default();
+            pairs.iter().for_each(|(key, value)| message.push(key, Secret::from(value.as_str())).unwrap());
+            let again = read(&written(&message)).unwrap();
+            pairs.iter().for_each(|(key, value)| assert_eq!(again.get(key).unwrap().expose(), value));
+            prop_assert_eq!(written(&again), written(&message));
+        }
+
+        #[test]
+        fn a_control_character_anywhere_is_refused(at in 0_usize..46, symbol in prop::sample::select(b"\0\x01\t\x0b\x0c\r\x1b\x1f\x7f".to_vec())) {
+            let mut bytes = b"protocol=https\nhost=api.fileverbs.com\npath=a\n".to_vec();
+            bytes.insert(at.min(bytes.len()), symbol);
+            // Behind the last line feed nothing stands but the symbol: a line without a key.
+            prop_assert!(read(&bytes).is_err());
+        }
+    }
+}

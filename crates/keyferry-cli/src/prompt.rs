@@ -1,0 +1,125 @@
+//! Secrets that a person types: at the terminal, or into the window of `GIT_ASKPASS` or `SSH_ASKPASS`.
+//!
+//! It is no source of a setting: nothing asks a person unless a door was told that it may.
+
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::git_protocol::breaks_lines;
+use crate::sys::terminal::Terminal;
+use keyferry::config::{Environment, check_text, withhold};
+use keyferry::error::{Error, Kind, Result};
+use keyferry::secret::Secret;
+use keyferry::sys::process::{Ended, Limits, run};
+
+/// Who is asked first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// The terminal that the command was typed at.
+    Terminal,
+    /// The program that the caller named for it, as git does it.
+    Askpass,
+}
+
+/// A person may take so long; who went away is not waited for all day.
+const LIMITS: Limits = Limits { time: Duration::from_secs(300), bytes: 16 * 1024, own_group: false };
+
+/// Asks. `hidden` for a secret.
+///
+/// # Errors
+/// [`Kind::SecretSource`] if there is nobody to ask, [`Kind::Cancelled`] if the person gave up.
+pub fn ask(question: &str, hidden: bool, first: First, environment: &Environment) -> Result<Secret> {
+    let question = shown(question);
+    let program = ["GIT_ASKPASS", "SSH_ASKPASS"].iter().find_map(|name| environment(name).filter(|path| !path.is_empty()));
+    let bytes = match (program, first) {
+        (Some(program), First::Askpass) => window(&program, &question)?,
+        (program, _) => match (Terminal::open(), program) {
+            (Ok(mut terminal), _) => terminal.ask(&question, hidden).map_err(|error| gave_up(&error))?.to_vec(),
+            (Err(_), Some(program)) => window(&program, &question)?,
+            (Err(_), None) => {
+                let what = "there is no terminal to ask at: give --secret-file or --secret-fd, or set it in config.toml";
+                return Err(Error::new(Kind::SecretSource, what));
+            }
+        },
+    };
+    let answer = Secret::from_bytes(bytes).ok_or_else(|| Error::new(Kind::SecretSource, "what was typed is not UTF-8"))?;
+    check_text(Kind::SecretSource, "what was typed", answer.expose())?;
+    Ok(answer)
+}
+
+fn gave_up(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
+            Error::new(Kind::Cancelled, "nothing was typed: the question was left")
+        }
+        kind => Error::new(Kind::SecretSource, format!("the terminal can't be asked: {kind}")),
+    }
+}
+
+/// The question is the program's one argument, as git and ssh have it; the answer is the first line that it prints.
+fn window(program: &str, question: &str) -> Result<Vec<u8>> {
+    let fail = |what: String| Error::new(Kind::SecretSource, what);
+    if !Path::new(program).is_absolute() {
+        return Err(fail("GIT_ASKPASS or SSH_ASKPASS is no absolute path: begin it with a slash".into()));
+    }
+    let started = run(withhold(Command::new(program).arg(question)), None, LIMITS);
+    let (mut output, ended) = started.map_err(|error| fail(format!("the program of GIT_ASKPASS can't be started: {}", error.kind())))?;
+    if !matches!(ended, Ended::Code(Some(0))) {
+        return Err(Error::new(Kind::Cancelled, "the program of GIT_ASKPASS gave no answer: nothing was typed"));
+    }
+    let end = output.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(output.len());
+    output.truncate(end);
+    Ok(std::mem::take(&mut *output))
+}
+
+/// A question whose parts may come from a URL: what could steer the terminal, or make the line read as another, is percent-encoded.
+fn shown(question: &str) -> String {
+    let steers = |symbol: char| {
+        breaks_lines(symbol)
+            || matches!(symbol, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    };
+    let mut text = String::with_capacity(question.len());
+    for symbol in question.chars() {
+        if steers(symbol) {
+            symbol.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| text.push_str(&format!("%{byte:02X}")));
+        } else {
+            text.push(symbol);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_question_steers_no_terminal() {
+        assert_eq!(shown("Password for a\u{1b}[2J\r\nb\u{85}\u{202e}c\u{7f}: "), "Password for a%1B[2J%0D%0Ab%C2%85%E2%80%AEc%7F: ");
+        assert_eq!(shown("für 東京: "), "für 東京: ");
+    }
+
+    #[test]
+    fn the_askpass_program_gets_the_question_as_one_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("ask pass");
+        let text = format!("#!/bin/sh\nprintf '%s|%s' \"$#\" \"$1\" > '{}/asked'\nprintf 'a b\\r\\nmore\\n'\n", folder.path().display());
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let name = program.to_str().unwrap().to_owned();
+        let environment = |value: String| -> Environment { Arc::new(move |name| (name == "SSH_ASKPASS").then(|| value.clone())) };
+        let answer = ask("Who \u{1b}?", true, First::Askpass, &environment(name)).unwrap();
+        assert_eq!(answer.expose(), "a b");
+        assert_eq!(fs::read_to_string(folder.path().join("asked")).unwrap(), "1|Who %1B?");
+        assert_eq!(ask("?", true, First::Askpass, &environment("/bin/false".into())).unwrap_err().kind, Kind::Cancelled);
+        let error = ask("?", true, First::Askpass, &environment("askpass".into())).unwrap_err();
+        assert!(error.what().contains("absolute"), "{error}");
+    }
+}

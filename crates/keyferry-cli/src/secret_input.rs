@@ -1,0 +1,126 @@
+//! Secrets that a command is given: from a descriptor, a file, standard input, or a person.
+//!
+//! No option takes a secret's value: every user of the machine can read the argument lists of all
+//! programs.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::PathBuf;
+
+use clap::Args;
+use zeroize::Zeroizing;
+
+use crate::args::Streams;
+use crate::context::Desk;
+use crate::secrets::{First, ask};
+use crate::sys::stdio;
+use keyferry::config::check_text;
+use keyferry::error::{Error, Kind, Result};
+use keyferry::secret::Secret;
+use keyferry::sys::private_file::{self, Privacy};
+
+const MAX_BYTES: usize = 64 * 1024;
+
+/// Where a secret comes from, if not from the prompt or standard input.
+#[derive(Args)]
+pub struct Given {
+    /// Read the secret from this open descriptor, a line each where there are two.
+    #[arg(long, value_name = "N", conflicts_with = "secret_file")]
+    pub secret_fd: Option<i32>,
+    /// Read it from this file, which nobody else may read.
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+}
+
+/// What people try, and what is refused before anything repeats it.
+const REFUSED: [&str; 12] = [
+    "--password",
+    "--passwd",
+    "--pass",
+    "--secret",
+    "--secret-key",
+    "--token",
+    "--key",
+    "--api-key",
+    "--apikey",
+    "--user-token",
+    "--link-password",
+    "-p",
+];
+
+/// The sentence for a command line that holds a secret, if it does. Words behind `--` are another program's.
+pub fn refusal(words: &[OsString]) -> Option<String> {
+    let ours = words.iter().take_while(|word| *word != "--").map(|word| word.to_string_lossy());
+    let found = ours.filter_map(|word| {
+        let name = word.split('=').next().unwrap_or_default();
+        REFUSED.iter().find(|refused| **refused == name)
+    });
+    let name = found.into_iter().next()?;
+    Some(format!(
+        "{name} is no option: every user of this machine can read a secret in an argument list; type it at the prompt, or give \
+         --secret-file or --secret-fd, and change one that stood in a command line"
+    ))
+}
+
+impl Given {
+    /// Whether a place was named.
+    pub fn is_named(&self) -> bool {
+        self.secret_fd.is_some() || self.secret_file.is_some()
+    }
+
+    /// The secrets for these questions, in their order. Those that may be left out are empty then.
+    ///
+    /// # Errors
+    /// [`Kind::SecretSource`] if a needed one doesn't come, [`Kind::UnsafeFile`] if others could read the file.
+    pub fn read(&self, questions: &[&str], needed: usize, desk: &Desk, streams: &mut Streams<'_>) -> Result<Vec<Secret>> {
+        let secrets = match (&self.secret_fd, &self.secret_file) {
+            (Some(1 | 2), _) => return Err(fail("--secret-fd 1 and 2 are where answers go: open another, as in --secret-fd 3 3<FILE")),
+            (Some(number), _) => {
+                let file = stdio::inherited(*number).map_err(|_| fail("--secret-fd is not open: write it like --secret-fd 3 3<FILE"))?;
+                lines(&file)?
+            }
+            (None, Some(path)) => split(Zeroizing::new(private_file::read(path, Privacy::Private, MAX_BYTES)?))?,
+            (None, None) if desk.stdin_is_terminal => return self.ask(questions, needed, desk),
+            (None, None) => lines(&mut *streams.stdin)?,
+        };
+        if secrets.len() < needed || secrets.iter().take(needed).any(Secret::is_empty) {
+            return Err(fail("no secret came: type it at a terminal, or give --secret-file or --secret-fd"));
+        }
+        secrets
+            .iter()
+            .filter(|secret| !secret.is_empty())
+            .try_for_each(|secret| check_text(Kind::SecretSource, "the secret", secret.expose()))?;
+        Ok(secrets.into_iter().chain(std::iter::repeat_with(Secret::default)).take(questions.len()).collect())
+    }
+
+    fn ask(&self, questions: &[&str], needed: usize, desk: &Desk) -> Result<Vec<Secret>> {
+        let mut secrets = Vec::new();
+        for (number, question) in questions.iter().enumerate() {
+            let answer = ask(question, true, First::Terminal, &desk.environment);
+            secrets.push(match answer {
+                Err(error) if number >= needed && error.kind == Kind::SecretSource => Secret::default(),
+                other => other?,
+            });
+        }
+        Ok(secrets)
+    }
+}
+
+fn lines(input: impl Read) -> Result<Vec<Secret>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    input.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|_| fail("the secret can't be read"))?;
+    if bytes.len() > MAX_BYTES {
+        return Err(fail("the secret is longer than 64 KiB"));
+    }
+    split(bytes)
+}
+
+fn split(bytes: Zeroizing<Vec<u8>>) -> Result<Vec<Secret>> {
+    let line =
+        |line: &[u8]| Secret::from_bytes(line.strip_suffix(b"\r").unwrap_or(line).to_vec()).ok_or_else(|| fail("the secret is not UTF-8"));
+    bytes.split(|byte| *byte == b'\n').map(line).collect()
+}
+
+fn fail(what: &'static str) -> Error {
+    Error::new(Kind::SecretSource, what)
+}

@@ -1,0 +1,65 @@
+//! What both programs begin with: the streams, the variables, and memory that gets into no core file; and how the quick one becomes
+//! the whole one.
+//!
+//! The one place that reads what belongs to the process.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use zeroize::Zeroizing;
+
+use crate::args::Streams;
+use crate::context::Desk;
+use crate::git_protocol::Message;
+use crate::sys;
+use crate::terminal::{Look, Output, clean};
+use keyferry::config::process_environment;
+use keyferry::log::{self, Level};
+
+/// Runs a program: `run` gets the arguments behind the program's name, and its number is the exit code.
+pub fn start(run: impl FnOnce(Vec<OsString>, &Desk, &mut Streams<'_>) -> u8) -> ExitCode {
+    keyferry::sys::wiping_alloc::keep_out_of_core_files();
+    keyferry::sys::signals::keep_children();
+    keyferry::sys::signals::survive_file_limits();
+    let (stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout().lock(), io::stderr());
+    let look = |is_terminal| Look::of(is_terminal, sys::stdio::columns(), &|name| env::var(name).ok());
+    let (of_stdout, of_stderr) = (look(stdout.is_terminal()), look(stderr.is_terminal()));
+    let desk = Desk { environment: process_environment(), temporary: env::temp_dir(), stdin_is_terminal: stdin.is_terminal() };
+    let mut stdin = sys::stdio::Patient(stdin);
+    let stdout: &mut dyn Write = if sys::stdio::output_is_closed() { &mut sys::stdio::Closed } else { &mut stdout };
+    let mut streams = Streams {
+        stdin: &mut stdin,
+        stdout: Output::new(stdout, of_stdout),
+        stderr: Output::new(&mut stderr, of_stderr),
+        release: sys::stdio::release_output,
+    };
+    ExitCode::from(run(env::args_os().skip(1).collect(), &desk, &mut streams))
+}
+
+/// Has what works in spite of a fault, as a store that can't be used, told on standard error.
+pub fn tell_warnings() {
+    let tell = |_, text: &str| {
+        // Where standard error is gone, nobody is left to tell.
+        let _ = writeln!(io::stderr(), "keyferry: warning: {}", clean(text));
+    };
+    log::install(Some(Level::Warn), Some(Box::new(tell))).expect("nobody logs yet, so this is called from no log");
+}
+
+/// Goes on as the whole program, which lies beside this one, with `keyferry git` and these words. The exit code where it can't.
+pub fn become_whole(words: &[OsString], message: Option<&Message>, streams: &mut Streams<'_>) -> u8 {
+    let mut input = Zeroizing::new(Vec::new());
+    let written = message.map(|message| message.write(&mut *input)).transpose();
+    let handed = written.and_then(|written| written.map(|()| sys::stdio::holding(&input)).transpose());
+    let failed = handed.and_then(|input| {
+        let mut whole = Command::new(env::current_exe()?.with_file_name("keyferry"));
+        input.map(|input| whole.stdin(input));
+        whole.arg("git").args(words);
+        sys::stdio::hand_on_closed();
+        Err::<(), _>(whole.exec())
+    });
+    let why = failed.err().map_or(io::ErrorKind::Other, |error| error.kind());
+    streams.fail(&format!("git-credential-keyferry can't start keyferry, which has to be in its folder: {why}"))
+}

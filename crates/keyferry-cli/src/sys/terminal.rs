@@ -1,0 +1,112 @@
+//! A question at the terminal, with its echo off where the answer is a secret.
+//!
+//! It reads key by key, so that Ctrl-C ends the question and leaves the terminal as it was.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsRawFd;
+
+use zeroize::Zeroizing;
+
+/// The terminal of this process, whatever its standard streams are.
+pub struct Terminal(File);
+
+/// The longest answer.
+const MAX_BYTES: usize = 16 * 1024;
+
+impl Terminal {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Those of the system, where the process has none.
+    pub fn open() -> io::Result<Self> {
+        OpenOptions::new().read(true).write(true).open("/dev/tty").map(Self)
+    }
+
+    /// Asks, and gives the line that was typed, without its end. [`io::ErrorKind::Interrupted`] means that the person gave up.
+    ///
+    /// # Errors
+    /// Those of the terminal.
+    pub fn ask(&mut self, question: &str, hidden: bool) -> io::Result<Zeroizing<Vec<u8>>> {
+        // Before the question: whoever answers quickly is not to be seen, and their Ctrl-C not to leave the terminal mute.
+        let raw = Raw::enter(&self.0)?;
+        self.0.write_all(question.as_bytes())?;
+        let answer = self.line(hidden);
+        drop(raw);
+        self.0.write_all(b"\n")?;
+        answer
+    }
+
+    fn line(&mut self, hidden: bool) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut line = Zeroizing::new(Vec::with_capacity(256));
+        loop {
+            let mut byte = [0];
+            if self.0.read(&mut byte)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            match byte[0] {
+                b'\r' | b'\n' => return Ok(line),
+                0x03 | 0x1b => return Err(io::ErrorKind::Interrupted.into()),
+                0x04 if line.is_empty() => return Err(io::ErrorKind::Interrupted.into()),
+                0x08 | 0x7f => {
+                    // A letter may be several bytes: all but the first begin with the bits 10.
+                    while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+                    self.redraw(hidden, b"\x08 \x08")?;
+                }
+                0x15 => {
+                    let letters = line.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+                    line.clear();
+                    self.redraw(hidden, &b"\x08 \x08".repeat(letters))?;
+                }
+                0x04 => {}
+                byte if line.len() < MAX_BYTES => {
+                    line.push(byte);
+                    if byte >= b' ' {
+                        self.redraw(hidden, &[byte])?;
+                    }
+                }
+                _ => return Err(io::ErrorKind::InvalidData.into()),
+            }
+        }
+    }
+
+    fn redraw(&mut self, hidden: bool, bytes: &[u8]) -> io::Result<()> {
+        if hidden { Ok(()) } else { self.0.write_all(bytes) }
+    }
+}
+
+/// The terminal key by key and without echo, until this is dropped.
+struct Raw {
+    fd: i32,
+    before: libc::termios,
+}
+
+impl Raw {
+    fn enter(terminal: &File) -> io::Result<Self> {
+        let fd = terminal.as_raw_fd();
+        let mut before = MaybeUninit::<libc::termios>::zeroed();
+        // SAFETY: the descriptor is open and the call fills the structure, or fails.
+        if unsafe { libc::tcgetattr(fd, before.as_mut_ptr()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: it was filled above.
+        let before = unsafe { before.assume_init() };
+        let mut raw = before;
+        raw.c_lflag &= !(libc::ECHO | libc::ECHONL | libc::ICANON | libc::ISIG);
+        set(fd, &raw)?;
+        Ok(Self { fd, before })
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no mending.
+        let _ = set(self.fd, &self.before);
+    }
+}
+
+fn set(fd: i32, state: &libc::termios) -> io::Result<()> {
+    // SAFETY: the structure came from `tcgetattr` of this terminal.
+    if unsafe { libc::tcsetattr(fd, libc::TCSAFLUSH, state) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,68 @@
+//! A table for a person at a terminal, and the same in columns that a program can split at two or more spaces.
+//!
+//! A field holds no two spaces in a row, and is never cut: what a script reads is whole.
+
+use std::io;
+
+use crate::terminal::{Output, Tone};
+
+/// Names of columns, and rows.
+pub struct Table {
+    names: Vec<&'static str>,
+    rows: Vec<Vec<(Tone, String)>>,
+}
+
+const GAP: usize = 2;
+
+impl Table {
+    /// A table without rows.
+    pub fn new(names: &[&'static str]) -> Self {
+        Self { names: names.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row, a field a column.
+    pub fn row<const N: usize>(&mut self, fields: [(Tone, String); N]) {
+        let fit = |(tone, text): (Tone, String)| {
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            (tone, if text.is_empty() { "-".to_owned() } else { text })
+        };
+        self.rows.push(fields.into_iter().map(fit).collect());
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub fn write(&self, output: &mut Output<'_>) -> io::Result<()> {
+        let names: Vec<_> = self.names.iter().map(|name| (Tone::Faint, (*name).to_owned())).collect();
+        let wide = |at: usize| self.rows.iter().chain([&names]).map(|row| row[at].1.chars().count()).max().unwrap_or(0);
+        let widths: Vec<_> = (0..self.names.len()).map(wide).collect();
+        let line = |row: &Vec<(Tone, String)>| {
+            let last = row.len().saturating_sub(1);
+            let pad = |at: usize, text: &str| if at == last { 0 } else { widths[at] + GAP - text.chars().count() };
+            let fields = row.iter().enumerate();
+            fields.flat_map(|(at, (tone, text))| [(*tone, text.clone()), (Tone::Plain, " ".repeat(pad(at, text)))]).collect()
+        };
+        output.lines(&[&names].into_iter().chain(&self.rows).map(line).collect::<Vec<_>>())
+    }
+}
+
+/// A field without a tone.
+pub fn plain(text: impl Into<String>) -> (Tone, String) {
+    (Tone::Plain, text.into())
+}
+
+/// A life in its two largest units.
+pub fn life(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let both = |first: i64, of: &str, second: i64, rest: &str| {
+        if second == 0 { format!("{first} {of}") } else { format!("{first} {of} {second} {rest}") }
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => both(minutes, "min", seconds % 60, "s"),
+        (0, _, _) => both(hours, "h", minutes, "min"),
+        _ => both(days, "d", hours, "h"),
+    }
+}

@@ -1,0 +1,70 @@
+//! A temporary folder of our own that is gone when it is dropped.
+//!
+//! Not for secrets: a killed process leaves it behind.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use keyferry::error::{Error, Kind, Result};
+
+/// A folder that nobody else can enter.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes a folder below `parent` under a name that nobody can guess.
+    ///
+    /// # Errors
+    /// [`Kind::Store`] naming the parent.
+    pub fn below(parent: &Path) -> Result<Self> {
+        let shown = parent.display();
+        let random = getrandom::u64().map_err(|_| Error::new(Kind::Config, "the system gives no random numbers"))?;
+        let path = parent.join(format!("keyferry-{random:016x}"));
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|error| {
+            Error::new(Kind::Store, format!("no folder can be made in {shown}: {}; set TMPDIR to another", error.kind()))
+        })?;
+        Ok(Self(path))
+    }
+
+    /// Writes a new file into it.
+    ///
+    /// # Errors
+    /// [`Kind::Store`] naming the folder.
+    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.0.join(name);
+        let write =
+            || -> io::Result<()> { OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(text.as_bytes()) };
+        let shown = self.0.display();
+        write().map_err(|error| Error::new(Kind::Store, format!("no file can be written in {shown}: {}", error.kind())))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What can't be removed is one public certificate in the temporary folder.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_is_private_and_gone_afterwards() {
+        let parent = tempfile::tempdir().unwrap();
+        let scratch = Scratch::below(parent.path()).unwrap();
+        let file = scratch.write("a", "b").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(file.parent().unwrap()), mode(&file)), (0o700, 0o600));
+        drop(scratch);
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+        assert!(Scratch::below(&parent.path().join("absent")).is_err());
+    }
+}

@@ -1,0 +1,230 @@
+//! The one way to a person's eyes: what is printed passes a filter, and only then gets its colour.
+//!
+//! It knows no command.
+//!
+//! Rationale: a server's message with control sequences in it can rewrite what stands on a terminal, or type into it
+//! (CVE-2024-52005), and bidirectional controls can make a line read as another.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+/// What a stream's other end can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// A person sits there.
+    pub terminal: bool,
+    /// Colours are welcome.
+    pub colour: bool,
+    /// More than ASCII can be read.
+    pub unicode: bool,
+    /// Columns of a line.
+    pub width: usize,
+}
+
+/// Columns where nobody says how many there are.
+const USUAL_WIDTH: usize = 100;
+
+impl Look {
+    /// Plain text for programs: no colour, no drawing.
+    pub const PLAIN: Self = Self { terminal: false, colour: false, unicode: false, width: USUAL_WIDTH };
+
+    /// What a terminal can show by its width and by the variables that speak of it; `PLAIN` for anything else.
+    pub fn of(is_terminal: bool, columns: Option<usize>, variable: &dyn Fn(&str) -> Option<String>) -> Self {
+        if !is_terminal {
+            return Self::PLAIN;
+        }
+        let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let locale = filled("LC_ALL").or_else(|| filled("LC_CTYPE")).or_else(|| filled("LANG"));
+        let is_utf8 = |locale: String| locale.to_ascii_lowercase().replace('-', "").contains("utf8");
+        Self {
+            terminal: true,
+            colour: filled("NO_COLOR").is_none() && filled("TERM").is_some_and(|term| term != "dumb"),
+            unicode: locale.is_none_or(is_utf8),
+            width: columns.unwrap_or(USUAL_WIDTH),
+        }
+    }
+}
+
+/// How something is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As everything else.
+    Plain,
+    /// What leads.
+    Strong,
+    /// What may be passed over.
+    Faint,
+    /// What worked.
+    Good,
+    /// What did not.
+    Bad,
+}
+
+impl Tone {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Strong => "1",
+            Self::Faint => "2",
+            Self::Good => "32",
+            Self::Bad => "1;31",
+        }
+    }
+}
+
+/// A stream that people may read.
+pub struct Output<'a> {
+    sink: &'a mut dyn Write,
+    look: Look,
+}
+
+impl<'a> Output<'a> {
+    /// Writes to `sink`, whose other end looks like this.
+    pub fn new(sink: &'a mut dyn Write, look: Look) -> Self {
+        Self { sink, look }
+    }
+
+    /// What the other end can show.
+    pub fn look(&self) -> Look {
+        self.look
+    }
+
+    /// Writes text as it is, filtered, and has it leave at once.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
+        self.sink.write_all(clean(text).as_bytes())?;
+        self.sink.flush()
+    }
+
+    /// Writes what a program is to read: as it is, but to a person, who gets it filtered.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub fn data(&mut self, text: &str) -> io::Result<()> {
+        if self.look.terminal {
+            return self.text(text);
+        }
+        self.sink.write_all(text.as_bytes())?;
+        self.sink.flush()
+    }
+
+    /// The stream itself, for a protocol that has rules of its own about what may pass.
+    pub fn sink(&mut self) -> &mut dyn Write {
+        self.sink
+    }
+
+    /// Writes a line.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub fn line(&mut self, text: &str) -> io::Result<()> {
+        self.text(&format!("{text}\n"))
+    }
+
+    /// Writes lines of painted parts, all at once.
+    ///
+    /// # Errors
+    /// Those of the stream.
+    pub fn lines(&mut self, lines: &[Vec<(Tone, String)>]) -> io::Result<()> {
+        let mut text = String::new();
+        for line in lines {
+            line.iter().for_each(|(tone, part)| self.paint(&mut text, *tone, part));
+            text.push('\n');
+        }
+        self.sink.write_all(text.as_bytes())?;
+        self.sink.flush()
+    }
+
+    /// The only place that makes control sequences.
+    fn paint(&self, text: &mut String, tone: Tone, part: &str) {
+        let part = clean(part);
+        if !self.look.colour || tone == Tone::Plain {
+            text.push_str(&part);
+            return;
+        }
+        text.extend(["\u{1b}[", tone.code(), "m", &part, "\u{1b}[0m"]);
+    }
+}
+
+/// The text with a replacement character for each that could steer a terminal: every control but the line feed, and the
+/// controls of writing direction.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_steering) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(|symbol| if is_steering(symbol) { char::REPLACEMENT_CHARACTER } else { symbol }).collect())
+}
+
+/// Whether a terminal would obey a character instead of showing it.
+fn is_steering(symbol: char) -> bool {
+    let steers_direction = matches!(symbol, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    (symbol.is_control() && symbol != '\n') || matches!(symbol, '\u{2028}' | '\u{2029}') || steers_direction
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    fn look(is_terminal: bool, variables: &[(&str, &str)]) -> Look {
+        let of = |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+        Look::of(is_terminal, Some(80), &of)
+    }
+
+    #[test]
+    fn no_character_that_steers_a_terminal_passes() {
+        let all: String = (0..=0x10_ffff).filter_map(char::from_u32).collect();
+        let cleaned = clean(&all);
+        let c0_del_c1 = |symbol: char| (symbol < ' ' && symbol != '\n') || ('\u{7f}'..='\u{9f}').contains(&symbol);
+        let bidi = "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+        assert!(!cleaned.chars().any(|symbol| c0_del_c1(symbol) || bidi.contains(symbol)));
+        assert_eq!(cleaned.chars().count(), all.chars().count(), "each has something in its place");
+    }
+
+    #[test]
+    fn what_people_write_passes_as_it_is() {
+        for text in ["", "a\nb", "über 東京 ✓ ─ שלום", "a b=$!(x)"] {
+            assert!(matches!(clean(text), Cow::Borrowed(same) if same == text));
+        }
+        assert_eq!(clean("\u{1b}[2Ja\rb\tc\u{9b}m\u{202e}x"), "\u{fffd}[2Ja\u{fffd}b\u{fffd}c\u{fffd}m\u{fffd}x");
+    }
+
+    #[test]
+    fn every_way_out_is_filtered_and_colour_is_ours_alone() {
+        for colour in [false, true] {
+            let mut bytes = Vec::new();
+            let mut output = Output::new(&mut bytes, Look { terminal: true, colour, ..Look::PLAIN });
+            output.text("a\u{1b}b").unwrap();
+            output.line("c\u{9b}d").unwrap();
+            output.lines(&[vec![(Tone::Good, "e\u{1b}[0mf".into()), (Tone::Plain, "\u{7f}".into())]]).unwrap();
+            let text = String::from_utf8(bytes).unwrap();
+            assert_eq!(text.matches('\u{1b}').count(), if colour { 2 } else { 0 });
+            assert!(!text.contains(['\u{9b}', '\u{7f}']));
+        }
+    }
+
+    #[test]
+    fn colour_is_for_terminals_that_want_it() {
+        assert_eq!(look(false, &[("TERM", "xterm"), ("LANG", "C.UTF-8")]), Look::PLAIN);
+        let term = ("TERM", "xterm-256color");
+        assert!(look(true, &[term]).colour && look(true, &[term, ("NO_COLOR", "")]).colour);
+        assert!(!look(true, &[term, ("NO_COLOR", "1")]).colour);
+        assert!(!look(true, &[("TERM", "dumb")]).colour && !look(true, &[]).colour);
+    }
+
+    #[test]
+    fn drawing_follows_the_locale() {
+        for (variables, unicode) in [
+            (&[][..], true),
+            (&[("LANG", "de_AT.UTF-8")], true),
+            (&[("LANG", "C.utf8")], true),
+            (&[("LANG", "C")], false),
+            (&[("LC_ALL", "POSIX"), ("LANG", "C.UTF-8")], false),
+            (&[("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8"), ("LANG", "C")], true),
+        ] {
+            assert_eq!(look(true, variables).unicode, unicode, "{variables:?}");
+        }
+    }
+}

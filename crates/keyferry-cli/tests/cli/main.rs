@@ -1,0 +1,23 @@
+//! The executable's doors, as their callers have them: the built programs, real git and real curl, an empty home, the sandbox over
+//! real sockets. Each trap of the helper protocols is a test here.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
+
+mod commands;
+mod curl;
+mod exec;
+mod fetch;
+mod get;
+mod git;
+mod git_protocol;
+mod harness;
+mod hostile;
+mod keyring;
+mod login;
+mod secret_leaks;
+mod shared;
+mod startup;
+mod status;
+mod syscalls;
+mod terminal;
+mod terminal_injection;

@@ -1,0 +1,202 @@
+//! Secrets in every command under every fault: on no stream that isn't meant for them, in no file in clear, in no message of the log.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use keyferry::config::Environment;
+use keyferry::log::{self, Level};
+use keyferry_cli::args::{self, Streams};
+use keyferry_cli::context::Desk;
+use keyferry_cli::terminal::{Look, Output};
+use keyferry_sandbox::{Act, BodyKind, Fault, credentials as c};
+use serde_json::json;
+
+use crate::harness::{SECRETS, Stage};
+use keyferry_testing::secret_forms::forms;
+
+static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The secrets that a text holds, in whatever form. Three letters are found in noise: they count as they are.
+fn found(text: &str) -> Vec<&'static str> {
+    let lower = text.to_lowercase();
+    let holds = |secret: &&&str| match secret.len() {
+        ..6 => text.contains(**secret),
+        _ => forms(secret).iter().any(|form| lower.contains(&form.to_lowercase())),
+    };
+    SECRETS.iter().filter(holds).copied().collect()
+}
+
+/// A command: its words, what it reads, and whether its standard output is meant to hold a token or a key.
+struct Part {
+    words: Vec<&'static str>,
+    input: String,
+    prints: bool,
+}
+
+fn parts(stage: &Stage) -> Vec<Part> {
+    let part = |words: &[&'static str], input: &str, prints| Part { words: words.to_vec(), input: input.to_owned(), prints };
+    let link = format!("links/{}?secret={}\n", c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
+    let package = format!("packages/{}\n", c::PACKAGE_ID);
+    let question = stage.host(stage.sandbox.fileverbs_url());
+    let of_package = format!("{}path=v1/packages/{}\n", stage.host(stage.sandbox.masv_url()), c::PACKAGE_ID);
+    let uri = json!({ "uri": format!("{}/v1/packages/{}", stage.sandbox.masv_url(), c::PACKAGE_ID) }).to_string();
+    let keys = format!("{}\n{}\n", c::SECRET_KEY, c::FV_API_KEY);
+    let mut all = vec![
+        part(&["get"], &uri, true),
+        part(&["git", "get"], &question, true),
+        part(&["git", "get"], &of_package, true),
+        part(&["git", "store"], &format!("{of_package}username=X-Package-Token\npassword={}\n", c::SECOND_PASSWORD), false),
+        part(&["git", "erase"], &format!("{question}password={}\n", c::PASSWORD), false),
+        part(&["login", "masv", "--email", c::EMAIL], c::PASSWORD, false),
+        part(&["login", "masv", "--email", c::EMAIL, "--save", "file"], c::SECOND_PASSWORD, false),
+        part(&["login", "masv", "--with-key", "--save", "file"], c::API_KEY, false),
+        part(&["login", "fileverbs"], &keys, false),
+        part(&["agent", "sign-in", "--email", c::EMAIL], c::PASSWORD, false),
+    ];
+    for words in [&["login", "masv"][..], &["agent"], &["status"], &["doctor"], &["config"], &["logout"], &["login", "fileverbs"]] {
+        all.push(part(words, "", false));
+        all.push(part(&[words, &["--json"]].concat(), "", false));
+    }
+    for input in [&link, &package, "user\n", "masv:users/self\n", "fileverbs:bearer\n", "fileverbs:secret-key\n"] {
+        for word in ["header", "curl", "token"] {
+            all.push(part(&[word, "-"], input, true));
+        }
+        all.push(part(&["header", "-", "--json"], input, true));
+        all.push(part(&["explain", "-"], input, false));
+    }
+    all
+}
+
+/// What a service does wrong; its own words repeat what it was told.
+fn acts() -> Vec<Option<Act>> {
+    let echo = SECRETS.iter().filter(|secret| secret.len() > 3).copied().collect::<Vec<_>>().join(" ");
+    let says = |status, body: String| Act::Literal { status, media_type: "application/json".into(), body };
+    let status = |status, body| Act::Status { status, body };
+    let mut all = vec![None];
+    all.extend(
+        [
+            says(401, json!({ "message": echo, "errors": [{ "msg": echo }] }).to_string()),
+            says(500, echo.clone()),
+            says(200, json!({ "token": echo, "JwtToken": [echo], "user": echo }).to_string()),
+            says(200, format!("{{\"token\": \"{echo}\", ")),
+            status(403, BodyKind::Json),
+            status(404, BodyKind::Html),
+            Act::Redirect { status: 307, to: format!("http://127.0.0.1:1/?secret={}", c::PASSWORD.replace(' ', "+")) },
+            Act::Empty,
+            Act::Half,
+            Act::WrongTypes,
+            Act::Token(format!("{}\r\nX: y", c::PASSWORD)),
+            Act::Raw(format!("HTTP/1.1 200 {}\r\n\r\n", c::PASSWORD).into_bytes()),
+            Act::Reset,
+        ]
+        .map(Some),
+    );
+    all
+}
+
+/// Runs a command here, with the log at its highest level; what it printed.
+fn run(environment: &Environment, temporary: &Path, part: &Part) -> (String, String) {
+    let (mut out, mut err, mut stdin) = (Vec::new(), Vec::new(), Cursor::new(part.input.clone().into_bytes()));
+    let desk = Desk { environment: Arc::clone(environment), temporary: temporary.to_owned(), stdin_is_terminal: false };
+    let mut streams = Streams {
+        stdin: &mut stdin,
+        stdout: Output::new(&mut out, Look::PLAIN),
+        stderr: Output::new(&mut err, Look::PLAIN),
+        release: || Ok(()),
+    };
+    let words = part.words.iter().map(OsString::from).collect();
+    if let Ok(command) = args::parse(words, &mut streams) {
+        args::run(command, &desk, &mut streams);
+    }
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (text(out), text(err))
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// No file below the home holds a secret in clear, but those that the user asked for.
+fn assert_sealed(home: &Path, why: &str) {
+    for path in files(home).iter().filter(|path| !path.components().any(|part| part.as_os_str() == "secrets")) {
+        let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        // Three letters are found in noise every now and then.
+        let found: Vec<_> = found(&text).into_iter().filter(|secret| secret.len() > 3).collect();
+        assert!(found.is_empty() && !text.contains("eyJhbGci"), "{why}: {found:?} in {}", path.display());
+    }
+}
+
+#[test]
+fn no_command_shows_a_secret_under_any_fault() {
+    let stage = Stage::set();
+    let take = |_, text: &str| LOGGED.lock().unwrap().push(text.to_owned());
+    log::install(Some(Level::Debug), Some(Box::new(take))).unwrap();
+    let mut variables = stage.sandbox.variables();
+    variables.retain(|(name, _)| !name.starts_with('#') && name != "KEYFERRY_STORE");
+    let more = [("HOME", stage.path("home").display().to_string()), ("GIT_TERMINAL_PROMPT", "0".into())];
+    variables.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    variables.push(("KEYFERRY_HTTP_TIMEOUT_MS".to_owned(), "400".to_owned()));
+    let environment: Environment = Arc::new(move |name| variables.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()));
+    let mut count = 0;
+    for act in acts() {
+        // Refusals, pauses and tokens of the one before are no part of this.
+        for folder in [".local", ".config"] {
+            let _ = fs::remove_dir_all(stage.path("home").join(folder));
+        }
+        if let Some(act) = act.clone() {
+            stage.sandbox.fault(Fault::new(act).forever());
+        }
+        for part in parts(&stage) {
+            let (out, err) = run(&environment, &stage.path("work"), &part);
+            let why = format!("{:?} under {act:?}", part.words);
+            assert!(found(&err).is_empty(), "{why}: {:?} on standard error: {err}", found(&err));
+            // What is printed is a token, a key that is one, or a link's; never what logs in.
+            let never = |secret: &&str| !part.prints || [c::PASSWORD, c::SECOND_PASSWORD, c::LINK_PASSWORD].contains(secret);
+            let shown: Vec<_> = found(&out).into_iter().filter(|secret| never(secret)).collect();
+            let is_echo = part.prints && out.contains(c::PASSWORD) && matches!(act, Some(Act::Literal { .. }));
+            assert!(shown.is_empty() || is_echo, "{why}: {shown:?} on standard output: {out}");
+            count += 1;
+        }
+        assert_sealed(&stage.path("home"), &format!("{act:?}"));
+        assert_sealed(&stage.path("work"), &format!("{act:?}"));
+        stage.sandbox.clear_faults();
+    }
+    let logged = LOGGED.lock().unwrap();
+    assert!(count > 500 && logged.len() > 100, "{count} commands, {} messages", logged.len());
+    logged.iter().for_each(|text| assert!(found(text).is_empty(), "{:?} was logged: {text}", found(text)));
+    stage.assert_no_secret_in_argv();
+}
+
+#[test]
+fn a_program_that_is_started_for_another_end_inherits_no_secret() {
+    let stage = Stage::set();
+    let script = |name: &str, prints: &str| {
+        let text = format!("#!/bin/sh\nenv >> '{}'\n{prints}\n", stage.path("seen").display());
+        let path = stage.private(name, &text);
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+        path
+    };
+    let password = script("password", "echo wrong");
+    let askpass = script("askpass", "echo wrong");
+    script("bin/git", "exit 1");
+    let config = format!("[masv]\npassword = {{ command = [\"{}\"] }}\n", password.display());
+    stage.private("home/.config/keyferry/config.toml", &config);
+    let host = stage.host(stage.sandbox.masv_url());
+    let path = format!("{}:{}", stage.path("bin").display(), std::env::var("PATH").unwrap());
+    for (arguments, is_asked) in [(["login", "masv"], false), (["git", "get"], true)] {
+        let mut command = stage.program(crate::harness::KEYFERRY, &arguments);
+        command.env("PATH", &path).env("GIT_ASKPASS", &askpass).env_remove("GIT_TERMINAL_PROMPT").env_remove("KEYFERRY_MASV_PASSWORD");
+        if is_asked {
+            fs::remove_file(stage.config()).unwrap();
+        }
+        let said = crate::harness::say(command.env("MASV_API_KEY", "").env("MINE", "stays"), &format!("{host}path=v1/user\n"));
+        assert_ne!(said.code, Some(101), "{said:?}");
+    }
+    let seen = fs::read_to_string(stage.path("seen")).unwrap();
+    assert!(seen.matches("MINE=stays").count() == 3, "the command, git and the window were asked: {seen}");
+    assert!(found(&seen).is_empty(), "{:?}: {seen}", found(&seen));
+}

@@ -1,0 +1,278 @@
+//! The executable's first commands, as a user has them: the built program, an empty home, real sockets and a real shell.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use keyferry_sandbox::credentials as c;
+use serde_json::Value;
+
+const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
+
+/// Everything that a token or secret of the sandbox would be known by.
+const SECRETS: [&str; 8] =
+    ["eyJ", c::API_KEY, c::PASSWORD, c::SECRET_KEY, c::FV_API_KEY, c::LINK_SECRET, c::LINK_PASSWORD, c::ENCODED_LINK_SECRET_IN_URL];
+
+/// Three empty folders, and the program in them without a variable of ours.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Place {
+        let place = Place(tempfile::tempdir().unwrap());
+        ["home", "work", "tmp"].iter().for_each(|name| fs::create_dir(place.folder(name)).unwrap());
+        place
+    }
+
+    fn folder(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn keyferry(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(KEYFERRY);
+        command.args(arguments).env_clear().current_dir(self.folder("work"));
+        command.env("HOME", self.folder("home")).env("TMPDIR", self.folder("tmp")).stdin(Stdio::null());
+        command
+    }
+
+    fn assert_untouched(&self) {
+        let is_empty = |path: &Path| fs::read_dir(path).unwrap().next().is_none();
+        ["home", "work", "tmp"].iter().for_each(|name| assert!(is_empty(&self.folder(name)), "{name} was touched"));
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+fn assert_no_secret_and_no_control(output: &Output) {
+    for stream in [&output.stdout, &output.stderr] {
+        let stream = text(stream);
+        SECRETS.iter().for_each(|secret| assert!(!stream.contains(secret), "{secret} was printed"));
+        assert!(!stream.chars().any(|symbol| symbol.is_control() && symbol != '\n'), "a control character was printed");
+    }
+}
+
+#[test]
+fn the_demo_works_for_programs_and_touches_nothing() {
+    let place = Place::new();
+    let output = place.keyferry(&["demo", "--json"]).output().unwrap();
+    assert_no_secret_and_no_control(&output);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = report["rows"].as_array().unwrap();
+    let failed: Vec<_> = rows.iter().filter(|row| row["ok"] != true).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert_eq!((report["ok"].as_bool(), output.status.code()), (Some(true), Some(0)), "{report}");
+    assert!(rows.len() >= 25 && report["elapsed_ms"].as_f64().unwrap() < 5_000.0);
+    let has = |name: &str, wanted: &str| rows.iter().any(|row| row[name] == wanted);
+    for header in ["X-API-KEY", "X-User-Token", "X-Package-Token", "X-Transfer-Token", "SecretKey", "Authorization"] {
+        assert!(has("header", header), "no row has {header}");
+    }
+    for from in ["settings", "login", "look-up", "list", "inbox", "link", "adopted", "memory", "renewal", "refused", "sign-in"] {
+        assert!(has("from", from), "no row comes from {from}");
+    }
+    for access in ["full", "manage", "read", "write"] {
+        assert!(has("access", access), "no row has {access}");
+    }
+    assert_eq!(report["counters"]["mistakes"], 0);
+    assert_eq!(text(&output.stderr), "");
+    place.assert_untouched();
+}
+
+#[test]
+fn the_demo_in_a_pipe_is_plain_columns() {
+    let place = Place::new();
+    // Whatever these say, nobody sits at a pipe.
+    let output = place.keyferry(&["demo"]).env("TERM", "xterm-256color").env("CLICOLOR_FORCE", "1").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_no_secret_and_no_control(&output);
+    let printed = text(&output.stdout);
+    assert!(printed.is_ascii());
+    let (table, summary) = printed.split_once("\n\n").unwrap();
+    let fields = |line: &str| line.split("  ").filter(|field| !field.is_empty()).count();
+    assert!(table.lines().count() > 25 && table.lines().all(|line| fields(line) == 10), "{table}");
+    assert!(summary.contains("rows, all worked") && summary.contains("logins"), "{summary}");
+    place.assert_untouched();
+}
+
+#[test]
+fn a_proxy_is_not_asked_and_a_reader_may_leave() {
+    let place = Place::new();
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap();
+    dead.set_nonblocking(true).unwrap();
+    let proxy = format!("http://127.0.0.1:{}", dead.local_addr().unwrap().port());
+    let mut command = place.keyferry(&["demo"]);
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(name, &proxy);
+    }
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+    assert!(dead.accept().is_err(), "the proxy was asked");
+    place.assert_untouched();
+}
+
+#[test]
+fn the_command_line_is_explained() {
+    let place = Place::new();
+    let run = |arguments: &[&str]| place.keyferry(arguments).output().unwrap();
+    let help = run(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for word in ["demo", "sandbox", "Exit codes:"] {
+        assert!(text(&help.stdout).contains(word), "{word}");
+    }
+    let version = run(&["--version"]);
+    assert_eq!((version.status.code(), text(&version.stdout)), (Some(0), concat!("keyferry ", env!("CARGO_PKG_VERSION"), "\n")));
+    for wrong in [&[][..], &["nosuch"], &["demo", "--nosuch"], &["sandbox", "--port-base", "65535"], &["demo", "\u{1b}[2J\u{9b}1m"]] {
+        let output = run(wrong);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""), "{wrong:?}");
+        assert!(!output.stderr.is_empty());
+        assert_no_secret_and_no_control(&output);
+    }
+}
+
+/// A sandbox of the executable's.
+struct Serving {
+    child: Child,
+    printed: String,
+}
+
+/// Has Ctrl-C end the process.
+fn listen() -> std::io::Result<()> {
+    // SAFETY: the system's own action takes the place of another one.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
+    Ok(())
+}
+
+impl Serving {
+    /// Starts it and reads all that it prints: it closes its output behind that.
+    fn start(place: &Place, arguments: &[&str]) -> Serving {
+        let mut command = place.keyferry(arguments);
+        // A script's background job ignores Ctrl-C, and so would all that it starts.
+        // SAFETY: between fork and exec only `signal` is called, which is safe there.
+        unsafe { command.pre_exec(listen) };
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut printed = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+        Serving { child, printed }
+    }
+
+    /// The value of a variable as `sh` has it after evaluating what was printed.
+    fn variable(&self, name: &str) -> String {
+        let script = format!("eval \"$1\"; printf %s \"${name}\"");
+        let output = Command::new("sh").args(["-c", &script, "sh", &self.printed]).env_clear().output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+        text(&output.stdout).to_owned()
+    }
+
+    /// Its end after a signal: exit code and standard error.
+    fn end(mut self, signal: libc::c_int) -> (Option<i32>, String) {
+        let killed = Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let mut told = String::new();
+        // Its end is the stream's.
+        self.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        (self.child.wait().unwrap().code(), told)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // After a failed assertion; one that has ended is not harmed.
+        let _ = self.child.kill();
+    }
+}
+
+/// The status that a plain GET with one header gets.
+fn get(base: &str, path: &str, header: &str) -> u16 {
+    let address = base.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{header}Connection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_shell_reads_back_exactly_the_credentials_and_a_signal_ends_it() {
+    let place = Place::new();
+    let serving = Serving::start(&place, &["sandbox"]);
+    assert!(serving.printed.lines().all(|line| line.starts_with("export KEYFERRY_")), "{}", serving.printed);
+    for (name, value) in [
+        ("KEYFERRY_MASV_EMAIL", c::EMAIL),
+        ("KEYFERRY_MASV_PASSWORD", c::PASSWORD),
+        ("KEYFERRY_MASV_TEAM", c::TEAM_ID),
+        ("KEYFERRY_FILEVERBS_SECRET_KEY", c::SECRET_KEY),
+        ("KEYFERRY_FILEVERBS_API_KEY", c::FV_API_KEY),
+        ("KEYFERRY_SANDBOX_PID", &serving.child.id().to_string()),
+    ] {
+        assert_eq!(serving.variable(name), value, "{name}");
+    }
+    assert_eq!(get(&serving.variable("KEYFERRY_MASV_URL"), "/v1/teams", &format!("X-API-KEY: {}\r\n", c::API_KEY)), 200);
+    assert_eq!(get(&serving.variable("KEYFERRY_AGENT_URL"), "/api/v1/login", ""), 401);
+    let secret_key = format!("SecretKey: {}\r\n", c::SECRET_KEY);
+    assert_eq!(get(&serving.variable("KEYFERRY_FILEVERBS_URL"), "/api/v1/fileuploads", &secret_key), 200);
+    assert_eq!(serving.end(libc::SIGTERM), (Some(0), String::new()));
+    place.assert_untouched();
+}
+
+#[test]
+fn the_sandbox_tells_programs_in_json_and_takes_ports() {
+    let place = Place::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let serving = Serving::start(&place, &["sandbox", "--json", "--masv-port", &port.to_string()]);
+    let told: Value = serde_json::from_str(&serving.printed).unwrap();
+    assert_eq!(told["variables"]["KEYFERRY_MASV_URL"], format!("http://127.0.0.1:{port}"));
+    assert_eq!(
+        (told["alternatives"]["KEYFERRY_MASV_API_KEY"].as_str(), told["pid"].as_u64()),
+        (Some(c::API_KEY), Some(serving.child.id().into()))
+    );
+    // The line to try works as it stands, where there is a curl to try it.
+    if let Ok(output) = Command::new("sh").args(["-c", told["try"].as_str().unwrap()]).output()
+        && output.status.code() != Some(127)
+    {
+        assert!(text(&output.stdout).contains(c::TEAM_ID), "{}", text(&output.stderr));
+    }
+    let taken = place.keyferry(&["sandbox", "--masv-port", &port.to_string()]).output().unwrap();
+    assert_eq!(taken.status.code(), Some(1));
+    assert!(text(&taken.stderr).contains("a port is taken"), "{}", text(&taken.stderr));
+    assert_eq!(serving.end(libc::SIGINT).0, Some(0));
+    place.assert_untouched();
+}
+
+#[test]
+fn with_tls_the_ca_is_a_file_until_the_end() {
+    let place = Place::new();
+    let serving = Serving::start(&place, &["sandbox", "--tls"]);
+    assert!(serving.variable("KEYFERRY_MASV_URL").starts_with("https://127.0.0.1:"));
+    let ca = serving.variable("KEYFERRY_HTTP_CA_FILE");
+    assert!(ca.starts_with(place.folder("tmp").to_str().unwrap()));
+    assert!(fs::read_to_string(&ca).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+    assert_eq!(serving.end(libc::SIGHUP).0, Some(0));
+    place.assert_untouched();
+}
+
+#[test]
+fn a_script_gets_a_sandbox_in_one_line() {
+    let place = Place::new();
+    let script = r#"eval "$("$1" sandbox &)"; printf '%s ' "$KEYFERRY_MASV_URL"; kill "$KEYFERRY_SANDBOX_PID""#;
+    let shell = Command::new("sh").args(["-c", script, "sh", KEYFERRY]).env("TMPDIR", place.folder("tmp")).output().unwrap();
+    assert_eq!(shell.status.code(), Some(0), "{}", text(&shell.stderr));
+    assert!(text(&shell.stdout).starts_with("http://127.0.0.1:"));
+}
+
+#[test]
+fn a_sandbox_whose_variables_nobody_reads_ends() {
+    let place = Place::new();
+    let mut child = place.keyferry(&["sandbox", "--tls"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "keyferry: nobody reads the variables, so the sandbox ends\n");
+    place.assert_untouched();
+}

@@ -1,0 +1,219 @@
+//! `make install` into a folder of its own, then a C and a C++ program outside the tree, by pkg-config and by CMake.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![cfg(target_os = "linux")]
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use keyferry_testing::host::{self, Place};
+use keyferry_testing::{child, compiler};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+const CPP: &str = r#"#include <keyferry.hpp>
+#include <iostream>
+int main() {
+    try {
+        std::cout << keyferry::session().token_for("user").header().name << "\n";
+    } catch (const keyferry::error &error) {
+        std::cerr << error.what() << "\n";
+        return 1;
+    }
+}
+"#;
+
+const CMAKE: &str = r#"cmake_minimum_required(VERSION 3.13)
+project(outside C CXX)
+find_package(Keyferry @SERIES@ REQUIRED)
+add_executable(shared quickstart.c)
+target_link_libraries(shared PRIVATE keyferry::keyferry)
+add_executable(static quickstart.c)
+target_link_libraries(static PRIVATE keyferry::keyferry-static)
+add_executable(skin skin.cpp)
+target_compile_features(skin PRIVATE cxx_std_17)
+target_link_libraries(skin PRIVATE keyferry::keyferry)
+"#;
+
+/// What is installed, and sources beside it that know nothing of this tree.
+struct Installed {
+    place: Place,
+}
+
+impl Installed {
+    fn new() -> Self {
+        let place = Place::new();
+        make("install", &place.path("prefix"), &[]);
+        fs::copy(host::file("c-tests/quickstart.c"), place.path("quickstart.c")).unwrap();
+        fs::write(place.path("skin.cpp"), CPP).unwrap();
+        Self { place }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.place.path(name)
+    }
+
+    fn flags(&self, options: &[&str]) -> Vec<OsString> {
+        let mut command = Command::new("pkg-config");
+        command.args(options).arg("keyferry").env("PKG_CONFIG_PATH", self.path("prefix/lib/pkgconfig"));
+        compiler::succeed(&mut command).out.split_whitespace().map(OsString::from).collect()
+    }
+
+    fn compile(&self, source: &str, flags: &[OsString]) -> PathBuf {
+        let program = self.path(source).with_extension("program");
+        compiler::succeed(compiler::strict(&self.path(source)).args(flags).arg("-o").arg(&program));
+        program
+    }
+
+    /// Runs it and looks for the header's name in what it says.
+    fn gets_a_header(&self, program: &Path, libraries: Option<PathBuf>) {
+        let mut command = Command::new(program);
+        self.place.dress(&mut command).envs(libraries.map(|folder| ("LD_LIBRARY_PATH", folder)));
+        let ended = child::run(&mut command, LIMIT);
+        assert!(ended.status.success() && ended.out.starts_with("X-User-Token"), "{}", ended.said());
+    }
+}
+
+fn make(target: &str, prefix: &Path, settings: &[String]) {
+    let mut command = Command::new("make");
+    command.current_dir(host::file("")).env_remove("MAKEFLAGS").args(["--silent", target]);
+    command.arg(format!("PREFIX={}", prefix.display())).arg(format!("LIBRARY_DIR={}", host::beside("").display()));
+    let programs = Path::new(env!("CARGO_BIN_EXE_keyferry")).parent().unwrap();
+    command.arg(format!("PROGRAM_DIR={}", programs.display())).args(settings);
+    compiler::succeed(&mut command);
+}
+
+/// All files and links below a folder, by their path in it.
+fn below(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                found.push(entry.path().strip_prefix(folder).unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_c_and_a_cpp_program_are_built_with_pkg_config() {
+    if !child::has("pkg-config") {
+        return;
+    }
+    let installed = Installed::new();
+    let libraries = Some(installed.path("prefix/lib"));
+    assert_eq!(installed.flags(&["--modversion"]), [env!("CARGO_PKG_VERSION")]);
+    let flags = installed.flags(&["--cflags", "--libs"]);
+    installed.gets_a_header(&installed.compile("quickstart.c", &flags), libraries.clone());
+    installed.gets_a_header(&installed.compile("skin.cpp", &flags), libraries);
+}
+
+/// As where a distribution installs the static library alone: the linker has no other to take.
+#[test]
+fn a_program_is_linked_statically_with_pkg_config() {
+    if !child::has("pkg-config") {
+        return;
+    }
+    let installed = Installed::new();
+    for name in below(&installed.path("prefix/lib")).iter().filter(|name| name.contains(".so")) {
+        fs::remove_file(installed.path("prefix/lib").join(name)).unwrap();
+    }
+    let program = installed.compile("quickstart.c", &installed.flags(&["--static", "--cflags", "--libs"]));
+    installed.gets_a_header(&program, None);
+}
+
+#[test]
+fn programs_are_built_with_cmake() {
+    if !child::has("cmake") {
+        return;
+    }
+    let installed = Installed::new();
+    let (series, _) = env!("CARGO_PKG_VERSION").rsplit_once('.').unwrap();
+    fs::write(installed.path("CMakeLists.txt"), CMAKE.replace("@SERIES@", series)).unwrap();
+    let mut command = Command::new("cmake");
+    command.args(["-S", ".", "-B", "build"]).arg(format!("-DCMAKE_PREFIX_PATH={}", installed.path("prefix").display()));
+    compiler::succeed(command.current_dir(installed.path("")));
+    compiler::succeed(Command::new("cmake").args(["--build", "build"]).current_dir(installed.path("")));
+    // CMake writes the library's folder into what it builds, so nothing has to be said at run time.
+    for program in ["shared", "static", "skin"] {
+        installed.gets_a_header(&installed.path("build").join(program), None);
+    }
+}
+
+#[test]
+fn the_installed_programs_run_and_the_helper_finds_its_elder() {
+    let installed = Installed::new();
+    let run = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(installed.path("prefix/bin").join(program));
+        child::run(installed.place.dress(&mut command).args(arguments), LIMIT)
+    };
+    let version = run("keyferry", &["--version"]);
+    assert_eq!(version.out.trim_end(), concat!("keyferry ", env!("CARGO_PKG_VERSION")), "{}", version.said());
+    let capability = run("git-credential-keyferry", &["capability"]);
+    assert!(capability.status.success() && capability.out.starts_with("version 0"), "{}", capability.said());
+    fs::remove_file(installed.path("prefix/bin/keyferry")).unwrap();
+    let alone = run("git-credential-keyferry", &["erase"]);
+    assert!(!alone.status.success() && alone.out.is_empty() && alone.err.contains("has to be in its folder"), "{}", alone.said());
+}
+
+#[test]
+fn cmake_is_refused_another_series() {
+    if !child::has("cmake") {
+        return;
+    }
+    let installed = Installed::new();
+    for (wanted, found) in [("0", true), (env!("CARGO_PKG_VERSION"), true), ("999.0", false), ("0.0.1", false)] {
+        let text = format!("cmake_minimum_required(VERSION 3.13)\nproject(outside NONE)\nfind_package(Keyferry {wanted} REQUIRED)\n");
+        fs::write(installed.path("CMakeLists.txt"), text).unwrap();
+        let mut command = Command::new("cmake");
+        command.args(["-S", ".", "-B", "asked"]).arg(format!("-DCMAKE_PREFIX_PATH={}", installed.path("prefix").display()));
+        let ended = child::run(command.current_dir(installed.path("")), LIMIT);
+        assert_eq!(ended.status.success(), found, "{wanted}: {}", ended.said());
+    }
+}
+
+#[test]
+fn what_is_installed_is_staged_and_removed_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let prefix = Path::new("/opt/keyferry");
+    let settings = [format!("DESTDIR={}", folder.path().display()), "LIBDIR=/opt/keyferry/lib64".to_owned()];
+    make("install", prefix, &settings);
+    let abi = keyferry::ffi::version::KEYFERRY_ABI_VERSION;
+    let version = env!("CARGO_PKG_VERSION");
+    let mut expected = vec![
+        "bin/git-credential-keyferry".to_owned(),
+        "bin/keyferry".to_owned(),
+        "include/keyferry.h".to_owned(),
+        "include/keyferry.hpp".to_owned(),
+        "include/keyferry_plugin.h".to_owned(),
+        "lib64/cmake/Keyferry/KeyferryConfig.cmake".to_owned(),
+        "lib64/cmake/Keyferry/KeyferryConfigVersion.cmake".to_owned(),
+        "lib64/libkeyferry.a".to_owned(),
+        "lib64/libkeyferry.so".to_owned(),
+        format!("lib64/libkeyferry.so.{abi}"),
+        format!("lib64/libkeyferry.so.{version}"),
+        "lib64/pkgconfig/keyferry.pc".to_owned(),
+    ];
+    expected.extend(below(&host::file("install/man")).into_iter().map(|page| format!("share/man/man1/{page}")));
+    let found = below(&folder.path().join("opt/keyferry"));
+    assert_eq!(found, expected);
+    assert!(found.contains(&"share/man/man1/keyferry.1".to_owned()));
+    let libraries = folder.path().join("opt/keyferry/lib64");
+    assert_eq!(fs::read_link(libraries.join("libkeyferry.so")).unwrap(), Path::new(&format!("libkeyferry.so.{abi}")));
+    assert_eq!(fs::read_link(libraries.join(format!("libkeyferry.so.{abi}"))).unwrap(), Path::new(&format!("libkeyferry.so.{version}")));
+    let written = ["pkgconfig/keyferry.pc", "cmake/Keyferry/KeyferryConfig.cmake", "cmake/Keyferry/KeyferryConfigVersion.cmake"];
+    for text in written.map(|name| fs::read_to_string(libraries.join(name)).unwrap()) {
+        // The place where it was staged is in no file, and nothing of the templates is left open.
+        assert!(!text.contains('@') && !text.contains(&*folder.path().to_string_lossy()), "{text}");
+    }
+    make("uninstall", prefix, &settings);
+    assert_eq!(below(folder.path()), Vec::<String>::new());
+}

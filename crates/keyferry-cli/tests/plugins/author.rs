@@ -1,0 +1,149 @@
+//! What an author of a plugin has: the page, the conformance test and the list.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use keyferry_testing::child::{self, Ended};
+use keyferry_testing::plugins::harness::{Stage, file};
+use keyferry_testing::plugins::studio::{KEY, Studio};
+
+const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
+const HELPER: &str = env!("CARGO_BIN_EXE_git-credential-keyferry");
+const LIMIT: Duration = Duration::from_secs(300);
+
+fn check(stage: &Stage, path: &Path) -> Ended {
+    child::run(&mut stage.program(KEYFERRY, &["plugin", "check", path.to_str().unwrap()]), LIMIT)
+}
+
+/// The blocks of a language in the page, one after the other.
+fn page(language: &str) -> String {
+    let text = fs::read_to_string(file("docs/plugins.md")).unwrap();
+    let fence = format!("```{language}\n");
+    let blocks = text.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_page_leads_from_an_empty_file_to_git() {
+    let (stage, studio) = (Stage::set(), Studio::open());
+    let plugin = stage.source("studio.c", &page("c"));
+    let checked = check(&stage, &plugin);
+    assert!(checked.status.success() && checked.err.is_empty(), "{}", checked.said());
+    let helper = format!("credential.helper={HELPER}");
+    let arguments = ["-c", "credential.helper=", "-c", &helper, "-c", "credential.useHttpPath=true", "credential", "fill"];
+    let mut command = stage.program("git", &arguments);
+    command.env("KEYFERRY_PLUGINS", &plugin).env("KEYFERRY_STUDIO_URL", studio.url()).env("KEYFERRY_STUDIO_KEY", KEY);
+    let mut git = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    git.stdin.take().unwrap().write_all(format!("url={}/v1/library.git\n\n", studio.url()).as_bytes()).unwrap();
+    let said = git.wait_with_output().unwrap();
+    let out = String::from_utf8(said.stdout).unwrap();
+    assert!(said.status.success() && out.contains("password=studio-1\n") && out.contains("password_expiry_utc="), "{out}");
+}
+
+/// The page's configuration is one, with the page's plugin.
+#[test]
+fn the_pages_configuration_is_read() {
+    let stage = Stage::set();
+    let plugin = stage.source("studio.c", &page("c"));
+    let text = page("toml").replace("/usr/local/lib/keyferry/studio.so", plugin.to_str().unwrap());
+    fs::create_dir_all(stage.path("home/.config/keyferry")).unwrap();
+    fs::write(stage.path("home/.config/keyferry/config.toml"), text).unwrap();
+    let listed = child::run(&mut stage.program(KEYFERRY, &["plugin", "list"]), LIMIT);
+    assert!(listed.status.success() && listed.err.is_empty(), "{}", listed.said());
+    let row = listed.out.lines().nth(1).unwrap();
+    assert!(row.starts_with("studio  1.0      {rest}  studio.url studio.key  ") && row.ends_with("/studio.so"), "{row}");
+}
+
+#[test]
+fn honest_plugins_pass() {
+    let stage = Stage::set();
+    for name in ["template.c", "vault.c", "new.c", "reentrant.c", "canary.c"] {
+        let checked = check(&stage, &stage.plugin(name, &["-D_GNU_SOURCE"]));
+        assert!(checked.status.success() && checked.err.is_empty(), "{name}: {}", checked.said());
+        assert!(!checked.out.contains("FAULT") && checked.out.lines().count() >= 10, "{name}: {}", checked.out);
+    }
+}
+
+#[test]
+fn a_report_says_what_is_wrong_at_which_step() {
+    let stage = Stage::set();
+    let small = |name: &str, body: &str| {
+        let text = format!(
+            "#define NAME \"small\"\n#include \"small.h\"\nstatic keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_want *want) {{\n\
+             keyferry_plugin_buffer key;\nkeyferry_plugin_request request;\nkeyferry_plugin_answer answer;\n(void)call;\n(void)want;\n(void)key;\n\
+             memset(&request, 0, sizeof request);\nmemset(&answer, 0, sizeof answer);\nrequest.struct_size = sizeof request;\n\
+             request.method = KEYFERRY_PLUGIN_GET;\nrequest.path = \"/x\";\nanswer.struct_size = sizeof answer;\n{body}\n}}\n"
+        );
+        stage.source(name, &text)
+    };
+    let deaf = small("deaf.c", "host->exchange(call, &request, &answer); return host->give_header(call, \"X-A\", \"b\");");
+    let open = small(
+        "open.c",
+        "if (host->setting(call, \"key\", &key) != KEYFERRY_PLUGIN_OK) return KEYFERRY_PLUGIN_E_NOT_CONFIGURED;\n\
+         static char path[128] = \"/x?key=\"; strcpy(path + 7, key.data); request.path = path; return host->exchange(call, &request, &answer);",
+    );
+    let mute = small("mute.c", "return KEYFERRY_PLUGIN_E_FAILED;");
+    let quits = small("quits.c", "extern void _exit(int); _exit(0);\nreturn host->exchange(call, &request, &answer);");
+    for (plugin, step, what) in [
+        (deaf, "`acquire` ends well where nothing is set", "although its exchange had failed"),
+        (open, "`acquire` ends well without a network", "puts a secret into a URL"),
+        (mute, "`acquire` ends well where nothing is set", "call `fail` with a sentence"),
+        (quits, "`acquire` ends well where nothing is set", "it ended the process there"),
+        (stage.plugin("crasher.c", &[]), "`acquire` ends well where nothing is set", "it crashed there"),
+        (stage.plugin_as("crasher.c", "crasher-init.so", &["-DCRASH_IN_INIT"]), "is initialised, and its tables", "it crashed there"),
+        (stage.plugin("slow.c", &[]), "`acquire` ends well where nothing is set", "did not come back from `acquire` in 2000 ms"),
+        (stage.plugin_as("tables.c", "t50.so", &["-DLIE=50"]), "is initialised", "`init` returned the code 4711"),
+        (stage.plugin_as("tables.c", "t20.so", &["-DLIE=20"]), "is loaded", "whose key is not"),
+        (stage.plugin_as("tables.c", "t1.so", &["-DLIE=1"]), "stands where", "speaks version 0"),
+        (stage.path("gone.so"), "stands where", "is not there"),
+    ] {
+        let checked = check(&stage, &plugin);
+        assert_eq!(checked.status.code(), Some(1), "{}", checked.said());
+        let row = checked
+            .out
+            .lines()
+            .find(|line| line.starts_with("FAULT"))
+            .unwrap_or_else(|| panic!("{}: {}", plugin.display(), checked.said()));
+        assert!(row.contains(step) && row.contains(what), "{row}");
+        assert!(checked.err.contains("keeps not to its contract in ") && !checked.said().contains("canary-4fd1c6"), "{}", checked.said());
+    }
+}
+
+/// Words of a plugin's own, however they read, are as good as any.
+#[test]
+fn what_a_plugin_says_of_its_service_is_not_taken_for_a_fault_of_its_own() {
+    let stage = Stage::set();
+    for (name, words) in [("rude.c", "my service misbehaves: it is out"), ("coy.c", "my service fails and does not say why")] {
+        let text = format!(
+            "#define NAME \"small\"\n#include \"small.h\"\nstatic keyferry_plugin_status acquire(keyferry_plugin_call call, const \
+             keyferry_plugin_want *want) {{\n(void)want;\nhost->fail(call, \"{words}\");\nreturn KEYFERRY_PLUGIN_E_FAILED;\n}}\n"
+        );
+        let checked = check(&stage, &stage.source(name, &text));
+        assert!(checked.status.success() && checked.err.is_empty(), "{}", checked.said());
+    }
+}
+
+#[test]
+fn the_list_tells_what_is_there_and_what_is_left_out() {
+    let stage = Stage::set();
+    let (vault, old) = (stage.plugin("vault.c", &[]), stage.plugin_as("canary.c", "old.so", &["-DMAJOR=0"]));
+    let listed = |plugins: String, arguments: &[&str]| {
+        let mut command = stage.program(KEYFERRY, arguments);
+        command.env("KEYFERRY_PLUGINS", plugins).env("KEYFERRY_VAULT_TOKEN", "canary-token");
+        child::run(&mut command, LIMIT)
+    };
+    let good = listed(vault.display().to_string(), &["plugin", "list", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&good.out).unwrap();
+    let row = &document["plugins"][0];
+    assert_eq!((row["name"].as_str(), row["is_source"].as_bool(), row["routes"][0].as_str()), (Some("vault"), Some(true), Some("{rest}")));
+    assert_eq!(row["settings"][1]["environment"], "KEYFERRY_VAULT_TOKEN");
+    assert!(row["settings"][1]["set"] == true && row["settings"][3]["set"] == false && document["left_out"].as_array().unwrap().is_empty());
+    assert!(good.status.success() && !good.said().contains("canary-token"));
+    let both = listed(format!("{}:{}", vault.display(), old.display()), &["plugin", "list"]);
+    assert!(both.out.contains("vault") && both.err.contains("old.so speaks version 0") && both.status.code() == Some(1), "{}", both.said());
+    let none = listed(String::new(), &["plugin", "list"]);
+    assert!(none.status.success() && none.err.is_empty(), "{}", none.said());
+}

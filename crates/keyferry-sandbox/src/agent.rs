@@ -1,0 +1,145 @@
+//! The local MASV Agent: no credential header of any kind, the session is its own state.
+//!
+//! It has no way to sign out, as the true agent has none; a test sets its state.
+
+use serde_json::{Value, json};
+
+use crate::checks;
+use crate::credentials as c;
+use crate::request::Call;
+use crate::response::Answer;
+use crate::settings::Shape;
+use crate::state::State;
+
+/// 0x40002, "session is nil".
+const NO_SESSION: u32 = 262_146;
+
+#[derive(Default)]
+pub(crate) struct World {
+    session: Option<Person>,
+    signed_up: Vec<(Person, String)>,
+}
+
+#[derive(Clone)]
+struct Person {
+    id: String,
+    email: String,
+    name: String,
+}
+
+impl World {
+    pub(crate) fn set_signed_in(&mut self, signed_in: bool) {
+        self.session = signed_in.then(owner);
+    }
+}
+
+fn owner() -> Person {
+    Person { id: c::USER_ID.to_owned(), email: c::EMAIL.to_owned(), name: "Fer Ry".to_owned() }
+}
+
+pub(crate) fn counter(call: &Call) -> Option<&'static str> {
+    match (call.method.as_str(), call.path.as_str()) {
+        ("POST", "/api/v1/login") => Some("agent_login"),
+        ("GET", "/api/v1/login") => Some("agent_session"),
+        ("GET", "/api/v1/teams") => Some("agent_teams"),
+        ("POST", "/api/v1/signup") => Some("agent_signup"),
+        _ => None,
+    }
+}
+
+pub(crate) fn handle(state: &mut State, call: &Call) -> Answer {
+    answer(state, call).unwrap_or_else(|refusal| refusal)
+}
+
+fn answer(state: &mut State, call: &Call) -> Result<Answer, Answer> {
+    own_host(state, call)?;
+    checks::credential(state, call)?;
+    checks::content_type(state, call)?;
+    match (call.method.as_str(), call.path.as_str()) {
+        ("GET", "/api/v1/login") => session(state),
+        ("GET", "/api/v1/teams") => {
+            session(state)?;
+            Ok(Answer::ok(match state.settings.agent_teams_shape {
+                Shape::Array => teams(),
+                Shape::Object => json!({"teams": teams()}),
+            }))
+        }
+        ("POST", "/api/v1/login") => sign_in(state, call),
+        ("POST", "/api/v1/signup") if state.settings.legacy => sign_up(state, call),
+        ("POST" | "GET", "/api/v1/signup") => Err(checks::unknown(state, call)),
+        (_, "/api/v1/login" | "/api/v1/teams") => Err(checks::wrong_method(state, call)),
+        _ => Err(checks::unknown(state, call)),
+    }
+}
+
+/// A page that had its name rebound to loopback gives another host than a program that means the agent.
+fn own_host(state: &mut State, call: &Call) -> Result<(), Answer> {
+    let host = call.header("host").unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host.as_str(),
+    };
+    if ["localhost", "127.0.0.1", "[::1]"].contains(&name.to_ascii_lowercase().as_str()) {
+        return Ok(());
+    }
+    state.count("agent_foreign_host");
+    Err(Answer::agent_error(403, 262_144, "the agent answers on loopback names only"))
+}
+
+fn session(state: &mut State) -> Result<Answer, Answer> {
+    match &state.agent.session {
+        Some(person) => Ok(signed_in(person)),
+        None => {
+            state.count("agent_no_session");
+            Err(Answer::agent_error(401, NO_SESSION, "session is nil"))
+        }
+    }
+}
+
+fn signed_in(person: &Person) -> Answer {
+    let user = json!({"email": person.email, "id": person.id, "name": person.name});
+    Answer::ok(json!({"user": user, "teams": teams()}))
+}
+
+fn teams() -> Value {
+    json!([{
+        "id": c::TEAM_ID, "name": c::TEAM_NAME, "subdomain": c::TEAM_SUBDOMAIN,
+        "custom_expiry_default": 10, "custom_expiry_enabled": true,
+        "download_limit_default": 5, "download_limit_enabled": false, "max_email_recipients": 50,
+    }])
+}
+
+fn sign_in(state: &mut State, call: &Call) -> Result<Answer, Answer> {
+    let document = checks::object(state, call)?;
+    let field = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (email, password) = (field("email"), field("password"));
+    let is_owner = email == c::EMAIL && password == c::PASSWORD;
+    let known = state.agent.signed_up.iter().find(|(person, own)| person.email == email && own == password);
+    let person = if is_owner { Some(owner()) } else { known.map(|(person, _)| person.clone()) };
+    let Some(person) = person else {
+        state.count("agent_login_refused");
+        return Err(Answer::agent_error(401, 262_145, "invalid email or password"));
+    };
+    let answer = signed_in(&person);
+    state.agent.session = Some(person);
+    Ok(answer)
+}
+
+fn sign_up(state: &mut State, call: &Call) -> Result<Answer, Answer> {
+    let document = checks::object(state, call)?;
+    let field = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (email, password, name) = (field("email"), field("password"), field("name"));
+    let taken = email == c::EMAIL || state.agent.signed_up.iter().any(|(person, _)| person.email == email);
+    if email.is_empty() || password.is_empty() || name.is_empty() {
+        return Err(Answer::agent_error(400, 262_147, "email, password and name are required"));
+    }
+    if taken {
+        return Err(Answer::agent_error(409, 262_148, "this email is taken"));
+    }
+    let id = state.masv.new_id("VSER");
+    let person = Person { id, email, name };
+    let answer = signed_in(&person);
+    state.agent.signed_up.push((person.clone(), password));
+    state.agent.session = Some(person);
+    Ok(answer)
+}

@@ -1,0 +1,118 @@
+//! The stream below HTTP: plain or TLS, with two ways to break HTTP itself.
+//!
+//! A fault may end a connection with a reset, or put bytes of its own choice in place of the
+//! answer; hyper, which writes only well-formed answers, knows nothing of either.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// What a fault wants of a connection; shared by the request's handler and its stream.
+#[derive(Default)]
+pub(crate) struct Fate {
+    reset: bool,
+    raw: Option<Raw>,
+}
+
+struct Raw {
+    bytes: Vec<u8>,
+    written: usize,
+}
+
+impl Fate {
+    /// The connection ends with a reset as soon as it is dropped.
+    pub(crate) fn reset(&mut self) {
+        self.reset = true;
+    }
+
+    /// These bytes go out instead of whatever is written next; then the connection closes.
+    pub(crate) fn replace(&mut self, bytes: Vec<u8>) {
+        self.raw = Some(Raw { bytes, written: 0 });
+    }
+}
+
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+pub(crate) struct Wire {
+    stream: Stream,
+    fate: Arc<Mutex<Fate>>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: Stream) -> (Wire, Arc<Mutex<Fate>>) {
+        let fate = Arc::new(Mutex::new(Fate::default()));
+        (Wire { stream, fate: Arc::clone(&fate) }, fate)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.fate.lock().reset {
+            let socket = match &self.stream {
+                Stream::Plain(socket) => socket,
+                Stream::Tls(stream) => stream.get_ref().0,
+            };
+            // A failure leaves an orderly close, which a client must survive as well.
+            let _ = socket.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl Stream {
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let wire = self.get_mut();
+        let mut fate = wire.fate.lock();
+        let Some(raw) = fate.raw.as_mut() else {
+            return wire.stream.poll_write(cx, bytes);
+        };
+        while raw.written < raw.bytes.len() {
+            match wire.stream.poll_write(cx, &raw.bytes[raw.written..]) {
+                Poll::Ready(Ok(count)) => raw.written += count,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The JSON form of a fault, for the control route.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::faults::{Act, BodyKind, Fault};
+use crate::request::Service;
+
+const FIELDS: [&str; 17] = [
+    "service",
+    "method",
+    "path",
+    "times",
+    "skip",
+    "latency_ms",
+    "retry_after",
+    "date_skew_s",
+    "kind",
+    "status",
+    "body",
+    "media_type",
+    "to",
+    "bytes",
+    "levels",
+    "interval_ms",
+    "token",
+];
+
+pub(crate) fn read(document: &Value) -> Result<Fault, String> {
+    let fields = document.as_object().ok_or("a fault is a JSON object")?;
+    if let Some(odd) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        return Err(format!("a fault has no field '{odd}'"));
+    }
+    let mut fault = Fault::new(act(fields)?);
+    if let Some(name) = text(fields, "service")? {
+        fault = fault.service(Service::named(name)?);
+    }
+    if let Some(method) = text(fields, "method")? {
+        fault = fault.method(method);
+    }
+    if let Some(path) = text(fields, "path")? {
+        fault = fault.path(path);
+    }
+    if let Some(skip) = number(fields, "skip")? {
+        fault = fault.skip(skip);
+    }
+    if let Some(ms) = number(fields, "latency_ms")? {
+        fault = fault.latency(Duration::from_millis(ms));
+    }
+    if let Some(value) = fields.get("retry_after") {
+        // A number is as good as a text here.
+        fault = fault.retry_after(value.as_str().unwrap_or(&value.to_string()));
+    }
+    if let Some(value) = fields.get("date_skew_s") {
+        fault = fault.date_skew_s(value.as_i64().ok_or("'date_skew_s' wants a whole number")?);
+    }
+    match fields.get("times") {
+        None => Ok(fault),
+        Some(Value::String(word)) if word == "forever" => Ok(fault.forever()),
+        Some(value) => Ok(fault.times(value.as_u64().ok_or("'times' wants a number or \"forever\"")?)),
+    }
+}
+
+fn act(fields: &Map<String, Value>) -> Result<Act, String> {
+    let status = |default| Ok::<u16, String>(number(fields, "status")?.map_or(default, clamp_status));
+    let wanted = |name: &str| text(fields, name)?.map(str::to_owned).ok_or_else(|| format!("this kind wants '{name}'"));
+    let amount = |name: &str| number(fields, name)?.ok_or_else(|| format!("this kind wants '{name}'"));
+    let simple = text(fields, "kind")?.unwrap_or(if fields.contains_key("status") { "status" } else { "nothing" });
+    Ok(match simple {
+        "nothing" => Act::Nothing,
+        "status" => Act::Status { status: status(500)?, body: body_kind(text(fields, "body")?)? },
+        "literal" => Act::Literal {
+            status: status(200)?,
+            media_type: text(fields, "media_type")?.unwrap_or("application/json").to_owned(),
+            body: wanted("body")?,
+        },
+        "redirect" => Act::Redirect { status: status(302)?, to: wanted("to")? },
+        "empty" => Act::Empty,
+        "half" => Act::Half,
+        "wrong_case" => Act::WrongCase,
+        "null" => Act::Null,
+        "wrong_types" => Act::WrongTypes,
+        "huge" => Act::Huge(amount("bytes")?),
+        "deep" => Act::Deep(u32::try_from(amount("levels")?).map_err(|_| "'levels' is too large")?),
+        "endless" => Act::Endless,
+        "drip" => Act::Drip(Duration::from_millis(amount("interval_ms")?)),
+        "token" => Act::Token(wanted("token")?),
+        "raw" => Act::Raw(wanted("body")?.into_bytes()),
+        "close" => Act::Close,
+        "reset" => Act::Reset,
+        "lost" => Act::Lost,
+        "hang" => Act::Hang,
+        other => return Err(format!("no fault is of kind '{other}'")),
+    })
+}
+
+fn clamp_status(number: u64) -> u16 {
+    u16::try_from(number.clamp(200, 999)).unwrap_or(500)
+}
+
+fn body_kind(name: Option<&str>) -> Result<BodyKind, String> {
+    match name {
+        None | Some("json") => Ok(BodyKind::Json),
+        Some("html") => Ok(BodyKind::Html),
+        Some("empty") => Ok(BodyKind::Empty),
+        Some(other) => Err(format!("'body' of a status is json, html or empty, not '{other}'")),
+    }
+}
+
+fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, String> {
+    match fields.get(name) {
+        None => Ok(None),
+        Some(value) => value.as_str().map(Some).ok_or_else(|| format!("'{name}' wants a text")),
+    }
+}
+
+fn number(fields: &Map<String, Value>, name: &str) -> Result<Option<u64>, String> {
+    match fields.get(name) {
+        None => Ok(None),
+        Some(value) => value.as_u64().map(Some).ok_or_else(|| format!("'{name}' wants a number")),
+    }
+}

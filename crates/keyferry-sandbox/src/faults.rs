@@ -1,0 +1,224 @@
+//! Scripted faults: what they are, how they are read from JSON, and which request each one hits.
+//!
+//! What a fault does to an answer stands in `spoil`. The first fault that matches a request and has
+//! hits left is the only one that acts on it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::request::{Call, Service};
+
+/// What happens to a request that a fault hits.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Nothing: for a fault that is latency or `Date` skew alone.
+    Nothing,
+    /// Another status with a body of this kind; the request isn't carried out.
+    Status {
+        /// Status to answer.
+        status: u16,
+        /// Kind of its body.
+        body: BodyKind,
+    },
+    /// The whole answer in these words; the request isn't carried out.
+    Literal {
+        /// Status to answer.
+        status: u16,
+        /// Value of `Content-Type`.
+        media_type: String,
+        /// The body.
+        body: String,
+    },
+    /// A redirect; the request isn't carried out.
+    Redirect {
+        /// 301, 302, 303, 307 or 308.
+        status: u16,
+        /// Value of `Location`.
+        to: String,
+    },
+    /// 200 with an empty body, though the request was carried out.
+    Empty,
+    /// The true answer's first half under its whole length, then the connection closes.
+    Half,
+    /// The true answer with all field names in upper case.
+    WrongCase,
+    /// The body `null`.
+    Null,
+    /// The true answer with each field of another type.
+    WrongTypes,
+    /// An object of this many bytes with one long `token`.
+    Huge(u64),
+    /// `token` is this many arrays within each other.
+    Deep(u32),
+    /// A body that never ends, in chunks.
+    Endless,
+    /// The true answer, one byte each interval.
+    Drip(Duration),
+    /// The true answer with another value in each token field; it may hold CR, LF or NUL.
+    Token(String),
+    /// These bytes in place of the answer, status line included, then the connection closes.
+    Raw(Vec<u8>),
+    /// The connection closes before an answer; the request isn't carried out.
+    Close,
+    /// The connection is reset before an answer; the request isn't carried out.
+    Reset,
+    /// The request **is** carried out, then the connection closes without an answer.
+    Lost,
+    /// The request is read and never answered.
+    Hang,
+}
+
+/// Kind of the body of a faulty status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyKind {
+    /// The service's own error document.
+    Json,
+    /// A page of a proxy.
+    Html,
+    /// None.
+    Empty,
+}
+
+/// A fault: where, how often, and what.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    service: Option<Service>,
+    method: Option<String>,
+    path: Option<String>,
+    times: Option<u64>,
+    skip: u64,
+    pub(crate) latency: Duration,
+    pub(crate) retry_after: Option<String>,
+    pub(crate) date_skew_s: i64,
+    pub(crate) act: Act,
+}
+
+impl Fault {
+    /// A fault that hits the next request, whatever it is; narrow it with the methods below.
+    pub fn new(act: Act) -> Fault {
+        Fault {
+            service: None,
+            method: None,
+            path: None,
+            times: Some(1),
+            skip: 0,
+            latency: Duration::ZERO,
+            retry_after: None,
+            date_skew_s: 0,
+            act,
+        }
+    }
+
+    /// A status with a JSON error body.
+    pub fn status(status: u16) -> Fault {
+        Fault::new(Act::Status { status, body: BodyKind::Json })
+    }
+
+    /// Latency and nothing else, in real time.
+    pub fn slow(latency: Duration) -> Fault {
+        Fault::new(Act::Nothing).latency(latency)
+    }
+
+    /// Only this service.
+    #[must_use]
+    pub fn service(mut self, service: Service) -> Fault {
+        self.service = Some(service);
+        self
+    }
+
+    /// Only this method.
+    #[must_use]
+    pub fn method(mut self, method: &str) -> Fault {
+        self.method = Some(method.to_owned());
+        self
+    }
+
+    /// Only paths that begin so; with a `?` in it, path and query.
+    #[must_use]
+    pub fn path(mut self, prefix: &str) -> Fault {
+        self.path = Some(prefix.to_owned());
+        self
+    }
+
+    /// This many requests.
+    #[must_use]
+    pub fn times(mut self, times: u64) -> Fault {
+        self.times = Some(times);
+        self
+    }
+
+    /// Every request, until the faults are cleared.
+    #[must_use]
+    pub fn forever(mut self) -> Fault {
+        self.times = None;
+        self
+    }
+
+    /// Lets this many matching requests pass first.
+    #[must_use]
+    pub fn skip(mut self, skip: u64) -> Fault {
+        self.skip = skip;
+        self
+    }
+
+    /// Waits before anything else, in real time.
+    #[must_use]
+    pub fn latency(mut self, latency: Duration) -> Fault {
+        self.latency = latency;
+        self
+    }
+
+    /// Adds `Retry-After` with this text, sensible or not.
+    #[must_use]
+    pub fn retry_after(mut self, value: &str) -> Fault {
+        self.retry_after = Some(value.to_owned());
+        self
+    }
+
+    /// Moves the answer's `Date`, and nothing else, by this much.
+    #[must_use]
+    pub fn date_skew_s(mut self, seconds: i64) -> Fault {
+        self.date_skew_s = seconds;
+        self
+    }
+
+    /// Reads the JSON form that the sandbox's documentation shows. `Err` says what is wrong with it.
+    pub fn from_json(document: &Value) -> Result<Fault, String> {
+        crate::fault_json::read(document)
+    }
+
+    fn matches(&self, call: &Call) -> bool {
+        let starts = |prefix: &String| {
+            if prefix.contains('?') { call.target().starts_with(prefix) } else { call.path.starts_with(prefix) }
+        };
+        self.service.is_none_or(|service| service == call.service)
+            && self.method.as_ref().is_none_or(|method| *method == call.method)
+            && self.path.as_ref().is_none_or(starts)
+    }
+}
+
+/// Finds the fault for a request and uses up one hit of it.
+pub(crate) fn take(faults: &mut Vec<Fault>, call: &Call) -> Option<Fault> {
+    let mut found = None;
+    for (index, fault) in faults.iter_mut().enumerate().filter(|(_, fault)| fault.matches(call)) {
+        if fault.skip > 0 {
+            fault.skip -= 1;
+            continue;
+        }
+        if let Some(times) = &mut fault.times {
+            if *times == 0 {
+                continue;
+            }
+            *times -= 1;
+        }
+        found = Some(index);
+        break;
+    }
+    let index = found?;
+    let fault = faults[index].clone();
+    if fault.times == Some(0) {
+        faults.remove(index);
+    }
+    Some(fault)
+}

@@ -1,0 +1,325 @@
+//! The sandbox: MASV cloud, the MASV Agent and FileVerbs on loopback, as an opponent that checks everything.
+//!
+//! It imports nothing of the rest of the crate, so that no mistake of the library can hide in it. It reaches no
+//! network but loopback, keeps nothing on disk, and all its data is made up ([`credentials`]).
+//!
+//! Every request may carry one credential header at most, and the right one: anything else is refused and counted.
+//! Tokens are HS256 JWTs with exactly the documented claims; a `kid` in their header keeps two tokens of one second
+//! apart. They are verified on use, by a virtual [`Clock`] that also writes every `Date` header. Pages of a listing
+//! begin at 1. The single look-up doesn't know the inbox's packages.
+//!
+//! # Control routes
+//!
+//! The same on each of the three listeners, without a credential, not counted. A mistake is answered with 400 and
+//! `{"error": …}`.
+//!
+//! | route | body | effect |
+//! |---|---|---|
+//! | `GET /sandbox/counts` | | `{"login": 1, …}` |
+//! | `GET /sandbox/requests` | | the last 2,000: `[{service, method, path, headers, credentials}]`, names only |
+//! | `POST /sandbox/reset` | `{}` or `{"all": true}` | forgets counts and requests, or everything |
+//! | `GET /sandbox/clock` | | `{"now_unix_ms": N}` |
+//! | `POST /sandbox/clock` | `{"advance_s": N}`, `{"offset_ms": N}` | moves the virtual clock |
+//! | `POST /sandbox/fault` | a fault, or an array of them | adds faults; the first that matches acts |
+//! | `DELETE /sandbox/faults` | | removes them |
+//! | `POST /sandbox/life` | `{"user": S, "package": S, "transfer": S, "bearer": S, "refresh": S}` | lives of new tokens |
+//! | `POST /sandbox/configure` | `{"key": value, …}` | changes behaviours, see below |
+//! | `POST /sandbox/reject` | `{"token": "…"}` | refuses this token, API key or SecretKey from now on |
+//! | | `{"kind": "user", "generation": N}` or `{"kind": "user", "next": N}` | refuses the N-th token issued since the start, or the next N |
+//!
+//! `ANY /redirect-target…` counts as `redirect_target`: the place to which redirects of a test may lead.
+//!
+//! # Faults
+//!
+//! ```json
+//! {"service": "masv", "method": "POST", "path": "/v1/auth", "times": 2, "skip": 1, "latency_ms": 50,
+//!  "kind": "status", "status": 429, "body": "html", "retry_after": "120", "date_skew_s": -3600}
+//! ```
+//!
+//! All fields are optional. `service`, `method` and `path` (a prefix; with a `?` in it, of path and query) choose the
+//! requests; `skip` lets some pass first; `times` is 1 unless it says otherwise, or `"forever"`. `latency_ms`,
+//! `retry_after` and `date_skew_s` go with every kind:
+//!
+//! | `kind` | further fields | effect |
+//! |---|---|---|
+//! | `nothing` | | latency and skew alone |
+//! | `status` | `status`, `body`: `json`, `html`, `empty` | another status; the request isn't carried out |
+//! | `literal` | `status`, `media_type`, `body` | an answer in these words |
+//! | `redirect` | `status`, `to` | a redirect |
+//! | `empty`, `null`, `half`, `wrong_case`, `wrong_types` | | spoils the true answer |
+//! | `huge` | `bytes` | a JSON object of this size, streamed |
+//! | `deep` | `levels` | arrays within arrays |
+//! | `endless` | | chunks that never end |
+//! | `drip` | `interval_ms` | the true answer, a byte at a time |
+//! | `token` | `token` | another text in every token field |
+//! | `raw` | `body` | these bytes in place of an HTTP answer |
+//! | `close`, `reset`, `hang` | | no answer; the request isn't carried out |
+//! | `lost` | | no answer, though the request was carried out |
+//!
+//! # Behaviours
+//!
+//! | key | value (default) | |
+//! |---|---|---|
+//! | `auth_refusal_status` | status (401) | of a refused `POST /v1/auth` |
+//! | `auth_refusal_json` | bool (true) | its body: an error document, or HTML |
+//! | `teams` | number (1) | teams of the first account |
+//! | `teams_shape` | `array` (default), `object` | of `GET /v1/teams` |
+//! | `preferred_team` | bool (true) | `preferred_team_id` and `primary_team_id` in the login's answer |
+//! | `packages`, `inbox` | number (205, 3) | packages of the first team and of its inbox |
+//! | `single_lookup`, `paged_list`, `inbox_route` | bool or status (true) | whether the route is there, or what it answers instead |
+//! | `link_secret_status`, `link_password_status` | status (401) | of a wrong secret or password |
+//! | `download_secret` | bool (true) | in the answer of a new link |
+//! | `read_lists_transfers` | bool (true) | whether a read token may list transfers |
+//! | `transfers_shape` | `array` (default), `object` | of a package's transfer list |
+//! | `opaque`, `no_exp` | array of kinds (`[]`) | tokens without structure, JWTs without `exp` |
+//! | `agent_signed_in` | bool (false) | the agent's session |
+//! | `agent_teams_shape` | `array` (default), `object` | of the agent's `GET /teams` |
+//! | `legacy` | bool (false) | the agent has `POST /signup` |
+//! | `camel_case` | bool (false) | field names of FileVerbs' token call |
+//! | `no_refresh_route` | bool or status (false) | 404, or this, for a refresh |
+//! | `refresh_path`, `refresh_cookie` | text | where FileVerbs' refresh is, and its cookie |
+//! | `refresh_rotates` | bool (true) | whether a refresh token works once |
+//! | `certificate` | `valid` (default), `expired`, `not_yet_valid`, `wrong_name`, `self_signed`, `unknown_ca` | with TLS |
+//! | `refresh_refusal_status`, `fileverbs_refusal_status` | status (400) | of a refused refresh, of a refused token call |
+//!
+//! # Counters
+//!
+//! As a request arrives, whatever becomes of it: `requests`, `requests_masv`, `requests_agent`, `requests_fileverbs`;
+//! `login`, `teams`, `lookup`, `list_page`, `list_all`, `inbox`, `link`, `transfer_list`, `transfer_start`,
+//! `package_create`, `portal_create`, `api_key_create`, `package_call`, `transfer_call`; `agent_session`,
+//! `agent_login`, `agent_teams`, `agent_signup`; `fileverbs_login`, `refresh`, `revoke`, `fileverbs_call`.
+//! Refusals: `two_credentials`, `foreign_credential` (another service's header), `needless_credential` (on an open
+//! route), `missing_credential`, `agent_credential_header`, `agent_foreign_host`, `stray_cookie`, `stray_link_password`,
+//! `wrong_content_type`, `bad_document`, `bad_token`, `expired_token`, `rejected_token`, `foreign_token` (another
+//! package's or transfer's), `wrong_variant`, `bad_api_key`, `key_refused`, `foreign_team`, `bad_page`,
+//! `login_refused`, `bad_link_secret`, `bad_link_password`, `agent_no_session`, `agent_login_refused`,
+//! `bad_secret_key`, `fileverbs_login_refused`, `refresh_refused`, `refresh_reuse`, `foreign_job`, `unknown_route`,
+//! `wrong_method`. Besides: `package_call_ok`, `transfer_call_ok`, `api_key_made`, `redirect_target`, `faults_hit`,
+//! `connections`, `tls_refused`, and `status_NNN` for each status answered.
+
+mod agent;
+mod apply_fault;
+mod body;
+mod checks;
+mod clock;
+mod connection;
+mod control;
+pub mod credentials;
+mod fault_json;
+mod faults;
+mod fileverbs;
+mod jwt;
+mod masv;
+mod request;
+mod response;
+mod server;
+mod settings;
+mod state;
+mod tls;
+mod tokens;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub use clock::Clock;
+pub use faults::{Act, BodyKind, Fault};
+pub use request::{Seen, Service};
+
+use server::Server;
+use state::{Shared, State};
+use tokens::Kind;
+
+/// How a sandbox starts. The default is any free port, no TLS, the real clock.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Port of MASV cloud; 0 is any that is free.
+    pub masv_port: u16,
+    /// Port of the MASV Agent.
+    pub agent_port: u16,
+    /// Port of FileVerbs.
+    pub fileverbs_port: u16,
+    /// All three behind TLS, with a certificate of [`Sandbox::ca_pem`].
+    pub tls: bool,
+    /// The clock of tokens and `Date` headers.
+    pub clock: Clock,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { masv_port: 0, agent_port: 0, fileverbs_port: 0, tls: false, clock: Clock::real() }
+    }
+}
+
+/// The three services, serving until this is dropped. Dropping ends every connection at once.
+pub struct Sandbox {
+    shared: Arc<Shared>,
+    server: Server,
+    urls: [String; 3],
+    ca_pem: Option<String>,
+}
+
+impl Sandbox {
+    /// Binds the three listeners and serves them on one thread.
+    ///
+    /// # Errors
+    ///
+    /// A port that is taken, or no thread, descriptor or random byte left.
+    pub fn start(options: Options) -> std::io::Result<Sandbox> {
+        let Options { masv_port, agent_port, fileverbs_port, tls, clock } = options;
+        let (acceptor, ca_pem, certificates) = if tls {
+            let tls::Tls { acceptor, ca_pem, certificates } = tls::make()?;
+            (Some(acceptor), Some(ca_pem), Some(certificates))
+        } else {
+            (None, None, None)
+        };
+        let shared = Arc::new(Shared::new(clock, certificates)?);
+        let server = Server::start(&shared, [masv_port, agent_port, fileverbs_port], acceptor)?;
+        let scheme = if tls { "https" } else { "http" };
+        let urls = server.ports.map(|port| format!("{scheme}://127.0.0.1:{port}"));
+        Ok(Sandbox { shared, server, urls, ca_pem })
+    }
+
+    /// Base URL of MASV cloud, without a version and without a slash at its end.
+    pub fn masv_url(&self) -> &str {
+        &self.urls[0]
+    }
+
+    /// Base URL of the MASV Agent.
+    pub fn agent_url(&self) -> &str {
+        &self.urls[1]
+    }
+
+    /// Base URL of FileVerbs.
+    pub fn fileverbs_url(&self) -> &str {
+        &self.urls[2]
+    }
+
+    /// Certificate of the throw-away CA, if TLS is on.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca_pem.as_deref()
+    }
+
+    /// The virtual clock.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// One counter; 0 if nothing was counted under this name.
+    pub fn count(&self, name: &str) -> u64 {
+        self.shared.with(|state| state.counts.get(name).copied().unwrap_or_default())
+    }
+
+    /// All counters.
+    pub fn counts(&self) -> BTreeMap<String, u64> {
+        self.shared.with(|state| state.counts.clone())
+    }
+
+    /// Forgets all counts and remembered requests.
+    pub fn reset_counts(&self) {
+        self.shared.with(State::reset_counts);
+    }
+
+    /// Adds a fault behind those that are there.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.with(|state| state.faults.push(fault));
+    }
+
+    /// Removes all faults. Requests that hang already keep hanging.
+    pub fn clear_faults(&self) {
+        self.shared.with(|state| state.faults.clear());
+    }
+
+    /// Life of the tokens of a kind (`user`, `package`, `transfer`, `bearer`, `refresh`) issued from now on.
+    ///
+    /// # Panics
+    ///
+    /// On another kind: a slip of the pen in a test must not pass as a setting.
+    pub fn set_life(&self, kind: &str, seconds: i64) {
+        let kind = named(kind);
+        self.shared.with(|state| state.tokens.set_life(kind, seconds));
+    }
+
+    /// How many tokens of a kind were issued since the start.
+    ///
+    /// # Panics
+    ///
+    /// On an unknown kind.
+    pub fn issued(&self, kind: &str) -> u64 {
+        let kind = named(kind);
+        self.shared.with(|state| state.tokens.issued(kind))
+    }
+
+    /// Refuses this token, API key or SecretKey from now on.
+    pub fn reject_token(&self, token: &str) {
+        self.shared.with(|state| state.tokens.reject(token));
+    }
+
+    /// Refuses the `generation`-th token of a kind, counted from the start; set it before that token is issued.
+    ///
+    /// # Panics
+    ///
+    /// On an unknown kind.
+    pub fn reject_generation(&self, kind: &str, generation: u64) {
+        let kind = named(kind);
+        self.shared.with(|state| state.tokens.refuse_generation(kind, generation));
+    }
+
+    /// Changes a behaviour of the table above.
+    ///
+    /// # Panics
+    ///
+    /// On an unknown key or a value of the wrong type; the control route answers 400 instead.
+    pub fn configure(&self, key: &str, value: Value) {
+        let now_ms = self.shared.clock.now_unix_ms();
+        let result = self.shared.with(|state| state.configure(key, &value, now_ms));
+        if let Err(why) = result {
+            panic!("{why}");
+        }
+    }
+
+    /// The last 2,000 requests, oldest first.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.shared.with(|state| state.seen.iter().cloned().collect())
+    }
+
+    /// Waits until a counter has reached `n`; `false` if it hasn't within the time.
+    pub fn wait_for(&self, counter: &str, n: u64, timeout: Duration) -> bool {
+        self.shared.wait_for(counter, n, timeout)
+    }
+
+    /// The environment variables that point keyferry here. A name that begins with `# ` is an alternative, to be
+    /// shown and not set. With TLS the caller adds `KEYFERRY_HTTP_CA_FILE` for the file it wrote [`Sandbox::ca_pem`] to.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let all = [
+            ("KEYFERRY_MASV_URL", self.masv_url()),
+            ("KEYFERRY_MASV_EMAIL", credentials::EMAIL),
+            ("KEYFERRY_MASV_PASSWORD", credentials::PASSWORD),
+            ("# KEYFERRY_MASV_API_KEY", credentials::API_KEY),
+            ("KEYFERRY_MASV_TEAM", credentials::TEAM_ID),
+            ("KEYFERRY_AGENT_URL", self.agent_url()),
+            ("KEYFERRY_FILEVERBS_URL", self.fileverbs_url()),
+            ("KEYFERRY_FILEVERBS_SECRET_KEY", credentials::SECRET_KEY),
+            ("KEYFERRY_FILEVERBS_API_KEY", credentials::FV_API_KEY),
+            // A sandbox forgets its tokens when it ends: they are nothing for the user's store.
+            ("KEYFERRY_STORE", "memory"),
+        ];
+        all.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Sandbox(ports {:?})", self.server.ports)
+    }
+}
+
+fn named(kind: &str) -> Kind {
+    match Kind::named(kind) {
+        Ok(kind) => kind,
+        Err(why) => panic!("{why}"),
+    }
+}

@@ -1,0 +1,88 @@
+//! MASV's API keys and the user's profile: the routes that take a user token and refuse an API key.
+//!
+//! Listing, reading and deleting keys are undocumented and not here.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::checks::{self, Presented};
+use crate::clock::rfc3339_ms;
+use crate::masv::data::{ApiKey, NEVER, expiry_ms};
+use crate::masv::{member_of, user_by_token};
+use crate::request::Call;
+use crate::response::Answer;
+use crate::state::State;
+
+pub(crate) fn create(state: &mut State, call: &Call, presented: &Presented, team: &str) -> Result<Answer, Answer> {
+    let user = user_by_token(state, call, presented)?;
+    member_of(state, &user, team)?;
+    let document = checks::object(state, call)?;
+    let active = active(&document)?.ok_or_else(|| Answer::masv_error(400, "state is required"))?;
+    let text = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let key = ApiKey {
+        id: state.masv.new_id("KEY"),
+        value: new_value()?,
+        team: team.to_owned(),
+        account: user.account,
+        name: text("name"),
+        active,
+        expires_ms: expiry_ms(&text("expiry")),
+    };
+    state.count("api_key_made");
+    let mut made = described(&key);
+    made["key"] = json!(key.value);
+    state.masv.keys.push(key);
+    Ok(Answer::json(201, made))
+}
+
+pub(crate) fn change(state: &mut State, call: &Call, presented: &Presented, id: &str) -> Result<Answer, Answer> {
+    let user = user_by_token(state, call, presented)?;
+    let document = checks::object(state, call)?;
+    let active = active(&document)?;
+    let own = state.masv.keys.iter_mut().find(|key| key.id == id && key.account == user.account);
+    let key = own.ok_or_else(|| Answer::masv_error(404, "API key not found"))?;
+    key.active = active.unwrap_or(key.active);
+    if let Some(name) = document.get("name").and_then(Value::as_str) {
+        key.name = name.to_owned();
+    }
+    if let Some(expiry) = document.get("expiry").and_then(Value::as_str) {
+        key.expires_ms = expiry_ms(expiry);
+    }
+    Ok(Answer::ok(described(key)))
+}
+
+pub(crate) fn change_profile(state: &mut State, call: &Call, presented: &Presented, id: &str) -> Result<Answer, Answer> {
+    let user = user_by_token(state, call, presented)?;
+    let document = checks::object(state, call)?;
+    let account = &mut state.masv.accounts[user.account];
+    if account.id != id {
+        return Err(Answer::masv_error(403, "this is another user"));
+    }
+    if let Some(name) = document.get("name").and_then(Value::as_str) {
+        account.name = name.to_owned();
+    }
+    Ok(Answer::ok(json!({"id": account.id, "email": account.email, "name": account.name})))
+}
+
+fn active(document: &Value) -> Result<Option<bool>, Answer> {
+    match document.get("state").map(Value::as_str) {
+        None => Ok(None),
+        Some(Some("active")) => Ok(Some(true)),
+        Some(Some("inactive")) => Ok(Some(false)),
+        Some(_) => Err(Answer::masv_error(400, "state is active or inactive")),
+    }
+}
+
+fn described(key: &ApiKey) -> Value {
+    let state = if key.active { "active" } else { "inactive" };
+    let expiry = key.expires_ms.map_or(NEVER.to_owned(), rfc3339_ms);
+    json!({"id": key.id, "name": key.name, "state": state, "expiry": expiry})
+}
+
+/// 64 symbols, the awkward ones among them.
+fn new_value() -> Result<String, Answer> {
+    let mut bytes = [0_u8; 36];
+    getrandom::fill(&mut bytes).map_err(|_| Answer::masv_error(500, "no random bytes"))?;
+    Ok(format!("$!(){{}}[]=:@/<,.{}~", STANDARD.encode(bytes)))
+}

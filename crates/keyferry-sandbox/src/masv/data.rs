@@ -1,0 +1,201 @@
+//! The made-up data of MASV cloud: accounts, teams, keys, packages, links, transfers.
+//!
+//! It answers no request; ids and texts here are fixed, times follow the clock.
+
+use std::collections::BTreeMap;
+
+use crate::clock::rfc3339_ms;
+use crate::credentials as c;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// MASV's way to say "never".
+pub(crate) const NEVER: &str = "0001-01-01T00:00:00.000Z";
+
+pub(crate) struct Account {
+    pub(crate) email: &'static str,
+    pub(crate) password: &'static str,
+    pub(crate) id: &'static str,
+    pub(crate) subject: &'static str,
+    pub(crate) name: String,
+}
+
+#[derive(Clone)]
+pub(crate) struct Team {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) subdomain: String,
+}
+
+pub(crate) struct ApiKey {
+    pub(crate) id: String,
+    pub(crate) value: String,
+    pub(crate) team: String,
+    pub(crate) account: usize,
+    pub(crate) name: String,
+    pub(crate) active: bool,
+    /// `None` is never.
+    pub(crate) expires_ms: Option<i64>,
+}
+
+pub(crate) struct Package {
+    pub(crate) team: String,
+    pub(crate) inbox: bool,
+    pub(crate) name: String,
+    pub(crate) state: &'static str,
+    pub(crate) expiry: String,
+    pub(crate) files: Vec<String>,
+    pub(crate) transfers: Vec<String>,
+}
+
+pub(crate) struct Link {
+    pub(crate) package: String,
+    pub(crate) secret: String,
+    pub(crate) password: Option<String>,
+    pub(crate) archived: bool,
+    pub(crate) expiry: String,
+}
+
+pub(crate) struct Transfer {
+    pub(crate) package: String,
+    pub(crate) state: &'static str,
+}
+
+pub(crate) struct World {
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) keys: Vec<ApiKey>,
+    pub(crate) packages: BTreeMap<String, Package>,
+    pub(crate) links: BTreeMap<String, Link>,
+    pub(crate) transfers: BTreeMap<String, Transfer>,
+    made: u64,
+}
+
+impl World {
+    pub(crate) fn new(now_ms: i64) -> World {
+        let mut world = World {
+            accounts: accounts(),
+            keys: vec![
+                key("01J0SANDB0XKEY000000000001", c::API_KEY, c::TEAM_ID, 0),
+                key("01J0SANDB0XKEY000000000002", c::SECOND_API_KEY, c::SECOND_TEAM_ID, 1),
+            ],
+            packages: BTreeMap::new(),
+            links: links(now_ms),
+            transfers: BTreeMap::new(),
+            made: 0,
+        };
+        for (id, package) in [(c::TRANSFER_ID, c::PACKAGE_ID), (c::OTHER_TRANSFER_ID, c::OTHER_PACKAGE_ID)] {
+            world.transfers.insert(id.to_owned(), Transfer { package: package.to_owned(), state: "running" });
+        }
+        world.fill_packages(205, now_ms);
+        world.fill_inbox(3, now_ms);
+        for number in 1..=3 {
+            let package = new_package(c::SECOND_TEAM_ID, false, format!("second {number}"), "finalized", now_ms);
+            world.packages.insert(format!("01J0SANDB0XSECPACK{number:08}"), package);
+        }
+        world
+    }
+
+    /// Gives the first team this many packages, numbered from 1.
+    pub(crate) fn fill_packages(&mut self, count: usize, now_ms: i64) {
+        self.packages.retain(|_, package| package.inbox || package.team != c::TEAM_ID);
+        for number in 1..=count {
+            let state = match number % 10 {
+                4 => "archived",
+                7 => "expired",
+                9 => "new",
+                _ => "finalized",
+            };
+            let name = format!("Reel {number:03}");
+            let mut package = new_package(c::TEAM_ID, false, name, state, now_ms);
+            if let Some(transfer) = [c::TRANSFER_ID, c::OTHER_TRANSFER_ID].get(number - 1) {
+                package.transfers.push((*transfer).to_owned());
+            }
+            self.packages.insert(format!("01J0SANDB0XPACKAGE{number:08}"), package);
+        }
+    }
+
+    /// Gives the first team's inbox this many packages.
+    pub(crate) fn fill_inbox(&mut self, count: usize, now_ms: i64) {
+        self.packages.retain(|_, package| !package.inbox);
+        for number in 1..=count {
+            let package = new_package(c::TEAM_ID, true, format!("Sent in {number}"), "finalized", now_ms);
+            self.packages.insert(format!("01J0SANDB0XNB0XPKG{number:08}"), package);
+        }
+    }
+
+    /// An id that was never there before.
+    pub(crate) fn new_id(&mut self, word: &str) -> String {
+        self.made += 1;
+        let prefix = format!("01J0SANDB0X{word}");
+        format!("{prefix}9{:0width$}", self.made, width = 25_usize.saturating_sub(prefix.len()))
+    }
+
+    /// Teams of an account; the first one's can be more or fewer than one.
+    pub(crate) fn teams(&self, account: usize, count: usize) -> Vec<Team> {
+        let team =
+            |id: &str, name: &str, subdomain: &str| Team { id: id.to_owned(), name: name.to_owned(), subdomain: subdomain.to_owned() };
+        let more = |number: usize| {
+            let id = format!("01J0SANDB0XTEAM{:011}", number + 100);
+            team(&id, &format!("Team {number}"), &format!("team{number}"))
+        };
+        let first = || team(c::TEAM_ID, c::TEAM_NAME, c::TEAM_SUBDOMAIN);
+        match account {
+            0 => std::iter::once(first()).chain((2..=count).map(more)).take(count).collect(),
+            1 => vec![team(c::SECOND_TEAM_ID, "Second Team", c::SECOND_TEAM_SUBDOMAIN)],
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn accounts() -> Vec<Account> {
+    let account = |email, password, id, subject, name: &str| Account { email, password, id, subject, name: name.to_owned() };
+    vec![
+        account(c::EMAIL, c::PASSWORD, c::USER_ID, c::USER_SUBJECT, "Fer Ry"),
+        account(c::SECOND_EMAIL, c::SECOND_PASSWORD, c::SECOND_USER_ID, c::SECOND_SUBJECT, "Sec Ond"),
+        account(c::TEAMLESS_EMAIL, c::PASSWORD, "01J0SANDB0XVSER00000000003", "01J0SANDB0XSVBJECT00000003", "Nobody"),
+    ]
+}
+
+fn key(id: &str, value: &str, team: &str, account: usize) -> ApiKey {
+    let (id, value, team) = (id.to_owned(), value.to_owned(), team.to_owned());
+    ApiKey { id, value, team, account, name: "fixed".to_owned(), active: true, expires_ms: None }
+}
+
+pub(crate) fn new_package(team: &str, inbox: bool, name: String, state: &'static str, now_ms: i64) -> Package {
+    let days = if state == "expired" { -1 } else { 10 };
+    Package {
+        team: team.to_owned(),
+        inbox,
+        name,
+        state,
+        expiry: rfc3339_ms(now_ms.saturating_add(days * DAY_MS)),
+        files: vec![c::FILE_ID.to_owned()],
+        transfers: Vec::new(),
+    }
+}
+
+fn links(now_ms: i64) -> BTreeMap<String, Link> {
+    let link = |package: &str, secret: &str, password: Option<&str>, archived| Link {
+        package: package.to_owned(),
+        secret: secret.to_owned(),
+        password: password.map(str::to_owned),
+        archived,
+        expiry: rfc3339_ms(now_ms.saturating_add(5 * DAY_MS)),
+    };
+    BTreeMap::from([
+        (c::LINK_ID.to_owned(), link(c::PACKAGE_ID, c::LINK_SECRET, None, false)),
+        (c::PROTECTED_LINK_ID.to_owned(), link(c::PACKAGE_ID, c::PROTECTED_LINK_SECRET, Some(c::LINK_PASSWORD), false)),
+        (c::ENCODED_LINK_ID.to_owned(), link(c::PACKAGE_ID, c::ENCODED_LINK_SECRET, None, false)),
+        (c::ARCHIVED_LINK_ID.to_owned(), link(c::ARCHIVED_PACKAGE_ID, c::ARCHIVED_LINK_SECRET, None, true)),
+    ])
+}
+
+/// Reads the few forms of time that a caller may put into `expiry`; what can't be read never ends.
+pub(crate) fn expiry_ms(text: &str) -> Option<i64> {
+    use time::format_description::well_known::Rfc3339;
+    if text.is_empty() || text.starts_with("0001-01-01") {
+        return None;
+    }
+    let at = time::OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Some(at.unix_timestamp().saturating_mul(1000))
+}

@@ -1,0 +1,63 @@
+//! What a service answers, before a fault may spoil it: status, headers and a JSON body or a text.
+//!
+//! Error bodies have the shape that each service documents.
+
+use serde_json::{Value, json};
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) content: Content,
+}
+
+pub(crate) enum Content {
+    Empty,
+    Json(Value),
+    Text { media_type: &'static str, text: String },
+}
+
+impl Answer {
+    pub(crate) fn json(status: u16, document: Value) -> Answer {
+        Answer { status, headers: Vec::new(), content: Content::Json(document) }
+    }
+
+    pub(crate) fn ok(document: Value) -> Answer {
+        Answer::json(200, document)
+    }
+
+    pub(crate) fn empty(status: u16) -> Answer {
+        Answer { status, headers: Vec::new(), content: Content::Empty }
+    }
+
+    pub(crate) fn text(status: u16, media_type: &'static str, text: String) -> Answer {
+        Answer { status, headers: Vec::new(), content: Content::Text { media_type, text } }
+    }
+
+    /// The page that a proxy in front of a service sends when the service is down.
+    pub(crate) fn html(status: u16) -> Answer {
+        let text = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1><hr>proxy</body></html>\n");
+        Answer::text(status, "text/html", text)
+    }
+
+    /// MASV's error body: an integer `code` and `errors` of `code`, `msg`, `type`.
+    pub(crate) fn masv_error(status: u16, message: &str) -> Answer {
+        let code = u32::from(status) * 1000 + 1;
+        let errors = json!([{"code": code, "msg": message, "type": "error"}]);
+        Answer::json(status, json!({"code": code, "errors": errors, "message": message}))
+    }
+
+    /// The agent's error body.
+    pub(crate) fn agent_error(status: u16, code: u32, message: &str) -> Answer {
+        Answer::json(status, json!({"code": code, "message": message}))
+    }
+
+    /// FileVerbs' error body.
+    pub(crate) fn message(status: u16, message: &str) -> Answer {
+        Answer::json(status, json!({"message": message}))
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: String) -> Answer {
+        self.headers.push((name, value));
+        self
+    }
+}

@@ -1,0 +1,97 @@
+//! Plugins made of `c-tests/plugins`, and sessions that use them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use keyferry::config::Config;
+use keyferry::error::Error;
+use keyferry::secret::Secret;
+use keyferry::session::Session;
+use tempfile::TempDir;
+
+use crate::compiler;
+
+pub fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
+}
+
+/// A file that cargo put beside this test: the one in `target/debug` itself may be older.
+pub fn beside(name: &str) -> PathBuf {
+    std::env::current_exe().unwrap().with_file_name(name)
+}
+
+/// A folder for plugins and homes, gone when it is dropped. What was loaded from it stays loaded.
+pub struct Stage {
+    folder: TempDir,
+}
+
+impl Stage {
+    pub fn set() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("home")).unwrap();
+        Self { folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Compiles a plugin, all warnings errors.
+    pub fn plugin(&self, source: &str, defines: &[&str]) -> PathBuf {
+        self.plugin_as(source, &source.replace(".c", ".so"), defines)
+    }
+
+    pub fn plugin_as(&self, source: &str, name: &str, defines: &[&str]) -> PathBuf {
+        self.made(&file("c-tests/plugins").join(source), name, defines)
+    }
+
+    /// Compiles a plugin that a test wrote.
+    pub fn source(&self, name: &str, text: &str) -> PathBuf {
+        let source = self.path(name);
+        fs::write(&source, text).unwrap();
+        self.made(&source, &name.replace(".c", ".so"), &[])
+    }
+
+    fn made(&self, source: &Path, name: &str, defines: &[&str]) -> PathBuf {
+        let made = self.path(name);
+        let mut command = compiler::strict(source);
+        command.args(["-shared", "-fPIC", "-fvisibility=hidden", "-pthread"]).args(defines).arg("-o").arg(&made);
+        command.arg("-I").arg(file("include")).arg("-I").arg(file("c-tests/plugins"));
+        compiler::succeed(&mut command);
+        fs::set_permissions(&made, fs::Permissions::from_mode(0o755)).unwrap();
+        made
+    }
+
+    /// A session with this plugin and these settings, in memory alone.
+    pub fn session(&self, plugins: &[&Path], settings: &[(&str, &str)]) -> Session {
+        self.try_session(plugins, settings).unwrap()
+    }
+
+    pub fn try_session(&self, plugins: &[&Path], settings: &[(&str, &str)]) -> Result<Session, Error> {
+        Session::open(config(plugins, settings)?)
+    }
+
+    /// A program with nothing of the tester's environment.
+    pub fn program(&self, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).env_clear().current_dir(self.folder.path()).env("HOME", self.path("home"));
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("LC_ALL", "C.UTF-8").env("KEYFERRY_STORE", "memory");
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_TERMINAL_PROMPT", "0");
+        command
+    }
+}
+
+pub fn config(plugins: &[&Path], settings: &[(&str, &str)]) -> Result<Config, Error> {
+    let mut config = Config::new();
+    let paths: Vec<_> = plugins.iter().map(|path| path.to_str().unwrap()).collect();
+    config.set("plugins", Secret::new(paths.join(":")))?;
+    settings.iter().try_for_each(|(key, value)| config.set(key, Secret::from(*value)))?;
+    Ok(config)
+}
+
+/// The one header of a token.
+pub fn header(session: &Session, resource: &str) -> Result<String, Error> {
+    session.token(resource).map(|token| token.headers().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n"))
+}

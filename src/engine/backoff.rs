@@ -1,0 +1,156 @@
+//! When what failed, or was rejected, is tried again. By key; what concerns a secret is in [`crate::engine::negative_cache`].
+
+use std::collections::HashMap;
+
+use crate::sys::sync::Mutex;
+
+use crate::engine::negative_cache::MAX_RETRY_AFTER_US;
+use crate::error::{Error, Kind, Result};
+use crate::model::key::Key;
+
+const SECOND_US: i64 = 1_000_000;
+/// One new token in so long, for callers who reject each.
+const REJECT_US: i64 = 10 * SECOND_US;
+
+/// The keys that have to wait.
+#[derive(Default)]
+pub struct Pace(Mutex<HashMap<Key, State>>);
+
+#[derive(Default)]
+struct State {
+    /// Not before then, and what is answered until then.
+    pause: Option<(i64, Error)>,
+    step: u32,
+    /// Its token was rejected, and none was got since.
+    rejected: bool,
+    /// The last generation that was rejected: to hear of it again, from the store too, means nothing.
+    dead: u64,
+    /// When the last one after a rejection was got.
+    replaced_us: Option<i64>,
+}
+
+impl Pace {
+    /// The error that is answered for a key without asking anybody, while it is.
+    pub fn pause(&self, key: &Key, now_us: i64) -> Option<Error> {
+        let states = self.0.lock();
+        let (until_us, error) = states.get(key)?.pause.as_ref()?;
+        let left_us = until_us - now_us;
+        // A clock that was set back must not lock anybody out for long.
+        let waits = left_us > 0 && left_us <= MAX_RETRY_AFTER_US;
+        waits.then(|| error.clone().with_retry_after_ms(u64::try_from(left_us / 1000).ok()))
+    }
+
+    /// A flight for a key begins.
+    ///
+    /// # Errors
+    /// [`Kind::Refused`] if its token was rejected twice in ten seconds; what [`Pace::pause`] says.
+    pub fn begin(&self, key: &Key, now_us: i64) -> Result<()> {
+        if let Some(error) = self.pause(key, now_us) {
+            return Err(error);
+        }
+        let mut states = self.0.lock();
+        let Some(state) = states.get_mut(key).filter(|state| state.rejected) else {
+            return Ok(());
+        };
+        let since_us = state.replaced_us.map_or(i64::MAX, |at| now_us.saturating_sub(at));
+        if (0..REJECT_US).contains(&since_us) {
+            let what = format!(
+                "{key} was rejected right after it was renewed: what the service refuses is not its age, check the account's rights"
+            );
+            return Err(Error::new(Kind::Refused, what).with_retry_after_ms(u64::try_from((REJECT_US - since_us) / 1000).ok()));
+        }
+        state.rejected = false;
+        state.replaced_us = Some(now_us);
+        Ok(())
+    }
+
+    /// A flight for a key ended.
+    pub fn end(&self, key: &Key, error: Option<&Error>, now_us: i64) {
+        let mut states = self.0.lock();
+        let Some(error) = error else {
+            if let Some(state) = states.get_mut(key) {
+                (state.pause, state.step) = (None, 0);
+                if state.replaced_us.is_none() {
+                    states.remove(key);
+                }
+            }
+            return;
+        };
+        if !error.is_transient() && !matches!(error.kind, Kind::BadAnswer | Kind::Redirected) {
+            return;
+        }
+        let state = states.entry(key.clone()).or_default();
+        // A time that was named holds alone: it is the service's wish, or what is left of a pause that is remembered elsewhere.
+        let asked = error.retry_after_ms.and_then(|ms| i64::try_from(ms).ok()).filter(|ms| *ms > 0);
+        let pause_us = asked
+            .map_or_else(|| (SECOND_US << state.step.min(6)).min(60 * SECOND_US), |ms| ms.saturating_mul(1000).min(MAX_RETRY_AFTER_US));
+        state.step = state.step.saturating_add(u32::from(asked.is_none()));
+        state.pause = Some((now_us + pause_us, error.clone()));
+    }
+
+    /// The token of a key was rejected, here or in another process.
+    pub fn rejected(&self, key: &Key, generation: u64) {
+        let mut states = self.0.lock();
+        let state = states.entry(key.clone()).or_default();
+        if generation > state.dead {
+            (state.dead, state.rejected) = (generation, true);
+        }
+    }
+
+    /// Another process has got a token of a key in place of a rejected one.
+    pub fn replaced(&self, key: &Key, at_us: i64) {
+        let mut states = self.0.lock();
+        let state = states.entry(key.clone()).or_default();
+        state.replaced_us = state.replaced_us.max(Some(at_us));
+    }
+
+    /// When a token of a key was got in place of a rejected one, if one was.
+    pub fn replaced_us(&self, key: &Key) -> Option<i64> {
+        self.0.lock().get(key)?.replaced_us
+    }
+
+    /// Forgets some keys.
+    pub fn forget(&self, which: impl Fn(&Key) -> bool) {
+        self.0.lock().retain(|key, _| !which(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::key::{Access, Class, Scope};
+
+    fn key() -> Key {
+        Arc::new(Scope::new("masv", "https://a.example", "default")).key(Class::User, "", Access::Full)
+    }
+
+    #[test]
+    fn failures_pause_longer_each_time_and_success_ends_that() {
+        let (pace, key, down) = (Pace::default(), key(), Error::new(Kind::Unavailable, "down"));
+        let mut now = 0;
+        for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
+            pace.end(&key, Some(&down), now);
+            assert!(pace.pause(&key, now + pause * SECOND_US - 1).is_some(), "{pause}");
+            now += pause * SECOND_US;
+            assert!(pace.begin(&key, now).is_ok(), "{pause}");
+        }
+        pace.end(&key, None, now);
+        pace.end(&key, Some(&down), now);
+        assert!(pace.pause(&key, now + SECOND_US).is_none());
+    }
+
+    #[test]
+    fn a_second_rejection_in_ten_seconds_is_a_refusal() {
+        let (pace, key) = (Pace::default(), key());
+        pace.rejected(&key, 1);
+        assert!(pace.begin(&key, 0).is_ok());
+        pace.end(&key, None, 0);
+        pace.rejected(&key, 1);
+        assert!(pace.begin(&key, SECOND_US).is_ok(), "the same one again");
+        pace.rejected(&key, 2);
+        assert_eq!(pace.begin(&key, 9 * SECOND_US).map_err(|error| error.kind), Err(Kind::Refused));
+        assert!(pace.begin(&key, 10 * SECOND_US).is_ok());
+    }
+}

@@ -1,0 +1,323 @@
+//! What the engine does for a service during one flight: settings, other tokens, and exchanges with repeats, pauses and
+//! the memory of refusals.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use crate::engine::accounts::Bound;
+use crate::engine::negative_cache;
+use crate::engine::persistence;
+use crate::engine::state::{self, Engine};
+use crate::error::{Error, Kind, Result};
+use crate::log::{self, Level};
+use crate::model::key::{Access, Class, Fingerprint, Key};
+use crate::model::token::Token;
+use crate::ports::http::{Answer, Failure, Method, Request};
+use crate::ports::service::{Context, Found};
+use crate::secret::Secret;
+use crate::secret_sources::{self, PluginSecrets};
+
+/// One flight's errand to one service.
+pub struct Errand<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Which account.
+    pub account: usize,
+    /// Which of its services.
+    pub service: usize,
+    /// A person asked for this login: what was refused before is tried all the same.
+    pub explicit: bool,
+    /// The key that is flown for, if one is.
+    pub key: Option<&'a Key>,
+    /// Its token, if another flight has brought it since.
+    pub landed: Option<&'a dyn Fn() -> Option<Token>>,
+    /// When all of it has to be over, where the caller does it on its own thread. A flight has callers with clocks of their own.
+    pub deadline: Option<Instant>,
+}
+
+/// How often a read is repeated.
+const REPEATS: u32 = 2;
+/// The pause before the first repeat is random below this; it doubles.
+const PAUSE: Duration = Duration::from_millis(250);
+/// A longer `Retry-After` is the caller's business, not waited for in a flight.
+const LONGEST_WAIT_MS: u64 = 2_000;
+
+impl Errand<'_> {
+    fn bound(&self) -> &Bound {
+        self.engine.accounts.bound(self.account, self.service)
+    }
+
+    /// The fingerprint of secrets that are sent together.
+    fn print_of(&self, secrets: &[&Secret]) -> Fingerprint {
+        let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
+        self.engine.print(self.bound(), &exposed)
+    }
+
+    /// What is refused under this fingerprint was met for the key that is flown for.
+    fn met(&self, print: Fingerprint) {
+        self.key.iter().for_each(|key| self.engine.note_refusal(key, print));
+    }
+
+    fn now_us(&self) -> i64 {
+        self.engine.clock.now_us() + self.bound().skew_us()
+    }
+
+    /// One exchange. The answers that say nothing about what was asked have become errors.
+    fn exchange(&self, request: &Request) -> Result<Answer, Failure> {
+        let engine = self.engine;
+        engine.stats.exchanges.fetch_add(1, Ordering::Relaxed);
+        let began_us = engine.clock.now_us();
+        let deadline = Instant::now() + engine.timeout;
+        let outcome = engine.http.exchange(request, self.deadline.map_or(deadline, |at| at.min(deadline)));
+        let name = self.bound().service.name();
+        match &outcome {
+            Ok(answer) => log::write(Level::Debug, format_args!("{name}: {:?} answered with status {}", request.method, answer.status)),
+            Err(failure) => log::write(Level::Debug, format_args!("{name}: {:?} failed: {}", request.method, failure.error)),
+        }
+        let answer = outcome?;
+        if let Some(date) = answer.date_unix_s {
+            self.bound().learn_skew(date, began_us, engine.clock.now_us());
+        }
+        match self.fault(&answer) {
+            Some(error) => Err(Failure { error, sent: true }),
+            None => Ok(answer),
+        }
+    }
+
+    /// Waits before a repeat. Whether there is time for it.
+    fn pause(&self, pause: Duration) -> bool {
+        self.deadline.is_none_or(|at| Instant::now() + pause < at) && self.engine.pause(pause)
+    }
+
+    fn fault(&self, answer: &Answer) -> Option<Error> {
+        let (name, title, status) = (self.bound().service.name(), self.bound().service.title(), answer.status);
+        let after = answer.retry_after.as_deref().and_then(|text| retry_after_ms(text, self.now_us()));
+        let error = match status {
+            300..=399 => {
+                let what = format!("{title} answers with a redirect ({status}), which is never followed: check `{name}.url`");
+                Error::new(Kind::Redirected, what)
+            }
+            429 => Error::new(Kind::Throttled, format!("{title} wants fewer requests (429): ask again later")).with_retry_after_ms(after),
+            500 | 502..=599 => {
+                let what = format!("{title} is out of order (status {status}): ask again later");
+                Error::new(Kind::Unavailable, what).with_retry_after_ms(after)
+            }
+            _ => return None,
+        };
+        Some(error.with_http_status(status))
+    }
+}
+
+impl Errand<'_> {
+    /// A read with its repeats.
+    fn read(&self, request: &Request) -> Result<Answer> {
+        let repeats = if request.method == Method::Get { REPEATS } else { 0 };
+        let mut pause = PAUSE;
+        for _ in 0..repeats {
+            let error = match self.exchange(request) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure.error,
+            };
+            let asked = error.retry_after_ms.unwrap_or(0);
+            if !error.is_transient() || asked > LONGEST_WAIT_MS {
+                return Err(error);
+            }
+            let jittered = pause.mul_f64(f64::from(state::random()) / 255.0);
+            if !self.pause(jittered.max(Duration::from_millis(asked))) {
+                return Err(error);
+            }
+            pause *= 2;
+        }
+        self.exchange(request).map_err(|failure| failure.error)
+    }
+
+    /// Notes how a read ended, for all who read so.
+    fn note_read(&self, whose: &Fingerprint, error: Option<&Error>) {
+        let (store, now_us) = (&*self.engine.store, self.engine.clock.now_us());
+        match error {
+            None => negative_cache::end_pause(store, whose, now_us),
+            Some(error) if negative_cache::note_pause(store, whose, error, now_us) => self.met(*whose),
+            Some(_) => {}
+        }
+    }
+
+    fn may_repeat(&self, failure: &Failure) -> bool {
+        let error = &failure.error;
+        match error.retry_after_ms {
+            Some(asked) if error.kind == Kind::Throttled => asked <= LONGEST_WAIT_MS && self.pause(Duration::from_millis(asked)),
+            _ => !failure.sent && error.is_transient() && self.pause(PAUSE),
+        }
+    }
+
+    /// A login. What is repeated, once: what has not left, which can't count as a second try of a password, and what the
+    /// service itself asked to repeat soon.
+    fn send_secrets(&self, request: &Request) -> Result<Answer> {
+        let outcome = match self.exchange(request) {
+            Err(failure) if self.may_repeat(&failure) => self.exchange(request),
+            outcome => outcome,
+        };
+        outcome.map_err(|failure| failure.error)
+    }
+}
+
+impl Context for Errand<'_> {
+    fn setting(&self, name: &str) -> Result<Option<Secret>> {
+        let profile = &self.bound().profile;
+        match profile.setting(name) {
+            Some(setting) => {
+                // Who gives up meanwhile is told what held it up.
+                let (blocked, scope) = (&self.engine.blocked, self.bound().scope.fingerprint());
+                secret_sources::unanswered(setting, name).into_iter().for_each(|error| drop(blocked.lock().insert(scope, error)));
+                let resolved = secret_sources::resolve_with(setting, name, profile.environment(), self);
+                blocked.lock().remove(&scope);
+                resolved.map(Some)
+            }
+            None => Ok(profile.text(name).map(Secret::from)),
+        }
+    }
+
+    fn token(&self, class: Class, id: &str, access: Access) -> Result<Token> {
+        self.engine.prerequisite(self.account, self.service, self.bound().key(class, id, access))
+    }
+
+    fn reject(&self, token: &Token) {
+        if let Err(error) = self.engine.reject(token) {
+            log::write(Level::Warn, format_args!("a refused token could not be forgotten: {error}"));
+        }
+    }
+
+    fn send(&self, request: &Request) -> Result<Answer> {
+        let owner = self.key.and_then(|key| persistence::owner(self.bound(), key)).map(|owner| owner.to_string()).unwrap_or_default();
+        let (store, print) = (&*self.engine.store, self.engine.print(self.bound(), &["pause", &owner, ""]));
+        if let Some(error) = negative_cache::remembered(store, &print, self.engine.clock.now_us()) {
+            self.met(print);
+            return Err(error);
+        }
+        let outcome = self.read(request);
+        // It means all that this user reads, in every process.
+        self.note_read(&print, outcome.as_ref().err());
+        outcome
+    }
+
+    fn send_once(&self, request: &Request) -> Result<Answer> {
+        let store = &*self.engine.store;
+        let parts = self.key.map_or(["renewal", "", ""], |key| ["renewal", key.class.name(), &key.id]);
+        let print = self.engine.print(self.bound(), &parts);
+        if let Some(error) = negative_cache::remembered(store, &print, self.engine.clock.now_us()) {
+            self.met(print);
+            return Err(error);
+        }
+        let outcome = self.exchange(request).map_err(|failure| failure.error);
+        let error = outcome.as_ref().err();
+        // For all processes, as with a login. A lost answer may have used up what renews: then it is a login's turn, with its own pauses.
+        if error.is_none_or(|error| error.kind != Kind::Silent) {
+            negative_cache::note(store, &print, error, self.engine.clock.now_us());
+        }
+        if error.is_some() {
+            self.met(print);
+        }
+        outcome
+    }
+
+    fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Answer) -> Option<Error>) -> Result<Answer> {
+        let (store, print) = (&*self.engine.store, self.print_of(secrets));
+        if let Some(error) = negative_cache::remembered(store, &print, self.engine.clock.now_us()).filter(|_| !self.explicit) {
+            self.engine.stats.refused_from_memory.fetch_add(1, Ordering::Relaxed);
+            self.met(print);
+            return Err(error);
+        }
+        self.engine.stats.logins.fetch_add(1, Ordering::Relaxed);
+        let is_read = request.method == Method::Get;
+        let outcome = if is_read { self.read(request) } else { self.send_secrets(request) };
+        let outcome = outcome.and_then(|answer| refused(&answer).map_or(Ok(answer), Err));
+        if is_read && outcome.as_ref().err().is_none_or(|error| error.kind != Kind::Refused) {
+            // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
+            self.note_read(&print, outcome.as_ref().err());
+        } else {
+            negative_cache::note(store, &print, outcome.as_ref().err(), self.engine.clock.now_us());
+        }
+        if outcome.is_err() {
+            self.met(print);
+        }
+        outcome
+    }
+
+    fn refused(&self, secrets: &[&Secret], error: &Error) {
+        if secrets.is_empty() {
+            return;
+        }
+        let print = self.print_of(secrets);
+        negative_cache::note(&*self.engine.store, &print, Some(error), self.engine.clock.now_us());
+        self.met(print);
+    }
+
+    fn is_over(&self) -> bool {
+        self.engine.closed.load(Ordering::Relaxed)
+    }
+
+    fn once(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<Found>>) -> Result<Arc<Vec<Found>>> {
+        // A listing that landed since this flight began: the flight ends with what is in memory, whatever error this is.
+        if self.landed.is_some_and(|landed| landed().is_some()) {
+            return Err(Error::new(Kind::Busy, "another request has brought this meanwhile: ask again"));
+        }
+        self.engine.once(self.account, self.service, name, job)
+    }
+
+    fn fingerprint(&self, parts: &[&str]) -> Fingerprint {
+        self.engine.fingerprints().of(parts)
+    }
+
+    fn now_unix_s(&self) -> i64 {
+        self.now_us().div_euclid(1_000_000)
+    }
+}
+
+impl PluginSecrets for Errand<'_> {
+    /// On an errand to the plugin's own URL: its clock, its pauses and what it refused are its own.
+    fn secret(&self, plugin: &str, what: &str) -> Result<Secret> {
+        let service = self.engine.accounts.plugin(self.account, plugin)?;
+        let errand = Errand { service, key: None, landed: None, ..*self };
+        errand.bound().service.secret(what, &errand)
+    }
+}
+
+/// A `Retry-After` in milliseconds from now, at most a quarter of an hour: seconds, or a date. None for what is neither, or is over.
+fn retry_after_ms(text: &str, now_us: i64) -> Option<u64> {
+    let most = negative_cache::MAX_RETRY_AFTER_US as u64 / 1000;
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(text.parse::<u64>().map_or(most, |seconds| seconds.saturating_mul(1000).min(most)));
+    }
+    let at = OffsetDateTime::parse(&text.replace("GMT", "+0000"), &Rfc2822).ok()?;
+    let left_us = at.unix_timestamp().checked_mul(1_000_000)?.checked_sub(now_us)?;
+    u64::try_from(left_us / 1000).ok().map(|ms| ms.min(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_bounded() {
+        let now_us = 1_800_000_000_000_000;
+        let table = [
+            ("7", Some(7_000)),
+            (" 0 ", Some(0)),
+            ("99999999999999999999999", Some(900_000)),
+            ("86400", Some(900_000)),
+            ("-5", None),
+            ("soon", None),
+            ("", None),
+            ("1.5", None),
+            ("Fri, 15 Jan 2027 08:00:30 GMT", Some(30_000)),
+            ("Fri, 15 Jan 2027 07:00:30 GMT", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(retry_after_ms(text, now_us), expected, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Where a credential may go: scheme, host and port, and the path that an API lives under.
+//!
+//! The `url` crate is the one reader of URLs, here and for the connection.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+use crate::error::{Error, Kind, Result};
+
+/// The base of a service: its exact origin and the path before its version prefix, without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    url: Url,
+    text: String,
+    path_at: usize,
+}
+
+impl Base {
+    /// Reads a base URL. `suffixes` are version prefixes that people leave at its end, longest first.
+    ///
+    /// # Errors
+    /// [`Kind::Config`], naming `setting`, if it is no URL, has user-info, a query or a fragment, or would
+    /// send credentials in clear to anything but loopback.
+    pub fn parse(setting: &str, text: &str, suffixes: &[&str]) -> Result<Self> {
+        let refuse = |why: &str| Err(Error::new(Kind::Config, format!("{setting} {why}")));
+        let Ok(mut url) = Url::parse(text) else {
+            return refuse("is no URL: write it like https://api.example.com");
+        };
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return refuse("is not an https URL: write it like https://api.example.com");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return refuse("holds a user name or password: put secrets into their own settings");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return refuse("has a query or a fragment: write the base URL alone");
+        }
+        if url.scheme() == "http" && !is_loopback(&url) {
+            return refuse("is http: credentials go over https, or http to this machine (localhost) only");
+        }
+        let mut path = url.path().trim_end_matches('/').to_owned();
+        if let Some(bare) = suffixes.iter().find_map(|suffix| path.strip_suffix(suffix)) {
+            path = bare.trim_end_matches('/').to_owned();
+        }
+        url.set_path(&path);
+        let origin = url.origin().ascii_serialization();
+        let path_at = origin.len();
+        Ok(Self { text: origin + &path, url, path_at })
+    }
+
+    /// Scheme, host and port as `https://host` or `https://host:port`, the port left out where it is the usual one.
+    pub fn origin(&self) -> &str {
+        &self.text[..self.path_at]
+    }
+
+    /// Origin and path, as URLs of the service begin.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The path of `url` below this base, if `url` has exactly this origin.
+    pub fn below<'a>(&self, url: &'a Url) -> Option<&'a str> {
+        if url.origin() != self.url.origin() {
+            return None;
+        }
+        let rest = url.path().strip_prefix(&self.text[self.path_at..])?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
+
+    /// The URL of `path_and_query` below this base. The path starts with a slash.
+    ///
+    /// # Errors
+    /// [`Kind::InvalidResource`] if the result would leave the origin or the path, as `/../` or `//host` try to.
+    pub fn join(&self, path_and_query: &str) -> Result<Url> {
+        let text = format!("{}{path_and_query}", self.text);
+        Url::parse(&text)
+            .ok()
+            .filter(|url| self.below(url).is_some())
+            .ok_or_else(|| Error::new(Kind::InvalidResource, "the path leaves the service: check the id in it"))
+    }
+
+    /// Whether the service runs on this machine.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.url)
+    }
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Whether a URL names this machine: `localhost` and what is below it, or a loopback address.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => is_localhost(name),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback() || address.to_ipv4_mapped().is_some_and(|address| address.is_loopback()),
+        None => false,
+    }
+}
+
+/// Whether a name is this machine's by RFC 6761, section 6.3, whatever a name server says: one that goes there is never asked.
+pub fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    const VERSIONS: &[&str] = &["/v1.1", "/v1"];
+
+    #[test]
+    fn version_prefix_and_slash_at_the_end_are_left_off() {
+        for text in ["https://API.massive.app:443", "https://api.massive.app/", "https://api.massive.app/v1/"] {
+            assert_eq!(Base::parse("masv.url", text, VERSIONS).unwrap().as_str(), "https://api.massive.app");
+        }
+        let base = Base::parse("masv.url", "https://gate.example/masv/v1.1", VERSIONS).unwrap();
+        assert_eq!((base.origin(), base.as_str()), ("https://gate.example", "https://gate.example/masv"));
+    }
+
+    #[test]
+    fn clear_text_goes_to_loopback_only() {
+        let other = ["http://localhost.:1", "http://a.localhost:1", "http://[::ffff:127.0.0.1]:1"];
+        for good in ["http://localhost:8080", "http://127.0.0.1:1", "http://[::1]:1"].into_iter().chain(other) {
+            assert!(Base::parse("agent.url", good, &[]).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://api.massive.app",
+            "http://localhost.example.com",
+            "http://127.0.0.1.example.com",
+            "http://evillocalhost",
+            "http://[::ffff:10.0.0.1]",
+        ] {
+            assert_eq!(Base::parse("agent.url", bad, &[]).unwrap_err().kind, Kind::Config, "{bad}");
+        }
+    }
+
+    #[test]
+    fn user_info_queries_and_other_schemes_are_refused() {
+        for bad in ["https://a@b.example", "https://a:b@c.example", "https://a.example?x", "ftp://a.example", "a"] {
+            assert!(Base::parse("masv.url", bad, &[]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_path_below_is_found_at_whole_segments_of_the_exact_origin() {
+        let base = Base::parse("masv.url", "https://a.example/x", &[]).unwrap();
+        let below = |text: &str| base.below(&Url::parse(text).unwrap()).map(str::to_owned);
+        assert_eq!(below("https://a.example/x/v1/user").as_deref(), Some("/v1/user"));
+        for other in ["https://a.example/xy", "https://a.example:444/x/", "http://a.example/x/", "https://b.a.example/x/"] {
+            assert_eq!(below(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn join_stays_below_the_base() {
+        let base = Base::parse("masv.url", "https://a.example/x", &[]).unwrap();
+        assert_eq!(base.join("/v1/user?a=b").unwrap().as_str(), "https://a.example/x/v1/user?a=b");
+        assert!(base.join("/../../y").is_err());
+    }
+}

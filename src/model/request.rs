@@ -1,0 +1,99 @@
+//! A resource and what the caller needs of its token.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::sys::sync::Mutex;
+
+use crate::model::key::Access;
+use crate::secret::Secret;
+
+/// What is asked for. Only the resource is needed.
+#[derive(Clone, Default)]
+pub struct Request {
+    /// A URL or `SERVICE:PATH`, as [`crate::model::resource::Resource`] reads it.
+    pub resource: String,
+    /// The token must be good for so long; 0 for the engine's own windows.
+    pub min_valid: Duration,
+    /// What the token must allow, if the resource doesn't say it.
+    pub access: Option<Access>,
+    /// Whose: a profile's name.
+    pub account: Option<String>,
+    /// The password of a link.
+    pub link_password: Option<Secret>,
+    /// How long to wait; the configured time if there is none.
+    pub timeout: Option<Duration>,
+    /// Ends the wait from another thread.
+    pub cancel: Cancel,
+}
+
+impl Request {
+    /// Asks for this resource.
+    pub fn new(resource: impl Into<String>) -> Self {
+        Self { resource: resource.into(), ..Self::default() }
+    }
+}
+
+/// A switch that ends a wait. Copies are the same switch.
+#[derive(Clone, Default)]
+pub struct Cancel(Arc<Switch>);
+
+#[derive(Default)]
+struct Switch {
+    thrown: AtomicBool,
+    wakers: Mutex<Vec<Arc<dyn Wake>>>,
+}
+
+/// Something that waits and can be told to look again.
+pub trait Wake: Send + Sync {
+    /// Look again.
+    fn wake(&self);
+}
+
+impl Cancel {
+    /// Throws the switch for good and wakes who waits.
+    pub fn cancel(&self) {
+        self.0.thrown.store(true, Ordering::Release);
+        let wakers = self.0.wakers.lock().clone();
+        wakers.iter().for_each(|waker| waker.wake());
+    }
+
+    /// Whether it was thrown.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.thrown.load(Ordering::Acquire)
+    }
+
+    /// Has `waker` told while `wait` runs.
+    pub fn while_waiting<T>(&self, waker: Arc<dyn Wake>, wait: impl FnOnce() -> T) -> T {
+        self.0.wakers.lock().push(Arc::clone(&waker));
+        let result = wait();
+        let mut wakers = self.0.wakers.lock();
+        if let Some(at) = wakers.iter().position(|other| Arc::ptr_eq(other, &waker)) {
+            wakers.swap_remove(at);
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Count(std::sync::atomic::AtomicU32);
+    impl Wake for Count {
+        fn wake(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn cancel_wakes_those_who_wait_and_no_others() {
+        let cancel = Cancel::default();
+        let count = Arc::new(Count(0.into()));
+        cancel.while_waiting(Arc::clone(&count) as Arc<dyn Wake>, || cancel.clone().cancel());
+        cancel.cancel();
+        assert!(cancel.is_cancelled());
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+}

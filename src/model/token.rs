@@ -1,0 +1,342 @@
+//! A token: a set of headers, an expiry and a generation. Immutable.
+//!
+//! A token's text lies in one block, laid out as the cache keeps it, so that a hit is one copy:
+//! `(name NUL SPACE value NUL)… id NUL… service NUL details NUL`, the id beginning at a multiple of
+//! eight. The headers come first: where they are is known before the record that says how long they
+//! are has come from memory.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::error::{Error, Kind as Failure, Result};
+use crate::model::key::{Access, Class, KeyRef};
+use crate::secret::Secret;
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A secret handed out as a header: an API key or SecretKey.
+    Key = 1,
+    /// A user's login.
+    User = 2,
+    /// A package's.
+    Package = 3,
+    /// A transfer's.
+    Transfer = 4,
+    /// A bearer token.
+    Bearer = 5,
+}
+
+impl Kind {
+    /// All of them, by their numbers from 1 on, with their names in texts.
+    pub const ALL: [(Self, &'static str); 5] =
+        [(Self::Key, "key"), (Self::User, "user"), (Self::Package, "package"), (Self::Transfer, "transfer"), (Self::Bearer, "bearer")];
+
+    /// Its name in texts.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize - 1].1
+    }
+
+    /// The kind of this number.
+    #[inline]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number).wrapping_sub(1)).map(|(kind, _)| *kind)
+    }
+}
+
+/// "Until it is rejected": the expiry of what has none.
+pub const NO_EXPIRY: i64 = i64::MAX;
+
+/// What a service gives: a token before it has a generation.
+#[derive(Clone)]
+pub struct Draft {
+    /// What it is.
+    pub kind: Kind,
+    /// Names and values of its headers, in order.
+    pub headers: Vec<(String, Secret)>,
+    /// When it ends, in seconds since 1970 by the service's clock.
+    pub expires_unix_s: Option<i64>,
+    /// What else the service said, without secrets, for people and programs.
+    pub details: Value,
+}
+
+impl Draft {
+    /// A token of one header that says nothing else.
+    pub fn new(kind: Kind, header: &str, value: Secret, expires_unix_s: Option<i64>) -> Self {
+        Self { kind, headers: vec![(header.into(), value)], expires_unix_s, details: Value::Null }
+    }
+}
+
+/// The numbers of a token. Times are microseconds since 1970 by the service's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// [`crate::model::key::Scope::fingerprint`] of whose it is.
+    pub scope: u64,
+    /// What its id names.
+    pub class: Class,
+    /// What it allows.
+    pub access: Access,
+    /// What it is.
+    pub kind: Kind,
+    /// Told apart from the key's other tokens by this number; a later one is greater.
+    pub generation: u64,
+    /// When it ends, or [`NO_EXPIRY`].
+    pub expires_us: i64,
+    /// When it was got.
+    pub acquired_us: i64,
+}
+
+/// Where the parts of a token's text end. In bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// How many headers there are.
+    pub header_count: u8,
+    /// Length of the first header's name.
+    pub name_len: u8,
+    /// Length of the id, without NUL.
+    pub id_len: u16,
+    /// Length of the service's name, without NUL.
+    pub service_len: u8,
+    /// Length of all headers.
+    pub headers_len: u32,
+    /// Length of the details, without NUL.
+    pub details_len: u32,
+}
+
+impl Layout {
+    /// Where the id begins.
+    #[inline]
+    pub fn id_at(&self) -> usize {
+        (self.headers_len as usize).next_multiple_of(8)
+    }
+
+    /// NUL fills up the id's last eight bytes.
+    fn service_at(&self) -> usize {
+        self.id_at() + (self.id_len as usize + 1).next_multiple_of(8)
+    }
+
+    fn details_at(&self) -> usize {
+        self.service_at() + self.service_len as usize + 1
+    }
+
+    /// Length of the whole text.
+    #[inline]
+    pub fn text_len(&self) -> usize {
+        self.details_at() + self.details_len as usize + 1
+    }
+}
+
+/// A token. Its memory is wiped when it is dropped: by the allocator ([`crate::sys::wiping_alloc`]), for wiping byte by byte
+/// would cost a hit more than all the rest of it.
+#[derive(Clone)]
+pub struct Token {
+    facts: Facts,
+    layout: Layout,
+    text: Box<[u8]>,
+}
+
+/// The longest set of headers, and the longest details, that are kept.
+const MAX_PART_BYTES: usize = 256 * 1024;
+
+impl Token {
+    /// Makes a token of what a service gave.
+    ///
+    /// # Errors
+    /// [`Failure::BadAnswer`] if a header's name or value can't be sent, or the whole is too long.
+    pub fn new(draft: &Draft, service: &str, id: &str, facts: Facts) -> Result<Self> {
+        if draft.headers.is_empty() || draft.headers.len() > 8 {
+            return Err(bad(service, "gave no header, or too many"));
+        }
+        let mut headers = zeroize::Zeroizing::new(Vec::with_capacity(draft.headers.iter().map(|(n, v)| n.len() + v.len() + 3).sum()));
+        for (name, value) in &draft.headers {
+            check_name(service, name)?;
+            value.check("the token").map_err(|error| bad(service, error.what()))?;
+            headers.extend_from_slice(name.as_bytes());
+            headers.extend_from_slice(b"\0 ");
+            headers.extend_from_slice(value.expose().as_bytes());
+            headers.push(0);
+        }
+        let details = if draft.details.is_null() { String::from("{}") } else { draft.details.to_string() };
+        let part = |len: usize| {
+            u32::try_from(len).ok().filter(|_| len <= MAX_PART_BYTES).ok_or_else(|| bad(service, "sent too much with its token"))
+        };
+        let layout = Layout {
+            header_count: draft.headers.len() as u8,
+            name_len: draft.headers[0].0.len() as u8,
+            id_len: u16::try_from(id.len()).map_err(|_| bad(service, "has an id that is too long"))?,
+            service_len: u8::try_from(service.len()).map_err(|_| bad("a service", "has a name that is too long"))?,
+            headers_len: part(headers.len())?,
+            details_len: part(details.len())?,
+        };
+        let mut text = vec![0; layout.text_len()].into_boxed_slice();
+        let mut put = |at: usize, bytes: &[u8]| text[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &headers);
+        put(layout.id_at(), id.as_bytes());
+        put(layout.service_at(), service.as_bytes());
+        put(layout.details_at(), details.as_bytes());
+        Ok(Self { facts, layout, text })
+    }
+
+    /// A token from parts that [`Token::new`] made once.
+    pub fn from_parts(facts: Facts, layout: Layout, text: Box<[u8]>) -> Self {
+        Self { facts, layout, text }
+    }
+
+    /// Its numbers.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Where the parts of its text end.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Its text, laid out as this module says.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Which thing it is for.
+    pub fn key(&self) -> KeyRef<'_> {
+        KeyRef { scope: self.facts.scope, class: self.facts.class, id: self.id(), access: self.facts.access }
+    }
+
+    /// The id of that thing.
+    pub fn id(&self) -> &str {
+        as_text(&self.text[self.layout.id_at()..][..self.layout.id_len as usize])
+    }
+
+    /// Names and values of its headers.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut parts = self.text[..self.layout.headers_len as usize].split(|byte| *byte == 0);
+        std::iter::from_fn(move || {
+            let name = parts.next().filter(|name| !name.is_empty())?;
+            Some((as_text(name), as_text(parts.next()?.get(1..)?)))
+        })
+    }
+
+    /// The service's name, NUL behind it.
+    pub fn service_with_nul(&self) -> &[u8] {
+        &self.text[self.layout.service_at()..self.layout.details_at()]
+    }
+
+    /// The service's name.
+    pub fn service(&self) -> &str {
+        without_nul(self.service_with_nul())
+    }
+
+    /// What else the service said, as JSON, NUL behind it.
+    pub fn details_with_nul(&self) -> &[u8] {
+        &self.text[self.layout.details_at()..self.layout.text_len()]
+    }
+
+    /// What else the service said, as JSON.
+    pub fn details(&self) -> &str {
+        without_nul(self.details_with_nul())
+    }
+
+    /// Name and value of header `index`, NUL behind each.
+    #[inline]
+    pub fn header_with_nul(&self, index: usize) -> Option<(&[u8], &[u8])> {
+        let headers = self.text.get(..self.layout.headers_len as usize)?;
+        if index == 0 && self.layout.header_count == 1 {
+            let (name, rest) = headers.split_at_checked(self.layout.name_len as usize + 1)?;
+            return Some((name, rest.get(1..)?));
+        }
+        let mut parts = headers.split_inclusive(|byte| *byte == 0);
+        let name = parts.nth(index.checked_mul(2)?)?;
+        Some((name, parts.next()?.get(1..)?))
+    }
+
+    /// The value that stands alone, without the scheme of an `Authorization`.
+    pub fn value_with_nul(&self) -> &[u8] {
+        let (name, value) = self.header_with_nul(0).unwrap_or((&[0], &[0]));
+        match value.strip_prefix(b"Bearer ") {
+            Some(bare) if name.eq_ignore_ascii_case(b"authorization\0") => bare,
+            _ => value,
+        }
+    }
+
+    /// The value that stands alone, without the scheme of an `Authorization`.
+    pub fn value(&self) -> &str {
+        without_nul(self.value_with_nul())
+    }
+}
+
+fn bad(service: &str, why: &str) -> Error {
+    Error::new(Failure::BadAnswer, format!("{service} {why}"))
+}
+
+/// A header's name is an RFC 9110 token.
+fn check_name(service: &str, name: &str) -> Result<()> {
+    let fits = !name.is_empty() && name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if fits { Ok(()) } else { Err(bad(service, "gave a header whose name can't be sent")) }
+}
+
+fn as_text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+fn without_nul(bytes: &[u8]) -> &str {
+    as_text(bytes.strip_suffix(&[0]).unwrap_or(bytes))
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Token({} {}, generation {})", self.service(), self.facts.kind.name(), self.facts.generation)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_places_in_the_table() {
+        assert!(Kind::ALL.iter().enumerate().all(|(at, (kind, _))| *kind as usize == at + 1));
+        assert_eq!((Kind::from_number(0), Kind::from_number(6)), (None, None));
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            scope: 1,
+            class: Class::Package,
+            access: Access::Manage,
+            kind: Kind::Package,
+            generation: 7,
+            expires_us: NO_EXPIRY,
+            acquired_us: 0,
+        }
+    }
+
+    #[test]
+    fn parts_are_read_back_as_they_were_given() {
+        let mut draft = Draft::new(Kind::Package, "X-Package-Token", Secret::from("abc"), None);
+        draft.headers.push(("Authorization".into(), Secret::from("Bearer d e")));
+        draft.details = serde_json::json!({"name": "n"});
+        let token = Token::new(&draft, "masv", "01A", facts()).unwrap();
+        assert_eq!((token.id(), token.service(), token.details(), token.value()), ("01A", "masv", "{\"name\":\"n\"}", "abc"));
+        assert_eq!(token.headers().collect::<Vec<_>>(), [("X-Package-Token", "abc"), ("Authorization", "Bearer d e")]);
+        assert_eq!(token.header_with_nul(1).unwrap(), (&b"Authorization\0"[..], &b"Bearer d e\0"[..]));
+        assert_eq!(token.header_with_nul(2), None);
+        assert_eq!(format!("{token:?}"), "Token(masv package, generation 7)");
+    }
+
+    #[test]
+    fn the_scheme_is_left_off_a_bearer_value() {
+        let draft = Draft::new(Kind::Bearer, "Authorization", Secret::from("Bearer abc"), None);
+        assert_eq!(Token::new(&draft, "fileverbs", "", facts()).unwrap().value(), "abc");
+    }
+
+    #[test]
+    fn what_can_not_be_sent_is_no_token() {
+        for (name, value) in [("X-A", "a\r\nb"), ("X-A", ""), ("X A", "a"), ("", "a"), ("X:", "a")] {
+            let draft = Draft::new(Kind::User, name, Secret::from(value), None);
+            assert_eq!(Token::new(&draft, "masv", "", facts()).unwrap_err().kind, Failure::BadAnswer);
+        }
+    }
+}

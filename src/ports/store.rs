@@ -1,0 +1,138 @@
+//! The port to a store: keeps records beyond the cache, shared by all who use it.
+//!
+//! Traits and values only.
+//!
+//! A store MUST
+//! - give back a record whole or not at all;
+//! - let one holder at a time have the lock of a key, and free it when the holder ends, however it ends;
+//! - never wait for a lock: who waits is the engine, which looks into the store between its tries;
+//! - never replace or remove a record of a later generation than the one it is told of;
+//! - open nothing before it is asked for something.
+//!
+//! A store SHOULD survive what it can't do (a full disk, a folder it may not write to): with a warning that names the remedy, and
+//! in memory from there on.
+
+use crate::error::{Error, Result};
+use crate::model::key::{Fingerprint, Fingerprinter, Key};
+use crate::model::token::Token;
+use crate::secret::Secret;
+
+/// What is kept of a key.
+#[derive(Clone, Default)]
+pub struct Record {
+    /// The generation of its token, also when that is gone.
+    pub generation: u64,
+    /// The token. A store that ends with the process may leave it to the cache.
+    pub token: Option<Token>,
+    /// Whose it is: a fingerprint of the setting that says it. None where anybody's will do.
+    pub owner: Option<Fingerprint>,
+    /// What renews it. Never leaves the engine.
+    pub renewal: Option<Secret>,
+    /// Where the token is instead: the package that a link opens. Of the same scope.
+    pub alias: Option<Key>,
+    /// How far the service's clock was ahead of this machine's when this was kept, in microseconds, if that was known.
+    pub skew_us: Option<i64>,
+    /// Its token was rejected, and none was got since.
+    pub rejected: bool,
+    /// When a token was got in place of a rejected one, in microseconds since 1970 by this machine's clock, if one was.
+    pub replaced_us: Option<i64>,
+}
+
+/// What is kept of a secret that a service refused, or of a service that did not answer a login.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// When it was met, in microseconds since 1970 by this machine's clock.
+    pub since_us: i64,
+    /// No login before this time.
+    pub until_us: i64,
+    /// How many refusals came one after the other.
+    pub step: u32,
+    /// What the service said.
+    pub error: Error,
+}
+
+/// Keeps records. The default ends with the session.
+pub trait Store: Send + Sync {
+    /// Its name in texts: `memory`, `file`.
+    fn name(&self) -> &'static str;
+
+    /// How well it keeps what it keeps, in a few words.
+    fn protection(&self) -> &'static str;
+
+    /// The record of a key.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Store`] if the store can't be read; none there is `None`.
+    fn load(&self, key: &Key) -> Result<Option<Record>>;
+
+    /// Keeps a record in place of the one before, unless that is of a later generation.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Store`]; the record before is still there.
+    fn save(&self, key: &Key, record: &Record) -> Result<()>;
+
+    /// Forgets the record of a key, if its generation is not above this one.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Store`].
+    fn remove(&self, key: &Key, up_to_generation: u64) -> Result<()>;
+
+    /// Forgets everything, refusals too.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Store`].
+    fn clear(&self) -> Result<()>;
+
+    /// All records that outlive the cache.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Store`].
+    fn list(&self) -> Result<Vec<(Key, Record)>>;
+
+    /// Locks a key against other processes, if nobody holds it.
+    ///
+    /// # Errors
+    /// [`crate::error::Kind::Store`].
+    fn try_lock(&self, key: &Key) -> Result<Attempt>;
+
+    /// Makes the fingerprints of all who share the store.
+    fn fingerprints(&self) -> &Fingerprinter;
+
+    /// What is remembered of a secret's refusal.
+    fn refusal(&self, secret: &Fingerprint) -> Option<Refusal>;
+
+    /// Remembers a refusal, or forgets it with `None`, unless `stays` says of the present one that it stays. Nobody else writes between
+    /// that answer and the change.
+    fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>, stays: &dyn Fn(&Refusal) -> bool);
+}
+
+/// Keeps the key of a store for it, elsewhere than in a file.
+pub trait KeyKeeper: Send + Sync {
+    /// What is kept under a name, if anything is.
+    ///
+    /// # Errors
+    /// Whatever stands in the way; not to know is no answer.
+    fn get(&self, name: &str) -> Result<Option<Secret>>;
+
+    /// Keeps a key.
+    ///
+    /// # Errors
+    /// Whatever stands in the way.
+    fn put(&self, name: &str, key: &Secret) -> Result<()>;
+}
+
+/// What trying a lock gave.
+pub enum Attempt {
+    /// The lock; it ends when it is dropped.
+    Locked(Box<dyn Lock>),
+    /// Another holds it: this process, where that is known.
+    Held(Option<u32>),
+}
+
+/// A lock that ends when it is dropped.
+pub trait Lock {}
+
+/// The lock where nobody can be locked out.
+pub struct Nobody;
+
+impl Lock for Nobody {}

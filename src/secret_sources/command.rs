@@ -1,0 +1,118 @@
+//! Secrets that a program prints: `{ command = ["/usr/bin/pass", "masv"] }`.
+//!
+//! No shell, an absolute path, the first line of the output. What the program says on standard
+//! error is read and dropped: it may hold anything.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::config::{Environment, Setting, withhold};
+use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
+use crate::sys::process::{Ended, Limits, run};
+
+const LIMITS: Limits = Limits { time: Duration::from_secs(30), bytes: 64 * 1024, own_group: true };
+
+pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Result<Secret>> {
+    let Setting::Command(words) = setting else { return None };
+    Some(first_line(words, LIMITS))
+}
+
+fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
+    let fail = |what: String| Err(Error::new(Kind::SecretSource, what));
+    let Some((program, arguments)) = words.split_first().filter(|(program, _)| Path::new(program).is_absolute()) else {
+        return fail("its program has no absolute path: begin it with a slash".into());
+    };
+    let (mut output, ended) = match run(withhold(Command::new(program).args(arguments)), None, limits) {
+        Ok(done) => done,
+        Err(error) => return fail(format!("{program} can't be started: {}", error.kind())),
+    };
+    match ended {
+        Ended::Code(Some(0)) => {}
+        // A program that fails prints nothing, as a rule. To refuse what it did print would refuse every command in such a host.
+        Ended::Unknown if !matches!(output.first(), None | Some(b'\r' | b'\n')) => {}
+        Ended::Unknown => {
+            let why = "its exit code was taken by this process, which ignores SIGCHLD or waits for children that are not its own";
+            return fail(format!("{program} printed nothing, and {why}: run it by hand to see why"));
+        }
+        Ended::Code(Some(code)) => return fail(format!("{program} ended with exit code {code}: run it by hand to see why")),
+        Ended::Code(None) => return fail(format!("{program} was ended by a signal: run it by hand to see why")),
+        Ended::TooLate => {
+            return fail(format!("{program} took longer than {} s and was ended: run it by hand to see why", limits.time.as_secs()));
+        }
+        Ended::TooLong => {
+            return fail(format!("{program} printed more than {} KiB and was ended: have it print the secret alone", limits.bytes / 1024));
+        }
+    }
+    let end = output.iter().position(|byte| *byte == b'\n').unwrap_or(output.len());
+    output.truncate(end);
+    if output.last() == Some(&b'\r') {
+        output.pop();
+    }
+    Secret::from_bytes(std::mem::take(&mut *output)).map_or_else(|| fail(format!("{program} printed a line that is not UTF-8")), Ok)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn shell(script: &str, limits: Limits) -> Result<Secret> {
+        first_line(&["/bin/sh".into(), "-c".into(), script.into()], limits)
+    }
+
+    #[test]
+    fn the_first_line_counts_and_standard_input_is_empty() {
+        let get = |script| shell(script, LIMITS).unwrap().expose().to_owned();
+        assert_eq!(get("printf 'a b=$\\r\\nsecond\\n'"), "a b=$");
+        assert_eq!(get("printf bare"), "bare");
+        assert_eq!(get("cat; echo behind"), "behind");
+        assert_eq!(get("head -c 300000 /dev/zero >&2; echo kept"), "kept");
+        assert_eq!(first_line(&["/bin/echo".into(), "$HOME;`x`".into()], LIMITS).unwrap().expose(), "$HOME;`x`");
+    }
+
+    #[test]
+    fn a_program_that_stays_behind_is_not_waited_for() {
+        let began = Instant::now();
+        assert_eq!(shell("sleep 20 & echo here", LIMITS).unwrap().expose(), "here");
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn the_group_ends_at_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let script = format!("sleep 300 & echo $! > {}; wait", pid.display());
+        let error = shell(&script, Limits { time: Duration::from_millis(700), ..LIMITS }).unwrap_err();
+        assert!(error.what().contains("took longer") && error.what().contains("run it by hand"), "{error}");
+        let pid = std::fs::read_to_string(pid).unwrap();
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        // Its parent is gone too: where nobody collects it, it stays as a zombie. On a busy machine it takes a moment to end.
+        let is_over = |stat: String| stat.is_empty() || stat.contains(") Z ") || stat.contains(") X ");
+        let began = Instant::now();
+        while !is_over(stat()) {
+            assert!(began.elapsed() < Duration::from_secs(10), "{}", stat());
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_failure_names_the_program_and_nothing_that_it_said() {
+        for (script, hint) in [
+            ("echo canary >&2; echo canary; exit 3", "exit code 3"),
+            ("kill -9 $$", "signal"),
+            ("head -c 70000 /dev/zero", "64 KiB and was ended: have it print the secret alone"),
+            ("printf '\\377\\376\\n'", "UTF-8"),
+        ] {
+            let error = shell(script, LIMITS).unwrap_err();
+            assert_eq!(error.kind, Kind::SecretSource);
+            assert!(error.what().contains(hint) && error.what().contains("/bin/sh") && !error.what().contains("canary"), "{error}");
+        }
+        let error = first_line(&["/nonexistent/x".into()], LIMITS).unwrap_err();
+        assert!(error.what().contains("can't be started"), "{error}");
+        assert!(first_line(&["true".into()], LIMITS).is_err() && first_line(&[], LIMITS).is_err());
+    }
+}

@@ -1,0 +1,400 @@
+//! Reading what a service sends: tolerant of names and shapes, bounded in size, careful with its words.
+//!
+//! Knows no service. Fields are found in any case, ids may be text or number, a list may stand bare
+//! or inside an object. A service's own sentence gets into an error only after it was filtered:
+//! what echoes a secret, a URL or a query is left out whole.
+
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::clock::LATEST_UNIX_S;
+use crate::error::{Error, Kind, Result};
+use crate::ports::http::Answer;
+use crate::secret::Secret;
+use crate::services::jwt;
+
+/// How many values a document may hold, about: a megabyte of `[[],[],…` would take thirty of memory.
+const MAX_VALUES: usize = 32 * 1024;
+/// The longest id that is believed.
+const MAX_ID_BYTES: usize = 256;
+/// The longest text that a token's details repeat.
+const MAX_DETAIL_BYTES: usize = 1024;
+/// How much of a service's sentence is passed on.
+const MAX_SAID_CHARS: usize = 200;
+/// So many bytes of a secret, one after the other, count as an echo of it.
+const ECHO_BYTES: usize = 6;
+
+/// Whether a status says that the request worked.
+pub fn is_success(answer: &Answer) -> bool {
+    (200..300).contains(&answer.status)
+}
+
+/// The document of an answer.
+///
+/// # Errors
+/// [`Kind::BadAnswer`] if it is no JSON, too deep or too crowded, or an object in it has one name twice.
+pub fn parse(service: &str, answer: &Answer) -> Result<Value> {
+    let text = answer.body.expose();
+    // The document is not repeated.
+    let bad = |what: &str| {
+        let what = format!("{service} sent {what} with status {}: check its URL, or try again", answer.status);
+        Error::new(Kind::BadAnswer, what).with_http_status(answer.status)
+    };
+    if text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() > MAX_VALUES {
+        return Err(bad(&format!("a document of more than {MAX_VALUES} values")));
+    }
+    let document = serde_json::from_str(text).map_err(|error| {
+        bad(if text.is_empty() {
+            "an empty answer"
+        } else if error.is_eof() {
+            "half an answer"
+        } else {
+            "an answer that is not JSON (a proxy's page?)"
+        })
+    })?;
+    // Of two the reader keeps the last one, and which was meant nobody can tell.
+    if names(&document) == colons(text) { Ok(document) } else { Err(bad("an object that has one name twice")) }
+}
+
+/// How many fields all objects of a document have.
+fn names(document: &Value) -> usize {
+    match document {
+        Value::Array(list) => list.iter().map(names).sum(),
+        Value::Object(fields) => fields.len() + fields.values().map(names).sum::<usize>(),
+        _ => 0,
+    }
+}
+
+/// How many names stand in a text that is JSON: each has a colon behind it.
+fn colons(text: &str) -> usize {
+    let (mut count, mut in_text, mut escaped) = (0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_text = !in_text,
+            b':' if !in_text => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// A field, whatever the case of its name. None where two names fit: which was meant nobody can tell.
+pub fn field<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
+    let mut fitting = spellings(document, name);
+    let first = fitting.next()?;
+    fitting.next().is_none().then_some(first)
+}
+
+fn spellings<'a>(document: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    let fields = document.as_object().into_iter().flatten();
+    fields.filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// Whether an object has names that differ by case alone. Those within it may be anybody's own.
+fn has_spellings(document: &Value) -> bool {
+    let mut seen = HashSet::new();
+    document.as_object().into_iter().flatten().any(|(name, _)| !seen.insert(name.to_ascii_lowercase()))
+}
+
+/// A field that is text.
+pub fn text<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
+    field(document, name)?.as_str()
+}
+
+/// A field that is text of a sensible length, for the details of a token.
+pub fn detail<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
+    text(document, name).filter(|text| text.len() <= MAX_DETAIL_BYTES)
+}
+
+/// A field that is an id: text or a number, and fit to be a segment of a path as it is.
+pub fn id(document: &Value, name: &str) -> Option<String> {
+    let id = match field(document, name)? {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"/\\?#%\"<>{}|^`".contains(&byte);
+    let fits = !id.is_empty() && id.len() <= MAX_ID_BYTES && id != "." && id != ".." && id.bytes().all(plain);
+    fits.then_some(id)
+}
+
+/// A list: the document itself, one of its fields of these names, or the only list that it holds.
+pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
+    if let Some(list) = document.as_array() {
+        return Some(list);
+    }
+    if names.iter().any(|name| spellings(document, name).nth(1).is_some()) {
+        return None;
+    }
+    // A field of the right name that is no list makes the document a wrong one: another list in it would be something else.
+    if let Some(named) = names.iter().find_map(|name| field(document, name).filter(|value| !value.is_null())) {
+        return named.as_array().map(Vec::as_slice);
+    }
+    let mut lists = document.as_object()?.values().filter_map(Value::as_array);
+    let only = lists.next()?;
+    lists.next().is_none().then_some(only.as_slice())
+}
+
+/// The token in a field. `route` is for the message.
+///
+/// # Errors
+/// [`Kind::BadAnswer`] if it isn't there, is no text, or is nothing that a header can carry; or if names beside it differ by case
+/// alone, as two tokens' or two expiries'.
+pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
+    let bad = |why: &str| {
+        let what = format!("the answer to {route} {why} in its field `{name}`: check the service's URL and version");
+        Err(Error::new(Kind::BadAnswer, what))
+    };
+    if has_spellings(document) {
+        let what = format!("the answer to {route} has names that differ by case alone: check the service's URL and version");
+        return Err(Error::new(Kind::BadAnswer, what));
+    }
+    match field(document, name) {
+        None => bad("has nothing"),
+        Some(Value::String(value)) if is_placeholder(value) => bad("has no token"),
+        Some(Value::String(value)) => {
+            let value = Secret::from(value.as_str());
+            if value.check("the token").is_ok() && is_in_ascii(&value) { Ok(value) } else { bad("has a token that no header can carry") }
+        }
+        Some(_) => bad("has something that is no text"),
+    }
+}
+
+/// Whether all of it is visible ASCII, as every token is; what else a header carries is read differently from program to program.
+pub fn is_in_ascii(value: &Secret) -> bool {
+    value.expose().bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Whether a value is what a program writes where it has none.
+pub fn is_placeholder(value: &str) -> bool {
+    let value = value.trim();
+    ["", "undefined", "null", "(null)", "none", "nil", "nan", "true", "false", "[object object]"]
+        .iter()
+        .any(|none| value.eq_ignore_ascii_case(none))
+}
+
+/// When a token ends: by itself, else by the first of these fields that is a time; none if neither says it.
+pub fn expiry(token: &Secret, document: &Value, names: &[&str]) -> Option<i64> {
+    jwt::expiry(token.expose()).or_else(|| names.iter().find_map(|name| time_of(field(document, name)?)))
+}
+
+/// A time as RFC 3339, in seconds or in milliseconds since 1970. The year 1 means never.
+fn time_of(value: &Value) -> Option<i64> {
+    let seconds = match value {
+        Value::String(text) => OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp(),
+        Value::Number(number) => {
+            let number = number.as_i64().or_else(|| number.as_f64().map(|number| number as i64))?;
+            if number > LATEST_UNIX_S { number / 1000 } else { number }
+        }
+        _ => return None,
+    };
+    (1..=LATEST_UNIX_S).contains(&seconds).then_some(seconds)
+}
+
+/// An error that an answer caused: with its status, the service's own number, and its sentence where that is harmless.
+/// `sent` are the secrets of the request.
+pub fn error(kind: Kind, what: impl Into<String>, answer: &Answer, sent: &[&Secret]) -> Error {
+    let document = parse("", answer).unwrap_or_default();
+    let first = field(&document, "errors").and_then(Value::as_array).and_then(|errors| errors.first());
+    let code = [Some(&document), first].into_iter().flatten().find_map(|part| field(part, "code")?.as_i64());
+    let said = first.and_then(|first| text(first, "msg").or_else(|| text(first, "message"))).or_else(|| text(&document, "message"));
+    let mut what = what.into();
+    if let Some(said) = said.and_then(|said| harmless(said, sent)) {
+        what = format!("{what} (it says: {said})");
+    }
+    Error::new(kind, what).with_http_status(answer.status).with_service_code(code)
+}
+
+/// A service's sentence for a message, without control characters, cut short; nothing if it echoes what was sent, or quotes a URL.
+pub fn harmless(said: &str, sent: &[&Secret]) -> Option<String> {
+    let hidden =
+        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let said: String = said.chars().filter(|c| !hidden(*c)).take(MAX_SAID_CHARS).collect();
+    let said = said.trim();
+    let lower = said.to_lowercase();
+    let quotes_url = lower.contains("://") || lower.contains("secret=");
+    if said.is_empty() || quotes_url || sent.iter().any(|secret| echoes(&lower, secret)) {
+        return None;
+    }
+    Some(said.to_owned())
+}
+
+/// Whether a lower-case text holds a secret, or a telling part of one: as it is, percent-encoded, in hexadecimal digits or base64.
+fn echoes(lower: &str, secret: &Secret) -> bool {
+    let bytes = secret.expose().as_bytes();
+    let written = |keep: &dyn Fn(u8) -> bool, mark: &str| -> String {
+        bytes.iter().map(|&byte| if keep(byte) { char::from(byte).to_string() } else { format!("{mark}{byte:02x}") }).collect()
+    };
+    let percent = written(&|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte), "%");
+    let lightly = written(&|byte| byte.is_ascii_graphic() && !b"%\"#<>?`{}".contains(&byte), "%");
+    let base64 = (0..bytes.len().min(3)).flat_map(|skip| [STANDARD_NO_PAD.encode(&bytes[skip..]), URL_SAFE_NO_PAD.encode(&bytes[skip..])]);
+    let plain = [secret.expose().to_owned(), percent, lightly].map(|form| (form, ECHO_BYTES));
+    let packed = std::iter::once((written(&|_| false, ""), 2 * ECHO_BYTES)).chain(base64.map(|form| (form, ECHO_BYTES * 4 / 3)));
+    plain.into_iter().chain(packed).any(|(form, width)| holds_part(lower.as_bytes(), &Secret::new(form.to_lowercase()), width))
+}
+
+fn holds_part(text: &[u8], form: &Secret, width: usize) -> bool {
+    let form = form.expose().as_bytes();
+    let width = form.len().min(width);
+    width > 0 && text.windows(width).any(|part| form.windows(width).any(|other| other == part))
+}
+
+/// An id or a name for a message: printable, and no longer than a line has room for.
+pub fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer { status, date_unix_s: None, retry_after: None, cookies: Vec::new(), body: Secret::from(body) }
+    }
+
+    #[test]
+    fn fields_are_found_in_any_case_and_in_two_cases_not_at_all() {
+        let document = json!({"JWTTOKEN": "a", "jwtToken": "b", "Id": 7, "n": null});
+        assert_eq!(text(&document, "jwtToken"), None);
+        assert_eq!(text(&json!({"JWTTOKEN": "a"}), "jwtToken"), Some("a"));
+        assert_eq!(id(&document, "id").as_deref(), Some("7"));
+        for two in [json!({"records": [], "Records": null}), json!({"teams": [1], "TEAMS": [2]}), json!({"Records": [], "records": 1})] {
+            assert_eq!(list(&two, &["records", "teams"]), None, "{two}");
+        }
+        for none in [json!(null), json!([]), json!("id"), json!(1), json!({"id": null}), json!({"id": {}}), json!({"id": ""})] {
+            assert_eq!(id(&none, "id"), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_would_change_a_path_is_none() {
+        for bad in ["../x", "a/b", "a?b", "a#b", "..", "%2e%2e", "a b", "a\nb", "a\\b", &"x".repeat(300)] {
+            assert_eq!(id(&json!({"id": bad}), "id"), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_list_stands_bare_or_inside_an_object() {
+        let of = |document: Value| list(&document, &["records"]).map(<[Value]>::len);
+        assert_eq!(of(json!([1, 2])), Some(2));
+        assert_eq!(of(json!({"Records": [1], "other": []})), Some(1));
+        assert_eq!(of(json!({"teams": [1, 2, 3], "n": 1})), Some(3));
+        for none in [json!({"a": [], "b": []}), json!({}), json!(null), json!("x"), json!({"records": "x", "metadata": []})] {
+            assert_eq!(of(none), None);
+        }
+    }
+
+    #[test]
+    fn a_token_is_text_that_a_header_can_carry() {
+        assert_eq!(token("GET /x", &json!({"T": "abc"}), "t").unwrap().expose(), "abc");
+        for bad in [
+            json!({}),
+            json!({"t": null}),
+            json!({"t": 1}),
+            json!({"t": ["a"]}),
+            json!({"t": "a\r\nb"}),
+            json!({"t": "undefined"}),
+            json!({"t": "a b"}),
+            json!({"t": "é"}),
+        ] {
+            let error = token("GET /x", &bad, "t").unwrap_err();
+            assert_eq!(error.kind, Kind::BadAnswer, "{bad}");
+            assert!(error.what().contains("GET /x") && error.what().contains("`t`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_expiry_is_a_time_in_any_usual_form() {
+        let of = |value: Value| expiry(&Secret::from("opaque"), &json!({"expires_at": value}), &["expires_at"]);
+        assert_eq!(of(json!("2027-01-15T08:00:00.000Z")), Some(1_800_000_000));
+        assert_eq!(of(json!(1_800_000_000)), Some(1_800_000_000));
+        assert_eq!(of(json!(1_800_000_000_000_i64)), Some(1_800_000_000));
+        for none in [json!("0001-01-01T00:00:00.000Z"), json!("soon"), json!(-1), json!(null), json!([]), json!(1e300)] {
+            assert_eq!(of(none.clone()), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_services_words_are_passed_on_without_what_was_sent() {
+        let password = Secret::from("Hunter2-long-one");
+        let said = |body: &str| error(Kind::Refused, "no", &answer(401, body), &[&password]);
+        let error = said(r#"{"code":17,"errors":[{"code":9,"msg":"bad \u001b[31mlogin"}]}"#);
+        assert_eq!((error.what(), error.service_code, error.http_status), ("no (it says: bad [31mlogin)", Some(17), Some(401)));
+        for hidden in [
+            r#"{"message":"password hunter2-LONG-one is wrong"}"#,
+            r#"{"message":"password Hunter… is wrong"}"#,
+            r#"{"message":"password %48unter2%2dlong%2Done is wrong"}"#,
+            r#"{"message":"password 48756e746572322d6c6f6e672d6f6e65 is wrong"}"#,
+            r#"{"message":"header Basic YTpIdW50ZXIyLWxvbmctb25l is wrong"}"#,
+            r#"{"message":"see https://x.example/?a=b"}"#,
+            r#"{"message":"GET /links/x?secret=y"}"#,
+            r#"{"message":""}"#,
+            "<html>",
+            "",
+            "null",
+            "[",
+            "{\"message\":[]}",
+        ] {
+            assert_eq!(said(hidden).what(), "no", "{hidden}");
+        }
+        let long = format!(r#"{{"message":"{}"}}"#, "é".repeat(5000));
+        assert!(said(&long).what().chars().count() < 230);
+    }
+
+    #[test]
+    fn names_that_differ_by_case_are_an_error_beside_a_token_and_nowhere_else() {
+        for body in [
+            r#"{"Token":"canary-a","token":"canary-b"}"#,
+            r#"{"token":"canary-a","Token":"canary-b"}"#,
+            r#"{"token":"canary-a","TOKEN":null}"#,
+            r#"{"token":"canary-a","expires_at":1,"Expires_At":2}"#,
+        ] {
+            let error = token("GET /x", &parse("masv", &answer(200, body)).unwrap(), "token").unwrap_err();
+            assert_eq!(error.kind, Kind::BadAnswer, "{body}");
+            assert!(error.what().contains("differ by case") && !error.what().contains("canary"), "{error}");
+        }
+        let body = r#"{"token":"abc","user":{"id":"u","settings":{"Lang":1,"lang":2},"tags":[{"A":{},"a":{}}]}}"#;
+        let document = parse("masv", &answer(200, body)).unwrap();
+        assert_eq!(token("GET /x", &document, "token").unwrap().expose(), "abc");
+        assert_eq!(field(&document, "user").unwrap()["settings"], json!({"Lang": 1, "lang": 2}), "handed on as it came");
+    }
+
+    #[test]
+    fn an_object_that_has_one_name_twice_is_an_error_in_any_depth() {
+        for body in [
+            r#"{"token":"canary-a","token":"canary-b"}"#,
+            r#"{"token":"canary-a","\u0074oken":"canary-b"}"#,
+            r#"{"token":null,"token":"canary-b"}"#,
+            r#"[{"a":[{"x":{"id":1},"ID":{},"n":{"id":2,"id":2}}]}]"#,
+            r#"{"user":{"settings":{"Lang":1,"lang":2,"lang":3}}}"#,
+            r#"{"a\"":1,"a\"":1}"#,
+            r#"{"":1,"":1}"#,
+        ] {
+            let error = parse("masv", &answer(200, body)).unwrap_err();
+            assert_eq!(error.kind, Kind::BadAnswer, "{body}");
+            assert!(error.what().contains("one name twice") && !error.what().contains("canary"), "{error}");
+        }
+        for body in [r#"{"a":"{\"x\":1,\"x\":1}","b":":","c:":{"a":":::\\"}}"#, r#"[{"id":1},{"id":1}]"#, "{}", "[]", "\":\"", "1"] {
+            parse("masv", &answer(200, body)).unwrap_or_else(|error| panic!("{body}: {error}"));
+        }
+    }
+
+    #[test]
+    fn a_hostile_document_is_an_error_and_costs_little() {
+        let deep = "[".repeat(100_000);
+        let crowded = format!("[{}0]", "0,".repeat(200_000));
+        for body in ["", "<html>", "{\"a\":", deep.as_str(), crowded.as_str(), &"[".repeat(1000)] {
+            assert_eq!(parse("masv", &answer(200, body)).unwrap_err().kind, Kind::BadAnswer);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Opening folders and files that must be the user's own: all is checked on the open descriptor, never on a path.
+//!
+//! Turns what the system says into a sentence with a remedy.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+
+use super::location::Home;
+use crate::error::{Error, Kind, Result};
+use crate::sys::dir::{Cause, Folder, How, cause};
+use crate::sys::private_file::user_id;
+
+/// No file of a store is longer.
+pub(super) const LONGEST_BYTES: usize = 1024 * 1024;
+
+/// What the system said about something of the store, and what mends it.
+pub(super) fn trouble(path: &Path, error: &io::Error) -> Error {
+    let shown = path.display();
+    let why = match cause(error) {
+        Cause::Full => "the disk is full: make room",
+        Cause::ReadOnly => "the file system is read-only: set `store` to file:/PATH where it can be written, or to memory",
+        Cause::Denied => "this user may not use it: see its owner and permissions with ls -ld",
+        Cause::Broken => "the disk reports an error: check it",
+        Cause::TooLarge => "files may not grow so large here: raise the limit (ulimit -f)",
+        Cause::TooMany => "too many files are open: raise the limit (ulimit -n)",
+        Cause::NoLocks => "its file system has no locks: set `store` to file:/PATH on a local disk",
+        Cause::Link => "a link or a file is in its place: remove that",
+        Cause::Missing => "it is not there: make it, or set `store` to file:/PATH",
+        Cause::NotAFile | Cause::Other => "the system can't use it: check it",
+    };
+    Error::new(Kind::Store, format!("{shown}: {why}"))
+}
+
+fn unsafe_file(path: &Path, why: &str) -> Error {
+    Error::new(Kind::UnsafeFile, format!("{} {why}", path.display()))
+}
+
+/// Opens a folder of the user's own. None if it is not there.
+///
+/// # Errors
+/// [`Kind::UnsafeFile`] with what mends it, [`Kind::Store`].
+pub(super) fn open(path: &Path) -> Result<Option<Folder>> {
+    let folder = match Folder::open(path) {
+        Ok(folder) => folder,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(trouble(path, &error)),
+    };
+    let facts = folder.facts().map_err(|error| trouble(path, &error))?;
+    if facts.uid() != user_id() {
+        return Err(unsafe_file(path, "belongs to another user: chown it, or set `store` to file:/PATH"));
+    }
+    if facts.mode() & 0o077 != 0 {
+        return Err(unsafe_file(path, &format!("is open to others: chmod 700 {}", path.display())));
+    }
+    Ok(Some(folder))
+}
+
+/// Opens a folder, which is made for the user alone if it is not there.
+///
+/// # Errors
+/// Those of [`open`].
+pub(super) fn make(path: &Path, homes: &[Home]) -> Result<Folder> {
+    if let Some(folder) = open(path)? {
+        return Ok(folder);
+    }
+    homes.iter().try_for_each(check_home)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| trouble(path, &error))?;
+    open(path)?.ok_or_else(|| trouble(path, &io::ErrorKind::NotFound.into()))
+}
+
+/// Under `sudo` the home may be somebody else's: what was made there would lock its owner out.
+fn check_home(home: &Home) -> Result<()> {
+    let path = &home.path;
+    let facts = match std::fs::metadata(path) {
+        Ok(facts) => facts,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !home.is_there => return Ok(()),
+        Err(error) => return Err(trouble(path, &error)),
+    };
+    if facts.uid() == user_id() {
+        return Ok(());
+    }
+    Err(unsafe_file(path, "belongs to another user: set HOME to this user's own (sudo -H), or set `store` to file:/PATH"))
+}
+
+/// What reading a file gave.
+pub(super) enum Read {
+    /// There is none.
+    Nothing,
+    /// Its bytes.
+    Bytes(Vec<u8>),
+    /// What is there is not a file that the store has made.
+    Odd(&'static str),
+}
+
+/// Reads a file of the user's own, or says what is odd about it.
+///
+/// # Errors
+/// [`Kind::Store`] if the system doesn't let it be read.
+pub(super) fn read(folder: &Folder, path: &Path, name: &str) -> Result<Read> {
+    let file = match folder.file(name, How::Read) {
+        Ok(file) => file,
+        Err(error) => {
+            return match cause(&error) {
+                Cause::Missing => Ok(Read::Nothing),
+                Cause::Link => Ok(Read::Odd("is a link")),
+                Cause::NotAFile => Ok(Read::Odd("is not a regular file")),
+                _ => Err(trouble(&path.join(name), &error)),
+            };
+        }
+    };
+    let facts = file.metadata().map_err(|error| trouble(&path.join(name), &error))?;
+    let odd = if !facts.is_file() {
+        Some("is not a regular file")
+    } else if facts.uid() != user_id() {
+        Some("belongs to another user")
+    } else if facts.mode() & 0o077 != 0 {
+        Some("is open to others")
+    } else if facts.nlink() > 1 {
+        Some("has a second name")
+    } else if facts.size() > LONGEST_BYTES as u64 {
+        Some("is longer than anything the store keeps")
+    } else {
+        None
+    };
+    match odd {
+        Some(odd) => Ok(Read::Odd(odd)),
+        None => read_all(&file, facts.size() as usize).map(Read::Bytes).map_err(|error| trouble(&path.join(name), &error)),
+    }
+}
+
+/// One call reads all of it, for nobody writes into a file that has its name.
+fn read_all(mut file: &File, size: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; size];
+    let mut len = 0;
+    while len < size {
+        match io::Read::read(&mut file, &mut bytes[len..]) {
+            Ok(0) => break,
+            Ok(more) => len += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes)
+}

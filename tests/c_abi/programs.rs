@@ -1,0 +1,157 @@
+//! Every program of `c-tests`, each with a sandbox of its own. A program says nothing if all is well.
+
+use std::process::Command;
+use std::time::Duration;
+
+use super::program;
+use keyferry_testing::child::{self, Ended};
+use keyferry_testing::host::{self, Place};
+
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Compiles and runs one program as any program runs.
+fn run(source: &str, arguments: &[&str]) -> Ended {
+    let place = Place::new();
+    let made = program::compile(source, &place);
+    child::run(program::dress(Command::new(made).args(arguments), &place), LIMIT)
+}
+
+fn passes(source: &str) {
+    let ended = run(source, &[]);
+    assert!(ended.status.success() && ended.out.is_empty() && ended.err.is_empty(), "{source}: {}", ended.said());
+}
+
+#[test]
+fn every_status_has_words_of_its_own() {
+    passes("status.c");
+}
+
+#[test]
+fn the_library_says_which_one_it_is() {
+    passes("version.c");
+}
+
+#[test]
+fn texts_are_the_callers_until_freed() {
+    passes("text.c");
+}
+
+#[test]
+fn an_error_holds_every_detail_and_no_secret() {
+    passes("error.c");
+}
+
+#[test]
+fn a_configuration_is_file_then_environment_then_program() {
+    passes("config.c");
+}
+
+#[test]
+fn a_request_says_what_the_caller_needs() {
+    passes("request.c");
+}
+
+#[test]
+fn a_token_is_headers_with_their_expiry() {
+    passes("token.c");
+}
+
+#[test]
+fn a_session_keeps_rejects_adopts_and_forgets() {
+    passes("session.c");
+}
+
+#[test]
+fn masv_gives_every_kind_of_token() {
+    passes("masv.c");
+}
+
+#[test]
+fn the_agent_tells_who_is_signed_in() {
+    passes("agent.c");
+}
+
+#[test]
+fn fileverbs_gives_bearer_and_secret_key() {
+    passes("fileverbs.c");
+}
+
+#[test]
+fn the_log_goes_to_one_function_that_must_not_call_back() {
+    passes("log.c");
+}
+
+#[test]
+fn no_function_crashes_on_null() {
+    passes("nulls.c");
+}
+
+#[test]
+fn many_threads_share_one_login_and_a_cancelled_wait_ends() {
+    passes("threads.c");
+}
+
+#[test]
+fn a_forked_child_is_told_and_goes_on_with_handles_of_its_own() {
+    passes("fork.c");
+}
+
+#[test]
+fn a_host_that_may_write_no_file_lives() {
+    passes("limit.c");
+}
+
+#[test]
+fn handles_work_after_every_failure() {
+    passes("after_error.c");
+}
+
+#[test]
+fn secrets_are_wiped_from_memory() {
+    passes("wiped.c");
+}
+
+#[test]
+fn loading_using_and_unloading_leaves_nothing_behind() {
+    let library = host::beside("libkeyferry.so");
+    let ended = run("cycles.c", &[library.to_str().unwrap()]);
+    assert!(ended.status.success() && ended.err.is_empty(), "{}", ended.said());
+}
+
+#[test]
+fn the_cpp_wrapper_does_all_that_the_header_does() {
+    passes("cpp_wrapper.cpp");
+}
+
+#[test]
+fn the_quick_start_prints_name_and_expiry_but_not_the_token() {
+    let package = format!("packages/{}", keyferry_sandbox::credentials::PACKAGE_ID);
+    let ended = run("quickstart.c", &[&package]);
+    assert!(ended.status.success() && ended.err.is_empty(), "{}", ended.said());
+    let lines: Vec<_> = ended.out.lines().collect();
+    assert_eq!(lines[0], "X-Package-Token: ...");
+    assert!(lines[1].starts_with("good until ") && lines.len() == 2, "{}", ended.out);
+    assert!(!ended.out.contains("eyJ"), "a JWT begins so");
+    let ended = run("quickstart.c", &["packages/nobody-knows"]);
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.said());
+    assert!(ended.err.starts_with("703: "), "{}", ended.said());
+}
+
+#[test]
+fn the_quick_start_is_short() {
+    let text = std::fs::read_to_string(host::file("c-tests/quickstart.c")).unwrap();
+    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("/*");
+    assert!(text.lines().filter(is_code).count() <= 20);
+}
+
+#[test]
+fn every_program_is_run() {
+    let here = include_str!("programs.rs");
+    let elsewhere = [include_str!("loading.rs"), include_str!("../../crates/keyferry-cli/tests/plugins/cli.rs")].concat();
+    for entry in std::fs::read_dir(host::file("c-tests")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let is_program = name.ends_with(".c") || name.ends_with(".cpp");
+        let quoted = format!("\"{name}\"");
+        assert!(!is_program || here.contains(&quoted) || elsewhere.contains(&quoted), "{name} is run by no test");
+    }
+}

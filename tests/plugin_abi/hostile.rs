@@ -1,0 +1,258 @@
+//! Hostile plugins: each ends in a clear status that names plugin and fault, and everything else goes on.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use keyferry::error::{Error, Kind};
+use keyferry::model::request::Request;
+use keyferry::session::Session;
+
+use keyferry_testing::plugins::harness::{Stage, header};
+use keyferry_testing::plugins::server::{Server, reply};
+
+/// The built-in services go on.
+#[track_caller]
+fn goes_on(session: &Session) {
+    assert_eq!(header(session, "user").unwrap(), "X-API-KEY: masv-key");
+}
+
+const MASV: (&str, &str) = ("masv.api_key", "masv-key");
+
+#[track_caller]
+fn blames(error: &Error, plugin: &str, hint: &str) {
+    assert_eq!(error.kind, Kind::Plugin, "{error}");
+    let what = error.what();
+    assert!(what.contains(plugin) && what.contains(hint), "{hint}: {what}");
+    assert!(!what.chars().any(char::is_control) && !what.ends_with('.') && what.len() < 700, "{what:?}");
+}
+
+#[test]
+fn every_lie_of_a_function_is_named() {
+    let stage = Stage::set();
+    let server = Server::start(|_| reply(200, "{}"));
+    let url = format!("{}/base", server.url);
+    let settings = [MASV, ("liar.url", url.as_str()), ("liar.key", "canary-key"), ("masv.password", "canary-password")];
+    let session = stage.session(&[&stage.plugin("liar.c", &[])], &settings);
+    assert_eq!(header(&session, "liar:honest").unwrap(), "X-Token: honest");
+    for (lie, hint) in [
+        ("code", "the code 4711"),
+        ("negative", "the code -1"),
+        ("over", "though its time was not over"),
+        ("argument", "the code 13, which it may not return"),
+        ("nothing", "returned without a header"),
+        ("undeclared", "the setting `masv.password`, which its descriptor does not name"),
+        ("headers", "more than 8 headers"),
+        ("exchanges", "more than 16 exchanges"),
+        ("utf8", "value that is not UTF-8"),
+        ("crlf", "value that holds a line break"),
+        ("delete", "value that holds a line break"),
+        ("empty", "whose value is empty"),
+        ("endless", "value that is longer than it may be, or has no end"),
+        ("null", "value that is NULL"),
+        ("header-name", "name can't be sent"),
+        ("null-out", "out-pointer that is NULL"),
+        ("odd-out", "out-pointer that is NULL or not aligned"),
+        ("bad-renewal", "`give_renewal` with a text that holds"),
+        ("bad-expiry", "an expiry that is no time"),
+        ("bad-level", "the level 99"),
+        ("bad-sentence", "`fail` with a sentence that holds"),
+        ("too-much", "more memory"),
+        ("outside", "a path that leaves its URL"),
+        ("no-slash", "begins with no slash"),
+        ("backslash", "a path that leaves its URL"),
+        ("host-header", "a header that can't be sent"),
+        ("bad-header", "header's value that holds a line break"),
+        ("many-headers", "a count that is greater"),
+        ("small-request", "smaller than its own number"),
+        ("half-request", "path that is NULL"),
+        ("small-answer", "smaller than its own number"),
+        ("bad-method", "the method 77"),
+        ("bad-base", "`key`, which is no URL"),
+        ("other-base", "`masv.url`, which is no URL"),
+    ] {
+        let error = session.token(&format!("liar:{lie}")).err().unwrap_or_else(|| panic!("{lie} is believed"));
+        blames(&error, "the plugin liar", hint);
+        assert!(!error.what().contains("canary"), "{lie}: {error}");
+        goes_on(&session);
+    }
+    assert_eq!(header(&session, "liar:stale").unwrap(), "X-Token: stale");
+    assert_eq!(header(&session, "liar:honest").unwrap(), "X-Token: honest");
+    // Nothing went where it should not, and nothing that the plugin did not name went anywhere.
+    let seen = server.seen();
+    assert!(seen.iter().all(|seen| seen.line == "GET /base/x" && seen.header("host") == server.url.strip_prefix("http://")), "{seen:?}");
+}
+
+#[test]
+fn a_plugin_that_tells_its_secret_is_not_repeated() {
+    let stage = Stage::set();
+    let session = stage.session(&[&stage.plugin("liar.c", &[])], &[("liar.key", "canary-key")]);
+    let error = session.token("liar:tell").unwrap_err();
+    assert_eq!((error.kind, error.what()), (Kind::Plugin, "the plugin liar: failed and does not say why"));
+}
+
+#[test]
+fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
+    let stage = Stage::set();
+    for (lie, hint) in [
+        (1, "speaks version 0"),
+        (2, "speaks version 2"),
+        (3, "install a newer keyferry"),
+        (4, "an entry that says a size that is smaller"),
+        (5, "an entry that says a size that is smaller"),
+        (6, "a name that is NULL"),
+        (7, "a list of settings that says a count"),
+        (8, "a list of settings that says a count"),
+        (9, "a name that is NULL"),
+        (10, "a name that no plugin can have"),
+        (11, "a name that no plugin can have"),
+        (12, "a name that no plugin can have"),
+        (13, "a name that is not UTF-8"),
+        (14, "a name that no plugin can have"),
+        (15, "a name that"),
+        (16, "a version that holds"),
+        (17, "a list of settings that is NULL"),
+        (18, "a list of settings that is not aligned"),
+        (19, "no get_extension"),
+        (20, "whose key is not"),
+        (21, "of the kind 99"),
+        (22, "everybody would know it"),
+        (23, "whose default can't be used"),
+        (24, "whose sentence holds"),
+        (25, "whose key is NULL"),
+        (26, "the setting url twice"),
+        (30, "a service table that says a size"),
+        (31, "title is NULL"),
+        (32, "a list of routes that says a count"),
+        (33, "a service without routes"),
+        (34, "title is NULL"),
+        (35, "prefix is not like /v1/"),
+        (36, "prefix is not like /v1/"),
+        (37, "a list of routes that is NULL"),
+        (38, "without `acquire`"),
+        (40, "an empty segment"),
+        (41, "the class 99"),
+        (42, "the access 99"),
+        (43, "whose pattern"),
+        (44, "whose pattern is not UTF-8"),
+        (50, "`init` returned the code 4711"),
+        (51, "no licence is installed here"),
+        (52, "has neither keyferry.service/1 nor keyferry.secret-source/1"),
+        (53, "a service table that is not aligned"),
+    ] {
+        let path = stage.plugin_as("tables.c", &format!("tables-{lie}.so"), &[&format!("-DLIE={lie}")]);
+        let session = stage.session(&[&path], &[MASV]);
+        goes_on(&session);
+        let error = session.token("tables:x").err().unwrap_or_else(|| panic!("{lie} is believed"));
+        blames(&error, "tables", hint);
+        // A URL is somebody else's still, so that git asks its next helper; the fault is told beside.
+        let error = session.token("https://tables.example/x").unwrap_err();
+        assert!(error.kind == Kind::NotMine && error.what().contains(hint), "{error}");
+    }
+    let honest = stage.plugin_as("tables.c", "tables.so", &[]);
+    assert_eq!(header(&stage.session(&[&honest], &[]), "tables:x").unwrap(), "X-Token: tables");
+}
+
+#[test]
+fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
+    let stage = Stage::set();
+    let session = stage.session(&[&stage.plugin("slow.c", &[])], &[MASV, ("http.timeout_ms", "300")]);
+    let mut request = Request::new("slow:first");
+    request.timeout = Some(Duration::from_millis(50));
+    let began = Instant::now();
+    let error = session.token_for(&request).unwrap_err();
+    assert_eq!(error.kind, Kind::Timeout);
+    assert!(error.what().contains("the plugin slow has not come back so far"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    // Others go on while it hangs, also another call of the same plugin.
+    goes_on(&session);
+    assert_eq!(header(&session, "slow:honest").unwrap(), "X-Token: honest");
+    let mut patient = Request::new("slow:second");
+    patient.timeout = Some(Duration::from_secs(60));
+    blames(&session.token_for(&patient).unwrap_err(), "the plugin slow", "did not come back from `acquire` in 300 ms");
+    // Four that never come back are enough.
+    for lost in ["third", "fourth"] {
+        patient.resource = format!("slow:{lost}");
+        blames(&session.token_for(&patient).unwrap_err(), "the plugin slow", "did not come back");
+    }
+    blames(&session.token("slow:honest-again").unwrap_err(), "the plugin slow", "4 of its calls have not come back");
+    goes_on(&session);
+    let began = Instant::now();
+    drop(session);
+    assert!(began.elapsed() < Duration::from_secs(3), "closing waits for nobody: {:?}", began.elapsed());
+}
+
+#[test]
+fn a_closing_session_waits_for_no_plugin() {
+    let stage = Stage::set();
+    let path = stage.plugin_as("slow.c", "slow-closing.so", &[]);
+    let session = stage.session(&[&path], &[MASV, ("http.timeout_ms", "60000")]);
+    let mut request = Request::new("slow:x");
+    request.timeout = Some(Duration::from_millis(30));
+    assert_eq!(session.token_for(&request).unwrap_err().kind, Kind::Timeout);
+    request.resource = "slow:asks".into();
+    assert_eq!(session.token_for(&request).unwrap_err().kind, Kind::Timeout);
+    let began = Instant::now();
+    drop(session);
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_plugin_that_hangs_in_init_is_left_out() {
+    let stage = Stage::set();
+    let path = stage.plugin_as("slow.c", "slow-init.so", &["-DHANG_IN_INIT"]);
+    let began = Instant::now();
+    let session = stage.session(&[&path], &[MASV]);
+    goes_on(&session);
+    blames(&session.token("slow:x").unwrap_err(), "the plugin slow", "did not come back from `init` in 5000 ms");
+    // The next session knows.
+    let again = stage.session(&[&path], &[MASV]);
+    blames(&again.token("slow:x").unwrap_err(), "the plugin slow", "`init`");
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_plugin_may_ask_from_several_threads() {
+    let stage = Stage::set();
+    let session = stage.session(&[&stage.plugin("reentrant.c", &["-D_GNU_SOURCE"])], &[("reentrant.key", "k")]);
+    assert_eq!(header(&session, "reentrant:threads").unwrap(), "X-Threads: 4");
+}
+
+#[test]
+fn a_second_plugin_of_a_name_is_refused() {
+    let stage = Stage::set();
+    let (first, second) = (stage.plugin("liar.c", &[]), stage.plugin_as("liar.c", "liar-too.so", &[]));
+    let session = stage.session(&[&first, &second], &[MASV]);
+    assert_eq!(header(&session, "liar:honest").unwrap(), "X-Token: honest");
+    goes_on(&session);
+    let error = session.token("https://liar.example/x").unwrap_err();
+    assert!(error.what().contains("liar-too.so is named liar, as ") && error.what().contains("take one of them out"), "{error}");
+    let twice = stage.session(&[&first, &first], &[MASV]);
+    assert!(twice.token("https://liar.example/x").unwrap_err().what().contains("named liar, as"));
+}
+
+/// Every way to stand where a built-in service is, or below it, or above it.
+#[test]
+fn a_plugin_that_claims_urls_of_another_service_is_refused() {
+    let stage = Stage::set();
+    let (liar, reentrant) = (stage.plugin("liar.c", &[]), stage.plugin("reentrant.c", &["-D_GNU_SOURCE"]));
+    let open = |url: &str, more: &[(&str, &str)]| stage.session(&[&liar], &[&[MASV, ("liar.url", url)], more].concat());
+    for (url, other) in [
+        ("https://api.massive.app", "masv"),
+        ("https://API.massive.app:443/", "masv"),
+        ("https://api.massive.app/deep/inside", "masv"),
+        ("https://get.massive.io", "masv"),
+        ("https://get.massive.app/x", "masv"),
+        ("https://api.fileverbs.com/x", "fileverbs"),
+        ("http://localhost:8080", "agent"),
+    ] {
+        let session = open(url, &[]);
+        blames(&session.token("liar:honest").unwrap_err(), "the plugin liar", &format!("claims URLs of {other}"));
+        goes_on(&session);
+    }
+    let gate = [("masv.url", "https://gate.example/masv")];
+    blames(&open("https://gate.example/", &gate).token("liar:honest").unwrap_err(), "the plugin liar", "claims URLs of masv");
+    assert!(open("https://gate.example/masvish", &gate).token("liar:honest").is_ok());
+    // One plugin against the other: the first one named has it.
+    let session = stage.session(&[&reentrant as &Path, &liar], &[("liar.url", "http://127.0.0.1:9/below")]);
+    blames(&session.token("liar:honest").unwrap_err(), "the plugin liar", "claims URLs of reentrant");
+}

@@ -1,0 +1,256 @@
+//! The template's service enjoys what a built-in one does: cache, single flight, refresh, store, refusal memory, and its own URLs alone.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use keyferry::clock::Clock;
+use keyferry::error::Kind;
+use keyferry::session::{Options, Session};
+
+use keyferry_testing::plugins::harness::{Stage, config, header};
+use keyferry_testing::plugins::server::{Server, reply};
+use keyferry_testing::plugins::studio::{KEY, Studio, now_s};
+
+fn open(stage: &Stage, studio: &Studio, more: &[(&str, &str)]) -> Session {
+    let settings = [&[("template.url", studio.url()), ("template.key", KEY)], more].concat();
+    stage.session(&[&stage.plugin("template.c", &[])], &settings)
+}
+
+#[test]
+fn one_token_serves_all_urls_and_an_item_has_its_own() {
+    let (stage, studio) = (Stage::set(), Studio::open());
+    let session = open(&stage, &studio, &[]);
+    let url = |path: &str| format!("{}{path}", studio.url());
+    assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1");
+    for same in [url("/v1/library"), url("/v1/library/x?y=z"), url("/v1/assets/7"), url("/v1/"), "template:other".into()] {
+        assert_eq!(header(&session, &same).unwrap(), "Authorization: Bearer studio-1", "{same}");
+    }
+    assert_eq!(header(&session, &url("/v1/assets/7/raw/a.exr")).unwrap(), "X-Asset-Ticket: ticket-2");
+    assert_eq!(header(&session, "template:assets/7/raw").unwrap(), "X-Asset-Ticket: ticket-2");
+    assert_eq!(session.token("template:assets/8/raw").unwrap_err().kind, Kind::NotFound);
+    assert_eq!(studio.server.count("POST /v1/sessions"), 1);
+}
+
+#[test]
+fn a_hundred_callers_make_one_login() {
+    let (stage, studio) = (Stage::set(), Studio::open());
+    let session = open(&stage, &studio, &[]);
+    std::thread::scope(|scope| {
+        for _ in 0..100 {
+            scope.spawn(|| assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1"));
+        }
+    });
+    assert_eq!(studio.server.count("POST"), 1);
+}
+
+#[test]
+fn a_token_is_renewed_by_what_it_came_with() {
+    let (stage, studio) = (Stage::set(), Studio::open());
+    let config = config(&[&stage.plugin("template.c", &[])], &[("template.url", studio.url()), ("template.key", KEY)]).unwrap();
+    let clock = Clock::manual(now_s() * 1_000_000);
+    let session = Session::open_with(config, Options { clock: clock.clone(), refreshes_beside: false }).unwrap();
+    assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1");
+    studio.turn.life_s.store(2 * 3600, Ordering::SeqCst);
+    clock.advance_us(3590 * 1_000_000);
+    assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-2");
+    assert_eq!((studio.server.count("POST /v1/sessions/renew"), studio.server.count("POST")), (1, 2));
+    // What the caller rejects is replaced at once.
+    let token = session.token("template:library").unwrap();
+    session.reject(&token).unwrap();
+    assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-3");
+}
+
+#[test]
+fn a_present_token_serves_on_while_the_service_is_down() {
+    let (stage, studio) = (Stage::set(), Studio::open());
+    let config = config(&[&stage.plugin("template.c", &[])], &[("template.url", studio.url()), ("template.key", KEY)]).unwrap();
+    let clock = Clock::manual(now_s() * 1_000_000);
+    let session = Session::open_with(config, Options { clock: clock.clone(), refreshes_beside: false }).unwrap();
+    header(&session, "template:library").unwrap();
+    let Studio { server, .. } = studio;
+    drop(server);
+    clock.advance_us(3590 * 1_000_000);
+    assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1");
+    clock.advance_us(20 * 1_000_000);
+    assert!(header(&session, "template:library").is_err(), "an ended token is never served");
+}
+
+#[test]
+fn the_next_session_finds_the_token_in_the_store() {
+    let (stage, studio) = (Stage::set(), Studio::open());
+    let store = format!("file:{}", stage.path("store").display());
+    for _ in 0..3 {
+        let session = open(&stage, &studio, &[("store", &store)]);
+        assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1");
+        assert_eq!(header(&session, "template:assets/7/raw").unwrap(), "X-Asset-Ticket: ticket-2");
+    }
+    assert_eq!(studio.server.seen().len(), 2);
+    let session = open(&stage, &studio, &[("store", &store)]);
+    session.forget(Some("template:library")).unwrap();
+    assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-3");
+}
+
+#[test]
+fn a_refused_key_is_sent_once_however_many_ask_and_a_new_one_at_once() {
+    let (stage, studio) = (Stage::set(), Studio::open());
+    let store = format!("file:{}", stage.path("store").display());
+    for _ in 0..5 {
+        let session = open(&stage, &studio, &[("template.key", "wrong"), ("store", &store)]);
+        for resource in ["template:library", "template:library", "template:assets/7/raw"] {
+            let error = session.token(resource).unwrap_err();
+            assert_eq!(error.kind, Kind::Refused, "{error}");
+            assert!(error.what().contains("template") && !error.what().contains("wrong"), "{error}");
+            assert_eq!(error.http_status.unwrap_or(403), 403);
+        }
+    }
+    assert_eq!(studio.server.seen().len(), 1, "{:?}", studio.server.seen());
+    let session = open(&stage, &studio, &[("store", &store)]);
+    assert!(header(&session, "template:library").is_ok());
+}
+
+#[test]
+fn a_service_out_of_order_is_not_stormed() {
+    let (stage, studio) = (Stage::set(), Studio::open());
+    studio.turn.fails.store(503, Ordering::SeqCst);
+    let session = open(&stage, &studio, &[]);
+    for _ in 0..20 {
+        let error = session.token("template:library").unwrap_err();
+        assert_eq!((error.kind, error.http_status), (Kind::Unavailable, Some(503)), "{error}");
+    }
+    assert_eq!(studio.server.seen().len(), 1);
+}
+
+#[test]
+fn what_is_not_set_is_named_with_its_own_words() {
+    let (stage, studio) = (Stage::set(), Studio::open());
+    let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", studio.url())]);
+    let error = session.token("template:library").unwrap_err();
+    assert_eq!(error.kind, Kind::NotConfigured);
+    assert_eq!(error.what(), "`template.key` is not set: Its API key (Settings, Access)");
+    assert_eq!(studio.server.seen().len(), 0);
+}
+
+/// No header for anything but the exact origin, and no token of one origin for another, whatever is configured when.
+#[test]
+fn a_token_of_one_origin_is_never_given_for_another() {
+    let (stage, one, two) = (Stage::set(), Studio::open(), Studio::open());
+    let store = format!("file:{}", stage.path("store").display());
+    let first = open(&stage, &one, &[("store", &store)]);
+    header(&first, "template:library").unwrap();
+    let port = one.url().rsplit(':').next().unwrap();
+    for other in [
+        format!("{}/v1/library", two.url()),
+        format!("https://127.0.0.1:{port}/v1/library"),
+        format!("http://localhost:{port}/v1/library"),
+        format!("http://127.0.0.1.evil.example:{port}/v1/library"),
+        format!("http://127.0.0.1:{}/v1/library", &port[1..]),
+        format!("{}/v2/library", one.url()),
+        format!("{}/v1", one.url()),
+    ] {
+        let error = first.token(&other).unwrap_err();
+        assert_eq!(error.kind, Kind::NotMine, "{other}: {error}");
+    }
+    for bad in [format!("http://u@127.0.0.1:{port}/v1/library"), format!("http://127.0.0.1:{port}\\@evil.example/v1/x")] {
+        assert_eq!(first.token(&bad).unwrap_err().kind, Kind::InvalidResource, "{bad}");
+    }
+    // The same store, the same names, another origin: another token, got there.
+    let second = open(&stage, &two, &[("store", &store)]);
+    assert_eq!(second.cached(&keyferry::model::request::Request::new("template:library")).unwrap_err().kind, Kind::NotCached);
+    header(&second, "template:library").unwrap();
+    assert_eq!((one.server.seen().len(), two.server.seen().len()), (1, 1));
+}
+
+#[test]
+fn the_host_follows_no_redirect_for_a_plugin() {
+    let other = Server::start(|_| reply(200, "{\"token\":\"stolen\",\"ticket\":\"stolen\"}"));
+    for status in [301, 302, 303, 307, 308] {
+        let stage = Stage::set();
+        let target = format!("{}/v1/sessions", other.url);
+        let server = Server::start(move |_| {
+            let mut answer = reply(status, "");
+            answer.headers.push(("location", target.clone()));
+            answer
+        });
+        let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", &server.url), ("template.key", KEY)]);
+        for resource in ["template:library", "template:assets/7/raw"] {
+            let error = session.token(resource).unwrap_err();
+            assert_eq!((error.kind, error.http_status), (Kind::Redirected, Some(status)), "{error}");
+            assert!(error.what().contains("`template.url`"), "{error}");
+        }
+    }
+    assert_eq!(other.seen().len(), 0);
+}
+
+#[test]
+fn a_hostile_answer_is_a_clear_error() {
+    for body in [
+        "",
+        "<html>",
+        "{\"token\":\"a\\r\\nX: b\"}",
+        "{\"token\":7e999}",
+        "{}",
+        "[]",
+        "{\"token\":null}",
+        "{\"token\":\"\"}",
+        "{\"token\":\"\\u0000\"}",
+    ] {
+        let stage = Stage::set();
+        let server = Server::start(move |_| reply(200, body));
+        let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", &server.url), ("template.key", KEY)]);
+        let error = session.token("template:library").unwrap_err();
+        assert!(matches!(error.kind, Kind::BadAnswer | Kind::Plugin), "{body}: {error}");
+        assert!(error.what().contains("template"), "{body}: {error}");
+    }
+}
+
+#[test]
+fn a_caller_ends_at_its_deadline_while_the_service_is_mute() {
+    let stage = Stage::set();
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let server = Server::start(move |_| {
+        let _ = wait.lock().unwrap().recv();
+        reply(200, "{}")
+    });
+    let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", &server.url), ("template.key", KEY)]);
+    let mut request = keyferry::model::request::Request::new("template:library");
+    request.timeout = Some(Duration::from_millis(200));
+    let error = session.token_for(&request).unwrap_err();
+    assert_eq!(error.kind, Kind::Timeout);
+    assert!(error.what().contains("the plugin template has not come back so far"), "{error}");
+    drop(release);
+}
+
+#[test]
+fn a_refusal_that_only_the_plugin_can_read_is_remembered_too() {
+    let stage = Stage::set();
+    let server = Server::start(|_| reply(200, "{\"ok\":false}"));
+    let source = r#"
+#define NAME "small"
+#include "small.h"
+static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_want *want) {
+    keyferry_plugin_buffer key, ok;
+    keyferry_plugin_request request;
+    keyferry_plugin_answer answer;
+    keyferry_plugin_status status = host->setting(call, "key", &key);
+    (void)want;
+    memset(&request, 0, sizeof request);
+    memset(&answer, 0, sizeof answer);
+    request.struct_size = sizeof request;
+    request.method = KEYFERRY_PLUGIN_POST;
+    request.path = "/login";
+    answer.struct_size = sizeof answer;
+    if (status == KEYFERRY_PLUGIN_OK) status = host->exchange(call, &request, &answer);
+    if (status == KEYFERRY_PLUGIN_OK) status = host->json_text(call, answer.body.data, answer.body.size, "/ok", &ok);
+    if (status != KEYFERRY_PLUGIN_OK) return status;
+    return strcmp(ok.data, "true") == 0 ? host->give_header(call, "X-Token", "t") : KEYFERRY_PLUGIN_E_REFUSED;
+}
+"#;
+    let path = stage.source("small.c", source);
+    let session = stage.session(&[&path], &[("small.url", &server.url), ("small.key", "wrong")]);
+    for id in ["a", "b", "a", "c"] {
+        let error = session.token(&format!("small:{id}")).unwrap_err();
+        assert_eq!(error.kind, Kind::Refused, "{error}");
+    }
+    assert_eq!(server.seen().len(), 1);
+}
