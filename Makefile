@@ -18,7 +18,13 @@ PROFILE = release
 CARGO_TARGET_DIR ?= target
 LIBRARY_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
 PROGRAM_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
+# A later `cargo build` overwrites the helper in PROGRAM_DIR by one that is linked dynamically, so the one to install is kept apart.
+HELPER_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)/static
 INSTALL = install
+
+CARGO_FLAGS = --locked $(if $(filter release,$(PROFILE)),--release)
+# git starts the helper for every fetch, and the dynamic linker takes longer than all that the helper does. It needs a static libc.
+HELPER_FLAGS := $(if $(filter /%,$(shell $(CC) -print-file-name=libc.a)),-C target-feature=+crt-static)
 
 package_field = $(shell sed -n 's/^$(1) = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
 VERSION := $(call package_field,version)
@@ -53,11 +59,15 @@ endef
 .PHONY: all install uninstall
 
 all:
-	$(CARGO) build --package keyferry --lib --locked $(if $(filter release,$(PROFILE)),--release)
-	$(CARGO) build --package keyferry-cli --bins --locked $(if $(filter release,$(PROFILE)),--release)
+	$(if $(HELPER_FLAGS),,@echo 'warning: no static libc (libc.a): git-credential-keyferry is linked dynamically and starts slower' >&2)
+	$(CARGO) build --package keyferry --lib $(CARGO_FLAGS)
+	$(CARGO) build --package keyferry-cli --bin keyferry $(CARGO_FLAGS)
+	$(CARGO) rustc --package keyferry-cli --bin git-credential-keyferry $(CARGO_FLAGS) -- $(HELPER_FLAGS)
+	mkdir -p '$(HELPER_DIR)'
+	cp '$(PROGRAM_DIR)/git-credential-keyferry' '$(HELPER_DIR)/git-credential-keyferry'
 
 install:
-	@for file in '$(LIBRARY_DIR)/libkeyferry.so' '$(LIBRARY_DIR)/libkeyferry.a' $(PROGRAMS:%='$(PROGRAM_DIR)/%'); do \
+	@for file in '$(LIBRARY_DIR)/libkeyferry.so' '$(LIBRARY_DIR)/libkeyferry.a' '$(PROGRAM_DIR)/keyferry' '$(HELPER_DIR)/git-credential-keyferry'; do \
 	    test -f "$$file" || { echo "$$file is not there: run make first" >&2; exit 1; }; \
 	done
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(CMAKE_DIR)' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BINDIR)' \
@@ -69,9 +79,8 @@ install:
 	for header in $(HEADERS); do \
 	    $(INSTALL) -m 644 "include/$$header" '$(DESTDIR)$(INCLUDEDIR)'/"$$header" || exit 1; \
 	done
-	for program in $(PROGRAMS); do \
-	    $(INSTALL) -m 755 '$(PROGRAM_DIR)'/"$$program" '$(DESTDIR)$(BINDIR)'/"$$program" || exit 1; \
-	done
+	$(INSTALL) -m 755 '$(PROGRAM_DIR)/keyferry' '$(DESTDIR)$(BINDIR)/keyferry'
+	$(INSTALL) -m 755 '$(HELPER_DIR)/git-credential-keyferry' '$(DESTDIR)$(BINDIR)/git-credential-keyferry'
 	for page in $(PAGES); do \
 	    $(INSTALL) -m 644 "install/man/$$page" '$(DESTDIR)$(MANDIR)/man1'/"$$page" || exit 1; \
 	done

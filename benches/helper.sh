@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What one call of the helper costs on a warm store, spawn to exit, beside git-credential-cache and the least that a C program can do.
 #
-#   cargo build --release && benches/helper.sh [ROUNDS]
+#   make && benches/helper.sh [ROUNDS]
 #
 # Needs gcc and git; valgrind for the rows of instructions. KEYFERRY_BENCH_FOLDER puts the store elsewhere than into memory.
 . "$(dirname "$0")/stage.sh"
@@ -9,11 +9,11 @@ rounds=${1:-300}
 cache=$(git --exec-path)/git-credential-cache
 socket=$place/cache/socket
 at_end+=("'$cache' --socket '$socket' exit")
-gcc -O2 -Iinclude -o "$place/fill" benches/fill.c "$built/libkeyferry.so"
-ln -s "$built/libkeyferry.so" "$place/$(readelf -d "$built/libkeyferry.so" | sed -n 's/.*soname: \[\(.*\)\]/\1/p')"
+gcc -O2 -Iinclude -o "$place/fill" benches/fill.c "$installed/lib/libkeyferry.so"
+ln -s "$installed/lib/libkeyferry.so" "$place/$(readelf -d "$installed/lib/libkeyferry.so" | sed -n 's/.*soname: \[\(.*\)\]/\1/p')"
 
 # The same question for all. The cache keeps no ephemeral credential, so it has the same token as a password.
-"$built/git-credential-keyferry" get < "$place/question" > "$place/answer"
+"$installed/bin/git-credential-keyferry" get < "$place/question" > "$place/answer"
 grep -q '^credential=' "$place/answer"
 mkdir "$place/cache"
 {
@@ -27,12 +27,12 @@ measure() {
     "$place/turns" "$rounds" "$place/question" \
         'static C that reads three files' \
         "$place/reader" "$HOME/.config/keyferry/config.toml" "$HOME/.local/share/keyferry/store.key" "$place/answer" -- \
-        'git-credential-keyferry get' "$built/git-credential-keyferry" get -- \
+        'git-credential-keyferry get' "$installed/bin/git-credential-keyferry" get -- \
         'git-credential-cache get' "$cache" --socket "$socket" get -- \
-        'keyferry git get' "$built/keyferry" git get
+        'keyferry git get' "$installed/bin/keyferry" git get
     "$place/turns" "$rounds" "$place/question" \
         'git credential fill, -cache' "$git" -c credential.helper= -c "credential.helper=cache --socket $socket" credential fill -- \
-        'git credential fill, keyferry' "$git" -c credential.helper= -c "credential.helper=$built/git-credential-keyferry" credential fill
+        'git credential fill, keyferry' "$git" -c credential.helper= -c "credential.helper=$installed/bin/git-credential-keyferry" credential fill
 }
 
 for records in 10 10000; do
@@ -45,7 +45,7 @@ if command -v valgrind > /dev/null; then
     printf '\n'
     for program in git-credential-keyferry 'keyferry git'; do
         # shellcheck disable=SC2086 # two words are two words
-        valgrind --tool=callgrind --callgrind-out-file=/dev/null "$built"/$program get < "$place/question" 2>&1 > "$place/noise" |
+        valgrind --tool=callgrind --callgrind-out-file=/dev/null "$installed"/bin/$program get < "$place/question" 2>&1 > "$place/noise" |
             sed -n "s/.*Collected : /$program get, instructions: /p"
     done
 fi

@@ -2,7 +2,7 @@
 # 64 processes want a token at once, the store is empty, a login takes 200 ms: when the last of them is served, beside the least that
 # C programs with a lock and a file can do.
 #
-#   cargo build --release && benches/race.sh [ROUNDS]
+#   make && benches/race.sh [ROUNDS]
 #
 # KEYFERRY_BENCH_FOLDER puts the store elsewhere than into memory. Fails if there is more than one login.
 . "$(dirname "$0")/stage.sh"
@@ -19,7 +19,7 @@ for ((round = 1; round <= rounds; round++)); do
     rm -rf "$place/least" "$HOME/.local"
     mkdir "$place/least"
     "$place/crowd" $processes "$place/question" "$place/flock" "$place/least" $login_ms >> "$place/least_ms"
-    "$place/crowd" $processes "$place/question" "$built/git-credential-keyferry" get >> "$place/ours_ms"
+    "$place/crowd" $processes "$place/question" "$installed/bin/git-credential-keyferry" get >> "$place/ours_ms"
     now=$(logins)
     if [ "$now" -ne $((before + 1)) ]; then
         printf '%d logins in round %d\n' $((now - before)) "$round" >&2

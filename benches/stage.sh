@@ -1,8 +1,8 @@
 # What the benchmarks of the executable begin with, to be sourced: a home of its own, C programs, a sandbox and a config.toml that leads
-# there. Gives $place, $built, $host and `control ROUTE JSON`; takes all of it away at the end. It takes no notice of the user's own home.
+# there. Gives $place, $installed (what `make install` installs), $host and `control ROUTE JSON`; takes all of it away at the end. It
+# takes no notice of the user's own home.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-built=${CARGO_TARGET_DIR:-$PWD/target}/release
 place=$(mktemp -d "${KEYFERRY_BENCH_FOLDER:-/dev/shm}/keyferry-bench.XXXXXX")
 at_end=()
 
@@ -20,8 +20,11 @@ mkdir -p "$HOME/.config/keyferry"
 for program in turns crowd; do gcc -O2 -o "$place/$program" "benches/$program.c"; done
 for program in reader flock; do gcc -O2 -static -o "$place/$program" "benches/$program.c"; done
 
+installed=$place/installed
+make --silent install PREFIX="$installed"
+
 mkfifo "$place/variables"
-"$built/keyferry" sandbox > "$place/variables" &
+"$installed/bin/keyferry" sandbox > "$place/variables" &
 at_end+=("kill $!")
 eval "$(sed 's/^export //' "$place/variables")"
 cat > "$HOME/.config/keyferry/config.toml" << TOML

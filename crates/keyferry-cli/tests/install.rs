@@ -81,7 +81,7 @@ fn make(target: &str, prefix: &Path, settings: &[String]) {
     command.current_dir(host::file("")).env_remove("MAKEFLAGS").args(["--silent", target]);
     command.arg(format!("PREFIX={}", prefix.display())).arg(format!("LIBRARY_DIR={}", host::beside("").display()));
     let programs = Path::new(env!("CARGO_BIN_EXE_keyferry")).parent().unwrap();
-    command.arg(format!("PROGRAM_DIR={}", programs.display())).args(settings);
+    command.arg(format!("PROGRAM_DIR={}", programs.display())).arg(format!("HELPER_DIR={}", programs.display())).args(settings);
     compiler::succeed(&mut command);
 }
 

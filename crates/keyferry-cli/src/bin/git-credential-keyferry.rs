@@ -2,7 +2,7 @@
 //! for all else.
 //!
 //! Rationale: git starts it for every fetch, and most of what it costs is what a program with a network links and sets up. This one
-//! has none, and is linked statically where that can be: see `build.rs`.
+//! has none, and `make` links it statically where that can be.
 
 use std::process::ExitCode;
 
