@@ -8,29 +8,29 @@ struct mishap {
 
 /* What a login may meet. A login is never sent twice by itself, so one hit is enough; throttling names a far time. */
 static const struct mishap mishaps[] = {
-    {"{\"path\": \"/v1/auth\", \"status\": 400}", KEYFERRY_E_REFUSED},
-    {"{\"path\": \"/v1/auth\", \"status\": 401}", KEYFERRY_E_REFUSED},
-    {"{\"path\": \"/v1/auth\", \"status\": 401, \"body\": \"html\"}", KEYFERRY_E_REFUSED},
-    {"{\"path\": \"/v1/auth\", \"status\": 403, \"body\": \"empty\"}", KEYFERRY_E_REFUSED},
+    {"{\"path\": \"/v1/auth\", \"status\": 400}", KEYFERRY_E_BAD_CREDENTIALS},
+    {"{\"path\": \"/v1/auth\", \"status\": 401}", KEYFERRY_E_BAD_CREDENTIALS},
+    {"{\"path\": \"/v1/auth\", \"status\": 401, \"body\": \"html\"}", KEYFERRY_E_BAD_CREDENTIALS},
+    {"{\"path\": \"/v1/auth\", \"status\": 403, \"body\": \"empty\"}", KEYFERRY_E_BAD_CREDENTIALS},
     {"{\"path\": \"/v1/auth\", \"status\": 429, \"retry_after\": \"700\"}", KEYFERRY_E_THROTTLED},
     {"{\"path\": \"/v1/auth\", \"status\": 500}", KEYFERRY_E_UNAVAILABLE},
     {"{\"path\": \"/v1/auth\", \"status\": 502, \"body\": \"html\"}", KEYFERRY_E_UNAVAILABLE},
     {"{\"path\": \"/v1/auth\", \"status\": 503, \"body\": \"empty\"}", KEYFERRY_E_UNAVAILABLE},
     {"{\"path\": \"/v1/auth\", \"kind\": \"redirect\", \"status\": 301, \"to\": \"http://127.0.0.1:1/\"}", KEYFERRY_E_REDIRECTED},
     {"{\"path\": \"/v1/auth\", \"kind\": \"redirect\", \"status\": 307, \"to\": \"/redirect-target\"}", KEYFERRY_E_REDIRECTED},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"empty\"}", KEYFERRY_E_BAD_ANSWER},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"null\"}", KEYFERRY_E_BAD_ANSWER},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"wrong_types\"}", KEYFERRY_E_BAD_ANSWER},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"deep\", \"levels\": 100000}", KEYFERRY_E_BAD_ANSWER},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"huge\", \"bytes\": 67108864}", KEYFERRY_E_BAD_ANSWER},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"endless\"}", KEYFERRY_E_BAD_ANSWER},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"token\", \"token\": \"a\\r\\nX-Evil: 1\"}", KEYFERRY_E_BAD_ANSWER},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"token\", \"token\": \"\"}", KEYFERRY_E_BAD_ANSWER},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"literal\", \"media_type\": \"text/html\", \"body\": \"<html>\"}", KEYFERRY_E_BAD_ANSWER},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"half\"}", KEYFERRY_E_SILENT},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"close\"}", KEYFERRY_E_SILENT},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"reset\"}", KEYFERRY_E_SILENT},
-    {"{\"path\": \"/v1/auth\", \"kind\": \"lost\"}", KEYFERRY_E_SILENT},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"empty\"}", KEYFERRY_E_BAD_RESPONSE},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"null\"}", KEYFERRY_E_BAD_RESPONSE},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"wrong_types\"}", KEYFERRY_E_BAD_RESPONSE},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"deep\", \"levels\": 100000}", KEYFERRY_E_BAD_RESPONSE},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"huge\", \"bytes\": 67108864}", KEYFERRY_E_BAD_RESPONSE},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"endless\"}", KEYFERRY_E_BAD_RESPONSE},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"token\", \"token\": \"a\\r\\nX-Evil: 1\"}", KEYFERRY_E_BAD_RESPONSE},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"token\", \"token\": \"\"}", KEYFERRY_E_BAD_RESPONSE},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"literal\", \"media_type\": \"text/html\", \"body\": \"<html>\"}", KEYFERRY_E_BAD_RESPONSE},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"half\"}", KEYFERRY_E_NO_RESPONSE},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"close\"}", KEYFERRY_E_NO_RESPONSE},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"reset\"}", KEYFERRY_E_NO_RESPONSE},
+    {"{\"path\": \"/v1/auth\", \"kind\": \"lost\"}", KEYFERRY_E_NO_RESPONSE},
 };
 
 static void still_works(const keyferry_session *session, keyferry_request *request) {
@@ -73,7 +73,7 @@ static void after_every_local_failure(const keyferry_session *session, keyferry_
     FAILS(KEYFERRY_E_NULL, masv_token_for(session, NULL, &token, &error));
     FAILS(KEYFERRY_E_UTF8, masv_token_for(session, "\xff", &token, &error));
     FAILS(KEYFERRY_E_RESOURCE, masv_token_for(session, "", &token, &error));
-    FAILS(KEYFERRY_E_NOT_MINE, masv_token_for(session, "https://elsewhere.example/", &token, &error));
+    FAILS(KEYFERRY_E_UNKNOWN_SERVICE, masv_token_for(session, "https://elsewhere.example/", &token, &error));
     FAILS(KEYFERRY_E_NO_HEADER, masv_token_for(session, "agent:session", &token, &error));
     FAILS(KEYFERRY_E_NOT_CACHED, keyferry_session_cached(session, request, &token, &error));
     FAILS(KEYFERRY_E_VALUE, keyferry_session_adopt(session, "packages/A", "", 0, &error));

@@ -13,7 +13,7 @@ static void nobody_is_signed_in_at_first(const keyferry_session *session) {
 static void wrong_credentials_are_refused(const keyferry_session *session) {
     char *text = POISON;
     keyferry_error *error = POISON;
-    FAILS(KEYFERRY_E_REFUSED, masv_agent_sign_in(session, need("KEYFERRY_MASV_EMAIL"), "wrong", &text, &error));
+    FAILS(KEYFERRY_E_BAD_CREDENTIALS, masv_agent_sign_in(session, need("KEYFERRY_MASV_EMAIL"), "wrong", &text, &error));
     CHECK(text == NULL);
     FAILS(KEYFERRY_E_UTF8, masv_agent_sign_in(session, "\xff", "x", &text, &error));
     FAILS(KEYFERRY_E_UTF8, masv_agent_sign_in(session, "x", "\xff", &text, &error));
@@ -52,7 +52,7 @@ static void signing_up_is_for_old_agents(const keyferry_session *session) {
     SUCCEEDS(masv_agent_sign_up(session, "new@example.com", "pass word", "New One", &text, &error));
     CHECK_CONTAINS(text, "new@example.com");
     keyferry_text_free(text);
-    FAILS(KEYFERRY_E_REFUSED, masv_agent_sign_up(session, "new@example.com", "pass word", "Again", NULL, &error));
+    FAILS(KEYFERRY_E_BAD_CREDENTIALS, masv_agent_sign_up(session, "new@example.com", "pass word", "Again", NULL, &error));
     text = POISON;
     FAILS_SAYING(KEYFERRY_E_NULL, "email", masv_agent_sign_up(session, NULL, "p", "n", &text, &error));
     CHECK(text == NULL);
@@ -82,10 +82,10 @@ static void faults_are_told_apart(const keyferry_session *session) {
     FAILS(KEYFERRY_E_UNAVAILABLE, masv_agent_session(session, &text, &error));
     control("DELETE", "faults", "");
     control("POST", "fault", "{\"service\": \"agent\", \"kind\": \"null\", \"times\": \"forever\"}");
-    FAILS(KEYFERRY_E_BAD_ANSWER, masv_agent_session(session, &text, &error));
+    FAILS(KEYFERRY_E_BAD_RESPONSE, masv_agent_session(session, &text, &error));
     control("DELETE", "faults", "");
     control("POST", "fault", "{\"service\": \"agent\", \"kind\": \"close\", \"times\": \"forever\"}");
-    FAILS(KEYFERRY_E_SILENT, masv_agent_session(session, &text, &error));
+    FAILS(KEYFERRY_E_NO_RESPONSE, masv_agent_session(session, &text, &error));
     control("DELETE", "faults", "");
     SUCCEEDS(masv_agent_session(session, &text, &error));
     keyferry_text_free(text);

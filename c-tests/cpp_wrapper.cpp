@@ -130,7 +130,7 @@ static void sessions_keep_reject_and_forget() {
     thrown_by(KEYFERRY_E_NULL, [&] { session.forget(nullptr); });
     session.forget_all();
     CHECK(session.list().find("\"generation\"") == std::string::npos);
-    thrown_by(KEYFERRY_E_NOT_MINE, [&] { session.cached(kf::request("https://elsewhere.example/")); });
+    thrown_by(KEYFERRY_E_UNKNOWN_SERVICE, [&] { session.cached(kf::request("https://elsewhere.example/")); });
     kf::session moved = kf::session();
     moved = kf::session::process_default();
     CHECK(moved.get() == nullptr && moved.token_for("user").kind() == kf::kind::user);
@@ -143,7 +143,7 @@ static void every_service_answers() {
     CHECK(session.masv_agent_sign_in().find("\"user\"") != std::string::npos);
     CHECK(session.masv_agent_session().find("\"teams\"") != std::string::npos);
     thrown_by(KEYFERRY_E_UNSUPPORTED, [&] { session.masv_agent_sign_up("new@example.com", "pass", "New"); });
-    thrown_by(KEYFERRY_E_REFUSED, [&] { session.masv_login(nullptr, "wrong"); });
+    thrown_by(KEYFERRY_E_BAD_CREDENTIALS, [&] { session.masv_login(nullptr, "wrong"); });
 }
 
 static void the_log_goes_to_a_function() {

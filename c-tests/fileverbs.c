@@ -50,7 +50,7 @@ static void the_secret_key_is_a_header_of_its_own(void) {
     SUCCEEDS(keyferry_session_reject(session, token, &error));
     keyferry_token_free(token);
     token = POISON;
-    FAILS(KEYFERRY_E_REFUSED, fileverbs_secret_key(session, &token, &error));
+    FAILS(KEYFERRY_E_BAD_CREDENTIALS, fileverbs_secret_key(session, &token, &error));
     CHECK(token == NULL);
     keyferry_session_free(session);
 }
@@ -74,9 +74,9 @@ static void wrong_keys_are_refused_once(void) {
     keyferry_token *token = POISON;
     keyferry_error *error = POISON;
     long before = counted("fileverbs_login");
-    FAILS(KEYFERRY_E_REFUSED, fileverbs_bearer(session, &token, &error));
+    FAILS(KEYFERRY_E_BAD_CREDENTIALS, fileverbs_bearer(session, &token, &error));
     CHECK(token == NULL);
-    FAILS(KEYFERRY_E_REFUSED, fileverbs_bearer(session, &token, &error));
+    FAILS(KEYFERRY_E_BAD_CREDENTIALS, fileverbs_bearer(session, &token, &error));
     CHECK(counted("fileverbs_login") == before + 1);
     keyferry_session_free(session);
 }

@@ -35,7 +35,7 @@ static void log_in(void) {
     keyferry_session *session = open_session();
     keyferry_error *error = NULL;
     SUCCEEDS(masv_login(session, NULL, NULL, NULL, &error));
-    CHECK(masv_login(session, NULL, "wrong", NULL, NULL) == KEYFERRY_E_REFUSED);
+    CHECK(masv_login(session, NULL, "wrong", NULL, NULL) == KEYFERRY_E_BAD_CREDENTIALS);
     keyferry_session_free(session);
 }
 

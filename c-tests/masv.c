@@ -62,11 +62,11 @@ static void a_refused_login_is_asked_again_only_if_the_caller_says_so(void) {
     int i;
     for (i = 0; i < 20; i++) {
         token = POISON;
-        FAILS(KEYFERRY_E_REFUSED, masv_token_for(session, "user", &token, &error));
+        FAILS(KEYFERRY_E_BAD_CREDENTIALS, masv_token_for(session, "user", &token, &error));
         CHECK(token == NULL);
     }
     CHECK(counted("login") == before + 1);
-    FAILS(KEYFERRY_E_REFUSED, masv_login(session, NULL, NULL, &token, &error));
+    FAILS(KEYFERRY_E_BAD_CREDENTIALS, masv_login(session, NULL, NULL, &token, &error));
     CHECK(counted("login") == before + 2);
     SUCCEEDS(masv_login(session, NULL, need("KEYFERRY_MASV_PASSWORD"), &token, &error));
     keyferry_token_free(token);
@@ -76,8 +76,8 @@ static void a_refused_login_is_asked_again_only_if_the_caller_says_so(void) {
 static void accounts_that_need_a_key_are_told_so(void) {
     keyferry_session *session = open_session();
     keyferry_error *error = POISON;
-    FAILS_SAYING(KEYFERRY_E_REFUSED, "API key", masv_login(session, "mfa@example.com", "any", NULL, &error));
-    FAILS_SAYING(KEYFERRY_E_REFUSED, "API key", masv_login(session, "sso@example.com", "any", NULL, &error));
+    FAILS_SAYING(KEYFERRY_E_BAD_CREDENTIALS, "API key", masv_login(session, "mfa@example.com", "any", NULL, &error));
+    FAILS_SAYING(KEYFERRY_E_BAD_CREDENTIALS, "API key", masv_login(session, "sso@example.com", "any", NULL, &error));
     keyferry_session_free(session);
 }
 
@@ -115,14 +115,14 @@ static void a_bad_resource_is_told_by_its_reason(void) {
     FAILS(KEYFERRY_E_RESOURCE, masv_token_for(session, "", &token, &error));
     CHECK(token == NULL);
     token = POISON;
-    FAILS(KEYFERRY_E_NOT_MINE, masv_token_for(session, "https://elsewhere.example/v1/packages/A", &token, &error));
+    FAILS(KEYFERRY_E_UNKNOWN_SERVICE, masv_token_for(session, "https://elsewhere.example/v1/packages/A", &token, &error));
     CHECK(token == NULL);
     FAILS(KEYFERRY_E_NO_HEADER, masv_token_for(session, "agent:session", &token, &error));
     FAILS(KEYFERRY_E_NOT_FOUND, masv_token_for(session, "packages/01J0SANDB0XN0SVCHPACKAGE", &token, &error));
     FAILS(KEYFERRY_E_NOT_FOUND, masv_token_for(session, "packages/A/transfers/B", &token, &error));
-    FAILS(KEYFERRY_E_REFUSED, masv_token_for(session, need("TEST_LINK_WITH_WRONG_SECRET"), &token, &error));
+    FAILS(KEYFERRY_E_BAD_CREDENTIALS, masv_token_for(session, need("TEST_LINK_WITH_WRONG_SECRET"), &token, &error));
     sprintf(download, "%.200s/files/%.100s/download", need("TEST_PACKAGE"), need("TEST_FILE"));
-    FAILS_SAYING(KEYFERRY_E_ACCESS, "link", masv_token_for(session, download, &token, &error));
+    FAILS_SAYING(KEYFERRY_E_INSUFFICIENT_ACCESS, "link", masv_token_for(session, download, &token, &error));
     FAILS_SAYING(KEYFERRY_E_UTF8, "resource", masv_token_for(session, "\xff", &token, &error));
     FAILS_SAYING(KEYFERRY_E_NULL, "resource", masv_token_for(session, NULL, &token, &error));
     FAILS_SAYING(KEYFERRY_E_NULL, "token_out", masv_token_for(session, "user", NULL, &error));

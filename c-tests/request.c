@@ -100,7 +100,7 @@ static void a_wrong_link_password_gets_nothing(void) {
     keyferry_token_free(token);
     SUCCEEDS(keyferry_request_set_link_password(request, "wrong", &error));
     token = POISON;
-    FAILS(KEYFERRY_E_REFUSED, keyferry_session_token_for(session, request, &token, &error));
+    FAILS(KEYFERRY_E_BAD_CREDENTIALS, keyferry_session_token_for(session, request, &token, &error));
     CHECK(token == NULL);
     keyferry_request_free(request);
     keyferry_session_free(session);

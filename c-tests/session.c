@@ -73,7 +73,7 @@ static void peeking_copies_the_line(void) {
     CHECK(keyferry_session_peek(session, need("TEST_OTHER_PACKAGE"), line, sizeof line, &length) == KEYFERRY_E_NOT_CACHED);
     CHECK(keyferry_session_peek(session, "", line, sizeof line, &length) == KEYFERRY_E_RESOURCE);
     CHECK(keyferry_session_peek(session, "\xff", line, sizeof line, &length) == KEYFERRY_E_UTF8);
-    CHECK(keyferry_session_peek(session, "https://elsewhere.example/v1/user", line, sizeof line, &length) == KEYFERRY_E_NOT_MINE);
+    CHECK(keyferry_session_peek(session, "https://elsewhere.example/v1/user", line, sizeof line, &length) == KEYFERRY_E_UNKNOWN_SERVICE);
     CHECK(keyferry_session_peek(session, NULL, line, sizeof line, &length) == KEYFERRY_E_NULL);
     CHECK(keyferry_session_peek(session, "user", NULL, 1, &length) == KEYFERRY_E_NULL);
     keyferry_token_free(token);
@@ -98,7 +98,7 @@ static void a_rejected_token_is_not_given_again(void) {
     FAILS_SAYING(KEYFERRY_E_NULL, "value", keyferry_session_reject_value(session, "user", NULL, &error));
     FAILS_SAYING(KEYFERRY_E_UTF8, "resource", keyferry_session_reject_value(session, "\xff", "x", &error));
     FAILS(KEYFERRY_E_RESOURCE, keyferry_session_reject_value(session, "a b", "x", &error));
-    FAILS(KEYFERRY_E_NOT_MINE, keyferry_session_reject_value(session, "https://elsewhere.example/", "x", &error));
+    FAILS(KEYFERRY_E_UNKNOWN_SERVICE, keyferry_session_reject_value(session, "https://elsewhere.example/", "x", &error));
     keyferry_token_free(old);
     keyferry_token_free(renewed);
     keyferry_token_free(same);
@@ -147,7 +147,7 @@ static void what_cannot_be_a_token_is_not_kept(void) {
     FAILS(KEYFERRY_E_VALUE, keyferry_session_adopt(session, "packages/A", "ended", 1, &error));
     FAILS(KEYFERRY_E_UNSUPPORTED, keyferry_session_adopt(session, "links/A?secret=S", "token", KEYFERRY_NO_EXPIRY, &error));
     FAILS(KEYFERRY_E_RESOURCE, keyferry_session_adopt(session, "", "token", KEYFERRY_NO_EXPIRY, &error));
-    FAILS(KEYFERRY_E_NOT_MINE, keyferry_session_adopt(session, "https://elsewhere.example/", "token", KEYFERRY_NO_EXPIRY, &error));
+    FAILS(KEYFERRY_E_UNKNOWN_SERVICE, keyferry_session_adopt(session, "https://elsewhere.example/", "token", KEYFERRY_NO_EXPIRY, &error));
     FAILS_SAYING(KEYFERRY_E_UTF8, "value", keyferry_session_adopt(session, "packages/A", "\xff", KEYFERRY_NO_EXPIRY, &error));
     FAILS_SAYING(KEYFERRY_E_NULL, "resource", keyferry_session_adopt(session, NULL, "token", KEYFERRY_NO_EXPIRY, &error));
     FAILS_SAYING(KEYFERRY_E_NULL, "value", keyferry_session_adopt(session, "packages/A", NULL, KEYFERRY_NO_EXPIRY, &error));
@@ -169,7 +169,7 @@ static void what_is_forgotten_is_gone(void) {
     FAILS(KEYFERRY_E_NOT_CACHED, keyferry_session_cached(session, user, &token, &error));
     FAILS(KEYFERRY_E_RESOURCE, keyferry_session_forget(session, "a b", &error));
     FAILS(KEYFERRY_E_UTF8, keyferry_session_forget(session, "\xff", &error));
-    FAILS(KEYFERRY_E_NOT_MINE, keyferry_session_forget(session, "https://elsewhere.example/", &error));
+    FAILS(KEYFERRY_E_UNKNOWN_SERVICE, keyferry_session_forget(session, "https://elsewhere.example/", &error));
 }
 
 static void its_reports_are_json_without_secrets(void) {
@@ -193,7 +193,7 @@ static void its_reports_are_json_without_secrets(void) {
     FAILS(KEYFERRY_E_RESOURCE, keyferry_session_explain(session, "a b", &text, &error));
     CHECK(text == NULL);
     FAILS(KEYFERRY_E_UTF8, keyferry_session_explain(session, "\xff", &text, &error));
-    FAILS(KEYFERRY_E_NOT_MINE, keyferry_session_explain(session, "https://elsewhere.example/", &text, &error));
+    FAILS(KEYFERRY_E_UNKNOWN_SERVICE, keyferry_session_explain(session, "https://elsewhere.example/", &text, &error));
     keyferry_token_free(token);
 }
 

@@ -186,7 +186,7 @@ typedef void (*keyferry_log_finalizer)(void *data);
 /**
  * The resource belongs to no configured service. Remedy: check its host and the services' URLs in the configuration.
  */
-#define KEYFERRY_E_NOT_MINE 105
+#define KEYFERRY_E_UNKNOWN_SERVICE 105
 
 /**
  * The resource is reached without any header. Remedy: send the request as it is.
@@ -196,7 +196,7 @@ typedef void (*keyferry_log_finalizer)(void *data);
 /**
  * The token has several headers. Remedy: take them from `keyferry_session_cached`.
  */
-#define KEYFERRY_E_MULTIPLE 107
+#define KEYFERRY_E_MULTIPLE_HEADERS 107
 
 /**
  * The buffer is too small. Remedy: bring as many bytes as `length_out` says and one for the NUL.
@@ -276,12 +276,12 @@ typedef void (*keyferry_log_finalizer)(void *data);
 /**
  * The service did not answer in time, or broke off. Remedy: ask again later.
  */
-#define KEYFERRY_E_SILENT 603
+#define KEYFERRY_E_NO_RESPONSE 603
 
 /**
  * The service refused the credential. Remedy: check it; the same one is not sent again for a while.
  */
-#define KEYFERRY_E_REFUSED 701
+#define KEYFERRY_E_BAD_CREDENTIALS 701
 
 /**
  * The login ended and can't be renewed without a person. Remedy: `masv_login`, or configure e-mail and password.
@@ -296,7 +296,7 @@ typedef void (*keyferry_log_finalizer)(void *data);
 /**
  * The credentials at hand can't do this. Remedy: the message names the one that can.
  */
-#define KEYFERRY_E_ACCESS 704
+#define KEYFERRY_E_INSUFFICIENT_ACCESS 704
 
 /**
  * The service wants fewer requests. Remedy: ask again after `keyferry_error_retry_after_ms`.
@@ -311,7 +311,7 @@ typedef void (*keyferry_log_finalizer)(void *data);
 /**
  * The answer is not what the service documents. Remedy: check the URL; a proxy may stand between.
  */
-#define KEYFERRY_E_BAD_ANSWER 707
+#define KEYFERRY_E_BAD_RESPONSE 707
 
 /**
  * The service redirects, which is never followed with a credential. Remedy: check the URL in the configuration.
@@ -850,7 +850,7 @@ keyferry_status keyferry_session_token_for(const keyferry_session *session,
  * @param error_out  gets the detail of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it);
- *          KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown
+ *          KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown
  *          account, KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
@@ -873,8 +873,8 @@ keyferry_status keyferry_session_cached(const keyferry_session *session,
  * @param capacity    its size in bytes; a line is shorter than 17000
  * @param length_out  gets the line's length in bytes without NUL, also with KEYFERRY_E_BUFFER; may be NULL
  *
- * Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER; KEYFERRY_E_MULTIPLE; KEYFERRY_E_NULL,
- *          KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER; KEYFERRY_E_MULTIPLE_HEADERS; KEYFERRY_E_NULL,
+ *          KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
  * Owner:   nothing changes hands; the line is a secret: wipe the buffer, whatever the status is
  * Threads: [any]
  * Source:  keyferry
@@ -913,7 +913,7 @@ keyferry_status keyferry_session_reject(const keyferry_session *session,
  * @param value      the header's value, with or without `Bearer `. Borrowed.
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER
+ * Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER
  * Owner:   nothing changes hands
  * Threads: [any]
  * Source:  RFC 9110, section 15.5.2
@@ -933,7 +933,7 @@ keyferry_status keyferry_session_reject_value(const keyferry_session *session,
  * @param expires_unix_s  when it ends, seconds since 1970; `KEYFERRY_NO_EXPIRY` to have it read from the token
  * @param error_out       gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_VALUE if it can't
+ * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_VALUE if it can't
  *          be a token or has ended; KEYFERRY_E_UNSUPPORTED if the resource takes no such token; KEYFERRY_E_STORE, KEYFERRY_E_FORKED
  * Owner:   nothing changes hands
  * Threads: [any]
@@ -953,7 +953,7 @@ keyferry_status keyferry_session_adopt(const keyferry_session *session,
  * @param resource   NULL for everything of every account. Borrowed.
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if
+ * Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if
  *          something is still in the store; KEYFERRY_E_FORKED
  * Owner:   nothing changes hands
  * Threads: [any]
@@ -973,7 +973,7 @@ keyferry_status keyferry_session_forget(const keyferry_session *session,
  * @param text_out   gets a JSON object without secrets
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  keyferry
@@ -1031,9 +1031,9 @@ keyferry_status keyferry_session_stats(const keyferry_session *session,
  * @param error_out  gets the detail of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE,
- *          KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_REFUSED for a wrong password, and for accounts with MFA or SSO,
+ *          KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_BAD_CREDENTIALS for a wrong password, and for accounts with MFA or SSO,
  *          which need an API key; KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNSUPPORTED if MASV is not at `masv.url`; KEYFERRY_E_UNREACHABLE,
- *          KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER,
+ *          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE,
  *          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if one is empty, longer than
  *          16 KiB or holds a control character
  * Owner:   the caller frees the token with `keyferry_token_free`
@@ -1057,11 +1057,11 @@ keyferry_status masv_login(const keyferry_session *session,
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
- *          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_REFUSED, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_ACCESS (a download needs a link),
+ * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
+ *          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_BAD_CREDENTIALS, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_INSUFFICIENT_ACCESS (a download needs a link),
  *          KEYFERRY_E_UNSUPPORTED; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if a secret can't be had; KEYFERRY_E_PLUGIN if a
- *          plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
- *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
+ *          plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
+ *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
  *          that gets it takes too long; KEYFERRY_E_FORKED; `keyferry_status_text` has each remedy
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]; threads that want the same token wait for one request
@@ -1081,8 +1081,8 @@ keyferry_status masv_token_for(const keyferry_session *session,
  * @param error_out  gets the detail of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in; KEYFERRY_E_UNREACHABLE if no agent runs: the message says
- *          how to start it; KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS, KEYFERRY_E_SILENT,
- *          KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT,
+ *          how to start it; KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE,
+ *          KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT,
  *          KEYFERRY_E_FORKED
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
@@ -1103,7 +1103,7 @@ keyferry_status masv_agent_session(const keyferry_session *session,
  * @param error_out  gets the detail of a failure; may be NULL
  *
  * Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE,
- *          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_REFUSED if they are wrong;
+ *          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong;
  *          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if this agent takes an API key only: the message says
  *          how to give it
  * Owner:   the caller frees the text with `keyferry_text_free`
@@ -1127,7 +1127,7 @@ keyferry_status masv_agent_sign_in(const keyferry_session *session,
  * @param text_out   gets a JSON object with `user` and `teams`; may be NULL
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_REFUSED if the
+ * Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_BAD_CREDENTIALS if the
  *          agent will not; KEYFERRY_E_UNSUPPORTED if it is a new one
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
@@ -1149,9 +1149,9 @@ keyferry_status masv_agent_sign_up(const keyferry_session *session,
  * @param error_out  gets the detail of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and `fileverbs.api_key`; KEYFERRY_E_SECRET_SOURCE,
- *          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if they can't be had; KEYFERRY_E_REFUSED if they are wrong; KEYFERRY_E_UNSUPPORTED if
- *          FileVerbs is not at `fileverbs.url`; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
- *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
+ *          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if they can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong; KEYFERRY_E_UNSUPPORTED if
+ *          FileVerbs is not at `fileverbs.url`; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
+ *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
  *          that gets it takes too long; KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]; threads that want it at the same time wait for one request
@@ -1170,7 +1170,7 @@ keyferry_status fileverbs_bearer(const keyferry_session *session,
  * @param error_out  gets the detail of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if
- *          it can't be had; KEYFERRY_E_PLUGIN, KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it; KEYFERRY_E_REFUSED for
+ *          it can't be had; KEYFERRY_E_PLUGIN, KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it; KEYFERRY_E_BAD_CREDENTIALS for
  *          a while after it was rejected; KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]

@@ -362,7 +362,7 @@ public:
 
     /// Gets an unexpired token from memory; nothing if there is none. Goes to no store and no network; the first use of the process's own
     /// session opens it.
-    /// Errors: KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown account.
+    /// Errors: KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown account.
     std::optional<token> cached(const request &wanted) const {
         keyferry_token *out = nullptr;
         detail::run([&](auto failure) {
@@ -389,20 +389,20 @@ public:
     }
 
     /// The same for a caller that has the header's value alone.
-    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE.
+    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE.
     void reject_value(const text &resource, const text &value) const {
         detail::run([&](auto failure) { return keyferry_session_reject_value(get(), resource.c_str(), value.c_str(), failure); });
     }
 
     /// Keeps a token that the caller got itself; without an expiry it is read from the token.
-    /// Errors: KEYFERRY_E_VALUE, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_STORE.
+    /// Errors: KEYFERRY_E_VALUE, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_STORE.
     void adopt(const text &resource, const text &value, std::optional<time_point> expires = std::nullopt) const {
         const std::int64_t at = expires ? std::int64_t{expires->time_since_epoch().count()} : KEYFERRY_NO_EXPIRY;
         detail::run([&](auto failure) { return keyferry_session_adopt(get(), resource.c_str(), value.c_str(), at, failure); });
     }
 
     /// Forgets what is kept of a resource.
-    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
+    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     void forget(const text &resource) const {
         if (resource.c_str() == nullptr) {
             throw error(KEYFERRY_E_NULL, nullptr);
@@ -416,7 +416,7 @@ public:
     }
 
     /// What would happen for a resource and why, a JSON object without secrets.
-    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER.
+    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER.
     std::string explain(const text &resource) const {
         return detail::taken([&](auto out, auto failure) { return keyferry_session_explain(get(), resource.c_str(), out, failure); });
     }

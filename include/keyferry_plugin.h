@@ -318,7 +318,7 @@ typedef struct {
    */
   keyferry_plugin_status (*exchange)(keyferry_plugin_call call,
                                      const keyferry_plugin_request *request,
-                                     keyferry_plugin_answer *answer);
+                                     keyferry_plugin_answer *response);
   /**
    * A buffer of `size` bytes, zeroed, to put secrets together in; 4 MiB in a call.
    *
@@ -558,14 +558,14 @@ typedef struct {
    *
    * Threads: [call]
    */
-  keyferry_plugin_status (*acquire)(keyferry_plugin_call call, const keyferry_plugin_want *want);
+  keyferry_plugin_status (*acquire)(keyferry_plugin_call call, const keyferry_plugin_want *spec);
   /**
    * Renews a token with what `give_renewal` gave. After `KEYFERRY_PLUGIN_E_REFUSED` and `KEYFERRY_PLUGIN_E_UNSUPPORTED` the host
    * calls `acquire`. May be NULL.
    *
    * Threads: [call]
    */
-  keyferry_plugin_status (*renew)(keyferry_plugin_call call, const keyferry_plugin_want *want, const char *renewal);
+  keyferry_plugin_status (*renew)(keyferry_plugin_call call, const keyferry_plugin_want *spec, const char *renewal);
 } keyferry_plugin_service;
 
 /**

@@ -1,4 +1,4 @@
-//! What can go wrong: one [`Kind`] for programs, one sentence for people.
+//! What can go wrong: one [`ErrorKind`] for programs, one sentence for people.
 //!
 //! It deliberately keeps no source error: the texts of HTTP and JSON libraries quote URLs, headers
 //! and values, so whoever meets such an error says in its own words what happened.
@@ -8,7 +8,7 @@ use std::fmt;
 
 /// What a program can react to. One variant is one status number of the C ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ErrorKind {
     /// A pointer that must not be NULL is NULL.
     NullArgument,
     /// Text from the caller is not UTF-8.
@@ -18,7 +18,7 @@ pub enum Kind {
     /// A resource that can't be read.
     InvalidResource,
     /// A resource that no configured service owns: ask the next source.
-    NotMine,
+    UnknownService,
     /// The resource is reached without any header.
     NoHeader,
     /// The token has several headers and the call can give one.
@@ -54,21 +54,21 @@ pub enum Kind {
     /// TLS refused the service.
     Tls,
     /// The service did not answer in time, or broke off.
-    Silent,
+    NoResponse,
     /// The service refused the credential.
-    Refused,
+    BadCredentials,
     /// The login ended and can't be renewed without a person.
     LoginRequired,
     /// The service does not know the thing: ask the next source.
     NotFound,
     /// The credential can't be used for this.
-    WrongAccess,
+    InsufficientAccess,
     /// 429: too many requests.
     Throttled,
     /// A 5xx answer.
     Unavailable,
     /// An answer that is not what the service documents.
-    BadAnswer,
+    BadResponse,
     /// A redirect, which is never followed.
     Redirected,
     /// The service has no such route.
@@ -79,7 +79,7 @@ pub enum Kind {
 
 /// What a plugin did that its author has to mend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conduct {
+pub enum PluginFault {
     /// What the contract forbids.
     Misbehaved,
     /// It failed, and gave no sentence.
@@ -90,8 +90,8 @@ pub enum Conduct {
 #[derive(Clone, Debug)]
 pub struct Error {
     /// What programs switch on.
-    pub kind: Kind,
-    what: Cow<'static, str>,
+    pub kind: ErrorKind,
+    message: Cow<'static, str>,
     /// The HTTP status that caused it, if one did.
     pub http_status: Option<u16>,
     /// The service's own error number, if it sent one.
@@ -99,7 +99,7 @@ pub struct Error {
     /// After how many milliseconds a new try makes sense.
     pub retry_after_ms: Option<u64>,
     /// What a plugin did wrong, if it is a plugin's own failure.
-    pub conduct: Option<Conduct>,
+    pub conduct: Option<PluginFault>,
 }
 
 /// The result of nearly everything here.
@@ -107,8 +107,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// An error of `kind`; `what` is lower case, without a full stop, and names thing and remedy.
-    pub fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, what: what.into(), http_status: None, service_code: None, retry_after_ms: None, conduct: None }
+    pub fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: what.into(), http_status: None, service_code: None, retry_after_ms: None, conduct: None }
     }
 
     /// The same, caused by an answer with this status.
@@ -134,26 +134,26 @@ impl Error {
 
     /// The same, by a plugin's own fault.
     #[must_use]
-    pub fn with_conduct(mut self, conduct: Conduct) -> Self {
+    pub fn with_conduct(mut self, conduct: PluginFault) -> Self {
         self.conduct = Some(conduct);
         self
     }
 
     /// The sentence for people.
-    pub fn what(&self) -> &str {
-        &self.what
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// Whether the same request may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
-        use Kind::{Busy, Silent, Throttled, Timeout, Unavailable, Unreachable};
-        matches!(self.kind, Unreachable | Silent | Throttled | Unavailable | Busy | Timeout)
+        use ErrorKind::{Busy, NoResponse, Throttled, Timeout, Unavailable, Unreachable};
+        matches!(self.kind, Unreachable | NoResponse | Throttled | Unavailable | Busy | Timeout)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
+        f.write_str(&self.message)
     }
 }
 

@@ -31,4 +31,4 @@ pub mod sys;
 pub mod transport;
 
 #[global_allocator]
-static WIPING: sys::wiping_alloc::Wiping = sys::wiping_alloc::Wiping;
+static WIPING: sys::wiping_alloc::WipingAlloc = sys::wiping_alloc::WipingAlloc;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use crate::sys::sync::{Condvar, Mutex, RwLock};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::fork;
 
 /// How much is said.
@@ -60,7 +60,7 @@ thread_local! {
 /// dropped then.
 ///
 /// # Errors
-/// [`Kind::Reentrant`] from inside a sink.
+/// [`ErrorKind::Reentrant`] from inside a sink.
 pub fn install(level: Option<Level>, sink: Option<Sink>) -> Result<()> {
     check_not_inside()?;
     fork::watch();
@@ -140,7 +140,7 @@ fn whereabouts() -> Inside {
 /// Refuses calls from inside a sink, and from inside a plugin's function.
 ///
 /// # Errors
-/// [`Kind::Reentrant`].
+/// [`ErrorKind::Reentrant`].
 #[inline]
 pub fn check_not_inside() -> Result<()> {
     if RUNNING.load(Ordering::Relaxed) != 0 { refuse_inside() } else { Ok(()) }
@@ -151,8 +151,8 @@ fn refuse_inside() -> Result<()> {
     match whereabouts() {
         Inside::Nothing => Ok(()),
         Inside::Sink => {
-            Err(Error::new(Kind::Reentrant, "keyferry was called from its own log function: hand the message to another thread"))
+            Err(Error::new(ErrorKind::Reentrant, "keyferry was called from its own log function: hand the message to another thread"))
         }
-        Inside::Plugin => Err(Error::new(Kind::Reentrant, "keyferry was called from a plugin's function: use the host's table there")),
+        Inside::Plugin => Err(Error::new(ErrorKind::Reentrant, "keyferry was called from a plugin's function: use the host's table there")),
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use keyferry::config::{Config, FIELDS, Layer, Setting, table};
-use keyferry::error::{Error, Kind};
+use keyferry::error::{Error, ErrorKind};
 use keyferry::secret::Secret;
 use keyferry::secret_sources::resolve;
 use proptest::prelude::*;
@@ -86,13 +86,13 @@ fn values_from_environment_and_program_are_literal() {
 fn control_characters_are_refused_in_every_layer() {
     for bad in ["a\rb", "a\nb", "a\0b", "a\tb", "a\x7fb", "a\u{85}b", "a\u{2028}b"] {
         let error = Config::new().set("masv.password", bad.into()).unwrap_err();
-        assert_eq!(error.kind, Kind::InvalidValue);
+        assert_eq!(error.kind, ErrorKind::InvalidValue);
         assert!(load("", &[("KEYFERRY_MASV_PASSWORD", bad)]).is_err());
         let escaped: String =
             bad.chars().map(|c| if c.is_ascii_lowercase() { c.to_string() } else { format!("\\u{:04x}", c as u32) }).collect();
         assert!(load(&format!("[masv]\npassword = \"{escaped}\""), &[]).is_err(), "{escaped}");
     }
-    assert_eq!(Config::new().set("masv.password", "".into()).unwrap_err().kind, Kind::InvalidValue);
+    assert_eq!(Config::new().set("masv.password", "".into()).unwrap_err().kind, ErrorKind::InvalidValue);
 }
 
 #[test]
@@ -117,8 +117,8 @@ fn values_that_can_not_be_right_are_refused_and_not_repeated() {
         ("profile", "../canary"),
     ] {
         let error = Config::new().set(key, bad.into()).unwrap_err();
-        assert_eq!(error.kind, Kind::InvalidValue, "{key}");
-        assert!(error.what().starts_with(key) && !error.what().contains("canary"), "{error}");
+        assert_eq!(error.kind, ErrorKind::InvalidValue, "{key}");
+        assert!(error.message().starts_with(key) && !error.message().contains("canary"), "{error}");
     }
     for (key, good) in [
         ("http.timeout_ms", "600000"),
@@ -142,14 +142,14 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
         ("profile.work.masv.apikey", "profile.work.masv.api_key"),
     ] {
         let error = Config::new().set(key, "canary".into()).unwrap_err();
-        assert_eq!(error.kind, Kind::Config);
-        assert!(error.what().contains(&format!("no setting {key}: did you mean {near}?")), "{error}");
+        assert_eq!(error.kind, ErrorKind::Config);
+        assert!(error.message().contains(&format!("no setting {key}: did you mean {near}?")), "{error}");
     }
     let error = Config::new().set("a\nb", "x".into()).unwrap_err();
-    assert!(!error.what().contains('\n'));
+    assert!(!error.message().contains('\n'));
     assert!(Config::new().set("profile.work", "x".into()).is_err());
     let error = Config::new().set("profile.work.profile", "x".into()).unwrap_err();
-    assert!(!error.what().contains("did you mean"), "{error}");
+    assert!(!error.message().contains("did you mean"), "{error}");
 }
 
 #[test]
@@ -185,9 +185,9 @@ fn mistakes_in_the_file_name_place_and_remedy_but_no_value() {
         ("[profile.work.masv]\napi_kee = 'canary'", "did you mean profile.work.masv.api_key?"),
     ] {
         let error = load(text, &[]).err().unwrap_or_else(|| panic!("accepted: {text}"));
-        assert_eq!(error.kind, Kind::Config, "{text}");
-        assert!(error.what().contains(hint), "{text}: {error}");
-        assert!(error.what().contains("config.toml") && !error.what().to_lowercase().contains("canary"), "{text}: {error}");
+        assert_eq!(error.kind, ErrorKind::Config, "{text}");
+        assert!(error.message().contains(hint), "{text}: {error}");
+        assert!(error.message().contains("config.toml") && !error.message().to_lowercase().contains("canary"), "{text}: {error}");
     }
 }
 
@@ -230,10 +230,10 @@ fn mounted_secrets_may_be_links_that_all_can_read() {
             let config = load("", &[(&name_file, shown)]).unwrap();
             assert_eq!(value(&config, "default", field.key).as_deref(), Some("mounted"), "{name_file}");
             let error = load("", &[(name, "canary"), (&name_file, shown)]).err().unwrap();
-            assert_eq!(error.what(), format!("{name} and {name_file} are both set: unset one"));
+            assert_eq!(error.message(), format!("{name} and {name_file} are both set: unset one"));
         }
     }
-    assert!(load("", &[("MASV_API_KEY_FILE", "relative")]).err().unwrap().what().contains("MASV_API_KEY_FILE is not an absolute path"));
+    assert!(load("", &[("MASV_API_KEY_FILE", "relative")]).err().unwrap().message().contains("MASV_API_KEY_FILE is not an absolute path"));
     assert_eq!(origin(&load("", &[("KEYFERRY_MASV_URL_FILE", shown)]).unwrap(), "default", "masv.url"), None);
 }
 
@@ -244,13 +244,13 @@ fn a_literal_secret_in_a_public_file_is_refused_with_the_chmod() {
     for mode in [0o644, 0o640, 0o604] {
         let path = write(&folder, "config.toml", text, mode);
         let error = Config::load(Some(&path), environment(&[])).err().unwrap();
-        assert_eq!(error.kind, Kind::UnsafeFile);
-        assert!(error.what().contains(&format!("masv.password and can be read by others: chmod 600 {}", path.display())), "{error}");
+        assert_eq!(error.kind, ErrorKind::UnsafeFile);
+        assert!(error.message().contains(&format!("masv.password and can be read by others: chmod 600 {}", path.display())), "{error}");
     }
     let open = write(&folder, "open.toml", "[masv]\nteam = 't'\nemail = 'a@b.example'", 0o644);
     assert!(Config::load(Some(&open), environment(&[])).is_ok());
     let changeable = write(&folder, "changeable.toml", "", 0o666);
-    assert_eq!(Config::load(Some(&changeable), environment(&[])).err().unwrap().kind, Kind::UnsafeFile);
+    assert_eq!(Config::load(Some(&changeable), environment(&[])).err().unwrap().kind, ErrorKind::UnsafeFile);
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn the_users_file_is_found_below_absolute_folders_only() {
         assert_eq!(team(nowhere), None);
     }
     let error = Config::load(Some(Path::new("/nonexistent/config.toml")), environment(&[])).err().unwrap();
-    assert!(error.kind == Kind::Config && error.what().starts_with("/nonexistent/config.toml is not there"), "{error}");
+    assert!(error.kind == ErrorKind::Config && error.message().starts_with("/nonexistent/config.toml is not there"), "{error}");
 }
 
 const PROFILES: &str = "
@@ -343,10 +343,13 @@ fn an_unknown_profile_is_not_configured_and_names_those_there_are() {
     let config = load("[profile.work.masv]\nteam = 't'", &[("KEYFERRY_PROFILE", "wrok")]).unwrap();
     let error = config.profile(config.default_account()).err().unwrap();
     assert_eq!(
-        (error.kind, error.what()),
-        (Kind::NotConfigured, "there is no profile wrok: there is default, work; a setting under [profile.NAME] in config.toml makes one")
+        (error.kind, error.message()),
+        (
+            ErrorKind::NotConfigured,
+            "there is no profile wrok: there is default, work; a setting under [profile.NAME] in config.toml makes one"
+        )
     );
-    assert!(!config.profile("a\nb").err().unwrap().what().contains('\n'));
+    assert!(!config.profile("a\nb").err().unwrap().message().contains('\n'));
 }
 
 #[test]
@@ -365,7 +368,7 @@ fn every_setting_is_documented_once_in_the_table() {
         let own = format!("KEYFERRY_{}", field.key.to_uppercase().replace('.', "_"));
         assert_eq!(field.env[0], own);
         if let Some(default) = field.default {
-            field.check(Kind::Config, field.key, default).unwrap();
+            field.check(ErrorKind::Config, field.key, default).unwrap();
         }
     }
 }

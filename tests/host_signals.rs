@@ -107,7 +107,7 @@ fn a_host_that_has_the_signal_waiting_keeps_it() {
 fn a_program_gets_the_signal_though_the_thread_that_starts_it_does_not() {
     assert_eq!(
         ending(|| {
-            signals::hold_broken_pipes();
+            signals::block_sigpipe();
             blocked_in_a_program() == 0 && holds_pipes_back("thread-self")
         }),
         0
@@ -125,7 +125,7 @@ fn a_program_has_no_signal_blocked_though_its_host_blocks_them_all() {
             ending(|| {
                 hold_back(&theirs);
                 if is_ours {
-                    signals::hold_broken_pipes();
+                    signals::block_sigpipe();
                 }
                 // Those that wait would end this process.
                 for signal in [libc::SIGTERM, libc::SIGPIPE] {

@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use keyferry::config::Setting;
-use keyferry::error::Kind;
+use keyferry::error::ErrorKind;
 use keyferry::secret_sources::resolve;
 use tempfile::TempDir;
 
@@ -24,8 +24,8 @@ fn a_reference_that_leads_nowhere_says_which() {
         (Setting::Command(vec!["/bin/false".into()]), "/bin/false ended with exit code 1"),
     ] {
         let error = resolve(&setting, "masv.password", &nothing).unwrap_err();
-        assert_eq!(error.kind, Kind::SecretSource);
-        assert!(error.what().starts_with("masv.password: ") && error.what().contains(hint), "{error}");
+        assert_eq!(error.kind, ErrorKind::SecretSource);
+        assert!(error.message().starts_with("masv.password: ") && error.message().contains(hint), "{error}");
     }
 }
 
@@ -37,25 +37,25 @@ fn files_with_secrets_have_to_be_private_regular_small_text() {
     assert_eq!(get(&write(&folder, "crlf", "a b\r\n", 0o400)).unwrap(), "a b");
     assert_eq!(get(&write(&folder, "bare", "a", 0o600)).unwrap(), "a");
     for (name, text, mode, kind) in [
-        ("public", "canary", 0o644, Kind::UnsafeFile),
-        ("writable", "canary", 0o620, Kind::UnsafeFile),
-        ("empty", "", 0o600, Kind::SecretSource),
-        ("newline", "\n", 0o600, Kind::SecretSource),
-        ("two", "canary\ncanary\n", 0o600, Kind::SecretSource),
-        ("blank", "canary\n\n", 0o600, Kind::SecretSource),
-        ("tab", "can\tary", 0o600, Kind::SecretSource),
-        ("long", &"canary ".repeat(10_000), 0o600, Kind::SecretSource),
+        ("public", "canary", 0o644, ErrorKind::UnsafeFile),
+        ("writable", "canary", 0o620, ErrorKind::UnsafeFile),
+        ("empty", "", 0o600, ErrorKind::SecretSource),
+        ("newline", "\n", 0o600, ErrorKind::SecretSource),
+        ("two", "canary\ncanary\n", 0o600, ErrorKind::SecretSource),
+        ("blank", "canary\n\n", 0o600, ErrorKind::SecretSource),
+        ("tab", "can\tary", 0o600, ErrorKind::SecretSource),
+        ("long", &"canary ".repeat(10_000), 0o600, ErrorKind::SecretSource),
     ] {
         let error = get(&write(&folder, name, text, mode)).unwrap_err();
         assert_eq!(error.kind, kind, "{name}");
-        assert!(error.what().starts_with("masv.password") && !error.what().contains("canary"), "{error}");
+        assert!(error.message().starts_with("masv.password") && !error.message().contains("canary"), "{error}");
     }
     let binary = folder.path().join("binary");
     fs::write(&binary, [0xff, 0xfe]).unwrap();
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(get(&binary).unwrap_err().what().contains("not UTF-8"));
+    assert!(get(&binary).unwrap_err().message().contains("not UTF-8"));
     let link = folder.path().join("link");
     symlink(folder.path().join("bare"), &link).unwrap();
-    assert_eq!(get(&link).unwrap_err().kind, Kind::UnsafeFile);
-    assert_eq!(get(folder.path()).unwrap_err().kind, Kind::UnsafeFile);
+    assert_eq!(get(&link).unwrap_err().kind, ErrorKind::UnsafeFile);
+    assert_eq!(get(folder.path()).unwrap_err().kind, ErrorKind::UnsafeFile);
 }

@@ -37,12 +37,12 @@ fn check(is_lost: bool) {
     assert_eq!(shell("sleep 20 >&2 & echo here").unwrap().expose(), "here");
     for script in ["exit 3", "kill -9 $$", "echo"] {
         let error = shell(script).unwrap_err();
-        assert!(!is_lost || (error.what().contains("/bin/sh") && error.what().contains("SIGCHLD")), "{error}");
+        assert!(!is_lost || (error.message().contains("/bin/sh") && error.message().contains("SIGCHLD")), "{error}");
     }
     let missing = command(&["/nonexistent/x"]).unwrap_err();
-    assert!(missing.what().contains("can't be started"), "{missing}");
+    assert!(missing.message().contains("can't be started"), "{missing}");
     let error = shell("head -c 70000 /dev/zero; sleep 100").unwrap_err();
-    assert!(error.what().contains("64 KiB"), "{error}");
+    assert!(error.message().contains("64 KiB"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 

@@ -2,15 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use keyferry::error::Kind;
-use keyferry::ports::http::{Answer, Failure, Http, MAX_BODY_BYTES, Method, Request};
+use keyferry::error::ErrorKind;
+use keyferry::ports::http::{Failure, Http, MAX_BODY_BYTES, Method, Request, Response};
 use keyferry::transport::{Options, Proxy, Transport};
 use url::Url;
 
@@ -48,11 +48,11 @@ fn request(text: &str) -> Request {
     Request::get(Url::parse(text).unwrap()).header("X-User-Token", "canary".into())
 }
 
-fn ask_within(transport: &Transport, request: &Request, time: Duration) -> Result<Answer, Failure> {
+fn ask_within(transport: &Transport, request: &Request, time: Duration) -> Result<Response, Failure> {
     transport.exchange(request, Instant::now() + time)
 }
 
-fn ask(request: &Request) -> Result<Answer, Failure> {
+fn ask(request: &Request) -> Result<Response, Failure> {
     let result = ask_within(&Transport::new(Options::default()), request, Duration::from_secs(20));
     if let Err(failure) = &result {
         assert!(!format!("{failure:?}").contains("canary"), "{failure:?}");
@@ -60,7 +60,7 @@ fn ask(request: &Request) -> Result<Answer, Failure> {
     result
 }
 
-fn ask_port(port: u16) -> Result<Answer, Failure> {
+fn ask_port(port: u16) -> Result<Response, Failure> {
     ask(&request(&format!("http://127.0.0.1:{port}/x?q=canary")))
 }
 
@@ -145,7 +145,7 @@ fn no_redirect_is_followed() {
             assert_eq!(ask(&request).unwrap().status, code);
         }
     }
-    assert_eq!(other.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(other.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
 }
 
 #[test]
@@ -155,25 +155,25 @@ fn bad_answers_are_told_apart_in_our_words() {
     let chunked = |rest: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{rest}").into_bytes();
     let length = |length: u64, body: &[u8]| [format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes(), body].concat();
     for (name, bytes, kind) in [
-        ("nothing", Vec::new(), Kind::Silent),
-        ("half a head", b"HTTP/1.1 200 OK\r\nCont".to_vec(), Kind::Silent),
-        ("half a body", length(10, b"canary"), Kind::Silent),
-        ("half a chunk", chunked("ff\r\ncanary"), Kind::Silent),
-        ("no last chunk", chunked("6\r\ncanary\r\n"), Kind::Silent),
-        ("no chunks", chunked("canary\r\n"), Kind::BadAnswer),
-        ("no HTTP", b"220 canary.example ESMTP\r\n".to_vec(), Kind::BadAnswer),
-        ("a bad status", b"HTTP/1.1 canary OK\r\n\r\n".to_vec(), Kind::BadAnswer),
-        ("two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_vec(), Kind::BadAnswer),
-        ("many headers", many.into_bytes(), Kind::BadAnswer),
-        ("a long header", long.into_bytes(), Kind::BadAnswer),
-        ("no UTF-8", length(2, &[0xff, 0xfe]), Kind::BadAnswer),
-        ("64 MiB", length(64 << 20, b"canary"), Kind::BadAnswer),
-        ("all numbers", length(u64::MAX, b"canary"), Kind::BadAnswer),
+        ("nothing", Vec::new(), ErrorKind::NoResponse),
+        ("half a head", b"HTTP/1.1 200 OK\r\nCont".to_vec(), ErrorKind::NoResponse),
+        ("half a body", length(10, b"canary"), ErrorKind::NoResponse),
+        ("half a chunk", chunked("ff\r\ncanary"), ErrorKind::NoResponse),
+        ("no last chunk", chunked("6\r\ncanary\r\n"), ErrorKind::NoResponse),
+        ("no chunks", chunked("canary\r\n"), ErrorKind::BadResponse),
+        ("no HTTP", b"220 canary.example ESMTP\r\n".to_vec(), ErrorKind::BadResponse),
+        ("a bad status", b"HTTP/1.1 canary OK\r\n\r\n".to_vec(), ErrorKind::BadResponse),
+        ("two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab".to_vec(), ErrorKind::BadResponse),
+        ("many headers", many.into_bytes(), ErrorKind::BadResponse),
+        ("a long header", long.into_bytes(), ErrorKind::BadResponse),
+        ("no UTF-8", length(2, &[0xff, 0xfe]), ErrorKind::BadResponse),
+        ("64 MiB", length(64 << 20, b"canary"), ErrorKind::BadResponse),
+        ("all numbers", length(u64::MAX, b"canary"), ErrorKind::BadResponse),
     ] {
         let (port, _) = answering(bytes);
         let failure = ask_port(port).err().unwrap_or_else(|| panic!("accepted: {name}"));
         assert_eq!(failure.error.kind, kind, "{name}: {failure:?}");
-        assert!(failure.sent && failure.error.what().starts_with(&format!("127.0.0.1:{port} ")), "{name}: {failure:?}");
+        assert!(failure.sent && failure.error.message().starts_with(&format!("127.0.0.1:{port} ")), "{name}: {failure:?}");
     }
 }
 
@@ -187,7 +187,7 @@ fn bodies_are_read_up_to_the_limit_and_no_further() {
         let chunk = [b"4000\r\n".as_slice(), &[b'a'; 0x4000], b"\r\n"].concat();
         (0..10_000).take_while(|_| stream.write_all(&chunk).is_ok()).count()
     });
-    assert_eq!(ask_port(port).err().unwrap().error.kind, Kind::BadAnswer);
+    assert_eq!(ask_port(port).err().unwrap().error.kind, ErrorKind::BadResponse);
     assert!(written.join().unwrap() < 2_000, "an endless body was read on");
 }
 
@@ -204,7 +204,7 @@ fn a_dripping_peer_ends_at_the_deadline() {
         let start = Instant::now();
         let request = request(&format!("http://127.0.0.1:{port}/"));
         let failure = ask_within(&Transport::new(Options::default()), &request, Duration::from_millis(200)).err().unwrap();
-        assert_eq!((failure.error.kind, failure.sent), (Kind::Silent, true));
+        assert_eq!((failure.error.kind, failure.sent), (ErrorKind::NoResponse, true));
         assert!((Duration::from_millis(190)..Duration::from_millis(900)).contains(&start.elapsed()), "{:?}", start.elapsed());
     }
 }
@@ -213,22 +213,22 @@ fn a_dripping_peer_ends_at_the_deadline() {
 fn what_was_not_sent_is_said_to_be_not_sent() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let refused = ask_port(port).err().unwrap();
-    assert_eq!((refused.error.kind, refused.sent), (Kind::Unreachable, false));
-    assert!(refused.error.what().starts_with(&format!("127.0.0.1:{port} takes no connections")));
+    assert_eq!((refused.error.kind, refused.sent), (ErrorKind::Unreachable, false));
+    assert!(refused.error.message().starts_with(&format!("127.0.0.1:{port} takes no connections")));
     for (url, kind) in [
-        ("http://api.example.com/", Kind::InvalidResource),
-        ("http://localhost.example.com/", Kind::InvalidResource),
-        ("https://user:canary@127.0.0.1:1/", Kind::InvalidResource),
-        ("ftp://127.0.0.1/", Kind::InvalidResource),
+        ("http://api.example.com/", ErrorKind::InvalidResource),
+        ("http://localhost.example.com/", ErrorKind::InvalidResource),
+        ("https://user:canary@127.0.0.1:1/", ErrorKind::InvalidResource),
+        ("ftp://127.0.0.1/", ErrorKind::InvalidResource),
     ] {
         let failure = ask(&request(url)).err().unwrap();
         assert_eq!((failure.error.kind, failure.sent), (kind, false), "{url}");
     }
     let late = ask_within(&Transport::new(Options::default()), &request("http://127.0.0.1:1/"), Duration::ZERO).err().unwrap();
-    assert_eq!((late.error.kind, late.sent), (Kind::Timeout, false));
+    assert_eq!((late.error.kind, late.sent), (ErrorKind::Timeout, false));
     for (name, value) in [("X-A", "a\r\nX-B: canary"), ("Host", "canary"), ("X A", "canary"), ("X-A", "")] {
         let request = Request::get(Url::parse("http://127.0.0.1:1/").unwrap()).header(name, value.into());
-        assert_eq!(ask(&request).err().unwrap().error.kind, Kind::InvalidValue, "{name}");
+        assert_eq!(ask(&request).err().unwrap().error.kind, ErrorKind::InvalidValue, "{name}");
     }
 }
 
@@ -242,7 +242,7 @@ fn a_silent_tls_peer_has_not_seen_the_request() {
     let request = request(&format!("https://127.0.0.1:{port}/"));
     let transport = Transport::new(Options::default());
     let failure = ask_within(&transport, &request, Duration::from_millis(800)).err().unwrap();
-    assert_eq!((failure.error.kind, failure.sent), (Kind::Silent, false), "{failure:?}");
+    assert_eq!((failure.error.kind, failure.sent), (ErrorKind::NoResponse, false), "{failure:?}");
     assert!(!String::from_utf8_lossy(&seen.join().unwrap()).contains("canary"));
 }
 
@@ -263,10 +263,10 @@ fn closing_ends_what_is_under_way_and_refuses_what_comes() {
         transport.close();
         let (failure, ended) = hung.join().unwrap();
         assert!(ended - start < Duration::from_millis(200), "{:?}", ended - start);
-        assert_eq!((failure.error.kind, failure.sent), (Kind::Cancelled, true));
+        assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Cancelled, true));
     });
     let refused = ask_within(&transport, &request, Duration::from_secs(60)).err().unwrap();
-    assert_eq!((refused.error.kind, refused.sent), (Kind::Cancelled, false));
+    assert_eq!((refused.error.kind, refused.sent), (ErrorKind::Cancelled, false));
     transport.close();
 }
 
@@ -316,7 +316,7 @@ fn environment_proxies_see_nothing_of_loopback() {
         child.env(name, &url);
     }
     assert!(child.env_remove("NO_PROXY").env_remove("no_proxy").output().unwrap().status.success());
-    assert_eq!(sink.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert_eq!(sink.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn a_proxy_to_the_cloud_gets_host_and_port_alone() {
     let (port, seen) = answering("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n");
     let transport = Transport::new(Options { proxy: Proxy::from_setting(Some(&format!("http://localhost:{port}"))), ca_file: None });
     let failure = ask_within(&transport, &request("https://cloud.invalid/x?q=canary"), Duration::from_secs(20)).err().unwrap();
-    assert_eq!((failure.error.kind, failure.sent), (Kind::Unreachable, false), "{failure:?}");
+    assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Unreachable, false), "{failure:?}");
     let text = seen.join().unwrap();
     assert!(text.starts_with("CONNECT cloud.invalid:443 HTTP/1.1\r\n") && !text.contains("canary"), "{text}");
 }

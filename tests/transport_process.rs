@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use keyferry::error::Kind;
+use keyferry::error::ErrorKind;
 use keyferry::ports::http::{Http, Request};
 use keyferry::transport::{Options, Transport};
 use url::Url;
@@ -79,7 +79,7 @@ fn one_thread_from_the_first_exchange_to_the_end_and_none_in_a_child() {
                 // A copy of the handle, dropped as the child's own exit would.
                 // SAFETY: the original is not used again in this process.
                 drop(unsafe { std::ptr::read(&raw const transport) });
-                failure.is_some_and(|failure| failure.error.kind == Kind::Forked && !failure.sent)
+                failure.is_some_and(|failure| failure.error.kind == ErrorKind::Forked && !failure.sent)
             }));
             assert!(child_ends_well(|| {
                 let own = Transport::new(Options::default());
@@ -88,7 +88,7 @@ fn one_thread_from_the_first_exchange_to_the_end_and_none_in_a_child() {
         }
         let start = Instant::now();
         transport.close();
-        assert_eq!(hung.join().unwrap().err().unwrap().error.kind, Kind::Cancelled);
+        assert_eq!(hung.join().unwrap().err().unwrap().error.kind, ErrorKind::Cancelled);
         assert!(start.elapsed() < Duration::from_millis(200), "{:?}", start.elapsed());
     });
     let start = Instant::now();

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use keyferry::error::Kind;
-use keyferry::ports::http::{Answer, Failure, Http, Request};
+use keyferry::error::ErrorKind;
+use keyferry::ports::http::{Failure, Http, Request, Response};
 use keyferry::transport::{Options, Transport};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
@@ -57,7 +57,7 @@ fn peer(authority: &Authority, params: &CertificateParams, versions: &[&'static 
     (port, seen)
 }
 
-fn ask(port: u16, ca_file: Option<PathBuf>) -> Result<Answer, Failure> {
+fn ask(port: u16, ca_file: Option<PathBuf>) -> Result<Response, Failure> {
     let url = Url::parse(&format!("https://localhost:{port}/")).unwrap();
     let transport = Transport::new(Options { ca_file, ..Options::default() });
     transport.exchange(&Request::get(url).header("X-User-Token", "canary".into()), Instant::now() + Duration::from_secs(20))
@@ -100,8 +100,8 @@ fn every_other_certificate_is_refused_before_the_token_is_sent() {
     ] {
         let (port, seen) = peer(&authority, &params, &[&TLS12, &TLS13]);
         let failure = ask(port, ca_file(&folder, trusted)).err().unwrap();
-        assert_eq!((failure.error.kind, failure.sent), (Kind::Tls, false), "{why}");
-        let what = failure.error.what();
+        assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Tls, false), "{why}");
+        let what = failure.error.message();
         assert!(what.contains(why) && what.contains(&format!("localhost:{port}")), "{what}");
         assert_eq!(seen.join().unwrap(), "", "{why}");
     }
@@ -118,8 +118,8 @@ fn a_peer_without_tls_is_named_as_that() {
     });
     let folder = TempDir::new().unwrap();
     let failure = ask(port, ca_file(&folder, &authority("ours"))).err().unwrap();
-    assert_eq!((failure.error.kind, failure.sent), (Kind::Tls, false));
-    assert!(failure.error.what().contains("does not speak TLS"), "{failure:?}");
+    assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Tls, false));
+    assert!(failure.error.message().contains("does not speak TLS"), "{failure:?}");
 }
 
 #[test]
@@ -143,8 +143,8 @@ fn a_peer_that_is_left_at_tls_1_1_gets_nothing() {
     });
     let folder = TempDir::new().unwrap();
     let failure = ask(port, ca_file(&folder, &authority("ours"))).err().unwrap();
-    assert_eq!((failure.error.kind, failure.sent), (Kind::Tls, false));
-    assert!(failure.error.what().contains("TLS 1.2"), "{failure:?}");
+    assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Tls, false));
+    assert!(failure.error.message().contains("TLS 1.2"), "{failure:?}");
     // An alert and nothing else: fatal, and the number of one about the hello.
     let last = seen.join().unwrap();
     assert!(last.len() == 7 && last[0] == 21 && last[5] == 2, "{last:?}");
@@ -164,8 +164,8 @@ fn a_ca_file_that_is_none_is_named() {
             None => std::fs::remove_file(&path).unwrap(),
         }
         let failure = ask(1, Some(path.clone())).err().unwrap();
-        assert_eq!((failure.error.kind, failure.sent), (Kind::Config, false));
-        let what = failure.error.what();
+        assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Config, false));
+        let what = failure.error.message();
         assert!(what.starts_with("http.ca_file: ") && what.contains(why) && !what.contains("canary"), "{what}");
     }
 }

@@ -153,7 +153,7 @@ export class Session {
    * const [name, value] = session.header(url) ?? Object.entries(await session.headersFor(url))[0];
    * ```
    *
-   * Throws `KEYFERRY_E_NOT_MINE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_RESOURCE`, or `KEYFERRY_E_MULTIPLE` where {@link headersFor} is
+   * Throws `KEYFERRY_E_UNKNOWN_SERVICE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_RESOURCE`, or `KEYFERRY_E_MULTIPLE_HEADERS` where {@link headersFor} is
    * needed.
    */
   header(resource: Resource): [name: string, value: string] | undefined;
@@ -167,8 +167,8 @@ export class Session {
    * The token for a resource: from memory if it is fresh, else from the store or the service. Callers that want the same token wait for one
    * request, from the first one's start on.
    *
-   * Throws `KEYFERRY_E_NOT_MINE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_NOT_CONFIGURED`, `KEYFERRY_E_LOGIN_REQUIRED`, `KEYFERRY_E_REFUSED`,
-   * `KEYFERRY_E_NOT_FOUND`, `KEYFERRY_E_ACCESS`, `KEYFERRY_E_THROTTLED`, `KEYFERRY_E_UNREACHABLE`, `KEYFERRY_E_TIMEOUT`,
+   * Throws `KEYFERRY_E_UNKNOWN_SERVICE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_NOT_CONFIGURED`, `KEYFERRY_E_LOGIN_REQUIRED`, `KEYFERRY_E_BAD_CREDENTIALS`,
+   * `KEYFERRY_E_NOT_FOUND`, `KEYFERRY_E_INSUFFICIENT_ACCESS`, `KEYFERRY_E_THROTTLED`, `KEYFERRY_E_UNREACHABLE`, `KEYFERRY_E_TIMEOUT`,
    * `KEYFERRY_E_CANCELLED` and others. Source: the services' documents.
    */
   tokenFor(resource: Resource, options?: WaitOptions): Promise<Token>;
@@ -235,7 +235,7 @@ export class Session {
    * Logs in to MASV: always one `POST /v1/auth`, also where an earlier one was refused. What is not given is taken from `masv.email` and
    * `masv.password`. The login is kept, so {@link tokenFor} works from then on; the token's `details` have `user` and `teams`.
    *
-   * Throws `KEYFERRY_E_NOT_CONFIGURED` if one is neither given nor configured; `KEYFERRY_E_REFUSED` for a wrong password, and for accounts
+   * Throws `KEYFERRY_E_NOT_CONFIGURED` if one is neither given nor configured; `KEYFERRY_E_BAD_CREDENTIALS` for a wrong password, and for accounts
    * with MFA or SSO, which need an API key. Source: MASV API, `POST /v1/auth`.
    */
   masvLogin(email?: string, password?: Secret): Promise<Token>;
@@ -252,7 +252,7 @@ export class Session {
 
   /**
    * Signs in to the MASV Agent, which then acts as this user for all programs of the machine. What is not given is taken from `masv.email`
-   * and `masv.password`. Throws `KEYFERRY_E_REFUSED` if they are wrong, `KEYFERRY_E_UNSUPPORTED` if this agent takes an API key only.
+   * and `masv.password`. Throws `KEYFERRY_E_BAD_CREDENTIALS` if they are wrong, `KEYFERRY_E_UNSUPPORTED` if this agent takes an API key only.
    * Source: MASV Agent, `POST /api/v1/login`.
    */
   masvAgentSignIn(email?: string, password?: Secret): Promise<Json>;

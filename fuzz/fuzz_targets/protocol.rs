@@ -1,7 +1,7 @@
 //! A message of the git protocol: what is read is written as it was, and nothing that another reader would split comes out.
 #![no_main]
 
-use keyferry_cli::commands::git::question::Question;
+use keyferry_cli::commands::git::request::Question;
 use keyferry_cli::git_protocol::Message;
 use libfuzzer_sys::fuzz_target;
 

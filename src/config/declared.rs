@@ -7,8 +7,8 @@ use std::borrow::Cow;
 
 use super::environment::{self, Variable};
 use super::{Config, Entry, Field, Layer, Setting, check_text, fields};
-use crate::error::{Error, Kind, Result};
-use crate::model::base_url::Base;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::base_url::BaseUrl;
 
 /// What a declared setting is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +39,10 @@ pub struct Declared {
 }
 
 impl Declared {
-    fn check(&self, kind: Kind, whence: &str, value: &str) -> Result<()> {
+    fn check(&self, kind: ErrorKind, whence: &str, value: &str) -> Result<()> {
         check_text(kind, whence, value)?;
         match self.kind {
-            DeclaredKind::Url => Base::parse(whence, value, &[]).map(drop).map_err(|error| Error::new(kind, error.what().to_owned())),
+            DeclaredKind::Url => BaseUrl::parse(whence, value, &[]).map(drop).map_err(|error| Error::new(kind, error.message().to_owned())),
             DeclaredKind::Text | DeclaredKind::Secret => Ok(()),
         }
     }
@@ -64,7 +64,7 @@ impl Config {
     /// Refuses what stands under names of plugins where no plugins are set.
     ///
     /// # Errors
-    /// [`Kind::Config`], as for any setting that does not exist.
+    /// [`ErrorKind::Config`], as for any setting that does not exist.
     pub(super) fn check_sections(&self) -> Result<()> {
         if self.entries.iter().any(|entry| entry.key == "plugins") {
             return Ok(());
@@ -76,7 +76,7 @@ impl Config {
     /// says that no other plugin was to be there.
     ///
     /// # Errors
-    /// [`Kind::Config`] for a setting that no plugin declares or whose value can't be right, [`Kind::UnsafeFile`] for a secret that
+    /// [`ErrorKind::Config`] for a setting that no plugin declares or whose value can't be right, [`ErrorKind::UnsafeFile`] for a secret that
     /// others can read.
     pub fn admit(&mut self, declared: &[Declared], complete: bool) -> Result<()> {
         for entry in self.entries.iter_mut().filter(|entry| entry.is_foreign()) {
@@ -91,7 +91,7 @@ impl Config {
             let Some(found) = environment::find(&self.environment, &one.variable, takes_file)? else { continue };
             let (setting, name) = match found {
                 Variable::Value(value, name) => {
-                    one.check(Kind::Config, &name, value.expose())?;
+                    one.check(ErrorKind::Config, &name, value.expose())?;
                     (Setting::Literal(value), name)
                 }
                 Variable::File(path, name) => (Setting::Mounted(path), name),
@@ -116,10 +116,10 @@ impl Entry {
 
     fn admit(&mut self, declared: &Declared) -> Result<()> {
         let whence = format!("{}: {}", self.layer, self.key);
-        let refuse = |what: &str| Err(Error::new(Kind::Config, format!("{whence} {what}")));
+        let refuse = |what: &str| Err(Error::new(ErrorKind::Config, format!("{whence} {what}")));
         self.secret = declared.kind == DeclaredKind::Secret;
         match &self.setting {
-            Setting::Literal(value) => declared.check(Kind::Config, &whence, value.expose())?,
+            Setting::Literal(value) => declared.check(ErrorKind::Config, &whence, value.expose())?,
             _ if !self.secret => return refuse("is no secret and takes no reference: write its value"),
             Setting::Plugin(..) => {
                 return refuse("is a plugin's own secret, which can't come from a plugin: use file, env, keyring or command");
@@ -129,7 +129,7 @@ impl Entry {
         if self.secret && self.public && matches!(self.setting, Setting::Literal(_)) {
             let layer = &self.layer;
             let what = format!("{layer} holds {} and can be read by others: chmod 600 {layer}", self.key);
-            return Err(Error::new(Kind::UnsafeFile, what));
+            return Err(Error::new(ErrorKind::UnsafeFile, what));
         }
         Ok(())
     }

@@ -8,18 +8,18 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::DEFAULT_ACCOUNT;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The text of a file with one setting changed. `value` is what stands behind the equals sign.
 ///
 /// # Errors
-/// [`Kind::Config`] with what to write by hand, if the file is written in a way that this can't change safely.
+/// [`ErrorKind::Config`] with what to write by hand, if the file is written in a way that this can't change safely.
 pub fn with_setting(path: &Path, text: &str, account: &str, key: &str, value: &str) -> Result<String> {
     let (section, leaf) = key.rsplit_once('.').unwrap_or(("", key));
     let section = if account == DEFAULT_ACCOUNT { section.to_owned() } else { format!("profile.{}.{section}", quoted_key(account)) };
     let by_hand = || {
         let shown = path.display();
-        Error::new(Kind::Config, format!("{shown} is left as it is: put `{leaf} = {value}` under [{section}] in it"))
+        Error::new(ErrorKind::Config, format!("{shown} is left as it is: put `{leaf} = {value}` under [{section}] in it"))
     };
     let wanted = wanted(text, &section, leaf, value).ok_or_else(by_hand)?;
     let found = candidates(text, &section, leaf, value).find(|text| text.parse::<Table>().is_ok_and(|table| table == wanted));
@@ -125,7 +125,7 @@ mod tests {
             ["masv = { password = \"a\" }\n", "[masv]\npassword = \"\"\"\na\n\"\"\"\n", "no TOML", "[masv]\npassword = [\n\"a\" ]\n"]
         {
             let error = edit(text).unwrap_err();
-            assert!(error.what().contains("put `password = "), "{error}");
+            assert!(error.message().contains("put `password = "), "{error}");
         }
     }
 

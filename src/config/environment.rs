@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::{Config, Entry, Environment, FIELDS, Layer, Setting, check_text, literal};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::fork::PerProcess;
 use crate::sys::sync::Mutex;
@@ -21,11 +21,11 @@ pub fn process_environment() -> Environment {
 /// The value of a variable, if it has one.
 ///
 /// # Errors
-/// [`Kind::Config`] if it is no UTF-8.
+/// [`ErrorKind::Config`] if it is no UTF-8.
 pub fn variable(environment: &Environment, name: &str) -> Result<Option<Secret>> {
     let value = environment(name).map(Secret::new).filter(|value| !value.is_empty());
     if value.as_ref().is_some_and(|value| value.expose().contains(char::REPLACEMENT_CHARACTER)) {
-        return Err(Error::new(Kind::Config, format!("{name} is not UTF-8: set it again in a UTF-8 locale")));
+        return Err(Error::new(ErrorKind::Config, format!("{name} is not UTF-8: set it again in a UTF-8 locale")));
     }
     Ok(value)
 }
@@ -80,7 +80,7 @@ pub(super) fn read(environment: &Environment, config: &mut Config) -> Result<()>
         for name in field.env {
             let (setting, name) = match find(environment, name, field.takes_reference())? {
                 None => continue,
-                Some(Variable::Value(value, name)) => (literal(field, Kind::Config, &name, value)?, name),
+                Some(Variable::Value(value, name)) => (literal(field, ErrorKind::Config, &name, value)?, name),
                 Some(Variable::File(path, name)) => (Setting::Mounted(path), name),
             };
             config.put(Entry::new(None, field, Layer::Environment(name), setting));
@@ -96,13 +96,13 @@ pub(super) fn find(environment: &Environment, name: &str, takes_file: bool) -> R
     let name_file = format!("{name}_FILE");
     let path = if takes_file { variable(environment, &name_file)? } else { None };
     match (value, path) {
-        (Some(_), Some(_)) => Err(Error::new(Kind::Config, format!("{name} and {name_file} are both set: unset one"))),
+        (Some(_), Some(_)) => Err(Error::new(ErrorKind::Config, format!("{name} and {name_file} are both set: unset one"))),
         (Some(value), None) => Ok(Some(Variable::Value(value, name.to_owned()))),
         (None, Some(path)) => {
-            check_text(Kind::Config, &name_file, path.expose())?;
+            check_text(ErrorKind::Config, &name_file, path.expose())?;
             let path = PathBuf::from(path.expose());
             if !path.is_absolute() {
-                return Err(Error::new(Kind::Config, format!("{name_file} is not an absolute path: begin it with a slash")));
+                return Err(Error::new(ErrorKind::Config, format!("{name_file} is not an absolute path: begin it with a slash")));
             }
             Ok(Some(Variable::File(path, name_file)))
         }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::Shape;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// One setting that exists: its key, variables, default and meaning.
 pub struct Field {
@@ -185,7 +185,7 @@ impl Field {
     ///
     /// # Errors
     /// `kind`, without the value.
-    pub fn check(&self, kind: Kind, whence: &str, value: &str) -> Result<()> {
+    pub fn check(&self, kind: ErrorKind, whence: &str, value: &str) -> Result<()> {
         self.shape.check(kind, whence, value)
     }
 
@@ -199,7 +199,7 @@ impl Field {
 pub(super) fn unknown(whence: Option<&Path>, key: &str) -> Error {
     let place = whence.map(|path| format!("{}: ", path.display())).unwrap_or_default();
     if key.len() > 80 || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-        return Error::new(Kind::Config, format!("{place}there is a setting whose name no setting can have"));
+        return Error::new(ErrorKind::Config, format!("{place}there is a setting whose name no setting can have"));
     }
     let (profile, bare) = match key.strip_prefix("profile.").and_then(|rest| rest.split_once('.')) {
         Some((name, bare)) => (format!("profile.{name}."), bare),
@@ -210,7 +210,7 @@ pub(super) fn unknown(whence: Option<&Path>, key: &str) -> Error {
         Some(near) => format!("did you mean {profile}{near}?"),
         None => "`keyferry config` lists those there are".into(),
     };
-    Error::new(Kind::Config, format!("{place}there is no setting {key}: {hint}"))
+    Error::new(ErrorKind::Config, format!("{place}there is no setting {key}: {hint}"))
 }
 
 /// All settings as a table in Markdown, for people.

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 use zeroize::Zeroizing;
 
 use super::{Config, Entry, FIELDS, Field, Layer, PROFILE, Setting, Shape, check_text, declared, fields, literal};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::private_file::{self, Privacy};
 
@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path, config: &mut Config) -> Result<()> {
         && reader.public
     {
         let (shown, key) = (path.display(), &entry.key);
-        return Err(Error::new(Kind::UnsafeFile, format!("{shown} holds {key} and can be read by others: chmod 600 {shown}")));
+        return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} holds {key} and can be read by others: chmod 600 {shown}")));
     }
     config.profiles.extend(reader.profiles);
     reader.entries.into_iter().for_each(|entry| config.put(entry));
@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path, config: &mut Config) -> Result<()> {
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Table> {
     let shown = path.display();
-    let refuse = |what: String| Error::new(Kind::Config, what);
+    let refuse = |what: String| Error::new(ErrorKind::Config, what);
     let text = str::from_utf8(bytes).map_err(|_| refuse(format!("{shown} is not UTF-8")))?;
     text.parse::<Table>().map_err(|error| {
         let before = &bytes[..error.span().map_or(0, |span| span.start.min(bytes.len()))];
@@ -55,7 +55,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn refuse<T>(&self, what: &str) -> Result<T> {
-        Err(Error::new(Kind::Config, format!("{}: {what}", self.path.display())))
+        Err(Error::new(ErrorKind::Config, format!("{}: {what}", self.path.display())))
     }
 
     /// The settings outside profiles, then the profiles.
@@ -115,7 +115,7 @@ impl Reader<'_> {
             }
             let setting = match value {
                 Value::String(text) => {
-                    check_text(Kind::Config, &format!("{}: {shown}", self.path.display()), &text)?;
+                    check_text(ErrorKind::Config, &format!("{}: {shown}", self.path.display()), &text)?;
                     Setting::Literal(Secret::new(text))
                 }
                 Value::Table(table) => self.reference(&shown, table)?,
@@ -131,8 +131,8 @@ impl Reader<'_> {
         let whence = format!("{}: {shown}", self.path.display());
         let number = field.shape == Shape::Milliseconds;
         match value {
-            Value::String(text) if !number => literal(field, Kind::Config, &whence, Secret::new(text)),
-            Value::Integer(count) if number => literal(field, Kind::Config, &whence, Secret::new(count.to_string())),
+            Value::String(text) if !number => literal(field, ErrorKind::Config, &whence, Secret::new(text)),
+            Value::Integer(count) if number => literal(field, ErrorKind::Config, &whence, Secret::new(count.to_string())),
             Value::Table(_) if !field.takes_reference() => {
                 self.refuse(&format!("{shown} is no secret and takes no reference: write its value"))
             }
@@ -154,7 +154,7 @@ impl Reader<'_> {
         if let Some(texts) = &texts {
             let whence = format!("{}: {shown}.{source}", self.path.display());
             let known = matches!(source.as_str(), "env" | "file" | "keyring" | "command" | "plugin");
-            texts.iter().filter(|_| known).try_for_each(|text| check_text(Kind::Config, &whence, text))?;
+            texts.iter().filter(|_| known).try_for_each(|text| check_text(ErrorKind::Config, &whence, text))?;
         }
         let absolute = |path: &str| Path::new(path).is_absolute();
         match (source.as_str(), texts.as_deref()) {

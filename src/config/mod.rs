@@ -27,7 +27,7 @@ pub use fields::{FIELDS, Field, PROFILE, table};
 pub use profile::Profile;
 pub use value::{ACCOUNT_RULE, Shape, check_text, is_account};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
 /// The name of the account that has no profile.
@@ -132,17 +132,17 @@ impl Config {
     /// `keyferry/config.toml` in `$XDG_CONFIG_HOME` if that is an absolute path, else in `$HOME/.config`.
     ///
     /// # Errors
-    /// [`Kind::Config`] naming place, key and remedy, [`Kind::UnsafeFile`] with the `chmod` that mends it.
+    /// [`ErrorKind::Config`] naming place, key and remedy, [`ErrorKind::UnsafeFile`] with the `chmod` that mends it.
     pub fn load(path: Option<&Path>, environment: Environment) -> Result<Self> {
         let mut config = Self { environment: Arc::clone(&environment), is_bare: false, ..Self::new() };
         match path {
             Some(path) => file::read(path, &mut config).map_err(|error| match error.kind {
-                Kind::NotFound => Error::new(Kind::Config, format!("{}: write it, or leave the path out", error.what())),
+                ErrorKind::NotFound => Error::new(ErrorKind::Config, format!("{}: write it, or leave the path out", error.message())),
                 _ => error,
             })?,
             None => {
                 let found = user_file(&environment).map_or(Ok(()), |path| file::read(&path, &mut config));
-                found.or_else(|error| if error.kind == Kind::NotFound { Ok(()) } else { Err(error) })?;
+                found.or_else(|error| if error.kind == ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
             }
         }
         environment::read(&environment, &mut config)?;
@@ -158,16 +158,16 @@ impl Config {
     /// Sets a literal value: `masv.team`, or `profile.NAME.masv.team` for one account.
     ///
     /// # Errors
-    /// [`Kind::Config`] if there is no such key, [`Kind::InvalidValue`] if the value can't be right.
+    /// [`ErrorKind::Config`] if there is no such key, [`ErrorKind::InvalidValue`] if the value can't be right.
     pub fn set(&mut self, key: &str, value: Secret) -> Result<()> {
         let (account, name) = self.split(key)?;
         match name {
             Name::Ours(field) => {
-                let setting = literal(field, Kind::InvalidValue, key, value)?;
+                let setting = literal(field, ErrorKind::InvalidValue, key, value)?;
                 self.put(Entry::new(account, field, Layer::Program, setting));
             }
             Name::Plugins(name) => {
-                check_text(Kind::InvalidValue, key, value.expose())?;
+                check_text(ErrorKind::InvalidValue, key, value.expose())?;
                 let (key, setting) = (Cow::Owned(name), Setting::Literal(value));
                 self.put(Entry { account, key, secret: false, public: false, layer: Layer::Program, setting });
             }
@@ -216,13 +216,13 @@ impl Config {
     /// The settings of an account.
     ///
     /// # Errors
-    /// [`Kind::NotConfigured`], naming those there are, if there is none of this name.
+    /// [`ErrorKind::NotConfigured`], naming those there are, if there is none of this name.
     pub fn profile(&self, account: &str) -> Result<Profile> {
         if account != DEFAULT_ACCOUNT && !self.profiles.contains(account) {
             let shown = if is_account(account) { account } else { "of that name" };
             let there = self.accounts().join(", ");
             let what = format!("there is no profile {shown}: there is {there}; a setting under [profile.NAME] in config.toml makes one");
-            return Err(Error::new(Kind::NotConfigured, what));
+            return Err(Error::new(ErrorKind::NotConfigured, what));
         }
         environment::note(self);
         Ok(profile::assemble(self, account))
@@ -237,7 +237,7 @@ impl Config {
 }
 
 /// A value as it is kept, checked.
-fn literal(field: &Field, kind: Kind, whence: &str, value: Secret) -> Result<Setting> {
+fn literal(field: &Field, kind: ErrorKind, whence: &str, value: Secret) -> Result<Setting> {
     field.check(kind, whence, value.expose())?;
     Ok(Setting::Literal(value))
 }
@@ -277,11 +277,11 @@ impl Config {
 /// Refuses what a profile can't be called.
 fn check_profile(name: &str, whence: &str) -> Result<()> {
     if !is_account(name) {
-        return Err(Error::new(Kind::Config, format!("{whence} {ACCOUNT_RULE}")));
+        return Err(Error::new(ErrorKind::Config, format!("{whence} {ACCOUNT_RULE}")));
     }
     if name == DEFAULT_ACCOUNT {
         let what = format!("{whence}: `default` is the account without a profile: give its settings without `profile.default`");
-        return Err(Error::new(Kind::Config, what));
+        return Err(Error::new(ErrorKind::Config, what));
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use url::Url;
 
-use crate::error::{Error, Kind, Result};
-use crate::model::base_url::Base;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::base_url::BaseUrl;
 use crate::secret::MAX_VALUE_BYTES;
 
 /// What a value looks like.
@@ -46,12 +46,12 @@ impl Shape {
     ///
     /// # Errors
     /// `kind`, without the value.
-    pub fn check(self, kind: Kind, whence: &str, value: &str) -> Result<()> {
+    pub fn check(self, kind: ErrorKind, whence: &str, value: &str) -> Result<()> {
         check_text(kind, whence, value)?;
         let refuse = |why: &str| Err(Error::new(kind, format!("{whence} {why}")));
         match self {
             Shape::Text | Shape::Login => Ok(()),
-            Shape::Url => Base::parse(whence, value, &[]).map(drop).map_err(|error| Error::new(kind, error.what().to_owned())),
+            Shape::Url => BaseUrl::parse(whence, value, &[]).map(drop).map_err(|error| Error::new(kind, error.message().to_owned())),
             Shape::Milliseconds if !is_time(value) => refuse("is not a whole number of milliseconds from 1 to 600000"),
             Shape::Path if !Path::new(value).is_absolute() => refuse("is not an absolute path: begin it with a slash"),
             Shape::Paths if !value.split(':').all(|path| Path::new(path).is_absolute()) => {
@@ -80,7 +80,7 @@ pub fn is_account(name: &str) -> bool {
 ///
 /// # Errors
 /// `kind`, without the text.
-pub fn check_text(kind: Kind, whence: &str, text: &str) -> Result<()> {
+pub fn check_text(kind: ErrorKind, whence: &str, text: &str) -> Result<()> {
     let why = if text.is_empty() {
         "is empty: give it a value, or leave it out"
     } else if text.len() > MAX_VALUE_BYTES {

@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use url::Url;
 
 use crate::config::{Config, Profile, is_account};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
-use crate::model::base_url::Base;
-use crate::model::key::{Access, Class, Key, Scope};
+use crate::model::base_url::BaseUrl;
+use crate::model::key::{Access, ResourceKind, Scope, TokenKey};
 use crate::model::resource::{self, DEFAULT_SERVICE, Resource};
 use crate::plugin::{Foreign, Plugins};
 use crate::ports::service::{Service, Target};
@@ -20,7 +20,7 @@ use crate::services;
 use crate::sys::sync::Mutex;
 
 /// A service as one account sees it.
-pub struct Bound {
+pub struct BoundService {
     /// The service.
     pub service: Box<dyn Service>,
     /// Whose tokens it gives.
@@ -43,10 +43,10 @@ const SKEW_FLOOR_US: i64 = 2_000_000;
 /// handed out as good, or good ones refused as ended. A month is what TLS certificates forgive as well.
 const SKEW_LIMIT_US: i64 = 31 * 24 * 3600 * 1_000_000;
 
-impl Bound {
+impl BoundService {
     /// The key of something of this service and account.
-    pub fn key(&self, class: Class, id: &str, access: Access) -> Key {
-        self.scope.key(class, id, access)
+    pub fn key(&self, resource_kind: ResourceKind, id: &str, access: Access) -> TokenKey {
+        self.scope.key(resource_kind, id, access)
     }
 
     /// How far the service's clock is ahead.
@@ -71,12 +71,12 @@ impl Bound {
     ///
     /// Rationale: a program that ends at once asks the store, and hears no `Date`. Without this each of them handed out what had
     /// ended by the service's clock, or refreshed what had not.
-    pub fn believe_skew(&self, skew_us: i64, generation: u64) {
+    pub fn set_stored_skew(&self, skew_us: i64, generation: u64) {
         self.set_skew(skew_us.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US), generation.min(HEARD - 1));
     }
 
     /// How far the service's clock is ahead, if anybody told it.
-    pub fn told_skew_us(&self) -> Option<i64> {
+    pub fn known_skew_us(&self) -> Option<i64> {
         let by = self.skew_by.lock();
         (*by > 0).then(|| self.skew_us())
     }
@@ -95,7 +95,7 @@ pub struct Account {
     /// Its settings.
     pub profile: Profile,
     /// Its services, MASV first, those of plugins last.
-    pub services: Vec<Bound>,
+    pub services: Vec<BoundService>,
     /// Why plugins are left out here.
     pub faults: Vec<Error>,
 }
@@ -108,7 +108,7 @@ pub struct Accounts {
 
 /// What a resource names, and at whose service.
 #[derive(Clone, Copy)]
-pub struct Spot<'a> {
+pub struct ResolvedResource<'a> {
     /// Which account.
     pub account: usize,
     /// Which of its services.
@@ -120,9 +120,9 @@ pub struct Spot<'a> {
 }
 
 /// A spot whose id was not checked yet.
-pub struct Glance<'a> {
+pub struct FastMatch<'a> {
     /// The spot.
-    pub spot: Spot<'a>,
+    pub resolved: ResolvedResource<'a>,
     /// What of the text was neither compared to the letter nor is the id.
     pub rest: &'a str,
 }
@@ -141,7 +141,7 @@ impl Accounts {
     /// Opens the services of every account.
     ///
     /// # Errors
-    /// [`Kind::Config`] if a setting can't be used.
+    /// [`ErrorKind::Config`] if a setting can't be used.
     pub fn open(config: &Config, plugins: &Plugins) -> Result<Self> {
         let names = config.accounts();
         // Rationale: a misspelt KEYFERRY_PROFILE once meant the default account, whose tokens then went where another's belonged.
@@ -154,7 +154,7 @@ impl Accounts {
     /// The number of an account; the default one where there is no name.
     ///
     /// # Errors
-    /// [`Kind::NotConfigured`] naming the accounts there are.
+    /// [`ErrorKind::NotConfigured`] naming the accounts there are.
     pub fn number(&self, name: Option<&str>) -> Result<usize> {
         let Some(name) = name else {
             return Ok(self.default);
@@ -162,7 +162,7 @@ impl Accounts {
         self.all.iter().position(|account| account.profile.account() == name).ok_or_else(|| {
             let known: Vec<_> = self.all.iter().map(|account| account.profile.account()).collect();
             let shown = if is_account(name) { name } else { "of that name" };
-            Error::new(Kind::NotConfigured, format!("there is no profile {shown}: known are {}", known.join(", ")))
+            Error::new(ErrorKind::NotConfigured, format!("there is no profile {shown}: known are {}", known.join(", ")))
         })
     }
 
@@ -173,7 +173,7 @@ impl Accounts {
 
     /// A service of an account.
     #[inline]
-    pub fn bound(&self, account: usize, service: usize) -> &Bound {
+    pub fn bound(&self, account: usize, service: usize) -> &BoundService {
         &self.all[account].services[service]
     }
 
@@ -183,37 +183,37 @@ impl Accounts {
     /// Why it is not there.
     pub fn plugin(&self, account: usize, name: &str) -> Result<usize> {
         let account = &self.all[account];
-        let is_it = |bound: &Bound| bound.service.is_foreign() && bound.service.name() == name;
+        let is_it = |bound: &BoundService| bound.service.is_foreign() && bound.service.name() == name;
         account.services.iter().position(is_it).ok_or_else(|| account.missing(name))
     }
 
     /// The service and account of a scope, by [`Scope::fingerprint`].
-    pub fn at_scope(&self, fingerprint: u64) -> Option<&Bound> {
+    pub fn at_scope(&self, fingerprint: u64) -> Option<&BoundService> {
         self.all.iter().flat_map(|account| &account.services).find(|bound| bound.scope.fingerprint() == fingerprint)
     }
 
     /// Finds what a resource names, and calls `then` with it.
     ///
     /// # Errors
-    /// [`Kind::InvalidResource`], [`Kind::NotMine`], [`Kind::NoHeader`], and those of `then`.
+    /// [`ErrorKind::InvalidResource`], [`ErrorKind::UnknownService`], [`ErrorKind::NoHeader`], and those of `then`.
     #[inline]
-    pub fn locate<T>(&self, account: usize, text: &str, then: impl FnOnce(Spot<'_>) -> Result<T>) -> Result<T> {
-        match self.locate_plain(account, text) {
-            Some(spot) => then(spot),
-            None => self.locate_any(account, text, then),
+    pub fn resolve<T>(&self, account: usize, text: &str, then: impl FnOnce(ResolvedResource<'_>) -> Result<T>) -> Result<T> {
+        match self.resolve_fast(account, text) {
+            Some(resolved) => then(resolved),
+            None => self.resolve_slow(account, text, then),
         }
     }
 
     /// The quick way, for text that every reader of URLs leaves as it is. None sends it the long way, also for the error's sake.
     #[inline]
-    pub fn locate_plain<'a>(&self, account: usize, text: &'a str) -> Option<Spot<'a>> {
-        if resource::is_plain(text.as_bytes()) { self.glance(account, text).map(|glance| glance.spot) } else { None }
+    pub fn resolve_fast<'a>(&self, account: usize, text: &'a str) -> Option<ResolvedResource<'a>> {
+        if resource::is_plain(text.as_bytes()) { self.match_prefix(account, text).map(|fast_match| fast_match.resolved) } else { None }
     }
 
     /// The quickest way, for a look-up that compares the id with one that is known: everything before the id is compared to the
-    /// letter here, and what follows it is [`Glance::rest`], for the caller to check.
+    /// letter here, and what follows it is [`FastMatch::rest`], for the caller to check.
     #[inline(always)]
-    pub fn glance<'a>(&self, account: usize, text: &'a str) -> Option<Glance<'a>> {
+    pub fn match_prefix<'a>(&self, account: usize, text: &'a str) -> Option<FastMatch<'a>> {
         if text.len() > resource::MAX_BYTES {
             return None;
         }
@@ -236,20 +236,20 @@ impl Accounts {
             return None;
         }
         let target = services[service].service.classify(path).ok()?;
-        Some(Glance { rest: rest_of(text, &target), spot: Spot { account, service, target, query } })
+        Some(FastMatch { rest: rest_of(text, &target), resolved: ResolvedResource { account, service, target, query } })
     }
 
     /// The long way, through the `url` crate.
     ///
     /// # Errors
-    /// Those of [`Accounts::locate`].
-    pub fn locate_any<T>(&self, account: usize, text: &str, then: impl FnOnce(Spot<'_>) -> Result<T>) -> Result<T> {
+    /// Those of [`Accounts::resolve`].
+    pub fn resolve_slow<T>(&self, account: usize, text: &str, then: impl FnOnce(ResolvedResource<'_>) -> Result<T>) -> Result<T> {
         let services = || self.all[account].services.iter().enumerate();
         match Resource::parse(text)? {
             Resource::Path { service: name, path, query } => {
                 let (service, bound) =
                     services().find(|(_, bound)| bound.service.name() == name).ok_or_else(|| self.unknown_service(account, name))?;
-                then(Spot { account, service, target: bound.service.classify(path)?, query })
+                then(ResolvedResource { account, service, target: bound.service.classify(path)?, query })
             }
             Resource::Url(url) => {
                 let mut is_near = false;
@@ -258,11 +258,11 @@ impl Accounts {
                     // Several services may live at one origin: another one's base may be longer, or its version prefix another.
                     is_near = true;
                     let Some(path) = below_version(bound, rest) else { continue };
-                    return then(Spot { account, service, target: bound.service.classify(path)?, query: url.query() });
+                    return then(ResolvedResource { account, service, target: bound.service.classify(path)?, query: url.query() });
                 }
                 let page = services().find_map(|(service, bound)| Some((service, bound.service.classify_page(&url)?)));
                 let (service, target) = page.ok_or_else(|| if is_near { not_api() } else { not_mine(&self.all[account].faults) })?;
-                then(Spot { account, service, target, query: url.query() })
+                then(ResolvedResource { account, service, target, query: url.query() })
             }
         }
     }
@@ -272,23 +272,23 @@ impl Accounts {
             return self.all[account].missing(name);
         }
         let names: Vec<_> = self.all[account].services.iter().map(|bound| bound.service.name()).collect();
-        Error::new(Kind::NotMine, format!("the resource names no service before its colon: there are {}", names.join(", ")))
+        Error::new(ErrorKind::UnknownService, format!("the resource names no service before its colon: there are {}", names.join(", ")))
     }
 }
 
 impl Account {
     /// Why a plugin of this name is not there: the fault that tells of it, else the first one, for a file may have any name in it.
     fn missing(&self, name: &str) -> Error {
-        let tells = |error: &&Error| error.what().contains(&format!("plugin {name} ")) || error.what().contains(&format!("/{name}."));
+        let tells = |error: &&Error| error.message().contains(&format!("plugin {name} ")) || error.message().contains(&format!("/{name}."));
         let found = self.faults.iter().find(tells).or(self.faults.first()).cloned();
-        found.unwrap_or_else(|| Error::new(Kind::SecretSource, format!("there is no plugin {name}: name its file in `plugins`")))
+        found.unwrap_or_else(|| Error::new(ErrorKind::SecretSource, format!("there is no plugin {name}: name its file in `plugins`")))
     }
 }
 
 fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
     let bind = |service: Box<dyn Service>| {
         let scope = Arc::new(Scope::new(service.name(), service.base().as_str(), profile.account()));
-        Bound { service, scope, profile: profile.clone(), skew_us: AtomicI64::new(0), skew_by: Mutex::new(0) }
+        BoundService { service, scope, profile: profile.clone(), skew_us: AtomicI64::new(0), skew_by: Mutex::new(0) }
     };
     let mut services: Vec<_> = services::open(&profile)?.into_iter().map(bind).collect();
     let mut faults = plugins.faults.clone();
@@ -305,12 +305,12 @@ fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
 }
 
 /// Refuses a plugin whose URLs are those of a service that is there already, also where only a web page of it would be.
-fn unclaimed(plugin: Foreign, services: &[Bound]) -> Result<Foreign> {
+fn unclaimed(plugin: Foreign, services: &[BoundService]) -> Result<Foreign> {
     let (name, base) = (plugin.name(), plugin.base());
     let page = Url::parse(&format!("{}/x", base.origin())).ok();
-    let claims = |bound: &&Bound| {
+    let claims = |bound: &&BoundService| {
         let other = bound.service.base();
-        let nests = |outer: &Base, inner: &Base| Url::parse(inner.as_str()).is_ok_and(|inner| outer.below(&inner).is_some());
+        let nests = |outer: &BaseUrl, inner: &BaseUrl| Url::parse(inner.as_str()).is_ok_and(|inner| outer.below(&inner).is_some());
         nests(other, base) || nests(base, other) || page.as_ref().is_some_and(|page| bound.service.classify_page(page).is_some())
     };
     if let Some(other) = services.iter().find(claims) {
@@ -318,19 +318,19 @@ fn unclaimed(plugin: Foreign, services: &[Bound]) -> Result<Foreign> {
             "the plugin {name} claims URLs of {} ({base}): set `{name}.url` to its own, or take it out of `plugins`",
             other.service.name()
         );
-        return Err(Error::new(Kind::Plugin, what));
+        return Err(Error::new(ErrorKind::Plugin, what));
     }
     Ok(plugin)
 }
 
 #[inline]
-fn below_version<'a>(bound: &Bound, rest: &'a str) -> Option<&'a str> {
+fn below_version<'a>(bound: &BoundService, rest: &'a str) -> Option<&'a str> {
     bound.service.prefixes().iter().find_map(|prefix| rest.strip_prefix(prefix))
 }
 
 fn not_api() -> Error {
     Error::new(
-        Kind::NotMine,
+        ErrorKind::UnknownService,
         "the URL is at a configured service, but below none of its version prefixes: check its path, it begins with /v1/, /v1.1/ or /api/v1/",
     )
 }
@@ -338,7 +338,7 @@ fn not_api() -> Error {
 fn not_mine(faults: &[Error]) -> Error {
     let what = "the URL belongs to no configured service: check its host and port against `masv.url`, `fileverbs.url` and `agent.url`";
     match faults.first() {
-        None => Error::new(Kind::NotMine, what),
-        Some(fault) => Error::new(Kind::NotMine, format!("{what}; a plugin is left out: {fault}")),
+        None => Error::new(ErrorKind::UnknownService, what),
+        Some(fault) => Error::new(ErrorKind::UnknownService, format!("{what}; a plugin is left out: {fault}")),
     }
 }

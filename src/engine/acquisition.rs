@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-use crate::engine::accounts::{Bound, Spot};
-use crate::engine::cache::entry::Hit;
+use crate::engine::accounts::{BoundService, ResolvedResource};
+use crate::engine::cache::entry::CachedToken;
 use crate::engine::state::Engine;
-use crate::error::{Error, Kind, Result};
-use crate::model::key::{Access, Class, Fingerprint, Key, Thing};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::key::{Access, Fingerprint, KeyPrefix, ResourceKind, TokenKey};
 use crate::model::request::Request;
 use crate::model::resource::query_value;
-use crate::ports::service::Need;
+use crate::ports::service::RequiredAccess;
 use crate::secret::Secret;
 
 /// What is wanted, owned: a flight outlives the call that began it.
 #[derive(Clone)]
-pub struct Wish {
+pub struct Acquisition {
     /// Whose.
     pub account: usize,
     /// Of which service.
     pub service: usize,
     /// Under which key.
-    pub key: Key,
+    pub key: TokenKey,
     /// What it is found in.
     pub parent: Option<String>,
     /// The secret of a link.
@@ -37,9 +37,9 @@ pub struct Wish {
     pub owner: Option<Fingerprint>,
 }
 
-impl Wish {
+impl Acquisition {
     /// A wish for a key and nothing special.
-    pub fn new(account: usize, service: usize, key: Key) -> Self {
+    pub fn new(account: usize, service: usize, key: TokenKey) -> Self {
         Self {
             account,
             service,
@@ -59,46 +59,52 @@ impl Engine {
     /// The key of a link: its secret and password as a fingerprint.
     ///
     /// # Errors
-    /// [`Kind::InvalidResource`] if the secret can't be read.
-    pub fn link_key(&self, bound: &Bound, spot: &Spot<'_>, request: &Request) -> Result<Key> {
-        let secret = query_value(spot.query, "secret")?.map(Secret::new);
+    /// [`ErrorKind::InvalidResource`] if the secret can't be read.
+    pub fn link_key(&self, bound: &BoundService, resolved: &ResolvedResource<'_>, request: &Request) -> Result<TokenKey> {
+        let secret = query_value(resolved.query, "secret")?.map(Secret::new);
         let password = request.link_password.as_ref();
-        let parts = [spot.target.id, secret.as_ref().map_or("", Secret::expose), password.map_or("", Secret::expose)];
-        Ok(bound.scope.link(spot.target.id, self.fingerprints().of(&parts)))
+        let parts = [resolved.target.id, secret.as_ref().map_or("", Secret::expose), password.map_or("", Secret::expose)];
+        Ok(bound.scope.link(resolved.target.id, self.fingerprints().of(&parts)))
     }
 
     /// The package that a link is known to open. As long as none is known, no fingerprint is made, and no store is asked for its key.
     ///
     /// # Errors
     /// Those of [`Engine::link_key`].
-    pub fn opened_by(&self, bound: &Bound, spot: &Spot<'_>, request: &Request) -> Result<Option<Key>> {
+    pub fn opened_by(&self, bound: &BoundService, resolved: &ResolvedResource<'_>, request: &Request) -> Result<Option<TokenKey>> {
         if self.aliases.read().is_empty() {
-            return query_value(spot.query, "secret").map(|_| None);
+            return query_value(resolved.query, "secret").map(|_| None);
         }
-        let link = self.link_key(bound, spot, request)?;
+        let link = self.link_key(bound, resolved, request)?;
         Ok(self.aliases.read().get(&link).cloned())
     }
 
     /// The wish for a spot; `hit` is what will not do.
     ///
     /// # Errors
-    /// [`Kind::InvalidResource`] if a link's secret can't be read.
-    pub fn wish(&self, bound: &Bound, spot: &Spot<'_>, request: &Request, hit: Option<&Hit>) -> Result<Wish> {
-        let (key, link_secret) = match spot.target.class {
-            Class::Link => (self.link_key(bound, spot, request)?, query_value(spot.query, "secret")?.map(Secret::new)),
-            class => {
-                let access = accesses(spot.target.need, request.access)[0];
-                (bound.key(class, spot.target.id, access), None)
+    /// [`ErrorKind::InvalidResource`] if a link's secret can't be read.
+    pub fn acquisition(
+        &self,
+        bound: &BoundService,
+        resolved: &ResolvedResource<'_>,
+        request: &Request,
+        hit: Option<&CachedToken>,
+    ) -> Result<Acquisition> {
+        let (key, link_secret) = match resolved.target.resource_kind {
+            ResourceKind::Link => (self.link_key(bound, resolved, request)?, query_value(resolved.query, "secret")?.map(Secret::new)),
+            resource_kind => {
+                let access = accesses(resolved.target.required, request.access)[0];
+                (bound.key(resource_kind, resolved.target.id, access), None)
             }
         };
-        Ok(Wish {
-            parent: spot.target.parent.map(str::to_owned),
+        Ok(Acquisition {
+            parent: resolved.target.parent.map(str::to_owned),
             link_secret,
             link_password: request.link_password.clone(),
-            stale: hit.map(|hit| hit.token.facts().generation),
+            stale: hit.map(|hit| hit.token.meta().generation),
             patience: request.timeout,
             min_valid: request.min_valid,
-            ..Wish::new(spot.account, spot.service, key)
+            ..Acquisition::new(resolved.account, resolved.service, key)
         })
     }
 }
@@ -106,26 +112,29 @@ impl Engine {
 /// The error for what is reached without a header.
 #[cold]
 pub fn no_header(service: &str) -> Error {
-    Error::new(Kind::NoHeader, format!("{service} takes no header: its session is state in the program itself, send the request as it is"))
+    Error::new(
+        ErrorKind::NoHeader,
+        format!("{service} takes no header: its session is state in the program itself, send the request as it is"),
+    )
 }
 
 /// The accesses that serve a spot, best first.
 #[inline]
-pub fn accesses(need: Need, asked: Option<Access>) -> &'static [Access] {
+pub fn accesses(required: RequiredAccess, asked: Option<Access>) -> &'static [Access] {
     const MANAGE_ELSE_WRITE: &[Access] = &[Access::Manage, Access::Write];
-    match (need, asked) {
-        (Need::Only(Access::Full), _) => &[Access::Full],
+    match (required, asked) {
+        (RequiredAccess::Only(Access::Full), _) => &[Access::Full],
         (_, Some(Access::Manage)) => &[Access::Manage],
         (_, Some(Access::Write)) => &[Access::Write, Access::Manage],
-        (_, Some(Access::Read)) | (Need::Only(Access::Read), _) => &[Access::Read],
-        (Need::Only(Access::Manage), _) => &[Access::Manage],
-        (Need::Only(Access::Write), _) => &[Access::Write],
-        (Need::ManageElseWrite, _) => MANAGE_ELSE_WRITE,
+        (_, Some(Access::Read)) | (RequiredAccess::Only(Access::Read), _) => &[Access::Read],
+        (RequiredAccess::Only(Access::Manage), _) => &[Access::Manage],
+        (RequiredAccess::Only(Access::Write), _) => &[Access::Write],
+        (RequiredAccess::ManageElseWrite, _) => MANAGE_ELSE_WRITE,
     }
 }
 
 /// The thing for a look-up.
 #[inline]
-pub fn thing_of<'a>(bound: &Bound, spot: &Spot<'a>) -> Thing<'a> {
-    Thing { scope: bound.scope.fingerprint(), class: spot.target.class, id: spot.target.id }
+pub fn key_prefix<'a>(bound: &BoundService, resolved: &ResolvedResource<'a>) -> KeyPrefix<'a> {
+    KeyPrefix { scope: bound.scope.fingerprint(), resource_kind: resolved.target.resource_kind, id: resolved.target.id }
 }

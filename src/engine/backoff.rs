@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use crate::sys::sync::Mutex;
 
 use crate::engine::negative_cache::MAX_RETRY_AFTER_US;
-use crate::error::{Error, Kind, Result};
-use crate::model::key::Key;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::key::TokenKey;
 
 const SECOND_US: i64 = 1_000_000;
 /// One new token in so long, for callers who reject each.
@@ -14,10 +14,10 @@ const REJECT_US: i64 = 10 * SECOND_US;
 
 /// The keys that have to wait.
 #[derive(Default)]
-pub struct Pace(Mutex<HashMap<Key, State>>);
+pub struct Backoff(Mutex<HashMap<TokenKey, KeyState>>);
 
 #[derive(Default)]
-struct State {
+struct KeyState {
     /// Not before then, and what is answered until then.
     pause: Option<(i64, Error)>,
     step: u32,
@@ -29,9 +29,9 @@ struct State {
     replaced_us: Option<i64>,
 }
 
-impl Pace {
+impl Backoff {
     /// The error that is answered for a key without asking anybody, while it is.
-    pub fn pause(&self, key: &Key, now_us: i64) -> Option<Error> {
+    pub fn remaining(&self, key: &TokenKey, now_us: i64) -> Option<Error> {
         let states = self.0.lock();
         let (until_us, error) = states.get(key)?.pause.as_ref()?;
         let left_us = until_us - now_us;
@@ -43,9 +43,9 @@ impl Pace {
     /// A flight for a key begins.
     ///
     /// # Errors
-    /// [`Kind::Refused`] if its token was rejected twice in ten seconds; what [`Pace::pause`] says.
-    pub fn begin(&self, key: &Key, now_us: i64) -> Result<()> {
-        if let Some(error) = self.pause(key, now_us) {
+    /// [`ErrorKind::BadCredentials`] if its token was rejected twice in ten seconds; what [`Backoff::remaining`] says.
+    pub fn check(&self, key: &TokenKey, now_us: i64) -> Result<()> {
+        if let Some(error) = self.remaining(key, now_us) {
             return Err(error);
         }
         let mut states = self.0.lock();
@@ -57,7 +57,7 @@ impl Pace {
             let what = format!(
                 "{key} was rejected right after it was renewed: what the service refuses is not its age, check the account's rights"
             );
-            return Err(Error::new(Kind::Refused, what).with_retry_after_ms(u64::try_from((REJECT_US - since_us) / 1000).ok()));
+            return Err(Error::new(ErrorKind::BadCredentials, what).with_retry_after_ms(u64::try_from((REJECT_US - since_us) / 1000).ok()));
         }
         state.rejected = false;
         state.replaced_us = Some(now_us);
@@ -65,7 +65,7 @@ impl Pace {
     }
 
     /// A flight for a key ended.
-    pub fn end(&self, key: &Key, error: Option<&Error>, now_us: i64) {
+    pub fn record_outcome(&self, key: &TokenKey, error: Option<&Error>, now_us: i64) {
         let mut states = self.0.lock();
         let Some(error) = error else {
             if let Some(state) = states.get_mut(key) {
@@ -76,7 +76,7 @@ impl Pace {
             }
             return;
         };
-        if !error.is_transient() && !matches!(error.kind, Kind::BadAnswer | Kind::Redirected) {
+        if !error.is_transient() && !matches!(error.kind, ErrorKind::BadResponse | ErrorKind::Redirected) {
             return;
         }
         let state = states.entry(key.clone()).or_default();
@@ -89,7 +89,7 @@ impl Pace {
     }
 
     /// The token of a key was rejected, here or in another process.
-    pub fn rejected(&self, key: &Key, generation: u64) {
+    pub fn rejected(&self, key: &TokenKey, generation: u64) {
         let mut states = self.0.lock();
         let state = states.entry(key.clone()).or_default();
         if generation > state.dead {
@@ -98,19 +98,19 @@ impl Pace {
     }
 
     /// Another process has got a token of a key in place of a rejected one.
-    pub fn replaced(&self, key: &Key, at_us: i64) {
+    pub fn replaced(&self, key: &TokenKey, at_us: i64) {
         let mut states = self.0.lock();
         let state = states.entry(key.clone()).or_default();
         state.replaced_us = state.replaced_us.max(Some(at_us));
     }
 
     /// When a token of a key was got in place of a rejected one, if one was.
-    pub fn replaced_us(&self, key: &Key) -> Option<i64> {
+    pub fn replaced_us(&self, key: &TokenKey) -> Option<i64> {
         self.0.lock().get(key)?.replaced_us
     }
 
     /// Forgets some keys.
-    pub fn forget(&self, which: impl Fn(&Key) -> bool) {
+    pub fn forget(&self, which: impl Fn(&TokenKey) -> bool) {
         self.0.lock().retain(|key, _| !which(key));
     }
 }
@@ -120,37 +120,37 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::key::{Access, Class, Scope};
+    use crate::model::key::{Access, ResourceKind, Scope};
 
-    fn key() -> Key {
-        Arc::new(Scope::new("masv", "https://a.example", "default")).key(Class::User, "", Access::Full)
+    fn key() -> TokenKey {
+        Arc::new(Scope::new("masv", "https://a.example", "default")).key(ResourceKind::User, "", Access::Full)
     }
 
     #[test]
     fn failures_pause_longer_each_time_and_success_ends_that() {
-        let (pace, key, down) = (Pace::default(), key(), Error::new(Kind::Unavailable, "down"));
+        let (pace, key, down) = (Backoff::default(), key(), Error::new(ErrorKind::Unavailable, "down"));
         let mut now = 0;
         for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
-            pace.end(&key, Some(&down), now);
-            assert!(pace.pause(&key, now + pause * SECOND_US - 1).is_some(), "{pause}");
+            pace.record_outcome(&key, Some(&down), now);
+            assert!(pace.remaining(&key, now + pause * SECOND_US - 1).is_some(), "{pause}");
             now += pause * SECOND_US;
-            assert!(pace.begin(&key, now).is_ok(), "{pause}");
+            assert!(pace.check(&key, now).is_ok(), "{pause}");
         }
-        pace.end(&key, None, now);
-        pace.end(&key, Some(&down), now);
-        assert!(pace.pause(&key, now + SECOND_US).is_none());
+        pace.record_outcome(&key, None, now);
+        pace.record_outcome(&key, Some(&down), now);
+        assert!(pace.remaining(&key, now + SECOND_US).is_none());
     }
 
     #[test]
     fn a_second_rejection_in_ten_seconds_is_a_refusal() {
-        let (pace, key) = (Pace::default(), key());
+        let (pace, key) = (Backoff::default(), key());
         pace.rejected(&key, 1);
-        assert!(pace.begin(&key, 0).is_ok());
-        pace.end(&key, None, 0);
+        assert!(pace.check(&key, 0).is_ok());
+        pace.record_outcome(&key, None, 0);
         pace.rejected(&key, 1);
-        assert!(pace.begin(&key, SECOND_US).is_ok(), "the same one again");
+        assert!(pace.check(&key, SECOND_US).is_ok(), "the same one again");
         pace.rejected(&key, 2);
-        assert_eq!(pace.begin(&key, 9 * SECOND_US).map_err(|error| error.kind), Err(Kind::Refused));
-        assert!(pace.begin(&key, 10 * SECOND_US).is_ok());
+        assert_eq!(pace.check(&key, 9 * SECOND_US).map_err(|error| error.kind), Err(ErrorKind::BadCredentials));
+        assert!(pace.check(&key, 10 * SECOND_US).is_ok());
     }
 }

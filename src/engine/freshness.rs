@@ -2,50 +2,50 @@
 
 use std::time::Duration;
 
-use crate::engine::cache::entry::Times;
-use crate::model::token::{Facts, NO_EXPIRY};
+use crate::engine::cache::entry::RefreshTimes;
+use crate::model::token::{NO_EXPIRY, TokenMeta};
 
 const SECOND_US: i64 = 1_000_000;
 
 /// The windows of a token that was got at `facts.acquired_us`: callers wait in the last 5 % of its life (10 to 60 s, at most a
 /// quarter of it); a refresh is advisable in the last 20 % (one minute to one hour, at most half of it), give or take a tenth.
 /// `jitter` is 0 to 255.
-pub fn windows(facts: &Facts, jitter: u8) -> Times {
-    let expires = facts.expires_us;
+pub fn windows(meta: &TokenMeta, jitter: u8) -> RefreshTimes {
+    let expires = meta.expires_us;
     if expires == NO_EXPIRY {
-        return Times { soft_us: NO_EXPIRY, mandatory_us: NO_EXPIRY };
+        return RefreshTimes { advisory_us: NO_EXPIRY, mandatory_us: NO_EXPIRY };
     }
-    let life = (expires - facts.acquired_us).max(0);
+    let life = (expires - meta.acquired_us).max(0);
     let mandatory = (life / 20).clamp(10 * SECOND_US, 60 * SECOND_US).min(life / 4);
     let advisory = (life / 5).clamp(60 * SECOND_US, 3600 * SECOND_US).min(life / 2);
     let spread = advisory / 5 * i64::from(jitter) / 255 - advisory / 10;
-    Times { soft_us: expires - (advisory + spread).max(mandatory), mandatory_us: expires - mandatory }
+    RefreshTimes { advisory_us: expires - (advisory + spread).max(mandatory), mandatory_us: expires - mandatory }
 }
 
 /// Whether a token is good for as long as the caller wants. A wish beyond the token's whole life can't be met: then half of its
 /// life is as good as it gets.
-pub fn lasts(facts: &Facts, min_valid: Duration, now_us: i64) -> bool {
-    if facts.expires_us == NO_EXPIRY || min_valid.is_zero() {
+pub fn lasts(meta: &TokenMeta, min_valid: Duration, now_us: i64) -> bool {
+    if meta.expires_us == NO_EXPIRY || min_valid.is_zero() {
         return true;
     }
     let wanted = i64::try_from(min_valid.as_micros()).unwrap_or(i64::MAX);
-    let life = facts.expires_us - facts.acquired_us;
+    let life = meta.expires_us - meta.acquired_us;
     let wanted = if wanted > life { life / 2 } else { wanted };
-    facts.expires_us - now_us >= wanted
+    meta.expires_us - now_us >= wanted
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::key::{Access, Class};
-    use crate::model::token::Kind;
+    use crate::model::key::{Access, ResourceKind};
+    use crate::model::token::TokenKind;
 
-    fn facts(life_s: i64) -> Facts {
-        Facts {
+    fn meta(life_s: i64) -> TokenMeta {
+        TokenMeta {
             scope: 0,
-            class: Class::User,
+            resource_kind: ResourceKind::User,
             access: Access::Full,
-            kind: Kind::User,
+            kind: TokenKind::User,
             generation: 1,
             expires_us: life_s * SECOND_US,
             acquired_us: 0,
@@ -57,9 +57,9 @@ mod tests {
         // life, mandatory before expiry, advisory before expiry in the middle of its spread: seconds
         let table = [(8, 2, 4), (40, 10, 20), (120, 10, 60), (900, 45, 180), (7200, 60, 1440), (345_600, 60, 3600)];
         for (life, mandatory, advisory) in table {
-            let times = windows(&facts(life), 127);
+            let times = windows(&meta(life), 127);
             assert_eq!(times.mandatory_us, (life - mandatory) * SECOND_US, "life {life}");
-            let off = times.soft_us - (life - advisory) * SECOND_US;
+            let off = times.advisory_us - (life - advisory) * SECOND_US;
             assert!(off.abs() < advisory * SECOND_US / 100, "life {life}: {off}");
         }
     }
@@ -67,16 +67,18 @@ mod tests {
     #[test]
     fn jitter_spreads_by_a_tenth_and_keeps_the_order() {
         for life in [1, 8, 900, 345_600] {
-            let (early, late) = (windows(&facts(life), 255), windows(&facts(life), 0));
-            assert!(early.soft_us <= late.soft_us && late.soft_us <= late.mandatory_us && late.mandatory_us <= life * SECOND_US);
+            let (early, late) = (windows(&meta(life), 255), windows(&meta(life), 0));
+            assert!(
+                early.advisory_us <= late.advisory_us && late.advisory_us <= late.mandatory_us && late.mandatory_us <= life * SECOND_US
+            );
         }
-        let spread = windows(&facts(900), 0).soft_us - windows(&facts(900), 255).soft_us;
+        let spread = windows(&meta(900), 0).advisory_us - windows(&meta(900), 255).advisory_us;
         assert_eq!(spread, 36 * SECOND_US);
     }
 
     #[test]
     fn a_wish_beyond_the_whole_life_asks_for_half_of_it() {
-        let lasts = |min, now| lasts(&facts(900), Duration::from_secs(min), now * SECOND_US);
+        let lasts = |min, now| lasts(&meta(900), Duration::from_secs(min), now * SECOND_US);
         assert!(lasts(0, 899) && lasts(800, 100) && !lasts(800, 101));
         assert!(lasts(3600, 450) && !lasts(3600, 451));
     }

@@ -1,67 +1,67 @@
 //! What is remembered of secrets that a service refused, of services that did not answer a login, and of those that want to be left
 //! alone, so that fifty scripts with a wrong password make one request.
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 use crate::model::key::Fingerprint;
-use crate::ports::store::{Refusal, Store};
+use crate::ports::store::{FailureRecord, Store};
 
 const SECOND_US: i64 = 1_000_000;
 /// The longest `Retry-After` that is honoured.
 pub const MAX_RETRY_AFTER_US: i64 = 15 * 60 * SECOND_US;
 
 /// The error that is remembered for a secret, while it is.
-pub fn remembered(store: &dyn Store, secret: &Fingerprint, now_us: i64) -> Option<Error> {
-    let refusal = store.refusal(secret).filter(|refusal| is_running(refusal, now_us))?;
+pub fn lookup(store: &dyn Store, secret: &Fingerprint, now_us: i64) -> Option<Error> {
+    let refusal = store.failure(secret).filter(|refusal| is_running(refusal, now_us))?;
     let left_us = refusal.until_us - now_us;
     Some(refusal.error.with_retry_after_ms(u64::try_from(left_us / 1000).ok()))
 }
 
 /// Whether it still counts. What was met in the future was met before the clock was set back, and would lock out for as long.
-fn is_running(refusal: &Refusal, now_us: i64) -> bool {
+fn is_running(refusal: &FailureRecord, now_us: i64) -> bool {
     (refusal.since_us..refusal.until_us).contains(&now_us)
 }
 
 /// Remembers a refusal, unless one that another thread or process has met meanwhile lasts longer.
-fn remember(store: &dyn Store, whose: &Fingerprint, refusal: Refusal) {
+fn remember(store: &dyn Store, whose: &Fingerprint, refusal: FailureRecord) {
     let (now_us, until_us) = (refusal.since_us, refusal.until_us);
-    store.set_refusal(whose, Some(refusal), &|present| is_running(present, now_us) && present.until_us > until_us);
+    store.set_failure(whose, Some(refusal), &|present| is_running(present, now_us) && present.until_us > until_us);
 }
 
 /// Notes how a login with a secret ended.
-pub fn note(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, now_us: i64) {
+pub fn record(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, now_us: i64) {
     let Some(error) = outcome else {
-        if store.refusal(secret).is_some() {
-            store.set_refusal(secret, None, &|_| false);
+        if store.failure(secret).is_some() {
+            store.set_failure(secret, None, &|_| false);
         }
         return;
     };
-    let step = store.refusal(secret).map_or(0, |refusal| refusal.step.saturating_add(1));
+    let step = store.failure(secret).map_or(0, |refusal| refusal.step.saturating_add(1));
     let Some(pause_us) = pause(error, step) else {
         return;
     };
-    remember(store, secret, Refusal { since_us: now_us, until_us: now_us + pause_us, step, error: error.clone() });
+    remember(store, secret, FailureRecord { since_us: now_us, until_us: now_us + pause_us, step, error: error.clone() });
 }
 
 /// Notes that a service wants an account to ask it nothing for a while: a 429, or a 5xx that names a time. Whether it does.
-pub fn note_pause(store: &dyn Store, whose: &Fingerprint, error: &Error, now_us: i64) -> bool {
-    let wants = error.kind == Kind::Throttled || error.kind == Kind::Unavailable && asked_us(error).is_some();
+pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, now_us: i64) -> bool {
+    let wants = error.kind == ErrorKind::Throttled || error.kind == ErrorKind::Unavailable && asked_us(error).is_some();
     if !wants {
         return false;
     }
-    let before = store.refusal(whose);
+    let before = store.failure(whose);
     let running = before.as_ref().filter(|before| is_running(before, now_us));
     // Answers that were under way together are one occasion.
     let step = before.as_ref().map_or(0, |before| before.step.saturating_add(u32::from(running.is_none())));
     let pause_us = asked_us(error).unwrap_or_else(|| doubled_us(5, 300, step));
-    remember(store, whose, Refusal { since_us: now_us, until_us: now_us + pause_us, step, error: error.clone() });
+    remember(store, whose, FailureRecord { since_us: now_us, until_us: now_us + pause_us, step, error: error.clone() });
     true
 }
 
 /// The service answered a read. A pause that still runs goes on: the answer may have been under way when it began.
-pub fn end_pause(store: &dyn Store, whose: &Fingerprint, now_us: i64) {
-    let goes_on = |before: &Refusal| before.error.kind != Kind::Refused && is_running(before, now_us);
-    if store.refusal(whose).is_some_and(|before| !goes_on(&before)) {
-        store.set_refusal(whose, None, &goes_on);
+pub fn clear_throttle(store: &dyn Store, whose: &Fingerprint, now_us: i64) {
+    let goes_on = |before: &FailureRecord| before.error.kind != ErrorKind::BadCredentials && is_running(before, now_us);
+    if store.failure(whose).is_some_and(|before| !goes_on(&before)) {
+        store.set_failure(whose, None, &goes_on);
     }
 }
 
@@ -80,11 +80,11 @@ fn doubled_us(first: i64, most: i64, step: u32) -> i64 {
 /// says. None for what says nothing of the secret: the request never left.
 fn pause(error: &Error, step: u32) -> Option<i64> {
     match error.kind {
-        Kind::Refused => Some(doubled_us(60, 3600, step)),
-        Kind::Unavailable | Kind::Silent | Kind::BadAnswer | Kind::Redirected => {
+        ErrorKind::BadCredentials => Some(doubled_us(60, 3600, step)),
+        ErrorKind::Unavailable | ErrorKind::NoResponse | ErrorKind::BadResponse | ErrorKind::Redirected => {
             Some(doubled_us(5, 300, step).max(asked_us(error).unwrap_or(0)))
         }
-        Kind::Throttled => Some(asked_us(error).unwrap_or_else(|| doubled_us(5, 300, step))),
+        ErrorKind::Throttled => Some(asked_us(error).unwrap_or_else(|| doubled_us(5, 300, step))),
         _ => None,
     }
 }
@@ -98,53 +98,55 @@ mod tests {
     #[test]
     fn pauses_double_and_end_with_success() {
         let (store, secret) = (Memory::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
-        let error = Error::new(Kind::Refused, "wrong");
+        let error = Error::new(ErrorKind::BadCredentials, "wrong");
         let mut now = 0;
         for pause in [60, 120, 240, 480, 960, 1920, 3600, 3600] {
-            note(&store, &secret, Some(&error), now);
-            assert!(remembered(&store, &secret, now + (pause * SECOND_US) - 1).is_some(), "{pause}");
+            record(&store, &secret, Some(&error), now);
+            assert!(lookup(&store, &secret, now + (pause * SECOND_US) - 1).is_some(), "{pause}");
             now += pause * SECOND_US;
-            assert!(remembered(&store, &secret, now).is_none(), "{pause}");
+            assert!(lookup(&store, &secret, now).is_none(), "{pause}");
         }
-        note(&store, &secret, None, now);
-        note(&store, &secret, Some(&error), now);
-        assert!(remembered(&store, &secret, now + 60 * SECOND_US).is_none());
+        record(&store, &secret, None, now);
+        record(&store, &secret, Some(&error), now);
+        assert!(lookup(&store, &secret, now + 60 * SECOND_US).is_none());
     }
 
     #[test]
     fn a_lost_answer_is_remembered_briefly_and_a_failed_connection_not_at_all() {
         let (store, secret) = (Memory::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
-        note(&store, &secret, Some(&Error::new(Kind::Unreachable, "no")), 0);
-        assert!(remembered(&store, &secret, 0).is_none());
-        note(&store, &secret, Some(&Error::new(Kind::Unavailable, "500")), 0);
-        assert!(remembered(&store, &secret, 5 * SECOND_US - 1).is_some());
-        assert!(remembered(&store, &secret, 5 * SECOND_US).is_none());
-        let asked = Error::new(Kind::Throttled, "429").with_retry_after_ms(Some(u64::MAX));
-        note(&store, &secret, Some(&asked), 0);
-        assert!(remembered(&store, &secret, MAX_RETRY_AFTER_US).is_none());
+        record(&store, &secret, Some(&Error::new(ErrorKind::Unreachable, "no")), 0);
+        assert!(lookup(&store, &secret, 0).is_none());
+        record(&store, &secret, Some(&Error::new(ErrorKind::Unavailable, "500")), 0);
+        assert!(lookup(&store, &secret, 5 * SECOND_US - 1).is_some());
+        assert!(lookup(&store, &secret, 5 * SECOND_US).is_none());
+        let asked = Error::new(ErrorKind::Throttled, "429").with_retry_after_ms(Some(u64::MAX));
+        record(&store, &secret, Some(&asked), 0);
+        assert!(lookup(&store, &secret, MAX_RETRY_AFTER_US).is_none());
     }
 
     #[test]
     fn a_pause_of_an_account_grows_by_occasions_and_ends_with_an_answer_after_it() {
         let (store, whose) = (Memory::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
-        let (bare, down) = (Error::new(Kind::Throttled, "429"), Error::new(Kind::Unavailable, "503"));
-        assert!(!note_pause(&store, &whose, &down, 0) && !note_pause(&store, &whose, &Error::new(Kind::Refused, "no"), 0));
-        let left_s = |now_us| remembered(&store, &whose, now_us).and_then(|error| error.retry_after_ms).map_or(0, |ms| ms / 1000);
+        let (bare, down) = (Error::new(ErrorKind::Throttled, "429"), Error::new(ErrorKind::Unavailable, "503"));
+        assert!(
+            !record_throttle(&store, &whose, &down, 0) && !record_throttle(&store, &whose, &Error::new(ErrorKind::BadCredentials, "no"), 0)
+        );
+        let left_s = |now_us| lookup(&store, &whose, now_us).and_then(|error| error.retry_after_ms).map_or(0, |ms| ms / 1000);
         let mut now_us = 0;
         for pause in [5, 10, 20, 40] {
             // Two answers at once, and one that comes a moment after them.
-            assert!(note_pause(&store, &whose, &bare, now_us) && note_pause(&store, &whose, &bare, now_us));
-            end_pause(&store, &whose, now_us + 1);
+            assert!(record_throttle(&store, &whose, &bare, now_us) && record_throttle(&store, &whose, &bare, now_us));
+            clear_throttle(&store, &whose, now_us + 1);
             assert_eq!(left_s(now_us), pause);
             now_us += i64::try_from(pause).unwrap_or(0) * SECOND_US;
             assert_eq!(left_s(now_us), 0);
         }
-        end_pause(&store, &whose, now_us);
-        assert!(note_pause(&store, &whose, &down.with_retry_after_ms(Some(60_000)), now_us));
+        clear_throttle(&store, &whose, now_us);
+        assert!(record_throttle(&store, &whose, &down.with_retry_after_ms(Some(60_000)), now_us));
         assert_eq!(left_s(now_us), 60);
-        assert!(note_pause(&store, &whose, &bare, now_us), "a shorter one");
+        assert!(record_throttle(&store, &whose, &bare, now_us), "a shorter one");
         assert_eq!(left_s(now_us), 60);
-        assert!(note_pause(&store, &whose, &bare.with_retry_after_ms(Some(0)), now_us + 60 * SECOND_US));
+        assert!(record_throttle(&store, &whose, &bare.with_retry_after_ms(Some(0)), now_us + 60 * SECOND_US));
         assert_eq!(left_s(now_us + 60 * SECOND_US), 10, "no time is named");
     }
 }

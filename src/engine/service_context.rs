@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::engine::accounts::Bound;
+use crate::engine::accounts::BoundService;
 use crate::engine::negative_cache;
 use crate::engine::persistence;
 use crate::engine::state::{self, Engine};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
-use crate::model::key::{Access, Class, Fingerprint, Key};
+use crate::model::key::{Access, Fingerprint, ResourceKind, TokenKey};
 use crate::model::token::Token;
-use crate::ports::http::{Answer, Failure, Method, Request};
-use crate::ports::service::{Context, Found};
+use crate::ports::http::{Failure, Method, Request, Response};
+use crate::ports::service::{Context, FoundToken};
 use crate::secret::Secret;
 use crate::secret_sources::{self, PluginSecrets};
 
 /// One flight's errand to one service.
-pub struct Errand<'a> {
+pub struct ServiceContext<'a> {
     /// The engine.
     pub engine: &'a Engine,
     /// Which account.
@@ -32,9 +32,9 @@ pub struct Errand<'a> {
     /// A person asked for this login: what was refused before is tried all the same.
     pub explicit: bool,
     /// The key that is flown for, if one is.
-    pub key: Option<&'a Key>,
+    pub key: Option<&'a TokenKey>,
     /// Its token, if another flight has brought it since.
-    pub landed: Option<&'a dyn Fn() -> Option<Token>>,
+    pub newer: Option<&'a dyn Fn() -> Option<Token>>,
     /// When all of it has to be over, where the caller does it on its own thread. A flight has callers with clocks of their own.
     pub deadline: Option<Instant>,
 }
@@ -46,20 +46,20 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// A longer `Retry-After` is the caller's business, not waited for in a flight.
 const LONGEST_WAIT_MS: u64 = 2_000;
 
-impl Errand<'_> {
-    fn bound(&self) -> &Bound {
+impl ServiceContext<'_> {
+    fn bound(&self) -> &BoundService {
         self.engine.accounts.bound(self.account, self.service)
     }
 
     /// The fingerprint of secrets that are sent together.
-    fn print_of(&self, secrets: &[&Secret]) -> Fingerprint {
+    fn fingerprint_of(&self, secrets: &[&Secret]) -> Fingerprint {
         let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
-        self.engine.print(self.bound(), &exposed)
+        self.engine.fingerprint(self.bound(), &exposed)
     }
 
     /// What is refused under this fingerprint was met for the key that is flown for.
-    fn met(&self, print: Fingerprint) {
-        self.key.iter().for_each(|key| self.engine.note_refusal(key, print));
+    fn note_refusal_key(&self, fingerprint: Fingerprint) {
+        self.key.iter().for_each(|key| self.engine.note_refusal(key, fingerprint));
     }
 
     fn now_us(&self) -> i64 {
@@ -67,7 +67,7 @@ impl Errand<'_> {
     }
 
     /// One exchange. The answers that say nothing about what was asked have become errors.
-    fn exchange(&self, request: &Request) -> Result<Answer, Failure> {
+    fn exchange(&self, request: &Request) -> Result<Response, Failure> {
         let engine = self.engine;
         engine.stats.exchanges.fetch_add(1, Ordering::Relaxed);
         let began_us = engine.clock.now_us();
@@ -75,16 +75,16 @@ impl Errand<'_> {
         let outcome = engine.http.exchange(request, self.deadline.map_or(deadline, |at| at.min(deadline)));
         let name = self.bound().service.name();
         match &outcome {
-            Ok(answer) => log::write(Level::Debug, format_args!("{name}: {:?} answered with status {}", request.method, answer.status)),
+            Ok(response) => log::write(Level::Debug, format_args!("{name}: {:?} answered with status {}", request.method, response.status)),
             Err(failure) => log::write(Level::Debug, format_args!("{name}: {:?} failed: {}", request.method, failure.error)),
         }
-        let answer = outcome?;
-        if let Some(date) = answer.date_unix_s {
+        let response = outcome?;
+        if let Some(date) = response.date_unix_s {
             self.bound().learn_skew(date, began_us, engine.clock.now_us());
         }
-        match self.fault(&answer) {
+        match self.fault(&response) {
             Some(error) => Err(Failure { error, sent: true }),
-            None => Ok(answer),
+            None => Ok(response),
         }
     }
 
@@ -93,18 +93,20 @@ impl Errand<'_> {
         self.deadline.is_none_or(|at| Instant::now() + pause < at) && self.engine.pause(pause)
     }
 
-    fn fault(&self, answer: &Answer) -> Option<Error> {
-        let (name, title, status) = (self.bound().service.name(), self.bound().service.title(), answer.status);
-        let after = answer.retry_after.as_deref().and_then(|text| retry_after_ms(text, self.now_us()));
+    fn fault(&self, response: &Response) -> Option<Error> {
+        let (name, title, status) = (self.bound().service.name(), self.bound().service.title(), response.status);
+        let after = response.retry_after.as_deref().and_then(|text| retry_after_ms(text, self.now_us()));
         let error = match status {
             300..=399 => {
                 let what = format!("{title} answers with a redirect ({status}), which is never followed: check `{name}.url`");
-                Error::new(Kind::Redirected, what)
+                Error::new(ErrorKind::Redirected, what)
             }
-            429 => Error::new(Kind::Throttled, format!("{title} wants fewer requests (429): ask again later")).with_retry_after_ms(after),
+            429 => {
+                Error::new(ErrorKind::Throttled, format!("{title} wants fewer requests (429): ask again later")).with_retry_after_ms(after)
+            }
             500 | 502..=599 => {
                 let what = format!("{title} is out of order (status {status}): ask again later");
-                Error::new(Kind::Unavailable, what).with_retry_after_ms(after)
+                Error::new(ErrorKind::Unavailable, what).with_retry_after_ms(after)
             }
             _ => return None,
         };
@@ -112,14 +114,14 @@ impl Errand<'_> {
     }
 }
 
-impl Errand<'_> {
+impl ServiceContext<'_> {
     /// A read with its repeats.
-    fn read(&self, request: &Request) -> Result<Answer> {
+    fn read(&self, request: &Request) -> Result<Response> {
         let repeats = if request.method == Method::Get { REPEATS } else { 0 };
         let mut pause = PAUSE;
         for _ in 0..repeats {
             let error = match self.exchange(request) {
-                Ok(answer) => return Ok(answer),
+                Ok(response) => return Ok(response),
                 Err(failure) => failure.error,
             };
             let asked = error.retry_after_ms.unwrap_or(0);
@@ -139,8 +141,8 @@ impl Errand<'_> {
     fn note_read(&self, whose: &Fingerprint, error: Option<&Error>) {
         let (store, now_us) = (&*self.engine.store, self.engine.clock.now_us());
         match error {
-            None => negative_cache::end_pause(store, whose, now_us),
-            Some(error) if negative_cache::note_pause(store, whose, error, now_us) => self.met(*whose),
+            None => negative_cache::clear_throttle(store, whose, now_us),
+            Some(error) if negative_cache::record_throttle(store, whose, error, now_us) => self.note_refusal_key(*whose),
             Some(_) => {}
         }
     }
@@ -148,14 +150,14 @@ impl Errand<'_> {
     fn may_repeat(&self, failure: &Failure) -> bool {
         let error = &failure.error;
         match error.retry_after_ms {
-            Some(asked) if error.kind == Kind::Throttled => asked <= LONGEST_WAIT_MS && self.pause(Duration::from_millis(asked)),
+            Some(asked) if error.kind == ErrorKind::Throttled => asked <= LONGEST_WAIT_MS && self.pause(Duration::from_millis(asked)),
             _ => !failure.sent && error.is_transient() && self.pause(PAUSE),
         }
     }
 
     /// A login. What is repeated, once: what has not left, which can't count as a second try of a password, and what the
     /// service itself asked to repeat soon.
-    fn send_secrets(&self, request: &Request) -> Result<Answer> {
+    fn send_secrets(&self, request: &Request) -> Result<Response> {
         let outcome = match self.exchange(request) {
             Err(failure) if self.may_repeat(&failure) => self.exchange(request),
             outcome => outcome,
@@ -164,7 +166,7 @@ impl Errand<'_> {
     }
 }
 
-impl Context for Errand<'_> {
+impl Context for ServiceContext<'_> {
     fn setting(&self, name: &str) -> Result<Option<Secret>> {
         let profile = &self.bound().profile;
         match profile.setting(name) {
@@ -180,8 +182,8 @@ impl Context for Errand<'_> {
         }
     }
 
-    fn token(&self, class: Class, id: &str, access: Access) -> Result<Token> {
-        self.engine.prerequisite(self.account, self.service, self.bound().key(class, id, access))
+    fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token> {
+        self.engine.prerequisite(self.account, self.service, self.bound().key(resource_kind, id, access))
     }
 
     fn reject(&self, token: &Token) {
@@ -190,58 +192,58 @@ impl Context for Errand<'_> {
         }
     }
 
-    fn send(&self, request: &Request) -> Result<Answer> {
+    fn send(&self, request: &Request) -> Result<Response> {
         let owner = self.key.and_then(|key| persistence::owner(self.bound(), key)).map(|owner| owner.to_string()).unwrap_or_default();
-        let (store, print) = (&*self.engine.store, self.engine.print(self.bound(), &["pause", &owner, ""]));
-        if let Some(error) = negative_cache::remembered(store, &print, self.engine.clock.now_us()) {
-            self.met(print);
+        let (store, fingerprint) = (&*self.engine.store, self.engine.fingerprint(self.bound(), &["pause", &owner, ""]));
+        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.engine.clock.now_us()) {
+            self.note_refusal_key(fingerprint);
             return Err(error);
         }
         let outcome = self.read(request);
         // It means all that this user reads, in every process.
-        self.note_read(&print, outcome.as_ref().err());
+        self.note_read(&fingerprint, outcome.as_ref().err());
         outcome
     }
 
-    fn send_once(&self, request: &Request) -> Result<Answer> {
+    fn send_no_retry(&self, request: &Request) -> Result<Response> {
         let store = &*self.engine.store;
-        let parts = self.key.map_or(["renewal", "", ""], |key| ["renewal", key.class.name(), &key.id]);
-        let print = self.engine.print(self.bound(), &parts);
-        if let Some(error) = negative_cache::remembered(store, &print, self.engine.clock.now_us()) {
-            self.met(print);
+        let parts = self.key.map_or(["renewal", "", ""], |key| ["renewal", key.resource_kind.name(), &key.id]);
+        let fingerprint = self.engine.fingerprint(self.bound(), &parts);
+        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.engine.clock.now_us()) {
+            self.note_refusal_key(fingerprint);
             return Err(error);
         }
         let outcome = self.exchange(request).map_err(|failure| failure.error);
         let error = outcome.as_ref().err();
         // For all processes, as with a login. A lost answer may have used up what renews: then it is a login's turn, with its own pauses.
-        if error.is_none_or(|error| error.kind != Kind::Silent) {
-            negative_cache::note(store, &print, error, self.engine.clock.now_us());
+        if error.is_none_or(|error| error.kind != ErrorKind::NoResponse) {
+            negative_cache::record(store, &fingerprint, error, self.engine.clock.now_us());
         }
         if error.is_some() {
-            self.met(print);
+            self.note_refusal_key(fingerprint);
         }
         outcome
     }
 
-    fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Answer) -> Option<Error>) -> Result<Answer> {
-        let (store, print) = (&*self.engine.store, self.print_of(secrets));
-        if let Some(error) = negative_cache::remembered(store, &print, self.engine.clock.now_us()).filter(|_| !self.explicit) {
+    fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Response) -> Option<Error>) -> Result<Response> {
+        let (store, fingerprint) = (&*self.engine.store, self.fingerprint_of(secrets));
+        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.engine.clock.now_us()).filter(|_| !self.explicit) {
             self.engine.stats.refused_from_memory.fetch_add(1, Ordering::Relaxed);
-            self.met(print);
+            self.note_refusal_key(fingerprint);
             return Err(error);
         }
         self.engine.stats.logins.fetch_add(1, Ordering::Relaxed);
         let is_read = request.method == Method::Get;
         let outcome = if is_read { self.read(request) } else { self.send_secrets(request) };
-        let outcome = outcome.and_then(|answer| refused(&answer).map_or(Ok(answer), Err));
-        if is_read && outcome.as_ref().err().is_none_or(|error| error.kind != Kind::Refused) {
+        let outcome = outcome.and_then(|response| refused(&response).map_or(Ok(response), Err));
+        if is_read && outcome.as_ref().err().is_none_or(|error| error.kind != ErrorKind::BadCredentials) {
             // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
-            self.note_read(&print, outcome.as_ref().err());
+            self.note_read(&fingerprint, outcome.as_ref().err());
         } else {
-            negative_cache::note(store, &print, outcome.as_ref().err(), self.engine.clock.now_us());
+            negative_cache::record(store, &fingerprint, outcome.as_ref().err(), self.engine.clock.now_us());
         }
         if outcome.is_err() {
-            self.met(print);
+            self.note_refusal_key(fingerprint);
         }
         outcome
     }
@@ -250,21 +252,21 @@ impl Context for Errand<'_> {
         if secrets.is_empty() {
             return;
         }
-        let print = self.print_of(secrets);
-        negative_cache::note(&*self.engine.store, &print, Some(error), self.engine.clock.now_us());
-        self.met(print);
+        let fingerprint = self.fingerprint_of(secrets);
+        negative_cache::record(&*self.engine.store, &fingerprint, Some(error), self.engine.clock.now_us());
+        self.note_refusal_key(fingerprint);
     }
 
-    fn is_over(&self) -> bool {
+    fn is_closing(&self) -> bool {
         self.engine.closed.load(Ordering::Relaxed)
     }
 
-    fn once(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<Found>>) -> Result<Arc<Vec<Found>>> {
+    fn coalesce(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<FoundToken>>) -> Result<Arc<Vec<FoundToken>>> {
         // A listing that landed since this flight began: the flight ends with what is in memory, whatever error this is.
-        if self.landed.is_some_and(|landed| landed().is_some()) {
-            return Err(Error::new(Kind::Busy, "another request has brought this meanwhile: ask again"));
+        if self.newer.is_some_and(|landed| landed().is_some()) {
+            return Err(Error::new(ErrorKind::Busy, "another request has brought this meanwhile: ask again"));
         }
-        self.engine.once(self.account, self.service, name, job)
+        self.engine.coalesce(self.account, self.service, name, job)
     }
 
     fn fingerprint(&self, parts: &[&str]) -> Fingerprint {
@@ -276,12 +278,12 @@ impl Context for Errand<'_> {
     }
 }
 
-impl PluginSecrets for Errand<'_> {
+impl PluginSecrets for ServiceContext<'_> {
     /// On an errand to the plugin's own URL: its clock, its pauses and what it refused are its own.
     fn secret(&self, plugin: &str, what: &str) -> Result<Secret> {
         let service = self.engine.accounts.plugin(self.account, plugin)?;
-        let errand = Errand { service, key: None, landed: None, ..*self };
-        errand.bound().service.secret(what, &errand)
+        let context = ServiceContext { service, key: None, newer: None, ..*self };
+        context.bound().service.secret(what, &context)
     }
 }
 

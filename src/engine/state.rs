@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
-use crate::engine::accounts::{Accounts, Bound};
-use crate::engine::backoff::Pace;
+use crate::engine::accounts::{Accounts, BoundService};
+use crate::engine::backoff::Backoff;
 use crate::engine::cache::Cache;
-use crate::engine::single_flight::{Flights, Workers};
+use crate::engine::single_flight::{SingleFlight, Workers};
 use crate::error::Error;
-use crate::model::key::{Fingerprint, Fingerprinter, Key};
+use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::model::token::Token;
 use crate::ports::http::Http;
-use crate::ports::service::Found;
+use crate::ports::service::FoundToken;
 use crate::ports::store::Store;
 use crate::sys::sync::{Condvar, Mutex, RwLock};
 
@@ -44,7 +44,7 @@ pub struct Stats {
     /// Tokens renewed without the user's secrets.
     pub renewals: AtomicU64,
     /// Refreshes that ran beside callers.
-    pub beside: AtomicU64,
+    pub background: AtomicU64,
     /// Refusals that were answered from memory.
     pub refused_from_memory: AtomicU64,
     /// Tokens that callers rejected.
@@ -70,21 +70,21 @@ pub struct Engine {
     /// What was done.
     pub stats: Stats,
     /// When what failed is tried again.
-    pub pace: Pace,
+    pub backoff: Backoff,
     /// Which refusal is remembered because of a key.
-    pub refusals: Mutex<HashMap<Key, Fingerprint>>,
+    pub refusals: Mutex<HashMap<TokenKey, Fingerprint>>,
     /// The packages that links opened.
-    pub aliases: RwLock<HashMap<Key, Key>>,
+    pub aliases: RwLock<HashMap<TokenKey, TokenKey>>,
     /// The tokens under way.
-    pub flights: Flights<Key, Token>,
+    pub flights: SingleFlight<TokenKey, Token>,
     /// The listings under way.
-    pub listings: Flights<(u64, String), Arc<Vec<Found>>>,
+    pub listings: SingleFlight<(u64, String), Arc<Vec<FoundToken>>>,
     /// Threads of flights.
     pub workers: Arc<Workers>,
     /// How many flights have no caller.
-    pub beside: AtomicUsize,
+    pub background_refreshes: AtomicUsize,
     /// Whether refreshes run beside callers: not in a program that ends at once.
-    pub refreshes_beside: bool,
+    pub refreshes_in_background: bool,
     /// The session is being closed.
     pub closed: AtomicBool,
     /// What flights wait for, by whose tokens they are to get.
@@ -104,14 +104,14 @@ pub struct Parts {
     /// How long one exchange may take.
     pub timeout: Duration,
     /// Whether refreshes run beside callers.
-    pub refreshes_beside: bool,
+    pub refreshes_in_background: bool,
 }
 
 impl Engine {
     /// An engine for these accounts.
     pub fn new(accounts: Accounts, parts: Parts) -> Self {
         let seed = RandomState::new().hash_one(());
-        let Parts { store, http, clock, timeout, refreshes_beside } = parts;
+        let Parts { store, http, clock, timeout, refreshes_in_background } = parts;
         Self {
             accounts,
             cache: Cache::new(seed),
@@ -121,14 +121,14 @@ impl Engine {
             timeout,
             generation: AtomicU64::new(0),
             stats: Stats::default(),
-            pace: Pace::default(),
+            backoff: Backoff::default(),
             refusals: Mutex::default(),
             aliases: RwLock::default(),
-            flights: Flights::default(),
-            listings: Flights::default(),
+            flights: SingleFlight::default(),
+            listings: SingleFlight::default(),
             workers: Arc::default(),
-            beside: AtomicUsize::new(0),
-            refreshes_beside,
+            background_refreshes: AtomicUsize::new(0),
+            refreshes_in_background,
             closed: AtomicBool::new(false),
             blocked: Mutex::default(),
             closing: (Mutex::new(()), Condvar::new()),
@@ -136,7 +136,7 @@ impl Engine {
     }
 
     /// Remembers that a refusal was met for a key: forgetting the one forgets the other.
-    pub fn note_refusal(&self, key: &Key, secret: Fingerprint) {
+    pub fn note_refusal(&self, key: &TokenKey, secret: Fingerprint) {
         let mut refusals = self.refusals.lock();
         if refusals.len() >= MOST_REFUSALS {
             // Any of them: what is forgotten here is only which key to lift a refusal with.
@@ -147,14 +147,14 @@ impl Engine {
     }
 
     /// Forgets the refusals that were met for some keys.
-    pub fn forget_refusals(&self, which: impl Fn(&Key) -> bool) {
+    pub fn forget_refusals(&self, which: impl Fn(&TokenKey) -> bool) {
         let met: Vec<_> = self.refusals.lock().extract_if(|key, _| which(key)).collect();
-        met.iter().for_each(|(_, secret)| self.store.set_refusal(secret, None, &|_| false));
+        met.iter().for_each(|(_, secret)| self.store.set_failure(secret, None, &|_| false));
     }
 
     /// The clock of a service.
     #[inline]
-    pub fn now_us(&self, bound: &Bound) -> i64 {
+    pub fn now_us(&self, bound: &BoundService) -> i64 {
         self.clock.now_us() + bound.skew_us()
     }
 
@@ -166,7 +166,7 @@ impl Engine {
     }
 
     /// Somebody has given this generation: the next one is greater.
-    pub fn saw_generation(&self, generation: u64) {
+    pub fn observe_generation(&self, generation: u64) {
         self.generation.fetch_max(generation, Ordering::Relaxed);
     }
 
@@ -176,7 +176,7 @@ impl Engine {
     }
 
     /// The fingerprint of what is sent to a service as secret.
-    pub fn print(&self, bound: &Bound, secrets: &[&str]) -> Fingerprint {
+    pub fn fingerprint(&self, bound: &BoundService, secrets: &[&str]) -> Fingerprint {
         let scope = format!("{:016x}", bound.scope.fingerprint());
         let parts: Vec<&str> = std::iter::once(scope.as_str()).chain(secrets.iter().copied()).collect();
         self.fingerprints().of(&parts)

@@ -16,8 +16,8 @@ use crate::ffi::text;
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in; KEYFERRY_E_UNREACHABLE if no agent runs: the message says
-///          how to start it; KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS, KEYFERRY_E_SILENT,
-///          KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT,
+///          how to start it; KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE,
+///          KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT,
 ///          KEYFERRY_E_FORKED
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
@@ -29,9 +29,9 @@ pub extern "C" fn masv_agent_session(
     text_out: Option<&mut MaybeUninit<*mut c_char>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("masv_agent_session", text_out, error_out, |out| {
+    boundary::call_with_out("masv_agent_session", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        text::give(out, session::of(session)?.agent_session()?)
+        text::write_out(out, session::of(session)?.agent_session()?)
     })
 }
 
@@ -44,7 +44,7 @@ pub extern "C" fn masv_agent_session(
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
 /// Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE,
-///          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_REFUSED if they are wrong;
+///          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong;
 ///          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if this agent takes an API key only: the message says
 ///          how to give it
 /// Owner:   the caller frees the text with `keyferry_text_free`
@@ -62,13 +62,13 @@ pub unsafe extern "C" fn masv_agent_sign_in(
     text_out: Option<&mut MaybeUninit<*mut c_char>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("masv_agent_sign_in", text_out, error_out, |out| {
+    boundary::call_with_out("masv_agent_sign_in", text_out, error_out, |out| {
         // SAFETY: by this function's contract.
         let email = unsafe { text::secret(email, "email") }?;
         // SAFETY: by this function's contract.
         let password = unsafe { text::secret(password, "password") }?;
         let text = session::of(session)?.agent_sign_in(email, password)?;
-        out.map_or(Ok(()), |out| text::give(out, text))
+        out.map_or(Ok(()), |out| text::write_out(out, text))
     })
 }
 
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn masv_agent_sign_in(
 /// @param text_out   gets a JSON object with `user` and `teams`; may be NULL
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_REFUSED if the
+/// Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_BAD_CREDENTIALS if the
 ///          agent will not; KEYFERRY_E_UNSUPPORTED if it is a new one
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn masv_agent_sign_up(
     text_out: Option<&mut MaybeUninit<*mut c_char>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("masv_agent_sign_up", text_out, error_out, |out| {
+    boundary::call_with_out("masv_agent_sign_up", text_out, error_out, |out| {
         // SAFETY: by this function's contract.
         let email = boundary::required(unsafe { text::secret(email, "email") }?, "email")?;
         // SAFETY: by this function's contract.
@@ -108,6 +108,6 @@ pub unsafe extern "C" fn masv_agent_sign_up(
         let name = unsafe { text::read(name, "name") }?;
         text::check_length(name, "name")?;
         let text = session::of(session)?.agent_sign_up(email, password, name)?;
-        out.map_or(Ok(()), |out| text::give(out, text))
+        out.map_or(Ok(()), |out| text::write_out(out, text))
     })
 }

@@ -1,11 +1,11 @@
 //! The wall: no panic passes it, no out-pointer is set before success, no failure goes without its detail.
 //!
-//! Every export's body is one call of [`run`], [`make`], [`value`] or [`bare`]; the house test checks each.
+//! Every export's body is one call of [`call`], [`call_with_out`], [`infallible`] or [`status_only`]; the house test checks each.
 
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ffi::error::keyferry_error;
 use crate::ffi::status::{self, KEYFERRY_OK, keyferry_status};
 use crate::log;
@@ -15,11 +15,11 @@ pub type Out<'a, T> = Option<&'a mut MaybeUninit<*mut T>>;
 
 /// Runs a call that can fail. `error_out`, if there is one, gets NULL first and the failure's detail at last.
 #[inline]
-pub fn run(name: &'static str, mut error_out: Out<'_, keyferry_error>, call: impl FnOnce() -> Result<()>) -> keyferry_status {
+pub fn call(name: &'static str, mut error_out: Out<'_, keyferry_error>, body: impl FnOnce() -> Result<()>) -> keyferry_status {
     if let Some(out) = error_out.as_deref_mut() {
         out.write(std::ptr::null_mut());
     }
-    match guard(name, call) {
+    match guard(name, body) {
         Ok(()) => KEYFERRY_OK,
         Err(error) => fail(error, error_out),
     }
@@ -27,40 +27,40 @@ pub fn run(name: &'static str, mut error_out: Out<'_, keyferry_error>, call: imp
 
 /// Runs a call that can fail and makes an object. `out`, if there is one, gets NULL before anything can go wrong.
 #[inline]
-pub fn make<'a, T>(
+pub fn call_with_out<'a, T>(
     name: &'static str,
     mut out: Out<'a, T>,
     error_out: Out<'_, keyferry_error>,
-    call: impl FnOnce(Out<'a, T>) -> Result<()>,
+    body: impl FnOnce(Out<'a, T>) -> Result<()>,
 ) -> keyferry_status {
     if let Some(out) = out.as_deref_mut() {
         out.write(std::ptr::null_mut());
     }
-    run(name, error_out, || call(out))
+    call(name, error_out, || body(out))
 }
 
 /// Runs a call that has a value to give whatever happens.
 #[inline]
-pub fn value<T>(name: &'static str, fallback: T, call: impl FnOnce() -> T) -> T {
+pub fn infallible<T>(name: &'static str, fallback: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(|| {
         injected(name);
-        call()
+        body()
     }))
     .unwrap_or(fallback)
 }
 
 /// Runs a call that reports nothing but its status and allocates nothing of its own.
 #[inline]
-pub fn bare(name: &'static str, call: impl FnOnce() -> Result<(), keyferry_status>) -> keyferry_status {
-    value(name, status::KEYFERRY_E_PANIC, || call().err().unwrap_or(KEYFERRY_OK))
+pub fn status_only(name: &'static str, body: impl FnOnce() -> Result<(), keyferry_status>) -> keyferry_status {
+    infallible(name, status::KEYFERRY_E_PANIC, || body().err().unwrap_or(KEYFERRY_OK))
 }
 
 #[inline]
-fn guard(name: &'static str, call: impl FnOnce() -> Result<()>) -> Result<()> {
+fn guard(name: &'static str, body: impl FnOnce() -> Result<()>) -> Result<()> {
     let whole = || {
         injected(name);
         log::check_not_inside()?;
-        call()
+        body()
     };
     catch_unwind(AssertUnwindSafe(whole)).unwrap_or_else(|payload| Err(caught(name, payload)))
 }
@@ -69,7 +69,7 @@ fn guard(name: &'static str, call: impl FnOnce() -> Result<()>) -> Result<()> {
 fn caught(name: &'static str, payload: Box<dyn std::any::Any + Send>) -> Error {
     // Its text may quote a value. It is dropped unread, and dropping it may panic once more.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-    Error::new(Kind::Panic, format!("a fault inside {name}, contained: report it"))
+    Error::new(ErrorKind::Panic, format!("a fault inside {name}, contained: report it"))
 }
 
 #[cold]
@@ -85,7 +85,7 @@ fn fail(error: Error, error_out: Out<'_, keyferry_error>) -> keyferry_status {
 /// What must not be NULL.
 ///
 /// # Errors
-/// [`Kind::NullArgument`] naming the parameter.
+/// [`ErrorKind::NullArgument`] naming the parameter.
 #[inline]
 pub fn required<T>(argument: Option<T>, name: &'static str) -> Result<T> {
     argument.ok_or_else(|| null(name))
@@ -93,12 +93,12 @@ pub fn required<T>(argument: Option<T>, name: &'static str) -> Result<T> {
 
 #[cold]
 fn null(name: &'static str) -> Error {
-    Error::new(Kind::NullArgument, format!("{name} is NULL"))
+    Error::new(ErrorKind::NullArgument, format!("{name} is NULL"))
 }
 
 /// Gives an object to C.
 #[inline]
-pub fn give<T>(out: &mut MaybeUninit<*mut T>, object: T) {
+pub fn write_out<T>(out: &mut MaybeUninit<*mut T>, object: T) {
     out.write(Box::into_raw(Box::new(object)));
 }
 
@@ -121,7 +121,7 @@ pub mod injection {
         NEXT.load(Ordering::Acquire).is_null()
     }
 
-    pub(super) fn strike(name: &str) {
+    pub(super) fn maybe_panic(name: &str) {
         let next = NEXT.load(Ordering::Acquire);
         // SAFETY: a pointer in here came from `Box::into_raw`, and is never freed.
         if unsafe { next.as_ref() }.is_none_or(|next| *next != name) {
@@ -134,7 +134,7 @@ pub mod injection {
 
 #[cfg(debug_assertions)]
 fn injected(name: &str) {
-    injection::strike(name);
+    injection::maybe_panic(name);
 }
 
 #[cfg(not(debug_assertions))]

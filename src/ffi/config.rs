@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::path::Path;
 
 use crate::config::{self, Config};
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::status::keyferry_status;
@@ -35,9 +35,9 @@ pub extern "C" fn keyferry_config_new(
     config_out: Option<&mut MaybeUninit<*mut keyferry_config>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("keyferry_config_new", config_out, error_out, |out| {
+    boundary::call_with_out("keyferry_config_new", config_out, error_out, |out| {
         let out = boundary::required(out, "config_out")?;
-        boundary::give(out, keyferry_config { config: Config::new() });
+        boundary::write_out(out, keyferry_config { config: Config::new() });
         Ok(())
     })
 }
@@ -63,15 +63,15 @@ pub unsafe extern "C" fn keyferry_config_load(
     config_out: Option<&mut MaybeUninit<*mut keyferry_config>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("keyferry_config_load", config_out, error_out, |out| {
+    boundary::call_with_out("keyferry_config_load", config_out, error_out, |out| {
         let out = boundary::required(out, "config_out")?;
         // SAFETY: by this function's contract.
         let path = unsafe { text::optional(path, "path") }?;
         if path.is_some_and(|path| path.len() > LONGEST_PATH_BYTES) {
-            return Err(Error::new(Kind::Config, "the path is longer than any file's: check what made it"));
+            return Err(Error::new(ErrorKind::Config, "the path is longer than any file's: check what made it"));
         }
         let config = Config::load(path.map(Path::new), config::process_environment())?;
-        boundary::give(out, keyferry_config { config });
+        boundary::write_out(out, keyferry_config { config });
         Ok(())
     })
 }
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn keyferry_config_set(
     value: *const c_char,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_config_set", error_out, || {
+    boundary::call("keyferry_config_set", error_out, || {
         let config = boundary::required(config, "config")?;
         // SAFETY: by this function's contract.
         let key = unsafe { text::read(key, "key") }?;
@@ -120,5 +120,5 @@ pub unsafe extern "C" fn keyferry_config_set(
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_config_free(config: Option<Box<keyferry_config>>) {
-    boundary::value("keyferry_config_free", (), || drop(config));
+    boundary::infallible("keyferry_config_free", (), || drop(config));
 }

@@ -17,7 +17,7 @@ use crate::ffi::text;
 /// @param text_out   gets a JSON object without secrets
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  keyferry
@@ -32,11 +32,11 @@ pub unsafe extern "C" fn keyferry_session_explain(
     text_out: Option<&mut MaybeUninit<*mut c_char>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("keyferry_session_explain", text_out, error_out, |out| {
+    boundary::call_with_out("keyferry_session_explain", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
         // SAFETY: by this function's contract.
         let resource = unsafe { text::read(resource, "resource") }?;
-        text::give(out, session::of(session)?.explain(resource)?)
+        text::write_out(out, session::of(session)?.explain(resource)?)
     })
 }
 
@@ -58,9 +58,9 @@ pub extern "C" fn keyferry_session_list(
     text_out: Option<&mut MaybeUninit<*mut c_char>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("keyferry_session_list", text_out, error_out, |out| {
+    boundary::call_with_out("keyferry_session_list", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        text::give(out, session::of(session)?.list()?)
+        text::write_out(out, session::of(session)?.list()?)
     })
 }
 
@@ -81,8 +81,8 @@ pub extern "C" fn keyferry_session_stats(
     text_out: Option<&mut MaybeUninit<*mut c_char>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("keyferry_session_stats", text_out, error_out, |out| {
+    boundary::call_with_out("keyferry_session_stats", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        text::give(out, session::of(session)?.stats())
+        text::write_out(out, session::of(session)?.stats())
     })
 }

@@ -14,9 +14,9 @@ use std::mem::MaybeUninit;
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and `fileverbs.api_key`; KEYFERRY_E_SECRET_SOURCE,
-///          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if they can't be had; KEYFERRY_E_REFUSED if they are wrong; KEYFERRY_E_UNSUPPORTED if
-///          FileVerbs is not at `fileverbs.url`; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
-///          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
+///          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if they can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong; KEYFERRY_E_UNSUPPORTED if
+///          FileVerbs is not at `fileverbs.url`; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
+///          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
 ///          that gets it takes too long; KEYFERRY_E_FORKED
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]; threads that want it at the same time wait for one request
@@ -28,7 +28,7 @@ pub extern "C" fn fileverbs_bearer(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("fileverbs_bearer", token_out, error_out, |out| give(session, "fileverbs:bearer", out))
+    boundary::call_with_out("fileverbs_bearer", token_out, error_out, |out| give(session, "fileverbs:bearer", out))
 }
 
 /// Gets the `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in the shape of a token.
@@ -38,7 +38,7 @@ pub extern "C" fn fileverbs_bearer(
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if
-///          it can't be had; KEYFERRY_E_PLUGIN, KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it; KEYFERRY_E_REFUSED for
+///          it can't be had; KEYFERRY_E_PLUGIN, KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it; KEYFERRY_E_BAD_CREDENTIALS for
 ///          a while after it was rejected; KEYFERRY_E_FORKED
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
@@ -50,7 +50,7 @@ pub extern "C" fn fileverbs_secret_key(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("fileverbs_secret_key", token_out, error_out, |out| give(session, "fileverbs:secret-key", out))
+    boundary::call_with_out("fileverbs_secret_key", token_out, error_out, |out| give(session, "fileverbs:secret-key", out))
 }
 
 fn give(
@@ -60,6 +60,6 @@ fn give(
 ) -> crate::error::Result<()> {
     let out = boundary::required(token_out, "token_out")?;
     let token = session::of(session)?.token(resource)?;
-    token::give(out, token);
+    token::write_out(out, token);
     Ok(())
 }

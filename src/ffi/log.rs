@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char, c_void};
 use std::mem::MaybeUninit;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::status::keyferry_status;
@@ -82,14 +82,14 @@ pub unsafe extern "C" fn keyferry_log_to(
     finalizer: keyferry_log_finalizer,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_log_to", error_out, || {
+    boundary::call("keyferry_log_to", error_out, || {
         let level = match level {
             KEYFERRY_LOG_OFF => None,
             KEYFERRY_LOG_ERROR => Some(Level::Error),
             KEYFERRY_LOG_WARN => Some(Level::Warn),
             KEYFERRY_LOG_INFO => Some(Level::Info),
             KEYFERRY_LOG_DEBUG => Some(Level::Debug),
-            _ => return Err(Error::new(Kind::InvalidValue, format!("level {level} is not one of KEYFERRY_LOG_…"))),
+            _ => return Err(Error::new(ErrorKind::InvalidValue, format!("level {level} is not one of KEYFERRY_LOG_…"))),
         };
         let Some(function) = function else {
             log::install(None, None)?;

@@ -21,9 +21,9 @@ use crate::ffi::token::{self, keyferry_token};
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE,
-///          KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_REFUSED for a wrong password, and for accounts with MFA or SSO,
+///          KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_BAD_CREDENTIALS for a wrong password, and for accounts with MFA or SSO,
 ///          which need an API key; KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNSUPPORTED if MASV is not at `masv.url`; KEYFERRY_E_UNREACHABLE,
-///          KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER,
+///          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE,
 ///          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if one is empty, longer than
 ///          16 KiB or holds a control character
 /// Owner:   the caller frees the token with `keyferry_token_free`
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn masv_login(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("masv_login", token_out, error_out, |out| {
+    boundary::call_with_out("masv_login", token_out, error_out, |out| {
         // SAFETY: by this function's contract.
         let email = unsafe { text::secret(email, "email") }?;
         // SAFETY: by this function's contract.
@@ -61,11 +61,11 @@ pub unsafe extern "C" fn masv_login(
 /// @param token_out  gets the token
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
-///          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_REFUSED, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_ACCESS (a download needs a link),
+/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
+///          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_BAD_CREDENTIALS, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_INSUFFICIENT_ACCESS (a download needs a link),
 ///          KEYFERRY_E_UNSUPPORTED; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if a secret can't be had; KEYFERRY_E_PLUGIN if a
-///          plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED,
-///          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_ANSWER, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
+///          plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
+///          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
 ///          that gets it takes too long; KEYFERRY_E_FORKED; `keyferry_status_text` has each remedy
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]; threads that want the same token wait for one request
@@ -81,12 +81,12 @@ pub unsafe extern "C" fn masv_token_for(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("masv_token_for", token_out, error_out, |out| {
+    boundary::call_with_out("masv_token_for", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
         // SAFETY: by this function's contract.
         let resource = unsafe { text::read(resource, "resource") }?;
         let token = session::of(session)?.token(resource)?;
-        token::give(out, token);
+        token::write_out(out, token);
         Ok(())
     })
 }

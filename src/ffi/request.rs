@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::status::keyferry_status;
@@ -29,7 +29,7 @@ impl keyferry_request {
 }
 
 fn forked() -> Error {
-    Error::new(Kind::Forked, "this request was made before a fork: make another in the child")
+    Error::new(ErrorKind::Forked, "this request was made before a fork: make another in the child")
 }
 
 /// The access that the resource itself says; the default.
@@ -64,13 +64,13 @@ pub unsafe extern "C" fn keyferry_request_new(
     request_out: Option<&mut MaybeUninit<*mut keyferry_request>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("keyferry_request_new", request_out, error_out, |out| {
+    boundary::call_with_out("keyferry_request_new", request_out, error_out, |out| {
         let out = boundary::required(out, "request_out")?;
         // SAFETY: by this function's contract.
         let resource = unsafe { text::read(resource, "resource") }?;
         crate::model::resource::Resource::parse(resource)?;
         fork::watch();
-        boundary::give(out, keyferry_request { request: Request::new(resource), fork: fork::generation() });
+        boundary::write_out(out, keyferry_request { request: Request::new(resource), fork: fork::generation() });
         Ok(())
     })
 }
@@ -93,7 +93,7 @@ pub extern "C" fn keyferry_request_set_min_valid_s(
     seconds: u32,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_request_set_min_valid_s", error_out, || {
+    boundary::call("keyferry_request_set_min_valid_s", error_out, || {
         boundary::required(request, "request")?.request.min_valid = Duration::from_secs(seconds.into());
         Ok(())
     })
@@ -116,11 +116,11 @@ pub extern "C" fn keyferry_request_set_access(
     access: i32,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_request_set_access", error_out, || {
+    boundary::call("keyferry_request_set_access", error_out, || {
         let request = boundary::required(request, "request")?;
         let known = u8::try_from(access).ok().and_then(Access::from_number);
         if known.is_none() && access != KEYFERRY_ACCESS_ANY {
-            return Err(Error::new(Kind::InvalidValue, format!("access {access} is not one of KEYFERRY_ACCESS_…")));
+            return Err(Error::new(ErrorKind::InvalidValue, format!("access {access} is not one of KEYFERRY_ACCESS_…")));
         }
         request.request.access = known;
         Ok(())
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn keyferry_request_set_account(
     account: *const c_char,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_request_set_account", error_out, || {
+    boundary::call("keyferry_request_set_account", error_out, || {
         let request = boundary::required(request, "request")?;
         // SAFETY: by this function's contract.
         let account = unsafe { text::optional(account, "account") }?;
@@ -177,7 +177,7 @@ pub unsafe extern "C" fn keyferry_request_set_link_password(
     password: *const c_char,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_request_set_link_password", error_out, || {
+    boundary::call("keyferry_request_set_link_password", error_out, || {
         let request = boundary::required(request, "request")?;
         // SAFETY: by this function's contract.
         let password = unsafe { text::secret(password, "password") }?;
@@ -204,10 +204,10 @@ pub extern "C" fn keyferry_request_set_timeout_ms(
     timeout_ms: u32,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_request_set_timeout_ms", error_out, || {
+    boundary::call("keyferry_request_set_timeout_ms", error_out, || {
         let request = boundary::required(request, "request")?;
         if timeout_ms > 600_000 {
-            return Err(Error::new(Kind::InvalidValue, "timeout_ms is above 600000, ten minutes"));
+            return Err(Error::new(ErrorKind::InvalidValue, "timeout_ms is above 600000, ten minutes"));
         }
         request.request.timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms.into()));
         Ok(())
@@ -226,7 +226,7 @@ pub extern "C" fn keyferry_request_set_timeout_ms(
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_request_cancel(request: Option<&keyferry_request>) {
-    boundary::value("keyferry_request_cancel", (), || {
+    boundary::infallible("keyferry_request_cancel", (), || {
         if let Ok(request) = keyferry_request::get(request) {
             request.cancel.cancel();
         }
@@ -244,5 +244,5 @@ pub extern "C" fn keyferry_request_cancel(request: Option<&keyferry_request>) {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_request_free(request: Option<Box<keyferry_request>>) {
-    boundary::value("keyferry_request_free", (), || drop(request));
+    boundary::infallible("keyferry_request_free", (), || drop(request));
 }

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ffi::boundary;
 use crate::ffi::config::keyferry_config;
 use crate::ffi::error::keyferry_error;
@@ -36,13 +36,13 @@ pub(crate) fn of(handle: Option<&keyferry_session>) -> Result<&Session> {
 
 #[cold]
 fn forked() -> Error {
-    Error::new(Kind::Forked, "this session was opened before a fork: pass NULL, or open another in the child")
+    Error::new(ErrorKind::Forked, "this session was opened before a fork: pass NULL, or open another in the child")
 }
 
 /// Gives a token to a caller who may not want it.
 pub(crate) fn give_token(out: Option<&mut MaybeUninit<*mut keyferry_token>>, token: Token) {
     if let Some(out) = out {
-        token::give(out, Box::new(token));
+        token::write_out(out, Box::new(token));
     }
 }
 
@@ -65,14 +65,14 @@ pub extern "C" fn keyferry_session_open(
     session_out: Option<&mut MaybeUninit<*mut keyferry_session>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("keyferry_session_open", session_out, error_out, |out| {
+    boundary::call_with_out("keyferry_session_open", session_out, error_out, |out| {
         let out = boundary::required(out, "session_out")?;
         fork::watch();
         let session = match config {
             Some(config) => Session::open(config.config.clone())?,
             None => Session::open_user()?,
         };
-        boundary::give(out, keyferry_session { session, fork: fork::generation() });
+        boundary::write_out(out, keyferry_session { session, fork: fork::generation() });
         Ok(())
     })
 }
@@ -88,7 +88,7 @@ pub extern "C" fn keyferry_session_open(
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_session_free(session: Option<Box<keyferry_session>>) {
-    boundary::value("keyferry_session_free", (), || match session {
+    boundary::infallible("keyferry_session_free", (), || match session {
         Some(session) if session.fork != fork::generation() => std::mem::forget(session),
         session => drop(session),
     });
@@ -113,10 +113,10 @@ pub extern "C" fn keyferry_session_token_for(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("keyferry_session_token_for", token_out, error_out, |out| {
+    boundary::call_with_out("keyferry_session_token_for", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
         let token = of(session)?.token_for(keyferry_request::get(request)?)?;
-        token::give(out, Box::new(token));
+        token::write_out(out, Box::new(token));
         Ok(())
     })
 }
@@ -129,7 +129,7 @@ pub extern "C" fn keyferry_session_token_for(
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it);
-///          KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown
+///          KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown
 ///          account, KEYFERRY_E_FORKED
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
@@ -142,10 +142,10 @@ pub extern "C" fn keyferry_session_cached(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::make("keyferry_session_cached", token_out, error_out, |out| {
+    boundary::call_with_out("keyferry_session_cached", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
         let token = of(session)?.cached(keyferry_request::get(request)?)?;
-        token::give(out, Box::new(token));
+        token::write_out(out, Box::new(token));
         Ok(())
     })
 }
@@ -160,8 +160,8 @@ pub extern "C" fn keyferry_session_cached(
 /// @param capacity    its size in bytes; a line is shorter than 17000
 /// @param length_out  gets the line's length in bytes without NUL, also with KEYFERRY_E_BUFFER; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER; KEYFERRY_E_MULTIPLE; KEYFERRY_E_NULL,
-///          KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER; KEYFERRY_E_MULTIPLE_HEADERS; KEYFERRY_E_NULL,
+///          KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
 /// Owner:   nothing changes hands; the line is a secret: wipe the buffer, whatever the status is
 /// Threads: [any]
 /// Source:  keyferry
@@ -177,7 +177,7 @@ pub unsafe extern "C" fn keyferry_session_peek(
     capacity: usize,
     length_out: Option<&mut MaybeUninit<usize>>,
 ) -> keyferry_status {
-    boundary::bare("keyferry_session_peek", || {
+    boundary::status_only("keyferry_session_peek", || {
         if resource.is_null() || (buffer.is_null() && capacity > 0) {
             return Err(KEYFERRY_E_NULL);
         }
@@ -220,7 +220,7 @@ pub extern "C" fn keyferry_session_reject(
     token: Option<&keyferry_token>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_session_reject", error_out, || {
+    boundary::call("keyferry_session_reject", error_out, || {
         let token = boundary::required(token, "token")?;
         of(session)?.reject(&token.token)
     })
@@ -234,7 +234,7 @@ pub extern "C" fn keyferry_session_reject(
 /// @param value      the header's value, with or without `Bearer `. Borrowed.
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER
+/// Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER
 /// Owner:   nothing changes hands
 /// Threads: [any]
 /// Source:  RFC 9110, section 15.5.2
@@ -249,7 +249,7 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
     value: *const c_char,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_session_reject_value", error_out, || {
+    boundary::call("keyferry_session_reject_value", error_out, || {
         // SAFETY: by this function's contract.
         let resource = unsafe { text::read(resource, "resource") }?;
         // SAFETY: by this function's contract.
@@ -268,7 +268,7 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
 /// @param expires_unix_s  when it ends, seconds since 1970; `KEYFERRY_NO_EXPIRY` to have it read from the token
 /// @param error_out       gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_VALUE if it can't
+/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_VALUE if it can't
 ///          be a token or has ended; KEYFERRY_E_UNSUPPORTED if the resource takes no such token; KEYFERRY_E_STORE, KEYFERRY_E_FORKED
 /// Owner:   nothing changes hands
 /// Threads: [any]
@@ -285,7 +285,7 @@ pub unsafe extern "C" fn keyferry_session_adopt(
     expires_unix_s: i64,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_session_adopt", error_out, || {
+    boundary::call("keyferry_session_adopt", error_out, || {
         // SAFETY: by this function's contract.
         let resource = unsafe { text::read(resource, "resource") }?;
         // SAFETY: by this function's contract.
@@ -301,7 +301,7 @@ pub unsafe extern "C" fn keyferry_session_adopt(
 /// @param resource   NULL for everything of every account. Borrowed.
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_NOT_MINE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if
+/// Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if
 ///          something is still in the store; KEYFERRY_E_FORKED
 /// Owner:   nothing changes hands
 /// Threads: [any]
@@ -316,7 +316,7 @@ pub unsafe extern "C" fn keyferry_session_forget(
     resource: *const c_char,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::run("keyferry_session_forget", error_out, || {
+    boundary::call("keyferry_session_forget", error_out, || {
         // SAFETY: by this function's contract.
         let resource = unsafe { text::optional(resource, "resource") }?;
         of(session)?.forget(resource)

@@ -4,7 +4,7 @@
 
 use std::ffi::{CStr, c_char};
 
-use crate::error::Kind;
+use crate::error::ErrorKind;
 use crate::ffi::boundary;
 
 /// What every fallible call returns: `KEYFERRY_OK`, or one of the `KEYFERRY_E_` numbers below.
@@ -24,11 +24,11 @@ pub const KEYFERRY_E_VALUE: keyferry_status = 103;
 /// The resource can't be read. Remedy: write `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH` or an https URL.
 pub const KEYFERRY_E_RESOURCE: keyferry_status = 104;
 /// The resource belongs to no configured service. Remedy: check its host and the services' URLs in the configuration.
-pub const KEYFERRY_E_NOT_MINE: keyferry_status = 105;
+pub const KEYFERRY_E_UNKNOWN_SERVICE: keyferry_status = 105;
 /// The resource is reached without any header. Remedy: send the request as it is.
 pub const KEYFERRY_E_NO_HEADER: keyferry_status = 106;
 /// The token has several headers. Remedy: take them from `keyferry_session_cached`.
-pub const KEYFERRY_E_MULTIPLE: keyferry_status = 107;
+pub const KEYFERRY_E_MULTIPLE_HEADERS: keyferry_status = 107;
 /// The buffer is too small. Remedy: bring as many bytes as `length_out` says and one for the NUL.
 pub const KEYFERRY_E_BUFFER: keyferry_status = 108;
 /// `keyferry_request_cancel` was called.
@@ -63,22 +63,22 @@ pub const KEYFERRY_E_UNREACHABLE: keyferry_status = 601;
 /// TLS refused the server. Remedy: check the clock, the URL, and `http.ca_file` for a private CA.
 pub const KEYFERRY_E_TLS: keyferry_status = 602;
 /// The service did not answer in time, or broke off. Remedy: ask again later.
-pub const KEYFERRY_E_SILENT: keyferry_status = 603;
+pub const KEYFERRY_E_NO_RESPONSE: keyferry_status = 603;
 
 /// The service refused the credential. Remedy: check it; the same one is not sent again for a while.
-pub const KEYFERRY_E_REFUSED: keyferry_status = 701;
+pub const KEYFERRY_E_BAD_CREDENTIALS: keyferry_status = 701;
 /// The login ended and can't be renewed without a person. Remedy: `masv_login`, or configure e-mail and password.
 pub const KEYFERRY_E_LOGIN_REQUIRED: keyferry_status = 702;
 /// The service does not know the thing. Remedy: check its id, and that the account may see it.
 pub const KEYFERRY_E_NOT_FOUND: keyferry_status = 703;
 /// The credentials at hand can't do this. Remedy: the message names the one that can.
-pub const KEYFERRY_E_ACCESS: keyferry_status = 704;
+pub const KEYFERRY_E_INSUFFICIENT_ACCESS: keyferry_status = 704;
 /// The service wants fewer requests. Remedy: ask again after `keyferry_error_retry_after_ms`.
 pub const KEYFERRY_E_THROTTLED: keyferry_status = 705;
 /// The service is out of order (5xx). Remedy: ask again later.
 pub const KEYFERRY_E_UNAVAILABLE: keyferry_status = 706;
 /// The answer is not what the service documents. Remedy: check the URL; a proxy may stand between.
-pub const KEYFERRY_E_BAD_ANSWER: keyferry_status = 707;
+pub const KEYFERRY_E_BAD_RESPONSE: keyferry_status = 707;
 /// The service redirects, which is never followed with a credential. Remedy: check the URL in the configuration.
 pub const KEYFERRY_E_REDIRECTED: keyferry_status = 708;
 /// The service has no such route. Remedy: the message says what it has.
@@ -88,57 +88,89 @@ pub const KEYFERRY_E_UNSUPPORTED: keyferry_status = 709;
 pub const KEYFERRY_E_PLUGIN: keyferry_status = 801;
 
 /// Every status with its kind and its words: what happened, then the remedy.
-pub const TABLE: &[(keyferry_status, Option<Kind>, &CStr)] = &[
+pub const TABLE: &[(keyferry_status, Option<ErrorKind>, &CStr)] = &[
     (KEYFERRY_OK, None, c"done"),
-    (KEYFERRY_E_NULL, Some(Kind::NullArgument), c"a pointer is NULL that must not be: see the function's comment"),
-    (KEYFERRY_E_UTF8, Some(Kind::NotUtf8), c"a text is not UTF-8: convert it first"),
-    (KEYFERRY_E_VALUE, Some(Kind::InvalidValue), c"a value is empty, too long, out of range or holds a control character: copy it again"),
+    (KEYFERRY_E_NULL, Some(ErrorKind::NullArgument), c"a pointer is NULL that must not be: see the function's comment"),
+    (KEYFERRY_E_UTF8, Some(ErrorKind::NotUtf8), c"a text is not UTF-8: convert it first"),
+    (
+        KEYFERRY_E_VALUE,
+        Some(ErrorKind::InvalidValue),
+        c"a value is empty, too long, out of range or holds a control character: copy it again",
+    ),
     (
         KEYFERRY_E_RESOURCE,
-        Some(Kind::InvalidResource),
+        Some(ErrorKind::InvalidResource),
         c"the resource can't be read: write user, packages/ID, SERVICE:PATH or an https URL",
     ),
-    (KEYFERRY_E_NOT_MINE, Some(Kind::NotMine), c"the resource belongs to no configured service: check its host and the services' URLs"),
-    (KEYFERRY_E_NO_HEADER, Some(Kind::NoHeader), c"the resource is reached without any header: send the request as it is"),
-    (KEYFERRY_E_MULTIPLE, Some(Kind::MultipleHeaders), c"the token has several headers: take them from keyferry_session_cached"),
-    (KEYFERRY_E_BUFFER, Some(Kind::BufferTooSmall), c"the buffer is too small: bring as many bytes as length_out says and one for the NUL"),
-    (KEYFERRY_E_CANCELLED, Some(Kind::Cancelled), c"the request was cancelled"),
-    (KEYFERRY_E_TIMEOUT, Some(Kind::Timeout), c"the request's time was over: ask again, or give it more time"),
-    (KEYFERRY_E_FORKED, Some(Kind::Forked), c"the handle was made before a fork: pass NULL, or open another in the child"),
+    (
+        KEYFERRY_E_UNKNOWN_SERVICE,
+        Some(ErrorKind::UnknownService),
+        c"the resource belongs to no configured service: check its host and the services' URLs",
+    ),
+    (KEYFERRY_E_NO_HEADER, Some(ErrorKind::NoHeader), c"the resource is reached without any header: send the request as it is"),
+    (
+        KEYFERRY_E_MULTIPLE_HEADERS,
+        Some(ErrorKind::MultipleHeaders),
+        c"the token has several headers: take them from keyferry_session_cached",
+    ),
+    (
+        KEYFERRY_E_BUFFER,
+        Some(ErrorKind::BufferTooSmall),
+        c"the buffer is too small: bring as many bytes as length_out says and one for the NUL",
+    ),
+    (KEYFERRY_E_CANCELLED, Some(ErrorKind::Cancelled), c"the request was cancelled"),
+    (KEYFERRY_E_TIMEOUT, Some(ErrorKind::Timeout), c"the request's time was over: ask again, or give it more time"),
+    (KEYFERRY_E_FORKED, Some(ErrorKind::Forked), c"the handle was made before a fork: pass NULL, or open another in the child"),
     (
         KEYFERRY_E_REENTRANT,
-        Some(Kind::Reentrant),
+        Some(ErrorKind::Reentrant),
         c"called from keyferry's own log function or a plugin: hand the message to another thread",
     ),
-    (KEYFERRY_E_PANIC, Some(Kind::Panic), c"a fault inside keyferry, contained: report it"),
-    (KEYFERRY_E_CONFIG, Some(Kind::Config), c"the configuration can't be read or understood: the message names file and key"),
-    (KEYFERRY_E_NOT_CONFIGURED, Some(Kind::NotConfigured), c"a setting that is needed is not there: the message names it"),
-    (KEYFERRY_E_UNSAFE_FILE, Some(Kind::UnsafeFile), c"a file with secrets is open to others: the message has the chmod"),
-    (KEYFERRY_E_SECRET_SOURCE, Some(Kind::SecretSource), c"a secret's source did not give it: the message names both"),
-    (KEYFERRY_E_NOT_CACHED, Some(Kind::NotCached), c"nothing usable in memory: ask keyferry_session_token_for"),
-    (KEYFERRY_E_BUSY, Some(Kind::Busy), c"another process holds the lock: ask again"),
-    (KEYFERRY_E_STORE, Some(Kind::Store), c"the store can't be used: the message names it"),
-    (KEYFERRY_E_UNREACHABLE, Some(Kind::Unreachable), c"no connection to the service: check the network and the service's URL"),
-    (KEYFERRY_E_TLS, Some(Kind::Tls), c"TLS refused the server: check the clock, the URL and http.ca_file"),
-    (KEYFERRY_E_SILENT, Some(Kind::Silent), c"the service did not answer in time, or broke off: ask again later"),
-    (KEYFERRY_E_REFUSED, Some(Kind::Refused), c"the service refused the credential: check it, the same one is not sent again for a while"),
-    (KEYFERRY_E_LOGIN_REQUIRED, Some(Kind::LoginRequired), c"the login ended: log in again, or configure e-mail and password"),
-    (KEYFERRY_E_NOT_FOUND, Some(Kind::NotFound), c"the service does not know the thing: check its id, and that the account may see it"),
-    (KEYFERRY_E_ACCESS, Some(Kind::WrongAccess), c"the credentials at hand can't do this: the message names the one that can"),
-    (KEYFERRY_E_THROTTLED, Some(Kind::Throttled), c"the service wants fewer requests: ask again after retry_after_ms"),
-    (KEYFERRY_E_UNAVAILABLE, Some(Kind::Unavailable), c"the service is out of order: ask again later"),
+    (KEYFERRY_E_PANIC, Some(ErrorKind::Panic), c"a fault inside keyferry, contained: report it"),
+    (KEYFERRY_E_CONFIG, Some(ErrorKind::Config), c"the configuration can't be read or understood: the message names file and key"),
+    (KEYFERRY_E_NOT_CONFIGURED, Some(ErrorKind::NotConfigured), c"a setting that is needed is not there: the message names it"),
+    (KEYFERRY_E_UNSAFE_FILE, Some(ErrorKind::UnsafeFile), c"a file with secrets is open to others: the message has the chmod"),
+    (KEYFERRY_E_SECRET_SOURCE, Some(ErrorKind::SecretSource), c"a secret's source did not give it: the message names both"),
+    (KEYFERRY_E_NOT_CACHED, Some(ErrorKind::NotCached), c"nothing usable in memory: ask keyferry_session_token_for"),
+    (KEYFERRY_E_BUSY, Some(ErrorKind::Busy), c"another process holds the lock: ask again"),
+    (KEYFERRY_E_STORE, Some(ErrorKind::Store), c"the store can't be used: the message names it"),
+    (KEYFERRY_E_UNREACHABLE, Some(ErrorKind::Unreachable), c"no connection to the service: check the network and the service's URL"),
+    (KEYFERRY_E_TLS, Some(ErrorKind::Tls), c"TLS refused the server: check the clock, the URL and http.ca_file"),
+    (KEYFERRY_E_NO_RESPONSE, Some(ErrorKind::NoResponse), c"the service did not answer in time, or broke off: ask again later"),
     (
-        KEYFERRY_E_BAD_ANSWER,
-        Some(Kind::BadAnswer),
+        KEYFERRY_E_BAD_CREDENTIALS,
+        Some(ErrorKind::BadCredentials),
+        c"the service refused the credential: check it, the same one is not sent again for a while",
+    ),
+    (KEYFERRY_E_LOGIN_REQUIRED, Some(ErrorKind::LoginRequired), c"the login ended: log in again, or configure e-mail and password"),
+    (
+        KEYFERRY_E_NOT_FOUND,
+        Some(ErrorKind::NotFound),
+        c"the service does not know the thing: check its id, and that the account may see it",
+    ),
+    (
+        KEYFERRY_E_INSUFFICIENT_ACCESS,
+        Some(ErrorKind::InsufficientAccess),
+        c"the credentials at hand can't do this: the message names the one that can",
+    ),
+    (KEYFERRY_E_THROTTLED, Some(ErrorKind::Throttled), c"the service wants fewer requests: ask again after retry_after_ms"),
+    (KEYFERRY_E_UNAVAILABLE, Some(ErrorKind::Unavailable), c"the service is out of order: ask again later"),
+    (
+        KEYFERRY_E_BAD_RESPONSE,
+        Some(ErrorKind::BadResponse),
         c"the answer is not what the service documents: check the URL, a proxy may stand between",
     ),
-    (KEYFERRY_E_REDIRECTED, Some(Kind::Redirected), c"the service redirects, which is never followed with a credential: check its URL"),
-    (KEYFERRY_E_UNSUPPORTED, Some(Kind::Unsupported), c"the service has no such route: the message says what it has"),
-    (KEYFERRY_E_PLUGIN, Some(Kind::Plugin), c"a plugin misbehaved: the message names it, report it to its author"),
+    (
+        KEYFERRY_E_REDIRECTED,
+        Some(ErrorKind::Redirected),
+        c"the service redirects, which is never followed with a credential: check its URL",
+    ),
+    (KEYFERRY_E_UNSUPPORTED, Some(ErrorKind::Unsupported), c"the service has no such route: the message says what it has"),
+    (KEYFERRY_E_PLUGIN, Some(ErrorKind::Plugin), c"a plugin misbehaved: the message names it, report it to its author"),
 ];
 
 /// The status of a kind.
-pub fn of(kind: Kind) -> keyferry_status {
+pub fn of(kind: ErrorKind) -> keyferry_status {
     TABLE.iter().find(|(_, of, _)| *of == Some(kind)).map_or(KEYFERRY_E_PANIC, |(number, ..)| *number)
 }
 
@@ -153,7 +185,7 @@ pub fn of(kind: Kind) -> keyferry_status {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_status_text(status: keyferry_status) -> *const c_char {
-    boundary::value("keyferry_status_text", std::ptr::null(), || {
+    boundary::infallible("keyferry_status_text", std::ptr::null(), || {
         let row = TABLE.iter().find(|(number, ..)| *number == status);
         row.map_or(c"a status that this version does not know: it comes from a newer library", |(_, _, text)| text).as_ptr()
     })
@@ -170,6 +202,6 @@ mod tests {
             assert!(row.1.is_none_or(|kind| of(kind) == row.0));
         }
         // The last variant: a new one behind it shows up here as a missing row.
-        assert_eq!(TABLE.len(), Kind::Plugin as usize + 2);
+        assert_eq!(TABLE.len(), ErrorKind::Plugin as usize + 2);
     }
 }

@@ -3,14 +3,14 @@
 use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ffi::boundary;
 use crate::secret::{MAX_VALUE_BYTES, Secret};
 
 /// Reads a text that must be there.
 ///
 /// # Errors
-/// [`Kind::NullArgument`], [`Kind::NotUtf8`], both naming the parameter.
+/// [`ErrorKind::NullArgument`], [`ErrorKind::NotUtf8`], both naming the parameter.
 ///
 /// # Safety
 /// `text` is NULL or points to bytes that end in NUL and outlive `'a`.
@@ -24,7 +24,7 @@ pub unsafe fn read<'a>(text: *const c_char, name: &'static str) -> Result<&'a st
 /// Reads a text that may be NULL.
 ///
 /// # Errors
-/// [`Kind::NotUtf8`] naming the parameter.
+/// [`ErrorKind::NotUtf8`] naming the parameter.
 ///
 /// # Safety
 /// That of [`read`].
@@ -51,13 +51,13 @@ pub fn utf8(text: &CStr) -> Option<&str> {
 
 #[cold]
 fn not_utf8(name: &str) -> Error {
-    Error::new(Kind::NotUtf8, format!("{name} is not UTF-8"))
+    Error::new(ErrorKind::NotUtf8, format!("{name} is not UTF-8"))
 }
 
 /// Reads a secret that may be NULL.
 ///
 /// # Errors
-/// [`Kind::NotUtf8`], [`Kind::InvalidValue`], both naming the parameter.
+/// [`ErrorKind::NotUtf8`], [`ErrorKind::InvalidValue`], both naming the parameter.
 ///
 /// # Safety
 /// That of [`read`].
@@ -71,11 +71,11 @@ pub unsafe fn secret(text: *const c_char, name: &'static str) -> Result<Option<S
 /// Refuses what is longer than any value, before it is copied: a host that lacks the memory for that would be aborted.
 ///
 /// # Errors
-/// [`Kind::InvalidValue`] naming the parameter.
+/// [`ErrorKind::InvalidValue`] naming the parameter.
 pub fn check_length(text: &str, name: &str) -> Result<()> {
     if text.len() > MAX_VALUE_BYTES {
         let what = format!("{name} is longer than {MAX_VALUE_BYTES} bytes, which no service takes: copy it again");
-        return Err(Error::new(Kind::InvalidValue, what));
+        return Err(Error::new(ErrorKind::InvalidValue, what));
     }
     Ok(())
 }
@@ -83,9 +83,9 @@ pub fn check_length(text: &str, name: &str) -> Result<()> {
 /// Gives a text to C.
 ///
 /// # Errors
-/// [`Kind::Panic`] if it holds NUL, which no text of ours does.
-pub fn give(out: &mut MaybeUninit<*mut c_char>, text: String) -> Result<()> {
-    let text = CString::new(text).map_err(|_| Error::new(Kind::Panic, "a text of ours holds NUL: report it"))?;
+/// [`ErrorKind::Panic`] if it holds NUL, which no text of ours does.
+pub fn write_out(out: &mut MaybeUninit<*mut c_char>, text: String) -> Result<()> {
+    let text = CString::new(text).map_err(|_| Error::new(ErrorKind::Panic, "a text of ours holds NUL: report it"))?;
     out.write(text.into_raw());
     Ok(())
 }
@@ -104,7 +104,7 @@ pub fn give(out: &mut MaybeUninit<*mut c_char>, text: String) -> Result<()> {
 /// `text` came from keyferry and was not freed before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keyferry_text_free(text: *mut c_char) {
-    boundary::value("keyferry_text_free", (), || {
+    boundary::infallible("keyferry_text_free", (), || {
         if !text.is_null() {
             // SAFETY: it came from `CString::into_raw` in `give`, by this function's contract.
             drop(unsafe { CString::from_raw(text) });

@@ -15,7 +15,7 @@ pub struct keyferry_token {
 
 /// Gives a token to C, from where it is.
 #[inline]
-pub(crate) fn give(out: &mut MaybeUninit<*mut keyferry_token>, token: Box<Token>) {
+pub(crate) fn write_out(out: &mut MaybeUninit<*mut keyferry_token>, token: Box<Token>) {
     // The two are alike in memory, so that `keyferry_token_free` can take it as its own.
     out.write(Box::into_raw(token).cast());
 }
@@ -48,7 +48,7 @@ fn text(bytes: &[u8]) -> *const c_char {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_header_count(token: Option<&keyferry_token>) -> usize {
-    boundary::value("keyferry_token_header_count", 0, || token.map_or(0, |token| token.token.layout().header_count.into()))
+    boundary::infallible("keyferry_token_header_count", 0, || token.map_or(0, |token| token.token.layout().header_count.into()))
 }
 
 /// The name of a header: `X-User-Token`, `Authorization`.
@@ -63,7 +63,7 @@ pub extern "C" fn keyferry_token_header_count(token: Option<&keyferry_token>) ->
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_header_name(token: Option<&keyferry_token>, index: usize) -> *const c_char {
-    boundary::value("keyferry_token_header_name", std::ptr::null(), || {
+    boundary::infallible("keyferry_token_header_name", std::ptr::null(), || {
         token.and_then(|token| token.token.header_with_nul(index)).map_or(std::ptr::null(), |(name, _)| text(name))
     })
 }
@@ -80,7 +80,7 @@ pub extern "C" fn keyferry_token_header_name(token: Option<&keyferry_token>, ind
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_header_value(token: Option<&keyferry_token>, index: usize) -> *const c_char {
-    boundary::value("keyferry_token_header_value", std::ptr::null(), || {
+    boundary::infallible("keyferry_token_header_value", std::ptr::null(), || {
         token.and_then(|token| token.token.header_with_nul(index)).map_or(std::ptr::null(), |(_, value)| text(value))
     })
 }
@@ -96,7 +96,9 @@ pub extern "C" fn keyferry_token_header_value(token: Option<&keyferry_token>, in
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_value(token: Option<&keyferry_token>) -> *const c_char {
-    boundary::value("keyferry_token_value", std::ptr::null(), || token.map_or(std::ptr::null(), |token| text(token.token.value_with_nul())))
+    boundary::infallible("keyferry_token_value", std::ptr::null(), || {
+        token.map_or(std::ptr::null(), |token| text(token.token.value_with_nul()))
+    })
 }
 
 /// The service that it is for: `masv`, `fileverbs`.
@@ -110,7 +112,7 @@ pub extern "C" fn keyferry_token_value(token: Option<&keyferry_token>) -> *const
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_service(token: Option<&keyferry_token>) -> *const c_char {
-    boundary::value("keyferry_token_service", std::ptr::null(), || {
+    boundary::infallible("keyferry_token_service", std::ptr::null(), || {
         token.map_or(std::ptr::null(), |token| text(token.token.service_with_nul()))
     })
 }
@@ -125,7 +127,7 @@ pub extern "C" fn keyferry_token_service(token: Option<&keyferry_token>) -> *con
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_kind(token: Option<&keyferry_token>) -> i32 {
-    boundary::value("keyferry_token_kind", 0, || token.map_or(0, |token| token.token.facts().kind as i32))
+    boundary::infallible("keyferry_token_kind", 0, || token.map_or(0, |token| token.token.meta().kind as i32))
 }
 
 /// What it allows: one of `KEYFERRY_ACCESS_`.
@@ -138,7 +140,7 @@ pub extern "C" fn keyferry_token_kind(token: Option<&keyferry_token>) -> i32 {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_access(token: Option<&keyferry_token>) -> i32 {
-    boundary::value("keyferry_token_access", 0, || token.map_or(0, |token| token.token.facts().access as i32))
+    boundary::infallible("keyferry_token_access", 0, || token.map_or(0, |token| token.token.meta().access as i32))
 }
 
 /// When it ends.
@@ -152,8 +154,8 @@ pub extern "C" fn keyferry_token_access(token: Option<&keyferry_token>) -> i32 {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_expires_unix_s(token: Option<&keyferry_token>) -> i64 {
-    boundary::value("keyferry_token_expires_unix_s", 0, || {
-        token.map_or(0, |token| match token.token.facts().expires_us {
+    boundary::infallible("keyferry_token_expires_unix_s", 0, || {
+        token.map_or(0, |token| match token.token.meta().expires_us {
             NO_EXPIRY => KEYFERRY_NO_EXPIRY,
             microseconds => microseconds.div_euclid(1_000_000),
         })
@@ -170,7 +172,7 @@ pub extern "C" fn keyferry_token_expires_unix_s(token: Option<&keyferry_token>) 
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_generation(token: Option<&keyferry_token>) -> u64 {
-    boundary::value("keyferry_token_generation", 0, || token.map_or(0, |token| token.token.facts().generation))
+    boundary::infallible("keyferry_token_generation", 0, || token.map_or(0, |token| token.token.meta().generation))
 }
 
 /// What else the service said with it, as a JSON object without secrets: of a user token `user` and `teams`, as they came.
@@ -184,7 +186,7 @@ pub extern "C" fn keyferry_token_generation(token: Option<&keyferry_token>) -> u
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_details_json(token: Option<&keyferry_token>) -> *const c_char {
-    boundary::value("keyferry_token_details_json", std::ptr::null(), || {
+    boundary::infallible("keyferry_token_details_json", std::ptr::null(), || {
         token.map_or(std::ptr::null(), |token| text(token.token.details_with_nul()))
     })
 }
@@ -200,5 +202,5 @@ pub extern "C" fn keyferry_token_details_json(token: Option<&keyferry_token>) ->
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_free(token: Option<Box<keyferry_token>>) {
-    boundary::value("keyferry_token_free", (), || drop(token));
+    boundary::infallible("keyferry_token_free", (), || drop(token));
 }

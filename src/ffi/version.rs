@@ -21,7 +21,7 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_version() -> *const c_char {
-    boundary::value("keyferry_version", std::ptr::null(), || VERSION.as_ptr())
+    boundary::infallible("keyferry_version", std::ptr::null(), || VERSION.as_ptr())
 }
 
 /// The ABI number of the library at run time; `KEYFERRY_ABI_VERSION` is the header's.
@@ -32,5 +32,5 @@ pub extern "C" fn keyferry_version() -> *const c_char {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_abi_version() -> u32 {
-    boundary::value("keyferry_abi_version", KEYFERRY_ABI_VERSION, || KEYFERRY_ABI_VERSION)
+    boundary::infallible("keyferry_abi_version", KEYFERRY_ABI_VERSION, || KEYFERRY_ABI_VERSION)
 }

@@ -6,24 +6,24 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The base of a service: its exact origin and the path before its version prefix, without a slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Base {
+pub struct BaseUrl {
     url: Url,
     text: String,
     path_at: usize,
 }
 
-impl Base {
+impl BaseUrl {
     /// Reads a base URL. `suffixes` are version prefixes that people leave at its end, longest first.
     ///
     /// # Errors
-    /// [`Kind::Config`], naming `setting`, if it is no URL, has user-info, a query or a fragment, or would
+    /// [`ErrorKind::Config`], naming `setting`, if it is no URL, has user-info, a query or a fragment, or would
     /// send credentials in clear to anything but loopback.
     pub fn parse(setting: &str, text: &str, suffixes: &[&str]) -> Result<Self> {
-        let refuse = |why: &str| Err(Error::new(Kind::Config, format!("{setting} {why}")));
+        let refuse = |why: &str| Err(Error::new(ErrorKind::Config, format!("{setting} {why}")));
         let Ok(mut url) = Url::parse(text) else {
             return refuse("is no URL: write it like https://api.example.com");
         };
@@ -71,13 +71,13 @@ impl Base {
     /// The URL of `path_and_query` below this base. The path starts with a slash.
     ///
     /// # Errors
-    /// [`Kind::InvalidResource`] if the result would leave the origin or the path, as `/../` or `//host` try to.
+    /// [`ErrorKind::InvalidResource`] if the result would leave the origin or the path, as `/../` or `//host` try to.
     pub fn join(&self, path_and_query: &str) -> Result<Url> {
         let text = format!("{}{path_and_query}", self.text);
         Url::parse(&text)
             .ok()
             .filter(|url| self.below(url).is_some())
-            .ok_or_else(|| Error::new(Kind::InvalidResource, "the path leaves the service: check the id in it"))
+            .ok_or_else(|| Error::new(ErrorKind::InvalidResource, "the path leaves the service: check the id in it"))
     }
 
     /// Whether the service runs on this machine.
@@ -86,7 +86,7 @@ impl Base {
     }
 }
 
-impl fmt::Display for Base {
+impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
@@ -118,9 +118,9 @@ mod tests {
     #[test]
     fn version_prefix_and_slash_at_the_end_are_left_off() {
         for text in ["https://API.massive.app:443", "https://api.massive.app/", "https://api.massive.app/v1/"] {
-            assert_eq!(Base::parse("masv.url", text, VERSIONS).unwrap().as_str(), "https://api.massive.app");
+            assert_eq!(BaseUrl::parse("masv.url", text, VERSIONS).unwrap().as_str(), "https://api.massive.app");
         }
-        let base = Base::parse("masv.url", "https://gate.example/masv/v1.1", VERSIONS).unwrap();
+        let base = BaseUrl::parse("masv.url", "https://gate.example/masv/v1.1", VERSIONS).unwrap();
         assert_eq!((base.origin(), base.as_str()), ("https://gate.example", "https://gate.example/masv"));
     }
 
@@ -128,7 +128,7 @@ mod tests {
     fn clear_text_goes_to_loopback_only() {
         let other = ["http://localhost.:1", "http://a.localhost:1", "http://[::ffff:127.0.0.1]:1"];
         for good in ["http://localhost:8080", "http://127.0.0.1:1", "http://[::1]:1"].into_iter().chain(other) {
-            assert!(Base::parse("agent.url", good, &[]).is_ok(), "{good}");
+            assert!(BaseUrl::parse("agent.url", good, &[]).is_ok(), "{good}");
         }
         for bad in [
             "http://api.massive.app",
@@ -137,20 +137,20 @@ mod tests {
             "http://evillocalhost",
             "http://[::ffff:10.0.0.1]",
         ] {
-            assert_eq!(Base::parse("agent.url", bad, &[]).unwrap_err().kind, Kind::Config, "{bad}");
+            assert_eq!(BaseUrl::parse("agent.url", bad, &[]).unwrap_err().kind, ErrorKind::Config, "{bad}");
         }
     }
 
     #[test]
     fn user_info_queries_and_other_schemes_are_refused() {
         for bad in ["https://a@b.example", "https://a:b@c.example", "https://a.example?x", "ftp://a.example", "a"] {
-            assert!(Base::parse("masv.url", bad, &[]).is_err(), "{bad}");
+            assert!(BaseUrl::parse("masv.url", bad, &[]).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_path_below_is_found_at_whole_segments_of_the_exact_origin() {
-        let base = Base::parse("masv.url", "https://a.example/x", &[]).unwrap();
+        let base = BaseUrl::parse("masv.url", "https://a.example/x", &[]).unwrap();
         let below = |text: &str| base.below(&Url::parse(text).unwrap()).map(str::to_owned);
         assert_eq!(below("https://a.example/x/v1/user").as_deref(), Some("/v1/user"));
         for other in ["https://a.example/xy", "https://a.example:444/x/", "http://a.example/x/", "https://b.a.example/x/"] {
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn join_stays_below_the_base() {
-        let base = Base::parse("masv.url", "https://a.example/x", &[]).unwrap();
+        let base = BaseUrl::parse("masv.url", "https://a.example/x", &[]).unwrap();
         assert_eq!(base.join("/v1/user?a=b").unwrap().as_str(), "https://a.example/x/v1/user?a=b");
         assert!(base.join("/../../y").is_err());
     }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 /// What kind of thing a resource names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Class {
+pub enum ResourceKind {
     /// The configured API key or SecretKey, handed out as it is.
     Key = 1,
     /// The login of a user.
@@ -29,7 +29,7 @@ pub enum Class {
     Session = 7,
 }
 
-impl Class {
+impl ResourceKind {
     /// All of them, by their numbers from 1 on, with their names in texts and names of files.
     pub const ALL: [(Self, &'static str); 7] = [
         (Self::Key, "key"),
@@ -49,7 +49,7 @@ impl Class {
     /// The class of this number.
     #[inline]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(number).wrapping_sub(1)).map(|(class, _)| *class)
+        Self::ALL.get(usize::from(number).wrapping_sub(1)).map(|(resource_kind, _)| *resource_kind)
     }
 }
 
@@ -110,13 +110,13 @@ impl Scope {
     }
 
     /// The key of something in this scope; of a link it is [`Scope::link`]. No key is made elsewhere.
-    pub fn key(self: &Arc<Self>, class: Class, id: &str, access: Access) -> Key {
-        Key { scope: Arc::clone(self), class, id: id.into(), access }
+    pub fn key(self: &Arc<Self>, resource_kind: ResourceKind, id: &str, access: Access) -> TokenKey {
+        TokenKey { scope: Arc::clone(self), resource_kind, id: id.into(), access }
     }
 
     /// The key of a link, by its id and the fingerprint of its secret and password: another secret may open another package.
-    pub fn link(self: &Arc<Self>, id: &str, print: Fingerprint) -> Key {
-        self.key(Class::Link, &format!("{id}{MARK}{print}"), Access::Read)
+    pub fn link(self: &Arc<Self>, id: &str, print: Fingerprint) -> TokenKey {
+        self.key(ResourceKind::Link, &format!("{id}{PASSWORD_SEPARATOR}{print}"), Access::Read)
     }
 }
 
@@ -136,70 +136,70 @@ fn first_word(digest: &[u8]) -> u64 {
 
 /// What a key says but for the access, borrowed for a look-up.
 #[derive(Clone, Copy, Debug)]
-pub struct Thing<'a> {
+pub struct KeyPrefix<'a> {
     /// [`Scope::fingerprint`].
     pub scope: u64,
     /// What the id names.
-    pub class: Class,
+    pub resource_kind: ResourceKind,
     /// Which one.
     pub id: &'a str,
 }
 
-impl<'a> Thing<'a> {
+impl<'a> KeyPrefix<'a> {
     /// The key of its token with this access.
     #[inline]
-    pub fn with(&self, access: Access) -> KeyRef<'a> {
-        KeyRef { scope: self.scope, class: self.class, id: self.id, access }
+    pub fn with(&self, access: Access) -> TokenKeyRef<'a> {
+        TokenKeyRef { scope: self.scope, resource_kind: self.resource_kind, id: self.id, access }
     }
 }
 
 /// A key, borrowed for a look-up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct KeyRef<'a> {
+pub struct TokenKeyRef<'a> {
     /// [`Scope::fingerprint`].
     pub scope: u64,
     /// What the id names.
-    pub class: Class,
+    pub resource_kind: ResourceKind,
     /// Which one.
     pub id: &'a str,
     /// What the token allows.
     pub access: Access,
 }
 
-impl<'a> KeyRef<'a> {
+impl<'a> TokenKeyRef<'a> {
     /// What it is the key of.
     #[inline]
-    pub fn thing(&self) -> Thing<'a> {
-        Thing { scope: self.scope, class: self.class, id: self.id }
+    pub fn prefix(&self) -> KeyPrefix<'a> {
+        KeyPrefix { scope: self.scope, resource_kind: self.resource_kind, id: self.id }
     }
 }
 
 /// Stands between a link's id and its fingerprint, and in no id.
-const MARK: char = '#';
+const PASSWORD_SEPARATOR: char = '#';
 
 /// A key that is kept.
 #[derive(Clone)]
-pub struct Key {
+pub struct TokenKey {
     /// Whose.
     pub scope: Arc<Scope>,
     /// What the id names.
-    pub class: Class,
-    /// Which one; empty where there is only one. Of a link it ends in a fingerprint: see [`Key::bare_id`].
+    pub resource_kind: ResourceKind,
+    /// Which one; empty where there is only one. Of a link it ends in a fingerprint: see [`TokenKey::bare_id`].
     pub id: Box<str>,
     /// What the token allows.
     pub access: Access,
 }
 
-impl Key {
+impl TokenKey {
     /// The key for a look-up.
-    pub fn borrow(&self) -> KeyRef<'_> {
-        KeyRef { scope: self.scope.fingerprint, class: self.class, id: &self.id, access: self.access }
+    pub fn borrow(&self) -> TokenKeyRef<'_> {
+        TokenKeyRef { scope: self.scope.fingerprint, resource_kind: self.resource_kind, id: &self.id, access: self.access }
     }
 
     /// Which one, as its URL says it: without a link's fingerprint.
     pub fn bare_id(&self) -> &str {
-        match self.class {
-            Class::Link => self.id.split(MARK).next().unwrap_or_default(),
+        match self.resource_kind {
+            ResourceKind::Link => self.id.split(PASSWORD_SEPARATOR).next().unwrap_or_default(),
             _ => &self.id,
         }
     }
@@ -211,27 +211,27 @@ impl Key {
     }
 }
 
-impl PartialEq for Key {
+impl PartialEq for TokenKey {
     fn eq(&self, other: &Self) -> bool {
         self.borrow() == other.borrow()
     }
 }
 
-impl Eq for Key {}
+impl Eq for TokenKey {}
 
-impl Hash for Key {
+impl Hash for TokenKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.scope.fingerprint.hash(state);
-        self.class.hash(state);
+        self.resource_kind.hash(state);
         self.id.hash(state);
         self.access.hash(state);
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for TokenKey {
     /// `masv package 01ABC (manage)`; of a link its id alone, without the fingerprint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.scope.service, self.class.name())?;
+        write!(f, "{} {}", self.scope.service, self.resource_kind.name())?;
         if !self.bare_id().is_empty() {
             write!(f, " {}", self.bare_id())?;
         }
@@ -308,9 +308,9 @@ mod tests {
 
     #[test]
     fn numbers_are_places_in_the_tables() {
-        assert!(Class::ALL.iter().enumerate().all(|(at, (class, _))| *class as usize == at + 1));
+        assert!(ResourceKind::ALL.iter().enumerate().all(|(at, (resource_kind, _))| *resource_kind as usize == at + 1));
         assert!(Access::ALL.iter().enumerate().all(|(at, (access, _))| *access as usize == at + 1));
-        assert_eq!((Class::from_number(0), Access::from_number(5)), (None, None));
+        assert_eq!((ResourceKind::from_number(0), Access::from_number(5)), (None, None));
     }
 
     #[test]
@@ -331,6 +331,6 @@ mod tests {
         let key = scope.link("01L", print("a"));
         assert_eq!((key.to_string().as_str(), key.bare_id()), ("masv link 01L (read)", "01L"));
         assert!(key == scope.link("01L", print("a")) && key != scope.link("01L", print("b")));
-        assert_eq!(scope.key(Class::Package, "01P", Access::Read).bare_id(), "01P");
+        assert_eq!(scope.key(ResourceKind::Package, "01P", Access::Read).bare_id(), "01P");
     }
 }

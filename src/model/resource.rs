@@ -5,7 +5,7 @@
 
 use url::Url;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The longest resource that is read.
 pub const MAX_BYTES: usize = 8 * 1024;
@@ -33,7 +33,7 @@ impl<'a> Resource<'a> {
     /// Reads a resource.
     ///
     /// # Errors
-    /// [`Kind::InvalidResource`] with what is wrong with it; its text is never repeated, for it may hold a link's secret.
+    /// [`ErrorKind::InvalidResource`] with what is wrong with it; its text is never repeated, for it may hold a link's secret.
     pub fn parse(text: &'a str) -> Result<Self> {
         check(text)?;
         if is_url(text) {
@@ -106,7 +106,7 @@ fn check(text: &str) -> Result<()> {
 /// Refuses what is too long, for who would copy it.
 ///
 /// # Errors
-/// [`Kind::InvalidResource`].
+/// [`ErrorKind::InvalidResource`].
 pub fn check_length(text: &str) -> Result<()> {
     if text.len() > MAX_BYTES { Err(invalid("is longer than 8 KiB: copy it again")) } else { Ok(()) }
 }
@@ -124,7 +124,7 @@ fn hides_control(text: &str) -> bool {
 }
 
 fn invalid(why: &'static str) -> Error {
-    Error::new(Kind::InvalidResource, format!("the resource {why}"))
+    Error::new(ErrorKind::InvalidResource, format!("the resource {why}"))
 }
 
 /// Whether a resource is a URL, by how it begins.
@@ -232,7 +232,7 @@ pub const PLAIN: [bool; 256] = {
 /// The value of `name` in a query, percent-decoded once.
 ///
 /// # Errors
-/// [`Kind::InvalidResource`] if it stands there twice, or decodes to control characters or to no UTF-8.
+/// [`ErrorKind::InvalidResource`] if it stands there twice, or decodes to control characters or to no UTF-8.
 pub fn query_value(query: Option<&str>, name: &str) -> Result<Option<String>> {
     let mut values = query
         .unwrap_or_default()
@@ -315,7 +315,7 @@ mod tests {
             "https://",
             "user#x",
         ] {
-            assert_eq!(Resource::parse(bad).unwrap_err().kind, Kind::InvalidResource, "{bad:?}");
+            assert_eq!(Resource::parse(bad).unwrap_err().kind, ErrorKind::InvalidResource, "{bad:?}");
         }
         assert!(Resource::parse(&"a".repeat(MAX_BYTES + 1)).is_err());
     }
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn an_error_does_not_repeat_the_resource() {
         let error = Resource::parse("links/x?secret=hunter2 ").unwrap_err();
-        assert!(!error.what().contains("hunter2"));
+        assert!(!error.message().contains("hunter2"));
     }
 
     #[test]

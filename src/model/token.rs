@@ -9,14 +9,14 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::error::{Error, Kind as Failure, Result};
-use crate::model::key::{Access, Class, KeyRef};
+use crate::error::{Error, ErrorKind as Failure, Result};
+use crate::model::key::{Access, ResourceKind, TokenKeyRef};
 use crate::secret::Secret;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Kind {
+pub enum TokenKind {
     /// A secret handed out as a header: an API key or SecretKey.
     Key = 1,
     /// A user's login.
@@ -29,7 +29,7 @@ pub enum Kind {
     Bearer = 5,
 }
 
-impl Kind {
+impl TokenKind {
     /// All of them, by their numbers from 1 on, with their names in texts.
     pub const ALL: [(Self, &'static str); 5] =
         [(Self::Key, "key"), (Self::User, "user"), (Self::Package, "package"), (Self::Transfer, "transfer"), (Self::Bearer, "bearer")];
@@ -51,9 +51,9 @@ pub const NO_EXPIRY: i64 = i64::MAX;
 
 /// What a service gives: a token before it has a generation.
 #[derive(Clone)]
-pub struct Draft {
+pub struct NewToken {
     /// What it is.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// Names and values of its headers, in order.
     pub headers: Vec<(String, Secret)>,
     /// When it ends, in seconds since 1970 by the service's clock.
@@ -62,24 +62,24 @@ pub struct Draft {
     pub details: Value,
 }
 
-impl Draft {
+impl NewToken {
     /// A token of one header that says nothing else.
-    pub fn new(kind: Kind, header: &str, value: Secret, expires_unix_s: Option<i64>) -> Self {
+    pub fn new(kind: TokenKind, header: &str, value: Secret, expires_unix_s: Option<i64>) -> Self {
         Self { kind, headers: vec![(header.into(), value)], expires_unix_s, details: Value::Null }
     }
 }
 
 /// The numbers of a token. Times are microseconds since 1970 by the service's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct TokenMeta {
     /// [`crate::model::key::Scope::fingerprint`] of whose it is.
     pub scope: u64,
     /// What its id names.
-    pub class: Class,
+    pub resource_kind: ResourceKind,
     /// What it allows.
     pub access: Access,
     /// What it is.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// Told apart from the key's other tokens by this number; a later one is greater.
     pub generation: u64,
     /// When it ends, or [`NO_EXPIRY`].
@@ -132,7 +132,7 @@ impl Layout {
 /// would cost a hit more than all the rest of it.
 #[derive(Clone)]
 pub struct Token {
-    facts: Facts,
+    meta: TokenMeta,
     layout: Layout,
     text: Box<[u8]>,
 }
@@ -144,27 +144,27 @@ impl Token {
     /// Makes a token of what a service gave.
     ///
     /// # Errors
-    /// [`Failure::BadAnswer`] if a header's name or value can't be sent, or the whole is too long.
-    pub fn new(draft: &Draft, service: &str, id: &str, facts: Facts) -> Result<Self> {
-        if draft.headers.is_empty() || draft.headers.len() > 8 {
+    /// [`Failure::BadResponse`] if a header's name or value can't be sent, or the whole is too long.
+    pub fn new(new_token: &NewToken, service: &str, id: &str, meta: TokenMeta) -> Result<Self> {
+        if new_token.headers.is_empty() || new_token.headers.len() > 8 {
             return Err(bad(service, "gave no header, or too many"));
         }
-        let mut headers = zeroize::Zeroizing::new(Vec::with_capacity(draft.headers.iter().map(|(n, v)| n.len() + v.len() + 3).sum()));
-        for (name, value) in &draft.headers {
+        let mut headers = zeroize::Zeroizing::new(Vec::with_capacity(new_token.headers.iter().map(|(n, v)| n.len() + v.len() + 3).sum()));
+        for (name, value) in &new_token.headers {
             check_name(service, name)?;
-            value.check("the token").map_err(|error| bad(service, error.what()))?;
+            value.check("the token").map_err(|error| bad(service, error.message()))?;
             headers.extend_from_slice(name.as_bytes());
             headers.extend_from_slice(b"\0 ");
             headers.extend_from_slice(value.expose().as_bytes());
             headers.push(0);
         }
-        let details = if draft.details.is_null() { String::from("{}") } else { draft.details.to_string() };
+        let details = if new_token.details.is_null() { String::from("{}") } else { new_token.details.to_string() };
         let part = |len: usize| {
             u32::try_from(len).ok().filter(|_| len <= MAX_PART_BYTES).ok_or_else(|| bad(service, "sent too much with its token"))
         };
         let layout = Layout {
-            header_count: draft.headers.len() as u8,
-            name_len: draft.headers[0].0.len() as u8,
+            header_count: new_token.headers.len() as u8,
+            name_len: new_token.headers[0].0.len() as u8,
             id_len: u16::try_from(id.len()).map_err(|_| bad(service, "has an id that is too long"))?,
             service_len: u8::try_from(service.len()).map_err(|_| bad("a service", "has a name that is too long"))?,
             headers_len: part(headers.len())?,
@@ -176,17 +176,17 @@ impl Token {
         put(layout.id_at(), id.as_bytes());
         put(layout.service_at(), service.as_bytes());
         put(layout.details_at(), details.as_bytes());
-        Ok(Self { facts, layout, text })
+        Ok(Self { meta, layout, text })
     }
 
     /// A token from parts that [`Token::new`] made once.
-    pub fn from_parts(facts: Facts, layout: Layout, text: Box<[u8]>) -> Self {
-        Self { facts, layout, text }
+    pub fn from_parts(meta: TokenMeta, layout: Layout, text: Box<[u8]>) -> Self {
+        Self { meta, layout, text }
     }
 
     /// Its numbers.
-    pub fn facts(&self) -> &Facts {
-        &self.facts
+    pub fn meta(&self) -> &TokenMeta {
+        &self.meta
     }
 
     /// Where the parts of its text end.
@@ -200,8 +200,8 @@ impl Token {
     }
 
     /// Which thing it is for.
-    pub fn key(&self) -> KeyRef<'_> {
-        KeyRef { scope: self.facts.scope, class: self.facts.class, id: self.id(), access: self.facts.access }
+    pub fn key(&self) -> TokenKeyRef<'_> {
+        TokenKeyRef { scope: self.meta.scope, resource_kind: self.meta.resource_kind, id: self.id(), access: self.meta.access }
     }
 
     /// The id of that thing.
@@ -267,7 +267,7 @@ impl Token {
 }
 
 fn bad(service: &str, why: &str) -> Error {
-    Error::new(Failure::BadAnswer, format!("{service} {why}"))
+    Error::new(Failure::BadResponse, format!("{service} {why}"))
 }
 
 /// A header's name is an RFC 9110 token.
@@ -286,7 +286,7 @@ fn without_nul(bytes: &[u8]) -> &str {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Token({} {}, generation {})", self.service(), self.facts.kind.name(), self.facts.generation)
+        write!(f, "Token({} {}, generation {})", self.service(), self.meta.kind.name(), self.meta.generation)
     }
 }
 
@@ -297,16 +297,16 @@ mod tests {
 
     #[test]
     fn numbers_are_places_in_the_table() {
-        assert!(Kind::ALL.iter().enumerate().all(|(at, (kind, _))| *kind as usize == at + 1));
-        assert_eq!((Kind::from_number(0), Kind::from_number(6)), (None, None));
+        assert!(TokenKind::ALL.iter().enumerate().all(|(at, (kind, _))| *kind as usize == at + 1));
+        assert_eq!((TokenKind::from_number(0), TokenKind::from_number(6)), (None, None));
     }
 
-    fn facts() -> Facts {
-        Facts {
+    fn meta() -> TokenMeta {
+        TokenMeta {
             scope: 1,
-            class: Class::Package,
+            resource_kind: ResourceKind::Package,
             access: Access::Manage,
-            kind: Kind::Package,
+            kind: TokenKind::Package,
             generation: 7,
             expires_us: NO_EXPIRY,
             acquired_us: 0,
@@ -315,10 +315,10 @@ mod tests {
 
     #[test]
     fn parts_are_read_back_as_they_were_given() {
-        let mut draft = Draft::new(Kind::Package, "X-Package-Token", Secret::from("abc"), None);
-        draft.headers.push(("Authorization".into(), Secret::from("Bearer d e")));
-        draft.details = serde_json::json!({"name": "n"});
-        let token = Token::new(&draft, "masv", "01A", facts()).unwrap();
+        let mut new_token = NewToken::new(TokenKind::Package, "X-Package-Token", Secret::from("abc"), None);
+        new_token.headers.push(("Authorization".into(), Secret::from("Bearer d e")));
+        new_token.details = serde_json::json!({"name": "n"});
+        let token = Token::new(&new_token, "masv", "01A", meta()).unwrap();
         assert_eq!((token.id(), token.service(), token.details(), token.value()), ("01A", "masv", "{\"name\":\"n\"}", "abc"));
         assert_eq!(token.headers().collect::<Vec<_>>(), [("X-Package-Token", "abc"), ("Authorization", "Bearer d e")]);
         assert_eq!(token.header_with_nul(1).unwrap(), (&b"Authorization\0"[..], &b"Bearer d e\0"[..]));
@@ -328,15 +328,15 @@ mod tests {
 
     #[test]
     fn the_scheme_is_left_off_a_bearer_value() {
-        let draft = Draft::new(Kind::Bearer, "Authorization", Secret::from("Bearer abc"), None);
-        assert_eq!(Token::new(&draft, "fileverbs", "", facts()).unwrap().value(), "abc");
+        let new_token = NewToken::new(TokenKind::Bearer, "Authorization", Secret::from("Bearer abc"), None);
+        assert_eq!(Token::new(&new_token, "fileverbs", "", meta()).unwrap().value(), "abc");
     }
 
     #[test]
     fn what_can_not_be_sent_is_no_token() {
         for (name, value) in [("X-A", "a\r\nb"), ("X-A", ""), ("X A", "a"), ("", "a"), ("X:", "a")] {
-            let draft = Draft::new(Kind::User, name, Secret::from(value), None);
-            assert_eq!(Token::new(&draft, "masv", "", facts()).unwrap_err().kind, Failure::BadAnswer);
+            let new_token = NewToken::new(TokenKind::User, name, Secret::from(value), None);
+            assert_eq!(Token::new(&new_token, "masv", "", meta()).unwrap_err().kind, Failure::BadResponse);
         }
     }
 }

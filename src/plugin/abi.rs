@@ -222,7 +222,7 @@ pub struct keyferry_plugin_service {
     /// Gets a token with the user's secrets.
     ///
     /// Threads: [call]
-    pub acquire: Option<unsafe extern "C" fn(call: keyferry_plugin_call, want: *const keyferry_plugin_want) -> keyferry_plugin_status>,
+    pub acquire: Option<unsafe extern "C" fn(call: keyferry_plugin_call, spec: *const keyferry_plugin_want) -> keyferry_plugin_status>,
     /// Renews a token with what `give_renewal` gave. After `KEYFERRY_PLUGIN_E_REFUSED` and `KEYFERRY_PLUGIN_E_UNSUPPORTED` the host
     /// calls `acquire`. May be NULL.
     ///
@@ -230,7 +230,7 @@ pub struct keyferry_plugin_service {
     pub renew: Option<
         unsafe extern "C" fn(
             call: keyferry_plugin_call,
-            want: *const keyferry_plugin_want,
+            spec: *const keyferry_plugin_want,
             renewal: *const c_char,
         ) -> keyferry_plugin_status,
     >,

@@ -14,7 +14,7 @@ use super::abi::{KEYFERRY_PLUGIN_E_OVER, KEYFERRY_PLUGIN_OK, keyferry_plugin_sta
 use super::buffers::Blocks;
 use super::loader::Plugin;
 use super::status;
-use crate::error::{Conduct, Error, Kind, Result};
+use crate::error::{Error, ErrorKind, PluginFault, Result};
 use crate::log::{self, Level};
 use crate::ports::service::Context;
 use crate::secret::Secret;
@@ -23,7 +23,7 @@ use crate::sys::signals;
 use crate::sys::sync::Mutex;
 
 /// So many calls of a plugin may be out for good before it is called no more.
-pub(super) const MOST_LOST: usize = 4;
+pub(super) const MAX_HUNG_CALLS: usize = 4;
 /// How often is looked whether anybody still waits.
 const TICK: Duration = Duration::from_millis(20);
 /// Below this the host did nothing worth counting.
@@ -38,26 +38,26 @@ enum Message {
 }
 
 /// A call under way, as the host's functions see it.
-pub(super) struct Call {
+pub(super) struct PluginCall {
     pub(super) plugin: &'static Plugin,
     door: Mutex<Sender<Message>>,
     over: AtomicBool,
-    end: Mutex<End>,
+    end: Mutex<CallEnd>,
     until: Mutex<Instant>,
-    pub(super) given: Mutex<Given>,
+    pub(super) state: Mutex<CallState>,
 }
 
 /// Who was first, the plugin or the clock.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum CallEnd {
     Open,
-    Back,
-    Lost,
+    Returned,
+    TimedOut,
 }
 
 /// What a call has given and was given.
 #[derive(Default)]
-pub(super) struct Given {
+pub(super) struct CallState {
     pub(super) blocks: Blocks,
     /// The secrets that it asked for.
     pub(super) secrets: Vec<Secret>,
@@ -75,25 +75,25 @@ pub(super) struct Given {
 }
 
 /// The calls under way by their numbers.
-static CALLS: PerProcess<Mutex<HashMap<u64, Arc<Call>>>> = PerProcess::new();
+static CALLS: PerProcess<Mutex<HashMap<u64, Arc<PluginCall>>>> = PerProcess::new();
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-fn calls() -> &'static Mutex<HashMap<u64, Arc<Call>>> {
+fn calls() -> &'static Mutex<HashMap<u64, Arc<PluginCall>>> {
     CALLS.get_or_init(Mutex::default)
 }
 
 /// The call of a number, while it lasts.
-pub(super) fn find(number: u64) -> Option<Arc<Call>> {
+pub(super) fn find(number: u64) -> Option<Arc<PluginCall>> {
     calls().lock().get(&number).cloned()
 }
 
-impl Call {
+impl PluginCall {
     /// Has the thread that waits for the call do something. None when nobody waits any more.
     pub(super) fn ask<T: Send + 'static>(&self, work: impl FnOnce(&dyn Context) -> T + Send + 'static) -> Option<T> {
-        let (reply, answer) = mpsc::channel();
+        let (reply, response) = mpsc::channel();
         let work: Work = Box::new(move |context| drop(reply.send(work(context))));
         self.door.lock().send(Message::Ask(work)).ok()?;
-        answer.recv().ok()
+        response.recv().ok()
     }
 
     /// Whether nobody waits for it any more.
@@ -107,10 +107,10 @@ impl Call {
     }
 
     /// Notes what it must not do; the first time counts.
-    pub(super) fn blame(&self, what: String) {
+    pub(super) fn record_fault(&self, what: String) {
         let name = &self.plugin.name;
         log::write(Level::Warn, format_args!("the plugin {name} misbehaves: {what}"));
-        self.given.lock().fault.get_or_insert(what);
+        self.state.lock().fault.get_or_insert(what);
     }
 }
 
@@ -125,23 +125,23 @@ pub(super) struct Slot {
 /// Calls a function of a plugin and waits for it, doing meanwhile what it asks for.
 ///
 /// # Errors
-/// What it failed with; [`Kind::Plugin`] for everything that it must not do.
+/// What it failed with; [`ErrorKind::Plugin`] for everything that it must not do.
 pub(super) fn run(
     slot: Slot,
     context: &dyn Context,
     function: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static,
-) -> Result<Given> {
+) -> Result<CallState> {
     let plugin = slot.plugin;
-    if plugin.lost.load(Ordering::Relaxed) >= MOST_LOST {
+    if plugin.lost.load(Ordering::Relaxed) >= MAX_HUNG_CALLS {
         let what = format!(
-            "{MOST_LOST} of its calls have not come back: it is called again when one of them does; restart the program, and report it to its author"
+            "{MAX_HUNG_CALLS} of its calls have not come back: it is called again when one of them does; restart the program, and report it to its author"
         );
         return Err(fault(plugin, &what));
     }
     let (door, asked) = mpsc::channel();
     let until = Mutex::new(Instant::now() + slot.limit);
-    let (over, end) = (AtomicBool::new(false), Mutex::new(End::Open));
-    let call = Arc::new(Call { plugin, door: Mutex::new(door), over, end, until, given: Mutex::default() });
+    let (over, end) = (AtomicBool::new(false), Mutex::new(CallEnd::Open));
+    let call = Arc::new(PluginCall { plugin, door: Mutex::new(door), over, end, until, state: Mutex::default() });
     let number = number();
     calls().lock().insert(number, Arc::clone(&call));
     let began = start(number, Arc::clone(&call), function);
@@ -150,12 +150,12 @@ pub(super) fn run(
     calls().lock().remove(&number);
     // What a lost call was given stays with its thread, which may still use it.
     let code = outcome?;
-    let mut given = std::mem::take(&mut *call.given.lock());
-    given.blocks = Blocks::default();
-    let (secrets, told) = (given.secrets.clone(), given.last.as_ref().is_some_and(|last| last.kind == Kind::Refused));
-    let outcome = settle(slot, code, given);
+    let mut state = std::mem::take(&mut *call.state.lock());
+    state.blocks = Blocks::default();
+    let (secrets, told) = (state.secrets.clone(), state.last.as_ref().is_some_and(|last| last.kind == ErrorKind::BadCredentials));
+    let outcome = settle(slot, code, state);
     if let Err(error) = &outcome
-        && error.kind == Kind::Refused
+        && error.kind == ErrorKind::BadCredentials
         && !told
     {
         // What the service said in a way that only the plugin can read is remembered all the same.
@@ -170,27 +170,27 @@ fn number() -> u64 {
     NEXT.fetch_add(step, Ordering::Relaxed).wrapping_add(step)
 }
 
-fn start(number: u64, call: Arc<Call>, function: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static) -> bool {
+fn start(number: u64, call: Arc<PluginCall>, function: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static) -> bool {
     let whole = move || {
         // A plugin's own broken connection is its own fault, and not the host's end.
-        signals::hold_broken_pipes();
+        signals::block_sigpipe();
         let code = log::inside_plugin(|| function(number));
         let mut end = call.end.lock();
-        if *end == End::Lost {
+        if *end == CallEnd::TimedOut {
             call.plugin.lost.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        *end = End::Back;
+        *end = CallEnd::Returned;
         // Who waits is there until it sees this, or finds the call lost.
         drop(call.door.lock().send(Message::Back(code)));
     };
     std::thread::Builder::new().name("keyferry-plugin".into()).stack_size(STACK_BYTES).spawn(whole).is_ok()
 }
 
-fn wait(slot: Slot, call: &Call, context: &dyn Context, asked: &mpsc::Receiver<Message>) -> Result<keyferry_plugin_status> {
+fn wait(slot: Slot, call: &PluginCall, context: &dyn Context, asked: &mpsc::Receiver<Message>) -> Result<keyferry_plugin_status> {
     loop {
         let left = call.until.lock().saturating_duration_since(Instant::now());
-        if left.is_zero() || context.is_over() {
+        if left.is_zero() || context.is_closing() {
             break;
         }
         match asked.recv_timeout(left.min(TICK)) {
@@ -208,9 +208,9 @@ fn wait(slot: Slot, call: &Call, context: &dyn Context, asked: &mpsc::Receiver<M
     }
     {
         let mut end = call.end.lock();
-        if *end == End::Open {
+        if *end == CallEnd::Open {
             // From here on its thread counts as lost, and gives that back by itself.
-            *end = End::Lost;
+            *end = CallEnd::TimedOut;
             slot.plugin.lost.fetch_add(1, Ordering::Relaxed);
             call.over.store(true, Ordering::Release);
         }
@@ -223,8 +223,8 @@ fn wait(slot: Slot, call: &Call, context: &dyn Context, asked: &mpsc::Receiver<M
             }
         }
     }
-    if context.is_over() {
-        return Err(Error::new(Kind::Cancelled, "the session is closed"));
+    if context.is_closing() {
+        return Err(Error::new(ErrorKind::Cancelled, "the session is closed"));
     }
     let what = format!(
         "it did not come back from `{}` in {} ms: report it to its author; `http.timeout_ms` sets the limit",
@@ -236,22 +236,22 @@ fn wait(slot: Slot, call: &Call, context: &dyn Context, asked: &mpsc::Receiver<M
 
 /// The error of a plugin that does what it must not.
 pub(super) fn fault(plugin: &Plugin, what: &str) -> Error {
-    Error::new(Kind::Plugin, format!("the plugin {} misbehaves: {what}", plugin.name)).with_conduct(Conduct::Misbehaved)
+    Error::new(ErrorKind::Plugin, format!("the plugin {} misbehaves: {what}", plugin.name)).with_conduct(PluginFault::Misbehaved)
 }
 
 /// What a code, and what happened before it, come to.
-fn settle(slot: Slot, code: keyferry_plugin_status, given: Given) -> Result<Given> {
+fn settle(slot: Slot, code: keyferry_plugin_status, state: CallState) -> Result<CallState> {
     let (plugin, name) = (slot.plugin, slot.name);
-    if let Some(what) = &given.fault {
+    if let Some(what) = &state.fault {
         return Err(fault(plugin, &format!("{what}, in `{name}`: report it to its author")));
     }
     if code == KEYFERRY_PLUGIN_OK {
-        return Ok(given);
+        return Ok(state);
     }
-    let last = given.last.filter(|last| status::code(last.kind) == code);
+    let last = state.last.filter(|last| status::code(last.kind) == code);
     if let Some(mut last) = last {
         // The plugin's own words, if it has any, with what the host knows of the cause.
-        if let Some(said) = given.said {
+        if let Some(said) = state.said {
             let own = words(plugin, last.kind, &said).with_retry_after_ms(last.retry_after_ms);
             last = last.http_status.map_or(own.clone(), |status| own.with_http_status(status));
         }
@@ -261,13 +261,13 @@ fn settle(slot: Slot, code: keyferry_plugin_status, given: Given) -> Result<Give
         let hint = if code == KEYFERRY_PLUGIN_E_OVER { ", though its time was not over" } else { ", which it may not return" };
         return Err(fault(plugin, &format!("`{name}` returned the code {code}{hint}: report it to its author")));
     };
-    Err(match given.said {
+    Err(match state.said {
         Some(said) => words(plugin, kind, &said),
-        None if kind == Kind::Plugin => words(plugin, kind, usual).with_conduct(Conduct::SaidNothing),
+        None if kind == ErrorKind::Plugin => words(plugin, kind, usual).with_conduct(PluginFault::SaidNothing),
         None => words(plugin, kind, usual),
     })
 }
 
-fn words(plugin: &Plugin, kind: Kind, said: &str) -> Error {
+fn words(plugin: &Plugin, kind: ErrorKind, said: &str) -> Error {
     Error::new(kind, format!("the plugin {}: {said}", plugin.name))
 }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use super::loader::{self, Instance, Plugin};
 use super::service::Foreign;
-use super::stub_context::Alone;
+use super::stub_context::StubContext;
 use crate::config::{Config, DeclaredKind};
-use crate::error::{Conduct, Error, Kind, Result};
-use crate::model::key::{Access, Class};
-use crate::ports::http::{Answer, Request};
-use crate::ports::service::{Need, Service, Want};
+use crate::error::{Error, ErrorKind, PluginFault, Result};
+use crate::model::key::{Access, ResourceKind};
+use crate::ports::http::{Request, Response};
+use crate::ports::service::{RequiredAccess, Service, TokenSpec};
 use crate::secret::Secret;
 
 /// What every secret is in the test.
@@ -50,14 +50,14 @@ pub fn check(path: &Path, tell: &mut Tell<'_>) -> bool {
         return false;
     }
     let Some(plugin) = steps.run("is loaded, and describes itself and its settings", || loader::load(path)) else { return false };
-    let Some(instance) = steps.run("is initialised, and its tables can be used", || plugin.enter()) else { return false };
+    let Some(instance) = steps.run("is initialised, and its tables can be used", || plugin.initialize()) else { return false };
     drop(instance);
     let again = "is initialised once more after its `deinit`";
-    let Some(instance) = steps.run(again, || plugin.enter()) else { return false };
-    let opened = Rehearsal::open(plugin, &instance);
+    let Some(instance) = steps.run(again, || plugin.initialize()) else { return false };
+    let opened = ConformanceRun::open(plugin, &instance);
     let Some(rehearsal) = steps.run("takes its settings", || opened) else { return false };
     for act in rehearsal.acts() {
-        steps.run(&act.name, || (act.play)(&rehearsal));
+        steps.run(&act.name, || (act.run)(&rehearsal));
     }
     drop(rehearsal);
     drop(instance);
@@ -76,27 +76,27 @@ impl Steps<'_, '_> {
         self.right &= outcome.is_ok();
         let (told, value) = match outcome {
             Ok(value) => (Ok(()), Some(value)),
-            Err(error) => (Err(error.what().to_owned()), None),
+            Err(error) => (Err(error.message().to_owned()), None),
         };
         (self.tell)(name, Some(told));
         value
     }
 }
 
-struct Act {
+struct Case {
     name: String,
-    play: fn(&Rehearsal) -> Result<()>,
+    run: fn(&ConformanceRun) -> Result<()>,
 }
 
 /// A plugin on an account of our own.
-struct Rehearsal {
+struct ConformanceRun {
     plugin: &'static Plugin,
     foreign: Foreign,
-    wants: Vec<(Class, Access)>,
+    wants: Vec<(ResourceKind, Access)>,
     is_source: bool,
 }
 
-impl Rehearsal {
+impl ConformanceRun {
     fn open(plugin: &'static Plugin, instance: &Arc<Instance>) -> Result<Self> {
         let mut config = Config::new();
         config.set("plugins", Secret::new(plugin.path.display().to_string()))?;
@@ -112,67 +112,69 @@ impl Rehearsal {
         Ok(Self { plugin, foreign, wants, is_source: instance.parts.source.is_some() })
     }
 
-    fn acts(&self) -> Vec<Act> {
+    fn acts(&self) -> Vec<Case> {
         let mut acts = Vec::new();
-        let mut add = |name: &str, play: fn(&Self) -> Result<()>| acts.push(Act { name: name.to_owned(), play });
+        let mut add = |name: &str, play: fn(&Self) -> Result<()>| acts.push(Case { name: name.to_owned(), run: play });
         if !self.wants.is_empty() {
-            add("`acquire` ends well where nothing is set", |all| all.acquire(&Scene::NOTHING_SET));
-            add("`acquire` ends well without a network", |all| all.acquire(&Scene::NO_NETWORK));
+            add("`acquire` ends well where nothing is set", |all| all.acquire(&Fixture::NOTHING_SET));
+            add("`acquire` ends well without a network", |all| all.acquire(&Fixture::NO_NETWORK));
             add("`acquire` ends well with every answer", |all| all.each_answer(Self::acquire));
             add("`renew` ends well with every answer", |all| all.each_answer(Self::renew));
             add("eight calls of `acquire` at once end well", Self::crowd);
         }
         if self.is_source {
-            add("`get` ends well where nothing is set", |all| all.get(&Scene::NOTHING_SET));
-            add("`get` ends well without a network", |all| all.get(&Scene::NO_NETWORK));
+            add("`get` ends well where nothing is set", |all| all.get(&Fixture::NOTHING_SET));
+            add("`get` ends well without a network", |all| all.get(&Fixture::NO_NETWORK));
             add("`get` ends well with every answer", |all| all.each_answer(Self::get));
         }
         acts
     }
 
-    fn each_answer(&self, play: fn(&Self, &Scene) -> Result<()>) -> Result<()> {
-        ANSWERS.iter().try_for_each(|answer| play(self, &Scene { set: true, answer: Some(*answer) }))
+    fn each_answer(&self, play: fn(&Self, &Fixture) -> Result<()>) -> Result<()> {
+        ANSWERS.iter().try_for_each(|response| play(self, &Fixture { set: true, response: Some(*response) }))
     }
 
-    fn acquire(&self, scene: &Scene) -> Result<()> {
-        self.wants.iter().try_for_each(|want| self.play(scene, &|context| self.foreign.acquire(&wanted(*want), context).map(drop)))
+    fn acquire(&self, scene: &Fixture) -> Result<()> {
+        self.wants.iter().try_for_each(|spec| self.run_fixture(scene, &|context| self.foreign.acquire(&wanted(*spec), context).map(drop)))
     }
 
-    fn renew(&self, scene: &Scene) -> Result<()> {
+    fn renew(&self, scene: &Fixture) -> Result<()> {
         let renewal = Secret::from("plugin-check-renewal");
-        self.wants.iter().try_for_each(|want| self.play(scene, &|context| self.foreign.renew(&wanted(*want), &renewal, context).map(drop)))
+        self.wants
+            .iter()
+            .try_for_each(|spec| self.run_fixture(scene, &|context| self.foreign.renew(&wanted(*spec), &renewal, context).map(drop)))
     }
 
-    fn get(&self, scene: &Scene) -> Result<()> {
+    fn get(&self, scene: &Fixture) -> Result<()> {
         ["plugin/check#field", "x", "#", " ", "/../../x#y", "a#b#c"]
             .iter()
-            .try_for_each(|what| self.play(scene, &|context| self.foreign.secret(what, context).map(drop)))
+            .try_for_each(|what| self.run_fixture(scene, &|context| self.foreign.secret(what, context).map(drop)))
     }
 
     fn crowd(&self) -> Result<()> {
         std::thread::scope(|scope| {
-            let scene = || Scene { set: true, answer: Some((200, "{}")) };
+            let scene = || Fixture { set: true, response: Some((200, "{}")) };
             let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(move || (0..8).try_for_each(|_| self.acquire(&scene())))).collect();
             threads.into_iter().try_for_each(|thread| {
-                thread.join().unwrap_or_else(|_| Err(Error::new(Kind::Panic, "a fault inside keyferry's own test: report it")))
+                thread.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Panic, "a fault inside keyferry's own test: report it")))
             })
         })
     }
 
     /// One call on a scene. An error is as good as a token, unless it is the plugin's own fault.
-    fn play(&self, scene: &Scene, call: &dyn Fn(&Alone<'_>) -> Result<()>) -> Result<()> {
+    fn run_fixture(&self, scene: &Fixture, call: &dyn Fn(&StubContext<'_>) -> Result<()>) -> Result<()> {
         let (failed, leaked) = (Cell::new(false), RefCell::new(None));
         let settings = |name: &str| scene.setting(self.plugin, name);
         let services = |request: &Request| {
             if request.url.as_str().contains(CANARY) {
                 *leaked.borrow_mut() = Some("puts a secret into a URL, which logs and proxies keep: put it into a header or the body");
             }
-            let answer = scene.answer();
-            failed.set(failed.get() || answer.is_err());
-            answer
+            let response = scene.response();
+            failed.set(failed.get() || response.is_err());
+            response
         };
-        let outcome = call(&Alone { settings: &settings, services: &services });
-        let refuse = |what: String| Err(Error::new(Kind::Plugin, format!("{what} ({})", scene.name())));
+        let outcome = call(&StubContext { settings: &settings, services: &services });
+        let refuse = |what: String| Err(Error::new(ErrorKind::Plugin, format!("{what} ({})", scene.name())));
         if let Some(what) = leaked.take() {
             return refuse(what.to_owned());
         }
@@ -181,42 +183,42 @@ impl Rehearsal {
                 refuse("returned KEYFERRY_PLUGIN_OK although its exchange had failed: return the status of the exchange".into())
             }
             Ok(_) => Ok(()),
-            Err(error) if error.what().contains(CANARY) => refuse("tells a secret".into()),
+            Err(error) if error.message().contains(CANARY) => refuse("tells a secret".into()),
             Err(error) => match error.conduct {
-                Some(Conduct::Misbehaved) => refuse(error.what().to_owned()),
-                Some(Conduct::SaidNothing) => refuse(format!("{}: call `fail` with a sentence", error.what())),
+                Some(PluginFault::Misbehaved) => refuse(error.message().to_owned()),
+                Some(PluginFault::SaidNothing) => refuse(format!("{}: call `fail` with a sentence", error.message())),
                 None => Ok(()),
             },
         }
     }
 }
 
-fn wanted(want: (Class, Access)) -> Want<'static> {
-    let id = if want.0 == Class::Package { "plugin-check" } else { "" };
-    Want { class: want.0, id, access: want.1, parent: None, link_secret: None, link_password: None }
+fn wanted(spec: (ResourceKind, Access)) -> TokenSpec<'static> {
+    let id = if spec.0 == ResourceKind::Package { "plugin-check" } else { "" };
+    TokenSpec { resource_kind: spec.0, id, access: spec.1, parent: None, link_secret: None, link_password: None }
 }
 
 impl super::routes::Route {
     /// What its tokens are.
-    fn gives(&self) -> (Class, Access) {
+    fn gives(&self) -> (ResourceKind, Access) {
         let target = self.target("");
-        let Need::Only(access) = target.need else { return (target.class, Access::Full) };
-        (target.class, access)
+        let RequiredAccess::Only(access) = target.required else { return (target.resource_kind, Access::Full) };
+        (target.resource_kind, access)
     }
 }
 
 /// What a plugin finds.
-struct Scene {
+struct Fixture {
     set: bool,
-    answer: Option<(u16, &'static str)>,
+    response: Option<(u16, &'static str)>,
 }
 
-impl Scene {
-    const NOTHING_SET: Self = Self { set: false, answer: None };
-    const NO_NETWORK: Self = Self { set: true, answer: None };
+impl Fixture {
+    const NOTHING_SET: Self = Self { set: false, response: None };
+    const NO_NETWORK: Self = Self { set: true, response: None };
 
     fn name(&self) -> String {
-        match self.answer {
+        match self.response {
             _ if !self.set => "nothing is set".into(),
             None => "no network".into(),
             Some((status, body)) => format!("every exchange answered with status {status} and '{body}'"),
@@ -233,8 +235,8 @@ impl Scene {
         })
     }
 
-    fn answer(&self) -> Result<Answer> {
-        let (status, body) = self.answer.ok_or_else(|| Error::new(Kind::Unreachable, "there is no network in this test"))?;
-        Ok(Answer { status, date_unix_s: None, retry_after: None, cookies: Vec::new(), body: Secret::from(body) })
+    fn response(&self) -> Result<Response> {
+        let (status, body) = self.response.ok_or_else(|| Error::new(ErrorKind::Unreachable, "there is no network in this test"))?;
+        Ok(Response { status, date_unix_s: None, retry_after: None, cookies: Vec::new(), body: Secret::from(body) })
     }
 }

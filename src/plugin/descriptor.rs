@@ -6,8 +6,8 @@ use super::abi;
 use super::foreign_memory::{self, Plain};
 use super::routes::Route;
 use crate::config::{Declared, DeclaredKind, FIELDS};
-use crate::model::base_url::Base;
-use crate::model::key::{Access, Class};
+use crate::model::base_url::BaseUrl;
+use crate::model::key::{Access, ResourceKind};
 
 // SAFETY: numbers, pointers and optional functions, for all of which zero is a value.
 unsafe impl Plain for abi::keyferry_plugin {}
@@ -127,7 +127,7 @@ unsafe fn setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result<Decl
     match (kind, &fallback) {
         (DeclaredKind::Secret, Some(_)) => return Err(format!("({key}) that is a secret with a default: everybody would know it")),
         (DeclaredKind::Url, Some(url)) => {
-            drop(Base::parse(&key, url, &[]).map_err(|error| format!("whose default can't be used: {error}"))?)
+            drop(BaseUrl::parse(&key, url, &[]).map_err(|error| format!("whose default can't be used: {error}"))?)
         }
         _ => {}
     }
@@ -184,11 +184,11 @@ pub(super) unsafe fn service(table: *const abi::keyferry_plugin_service, setting
 }
 
 fn route(pattern: &str, row: &abi::keyferry_plugin_route) -> Result<Route, String> {
-    let class = match row.token_class {
-        abi::KEYFERRY_PLUGIN_CLASS_BEARER => Class::Bearer,
-        abi::KEYFERRY_PLUGIN_CLASS_USER => Class::User,
-        abi::KEYFERRY_PLUGIN_CLASS_ITEM => Class::Package,
-        abi::KEYFERRY_PLUGIN_CLASS_KEY => Class::Key,
+    let resource_kind = match row.token_class {
+        abi::KEYFERRY_PLUGIN_CLASS_BEARER => ResourceKind::Bearer,
+        abi::KEYFERRY_PLUGIN_CLASS_USER => ResourceKind::User,
+        abi::KEYFERRY_PLUGIN_CLASS_ITEM => ResourceKind::Package,
+        abi::KEYFERRY_PLUGIN_CLASS_KEY => ResourceKind::Key,
         other => return Err(format!("has the class {other}, which does not exist")),
     };
     let access = match row.access {
@@ -198,15 +198,15 @@ fn route(pattern: &str, row: &abi::keyferry_plugin_route) -> Result<Route, Strin
         abi::KEYFERRY_PLUGIN_ACCESS_MANAGE => Access::Manage,
         other => return Err(format!("has the access {other}, which does not exist")),
     };
-    Route::read(pattern, class, access).map_err(str::to_owned)
+    Route::read(pattern, resource_kind, access).map_err(str::to_owned)
 }
 
 /// The number of a class, as the ABI has it.
-pub(super) fn class_number(class: Class) -> u32 {
-    match class {
-        Class::User => abi::KEYFERRY_PLUGIN_CLASS_USER,
-        Class::Package => abi::KEYFERRY_PLUGIN_CLASS_ITEM,
-        Class::Key => abi::KEYFERRY_PLUGIN_CLASS_KEY,
+pub(super) fn class_number(resource_kind: ResourceKind) -> u32 {
+    match resource_kind {
+        ResourceKind::User => abi::KEYFERRY_PLUGIN_CLASS_USER,
+        ResourceKind::Package => abi::KEYFERRY_PLUGIN_CLASS_ITEM,
+        ResourceKind::Key => abi::KEYFERRY_PLUGIN_CLASS_KEY,
         _ => abi::KEYFERRY_PLUGIN_CLASS_BEARER,
     }
 }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::abi::{self, keyferry_plugin_buffer, keyferry_plugin_call, keyferry_plugin_host, keyferry_plugin_status};
-use super::call::{self, Call};
+use super::call::{self, PluginCall};
 use super::foreign_memory::{self, Fault};
 use super::http_request;
 use super::status;
 use crate::clock::LATEST_UNIX_S;
 use crate::config::DeclaredKind;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::secret::Secret;
 
@@ -49,7 +49,7 @@ const TEXT: usize = abi::KEYFERRY_PLUGIN_TEXT_BYTES as usize;
 const MOST_HEADERS: usize = 8;
 
 /// Why a slot fails.
-pub(super) enum Stop {
+pub(super) enum SlotError {
     /// The plugin passed what can't be.
     Fault(String),
     /// Something stands in the way; the plugin may return its code.
@@ -58,30 +58,30 @@ pub(super) enum Stop {
     Over,
 }
 
-impl From<Error> for Stop {
+impl From<Error> for SlotError {
     fn from(error: Error) -> Self {
         Self::Error(error)
     }
 }
 
-pub(super) fn at(slot: &str, what: &str) -> impl Fn(Fault) -> Stop {
-    move |fault| Stop::Fault(format!("it called `{slot}` with a {what} that {fault}"))
+pub(super) fn at(slot: &str, what: &str) -> impl Fn(Fault) -> SlotError {
+    move |fault| SlotError::Fault(format!("it called `{slot}` with a {what} that {fault}"))
 }
 
 /// Runs a slot for the call of a number.
-pub(super) fn guard(number: keyferry_plugin_call, work: impl FnOnce(&Arc<Call>) -> Result<(), Stop>) -> keyferry_plugin_status {
+pub(super) fn guard(number: keyferry_plugin_call, work: impl FnOnce(&Arc<PluginCall>) -> Result<(), SlotError>) -> keyferry_plugin_status {
     let whole = || {
         let Some(call) = call::find(number) else { return abi::KEYFERRY_PLUGIN_E_CALL };
         match work(&call) {
             Ok(()) => abi::KEYFERRY_PLUGIN_OK,
-            Err(Stop::Over) => abi::KEYFERRY_PLUGIN_E_OVER,
-            Err(Stop::Fault(what)) => {
-                call.blame(what);
+            Err(SlotError::Over) => abi::KEYFERRY_PLUGIN_E_OVER,
+            Err(SlotError::Fault(what)) => {
+                call.record_fault(what);
                 abi::KEYFERRY_PLUGIN_E_ARGUMENT
             }
-            Err(Stop::Error(error)) => {
+            Err(SlotError::Error(error)) => {
                 let code = status::code(error.kind);
-                call.given.lock().last = Some(error);
+                call.state.lock().last = Some(error);
                 code
             }
         }
@@ -90,14 +90,14 @@ pub(super) fn guard(number: keyferry_plugin_call, work: impl FnOnce(&Arc<Call>) 
 }
 
 /// Gives bytes to a plugin.
-pub(super) fn give(call: &Call, slot: &str, bytes: &[u8]) -> Result<keyferry_plugin_buffer, Stop> {
-    call.given.lock().blocks.put(bytes).ok_or_else(|| Stop::Fault(format!("it wants more memory of `{slot}` than a call may have")))
+pub(super) fn give(call: &PluginCall, slot: &str, bytes: &[u8]) -> Result<keyferry_plugin_buffer, SlotError> {
+    call.state.lock().blocks.put(bytes).ok_or_else(|| SlotError::Fault(format!("it wants more memory of `{slot}` than a call may have")))
 }
 
 /// Checks an out-pointer before anything happens.
-fn writable<T>(out: *mut T, slot: &str) -> Result<(), Stop> {
+fn writable<T>(out: *mut T, slot: &str) -> Result<(), SlotError> {
     let fits = !out.is_null() && out.is_aligned();
-    if fits { Ok(()) } else { Err(Stop::Fault(format!("it called `{slot}` with an out-pointer that is NULL or not aligned"))) }
+    if fits { Ok(()) } else { Err(SlotError::Fault(format!("it called `{slot}` with an out-pointer that is NULL or not aligned"))) }
 }
 
 unsafe extern "C" fn setting(number: keyferry_plugin_call, key: *const c_char, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
@@ -107,16 +107,16 @@ unsafe extern "C" fn setting(number: keyferry_plugin_call, key: *const c_char, o
         let key = unsafe { foreign_memory::text(key, NAME) }.map_err(at("setting", "key"))?;
         let plugin = call.plugin;
         let Some(declared) = plugin.settings.iter().find(|declared| declared.key == key) else {
-            return Err(Stop::Fault(format!("it asked for the setting `{key}`, which its descriptor does not name")));
+            return Err(SlotError::Fault(format!("it asked for the setting `{key}`, which its descriptor does not name")));
         };
-        let value = call.ask(move |context| context.setting(&declared.full)).ok_or(Stop::Over)??;
+        let value = call.ask(move |context| context.setting(&declared.full)).ok_or(SlotError::Over)??;
         let value = value.or_else(|| declared.fallback.as_deref().map(Secret::from)).ok_or_else(|| {
             let what = format!("`{}` is not set: {}", declared.full, declared.about.trim_end_matches('.'));
-            Error::new(Kind::NotConfigured, what)
+            Error::new(ErrorKind::NotConfigured, what)
         })?;
         let buffer = give(call, "setting", value.expose().as_bytes())?;
         if declared.kind == DeclaredKind::Secret {
-            call.given.lock().secrets.push(value);
+            call.state.lock().secrets.push(value);
         }
         // SAFETY: checked above; what it points to is the plugin's promise.
         unsafe { out.write(buffer) };
@@ -127,24 +127,24 @@ unsafe extern "C" fn setting(number: keyferry_plugin_call, key: *const c_char, o
 unsafe extern "C" fn exchange_slot(
     number: keyferry_plugin_call,
     request: *const abi::keyferry_plugin_request,
-    answer: *mut abi::keyferry_plugin_answer,
+    response: *mut abi::keyferry_plugin_answer,
 ) -> keyferry_plugin_status {
     guard(number, |call| {
-        writable(answer, "exchange")?;
+        writable(response, "exchange")?;
         // SAFETY: the header asks plugins for a request with its size.
         let order = unsafe { http_request::read(request) }?;
         let got = http_request::send(call, order)?;
         let body = give(call, "exchange", got.body.expose().as_bytes())?;
         // SAFETY: the header asks plugins for an answer with its size.
-        unsafe { http_request::write(answer, u32::from(got.status), body) }.map_err(at("exchange", "answer"))
+        unsafe { http_request::write(response, u32::from(got.status), body) }.map_err(at("exchange", "answer"))
     })
 }
 
 unsafe extern "C" fn buffer(number: keyferry_plugin_call, size: usize, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
     guard(number, |call| {
         writable(out, "buffer")?;
-        let too_much = || Stop::Fault("it wants more memory of `buffer` than a call may have".into());
-        let buffer = call.given.lock().blocks.zeroed(size).ok_or_else(too_much)?;
+        let too_much = || SlotError::Fault("it wants more memory of `buffer` than a call may have".into());
+        let buffer = call.state.lock().blocks.zeroed(size).ok_or_else(too_much)?;
         // SAFETY: checked above; what it points to is the plugin's promise.
         unsafe { out.write(buffer) };
         Ok(())
@@ -168,9 +168,9 @@ unsafe extern "C" fn json_text(
         let text = Secret::new(text);
         // What the reader says of a document quotes it.
         let document: Value = serde_json::from_str(text.expose()).map_err(|_| {
-            Error::new(Kind::BadAnswer, format!("the plugin {}: the service's answer is no JSON: check its URL", call.plugin.name))
+            Error::new(ErrorKind::BadResponse, format!("the plugin {}: the service's answer is no JSON: check its URL", call.plugin.name))
         })?;
-        let missing = || Error::new(Kind::NotFound, format!("the plugin {}: the service's answer has no {pointer}", call.plugin.name));
+        let missing = || Error::new(ErrorKind::NotFound, format!("the plugin {}: the service's answer has no {pointer}", call.plugin.name));
         let found = match document.pointer(&pointer) {
             Some(Value::String(text)) => text.clone(),
             Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
@@ -180,7 +180,7 @@ unsafe extern "C" fn json_text(
         if found.expose().chars().any(char::is_control) {
             // A NUL in it would end it early.
             let what = format!("the plugin {}: the service's answer has a control character in {pointer}", call.plugin.name);
-            return Err(Error::new(Kind::BadAnswer, what).into());
+            return Err(Error::new(ErrorKind::BadResponse, what).into());
         }
         let buffer = give(call, "json_text", found.expose().as_bytes())?;
         // SAFETY: checked above; what it points to is the plugin's promise.
@@ -214,13 +214,13 @@ unsafe extern "C" fn give_header(number: keyferry_plugin_call, name: *const c_ch
         let value = unsafe { foreign_memory::text(value, TEXT) }.map(Secret::new).map_err(at("give_header", "value"))?;
         let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !is_name || value.is_empty() {
-            return Err(Stop::Fault("it gave a header whose name can't be sent, or whose value is empty".into()));
+            return Err(SlotError::Fault("it gave a header whose name can't be sent, or whose value is empty".into()));
         }
-        let mut given = call.given.lock();
-        if given.headers.len() >= MOST_HEADERS {
-            return Err(Stop::Fault(format!("it gave more than {MOST_HEADERS} headers")));
+        let mut state = call.state.lock();
+        if state.headers.len() >= MOST_HEADERS {
+            return Err(SlotError::Fault(format!("it gave more than {MOST_HEADERS} headers")));
         }
-        given.headers.push((name, value));
+        state.headers.push((name, value));
         Ok(())
     })
 }
@@ -228,9 +228,9 @@ unsafe extern "C" fn give_header(number: keyferry_plugin_call, name: *const c_ch
 unsafe extern "C" fn give_expiry(number: keyferry_plugin_call, unix_s: i64) -> keyferry_plugin_status {
     guard(number, |call| {
         if !(1..=LATEST_UNIX_S).contains(&unix_s) {
-            return Err(Stop::Fault("it gave an expiry that is no time in seconds since 1970".into()));
+            return Err(SlotError::Fault("it gave an expiry that is no time in seconds since 1970".into()));
         }
-        call.given.lock().expires_unix_s = Some(unix_s);
+        call.state.lock().expires_unix_s = Some(unix_s);
         Ok(())
     })
 }
@@ -239,26 +239,26 @@ unsafe extern "C" fn give_expiry(number: keyferry_plugin_call, unix_s: i64) -> k
 ///
 /// # Safety
 /// `text` is NULL, or ends in NUL.
-unsafe fn secret(slot: &str, text: *const c_char) -> Result<Secret, Stop> {
+unsafe fn secret(slot: &str, text: *const c_char) -> Result<Secret, SlotError> {
     // SAFETY: by this function's contract.
     let secret = unsafe { foreign_memory::text(text, TEXT) }.map(Secret::new).map_err(at(slot, "text"))?;
-    if secret.is_empty() { Err(Stop::Fault(format!("it called `{slot}` with a text that is empty"))) } else { Ok(secret) }
+    if secret.is_empty() { Err(SlotError::Fault(format!("it called `{slot}` with a text that is empty"))) } else { Ok(secret) }
 }
 
 unsafe extern "C" fn give_renewal(number: keyferry_plugin_call, renewal: *const c_char) -> keyferry_plugin_status {
     guard(number, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
         let renewal = unsafe { secret("give_renewal", renewal) }?;
-        call.given.lock().renewal = Some(renewal);
+        call.state.lock().renewal = Some(renewal);
         Ok(())
     })
 }
 
-unsafe extern "C" fn give_secret(number: keyferry_plugin_call, given: *const c_char) -> keyferry_plugin_status {
+unsafe extern "C" fn give_secret(number: keyferry_plugin_call, state: *const c_char) -> keyferry_plugin_status {
     guard(number, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let given = unsafe { secret("give_secret", given) }?;
-        call.given.lock().secret = Some(given);
+        let state = unsafe { secret("give_secret", state) }?;
+        call.state.lock().secret = Some(state);
         Ok(())
     })
 }
@@ -267,12 +267,12 @@ unsafe extern "C" fn give_secret(number: keyferry_plugin_call, given: *const c_c
 ///
 /// # Safety
 /// `text` is NULL, or ends in NUL.
-unsafe fn sentence(call: &Call, slot: &str, text: *const c_char) -> Result<Option<String>, Stop> {
+unsafe fn sentence(call: &PluginCall, slot: &str, text: *const c_char) -> Result<Option<String>, SlotError> {
     // SAFETY: the header asks plugins for texts that end in NUL.
     let text = unsafe { foreign_memory::text(text, SENTENCE) }.map_err(at(slot, "sentence"))?;
-    let given = call.given.lock();
-    let headers = given.headers.iter().map(|(_, value)| value);
-    let mut secrets = given.secrets.iter().chain(headers).chain(&given.renewal).chain(&given.secret);
+    let state = call.state.lock();
+    let headers = state.headers.iter().map(|(_, value)| value);
+    let mut secrets = state.secrets.iter().chain(headers).chain(&state.renewal).chain(&state.secret);
     let tells = secrets.any(|secret| secret.len() >= 4 && text.contains(secret.expose()));
     Ok((!tells && !text.is_empty()).then_some(text))
 }
@@ -281,7 +281,7 @@ unsafe extern "C" fn fail(number: keyferry_plugin_call, why: *const c_char) -> k
     guard(number, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
         let said = unsafe { sentence(call, "fail", why) }?;
-        call.given.lock().said = said;
+        call.state.lock().said = said;
         Ok(())
     })
 }
@@ -294,7 +294,7 @@ unsafe extern "C" fn log_slot(number: keyferry_plugin_call, level: u32, message:
             abi::KEYFERRY_PLUGIN_LOG_INFO => (Level::Info, ""),
             abi::KEYFERRY_PLUGIN_LOG_DEBUG => (Level::Debug, ""),
             abi::KEYFERRY_PLUGIN_LOG_HOST_MISBEHAVES => (Level::Warn, "says that keyferry misbehaves: "),
-            other => return Err(Stop::Fault(format!("it logged at the level {other}, which does not exist"))),
+            other => return Err(SlotError::Fault(format!("it logged at the level {other}, which does not exist"))),
         };
         // SAFETY: the header asks plugins for texts that end in NUL.
         if let Some(message) = unsafe { sentence(call, "log", message) }? {

@@ -1,13 +1,13 @@
 //! An exchange that a plugin asks for: below its own URLs, with its secrets as a login, through the engine's own door.
 
 use super::abi::{self, keyferry_plugin_answer, keyferry_plugin_buffer, keyferry_plugin_request};
-use super::call::Call;
+use super::call::PluginCall;
 use super::foreign_memory::{self, Fault};
-use super::host::{Stop, at};
+use super::host::{SlotError, at};
 use crate::config::DeclaredKind;
-use crate::error::{Error, Kind, Result};
-use crate::model::base_url::Base;
-use crate::ports::http::{Answer, MAX_BODY_BYTES, Method, Request};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::base_url::BaseUrl;
+use crate::ports::http::{MAX_BODY_BYTES, Method, Request, Response};
 use crate::ports::service::Context;
 use crate::secret::Secret;
 
@@ -31,7 +31,7 @@ pub(super) struct Order {
 ///
 /// # Safety
 /// `request` is one as the header promises it.
-pub(super) unsafe fn read(request: *const keyferry_plugin_request) -> Result<Order, Stop> {
+pub(super) unsafe fn read(request: *const keyferry_plugin_request) -> Result<Order, SlotError> {
     let fault = |what: &'static str| at("exchange", what);
     // SAFETY: by this function's contract.
     let request = unsafe { foreign_memory::table(request, 0) }.map_err(fault("request"))?;
@@ -40,7 +40,7 @@ pub(super) unsafe fn read(request: *const keyferry_plugin_request) -> Result<Ord
         abi::KEYFERRY_PLUGIN_POST => Method::Post,
         abi::KEYFERRY_PLUGIN_PUT => Method::Put,
         abi::KEYFERRY_PLUGIN_DELETE => Method::Delete,
-        other => return Err(Stop::Fault(format!("it called `exchange` with the method {other}, which does not exist"))),
+        other => return Err(SlotError::Fault(format!("it called `exchange` with the method {other}, which does not exist"))),
     };
     let base = match request.base.is_null() {
         true => "url".to_owned(),
@@ -50,7 +50,7 @@ pub(super) unsafe fn read(request: *const keyferry_plugin_request) -> Result<Ord
     // SAFETY: by this function's contract.
     let path = unsafe { foreign_memory::text(request.path, PATH) }.map_err(fault("path"))?;
     if !path.starts_with('/') {
-        return Err(Stop::Fault("it called `exchange` with a path that begins with no slash".into()));
+        return Err(SlotError::Fault("it called `exchange` with a path that begins with no slash".into()));
     }
     // SAFETY: by this function's contract.
     let rows = unsafe { foreign_memory::rows(request.headers, request.header_count, MOST_HEADERS) }.map_err(fault("list of headers"))?;
@@ -71,69 +71,70 @@ pub(super) unsafe fn read(request: *const keyferry_plugin_request) -> Result<Ord
     };
     let refused_status = u16::try_from(request.refused_status).ok().filter(|status| *status < 600);
     let refused_status =
-        refused_status.ok_or_else(|| Stop::Fault("it called `exchange` with a refused_status that is no HTTP status".into()))?;
+        refused_status.ok_or_else(|| SlotError::Fault("it called `exchange` with a refused_status that is no HTTP status".into()))?;
     Ok(Order { method, base, path, headers, body, refused_status })
 }
 
 /// Sends it for a call. What the call has asked for as secrets, it is a login with.
-pub(super) fn send(call: &Call, order: Order) -> Result<Answer, Stop> {
+pub(super) fn send(call: &PluginCall, order: Order) -> Result<Response, SlotError> {
     let plugin = call.plugin;
     let is_url = |key: &str| plugin.settings.iter().find(|declared| declared.key == key && declared.kind == DeclaredKind::Url);
     let Some(base) = is_url(&order.base) else {
-        return Err(Stop::Fault(format!("it called `exchange` for `{}`, which is no URL of its descriptor", order.base)));
+        return Err(SlotError::Fault(format!("it called `exchange` for `{}`, which is no URL of its descriptor", order.base)));
     };
     let secrets = {
-        let mut given = call.given.lock();
-        given.exchanges += 1;
-        if given.exchanges > MOST_EXCHANGES {
-            return Err(Stop::Fault(format!("it wants more than {MOST_EXCHANGES} exchanges in one call")));
+        let mut state = call.state.lock();
+        state.exchanges += 1;
+        if state.exchanges > MOST_EXCHANGES {
+            return Err(SlotError::Fault(format!("it wants more than {MOST_EXCHANGES} exchanges in one call")));
         }
-        given.secrets.clone()
+        state.secrets.clone()
     };
-    let work = move |context: &dyn Context| -> Result<Answer, Stop> {
-        let missing = || Error::new(Kind::NotConfigured, format!("`{}` is not set: {}", base.full, base.about.trim_end_matches('.')));
+    let work = move |context: &dyn Context| -> Result<Response, SlotError> {
+        let missing = || Error::new(ErrorKind::NotConfigured, format!("`{}` is not set: {}", base.full, base.about.trim_end_matches('.')));
         let url = context.setting(&base.full)?.or_else(|| base.fallback.as_deref().map(Secret::from)).ok_or_else(missing)?;
-        let base = Base::parse(&format!("`{}`", base.full), url.expose(), &[])?;
+        let base = BaseUrl::parse(&format!("`{}`", base.full), url.expose(), &[])?;
         let Order { method, base: _, path, headers, body, refused_status } = order;
-        let url = base.join(&path).map_err(|_| Stop::Fault("it called `exchange` with a path that leaves its URL".into()))?;
+        let url = base.join(&path).map_err(|_| SlotError::Fault("it called `exchange` with a path that leaves its URL".into()))?;
         let request = Request { method, url, headers, body };
         if !secrets.is_empty() {
             let secrets: Vec<&Secret> = secrets.iter().collect();
-            let refused =
-                |answer: &Answer| (answer.status == 401 || answer.status == refused_status).then(|| refused(&plugin.name, answer));
+            let refused = |response: &Response| {
+                (response.status == 401 || response.status == refused_status).then(|| refused(&plugin.name, response))
+            };
             return Ok(context.login(&secrets, &request, &refused)?);
         }
-        let answer = if method == Method::Get { context.send(&request)? } else { context.send_once(&request)? };
-        if answer.status == 401 { Err(refused(&plugin.name, &answer).into()) } else { Ok(answer) }
+        let response = if method == Method::Get { context.send(&request)? } else { context.send_no_retry(&request)? };
+        if response.status == 401 { Err(refused(&plugin.name, &response).into()) } else { Ok(response) }
     };
     match call.ask(work) {
-        None => Err(Stop::Over),
-        Some(Err(Stop::Error(error))) if error.kind == Kind::InvalidValue => {
-            Err(Stop::Fault(format!("it called `exchange` with a header that can't be sent ({})", error.what())))
+        None => Err(SlotError::Over),
+        Some(Err(SlotError::Error(error))) if error.kind == ErrorKind::InvalidValue => {
+            Err(SlotError::Fault(format!("it called `exchange` with a header that can't be sent ({})", error.message())))
         }
         Some(outcome) => outcome,
     }
 }
 
-fn refused(name: &str, answer: &Answer) -> Error {
-    let what = format!("the plugin {name}: the service refuses the secrets (status {}): check them", answer.status);
-    Error::new(Kind::Refused, what).with_http_status(answer.status)
+fn refused(name: &str, response: &Response) -> Error {
+    let what = format!("the plugin {name}: the service refuses the secrets (status {}): check them", response.status);
+    Error::new(ErrorKind::BadCredentials, what).with_http_status(response.status)
 }
 
 /// Writes an answer into the plugin's memory, no more of it than that has.
 ///
 /// # Safety
 /// `answer` points to as many bytes as its first number says.
-pub(super) unsafe fn write(answer: *mut keyferry_plugin_answer, status: u32, body: keyferry_plugin_buffer) -> Result<(), Fault> {
+pub(super) unsafe fn write(response: *mut keyferry_plugin_answer, status: u32, body: keyferry_plugin_buffer) -> Result<(), Fault> {
     // SAFETY: by this function's contract.
-    let size = unsafe { answer.cast::<u32>().read() };
+    let size = unsafe { response.cast::<u32>().read() };
     if (size as usize) < size_of::<u32>() {
         return Err("says a size that is smaller than its own number");
     }
     let whole = keyferry_plugin_answer { struct_size: size, status, body };
     // SAFETY: both have as many bytes, and don't overlap.
     unsafe {
-        std::ptr::copy_nonoverlapping((&raw const whole).cast::<u8>(), answer.cast::<u8>(), (size as usize).min(size_of_val(&whole)));
+        std::ptr::copy_nonoverlapping((&raw const whole).cast::<u8>(), response.cast::<u8>(), (size as usize).min(size_of_val(&whole)));
     }
     Ok(())
 }

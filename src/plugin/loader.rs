@@ -14,9 +14,9 @@ use super::call::{self, Slot};
 use super::descriptor::{self, Descriptor, ServiceTable, SourceFunction};
 use super::elf;
 use super::path_check;
-use super::stub_context::NOBODY;
+use super::stub_context::NO_CONTEXT;
 use crate::config::Declared;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dlopen;
 use crate::sys::fork::PerProcess;
 use crate::sys::sync::Mutex;
@@ -81,20 +81,20 @@ static KNOWN: PerProcess<Known> = PerProcess::new();
 /// Loads the plugin of a path, if it is safe and sound.
 ///
 /// # Errors
-/// [`Kind::UnsafeFile`] for where it stands, [`Kind::Plugin`] for what it is; both name it. None of its code has run then, unless
+/// [`ErrorKind::UnsafeFile`] for where it stands, [`ErrorKind::Plugin`] for what it is; both name it. None of its code has run then, unless
 /// the error is about its tables.
 pub fn load(path: &Path) -> Result<&'static Plugin> {
     let shown = path.display();
-    let refuse = |what: &str| Error::new(Kind::Plugin, format!("the plugin {shown} {what}"));
+    let refuse = |what: &str| Error::new(ErrorKind::Plugin, format!("the plugin {shown} {what}"));
     let file = path_check::open(path)?;
-    let facts = file.metadata().map_err(|error| refuse(&format!("can't be examined: {}", error.kind())))?;
-    let place = (facts.dev(), facts.ino());
+    let meta = file.metadata().map_err(|error| refuse(&format!("can't be examined: {}", error.kind())))?;
+    let place = (meta.dev(), meta.ino());
     let known = KNOWN.get_or_try_init(|| Ok::<_, Error>(Known::default()))?;
     let mut known = known.lock();
     if let Some(plugin) = known.get(&place) {
         return Ok(plugin);
     }
-    sound(&file, path)?;
+    verify_abi(&file, path)?;
     let library = dlopen::load(file).map_err(|said| refuse(&format!("can't be loaded: {said}")))?;
     let entry = library.symbol(&CString::new(ENTRY).unwrap_or_default()).ok_or_else(|| refuse("has lost its entry while it was loaded"))?;
     // SAFETY: the symbol is data of the examined file; that it is such a table is what its header asks of a plugin.
@@ -112,11 +112,11 @@ pub fn load(path: &Path) -> Result<&'static Plugin> {
 /// # Errors
 /// Those of [`load`].
 pub fn examine(path: &Path) -> Result<()> {
-    sound(&path_check::open(path)?, path)
+    verify_abi(&path_check::open(path)?, path)
 }
 
-fn sound(file: &File, path: &Path) -> Result<()> {
-    let refuse = |what: &str| Error::new(Kind::Plugin, format!("the plugin {} {what}", path.display()));
+fn verify_abi(file: &File, path: &Path) -> Result<()> {
+    let refuse = |what: &str| Error::new(ErrorKind::Plugin, format!("the plugin {} {what}", path.display()));
     let numbers = elf::examine(file, ENTRY).map_err(refuse)?;
     if MAJORS.contains(&numbers.major) {
         return Ok(());
@@ -129,8 +129,8 @@ impl Plugin {
     /// Initialises it, if it is not yet.
     ///
     /// # Errors
-    /// [`Kind::Plugin`] if it fails, now or before, or has tables that can't be used.
-    pub fn enter(&'static self) -> Result<Arc<Instance>> {
+    /// [`ErrorKind::Plugin`] if it fails, now or before, or has tables that can't be used.
+    pub fn initialize(&'static self) -> Result<Arc<Instance>> {
         // Held while the plugin runs: that is what [load] promises it. Each of these calls has its limit.
         let mut life = self.life.lock();
         if let Some(error) = &life.broken {
@@ -142,7 +142,7 @@ impl Plugin {
                 Ok(parts) => life.parts = Some(parts),
                 Err(error) => {
                     // What failed of itself may succeed later; what misbehaves is left alone.
-                    life.broken = (error.kind == Kind::Plugin).then(|| error.clone());
+                    life.broken = (error.kind == ErrorKind::Plugin).then(|| error.clone());
                     return Err(error);
                 }
             }
@@ -177,12 +177,12 @@ impl Plugin {
     }
 
     fn call(&'static self, name: &'static str, function: impl FnOnce(u64) -> i32 + Send + 'static) -> Result<()> {
-        call::run(Slot { plugin: self, name, limit: LIMIT }, &NOBODY, function).map(drop)
+        call::run(Slot { plugin: self, name, limit: LIMIT }, &NO_CONTEXT, function).map(drop)
     }
 
     fn parts(&'static self) -> Result<Parts> {
         let refuse = |what: String| {
-            Error::new(Kind::Plugin, format!("the plugin {} ({}) {what}: report it to its author", self.name, self.path.display()))
+            Error::new(ErrorKind::Plugin, format!("the plugin {} ({}) {what}: report it to its author", self.name, self.path.display()))
         };
         let service = match self.extension(abi::KEYFERRY_PLUGIN_SERVICE)? {
             None => None,

@@ -29,7 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Config, Declared};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 
 pub use conformance::check;
@@ -48,7 +48,7 @@ pub struct Plugins {
 /// Loads the plugins that a configuration names, and takes their settings into it.
 ///
 /// # Errors
-/// [`Kind::Config`], [`Kind::UnsafeFile`] if a setting of a plugin can't be used. A plugin itself is no error: see [`Plugins::faults`].
+/// [`ErrorKind::Config`], [`ErrorKind::UnsafeFile`] if a setting of a plugin can't be used. A plugin itself is no error: see [`Plugins::faults`].
 pub fn open(config: &mut Config) -> Result<Plugins> {
     let profile = config.profile(config.chosen_account())?;
     let mut plugins = Plugins::default();
@@ -69,9 +69,9 @@ impl Plugins {
         if let Some(other) = self.instances.iter().find(|instance| instance.plugin.name == plugin.name) {
             let (name, first, second) = (&plugin.name, other.plugin.path.display(), path.display());
             let what = format!("the plugin {second} is named {name}, as {first} is already: take one of them out of `plugins`");
-            return Err(Error::new(Kind::Plugin, what));
+            return Err(Error::new(ErrorKind::Plugin, what));
         }
-        self.instances.push(plugin.enter()?);
+        self.instances.push(plugin.initialize()?);
         Ok(())
     }
 }

@@ -8,8 +8,8 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::error::{Error, Kind, Result};
-use crate::sys::dir::{Cause, Folder, How, cause};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
 use crate::sys::private_file::user_id;
 
 const STICKY: u32 = 0o1000;
@@ -17,7 +17,7 @@ const STICKY: u32 = 0o1000;
 /// Opens a plugin's file, if it and every folder above it are safe: no link, this user's or root's, changed by nobody else.
 ///
 /// # Errors
-/// [`Kind::UnsafeFile`] with the command that mends it, [`Kind::Plugin`] if it is not there.
+/// [`ErrorKind::UnsafeFile`] with the command that mends it, [`ErrorKind::Plugin`] if it is not there.
 pub(super) fn open(path: &Path) -> Result<File> {
     let shown = path.display();
     let names = names(path).ok_or_else(|| {
@@ -26,16 +26,16 @@ pub(super) fn open(path: &Path) -> Result<File> {
     let (last, folders) = names.split_last().ok_or_else(|| unsafe_file(format!("the plugin {shown} is a folder: name the file")))?;
     let at = |error: &std::io::Error, place: &Path| failed(path, place, error);
     let mut here = PathBuf::from("/");
-    let mut folder = Folder::root().map_err(|error| at(&error, &here))?;
-    check_folder(path, &here, &folder.facts().map_err(|error| at(&error, &here))?)?;
+    let mut folder = Dir::root().map_err(|error| at(&error, &here))?;
+    check_folder(path, &here, &folder.meta().map_err(|error| at(&error, &here))?)?;
     for name in folders {
         here.push(name);
         folder = folder.pass(name).map_err(|error| at(&error, &here))?;
-        check_folder(path, &here, &folder.facts().map_err(|error| at(&error, &here))?)?;
+        check_folder(path, &here, &folder.meta().map_err(|error| at(&error, &here))?)?;
     }
-    let file = folder.file(last, How::Read).map_err(|error| at(&error, path))?;
-    let facts = file.metadata().map_err(|error| at(&error, path))?;
-    check_file(path, &facts)?;
+    let file = folder.file(last, OpenMode::Read).map_err(|error| at(&error, path))?;
+    let meta = file.metadata().map_err(|error| at(&error, path))?;
+    check_file(path, &meta)?;
     Ok(file)
 }
 
@@ -47,49 +47,51 @@ fn names(path: &Path) -> Option<Vec<&str>> {
     names.filter(|names| path.to_str() == Some(&format!("/{}", names.join("/"))))
 }
 
-fn check_folder(plugin: &Path, folder: &Path, facts: &Metadata) -> Result<()> {
+fn check_folder(plugin: &Path, folder: &Path, meta: &Metadata) -> Result<()> {
     let (plugin, folder) = (plugin.display(), folder.display());
-    if !is_ours(facts) {
+    if !is_ours(meta) {
         return Err(unsafe_file(format!(
             "the plugin {plugin} is below {folder}, which belongs to another user: move it, or chown {folder}"
         )));
     }
     // In a sticky folder others can't replace what is ours.
-    if facts.mode() & 0o022 != 0 && facts.mode() & STICKY == 0 {
+    if meta.mode() & 0o022 != 0 && meta.mode() & STICKY == 0 {
         return Err(unsafe_file(format!("the plugin {plugin} is below {folder}, which others can change: chmod go-w {folder}")));
     }
     Ok(())
 }
 
-fn check_file(path: &Path, facts: &Metadata) -> Result<()> {
+fn check_file(path: &Path, meta: &Metadata) -> Result<()> {
     let shown = path.display();
-    if !facts.is_file() {
+    if !meta.is_file() {
         return Err(unsafe_file(format!("the plugin {shown} is not a regular file: name the file itself")));
     }
-    if !is_ours(facts) {
+    if !is_ours(meta) {
         return Err(unsafe_file(format!("the plugin {shown} belongs to another user: chown it")));
     }
-    if facts.mode() & 0o022 != 0 {
+    if meta.mode() & 0o022 != 0 {
         return Err(unsafe_file(format!("the plugin {shown} can be changed by others: chmod go-w {shown}")));
     }
     Ok(())
 }
 
-fn is_ours(facts: &Metadata) -> bool {
-    facts.uid() == user_id() || facts.uid() == 0
+fn is_ours(meta: &Metadata) -> bool {
+    meta.uid() == user_id() || meta.uid() == 0
 }
 
 fn failed(plugin: &Path, place: &Path, error: &std::io::Error) -> Error {
     let (plugin, place) = (plugin.display(), place.display());
     match cause(error) {
-        Cause::Link => unsafe_file(format!(
+        IoCause::Link => unsafe_file(format!(
             "the plugin {plugin} is reached through {place}, which is a link or no folder: name the file itself, as `realpath` prints it"
         )),
-        Cause::Missing => Error::new(Kind::Plugin, format!("the plugin {plugin} is not there: install it, or take it out of `plugins`")),
-        _ => Error::new(Kind::Plugin, format!("the plugin {plugin} can't be opened ({}): make it readable", error.kind())),
+        IoCause::Missing => {
+            Error::new(ErrorKind::Plugin, format!("the plugin {plugin} is not there: install it, or take it out of `plugins`"))
+        }
+        _ => Error::new(ErrorKind::Plugin, format!("the plugin {plugin} can't be opened ({}): make it readable", error.kind())),
     }
 }
 
 fn unsafe_file(what: String) -> Error {
-    Error::new(Kind::UnsafeFile, what)
+    Error::new(ErrorKind::UnsafeFile, what)
 }

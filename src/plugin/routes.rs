@@ -1,9 +1,9 @@
 //! The routes of a plugin's service: patterns that were read once, matched without a call, a lock or an allocation.
 
-use crate::error::{Error, Kind, Result};
-use crate::model::key::{Access, Class};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::key::{Access, ResourceKind};
 use crate::model::resource::position;
-use crate::ports::service::{Need, Target};
+use crate::ports::service::{RequiredAccess, Target};
 
 /// One pattern.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub(super) struct Route {
     tail: Option<Box<str>>,
     /// More may follow.
     open: bool,
-    class: Class,
+    resource_kind: ResourceKind,
     access: Access,
 }
 
@@ -23,7 +23,7 @@ impl Route {
     ///
     /// # Errors
     /// What is wrong with it, to go behind it.
-    pub(super) fn read(pattern: &str, class: Class, access: Access) -> Result<Self, &'static str> {
+    pub(super) fn read(pattern: &str, resource_kind: ResourceKind, access: Access) -> Result<Self, &'static str> {
         let (closed, open) = match pattern.strip_suffix("{rest}") {
             Some("") => ("", true),
             Some(rest) => (rest.strip_suffix('/').ok_or("has a {rest} that is no whole segment")?, true),
@@ -45,10 +45,10 @@ impl Route {
         if has_id && !segments().any(|segment| segment == "{id}") {
             return Err("has an {id} that is no whole segment");
         }
-        if has_id != (class == Class::Package) {
+        if has_id != (resource_kind == ResourceKind::Package) {
             return Err("needs an {id} for an item, and none for anything else");
         }
-        Ok(Self { head: parts[0].into(), tail: parts.get(1).map(|tail| (*tail).into()), open, class, access })
+        Ok(Self { head: parts[0].into(), tail: parts.get(1).map(|tail| (*tail).into()), open, resource_kind, access })
     }
 
     /// What a path names, if it is like this. An id is borrowed from the path.
@@ -70,7 +70,7 @@ impl Route {
 
     /// What it names with an id.
     pub(super) fn target<'a>(&self, id: &'a str) -> Target<'a> {
-        Target { class: self.class, id, need: Need::Only(self.access), parent: None }
+        Target { resource_kind: self.resource_kind, id, required: RequiredAccess::Only(self.access), parent: None }
     }
 }
 
@@ -88,7 +88,10 @@ fn strip<'a>(text: &'a str, head: &str) -> Option<&'a str> {
 pub(super) fn classify<'a>(routes: &[Route], path: &'a str) -> Result<Target<'a>> {
     match routes.iter().find_map(|route| route.find(path)) {
         Some(target) => Ok(target),
-        None => Err(Error::new(Kind::NotMine, "the path is like none of its service's: `keyferry plugin list` shows those there are")),
+        None => Err(Error::new(
+            ErrorKind::UnknownService,
+            "the path is like none of its service's: `keyferry plugin list` shows those there are",
+        )),
     }
 }
 
@@ -98,8 +101,8 @@ mod tests {
     use super::*;
 
     fn read(pattern: &str) -> Result<Route, &'static str> {
-        let class = if pattern.contains("{id}") { Class::Package } else { Class::Bearer };
-        Route::read(pattern, class, Access::Read)
+        let resource_kind = if pattern.contains("{id}") { ResourceKind::Package } else { ResourceKind::Bearer };
+        Route::read(pattern, resource_kind, Access::Read)
     }
 
     #[test]
@@ -151,13 +154,16 @@ mod tests {
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
-        assert!(Route::read("a", Class::Package, Access::Full).is_err() && Route::read("{id}", Class::User, Access::Full).is_err());
+        assert!(
+            Route::read("a", ResourceKind::Package, Access::Full).is_err()
+                && Route::read("{id}", ResourceKind::User, Access::Full).is_err()
+        );
     }
 
     #[test]
     fn the_first_route_counts() {
-        let routes = [read("a/{id}/raw").unwrap(), Route::read("a/{id}/{rest}", Class::Package, Access::Manage).unwrap()];
-        let need = |path| classify(&routes, path).unwrap().need;
-        assert_eq!((need("a/1/raw"), need("a/1/rest")), (Need::Only(Access::Read), Need::Only(Access::Manage)));
+        let routes = [read("a/{id}/raw").unwrap(), Route::read("a/{id}/{rest}", ResourceKind::Package, Access::Manage).unwrap()];
+        let required = |path| classify(&routes, path).unwrap().required;
+        assert_eq!((required("a/1/raw"), required("a/1/rest")), (RequiredAccess::Only(Access::Read), RequiredAccess::Only(Access::Manage)));
     }
 }

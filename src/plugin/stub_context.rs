@@ -4,57 +4,57 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::error::{Error, Kind, Result};
-use crate::model::key::{Access, Class, Fingerprint, Fingerprinter};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::key::{Access, Fingerprint, Fingerprinter, ResourceKind};
 use crate::model::token::Token;
-use crate::ports::http::{Answer, Request};
-use crate::ports::service::{Context, Found};
+use crate::ports::http::{Request, Response};
+use crate::ports::service::{Context, FoundToken};
 use crate::secret::Secret;
 
 /// Says what a setting is.
 type Settings<'a> = dyn Fn(&str) -> Result<Option<Secret>> + 'a;
 /// Says what a service answers.
-type Services<'a> = dyn Fn(&Request) -> Result<Answer> + 'a;
+type Services<'a> = dyn Fn(&Request) -> Result<Response> + 'a;
 
-pub(super) struct Alone<'a> {
+pub(super) struct StubContext<'a> {
     pub(super) settings: &'a Settings<'a>,
     pub(super) services: &'a Services<'a>,
 }
 
 /// Nothing of an account can be had.
-pub(super) const NOBODY: Alone<'static> = Alone { settings: &|_| nothing(), services: &|_| nothing() };
+pub(super) const NO_CONTEXT: StubContext<'static> = StubContext { settings: &|_| nothing(), services: &|_| nothing() };
 
 fn nothing<T>() -> Result<T> {
-    Err(Error::new(Kind::Plugin, "nothing of an account can be had here: ask in `acquire` or `get`"))
+    Err(Error::new(ErrorKind::Plugin, "nothing of an account can be had here: ask in `acquire` or `get`"))
 }
 
-impl Context for Alone<'_> {
+impl Context for StubContext<'_> {
     fn setting(&self, name: &str) -> Result<Option<Secret>> {
         (self.settings)(name)
     }
 
-    fn token(&self, _class: Class, _id: &str, _access: Access) -> Result<Token> {
+    fn token(&self, _class: ResourceKind, _id: &str, _access: Access) -> Result<Token> {
         nothing()
     }
 
     fn reject(&self, _token: &Token) {}
 
-    fn send(&self, request: &Request) -> Result<Answer> {
+    fn send(&self, request: &Request) -> Result<Response> {
         (self.services)(request)
     }
 
-    fn send_once(&self, request: &Request) -> Result<Answer> {
+    fn send_no_retry(&self, request: &Request) -> Result<Response> {
         (self.services)(request)
     }
 
-    fn login(&self, _secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Answer) -> Option<Error>) -> Result<Answer> {
-        let answer = (self.services)(request)?;
-        refused(&answer).map_or(Ok(answer), Err)
+    fn login(&self, _secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Response) -> Option<Error>) -> Result<Response> {
+        let response = (self.services)(request)?;
+        refused(&response).map_or(Ok(response), Err)
     }
 
     fn refused(&self, _secrets: &[&Secret], _error: &Error) {}
 
-    fn once(&self, _name: &str, _job: &mut dyn FnMut() -> Result<Vec<Found>>) -> Result<Arc<Vec<Found>>> {
+    fn coalesce(&self, _name: &str, _job: &mut dyn FnMut() -> Result<Vec<FoundToken>>) -> Result<Arc<Vec<FoundToken>>> {
         nothing()
     }
 
@@ -66,7 +66,7 @@ impl Context for Alone<'_> {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0))
     }
 
-    fn is_over(&self) -> bool {
+    fn is_closing(&self) -> bool {
         false
     }
 }

@@ -23,7 +23,7 @@ static GROWN: Grown =
 static IS_GROWN: AtomicBool = AtomicBool::new(false);
 
 /// From now on plugins are initialised by the later host.
-pub fn grow() {
+pub fn enable_test_host() {
     IS_GROWN.store(true, Ordering::Relaxed);
 }
 

@@ -69,7 +69,7 @@ impl Request {
 
 /// One answer.
 #[derive(Clone)]
-pub struct Answer {
+pub struct Response {
     /// The HTTP status.
     pub status: u16,
     /// The `Date` header, in seconds since 1970, if there is one that can be read.
@@ -97,7 +97,7 @@ pub trait Http: Send + Sync {
     ///
     /// # Errors
     /// [`Failure`] where there is no whole answer.
-    fn exchange(&self, request: &Request, deadline: Instant) -> Result<Answer, Failure>;
+    fn exchange(&self, request: &Request, deadline: Instant) -> Result<Response, Failure>;
 
     /// Ends what is under way and refuses what comes: the session closes.
     fn close(&self);

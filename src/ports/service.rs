@@ -5,7 +5,7 @@
 //! A service MUST
 //! - classify without I/O, lock or allocation, the same way for the same path every time;
 //! - send every request through the [`Context`]: whatever carries a secret of the user's (a password, an API key) through
-//!   [`Context::login`], what uses a token up through [`Context::send_once`], all else through [`Context::send`];
+//!   [`Context::login`], what uses a token up through [`Context::send_no_retry`], all else through [`Context::send`];
 //! - use exactly one credential header a request;
 //! - put no secret, header, body or query into an error;
 //! - parse claims for nothing but expiry and display.
@@ -16,29 +16,29 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::error::{Error, Kind, Result};
-use crate::model::base_url::Base;
-use crate::model::key::{Access, Class, Fingerprint};
-use crate::model::token::{Draft, Token};
-use crate::ports::http::{Answer, Request};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::base_url::BaseUrl;
+use crate::model::key::{Access, Fingerprint, ResourceKind};
+use crate::model::token::{NewToken, Token};
+use crate::ports::http::{Request, Response};
 use crate::secret::Secret;
 
 /// What a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
     /// The sort of thing.
-    pub class: Class,
+    pub resource_kind: ResourceKind,
     /// Which one, borrowed from the path; empty where there is only one.
     pub id: &'a str,
     /// What the caller's route needs.
-    pub need: Need,
+    pub required: RequiredAccess,
     /// The thing that it is found in, where the path says it: the package of a transfer. No part of its key.
     pub parent: Option<&'a str>,
 }
 
 /// What a route needs of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub enum RequiredAccess {
     /// Exactly this access.
     Only(Access),
     /// Management, else a write token that is there.
@@ -46,9 +46,9 @@ pub enum Need {
 }
 
 /// What is to be got. `access` is one, never a choice.
-pub struct Want<'a> {
+pub struct TokenSpec<'a> {
     /// The sort of thing.
-    pub class: Class,
+    pub resource_kind: ResourceKind,
     /// Which one; of a link without its fingerprint.
     pub id: &'a str,
     /// What the token shall allow.
@@ -62,31 +62,31 @@ pub struct Want<'a> {
 }
 
 /// A token that a service gave, and under which name it is to be kept.
-pub struct Found {
+pub struct FoundToken {
     /// The sort of thing.
-    pub class: Class,
+    pub resource_kind: ResourceKind,
     /// Which one.
     pub id: String,
     /// What the token allows.
     pub access: Access,
     /// The token.
-    pub draft: Draft,
+    pub new_token: NewToken,
 }
 
 /// What acquiring or renewing gave.
 pub struct Acquired {
     /// The token that was wanted. A link's is named by its package.
-    pub found: Found,
+    pub found: FoundToken,
     /// What the service needs to renew it.
     pub renewal: Option<Secret>,
     /// Tokens seen on the way, which are kept in memory.
-    pub others: Vec<Found>,
+    pub others: Vec<FoundToken>,
 }
 
 impl Acquired {
     /// The wanted token under its own name, and nothing else.
-    pub fn only(want: &Want<'_>, draft: Draft) -> Self {
-        let found = Found { class: want.class, id: want.id.into(), access: want.access, draft };
+    pub fn only(spec: &TokenSpec<'_>, new_token: NewToken) -> Self {
+        let found = FoundToken { resource_kind: spec.resource_kind, id: spec.id.into(), access: spec.access, new_token };
         Self { found, renewal: None, others: Vec::new() }
     }
 }
@@ -102,20 +102,20 @@ pub trait Service: Send + Sync {
     }
 
     /// Its base URL: origin, and the path before the version prefixes.
-    fn base(&self) -> &Base;
+    fn base(&self) -> &BaseUrl;
 
     /// Its version prefixes, each with a slash at both ends.
     fn prefixes(&self) -> &[&str];
 
     /// The settings that say whose a token is: the first of them that is set. None where anybody's will do.
-    fn owner(&self, _class: Class, _access: Access) -> Vec<&str> {
+    fn owner(&self, _class: ResourceKind, _access: Access) -> Vec<&str> {
         Vec::new()
     }
 
     /// What a path names: the part behind the version prefix, without a slash before it.
     ///
     /// # Errors
-    /// [`Kind::NotMine`] if the service has no such thing, [`Kind::NoHeader`] if it is reached without any.
+    /// [`ErrorKind::UnknownService`] if the service has no such thing, [`ErrorKind::NoHeader`] if it is reached without any.
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>>;
 
     /// The same for a pasted URL of the service's web site, where that names something; its host is not the base's.
@@ -127,40 +127,40 @@ pub trait Service: Send + Sync {
     ///
     /// # Errors
     /// Whatever stands in the way, in a sentence that names thing and remedy.
-    fn acquire(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired>;
+    fn acquire(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired>;
 
-    /// Renews a token. [`Kind::Refused`] means that the renewal secret is dead, [`Kind::Unsupported`] that there is no way
+    /// Renews a token. [`ErrorKind::BadCredentials`] means that the renewal secret is dead, [`ErrorKind::Unsupported`] that there is no way
     /// to renew; after both the engine goes on with [`Service::acquire`].
     ///
     /// # Errors
     /// Those of [`Service::acquire`].
-    fn renew(&self, want: &Want<'_>, _renewal: &Secret, context: &dyn Context) -> Result<Acquired> {
-        self.acquire(want, context)
+    fn renew(&self, spec: &TokenSpec<'_>, _renewal: &Secret, context: &dyn Context) -> Result<Acquired> {
+        self.acquire(spec, context)
     }
 
     /// Makes a token of a value that the caller got itself.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] if the service has no use for such a value.
-    fn adopt(&self, target: &Target<'_>, _value: Secret) -> Result<Found> {
-        let what = format!("{} has no {} token that can be adopted", self.name(), target.class.name());
-        Err(Error::new(Kind::Unsupported, what))
+    /// [`ErrorKind::Unsupported`] if the service has no use for such a value.
+    fn adopt(&self, target: &Target<'_>, _value: Secret) -> Result<FoundToken> {
+        let what = format!("{} has no {} token that can be adopted", self.name(), target.resource_kind.name());
+        Err(Error::new(ErrorKind::Unsupported, what))
     }
 
     /// Logs in with what the caller gives, where the service knows e-mail and password.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] if it doesn't.
+    /// [`ErrorKind::Unsupported`] if it doesn't.
     fn login(&self, _email: &Secret, _password: &Secret, _context: &dyn Context) -> Result<Acquired> {
-        Err(Error::new(Kind::Unsupported, format!("{} takes no e-mail and password", self.name())))
+        Err(Error::new(ErrorKind::Unsupported, format!("{} takes no e-mail and password", self.name())))
     }
 
     /// A secret of another service, where this is a source of secrets.
     ///
     /// # Errors
-    /// [`Kind::SecretSource`] if it is none; whatever stands in the way.
+    /// [`ErrorKind::SecretSource`] if it is none; whatever stands in the way.
     fn secret(&self, _what: &str, _context: &dyn Context) -> Result<Secret> {
-        Err(Error::new(Kind::SecretSource, format!("{} is no source of secrets", self.name())))
+        Err(Error::new(ErrorKind::SecretSource, format!("{} is no source of secrets", self.name())))
     }
 
     /// Whether getting a token leaves this library even for a configured secret: then it needs a thread, and a clock.
@@ -184,19 +184,19 @@ pub trait Agent {
     /// Who is signed in: an object of `user` and `teams`, as the agent sent them.
     ///
     /// # Errors
-    /// [`Kind::LoginRequired`] if nobody is, [`Kind::Unreachable`] if it doesn't run.
+    /// [`ErrorKind::LoginRequired`] if nobody is, [`ErrorKind::Unreachable`] if it doesn't run.
     fn session(&self, context: &dyn Context) -> Result<Value>;
 
     /// Signs in with e-mail and password. Answers as [`Agent::session`].
     ///
     /// # Errors
-    /// [`Kind::Refused`], and [`Kind::Unsupported`] if this agent has no such route.
+    /// [`ErrorKind::BadCredentials`], and [`ErrorKind::Unsupported`] if this agent has no such route.
     fn sign_in(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Value>;
 
     /// Makes an account and signs in with it, where an old agent can. Answers as [`Agent::session`].
     ///
     /// # Errors
-    /// [`Kind::Refused`], and [`Kind::Unsupported`] if this agent has no such route.
+    /// [`ErrorKind::BadCredentials`], and [`ErrorKind::Unsupported`] if this agent has no such route.
     fn sign_up(&self, email: &Secret, password: &Secret, name: &str, context: &dyn Context) -> Result<Value>;
 }
 
@@ -205,14 +205,14 @@ pub trait Context {
     /// A setting of this account, resolved: `masv.password`. None where it is not set.
     ///
     /// # Errors
-    /// [`Kind::SecretSource`] or [`Kind::UnsafeFile`] if it is set and can't be had.
+    /// [`ErrorKind::SecretSource`] or [`ErrorKind::UnsafeFile`] if it is set and can't be had.
     fn setting(&self, name: &str) -> Result<Option<Secret>>;
 
     /// Another token of this service and account, through the same door.
     ///
     /// # Errors
     /// Those of getting it.
-    fn token(&self, class: Class, id: &str, access: Access) -> Result<Token>;
+    fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token>;
 
     /// The service refused this token: it is dead, and the next [`Context::token`] gets another.
     fn reject(&self, token: &Token);
@@ -220,21 +220,21 @@ pub trait Context {
     /// An exchange that may be repeated: a read. 429 and 5xx have become errors.
     ///
     /// # Errors
-    /// Network, [`Kind::Throttled`], [`Kind::Unavailable`], [`Kind::Redirected`].
-    fn send(&self, request: &Request) -> Result<Answer>;
+    /// Network, [`ErrorKind::Throttled`], [`ErrorKind::Unavailable`], [`ErrorKind::Redirected`].
+    fn send(&self, request: &Request) -> Result<Response>;
 
     /// The same, but never repeated by itself: it uses something up, as a renewal does that replaces what renews.
     ///
     /// # Errors
     /// Those of [`Context::send`].
-    fn send_once(&self, request: &Request) -> Result<Answer>;
+    fn send_no_retry(&self, request: &Request) -> Result<Response>;
 
     /// An exchange that carries secrets of the user's: a login, which is never repeated by itself, or a read with an API key.
     /// `refused` says which of the statuses that are left mean "these secrets are wrong"; such a refusal is remembered for just these.
     ///
     /// # Errors
-    /// Those of [`Context::send`], and [`Kind::Refused`], also from memory.
-    fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Answer) -> Option<Error>) -> Result<Answer>;
+    /// Those of [`Context::send`], and [`ErrorKind::BadCredentials`], also from memory.
+    fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Response) -> Option<Error>) -> Result<Response>;
 
     /// The service refused these secrets in a way that [`Context::login`] could not see: that is remembered too.
     fn refused(&self, secrets: &[&Secret], error: &Error);
@@ -244,7 +244,7 @@ pub trait Context {
     ///
     /// # Errors
     /// Those of the job.
-    fn once(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<Found>>) -> Result<Arc<Vec<Found>>>;
+    fn coalesce(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<FoundToken>>) -> Result<Arc<Vec<FoundToken>>>;
 
     /// A keyed fingerprint.
     fn fingerprint(&self, parts: &[&str]) -> Fingerprint;
@@ -253,5 +253,5 @@ pub trait Context {
     fn now_unix_s(&self) -> i64;
 
     /// Whether the session is closing: nobody waits any more.
-    fn is_over(&self) -> bool;
+    fn is_closing(&self) -> bool;
 }

@@ -13,7 +13,7 @@
 //! in memory from there on.
 
 use crate::error::{Error, Result};
-use crate::model::key::{Fingerprint, Fingerprinter, Key};
+use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::model::token::Token;
 use crate::secret::Secret;
 
@@ -29,7 +29,7 @@ pub struct Record {
     /// What renews it. Never leaves the engine.
     pub renewal: Option<Secret>,
     /// Where the token is instead: the package that a link opens. Of the same scope.
-    pub alias: Option<Key>,
+    pub alias: Option<TokenKey>,
     /// How far the service's clock was ahead of this machine's when this was kept, in microseconds, if that was known.
     pub skew_us: Option<i64>,
     /// Its token was rejected, and none was got since.
@@ -40,7 +40,7 @@ pub struct Record {
 
 /// What is kept of a secret that a service refused, or of a service that did not answer a login.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct FailureRecord {
     /// When it was met, in microseconds since 1970 by this machine's clock.
     pub since_us: i64,
     /// No login before this time.
@@ -62,52 +62,52 @@ pub trait Store: Send + Sync {
     /// The record of a key.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Store`] if the store can't be read; none there is `None`.
-    fn load(&self, key: &Key) -> Result<Option<Record>>;
+    /// [`crate::error::ErrorKind::Store`] if the store can't be read; none there is `None`.
+    fn load(&self, key: &TokenKey) -> Result<Option<Record>>;
 
     /// Keeps a record in place of the one before, unless that is of a later generation.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Store`]; the record before is still there.
-    fn save(&self, key: &Key, record: &Record) -> Result<()>;
+    /// [`crate::error::ErrorKind::Store`]; the record before is still there.
+    fn save(&self, key: &TokenKey, record: &Record) -> Result<()>;
 
     /// Forgets the record of a key, if its generation is not above this one.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Store`].
-    fn remove(&self, key: &Key, up_to_generation: u64) -> Result<()>;
+    /// [`crate::error::ErrorKind::Store`].
+    fn remove(&self, key: &TokenKey, up_to_generation: u64) -> Result<()>;
 
     /// Forgets everything, refusals too.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Store`].
+    /// [`crate::error::ErrorKind::Store`].
     fn clear(&self) -> Result<()>;
 
     /// All records that outlive the cache.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Store`].
-    fn list(&self) -> Result<Vec<(Key, Record)>>;
+    /// [`crate::error::ErrorKind::Store`].
+    fn list(&self) -> Result<Vec<(TokenKey, Record)>>;
 
     /// Locks a key against other processes, if nobody holds it.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Store`].
-    fn try_lock(&self, key: &Key) -> Result<Attempt>;
+    /// [`crate::error::ErrorKind::Store`].
+    fn try_lock(&self, key: &TokenKey) -> Result<LockResult>;
 
     /// Makes the fingerprints of all who share the store.
     fn fingerprints(&self) -> &Fingerprinter;
 
     /// What is remembered of a secret's refusal.
-    fn refusal(&self, secret: &Fingerprint) -> Option<Refusal>;
+    fn failure(&self, secret: &Fingerprint) -> Option<FailureRecord>;
 
     /// Remembers a refusal, or forgets it with `None`, unless `stays` says of the present one that it stays. Nobody else writes between
     /// that answer and the change.
-    fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>, stays: &dyn Fn(&Refusal) -> bool);
+    fn set_failure(&self, secret: &Fingerprint, refusal: Option<FailureRecord>, stays: &dyn Fn(&FailureRecord) -> bool);
 }
 
 /// Keeps the key of a store for it, elsewhere than in a file.
-pub trait KeyKeeper: Send + Sync {
+pub trait KeyBackend: Send + Sync {
     /// What is kept under a name, if anything is.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ pub trait KeyKeeper: Send + Sync {
 }
 
 /// What trying a lock gave.
-pub enum Attempt {
+pub enum LockResult {
     /// The lock; it ends when it is dropped.
     Locked(Box<dyn Lock>),
     /// Another holds it: this process, where that is known.
@@ -133,6 +133,6 @@ pub enum Attempt {
 pub trait Lock {}
 
 /// The lock where nobody can be locked out.
-pub struct Nobody;
+pub struct NoopLock;
 
-impl Lock for Nobody {}
+impl Lock for NoopLock {}

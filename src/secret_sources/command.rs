@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::config::{Environment, Setting, withhold};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::process::{Ended, Limits, run};
 
@@ -20,7 +20,7 @@ pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Resul
 }
 
 fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
-    let fail = |what: String| Err(Error::new(Kind::SecretSource, what));
+    let fail = |what: String| Err(Error::new(ErrorKind::SecretSource, what));
     let Some((program, arguments)) = words.split_first().filter(|(program, _)| Path::new(program).is_absolute()) else {
         return fail("its program has no absolute path: begin it with a slash".into());
     };
@@ -87,7 +87,7 @@ mod tests {
         let pid = folder.path().join("pid");
         let script = format!("sleep 300 & echo $! > {}; wait", pid.display());
         let error = shell(&script, Limits { time: Duration::from_millis(700), ..LIMITS }).unwrap_err();
-        assert!(error.what().contains("took longer") && error.what().contains("run it by hand"), "{error}");
+        assert!(error.message().contains("took longer") && error.message().contains("run it by hand"), "{error}");
         let pid = std::fs::read_to_string(pid).unwrap();
         let stat = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
         // Its parent is gone too: where nobody collects it, it stays as a zombie. On a busy machine it takes a moment to end.
@@ -108,11 +108,14 @@ mod tests {
             ("printf '\\377\\376\\n'", "UTF-8"),
         ] {
             let error = shell(script, LIMITS).unwrap_err();
-            assert_eq!(error.kind, Kind::SecretSource);
-            assert!(error.what().contains(hint) && error.what().contains("/bin/sh") && !error.what().contains("canary"), "{error}");
+            assert_eq!(error.kind, ErrorKind::SecretSource);
+            assert!(
+                error.message().contains(hint) && error.message().contains("/bin/sh") && !error.message().contains("canary"),
+                "{error}"
+            );
         }
         let error = first_line(&["/nonexistent/x".into()], LIMITS).unwrap_err();
-        assert!(error.what().contains("can't be started"), "{error}");
+        assert!(error.message().contains("can't be started"), "{error}");
         assert!(first_line(&["true".into()], LIMITS).is_err() && first_line(&[], LIMITS).is_err());
     }
 }

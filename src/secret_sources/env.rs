@@ -1,11 +1,11 @@
 //! Secrets from environment variables that the configuration file names.
 
 use crate::config::{Environment, Setting, variable};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
 pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result<Secret>> {
     let Setting::Env(name) = setting else { return None };
-    let missing = || Error::new(Kind::SecretSource, format!("the variable {name} is not set: export it where the program starts"));
+    let missing = || Error::new(ErrorKind::SecretSource, format!("the variable {name} is not set: export it where the program starts"));
     Some(variable(environment, name).and_then(|value| value.ok_or_else(missing)))
 }

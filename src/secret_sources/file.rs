@@ -1,7 +1,7 @@
 //! Secrets from files: those the configuration names have to be private, mounted ones are as the orchestrator makes them.
 
 use crate::config::{Environment, Setting};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::private_file::{self, Privacy};
 
@@ -19,7 +19,7 @@ pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Resul
                 bytes.pop();
             }
         }
-        Secret::from_bytes(bytes).ok_or_else(|| Error::new(Kind::SecretSource, format!("{} is not UTF-8", path.display())))
+        Secret::from_bytes(bytes).ok_or_else(|| Error::new(ErrorKind::SecretSource, format!("{} is not UTF-8", path.display())))
     });
     Some(read)
 }

@@ -11,8 +11,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::config::{Environment, Setting, withhold};
-use crate::error::{Error, Kind, Result};
-use crate::ports::store::KeyKeeper;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ports::store::KeyBackend;
 use crate::secret::Secret;
 use crate::sys::fork::PerProcess;
 use crate::sys::keyutils;
@@ -27,14 +27,14 @@ const SERVICE: &str = "keyferry";
 
 /// Some daemons end when two speak to them at once. A child that is forked meanwhile has a turn of its own, and doesn't wait for a thread
 /// that it hasn't got.
-static TURNS: PerProcess<Mutex<Turn>> = PerProcess::new();
+static TURNS: PerProcess<Mutex<KeyringGate>> = PerProcess::new();
 
-fn turns() -> &'static Mutex<Turn> {
+fn turns() -> &'static Mutex<KeyringGate> {
     TURNS.get_or_init(Mutex::default)
 }
 
 /// How long a tool that gave trouble is not asked again for the same: as long as somebody needs to unlock a keyring and to try again.
-const RESPITE: Duration = Duration::from_secs(3);
+const RETRY_COOLDOWN: Duration = Duration::from_secs(3);
 
 /// A tool, a service and an account.
 type Item<'a> = (&'a str, &'a str, &'a str);
@@ -43,9 +43,9 @@ type Item<'a> = (&'a str, &'a str, &'a str);
 ///
 /// Rationale: a keyring that is mute is so for two seconds, and twelve threads that wanted a secret of it waited one after the other.
 #[derive(Default)]
-struct Turn(Vec<Trouble>);
+struct KeyringGate(Vec<RecentFailure>);
 
-struct Trouble {
+struct RecentFailure {
     tool: String,
     /// Service and account; none where the keyring was mute, which concerns all of it.
     item: Option<(String, String)>,
@@ -53,11 +53,11 @@ struct Trouble {
     error: Error,
 }
 
-impl Turn {
+impl KeyringGate {
     /// Asks a tool, unless it has just given trouble.
     fn ask(&mut self, tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
         let item = (tool, service, account);
-        if let Some(error) = self.trouble(item, Instant::now()) {
+        if let Some(error) = self.failure(item, Instant::now()) {
             return Err(error);
         }
         let began = Instant::now();
@@ -68,19 +68,19 @@ impl Turn {
         found
     }
 
-    fn trouble(&self, (tool, service, account): Item<'_>, now: Instant) -> Option<Error> {
-        let is_recent = |trouble: &Trouble| now.saturating_duration_since(trouble.at) < RESPITE;
-        let is_it = |trouble: &&Trouble| {
-            let concerns = trouble.item.as_ref().is_none_or(|(own, whose)| own == service && whose == account);
-            trouble.tool == tool && concerns && is_recent(trouble)
+    fn failure(&self, (tool, service, account): Item<'_>, now: Instant) -> Option<Error> {
+        let is_recent = |failure: &RecentFailure| now.saturating_duration_since(failure.at) < RETRY_COOLDOWN;
+        let is_it = |failure: &&RecentFailure| {
+            let concerns = failure.item.as_ref().is_none_or(|(own, whose)| own == service && whose == account);
+            failure.tool == tool && concerns && is_recent(failure)
         };
-        self.0.iter().find(is_it).map(|trouble| trouble.error.clone())
+        self.0.iter().find(is_it).map(|failure| failure.error.clone())
     }
 
     fn note(&mut self, (tool, service, account): Item<'_>, is_mute: bool, error: &Error, now: Instant) {
-        self.0.retain(|trouble| now.saturating_duration_since(trouble.at) < RESPITE);
+        self.0.retain(|failure| now.saturating_duration_since(failure.at) < RETRY_COOLDOWN);
         let item = (!is_mute).then(|| (service.to_owned(), account.to_owned()));
-        self.0.push(Trouble { tool: tool.to_owned(), item, at: now, error: error.clone() });
+        self.0.push(RecentFailure { tool: tool.to_owned(), item, at: now, error: error.clone() });
     }
 }
 
@@ -99,7 +99,7 @@ fn look_up(service: &str, account: &str, environment: &Environment) -> Result<Se
 fn find(service: &str, account: &str, environment: &Environment) -> Result<Option<Secret>> {
     let mut turn = turns().lock();
     // What is missing or mute there may stand in the kernel all the same; the first trouble is the one worth telling.
-    let (found, trouble) = match tool(environment) {
+    let (found, failure) = match tool(environment) {
         Some(tool) => match turn.ask(tool, service, account) {
             Ok(found) => (found, None),
             Err(error) => (None, Some(error)),
@@ -113,8 +113,8 @@ fn find(service: &str, account: &str, environment: &Environment) -> Result<Optio
         Ok(Some(mut bytes)) => {
             Secret::from_bytes(std::mem::take(&mut *bytes)).map(Some).ok_or_else(|| fail("the keyring's item is not UTF-8".into()))
         }
-        Ok(None) => trouble.map_or(Ok(None), Err),
-        Err(error) => Err(trouble.unwrap_or_else(|| no_keyring(&error))),
+        Ok(None) => failure.map_or(Ok(None), Err),
+        Err(error) => Err(failure.unwrap_or_else(|| no_keyring(&error))),
     }
 }
 
@@ -124,28 +124,28 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// The keyring as the keeper of a store's key.
 pub struct Keyring {
     environment: Environment,
-    trouble: Mutex<Option<(Instant, Error)>>,
+    failure: Mutex<Option<(Instant, Error)>>,
 }
 
 impl Keyring {
     /// The keyring that these variables lead to. It is not asked yet.
     pub fn new(environment: &Environment) -> Self {
-        Self { environment: environment.clone(), trouble: Mutex::default() }
+        Self { environment: environment.clone(), failure: Mutex::default() }
     }
 
     fn patiently<T>(&self, ask: impl FnOnce() -> Result<T>) -> Result<T> {
-        if let Some((since, error)) = &*self.trouble.lock()
+        if let Some((since, error)) = &*self.failure.lock()
             && since.elapsed() < PAUSE
         {
             return Err(error.clone());
         }
         let outcome = ask();
-        *self.trouble.lock() = outcome.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        *self.failure.lock() = outcome.as_ref().err().map(|error| (Instant::now(), error.clone()));
         outcome
     }
 }
 
-impl KeyKeeper for Keyring {
+impl KeyBackend for Keyring {
     fn get(&self, name: &str) -> Result<Option<Secret>> {
         self.patiently(|| find(SERVICE, name, &self.environment))
     }
@@ -158,7 +158,7 @@ impl KeyKeeper for Keyring {
 /// Keeps a secret. The name of the keyring that took it.
 ///
 /// # Errors
-/// [`Kind::SecretSource`] if none does.
+/// [`ErrorKind::SecretSource`] if none does.
 pub fn put(service: &str, account: &str, secret: &Secret, environment: &Environment) -> Result<&'static str> {
     let mut turn = turns().lock();
     if let Some(tool) = tool(environment) {
@@ -169,7 +169,7 @@ pub fn put(service: &str, account: &str, secret: &Secret, environment: &Environm
         command.args(["store", &label, "service", service, "account", account]);
         return match run(withhold(&mut command), Some(secret.expose().as_bytes()), LIMITS) {
             Ok((_, Ended::Code(Some(0)))) => Ok("the Secret Service"),
-            outcome => Err(trouble(&outcome)),
+            outcome => Err(failure(&outcome)),
         };
     }
     keyutils::add(&name(service, account), secret.expose().as_bytes()).map_err(|error| no_keyring(&error))?;
@@ -193,11 +193,11 @@ fn secret_service(tool: &str, service: &str, account: &str) -> Result<Option<Sec
             Secret::from_bytes(std::mem::take(&mut *bytes)).map(Some).ok_or_else(|| fail("the keyring's item is not UTF-8".into()))
         }
         Ok((_, Ended::Code(Some(0 | 1)))) => Ok(None),
-        outcome => Err(trouble(&outcome)),
+        outcome => Err(failure(&outcome)),
     }
 }
 
-fn trouble<T>(outcome: &std::io::Result<(T, Ended)>) -> Error {
+fn failure<T>(outcome: &std::io::Result<(T, Ended)>) -> Error {
     match outcome {
         Ok((_, Ended::TooLate)) => fail("the keyring does not answer within 2 s: unlock it, or keep the secret in a file".into()),
         // No item, or a refusal: nobody can tell. As none it could have the store make itself another key.
@@ -221,7 +221,7 @@ fn name(service: &str, account: &str) -> String {
 }
 
 fn fail(what: String) -> Error {
-    Error::new(Kind::SecretSource, what)
+    Error::new(ErrorKind::SecretSource, what)
 }
 
 #[cfg(test)]
@@ -251,15 +251,15 @@ mod tests {
         let exact = r#"[ "$*" = "lookup service keyferry account masv.password" ] && printf 'a=b $c'"#;
         assert_eq!(get(exact).unwrap().unwrap().expose(), "a=b $c");
         assert!(get("exit 1").unwrap().is_none() && get("exit 0").unwrap().is_none());
-        assert!(get("echo canary >&2; exit 5").unwrap_err().what().contains("refuses"));
-        assert!(get(r"printf '\377'").unwrap_err().what().contains("UTF-8"));
+        assert!(get("echo canary >&2; exit 5").unwrap_err().message().contains("refuses"));
+        assert!(get(r"printf '\377'").unwrap_err().message().contains("UTF-8"));
     }
 
     #[test]
     fn a_mute_keyring_is_left_after_two_seconds() {
         let began = Instant::now();
         let error = get("sleep 60").unwrap_err();
-        assert!(error.what().contains("does not answer within 2 s"), "{error}");
+        assert!(error.message().contains("does not answer within 2 s"), "{error}");
         assert!(began.elapsed() < Duration::from_secs(10));
     }
 
@@ -273,7 +273,7 @@ mod tests {
             let asking: Vec<_> = (0..12).map(|number| scope.spawn(move || ask(number))).collect();
             for one in asking {
                 let error = one.join().unwrap().unwrap_err();
-                assert!(error.what().contains("does not answer within 2 s"), "{error}");
+                assert!(error.message().contains("does not answer within 2 s"), "{error}");
             }
         });
         assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
@@ -285,14 +285,14 @@ mod tests {
 
     #[test]
     fn trouble_is_remembered_for_a_few_seconds_and_a_refusal_for_its_item_alone() {
-        let (mut turn, began) = (Turn::default(), Instant::now());
+        let (mut turn, began) = (KeyringGate::default(), Instant::now());
         turn.note(("tool", "keyferry", "a"), false, &fail("refuses".into()), began);
-        assert!(turn.trouble(("tool", "keyferry", "a"), began + Duration::from_secs(1)).is_some());
-        assert!(turn.trouble(("tool", "keyferry", "b"), began + Duration::from_secs(1)).is_none());
+        assert!(turn.failure(("tool", "keyferry", "a"), began + Duration::from_secs(1)).is_some());
+        assert!(turn.failure(("tool", "keyferry", "b"), began + Duration::from_secs(1)).is_none());
         turn.note(("tool", "keyferry", "b"), true, &fail("mute".into()), began);
-        assert!(turn.trouble(("tool", "other", "c"), began + Duration::from_secs(1)).is_some());
-        assert!(turn.trouble(("other", "keyferry", "b"), began + Duration::from_secs(1)).is_none());
-        assert!(turn.trouble(("tool", "keyferry", "a"), began + RESPITE).is_none());
+        assert!(turn.failure(("tool", "other", "c"), began + Duration::from_secs(1)).is_some());
+        assert!(turn.failure(("other", "keyferry", "b"), began + Duration::from_secs(1)).is_none());
+        assert!(turn.failure(("tool", "keyferry", "a"), began + RETRY_COOLDOWN).is_none());
         let (_folder, name) = tool("exit 5");
         assert!(turn.ask(&name, "keyferry", "a").is_err());
         fs::write(&name, "#!/bin/sh\necho mended\n").unwrap();

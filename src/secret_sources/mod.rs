@@ -10,7 +10,7 @@ mod keyring;
 mod plugin;
 
 use crate::config::{Environment, Setting, check_text};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
 pub use keyring::{Keyring, put as keep_in_keyring};
@@ -25,7 +25,7 @@ pub trait PluginSecrets {
     /// The secret that a plugin has for `what`.
     ///
     /// # Errors
-    /// Those of the plugin; [`Kind::SecretSource`] if there is none of this name.
+    /// Those of the plugin; [`ErrorKind::SecretSource`] if there is none of this name.
     fn secret(&self, plugin: &str, what: &str) -> Result<Secret>;
 }
 
@@ -39,13 +39,13 @@ pub fn unanswered(setting: &Setting, key: &str) -> Option<Error> {
         Setting::Keyring(..) => "the keyring has not answered yet: unlock it, or keep the secret in a file".to_owned(),
         _ => return None,
     };
-    Some(Error::new(Kind::SecretSource, format!("{key}: {what}")))
+    Some(Error::new(ErrorKind::SecretSource, format!("{key}: {what}")))
 }
 
 /// The secret of a setting, where no plugin can be asked. `key` is its name in messages.
 ///
 /// # Errors
-/// [`Kind::SecretSource`] if its source does not give it, [`Kind::UnsafeFile`] if others could read it.
+/// [`ErrorKind::SecretSource`] if its source does not give it, [`ErrorKind::UnsafeFile`] if others could read it.
 pub fn resolve(setting: &Setting, key: &str, environment: &Environment) -> Result<Secret> {
     resolved(setting, key, environment, None)
 }
@@ -63,16 +63,16 @@ fn resolved(setting: &Setting, key: &str, environment: &Environment, plugins: Op
     let secret = match (setting, found) {
         (_, Some(found)) => found.map_err(|error| {
             let kind = match error.kind {
-                Kind::UnsafeFile | Kind::Plugin => error.kind,
+                ErrorKind::UnsafeFile | ErrorKind::Plugin => error.kind,
                 // What may work later may do so through a plugin too.
                 _ if error.is_transient() => error.kind,
-                _ => Kind::SecretSource,
+                _ => ErrorKind::SecretSource,
             };
-            Error::new(kind, format!("{key}: {}", error.what())).with_retry_after_ms(error.retry_after_ms)
+            Error::new(kind, format!("{key}: {}", error.message())).with_retry_after_ms(error.retry_after_ms)
         })?,
         (Setting::Literal(value), None) => value.clone(),
-        (_, None) => return Err(Error::new(Kind::SecretSource, format!("{key}: no source knows it"))),
+        (_, None) => return Err(Error::new(ErrorKind::SecretSource, format!("{key}: no source knows it"))),
     };
-    check_text(Kind::SecretSource, key, secret.expose())?;
+    check_text(ErrorKind::SecretSource, key, secret.expose())?;
     Ok(secret)
 }

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Map, Value, json};
 
 use crate::config::Profile;
-use crate::error::{Error, Kind, Result};
-use crate::model::base_url::Base;
-use crate::model::key::{Access, Class};
-use crate::model::token::{Draft, Kind as TokenKind};
-use crate::ports::http::{Answer, Request};
-use crate::ports::service::{Acquired, Context, Need, Service, Target, Want};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::base_url::BaseUrl;
+use crate::model::key::{Access, ResourceKind};
+use crate::model::token::{NewToken, TokenKind};
+use crate::ports::http::{Request, Response};
+use crate::ports::service::{Acquired, Context, RequiredAccess, Service, Target, TokenSpec};
 use crate::secret::Secret;
 use crate::services::response;
 
@@ -26,7 +26,7 @@ const DETAILS: [&str; 6] = ["Id", "FirstName", "LastName", "Email", "Role", "IsV
 
 /// FileVerbs, for one account.
 pub struct FileVerbs {
-    base: Base,
+    base: BaseUrl,
     /// Below the version prefix.
     refresh_path: String,
     refresh_cookie: String,
@@ -40,7 +40,7 @@ impl FileVerbs {
     /// FileVerbs as an account has it configured.
     ///
     /// # Errors
-    /// [`Kind::Config`] if a setting of it can't be used.
+    /// [`ErrorKind::Config`] if a setting of it can't be used.
     pub fn open(profile: &Profile) -> Result<Self> {
         let base = super::base(profile, "fileverbs.url", &["/api/v1"])?;
         let takes_bearer = profile.is_set("fileverbs.api_key") || !profile.is_set("fileverbs.secret_key");
@@ -48,21 +48,21 @@ impl FileVerbs {
         Self::new(base, takes_bearer, text("fileverbs.refresh_path"), text("fileverbs.refresh_cookie"))
     }
 
-    pub(super) fn new(base: Base, takes_bearer: bool, refresh_path: &str, refresh_cookie: &str) -> Result<Self> {
+    pub(super) fn new(base: BaseUrl, takes_bearer: bool, refresh_path: &str, refresh_cookie: &str) -> Result<Self> {
         let path = refresh_path.trim_start_matches('/');
         let path = path.strip_prefix("api/v1/").unwrap_or(path).trim_end_matches('/');
         let is_cookie_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if path.is_empty() || base.join(&format!("{PREFIX}{path}")).is_err() {
-            return Err(Error::new(Kind::Config, "`fileverbs.refresh_path` is no path: write it like accounts/refresh-token"));
+            return Err(Error::new(ErrorKind::Config, "`fileverbs.refresh_path` is no path: write it like accounts/refresh-token"));
         }
         if refresh_cookie.is_empty() || !refresh_cookie.bytes().all(is_cookie_name) {
-            return Err(Error::new(Kind::Config, "`fileverbs.refresh_cookie` is no name of a cookie: write it like refreshToken"));
+            return Err(Error::new(ErrorKind::Config, "`fileverbs.refresh_cookie` is no name of a cookie: write it like refreshToken"));
         }
         let no_refresh = AtomicBool::new(false);
         Ok(Self { base, refresh_path: path.into(), refresh_cookie: refresh_cookie.into(), takes_bearer, no_refresh })
     }
 
-    fn bearer(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
+    fn bearer(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
         let (secret_key, api_key) = match (key("fileverbs.secret_key", context)?, key("fileverbs.api_key", context)?) {
             (Some(secret_key), Some(api_key)) => (secret_key, api_key),
             (Some(_), None) => return Err(missing("`fileverbs.api_key` is not set, and a bearer needs both keys", "")),
@@ -74,36 +74,36 @@ impl FileVerbs {
         let body = json!({ "SecretKey": secret_key.expose(), "APIKey": api_key.expose() }).to_string();
         let request = Request::post(self.base.join(&format!("{PREFIX}{TOKEN_PATH}"))?, Some(Secret::new(body)));
         let sent = [&secret_key, &api_key];
-        let answer = context.login(&sent, &request, &|answer| {
+        let response = context.login(&sent, &request, &|response| {
             let what = "FileVerbs refuses the keys: check `fileverbs.secret_key` (Integration, API Secret) and \
                         `fileverbs.api_key` (Integration, Access Token)";
-            matches!(answer.status, 400 | 401 | 403).then(|| response::error(Kind::Refused, what, answer, &sent))
+            matches!(response.status, 400 | 401 | 403).then(|| response::error(ErrorKind::BadCredentials, what, response, &sent))
         })?;
-        if !response::is_success(&answer) {
-            let kind = if matches!(answer.status, 404 | 405 | 501) { Kind::Unsupported } else { Kind::BadAnswer };
-            let what = format!("FileVerbs answers {TOKEN_ROUTE} with status {}: check `fileverbs.url`", answer.status);
-            return Err(response::error(kind, what, &answer, &sent));
+        if !response::is_success(&response) {
+            let kind = if matches!(response.status, 404 | 405 | 501) { ErrorKind::Unsupported } else { ErrorKind::BadResponse };
+            let what = format!("FileVerbs answers {TOKEN_ROUTE} with status {}: check `fileverbs.url`", response.status);
+            return Err(response::error(kind, what, &response, &sent));
         }
-        self.read(TOKEN_ROUTE, want, &answer)
+        self.read(TOKEN_ROUTE, spec, &response)
     }
 
     /// The bearer of an answer, and what renews it.
-    fn read(&self, route: &str, want: &Want<'_>, answer: &Answer) -> Result<Acquired> {
-        let document = response::parse(NAME, answer)?;
+    fn read(&self, route: &str, spec: &TokenSpec<'_>, response: &Response) -> Result<Acquired> {
+        let document = response::parse(NAME, response)?;
         let token = response::token(route, &document, "JwtToken")?;
         let expiry = response::expiry(&token, &document, &["JwtTokenExpires", "ExpiresAt", "Expires"]);
         let header = Secret::new(format!("Bearer {}", token.expose()));
-        let mut draft = Draft::new(TokenKind::Bearer, "Authorization", header, expiry);
-        draft.details = details(&document);
-        let renewal = self.cookie(answer).or_else(|| cookie_value(response::text(&document, "RefreshToken")?));
-        let mut acquired = Acquired::only(want, draft);
+        let mut new_token = NewToken::new(TokenKind::Bearer, "Authorization", header, expiry);
+        new_token.details = details(&document);
+        let renewal = self.cookie(response).or_else(|| cookie_value(response::text(&document, "RefreshToken")?));
+        let mut acquired = Acquired::only(spec, new_token);
         acquired.renewal = renewal.filter(|_| !self.no_refresh.load(Ordering::Relaxed));
         Ok(acquired)
     }
 
     /// The renewal secret as the answer's cookie encodes it: that is how it has to go back.
-    fn cookie(&self, answer: &Answer) -> Option<Secret> {
-        answer.cookies.iter().rev().find_map(|cookie| {
+    fn cookie(&self, response: &Response) -> Option<Secret> {
+        response.cookies.iter().rev().find_map(|cookie| {
             let pair = cookie.expose().split(';').next()?;
             let (name, value) = pair.split_once('=')?;
             (name.trim() == self.refresh_cookie).then(|| cookie_value(value.trim())).flatten()
@@ -137,7 +137,7 @@ fn key(name: &str, context: &dyn Context) -> Result<Option<Secret>> {
 /// The error where a key is missing. A login keeps the bearer by itself, the keys only with `save`.
 fn missing(what: &str, save: &str) -> Error {
     let what = format!("{what}: set what FileVerbs' portal has under Integration, or run keyferry login fileverbs{save}");
-    Error::new(Kind::NotConfigured, what)
+    Error::new(ErrorKind::NotConfigured, what)
 }
 
 impl Service for FileVerbs {
@@ -149,7 +149,7 @@ impl Service for FileVerbs {
         "FileVerbs"
     }
 
-    fn base(&self) -> &Base {
+    fn base(&self) -> &BaseUrl {
         &self.base
     }
 
@@ -157,59 +157,61 @@ impl Service for FileVerbs {
         &[PREFIX]
     }
 
-    fn owner(&self, _class: Class, _access: Access) -> Vec<&str> {
+    fn owner(&self, _class: ResourceKind, _access: Access) -> Vec<&str> {
         vec!["fileverbs.secret_key"]
     }
 
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
-        let target = |class| Ok(Target { class, id: "", need: Need::Only(Access::Full), parent: None });
+        let target = |resource_kind| Ok(Target { resource_kind, id: "", required: RequiredAccess::Only(Access::Full), parent: None });
         let path = path.strip_suffix('/').unwrap_or(path);
         match path {
-            "bearer" => target(Class::Bearer),
-            "secret-key" => target(Class::Key),
+            "bearer" => target(ResourceKind::Bearer),
+            "secret-key" => target(ResourceKind::Key),
             _ if path.is_empty() || path.starts_with('/') => {
-                Err(Error::new(Kind::NotMine, "the path is not like fileverbs:bearer, fileverbs:secret-key or a FileVerbs URL"))
+                Err(Error::new(ErrorKind::UnknownService, "the path is not like fileverbs:bearer, fileverbs:secret-key or a FileVerbs URL"))
             }
             _ if path.eq_ignore_ascii_case(TOKEN_PATH) || path.eq_ignore_ascii_case(&self.refresh_path) => {
-                Err(Error::new(Kind::NoHeader, "the token call takes no header: ask for fileverbs:bearer, which makes it"))
+                Err(Error::new(ErrorKind::NoHeader, "the token call takes no header: ask for fileverbs:bearer, which makes it"))
             }
-            _ => target(if self.takes_bearer { Class::Bearer } else { Class::Key }),
+            _ => target(if self.takes_bearer { ResourceKind::Bearer } else { ResourceKind::Key }),
         }
     }
 
-    fn acquire(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
-        match want.class {
-            Class::Key => {
+    fn acquire(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
+        match spec.resource_kind {
+            ResourceKind::Key => {
                 let key =
                     key("fileverbs.secret_key", context)?.ok_or_else(|| missing("`fileverbs.secret_key` is not set", " --save file"))?;
-                Ok(Acquired::only(want, Draft::new(TokenKind::Key, "SecretKey", key, None)))
+                Ok(Acquired::only(spec, NewToken::new(TokenKind::Key, "SecretKey", key, None)))
             }
-            Class::Bearer => self.bearer(want, context),
-            _ => Err(Error::new(Kind::NotMine, "FileVerbs has no such token: ask for fileverbs:bearer or fileverbs:secret-key")),
+            ResourceKind::Bearer => self.bearer(spec, context),
+            _ => {
+                Err(Error::new(ErrorKind::UnknownService, "FileVerbs has no such token: ask for fileverbs:bearer or fileverbs:secret-key"))
+            }
         }
     }
 
-    fn renew(&self, want: &Want<'_>, renewal: &Secret, context: &dyn Context) -> Result<Acquired> {
+    fn renew(&self, spec: &TokenSpec<'_>, renewal: &Secret, context: &dyn Context) -> Result<Acquired> {
         let unsupported = "FileVerbs has no route that renews here: the token call is used instead";
         if self.no_refresh.load(Ordering::Relaxed) {
-            return Err(Error::new(Kind::Unsupported, unsupported));
+            return Err(Error::new(ErrorKind::Unsupported, unsupported));
         }
         let cookie = Secret::new(format!("{}={}", self.refresh_cookie, renewal.expose()));
         let url = self.base.join(&format!("{PREFIX}{}", self.refresh_path))?;
-        let answer = context.send_once(&Request::post(url, None).header("Cookie", cookie)).map_err(lost)?;
-        match answer.status {
+        let response = context.send_no_retry(&Request::post(url, None).header("Cookie", cookie)).map_err(lost)?;
+        match response.status {
             404 | 405 | 501 => {
                 self.no_refresh.store(true, Ordering::Relaxed);
-                Err(response::error(Kind::Unsupported, unsupported, &answer, &[renewal]))
+                Err(response::error(ErrorKind::Unsupported, unsupported, &response, &[renewal]))
             }
             400 | 401 | 403 => {
                 let what = "FileVerbs refuses to renew the bearer: the token call gets a new one";
-                Err(response::error(Kind::Refused, what, &answer, &[renewal]))
+                Err(response::error(ErrorKind::BadCredentials, what, &response, &[renewal]))
             }
-            _ if response::is_success(&answer) => self.renewed(want, renewal, &answer),
+            _ if response::is_success(&response) => self.renewed(spec, renewal, &response),
             status => {
                 let what = format!("FileVerbs answers a renewal with status {status}: check `fileverbs.refresh_path`");
-                Err(response::error(Kind::BadAnswer, what, &answer, &[renewal]))
+                Err(response::error(ErrorKind::BadResponse, what, &response, &[renewal]))
             }
         }
     }
@@ -218,17 +220,17 @@ impl Service for FileVerbs {
 /// Rationale: an answer that was lost may have used the renewal secret up, and sending it once more would look like theft.
 fn lost(error: Error) -> Error {
     let what = "FileVerbs broke off while it renewed the bearer: the token call gets a new one";
-    if error.kind == Kind::Silent { Error::new(Kind::Refused, what) } else { error }
+    if error.kind == ErrorKind::NoResponse { Error::new(ErrorKind::BadCredentials, what) } else { error }
 }
 
 impl FileVerbs {
     /// Rationale: a success that can't be read has used the renewal secret up all the same. Keeping that one would fail at
     /// every renewal to come, or look like theft to a service that watches for reuse, so it counts as dead.
-    fn renewed(&self, want: &Want<'_>, renewal: &Secret, answer: &Answer) -> Result<Acquired> {
+    fn renewed(&self, spec: &TokenSpec<'_>, renewal: &Secret, response: &Response) -> Result<Acquired> {
         let route = format!("POST {PREFIX}{}", self.refresh_path);
         let mut acquired = self
-            .read(&route, want, answer)
-            .map_err(|error| Error::new(Kind::Refused, error.what().to_owned()).with_http_status(answer.status))?;
+            .read(&route, spec, response)
+            .map_err(|error| Error::new(ErrorKind::BadCredentials, error.message().to_owned()).with_http_status(response.status))?;
         acquired.renewal = acquired.renewal.or_else(|| Some(renewal.clone()));
         Ok(acquired)
     }
@@ -238,23 +240,23 @@ impl FileVerbs {
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
-    use crate::services::test_context::{Fake, HOSTILE, headers, want};
+    use crate::services::test_context::{Fake, HOSTILE, headers, spec};
 
     const KEYS: [(&str, &str); 2] = [("fileverbs.secret_key", "sk=$:one-one"), ("fileverbs.api_key", "ak!two-two")];
     const TOKEN: &str = "POST /api/v1/accounts/access-token";
     const REFRESH: &str = "POST /api/v1/accounts/refresh-token";
 
     fn fileverbs(takes_bearer: bool) -> FileVerbs {
-        let base = Base::parse("fileverbs.url", "https://api.fileverbs.com", &[]).unwrap();
+        let base = BaseUrl::parse("fileverbs.url", "https://api.fileverbs.com", &[]).unwrap();
         FileVerbs::new(base, takes_bearer, "/api/v1/accounts/refresh-token", "refreshToken").unwrap()
     }
 
     fn bearer(fake: &Fake) -> Result<Acquired> {
-        fileverbs(true).acquire(&want(Class::Bearer, "", Access::Full), fake)
+        fileverbs(true).acquire(&spec(ResourceKind::Bearer, "", Access::Full), fake)
     }
 
     fn renew(service: &FileVerbs, fake: &Fake) -> Result<Acquired> {
-        service.renew(&want(Class::Bearer, "", Access::Full), &Secret::from("old%3D%3D"), fake)
+        service.renew(&spec(ResourceKind::Bearer, "", Access::Full), &Secret::from("old%3D%3D"), fake)
     }
 
     fn exposed(acquired: &Acquired) -> Option<&str> {
@@ -264,33 +266,33 @@ mod tests {
     #[test]
     fn every_route_has_its_header() {
         let rows = [
-            ("bearer", Class::Bearer, Class::Bearer),
-            ("secret-key", Class::Key, Class::Key),
-            ("fileuploads/upload", Class::Bearer, Class::Key),
-            ("fileuploads", Class::Bearer, Class::Key),
-            ("jobrequests/J/outputs", Class::Bearer, Class::Key),
-            ("accounts/revoke-token", Class::Bearer, Class::Key),
+            ("bearer", ResourceKind::Bearer, ResourceKind::Bearer),
+            ("secret-key", ResourceKind::Key, ResourceKind::Key),
+            ("fileuploads/upload", ResourceKind::Bearer, ResourceKind::Key),
+            ("fileuploads", ResourceKind::Bearer, ResourceKind::Key),
+            ("jobrequests/J/outputs", ResourceKind::Bearer, ResourceKind::Key),
+            ("accounts/revoke-token", ResourceKind::Bearer, ResourceKind::Key),
         ];
         for (path, with_both, with_one) in rows {
-            assert_eq!(fileverbs(true).classify(path).unwrap().class, with_both, "{path}");
-            assert_eq!(fileverbs(false).classify(path).unwrap().class, with_one, "{path}");
+            assert_eq!(fileverbs(true).classify(path).unwrap().resource_kind, with_both, "{path}");
+            assert_eq!(fileverbs(false).classify(path).unwrap().resource_kind, with_one, "{path}");
         }
         for path in ["accounts/access-token", "Accounts/Access-Token/", "accounts/refresh-token"] {
-            assert_eq!(fileverbs(true).classify(path).unwrap_err().kind, Kind::NoHeader, "{path}");
+            assert_eq!(fileverbs(true).classify(path).unwrap_err().kind, ErrorKind::NoHeader, "{path}");
         }
         for path in ["", "/", "//x"] {
-            assert_eq!(fileverbs(true).classify(path).unwrap_err().kind, Kind::NotMine, "{path}");
+            assert_eq!(fileverbs(true).classify(path).unwrap_err().kind, ErrorKind::UnknownService, "{path}");
         }
     }
 
     #[test]
     fn the_secret_key_is_a_header() {
-        let wanted = want(Class::Key, "", Access::Full);
+        let wanted = spec(ResourceKind::Key, "", Access::Full);
         let found = fileverbs(false).acquire(&wanted, &Fake::new(&KEYS)).unwrap().found;
-        assert_eq!(headers(&found.draft), ["SecretKey: sk=$:one-one"]);
+        assert_eq!(headers(&found.new_token), ["SecretKey: sk=$:one-one"]);
         let error = fileverbs(false).acquire(&wanted, &Fake::new(&KEYS[1..])).err().unwrap();
-        assert_eq!(error.kind, Kind::NotConfigured);
-        assert!(error.what().contains("fileverbs.secret_key"), "{error}");
+        assert_eq!(error.kind, ErrorKind::NotConfigured);
+        assert!(error.message().contains("fileverbs.secret_key"), "{error}");
     }
 
     #[test]
@@ -298,11 +300,11 @@ mod tests {
         let pascal = json!({"Id": 7, "FirstName": "Ann", "JwtToken": "j", "RefreshToken": "r", "IsVerified": true, "Password": "x"});
         let camel = json!({"id": 7, "firstName": "Ann", "jwtToken": "j", "refreshToken": "r", "isVerified": true});
         for body in [pascal, camel] {
-            let fake = Fake::new(&KEYS).answer(TOKEN, 200, body);
+            let fake = Fake::new(&KEYS).response(TOKEN, 200, body);
             let acquired = bearer(&fake).unwrap();
-            assert_eq!(headers(&acquired.found.draft), ["Authorization: Bearer j"]);
+            assert_eq!(headers(&acquired.found.new_token), ["Authorization: Bearer j"]);
             assert_eq!(exposed(&acquired), Some("r"));
-            assert_eq!(acquired.found.draft.details, json!({"Id": 7, "FirstName": "Ann", "IsVerified": true}));
+            assert_eq!(acquired.found.new_token.details, json!({"Id": 7, "FirstName": "Ann", "IsVerified": true}));
             let sent = fake.sent();
             assert_eq!((sent[0].by, sent[0].headers.len()), ("login", 0));
             assert_eq!(sent[0].body, r#"{"APIKey":"ak!two-two","SecretKey":"sk=$:one-one"}"#);
@@ -322,16 +324,20 @@ mod tests {
 
     #[test]
     fn refused_keys_are_refused_whatever_the_status() {
-        for (status, kind) in
-            [(400, Kind::Refused), (401, Kind::Refused), (403, Kind::Refused), (404, Kind::Unsupported), (418, Kind::BadAnswer)]
-        {
-            let fake = Fake::new(&KEYS).answer(TOKEN, status, r#"{"message":"bad key ak!two-two"}"#);
+        for (status, kind) in [
+            (400, ErrorKind::BadCredentials),
+            (401, ErrorKind::BadCredentials),
+            (403, ErrorKind::BadCredentials),
+            (404, ErrorKind::Unsupported),
+            (418, ErrorKind::BadResponse),
+        ] {
+            let fake = Fake::new(&KEYS).response(TOKEN, status, r#"{"message":"bad key ak!two-two"}"#);
             let error = bearer(&fake).err().unwrap();
             assert_eq!((error.kind, error.http_status), (kind, Some(status)));
-            assert!(!error.what().contains("two"), "{error}");
+            assert!(!error.message().contains("two"), "{error}");
         }
         for missing in [&KEYS[..1], &KEYS[1..], &[]] {
-            assert_eq!(bearer(&Fake::new(missing)).err().unwrap().kind, Kind::NotConfigured);
+            assert_eq!(bearer(&Fake::new(missing)).err().unwrap().kind, ErrorKind::NotConfigured);
         }
     }
 
@@ -339,7 +345,7 @@ mod tests {
     fn a_hostile_document_is_a_bad_answer() {
         let bearers = [r#"null"#, r#"["x"]"#, r#""a\nb""#, r#""a","jwttoken":"b""#].map(|bearer| format!("{{\"JwtToken\":{bearer}}}"));
         for body in HOSTILE.into_iter().chain(bearers.iter().map(String::as_str)) {
-            assert_eq!(bearer(&Fake::new(&KEYS).answer(TOKEN, 200, body)).err().unwrap().kind, Kind::BadAnswer, "{body}");
+            assert_eq!(bearer(&Fake::new(&KEYS).response(TOKEN, 200, body)).err().unwrap().kind, ErrorKind::BadResponse, "{body}");
         }
     }
 
@@ -347,12 +353,12 @@ mod tests {
     fn a_renewal_is_sent_once_and_rotates() {
         let fake = Fake::new(&KEYS).answer_with_cookies(REFRESH, 200, json!({"jwtToken": "j2"}), &["refreshToken=next%3D"]);
         let acquired = renew(&fileverbs(true), &fake).unwrap();
-        assert_eq!(headers(&acquired.found.draft), ["Authorization: Bearer j2"]);
+        assert_eq!(headers(&acquired.found.new_token), ["Authorization: Bearer j2"]);
         assert_eq!(exposed(&acquired), Some("next%3D"));
         let sent = fake.sent();
         assert_eq!((sent[0].by, sent[0].headers.as_slice()), ("send_once", &["Cookie: refreshToken=old%3D%3D".to_owned()][..]));
         assert_eq!(sent[0].body, "");
-        let fake = Fake::new(&KEYS).answer(REFRESH, 200, json!({"jwtToken": "j2"}));
+        let fake = Fake::new(&KEYS).response(REFRESH, 200, json!({"jwtToken": "j2"}));
         assert_eq!(exposed(&renew(&fileverbs(true), &fake).unwrap()), Some("old%3D%3D"), "it did not rotate");
     }
 
@@ -360,10 +366,10 @@ mod tests {
     fn a_service_that_can_not_renew_is_asked_once() {
         for status in [404, 405] {
             let service = fileverbs(true);
-            let fake = Fake::new(&KEYS).answer(REFRESH, status, "").answer(TOKEN, 200, json!({"JwtToken": "j", "RefreshToken": "r"}));
-            assert_eq!(renew(&service, &fake).err().unwrap().kind, Kind::Unsupported);
-            assert_eq!(renew(&service, &fake).err().unwrap().kind, Kind::Unsupported);
-            let acquired = service.acquire(&want(Class::Bearer, "", Access::Full), &fake).unwrap();
+            let fake = Fake::new(&KEYS).response(REFRESH, status, "").response(TOKEN, 200, json!({"JwtToken": "j", "RefreshToken": "r"}));
+            assert_eq!(renew(&service, &fake).err().unwrap().kind, ErrorKind::Unsupported);
+            assert_eq!(renew(&service, &fake).err().unwrap().kind, ErrorKind::Unsupported);
+            let acquired = service.acquire(&spec(ResourceKind::Bearer, "", Access::Full), &fake).unwrap();
             assert_eq!(exposed(&acquired), None);
             assert_eq!(fake.lines(), [REFRESH, TOKEN]);
         }
@@ -372,21 +378,24 @@ mod tests {
     #[test]
     fn a_dead_renewal_is_refused() {
         for status in [400, 401, 403] {
-            let fake = Fake::new(&KEYS).answer(REFRESH, status, r#"{"message":"Invalid token old%3D%3D"}"#);
+            let fake = Fake::new(&KEYS).response(REFRESH, status, r#"{"message":"Invalid token old%3D%3D"}"#);
             let error = renew(&fileverbs(true), &fake).err().unwrap();
-            assert_eq!((error.kind, error.http_status), (Kind::Refused, Some(status)));
-            assert!(!error.what().contains("old%3D"), "{error}");
+            assert_eq!((error.kind, error.http_status), (ErrorKind::BadCredentials, Some(status)));
+            assert!(!error.message().contains("old%3D"), "{error}");
         }
         for body in HOSTILE {
-            assert_eq!(renew(&fileverbs(true), &Fake::new(&KEYS).answer(REFRESH, 200, body)).err().unwrap().kind, Kind::Refused);
+            assert_eq!(
+                renew(&fileverbs(true), &Fake::new(&KEYS).response(REFRESH, 200, body)).err().unwrap().kind,
+                ErrorKind::BadCredentials
+            );
         }
     }
 
     #[test]
     fn settings_that_could_leave_the_service_are_refused() {
-        let base = || Base::parse("fileverbs.url", "https://api.fileverbs.com/x", &[]).unwrap();
+        let base = || BaseUrl::parse("fileverbs.url", "https://api.fileverbs.com/x", &[]).unwrap();
         for (path, cookie) in [("", "c"), ("/", "c"), ("../../../y", "c"), ("p", ""), ("p", "a=b"), ("p", "a;b"), ("p", "a b")] {
-            assert_eq!(FileVerbs::new(base(), true, path, cookie).err().unwrap().kind, Kind::Config, "{path} {cookie}");
+            assert_eq!(FileVerbs::new(base(), true, path, cookie).err().unwrap().kind, ErrorKind::Config, "{path} {cookie}");
         }
     }
 }

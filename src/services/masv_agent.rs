@@ -5,11 +5,11 @@
 use serde_json::{Value, json};
 
 use crate::config::Profile;
-use crate::error::{Error, Kind, Result};
-use crate::model::base_url::Base;
-use crate::model::key::{Access, Class};
-use crate::ports::http::{Answer, Request};
-use crate::ports::service::{Acquired, Agent, Context, Need, Service, Target, Want};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::base_url::BaseUrl;
+use crate::model::key::{Access, ResourceKind};
+use crate::ports::http::{Request, Response};
+use crate::ports::service::{Acquired, Agent, Context, RequiredAccess, Service, Target, TokenSpec};
 use crate::secret::Secret;
 use crate::services::response;
 
@@ -17,53 +17,53 @@ const NAME: &str = "the MASV Agent";
 
 /// The MASV Agent, for one account.
 pub struct MasvAgent {
-    base: Base,
+    base: BaseUrl,
 }
 
 impl MasvAgent {
     /// The agent as an account has it configured.
     ///
     /// # Errors
-    /// [`Kind::Config`] if `agent.url` can't be used.
+    /// [`ErrorKind::Config`] if `agent.url` can't be used.
     pub fn open(profile: &Profile) -> Result<Self> {
         Ok(Self { base: super::base(profile, "agent.url", &["/api/v1"])? })
     }
 
     #[cfg(test)]
-    pub(super) fn new(base: Base) -> Self {
+    pub(super) fn new(base: BaseUrl) -> Self {
         Self { base }
     }
 
-    fn get(&self, path: &str, context: &dyn Context) -> Result<Answer> {
+    fn get(&self, path: &str, context: &dyn Context) -> Result<Response> {
         context.send(&Request::get(self.base.join(path)?)).map_err(|error| self.not_running(error))
     }
 
     /// An exchange that carries the user's secrets.
-    fn post(&self, path: &str, body: &Value, sent: &[&Secret], context: &dyn Context) -> Result<Answer> {
+    fn post(&self, path: &str, body: &Value, sent: &[&Secret], context: &dyn Context) -> Result<Response> {
         let request = Request::post(self.base.join(path)?, Some(Secret::new(body.to_string())));
-        let refused = |answer: &Answer| {
+        let refused = |response: &Response| {
             let what = "the MASV Agent refuses this e-mail and password: check them; an account with MFA or SSO needs an API key \
                         in the agent's configuration (auth.api_key)";
-            matches!(answer.status, 400 | 401 | 403 | 409 | 422).then(|| response::error(Kind::Refused, what, answer, sent))
+            matches!(response.status, 400 | 401 | 403 | 409 | 422).then(|| response::error(ErrorKind::BadCredentials, what, response, sent))
         };
         context.login(sent, &request, &refused).map_err(|error| self.not_running(error))
     }
 
     /// Names the remedy where nothing listens.
     fn not_running(&self, error: Error) -> Error {
-        if error.kind != Kind::Unreachable {
+        if error.kind != ErrorKind::Unreachable {
             return error;
         }
         let what = format!("nothing answers at {}: start the MASV Agent (masv server start) or set `agent.url`", self.base);
-        Error::new(Kind::Unreachable, what).with_retry_after_ms(error.retry_after_ms)
+        Error::new(ErrorKind::Unreachable, what).with_retry_after_ms(error.retry_after_ms)
     }
 
     /// User and teams of an answer; teams that it leaves out are asked for.
-    fn signed_in(&self, route: &str, answer: &Answer, context: &dyn Context) -> Result<Value> {
-        let document = response::parse(NAME, answer)?;
+    fn signed_in(&self, route: &str, response: &Response, context: &dyn Context) -> Result<Value> {
+        let document = response::parse(NAME, response)?;
         let Some(user) = response::field(&document, "user").filter(|user| user.is_object()) else {
             let what = format!("the answer to {route} has no `user`: check that a MASV Agent listens at `agent.url`");
-            return Err(Error::new(Kind::BadAnswer, what));
+            return Err(Error::new(ErrorKind::BadResponse, what));
         };
         let teams = match response::field(&document, "teams") {
             Some(Value::Array(teams)) => teams.clone(),
@@ -74,32 +74,32 @@ impl MasvAgent {
 
     fn teams(&self, context: &dyn Context) -> Result<Vec<Value>> {
         let route = "GET /api/v1/teams";
-        let answer = self.get("/api/v1/teams", context)?;
-        if !response::is_success(&answer) {
-            return Err(failed(route, &answer, &[]));
+        let response = self.get("/api/v1/teams", context)?;
+        if !response::is_success(&response) {
+            return Err(failed(route, &response, &[]));
         }
-        let document = response::parse(NAME, &answer)?;
-        let none = || Error::new(Kind::BadAnswer, format!("the answer to {route} holds no list of teams: check `agent.url`"));
+        let document = response::parse(NAME, &response)?;
+        let none = || Error::new(ErrorKind::BadResponse, format!("the answer to {route} holds no list of teams: check `agent.url`"));
         response::list(&document, &["teams"]).map(<[Value]>::to_vec).ok_or_else(none)
     }
 }
 
 /// The error that an answer means which is no success.
-fn failed(route: &str, answer: &Answer, sent: &[&Secret]) -> Error {
-    let status = answer.status;
+fn failed(route: &str, response: &Response, sent: &[&Secret]) -> Error {
+    let status = response.status;
     let (kind, what) = match status {
         401 | 403 => (
-            Kind::LoginRequired,
+            ErrorKind::LoginRequired,
             "nobody is signed in to the MASV Agent: start it with an API key in its configuration (auth.api_key) or environment, \
              never through argv, or sign in with masv.email and masv.password"
                 .to_owned(),
         ),
         404 | 405 | 501 => {
-            (Kind::Unsupported, format!("what listens at `agent.url` has no {route}: check the URL, and the agent's version"))
+            (ErrorKind::Unsupported, format!("what listens at `agent.url` has no {route}: check the URL, and the agent's version"))
         }
-        _ => (Kind::BadAnswer, format!("the MASV Agent answers {route} with status {status}: check `agent.url`, or start it again")),
+        _ => (ErrorKind::BadResponse, format!("the MASV Agent answers {route} with status {status}: check `agent.url`, or start it again")),
     };
-    response::error(kind, what, answer, sent)
+    response::error(kind, what, response, sent)
 }
 
 impl Service for MasvAgent {
@@ -111,7 +111,7 @@ impl Service for MasvAgent {
         "the MASV Agent"
     }
 
-    fn base(&self) -> &Base {
+    fn base(&self) -> &BaseUrl {
         &self.base
     }
 
@@ -121,15 +121,15 @@ impl Service for MasvAgent {
 
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
         if path.is_empty() {
-            return Err(Error::new(Kind::NotMine, "the path is empty: ask for agent:session"));
+            return Err(Error::new(ErrorKind::UnknownService, "the path is empty: ask for agent:session"));
         }
-        Ok(Target { class: Class::Session, id: "", need: Need::Only(Access::Full), parent: None })
+        Ok(Target { resource_kind: ResourceKind::Session, id: "", required: RequiredAccess::Only(Access::Full), parent: None })
     }
 
-    fn acquire(&self, _want: &Want<'_>, _context: &dyn Context) -> Result<Acquired> {
+    fn acquire(&self, _want: &TokenSpec<'_>, _context: &dyn Context) -> Result<Acquired> {
         let what = "the MASV Agent takes no header: its session is state inside the agent; `keyferry agent` and masv_agent_session say \
                     who is signed in";
-        Err(Error::new(Kind::NoHeader, what))
+        Err(Error::new(ErrorKind::NoHeader, what))
     }
 
     fn agent(&self) -> Option<&dyn Agent> {
@@ -140,44 +140,44 @@ impl Service for MasvAgent {
 impl Agent for MasvAgent {
     fn session(&self, context: &dyn Context) -> Result<Value> {
         let route = "GET /api/v1/login";
-        let answer = self.get("/api/v1/login", context)?;
-        if !response::is_success(&answer) {
-            return Err(failed(route, &answer, &[]));
+        let response = self.get("/api/v1/login", context)?;
+        if !response::is_success(&response) {
+            return Err(failed(route, &response, &[]));
         }
-        self.signed_in(route, &answer, context)
+        self.signed_in(route, &response, context)
     }
 
     fn sign_in(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Value> {
         let body = json!({ "email": email.expose(), "password": password.expose() });
         let sent = [email, password];
-        let answer = self.post("/api/v1/login", &body, &sent, context)?;
-        if matches!(answer.status, 404 | 405 | 501) {
+        let response = self.post("/api/v1/login", &body, &sent, context)?;
+        if matches!(response.status, 404 | 405 | 501) {
             let what = "this MASV Agent takes no e-mail and password: start it with an API key in its configuration (auth.api_key)";
-            return Err(response::error(Kind::Unsupported, what, &answer, &sent));
+            return Err(response::error(ErrorKind::Unsupported, what, &response, &sent));
         }
-        self.entered("POST /api/v1/login", &answer, &sent, context)
+        self.entered("POST /api/v1/login", &response, &sent, context)
     }
 
     fn sign_up(&self, email: &Secret, password: &Secret, name: &str, context: &dyn Context) -> Result<Value> {
         let route = "POST /api/v1/signup";
         let body = json!({ "email": email.expose(), "password": password.expose(), "name": name });
         let sent = [email, password];
-        let answer = self.post("/api/v1/signup", &body, &sent, context)?;
-        if matches!(answer.status, 404 | 405 | 501) {
+        let response = self.post("/api/v1/signup", &body, &sent, context)?;
+        if matches!(response.status, 404 | 405 | 501) {
             let what = "this MASV Agent makes no accounts: sign up at massive.io, and start it with an API key (auth.api_key)";
-            return Err(response::error(Kind::Unsupported, what, &answer, &sent));
+            return Err(response::error(ErrorKind::Unsupported, what, &response, &sent));
         }
-        self.entered(route, &answer, &sent, context)
+        self.entered(route, &response, &sent, context)
     }
 }
 
 impl MasvAgent {
     /// A success may have an empty body: then the agent is asked who it is.
-    fn entered(&self, route: &str, answer: &Answer, sent: &[&Secret], context: &dyn Context) -> Result<Value> {
-        if !response::is_success(answer) {
-            return Err(failed(route, answer, sent));
+    fn entered(&self, route: &str, response: &Response, sent: &[&Secret], context: &dyn Context) -> Result<Value> {
+        if !response::is_success(response) {
+            return Err(failed(route, response, sent));
         }
-        if answer.body.is_empty() { self.session(context) } else { self.signed_in(route, answer, context) }
+        if response.body.is_empty() { self.session(context) } else { self.signed_in(route, response, context) }
     }
 }
 
@@ -185,13 +185,13 @@ impl MasvAgent {
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
-    use crate::services::test_context::{Fake, HOSTILE, want};
+    use crate::services::test_context::{Fake, HOSTILE, spec};
 
     const LOGIN: &str = "GET /api/v1/login";
     const TEAMS: &str = "GET /api/v1/teams";
 
     fn agent() -> MasvAgent {
-        MasvAgent::new(Base::parse("agent.url", "http://localhost:8080/api/v1", &["/api/v1"]).unwrap())
+        MasvAgent::new(BaseUrl::parse("agent.url", "http://localhost:8080/api/v1", &["/api/v1"]).unwrap())
     }
 
     fn secrets() -> (Secret, Secret) {
@@ -205,19 +205,19 @@ mod tests {
     #[test]
     fn everything_is_the_session_and_has_no_header() {
         for path in ["session", "login", "teams", "packages/P"] {
-            assert_eq!(agent().classify(path).unwrap().class, Class::Session);
+            assert_eq!(agent().classify(path).unwrap().resource_kind, ResourceKind::Session);
         }
-        assert_eq!(agent().classify("").unwrap_err().kind, Kind::NotMine);
-        let wanted = want(Class::Session, "", Access::Full);
-        assert_eq!(agent().acquire(&wanted, &Fake::new(&[])).err().unwrap().kind, Kind::NoHeader);
+        assert_eq!(agent().classify("").unwrap_err().kind, ErrorKind::UnknownService);
+        let wanted = spec(ResourceKind::Session, "", Access::Full);
+        assert_eq!(agent().acquire(&wanted, &Fake::new(&[])).err().unwrap().kind, ErrorKind::NoHeader);
     }
 
     #[test]
     fn who_is_signed_in_is_told_with_the_teams() {
-        let fake = Fake::new(&[]).answer(LOGIN, 200, whole());
+        let fake = Fake::new(&[]).response(LOGIN, 200, whole());
         assert_eq!(agent().session(&fake).unwrap(), whole());
         for teams in [json!([{"id": "T"}]), json!({"teams": [{"id": "T"}]})] {
-            let fake = Fake::new(&[]).answer(LOGIN, 200, json!({"User": {"id": "U"}})).answer(TEAMS, 200, teams);
+            let fake = Fake::new(&[]).response(LOGIN, 200, json!({"User": {"id": "U"}})).response(TEAMS, 200, teams);
             assert_eq!(agent().session(&fake).unwrap(), whole());
             assert!(fake.sent().iter().all(|sent| sent.headers.is_empty()));
         }
@@ -225,35 +225,35 @@ mod tests {
 
     #[test]
     fn without_a_session_the_error_says_how_to_get_one() {
-        let fake = Fake::new(&[]).answer(LOGIN, 401, r#"{"code":262146,"message":"session is nil"}"#);
+        let fake = Fake::new(&[]).response(LOGIN, 401, r#"{"code":262146,"message":"session is nil"}"#);
         let error = agent().session(&fake).unwrap_err();
-        assert_eq!((error.kind, error.http_status, error.service_code), (Kind::LoginRequired, Some(401), Some(262_146)));
-        assert!(error.what().contains("auth.api_key") && error.what().contains("never through argv"), "{error}");
-        let fake = Fake::new(&[]).failure(LOGIN, Kind::Unreachable);
+        assert_eq!((error.kind, error.http_status, error.service_code), (ErrorKind::LoginRequired, Some(401), Some(262_146)));
+        assert!(error.message().contains("auth.api_key") && error.message().contains("never through argv"), "{error}");
+        let fake = Fake::new(&[]).failure(LOGIN, ErrorKind::Unreachable);
         let error = agent().session(&fake).unwrap_err();
-        assert_eq!(error.kind, Kind::Unreachable);
-        assert!(error.what().contains("masv server start") && error.what().contains("agent.url"), "{error}");
-        let fake = Fake::new(&[]).failure(LOGIN, Kind::Silent);
-        assert_eq!(agent().session(&fake).unwrap_err().kind, Kind::Silent);
-        for (status, kind) in [(404, Kind::Unsupported), (418, Kind::BadAnswer)] {
-            assert_eq!(agent().session(&Fake::new(&[]).answer(LOGIN, status, "")).unwrap_err().kind, kind);
+        assert_eq!(error.kind, ErrorKind::Unreachable);
+        assert!(error.message().contains("masv server start") && error.message().contains("agent.url"), "{error}");
+        let fake = Fake::new(&[]).failure(LOGIN, ErrorKind::NoResponse);
+        assert_eq!(agent().session(&fake).unwrap_err().kind, ErrorKind::NoResponse);
+        for (status, kind) in [(404, ErrorKind::Unsupported), (418, ErrorKind::BadResponse)] {
+            assert_eq!(agent().session(&Fake::new(&[]).response(LOGIN, status, "")).unwrap_err().kind, kind);
         }
     }
 
     #[test]
     fn signing_in_sends_a_login_and_believes_an_empty_success() {
         let (email, password) = secrets();
-        let fake = Fake::new(&[]).answer("POST /api/v1/login", 200, whole());
+        let fake = Fake::new(&[]).response("POST /api/v1/login", 200, whole());
         assert_eq!(agent().sign_in(&email, &password, &fake).unwrap(), whole());
         assert_eq!(fake.sent()[0].by, "login");
         assert_eq!(fake.sent()[0].body, r#"{"email":"ann@example.com","password":"hunter2-hunter2"}"#);
-        let fake = Fake::new(&[]).answer("POST /api/v1/login", 200, "").answer(LOGIN, 200, whole());
+        let fake = Fake::new(&[]).response("POST /api/v1/login", 200, "").response(LOGIN, 200, whole());
         assert_eq!(agent().sign_in(&email, &password, &fake).unwrap(), whole());
-        for (status, kind) in [(401, Kind::Refused), (405, Kind::Unsupported), (418, Kind::BadAnswer)] {
-            let fake = Fake::new(&[]).answer("POST /api/v1/login", status, r#"{"message":"no hunter2-hunter2"}"#);
+        for (status, kind) in [(401, ErrorKind::BadCredentials), (405, ErrorKind::Unsupported), (418, ErrorKind::BadResponse)] {
+            let fake = Fake::new(&[]).response("POST /api/v1/login", status, r#"{"message":"no hunter2-hunter2"}"#);
             let error = agent().sign_in(&email, &password, &fake).unwrap_err();
             assert_eq!(error.kind, kind);
-            assert!(!error.what().contains("hunter2"), "{error}");
+            assert!(!error.message().contains("hunter2"), "{error}");
         }
     }
 
@@ -261,11 +261,16 @@ mod tests {
     fn signing_up_works_where_an_old_agent_has_the_route() {
         let (email, password) = secrets();
         let of = |status: u16, body: Value| {
-            let fake = Fake::new(&[]).answer("POST /api/v1/signup", status, body);
+            let fake = Fake::new(&[]).response("POST /api/v1/signup", status, body);
             agent().sign_up(&email, &password, "Ann", &fake)
         };
         assert_eq!(of(201, whole()).unwrap(), whole());
-        for (status, kind) in [(404, Kind::Unsupported), (405, Kind::Unsupported), (400, Kind::Refused), (409, Kind::Refused)] {
+        for (status, kind) in [
+            (404, ErrorKind::Unsupported),
+            (405, ErrorKind::Unsupported),
+            (400, ErrorKind::BadCredentials),
+            (409, ErrorKind::BadCredentials),
+        ] {
             assert_eq!(of(status, json!({})).unwrap_err().kind, kind);
         }
     }
@@ -273,7 +278,7 @@ mod tests {
     #[test]
     fn a_hostile_document_is_a_bad_answer() {
         for body in HOSTILE {
-            assert_eq!(agent().session(&Fake::new(&[]).answer(LOGIN, 200, body)).unwrap_err().kind, Kind::BadAnswer, "{body}");
+            assert_eq!(agent().session(&Fake::new(&[]).response(LOGIN, 200, body)).unwrap_err().kind, ErrorKind::BadResponse, "{body}");
         }
     }
 }

@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::clock::LATEST_UNIX_S;
-use crate::error::{Error, Kind, Result};
-use crate::ports::http::Answer;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ports::http::Response;
 use crate::secret::Secret;
 use crate::services::jwt;
 
@@ -30,20 +30,20 @@ const MAX_SAID_CHARS: usize = 200;
 const ECHO_BYTES: usize = 6;
 
 /// Whether a status says that the request worked.
-pub fn is_success(answer: &Answer) -> bool {
-    (200..300).contains(&answer.status)
+pub fn is_success(response: &Response) -> bool {
+    (200..300).contains(&response.status)
 }
 
 /// The document of an answer.
 ///
 /// # Errors
-/// [`Kind::BadAnswer`] if it is no JSON, too deep or too crowded, or an object in it has one name twice.
-pub fn parse(service: &str, answer: &Answer) -> Result<Value> {
-    let text = answer.body.expose();
+/// [`ErrorKind::BadResponse`] if it is no JSON, too deep or too crowded, or an object in it has one name twice.
+pub fn parse(service: &str, response: &Response) -> Result<Value> {
+    let text = response.body.expose();
     // The document is not repeated.
     let bad = |what: &str| {
-        let what = format!("{service} sent {what} with status {}: check its URL, or try again", answer.status);
-        Error::new(Kind::BadAnswer, what).with_http_status(answer.status)
+        let what = format!("{service} sent {what} with status {}: check its URL, or try again", response.status);
+        Error::new(ErrorKind::BadResponse, what).with_http_status(response.status)
     };
     if text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() > MAX_VALUES {
         return Err(bad(&format!("a document of more than {MAX_VALUES} values")));
@@ -145,16 +145,16 @@ pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
 /// The token in a field. `route` is for the message.
 ///
 /// # Errors
-/// [`Kind::BadAnswer`] if it isn't there, is no text, or is nothing that a header can carry; or if names beside it differ by case
+/// [`ErrorKind::BadResponse`] if it isn't there, is no text, or is nothing that a header can carry; or if names beside it differ by case
 /// alone, as two tokens' or two expiries'.
 pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
     let bad = |why: &str| {
         let what = format!("the answer to {route} {why} in its field `{name}`: check the service's URL and version");
-        Err(Error::new(Kind::BadAnswer, what))
+        Err(Error::new(ErrorKind::BadResponse, what))
     };
     if has_spellings(document) {
         let what = format!("the answer to {route} has names that differ by case alone: check the service's URL and version");
-        return Err(Error::new(Kind::BadAnswer, what));
+        return Err(Error::new(ErrorKind::BadResponse, what));
     }
     match field(document, name) {
         None => bad("has nothing"),
@@ -200,8 +200,8 @@ fn time_of(value: &Value) -> Option<i64> {
 
 /// An error that an answer caused: with its status, the service's own number, and its sentence where that is harmless.
 /// `sent` are the secrets of the request.
-pub fn error(kind: Kind, what: impl Into<String>, answer: &Answer, sent: &[&Secret]) -> Error {
-    let document = parse("", answer).unwrap_or_default();
+pub fn error(kind: ErrorKind, what: impl Into<String>, response: &Response, sent: &[&Secret]) -> Error {
+    let document = parse("", response).unwrap_or_default();
     let first = field(&document, "errors").and_then(Value::as_array).and_then(|errors| errors.first());
     let code = [Some(&document), first].into_iter().flatten().find_map(|part| field(part, "code")?.as_i64());
     let said = first.and_then(|first| text(first, "msg").or_else(|| text(first, "message"))).or_else(|| text(&document, "message"));
@@ -209,7 +209,7 @@ pub fn error(kind: Kind, what: impl Into<String>, answer: &Answer, sent: &[&Secr
     if let Some(said) = said.and_then(|said| harmless(said, sent)) {
         what = format!("{what} (it says: {said})");
     }
-    Error::new(kind, what).with_http_status(answer.status).with_service_code(code)
+    Error::new(kind, what).with_http_status(response.status).with_service_code(code)
 }
 
 /// A service's sentence for a message, without control characters, cut short; nothing if it echoes what was sent, or quotes a URL.
@@ -258,8 +258,8 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, date_unix_s: None, retry_after: None, cookies: Vec::new(), body: Secret::from(body) }
+    fn response(status: u16, body: &str) -> Response {
+        Response { status, date_unix_s: None, retry_after: None, cookies: Vec::new(), body: Secret::from(body) }
     }
 
     #[test]
@@ -308,8 +308,8 @@ mod tests {
             json!({"t": "é"}),
         ] {
             let error = token("GET /x", &bad, "t").unwrap_err();
-            assert_eq!(error.kind, Kind::BadAnswer, "{bad}");
-            assert!(error.what().contains("GET /x") && error.what().contains("`t`"), "{error}");
+            assert_eq!(error.kind, ErrorKind::BadResponse, "{bad}");
+            assert!(error.message().contains("GET /x") && error.message().contains("`t`"), "{error}");
         }
     }
 
@@ -327,9 +327,9 @@ mod tests {
     #[test]
     fn a_services_words_are_passed_on_without_what_was_sent() {
         let password = Secret::from("Hunter2-long-one");
-        let said = |body: &str| error(Kind::Refused, "no", &answer(401, body), &[&password]);
+        let said = |body: &str| error(ErrorKind::BadCredentials, "no", &response(401, body), &[&password]);
         let error = said(r#"{"code":17,"errors":[{"code":9,"msg":"bad \u001b[31mlogin"}]}"#);
-        assert_eq!((error.what(), error.service_code, error.http_status), ("no (it says: bad [31mlogin)", Some(17), Some(401)));
+        assert_eq!((error.message(), error.service_code, error.http_status), ("no (it says: bad [31mlogin)", Some(17), Some(401)));
         for hidden in [
             r#"{"message":"password hunter2-LONG-one is wrong"}"#,
             r#"{"message":"password Hunter… is wrong"}"#,
@@ -345,10 +345,10 @@ mod tests {
             "[",
             "{\"message\":[]}",
         ] {
-            assert_eq!(said(hidden).what(), "no", "{hidden}");
+            assert_eq!(said(hidden).message(), "no", "{hidden}");
         }
         let long = format!(r#"{{"message":"{}"}}"#, "é".repeat(5000));
-        assert!(said(&long).what().chars().count() < 230);
+        assert!(said(&long).message().chars().count() < 230);
     }
 
     #[test]
@@ -359,12 +359,12 @@ mod tests {
             r#"{"token":"canary-a","TOKEN":null}"#,
             r#"{"token":"canary-a","expires_at":1,"Expires_At":2}"#,
         ] {
-            let error = token("GET /x", &parse("masv", &answer(200, body)).unwrap(), "token").unwrap_err();
-            assert_eq!(error.kind, Kind::BadAnswer, "{body}");
-            assert!(error.what().contains("differ by case") && !error.what().contains("canary"), "{error}");
+            let error = token("GET /x", &parse("masv", &response(200, body)).unwrap(), "token").unwrap_err();
+            assert_eq!(error.kind, ErrorKind::BadResponse, "{body}");
+            assert!(error.message().contains("differ by case") && !error.message().contains("canary"), "{error}");
         }
         let body = r#"{"token":"abc","user":{"id":"u","settings":{"Lang":1,"lang":2},"tags":[{"A":{},"a":{}}]}}"#;
-        let document = parse("masv", &answer(200, body)).unwrap();
+        let document = parse("masv", &response(200, body)).unwrap();
         assert_eq!(token("GET /x", &document, "token").unwrap().expose(), "abc");
         assert_eq!(field(&document, "user").unwrap()["settings"], json!({"Lang": 1, "lang": 2}), "handed on as it came");
     }
@@ -380,12 +380,12 @@ mod tests {
             r#"{"a\"":1,"a\"":1}"#,
             r#"{"":1,"":1}"#,
         ] {
-            let error = parse("masv", &answer(200, body)).unwrap_err();
-            assert_eq!(error.kind, Kind::BadAnswer, "{body}");
-            assert!(error.what().contains("one name twice") && !error.what().contains("canary"), "{error}");
+            let error = parse("masv", &response(200, body)).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::BadResponse, "{body}");
+            assert!(error.message().contains("one name twice") && !error.message().contains("canary"), "{error}");
         }
         for body in [r#"{"a":"{\"x\":1,\"x\":1}","b":":","c:":{"a":":::\\"}}"#, r#"[{"id":1},{"id":1}]"#, "{}", "[]", "\":\"", "1"] {
-            parse("masv", &answer(200, body)).unwrap_or_else(|error| panic!("{body}: {error}"));
+            parse("masv", &response(200, body)).unwrap_or_else(|error| panic!("{body}: {error}"));
         }
     }
 
@@ -394,7 +394,7 @@ mod tests {
         let deep = "[".repeat(100_000);
         let crowded = format!("[{}0]", "0,".repeat(200_000));
         for body in ["", "<html>", "{\"a\":", deep.as_str(), crowded.as_str(), &"[".repeat(1000)] {
-            assert_eq!(parse("masv", &answer(200, body)).unwrap_err().kind, Kind::BadAnswer);
+            assert_eq!(parse("masv", &response(200, body)).unwrap_err().kind, ErrorKind::BadResponse);
         }
     }
 }

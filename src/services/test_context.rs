@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::error::{Error, Kind, Result};
-use crate::model::key::{Access, Class, Fingerprint};
-use crate::model::token::{Draft, Facts, Kind as TokenKind, NO_EXPIRY, Token};
-use crate::ports::http::{Answer, Method, Request};
-use crate::ports::service::{Context, Found, Want};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::key::{Access, Fingerprint, ResourceKind};
+use crate::model::token::{NO_EXPIRY, NewToken, Token, TokenKind, TokenMeta};
+use crate::ports::http::{Method, Request, Response};
+use crate::ports::service::{Context, FoundToken, TokenSpec};
 use crate::secret::Secret;
 
 /// What a request looked like: how it was sent, `GET /path?query`, headers, body.
@@ -22,12 +22,12 @@ pub(super) struct Sent {
     pub(super) body: String,
 }
 
-type Script = VecDeque<(String, Result<Answer>)>;
+type Script = VecDeque<(String, Result<Response>)>;
 
 #[derive(Default)]
 pub(super) struct Fake {
     settings: HashMap<&'static str, &'static str>,
-    tokens: RefCell<Vec<(Class, String, Access, Token)>>,
+    tokens: RefCell<Vec<(ResourceKind, String, Access, Token)>>,
     script: RefCell<Script>,
     sent: RefCell<Vec<Sent>>,
     pub(super) rejected: RefCell<Vec<String>>,
@@ -39,35 +39,36 @@ impl Fake {
     }
 
     /// The next answer, to exactly this request.
-    pub(super) fn answer(self, line: &str, status: u16, body: impl ToString) -> Self {
+    pub(super) fn response(self, line: &str, status: u16, body: impl ToString) -> Self {
         self.answer_with_cookies(line, status, body, &[])
     }
 
     pub(super) fn answer_with_cookies(self, line: &str, status: u16, body: impl ToString, cookies: &[&str]) -> Self {
         let cookies = cookies.iter().map(|cookie| Secret::from(*cookie)).collect();
         let body = Secret::new(body.to_string());
-        let answer = Answer { status, date_unix_s: None, retry_after: None, cookies, body };
-        self.script.borrow_mut().push_back((line.into(), Ok(answer)));
+        let response = Response { status, date_unix_s: None, retry_after: None, cookies, body };
+        self.script.borrow_mut().push_back((line.into(), Ok(response)));
         self
     }
 
-    pub(super) fn failure(self, line: &str, kind: Kind) -> Self {
+    pub(super) fn failure(self, line: &str, kind: ErrorKind) -> Self {
         self.script.borrow_mut().push_back((line.into(), Err(Error::new(kind, "as scripted"))));
         self
     }
 
     /// A token that is there. Of two for the same thing the second one is given after the first was rejected.
-    pub(super) fn token(self, class: Class, id: &str, access: Access, header: &str, value: &str, details: Value) -> Self {
-        let mut draft = Draft::new(TokenKind::User, header, Secret::from(value), None);
-        draft.details = details;
-        let facts = Facts { scope: 1, class, access, kind: TokenKind::User, generation: 1, expires_us: NO_EXPIRY, acquired_us: 0 };
-        let token = Token::new(&draft, "masv", id, facts).expect("a test's token is in order");
-        self.tokens.borrow_mut().push((class, id.into(), access, token));
+    pub(super) fn token(self, resource_kind: ResourceKind, id: &str, access: Access, header: &str, value: &str, details: Value) -> Self {
+        let mut new_token = NewToken::new(TokenKind::User, header, Secret::from(value), None);
+        new_token.details = details;
+        let meta =
+            TokenMeta { scope: 1, resource_kind, access, kind: TokenKind::User, generation: 1, expires_us: NO_EXPIRY, acquired_us: 0 };
+        let token = Token::new(&new_token, "masv", id, meta).expect("a test's token is in order");
+        self.tokens.borrow_mut().push((resource_kind, id.into(), access, token));
         self
     }
 
     pub(super) fn user(self, value: &str, details: Value) -> Self {
-        self.token(Class::User, "", Access::Full, "X-User-Token", value, details)
+        self.token(ResourceKind::User, "", Access::Full, "X-User-Token", value, details)
     }
 
     /// All requests so far, once the script is through.
@@ -80,7 +81,7 @@ impl Fake {
         self.sent().into_iter().map(|sent| sent.line).collect()
     }
 
-    fn exchange(&self, by: &'static str, request: &Request) -> Result<Answer> {
+    fn exchange(&self, by: &'static str, request: &Request) -> Result<Response> {
         let method = match request.method {
             Method::Get => "GET",
             Method::Post => "POST",
@@ -93,9 +94,9 @@ impl Fake {
         let body = request.body.as_ref().map(|body| body.expose().to_owned()).unwrap_or_default();
         self.sent.borrow_mut().push(Sent { by, line: line.clone(), headers, body });
         let next = self.script.borrow_mut().pop_front();
-        let (expected, answer) = next.unwrap_or_else(|| panic!("nobody scripted {line}"));
+        let (expected, response) = next.unwrap_or_else(|| panic!("nobody scripted {line}"));
         assert_eq!(expected, line);
-        answer
+        response
     }
 }
 
@@ -104,10 +105,10 @@ impl Context for Fake {
         Ok(self.settings.get(name).map(|value| Secret::from(*value)))
     }
 
-    fn token(&self, class: Class, id: &str, access: Access) -> Result<Token> {
+    fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token> {
         let tokens = self.tokens.borrow();
-        let found = tokens.iter().find(|(c, i, a, _)| (*c, i.as_str(), *a) == (class, id, access));
-        found.map(|(.., token)| token.clone()).ok_or_else(|| Error::new(Kind::NotFound, "the test has no such token: script one"))
+        let found = tokens.iter().find(|(c, i, a, _)| (*c, i.as_str(), *a) == (resource_kind, id, access));
+        found.map(|(.., token)| token.clone()).ok_or_else(|| Error::new(ErrorKind::NotFound, "the test has no such token: script one"))
     }
 
     fn reject(&self, token: &Token) {
@@ -115,26 +116,26 @@ impl Context for Fake {
         self.tokens.borrow_mut().retain(|(.., other)| other.value() != token.value());
     }
 
-    fn send(&self, request: &Request) -> Result<Answer> {
+    fn send(&self, request: &Request) -> Result<Response> {
         self.exchange("send", request)
     }
 
-    fn send_once(&self, request: &Request) -> Result<Answer> {
+    fn send_no_retry(&self, request: &Request) -> Result<Response> {
         self.exchange("send_once", request)
     }
 
-    fn login(&self, _secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Answer) -> Option<Error>) -> Result<Answer> {
-        let answer = self.exchange("login", request)?;
-        refused(&answer).map_or(Ok(answer), Err)
+    fn login(&self, _secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Response) -> Option<Error>) -> Result<Response> {
+        let response = self.exchange("login", request)?;
+        refused(&response).map_or(Ok(response), Err)
     }
 
     fn refused(&self, _secrets: &[&Secret], _error: &Error) {}
 
-    fn is_over(&self) -> bool {
+    fn is_closing(&self) -> bool {
         false
     }
 
-    fn once(&self, _name: &str, job: &mut dyn FnMut() -> Result<Vec<Found>>) -> Result<Arc<Vec<Found>>> {
+    fn coalesce(&self, _name: &str, job: &mut dyn FnMut() -> Result<Vec<FoundToken>>) -> Result<Arc<Vec<FoundToken>>> {
         job().map(Arc::new)
     }
 
@@ -148,13 +149,13 @@ impl Context for Fake {
 }
 
 /// A wish without a link's secrets.
-pub(super) fn want(class: Class, id: &str, access: Access) -> Want<'_> {
-    Want { class, id, access, parent: None, link_secret: None, link_password: None }
+pub(super) fn spec(resource_kind: ResourceKind, id: &str, access: Access) -> TokenSpec<'_> {
+    TokenSpec { resource_kind, id, access, parent: None, link_secret: None, link_password: None }
 }
 
 /// What stands in a draft's headers.
-pub(super) fn headers(draft: &Draft) -> Vec<String> {
-    draft.headers.iter().map(|(name, value)| format!("{name}: {}", value.expose())).collect()
+pub(super) fn headers(new_token: &NewToken) -> Vec<String> {
+    new_token.headers.iter().map(|(name, value)| format!("{name}: {}", value.expose())).collect()
 }
 
 /// Documents that a broken or hostile server sends in place of the right one.

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use crate::clock::Clock;
-use crate::engine::acquisition::Wish;
-use crate::error::{Error, Kind, Result};
-use crate::model::base_url::Base;
-use crate::model::key::{Fingerprint, Key};
+use crate::engine::acquisition::Acquisition;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::base_url::BaseUrl;
+use crate::model::key::{Fingerprint, TokenKey};
 use crate::model::token::{NO_EXPIRY, Token};
 use crate::ports::http::Request as Exchange;
 use crate::ports::service::Acquired;
@@ -19,15 +19,15 @@ use crate::session::{Session, no_service};
 
 /// A service, and where it is.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct ServiceInfo<'a> {
     /// Its name.
     pub service: &'a str,
     /// Its base URL.
-    pub base: &'a Base,
+    pub base: &'a BaseUrl,
 }
 
 /// What a service answered to a request without any header.
-pub struct Reached {
+pub struct Probe {
     /// The HTTP status.
     pub status: u16,
     /// How long it took.
@@ -38,15 +38,15 @@ pub struct Reached {
 
 impl Session {
     /// The services of the account that calls without a name are about.
-    pub fn places(&self) -> impl Iterator<Item = Place<'_>> {
+    pub fn services(&self) -> impl Iterator<Item = ServiceInfo<'_>> {
         let services = &self.engine.accounts.account(self.default_account).services;
         // A plugin that is a source of secrets alone is at no URL.
         let served = services.iter().filter(|bound| !bound.service.prefixes().is_empty());
-        served.map(|bound| Place { service: bound.service.name(), base: bound.service.base() })
+        served.map(|bound| ServiceInfo { service: bound.service.name(), base: bound.service.base() })
     }
 
     /// Why plugins are left out of that account.
-    pub fn left_out(&self) -> &[Error] {
+    pub fn plugin_faults(&self) -> &[Error] {
         &self.engine.accounts.account(self.default_account).faults
     }
 
@@ -55,7 +55,7 @@ impl Session {
     /// # Errors
     /// Those of its source.
     pub fn secret(&self, key: &str) -> Result<Option<Secret>> {
-        self.errand(0, false).setting(key)
+        self.service_context(0, false).setting(key)
     }
 
     /// The name of that account.
@@ -75,27 +75,27 @@ impl Session {
 
     /// When a token ends by the clock of this machine, which is what other programs compare it with.
     pub fn ends_here_unix_s(&self, token: &Token) -> Option<i64> {
-        let facts = token.facts();
-        let bound = self.engine.accounts.at_scope(facts.scope);
+        let meta = token.meta();
+        let bound = self.engine.accounts.at_scope(meta.scope);
         let ahead_us = bound.map_or(0, |bound| bound.skew_us());
-        (facts.expires_us != NO_EXPIRY).then(|| facts.expires_us.saturating_sub(ahead_us).div_euclid(1_000_000))
+        (meta.expires_us != NO_EXPIRY).then(|| meta.expires_us.saturating_sub(ahead_us).div_euclid(1_000_000))
     }
 
     /// Keeps a token that the caller got itself.
     ///
     /// # Errors
-    /// [`Kind::InvalidValue`], [`Kind::Unsupported`], and those of reading the resource.
+    /// [`ErrorKind::InvalidValue`], [`ErrorKind::Unsupported`], and those of reading the resource.
     pub fn adopt(&self, resource: &str, value: Secret, expires_unix_s: Option<i64>) -> Result<()> {
-        self.at(resource, |spot, bound| {
-            let mut found = bound.service.adopt(&spot.target, value)?;
-            found.draft.expires_unix_s = expires_unix_s.or(found.draft.expires_unix_s);
+        self.at(resource, |resolved, bound| {
+            let mut found = bound.service.adopt(&resolved.target, value)?;
+            found.new_token.expires_unix_s = expires_unix_s.or(found.new_token.expires_unix_s);
             let now_s = self.engine.now_us(bound).div_euclid(1_000_000);
-            if found.draft.expires_unix_s.is_some_and(|expires| expires <= now_s) {
-                return Err(Error::new(Kind::InvalidValue, "the token has ended already: get another"));
+            if found.new_token.expires_unix_s.is_some_and(|expires| expires <= now_s) {
+                return Err(Error::new(ErrorKind::InvalidValue, "the token has ended already: get another"));
             }
-            let key = bound.key(found.class, &found.id, found.access);
+            let key = bound.key(found.resource_kind, &found.id, found.access);
             let acquired = Acquired { found, renewal: None, others: Vec::new() };
-            self.engine.keep(bound, &Wish::new(spot.account, spot.service, key), acquired).map(drop)
+            self.engine.store_acquired(bound, &Acquisition::new(resolved.account, resolved.service, key), acquired).map(drop)
         })
     }
 
@@ -103,45 +103,45 @@ impl Session {
     ///
     /// # Errors
     /// Those of reading the resource.
-    pub fn holds(&self, resource: &str, value: &Secret) -> Result<bool> {
-        self.kept_as(resource, value).map(|token| token.is_some())
+    pub fn is_known_value(&self, resource: &str, value: &Secret) -> Result<bool> {
+        self.stored_key(resource, value).map(|token| token.is_some())
     }
 
     /// The service refused this value, which was got for this resource.
     ///
     /// # Errors
-    /// Those of reading the resource; [`Kind::Store`].
+    /// Those of reading the resource; [`ErrorKind::Store`].
     pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
-        self.kept_as(resource, value)?.map_or(Ok(()), |token| self.reject(&token))
+        self.stored_key(resource, value)?.map_or(Ok(()), |token| self.reject(&token))
     }
 
     /// The token of this value that is kept for a resource. A value may stand behind its scheme, as in the header.
-    fn kept_as(&self, resource: &str, value: &Secret) -> Result<Option<Token>> {
+    fn stored_key(&self, resource: &str, value: &Secret) -> Result<Option<Token>> {
         // By digests: comparing them tells nothing of the values by the time it takes.
-        let print = |text: &str| Fingerprint::unkeyed(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
-        let wanted = print(value.expose());
-        self.at(resource, |spot, bound| {
-            let kept = |key: Key| {
-                let held = self.engine.cache.get(&key.borrow()).map(|hit| hit.token);
+        let fingerprint = |text: &str| Fingerprint::unkeyed(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
+        let wanted = fingerprint(value.expose());
+        self.at(resource, |resolved, bound| {
+            let kept = |key: TokenKey| {
+                let cached = self.engine.cache.get(&key.borrow()).map(|hit| hit.token);
                 let stored = || self.engine.store.load(&key).ok().flatten().and_then(|record| record.token);
-                held.or_else(stored).filter(|token| print(token.value()) == wanted)
+                cached.or_else(stored).filter(|token| fingerprint(token.value()) == wanted)
             };
-            Ok(self.keys(spot, bound)?.into_iter().find_map(kept))
+            Ok(self.keys(resolved, bound)?.into_iter().find_map(kept))
         })
     }
 
     /// Asks for the base URL of a service, without any header: any answer at all shows that it is there.
     ///
     /// # Errors
-    /// [`Kind::Unreachable`], [`Kind::Tls`], [`Kind::Silent`]; [`Kind::NotConfigured`] if there is no such service.
-    pub fn reach(&self, service: &str, limit: Duration) -> Result<Reached> {
-        let place = self.places().find(|place| place.service == service);
+    /// [`ErrorKind::Unreachable`], [`ErrorKind::Tls`], [`ErrorKind::NoResponse`]; [`ErrorKind::NotConfigured`] if there is no such service.
+    pub fn probe(&self, service: &str, limit: Duration) -> Result<Probe> {
+        let place = self.services().find(|place| place.service == service);
         let base = place.ok_or_else(|| no_service(service))?.base;
         let url = Url::parse(base.as_str())
-            .map_err(|_| Error::new(Kind::Config, format!("the base URL of {service} can't be read: set `{service}.url` anew")))?;
+            .map_err(|_| Error::new(ErrorKind::Config, format!("the base URL of {service} can't be read: set `{service}.url` anew")))?;
         let (began, clock) = (Instant::now(), Clock::system());
-        let answer = self.engine.http.exchange(&Exchange::get(url), began + limit).map_err(|failure| failure.error)?;
+        let response = self.engine.http.exchange(&Exchange::get(url), began + limit).map_err(|failure| failure.error)?;
         let now_s = clock.now_us().div_euclid(1_000_000);
-        Ok(Reached { status: answer.status, time: began.elapsed(), ahead_s: answer.date_unix_s.map(|date| date - now_s) })
+        Ok(Probe { status: response.status, time: began.elapsed(), ahead_s: response.date_unix_s.map(|date| date - now_s) })
     }
 }

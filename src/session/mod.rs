@@ -15,14 +15,14 @@ use serde_json::Value;
 
 use crate::clock::Clock;
 use crate::config::{Config, Profile, process_environment};
-use crate::engine::accounts::{Accounts, Bound, Spot};
-use crate::engine::acquisition::{self, Wish};
+use crate::engine::accounts::{Accounts, BoundService, ResolvedResource};
+use crate::engine::acquisition::{self, Acquisition};
 use crate::engine::cache::Peek;
 use crate::engine::freshness;
-use crate::engine::service_context::Errand;
+use crate::engine::service_context::ServiceContext;
 use crate::engine::state::{Engine, Parts};
-use crate::error::{Error, Kind, Result};
-use crate::model::key::{Access, Class, Key};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::key::{Access, ResourceKind, TokenKey};
 use crate::model::request::Request;
 use crate::model::resource::{self, is_plain};
 use crate::model::token::Token;
@@ -40,12 +40,12 @@ pub struct Options {
     /// The wall clock.
     pub clock: Clock,
     /// Whether refreshes run beside callers; a program that ends at once has no use for that.
-    pub refreshes_beside: bool,
+    pub refreshes_in_background: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Clock::system(), refreshes_beside: true }
+        Self { clock: Clock::system(), refreshes_in_background: true }
     }
 }
 
@@ -57,7 +57,7 @@ pub struct Session {
 
 /// A header line that was found; it stands in the buffer if that is longer than the line.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Peeked {
+pub struct TokenView {
     /// Its length in bytes, without NUL.
     pub len: usize,
 }
@@ -68,7 +68,7 @@ impl Session {
     /// Opens a session.
     ///
     /// # Errors
-    /// [`Kind::Config`], [`Kind::UnsafeFile`] if a setting can't be used.
+    /// [`ErrorKind::Config`], [`ErrorKind::UnsafeFile`] if a setting can't be used.
     pub fn open(config: Config) -> Result<Self> {
         Self::open_with(config, Options::default())
     }
@@ -122,7 +122,7 @@ impl Session {
             http: way(profile),
             clock: options.clock,
             timeout: Duration::from_millis(profile.milliseconds("http.timeout_ms")),
-            refreshes_beside: options.refreshes_beside,
+            refreshes_in_background: options.refreshes_in_background,
         };
         Ok(Self { engine: Arc::new(Engine::new(accounts, parts)), default_account })
     }
@@ -141,7 +141,7 @@ impl Session {
     /// Those of [`Session::token_for`].
     #[inline]
     pub fn token(&self, resource: &str) -> Result<Box<Token>> {
-        match self.quick(resource) {
+        match self.cached_fresh(resource) {
             Some(token) => Ok(token),
             None => resource::check_length(resource).and_then(|()| self.engine.token_for(&Request::new(resource))).map(Box::new),
         }
@@ -149,30 +149,30 @@ impl Session {
 
     /// The hit on a fresh token under its usual name, without a request object.
     #[inline]
-    fn quick(&self, resource: &str) -> Option<Box<Token>> {
-        let glance = &self.engine.accounts.glance(self.default_account, resource);
-        let glance = glance.as_ref()?;
-        let spot = &glance.spot;
-        if matches!(spot.target.class, Class::Link | Class::Session) || !is_plain(glance.rest.as_bytes()) {
+    fn cached_fresh(&self, resource: &str) -> Option<Box<Token>> {
+        let fast_match = &self.engine.accounts.match_prefix(self.default_account, resource);
+        let fast_match = fast_match.as_ref()?;
+        let resolved = &fast_match.resolved;
+        if matches!(resolved.target.resource_kind, ResourceKind::Link | ResourceKind::Session) || !is_plain(fast_match.rest.as_bytes()) {
             return None;
         }
-        let bound = self.engine.accounts.bound(spot.account, spot.service);
+        let bound = self.engine.accounts.bound(resolved.account, resolved.service);
         let now_us = self.engine.now_us(bound);
-        self.engine.cache.fresh(&acquisition::thing_of(bound, spot), acquisition::accesses(spot.target.need, None), now_us)
+        self.engine.cache.fresh(&acquisition::key_prefix(bound, resolved), acquisition::accesses(resolved.target.required, None), now_us)
     }
 
     /// An unexpired token from memory.
     ///
     /// # Errors
-    /// [`Kind::NotCached`], and those of reading the resource.
+    /// [`ErrorKind::NotCached`], and those of reading the resource.
     pub fn cached(&self, request: &Request) -> Result<Token> {
         let engine = &self.engine;
         let account = engine.accounts.number(request.account.as_deref())?;
-        engine.accounts.locate(account, &request.resource, |spot| {
-            let bound = engine.accounts.bound(spot.account, spot.service);
+        engine.accounts.resolve(account, &request.resource, |resolved| {
+            let bound = engine.accounts.bound(resolved.account, resolved.service);
             let now_us = engine.now_us(bound);
-            let hit = engine.in_memory(bound, &spot, request, now_us)?.map(|hit| hit.token);
-            hit.filter(|token| freshness::lasts(token.facts(), request.min_valid, now_us)).ok_or_else(not_cached)
+            let hit = engine.in_memory(bound, &resolved, request, now_us)?.map(|hit| hit.token);
+            hit.filter(|token| freshness::lasts(token.meta(), request.min_valid, now_us)).ok_or_else(not_cached)
         })
     }
 
@@ -180,17 +180,17 @@ impl Session {
     /// and for odd spellings alone.
     ///
     /// # Errors
-    /// [`Kind::NotCached`], [`Kind::MultipleHeaders`], and those of reading the resource.
+    /// [`ErrorKind::NotCached`], [`ErrorKind::MultipleHeaders`], and those of reading the resource.
     #[inline]
-    pub fn peek(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<Peeked> {
-        if let Some(glance) = &self.engine.accounts.glance(self.default_account, resource)
-            && !matches!(glance.spot.target.class, Class::Link | Class::Session)
-            && is_plain(glance.rest.as_bytes())
+    pub fn peek(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<TokenView> {
+        if let Some(fast_match) = &self.engine.accounts.match_prefix(self.default_account, resource)
+            && !matches!(fast_match.resolved.target.resource_kind, ResourceKind::Link | ResourceKind::Session)
+            && is_plain(fast_match.rest.as_bytes())
         {
-            match self.look(&glance.spot, out) {
-                Peek::Line(len) => return Ok(Peeked { len }),
+            match self.look(&fast_match.resolved, out) {
+                Peek::Line(len) => return Ok(TokenView { len }),
                 // Nothing under this id: that is the answer, unless another spelling of it is known.
-                Peek::Miss if !is_plain(glance.spot.target.id.as_bytes()) || glance.spot.target.id.starts_with('.') => {}
+                Peek::Miss if !is_plain(fast_match.resolved.target.id.as_bytes()) || fast_match.resolved.target.id.starts_with('.') => {}
                 other => return settle(other),
             }
         }
@@ -198,46 +198,46 @@ impl Session {
     }
 
     #[inline(always)]
-    fn look(&self, spot: &Spot<'_>, out: &mut [MaybeUninit<u8>]) -> Peek {
+    fn look(&self, resolved: &ResolvedResource<'_>, out: &mut [MaybeUninit<u8>]) -> Peek {
         let engine = &*self.engine;
-        let bound = engine.accounts.bound(spot.account, spot.service);
+        let bound = engine.accounts.bound(resolved.account, resolved.service);
         let now_us = engine.now_us(bound);
-        engine.cache.peek(&acquisition::thing_of(bound, spot), acquisition::accesses(spot.target.need, None), now_us, out)
+        engine.cache.peek(&acquisition::key_prefix(bound, resolved), acquisition::accesses(resolved.target.required, None), now_us, out)
     }
 
     #[cold]
-    fn peek_any(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<Peeked> {
+    fn peek_any(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<TokenView> {
         let engine = &*self.engine;
-        engine.accounts.locate_any(self.default_account, resource, |spot| {
-            let bound = engine.accounts.bound(spot.account, spot.service);
-            match spot.target.class {
-                Class::Session => return Err(acquisition::no_header(bound.service.name())),
-                Class::Link => {}
-                _ => return settle(self.look(&spot, out)),
+        engine.accounts.resolve_slow(self.default_account, resource, |resolved| {
+            let bound = engine.accounts.bound(resolved.account, resolved.service);
+            match resolved.target.resource_kind {
+                ResourceKind::Session => return Err(acquisition::no_header(bound.service.name())),
+                ResourceKind::Link => {}
+                _ => return settle(self.look(&resolved, out)),
             }
-            let key = engine.opened_by(bound, &spot, &Request::default())?.ok_or_else(not_cached)?;
-            settle(engine.cache.peek(&key.borrow().thing(), &[key.access], engine.now_us(bound), out))
+            let key = engine.opened_by(bound, &resolved, &Request::default())?.ok_or_else(not_cached)?;
+            settle(engine.cache.peek(&key.borrow().prefix(), &[key.access], engine.now_us(bound), out))
         })
     }
 
     /// Logs in to MASV: always one request.
     ///
     /// # Errors
-    /// [`Kind::NotConfigured`], and those of the service.
+    /// [`ErrorKind::NotConfigured`], and those of the service.
     pub fn masv_login(&self, email: Option<Secret>, password: Option<Secret>) -> Result<Token> {
         let (number, bound) = self.service(|bound| bound.service.name() == "masv", "masv")?;
-        let errand = self.errand(number, true);
-        let (email, password) = given_or_set(&errand, email, password)?;
-        let key = bound.key(Class::User, "", Access::Full);
-        let acquired = bound.service.login(&email, &password, &Errand { key: Some(&key), ..errand })?;
-        self.engine.pace.forget(|other| *other == key);
-        self.engine.keep_login(bound, Wish::new(self.default_account, number, key), acquired, &email)
+        let context = self.service_context(number, true);
+        let (email, password) = given_or_set(&context, email, password)?;
+        let key = bound.key(ResourceKind::User, "", Access::Full);
+        let acquired = bound.service.login(&email, &password, &ServiceContext { key: Some(&key), ..context })?;
+        self.engine.backoff.forget(|other| *other == key);
+        self.engine.store_login(bound, Acquisition::new(self.default_account, number, key), acquired, &email)
     }
 
     /// Who is signed in to the MASV Agent: JSON.
     ///
     /// # Errors
-    /// [`Kind::LoginRequired`], [`Kind::Unreachable`].
+    /// [`ErrorKind::LoginRequired`], [`ErrorKind::Unreachable`].
     pub fn agent_session(&self) -> Result<String> {
         self.with_agent(false, |agent, context| agent.session(context))
     }
@@ -245,7 +245,7 @@ impl Session {
     /// Signs in to the MASV Agent.
     ///
     /// # Errors
-    /// [`Kind::Refused`], [`Kind::NotConfigured`], [`Kind::Unsupported`], [`Kind::Unreachable`].
+    /// [`ErrorKind::BadCredentials`], [`ErrorKind::NotConfigured`], [`ErrorKind::Unsupported`], [`ErrorKind::Unreachable`].
     pub fn agent_sign_in(&self, email: Option<Secret>, password: Option<Secret>) -> Result<String> {
         self.with_agent(true, |agent, context| {
             let (email, password) = given_or_set(context, email, password)?;
@@ -256,7 +256,7 @@ impl Session {
     /// Makes an account through an old agent, and signs in with it.
     ///
     /// # Errors
-    /// [`Kind::Refused`], [`Kind::Unsupported`], [`Kind::Unreachable`].
+    /// [`ErrorKind::BadCredentials`], [`ErrorKind::Unsupported`], [`ErrorKind::Unreachable`].
     pub fn agent_sign_up(&self, email: Secret, password: Secret, name: &str) -> Result<String> {
         self.with_agent(true, |agent, context| {
             let (email, password) = given_or_set(context, Some(email), Some(password))?;
@@ -267,13 +267,13 @@ impl Session {
     fn with_agent(&self, explicit: bool, call: impl FnOnce(&dyn Agent, &dyn Context) -> Result<Value>) -> Result<String> {
         let (number, bound) = self.service(|bound| bound.service.agent().is_some(), "agent")?;
         let agent = bound.service.agent().ok_or_else(|| no_service("agent"))?;
-        call(agent, &self.errand(number, explicit)).map(|answer| answer.to_string())
+        call(agent, &self.service_context(number, explicit)).map(|response| response.to_string())
     }
 
     /// The service refused this token.
     ///
     /// # Errors
-    /// [`Kind::Store`].
+    /// [`ErrorKind::Store`].
     pub fn reject(&self, token: &Token) -> Result<()> {
         self.engine.reject(token)
     }
@@ -281,58 +281,58 @@ impl Session {
     /// Forgets what is kept of a resource, or everything.
     ///
     /// # Errors
-    /// [`Kind::Store`], and those of reading the resource.
+    /// [`ErrorKind::Store`], and those of reading the resource.
     pub fn forget(&self, resource: Option<&str>) -> Result<()> {
         let engine = &*self.engine;
         let Some(resource) = resource else {
             engine.cache.clear();
             engine.aliases.write().clear();
-            engine.pace.forget(|_| true);
+            engine.backoff.forget(|_| true);
             return engine.store.clear();
         };
-        self.at(resource, |spot, bound| {
-            for key in self.keys(spot, bound)? {
+        self.at(resource, |resolved, bound| {
+            for key in self.keys(resolved, bound)? {
                 engine.cache.remove(&key.borrow(), u64::MAX);
                 engine.store.remove(&key, u64::MAX)?;
             }
             // What is refused of a user's is refused of all that the user asks for; a link is the same with any password.
-            let is_user = matches!(spot.target.class, Class::Key | Class::User | Class::Bearer);
-            let is_it = |key: &Key| key.class == spot.target.class && key.bare_id() == spot.target.id;
-            let is_met = |key: &Key| key.scope.fingerprint() == bound.scope.fingerprint() && (is_user || is_it(key));
-            engine.pace.forget(is_met);
+            let is_user = matches!(resolved.target.resource_kind, ResourceKind::Key | ResourceKind::User | ResourceKind::Bearer);
+            let is_it = |key: &TokenKey| key.resource_kind == resolved.target.resource_kind && key.bare_id() == resolved.target.id;
+            let is_met = |key: &TokenKey| key.scope.fingerprint() == bound.scope.fingerprint() && (is_user || is_it(key));
+            engine.backoff.forget(is_met);
             engine.forget_refusals(is_met);
             engine.aliases.write().retain(|alias, _| !is_it(alias));
             Ok(())
         })
     }
 
-    pub(crate) fn at<T>(&self, resource: &str, then: impl FnOnce(&Spot<'_>, &Bound) -> Result<T>) -> Result<T> {
+    pub(crate) fn at<T>(&self, resource: &str, then: impl FnOnce(&ResolvedResource<'_>, &BoundService) -> Result<T>) -> Result<T> {
         let accounts = &self.engine.accounts;
-        accounts.locate(self.default_account, resource, |spot| then(&spot, accounts.bound(spot.account, spot.service)))
+        accounts.resolve(self.default_account, resource, |resolved| then(&resolved, accounts.bound(resolved.account, resolved.service)))
     }
 
     /// All keys that a spot's tokens can be under, the usual one first.
-    pub(crate) fn keys(&self, spot: &Spot<'_>, bound: &Bound) -> Result<Vec<Key>> {
-        if spot.target.class == Class::Link {
-            let link = self.engine.link_key(bound, spot, &Request::default())?;
+    pub(crate) fn keys(&self, resolved: &ResolvedResource<'_>, bound: &BoundService) -> Result<Vec<TokenKey>> {
+        if resolved.target.resource_kind == ResourceKind::Link {
+            let link = self.engine.link_key(bound, resolved, &Request::default())?;
             // For what another process knows of it.
             let _ = self.engine.record(bound, &link);
             let package = self.engine.aliases.read().get(&link).cloned();
             return Ok(package.into_iter().chain([link]).collect());
         }
-        let usual = acquisition::accesses(spot.target.need, None);
+        let usual = acquisition::accesses(resolved.target.required, None);
         let all =
             [Access::Manage, Access::Write, Access::Read].into_iter().filter(|access| usual[0] != Access::Full && !usual.contains(access));
-        let key = |access| bound.key(spot.target.class, spot.target.id, access);
+        let key = |access| bound.key(resolved.target.resource_kind, resolved.target.id, access);
         Ok(usual.iter().copied().chain(all).map(key).collect())
     }
 
-    pub(crate) fn errand(&self, service: usize, explicit: bool) -> Errand<'_> {
+    pub(crate) fn service_context(&self, service: usize, explicit: bool) -> ServiceContext<'_> {
         let deadline = Some(Instant::now() + self.engine.timeout);
-        Errand { engine: &self.engine, account: self.default_account, service, explicit, key: None, landed: None, deadline }
+        ServiceContext { engine: &self.engine, account: self.default_account, service, explicit, key: None, newer: None, deadline }
     }
 
-    fn service(&self, is: impl Fn(&Bound) -> bool, name: &str) -> Result<(usize, &Bound)> {
+    fn service(&self, is: impl Fn(&BoundService) -> bool, name: &str) -> Result<(usize, &BoundService)> {
         let services = &self.engine.accounts.account(self.default_account).services;
         services.iter().enumerate().find(|(_, bound)| is(bound)).ok_or_else(|| no_service(name))
     }
@@ -349,26 +349,26 @@ impl Drop for Session {
 fn given_or_set(context: &dyn Context, email: Option<Secret>, password: Option<Secret>) -> Result<(Secret, Secret)> {
     let one = |given: Option<Secret>, name: &str| {
         let found = given.map_or_else(|| context.setting(name), |given| Ok(Some(given)))?;
-        let missing = || Error::new(Kind::NotConfigured, format!("`{name}` is neither given nor set: give it, or set it"));
+        let missing = || Error::new(ErrorKind::NotConfigured, format!("`{name}` is neither given nor set: give it, or set it"));
         let found = found.ok_or_else(missing)?;
         found.check(name).map(|()| found)
     };
     Ok((one(email, "masv.email")?, one(password, "masv.password")?))
 }
 
-fn settle(look: Peek) -> Result<Peeked> {
+fn settle(look: Peek) -> Result<TokenView> {
     match look {
-        Peek::Line(len) => Ok(Peeked { len }),
-        Peek::Multiple => Err(Error::new(Kind::MultipleHeaders, "the token has several headers: ask token_for for it")),
-        Peek::Miss | Peek::Told => Err(not_cached()),
+        Peek::Line(len) => Ok(TokenView { len }),
+        Peek::Multiple => Err(Error::new(ErrorKind::MultipleHeaders, "the token has several headers: ask token_for for it")),
+        Peek::Miss | Peek::RefreshDue => Err(not_cached()),
     }
 }
 
 #[cold]
 pub(crate) fn not_cached() -> Error {
-    Error::new(Kind::NotCached, "no fresh token is in memory: ask token_for")
+    Error::new(ErrorKind::NotCached, "no fresh token is in memory: ask token_for")
 }
 
 pub(crate) fn no_service(name: &str) -> Error {
-    Error::new(Kind::NotConfigured, format!("there is no service {name}: `keyferry doctor` shows those there are"))
+    Error::new(ErrorKind::NotConfigured, format!("there is no service {name}: `keyferry doctor` shows those there are"))
 }

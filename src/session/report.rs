@@ -16,14 +16,14 @@ impl Session {
     /// Those of reading the resource.
     pub fn explain(&self, resource: &str) -> Result<String> {
         let engine = &*self.engine;
-        self.at(resource, |spot, bound| {
+        self.at(resource, |resolved, bound| {
             let now_us = engine.now_us(bound);
             let request = Request::default();
-            let hit = engine.in_memory(bound, spot, &request, now_us)?;
-            let key = self.keys(spot, bound)?.into_iter().next().ok_or_else(not_cached)?;
-            let pause = engine.pace.pause(&key, engine.clock.now_us());
+            let hit = engine.in_memory(bound, resolved, &request, now_us)?;
+            let key = self.keys(resolved, bound)?.into_iter().next().ok_or_else(not_cached)?;
+            let pause = engine.backoff.remaining(&key, engine.clock.now_us());
             let next = match &hit {
-                Some(hit) if now_us < hit.times.soft_us => "the token in memory is fresh and is handed out",
+                Some(hit) if now_us < hit.times.advisory_us => "the token in memory is fresh and is handed out",
                 Some(hit) if now_us < hit.times.mandatory_us => "the token in memory is handed out, and refreshed beside",
                 Some(_) => "callers wait for a refresh; the token in memory serves if that fails",
                 None if pause.is_some() => "the last failure is answered until the pause is over",
@@ -32,15 +32,15 @@ impl Session {
             let seconds = |us: i64| if us == NO_EXPIRY { Value::Null } else { json!(us.div_euclid(1_000_000)) };
             let mut token = hit.as_ref().map_or(Value::Null, |hit| describe(&hit.token));
             if let Some(hit) = &hit {
-                token["refresh_from_unix_s"] = seconds(hit.times.soft_us);
+                token["refresh_from_unix_s"] = seconds(hit.times.advisory_us);
                 token["callers_wait_from_unix_s"] = seconds(hit.times.mandatory_us);
             }
             let explained = json!({
                 "service": bound.service.name(), "base": bound.service.base().as_str(), "account": bound.scope.account,
-                "class": spot.target.class.name(), "id": spot.target.id, "access": key.access.name(),
+                "class": resolved.target.resource_kind.name(), "id": resolved.target.id, "access": key.access.name(),
                 "key": key.to_string(), "store": engine.store.name(), "clock_skew_s": bound.skew_us() / 1_000_000,
                 "token": token, "next": next,
-                "pause": pause.map(|error| json!({"error": error.what(), "retry_after_ms": error.retry_after_ms})),
+                "pause": pause.map(|error| json!({"error": error.message(), "retry_after_ms": error.retry_after_ms})),
             });
             Ok(explained.to_string())
         })
@@ -49,7 +49,7 @@ impl Session {
     /// The tokens in memory and in the store: JSON without secrets.
     ///
     /// # Errors
-    /// [`crate::error::Kind::Store`] if the store can't be read.
+    /// [`crate::error::ErrorKind::Store`] if the store can't be read.
     pub fn list(&self) -> Result<String> {
         let accounts = &self.engine.accounts;
         let row = |token: &Token, account: Option<&str>| {
@@ -61,12 +61,12 @@ impl Session {
         let records = self.engine.store.list()?;
         for (key, record) in &records {
             // What they know of the services' clocks is what an end by this machine's is told with.
-            accounts.at_scope(key.scope.fingerprint()).into_iter().for_each(|bound| self.engine.believe(bound, record));
+            accounts.at_scope(key.scope.fingerprint()).into_iter().for_each(|bound| self.engine.apply_stored_skew(bound, record));
         }
-        let account = |token: &Token| accounts.at_scope(token.facts().scope).map(|bound| bound.scope.account.as_str());
+        let account = |token: &Token| accounts.at_scope(token.meta().scope).map(|bound| bound.scope.account.as_str());
         let rows = self.engine.cache.all().into_iter().map(|hit| row(&hit.token, account(&hit.token)));
         let is_later =
-            |token: &Token| self.engine.cache.get(&token.key()).is_none_or(|hit| hit.token.facts().generation < token.facts().generation);
+            |token: &Token| self.engine.cache.get(&token.key()).is_none_or(|hit| hit.token.meta().generation < token.meta().generation);
         let stored = records.into_iter().filter_map(|(key, record)| Some(row(&record.token.filter(is_later)?, Some(&key.scope.account))));
         Ok(Value::Array(rows.chain(stored).collect()).to_string())
     }
@@ -76,7 +76,7 @@ impl Session {
         let (stats, read) = (&self.engine.stats, |count: &AtomicU64| count.load(Ordering::Relaxed));
         json!({
             "flights": read(&stats.flights), "waits": read(&stats.waits), "exchanges": read(&stats.exchanges),
-            "logins": read(&stats.logins), "renewals": read(&stats.renewals), "refreshes_beside": read(&stats.beside),
+            "logins": read(&stats.logins), "renewals": read(&stats.renewals), "refreshes_beside": read(&stats.background),
             "refused_from_memory": read(&stats.refused_from_memory), "rejected": read(&stats.rejected),
             "flights_under_way": self.engine.flights.count(),
         })
@@ -86,11 +86,11 @@ impl Session {
 
 /// A token for people: everything but its headers' values.
 pub fn describe(token: &Token) -> Value {
-    let facts = token.facts();
-    let expires = (facts.expires_us != NO_EXPIRY).then(|| facts.expires_us.div_euclid(1_000_000));
+    let meta = token.meta();
+    let expires = (meta.expires_us != NO_EXPIRY).then(|| meta.expires_us.div_euclid(1_000_000));
     json!({
-        "service": token.service(), "kind": facts.kind.name(), "id": token.id(), "access": facts.access.name(),
-        "generation": facts.generation, "expires_unix_s": expires, "acquired_unix_s": facts.acquired_us.div_euclid(1_000_000),
+        "service": token.service(), "kind": meta.kind.name(), "id": token.id(), "access": meta.access.name(),
+        "generation": meta.generation, "expires_unix_s": expires, "acquired_unix_s": meta.acquired_us.div_euclid(1_000_000),
         "headers": token.headers().map(|(name, _)| name).collect::<Vec<_>>(),
     })
 }

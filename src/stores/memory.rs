@@ -5,22 +5,22 @@ use std::collections::HashMap;
 use crate::sys::sync::Mutex;
 
 use crate::error::Result;
-use crate::model::key::{Fingerprint, Fingerprinter, Key};
-use crate::ports::store::{Attempt, Nobody, Record, Refusal, Store};
+use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
+use crate::ports::store::{FailureRecord, LockResult, NoopLock, Record, Store};
 
 /// So many refusals are remembered: whoever feeds wrong links must not fill the memory.
 const MOST_REFUSALS: usize = 1024;
 
 /// Makes room by what ends first.
-fn drop_oldest(refusals: &mut HashMap<Fingerprint, Refusal>) {
+fn drop_oldest(refusals: &mut HashMap<Fingerprint, FailureRecord>) {
     let oldest = refusals.iter().min_by_key(|(_, refusal)| refusal.until_us).map(|(secret, _)| *secret);
     oldest.map(|secret| refusals.remove(&secret));
 }
 
 /// Keeps what the cache doesn't.
 pub struct Memory {
-    records: Mutex<HashMap<Key, Record>>,
-    refusals: Mutex<HashMap<Fingerprint, Refusal>>,
+    records: Mutex<HashMap<TokenKey, Record>>,
+    refusals: Mutex<HashMap<Fingerprint, FailureRecord>>,
     fingerprints: Fingerprinter,
 }
 
@@ -39,11 +39,11 @@ impl Store for Memory {
         "ends with the process"
     }
 
-    fn load(&self, key: &Key) -> Result<Option<Record>> {
+    fn load(&self, key: &TokenKey) -> Result<Option<Record>> {
         Ok(self.records.lock().get(key).cloned())
     }
 
-    fn save(&self, key: &Key, record: &Record) -> Result<()> {
+    fn save(&self, key: &TokenKey, record: &Record) -> Result<()> {
         let mut records = self.records.lock();
         if records.get(key).is_some_and(|kept| kept.generation > record.generation) {
             return Ok(());
@@ -55,7 +55,7 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn remove(&self, key: &Key, up_to_generation: u64) -> Result<()> {
+    fn remove(&self, key: &TokenKey, up_to_generation: u64) -> Result<()> {
         let mut records = self.records.lock();
         if records.get(key).is_some_and(|kept| kept.generation <= up_to_generation) {
             records.remove(key);
@@ -70,24 +70,24 @@ impl Store for Memory {
     }
 
     /// All there is, is in the cache.
-    fn list(&self) -> Result<Vec<(Key, Record)>> {
+    fn list(&self) -> Result<Vec<(TokenKey, Record)>> {
         Ok(Vec::new())
     }
 
     /// There is no other process to lock out, and flights keep the threads apart.
-    fn try_lock(&self, _key: &Key) -> Result<Attempt> {
-        Ok(Attempt::Locked(Box::new(Nobody)))
+    fn try_lock(&self, _key: &TokenKey) -> Result<LockResult> {
+        Ok(LockResult::Locked(Box::new(NoopLock)))
     }
 
     fn fingerprints(&self) -> &Fingerprinter {
         &self.fingerprints
     }
 
-    fn refusal(&self, secret: &Fingerprint) -> Option<Refusal> {
+    fn failure(&self, secret: &Fingerprint) -> Option<FailureRecord> {
         self.refusals.lock().get(secret).cloned()
     }
 
-    fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>, stays: &dyn Fn(&Refusal) -> bool) {
+    fn set_failure(&self, secret: &Fingerprint, refusal: Option<FailureRecord>, stays: &dyn Fn(&FailureRecord) -> bool) {
         let mut refusals = self.refusals.lock();
         if refusals.get(secret).is_some_and(stays) {
             return;

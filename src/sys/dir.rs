@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// What an error of the system comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub enum IoCause {
     /// The disk is full, or the user's share of it.
     Full,
     /// The file system is read-only.
@@ -37,29 +37,29 @@ pub enum Cause {
 }
 
 /// What an error comes from.
-pub fn cause(error: &Error) -> Cause {
+pub fn cause(error: &Error) -> IoCause {
     match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT) => Cause::Full,
-        Some(libc::EROFS) => Cause::ReadOnly,
-        Some(libc::EACCES | libc::EPERM) => Cause::Denied,
-        Some(libc::EIO) => Cause::Broken,
-        Some(libc::EFBIG) => Cause::TooLarge,
-        Some(libc::EMFILE | libc::ENFILE) => Cause::TooMany,
-        Some(libc::ENOLCK | libc::EOPNOTSUPP) => Cause::NoLocks,
-        Some(libc::ELOOP | libc::ENOTDIR) => Cause::Link,
-        Some(libc::ENXIO | libc::ENODEV) => Cause::NotAFile,
-        Some(libc::ENOENT) => Cause::Missing,
-        _ if error.kind() == std::io::ErrorKind::NotFound => Cause::Missing,
-        _ => Cause::Other,
+        Some(libc::ENOSPC | libc::EDQUOT) => IoCause::Full,
+        Some(libc::EROFS) => IoCause::ReadOnly,
+        Some(libc::EACCES | libc::EPERM) => IoCause::Denied,
+        Some(libc::EIO) => IoCause::Broken,
+        Some(libc::EFBIG) => IoCause::TooLarge,
+        Some(libc::EMFILE | libc::ENFILE) => IoCause::TooMany,
+        Some(libc::ENOLCK | libc::EOPNOTSUPP) => IoCause::NoLocks,
+        Some(libc::ELOOP | libc::ENOTDIR) => IoCause::Link,
+        Some(libc::ENXIO | libc::ENODEV) => IoCause::NotAFile,
+        Some(libc::ENOENT) => IoCause::Missing,
+        _ if error.kind() == std::io::ErrorKind::NotFound => IoCause::Missing,
+        _ => IoCause::Other,
     }
 }
 
 /// An open folder.
-pub struct Folder(File);
+pub struct Dir(File);
 
 /// How a file is opened. None follows a link at its last name, waits for a writer, or is inherited by a program.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub enum OpenMode {
     /// For reading.
     Read,
     /// A new one for writing, readable to the user alone.
@@ -82,7 +82,7 @@ fn checked(code: i32) -> Result<()> {
     if code < 0 { Err(Error::last_os_error()) } else { Ok(()) }
 }
 
-impl Folder {
+impl Dir {
     /// Opens a folder; a link at its last name is refused.
     ///
     /// # Errors
@@ -95,14 +95,14 @@ impl Folder {
     ///
     /// # Errors
     /// Those of the system.
-    pub fn facts(&self) -> Result<Metadata> {
+    pub fn meta(&self) -> Result<Metadata> {
         self.0.metadata()
     }
 
     /// Opens a folder in it.
     ///
     /// # Errors
-    /// Those of [`Folder::open`].
+    /// Those of [`Dir::open`].
     pub fn folder(&self, text: &str) -> Result<Self> {
         self.open_at(text, libc::O_RDONLY | libc::O_DIRECTORY).map(Self)
     }
@@ -118,7 +118,7 @@ impl Folder {
     /// Passes into a folder in it: nothing in there is listed, so the right to pass is enough.
     ///
     /// # Errors
-    /// Those of [`Folder::open`].
+    /// Those of [`Dir::open`].
     pub fn pass(&self, text: &str) -> Result<Self> {
         self.open_at(text, PASS).map(Self)
     }
@@ -126,12 +126,12 @@ impl Folder {
     /// Opens a file in it.
     ///
     /// # Errors
-    /// Those of the system: `ELOOP` for a link, `EEXIST` if [`How::New`] is not new.
-    pub fn file(&self, text: &str, how: How) -> Result<File> {
+    /// Those of the system: `ELOOP` for a link, `EEXIST` if [`OpenMode::New`] is not new.
+    pub fn file(&self, text: &str, how: OpenMode) -> Result<File> {
         let flags = match how {
-            How::Read => libc::O_RDONLY,
-            How::New => libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL,
-            How::Keep => libc::O_RDWR | libc::O_CREAT,
+            OpenMode::Read => libc::O_RDONLY,
+            OpenMode::New => libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL,
+            OpenMode::Keep => libc::O_RDWR | libc::O_CREAT,
         };
         self.open_at(text, flags)
     }
@@ -246,21 +246,21 @@ mod tests {
     #[test]
     fn names_are_looked_up_from_the_descriptor_and_links_are_refused() {
         let place = tempfile::tempdir().unwrap();
-        let folder = Folder::open(place.path()).unwrap();
+        let folder = Dir::open(place.path()).unwrap();
         folder.make("in").unwrap();
         let inner = folder.folder("in").unwrap();
         std::fs::rename(place.path().join("in"), place.path().join("away")).unwrap();
-        drop(inner.file("a", How::New).unwrap());
+        drop(inner.file("a", OpenMode::New).unwrap());
         let mode = |name: &str| std::fs::metadata(place.path().join(name)).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode("away"), mode("away/a")), (0o700, 0o600));
-        assert_eq!(inner.file("a", How::New).unwrap_err().raw_os_error(), Some(libc::EEXIST));
+        assert_eq!(inner.file("a", OpenMode::New).unwrap_err().raw_os_error(), Some(libc::EEXIST));
         symlink("a", place.path().join("away/b")).unwrap();
-        assert_eq!(inner.file("b", How::Read).unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        assert_eq!(inner.file("b", OpenMode::Read).unwrap_err().raw_os_error(), Some(libc::ELOOP));
         symlink("away", place.path().join("in")).unwrap();
-        assert!(folder.folder("in").is_err() && Folder::open(&place.path().join("in")).is_err());
+        assert!(folder.folder("in").is_err() && Dir::open(&place.path().join("in")).is_err());
         assert_eq!(inner.rename_new("a", "b").unwrap_err().raw_os_error(), Some(libc::EEXIST));
         inner.rename("a", &folder, "c").unwrap();
         assert_eq!(folder.names("away").unwrap(), ["b"]);
-        assert_eq!(inner.file("x\0y", How::Read).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        assert_eq!(inner.file("x\0y", OpenMode::Read).unwrap_err().raw_os_error(), Some(libc::EINVAL));
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::fork;
-use super::signals::Shield;
+use super::signals::SigpipeGuard;
 
 /// How many locks a process holds or tries at most at one time.
 const SLOTS: usize = 512;
@@ -78,7 +78,7 @@ impl Lockable {
     pub fn try_lock(self) -> Result<Try> {
         match self.file.try_lock() {
             Ok(()) => {
-                let _shield = Shield::raise();
+                let _shield = SigpipeGuard::raise();
                 // For the message of those who wait: whoever can't read it is told less.
                 let _ = self.file.write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0);
                 Ok(Try::Held(Held(self)))

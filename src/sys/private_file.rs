@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::signals::Shield;
-use crate::error::{Error, Kind, Result};
+use super::signals::SigpipeGuard;
+use crate::error::{Error, ErrorKind, Result};
 
 /// Who may read a file that is about to be opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,30 +23,30 @@ pub enum Privacy {
 /// (but where it is [`Privacy::Mounted`]), waiting for no writer.
 ///
 /// # Errors
-/// [`Kind::NotFound`] where there is none, [`Kind::UnsafeFile`] with the `chmod` that mends it,
-/// [`Kind::Config`] for anything else.
+/// [`ErrorKind::NotFound`] where there is none, [`ErrorKind::UnsafeFile`] with the `chmod` that mends it,
+/// [`ErrorKind::Config`] for anything else.
 pub fn open(path: &Path, privacy: Privacy) -> Result<File> {
     let shown = path.display();
     let links = if privacy == Privacy::Mounted { 0 } else { libc::O_NOFOLLOW };
     let file = OpenOptions::new().read(true).custom_flags(links | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(
         |error| match error.raw_os_error() {
-            Some(libc::ENOENT | libc::ENOTDIR) => Error::new(Kind::NotFound, format!("{shown} is not there")),
-            Some(libc::ELOOP) => Error::new(Kind::UnsafeFile, format!("{shown} is a link: name the file itself")),
-            _ => Error::new(Kind::Config, format!("{shown} can't be opened: {}", error.kind())),
+            Some(libc::ENOENT | libc::ENOTDIR) => Error::new(ErrorKind::NotFound, format!("{shown} is not there")),
+            Some(libc::ELOOP) => Error::new(ErrorKind::UnsafeFile, format!("{shown} is a link: name the file itself")),
+            _ => Error::new(ErrorKind::Config, format!("{shown} can't be opened: {}", error.kind())),
         },
     )?;
-    let facts = file.metadata().map_err(|error| Error::new(Kind::Config, format!("{shown} can't be examined: {}", error.kind())))?;
-    if !facts.is_file() {
-        return Err(Error::new(Kind::UnsafeFile, format!("{shown} is not a regular file")));
+    let meta = file.metadata().map_err(|error| Error::new(ErrorKind::Config, format!("{shown} can't be examined: {}", error.kind())))?;
+    if !meta.is_file() {
+        return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} is not a regular file")));
     }
-    if facts.uid() != user_id() && facts.uid() != 0 {
-        return Err(Error::new(Kind::UnsafeFile, format!("{shown} belongs to another user: chown it")));
+    if meta.uid() != user_id() && meta.uid() != 0 {
+        return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} belongs to another user: chown it")));
     }
-    if facts.mode() & 0o022 != 0 {
-        return Err(Error::new(Kind::UnsafeFile, format!("{shown} can be changed by others: chmod go-w {shown}")));
+    if meta.mode() & 0o022 != 0 {
+        return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} can be changed by others: chmod go-w {shown}")));
     }
-    if privacy == Privacy::Private && facts.mode() & 0o077 != 0 {
-        return Err(Error::new(Kind::UnsafeFile, format!("{shown} can be read by others: chmod 600 {shown}")));
+    if privacy == Privacy::Private && meta.mode() & 0o077 != 0 {
+        return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} can be read by others: chmod 600 {shown}")));
     }
     Ok(file)
 }
@@ -54,7 +54,7 @@ pub fn open(path: &Path, privacy: Privacy) -> Result<File> {
 /// Reads a file of at most `limit` bytes, under the rules of [`open`].
 ///
 /// # Errors
-/// Those of [`open`], and [`Kind::Config`] if it is longer or can't be read.
+/// Those of [`open`], and [`ErrorKind::Config`] if it is longer or can't be read.
 pub fn read(path: &Path, privacy: Privacy, limit: usize) -> Result<Vec<u8>> {
     read_open(&open(path, privacy)?, path, limit)
 }
@@ -67,15 +67,15 @@ pub fn is_out_of_descriptors(error: &io::Error) -> bool {
 /// Reads an open file of at most `limit` bytes; `path` is for messages.
 ///
 /// # Errors
-/// [`Kind::Config`] if it is longer or can't be read.
+/// [`ErrorKind::Config`] if it is longer or can't be read.
 pub fn read_open(file: &File, path: &Path, limit: usize) -> Result<Vec<u8>> {
     let shown = path.display();
     let mut bytes = Vec::with_capacity(4096.min(limit + 1));
     file.take(limit as u64 + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| Error::new(Kind::Config, format!("{shown} can't be read: {}", error.kind())))?;
+        .map_err(|error| Error::new(ErrorKind::Config, format!("{shown} can't be read: {}", error.kind())))?;
     if bytes.len() > limit {
-        return Err(Error::new(Kind::Config, format!("{shown} is longer than {limit} bytes")));
+        return Err(Error::new(ErrorKind::Config, format!("{shown} is longer than {limit} bytes")));
     }
     Ok(bytes)
 }
@@ -83,17 +83,17 @@ pub fn read_open(file: &File, path: &Path, limit: usize) -> Result<Vec<u8>> {
 /// Puts a file in place of the one of this name, whole or not at all: 0600, in a folder that is made 0700 if it is not there.
 ///
 /// # Errors
-/// [`Kind::UnsafeFile`] if the folder is a link, another user's or open to others, [`Kind::Config`] for anything else.
+/// [`ErrorKind::UnsafeFile`] if the folder is a link, another user's or open to others, [`ErrorKind::Config`] for anything else.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let shown = path.display();
-    let fail = |error: io::Error| Error::new(Kind::Config, format!("{shown} can't be written: {}", error.kind()));
-    let folder = path.parent().ok_or_else(|| Error::new(Kind::Config, format!("{shown} is in no folder")))?;
+    let fail = |error: io::Error| Error::new(ErrorKind::Config, format!("{shown} can't be written: {}", error.kind()));
+    let folder = path.parent().ok_or_else(|| Error::new(ErrorKind::Config, format!("{shown} is in no folder")))?;
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
-    let facts = fs::symlink_metadata(folder).map_err(fail)?;
-    if !facts.is_dir() || facts.uid() != user_id() || facts.mode() & 0o022 != 0 {
+    let meta = fs::symlink_metadata(folder).map_err(fail)?;
+    if !meta.is_dir() || meta.uid() != user_id() || meta.mode() & 0o022 != 0 {
         let shown = folder.display();
         let what = format!("{shown} is a link, another user's or can be changed by others: make it your own folder, chmod 700 {shown}");
-        return Err(Error::new(Kind::UnsafeFile, what));
+        return Err(Error::new(ErrorKind::UnsafeFile, what));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = folder.join(format!(".{name}.{}", std::process::id()));
@@ -115,14 +115,14 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// Those of the system.
 pub fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    let _shield = Shield::raise();
+    let _shield = SigpipeGuard::raise();
     file.write_all(bytes)?;
     file.sync_all()
 }
 
 /// Whether an open file can be read by others than its owner.
 pub fn is_public(file: &File) -> bool {
-    file.metadata().map_or(true, |facts| facts.mode() & 0o077 != 0)
+    file.metadata().map_or(true, |meta| meta.mode() & 0o077 != 0)
 }
 
 /// The user this process acts as.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::signals::{self, Shield};
+use super::signals::{self, SigpipeGuard};
 
 /// What a program may take.
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ pub fn run(command: &mut Command, input: Option<&[u8]>, limits: Limits) -> io::R
     }
     let mut child = signals::start(command)?;
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
-        let _shield = Shield::raise();
+        let _shield = SigpipeGuard::raise();
         // A secret fits into a pipe; a program that doesn't read it fails by itself.
         let _ = pipe.write_all(input);
     }

@@ -33,9 +33,9 @@ pub fn survive_file_limits() {
 }
 
 /// The signals that end a program, held back until somebody waits for them.
-pub struct Ending(libc::sigset_t);
+pub struct ShutdownSignals(libc::sigset_t);
 
-impl Ending {
+impl ShutdownSignals {
     /// Holds them back in this thread and in those that it starts from now on: to be called before any other starts.
     ///
     /// Rationale: a signal that is ignored stays ignored. A shell script's background job ignores Ctrl-C and `nohup` ignores
@@ -84,7 +84,7 @@ const WRITING: [libc::c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 ///
 /// Rationale: a C program has the system's own action. A secret-tool that ended without reading took the host with it, and so did
 /// the first write of the store under `ulimit -f 0`.
-pub struct Shield {
+pub struct SigpipeGuard {
     /// What may be taken away at the end: what was not there at the beginning.
     raised: Vec<libc::c_int>,
     before: libc::sigset_t,
@@ -92,7 +92,7 @@ pub struct Shield {
     here: PhantomData<*const ()>,
 }
 
-impl Shield {
+impl SigpipeGuard {
     /// From here on.
     pub fn raise() -> Self {
         let raised = WRITING.into_iter().filter(|signal| !is_pending(*signal)).collect();
@@ -100,7 +100,7 @@ impl Shield {
     }
 }
 
-impl Drop for Shield {
+impl Drop for SigpipeGuard {
     fn drop(&mut self) {
         self.raised.iter().for_each(|signal| take(*signal));
         mask(libc::SIG_SETMASK, &self.before);
@@ -113,7 +113,7 @@ thread_local! {
 }
 
 /// Has no write of this thread end the process, for as long as the thread lives. For threads of the library's own.
-pub fn hold_broken_pipes() {
+pub fn block_sigpipe() {
     IS_OURS.set(true);
     mask(libc::SIG_BLOCK, &set_of([libc::SIGPIPE]));
 }

@@ -60,16 +60,16 @@ impl Condvar {
 
     /// Waits for a wake, which may come for nothing.
     pub fn wait<T>(&self, guard: &mut Guard<'_, T>) {
-        let held = guard.0.take().expect(HELD);
-        guard.0 = Some(self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
+        let cached = guard.0.take().expect(HELD);
+        guard.0 = Some(self.0.wait(cached).unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Waits for a wake, which may come for nothing, at most until the deadline. Whether that is over.
     pub fn wait_until<T>(&self, guard: &mut Guard<'_, T>, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
-        let held = guard.0.take().expect(HELD);
-        let (held, _) = self.0.wait_timeout(held, left).unwrap_or_else(PoisonError::into_inner);
-        guard.0 = Some(held);
+        let cached = guard.0.take().expect(HELD);
+        let (cached, _) = self.0.wait_timeout(cached, left).unwrap_or_else(PoisonError::into_inner);
+        guard.0 = Some(cached);
         Instant::now() >= deadline
     }
 }

@@ -21,11 +21,11 @@ pub fn keep_out_of_core_files() {
 const LARGE: usize = 128 * 1024;
 
 /// The system's allocator, wiping on free.
-pub struct Wiping;
+pub struct WipingAlloc;
 
 // SAFETY: a call for a small block is passed on to `System` with the caller's own arguments, one for a large block to the kernel: which
 // of them it is depends on the layout alone. The wipe before a free stays inside the block that the layout describes.
-unsafe impl GlobalAlloc for Wiping {
+unsafe impl GlobalAlloc for WipingAlloc {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_large(layout) {

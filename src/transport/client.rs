@@ -18,7 +18,7 @@ use url::Url;
 
 use super::exchange::PROGRESS;
 use super::{Options, Proxy, proxy, tls};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::{is_localhost, is_loopback};
 
 /// How long a connection may take, TLS included.
@@ -94,7 +94,7 @@ fn build(route: Route, options: &Options) -> Result<Client> {
         Proxy::Url(url) if route == Route::Cloud => builder = builder.no_proxy().proxy(proxy::named("http.proxy", url)?),
         Proxy::System | Proxy::Url(_) | Proxy::None => builder = builder.no_proxy(),
     }
-    builder.build().map_err(|_| Error::new(Kind::Config, "HTTP can't be set up: check http.proxy, and HTTPS_PROXY in the environment"))
+    builder.build().map_err(|_| Error::new(ErrorKind::Config, "HTTP can't be set up: check http.proxy, and HTTPS_PROXY in the environment"))
 }
 
 /// Looks names up; `localhost` is this machine whatever a name server says.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use reqwest::Client;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE};
-use reqwest::{Client, Response};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use url::Url;
@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 use super::client::Route;
 use super::failure;
-use crate::error::{Error, Kind, Result};
-use crate::ports::http::{Answer, Failure, MAX_BODY_BYTES, Method, Request};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ports::http::{Failure, MAX_BODY_BYTES, Method, Request, Response};
 use crate::secret::Secret;
 
 /// Headers that the connection has the say about.
@@ -44,7 +44,7 @@ impl Progress {
 }
 
 /// A request that is ready to go.
-pub(super) struct Call {
+pub(super) struct Exchange {
     pub(super) route: Route,
     /// Host and port, for messages.
     pub(super) peer: String,
@@ -52,17 +52,17 @@ pub(super) struct Call {
     request: reqwest::Request,
 }
 
-impl Call {
+impl Exchange {
     /// Makes the request, on the caller's thread.
     pub(super) fn prepare(request: &Request) -> Result<Self> {
         let Request { method, url, headers, body } = request;
         let peer = peer(url);
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Error::new(Kind::InvalidResource, format!("the URL at {peer} holds a user name or password: leave it out")));
+            return Err(Error::new(ErrorKind::InvalidResource, format!("the URL at {peer} holds a user name or password: leave it out")));
         }
         let Some(route) = Route::to(url) else {
             let what = format!("{peer} would be asked in clear: credentials go over https, or http to this machine (localhost) only");
-            return Err(Error::new(Kind::InvalidResource, what));
+            return Err(Error::new(ErrorKind::InvalidResource, what));
         };
         let (method, is_document) = match method {
             Method::Get => (reqwest::Method::GET, false),
@@ -92,7 +92,7 @@ impl Call {
     }
 
     /// Sends the request and reads the answer.
-    pub(super) async fn run(self, client: Client) -> Result<Answer, Failure> {
+    pub(super) async fn run(self, client: Client) -> Result<Response, Failure> {
         let Self { peer, progress, request, .. } = self;
         let seen = progress.clone();
         let talk = async {
@@ -112,17 +112,17 @@ fn peer(url: &Url) -> String {
 /// A header that no log of any library shows.
 fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue)> {
     let known = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| !RESERVED.contains(&name.as_str()));
-    let name = known.ok_or_else(|| Error::new(Kind::InvalidValue, "a header's name is none that can be sent"))?;
+    let name = known.ok_or_else(|| Error::new(ErrorKind::InvalidValue, "a header's name is none that can be sent"))?;
     value.check(name.as_str())?;
     let made = HeaderValue::from_bytes(value.expose().as_bytes());
-    let mut made = made.map_err(|_| Error::new(Kind::InvalidValue, format!("{name} holds what no header can")))?;
+    let mut made = made.map_err(|_| Error::new(ErrorKind::InvalidValue, format!("{name} holds what no header can")))?;
     made.set_sensitive(true);
     Ok((name, made))
 }
 
-async fn read(mut response: Response, peer: &str) -> Result<Answer> {
+async fn read(mut response: reqwest::Response, peer: &str) -> Result<Response> {
     let status = response.status().as_u16();
-    let bad = |what: &str| Error::new(Kind::BadAnswer, format!("{peer} sent {what}: check its URL")).with_http_status(status);
+    let bad = |what: &str| Error::new(ErrorKind::BadResponse, format!("{peer} sent {what}: check its URL")).with_http_status(status);
     let expected = response.content_length().unwrap_or(0);
     if expected > MAX_BODY_BYTES as u64 {
         return Err(bad("an answer of more than 1 MiB"));
@@ -136,7 +136,7 @@ async fn read(mut response: Response, peer: &str) -> Result<Answer> {
     }
     let body = Secret::from_bytes(std::mem::take(&mut *body)).ok_or_else(|| bad("an answer that is not UTF-8"))?;
     let headers = response.headers();
-    Ok(Answer {
+    Ok(Response {
         status,
         date_unix_s: short(headers, DATE).and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok()).map(OffsetDateTime::unix_timestamp),
         retry_after: short(headers, RETRY_AFTER).map(str::to_owned),

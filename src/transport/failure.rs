@@ -8,7 +8,7 @@ use std::io;
 
 use super::client::{LONGEST_CONNECT, NoAddress};
 use super::tls;
-use crate::error::{Error, Kind};
+use crate::error::{Error, ErrorKind};
 use crate::sys::private_file::is_out_of_descriptors;
 
 /// The deadline passed.
@@ -18,7 +18,7 @@ pub(super) fn late(peer: &str, connected: bool) -> Error {
     } else {
         format!("no connection to {peer} in time: check the URL, the network and the proxy")
     };
-    Error::new(Kind::Silent, what)
+    Error::new(ErrorKind::NoResponse, what)
 }
 
 /// Tells what an error of reqwest means.
@@ -27,12 +27,12 @@ pub(super) fn explain(peer: &str, error: &reqwest::Error) -> Error {
         return tls::explain(peer, found);
     }
     if let Some(NoAddress(name)) = find::<NoAddress>(error) {
-        return Error::new(Kind::Unreachable, format!("the name {name} has no address: check the URL, the network and the proxy"));
+        return Error::new(ErrorKind::Unreachable, format!("the name {name} has no address: check the URL, the network and the proxy"));
     }
     let found = find::<io::Error>(error);
     if found.is_some_and(is_out_of_descriptors) {
         let what = format!("no connection to {peer}, for too many files are open: raise the limit (ulimit -n), or close some");
-        return Error::new(Kind::Unreachable, what);
+        return Error::new(ErrorKind::Unreachable, what);
     }
     let io = found.map(io::Error::kind);
     if error.is_connect() { unconnected(peer, error.is_timeout(), io) } else { broken_off(peer, error, io) }
@@ -45,18 +45,18 @@ fn unconnected(peer: &str, is_late: bool, io: Option<io::ErrorKind>) -> Error {
         Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => format!("no way leads to {peer}: check the network"),
         _ => format!("no connection to {peer}: check the URL, the network and the proxy"),
     };
-    Error::new(Kind::Unreachable, what)
+    Error::new(ErrorKind::Unreachable, what)
 }
 
 fn broken_off(peer: &str, error: &reqwest::Error, io: Option<io::ErrorKind>) -> Error {
     let http = find::<hyper::Error>(error);
     if http.is_some_and(|http| http.is_parse() || http.is_parse_too_large() || http.is_parse_status()) {
-        return Error::new(Kind::BadAnswer, format!("{peer} sent something that is not HTTP: check its URL and port"));
+        return Error::new(ErrorKind::BadResponse, format!("{peer} sent something that is not HTTP: check its URL and port"));
     }
     if matches!(io, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) {
-        return Error::new(Kind::BadAnswer, format!("{peer} sent a body that is not HTTP: check its URL"));
+        return Error::new(ErrorKind::BadResponse, format!("{peer} sent a body that is not HTTP: check its URL"));
     }
-    Error::new(Kind::Silent, format!("{peer} broke off before its answer was complete: try again"))
+    Error::new(ErrorKind::NoResponse, format!("{peer} broke off before its answer was complete: try again"))
 }
 
 /// The first error of a type among an error and its causes, the contents of I/O errors included.

@@ -23,8 +23,8 @@ use std::time::{Duration, Instant};
 
 use crate::sys::sync::Mutex;
 
-use crate::error::{Error, Kind};
-use crate::ports::http::{Answer, Failure, Http, Request};
+use crate::error::{Error, ErrorKind};
+use crate::ports::http::{Failure, Http, Request, Response};
 use crate::sys::fork;
 use worker::{Job, Worker};
 
@@ -68,10 +68,10 @@ pub struct Transport {
     options: Options,
     forks: u32,
     /// Never touched in a child: its lock, thread and descriptors are the parent's.
-    state: ManuallyDrop<Mutex<State>>,
+    state: ManuallyDrop<Mutex<WorkerState>>,
 }
 
-enum State {
+enum WorkerState {
     Idle,
     Running(Worker),
     Closed(Option<Worker>),
@@ -81,39 +81,39 @@ impl Transport {
     /// A transport that has not started yet.
     pub fn new(options: Options) -> Self {
         fork::watch();
-        Self { options, forks: fork::generation(), state: ManuallyDrop::new(Mutex::new(State::Idle)) }
+        Self { options, forks: fork::generation(), state: ManuallyDrop::new(Mutex::new(WorkerState::Idle)) }
     }
 
     /// Hands a job to the thread, which is started if need be.
     fn submit(&self, job: Job) -> Result<(), Error> {
         let mut state = self.state.lock();
-        if let State::Idle = *state {
-            *state = State::Running(Worker::start(self.options.clone())?);
+        if let WorkerState::Idle = *state {
+            *state = WorkerState::Running(Worker::start(self.options.clone())?);
         }
         match &*state {
-            State::Running(worker) => worker.submit(job),
+            WorkerState::Running(worker) => worker.submit(job),
             _ => Err(closed()),
         }
     }
 
     fn is_closed(&self) -> bool {
-        matches!(*self.state.lock(), State::Closed(_))
+        matches!(*self.state.lock(), WorkerState::Closed(_))
     }
 }
 
 impl Http for Transport {
-    fn exchange(&self, request: &Request, deadline: Instant) -> Result<Answer, Failure> {
+    fn exchange(&self, request: &Request, deadline: Instant) -> Result<Response, Failure> {
         let unsent = |error| Failure { error, sent: false };
         if fork::generation() != self.forks {
-            return Err(unsent(Error::new(Kind::Forked, "this session was made before a fork: open another one in the child")));
+            return Err(unsent(Error::new(ErrorKind::Forked, "this session was made before a fork: open another one in the child")));
         }
-        let call = exchange::Call::prepare(request).map_err(unsent)?;
+        let call = exchange::Exchange::prepare(request).map_err(unsent)?;
         let (peer, progress) = (call.peer.clone(), call.progress.clone());
         let (sender, receiver) = sync_channel(1);
         if Instant::now() >= deadline {
-            return Err(unsent(Error::new(Kind::Timeout, format!("no time was left to ask {peer}: give the call more"))));
+            return Err(unsent(Error::new(ErrorKind::Timeout, format!("no time was left to ask {peer}: give the call more"))));
         }
-        self.submit(Job { call, deadline, answer: sender }).map_err(unsent)?;
+        self.submit(Job { call, deadline, response: sender }).map_err(unsent)?;
         receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).unwrap_or_else(|why| {
             let sent = progress.is_connected();
             let error = match why {
@@ -130,13 +130,13 @@ impl Http for Transport {
             return;
         }
         let mut state = self.state.lock();
-        *state = match std::mem::replace(&mut *state, State::Idle) {
-            State::Running(worker) => {
+        *state = match std::mem::replace(&mut *state, WorkerState::Idle) {
+            WorkerState::Running(worker) => {
                 worker.stop();
-                State::Closed(Some(worker))
+                WorkerState::Closed(Some(worker))
             }
-            State::Idle => State::Closed(None),
-            already @ State::Closed(_) => already,
+            WorkerState::Idle => WorkerState::Closed(None),
+            already @ WorkerState::Closed(_) => already,
         };
     }
 }
@@ -147,12 +147,12 @@ impl Drop for Transport {
             return;
         }
         self.close();
-        if let State::Closed(Some(worker)) = std::mem::replace(&mut *self.state.lock(), State::Closed(None)) {
+        if let WorkerState::Closed(Some(worker)) = std::mem::replace(&mut *self.state.lock(), WorkerState::Closed(None)) {
             worker.wait(LONGEST_END);
         }
     }
 }
 
 fn closed() -> Error {
-    Error::new(Kind::Cancelled, "the session was closed")
+    Error::new(ErrorKind::Cancelled, "the session was closed")
 }

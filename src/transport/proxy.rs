@@ -7,7 +7,7 @@ use hyper::Uri;
 use reqwest::{NoProxy, Proxy};
 use url::Url;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 /// The first one that holds something counts.
@@ -21,7 +21,7 @@ const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 /// variable nothing is read here.
 ///
 /// # Errors
-/// [`Kind::Config`] if it can't be used.
+/// [`ErrorKind::Config`] if it can't be used.
 pub(super) fn of_environment() -> Result<Option<Proxy>> {
     let Some((name, value)) = filled(&VARIABLES) else { return Ok(None) };
     let exceptions = filled(&EXCEPTIONS).and_then(|(_, hosts)| NoProxy::from_string(&hosts));
@@ -37,9 +37,9 @@ fn filled(names: &[&'static str]) -> Option<(&'static str, String)> {
 /// The proxy of a text; `whence` is who gave it, and all of it that gets into a message.
 ///
 /// # Errors
-/// [`Kind::Config`].
+/// [`ErrorKind::Config`].
 pub(super) fn named(whence: &str, text: &str) -> Result<Proxy> {
-    let refuse = || Error::new(Kind::Config, format!("{whence} is no URL of a proxy: write it like http://proxy.example:3128"));
+    let refuse = || Error::new(ErrorKind::Config, format!("{whence} is no URL of a proxy: write it like http://proxy.example:3128"));
     read(text).and_then(|url| Proxy::all(url).ok()).ok_or_else(refuse)
 }
 

@@ -14,7 +14,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_platform_verifier::Verifier;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::private_file::{self, Privacy};
 
 const LONGEST_BYTES: usize = 4 * 1024 * 1024;
@@ -26,7 +26,7 @@ fn provider() -> Arc<CryptoProvider> {
 fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
     ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(|_| Error::new(Kind::Tls, "TLS can't be set up"))
+        .map_err(|_| Error::new(ErrorKind::Tls, "TLS can't be set up"))
 }
 
 /// For connections that have no TLS: reads nothing, and would refuse everybody.
@@ -38,8 +38,8 @@ pub(super) fn trusting_nobody() -> Result<ClientConfig> {
 pub(super) fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig> {
     let extra = ca_file.map(certificates).transpose()?.unwrap_or_default();
     let refuse = |_| match ca_file {
-        None => Error::new(Kind::Tls, "this system has no certificates to trust: install ca-certificates, or set http.ca_file"),
-        Some(path) => Error::new(Kind::Config, format!("http.ca_file: {} holds a certificate that can't be trusted", path.display())),
+        None => Error::new(ErrorKind::Tls, "this system has no certificates to trust: install ca-certificates, or set http.ca_file"),
+        Some(path) => Error::new(ErrorKind::Config, format!("http.ca_file: {} holds a certificate that can't be trusted", path.display())),
     };
     let verifier = Verifier::new_with_extra_roots(extra, provider()).map_err(refuse)?;
     let mut config = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
@@ -48,8 +48,8 @@ pub(super) fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let refuse = |what: &str| Error::new(Kind::Config, format!("http.ca_file: {what}"));
-    let bytes = private_file::read(path, Privacy::Mounted, LONGEST_BYTES).map_err(|error| refuse(error.what()))?;
+    let refuse = |what: &str| Error::new(ErrorKind::Config, format!("http.ca_file: {what}"));
+    let bytes = private_file::read(path, Privacy::Mounted, LONGEST_BYTES).map_err(|error| refuse(error.message()))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
@@ -61,14 +61,14 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 pub(super) fn explain(peer: &str, error: &rustls::Error) -> Error {
     use rustls::Error as Tls;
     let why = match error {
-        Tls::InvalidCertificate(certificate) => return Error::new(Kind::Tls, certificate_words(peer, certificate)),
+        Tls::InvalidCertificate(certificate) => return Error::new(ErrorKind::Tls, certificate_words(peer, certificate)),
         Tls::NoCertificatesPresented => "shows no certificate",
         Tls::PeerIncompatible(_) => "speaks neither TLS 1.2 nor 1.3 as this program does",
         Tls::InvalidMessage(_) | Tls::InappropriateMessage { .. } => "does not speak TLS: check the URL's scheme and port",
         Tls::AlertReceived(_) => "refuses the TLS connection",
         _ => "can't be spoken to over TLS",
     };
-    Error::new(Kind::Tls, format!("{peer} {why}"))
+    Error::new(ErrorKind::Tls, format!("{peer} {why}"))
 }
 
 fn certificate_words(peer: &str, error: &CertificateError) -> String {

@@ -10,10 +10,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::client::Clients;
-use super::exchange::Call;
+use super::exchange::Exchange;
 use super::{Options, failure};
-use crate::error::{Error, Kind, Result};
-use crate::ports::http::{Answer, Failure};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ports::http::{Failure, Response};
 use crate::sys::signals;
 
 /// Look-ups of names at a time. More than a few at once means that the name server is not there.
@@ -21,9 +21,9 @@ const MOST_LOOKUPS: usize = 8;
 
 /// One exchange on its way.
 pub(super) struct Job {
-    pub(super) call: Call,
+    pub(super) call: Exchange,
     pub(super) deadline: Instant,
-    pub(super) answer: SyncSender<Result<Answer, Failure>>,
+    pub(super) response: SyncSender<Result<Response, Failure>>,
 }
 
 enum Message {
@@ -43,7 +43,7 @@ impl Worker {
     /// Starts the thread.
     pub(super) fn start(options: Options) -> Result<Self> {
         // The system's own words: the kinds of errors have none for a limit that is reached.
-        let refuse = |what: &str, error: &std::io::Error| Error::new(Kind::Unreachable, format!("{what} ({error}): raise its limit"));
+        let refuse = |what: &str, error: &std::io::Error| Error::new(ErrorKind::Unreachable, format!("{what} ({error}): raise its limit"));
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -57,7 +57,7 @@ impl Worker {
             .name("keyferry-http".into())
             .spawn(move || {
                 // For the threads that it starts too. Bodies are sent with `writev`, which can't be told to raise nothing.
-                signals::hold_broken_pipes();
+                signals::block_sigpipe();
                 serve(runtime, &options, inbox);
                 drop(end);
             })
@@ -86,23 +86,23 @@ impl Worker {
 
 /// The error where the thread did not live to answer.
 pub(super) fn broken() -> Error {
-    Error::new(Kind::Panic, "a fault inside keyferry's HTTP: open the session anew, and tell its authors")
+    Error::new(ErrorKind::Panic, "a fault inside keyferry's HTTP: open the session anew, and tell its authors")
 }
 
 fn serve(runtime: Runtime, options: &Options, mut inbox: UnboundedReceiver<Message>) {
     runtime.block_on(async {
         let mut clients = Clients::new(options);
         while let Some(Message::Job(job)) = inbox.recv().await {
-            let Job { call, deadline, answer } = *job;
+            let Job { call, deadline, response } = *job;
             match clients.get(call.route) {
                 Ok(client) => drop(tokio::spawn(async move {
                     let (peer, progress) = (call.peer.clone(), call.progress.clone());
                     let finished = tokio::time::timeout_at(deadline.into(), call.run(client)).await;
                     let sent = progress.is_connected();
                     let late = || Err(Failure { error: failure::late(&peer, sent), sent });
-                    drop(answer.send(finished.unwrap_or_else(|_| late())));
+                    drop(response.send(finished.unwrap_or_else(|_| late())));
                 })),
-                Err(error) => drop(answer.send(Err(Failure { error, sent: false }))),
+                Err(error) => drop(response.send(Err(Failure { error, sent: false }))),
             }
         }
     });

@@ -108,7 +108,7 @@ mod tests {
             let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
             fs::set_permissions(&path, private).unwrap();
             let loaded = keyferry::config::Config::load(Some(&path), std::sync::Arc::new(|_| None));
-            assert!(loaded.is_ok(), "README.md:{first}: {}", loaded.err().map(|error| error.what().to_owned()).unwrap_or_default());
+            assert!(loaded.is_ok(), "README.md:{first}: {}", loaded.err().map(|error| error.message().to_owned()).unwrap_or_default());
         }
     }
 
@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn documents_name_only_what_there_is() {
-        for name in DOCUMENTS {
+        // The changelog names what was renamed.
+        for name in DOCUMENTS.into_iter().filter(|name| *name != "CHANGELOG.md") {
             holds(unknown_names(name, &read(name)));
         }
         for name in DOCUMENTS.into_iter().chain(OTHERS) {

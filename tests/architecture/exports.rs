@@ -33,8 +33,9 @@ fn walled(file: &File) -> Vec<String> {
             complaints.push(file.complain(at, &format!("`{name}` is exported without extern \"C\": add it")));
         }
         if !is_one_call(file, at, &name) {
-            let what =
-                format!("the body of `{name}` is not one call of boundary::run, make, value or bare with \"{name}\": wrap all of it");
+            let what = format!(
+                "the body of `{name}` is not one call of boundary::call, call_with_out, infallible or status_only with \"{name}\": wrap all of it"
+            );
             complaints.push(file.complain(at, &what));
         }
     }
@@ -45,7 +46,7 @@ fn is_one_call(file: &File, at: usize, name: &str) -> bool {
     let block = file.block(at);
     let body = &file.code[block.start + 1..block.end - 1];
     let start = block.start + 1 + (body.len() - body.trim_start().len());
-    let Some(open) = ["run", "make", "value", "bare"].iter().find_map(|shape| {
+    let Some(open) = ["call", "call_with_out", "infallible", "status_only"].iter().find_map(|shape| {
         let call = format!("boundary::{shape}(");
         file.code[start..].starts_with(&call).then_some(start + call.len() - 1)
     }) else {
@@ -210,17 +211,17 @@ mod tests {
         let export =
             |name: &str, body: &str| format!("#[unsafe(no_mangle)]\npub extern \"C\" fn {name}(x: u8) -> i32 {{\n    {body}\n}}\n");
         let table = [
-            ("src/ffi/a.rs", export("keyferry_a", "boundary::run(\"keyferry_b\", || 1)"), "src/ffi/a.rs:2: the body of `keyferry_a`"),
-            ("src/ffi/a.rs", export("keyferry_a", "let x = 1; boundary::run(\"keyferry_a\", || x)"), "is not one call"),
-            ("src/ffi/a.rs", export("keyferry_a", "boundary::run(\"keyferry_a\", || 1) + 1"), "is not one call"),
+            ("src/ffi/a.rs", export("keyferry_a", "boundary::call(\"keyferry_b\", || 1)"), "src/ffi/a.rs:2: the body of `keyferry_a`"),
+            ("src/ffi/a.rs", export("keyferry_a", "let x = 1; boundary::call(\"keyferry_a\", || x)"), "is not one call"),
+            ("src/ffi/a.rs", export("keyferry_a", "boundary::call(\"keyferry_a\", || 1) + 1"), "is not one call"),
             ("src/ffi/a.rs", export("keyferry_a", "other(\"keyferry_a\", || 1)"), "is not one call"),
-            ("src/ffi/a.rs", export("ferry_a", "boundary::run(\"ferry_a\", || 1)"), "begins with none of"),
-            ("src/cache.rs", export("keyferry_a", "boundary::run(\"keyferry_a\", || 1)"), "outside src/ffi"),
+            ("src/ffi/a.rs", export("ferry_a", "boundary::call(\"ferry_a\", || 1)"), "begins with none of"),
+            ("src/engine/cache/mod.rs", export("keyferry_a", "boundary::call(\"keyferry_a\", || 1)"), "outside src/ffi"),
         ];
         for (path, text, complaint) in table {
             breaks(&walled(&File::new(path, &text)), complaint);
         }
-        holds(walled(&File::new("src/ffi/a.rs", &export("keyferry_a", "boundary::value(\n\"keyferry_a\", (), || { (1) });"))));
+        holds(walled(&File::new("src/ffi/a.rs", &export("keyferry_a", "boundary::infallible(\n\"keyferry_a\", (), || { (1) });"))));
     }
 
     #[test]

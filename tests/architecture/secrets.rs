@@ -29,7 +29,7 @@ const EXPOSED: &[(&str, usize, &str)] = &[
     ("crates/keyferry-cli/src/secret_input.rs", 1, "refuses control characters"),
     ("crates/keyferry-cli/src/save_secret.rs", 1, "writes the private file that was asked for"),
     ("crates/keyferry-cli/src/commands/login.rs", 2, "the e-mail address, in a question and in config.toml"),
-    ("crates/keyferry-cli/src/commands/git/question.rs", 1, "the parts of a URL"),
+    ("crates/keyferry-cli/src/commands/git/request.rs", 1, "the parts of a URL"),
     ("crates/keyferry-cli/src/commands/config.rs", 1, "settings that are no secret"),
     ("src/engine/persistence.rs", 1, "fingerprints the setting that says whose a token is"),
     ("crates/keyferry-cli/src/git_protocol.rs", 3, "the lines of the helper protocol"),

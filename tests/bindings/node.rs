@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use keyferry_testing::child::{self, Ended};
-use keyferry_testing::host::{self, Place};
+use keyferry_testing::host::{self, HostHarness};
 
 const LIMIT: Duration = Duration::from_secs(400);
 /// What the check of the types needs; 20 is the oldest Node whose types know `using`.
@@ -86,7 +86,7 @@ impl Installed {
 /// Runs one file of the package's suite beside a sandbox of its own; what it measured is shown.
 fn suite(file: &str) {
     let Some(installed) = installed() else { return };
-    let place = Place::new();
+    let place = HostHarness::new();
     let mut command = Command::new("node");
     place.dress(&mut command).current_dir(installed.app()).args(["--test", "--test-reporter=tap"]).arg(format!("test/{file}.test.mjs"));
     let ended = run(&mut command);

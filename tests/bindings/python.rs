@@ -13,7 +13,7 @@ use keyferry_sandbox::credentials;
 use tempfile::TempDir;
 
 use keyferry_testing::child::{self, Ended};
-use keyferry_testing::host::{self, Place};
+use keyferry_testing::host::{self, HostHarness};
 
 const LIMIT: Duration = Duration::from_secs(400);
 /// The checkers are of one version each, for a later one may find more; of the clients the newest has to work.
@@ -102,7 +102,7 @@ fn tools() -> Environment {
 
 /// Runs modules of the package's own suite in an environment, in a folder that holds nothing else; how many tests it ran and left out.
 fn suite(environment: &Environment, modules: &[&str]) -> (usize, usize) {
-    let place = Place::new();
+    let place = HostHarness::new();
     for folder in ["tests", "examples"] {
         fs::create_dir(place.path(folder)).unwrap();
         for entry in fs::read_dir(repository("bindings/python").join(folder)).unwrap().map(Result::unwrap) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::program;
 use keyferry_testing::child;
-use keyferry_testing::host::{self, Place};
+use keyferry_testing::host::{self, HostHarness};
 
 /// All that the loader does to bring a library in.
 const LOADER: [&str; 17] = [
@@ -39,7 +39,7 @@ fn loading_starts_no_thread_and_opens_no_file_and_no_socket() {
     if !child::has("strace") {
         return;
     }
-    let place = Place::new();
+    let place = HostHarness::new();
     let made = program::compile("loading.c", &place);
     let mut command = Command::new("strace");
     place.dress(&mut command).args(["-f", "-qq", "-o"]).arg(place.path("calls")).arg(made).arg(host::beside("libkeyferry.so"));

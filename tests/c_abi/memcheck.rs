@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::program;
 use keyferry_testing::child;
-use keyferry_testing::host::Place;
+use keyferry_testing::host::HostHarness;
 
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -18,7 +18,7 @@ fn is_clean(source: &str, leaks: &[&str]) {
     if !child::has("valgrind") {
         return;
     }
-    let place = Place::new();
+    let place = HostHarness::new();
     let made = program::compile(source, &place);
     let mut command = Command::new("valgrind");
     command.args(["--quiet", "--error-exitcode=9"]).args(leaks).arg(made);

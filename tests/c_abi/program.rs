@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use keyferry_testing::compiler;
-use keyferry_testing::host::{self, Place};
+use keyferry_testing::host::{self, HostHarness};
 
 /// The program, ready to run in a place.
-pub(crate) fn compile(source: &str, place: &Place) -> PathBuf {
+pub(crate) fn compile(source: &str, place: &HostHarness) -> PathBuf {
     let source = host::file(&format!("c-tests/{source}"));
     let program = place.path("program");
     let mut command = compiler::strict(&source);
@@ -18,6 +18,6 @@ pub(crate) fn compile(source: &str, place: &Place) -> PathBuf {
 }
 
 /// Gives a command the place's environment and its library.
-pub(crate) fn dress<'a>(command: &'a mut Command, place: &Place) -> &'a mut Command {
+pub(crate) fn dress<'a>(command: &'a mut Command, place: &HostHarness) -> &'a mut Command {
     place.dress(command).env("LD_LIBRARY_PATH", place.path("lib"))
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::program;
 use keyferry_testing::child::{self, Ended};
-use keyferry_testing::host::{self, Place};
+use keyferry_testing::host::{self, HostHarness};
 
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Compiles and runs one program as any program runs.
 fn run(source: &str, arguments: &[&str]) -> Ended {
-    let place = Place::new();
+    let place = HostHarness::new();
     let made = program::compile(source, &place);
     child::run(program::dress(Command::new(made).args(arguments), &place), LIMIT)
 }

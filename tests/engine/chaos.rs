@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
-use keyferry_sandbox::{Act, BodyKind, Fault, credentials as made};
+use keyferry_sandbox::{BodyKind, Fault, FaultAction, credentials as made};
 use parking_lot::RwLock;
 
 use crate::harness::{self, SECOND, World, assert_is_for, claims, package, package_id};
@@ -35,18 +35,18 @@ fn resource(dice: &mut Dice) -> String {
 
 fn fault(dice: &mut Dice) -> Fault {
     let act = match dice.below(12) {
-        0 => Act::Status { status: 503, body: BodyKind::Html },
-        1 => Act::Status { status: 500, body: BodyKind::Json },
-        2 => Act::Status { status: 429, body: BodyKind::Empty },
-        3 => Act::Status { status: 401, body: BodyKind::Json },
-        4 => Act::Lost,
-        5 => Act::Close,
-        6 => Act::Half,
-        7 => Act::WrongTypes,
-        8 => Act::Token("a\r\nb".into()),
-        9 => Act::Null,
-        10 => Act::Redirect { status: 302, to: "/redirect-target".into() },
-        _ => Act::Reset,
+        0 => FaultAction::Status { status: 503, body: BodyKind::Html },
+        1 => FaultAction::Status { status: 500, body: BodyKind::Json },
+        2 => FaultAction::Status { status: 429, body: BodyKind::Empty },
+        3 => FaultAction::Status { status: 401, body: BodyKind::Json },
+        4 => FaultAction::Lost,
+        5 => FaultAction::Close,
+        6 => FaultAction::Half,
+        7 => FaultAction::WrongTypes,
+        8 => FaultAction::Token("a\r\nb".into()),
+        9 => FaultAction::Null,
+        10 => FaultAction::Redirect { status: 302, to: "/redirect-target".into() },
+        _ => FaultAction::Reset,
     };
     let path = ["/v1/auth", "/v1.1/", "/v1/links", "/v1/packages", "/api/v1/accounts", "/"][dice.below(6) as usize];
     let fault = Fault::new(act).path(path).times(1 + dice.below(4)).latency(Duration::from_millis(dice.below(3)));
@@ -75,7 +75,7 @@ fn call(world: &World, time: &RwLock<()>, dice: &mut Dice) -> bool {
     let (name, _) = token.headers().next().unwrap();
     assert_is_for(&resource, name, token.value());
     assert!(world.now_s() < ends_s(&token), "an ended token of {resource}");
-    assert_eq!(token.facts().expires_us, ends_s(&token) * SECOND);
+    assert_eq!(token.meta().expires_us, ends_s(&token) * SECOND);
     match dice.below(60) {
         0 => world.session.reject(&token).unwrap(),
         1 => world.session.forget(Some(&resource)).unwrap(),
@@ -150,28 +150,28 @@ fn no_ended_and_no_wrong_token_is_handed_out_whatever_fails() {
 #[test]
 fn a_failed_refresh_never_replaces_a_good_token() {
     let acts = [
-        Act::Status { status: 500, body: BodyKind::Html },
-        Act::Status { status: 403, body: BodyKind::Json },
-        Act::Null,
-        Act::Half,
-        Act::Empty,
-        Act::WrongTypes,
-        Act::Token("undefined".into()),
-        Act::Token("a\r\nb".into()),
-        Act::Token(String::new()),
-        Act::Deep(100_000),
-        Act::Lost,
+        FaultAction::Status { status: 500, body: BodyKind::Html },
+        FaultAction::Status { status: 403, body: BodyKind::Json },
+        FaultAction::Null,
+        FaultAction::Half,
+        FaultAction::Empty,
+        FaultAction::WrongTypes,
+        FaultAction::Token("undefined".into()),
+        FaultAction::Token("a\r\nb".into()),
+        FaultAction::Token(String::new()),
+        FaultAction::Deep(100_000),
+        FaultAction::Lost,
     ];
     for act in acts {
         for pass_s in [830, 960] {
             let world = World::new();
             ["user", "package", "bearer"].iter().for_each(|kind| world.sandbox.set_life(kind, 1000));
             let resources = ["user".to_owned(), "fileverbs:bearer".to_owned(), package(1)];
-            let before = resources.clone().map(|resource| world.token(&resource).unwrap().facts().generation);
+            let before = resources.clone().map(|resource| world.token(&resource).unwrap().meta().generation);
             world.sandbox.fault(Fault::new(act.clone()).forever());
             world.pass_s(pass_s);
             for _ in 0..3 {
-                let after = resources.clone().map(|resource| world.token(&resource).unwrap().facts().generation);
+                let after = resources.clone().map(|resource| world.token(&resource).unwrap().meta().generation);
                 assert_eq!(after, before, "{act:?}");
                 world.landed();
                 world.pass_s(2);

@@ -113,7 +113,7 @@ fn flights_that_need_each_other_land_in_any_order() {
 fn tokens_that_are_got_at_the_same_moment_have_different_generations() {
     let world = harness::World::new();
     for _ in 0..5 {
-        let generations = together(8, |_| world.session.masv_login(None, None).unwrap().facts().generation);
+        let generations = together(8, |_| world.session.masv_login(None, None).unwrap().meta().generation);
         assert_eq!(generations.iter().collect::<BTreeSet<_>>().len(), 8, "{generations:?}");
     }
 }

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyferry::clock::Clock;
 use keyferry::config::Config;
-use keyferry::error::Kind;
+use keyferry::error::ErrorKind;
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
 use keyferry::secret::Secret;
@@ -102,17 +102,17 @@ impl World {
         self.clock.now_us() / SECOND
     }
 
-    pub(crate) fn token(&self, resource: &str) -> Result<Token, Kind> {
+    pub(crate) fn token(&self, resource: &str) -> Result<Token, ErrorKind> {
         self.session.token(resource).map(|token| *token).map_err(|error| error.kind)
     }
 
-    pub(crate) fn token_valid_for(&self, resource: &str, seconds: u64) -> Result<Token, Kind> {
+    pub(crate) fn token_valid_for(&self, resource: &str, seconds: u64) -> Result<Token, ErrorKind> {
         let request = Request { min_valid: Duration::from_secs(seconds), ..Request::new(resource) };
         self.session.token_for(&request).map_err(|error| error.kind)
     }
 
     /// A header line as `peek` gives it.
-    pub(crate) fn peek(&self, resource: &str) -> Result<String, Kind> {
+    pub(crate) fn peek(&self, resource: &str) -> Result<String, ErrorKind> {
         let mut out = [MaybeUninit::new(0_u8); 2048];
         let len = self.session.peek(resource, &mut out).map_err(|error| error.kind)?.len;
         // SAFETY: each byte was initialised above.

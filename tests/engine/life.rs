@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use keyferry::ffi::status::KEYFERRY_E_SILENT;
-use keyferry_sandbox::{Act, Fault};
+use keyferry::ffi::status::KEYFERRY_E_NO_RESPONSE;
+use keyferry_sandbox::{Fault, FaultAction};
 
 use crate::harness::{self, LONG, World, package, together};
 
@@ -60,8 +60,8 @@ fn hung() {
         let session = harness::open(&sandbox);
         let token = session.token_for(&package(1)).unwrap();
         sandbox.reset_counts();
-        sandbox.fault(Fault::new(if round % 2 == 0 { Act::Hang } else { Act::Drip(LONG) }).path("/v1.1/").forever());
-        sandbox.fault(Fault::new(Act::Hang).path("/api/").forever());
+        sandbox.fault(Fault::new(if round % 2 == 0 { FaultAction::Hang } else { FaultAction::Drip(LONG) }).path("/v1.1/").forever());
+        sandbox.fault(Fault::new(FaultAction::Hang).path("/api/").forever());
         // Callers give up, their flights hang on.
         together(8, |number| session.ask(&crate::c::request(&package(number + 2)).timeout_ms(50)).map(drop).unwrap_err());
         let failure = session.ask(&crate::c::request("fileverbs:bearer").timeout_ms(50)).map(drop).unwrap_err();
@@ -85,7 +85,7 @@ fn refresh_hangs(threads_before: usize) {
     let world = World::new();
     world.sandbox.set_life("user", 1000);
     world.token("user").unwrap();
-    world.sandbox.fault(Fault::new(Act::Hang).path("/v1/auth").forever());
+    world.sandbox.fault(Fault::new(FaultAction::Hang).path("/v1/auth").forever());
     world.sandbox.fault(Fault::status(503).retry_after("2").path("/v1.1/").forever());
     world.pass_s(821);
     world.token("user").unwrap();
@@ -113,8 +113,8 @@ fn cycles() {
         session.token_for(&package(1 + number % 200)).unwrap();
         session.bearer().unwrap();
         if number.is_multiple_of(10) {
-            sandbox.fault(Fault::new(Act::Close).path("/v1.1/").times(3));
-            assert_eq!(session.token_for(&package(201)).map(drop).unwrap_err().status, KEYFERRY_E_SILENT);
+            sandbox.fault(Fault::new(FaultAction::Close).path("/v1.1/").times(3));
+            assert_eq!(session.token_for(&package(201)).map(drop).unwrap_err().status, KEYFERRY_E_NO_RESPONSE);
         }
     };
     (0..30).for_each(cycle);

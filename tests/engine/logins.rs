@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use keyferry::error::Kind;
-use keyferry::ffi::status::{KEYFERRY_E_REFUSED, KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_UNREACHABLE};
+use keyferry::error::ErrorKind;
+use keyferry::ffi::status::{
+    KEYFERRY_E_BAD_CREDENTIALS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_UNREACHABLE,
+};
 use keyferry::secret::Secret;
-use keyferry_sandbox::{Act, Fault, Options, Sandbox, credentials as made};
+use keyferry_sandbox::{Fault, FaultAction, Options, Sandbox, credentials as made};
 
 use crate::harness::{self, World, package, session_at, together};
 
@@ -19,7 +21,7 @@ fn a_wrong_password_asked_a_thousand_times_is_one_request() {
         for n in 0..125 {
             let resource = if n % 5 == 4 { package(number + 1) } else { "user".into() };
             let failure = session.token_for(&resource).unwrap_err();
-            assert_eq!((failure.status, failure.http_status()), (KEYFERRY_E_REFUSED, 401));
+            assert_eq!((failure.status, failure.http_status()), (KEYFERRY_E_BAD_CREDENTIALS, 401));
             assert!(failure.message().contains("masv.password") && !failure.message().contains("wrong"), "{failure:?}");
         }
     });
@@ -53,7 +55,13 @@ fn a_refusal_is_remembered_for_a_minute_that_doubles_to_an_hour() {
 
 #[test]
 fn a_500_to_a_login_is_remembered_for_five_seconds_that_double_to_five_minutes() {
-    for act in [Fault::status(500), Fault::status(503), Fault::new(Act::Lost), Fault::new(Act::Close), Fault::new(Act::Half)] {
+    for act in [
+        Fault::status(500),
+        Fault::status(503),
+        Fault::new(FaultAction::Lost),
+        Fault::new(FaultAction::Close),
+        Fault::new(FaultAction::Half),
+    ] {
         let world = World::new();
         world.sandbox.fault(act.path("/v1/auth").forever());
         world.token("user").unwrap_err();
@@ -65,14 +73,14 @@ fn a_500_to_a_login_is_remembered_for_five_seconds_that_double_to_five_minutes()
 #[test]
 fn a_login_by_hand_is_tried_at_once() {
     let world = World::but(&[WRONG]);
-    assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     let login = |password: &str| {
         let password = Secret::from(password);
         world.session.masv_login(Some(Secret::from(made::EMAIL)), Some(password)).map(drop).map_err(|error| error.kind)
     };
-    assert_eq!(login("wrong"), Err(Kind::Refused));
+    assert_eq!(login("wrong"), Err(ErrorKind::BadCredentials));
     assert_eq!(world.sandbox.count("login"), 2);
-    assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     assert_eq!(world.sandbox.count("login"), 2);
     assert_eq!(login(made::PASSWORD), Ok(()));
     assert_eq!(world.sandbox.count("login"), 3);
@@ -89,7 +97,7 @@ fn after_a_login_of_another_user_the_former_ones_packages_are_gone() {
     login(made::EMAIL, made::PASSWORD);
     assert!(world.peek(&package(1)).is_ok(), "the same user again");
     login(made::SECOND_EMAIL, made::SECOND_PASSWORD);
-    assert_eq!(world.peek(&package(1)), Err(Kind::NotCached));
+    assert_eq!(world.peek(&package(1)), Err(ErrorKind::NotCached));
     assert!(world.token(&package(1)).is_err(), "it is the first user's package");
 }
 
@@ -103,7 +111,7 @@ fn a_new_password_is_tried_at_once() {
     let good = [("profile.good.masv.url", url), ("profile.good.masv.email", made::EMAIL), ("profile.good.masv.password", made::PASSWORD)];
     let session = session_at(&world.clock, &world.sandbox, &[&[WRONG], &good[..]].concat());
     let world = World { session, ..world };
-    assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     let mut good = keyferry::model::request::Request::new("user");
     good.account = Some("good".into());
     assert!(world.session.token_for(&good).is_ok(), "another account is not shut out by this one's password");
@@ -117,14 +125,14 @@ fn an_error_after_a_success_begins_at_a_minute_again() {
     world.token("user").unwrap();
     world.pass_s(100);
     world.sandbox.fault(Fault::status(401).path("/v1/auth").times(1));
-    assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     world.pass_s(60);
     assert!(world.token("user").is_ok());
     world.pass_s(100);
     world.sandbox.fault(Fault::status(401).path("/v1/auth").times(1));
-    assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     world.pass_s(59);
-    assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     world.pass_s(1);
     assert!(world.token("user").is_ok());
 }
@@ -135,9 +143,9 @@ fn a_429_to_a_login_is_not_repeated_before_its_time() {
         let world = World::new();
         world.sandbox.fault(Fault::status(429).retry_after(asked).path("/v1/auth"));
         let error = world.session.token("user").map(drop).unwrap_err();
-        assert_eq!((error.kind, error.retry_after_ms), (Kind::Throttled, Some(honoured * 1000)), "{asked}");
+        assert_eq!((error.kind, error.retry_after_ms), (ErrorKind::Throttled, Some(honoured * 1000)), "{asked}");
         world.pass_s(honoured as i64 - 1);
-        assert_eq!(world.token("user").unwrap_err(), Kind::Throttled);
+        assert_eq!(world.token("user").unwrap_err(), ErrorKind::Throttled);
         assert_eq!(world.sandbox.count("login"), 1);
         world.pass_s(1);
         assert!(world.token("user").is_ok(), "{asked}");
@@ -151,7 +159,7 @@ fn a_429_without_a_sensible_time_pauses_all_the_same() {
         let world = World::new();
         let fault = Fault::status(429).path("/v1/auth");
         world.sandbox.fault(asked.map_or(fault.clone(), |asked| fault.retry_after(asked)));
-        together(8, |_| assert_eq!(world.token("user").unwrap_err(), Kind::Throttled));
+        together(8, |_| assert_eq!(world.token("user").unwrap_err(), ErrorKind::Throttled));
         assert_eq!(world.sandbox.count("login"), 1, "{asked:?}");
         world.pass_s(5);
         assert!(world.token("user").is_ok(), "{asked:?}");
@@ -163,9 +171,9 @@ fn a_date_in_retry_after_is_read_by_the_service_s_clock() {
     let world = World::new();
     // The manual clock begins at Fri, 15 Jan 2027 08:00:00 GMT.
     world.sandbox.fault(Fault::status(429).retry_after("Fri, 15 Jan 2027 08:01:00 GMT").path("/v1/auth"));
-    assert_eq!(world.token("user").unwrap_err(), Kind::Throttled);
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::Throttled);
     world.pass_s(59);
-    assert_eq!(world.token("user").unwrap_err(), Kind::Throttled);
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::Throttled);
     world.pass_s(1);
     assert!(world.token("user").is_ok());
     assert_eq!(world.sandbox.count("login"), 2);
@@ -176,9 +184,9 @@ fn each_failure_of_a_login_has_its_status() {
     let rows = [
         (Fault::status(500), KEYFERRY_E_UNAVAILABLE),
         (Fault::status(429), KEYFERRY_E_THROTTLED),
-        (Fault::status(403), KEYFERRY_E_REFUSED),
-        (Fault::new(Act::Lost), KEYFERRY_E_SILENT),
-        (Fault::new(Act::Reset), KEYFERRY_E_SILENT),
+        (Fault::status(403), KEYFERRY_E_BAD_CREDENTIALS),
+        (Fault::new(FaultAction::Lost), KEYFERRY_E_NO_RESPONSE),
+        (Fault::new(FaultAction::Reset), KEYFERRY_E_NO_RESPONSE),
     ];
     for (fault, status) in rows {
         let sandbox = harness::sandbox();
@@ -195,8 +203,8 @@ fn each_failure_of_a_login_has_its_status() {
 #[test]
 fn a_lost_answer_is_no_reason_to_send_the_password_again() {
     let world = World::new();
-    world.sandbox.fault(Fault::new(Act::Lost).path("/v1/auth"));
-    together(16, |_| assert_eq!(world.token("user").unwrap_err(), Kind::Silent));
+    world.sandbox.fault(Fault::new(FaultAction::Lost).path("/v1/auth"));
+    together(16, |_| assert_eq!(world.token("user").unwrap_err(), ErrorKind::NoResponse));
     assert_eq!((world.sandbox.count("login"), world.sandbox.issued("user")), (1, 1));
     world.pass_s(5);
     assert!(world.token("user").is_ok());

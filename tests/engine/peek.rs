@@ -1,7 +1,7 @@
 //! The look-up that never blocks.
 
-use keyferry::error::Kind;
-use keyferry::ffi::status::{KEYFERRY_E_BUFFER, KEYFERRY_E_NOT_CACHED, KEYFERRY_E_NOT_MINE, KEYFERRY_OK};
+use keyferry::error::ErrorKind;
+use keyferry::ffi::status::{KEYFERRY_E_BUFFER, KEYFERRY_E_NOT_CACHED, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_OK};
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
@@ -14,13 +14,13 @@ fn the_advisory_point_is_told_to_one_of_many() {
     for _ in 0..20 {
         let world = World::new();
         world.sandbox.set_life("user", 1000);
-        let first = world.token("user").unwrap().facts().generation;
+        let first = world.token("user").unwrap().meta().generation;
         assert!(world.peek("user").unwrap().starts_with("X-User-Token: ey"));
         world.pass_s(821);
-        let told = together(16, |_| (0..50).filter(|_| world.peek("user") == Err(Kind::NotCached)).count());
+        let told = together(16, |_| (0..50).filter(|_| world.peek("user") == Err(ErrorKind::NotCached)).count());
         assert_eq!(told.iter().sum::<usize>(), 1);
         assert_eq!(world.sandbox.count("login"), 1, "a peek goes nowhere");
-        assert_eq!(world.token("user").unwrap().facts().generation, first);
+        assert_eq!(world.token("user").unwrap().meta().generation, first);
         world.landed();
         assert_eq!(world.sandbox.count("login"), 2);
         world.peek("user").unwrap();
@@ -54,7 +54,7 @@ fn nothing_is_peeked_past_the_mandatory_point_or_after_a_reject() {
     world.sandbox.set_life("user", 1000);
     let token = world.token("user").unwrap();
     world.session.reject(&token).unwrap();
-    assert_eq!(world.peek("user"), Err(Kind::NotCached));
+    assert_eq!(world.peek("user"), Err(ErrorKind::NotCached));
     world.token("user").unwrap();
     world.pass_s(951);
     assert_eq!([world.peek("user").is_err(), world.peek("user").is_err()], [true, true]);
@@ -74,7 +74,7 @@ fn a_buffer_that_is_too_small_learns_the_length() {
         assert_eq!((status, len), (KEYFERRY_E_BUFFER, line.len()), "{capacity}");
     }
     assert_eq!(session.peek(&format!("{}/v1/users/me", sandbox.masv_url()), 4096).2, line, "by full URL too");
-    assert_eq!(session.peek("https://elsewhere.example/v1/user", 4096).0, KEYFERRY_E_NOT_MINE);
+    assert_eq!(session.peek("https://elsewhere.example/v1/user", 4096).0, KEYFERRY_E_UNKNOWN_SERVICE);
 }
 
 #[test]
@@ -84,11 +84,11 @@ fn a_write_token_does_not_stand_in_for_a_management_token_that_is_to_be_renewed(
     let first = world.token(&package(1)).unwrap();
     world.session.adopt(&package(1), Secret::from("made-up-write-token"), Some(world.now_s() + 10_000)).unwrap();
     world.pass_s(821);
-    assert_eq!(world.peek(&package(1)), Err(Kind::NotCached), "one is told");
-    assert_eq!(world.token(&package(1)).unwrap().facts().generation, first.facts().generation);
+    assert_eq!(world.peek(&package(1)), Err(ErrorKind::NotCached), "one is told");
+    assert_eq!(world.token(&package(1)).unwrap().meta().generation, first.meta().generation);
     world.landed();
     let second = world.token(&package(1)).unwrap();
-    assert!(second.facts().generation > first.facts().generation && second.facts().access == Access::Manage);
+    assert!(second.meta().generation > first.meta().generation && second.meta().access == Access::Manage);
     assert_eq!(world.peek(&package(1)).unwrap(), format!("X-Package-Token: {}", second.value()));
 }
 
@@ -104,7 +104,7 @@ fn what_a_url_may_hold_in_its_path_a_path_may_hold_alone() {
             assert!(world.session.cached(&Request::new(resource)).is_ok() && world.session.explain(resource).is_ok(), "{resource}");
         }
         world.session.forget(Some(&path)).unwrap();
-        assert_eq!(world.peek(&url), Err(Kind::NotCached));
+        assert_eq!(world.peek(&url), Err(ErrorKind::NotCached));
     }
 }
 

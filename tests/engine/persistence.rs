@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use keyferry::error::Kind;
-use keyferry::ffi::status::{KEYFERRY_E_NOT_FOUND, KEYFERRY_E_NOT_MINE, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_VALUE};
+use keyferry::error::ErrorKind;
+use keyferry::ffi::status::{KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_VALUE};
 use keyferry::ffi::token::KEYFERRY_NO_EXPIRY;
 use keyferry::secret::Secret;
 use keyferry_sandbox::{Fault, Sandbox, credentials as made};
@@ -85,7 +85,7 @@ fn what_can_not_be_a_token_is_not_adopted() {
     assert_eq!(session.adopt("user", &value, KEYFERRY_NO_EXPIRY).unwrap_err().status, KEYFERRY_E_UNSUPPORTED);
     assert_eq!(session.adopt("fileverbs:bearer", &value, KEYFERRY_NO_EXPIRY).unwrap_err().status, KEYFERRY_E_UNSUPPORTED);
     let elsewhere = format!("https://elsewhere.example/v1/{resource}");
-    assert_eq!(session.adopt(&elsewhere, &value, KEYFERRY_NO_EXPIRY).unwrap_err().status, KEYFERRY_E_NOT_MINE);
+    assert_eq!(session.adopt(&elsewhere, &value, KEYFERRY_NO_EXPIRY).unwrap_err().status, KEYFERRY_E_UNKNOWN_SERVICE);
     assert_eq!(session.list(), "[]");
 }
 
@@ -98,8 +98,8 @@ fn an_adopted_token_that_ends_is_handed_out_no_more() {
         assert_eq!(world.token(&package(1)).unwrap().value(), "opaque");
         world.pass_s(1);
     }
-    assert_eq!(world.token(&package(1)).unwrap_err(), Kind::NotConfigured);
-    assert_eq!(adopt(world.now_s()).map_err(|error| error.kind), Err(Kind::InvalidValue));
+    assert_eq!(world.token(&package(1)).unwrap_err(), ErrorKind::NotConfigured);
+    assert_eq!(adopt(world.now_s()).map_err(|error| error.kind), Err(ErrorKind::InvalidValue));
     for end in [i64::MAX, i64::MAX / 1_000_000, i64::MAX / 1_000_000 + 1] {
         adopt(end).unwrap();
         assert_eq!(world.token(&package(1)).unwrap().value(), "opaque", "{end}");
@@ -140,7 +140,7 @@ fn a_renewal_that_is_refused_is_followed_by_one_login() {
     world.session.forget(None).unwrap();
     world.token("fileverbs:bearer").unwrap();
     world.sandbox.reset_counts();
-    world.sandbox.fault(Fault::new(keyferry_sandbox::Act::Lost).path("/api/v1/accounts/refresh-token"));
+    world.sandbox.fault(Fault::new(keyferry_sandbox::FaultAction::Lost).path("/api/v1/accounts/refresh-token"));
     world.pass_s(890);
     for _ in 0..20 {
         assert!(world.token("fileverbs:bearer").is_ok() || world.clock.now_us() > 0);
@@ -155,8 +155,8 @@ fn forgetting_drops_the_token_and_the_refusal() {
     let world = World::but(&[("masv.password", "wrong")]);
     for forgotten in [Some("user"), None, Some("user")] {
         let before = world.sandbox.count("login");
-        assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
-        assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
+        assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
+        assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
         assert_eq!(world.sandbox.count("login"), before + 1);
         world.session.forget(forgotten).unwrap();
     }
@@ -178,9 +178,9 @@ fn a_link_with_a_password_is_forgotten_and_rejected_as_one_without() {
     let first = world.session.token_for(&request).unwrap();
     world.session.reject(&first).unwrap();
     let second = world.session.token_for(&request).unwrap();
-    assert!(second.facts().generation > first.facts().generation);
+    assert!(second.meta().generation > first.meta().generation);
     world.session.forget(Some(&link)).unwrap();
-    assert!(world.session.token_for(&request).unwrap().facts().generation > second.facts().generation);
+    assert!(world.session.token_for(&request).unwrap().meta().generation > second.meta().generation);
     assert_eq!(world.sandbox.count("link"), 3);
 }
 

@@ -1,7 +1,7 @@
 //! A caller got a 401: which tokens die of it, and how often a new one is got.
 
-use keyferry::error::Kind;
-use keyferry::ffi::status::KEYFERRY_E_REFUSED;
+use keyferry::error::ErrorKind;
+use keyferry::ffi::status::KEYFERRY_E_BAD_CREDENTIALS;
 use keyferry::secret::Secret;
 use keyferry_sandbox::credentials as made;
 
@@ -30,9 +30,9 @@ fn rejecting_a_token_twice_leaves_its_successor_of_the_same_tick_alone() {
     let first = world.token("user").unwrap();
     world.session.reject(&first).unwrap();
     let second = world.token("user").unwrap();
-    assert!(second.facts().generation > first.facts().generation);
+    assert!(second.meta().generation > first.meta().generation);
     world.session.reject(&first).unwrap();
-    assert_eq!(world.token("user").unwrap().facts().generation, second.facts().generation, "the late rejection harmed it");
+    assert_eq!(world.token("user").unwrap().meta().generation, second.meta().generation, "the late rejection harmed it");
     assert_eq!(world.sandbox.count("login"), 2);
 }
 
@@ -55,10 +55,10 @@ fn a_value_is_known_with_its_scheme_and_without_to_be_held_and_to_be_rejected() 
     for scheme in ["", "Bearer "] {
         let token = world.token("fileverbs:bearer").unwrap();
         let value = Secret::new(format!("{scheme}{}", token.value()));
-        assert!(world.session.holds("fileverbs:bearer", &value).unwrap(), "{scheme:?}");
-        assert!(!world.session.holds("user", &value).unwrap(), "{scheme:?}");
+        assert!(world.session.is_known_value("fileverbs:bearer", &value).unwrap(), "{scheme:?}");
+        assert!(!world.session.is_known_value("user", &value).unwrap(), "{scheme:?}");
         world.session.reject_value("fileverbs:bearer", &value).unwrap();
-        assert!(!world.session.holds("fileverbs:bearer", &value).unwrap(), "{scheme:?}");
+        assert!(!world.session.is_known_value("fileverbs:bearer", &value).unwrap(), "{scheme:?}");
     }
 }
 
@@ -71,12 +71,15 @@ fn rejects_of_fresh_tokens_cause_one_login_in_ten_seconds() {
     world.session.reject(&second).unwrap();
     for second in 0..10 {
         let errors = together(8, |_| world.session.token("user").map(drop).unwrap_err());
-        assert!(errors.iter().all(|error| error.kind == Kind::Refused && error.retry_after_ms.is_some()), "at {second} s: {errors:?}");
+        assert!(
+            errors.iter().all(|error| error.kind == ErrorKind::BadCredentials && error.retry_after_ms.is_some()),
+            "at {second} s: {errors:?}"
+        );
         world.pass_s(1);
     }
     assert_eq!(world.sandbox.count("login"), 2);
     let third = world.token("user").unwrap();
-    assert!(third.facts().generation > second.facts().generation);
+    assert!(third.meta().generation > second.meta().generation);
     assert_eq!(world.sandbox.count("login"), 3);
 }
 
@@ -154,22 +157,22 @@ fn a_rejected_api_key_is_not_handed_out_for_a_while_and_another_is() {
     assert_eq!(key.value(), made::API_KEY);
     // However many tell of it: it is one refusal, and the pause is a minute.
     together(64, |_| world.session.reject(&key).unwrap());
-    assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
-    assert_eq!(world.token(&package(1)).unwrap_err(), Kind::Refused);
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
+    assert_eq!(world.token(&package(1)).unwrap_err(), ErrorKind::BadCredentials);
     assert_eq!(world.sandbox.count("requests"), 0);
     let other = session_at(&world.clock, &world.sandbox, &[("masv.api_key", made::SECOND_API_KEY)]);
     assert_eq!(other.token("user").unwrap().value(), made::SECOND_API_KEY);
     world.pass_s(59);
-    assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     world.pass_s(1);
     let again = world.token("user").unwrap();
     assert_eq!(again.value(), made::API_KEY);
     world.session.reject(&key).unwrap();
     assert!(world.token("user").is_ok(), "the reject of the earlier handle harms no later one");
     world.session.reject(&again).unwrap();
-    assert_eq!(world.token("user").unwrap_err(), Kind::Refused);
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     world.pass_s(119);
-    assert_eq!(world.token("user").unwrap_err(), Kind::Refused, "the second time it is two minutes");
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials, "the second time it is two minutes");
     world.session.forget(Some("user")).unwrap();
     assert!(world.token("user").is_ok());
 }
@@ -181,7 +184,7 @@ fn a_rejected_key_is_refused_through_the_c_abi_too() {
     session.reject_value("user", made::API_KEY).unwrap();
     session.reject(&session.token_for("user").unwrap()).unwrap();
     let failure = session.token_for("user").unwrap_err();
-    assert_eq!(failure.status, KEYFERRY_E_REFUSED);
+    assert_eq!(failure.status, KEYFERRY_E_BAD_CREDENTIALS);
     assert!((55_000..=60_000).contains(&failure.retry_after_ms()), "{}", failure.retry_after_ms());
     assert!(!failure.message().contains(made::API_KEY));
 }
@@ -193,5 +196,5 @@ fn a_wrong_value_rejects_nothing() {
     for value in ["", "Bearer ", "Bearer", "x", &token.value()[1..], &format!("{} ", token.value())] {
         world.session.reject_value("user", &Secret::from(value)).unwrap();
     }
-    assert_eq!(world.token("user").unwrap().facts().generation, token.facts().generation);
+    assert_eq!(world.token("user").unwrap().meta().generation, token.meta().generation);
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use keyferry::error::Kind;
-use keyferry::ffi::status::{KEYFERRY_E_SILENT, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE};
-use keyferry_sandbox::{Act, Fault, credentials as made};
+use keyferry::error::ErrorKind;
+use keyferry::ffi::status::{KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE};
+use keyferry_sandbox::{Fault, FaultAction, credentials as made};
 
 use crate::harness::{self, World, package, together};
 
@@ -16,10 +16,10 @@ fn a_read_is_repeated_at_most_twice() {
         (Fault::status(500), KEYFERRY_E_UNAVAILABLE),
         (Fault::status(503), KEYFERRY_E_UNAVAILABLE),
         (Fault::status(429), KEYFERRY_E_THROTTLED),
-        (Fault::new(Act::Close), KEYFERRY_E_SILENT),
-        (Fault::new(Act::Reset), KEYFERRY_E_SILENT),
-        (Fault::new(Act::Lost), KEYFERRY_E_SILENT),
-        (Fault::new(Act::Half), KEYFERRY_E_SILENT),
+        (Fault::new(FaultAction::Close), KEYFERRY_E_NO_RESPONSE),
+        (Fault::new(FaultAction::Reset), KEYFERRY_E_NO_RESPONSE),
+        (Fault::new(FaultAction::Lost), KEYFERRY_E_NO_RESPONSE),
+        (Fault::new(FaultAction::Half), KEYFERRY_E_NO_RESPONSE),
     ];
     let sandbox = harness::sandbox();
     for (fault, status) in rows {
@@ -45,14 +45,14 @@ fn what_is_no_passing_trouble_is_not_repeated() {
         world.sandbox.fault(Fault::status(status).path(&format!("/v1/packages/{}/transfer", made::PACKAGE_ID)).forever());
         let resource = format!("{}/transfers/{}", package(1), made::TRANSFER_ID);
         let error = world.token(&resource).unwrap_err();
-        assert!(!matches!(error, Kind::Unavailable | Kind::Throttled | Kind::Silent), "{status}: {error:?}");
+        assert!(!matches!(error, ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::NoResponse), "{status}: {error:?}");
         assert_eq!(world.sandbox.count("transfer_list"), 1, "{status}");
     }
 }
 
 #[test]
 fn no_read_is_sent_before_the_time_that_the_service_asked_for() {
-    for (status, kind) in [(429, Kind::Throttled), (503, Kind::Unavailable)] {
+    for (status, kind) in [(429, ErrorKind::Throttled), (503, ErrorKind::Unavailable)] {
         for (asked, honoured) in [("3", 3), ("120", 120), ("900", 900), ("86400", 900)] {
             let world = World::new();
             let resource = package(1);
@@ -85,9 +85,9 @@ fn a_short_retry_after_is_waited_for_in_the_flight() {
 fn a_key_that_is_throttled_is_not_sent_for_another_package_either() {
     let world = World::but(&[("masv.api_key", made::API_KEY)]);
     world.sandbox.fault(Fault::status(429).retry_after("120").path(LOOKUPS).times(1));
-    assert_eq!(world.token(&package(1)).unwrap_err(), Kind::Throttled);
+    assert_eq!(world.token(&package(1)).unwrap_err(), ErrorKind::Throttled);
     world.pass_s(119);
-    together(16, |number| assert_eq!(world.token(&package(number + 1)).unwrap_err(), Kind::Throttled));
+    together(16, |number| assert_eq!(world.token(&package(number + 1)).unwrap_err(), ErrorKind::Throttled));
     assert_eq!(world.sandbox.count("requests"), 1);
     world.pass_s(1);
     assert!(world.token(&package(7)).is_ok());
@@ -98,7 +98,7 @@ fn a_package_that_answers_500_does_not_shut_the_key_out_of_the_others() {
     let world = World::but(&[("masv.api_key", made::API_KEY)]);
     let broken = format!("{LOOKUPS}{}/packages/{}", made::TEAM_ID, harness::package_id(1));
     world.sandbox.fault(Fault::status(500).path(&broken).forever());
-    assert_eq!(world.token(&package(1)).unwrap_err(), Kind::Unavailable);
+    assert_eq!(world.token(&package(1)).unwrap_err(), ErrorKind::Unavailable);
     assert!(world.token(&package(2)).is_ok(), "{:?}", world.token(&package(2)));
     assert!(world.token("user").is_ok());
 }
@@ -134,7 +134,7 @@ fn a_user_s_token_that_the_service_refuses_is_renewed_once() {
     world.pass_s(20);
     world.sandbox.reject_token(world.token("user").unwrap().value());
     world.sandbox.reset_counts();
-    together(64, |number| assert_eq!(world.token(&package(number + 100)).unwrap_err(), Kind::Refused));
+    together(64, |number| assert_eq!(world.token(&package(number + 100)).unwrap_err(), ErrorKind::BadCredentials));
     assert_eq!(world.sandbox.count("login"), 1, "one new login in ten seconds");
     assert!(world.sandbox.count("lookup") <= 2 * 64);
 }
@@ -144,10 +144,10 @@ fn a_throttled_account_reads_nothing_else_either() {
     let world = World::new();
     world.token("user").unwrap();
     world.sandbox.fault(Fault::status(429).retry_after("120").path(LOOKUPS).times(1));
-    assert_eq!(world.token(&package(1)).unwrap_err(), Kind::Throttled);
+    assert_eq!(world.token(&package(1)).unwrap_err(), ErrorKind::Throttled);
     world.sandbox.reset_counts();
     world.pass_s(119);
-    together(16, |number| assert_eq!(world.token(&package(number + 1)).unwrap_err(), Kind::Throttled));
+    together(16, |number| assert_eq!(world.token(&package(number + 1)).unwrap_err(), ErrorKind::Throttled));
     assert!(world.token("user").is_ok() && world.token("fileverbs:bearer").is_ok());
     assert_eq!(world.sandbox.count("requests_masv"), 0);
     world.pass_s(1);

@@ -67,7 +67,7 @@ fn a_date_that_is_nonsense_passes_with_the_next_answer() {
     let world = harness::World::new();
     world.token("user").unwrap();
     for skew_s in [400 * 365 * DAY, -20 * 365 * DAY] {
-        let fault = keyferry_sandbox::Fault::new(keyferry_sandbox::Act::Nothing).date_skew_s(skew_s);
+        let fault = keyferry_sandbox::Fault::new(keyferry_sandbox::FaultAction::Nothing).date_skew_s(skew_s);
         world.sandbox.fault(fault.path("/v1.1/teams/"));
         let _ = world.token(&harness::package(1));
         world.session.forget(Some(&harness::package(1))).unwrap();
@@ -93,9 +93,9 @@ fn an_answer_that_takes_long_is_no_clock_that_is_behind() {
     for kind in ["thinks", "drips"] {
         world.session.forget(Some(&harness::package(1))).unwrap();
         let act = if kind == "thinks" {
-            keyferry_sandbox::Act::Nothing
+            keyferry_sandbox::FaultAction::Nothing
         } else {
-            keyferry_sandbox::Act::Drip(std::time::Duration::from_micros(500))
+            keyferry_sandbox::FaultAction::Drip(std::time::Duration::from_micros(500))
         };
         let fault = keyferry_sandbox::Fault::new(act).latency(std::time::Duration::from_millis(100));
         world.sandbox.reset_counts();

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keyferry::config::Config;
-use keyferry::error::Kind;
+use keyferry::error::ErrorKind;
 use keyferry::ffi::status::{KEYFERRY_E_CANCELLED, KEYFERRY_E_NOT_CACHED, KEYFERRY_E_TIMEOUT};
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
-use keyferry_sandbox::{Act, Fault};
+use keyferry_sandbox::{Fault, FaultAction};
 
 use crate::c;
 use crate::harness::{self, LONG, package, together};
@@ -44,7 +44,7 @@ fn a_cancelled_request_returns_at_once_and_the_flight_goes_on() {
 fn one_request_that_many_threads_wait_with_is_cancelled_for_all() {
     let sandbox = harness::sandbox();
     let session = harness::open(&sandbox);
-    sandbox.fault(Fault::new(Act::Hang).path("/v1/auth"));
+    sandbox.fault(Fault::new(FaultAction::Hang).path("/v1/auth"));
     let request = c::request("user");
     let statuses = together(17, |number| {
         if number == 0 {
@@ -94,7 +94,7 @@ fn a_request_waits_as_long_as_it_says_and_the_flight_goes_on() {
 fn a_package_that_waits_for_a_hung_login_ends_in_time() {
     let sandbox = harness::sandbox();
     let session = harness::open_but(&sandbox, &[("http.timeout_ms", "700")]);
-    sandbox.fault(Fault::new(Act::Hang).path("/v1/auth").forever());
+    sandbox.fault(Fault::new(FaultAction::Hang).path("/v1/auth").forever());
     let begun = Instant::now();
     together(8, |number| session.token_for(&package(number + 1)).map(drop).unwrap_err());
     assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
@@ -113,7 +113,7 @@ fn who_can_not_wait_for_a_command_is_told_which_one() {
     let request = Request { timeout: Some(Duration::from_millis(200)), ..Request::new("user") };
     let began = Instant::now();
     let error = session.token_for(&request).err().unwrap();
-    assert_eq!(error.kind, Kind::SecretSource);
-    assert!(error.what().starts_with("masv.password: /bin/sleep ") && error.what().contains("by hand"), "{error}");
+    assert_eq!(error.kind, ErrorKind::SecretSource);
+    assert!(error.message().starts_with("masv.password: /bin/sleep ") && error.message().contains("by hand"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use keyferry::error::Kind;
-use keyferry_sandbox::{Act, Fault};
+use keyferry::error::ErrorKind;
+use keyferry_sandbox::{Fault, FaultAction};
 
 use crate::harness::{World, package, together};
 
@@ -17,7 +17,7 @@ fn world_with_user() -> (World, u64) {
     let world = World::new();
     world.sandbox.set_life("user", LIFE_S);
     let first = world.token("user").unwrap();
-    (world, first.facts().generation)
+    (world, first.meta().generation)
 }
 
 #[test]
@@ -30,15 +30,15 @@ fn a_refresh_in_the_advisory_window_delays_nobody() {
         world.pass_s(ADVISORY_S);
         let times = together(16, |_| {
             let begun = Instant::now();
-            assert_eq!(world.token("user").unwrap().facts().generation, first);
+            assert_eq!(world.token("user").unwrap().meta().generation, first);
             begun.elapsed()
         });
         slowest = slowest.min(times.into_iter().max().unwrap());
         world.landed();
         assert_eq!(world.sandbox.count("login"), 2, "the first, and one refresh");
         let second = world.token("user").unwrap();
-        assert!(second.facts().generation > first);
-        assert_eq!(second.facts().expires_us, world.clock.now_us() + LIFE_S * 1_000_000);
+        assert!(second.meta().generation > first);
+        assert_eq!(second.meta().expires_us, world.clock.now_us() + LIFE_S * 1_000_000);
         world.token("user").unwrap();
         assert_eq!((world.sandbox.count("login"), world.stat("refreshes_beside")), (2, 1));
     }
@@ -49,13 +49,13 @@ fn a_refresh_in_the_advisory_window_delays_nobody() {
 #[test]
 fn nobody_waits_for_a_refresh_that_hangs() {
     let (world, first) = world_with_user();
-    world.sandbox.fault(Fault::new(Act::Hang).path("/v1/auth"));
+    world.sandbox.fault(Fault::new(FaultAction::Hang).path("/v1/auth"));
     world.pass_s(ADVISORY_S);
     for _ in 0..100 {
-        assert_eq!(world.token("user").unwrap().facts().generation, first);
+        assert_eq!(world.token("user").unwrap().meta().generation, first);
     }
     assert!(world.sandbox.wait_for("login", 2, crate::harness::LONG));
-    assert_eq!(world.token("user").unwrap().facts().generation, first);
+    assert_eq!(world.token("user").unwrap().meta().generation, first);
     assert_eq!((world.sandbox.count("login"), world.stat("flights_under_way")), (2, 1));
 }
 
@@ -64,7 +64,7 @@ fn callers_in_the_mandatory_window_block_on_one_refresh() {
     let (world, first) = world_with_user();
     world.sandbox.fault(Fault::slow(Duration::from_millis(100)).path("/v1/auth"));
     world.pass_s(MANDATORY_S);
-    let generations = together(32, |_| world.token("user").unwrap().facts().generation);
+    let generations = together(32, |_| world.token("user").unwrap().meta().generation);
     assert!(generations.iter().all(|generation| *generation == generations[0] && *generation > first));
     assert_eq!(world.sandbox.count("login"), 2);
 }
@@ -76,7 +76,7 @@ fn with_the_service_down_the_token_serves_until_it_ends_and_one_clear_error_afte
     for second in 0..LIFE_S {
         // Three callers a second.
         let tokens = together(3, |_| world.token("user").unwrap());
-        assert!(tokens.iter().all(|token| token.facts().generation == first), "at second {second}");
+        assert!(tokens.iter().all(|token| token.meta().generation == first), "at second {second}");
         world.pass_s(1);
     }
     world.landed();
@@ -85,7 +85,7 @@ fn with_the_service_down_the_token_serves_until_it_ends_and_one_clear_error_afte
     assert!((3..=16).contains(&at_expiry), "{at_expiry} requests");
     for _ in 0..600 {
         let errors = together(3, |_| world.session.token("user").map(drop).unwrap_err());
-        let sane = |error: &keyferry::error::Error| error.kind == Kind::Unavailable && error.what().contains("ask again later");
+        let sane = |error: &keyferry::error::Error| error.kind == ErrorKind::Unavailable && error.message().contains("ask again later");
         assert!(errors.iter().all(sane), "{errors:?}");
         world.pass_s(1);
     }
@@ -106,32 +106,32 @@ fn with_the_service_down_a_package_serves_until_it_ends_too() {
     let world = World::new();
     world.sandbox.set_life("package", 120);
     let resource = package(1);
-    let first = world.token(&resource).unwrap().facts().generation;
-    world.sandbox.fault(Fault::new(Act::Close).forever());
+    let first = world.token(&resource).unwrap().meta().generation;
+    world.sandbox.fault(Fault::new(FaultAction::Close).forever());
     for _ in 0..12 {
-        assert_eq!(world.token(&resource).unwrap().facts().generation, first);
+        assert_eq!(world.token(&resource).unwrap().meta().generation, first);
         world.pass_s(10);
     }
     world.landed();
-    assert_eq!(world.token(&resource).unwrap_err(), Kind::Silent);
+    assert_eq!(world.token(&resource).unwrap_err(), ErrorKind::NoResponse);
     let before = world.sandbox.count("requests");
-    together(50, |_| assert_eq!(world.token(&resource).unwrap_err(), Kind::Silent));
+    together(50, |_| assert_eq!(world.token(&resource).unwrap_err(), ErrorKind::NoResponse));
     assert_eq!(world.sandbox.count("requests"), before, "no storm");
     assert!(before <= 2 + 3 * 6, "{before} requests, repeats among them");
     world.sandbox.clear_faults();
     world.pass_s(61);
-    assert!(world.token(&resource).unwrap().facts().generation > first);
+    assert!(world.token(&resource).unwrap().meta().generation > first);
 }
 
 #[test]
 fn min_valid_raises_the_windows() {
     let (world, first) = world_with_user();
     world.pass_s(LIFE_S / 2);
-    assert_eq!(world.token_valid_for("user", 499).unwrap().facts().generation, first);
-    let second = world.token_valid_for("user", 501).unwrap().facts().generation;
+    assert_eq!(world.token_valid_for("user", 499).unwrap().meta().generation, first);
+    let second = world.token_valid_for("user", 501).unwrap().meta().generation;
     assert!(second > first);
     assert_eq!(world.sandbox.count("login"), 2);
-    assert_eq!(world.token("user").unwrap().facts().generation, second);
+    assert_eq!(world.token("user").unwrap().meta().generation, second);
 }
 
 #[test]
@@ -170,12 +170,12 @@ fn a_refresh_that_brings_an_ended_token_replaces_nothing_and_does_not_loop() {
     world.sandbox.set_life("user", -5);
     for _ in 0..(LIFE_S - 1) {
         world.pass_s(1);
-        assert_eq!(world.token("user").unwrap().facts().generation, first);
+        assert_eq!(world.token("user").unwrap().meta().generation, first);
     }
     world.landed();
     assert!(world.sandbox.count("login") <= 17, "{} logins", world.sandbox.count("login"));
     world.pass_s(2);
-    assert_eq!(world.token("user").unwrap_err(), Kind::BadAnswer);
+    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadResponse);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_cancelled_request_gets_no_token_that_needs_a_refresh() {
     world.pass_s(MANDATORY_S);
     let request = keyferry::model::request::Request::new("user");
     request.cancel.cancel();
-    assert_eq!(world.session.token_for(&request).map(drop).map_err(|error| error.kind), Err(Kind::Cancelled));
+    assert_eq!(world.session.token_for(&request).map(drop).map_err(|error| error.kind), Err(ErrorKind::Cancelled));
     assert_eq!(world.sandbox.count("login"), 1);
 }
 
@@ -202,7 +202,7 @@ fn a_short_token_serves_to_its_end_and_not_beyond() {
         }
         world.landed();
         let outcomes = (world.token("user").map(drop), world.peek("user").map(drop));
-        assert_eq!(outcomes, (Err(Kind::Unavailable), Err(Kind::NotCached)), "a life of {life_s} s");
+        assert_eq!(outcomes, (Err(ErrorKind::Unavailable), Err(ErrorKind::NotCached)), "a life of {life_s} s");
     }
 }
 
@@ -210,7 +210,7 @@ fn a_short_token_serves_to_its_end_and_not_beyond() {
 fn many_tokens_that_age_together_are_refreshed_a_few_at_a_time() {
     let world = World::new();
     world.sandbox.set_life("package", LIFE_S);
-    let first: Vec<_> = (1..=12).map(|number| world.token(&package(number)).unwrap().facts().generation).collect();
+    let first: Vec<_> = (1..=12).map(|number| world.token(&package(number)).unwrap().meta().generation).collect();
     world.sandbox.fault(Fault::slow(Duration::from_millis(20)).path("/v1.1/").forever());
     world.pass_s(ADVISORY_S);
     for _ in 0..4 {
@@ -224,7 +224,7 @@ fn many_tokens_that_age_together_are_refreshed_a_few_at_a_time() {
     }
     // Before callers would have to wait, each has been renewed.
     let waits = world.stat("waits");
-    let now: Vec<_> = (1..=12).map(|number| world.token(&package(number)).unwrap().facts().generation).collect();
+    let now: Vec<_> = (1..=12).map(|number| world.token(&package(number)).unwrap().meta().generation).collect();
     assert!(first.iter().zip(&now).all(|(first, now)| now > first), "{first:?} {now:?}");
     assert_eq!((world.stat("waits"), world.sandbox.count("lookup")), (waits, 24));
 }

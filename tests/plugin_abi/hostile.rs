@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use keyferry::error::{Error, Kind};
+use keyferry::error::{Error, ErrorKind};
 use keyferry::model::request::Request;
 use keyferry::session::Session;
 
-use keyferry_testing::plugins::harness::{Stage, header};
+use keyferry_testing::plugins::harness::{PluginHarness, header};
 use keyferry_testing::plugins::server::{Server, reply};
 
 /// The built-in services go on.
@@ -20,15 +20,15 @@ const MASV: (&str, &str) = ("masv.api_key", "masv-key");
 
 #[track_caller]
 fn blames(error: &Error, plugin: &str, hint: &str) {
-    assert_eq!(error.kind, Kind::Plugin, "{error}");
-    let what = error.what();
+    assert_eq!(error.kind, ErrorKind::Plugin, "{error}");
+    let what = error.message();
     assert!(what.contains(plugin) && what.contains(hint), "{hint}: {what}");
     assert!(!what.chars().any(char::is_control) && !what.ends_with('.') && what.len() < 700, "{what:?}");
 }
 
 #[test]
 fn every_lie_of_a_function_is_named() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let server = Server::start(|_| reply(200, "{}"));
     let url = format!("{}/base", server.url);
     let settings = [MASV, ("liar.url", url.as_str()), ("liar.key", "canary-key"), ("masv.password", "canary-password")];
@@ -72,7 +72,7 @@ fn every_lie_of_a_function_is_named() {
     ] {
         let error = session.token(&format!("liar:{lie}")).err().unwrap_or_else(|| panic!("{lie} is believed"));
         blames(&error, "the plugin liar", hint);
-        assert!(!error.what().contains("canary"), "{lie}: {error}");
+        assert!(!error.message().contains("canary"), "{lie}: {error}");
         goes_on(&session);
     }
     assert_eq!(header(&session, "liar:stale").unwrap(), "X-Token: stale");
@@ -84,15 +84,15 @@ fn every_lie_of_a_function_is_named() {
 
 #[test]
 fn a_plugin_that_tells_its_secret_is_not_repeated() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let session = stage.session(&[&stage.plugin("liar.c", &[])], &[("liar.key", "canary-key")]);
     let error = session.token("liar:tell").unwrap_err();
-    assert_eq!((error.kind, error.what()), (Kind::Plugin, "the plugin liar: failed and does not say why"));
+    assert_eq!((error.kind, error.message()), (ErrorKind::Plugin, "the plugin liar: failed and does not say why"));
 }
 
 #[test]
 fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     for (lie, hint) in [
         (1, "speaks version 0"),
         (2, "speaks version 2"),
@@ -146,7 +146,7 @@ fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
         blames(&error, "tables", hint);
         // A URL is somebody else's still, so that git asks its next helper; the fault is told beside.
         let error = session.token("https://tables.example/x").unwrap_err();
-        assert!(error.kind == Kind::NotMine && error.what().contains(hint), "{error}");
+        assert!(error.kind == ErrorKind::UnknownService && error.message().contains(hint), "{error}");
     }
     let honest = stage.plugin_as("tables.c", "tables.so", &[]);
     assert_eq!(header(&stage.session(&[&honest], &[]), "tables:x").unwrap(), "X-Token: tables");
@@ -154,14 +154,14 @@ fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
 
 #[test]
 fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let session = stage.session(&[&stage.plugin("slow.c", &[])], &[MASV, ("http.timeout_ms", "300")]);
     let mut request = Request::new("slow:first");
     request.timeout = Some(Duration::from_millis(50));
     let began = Instant::now();
     let error = session.token_for(&request).unwrap_err();
-    assert_eq!(error.kind, Kind::Timeout);
-    assert!(error.what().contains("the plugin slow has not come back so far"), "{error}");
+    assert_eq!(error.kind, ErrorKind::Timeout);
+    assert!(error.message().contains("the plugin slow has not come back so far"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(5));
     // Others go on while it hangs, also another call of the same plugin.
     goes_on(&session);
@@ -183,14 +183,14 @@ fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
 
 #[test]
 fn a_closing_session_waits_for_no_plugin() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let path = stage.plugin_as("slow.c", "slow-closing.so", &[]);
     let session = stage.session(&[&path], &[MASV, ("http.timeout_ms", "60000")]);
     let mut request = Request::new("slow:x");
     request.timeout = Some(Duration::from_millis(30));
-    assert_eq!(session.token_for(&request).unwrap_err().kind, Kind::Timeout);
+    assert_eq!(session.token_for(&request).unwrap_err().kind, ErrorKind::Timeout);
     request.resource = "slow:asks".into();
-    assert_eq!(session.token_for(&request).unwrap_err().kind, Kind::Timeout);
+    assert_eq!(session.token_for(&request).unwrap_err().kind, ErrorKind::Timeout);
     let began = Instant::now();
     drop(session);
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
@@ -198,7 +198,7 @@ fn a_closing_session_waits_for_no_plugin() {
 
 #[test]
 fn a_plugin_that_hangs_in_init_is_left_out() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let path = stage.plugin_as("slow.c", "slow-init.so", &["-DHANG_IN_INIT"]);
     let began = Instant::now();
     let session = stage.session(&[&path], &[MASV]);
@@ -212,28 +212,28 @@ fn a_plugin_that_hangs_in_init_is_left_out() {
 
 #[test]
 fn a_plugin_may_ask_from_several_threads() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let session = stage.session(&[&stage.plugin("reentrant.c", &["-D_GNU_SOURCE"])], &[("reentrant.key", "k")]);
     assert_eq!(header(&session, "reentrant:threads").unwrap(), "X-Threads: 4");
 }
 
 #[test]
 fn a_second_plugin_of_a_name_is_refused() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let (first, second) = (stage.plugin("liar.c", &[]), stage.plugin_as("liar.c", "liar-too.so", &[]));
     let session = stage.session(&[&first, &second], &[MASV]);
     assert_eq!(header(&session, "liar:honest").unwrap(), "X-Token: honest");
     goes_on(&session);
     let error = session.token("https://liar.example/x").unwrap_err();
-    assert!(error.what().contains("liar-too.so is named liar, as ") && error.what().contains("take one of them out"), "{error}");
+    assert!(error.message().contains("liar-too.so is named liar, as ") && error.message().contains("take one of them out"), "{error}");
     let twice = stage.session(&[&first, &first], &[MASV]);
-    assert!(twice.token("https://liar.example/x").unwrap_err().what().contains("named liar, as"));
+    assert!(twice.token("https://liar.example/x").unwrap_err().message().contains("named liar, as"));
 }
 
 /// Every way to stand where a built-in service is, or below it, or above it.
 #[test]
 fn a_plugin_that_claims_urls_of_another_service_is_refused() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let (liar, reentrant) = (stage.plugin("liar.c", &[]), stage.plugin("reentrant.c", &["-D_GNU_SOURCE"]));
     let open = |url: &str, more: &[(&str, &str)]| stage.session(&[&liar], &[&[MASV, ("liar.url", url)], more].concat());
     for (url, other) in [

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use keyferry_testing::child;
-use keyferry_testing::plugins::harness::{Stage, header};
+use keyferry_testing::plugins::harness::{PluginHarness, header};
 use keyferry_testing::plugins::server::{Server, reply};
 use keyferry_testing::plugins::studio::{KEY, Studio};
 
 #[test]
 fn a_plugin_of_the_future_loads_today() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let session = stage.session(&[&stage.plugin("new.c", &[])], &[]);
     assert_eq!(header(&session, "new:x").unwrap(), "X-Host: today");
 }
@@ -25,8 +25,8 @@ fn plugins_of_today_load_when_the_hosts_tables_have_grown() {
         assert!(ended.status.success() && ended.out.contains("1 passed"), "{}", ended.said());
         return;
     }
-    keyferry::plugin::test_host::grow();
-    let (stage, studio) = (Stage::set(), Studio::open());
+    keyferry::plugin::test_host::enable_test_host();
+    let (stage, studio) = (PluginHarness::set(), Studio::open());
     let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", studio.url()), ("template.key", KEY)]);
     assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1");
     // And the one of the future finds its slot.
@@ -37,7 +37,7 @@ fn plugins_of_today_load_when_the_hosts_tables_have_grown() {
 /// What the host writes goes no further than the plugin says that its memory goes: an answer of 8 bytes gets a status and no body.
 #[test]
 fn nothing_is_written_behind_what_a_plugin_has() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let server = Server::start(|_| reply(418, "a body that finds no place"));
     let source = r#"
 #define NAME "small"
@@ -67,7 +67,7 @@ static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_
 
 #[test]
 fn init_and_deinit_are_counted() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let counted = stage.path("counted");
     let source = format!(
         r#"

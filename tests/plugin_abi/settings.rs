@@ -6,22 +6,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use keyferry::config::{Config, Environment};
-use keyferry::error::{Error, Kind};
+use keyferry::error::{Error, ErrorKind};
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
 
-use keyferry_testing::plugins::harness::Stage;
+use keyferry_testing::plugins::harness::PluginHarness;
 use keyferry_testing::plugins::studio::{KEY, Studio};
 
 struct Home {
-    stage: Stage,
+    stage: PluginHarness,
     plugin: PathBuf,
 }
 
 impl Home {
     fn new() -> Self {
-        let stage = Stage::set();
+        let stage = PluginHarness::set();
         let plugin = stage.plugin("template.c", &[]);
         Self { stage, plugin }
     }
@@ -43,10 +43,10 @@ impl Home {
     }
 
     #[track_caller]
-    fn refuses(&self, text: &str, variables: &[(&str, &str)], mode: u32, kind: Kind, hint: &str) {
+    fn refuses(&self, text: &str, variables: &[(&str, &str)], mode: u32, kind: ErrorKind, hint: &str) {
         let error = self.config(text, variables, mode).and_then(Session::open).err().unwrap_or_else(|| panic!("accepted: {text}"));
         assert_eq!(error.kind, kind, "{error}");
-        assert!(error.what().contains(hint) && !error.what().contains("canary"), "{hint}: {error}");
+        assert!(error.message().contains(hint) && !error.message().contains("canary"), "{hint}: {error}");
     }
 }
 
@@ -67,7 +67,7 @@ fn file_variables_and_profiles_have_their_say() {
     let profile = format!("{file}[profile.other.template]\nurl = '{}'\n", two.url());
     let request = Request { account: Some("other".into()), ..Request::new("template:library") };
     let session = home.open(&profile, &[]).unwrap();
-    assert_eq!(session.token_for(&request).unwrap_err().kind, Kind::NotConfigured);
+    assert_eq!(session.token_for(&request).unwrap_err().kind, ErrorKind::NotConfigured);
     let session = home.open(&format!("{profile}key = \"{key}\"\n"), &[]).unwrap();
     assert!(session.token_for(&request).is_ok() && session.token("template:library").is_ok());
     assert_eq!((one.server.seen().len(), two.server.seen().len()), (2, 2));
@@ -83,7 +83,7 @@ fn file_variables_and_profiles_have_their_say() {
 fn what_no_plugin_declares_is_refused() {
     let home = Home::new();
     let head = "plugins = 'PLUGIN'\n";
-    let refuses = |text: &str, hint: &str| home.refuses(&format!("{head}{text}"), &[], 0o600, Kind::Config, hint);
+    let refuses = |text: &str, hint: &str| home.refuses(&format!("{head}{text}"), &[], 0o600, ErrorKind::Config, hint);
     refuses("[template]\nkee = 'canary'", "there is no setting template.kee");
     refuses("[templat]\nkey = 'canary'", "there is no setting templat.key");
     refuses("[template]\nkey = 7", "put it into quotes");
@@ -95,21 +95,21 @@ fn what_no_plugin_declares_is_refused() {
     refuses("[template]\nkey = { plugin = 'template' }", "write { plugin = [");
     refuses("[template]\nkey = \"a\\nb\"", "line break");
     refuses("[profile.work.template]\nkee = 'canary'", "there is no setting profile.work.template.kee");
-    home.refuses("[template]\nkey = 'canary'", &[], 0o600, Kind::Config, "there is no setting template.key");
+    home.refuses("[template]\nkey = 'canary'", &[], 0o600, ErrorKind::Config, "there is no setting template.key");
     let both = [("KEYFERRY_TEMPLATE_KEY", "canary"), ("KEYFERRY_TEMPLATE_KEY_FILE", "/canary")];
-    home.refuses(head, &both, 0o600, Kind::Config, "are both set");
+    home.refuses(head, &both, 0o600, ErrorKind::Config, "are both set");
     home.refuses(
         head,
         &[("KEYFERRY_TEMPLATE_URL_FILE", "/canary"), ("KEYFERRY_TEMPLATE_URL", "x")],
         0o600,
-        Kind::Config,
+        ErrorKind::Config,
         "KEYFERRY_TEMPLATE_URL",
     );
     home.refuses(
         &format!("{head}[template]\nkey = 'canary'"),
         &[],
         0o644,
-        Kind::UnsafeFile,
+        ErrorKind::UnsafeFile,
         "holds template.key and can be read by others: chmod 600",
     );
     // What is no secret may be read by others; and without the plugin nobody knows what may be.
@@ -120,14 +120,14 @@ fn what_no_plugin_declares_is_refused() {
 #[test]
 fn a_program_sets_them_once_it_has_named_the_plugin() {
     let mut config = Config::new();
-    assert_eq!(config.set("template.key", Secret::from("k")).unwrap_err().kind, Kind::Config);
+    assert_eq!(config.set("template.key", Secret::from("k")).unwrap_err().kind, ErrorKind::Config);
     let home = Home::new();
     config.set("plugins", Secret::from(home.plugin.to_str().unwrap())).unwrap();
     config.set("template.key", Secret::from("k")).unwrap();
     config.set("profile.a.b.template.key", Secret::from("k")).unwrap();
-    assert_eq!(config.set("template.key", Secret::from("a\nb")).unwrap_err().kind, Kind::InvalidValue);
-    assert_eq!(config.set("template.a.b", Secret::from("k")).unwrap_err().kind, Kind::Config);
+    assert_eq!(config.set("template.key", Secret::from("a\nb")).unwrap_err().kind, ErrorKind::InvalidValue);
+    assert_eq!(config.set("template.a.b", Secret::from("k")).unwrap_err().kind, ErrorKind::Config);
     assert!(Session::open(config.clone()).is_ok());
     config.set("template.kee", Secret::from("k")).unwrap();
-    assert!(Session::open(config).err().unwrap().what().contains("no setting template.kee"));
+    assert!(Session::open(config).err().unwrap().message().contains("no setting template.kee"));
 }

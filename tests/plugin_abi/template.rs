@@ -4,21 +4,21 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use keyferry::clock::Clock;
-use keyferry::error::Kind;
+use keyferry::error::ErrorKind;
 use keyferry::session::{Options, Session};
 
-use keyferry_testing::plugins::harness::{Stage, config, header};
+use keyferry_testing::plugins::harness::{PluginHarness, config, header};
 use keyferry_testing::plugins::server::{Server, reply};
 use keyferry_testing::plugins::studio::{KEY, Studio, now_s};
 
-fn open(stage: &Stage, studio: &Studio, more: &[(&str, &str)]) -> Session {
+fn open(stage: &PluginHarness, studio: &Studio, more: &[(&str, &str)]) -> Session {
     let settings = [&[("template.url", studio.url()), ("template.key", KEY)], more].concat();
     stage.session(&[&stage.plugin("template.c", &[])], &settings)
 }
 
 #[test]
 fn one_token_serves_all_urls_and_an_item_has_its_own() {
-    let (stage, studio) = (Stage::set(), Studio::open());
+    let (stage, studio) = (PluginHarness::set(), Studio::open());
     let session = open(&stage, &studio, &[]);
     let url = |path: &str| format!("{}{path}", studio.url());
     assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1");
@@ -27,13 +27,13 @@ fn one_token_serves_all_urls_and_an_item_has_its_own() {
     }
     assert_eq!(header(&session, &url("/v1/assets/7/raw/a.exr")).unwrap(), "X-Asset-Ticket: ticket-2");
     assert_eq!(header(&session, "template:assets/7/raw").unwrap(), "X-Asset-Ticket: ticket-2");
-    assert_eq!(session.token("template:assets/8/raw").unwrap_err().kind, Kind::NotFound);
+    assert_eq!(session.token("template:assets/8/raw").unwrap_err().kind, ErrorKind::NotFound);
     assert_eq!(studio.server.count("POST /v1/sessions"), 1);
 }
 
 #[test]
 fn a_hundred_callers_make_one_login() {
-    let (stage, studio) = (Stage::set(), Studio::open());
+    let (stage, studio) = (PluginHarness::set(), Studio::open());
     let session = open(&stage, &studio, &[]);
     std::thread::scope(|scope| {
         for _ in 0..100 {
@@ -45,10 +45,10 @@ fn a_hundred_callers_make_one_login() {
 
 #[test]
 fn a_token_is_renewed_by_what_it_came_with() {
-    let (stage, studio) = (Stage::set(), Studio::open());
+    let (stage, studio) = (PluginHarness::set(), Studio::open());
     let config = config(&[&stage.plugin("template.c", &[])], &[("template.url", studio.url()), ("template.key", KEY)]).unwrap();
     let clock = Clock::manual(now_s() * 1_000_000);
-    let session = Session::open_with(config, Options { clock: clock.clone(), refreshes_beside: false }).unwrap();
+    let session = Session::open_with(config, Options { clock: clock.clone(), refreshes_in_background: false }).unwrap();
     assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1");
     studio.turn.life_s.store(2 * 3600, Ordering::SeqCst);
     clock.advance_us(3590 * 1_000_000);
@@ -62,10 +62,10 @@ fn a_token_is_renewed_by_what_it_came_with() {
 
 #[test]
 fn a_present_token_serves_on_while_the_service_is_down() {
-    let (stage, studio) = (Stage::set(), Studio::open());
+    let (stage, studio) = (PluginHarness::set(), Studio::open());
     let config = config(&[&stage.plugin("template.c", &[])], &[("template.url", studio.url()), ("template.key", KEY)]).unwrap();
     let clock = Clock::manual(now_s() * 1_000_000);
-    let session = Session::open_with(config, Options { clock: clock.clone(), refreshes_beside: false }).unwrap();
+    let session = Session::open_with(config, Options { clock: clock.clone(), refreshes_in_background: false }).unwrap();
     header(&session, "template:library").unwrap();
     let Studio { server, .. } = studio;
     drop(server);
@@ -77,7 +77,7 @@ fn a_present_token_serves_on_while_the_service_is_down() {
 
 #[test]
 fn the_next_session_finds_the_token_in_the_store() {
-    let (stage, studio) = (Stage::set(), Studio::open());
+    let (stage, studio) = (PluginHarness::set(), Studio::open());
     let store = format!("file:{}", stage.path("store").display());
     for _ in 0..3 {
         let session = open(&stage, &studio, &[("store", &store)]);
@@ -92,14 +92,14 @@ fn the_next_session_finds_the_token_in_the_store() {
 
 #[test]
 fn a_refused_key_is_sent_once_however_many_ask_and_a_new_one_at_once() {
-    let (stage, studio) = (Stage::set(), Studio::open());
+    let (stage, studio) = (PluginHarness::set(), Studio::open());
     let store = format!("file:{}", stage.path("store").display());
     for _ in 0..5 {
         let session = open(&stage, &studio, &[("template.key", "wrong"), ("store", &store)]);
         for resource in ["template:library", "template:library", "template:assets/7/raw"] {
             let error = session.token(resource).unwrap_err();
-            assert_eq!(error.kind, Kind::Refused, "{error}");
-            assert!(error.what().contains("template") && !error.what().contains("wrong"), "{error}");
+            assert_eq!(error.kind, ErrorKind::BadCredentials, "{error}");
+            assert!(error.message().contains("template") && !error.message().contains("wrong"), "{error}");
             assert_eq!(error.http_status.unwrap_or(403), 403);
         }
     }
@@ -110,30 +110,30 @@ fn a_refused_key_is_sent_once_however_many_ask_and_a_new_one_at_once() {
 
 #[test]
 fn a_service_out_of_order_is_not_stormed() {
-    let (stage, studio) = (Stage::set(), Studio::open());
+    let (stage, studio) = (PluginHarness::set(), Studio::open());
     studio.turn.fails.store(503, Ordering::SeqCst);
     let session = open(&stage, &studio, &[]);
     for _ in 0..20 {
         let error = session.token("template:library").unwrap_err();
-        assert_eq!((error.kind, error.http_status), (Kind::Unavailable, Some(503)), "{error}");
+        assert_eq!((error.kind, error.http_status), (ErrorKind::Unavailable, Some(503)), "{error}");
     }
     assert_eq!(studio.server.seen().len(), 1);
 }
 
 #[test]
 fn what_is_not_set_is_named_with_its_own_words() {
-    let (stage, studio) = (Stage::set(), Studio::open());
+    let (stage, studio) = (PluginHarness::set(), Studio::open());
     let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", studio.url())]);
     let error = session.token("template:library").unwrap_err();
-    assert_eq!(error.kind, Kind::NotConfigured);
-    assert_eq!(error.what(), "`template.key` is not set: Its API key (Settings, Access)");
+    assert_eq!(error.kind, ErrorKind::NotConfigured);
+    assert_eq!(error.message(), "`template.key` is not set: Its API key (Settings, Access)");
     assert_eq!(studio.server.seen().len(), 0);
 }
 
 /// No header for anything but the exact origin, and no token of one origin for another, whatever is configured when.
 #[test]
 fn a_token_of_one_origin_is_never_given_for_another() {
-    let (stage, one, two) = (Stage::set(), Studio::open(), Studio::open());
+    let (stage, one, two) = (PluginHarness::set(), Studio::open(), Studio::open());
     let store = format!("file:{}", stage.path("store").display());
     let first = open(&stage, &one, &[("store", &store)]);
     header(&first, "template:library").unwrap();
@@ -148,14 +148,14 @@ fn a_token_of_one_origin_is_never_given_for_another() {
         format!("{}/v1", one.url()),
     ] {
         let error = first.token(&other).unwrap_err();
-        assert_eq!(error.kind, Kind::NotMine, "{other}: {error}");
+        assert_eq!(error.kind, ErrorKind::UnknownService, "{other}: {error}");
     }
     for bad in [format!("http://u@127.0.0.1:{port}/v1/library"), format!("http://127.0.0.1:{port}\\@evil.example/v1/x")] {
-        assert_eq!(first.token(&bad).unwrap_err().kind, Kind::InvalidResource, "{bad}");
+        assert_eq!(first.token(&bad).unwrap_err().kind, ErrorKind::InvalidResource, "{bad}");
     }
     // The same store, the same names, another origin: another token, got there.
     let second = open(&stage, &two, &[("store", &store)]);
-    assert_eq!(second.cached(&keyferry::model::request::Request::new("template:library")).unwrap_err().kind, Kind::NotCached);
+    assert_eq!(second.cached(&keyferry::model::request::Request::new("template:library")).unwrap_err().kind, ErrorKind::NotCached);
     header(&second, "template:library").unwrap();
     assert_eq!((one.server.seen().len(), two.server.seen().len()), (1, 1));
 }
@@ -164,7 +164,7 @@ fn a_token_of_one_origin_is_never_given_for_another() {
 fn the_host_follows_no_redirect_for_a_plugin() {
     let other = Server::start(|_| reply(200, "{\"token\":\"stolen\",\"ticket\":\"stolen\"}"));
     for status in [301, 302, 303, 307, 308] {
-        let stage = Stage::set();
+        let stage = PluginHarness::set();
         let target = format!("{}/v1/sessions", other.url);
         let server = Server::start(move |_| {
             let mut answer = reply(status, "");
@@ -174,8 +174,8 @@ fn the_host_follows_no_redirect_for_a_plugin() {
         let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", &server.url), ("template.key", KEY)]);
         for resource in ["template:library", "template:assets/7/raw"] {
             let error = session.token(resource).unwrap_err();
-            assert_eq!((error.kind, error.http_status), (Kind::Redirected, Some(status)), "{error}");
-            assert!(error.what().contains("`template.url`"), "{error}");
+            assert_eq!((error.kind, error.http_status), (ErrorKind::Redirected, Some(status)), "{error}");
+            assert!(error.message().contains("`template.url`"), "{error}");
         }
     }
     assert_eq!(other.seen().len(), 0);
@@ -194,18 +194,18 @@ fn a_hostile_answer_is_a_clear_error() {
         "{\"token\":\"\"}",
         "{\"token\":\"\\u0000\"}",
     ] {
-        let stage = Stage::set();
+        let stage = PluginHarness::set();
         let server = Server::start(move |_| reply(200, body));
         let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", &server.url), ("template.key", KEY)]);
         let error = session.token("template:library").unwrap_err();
-        assert!(matches!(error.kind, Kind::BadAnswer | Kind::Plugin), "{body}: {error}");
-        assert!(error.what().contains("template"), "{body}: {error}");
+        assert!(matches!(error.kind, ErrorKind::BadResponse | ErrorKind::Plugin), "{body}: {error}");
+        assert!(error.message().contains("template"), "{body}: {error}");
     }
 }
 
 #[test]
 fn a_caller_ends_at_its_deadline_while_the_service_is_mute() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let (release, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let server = Server::start(move |_| {
@@ -216,14 +216,14 @@ fn a_caller_ends_at_its_deadline_while_the_service_is_mute() {
     let mut request = keyferry::model::request::Request::new("template:library");
     request.timeout = Some(Duration::from_millis(200));
     let error = session.token_for(&request).unwrap_err();
-    assert_eq!(error.kind, Kind::Timeout);
-    assert!(error.what().contains("the plugin template has not come back so far"), "{error}");
+    assert_eq!(error.kind, ErrorKind::Timeout);
+    assert!(error.message().contains("the plugin template has not come back so far"), "{error}");
     drop(release);
 }
 
 #[test]
 fn a_refusal_that_only_the_plugin_can_read_is_remembered_too() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let server = Server::start(|_| reply(200, "{\"ok\":false}"));
     let source = r#"
 #define NAME "small"
@@ -250,7 +250,7 @@ static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_
     let session = stage.session(&[&path], &[("small.url", &server.url), ("small.key", "wrong")]);
     for id in ["a", "b", "a", "c"] {
         let error = session.token(&format!("small:{id}")).unwrap_err();
-        assert_eq!(error.kind, Kind::Refused, "{error}");
+        assert_eq!(error.kind, ErrorKind::BadCredentials, "{error}");
     }
     assert_eq!(server.seen().len(), 1);
 }

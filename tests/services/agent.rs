@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use keyferry::ffi::status as k;
-use keyferry_sandbox::{Act, Fault, Service, credentials as c};
+use keyferry_sandbox::{Fault, FaultAction, Service, credentials as c};
 use serde_json::{Value, json};
 
 use crate::harness::{check_manners, failure, places, sandbox, with_login};
@@ -80,7 +80,7 @@ fn a_wrong_password_is_refused_and_a_right_one_taken_at_once() {
     let sandbox = sandbox();
     let session = places(&sandbox).open();
     for _ in 0..2 {
-        let error = failure(session.agent_sign_in(Some(c::EMAIL), Some("not-the-one")), k::KEYFERRY_E_REFUSED);
+        let error = failure(session.agent_sign_in(Some(c::EMAIL), Some("not-the-one")), k::KEYFERRY_E_BAD_CREDENTIALS);
         assert_eq!((error.http_status, error.service_code), (401, 262_145));
         assert!(!error.message.contains("not-the-one"), "{error:?}");
     }
@@ -99,7 +99,7 @@ fn signing_up_works_with_an_old_agent_and_is_unsupported_by_a_new_one() {
     assert_eq!((&made["user"]["email"], &made["user"]["name"]), (&json!("new@example.com"), &json!("New")));
     assert_eq!(told(&session.agent().unwrap())["user"]["email"], "new@example.com");
     session.agent_sign_in(Some("new@example.com"), Some("a-new-password")).unwrap();
-    failure(session.agent_sign_up("new@example.com", "a-new-password", "New"), k::KEYFERRY_E_REFUSED);
+    failure(session.agent_sign_up("new@example.com", "a-new-password", "New"), k::KEYFERRY_E_BAD_CREDENTIALS);
     check_manners(&sandbox);
 }
 
@@ -120,7 +120,7 @@ fn teams_that_the_answer_leaves_out_are_asked_for() {
     for shape in ["array", "object"] {
         sandbox.configure("agent_teams_shape", json!(shape));
         for body in [json!({"user": {"id": "U"}}), json!({"USER": {"id": "U"}, "teams": null}), json!({"user": {"id": "U"}, "teams": {}})] {
-            let literal = Act::Literal { status: 200, media_type: "application/json".into(), body: body.to_string() };
+            let literal = FaultAction::Literal { status: 200, media_type: "application/json".into(), body: body.to_string() };
             sandbox.fault(Fault::new(literal).path("/api/v1/login"));
             let told = told(&places(&sandbox).open().agent().unwrap());
             assert_eq!((&told["user"]["id"], &told["teams"][0]["id"]), (&json!("U"), &json!(c::TEAM_ID)));

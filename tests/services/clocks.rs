@@ -8,7 +8,7 @@ use keyferry::clock::Clock;
 use keyferry::config::Config;
 use keyferry::secret::Secret;
 use keyferry::session::{self, Session};
-use keyferry_sandbox::{Act, Fault, Options, Sandbox, credentials as c};
+use keyferry_sandbox::{Fault, FaultAction, Options, Sandbox, credentials as c};
 
 use crate::harness::with_login;
 
@@ -24,7 +24,7 @@ fn apart(behind_ms: i64) -> (Sandbox, Session, Clock) {
     for (key, value) in [("url", sandbox.fileverbs_url()), ("secret_key", c::SECRET_KEY), ("api_key", c::FV_API_KEY)] {
         config.set(&format!("fileverbs.{key}"), Secret::from(value)).unwrap();
     }
-    let options = session::Options { clock: clock.clone(), refreshes_beside: false };
+    let options = session::Options { clock: clock.clone(), refreshes_in_background: false };
     (sandbox, Session::open_with(config, options).unwrap(), clock)
 }
 
@@ -63,6 +63,6 @@ fn a_machine_that_is_days_ahead_serves_every_fresh_token() {
 #[ignore = "a Date that is wrong by itself is believed up to 31 days, so that tokens of a shorter life seem to have ended"]
 fn a_date_that_is_days_ahead_harms_nobody() {
     let sandbox = crate::harness::sandbox();
-    sandbox.fault(Fault::new(Act::Nothing).date_skew_s(10 * 86_400).forever());
+    sandbox.fault(Fault::new(FaultAction::Nothing).date_skew_s(10 * 86_400).forever());
     with_login(&sandbox).open().bearer().unwrap();
 }

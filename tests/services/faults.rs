@@ -1,41 +1,41 @@
 //! The columns of the table: everything that can come back, or not come, and in what it must end.
 
 use keyferry::ffi::status as k;
-use keyferry_sandbox::{Act, BodyKind, Fault};
+use keyferry_sandbox::{BodyKind, Fault, FaultAction};
 
 use crate::rows::Row;
 
 /// One fault.
 pub(crate) struct Column {
     pub(crate) name: String,
-    pub(crate) act: Act,
+    pub(crate) act: FaultAction,
     pub(crate) retry_after: Option<&'static str>,
     /// What it ends in; 0 is success.
     pub(crate) ends: i32,
 }
 
-fn column(name: &str, act: Act, ends: i32) -> Column {
+fn column(name: &str, act: FaultAction, ends: i32) -> Column {
     Column { name: name.into(), act, retry_after: None, ends }
 }
 
-fn document(status: u16, media_type: &str, body: impl Into<String>) -> Act {
-    Act::Literal { status, media_type: media_type.into(), body: body.into() }
+fn document(status: u16, media_type: &str, body: impl Into<String>) -> FaultAction {
+    FaultAction::Literal { status, media_type: media_type.into(), body: body.into() }
 }
 
 /// Documents that are none, or not the right ones.
 pub(crate) fn documents() -> Vec<Column> {
-    let bad = |name: &str, act| column(name, act, k::KEYFERRY_E_BAD_ANSWER);
-    let raw = |name: &str, bytes: &[u8]| bad(name, Act::Raw(bytes.to_vec()));
+    let bad = |name: &str, act| column(name, act, k::KEYFERRY_E_BAD_RESPONSE);
+    let raw = |name: &str, bytes: &[u8]| bad(name, FaultAction::Raw(bytes.to_vec()));
     let headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Filler: of no use\r\n".repeat(20_000));
     vec![
-        column("wrong case", Act::WrongCase, 0),
+        column("wrong case", FaultAction::WrongCase, 0),
         bad("html", document(200, "text/html", "<html><body><h1>Please log in to the hotel's network</h1></body></html>")),
-        bad("empty", Act::Empty),
-        bad("null", Act::Null),
-        bad("wrong types", Act::WrongTypes),
-        bad("huge", Act::Huge(64 << 20)),
-        bad("endless", Act::Endless),
-        bad("deep", Act::Deep(100_000)),
+        bad("empty", FaultAction::Empty),
+        bad("null", FaultAction::Null),
+        bad("wrong types", FaultAction::WrongTypes),
+        bad("huge", FaultAction::Huge(64 << 20)),
+        bad("endless", FaultAction::Endless),
+        bad("deep", FaultAction::Deep(100_000)),
         bad("crowded", document(200, "application/json", format!("[{}0]", "0,".repeat(200_000)))),
         raw("not UTF-8", b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n{\"\xff\xfe\"}"),
         raw("not HTTP", b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
@@ -57,21 +57,28 @@ pub(crate) fn tokens() -> Vec<Column> {
         ("token undefined", "undefined"),
         ("token too long", long.as_str()),
     ];
-    rows.into_iter().map(|(name, token)| column(name, Act::Token(token.into()), k::KEYFERRY_E_BAD_ANSWER)).collect()
+    rows.into_iter().map(|(name, token)| column(name, FaultAction::Token(token.into()), k::KEYFERRY_E_BAD_RESPONSE)).collect()
 }
 
 /// Answers that break off or never come. Those that hang have a test of their own, for their clock.
 pub(crate) fn silences() -> Vec<Column> {
     let short = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"token\":\"a".to_vec();
-    let all = [("half", Act::Half), ("close", Act::Close), ("reset", Act::Reset), ("lost", Act::Lost), ("short", Act::Raw(short))];
-    let silent = |(name, act)| column(name, act, k::KEYFERRY_E_SILENT);
+    let all = [
+        ("half", FaultAction::Half),
+        ("close", FaultAction::Close),
+        ("reset", FaultAction::Reset),
+        ("lost", FaultAction::Lost),
+        ("short", FaultAction::Raw(short)),
+    ];
+    let silent = |(name, act)| column(name, act, k::KEYFERRY_E_NO_RESPONSE);
     all.into_iter().map(silent).collect()
 }
 
 /// Services that are out of order.
 pub(crate) fn disorders() -> Vec<Column> {
     let rows = [(500, BodyKind::Json), (502, BodyKind::Html), (503, BodyKind::Empty), (504, BodyKind::Html), (599, BodyKind::Json)];
-    let down = |(status, body)| column(&format!("status {status} with {body:?}"), Act::Status { status, body }, k::KEYFERRY_E_UNAVAILABLE);
+    let down =
+        |(status, body)| column(&format!("status {status} with {body:?}"), FaultAction::Status { status, body }, k::KEYFERRY_E_UNAVAILABLE);
     rows.into_iter().map(down).collect()
 }
 
@@ -82,7 +89,7 @@ pub(crate) fn throttles() -> Vec<Column> {
         retry_after,
         ..column(
             &format!("429 with Retry-After {retry_after:?}"),
-            Act::Status { status: 429, body: BodyKind::Html },
+            FaultAction::Status { status: 429, body: BodyKind::Html },
             k::KEYFERRY_E_THROTTLED,
         )
     };
@@ -94,7 +101,7 @@ pub(crate) fn statuses(row: &Row) -> Vec<Column> {
     let bodies = [BodyKind::Json, BodyKind::Html, BodyKind::Empty];
     let one = |(status, ends): &(u16, i32)| {
         let (status, ends) = (*status, *ends);
-        bodies.map(|body| column(&format!("status {status} with {body:?}"), Act::Status { status, body }, ends))
+        bodies.map(|body| column(&format!("status {status} with {body:?}"), FaultAction::Status { status, body }, ends))
     };
     row.statuses.iter().flat_map(one).collect()
 }

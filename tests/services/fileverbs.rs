@@ -7,7 +7,7 @@ use keyferry::ffi::status as k;
 use keyferry::ffi::token::{KEYFERRY_KIND_BEARER, KEYFERRY_KIND_KEY};
 use keyferry::secret::Secret;
 use keyferry::session;
-use keyferry_sandbox::{Act, Clock, Fault, Options, Sandbox, Service, credentials as c};
+use keyferry_sandbox::{Clock, Fault, FaultAction, Options, Sandbox, Service, credentials as c};
 use serde_json::json;
 
 use crate::harness::{self, check_manners, failure, places, prove, sandbox, with_login};
@@ -31,7 +31,7 @@ fn a_bearer_that_ends_is_renewed_by_its_cookie_which_rotates() {
     for (key, value) in settings {
         config.set(&format!("fileverbs.{key}"), Secret::from(value)).unwrap();
     }
-    let options = session::Options { clock: clock.clone(), refreshes_beside: false };
+    let options = session::Options { clock: clock.clone(), refreshes_in_background: false };
     let session = session::Session::open_with(config, options).unwrap();
     let mut before = String::new();
     for round in 0..=6 {
@@ -73,7 +73,7 @@ fn a_bearer_is_renewed_by_its_cookie() {
 fn the_answer_is_read_in_any_case_and_with_the_cookie_or_the_field_alone() {
     let field_alone = |bearer: &str| {
         let body = json!({"JwtToken": bearer, "RefreshToken": "field-refresh-token"}).to_string();
-        Act::Literal { status: 200, media_type: "application/json".into(), body }
+        FaultAction::Literal { status: 200, media_type: "application/json".into(), body }
     };
     let sandbox = sandbox();
     sandbox.configure("camel_case", json!(true));
@@ -97,7 +97,7 @@ fn the_cookie_alone_renews() {
     let session = with_login(&sandbox).open();
     let head = "HTTP/1.1 200 OK\r\nSet-Cookie: other=x; path=/\r\nSet-Cookie: refreshToken=a%3Db; expires=Fri, 01 Jan 2038 00:00:00 GMT; \
                 path=/; httponly\r\nContent-Length: 23\r\n\r\n{\"jwtToken\":\"opaque-1\"}\n";
-    sandbox.fault(Fault::new(Act::Raw(head.into())).path("/api/v1/accounts/access-token"));
+    sandbox.fault(Fault::new(FaultAction::Raw(head.into())).path("/api/v1/accounts/access-token"));
     assert_eq!(session.bearer().unwrap().value(), "opaque-1");
     renew(&session);
     assert_eq!((sandbox.count("refresh"), sandbox.count("refresh_refused")), (1, 1));
@@ -138,7 +138,14 @@ fn a_revoked_family_is_left_for_the_token_call() {
 
 #[test]
 fn a_renewal_whose_answer_is_lost_is_not_tried_again_with_the_same_cookie() {
-    for act in [Act::Lost, Act::Half, Act::Empty, Act::Null, Act::WrongTypes, Act::Token("undefined".into())] {
+    for act in [
+        FaultAction::Lost,
+        FaultAction::Half,
+        FaultAction::Empty,
+        FaultAction::Null,
+        FaultAction::WrongTypes,
+        FaultAction::Token("undefined".into()),
+    ] {
         let sandbox = sandbox();
         let session = with_login(&sandbox).open();
         session.reject(&session.bearer().unwrap());
@@ -171,7 +178,7 @@ fn wrong_keys_are_sent_once_whatever_the_status() {
         sandbox.configure("fileverbs_refusal_status", json!(status));
         let session = places(&sandbox).set("fileverbs.secret_key", "not-the-one-1").set("fileverbs.api_key", "not-the-one-2").open();
         for _ in 0..20 {
-            let error = failure(session.bearer(), k::KEYFERRY_E_REFUSED);
+            let error = failure(session.bearer(), k::KEYFERRY_E_BAD_CREDENTIALS);
             assert!(error.message.contains("fileverbs.secret_key") && error.message.contains("fileverbs.api_key"), "{error:?}");
             assert!(error.http_status == status && !error.message.contains("not-the-one"), "{error:?}");
         }
@@ -198,7 +205,7 @@ fn the_secret_key_is_a_header_and_the_bearer_goes_before_it_where_both_keys_are_
     let error = failure(none.secret_key(), k::KEYFERRY_E_NOT_CONFIGURED);
     assert!(error.message.contains("fileverbs.secret_key"), "{error:?}");
     one.reject(&one.secret_key().unwrap());
-    assert!(failure(one.secret_key(), k::KEYFERRY_E_REFUSED).retry_after_ms > 0);
+    assert!(failure(one.secret_key(), k::KEYFERRY_E_BAD_CREDENTIALS).retry_after_ms > 0);
     failure(both.token("fileverbs:accounts/access-token"), k::KEYFERRY_E_NO_HEADER);
     check_manners(&sandbox);
 }

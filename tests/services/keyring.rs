@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keyferry::config::{Config, process_environment};
-use keyferry::error::Kind;
+use keyferry::error::ErrorKind;
 use keyferry::session::Session;
 
 use crate::process;
@@ -38,7 +38,7 @@ fn callers_of_a_keyring_that_is_mute() {
     let ask = |number: usize, session: &Session| {
         let began = Instant::now();
         let error = session.token(&format!("packages/01J0SANDB0XPACKAGE{number:08}")).err().unwrap();
-        assert!(error.kind == Kind::SecretSource && error.what().contains("does not answer within 2 s"), "{error}");
+        assert!(error.kind == ErrorKind::SecretSource && error.message().contains("does not answer within 2 s"), "{error}");
         began.elapsed()
     };
     let slowest = std::thread::scope(|scope| {

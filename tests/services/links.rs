@@ -70,7 +70,7 @@ fn a_wrong_secret_is_asked_for_once_and_the_right_one_works_at_once() {
         sandbox.reset_counts();
         let session = places(&sandbox).open();
         for _ in 0..20 {
-            let error = failure(session.token(&link(c::LINK_ID, "wrong-secret")), k::KEYFERRY_E_REFUSED);
+            let error = failure(session.token(&link(c::LINK_ID, "wrong-secret")), k::KEYFERRY_E_BAD_CREDENTIALS);
             assert!(error.message.contains("secret") && !error.message.contains("wrong-secret"), "{error:?}");
             assert_eq!(error.http_status, status);
         }
@@ -89,9 +89,9 @@ fn a_wrong_password_is_asked_for_once_and_the_right_one_works_at_once() {
         sandbox.reset_counts();
         let session = places(&sandbox).open();
         for _ in 0..20 {
-            let error = failure(session.token_for(&with("wrong-password")), k::KEYFERRY_E_REFUSED);
+            let error = failure(session.token_for(&with("wrong-password")), k::KEYFERRY_E_BAD_CREDENTIALS);
             assert!(error.message.contains("password") && !error.message.contains("wrong-password"), "{error:?}");
-            let error = failure(session.token(&resource), k::KEYFERRY_E_REFUSED);
+            let error = failure(session.token(&resource), k::KEYFERRY_E_BAD_CREDENTIALS);
             assert!(error.message.contains("give its password"), "{error:?}");
         }
         assert_eq!(sandbox.count("link"), 2);
@@ -144,10 +144,13 @@ fn a_download_needs_a_link_and_the_message_says_how_to_make_one() {
         let session = config.open();
         session.token(&package(c::PACKAGE_ID)).unwrap();
         let url = format!("{}{}", sandbox.masv_url(), download());
-        let error = failure(session.token(&url), k::KEYFERRY_E_ACCESS);
+        let error = failure(session.token(&url), k::KEYFERRY_E_INSUFFICIENT_ACCESS);
         let remedy = format!("POST /v1/packages/{}/links", c::PACKAGE_ID);
         assert!(error.message.contains(&remedy) && error.message.contains("get.massive.io"), "{error:?}");
-        let error = failure(session.token_for(&Request::new(&package(c::PACKAGE_ID)).access(KEYFERRY_ACCESS_READ)), k::KEYFERRY_E_ACCESS);
+        let error = failure(
+            session.token_for(&Request::new(&package(c::PACKAGE_ID)).access(KEYFERRY_ACCESS_READ)),
+            k::KEYFERRY_E_INSUFFICIENT_ACCESS,
+        );
         assert!(error.message.contains(&remedy), "{error:?}");
         // What the message says works.
         let manage = session.token_for(&Request::new(&package(c::PACKAGE_ID)).access(KEYFERRY_ACCESS_MANAGE)).unwrap();

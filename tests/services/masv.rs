@@ -3,7 +3,7 @@
 use keyferry::ffi::request::{KEYFERRY_ACCESS_MANAGE, KEYFERRY_ACCESS_WRITE};
 use keyferry::ffi::status as k;
 use keyferry::ffi::token::{KEYFERRY_KIND_KEY, KEYFERRY_KIND_USER, KEYFERRY_NO_EXPIRY};
-use keyferry_sandbox::{Act, Fault, credentials as c};
+use keyferry_sandbox::{Fault, FaultAction, credentials as c};
 use serde_json::json;
 
 use crate::harness::{self, check_manners, failure, package, places, prove, sandbox, with_key, with_login};
@@ -51,7 +51,7 @@ fn accounts_with_a_second_factor_or_single_sign_on_are_told_to_use_a_key() {
         for json in [true, false] {
             sandbox.configure("auth_refusal_json", json!(json));
             for email in [c::MFA_EMAIL, c::SSO_EMAIL, c::EMAIL] {
-                let error = failure(places(&sandbox).open().login(Some(email), Some("not-the-one")), k::KEYFERRY_E_REFUSED);
+                let error = failure(places(&sandbox).open().login(Some(email), Some("not-the-one")), k::KEYFERRY_E_BAD_CREDENTIALS);
                 let said = &error.message;
                 assert!(said.contains("MFA") && said.contains("SSO") && said.contains("masv.api_key"), "{error:?}");
                 assert!(error.http_status == status && !said.contains("not-the-one"), "{error:?}");
@@ -112,9 +112,9 @@ fn a_key_that_is_rejected_is_not_handed_out_for_a_while() {
     let session = with_key(&sandbox).open();
     let token = session.token("user").unwrap();
     session.reject(&token);
-    let error = failure(session.token("user"), k::KEYFERRY_E_REFUSED);
+    let error = failure(session.token("user"), k::KEYFERRY_E_BAD_CREDENTIALS);
     assert!(error.message.contains("check") && error.retry_after_ms > 0, "{error:?}");
-    failure(session.token(&package(c::PACKAGE_ID)), k::KEYFERRY_E_REFUSED);
+    failure(session.token(&package(c::PACKAGE_ID)), k::KEYFERRY_E_BAD_CREDENTIALS);
     assert_eq!(sandbox.count("requests"), 0);
     session.forget(Some("user")).unwrap();
     session.token("user").unwrap();
@@ -254,7 +254,7 @@ fn an_expired_token_is_a_bad_answer_that_names_the_clock() {
     }
     let session = with_login(&sandbox).open();
     for resource in ["user", &harness::link(c::LINK_ID, c::LINK_SECRET), "fileverbs:bearer"] {
-        let error = failure(session.token(resource), k::KEYFERRY_E_BAD_ANSWER);
+        let error = failure(session.token(resource), k::KEYFERRY_E_BAD_RESPONSE);
         assert!(error.message.contains("clock"), "{error:?}");
     }
 }
@@ -276,8 +276,8 @@ fn a_token_that_ends_is_replaced_and_never_handed_out() {
     // With the service down, the dead one is not served either.
     sandbox.clock().advance(std::time::Duration::from_secs(3601));
     session.token(&harness::link(c::PROTECTED_LINK_ID, "x")).unwrap_err();
-    sandbox.fault(Fault::new(Act::Close).forever());
-    failure(session.token(&package(c::PACKAGE_ID)), k::KEYFERRY_E_SILENT);
+    sandbox.fault(Fault::new(FaultAction::Close).forever());
+    failure(session.token(&package(c::PACKAGE_ID)), k::KEYFERRY_E_NO_RESPONSE);
     check_manners(&sandbox);
 }
 
@@ -301,7 +301,7 @@ fn a_date_that_is_wrong_by_minutes_or_years_harms_nobody() {
     let sandbox = sandbox();
     for skew in [-600, 600, -86_400 * 4000, -86_400] {
         let session = with_login(&sandbox).open();
-        sandbox.fault(Fault::new(Act::Nothing).date_skew_s(skew).forever());
+        sandbox.fault(Fault::new(FaultAction::Nothing).date_skew_s(skew).forever());
         session.token("user").unwrap_or_else(|error| panic!("{skew}: {error:?}"));
         session.token("fileverbs:bearer").unwrap_or_else(|error| panic!("{skew}: {error:?}"));
         sandbox.clear_faults();

@@ -283,7 +283,7 @@ fn the_exact_origin_gets_its_token_however_it_is_written() {
 /// Nothing is handed out for a resource, by any of the doors.
 fn refused(session: &Session, resource: &str) {
     let Err(error) = session.token(resource) else { panic!("a token for {resource:?}") };
-    let refusals = [k::KEYFERRY_E_NOT_MINE, k::KEYFERRY_E_RESOURCE];
+    let refusals = [k::KEYFERRY_E_UNKNOWN_SERVICE, k::KEYFERRY_E_RESOURCE];
     assert!(refusals.contains(&error.status), "{resource:?}: {error:?}");
     check_message(&error, &["s3cr3t-of-L", "s3cr3t-pass"]);
     assert_eq!(session.peek(resource), Err(error.status), "{resource:?}");

@@ -1,19 +1,19 @@
 //! The quick reader of resources and the long one: wherever the quick one answers, the long one says the same.
 
 use keyferry::config::Config;
-use keyferry::engine::accounts::{Accounts, Spot};
-use keyferry::model::key::Class;
-use keyferry::ports::service::Need;
+use keyferry::engine::accounts::{Accounts, ResolvedResource};
+use keyferry::model::key::ResourceKind;
+use keyferry::ports::service::RequiredAccess;
 use keyferry::secret::Secret;
 use proptest::prelude::*;
 
 /// What a resource was found to be, owned.
-type Seen = (usize, usize, Class, String, Need, Option<String>, Option<String>);
+type Seen = (usize, usize, ResourceKind, String, RequiredAccess, Option<String>, Option<String>);
 
-fn seen(spot: &Spot<'_>) -> Seen {
+fn seen(spot: &ResolvedResource<'_>) -> Seen {
     let target = &spot.target;
     let own = str::to_owned;
-    (spot.account, spot.service, target.class, own(target.id), target.need, target.parent.map(own), spot.query.map(own))
+    (spot.account, spot.service, target.resource_kind, own(target.id), target.required, target.parent.map(own), spot.query.map(own))
 }
 
 /// Bases that are alike, nested, and one for all.
@@ -95,8 +95,8 @@ fn resource() -> impl Strategy<Value = String> {
 
 /// Whether the quick way answered; if so, the long way has to say the same.
 fn agree(accounts: &Accounts, text: &str) -> std::result::Result<bool, String> {
-    let Some(quick) = accounts.locate_plain(0, text).map(|spot| seen(&spot)) else { return Ok(false) };
-    match accounts.locate_any(0, text, |spot| Ok(seen(&spot))) {
+    let Some(quick) = accounts.resolve_fast(0, text).map(|spot| seen(&spot)) else { return Ok(false) };
+    match accounts.resolve_slow(0, text, |spot| Ok(seen(&spot))) {
         Ok(long) if long == quick => Ok(true),
         long => Err(format!("{text:?}: {quick:?} and {long:?}")),
     }
@@ -131,8 +131,8 @@ fn services_that_share_an_origin_are_told_apart_by_their_paths() {
         (4, "https://gate.example:8443/a/b/v1/teams", "masv"),
         (4, "https://gate.example:8443/a/api/v1/fileuploads", "fileverbs"),
     ] {
-        let find = |spot: Spot<'_>| Ok(all[place].bound(0, spot.service).service.name().to_owned());
-        assert_eq!(all[place].locate(0, text, find).unwrap(), service, "{text}");
-        assert_eq!(all[place].locate_any(0, text, find).unwrap(), service, "{text}");
+        let find = |spot: ResolvedResource<'_>| Ok(all[place].bound(0, spot.service).service.name().to_owned());
+        assert_eq!(all[place].resolve(0, text, find).unwrap(), service, "{text}");
+        assert_eq!(all[place].resolve_slow(0, text, find).unwrap(), service, "{text}");
     }
 }

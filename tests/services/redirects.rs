@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use keyferry::ffi::status as k;
-use keyferry_sandbox::Act;
+use keyferry_sandbox::FaultAction;
 
 use crate::faults::Column;
 use crate::harness::Places;
@@ -71,7 +71,7 @@ fn all_targets(row: &Row, sink: &Sink) {
     ];
     for status in [301, 302, 303, 307, 308] {
         for to in &targets {
-            let act = Act::Redirect { status, to: to.clone() };
+            let act = FaultAction::Redirect { status, to: to.clone() };
             let name = format!("{status} to {to}");
             let column = Column { name, act, retry_after: None, ends: k::KEYFERRY_E_REDIRECTED };
             table::cell(row, &column, &sandbox);
@@ -103,7 +103,7 @@ fn a_place_named_in_a_401_is_not_asked() {
          Refresh: 0; url={place}\r\nContent-Length: 2\r\n\r\n{{}}"
     );
     for row in rows::all() {
-        let act = Act::Raw(head.clone().into_bytes());
+        let act = FaultAction::Raw(head.clone().into_bytes());
         let column = Column { name: "401 that names a place".into(), act, retry_after: None, ends: 0 };
         let session = (row.open)(&sandbox).open();
         (row.set_up)(&sandbox);

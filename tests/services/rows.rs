@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use keyferry::ffi::status as k;
-use keyferry_sandbox::{Act, Fault, Sandbox, Service, credentials as c};
+use keyferry_sandbox::{Fault, FaultAction, Sandbox, Service, credentials as c};
 use serde_json::json;
 
 use crate::harness::{Places, link, package, places, with_key, with_login};
@@ -49,68 +49,68 @@ fn said(outcome: Result<String>) -> Result<Option<Token>> {
 }
 
 const LOGIN: &[(u16, i32)] = &[
-    (400, k::KEYFERRY_E_REFUSED),
-    (401, k::KEYFERRY_E_REFUSED),
-    (403, k::KEYFERRY_E_REFUSED),
-    (422, k::KEYFERRY_E_REFUSED),
+    (400, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (401, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (403, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (422, k::KEYFERRY_E_BAD_CREDENTIALS),
     (404, k::KEYFERRY_E_NOT_FOUND),
     (405, k::KEYFERRY_E_UNSUPPORTED),
     (501, k::KEYFERRY_E_UNSUPPORTED),
-    (418, k::KEYFERRY_E_BAD_ANSWER),
+    (418, k::KEYFERRY_E_BAD_RESPONSE),
 ];
 const TEAMS: &[(u16, i32)] = &[
-    (400, k::KEYFERRY_E_BAD_ANSWER),
-    (401, k::KEYFERRY_E_REFUSED),
-    (403, k::KEYFERRY_E_REFUSED),
+    (400, k::KEYFERRY_E_BAD_RESPONSE),
+    (401, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (403, k::KEYFERRY_E_BAD_CREDENTIALS),
     (404, k::KEYFERRY_E_NOT_FOUND),
     (405, k::KEYFERRY_E_UNSUPPORTED),
     (501, k::KEYFERRY_E_UNSUPPORTED),
-    (418, k::KEYFERRY_E_BAD_ANSWER),
+    (418, k::KEYFERRY_E_BAD_RESPONSE),
 ];
 const SINGLE: &[(u16, i32)] = &[
-    (400, k::KEYFERRY_E_BAD_ANSWER),
-    (401, k::KEYFERRY_E_REFUSED),
-    (403, k::KEYFERRY_E_REFUSED),
+    (400, k::KEYFERRY_E_BAD_RESPONSE),
+    (401, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (403, k::KEYFERRY_E_BAD_CREDENTIALS),
     (404, 0),
     (405, 0),
     (410, k::KEYFERRY_E_NOT_FOUND),
     (501, k::KEYFERRY_E_UNSUPPORTED),
 ];
 const LIST: &[(u16, i32)] = &[
-    (400, k::KEYFERRY_E_BAD_ANSWER),
-    (401, k::KEYFERRY_E_REFUSED),
-    (403, k::KEYFERRY_E_REFUSED),
+    (400, k::KEYFERRY_E_BAD_RESPONSE),
+    (401, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (403, k::KEYFERRY_E_BAD_CREDENTIALS),
     (404, k::KEYFERRY_E_NOT_FOUND),
     (405, k::KEYFERRY_E_UNSUPPORTED),
     (410, k::KEYFERRY_E_NOT_FOUND),
 ];
 const INBOX: &[(u16, i32)] = &[
-    (400, k::KEYFERRY_E_BAD_ANSWER),
-    (401, k::KEYFERRY_E_REFUSED),
+    (400, k::KEYFERRY_E_BAD_RESPONSE),
+    (401, k::KEYFERRY_E_BAD_CREDENTIALS),
     (403, k::KEYFERRY_E_NOT_FOUND),
     (404, k::KEYFERRY_E_NOT_FOUND),
     (405, k::KEYFERRY_E_NOT_FOUND),
     (410, k::KEYFERRY_E_NOT_FOUND),
 ];
 const LINK: &[(u16, i32)] = &[
-    (400, k::KEYFERRY_E_REFUSED),
-    (401, k::KEYFERRY_E_REFUSED),
-    (403, k::KEYFERRY_E_REFUSED),
+    (400, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (401, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (403, k::KEYFERRY_E_BAD_CREDENTIALS),
     (404, k::KEYFERRY_E_NOT_FOUND),
     (405, k::KEYFERRY_E_UNSUPPORTED),
     (410, k::KEYFERRY_E_NOT_FOUND),
-    (418, k::KEYFERRY_E_BAD_ANSWER),
+    (418, k::KEYFERRY_E_BAD_RESPONSE),
 ];
 const TRANSFERS: &[(u16, i32)] = &[
-    (400, k::KEYFERRY_E_BAD_ANSWER),
-    (401, k::KEYFERRY_E_REFUSED),
-    (403, k::KEYFERRY_E_ACCESS),
+    (400, k::KEYFERRY_E_BAD_RESPONSE),
+    (401, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (403, k::KEYFERRY_E_INSUFFICIENT_ACCESS),
     (404, k::KEYFERRY_E_NOT_FOUND),
     (405, k::KEYFERRY_E_UNSUPPORTED),
     (410, k::KEYFERRY_E_NOT_FOUND),
 ];
 const AGENT_GET: &[(u16, i32)] = &[
-    (400, k::KEYFERRY_E_BAD_ANSWER),
+    (400, k::KEYFERRY_E_BAD_RESPONSE),
     (401, k::KEYFERRY_E_LOGIN_REQUIRED),
     (403, k::KEYFERRY_E_LOGIN_REQUIRED),
     (404, k::KEYFERRY_E_UNSUPPORTED),
@@ -118,25 +118,25 @@ const AGENT_GET: &[(u16, i32)] = &[
     (501, k::KEYFERRY_E_UNSUPPORTED),
 ];
 const AGENT_POST: &[(u16, i32)] = &[
-    (400, k::KEYFERRY_E_REFUSED),
-    (401, k::KEYFERRY_E_REFUSED),
-    (403, k::KEYFERRY_E_REFUSED),
+    (400, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (401, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (403, k::KEYFERRY_E_BAD_CREDENTIALS),
     (404, k::KEYFERRY_E_UNSUPPORTED),
     (405, k::KEYFERRY_E_UNSUPPORTED),
-    (409, k::KEYFERRY_E_REFUSED),
-    (418, k::KEYFERRY_E_BAD_ANSWER),
+    (409, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (418, k::KEYFERRY_E_BAD_RESPONSE),
     (501, k::KEYFERRY_E_UNSUPPORTED),
 ];
 const BEARER: &[(u16, i32)] = &[
-    (400, k::KEYFERRY_E_REFUSED),
-    (401, k::KEYFERRY_E_REFUSED),
-    (403, k::KEYFERRY_E_REFUSED),
+    (400, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (401, k::KEYFERRY_E_BAD_CREDENTIALS),
+    (403, k::KEYFERRY_E_BAD_CREDENTIALS),
     (404, k::KEYFERRY_E_UNSUPPORTED),
     (405, k::KEYFERRY_E_UNSUPPORTED),
-    (418, k::KEYFERRY_E_BAD_ANSWER),
+    (418, k::KEYFERRY_E_BAD_RESPONSE),
     (501, k::KEYFERRY_E_UNSUPPORTED),
 ];
-const REFRESH: &[(u16, i32)] = &[(400, 0), (401, 0), (403, 0), (404, 0), (405, 0), (501, 0), (418, k::KEYFERRY_E_BAD_ANSWER)];
+const REFRESH: &[(u16, i32)] = &[(400, 0), (401, 0), (403, 0), (404, 0), (405, 0), (501, 0), (418, k::KEYFERRY_E_BAD_RESPONSE)];
 
 /// An agent that did what it was asked and sent nothing is asked who it is.
 const EMPTY_WILL_DO: &[(&str, i32)] = &[("empty", 0)];
@@ -290,7 +290,7 @@ pub(crate) fn agent() -> Vec<Row> {
     let user_alone = |sandbox: &Sandbox| {
         sandbox.configure("agent_signed_in", json!(true));
         let body = json!({"user": {"id": "U", "email": "ann@example.com"}}).to_string();
-        let literal = Act::Literal { status: 200, media_type: "application/json".into(), body };
+        let literal = FaultAction::Literal { status: 200, media_type: "application/json".into(), body };
         sandbox.fault(Fault::new(literal).service(Service::Agent).path("/api/v1/login").forever());
     };
     static PERSON: AtomicU64 = AtomicU64::new(0);

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use keyferry::ffi::status as k;
-use keyferry_sandbox::{Act, Sandbox};
+use keyferry_sandbox::{FaultAction, Sandbox};
 
 use crate::faults::{self, Column};
 use crate::harness::{self, AMPLE_MS, Places};
@@ -42,7 +42,7 @@ pub(crate) fn fail(row: &Row, column: &Column, session: &Session) {
             harness::check_message(error, &[]);
             // An inbox that can't be looked into is an empty one.
             let passed_over = row.name == "inbox" && ends == k::KEYFERRY_E_NOT_FOUND;
-            if let (Act::Status { status, .. } | Act::Redirect { status, .. }, false) = (&column.act, passed_over) {
+            if let (FaultAction::Status { status, .. } | FaultAction::Redirect { status, .. }, false) = (&column.act, passed_over) {
                 assert_eq!(error.http_status, i32::from(*status), "{what}: {error:?}");
             }
         }
@@ -116,7 +116,7 @@ fn every_other_status_ends_as_the_service_means_it() {
 #[test]
 fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
     const TIME_MS: u32 = 400;
-    let hang = || Column { name: "hang".into(), act: Act::Hang, retry_after: None, ends: k::KEYFERRY_E_SILENT };
+    let hang = || Column { name: "hang".into(), act: FaultAction::Hang, retry_after: None, ends: k::KEYFERRY_E_NO_RESPONSE };
     thread::scope(|scope| {
         for row in rows::all() {
             scope.spawn(move || {
@@ -126,7 +126,7 @@ fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
                 (row.prepare)(&session);
                 sandbox.fault(hang().fault(&row));
                 let error = harness::within(Duration::from_millis(TIME_MS.into()), row.name, || (row.ask)(&session, TIME_MS)).unwrap_err();
-                assert!([k::KEYFERRY_E_SILENT, k::KEYFERRY_E_TIMEOUT].contains(&error.status), "{}: {error:?}", row.name);
+                assert!([k::KEYFERRY_E_NO_RESPONSE, k::KEYFERRY_E_TIMEOUT].contains(&error.status), "{}: {error:?}", row.name);
                 harness::check_message(&error, &[]);
                 sandbox.clear_faults();
                 harness::settle(&session);
@@ -157,8 +157,12 @@ fn a_body_in_drips_is_cut_off_at_the_deadline() {
     let sandbox = harness::sandbox();
     for row in rows::all().into_iter().filter(|row| row.name == "bearer" || row.name == "link") {
         let session = (row.open)(&sandbox).open();
-        let drip =
-            Column { name: "drip".into(), act: Act::Drip(Duration::from_millis(50)), retry_after: None, ends: k::KEYFERRY_E_TIMEOUT };
+        let drip = Column {
+            name: "drip".into(),
+            act: FaultAction::Drip(Duration::from_millis(50)),
+            retry_after: None,
+            ends: k::KEYFERRY_E_TIMEOUT,
+        };
         sandbox.fault(drip.fault(&row));
         let error = harness::within(Duration::from_millis(300), row.name, || (row.ask)(&session, 300)).unwrap_err();
         assert_eq!(error.status, k::KEYFERRY_E_TIMEOUT, "{error:?}");
@@ -174,7 +178,7 @@ fn the_words_of_a_service_are_passed_on_unless_they_hold_a_secret() {
     for row in rows::all() {
         for form in secrets.iter().flat_map(|secret| crate::secret_leaks::forms(secret)) {
             let body = serde_json::json!({"code": 9, "message": format!("no: {form} is wrong"), "errors": []}).to_string();
-            let act = Act::Literal { status: 401, media_type: "application/json".into(), body };
+            let act = FaultAction::Literal { status: 401, media_type: "application/json".into(), body };
             let echo = Column { name: "echo".into(), act, retry_after: None, ends: 0 };
             let session = (row.open)(&sandbox).open();
             (row.set_up)(&sandbox);

@@ -1,7 +1,7 @@
 //! What is left alone after a failure, for how long, and what ends that: `Retry-After`, refusals, pauses, `keyferry_session_forget`.
 
 use keyferry::ffi::status as k;
-use keyferry_sandbox::{Act, Fault, Sandbox, Service, credentials as c};
+use keyferry_sandbox::{Fault, FaultAction, Sandbox, Service, credentials as c};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
@@ -89,12 +89,12 @@ fn a_password_that_was_refused_is_sent_once() {
     let sandbox = harness::sandbox();
     let session = harness::places(&sandbox).set("masv.email", c::EMAIL).set("masv.password", "not-the-one").open();
     for _ in 0..50 {
-        let error = failure(session.token("user"), k::KEYFERRY_E_REFUSED);
+        let error = failure(session.token("user"), k::KEYFERRY_E_BAD_CREDENTIALS);
         assert!(error.message.contains("MFA") && error.message.contains("masv.api_key"), "{error:?}");
-        failure(session.token(&package(c::PACKAGE_ID)), k::KEYFERRY_E_REFUSED);
+        failure(session.token(&package(c::PACKAGE_ID)), k::KEYFERRY_E_BAD_CREDENTIALS);
     }
     assert_eq!(sandbox.count("login"), 1);
-    failure(session.login(None, None), k::KEYFERRY_E_REFUSED);
+    failure(session.login(None, None), k::KEYFERRY_E_BAD_CREDENTIALS);
     assert_eq!(sandbox.count("login"), 2, "somebody asked for this one");
     session.login(None, Some(c::PASSWORD)).unwrap();
     session.token("user").unwrap();
@@ -151,7 +151,7 @@ fn forgetting_the_user_lifts_the_refusal_of_an_api_key() {
     session.token(&resource).unwrap();
     let session = met(&sandbox, 401, "/v1.1/teams/", with_key, &resource);
     let other = package(c::OTHER_PACKAGE_ID);
-    failure(session.token(&other), k::KEYFERRY_E_REFUSED);
+    failure(session.token(&other), k::KEYFERRY_E_BAD_CREDENTIALS);
     session.forget(Some(&other)).unwrap();
     session.token(&other).unwrap();
 }
@@ -172,7 +172,7 @@ fn forgetting_a_protected_link_lifts_the_refusal_of_its_password() {
     let resource = harness::link(c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
     let session = harness::places(&sandbox).open();
     let request = keyferry_testing::c_api::Request::new(&resource).link_password(c::LINK_PASSWORD);
-    sandbox.fault(Fault::new(Act::Status { status: 401, body: keyferry_sandbox::BodyKind::Empty }));
+    sandbox.fault(Fault::new(FaultAction::Status { status: 401, body: keyferry_sandbox::BodyKind::Empty }));
     session.token_for(&request).unwrap_err();
     session.forget(Some(&resource)).unwrap();
     session.token_for(&request).unwrap();

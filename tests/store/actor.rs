@@ -8,10 +8,10 @@ use keyferry::clock::Clock;
 use keyferry::config::{Config, process_environment};
 use keyferry::error;
 use keyferry::log::{self, Level};
-use keyferry::model::key::{Access, Class, Key, Scope};
+use keyferry::model::key::{Access, ResourceKind, Scope, TokenKey};
 use keyferry::model::request::Request;
-use keyferry::model::token::{Draft, Facts, Kind, NO_EXPIRY, Token};
-use keyferry::ports::store::{Attempt, Record, Store};
+use keyferry::model::token::{NO_EXPIRY, NewToken, Token, TokenKind, TokenMeta};
+use keyferry::ports::store::{LockResult, Record, Store};
 use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
 use keyferry::stores::file::Files;
@@ -62,7 +62,7 @@ fn plays_its_part() {
 fn session() -> Session {
     let clock = variable("KEYFERRY_ACT_NOW_US").map_or_else(Clock::system, |now| Clock::manual(now.parse().unwrap()));
     let config = Config::load(None, process_environment()).unwrap();
-    Session::open_with(config, Options { clock, refreshes_beside: false }).unwrap()
+    Session::open_with(config, Options { clock, refreshes_in_background: false }).unwrap()
 }
 
 /// Says for each thread how the last call ended, and for all of them how many did well.
@@ -76,7 +76,7 @@ fn get(resource: &str, times: usize, threads: usize, within: Option<Duration>) {
         let request = Request { timeout: within, ..Request::new(resource) };
         let outcomes: Vec<_> = (0..times).map(|_| session.token_for(&request)).collect();
         match outcomes.last() {
-            Some(Ok(token)) => say(&format!("got {} {}", token.facts().generation, token.value())),
+            Some(Ok(token)) => say(&format!("got {} {}", token.meta().generation, token.value())),
             Some(Err(error)) => say(&format!("failed {:?} {error}", error.kind)),
             None => {}
         }
@@ -94,26 +94,34 @@ fn get_telling(resource: &str) {
     let session = session();
     wait();
     let hasty = Request { timeout: Some(Duration::from_millis(50)), ..Request::new(resource) };
-    while !session.token_for(&hasty).is_err_and(|error| error.kind == error::Kind::Busy) {}
+    while !session.token_for(&hasty).is_err_and(|error| error.kind == error::ErrorKind::Busy) {}
     say("waiting");
-    say(&format!("got {}", session.token(resource).unwrap().facts().generation));
+    say(&format!("got {}", session.token(resource).unwrap().meta().generation));
 }
 
-pub(crate) fn key(id: &str) -> Key {
+pub(crate) fn key(id: &str) -> TokenKey {
     let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
-    Key { scope, class: Class::Package, id: id.into(), access: Access::Manage }
+    TokenKey { scope, resource_kind: ResourceKind::Package, id: id.into(), access: Access::Manage }
 }
 
 /// A package's token of a key.
-pub(crate) fn token(key: &Key, value: &str, generation: u64, acquired_us: i64, expires_us: i64) -> Token {
-    let draft = Draft::new(Kind::Package, "X-Package-Token", Secret::from(value), None);
+pub(crate) fn token(key: &TokenKey, value: &str, generation: u64, acquired_us: i64, expires_us: i64) -> Token {
+    let draft = NewToken::new(TokenKind::Package, "X-Package-Token", Secret::from(value), None);
     let scope = key.scope.fingerprint();
-    let facts = Facts { scope, class: key.class, access: key.access, kind: Kind::Package, generation, expires_us, acquired_us };
+    let facts = TokenMeta {
+        scope,
+        resource_kind: key.resource_kind,
+        access: key.access,
+        kind: TokenKind::Package,
+        generation,
+        expires_us,
+        acquired_us,
+    };
     Token::new(&draft, "masv", &key.id, facts).unwrap()
 }
 
 /// A record whose every part follows from its generation.
-pub(crate) fn record(key: &Key, generation: u64) -> Record {
+pub(crate) fn record(key: &TokenKey, generation: u64) -> Record {
     let value = format!("{generation}-").repeat(40);
     let token = token(key, &value, generation, 0, NO_EXPIRY);
     Record { generation, token: Some(token), renewal: Some(Secret::new(value)), ..Record::default() }
@@ -181,16 +189,16 @@ fn load() {
 /// Holds the lock of the user's token until the end.
 fn hold() {
     let scope = Arc::new(Scope::new("masv", &variable("KEYFERRY_MASV_URL").unwrap(), "default"));
-    let key = Key { scope, class: Class::User, id: "".into(), access: Access::Full };
+    let key = TokenKey { scope, resource_kind: ResourceKind::User, id: "".into(), access: Access::Full };
     let files = files();
-    let Attempt::Locked(_lock) = files.try_lock(&key).unwrap() else { panic!("somebody else has the lock") };
+    let LockResult::Locked(_lock) = files.try_lock(&key).unwrap() else { panic!("somebody else has the lock") };
     wait();
 }
 
 /// Leaves a child behind that lives on, and ends without a word while it holds the lock.
 fn fork() {
     let (files, key) = (files(), key("01A"));
-    let Attempt::Locked(lock) = files.try_lock(&key).unwrap() else { panic!("somebody else has the lock") };
+    let LockResult::Locked(lock) = files.try_lock(&key).unwrap() else { panic!("somebody else has the lock") };
     // SAFETY: the child calls nothing but what may be called after a fork.
     match unsafe { libc::fork() } {
         0 => loop {
@@ -213,7 +221,7 @@ fn mixed(seed: u64) {
         state ^= state << 17;
         state % below
     };
-    let keys: Vec<Key> = (0..5).map(|id| key(&format!("mixed{id}"))).collect();
+    let keys: Vec<TokenKey> = (0..5).map(|id| key(&format!("mixed{id}"))).collect();
     let mut files = files();
     let mut times = Vec::new();
     for round in 0..200 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyferry::error::Kind;
+use keyferry::error::ErrorKind;
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
@@ -21,9 +21,9 @@ fn a_new_process_knows_the_service_s_clock() {
         world.sandbox.set_life("bearer", 600);
         for round in 0..60 {
             let got = *world.session().token(BEARER).unwrap();
-            let kept = world.session().kept(&Request::new(BEARER)).unwrap();
+            let kept = world.session().stored(&Request::new(BEARER)).unwrap();
             for token in [Some(got), kept].into_iter().flatten() {
-                let left_us = token.facts().expires_us - world.sandbox.clock().now_unix_ms() * 1000;
+                let left_us = token.meta().expires_us - world.sandbox.clock().now_unix_ms() * 1000;
                 assert!(left_us > 0, "round {round}: ended {} s ago, the service being {ahead_s} s ahead", -left_us / 1_000_000);
             }
             world.pass(20);
@@ -58,11 +58,11 @@ fn a_clock_that_was_set_back_since_makes_the_stored_difference_none() {
     world.sandbox.clock().set_offset_ms(0);
     world.pass(601);
     let token = world.session().token(BEARER).unwrap();
-    assert!(token.facts().expires_us > world.clock.now_us());
+    assert!(token.meta().expires_us > world.clock.now_us());
 }
 
 /// What a process gets, and tells another to be refused.
-fn get_and_reject(world: &World, resource: &str) -> Result<(), Kind> {
+fn get_and_reject(world: &World, resource: &str) -> Result<(), ErrorKind> {
     let token = world.session().token(resource).map_err(|error| error.kind)?;
     world.session().reject_value(resource, &Secret::from(token.value())).unwrap();
     Ok(())
@@ -75,13 +75,13 @@ fn processes_that_reject_each_token_cause_one_login_in_ten_seconds() {
         let before = world.sandbox.count(count);
         let got: Vec<_> = (0..10).map(|_| get_and_reject(&world, resource)).collect();
         assert_eq!(got[..2], [Ok(()), Ok(())], "{resource}: the first reject is answered with a new token at once");
-        assert!(got[2..].iter().all(|got| *got == Err(Kind::Refused)), "{resource}: {got:?}");
+        assert!(got[2..].iter().all(|got| *got == Err(ErrorKind::BadCredentials)), "{resource}: {got:?}");
         world.pass(9);
         let error = world.session().token(resource).map(drop).unwrap_err();
-        assert_eq!((error.kind, error.retry_after_ms), (Kind::Refused, Some(1000)), "{resource}");
+        assert_eq!((error.kind, error.retry_after_ms), (ErrorKind::BadCredentials, Some(1000)), "{resource}");
         world.pass(1);
         assert_eq!(get_and_reject(&world, resource), Ok(()), "{resource}");
-        assert_eq!(get_and_reject(&world, resource), Err(Kind::Refused), "{resource}");
+        assert_eq!(get_and_reject(&world, resource), Err(ErrorKind::BadCredentials), "{resource}");
         let renewed = if resource == BEARER { world.sandbox.count("refresh") } else { 0 };
         assert_eq!(world.sandbox.count(count) + renewed - before, 3, "{resource}");
         world.pass(60);
@@ -94,11 +94,11 @@ fn a_login_that_somebody_asks_for_is_made_and_begins_anew() {
     for _ in 0..3 {
         let _ = get_and_reject(&world, "user");
     }
-    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, Kind::Refused);
+    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, ErrorKind::BadCredentials);
     world.session().masv_login(None, None).unwrap();
     assert_eq!(get_and_reject(&world, "user"), Ok(()));
     assert_eq!(get_and_reject(&world, "user"), Ok(()), "the first reject after it");
-    assert_eq!(get_and_reject(&world, "user"), Err(Kind::Refused));
+    assert_eq!(get_and_reject(&world, "user"), Err(ErrorKind::BadCredentials));
     world.session().forget(Some("user")).unwrap();
     assert!(world.session().token("user").is_ok());
 }
@@ -109,14 +109,14 @@ fn a_login_that_failed_is_no_token_that_was_rejected() {
     get_and_reject(&world, "user").unwrap();
     let session = world.session();
     world.sandbox.fault(Fault::status(503).path("/v1/auth"));
-    assert_eq!(session.token("user").map(drop).unwrap_err().kind, Kind::Unavailable);
+    assert_eq!(session.token("user").map(drop).unwrap_err().kind, ErrorKind::Unavailable);
     world.pass(6);
     assert!(session.token("user").is_ok());
 }
 
 /// Sixteen processes' worth of asking for a bearer: what they got, or met.
-fn ask(world: &World) -> Vec<Result<u64, Kind>> {
-    let ask = || world.session().token(BEARER).map(|token| token.facts().generation);
+fn ask(world: &World) -> Vec<Result<u64, ErrorKind>> {
+    let ask = || world.session().token(BEARER).map(|token| token.meta().generation);
     (0..16).map(|_| ask().map_err(|error| error.kind)).collect()
 }
 
@@ -130,8 +130,8 @@ fn a_stored_write_token_does_not_stand_in_for_a_management_token_that_is_to_be_r
     world.session().adopt(&package, Secret::from("made-up-write-token"), Some(ends_s)).unwrap();
     world.pass(960);
     let second = world.session().token(&package).unwrap();
-    assert_eq!(second.facts().access, Access::Manage);
-    assert!(second.facts().generation > first.facts().generation);
+    assert_eq!(second.meta().access, Access::Manage);
+    assert!(second.meta().generation > first.meta().generation);
 }
 
 fn path_of(package: &str) -> String {
@@ -193,8 +193,8 @@ fn an_answer_ends_no_pause_that_another_process_has_met_meanwhile() {
 fn a_clock_that_is_set_back_ends_what_was_met_before() {
     let world = World::new();
     world.sandbox.fault(Fault::status(503).path("/v1/auth"));
-    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, Kind::Unavailable);
-    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, Kind::Unavailable, "remembered");
+    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, ErrorKind::Unavailable);
+    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, ErrorKind::Unavailable, "remembered");
     world.pass(-600);
     assert!(world.session().token("user").is_ok());
 }
@@ -203,14 +203,14 @@ fn a_clock_that_is_set_back_ends_what_was_met_before() {
 fn a_refresh_that_failed_is_not_repeated_by_the_next_process() {
     const ROUTE: &str = "/api/v1/accounts/refresh-token";
     let throttled = Fault::status(429).retry_after("120");
-    for (fault, kind, pause_s) in [(throttled, Kind::Throttled, 120), (Fault::status(503), Kind::Unavailable, 5)] {
+    for (fault, kind, pause_s) in [(throttled, ErrorKind::Throttled, 120), (Fault::status(503), ErrorKind::Unavailable, 5)] {
         let world = World::new();
         world.sandbox.set_life("bearer", 600);
         let old = world.session().token(BEARER).unwrap();
         world.sandbox.fault(fault.path(ROUTE).forever());
         let count = || (world.sandbox.count("requests"), world.sandbox.count("fileverbs_login"));
         world.pass(597);
-        let present = vec![Ok(old.facts().generation); 16];
+        let present = vec![Ok(old.meta().generation); 16];
         assert_eq!((ask(&world), count()), (present, (2, 1)), "{kind:?}: the present token serves on");
         world.pass(4);
         assert_eq!((ask(&world), count()), (vec![Err(kind); 16], (2, 1)), "{kind:?}: it has ended, and the pause has not");
@@ -222,7 +222,7 @@ fn a_refresh_that_failed_is_not_repeated_by_the_next_process() {
         assert_eq!(count(), (4, 1), "{kind:?}");
         world.pass(650);
         world.sandbox.fault(Fault::status(503).path(ROUTE));
-        assert_eq!(ask(&world)[15], Err(Kind::Unavailable));
+        assert_eq!(ask(&world)[15], Err(ErrorKind::Unavailable));
         world.pass(5);
         assert!(ask(&world).iter().all(Result::is_ok), "a refresh that went well ended what was remembered");
     }

@@ -92,7 +92,7 @@ fn a_wrong_password_is_sent_once_by_all_processes() {
     actors.iter_mut().for_each(Actor::go);
     for actor in actors {
         let lines = actor.finish();
-        assert!(lines[0].starts_with("failed Refused "), "{lines:?}");
+        assert!(lines[0].starts_with("failed BadCredentials "), "{lines:?}");
         assert!(lines[1].starts_with("good 0 "), "{lines:?}");
     }
     assert_eq!(stage.sandbox.count("login"), 1);

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keyferry::config::Config;
-use keyferry::model::key::Key;
-use keyferry::ports::store::{KeyKeeper, Record, Store};
+use keyferry::model::key::TokenKey;
+use keyferry::ports::store::{KeyBackend, Record, Store};
 use keyferry::secret::Secret;
 use keyferry::session::Session;
 use keyferry::stores::file::Files;
@@ -14,7 +14,7 @@ use keyferry::stores::file::Files;
 use crate::actor::{key, record, whole};
 use crate::harness::{Stage, none};
 
-fn stored(stage: &Stage) -> (keyferry::stores::file::Files, Key, Vec<u8>) {
+fn stored(stage: &Stage) -> (keyferry::stores::file::Files, TokenKey, Vec<u8>) {
     let (files, key) = (stage.files(), key("01A"));
     files.save(&key, &record(&key, 7)).unwrap();
     let bytes = std::fs::read(stage.token_file()).unwrap();
@@ -56,7 +56,7 @@ fn session(stage: &Stage) -> Session {
     }
     config.set("store", stage.setting().as_str().into()).unwrap();
     let clock = keyferry::clock::Clock::manual(crate::harness::START_MS * 1000);
-    Session::open_with(config, keyferry::session::Options { clock, refreshes_beside: false }).unwrap()
+    Session::open_with(config, keyferry::session::Options { clock, refreshes_in_background: false }).unwrap()
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn odd_files_in_the_place_of_a_token_are_replaced_and_what_they_lead_to_is_not()
 #[derive(Clone, Default)]
 struct Keeper(Arc<parking_lot::Mutex<Option<String>>>);
 
-impl KeyKeeper for Keeper {
+impl KeyBackend for Keeper {
     fn get(&self, _name: &str) -> keyferry::error::Result<Option<Secret>> {
         Ok(self.0.lock().clone().map(Secret::new))
     }

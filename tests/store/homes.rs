@@ -186,7 +186,7 @@ fn without_the_folder_of_refusals_a_wrong_password_is_sent_once() {
     quiet(&stage, "get user", None);
     std::fs::remove_file(stage.token_file()).unwrap();
     std::fs::remove_dir_all(stage.path("store/refusals")).unwrap();
-    (0..3).for_each(|_| assert!(quiet(&stage, "get user", Some("wrong"))[1].starts_with("failed Refused ")));
+    (0..3).for_each(|_| assert!(quiet(&stage, "get user", Some("wrong"))[1].starts_with("failed BadCredentials ")));
     assert_eq!(stage.sandbox.count("login"), 2);
 }
 

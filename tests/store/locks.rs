@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use keyferry::ports::store::{Attempt, Store};
+use keyferry::ports::store::{LockResult, Store};
 
 use crate::actor::key;
 use crate::harness::Stage;
@@ -81,13 +81,13 @@ fn a_forked_child_does_not_keep_its_parents_lock() {
     let deadline = Instant::now() + Duration::from_secs(20);
     let attempt = loop {
         match stage.files().try_lock(&key("01A")).unwrap() {
-            Attempt::Held(_) if Instant::now() < deadline => std::thread::yield_now(),
+            LockResult::Held(_) if Instant::now() < deadline => std::thread::yield_now(),
             attempt => break attempt,
         }
     };
     // SAFETY: the number is of the child, which lives until here.
     unsafe { libc::kill(child, libc::SIGKILL) };
-    assert!(matches!(attempt, Attempt::Locked(_)));
+    assert!(matches!(attempt, LockResult::Locked(_)));
 }
 
 #[test]
@@ -95,10 +95,10 @@ fn a_lock_is_held_once_and_names_its_holder() {
     let stage = Stage::new();
     let files = stage.files();
     let first = files.try_lock(&key("01A")).unwrap();
-    assert!(matches!(first, Attempt::Locked(_)));
-    assert!(matches!(stage.files().try_lock(&key("01A")).unwrap(), Attempt::Held(Some(pid)) if pid == std::process::id()));
+    assert!(matches!(first, LockResult::Locked(_)));
+    assert!(matches!(stage.files().try_lock(&key("01A")).unwrap(), LockResult::Held(Some(pid)) if pid == std::process::id()));
     drop(first);
-    assert!(matches!(files.try_lock(&key("01A")).unwrap(), Attempt::Locked(_)));
+    assert!(matches!(files.try_lock(&key("01A")).unwrap(), LockResult::Locked(_)));
     let before = stage.names("locks");
     (0..500).for_each(|id| drop(files.try_lock(&key(&id.to_string())).unwrap()));
     assert!(stage.names("locks").len() <= before.len() + 64, "a fixed set");

@@ -43,7 +43,7 @@ impl World {
         ];
         let mut config = Config::new();
         settings.into_iter().for_each(|(key, value)| config.set(key, Secret::from(value)).unwrap());
-        Session::open_with(config, Options { clock: self.clock.clone(), refreshes_beside: false }).unwrap()
+        Session::open_with(config, Options { clock: self.clock.clone(), refreshes_in_background: false }).unwrap()
     }
 
     pub(crate) fn pass(&self, seconds: i64) {
@@ -68,7 +68,7 @@ fn what_one_got_the_other_takes() {
         let got = first.token(resource).unwrap();
         let requests = world.sandbox.count("requests");
         let taken = second.token(resource).unwrap();
-        assert_eq!((taken.facts(), taken.value(), taken.details()), (got.facts(), got.value(), got.details()), "{resource}");
+        assert_eq!((taken.meta(), taken.value(), taken.details()), (got.meta(), got.value(), got.details()), "{resource}");
         assert_eq!(world.sandbox.count("requests"), requests, "{resource}");
     }
     assert_eq!(world.sandbox.count("link"), 1);
@@ -93,15 +93,15 @@ fn a_rejected_token_is_gone_for_all_and_a_later_one_is_not() {
     let world = World::new();
     let (first, second) = (world.session(), world.session());
     let old = first.token("user").unwrap();
-    assert_eq!(second.token("user").unwrap().facts(), old.facts());
+    assert_eq!(second.token("user").unwrap().meta(), old.meta());
     first.reject(&old).unwrap();
     let new = first.token("user").unwrap();
-    assert!(new.facts().generation > old.facts().generation && new.value() != old.value());
+    assert!(new.meta().generation > old.meta().generation && new.value() != old.value());
     assert_eq!(world.sandbox.count("login"), 2);
     // The other one finds out later, and takes what there is.
     second.reject(&old).unwrap();
-    assert_eq!(second.token("user").unwrap().facts(), new.facts());
-    assert_eq!(world.session().token("user").unwrap().facts(), new.facts());
+    assert_eq!(second.token("user").unwrap().meta(), new.meta());
+    assert_eq!(world.session().token("user").unwrap().meta(), new.meta());
     assert_eq!(world.sandbox.count("login"), 2);
 }
 
@@ -114,11 +114,11 @@ fn the_generation_exceeds_the_stored_one_though_the_clock_goes_back() {
     let taken = later.token("user").unwrap();
     later.reject(&taken).unwrap();
     let new = later.token("user").unwrap();
-    assert!(new.facts().generation > old.facts().generation);
-    assert_eq!(world.session().token("user").unwrap().facts(), new.facts());
+    assert!(new.meta().generation > old.meta().generation);
+    assert_eq!(world.session().token("user").unwrap().meta(), new.meta());
     let login = world.session().masv_login(None, None).unwrap();
-    assert!(login.facts().generation > new.facts().generation);
-    assert_eq!(world.session().token("user").unwrap().facts(), login.facts());
+    assert!(login.meta().generation > new.meta().generation);
+    assert_eq!(world.session().token("user").unwrap().meta(), login.meta());
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_refused_refresh_adopts_what_another_has_stored_meanwhile_and_deletes_nothin
         put(&after);
         asking.join().unwrap().unwrap()
     });
-    assert_eq!(token.facts(), other.facts());
+    assert_eq!(token.meta(), other.meta());
     assert_eq!(world.token_files(), after);
     assert_eq!(world.sandbox.count("fileverbs_login"), 1);
 }
@@ -156,9 +156,9 @@ fn a_refused_refresh_ends_in_one_login_and_keeps_the_token_until_then() {
     let refused = || Fault::status(400).path("/api/v1/accounts/refresh-token");
     world.sandbox.fault(refused());
     world.sandbox.fault(Fault::status(503).path("/api/v1/accounts/access-token"));
-    assert_eq!(world.session().token("fileverbs:bearer").unwrap().facts(), old.facts(), "nothing better came");
+    assert_eq!(world.session().token("fileverbs:bearer").unwrap().meta(), old.meta(), "nothing better came");
     world.pass(4);
-    assert_eq!(world.session().token("fileverbs:bearer").unwrap().facts(), old.facts(), "a login that failed is not repeated at once");
+    assert_eq!(world.session().token("fileverbs:bearer").unwrap().meta(), old.meta(), "a login that failed is not repeated at once");
     world.pass(60);
     world.session().token("fileverbs:bearer").unwrap();
     assert_eq!((world.sandbox.count("fileverbs_login"), world.sandbox.count("refresh")), (3, 1));
@@ -192,11 +192,11 @@ fn one_who_needs_a_token_for_longer_is_not_put_off_with_the_stored_one() {
     world.sandbox.set_life("user", 3600);
     let old = world.session().token("user").unwrap();
     world.pass(2400);
-    assert_eq!(world.session().token("user").unwrap().facts(), old.facts());
+    assert_eq!(world.session().token("user").unwrap().meta(), old.meta());
     let request = Request { min_valid: Duration::from_secs(3000), ..Request::new("user") };
     let new = world.session().token_for(&request).unwrap();
-    assert!(new.facts().generation > old.facts().generation);
-    assert_eq!(world.session().token("user").unwrap().facts(), new.facts());
+    assert!(new.meta().generation > old.meta().generation);
+    assert_eq!(world.session().token("user").unwrap().meta(), new.meta());
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn a_token_that_is_not_fresh_serves_a_new_process_while_the_service_is_down() {
     let old = world.session().token("user").unwrap();
     world.pass(590);
     world.sandbox.fault(Fault::status(503).forever());
-    assert_eq!(world.session().token("user").unwrap().facts(), old.facts());
+    assert_eq!(world.session().token("user").unwrap().meta(), old.meta());
     world.pass(11);
     assert!(world.session().token("user").is_err(), "one that has ended is never handed out");
 }
@@ -216,13 +216,13 @@ fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
     let world = World::new();
     world.sandbox.set_life("user", 600);
     let package = crate::actor::package();
-    let kept = |request: &Request| world.session().kept(request).unwrap().map(|token| (*token.facts(), token.value().to_owned()));
+    let kept = |request: &Request| world.session().stored(request).unwrap().map(|token| (*token.meta(), token.value().to_owned()));
     assert_eq!(kept(&Request::new("user")), None);
     let session = world.session();
     let got = ["user", &package, "fileverbs:bearer", &link()].map(|resource| session.token(resource).unwrap());
     let requests = world.sandbox.count("requests");
     for (resource, token) in ["user", &package, "fileverbs:bearer"].iter().zip(&got) {
-        assert_eq!(kept(&Request::new(*resource)), Some((*token.facts(), token.value().to_owned())), "{resource}");
+        assert_eq!(kept(&Request::new(*resource)), Some((*token.meta(), token.value().to_owned())), "{resource}");
     }
     // A link's name in the store is a fingerprint; a package's token to manage can't read.
     assert_eq!(kept(&Request::new(link())), None);

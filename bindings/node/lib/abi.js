@@ -45,11 +45,11 @@ export const KEYFERRY_E_VALUE = 103;
 /** The resource can't be read. */
 export const KEYFERRY_E_RESOURCE = 104;
 /** The resource belongs to no configured service. */
-export const KEYFERRY_E_NOT_MINE = 105;
+export const KEYFERRY_E_UNKNOWN_SERVICE = 105;
 /** The resource is reached without any header. */
 export const KEYFERRY_E_NO_HEADER = 106;
 /** The token has several headers. */
-export const KEYFERRY_E_MULTIPLE = 107;
+export const KEYFERRY_E_MULTIPLE_HEADERS = 107;
 /** The buffer is too small. */
 export const KEYFERRY_E_BUFFER = 108;
 /** `keyferry_request_cancel` was called. */
@@ -81,21 +81,21 @@ export const KEYFERRY_E_UNREACHABLE = 601;
 /** TLS refused the server. */
 export const KEYFERRY_E_TLS = 602;
 /** The service did not answer in time, or broke off. */
-export const KEYFERRY_E_SILENT = 603;
+export const KEYFERRY_E_NO_RESPONSE = 603;
 /** The service refused the credential. */
-export const KEYFERRY_E_REFUSED = 701;
+export const KEYFERRY_E_BAD_CREDENTIALS = 701;
 /** The login ended and can't be renewed without a person. */
 export const KEYFERRY_E_LOGIN_REQUIRED = 702;
 /** The service does not know the thing. */
 export const KEYFERRY_E_NOT_FOUND = 703;
 /** The credentials at hand can't do this. */
-export const KEYFERRY_E_ACCESS = 704;
+export const KEYFERRY_E_INSUFFICIENT_ACCESS = 704;
 /** The service wants fewer requests. */
 export const KEYFERRY_E_THROTTLED = 705;
 /** The service is out of order (5xx). */
 export const KEYFERRY_E_UNAVAILABLE = 706;
 /** The answer is not what the service documents. */
-export const KEYFERRY_E_BAD_ANSWER = 707;
+export const KEYFERRY_E_BAD_RESPONSE = 707;
 /** The service redirects, which is never followed with a credential. */
 export const KEYFERRY_E_REDIRECTED = 708;
 /** The service has no such route. */

@@ -3,14 +3,14 @@ import * as abi from './abi.js';
 import { Session } from './session.js';
 
 /** A URL that keyferry has nothing for is fetched as it is. */
-const FOREIGN = [abi.KEYFERRY_E_NOT_MINE, abi.KEYFERRY_E_NO_HEADER, abi.KEYFERRY_E_RESOURCE];
+const FOREIGN = [abi.KEYFERRY_E_UNKNOWN_SERVICE, abi.KEYFERRY_E_NO_HEADER, abi.KEYFERRY_E_RESOURCE];
 /** Where there is nothing new after a 401, that is the answer. */
 const NOTHING_NEW = [
   abi.KEYFERRY_E_LOGIN_REQUIRED,
   abi.KEYFERRY_E_NOT_CONFIGURED,
-  abi.KEYFERRY_E_REFUSED,
+  abi.KEYFERRY_E_BAD_CREDENTIALS,
   abi.KEYFERRY_E_NOT_FOUND,
-  abi.KEYFERRY_E_ACCESS,
+  abi.KEYFERRY_E_INSUFFICIENT_ACCESS,
 ];
 
 const REDIRECTS = [301, 302, 303, 307, 308];

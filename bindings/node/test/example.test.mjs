@@ -35,6 +35,6 @@ test('the example says in one sentence what to mend', async () => {
   await sandbox.reset();
   const { status, err } = await run([folder], { KEYFERRY_MASV_PASSWORD: 'wrong' });
   assert.equal(status, 1);
-  assert.match(err, /^KEYFERRY_E_REFUSED: [^\n]+\n$/);
+  assert.match(err, /^KEYFERRY_E_BAD_CREDENTIALS: [^\n]+\n$/);
   assert.ok(!err.includes('wrong'));
 });

@@ -274,7 +274,7 @@ test('a 401 of a stranger rejects nothing', async () => {
 
 test('what fails while a token is got reaches the caller', async () => {
   await sandbox.fault({ path: '/v1/auth', kind: 'status', status: 401, times: 'forever' });
-  await fails('KEYFERRY_E_REFUSED', () => keyfetch(files));
+  await fails('KEYFERRY_E_BAD_CREDENTIALS', () => keyfetch(files));
 });
 
 test('a signal ends a fetch as it ends the global one', async () => {

@@ -25,5 +25,5 @@ test('the other programs say what the text around them says', async () => {
   assert.equal(programs.length, 4);
   assert.match(await said(programs[1], 'second'), /^masv user 20\d\d-/);
   assert.equal(await said(programs[2], 'third'), 'undefined\n');
-  assert.match(await said(programs[3], 'fourth'), /^KEYFERRY_E_NOT_MINE the URL belongs to no configured service/);
+  assert.match(await said(programs[3], 'fourth'), /^KEYFERRY_E_UNKNOWN_SERVICE the URL belongs to no configured service/);
 });

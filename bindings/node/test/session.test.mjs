@@ -196,7 +196,7 @@ test('a login with what is given, which is wiped', async () => {
   assert.equal(token.details.user.email, sandbox.email);
   assert.equal((await own.tokenFor('user')).value, token.value);
   const wrong = new TextEncoder().encode('wrong');
-  const error = await fails('KEYFERRY_E_REFUSED', () => own.masvLoginSync(sandbox.email, wrong));
+  const error = await fails('KEYFERRY_E_BAD_CREDENTIALS', () => own.masvLoginSync(sandbox.email, wrong));
   assert.equal(error.httpStatus, 401);
   assert.ok(wrong.every((byte) => byte === 0), 'it is wiped after a failure too');
 });
@@ -247,14 +247,14 @@ test('FileVerbs and the agent have their calls', async () => {
 });
 
 test('errors say what a program and a person need', async () => {
-  const error = await fails('KEYFERRY_E_NOT_MINE', () => session.tokenFor('https://example.com/'));
+  const error = await fails('KEYFERRY_E_UNKNOWN_SERVICE', () => session.tokenFor('https://example.com/'));
   assert.ok(error instanceof KeyferryError && error instanceof Error);
   assert.equal(error.status, 105);
   assert.match(error.message, /masv\.url/);
   assert.match(error.remedy, /host/);
   assert.equal(error.httpStatus, undefined);
   assert.match(String(error), /^KeyferryError: /);
-  await fails('KEYFERRY_E_NOT_MINE', () => session.header('https://example.com/'));
+  await fails('KEYFERRY_E_UNKNOWN_SERVICE', () => session.header('https://example.com/'));
   await fails('KEYFERRY_E_NO_HEADER', () => session.header('agent:session'));
   await fails('KEYFERRY_E_RESOURCE', () => session.tokenForSync('packages/../x'));
   await sandbox.fault({ path: '/v1/auth', kind: 'status', status: 429, retry_after: '120', times: 'forever' });
@@ -277,7 +277,7 @@ test('a secret with half a character is refused, not changed', async () => {
   await fails('KEYFERRY_E_VALUE', () => session.adopt(pack, `${half}\ude00\ud83d`));
   await fails('KEYFERRY_E_VALUE', () => session.tokenFor(sandbox.protectedLink, { linkPassword: half }));
   await fails('KEYFERRY_E_VALUE', () => new Session({ file: false, settings: { 'masv.api_key': '\udfff' } }));
-  const whole = await fails('KEYFERRY_E_REFUSED', () => session.masvLogin(sandbox.email, 'pass\u{1f600}word'));
+  const whole = await fails('KEYFERRY_E_BAD_CREDENTIALS', () => session.masvLogin(sandbox.email, 'pass\u{1f600}word'));
   assert.equal(whole.httpStatus, 401);
 });
 

@@ -61,7 +61,7 @@ class BadResource(Error, ValueError):
 class NotMine(Error):
     """The resource belongs to no configured service."""
 
-    status = _abi.KEYFERRY_E_NOT_MINE
+    status = _abi.KEYFERRY_E_UNKNOWN_SERVICE
 
 
 class NoHeader(Error):
@@ -73,7 +73,7 @@ class NoHeader(Error):
 class SeveralHeaders(Error):
     """The token has several headers: use `headers`."""
 
-    status = _abi.KEYFERRY_E_MULTIPLE
+    status = _abi.KEYFERRY_E_MULTIPLE_HEADERS
 
 
 class Cancelled(Error):
@@ -163,13 +163,13 @@ class TlsRefused(Error, ConnectionError):
 class Silent(Error, ConnectionError):
     """The service did not answer in time, or broke off: ask again later."""
 
-    status = _abi.KEYFERRY_E_SILENT
+    status = _abi.KEYFERRY_E_NO_RESPONSE
 
 
 class Refused(Error):
     """The service refused the credential. Check it; the same one is not sent again for a while."""
 
-    status = _abi.KEYFERRY_E_REFUSED
+    status = _abi.KEYFERRY_E_BAD_CREDENTIALS
 
 
 class LoginRequired(Error):
@@ -187,7 +187,7 @@ class NotFound(Error, LookupError):
 class WrongAccess(Error):
     """The credentials at hand can't do this; the message names the one that can."""
 
-    status = _abi.KEYFERRY_E_ACCESS
+    status = _abi.KEYFERRY_E_INSUFFICIENT_ACCESS
 
 
 class Throttled(Error):
@@ -205,7 +205,7 @@ class Unavailable(Error):
 class BadAnswer(Error):
     """The answer is not what the service documents. Check the URL; a proxy may stand between."""
 
-    status = _abi.KEYFERRY_E_BAD_ANSWER
+    status = _abi.KEYFERRY_E_BAD_RESPONSE
 
 
 class Redirected(Error):

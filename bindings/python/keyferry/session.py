@@ -178,7 +178,7 @@ class Session(Services):
         # Not `token_for`: it would ask `peek` again, which says only once that a refresh is due.
         headers = self._got(self._request(resource)).headers
         if len(headers) != 1:
-            raise raised(_abi.KEYFERRY_E_MULTIPLE, None)
+            raise raised(_abi.KEYFERRY_E_MULTIPLE_HEADERS, None)
         return headers.popitem()
 
     def headers(self, resource: str) -> "dict[str, str]":

@@ -19,20 +19,20 @@ use crate::commands::plugin::PluginOptions;
 use crate::commands::print::{Form, PlainOptions};
 use crate::commands::status::{ExplainOptions, LogoutOptions, StatusOptions};
 use crate::commands::{agent, config, doctor, exec, get, git, login, plugin, print, sandbox, status};
-use crate::context::Desk;
+use crate::context::CliContext;
 use crate::secret_input;
 use crate::terminal::Output;
 
 /// Everything worked.
-pub const OK: u8 = 0;
+pub const EXIT_OK: u8 = 0;
 /// Something failed; standard error says what.
-pub const FAILED: u8 = 1;
+pub const EXIT_FAILED: u8 = 1;
 /// The command line could not be understood.
-pub const USAGE: u8 = 2;
+pub const EXIT_USAGE: u8 = 2;
 /// A person has to log in or configure something.
-pub const LOGIN: u8 = 3;
+pub const EXIT_LOGIN_REQUIRED: u8 = 3;
 /// The same may work later without anybody changing anything.
-pub const LATER: u8 = 4;
+pub const EXIT_RETRY_LATER: u8 = 4;
 
 /// The exit codes, for the help of a command.
 pub const EXIT_CODES: &str = "Exit codes:\n  0  it worked\n  1  it failed: standard error says why and what helps\n  2  the command line was not understood\n  \
@@ -55,7 +55,7 @@ impl Streams<'_> {
     pub fn fail(&mut self, what: &str) -> u8 {
         // Where standard error is gone, nobody is left to tell.
         let _ = self.stderr.line(&format!("keyferry: {what}"));
-        FAILED
+        EXIT_FAILED
     }
 }
 
@@ -146,24 +146,24 @@ pub struct GitOptions {
 }
 
 /// Runs a command. [`Command::Demo`] is not among those that this floor knows.
-pub fn run(command: Command, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+pub fn run(command: Command, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     match command {
-        Command::Demo(_) => USAGE,
-        Command::Sandbox(options) => sandbox::run(&options, &desk.temporary, streams),
-        Command::Login(options) => login::run(&options, desk, streams),
-        Command::Logout(options) => status::logout(&options, desk, streams),
-        Command::Status(options) => status::status(&options, desk, streams),
-        Command::Exec(options) => exec::run(&options, desk, streams),
-        Command::Agent(options) => agent::run(options, desk, streams),
-        Command::Explain(options) => status::explain(&options, desk, streams),
-        Command::Doctor(options) => doctor::run(&options, desk, streams),
-        Command::Plugin(options) => plugin::run(&options, desk, streams),
-        Command::Config(options) => config::run(&options, desk, streams),
-        Command::Header(options) => print::run(Form::Header, &options, desk, streams),
-        Command::Curl(options) => print::run(Form::Curl, &options, desk, streams),
-        Command::Token(options) => print::run(Form::Token, &options, desk, streams),
-        Command::Get(options) => get::run(&options, desk, streams),
-        Command::Git(options) => git::run(&options.words, desk, streams),
+        Command::Demo(_) => EXIT_USAGE,
+        Command::Sandbox(options) => sandbox::run(&options, &context.temporary, streams),
+        Command::Login(options) => login::run(&options, context, streams),
+        Command::Logout(options) => status::logout(&options, context, streams),
+        Command::Status(options) => status::status(&options, context, streams),
+        Command::Exec(options) => exec::run(&options, context, streams),
+        Command::Agent(options) => agent::run(options, context, streams),
+        Command::Explain(options) => status::explain(&options, context, streams),
+        Command::Doctor(options) => doctor::run(&options, context, streams),
+        Command::Plugin(options) => plugin::run(&options, context, streams),
+        Command::Config(options) => config::run(&options, context, streams),
+        Command::Header(options) => print::run(Form::Header, &options, context, streams),
+        Command::Curl(options) => print::run(Form::Curl, &options, context, streams),
+        Command::Token(options) => print::run(Form::Token, &options, context, streams),
+        Command::Get(options) => get::run(&options, context, streams),
+        Command::Git(options) => git::run(&options.words, context, streams),
     }
 }
 
@@ -207,14 +207,14 @@ pub fn command_line() -> clap::Command {
 /// error. A helper's words are not for the command line's reader: git starts this program for every fetch.
 ///
 /// # Errors
-/// [`OK`] after `--help` and `--version`, [`USAGE`] after a line that can't be understood, [`FAILED`] if nobody could be told.
+/// [`EXIT_OK`] after `--help` and `--version`, [`EXIT_USAGE`] after a line that can't be understood, [`EXIT_FAILED`] if nobody could be told.
 pub fn parse(words: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Command, u8> {
     if words.first().is_some_and(|word| word == "git") && words.get(1).is_some_and(|word| !word.to_string_lossy().starts_with('-')) {
         return Ok(Command::Git(GitOptions { words: words.into_iter().skip(1).collect() }));
     }
     if let Some(what) = secret_input::refusal(&words) {
         streams.fail(&what);
-        return Err(USAGE);
+        return Err(EXIT_USAGE);
     }
     let takes_secrets = words.iter().any(|word| word == "login" || word == "sign-in");
     let line = std::iter::once(OsString::from("keyferry")).chain(words);
@@ -225,9 +225,9 @@ pub fn parse(words: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Command,
     if takes_secrets && stop.use_stderr() {
         // The reader would repeat the word that it doesn't know, and that may be a password.
         streams.fail("the command line was not understood: a service, options of `keyferry login --help`, and never a secret");
-        return Err(USAGE);
+        return Err(EXIT_USAGE);
     }
-    let (output, code) = if stop.use_stderr() { (&mut streams.stderr, USAGE) } else { (&mut streams.stdout, OK) };
+    let (output, code) = if stop.use_stderr() { (&mut streams.stderr, EXIT_USAGE) } else { (&mut streams.stdout, EXIT_OK) };
     let outcome = output.text(&stop.render().to_string());
-    Err(if streams.wrote(outcome) == OK { code } else { FAILED })
+    Err(if streams.wrote(outcome) == EXIT_OK { code } else { EXIT_FAILED })
 }

@@ -8,13 +8,13 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::args::{FAILED, LATER, LOGIN, Streams};
+use crate::args::{EXIT_FAILED, EXIT_LOGIN_REQUIRED, EXIT_RETRY_LATER, Streams};
 use keyferry::config::{Config, Environment};
-use keyferry::error::{Error, Kind, Result};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::session::{Options, Session};
 
 /// The process as far as a command may know it.
-pub struct Desk {
+pub struct CliContext {
     /// Its variables.
     pub environment: Environment,
     /// Where temporary files may go.
@@ -26,7 +26,7 @@ pub struct Desk {
 /// Before this nobody wonders what a program does.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-impl Desk {
+impl CliContext {
     /// The user's configuration.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Desk {
     /// Those of [`Session::open`].
     pub fn open(&self, mut config: Config, account: Option<&str>) -> Result<Session> {
         account.map_or(Ok(()), |account| config.choose(account))?;
-        Session::open_with(config, Options { refreshes_beside: false, ..Options::default() })
+        Session::open_with(config, Options { refreshes_in_background: false, ..Options::default() })
     }
 
     /// A session that goes nowhere, for what the store has.
@@ -53,18 +53,18 @@ impl Desk {
         Session::open_offline(config)
     }
 
-    /// The same as [`Desk::open`] from the user's configuration.
+    /// The same as [`CliContext::open`] from the user's configuration.
     ///
     /// # Errors
-    /// Those of [`Desk::config`] and [`Desk::open`].
+    /// Those of [`CliContext::config`] and [`CliContext::open`].
     pub fn session(&self, account: Option<&str>) -> Result<Session> {
         self.open(self.config()?, account)
     }
 }
 
 /// Does something that may take long; after a second a person at standard error is told what it is.
-pub fn patiently<T>(streams: &Streams<'_>, what: &str, job: impl FnOnce() -> T) -> T {
-    if !streams.stderr.look().terminal {
+pub fn with_progress<T>(streams: &Streams<'_>, what: &str, job: impl FnOnce() -> T) -> T {
+    if !streams.stderr.caps().terminal {
         return job();
     }
     let (done, wait) = channel::<()>();
@@ -90,13 +90,13 @@ impl Streams<'_> {
     pub fn fail_with(&mut self, error: &Error) -> u8 {
         let pause = error.retry_after_ms.filter(|ms| *ms > 0 && error.is_transient()).map(|ms| ms.div_ceil(1000));
         match pause {
-            Some(seconds) => self.fail(&format!("{} (not before {seconds} s from now)", error.what())),
-            None => self.fail(error.what()),
+            Some(seconds) => self.fail(&format!("{} (not before {seconds} s from now)", error.message())),
+            None => self.fail(error.message()),
         };
         match error.kind {
-            Kind::LoginRequired | Kind::NotConfigured => LOGIN,
-            _ if error.is_transient() => LATER,
-            _ => FAILED,
+            ErrorKind::LoginRequired | ErrorKind::NotConfigured => EXIT_LOGIN_REQUIRED,
+            _ if error.is_transient() => EXIT_RETRY_LATER,
+            _ => EXIT_FAILED,
         }
     }
 
@@ -105,7 +105,7 @@ impl Streams<'_> {
         match outcome.map_err(|error| error.kind()) {
             Err(io::ErrorKind::NotConnected) => self.fail("the answer can't be written: standard output is closed"),
             Err(kind) if kind != io::ErrorKind::BrokenPipe => self.fail(&format!("the answer can't be written: {kind}")),
-            _ => crate::args::OK,
+            _ => crate::args::EXIT_OK,
         }
     }
 }

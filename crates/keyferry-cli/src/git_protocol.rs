@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 
 use zeroize::Zeroizing;
 
-use keyferry::error::{Error, Kind, Result};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
 
 /// The longest line with its line feed, as git has it.
@@ -26,7 +26,7 @@ impl Message {
     /// Reads up to an empty line or the end of the input.
     ///
     /// # Errors
-    /// [`Kind::InvalidValue`] without any of the text: a control character, no UTF-8, a line without `=`, a line or message that
+    /// [`ErrorKind::InvalidValue`] without any of the text: a control character, no UTF-8, a line without `=`, a line or message that
     /// is too long, a key that stands twice.
     pub fn read(input: &mut dyn Read) -> Result<Self> {
         let bytes = read_whole(input)?;
@@ -57,7 +57,7 @@ impl Message {
     /// Adds a line.
     ///
     /// # Errors
-    /// [`Kind::InvalidValue`] if it can't be one, or a key that has no `[]` at its end is there already.
+    /// [`ErrorKind::InvalidValue`] if it can't be one, or a key that has no `[]` at its end is there already.
     pub fn push(&mut self, key: &str, value: Secret) -> Result<()> {
         check(key, value.expose())?;
         if !key.ends_with("[]") && self.0.iter().any(|(other, _)| other == key) {
@@ -146,7 +146,7 @@ pub fn breaks_lines(symbol: char) -> bool {
 
 #[cold]
 fn refuse(why: &str) -> Error {
-    Error::new(Kind::InvalidValue, format!("the credential request is not answered: {why}"))
+    Error::new(ErrorKind::InvalidValue, format!("the credential request is not answered: {why}"))
 }
 
 #[cfg(test)]
@@ -207,8 +207,8 @@ mod tests {
             &many,
         ] {
             let error = read(bad).err().unwrap_or_else(|| panic!("{:?}", String::from_utf8_lossy(&bad[..bad.len().min(40)])));
-            assert_eq!(error.kind, Kind::InvalidValue);
-            assert!(!error.what().chars().any(char::is_control));
+            assert_eq!(error.kind, ErrorKind::InvalidValue);
+            assert!(!error.message().chars().any(char::is_control));
         }
     }
 

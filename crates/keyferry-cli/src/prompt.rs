@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::git_protocol::breaks_lines;
 use crate::sys::terminal::Terminal;
 use keyferry::config::{Environment, check_text, withhold};
-use keyferry::error::{Error, Kind, Result};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
 use keyferry::sys::process::{Ended, Limits, run};
 
@@ -29,7 +29,7 @@ const LIMITS: Limits = Limits { time: Duration::from_secs(300), bytes: 16 * 1024
 /// Asks. `hidden` for a secret.
 ///
 /// # Errors
-/// [`Kind::SecretSource`] if there is nobody to ask, [`Kind::Cancelled`] if the person gave up.
+/// [`ErrorKind::SecretSource`] if there is nobody to ask, [`ErrorKind::Cancelled`] if the person gave up.
 pub fn ask(question: &str, hidden: bool, first: First, environment: &Environment) -> Result<Secret> {
     let question = shown(question);
     let program = ["GIT_ASKPASS", "SSH_ASKPASS"].iter().find_map(|name| environment(name).filter(|path| !path.is_empty()));
@@ -40,34 +40,34 @@ pub fn ask(question: &str, hidden: bool, first: First, environment: &Environment
             (Err(_), Some(program)) => window(&program, &question)?,
             (Err(_), None) => {
                 let what = "there is no terminal to ask at: give --secret-file or --secret-fd, or set it in config.toml";
-                return Err(Error::new(Kind::SecretSource, what));
+                return Err(Error::new(ErrorKind::SecretSource, what));
             }
         },
     };
-    let answer = Secret::from_bytes(bytes).ok_or_else(|| Error::new(Kind::SecretSource, "what was typed is not UTF-8"))?;
-    check_text(Kind::SecretSource, "what was typed", answer.expose())?;
+    let answer = Secret::from_bytes(bytes).ok_or_else(|| Error::new(ErrorKind::SecretSource, "what was typed is not UTF-8"))?;
+    check_text(ErrorKind::SecretSource, "what was typed", answer.expose())?;
     Ok(answer)
 }
 
 fn gave_up(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
-            Error::new(Kind::Cancelled, "nothing was typed: the question was left")
+            Error::new(ErrorKind::Cancelled, "nothing was typed: the question was left")
         }
-        kind => Error::new(Kind::SecretSource, format!("the terminal can't be asked: {kind}")),
+        kind => Error::new(ErrorKind::SecretSource, format!("the terminal can't be asked: {kind}")),
     }
 }
 
 /// The question is the program's one argument, as git and ssh have it; the answer is the first line that it prints.
 fn window(program: &str, question: &str) -> Result<Vec<u8>> {
-    let fail = |what: String| Error::new(Kind::SecretSource, what);
+    let fail = |what: String| Error::new(ErrorKind::SecretSource, what);
     if !Path::new(program).is_absolute() {
         return Err(fail("GIT_ASKPASS or SSH_ASKPASS is no absolute path: begin it with a slash".into()));
     }
     let started = run(withhold(Command::new(program).arg(question)), None, LIMITS);
     let (mut output, ended) = started.map_err(|error| fail(format!("the program of GIT_ASKPASS can't be started: {}", error.kind())))?;
     if !matches!(ended, Ended::Code(Some(0))) {
-        return Err(Error::new(Kind::Cancelled, "the program of GIT_ASKPASS gave no answer: nothing was typed"));
+        return Err(Error::new(ErrorKind::Cancelled, "the program of GIT_ASKPASS gave no answer: nothing was typed"));
     }
     let end = output.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(output.len());
     output.truncate(end);
@@ -118,8 +118,8 @@ mod tests {
         let answer = ask("Who \u{1b}?", true, First::Askpass, &environment(name)).unwrap();
         assert_eq!(answer.expose(), "a b");
         assert_eq!(fs::read_to_string(folder.path().join("asked")).unwrap(), "1|Who %1B?");
-        assert_eq!(ask("?", true, First::Askpass, &environment("/bin/false".into())).unwrap_err().kind, Kind::Cancelled);
+        assert_eq!(ask("?", true, First::Askpass, &environment("/bin/false".into())).unwrap_err().kind, ErrorKind::Cancelled);
         let error = ask("?", true, First::Askpass, &environment("askpass".into())).unwrap_err();
-        assert!(error.what().contains("absolute"), "{error}");
+        assert!(error.message().contains("absolute"), "{error}");
     }
 }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use crate::context::Desk;
+use crate::context::CliContext;
 use crate::secrets::keep_in_keyring;
 use keyferry::config::edit::{quoted, with_setting};
 use keyferry::config::{DEFAULT_ACCOUNT, user_file};
-use keyferry::error::{Error, Kind, Result};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
 use keyferry::sys::private_file::{self, Privacy};
 
@@ -29,18 +29,19 @@ const MAX_BYTES: usize = 256 * 1024;
 /// Keeps a secret under a key of the configuration. Where it went, for people.
 ///
 /// # Errors
-/// [`Kind::Config`], [`Kind::UnsafeFile`], [`Kind::SecretSource`]; nothing is referred to then that isn't kept.
-pub fn keep(how: Keep, account: &str, key: &str, secret: &Secret, desk: &Desk) -> Result<String> {
-    let config = config_file(desk)?;
+/// [`ErrorKind::Config`], [`ErrorKind::UnsafeFile`], [`ErrorKind::SecretSource`]; nothing is referred to then that isn't kept.
+pub fn keep(how: Keep, account: &str, key: &str, secret: &Secret, context: &CliContext) -> Result<String> {
+    let config = config_file(context)?;
     let item = if account == DEFAULT_ACCOUNT { key.to_owned() } else { format!("{account}.{key}") };
     let (reference, place) = match how {
         Keep::Keyring => {
-            let taken = keep_in_keyring("keyferry", &item, secret, &desk.environment)?;
+            let taken = keep_in_keyring("keyferry", &item, secret, &context.environment)?;
             (format!("{{ keyring = [\"keyferry\", {}] }}", quoted(&item)), taken.to_owned())
         }
         Keep::File => {
             let path = config.parent().unwrap_or(Path::new("/")).join("secrets").join(&item);
-            let name = path.to_str().ok_or_else(|| Error::new(Kind::Config, "the configuration folder's name is not UTF-8"))?.to_owned();
+            let name =
+                path.to_str().ok_or_else(|| Error::new(ErrorKind::Config, "the configuration folder's name is not UTF-8"))?.to_owned();
             private_file::replace(&path, format!("{}\n", secret.expose()).as_bytes())?;
             (format!("{{ file = {} }}", quoted(&name)), name)
         }
@@ -53,18 +54,18 @@ pub fn keep(how: Keep, account: &str, key: &str, secret: &Secret, desk: &Desk) -
 ///
 /// # Errors
 /// Those of [`keep`].
-pub fn keep_text(account: &str, key: &str, text: &str, desk: &Desk) -> Result<()> {
-    set(&config_file(desk)?, account, key, &quoted(text))
+pub fn keep_text(account: &str, key: &str, text: &str, context: &CliContext) -> Result<()> {
+    set(&config_file(context)?, account, key, &quoted(text))
 }
 
-fn config_file(desk: &Desk) -> Result<PathBuf> {
-    user_file(&desk.environment).ok_or_else(|| Error::new(Kind::Config, "there is no place for config.toml: set HOME"))
+fn config_file(context: &CliContext) -> Result<PathBuf> {
+    user_file(&context.environment).ok_or_else(|| Error::new(ErrorKind::Config, "there is no place for config.toml: set HOME"))
 }
 
 fn set(path: &Path, account: &str, key: &str, value: &str) -> Result<()> {
     let before = match private_file::read(path, Privacy::Public, MAX_BYTES) {
-        Ok(bytes) => String::from_utf8(bytes).map_err(|_| Error::new(Kind::Config, format!("{} is not UTF-8", path.display())))?,
-        Err(error) if error.kind == Kind::NotFound => String::new(),
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::Config, format!("{} is not UTF-8", path.display())))?,
+        Err(error) if error.kind == ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };
     let after = with_setting(path, &before, account, key, value)?;

@@ -11,11 +11,11 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::args::Streams;
-use crate::context::Desk;
+use crate::context::CliContext;
 use crate::secrets::{First, ask};
 use crate::sys::stdio;
 use keyferry::config::check_text;
-use keyferry::error::{Error, Kind, Result};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
 use keyferry::sys::private_file::{self, Privacy};
 
@@ -23,7 +23,7 @@ const MAX_BYTES: usize = 64 * 1024;
 
 /// Where a secret comes from, if not from the prompt or standard input.
 #[derive(Args)]
-pub struct Given {
+pub struct SecretInput {
     /// Read the secret from this open descriptor, a line each where there are two.
     #[arg(long, value_name = "N", conflicts_with = "secret_file")]
     pub secret_fd: Option<i32>,
@@ -62,7 +62,7 @@ pub fn refusal(words: &[OsString]) -> Option<String> {
     ))
 }
 
-impl Given {
+impl SecretInput {
     /// Whether a place was named.
     pub fn is_named(&self) -> bool {
         self.secret_fd.is_some() || self.secret_file.is_some()
@@ -71,8 +71,8 @@ impl Given {
     /// The secrets for these questions, in their order. Those that may be left out are empty then.
     ///
     /// # Errors
-    /// [`Kind::SecretSource`] if a needed one doesn't come, [`Kind::UnsafeFile`] if others could read the file.
-    pub fn read(&self, questions: &[&str], needed: usize, desk: &Desk, streams: &mut Streams<'_>) -> Result<Vec<Secret>> {
+    /// [`ErrorKind::SecretSource`] if a needed one doesn't come, [`ErrorKind::UnsafeFile`] if others could read the file.
+    pub fn read(&self, questions: &[&str], needed: usize, context: &CliContext, streams: &mut Streams<'_>) -> Result<Vec<Secret>> {
         let secrets = match (&self.secret_fd, &self.secret_file) {
             (Some(1 | 2), _) => return Err(fail("--secret-fd 1 and 2 are where answers go: open another, as in --secret-fd 3 3<FILE")),
             (Some(number), _) => {
@@ -80,7 +80,7 @@ impl Given {
                 lines(&file)?
             }
             (None, Some(path)) => split(Zeroizing::new(private_file::read(path, Privacy::Private, MAX_BYTES)?))?,
-            (None, None) if desk.stdin_is_terminal => return self.ask(questions, needed, desk),
+            (None, None) if context.stdin_is_terminal => return self.ask(questions, needed, context),
             (None, None) => lines(&mut *streams.stdin)?,
         };
         if secrets.len() < needed || secrets.iter().take(needed).any(Secret::is_empty) {
@@ -89,16 +89,16 @@ impl Given {
         secrets
             .iter()
             .filter(|secret| !secret.is_empty())
-            .try_for_each(|secret| check_text(Kind::SecretSource, "the secret", secret.expose()))?;
+            .try_for_each(|secret| check_text(ErrorKind::SecretSource, "the secret", secret.expose()))?;
         Ok(secrets.into_iter().chain(std::iter::repeat_with(Secret::default)).take(questions.len()).collect())
     }
 
-    fn ask(&self, questions: &[&str], needed: usize, desk: &Desk) -> Result<Vec<Secret>> {
+    fn ask(&self, questions: &[&str], needed: usize, context: &CliContext) -> Result<Vec<Secret>> {
         let mut secrets = Vec::new();
         for (number, question) in questions.iter().enumerate() {
-            let answer = ask(question, true, First::Terminal, &desk.environment);
+            let answer = ask(question, true, First::Terminal, &context.environment);
             secrets.push(match answer {
-                Err(error) if number >= needed && error.kind == Kind::SecretSource => Secret::default(),
+                Err(error) if number >= needed && error.kind == ErrorKind::SecretSource => Secret::default(),
                 other => other?,
             });
         }
@@ -122,5 +122,5 @@ fn split(bytes: Zeroizing<Vec<u8>>) -> Result<Vec<Secret>> {
 }
 
 fn fail(what: &'static str) -> Error {
-    Error::new(Kind::SecretSource, what)
+    Error::new(ErrorKind::SecretSource, what)
 }

@@ -12,23 +12,23 @@ use std::process::{Command, ExitCode};
 use zeroize::Zeroizing;
 
 use crate::args::Streams;
-use crate::context::Desk;
+use crate::context::CliContext;
 use crate::git_protocol::Message;
 use crate::sys;
-use crate::terminal::{Look, Output, clean};
+use crate::terminal::{Output, TerminalCaps, clean};
 use keyferry::config::process_environment;
 use keyferry::log::{self, Level};
 
 /// Runs a program: `run` gets the arguments behind the program's name, and its number is the exit code.
-pub fn start(run: impl FnOnce(Vec<OsString>, &Desk, &mut Streams<'_>) -> u8) -> ExitCode {
+pub fn start(run: impl FnOnce(Vec<OsString>, &CliContext, &mut Streams<'_>) -> u8) -> ExitCode {
     keyferry::sys::wiping_alloc::keep_out_of_core_files();
     keyferry::sys::signals::keep_children();
     keyferry::sys::signals::survive_file_limits();
     let (stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout().lock(), io::stderr());
-    let look = |is_terminal| Look::of(is_terminal, sys::stdio::columns(), &|name| env::var(name).ok());
-    let (of_stdout, of_stderr) = (look(stdout.is_terminal()), look(stderr.is_terminal()));
-    let desk = Desk { environment: process_environment(), temporary: env::temp_dir(), stdin_is_terminal: stdin.is_terminal() };
-    let mut stdin = sys::stdio::Patient(stdin);
+    let caps = |is_terminal| TerminalCaps::of(is_terminal, sys::stdio::columns(), &|name| env::var(name).ok());
+    let (of_stdout, of_stderr) = (caps(stdout.is_terminal()), caps(stderr.is_terminal()));
+    let context = CliContext { environment: process_environment(), temporary: env::temp_dir(), stdin_is_terminal: stdin.is_terminal() };
+    let mut stdin = sys::stdio::BlockingStdin(stdin);
     let stdout: &mut dyn Write = if sys::stdio::output_is_closed() { &mut sys::stdio::Closed } else { &mut stdout };
     let mut streams = Streams {
         stdin: &mut stdin,
@@ -36,7 +36,7 @@ pub fn start(run: impl FnOnce(Vec<OsString>, &Desk, &mut Streams<'_>) -> u8) -> 
         stderr: Output::new(&mut stderr, of_stderr),
         release: sys::stdio::release_output,
     };
-    ExitCode::from(run(env::args_os().skip(1).collect(), &desk, &mut streams))
+    ExitCode::from(run(env::args_os().skip(1).collect(), &context, &mut streams))
 }
 
 /// Has what works in spite of a fault, as a store that can't be used, told on standard error.
@@ -49,10 +49,10 @@ pub fn tell_warnings() {
 }
 
 /// Goes on as the whole program, which lies beside this one, with `keyferry git` and these words. The exit code where it can't.
-pub fn become_whole(words: &[OsString], message: Option<&Message>, streams: &mut Streams<'_>) -> u8 {
+pub fn exec_full_cli(words: &[OsString], message: Option<&Message>, streams: &mut Streams<'_>) -> u8 {
     let mut input = Zeroizing::new(Vec::new());
     let written = message.map(|message| message.write(&mut *input)).transpose();
-    let handed = written.and_then(|written| written.map(|()| sys::stdio::holding(&input)).transpose());
+    let handed = written.and_then(|written| written.map(|()| sys::stdio::memfd_stdin(&input)).transpose());
     let failed = handed.and_then(|input| {
         let mut whole = Command::new(env::current_exe()?.with_file_name("keyferry"));
         input.map(|input| whole.stdin(input));

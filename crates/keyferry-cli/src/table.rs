@@ -4,12 +4,12 @@
 
 use std::io;
 
-use crate::terminal::{Output, Tone};
+use crate::terminal::{Output, Style};
 
 /// Names of columns, and rows.
 pub struct Table {
     names: Vec<&'static str>,
-    rows: Vec<Vec<(Tone, String)>>,
+    rows: Vec<Vec<(Style, String)>>,
 }
 
 const GAP: usize = 2;
@@ -21,10 +21,10 @@ impl Table {
     }
 
     /// Adds a row, a field a column.
-    pub fn row<const N: usize>(&mut self, fields: [(Tone, String); N]) {
-        let fit = |(tone, text): (Tone, String)| {
+    pub fn row<const N: usize>(&mut self, fields: [(Style, String); N]) {
+        let fit = |(style, text): (Style, String)| {
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            (tone, if text.is_empty() { "-".to_owned() } else { text })
+            (style, if text.is_empty() { "-".to_owned() } else { text })
         };
         self.rows.push(fields.into_iter().map(fit).collect());
     }
@@ -34,22 +34,22 @@ impl Table {
     /// # Errors
     /// Those of the stream.
     pub fn write(&self, output: &mut Output<'_>) -> io::Result<()> {
-        let names: Vec<_> = self.names.iter().map(|name| (Tone::Faint, (*name).to_owned())).collect();
+        let names: Vec<_> = self.names.iter().map(|name| (Style::Faint, (*name).to_owned())).collect();
         let wide = |at: usize| self.rows.iter().chain([&names]).map(|row| row[at].1.chars().count()).max().unwrap_or(0);
         let widths: Vec<_> = (0..self.names.len()).map(wide).collect();
-        let line = |row: &Vec<(Tone, String)>| {
+        let line = |row: &Vec<(Style, String)>| {
             let last = row.len().saturating_sub(1);
             let pad = |at: usize, text: &str| if at == last { 0 } else { widths[at] + GAP - text.chars().count() };
             let fields = row.iter().enumerate();
-            fields.flat_map(|(at, (tone, text))| [(*tone, text.clone()), (Tone::Plain, " ".repeat(pad(at, text)))]).collect()
+            fields.flat_map(|(at, (style, text))| [(*style, text.clone()), (Style::Plain, " ".repeat(pad(at, text)))]).collect()
         };
         output.lines(&[&names].into_iter().chain(&self.rows).map(line).collect::<Vec<_>>())
     }
 }
 
 /// A field without a tone.
-pub fn plain(text: impl Into<String>) -> (Tone, String) {
-    (Tone::Plain, text.into())
+pub fn plain(text: impl Into<String>) -> (Style, String) {
+    (Style::Plain, text.into())
 }
 
 /// A life in its two largest units.

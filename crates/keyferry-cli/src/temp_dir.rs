@@ -7,23 +7,23 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use keyferry::error::{Error, Kind, Result};
+use keyferry::error::{Error, ErrorKind, Result};
 
 /// A folder that nobody else can enter.
-pub struct Scratch(PathBuf);
+pub struct TempDir(PathBuf);
 
-impl Scratch {
+impl TempDir {
     /// Makes a folder below `parent` under a name that nobody can guess.
     ///
     /// # Errors
-    /// [`Kind::Store`] naming the parent.
+    /// [`ErrorKind::Store`] naming the parent.
     pub fn below(parent: &Path) -> Result<Self> {
         let shown = parent.display();
-        let random = getrandom::u64().map_err(|_| Error::new(Kind::Config, "the system gives no random numbers"))?;
+        let random = getrandom::u64().map_err(|_| Error::new(ErrorKind::Config, "the system gives no random numbers"))?;
         let path = parent.join(format!("keyferry-{random:016x}"));
         let made = DirBuilder::new().mode(0o700).create(&path);
         made.map_err(|error| {
-            Error::new(Kind::Store, format!("no folder can be made in {shown}: {}; set TMPDIR to another", error.kind()))
+            Error::new(ErrorKind::Store, format!("no folder can be made in {shown}: {}; set TMPDIR to another", error.kind()))
         })?;
         Ok(Self(path))
     }
@@ -31,18 +31,18 @@ impl Scratch {
     /// Writes a new file into it.
     ///
     /// # Errors
-    /// [`Kind::Store`] naming the folder.
+    /// [`ErrorKind::Store`] naming the folder.
     pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
         let write =
             || -> io::Result<()> { OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(text.as_bytes()) };
         let shown = self.0.display();
-        write().map_err(|error| Error::new(Kind::Store, format!("no file can be written in {shown}: {}", error.kind())))?;
+        write().map_err(|error| Error::new(ErrorKind::Store, format!("no file can be written in {shown}: {}", error.kind())))?;
         Ok(path)
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempDir {
     fn drop(&mut self) {
         // What can't be removed is one public certificate in the temporary folder.
         let _ = fs::remove_dir_all(&self.0);
@@ -59,12 +59,12 @@ mod tests {
     #[test]
     fn a_folder_is_private_and_gone_afterwards() {
         let parent = tempfile::tempdir().unwrap();
-        let scratch = Scratch::below(parent.path()).unwrap();
-        let file = scratch.write("a", "b").unwrap();
+        let temp_dir = TempDir::below(parent.path()).unwrap();
+        let file = temp_dir.write("a", "b").unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(file.parent().unwrap()), mode(&file)), (0o700, 0o600));
-        drop(scratch);
+        drop(temp_dir);
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
-        assert!(Scratch::below(&parent.path().join("absent")).is_err());
+        assert!(TempDir::below(&parent.path().join("absent")).is_err());
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 /// What a stream's other end can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct TerminalCaps {
     /// A person sits there.
     pub terminal: bool,
     /// Colours are welcome.
@@ -24,7 +24,7 @@ pub struct Look {
 /// Columns where nobody says how many there are.
 const USUAL_WIDTH: usize = 100;
 
-impl Look {
+impl TerminalCaps {
     /// Plain text for programs: no colour, no drawing.
     pub const PLAIN: Self = Self { terminal: false, colour: false, unicode: false, width: USUAL_WIDTH };
 
@@ -47,7 +47,7 @@ impl Look {
 
 /// How something is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tone {
+pub enum Style {
     /// As everything else.
     Plain,
     /// What leads.
@@ -60,7 +60,7 @@ pub enum Tone {
     Bad,
 }
 
-impl Tone {
+impl Style {
     fn code(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -75,18 +75,18 @@ impl Tone {
 /// A stream that people may read.
 pub struct Output<'a> {
     sink: &'a mut dyn Write,
-    look: Look,
+    caps: TerminalCaps,
 }
 
 impl<'a> Output<'a> {
     /// Writes to `sink`, whose other end looks like this.
-    pub fn new(sink: &'a mut dyn Write, look: Look) -> Self {
-        Self { sink, look }
+    pub fn new(sink: &'a mut dyn Write, caps: TerminalCaps) -> Self {
+        Self { sink, caps }
     }
 
     /// What the other end can show.
-    pub fn look(&self) -> Look {
-        self.look
+    pub fn caps(&self) -> TerminalCaps {
+        self.caps
     }
 
     /// Writes text as it is, filtered, and has it leave at once.
@@ -103,7 +103,7 @@ impl<'a> Output<'a> {
     /// # Errors
     /// Those of the stream.
     pub fn data(&mut self, text: &str) -> io::Result<()> {
-        if self.look.terminal {
+        if self.caps.terminal {
             return self.text(text);
         }
         self.sink.write_all(text.as_bytes())?;
@@ -127,10 +127,10 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// Those of the stream.
-    pub fn lines(&mut self, lines: &[Vec<(Tone, String)>]) -> io::Result<()> {
+    pub fn lines(&mut self, lines: &[Vec<(Style, String)>]) -> io::Result<()> {
         let mut text = String::new();
         for line in lines {
-            line.iter().for_each(|(tone, part)| self.paint(&mut text, *tone, part));
+            line.iter().for_each(|(style, part)| self.paint(&mut text, *style, part));
             text.push('\n');
         }
         self.sink.write_all(text.as_bytes())?;
@@ -138,13 +138,13 @@ impl<'a> Output<'a> {
     }
 
     /// The only place that makes control sequences.
-    fn paint(&self, text: &mut String, tone: Tone, part: &str) {
+    fn paint(&self, text: &mut String, style: Style, part: &str) {
         let part = clean(part);
-        if !self.look.colour || tone == Tone::Plain {
+        if !self.caps.colour || style == Style::Plain {
             text.push_str(&part);
             return;
         }
-        text.extend(["\u{1b}[", tone.code(), "m", &part, "\u{1b}[0m"]);
+        text.extend(["\u{1b}[", style.code(), "m", &part, "\u{1b}[0m"]);
     }
 }
 
@@ -168,9 +168,9 @@ fn is_steering(symbol: char) -> bool {
 mod tests {
     use super::*;
 
-    fn look(is_terminal: bool, variables: &[(&str, &str)]) -> Look {
+    fn caps(is_terminal: bool, variables: &[(&str, &str)]) -> TerminalCaps {
         let of = |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
-        Look::of(is_terminal, Some(80), &of)
+        TerminalCaps::of(is_terminal, Some(80), &of)
     }
 
     #[test]
@@ -195,10 +195,10 @@ mod tests {
     fn every_way_out_is_filtered_and_colour_is_ours_alone() {
         for colour in [false, true] {
             let mut bytes = Vec::new();
-            let mut output = Output::new(&mut bytes, Look { terminal: true, colour, ..Look::PLAIN });
+            let mut output = Output::new(&mut bytes, TerminalCaps { terminal: true, colour, ..TerminalCaps::PLAIN });
             output.text("a\u{1b}b").unwrap();
             output.line("c\u{9b}d").unwrap();
-            output.lines(&[vec![(Tone::Good, "e\u{1b}[0mf".into()), (Tone::Plain, "\u{7f}".into())]]).unwrap();
+            output.lines(&[vec![(Style::Good, "e\u{1b}[0mf".into()), (Style::Plain, "\u{7f}".into())]]).unwrap();
             let text = String::from_utf8(bytes).unwrap();
             assert_eq!(text.matches('\u{1b}').count(), if colour { 2 } else { 0 });
             assert!(!text.contains(['\u{9b}', '\u{7f}']));
@@ -207,11 +207,11 @@ mod tests {
 
     #[test]
     fn colour_is_for_terminals_that_want_it() {
-        assert_eq!(look(false, &[("TERM", "xterm"), ("LANG", "C.UTF-8")]), Look::PLAIN);
+        assert_eq!(caps(false, &[("TERM", "xterm"), ("LANG", "C.UTF-8")]), TerminalCaps::PLAIN);
         let term = ("TERM", "xterm-256color");
-        assert!(look(true, &[term]).colour && look(true, &[term, ("NO_COLOR", "")]).colour);
-        assert!(!look(true, &[term, ("NO_COLOR", "1")]).colour);
-        assert!(!look(true, &[("TERM", "dumb")]).colour && !look(true, &[]).colour);
+        assert!(caps(true, &[term]).colour && caps(true, &[term, ("NO_COLOR", "")]).colour);
+        assert!(!caps(true, &[term, ("NO_COLOR", "1")]).colour);
+        assert!(!caps(true, &[("TERM", "dumb")]).colour && !caps(true, &[]).colour);
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
             (&[("LC_ALL", "POSIX"), ("LANG", "C.UTF-8")], false),
             (&[("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8"), ("LANG", "C")], true),
         ] {
-            assert_eq!(look(true, variables).unicode, unicode, "{variables:?}");
+            assert_eq!(caps(true, variables).unicode, unicode, "{variables:?}");
         }
     }
 }

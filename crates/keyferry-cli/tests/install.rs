@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use keyferry_testing::host::{self, Place};
+use keyferry_testing::host::{self, HostHarness};
 use keyferry_testing::{child, compiler};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -39,12 +39,12 @@ target_link_libraries(skin PRIVATE keyferry::keyferry)
 
 /// What is installed, and sources beside it that know nothing of this tree.
 struct Installed {
-    place: Place,
+    place: HostHarness,
 }
 
 impl Installed {
     fn new() -> Self {
-        let place = Place::new();
+        let place = HostHarness::new();
         make("install", &place.path("prefix"), &[]);
         fs::copy(host::file("c-tests/quickstart.c"), place.path("quickstart.c")).unwrap();
         fs::write(place.path("skin.cpp"), CPP).unwrap();

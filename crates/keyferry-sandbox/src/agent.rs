@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 
 use crate::checks;
 use crate::credentials as c;
-use crate::request::Call;
-use crate::response::Answer;
+use crate::request::SandboxRequest;
+use crate::response::Response;
 use crate::settings::Shape;
-use crate::state::State;
+use crate::state::SandboxState;
 
 /// 0x40002, "session is nil".
 const NO_SESSION: u32 = 262_146;
 
 #[derive(Default)]
-pub(crate) struct World {
+pub(crate) struct AgentData {
     session: Option<Person>,
     signed_up: Vec<(Person, String)>,
 }
@@ -27,7 +27,7 @@ struct Person {
     name: String,
 }
 
-impl World {
+impl AgentData {
     pub(crate) fn set_signed_in(&mut self, signed_in: bool) {
         self.session = signed_in.then(owner);
     }
@@ -37,7 +37,7 @@ fn owner() -> Person {
     Person { id: c::USER_ID.to_owned(), email: c::EMAIL.to_owned(), name: "Fer Ry".to_owned() }
 }
 
-pub(crate) fn counter(call: &Call) -> Option<&'static str> {
+pub(crate) fn counter(call: &SandboxRequest) -> Option<&'static str> {
     match (call.method.as_str(), call.path.as_str()) {
         ("POST", "/api/v1/login") => Some("agent_login"),
         ("GET", "/api/v1/login") => Some("agent_session"),
@@ -47,11 +47,11 @@ pub(crate) fn counter(call: &Call) -> Option<&'static str> {
     }
 }
 
-pub(crate) fn handle(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn handle(state: &mut SandboxState, call: &SandboxRequest) -> Response {
     answer(state, call).unwrap_or_else(|refusal| refusal)
 }
 
-fn answer(state: &mut State, call: &Call) -> Result<Answer, Answer> {
+fn answer(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
     own_host(state, call)?;
     checks::credential(state, call)?;
     checks::content_type(state, call)?;
@@ -59,7 +59,7 @@ fn answer(state: &mut State, call: &Call) -> Result<Answer, Answer> {
         ("GET", "/api/v1/login") => session(state),
         ("GET", "/api/v1/teams") => {
             session(state)?;
-            Ok(Answer::ok(match state.settings.agent_teams_shape {
+            Ok(Response::ok(match state.settings.agent_teams_shape {
                 Shape::Array => teams(),
                 Shape::Object => json!({"teams": teams()}),
             }))
@@ -73,7 +73,7 @@ fn answer(state: &mut State, call: &Call) -> Result<Answer, Answer> {
 }
 
 /// A page that had its name rebound to loopback gives another host than a program that means the agent.
-fn own_host(state: &mut State, call: &Call) -> Result<(), Answer> {
+fn own_host(state: &mut SandboxState, call: &SandboxRequest) -> Result<(), Response> {
     let host = call.header("host").unwrap_or_default();
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -83,22 +83,22 @@ fn own_host(state: &mut State, call: &Call) -> Result<(), Answer> {
         return Ok(());
     }
     state.count("agent_foreign_host");
-    Err(Answer::agent_error(403, 262_144, "the agent answers on loopback names only"))
+    Err(Response::agent_error(403, 262_144, "the agent answers on loopback names only"))
 }
 
-fn session(state: &mut State) -> Result<Answer, Answer> {
+fn session(state: &mut SandboxState) -> Result<Response, Response> {
     match &state.agent.session {
         Some(person) => Ok(signed_in(person)),
         None => {
             state.count("agent_no_session");
-            Err(Answer::agent_error(401, NO_SESSION, "session is nil"))
+            Err(Response::agent_error(401, NO_SESSION, "session is nil"))
         }
     }
 }
 
-fn signed_in(person: &Person) -> Answer {
+fn signed_in(person: &Person) -> Response {
     let user = json!({"email": person.email, "id": person.id, "name": person.name});
-    Answer::ok(json!({"user": user, "teams": teams()}))
+    Response::ok(json!({"user": user, "teams": teams()}))
 }
 
 fn teams() -> Value {
@@ -109,7 +109,7 @@ fn teams() -> Value {
     }])
 }
 
-fn sign_in(state: &mut State, call: &Call) -> Result<Answer, Answer> {
+fn sign_in(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
     let document = checks::object(state, call)?;
     let field = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default();
     let (email, password) = (field("email"), field("password"));
@@ -118,23 +118,23 @@ fn sign_in(state: &mut State, call: &Call) -> Result<Answer, Answer> {
     let person = if is_owner { Some(owner()) } else { known.map(|(person, _)| person.clone()) };
     let Some(person) = person else {
         state.count("agent_login_refused");
-        return Err(Answer::agent_error(401, 262_145, "invalid email or password"));
+        return Err(Response::agent_error(401, 262_145, "invalid email or password"));
     };
     let answer = signed_in(&person);
     state.agent.session = Some(person);
     Ok(answer)
 }
 
-fn sign_up(state: &mut State, call: &Call) -> Result<Answer, Answer> {
+fn sign_up(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
     let document = checks::object(state, call)?;
     let field = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (email, password, name) = (field("email"), field("password"), field("name"));
     let taken = email == c::EMAIL || state.agent.signed_up.iter().any(|(person, _)| person.email == email);
     if email.is_empty() || password.is_empty() || name.is_empty() {
-        return Err(Answer::agent_error(400, 262_147, "email, password and name are required"));
+        return Err(Response::agent_error(400, 262_147, "email, password and name are required"));
     }
     if taken {
-        return Err(Answer::agent_error(409, 262_148, "this email is taken"));
+        return Err(Response::agent_error(409, 262_148, "this email is taken"));
     }
     let id = state.masv.new_id("VSER");
     let person = Person { id, email, name };

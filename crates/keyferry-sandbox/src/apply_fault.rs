@@ -7,10 +7,10 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 
-use crate::body::Payload;
-use crate::faults::{Act, BodyKind};
+use crate::body::Body;
+use crate::faults::{BodyKind, FaultAction};
 use crate::request::Service;
-use crate::response::{Answer, Content};
+use crate::response::{Content, Response};
 
 /// What becomes of a request.
 pub(crate) enum Outcome {
@@ -25,63 +25,63 @@ pub(crate) enum Outcome {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) payload: Payload,
+    pub(crate) payload: Body,
 }
 
 /// Carries the request out with `handle` if the act wants it carried out, and spoils the answer.
-pub(crate) fn outcome(service: Service, act: &Act, handle: impl FnOnce() -> Answer) -> Outcome {
+pub(crate) fn outcome(service: Service, act: &FaultAction, handle: impl FnOnce() -> Response) -> Outcome {
     match act {
-        Act::Hang => return Outcome::Hang,
-        Act::Close => return Outcome::Close,
-        Act::Reset => return Outcome::Reset,
-        Act::Raw(bytes) => return Outcome::Raw(bytes.clone()),
-        Act::Lost => {
+        FaultAction::Hang => return Outcome::Hang,
+        FaultAction::Close => return Outcome::Close,
+        FaultAction::Reset => return Outcome::Reset,
+        FaultAction::Raw(bytes) => return Outcome::Raw(bytes.clone()),
+        FaultAction::Lost => {
             handle();
             return Outcome::Close;
         }
         _ => {}
     }
-    Outcome::Reply(instead(service, act).map_or_else(|| altered(act, handle()), |answer| reply(answer, Payload::whole)))
+    Outcome::Reply(instead(service, act).map_or_else(|| altered(act, handle()), |answer| reply(answer, Body::whole)))
 }
 
 /// The answers that don't need the request to be carried out.
-fn instead(service: Service, act: &Act) -> Option<Answer> {
+fn instead(service: Service, act: &FaultAction) -> Option<Response> {
     match act {
-        Act::Status { status, body: BodyKind::Html } => Some(Answer::html(*status)),
-        Act::Status { status, body: BodyKind::Empty } => Some(Answer::empty(*status)),
-        Act::Status { status, body: BodyKind::Json } => Some(match service {
-            Service::Masv => Answer::masv_error(*status, "scripted by the sandbox"),
-            Service::Agent => Answer::agent_error(*status, 262_144, "scripted by the sandbox"),
-            Service::FileVerbs => Answer::message(*status, "scripted by the sandbox"),
+        FaultAction::Status { status, body: BodyKind::Html } => Some(Response::html(*status)),
+        FaultAction::Status { status, body: BodyKind::Empty } => Some(Response::empty(*status)),
+        FaultAction::Status { status, body: BodyKind::Json } => Some(match service {
+            Service::Masv => Response::masv_error(*status, "scripted by the sandbox"),
+            Service::Agent => Response::agent_error(*status, 262_144, "scripted by the sandbox"),
+            Service::FileVerbs => Response::message(*status, "scripted by the sandbox"),
         }),
-        Act::Literal { status, media_type, body } => {
-            let mut answer = Answer::text(*status, "", body.clone());
+        FaultAction::Literal { status, media_type, body } => {
+            let mut answer = Response::text(*status, "", body.clone());
             answer.headers.push(("content-type", media_type.clone()));
             Some(answer)
         }
-        Act::Redirect { status, to } => Some(Answer::html(*status).with("location", to.clone())),
+        FaultAction::Redirect { status, to } => Some(Response::html(*status).with("location", to.clone())),
         _ => None,
     }
 }
 
-fn altered(act: &Act, answer: Answer) -> Reply {
+fn altered(act: &FaultAction, answer: Response) -> Reply {
     match act {
-        Act::Empty => Reply { status: 200, headers: answer.headers, payload: Payload::Whole(None) },
-        Act::Half => reply(answer, |bytes| Payload::half(bytes.into())),
-        Act::Drip(interval) => reply(answer, |bytes| Payload::drip(bytes.into(), *interval)),
-        Act::Huge(total) => reply(answer, |_| Payload::huge(*total)),
-        Act::Endless => reply(answer, |_| Payload::endless()),
-        Act::Deep(levels) => reply(answer, |_| Payload::whole(nested(*levels))),
-        Act::Null => reply(with_document(answer, |_| Value::Null), Payload::whole),
-        Act::WrongCase => reply(with_document(answer, shout), Payload::whole),
-        Act::WrongTypes => reply(with_document(answer, confuse), Payload::whole),
-        Act::Token(value) => reply(with_document(answer, |document| retoken(document, value)), Payload::whole),
-        _ => reply(answer, Payload::whole),
+        FaultAction::Empty => Reply { status: 200, headers: answer.headers, payload: Body::Whole(None) },
+        FaultAction::Half => reply(answer, |bytes| Body::half(bytes.into())),
+        FaultAction::Drip(interval) => reply(answer, |bytes| Body::drip(bytes.into(), *interval)),
+        FaultAction::Huge(total) => reply(answer, |_| Body::huge(*total)),
+        FaultAction::Endless => reply(answer, |_| Body::endless()),
+        FaultAction::Deep(levels) => reply(answer, |_| Body::whole(nested(*levels))),
+        FaultAction::Null => reply(with_document(answer, |_| Value::Null), Body::whole),
+        FaultAction::WrongCase => reply(with_document(answer, uppercase_keys), Body::whole),
+        FaultAction::WrongTypes => reply(with_document(answer, swap_types), Body::whole),
+        FaultAction::Token(value) => reply(with_document(answer, |document| replace_tokens(document, value)), Body::whole),
+        _ => reply(answer, Body::whole),
     }
 }
 
-fn reply(answer: Answer, payload: impl FnOnce(Vec<u8>) -> Payload) -> Reply {
-    let Answer { status, mut headers, content } = answer;
+fn reply(answer: Response, payload: impl FnOnce(Vec<u8>) -> Body) -> Reply {
+    let Response { status, mut headers, content } = answer;
     let (media_type, bytes) = match content {
         Content::Empty => ("", Vec::new()),
         Content::Json(document) => ("application/json; charset=utf-8", document.to_string().into_bytes()),
@@ -93,7 +93,7 @@ fn reply(answer: Answer, payload: impl FnOnce(Vec<u8>) -> Payload) -> Reply {
     Reply { status, headers, payload: payload(bytes) }
 }
 
-fn with_document(mut answer: Answer, change: impl FnOnce(Value) -> Value) -> Answer {
+fn with_document(mut answer: Response, change: impl FnOnce(Value) -> Value) -> Response {
     let document = match answer.content {
         Content::Json(document) => document,
         Content::Empty | Content::Text { .. } => Value::Null,
@@ -102,16 +102,16 @@ fn with_document(mut answer: Answer, change: impl FnOnce(Value) -> Value) -> Ans
     answer
 }
 
-fn shout(document: Value) -> Value {
+fn uppercase_keys(document: Value) -> Value {
     match document {
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name.to_uppercase(), shout(value))).collect(),
-        Value::Array(values) => values.into_iter().map(shout).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name.to_uppercase(), uppercase_keys(value))).collect(),
+        Value::Array(values) => values.into_iter().map(uppercase_keys).collect(),
         other => other,
     }
 }
 
 /// Each field becomes what it isn't: texts numbers, numbers texts, lists texts, objects lists.
-fn confuse(document: Value) -> Value {
+fn swap_types(document: Value) -> Value {
     let wrong = |value: &Value| match value {
         Value::String(_) => json!(17),
         Value::Object(_) => json!([]),
@@ -120,22 +120,22 @@ fn confuse(document: Value) -> Value {
     };
     match document {
         Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, wrong(&value))).collect(),
-        Value::Array(values) => values.into_iter().map(confuse).collect(),
+        Value::Array(values) => values.into_iter().map(swap_types).collect(),
         other => wrong(&other),
     }
 }
 
-fn retoken(document: Value, token: &str) -> Value {
+fn replace_tokens(document: Value, token: &str) -> Value {
     const FIELDS: [&str; 4] = ["token", "access_token", "package_token", "jwttoken"];
     match document {
         Value::Object(fields) => {
             let change = |(name, value): (String, Value)| {
                 let is_token = FIELDS.contains(&name.to_lowercase().as_str());
-                (name, if is_token { json!(token) } else { retoken(value, token) })
+                (name, if is_token { json!(token) } else { replace_tokens(value, token) })
             };
             fields.into_iter().map(change).collect()
         }
-        Value::Array(values) => values.into_iter().map(|value| retoken(value, token)).collect(),
+        Value::Array(values) => values.into_iter().map(|value| replace_tokens(value, token)).collect(),
         other => other,
     }
 }

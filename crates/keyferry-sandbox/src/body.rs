@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Bytes, Frame, SizeHint};
+use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
 const PIECE: &[u8] = &[b'a'; 16 * 1024];
@@ -16,7 +16,7 @@ const PIECE: &[u8] = &[b'a'; 16 * 1024];
 /// Time for the first half of a body to leave before the connection breaks.
 const FLUSH: Duration = Duration::from_millis(2);
 
-pub(crate) enum Payload {
+pub(crate) enum Body {
     /// The body, at once.
     Whole(Option<Bytes>),
     /// The first half of a body whose length promises all of it; then the connection breaks.
@@ -32,31 +32,31 @@ pub(crate) enum Payload {
 const HEAD: &[u8] = b"{\"token\":\"";
 const TAIL: &[u8] = b"\"}";
 
-impl Payload {
-    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Payload {
-        Payload::Whole(Some(bytes.into()))
+impl Body {
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
+        Body::Whole(Some(bytes.into()))
     }
 
-    pub(crate) fn half(bytes: Bytes) -> Payload {
+    pub(crate) fn half(bytes: Bytes) -> Body {
         let first = bytes.slice(..bytes.len() / 2);
         // An empty body has no half: promise a byte that never comes.
         let total = (bytes.len() as u64).max(1);
-        Payload::Half { total, first: Some(first), pause: None }
+        Body::Half { total, first: Some(first), pause: None }
     }
 
-    pub(crate) fn huge(total: u64) -> Payload {
+    pub(crate) fn huge(total: u64) -> Body {
         let left = total.saturating_sub((HEAD.len() + TAIL.len()) as u64);
         let (head, tail) = (Bytes::from_static(HEAD), Bytes::from_static(TAIL));
         let total = left + (HEAD.len() + TAIL.len()) as u64;
-        Payload::Fill { total, head: Some(head), left, tail: Some(tail) }
+        Body::Fill { total, head: Some(head), left, tail: Some(tail) }
     }
 
-    pub(crate) fn endless() -> Payload {
-        Payload::Endless { head: Some(Bytes::from_static(HEAD)) }
+    pub(crate) fn endless() -> Body {
+        Body::Endless { head: Some(Bytes::from_static(HEAD)) }
     }
 
-    pub(crate) fn drip(bytes: Bytes, interval: Duration) -> Payload {
-        Payload::Drip { bytes, interval, pause: Box::pin(sleep(interval)) }
+    pub(crate) fn drip(bytes: Bytes, interval: Duration) -> Body {
+        Body::Drip { bytes, interval, pause: Box::pin(sleep(interval)) }
     }
 }
 
@@ -66,33 +66,33 @@ fn piece(bytes: Bytes) -> Next {
     Poll::Ready(Some(Ok(Frame::data(bytes))))
 }
 
-impl Body for Payload {
+impl HttpBody for Body {
     type Data = Bytes;
     type Error = io::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Next {
         match self.get_mut() {
-            Payload::Whole(bytes) => bytes.take().map_or(Poll::Ready(None), piece),
-            Payload::Half { first, pause, .. } => next_of_half(first, pause, cx),
-            Payload::Fill { head, left, tail, .. } => next_of_fill(head, left, tail),
-            Payload::Endless { head } => piece(head.take().unwrap_or(Bytes::from_static(PIECE))),
-            Payload::Drip { bytes, interval, pause } => next_of_drip(bytes, *interval, pause, cx),
+            Body::Whole(bytes) => bytes.take().map_or(Poll::Ready(None), piece),
+            Body::Half { first, pause, .. } => next_of_half(first, pause, cx),
+            Body::Fill { head, left, tail, .. } => next_of_fill(head, left, tail),
+            Body::Endless { head } => piece(head.take().unwrap_or(Bytes::from_static(PIECE))),
+            Body::Drip { bytes, interval, pause } => next_of_drip(bytes, *interval, pause, cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Payload::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Body::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             _ => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Payload::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Payload::Half { total, .. } | Payload::Fill { total, .. } => SizeHint::with_exact(*total),
-            Payload::Drip { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
-            Payload::Endless { .. } => SizeHint::default(),
+            Body::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Body::Half { total, .. } | Body::Fill { total, .. } => SizeHint::with_exact(*total),
+            Body::Drip { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
+            Body::Endless { .. } => SizeHint::default(),
         }
     }
 }

@@ -4,23 +4,23 @@
 
 use serde_json::json;
 
-use crate::request::{Call, Service};
-use crate::response::Answer;
-use crate::state::State;
+use crate::request::{SandboxRequest, Service};
+use crate::response::Response;
+use crate::state::SandboxState;
 
 /// A credential header and its value.
 pub(crate) type Presented = Option<(&'static str, String)>;
 
-fn refusal(service: Service, status: u16, message: &str) -> Answer {
+fn refusal(service: Service, status: u16, message: &str) -> Response {
     match service {
-        Service::Masv => Answer::masv_error(status, message),
-        Service::Agent => Answer::agent_error(status, 262_144, message),
-        Service::FileVerbs => Answer::message(status, message),
+        Service::Masv => Response::masv_error(status, message),
+        Service::Agent => Response::agent_error(status, 262_144, message),
+        Service::FileVerbs => Response::message(status, message),
     }
 }
 
 /// The one credential of a request, if it has one, and if it is of a kind that the service knows.
-pub(crate) fn credential(state: &mut State, call: &Call) -> Result<Presented, Answer> {
+pub(crate) fn credential(state: &mut SandboxState, call: &SandboxRequest) -> Result<Presented, Response> {
     let mut all = call.credentials();
     if all.len() > 1 {
         state.count("two_credentials");
@@ -53,7 +53,7 @@ pub(crate) fn credential(state: &mut State, call: &Call) -> Result<Presented, An
 }
 
 /// Refuses a credential where none is wanted: it has no business there.
-pub(crate) fn none(state: &mut State, call: &Call, presented: &Presented) -> Result<(), Answer> {
+pub(crate) fn none(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented) -> Result<(), Response> {
     if presented.is_none() {
         return Ok(());
     }
@@ -62,7 +62,7 @@ pub(crate) fn none(state: &mut State, call: &Call, presented: &Presented) -> Res
 }
 
 /// Every POST and PUT says what it carries. FileVerbs' calls without a body needn't, and its uploads are forms.
-pub(crate) fn content_type(state: &mut State, call: &Call) -> Result<(), Answer> {
+pub(crate) fn content_type(state: &mut SandboxState, call: &SandboxRequest) -> Result<(), Response> {
     let lenient = call.service == Service::FileVerbs && call.body.is_empty();
     if !matches!(call.method.as_str(), "POST" | "PUT") || lenient {
         return Ok(());
@@ -79,7 +79,7 @@ pub(crate) fn content_type(state: &mut State, call: &Call) -> Result<(), Answer>
 
 /// The body of a POST or PUT is an object, or empty where no field is wanted; a broken one is refused before its fields
 /// are looked for.
-pub(crate) fn object(state: &mut State, call: &Call) -> Result<serde_json::Value, Answer> {
+pub(crate) fn object(state: &mut SandboxState, call: &SandboxRequest) -> Result<serde_json::Value, Response> {
     let document = if call.body.is_empty() { json!({}) } else { call.document() };
     if document.is_object() {
         return Ok(document);
@@ -89,7 +89,7 @@ pub(crate) fn object(state: &mut State, call: &Call) -> Result<serde_json::Value
 }
 
 /// A route that was switched off answers this.
-pub(crate) fn route(service: Service, switched: Option<u16>) -> Result<(), Answer> {
+pub(crate) fn route(service: Service, switched: Option<u16>) -> Result<(), Response> {
     match switched {
         None => Ok(()),
         Some(status) => Err(refusal(service, status, "no such route")),
@@ -97,13 +97,13 @@ pub(crate) fn route(service: Service, switched: Option<u16>) -> Result<(), Answe
 }
 
 /// A path that the service doesn't have.
-pub(crate) fn unknown(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn unknown(state: &mut SandboxState, call: &SandboxRequest) -> Response {
     state.count("unknown_route");
     refusal(call.service, 404, "no such route")
 }
 
 /// A path that it has, with another method.
-pub(crate) fn wrong_method(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn wrong_method(state: &mut SandboxState, call: &SandboxRequest) -> Response {
     state.count("wrong_method");
     refusal(call.service, 405, "method not allowed")
 }

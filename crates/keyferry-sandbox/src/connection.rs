@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 
 /// What a fault wants of a connection; shared by the request's handler and its stream.
 #[derive(Default)]
-pub(crate) struct Fate {
+pub(crate) struct ConnectionFault {
     reset: bool,
     raw: Option<Raw>,
 }
@@ -25,7 +25,7 @@ struct Raw {
     written: usize,
 }
 
-impl Fate {
+impl ConnectionFault {
     /// The connection ends with a reset as soon as it is dropped.
     pub(crate) fn reset(&mut self) {
         self.reset = true;
@@ -44,19 +44,19 @@ pub(crate) enum Stream {
 
 pub(crate) struct Wire {
     stream: Stream,
-    fate: Arc<Mutex<Fate>>,
+    connection_fault: Arc<Mutex<ConnectionFault>>,
 }
 
 impl Wire {
-    pub(crate) fn new(stream: Stream) -> (Wire, Arc<Mutex<Fate>>) {
-        let fate = Arc::new(Mutex::new(Fate::default()));
-        (Wire { stream, fate: Arc::clone(&fate) }, fate)
+    pub(crate) fn new(stream: Stream) -> (Wire, Arc<Mutex<ConnectionFault>>) {
+        let connection_fault = Arc::new(Mutex::new(ConnectionFault::default()));
+        (Wire { stream, connection_fault: Arc::clone(&connection_fault) }, connection_fault)
     }
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        if self.fate.lock().reset {
+        if self.connection_fault.lock().reset {
             let socket = match &self.stream {
                 Stream::Plain(socket) => socket,
                 Stream::Tls(stream) => stream.get_ref().0,
@@ -88,8 +88,8 @@ impl Stream {
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
-        let mut fate = wire.fate.lock();
-        let Some(raw) = fate.raw.as_mut() else {
+        let mut connection_fault = wire.connection_fault.lock();
+        let Some(raw) = connection_fault.raw.as_mut() else {
             return wire.stream.poll_write(cx, bytes);
         };
         while raw.written < raw.bytes.len() {

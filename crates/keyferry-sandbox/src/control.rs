@@ -6,39 +6,39 @@
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
-use crate::request::{Call, Seen};
-use crate::response::Answer;
-use crate::state::{Shared, State};
-use crate::tokens::Kind;
+use crate::request::{SandboxRequest, SeenRequest};
+use crate::response::Response;
+use crate::state::{SandboxState, Shared};
+use crate::tokens::GrantKind;
 
 /// Where redirects of a test may lead: counted as `redirect_target`, answered with a token that nobody should use.
 const TARGET: &str = "/redirect-target";
 
 /// Answers what isn't a service's own business; `None` for all the rest.
-pub(crate) fn handle(shared: &Shared, call: &Call) -> Option<Answer> {
+pub(crate) fn handle(shared: &Shared, call: &SandboxRequest) -> Option<Response> {
     if call.path.starts_with(TARGET) {
         return Some(shared.with(|state| {
             state.count("redirect_target");
             state.remember(call);
-            Answer::ok(json!({"token": "stolen", "access_token": "stolen", "JwtToken": "stolen"}))
+            Response::ok(json!({"token": "stolen", "access_token": "stolen", "JwtToken": "stolen"}))
         }));
     }
     let route = call.path.strip_prefix("/sandbox/")?;
-    Some(control(shared, call, route).unwrap_or_else(|why| Answer::json(400, json!({"error": why}))))
+    Some(control(shared, call, route).unwrap_or_else(|why| Response::json(400, json!({"error": why}))))
 }
 
-fn control(shared: &Shared, call: &Call, route: &str) -> Result<Answer, String> {
+fn control(shared: &Shared, call: &SandboxRequest, route: &str) -> Result<Response, String> {
     let document = call.document();
     let now_ms = shared.clock.now_unix_ms();
     match (call.method.as_str(), route) {
-        ("GET", "counts") => Ok(Answer::ok(json!(shared.with(|state| state.counts.clone())))),
+        ("GET", "counts") => Ok(Response::ok(json!(shared.with(|state| state.counts.clone())))),
         ("GET", "requests") => {
             let seen = shared.with(|state| state.seen.iter().map(described).collect::<Value>());
-            Ok(Answer::ok(seen))
+            Ok(Response::ok(seen))
         }
         ("POST", "reset") => reset(shared, &document, now_ms),
         ("POST", "clock") => clock(shared, &document),
-        ("GET", "clock") => Ok(Answer::ok(json!({"now_unix_ms": now_ms}))),
+        ("GET", "clock") => Ok(Response::ok(json!({"now_unix_ms": now_ms}))),
         ("POST", "fault") => {
             let faults = one_or_many(&document, Fault::from_json)?;
             shared.with(|state| state.faults.extend(faults));
@@ -56,15 +56,15 @@ fn control(shared: &Shared, call: &Call, route: &str) -> Result<Answer, String> 
             Ok(done())
         }),
         ("POST", "reject") => shared.with(|state| reject(state, &document)),
-        _ => Ok(Answer::json(404, json!({"error": "no such control route"}))),
+        _ => Ok(Response::json(404, json!({"error": "no such control route"}))),
     }
 }
 
-fn done() -> Answer {
-    Answer::ok(json!({"ok": true}))
+fn done() -> Response {
+    Response::ok(json!({"ok": true}))
 }
 
-fn described(seen: &Seen) -> Value {
+fn described(seen: &SeenRequest) -> Value {
     json!({
         "service": seen.service.name(), "method": seen.method, "path": seen.path,
         "headers": seen.headers, "credentials": seen.credentials,
@@ -82,16 +82,16 @@ fn one_or_many<T>(document: &Value, read: impl Fn(&Value) -> Result<T, String>) 
     }
 }
 
-fn reset(shared: &Shared, document: &Value, now_ms: i64) -> Result<Answer, String> {
+fn reset(shared: &Shared, document: &Value, now_ms: i64) -> Result<Response, String> {
     if document.get("all") != Some(&Value::Bool(true)) {
-        shared.with(State::reset_counts);
+        shared.with(SandboxState::reset_counts);
         return Ok(done());
     }
     shared.with(|state| state.start_over(now_ms))?;
     Ok(done())
 }
 
-fn clock(shared: &Shared, document: &Value) -> Result<Answer, String> {
+fn clock(shared: &Shared, document: &Value) -> Result<Response, String> {
     let number = |name: &str| match document.get(name) {
         None => Ok(None),
         Some(value) => value.as_i64().map(Some).ok_or_else(|| format!("'{name}' wants a whole number")),
@@ -102,25 +102,25 @@ fn clock(shared: &Shared, document: &Value) -> Result<Answer, String> {
     if let Some(seconds) = number("advance_s")? {
         shared.clock.advance_ms(seconds.saturating_mul(1000));
     }
-    Ok(Answer::ok(json!({"now_unix_ms": shared.clock.now_unix_ms()})))
+    Ok(Response::ok(json!({"now_unix_ms": shared.clock.now_unix_ms()})))
 }
 
-fn lives(state: &mut State, document: &Value) -> Result<Answer, String> {
+fn lives(state: &mut SandboxState, document: &Value) -> Result<Response, String> {
     for (name, value) in fields(document)? {
         let seconds = value.as_i64().ok_or_else(|| format!("'{name}' wants seconds"))?;
-        state.tokens.set_life(Kind::named(name)?, seconds);
+        state.tokens.set_life(GrantKind::named(name)?, seconds);
     }
     Ok(done())
 }
 
-fn reject(state: &mut State, document: &Value) -> Result<Answer, String> {
+fn reject(state: &mut SandboxState, document: &Value) -> Result<Response, String> {
     if let Some(token) = document.get("token").and_then(Value::as_str) {
         state.tokens.reject(token);
         return Ok(done());
     }
     let number = |name: &str| document.get(name).and_then(Value::as_u64);
     let kind = document.get("kind").and_then(Value::as_str).ok_or("wants 'token', or 'kind' and 'generation' or 'next'")?;
-    let kind = Kind::named(kind)?;
+    let kind = GrantKind::named(kind)?;
     if let Some(generation) = number("generation") {
         state.tokens.refuse_generation(kind, generation);
     } else {

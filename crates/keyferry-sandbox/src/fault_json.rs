@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::faults::{Act, BodyKind, Fault};
+use crate::faults::{BodyKind, Fault, FaultAction};
 use crate::request::Service;
 
 const FIELDS: [&str; 17] = [
@@ -62,35 +62,35 @@ pub(crate) fn read(document: &Value) -> Result<Fault, String> {
     }
 }
 
-fn act(fields: &Map<String, Value>) -> Result<Act, String> {
+fn act(fields: &Map<String, Value>) -> Result<FaultAction, String> {
     let status = |default| Ok::<u16, String>(number(fields, "status")?.map_or(default, clamp_status));
     let wanted = |name: &str| text(fields, name)?.map(str::to_owned).ok_or_else(|| format!("this kind wants '{name}'"));
     let amount = |name: &str| number(fields, name)?.ok_or_else(|| format!("this kind wants '{name}'"));
     let simple = text(fields, "kind")?.unwrap_or(if fields.contains_key("status") { "status" } else { "nothing" });
     Ok(match simple {
-        "nothing" => Act::Nothing,
-        "status" => Act::Status { status: status(500)?, body: body_kind(text(fields, "body")?)? },
-        "literal" => Act::Literal {
+        "nothing" => FaultAction::Nothing,
+        "status" => FaultAction::Status { status: status(500)?, body: body_kind(text(fields, "body")?)? },
+        "literal" => FaultAction::Literal {
             status: status(200)?,
             media_type: text(fields, "media_type")?.unwrap_or("application/json").to_owned(),
             body: wanted("body")?,
         },
-        "redirect" => Act::Redirect { status: status(302)?, to: wanted("to")? },
-        "empty" => Act::Empty,
-        "half" => Act::Half,
-        "wrong_case" => Act::WrongCase,
-        "null" => Act::Null,
-        "wrong_types" => Act::WrongTypes,
-        "huge" => Act::Huge(amount("bytes")?),
-        "deep" => Act::Deep(u32::try_from(amount("levels")?).map_err(|_| "'levels' is too large")?),
-        "endless" => Act::Endless,
-        "drip" => Act::Drip(Duration::from_millis(amount("interval_ms")?)),
-        "token" => Act::Token(wanted("token")?),
-        "raw" => Act::Raw(wanted("body")?.into_bytes()),
-        "close" => Act::Close,
-        "reset" => Act::Reset,
-        "lost" => Act::Lost,
-        "hang" => Act::Hang,
+        "redirect" => FaultAction::Redirect { status: status(302)?, to: wanted("to")? },
+        "empty" => FaultAction::Empty,
+        "half" => FaultAction::Half,
+        "wrong_case" => FaultAction::WrongCase,
+        "null" => FaultAction::Null,
+        "wrong_types" => FaultAction::WrongTypes,
+        "huge" => FaultAction::Huge(amount("bytes")?),
+        "deep" => FaultAction::Deep(u32::try_from(amount("levels")?).map_err(|_| "'levels' is too large")?),
+        "endless" => FaultAction::Endless,
+        "drip" => FaultAction::Drip(Duration::from_millis(amount("interval_ms")?)),
+        "token" => FaultAction::Token(wanted("token")?),
+        "raw" => FaultAction::Raw(wanted("body")?.into_bytes()),
+        "close" => FaultAction::Close,
+        "reset" => FaultAction::Reset,
+        "lost" => FaultAction::Lost,
+        "hang" => FaultAction::Hang,
         other => return Err(format!("no fault is of kind '{other}'")),
     })
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::request::{Call, Service};
+use crate::request::{SandboxRequest, Service};
 
 /// What happens to a request that a fault hits.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Act {
+pub enum FaultAction {
     /// Nothing: for a fault that is latency or `Date` skew alone.
     Nothing,
     /// Another status with a body of this kind; the request isn't carried out.
@@ -91,12 +91,12 @@ pub struct Fault {
     pub(crate) latency: Duration,
     pub(crate) retry_after: Option<String>,
     pub(crate) date_skew_s: i64,
-    pub(crate) act: Act,
+    pub(crate) act: FaultAction,
 }
 
 impl Fault {
     /// A fault that hits the next request, whatever it is; narrow it with the methods below.
-    pub fn new(act: Act) -> Fault {
+    pub fn new(act: FaultAction) -> Fault {
         Fault {
             service: None,
             method: None,
@@ -112,12 +112,12 @@ impl Fault {
 
     /// A status with a JSON error body.
     pub fn status(status: u16) -> Fault {
-        Fault::new(Act::Status { status, body: BodyKind::Json })
+        Fault::new(FaultAction::Status { status, body: BodyKind::Json })
     }
 
     /// Latency and nothing else, in real time.
     pub fn slow(latency: Duration) -> Fault {
-        Fault::new(Act::Nothing).latency(latency)
+        Fault::new(FaultAction::Nothing).latency(latency)
     }
 
     /// Only this service.
@@ -188,7 +188,7 @@ impl Fault {
         crate::fault_json::read(document)
     }
 
-    fn matches(&self, call: &Call) -> bool {
+    fn matches(&self, call: &SandboxRequest) -> bool {
         let starts = |prefix: &String| {
             if prefix.contains('?') { call.target().starts_with(prefix) } else { call.path.starts_with(prefix) }
         };
@@ -199,7 +199,7 @@ impl Fault {
 }
 
 /// Finds the fault for a request and uses up one hit of it.
-pub(crate) fn take(faults: &mut Vec<Fault>, call: &Call) -> Option<Fault> {
+pub(crate) fn take(faults: &mut Vec<Fault>, call: &SandboxRequest) -> Option<Fault> {
     let mut found = None;
     for (index, fault) in faults.iter_mut().enumerate().filter(|(_, fault)| fault.matches(call)) {
         if fault.skip > 0 {

@@ -11,18 +11,18 @@ use crate::checks::{self, Presented};
 use crate::clock::http_date;
 use crate::credentials as c;
 use crate::masv::claims;
-use crate::request::{Call, Service, text};
-use crate::response::Answer;
+use crate::request::{SandboxRequest, Service, text};
+use crate::response::Response;
 use crate::settings::Settings;
-use crate::state::State;
-use crate::tokens::Kind;
+use crate::state::SandboxState;
+use crate::tokens::GrantKind;
 
 const ACCOUNT_ID: u32 = 7001;
 const TOKEN_PATH: &str = "/api/v1/accounts/access-token";
 const REVOKE_PATH: &str = "/api/v1/accounts/revoke-token";
 
 #[derive(Default)]
-pub(crate) struct World {
+pub(crate) struct FileVerbsData {
     refresh_tokens: BTreeMap<String, Refresh>,
     revoked_families: BTreeSet<u64>,
     families: u64,
@@ -35,7 +35,7 @@ struct Refresh {
     used: bool,
 }
 
-pub(crate) fn counter(call: &Call, settings: &Settings) -> Option<&'static str> {
+pub(crate) fn counter(call: &SandboxRequest, settings: &Settings) -> Option<&'static str> {
     let path = call.path.as_str();
     match (call.method.as_str(), path) {
         ("POST", TOKEN_PATH) => Some("fileverbs_login"),
@@ -46,11 +46,11 @@ pub(crate) fn counter(call: &Call, settings: &Settings) -> Option<&'static str> 
     }
 }
 
-pub(crate) fn handle(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn handle(state: &mut SandboxState, call: &SandboxRequest) -> Response {
     answer(state, call).unwrap_or_else(|refusal| refusal)
 }
 
-fn answer(state: &mut State, call: &Call) -> Result<Answer, Answer> {
+fn answer(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
     let presented = checks::credential(state, call)?;
     checks::content_type(state, call)?;
     if call.path == state.settings.refresh_path && call.method == "POST" {
@@ -78,10 +78,10 @@ fn answer(state: &mut State, call: &Call) -> Result<Answer, Answer> {
 }
 
 /// The SecretKey header or a bearer; either will do for every working call.
-fn authorized(state: &mut State, call: &Call, presented: &Presented) -> Result<(), Answer> {
-    let refused = |state: &mut State, counter: &str| {
+fn authorized(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented) -> Result<(), Response> {
+    let refused = |state: &mut SandboxState, counter: &str| {
         state.count(counter);
-        Err(Answer::message(401, "Unauthorized"))
+        Err(Response::message(401, "Unauthorized"))
     };
     match presented {
         Some(("SecretKey", value)) if value == c::SECRET_KEY && !state.tokens.is_rejected(value) => Ok(()),
@@ -90,7 +90,7 @@ fn authorized(state: &mut State, call: &Call, presented: &Presented) -> Result<(
             let Some(token) = value.strip_prefix("Bearer ") else {
                 return refused(state, "bad_token");
             };
-            match state.tokens.check(Kind::Bearer, token, call.now_ms) {
+            match state.tokens.check(GrantKind::Bearer, token, call.now_ms) {
                 Ok(_) => Ok(()),
                 Err(refusal) => refused(state, refusal.counter()),
             }
@@ -99,12 +99,12 @@ fn authorized(state: &mut State, call: &Call, presented: &Presented) -> Result<(
     }
 }
 
-fn log_in(state: &mut State, call: &Call) -> Result<Answer, Answer> {
+fn log_in(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
     let document = checks::object(state, call)?;
     let good = text(&document, "SecretKey") == Some(c::SECRET_KEY) && text(&document, "APIKey") == Some(c::FV_API_KEY);
     if !good || state.tokens.is_rejected(c::SECRET_KEY) {
         state.count("fileverbs_login_refused");
-        return Err(Answer::message(state.settings.fileverbs_refusal_status, "SecretKey or APIKey is incorrect"));
+        return Err(Response::message(state.settings.fileverbs_refusal_status, "SecretKey or APIKey is incorrect"));
     }
     state.fileverbs.families += 1;
     let family = state.fileverbs.families;
@@ -112,16 +112,16 @@ fn log_in(state: &mut State, call: &Call) -> Result<Answer, Answer> {
 }
 
 /// A new bearer and a new refresh token of this family.
-fn signed_in(state: &mut State, call: &Call, family: u64) -> Result<Answer, Answer> {
+fn signed_in(state: &mut SandboxState, call: &SandboxRequest, family: u64) -> Result<Response, Response> {
     let refresh = new_refresh_token(state, call, family)?;
     answered(state, call, &refresh)
 }
 
-fn answered(state: &mut State, call: &Call, refresh: &str) -> Result<Answer, Answer> {
+fn answered(state: &mut SandboxState, call: &SandboxRequest, refresh: &str) -> Result<Response, Response> {
     let now_s = call.now_ms.div_euclid(1000);
     let fields = claims(json!({"id": ACCOUNT_ID.to_string(), "iat": now_s, "nbf": now_s}));
-    let token = state.tokens.issue(Kind::Bearer, fields, call.now_ms);
-    let expires = http_date(call.now_ms.saturating_add(state.tokens.life_s(Kind::Refresh).saturating_mul(1000)));
+    let token = state.tokens.issue(GrantKind::Bearer, fields, call.now_ms);
+    let expires = http_date(call.now_ms.saturating_add(state.tokens.life_s(GrantKind::Refresh).saturating_mul(1000)));
     let cookie = format!("{}={refresh}; expires={expires}; path=/; httponly", state.settings.refresh_cookie);
     let fields = [
         ("Id", json!(ACCOUNT_ID)),
@@ -135,7 +135,7 @@ fn answered(state: &mut State, call: &Call, refresh: &str) -> Result<Answer, Ans
     ];
     let name = |name: &str| if state.settings.camel_case { camel(name) } else { name.to_owned() };
     let document: Value = fields.into_iter().map(|(own, value)| (name(own), value)).collect();
-    Ok(Answer::ok(document).with("set-cookie", cookie))
+    Ok(Response::ok(document).with("set-cookie", cookie))
 }
 
 fn camel(name: &str) -> String {
@@ -143,15 +143,15 @@ fn camel(name: &str) -> String {
     format!("{}{rest}", first.to_lowercase())
 }
 
-fn new_refresh_token(state: &mut State, call: &Call, family: u64) -> Result<String, Answer> {
+fn new_refresh_token(state: &mut SandboxState, call: &SandboxRequest, family: u64) -> Result<String, Response> {
     let mut bytes = [0_u8; 40];
-    getrandom::fill(&mut bytes).map_err(|_| Answer::message(500, "no random bytes"))?;
+    getrandom::fill(&mut bytes).map_err(|_| Response::message(500, "no random bytes"))?;
     let token: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
-    let generation = state.tokens.next_generation(Kind::Refresh);
-    if state.tokens.is_refused_generation(Kind::Refresh, generation) {
+    let generation = state.tokens.next_generation(GrantKind::Refresh);
+    if state.tokens.is_refused_generation(GrantKind::Refresh, generation) {
         state.tokens.reject(&token);
     }
-    let life_ms = state.tokens.life_s(Kind::Refresh).saturating_mul(1000);
+    let life_ms = state.tokens.life_s(GrantKind::Refresh).saturating_mul(1000);
     let expires_ms = call.now_ms.saturating_add(life_ms);
     if state.fileverbs.refresh_tokens.len() > 10_000 {
         // A soak gets new ones for hours. Those that expired are refused, known or not.
@@ -162,13 +162,13 @@ fn new_refresh_token(state: &mut State, call: &Call, family: u64) -> Result<Stri
 }
 
 /// The refresh token of the request's cookies.
-fn cookie(state: &State, call: &Call) -> Option<String> {
+fn cookie(state: &SandboxState, call: &SandboxRequest) -> Option<String> {
     let all = call.header("cookie")?;
     let mut pairs = all.split(';').filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == state.settings.refresh_cookie).map(|(_, value)| value.to_owned())
 }
 
-fn refresh(state: &mut State, call: &Call) -> Result<Answer, Answer> {
+fn refresh(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
     let Some(token) = cookie(state, call) else {
         return Err(refused_refresh(state, "Token is required"));
     };
@@ -191,42 +191,42 @@ fn refresh(state: &mut State, call: &Call) -> Result<Answer, Answer> {
     if rotates { signed_in(state, call, family) } else { answered(state, call, &token) }
 }
 
-fn refused_refresh(state: &mut State, message: &str) -> Answer {
+fn refused_refresh(state: &mut SandboxState, message: &str) -> Response {
     state.count("refresh_refused");
-    Answer::message(state.settings.refresh_refusal_status, message)
+    Response::message(state.settings.refresh_refusal_status, message)
 }
 
-fn revoke(state: &mut State, call: &Call, presented: &Presented) -> Result<Answer, Answer> {
+fn revoke(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented) -> Result<Response, Response> {
     authorized(state, call, presented)?;
     let document = call.document();
     let token = text(&document, "token").map(str::to_owned).or_else(|| cookie(state, call));
     let family = token.and_then(|token| state.fileverbs.refresh_tokens.get(&token)).map(|known| known.family);
     match family {
-        None => Err(Answer::message(400, "Token is required")),
+        None => Err(Response::message(400, "Token is required")),
         Some(family) => {
             state.fileverbs.revoked_families.insert(family);
-            Ok(Answer::message(200, "Token revoked"))
+            Ok(Response::message(200, "Token revoked"))
         }
     }
 }
 
-fn working(state: &mut State, call: &Call, rest: &[&str]) -> Result<Answer, Answer> {
-    let is_own = |state: &State, id: &str| id == c::JOB_ID || state.fileverbs.jobs.contains(id);
+fn working(state: &mut SandboxState, call: &SandboxRequest, rest: &[&str]) -> Result<Response, Response> {
+    let is_own = |state: &SandboxState, id: &str| id == c::JOB_ID || state.fileverbs.jobs.contains(id);
     match (call.method.as_str(), rest) {
-        ("GET", ["fileuploads"]) => Ok(Answer::ok(json!([{"Id": 1, "FileName": "contract.docx"}]))),
-        ("POST", ["fileuploads", "upload"]) => Ok(Answer::ok(json!({"Id": 2, "FileName": "upload.docx"}))),
+        ("GET", ["fileuploads"]) => Ok(Response::ok(json!([{"Id": 1, "FileName": "contract.docx"}]))),
+        ("POST", ["fileuploads", "upload"]) => Ok(Response::ok(json!({"Id": 2, "FileName": "upload.docx"}))),
         ("POST", ["jobrequests"]) => {
             let id = format!("5f0c1d2e-0000-4000-8000-{:012}", state.fileverbs.jobs.len() + 100);
             state.fileverbs.jobs.insert(id.clone());
-            Ok(Answer::json(201, json!({"Id": id, "Status": "Queued"})))
+            Ok(Response::json(201, json!({"Id": id, "Status": "Queued"})))
         }
         // A job of somebody else isn't there at all.
         ("GET", ["jobrequests", id] | ["jobrequests", id, "outputs"]) if !is_own(state, id) => {
             state.count("foreign_job");
-            Err(Answer::message(404, "Not found"))
+            Err(Response::message(404, "Not found"))
         }
-        ("GET", ["jobrequests", id]) => Ok(Answer::ok(json!({"Id": id, "Status": "Done"}))),
-        ("GET", ["jobrequests", id, "outputs"]) => Ok(Answer::ok(json!([{"JobId": id, "FileName": "contract.pdf", "Size": 4096}]))),
+        ("GET", ["jobrequests", id]) => Ok(Response::ok(json!({"Id": id, "Status": "Done"}))),
+        ("GET", ["jobrequests", id, "outputs"]) => Ok(Response::ok(json!([{"JobId": id, "FileName": "contract.pdf", "Size": 4096}]))),
         (_, ["fileuploads" | "jobrequests"] | ["fileuploads", "upload"] | ["jobrequests", _]) => Err(checks::wrong_method(state, call)),
         _ => Err(checks::unknown(state, call)),
     }

@@ -126,12 +126,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub use clock::Clock;
-pub use faults::{Act, BodyKind, Fault};
-pub use request::{Seen, Service};
+pub use faults::{BodyKind, Fault, FaultAction};
+pub use request::{SeenRequest, Service};
 
 use server::Server;
-use state::{Shared, State};
-use tokens::Kind;
+use state::{SandboxState, Shared};
+use tokens::GrantKind;
 
 /// How a sandbox starts. The default is any free port, no TLS, the real clock.
 #[derive(Clone, Debug)]
@@ -220,7 +220,7 @@ impl Sandbox {
 
     /// Forgets all counts and remembered requests.
     pub fn reset_counts(&self) {
-        self.shared.with(State::reset_counts);
+        self.shared.with(SandboxState::reset_counts);
     }
 
     /// Adds a fault behind those that are there.
@@ -282,7 +282,7 @@ impl Sandbox {
     }
 
     /// The last 2,000 requests, oldest first.
-    pub fn requests(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<SeenRequest> {
         self.shared.with(|state| state.seen.iter().cloned().collect())
     }
 
@@ -317,8 +317,8 @@ impl fmt::Debug for Sandbox {
     }
 }
 
-fn named(kind: &str) -> Kind {
-    match Kind::named(kind) {
+fn named(kind: &str) -> GrantKind {
+    match GrantKind::named(kind) {
         Ok(kind) => kind,
         Err(why) => panic!("{why}"),
     }

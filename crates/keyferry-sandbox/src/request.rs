@@ -37,7 +37,7 @@ impl Service {
 
 /// A request that arrived. It names headers and holds no value of any.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct SeenRequest {
     /// Which listener took it.
     pub service: Service,
     /// `GET`, `POST`, …
@@ -57,7 +57,7 @@ pub(crate) const CREDENTIAL_HEADERS: [&str; 6] =
 /// An upload to the sandbox has no use for more.
 const BODY_LIMIT_BYTES: usize = 16 << 20;
 
-pub(crate) struct Call {
+pub(crate) struct SandboxRequest {
     pub(crate) service: Service,
     pub(crate) method: String,
     pub(crate) path: String,
@@ -68,12 +68,12 @@ pub(crate) struct Call {
     pub(crate) now_ms: i64,
 }
 
-impl Call {
+impl SandboxRequest {
     /// Reads the body too. `None` where the client breaks off or sends more than anybody needs.
-    pub(crate) async fn read(service: Service, request: Request<Incoming>) -> Option<Call> {
+    pub(crate) async fn read(service: Service, request: Request<Incoming>) -> Option<SandboxRequest> {
         let (head, body) = request.into_parts();
         let body = Limited::new(body, BODY_LIMIT_BYTES).collect().await.ok()?.to_bytes();
-        Some(Call {
+        Some(SandboxRequest {
             service,
             method: head.method.as_str().to_owned(),
             path: head.uri.path().to_owned(),
@@ -118,8 +118,8 @@ impl Call {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    pub(crate) fn seen(&self) -> Seen {
-        Seen {
+    pub(crate) fn seen(&self) -> SeenRequest {
+        SeenRequest {
             service: self.service,
             method: self.method.clone(),
             path: self.target(),

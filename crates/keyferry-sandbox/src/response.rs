@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) content: Content,
@@ -16,47 +16,47 @@ pub(crate) enum Content {
     Text { media_type: &'static str, text: String },
 }
 
-impl Answer {
-    pub(crate) fn json(status: u16, document: Value) -> Answer {
-        Answer { status, headers: Vec::new(), content: Content::Json(document) }
+impl Response {
+    pub(crate) fn json(status: u16, document: Value) -> Response {
+        Response { status, headers: Vec::new(), content: Content::Json(document) }
     }
 
-    pub(crate) fn ok(document: Value) -> Answer {
-        Answer::json(200, document)
+    pub(crate) fn ok(document: Value) -> Response {
+        Response::json(200, document)
     }
 
-    pub(crate) fn empty(status: u16) -> Answer {
-        Answer { status, headers: Vec::new(), content: Content::Empty }
+    pub(crate) fn empty(status: u16) -> Response {
+        Response { status, headers: Vec::new(), content: Content::Empty }
     }
 
-    pub(crate) fn text(status: u16, media_type: &'static str, text: String) -> Answer {
-        Answer { status, headers: Vec::new(), content: Content::Text { media_type, text } }
+    pub(crate) fn text(status: u16, media_type: &'static str, text: String) -> Response {
+        Response { status, headers: Vec::new(), content: Content::Text { media_type, text } }
     }
 
     /// The page that a proxy in front of a service sends when the service is down.
-    pub(crate) fn html(status: u16) -> Answer {
+    pub(crate) fn html(status: u16) -> Response {
         let text = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1><hr>proxy</body></html>\n");
-        Answer::text(status, "text/html", text)
+        Response::text(status, "text/html", text)
     }
 
     /// MASV's error body: an integer `code` and `errors` of `code`, `msg`, `type`.
-    pub(crate) fn masv_error(status: u16, message: &str) -> Answer {
+    pub(crate) fn masv_error(status: u16, message: &str) -> Response {
         let code = u32::from(status) * 1000 + 1;
         let errors = json!([{"code": code, "msg": message, "type": "error"}]);
-        Answer::json(status, json!({"code": code, "errors": errors, "message": message}))
+        Response::json(status, json!({"code": code, "errors": errors, "message": message}))
     }
 
     /// The agent's error body.
-    pub(crate) fn agent_error(status: u16, code: u32, message: &str) -> Answer {
-        Answer::json(status, json!({"code": code, "message": message}))
+    pub(crate) fn agent_error(status: u16, code: u32, message: &str) -> Response {
+        Response::json(status, json!({"code": code, "message": message}))
     }
 
     /// FileVerbs' error body.
-    pub(crate) fn message(status: u16, message: &str) -> Answer {
-        Answer::json(status, json!({"message": message}))
+    pub(crate) fn message(status: u16, message: &str) -> Response {
+        Response::json(status, json!({"message": message}))
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: String) -> Answer {
+    pub(crate) fn with(mut self, name: &'static str, value: String) -> Response {
         self.headers.push((name, value));
         self
     }

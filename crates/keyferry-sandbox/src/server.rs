@@ -21,12 +21,12 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use crate::apply_fault::{self, Outcome, Reply};
-use crate::body::Payload;
+use crate::body::Body;
 use crate::clock::http_date;
-use crate::connection::{Fate, Stream, Wire};
+use crate::connection::{ConnectionFault, Stream, Wire};
 use crate::control;
-use crate::faults::{Act, Fault};
-use crate::request::{Call, Service};
+use crate::faults::{Fault, FaultAction};
+use crate::request::{SandboxRequest, Service};
 use crate::state::Shared;
 
 /// Hundreds of callers may connect within one breath.
@@ -102,20 +102,25 @@ async fn connection(socket: TcpStream, service: Service, shared: Arc<Shared>, tl
             }
         },
     };
-    let (wire, fate) = Wire::new(stream);
-    let serve = service_fn(move |request| serve(Arc::clone(&shared), service, Arc::clone(&fate), request));
+    let (wire, connection_fault) = Wire::new(stream);
+    let serve = service_fn(move |request| serve(Arc::clone(&shared), service, Arc::clone(&connection_fault), request));
     // An error is a client that went away or a fault that did its work.
     let _ = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(wire), serve).await;
 }
 
-async fn serve(shared: Arc<Shared>, service: Service, fate: Arc<Mutex<Fate>>, request: Request<Incoming>) -> io::Result<Response<Payload>> {
+async fn serve(
+    shared: Arc<Shared>,
+    service: Service,
+    connection_fault: Arc<Mutex<ConnectionFault>>,
+    request: Request<Incoming>,
+) -> io::Result<Response<Body>> {
     let broken = || io::Error::other("the connection breaks off here on purpose");
-    let mut call = Call::read(service, request).await.ok_or_else(broken)?;
+    let mut call = SandboxRequest::read(service, request).await.ok_or_else(broken)?;
     if let Some(answer) = control::handle(&shared, &call) {
-        let Outcome::Reply(reply) = apply_fault::outcome(service, &Act::Nothing, || answer) else { return Err(broken()) };
+        let Outcome::Reply(reply) = apply_fault::outcome(service, &FaultAction::Nothing, || answer) else { return Err(broken()) };
         return response(reply, shared.clock.now_unix_ms());
     }
-    let fault = shared.receive(&call).unwrap_or_else(|| Fault::new(Act::Nothing));
+    let fault = shared.receive(&call).unwrap_or_else(|| Fault::new(FaultAction::Nothing));
     if !fault.latency.is_zero() {
         tokio::time::sleep(apply_fault::bounded(fault.latency)).await;
     }
@@ -127,20 +132,20 @@ async fn serve(shared: Arc<Shared>, service: Service, fate: Arc<Mutex<Fate>>, re
             response(reply, apply_fault::skewed(call.now_ms, fault.date_skew_s))
         }
         Outcome::Raw(bytes) => {
-            fate.lock().replace(bytes);
+            connection_fault.lock().replace(bytes);
             let close = vec![("connection", "close".to_owned())];
-            response(Reply { status: 200, headers: close, payload: Payload::Whole(None) }, call.now_ms)
+            response(Reply { status: 200, headers: close, payload: Body::Whole(None) }, call.now_ms)
         }
         Outcome::Close => Err(broken()),
         Outcome::Reset => {
-            fate.lock().reset();
+            connection_fault.lock().reset();
             Err(broken())
         }
         Outcome::Hang => pending().await,
     }
 }
 
-fn response(reply: Reply, date_ms: i64) -> io::Result<Response<Payload>> {
+fn response(reply: Reply, date_ms: i64) -> io::Result<Response<Body>> {
     let Reply { status, headers, payload } = reply;
     let mut builder = Response::builder().status(status).header("date", http_date(date_ms));
     for (name, value) in headers {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::tokens::Kind;
+use crate::tokens::GrantKind;
 
 /// How a service wraps a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ pub(crate) enum Change {
     Packages(usize),
     Inbox(usize),
     AgentSignedIn(bool),
-    Opaque(BTreeSet<Kind>),
-    WithoutExpiry(BTreeSet<Kind>),
+    Opaque(BTreeSet<GrantKind>),
+    WithoutExpiry(BTreeSet<GrantKind>),
     Certificate(String),
 }
 
@@ -161,8 +161,8 @@ fn absent_route(key: &str, value: &Value) -> Result<Route, String> {
     }
 }
 
-fn kinds(key: &str, value: &Value) -> Result<BTreeSet<Kind>, String> {
+fn kinds(key: &str, value: &Value) -> Result<BTreeSet<GrantKind>, String> {
     let wrong = || format!("'{key}' wants an array of token kinds");
     let names = value.as_array().ok_or_else(wrong)?;
-    names.iter().map(|name| Kind::named(name.as_str().ok_or_else(wrong)?)).collect()
+    names.iter().map(|name| GrantKind::named(name.as_str().ok_or_else(wrong)?)).collect()
 }

@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::faults::{self, Fault};
 use crate::masv::data;
-use crate::request::{Call, Seen, Service};
-use crate::response::Answer;
+use crate::request::{SandboxRequest, SeenRequest, Service};
+use crate::response::Response;
 use crate::settings::{Change, Settings};
 use crate::tls::Certificates;
 use crate::tokens::Tokens;
@@ -24,33 +24,33 @@ const SEEN_LIMIT: usize = 2_000;
 
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<SandboxState>,
     changed: Condvar,
 }
 
-pub(crate) struct State {
+pub(crate) struct SandboxState {
     pub(crate) counts: BTreeMap<String, u64>,
-    pub(crate) seen: VecDeque<Seen>,
+    pub(crate) seen: VecDeque<SeenRequest>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) settings: Settings,
     pub(crate) tokens: Tokens,
-    pub(crate) masv: data::World,
-    pub(crate) agent: agent::World,
-    pub(crate) fileverbs: fileverbs::World,
+    pub(crate) masv: data::MasvData,
+    pub(crate) agent: agent::AgentData,
+    pub(crate) fileverbs: fileverbs::FileVerbsData,
     certificates: Option<Arc<Certificates>>,
 }
 
-impl State {
-    pub(crate) fn new(now_ms: i64, certificates: Option<Arc<Certificates>>) -> std::io::Result<State> {
-        Ok(State {
+impl SandboxState {
+    pub(crate) fn new(now_ms: i64, certificates: Option<Arc<Certificates>>) -> std::io::Result<SandboxState> {
+        Ok(SandboxState {
             counts: BTreeMap::new(),
             seen: VecDeque::new(),
             faults: Vec::new(),
             settings: Settings::new(),
             tokens: Tokens::new()?,
-            masv: data::World::new(now_ms),
-            agent: agent::World::default(),
-            fileverbs: fileverbs::World::default(),
+            masv: data::MasvData::new(now_ms),
+            agent: agent::AgentData::default(),
+            fileverbs: fileverbs::FileVerbsData::default(),
             certificates,
         })
     }
@@ -75,7 +75,7 @@ impl State {
         if let Some(certificates) = &self.certificates {
             certificates.show("valid")?;
         }
-        *self = State::new(now_ms, self.certificates.take()).map_err(|error| error.to_string())?;
+        *self = SandboxState::new(now_ms, self.certificates.take()).map_err(|error| error.to_string())?;
         Ok(())
     }
 
@@ -93,7 +93,7 @@ impl State {
         Ok(())
     }
 
-    fn note(&mut self, call: &Call) {
+    fn note(&mut self, call: &SandboxRequest) {
         self.count("requests");
         self.count(&format!("requests_{}", call.service.name()));
         let name = match call.service {
@@ -107,7 +107,7 @@ impl State {
         self.remember(call);
     }
 
-    pub(crate) fn remember(&mut self, call: &Call) {
+    pub(crate) fn remember(&mut self, call: &SandboxRequest) {
         if self.seen.len() == SEEN_LIMIT {
             self.seen.pop_front();
         }
@@ -117,20 +117,20 @@ impl State {
 
 impl Shared {
     pub(crate) fn new(clock: Clock, certificates: Option<Arc<Certificates>>) -> std::io::Result<Shared> {
-        let state = State::new(clock.now_unix_ms(), certificates)?;
+        let state = SandboxState::new(clock.now_unix_ms(), certificates)?;
         Ok(Shared { clock, state: Mutex::new(state), changed: Condvar::new() })
     }
 
     /// Runs `change` under the lock and wakes whoever waits for a counter. The clock may be a test's own function:
     /// ask it before, never in here.
-    pub(crate) fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(crate) fn with<T>(&self, change: impl FnOnce(&mut SandboxState) -> T) -> T {
         let result = change(&mut self.state.lock());
         self.changed.notify_all();
         result
     }
 
     /// Counts a request that arrived and finds the fault that hits it, if any.
-    pub(crate) fn receive(&self, call: &Call) -> Option<Fault> {
+    pub(crate) fn receive(&self, call: &SandboxRequest) -> Option<Fault> {
         self.with(|state| {
             state.note(call);
             let fault = faults::take(&mut state.faults, call)?;
@@ -140,7 +140,7 @@ impl Shared {
     }
 
     /// Lets the service carry the request out.
-    pub(crate) fn handle(&self, call: &Call) -> Answer {
+    pub(crate) fn handle(&self, call: &SandboxRequest) -> Response {
         self.with(|state| match call.service {
             Service::Masv => masv::handle(state, call),
             Service::Agent => agent::handle(state, call),

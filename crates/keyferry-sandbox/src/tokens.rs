@@ -10,7 +10,7 @@ use crate::jwt::Signer;
 
 /// A kind of token, for lives and generations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum GrantKind {
     User,
     Package,
     Transfer,
@@ -18,36 +18,36 @@ pub(crate) enum Kind {
     Refresh,
 }
 
-impl Kind {
-    const ALL: [(Kind, &'static str, i64); 5] = [
-        (Kind::User, "user", 3 * 86_400),
-        (Kind::Package, "package", 86_400),
-        (Kind::Transfer, "transfer", 86_400),
-        (Kind::Bearer, "bearer", 900),
-        (Kind::Refresh, "refresh", 7 * 86_400),
+impl GrantKind {
+    const ALL: [(GrantKind, &'static str, i64); 5] = [
+        (GrantKind::User, "user", 3 * 86_400),
+        (GrantKind::Package, "package", 86_400),
+        (GrantKind::Transfer, "transfer", 86_400),
+        (GrantKind::Bearer, "bearer", 900),
+        (GrantKind::Refresh, "refresh", 7 * 86_400),
     ];
 
-    pub(crate) fn named(name: &str) -> Result<Kind, String> {
-        let found = Kind::ALL.iter().find(|(_, own, _)| *own == name);
+    pub(crate) fn named(name: &str) -> Result<GrantKind, String> {
+        let found = GrantKind::ALL.iter().find(|(_, own, _)| *own == name);
         found
             .map(|(kind, _, _)| *kind)
             .ok_or_else(|| format!("no token kind is called '{name}': there are user, package, transfer, bearer and refresh"))
     }
 
     pub(crate) fn name(self) -> &'static str {
-        Kind::ALL.iter().find(|(kind, _, _)| *kind == self).map_or("", |(_, name, _)| name)
+        GrantKind::ALL.iter().find(|(kind, _, _)| *kind == self).map_or("", |(_, name, _)| name)
     }
 }
 
 /// Why a token isn't taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum Rejection {
     Unknown,
     Expired,
     Rejected,
 }
 
-impl Refusal {
+impl Rejection {
     /// What is counted.
     pub(crate) fn counter(self) -> &'static str {
         match self {
@@ -60,12 +60,12 @@ impl Refusal {
 
 pub(crate) struct Tokens {
     signer: Signer,
-    lives: BTreeMap<Kind, i64>,
-    issued: BTreeMap<Kind, u64>,
-    refused_generations: BTreeSet<(Kind, u64)>,
+    lives: BTreeMap<GrantKind, i64>,
+    issued: BTreeMap<GrantKind, u64>,
+    refused_generations: BTreeSet<(GrantKind, u64)>,
     rejected: HashSet<String>,
-    opaque_kinds: BTreeSet<Kind>,
-    endless_kinds: BTreeSet<Kind>,
+    opaque_kinds: BTreeSet<GrantKind>,
+    endless_kinds: BTreeSet<GrantKind>,
     opaque: HashMap<String, Value>,
 }
 
@@ -73,7 +73,7 @@ impl Tokens {
     pub(crate) fn new() -> std::io::Result<Tokens> {
         Ok(Tokens {
             signer: Signer::new()?,
-            lives: Kind::ALL.iter().map(|(kind, _, life)| (*kind, *life)).collect(),
+            lives: GrantKind::ALL.iter().map(|(kind, _, life)| (*kind, *life)).collect(),
             issued: BTreeMap::new(),
             refused_generations: BTreeSet::new(),
             rejected: HashSet::new(),
@@ -83,31 +83,31 @@ impl Tokens {
         })
     }
 
-    pub(crate) fn life_s(&self, kind: Kind) -> i64 {
+    pub(crate) fn life_s(&self, kind: GrantKind) -> i64 {
         self.lives.get(&kind).copied().unwrap_or_default()
     }
 
-    pub(crate) fn set_life(&mut self, kind: Kind, seconds: i64) {
+    pub(crate) fn set_life(&mut self, kind: GrantKind, seconds: i64) {
         self.lives.insert(kind, seconds);
     }
 
     /// Kinds that are issued as random text instead of a JWT.
-    pub(crate) fn set_opaque(&mut self, kinds: BTreeSet<Kind>) {
+    pub(crate) fn set_opaque(&mut self, kinds: BTreeSet<GrantKind>) {
         self.opaque_kinds = kinds;
     }
 
     /// Kinds whose JWT has no `exp`.
-    pub(crate) fn set_without_expiry(&mut self, kinds: BTreeSet<Kind>) {
+    pub(crate) fn set_without_expiry(&mut self, kinds: BTreeSet<GrantKind>) {
         self.endless_kinds = kinds;
     }
 
     /// How many of a kind were issued since the start.
-    pub(crate) fn issued(&self, kind: Kind) -> u64 {
+    pub(crate) fn issued(&self, kind: GrantKind) -> u64 {
         self.issued.get(&kind).copied().unwrap_or_default()
     }
 
     /// Makes a token of these claims and, unless told otherwise, an `exp`.
-    pub(crate) fn issue(&mut self, kind: Kind, mut claims: Map<String, Value>, now_ms: i64) -> String {
+    pub(crate) fn issue(&mut self, kind: GrantKind, mut claims: Map<String, Value>, now_ms: i64) -> String {
         let generation = self.next_generation(kind);
         if !self.endless_kinds.contains(&kind) {
             let expires_s = now_ms.div_euclid(1000).saturating_add(self.life_s(kind));
@@ -128,29 +128,29 @@ impl Tokens {
     }
 
     /// Counts one more of a kind; for refresh tokens, which are no JWT, as well.
-    pub(crate) fn next_generation(&mut self, kind: Kind) -> u64 {
+    pub(crate) fn next_generation(&mut self, kind: GrantKind) -> u64 {
         let count = self.issued.entry(kind).or_default();
         *count += 1;
         *count
     }
 
     /// The claims of a token that is ours, of this kind, unexpired and not rejected.
-    pub(crate) fn check(&self, kind: Kind, token: &str, now_ms: i64) -> Result<Value, Refusal> {
+    pub(crate) fn check(&self, kind: GrantKind, token: &str, now_ms: i64) -> Result<Value, Rejection> {
         let claims = match self.opaque.get(token) {
             Some(claims) if token.starts_with(&format!("{}-", kind.name())) => claims.clone(),
-            Some(_) => return Err(Refusal::Unknown),
+            Some(_) => return Err(Rejection::Unknown),
             None => {
-                let read = self.signer.read(token).ok_or(Refusal::Unknown)?;
+                let read = self.signer.read(token).ok_or(Rejection::Unknown)?;
                 let is_kind = read.key_id.split('-').next() == Some(kind.name());
-                is_kind.then_some(read.claims).ok_or(Refusal::Unknown)?
+                is_kind.then_some(read.claims).ok_or(Rejection::Unknown)?
             }
         };
         if self.is_rejected(token) {
-            return Err(Refusal::Rejected);
+            return Err(Rejection::Rejected);
         }
         let expires_s = claims.get("exp").and_then(Value::as_i64);
         match expires_s {
-            Some(at) if now_ms >= at.saturating_mul(1000) => Err(Refusal::Expired),
+            Some(at) if now_ms >= at.saturating_mul(1000) => Err(Rejection::Expired),
             _ => Ok(claims),
         }
     }
@@ -163,11 +163,11 @@ impl Tokens {
         self.rejected.contains(token)
     }
 
-    pub(crate) fn refuse_generation(&mut self, kind: Kind, generation: u64) {
+    pub(crate) fn refuse_generation(&mut self, kind: GrantKind, generation: u64) {
         self.refused_generations.insert((kind, generation));
     }
 
-    pub(crate) fn is_refused_generation(&self, kind: Kind, generation: u64) -> bool {
+    pub(crate) fn is_refused_generation(&self, kind: GrantKind, generation: u64) -> bool {
         self.refused_generations.contains(&(kind, generation))
     }
 }

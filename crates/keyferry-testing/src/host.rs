@@ -19,18 +19,18 @@ pub fn beside(name: &str) -> PathBuf {
 }
 
 /// A sandbox, and a folder that is gone with it; the shared library and its links are in `lib`.
-pub struct Place {
+pub struct HostHarness {
     folder: TempDir,
     sandbox: Sandbox,
 }
 
-impl Default for Place {
+impl Default for HostHarness {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Place {
+impl HostHarness {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("home")).unwrap();

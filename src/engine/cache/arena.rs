@@ -32,7 +32,7 @@ const GRAIN: usize = 8;
 
 /// Where a block is: the chunk in the upper 8 bits, the offset in words in the 56 below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place(pub u64);
+pub struct EntrySlot(pub u64);
 
 /// Blocks of words.
 pub struct Arena {
@@ -45,7 +45,7 @@ pub struct Allocator {
     used_chunks: usize,
     used_words: usize,
     total_words: usize,
-    free: HashMap<usize, Vec<Place>>,
+    free: HashMap<usize, Vec<EntrySlot>>,
 }
 
 impl Default for Arena {
@@ -57,13 +57,13 @@ impl Default for Arena {
 impl Arena {
     /// A block and what follows it in its chunk. Empty for a place that was never given out.
     #[inline]
-    pub fn at(&self, place: Place) -> &[AtomicU64] {
+    pub fn at(&self, place: EntrySlot) -> &[AtomicU64] {
         let chunk = self.chunks.get((place.0 >> 56) as usize).and_then(OnceLock::get);
         chunk.and_then(|words| words.get((place.0 << 8 >> 8) as usize..)).unwrap_or_default()
     }
 
     /// Takes a block of at least `words` words. None when memory for another chunk can't be addressed.
-    pub fn allocate(&self, allocator: &mut Allocator, words: usize) -> Option<Place> {
+    pub fn allocate(&self, allocator: &mut Allocator, words: usize) -> Option<EntrySlot> {
         let words = words.next_multiple_of(GRAIN);
         if let Some(place) = allocator.free.get_mut(&words).and_then(Vec::pop) {
             return Some(place);
@@ -72,7 +72,7 @@ impl Arena {
         if fits.is_none_or(|chunk| allocator.used_words + words > chunk.len()) {
             self.grow(allocator, words)?;
         }
-        let place = Place((allocator.used_chunks as u64 - 1) << 56 | allocator.used_words as u64);
+        let place = EntrySlot((allocator.used_chunks as u64 - 1) << 56 | allocator.used_words as u64);
         allocator.used_words += words;
         Some(place)
     }
@@ -87,7 +87,7 @@ impl Arena {
     }
 
     /// Gives a block of `words` words back, wiped.
-    pub fn release(&self, allocator: &mut Allocator, place: Place, words: usize) {
+    pub fn release(&self, allocator: &mut Allocator, place: EntrySlot, words: usize) {
         let words = words.next_multiple_of(GRAIN);
         write(&self.at(place)[..words], |content| content.iter().for_each(|word| word.store(0, Ordering::Relaxed)));
         allocator.free.entry(words).or_default().push(place);
@@ -142,6 +142,6 @@ mod tests {
         let (arena, mut allocator) = (Arena::default(), Allocator::default());
         let place = arena.allocate(&mut allocator, FIRST_WORDS * 3).unwrap();
         assert!(arena.at(place).len() >= FIRST_WORDS * 3);
-        assert!(arena.at(Place(77 << 56)).is_empty());
+        assert!(arena.at(EntrySlot(77 << 56)).is_empty());
     }
 }

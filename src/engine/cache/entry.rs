@@ -9,8 +9,8 @@
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::model::key::{Access, Class, KeyRef};
-use crate::model::token::{Facts, Kind, Layout, Token};
+use crate::model::key::{Access, ResourceKind, TokenKeyRef};
+use crate::model::token::{Layout, Token, TokenKind, TokenMeta};
 use crate::sys::atomic_words::{begin_with, copy_words};
 
 const SCOPE: usize = 0;
@@ -25,36 +25,36 @@ const MANDATORY: usize = 7;
 pub const CONTENT_TEXT: usize = 8;
 
 /// The lowest bit of the advisory point: one caller was told that it is over.
-pub const SEEN: u64 = 1;
+pub const NOTIFIED: u64 = 1;
 
 /// When a token is to be renewed. Microseconds since 1970 by the service's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
+pub struct RefreshTimes {
     /// From here on one refresh is advisable.
-    pub soft_us: i64,
+    pub advisory_us: i64,
     /// From here on callers wait for it.
     pub mandatory_us: i64,
 }
 
-impl Times {
+impl RefreshTimes {
     /// The advisory point as it stands in a record, where nobody was told yet.
-    pub fn soft_word(&self) -> u64 {
-        self.soft_us as u64 & !SEEN
+    pub fn advisory_word(&self) -> u64 {
+        self.advisory_us as u64 & !NOTIFIED
     }
 }
 
 /// A token and when it is to be renewed.
 #[derive(Clone)]
-pub struct Hit {
+pub struct CachedToken {
     /// A copy of the token.
     pub token: Token,
     /// From when on.
-    pub times: Times,
+    pub times: RefreshTimes,
 }
 
 /// A token that is not handed out.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Stale {
+pub enum NotFresh {
     /// It is to be renewed.
     Renewable,
     /// It has ended, as if it were not there.
@@ -62,13 +62,13 @@ pub enum Stale {
 }
 
 /// What a look-up for a header line met.
-pub enum Peeked {
+pub enum EntryView {
     /// A line of this length; it was copied if the buffer is longer.
     Line(usize),
     /// A token of several headers.
     Multiple,
     /// A token past its mandatory point, or past its end.
-    Stale(Stale),
+    Stale(NotFresh),
     /// A token past its advisory point, which nobody was told yet.
     Due(u64),
 }
@@ -86,8 +86,8 @@ fn text_at(content: &[AtomicU64], at: usize) -> &[AtomicU64] {
     content.get(CONTENT_TEXT + at..).unwrap_or_default()
 }
 
-fn small(facts: &Facts, layout: &Layout) -> u64 {
-    let bytes = [facts.class as u8, facts.access as u8, facts.kind as u8, layout.header_count, layout.service_len, layout.name_len];
+fn small(meta: &TokenMeta, layout: &Layout) -> u64 {
+    let bytes = [meta.resource_kind as u8, meta.access as u8, meta.kind as u8, layout.header_count, layout.service_len, layout.name_len];
     let low = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
     low | u64::from(layout.id_len) << 48
 }
@@ -103,16 +103,16 @@ pub fn text_words(content: &[AtomicU64]) -> usize {
 }
 
 /// Writes a token and its times.
-pub fn write(content: &[AtomicU64], token: &Token, times: &Times) {
-    let (facts, layout) = (token.facts(), token.layout());
+pub fn write(content: &[AtomicU64], token: &Token, times: &RefreshTimes) {
+    let (meta, layout) = (token.meta(), token.layout());
     let head = [
-        facts.scope,
-        small(facts, layout),
+        meta.scope,
+        small(meta, layout),
         u64::from(layout.headers_len) | u64::from(layout.details_len) << 32,
-        facts.generation,
-        facts.expires_us as u64,
-        facts.acquired_us as u64,
-        times.soft_word(),
+        meta.generation,
+        meta.expires_us as u64,
+        meta.acquired_us as u64,
+        times.advisory_word(),
         times.mandatory_us as u64,
     ];
     let text = token.text().chunks(8).map(padded);
@@ -127,21 +127,21 @@ fn padded(bytes: &[u8]) -> u64 {
 
 /// Whether a record is the one of this key.
 #[inline]
-pub fn is(content: &[AtomicU64], key: &KeyRef<'_>) -> bool {
+pub fn is(content: &[AtomicU64], key: &TokenKeyRef<'_>) -> bool {
     let small = word(content, SMALL);
-    let named = small & 0xffff == (key.class as u64 | (key.access as u64) << 8) && (small >> 48) as usize == key.id.len();
+    let named = small & 0xffff == (key.resource_kind as u64 | (key.access as u64) << 8) && (small >> 48) as usize == key.id.len();
     let id_at = (word(content, LENGTHS) as u32).div_ceil(8) as usize;
     named && word(content, SCOPE) == key.scope && begin_with(text_at(content, id_at), key.id.as_bytes())
 }
 
 /// The numbers of a record.
-pub fn facts(content: &[AtomicU64]) -> Facts {
+pub fn meta(content: &[AtomicU64]) -> TokenMeta {
     let small = word(content, SMALL);
-    Facts {
+    TokenMeta {
         scope: word(content, SCOPE),
-        class: Class::from_number(small as u8).unwrap_or(Class::Key),
+        resource_kind: ResourceKind::from_number(small as u8).unwrap_or(ResourceKind::Key),
         access: Access::from_number((small >> 8) as u8).unwrap_or(Access::Full),
-        kind: Kind::from_number((small >> 16) as u8).unwrap_or(Kind::Key),
+        kind: TokenKind::from_number((small >> 16) as u8).unwrap_or(TokenKind::Key),
         generation: word(content, GENERATION),
         expires_us: word(content, EXPIRES) as i64,
         acquired_us: word(content, ACQUIRED) as i64,
@@ -162,9 +162,9 @@ fn layout(content: &[AtomicU64]) -> Layout {
 }
 
 /// A copy of the token and its times. None only for words that are torn.
-pub fn copy(content: &[AtomicU64]) -> Option<Hit> {
-    let times = Times { soft_us: (word(content, SOFT) & !SEEN) as i64, mandatory_us: word(content, MANDATORY) as i64 };
-    Some(Hit { token: *token(content)?, times })
+pub fn copy(content: &[AtomicU64]) -> Option<CachedToken> {
+    let times = RefreshTimes { advisory_us: (word(content, SOFT) & !NOTIFIED) as i64, mandatory_us: word(content, MANDATORY) as i64 };
+    Some(CachedToken { token: *token(content)?, times })
 }
 
 /// In its place at once: a token that was moved from caller to caller waited for its own stores each time, a third of a hit.
@@ -178,45 +178,45 @@ fn token(content: &[AtomicU64]) -> Option<Box<Token>> {
     copy_words(words, &mut text);
     // SAFETY: `copy_words` has written every byte.
     let text = unsafe { text.assume_init() };
-    Some(Box::new(Token::from_parts(facts(content), layout, text)))
+    Some(Box::new(Token::from_parts(meta(content), layout, text)))
 }
 
 /// A copy of the token, if no refresh of it is advisable at `now_us`.
 #[inline]
-pub fn fresh(content: &[AtomicU64], now_us: i64) -> Result<Box<Token>, Stale> {
-    if now_us < word(content, SOFT) as i64 { token(content).ok_or(Stale::Renewable) } else { Err(stale(content, now_us)) }
+pub fn fresh(content: &[AtomicU64], now_us: i64) -> Result<Box<Token>, NotFresh> {
+    if now_us < word(content, SOFT) as i64 { token(content).ok_or(NotFresh::Renewable) } else { Err(stale(content, now_us)) }
 }
 
 #[cold]
-fn stale(content: &[AtomicU64], now_us: i64) -> Stale {
-    if now_us < word(content, EXPIRES) as i64 { Stale::Renewable } else { Stale::Ended }
+fn stale(content: &[AtomicU64], now_us: i64) -> NotFresh {
+    if now_us < word(content, EXPIRES) as i64 { NotFresh::Renewable } else { NotFresh::Ended }
 }
 
 /// Copies the header line, if the token is fresh at `now_us` and nobody has to be told otherwise.
 #[inline]
-pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peeked {
+pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> EntryView {
     let soft = word(content, SOFT);
     if now_us >= soft as i64 {
         if now_us >= word(content, MANDATORY) as i64 {
-            return Peeked::Stale(stale(content, now_us));
+            return EntryView::Stale(stale(content, now_us));
         }
-        if soft & SEEN == 0 {
-            return Peeked::Due(soft);
+        if soft & NOTIFIED == 0 {
+            return EntryView::Due(soft);
         }
     }
     line(content, out)
 }
 
 /// The same past the advisory point, when somebody was told.
-pub fn peek_seen(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peeked {
-    if now_us >= word(content, MANDATORY) as i64 { Peeked::Stale(stale(content, now_us)) } else { line(content, out) }
+pub fn peek_seen(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> EntryView {
+    if now_us >= word(content, MANDATORY) as i64 { EntryView::Stale(stale(content, now_us)) } else { line(content, out) }
 }
 
 #[inline]
-fn line(content: &[AtomicU64], out: &mut [MaybeUninit<u8>]) -> Peeked {
+fn line(content: &[AtomicU64], out: &mut [MaybeUninit<u8>]) -> EntryView {
     let layout = layout(content);
     if layout.header_count != 1 {
-        return Peeked::Multiple;
+        return EntryView::Multiple;
     }
     // `name NUL SPACE value NUL` becomes `name: value NUL`.
     let len = layout.headers_len as usize;
@@ -226,7 +226,7 @@ fn line(content: &[AtomicU64], out: &mut [MaybeUninit<u8>]) -> Peeked {
             colon.write(b':');
         }
     }
-    Peeked::Line(len.saturating_sub(1))
+    EntryView::Line(len.saturating_sub(1))
 }
 
 /// Changes the advisory point, if it still is `from`.

@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sys::sync::Mutex;
 use foldhash::fast::FixedState;
 
-use crate::engine::cache::arena::{Allocator, Arena, Place};
-use crate::engine::cache::entry::{CONTENT_TEXT, Hit, Peeked, Stale, Times};
-use crate::model::key::{Access, KeyRef, Thing};
+use crate::engine::cache::arena::{Allocator, Arena, EntrySlot};
+use crate::engine::cache::entry::{CONTENT_TEXT, CachedToken, EntryView, NotFresh, RefreshTimes};
+use crate::model::key::{Access, KeyPrefix, TokenKeyRef};
 use crate::model::token::Token;
 
 /// The sizes of the table, each twice the one before, and of each size two: while one is rebuilt the other serves.
@@ -61,7 +61,7 @@ pub enum Peek {
     /// Nothing that is fresh.
     Miss,
     /// A token whose advisory point is over: this one caller is told.
-    Told,
+    RefreshDue,
     /// Several headers.
     Multiple,
     /// A line of this length without NUL; it stands in the buffer if that was longer.
@@ -83,8 +83,8 @@ impl Cache {
     }
 
     /// The token of a key, whatever its age.
-    pub fn get(&self, key: &KeyRef<'_>) -> Option<Hit> {
-        self.find(key, self.hash(&key.thing()), entry::copy).flatten()
+    pub fn get(&self, key: &TokenKeyRef<'_>) -> Option<CachedToken> {
+        self.find(key, self.hash(&key.prefix()), entry::copy).flatten()
     }
 
     /// A copy of the token that a thing has for the first of these accesses, if no refresh of it is advisable at `now_us`.
@@ -92,13 +92,13 @@ impl Cache {
     /// Rationale: a later access serves where an earlier one has none, or one that has ended. For one that is to be renewed it once
     /// stood in too: who managed a package was given its write token, and nobody renewed the other.
     #[inline(always)]
-    pub fn fresh(&self, thing: &Thing<'_>, accesses: &[Access], now_us: i64) -> Option<Box<Token>> {
-        let hash = self.hash(thing);
+    pub fn fresh(&self, prefix: &KeyPrefix<'_>, accesses: &[Access], now_us: i64) -> Option<Box<Token>> {
+        let hash = self.hash(prefix);
         for access in accesses {
-            match self.find(&thing.with(*access), hash, |content| entry::fresh(content, now_us)) {
+            match self.find(&prefix.with(*access), hash, |content| entry::fresh(content, now_us)) {
                 Some(Ok(token)) => return Some(token),
-                Some(Err(Stale::Renewable)) => return None,
-                Some(Err(Stale::Ended)) | None => {}
+                Some(Err(NotFresh::Renewable)) => return None,
+                Some(Err(NotFresh::Ended)) | None => {}
             }
         }
         None
@@ -106,16 +106,16 @@ impl Cache {
 
     /// Copies the header line of the token that [`Cache::fresh`] would give into `out`, past its advisory point too.
     #[inline(always)]
-    pub fn peek(&self, thing: &Thing<'_>, accesses: &[Access], now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
-        let hash = self.hash(thing);
+    pub fn peek(&self, prefix: &KeyPrefix<'_>, accesses: &[Access], now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
+        let hash = self.hash(prefix);
         for access in accesses {
-            let key = thing.with(*access);
+            let key = prefix.with(*access);
             match self.find(&key, hash, |content| entry::peek(content, now_us, out)) {
-                Some(Peeked::Line(len)) => return Peek::Line(len),
-                Some(Peeked::Multiple) => return Peek::Multiple,
-                Some(Peeked::Due(soft)) => return self.peek_due(&key, soft, now_us, out),
-                Some(Peeked::Stale(Stale::Renewable)) => return Peek::Miss,
-                Some(Peeked::Stale(Stale::Ended)) | None => {}
+                Some(EntryView::Line(len)) => return Peek::Line(len),
+                Some(EntryView::Multiple) => return Peek::Multiple,
+                Some(EntryView::Due(soft)) => return self.peek_due(&key, soft, now_us, out),
+                Some(EntryView::Stale(NotFresh::Renewable)) => return Peek::Miss,
+                Some(EntryView::Stale(NotFresh::Ended)) | None => {}
             }
         }
         Peek::Miss
@@ -123,37 +123,37 @@ impl Cache {
 
     /// Past the advisory point `soft`: one caller is told, and for the others the token serves on.
     #[cold]
-    fn peek_due(&self, key: &KeyRef<'_>, soft: u64, now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
-        if self.exchange_soft(key, soft, soft | entry::SEEN) {
-            return Peek::Told;
+    fn peek_due(&self, key: &TokenKeyRef<'_>, soft: u64, now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
+        if self.exchange_soft(key, soft, soft | entry::NOTIFIED) {
+            return Peek::RefreshDue;
         }
-        match self.find(key, self.hash(&key.thing()), |content| entry::peek_seen(content, now_us, out)) {
-            Some(Peeked::Line(len)) => Peek::Line(len),
-            Some(Peeked::Multiple) => Peek::Multiple,
+        match self.find(key, self.hash(&key.prefix()), |content| entry::peek_seen(content, now_us, out)) {
+            Some(EntryView::Line(len)) => Peek::Line(len),
+            Some(EntryView::Multiple) => Peek::Multiple,
             _ => Peek::Miss,
         }
     }
 
     /// Changes the advisory point of a key's token, if it still is `from`. Whether it was.
-    fn exchange_soft(&self, key: &KeyRef<'_>, from: u64, to: u64) -> bool {
-        self.find(key, self.hash(&key.thing()), |content| entry::exchange_soft(content, from, to)).unwrap_or(false)
+    fn exchange_soft(&self, key: &TokenKeyRef<'_>, from: u64, to: u64) -> bool {
+        self.find(key, self.hash(&key.prefix()), |content| entry::exchange_soft(content, from, to)).unwrap_or(false)
     }
 
     /// Moves the advisory point of a key's token, if it still is the one of `times`. Whether it was.
-    pub fn postpone(&self, key: &KeyRef<'_>, times: &Times, soft_us: i64) -> bool {
-        let later = Times { soft_us, ..*times }.soft_word();
-        [times.soft_word(), times.soft_word() | entry::SEEN].into_iter().any(|seen| self.exchange_soft(key, seen, later))
+    pub fn postpone(&self, key: &TokenKeyRef<'_>, times: &RefreshTimes, advisory_us: i64) -> bool {
+        let later = RefreshTimes { advisory_us, ..*times }.advisory_word();
+        [times.advisory_word(), times.advisory_word() | entry::NOTIFIED].into_iter().any(|seen| self.exchange_soft(key, seen, later))
     }
 
     /// Keeps a token in place of the key's present one, unless that one's generation is later and it has not ended at `now_us`.
-    pub fn publish(&self, token: &Token, times: &Times, now_us: i64) -> bool {
+    pub fn publish(&self, token: &Token, times: &RefreshTimes, now_us: i64) -> bool {
         let mut writer = self.writer.lock();
         let key = token.key();
-        let tag = tag(self.hash(&key.thing()), key.access);
-        let held = self.slot_of(&key, tag);
-        if let Some((_, place)) = held {
-            let facts = entry::facts(self.content(place));
-            if facts.generation > token.facts().generation && facts.expires_us > now_us {
+        let tag = tag(self.hash(&key.prefix()), key.access);
+        let cached = self.slot_of(&key, tag);
+        if let Some((_, place)) = cached {
+            let meta = entry::meta(self.content(place));
+            if meta.generation > token.meta().generation && meta.expires_us > now_us {
                 return false;
             }
         }
@@ -162,7 +162,7 @@ impl Cache {
             return false;
         };
         arena::write(&self.arena.at(place)[..words], |content| entry::write(content, token, times));
-        match held {
+        match cached {
             Some((slot, old)) => {
                 slot.place.store(place.0, Ordering::Release);
                 self.release(&mut writer, old);
@@ -173,12 +173,12 @@ impl Cache {
     }
 
     /// Forgets the token of a key, if its generation is not above this one. Whether there was one.
-    pub fn remove(&self, key: &KeyRef<'_>, up_to_generation: u64) -> bool {
+    pub fn remove(&self, key: &TokenKeyRef<'_>, up_to_generation: u64) -> bool {
         let mut writer = self.writer.lock();
-        let Some((slot, place)) = self.slot_of(key, tag(self.hash(&key.thing()), key.access)) else {
+        let Some((slot, place)) = self.slot_of(key, tag(self.hash(&key.prefix()), key.access)) else {
             return false;
         };
-        if entry::facts(self.content(place)).generation > up_to_generation {
+        if entry::meta(self.content(place)).generation > up_to_generation {
             return false;
         }
         slot.tag.store(REMOVED, Ordering::Release);
@@ -192,24 +192,24 @@ impl Cache {
         for slot in self.table() {
             if slot.tag.load(Ordering::Relaxed) > REMOVED {
                 slot.tag.store(REMOVED, Ordering::Release);
-                self.release(&mut writer, Place(slot.place.load(Ordering::Relaxed)));
+                self.release(&mut writer, EntrySlot(slot.place.load(Ordering::Relaxed)));
             }
         }
     }
 
     /// All tokens, in no order.
-    pub fn all(&self) -> Vec<Hit> {
+    pub fn all(&self) -> Vec<CachedToken> {
         let _writer = self.writer.lock();
         let live = self.table().iter().filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED);
-        live.filter_map(|slot| entry::copy(self.content(Place(slot.place.load(Ordering::Relaxed))))).collect()
+        live.filter_map(|slot| entry::copy(self.content(EntrySlot(slot.place.load(Ordering::Relaxed))))).collect()
     }
 
     /// The same for every access, so that a look-up for several of them goes to one place.
     #[inline]
-    fn hash(&self, thing: &Thing<'_>) -> u64 {
+    fn hash(&self, prefix: &KeyPrefix<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        hasher.write(thing.id.as_bytes());
-        hasher.write_u64(thing.scope ^ thing.class as u64);
+        hasher.write(prefix.id.as_bytes());
+        hasher.write_u64(prefix.scope ^ prefix.resource_kind as u64);
         hasher.finish()
     }
 
@@ -224,7 +224,7 @@ impl Cache {
     }
 
     #[inline]
-    fn content(&self, place: Place) -> &[AtomicU64] {
+    fn content(&self, place: EntrySlot) -> &[AtomicU64] {
         self.arena.at(place).get(1..).unwrap_or_default()
     }
 
@@ -232,7 +232,7 @@ impl Cache {
     ///
     /// Rationale: always inlined, for a key that goes through memory is written in bytes and read in words, which waits for each of them.
     #[inline(always)]
-    fn find<T>(&self, key: &KeyRef<'_>, hash: u64, mut read: impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
+    fn find<T>(&self, key: &TokenKeyRef<'_>, hash: u64, mut read: impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
         let tag = tag(hash, key.access);
         loop {
             let current = self.current.load(Ordering::Acquire);
@@ -245,7 +245,7 @@ impl Cache {
     }
 
     #[inline(always)]
-    fn find_in<T>(&self, table: &[Slot], tag: u64, key: &KeyRef<'_>, read: &mut impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
+    fn find_in<T>(&self, table: &[Slot], tag: u64, key: &TokenKeyRef<'_>, read: &mut impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
         let mut at = first_slot(tag);
         for _ in 0..table.len() {
             let slot = &table[at & (table.len() - 1)];
@@ -255,7 +255,7 @@ impl Cache {
                     let place = slot.place.load(Ordering::Acquire);
                     // Rationale: whether the slot still leads here is asked inside the read. Asked behind it, the block could have
                     // been another key's and this one's again in the meantime, and a token that is there was missed.
-                    let seen = arena::read(self.arena.at(Place(place)), |content| match entry::is(content, key) {
+                    let seen = arena::read(self.arena.at(EntrySlot(place)), |content| match entry::is(content, key) {
                         true => Ok(read(content)),
                         false => Err(slot.place.load(Ordering::Acquire) == place),
                     });
@@ -275,17 +275,17 @@ impl Cache {
     }
 
     /// The slot and record of a key. For writers, under their lock.
-    fn slot_of(&self, key: &KeyRef<'_>, tag: u64) -> Option<(&Slot, Place)> {
+    fn slot_of(&self, key: &TokenKeyRef<'_>, tag: u64) -> Option<(&Slot, EntrySlot)> {
         let table = self.table();
         (0..table.len())
             .map(|step| &table[first_slot(tag).wrapping_add(step) & (table.len() - 1)])
             .take_while(|slot| slot.tag.load(Ordering::Relaxed) != EMPTY)
             .filter(|slot| slot.tag.load(Ordering::Relaxed) == tag)
-            .map(|slot| (slot, Place(slot.place.load(Ordering::Relaxed))))
+            .map(|slot| (slot, EntrySlot(slot.place.load(Ordering::Relaxed))))
             .find(|(_, place)| entry::is(self.content(*place), key))
     }
 
-    fn insert(&self, writer: &mut Writer, tag: u64, place: Place) {
+    fn insert(&self, writer: &mut Writer, tag: u64, place: EntrySlot) {
         // Half of them stay empty: a look-up that finds nothing goes on to the next empty one, and fuller tables made it slow.
         if (writer.used + 1) * 2 > self.table().len() {
             self.grow(writer);
@@ -309,13 +309,13 @@ impl Cache {
         fresh.iter().for_each(|slot| slot.tag.store(EMPTY, Ordering::Release));
         writer.used = 0;
         for slot in live() {
-            put(fresh, slot.tag.load(Ordering::Relaxed), Place(slot.place.load(Ordering::Relaxed)));
+            put(fresh, slot.tag.load(Ordering::Relaxed), EntrySlot(slot.place.load(Ordering::Relaxed)));
             writer.used += 1;
         }
         self.current.store(current.wrapping_add(2 * CHANGE) - number + next, Ordering::Release);
     }
 
-    fn release(&self, writer: &mut Writer, place: Place) {
+    fn release(&self, writer: &mut Writer, place: EntrySlot) {
         let words = CONTENT_TEXT + 1 + entry::text_words(self.content(place));
         self.arena.release(&mut writer.allocator, place, words);
     }
@@ -339,7 +339,7 @@ fn first_slot(tag: u64) -> usize {
 }
 
 /// Fills the first slot that is free for a tag. Whether it was an empty one.
-fn put(table: &[Slot], tag: u64, place: Place) -> bool {
+fn put(table: &[Slot], tag: u64, place: EntrySlot) -> bool {
     let mut at = first_slot(tag);
     loop {
         let slot = &table[at & (table.len() - 1)];

@@ -1,32 +1,32 @@
 //! The cache: what goes in comes out, whole, also while it changes.
 
 use super::*;
-use crate::model::key::{Access, Class};
-use crate::model::token::{Draft, Facts, Kind, NO_EXPIRY};
+use crate::model::key::{Access, ResourceKind};
+use crate::model::token::{NO_EXPIRY, NewToken, TokenKind, TokenMeta};
 use crate::secret::Secret;
 
 fn token(id: &str, value: &str, generation: u64) -> Token {
-    let facts = Facts {
+    let meta = TokenMeta {
         scope: 9,
-        class: Class::Package,
+        resource_kind: ResourceKind::Package,
         access: Access::Manage,
-        kind: Kind::Package,
+        kind: TokenKind::Package,
         generation,
         expires_us: NO_EXPIRY,
         acquired_us: 0,
     };
-    Token::new(&Draft::new(Kind::Package, "X-Package-Token", Secret::from(value), None), "masv", id, facts).unwrap()
+    Token::new(&NewToken::new(TokenKind::Package, "X-Package-Token", Secret::from(value), None), "masv", id, meta).unwrap()
 }
 
-fn key(id: &str) -> KeyRef<'_> {
-    KeyRef { scope: 9, class: Class::Package, id, access: Access::Manage }
+fn key(id: &str) -> TokenKeyRef<'_> {
+    TokenKeyRef { scope: 9, resource_kind: ResourceKind::Package, id, access: Access::Manage }
 }
 
-const ALWAYS: Times = Times { soft_us: NO_EXPIRY, mandatory_us: NO_EXPIRY };
+const ALWAYS: RefreshTimes = RefreshTimes { advisory_us: NO_EXPIRY, mandatory_us: NO_EXPIRY };
 
 fn line(cache: &Cache, id: &str, now_us: i64) -> (Peek, String) {
     let mut out = [MaybeUninit::new(0); 200];
-    let peek = cache.peek(&key(id).thing(), &[key(id).access], now_us, &mut out);
+    let peek = cache.peek(&key(id).prefix(), &[key(id).access], now_us, &mut out);
     // SAFETY: each byte was initialised above.
     let bytes = out.map(|byte| unsafe { byte.assume_init() });
     (peek, bytes.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect())
@@ -42,8 +42,8 @@ fn a_token_comes_back_as_it_went_in() {
         assert_eq!(line(&cache, id, 0), (Peek::Line(22), "X-Package-Token: value".into()));
     }
     assert!(cache.get(&key("b")).is_none());
-    assert!(cache.get(&KeyRef { scope: 8, ..key("a") }).is_none());
-    assert!(cache.get(&KeyRef { access: Access::Read, ..key("a") }).is_none());
+    assert!(cache.get(&TokenKeyRef { scope: 8, ..key("a") }).is_none());
+    assert!(cache.get(&TokenKeyRef { access: Access::Read, ..key("a") }).is_none());
 }
 
 #[test]
@@ -60,34 +60,34 @@ fn a_later_generation_is_not_replaced_while_it_lives() {
 #[test]
 fn the_advisory_point_is_told_once() {
     let cache = Cache::new(1);
-    cache.publish(&token("a", "v", 1), &Times { soft_us: 100, mandatory_us: 200 }, 0);
+    cache.publish(&token("a", "v", 1), &RefreshTimes { advisory_us: 100, mandatory_us: 200 }, 0);
     assert_eq!(line(&cache, "a", 99).0, Peek::Line(18));
-    assert_eq!(line(&cache, "a", 100).0, Peek::Told);
+    assert_eq!(line(&cache, "a", 100).0, Peek::RefreshDue);
     assert_eq!(line(&cache, "a", 100).0, Peek::Line(18));
     assert_eq!(line(&cache, "a", 200).0, Peek::Miss);
     let times = cache.get(&key("a")).unwrap().times;
     assert!(cache.postpone(&key("a"), &times, 150));
     assert!(!cache.postpone(&key("a"), &times, 150));
     assert_eq!(line(&cache, "a", 149).0, Peek::Line(18));
-    assert_eq!(line(&cache, "a", 150).0, Peek::Told);
+    assert_eq!(line(&cache, "a", 150).0, Peek::RefreshDue);
 }
 
 #[test]
 fn a_later_access_serves_where_an_earlier_one_has_nothing_left() {
-    let (cache, thing) = (Cache::new(1), key("a").thing());
+    let (cache, prefix) = (Cache::new(1), key("a").prefix());
     let published = |access, value: &str, expires_us| {
         let manage = token("a", value, 1);
-        let facts = Facts { access, expires_us, ..*manage.facts() };
-        let token = Token::from_parts(facts, *manage.layout(), manage.text().into());
-        cache.publish(&token, &Times { soft_us: expires_us - 200, mandatory_us: expires_us - 100 }, 0);
+        let meta = TokenMeta { access, expires_us, ..*manage.meta() };
+        let token = Token::from_parts(meta, *manage.layout(), manage.text().into());
+        cache.publish(&token, &RefreshTimes { advisory_us: expires_us - 200, mandatory_us: expires_us - 100 }, 0);
     };
     published(Access::Manage, "manage", 1000);
     published(Access::Write, "write", 5000);
-    let value = |now_us| cache.fresh(&thing, &[Access::Manage, Access::Write], now_us).map(|token| token.value().to_owned());
-    let peek = |now_us| cache.peek(&thing, &[Access::Manage, Access::Write], now_us, &mut [MaybeUninit::new(0); 99]);
+    let value = |now_us| cache.fresh(&prefix, &[Access::Manage, Access::Write], now_us).map(|token| token.value().to_owned());
+    let peek = |now_us| cache.peek(&prefix, &[Access::Manage, Access::Write], now_us, &mut [MaybeUninit::new(0); 99]);
     let [manage, write] = ["X-Package-Token: manage", "X-Package-Token: write"].map(|line| Peek::Line(line.len()));
     assert_eq!((value(0).as_deref(), peek(0)), (Some("manage"), manage));
-    assert_eq!((value(800), peek(800)), (None, Peek::Told), "somebody is to renew it");
+    assert_eq!((value(800), peek(800)), (None, Peek::RefreshDue), "somebody is to renew it");
     assert_eq!((value(900), peek(900)), (None, Peek::Miss), "its callers wait for that");
     assert_eq!((value(1000).as_deref(), peek(1000)), (Some("write"), write));
 }

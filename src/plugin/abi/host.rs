@@ -49,7 +49,7 @@ pub struct keyferry_plugin_host {
         unsafe extern "C" fn(
             call: keyferry_plugin_call,
             request: *const keyferry_plugin_request,
-            answer: *mut keyferry_plugin_answer,
+            response: *mut keyferry_plugin_answer,
         ) -> keyferry_plugin_status,
     >,
     /// A buffer of `size` bytes, zeroed, to put secrets together in; 4 MiB in a call.

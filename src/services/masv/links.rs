@@ -4,11 +4,11 @@ use serde_json::json;
 
 use super::user::unexpected;
 use super::{Masv, NAME, PACKAGE_HEADER};
-use crate::error::{Error, Kind, Result};
-use crate::model::key::{Access, Class};
-use crate::model::token::{Draft, Kind as TokenKind};
-use crate::ports::http::{Answer, Request};
-use crate::ports::service::{Acquired, Context, Found, Want};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::key::{Access, ResourceKind};
+use crate::model::token::{NewToken, TokenKind};
+use crate::ports::http::{Request, Response};
+use crate::ports::service::{Acquired, Context, FoundToken, TokenSpec};
 use crate::secret::Secret;
 use crate::services::response;
 
@@ -17,55 +17,55 @@ const PASSWORD_HEADER: &str = "X-Link-Password";
 
 impl Masv {
     /// The read token of the package that a link opens, under the package's name.
-    pub(super) fn link(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
-        let Some(secret) = want.link_secret.filter(|secret| !secret.is_empty()) else {
+    pub(super) fn link(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
+        let Some(secret) = spec.link_secret.filter(|secret| !secret.is_empty()) else {
             let what = "the link has no secret: ask for links/ID?secret=SECRET, or paste the whole link from the e-mail";
-            return Err(Error::new(Kind::InvalidResource, what));
+            return Err(Error::new(ErrorKind::InvalidResource, what));
         };
-        let answer = self.open_link(want, secret, context)?;
-        let document = response::parse(NAME, &answer)?;
+        let response = self.open_link(spec, secret, context)?;
+        let document = response::parse(NAME, &response)?;
         let token = response::token(ROUTE, &document, "package_token")?;
-        let missing = || Error::new(Kind::BadAnswer, format!("the answer to {ROUTE} has no usable `package_id`: check `masv.url`"));
+        let missing = || Error::new(ErrorKind::BadResponse, format!("the answer to {ROUTE} has no usable `package_id`: check `masv.url`"));
         let id = response::id(&document, "package_id").ok_or_else(missing)?;
         let expiry = response::expiry(&token, &document, &["package_token_expires_at", "token_expires_at"]);
-        let mut draft = Draft::new(TokenKind::Package, PACKAGE_HEADER, token, expiry);
+        let mut new_token = NewToken::new(TokenKind::Package, PACKAGE_HEADER, token, expiry);
         let part = |name| response::detail(&document, name);
         let size = response::field(&document, "package_size").and_then(|size| size.as_u64());
-        draft.details = json!({ "package_id": id, "name": part("name"), "expiry": part("expiry"), "package_size": size });
-        let found = Found { class: Class::Package, id, access: Access::Read, draft };
+        new_token.details = json!({ "package_id": id, "name": part("name"), "expiry": part("expiry"), "package_size": size });
+        let found = FoundToken { resource_kind: ResourceKind::Package, id, access: Access::Read, new_token };
         Ok(Acquired { found, renewal: None, others: Vec::new() })
     }
 
-    fn open_link(&self, want: &Want<'_>, secret: &Secret, context: &dyn Context) -> Result<Answer> {
-        let path = Secret::new(format!("/v1/links/{}?secret={}", want.id, encode(secret.expose())));
+    fn open_link(&self, spec: &TokenSpec<'_>, secret: &Secret, context: &dyn Context) -> Result<Response> {
+        let path = Secret::new(format!("/v1/links/{}?secret={}", spec.id, encode(secret.expose())));
         let mut request = Request::get(self.url(path.expose())?);
         let mut sent = vec![secret];
-        if let Some(password) = want.link_password {
+        if let Some(password) = spec.link_password {
             password.check("the link's password")?;
             request = request.header(PASSWORD_HEADER, password.clone());
             sent.push(password);
         }
-        let refused = |answer: &Answer| {
-            let what = if want.link_password.is_some() {
+        let refused = |response: &Response| {
+            let what = if spec.link_password.is_some() {
                 "MASV refuses the link: check its secret and its password"
             } else {
                 "MASV refuses the link: check its secret, or give its password if it has one"
             };
-            matches!(answer.status, 400 | 401 | 403).then(|| response::error(Kind::Refused, what, answer, &sent))
+            matches!(response.status, 400 | 401 | 403).then(|| response::error(ErrorKind::BadCredentials, what, response, &sent))
         };
-        let answer = context.login(&sent, &request, &refused)?;
-        let id = response::shown(want.id);
-        match answer.status {
+        let response = context.login(&sent, &request, &refused)?;
+        let id = response::shown(spec.id);
+        match response.status {
             404 => {
                 let what = format!("MASV knows no link {id} with this secret: check both, or ask the sender whether it was deleted");
-                Err(response::error(Kind::NotFound, what, &answer, &sent))
+                Err(response::error(ErrorKind::NotFound, what, &response, &sent))
             }
             410 => {
                 let what = format!("link {id} has expired, or its downloads are used up: ask the sender for a new one");
-                Err(response::error(Kind::NotFound, what, &answer, &sent))
+                Err(response::error(ErrorKind::NotFound, what, &response, &sent))
             }
-            _ if response::is_success(&answer) => Ok(answer),
-            _ => Err(unexpected(ROUTE, &answer, &sent)),
+            _ if response::is_success(&response) => Ok(response),
+            _ => Err(unexpected(ROUTE, &response, &sent)),
         }
     }
 }

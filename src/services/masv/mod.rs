@@ -20,11 +20,11 @@ use serde_json::Value;
 use url::Url;
 
 use crate::config::Profile;
-use crate::error::{Error, Kind, Result};
-use crate::model::base_url::Base;
-use crate::model::key::{Access, Class};
-use crate::model::token::{Draft, Kind as TokenKind};
-use crate::ports::service::{Acquired, Context, Found, Need, Service, Target, Want};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::base_url::BaseUrl;
+use crate::model::key::{Access, ResourceKind};
+use crate::model::token::{NewToken, TokenKind};
+use crate::ports::service::{Acquired, Context, FoundToken, RequiredAccess, Service, Target, TokenSpec};
 use crate::secret::Secret;
 use crate::services::response;
 
@@ -35,7 +35,7 @@ const USER_HEADER: &str = "X-User-Token";
 
 /// MASV cloud, for one account.
 pub struct Masv {
-    base: Base,
+    base: BaseUrl,
     /// Whether an API key is configured: it goes before the user's login.
     has_key: bool,
     /// The team that the service was asked for.
@@ -50,13 +50,13 @@ impl Masv {
     /// MASV as an account has it configured.
     ///
     /// # Errors
-    /// [`Kind::Config`] if `masv.url` can't be used.
+    /// [`ErrorKind::Config`] if `masv.url` can't be used.
     pub fn open(profile: &Profile) -> Result<Self> {
         let base = super::base(profile, "masv.url", &["/v1.1", "/v1"])?;
         Ok(Self::new(base, profile.is_set("masv.api_key")))
     }
 
-    fn new(base: Base, has_key: bool) -> Self {
+    fn new(base: BaseUrl, has_key: bool) -> Self {
         Self { base, has_key, team: Mutex::new(None), no_single_lookup: AtomicBool::new(false), logged_in: AtomicBool::new(false) }
     }
 
@@ -80,7 +80,7 @@ fn check_id(id: &str) -> Result<()> {
 }
 
 fn no_id() -> Error {
-    Error::new(Kind::InvalidResource, "the id in the path is no id: copy it again")
+    Error::new(ErrorKind::InvalidResource, "the id in the path is no id: copy it again")
 }
 
 impl Service for Masv {
@@ -92,7 +92,7 @@ impl Service for Masv {
         "MASV"
     }
 
-    fn base(&self) -> &Base {
+    fn base(&self) -> &BaseUrl {
         &self.base
     }
 
@@ -100,11 +100,11 @@ impl Service for Masv {
         &["/v1/", "/v1.1/"]
     }
 
-    fn owner(&self, class: Class, access: Access) -> Vec<&str> {
-        match class {
-            Class::User => vec!["masv.email"],
-            Class::Package if access == Access::Manage => vec!["masv.api_key", "masv.email"],
-            Class::Transfer => vec!["masv.api_key", "masv.email"],
+    fn owner(&self, resource_kind: ResourceKind, access: Access) -> Vec<&str> {
+        match resource_kind {
+            ResourceKind::User => vec!["masv.email"],
+            ResourceKind::Package if access == Access::Manage => vec!["masv.api_key", "masv.email"],
+            ResourceKind::Transfer => vec!["masv.api_key", "masv.email"],
             _ => Vec::new(),
         }
     }
@@ -117,51 +117,60 @@ impl Service for Masv {
         routes::classify_page(url)
     }
 
-    fn acquire(&self, want: &Want<'_>, context: &dyn Context) -> Result<Acquired> {
-        check_id(want.id)?;
-        check_id(want.parent.unwrap_or_default())?;
-        match want.class {
-            Class::Key => Ok(Acquired::only(want, user::key(context)?)),
-            Class::User => Ok(Acquired::only(want, self.user(context)?)),
-            Class::Package => packages::only_managed(want).and_then(|()| self.package(want, context)),
-            Class::Transfer => self.transfer(want, context),
-            Class::Link => self.link(want, context),
-            Class::Bearer | Class::Session => Err(Error::new(Kind::NotMine, "MASV has no such token: ask for user or packages/ID")),
+    fn acquire(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
+        check_id(spec.id)?;
+        check_id(spec.parent.unwrap_or_default())?;
+        match spec.resource_kind {
+            ResourceKind::Key => Ok(Acquired::only(spec, user::key(context)?)),
+            ResourceKind::User => Ok(Acquired::only(spec, self.user(context)?)),
+            ResourceKind::Package => packages::only_managed(spec).and_then(|()| self.package(spec, context)),
+            ResourceKind::Transfer => self.transfer(spec, context),
+            ResourceKind::Link => self.link(spec, context),
+            ResourceKind::Bearer | ResourceKind::Session => {
+                Err(Error::new(ErrorKind::UnknownService, "MASV has no such token: ask for user or packages/ID"))
+            }
         }
     }
 
-    fn adopt(&self, target: &Target<'_>, value: Secret) -> Result<Found> {
-        let (kind, header, access) = match target.class {
-            Class::Package if target.need == Need::Only(Access::Read) => (TokenKind::Package, PACKAGE_HEADER, Access::Read),
-            Class::Package => (TokenKind::Package, PACKAGE_HEADER, Access::Write),
-            Class::Transfer => (TokenKind::Transfer, TRANSFER_HEADER, Access::Full),
-            Class::Key => return Err(Error::new(Kind::Unsupported, "an API key is no token to adopt: set `masv.api_key`")),
-            // Beside a login's it would act as one: with its renewal, its teams, its refusals.
-            Class::User => {
-                let what = "a user's token is not adopted: log in with `keyferry login masv` or masv_login";
-                return Err(Error::new(Kind::Unsupported, what));
+    fn adopt(&self, target: &Target<'_>, value: Secret) -> Result<FoundToken> {
+        let (kind, header, access) = match target.resource_kind {
+            ResourceKind::Package if target.required == RequiredAccess::Only(Access::Read) => {
+                (TokenKind::Package, PACKAGE_HEADER, Access::Read)
             }
-            Class::Link | Class::Bearer | Class::Session => {
-                return Err(Error::new(Kind::Unsupported, "a link's token is adopted for its package: name packages/ID"));
+            ResourceKind::Package => (TokenKind::Package, PACKAGE_HEADER, Access::Write),
+            ResourceKind::Transfer => (TokenKind::Transfer, TRANSFER_HEADER, Access::Full),
+            ResourceKind::Key => return Err(Error::new(ErrorKind::Unsupported, "an API key is no token to adopt: set `masv.api_key`")),
+            // Beside a login's it would act as one: with its renewal, its teams, its refusals.
+            ResourceKind::User => {
+                let what = "a user's token is not adopted: log in with `keyferry login masv` or masv_login";
+                return Err(Error::new(ErrorKind::Unsupported, what));
+            }
+            ResourceKind::Link | ResourceKind::Bearer | ResourceKind::Session => {
+                return Err(Error::new(ErrorKind::Unsupported, "a link's token is adopted for its package: name packages/ID"));
             }
         };
         if response::is_placeholder(value.expose()) {
             let what = "the value is no token but what a program prints for a missing one: take it from `access_token` of the answer";
-            return Err(Error::new(Kind::InvalidValue, what));
+            return Err(Error::new(ErrorKind::InvalidValue, what));
         }
         value.check("the token")?;
         if !response::is_in_ascii(&value) {
             let what = "the token holds a space or a character beyond ASCII, which no token has: copy it again";
-            return Err(Error::new(Kind::InvalidValue, what));
+            return Err(Error::new(ErrorKind::InvalidValue, what));
         }
         let expiry = response::expiry(&value, &Value::Null, &[]);
-        Ok(Found { class: target.class, id: target.id.into(), access, draft: Draft::new(kind, header, value, expiry) })
+        Ok(FoundToken {
+            resource_kind: target.resource_kind,
+            id: target.id.into(),
+            access,
+            new_token: NewToken::new(kind, header, value, expiry),
+        })
     }
 
     fn login(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Acquired> {
-        let draft = self.authenticate(email, password, context)?;
+        let new_token = self.authenticate(email, password, context)?;
         self.note_login();
-        let found = Found { class: Class::User, id: String::new(), access: Access::Full, draft };
+        let found = FoundToken { resource_kind: ResourceKind::User, id: String::new(), access: Access::Full, new_token };
         Ok(Acquired { found, renewal: None, others: Vec::new() })
     }
 }

@@ -4,10 +4,10 @@
 
 use url::Url;
 
-use crate::error::{Error, Kind, Result};
-use crate::model::key::{Access, Class};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::key::{Access, ResourceKind};
 use crate::model::resource::position;
-use crate::ports::service::{Need, Target};
+use crate::ports::service::{RequiredAccess, Target};
 
 /// Hosts of the web site whose links name packages.
 const PAGES: [&str; 2] = ["get.massive.io", "get.massive.app"];
@@ -59,8 +59,8 @@ fn package(rest: &str) -> Result<Target<'_>> {
             return Ok(transfer(transfer_id, Some(id)));
         }
     }
-    let need = if is_download(below) { Need::Only(Access::Read) } else { Need::ManageElseWrite };
-    Ok(Target { class: Class::Package, id, need, parent: None })
+    let required = if is_download(below) { RequiredAccess::Only(Access::Read) } else { RequiredAccess::ManageElseWrite };
+    Ok(Target { resource_kind: ResourceKind::Package, id, required, parent: None })
 }
 
 /// `files/ID/download`.
@@ -72,11 +72,11 @@ fn is_download(below: &str) -> bool {
 }
 
 fn transfer<'a>(id: &'a str, parent: Option<&'a str>) -> Target<'a> {
-    Target { class: Class::Transfer, id, need: Need::Only(Access::Full), parent }
+    Target { resource_kind: ResourceKind::Transfer, id, required: RequiredAccess::Only(Access::Full), parent }
 }
 
 fn link(id: &str) -> Target<'_> {
-    Target { class: Class::Link, id, need: Need::Only(Access::Read), parent: None }
+    Target { resource_kind: ResourceKind::Link, id, required: RequiredAccess::Only(Access::Read), parent: None }
 }
 
 /// Everything that is no package, transfer or link: the user's header, or none.
@@ -84,8 +84,13 @@ fn link(id: &str) -> Target<'_> {
 /// Rationale: a single word that is not known is a slip of the pen ("pacakges"), and an API key would be the wrong answer to it;
 /// a longer path is a route that this table has not heard of yet, and those take the user's header.
 fn user_route(path: &str, has_key: bool) -> Result<Target<'_>> {
-    let any = Target { class: if has_key { Class::Key } else { Class::User }, id: "", need: Need::Only(Access::Full), parent: None };
-    let login = Target { class: Class::User, ..any };
+    let any = Target {
+        resource_kind: if has_key { ResourceKind::Key } else { ResourceKind::User },
+        id: "",
+        required: RequiredAccess::Only(Access::Full),
+        parent: None,
+    };
+    let login = Target { resource_kind: ResourceKind::User, ..any };
     let (head, below) = cut(path);
     let (id, rest) = cut(below);
     match head {
@@ -109,11 +114,11 @@ fn user_route(path: &str, has_key: bool) -> Result<Target<'_>> {
 }
 
 fn not_mine(what: &'static str) -> Result<Target<'static>> {
-    Err(Error::new(Kind::NotMine, what))
+    Err(Error::new(ErrorKind::UnknownService, what))
 }
 
 fn no_header(what: &'static str) -> Result<Target<'static>> {
-    Err(Error::new(Kind::NoHeader, what))
+    Err(Error::new(ErrorKind::NoHeader, what))
 }
 
 /// The first segment, and what stands behind its slash.
@@ -127,62 +132,62 @@ fn cut(path: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
-    type Row = (&'static str, Class, &'static str, Need);
-    const FULL: Need = Need::Only(Access::Full);
-    const READ: Need = Need::Only(Access::Read);
+    type Row = (&'static str, ResourceKind, &'static str, RequiredAccess);
+    const FULL: RequiredAccess = RequiredAccess::Only(Access::Full);
+    const READ: RequiredAccess = RequiredAccess::Only(Access::Read);
 
     const ROUTES: &[Row] = &[
-        ("user", Class::Key, "", FULL),
-        ("user/", Class::Key, "", FULL),
-        ("teams", Class::Key, "", FULL),
-        ("teams/", Class::Key, "", FULL),
-        ("teams/T", Class::Key, "", FULL),
-        ("teams/T/packages", Class::Key, "", FULL),
-        ("teams/T/packages/P", Class::Key, "", FULL),
-        ("teams/T/inbox", Class::Key, "", FULL),
-        ("teams/T/api_keys", Class::User, "", FULL),
-        ("teams/T/api_keys/K", Class::User, "", FULL),
-        ("teams/T/api_keys_of_old", Class::Key, "", FULL),
-        ("api_keys/K", Class::User, "", FULL),
-        ("users/U", Class::User, "", FULL),
-        ("user/profile", Class::User, "", FULL),
-        ("portals/O", Class::Key, "", FULL),
-        ("portals/O/packages/P", Class::Key, "", FULL),
-        ("custom_webhooks/W", Class::Key, "", FULL),
-        ("cloud_connections/C", Class::Key, "", FULL),
-        ("packages/01ARZ3NDEKTSV4RRFFQ69G5FAV", Class::Package, "01ARZ3NDEKTSV4RRFFQ69G5FAV", Need::ManageElseWrite),
-        ("packages/P/", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/expiry", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/files", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/files/F", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/files/F/finalize", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/files/F/download", Class::Package, "P", READ),
-        ("packages/P/files/F/download/", Class::Package, "P", READ),
-        ("packages/P/files//download", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/files/download", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/files/F/download/x", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/finalize", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/links", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/transfer", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/transfers", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/transfers/", Class::Package, "P", Need::ManageElseWrite),
-        ("packages/P/transfers/X", Class::Transfer, "X", FULL),
-        ("packages/P/transfers/X/retry", Class::Transfer, "X", FULL),
-        ("transfers/X", Class::Transfer, "X", FULL),
-        ("transfers/X/", Class::Transfer, "X", FULL),
-        ("transfers/X/cancel", Class::Transfer, "X", FULL),
-        ("links/L", Class::Link, "L", READ),
-        ("links/L/", Class::Link, "L", READ),
+        ("user", ResourceKind::Key, "", FULL),
+        ("user/", ResourceKind::Key, "", FULL),
+        ("teams", ResourceKind::Key, "", FULL),
+        ("teams/", ResourceKind::Key, "", FULL),
+        ("teams/T", ResourceKind::Key, "", FULL),
+        ("teams/T/packages", ResourceKind::Key, "", FULL),
+        ("teams/T/packages/P", ResourceKind::Key, "", FULL),
+        ("teams/T/inbox", ResourceKind::Key, "", FULL),
+        ("teams/T/api_keys", ResourceKind::User, "", FULL),
+        ("teams/T/api_keys/K", ResourceKind::User, "", FULL),
+        ("teams/T/api_keys_of_old", ResourceKind::Key, "", FULL),
+        ("api_keys/K", ResourceKind::User, "", FULL),
+        ("users/U", ResourceKind::User, "", FULL),
+        ("user/profile", ResourceKind::User, "", FULL),
+        ("portals/O", ResourceKind::Key, "", FULL),
+        ("portals/O/packages/P", ResourceKind::Key, "", FULL),
+        ("custom_webhooks/W", ResourceKind::Key, "", FULL),
+        ("cloud_connections/C", ResourceKind::Key, "", FULL),
+        ("packages/01ARZ3NDEKTSV4RRFFQ69G5FAV", ResourceKind::Package, "01ARZ3NDEKTSV4RRFFQ69G5FAV", RequiredAccess::ManageElseWrite),
+        ("packages/P/", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/expiry", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/files", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/files/F", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/files/F/finalize", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/files/F/download", ResourceKind::Package, "P", READ),
+        ("packages/P/files/F/download/", ResourceKind::Package, "P", READ),
+        ("packages/P/files//download", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/files/download", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/files/F/download/x", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/finalize", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/links", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/transfer", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/transfers", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/transfers/", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        ("packages/P/transfers/X", ResourceKind::Transfer, "X", FULL),
+        ("packages/P/transfers/X/retry", ResourceKind::Transfer, "X", FULL),
+        ("transfers/X", ResourceKind::Transfer, "X", FULL),
+        ("transfers/X/", ResourceKind::Transfer, "X", FULL),
+        ("transfers/X/cancel", ResourceKind::Transfer, "X", FULL),
+        ("links/L", ResourceKind::Link, "L", READ),
+        ("links/L/", ResourceKind::Link, "L", READ),
     ];
 
     #[test]
     fn every_route_has_its_header() {
-        for (path, class, id, need) in ROUTES {
+        for (path, resource_kind, id, required) in ROUTES {
             let target = classify(path, true).unwrap();
-            assert_eq!((target.class, target.id, target.need), (*class, *id, *need), "{path}");
+            assert_eq!((target.resource_kind, target.id, target.required), (*resource_kind, *id, *required), "{path}");
             let without_key = classify(path, false).unwrap();
-            let expected = if *class == Class::Key { Class::User } else { *class };
-            assert_eq!((without_key.class, without_key.id), (expected, *id), "{path} without an API key");
+            let expected = if *resource_kind == ResourceKind::Key { ResourceKind::User } else { *resource_kind };
+            assert_eq!((without_key.resource_kind, without_key.id), (expected, *id), "{path} without an API key");
         }
     }
 
@@ -195,7 +200,7 @@ mod tests {
     #[test]
     fn public_routes_take_no_header() {
         for path in ["auth", "auth/", "portals/O/packages", "portals/O/packages/", "subdomains/portals/acme", "subdomains/x"] {
-            assert_eq!(classify(path, true).unwrap_err().kind, Kind::NoHeader, "{path}");
+            assert_eq!(classify(path, true).unwrap_err().kind, ErrorKind::NoHeader, "{path}");
         }
     }
 
@@ -230,15 +235,15 @@ mod tests {
             "v1/packages/P",
             "v1.1/teams/T/packages",
         ] {
-            assert_eq!(classify(path, true).unwrap_err().kind, Kind::NotMine, "{path}");
+            assert_eq!(classify(path, true).unwrap_err().kind, ErrorKind::UnknownService, "{path}");
         }
     }
 
     #[test]
     fn a_pasted_link_is_one_on_exactly_two_hosts() {
-        let of = |text: &str| classify_page(&Url::parse(text).unwrap()).map(|target| (target.class, target.id.to_owned()));
+        let of = |text: &str| classify_page(&Url::parse(text).unwrap()).map(|target| (target.resource_kind, target.id.to_owned()));
         for good in ["https://get.massive.io/L1?secret=s", "https://GET.massive.app:443/L1/?secret=s", "https://get.massive.io/L1"] {
-            assert_eq!(of(good), Some((Class::Link, "L1".into())), "{good}");
+            assert_eq!(of(good), Some((ResourceKind::Link, "L1".into())), "{good}");
         }
         for other in [
             "http://get.massive.io/L1?secret=s",

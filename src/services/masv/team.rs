@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Masv;
 use super::user::Reply;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ports::service::Context;
 use crate::services::response;
 
@@ -38,19 +38,20 @@ impl Masv {
 
     /// Asks once for all who want to know, and keeps the answer.
     fn ask_for_team(&self, configured: Option<&str>, context: &dyn Context) -> Result<String> {
-        context.once("teams", &mut || {
+        context.coalesce("teams", &mut || {
             let reply = self.ask(TEAMS, context)?;
-            if !response::is_success(&reply.answer) {
+            if !response::is_success(&reply.response) {
                 return Err(reply.unexpected(ROUTE));
             }
             let document = reply.document()?;
             let teams = response::list(&document, &["teams", "records"]);
-            let teams = teams
-                .ok_or_else(|| Error::new(Kind::BadAnswer, format!("the answer to {ROUTE} holds no list of teams: check `masv.url`")))?;
+            let teams = teams.ok_or_else(|| {
+                Error::new(ErrorKind::BadResponse, format!("the answer to {ROUTE} holds no list of teams: check `masv.url`"))
+            })?;
             *self.team.lock() = Some(choose(teams, configured, &reply)?);
             Ok(Vec::new())
         })?;
-        let gone = || Error::new(Kind::Unavailable, "the team was changed while it was looked up: try again");
+        let gone = || Error::new(ErrorKind::Unavailable, "the team was changed while it was looked up: try again");
         self.team.lock().clone().ok_or_else(gone)
     }
 
@@ -88,7 +89,7 @@ fn named(teams: &[Value], name: &str) -> Option<String> {
 }
 
 fn choose(teams: &[Value], configured: Option<&str>, reply: &Reply) -> Result<String> {
-    let not_configured = |what: &str, names: &str| Err(Error::new(Kind::NotConfigured, format!("{what}{names}")));
+    let not_configured = |what: &str, names: &str| Err(Error::new(ErrorKind::NotConfigured, format!("{what}{names}")));
     if let Some(name) = configured {
         let unknown = "`masv.team` names no team of this user: there is ";
         return named(teams, name).map_or_else(|| not_configured(unknown, &listed(teams, reply)), Ok);
@@ -96,7 +97,7 @@ fn choose(teams: &[Value], configured: Option<&str>, reply: &Reply) -> Result<St
     match teams {
         [] => not_configured("the user is in no team: packages belong to one", ""),
         [team] => response::id(team, "id")
-            .ok_or_else(|| Error::new(Kind::BadAnswer, format!("the answer to {ROUTE} has no usable `id`: check `masv.url`"))),
+            .ok_or_else(|| Error::new(ErrorKind::BadResponse, format!("the answer to {ROUTE} has no usable `id`: check `masv.url`"))),
         _ => not_configured("`masv.team` is not set: the user is in several teams, so set it to one of ", &listed(teams, reply)),
     }
 }

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use super::wire::{Reader, Writer};
-use crate::error::{Error, Kind};
-use crate::model::key::{Access, Class, Fingerprint, Key, Scope};
-use crate::model::token::{Facts, Kind as TokenKind, Layout, Token};
-use crate::ports::store::{Record, Refusal};
+use crate::error::{Error, ErrorKind};
+use crate::model::key::{Access, Fingerprint, ResourceKind, Scope, TokenKey};
+use crate::model::token::{Layout, Token, TokenKind, TokenMeta};
+use crate::ports::store::{FailureRecord, Record};
 use crate::secret::Secret;
 
 const HAS_TOKEN: u8 = 1;
@@ -21,7 +21,7 @@ const IS_REJECTED: u8 = 16;
 const IS_REPLACED: u8 = 32;
 
 /// A record, and whose it is.
-pub(super) fn write_record(key: &Key, record: &Record) -> Vec<u8> {
+pub(super) fn write_record(key: &TokenKey, record: &Record) -> Vec<u8> {
     let Record { generation, token, owner, renewal, alias, skew_us, rejected, replaced_us } = record;
     let mut to = Writer::default();
     for part in [&key.scope.service, &key.scope.base, &key.scope.account] {
@@ -42,7 +42,7 @@ pub(super) fn write_record(key: &Key, record: &Record) -> Vec<u8> {
 }
 
 /// The record, and whose it is. None if these bytes are no record.
-pub(super) fn read_record(bytes: &[u8]) -> Option<(Key, Record)> {
+pub(super) fn read_record(bytes: &[u8]) -> Option<(TokenKey, Record)> {
     let mut from = Reader(bytes);
     let scope = Arc::new(Scope::new(from.text()?, from.text()?, from.text()?));
     let key = read_name(&mut from, &scope)?;
@@ -58,33 +58,33 @@ pub(super) fn read_record(bytes: &[u8]) -> Option<(Key, Record)> {
     from.0.is_empty().then_some((key, Record { generation, token, owner, renewal, alias, skew_us, rejected, replaced_us }))
 }
 
-fn write_name(to: &mut Writer, key: &Key) {
-    to.byte(key.class as u8);
+fn write_name(to: &mut Writer, key: &TokenKey) {
+    to.byte(key.resource_kind as u8);
     to.byte(key.access as u8);
     to.text(&key.id);
 }
 
-fn read_name(from: &mut Reader<'_>, scope: &Arc<Scope>) -> Option<Key> {
-    let (class, access) = (Class::from_number(from.byte()?)?, Access::from_number(from.byte()?)?);
-    Some(scope.key(class, from.text()?, access))
+fn read_name(from: &mut Reader<'_>, scope: &Arc<Scope>) -> Option<TokenKey> {
+    let (resource_kind, access) = (ResourceKind::from_number(from.byte()?)?, Access::from_number(from.byte()?)?);
+    Some(scope.key(resource_kind, from.text()?, access))
 }
 
 fn write_token(to: &mut Writer, token: &Token) {
-    let Facts { scope, class, access, kind, generation, expires_us, acquired_us } = *token.facts();
+    let TokenMeta { scope, resource_kind, access, kind, generation, expires_us, acquired_us } = *token.meta();
     let Layout { header_count, name_len, id_len, service_len, headers_len, details_len } = *token.layout();
-    [class as u8, access as u8, kind as u8, header_count, name_len, service_len].into_iter().for_each(|byte| to.byte(byte));
+    [resource_kind as u8, access as u8, kind as u8, header_count, name_len, service_len].into_iter().for_each(|byte| to.byte(byte));
     [scope, generation, expires_us as u64, acquired_us as u64].into_iter().for_each(|number| to.number(number));
     [u64::from(id_len), u64::from(headers_len), u64::from(details_len)].into_iter().for_each(|number| to.number(number));
     to.bytes(token.text());
 }
 
 fn read_token(from: &mut Reader<'_>) -> Option<Token> {
-    let [class, access, kind, header_count, name_len, service_len] = from.bytes(6)?.try_into().ok()?;
+    let [resource_kind, access, kind, header_count, name_len, service_len] = from.bytes(6)?.try_into().ok()?;
     let [scope, generation, expires, acquired] = [from.number()?, from.number()?, from.number()?, from.number()?];
     let [id_len, headers_len, details_len] = [from.number()?, from.number()?, from.number()?];
-    let facts = Facts {
+    let meta = TokenMeta {
         scope,
-        class: Class::from_number(class)?,
+        resource_kind: ResourceKind::from_number(resource_kind)?,
         access: Access::from_number(access)?,
         kind: TokenKind::from_number(kind)?,
         generation,
@@ -100,23 +100,23 @@ fn read_token(from: &mut Reader<'_>) -> Option<Token> {
         details_len: u32::try_from(details_len).ok()?,
     };
     let text = from.bytes(layout.text_len())?;
-    Some(Token::from_parts(facts, layout, text.into()))
+    Some(Token::from_parts(meta, layout, text.into()))
 }
 
 /// The failures that are remembered, each with its number.
-const KINDS: [(Kind, u8); 7] = [
-    (Kind::Refused, 1),
-    (Kind::Unavailable, 2),
-    (Kind::Silent, 3),
-    (Kind::BadAnswer, 4),
-    (Kind::Redirected, 5),
-    (Kind::Throttled, 6),
-    (Kind::SecretSource, 7),
+const KINDS: [(ErrorKind, u8); 7] = [
+    (ErrorKind::BadCredentials, 1),
+    (ErrorKind::Unavailable, 2),
+    (ErrorKind::NoResponse, 3),
+    (ErrorKind::BadResponse, 4),
+    (ErrorKind::Redirected, 5),
+    (ErrorKind::Throttled, 6),
+    (ErrorKind::SecretSource, 7),
 ];
 
 /// A refusal. None if it is of a kind that is not remembered.
-pub(super) fn write_refusal(refusal: &Refusal) -> Option<Vec<u8>> {
-    let Refusal { since_us, until_us, step, error } = refusal;
+pub(super) fn write_refusal(refusal: &FailureRecord) -> Option<Vec<u8>> {
+    let FailureRecord { since_us, until_us, step, error } = refusal;
     let mut to = Writer::default();
     to.number(*since_us as u64);
     to.number(*until_us as u64);
@@ -125,12 +125,12 @@ pub(super) fn write_refusal(refusal: &Refusal) -> Option<Vec<u8>> {
     to.number(error.http_status.map_or(0, u64::from));
     to.byte(u8::from(error.service_code.is_some()));
     to.number(error.service_code.unwrap_or_default() as u64);
-    to.text(error.what());
+    to.text(error.message());
     Some(to.0)
 }
 
 /// The refusal. None if these bytes are none.
-pub(super) fn read_refusal(bytes: &[u8]) -> Option<Refusal> {
+pub(super) fn read_refusal(bytes: &[u8]) -> Option<FailureRecord> {
     let mut from = Reader(bytes);
     let (since_us, until_us, step) = (from.number()? as i64, from.number()? as i64, u32::try_from(from.number()?).ok()?);
     let number = from.byte()?;
@@ -139,27 +139,34 @@ pub(super) fn read_refusal(bytes: &[u8]) -> Option<Refusal> {
     let (has_code, code) = (from.byte()? != 0, from.number()? as i64);
     let mut error = Error::new(kind, from.text()?.to_owned()).with_service_code(has_code.then_some(code));
     error.http_status = (status != 0).then_some(status);
-    from.0.is_empty().then_some(Refusal { since_us, until_us, step, error })
+    from.0.is_empty().then_some(FailureRecord { since_us, until_us, step, error })
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
-    use crate::model::token::{Draft, NO_EXPIRY};
+    use crate::model::token::{NO_EXPIRY, NewToken};
 
-    fn key() -> Key {
+    fn key() -> TokenKey {
         let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
-        scope.key(Class::Package, "01A", Access::Manage)
+        scope.key(ResourceKind::Package, "01A", Access::Manage)
     }
 
     fn token() -> Token {
-        let mut draft = Draft::new(TokenKind::Package, "X-Package-Token", Secret::from("abc"), None);
-        draft.details = serde_json::json!({"name": "\u{e9}"});
+        let mut new_token = NewToken::new(TokenKind::Package, "X-Package-Token", Secret::from("abc"), None);
+        new_token.details = serde_json::json!({"name": "\u{e9}"});
         let (scope, kind) = (key().scope.fingerprint(), TokenKind::Package);
-        let facts =
-            Facts { scope, class: Class::Package, access: Access::Manage, kind, generation: 9, expires_us: NO_EXPIRY, acquired_us: -1 };
-        Token::new(&draft, "masv", "01A", facts).unwrap()
+        let meta = TokenMeta {
+            scope,
+            resource_kind: ResourceKind::Package,
+            access: Access::Manage,
+            kind,
+            generation: 9,
+            expires_us: NO_EXPIRY,
+            acquired_us: -1,
+        };
+        Token::new(&new_token, "masv", "01A", meta).unwrap()
     }
 
     #[test]
@@ -177,7 +184,7 @@ mod tests {
             assert!(found == key() && again.generation == 9 && again.alias == record.alias && again.skew_us == record.skew_us);
             assert!((again.rejected, again.replaced_us, again.owner) == (record.rejected, record.replaced_us, record.owner));
             assert_eq!(again.renewal.as_ref().map(Secret::expose), record.renewal.as_ref().map(Secret::expose));
-            let parts = |token: &Token| (*token.facts(), *token.layout(), token.text().to_vec());
+            let parts = |token: &Token| (*token.meta(), *token.layout(), token.text().to_vec());
             assert_eq!(again.token.as_ref().map(parts), record.token.as_ref().map(parts));
             (0..bytes.len()).for_each(|len| assert!(read_record(&bytes[..len]).is_none(), "{len}"));
         }
@@ -185,7 +192,7 @@ mod tests {
 
     #[test]
     fn another_keys_token_is_no_record() {
-        let other = Key { id: "01B".into(), ..key() };
+        let other = TokenKey { id: "01B".into(), ..key() };
         assert!(read_record(&write_record(&other, &Record { token: Some(token()), ..Record::default() })).is_none());
     }
 
@@ -193,12 +200,12 @@ mod tests {
     fn a_refusal_is_read_as_it_was_written() {
         for (kind, _) in KINDS {
             let error = Error::new(kind, "no").with_service_code(Some(-7)).with_http_status(401);
-            let bytes = write_refusal(&Refusal { since_us: 3, until_us: 5, step: 2, error }).unwrap();
+            let bytes = write_refusal(&FailureRecord { since_us: 3, until_us: 5, step: 2, error }).unwrap();
             let again = read_refusal(&bytes).unwrap();
-            assert_eq!((again.since_us, again.until_us, again.step, again.error.kind, again.error.what()), (3, 5, 2, kind, "no"));
+            assert_eq!((again.since_us, again.until_us, again.step, again.error.kind, again.error.message()), (3, 5, 2, kind, "no"));
             assert_eq!((again.error.http_status, again.error.service_code), (Some(401), Some(-7)));
             (0..bytes.len()).for_each(|len| assert!(read_refusal(&bytes[..len]).is_none(), "{len}"));
         }
-        assert!(write_refusal(&Refusal { since_us: 0, until_us: 0, step: 0, error: Error::new(Kind::Panic, "x") }).is_none());
+        assert!(write_refusal(&FailureRecord { since_us: 0, until_us: 0, step: 0, error: Error::new(ErrorKind::Panic, "x") }).is_none());
     }
 }

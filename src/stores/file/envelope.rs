@@ -8,7 +8,7 @@ use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use ring::digest;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 const MAGIC: [u8; 4] = *b"kfst";
 /// The format of this release.
@@ -34,7 +34,7 @@ pub(super) struct Seal {
 
 /// What opening gave.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Opened {
+pub(super) enum Unsealed {
     /// What was sealed.
     Whole(Vec<u8>),
     /// It is not what was written.
@@ -72,35 +72,36 @@ impl Seal {
     /// Seals bytes under a name.
     ///
     /// # Errors
-    /// [`Kind::Store`] if the system gives no random numbers.
+    /// [`ErrorKind::Store`] if the system gives no random numbers.
     pub(super) fn close(&self, content: Content, name: &str, plain: &[u8]) -> Result<Vec<u8>> {
         let head = head(VERSION, content, &self.id);
         let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(|_| Error::new(Kind::Store, "the system gives no random numbers"))?;
+        getrandom::fill(&mut nonce).map_err(|_| Error::new(ErrorKind::Store, "the system gives no random numbers"))?;
         let payload = Payload { msg: plain, aad: &bound_to(&head, name) };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| Error::new(Kind::Store, "too long to be sealed"))?;
+        let sealed =
+            self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| Error::new(ErrorKind::Store, "too long to be sealed"))?;
         Ok([&head[..], &nonce, &sealed].concat())
     }
 
     /// Opens what was sealed under this name.
-    pub(super) fn open(&self, content: Content, name: &str, bytes: &[u8]) -> Opened {
+    pub(super) fn open(&self, content: Content, name: &str, bytes: &[u8]) -> Unsealed {
         let Some((theirs, rest)) = bytes.split_first_chunk::<HEAD>() else {
-            return Opened::Damaged;
+            return Unsealed::Damaged;
         };
         if theirs[..4] != MAGIC || theirs[16..] != check(theirs) {
-            return Opened::Damaged;
+            return Unsealed::Damaged;
         }
         if theirs[4] != VERSION {
-            return Opened::Foreign("was written by another release of keyferry: use that one, or a newer");
+            return Unsealed::Foreign("was written by another release of keyferry: use that one, or a newer");
         }
         if theirs[8..16] != self.id {
-            return Opened::Foreign("was sealed with another key");
+            return Unsealed::Foreign("was sealed with another key");
         }
         let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE>().filter(|_| theirs[5..8] == [content as u8, 0, 0]) else {
-            return Opened::Damaged;
+            return Unsealed::Damaged;
         };
         let payload = Payload { msg: sealed, aad: &bound_to(theirs, name) };
-        self.cipher.decrypt(&XNonce::from(*nonce), payload).map_or(Opened::Damaged, Opened::Whole)
+        self.cipher.decrypt(&XNonce::from(*nonce), payload).map_or(Unsealed::Damaged, Unsealed::Whole)
     }
 }
 
@@ -117,11 +118,11 @@ mod tests {
     fn what_was_sealed_is_opened_under_its_own_name_alone() {
         let file = seal().close(Content::Record, "name", b"plain").unwrap();
         let open = |seal: Seal, content, name| seal.open(content, name, &file);
-        assert_eq!(open(seal(), Content::Record, "name"), Opened::Whole(b"plain".to_vec()));
-        assert_eq!(open(seal(), Content::Record, "other"), Opened::Damaged);
-        assert_eq!(open(seal(), Content::Refusal, "name"), Opened::Damaged);
-        assert_eq!(open(Seal::new([7; 8], &[9; 32]), Content::Record, "name"), Opened::Damaged);
-        assert!(matches!(open(Seal::new([6; 8], &[8; 32]), Content::Record, "name"), Opened::Foreign(_)));
+        assert_eq!(open(seal(), Content::Record, "name"), Unsealed::Whole(b"plain".to_vec()));
+        assert_eq!(open(seal(), Content::Record, "other"), Unsealed::Damaged);
+        assert_eq!(open(seal(), Content::Refusal, "name"), Unsealed::Damaged);
+        assert_eq!(open(Seal::new([7; 8], &[9; 32]), Content::Record, "name"), Unsealed::Damaged);
+        assert!(matches!(open(Seal::new([6; 8], &[8; 32]), Content::Record, "name"), Unsealed::Foreign(_)));
         assert_ne!(file, seal().close(Content::Record, "name", b"plain").unwrap(), "the nonce is new each time");
     }
 
@@ -129,12 +130,12 @@ mod tests {
     fn every_bit_and_every_length_counts() {
         let file = seal().close(Content::Record, "name", b"plain").unwrap();
         for len in 0..file.len() {
-            assert_eq!(seal().open(Content::Record, "name", &file[..len]), Opened::Damaged, "{len}");
+            assert_eq!(seal().open(Content::Record, "name", &file[..len]), Unsealed::Damaged, "{len}");
         }
         for bit in 0..file.len() * 8 {
             let mut bent = file.clone();
             bent[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(seal().open(Content::Record, "name", &bent), Opened::Damaged, "{bit}");
+            assert_eq!(seal().open(Content::Record, "name", &bent), Unsealed::Damaged, "{bit}");
         }
     }
 
@@ -142,6 +143,6 @@ mod tests {
     fn a_newer_format_is_no_damage() {
         let mut file = head(VERSION + 1, Content::Record, &[7; 8]).to_vec();
         file.extend([0; 100]);
-        assert!(matches!(seal().open(Content::Record, "name", &file), Opened::Foreign(_)));
+        assert!(matches!(seal().open(Content::Record, "name", &file), Unsealed::Foreign(_)));
     }
 }

@@ -7,14 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use super::codec;
 use super::lock::{self, Try};
-use super::open_store::{Opened, REFUSALS, TOKENS, new_name};
+use super::open_store::{OpenStore, REFUSALS, TOKENS, new_name};
 use super::private_dir::Read;
-use super::sealed_file::Found;
+use super::sealed_file::ReadOutcome;
 use super::{open_store, private_dir};
 use crate::model::token::NO_EXPIRY;
 use crate::ports::store::Record;
-use crate::sys::dir::How;
-use crate::sys::signals::Shield;
+use crate::sys::dir::OpenMode;
+use crate::sys::signals::SigpipeGuard;
 
 /// Its time of change says when records were looked through last.
 const MARK: &str = "swept";
@@ -33,14 +33,14 @@ fn is_old(modified: std::io::Result<SystemTime>, age: Duration) -> bool {
 /// Whether nobody will ask for a record any more. What renews a token is kept for as long as it may.
 fn is_over(record: &Record, now_us: i64) -> bool {
     let over_us = match &record.token {
-        Some(token) if token.facts().expires_us == NO_EXPIRY => return false,
-        Some(token) => token.facts().expires_us.saturating_add(AFTER_END_US),
+        Some(token) if token.meta().expires_us == NO_EXPIRY => return false,
+        Some(token) => token.meta().expires_us.saturating_add(AFTER_END_US),
         None => i64::try_from(record.generation).unwrap_or(i64::MAX).saturating_add(AFTER_MAKING_US),
     };
     record.renewal.is_none() && over_us < now_us
 }
 
-impl Opened {
+impl OpenStore {
     /// Removes what killed writers left behind, and refusals that nobody waits for any more.
     pub(super) fn sweep_leavings(&self) {
         let folder = &self.folder;
@@ -53,8 +53,8 @@ impl Opened {
         }
         for name in folder.names(REFUSALS).unwrap_or_default() {
             let name = format!("{REFUSALS}/{name}");
-            let facts = folder.file(&name, How::Read).and_then(|file| file.metadata());
-            if facts.is_ok_and(|facts| is_old(facts.modified(), DAY)) {
+            let meta = folder.file(&name, OpenMode::Read).and_then(|file| file.metadata());
+            if meta.is_ok_and(|meta| is_old(meta.modified(), DAY)) {
                 let _ = folder.remove(&name);
             }
         }
@@ -62,7 +62,7 @@ impl Opened {
 
     /// Removes records that are over, if it is time for it. The clock is the one of the record that was just kept.
     pub(super) fn sweep_records(&self, kept: &Record) {
-        let Some(now_us) = kept.token.as_ref().map(|token| token.facts().acquired_us) else { return };
+        let Some(now_us) = kept.token.as_ref().map(|token| token.meta().acquired_us) else { return };
         if !self.is_due() {
             return;
         }
@@ -71,7 +71,9 @@ impl Opened {
         let start = getrandom::u32().unwrap_or(0) as usize % names.len().max(1);
         names.rotate_left(start);
         let over = |name: &_| match self.read(name) {
-            Ok(Found::Whole(plain)) => codec::read_record(&plain).filter(|(_, record)| is_over(record, now_us)).map(|(_, record)| record),
+            Ok(ReadOutcome::Whole(plain)) => {
+                codec::read_record(&plain).filter(|(_, record)| is_over(record, now_us)).map(|(_, record)| record)
+            }
             _ => None,
         };
         let found: Vec<_> = names.iter().take(MOST).filter_map(|name| Some((name, over(name)?.generation))).collect();
@@ -88,10 +90,10 @@ impl Opened {
             Ok(Read::Nothing | Read::Bytes(_)) => {}
             _ => return false,
         }
-        let mark = self.folder.file(MARK, How::Keep);
-        let Ok((mark, facts)) = mark.and_then(|mark| mark.metadata().map(|facts| (mark, facts))) else { return false };
-        let is_due = facts.len() == 0 || is_old(facts.modified(), HOUR);
-        let _shield = Shield::raise();
+        let mark = self.folder.file(MARK, OpenMode::Keep);
+        let Ok((mark, meta)) = mark.and_then(|mark| mark.metadata().map(|meta| (mark, meta))) else { return false };
+        let is_due = meta.len() == 0 || is_old(meta.modified(), HOUR);
+        let _shield = SigpipeGuard::raise();
         is_due && std::io::Write::write_all(&mut &mark, b"\n").is_ok()
     }
 }

@@ -11,17 +11,17 @@ use std::path::PathBuf;
 
 use super::master_key::NAME;
 use crate::config::Environment;
-use crate::error::{Error, Kind, Result};
-use crate::ports::store::KeyKeeper;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ports::store::KeyBackend;
 
 /// Where a store lies.
-pub(super) struct Place {
+pub(super) struct Location {
     /// The store's folder.
     pub(super) folder: PathBuf,
     /// Where its key is.
     pub(super) key: KeyPlace,
     /// What has to be the user's own before anything is made below it.
-    pub(super) homes: Vec<Home>,
+    pub(super) homes: Vec<HomeDir>,
 }
 
 /// Where the key of a store is.
@@ -29,7 +29,7 @@ pub(super) enum KeyPlace {
     /// In a file in this folder.
     Folder(PathBuf),
     /// With a keeper, under this name.
-    Keyring(Box<dyn KeyKeeper>, String),
+    Keyring(Box<dyn KeyBackend>, String),
 }
 
 impl KeyPlace {
@@ -51,7 +51,7 @@ impl KeyPlace {
 }
 
 /// A folder that the environment names.
-pub(super) struct Home {
+pub(super) struct HomeDir {
     /// Which.
     pub(super) path: PathBuf,
     /// It has to be there: a folder of the XDG kind is made, a home is not.
@@ -61,23 +61,23 @@ pub(super) struct Home {
 /// The place that a setting names.
 ///
 /// # Errors
-/// [`Kind::Store`] if the environment doesn't say where the user's folders are.
-pub(super) fn find(setting: &str, environment: &Environment, keyring: Option<Box<dyn KeyKeeper>>) -> Result<Place> {
+/// [`ErrorKind::Store`] if the environment doesn't say where the user's folders are.
+pub(super) fn find(setting: &str, environment: &Environment, keyring: Option<Box<dyn KeyBackend>>) -> Result<Location> {
     let place = |folder: PathBuf, key_folder, homes| {
         let name = format!("store {}", folder.display());
         let key = keyring.map_or(KeyPlace::Folder(key_folder), |keeper| KeyPlace::Keyring(keeper, name));
-        Place { folder, key, homes }
+        Location { folder, key, homes }
     };
     if let Some(path) = setting.strip_prefix("file:") {
         return Ok(place(PathBuf::from(path), PathBuf::from(path), Vec::new()));
     }
     let absolute = |name: &str| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let below = |name: &str, usual: &str| {
-        let own = absolute(name).map(|base| (base.join("keyferry"), Home { path: base, is_there: false }));
-        let usual = |home: PathBuf| (home.join(usual).join("keyferry"), Home { path: home, is_there: true });
+        let own = absolute(name).map(|base| (base.join("keyferry"), HomeDir { path: base, is_there: false }));
+        let usual = |home: PathBuf| (home.join(usual).join("keyferry"), HomeDir { path: home, is_there: true });
         own.or_else(|| absolute("HOME").map(usual)).ok_or_else(|| {
             let what = format!("neither {name} nor HOME is an absolute path: set one, or set `store` to file:/absolute/path");
-            Error::new(Kind::Store, what)
+            Error::new(ErrorKind::Store, what)
         })
     };
     let (folder, home) = below("XDG_STATE_HOME", ".local/state")?;

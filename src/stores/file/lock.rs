@@ -11,11 +11,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::private_dir::trouble;
-use crate::error::{Error, Kind, Result};
-use crate::model::key::Class;
+use super::private_dir::io_error;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::key::ResourceKind;
 use crate::ports::store::Lock;
-use crate::sys::dir::{Cause, Folder, How, cause};
+use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
 use crate::sys::file_lock::{self, Held, Lockable};
 use crate::sys::private_file::user_id;
 
@@ -27,8 +27,8 @@ const WRITERS: u8 = 16;
 impl Lock for Held {}
 
 /// The file that the flights of a key lock; `name` is the key's file.
-pub(super) fn flight(class: Class, name: &str) -> String {
-    format!("locks/{}-{:02}", class.name(), number(name, 0) % FLIGHTS)
+pub(super) fn flight(resource_kind: ResourceKind, name: &str) -> String {
+    format!("locks/{}-{:02}", resource_kind.name(), number(name, 0) % FLIGHTS)
 }
 
 /// The number of the writers' lock for a file.
@@ -57,27 +57,27 @@ pub(super) enum Try {
 /// Tries a lock.
 ///
 /// # Errors
-/// [`Kind::Store`].
-pub(super) fn attempt(folder: &Folder, path: &Path, name: &str) -> Result<Try> {
+/// [`ErrorKind::Store`].
+pub(super) fn attempt(folder: &Dir, path: &Path, name: &str) -> Result<Try> {
     let outcome = lockable(folder, name).and_then(|lockable| match lockable {
         Some(lockable) => lockable.try_lock().map(|tried| match tried {
-            file_lock::Try::Held(held) => Try::Held(held),
+            file_lock::Try::Held(cached) => Try::Held(cached),
             file_lock::Try::Other(lockable) => Try::Other(lockable.holder()),
         }),
         None => Ok(Try::Other(Some(std::process::id()))),
     });
-    outcome.map_err(|error| trouble(&path.join(name), &error))
+    outcome.map_err(|error| io_error(&path.join(name), &error))
 }
 
-fn lockable(folder: &Folder, name: &str) -> io::Result<Option<Lockable>> {
+fn lockable(folder: &Dir, name: &str) -> io::Result<Option<Lockable>> {
     Lockable::new(|| {
-        let file = folder.file(name, How::Keep).or_else(|error| match cause(&error) {
+        let file = folder.file(name, OpenMode::Keep).or_else(|error| match cause(&error) {
             // Locks need no right to write.
-            Cause::ReadOnly | Cause::Denied => folder.file(name, How::Read).map_err(|_| error),
+            IoCause::ReadOnly | IoCause::Denied => folder.file(name, OpenMode::Read).map_err(|_| error),
             _ => Err(error),
         })?;
-        let facts = file.metadata()?;
-        let fits = facts.is_file() && facts.nlink() == 1 && facts.uid() == user_id();
+        let meta = file.metadata()?;
+        let fits = meta.is_file() && meta.nlink() == 1 && meta.uid() == user_id();
         if fits { Ok(file) } else { Err(io::Error::other("not a lock")) }
     })
 }
@@ -85,14 +85,14 @@ fn lockable(folder: &Folder, name: &str) -> io::Result<Option<Lockable>> {
 /// Waits for a lock that is held for moments only.
 ///
 /// # Errors
-/// [`Kind::Store`] if it is held for longer, naming the holder.
-pub(super) fn wait(folder: &Folder, path: &Path, name: &str) -> Result<Held> {
-    let told = |error: &io::Error| trouble(&path.join(name), error);
+/// [`ErrorKind::Store`] if it is held for longer, naming the holder.
+pub(super) fn wait(folder: &Dir, path: &Path, name: &str) -> Result<Held> {
+    let told = |error: &io::Error| io_error(&path.join(name), error);
     let deadline = Instant::now() + PATIENCE;
     let mut waiting = lockable(folder, name).map_err(|error| told(&error))?;
     loop {
         match waiting.map(Lockable::try_lock).transpose().map_err(|error| told(&error))? {
-            Some(file_lock::Try::Held(held)) => return Ok(held),
+            Some(file_lock::Try::Held(cached)) => return Ok(cached),
             Some(file_lock::Try::Other(lockable)) => waiting = Some(lockable),
             None => waiting = lockable(folder, name).map_err(|error| told(&error))?,
         }
@@ -100,7 +100,7 @@ pub(super) fn wait(folder: &Folder, path: &Path, name: &str) -> Result<Held> {
             let who =
                 waiting.and_then(|lockable| lockable.holder()).map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
             let what = format!("{} is held by {who}: look what stops it", path.join(name).display());
-            return Err(Error::new(Kind::Store, what));
+            return Err(Error::new(ErrorKind::Store, what));
         }
         std::thread::sleep(jitter());
     }

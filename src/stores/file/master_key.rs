@@ -12,12 +12,12 @@ use zeroize::Zeroizing;
 
 use super::envelope::Seal;
 use super::lock;
-use super::private_dir::{self, Read, trouble};
-use crate::error::{Error, Kind, Result};
+use super::private_dir::{self, Read, io_error};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::Fingerprinter;
-use crate::ports::store::KeyKeeper;
+use crate::ports::store::KeyBackend;
 use crate::secret::Secret;
-use crate::sys::dir::{Folder, How};
+use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::private_file;
 
 /// Its name in its folder.
@@ -76,25 +76,29 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 /// Reads the key. None if there is none.
 ///
 /// # Errors
-/// [`Kind::UnsafeFile`], [`Kind::Store`], each with its remedy.
-pub(super) fn read(folder: &Folder, path: &Path) -> Result<Option<Keys>> {
+/// [`ErrorKind::UnsafeFile`], [`ErrorKind::Store`], each with its remedy.
+pub(super) fn read(folder: &Dir, path: &Path) -> Result<Option<Keys>> {
     let shown = path.join(NAME);
     let shown = shown.display();
     let bytes = match private_dir::read(folder, path, NAME)? {
         Read::Nothing => return Ok(None),
         Read::Odd(odd) => {
             let what = format!("{shown} {odd}: it has to be a file of this user's own, chmod 600, with one name");
-            return Err(Error::new(Kind::UnsafeFile, what));
+            return Err(Error::new(ErrorKind::UnsafeFile, what));
         }
         Read::Bytes(bytes) => Zeroizing::new(bytes),
     };
     let mut lines = std::str::from_utf8(&bytes).unwrap_or_default().lines();
-    let damaged =
-        || Error::new(Kind::Store, format!("{shown} is damaged: put it back from a backup, or clear the store with `keyferry logout`"));
+    let damaged = || {
+        Error::new(ErrorKind::Store, format!("{shown} is damaged: put it back from a backup, or clear the store with `keyferry logout`"))
+    };
     match lines.next().and_then(|line| line.strip_prefix(FIRST_LINE)) {
         Some(VERSION) => {}
         Some(other) if other.parse::<u32>().is_ok() => {
-            return Err(Error::new(Kind::Store, format!("{shown} was written by another release of keyferry: use that one, or a newer")));
+            return Err(Error::new(
+                ErrorKind::Store,
+                format!("{shown} was written by another release of keyferry: use that one, or a newer"),
+            ));
         }
         _ => return Err(damaged()),
     }
@@ -111,11 +115,11 @@ fn kept_key(kept: &Secret) -> Option<Zeroizing<[u8; 32]>> {
 /// Reads the key from its keeper. None if that has none.
 ///
 /// # Errors
-/// Those of the keeper; [`Kind::Store`] if it is none.
-pub(super) fn read_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Option<Keys>> {
+/// Those of the keeper; [`ErrorKind::Store`] if it is none.
+pub(super) fn read_kept(keeper: &dyn KeyBackend, name: &str) -> Result<Option<Keys>> {
     let Some(kept) = keeper.get(name)? else { return Ok(None) };
     let what = "the store's key in the keyring is damaged: put it back, or clear the store with `keyferry logout`";
-    let key = kept_key(&kept).ok_or_else(|| Error::new(Kind::Store, what))?;
+    let key = kept_key(&kept).ok_or_else(|| Error::new(ErrorKind::Store, what))?;
     Ok(Some(Keys::new(&key)))
 }
 
@@ -124,7 +128,7 @@ pub(super) fn read_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Option<Key
 ///
 /// # Errors
 /// Those of the keeper.
-pub(super) fn make_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Keys> {
+pub(super) fn make_kept(keeper: &dyn KeyBackend, name: &str) -> Result<Keys> {
     if let Some(key) = keeper.get(name)?.as_ref().and_then(kept_key) {
         return Ok(Keys::new(&key));
     }
@@ -135,7 +139,7 @@ pub(super) fn make_kept(keeper: &dyn KeyKeeper, name: &str) -> Result<Keys> {
 
 fn random() -> Result<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *key).map_err(|_| Error::new(Kind::Store, "the system gives no random numbers"))?;
+    getrandom::fill(&mut *key).map_err(|_| Error::new(ErrorKind::Store, "the system gives no random numbers"))?;
     Ok(key)
 }
 
@@ -143,7 +147,7 @@ fn random() -> Result<Zeroizing<[u8; 32]>> {
 ///
 /// # Errors
 /// Those of [`read`].
-pub(super) fn make(folder: &Folder, path: &Path) -> Result<Keys> {
+pub(super) fn make(folder: &Dir, path: &Path) -> Result<Keys> {
     let _lock = lock::wait(folder, path, LOCK)?;
     if let Some(keys) = read(folder, path)? {
         return Ok(keys);
@@ -154,14 +158,14 @@ pub(super) fn make(folder: &Folder, path: &Path) -> Result<Keys> {
     let write = || {
         // What a maker left behind that was killed.
         let _ = folder.remove(NEW);
-        let mut file = folder.file(NEW, How::New)?;
+        let mut file = folder.file(NEW, OpenMode::New)?;
         private_file::write(&mut file, text.as_bytes())?;
         folder.rename_new(NEW, NAME)?;
         folder.sync()
     };
     if let Err(error) = write() {
         let _ = folder.remove(NEW);
-        return Err(trouble(&path.join(NAME), &error));
+        return Err(io_error(&path.join(NAME), &error));
     }
     Ok(keys)
 }

@@ -25,20 +25,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::config::Environment;
 use crate::error::{Error, Result};
 use crate::log::{self, Level};
-use crate::model::key::{Class, Fingerprint, Fingerprinter, Key};
-use crate::ports::store::{Attempt, KeyKeeper, Nobody, Record, Refusal, Store};
+use crate::model::key::{Fingerprint, Fingerprinter, ResourceKind, TokenKey};
+use crate::ports::store::{FailureRecord, KeyBackend, LockResult, NoopLock, Record, Store};
 use crate::sys::sync::Mutex;
 use lock::Try;
-use open_store::Opening;
-use sealed_file::{Found, Name};
+use open_store::LazyStore;
+use sealed_file::{ReadOutcome, RecordName};
 
 /// Keeps records in files.
 pub struct Files {
-    opening: Opening,
+    opening: LazyStore,
     fingerprints: OnceLock<Fingerprinter>,
     /// What could not be written, or must not be read any more: it counts until there is a later record.
-    unwritten: Mutex<HashMap<Key, Record>>,
-    refusals: Mutex<HashMap<Fingerprint, Refusal>>,
+    unwritten: Mutex<HashMap<TokenKey, Record>>,
+    refusals: Mutex<HashMap<Fingerprint, FailureRecord>>,
     warned: AtomicBool,
 }
 
@@ -49,9 +49,9 @@ impl Files {
     }
 
     /// The same with its key in a keyring, if there is one.
-    pub fn keyed_by(keyring: Option<Box<dyn KeyKeeper>>, setting: &str, environment: &Environment) -> Self {
+    pub fn keyed_by(keyring: Option<Box<dyn KeyBackend>>, setting: &str, environment: &Environment) -> Self {
         Self {
-            opening: Opening::new(location::find(setting, environment, keyring)),
+            opening: LazyStore::new(location::find(setting, environment, keyring)),
             fingerprints: OnceLock::new(),
             unwritten: Mutex::default(),
             refusals: Mutex::default(),
@@ -70,20 +70,20 @@ impl Files {
         self.warned.store(false, Ordering::Relaxed);
     }
 
-    fn load_file(&self, key: &Key) -> Result<Option<Record>> {
+    fn load_file(&self, key: &TokenKey) -> Result<Option<Record>> {
         let Some(opened) = self.opening.as_it_is()? else {
             return Ok(None);
         };
-        let name = Name::of_record(&opened.keys, key);
+        let name = RecordName::of_record(&opened.keys, key);
         let found = match opened.read(&name)? {
-            Found::Nothing => None,
-            Found::Whole(plain) => codec::read_record(&plain).filter(|(whose, _)| whose == key).map(|(_, record)| record),
-            Found::Bad(why) => {
+            ReadOutcome::Nothing => None,
+            ReadOutcome::Whole(plain) => codec::read_record(&plain).filter(|(whose, _)| whose == key).map(|(_, record)| record),
+            ReadOutcome::Bad(why) => {
                 log::write(Level::Warn, format_args!("the stored {key} {why}: it is set aside, and got anew"));
-                opened.set_aside(&name);
+                opened.quarantine(&name);
                 None
             }
-            Found::Foreign(why) => {
+            ReadOutcome::Foreign(why) => {
                 self.warn(&opened.foreign(&name, why));
                 None
             }
@@ -91,20 +91,20 @@ impl Files {
         Ok(found)
     }
 
-    fn save_file(&self, key: &Key, record: &Record) -> Result<()> {
+    fn save_file(&self, key: &TokenKey, record: &Record) -> Result<()> {
         let opened = self.opening.ready()?;
-        let name = Name::of_record(&opened.keys, key);
+        let name = RecordName::of_record(&opened.keys, key);
         let later = |plain: &[u8]| codec::read_record(plain).is_some_and(|(_, kept)| kept.generation > record.generation);
         opened.write(&name, &codec::write_record(key, record), later)?;
         opened.sweep_records(record);
         Ok(())
     }
 
-    fn remove_file(&self, key: &Key, up_to_generation: u64) -> Result<()> {
+    fn remove_file(&self, key: &TokenKey, up_to_generation: u64) -> Result<()> {
         let Some(opened) = self.opening.as_it_is()? else {
             return Ok(());
         };
-        let name = Name::of_record(&opened.keys, key);
+        let name = RecordName::of_record(&opened.keys, key);
         let keep = |plain: &[u8]| codec::read_record(plain).is_some_and(|(_, kept)| kept.generation > up_to_generation);
         opened.remove(&name, up_to_generation == u64::MAX, keep)
     }
@@ -122,7 +122,7 @@ impl Store for Files {
         }
     }
 
-    fn load(&self, key: &Key) -> Result<Option<Record>> {
+    fn load(&self, key: &TokenKey) -> Result<Option<Record>> {
         if !is_kept(key) {
             return Ok(None);
         }
@@ -141,7 +141,7 @@ impl Store for Files {
         }
     }
 
-    fn save(&self, key: &Key, record: &Record) -> Result<()> {
+    fn save(&self, key: &TokenKey, record: &Record) -> Result<()> {
         if !is_kept(key) {
             return Ok(());
         }
@@ -170,7 +170,7 @@ impl Store for Files {
         Ok(())
     }
 
-    fn remove(&self, key: &Key, up_to_generation: u64) -> Result<()> {
+    fn remove(&self, key: &TokenKey, up_to_generation: u64) -> Result<()> {
         if !is_kept(key) {
             return Ok(());
         }
@@ -197,32 +197,32 @@ impl Store for Files {
         outcome
     }
 
-    fn list(&self) -> Result<Vec<(Key, Record)>> {
+    fn list(&self) -> Result<Vec<(TokenKey, Record)>> {
         let Some(opened) = self.opening.place().map_or(Ok(None), |_| self.opening.as_it_is())? else {
             return Ok(Vec::new());
         };
         let found = opened.names(open_store::TOKENS)?.into_iter().filter_map(|name| match opened.read(&name) {
-            Ok(Found::Whole(plain)) => codec::read_record(&plain),
+            Ok(ReadOutcome::Whole(plain)) => codec::read_record(&plain),
             _ => None,
         });
         Ok(found.collect())
     }
 
-    fn try_lock(&self, key: &Key) -> Result<Attempt> {
+    fn try_lock(&self, key: &TokenKey) -> Result<LockResult> {
         if !is_kept(key) {
-            return Ok(Attempt::Locked(Box::new(Nobody)));
+            return Ok(LockResult::Locked(Box::new(NoopLock)));
         }
         let attempt = self.opening.ready().and_then(|opened| {
-            let name = Name::of_record(&opened.keys, key);
-            lock::attempt(&opened.folder, &opened.path, &lock::flight(key.class, name.digits()))
+            let name = RecordName::of_record(&opened.keys, key);
+            lock::attempt(&opened.folder, &opened.path, &lock::flight(key.resource_kind, name.digits()))
         });
         match attempt {
-            Ok(Try::Held(held)) => Ok(Attempt::Locked(Box::new(held))),
-            Ok(Try::Other(holder)) => Ok(Attempt::Held(holder)),
+            Ok(Try::Held(cached)) => Ok(LockResult::Locked(Box::new(cached))),
+            Ok(Try::Other(holder)) => Ok(LockResult::Held(holder)),
             // Nobody can be locked out; nothing is written without a writer's lock either.
             Err(error) => {
                 self.warn(&error);
-                Ok(Attempt::Locked(Box::new(Nobody)))
+                Ok(LockResult::Locked(Box::new(NoopLock)))
             }
         }
     }
@@ -241,11 +241,11 @@ impl Store for Files {
         self.fingerprints.get_or_init(|| made)
     }
 
-    fn refusal(&self, secret: &Fingerprint) -> Option<Refusal> {
+    fn failure(&self, secret: &Fingerprint) -> Option<FailureRecord> {
         let filed = || {
             let opened = self.opening.as_it_is().ok()??;
-            match opened.read(&Name::of_refusal(&opened.keys, secret)).ok()? {
-                Found::Whole(plain) => codec::read_refusal(&plain),
+            match opened.read(&RecordName::of_refusal(&opened.keys, secret)).ok()? {
+                ReadOutcome::Whole(plain) => codec::read_refusal(&plain),
                 _ => None,
             }
         };
@@ -253,12 +253,14 @@ impl Store for Files {
         own.or_else(filed)
     }
 
-    fn set_refusal(&self, secret: &Fingerprint, refusal: Option<Refusal>, stays: &dyn Fn(&Refusal) -> bool) {
+    fn set_failure(&self, secret: &Fingerprint, refusal: Option<FailureRecord>, stays: &dyn Fn(&FailureRecord) -> bool) {
         let keep = |plain: &[u8]| codec::read_refusal(plain).is_some_and(|present| stays(&present));
         let outcome = match refusal.as_ref().and_then(codec::write_refusal) {
-            Some(plain) => self.opening.ready().and_then(|opened| opened.write(&Name::of_refusal(&opened.keys, secret), &plain, keep)),
+            Some(plain) => {
+                self.opening.ready().and_then(|opened| opened.write(&RecordName::of_refusal(&opened.keys, secret), &plain, keep))
+            }
             None => self.opening.as_it_is().and_then(|opened| match opened {
-                Some(opened) => opened.remove(&Name::of_refusal(&opened.keys, secret), true, keep),
+                Some(opened) => opened.remove(&RecordName::of_refusal(&opened.keys, secret), true, keep),
                 None => Ok(()),
             }),
         };
@@ -280,6 +282,6 @@ pub fn is_understood(plain: &[u8]) -> bool {
 }
 
 /// A configured secret stays where its user put it, and a session that is state elsewhere has no token.
-fn is_kept(key: &Key) -> bool {
-    !matches!(key.class, Class::Key | Class::Session)
+fn is_kept(key: &TokenKey) -> bool {
+    !matches!(key.resource_kind, ResourceKind::Key | ResourceKind::Session)
 }

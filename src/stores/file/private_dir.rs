@@ -7,51 +7,51 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
-use super::location::Home;
-use crate::error::{Error, Kind, Result};
-use crate::sys::dir::{Cause, Folder, How, cause};
+use super::location::HomeDir;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
 use crate::sys::private_file::user_id;
 
 /// No file of a store is longer.
 pub(super) const LONGEST_BYTES: usize = 1024 * 1024;
 
 /// What the system said about something of the store, and what mends it.
-pub(super) fn trouble(path: &Path, error: &io::Error) -> Error {
+pub(super) fn io_error(path: &Path, error: &io::Error) -> Error {
     let shown = path.display();
     let why = match cause(error) {
-        Cause::Full => "the disk is full: make room",
-        Cause::ReadOnly => "the file system is read-only: set `store` to file:/PATH where it can be written, or to memory",
-        Cause::Denied => "this user may not use it: see its owner and permissions with ls -ld",
-        Cause::Broken => "the disk reports an error: check it",
-        Cause::TooLarge => "files may not grow so large here: raise the limit (ulimit -f)",
-        Cause::TooMany => "too many files are open: raise the limit (ulimit -n)",
-        Cause::NoLocks => "its file system has no locks: set `store` to file:/PATH on a local disk",
-        Cause::Link => "a link or a file is in its place: remove that",
-        Cause::Missing => "it is not there: make it, or set `store` to file:/PATH",
-        Cause::NotAFile | Cause::Other => "the system can't use it: check it",
+        IoCause::Full => "the disk is full: make room",
+        IoCause::ReadOnly => "the file system is read-only: set `store` to file:/PATH where it can be written, or to memory",
+        IoCause::Denied => "this user may not use it: see its owner and permissions with ls -ld",
+        IoCause::Broken => "the disk reports an error: check it",
+        IoCause::TooLarge => "files may not grow so large here: raise the limit (ulimit -f)",
+        IoCause::TooMany => "too many files are open: raise the limit (ulimit -n)",
+        IoCause::NoLocks => "its file system has no locks: set `store` to file:/PATH on a local disk",
+        IoCause::Link => "a link or a file is in its place: remove that",
+        IoCause::Missing => "it is not there: make it, or set `store` to file:/PATH",
+        IoCause::NotAFile | IoCause::Other => "the system can't use it: check it",
     };
-    Error::new(Kind::Store, format!("{shown}: {why}"))
+    Error::new(ErrorKind::Store, format!("{shown}: {why}"))
 }
 
 fn unsafe_file(path: &Path, why: &str) -> Error {
-    Error::new(Kind::UnsafeFile, format!("{} {why}", path.display()))
+    Error::new(ErrorKind::UnsafeFile, format!("{} {why}", path.display()))
 }
 
 /// Opens a folder of the user's own. None if it is not there.
 ///
 /// # Errors
-/// [`Kind::UnsafeFile`] with what mends it, [`Kind::Store`].
-pub(super) fn open(path: &Path) -> Result<Option<Folder>> {
-    let folder = match Folder::open(path) {
+/// [`ErrorKind::UnsafeFile`] with what mends it, [`ErrorKind::Store`].
+pub(super) fn open(path: &Path) -> Result<Option<Dir>> {
+    let folder = match Dir::open(path) {
         Ok(folder) => folder,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(trouble(path, &error)),
+        Err(error) => return Err(io_error(path, &error)),
     };
-    let facts = folder.facts().map_err(|error| trouble(path, &error))?;
-    if facts.uid() != user_id() {
+    let meta = folder.meta().map_err(|error| io_error(path, &error))?;
+    if meta.uid() != user_id() {
         return Err(unsafe_file(path, "belongs to another user: chown it, or set `store` to file:/PATH"));
     }
-    if facts.mode() & 0o077 != 0 {
+    if meta.mode() & 0o077 != 0 {
         return Err(unsafe_file(path, &format!("is open to others: chmod 700 {}", path.display())));
     }
     Ok(Some(folder))
@@ -61,24 +61,24 @@ pub(super) fn open(path: &Path) -> Result<Option<Folder>> {
 ///
 /// # Errors
 /// Those of [`open`].
-pub(super) fn make(path: &Path, homes: &[Home]) -> Result<Folder> {
+pub(super) fn make(path: &Path, homes: &[HomeDir]) -> Result<Dir> {
     if let Some(folder) = open(path)? {
         return Ok(folder);
     }
     homes.iter().try_for_each(check_home)?;
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| trouble(path, &error))?;
-    open(path)?.ok_or_else(|| trouble(path, &io::ErrorKind::NotFound.into()))
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| io_error(path, &error))?;
+    open(path)?.ok_or_else(|| io_error(path, &io::ErrorKind::NotFound.into()))
 }
 
 /// Under `sudo` the home may be somebody else's: what was made there would lock its owner out.
-fn check_home(home: &Home) -> Result<()> {
+fn check_home(home: &HomeDir) -> Result<()> {
     let path = &home.path;
-    let facts = match std::fs::metadata(path) {
-        Ok(facts) => facts,
+    let meta = match std::fs::metadata(path) {
+        Ok(meta) => meta,
         Err(error) if error.kind() == io::ErrorKind::NotFound && !home.is_there => return Ok(()),
-        Err(error) => return Err(trouble(path, &error)),
+        Err(error) => return Err(io_error(path, &error)),
     };
-    if facts.uid() == user_id() {
+    if meta.uid() == user_id() {
         return Ok(());
     }
     Err(unsafe_file(path, "belongs to another user: set HOME to this user's own (sudo -H), or set `store` to file:/PATH"))
@@ -97,36 +97,36 @@ pub(super) enum Read {
 /// Reads a file of the user's own, or says what is odd about it.
 ///
 /// # Errors
-/// [`Kind::Store`] if the system doesn't let it be read.
-pub(super) fn read(folder: &Folder, path: &Path, name: &str) -> Result<Read> {
-    let file = match folder.file(name, How::Read) {
+/// [`ErrorKind::Store`] if the system doesn't let it be read.
+pub(super) fn read(folder: &Dir, path: &Path, name: &str) -> Result<Read> {
+    let file = match folder.file(name, OpenMode::Read) {
         Ok(file) => file,
         Err(error) => {
             return match cause(&error) {
-                Cause::Missing => Ok(Read::Nothing),
-                Cause::Link => Ok(Read::Odd("is a link")),
-                Cause::NotAFile => Ok(Read::Odd("is not a regular file")),
-                _ => Err(trouble(&path.join(name), &error)),
+                IoCause::Missing => Ok(Read::Nothing),
+                IoCause::Link => Ok(Read::Odd("is a link")),
+                IoCause::NotAFile => Ok(Read::Odd("is not a regular file")),
+                _ => Err(io_error(&path.join(name), &error)),
             };
         }
     };
-    let facts = file.metadata().map_err(|error| trouble(&path.join(name), &error))?;
-    let odd = if !facts.is_file() {
+    let meta = file.metadata().map_err(|error| io_error(&path.join(name), &error))?;
+    let odd = if !meta.is_file() {
         Some("is not a regular file")
-    } else if facts.uid() != user_id() {
+    } else if meta.uid() != user_id() {
         Some("belongs to another user")
-    } else if facts.mode() & 0o077 != 0 {
+    } else if meta.mode() & 0o077 != 0 {
         Some("is open to others")
-    } else if facts.nlink() > 1 {
+    } else if meta.nlink() > 1 {
         Some("has a second name")
-    } else if facts.size() > LONGEST_BYTES as u64 {
+    } else if meta.size() > LONGEST_BYTES as u64 {
         Some("is longer than anything the store keeps")
     } else {
         None
     };
     match odd {
         Some(odd) => Ok(Read::Odd(odd)),
-        None => read_all(&file, facts.size() as usize).map(Read::Bytes).map_err(|error| trouble(&path.join(name), &error)),
+        None => read_all(&file, meta.size() as usize).map(Read::Bytes).map_err(|error| io_error(&path.join(name), &error)),
     }
 }
 

@@ -6,18 +6,18 @@
 
 use std::process::ExitCode;
 
-use keyferry_cli::commands::git::{Quick, quick};
+use keyferry_cli::commands::git::{FastPath, fast_path};
 use keyferry_cli::startup;
 
 /// Before Rust's own start.
 #[cfg(target_os = "linux")]
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::look;
+static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::caps;
 
 fn main() -> ExitCode {
-    startup::start(|words, desk, streams| match quick(&words, desk, streams) {
-        Quick::Answered(code) => code,
-        Quick::Left(message) => startup::become_whole(&words, message.as_ref(), streams),
+    startup::start(|words, context, streams| match fast_path(&words, context, streams) {
+        FastPath::Answered(code) => code,
+        FastPath::Left(message) => startup::exec_full_cli(&words, message.as_ref(), streams),
     })
 }

@@ -9,13 +9,13 @@ use keyferry_cli::{demo, startup};
 #[cfg(target_os = "linux")]
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::look;
+static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::caps;
 
 fn main() -> ExitCode {
     startup::tell_warnings();
-    startup::start(|arguments, desk, streams| match args::parse(arguments, streams) {
+    startup::start(|arguments, context, streams| match args::parse(arguments, streams) {
         Ok(Command::Demo(options)) => demo::run(&options, streams),
-        Ok(command) => args::run(command, desk, streams),
+        Ok(command) => args::run(command, context, streams),
         Err(code) => code,
     })
 }

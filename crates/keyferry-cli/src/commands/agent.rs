@@ -5,13 +5,13 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::args::{OK, Streams};
-use crate::commands::login::{self, LoginOptions, Where};
-use crate::context::{Desk, patiently};
-use crate::secret_input::Given;
+use crate::args::{EXIT_OK, Streams};
+use crate::commands::login::{self, LoginOptions, LoginService};
+use crate::context::{CliContext, with_progress};
+use crate::secret_input::SecretInput;
 use crate::table::{Table, plain};
-use crate::terminal::Tone;
-use keyferry::error::Kind;
+use crate::terminal::Style;
+use keyferry::error::ErrorKind;
 
 /// How `keyferry agent` runs.
 #[derive(Args)]
@@ -44,7 +44,7 @@ pub struct SignInOptions {
     pub email: Option<String>,
     /// Where the password comes from; without it the prompt, or standard input.
     #[command(flatten)]
-    pub given: Given,
+    pub input: SecretInput,
     /// The account, a profile of config.toml.
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
@@ -54,24 +54,24 @@ pub struct SignInOptions {
 }
 
 /// Looks, or signs in.
-pub fn run(options: AgentOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    if let Some(AgentVerb::SignIn(SignInOptions { email, given, profile, json })) = options.verb {
-        let options = LoginOptions { service: Where::Agent, email, with_key: false, given, save: None, profile, json };
-        return login::run(&options, desk, streams);
+pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    if let Some(AgentVerb::SignIn(SignInOptions { email, input, profile, json })) = options.verb {
+        let options = LoginOptions { service: LoginService::Agent, email, with_key: false, input, save: None, profile, json };
+        return login::run(&options, context, streams);
     }
-    let session = match desk.session(options.profile.as_deref()) {
+    let session = match context.session(options.profile.as_deref()) {
         Ok(session) => session,
         Err(error) => return streams.fail_with(&error),
     };
-    let base = session.places().find(|place| place.service == "agent").map(|place| place.base.to_string()).unwrap_or_default();
-    match patiently(streams, "keyferry: asking the MASV Agent", || session.agent_session()) {
+    let base = session.services().find(|place| place.service == "agent").map(|place| place.base.to_string()).unwrap_or_default();
+    match with_progress(streams, "keyferry: asking the MASV Agent", || session.agent_session()) {
         Ok(text) => show(&text, &base, options.json, streams),
         Err(error) => {
             if options.json {
-                let runs = !matches!(error.kind, Kind::Unreachable | Kind::Silent);
-                let facts = serde_json::json!({ "url": base, "runs": runs, "signed_in": false, "why": error.what() });
+                let runs = !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::NoResponse);
+                let meta = serde_json::json!({ "url": base, "runs": runs, "signed_in": false, "why": error.message() });
                 // The exit code tells the same.
-                let _ = streams.stdout.line(&facts.to_string());
+                let _ = streams.stdout.line(&meta.to_string());
             }
             streams.fail_with(&error)
         }
@@ -81,17 +81,17 @@ pub fn run(options: AgentOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 
 fn show(text: &str, base: &str, as_json: bool, streams: &mut Streams<'_>) -> u8 {
     let session: Value = serde_json::from_str(text).unwrap_or_default();
     let written = if as_json {
-        let facts = serde_json::json!({ "url": base, "runs": true, "signed_in": true, "user": session["user"], "teams": session["teams"] });
-        streams.stdout.line(&facts.to_string())
+        let meta = serde_json::json!({ "url": base, "runs": true, "signed_in": true, "user": session["user"], "teams": session["teams"] });
+        streams.stdout.line(&meta.to_string())
     } else {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let mut table = Table::new(&["what", "value"]);
-        table.row([(Tone::Faint, "agent".into()), plain(base)]);
-        table.row([(Tone::Faint, "signed in".into()), (Tone::Good, text(&session["user"]["email"]))]);
+        table.row([(Style::Faint, "agent".into()), plain(base)]);
+        table.row([(Style::Faint, "signed in".into()), (Style::Good, text(&session["user"]["email"]))]);
         for team in session["teams"].as_array().into_iter().flatten() {
-            table.row([(Tone::Faint, "team".into()), plain(format!("{} ({})", text(&team["name"]), text(&team["id"])))]);
+            table.row([(Style::Faint, "team".into()), plain(format!("{} ({})", text(&team["name"]), text(&team["id"])))]);
         }
         table.write(&mut streams.stdout)
     };
-    if streams.wrote(written) == OK { OK } else { crate::args::FAILED }
+    if streams.wrote(written) == EXIT_OK { EXIT_OK } else { crate::args::EXIT_FAILED }
 }

@@ -6,9 +6,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::args::Streams;
-use crate::context::Desk;
+use crate::context::CliContext;
 use crate::table::{Table, plain};
-use crate::terminal::Tone;
+use crate::terminal::Style;
 use keyferry::config::{Config, FIELDS, Field, PROFILE, Profile, Setting, user_file};
 use keyferry::error::Result;
 
@@ -31,13 +31,13 @@ struct Row {
 }
 
 /// Shows them.
-pub fn run(options: &ConfigOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    let found = desk.config().and_then(|config| rows(&config, options.profile.as_deref()));
+pub fn run(options: &ConfigOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    let found = context.config().and_then(|config| rows(&config, options.profile.as_deref()));
     let rows = match found {
         Ok(rows) => rows,
         Err(error) => return streams.fail_with(&error),
     };
-    let file = user_file(&desk.environment).map(|path| path.display().to_string());
+    let file = user_file(&context.environment).map(|path| path.display().to_string());
     let written = if options.json {
         let setting = |row: &Row| {
             json!({
@@ -50,9 +50,9 @@ pub fn run(options: &ConfigOptions, desk: &Desk, streams: &mut Streams<'_>) -> u
     } else {
         let mut table = Table::new(&["key", "value", "from"]);
         for Row { field, value, from } in &rows {
-            let tone = if from.is_some() { Tone::Plain } else { Tone::Faint };
+            let style = if from.is_some() { Style::Plain } else { Style::Faint };
             let from = from.clone().unwrap_or_else(|| if field.default.is_some() { "default".into() } else { "not set".into() });
-            table.row([plain(field.key), (tone, value.clone().unwrap_or_default()), (tone, from)]);
+            table.row([plain(field.key), (style, value.clone().unwrap_or_default()), (style, from)]);
         }
         table.write(&mut streams.stdout)
     };

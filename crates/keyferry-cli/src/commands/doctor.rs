@@ -9,15 +9,15 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::args::{FAILED, OK, Streams};
+use crate::args::{EXIT_FAILED, EXIT_OK, Streams};
 use crate::commands::config::shown;
-use crate::context::{Desk, patiently};
+use crate::context::{CliContext, with_progress};
 use crate::secrets;
 use crate::table::{Table, plain};
-use crate::terminal::Tone;
+use crate::terminal::Style;
 use keyferry::clock::Clock;
 use keyferry::config::{Config, FIELDS, Profile, Setting, user_file};
-use keyferry::error::{Error, Kind, Result};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
@@ -37,13 +37,13 @@ pub struct DoctorOptions {
 
 /// What a check found.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum CheckState {
     Good,
     Note,
     Bad,
 }
 
-impl State {
+impl CheckState {
     fn word(self) -> &'static str {
         match self {
             Self::Good => "ok",
@@ -55,10 +55,10 @@ impl State {
 
 /// The checks so far.
 #[derive(Default)]
-struct Report(Vec<(String, State, String)>);
+struct Report(Vec<(String, CheckState, String)>);
 
 impl Report {
-    fn add(&mut self, name: &str, state: State, what: impl Into<String>) {
+    fn add(&mut self, name: &str, state: CheckState, what: impl Into<String>) {
         self.0.push((name.to_owned(), state, what.into()));
     }
 }
@@ -69,105 +69,105 @@ const LIMIT: Duration = Duration::from_secs(5);
 const SKEW_S: i64 = 120;
 
 /// Examines everything.
-pub fn run(options: &DoctorOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+pub fn run(options: &DoctorOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let mut report = Report::default();
-    patiently(streams, "keyferry: examining", || examine(options.profile.as_deref(), desk, &mut report));
-    let hide = Redaction::of(desk, options.profile.as_deref());
+    with_progress(streams, "keyferry: examining", || examine(options.profile.as_deref(), context, &mut report));
+    let hide = Redaction::of(context, options.profile.as_deref());
     let rows: Vec<_> = report.0.into_iter().map(|(name, state, what)| (name, state, hide.text(&what))).collect();
-    let is_well = rows.iter().all(|(_, state, _)| *state != State::Bad);
+    let is_well = rows.iter().all(|(_, state, _)| *state != CheckState::Bad);
     let written = if options.json {
-        let check = |(name, state, what): &(String, State, String)| json!({ "check": name, "state": state.word(), "what": what });
+        let check = |(name, state, what): &(String, CheckState, String)| json!({ "check": name, "state": state.word(), "what": what });
         let all: Vec<_> = rows.iter().map(check).collect();
         let about = json!({ "version": env!("CARGO_PKG_VERSION"), "system": std::env::consts::OS, "ok": is_well, "checks": all });
         streams.stdout.line(&about.to_string())
     } else {
         let mut table = Table::new(&["check", "state", "what"]);
         for (name, state, what) in rows {
-            let tone = match state {
-                State::Good => Tone::Good,
-                State::Note => Tone::Plain,
-                State::Bad => Tone::Bad,
+            let style = match state {
+                CheckState::Good => Style::Good,
+                CheckState::Note => Style::Plain,
+                CheckState::Bad => Style::Bad,
             };
-            table.row([plain(name), (tone, state.word().to_owned()), plain(what)]);
+            table.row([plain(name), (style, state.word().to_owned()), plain(what)]);
         }
         table.write(&mut streams.stdout)
     };
     match streams.wrote(written) {
-        OK if is_well => OK,
-        _ => FAILED,
+        EXIT_OK if is_well => EXIT_OK,
+        _ => EXIT_FAILED,
     }
 }
 
-fn examine(account: Option<&str>, desk: &Desk, report: &mut Report) {
-    report.add("version", State::Good, format!("keyferry {} on {}", env!("CARGO_PKG_VERSION"), std::env::consts::OS));
-    let config = match desk.config() {
+fn examine(account: Option<&str>, context: &CliContext, report: &mut Report) {
+    report.add("version", CheckState::Good, format!("keyferry {} on {}", env!("CARGO_PKG_VERSION"), std::env::consts::OS));
+    let config = match context.config() {
         Ok(config) => config,
-        Err(error) => return report.add("configuration", State::Bad, error.what()),
+        Err(error) => return report.add("configuration", CheckState::Bad, error.message()),
     };
-    configuration(desk, report);
+    configuration(context, report);
     let account = account.unwrap_or(config.default_account()).to_owned();
     let profile = match config.profile(&account) {
         Ok(profile) => profile,
-        Err(error) => return report.add("account", State::Bad, error.what()),
+        Err(error) => return report.add("account", CheckState::Bad, error.message()),
     };
-    secrets(&profile, desk, report);
-    proxy(&profile, desk, report);
-    match desk.open(config.clone(), Some(&account)) {
+    secrets(&profile, context, report);
+    proxy(&profile, context, report);
+    match context.open(config.clone(), Some(&account)) {
         Ok(session) => {
-            session.left_out().iter().for_each(|fault| report.add("plugin", State::Bad, fault.what()));
-            store(&session, &config, &account, desk, report);
+            session.plugin_faults().iter().for_each(|fault| report.add("plugin", CheckState::Bad, fault.message()));
+            store(&session, &config, &account, context, report);
             reach(&session, &profile, report);
         }
-        Err(error) => report.add("session", State::Bad, error.what()),
+        Err(error) => report.add("session", CheckState::Bad, error.message()),
     }
 }
 
-fn configuration(desk: &Desk, report: &mut Report) {
-    let Some(path) = user_file(&desk.environment) else {
-        return report.add("configuration", State::Note, "no place for config.toml: set HOME, or give everything in variables");
+fn configuration(context: &CliContext, report: &mut Report) {
+    let Some(path) = user_file(&context.environment) else {
+        return report.add("configuration", CheckState::Note, "no place for config.toml: set HOME, or give everything in variables");
     };
     let shown = path.display();
     match private_file::open(&path, Privacy::Public) {
         Ok(file) if private_file::is_public(&file) => {
             report.add(
                 "configuration",
-                State::Note,
+                CheckState::Note,
                 format!("{shown} is understood; others can read it, which is fine while it holds no secret"),
             );
         }
-        Ok(_) => report.add("configuration", State::Good, format!("{shown} is understood, and nobody else can read it")),
-        Err(error) if error.kind == Kind::NotFound => {
-            report.add("configuration", State::Note, format!("{shown} is not there: variables and defaults count"))
+        Ok(_) => report.add("configuration", CheckState::Good, format!("{shown} is understood, and nobody else can read it")),
+        Err(error) if error.kind == ErrorKind::NotFound => {
+            report.add("configuration", CheckState::Note, format!("{shown} is not there: variables and defaults count"))
         }
-        Err(error) => report.add("configuration", State::Bad, error.what()),
+        Err(error) => report.add("configuration", CheckState::Bad, error.message()),
     }
 }
 
 /// Whether each secret can be had. Its value goes nowhere.
-fn secrets(profile: &Profile, desk: &Desk, report: &mut Report) {
+fn secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
     let set = FIELDS.iter().filter(|field| field.takes_reference()).filter_map(|field| Some((field, profile.setting(field.key)?)));
     let mut count = 0;
     for (field, setting) in set {
         count += 1;
-        match secrets::setting_anywhere(profile, field.key, || desk.session(Some(profile.account()))) {
+        match secrets::setting_anywhere(profile, field.key, || context.session(Some(profile.account()))) {
             Ok(_) => {
                 let from = match setting {
                     Setting::Literal(_) => profile.origin_of(field.key).map(ToString::to_string).unwrap_or_default(),
                     reference => shown(reference),
                 };
-                report.add(field.key, State::Good, format!("set, from {from}"));
+                report.add(field.key, CheckState::Good, format!("set, from {from}"));
             }
-            Err(error) => report.add(field.key, State::Bad, error.what()),
+            Err(error) => report.add(field.key, CheckState::Bad, error.message()),
         }
     }
     if count == 0 {
-        report.add("secrets", State::Note, none_configured(profile, desk));
+        report.add("secrets", CheckState::Note, none_configured(profile, context));
     }
 }
 
 /// What a login has left may do without any.
-fn none_configured(profile: &Profile, desk: &Desk) -> String {
-    let list = desk.session(Some(profile.account())).and_then(|session| session.list()).unwrap_or_default();
+fn none_configured(profile: &Profile, context: &CliContext) -> String {
+    let list = context.session(Some(profile.account())).and_then(|session| session.list()).unwrap_or_default();
     let all: Vec<Value> = serde_json::from_str(&list).unwrap_or_default();
     let now_s = Clock::system().now_us().div_euclid(1_000_000);
     let is_own = |token: &&Value| token["account"] == profile.account() && matches!(token["kind"].as_str(), Some("user" | "bearer"));
@@ -180,73 +180,75 @@ fn none_configured(profile: &Profile, desk: &Desk) -> String {
     format!("none is configured; logged in to {services}, keyferry status tells for how long")
 }
 
-fn proxy(profile: &Profile, desk: &Desk, report: &mut Report) {
+fn proxy(profile: &Profile, context: &CliContext, report: &mut Report) {
     let bare = |text: &str| {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let host = rest.rsplit('@').next().unwrap_or_default();
         if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
     };
     if let Some(setting) = profile.text("http.proxy") {
-        return report.add("proxy", State::Good, format!("{} (http.proxy), never for this machine", bare(setting)));
+        return report.add("proxy", CheckState::Good, format!("{} (http.proxy), never for this machine", bare(setting)));
     }
     let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-    let found = names.iter().find_map(|name| (desk.environment)(name).filter(|value| !value.is_empty()).map(|value| (name, value)));
+    let found = names.iter().find_map(|name| (context.environment)(name).filter(|value| !value.is_empty()).map(|value| (name, value)));
     match found {
-        Some((name, value)) => report.add("proxy", State::Good, format!("{} ({name}), never for this machine", bare(&value))),
-        None => report.add("proxy", State::Good, "none"),
+        Some((name, value)) => report.add("proxy", CheckState::Good, format!("{} ({name}), never for this machine", bare(&value))),
+        None => report.add("proxy", CheckState::Good, "none"),
     }
 }
 
 /// A made-up token goes in, comes out in another session, and is forgotten.
-fn store(session: &Session, config: &Config, account: &str, desk: &Desk, report: &mut Report) {
+fn store(session: &Session, config: &Config, account: &str, context: &CliContext, report: &mut Report) {
     let name = session.store_name();
-    match round_trip(session, config, account, desk) {
+    match round_trip(session, config, account, context) {
         Ok(()) if name == "memory" => {
-            report.add("store", State::Note, "memory: every program logs in by itself; set `store` to file to share tokens");
+            report.add("store", CheckState::Note, "memory: every program logs in by itself; set `store` to file to share tokens");
         }
-        Ok(()) => report.add("store", State::Good, format!("{name}, {}: kept, read by another session, forgotten", session.protection())),
-        Err(error) => report.add("store", State::Bad, error.what()),
+        Ok(()) => {
+            report.add("store", CheckState::Good, format!("{name}, {}: kept, read by another session, forgotten", session.protection()))
+        }
+        Err(error) => report.add("store", CheckState::Bad, error.message()),
     }
 }
 
-fn round_trip(session: &Session, config: &Config, account: &str, desk: &Desk) -> Result<()> {
+fn round_trip(session: &Session, config: &Config, account: &str, context: &CliContext) -> Result<()> {
     const RESOURCE: &str = "masv:packages/keyferry-doctor";
     let value = Secret::from("keyferry-doctor-made-up-value");
     let ends = Clock::system().now_us().div_euclid(1_000_000) + 3600;
     session.adopt(RESOURCE, value.clone(), Some(ends))?;
     let request = Request { access: Some(Access::Write), account: Some(account.to_owned()), ..Request::new(RESOURCE) };
     let is_shared = session.store_name() != "memory";
-    let read = if is_shared { desk.open(config.clone(), Some(account))?.token_for(&request) } else { session.token_for(&request) };
+    let read = if is_shared { context.open(config.clone(), Some(account))?.token_for(&request) } else { session.token_for(&request) };
     let is_same = read.is_ok_and(|token| token.value() == value.expose());
     session.forget(Some(RESOURCE))?;
     let what = "what was kept does not come back: see that the store's folder is yours, and that its disk has room";
-    if is_same { Ok(()) } else { Err(Error::new(Kind::Store, what)) }
+    if is_same { Ok(()) } else { Err(Error::new(ErrorKind::Store, what)) }
 }
 
 fn reach(session: &Session, profile: &Profile, report: &mut Report) {
     let mut ahead = None;
-    for place in session.places() {
+    for place in session.services() {
         let keys = ["masv.api_key", "masv.email", "fileverbs.secret_key"];
         let is_used = keys.iter().any(|key| key.starts_with(place.service) && profile.is_set(key));
-        match session.reach(place.service, LIMIT) {
+        match session.probe(place.service, LIMIT) {
             Ok(reached) => {
                 ahead = ahead.or(reached.ahead_s);
-                report.add(place.service, State::Good, format!("{} answers in {} ms", place.base, reached.time.as_millis()));
+                report.add(place.service, CheckState::Good, format!("{} answers in {} ms", place.base, reached.time.as_millis()));
             }
             Err(error) => {
-                let state = if is_used { State::Bad } else { State::Note };
+                let state = if is_used { CheckState::Bad } else { CheckState::Note };
                 let hint =
                     if place.service == "agent" { "start it (masv server start) if you use it" } else { "see network, proxy and its URL" };
-                report.add(place.service, state, format!("{} can't be reached: {}; {hint}", place.base, error.what()));
+                report.add(place.service, state, format!("{} can't be reached: {}; {hint}", place.base, error.message()));
             }
         }
     }
     match ahead {
         Some(ahead) if ahead.abs() > SKEW_S => {
-            report.add("clock", State::Bad, format!("this machine's clock is off by {} s: set it (timedatectl set-ntp true)", -ahead));
+            report.add("clock", CheckState::Bad, format!("this machine's clock is off by {} s: set it (timedatectl set-ntp true)", -ahead));
         }
-        Some(_) => report.add("clock", State::Good, "agrees with the services'"),
-        None => report.add("clock", State::Note, "no service said what time it is"),
+        Some(_) => report.add("clock", CheckState::Good, "agrees with the services'"),
+        None => report.add("clock", CheckState::Note, "no service said what time it is"),
     }
 }
 
@@ -254,15 +256,15 @@ fn reach(session: &Session, profile: &Profile, report: &mut Report) {
 struct Redaction(Vec<(String, &'static str)>);
 
 impl Redaction {
-    fn of(desk: &Desk, account: Option<&str>) -> Self {
+    fn of(context: &CliContext, account: Option<&str>) -> Self {
         let mut pairs = Vec::new();
-        if let Ok(config) = desk.config()
+        if let Ok(config) = context.config()
             && let Ok(profile) = config.profile(account.unwrap_or(config.default_account()))
             && let Some(Setting::Literal(email)) = profile.setting("masv.email")
         {
             pairs.push((email.expose().to_owned(), "(e-mail)"));
         }
-        let home = (desk.environment)("HOME").map(|home| home.trim_end_matches('/').to_owned());
+        let home = (context.environment)("HOME").map(|home| home.trim_end_matches('/').to_owned());
         pairs.extend(home.filter(|home| home.len() > 1).map(|home| (home, "~")));
         Self(pairs)
     }

@@ -12,7 +12,7 @@ use std::process::Command;
 use clap::Args;
 
 use crate::args::Streams;
-use crate::context::Desk;
+use crate::context::CliContext;
 use crate::secrets;
 use crate::sys::stdio;
 use keyferry::config::{DEFAULT_ACCOUNT, FIELDS, Field, withhold};
@@ -41,11 +41,11 @@ pub struct ExecOptions {
 }
 
 /// Runs the program. Comes back only where that can't be done.
-pub fn run(options: &ExecOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    let Some((program, arguments)) = options.words.split_first() else { return crate::args::USAGE };
+pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    let Some((program, arguments)) = options.words.split_first() else { return crate::args::EXIT_USAGE };
     let mut command = Command::new(program);
     command.args(arguments);
-    if let Err(error) = dress(&mut command, options.profile.as_deref(), desk) {
+    if let Err(error) = set_environment(&mut command, options.profile.as_deref(), context) {
         return streams.fail_with(&error);
     }
     stdio::hand_on_closed();
@@ -59,8 +59,8 @@ fn is_handed_on(field: &Field) -> bool {
     ["masv.", "fileverbs.", "agent."].iter().any(|service| field.key.starts_with(service))
 }
 
-fn dress(command: &mut Command, profile: Option<&str>, desk: &Desk) -> Result<()> {
-    let config = desk.config()?;
+fn set_environment(command: &mut Command, profile: Option<&str>, context: &CliContext) -> Result<()> {
+    let config = context.config()?;
     let account = profile.unwrap_or(config.default_account());
     let profile = config.profile(account)?;
     withhold(command);
@@ -68,7 +68,7 @@ fn dress(command: &mut Command, profile: Option<&str>, desk: &Desk) -> Result<()
         for name in field.env {
             command.env_remove(name).env_remove(format!("{name}_FILE"));
         }
-        if let Some(value) = secrets::setting_anywhere(&profile, field.key, || desk.session(Some(account)))? {
+        if let Some(value) = secrets::setting_anywhere(&profile, field.key, || context.session(Some(account)))? {
             command.envs(field.env.iter().map(|name| (name, value.expose())));
         }
     }

@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::args::Streams;
 use crate::commands::print::{clock_time, moment};
-use crate::context::Desk;
-use keyferry::error::{Error, Kind, Result};
+use crate::context::CliContext;
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
 use keyferry::model::resource::is_url;
 
@@ -33,8 +33,8 @@ pub struct GetOptions {
 }
 
 /// Answers one request.
-pub fn run(options: &GetOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    match read(streams.stdin).and_then(|uri| answer(&uri, options, desk)) {
+pub fn run(options: &GetOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    match read(streams.stdin).and_then(|uri| answer(&uri, options, context)) {
         Ok(answer) => {
             let written = streams.stdout.data(&format!("{answer}\n"));
             streams.wrote(written)
@@ -44,7 +44,7 @@ pub fn run(options: &GetOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
 }
 
 fn read(input: &mut dyn Read) -> Result<String> {
-    let refuse = |why: &str| Error::new(Kind::InvalidValue, format!("the request is not answered: {why}"));
+    let refuse = |why: &str| Error::new(ErrorKind::InvalidValue, format!("the request is not answered: {why}"));
     let mut text = Zeroizing::new(String::new());
     let count = input.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|_| refuse("standard input is not UTF-8, or can't be read"))?;
     if count as u64 > MAX_BYTES {
@@ -90,17 +90,17 @@ fn count_of(name: &str, object: &str) -> usize {
     count
 }
 
-fn answer(uri: &str, options: &GetOptions, desk: &Desk) -> Result<Value> {
+fn answer(uri: &str, options: &GetOptions, context: &CliContext) -> Result<Value> {
     let uri = as_http(uri);
     // Another scheme is nobody's here, also where it is how a resource begins.
     if !is_url(&uri) {
         return Ok(json!({ "headers": {} }));
     }
-    let session = desk.session(options.profile.as_deref())?;
+    let session = context.session(options.profile.as_deref())?;
     let token = match session.token_for(&Request::new(uri)) {
         Ok(token) => token,
         // No headers means that none are needed: somebody else's host, or a route that takes none.
-        Err(error) if matches!(error.kind, Kind::NotMine | Kind::NoHeader) => return Ok(json!({ "headers": {} })),
+        Err(error) if matches!(error.kind, ErrorKind::UnknownService | ErrorKind::NoHeader) => return Ok(json!({ "headers": {} })),
         Err(error) => return Err(error),
     };
     let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!([value]))).collect();

@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use crate::args::Streams;
 use crate::commands::print::{clock_time, moment};
-use crate::context::{Desk, patiently};
+use crate::context::{CliContext, with_progress};
 use crate::save_secret::{Keep, keep, keep_text};
-use crate::secret_input::Given;
+use crate::secret_input::SecretInput;
 use crate::secrets::{self, First, ask};
 use crate::table::life;
-use crate::terminal::Tone;
+use crate::terminal::Style;
 use keyferry::clock::Clock;
 use keyferry::config::{Config, DEFAULT_ACCOUNT, Profile};
-use keyferry::error::{Error, Kind, Result};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
 use keyferry::secret::Secret;
@@ -26,7 +26,7 @@ use keyferry::session::Session;
 pub struct LoginOptions {
     /// Where to log in.
     #[arg(value_enum)]
-    pub service: Where,
+    pub service: LoginService,
     /// The e-mail address, of MASV and its agent; without it the configured one, or a question.
     #[arg(long, value_name = "ADDRESS")]
     pub email: Option<String>,
@@ -35,7 +35,7 @@ pub struct LoginOptions {
     pub with_key: bool,
     /// Where the secret comes from; without it the prompt, or standard input.
     #[command(flatten)]
-    pub given: Given,
+    pub input: SecretInput,
     /// Keep the secret for later, and write the reference to it into config.toml.
     #[arg(long, value_enum, value_name = "WHERE")]
     pub save: Option<Keep>,
@@ -49,7 +49,7 @@ pub struct LoginOptions {
 
 /// What can be logged in to.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Where {
+pub enum LoginService {
     /// MASV cloud.
     Masv,
     /// FileVerbs: SecretKey and APIKey, a line or a question each.
@@ -61,67 +61,67 @@ pub enum Where {
 /// What a login gave.
 struct Done {
     sentence: String,
-    facts: Value,
+    meta: Value,
     saved: Vec<(&'static str, String)>,
 }
 
 /// Logs in.
-pub fn run(options: &LoginOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    let done = match login(options, desk, streams) {
+pub fn run(options: &LoginOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    let done = match login(options, context, streams) {
         Ok(done) => done,
         Err(error) => return streams.fail_with(&error),
     };
-    let Done { sentence, mut facts, saved } = done;
+    let Done { sentence, mut meta, saved } = done;
     if options.json {
-        facts["saved"] = saved.iter().map(|(key, place)| ((*key).to_owned(), json!(place))).collect();
-        let written = streams.stdout.line(&facts.to_string());
+        meta["saved"] = saved.iter().map(|(key, place)| ((*key).to_owned(), json!(place))).collect();
+        let written = streams.stdout.line(&meta.to_string());
         return streams.wrote(written);
     }
-    let mut lines = vec![vec![(Tone::Good, sentence)]];
-    lines.extend(saved.iter().map(|(key, place)| vec![(Tone::Plain, format!("{key} is kept in {place}"))]));
+    let mut lines = vec![vec![(Style::Good, sentence)]];
+    lines.extend(saved.iter().map(|(key, place)| vec![(Style::Plain, format!("{key} is kept in {place}"))]));
     let written = streams.stdout.lines(&lines);
     streams.wrote(written)
 }
 
-fn login(options: &LoginOptions, desk: &Desk, streams: &mut Streams<'_>) -> Result<Done> {
-    let config = desk.config()?;
+fn login(options: &LoginOptions, context: &CliContext, streams: &mut Streams<'_>) -> Result<Done> {
+    let config = context.config()?;
     let account = options.profile.as_deref().unwrap_or(config.default_account()).to_owned();
     let profile = config.profile(&account)?;
-    let attempt = Attempt { options, desk, account, profile };
+    let attempt = LoginAttempt { options, context, account, profile };
     match options.service {
-        Where::Masv if options.with_key => attempt.key(streams),
-        Where::Masv => attempt.masv(config, streams),
-        Where::Agent => attempt.agent(config, streams),
-        Where::Fileverbs => attempt.fileverbs(config, streams),
+        LoginService::Masv if options.with_key => attempt.key(streams),
+        LoginService::Masv => attempt.masv(config, streams),
+        LoginService::Agent => attempt.agent(config, streams),
+        LoginService::Fileverbs => attempt.fileverbs(config, streams),
     }
 }
 
-struct Attempt<'a> {
+struct LoginAttempt<'a> {
     options: &'a LoginOptions,
-    desk: &'a Desk,
+    context: &'a CliContext,
     account: String,
     profile: Profile,
 }
 
-impl Attempt<'_> {
+impl LoginAttempt<'_> {
     /// Whether what is configured is meant: nothing else was named, and it is there.
     fn is_configured(&self, keys: &[&str]) -> bool {
-        let named = self.options.given.is_named() || self.options.email.is_some() || self.options.save.is_some();
+        let named = self.options.input.is_named() || self.options.email.is_some() || self.options.save.is_some();
         !named && keys.iter().all(|key| self.profile.is_set(key))
     }
 
     fn open(&self, config: Config) -> Result<Session> {
-        self.desk.open(config, Some(&self.account))
+        self.context.open(config, Some(&self.account))
     }
 
     /// Keeps secrets that were just proved.
     fn save(&self, email: Option<&Secret>, secrets: &[(&'static str, &Secret)]) -> Result<Vec<(&'static str, String)>> {
         let Some(how) = self.options.save else { return Ok(Vec::new()) };
         let kept = secrets.iter().filter(|(_, secret)| !secret.is_empty());
-        let saved = kept.map(|(key, secret)| keep(how, &self.account, key, secret, self.desk).map(|place| (*key, place)));
+        let saved = kept.map(|(key, secret)| keep(how, &self.account, key, secret, self.context).map(|place| (*key, place)));
         let saved = saved.collect::<Result<Vec<_>>>()?;
         if let Some(email) = email {
-            keep_text(&self.account, "masv.email", email.expose(), self.desk)?;
+            keep_text(&self.account, "masv.email", email.expose(), self.context)?;
         }
         Ok(saved)
     }
@@ -132,8 +132,8 @@ impl Attempt<'_> {
         }
         match secrets::setting(&self.profile, "masv.email")? {
             Some(email) => Ok(email),
-            None if self.desk.stdin_is_terminal => ask("E-mail address: ", false, First::Terminal, &self.desk.environment),
-            None => Err(Error::new(Kind::NotConfigured, "the e-mail address is not known: give --email, or set `masv.email`")),
+            None if self.context.stdin_is_terminal => ask("E-mail address: ", false, First::Terminal, &self.context.environment),
+            None => Err(Error::new(ErrorKind::NotConfigured, "the e-mail address is not known: give --email, or set `masv.email`")),
         }
     }
 
@@ -144,7 +144,7 @@ impl Attempt<'_> {
         }
         let email = self.email()?;
         let question = format!("Password for {} at {at}: ", email.expose());
-        let password = self.options.given.read(&[&question], 1, self.desk, streams)?.remove(0);
+        let password = self.options.input.read(&[&question], 1, self.context, streams)?.remove(0);
         Ok(Some((email, password)))
     }
 
@@ -153,15 +153,15 @@ impl Attempt<'_> {
         let pair = self.pair(&at, streams)?;
         let session = self.open(config)?;
         let (email, password) = pair.clone().unzip();
-        let token = patiently(streams, "keyferry: logging in to MASV", || session.masv_login(email, password))?;
+        let token = with_progress(streams, "keyferry: logging in to MASV", || session.masv_login(email, password))?;
         let saved = match &pair {
             Some((email, password)) => self.save(Some(email), &[("masv.password", password)])?,
             None => Vec::new(),
         };
         let details: Value = serde_json::from_str(token.details()).unwrap_or_default();
         let mut done = self.done(&session, "masv", &at, &token, &details["user"]["email"], saved);
-        done.facts["user"] = details["user"].clone();
-        done.facts["teams"] = details["teams"].clone();
+        done.meta["user"] = details["user"].clone();
+        done.meta["teams"] = details["teams"].clone();
         Ok(done)
     }
 
@@ -169,13 +169,13 @@ impl Attempt<'_> {
     fn key(&self, streams: &mut Streams<'_>) -> Result<Done> {
         let Some(how) = self.options.save else {
             let what = "an API key is kept or it is of no use: add --save keyring or --save file, or set MASV_API_KEY";
-            return Err(Error::new(Kind::NotConfigured, what));
+            return Err(Error::new(ErrorKind::NotConfigured, what));
         };
-        let key = self.options.given.read(&["API key of MASV: "], 1, self.desk, streams)?.remove(0);
+        let key = self.options.input.read(&["API key of MASV: "], 1, self.context, streams)?.remove(0);
         key.check("the API key")?;
-        let saved = vec![("masv.api_key", keep(how, &self.account, "masv.api_key", &key, self.desk)?)];
+        let saved = vec![("masv.api_key", keep(how, &self.account, "masv.api_key", &key, self.context)?)];
         let sentence = "the API key is kept; whether MASV takes it shows at its first use".to_owned();
-        Ok(Done { sentence, facts: json!({ "service": "masv", "account": self.account, "expires_at": null }), saved })
+        Ok(Done { sentence, meta: json!({ "service": "masv", "account": self.account, "expires_at": null }), saved })
     }
 
     fn agent(&self, config: Config, streams: &mut Streams<'_>) -> Result<Done> {
@@ -183,7 +183,7 @@ impl Attempt<'_> {
         let pair = self.pair(&at, streams)?;
         let session = self.open(config)?;
         let (email, password) = pair.clone().unzip();
-        let answer = patiently(streams, "keyferry: signing in to the MASV Agent", || session.agent_sign_in(email, password))?;
+        let answer = with_progress(streams, "keyferry: signing in to the MASV Agent", || session.agent_sign_in(email, password))?;
         let saved = match &pair {
             Some((email, password)) => self.save(Some(email), &[("masv.password", password)])?,
             None => Vec::new(),
@@ -191,22 +191,22 @@ impl Attempt<'_> {
         let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
         let who = answer["user"]["email"].as_str().or(answer["user"]["name"].as_str()).unwrap_or("a user without a name");
         let sentence = format!("signed in to the MASV Agent at {at} as {who}");
-        let facts = json!({ "service": "agent", "account": self.account, "user": answer["user"], "teams": answer["teams"] });
-        Ok(Done { sentence, facts, saved })
+        let meta = json!({ "service": "agent", "account": self.account, "user": answer["user"], "teams": answer["teams"] });
+        Ok(Done { sentence, meta, saved })
     }
 
     fn fileverbs(&self, mut config: Config, streams: &mut Streams<'_>) -> Result<Done> {
         let at = self.profile.text("fileverbs.url").unwrap_or_default().to_owned();
-        let mut given = Vec::new();
+        let mut input = Vec::new();
         let mut has_both = true;
         if !self.is_configured(&["fileverbs.secret_key", "fileverbs.api_key"]) {
             let questions = [
                 format!("SecretKey of {at} (Integration, API Secret): "),
                 "APIKey (Integration, Access Token; may be left empty): ".into(),
             ];
-            given = self.options.given.read(&[&questions[0], &questions[1]], 1, self.desk, streams)?;
-            has_both = !given[1].is_empty();
-            for (key, secret) in KEYS.iter().zip(&given).filter(|(_, secret)| !secret.is_empty()) {
+            input = self.options.input.read(&[&questions[0], &questions[1]], 1, self.context, streams)?;
+            has_both = !input[1].is_empty();
+            for (key, secret) in KEYS.iter().zip(&input).filter(|(_, secret)| !secret.is_empty()) {
                 let prefix = if self.account == DEFAULT_ACCOUNT { String::new() } else { format!("profile.{}.", self.account) };
                 config.set(&format!("{prefix}{key}"), secret.clone())?;
             }
@@ -216,8 +216,8 @@ impl Attempt<'_> {
         // What is kept may come from other keys, and would prove nothing of these.
         session.forget(Some(resource))?;
         let request = Request { account: Some(self.account.clone()), ..Request::new(resource) };
-        let token = patiently(streams, "keyferry: logging in to FileVerbs", || session.token_for(&request))?;
-        let saved = self.save(None, &KEYS.iter().copied().zip(&given).collect::<Vec<_>>())?;
+        let token = with_progress(streams, "keyferry: logging in to FileVerbs", || session.token_for(&request))?;
+        let saved = self.save(None, &KEYS.iter().copied().zip(&input).collect::<Vec<_>>())?;
         let details: Value = serde_json::from_str(token.details()).unwrap_or_default();
         Ok(self.done(&session, "fileverbs", &at, &token, &details["Email"], saved))
     }
@@ -235,11 +235,11 @@ impl Attempt<'_> {
         if session.store_name() == "memory" {
             sentence += "; the store is memory, so no other program sees it: set `store` to file";
         }
-        let facts = json!({
-            "service": service, "account": self.account, "base": at, "generation": token.facts().generation,
+        let meta = json!({
+            "service": service, "account": self.account, "base": at, "generation": token.meta().generation,
             "expires_at": ends.and_then(moment).map(clock_time), "store": session.store_name(),
         });
-        Done { sentence, facts, saved }
+        Done { sentence, meta, saved }
     }
 }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::args::{FAILED, OK, Streams};
-use crate::context::{Desk, patiently};
+use crate::args::{EXIT_FAILED, EXIT_OK, Streams};
+use crate::context::{CliContext, with_progress};
 use crate::table::{Table, plain};
-use crate::terminal::Tone;
+use crate::terminal::Style;
 use keyferry::config::{DeclaredKind, Profile};
 use keyferry::error::Result;
 use keyferry::plugin::{self, Instance, Plugins};
@@ -55,32 +55,32 @@ const LIMITS: Limits = Limits { time: Duration::from_secs(120), bytes: 256 * 102
 const GAP: &str = " :: ";
 
 /// Does it.
-pub fn run(options: &PluginOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+pub fn run(options: &PluginOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     match &options.what {
-        What::List { profile, json } => list(profile.as_deref(), *json, desk, streams),
+        What::List { profile, json } => list(profile.as_deref(), *json, context, streams),
         What::Check { file, inside: true } => inside(file, streams),
         What::Check { file, inside: false } => check(file, streams),
     }
 }
 
-fn list(account: Option<&str>, as_json: bool, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    let (plugins, profile) = match open(account, desk) {
+fn list(account: Option<&str>, as_json: bool, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    let (plugins, profile) = match open(account, context) {
         Ok(found) => found,
         Err(error) => return streams.fail_with(&error),
     };
     let written = if as_json {
         let all: Vec<Value> = plugins.instances.iter().map(|instance| object(instance, &profile)).collect();
-        let faults: Vec<_> = plugins.faults.iter().map(|error| error.what()).collect();
+        let faults: Vec<_> = plugins.faults.iter().map(|error| error.message()).collect();
         streams.stdout.line(&json!({ "plugins": all, "left_out": faults }).to_string())
     } else {
         table(&plugins, &profile).write(&mut streams.stdout)
     };
-    let told = plugins.faults.iter().fold(OK, |_, error| streams.fail_with(error));
-    if told == OK { streams.wrote(written) } else { told }
+    let told = plugins.faults.iter().fold(EXIT_OK, |_, error| streams.fail_with(error));
+    if told == EXIT_OK { streams.wrote(written) } else { told }
 }
 
-fn open(account: Option<&str>, desk: &Desk) -> Result<(Plugins, Profile)> {
-    let mut config = desk.config()?;
+fn open(account: Option<&str>, context: &CliContext) -> Result<(Plugins, Profile)> {
+    let mut config = context.config()?;
     account.map_or(Ok(()), |account| config.choose(account))?;
     let plugins = plugin::open(&mut config)?;
     let profile = config.profile(config.chosen_account())?;
@@ -107,7 +107,7 @@ fn table(plugins: &Plugins, profile: &Profile) -> Table {
             format!("{}{mark}", declared.full)
         };
         let settings: Vec<_> = plugin.settings.iter().map(state).collect();
-        let file = (Tone::Plain, plugin.path.display().to_string());
+        let file = (Style::Plain, plugin.path.display().to_string());
         table.row([plain(plugin.name.as_str()), plain(plugin.version.as_str()), plain(serves), plain(settings.join(" ")), file]);
     }
     table
@@ -138,7 +138,7 @@ fn inside(file: &Path, streams: &mut Streams<'_>) -> u8 {
         // Who reads it sees where it ends.
         let _ = streams.stdout.line(&line);
     });
-    if right { OK } else { FAILED }
+    if right { EXIT_OK } else { EXIT_FAILED }
 }
 
 fn check(file: &Path, streams: &mut Streams<'_>) -> u8 {
@@ -148,7 +148,7 @@ fn check(file: &Path, streams: &mut Streams<'_>) -> u8 {
     };
     let mut command = Command::new(program);
     command.args(["plugin", "check", "--inside"]).arg(file);
-    let outcome = patiently(streams, "keyferry: testing the plugin", || run_program(&mut command, None, LIMITS));
+    let outcome = with_progress(streams, "keyferry: testing the plugin", || run_program(&mut command, None, LIMITS));
     let (output, ended) = match outcome {
         Ok(done) => done,
         Err(error) => return streams.fail(&format!("the test can't be started: {}", error.kind())),
@@ -204,7 +204,7 @@ impl Report {
     fn row(&mut self, right: bool, step: &str, what: &str) {
         self.steps += 1;
         self.faults += usize::from(!right);
-        let (tone, mark) = if right { (Tone::Plain, "ok") } else { (Tone::Bad, "FAULT") };
-        self.table.row([(tone, mark.to_owned()), plain(step), plain(what)]);
+        let (style, mark) = if right { (Style::Plain, "ok") } else { (Style::Bad, "FAULT") };
+        self.table.row([(style, mark.to_owned()), plain(step), plain(what)]);
     }
 }

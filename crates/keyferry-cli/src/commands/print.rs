@@ -10,8 +10,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::args::Streams;
-use crate::context::{Desk, patiently};
-use keyferry::error::{Error, Kind, Result};
+use crate::context::{CliContext, with_progress};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
 use keyferry::model::resource::{MAX_BYTES, split_query};
@@ -63,8 +63,8 @@ pub enum Form {
 }
 
 /// Prints a token.
-pub fn run(form: Form, options: &PlainOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    let text = match text(form, options, desk, streams) {
+pub fn run(form: Form, options: &PlainOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    let text = match text(form, options, context, streams) {
         Ok(text) => zeroize::Zeroizing::new(text),
         Err(error) => return streams.fail_with(&error),
     };
@@ -72,10 +72,10 @@ pub fn run(form: Form, options: &PlainOptions, desk: &Desk, streams: &mut Stream
     streams.wrote(written)
 }
 
-fn text(form: Form, options: &PlainOptions, desk: &Desk, streams: &mut Streams<'_>) -> Result<String> {
+fn text(form: Form, options: &PlainOptions, context: &CliContext, streams: &mut Streams<'_>) -> Result<String> {
     let PlainOptions { resource, profile, access, min_valid_s, json } = options;
     let resource = resource_of(resource, streams.stdin)?;
-    let session = desk.session(profile.as_deref())?;
+    let session = context.session(profile.as_deref())?;
     let request = Request {
         access: access.map(|allowed| match allowed {
             Allowed::Read => Access::Read,
@@ -85,7 +85,7 @@ fn text(form: Form, options: &PlainOptions, desk: &Desk, streams: &mut Streams<'
         min_valid: std::time::Duration::from_secs((*min_valid_s).into()),
         ..Request::new(resource.as_str())
     };
-    let token = patiently(streams, "keyferry: getting a token", || session.token_for(&request))?;
+    let token = with_progress(streams, "keyferry: getting a token", || session.token_for(&request))?;
     if *json {
         return Ok(format!("{}\n", object(&session, &token, &resource)));
     }
@@ -103,14 +103,16 @@ fn text(form: Form, options: &PlainOptions, desk: &Desk, streams: &mut Streams<'
 /// The resource as it was typed, or the first line of standard input.
 ///
 /// # Errors
-/// [`Kind::InvalidResource`] if that can't be read.
+/// [`ErrorKind::InvalidResource`] if that can't be read.
 pub fn resource_of(typed: &str, stdin: &mut dyn Read) -> Result<String> {
     if typed != "-" {
         return Ok(typed.to_owned());
     }
     let mut line = String::new();
     let read = BufReader::new(stdin.take(MAX_BYTES as u64 + 2)).read_line(&mut line);
-    read.map_err(|_| Error::new(Kind::InvalidResource, "the resource can't be read from standard input: write one line of text to it"))?;
+    read.map_err(|_| {
+        Error::new(ErrorKind::InvalidResource, "the resource can't be read from standard input: write one line of text to it")
+    })?;
     Ok(line.strip_suffix('\n').unwrap_or(&line).to_owned())
 }
 
@@ -120,7 +122,7 @@ fn object(session: &Session, token: &Token, resource: &str) -> Value {
     let ends = session.ends_here_unix_s(token).and_then(moment).map(clock_time);
     json!({
         "headers": headers, "expires_at": ends, "service": token.service(), "resource": split_query(resource).0,
-        "generation": token.facts().generation,
+        "generation": token.meta().generation,
     })
 }
 

@@ -8,12 +8,12 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::args::{OK, SandboxOptions, Streams};
+use crate::args::{EXIT_OK, SandboxOptions, Streams};
 use crate::shell::{export, quote};
-use crate::temp_dir::Scratch;
+use crate::temp_dir::TempDir;
 use crate::terminal::clean;
-use keyferry::error::{Error, Kind, Result};
-use keyferry::sys::signals::Ending;
+use keyferry::error::{Error, ErrorKind, Result};
+use keyferry::sys::signals::ShutdownSignals;
 use keyferry_sandbox::{Options, Sandbox, credentials as c};
 
 /// How a variable is marked that is shown and not set.
@@ -22,23 +22,23 @@ const ALTERNATIVE: &str = "# ";
 /// Serves until a signal. `temporary` is where the CA's file may go.
 pub fn run(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>) -> u8 {
     match serve(options, temporary, streams) {
-        Ok(()) => OK,
-        Err(error) => streams.fail(error.what()),
+        Ok(()) => EXIT_OK,
+        Err(error) => streams.fail(error.message()),
     }
 }
 
 fn serve(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>) -> Result<()> {
-    let system = |error: io::Error| Error::new(Kind::Config, format!("signals can't be waited for: {}", error.kind()));
+    let system = |error: io::Error| Error::new(ErrorKind::Config, format!("signals can't be waited for: {}", error.kind()));
     // Before any thread starts: a signal would end the process in one that doesn't hold it back, and leave the folder behind.
-    let ending = Ending::hold().map_err(system)?;
+    let ending = ShutdownSignals::hold().map_err(system)?;
     let sandbox = start(options)?;
-    let scratch = sandbox.ca_pem().map(|_| Scratch::below(temporary)).transpose()?;
-    let ca_file = match (&scratch, sandbox.ca_pem()) {
-        (Some(scratch), Some(pem)) => Some(printable(&scratch.write("ca.pem", pem)?)?),
+    let temp_dir = sandbox.ca_pem().map(|_| TempDir::below(temporary)).transpose()?;
+    let ca_file = match (&temp_dir, sandbox.ca_pem()) {
+        (Some(temp_dir), Some(pem)) => Some(printable(&temp_dir.write("ca.pem", pem)?)?),
         _ => None,
     };
-    let card = Card::of(&sandbox, ca_file);
-    card.tell(options.json, streams).map_err(unread)?;
+    let info = SandboxInfo::of(&sandbox, ca_file);
+    info.tell(options.json, streams).map_err(unread)?;
     ending.wait().map_err(system)
 }
 
@@ -59,14 +59,14 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
             io::ErrorKind::PermissionDenied => "a port may not be used by this user: name one above 1023".into(),
             kind => format!("the sandbox can't start: {kind}"),
         };
-        Error::new(Kind::Config, what)
+        Error::new(ErrorKind::Config, what)
     })
 }
 
 fn printable(path: &Path) -> Result<String> {
     let fits = |text: &&str| clean(text) == *text && !text.contains('\n');
     let what = "the temporary folder has a name that can't be printed: set TMPDIR to another";
-    path.to_str().filter(fits).map(str::to_owned).ok_or_else(|| Error::new(Kind::Config, what))
+    path.to_str().filter(fits).map(str::to_owned).ok_or_else(|| Error::new(ErrorKind::Config, what))
 }
 
 fn unread(error: io::Error) -> Error {
@@ -74,18 +74,18 @@ fn unread(error: io::Error) -> Error {
         io::ErrorKind::BrokenPipe => "nobody reads the variables, so the sandbox ends".into(),
         kind => format!("the variables can't be written: {kind}"),
     };
-    Error::new(Kind::Config, what)
+    Error::new(ErrorKind::Config, what)
 }
 
 /// All that there is to tell of a sandbox that runs.
-struct Card {
+struct SandboxInfo {
     variables: Vec<(String, String)>,
     alternatives: Vec<(String, String)>,
     masv_url: String,
     ca_file: Option<String>,
 }
 
-impl Card {
+impl SandboxInfo {
     fn of(sandbox: &Sandbox, ca_file: Option<String>) -> Self {
         let (alternatives, mut variables): (Vec<_>, Vec<_>) =
             sandbox.variables().into_iter().partition(|(name, _)| name.starts_with(ALTERNATIVE));
@@ -98,7 +98,7 @@ impl Card {
 
     /// A person is told everything; a program gets what it evaluates or parses, and the end of the stream behind it.
     fn tell(&self, as_json: bool, streams: &mut Streams<'_>) -> io::Result<()> {
-        let to_person = streams.stdout.look().terminal;
+        let to_person = streams.stdout.caps().terminal;
         let told = if as_json { format!("{}\n", self.json()) } else { self.exports() };
         streams.stdout.text(&told)?;
         if !as_json && to_person {
@@ -107,7 +107,7 @@ impl Card {
         if to_person {
             return Ok(());
         }
-        if streams.stderr.look().terminal && !as_json {
+        if streams.stderr.caps().terminal && !as_json {
             // A convenience: without it the variables are out all the same.
             let _ = streams.stderr.text(&self.rest("kill \"$KEYFERRY_SANDBOX_PID\""));
         }

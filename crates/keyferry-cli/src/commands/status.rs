@@ -5,11 +5,11 @@
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::args::{FAILED, OK, Streams};
+use crate::args::{EXIT_FAILED, EXIT_OK, Streams};
 use crate::commands::print::resource_of;
-use crate::context::Desk;
+use crate::context::CliContext;
 use crate::table::{Table, life, plain};
-use crate::terminal::Tone;
+use crate::terminal::Style;
 use keyferry::clock::Clock;
 use keyferry::config::{Config, Profile};
 use keyferry::error::Result;
@@ -78,10 +78,10 @@ fn configured(profile: &Profile, service: &str) -> Vec<&'static str> {
 }
 
 /// Shows what is kept.
-pub fn status(options: &StatusOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    let found = desk.config().and_then(|config| {
-        let session = desk.open(config.clone(), None)?;
-        Ok((rows(&session)?, services(&config, desk)?, session.store_name(), session.protection()))
+pub fn status(options: &StatusOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    let found = context.config().and_then(|config| {
+        let session = context.open(config.clone(), None)?;
+        Ok((rows(&session)?, services(&config, context)?, session.store_name(), session.protection()))
     });
     let (tokens, services, store, protection) = match found {
         Ok(found) => found,
@@ -96,13 +96,13 @@ pub fn status(options: &StatusOptions, desk: &Desk, streams: &mut Streams<'_>) -
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     for token in &tokens {
         let left = token["life_left_s"].as_i64();
-        let tone = if left.is_some_and(|left| left <= 0) { Tone::Bad } else { Tone::Good };
+        let style = if left.is_some_and(|left| left <= 0) { Style::Bad } else { Style::Good };
         let left = left.map_or_else(|| "no end".to_owned(), |left| if left > 0 { life(left) } else { "ended".to_owned() });
         table.row([
             plain(text(&token["service"])),
             plain(text(&token["account"])),
             plain(text(&token["resource"])),
-            (tone, left),
+            (style, left),
             plain(token["generation"].to_string()),
             plain(store),
             plain(protection),
@@ -113,12 +113,12 @@ pub fn status(options: &StatusOptions, desk: &Desk, streams: &mut Streams<'_>) -
     for service in services.iter().filter(|service| !has_token(service)) {
         let keys = service["configured"].as_array().map_or(0, Vec::len);
         let state = if keys > 0 { "no token yet" } else { "not configured" };
-        let none = || (Tone::Faint, "-".to_owned());
+        let none = || (Style::Faint, "-".to_owned());
         table.row([
             plain(text(&service["service"])),
             plain(text(&service["account"])),
             none(),
-            (Tone::Faint, state.into()),
+            (Style::Faint, state.into()),
             none(),
             none(),
             none(),
@@ -148,11 +148,11 @@ fn rows(session: &Session) -> Result<Vec<Value>> {
 }
 
 /// Every service of every account, and which of its settings are there.
-fn services(config: &Config, desk: &Desk) -> Result<Vec<Value>> {
+fn services(config: &Config, context: &CliContext) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for account in config.accounts() {
-        let (profile, session) = (config.profile(&account)?, desk.open(config.clone(), Some(&account))?);
-        for place in session.places().filter(|place| CREDENTIALS.iter().any(|(name, _)| *name == place.service)) {
+        let (profile, session) = (config.profile(&account)?, context.open(config.clone(), Some(&account))?);
+        for place in session.services().filter(|place| CREDENTIALS.iter().any(|(name, _)| *name == place.service)) {
             let keys = configured(&profile, place.service);
             all.push(json!({ "service": place.service, "account": account, "base": place.base.as_str(), "configured": keys }));
         }
@@ -161,9 +161,9 @@ fn services(config: &Config, desk: &Desk) -> Result<Vec<Value>> {
 }
 
 /// Says what would happen for a resource, and why.
-pub fn explain(options: &ExplainOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+pub fn explain(options: &ExplainOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let resource = resource_of(&options.resource, streams.stdin);
-    let explained = resource.and_then(|resource| desk.session(options.profile.as_deref())?.explain(&resource));
+    let explained = resource.and_then(|resource| context.session(options.profile.as_deref())?.explain(&resource));
     let text = match explained {
         Ok(text) => text,
         Err(error) => return streams.fail_with(&error),
@@ -176,18 +176,18 @@ pub fn explain(options: &ExplainOptions, desk: &Desk, streams: &mut Streams<'_>)
     let mut table = Table::new(&["what", "value"]);
     for (name, value) in explained.as_object().into_iter().flatten() {
         let shown = value.as_str().map_or_else(|| if value.is_null() { "-".into() } else { value.to_string() }, str::to_owned);
-        table.row([(Tone::Faint, name.replace('_', " ")), plain(shown)]);
+        table.row([(Style::Faint, name.replace('_', " ")), plain(shown)]);
     }
     let written = table.write(&mut streams.stdout);
     streams.wrote(written)
 }
 
 /// Forgets tokens. What is configured stays, and is named: with it the next call would log in again.
-pub fn logout(options: &LogoutOptions, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    let outcome = desk.config().and_then(|config| {
+pub fn logout(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    let outcome = context.config().and_then(|config| {
         let account = options.profile.as_deref().unwrap_or(config.default_account()).to_owned();
         let profile = config.profile(&account)?;
-        let session = desk.open(config, Some(&account))?;
+        let session = context.open(config, Some(&account))?;
         let forgotten = forget(&session, options, &account)?;
         let services = CREDENTIALS.iter().map(|(name, _)| *name).filter(|name| options.service.is_none_or(|only| only.name() == *name));
         Ok((forgotten, services.flat_map(|service| configured(&profile, service)).collect::<Vec<_>>()))
@@ -207,7 +207,7 @@ pub fn logout(options: &LogoutOptions, desk: &Desk, streams: &mut Streams<'_>) -
         sentence += &format!("; still configured, and used at the next call: {} (keyferry config says where)", still.join(", "));
     }
     let written = streams.stdout.line(&sentence);
-    if streams.wrote(written) == OK { OK } else { FAILED }
+    if streams.wrote(written) == EXIT_OK { EXIT_OK } else { EXIT_FAILED }
 }
 
 fn forget(session: &Session, options: &LogoutOptions, account: &str) -> Result<usize> {

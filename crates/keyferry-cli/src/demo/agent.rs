@@ -2,29 +2,29 @@
 
 use serde_json::Value;
 
-use crate::demo::stage::{Call, Stage};
-use keyferry::error::{Error, Kind, Result};
+use crate::demo::demo_run::{DemoRun, ServiceCall};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::session::Session;
 
 const RESOURCE: &str = "agent:session";
 
-pub(super) fn play(stage: &mut Stage) {
-    stage.service("MASV Agent");
-    let agent = stage.sandbox.agent_url().to_owned();
-    let teams = || Call::get(format!("{agent}/api/v1/teams"));
-    stage.inside((RESOURCE, "refused"), &[("agent_session", 1)], teams().refused(401), nobody);
+pub(super) fn play(demo: &mut DemoRun) {
+    demo.service("MASV Agent");
+    let agent = demo.sandbox.agent_url().to_owned();
+    let teams = || ServiceCall::get(format!("{agent}/api/v1/teams"));
+    demo.inside((RESOURCE, "refused"), &[("agent_session", 1)], teams().refused(401), nobody);
     let sign_in = |session: &Session| session.agent_sign_in(None, None).and_then(|told| who(&told));
-    stage.inside((RESOURCE, "sign-in"), &[("agent_login", 1)], teams(), sign_in);
+    demo.inside((RESOURCE, "sign-in"), &[("agent_login", 1)], teams(), sign_in);
     let session = |session: &Session| session.agent_session().and_then(|told| who(&told));
-    stage.inside((RESOURCE, "agent"), &[("agent_session", 1)], Call::get(format!("{agent}/api/v1/login")), session);
+    demo.inside((RESOURCE, "agent"), &[("agent_session", 1)], ServiceCall::get(format!("{agent}/api/v1/login")), session);
 }
 
 /// The error, which is right.
 fn nobody(session: &Session) -> Result<String> {
     match session.agent_session() {
-        Err(error) if error.kind == Kind::LoginRequired => Ok(error.what().to_owned()),
+        Err(error) if error.kind == ErrorKind::LoginRequired => Ok(error.message().to_owned()),
         Err(error) => Err(error),
-        Ok(_) => Err(Error::new(Kind::Panic, "somebody is signed in already")),
+        Ok(_) => Err(Error::new(ErrorKind::Panic, "somebody is signed in already")),
     }
 }
 
@@ -33,6 +33,6 @@ fn who(told: &str) -> Result<String> {
     let told: Value = serde_json::from_str(told).unwrap_or_default();
     match (told["user"]["name"].as_str(), told["teams"][0]["name"].as_str()) {
         (Some(user), Some(team)) => Ok(format!("{user} is signed in, for the team {team}")),
-        _ => Err(Error::new(Kind::BadAnswer, "the agent does not say who is signed in")),
+        _ => Err(Error::new(ErrorKind::BadResponse, "the agent does not say who is signed in")),
     }
 }

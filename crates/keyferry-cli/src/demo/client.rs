@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyferry::error::{Error, Kind, Result};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::base_url::is_loopback;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, redirect};
@@ -36,7 +36,7 @@ impl Client {
     /// Makes the client.
     ///
     /// # Errors
-    /// [`Kind::Config`] if HTTP can't be set up.
+    /// [`ErrorKind::Config`] if HTTP can't be set up.
     pub(super) fn new() -> Result<Self> {
         reqwest::blocking::Client::builder()
             .tls_backend_preconfigured(no_tls()?)
@@ -54,13 +54,15 @@ impl Client {
     /// Sends one request. A body is sent as JSON; `headers` are sent as they are.
     ///
     /// # Errors
-    /// [`Kind::InvalidResource`] for a URL that is not http to this machine, [`Kind::InvalidValue`] for a method or header that can't
-    /// be sent, [`Kind::Silent`] without a whole response. A refusal is no error but a status.
+    /// [`ErrorKind::InvalidResource`] for a URL that is not http to this machine, [`ErrorKind::InvalidValue`] for a method or header that can't
+    /// be sent, [`ErrorKind::NoResponse`] without a whole response. A refusal is no error but a status.
     pub(super) fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Result<Reply> {
         let local = Url::parse(url).ok().filter(|url| url.scheme() == "http" && is_loopback(url));
-        let url = local.ok_or_else(|| Error::new(Kind::InvalidResource, "the demo reaches http on this machine alone: check the URL"))?;
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| Error::new(Kind::InvalidValue, "the method is none of HTTP's"))?;
-        let no_response = |_| Error::new(Kind::Silent, format!("{} did not answer", url.authority()));
+        let url =
+            local.ok_or_else(|| Error::new(ErrorKind::InvalidResource, "the demo reaches http on this machine alone: check the URL"))?;
+        let method =
+            Method::from_bytes(method.as_bytes()).map_err(|_| Error::new(ErrorKind::InvalidValue, "the method is none of HTTP's"))?;
+        let no_response = |_| Error::new(ErrorKind::NoResponse, format!("{} did not answer", url.authority()));
         let mut request = self.0.request(method, url.clone());
         for (name, value) in headers {
             let (name, value) = header(name, value)?;
@@ -72,7 +74,7 @@ impl Client {
         let response = request.send().map_err(no_response)?;
         let status = response.status().as_u16();
         let mut body = Zeroizing::new(Vec::new());
-        let cut_off = |_| Error::new(Kind::Silent, format!("{} broke off its answer", url.authority())).with_http_status(status);
+        let cut_off = |_| Error::new(ErrorKind::NoResponse, format!("{} broke off its answer", url.authority())).with_http_status(status);
         response.take(MAX_BODY_BYTES).read_to_end(&mut body).map_err(cut_off)?;
         Ok(Reply { status, body })
     }
@@ -86,13 +88,13 @@ fn no_tls() -> Result<ClientConfig> {
 }
 
 fn set_up_failed() -> Error {
-    Error::new(Kind::Config, "HTTP can't be set up: the system may be out of threads or descriptors")
+    Error::new(ErrorKind::Config, "HTTP can't be set up: the system may be out of threads or descriptors")
 }
 
 /// A header that no log of any library shows.
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
-    let (name, mut value) = header.ok_or_else(|| Error::new(Kind::InvalidValue, "a header holds a character that can't be sent"))?;
+    let (name, mut value) = header.ok_or_else(|| Error::new(ErrorKind::InvalidValue, "a header holds a character that can't be sent"))?;
     value.set_sensitive(true);
     Ok((name, value))
 }

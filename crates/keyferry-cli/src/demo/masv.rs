@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
-use crate::demo::stage::{Call, Plan, Stage};
-use keyferry::error::{Error, Kind, Result};
+use crate::demo::demo_run::{DemoRun, Plan, ServiceCall};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
@@ -24,33 +24,33 @@ const LOGIN_S: i64 = 72 * HOUR_S;
 /// Programs that meet the same refusal at once.
 const CROWD: usize = 8;
 
-pub(super) fn play(stage: &mut Stage) {
-    stage.service("MASV cloud");
-    let masv = stage.sandbox.masv_url().to_owned();
-    user(stage, &masv);
-    let managed = packages(stage, &masv);
-    links(stage, &masv);
-    portal(stage, &masv);
-    transfers(stage, &masv, managed.as_ref());
-    download(stage, &masv, managed.as_ref());
-    time(stage, &masv);
+pub(super) fn play(demo: &mut DemoRun) {
+    demo.service("MASV cloud");
+    let masv = demo.sandbox.masv_url().to_owned();
+    user(demo, &masv);
+    let managed = packages(demo, &masv);
+    links(demo, &masv);
+    portal(demo, &masv);
+    transfers(demo, &masv, managed.as_ref());
+    download(demo, &masv, managed.as_ref());
+    time(demo, &masv);
 }
 
-fn profile_call(masv: &str) -> Call {
-    Call::send("PUT", format!("{masv}/v1/users/{}", c::USER_ID), r#"{"name":"Fer Ry"}"#, 200)
+fn profile_call(masv: &str) -> ServiceCall {
+    ServiceCall::send("PUT", format!("{masv}/v1/users/{}", c::USER_ID), r#"{"name":"Fer Ry"}"#, 200)
 }
 
-fn user(stage: &mut Stage, masv: &str) {
+fn user(demo: &mut DemoRun, masv: &str) {
     let key = Plan {
         ask: Request::new("user"),
         header: KEY,
         access: Access::Full,
         from: "settings",
         took: &[],
-        call: Call::get(format!("{masv}/v1/teams")),
+        call: ServiceCall::get(format!("{masv}/v1/teams")),
         note: "",
     };
-    stage.get(key);
+    demo.get(key);
     let list = format!("{masv}/v1.1/teams/{}/packages?page=1&limit=1", c::TEAM_ID);
     let by_url = Plan {
         ask: Request::new(&list),
@@ -58,10 +58,10 @@ fn user(stage: &mut Stage, masv: &str) {
         access: Access::Full,
         from: "memory",
         took: &[],
-        call: Call::get(list),
+        call: ServiceCall::get(list),
         note: "any URL of the API will do as the name of what is wanted",
     };
-    stage.get(by_url);
+    demo.get(by_url);
     let profile = Plan {
         ask: Request::new(format!("{masv}/v1/users/{}", c::USER_ID)),
         header: USER,
@@ -71,29 +71,29 @@ fn user(stage: &mut Stage, masv: &str) {
         call: profile_call(masv),
         note: "this route refuses API keys, so keyferry logs in",
     };
-    stage.get(profile);
+    demo.get(profile);
 }
 
-fn managed<'a>(ask: String, from: &'static str, took: &'a [(&'static str, u64)], call: Call, note: &'static str) -> Plan<'a> {
+fn managed<'a>(ask: String, from: &'static str, took: &'a [(&'static str, u64)], call: ServiceCall, note: &'static str) -> Plan<'a> {
     Plan { ask: Request::new(ask), header: PACKAGE, access: Access::Manage, from, took, call, note }
 }
 
 /// Management tokens, in each of the ways that there may be. Gives the first package's.
-fn packages(stage: &mut Stage, masv: &str) -> Option<Token> {
+fn packages(demo: &mut DemoRun, masv: &str) -> Option<Token> {
     let at = |id: &str| format!("{masv}/v1/packages/{id}");
-    let rename = Call::send("PUT", at(c::PACKAGE_ID), r#"{"name":"Reel 001"}"#, 200);
+    let rename = ServiceCall::send("PUT", at(c::PACKAGE_ID), r#"{"name":"Reel 001"}"#, 200);
     let name = |id: &str| format!("packages/{id}");
-    let first = stage.get(managed(name(c::PACKAGE_ID), "look-up", &[("teams", 1), ("lookup", 1)], rename, ""));
+    let first = demo.get(managed(name(c::PACKAGE_ID), "look-up", &[("teams", 1), ("lookup", 1)], rename, ""));
     let files = format!("{}/files", at(c::PACKAGE_ID));
-    stage.get(managed(files.clone(), "memory", &[], Call::get(files), ""));
-    stage.sandbox.configure("single_lookup", json!(false));
+    demo.get(managed(files.clone(), "memory", &[], ServiceCall::get(files), ""));
+    demo.sandbox.configure("single_lookup", json!(false));
     let note = "no look-up of one package here: 205 packages on 5 pages hold it";
-    let listed = Call::get(at(c::OTHER_PACKAGE_ID));
-    stage.get(managed(name(c::OTHER_PACKAGE_ID), "list", &[("lookup", 1), ("list_page", 5)], listed, note));
+    let listed = ServiceCall::get(at(c::OTHER_PACKAGE_ID));
+    demo.get(managed(name(c::OTHER_PACKAGE_ID), "list", &[("lookup", 1), ("list_page", 5)], listed, note));
     let seen = at("01J0SANDB0XPACKAGE00000200");
-    stage.get(managed(seen.clone(), "memory", &[], Call::get(seen), "the list has brought the tokens of all others too"));
-    let inbox = Call::get(at(c::INBOX_PACKAGE_ID));
-    stage.get(managed(
+    demo.get(managed(seen.clone(), "memory", &[], ServiceCall::get(seen), "the list has brought the tokens of all others too"));
+    let inbox = ServiceCall::get(at(c::INBOX_PACKAGE_ID));
+    demo.get(managed(
         name(c::INBOX_PACKAGE_ID),
         "inbox",
         &[("list_page", 5), ("inbox", 1)],
@@ -104,29 +104,29 @@ fn packages(stage: &mut Stage, masv: &str) -> Option<Token> {
 }
 
 /// Read tokens: the only ones that download.
-fn links(stage: &mut Stage, masv: &str) {
+fn links(demo: &mut DemoRun, masv: &str) {
     let download = format!("{masv}/v1/packages/{}/files/{}/download", c::PACKAGE_ID, c::FILE_ID);
     let read = |ask: Request, from, took, note| {
-        let call = Call::get(download.clone());
+        let call = ServiceCall::get(download.clone());
         Plan { ask, header: PACKAGE, access: Access::Read, from, took, call, note }
     };
     let open = Request::new(format!("links/{}?secret={}", c::LINK_ID, c::LINK_SECRET));
-    stage.get(read(open, "link", &[("link", 1)], ""));
-    stage.get(read(Request::new(&download), "memory", &[], ""));
+    demo.get(read(open, "link", &[("link", 1)], ""));
+    demo.get(read(Request::new(&download), "memory", &[], ""));
     let pasted = Request::new(format!("https://get.massive.io/{}?secret={}", c::ENCODED_LINK_ID, c::ENCODED_LINK_SECRET_IN_URL));
-    stage.get(read(pasted, "link", &[("link", 1)], "as it was pasted from an e-mail"));
+    demo.get(read(pasted, "link", &[("link", 1)], "as it was pasted from an e-mail"));
     let resource = format!("links/{}?secret={}", c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
     let protected = Request { link_password: Some(Secret::from(c::LINK_PASSWORD)), ..Request::new(resource) };
-    stage.get(read(protected, "link", &[("link", 1)], "with a password"));
+    demo.get(read(protected, "link", &[("link", 1)], "with a password"));
 }
 
 /// A call of the user's own whose answer holds a token: its id, adopted under `class`.
-fn adopt(stage: &mut Stage, call: &Call, headers: &[(&str, &str)], class: &str) -> Result<String> {
-    let reply = stage.call(call, headers)?;
+fn adopt(demo: &mut DemoRun, call: &ServiceCall, headers: &[(&str, &str)], class: &str) -> Result<String> {
+    let reply = demo.call(call, headers)?;
     let document: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let text = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
     let resource = format!("{class}/{}", text("id"));
-    stage.session.adopt(&resource, Secret::new(text("access_token")), None)?;
+    demo.session.adopt(&resource, Secret::new(text("access_token")), None)?;
     Ok(resource)
 }
 
@@ -139,62 +139,61 @@ fn adopted(resource: Result<String>) -> (Request, impl FnOnce(&Session, &Request
     (Request::new(name), move |session: &Session, ask: &Request| failed.map_or_else(|| session.token_for(ask), Err))
 }
 
-fn portal(stage: &mut Stage, masv: &str) {
-    let make = Call::send("POST", format!("{masv}/v1/portals/{}/packages", c::PORTAL_ID), r#"{"name":"From the demo"}"#, 201);
-    let (ask, obtain) = adopted(adopt(stage, &make, &[], "packages"));
-    let call = Call::send("POST", format!("{masv}/v1/{}/files", ask.resource), r#"{"name":"a.mov"}"#, 201);
+fn portal(demo: &mut DemoRun, masv: &str) {
+    let make = ServiceCall::send("POST", format!("{masv}/v1/portals/{}/packages", c::PORTAL_ID), r#"{"name":"From the demo"}"#, 201);
+    let (ask, obtain) = adopted(adopt(demo, &make, &[], "packages"));
+    let call = ServiceCall::send("POST", format!("{masv}/v1/{}/files", ask.resource), r#"{"name":"a.mov"}"#, 201);
     let note = "the program made this package in a Portal itself, and gave keyferry the token to keep";
-    stage.row(Plan { ask, header: PACKAGE, access: Access::Write, from: "adopted", took: &[], call, note }, obtain);
+    demo.row(Plan { ask, header: PACKAGE, access: Access::Write, from: "adopted", took: &[], call, note }, obtain);
 }
 
-fn transfers(stage: &mut Stage, masv: &str, managed: Option<&Token>) {
+fn transfers(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
     let plan = |ask, from, took, call, note| Plan { ask, header: TRANSFER, access: Access::Full, from, took, call, note };
     let at = format!("{masv}/v1/transfers/{}", c::TRANSFER_ID);
     let of_package = Request::new(format!("packages/{}/transfers/{}", c::PACKAGE_ID, c::TRANSFER_ID));
-    stage.get(plan(of_package, "list", &[("transfer_list", 1)], Call::get(&at), ""));
+    demo.get(plan(of_package, "list", &[("transfer_list", 1)], ServiceCall::get(&at), ""));
     let by_id = Request::new(format!("transfers/{}", c::TRANSFER_ID));
-    stage.get(plan(by_id, "memory", &[], Call::send("POST", format!("{at}/retry"), "{}", 200), ""));
+    demo.get(plan(by_id, "memory", &[], ServiceCall::send("POST", format!("{at}/retry"), "{}", 200), ""));
     let retry = format!("{at}/retry");
-    stage.get(plan(Request::new(&retry), "memory", &[], Call::get(at), ""));
-    let start = Call::send("POST", format!("{masv}/v1/packages/{}/transfer", c::PACKAGE_ID), "{}", 201);
+    demo.get(plan(Request::new(&retry), "memory", &[], ServiceCall::get(at), ""));
+    let start = ServiceCall::send("POST", format!("{masv}/v1/packages/{}/transfer", c::PACKAGE_ID), "{}", 201);
     let headers: Vec<_> = managed.iter().flat_map(|token| token.headers()).collect();
-    let (ask, obtain) = adopted(adopt(stage, &start, &headers, "transfers"));
-    let cancel = Call::delete(format!("{masv}/v1/{}", ask.resource));
-    stage.row(plan(ask, "adopted", &[], cancel, "the program started this transfer itself"), obtain);
+    let (ask, obtain) = adopted(adopt(demo, &start, &headers, "transfers"));
+    let cancel = ServiceCall::delete(format!("{masv}/v1/{}", ask.resource));
+    demo.row(plan(ask, "adopted", &[], cancel, "the program started this transfer itself"), obtain);
 }
 
 /// A package that no link has been opened of: nothing that may download it.
-fn download(stage: &mut Stage, masv: &str, managed: Option<&Token>) {
+fn download(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
     let url = |package: &str| format!("{masv}/v1/packages/{package}/files/{}/download", c::FILE_ID);
-    let call = Call::get(url(c::PACKAGE_ID)).refused(403);
-    stage.refuse(&url(c::OTHER_PACKAGE_ID), Kind::WrongAccess, Access::Read, managed, call);
+    let call = ServiceCall::get(url(c::PACKAGE_ID)).refused(403);
+    demo.refuse(&url(c::OTHER_PACKAGE_ID), ErrorKind::InsufficientAccess, Access::Read, managed, call);
 }
 
 /// Hours and days pass: a hit, an end, a refusal.
-fn time(stage: &mut Stage, masv: &str) {
+fn time(demo: &mut DemoRun, masv: &str) {
     let resource = format!("{masv}/v1/users/{}", c::USER_ID);
     let plan = |from, took, note| {
         let ask = Request::new(&resource);
         Plan { ask, header: USER, access: Access::Full, from, took, call: profile_call(masv), note }
     };
-    stage.pass(HOUR_S);
-    let Some(old) = stage.get(plan("memory", &[], "an hour later")) else { return };
-    stage.pass(LOGIN_S);
-    let was_refused = stage.gets(&old, &profile_call(masv), 401);
-    let Some(next) = stage.get(plan("login", &[("login", 1)], "three days later: the old token gets a 401, and nobody is handed it"))
-    else {
+    demo.pass(HOUR_S);
+    let Some(old) = demo.get(plan("memory", &[], "an hour later")) else { return };
+    demo.pass(LOGIN_S);
+    let was_refused = demo.gets(&old, &profile_call(masv), 401);
+    let Some(next) = demo.get(plan("login", &[("login", 1)], "three days later: the old token gets a 401, and nobody is handed it")) else {
         return;
     };
-    if !was_refused || next.facts().generation <= old.facts().generation {
-        stage.doubt("the token did not end, or its successor is not a later generation");
+    if !was_refused || next.meta().generation <= old.meta().generation {
+        demo.doubt("the token did not end, or its successor is not a later generation");
     }
-    stage.sandbox.reject_token(next.value());
-    let was_refused = stage.gets(&next, &profile_call(masv), 401);
+    demo.sandbox.reject_token(next.value());
+    let was_refused = demo.gets(&next, &profile_call(masv), 401);
     let note = "revoked early: 8 threads reject it at once, and one login serves them all";
     let crowd = |session: &Session, ask: &Request| all_reject(session, ask, &next);
-    let last = stage.row(plan("login", &[("login", 1)], note), crowd);
-    if !was_refused || last.is_some_and(|last| last.facts().generation <= next.facts().generation) {
-        stage.doubt("the rejected token was not refused, or its successor is not a later generation");
+    let last = demo.row(plan("login", &[("login", 1)], note), crowd);
+    if !was_refused || last.is_some_and(|last| last.meta().generation <= next.meta().generation) {
+        demo.doubt("the rejected token was not refused, or its successor is not a later generation");
     }
 }
 
@@ -205,11 +204,11 @@ fn all_reject(session: &Session, ask: &Request, refused: &Token) -> Result<Token
         let threads: Vec<_> = (0..CROWD).map(|_| scope.spawn(one)).collect();
         threads
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(Error::new(Kind::Panic, "a thread of the demo fell"))))
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Panic, "a thread of the demo fell"))))
             .collect()
     });
     let mut tokens = all.into_iter().collect::<Result<Vec<_>>>()?;
-    let last = tokens.pop().ok_or_else(|| Error::new(Kind::Panic, "the demo has no threads"))?;
-    let same = tokens.iter().all(|token| token.facts().generation == last.facts().generation);
-    if same { Ok(last) } else { Err(Error::new(Kind::Panic, "the threads were handed different tokens")) }
+    let last = tokens.pop().ok_or_else(|| Error::new(ErrorKind::Panic, "the demo has no threads"))?;
+    let same = tokens.iter().all(|token| token.meta().generation == last.meta().generation);
+    if same { Ok(last) } else { Err(Error::new(ErrorKind::Panic, "the threads were handed different tokens")) }
 }

@@ -9,41 +9,41 @@
 
 mod agent;
 mod client;
+mod demo_run;
 mod fileverbs;
 mod masv;
 mod report;
-mod stage;
 mod table;
 
 use std::io;
 
-use crate::args::{DemoOptions, OK, Streams};
+use crate::args::{DemoOptions, EXIT_OK, Streams};
+use demo_run::DemoRun;
 use keyferry::error::Result;
 use report::Report;
-use stage::Stage;
 
-/// Plays the demo and shows it: [`OK`] only if every row worked.
+/// Plays the demo and shows it: [`EXIT_OK`] only if every row worked.
 pub fn run(options: &DemoOptions, streams: &mut Streams<'_>) -> u8 {
     let report = match play() {
         Ok(report) => report,
-        Err(error) => return streams.fail(error.what()),
+        Err(error) => return streams.fail(error.message()),
     };
     let output = &mut streams.stdout;
-    let written = if options.json { output.line(&report.json().to_string()) } else { output.lines(&table::lines(&report, output.look())) };
+    let written = if options.json { output.line(&report.json().to_string()) } else { output.lines(&table::lines(&report, output.caps())) };
     match written {
         // `demo | head` has seen enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => streams.fail(&format!("the table can't be written: {}", error.kind())),
-        _ if report.ok() => OK,
+        _ if report.ok() => EXIT_OK,
         _ => streams.fail("not every row worked: the table says which, and why"),
     }
 }
 
 fn play() -> Result<Report> {
-    let mut stage = Stage::set()?;
-    masv::play(&mut stage);
-    agent::play(&mut stage);
-    fileverbs::play(&mut stage);
-    Ok(stage.finish())
+    let mut demo = DemoRun::set()?;
+    masv::play(&mut demo);
+    agent::play(&mut demo);
+    fileverbs::play(&mut demo);
+    Ok(demo.finish())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::demo::stage::grown;
+use crate::demo::demo_run::grown;
 use keyferry::error::Result;
 
 /// Counters of the sandbox that a right program leaves at nought.
@@ -67,7 +67,7 @@ impl Row {
                     self.fail(&format!("{} got status {status}, not {wanted}", self.call.clone()));
                 }
             }
-            Err(error) => self.fail(error.what()),
+            Err(error) => self.fail(error.message()),
         }
     }
 

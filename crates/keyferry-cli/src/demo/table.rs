@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::demo::report::{Report, Row};
 use crate::table::life;
-use crate::terminal::{Look, Tone};
+use crate::terminal::{Style, TerminalCaps};
 
-type Line = Vec<(Tone, String)>;
+type Line = Vec<(Style, String)>;
 
 /// The columns, and in which order they go where the terminal is too narrow: 0 stays.
 const COLUMNS: [(&str, u8); 7] = [("resource", 0), ("header", 0), ("access", 2), ("life left", 3), ("from", 4), ("time", 1), ("call", 0)];
@@ -23,8 +23,8 @@ const RESOURCE_WIDTH: usize = 22;
 const GAP: usize = 2;
 
 /// The whole table.
-pub(super) fn lines(report: &Report, look: Look) -> Vec<Line> {
-    if look.terminal { Drawing::new(report, look).lines(report) } else { columns(report) }
+pub(super) fn lines(report: &Report, caps: TerminalCaps) -> Vec<Line> {
+    if caps.terminal { Drawing::new(report, caps).lines(report) } else { columns(report) }
 }
 
 /// Without ornament: a line of names, a line a row, an empty line, the summary. Fields hold no two spaces in a row.
@@ -32,34 +32,34 @@ fn columns(report: &Report) -> Vec<Line> {
     let names = ["service", "resource", "header", "access", "life left", "from", "time", "call", "status", "result"];
     let mut table = vec![names.map(str::to_owned)];
     for row in &report.rows {
-        let [_, header, access, life, from, time, _] = cells(row, Look::PLAIN);
+        let [_, header, access, life, from, time, _] = cells(row, TerminalCaps::PLAIN);
         let status = row.status.map_or("-".into(), |status| status.to_string());
         let result = if row.ok { "ok" } else { "FAILED" };
         let (service, call) = (row.service.to_owned(), row.call.clone());
         table.push([service, row.resource.clone(), header, access, life, from, time, call, status, result.to_owned()]);
     }
     let widths: Vec<_> = (0..names.len()).map(|at| table.iter().map(|fields| fields[at].chars().count()).max().unwrap_or(0)).collect();
-    let plain = |text: String| vec![(Tone::Plain, text)];
+    let plain = |text: String| vec![(Style::Plain, text)];
     let join = |fields: &[String; 10]| {
         let padded = fields.iter().zip(&widths).map(|(field, width)| format!("{field:width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let failed = report.rows.iter().filter(|row| !row.ok);
     let reasons = failed.map(|row| format!("FAILED {}: {}", row.resource, row.note.as_deref().unwrap_or_default()));
-    let body = table.iter().map(join).chain(reasons).chain([String::new(), summary(report, Look::PLAIN)]);
+    let body = table.iter().map(join).chain(reasons).chain([String::new(), summary(report, TerminalCaps::PLAIN)]);
     body.map(plain).collect()
 }
 
 /// The fields of a row as the columns want them.
-fn cells(row: &Row, look: Look) -> [String; 7] {
-    let none = if look.unicode { "–" } else { "-" };
+fn cells(row: &Row, caps: TerminalCaps) -> [String; 7] {
+    let none = if caps.unicode { "–" } else { "-" };
     let or_none = |text: Option<&str>| text.unwrap_or(none).to_owned();
     let life = match row.life_left_s {
         Some(left) => life(left),
         None if row.has_token() => "no end".into(),
         None => none.into(),
     };
-    let mark = match (row.ok, look.unicode) {
+    let mark = match (row.ok, caps.unicode) {
         (true, true) => "✓",
         (true, false) => "ok",
         (false, true) => "✗",
@@ -67,23 +67,23 @@ fn cells(row: &Row, look: Look) -> [String; 7] {
     };
     let result = row.status.map_or_else(|| mark.to_owned(), |status| format!("{mark} {status}"));
     let access = or_none(row.access);
-    [short(&row.resource, look), or_none(row.header.as_deref()), access, life, row.from.into(), time(row.time, look), result]
+    [short(&row.resource, caps), or_none(row.header.as_deref()), access, life, row.from.into(), time(row.time, caps), result]
 }
 
 /// A table drawn for a width.
 struct Drawing {
-    look: Look,
+    caps: TerminalCaps,
     /// Which columns are shown, and how wide.
     columns: Vec<(usize, usize)>,
     cells: Vec<[String; 7]>,
 }
 
 impl Drawing {
-    fn new(report: &Report, look: Look) -> Self {
-        let cells: Vec<_> = report.rows.iter().map(|row| cells(row, look)).collect();
+    fn new(report: &Report, caps: TerminalCaps) -> Self {
+        let cells: Vec<_> = report.rows.iter().map(|row| cells(row, caps)).collect();
         let wide = |at: usize| cells.iter().map(|row| row[at].chars().count()).chain([COLUMNS[at].0.len()]).max().unwrap_or(0);
         let mut columns: Vec<_> = (0..COLUMNS.len()).map(|at| (at, wide(at))).collect();
-        let room = look.width;
+        let room = caps.width;
         let others = |columns: &[(usize, usize)]| columns.iter().skip(1).map(|(_, width)| width + GAP).sum::<usize>();
         while others(&columns) + RESOURCE_WIDTH > room {
             let Some(first) = columns.iter().filter(|(at, _)| COLUMNS[*at].1 > 0).min_by_key(|(at, _)| COLUMNS[*at].1).copied() else {
@@ -92,76 +92,76 @@ impl Drawing {
             columns.retain(|column| *column != first);
         }
         columns[RESOURCE].1 = columns[RESOURCE].1.min(room.saturating_sub(others(&columns)).max(8));
-        Self { look, columns, cells }
+        Self { caps, columns, cells }
     }
 
     fn lines(&self, report: &Report) -> Vec<Line> {
         let title = "Every kind of token, got by keyferry and used, against made-up services on this machine";
-        let mut lines: Vec<_> = wrap(title, self.look.width).into_iter().map(|line| vec![(Tone::Strong, line)]).collect();
-        lines.extend([Vec::new(), self.line(&COLUMNS.map(|(name, _)| name.to_owned()), |_| Tone::Faint)]);
+        let mut lines: Vec<_> = wrap(title, self.caps.width).into_iter().map(|line| vec![(Style::Strong, line)]).collect();
+        lines.extend([Vec::new(), self.line(&COLUMNS.map(|(name, _)| name.to_owned()), |_| Style::Faint)]);
         let mut service = "";
         for (row, cells) in report.rows.iter().zip(&self.cells) {
             if row.service != service {
                 service = row.service;
                 lines.push(self.rule(service));
             }
-            let result = if row.ok { Tone::Good } else { Tone::Bad };
+            let result = if row.ok { Style::Good } else { Style::Bad };
             lines.push(self.line(cells, |at| match at {
                 RESULT => result,
-                TIME => Tone::Faint,
-                _ => Tone::Plain,
+                TIME => Style::Faint,
+                _ => Style::Plain,
             }));
             lines.extend(self.note(row));
         }
-        let tone = if report.ok() { Tone::Good } else { Tone::Bad };
-        lines.push(vec![(Tone::Faint, self.dashes(self.width()))]);
-        lines.extend(wrap(&summary(report, self.look), self.look.width).into_iter().map(|line| vec![(tone, line)]));
+        let style = if report.ok() { Style::Good } else { Style::Bad };
+        lines.push(vec![(Style::Faint, self.dashes(self.width()))]);
+        lines.extend(wrap(&summary(report, self.caps), self.caps.width).into_iter().map(|line| vec![(style, line)]));
         lines
     }
 
     fn width(&self) -> usize {
         let all: usize = self.columns.iter().map(|(_, width)| width + GAP).sum();
-        all.saturating_sub(GAP).min(self.look.width)
+        all.saturating_sub(GAP).min(self.caps.width)
     }
 
     fn dashes(&self, count: usize) -> String {
-        if self.look.unicode { "─" } else { "-" }.repeat(count)
+        if self.caps.unicode { "─" } else { "-" }.repeat(count)
     }
 
     fn rule(&self, service: &str) -> Line {
         let rest = self.width().saturating_sub(service.len() + 4);
-        vec![(Tone::Faint, self.dashes(2) + " "), (Tone::Strong, service.to_owned()), (Tone::Faint, " ".to_owned() + &self.dashes(rest))]
+        vec![(Style::Faint, self.dashes(2) + " "), (Style::Strong, service.to_owned()), (Style::Faint, " ".to_owned() + &self.dashes(rest))]
     }
 
-    fn line(&self, cells: &[String; 7], tone: impl Fn(usize) -> Tone) -> Line {
+    fn line(&self, cells: &[String; 7], style: impl Fn(usize) -> Style) -> Line {
         let last = self.columns.last().map(|(at, _)| *at);
         let mut line = Vec::new();
         for (at, width) in &self.columns {
-            let text = cut(&cells[*at], *width, self.look);
+            let text = cut(&cells[*at], *width, self.caps);
             let padded = if *at == TIME { format!("{text:>width$}") } else { format!("{text:width$}") };
             let gap = if Some(*at) == last { 0 } else { GAP };
-            line.extend([(tone(*at), if gap == 0 { text } else { padded }), (Tone::Plain, " ".repeat(gap))]);
+            line.extend([(style(*at), if gap == 0 { text } else { padded }), (Style::Plain, " ".repeat(gap))]);
         }
         line
     }
 
     fn note(&self, row: &Row) -> Vec<Line> {
         let Some(note) = &row.note else { return Vec::new() };
-        let (lead, tone) = (if self.look.unicode { "  └ " } else { "  - " }, if row.ok { Tone::Faint } else { Tone::Bad });
+        let (lead, style) = (if self.caps.unicode { "  └ " } else { "  - " }, if row.ok { Style::Faint } else { Style::Bad });
         let lines = wrap(note, self.width().saturating_sub(lead.chars().count()));
         let indent = |number: usize| if number == 0 { lead.to_owned() } else { " ".repeat(lead.chars().count()) };
-        lines.into_iter().enumerate().map(|(number, line)| vec![(tone, indent(number) + &line)]).collect()
+        lines.into_iter().enumerate().map(|(number, line)| vec![(style, indent(number) + &line)]).collect()
     }
 }
 
-fn summary(report: &Report, look: Look) -> String {
+fn summary(report: &Report, caps: TerminalCaps) -> String {
     let worked = report.rows.iter().filter(|row| row.ok).count();
     let rows = if report.ok() { format!("{worked} rows, all worked") } else { format!("{worked} of {} rows worked", report.rows.len()) };
     let (all, own) = (report.requests(), report.exchanges());
     let mut text = format!(
         "{rows}: {all} requests to the services, {own} of them keyferry's, {} logins, {}",
         report.logins(),
-        time(report.elapsed, look)
+        time(report.elapsed, caps)
     );
     if report.mistakes() > 0 {
         text += &format!(", {} with a wrong header", report.mistakes());
@@ -170,19 +170,19 @@ fn summary(report: &Report, look: Look) -> String {
 }
 
 /// A resource for people: no host of the sandbox's, long ids by their ends.
-fn short(resource: &str, look: Look) -> String {
+fn short(resource: &str, caps: TerminalCaps) -> String {
     let text = resource.strip_prefix("https://").unwrap_or(resource);
     let path = text.strip_prefix("http://").map_or(text, |local| local.find('/').map_or(local, |at| &local[at..]));
-    let dots = if look.unicode { "…" } else { ".." };
+    let dots = if caps.unicode { "…" } else { ".." };
     let is_id = |segment: &str| segment.len() >= 20 && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let segment = |segment: &str| if is_id(segment) { format!("{dots}{}", &segment[segment.len() - 3..]) } else { segment.to_owned() };
     path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
 /// The text, its middle left out if it is longer than this.
-fn cut(text: &str, width: usize, look: Look) -> String {
+fn cut(text: &str, width: usize, caps: TerminalCaps) -> String {
     let symbols: Vec<char> = text.chars().collect();
-    let dots = if look.unicode { "…" } else { ".." };
+    let dots = if caps.unicode { "…" } else { ".." };
     if symbols.len() <= width {
         return text.to_owned();
     }
@@ -210,8 +210,8 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// A time with at most three digits before its unit.
-fn time(time: Duration, look: Look) -> String {
-    let micro = if look.unicode { "µs" } else { "us" };
+fn time(time: Duration, caps: TerminalCaps) -> String {
+    let micro = if caps.unicode { "µs" } else { "us" };
     match time.as_nanos() {
         nanos @ ..1_000 => format!("{nanos} ns"),
         nanos @ ..1_000_000 => format!("{} {micro}", nanos / 1000),

@@ -24,7 +24,7 @@ static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 /// Looks which descriptors a program was started with. To be called before Rust's own start, which opens /dev/null in place of those
 /// that are closed: then nobody can tell any more that what is written gets nowhere.
-pub extern "C" fn look() {
+pub extern "C" fn caps() {
     for (number, closed) in STANDARD.into_iter().zip(&CLOSED) {
         // SAFETY: the call takes numbers, and fails where the descriptor is not open.
         closed.store(unsafe { libc::fcntl(number, libc::F_GETFD) } == -1, Ordering::Relaxed);
@@ -74,9 +74,9 @@ pub fn release_output() -> io::Result<()> {
 /// A stream that is waited for also where it is set not to wait.
 ///
 /// Rationale: that is a mark of the open stream, not of a program: an event loop that shares it with this program leaves it behind.
-pub struct Patient<T>(pub T);
+pub struct BlockingStdin<T>(pub T);
 
-impl<T: Read + AsRawFd> Read for Patient<T> {
+impl<T: Read + AsRawFd> Read for BlockingStdin<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.0.read(buffer) {
@@ -108,7 +108,7 @@ pub fn inherited(number: i32) -> io::Result<File> {
 ///
 /// # Errors
 /// Those of the system.
-pub fn holding(bytes: &[u8]) -> io::Result<Stdio> {
+pub fn memfd_stdin(bytes: &[u8]) -> io::Result<Stdio> {
     #[cfg(target_os = "linux")]
     {
         // SAFETY: the name is a C string that outlives the call.

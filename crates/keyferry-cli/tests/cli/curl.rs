@@ -1,6 +1,6 @@
 //! Real curl: headers from a file and from a configuration, keys of the documented shape, and nothing in an argument list.
 
-use keyferry_sandbox::{Act, Fault, Options, Sandbox, credentials as c};
+use keyferry_sandbox::{Fault, FaultAction, Options, Sandbox, credentials as c};
 use serde_json::Value;
 
 use crate::harness::{KEYFERRY, Said, Stage, say};
@@ -72,7 +72,7 @@ fn a_redirect_takes_no_key_to_another_host() {
     let stage = Stage::set();
     let (other, url) = (Sandbox::start(Options::default()).unwrap(), format!("{}/v1/teams", stage.sandbox.masv_url()));
     let to = format!("{}/redirect-target", other.masv_url());
-    stage.sandbox.fault(Fault::new(Act::Redirect { status: 302, to: to.clone() }).path("/v1/teams").forever());
+    stage.sandbox.fault(Fault::new(FaultAction::Redirect { status: 302, to: to.clone() }).path("/v1/teams").forever());
     for options in ["-L -K -", "-K - -L", "--location-trusted -K -", "-K - --location-trusted"] {
         let script = format!(r#""$KEYFERRY" curl "$URL" | curl -sS -o /dev/null {options} "$URL""#);
         let said = bash(&stage, &url, &script, &[("KEYFERRY_MASV_API_KEY", c::API_KEY)]);

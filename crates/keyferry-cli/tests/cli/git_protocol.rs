@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use keyferry_sandbox::{Act, BodyKind, Fault, credentials as c};
+use keyferry_sandbox::{BodyKind, Fault, FaultAction, credentials as c};
 use serde_json::json;
 
 use crate::harness::{HELPER, KEYFERRY, SECRETS, Stage, call, say};
@@ -23,7 +23,7 @@ fn trap_1_nothing_is_half_printed() {
         let said = say(stage.program(HELPER, &["get"]).env(variable, value), &fileverbs(&stage));
         said.assert_sentence(1, "FileVerbs refuses the keys");
     }
-    for act in [Act::Empty, Act::Half, Act::Status { status: 503, body: BodyKind::Html }] {
+    for act in [FaultAction::Empty, FaultAction::Half, FaultAction::Status { status: 503, body: BodyKind::Html }] {
         stage.sandbox.fault(Fault::new(act));
         let said = stage.helper("get", &fileverbs(&stage));
         assert_ne!(said.code, Some(0), "{said:?}");

@@ -6,24 +6,24 @@ use std::sync::Arc;
 use keyferry::config::Environment;
 use keyferry_cli::args::Streams;
 use keyferry_cli::commands::git;
-use keyferry_cli::context::Desk;
-use keyferry_cli::terminal::{Look, Output};
+use keyferry_cli::context::CliContext;
+use keyferry_cli::terminal::{Output, TerminalCaps};
 use keyferry_sandbox::{Options, Sandbox, credentials as c};
 
 /// Asks the door in this process; what it printed.
 fn ask(environment: &Environment, word: &str, input: &[u8]) -> (u8, Vec<u8>, Vec<u8>) {
     let (mut out, mut err, mut stdin) = (Vec::new(), Vec::new(), Cursor::new(input.to_vec()));
-    let desk = Desk { environment: Arc::clone(environment), temporary: std::env::temp_dir(), stdin_is_terminal: false };
+    let desk = CliContext { environment: Arc::clone(environment), temporary: std::env::temp_dir(), stdin_is_terminal: false };
     let mut streams = Streams {
         stdin: &mut stdin,
-        stdout: Output::new(&mut out, Look::PLAIN),
-        stderr: Output::new(&mut err, Look::PLAIN),
+        stdout: Output::new(&mut out, TerminalCaps::PLAIN),
+        stderr: Output::new(&mut err, TerminalCaps::PLAIN),
         release: || Ok(()),
     };
     // The quick program first, then the whole one with what that was left.
-    let code = match git::quick(&[word.into()], &desk, &mut streams) {
-        git::Quick::Answered(code) => code,
-        git::Quick::Left(message) => {
+    let code = match git::fast_path(&[word.into()], &desk, &mut streams) {
+        git::FastPath::Answered(code) => code,
+        git::FastPath::Left(message) => {
             let mut left = Vec::new();
             message.iter().for_each(|message| message.write(&mut left).unwrap());
             let mut rest = Cursor::new(left).chain(streams.stdin);

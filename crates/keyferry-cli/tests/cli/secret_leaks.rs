@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use keyferry::config::Environment;
 use keyferry::log::{self, Level};
 use keyferry_cli::args::{self, Streams};
-use keyferry_cli::context::Desk;
-use keyferry_cli::terminal::{Look, Output};
-use keyferry_sandbox::{Act, BodyKind, Fault, credentials as c};
+use keyferry_cli::context::CliContext;
+use keyferry_cli::terminal::{Output, TerminalCaps};
+use keyferry_sandbox::{BodyKind, Fault, FaultAction, credentials as c};
 use serde_json::json;
 
 use crate::harness::{SECRETS, Stage};
@@ -71,10 +71,10 @@ fn parts(stage: &Stage) -> Vec<Part> {
 }
 
 /// What a service does wrong; its own words repeat what it was told.
-fn acts() -> Vec<Option<Act>> {
+fn acts() -> Vec<Option<FaultAction>> {
     let echo = SECRETS.iter().filter(|secret| secret.len() > 3).copied().collect::<Vec<_>>().join(" ");
-    let says = |status, body: String| Act::Literal { status, media_type: "application/json".into(), body };
-    let status = |status, body| Act::Status { status, body };
+    let says = |status, body: String| FaultAction::Literal { status, media_type: "application/json".into(), body };
+    let status = |status, body| FaultAction::Status { status, body };
     let mut all = vec![None];
     all.extend(
         [
@@ -84,13 +84,13 @@ fn acts() -> Vec<Option<Act>> {
             says(200, format!("{{\"token\": \"{echo}\", ")),
             status(403, BodyKind::Json),
             status(404, BodyKind::Html),
-            Act::Redirect { status: 307, to: format!("http://127.0.0.1:1/?secret={}", c::PASSWORD.replace(' ', "+")) },
-            Act::Empty,
-            Act::Half,
-            Act::WrongTypes,
-            Act::Token(format!("{}\r\nX: y", c::PASSWORD)),
-            Act::Raw(format!("HTTP/1.1 200 {}\r\n\r\n", c::PASSWORD).into_bytes()),
-            Act::Reset,
+            FaultAction::Redirect { status: 307, to: format!("http://127.0.0.1:1/?secret={}", c::PASSWORD.replace(' ', "+")) },
+            FaultAction::Empty,
+            FaultAction::Half,
+            FaultAction::WrongTypes,
+            FaultAction::Token(format!("{}\r\nX: y", c::PASSWORD)),
+            FaultAction::Raw(format!("HTTP/1.1 200 {}\r\n\r\n", c::PASSWORD).into_bytes()),
+            FaultAction::Reset,
         ]
         .map(Some),
     );
@@ -100,11 +100,11 @@ fn acts() -> Vec<Option<Act>> {
 /// Runs a command here, with the log at its highest level; what it printed.
 fn run(environment: &Environment, temporary: &Path, part: &Part) -> (String, String) {
     let (mut out, mut err, mut stdin) = (Vec::new(), Vec::new(), Cursor::new(part.input.clone().into_bytes()));
-    let desk = Desk { environment: Arc::clone(environment), temporary: temporary.to_owned(), stdin_is_terminal: false };
+    let desk = CliContext { environment: Arc::clone(environment), temporary: temporary.to_owned(), stdin_is_terminal: false };
     let mut streams = Streams {
         stdin: &mut stdin,
-        stdout: Output::new(&mut out, Look::PLAIN),
-        stderr: Output::new(&mut err, Look::PLAIN),
+        stdout: Output::new(&mut out, TerminalCaps::PLAIN),
+        stderr: Output::new(&mut err, TerminalCaps::PLAIN),
         release: || Ok(()),
     };
     let words = part.words.iter().map(OsString::from).collect();
@@ -157,7 +157,7 @@ fn no_command_shows_a_secret_under_any_fault() {
             // What is printed is a token, a key that is one, or a link's; never what logs in.
             let never = |secret: &&str| !part.prints || [c::PASSWORD, c::SECOND_PASSWORD, c::LINK_PASSWORD].contains(secret);
             let shown: Vec<_> = found(&out).into_iter().filter(|secret| never(secret)).collect();
-            let is_echo = part.prints && out.contains(c::PASSWORD) && matches!(act, Some(Act::Literal { .. }));
+            let is_echo = part.prints && out.contains(c::PASSWORD) && matches!(act, Some(FaultAction::Literal { .. }));
             assert!(shown.is_empty() || is_echo, "{why}: {shown:?} on standard output: {out}");
             count += 1;
         }

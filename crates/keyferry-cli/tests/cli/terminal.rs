@@ -148,7 +148,7 @@ fn a_servers_words_steer_no_terminal() {
     let stage = Stage::set();
     let body = "{\"code\":1,\"message\":\"evil \\u001b[2J\\u0007\\u202ereversed\",\"errors\":[{\"msg\":\"\\u001b]0;x\\u0007\"}]}";
     for _ in 0..2 {
-        stage.sandbox.fault(keyferry_sandbox::Fault::new(keyferry_sandbox::Act::Literal {
+        stage.sandbox.fault(keyferry_sandbox::Fault::new(keyferry_sandbox::FaultAction::Literal {
             status: 401,
             media_type: "application/json".into(),
             body: body.into(),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use keyferry_sandbox::{Act, Fault, credentials as c};
+use keyferry_sandbox::{Fault, FaultAction, credentials as c};
 use serde_json::{Value, json};
 
 use crate::harness::{HELPER, KEYFERRY, Said, Stage, say};
@@ -73,7 +73,7 @@ fn a_servers_words_reach_no_terminal_raw_by_any_command() {
     for status in [200, 401, 404, 500] {
         for command in commands(&stage) {
             for path in ["/v1", "/api", "/"] {
-                let act = Act::Literal { status, media_type: "application/json".into(), body: told.to_string() };
+                let act = FaultAction::Literal { status, media_type: "application/json".into(), body: told.to_string() };
                 stage.sandbox.fault(Fault::new(act).path(path).forever());
             }
             let said = run(&stage, &command, &[("KEYFERRY_HTTP_TIMEOUT_MS", "1500".into())]);
@@ -88,7 +88,11 @@ fn what_the_agent_says_of_its_user_is_shown_without_what_steers() {
     let stage = Stage::set();
     let user = json!({ "user": { "email": format!("ann{EVIL}@example.com") }, "teams": [{ "id": "1", "name": format!("team{EVIL}") }] });
     for words in [&["agent"][..], &["agent", "--json"]] {
-        stage.sandbox.fault(Fault::new(Act::Literal { status: 200, media_type: "application/json".into(), body: user.to_string() }));
+        stage.sandbox.fault(Fault::new(FaultAction::Literal {
+            status: 200,
+            media_type: "application/json".into(),
+            body: user.to_string(),
+        }));
         let said = stage.keyferry(words);
         assert!(said.code == Some(0) && said.out.contains("ann") && said.out.contains("team"), "{said:?}");
         assert_plain(&said);
@@ -165,7 +169,9 @@ fn a_terminal_sees_no_more_than_a_pipe() {
     let told = json!({ "message": EVIL, "token": format!("x{EVIL}"), "user": { "email": EVIL }, "teams": [] }).to_string();
     for words in [&["header", "user"][..], &["token", "user"], &["login", "masv"], &["agent"], &["doctor"], &["status"], &["explain", EVIL]]
     {
-        stage.sandbox.fault(Fault::new(Act::Literal { status: 200, media_type: "application/json".into(), body: told.clone() }).forever());
+        stage
+            .sandbox
+            .fault(Fault::new(FaultAction::Literal { status: 200, media_type: "application/json".into(), body: told.clone() }).forever());
         let (seen, _) = Session::start(stage.program(KEYFERRY, words).env("TERM", "dumb")).end();
         assert!(!seen.replace('\r', "").contains(steers), "{words:?}: {seen:?}");
         stage.sandbox.clear_faults();

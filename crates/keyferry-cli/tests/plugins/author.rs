@@ -7,14 +7,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use keyferry_testing::child::{self, Ended};
-use keyferry_testing::plugins::harness::{Stage, file};
+use keyferry_testing::plugins::harness::{PluginHarness, file};
 use keyferry_testing::plugins::studio::{KEY, Studio};
 
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
 const HELPER: &str = env!("CARGO_BIN_EXE_git-credential-keyferry");
 const LIMIT: Duration = Duration::from_secs(300);
 
-fn check(stage: &Stage, path: &Path) -> Ended {
+fn check(stage: &PluginHarness, path: &Path) -> Ended {
     child::run(&mut stage.program(KEYFERRY, &["plugin", "check", path.to_str().unwrap()]), LIMIT)
 }
 
@@ -28,7 +28,7 @@ fn page(language: &str) -> String {
 
 #[test]
 fn the_page_leads_from_an_empty_file_to_git() {
-    let (stage, studio) = (Stage::set(), Studio::open());
+    let (stage, studio) = (PluginHarness::set(), Studio::open());
     let plugin = stage.source("studio.c", &page("c"));
     let checked = check(&stage, &plugin);
     assert!(checked.status.success() && checked.err.is_empty(), "{}", checked.said());
@@ -46,7 +46,7 @@ fn the_page_leads_from_an_empty_file_to_git() {
 /// The page's configuration is one, with the page's plugin.
 #[test]
 fn the_pages_configuration_is_read() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let plugin = stage.source("studio.c", &page("c"));
     let text = page("toml").replace("/usr/local/lib/keyferry/studio.so", plugin.to_str().unwrap());
     fs::create_dir_all(stage.path("home/.config/keyferry")).unwrap();
@@ -59,7 +59,7 @@ fn the_pages_configuration_is_read() {
 
 #[test]
 fn honest_plugins_pass() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     for name in ["template.c", "vault.c", "new.c", "reentrant.c", "canary.c"] {
         let checked = check(&stage, &stage.plugin(name, &["-D_GNU_SOURCE"]));
         assert!(checked.status.success() && checked.err.is_empty(), "{name}: {}", checked.said());
@@ -69,7 +69,7 @@ fn honest_plugins_pass() {
 
 #[test]
 fn a_report_says_what_is_wrong_at_which_step() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let small = |name: &str, body: &str| {
         let text = format!(
             "#define NAME \"small\"\n#include \"small.h\"\nstatic keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_want *want) {{\n\
@@ -115,7 +115,7 @@ fn a_report_says_what_is_wrong_at_which_step() {
 /// Words of a plugin's own, however they read, are as good as any.
 #[test]
 fn what_a_plugin_says_of_its_service_is_not_taken_for_a_fault_of_its_own() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     for (name, words) in [("rude.c", "my service misbehaves: it is out"), ("coy.c", "my service fails and does not say why")] {
         let text = format!(
             "#define NAME \"small\"\n#include \"small.h\"\nstatic keyferry_plugin_status acquire(keyferry_plugin_call call, const \
@@ -128,7 +128,7 @@ fn what_a_plugin_says_of_its_service_is_not_taken_for_a_fault_of_its_own() {
 
 #[test]
 fn the_list_tells_what_is_there_and_what_is_left_out() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let (vault, old) = (stage.plugin("vault.c", &[]), stage.plugin_as("canary.c", "old.so", &["-DMAJOR=0"]));
     let listed = |plugins: String, arguments: &[&str]| {
         let mut command = stage.program(KEYFERRY, arguments);

@@ -10,7 +10,7 @@ use keyferry_sandbox::{Options, Sandbox};
 
 use keyferry_testing::child::{self, Ended};
 use keyferry_testing::compiler;
-use keyferry_testing::plugins::harness::{Stage, beside, file};
+use keyferry_testing::plugins::harness::{PluginHarness, beside, file};
 use keyferry_testing::plugins::studio::{KEY, Studio};
 
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
@@ -18,14 +18,14 @@ const HELPER: &str = env!("CARGO_BIN_EXE_git-credential-keyferry");
 const LIMIT: Duration = Duration::from_secs(600);
 
 struct Door {
-    stage: Stage,
+    stage: PluginHarness,
     studio: Studio,
     template: PathBuf,
 }
 
 impl Door {
     fn new() -> Self {
-        let stage = Stage::set();
+        let stage = PluginHarness::set();
         let template = stage.plugin("template.c", &[]);
         Self { stage, studio: Studio::open(), template }
     }

@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use keyferry_testing::child;
-use keyferry_testing::plugins::harness::Stage;
+use keyferry_testing::plugins::harness::PluginHarness;
 
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
 
 /// A canary that sings when a constructor of it runs.
 struct Cage {
-    stage: Stage,
+    stage: PluginHarness,
     good: PathBuf,
 }
 
 impl Cage {
     fn new() -> Self {
-        let stage = Stage::set();
+        let stage = PluginHarness::set();
         fs::create_dir(stage.path("lib")).unwrap();
         let made = stage.plugin_as("canary.c", "made.so", &[]);
         let good = stage.path("lib/canary.so");
@@ -160,7 +160,7 @@ fn a_foreign_owner_is_refused_of_file_and_folder() {
 /// Every cut, and every byte of the head and the tables spoiled: an answer, never a crash, and never a song of what is not whole.
 #[test]
 fn no_damage_to_a_file_brings_the_host_down() {
-    let stage = Stage::set();
+    let stage = PluginHarness::set();
     let whole = fs::read(stage.plugin("canary.c", &[])).unwrap();
     let spoiled = stage.path("spoiled.so");
     let load = |bytes: &[u8]| {

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use keyferry::config::Config;
-use keyferry::error::Kind;
+use keyferry::error::ErrorKind;
 use keyferry::session::Session;
 use serde_json::{Value, json};
 
-use keyferry_testing::plugins::harness::{Stage, header};
+use keyferry_testing::plugins::harness::{PluginHarness, header};
 use keyferry_testing::plugins::server::{Reply, Seen, Server, reply};
 
 const TOKEN: &str = "bao-root-canary";
@@ -40,14 +40,14 @@ fn answer(seen: &Seen) -> Reply {
 }
 
 struct Home {
-    stage: Stage,
+    stage: PluginHarness,
     plugin: PathBuf,
     bao: Server,
 }
 
 impl Home {
     fn new() -> Self {
-        let stage = Stage::set();
+        let stage = PluginHarness::set();
         let plugin = stage.plugin("vault.c", &[]);
         Self { stage, plugin, bao: bao() }
     }
@@ -105,12 +105,15 @@ fn what_the_vault_does_not_give_is_named_without_a_secret() {
         ("#x", "is named like"),
     ] {
         let error = home.open(&api_key(what)).token("user").err().unwrap_or_else(|| panic!("given: {what}"));
-        assert_eq!(error.kind, Kind::SecretSource, "{what}: {error}");
-        assert!(error.what().starts_with("masv.api_key: ") && error.what().contains("vault") && error.what().contains(hint), "{error}");
-        assert!(!error.what().contains("canary"), "{error}");
+        assert_eq!(error.kind, ErrorKind::SecretSource, "{what}: {error}");
+        assert!(
+            error.message().starts_with("masv.api_key: ") && error.message().contains("vault") && error.message().contains(hint),
+            "{error}"
+        );
+        assert!(!error.message().contains("canary"), "{error}");
     }
     let other = home.open("masv.api_key = { plugin = ['nobody', 'x'] }\n").token("user").unwrap_err();
-    assert!(other.kind == Kind::SecretSource && other.what().contains("there is no plugin nobody"), "{other}");
+    assert!(other.kind == ErrorKind::SecretSource && other.message().contains("there is no plugin nobody"), "{other}");
 }
 
 #[test]
@@ -119,9 +122,9 @@ fn a_wrong_secret_id_is_sent_once() {
     let session =
         home.open("vault.role_id = 'role'\nvault.secret_id = 'wrong'\nmasv.api_key = { plugin = ['vault', 'studio/masv#api_key'] }\n");
     for _ in 0..10 {
-        assert_eq!(session.token("user").unwrap_err().kind, Kind::SecretSource);
+        assert_eq!(session.token("user").unwrap_err().kind, ErrorKind::SecretSource);
         let error = session.token("vault:x").unwrap_err();
-        assert_eq!(error.kind, Kind::Refused, "{error}");
+        assert_eq!(error.kind, ErrorKind::BadCredentials, "{error}");
     }
     assert_eq!(home.bao.seen().len(), 1);
 }
@@ -135,8 +138,8 @@ fn a_vault_that_is_down_is_told_as_such_and_not_stormed() {
     let session = home.open(&api_key("studio/masv#api_key"));
     for _ in 0..10 {
         let error = session.token("user").unwrap_err();
-        assert_eq!(error.kind, Kind::Unavailable, "{error}");
-        assert!(error.what().starts_with("masv.api_key: the vault is out of order"), "{error}");
+        assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
+        assert!(error.message().starts_with("masv.api_key: the vault is out of order"), "{error}");
     }
     assert!(home.bao.seen().len() <= 3, "{}", home.bao.seen().len());
     let session = home.open(&api_key("studio/masv#api_key").replace(&home.bao.url, &url));
@@ -160,7 +163,7 @@ fn a_vault_with_another_clock_is_believed_about_its_own_time() {
     let home = Home { stage, plugin, bao: server };
     let session = home.open("vault.role_id = 'role'\nvault.secret_id = 'secret-canary'\n");
     let token = session.token("vault:x").unwrap();
-    let ends_s = token.facts().expires_us / 1_000_000 - keyferry_testing::plugins::studio::now_s();
+    let ends_s = token.meta().expires_us / 1_000_000 - keyferry_testing::plugins::studio::now_s();
     assert!((ahead_s + 1790..=ahead_s + 1810).contains(&ends_s), "{ends_s}");
     // By this machine's clock it is half an hour.
     let here_s = session.ends_here_unix_s(&token).unwrap() - keyferry_testing::plugins::studio::now_s();

@@ -10,15 +10,15 @@ use crate::checks::{self, Presented};
 use crate::clock::rfc3339_ms;
 use crate::masv::data::{ApiKey, NEVER, expiry_ms};
 use crate::masv::{member_of, user_by_token};
-use crate::request::Call;
-use crate::response::Answer;
-use crate::state::State;
+use crate::request::SandboxRequest;
+use crate::response::Response;
+use crate::state::SandboxState;
 
-pub(crate) fn create(state: &mut State, call: &Call, presented: &Presented, team: &str) -> Result<Answer, Answer> {
+pub(crate) fn create(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<Response, Response> {
     let user = user_by_token(state, call, presented)?;
     member_of(state, &user, team)?;
     let document = checks::object(state, call)?;
-    let active = active(&document)?.ok_or_else(|| Answer::masv_error(400, "state is required"))?;
+    let active = active(&document)?.ok_or_else(|| Response::masv_error(400, "state is required"))?;
     let text = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let key = ApiKey {
         id: state.masv.new_id("KEY"),
@@ -33,15 +33,15 @@ pub(crate) fn create(state: &mut State, call: &Call, presented: &Presented, team
     let mut made = described(&key);
     made["key"] = json!(key.value);
     state.masv.keys.push(key);
-    Ok(Answer::json(201, made))
+    Ok(Response::json(201, made))
 }
 
-pub(crate) fn change(state: &mut State, call: &Call, presented: &Presented, id: &str) -> Result<Answer, Answer> {
+pub(crate) fn change(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, id: &str) -> Result<Response, Response> {
     let user = user_by_token(state, call, presented)?;
     let document = checks::object(state, call)?;
     let active = active(&document)?;
     let own = state.masv.keys.iter_mut().find(|key| key.id == id && key.account == user.account);
-    let key = own.ok_or_else(|| Answer::masv_error(404, "API key not found"))?;
+    let key = own.ok_or_else(|| Response::masv_error(404, "API key not found"))?;
     key.active = active.unwrap_or(key.active);
     if let Some(name) = document.get("name").and_then(Value::as_str) {
         key.name = name.to_owned();
@@ -49,28 +49,33 @@ pub(crate) fn change(state: &mut State, call: &Call, presented: &Presented, id: 
     if let Some(expiry) = document.get("expiry").and_then(Value::as_str) {
         key.expires_ms = expiry_ms(expiry);
     }
-    Ok(Answer::ok(described(key)))
+    Ok(Response::ok(described(key)))
 }
 
-pub(crate) fn change_profile(state: &mut State, call: &Call, presented: &Presented, id: &str) -> Result<Answer, Answer> {
+pub(crate) fn change_profile(
+    state: &mut SandboxState,
+    call: &SandboxRequest,
+    presented: &Presented,
+    id: &str,
+) -> Result<Response, Response> {
     let user = user_by_token(state, call, presented)?;
     let document = checks::object(state, call)?;
     let account = &mut state.masv.accounts[user.account];
     if account.id != id {
-        return Err(Answer::masv_error(403, "this is another user"));
+        return Err(Response::masv_error(403, "this is another user"));
     }
     if let Some(name) = document.get("name").and_then(Value::as_str) {
         account.name = name.to_owned();
     }
-    Ok(Answer::ok(json!({"id": account.id, "email": account.email, "name": account.name})))
+    Ok(Response::ok(json!({"id": account.id, "email": account.email, "name": account.name})))
 }
 
-fn active(document: &Value) -> Result<Option<bool>, Answer> {
+fn active(document: &Value) -> Result<Option<bool>, Response> {
     match document.get("state").map(Value::as_str) {
         None => Ok(None),
         Some(Some("active")) => Ok(Some(true)),
         Some(Some("inactive")) => Ok(Some(false)),
-        Some(_) => Err(Answer::masv_error(400, "state is active or inactive")),
+        Some(_) => Err(Response::masv_error(400, "state is active or inactive")),
     }
 }
 
@@ -81,8 +86,8 @@ fn described(key: &ApiKey) -> Value {
 }
 
 /// 64 symbols, the awkward ones among them.
-fn new_value() -> Result<String, Answer> {
+fn new_value() -> Result<String, Response> {
     let mut bytes = [0_u8; 36];
-    getrandom::fill(&mut bytes).map_err(|_| Answer::masv_error(500, "no random bytes"))?;
+    getrandom::fill(&mut bytes).map_err(|_| Response::masv_error(500, "no random bytes"))?;
     Ok(format!("$!(){{}}[]=:@/<,.{}~", STANDARD.encode(bytes)))
 }

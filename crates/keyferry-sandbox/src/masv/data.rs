@@ -61,7 +61,7 @@ pub(crate) struct Transfer {
     pub(crate) state: &'static str,
 }
 
-pub(crate) struct World {
+pub(crate) struct MasvData {
     pub(crate) accounts: Vec<Account>,
     pub(crate) keys: Vec<ApiKey>,
     pub(crate) packages: BTreeMap<String, Package>,
@@ -70,9 +70,9 @@ pub(crate) struct World {
     made: u64,
 }
 
-impl World {
-    pub(crate) fn new(now_ms: i64) -> World {
-        let mut world = World {
+impl MasvData {
+    pub(crate) fn new(now_ms: i64) -> MasvData {
+        let mut world = MasvData {
             accounts: accounts(),
             keys: vec![
                 key("01J0SANDB0XKEY000000000001", c::API_KEY, c::TEAM_ID, 0),

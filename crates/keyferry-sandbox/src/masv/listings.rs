@@ -8,10 +8,10 @@ use crate::checks::{self, Presented};
 use crate::credentials as c;
 use crate::masv::data::new_package;
 use crate::masv::{User, claims, member, switched, unauthorized};
-use crate::request::Call;
-use crate::response::Answer;
-use crate::state::State;
-use crate::tokens::Kind;
+use crate::request::SandboxRequest;
+use crate::response::Response;
+use crate::state::SandboxState;
+use crate::tokens::GrantKind;
 
 /// The right to do what the management variant may.
 pub(crate) const MANAGE: &str = "f";
@@ -20,14 +20,14 @@ pub(crate) const READ: &str = "d";
 /// Adding files. The letter is undocumented; nobody may rely on it.
 pub(crate) const WRITE: &str = "u";
 
-fn management_token(state: &mut State, call: &Call, account: usize, id: &str) -> String {
+fn management_token(state: &mut SandboxState, call: &SandboxRequest, account: usize, id: &str) -> String {
     let user_id = state.masv.accounts[account].id;
     let fields = json!({"imp": false, "lvl": MANAGE, "sub": id, "typ": "package", "uid": user_id});
-    state.tokens.issue(Kind::Package, claims(fields), call.now_ms)
+    state.tokens.issue(GrantKind::Package, claims(fields), call.now_ms)
 }
 
 /// A package as lists show it, each time with a fresh token.
-fn record(state: &mut State, call: &Call, user: &User, id: &str) -> Value {
+fn record(state: &mut SandboxState, call: &SandboxRequest, user: &User, id: &str) -> Value {
     let token = management_token(state, call, user.account, id);
     match state.masv.packages.get(id) {
         None => Value::Null,
@@ -38,12 +38,12 @@ fn record(state: &mut State, call: &Call, user: &User, id: &str) -> Value {
     }
 }
 
-fn ids(state: &State, team: &str, inbox: bool) -> Vec<String> {
+fn ids(state: &SandboxState, team: &str, inbox: bool) -> Vec<String> {
     let own = state.masv.packages.iter().filter(|(_, package)| package.team == team && package.inbox == inbox);
     own.map(|(id, _)| id.clone()).collect()
 }
 
-pub(crate) fn all(state: &mut State, call: &Call, presented: &Presented, team: &str) -> Result<Answer, Answer> {
+pub(crate) fn all(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<Response, Response> {
     let user = member(state, call, presented, team)?;
     let mut ids = ids(state, team, false);
     for filter in ["expired", "finalized", "new", "archived"] {
@@ -53,57 +53,63 @@ pub(crate) fn all(state: &mut State, call: &Call, presented: &Presented, team: &
             _ => {}
         }
     }
-    Ok(Answer::ok(ids.iter().map(|id| record(state, call, &user, id)).collect()))
+    Ok(Response::ok(ids.iter().map(|id| record(state, call, &user, id)).collect()))
 }
 
-pub(crate) fn page(state: &mut State, call: &Call, presented: &Presented, team: &str) -> Result<Answer, Answer> {
+pub(crate) fn page(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<Response, Response> {
     let user = member(state, call, presented, team)?;
     switched(state.settings.paged_list)?;
     let ids = ids(state, team, false);
     paged(state, call, &user, &ids)
 }
 
-pub(crate) fn inbox(state: &mut State, call: &Call, presented: &Presented, team: &str) -> Result<Answer, Answer> {
+pub(crate) fn inbox(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<Response, Response> {
     let user = member(state, call, presented, team)?;
     switched(state.settings.inbox_route)?;
     let ids = ids(state, team, true);
     paged(state, call, &user, &ids)
 }
 
-fn paged(state: &mut State, call: &Call, user: &User, ids: &[String]) -> Result<Answer, Answer> {
+fn paged(state: &mut SandboxState, call: &SandboxRequest, user: &User, ids: &[String]) -> Result<Response, Response> {
     let number = |name: &str, default: usize| match call.query_value(name) {
         None => Ok(default),
-        Some(text) => text.parse::<usize>().map_err(|_| Answer::masv_error(400, "page and limit are numbers")),
+        Some(text) => text.parse::<usize>().map_err(|_| Response::masv_error(400, "page and limit are numbers")),
     };
     let (page, limit) = (number("page", 1)?, number("limit", 20)?);
     if page == 0 || !(1..=50).contains(&limit) {
         state.count("bad_page");
-        return Err(Answer::masv_error(400, "page begins at 1 and limit is 1 to 50"));
+        return Err(Response::masv_error(400, "page begins at 1 and limit is 1 to 50"));
     }
     let wanted = ids.iter().skip((page - 1).saturating_mul(limit)).take(limit);
     let records: Vec<Value> = wanted.map(|id| record(state, call, user, id)).collect();
-    Ok(Answer::ok(json!({"metadata": {"total": ids.len()}, "records": records})))
+    Ok(Response::ok(json!({"metadata": {"total": ids.len()}, "records": records})))
 }
 
 /// The single look-up knows the team's own packages and none of the inbox.
-pub(crate) fn one(state: &mut State, call: &Call, presented: &Presented, team: &str, id: &str) -> Result<Answer, Answer> {
+pub(crate) fn one(
+    state: &mut SandboxState,
+    call: &SandboxRequest,
+    presented: &Presented,
+    team: &str,
+    id: &str,
+) -> Result<Response, Response> {
     let user = member(state, call, presented, team)?;
     switched(state.settings.single_lookup)?;
     let is_there = state.masv.packages.get(id).is_some_and(|package| package.team == team && !package.inbox);
     if !is_there {
-        return Err(Answer::masv_error(404, "package not found"));
+        return Err(Response::masv_error(404, "package not found"));
     }
-    Ok(Answer::ok(record(state, call, &user, id)))
+    Ok(Response::ok(record(state, call, &user, id)))
 }
 
-pub(crate) fn create(state: &mut State, call: &Call, presented: &Presented, team: &str) -> Result<Answer, Answer> {
+pub(crate) fn create(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<Response, Response> {
     let user = member(state, call, presented, team)?;
     let id = new(state, call, team, false)?;
     let record = record(state, call, &user, &id);
-    Ok(Answer::json(201, record))
+    Ok(Response::json(201, record))
 }
 
-fn new(state: &mut State, call: &Call, team: &str, inbox: bool) -> Result<String, Answer> {
+fn new(state: &mut SandboxState, call: &SandboxRequest, team: &str, inbox: bool) -> Result<String, Response> {
     let document = checks::object(state, call)?;
     let name = document.get("name").and_then(Value::as_str).unwrap_or("untitled").to_owned();
     let id = state.masv.new_id("PACKAGE");
@@ -113,38 +119,43 @@ fn new(state: &mut State, call: &Call, team: &str, inbox: bool) -> Result<String
     Ok(id)
 }
 
-pub(crate) fn create_by_portal(state: &mut State, call: &Call, presented: &Presented, portal: &str) -> Result<Answer, Answer> {
+pub(crate) fn create_by_portal(
+    state: &mut SandboxState,
+    call: &SandboxRequest,
+    presented: &Presented,
+    portal: &str,
+) -> Result<Response, Response> {
     checks::none(state, call, presented)?;
     if portal != c::PORTAL_ID {
-        return Err(Answer::masv_error(404, "portal not found"));
+        return Err(Response::masv_error(404, "portal not found"));
     }
     let id = new(state, call, c::TEAM_ID, true)?;
     let fields = json!({"imp": false, "lvl": WRITE, "sub": id, "typ": "package", "uid": ""});
-    let token = state.tokens.issue(Kind::Package, claims(fields), call.now_ms);
-    Ok(Answer::json(201, json!({"access_token": token, "id": id, "state": "new"})))
+    let token = state.tokens.issue(GrantKind::Package, claims(fields), call.now_ms);
+    Ok(Response::json(201, json!({"access_token": token, "id": id, "state": "new"})))
 }
 
-pub(crate) fn portal(state: &mut State, call: &Call, presented: &Presented, name: &str) -> Result<Answer, Answer> {
+pub(crate) fn portal(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, name: &str) -> Result<Response, Response> {
     checks::none(state, call, presented)?;
     if name != c::PORTAL_SUBDOMAIN {
-        return Err(Answer::masv_error(404, "portal not found"));
+        return Err(Response::masv_error(404, "portal not found"));
     }
-    Ok(Answer::ok(json!({"id": c::PORTAL_ID, "name": "Sandbox Portal", "subdomain": name})))
+    Ok(Response::ok(json!({"id": c::PORTAL_ID, "name": "Sandbox Portal", "subdomain": name})))
 }
 
-pub(crate) fn link(state: &mut State, call: &Call, presented: &Presented, id: &str) -> Result<Answer, Answer> {
+pub(crate) fn link(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, id: &str) -> Result<Response, Response> {
     checks::none(state, call, presented)?;
     let secret = call.query_value("secret").unwrap_or_default();
     let password = call.header("x-link-password");
     let (secret_status, password_status) = (state.settings.link_secret_status, state.settings.link_password_status);
     let Some(link) = state.masv.links.get(id) else {
-        return Err(Answer::masv_error(404, "link not found"));
+        return Err(Response::masv_error(404, "link not found"));
     };
     if link.secret != secret {
         return Err(refused_link(state, "bad_link_secret", secret_status, "wrong secret"));
     }
     if link.archived {
-        return Err(Answer::masv_error(410, "link is no longer available"));
+        return Err(Response::masv_error(410, "link is no longer available"));
     }
     // A link without a password ignores one that is sent.
     if link.password.is_some() && link.password != password {
@@ -152,19 +163,19 @@ pub(crate) fn link(state: &mut State, call: &Call, presented: &Presented, id: &s
     }
     let (package_id, expiry) = (link.package.clone(), link.expiry.clone());
     let Some(name) = state.masv.packages.get(&package_id).map(|package| package.name.clone()) else {
-        return Err(Answer::masv_error(410, "package is gone"));
+        return Err(Response::masv_error(410, "package is gone"));
     };
     let fields = json!({"imp": false, "lid": id, "lvl": READ, "sub": package_id, "typ": "package"});
-    let token = state.tokens.issue(Kind::Package, claims(fields), call.now_ms);
-    Ok(Answer::ok(json!({
+    let token = state.tokens.issue(GrantKind::Package, claims(fields), call.now_ms);
+    Ok(Response::ok(json!({
         "package_token": token, "package_id": package_id, "expiry": expiry, "name": name, "package_size": 4096,
     })))
 }
 
-fn refused_link(state: &mut State, counter: &str, status: u16, message: &str) -> Answer {
+fn refused_link(state: &mut SandboxState, counter: &str, status: u16, message: &str) -> Response {
     let mut answer = unauthorized(state, counter, message);
     if status != 401 {
-        answer = Answer::masv_error(status, message);
+        answer = Response::masv_error(status, message);
     }
     answer
 }

@@ -10,14 +10,14 @@ pub(crate) mod packages;
 use serde_json::{Map, Value, json};
 
 use crate::checks::{self, Presented};
-use crate::request::{Call, Service};
-use crate::response::Answer;
+use crate::request::{SandboxRequest, Service};
+use crate::response::Response;
 use crate::settings::Shape;
-use crate::state::State;
-use crate::tokens::{Kind, Refusal};
+use crate::state::SandboxState;
+use crate::tokens::{GrantKind, Rejection};
 
 /// The counter that a request goes under as it arrives, whatever becomes of it.
-pub(crate) fn counter(call: &Call) -> Option<&'static str> {
+pub(crate) fn counter(call: &SandboxRequest) -> Option<&'static str> {
     let parts = call.parts();
     match (call.method.as_str(), parts.as_slice()) {
         ("POST", ["v1", "auth"]) => Some("login"),
@@ -38,11 +38,11 @@ pub(crate) fn counter(call: &Call) -> Option<&'static str> {
     }
 }
 
-pub(crate) fn handle(state: &mut State, call: &Call) -> Answer {
+pub(crate) fn handle(state: &mut SandboxState, call: &SandboxRequest) -> Response {
     answer(state, call).unwrap_or_else(|refusal| refusal)
 }
 
-fn answer(state: &mut State, call: &Call) -> Result<Answer, Answer> {
+fn answer(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
     let presented = checks::credential(state, call)?;
     checks::content_type(state, call)?;
     let parts = call.parts();
@@ -53,7 +53,7 @@ fn answer(state: &mut State, call: &Call) -> Result<Answer, Answer> {
         }
         ("GET", ["v1", "teams"]) => {
             let user = user(state, call, &presented)?;
-            Ok(Answer::ok(team_list(state, user.account)))
+            Ok(Response::ok(team_list(state, user.account)))
         }
         ("POST", ["v1", "teams", team, "api_keys"]) => api_keys::create(state, call, &presented, team),
         ("PUT", ["v1", "api_keys", id]) => api_keys::change(state, call, &presented, id),
@@ -94,7 +94,7 @@ pub(crate) struct User {
 }
 
 /// The caller of a route that takes an API key or a user token.
-pub(crate) fn user(state: &mut State, call: &Call, presented: &Presented) -> Result<User, Answer> {
+pub(crate) fn user(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented) -> Result<User, Response> {
     match presented {
         Some(("X-API-KEY", value)) => by_key(state, call, value),
         Some(("X-User-Token", value)) => by_token(state, call, value),
@@ -103,41 +103,41 @@ pub(crate) fn user(state: &mut State, call: &Call, presented: &Presented) -> Res
 }
 
 /// The caller of a route that takes a user token and no API key.
-pub(crate) fn user_by_token(state: &mut State, call: &Call, presented: &Presented) -> Result<User, Answer> {
+pub(crate) fn user_by_token(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented) -> Result<User, Response> {
     match presented {
         Some(("X-User-Token", value)) => by_token(state, call, value),
         Some(("X-API-KEY", _)) => {
             state.count("key_refused");
-            Err(Answer::masv_error(403, "an API key may not do this: X-User-Token is required"))
+            Err(Response::masv_error(403, "an API key may not do this: X-User-Token is required"))
         }
         _ => Err(unauthorized(state, "missing_credential", "X-User-Token is required")),
     }
 }
 
 /// The caller of a team's route.
-pub(crate) fn member(state: &mut State, call: &Call, presented: &Presented, team: &str) -> Result<User, Answer> {
+pub(crate) fn member(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<User, Response> {
     let user = user(state, call, presented)?;
     member_of(state, &user, team)?;
     Ok(user)
 }
 
-pub(crate) fn member_of(state: &mut State, user: &User, team: &str) -> Result<(), Answer> {
+pub(crate) fn member_of(state: &mut SandboxState, user: &User, team: &str) -> Result<(), Response> {
     let in_team = state.masv.teams(user.account, state.settings.teams).iter().any(|own| own.id == team);
     let key_fits = user.key_team.as_ref().is_none_or(|own| own == team);
     match (in_team, key_fits) {
         (true, true) => Ok(()),
         (true, false) => {
             state.count("foreign_team");
-            Err(Answer::masv_error(403, "this API key belongs to another team"))
+            Err(Response::masv_error(403, "this API key belongs to another team"))
         }
         (false, _) => {
             state.count("foreign_team");
-            Err(Answer::masv_error(404, "team not found"))
+            Err(Response::masv_error(404, "team not found"))
         }
     }
 }
 
-fn by_key(state: &mut State, call: &Call, value: &str) -> Result<User, Answer> {
+fn by_key(state: &mut SandboxState, call: &SandboxRequest, value: &str) -> Result<User, Response> {
     let found = state.masv.keys.iter().find(|key| key.value == value);
     let live = found.filter(|key| key.active && key.expires_ms.is_none_or(|at| call.now_ms < at));
     match live {
@@ -146,29 +146,29 @@ fn by_key(state: &mut State, call: &Call, value: &str) -> Result<User, Answer> {
     }
 }
 
-fn by_token(state: &mut State, call: &Call, value: &str) -> Result<User, Answer> {
-    let claims = check(state, call, Kind::User, value)?;
+fn by_token(state: &mut SandboxState, call: &SandboxRequest, value: &str) -> Result<User, Response> {
+    let claims = check(state, call, GrantKind::User, value)?;
     let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
     let account = state.masv.accounts.iter().position(|account| account.subject == subject);
-    let account = account.ok_or_else(|| Answer::masv_error(401, "invalid token"))?;
+    let account = account.ok_or_else(|| Response::masv_error(401, "invalid token"))?;
     Ok(User { account, key_team: None })
 }
 
 /// The claims of a token of this kind, or the 401 for it.
-pub(crate) fn check(state: &mut State, call: &Call, kind: Kind, value: &str) -> Result<Value, Answer> {
+pub(crate) fn check(state: &mut SandboxState, call: &SandboxRequest, kind: GrantKind, value: &str) -> Result<Value, Response> {
     state.tokens.check(kind, value, call.now_ms).map_err(|refusal| {
         let message = match refusal {
-            Refusal::Unknown => "invalid token",
-            Refusal::Expired => "token is expired",
-            Refusal::Rejected => "token was revoked",
+            Rejection::Unknown => "invalid token",
+            Rejection::Expired => "token is expired",
+            Rejection::Rejected => "token was revoked",
         };
         unauthorized(state, refusal.counter(), message)
     })
 }
 
-pub(crate) fn unauthorized(state: &mut State, counter: &str, message: &str) -> Answer {
+pub(crate) fn unauthorized(state: &mut SandboxState, counter: &str, message: &str) -> Response {
     state.count(counter);
-    Answer::masv_error(401, message)
+    Response::masv_error(401, message)
 }
 
 pub(crate) fn claims(fields: Value) -> Map<String, Value> {
@@ -178,25 +178,25 @@ pub(crate) fn claims(fields: Value) -> Map<String, Value> {
     }
 }
 
-fn team_array(state: &State, account: usize) -> Value {
+fn team_array(state: &SandboxState, account: usize) -> Value {
     let teams = state.masv.teams(account, state.settings.teams);
     let teams = teams.iter().map(|team| json!({"id": team.id, "name": team.name, "subdomain": team.subdomain}));
     Value::Array(teams.collect())
 }
 
-fn team_list(state: &State, account: usize) -> Value {
+fn team_list(state: &SandboxState, account: usize) -> Value {
     match state.settings.teams_shape {
         Shape::Array => team_array(state, account),
         Shape::Object => json!({"teams": team_array(state, account)}),
     }
 }
 
-fn log_in(state: &mut State, call: &Call) -> Result<Answer, Answer> {
+fn log_in(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
     let document = checks::object(state, call)?;
     let field = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let (Some(email), Some(password)) = (field("email"), field("password")) else {
         state.count("bad_document");
-        return Err(Answer::masv_error(400, "email and password are required"));
+        return Err(Response::masv_error(400, "email and password are required"));
     };
     if email.starts_with("mfa@") {
         return Err(refused_login(state, "multi-factor authentication is enabled for this account"));
@@ -211,15 +211,15 @@ fn log_in(state: &mut State, call: &Call) -> Result<Answer, Answer> {
     }
 }
 
-fn refused_login(state: &mut State, message: &str) -> Answer {
+fn refused_login(state: &mut SandboxState, message: &str) -> Response {
     state.count("login_refused");
     match (state.settings.auth_refusal_status, state.settings.auth_refusal_json) {
-        (status, true) => Answer::masv_error(status, message),
-        (status, false) => Answer::html(status),
+        (status, true) => Response::masv_error(status, message),
+        (status, false) => Response::html(status),
     }
 }
 
-fn logged_in(state: &mut State, call: &Call, account: usize) -> Answer {
+fn logged_in(state: &mut SandboxState, call: &SandboxRequest, account: usize) -> Response {
     let teams = team_array(state, account);
     let first = teams.get(0).and_then(|team| team.get("id")).cloned().unwrap_or(Value::Null);
     let one = &state.masv.accounts[account];
@@ -231,11 +231,11 @@ fn logged_in(state: &mut State, call: &Call, account: usize) -> Answer {
         user["primary_team_id"] = first;
     }
     let fields = claims(json!({"ext": {}, "imp": false, "sub": one.subject}));
-    let token = state.tokens.issue(Kind::User, fields, call.now_ms);
-    Answer::ok(json!({"token": token, "teams": teams, "user": user}))
+    let token = state.tokens.issue(GrantKind::User, fields, call.now_ms);
+    Response::ok(json!({"token": token, "teams": teams, "user": user}))
 }
 
 /// Refuses where a behaviour switched the route off.
-pub(crate) fn switched(route: Option<u16>) -> Result<(), Answer> {
+pub(crate) fn switched(route: Option<u16>) -> Result<(), Response> {
     checks::route(Service::Masv, route)
 }

@@ -9,11 +9,11 @@ use crate::clock::rfc3339_ms;
 use crate::masv::data::{Link, Transfer};
 use crate::masv::listings::{MANAGE, READ, WRITE};
 use crate::masv::{check, claims, unauthorized};
-use crate::request::Call;
-use crate::response::Answer;
+use crate::request::SandboxRequest;
+use crate::response::Response;
 use crate::settings::Shape;
-use crate::state::State;
-use crate::tokens::Kind;
+use crate::state::SandboxState;
+use crate::tokens::GrantKind;
 
 /// What a route does once its token is checked.
 #[derive(Clone, Copy)]
@@ -56,7 +56,13 @@ fn deed(method: &str, rest: &[&str]) -> Option<(Deed, &'static [&'static str])> 
     })
 }
 
-pub(crate) fn under_package(state: &mut State, call: &Call, presented: &Presented, id: &str, rest: &[&str]) -> Result<Answer, Answer> {
+pub(crate) fn under_package(
+    state: &mut SandboxState,
+    call: &SandboxRequest,
+    presented: &Presented,
+    id: &str,
+    rest: &[&str],
+) -> Result<Response, Response> {
     let Some((deed, variants)) = deed(&call.method, rest) else {
         let known = ["GET", "POST", "PUT", "DELETE"].iter().any(|method| self::deed(method, rest).is_some());
         return Err(if known { checks::wrong_method(state, call) } else { checks::unknown(state, call) });
@@ -68,21 +74,21 @@ pub(crate) fn under_package(state: &mut State, call: &Call, presented: &Presente
     }
     if !may {
         state.count("wrong_variant");
-        return Err(Answer::masv_error(403, "this package token may not do that"));
+        return Err(Response::masv_error(403, "this package token may not do that"));
     }
     if !state.masv.packages.contains_key(id) {
-        return Err(Answer::masv_error(404, "package not found"));
+        return Err(Response::masv_error(404, "package not found"));
     }
     state.count("package_call_ok");
     act(state, call, deed, id, rest)
 }
 
 /// The `lvl` of the token, which has to be of exactly this package.
-fn package_token(state: &mut State, call: &Call, presented: &Presented, id: &str) -> Result<String, Answer> {
+fn package_token(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, id: &str) -> Result<String, Response> {
     let Some(("X-Package-Token", value)) = presented else {
         return Err(unauthorized(state, "missing_credential", "X-Package-Token is required"));
     };
-    let claims = check(state, call, Kind::Package, value)?;
+    let claims = check(state, call, GrantKind::Package, value)?;
     let field = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
     if field("sub") != id {
         return Err(unauthorized(state, "foreign_token", "this token is for another package"));
@@ -90,16 +96,16 @@ fn package_token(state: &mut State, call: &Call, presented: &Presented, id: &str
     Ok(field("lvl").to_owned())
 }
 
-fn act(state: &mut State, call: &Call, deed: Deed, id: &str, rest: &[&str]) -> Result<Answer, Answer> {
+fn act(state: &mut SandboxState, call: &SandboxRequest, deed: Deed, id: &str, rest: &[&str]) -> Result<Response, Response> {
     match deed {
-        Deed::Show => Ok(Answer::ok(shown(state, id))),
+        Deed::Show => Ok(Response::ok(shown(state, id))),
         Deed::Rename | Deed::SetExpiry | Deed::Finalize => change(state, call, deed, id),
         Deed::Delete => {
             state.masv.packages.remove(id);
-            Ok(Answer::empty(204))
+            Ok(Response::empty(204))
         }
         Deed::AddFile => add_file(state, call, id),
-        Deed::ListFiles => Ok(Answer::ok(files(state, id))),
+        Deed::ListFiles => Ok(Response::ok(files(state, id))),
         Deed::UploadFile | Deed::FinalizeFile | Deed::Download => with_file(state, deed, id, rest),
         Deed::MakeLink => make_link(state, call, id),
         Deed::ListTransfers => list_transfers(state, call, id),
@@ -107,12 +113,12 @@ fn act(state: &mut State, call: &Call, deed: Deed, id: &str, rest: &[&str]) -> R
     }
 }
 
-fn shown(state: &State, id: &str) -> Value {
+fn shown(state: &SandboxState, id: &str) -> Value {
     let package = state.masv.packages.get(id);
     package.map_or(Value::Null, |one| json!({"id": id, "name": one.name, "state": one.state, "expiry": one.expiry}))
 }
 
-fn change(state: &mut State, call: &Call, deed: Deed, id: &str) -> Result<Answer, Answer> {
+fn change(state: &mut SandboxState, call: &SandboxRequest, deed: Deed, id: &str) -> Result<Response, Response> {
     let document = checks::object(state, call)?;
     let text = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
     if let Some(package) = state.masv.packages.get_mut(id) {
@@ -122,35 +128,35 @@ fn change(state: &mut State, call: &Call, deed: Deed, id: &str) -> Result<Answer
             _ => package.name = text("name").unwrap_or_default(),
         }
     }
-    Ok(Answer::ok(shown(state, id)))
+    Ok(Response::ok(shown(state, id)))
 }
 
-fn add_file(state: &mut State, call: &Call, id: &str) -> Result<Answer, Answer> {
+fn add_file(state: &mut SandboxState, call: &SandboxRequest, id: &str) -> Result<Response, Response> {
     checks::object(state, call)?;
     let file = state.masv.new_id("F1LE");
     if let Some(package) = state.masv.packages.get_mut(id) {
         package.files.push(file.clone());
     }
-    Ok(Answer::json(201, json!({"file": {"id": file}})))
+    Ok(Response::json(201, json!({"file": {"id": file}})))
 }
 
-fn files(state: &State, id: &str) -> Value {
+fn files(state: &SandboxState, id: &str) -> Value {
     let files = state.masv.packages.get(id).map(|package| package.files.as_slice()).unwrap_or_default();
     files.iter().map(|file| json!({"id": file, "name": format!("{file}.mov"), "size": 4096})).collect()
 }
 
-fn with_file(state: &State, deed: Deed, id: &str, rest: &[&str]) -> Result<Answer, Answer> {
+fn with_file(state: &SandboxState, deed: Deed, id: &str, rest: &[&str]) -> Result<Response, Response> {
     let file = rest.get(1).copied().unwrap_or_default();
     let package = state.masv.packages.get(id).filter(|package| package.files.iter().any(|own| own == file));
-    let package = package.ok_or_else(|| Answer::masv_error(404, "file not found"))?;
+    let package = package.ok_or_else(|| Response::masv_error(404, "file not found"))?;
     match deed {
-        Deed::Download if package.state != "finalized" => Err(Answer::masv_error(410, "package is not available")),
-        Deed::Download => Ok(Answer::ok(json!({"url": format!("https://storage.invalid/{id}/{file}")}))),
-        _ => Ok(Answer::ok(json!({"id": file}))),
+        Deed::Download if package.state != "finalized" => Err(Response::masv_error(410, "package is not available")),
+        Deed::Download => Ok(Response::ok(json!({"url": format!("https://storage.invalid/{id}/{file}")}))),
+        _ => Ok(Response::ok(json!({"id": file}))),
     }
 }
 
-fn make_link(state: &mut State, call: &Call, package: &str) -> Result<Answer, Answer> {
+fn make_link(state: &mut SandboxState, call: &SandboxRequest, package: &str) -> Result<Response, Response> {
     let document = checks::object(state, call)?;
     let password = document.get("password").and_then(Value::as_str).map(str::to_owned);
     let id = state.masv.new_id("11NK");
@@ -162,26 +168,26 @@ fn make_link(state: &mut State, call: &Call, package: &str) -> Result<Answer, An
         made["download_secret"] = json!(link.secret);
     }
     state.masv.links.insert(id, link);
-    Ok(Answer::json(201, made))
+    Ok(Response::json(201, made))
 }
 
-fn transfer_object(state: &mut State, call: &Call, id: &str) -> Value {
+fn transfer_object(state: &mut SandboxState, call: &SandboxRequest, id: &str) -> Value {
     let fields = claims(json!({"sub": id, "typ": "transfer"}));
-    let token = state.tokens.issue(Kind::Transfer, fields, call.now_ms);
+    let token = state.tokens.issue(GrantKind::Transfer, fields, call.now_ms);
     let condition = state.masv.transfers.get(id).map_or("gone", |transfer| transfer.state);
     json!({"id": id, "state": condition, "access_token": token})
 }
 
-fn list_transfers(state: &mut State, call: &Call, id: &str) -> Result<Answer, Answer> {
+fn list_transfers(state: &mut SandboxState, call: &SandboxRequest, id: &str) -> Result<Response, Response> {
     let ids = state.masv.packages.get(id).map(|package| package.transfers.clone()).unwrap_or_default();
     let all: Value = ids.iter().map(|transfer| transfer_object(state, call, transfer)).collect();
-    Ok(Answer::ok(match state.settings.transfers_shape {
+    Ok(Response::ok(match state.settings.transfers_shape {
         Shape::Array => all,
         Shape::Object => json!({"transfers": all}),
     }))
 }
 
-fn start_transfer(state: &mut State, call: &Call, id: &str) -> Result<Answer, Answer> {
+fn start_transfer(state: &mut SandboxState, call: &SandboxRequest, id: &str) -> Result<Response, Response> {
     checks::object(state, call)?;
     let transfer = state.masv.new_id("TRANSFER");
     state.masv.transfers.insert(transfer.clone(), Transfer { package: id.to_owned(), state: "running" });
@@ -189,11 +195,17 @@ fn start_transfer(state: &mut State, call: &Call, id: &str) -> Result<Answer, An
         package.transfers.push(transfer.clone());
     }
     let made = transfer_object(state, call, &transfer);
-    Ok(Answer::json(201, made))
+    Ok(Response::json(201, made))
 }
 
 /// Status, retry and cancel of one transfer, with that transfer's own token.
-pub(crate) fn under_transfer(state: &mut State, call: &Call, presented: &Presented, id: &str, rest: &[&str]) -> Result<Answer, Answer> {
+pub(crate) fn under_transfer(
+    state: &mut SandboxState,
+    call: &SandboxRequest,
+    presented: &Presented,
+    id: &str,
+    rest: &[&str],
+) -> Result<Response, Response> {
     let next = match (call.method.as_str(), rest) {
         ("GET", []) => None,
         ("PUT", []) | ("POST", ["retry"]) => Some("running"),
@@ -204,18 +216,18 @@ pub(crate) fn under_transfer(state: &mut State, call: &Call, presented: &Present
     let Some(("X-Transfer-Token", value)) = presented else {
         return Err(unauthorized(state, "missing_credential", "X-Transfer-Token is required"));
     };
-    let claims = check(state, call, Kind::Transfer, value)?;
+    let claims = check(state, call, GrantKind::Transfer, value)?;
     if claims.get("sub").and_then(Value::as_str) != Some(id) {
         return Err(unauthorized(state, "foreign_token", "this token is for another transfer"));
     }
     let Some(transfer) = state.masv.transfers.get_mut(id) else {
-        return Err(Answer::masv_error(404, "transfer not found"));
+        return Err(Response::masv_error(404, "transfer not found"));
     };
     transfer.state = next.unwrap_or(transfer.state);
     let (package, condition) = (transfer.package.clone(), transfer.state);
     state.count("transfer_call_ok");
     match call.method.as_str() {
-        "DELETE" => Ok(Answer::empty(204)),
-        _ => Ok(Answer::ok(json!({"id": id, "package_id": package, "state": condition}))),
+        "DELETE" => Ok(Response::empty(204)),
+        _ => Ok(Response::ok(json!({"id": id, "package_id": package, "state": condition}))),
     }
 }

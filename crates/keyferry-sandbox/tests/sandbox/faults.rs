@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use keyferry_sandbox::{Act, BodyKind, Fault, Sandbox, Service, credentials as c};
+use keyferry_sandbox::{BodyKind, Fault, FaultAction, Sandbox, Service, credentials as c};
 use serde_json::{Value, json};
 
 use crate::client::*;
@@ -43,7 +43,7 @@ fn statuses_come_with_their_bodies_and_retry_after() {
     }
     assert!(spoiled(&sandbox, json!({"status": 502, "body": "html"})).body.starts_with(b"<html>"));
     assert_eq!(spoiled(&sandbox, json!({"status": 500, "body": "empty"})).body.len(), 0);
-    sandbox.fault(Fault::new(Act::Status { status: 503, body: BodyKind::Json }).service(Service::FileVerbs));
+    sandbox.fault(Fault::new(FaultAction::Status { status: 503, body: BodyKind::Json }).service(Service::FileVerbs));
     assert_eq!(get(sandbox.fileverbs_url(), "/api/v1/fileuploads", &[]).json(), json!({"message": "scripted by the sandbox"}));
     assert_eq!((sandbox.count("login"), sandbox.issued("user")), (7, 0), "they arrived and were not carried out");
 }
@@ -62,7 +62,7 @@ fn documents_are_spoiled_as_asked() {
     assert_eq!(spoiled(&sandbox, json!({"kind": "literal", "body": "{\"token\":\"x"})).body, b"{\"token\":\"x");
     let deep = spoiled(&sandbox, json!({"kind": "deep", "levels": 100_000}));
     assert_eq!(deep.body.iter().filter(|byte| **byte == b'[').count(), 100_000);
-    sandbox.fault(Fault::new(Act::Token("t".to_owned())).service(Service::Masv));
+    sandbox.fault(Fault::new(FaultAction::Token("t".to_owned())).service(Service::Masv));
     let list = get(sandbox.masv_url(), &format!("/v1/teams/{}/packages", c::TEAM_ID), &[("X-API-KEY", c::API_KEY)]);
     assert!(list.json().as_array().unwrap().iter().all(|one| one["access_token"] == "t"));
 }
@@ -78,7 +78,7 @@ fn bodies_break_and_swell_as_asked() {
     assert!(huge.body.starts_with(b"{\"token\":\"aaa") && huge.body.ends_with(b"\"}"));
     let drip = spoiled(&sandbox, json!({"kind": "drip", "interval_ms": 0}));
     assert!(drip.json()["token"].is_string());
-    sandbox.fault(Fault::new(Act::Endless));
+    sandbox.fault(Fault::new(FaultAction::Endless));
     let mut stream = connect(sandbox.masv_url());
     stream.write_all(request("GET", "/v1/teams", &[], "").as_bytes()).unwrap();
     let mut head = vec![0; 1 << 20];
@@ -93,7 +93,7 @@ fn connections_end_without_an_answer() {
     assert_eq!((got.status, got.body.len(), sandbox.issued("user")), (0, 0, 0));
     let got = spoiled(&sandbox, json!({"kind": "lost"}));
     assert_eq!((got.status, got.body.len(), sandbox.issued("user")), (0, 0, 1));
-    sandbox.fault(Fault::new(Act::Reset));
+    sandbox.fault(Fault::new(FaultAction::Reset));
     let mut stream = connect(sandbox.masv_url());
     stream.write_all(request("GET", "/v1/teams", &[], "").as_bytes()).unwrap();
     let error = stream.read_to_end(&mut Vec::new()).unwrap_err();
@@ -121,7 +121,7 @@ fn dates_are_skewed_and_redirects_counted_where_they_lead() {
 #[test]
 fn latency_and_hanging_delay_nobody_else_and_end_with_the_sandbox() {
     let sandbox = sandbox();
-    sandbox.fault(Fault::new(Act::Hang).path("/v1/auth").forever());
+    sandbox.fault(Fault::new(FaultAction::Hang).path("/v1/auth").forever());
     sandbox.fault(Fault::slow(Duration::from_millis(300)).path("/v1/teams"));
     let hung: Vec<_> = (0..20)
         .map(|_| {

@@ -23,11 +23,11 @@ pub fn beside(name: &str) -> PathBuf {
 }
 
 /// A folder for plugins and homes, gone when it is dropped. What was loaded from it stays loaded.
-pub struct Stage {
+pub struct PluginHarness {
     folder: TempDir,
 }
 
-impl Stage {
+impl PluginHarness {
     pub fn set() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("home")).unwrap();

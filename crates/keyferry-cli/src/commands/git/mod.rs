@@ -4,16 +4,16 @@
 //! word. It keeps no password that somebody typed, and asks a person only where git lets it.
 
 pub mod ask;
-pub mod question;
+pub mod request;
 
 use std::ffi::OsString;
 
-use crate::args::{OK, Streams, USAGE};
-use crate::commands::git::question::Question;
-use crate::context::Desk;
+use crate::args::{EXIT_OK, EXIT_USAGE, Streams};
+use crate::commands::git::request::CredentialRequest;
+use crate::context::CliContext;
 use crate::git_protocol::Message;
 use keyferry::config::Config;
-use keyferry::error::{Error, Kind, Result};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
 use keyferry::secret::Secret;
@@ -25,11 +25,11 @@ const ADOPTED: &str = "X-Package-Token";
 const WHOLE_HOSTS: &[(&str, &str)] = &[("fileverbs", "fileverbs:git")];
 
 /// Answers an operation: the first word behind the program's name.
-pub fn run(words: &[OsString], desk: &Desk, streams: &mut Streams<'_>) -> u8 {
+pub fn run(words: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     match word(words) {
-        Some("get") => answer(get, desk, streams),
-        Some("store") => answer(store, desk, streams),
-        Some("erase") => answer(erase, desk, streams),
+        Some("get") => answer(get, context, streams),
+        Some("store") => answer(store, context, streams),
+        Some("erase") => answer(erase, context, streams),
         other => about(other, streams),
     }
 }
@@ -49,14 +49,14 @@ fn about(word: Option<&str>, streams: &mut Streams<'_>) -> u8 {
         None => {
             // Where standard error is gone, nobody is left to tell.
             let _ = streams.stderr.line("usage: git-credential-keyferry get|store|erase|capability, as git calls it");
-            USAGE
+            EXIT_USAGE
         }
-        _ => OK,
+        _ => EXIT_OK,
     }
 }
 
 /// What the quick program makes of a call.
-pub enum Quick {
+pub enum FastPath {
     /// It is answered, with this exit code.
     Answered(u8),
     /// It takes the whole program, which has to read this; where nothing was read, what was sent.
@@ -64,64 +64,64 @@ pub enum Quick {
 }
 
 /// Answers what needs the store alone, or nothing: git asks every helper about every host, and tells each of every password.
-pub fn quick(words: &[OsString], desk: &Desk, streams: &mut Streams<'_>) -> Quick {
+pub fn fast_path(words: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> FastPath {
     let is_get = match word(words) {
         Some("get") => true,
         Some("store") => false,
-        Some("erase") => return Quick::Left(None),
-        other => return Quick::Answered(about(other, streams)),
+        Some("erase") => return FastPath::Left(None),
+        other => return FastPath::Answered(about(other, streams)),
     };
     let message = match Message::read(streams.stdin) {
         Ok(message) => message,
-        Err(error) => return Quick::Answered(warn(streams, error.what())),
+        Err(error) => return FastPath::Answered(warn(streams, error.message())),
     };
-    let answer = match Question::read(&message) {
-        Ok(Some(question)) if is_get => kept(&question, desk),
-        Ok(Some(question)) if brought(&question).is_some() => None,
+    let answer = match CredentialRequest::read(&message) {
+        Ok(Some(request)) if is_get => kept(&request, context),
+        Ok(Some(request)) if adopted_value(&request).is_some() => None,
         Ok(_) => Some(Message::default()),
-        Err(error) => return Quick::Answered(warn(streams, error.what())),
+        Err(error) => return FastPath::Answered(warn(streams, error.message())),
     };
-    answer.map_or(Quick::Left(Some(message)), |answer| Quick::Answered(tell(&answer, streams)))
+    answer.map_or(FastPath::Left(Some(message)), |answer| FastPath::Answered(write_message(&answer, streams)))
 }
 
 /// The answer that the store has, or an empty one to what is not ours. None where there is more to do.
-fn kept(question: &Question, desk: &Desk) -> Option<Message> {
-    let session = open(question, desk, Desk::open_offline).ok()?;
-    let call = Call { question, session: &session, desk };
-    match call.at(|resource| session.kept(&Request::new(resource))) {
-        Ok(token) => speak_if_meant(&call, &token?).ok(),
+fn kept(request: &CredentialRequest, context: &CliContext) -> Option<Message> {
+    let session = open(request, context, CliContext::open_offline).ok()?;
+    let call = GitCall { request, session: &session, context };
+    match call.at(|resource| session.stored(&Request::new(resource))) {
+        Ok(token) => encode_if_user_matches(&call, &token?).ok(),
         Err(error) => hint(&call, error).err().filter(is_foreign).map(|_| Message::default()),
     }
 }
 
-type Operation = fn(&Call<'_>) -> Result<Message>;
+type Operation = fn(&GitCall<'_>) -> Result<Message>;
 
 /// One question and what answers it.
-struct Call<'a> {
-    question: &'a Question,
+struct GitCall<'a> {
+    request: &'a CredentialRequest,
     session: &'a Session,
-    desk: &'a Desk,
+    context: &'a CliContext,
 }
 
-fn answer(operation: Operation, desk: &Desk, streams: &mut Streams<'_>) -> u8 {
-    let question = match Message::read(streams.stdin).and_then(|message| Question::read(&message)) {
-        Ok(Some(question)) => question,
-        Ok(None) => return OK,
+fn answer(operation: Operation, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    let request = match Message::read(streams.stdin).and_then(|message| CredentialRequest::read(&message)) {
+        Ok(Some(request)) => request,
+        Ok(None) => return EXIT_OK,
         // Whoever sent it is no caller of ours: an exit code would tell it nothing, a person at the terminal may wonder.
-        Err(error) => return warn(streams, error.what()),
+        Err(error) => return warn(streams, error.message()),
     };
-    let session = open(&question, desk, Desk::open);
-    match session.and_then(|session| operation(&Call { question: &question, session: &session, desk })) {
-        Ok(message) => tell(&message, streams),
-        Err(error) if error.kind == Kind::Cancelled => warn(streams, error.what()),
-        Err(error) if is_foreign(&error) => OK,
+    let session = open(&request, context, CliContext::open);
+    match session.and_then(|session| operation(&GitCall { request: &request, session: &session, context })) {
+        Ok(message) => write_message(&message, streams),
+        Err(error) if error.kind == ErrorKind::Cancelled => warn(streams, error.message()),
+        Err(error) if is_foreign(&error) => EXIT_OK,
         Err(error) => streams.fail_with(&error),
     }
 }
 
-fn tell(message: &Message, streams: &mut Streams<'_>) -> u8 {
+fn write_message(message: &Message, streams: &mut Streams<'_>) -> u8 {
     if message.is_empty() {
-        return OK;
+        return EXIT_OK;
     }
     let written = message.write(streams.stdout.sink());
     streams.wrote(written)
@@ -129,28 +129,32 @@ fn tell(message: &Message, streams: &mut Streams<'_>) -> u8 {
 
 fn warn(streams: &mut Streams<'_>, what: &str) -> u8 {
     streams.fail(what);
-    OK
+    EXIT_OK
 }
 
 /// Whether it means that the request is another helper's business.
 fn is_foreign(error: &Error) -> bool {
-    matches!(error.kind, Kind::NotMine | Kind::NoHeader | Kind::InvalidResource)
+    matches!(error.kind, ErrorKind::UnknownService | ErrorKind::NoHeader | ErrorKind::InvalidResource)
 }
 
 /// A session for the account that the user name chooses, where it is one's name.
-fn open(question: &Question, desk: &Desk, opens: fn(&Desk, Config, Option<&str>) -> Result<Session>) -> Result<Session> {
-    let config = desk.config()?;
+fn open(
+    request: &CredentialRequest,
+    context: &CliContext,
+    opens: fn(&CliContext, Config, Option<&str>) -> Result<Session>,
+) -> Result<Session> {
+    let config = context.config()?;
     let accounts = config.accounts();
-    let account = question.username.as_ref().filter(|name| accounts.contains(name));
-    opens(desk, config, account.map(String::as_str))
+    let account = request.username.as_ref().filter(|name| accounts.contains(name));
+    opens(context, config, account.map(String::as_str))
 }
 
-impl Call<'_> {
+impl GitCall<'_> {
     /// Does something with the resource that the question is about: its URL, else what its host stands for.
     fn at<T>(&self, then: impl Fn(&str) -> Result<T>) -> Result<T> {
-        let outcome = then(&self.question.url);
+        let outcome = then(&self.request.url);
         match outcome {
-            Err(error) if error.kind == Kind::NotMine => then(self.whole_host().ok_or(error)?),
+            Err(error) if error.kind == ErrorKind::UnknownService => then(self.whole_host().ok_or(error)?),
             other => other,
         }
     }
@@ -158,46 +162,46 @@ impl Call<'_> {
     /// Rationale: git sends a path only where `credential.useHttpPath` is set. One bearer serves all of FileVerbs; for MASV a
     /// host says too little, and the user's own token in place of a package's would be too much.
     fn whole_host(&self) -> Option<&'static str> {
-        let mut here = self.session.places().filter(|place| self.question.is_at(place.base));
+        let mut here = self.session.services().filter(|place| self.request.is_at(place.base));
         let place = here.next().filter(|_| here.next().is_none())?;
         WHOLE_HOSTS.iter().find(|(service, _)| *service == place.service).map(|(_, resource)| *resource)
     }
 }
 
-fn get(call: &Call<'_>) -> Result<Message> {
+fn get(call: &GitCall<'_>) -> Result<Message> {
     let outcome = call.at(|resource| call.session.token_for(&Request::new(resource)));
     let token = match outcome {
-        Err(error) if error.kind == Kind::NotMine => return hint(call, error),
-        Err(error) => call.at(|resource| ask::sign_in_then(call.session, resource, &error, call.desk))?,
+        Err(error) if error.kind == ErrorKind::UnknownService => return hint(call, error),
+        Err(error) => call.at(|resource| ask::sign_in_then(call.session, resource, &error, call.context))?,
         Ok(token) => token,
     };
-    speak_if_meant(call, &token)
+    encode_if_user_matches(call, &token)
 }
 
 /// Nothing where somebody else is asked for.
-fn speak_if_meant(call: &Call<'_>, token: &Token) -> Result<Message> {
+fn encode_if_user_matches(call: &GitCall<'_>, token: &Token) -> Result<Message> {
     let fits = |name: &String| name == call.session.account_name() || token.headers().any(|(header, _)| header == name);
-    if call.question.username.as_ref().is_none_or(fits) { speak(call, token) } else { Ok(Message::default()) }
+    if call.request.username.as_ref().is_none_or(fits) { encode(call, token) } else { Ok(Message::default()) }
 }
 
 /// A MASV host without a path is ours, but says too little.
-fn hint(call: &Call<'_>, error: Error) -> Result<Message> {
-    if call.question.has_path || !call.session.places().any(|place| place.service == "masv" && call.question.is_at(place.base)) {
+fn hint(call: &GitCall<'_>, error: Error) -> Result<Message> {
+    if call.request.has_path || !call.session.services().any(|place| place.service == "masv" && call.request.is_at(place.base)) {
         return Err(error);
     }
     let what = "MASV's tokens differ by path, and git sent none: git config --global credential.URL.useHttpPath true, with MASV's URL";
-    Err(Error::new(Kind::Cancelled, what))
+    Err(Error::new(ErrorKind::Cancelled, what))
 }
 
 /// A token in the words of the protocol. `authtype` is claimed only where the caller understands it: git takes an answer with it
 /// for an empty one otherwise, and asks nobody else.
-fn speak(call: &Call<'_>, token: &Token) -> Result<Message> {
+fn encode(call: &GitCall<'_>, token: &Token) -> Result<Message> {
     let mut message = Message::default();
     let mut say = |key: &str, value: &str| message.push(key, Secret::from(value));
     let Some((name, value)) = token.headers().next() else { return Ok(message) };
     if name.eq_ignore_ascii_case("authorization") {
         match value.split_once(' ') {
-            Some((scheme, credential)) if call.question.knows_authtype => {
+            Some((scheme, credential)) if call.request.knows_authtype => {
                 say("capability[]", "authtype")?;
                 say("authtype", scheme)?;
                 say("credential", credential)?;
@@ -224,25 +228,25 @@ fn speak(call: &Call<'_>, token: &Token) -> Result<Message> {
 
 /// Keeps a package's write token that the caller got itself. git tells every helper of every password that worked: all others, and
 /// those that came from here, are none of our business.
-fn store(call: &Call<'_>) -> Result<Message> {
-    let (question, session) = (call.question, call.session);
-    let Some(value) = brought(question) else { return Ok(Message::default()) };
-    let explained: serde_json::Value = serde_json::from_str(&session.explain(&question.url)?).unwrap_or_default();
+fn store(call: &GitCall<'_>) -> Result<Message> {
+    let (request, session) = (call.request, call.session);
+    let Some(value) = adopted_value(request) else { return Ok(Message::default()) };
+    let explained: serde_json::Value = serde_json::from_str(&session.explain(&request.url)?).unwrap_or_default();
     // What a package's routes usually want is management or writing; a download's is reading.
     let is_package = explained["class"] == "package" && explained["access"] == "manage";
-    if is_package && !session.holds(&question.url, value)? {
-        session.adopt(&question.url, value.clone(), question.ends_unix_s)?;
+    if is_package && !session.is_known_value(&request.url, value)? {
+        session.adopt(&request.url, value.clone(), request.ends_unix_s)?;
     }
     Ok(Message::default())
 }
 
-fn brought(question: &Question) -> Option<&Secret> {
-    question.password.as_ref().filter(|_| question.username.as_deref() == Some(ADOPTED) && question.has_path)
+fn adopted_value(request: &CredentialRequest) -> Option<&Secret> {
+    request.password.as_ref().filter(|_| request.username.as_deref() == Some(ADOPTED) && request.has_path)
 }
 
 /// Rejects exactly the value that is named; without one, nothing.
-fn erase(call: &Call<'_>) -> Result<Message> {
-    for value in [&call.question.credential, &call.question.password].into_iter().flatten() {
+fn erase(call: &GitCall<'_>) -> Result<Message> {
+    for value in [&call.request.credential, &call.request.password].into_iter().flatten() {
         call.at(|resource| call.session.reject_value(resource, value))?;
     }
     Ok(Message::default())

@@ -11,7 +11,7 @@ use keyferry_sandbox::{Options, Sandbox, credentials as c};
 struct Stage {
     sandbox: Sandbox,
     session: Session,
-    desk: Desk,
+    context: CliContext,
 }
 
 impl Stage {
@@ -21,13 +21,13 @@ impl Stage {
         let environment: keyferry::config::Environment =
             Arc::new(move |name| variables.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()));
         let session = Session::open(Config::load(None, Arc::clone(&environment)).unwrap()).unwrap();
-        Self { sandbox, session, desk: Desk { environment, temporary: "/tmp".into(), stdin_is_terminal: false } }
+        Self { sandbox, session, context: CliContext { environment, temporary: "/tmp".into(), stdin_is_terminal: false } }
     }
 
     fn run(&self, operation: Operation, url: &str, more: &str) -> Result<Message> {
         let message = Message::read(&mut format!("url={url}\n{more}").as_bytes()).unwrap();
-        let question = Question::read(&message).unwrap().unwrap();
-        operation(&Call { question: &question, session: &self.session, desk: &self.desk })
+        let request = CredentialRequest::read(&message).unwrap().unwrap();
+        operation(&GitCall { request: &request, session: &self.session, context: &self.context })
     }
 
     fn call(&self, operation: Operation, url: &str, more: &str) -> String {
@@ -80,7 +80,7 @@ fn store_adopts_a_packages_token_and_nothing_else() {
         assert_eq!(stage.call(store, &elsewhere, brought), "");
     }
     assert_eq!(stage.session.list().unwrap(), "[]");
-    assert_eq!(stage.run(store, &url, "username=X-Package-Token\npassword=tü k\n").err().unwrap().kind, Kind::InvalidValue);
+    assert_eq!(stage.run(store, &url, "username=X-Package-Token\npassword=tü k\n").err().unwrap().kind, ErrorKind::InvalidValue);
     stage.call(store, &url, &format!("{brought}password_expiry_utc=4102444800\n"));
     assert_eq!(stage.value(&url, "password"), "brought-by-the-caller");
     assert_eq!(stage.value(&url, "password_expiry_utc"), "4102444800");

@@ -10,7 +10,7 @@ use super::client::{Client, Reply};
 use crate::demo::report::{Report, Row};
 use keyferry::clock::Clock;
 use keyferry::config::Config;
-use keyferry::error::{Error, Kind, Result};
+use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
 use keyferry::model::token::{NO_EXPIRY, Token};
@@ -20,14 +20,14 @@ use keyferry::sys::clock::coarse_unix_us;
 use keyferry_sandbox::{self, Sandbox, credentials as c};
 
 /// A call that a token is for, and the status it has to get.
-pub(super) struct Call {
+pub(super) struct ServiceCall {
     method: &'static str,
     url: String,
     body: Option<&'static str>,
     status: u16,
 }
 
-impl Call {
+impl ServiceCall {
     pub(super) fn get(url: impl Into<String>) -> Self {
         Self { method: "GET", url: url.into(), body: None, status: 200 }
     }
@@ -55,12 +55,12 @@ pub(super) struct Plan<'a> {
     pub(super) from: &'static str,
     /// The requests that this takes: the sandbox's counters, and by how much they grow.
     pub(super) took: &'a [(&'static str, u64)],
-    pub(super) call: Call,
+    pub(super) call: ServiceCall,
     pub(super) note: &'static str,
 }
 
 /// Sandbox, engine and user's program.
-pub(super) struct Stage {
+pub(super) struct DemoRun {
     pub(super) sandbox: Sandbox,
     pub(super) session: Session,
     clock: Clock,
@@ -71,7 +71,7 @@ pub(super) struct Stage {
     start: Instant,
 }
 
-impl Stage {
+impl DemoRun {
     /// Starts the sandbox and opens a session on it. Whole seconds, for the tokens' expiries are.
     pub(super) fn set() -> Result<Self> {
         let start = Instant::now();
@@ -79,8 +79,8 @@ impl Stage {
         let shared = clock.clone();
         let clock_ms = keyferry_sandbox::Clock::from_fn(Arc::new(move || shared.now_us().div_euclid(1000)));
         let sandbox = Sandbox::start(keyferry_sandbox::Options { clock: clock_ms, ..keyferry_sandbox::Options::default() })
-            .map_err(|error| Error::new(Kind::Config, format!("the sandbox can't start on this machine: {}", error.kind())))?;
-        let options = Options { clock: clock.clone(), refreshes_beside: false };
+            .map_err(|error| Error::new(ErrorKind::Config, format!("the sandbox can't start on this machine: {}", error.kind())))?;
+        let options = Options { clock: clock.clone(), refreshes_in_background: false };
         let session = Session::open_with(config(&sandbox)?, options)?;
         Ok(Self { sandbox, session, clock, client: Client::new()?, calls: 0, rows: Vec::new(), service: "", start })
     }
@@ -113,20 +113,20 @@ impl Stage {
         let token = match got {
             Ok(token) => token,
             Err(error) => {
-                row.fail(error.what());
+                row.fail(error.message());
                 self.rows.push(row);
                 return None;
             }
         };
         let names: Vec<_> = token.headers().map(|(name, _)| name).collect();
-        let facts = token.facts();
+        let meta = token.meta();
         row.header = Some(names.join(", "));
-        row.access = Some(facts.access.name());
-        row.life_left_s = (facts.expires_us != NO_EXPIRY).then(|| (facts.expires_us - self.clock.now_us()).div_euclid(1_000_000));
+        row.access = Some(meta.access.name());
+        row.life_left_s = (meta.expires_us != NO_EXPIRY).then(|| (meta.expires_us - self.clock.now_us()).div_euclid(1_000_000));
         row.note = (!note.is_empty()).then(|| note.to_owned());
         let headers: Vec<_> = token.headers().collect();
         row.take(self.call(&call, &headers).map(|reply| reply.status), call.status);
-        if names != [header] || facts.access != access {
+        if names != [header] || meta.access != access {
             row.fail(&format!("the header should be {header}, and allow: {}", access.name()));
         }
         row.check_requests(took, &before, &after);
@@ -135,7 +135,7 @@ impl Stage {
     }
 
     /// A row that is right when it is refused; `with` makes the call all the same, to show why.
-    pub(super) fn refuse(&mut self, ask: &str, kind: Kind, access: Access, with: Option<&Token>, call: Call) {
+    pub(super) fn refuse(&mut self, ask: &str, kind: ErrorKind, access: Access, with: Option<&Token>, call: ServiceCall) {
         let before = self.sandbox.counts();
         let start = Instant::now();
         let got = self.session.token_for(&Request::new(ask));
@@ -146,8 +146,8 @@ impl Stage {
         let headers: Vec<_> = with.iter().flat_map(|token| token.headers()).collect();
         row.take(self.call(&call, &headers).map(|reply| reply.status), call.status);
         match got {
-            Err(error) if error.kind == kind => row.note = Some(error.what().to_owned()),
-            Err(error) => row.fail(error.what()),
+            Err(error) if error.kind == kind => row.note = Some(error.message().to_owned()),
+            Err(error) => row.fail(error.message()),
             Ok(_) => row.fail("a token was handed out that can't be right"),
         }
         row.check_requests(&[], &before, &after);
@@ -159,7 +159,7 @@ impl Stage {
         &mut self,
         (ask, from): (&str, &'static str),
         took: &[(&'static str, u64)],
-        call: Call,
+        call: ServiceCall,
         obtain: impl FnOnce(&Session) -> Result<String>,
     ) {
         let before = self.sandbox.counts();
@@ -172,20 +172,20 @@ impl Stage {
         row.take(self.call(&call, &[]).map(|reply| reply.status), call.status);
         match told {
             Ok(note) => row.note = Some(note),
-            Err(error) => row.fail(error.what()),
+            Err(error) => row.fail(error.message()),
         }
         row.check_requests(took, &before, &after);
         self.rows.push(row);
     }
 
     /// A call of the user's own program.
-    pub(super) fn call(&mut self, call: &Call, headers: &[(&str, &str)]) -> Result<Reply> {
+    pub(super) fn call(&mut self, call: &ServiceCall, headers: &[(&str, &str)]) -> Result<Reply> {
         self.calls += 1;
         self.client.send(call.method, &call.url, headers, call.body)
     }
 
     /// Whether a token gets this status now.
-    pub(super) fn gets(&mut self, token: &Token, call: &Call, status: u16) -> bool {
+    pub(super) fn gets(&mut self, token: &Token, call: &ServiceCall, status: u16) -> bool {
         let headers: Vec<_> = token.headers().collect();
         self.call(call, &headers).is_ok_and(|reply| reply.status == status)
     }
@@ -203,7 +203,7 @@ impl Stage {
         Report { rows: self.rows, calls: self.calls, counts: self.sandbox.counts(), stats, elapsed: self.start.elapsed() }
     }
 
-    fn new_row(&self, ask: &str, from: &'static str, time: Duration, call: &Call) -> Row {
+    fn new_row(&self, ask: &str, from: &'static str, time: Duration, call: &ServiceCall) -> Row {
         let bare = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
         let bases = [self.sandbox.masv_url(), self.sandbox.agent_url(), self.sandbox.fileverbs_url()];
         let path = bases.iter().find_map(|base| call.url.strip_prefix(base)).unwrap_or(&call.url);

@@ -5,13 +5,13 @@
 use url::Url;
 
 use crate::git_protocol::{Message, breaks_lines};
-use keyferry::error::{Error, Kind, Result};
-use keyferry::model::base_url::Base;
+use keyferry::error::{Error, ErrorKind, Result};
+use keyferry::model::base_url::BaseUrl;
 use keyferry::model::resource::{PLAIN, percent_decode};
 use keyferry::secret::Secret;
 
 /// A request that names a host.
-pub struct Question {
+pub struct CredentialRequest {
     /// Protocol, host and path as a URL.
     pub url: String,
     /// There is a path.
@@ -37,11 +37,11 @@ struct Address {
     username: Option<String>,
 }
 
-impl Question {
+impl CredentialRequest {
     /// Reads a message. None where it names no protocol or host, or nothing that a URL could hold: such a question has no answer.
     ///
     /// # Errors
-    /// [`Kind::InvalidValue`] if a URL in it hides control characters, or is given twice over.
+    /// [`ErrorKind::InvalidValue`] if a URL in it hides control characters, or is given twice over.
     pub fn read(message: &Message) -> Result<Option<Self>> {
         let text = |key: &str| message.get(key).map(|value| value.expose().to_owned());
         let address = match text("url") {
@@ -67,7 +67,7 @@ impl Question {
     }
 
     /// Whether the question is about what lies at a base URL. Without a path its origin alone counts.
-    pub fn is_at(&self, base: &Base) -> bool {
+    pub fn is_at(&self, base: &BaseUrl) -> bool {
         let Ok(url) = Url::parse(&self.url) else { return false };
         if self.has_path { base.below(&url).is_some() } else { url.origin().ascii_serialization() == base.origin() }
     }
@@ -115,5 +115,5 @@ impl Address {
 }
 
 fn refuse(why: &str) -> Error {
-    Error::new(Kind::InvalidValue, format!("the credential request is not answered: {why}"))
+    Error::new(ErrorKind::InvalidValue, format!("the credential request is not answered: {why}"))
 }
