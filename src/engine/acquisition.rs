@@ -1,10 +1,10 @@
-//! What is wanted, and the keys that it can be under.
+//! One token to acquire: its key, and what the service needs to know.
 
 use std::time::Duration;
 
 use crate::engine::accounts::{BoundService, ResolvedResource};
 use crate::engine::cache::entry::CachedToken;
-use crate::engine::state::Engine;
+use crate::engine::state::EngineState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Access, Fingerprint, KeyPrefix, ResourceKind, TokenKey};
 use crate::model::request::Request;
@@ -12,16 +12,16 @@ use crate::model::resource::query_value;
 use crate::ports::service::RequiredAccess;
 use crate::secret::Secret;
 
-/// What is wanted, owned: a flight outlives the call that began it.
+/// One token to acquire. It owns what it needs, for a flight outlives the call that began it.
 #[derive(Clone)]
 pub struct Acquisition {
-    /// Whose.
+    /// The number of the account.
     pub account: usize,
-    /// Of which service.
+    /// The number of the service in that account.
     pub service: usize,
-    /// Under which key.
+    /// The key of the token.
     pub key: TokenKey,
-    /// What it is found in.
+    /// The package of a transfer, where the URL names it.
     pub parent: Option<String>,
     /// The secret of a link.
     pub link_secret: Option<Secret>,
@@ -29,16 +29,16 @@ pub struct Acquisition {
     pub link_password: Option<Secret>,
     /// The generation that will not do, if there is one.
     pub stale: Option<u64>,
-    /// How long its caller waits, if that is said.
+    /// The caller's timeout, if the request sets one.
     pub patience: Option<Duration>,
-    /// For how long its caller needs the token.
+    /// How long the caller needs the token.
     pub min_valid: Duration,
-    /// Whose it will be, where the configuration does not say it.
+    /// The owner of the token, where the configuration does not say it.
     pub owner: Option<Fingerprint>,
 }
 
 impl Acquisition {
-    /// A wish for a key and nothing special.
+    /// The acquisition of a key, with nothing special.
     pub fn new(account: usize, service: usize, key: TokenKey) -> Self {
         Self {
             account,
@@ -55,61 +55,66 @@ impl Acquisition {
     }
 }
 
-impl Engine {
-    /// The key of a link: its secret and password as a fingerprint.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidResource`] if the secret can't be read.
-    pub fn link_key(&self, bound: &BoundService, resolved: &ResolvedResource<'_>, request: &Request) -> Result<TokenKey> {
-        let secret = query_value(resolved.query, "secret")?.map(Secret::new);
-        let password = request.link_password.as_ref();
-        let parts = [resolved.target.id, secret.as_ref().map_or("", Secret::expose), password.map_or("", Secret::expose)];
-        Ok(bound.scope.link(resolved.target.id, self.fingerprints().of(&parts)))
-    }
-
-    /// The package that a link is known to open. As long as none is known, no fingerprint is made, and no store is asked for its key.
-    ///
-    /// # Errors
-    /// Those of [`Engine::link_key`].
-    pub fn opened_by(&self, bound: &BoundService, resolved: &ResolvedResource<'_>, request: &Request) -> Result<Option<TokenKey>> {
-        if self.aliases.read().is_empty() {
-            return query_value(resolved.query, "secret").map(|_| None);
-        }
-        let link = self.link_key(bound, resolved, request)?;
-        Ok(self.aliases.read().get(&link).cloned())
-    }
-
-    /// The wish for a spot; `hit` is what will not do.
+impl Acquisition {
+    /// What a request asks for; `cached` is the token that will not do.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidResource`] if a link's secret can't be read.
-    pub fn acquisition(
-        &self,
+    pub fn of_request(
+        state: &EngineState,
         bound: &BoundService,
         resolved: &ResolvedResource<'_>,
         request: &Request,
-        hit: Option<&CachedToken>,
-    ) -> Result<Acquisition> {
+        cached: Option<&CachedToken>,
+    ) -> Result<Self> {
         let (key, link_secret) = match resolved.target.resource_kind {
-            ResourceKind::Link => (self.link_key(bound, resolved, request)?, query_value(resolved.query, "secret")?.map(Secret::new)),
+            ResourceKind::Link => (link_key(state, bound, resolved, request)?, query_value(resolved.query, "secret")?.map(Secret::new)),
             resource_kind => {
                 let access = accesses(resolved.target.required, request.access)[0];
                 (bound.key(resource_kind, resolved.target.id, access), None)
             }
         };
-        Ok(Acquisition {
+        Ok(Self {
             parent: resolved.target.parent.map(str::to_owned),
             link_secret,
             link_password: request.link_password.clone(),
-            stale: hit.map(|hit| hit.token.meta().generation),
+            stale: cached.map(|cached| cached.token.meta().generation),
             patience: request.timeout,
             min_valid: request.min_valid,
-            ..Acquisition::new(resolved.account, resolved.service, key)
+            ..Self::new(resolved.account, resolved.service, key)
         })
     }
 }
 
-/// The error for what is reached without a header.
+/// The key of a link: its id, with its secret and password as a fingerprint.
+///
+/// # Errors
+/// [`ErrorKind::InvalidResource`] if the secret can't be read.
+pub fn link_key(state: &EngineState, bound: &BoundService, resolved: &ResolvedResource<'_>, request: &Request) -> Result<TokenKey> {
+    let secret = query_value(resolved.query, "secret")?.map(Secret::new);
+    let password = request.link_password.as_ref();
+    let parts = [resolved.target.id, secret.as_ref().map_or("", Secret::expose), password.map_or("", Secret::expose)];
+    Ok(bound.scope.link(resolved.target.id, state.fingerprints().of(&parts)))
+}
+
+/// The package that a link is known to open. While none is known, no fingerprint is made and the store is not asked for its key.
+///
+/// # Errors
+/// Those of [`link_key`].
+pub fn opened_by(
+    state: &EngineState,
+    bound: &BoundService,
+    resolved: &ResolvedResource<'_>,
+    request: &Request,
+) -> Result<Option<TokenKey>> {
+    if state.aliases.read().is_empty() {
+        return query_value(resolved.query, "secret").map(|_| None);
+    }
+    let link = link_key(state, bound, resolved, request)?;
+    Ok(state.aliases.read().get(&link).cloned())
+}
+
+/// The error for a resource that is reached without a header.
 #[cold]
 pub fn no_header(service: &str) -> Error {
     Error::new(
@@ -118,7 +123,7 @@ pub fn no_header(service: &str) -> Error {
     )
 }
 
-/// The accesses that serve a spot, best first.
+/// The accesses that serve a resource, best first.
 #[inline]
 pub fn accesses(required: RequiredAccess, asked: Option<Access>) -> &'static [Access] {
     const MANAGE_ELSE_WRITE: &[Access] = &[Access::Manage, Access::Write];
@@ -133,7 +138,7 @@ pub fn accesses(required: RequiredAccess, asked: Option<Access>) -> &'static [Ac
     }
 }
 
-/// The thing for a look-up.
+/// The prefix of the keys for a look-up.
 #[inline]
 pub fn key_prefix<'a>(bound: &BoundService, resolved: &ResolvedResource<'a>) -> KeyPrefix<'a> {
     KeyPrefix { scope: bound.scope.fingerprint(), resource_kind: resolved.target.resource_kind, id: resolved.target.id }

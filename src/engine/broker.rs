@@ -1,50 +1,93 @@
-//! The one door: from a request to a token, from memory, from the store, or from the service.
+//! Resolves a request to a token: cache, then store, then service.
 //!
-//! Decides under locks, acts outside them; whoever holds a valid token waits for nobody.
+//! It decides under locks and acts outside them. A caller that holds a valid token waits for nobody.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::engine::accounts::{BoundService, ResolvedResource};
-use crate::engine::acquisition::{Acquisition, accesses, key_prefix, no_header};
+use crate::engine::accounts::{Accounts, BoundService, ResolvedResource};
+use crate::engine::acquisition::{Acquisition, accesses};
 use crate::engine::cache::entry::CachedToken;
+use crate::engine::fetch::Fetch;
 use crate::engine::freshness;
-use crate::engine::service_context::ServiceContext;
-use crate::engine::single_flight::{self, Flight, Joined};
-use crate::engine::state::{self, Engine};
+use crate::engine::persistence::Persistence;
+use crate::engine::service_context::Prerequisites;
+use crate::engine::single_flight::{self, Flight, Joined, SingleFlight};
+use crate::engine::state::{EngineState, Parts};
+use crate::engine::workers::Workers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::model::key::{Access, ResourceKind, TokenKey};
 use crate::model::request::{Cancel, Request};
 use crate::model::token::Token;
-use crate::ports::service::{Acquired, FoundToken, RequiredAccess, TokenSpec};
-use crate::ports::store::{Lock, LockResult};
+use crate::ports::service::{FoundToken, RequiredAccess};
 
-/// How many refreshes run at most beside callers who don't wait for them.
-const BESIDE: usize = 4;
-/// How long a refresh beside has before another caller begins one.
-const BESIDE_US: i64 = 30_000_000;
+/// At most this many refreshes run in the background at the same time.
+const MAX_BACKGROUND_REFRESHES: usize = 4;
+/// A background refresh has this long before another caller begins one.
+const BACKGROUND_US: i64 = 30_000_000;
+/// When the session closes, flights have this long to end.
+const MAX_CLOSE: Duration = Duration::from_secs(1);
 
-impl Engine {
-    /// A token for a request, from wherever it comes.
+/// The entry to the engine.
+pub struct Broker {
+    /// The shared state.
+    pub state: EngineState,
+    /// The tokens that are being fetched.
+    flights: SingleFlight<TokenKey, Token>,
+    /// The listings that are being fetched, by scope and name.
+    listings: SingleFlight<(u64, String), Arc<Vec<FoundToken>>>,
+    workers: Arc<Workers>,
+    /// Whether tokens that are due are refreshed while callers use them: not in a program that ends at once.
+    refreshes_in_background: bool,
+    background_refreshes: AtomicUsize,
+}
+
+impl Broker {
+    /// A broker for these accounts.
+    pub fn new(accounts: Accounts, parts: Parts) -> Self {
+        let refreshes_in_background = parts.refreshes_in_background;
+        Self {
+            state: EngineState::new(accounts, parts),
+            flights: SingleFlight::default(),
+            listings: SingleFlight::default(),
+            workers: Arc::default(),
+            refreshes_in_background,
+            background_refreshes: AtomicUsize::new(0),
+        }
+    }
+
+    /// A token for a request: from the cache, the store or the service.
     ///
     /// # Errors
-    /// Whatever stands in the way.
+    /// [`ErrorKind::Cancelled`], those of reading the resource, and those of fetching the token.
     pub fn token_for(self: &Arc<Self>, request: &Request) -> Result<Token> {
         if request.cancel.is_cancelled() {
             return Err(single_flight::cancelled());
         }
-        let account = self.accounts.number(request.account.as_deref())?;
-        self.accounts.resolve(account, &request.resource, |resolved| self.serve(&resolved, request))
+        let accounts = &self.state.accounts;
+        let account = accounts.number(request.account.as_deref())?;
+        accounts.resolve(account, &request.resource, |resolved| self.serve(&resolved, request))
     }
 
-    /// The hit: memory, a clock, a copy. Everything else is [`Engine::obtain`].
+    /// Ends exchanges, pauses and threads.
+    pub fn close(&self) {
+        self.state.close();
+        self.workers.wait_idle(MAX_CLOSE);
+    }
+
+    /// How many tokens are being fetched.
+    pub fn flights_under_way(&self) -> usize {
+        self.flights.count()
+    }
+
+    /// The hit: one look at the cache, one at the clock, one copy. Everything else is [`Broker::obtain`].
     #[inline]
     fn serve(self: &Arc<Self>, resolved: &ResolvedResource<'_>, request: &Request) -> Result<Token> {
-        let bound = self.accounts.bound(resolved.account, resolved.service);
-        let now_us = self.now_us(bound);
-        let hit = self.in_memory(bound, resolved, request, now_us)?;
+        let bound = self.state.accounts.bound(resolved.account, resolved.service);
+        let now_us = self.state.now_us(bound);
+        let hit = Persistence::new(&self.state, bound).cached_for(resolved, request, now_us)?;
         if let Some(hit) = hit.as_ref().filter(|hit| now_us < hit.times.mandatory_us)
             && freshness::lasts(hit.token.meta(), request.min_valid, now_us)
         {
@@ -56,31 +99,7 @@ impl Engine {
         self.obtain(bound, resolved, request, hit)
     }
 
-    /// The unexpired token in memory that serves a spot best.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidResource`] if a link's secret can't be read.
-    #[inline]
-    pub fn in_memory(
-        &self,
-        bound: &BoundService,
-        resolved: &ResolvedResource<'_>,
-        request: &Request,
-        now_us: i64,
-    ) -> Result<Option<CachedToken>> {
-        let live = |hit: &CachedToken| now_us < hit.token.meta().expires_us;
-        if resolved.target.resource_kind == ResourceKind::Session {
-            return Err(no_header(bound.service.name()));
-        }
-        if resolved.target.resource_kind == ResourceKind::Link {
-            let package = self.opened_by(bound, resolved, request)?;
-            return Ok(package.and_then(|key| self.cache.get(&key.borrow())).filter(live));
-        }
-        let prefix = key_prefix(bound, resolved);
-        Ok(accesses(resolved.target.required, request.access).iter().find_map(|access| self.cache.get(&prefix.with(*access)).filter(live)))
-    }
-
-    /// The long way. `present` is the valid token that is not as fresh as it should be: it serves if nothing better comes.
+    /// The miss. `present` is a valid token that is not fresh enough: it serves if nothing better comes.
     #[cold]
     fn obtain(
         self: &Arc<Self>,
@@ -89,7 +108,7 @@ impl Engine {
         request: &Request,
         present: Option<CachedToken>,
     ) -> Result<Token> {
-        let mut acquisition = self.acquisition(bound, resolved, request, present.as_ref())?;
+        let mut acquisition = Acquisition::of_request(&self.state, bound, resolved, request, present.as_ref())?;
         let outcome = self.attempt(bound, resolved, &mut acquisition, request);
         let Err(error) = outcome else {
             return outcome;
@@ -97,24 +116,26 @@ impl Engine {
         if error.kind == ErrorKind::Cancelled {
             return Err(error);
         }
-        let now_us = self.now_us(bound);
+        let now_us = self.state.now_us(bound);
+        let tokens = Persistence::new(&self.state, bound);
         // The store may have had one that is not fresh either.
-        let present = present.filter(|hit| now_us < hit.token.meta().expires_us).or_else(|| self.cached(bound, &acquisition.key));
+        let present = present.filter(|hit| now_us < hit.token.meta().expires_us).or_else(|| tokens.cached(&acquisition.key));
         if let Some(present) = present {
-            // Another process is at it: nothing is wrong.
+            // Busy: another process refreshes it, so nothing is wrong.
             let level = if error.kind == ErrorKind::Busy { Level::Info } else { Level::Warn };
             log::write(level, format_args!("{} could not be refreshed, the present token serves on: {error}", acquisition.key));
             return Ok(present.token);
         }
-        let anything =
+        let any_access_helps =
             matches!(error.kind, ErrorKind::NotConfigured | ErrorKind::LoginRequired | ErrorKind::NotFound | ErrorKind::InsufficientAccess);
-        if anything && resolved.target.required == RequiredAccess::ManageElseWrite && request.access.is_none() {
+        if any_access_helps && resolved.target.required == RequiredAccess::ManageElseWrite && request.access.is_none() {
             let read = Acquisition::new(resolved.account, resolved.service, acquisition.key.with_access(Access::Read));
-            return self.load_newer(bound, &read).or_else(|| Some(self.cached(bound, &read.key)?.token)).ok_or(error);
+            return tokens.load_newer(&read).or_else(|| Some(tokens.cached(&read.key)?.token)).ok_or(error);
         }
         Err(error)
     }
 
+    /// One try: the store, then the backoff, then a flight.
     fn attempt(
         self: &Arc<Self>,
         bound: &BoundService,
@@ -123,31 +144,31 @@ impl Engine {
         request: &Request,
     ) -> Result<Token> {
         if let Some(token) = self.stored_for(bound, resolved, acquisition, request) {
-            if freshness::lasts(token.meta(), request.min_valid, self.now_us(bound)) {
+            if freshness::lasts(token.meta(), request.min_valid, self.state.now_us(bound)) {
                 return Ok(token);
             }
             acquisition.stale = Some(token.meta().generation);
         }
-        if let Some(error) = self.backoff.remaining(&acquisition.key, self.clock.now_us()) {
+        if let Some(error) = self.state.backoff.remaining(&acquisition.key, self.state.clock.now_us()) {
             return Err(error);
         }
         match self.flights.join(&acquisition.key) {
             // A configured secret needs no network, so no thread; but a plugin's may.
             Joined::Leader(flight) if acquisition.key.resource_kind == ResourceKind::Key && !asks_plugins(bound) => {
-                self.flights.run_flight(&acquisition.key, &flight, || self.get(acquisition, false))
+                self.run(acquisition, &flight)
             }
             Joined::Leader(flight) => {
                 self.launch(acquisition.clone(), Arc::clone(&flight), || ());
                 self.wait(bound, &acquisition.key, &flight, request)
             }
             Joined::Follower(flight) => {
-                self.stats.waits.fetch_add(1, Ordering::Relaxed);
+                self.state.stats.waits.fetch_add(1, Ordering::Relaxed);
                 self.wait(bound, &acquisition.key, &flight, request)
             }
         }
     }
 
-    /// What the store has for a spot, under any key that serves it.
+    /// The stored token that serves a resource, under the first access that has one.
     fn stored_for(
         &self,
         bound: &BoundService,
@@ -155,14 +176,15 @@ impl Engine {
         acquisition: &Acquisition,
         request: &Request,
     ) -> Option<Token> {
+        let tokens = Persistence::new(&self.state, bound);
         if resolved.target.resource_kind == ResourceKind::Link {
-            return self.load_newer(bound, acquisition);
+            return tokens.load_newer(acquisition);
         }
         for access in accesses(resolved.target.required, request.access) {
             let acquisition = Acquisition { key: acquisition.key.with_access(*access), ..acquisition.clone() };
-            let token = self.load_newer(bound, &acquisition);
-            // One that is to be renewed is in memory by now, and no later access stands in for it: as in the cache.
-            if token.is_some() || self.cached(bound, &acquisition.key).is_some() {
+            let token = tokens.load_newer(&acquisition);
+            // A token due for refresh is already cached. As in the cache, don't substitute another access level.
+            if token.is_some() || tokens.cached(&acquisition.key).is_some() {
                 return token;
             }
         }
@@ -170,9 +192,9 @@ impl Engine {
     }
 
     fn wait(&self, bound: &BoundService, key: &TokenKey, flight: &Arc<Flight<Token>>, request: &Request) -> Result<Token> {
-        let outcome = flight.wait(Instant::now() + request.timeout.unwrap_or(self.timeout), &request.cancel);
+        let outcome = flight.wait(Instant::now() + request.timeout.unwrap_or(self.state.timeout), &request.cancel);
         outcome.map_err(|error| match error.kind {
-            ErrorKind::Timeout => self.blocked.lock().get(&key.scope.fingerprint()).cloned().unwrap_or_else(|| {
+            ErrorKind::Timeout => self.state.blocked.lock().get(&key.scope.fingerprint()).cloned().unwrap_or_else(|| {
                 let why = bound.service.stalled().map(|why| format!(", {why}")).unwrap_or_default();
                 Error::new(ErrorKind::Timeout, format!("no {key} in the time that the request has{why}: ask again, or give it more time"))
             }),
@@ -180,12 +202,18 @@ impl Engine {
         })
     }
 
+    /// Runs a flight on this thread.
+    fn run(&self, acquisition: &Acquisition, flight: &Flight<Token>) -> Result<Token> {
+        self.flights.run(&acquisition.key, flight, || Fetch::new(&self.state, self, acquisition).run())
+    }
+
+    /// Runs a flight on a thread of its own, and `after` behind it.
     fn launch(self: &Arc<Self>, acquisition: Acquisition, flight: Arc<Flight<Token>>, after: impl FnOnce() + Send + 'static) {
-        self.stats.flights.fetch_add(1, Ordering::Relaxed);
-        let engine = Arc::clone(self);
+        self.state.stats.flights.fetch_add(1, Ordering::Relaxed);
+        let broker = Arc::clone(self);
         self.workers.run(move || {
-            // Whoever waits gets the outcome from the flight.
-            let _ = engine.flights.run_flight(&acquisition.key, &flight, || engine.get(&acquisition, false));
+            // Waiters get the outcome from the flight.
+            let _ = broker.run(&acquisition, &flight);
             after();
         });
     }
@@ -193,224 +221,80 @@ impl Engine {
     /// Begins a refresh that nobody waits for, unless one is under way or enough are.
     #[cold]
     fn refresh_in_background(self: &Arc<Self>, resolved: &ResolvedResource<'_>, hit: &CachedToken, now_us: i64) {
+        let state = &self.state;
+        // Never beyond the point where callers wait: a hit looks at no other time.
+        let next_us = (now_us + BACKGROUND_US).min(hit.times.mandatory_us);
         if !self.refreshes_in_background
-            || self.closed.load(Ordering::Relaxed)
-            // Never beyond the point where callers wait: a hit looks at no other time.
-            || !self.cache.postpone(&hit.token.key(), &hit.times, (now_us + BESIDE_US).min(hit.times.mandatory_us))
+            || state.closed.load(Ordering::Relaxed)
+            || !state.cache.postpone(&hit.token.key(), &hit.times, next_us)
         {
             return;
         }
-        let bound = self.accounts.bound(resolved.account, resolved.service);
-        let Ok(mut acquisition) = self.acquisition(bound, resolved, &Request::default(), Some(hit)) else { return };
+        let bound = state.accounts.bound(resolved.account, resolved.service);
+        let Ok(mut acquisition) = Acquisition::of_request(state, bound, resolved, &Request::default(), Some(hit)) else { return };
         if acquisition.key.resource_kind != ResourceKind::Link {
             acquisition.key = acquisition.key.with_access(hit.token.meta().access);
         }
-        if self.backoff.remaining(&acquisition.key, self.clock.now_us()).is_some()
-            || self.background_refreshes.fetch_add(1, Ordering::Relaxed) >= BESIDE
+        if state.backoff.remaining(&acquisition.key, state.clock.now_us()).is_some()
+            || self.background_refreshes.fetch_add(1, Ordering::Relaxed) >= MAX_BACKGROUND_REFRESHES
         {
             self.background_refreshes.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        let engine = Arc::clone(self);
-        let landed = move || {
-            engine.background_refreshes.fetch_sub(1, Ordering::Relaxed);
+        let broker = Arc::clone(self);
+        let done = move || {
+            broker.background_refreshes.fetch_sub(1, Ordering::Relaxed);
         };
         match self.flights.join(&acquisition.key) {
             Joined::Leader(flight) => {
-                self.stats.background.fetch_add(1, Ordering::Relaxed);
-                self.launch(acquisition, flight, landed);
+                state.stats.background.fetch_add(1, Ordering::Relaxed);
+                self.launch(acquisition, flight, done);
             }
-            Joined::Follower(_) => landed(),
+            Joined::Follower(_) => done(),
         }
     }
+}
 
-    /// Another token that a flight needs. It flies on the flight's own thread.
-    ///
-    /// # Errors
-    /// Those of getting it.
-    pub fn prerequisite(&self, account: usize, service: usize, key: TokenKey) -> Result<Token> {
-        let bound = self.accounts.bound(account, service);
-        let now_us = self.now_us(bound);
-        let hit = self.cache.get(&key.borrow()).filter(|hit| now_us < hit.token.meta().expires_us);
+impl Prerequisites for Broker {
+    /// Fetches the token on the thread of the flight that needs it.
+    fn token(&self, account: usize, service: usize, key: TokenKey) -> Result<Token> {
+        let bound = self.state.accounts.bound(account, service);
+        let now_us = self.state.now_us(bound);
+        let hit = self.state.cache.get(&key.borrow()).filter(|hit| now_us < hit.token.meta().expires_us);
         if let Some(hit) = hit.as_ref().filter(|hit| now_us < hit.times.mandatory_us) {
             return Ok(hit.token.clone());
         }
         let acquisition =
             Acquisition { stale: hit.as_ref().map(|hit| hit.token.meta().generation), ..Acquisition::new(account, service, key) };
         let outcome = match self.flights.join(&acquisition.key) {
-            Joined::Leader(flight) => self.flights.run_flight(&acquisition.key, &flight, || self.get(&acquisition, false)),
-            Joined::Follower(flight) => flight.wait(Instant::now() + self.timeout * 3, &Cancel::default()),
+            Joined::Leader(flight) => self.run(&acquisition, &flight),
+            Joined::Follower(flight) => flight.wait(Instant::now() + self.state.timeout * 3, &Cancel::default()),
         };
-        outcome.or_else(|error| self.cached(bound, &acquisition.key).map(|hit| hit.token).ok_or(error))
+        let cached = || Persistence::new(&self.state, bound).cached(&acquisition.key).map(|hit| hit.token);
+        outcome.or_else(|error| cached().ok_or(error))
     }
 
-    /// A listing, by one flight for all who ask.
-    ///
-    /// # Errors
-    /// Those of the job.
-    pub fn coalesce(
+    fn listing(
         &self,
         account: usize,
         service: usize,
         name: &str,
         job: &mut dyn FnMut() -> Result<Vec<FoundToken>>,
     ) -> Result<Arc<Vec<FoundToken>>> {
-        let bound = self.accounts.bound(account, service);
+        let bound = self.state.accounts.bound(account, service);
         let key = (bound.scope.fingerprint(), name.to_owned());
         match self.listings.join(&key) {
-            Joined::Follower(flight) => flight.wait(Instant::now() + self.timeout * 10, &Cancel::default()),
-            Joined::Leader(flight) => self.listings.run_flight(&key, &flight, || {
+            Joined::Follower(flight) => flight.wait(Instant::now() + self.state.timeout * 10, &Cancel::default()),
+            Joined::Leader(flight) => self.listings.run(&key, &flight, || {
                 let found = job()?;
-                found.iter().for_each(|found| self.cache_found(bound, found));
+                let tokens = Persistence::new(&self.state, bound);
+                found.iter().for_each(|found| tokens.cache_found(found));
                 Ok(Arc::new(found))
             }),
         }
-    }
-
-    /// The work of a flight: under the store's lock look once more, then renew or acquire, then keep.
-    ///
-    /// # Errors
-    /// Those of the service.
-    pub fn get(&self, acquisition: &Acquisition, explicit: bool) -> Result<Token> {
-        let bound = self.accounts.bound(acquisition.account, acquisition.service);
-        let asked_us = self.clock.now_us();
-        let _lock = match self.turn(bound, acquisition)? {
-            LockOutcome::Ours(lock) => lock,
-            LockOutcome::Landed(token) => return Ok(token),
-        };
-        if let Some(token) = self.find_newer(bound, acquisition) {
-            return Ok(token);
-        }
-        self.failed_since(bound, &acquisition.key, asked_us).map_or(Ok(()), Err)?;
-        self.begin(bound, &acquisition.key)?;
-        let landed = || self.newer_in_cache(bound, acquisition);
-        let context = ServiceContext {
-            engine: self,
-            account: acquisition.account,
-            service: acquisition.service,
-            explicit,
-            key: Some(&acquisition.key),
-            newer: Some(&landed),
-            deadline: None,
-        };
-        let outcome = self.fetch(bound, acquisition, &context).and_then(|fetched| match fetched {
-            Fetched::New(acquired) => self.store_acquired(bound, acquisition, acquired),
-            Fetched::Adopted(token) => Ok(token),
-        });
-        // Somebody else's listing may have brought it meanwhile.
-        let outcome = outcome.or_else(|error| landed().ok_or(error));
-        if let Some(error) = outcome.as_ref().err().filter(|error| error.kind == ErrorKind::SecretSource) {
-            self.note_failure(bound, &acquisition.key, error);
-        }
-        // Who waited in vain for another process may wait again.
-        if outcome.as_ref().err().is_none_or(|error| error.kind != ErrorKind::Busy) {
-            self.backoff.record_outcome(&acquisition.key, outcome.as_ref().err(), self.clock.now_us());
-        }
-        outcome
-    }
-
-    /// What was rejected in other processes counts as it does here.
-    fn begin(&self, bound: &BoundService, key: &TokenKey) -> Result<()> {
-        let record = self.record(bound, key);
-        let kept_as = self.aliases.read().get(key).cloned();
-        let key = kept_as.as_ref().unwrap_or(key);
-        if let Some(record) = record {
-            record.replaced_us.iter().for_each(|at_us| self.backoff.replaced(key, *at_us));
-            if record.rejected {
-                self.backoff.rejected(key, record.generation);
-            }
-        }
-        self.backoff.check(key, self.clock.now_us())
-    }
-
-    /// What is there by now, in memory or in the store.
-    ///
-    /// Rationale: memory is looked at once more, for a caller in another thread may bring it there from the store between the two looks.
-    /// Then the store has nothing newer, and a flight that held the lock of many processes went out for what all of them had.
-    fn find_newer(&self, bound: &BoundService, acquisition: &Acquisition) -> Option<Token> {
-        self.newer_in_cache(bound, acquisition)
-            .or_else(|| self.load_newer(bound, acquisition))
-            .or_else(|| self.newer_in_cache(bound, acquisition))
-    }
-
-    /// Waits for the store's lock, and between tries for somebody else's token. Nobody waits who holds one that has not ended and
-    /// lasts as long as was asked for.
-    fn turn(&self, bound: &BoundService, acquisition: &Acquisition) -> Result<LockOutcome> {
-        let deadline = Instant::now() + self.timeout.max(acquisition.patience.unwrap_or_default());
-        let scope = bound.scope.fingerprint();
-        let turn = loop {
-            let holder = match self.store.try_lock(&acquisition.key)? {
-                LockResult::Locked(lock) => break Ok(LockOutcome::Ours(lock)),
-                LockResult::Held(holder) => holder,
-            };
-            if let Some(token) = self.find_newer(bound, acquisition) {
-                break Ok(LockOutcome::Landed(token));
-            }
-            let error = busy(&acquisition.key, holder);
-            self.blocked.lock().insert(scope, error.clone());
-            let jitter = Duration::from_micros(1_000 + u64::from(state::random()) * 35);
-            let now_us = self.now_us(bound);
-            let serves =
-                self.cached(bound, &acquisition.key).is_some_and(|hit| freshness::lasts(hit.token.meta(), acquisition.min_valid, now_us));
-            if serves || Instant::now() >= deadline || !self.pause(jitter) {
-                break Err(error);
-            }
-        };
-        self.blocked.lock().remove(&scope);
-        turn
-    }
-
-    fn fetch(&self, bound: &BoundService, acquisition: &Acquisition, context: &ServiceContext<'_>) -> Result<Fetched> {
-        let spec = TokenSpec {
-            resource_kind: acquisition.key.resource_kind,
-            id: acquisition.key.bare_id(),
-            access: acquisition.key.access,
-            parent: acquisition.parent.as_deref(),
-            link_secret: acquisition.link_secret.as_ref(),
-            link_password: acquisition.link_password.as_ref(),
-        };
-        let mut tried = None;
-        // A second time if another process has stored a newer renewal secret meanwhile.
-        while let Some(record) = self.record(bound, &acquisition.key).filter(|record| Some(record.generation) > tried) {
-            let Some(renewal) = &record.renewal else { break };
-            self.stats.renewals.fetch_add(1, Ordering::Relaxed);
-            match bound.service.renew(&spec, renewal, context) {
-                Err(error) if matches!(error.kind, ErrorKind::BadCredentials | ErrorKind::Unsupported) => {
-                    log::write(Level::Info, format_args!("{} could not be renewed, logging in again: {error}", acquisition.key));
-                }
-                outcome => return outcome.map(Fetched::New),
-            }
-            if let Some(token) = self.load_newer(bound, acquisition) {
-                return Ok(Fetched::Adopted(token));
-            }
-            // A later record stays as it is.
-            tried = Some(record.generation);
-            self.drop_renewal(&acquisition.key, record);
-        }
-        bound.service.acquire(&spec, context).map(Fetched::New)
     }
 }
 
 fn asks_plugins(bound: &BoundService) -> bool {
     bound.service.is_foreign() || bound.profile.asks_plugins()
-}
-
-/// Whose turn it is.
-enum LockOutcome {
-    /// This flight's.
-    Ours(Box<dyn Lock>),
-    /// It was another's, and there is a token.
-    Landed(Token),
-}
-
-/// What a service, or another process, gave.
-enum Fetched {
-    New(Acquired),
-    Adopted(Token),
-}
-
-/// The error of who can't wait for another process any longer.
-fn busy(key: &TokenKey, holder: Option<u32>) -> Error {
-    let who = holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-    Error::new(ErrorKind::Busy, format!("{key} is being got by {who}, and that takes long: ask again, or look what stops it"))
 }

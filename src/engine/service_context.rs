@@ -1,5 +1,5 @@
-//! What the engine does for a service during one flight: settings, other tokens, and exchanges with repeats, pauses and
-//! the memory of refusals.
+//! What the engine does for a service during one flight: settings, other tokens, and exchanges with retries, pauses and the
+//! negative cache.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc2822;
 use crate::engine::accounts::BoundService;
 use crate::engine::negative_cache;
 use crate::engine::persistence;
-use crate::engine::state::{self, Engine};
+use crate::engine::state::{self, EngineState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::model::key::{Access, Fingerprint, ResourceKind, TokenKey};
@@ -21,21 +21,44 @@ use crate::ports::service::{Context, FoundToken};
 use crate::secret::Secret;
 use crate::secret_sources::{self, PluginSecrets};
 
-/// One flight's errand to one service.
+/// What a service may need during a flight besides its own exchanges. The broker provides it.
+pub trait Prerequisites {
+    /// Another token that the flight needs.
+    ///
+    /// # Errors
+    /// Those of fetching it.
+    fn token(&self, account: usize, service: usize, key: TokenKey) -> Result<Token>;
+
+    /// A listing, fetched once for all flights that need it at the same time.
+    ///
+    /// # Errors
+    /// Those of the job.
+    fn listing(
+        &self,
+        account: usize,
+        service: usize,
+        name: &str,
+        job: &mut dyn FnMut() -> Result<Vec<FoundToken>>,
+    ) -> Result<Arc<Vec<FoundToken>>>;
+}
+
+/// The context of one flight to one service.
 pub struct ServiceContext<'a> {
-    /// The engine.
-    pub engine: &'a Engine,
-    /// Which account.
+    /// The engine's shared state.
+    pub state: &'a EngineState,
+    /// Fetches other tokens and listings.
+    pub prerequisites: &'a dyn Prerequisites,
+    /// The number of the account.
     pub account: usize,
-    /// Which of its services.
+    /// The number of the service in that account.
     pub service: usize,
-    /// A person asked for this login: what was refused before is tried all the same.
+    /// A person asked for this login: it is tried even if the secret was refused before.
     pub explicit: bool,
-    /// The key that is flown for, if one is.
+    /// The key that is being fetched, if there is one.
     pub key: Option<&'a TokenKey>,
     /// Its token, if another flight has brought it since.
     pub newer: Option<&'a dyn Fn() -> Option<Token>>,
-    /// When all of it has to be over, where the caller does it on its own thread. A flight has callers with clocks of their own.
+    /// When all of it has to end, if the caller does it on its own thread. The callers of a flight have deadlines of their own.
     pub deadline: Option<Instant>,
 }
 
@@ -48,31 +71,31 @@ const LONGEST_WAIT_MS: u64 = 2_000;
 
 impl ServiceContext<'_> {
     fn bound(&self) -> &BoundService {
-        self.engine.accounts.bound(self.account, self.service)
+        self.state.accounts.bound(self.account, self.service)
     }
 
     /// The fingerprint of secrets that are sent together.
     fn fingerprint_of(&self, secrets: &[&Secret]) -> Fingerprint {
         let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
-        self.engine.fingerprint(self.bound(), &exposed)
+        self.state.fingerprint(self.bound(), &exposed)
     }
 
-    /// What is refused under this fingerprint was met for the key that is flown for.
+    /// Links this refused fingerprint to the key being fetched.
     fn note_refusal_key(&self, fingerprint: Fingerprint) {
-        self.key.iter().for_each(|key| self.engine.note_refusal(key, fingerprint));
+        self.key.iter().for_each(|key| self.state.note_refusal(key, fingerprint));
     }
 
     fn now_us(&self) -> i64 {
-        self.engine.clock.now_us() + self.bound().skew_us()
+        self.state.clock.now_us() + self.bound().skew_us()
     }
 
-    /// One exchange. The answers that say nothing about what was asked have become errors.
+    /// One exchange. Redirects, 429 and 5xx become errors.
     fn exchange(&self, request: &Request) -> Result<Response, Failure> {
-        let engine = self.engine;
-        engine.stats.exchanges.fetch_add(1, Ordering::Relaxed);
-        let began_us = engine.clock.now_us();
-        let deadline = Instant::now() + engine.timeout;
-        let outcome = engine.http.exchange(request, self.deadline.map_or(deadline, |at| at.min(deadline)));
+        let state = self.state;
+        state.stats.exchanges.fetch_add(1, Ordering::Relaxed);
+        let began_us = state.clock.now_us();
+        let deadline = Instant::now() + state.timeout;
+        let outcome = state.http.exchange(request, self.deadline.map_or(deadline, |at| at.min(deadline)));
         let name = self.bound().service.name();
         match &outcome {
             Ok(response) => log::write(Level::Debug, format_args!("{name}: {:?} answered with status {}", request.method, response.status)),
@@ -80,7 +103,7 @@ impl ServiceContext<'_> {
         }
         let response = outcome?;
         if let Some(date) = response.date_unix_s {
-            self.bound().learn_skew(date, began_us, engine.clock.now_us());
+            self.bound().learn_skew(date, began_us, state.clock.now_us());
         }
         match self.fault(&response) {
             Some(error) => Err(Failure { error, sent: true }),
@@ -90,7 +113,7 @@ impl ServiceContext<'_> {
 
     /// Waits before a repeat. Whether there is time for it.
     fn pause(&self, pause: Duration) -> bool {
-        self.deadline.is_none_or(|at| Instant::now() + pause < at) && self.engine.pause(pause)
+        self.deadline.is_none_or(|at| Instant::now() + pause < at) && self.state.pause(pause)
     }
 
     fn fault(&self, response: &Response) -> Option<Error> {
@@ -139,7 +162,7 @@ impl ServiceContext<'_> {
 
     /// Notes how a read ended, for all who read so.
     fn note_read(&self, whose: &Fingerprint, error: Option<&Error>) {
-        let (store, now_us) = (&*self.engine.store, self.engine.clock.now_us());
+        let (store, now_us) = (&*self.state.store, self.state.clock.now_us());
         match error {
             None => negative_cache::clear_throttle(store, whose, now_us),
             Some(error) if negative_cache::record_throttle(store, whose, error, now_us) => self.note_refusal_key(*whose),
@@ -171,8 +194,8 @@ impl Context for ServiceContext<'_> {
         let profile = &self.bound().profile;
         match profile.setting(name) {
             Some(setting) => {
-                // Who gives up meanwhile is told what held it up.
-                let (blocked, scope) = (&self.engine.blocked, self.bound().scope.fingerprint());
+                // A caller that gives up meanwhile gets this error.
+                let (blocked, scope) = (&self.state.blocked, self.bound().scope.fingerprint());
                 secret_sources::unanswered(setting, name).into_iter().for_each(|error| drop(blocked.lock().insert(scope, error)));
                 let resolved = secret_sources::resolve_with(setting, name, profile.environment(), self);
                 blocked.lock().remove(&scope);
@@ -183,33 +206,33 @@ impl Context for ServiceContext<'_> {
     }
 
     fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token> {
-        self.engine.prerequisite(self.account, self.service, self.bound().key(resource_kind, id, access))
+        self.prerequisites.token(self.account, self.service, self.bound().key(resource_kind, id, access))
     }
 
     fn reject(&self, token: &Token) {
-        if let Err(error) = self.engine.reject(token) {
+        if let Err(error) = persistence::reject(self.state, token) {
             log::write(Level::Warn, format_args!("a refused token could not be forgotten: {error}"));
         }
     }
 
     fn send(&self, request: &Request) -> Result<Response> {
         let owner = self.key.and_then(|key| persistence::owner(self.bound(), key)).map(|owner| owner.to_string()).unwrap_or_default();
-        let (store, fingerprint) = (&*self.engine.store, self.engine.fingerprint(self.bound(), &["pause", &owner, ""]));
-        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.engine.clock.now_us()) {
+        let (store, fingerprint) = (&*self.state.store, self.state.fingerprint(self.bound(), &["pause", &owner, ""]));
+        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.state.clock.now_us()) {
             self.note_refusal_key(fingerprint);
             return Err(error);
         }
         let outcome = self.read(request);
-        // It means all that this user reads, in every process.
+        // The throttle applies to all of this user's reads, in every process.
         self.note_read(&fingerprint, outcome.as_ref().err());
         outcome
     }
 
     fn send_no_retry(&self, request: &Request) -> Result<Response> {
-        let store = &*self.engine.store;
+        let store = &*self.state.store;
         let parts = self.key.map_or(["renewal", "", ""], |key| ["renewal", key.resource_kind.name(), &key.id]);
-        let fingerprint = self.engine.fingerprint(self.bound(), &parts);
-        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.engine.clock.now_us()) {
+        let fingerprint = self.state.fingerprint(self.bound(), &parts);
+        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.state.clock.now_us()) {
             self.note_refusal_key(fingerprint);
             return Err(error);
         }
@@ -217,7 +240,7 @@ impl Context for ServiceContext<'_> {
         let error = outcome.as_ref().err();
         // For all processes, as with a login. A lost answer may have used up what renews: then it is a login's turn, with its own pauses.
         if error.is_none_or(|error| error.kind != ErrorKind::NoResponse) {
-            negative_cache::record(store, &fingerprint, error, self.engine.clock.now_us());
+            negative_cache::record(store, &fingerprint, error, self.state.clock.now_us());
         }
         if error.is_some() {
             self.note_refusal_key(fingerprint);
@@ -226,13 +249,13 @@ impl Context for ServiceContext<'_> {
     }
 
     fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Response) -> Option<Error>) -> Result<Response> {
-        let (store, fingerprint) = (&*self.engine.store, self.fingerprint_of(secrets));
-        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.engine.clock.now_us()).filter(|_| !self.explicit) {
-            self.engine.stats.refused_from_memory.fetch_add(1, Ordering::Relaxed);
+        let (store, fingerprint) = (&*self.state.store, self.fingerprint_of(secrets));
+        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.state.clock.now_us()).filter(|_| !self.explicit) {
+            self.state.stats.refused_from_memory.fetch_add(1, Ordering::Relaxed);
             self.note_refusal_key(fingerprint);
             return Err(error);
         }
-        self.engine.stats.logins.fetch_add(1, Ordering::Relaxed);
+        self.state.stats.logins.fetch_add(1, Ordering::Relaxed);
         let is_read = request.method == Method::Get;
         let outcome = if is_read { self.read(request) } else { self.send_secrets(request) };
         let outcome = outcome.and_then(|response| refused(&response).map_or(Ok(response), Err));
@@ -240,7 +263,7 @@ impl Context for ServiceContext<'_> {
             // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
             self.note_read(&fingerprint, outcome.as_ref().err());
         } else {
-            negative_cache::record(store, &fingerprint, outcome.as_ref().err(), self.engine.clock.now_us());
+            negative_cache::record(store, &fingerprint, outcome.as_ref().err(), self.state.clock.now_us());
         }
         if outcome.is_err() {
             self.note_refusal_key(fingerprint);
@@ -253,12 +276,12 @@ impl Context for ServiceContext<'_> {
             return;
         }
         let fingerprint = self.fingerprint_of(secrets);
-        negative_cache::record(&*self.engine.store, &fingerprint, Some(error), self.engine.clock.now_us());
+        negative_cache::record(&*self.state.store, &fingerprint, Some(error), self.state.clock.now_us());
         self.note_refusal_key(fingerprint);
     }
 
     fn is_closing(&self) -> bool {
-        self.engine.closed.load(Ordering::Relaxed)
+        self.state.closed.load(Ordering::Relaxed)
     }
 
     fn coalesce(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<FoundToken>>) -> Result<Arc<Vec<FoundToken>>> {
@@ -266,11 +289,11 @@ impl Context for ServiceContext<'_> {
         if self.newer.is_some_and(|landed| landed().is_some()) {
             return Err(Error::new(ErrorKind::Busy, "another request has brought this meanwhile: ask again"));
         }
-        self.engine.coalesce(self.account, self.service, name, job)
+        self.prerequisites.listing(self.account, self.service, name, job)
     }
 
     fn fingerprint(&self, parts: &[&str]) -> Fingerprint {
-        self.engine.fingerprints().of(parts)
+        self.state.fingerprints().of(parts)
     }
 
     fn now_unix_s(&self) -> i64 {
@@ -279,9 +302,9 @@ impl Context for ServiceContext<'_> {
 }
 
 impl PluginSecrets for ServiceContext<'_> {
-    /// On an errand to the plugin's own URL: its clock, its pauses and what it refused are its own.
+    /// Asks the plugin in a context of its own: with its clock, its pauses and its refusals.
     fn secret(&self, plugin: &str, what: &str) -> Result<Secret> {
-        let service = self.engine.accounts.plugin(self.account, plugin)?;
+        let service = self.state.accounts.plugin(self.account, plugin)?;
         let context = ServiceContext { service, key: None, newer: None, ..*self };
         context.bound().service.secret(what, &context)
     }

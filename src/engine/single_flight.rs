@@ -1,19 +1,16 @@
-//! Single flight: of all who want the same thing at the same time one gets it, and the others wait for it.
+//! Single flight: of all callers that need the same thing at the same time, one fetches it and the others wait for it.
 //!
-//! Those who wait are bounded by their own deadlines; the flight goes on without them. They are
-//! woken outside the lock.
+//! Each waiter has a deadline of its own; the flight goes on without it. Waiters are woken outside the lock.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use crate::sys::signals;
-use crate::sys::sync::{Condvar, Mutex};
+use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::request::{Cancel, Wake};
+use crate::sys::sync::{Condvar, Mutex};
 
 /// The flights under way.
 pub struct SingleFlight<K, T>(Mutex<HashMap<K, Arc<Flight<T>>>>);
@@ -26,9 +23,9 @@ pub struct Flight<T> {
 
 /// What joining gave.
 pub enum Joined<T> {
-    /// A new flight: the caller has to see to it that [`SingleFlight::run_flight`] is called.
+    /// A new flight: the caller has to call [`SingleFlight::run`].
     Leader(Arc<Flight<T>>),
-    /// One that is under way.
+    /// A flight that is under way.
     Follower(Arc<Flight<T>>),
 }
 
@@ -50,8 +47,8 @@ impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
         Joined::Leader(flight)
     }
 
-    /// Does the work of a flight and lands it, also when the work panics.
-    pub fn run_flight(&self, key: &K, flight: &Flight<T>, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    /// Runs the work of a flight and gives every waiter its outcome, also when the work panics.
+    pub fn run(&self, key: &K, flight: &Flight<T>, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let outcome = catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Panic, "a fault inside keyferry while it got a token: report it")));
         self.0.lock().remove(key);
@@ -67,7 +64,7 @@ impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
 }
 
 impl<T: Clone + Send + 'static> Flight<T> {
-    /// Waits for the landing.
+    /// Waits for the outcome.
     ///
     /// # Errors
     /// That of the flight; [`ErrorKind::Timeout`] at the deadline, [`ErrorKind::Cancelled`].
@@ -107,59 +104,10 @@ fn timed_out() -> Error {
     Error::new(ErrorKind::Timeout, "no answer in the time that the request has: ask again, or give it more time")
 }
 
-/// The threads that flights run on: one each, for a flight has a caller who waits, or a place among the few that have none.
-#[derive(Default)]
-pub struct Workers {
-    active: Mutex<usize>,
-    idle: Condvar,
-}
-
-impl Workers {
-    /// Runs `work` on a thread of its own; here and now if there can't be one.
-    pub fn run(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
-        *self.active.lock() += 1;
-        let workers = Arc::clone(self);
-        let work = Arc::new(Mutex::new(Some(work)));
-        let theirs = Arc::clone(&work);
-        let whole = move || {
-            signals::block_sigpipe();
-            if let Some(work) = theirs.lock().take() {
-                work();
-            }
-            drop(theirs);
-            workers.done();
-        };
-        let spawned = std::thread::Builder::new().name("keyferry".into()).stack_size(512 * 1024).spawn(whole);
-        if spawned.is_err() {
-            let work = work.lock().take();
-            work.into_iter().for_each(|work| work());
-            self.done();
-        }
-    }
-
-    fn done(&self) {
-        let mut active = self.active.lock();
-        *active -= 1;
-        if *active == 0 {
-            self.idle.notify_all();
-        }
-    }
-
-    /// Waits until none runs, at most so long. Whether none does.
-    pub fn wait_idle(&self, at_most: Duration) -> bool {
-        let deadline = Instant::now() + at_most;
-        let mut active = self.active.lock();
-        while *active > 0 {
-            if self.idle.wait_until(&mut active, deadline) {
-                return *active == 0;
-            }
-        }
-        true
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn far() -> Instant {
@@ -167,21 +115,21 @@ mod tests {
     }
 
     #[test]
-    fn one_flies_and_the_others_get_what_it_got() {
+    fn one_fetches_and_the_others_get_its_outcome() {
         let flights: Arc<SingleFlight<u8, u32>> = Arc::default();
         let Joined::Leader(flight) = flights.join(&1) else { panic!("the first leads") };
         let Joined::Follower(other) = flights.join(&1) else { panic!("the second follows") };
         let waiter = std::thread::spawn(move || other.wait(far(), &Cancel::default()));
-        assert_eq!(flights.run_flight(&1, &flight, || Ok(7)).ok(), Some(7));
+        assert_eq!(flights.run(&1, &flight, || Ok(7)).ok(), Some(7));
         assert_eq!(waiter.join().ok().and_then(Result::ok), Some(7));
         assert_eq!(flights.count(), 0);
     }
 
     #[test]
-    fn a_panic_lands_the_flight() {
+    fn a_panic_ends_the_flight() {
         let flights: SingleFlight<u8, u32> = SingleFlight::default();
         let Joined::Leader(flight) = flights.join(&1) else { panic!("the first leads") };
-        assert_eq!(flights.run_flight(&1, &flight, || panic!("broken")).map_err(|error| error.kind), Err(ErrorKind::Panic));
+        assert_eq!(flights.run(&1, &flight, || panic!("broken")).map_err(|error| error.kind), Err(ErrorKind::Panic));
         assert_eq!(flights.count(), 0);
     }
 

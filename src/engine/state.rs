@@ -1,41 +1,34 @@
-//! The engine's parts and its small motions: who holds the cache, the store and the clock, and how it all ends.
-//!
-//! What it does with them stands in [`crate::engine::persistence`],
-//! [`crate::engine::service_context`] and [`crate::engine::broker`].
+//! The engine's shared state: accounts, cache, store, network and clock, and how it shuts down.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::engine::accounts::{Accounts, BoundService};
 use crate::engine::backoff::Backoff;
 use crate::engine::cache::Cache;
-use crate::engine::single_flight::{SingleFlight, Workers};
 use crate::error::Error;
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
-use crate::model::token::Token;
 use crate::ports::http::Http;
-use crate::ports::service::FoundToken;
 use crate::ports::store::Store;
 use crate::sys::sync::{Condvar, Mutex, RwLock};
 
-/// Of so many keys it is known which refusal they met.
-const MOST_REFUSALS: usize = 1024;
+/// At most this many keys are linked to the refusal that stopped them.
+const MAX_REFUSALS: usize = 1024;
 
 /// Random 0 to 255.
 pub fn random() -> u8 {
     getrandom::u32().map_or(127, |random| random as u8)
 }
 
-/// What the session did.
+/// Counters of what the session did.
 #[derive(Default)]
 pub struct Stats {
     /// Flights begun.
     pub flights: AtomicU64,
-    /// Callers who waited for somebody else's flight.
+    /// Callers that waited for the flight of another caller.
     pub waits: AtomicU64,
     /// Exchanges with services.
     pub exchanges: AtomicU64,
@@ -43,7 +36,7 @@ pub struct Stats {
     pub logins: AtomicU64,
     /// Tokens renewed without the user's secrets.
     pub renewals: AtomicU64,
-    /// Refreshes that ran beside callers.
+    /// Refreshes that ran in the background.
     pub background: AtomicU64,
     /// Refusals that were answered from memory.
     pub refused_from_memory: AtomicU64,
@@ -51,49 +44,39 @@ pub struct Stats {
     pub rejected: AtomicU64,
 }
 
-/// The engine.
-pub struct Engine {
-    /// Whose services there are.
+/// What the broker, the persistence and the exchanges with services share.
+pub struct EngineState {
+    /// The profiles, and the services of each.
     pub accounts: Accounts,
     /// Tokens in memory.
     pub cache: Cache,
-    /// Records beyond it.
+    /// Records beyond this process.
     pub store: Box<dyn Store>,
-    /// The way to the network.
+    /// Sends requests.
     pub http: Box<dyn Http>,
     /// The wall clock.
     pub clock: Clock,
-    /// How long one exchange may take, and a request that doesn't say.
+    /// The limit of one exchange, and of a request that sets none.
     pub timeout: Duration,
     /// The last generation that was given or seen.
     generation: AtomicU64,
-    /// What was done.
+    /// Counters.
     pub stats: Stats,
-    /// When what failed is tried again.
+    /// Which keys wait after a failure or a rejection.
     pub backoff: Backoff,
-    /// Which refusal is remembered because of a key.
+    /// The fingerprint of the refused secret, by the key that it stopped.
     pub refusals: Mutex<HashMap<TokenKey, Fingerprint>>,
-    /// The packages that links opened.
+    /// The package that a link opened, by the key of the link.
     pub aliases: RwLock<HashMap<TokenKey, TokenKey>>,
-    /// The tokens under way.
-    pub flights: SingleFlight<TokenKey, Token>,
-    /// The listings under way.
-    pub listings: SingleFlight<(u64, String), Arc<Vec<FoundToken>>>,
-    /// Threads of flights.
-    pub workers: Arc<Workers>,
-    /// How many flights have no caller.
-    pub background_refreshes: AtomicUsize,
-    /// Whether refreshes run beside callers: not in a program that ends at once.
-    pub refreshes_in_background: bool,
     /// The session is being closed.
     pub closed: AtomicBool,
-    /// What flights wait for, by whose tokens they are to get.
+    /// What flights wait for, by the scope of their tokens.
     pub blocked: Mutex<HashMap<u64, Error>>,
-    /// Wakes those who pause when it is.
-    pub closing: (Mutex<()>, Condvar),
+    /// Signalled when the session closes; wakes sleeping retries.
+    closing: (Mutex<()>, Condvar),
 }
 
-/// What an engine is made of.
+/// What the state is made of.
 pub struct Parts {
     /// Keeps records.
     pub store: Box<dyn Store>,
@@ -101,17 +84,17 @@ pub struct Parts {
     pub http: Box<dyn Http>,
     /// The wall clock.
     pub clock: Clock,
-    /// How long one exchange may take.
+    /// The limit of one exchange.
     pub timeout: Duration,
-    /// Whether refreshes run beside callers.
+    /// Whether tokens that are due are refreshed while callers use them.
     pub refreshes_in_background: bool,
 }
 
-impl Engine {
-    /// An engine for these accounts.
+impl EngineState {
+    /// The state for these accounts.
     pub fn new(accounts: Accounts, parts: Parts) -> Self {
         let seed = RandomState::new().hash_one(());
-        let Parts { store, http, clock, timeout, refreshes_in_background } = parts;
+        let Parts { store, http, clock, timeout, refreshes_in_background: _ } = parts;
         Self {
             accounts,
             cache: Cache::new(seed),
@@ -124,65 +107,61 @@ impl Engine {
             backoff: Backoff::default(),
             refusals: Mutex::default(),
             aliases: RwLock::default(),
-            flights: SingleFlight::default(),
-            listings: SingleFlight::default(),
-            workers: Arc::default(),
-            background_refreshes: AtomicUsize::new(0),
-            refreshes_in_background,
             closed: AtomicBool::new(false),
             blocked: Mutex::default(),
             closing: (Mutex::new(()), Condvar::new()),
         }
     }
 
-    /// Remembers that a refusal was met for a key: forgetting the one forgets the other.
+    /// Links a refusal to the key that it stopped: forgetting the key lifts the refusal.
     pub fn note_refusal(&self, key: &TokenKey, secret: Fingerprint) {
         let mut refusals = self.refusals.lock();
-        if refusals.len() >= MOST_REFUSALS {
-            // Any of them: what is forgotten here is only which key to lift a refusal with.
+        if refusals.len() >= MAX_REFUSALS {
+            // Evict any entry. The refusal itself stays; only its link to the key is lost.
             let some = refusals.keys().next().cloned();
             some.map(|key| refusals.remove(&key));
         }
         refusals.insert(key.clone(), secret);
     }
 
-    /// Forgets the refusals that were met for some keys.
+    /// Lifts the refusals that stopped some keys.
     pub fn forget_refusals(&self, which: impl Fn(&TokenKey) -> bool) {
-        let met: Vec<_> = self.refusals.lock().extract_if(|key, _| which(key)).collect();
-        met.iter().for_each(|(_, secret)| self.store.set_failure(secret, None, &|_| false));
+        let stopped: Vec<_> = self.refusals.lock().extract_if(|key, _| which(key)).collect();
+        stopped.iter().for_each(|(_, secret)| self.store.set_failure(secret, None, &|_| false));
     }
 
-    /// The clock of a service.
+    /// The time by the clock of a service.
     #[inline]
     pub fn now_us(&self, bound: &BoundService) -> i64 {
         self.clock.now_us() + bound.skew_us()
     }
 
-    /// Greater than all before, also of tokens that were rejected since; the wall clock keeps other processes apart.
+    /// A generation greater than all before, also than those of rejected tokens. The wall clock keeps those of other
+    /// processes apart.
     pub fn next_generation(&self) -> u64 {
         let now = u64::try_from(self.clock.now_us()).unwrap_or(0);
         let next = |last: u64| Some(now.max(last + 1));
         self.generation.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).map_or(now, |last| now.max(last + 1))
     }
 
-    /// Somebody has given this generation: the next one is greater.
+    /// Takes note of a generation that another process gave: the next one is greater.
     pub fn observe_generation(&self, generation: u64) {
         self.generation.fetch_max(generation, Ordering::Relaxed);
     }
 
-    /// Fingerprints of secrets, the same for all who share the store.
+    /// Makes fingerprints of secrets, the same in all processes that share the store.
     pub fn fingerprints(&self) -> &Fingerprinter {
         self.store.fingerprints()
     }
 
-    /// The fingerprint of what is sent to a service as secret.
+    /// The fingerprint of secrets that are sent to a service.
     pub fn fingerprint(&self, bound: &BoundService, secrets: &[&str]) -> Fingerprint {
         let scope = format!("{:016x}", bound.scope.fingerprint());
         let parts: Vec<&str> = std::iter::once(scope.as_str()).chain(secrets.iter().copied()).collect();
         self.fingerprints().of(&parts)
     }
 
-    /// Waits; ends at once when the session closes. Whether it may go on.
+    /// Sleeps; returns at once when the session closes. Whether the caller may go on.
     pub fn pause(&self, pause: Duration) -> bool {
         let deadline = Instant::now() + pause;
         let mut guard = self.closing.0.lock();
@@ -194,7 +173,7 @@ impl Engine {
         false
     }
 
-    /// Ends exchanges, pauses and threads.
+    /// Ends exchanges and pauses.
     pub fn close(&self) {
         {
             let _guard = self.closing.0.lock();
@@ -202,6 +181,5 @@ impl Engine {
         }
         self.closing.1.notify_all();
         self.http.close();
-        self.workers.wait_idle(Duration::from_secs(1));
     }
 }

@@ -1,21 +1,20 @@
-//! What the doors ask a session beyond tokens: where its services are, whose clock an end is by, what it
-//! holds already; and what they give it.
+//! What a session shows of itself: its services, what would happen for a resource, the tokens in memory and in the store.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::clock::Clock;
-use crate::engine::acquisition::Acquisition;
+use crate::engine::persistence::Persistence;
+use crate::engine::state::EngineState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
-use crate::model::key::{Fingerprint, TokenKey};
+use crate::model::request::Request;
 use crate::model::token::{NO_EXPIRY, Token};
-use crate::ports::http::Request as Exchange;
-use crate::ports::service::Acquired;
-use crate::ports::service::Context;
-use crate::secret::Secret;
-use crate::session::{Session, no_service};
+use crate::ports::http::Request as HttpRequest;
+use crate::session::lookup::{Lookup, no_service, not_cached};
 
 /// A service, and where it is.
 #[derive(Clone, Copy)]
@@ -36,98 +35,125 @@ pub struct Probe {
     pub ahead_s: Option<i64>,
 }
 
-impl Session {
+/// The account that calls without a name use, as it can be shown to a person. It contains no secret.
+pub struct Inspect<'a> {
+    pub(super) state: &'a EngineState,
+    pub(super) account: usize,
+    pub(super) flights_under_way: usize,
+}
+
+impl<'a> Inspect<'a> {
     /// The services of the account that calls without a name are about.
-    pub fn services(&self) -> impl Iterator<Item = ServiceInfo<'_>> {
-        let services = &self.engine.accounts.account(self.default_account).services;
+    pub fn services(&self) -> impl Iterator<Item = ServiceInfo<'a>> + use<'a> {
+        let services = &self.state.accounts.account(self.account).services;
         // A plugin that is a source of secrets alone is at no URL.
         let served = services.iter().filter(|bound| !bound.service.prefixes().is_empty());
         served.map(|bound| ServiceInfo { service: bound.service.name(), base: bound.service.base() })
     }
 
     /// Why plugins are left out of that account.
-    pub fn plugin_faults(&self) -> &[Error] {
-        &self.engine.accounts.account(self.default_account).faults
-    }
-
-    /// A setting of that account, from wherever it is, plugins too; none where it is not set.
-    ///
-    /// # Errors
-    /// Those of its source.
-    pub fn secret(&self, key: &str) -> Result<Option<Secret>> {
-        self.service_context(0, false).setting(key)
+    pub fn plugin_faults(&self) -> &'a [Error] {
+        &self.state.accounts.account(self.account).faults
     }
 
     /// The name of that account.
-    pub fn account_name(&self) -> &str {
-        self.engine.accounts.account(self.default_account).profile.account()
+    pub fn account_name(&self) -> &'a str {
+        self.state.accounts.account(self.account).profile.account()
     }
 
     /// The name of the store.
     pub fn store_name(&self) -> &'static str {
-        self.engine.store.name()
+        self.state.store.name()
     }
 
     /// How well the store keeps what it keeps.
     pub fn protection(&self) -> &'static str {
-        self.engine.store.protection()
+        self.state.store.protection()
     }
 
     /// When a token ends by the clock of this machine, which is what other programs compare it with.
     pub fn ends_here_unix_s(&self, token: &Token) -> Option<i64> {
         let meta = token.meta();
-        let bound = self.engine.accounts.at_scope(meta.scope);
+        let bound = self.state.accounts.at_scope(meta.scope);
         let ahead_us = bound.map_or(0, |bound| bound.skew_us());
         (meta.expires_us != NO_EXPIRY).then(|| meta.expires_us.saturating_sub(ahead_us).div_euclid(1_000_000))
     }
 
-    /// Keeps a token that the caller got itself.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidValue`], [`ErrorKind::Unsupported`], and those of reading the resource.
-    pub fn adopt(&self, resource: &str, value: Secret, expires_unix_s: Option<i64>) -> Result<()> {
-        self.at(resource, |resolved, bound| {
-            let mut found = bound.service.adopt(&resolved.target, value)?;
-            found.new_token.expires_unix_s = expires_unix_s.or(found.new_token.expires_unix_s);
-            let now_s = self.engine.now_us(bound).div_euclid(1_000_000);
-            if found.new_token.expires_unix_s.is_some_and(|expires| expires <= now_s) {
-                return Err(Error::new(ErrorKind::InvalidValue, "the token has ended already: get another"));
-            }
-            let key = bound.key(found.resource_kind, &found.id, found.access);
-            let acquired = Acquired { found, renewal: None, others: Vec::new() };
-            self.engine.store_acquired(bound, &Acquisition::new(resolved.account, resolved.service, key), acquired).map(drop)
-        })
-    }
-
-    /// Whether a value is that of a token which is kept for this resource.
+    /// What would happen for a resource, and why: JSON without secrets.
     ///
     /// # Errors
     /// Those of reading the resource.
-    pub fn is_known_value(&self, resource: &str, value: &Secret) -> Result<bool> {
-        self.stored_key(resource, value).map(|token| token.is_some())
+    pub fn explain(&self, resource: &str) -> Result<String> {
+        let state = self.state;
+        let lookup = Lookup { state, account: self.account };
+        lookup.at(resource, |resolved, bound| {
+            let now_us = state.now_us(bound);
+            let request = Request::default();
+            let hit = Persistence::new(state, bound).cached_for(resolved, &request, now_us)?;
+            let key = lookup.keys(resolved, bound)?.into_iter().next().ok_or_else(not_cached)?;
+            let pause = state.backoff.remaining(&key, state.clock.now_us());
+            let next = match &hit {
+                Some(hit) if now_us < hit.times.advisory_us => "the token in memory is fresh and is handed out",
+                Some(hit) if now_us < hit.times.mandatory_us => "the token in memory is handed out, and refreshed beside",
+                Some(_) => "callers wait for a refresh; the token in memory serves if that fails",
+                None if pause.is_some() => "the last failure is answered until the pause is over",
+                None => "store, then service, are asked",
+            };
+            let seconds = |us: i64| if us == NO_EXPIRY { Value::Null } else { json!(us.div_euclid(1_000_000)) };
+            let mut token = hit.as_ref().map_or(Value::Null, |hit| describe(&hit.token));
+            if let Some(hit) = &hit {
+                token["refresh_from_unix_s"] = seconds(hit.times.advisory_us);
+                token["callers_wait_from_unix_s"] = seconds(hit.times.mandatory_us);
+            }
+            let explained = json!({
+                "service": bound.service.name(), "base": bound.service.base().as_str(), "account": bound.scope.account,
+                "class": resolved.target.resource_kind.name(), "id": resolved.target.id, "access": key.access.name(),
+                "key": key.to_string(), "store": state.store.name(), "clock_skew_s": bound.skew_us() / 1_000_000,
+                "token": token, "next": next,
+                "pause": pause.map(|error| json!({"error": error.message(), "retry_after_ms": error.retry_after_ms})),
+            });
+            Ok(explained.to_string())
+        })
     }
 
-    /// The service refused this value, which was got for this resource.
+    /// The tokens in memory and in the store: JSON without secrets.
     ///
     /// # Errors
-    /// Those of reading the resource; [`ErrorKind::Store`].
-    pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
-        self.stored_key(resource, value)?.map_or(Ok(()), |token| self.reject(&token))
+    /// [`crate::error::ErrorKind::Store`] if the store can't be read.
+    pub fn list(&self) -> Result<String> {
+        let accounts = &self.state.accounts;
+        let row = |token: &Token, account: Option<&str>| {
+            let mut row = describe(token);
+            row["account"] = json!(account);
+            row["expires_here_unix_s"] = json!(self.ends_here_unix_s(token));
+            row
+        };
+        let records = self.state.store.list()?;
+        for (key, record) in &records {
+            // What they know of the services' clocks is what an end by this machine's is told with.
+            accounts
+                .at_scope(key.scope.fingerprint())
+                .into_iter()
+                .for_each(|bound| Persistence::new(self.state, bound).apply_stored_skew(record));
+        }
+        let account = |token: &Token| accounts.at_scope(token.meta().scope).map(|bound| bound.scope.account.as_str());
+        let rows = self.state.cache.all().into_iter().map(|hit| row(&hit.token, account(&hit.token)));
+        let is_later =
+            |token: &Token| self.state.cache.get(&token.key()).is_none_or(|hit| hit.token.meta().generation < token.meta().generation);
+        let stored = records.into_iter().filter_map(|(key, record)| Some(row(&record.token.filter(is_later)?, Some(&key.scope.account))));
+        Ok(Value::Array(rows.chain(stored).collect()).to_string())
     }
 
-    /// The token of this value that is kept for a resource. A value may stand behind its scheme, as in the header.
-    fn stored_key(&self, resource: &str, value: &Secret) -> Result<Option<Token>> {
-        // By digests: comparing them tells nothing of the values by the time it takes.
-        let fingerprint = |text: &str| Fingerprint::unkeyed(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
-        let wanted = fingerprint(value.expose());
-        self.at(resource, |resolved, bound| {
-            let kept = |key: TokenKey| {
-                let cached = self.engine.cache.get(&key.borrow()).map(|hit| hit.token);
-                let stored = || self.engine.store.load(&key).ok().flatten().and_then(|record| record.token);
-                cached.or_else(stored).filter(|token| fingerprint(token.value()) == wanted)
-            };
-            Ok(self.keys(resolved, bound)?.into_iter().find_map(kept))
+    /// What the session did: JSON of numbers.
+    pub fn stats(&self) -> String {
+        let (stats, read) = (&self.state.stats, |count: &AtomicU64| count.load(Ordering::Relaxed));
+        json!({
+            "flights": read(&stats.flights), "waits": read(&stats.waits), "exchanges": read(&stats.exchanges),
+            "logins": read(&stats.logins), "renewals": read(&stats.renewals), "refreshes_beside": read(&stats.background),
+            "refused_from_memory": read(&stats.refused_from_memory), "rejected": read(&stats.rejected),
+            "flights_under_way": self.flights_under_way,
         })
+        .to_string()
     }
 
     /// Asks for the base URL of a service, without any header: any answer at all shows that it is there.
@@ -140,8 +166,19 @@ impl Session {
         let url = Url::parse(base.as_str())
             .map_err(|_| Error::new(ErrorKind::Config, format!("the base URL of {service} can't be read: set `{service}.url` anew")))?;
         let (began, clock) = (Instant::now(), Clock::system());
-        let response = self.engine.http.exchange(&Exchange::get(url), began + limit).map_err(|failure| failure.error)?;
+        let response = self.state.http.exchange(&HttpRequest::get(url), began + limit).map_err(|failure| failure.error)?;
         let now_s = clock.now_us().div_euclid(1_000_000);
         Ok(Probe { status: response.status, time: began.elapsed(), ahead_s: response.date_unix_s.map(|date| date - now_s) })
     }
+}
+
+/// A token for people: everything but its headers' values.
+pub fn describe(token: &Token) -> Value {
+    let meta = token.meta();
+    let expires = (meta.expires_us != NO_EXPIRY).then(|| meta.expires_us.div_euclid(1_000_000));
+    json!({
+        "service": token.service(), "kind": meta.kind.name(), "id": token.id(), "access": meta.access.name(),
+        "generation": meta.generation, "expires_unix_s": expires, "acquired_unix_s": meta.acquired_us.div_euclid(1_000_000),
+        "headers": token.headers().map(|(name, _)| name).collect::<Vec<_>>(),
+    })
 }

@@ -1,10 +1,10 @@
-//! The session: configuration, services, cache and store behind one handle. What every door calls.
+//! The public Rust API: [`Session`], one handle over configuration, services, cache and store.
 //!
 //! One default session serves the whole process.
 
 pub mod inspect;
+mod lookup;
 pub mod offline;
-pub mod report;
 
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
@@ -17,10 +17,12 @@ use crate::clock::Clock;
 use crate::config::{Config, Profile, process_environment};
 use crate::engine::accounts::{Accounts, BoundService, ResolvedResource};
 use crate::engine::acquisition::{self, Acquisition};
+use crate::engine::broker::Broker;
 use crate::engine::cache::Peek;
 use crate::engine::freshness;
+use crate::engine::persistence::{self, Persistence};
 use crate::engine::service_context::ServiceContext;
-use crate::engine::state::{Engine, Parts};
+use crate::engine::state::Parts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Access, ResourceKind, TokenKey};
 use crate::model::request::Request;
@@ -28,12 +30,16 @@ use crate::model::resource::{self, is_plain};
 use crate::model::token::Token;
 use crate::plugin::{self, Plugins};
 use crate::ports::http::Http;
-use crate::ports::service::{Agent, Context};
+use crate::ports::service::{Acquired, Agent, Context};
 use crate::secret::Secret;
 use crate::secret_sources;
 use crate::stores;
 use crate::sys::fork::PerProcess;
 use crate::transport::{self, Proxy, Transport};
+
+use inspect::Inspect;
+use lookup::{Lookup, no_service, not_cached};
+use offline::NoNetwork;
 
 /// How a session differs from the usual one.
 pub struct Options {
@@ -51,8 +57,9 @@ impl Default for Options {
 
 /// Configuration, services, cache and store.
 pub struct Session {
-    pub(crate) engine: Arc<Engine>,
-    pub(crate) default_account: usize,
+    broker: Arc<Broker>,
+    /// The number of the account that calls without a name use.
+    account: usize,
 }
 
 /// A header line that was found; it stands in the buffer if that is longer than the line.
@@ -107,24 +114,33 @@ impl Session {
         })
     }
 
-    /// The same with other plugins, over another way to the services.
-    pub(crate) fn open_over(
-        config: &Config,
-        options: Options,
-        plugins: &Plugins,
-        way: impl FnOnce(&Profile) -> Box<dyn Http>,
-    ) -> Result<Self> {
+    /// Opens a session without a network.
+    ///
+    /// # Errors
+    /// Those of [`Session::open`]; [`ErrorKind::Unsupported`] if plugins are configured: a program that is linked statically loads
+    /// none, and without them it can't tell which service a URL belongs to.
+    #[doc(hidden)]
+    pub fn open_offline(config: Config) -> Result<Self> {
+        if config.profile(config.chosen_account())?.is_set("plugins") {
+            return Err(Error::new(ErrorKind::Unsupported, "plugins are configured, which this program does not load"));
+        }
+        let options = Options { refreshes_in_background: false, ..Options::default() };
+        Self::open_over(&config, options, &Plugins::default(), |_| Box::new(NoNetwork))
+    }
+
+    /// The same with other plugins, over another HTTP client.
+    fn open_over(config: &Config, options: Options, plugins: &Plugins, http: impl FnOnce(&Profile) -> Box<dyn Http>) -> Result<Self> {
         let accounts = Accounts::open(config, plugins)?;
-        let default_account = accounts.number(None)?;
-        let profile = &accounts.account(default_account).profile;
+        let account = accounts.number(None)?;
+        let profile = &accounts.account(account).profile;
         let parts = Parts {
             store: stores::open(profile, config.is_bare(), || Box::new(secret_sources::Keyring::new(profile.environment()))),
-            http: way(profile),
+            http: http(profile),
             clock: options.clock,
             timeout: Duration::from_millis(profile.milliseconds("http.timeout_ms")),
             refreshes_in_background: options.refreshes_in_background,
         };
-        Ok(Self { engine: Arc::new(Engine::new(accounts, parts)), default_account })
+        Ok(Self { broker: Arc::new(Broker::new(accounts, parts)), account })
     }
 
     /// A token for a request, from wherever it comes.
@@ -132,7 +148,7 @@ impl Session {
     /// # Errors
     /// Whatever stands in the way.
     pub fn token_for(&self, request: &Request) -> Result<Token> {
-        self.engine.token_for(request)
+        self.broker.token_for(request)
     }
 
     /// A token for a resource and nothing special.
@@ -143,22 +159,26 @@ impl Session {
     pub fn token(&self, resource: &str) -> Result<Box<Token>> {
         match self.cached_fresh(resource) {
             Some(token) => Ok(token),
-            None => resource::check_length(resource).and_then(|()| self.engine.token_for(&Request::new(resource))).map(Box::new),
+            None => resource::check_length(resource).and_then(|()| self.broker.token_for(&Request::new(resource))).map(Box::new),
         }
     }
 
     /// The hit on a fresh token under its usual name, without a request object.
     #[inline]
     fn cached_fresh(&self, resource: &str) -> Option<Box<Token>> {
-        let fast_match = &self.engine.accounts.match_prefix(self.default_account, resource);
+        let fast_match = &self.broker.state.accounts.match_prefix(self.account, resource);
         let fast_match = fast_match.as_ref()?;
         let resolved = &fast_match.resolved;
         if matches!(resolved.target.resource_kind, ResourceKind::Link | ResourceKind::Session) || !is_plain(fast_match.rest.as_bytes()) {
             return None;
         }
-        let bound = self.engine.accounts.bound(resolved.account, resolved.service);
-        let now_us = self.engine.now_us(bound);
-        self.engine.cache.fresh(&acquisition::key_prefix(bound, resolved), acquisition::accesses(resolved.target.required, None), now_us)
+        let bound = self.broker.state.accounts.bound(resolved.account, resolved.service);
+        let now_us = self.broker.state.now_us(bound);
+        self.broker.state.cache.fresh(
+            &acquisition::key_prefix(bound, resolved),
+            acquisition::accesses(resolved.target.required, None),
+            now_us,
+        )
     }
 
     /// An unexpired token from memory.
@@ -166,12 +186,12 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::NotCached`], and those of reading the resource.
     pub fn cached(&self, request: &Request) -> Result<Token> {
-        let engine = &self.engine;
-        let account = engine.accounts.number(request.account.as_deref())?;
-        engine.accounts.resolve(account, &request.resource, |resolved| {
-            let bound = engine.accounts.bound(resolved.account, resolved.service);
-            let now_us = engine.now_us(bound);
-            let hit = engine.in_memory(bound, &resolved, request, now_us)?.map(|hit| hit.token);
+        let state = &self.broker.state;
+        let account = state.accounts.number(request.account.as_deref())?;
+        state.accounts.resolve(account, &request.resource, |resolved| {
+            let bound = state.accounts.bound(resolved.account, resolved.service);
+            let now_us = state.now_us(bound);
+            let hit = Persistence::new(state, bound).cached_for(&resolved, request, now_us)?.map(|hit| hit.token);
             hit.filter(|token| freshness::lasts(token.meta(), request.min_valid, now_us)).ok_or_else(not_cached)
         })
     }
@@ -183,7 +203,7 @@ impl Session {
     /// [`ErrorKind::NotCached`], [`ErrorKind::MultipleHeaders`], and those of reading the resource.
     #[inline]
     pub fn peek(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<TokenView> {
-        if let Some(fast_match) = &self.engine.accounts.match_prefix(self.default_account, resource)
+        if let Some(fast_match) = &self.broker.state.accounts.match_prefix(self.account, resource)
             && !matches!(fast_match.resolved.target.resource_kind, ResourceKind::Link | ResourceKind::Session)
             && is_plain(fast_match.rest.as_bytes())
         {
@@ -199,24 +219,24 @@ impl Session {
 
     #[inline(always)]
     fn look(&self, resolved: &ResolvedResource<'_>, out: &mut [MaybeUninit<u8>]) -> Peek {
-        let engine = &*self.engine;
-        let bound = engine.accounts.bound(resolved.account, resolved.service);
-        let now_us = engine.now_us(bound);
-        engine.cache.peek(&acquisition::key_prefix(bound, resolved), acquisition::accesses(resolved.target.required, None), now_us, out)
+        let state = &self.broker.state;
+        let bound = state.accounts.bound(resolved.account, resolved.service);
+        let now_us = state.now_us(bound);
+        state.cache.peek(&acquisition::key_prefix(bound, resolved), acquisition::accesses(resolved.target.required, None), now_us, out)
     }
 
     #[cold]
     fn peek_any(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<TokenView> {
-        let engine = &*self.engine;
-        engine.accounts.resolve_slow(self.default_account, resource, |resolved| {
-            let bound = engine.accounts.bound(resolved.account, resolved.service);
+        let state = &self.broker.state;
+        state.accounts.resolve_slow(self.account, resource, |resolved| {
+            let bound = state.accounts.bound(resolved.account, resolved.service);
             match resolved.target.resource_kind {
                 ResourceKind::Session => return Err(acquisition::no_header(bound.service.name())),
                 ResourceKind::Link => {}
                 _ => return settle(self.look(&resolved, out)),
             }
-            let key = engine.opened_by(bound, &resolved, &Request::default())?.ok_or_else(not_cached)?;
-            settle(engine.cache.peek(&key.borrow().prefix(), &[key.access], engine.now_us(bound), out))
+            let key = acquisition::opened_by(state, bound, &resolved, &Request::default())?.ok_or_else(not_cached)?;
+            settle(state.cache.peek(&key.borrow().prefix(), &[key.access], state.now_us(bound), out))
         })
     }
 
@@ -230,8 +250,8 @@ impl Session {
         let (email, password) = given_or_set(&context, email, password)?;
         let key = bound.key(ResourceKind::User, "", Access::Full);
         let acquired = bound.service.login(&email, &password, &ServiceContext { key: Some(&key), ..context })?;
-        self.engine.backoff.forget(|other| *other == key);
-        self.engine.store_login(bound, Acquisition::new(self.default_account, number, key), acquired, &email)
+        self.broker.state.backoff.forget(|other| *other == key);
+        Persistence::new(&self.broker.state, bound).store_login(Acquisition::new(self.account, number, key), acquired, &email)
     }
 
     /// Who is signed in to the MASV Agent: JSON.
@@ -275,7 +295,43 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Store`].
     pub fn reject(&self, token: &Token) -> Result<()> {
-        self.engine.reject(token)
+        persistence::reject(&self.broker.state, token)
+    }
+
+    /// Stores a token that the caller got itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidValue`], [`ErrorKind::Unsupported`], and those of reading the resource.
+    pub fn adopt(&self, resource: &str, value: Secret, expires_unix_s: Option<i64>) -> Result<()> {
+        let state = &self.broker.state;
+        self.lookup().at(resource, |resolved, bound| {
+            let mut found = bound.service.adopt(&resolved.target, value)?;
+            found.new_token.expires_unix_s = expires_unix_s.or(found.new_token.expires_unix_s);
+            let now_s = state.now_us(bound).div_euclid(1_000_000);
+            if found.new_token.expires_unix_s.is_some_and(|expires| expires <= now_s) {
+                return Err(Error::new(ErrorKind::InvalidValue, "the token has ended already: get another"));
+            }
+            let key = bound.key(found.resource_kind, &found.id, found.access);
+            let acquired = Acquired { found, renewal: None, others: Vec::new() };
+            let acquisition = Acquisition::new(resolved.account, resolved.service, key);
+            Persistence::new(state, bound).store_acquired(&acquisition, acquired).map(drop)
+        })
+    }
+
+    /// Whether a cached or stored token of this resource has this value.
+    ///
+    /// # Errors
+    /// Those of reading the resource.
+    pub fn is_known_value(&self, resource: &str, value: &Secret) -> Result<bool> {
+        self.lookup().token_of_value(resource, value).map(|token| token.is_some())
+    }
+
+    /// Tells that the service rejected this value, which was handed out for this resource.
+    ///
+    /// # Errors
+    /// Those of reading the resource; [`ErrorKind::Store`].
+    pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
+        self.lookup().token_of_value(resource, value)?.map_or(Ok(()), |token| self.reject(&token))
     }
 
     /// Forgets what is kept of a resource, or everything.
@@ -283,64 +339,101 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::Store`], and those of reading the resource.
     pub fn forget(&self, resource: Option<&str>) -> Result<()> {
-        let engine = &*self.engine;
+        let state = &self.broker.state;
         let Some(resource) = resource else {
-            engine.cache.clear();
-            engine.aliases.write().clear();
-            engine.backoff.forget(|_| true);
-            return engine.store.clear();
+            state.cache.clear();
+            state.aliases.write().clear();
+            state.backoff.forget(|_| true);
+            return state.store.clear();
         };
-        self.at(resource, |resolved, bound| {
-            for key in self.keys(resolved, bound)? {
-                engine.cache.remove(&key.borrow(), u64::MAX);
-                engine.store.remove(&key, u64::MAX)?;
+        let lookup = self.lookup();
+        lookup.at(resource, |resolved, bound| {
+            for key in lookup.keys(resolved, bound)? {
+                state.cache.remove(&key.borrow(), u64::MAX);
+                state.store.remove(&key, u64::MAX)?;
             }
             // What is refused of a user's is refused of all that the user asks for; a link is the same with any password.
             let is_user = matches!(resolved.target.resource_kind, ResourceKind::Key | ResourceKind::User | ResourceKind::Bearer);
             let is_it = |key: &TokenKey| key.resource_kind == resolved.target.resource_kind && key.bare_id() == resolved.target.id;
             let is_met = |key: &TokenKey| key.scope.fingerprint() == bound.scope.fingerprint() && (is_user || is_it(key));
-            engine.backoff.forget(is_met);
-            engine.forget_refusals(is_met);
-            engine.aliases.write().retain(|alias, _| !is_it(alias));
+            state.backoff.forget(is_met);
+            state.forget_refusals(is_met);
+            state.aliases.write().retain(|alias, _| !is_it(alias));
             Ok(())
         })
     }
 
-    pub(crate) fn at<T>(&self, resource: &str, then: impl FnOnce(&ResolvedResource<'_>, &BoundService) -> Result<T>) -> Result<T> {
-        let accounts = &self.engine.accounts;
-        accounts.resolve(self.default_account, resource, |resolved| then(&resolved, accounts.bound(resolved.account, resolved.service)))
+    /// What would happen for a resource, and why: JSON without secrets.
+    ///
+    /// # Errors
+    /// Those of reading the resource.
+    pub fn explain(&self, resource: &str) -> Result<String> {
+        self.inspect().explain(resource)
     }
 
-    /// All keys that a spot's tokens can be under, the usual one first.
-    pub(crate) fn keys(&self, resolved: &ResolvedResource<'_>, bound: &BoundService) -> Result<Vec<TokenKey>> {
-        if resolved.target.resource_kind == ResourceKind::Link {
-            let link = self.engine.link_key(bound, resolved, &Request::default())?;
-            // For what another process knows of it.
-            let _ = self.engine.record(bound, &link);
-            let package = self.engine.aliases.read().get(&link).cloned();
-            return Ok(package.into_iter().chain([link]).collect());
+    /// The tokens in memory and in the store: JSON without secrets.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if the store can't be read.
+    pub fn list(&self) -> Result<String> {
+        self.inspect().list()
+    }
+
+    /// Counters of what the session did: JSON of numbers.
+    pub fn stats(&self) -> String {
+        self.inspect().stats()
+    }
+
+    /// What the session shows of itself.
+    #[doc(hidden)]
+    pub fn inspect(&self) -> Inspect<'_> {
+        Inspect { state: &self.broker.state, account: self.account, flights_under_way: self.broker.flights_under_way() }
+    }
+
+    /// The stored token that serves a request as it is. None where a service, a secret or a fingerprint is needed to tell.
+    ///
+    /// # Errors
+    /// Those of reading the resource.
+    #[doc(hidden)]
+    pub fn stored(&self, request: &Request) -> Result<Option<Token>> {
+        offline::stored(&self.broker.state, request)
+    }
+
+    /// A setting of that account, from wherever it is, plugins too; none where it is not set.
+    ///
+    /// # Errors
+    /// Those of its source.
+    pub fn secret(&self, key: &str) -> Result<Option<Secret>> {
+        self.service_context(0, false).setting(key)
+    }
+
+    fn lookup(&self) -> Lookup<'_> {
+        Lookup { state: &self.broker.state, account: self.account }
+    }
+
+    fn service_context(&self, service: usize, explicit: bool) -> ServiceContext<'_> {
+        let deadline = Some(Instant::now() + self.broker.state.timeout);
+        ServiceContext {
+            state: &self.broker.state,
+            prerequisites: &*self.broker,
+            account: self.account,
+            service,
+            explicit,
+            key: None,
+            newer: None,
+            deadline,
         }
-        let usual = acquisition::accesses(resolved.target.required, None);
-        let all =
-            [Access::Manage, Access::Write, Access::Read].into_iter().filter(|access| usual[0] != Access::Full && !usual.contains(access));
-        let key = |access| bound.key(resolved.target.resource_kind, resolved.target.id, access);
-        Ok(usual.iter().copied().chain(all).map(key).collect())
-    }
-
-    pub(crate) fn service_context(&self, service: usize, explicit: bool) -> ServiceContext<'_> {
-        let deadline = Some(Instant::now() + self.engine.timeout);
-        ServiceContext { engine: &self.engine, account: self.default_account, service, explicit, key: None, newer: None, deadline }
     }
 
     fn service(&self, is: impl Fn(&BoundService) -> bool, name: &str) -> Result<(usize, &BoundService)> {
-        let services = &self.engine.accounts.account(self.default_account).services;
+        let services = &self.broker.state.accounts.account(self.account).services;
         services.iter().enumerate().find(|(_, bound)| is(bound)).ok_or_else(|| no_service(name))
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.engine.close();
+        self.broker.close();
     }
 }
 
@@ -362,13 +455,4 @@ fn settle(look: Peek) -> Result<TokenView> {
         Peek::Multiple => Err(Error::new(ErrorKind::MultipleHeaders, "the token has several headers: ask token_for for it")),
         Peek::Miss | Peek::RefreshDue => Err(not_cached()),
     }
-}
-
-#[cold]
-pub(crate) fn not_cached() -> Error {
-    Error::new(ErrorKind::NotCached, "no fresh token is in memory: ask token_for")
-}
-
-pub(crate) fn no_service(name: &str) -> Error {
-    Error::new(ErrorKind::NotConfigured, format!("there is no service {name}: `keyferry doctor` shows those there are"))
 }

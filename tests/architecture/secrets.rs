@@ -33,7 +33,7 @@ const EXPOSED: &[(&str, usize, &str)] = &[
     ("crates/keyferry-cli/src/commands/config.rs", 1, "settings that are no secret"),
     ("src/engine/persistence.rs", 1, "fingerprints the setting that says whose a token is"),
     ("crates/keyferry-cli/src/git_protocol.rs", 3, "the lines of the helper protocol"),
-    ("src/session/inspect.rs", 1, "fingerprints what a caller rejects, or may have got itself"),
+    ("src/session/lookup.rs", 1, "fingerprints what a caller rejects, or may have got itself"),
     ("src/plugin/http_request.rs", 1, "reads the URL that a plugin's exchange goes below"),
     ("src/plugin/host.rs", 8, "gives a plugin its settings, answers and texts, and keeps what it says from telling a secret"),
     ("src/plugin/service.rs", 2, "reads a plugin's URL, and gives it what renews a token"),

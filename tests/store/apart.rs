@@ -41,7 +41,7 @@ fn an_end_is_told_by_this_machine_s_clock_the_first_time_and_the_second() {
     let told = || {
         let session = world.session();
         let token = session.token("user").unwrap();
-        session.ends_here_unix_s(&token)
+        session.inspect().ends_here_unix_s(&token)
     };
     assert_eq!(told(), told());
     assert_eq!(world.sandbox.count("login"), 1);

@@ -63,7 +63,7 @@ pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_
         Ok(session) => session,
         Err(error) => return streams.fail_with(&error),
     };
-    let base = session.services().find(|place| place.service == "agent").map(|place| place.base.to_string()).unwrap_or_default();
+    let base = session.inspect().services().find(|place| place.service == "agent").map(|place| place.base.to_string()).unwrap_or_default();
     match with_progress(streams, "keyferry: asking the MASV Agent", || session.agent_session()) {
         Ok(text) => show(&text, &base, options.json, streams),
         Err(error) => {

@@ -114,7 +114,7 @@ fn examine(account: Option<&str>, context: &CliContext, report: &mut Report) {
     proxy(&profile, context, report);
     match context.open(config.clone(), Some(&account)) {
         Ok(session) => {
-            session.plugin_faults().iter().for_each(|fault| report.add("plugin", CheckState::Bad, fault.message()));
+            session.inspect().plugin_faults().iter().for_each(|fault| report.add("plugin", CheckState::Bad, fault.message()));
             store(&session, &config, &account, context, report);
             reach(&session, &profile, report);
         }
@@ -199,13 +199,13 @@ fn proxy(profile: &Profile, context: &CliContext, report: &mut Report) {
 
 /// A made-up token goes in, comes out in another session, and is forgotten.
 fn store(session: &Session, config: &Config, account: &str, context: &CliContext, report: &mut Report) {
-    let name = session.store_name();
+    let name = session.inspect().store_name();
     match round_trip(session, config, account, context) {
         Ok(()) if name == "memory" => {
             report.add("store", CheckState::Note, "memory: every program logs in by itself; set `store` to file to share tokens");
         }
         Ok(()) => {
-            report.add("store", CheckState::Good, format!("{name}, {}: kept, read by another session, forgotten", session.protection()))
+            report.add("store", CheckState::Good, format!("{name}, {}: kept, read by another session, forgotten", session.inspect().protection()))
         }
         Err(error) => report.add("store", CheckState::Bad, error.message()),
     }
@@ -217,7 +217,7 @@ fn round_trip(session: &Session, config: &Config, account: &str, context: &CliCo
     let ends = Clock::system().now_us().div_euclid(1_000_000) + 3600;
     session.adopt(RESOURCE, value.clone(), Some(ends))?;
     let request = Request { access: Some(Access::Write), account: Some(account.to_owned()), ..Request::new(RESOURCE) };
-    let is_shared = session.store_name() != "memory";
+    let is_shared = session.inspect().store_name() != "memory";
     let read = if is_shared { context.open(config.clone(), Some(account))?.token_for(&request) } else { session.token_for(&request) };
     let is_same = read.is_ok_and(|token| token.value() == value.expose());
     session.forget(Some(RESOURCE))?;
@@ -227,10 +227,10 @@ fn round_trip(session: &Session, config: &Config, account: &str, context: &CliCo
 
 fn reach(session: &Session, profile: &Profile, report: &mut Report) {
     let mut ahead = None;
-    for place in session.services() {
+    for place in session.inspect().services() {
         let keys = ["masv.api_key", "masv.email", "fileverbs.secret_key"];
         let is_used = keys.iter().any(|key| key.starts_with(place.service) && profile.is_set(key));
-        match session.probe(place.service, LIMIT) {
+        match session.inspect().probe(place.service, LIMIT) {
             Ok(reached) => {
                 ahead = ahead.or(reached.ahead_s);
                 report.add(place.service, CheckState::Good, format!("{} answers in {} ms", place.base, reached.time.as_millis()));

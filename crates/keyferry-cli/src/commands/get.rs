@@ -105,7 +105,7 @@ fn answer(uri: &str, options: &GetOptions, context: &CliContext) -> Result<Value
     };
     let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!([value]))).collect();
     let mut answer = json!({ "headers": headers });
-    let ends = session.ends_here_unix_s(&token).filter(|_| !options.no_expires);
+    let ends = session.inspect().ends_here_unix_s(&token).filter(|_| !options.no_expires);
     if let Some(ends) = ends.and_then(moment) {
         answer["expires"] = json!(clock_time(ends));
     }

@@ -223,7 +223,7 @@ impl LoginAttempt<'_> {
     }
 
     fn done(&self, session: &Session, service: &str, at: &str, token: &Token, who: &Value, saved: Vec<(&'static str, String)>) -> Done {
-        let ends = session.ends_here_unix_s(token);
+        let ends = session.inspect().ends_here_unix_s(token);
         let left = ends.map(|ends| ends - Clock::system().now_us().div_euclid(1_000_000));
         let mut sentence = format!("signed in to {service} at {at}");
         if let Some(who) = who.as_str() {
@@ -232,12 +232,12 @@ impl LoginAttempt<'_> {
         if let Some(left) = left {
             sentence += &format!(", for {}", life(left));
         }
-        if session.store_name() == "memory" {
+        if session.inspect().store_name() == "memory" {
             sentence += "; the store is memory, so no other program sees it: set `store` to file";
         }
         let meta = json!({
             "service": service, "account": self.account, "base": at, "generation": token.meta().generation,
-            "expires_at": ends.and_then(moment).map(clock_time), "store": session.store_name(),
+            "expires_at": ends.and_then(moment).map(clock_time), "store": session.inspect().store_name(),
         });
         Done { sentence, meta, saved }
     }

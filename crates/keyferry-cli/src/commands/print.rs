@@ -119,7 +119,7 @@ pub fn resource_of(typed: &str, stdin: &mut dyn Read) -> Result<String> {
 /// A token as one JSON object. The resource is named without its query: that may hold a link's secret.
 fn object(session: &Session, token: &Token, resource: &str) -> Value {
     let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-    let ends = session.ends_here_unix_s(token).and_then(moment).map(clock_time);
+    let ends = session.inspect().ends_here_unix_s(token).and_then(moment).map(clock_time);
     json!({
         "headers": headers, "expires_at": ends, "service": token.service(), "resource": split_query(resource).0,
         "generation": token.meta().generation,

@@ -81,7 +81,7 @@ fn configured(profile: &Profile, service: &str) -> Vec<&'static str> {
 pub fn status(options: &StatusOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let found = context.config().and_then(|config| {
         let session = context.open(config.clone(), None)?;
-        Ok((rows(&session)?, services(&config, context)?, session.store_name(), session.protection()))
+        Ok((rows(&session)?, services(&config, context)?, session.inspect().store_name(), session.inspect().protection()))
     });
     let (tokens, services, store, protection) = match found {
         Ok(found) => found,
@@ -152,7 +152,7 @@ fn services(config: &Config, context: &CliContext) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for account in config.accounts() {
         let (profile, session) = (config.profile(&account)?, context.open(config.clone(), Some(&account))?);
-        for place in session.services().filter(|place| CREDENTIALS.iter().any(|(name, _)| *name == place.service)) {
+        for place in session.inspect().services().filter(|place| CREDENTIALS.iter().any(|(name, _)| *name == place.service)) {
             let keys = configured(&profile, place.service);
             all.push(json!({ "service": place.service, "account": account, "base": place.base.as_str(), "configured": keys }));
         }

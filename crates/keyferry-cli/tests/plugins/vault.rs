@@ -166,7 +166,7 @@ fn a_vault_with_another_clock_is_believed_about_its_own_time() {
     let ends_s = token.meta().expires_us / 1_000_000 - keyferry_testing::plugins::studio::now_s();
     assert!((ahead_s + 1790..=ahead_s + 1810).contains(&ends_s), "{ends_s}");
     // By this machine's clock it is half an hour.
-    let here_s = session.ends_here_unix_s(&token).unwrap() - keyferry_testing::plugins::studio::now_s();
+    let here_s = session.inspect().ends_here_unix_s(&token).unwrap() - keyferry_testing::plugins::studio::now_s();
     assert!((1790..=1810).contains(&here_s), "{here_s}");
 }
 

@@ -38,7 +38,7 @@ pub fn sign_in_then(session: &Session, resource: &str, error: &Error, context: &
 /// The configured e-mail address, if there is no password beside it: one that is wrong is mended where it stands.
 fn email(session: &Session, context: &CliContext) -> Result<Option<Secret>> {
     let config = context.config()?;
-    let account = if session.account_name().is_empty() { DEFAULT_ACCOUNT } else { session.account_name() };
+    let account = if session.inspect().account_name().is_empty() { DEFAULT_ACCOUNT } else { session.inspect().account_name() };
     let profile = config.profile(account)?;
     if profile.is_set("masv.password") { Ok(None) } else { secrets::setting(&profile, "masv.email") }
 }

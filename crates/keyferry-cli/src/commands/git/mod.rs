@@ -162,7 +162,7 @@ impl GitCall<'_> {
     /// Rationale: git sends a path only where `credential.useHttpPath` is set. One bearer serves all of FileVerbs; for MASV a
     /// host says too little, and the user's own token in place of a package's would be too much.
     fn whole_host(&self) -> Option<&'static str> {
-        let mut here = self.session.services().filter(|place| self.request.is_at(place.base));
+        let mut here = self.session.inspect().services().filter(|place| self.request.is_at(place.base));
         let place = here.next().filter(|_| here.next().is_none())?;
         WHOLE_HOSTS.iter().find(|(service, _)| *service == place.service).map(|(_, resource)| *resource)
     }
@@ -180,13 +180,13 @@ fn get(call: &GitCall<'_>) -> Result<Message> {
 
 /// Nothing where somebody else is asked for.
 fn encode_if_user_matches(call: &GitCall<'_>, token: &Token) -> Result<Message> {
-    let fits = |name: &String| name == call.session.account_name() || token.headers().any(|(header, _)| header == name);
+    let fits = |name: &String| name == call.session.inspect().account_name() || token.headers().any(|(header, _)| header == name);
     if call.request.username.as_ref().is_none_or(fits) { encode(call, token) } else { Ok(Message::default()) }
 }
 
 /// A MASV host without a path is ours, but says too little.
 fn hint(call: &GitCall<'_>, error: Error) -> Result<Message> {
-    if call.request.has_path || !call.session.services().any(|place| place.service == "masv" && call.request.is_at(place.base)) {
+    if call.request.has_path || !call.session.inspect().services().any(|place| place.service == "masv" && call.request.is_at(place.base)) {
         return Err(error);
     }
     let what = "MASV's tokens differ by path, and git sent none: git config --global credential.URL.useHttpPath true, with MASV's URL";
@@ -208,7 +208,7 @@ fn encode(call: &GitCall<'_>, token: &Token) -> Result<Message> {
                 say("ephemeral", "1")?;
             }
             _ => {
-                say("username", call.session.account_name())?;
+                say("username", call.session.inspect().account_name())?;
                 say("password", token.value())?;
             }
         }
@@ -220,7 +220,7 @@ fn encode(call: &GitCall<'_>, token: &Token) -> Result<Message> {
         }
     }
     // 0 would mean "never ends".
-    if let Some(ends) = call.session.ends_here_unix_s(token).filter(|ends| *ends > 0) {
+    if let Some(ends) = call.session.inspect().ends_here_unix_s(token).filter(|ends| *ends > 0) {
         say("password_expiry_utc", &ends.to_string())?;
     }
     Ok(message)

@@ -1,0 +1,182 @@
+//! The work of one flight: under the store's lock look once more, then renew or acquire the token, then store it.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::engine::accounts::BoundService;
+use crate::engine::acquisition::Acquisition;
+use crate::engine::freshness;
+use crate::engine::persistence::Persistence;
+use crate::engine::service_context::{Prerequisites, ServiceContext};
+use crate::engine::state::{self, EngineState};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{self, Level};
+use crate::model::key::TokenKey;
+use crate::model::token::Token;
+use crate::ports::service::{Acquired, TokenSpec};
+use crate::ports::store::{Lock, LockResult};
+
+/// One flight.
+pub struct Fetch<'a> {
+    state: &'a EngineState,
+    prerequisites: &'a dyn Prerequisites,
+    bound: &'a BoundService,
+    tokens: Persistence<'a>,
+    acquisition: &'a Acquisition,
+}
+
+/// The outcome of waiting for the store's lock.
+enum LockOutcome {
+    /// This flight holds the lock.
+    Locked(Box<dyn Lock>),
+    /// Another flight held it and brought the token.
+    Brought(Token),
+}
+
+/// Where the token came from.
+enum Fetched {
+    /// From the service.
+    New(Acquired),
+    /// From another process, through the store.
+    Adopted(Token),
+}
+
+impl<'a> Fetch<'a> {
+    /// The flight of an acquisition.
+    pub fn new(state: &'a EngineState, prerequisites: &'a dyn Prerequisites, acquisition: &'a Acquisition) -> Self {
+        let bound = state.accounts.bound(acquisition.account, acquisition.service);
+        Self { state, prerequisites, bound, tokens: Persistence::new(state, bound), acquisition }
+    }
+
+    /// Fetches the token.
+    ///
+    /// # Errors
+    /// Those of the service; [`ErrorKind::Busy`] if another process held the lock until the deadline.
+    pub fn run(&self) -> Result<Token> {
+        let key = &self.acquisition.key;
+        let began_us = self.state.clock.now_us();
+        let _lock = match self.wait_for_lock()? {
+            LockOutcome::Locked(lock) => lock,
+            LockOutcome::Brought(token) => return Ok(token),
+        };
+        if let Some(token) = self.find_newer() {
+            return Ok(token);
+        }
+        self.tokens.failed_since(key, began_us).map_or(Ok(()), Err)?;
+        self.check_backoff()?;
+        let newer = || self.tokens.newer_in_cache(self.acquisition);
+        let context = ServiceContext {
+            state: self.state,
+            prerequisites: self.prerequisites,
+            account: self.acquisition.account,
+            service: self.acquisition.service,
+            explicit: false,
+            key: Some(key),
+            newer: Some(&newer),
+            deadline: None,
+        };
+        let outcome = self.renew_or_acquire(&context).and_then(|fetched| match fetched {
+            Fetched::New(acquired) => self.tokens.store_acquired(self.acquisition, acquired),
+            Fetched::Adopted(token) => Ok(token),
+        });
+        // The listing of another flight may have brought it meanwhile.
+        let outcome = outcome.or_else(|error| newer().ok_or(error));
+        let error = outcome.as_ref().err();
+        if let Some(error) = error.filter(|error| error.kind == ErrorKind::SecretSource) {
+            self.tokens.note_failure(key, error);
+        }
+        // Don't back off after a lock timeout; the caller may retry at once.
+        if error.is_none_or(|error| error.kind != ErrorKind::Busy) {
+            self.state.backoff.record_outcome(key, error, self.state.clock.now_us());
+        }
+        outcome
+    }
+
+    /// Waits for the store's lock. Between tries it looks for the token of another process. It does not wait if the caller holds an
+    /// unexpired token that lasts as long as the request needs.
+    fn wait_for_lock(&self) -> Result<LockOutcome> {
+        let deadline = Instant::now() + self.state.timeout.max(self.acquisition.patience.unwrap_or_default());
+        let scope = self.bound.scope.fingerprint();
+        let outcome = loop {
+            let holder = match self.state.store.try_lock(&self.acquisition.key)? {
+                LockResult::Locked(lock) => break Ok(LockOutcome::Locked(lock)),
+                LockResult::Held(holder) => holder,
+            };
+            if let Some(token) = self.find_newer() {
+                break Ok(LockOutcome::Brought(token));
+            }
+            let error = busy(&self.acquisition.key, holder);
+            self.state.blocked.lock().insert(scope, error.clone());
+            let jitter = Duration::from_micros(1_000 + u64::from(state::random()) * 35);
+            let now_us = self.state.now_us(self.bound);
+            let cached = self.tokens.cached(&self.acquisition.key);
+            let serves = cached.is_some_and(|hit| freshness::lasts(hit.token.meta(), self.acquisition.min_valid, now_us));
+            if serves || Instant::now() >= deadline || !self.state.pause(jitter) {
+                break Err(error);
+            }
+        };
+        self.state.blocked.lock().remove(&scope);
+        outcome
+    }
+
+    /// The fresh token that is there by now, in memory or in the store.
+    ///
+    /// Rationale: memory is looked at once more, for a caller in another thread may bring it there from the store between the two
+    /// looks. Then the store has nothing newer, and a flight that held the lock of many processes went out for what all of them had.
+    fn find_newer(&self) -> Option<Token> {
+        let cached = || self.tokens.newer_in_cache(self.acquisition);
+        cached().or_else(|| self.tokens.load_newer(self.acquisition)).or_else(cached)
+    }
+
+    /// Applies rejections recorded by other processes, then asks the backoff whether the service may be asked.
+    fn check_backoff(&self) -> Result<()> {
+        let (backoff, key) = (&self.state.backoff, &self.acquisition.key);
+        let record = self.tokens.record(key);
+        let alias = self.state.aliases.read().get(key).cloned();
+        let key = alias.as_ref().unwrap_or(key);
+        if let Some(record) = record {
+            record.replaced_us.iter().for_each(|at_us| backoff.replaced(key, *at_us));
+            if record.rejected {
+                backoff.rejected(key, record.generation);
+            }
+        }
+        backoff.check(key, self.state.clock.now_us())
+    }
+
+    fn renew_or_acquire(&self, context: &ServiceContext<'_>) -> Result<Fetched> {
+        let acquisition = self.acquisition;
+        let spec = TokenSpec {
+            resource_kind: acquisition.key.resource_kind,
+            id: acquisition.key.bare_id(),
+            access: acquisition.key.access,
+            parent: acquisition.parent.as_deref(),
+            link_secret: acquisition.link_secret.as_ref(),
+            link_password: acquisition.link_password.as_ref(),
+        };
+        let mut tried = None;
+        // A second time if another process has stored a newer renewal secret meanwhile.
+        while let Some(record) = self.tokens.record(&acquisition.key).filter(|record| Some(record.generation) > tried) {
+            let Some(renewal) = &record.renewal else { break };
+            self.state.stats.renewals.fetch_add(1, Ordering::Relaxed);
+            match self.bound.service.renew(&spec, renewal, context) {
+                Err(error) if matches!(error.kind, ErrorKind::BadCredentials | ErrorKind::Unsupported) => {
+                    log::write(Level::Info, format_args!("{} could not be renewed, logging in again: {error}", acquisition.key));
+                }
+                outcome => return outcome.map(Fetched::New),
+            }
+            if let Some(token) = self.tokens.load_newer(acquisition) {
+                return Ok(Fetched::Adopted(token));
+            }
+            // A later record stays as it is.
+            tried = Some(record.generation);
+            self.tokens.drop_renewal(&acquisition.key, record);
+        }
+        self.bound.service.acquire(&spec, context).map(Fetched::New)
+    }
+}
+
+/// The error of a caller that can't wait for another process any longer.
+fn busy(key: &TokenKey, holder: Option<u32>) -> Error {
+    let who = holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+    Error::new(ErrorKind::Busy, format!("{key} is being got by {who}, and that takes long: ask again, or look what stops it"))
+}

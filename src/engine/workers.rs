@@ -1,0 +1,60 @@
+//! The threads that flights run on.
+//!
+//! Each flight has a caller that waits for it, or is one of the few background refreshes, so their number is bounded.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::sys::signals;
+use crate::sys::sync::{Condvar, Mutex};
+
+/// The threads of flights, one each.
+#[derive(Default)]
+pub struct Workers {
+    active: Mutex<usize>,
+    idle: Condvar,
+}
+
+impl Workers {
+    /// Runs `work` on a thread of its own; here and now if there can't be one.
+    pub fn run(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
+        *self.active.lock() += 1;
+        let workers = Arc::clone(self);
+        let work = Arc::new(Mutex::new(Some(work)));
+        let theirs = Arc::clone(&work);
+        let whole = move || {
+            signals::block_sigpipe();
+            if let Some(work) = theirs.lock().take() {
+                work();
+            }
+            drop(theirs);
+            workers.done();
+        };
+        let spawned = std::thread::Builder::new().name("keyferry".into()).stack_size(512 * 1024).spawn(whole);
+        if spawned.is_err() {
+            let work = work.lock().take();
+            work.into_iter().for_each(|work| work());
+            self.done();
+        }
+    }
+
+    fn done(&self) {
+        let mut active = self.active.lock();
+        *active -= 1;
+        if *active == 0 {
+            self.idle.notify_all();
+        }
+    }
+
+    /// Waits until none runs, at most so long. Whether none does.
+    pub fn wait_idle(&self, at_most: Duration) -> bool {
+        let deadline = Instant::now() + at_most;
+        let mut active = self.active.lock();
+        while *active > 0 {
+            if self.idle.wait_until(&mut active, deadline) {
+                return *active == 0;
+            }
+        }
+        true
+    }
+}
