@@ -35,6 +35,12 @@ impl File {
         self.code.match_indices(word).map(|(at, _)| at).filter(|at| whole(*at)).collect()
     }
 
+    /// Whether a path begins with this name: `name::x`, `pub use name::X`.
+    pub(crate) fn starts_a_path(&self, name: &str) -> bool {
+        let follows = |at: usize| self.code[at + name.len()..].starts_with("::") && !self.code[..at].ends_with("::");
+        self.words(name).into_iter().any(follows)
+    }
+
     /// The block that the first brace from here opens, with its braces.
     pub(crate) fn block(&self, from: usize) -> Range<usize> {
         let open = self.code[from..].find('{').map_or(self.code.len(), |at| from + at);

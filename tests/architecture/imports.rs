@@ -1,4 +1,6 @@
-//! Which folder may import which. The order is read from the table in `src/lib.rs`.
+//! Which folder may import which, by the table in `src/lib.rs`; and no two modules import each other.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::code::{self, File};
 use super::paths::{module_of, paths};
@@ -54,6 +56,50 @@ impl Layers {
             Some(file.complain(at, &what))
         };
         paths(file).iter().filter_map(|path| judge(path.at, &path.names)).collect()
+    }
+}
+
+/// The modules of one package, and what each imports. A `mod.rs` is a module like any other.
+struct Imports(BTreeMap<Vec<String>, BTreeSet<Vec<String>>>);
+
+impl Imports {
+    fn read(files: &[File]) -> Self {
+        let is_test = |file: &&File| file.path.contains("/tests/") || file.path.ends_with("/tests.rs");
+        let files: Vec<_> = files.iter().filter(|file| !is_test(file)).map(|file| (module_of(&file.path), file)).collect();
+        let modules: BTreeSet<_> = files.iter().map(|(module, _)| module.clone()).collect();
+        let imports = files.iter().map(|(module, file)| {
+            let tests = file.tests();
+            let is_code = |at: usize| !tests.iter().any(|range| range.contains(&at));
+            let named = paths(file).into_iter().filter(|path| is_code(path.at)).map(|path| path.names);
+            let children = modules.iter().filter(|child| child.split_last().is_some_and(|(_, parent)| parent == module));
+            let used = children.filter(|child| child.last().is_some_and(|name| file.starts_a_path(name))).cloned();
+            let nearest = |names: Vec<String>| (0..=names.len()).rev().find_map(|end| modules.get(&names[..end]).cloned());
+            let imported = named.filter_map(nearest).chain(used).filter(|other| other != module).collect();
+            (module.clone(), imported)
+        });
+        Self(imports.collect())
+    }
+
+    /// Each module that can be reached from itself, by the shortest way.
+    fn circles(&self) -> Vec<String> {
+        let name = |module: &Vec<String>| if module.is_empty() { "lib.rs".to_owned() } else { module.join("/") };
+        let circle = |start: &Vec<String>| {
+            let mut ways = vec![vec![start.clone()]];
+            let mut seen = BTreeSet::new();
+            while let Some(way) = (!ways.is_empty()).then(|| ways.remove(0)) {
+                for next in &self.0[way.last()?] {
+                    if next == start {
+                        let way: Vec<_> = way.iter().chain([start]).map(name).collect();
+                        return Some(format!("{}: a circle of imports: move what both need into a file of its own", way.join(" -> ")));
+                    }
+                    if seen.insert(next.clone()) {
+                        ways.push(way.iter().chain([next]).cloned().collect());
+                    }
+                }
+            }
+            None
+        };
+        self.0.keys().filter_map(circle).collect()
     }
 }
 
@@ -127,6 +173,23 @@ mod tests {
             breaks(&layers().judge(&File::new(path, text)), complaint);
         }
         holds(layers().judge(&File::new("src/services/masv/user.rs", "use super::team;")));
+    }
+
+    #[test]
+    fn no_two_modules_import_each_other() {
+        for root in ["src", "crates/keyferry-cli/src", "crates/keyferry-sandbox/src", "crates/keyferry-testing/src"] {
+            let imports = Imports::read(&rust(&[root]));
+            assert!(imports.0.values().flatten().count() > 10, "{root}: the imports could not be read");
+            holds(imports.circles());
+        }
+        let files = |files: &[(&str, &str)]| files.iter().map(|(path, text)| File::new(path, text)).collect::<Vec<_>>();
+        let two = files(&[("src/a/mod.rs", "pub use b::C;"), ("src/a/b.rs", "use crate::a::d::E;"), ("src/a/d.rs", "use super::b::C;")]);
+        breaks(&Imports::read(&two).circles(), "a/b -> a/d -> a/b: a circle");
+        let child = files(&[("src/a/mod.rs", "fn f() { b::g() }"), ("src/a/b.rs", "use super::X;")]);
+        breaks(&Imports::read(&child).circles(), "a -> a/b -> a: a circle");
+        let none =
+            files(&[("src/a/mod.rs", "mod b; pub use b::C;"), ("src/a/b.rs", "mod tests { use super::*; }"), ("src/lib.rs", "mod a;")]);
+        holds(Imports::read(&none).circles());
     }
 
     #[test]

@@ -9,9 +9,9 @@ pub(crate) struct Path {
     pub(crate) names: Vec<String>,
 }
 
-/// The module that a file is: `["services", "masv", "links"]`.
+/// The module that a file is, in its package: `["services", "masv", "links"]`.
 pub(crate) fn module_of(file: &str) -> Vec<String> {
-    let inner = file.strip_prefix("src/").unwrap_or(file).trim_end_matches(".rs");
+    let inner = file.split_once("src/").map_or(file, |(_, inner)| inner).trim_end_matches(".rs");
     let inner = inner.strip_suffix("/mod").unwrap_or(inner);
     inner.split('/').map(str::to_owned).filter(|name| name != "lib").collect()
 }

@@ -204,9 +204,11 @@ fn store(session: &Session, config: &Config, account: &str, context: &CliContext
         Ok(()) if name == "memory" => {
             report.add("store", CheckState::Note, "memory: every program logs in by itself; set `store` to file to share tokens");
         }
-        Ok(()) => {
-            report.add("store", CheckState::Good, format!("{name}, {}: kept, read by another session, forgotten", session.inspect().protection()))
-        }
+        Ok(()) => report.add(
+            "store",
+            CheckState::Good,
+            format!("{name}, {}: kept, read by another session, forgotten", session.inspect().protection()),
+        ),
         Err(error) => report.add("store", CheckState::Bad, error.message()),
     }
 }
