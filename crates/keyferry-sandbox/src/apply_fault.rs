@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::body::Body;
 use crate::faults::{BodyKind, FaultAction};
-use crate::request::Service;
 use crate::response::{Content, Response};
+use crate::service::Service;
 
 /// What becomes of a request.
 pub(crate) enum Outcome {

@@ -4,8 +4,9 @@
 
 use serde_json::json;
 
-use crate::request::{SandboxRequest, Service};
+use crate::request::SandboxRequest;
 use crate::response::Response;
+use crate::service::Service;
 use crate::state::SandboxState;
 
 /// A credential header and its value.

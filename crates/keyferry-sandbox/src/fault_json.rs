@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::faults::{BodyKind, Fault, FaultAction};
-use crate::request::Service;
+use crate::service::Service;
 
 const FIELDS: [&str; 17] = [
     "service",
@@ -27,38 +27,41 @@ const FIELDS: [&str; 17] = [
     "token",
 ];
 
-pub(crate) fn read(document: &Value) -> Result<Fault, String> {
-    let fields = document.as_object().ok_or("a fault is a JSON object")?;
-    if let Some(odd) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-        return Err(format!("a fault has no field '{odd}'"));
-    }
-    let mut fault = Fault::new(act(fields)?);
-    if let Some(name) = text(fields, "service")? {
-        fault = fault.service(Service::named(name)?);
-    }
-    if let Some(method) = text(fields, "method")? {
-        fault = fault.method(method);
-    }
-    if let Some(path) = text(fields, "path")? {
-        fault = fault.path(path);
-    }
-    if let Some(skip) = number(fields, "skip")? {
-        fault = fault.skip(skip);
-    }
-    if let Some(ms) = number(fields, "latency_ms")? {
-        fault = fault.latency(Duration::from_millis(ms));
-    }
-    if let Some(value) = fields.get("retry_after") {
-        // A number is as good as a text here.
-        fault = fault.retry_after(value.as_str().unwrap_or(&value.to_string()));
-    }
-    if let Some(value) = fields.get("date_skew_s") {
-        fault = fault.date_skew_s(value.as_i64().ok_or("'date_skew_s' wants a whole number")?);
-    }
-    match fields.get("times") {
-        None => Ok(fault),
-        Some(Value::String(word)) if word == "forever" => Ok(fault.forever()),
-        Some(value) => Ok(fault.times(value.as_u64().ok_or("'times' wants a number or \"forever\"")?)),
+impl Fault {
+    /// Reads the JSON form that the sandbox's documentation shows. `Err` says what is wrong with it.
+    pub fn from_json(document: &Value) -> Result<Fault, String> {
+        let fields = document.as_object().ok_or("a fault is a JSON object")?;
+        if let Some(odd) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+            return Err(format!("a fault has no field '{odd}'"));
+        }
+        let mut fault = Fault::new(act(fields)?);
+        if let Some(name) = text(fields, "service")? {
+            fault = fault.service(Service::named(name)?);
+        }
+        if let Some(method) = text(fields, "method")? {
+            fault = fault.method(method);
+        }
+        if let Some(path) = text(fields, "path")? {
+            fault = fault.path(path);
+        }
+        if let Some(skip) = number(fields, "skip")? {
+            fault = fault.skip(skip);
+        }
+        if let Some(ms) = number(fields, "latency_ms")? {
+            fault = fault.latency(Duration::from_millis(ms));
+        }
+        if let Some(value) = fields.get("retry_after") {
+            // A number is as good as a text here.
+            fault = fault.retry_after(value.as_str().unwrap_or(&value.to_string()));
+        }
+        if let Some(value) = fields.get("date_skew_s") {
+            fault = fault.date_skew_s(value.as_i64().ok_or("'date_skew_s' wants a whole number")?);
+        }
+        match fields.get("times") {
+            None => Ok(fault),
+            Some(Value::String(word)) if word == "forever" => Ok(fault.forever()),
+            Some(value) => Ok(fault.times(value.as_u64().ok_or("'times' wants a number or \"forever\"")?)),
+        }
     }
 }
 

@@ -1,13 +1,11 @@
-//! Scripted faults: what they are, how they are read from JSON, and which request each one hits.
+//! Scripted faults, and which request each one hits: the first that matches and has hits left.
 //!
-//! What a fault does to an answer stands in `spoil`. The first fault that matches a request and has
-//! hits left is the only one that acts on it.
+//! `fault_json` reads them from JSON; `apply_fault` carries them out.
 
 use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::request::{SandboxRequest, Service};
+use crate::request::SandboxRequest;
+use crate::service::Service;
 
 /// What happens to a request that a fault hits.
 #[derive(Clone, Debug, PartialEq)]
@@ -181,11 +179,6 @@ impl Fault {
     pub fn date_skew_s(mut self, seconds: i64) -> Fault {
         self.date_skew_s = seconds;
         self
-    }
-
-    /// Reads the JSON form that the sandbox's documentation shows. `Err` says what is wrong with it.
-    pub fn from_json(document: &Value) -> Result<Fault, String> {
-        crate::fault_json::read(document)
     }
 
     fn matches(&self, call: &SandboxRequest) -> bool {

@@ -8,32 +8,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderMap;
 use serde_json::Value;
 
-/// One of the three services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    /// MASV cloud.
-    Masv,
-    /// The local MASV Agent.
-    Agent,
-    /// FileVerbs.
-    FileVerbs,
-}
-
-impl Service {
-    /// `masv`, `agent` or `fileverbs`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Service::Masv => "masv",
-            Service::Agent => "agent",
-            Service::FileVerbs => "fileverbs",
-        }
-    }
-
-    pub(crate) fn named(name: &str) -> Result<Service, String> {
-        let found = [Service::Masv, Service::Agent, Service::FileVerbs].into_iter().find(|one| one.name() == name);
-        found.ok_or_else(|| format!("no service is called '{name}': there are masv, agent and fileverbs"))
-    }
-}
+use crate::service::Service;
 
 /// A request that arrived. It names headers and holds no value of any.
 #[derive(Clone, Debug)]

@@ -26,7 +26,8 @@ use crate::clock::http_date;
 use crate::connection::{ConnectionFault, Stream, Wire};
 use crate::control;
 use crate::faults::{Fault, FaultAction};
-use crate::request::{SandboxRequest, Service};
+use crate::request::SandboxRequest;
+use crate::service::Service;
 use crate::state::Shared;
 
 /// Hundreds of callers may connect within one breath.

@@ -10,8 +10,9 @@ pub(crate) mod packages;
 use serde_json::{Map, Value, json};
 
 use crate::checks::{self, Presented};
-use crate::request::{SandboxRequest, Service};
+use crate::request::SandboxRequest;
 use crate::response::Response;
+use crate::service::Service;
 use crate::settings::Shape;
 use crate::state::SandboxState;
 use crate::tokens::{GrantKind, Rejection};

@@ -1,0 +1,28 @@
+//! The three services that the sandbox stands in for.
+
+/// One of the three services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// MASV cloud.
+    Masv,
+    /// The local MASV Agent.
+    Agent,
+    /// FileVerbs.
+    FileVerbs,
+}
+
+impl Service {
+    /// `masv`, `agent` or `fileverbs`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Masv => "masv",
+            Service::Agent => "agent",
+            Service::FileVerbs => "fileverbs",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Result<Service, String> {
+        let found = [Service::Masv, Service::Agent, Service::FileVerbs].into_iter().find(|one| one.name() == name);
+        found.ok_or_else(|| format!("no service is called '{name}': there are masv, agent and fileverbs"))
+    }
+}
