@@ -105,6 +105,7 @@ mod clock;
 mod connection;
 mod control;
 pub mod credentials;
+mod dispatch;
 mod fault_json;
 mod faults;
 mod fileverbs;

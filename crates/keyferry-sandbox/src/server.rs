@@ -25,6 +25,7 @@ use crate::body::Body;
 use crate::clock::http_date;
 use crate::connection::{ConnectionFault, Stream, Wire};
 use crate::control;
+use crate::dispatch;
 use crate::faults::{Fault, FaultAction};
 use crate::request::SandboxRequest;
 use crate::service::Service;
@@ -121,12 +122,12 @@ async fn serve(
         let Outcome::Reply(reply) = apply_fault::outcome(service, &FaultAction::Nothing, || answer) else { return Err(broken()) };
         return response(reply, shared.clock.now_unix_ms());
     }
-    let fault = shared.receive(&call).unwrap_or_else(|| Fault::new(FaultAction::Nothing));
+    let fault = dispatch::receive(&shared, &call).unwrap_or_else(|| Fault::new(FaultAction::Nothing));
     if !fault.latency.is_zero() {
         tokio::time::sleep(apply_fault::bounded(fault.latency)).await;
     }
     call.now_ms = shared.clock.now_unix_ms();
-    match apply_fault::outcome(service, &fault.act, || shared.handle(&call)) {
+    match apply_fault::outcome(service, &fault.act, || dispatch::handle(&shared, &call)) {
         Outcome::Reply(mut reply) => {
             shared.with(|state| state.count(&format!("status_{}", reply.status)));
             reply.headers.extend(fault.retry_after.map(|value| ("retry-after", value)));

@@ -9,16 +9,15 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 
+use crate::agent::data::AgentData;
 use crate::clock::Clock;
-use crate::faults::{self, Fault};
-use crate::masv::data;
+use crate::faults::Fault;
+use crate::fileverbs::data::FileVerbsData;
+use crate::masv::data::MasvData;
 use crate::request::{SandboxRequest, SeenRequest};
-use crate::response::Response;
-use crate::service::Service;
 use crate::settings::{Change, Settings};
 use crate::tls::Certificates;
 use crate::tokens::Tokens;
-use crate::{agent, fileverbs, masv};
 
 /// Requests remembered for [`crate::Sandbox::requests`]. About 1 MB: tests measure the memory of this process.
 const SEEN_LIMIT: usize = 2_000;
@@ -35,9 +34,9 @@ pub(crate) struct SandboxState {
     pub(crate) faults: Vec<Fault>,
     pub(crate) settings: Settings,
     pub(crate) tokens: Tokens,
-    pub(crate) masv: data::MasvData,
-    pub(crate) agent: agent::AgentData,
-    pub(crate) fileverbs: fileverbs::FileVerbsData,
+    pub(crate) masv: MasvData,
+    pub(crate) agent: AgentData,
+    pub(crate) fileverbs: FileVerbsData,
     certificates: Option<Arc<Certificates>>,
 }
 
@@ -49,9 +48,9 @@ impl SandboxState {
             faults: Vec::new(),
             settings: Settings::new(),
             tokens: Tokens::new()?,
-            masv: data::MasvData::new(now_ms),
-            agent: agent::AgentData::default(),
-            fileverbs: fileverbs::FileVerbsData::default(),
+            masv: MasvData::new(now_ms),
+            agent: AgentData::default(),
+            fileverbs: FileVerbsData::default(),
             certificates,
         })
     }
@@ -94,20 +93,6 @@ impl SandboxState {
         Ok(())
     }
 
-    fn note(&mut self, call: &SandboxRequest) {
-        self.count("requests");
-        self.count(&format!("requests_{}", call.service.name()));
-        let name = match call.service {
-            Service::Masv => masv::counter(call),
-            Service::Agent => agent::counter(call),
-            Service::FileVerbs => fileverbs::counter(call, &self.settings),
-        };
-        if let Some(name) = name {
-            self.count(name);
-        }
-        self.remember(call);
-    }
-
     pub(crate) fn remember(&mut self, call: &SandboxRequest) {
         if self.seen.len() == SEEN_LIMIT {
             self.seen.pop_front();
@@ -128,25 +113,6 @@ impl Shared {
         let result = change(&mut self.state.lock());
         self.changed.notify_all();
         result
-    }
-
-    /// Counts a request that arrived and finds the fault that hits it, if any.
-    pub(crate) fn receive(&self, call: &SandboxRequest) -> Option<Fault> {
-        self.with(|state| {
-            state.note(call);
-            let fault = faults::take(&mut state.faults, call)?;
-            state.count("faults_hit");
-            Some(fault)
-        })
-    }
-
-    /// Lets the service carry the request out.
-    pub(crate) fn handle(&self, call: &SandboxRequest) -> Response {
-        self.with(|state| match call.service {
-            Service::Masv => masv::handle(state, call),
-            Service::Agent => agent::handle(state, call),
-            Service::FileVerbs => fileverbs::handle(state, call),
-        })
     }
 
     pub(crate) fn wait_for(&self, counter: &str, wanted: u64, timeout: Duration) -> bool {

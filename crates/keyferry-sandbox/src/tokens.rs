@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::jwt::Signer;
 
@@ -106,14 +106,13 @@ impl Tokens {
         self.issued.get(&kind).copied().unwrap_or_default()
     }
 
-    /// Makes a token of these claims and, unless told otherwise, an `exp`.
-    pub(crate) fn issue(&mut self, kind: GrantKind, mut claims: Map<String, Value>, now_ms: i64) -> String {
+    /// Makes a token of these claims, a JSON object, and adds `exp` unless the kind has none.
+    pub(crate) fn issue(&mut self, kind: GrantKind, mut claims: Value, now_ms: i64) -> String {
         let generation = self.next_generation(kind);
         if !self.endless_kinds.contains(&kind) {
             let expires_s = now_ms.div_euclid(1000).saturating_add(self.life_s(kind));
-            claims.insert("exp".to_owned(), expires_s.into());
+            claims["exp"] = expires_s.into();
         }
-        let claims = Value::Object(claims);
         let key_id = format!("{}-{generation}", kind.name());
         let mut token = self.signer.sign(&key_id, &claims);
         if self.opaque_kinds.contains(&kind) {

@@ -6,10 +6,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::auth::{member_of, user_by_token};
+use super::data::{ApiKey, NEVER, expiry_ms};
 use crate::checks::{self, Presented};
 use crate::clock::rfc3339_ms;
-use crate::masv::data::{ApiKey, NEVER, expiry_ms};
-use crate::masv::{member_of, user_by_token};
 use crate::request::SandboxRequest;
 use crate::response::Response;
 use crate::state::SandboxState;

@@ -12,6 +12,13 @@ const DAY_MS: i64 = 86_400_000;
 /// MASV's way to say "never".
 pub(crate) const NEVER: &str = "0001-01-01T00:00:00.000Z";
 
+/// The `lvl` claim of a package token that may do everything but download.
+pub(crate) const MANAGE: &str = "f";
+/// The `lvl` claim of a package token for reading, listing and downloading.
+pub(crate) const READ: &str = "d";
+/// The `lvl` claim of a package token for adding files. The letter is undocumented: clients must not rely on it.
+pub(crate) const WRITE: &str = "u";
+
 pub(crate) struct Account {
     pub(crate) email: &'static str,
     pub(crate) password: &'static str,

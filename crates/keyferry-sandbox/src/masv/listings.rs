@@ -4,26 +4,20 @@
 
 use serde_json::{Value, json};
 
+use super::auth::{User, member, unauthorized};
+use super::data::{MANAGE, READ, WRITE, new_package};
 use crate::checks::{self, Presented};
 use crate::credentials as c;
-use crate::masv::data::new_package;
-use crate::masv::{User, claims, member, switched, unauthorized};
 use crate::request::SandboxRequest;
 use crate::response::Response;
+use crate::service::Service;
 use crate::state::SandboxState;
 use crate::tokens::GrantKind;
-
-/// The right to do what the management variant may.
-pub(crate) const MANAGE: &str = "f";
-/// Reading, listing, downloading.
-pub(crate) const READ: &str = "d";
-/// Adding files. The letter is undocumented; nobody may rely on it.
-pub(crate) const WRITE: &str = "u";
 
 fn management_token(state: &mut SandboxState, call: &SandboxRequest, account: usize, id: &str) -> String {
     let user_id = state.masv.accounts[account].id;
     let fields = json!({"imp": false, "lvl": MANAGE, "sub": id, "typ": "package", "uid": user_id});
-    state.tokens.issue(GrantKind::Package, claims(fields), call.now_ms)
+    state.tokens.issue(GrantKind::Package, fields, call.now_ms)
 }
 
 /// A package as lists show it, each time with a fresh token.
@@ -58,14 +52,14 @@ pub(crate) fn all(state: &mut SandboxState, call: &SandboxRequest, presented: &P
 
 pub(crate) fn page(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<Response, Response> {
     let user = member(state, call, presented, team)?;
-    switched(state.settings.paged_list)?;
+    checks::route(Service::Masv, state.settings.paged_list)?;
     let ids = ids(state, team, false);
     paged(state, call, &user, &ids)
 }
 
 pub(crate) fn inbox(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<Response, Response> {
     let user = member(state, call, presented, team)?;
-    switched(state.settings.inbox_route)?;
+    checks::route(Service::Masv, state.settings.inbox_route)?;
     let ids = ids(state, team, true);
     paged(state, call, &user, &ids)
 }
@@ -94,7 +88,7 @@ pub(crate) fn one(
     id: &str,
 ) -> Result<Response, Response> {
     let user = member(state, call, presented, team)?;
-    switched(state.settings.single_lookup)?;
+    checks::route(Service::Masv, state.settings.single_lookup)?;
     let is_there = state.masv.packages.get(id).is_some_and(|package| package.team == team && !package.inbox);
     if !is_there {
         return Err(Response::masv_error(404, "package not found"));
@@ -131,7 +125,7 @@ pub(crate) fn create_by_portal(
     }
     let id = new(state, call, c::TEAM_ID, true)?;
     let fields = json!({"imp": false, "lvl": WRITE, "sub": id, "typ": "package", "uid": ""});
-    let token = state.tokens.issue(GrantKind::Package, claims(fields), call.now_ms);
+    let token = state.tokens.issue(GrantKind::Package, fields, call.now_ms);
     Ok(Response::json(201, json!({"access_token": token, "id": id, "state": "new"})))
 }
 
@@ -166,7 +160,7 @@ pub(crate) fn link(state: &mut SandboxState, call: &SandboxRequest, presented: &
         return Err(Response::masv_error(410, "package is gone"));
     };
     let fields = json!({"imp": false, "lid": id, "lvl": READ, "sub": package_id, "typ": "package"});
-    let token = state.tokens.issue(GrantKind::Package, claims(fields), call.now_ms);
+    let token = state.tokens.issue(GrantKind::Package, fields, call.now_ms);
     Ok(Response::ok(json!({
         "package_token": token, "package_id": package_id, "expiry": expiry, "name": name, "package_size": 4096,
     })))

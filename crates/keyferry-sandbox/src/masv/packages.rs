@@ -1,17 +1,16 @@
-//! MASV's routes below one package and one transfer, each with the rights of its token's variant.
+//! MASV's routes below one package, each with the rights of its token's variant.
 //!
 //! User credentials open nothing here, whoever owns them.
 
 use serde_json::{Value, json};
 
+use super::auth::{check, unauthorized};
+use super::data::{Link, MANAGE, READ, WRITE};
+use super::transfers;
 use crate::checks::{self, Presented};
 use crate::clock::rfc3339_ms;
-use crate::masv::data::{Link, Transfer};
-use crate::masv::listings::{MANAGE, READ, WRITE};
-use crate::masv::{check, claims, unauthorized};
 use crate::request::SandboxRequest;
 use crate::response::Response;
-use crate::settings::Shape;
 use crate::state::SandboxState;
 use crate::tokens::GrantKind;
 
@@ -108,8 +107,8 @@ fn act(state: &mut SandboxState, call: &SandboxRequest, deed: Deed, id: &str, re
         Deed::ListFiles => Ok(Response::ok(files(state, id))),
         Deed::UploadFile | Deed::FinalizeFile | Deed::Download => with_file(state, deed, id, rest),
         Deed::MakeLink => make_link(state, call, id),
-        Deed::ListTransfers => list_transfers(state, call, id),
-        Deed::StartTransfer => start_transfer(state, call, id),
+        Deed::ListTransfers => transfers::list_transfers(state, call, id),
+        Deed::StartTransfer => transfers::start_transfer(state, call, id),
     }
 }
 
@@ -169,65 +168,4 @@ fn make_link(state: &mut SandboxState, call: &SandboxRequest, package: &str) -> 
     }
     state.masv.links.insert(id, link);
     Ok(Response::json(201, made))
-}
-
-fn transfer_object(state: &mut SandboxState, call: &SandboxRequest, id: &str) -> Value {
-    let fields = claims(json!({"sub": id, "typ": "transfer"}));
-    let token = state.tokens.issue(GrantKind::Transfer, fields, call.now_ms);
-    let condition = state.masv.transfers.get(id).map_or("gone", |transfer| transfer.state);
-    json!({"id": id, "state": condition, "access_token": token})
-}
-
-fn list_transfers(state: &mut SandboxState, call: &SandboxRequest, id: &str) -> Result<Response, Response> {
-    let ids = state.masv.packages.get(id).map(|package| package.transfers.clone()).unwrap_or_default();
-    let all: Value = ids.iter().map(|transfer| transfer_object(state, call, transfer)).collect();
-    Ok(Response::ok(match state.settings.transfers_shape {
-        Shape::Array => all,
-        Shape::Object => json!({"transfers": all}),
-    }))
-}
-
-fn start_transfer(state: &mut SandboxState, call: &SandboxRequest, id: &str) -> Result<Response, Response> {
-    checks::object(state, call)?;
-    let transfer = state.masv.new_id("TRANSFER");
-    state.masv.transfers.insert(transfer.clone(), Transfer { package: id.to_owned(), state: "running" });
-    if let Some(package) = state.masv.packages.get_mut(id) {
-        package.transfers.push(transfer.clone());
-    }
-    let made = transfer_object(state, call, &transfer);
-    Ok(Response::json(201, made))
-}
-
-/// Status, retry and cancel of one transfer, with that transfer's own token.
-pub(crate) fn under_transfer(
-    state: &mut SandboxState,
-    call: &SandboxRequest,
-    presented: &Presented,
-    id: &str,
-    rest: &[&str],
-) -> Result<Response, Response> {
-    let next = match (call.method.as_str(), rest) {
-        ("GET", []) => None,
-        ("PUT", []) | ("POST", ["retry"]) => Some("running"),
-        ("DELETE", []) => Some("cancelled"),
-        (_, [] | ["retry"]) => return Err(checks::wrong_method(state, call)),
-        _ => return Err(checks::unknown(state, call)),
-    };
-    let Some(("X-Transfer-Token", value)) = presented else {
-        return Err(unauthorized(state, "missing_credential", "X-Transfer-Token is required"));
-    };
-    let claims = check(state, call, GrantKind::Transfer, value)?;
-    if claims.get("sub").and_then(Value::as_str) != Some(id) {
-        return Err(unauthorized(state, "foreign_token", "this token is for another transfer"));
-    }
-    let Some(transfer) = state.masv.transfers.get_mut(id) else {
-        return Err(Response::masv_error(404, "transfer not found"));
-    };
-    transfer.state = next.unwrap_or(transfer.state);
-    let (package, condition) = (transfer.package.clone(), transfer.state);
-    state.count("transfer_call_ok");
-    match call.method.as_str() {
-        "DELETE" => Ok(Response::empty(204)),
-        _ => Ok(Response::ok(json!({"id": id, "package_id": package, "state": condition}))),
-    }
 }

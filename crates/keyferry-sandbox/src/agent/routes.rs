@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::data::{Person, owner};
 use crate::checks;
 use crate::credentials as c;
 use crate::request::SandboxRequest;
@@ -13,29 +14,6 @@ use crate::state::SandboxState;
 
 /// 0x40002, "session is nil".
 const NO_SESSION: u32 = 262_146;
-
-#[derive(Default)]
-pub(crate) struct AgentData {
-    session: Option<Person>,
-    signed_up: Vec<(Person, String)>,
-}
-
-#[derive(Clone)]
-struct Person {
-    id: String,
-    email: String,
-    name: String,
-}
-
-impl AgentData {
-    pub(crate) fn set_signed_in(&mut self, signed_in: bool) {
-        self.session = signed_in.then(owner);
-    }
-}
-
-fn owner() -> Person {
-    Person { id: c::USER_ID.to_owned(), email: c::EMAIL.to_owned(), name: "Fer Ry".to_owned() }
-}
 
 pub(crate) fn counter(call: &SandboxRequest) -> Option<&'static str> {
     match (call.method.as_str(), call.path.as_str()) {
