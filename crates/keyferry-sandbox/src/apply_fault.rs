@@ -41,7 +41,7 @@ pub(crate) fn outcome(service: Service, act: &FaultAction, handle: impl FnOnce()
         }
         _ => {}
     }
-    Outcome::Reply(instead(service, act).map_or_else(|| altered(act, handle()), |answer| reply(answer, Body::whole)))
+    Outcome::Reply(instead(service, act).map_or_else(|| altered(act, handle()), |response| reply(response, Body::whole)))
 }
 
 /// The answers that don't need the request to be carried out.
@@ -49,39 +49,35 @@ fn instead(service: Service, act: &FaultAction) -> Option<Response> {
     match act {
         FaultAction::Status { status, body: BodyKind::Html } => Some(Response::html(*status)),
         FaultAction::Status { status, body: BodyKind::Empty } => Some(Response::empty(*status)),
-        FaultAction::Status { status, body: BodyKind::Json } => Some(match service {
-            Service::Masv => Response::masv_error(*status, "scripted by the sandbox"),
-            Service::Agent => Response::agent_error(*status, 262_144, "scripted by the sandbox"),
-            Service::FileVerbs => Response::message(*status, "scripted by the sandbox"),
-        }),
+        FaultAction::Status { status, body: BodyKind::Json } => Some(Response::service_error(service, *status, "scripted by the sandbox")),
         FaultAction::Literal { status, media_type, body } => {
-            let mut answer = Response::text(*status, "", body.clone());
-            answer.headers.push(("content-type", media_type.clone()));
-            Some(answer)
+            let mut response = Response::text(*status, "", body.clone());
+            response.headers.push(("content-type", media_type.clone()));
+            Some(response)
         }
-        FaultAction::Redirect { status, to } => Some(Response::html(*status).with("location", to.clone())),
+        FaultAction::Redirect { status, to } => Some(Response::html(*status).with_header("location", to.clone())),
         _ => None,
     }
 }
 
-fn altered(act: &FaultAction, answer: Response) -> Reply {
+fn altered(act: &FaultAction, response: Response) -> Reply {
     match act {
-        FaultAction::Empty => Reply { status: 200, headers: answer.headers, payload: Body::Whole(None) },
-        FaultAction::Half => reply(answer, |bytes| Body::half(bytes.into())),
-        FaultAction::Drip(interval) => reply(answer, |bytes| Body::drip(bytes.into(), *interval)),
-        FaultAction::Huge(total) => reply(answer, |_| Body::huge(*total)),
-        FaultAction::Endless => reply(answer, |_| Body::endless()),
-        FaultAction::Deep(levels) => reply(answer, |_| Body::whole(nested(*levels))),
-        FaultAction::Null => reply(with_document(answer, |_| Value::Null), Body::whole),
-        FaultAction::WrongCase => reply(with_document(answer, uppercase_keys), Body::whole),
-        FaultAction::WrongTypes => reply(with_document(answer, swap_types), Body::whole),
-        FaultAction::Token(value) => reply(with_document(answer, |document| replace_tokens(document, value)), Body::whole),
-        _ => reply(answer, Body::whole),
+        FaultAction::Empty => Reply { status: 200, headers: response.headers, payload: Body::Whole(None) },
+        FaultAction::Half => reply(response, |bytes| Body::half(bytes.into())),
+        FaultAction::Drip(interval) => reply(response, |bytes| Body::drip(bytes.into(), *interval)),
+        FaultAction::Huge(total) => reply(response, |_| Body::huge(*total)),
+        FaultAction::Endless => reply(response, |_| Body::endless()),
+        FaultAction::Deep(levels) => reply(response, |_| Body::whole(nested(*levels))),
+        FaultAction::Null => reply(with_document(response, |_| Value::Null), Body::whole),
+        FaultAction::WrongCase => reply(with_document(response, uppercase_keys), Body::whole),
+        FaultAction::WrongTypes => reply(with_document(response, swap_types), Body::whole),
+        FaultAction::Token(value) => reply(with_document(response, |document| replace_tokens(document, value)), Body::whole),
+        _ => reply(response, Body::whole),
     }
 }
 
-fn reply(answer: Response, payload: impl FnOnce(Vec<u8>) -> Body) -> Reply {
-    let Response { status, mut headers, content } = answer;
+fn reply(response: Response, payload: impl FnOnce(Vec<u8>) -> Body) -> Reply {
+    let Response { status, mut headers, content } = response;
     let (media_type, bytes) = match content {
         Content::Empty => ("", Vec::new()),
         Content::Json(document) => ("application/json; charset=utf-8", document.to_string().into_bytes()),
@@ -93,13 +89,13 @@ fn reply(answer: Response, payload: impl FnOnce(Vec<u8>) -> Body) -> Reply {
     Reply { status, headers, payload: payload(bytes) }
 }
 
-fn with_document(mut answer: Response, change: impl FnOnce(Value) -> Value) -> Response {
-    let document = match answer.content {
+fn with_document(mut response: Response, change: impl FnOnce(Value) -> Value) -> Response {
+    let document = match response.content {
         Content::Json(document) => document,
         Content::Empty | Content::Text { .. } => Value::Null,
     };
-    answer.content = Content::Json(change(document));
-    answer
+    response.content = Content::Json(change(document));
+    response
 }
 
 fn uppercase_keys(document: Value) -> Value {

@@ -7,104 +7,100 @@ use serde_json::json;
 use crate::request::SandboxRequest;
 use crate::response::Response;
 use crate::service::Service;
+use crate::settings::RouteOverride;
 use crate::state::SandboxState;
 
-/// A credential header and its value.
-pub(crate) type Presented = Option<(&'static str, String)>;
+/// The name and the value of a request's credential header; `None` if it has none.
+pub(crate) type CredentialHeader = Option<(&'static str, String)>;
 
-fn refusal(service: Service, status: u16, message: &str) -> Response {
-    match service {
-        Service::Masv => Response::masv_error(status, message),
-        Service::Agent => Response::agent_error(status, 262_144, message),
-        Service::FileVerbs => Response::message(status, message),
-    }
-}
-
-/// The one credential of a request, if it has one, and if it is of a kind that the service knows.
-pub(crate) fn credential(state: &mut SandboxState, call: &SandboxRequest) -> Result<Presented, Response> {
-    let mut all = call.credentials();
-    if all.len() > 1 {
+/// Returns the credential header of a request; refuses a second one, and one that the service doesn't know.
+pub(crate) fn credential_header(state: &mut SandboxState, request: &SandboxRequest) -> Result<CredentialHeader, Response> {
+    let mut credentials = request.credential_headers();
+    if credentials.len() > 1 {
         state.count("two_credentials");
-        return Err(refusal(call.service, 400, "more than one credential header"));
+        return Err(Response::service_error(request.service, 400, "more than one credential header"));
     }
-    let presented = all.pop();
-    if call.service == Service::Agent && presented.is_some() {
+    let credential = credentials.pop();
+    if request.service == Service::Agent && credential.is_some() {
         state.count("agent_credential_header");
-        return Err(refusal(call.service, 400, "the agent takes no credential header"));
+        return Err(Response::service_error(request.service, 400, "the agent takes no credential header"));
     }
-    let foreign = presented.as_ref().is_some_and(|(name, _)| {
-        let of_fileverbs = matches!(*name, "SecretKey" | "Authorization");
-        of_fileverbs != (call.service == Service::FileVerbs)
+    let is_foreign = credential.as_ref().is_some_and(|(name, _)| {
+        let is_of_fileverbs = matches!(*name, "SecretKey" | "Authorization");
+        is_of_fileverbs != (request.service == Service::FileVerbs)
     });
-    if foreign {
+    if is_foreign {
         state.count("foreign_credential");
-        let status = if call.service == Service::FileVerbs { 400 } else { 401 };
-        return Err(refusal(call.service, status, "this service knows no such credential header"));
+        let status = if request.service == Service::FileVerbs { 400 } else { 401 };
+        return Err(Response::service_error(request.service, status, "this service knows no such credential header"));
     }
-    if call.service != Service::FileVerbs && call.headers.contains_key("cookie") {
+    if request.service != Service::FileVerbs && request.headers.contains_key("cookie") {
         state.count("stray_cookie");
-        return Err(refusal(call.service, 400, "this service sets no cookie"));
+        return Err(Response::service_error(request.service, 400, "this service sets no cookie"));
     }
-    let link_call = call.service == Service::Masv && call.path.starts_with("/v1/links/");
-    if !link_call && call.headers.contains_key("x-link-password") {
+    let is_link = request.service == Service::Masv && request.path.starts_with("/v1/links/");
+    if !is_link && request.headers.contains_key("x-link-password") {
         state.count("stray_link_password");
-        return Err(refusal(call.service, 400, "X-Link-Password is for links only"));
+        return Err(Response::service_error(request.service, 400, "X-Link-Password is for links only"));
     }
-    Ok(presented)
+    Ok(credential)
 }
 
-/// Refuses a credential where none is wanted: it has no business there.
-pub(crate) fn none(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented) -> Result<(), Response> {
-    if presented.is_none() {
+/// Refuses a credential on a route that takes none.
+pub(crate) fn require_no_credential(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
+) -> Result<(), Response> {
+    if credential.is_none() {
         return Ok(());
     }
     state.count("needless_credential");
-    Err(refusal(call.service, 400, "this route takes no credential header"))
+    Err(Response::service_error(request.service, 400, "this route takes no credential header"))
 }
 
-/// Every POST and PUT says what it carries. FileVerbs' calls without a body needn't, and its uploads are forms.
-pub(crate) fn content_type(state: &mut SandboxState, call: &SandboxRequest) -> Result<(), Response> {
-    let lenient = call.service == Service::FileVerbs && call.body.is_empty();
-    if !matches!(call.method.as_str(), "POST" | "PUT") || lenient {
+/// Refuses a POST or PUT whose body isn't declared as JSON. FileVerbs takes forms too, and no type where the body is empty.
+pub(crate) fn require_content_type(state: &mut SandboxState, request: &SandboxRequest) -> Result<(), Response> {
+    let may_lack_type = request.service == Service::FileVerbs && request.body.is_empty();
+    if !matches!(request.method.as_str(), "POST" | "PUT") || may_lack_type {
         return Ok(());
     }
-    let given = call.header("content-type").unwrap_or_default().to_ascii_lowercase();
-    let media_type = given.split(';').next().unwrap_or_default().trim();
-    let is_form = call.service == Service::FileVerbs && media_type == "multipart/form-data";
+    let content_type = request.header("content-type").unwrap_or_default().to_ascii_lowercase();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let is_form = request.service == Service::FileVerbs && media_type == "multipart/form-data";
     if media_type == "application/json" || is_form {
         return Ok(());
     }
     state.count("wrong_content_type");
-    Err(refusal(call.service, 415, "Content-Type: application/json is required"))
+    Err(Response::service_error(request.service, 415, "Content-Type: application/json is required"))
 }
 
-/// The body of a POST or PUT is an object, or empty where no field is wanted; a broken one is refused before its fields
-/// are looked for.
-pub(crate) fn object(state: &mut SandboxState, call: &SandboxRequest) -> Result<serde_json::Value, Response> {
-    let document = if call.body.is_empty() { json!({}) } else { call.document() };
+/// Returns the body as a JSON object, an empty one if there is no body; refuses a broken body before its fields are read.
+pub(crate) fn json_object(state: &mut SandboxState, request: &SandboxRequest) -> Result<serde_json::Value, Response> {
+    let document = if request.body.is_empty() { json!({}) } else { request.json_body() };
     if document.is_object() {
         return Ok(document);
     }
     state.count("bad_document");
-    Err(refusal(call.service, 400, "the body is no JSON object"))
+    Err(Response::service_error(request.service, 400, "the body is no JSON object"))
 }
 
-/// A route that was switched off answers this.
-pub(crate) fn route(service: Service, switched: Option<u16>) -> Result<(), Response> {
-    match switched {
+/// Refuses with the status of a route that a behaviour switched off.
+pub(crate) fn require_route(service: Service, replacement: RouteOverride) -> Result<(), Response> {
+    match replacement {
         None => Ok(()),
-        Some(status) => Err(refusal(service, status, "no such route")),
+        Some(status) => Err(Response::service_error(service, status, "no such route")),
     }
 }
 
-/// A path that the service doesn't have.
-pub(crate) fn unknown(state: &mut SandboxState, call: &SandboxRequest) -> Response {
+/// Refuses a path that the service doesn't have.
+pub(crate) fn unknown_route(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     state.count("unknown_route");
-    refusal(call.service, 404, "no such route")
+    Response::service_error(request.service, 404, "no such route")
 }
 
-/// A path that it has, with another method.
-pub(crate) fn wrong_method(state: &mut SandboxState, call: &SandboxRequest) -> Response {
+/// Refuses a method that the path doesn't take.
+pub(crate) fn wrong_method(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     state.count("wrong_method");
-    refusal(call.service, 405, "method not allowed")
+    Response::service_error(request.service, 405, "method not allowed")
 }

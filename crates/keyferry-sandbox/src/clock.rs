@@ -1,7 +1,6 @@
 //! The virtual clock of the sandbox, and the two date formats that services write.
 //!
-//! It moves expiry and the `Date` header only: latency is real time, for a caller's deadline is
-//! real too.
+//! It moves expiry and the `Date` header only: latency is real time, since a caller's deadline is real too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,12 +12,12 @@ use time::OffsetDateTime;
 /// A clock that can be moved by hand. Clones share their time.
 #[derive(Clone)]
 pub struct Clock {
-    source: Source,
+    source: TimeSource,
     offset_ms: Arc<AtomicI64>,
 }
 
 #[derive(Clone)]
-enum Source {
+enum TimeSource {
     Real,
     Manual(i64),
     Function(Arc<dyn Fn() -> i64 + Send + Sync>),
@@ -27,29 +26,29 @@ enum Source {
 impl Clock {
     /// The machine's wall clock; it runs by itself and can be advanced as well.
     pub fn real() -> Clock {
-        Clock::over(Source::Real)
+        Clock::from_source(TimeSource::Real)
     }
 
     /// A clock that stands at `start_unix_ms` until it is advanced.
     pub fn manual(start_unix_ms: i64) -> Clock {
-        Clock::over(Source::Manual(start_unix_ms))
+        Clock::from_source(TimeSource::Manual(start_unix_ms))
     }
 
     /// A clock that asks `now_unix_ms` each time, so that a test's own clock drives the sandbox too.
     pub fn from_fn(now_unix_ms: Arc<dyn Fn() -> i64 + Send + Sync>) -> Clock {
-        Clock::over(Source::Function(now_unix_ms))
+        Clock::from_source(TimeSource::Function(now_unix_ms))
     }
 
-    fn over(source: Source) -> Clock {
+    fn from_source(source: TimeSource) -> Clock {
         Clock { source, offset_ms: Arc::new(AtomicI64::new(0)) }
     }
 
     /// Milliseconds since 1970, with the offset added.
     pub fn now_unix_ms(&self) -> i64 {
         let base = match &self.source {
-            Source::Real => real_unix_ms(),
-            Source::Manual(start) => *start,
-            Source::Function(now) => now(),
+            TimeSource::Real => real_unix_ms(),
+            TimeSource::Manual(start) => *start,
+            TimeSource::Function(now) => now(),
         };
         base.saturating_add(self.offset_ms.load(Ordering::SeqCst))
     }
@@ -84,7 +83,7 @@ fn real_unix_ms() -> i64 {
     }
 }
 
-fn calendar(unix_ms: i64) -> OffsetDateTime {
+fn utc_date_time(unix_ms: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(unix_ms.div_euclid(1000)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
@@ -92,7 +91,7 @@ fn calendar(unix_ms: i64) -> OffsetDateTime {
 pub(crate) fn http_date(unix_ms: i64) -> String {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    let at = calendar(unix_ms);
+    let at = utc_date_time(unix_ms);
     format!(
         "{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
         DAYS[usize::from(at.weekday().number_days_from_monday())],
@@ -107,7 +106,7 @@ pub(crate) fn http_date(unix_ms: i64) -> String {
 
 /// `2026-07-01T12:00:00.000Z`, as MASV writes its times.
 pub(crate) fn rfc3339_ms(unix_ms: i64) -> String {
-    let at = calendar(unix_ms);
+    let at = utc_date_time(unix_ms);
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
         at.year(),

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::faults::Fault;
-use crate::request::{SandboxRequest, SeenRequest};
+use crate::request::{RecordedRequest, SandboxRequest};
 use crate::response::Response;
 use crate::state::{SandboxState, Shared};
 use crate::tokens::GrantKind;
@@ -15,25 +15,25 @@ use crate::tokens::GrantKind;
 const TARGET: &str = "/redirect-target";
 
 /// Answers what isn't a service's own business; `None` for all the rest.
-pub(crate) fn handle(shared: &Shared, call: &SandboxRequest) -> Option<Response> {
-    if call.path.starts_with(TARGET) {
+pub(crate) fn handle(shared: &Shared, request: &SandboxRequest) -> Option<Response> {
+    if request.path.starts_with(TARGET) {
         return Some(shared.with(|state| {
             state.count("redirect_target");
-            state.remember(call);
+            state.record_request(request);
             Response::ok(json!({"token": "stolen", "access_token": "stolen", "JwtToken": "stolen"}))
         }));
     }
-    let route = call.path.strip_prefix("/sandbox/")?;
-    Some(control(shared, call, route).unwrap_or_else(|why| Response::json(400, json!({"error": why}))))
+    let route = request.path.strip_prefix("/sandbox/")?;
+    Some(control_route(shared, request, route).unwrap_or_else(|reason| Response::json(400, json!({"error": reason}))))
 }
 
-fn control(shared: &Shared, call: &SandboxRequest, route: &str) -> Result<Response, String> {
-    let document = call.document();
+fn control_route(shared: &Shared, request: &SandboxRequest, route: &str) -> Result<Response, String> {
+    let document = request.json_body();
     let now_ms = shared.clock.now_unix_ms();
-    match (call.method.as_str(), route) {
+    match (request.method.as_str(), route) {
         ("GET", "counts") => Ok(Response::ok(json!(shared.with(|state| state.counts.clone())))),
         ("GET", "requests") => {
-            let seen = shared.with(|state| state.seen.iter().map(described).collect::<Value>());
+            let seen = shared.with(|state| state.requests.iter().map(described).collect::<Value>());
             Ok(Response::ok(seen))
         }
         ("POST", "reset") => reset(shared, &document, now_ms),
@@ -64,7 +64,7 @@ fn done() -> Response {
     Response::ok(json!({"ok": true}))
 }
 
-fn described(seen: &SeenRequest) -> Value {
+fn described(seen: &RecordedRequest) -> Value {
     json!({
         "service": seen.service.name(), "method": seen.method, "path": seen.path,
         "headers": seen.headers, "credentials": seen.credentials,
@@ -87,7 +87,7 @@ fn reset(shared: &Shared, document: &Value, now_ms: i64) -> Result<Response, Str
         shared.with(SandboxState::reset_counts);
         return Ok(done());
     }
-    shared.with(|state| state.start_over(now_ms))?;
+    shared.with(|state| state.reset_all(now_ms))?;
     Ok(done())
 }
 
@@ -108,7 +108,7 @@ fn clock(shared: &Shared, document: &Value) -> Result<Response, String> {
 fn lives(state: &mut SandboxState, document: &Value) -> Result<Response, String> {
     for (name, value) in fields(document)? {
         let seconds = value.as_i64().ok_or_else(|| format!("'{name}' wants seconds"))?;
-        state.tokens.set_life(GrantKind::named(name)?, seconds);
+        state.tokens.set_lifetime_s(GrantKind::from_name(name)?, seconds);
     }
     Ok(done())
 }
@@ -120,13 +120,13 @@ fn reject(state: &mut SandboxState, document: &Value) -> Result<Response, String
     }
     let number = |name: &str| document.get(name).and_then(Value::as_u64);
     let kind = document.get("kind").and_then(Value::as_str).ok_or("wants 'token', or 'kind' and 'generation' or 'next'")?;
-    let kind = GrantKind::named(kind)?;
+    let kind = GrantKind::from_name(kind)?;
     if let Some(generation) = number("generation") {
-        state.tokens.refuse_generation(kind, generation);
+        state.tokens.reject_generation(kind, generation);
     } else {
         let issued = state.tokens.issued(kind);
         let next = number("next").ok_or("wants 'generation' or 'next'")?.min(1000);
-        (1..=next).for_each(|step| state.tokens.refuse_generation(kind, issued + step));
+        (1..=next).for_each(|step| state.tokens.reject_generation(kind, issued + step));
     }
     Ok(done())
 }

@@ -8,34 +8,34 @@ use crate::state::{SandboxState, Shared};
 use crate::{agent, fileverbs, masv};
 
 /// Counts a request that arrived and finds the fault that hits it, if any.
-pub(crate) fn receive(shared: &Shared, call: &SandboxRequest) -> Option<Fault> {
+pub(crate) fn receive(shared: &Shared, request: &SandboxRequest) -> Option<Fault> {
     shared.with(|state| {
-        count_arrival(state, call);
-        let fault = faults::take(&mut state.faults, call)?;
+        count_arrival(state, request);
+        let fault = faults::take(&mut state.faults, request)?;
         state.count("faults_hit");
         Some(fault)
     })
 }
 
 /// Lets the service carry the request out.
-pub(crate) fn handle(shared: &Shared, call: &SandboxRequest) -> Response {
-    shared.with(|state| match call.service {
-        Service::Masv => masv::routes::handle(state, call),
-        Service::Agent => agent::routes::handle(state, call),
-        Service::FileVerbs => fileverbs::routes::handle(state, call),
+pub(crate) fn handle(shared: &Shared, request: &SandboxRequest) -> Response {
+    shared.with(|state| match request.service {
+        Service::Masv => masv::routes::handle(state, request),
+        Service::Agent => agent::routes::handle(state, request),
+        Service::FileVerbs => fileverbs::routes::handle(state, request),
     })
 }
 
-fn count_arrival(state: &mut SandboxState, call: &SandboxRequest) {
+fn count_arrival(state: &mut SandboxState, request: &SandboxRequest) {
     state.count("requests");
-    state.count(&format!("requests_{}", call.service.name()));
-    let counter = match call.service {
-        Service::Masv => masv::routes::counter(call),
-        Service::Agent => agent::routes::counter(call),
-        Service::FileVerbs => fileverbs::routes::counter(call, &state.settings),
+    state.count(&format!("requests_{}", request.service.name()));
+    let counter = match request.service {
+        Service::Masv => masv::routes::counter(request),
+        Service::Agent => agent::routes::counter(request),
+        Service::FileVerbs => fileverbs::routes::counter(request, &state.settings),
     };
     if let Some(counter) = counter {
         state.count(counter);
     }
-    state.remember(call);
+    state.record_request(request);
 }

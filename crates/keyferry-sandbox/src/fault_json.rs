@@ -36,7 +36,7 @@ impl Fault {
         }
         let mut fault = Fault::new(act(fields)?);
         if let Some(name) = text(fields, "service")? {
-            fault = fault.service(Service::named(name)?);
+            fault = fault.service(Service::from_name(name)?);
         }
         if let Some(method) = text(fields, "method")? {
             fault = fault.method(method);

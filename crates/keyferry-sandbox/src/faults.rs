@@ -181,20 +181,20 @@ impl Fault {
         self
     }
 
-    fn matches(&self, call: &SandboxRequest) -> bool {
+    fn matches(&self, request: &SandboxRequest) -> bool {
         let starts = |prefix: &String| {
-            if prefix.contains('?') { call.target().starts_with(prefix) } else { call.path.starts_with(prefix) }
+            if prefix.contains('?') { request.target().starts_with(prefix) } else { request.path.starts_with(prefix) }
         };
-        self.service.is_none_or(|service| service == call.service)
-            && self.method.as_ref().is_none_or(|method| *method == call.method)
+        self.service.is_none_or(|service| service == request.service)
+            && self.method.as_ref().is_none_or(|method| *method == request.method)
             && self.path.as_ref().is_none_or(starts)
     }
 }
 
 /// Finds the fault for a request and uses up one hit of it.
-pub(crate) fn take(faults: &mut Vec<Fault>, call: &SandboxRequest) -> Option<Fault> {
+pub(crate) fn take(faults: &mut Vec<Fault>, request: &SandboxRequest) -> Option<Fault> {
     let mut found = None;
-    for (index, fault) in faults.iter_mut().enumerate().filter(|(_, fault)| fault.matches(call)) {
+    for (index, fault) in faults.iter_mut().enumerate().filter(|(_, fault)| fault.matches(request)) {
         if fault.skip > 0 {
             fault.skip -= 1;
             continue;

@@ -1,19 +1,19 @@
 //! Signs and verifies the JSON web tokens of the sandbox (HS256).
 //!
-//! The key is made anew for each sandbox, so the tokens of another one are foreign here, as they
-//! would be between two real servers.
+//! Each sandbox has a random key of its own, so it refuses the tokens of another one, as two real servers would.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::{Value, json};
 
+/// The key that signs and verifies.
 pub(crate) struct Signer {
     key: hmac::Key,
 }
 
-/// What a token with a good signature says.
-pub(crate) struct Read {
+/// The contents of a token with a valid signature.
+pub(crate) struct VerifiedToken {
     pub(crate) key_id: String,
     pub(crate) claims: Value,
 }
@@ -25,29 +25,29 @@ impl Signer {
         Ok(Signer { key: hmac::Key::new(hmac::HMAC_SHA256, &bytes) })
     }
 
-    /// `key_id` goes into the header: the documented claims have no field that differs between two tokens of the
-    /// same second, and two generations must not be the same text.
+    /// Signs the claims, with `key_id` in the header: the documented claims have no field that differs between two
+    /// tokens of the same second, and two generations must not be the same text.
     pub(crate) fn sign(&self, key_id: &str, claims: &Value) -> String {
         let header = json!({"alg": "HS256", "kid": key_id, "typ": "JWT"});
-        let head = URL_SAFE_NO_PAD.encode(header.to_string());
-        let body = URL_SAFE_NO_PAD.encode(claims.to_string());
-        let signed = format!("{head}.{body}");
-        let tag = hmac::sign(&self.key, signed.as_bytes());
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()))
+        let header = URL_SAFE_NO_PAD.encode(header.to_string());
+        let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
+        let signing_input = format!("{header}.{payload}");
+        let signature = hmac::sign(&self.key, signing_input.as_bytes());
+        format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
     }
 
-    /// `None` for anything that this signer didn't sign.
-    pub(crate) fn read(&self, token: &str) -> Option<Read> {
-        let (signed, tag) = token.rsplit_once('.')?;
-        let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
-        hmac::verify(&self.key, signed.as_bytes(), &tag).ok()?;
-        let (head, body) = signed.split_once('.')?;
-        let head = document(head)?;
-        Some(Read { key_id: head.get("kid")?.as_str()?.to_owned(), claims: document(body)? })
+    /// Verifies a token; `None` if this signer didn't sign it.
+    pub(crate) fn verify(&self, token: &str) -> Option<VerifiedToken> {
+        let (signing_input, signature) = token.rsplit_once('.')?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        hmac::verify(&self.key, signing_input.as_bytes(), &signature).ok()?;
+        let (header, payload) = signing_input.split_once('.')?;
+        let header = decode_json(header)?;
+        Some(VerifiedToken { key_id: header.get("kid")?.as_str()?.to_owned(), claims: decode_json(payload)? })
     }
 }
 
-fn document(part: &str) -> Option<Value> {
+fn decode_json(part: &str) -> Option<Value> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
@@ -59,9 +59,9 @@ mod tests {
     fn a_changed_or_foreign_token_is_not_read() {
         let signer = Signer::new().expect("random bytes are there");
         let token = signer.sign("user-1", &json!({"sub": "a"}));
-        assert_eq!(signer.read(&token).expect("own token").claims, json!({"sub": "a"}));
-        assert!(signer.read(&token.replacen('.', ".e", 1)).is_none());
-        assert!(Signer::new().expect("random bytes are there").read(&token).is_none());
-        assert!(signer.read("undefined").is_none());
+        assert_eq!(signer.verify(&token).expect("own token").claims, json!({"sub": "a"}));
+        assert!(signer.verify(&token.replacen('.', ".e", 1)).is_none());
+        assert!(Signer::new().expect("random bytes are there").verify(&token).is_none());
+        assert!(signer.verify("undefined").is_none());
     }
 }

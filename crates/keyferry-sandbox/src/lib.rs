@@ -125,6 +125,6 @@ mod tokens;
 pub use clock::Clock;
 pub use faults::{BodyKind, Fault, FaultAction};
 pub use options::Options;
-pub use request::SeenRequest;
+pub use request::RecordedRequest;
 pub use sandbox::Sandbox;
 pub use service::Service;

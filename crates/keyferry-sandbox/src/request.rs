@@ -1,6 +1,6 @@
 //! One request as the services see it: read whole, with its credential headers sorted out.
 //!
-//! It decides nothing: `guard` and the services do.
+//! It decides nothing: `checks` and the services do.
 
 use http_body_util::{BodyExt, Limited};
 use hyper::Request;
@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::service::Service;
 
-/// A request that arrived. It names headers and holds no value of any.
+/// A request that arrived, with the names of its headers and none of their values.
 #[derive(Clone, Debug)]
-pub struct SeenRequest {
+pub struct RecordedRequest {
     /// Which listener took it.
     pub service: Service,
     /// `GET`, `POST`, …
@@ -25,13 +25,14 @@ pub struct SeenRequest {
     pub credentials: Vec<String>,
 }
 
-/// The headers that carry a credential. One request carries one of them at most.
+/// The headers that carry a credential. A request may carry at most one of them.
 pub(crate) const CREDENTIAL_HEADERS: [&str; 6] =
     ["X-API-KEY", "X-User-Token", "X-Package-Token", "X-Transfer-Token", "SecretKey", "Authorization"];
 
-/// An upload to the sandbox has no use for more.
+/// Limit of a request's body: 16 MiB.
 const BODY_LIMIT_BYTES: usize = 16 << 20;
 
+/// A request to one of the services.
 pub(crate) struct SandboxRequest {
     pub(crate) service: Service,
     pub(crate) method: String,
@@ -39,12 +40,12 @@ pub(crate) struct SandboxRequest {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// Set when the service gets to it: latency comes first.
+    /// Time of the virtual clock when the service handles the request, after any latency.
     pub(crate) now_ms: i64,
 }
 
 impl SandboxRequest {
-    /// Reads the body too. `None` where the client breaks off or sends more than anybody needs.
+    /// Reads the request with its body. `None` if the client breaks off or sends more than [`BODY_LIMIT_BYTES`].
     pub(crate) async fn read(service: Service, request: Request<Incoming>) -> Option<SandboxRequest> {
         let (head, body) = request.into_parts();
         let body = Limited::new(body, BODY_LIMIT_BYTES).collect().await.ok()?.to_bytes();
@@ -59,14 +60,15 @@ impl SandboxRequest {
         })
     }
 
-    pub(crate) fn parts(&self) -> Vec<&str> {
+    /// The segments of the path.
+    pub(crate) fn path_segments(&self) -> Vec<&str> {
         self.path.trim_start_matches('/').split('/').collect()
     }
 
     /// A query field, decoded.
     pub(crate) fn query_value(&self, name: &str) -> Option<String> {
         let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
-        pairs.find(|(own, _)| own == name).map(|(_, value)| value.into_owned())
+        pairs.find(|(field, _)| field == name).map(|(_, value)| value.into_owned())
     }
 
     /// Path and query, as sent.
@@ -74,39 +76,40 @@ impl SandboxRequest {
         if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
     }
 
-    /// One header's value; where it stands twice, the first.
+    /// The value of a header; of a repeated one, the first.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 
-    /// Every credential header, a repeated one as often as it stands there.
-    pub(crate) fn credentials(&self) -> Vec<(&'static str, String)> {
-        let values = |name: &'static str| {
-            let all = self.headers.get_all(name).iter();
-            all.map(move |value| (name, String::from_utf8_lossy(value.as_bytes()).into_owned()))
+    /// Every credential header, a repeated one each time.
+    pub(crate) fn credential_headers(&self) -> Vec<(&'static str, String)> {
+        let headers_named = |name: &'static str| {
+            let values = self.headers.get_all(name).iter();
+            values.map(move |value| (name, String::from_utf8_lossy(value.as_bytes()).into_owned()))
         };
-        CREDENTIAL_HEADERS.into_iter().flat_map(values).collect()
+        CREDENTIAL_HEADERS.into_iter().flat_map(headers_named).collect()
     }
 
     /// The JSON document of the body; `Null` where there is none.
-    pub(crate) fn document(&self) -> Value {
+    pub(crate) fn json_body(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    pub(crate) fn seen(&self) -> SeenRequest {
-        SeenRequest {
+    /// What is recorded of the request.
+    pub(crate) fn recorded(&self) -> RecordedRequest {
+        RecordedRequest {
             service: self.service,
             method: self.method.clone(),
             path: self.target(),
             headers: self.headers.keys().map(|name| name.as_str().to_owned()).collect(),
-            credentials: self.credentials().into_iter().map(|(name, _)| name.to_owned()).collect(),
+            credentials: self.credential_headers().into_iter().map(|(name, _)| name.to_owned()).collect(),
         }
     }
 }
 
-/// A text field of a document, without regard to case where the service has none.
-pub(crate) fn text<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
+/// A text field of a document, whatever the case of its name.
+pub(crate) fn text_field<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
     let fields = document.as_object()?;
-    let found = fields.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
-    found.and_then(|(_, value)| value.as_str())
+    let field = fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
+    field.and_then(|(_, value)| value.as_str())
 }

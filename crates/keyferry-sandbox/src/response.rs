@@ -1,15 +1,22 @@
-//! What a service answers, before a fault may spoil it: status, headers and a JSON body or a text.
+//! The response of a service, before a fault may alter it: status, headers and a JSON body or a text.
 //!
 //! Error bodies have the shape that each service documents.
 
 use serde_json::{Value, json};
 
+use crate::service::Service;
+
+/// 0x40000, the agent's code for an error that has none of its own.
+const AGENT_ERROR: u32 = 262_144;
+
+/// The response of a service.
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) content: Content,
 }
 
+/// The body of a response, not yet encoded.
 pub(crate) enum Content {
     Empty,
     Json(Value),
@@ -52,11 +59,21 @@ impl Response {
     }
 
     /// FileVerbs' error body.
-    pub(crate) fn message(status: u16, message: &str) -> Response {
+    pub(crate) fn fileverbs_message(status: u16, message: &str) -> Response {
         Response::json(status, json!({"message": message}))
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: String) -> Response {
+    /// The error body that a service documents, with the agent's general code.
+    pub(crate) fn service_error(service: Service, status: u16, message: &str) -> Response {
+        match service {
+            Service::Masv => Response::masv_error(status, message),
+            Service::Agent => Response::agent_error(status, AGENT_ERROR, message),
+            Service::FileVerbs => Response::fileverbs_message(status, message),
+        }
+    }
+
+    /// Adds a header.
+    pub(crate) fn with_header(mut self, name: &'static str, value: String) -> Response {
         self.headers.push((name, value));
         self
     }

@@ -13,10 +13,10 @@ use crate::clock::Clock;
 use crate::credentials;
 use crate::faults::Fault;
 use crate::options::Options;
-use crate::request::SeenRequest;
+use crate::request::RecordedRequest;
 use crate::server::Server;
 use crate::state::{SandboxState, Shared};
-use crate::tls::{self, Tls};
+use crate::tls::{self, TlsSetup};
 use crate::tokens::GrantKind;
 
 /// The three services, serving until this is dropped. Dropping ends every connection at once.
@@ -36,7 +36,7 @@ impl Sandbox {
     pub fn start(options: Options) -> std::io::Result<Sandbox> {
         let Options { masv_port, agent_port, fileverbs_port, tls, clock } = options;
         let (acceptor, ca_pem, certificates) = if tls {
-            let Tls { acceptor, ca_pem, certificates } = tls::make()?;
+            let TlsSetup { acceptor, ca_pem, certificates } = tls::set_up()?;
             (Some(acceptor), Some(ca_pem), Some(certificates))
         } else {
             (None, None, None)
@@ -104,8 +104,8 @@ impl Sandbox {
     ///
     /// On another kind: a slip of the pen in a test must not pass as a setting.
     pub fn set_life(&self, kind: &str, seconds: i64) {
-        let kind = named(kind);
-        self.shared.with(|state| state.tokens.set_life(kind, seconds));
+        let kind = grant_kind(kind);
+        self.shared.with(|state| state.tokens.set_lifetime_s(kind, seconds));
     }
 
     /// How many tokens of a kind were issued since the start.
@@ -114,7 +114,7 @@ impl Sandbox {
     ///
     /// On an unknown kind.
     pub fn issued(&self, kind: &str) -> u64 {
-        let kind = named(kind);
+        let kind = grant_kind(kind);
         self.shared.with(|state| state.tokens.issued(kind))
     }
 
@@ -129,8 +129,8 @@ impl Sandbox {
     ///
     /// On an unknown kind.
     pub fn reject_generation(&self, kind: &str, generation: u64) {
-        let kind = named(kind);
-        self.shared.with(|state| state.tokens.refuse_generation(kind, generation));
+        let kind = grant_kind(kind);
+        self.shared.with(|state| state.tokens.reject_generation(kind, generation));
     }
 
     /// Changes a behaviour of the table in the [crate's documentation](crate).
@@ -141,14 +141,14 @@ impl Sandbox {
     pub fn configure(&self, key: &str, value: Value) {
         let now_ms = self.shared.clock.now_unix_ms();
         let result = self.shared.with(|state| state.configure(key, &value, now_ms));
-        if let Err(why) = result {
-            panic!("{why}");
+        if let Err(reason) = result {
+            panic!("{reason}");
         }
     }
 
     /// The last 2,000 requests, oldest first.
-    pub fn requests(&self) -> Vec<SeenRequest> {
-        self.shared.with(|state| state.seen.iter().cloned().collect())
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.with(|state| state.requests.iter().cloned().collect())
     }
 
     /// Waits until a counter has reached `n`; `false` if it hasn't within the time.
@@ -182,9 +182,9 @@ impl fmt::Debug for Sandbox {
     }
 }
 
-fn named(kind: &str) -> GrantKind {
-    match GrantKind::named(kind) {
+fn grant_kind(kind: &str) -> GrantKind {
+    match GrantKind::from_name(kind) {
         Ok(kind) => kind,
-        Err(why) => panic!("{why}"),
+        Err(reason) => panic!("{reason}"),
     }
 }

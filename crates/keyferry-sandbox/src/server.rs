@@ -117,26 +117,26 @@ async fn serve(
     request: Request<Incoming>,
 ) -> io::Result<Response<Body>> {
     let broken = || io::Error::other("the connection breaks off here on purpose");
-    let mut call = SandboxRequest::read(service, request).await.ok_or_else(broken)?;
-    if let Some(answer) = control::handle(&shared, &call) {
-        let Outcome::Reply(reply) = apply_fault::outcome(service, &FaultAction::Nothing, || answer) else { return Err(broken()) };
-        return response(reply, shared.clock.now_unix_ms());
+    let mut request = SandboxRequest::read(service, request).await.ok_or_else(broken)?;
+    if let Some(response) = control::handle(&shared, &request) {
+        let Outcome::Reply(reply) = apply_fault::outcome(service, &FaultAction::Nothing, || response) else { return Err(broken()) };
+        return http_response(reply, shared.clock.now_unix_ms());
     }
-    let fault = dispatch::receive(&shared, &call).unwrap_or_else(|| Fault::new(FaultAction::Nothing));
+    let fault = dispatch::receive(&shared, &request).unwrap_or_else(|| Fault::new(FaultAction::Nothing));
     if !fault.latency.is_zero() {
         tokio::time::sleep(apply_fault::bounded(fault.latency)).await;
     }
-    call.now_ms = shared.clock.now_unix_ms();
-    match apply_fault::outcome(service, &fault.act, || dispatch::handle(&shared, &call)) {
+    request.now_ms = shared.clock.now_unix_ms();
+    match apply_fault::outcome(service, &fault.act, || dispatch::handle(&shared, &request)) {
         Outcome::Reply(mut reply) => {
             shared.with(|state| state.count(&format!("status_{}", reply.status)));
             reply.headers.extend(fault.retry_after.map(|value| ("retry-after", value)));
-            response(reply, apply_fault::skewed(call.now_ms, fault.date_skew_s))
+            http_response(reply, apply_fault::skewed(request.now_ms, fault.date_skew_s))
         }
         Outcome::Raw(bytes) => {
             connection_fault.lock().replace(bytes);
             let close = vec![("connection", "close".to_owned())];
-            response(Reply { status: 200, headers: close, payload: Body::Whole(None) }, call.now_ms)
+            http_response(Reply { status: 200, headers: close, payload: Body::Whole(None) }, request.now_ms)
         }
         Outcome::Close => Err(broken()),
         Outcome::Reset => {
@@ -147,7 +147,7 @@ async fn serve(
     }
 }
 
-fn response(reply: Reply, date_ms: i64) -> io::Result<Response<Body>> {
+fn http_response(reply: Reply, date_ms: i64) -> io::Result<Response<Body>> {
     let Reply { status, headers, payload } = reply;
     let mut builder = Response::builder().status(status).header("date", http_date(date_ms));
     for (name, value) in headers {

@@ -10,33 +10,34 @@ use crate::tokens::GrantKind;
 
 /// How a service wraps a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub(crate) enum ListShape {
     Array,
     Object,
 }
 
-/// A route that is there, or the status that it answers where it isn't.
-pub(crate) type Route = Option<u16>;
+/// The status that a route answers instead of working; `None` leaves the route as it is.
+pub(crate) type RouteOverride = Option<u16>;
 
+/// The current value of each behaviour.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) auth_refusal_status: u16,
     pub(crate) auth_refusal_json: bool,
     pub(crate) teams: usize,
-    pub(crate) teams_shape: Shape,
+    pub(crate) teams_shape: ListShape,
     pub(crate) preferred_team: bool,
-    pub(crate) single_lookup: Route,
-    pub(crate) paged_list: Route,
-    pub(crate) inbox_route: Route,
+    pub(crate) single_lookup: RouteOverride,
+    pub(crate) paged_list: RouteOverride,
+    pub(crate) inbox_route: RouteOverride,
     pub(crate) link_secret_status: u16,
     pub(crate) link_password_status: u16,
     pub(crate) download_secret: bool,
     pub(crate) read_lists_transfers: bool,
-    pub(crate) transfers_shape: Shape,
+    pub(crate) transfers_shape: ListShape,
     pub(crate) legacy: bool,
-    pub(crate) agent_teams_shape: Shape,
+    pub(crate) agent_teams_shape: ListShape,
     pub(crate) camel_case: bool,
-    pub(crate) refresh_route: Route,
+    pub(crate) refresh_route: RouteOverride,
     pub(crate) refresh_path: String,
     pub(crate) refresh_cookie: String,
     pub(crate) refresh_rotates: bool,
@@ -44,14 +45,15 @@ pub(crate) struct Settings {
     pub(crate) fileverbs_refusal_status: u16,
 }
 
-/// A change that concerns more than the settings themselves.
-pub(crate) enum Change {
-    Done,
+/// The part of a changed behaviour that the settings don't hold themselves.
+pub(crate) enum SettingChange {
+    /// Nothing: the settings hold it all.
+    None,
     Packages(usize),
     Inbox(usize),
     AgentSignedIn(bool),
     Opaque(BTreeSet<GrantKind>),
-    WithoutExpiry(BTreeSet<GrantKind>),
+    NoExpiry(BTreeSet<GrantKind>),
     Certificate(String),
 }
 
@@ -61,7 +63,7 @@ impl Settings {
             auth_refusal_status: 401,
             auth_refusal_json: true,
             teams: 1,
-            teams_shape: Shape::Array,
+            teams_shape: ListShape::Array,
             preferred_team: true,
             single_lookup: None,
             paged_list: None,
@@ -70,9 +72,9 @@ impl Settings {
             link_password_status: 401,
             download_secret: true,
             read_lists_transfers: true,
-            transfers_shape: Shape::Array,
+            transfers_shape: ListShape::Array,
             legacy: false,
-            agent_teams_shape: Shape::Array,
+            agent_teams_shape: ListShape::Array,
             camel_case: false,
             refresh_route: None,
             refresh_path: "/api/v1/accounts/refresh-token".to_owned(),
@@ -84,85 +86,85 @@ impl Settings {
     }
 
     /// Takes one key of the table in the module's documentation.
-    pub(crate) fn set(&mut self, key: &str, value: &Value) -> Result<Change, String> {
+    pub(crate) fn set(&mut self, key: &str, value: &Value) -> Result<SettingChange, String> {
         match key {
-            "auth_refusal_status" => self.auth_refusal_status = status(key, value)?,
-            "auth_refusal_json" => self.auth_refusal_json = flag(key, value)?,
-            "teams" => self.teams = count(key, value)?,
-            "teams_shape" => self.teams_shape = shape(key, value)?,
-            "preferred_team" => self.preferred_team = flag(key, value)?,
-            "single_lookup" => self.single_lookup = route(key, value)?,
-            "paged_list" => self.paged_list = route(key, value)?,
-            "inbox_route" => self.inbox_route = route(key, value)?,
-            "link_secret_status" => self.link_secret_status = status(key, value)?,
-            "link_password_status" => self.link_password_status = status(key, value)?,
-            "download_secret" => self.download_secret = flag(key, value)?,
-            "read_lists_transfers" => self.read_lists_transfers = flag(key, value)?,
-            "transfers_shape" => self.transfers_shape = shape(key, value)?,
-            "legacy" => self.legacy = flag(key, value)?,
-            "agent_teams_shape" => self.agent_teams_shape = shape(key, value)?,
-            "camel_case" => self.camel_case = flag(key, value)?,
-            "no_refresh_route" => self.refresh_route = absent_route(key, value)?,
-            "refresh_path" => self.refresh_path = word(key, value)?,
-            "refresh_cookie" => self.refresh_cookie = word(key, value)?,
-            "refresh_rotates" => self.refresh_rotates = flag(key, value)?,
-            "refresh_refusal_status" => self.refresh_refusal_status = status(key, value)?,
-            "fileverbs_refusal_status" => self.fileverbs_refusal_status = status(key, value)?,
-            "packages" => return Ok(Change::Packages(count(key, value)?)),
-            "inbox" => return Ok(Change::Inbox(count(key, value)?)),
-            "agent_signed_in" => return Ok(Change::AgentSignedIn(flag(key, value)?)),
-            "opaque" => return Ok(Change::Opaque(kinds(key, value)?)),
-            "no_exp" => return Ok(Change::WithoutExpiry(kinds(key, value)?)),
-            "certificate" => return Ok(Change::Certificate(word(key, value)?)),
+            "auth_refusal_status" => self.auth_refusal_status = status_value(key, value)?,
+            "auth_refusal_json" => self.auth_refusal_json = bool_value(key, value)?,
+            "teams" => self.teams = count_value(key, value)?,
+            "teams_shape" => self.teams_shape = list_shape(key, value)?,
+            "preferred_team" => self.preferred_team = bool_value(key, value)?,
+            "single_lookup" => self.single_lookup = route_override(key, value)?,
+            "paged_list" => self.paged_list = route_override(key, value)?,
+            "inbox_route" => self.inbox_route = route_override(key, value)?,
+            "link_secret_status" => self.link_secret_status = status_value(key, value)?,
+            "link_password_status" => self.link_password_status = status_value(key, value)?,
+            "download_secret" => self.download_secret = bool_value(key, value)?,
+            "read_lists_transfers" => self.read_lists_transfers = bool_value(key, value)?,
+            "transfers_shape" => self.transfers_shape = list_shape(key, value)?,
+            "legacy" => self.legacy = bool_value(key, value)?,
+            "agent_teams_shape" => self.agent_teams_shape = list_shape(key, value)?,
+            "camel_case" => self.camel_case = bool_value(key, value)?,
+            "no_refresh_route" => self.refresh_route = absent_route_override(key, value)?,
+            "refresh_path" => self.refresh_path = text_value(key, value)?,
+            "refresh_cookie" => self.refresh_cookie = text_value(key, value)?,
+            "refresh_rotates" => self.refresh_rotates = bool_value(key, value)?,
+            "refresh_refusal_status" => self.refresh_refusal_status = status_value(key, value)?,
+            "fileverbs_refusal_status" => self.fileverbs_refusal_status = status_value(key, value)?,
+            "packages" => return Ok(SettingChange::Packages(count_value(key, value)?)),
+            "inbox" => return Ok(SettingChange::Inbox(count_value(key, value)?)),
+            "agent_signed_in" => return Ok(SettingChange::AgentSignedIn(bool_value(key, value)?)),
+            "opaque" => return Ok(SettingChange::Opaque(token_kinds(key, value)?)),
+            "no_exp" => return Ok(SettingChange::NoExpiry(token_kinds(key, value)?)),
+            "certificate" => return Ok(SettingChange::Certificate(text_value(key, value)?)),
             _ => return Err(format!("the sandbox has no behaviour '{key}'")),
         }
-        Ok(Change::Done)
+        Ok(SettingChange::None)
     }
 }
 
-fn flag(key: &str, value: &Value) -> Result<bool, String> {
+fn bool_value(key: &str, value: &Value) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| format!("'{key}' wants true or false"))
 }
 
-fn count(key: &str, value: &Value) -> Result<usize, String> {
+fn count_value(key: &str, value: &Value) -> Result<usize, String> {
     let number = value.as_u64().filter(|number| *number <= 1_000_000);
     number.and_then(|number| usize::try_from(number).ok()).ok_or_else(|| format!("'{key}' wants a number up to 1000000"))
 }
 
-fn word(key: &str, value: &Value) -> Result<String, String> {
+fn text_value(key: &str, value: &Value) -> Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| format!("'{key}' wants a text"))
 }
 
-fn status(key: &str, value: &Value) -> Result<u16, String> {
+fn status_value(key: &str, value: &Value) -> Result<u16, String> {
     let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
     number.filter(|number| (200..=999).contains(number)).ok_or_else(|| format!("'{key}' wants an HTTP status"))
 }
 
-fn shape(key: &str, value: &Value) -> Result<Shape, String> {
+fn list_shape(key: &str, value: &Value) -> Result<ListShape, String> {
     match value.as_str() {
-        Some("array") => Ok(Shape::Array),
-        Some("object") => Ok(Shape::Object),
+        Some("array") => Ok(ListShape::Array),
+        Some("object") => Ok(ListShape::Object),
         _ => Err(format!("'{key}' wants \"array\" or \"object\"")),
     }
 }
 
-fn route(key: &str, value: &Value) -> Result<Route, String> {
+fn route_override(key: &str, value: &Value) -> Result<RouteOverride, String> {
     match value {
         Value::Bool(true) => Ok(None),
         Value::Bool(false) => Ok(Some(404)),
-        _ => status(key, value).map(Some),
+        _ => status_value(key, value).map(Some),
     }
 }
 
-fn absent_route(key: &str, value: &Value) -> Result<Route, String> {
+fn absent_route_override(key: &str, value: &Value) -> Result<RouteOverride, String> {
     match value {
         Value::Bool(absent) => Ok(absent.then_some(404)),
-        _ => status(key, value).map(Some),
+        _ => status_value(key, value).map(Some),
     }
 }
 
-fn kinds(key: &str, value: &Value) -> Result<BTreeSet<GrantKind>, String> {
+fn token_kinds(key: &str, value: &Value) -> Result<BTreeSet<GrantKind>, String> {
     let wrong = || format!("'{key}' wants an array of token kinds");
     let names = value.as_array().ok_or_else(wrong)?;
-    names.iter().map(|name| GrantKind::named(name.as_str().ok_or_else(wrong)?)).collect()
+    names.iter().map(|name| GrantKind::from_name(name.as_str().ok_or_else(wrong)?)).collect()
 }

@@ -1,6 +1,6 @@
-//! All that the sandbox knows, behind one lock, and the counters that a test can wait for.
+//! The state of a sandbox, behind one lock, and the counters that a test can wait for.
 //!
-//! Nothing waits for the network under the lock: it is held for one decision at a time.
+//! The lock is held for one decision at a time, never while the network is used.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -14,23 +14,25 @@ use crate::clock::Clock;
 use crate::faults::Fault;
 use crate::fileverbs::data::FileVerbsData;
 use crate::masv::data::MasvData;
-use crate::request::{SandboxRequest, SeenRequest};
-use crate::settings::{Change, Settings};
+use crate::request::{RecordedRequest, SandboxRequest};
+use crate::settings::{SettingChange, Settings};
 use crate::tls::Certificates;
 use crate::tokens::Tokens;
 
-/// Requests remembered for [`crate::Sandbox::requests`]. About 1 MB: tests measure the memory of this process.
-const SEEN_LIMIT: usize = 2_000;
+/// Requests recorded for [`crate::Sandbox::requests`]. About 1 MB: tests measure the memory of this process.
+const RECORDED_REQUEST_LIMIT: usize = 2_000;
 
+/// The state and the clock, shared by the server's thread and the test's.
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     state: Mutex<SandboxState>,
     changed: Condvar,
 }
 
+/// Everything that a sandbox remembers between two requests.
 pub(crate) struct SandboxState {
     pub(crate) counts: BTreeMap<String, u64>,
-    pub(crate) seen: VecDeque<SeenRequest>,
+    pub(crate) requests: VecDeque<RecordedRequest>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) settings: Settings,
     pub(crate) tokens: Tokens,
@@ -44,7 +46,7 @@ impl SandboxState {
     pub(crate) fn new(now_ms: i64, certificates: Option<Arc<Certificates>>) -> std::io::Result<SandboxState> {
         Ok(SandboxState {
             counts: BTreeMap::new(),
-            seen: VecDeque::new(),
+            requests: VecDeque::new(),
             faults: Vec::new(),
             settings: Settings::new(),
             tokens: Tokens::new()?,
@@ -55,6 +57,7 @@ impl SandboxState {
         })
     }
 
+    /// Adds one to a counter.
     pub(crate) fn count(&mut self, name: &str) {
         match self.counts.get_mut(name) {
             Some(count) => *count += 1,
@@ -64,40 +67,41 @@ impl SandboxState {
         }
     }
 
-    /// Forgets counts and remembered requests, and nothing else.
+    /// Forgets counts and recorded requests, and nothing else.
     pub(crate) fn reset_counts(&mut self) {
         self.counts.clear();
-        self.seen.clear();
+        self.requests.clear();
     }
 
-    /// Everything as it was at the start, but for the clock.
-    pub(crate) fn start_over(&mut self, now_ms: i64) -> Result<(), String> {
+    /// Resets everything to the state of the start, but not the clock.
+    pub(crate) fn reset_all(&mut self, now_ms: i64) -> Result<(), String> {
         if let Some(certificates) = &self.certificates {
-            certificates.show("valid")?;
+            certificates.select("valid")?;
         }
         *self = SandboxState::new(now_ms, self.certificates.take()).map_err(|error| error.to_string())?;
         Ok(())
     }
 
-    /// Changes one behaviour. `Err` says why it can't.
+    /// Changes one behaviour. `Err` says why the key or the value is wrong.
     pub(crate) fn configure(&mut self, key: &str, value: &Value, now_ms: i64) -> Result<(), String> {
         match self.settings.set(key, value)? {
-            Change::Done => {}
-            Change::Packages(count) => self.masv.fill_packages(count, now_ms),
-            Change::Inbox(count) => self.masv.fill_inbox(count, now_ms),
-            Change::AgentSignedIn(signed_in) => self.agent.set_signed_in(signed_in),
-            Change::Opaque(kinds) => self.tokens.set_opaque(kinds),
-            Change::WithoutExpiry(kinds) => self.tokens.set_without_expiry(kinds),
-            Change::Certificate(kind) => self.certificates.as_ref().ok_or("without TLS there is no certificate")?.show(&kind)?,
+            SettingChange::None => {}
+            SettingChange::Packages(count) => self.masv.fill_packages(count, now_ms),
+            SettingChange::Inbox(count) => self.masv.fill_inbox(count, now_ms),
+            SettingChange::AgentSignedIn(signed_in) => self.agent.set_signed_in(signed_in),
+            SettingChange::Opaque(kinds) => self.tokens.set_opaque(kinds),
+            SettingChange::NoExpiry(kinds) => self.tokens.set_no_expiry(kinds),
+            SettingChange::Certificate(kind) => self.certificates.as_ref().ok_or("without TLS there is no certificate")?.select(&kind)?,
         }
         Ok(())
     }
 
-    pub(crate) fn remember(&mut self, call: &SandboxRequest) {
-        if self.seen.len() == SEEN_LIMIT {
-            self.seen.pop_front();
+    /// Records a request for a test to read; forgets the oldest beyond the limit.
+    pub(crate) fn record_request(&mut self, request: &SandboxRequest) {
+        if self.requests.len() == RECORDED_REQUEST_LIMIT {
+            self.requests.pop_front();
         }
-        self.seen.push_back(call.seen());
+        self.requests.push_back(request.recorded());
     }
 }
 
@@ -107,23 +111,24 @@ impl Shared {
         Ok(Shared { clock, state: Mutex::new(state), changed: Condvar::new() })
     }
 
-    /// Runs `change` under the lock and wakes whoever waits for a counter. The clock may be a test's own function:
-    /// ask it before, never in here.
+    /// Runs `change` under the lock and wakes the threads that wait for a counter. The clock may be a test's own
+    /// function: read it before, never in `change`.
     pub(crate) fn with<T>(&self, change: impl FnOnce(&mut SandboxState) -> T) -> T {
         let result = change(&mut self.state.lock());
         self.changed.notify_all();
         result
     }
 
-    pub(crate) fn wait_for(&self, counter: &str, wanted: u64, timeout: Duration) -> bool {
+    /// Waits until a counter has reached `minimum`; `false` after the timeout.
+    pub(crate) fn wait_for(&self, counter: &str, minimum: u64, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut state = self.state.lock();
         loop {
-            if state.counts.get(counter).copied().unwrap_or_default() >= wanted {
+            if state.counts.get(counter).copied().unwrap_or_default() >= minimum {
                 return true;
             }
             if self.changed.wait_until(&mut state, deadline).timed_out() {
-                return state.counts.get(counter).copied().unwrap_or_default() >= wanted;
+                return state.counts.get(counter).copied().unwrap_or_default() >= minimum;
             }
         }
     }

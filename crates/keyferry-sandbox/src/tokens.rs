@@ -1,4 +1,4 @@
-//! Issues, checks and refuses the tokens of all three services: kinds, lives, generations.
+//! Issues, verifies and rejects the tokens of all three services: kinds, lifetimes, generations.
 //!
 //! It doesn't know what a token permits; the services decide that from its claims.
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::jwt::Signer;
 
-/// A kind of token, for lives and generations.
+/// A kind of token, with a lifetime and generations of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum GrantKind {
     User,
@@ -27,9 +27,9 @@ impl GrantKind {
         (GrantKind::Refresh, "refresh", 7 * 86_400),
     ];
 
-    pub(crate) fn named(name: &str) -> Result<GrantKind, String> {
-        let found = GrantKind::ALL.iter().find(|(_, own, _)| *own == name);
-        found
+    pub(crate) fn from_name(name: &str) -> Result<GrantKind, String> {
+        let entry = GrantKind::ALL.iter().find(|(_, kind_name, _)| *kind_name == name);
+        entry
             .map(|(kind, _, _)| *kind)
             .ok_or_else(|| format!("no token kind is called '{name}': there are user, package, transfer, bearer and refresh"))
     }
@@ -39,78 +39,79 @@ impl GrantKind {
     }
 }
 
-/// Why a token isn't taken.
+/// The reason why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Rejection {
-    Unknown,
+pub(crate) enum TokenError {
+    Invalid,
     Expired,
     Rejected,
 }
 
-impl Rejection {
-    /// What is counted.
+impl TokenError {
+    /// The counter of this refusal.
     pub(crate) fn counter(self) -> &'static str {
         match self {
-            Self::Unknown => "bad_token",
+            Self::Invalid => "bad_token",
             Self::Expired => "expired_token",
             Self::Rejected => "rejected_token",
         }
     }
 }
 
+/// The tokens that were issued and rejected, and how the next ones are issued.
 pub(crate) struct Tokens {
     signer: Signer,
-    lives: BTreeMap<GrantKind, i64>,
+    lifetimes_s: BTreeMap<GrantKind, i64>,
     issued: BTreeMap<GrantKind, u64>,
-    refused_generations: BTreeSet<(GrantKind, u64)>,
+    rejected_generations: BTreeSet<(GrantKind, u64)>,
     rejected: HashSet<String>,
     opaque_kinds: BTreeSet<GrantKind>,
-    endless_kinds: BTreeSet<GrantKind>,
-    opaque: HashMap<String, Value>,
+    no_expiry_kinds: BTreeSet<GrantKind>,
+    opaque_claims: HashMap<String, Value>,
 }
 
 impl Tokens {
     pub(crate) fn new() -> std::io::Result<Tokens> {
         Ok(Tokens {
             signer: Signer::new()?,
-            lives: GrantKind::ALL.iter().map(|(kind, _, life)| (*kind, *life)).collect(),
+            lifetimes_s: GrantKind::ALL.iter().map(|(kind, _, lifetime_s)| (*kind, *lifetime_s)).collect(),
             issued: BTreeMap::new(),
-            refused_generations: BTreeSet::new(),
+            rejected_generations: BTreeSet::new(),
             rejected: HashSet::new(),
             opaque_kinds: BTreeSet::new(),
-            endless_kinds: BTreeSet::new(),
-            opaque: HashMap::new(),
+            no_expiry_kinds: BTreeSet::new(),
+            opaque_claims: HashMap::new(),
         })
     }
 
-    pub(crate) fn life_s(&self, kind: GrantKind) -> i64 {
-        self.lives.get(&kind).copied().unwrap_or_default()
+    pub(crate) fn lifetime_s(&self, kind: GrantKind) -> i64 {
+        self.lifetimes_s.get(&kind).copied().unwrap_or_default()
     }
 
-    pub(crate) fn set_life(&mut self, kind: GrantKind, seconds: i64) {
-        self.lives.insert(kind, seconds);
+    pub(crate) fn set_lifetime_s(&mut self, kind: GrantKind, seconds: i64) {
+        self.lifetimes_s.insert(kind, seconds);
     }
 
-    /// Kinds that are issued as random text instead of a JWT.
+    /// Sets the kinds that are issued as random text instead of a JWT.
     pub(crate) fn set_opaque(&mut self, kinds: BTreeSet<GrantKind>) {
         self.opaque_kinds = kinds;
     }
 
-    /// Kinds whose JWT has no `exp`.
-    pub(crate) fn set_without_expiry(&mut self, kinds: BTreeSet<GrantKind>) {
-        self.endless_kinds = kinds;
+    /// Sets the kinds whose JWT has no `exp`.
+    pub(crate) fn set_no_expiry(&mut self, kinds: BTreeSet<GrantKind>) {
+        self.no_expiry_kinds = kinds;
     }
 
-    /// How many of a kind were issued since the start.
+    /// The number of tokens of a kind that were issued since the start.
     pub(crate) fn issued(&self, kind: GrantKind) -> u64 {
         self.issued.get(&kind).copied().unwrap_or_default()
     }
 
-    /// Makes a token of these claims, a JSON object, and adds `exp` unless the kind has none.
+    /// Issues a token with these claims, a JSON object, and adds `exp` unless the kind has none.
     pub(crate) fn issue(&mut self, kind: GrantKind, mut claims: Value, now_ms: i64) -> String {
         let generation = self.next_generation(kind);
-        if !self.endless_kinds.contains(&kind) {
-            let expires_s = now_ms.div_euclid(1000).saturating_add(self.life_s(kind));
+        if !self.no_expiry_kinds.contains(&kind) {
+            let expires_s = now_ms.div_euclid(1000).saturating_add(self.lifetime_s(kind));
             claims["exp"] = expires_s.into();
         }
         let key_id = format!("{}-{generation}", kind.name());
@@ -118,38 +119,38 @@ impl Tokens {
         if self.opaque_kinds.contains(&kind) {
             // The signature of a JWT is as random as any text and differs for each generation.
             token = format!("{key_id}.{}", token.rsplit('.').next().unwrap_or_default()).replace('.', "_");
-            self.opaque.insert(token.clone(), claims);
+            self.opaque_claims.insert(token.clone(), claims);
         }
-        if self.refused_generations.contains(&(kind, generation)) {
+        if self.rejected_generations.contains(&(kind, generation)) {
             self.rejected.insert(token.clone());
         }
         token
     }
 
-    /// Counts one more of a kind; for refresh tokens, which are no JWT, as well.
+    /// Counts one more token of a kind and returns its number. Refresh tokens, which are no JWTs, are counted too.
     pub(crate) fn next_generation(&mut self, kind: GrantKind) -> u64 {
         let count = self.issued.entry(kind).or_default();
         *count += 1;
         *count
     }
 
-    /// The claims of a token that is ours, of this kind, unexpired and not rejected.
-    pub(crate) fn check(&self, kind: GrantKind, token: &str, now_ms: i64) -> Result<Value, Rejection> {
-        let claims = match self.opaque.get(token) {
+    /// Returns the claims of a token that was issued here, is of this kind, unexpired and not rejected.
+    pub(crate) fn verify(&self, kind: GrantKind, token: &str, now_ms: i64) -> Result<Value, TokenError> {
+        let claims = match self.opaque_claims.get(token) {
             Some(claims) if token.starts_with(&format!("{}-", kind.name())) => claims.clone(),
-            Some(_) => return Err(Rejection::Unknown),
+            Some(_) => return Err(TokenError::Invalid),
             None => {
-                let read = self.signer.read(token).ok_or(Rejection::Unknown)?;
-                let is_kind = read.key_id.split('-').next() == Some(kind.name());
-                is_kind.then_some(read.claims).ok_or(Rejection::Unknown)?
+                let verified = self.signer.verify(token).ok_or(TokenError::Invalid)?;
+                let is_of_kind = verified.key_id.split('-').next() == Some(kind.name());
+                is_of_kind.then_some(verified.claims).ok_or(TokenError::Invalid)?
             }
         };
         if self.is_rejected(token) {
-            return Err(Rejection::Rejected);
+            return Err(TokenError::Rejected);
         }
         let expires_s = claims.get("exp").and_then(Value::as_i64);
         match expires_s {
-            Some(at) if now_ms >= at.saturating_mul(1000) => Err(Rejection::Expired),
+            Some(expires_s) if now_ms >= expires_s.saturating_mul(1000) => Err(TokenError::Expired),
             _ => Ok(claims),
         }
     }
@@ -162,11 +163,11 @@ impl Tokens {
         self.rejected.contains(token)
     }
 
-    pub(crate) fn refuse_generation(&mut self, kind: GrantKind, generation: u64) {
-        self.refused_generations.insert((kind, generation));
+    pub(crate) fn reject_generation(&mut self, kind: GrantKind, generation: u64) {
+        self.rejected_generations.insert((kind, generation));
     }
 
-    pub(crate) fn is_refused_generation(&self, kind: GrantKind, generation: u64) -> bool {
-        self.refused_generations.contains(&(kind, generation))
+    pub(crate) fn is_rejected_generation(&self, kind: GrantKind, generation: u64) -> bool {
+        self.rejected_generations.contains(&(kind, generation))
     }
 }

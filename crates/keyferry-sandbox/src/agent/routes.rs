@@ -9,14 +9,14 @@ use crate::checks;
 use crate::credentials as c;
 use crate::request::SandboxRequest;
 use crate::response::Response;
-use crate::settings::Shape;
+use crate::settings::ListShape;
 use crate::state::SandboxState;
 
 /// 0x40002, "session is nil".
 const NO_SESSION: u32 = 262_146;
 
-pub(crate) fn counter(call: &SandboxRequest) -> Option<&'static str> {
-    match (call.method.as_str(), call.path.as_str()) {
+pub(crate) fn counter(request: &SandboxRequest) -> Option<&'static str> {
+    match (request.method.as_str(), request.path.as_str()) {
         ("POST", "/api/v1/login") => Some("agent_login"),
         ("GET", "/api/v1/login") => Some("agent_session"),
         ("GET", "/api/v1/teams") => Some("agent_teams"),
@@ -25,34 +25,34 @@ pub(crate) fn counter(call: &SandboxRequest) -> Option<&'static str> {
     }
 }
 
-pub(crate) fn handle(state: &mut SandboxState, call: &SandboxRequest) -> Response {
-    answer(state, call).unwrap_or_else(|refusal| refusal)
+pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Response {
+    route(state, request).unwrap_or_else(|refusal| refusal)
 }
 
-fn answer(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
-    own_host(state, call)?;
-    checks::credential(state, call)?;
-    checks::content_type(state, call)?;
-    match (call.method.as_str(), call.path.as_str()) {
+fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
+    own_host(state, request)?;
+    checks::credential_header(state, request)?;
+    checks::require_content_type(state, request)?;
+    match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/api/v1/login") => session(state),
         ("GET", "/api/v1/teams") => {
             session(state)?;
             Ok(Response::ok(match state.settings.agent_teams_shape {
-                Shape::Array => teams(),
-                Shape::Object => json!({"teams": teams()}),
+                ListShape::Array => teams(),
+                ListShape::Object => json!({"teams": teams()}),
             }))
         }
-        ("POST", "/api/v1/login") => sign_in(state, call),
-        ("POST", "/api/v1/signup") if state.settings.legacy => sign_up(state, call),
-        ("POST" | "GET", "/api/v1/signup") => Err(checks::unknown(state, call)),
-        (_, "/api/v1/login" | "/api/v1/teams") => Err(checks::wrong_method(state, call)),
-        _ => Err(checks::unknown(state, call)),
+        ("POST", "/api/v1/login") => sign_in(state, request),
+        ("POST", "/api/v1/signup") if state.settings.legacy => sign_up(state, request),
+        ("POST" | "GET", "/api/v1/signup") => Err(checks::unknown_route(state, request)),
+        (_, "/api/v1/login" | "/api/v1/teams") => Err(checks::wrong_method(state, request)),
+        _ => Err(checks::unknown_route(state, request)),
     }
 }
 
 /// A page that had its name rebound to loopback gives another host than a program that means the agent.
-fn own_host(state: &mut SandboxState, call: &SandboxRequest) -> Result<(), Response> {
-    let host = call.header("host").unwrap_or_default();
+fn own_host(state: &mut SandboxState, request: &SandboxRequest) -> Result<(), Response> {
+    let host = request.header("host").unwrap_or_default();
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host.as_str(),
@@ -87,8 +87,8 @@ fn teams() -> Value {
     }])
 }
 
-fn sign_in(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
-    let document = checks::object(state, call)?;
+fn sign_in(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
+    let document = checks::json_object(state, request)?;
     let field = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default();
     let (email, password) = (field("email"), field("password"));
     let is_owner = email == c::EMAIL && password == c::PASSWORD;
@@ -98,13 +98,13 @@ fn sign_in(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, 
         state.count("agent_login_refused");
         return Err(Response::agent_error(401, 262_145, "invalid email or password"));
     };
-    let answer = signed_in(&person);
+    let response = signed_in(&person);
     state.agent.session = Some(person);
-    Ok(answer)
+    Ok(response)
 }
 
-fn sign_up(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
-    let document = checks::object(state, call)?;
+fn sign_up(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
+    let document = checks::json_object(state, request)?;
     let field = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (email, password, name) = (field("email"), field("password"), field("name"));
     let taken = email == c::EMAIL || state.agent.signed_up.iter().any(|(person, _)| person.email == email);
@@ -116,8 +116,8 @@ fn sign_up(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, 
     }
     let id = state.masv.new_id("VSER");
     let person = Person { id, email, name };
-    let answer = signed_in(&person);
+    let response = signed_in(&person);
     state.agent.signed_up.push((person.clone(), password));
     state.agent.session = Some(person);
-    Ok(answer)
+    Ok(response)
 }

@@ -8,9 +8,9 @@ use crate::request::SandboxRequest;
 use crate::response::Response;
 use crate::state::SandboxState;
 
-pub(crate) fn working(state: &mut SandboxState, call: &SandboxRequest, rest: &[&str]) -> Result<Response, Response> {
+pub(crate) fn working(state: &mut SandboxState, request: &SandboxRequest, rest: &[&str]) -> Result<Response, Response> {
     let is_own = |state: &SandboxState, id: &str| id == c::JOB_ID || state.fileverbs.jobs.contains(id);
-    match (call.method.as_str(), rest) {
+    match (request.method.as_str(), rest) {
         ("GET", ["fileuploads"]) => Ok(Response::ok(json!([{"Id": 1, "FileName": "contract.docx"}]))),
         ("POST", ["fileuploads", "upload"]) => Ok(Response::ok(json!({"Id": 2, "FileName": "upload.docx"}))),
         ("POST", ["jobrequests"]) => {
@@ -21,11 +21,11 @@ pub(crate) fn working(state: &mut SandboxState, call: &SandboxRequest, rest: &[&
         // A job of somebody else isn't there at all.
         ("GET", ["jobrequests", id] | ["jobrequests", id, "outputs"]) if !is_own(state, id) => {
             state.count("foreign_job");
-            Err(Response::message(404, "Not found"))
+            Err(Response::fileverbs_message(404, "Not found"))
         }
         ("GET", ["jobrequests", id]) => Ok(Response::ok(json!({"Id": id, "Status": "Done"}))),
         ("GET", ["jobrequests", id, "outputs"]) => Ok(Response::ok(json!([{"JobId": id, "FileName": "contract.pdf", "Size": 4096}]))),
-        (_, ["fileuploads" | "jobrequests"] | ["fileuploads", "upload"] | ["jobrequests", _]) => Err(checks::wrong_method(state, call)),
-        _ => Err(checks::unknown(state, call)),
+        (_, ["fileuploads" | "jobrequests"] | ["fileuploads", "upload"] | ["jobrequests", _]) => Err(checks::wrong_method(state, request)),
+        _ => Err(checks::unknown_route(state, request)),
     }
 }

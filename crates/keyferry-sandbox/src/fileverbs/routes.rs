@@ -1,7 +1,7 @@
 //! FileVerbs' routes, and the two credentials that open its working calls.
 
 use super::{accounts, jobs};
-use crate::checks::{self, Presented};
+use crate::checks::{self, CredentialHeader};
 use crate::credentials as c;
 use crate::request::SandboxRequest;
 use crate::response::Response;
@@ -13,9 +13,9 @@ use crate::tokens::GrantKind;
 const TOKEN_PATH: &str = "/api/v1/accounts/access-token";
 const REVOKE_PATH: &str = "/api/v1/accounts/revoke-token";
 
-pub(crate) fn counter(call: &SandboxRequest, settings: &Settings) -> Option<&'static str> {
-    let path = call.path.as_str();
-    match (call.method.as_str(), path) {
+pub(crate) fn counter(request: &SandboxRequest, settings: &Settings) -> Option<&'static str> {
+    let path = request.path.as_str();
+    match (request.method.as_str(), path) {
         ("POST", TOKEN_PATH) => Some("fileverbs_login"),
         ("POST", REVOKE_PATH) => Some("revoke"),
         ("POST", _) if path == settings.refresh_path => Some("refresh"),
@@ -24,54 +24,54 @@ pub(crate) fn counter(call: &SandboxRequest, settings: &Settings) -> Option<&'st
     }
 }
 
-pub(crate) fn handle(state: &mut SandboxState, call: &SandboxRequest) -> Response {
-    answer(state, call).unwrap_or_else(|refusal| refusal)
+pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Response {
+    route(state, request).unwrap_or_else(|refusal| refusal)
 }
 
-fn answer(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
-    let presented = checks::credential(state, call)?;
-    checks::content_type(state, call)?;
-    if call.path == state.settings.refresh_path && call.method == "POST" {
-        checks::route(Service::FileVerbs, state.settings.refresh_route)?;
-        checks::none(state, call, &presented)?;
-        return accounts::refresh(state, call);
+fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
+    let credential = checks::credential_header(state, request)?;
+    checks::require_content_type(state, request)?;
+    if request.path == state.settings.refresh_path && request.method == "POST" {
+        checks::require_route(Service::FileVerbs, state.settings.refresh_route)?;
+        checks::require_no_credential(state, request, &credential)?;
+        return accounts::refresh(state, request);
     }
-    let parts = call.parts();
-    let ["api", "v1", rest @ ..] = parts.as_slice() else {
-        return Err(checks::unknown(state, call));
+    let path_segments = request.path_segments();
+    let ["api", "v1", rest @ ..] = path_segments.as_slice() else {
+        return Err(checks::unknown_route(state, request));
     };
-    match (call.method.as_str(), rest) {
+    match (request.method.as_str(), rest) {
         ("POST", ["accounts", "access-token"]) => {
-            checks::none(state, call, &presented)?;
-            accounts::log_in(state, call)
+            checks::require_no_credential(state, request, &credential)?;
+            accounts::log_in(state, request)
         }
         ("POST", ["accounts", "revoke-token"]) => {
-            authorized(state, call, &presented)?;
-            accounts::revoke(state, call)
+            authorized(state, request, &credential)?;
+            accounts::revoke(state, request)
         }
-        (_, ["accounts", "access-token" | "revoke-token"]) => Err(checks::wrong_method(state, call)),
+        (_, ["accounts", "access-token" | "revoke-token"]) => Err(checks::wrong_method(state, request)),
         (_, ["fileuploads" | "jobrequests", ..]) => {
-            authorized(state, call, &presented)?;
-            jobs::working(state, call, rest)
+            authorized(state, request, &credential)?;
+            jobs::working(state, request, rest)
         }
-        _ => Err(checks::unknown(state, call)),
+        _ => Err(checks::unknown_route(state, request)),
     }
 }
 
 /// The SecretKey header or a bearer; either will do for every working call.
-fn authorized(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented) -> Result<(), Response> {
+fn authorized(state: &mut SandboxState, request: &SandboxRequest, credential: &CredentialHeader) -> Result<(), Response> {
     let refused = |state: &mut SandboxState, counter: &str| {
         state.count(counter);
-        Err(Response::message(401, "Unauthorized"))
+        Err(Response::fileverbs_message(401, "Unauthorized"))
     };
-    match presented {
+    match credential {
         Some(("SecretKey", value)) if value == c::SECRET_KEY && !state.tokens.is_rejected(value) => Ok(()),
         Some(("SecretKey", _)) => refused(state, "bad_secret_key"),
         Some(("Authorization", value)) => {
             let Some(token) = value.strip_prefix("Bearer ") else {
                 return refused(state, "bad_token");
             };
-            match state.tokens.check(GrantKind::Bearer, token, call.now_ms) {
+            match state.tokens.verify(GrantKind::Bearer, token, request.now_ms) {
                 Ok(_) => Ok(()),
                 Err(refusal) => refused(state, refusal.counter()),
             }

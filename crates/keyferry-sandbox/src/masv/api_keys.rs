@@ -8,16 +8,21 @@ use serde_json::{Value, json};
 
 use super::auth::{member_of, user_by_token};
 use super::data::{ApiKey, NEVER, expiry_ms};
-use crate::checks::{self, Presented};
+use crate::checks::{self, CredentialHeader};
 use crate::clock::rfc3339_ms;
 use crate::request::SandboxRequest;
 use crate::response::Response;
 use crate::state::SandboxState;
 
-pub(crate) fn create(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<Response, Response> {
-    let user = user_by_token(state, call, presented)?;
+pub(crate) fn create(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
+    team: &str,
+) -> Result<Response, Response> {
+    let user = user_by_token(state, request, credential)?;
     member_of(state, &user, team)?;
-    let document = checks::object(state, call)?;
+    let document = checks::json_object(state, request)?;
     let active = active(&document)?.ok_or_else(|| Response::masv_error(400, "state is required"))?;
     let text = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let key = ApiKey {
@@ -36,9 +41,14 @@ pub(crate) fn create(state: &mut SandboxState, call: &SandboxRequest, presented:
     Ok(Response::json(201, made))
 }
 
-pub(crate) fn change(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, id: &str) -> Result<Response, Response> {
-    let user = user_by_token(state, call, presented)?;
-    let document = checks::object(state, call)?;
+pub(crate) fn change(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
+    id: &str,
+) -> Result<Response, Response> {
+    let user = user_by_token(state, request, credential)?;
+    let document = checks::json_object(state, request)?;
     let active = active(&document)?;
     let own = state.masv.keys.iter_mut().find(|key| key.id == id && key.account == user.account);
     let key = own.ok_or_else(|| Response::masv_error(404, "API key not found"))?;
@@ -54,12 +64,12 @@ pub(crate) fn change(state: &mut SandboxState, call: &SandboxRequest, presented:
 
 pub(crate) fn change_profile(
     state: &mut SandboxState,
-    call: &SandboxRequest,
-    presented: &Presented,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
     id: &str,
 ) -> Result<Response, Response> {
-    let user = user_by_token(state, call, presented)?;
-    let document = checks::object(state, call)?;
+    let user = user_by_token(state, request, credential)?;
+    let document = checks::json_object(state, request)?;
     let account = &mut state.masv.accounts[user.account];
     if account.id != id {
         return Err(Response::masv_error(403, "this is another user"));

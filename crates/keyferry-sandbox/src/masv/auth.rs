@@ -4,11 +4,11 @@
 
 use serde_json::Value;
 
-use crate::checks::Presented;
+use crate::checks::CredentialHeader;
 use crate::request::SandboxRequest;
 use crate::response::Response;
 use crate::state::SandboxState;
-use crate::tokens::{GrantKind, Rejection};
+use crate::tokens::{GrantKind, TokenError};
 
 /// Who calls a user route.
 pub(crate) struct User {
@@ -18,18 +18,18 @@ pub(crate) struct User {
 }
 
 /// The caller of a route that takes an API key or a user token.
-pub(crate) fn user(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented) -> Result<User, Response> {
-    match presented {
-        Some(("X-API-KEY", value)) => by_key(state, call, value),
-        Some(("X-User-Token", value)) => by_token(state, call, value),
+pub(crate) fn user(state: &mut SandboxState, request: &SandboxRequest, credential: &CredentialHeader) -> Result<User, Response> {
+    match credential {
+        Some(("X-API-KEY", value)) => by_key(state, request, value),
+        Some(("X-User-Token", value)) => by_token(state, request, value),
         _ => Err(unauthorized(state, "missing_credential", "X-User-Token or X-API-KEY is required")),
     }
 }
 
 /// The caller of a route that takes a user token and no API key.
-pub(crate) fn user_by_token(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented) -> Result<User, Response> {
-    match presented {
-        Some(("X-User-Token", value)) => by_token(state, call, value),
+pub(crate) fn user_by_token(state: &mut SandboxState, request: &SandboxRequest, credential: &CredentialHeader) -> Result<User, Response> {
+    match credential {
+        Some(("X-User-Token", value)) => by_token(state, request, value),
         Some(("X-API-KEY", _)) => {
             state.count("key_refused");
             Err(Response::masv_error(403, "an API key may not do this: X-User-Token is required"))
@@ -39,8 +39,13 @@ pub(crate) fn user_by_token(state: &mut SandboxState, call: &SandboxRequest, pre
 }
 
 /// The caller of a team's route.
-pub(crate) fn member(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<User, Response> {
-    let user = user(state, call, presented)?;
+pub(crate) fn member(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
+    team: &str,
+) -> Result<User, Response> {
+    let user = user(state, request, credential)?;
     member_of(state, &user, team)?;
     Ok(user)
 }
@@ -61,17 +66,17 @@ pub(crate) fn member_of(state: &mut SandboxState, user: &User, team: &str) -> Re
     }
 }
 
-fn by_key(state: &mut SandboxState, call: &SandboxRequest, value: &str) -> Result<User, Response> {
+fn by_key(state: &mut SandboxState, request: &SandboxRequest, value: &str) -> Result<User, Response> {
     let found = state.masv.keys.iter().find(|key| key.value == value);
-    let live = found.filter(|key| key.active && key.expires_ms.is_none_or(|at| call.now_ms < at));
+    let live = found.filter(|key| key.active && key.expires_ms.is_none_or(|at| request.now_ms < at));
     match live {
         Some(key) if !state.tokens.is_rejected(value) => Ok(User { account: key.account, key_team: Some(key.team.clone()) }),
         _ => Err(unauthorized(state, "bad_api_key", "invalid API key")),
     }
 }
 
-fn by_token(state: &mut SandboxState, call: &SandboxRequest, value: &str) -> Result<User, Response> {
-    let claims = check(state, call, GrantKind::User, value)?;
+fn by_token(state: &mut SandboxState, request: &SandboxRequest, value: &str) -> Result<User, Response> {
+    let claims = check(state, request, GrantKind::User, value)?;
     let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
     let account = state.masv.accounts.iter().position(|account| account.subject == subject);
     let account = account.ok_or_else(|| Response::masv_error(401, "invalid token"))?;
@@ -79,12 +84,12 @@ fn by_token(state: &mut SandboxState, call: &SandboxRequest, value: &str) -> Res
 }
 
 /// The claims of a token of this kind, or the 401 for it.
-pub(crate) fn check(state: &mut SandboxState, call: &SandboxRequest, kind: GrantKind, value: &str) -> Result<Value, Response> {
-    state.tokens.check(kind, value, call.now_ms).map_err(|refusal| {
+pub(crate) fn check(state: &mut SandboxState, request: &SandboxRequest, kind: GrantKind, value: &str) -> Result<Value, Response> {
+    state.tokens.verify(kind, value, request.now_ms).map_err(|refusal| {
         let message = match refusal {
-            Rejection::Unknown => "invalid token",
-            Rejection::Expired => "token is expired",
-            Rejection::Rejected => "token was revoked",
+            TokenError::Invalid => "invalid token",
+            TokenError::Expired => "token is expired",
+            TokenError::Rejected => "token was revoked",
         };
         unauthorized(state, refusal.counter(), message)
     })

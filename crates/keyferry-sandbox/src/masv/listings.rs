@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::auth::{User, member, unauthorized};
 use super::data::{MANAGE, READ, WRITE, new_package};
-use crate::checks::{self, Presented};
+use crate::checks::{self, CredentialHeader};
 use crate::credentials as c;
 use crate::request::SandboxRequest;
 use crate::response::Response;
@@ -14,15 +14,15 @@ use crate::service::Service;
 use crate::state::SandboxState;
 use crate::tokens::GrantKind;
 
-fn management_token(state: &mut SandboxState, call: &SandboxRequest, account: usize, id: &str) -> String {
+fn management_token(state: &mut SandboxState, request: &SandboxRequest, account: usize, id: &str) -> String {
     let user_id = state.masv.accounts[account].id;
     let fields = json!({"imp": false, "lvl": MANAGE, "sub": id, "typ": "package", "uid": user_id});
-    state.tokens.issue(GrantKind::Package, fields, call.now_ms)
+    state.tokens.issue(GrantKind::Package, fields, request.now_ms)
 }
 
 /// A package as lists show it, each time with a fresh token.
-fn record(state: &mut SandboxState, call: &SandboxRequest, user: &User, id: &str) -> Value {
-    let token = management_token(state, call, user.account, id);
+fn record(state: &mut SandboxState, request: &SandboxRequest, user: &User, id: &str) -> Value {
+    let token = management_token(state, request, user.account, id);
     match state.masv.packages.get(id) {
         None => Value::Null,
         Some(package) => json!({
@@ -37,35 +37,50 @@ fn ids(state: &SandboxState, team: &str, inbox: bool) -> Vec<String> {
     own.map(|(id, _)| id.clone()).collect()
 }
 
-pub(crate) fn all(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<Response, Response> {
-    let user = member(state, call, presented, team)?;
+pub(crate) fn all(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
+    team: &str,
+) -> Result<Response, Response> {
+    let user = member(state, request, credential, team)?;
     let mut ids = ids(state, team, false);
     for filter in ["expired", "finalized", "new", "archived"] {
-        match call.query_value(filter).as_deref() {
+        match request.query_value(filter).as_deref() {
             Some("true") => ids.retain(|id| state.masv.packages.get(id).is_some_and(|one| one.state == filter)),
             Some("false") => ids.retain(|id| state.masv.packages.get(id).is_some_and(|one| one.state != filter)),
             _ => {}
         }
     }
-    Ok(Response::ok(ids.iter().map(|id| record(state, call, &user, id)).collect()))
+    Ok(Response::ok(ids.iter().map(|id| record(state, request, &user, id)).collect()))
 }
 
-pub(crate) fn page(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<Response, Response> {
-    let user = member(state, call, presented, team)?;
-    checks::route(Service::Masv, state.settings.paged_list)?;
+pub(crate) fn page(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
+    team: &str,
+) -> Result<Response, Response> {
+    let user = member(state, request, credential, team)?;
+    checks::require_route(Service::Masv, state.settings.paged_list)?;
     let ids = ids(state, team, false);
-    paged(state, call, &user, &ids)
+    paged(state, request, &user, &ids)
 }
 
-pub(crate) fn inbox(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<Response, Response> {
-    let user = member(state, call, presented, team)?;
-    checks::route(Service::Masv, state.settings.inbox_route)?;
+pub(crate) fn inbox(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
+    team: &str,
+) -> Result<Response, Response> {
+    let user = member(state, request, credential, team)?;
+    checks::require_route(Service::Masv, state.settings.inbox_route)?;
     let ids = ids(state, team, true);
-    paged(state, call, &user, &ids)
+    paged(state, request, &user, &ids)
 }
 
-fn paged(state: &mut SandboxState, call: &SandboxRequest, user: &User, ids: &[String]) -> Result<Response, Response> {
-    let number = |name: &str, default: usize| match call.query_value(name) {
+fn paged(state: &mut SandboxState, request: &SandboxRequest, user: &User, ids: &[String]) -> Result<Response, Response> {
+    let number = |name: &str, default: usize| match request.query_value(name) {
         None => Ok(default),
         Some(text) => text.parse::<usize>().map_err(|_| Response::masv_error(400, "page and limit are numbers")),
     };
@@ -75,39 +90,44 @@ fn paged(state: &mut SandboxState, call: &SandboxRequest, user: &User, ids: &[St
         return Err(Response::masv_error(400, "page begins at 1 and limit is 1 to 50"));
     }
     let wanted = ids.iter().skip((page - 1).saturating_mul(limit)).take(limit);
-    let records: Vec<Value> = wanted.map(|id| record(state, call, user, id)).collect();
+    let records: Vec<Value> = wanted.map(|id| record(state, request, user, id)).collect();
     Ok(Response::ok(json!({"metadata": {"total": ids.len()}, "records": records})))
 }
 
 /// The single look-up knows the team's own packages and none of the inbox.
 pub(crate) fn one(
     state: &mut SandboxState,
-    call: &SandboxRequest,
-    presented: &Presented,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
     team: &str,
     id: &str,
 ) -> Result<Response, Response> {
-    let user = member(state, call, presented, team)?;
-    checks::route(Service::Masv, state.settings.single_lookup)?;
+    let user = member(state, request, credential, team)?;
+    checks::require_route(Service::Masv, state.settings.single_lookup)?;
     let is_there = state.masv.packages.get(id).is_some_and(|package| package.team == team && !package.inbox);
     if !is_there {
         return Err(Response::masv_error(404, "package not found"));
     }
-    Ok(Response::ok(record(state, call, &user, id)))
+    Ok(Response::ok(record(state, request, &user, id)))
 }
 
-pub(crate) fn create(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, team: &str) -> Result<Response, Response> {
-    let user = member(state, call, presented, team)?;
-    let id = new(state, call, team, false)?;
-    let record = record(state, call, &user, &id);
+pub(crate) fn create(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
+    team: &str,
+) -> Result<Response, Response> {
+    let user = member(state, request, credential, team)?;
+    let id = new(state, request, team, false)?;
+    let record = record(state, request, &user, &id);
     Ok(Response::json(201, record))
 }
 
-fn new(state: &mut SandboxState, call: &SandboxRequest, team: &str, inbox: bool) -> Result<String, Response> {
-    let document = checks::object(state, call)?;
+fn new(state: &mut SandboxState, request: &SandboxRequest, team: &str, inbox: bool) -> Result<String, Response> {
+    let document = checks::json_object(state, request)?;
     let name = document.get("name").and_then(Value::as_str).unwrap_or("untitled").to_owned();
     let id = state.masv.new_id("PACKAGE");
-    let mut package = new_package(team, inbox, name, "new", call.now_ms);
+    let mut package = new_package(team, inbox, name, "new", request.now_ms);
     package.files.clear();
     state.masv.packages.insert(id.clone(), package);
     Ok(id)
@@ -115,32 +135,42 @@ fn new(state: &mut SandboxState, call: &SandboxRequest, team: &str, inbox: bool)
 
 pub(crate) fn create_by_portal(
     state: &mut SandboxState,
-    call: &SandboxRequest,
-    presented: &Presented,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
     portal: &str,
 ) -> Result<Response, Response> {
-    checks::none(state, call, presented)?;
+    checks::require_no_credential(state, request, credential)?;
     if portal != c::PORTAL_ID {
         return Err(Response::masv_error(404, "portal not found"));
     }
-    let id = new(state, call, c::TEAM_ID, true)?;
+    let id = new(state, request, c::TEAM_ID, true)?;
     let fields = json!({"imp": false, "lvl": WRITE, "sub": id, "typ": "package", "uid": ""});
-    let token = state.tokens.issue(GrantKind::Package, fields, call.now_ms);
+    let token = state.tokens.issue(GrantKind::Package, fields, request.now_ms);
     Ok(Response::json(201, json!({"access_token": token, "id": id, "state": "new"})))
 }
 
-pub(crate) fn portal(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, name: &str) -> Result<Response, Response> {
-    checks::none(state, call, presented)?;
+pub(crate) fn portal(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
+    name: &str,
+) -> Result<Response, Response> {
+    checks::require_no_credential(state, request, credential)?;
     if name != c::PORTAL_SUBDOMAIN {
         return Err(Response::masv_error(404, "portal not found"));
     }
     Ok(Response::ok(json!({"id": c::PORTAL_ID, "name": "Sandbox Portal", "subdomain": name})))
 }
 
-pub(crate) fn link(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, id: &str) -> Result<Response, Response> {
-    checks::none(state, call, presented)?;
-    let secret = call.query_value("secret").unwrap_or_default();
-    let password = call.header("x-link-password");
+pub(crate) fn link(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
+    id: &str,
+) -> Result<Response, Response> {
+    checks::require_no_credential(state, request, credential)?;
+    let secret = request.query_value("secret").unwrap_or_default();
+    let password = request.header("x-link-password");
     let (secret_status, password_status) = (state.settings.link_secret_status, state.settings.link_password_status);
     let Some(link) = state.masv.links.get(id) else {
         return Err(Response::masv_error(404, "link not found"));
@@ -160,16 +190,16 @@ pub(crate) fn link(state: &mut SandboxState, call: &SandboxRequest, presented: &
         return Err(Response::masv_error(410, "package is gone"));
     };
     let fields = json!({"imp": false, "lid": id, "lvl": READ, "sub": package_id, "typ": "package"});
-    let token = state.tokens.issue(GrantKind::Package, fields, call.now_ms);
+    let token = state.tokens.issue(GrantKind::Package, fields, request.now_ms);
     Ok(Response::ok(json!({
         "package_token": token, "package_id": package_id, "expiry": expiry, "name": name, "package_size": 4096,
     })))
 }
 
 fn refused_link(state: &mut SandboxState, counter: &str, status: u16, message: &str) -> Response {
-    let mut answer = unauthorized(state, counter, message);
+    let mut response = unauthorized(state, counter, message);
     if status != 401 {
-        answer = Response::masv_error(status, message);
+        response = Response::masv_error(status, message);
     }
-    answer
+    response
 }

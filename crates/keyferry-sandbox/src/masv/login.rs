@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::checks;
 use crate::request::SandboxRequest;
 use crate::response::Response;
-use crate::settings::Shape;
+use crate::settings::ListShape;
 use crate::state::SandboxState;
 use crate::tokens::GrantKind;
 
@@ -17,13 +17,13 @@ fn team_array(state: &SandboxState, account: usize) -> Value {
 
 pub(crate) fn team_list(state: &SandboxState, account: usize) -> Value {
     match state.settings.teams_shape {
-        Shape::Array => team_array(state, account),
-        Shape::Object => json!({"teams": team_array(state, account)}),
+        ListShape::Array => team_array(state, account),
+        ListShape::Object => json!({"teams": team_array(state, account)}),
     }
 }
 
-pub(crate) fn log_in(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
-    let document = checks::object(state, call)?;
+pub(crate) fn log_in(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
+    let document = checks::json_object(state, request)?;
     let field = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let (Some(email), Some(password)) = (field("email"), field("password")) else {
         state.count("bad_document");
@@ -37,7 +37,7 @@ pub(crate) fn log_in(state: &mut SandboxState, call: &SandboxRequest) -> Result<
     }
     let found = state.masv.accounts.iter().position(|one| one.email == email && one.password == password);
     match found {
-        Some(account) => Ok(logged_in(state, call, account)),
+        Some(account) => Ok(logged_in(state, request, account)),
         None => Err(refused_login(state, "invalid email or password")),
     }
 }
@@ -50,7 +50,7 @@ fn refused_login(state: &mut SandboxState, message: &str) -> Response {
     }
 }
 
-fn logged_in(state: &mut SandboxState, call: &SandboxRequest, account: usize) -> Response {
+fn logged_in(state: &mut SandboxState, request: &SandboxRequest, account: usize) -> Response {
     let teams = team_array(state, account);
     let first = teams.get(0).and_then(|team| team.get("id")).cloned().unwrap_or(Value::Null);
     let one = &state.masv.accounts[account];
@@ -62,6 +62,6 @@ fn logged_in(state: &mut SandboxState, call: &SandboxRequest, account: usize) ->
         user["primary_team_id"] = first;
     }
     let fields = json!({"ext": {}, "imp": false, "sub": one.subject});
-    let token = state.tokens.issue(GrantKind::User, fields, call.now_ms);
+    let token = state.tokens.issue(GrantKind::User, fields, request.now_ms);
     Response::ok(json!({"token": token, "teams": teams, "user": user}))
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::auth::{check, unauthorized};
 use super::data::{Link, MANAGE, READ, WRITE};
 use super::transfers;
-use crate::checks::{self, Presented};
+use crate::checks::{self, CredentialHeader};
 use crate::clock::rfc3339_ms;
 use crate::request::SandboxRequest;
 use crate::response::Response;
@@ -57,16 +57,16 @@ fn deed(method: &str, rest: &[&str]) -> Option<(Deed, &'static [&'static str])> 
 
 pub(crate) fn under_package(
     state: &mut SandboxState,
-    call: &SandboxRequest,
-    presented: &Presented,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
     id: &str,
     rest: &[&str],
 ) -> Result<Response, Response> {
-    let Some((deed, variants)) = deed(&call.method, rest) else {
+    let Some((deed, variants)) = deed(&request.method, rest) else {
         let known = ["GET", "POST", "PUT", "DELETE"].iter().any(|method| self::deed(method, rest).is_some());
-        return Err(if known { checks::wrong_method(state, call) } else { checks::unknown(state, call) });
+        return Err(if known { checks::wrong_method(state, request) } else { checks::unknown_route(state, request) });
     };
-    let variant = package_token(state, call, presented, id)?;
+    let variant = package_token(state, request, credential, id)?;
     let mut may = variants.contains(&variant.as_str());
     if matches!(deed, Deed::ListTransfers) && variant == READ {
         may = state.settings.read_lists_transfers;
@@ -79,15 +79,15 @@ pub(crate) fn under_package(
         return Err(Response::masv_error(404, "package not found"));
     }
     state.count("package_call_ok");
-    act(state, call, deed, id, rest)
+    act(state, request, deed, id, rest)
 }
 
 /// The `lvl` of the token, which has to be of exactly this package.
-fn package_token(state: &mut SandboxState, call: &SandboxRequest, presented: &Presented, id: &str) -> Result<String, Response> {
-    let Some(("X-Package-Token", value)) = presented else {
+fn package_token(state: &mut SandboxState, request: &SandboxRequest, credential: &CredentialHeader, id: &str) -> Result<String, Response> {
+    let Some(("X-Package-Token", value)) = credential else {
         return Err(unauthorized(state, "missing_credential", "X-Package-Token is required"));
     };
-    let claims = check(state, call, GrantKind::Package, value)?;
+    let claims = check(state, request, GrantKind::Package, value)?;
     let field = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
     if field("sub") != id {
         return Err(unauthorized(state, "foreign_token", "this token is for another package"));
@@ -95,20 +95,20 @@ fn package_token(state: &mut SandboxState, call: &SandboxRequest, presented: &Pr
     Ok(field("lvl").to_owned())
 }
 
-fn act(state: &mut SandboxState, call: &SandboxRequest, deed: Deed, id: &str, rest: &[&str]) -> Result<Response, Response> {
+fn act(state: &mut SandboxState, request: &SandboxRequest, deed: Deed, id: &str, rest: &[&str]) -> Result<Response, Response> {
     match deed {
         Deed::Show => Ok(Response::ok(shown(state, id))),
-        Deed::Rename | Deed::SetExpiry | Deed::Finalize => change(state, call, deed, id),
+        Deed::Rename | Deed::SetExpiry | Deed::Finalize => change(state, request, deed, id),
         Deed::Delete => {
             state.masv.packages.remove(id);
             Ok(Response::empty(204))
         }
-        Deed::AddFile => add_file(state, call, id),
+        Deed::AddFile => add_file(state, request, id),
         Deed::ListFiles => Ok(Response::ok(files(state, id))),
         Deed::UploadFile | Deed::FinalizeFile | Deed::Download => with_file(state, deed, id, rest),
-        Deed::MakeLink => make_link(state, call, id),
-        Deed::ListTransfers => transfers::list_transfers(state, call, id),
-        Deed::StartTransfer => transfers::start_transfer(state, call, id),
+        Deed::MakeLink => make_link(state, request, id),
+        Deed::ListTransfers => transfers::list_transfers(state, request, id),
+        Deed::StartTransfer => transfers::start_transfer(state, request, id),
     }
 }
 
@@ -117,8 +117,8 @@ fn shown(state: &SandboxState, id: &str) -> Value {
     package.map_or(Value::Null, |one| json!({"id": id, "name": one.name, "state": one.state, "expiry": one.expiry}))
 }
 
-fn change(state: &mut SandboxState, call: &SandboxRequest, deed: Deed, id: &str) -> Result<Response, Response> {
-    let document = checks::object(state, call)?;
+fn change(state: &mut SandboxState, request: &SandboxRequest, deed: Deed, id: &str) -> Result<Response, Response> {
+    let document = checks::json_object(state, request)?;
     let text = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
     if let Some(package) = state.masv.packages.get_mut(id) {
         match deed {
@@ -130,8 +130,8 @@ fn change(state: &mut SandboxState, call: &SandboxRequest, deed: Deed, id: &str)
     Ok(Response::ok(shown(state, id)))
 }
 
-fn add_file(state: &mut SandboxState, call: &SandboxRequest, id: &str) -> Result<Response, Response> {
-    checks::object(state, call)?;
+fn add_file(state: &mut SandboxState, request: &SandboxRequest, id: &str) -> Result<Response, Response> {
+    checks::json_object(state, request)?;
     let file = state.masv.new_id("F1LE");
     if let Some(package) = state.masv.packages.get_mut(id) {
         package.files.push(file.clone());
@@ -155,12 +155,12 @@ fn with_file(state: &SandboxState, deed: Deed, id: &str, rest: &[&str]) -> Resul
     }
 }
 
-fn make_link(state: &mut SandboxState, call: &SandboxRequest, package: &str) -> Result<Response, Response> {
-    let document = checks::object(state, call)?;
+fn make_link(state: &mut SandboxState, request: &SandboxRequest, package: &str) -> Result<Response, Response> {
+    let document = checks::json_object(state, request)?;
     let password = document.get("password").and_then(Value::as_str).map(str::to_owned);
     let id = state.masv.new_id("11NK");
     let secret = format!("made+{id}/=");
-    let expiry = rfc3339_ms(call.now_ms.saturating_add(432_000_000));
+    let expiry = rfc3339_ms(request.now_ms.saturating_add(432_000_000));
     let link = Link { package: package.to_owned(), secret, password, archived: false, expiry };
     let mut made = json!({"id": id, "package_id": package, "expiry": link.expiry});
     if state.settings.download_secret {

@@ -7,9 +7,9 @@ use crate::response::Response;
 use crate::state::SandboxState;
 
 /// The counter that a request goes under as it arrives, whatever becomes of it.
-pub(crate) fn counter(call: &SandboxRequest) -> Option<&'static str> {
-    let parts = call.parts();
-    match (call.method.as_str(), parts.as_slice()) {
+pub(crate) fn counter(request: &SandboxRequest) -> Option<&'static str> {
+    let path_segments = request.path_segments();
+    match (request.method.as_str(), path_segments.as_slice()) {
         ("POST", ["v1", "auth"]) => Some("login"),
         ("GET", ["v1", "teams"]) => Some("teams"),
         ("GET", ["v1.1", "teams", _, "packages", _]) => Some("lookup"),
@@ -28,38 +28,38 @@ pub(crate) fn counter(call: &SandboxRequest) -> Option<&'static str> {
     }
 }
 
-pub(crate) fn handle(state: &mut SandboxState, call: &SandboxRequest) -> Response {
-    answer(state, call).unwrap_or_else(|refusal| refusal)
+pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Response {
+    route(state, request).unwrap_or_else(|refusal| refusal)
 }
 
-fn answer(state: &mut SandboxState, call: &SandboxRequest) -> Result<Response, Response> {
-    let presented = checks::credential(state, call)?;
-    checks::content_type(state, call)?;
-    let parts = call.parts();
-    match (call.method.as_str(), parts.as_slice()) {
+fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
+    let credential = checks::credential_header(state, request)?;
+    checks::require_content_type(state, request)?;
+    let path_segments = request.path_segments();
+    match (request.method.as_str(), path_segments.as_slice()) {
         ("POST", ["v1", "auth"]) => {
-            checks::none(state, call, &presented)?;
-            login::log_in(state, call)
+            checks::require_no_credential(state, request, &credential)?;
+            login::log_in(state, request)
         }
         ("GET", ["v1", "teams"]) => {
-            let user = auth::user(state, call, &presented)?;
+            let user = auth::user(state, request, &credential)?;
             Ok(Response::ok(login::team_list(state, user.account)))
         }
-        ("POST", ["v1", "teams", team, "api_keys"]) => api_keys::create(state, call, &presented, team),
-        ("PUT", ["v1", "api_keys", id]) => api_keys::change(state, call, &presented, id),
-        ("PUT", ["v1", "users", id]) => api_keys::change_profile(state, call, &presented, id),
-        ("POST", ["v1", "teams", team, "packages"]) => listings::create(state, call, &presented, team),
-        ("GET", ["v1", "teams", team, "packages"]) => listings::all(state, call, &presented, team),
-        ("GET", ["v1.1", "teams", team, "packages"]) => listings::page(state, call, &presented, team),
-        ("GET", ["v1.1", "teams", team, "packages", id]) => listings::one(state, call, &presented, team, id),
-        ("GET", ["v1.1", "teams", team, "inbox"]) => listings::inbox(state, call, &presented, team),
-        ("POST", ["v1", "portals", portal, "packages"]) => listings::create_by_portal(state, call, &presented, portal),
-        ("GET", ["v1", "subdomains", "portals", name]) => listings::portal(state, call, &presented, name),
-        ("GET", ["v1", "links", id]) => listings::link(state, call, &presented, id),
-        (_, ["v1", "packages", id, rest @ ..]) => packages::under_package(state, call, &presented, id, rest),
-        (_, ["v1", "transfers", id, rest @ ..]) => transfers::under_transfer(state, call, &presented, id, rest),
-        (_, path) if is_known(path) => Err(checks::wrong_method(state, call)),
-        _ => Err(checks::unknown(state, call)),
+        ("POST", ["v1", "teams", team, "api_keys"]) => api_keys::create(state, request, &credential, team),
+        ("PUT", ["v1", "api_keys", id]) => api_keys::change(state, request, &credential, id),
+        ("PUT", ["v1", "users", id]) => api_keys::change_profile(state, request, &credential, id),
+        ("POST", ["v1", "teams", team, "packages"]) => listings::create(state, request, &credential, team),
+        ("GET", ["v1", "teams", team, "packages"]) => listings::all(state, request, &credential, team),
+        ("GET", ["v1.1", "teams", team, "packages"]) => listings::page(state, request, &credential, team),
+        ("GET", ["v1.1", "teams", team, "packages", id]) => listings::one(state, request, &credential, team, id),
+        ("GET", ["v1.1", "teams", team, "inbox"]) => listings::inbox(state, request, &credential, team),
+        ("POST", ["v1", "portals", portal, "packages"]) => listings::create_by_portal(state, request, &credential, portal),
+        ("GET", ["v1", "subdomains", "portals", name]) => listings::portal(state, request, &credential, name),
+        ("GET", ["v1", "links", id]) => listings::link(state, request, &credential, id),
+        (_, ["v1", "packages", id, rest @ ..]) => packages::under_package(state, request, &credential, id, rest),
+        (_, ["v1", "transfers", id, rest @ ..]) => transfers::under_transfer(state, request, &credential, id, rest),
+        (_, path) if is_known(path) => Err(checks::wrong_method(state, request)),
+        _ => Err(checks::unknown_route(state, request)),
     }
 }
 

@@ -6,59 +6,59 @@ use serde_json::{Value, json};
 
 use super::auth::{check, unauthorized};
 use super::data::Transfer;
-use crate::checks::{self, Presented};
+use crate::checks::{self, CredentialHeader};
 use crate::request::SandboxRequest;
 use crate::response::Response;
-use crate::settings::Shape;
+use crate::settings::ListShape;
 use crate::state::SandboxState;
 use crate::tokens::GrantKind;
 
-fn transfer_object(state: &mut SandboxState, call: &SandboxRequest, id: &str) -> Value {
+fn transfer_object(state: &mut SandboxState, request: &SandboxRequest, id: &str) -> Value {
     let fields = json!({"sub": id, "typ": "transfer"});
-    let token = state.tokens.issue(GrantKind::Transfer, fields, call.now_ms);
+    let token = state.tokens.issue(GrantKind::Transfer, fields, request.now_ms);
     let condition = state.masv.transfers.get(id).map_or("gone", |transfer| transfer.state);
     json!({"id": id, "state": condition, "access_token": token})
 }
 
-pub(crate) fn list_transfers(state: &mut SandboxState, call: &SandboxRequest, id: &str) -> Result<Response, Response> {
+pub(crate) fn list_transfers(state: &mut SandboxState, request: &SandboxRequest, id: &str) -> Result<Response, Response> {
     let ids = state.masv.packages.get(id).map(|package| package.transfers.clone()).unwrap_or_default();
-    let all: Value = ids.iter().map(|transfer| transfer_object(state, call, transfer)).collect();
+    let all: Value = ids.iter().map(|transfer| transfer_object(state, request, transfer)).collect();
     Ok(Response::ok(match state.settings.transfers_shape {
-        Shape::Array => all,
-        Shape::Object => json!({"transfers": all}),
+        ListShape::Array => all,
+        ListShape::Object => json!({"transfers": all}),
     }))
 }
 
-pub(crate) fn start_transfer(state: &mut SandboxState, call: &SandboxRequest, id: &str) -> Result<Response, Response> {
-    checks::object(state, call)?;
+pub(crate) fn start_transfer(state: &mut SandboxState, request: &SandboxRequest, id: &str) -> Result<Response, Response> {
+    checks::json_object(state, request)?;
     let transfer = state.masv.new_id("TRANSFER");
     state.masv.transfers.insert(transfer.clone(), Transfer { package: id.to_owned(), state: "running" });
     if let Some(package) = state.masv.packages.get_mut(id) {
         package.transfers.push(transfer.clone());
     }
-    let made = transfer_object(state, call, &transfer);
+    let made = transfer_object(state, request, &transfer);
     Ok(Response::json(201, made))
 }
 
 /// Status, retry and cancel of one transfer, with that transfer's own token.
 pub(crate) fn under_transfer(
     state: &mut SandboxState,
-    call: &SandboxRequest,
-    presented: &Presented,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
     id: &str,
     rest: &[&str],
 ) -> Result<Response, Response> {
-    let next = match (call.method.as_str(), rest) {
+    let next = match (request.method.as_str(), rest) {
         ("GET", []) => None,
         ("PUT", []) | ("POST", ["retry"]) => Some("running"),
         ("DELETE", []) => Some("cancelled"),
-        (_, [] | ["retry"]) => return Err(checks::wrong_method(state, call)),
-        _ => return Err(checks::unknown(state, call)),
+        (_, [] | ["retry"]) => return Err(checks::wrong_method(state, request)),
+        _ => return Err(checks::unknown_route(state, request)),
     };
-    let Some(("X-Transfer-Token", value)) = presented else {
+    let Some(("X-Transfer-Token", value)) = credential else {
         return Err(unauthorized(state, "missing_credential", "X-Transfer-Token is required"));
     };
-    let claims = check(state, call, GrantKind::Transfer, value)?;
+    let claims = check(state, request, GrantKind::Transfer, value)?;
     if claims.get("sub").and_then(Value::as_str) != Some(id) {
         return Err(unauthorized(state, "foreign_token", "this token is for another transfer"));
     }
@@ -68,7 +68,7 @@ pub(crate) fn under_transfer(
     transfer.state = next.unwrap_or(transfer.state);
     let (package, condition) = (transfer.package.clone(), transfer.state);
     state.count("transfer_call_ok");
-    match call.method.as_str() {
+    match request.method.as_str() {
         "DELETE" => Ok(Response::empty(204)),
         _ => Ok(Response::ok(json!({"id": id, "package_id": package, "state": condition}))),
     }
