@@ -1,6 +1,6 @@
-//! Turns a service's answer into what goes over the wire, spoiled by the fault that hit the request, if any did.
+//! Turns a service's response into the bytes for the wire, altered by the fault that hit the request, if any did.
 //!
-//! It doesn't choose the fault, and writes no log of it.
+//! It doesn't choose the fault: `faults` does.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use crate::faults::{BodyKind, FaultAction};
 use crate::response::{Content, Response};
 use crate::service::Service;
 
-/// What becomes of a request.
+/// How a request ends.
 pub(crate) enum Outcome {
-    Reply(Reply),
+    Response(WireResponse),
     Raw(Vec<u8>),
     Close,
     Reset,
     Hang,
 }
 
-/// An answer, ready for the wire.
-pub(crate) struct Reply {
+/// A response, ready for the wire.
+pub(crate) struct WireResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) payload: Body,
+    pub(crate) body: Body,
 }
 
-/// Carries the request out with `handle` if the act wants it carried out, and spoils the answer.
-pub(crate) fn outcome(service: Service, act: &FaultAction, handle: impl FnOnce() -> Response) -> Outcome {
-    match act {
+/// Carries the request out with `handle`, unless the fault prevents it, and alters the response.
+pub(crate) fn apply(service: Service, action: &FaultAction, handle: impl FnOnce() -> Response) -> Outcome {
+    match action {
         FaultAction::Hang => return Outcome::Hang,
         FaultAction::Close => return Outcome::Close,
         FaultAction::Reset => return Outcome::Reset,
@@ -41,12 +41,12 @@ pub(crate) fn outcome(service: Service, act: &FaultAction, handle: impl FnOnce()
         }
         _ => {}
     }
-    Outcome::Reply(instead(service, act).map_or_else(|| altered(act, handle()), |response| reply(response, Body::whole)))
+    Outcome::Response(replacement(service, action).map_or_else(|| alter(action, handle()), |response| wire_response(response, Body::whole)))
 }
 
-/// The answers that don't need the request to be carried out.
-fn instead(service: Service, act: &FaultAction) -> Option<Response> {
-    match act {
+/// The response of a fault that replaces the service's own; the request isn't carried out.
+fn replacement(service: Service, action: &FaultAction) -> Option<Response> {
+    match action {
         FaultAction::Status { status, body: BodyKind::Html } => Some(Response::html(*status)),
         FaultAction::Status { status, body: BodyKind::Empty } => Some(Response::empty(*status)),
         FaultAction::Status { status, body: BodyKind::Json } => Some(Response::service_error(service, *status, "scripted by the sandbox")),
@@ -60,23 +60,24 @@ fn instead(service: Service, act: &FaultAction) -> Option<Response> {
     }
 }
 
-fn altered(act: &FaultAction, response: Response) -> Reply {
-    match act {
-        FaultAction::Empty => Reply { status: 200, headers: response.headers, payload: Body::Whole(None) },
-        FaultAction::Half => reply(response, |bytes| Body::half(bytes.into())),
-        FaultAction::Drip(interval) => reply(response, |bytes| Body::drip(bytes.into(), *interval)),
-        FaultAction::Huge(total) => reply(response, |_| Body::huge(*total)),
-        FaultAction::Endless => reply(response, |_| Body::endless()),
-        FaultAction::Deep(levels) => reply(response, |_| Body::whole(nested(*levels))),
-        FaultAction::Null => reply(with_document(response, |_| Value::Null), Body::whole),
-        FaultAction::WrongCase => reply(with_document(response, uppercase_keys), Body::whole),
-        FaultAction::WrongTypes => reply(with_document(response, swap_types), Body::whole),
-        FaultAction::Token(value) => reply(with_document(response, |document| replace_tokens(document, value)), Body::whole),
-        _ => reply(response, Body::whole),
+/// The service's response, altered by the fault.
+fn alter(action: &FaultAction, response: Response) -> WireResponse {
+    match action {
+        FaultAction::Empty => WireResponse { status: 200, headers: response.headers, body: Body::Whole(None) },
+        FaultAction::Half => wire_response(response, |bytes| Body::half(bytes.into())),
+        FaultAction::Drip(interval) => wire_response(response, |bytes| Body::drip(bytes.into(), *interval)),
+        FaultAction::Huge(total) => wire_response(response, |_| Body::huge(*total)),
+        FaultAction::Endless => wire_response(response, |_| Body::endless()),
+        FaultAction::Deep(levels) => wire_response(response, |_| Body::whole(nested_arrays(*levels))),
+        FaultAction::Null => wire_response(map_document(response, |_| Value::Null), Body::whole),
+        FaultAction::WrongCase => wire_response(map_document(response, uppercase_keys), Body::whole),
+        FaultAction::WrongTypes => wire_response(map_document(response, swap_types), Body::whole),
+        FaultAction::Token(value) => wire_response(map_document(response, |document| replace_tokens(document, value)), Body::whole),
+        _ => wire_response(response, Body::whole),
     }
 }
 
-fn reply(response: Response, payload: impl FnOnce(Vec<u8>) -> Body) -> Reply {
+fn wire_response(response: Response, make_body: impl FnOnce(Vec<u8>) -> Body) -> WireResponse {
     let Response { status, mut headers, content } = response;
     let (media_type, bytes) = match content {
         Content::Empty => ("", Vec::new()),
@@ -86,10 +87,10 @@ fn reply(response: Response, payload: impl FnOnce(Vec<u8>) -> Body) -> Reply {
     if !media_type.is_empty() {
         headers.push(("content-type", media_type.to_owned()));
     }
-    Reply { status, headers, payload: payload(bytes) }
+    WireResponse { status, headers, body: make_body(bytes) }
 }
 
-fn with_document(mut response: Response, change: impl FnOnce(Value) -> Value) -> Response {
+fn map_document(mut response: Response, change: impl FnOnce(Value) -> Value) -> Response {
     let document = match response.content {
         Content::Json(document) => document,
         Content::Empty | Content::Text { .. } => Value::Null,
@@ -106,18 +107,18 @@ fn uppercase_keys(document: Value) -> Value {
     }
 }
 
-/// Each field becomes what it isn't: texts numbers, numbers texts, lists texts, objects lists.
+/// Gives each field another type: texts become numbers; numbers, lists and booleans texts; objects lists; nulls objects.
 fn swap_types(document: Value) -> Value {
-    let wrong = |value: &Value| match value {
+    let other_type = |value: &Value| match value {
         Value::String(_) => json!(17),
         Value::Object(_) => json!([]),
         Value::Array(_) | Value::Number(_) | Value::Bool(_) => json!("17"),
         Value::Null => json!({}),
     };
     match document {
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, wrong(&value))).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, other_type(&value))).collect(),
         Value::Array(values) => values.into_iter().map(swap_types).collect(),
-        other => wrong(&other),
+        other => other_type(&other),
     }
 }
 
@@ -136,19 +137,19 @@ fn replace_tokens(document: Value, token: &str) -> Value {
     }
 }
 
-fn nested(levels: u32) -> Bytes {
-    // The one spoiled body that stands in memory whole: a slip in a script must not fill it.
+fn nested_arrays(levels: u32) -> Bytes {
+    // This body is built in memory: the limit keeps a typo in a script from filling it.
     let levels = usize::try_from(levels.min(10_000_000)).unwrap_or(0);
     let text = format!("{{\"token\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
     Bytes::from(text)
 }
 
-/// `Date` may be skewed by years: beyond what a date can hold it stays where it is.
-pub(crate) fn skewed(now_ms: i64, skew_s: i64) -> i64 {
+/// The time of the `Date` header, moved by `skew_s`, at most to the ends of the range.
+pub(crate) fn skew_date_ms(now_ms: i64, skew_s: i64) -> i64 {
     now_ms.saturating_add(skew_s.saturating_mul(1000))
 }
 
-/// Latency of a fault, bounded to an hour so that a slip in a script doesn't look like a hang for ever.
-pub(crate) fn bounded(latency: Duration) -> Duration {
+/// The latency of a fault, at most an hour, so that a typo in a script doesn't look like a hang.
+pub(crate) fn cap_latency(latency: Duration) -> Duration {
     latency.min(Duration::from_secs(3600))
 }

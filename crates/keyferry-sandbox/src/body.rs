@@ -1,6 +1,6 @@
-//! Bodies as they go over the wire: whole, or broken in each of the ways that a hostile or failing server has.
+//! Bodies as they go over the wire: whole, or broken as a hostile or failing server breaks them.
 //!
-//! Endless and huge bodies are made piece by piece and never stand in memory.
+//! Endless and huge bodies are made chunk by chunk, never whole in memory.
 
 use std::future::Future;
 use std::io;
@@ -11,26 +11,27 @@ use std::time::Duration;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-const PIECE: &[u8] = &[b'a'; 16 * 1024];
+const CHUNK: &[u8] = &[b'a'; 16 * 1024];
 
 /// Time for the first half of a body to leave before the connection breaks.
-const FLUSH: Duration = Duration::from_millis(2);
+const FLUSH_DELAY: Duration = Duration::from_millis(2);
 
+/// The body of a response.
 pub(crate) enum Body {
-    /// The body, at once.
+    /// The whole body at once.
     Whole(Option<Bytes>),
-    /// The first half of a body whose length promises all of it; then the connection breaks.
-    Half { total: u64, first: Option<Bytes>, pause: Option<Pin<Box<Sleep>>> },
-    /// A JSON object with one long text in `token`, `left` bytes of it to go.
-    Fill { total: u64, head: Option<Bytes>, left: u64, tail: Option<Bytes> },
-    /// A JSON object whose one text never ends, in chunks.
-    Endless { head: Option<Bytes> },
+    /// The first half of a body under the length of the whole; then the connection breaks.
+    Half { total: u64, first_half: Option<Bytes>, delay: Option<Pin<Box<Sleep>>> },
+    /// A JSON object with one long text in `token`; `remaining` bytes of the text are still to be sent.
+    Huge { total: u64, start: Option<Bytes>, remaining: u64, end: Option<Bytes> },
+    /// A JSON object with one text that never ends, in chunks.
+    Endless { start: Option<Bytes> },
     /// One byte each interval.
-    Drip { bytes: Bytes, interval: Duration, pause: Pin<Box<Sleep>> },
+    Drip { bytes: Bytes, interval: Duration, delay: Pin<Box<Sleep>> },
 }
 
-const HEAD: &[u8] = b"{\"token\":\"";
-const TAIL: &[u8] = b"\"}";
+const OBJECT_START: &[u8] = b"{\"token\":\"";
+const OBJECT_END: &[u8] = b"\"}";
 
 impl Body {
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Body {
@@ -38,31 +39,31 @@ impl Body {
     }
 
     pub(crate) fn half(bytes: Bytes) -> Body {
-        let first = bytes.slice(..bytes.len() / 2);
-        // An empty body has no half: promise a byte that never comes.
+        let first_half = bytes.slice(..bytes.len() / 2);
+        // An empty body has no half: announce one byte that is never sent.
         let total = (bytes.len() as u64).max(1);
-        Body::Half { total, first: Some(first), pause: None }
+        Body::Half { total, first_half: Some(first_half), delay: None }
     }
 
     pub(crate) fn huge(total: u64) -> Body {
-        let left = total.saturating_sub((HEAD.len() + TAIL.len()) as u64);
-        let (head, tail) = (Bytes::from_static(HEAD), Bytes::from_static(TAIL));
-        let total = left + (HEAD.len() + TAIL.len()) as u64;
-        Body::Fill { total, head: Some(head), left, tail: Some(tail) }
+        let remaining = total.saturating_sub((OBJECT_START.len() + OBJECT_END.len()) as u64);
+        let (start, end) = (Bytes::from_static(OBJECT_START), Bytes::from_static(OBJECT_END));
+        let total = remaining + (OBJECT_START.len() + OBJECT_END.len()) as u64;
+        Body::Huge { total, start: Some(start), remaining, end: Some(end) }
     }
 
     pub(crate) fn endless() -> Body {
-        Body::Endless { head: Some(Bytes::from_static(HEAD)) }
+        Body::Endless { start: Some(Bytes::from_static(OBJECT_START)) }
     }
 
     pub(crate) fn drip(bytes: Bytes, interval: Duration) -> Body {
-        Body::Drip { bytes, interval, pause: Box::pin(sleep(interval)) }
+        Body::Drip { bytes, interval, delay: Box::pin(sleep(interval)) }
     }
 }
 
-type Next = Poll<Option<io::Result<Frame<Bytes>>>>;
+type PollFrame = Poll<Option<io::Result<Frame<Bytes>>>>;
 
-fn piece(bytes: Bytes) -> Next {
+fn data_frame(bytes: Bytes) -> PollFrame {
     Poll::Ready(Some(Ok(Frame::data(bytes))))
 }
 
@@ -70,13 +71,13 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Next {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PollFrame {
         match self.get_mut() {
-            Body::Whole(bytes) => bytes.take().map_or(Poll::Ready(None), piece),
-            Body::Half { first, pause, .. } => next_of_half(first, pause, cx),
-            Body::Fill { head, left, tail, .. } => next_of_fill(head, left, tail),
-            Body::Endless { head } => piece(head.take().unwrap_or(Bytes::from_static(PIECE))),
-            Body::Drip { bytes, interval, pause } => next_of_drip(bytes, *interval, pause, cx),
+            Body::Whole(bytes) => bytes.take().map_or(Poll::Ready(None), data_frame),
+            Body::Half { first_half, delay, .. } => poll_half(first_half, delay, cx),
+            Body::Huge { start, remaining, end, .. } => poll_huge(start, remaining, end),
+            Body::Endless { start } => data_frame(start.take().unwrap_or(Bytes::from_static(CHUNK))),
+            Body::Drip { bytes, interval, delay } => poll_drip(bytes, *interval, delay, cx),
         }
     }
 
@@ -90,47 +91,47 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Body::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Body::Half { total, .. } | Body::Fill { total, .. } => SizeHint::with_exact(*total),
+            Body::Half { total, .. } | Body::Huge { total, .. } => SizeHint::with_exact(*total),
             Body::Drip { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
             Body::Endless { .. } => SizeHint::default(),
         }
     }
 }
 
-fn next_of_half(first: &mut Option<Bytes>, pause: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> Next {
-    if let Some(bytes) = first.take().filter(|bytes| !bytes.is_empty()) {
-        return piece(bytes);
+fn poll_half(first_half: &mut Option<Bytes>, delay: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> PollFrame {
+    if let Some(bytes) = first_half.take().filter(|bytes| !bytes.is_empty()) {
+        return data_frame(bytes);
     }
-    // hyper flushes what it holds when a body has to wait, and drops it when a body fails.
-    let pause = pause.get_or_insert_with(|| Box::pin(sleep(FLUSH)));
-    match pause.as_mut().poll(cx) {
+    // hyper flushes its buffer when a body has to wait, and drops the buffer when a body fails.
+    let delay = delay.get_or_insert_with(|| Box::pin(sleep(FLUSH_DELAY)));
+    match delay.as_mut().poll(cx) {
         Poll::Pending => Poll::Pending,
         Poll::Ready(()) => Poll::Ready(Some(Err(io::Error::other("the body breaks off here on purpose")))),
     }
 }
 
-fn next_of_fill(head: &mut Option<Bytes>, left: &mut u64, tail: &mut Option<Bytes>) -> Next {
-    if let Some(head) = head.take() {
-        return piece(head);
+fn poll_huge(start: &mut Option<Bytes>, remaining: &mut u64, end: &mut Option<Bytes>) -> PollFrame {
+    if let Some(start) = start.take() {
+        return data_frame(start);
     }
-    if *left == 0 {
-        return tail.take().map_or(Poll::Ready(None), piece);
+    if *remaining == 0 {
+        return end.take().map_or(Poll::Ready(None), data_frame);
     }
-    let size = (PIECE.len() as u64).min(*left);
-    *left -= size;
-    let size = usize::try_from(size).unwrap_or(PIECE.len());
-    piece(Bytes::from_static(&PIECE[..size]))
+    let size = (CHUNK.len() as u64).min(*remaining);
+    *remaining -= size;
+    let size = usize::try_from(size).unwrap_or(CHUNK.len());
+    data_frame(Bytes::from_static(&CHUNK[..size]))
 }
 
-fn next_of_drip(bytes: &mut Bytes, interval: Duration, pause: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> Next {
+fn poll_drip(bytes: &mut Bytes, interval: Duration, delay: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> PollFrame {
     if bytes.is_empty() {
         return Poll::Ready(None);
     }
-    match pause.as_mut().poll(cx) {
+    match delay.as_mut().poll(cx) {
         Poll::Pending => Poll::Pending,
         Poll::Ready(()) => {
-            *pause = Box::pin(sleep(interval));
-            piece(bytes.split_to(1))
+            *delay = Box::pin(sleep(interval));
+            data_frame(bytes.split_to(1))
         }
     }
 }

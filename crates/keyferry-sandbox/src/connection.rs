@@ -1,7 +1,7 @@
-//! The stream below HTTP: plain or TLS, with two ways to break HTTP itself.
+//! The connection below HTTP: plain or TLS, with two ways to break HTTP itself.
 //!
-//! A fault may end a connection with a reset, or put bytes of its own choice in place of the
-//! answer; hyper, which writes only well-formed answers, knows nothing of either.
+//! A fault may end a connection with a reset, or put bytes of its own in place of the response. hyper writes only
+//! well-formed responses and can do neither.
 
 use std::io;
 use std::pin::Pin;
@@ -13,61 +13,64 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// What a fault wants of a connection; shared by the request's handler and its stream.
+/// How a fault breaks a connection; set by the request's handler, carried out by the connection.
 #[derive(Default)]
+/// A client's connection, as hyper reads and writes it.
 pub(crate) struct ConnectionFault {
-    reset: bool,
-    raw: Option<Raw>,
+    reset_on_drop: bool,
+    raw_output: Option<RawOutput>,
 }
 
-struct Raw {
+struct RawOutput {
     bytes: Vec<u8>,
     written: usize,
 }
 
 impl ConnectionFault {
-    /// The connection ends with a reset as soon as it is dropped.
-    pub(crate) fn reset(&mut self) {
-        self.reset = true;
+    /// Ends the connection with a reset when it is dropped.
+    pub(crate) fn reset_on_drop(&mut self) {
+        self.reset_on_drop = true;
     }
 
-    /// These bytes go out instead of whatever is written next; then the connection closes.
-    pub(crate) fn replace(&mut self, bytes: Vec<u8>) {
-        self.raw = Some(Raw { bytes, written: 0 });
+    /// Sends these bytes in place of what is written next.
+    pub(crate) fn replace_output(&mut self, bytes: Vec<u8>) {
+        self.raw_output = Some(RawOutput { bytes, written: 0 });
     }
 }
 
+/// The stream of a connection.
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-pub(crate) struct Wire {
+/// A client's connection, as hyper reads and writes it.
+pub(crate) struct Connection {
     stream: Stream,
     connection_fault: Arc<Mutex<ConnectionFault>>,
 }
 
-impl Wire {
-    pub(crate) fn new(stream: Stream) -> (Wire, Arc<Mutex<ConnectionFault>>) {
+impl Connection {
+    pub(crate) fn new(stream: Stream) -> (Connection, Arc<Mutex<ConnectionFault>>) {
         let connection_fault = Arc::new(Mutex::new(ConnectionFault::default()));
-        (Wire { stream, connection_fault: Arc::clone(&connection_fault) }, connection_fault)
+        (Connection { stream, connection_fault: Arc::clone(&connection_fault) }, connection_fault)
     }
 }
 
-impl Drop for Wire {
+impl Drop for Connection {
     fn drop(&mut self) {
-        if self.connection_fault.lock().reset {
+        if self.connection_fault.lock().reset_on_drop {
             let socket = match &self.stream {
                 Stream::Plain(socket) => socket,
                 Stream::Tls(stream) => stream.get_ref().0,
             };
-            // A failure leaves an orderly close, which a client must survive as well.
+            // If this fails the connection closes in order, which a client must survive as well.
             let _ = socket.set_zero_linger();
         }
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -85,16 +88,16 @@ impl Stream {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let wire = self.get_mut();
-        let mut connection_fault = wire.connection_fault.lock();
-        let Some(raw) = connection_fault.raw.as_mut() else {
-            return wire.stream.poll_write(cx, bytes);
+        let connection = self.get_mut();
+        let mut connection_fault = connection.connection_fault.lock();
+        let Some(raw_output) = connection_fault.raw_output.as_mut() else {
+            return connection.stream.poll_write(cx, bytes);
         };
-        while raw.written < raw.bytes.len() {
-            match wire.stream.poll_write(cx, &raw.bytes[raw.written..]) {
-                Poll::Ready(Ok(count)) => raw.written += count,
+        while raw_output.written < raw_output.bytes.len() {
+            match connection.stream.poll_write(cx, &raw_output.bytes[raw_output.written..]) {
+                Poll::Ready(Ok(count)) => raw_output.written += count,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             }

@@ -1,7 +1,6 @@
 //! The control routes, `/sandbox/…` on every listener, for tests in other languages than Rust.
 //!
-//! They take no credential and are neither counted nor remembered; the JSON stands in the
-//! documentation of the module.
+//! They take no credential and are neither counted nor recorded. The crate's documentation shows their JSON.
 
 use serde_json::{Value, json};
 
@@ -11,12 +10,12 @@ use crate::response::Response;
 use crate::state::{SandboxState, Shared};
 use crate::tokens::GrantKind;
 
-/// Where redirects of a test may lead: counted as `redirect_target`, answered with a token that nobody should use.
-const TARGET: &str = "/redirect-target";
+/// Target for the redirects of a test: counted as `redirect_target`, and answered with a token that a client must not use.
+const REDIRECT_TARGET: &str = "/redirect-target";
 
-/// Answers what isn't a service's own business; `None` for all the rest.
+/// Answers the control routes and the redirect target; `None` for a service's own routes.
 pub(crate) fn handle(shared: &Shared, request: &SandboxRequest) -> Option<Response> {
-    if request.path.starts_with(TARGET) {
+    if request.path.starts_with(REDIRECT_TARGET) {
         return Some(shared.with(|state| {
             state.count("redirect_target");
             state.record_request(request);
@@ -33,65 +32,65 @@ fn control_route(shared: &Shared, request: &SandboxRequest, route: &str) -> Resu
     match (request.method.as_str(), route) {
         ("GET", "counts") => Ok(Response::ok(json!(shared.with(|state| state.counts.clone())))),
         ("GET", "requests") => {
-            let seen = shared.with(|state| state.requests.iter().map(described).collect::<Value>());
-            Ok(Response::ok(seen))
+            let requests = shared.with(|state| state.requests.iter().map(request_json).collect::<Value>());
+            Ok(Response::ok(requests))
         }
         ("POST", "reset") => reset(shared, &document, now_ms),
-        ("POST", "clock") => clock(shared, &document),
+        ("POST", "clock") => move_clock(shared, &document),
         ("GET", "clock") => Ok(Response::ok(json!({"now_unix_ms": now_ms}))),
         ("POST", "fault") => {
             let faults = one_or_many(&document, Fault::from_json)?;
             shared.with(|state| state.faults.extend(faults));
-            Ok(done())
+            Ok(ok_response())
         }
         ("DELETE", "faults") => {
             shared.with(|state| state.faults.clear());
-            Ok(done())
+            Ok(ok_response())
         }
-        ("POST", "life") => shared.with(|state| lives(state, &document)),
+        ("POST", "life") => shared.with(|state| set_lifetimes(state, &document)),
         ("POST", "configure") => shared.with(|state| {
-            for (key, value) in fields(&document)? {
+            for (key, value) in object_fields(&document)? {
                 state.configure(key, value, now_ms)?;
             }
-            Ok(done())
+            Ok(ok_response())
         }),
         ("POST", "reject") => shared.with(|state| reject(state, &document)),
         _ => Ok(Response::json(404, json!({"error": "no such control route"}))),
     }
 }
 
-fn done() -> Response {
+fn ok_response() -> Response {
     Response::ok(json!({"ok": true}))
 }
 
-fn described(seen: &RecordedRequest) -> Value {
+fn request_json(request: &RecordedRequest) -> Value {
     json!({
-        "service": seen.service.name(), "method": seen.method, "path": seen.path,
-        "headers": seen.headers, "credentials": seen.credentials,
+        "service": request.service.name(), "method": request.method, "path": request.path,
+        "headers": request.headers, "credentials": request.credentials,
     })
 }
 
-fn fields(document: &Value) -> Result<&serde_json::Map<String, Value>, String> {
+fn object_fields(document: &Value) -> Result<&serde_json::Map<String, Value>, String> {
     document.as_object().ok_or_else(|| "the body is no JSON object".to_owned())
 }
 
-fn one_or_many<T>(document: &Value, read: impl Fn(&Value) -> Result<T, String>) -> Result<Vec<T>, String> {
+fn one_or_many<T>(document: &Value, parse: impl Fn(&Value) -> Result<T, String>) -> Result<Vec<T>, String> {
     match document {
-        Value::Array(all) => all.iter().map(read).collect(),
-        one => Ok(vec![read(one)?]),
+        Value::Array(all) => all.iter().map(parse).collect(),
+        single => Ok(vec![parse(single)?]),
     }
 }
 
 fn reset(shared: &Shared, document: &Value, now_ms: i64) -> Result<Response, String> {
     if document.get("all") != Some(&Value::Bool(true)) {
         shared.with(SandboxState::reset_counts);
-        return Ok(done());
+        return Ok(ok_response());
     }
     shared.with(|state| state.reset_all(now_ms))?;
-    Ok(done())
+    Ok(ok_response())
 }
 
-fn clock(shared: &Shared, document: &Value) -> Result<Response, String> {
+fn move_clock(shared: &Shared, document: &Value) -> Result<Response, String> {
     let number = |name: &str| match document.get(name) {
         None => Ok(None),
         Some(value) => value.as_i64().map(Some).ok_or_else(|| format!("'{name}' wants a whole number")),
@@ -105,18 +104,18 @@ fn clock(shared: &Shared, document: &Value) -> Result<Response, String> {
     Ok(Response::ok(json!({"now_unix_ms": shared.clock.now_unix_ms()})))
 }
 
-fn lives(state: &mut SandboxState, document: &Value) -> Result<Response, String> {
-    for (name, value) in fields(document)? {
+fn set_lifetimes(state: &mut SandboxState, document: &Value) -> Result<Response, String> {
+    for (name, value) in object_fields(document)? {
         let seconds = value.as_i64().ok_or_else(|| format!("'{name}' wants seconds"))?;
         state.tokens.set_lifetime_s(GrantKind::from_name(name)?, seconds);
     }
-    Ok(done())
+    Ok(ok_response())
 }
 
 fn reject(state: &mut SandboxState, document: &Value) -> Result<Response, String> {
     if let Some(token) = document.get("token").and_then(Value::as_str) {
         state.tokens.reject(token);
-        return Ok(done());
+        return Ok(ok_response());
     }
     let number = |name: &str| document.get(name).and_then(Value::as_u64);
     let kind = document.get("kind").and_then(Value::as_str).ok_or("wants 'token', or 'kind' and 'generation' or 'next'")?;
@@ -126,7 +125,7 @@ fn reject(state: &mut SandboxState, document: &Value) -> Result<Response, String
     } else {
         let issued = state.tokens.issued(kind);
         let next = number("next").ok_or("wants 'generation' or 'next'")?.min(1000);
-        (1..=next).for_each(|step| state.tokens.reject_generation(kind, issued + step));
+        (1..=next).for_each(|offset| state.tokens.reject_generation(kind, issued + offset));
     }
-    Ok(done())
+    Ok(ok_response())
 }

@@ -1,4 +1,4 @@
-//! Leads a request to its service: counts it, finds the fault that hits it, and carries it out.
+//! Dispatches a request to its service: counts it, finds the fault that hits it, and carries it out.
 
 use crate::faults::{self, Fault};
 use crate::request::SandboxRequest;
@@ -11,7 +11,7 @@ use crate::{agent, fileverbs, masv};
 pub(crate) fn receive(shared: &Shared, request: &SandboxRequest) -> Option<Fault> {
     shared.with(|state| {
         count_arrival(state, request);
-        let fault = faults::take(&mut state.faults, request)?;
+        let fault = faults::take_matching(&mut state.faults, request)?;
         state.count("faults_hit");
         Some(fault)
     })

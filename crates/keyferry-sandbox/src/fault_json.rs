@@ -31,23 +31,23 @@ impl Fault {
     /// Reads the JSON form that the sandbox's documentation shows. `Err` says what is wrong with it.
     pub fn from_json(document: &Value) -> Result<Fault, String> {
         let fields = document.as_object().ok_or("a fault is a JSON object")?;
-        if let Some(odd) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-            return Err(format!("a fault has no field '{odd}'"));
+        if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+            return Err(format!("a fault has no field '{unknown}'"));
         }
-        let mut fault = Fault::new(act(fields)?);
-        if let Some(name) = text(fields, "service")? {
+        let mut fault = Fault::new(parse_action(fields)?);
+        if let Some(name) = text_field(fields, "service")? {
             fault = fault.service(Service::from_name(name)?);
         }
-        if let Some(method) = text(fields, "method")? {
+        if let Some(method) = text_field(fields, "method")? {
             fault = fault.method(method);
         }
-        if let Some(path) = text(fields, "path")? {
+        if let Some(path) = text_field(fields, "path")? {
             fault = fault.path(path);
         }
-        if let Some(skip) = number(fields, "skip")? {
+        if let Some(skip) = number_field(fields, "skip")? {
             fault = fault.skip(skip);
         }
-        if let Some(ms) = number(fields, "latency_ms")? {
+        if let Some(ms) = number_field(fields, "latency_ms")? {
             fault = fault.latency(Duration::from_millis(ms));
         }
         if let Some(value) = fields.get("retry_after") {
@@ -65,31 +65,31 @@ impl Fault {
     }
 }
 
-fn act(fields: &Map<String, Value>) -> Result<FaultAction, String> {
-    let status = |default| Ok::<u16, String>(number(fields, "status")?.map_or(default, clamp_status));
-    let wanted = |name: &str| text(fields, name)?.map(str::to_owned).ok_or_else(|| format!("this kind wants '{name}'"));
-    let amount = |name: &str| number(fields, name)?.ok_or_else(|| format!("this kind wants '{name}'"));
-    let simple = text(fields, "kind")?.unwrap_or(if fields.contains_key("status") { "status" } else { "nothing" });
-    Ok(match simple {
+fn parse_action(fields: &Map<String, Value>) -> Result<FaultAction, String> {
+    let status = |default| Ok::<u16, String>(number_field(fields, "status")?.map_or(default, clamp_status));
+    let required_text = |name: &str| text_field(fields, name)?.map(str::to_owned).ok_or_else(|| format!("this kind wants '{name}'"));
+    let required_number = |name: &str| number_field(fields, name)?.ok_or_else(|| format!("this kind wants '{name}'"));
+    let kind = text_field(fields, "kind")?.unwrap_or(if fields.contains_key("status") { "status" } else { "nothing" });
+    Ok(match kind {
         "nothing" => FaultAction::Nothing,
-        "status" => FaultAction::Status { status: status(500)?, body: body_kind(text(fields, "body")?)? },
+        "status" => FaultAction::Status { status: status(500)?, body: parse_body_kind(text_field(fields, "body")?)? },
         "literal" => FaultAction::Literal {
             status: status(200)?,
-            media_type: text(fields, "media_type")?.unwrap_or("application/json").to_owned(),
-            body: wanted("body")?,
+            media_type: text_field(fields, "media_type")?.unwrap_or("application/json").to_owned(),
+            body: required_text("body")?,
         },
-        "redirect" => FaultAction::Redirect { status: status(302)?, to: wanted("to")? },
+        "redirect" => FaultAction::Redirect { status: status(302)?, to: required_text("to")? },
         "empty" => FaultAction::Empty,
         "half" => FaultAction::Half,
         "wrong_case" => FaultAction::WrongCase,
         "null" => FaultAction::Null,
         "wrong_types" => FaultAction::WrongTypes,
-        "huge" => FaultAction::Huge(amount("bytes")?),
-        "deep" => FaultAction::Deep(u32::try_from(amount("levels")?).map_err(|_| "'levels' is too large")?),
+        "huge" => FaultAction::Huge(required_number("bytes")?),
+        "deep" => FaultAction::Deep(u32::try_from(required_number("levels")?).map_err(|_| "'levels' is too large")?),
         "endless" => FaultAction::Endless,
-        "drip" => FaultAction::Drip(Duration::from_millis(amount("interval_ms")?)),
-        "token" => FaultAction::Token(wanted("token")?),
-        "raw" => FaultAction::Raw(wanted("body")?.into_bytes()),
+        "drip" => FaultAction::Drip(Duration::from_millis(required_number("interval_ms")?)),
+        "token" => FaultAction::Token(required_text("token")?),
+        "raw" => FaultAction::Raw(required_text("body")?.into_bytes()),
         "close" => FaultAction::Close,
         "reset" => FaultAction::Reset,
         "lost" => FaultAction::Lost,
@@ -102,7 +102,7 @@ fn clamp_status(number: u64) -> u16 {
     u16::try_from(number.clamp(200, 999)).unwrap_or(500)
 }
 
-fn body_kind(name: Option<&str>) -> Result<BodyKind, String> {
+fn parse_body_kind(name: Option<&str>) -> Result<BodyKind, String> {
     match name {
         None | Some("json") => Ok(BodyKind::Json),
         Some("html") => Ok(BodyKind::Html),
@@ -111,14 +111,14 @@ fn body_kind(name: Option<&str>) -> Result<BodyKind, String> {
     }
 }
 
-fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, String> {
+fn text_field<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, String> {
     match fields.get(name) {
         None => Ok(None),
         Some(value) => value.as_str().map(Some).ok_or_else(|| format!("'{name}' wants a text")),
     }
 }
 
-fn number(fields: &Map<String, Value>, name: &str) -> Result<Option<u64>, String> {
+fn number_field(fields: &Map<String, Value>, name: &str) -> Result<Option<u64>, String> {
     match fields.get(name) {
         None => Ok(None),
         Some(value) => value.as_u64().map(Some).ok_or_else(|| format!("'{name}' wants a number")),

@@ -89,12 +89,12 @@ pub struct Fault {
     pub(crate) latency: Duration,
     pub(crate) retry_after: Option<String>,
     pub(crate) date_skew_s: i64,
-    pub(crate) act: FaultAction,
+    pub(crate) action: FaultAction,
 }
 
 impl Fault {
     /// A fault that hits the next request, whatever it is; narrow it with the methods below.
-    pub fn new(act: FaultAction) -> Fault {
+    pub fn new(action: FaultAction) -> Fault {
         Fault {
             service: None,
             method: None,
@@ -104,7 +104,7 @@ impl Fault {
             latency: Duration::ZERO,
             retry_after: None,
             date_skew_s: 0,
-            act,
+            action,
         }
     }
 
@@ -182,18 +182,18 @@ impl Fault {
     }
 
     fn matches(&self, request: &SandboxRequest) -> bool {
-        let starts = |prefix: &String| {
+        let matches_prefix = |prefix: &String| {
             if prefix.contains('?') { request.target().starts_with(prefix) } else { request.path.starts_with(prefix) }
         };
         self.service.is_none_or(|service| service == request.service)
             && self.method.as_ref().is_none_or(|method| *method == request.method)
-            && self.path.as_ref().is_none_or(starts)
+            && self.path.as_ref().is_none_or(matches_prefix)
     }
 }
 
-/// Finds the fault for a request and uses up one hit of it.
-pub(crate) fn take(faults: &mut Vec<Fault>, request: &SandboxRequest) -> Option<Fault> {
-    let mut found = None;
+/// Finds the first fault that matches a request and uses up one hit of it.
+pub(crate) fn take_matching(faults: &mut Vec<Fault>, request: &SandboxRequest) -> Option<Fault> {
+    let mut hit = None;
     for (index, fault) in faults.iter_mut().enumerate().filter(|(_, fault)| fault.matches(request)) {
         if fault.skip > 0 {
             fault.skip -= 1;
@@ -205,10 +205,10 @@ pub(crate) fn take(faults: &mut Vec<Fault>, request: &SandboxRequest) -> Option<
             }
             *times -= 1;
         }
-        found = Some(index);
+        hit = Some(index);
         break;
     }
-    let index = found?;
+    let index = hit?;
     let fault = faults[index].clone();
     if fault.times == Some(0) {
         faults.remove(index);

@@ -1,6 +1,6 @@
-//! One thread that serves the three listeners, and the way of a request through it.
+//! The thread that serves the three listeners, and the path of a request through it.
 //!
-//! It decides nothing about a request: `control`, `faults` and the services do.
+//! It decides nothing about a request: `control`, `dispatch` and the services do.
 
 use std::future::pending;
 use std::io;
@@ -20,10 +20,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
-use crate::apply_fault::{self, Outcome, Reply};
+use crate::apply_fault::{self, Outcome, WireResponse};
 use crate::body::Body;
 use crate::clock::http_date;
-use crate::connection::{ConnectionFault, Stream, Wire};
+use crate::connection::{Connection, ConnectionFault, Stream};
 use crate::control;
 use crate::dispatch;
 use crate::faults::{Fault, FaultAction};
@@ -31,9 +31,10 @@ use crate::request::SandboxRequest;
 use crate::service::Service;
 use crate::state::Shared;
 
-/// Hundreds of callers may connect within one breath.
+/// Length of the listen queue: hundreds of clients may connect at once.
 const BACKLOG: u32 = 4096;
 
+/// The server's thread; dropping it ends the thread and every connection.
 pub(crate) struct Server {
     pub(crate) ports: [u16; 3],
     stop: Arc<Notify>,
@@ -48,13 +49,13 @@ impl Server {
         for ((service, port), slot) in services.into_iter().zip(ports).zip(&mut bound) {
             let listener = listen(&runtime, port)?;
             *slot = listener.local_addr()?.port();
-            runtime.spawn(accept(listener, service, Arc::clone(shared), tls.clone()));
+            runtime.spawn(accept_connections(listener, service, Arc::clone(shared), tls.clone()));
         }
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         // Dropping the runtime at the end of the thread drops every connection, hung ones too.
-        let run = move || runtime.block_on(stopped.notified());
-        let thread = std::thread::Builder::new().name("keyferry-sandbox".to_owned()).spawn(run)?;
+        let serve_until_stopped = move || runtime.block_on(stopped.notified());
+        let thread = std::thread::Builder::new().name("keyferry-sandbox".to_owned()).spawn(serve_until_stopped)?;
         Ok(Server { ports: bound, stop, thread: Some(thread) })
     }
 }
@@ -63,7 +64,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop.notify_one();
         if let Some(thread) = self.thread.take() {
-            // A panic in there was printed already, and a drop can't report it.
+            // A panic of the thread was printed already, and a drop can't report it.
             let _ = thread.join();
         }
     }
@@ -78,21 +79,21 @@ fn listen(runtime: &Runtime, port: u16) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept(listener: TcpListener, service: Service, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
+async fn accept_connections(listener: TcpListener, service: Service, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 shared.with(|state| state.count("connections"));
-                tokio::spawn(connection(stream, service, Arc::clone(&shared), tls.clone()));
+                tokio::spawn(serve_connection(stream, service, Arc::clone(&shared), tls.clone()));
             }
-            // Out of descriptors: some will be free again.
+            // No descriptor is free: try again once others are closed.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
 }
 
-async fn connection(socket: TcpStream, service: Service, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
-    // Without it answers are late, never wrong.
+async fn serve_connection(socket: TcpStream, service: Service, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
+    // Without it responses are late, not wrong.
     let _ = socket.set_nodelay(true);
     let stream = match tls {
         None => Stream::Plain(socket),
@@ -104,57 +105,59 @@ async fn connection(socket: TcpStream, service: Service, shared: Arc<Shared>, tl
             }
         },
     };
-    let (wire, connection_fault) = Wire::new(stream);
-    let serve = service_fn(move |request| serve(Arc::clone(&shared), service, Arc::clone(&connection_fault), request));
-    // An error is a client that went away or a fault that did its work.
-    let _ = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(wire), serve).await;
+    let (connection, connection_fault) = Connection::new(stream);
+    let handler = service_fn(move |request| serve_request(Arc::clone(&shared), service, Arc::clone(&connection_fault), request));
+    // An error means that the client went away or that a fault broke the connection.
+    let _ = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(connection), handler).await;
 }
 
-async fn serve(
+async fn serve_request(
     shared: Arc<Shared>,
     service: Service,
     connection_fault: Arc<Mutex<ConnectionFault>>,
     request: Request<Incoming>,
 ) -> io::Result<Response<Body>> {
-    let broken = || io::Error::other("the connection breaks off here on purpose");
-    let mut request = SandboxRequest::read(service, request).await.ok_or_else(broken)?;
+    let broken_connection = || io::Error::other("the connection breaks off here on purpose");
+    let mut request = SandboxRequest::read(service, request).await.ok_or_else(broken_connection)?;
     if let Some(response) = control::handle(&shared, &request) {
-        let Outcome::Reply(reply) = apply_fault::outcome(service, &FaultAction::Nothing, || response) else { return Err(broken()) };
-        return http_response(reply, shared.clock.now_unix_ms());
+        let Outcome::Response(wire_response) = apply_fault::apply(service, &FaultAction::Nothing, || response) else {
+            return Err(broken_connection());
+        };
+        return http_response(wire_response, shared.clock.now_unix_ms());
     }
     let fault = dispatch::receive(&shared, &request).unwrap_or_else(|| Fault::new(FaultAction::Nothing));
     if !fault.latency.is_zero() {
-        tokio::time::sleep(apply_fault::bounded(fault.latency)).await;
+        tokio::time::sleep(apply_fault::cap_latency(fault.latency)).await;
     }
     request.now_ms = shared.clock.now_unix_ms();
-    match apply_fault::outcome(service, &fault.act, || dispatch::handle(&shared, &request)) {
-        Outcome::Reply(mut reply) => {
-            shared.with(|state| state.count(&format!("status_{}", reply.status)));
-            reply.headers.extend(fault.retry_after.map(|value| ("retry-after", value)));
-            http_response(reply, apply_fault::skewed(request.now_ms, fault.date_skew_s))
+    match apply_fault::apply(service, &fault.action, || dispatch::handle(&shared, &request)) {
+        Outcome::Response(mut wire_response) => {
+            shared.with(|state| state.count(&format!("status_{}", wire_response.status)));
+            wire_response.headers.extend(fault.retry_after.map(|value| ("retry-after", value)));
+            http_response(wire_response, apply_fault::skew_date_ms(request.now_ms, fault.date_skew_s))
         }
         Outcome::Raw(bytes) => {
-            connection_fault.lock().replace(bytes);
+            connection_fault.lock().replace_output(bytes);
             let close = vec![("connection", "close".to_owned())];
-            http_response(Reply { status: 200, headers: close, payload: Body::Whole(None) }, request.now_ms)
+            http_response(WireResponse { status: 200, headers: close, body: Body::Whole(None) }, request.now_ms)
         }
-        Outcome::Close => Err(broken()),
+        Outcome::Close => Err(broken_connection()),
         Outcome::Reset => {
-            connection_fault.lock().reset();
-            Err(broken())
+            connection_fault.lock().reset_on_drop();
+            Err(broken_connection())
         }
         Outcome::Hang => pending().await,
     }
 }
 
-fn http_response(reply: Reply, date_ms: i64) -> io::Result<Response<Body>> {
-    let Reply { status, headers, payload } = reply;
+fn http_response(wire_response: WireResponse, date_ms: i64) -> io::Result<Response<Body>> {
+    let WireResponse { status, headers, body } = wire_response;
     let mut builder = Response::builder().status(status).header("date", http_date(date_ms));
     for (name, value) in headers {
-        // What no header can hold is left out: the test that asked for it uses a raw answer.
+        // A value that no header can hold is left out: a test that needs it uses the `raw` fault.
         if let Ok(value) = hyper::header::HeaderValue::from_bytes(value.as_bytes()) {
             builder = builder.header(name, value);
         }
     }
-    builder.body(payload).map_err(io::Error::other)
+    builder.body(body).map_err(io::Error::other)
 }
