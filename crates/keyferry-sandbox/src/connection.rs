@@ -15,12 +15,12 @@ use tokio_rustls::server::TlsStream;
 
 /// How a fault breaks a connection; set by the request's handler, carried out by the connection.
 #[derive(Default)]
-/// A client's connection, as hyper reads and writes it.
 pub(crate) struct ConnectionFault {
     reset_on_drop: bool,
     raw_output: Option<RawOutput>,
 }
 
+/// Bytes that replace what hyper writes, and how many of them were written.
 struct RawOutput {
     bytes: Vec<u8>,
     written: usize,

@@ -2,26 +2,31 @@
 
 use crate::credentials as c;
 
+/// All data of the agent.
 #[derive(Default)]
 pub(crate) struct AgentData {
-    pub(crate) session: Option<Person>,
-    pub(crate) signed_up: Vec<(Person, String)>,
+    /// The user that is signed in.
+    pub(crate) session: Option<AgentUser>,
+    /// The users that signed up, with their passwords.
+    pub(crate) signed_up: Vec<(AgentUser, String)>,
 }
 
+/// A user of the agent.
 #[derive(Clone)]
-pub(crate) struct Person {
+pub(crate) struct AgentUser {
     pub(crate) id: String,
     pub(crate) email: String,
     pub(crate) name: String,
 }
 
 impl AgentData {
+    /// Signs the sandbox's user in, or ends the session.
     pub(crate) fn set_signed_in(&mut self, signed_in: bool) {
-        self.session = signed_in.then(owner);
+        self.session = signed_in.then(sandbox_user);
     }
 }
 
-/// The account that owns the sandbox's data.
-pub(crate) fn owner() -> Person {
-    Person { id: c::USER_ID.to_owned(), email: c::EMAIL.to_owned(), name: "Fer Ry".to_owned() }
+/// The user that owns the sandbox's data.
+pub(crate) fn sandbox_user() -> AgentUser {
+    AgentUser { id: c::USER_ID.to_owned(), email: c::EMAIL.to_owned(), name: "Fer Ry".to_owned() }
 }

@@ -1,20 +1,22 @@
-//! The local MASV Agent: no credential header of any kind, the session is its own state.
+//! The routes of the MASV Agent, which takes no credential header: the session is its own state.
 //!
-//! It has no way to sign out, as the true agent has none; a test sets its state.
+//! There is no route to sign out, as the true agent has none; a test changes the session through a behaviour.
 
 use serde_json::{Value, json};
 
-use super::data::{Person, owner};
+use super::data::{AgentUser, sandbox_user};
 use crate::checks;
 use crate::credentials as c;
 use crate::request::SandboxRequest;
 use crate::response::Response;
+use crate::service::Service;
 use crate::settings::ListShape;
 use crate::state::SandboxState;
 
 /// 0x40002, "session is nil".
 const NO_SESSION: u32 = 262_146;
 
+/// The counter of a request, added to as it arrives.
 pub(crate) fn counter(request: &SandboxRequest) -> Option<&'static str> {
     match (request.method.as_str(), request.path.as_str()) {
         ("POST", "/api/v1/login") => Some("agent_login"),
@@ -25,24 +27,25 @@ pub(crate) fn counter(request: &SandboxRequest) -> Option<&'static str> {
     }
 }
 
+/// Carries a request out. A refusal is a response like any other.
 pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     route(state, request).unwrap_or_else(|refusal| refusal)
 }
 
 fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
-    own_host(state, request)?;
+    require_loopback_host(state, request)?;
     checks::credential_header(state, request)?;
     checks::require_content_type(state, request)?;
     match (request.method.as_str(), request.path.as_str()) {
-        ("GET", "/api/v1/login") => session(state),
+        ("GET", "/api/v1/login") => session_response(state),
         ("GET", "/api/v1/teams") => {
-            session(state)?;
+            session_response(state)?;
             Ok(Response::ok(match state.settings.agent_teams_shape {
                 ListShape::Array => teams(),
                 ListShape::Object => json!({"teams": teams()}),
             }))
         }
-        ("POST", "/api/v1/login") => sign_in(state, request),
+        ("POST", "/api/v1/login") => log_in(state, request),
         ("POST", "/api/v1/signup") if state.settings.legacy => sign_up(state, request),
         ("POST" | "GET", "/api/v1/signup") => Err(checks::unknown_route(state, request)),
         (_, "/api/v1/login" | "/api/v1/teams") => Err(checks::wrong_method(state, request)),
@@ -50,8 +53,8 @@ fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response,
     }
 }
 
-/// A page that had its name rebound to loopback gives another host than a program that means the agent.
-fn own_host(state: &mut SandboxState, request: &SandboxRequest) -> Result<(), Response> {
+/// Refuses a `Host` that is no loopback name: a web page whose name was rebound to loopback sends its own name.
+fn require_loopback_host(state: &mut SandboxState, request: &SandboxRequest) -> Result<(), Response> {
     let host = request.header("host").unwrap_or_default();
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -61,12 +64,12 @@ fn own_host(state: &mut SandboxState, request: &SandboxRequest) -> Result<(), Re
         return Ok(());
     }
     state.count("agent_foreign_host");
-    Err(Response::agent_error(403, 262_144, "the agent answers on loopback names only"))
+    Err(Response::service_error(Service::Agent, 403, "the agent answers on loopback names only"))
 }
 
-fn session(state: &mut SandboxState) -> Result<Response, Response> {
+fn session_response(state: &mut SandboxState) -> Result<Response, Response> {
     match &state.agent.session {
-        Some(person) => Ok(signed_in(person)),
+        Some(user) => Ok(user_response(user)),
         None => {
             state.count("agent_no_session");
             Err(Response::agent_error(401, NO_SESSION, "session is nil"))
@@ -74,9 +77,9 @@ fn session(state: &mut SandboxState) -> Result<Response, Response> {
     }
 }
 
-fn signed_in(person: &Person) -> Response {
-    let user = json!({"email": person.email, "id": person.id, "name": person.name});
-    Response::ok(json!({"user": user, "teams": teams()}))
+fn user_response(user: &AgentUser) -> Response {
+    let document = json!({"email": user.email, "id": user.id, "name": user.name});
+    Response::ok(json!({"user": document, "teams": teams()}))
 }
 
 fn teams() -> Value {
@@ -87,19 +90,19 @@ fn teams() -> Value {
     }])
 }
 
-fn sign_in(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
+fn log_in(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
     let document = checks::json_object(state, request)?;
     let field = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default();
     let (email, password) = (field("email"), field("password"));
-    let is_owner = email == c::EMAIL && password == c::PASSWORD;
-    let known = state.agent.signed_up.iter().find(|(person, own)| person.email == email && own == password);
-    let person = if is_owner { Some(owner()) } else { known.map(|(person, _)| person.clone()) };
-    let Some(person) = person else {
+    let is_sandbox_user = email == c::EMAIL && password == c::PASSWORD;
+    let signed_up = state.agent.signed_up.iter().find(|(user, user_password)| user.email == email && user_password == password);
+    let user = if is_sandbox_user { Some(sandbox_user()) } else { signed_up.map(|(user, _)| user.clone()) };
+    let Some(user) = user else {
         state.count("agent_login_refused");
         return Err(Response::agent_error(401, 262_145, "invalid email or password"));
     };
-    let response = signed_in(&person);
-    state.agent.session = Some(person);
+    let response = user_response(&user);
+    state.agent.session = Some(user);
     Ok(response)
 }
 
@@ -107,17 +110,17 @@ fn sign_up(state: &mut SandboxState, request: &SandboxRequest) -> Result<Respons
     let document = checks::json_object(state, request)?;
     let field = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (email, password, name) = (field("email"), field("password"), field("name"));
-    let taken = email == c::EMAIL || state.agent.signed_up.iter().any(|(person, _)| person.email == email);
+    let is_taken = email == c::EMAIL || state.agent.signed_up.iter().any(|(user, _)| user.email == email);
     if email.is_empty() || password.is_empty() || name.is_empty() {
         return Err(Response::agent_error(400, 262_147, "email, password and name are required"));
     }
-    if taken {
+    if is_taken {
         return Err(Response::agent_error(409, 262_148, "this email is taken"));
     }
     let id = state.masv.new_id("VSER");
-    let person = Person { id, email, name };
-    let response = signed_in(&person);
-    state.agent.signed_up.push((person.clone(), password));
-    state.agent.session = Some(person);
+    let user = AgentUser { id, email, name };
+    let response = user_response(&user);
+    state.agent.signed_up.push((user.clone(), password));
+    state.agent.session = Some(user);
     Ok(response)
 }

@@ -1,4 +1,4 @@
-//! FileVerbs' uploads and job requests, behind a credential that was checked.
+//! FileVerbs' uploads and job requests, once the credential was checked.
 
 use serde_json::json;
 
@@ -8,7 +8,8 @@ use crate::request::SandboxRequest;
 use crate::response::Response;
 use crate::state::SandboxState;
 
-pub(crate) fn working(state: &mut SandboxState, request: &SandboxRequest, rest: &[&str]) -> Result<Response, Response> {
+/// Carries out a route of uploads or job requests.
+pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest, rest: &[&str]) -> Result<Response, Response> {
     let is_own = |state: &SandboxState, id: &str| id == c::JOB_ID || state.fileverbs.jobs.contains(id);
     match (request.method.as_str(), rest) {
         ("GET", ["fileuploads"]) => Ok(Response::ok(json!([{"Id": 1, "FileName": "contract.docx"}]))),
@@ -18,7 +19,7 @@ pub(crate) fn working(state: &mut SandboxState, request: &SandboxRequest, rest: 
             state.fileverbs.jobs.insert(id.clone());
             Ok(Response::json(201, json!({"Id": id, "Status": "Queued"})))
         }
-        // A job of somebody else isn't there at all.
+        // The job of another account is answered like one that doesn't exist.
         ("GET", ["jobrequests", id] | ["jobrequests", id, "outputs"]) if !is_own(state, id) => {
             state.count("foreign_job");
             Err(Response::fileverbs_message(404, "Not found"))

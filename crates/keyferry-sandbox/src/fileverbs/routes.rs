@@ -1,4 +1,4 @@
-//! FileVerbs' routes, and the two credentials that open its working calls.
+//! FileVerbs' routes, and the two credentials that open uploads and job requests.
 
 use super::{accounts, jobs};
 use crate::checks::{self, CredentialHeader};
@@ -13,6 +13,7 @@ use crate::tokens::GrantKind;
 const TOKEN_PATH: &str = "/api/v1/accounts/access-token";
 const REVOKE_PATH: &str = "/api/v1/accounts/revoke-token";
 
+/// The counter of a request, added to as it arrives.
 pub(crate) fn counter(request: &SandboxRequest, settings: &Settings) -> Option<&'static str> {
     let path = request.path.as_str();
     match (request.method.as_str(), path) {
@@ -24,6 +25,7 @@ pub(crate) fn counter(request: &SandboxRequest, settings: &Settings) -> Option<&
     }
 }
 
+/// Carries a request out. A refusal is a response like any other.
 pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     route(state, request).unwrap_or_else(|refusal| refusal)
 }
@@ -36,8 +38,8 @@ fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response,
         checks::require_no_credential(state, request, &credential)?;
         return accounts::refresh(state, request);
     }
-    let path_segments = request.path_segments();
-    let ["api", "v1", rest @ ..] = path_segments.as_slice() else {
+    let segments = request.path_segments();
+    let ["api", "v1", rest @ ..] = segments.as_slice() else {
         return Err(checks::unknown_route(state, request));
     };
     match (request.method.as_str(), rest) {
@@ -46,36 +48,36 @@ fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response,
             accounts::log_in(state, request)
         }
         ("POST", ["accounts", "revoke-token"]) => {
-            authorized(state, request, &credential)?;
+            require_credential(state, request, &credential)?;
             accounts::revoke(state, request)
         }
         (_, ["accounts", "access-token" | "revoke-token"]) => Err(checks::wrong_method(state, request)),
         (_, ["fileuploads" | "jobrequests", ..]) => {
-            authorized(state, request, &credential)?;
-            jobs::working(state, request, rest)
+            require_credential(state, request, &credential)?;
+            jobs::handle(state, request, rest)
         }
         _ => Err(checks::unknown_route(state, request)),
     }
 }
 
-/// The SecretKey header or a bearer; either will do for every working call.
-fn authorized(state: &mut SandboxState, request: &SandboxRequest, credential: &CredentialHeader) -> Result<(), Response> {
-    let refused = |state: &mut SandboxState, counter: &str| {
+/// Requires the SecretKey header or a bearer token.
+fn require_credential(state: &mut SandboxState, request: &SandboxRequest, credential: &CredentialHeader) -> Result<(), Response> {
+    let refuse = |state: &mut SandboxState, counter: &str| {
         state.count(counter);
         Err(Response::fileverbs_message(401, "Unauthorized"))
     };
     match credential {
         Some(("SecretKey", value)) if value == c::SECRET_KEY && !state.tokens.is_rejected(value) => Ok(()),
-        Some(("SecretKey", _)) => refused(state, "bad_secret_key"),
+        Some(("SecretKey", _)) => refuse(state, "bad_secret_key"),
         Some(("Authorization", value)) => {
             let Some(token) = value.strip_prefix("Bearer ") else {
-                return refused(state, "bad_token");
+                return refuse(state, "bad_token");
             };
             match state.tokens.verify(GrantKind::Bearer, token, request.now_ms) {
                 Ok(_) => Ok(()),
-                Err(refusal) => refused(state, refusal.counter()),
+                Err(error) => refuse(state, error.counter()),
             }
         }
-        _ => refused(state, "missing_credential"),
+        _ => refuse(state, "missing_credential"),
     }
 }

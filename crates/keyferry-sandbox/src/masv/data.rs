@@ -1,6 +1,6 @@
 //! The made-up data of MASV cloud: accounts, teams, keys, packages, links, transfers.
 //!
-//! It answers no request; ids and texts here are fixed, times follow the clock.
+//! Ids and texts are fixed; times follow the clock.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::credentials as c;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// MASV's way to say "never".
+/// The `expiry` of a key that never expires.
 pub(crate) const NEVER: &str = "0001-01-01T00:00:00.000Z";
 
 /// The `lvl` claim of a package token that may do everything but download.
@@ -41,7 +41,7 @@ pub(crate) struct ApiKey {
     pub(crate) account: usize,
     pub(crate) name: String,
     pub(crate) active: bool,
-    /// `None` is never.
+    /// `None` never expires.
     pub(crate) expires_ms: Option<i64>,
 }
 
@@ -68,38 +68,39 @@ pub(crate) struct Transfer {
     pub(crate) state: &'static str,
 }
 
+/// All data of MASV cloud.
 pub(crate) struct MasvData {
     pub(crate) accounts: Vec<Account>,
-    pub(crate) keys: Vec<ApiKey>,
+    pub(crate) api_keys: Vec<ApiKey>,
     pub(crate) packages: BTreeMap<String, Package>,
     pub(crate) links: BTreeMap<String, Link>,
     pub(crate) transfers: BTreeMap<String, Transfer>,
-    made: u64,
+    created_ids: u64,
 }
 
 impl MasvData {
     pub(crate) fn new(now_ms: i64) -> MasvData {
-        let mut world = MasvData {
+        let mut data = MasvData {
             accounts: accounts(),
-            keys: vec![
-                key("01J0SANDB0XKEY000000000001", c::API_KEY, c::TEAM_ID, 0),
-                key("01J0SANDB0XKEY000000000002", c::SECOND_API_KEY, c::SECOND_TEAM_ID, 1),
+            api_keys: vec![
+                fixed_api_key("01J0SANDB0XKEY000000000001", c::API_KEY, c::TEAM_ID, 0),
+                fixed_api_key("01J0SANDB0XKEY000000000002", c::SECOND_API_KEY, c::SECOND_TEAM_ID, 1),
             ],
             packages: BTreeMap::new(),
             links: links(now_ms),
             transfers: BTreeMap::new(),
-            made: 0,
+            created_ids: 0,
         };
         for (id, package) in [(c::TRANSFER_ID, c::PACKAGE_ID), (c::OTHER_TRANSFER_ID, c::OTHER_PACKAGE_ID)] {
-            world.transfers.insert(id.to_owned(), Transfer { package: package.to_owned(), state: "running" });
+            data.transfers.insert(id.to_owned(), Transfer { package: package.to_owned(), state: "running" });
         }
-        world.fill_packages(205, now_ms);
-        world.fill_inbox(3, now_ms);
+        data.fill_packages(205, now_ms);
+        data.fill_inbox(3, now_ms);
         for number in 1..=3 {
             let package = new_package(c::SECOND_TEAM_ID, false, format!("second {number}"), "finalized", now_ms);
-            world.packages.insert(format!("01J0SANDB0XSECPACK{number:08}"), package);
+            data.packages.insert(format!("01J0SANDB0XSECPACK{number:08}"), package);
         }
-        world
+        data
     }
 
     /// Gives the first team this many packages, numbered from 1.
@@ -130,24 +131,24 @@ impl MasvData {
         }
     }
 
-    /// An id that was never there before.
-    pub(crate) fn new_id(&mut self, word: &str) -> String {
-        self.made += 1;
-        let prefix = format!("01J0SANDB0X{word}");
-        format!("{prefix}9{:0width$}", self.made, width = 25_usize.saturating_sub(prefix.len()))
+    /// Returns an id that no other object has.
+    pub(crate) fn new_id(&mut self, type_name: &str) -> String {
+        self.created_ids += 1;
+        let prefix = format!("01J0SANDB0X{type_name}");
+        format!("{prefix}9{:0width$}", self.created_ids, width = 25_usize.saturating_sub(prefix.len()))
     }
 
-    /// Teams of an account; the first one's can be more or fewer than one.
+    /// The teams of an account; the first account has `count` of them.
     pub(crate) fn teams(&self, account: usize, count: usize) -> Vec<Team> {
         let team =
             |id: &str, name: &str, subdomain: &str| Team { id: id.to_owned(), name: name.to_owned(), subdomain: subdomain.to_owned() };
-        let more = |number: usize| {
+        let numbered_team = |number: usize| {
             let id = format!("01J0SANDB0XTEAM{:011}", number + 100);
             team(&id, &format!("Team {number}"), &format!("team{number}"))
         };
-        let first = || team(c::TEAM_ID, c::TEAM_NAME, c::TEAM_SUBDOMAIN);
+        let first_team = || team(c::TEAM_ID, c::TEAM_NAME, c::TEAM_SUBDOMAIN);
         match account {
-            0 => std::iter::once(first()).chain((2..=count).map(more)).take(count).collect(),
+            0 => std::iter::once(first_team()).chain((2..=count).map(numbered_team)).take(count).collect(),
             1 => vec![team(c::SECOND_TEAM_ID, "Second Team", c::SECOND_TEAM_SUBDOMAIN)],
             _ => Vec::new(),
         }
@@ -163,11 +164,12 @@ fn accounts() -> Vec<Account> {
     ]
 }
 
-fn key(id: &str, value: &str, team: &str, account: usize) -> ApiKey {
+fn fixed_api_key(id: &str, value: &str, team: &str, account: usize) -> ApiKey {
     let (id, value, team) = (id.to_owned(), value.to_owned(), team.to_owned());
     ApiKey { id, value, team, account, name: "fixed".to_owned(), active: true, expires_ms: None }
 }
 
+/// A package with one file; its expiry is past if its state is `expired`.
 pub(crate) fn new_package(team: &str, inbox: bool, name: String, state: &'static str, now_ms: i64) -> Package {
     let days = if state == "expired" { -1 } else { 10 };
     Package {
@@ -197,12 +199,12 @@ fn links(now_ms: i64) -> BTreeMap<String, Link> {
     ])
 }
 
-/// Reads the few forms of time that a caller may put into `expiry`; what can't be read never ends.
-pub(crate) fn expiry_ms(text: &str) -> Option<i64> {
+/// Parses the `expiry` of a request; `None`, which never expires, if it is empty, year 1 or malformed.
+pub(crate) fn parse_expiry_ms(text: &str) -> Option<i64> {
     use time::format_description::well_known::Rfc3339;
     if text.is_empty() || text.starts_with("0001-01-01") {
         return None;
     }
-    let at = time::OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    Some(at.unix_timestamp().saturating_mul(1000))
+    let expiry = time::OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Some(expiry.unix_timestamp().saturating_mul(1000))
 }

@@ -1,10 +1,10 @@
-//! MASV's packages as user credentials, a Portal or a link see them: where package tokens come from.
+//! MASV's packages as user credentials, a Portal or a link open them: the routes that issue package tokens.
 //!
-//! What a package token may do stands in `packages`.
+//! What a package token permits is decided in `packages`.
 
 use serde_json::{Value, json};
 
-use super::auth::{User, member, unauthorized};
+use super::auth::{User, authenticate_member, unauthorized};
 use super::data::{MANAGE, READ, WRITE, new_package};
 use crate::checks::{self, CredentialHeader};
 use crate::credentials as c;
@@ -16,12 +16,12 @@ use crate::tokens::GrantKind;
 
 fn management_token(state: &mut SandboxState, request: &SandboxRequest, account: usize, id: &str) -> String {
     let user_id = state.masv.accounts[account].id;
-    let fields = json!({"imp": false, "lvl": MANAGE, "sub": id, "typ": "package", "uid": user_id});
-    state.tokens.issue(GrantKind::Package, fields, request.now_ms)
+    let claims = json!({"imp": false, "lvl": MANAGE, "sub": id, "typ": "package", "uid": user_id});
+    state.tokens.issue(GrantKind::Package, claims, request.now_ms)
 }
 
-/// A package as lists show it, each time with a fresh token.
-fn record(state: &mut SandboxState, request: &SandboxRequest, user: &User, id: &str) -> Value {
+/// A package as lists show it, each time with a new management token.
+fn package_record(state: &mut SandboxState, request: &SandboxRequest, user: &User, id: &str) -> Value {
     let token = management_token(state, request, user.account, id);
     match state.masv.packages.get(id) {
         None => Value::Null,
@@ -32,98 +32,102 @@ fn record(state: &mut SandboxState, request: &SandboxRequest, user: &User, id: &
     }
 }
 
-fn ids(state: &SandboxState, team: &str, inbox: bool) -> Vec<String> {
-    let own = state.masv.packages.iter().filter(|(_, package)| package.team == team && package.inbox == inbox);
-    own.map(|(id, _)| id.clone()).collect()
+fn package_ids(state: &SandboxState, team: &str, inbox: bool) -> Vec<String> {
+    let packages = state.masv.packages.iter().filter(|(_, package)| package.team == team && package.inbox == inbox);
+    packages.map(|(id, _)| id.clone()).collect()
 }
 
-pub(crate) fn all(
+/// `GET /v1/teams/{team}/packages`: all packages, filtered by state.
+pub(crate) fn list_all(
     state: &mut SandboxState,
     request: &SandboxRequest,
     credential: &CredentialHeader,
     team: &str,
 ) -> Result<Response, Response> {
-    let user = member(state, request, credential, team)?;
-    let mut ids = ids(state, team, false);
+    let user = authenticate_member(state, request, credential, team)?;
+    let mut ids = package_ids(state, team, false);
     for filter in ["expired", "finalized", "new", "archived"] {
         match request.query_value(filter).as_deref() {
-            Some("true") => ids.retain(|id| state.masv.packages.get(id).is_some_and(|one| one.state == filter)),
-            Some("false") => ids.retain(|id| state.masv.packages.get(id).is_some_and(|one| one.state != filter)),
+            Some("true") => ids.retain(|id| state.masv.packages.get(id).is_some_and(|package| package.state == filter)),
+            Some("false") => ids.retain(|id| state.masv.packages.get(id).is_some_and(|package| package.state != filter)),
             _ => {}
         }
     }
-    Ok(Response::ok(ids.iter().map(|id| record(state, request, &user, id)).collect()))
+    Ok(Response::ok(ids.iter().map(|id| package_record(state, request, &user, id)).collect()))
 }
 
-pub(crate) fn page(
+/// `GET /v1.1/teams/{team}/packages`: one page of packages.
+pub(crate) fn list_page(
     state: &mut SandboxState,
     request: &SandboxRequest,
     credential: &CredentialHeader,
     team: &str,
 ) -> Result<Response, Response> {
-    let user = member(state, request, credential, team)?;
+    let user = authenticate_member(state, request, credential, team)?;
     checks::require_route(Service::Masv, state.settings.paged_list)?;
-    let ids = ids(state, team, false);
-    paged(state, request, &user, &ids)
+    let ids = package_ids(state, team, false);
+    page_of(state, request, &user, &ids)
 }
 
-pub(crate) fn inbox(
+/// `GET /v1.1/teams/{team}/inbox`: one page of the packages that came in by a Portal.
+pub(crate) fn list_inbox(
     state: &mut SandboxState,
     request: &SandboxRequest,
     credential: &CredentialHeader,
     team: &str,
 ) -> Result<Response, Response> {
-    let user = member(state, request, credential, team)?;
+    let user = authenticate_member(state, request, credential, team)?;
     checks::require_route(Service::Masv, state.settings.inbox_route)?;
-    let ids = ids(state, team, true);
-    paged(state, request, &user, &ids)
+    let ids = package_ids(state, team, true);
+    page_of(state, request, &user, &ids)
 }
 
-fn paged(state: &mut SandboxState, request: &SandboxRequest, user: &User, ids: &[String]) -> Result<Response, Response> {
-    let number = |name: &str, default: usize| match request.query_value(name) {
+fn page_of(state: &mut SandboxState, request: &SandboxRequest, user: &User, ids: &[String]) -> Result<Response, Response> {
+    let number_of = |name: &str, default: usize| match request.query_value(name) {
         None => Ok(default),
         Some(text) => text.parse::<usize>().map_err(|_| Response::masv_error(400, "page and limit are numbers")),
     };
-    let (page, limit) = (number("page", 1)?, number("limit", 20)?);
+    let (page, limit) = (number_of("page", 1)?, number_of("limit", 20)?);
     if page == 0 || !(1..=50).contains(&limit) {
         state.count("bad_page");
         return Err(Response::masv_error(400, "page begins at 1 and limit is 1 to 50"));
     }
-    let wanted = ids.iter().skip((page - 1).saturating_mul(limit)).take(limit);
-    let records: Vec<Value> = wanted.map(|id| record(state, request, user, id)).collect();
+    let page_ids = ids.iter().skip((page - 1).saturating_mul(limit)).take(limit);
+    let records: Vec<Value> = page_ids.map(|id| package_record(state, request, user, id)).collect();
     Ok(Response::ok(json!({"metadata": {"total": ids.len()}, "records": records})))
 }
 
-/// The single look-up knows the team's own packages and none of the inbox.
-pub(crate) fn one(
+/// `GET /v1.1/teams/{team}/packages/{id}`: one of the team's own packages, none of the inbox.
+pub(crate) fn look_up(
     state: &mut SandboxState,
     request: &SandboxRequest,
     credential: &CredentialHeader,
     team: &str,
     id: &str,
 ) -> Result<Response, Response> {
-    let user = member(state, request, credential, team)?;
+    let user = authenticate_member(state, request, credential, team)?;
     checks::require_route(Service::Masv, state.settings.single_lookup)?;
-    let is_there = state.masv.packages.get(id).is_some_and(|package| package.team == team && !package.inbox);
-    if !is_there {
+    let is_listed = state.masv.packages.get(id).is_some_and(|package| package.team == team && !package.inbox);
+    if !is_listed {
         return Err(Response::masv_error(404, "package not found"));
     }
-    Ok(Response::ok(record(state, request, &user, id)))
+    Ok(Response::ok(package_record(state, request, &user, id)))
 }
 
-pub(crate) fn create(
+/// `POST /v1/teams/{team}/packages`: a new package with its management token.
+pub(crate) fn create_package(
     state: &mut SandboxState,
     request: &SandboxRequest,
     credential: &CredentialHeader,
     team: &str,
 ) -> Result<Response, Response> {
-    let user = member(state, request, credential, team)?;
-    let id = new(state, request, team, false)?;
-    let record = record(state, request, &user, &id);
+    let user = authenticate_member(state, request, credential, team)?;
+    let id = insert_new_package(state, request, team, false)?;
+    let record = package_record(state, request, &user, &id);
     Ok(Response::json(201, record))
 }
 
-fn new(state: &mut SandboxState, request: &SandboxRequest, team: &str, inbox: bool) -> Result<String, Response> {
+fn insert_new_package(state: &mut SandboxState, request: &SandboxRequest, team: &str, inbox: bool) -> Result<String, Response> {
     let document = checks::json_object(state, request)?;
     let name = document.get("name").and_then(Value::as_str).unwrap_or("untitled").to_owned();
     let id = state.masv.new_id("PACKAGE");
@@ -133,7 +137,8 @@ fn new(state: &mut SandboxState, request: &SandboxRequest, team: &str, inbox: bo
     Ok(id)
 }
 
-pub(crate) fn create_by_portal(
+/// `POST /v1/portals/{portal}/packages`: a new package in the inbox, with a token for adding files.
+pub(crate) fn create_package_by_portal(
     state: &mut SandboxState,
     request: &SandboxRequest,
     credential: &CredentialHeader,
@@ -143,13 +148,14 @@ pub(crate) fn create_by_portal(
     if portal != c::PORTAL_ID {
         return Err(Response::masv_error(404, "portal not found"));
     }
-    let id = new(state, request, c::TEAM_ID, true)?;
-    let fields = json!({"imp": false, "lvl": WRITE, "sub": id, "typ": "package", "uid": ""});
-    let token = state.tokens.issue(GrantKind::Package, fields, request.now_ms);
+    let id = insert_new_package(state, request, c::TEAM_ID, true)?;
+    let claims = json!({"imp": false, "lvl": WRITE, "sub": id, "typ": "package", "uid": ""});
+    let token = state.tokens.issue(GrantKind::Package, claims, request.now_ms);
     Ok(Response::json(201, json!({"access_token": token, "id": id, "state": "new"})))
 }
 
-pub(crate) fn portal(
+/// `GET /v1/subdomains/portals/{name}`: the Portal of a subdomain.
+pub(crate) fn look_up_portal(
     state: &mut SandboxState,
     request: &SandboxRequest,
     credential: &CredentialHeader,
@@ -162,7 +168,8 @@ pub(crate) fn portal(
     Ok(Response::ok(json!({"id": c::PORTAL_ID, "name": "Sandbox Portal", "subdomain": name})))
 }
 
-pub(crate) fn link(
+/// `GET /v1/links/{id}`: a read token for the package of a link, in exchange for its secret.
+pub(crate) fn open_link(
     state: &mut SandboxState,
     request: &SandboxRequest,
     credential: &CredentialHeader,
@@ -176,27 +183,27 @@ pub(crate) fn link(
         return Err(Response::masv_error(404, "link not found"));
     };
     if link.secret != secret {
-        return Err(refused_link(state, "bad_link_secret", secret_status, "wrong secret"));
+        return Err(link_refusal(state, "bad_link_secret", secret_status, "wrong secret"));
     }
     if link.archived {
         return Err(Response::masv_error(410, "link is no longer available"));
     }
     // A link without a password ignores one that is sent.
     if link.password.is_some() && link.password != password {
-        return Err(refused_link(state, "bad_link_password", password_status, "wrong or missing password"));
+        return Err(link_refusal(state, "bad_link_password", password_status, "wrong or missing password"));
     }
     let (package_id, expiry) = (link.package.clone(), link.expiry.clone());
     let Some(name) = state.masv.packages.get(&package_id).map(|package| package.name.clone()) else {
         return Err(Response::masv_error(410, "package is gone"));
     };
-    let fields = json!({"imp": false, "lid": id, "lvl": READ, "sub": package_id, "typ": "package"});
-    let token = state.tokens.issue(GrantKind::Package, fields, request.now_ms);
+    let claims = json!({"imp": false, "lid": id, "lvl": READ, "sub": package_id, "typ": "package"});
+    let token = state.tokens.issue(GrantKind::Package, claims, request.now_ms);
     Ok(Response::ok(json!({
         "package_token": token, "package_id": package_id, "expiry": expiry, "name": name, "package_size": 4096,
     })))
 }
 
-fn refused_link(state: &mut SandboxState, counter: &str, status: u16, message: &str) -> Response {
+fn link_refusal(state: &mut SandboxState, counter: &str, status: u16, message: &str) -> Response {
     let mut response = unauthorized(state, counter, message);
     if status != 401 {
         response = Response::masv_error(status, message);

@@ -9,19 +9,21 @@ use crate::settings::ListShape;
 use crate::state::SandboxState;
 use crate::tokens::GrantKind;
 
-fn team_array(state: &SandboxState, account: usize) -> Value {
+fn teams_array(state: &SandboxState, account: usize) -> Value {
     let teams = state.masv.teams(account, state.settings.teams);
     let teams = teams.iter().map(|team| json!({"id": team.id, "name": team.name, "subdomain": team.subdomain}));
     Value::Array(teams.collect())
 }
 
-pub(crate) fn team_list(state: &SandboxState, account: usize) -> Value {
+/// The list of an account's teams, in the configured shape.
+pub(crate) fn teams_document(state: &SandboxState, account: usize) -> Value {
     match state.settings.teams_shape {
-        ListShape::Array => team_array(state, account),
-        ListShape::Object => json!({"teams": team_array(state, account)}),
+        ListShape::Array => teams_array(state, account),
+        ListShape::Object => json!({"teams": teams_array(state, account)}),
     }
 }
 
+/// Logs in with e-mail address and password.
 pub(crate) fn log_in(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
     let document = checks::json_object(state, request)?;
     let field = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
@@ -30,19 +32,19 @@ pub(crate) fn log_in(state: &mut SandboxState, request: &SandboxRequest) -> Resu
         return Err(Response::masv_error(400, "email and password are required"));
     };
     if email.starts_with("mfa@") {
-        return Err(refused_login(state, "multi-factor authentication is enabled for this account"));
+        return Err(login_refusal(state, "multi-factor authentication is enabled for this account"));
     }
     if email.starts_with("sso@") {
-        return Err(refused_login(state, "this account signs in with SSO"));
+        return Err(login_refusal(state, "this account signs in with SSO"));
     }
-    let found = state.masv.accounts.iter().position(|one| one.email == email && one.password == password);
-    match found {
-        Some(account) => Ok(logged_in(state, request, account)),
-        None => Err(refused_login(state, "invalid email or password")),
+    let account = state.masv.accounts.iter().position(|account| account.email == email && account.password == password);
+    match account {
+        Some(account) => Ok(login_response(state, request, account)),
+        None => Err(login_refusal(state, "invalid email or password")),
     }
 }
 
-fn refused_login(state: &mut SandboxState, message: &str) -> Response {
+fn login_refusal(state: &mut SandboxState, message: &str) -> Response {
     state.count("login_refused");
     match (state.settings.auth_refusal_status, state.settings.auth_refusal_json) {
         (status, true) => Response::masv_error(status, message),
@@ -50,18 +52,18 @@ fn refused_login(state: &mut SandboxState, message: &str) -> Response {
     }
 }
 
-fn logged_in(state: &mut SandboxState, request: &SandboxRequest, account: usize) -> Response {
-    let teams = team_array(state, account);
-    let first = teams.get(0).and_then(|team| team.get("id")).cloned().unwrap_or(Value::Null);
-    let one = &state.masv.accounts[account];
+fn login_response(state: &mut SandboxState, request: &SandboxRequest, account: usize) -> Response {
+    let teams = teams_array(state, account);
+    let first_team_id = teams.get(0).and_then(|team| team.get("id")).cloned().unwrap_or(Value::Null);
+    let account = &state.masv.accounts[account];
     let mut user = json!({
-        "id": one.id, "email": one.email, "name": one.name, "level": "user", "time_zone": "America/Toronto",
+        "id": account.id, "email": account.email, "name": account.name, "level": "user", "time_zone": "America/Toronto",
     });
-    if state.settings.preferred_team && !first.is_null() {
-        user["preferred_team_id"] = first.clone();
-        user["primary_team_id"] = first;
+    if state.settings.preferred_team && !first_team_id.is_null() {
+        user["preferred_team_id"] = first_team_id.clone();
+        user["primary_team_id"] = first_team_id;
     }
-    let fields = json!({"ext": {}, "imp": false, "sub": one.subject});
-    let token = state.tokens.issue(GrantKind::User, fields, request.now_ms);
+    let claims = json!({"ext": {}, "imp": false, "sub": account.subject});
+    let token = state.tokens.issue(GrantKind::User, claims, request.now_ms);
     Response::ok(json!({"token": token, "teams": teams, "user": user}))
 }

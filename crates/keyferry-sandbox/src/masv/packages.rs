@@ -1,10 +1,10 @@
-//! MASV's routes below one package, each with the rights of its token's variant.
+//! MASV's routes below one package, each open to certain variants of the package's token.
 //!
-//! User credentials open nothing here, whoever owns them.
+//! User credentials open none of them, not even the owner's.
 
 use serde_json::{Value, json};
 
-use super::auth::{check, unauthorized};
+use super::auth::{unauthorized, verify_token};
 use super::data::{Link, MANAGE, READ, WRITE};
 use super::transfers;
 use crate::checks::{self, CredentialHeader};
@@ -14,9 +14,9 @@ use crate::response::Response;
 use crate::state::SandboxState;
 use crate::tokens::GrantKind;
 
-/// What a route does once its token is checked.
+/// The operation of a route, performed once its token is verified.
 #[derive(Clone, Copy)]
-enum Deed {
+enum Operation {
     Show,
     Rename,
     Delete,
@@ -27,51 +27,52 @@ enum Deed {
     FinalizeFile,
     Download,
     Finalize,
-    MakeLink,
+    CreateLink,
     ListTransfers,
     StartTransfer,
 }
 
-/// The deed of a route and the variants that may do it.
-fn deed(method: &str, rest: &[&str]) -> Option<(Deed, &'static [&'static str])> {
+/// The operation of a route and the token variants that permit it.
+fn operation(method: &str, rest: &[&str]) -> Option<(Operation, &'static [&'static str])> {
     const MANAGEMENT: &[&str] = &[MANAGE];
     const READING: &[&str] = &[READ, MANAGE];
     const WRITING: &[&str] = &[WRITE, MANAGE];
     Some(match (method, rest) {
-        ("GET", []) => (Deed::Show, READING),
-        ("PUT", []) => (Deed::Rename, MANAGEMENT),
-        ("DELETE", []) => (Deed::Delete, MANAGEMENT),
-        ("PUT", ["expiry"]) => (Deed::SetExpiry, MANAGEMENT),
-        ("POST", ["files"]) => (Deed::AddFile, WRITING),
-        ("GET", ["files"]) => (Deed::ListFiles, READING),
-        ("POST", ["files", _]) => (Deed::UploadFile, WRITING),
-        ("POST", ["files", _, "finalize"]) => (Deed::FinalizeFile, WRITING),
-        ("GET", ["files", _, "download"]) => (Deed::Download, &[READ]),
-        ("POST", ["finalize"]) => (Deed::Finalize, WRITING),
-        ("POST", ["links"]) => (Deed::MakeLink, MANAGEMENT),
-        ("GET", ["transfer"]) => (Deed::ListTransfers, READING),
-        ("POST", ["transfer"]) => (Deed::StartTransfer, READING),
+        ("GET", []) => (Operation::Show, READING),
+        ("PUT", []) => (Operation::Rename, MANAGEMENT),
+        ("DELETE", []) => (Operation::Delete, MANAGEMENT),
+        ("PUT", ["expiry"]) => (Operation::SetExpiry, MANAGEMENT),
+        ("POST", ["files"]) => (Operation::AddFile, WRITING),
+        ("GET", ["files"]) => (Operation::ListFiles, READING),
+        ("POST", ["files", _]) => (Operation::UploadFile, WRITING),
+        ("POST", ["files", _, "finalize"]) => (Operation::FinalizeFile, WRITING),
+        ("GET", ["files", _, "download"]) => (Operation::Download, &[READ]),
+        ("POST", ["finalize"]) => (Operation::Finalize, WRITING),
+        ("POST", ["links"]) => (Operation::CreateLink, MANAGEMENT),
+        ("GET", ["transfer"]) => (Operation::ListTransfers, READING),
+        ("POST", ["transfer"]) => (Operation::StartTransfer, READING),
         _ => return None,
     })
 }
 
-pub(crate) fn under_package(
+/// Carries out a route below `/v1/packages/{id}`, with a token of that package.
+pub(crate) fn handle(
     state: &mut SandboxState,
     request: &SandboxRequest,
     credential: &CredentialHeader,
     id: &str,
     rest: &[&str],
 ) -> Result<Response, Response> {
-    let Some((deed, variants)) = deed(&request.method, rest) else {
-        let known = ["GET", "POST", "PUT", "DELETE"].iter().any(|method| self::deed(method, rest).is_some());
-        return Err(if known { checks::wrong_method(state, request) } else { checks::unknown_route(state, request) });
+    let Some((operation, variants)) = operation(&request.method, rest) else {
+        let is_known = ["GET", "POST", "PUT", "DELETE"].iter().any(|method| self::operation(method, rest).is_some());
+        return Err(if is_known { checks::wrong_method(state, request) } else { checks::unknown_route(state, request) });
     };
-    let variant = package_token(state, request, credential, id)?;
-    let mut may = variants.contains(&variant.as_str());
-    if matches!(deed, Deed::ListTransfers) && variant == READ {
-        may = state.settings.read_lists_transfers;
+    let variant = token_variant(state, request, credential, id)?;
+    let mut is_allowed = variants.contains(&variant.as_str());
+    if matches!(operation, Operation::ListTransfers) && variant == READ {
+        is_allowed = state.settings.read_lists_transfers;
     }
-    if !may {
+    if !is_allowed {
         state.count("wrong_variant");
         return Err(Response::masv_error(403, "this package token may not do that"));
     }
@@ -79,15 +80,15 @@ pub(crate) fn under_package(
         return Err(Response::masv_error(404, "package not found"));
     }
     state.count("package_call_ok");
-    act(state, request, deed, id, rest)
+    perform(state, request, operation, id, rest)
 }
 
-/// The `lvl` of the token, which has to be of exactly this package.
-fn package_token(state: &mut SandboxState, request: &SandboxRequest, credential: &CredentialHeader, id: &str) -> Result<String, Response> {
+/// Returns the `lvl` claim of the token, which must be for exactly this package.
+fn token_variant(state: &mut SandboxState, request: &SandboxRequest, credential: &CredentialHeader, id: &str) -> Result<String, Response> {
     let Some(("X-Package-Token", value)) = credential else {
         return Err(unauthorized(state, "missing_credential", "X-Package-Token is required"));
     };
-    let claims = check(state, request, GrantKind::Package, value)?;
+    let claims = verify_token(state, request, GrantKind::Package, value)?;
     let field = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
     if field("sub") != id {
         return Err(unauthorized(state, "foreign_token", "this token is for another package"));
@@ -95,39 +96,45 @@ fn package_token(state: &mut SandboxState, request: &SandboxRequest, credential:
     Ok(field("lvl").to_owned())
 }
 
-fn act(state: &mut SandboxState, request: &SandboxRequest, deed: Deed, id: &str, rest: &[&str]) -> Result<Response, Response> {
-    match deed {
-        Deed::Show => Ok(Response::ok(shown(state, id))),
-        Deed::Rename | Deed::SetExpiry | Deed::Finalize => change(state, request, deed, id),
-        Deed::Delete => {
+fn perform(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    operation: Operation,
+    id: &str,
+    rest: &[&str],
+) -> Result<Response, Response> {
+    match operation {
+        Operation::Show => Ok(Response::ok(package_json(state, id))),
+        Operation::Rename | Operation::SetExpiry | Operation::Finalize => update_package(state, request, operation, id),
+        Operation::Delete => {
             state.masv.packages.remove(id);
             Ok(Response::empty(204))
         }
-        Deed::AddFile => add_file(state, request, id),
-        Deed::ListFiles => Ok(Response::ok(files(state, id))),
-        Deed::UploadFile | Deed::FinalizeFile | Deed::Download => with_file(state, deed, id, rest),
-        Deed::MakeLink => make_link(state, request, id),
-        Deed::ListTransfers => transfers::list_transfers(state, request, id),
-        Deed::StartTransfer => transfers::start_transfer(state, request, id),
+        Operation::AddFile => add_file(state, request, id),
+        Operation::ListFiles => Ok(Response::ok(file_list(state, id))),
+        Operation::UploadFile | Operation::FinalizeFile | Operation::Download => file_operation(state, operation, id, rest),
+        Operation::CreateLink => create_link(state, request, id),
+        Operation::ListTransfers => transfers::list_transfers(state, request, id),
+        Operation::StartTransfer => transfers::start_transfer(state, request, id),
     }
 }
 
-fn shown(state: &SandboxState, id: &str) -> Value {
+fn package_json(state: &SandboxState, id: &str) -> Value {
     let package = state.masv.packages.get(id);
-    package.map_or(Value::Null, |one| json!({"id": id, "name": one.name, "state": one.state, "expiry": one.expiry}))
+    package.map_or(Value::Null, |package| json!({"id": id, "name": package.name, "state": package.state, "expiry": package.expiry}))
 }
 
-fn change(state: &mut SandboxState, request: &SandboxRequest, deed: Deed, id: &str) -> Result<Response, Response> {
+fn update_package(state: &mut SandboxState, request: &SandboxRequest, operation: Operation, id: &str) -> Result<Response, Response> {
     let document = checks::json_object(state, request)?;
     let text = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
     if let Some(package) = state.masv.packages.get_mut(id) {
-        match deed {
-            Deed::SetExpiry => package.expiry = text("expiry").unwrap_or_default(),
-            Deed::Finalize => package.state = "finalized",
+        match operation {
+            Operation::SetExpiry => package.expiry = text("expiry").unwrap_or_default(),
+            Operation::Finalize => package.state = "finalized",
             _ => package.name = text("name").unwrap_or_default(),
         }
     }
-    Ok(Response::ok(shown(state, id)))
+    Ok(Response::ok(package_json(state, id)))
 }
 
 fn add_file(state: &mut SandboxState, request: &SandboxRequest, id: &str) -> Result<Response, Response> {
@@ -139,33 +146,33 @@ fn add_file(state: &mut SandboxState, request: &SandboxRequest, id: &str) -> Res
     Ok(Response::json(201, json!({"file": {"id": file}})))
 }
 
-fn files(state: &SandboxState, id: &str) -> Value {
+fn file_list(state: &SandboxState, id: &str) -> Value {
     let files = state.masv.packages.get(id).map(|package| package.files.as_slice()).unwrap_or_default();
     files.iter().map(|file| json!({"id": file, "name": format!("{file}.mov"), "size": 4096})).collect()
 }
 
-fn with_file(state: &SandboxState, deed: Deed, id: &str, rest: &[&str]) -> Result<Response, Response> {
+fn file_operation(state: &SandboxState, operation: Operation, id: &str, rest: &[&str]) -> Result<Response, Response> {
     let file = rest.get(1).copied().unwrap_or_default();
-    let package = state.masv.packages.get(id).filter(|package| package.files.iter().any(|own| own == file));
+    let package = state.masv.packages.get(id).filter(|package| package.files.iter().any(|package_file| package_file == file));
     let package = package.ok_or_else(|| Response::masv_error(404, "file not found"))?;
-    match deed {
-        Deed::Download if package.state != "finalized" => Err(Response::masv_error(410, "package is not available")),
-        Deed::Download => Ok(Response::ok(json!({"url": format!("https://storage.invalid/{id}/{file}")}))),
+    match operation {
+        Operation::Download if package.state != "finalized" => Err(Response::masv_error(410, "package is not available")),
+        Operation::Download => Ok(Response::ok(json!({"url": format!("https://storage.invalid/{id}/{file}")}))),
         _ => Ok(Response::ok(json!({"id": file}))),
     }
 }
 
-fn make_link(state: &mut SandboxState, request: &SandboxRequest, package: &str) -> Result<Response, Response> {
+fn create_link(state: &mut SandboxState, request: &SandboxRequest, package: &str) -> Result<Response, Response> {
     let document = checks::json_object(state, request)?;
     let password = document.get("password").and_then(Value::as_str).map(str::to_owned);
     let id = state.masv.new_id("11NK");
     let secret = format!("made+{id}/=");
     let expiry = rfc3339_ms(request.now_ms.saturating_add(432_000_000));
     let link = Link { package: package.to_owned(), secret, password, archived: false, expiry };
-    let mut made = json!({"id": id, "package_id": package, "expiry": link.expiry});
+    let mut created = json!({"id": id, "package_id": package, "expiry": link.expiry});
     if state.settings.download_secret {
-        made["download_secret"] = json!(link.secret);
+        created["download_secret"] = json!(link.secret);
     }
     state.masv.links.insert(id, link);
-    Ok(Response::json(201, made))
+    Ok(Response::json(201, created))
 }

@@ -6,10 +6,10 @@ use crate::request::SandboxRequest;
 use crate::response::Response;
 use crate::state::SandboxState;
 
-/// The counter that a request goes under as it arrives, whatever becomes of it.
+/// The counter of a request, added to as it arrives.
 pub(crate) fn counter(request: &SandboxRequest) -> Option<&'static str> {
-    let path_segments = request.path_segments();
-    match (request.method.as_str(), path_segments.as_slice()) {
+    let segments = request.path_segments();
+    match (request.method.as_str(), segments.as_slice()) {
         ("POST", ["v1", "auth"]) => Some("login"),
         ("GET", ["v1", "teams"]) => Some("teams"),
         ("GET", ["v1.1", "teams", _, "packages", _]) => Some("lookup"),
@@ -28,6 +28,7 @@ pub(crate) fn counter(request: &SandboxRequest) -> Option<&'static str> {
     }
 }
 
+/// Carries a request out. A refusal is a response like any other.
 pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     route(state, request).unwrap_or_else(|refusal| refusal)
 }
@@ -35,35 +36,35 @@ pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Resp
 fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
     let credential = checks::credential_header(state, request)?;
     checks::require_content_type(state, request)?;
-    let path_segments = request.path_segments();
-    match (request.method.as_str(), path_segments.as_slice()) {
+    let segments = request.path_segments();
+    match (request.method.as_str(), segments.as_slice()) {
         ("POST", ["v1", "auth"]) => {
             checks::require_no_credential(state, request, &credential)?;
             login::log_in(state, request)
         }
         ("GET", ["v1", "teams"]) => {
-            let user = auth::user(state, request, &credential)?;
-            Ok(Response::ok(login::team_list(state, user.account)))
+            let user = auth::authenticate(state, request, &credential)?;
+            Ok(Response::ok(login::teams_document(state, user.account)))
         }
         ("POST", ["v1", "teams", team, "api_keys"]) => api_keys::create(state, request, &credential, team),
-        ("PUT", ["v1", "api_keys", id]) => api_keys::change(state, request, &credential, id),
-        ("PUT", ["v1", "users", id]) => api_keys::change_profile(state, request, &credential, id),
-        ("POST", ["v1", "teams", team, "packages"]) => listings::create(state, request, &credential, team),
-        ("GET", ["v1", "teams", team, "packages"]) => listings::all(state, request, &credential, team),
-        ("GET", ["v1.1", "teams", team, "packages"]) => listings::page(state, request, &credential, team),
-        ("GET", ["v1.1", "teams", team, "packages", id]) => listings::one(state, request, &credential, team, id),
-        ("GET", ["v1.1", "teams", team, "inbox"]) => listings::inbox(state, request, &credential, team),
-        ("POST", ["v1", "portals", portal, "packages"]) => listings::create_by_portal(state, request, &credential, portal),
-        ("GET", ["v1", "subdomains", "portals", name]) => listings::portal(state, request, &credential, name),
-        ("GET", ["v1", "links", id]) => listings::link(state, request, &credential, id),
-        (_, ["v1", "packages", id, rest @ ..]) => packages::under_package(state, request, &credential, id, rest),
-        (_, ["v1", "transfers", id, rest @ ..]) => transfers::under_transfer(state, request, &credential, id, rest),
-        (_, path) if is_known(path) => Err(checks::wrong_method(state, request)),
+        ("PUT", ["v1", "api_keys", id]) => api_keys::update(state, request, &credential, id),
+        ("PUT", ["v1", "users", id]) => api_keys::update_profile(state, request, &credential, id),
+        ("POST", ["v1", "teams", team, "packages"]) => listings::create_package(state, request, &credential, team),
+        ("GET", ["v1", "teams", team, "packages"]) => listings::list_all(state, request, &credential, team),
+        ("GET", ["v1.1", "teams", team, "packages"]) => listings::list_page(state, request, &credential, team),
+        ("GET", ["v1.1", "teams", team, "packages", id]) => listings::look_up(state, request, &credential, team, id),
+        ("GET", ["v1.1", "teams", team, "inbox"]) => listings::list_inbox(state, request, &credential, team),
+        ("POST", ["v1", "portals", portal, "packages"]) => listings::create_package_by_portal(state, request, &credential, portal),
+        ("GET", ["v1", "subdomains", "portals", name]) => listings::look_up_portal(state, request, &credential, name),
+        ("GET", ["v1", "links", id]) => listings::open_link(state, request, &credential, id),
+        (_, ["v1", "packages", id, rest @ ..]) => packages::handle(state, request, &credential, id, rest),
+        (_, ["v1", "transfers", id, rest @ ..]) => transfers::handle(state, request, &credential, id, rest),
+        (_, path) if is_known_path(path) => Err(checks::wrong_method(state, request)),
         _ => Err(checks::unknown_route(state, request)),
     }
 }
 
-fn is_known(path: &[&str]) -> bool {
+fn is_known_path(path: &[&str]) -> bool {
     matches!(
         path,
         ["v1", "auth" | "teams"]
