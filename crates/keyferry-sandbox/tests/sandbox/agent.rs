@@ -9,8 +9,8 @@ use crate::client::*;
 fn without_a_session_it_says_that_the_session_is_nil() {
     let sandbox = sandbox();
     for path in ["/api/v1/login", "/api/v1/teams"] {
-        let got = get(sandbox.agent_url(), path, &[]);
-        assert_eq!((got.status, got.json()), (401, json!({"code": 262_146, "message": "session is nil"})));
+        let response = get(sandbox.agent_url(), path, &[]);
+        assert_eq!((response.status, response.json()), (401, json!({"code": 262_146, "message": "session is nil"})));
     }
     sandbox.configure("agent_signed_in", json!(true));
     assert_eq!(get(sandbox.agent_url(), "/api/v1/login", &[]).json()["user"]["email"], c::EMAIL);
@@ -22,8 +22,8 @@ fn signing_in_makes_the_session() {
     let sandbox = sandbox();
     let url = sandbox.agent_url();
     assert_eq!(post(url, "/api/v1/login", &[], &json!({"email": c::EMAIL, "password": "wrong"})).status, 401);
-    let got = post(url, "/api/v1/login", &[], &json!({"email": c::EMAIL, "password": c::PASSWORD}));
-    assert_eq!((got.status, got.json()["teams"][0]["max_email_recipients"].is_i64()), (200, true));
+    let response = post(url, "/api/v1/login", &[], &json!({"email": c::EMAIL, "password": c::PASSWORD}));
+    assert_eq!((response.status, response.json()["teams"][0]["max_email_recipients"].is_i64()), (200, true));
     assert_eq!(get(url, "/api/v1/teams", &[]).json()[0]["id"], c::TEAM_ID);
     sandbox.configure("agent_teams_shape", json!("object"));
     assert!(get(url, "/api/v1/teams", &[]).json()["teams"].is_array());

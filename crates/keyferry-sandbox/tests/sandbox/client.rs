@@ -1,4 +1,4 @@
-//! A bare HTTP/1.1 client: one request, one connection, all that comes back until the server closes.
+//! A bare HTTP/1.1 client: one request on one connection, then every byte until the server closes it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,14 +14,14 @@ pub(crate) fn sandbox() -> Sandbox {
     Sandbox::start(Options { clock: Clock::manual(START_MS), ..Options::default() }).unwrap()
 }
 
-/// What came back.
-pub(crate) struct Got {
+/// A response.
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
-impl Got {
+impl HttpResponse {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
@@ -32,7 +32,7 @@ impl Got {
 
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.filter(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next()
+        lines.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next()
     }
 }
 
@@ -61,35 +61,35 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
     format!("{text}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// Sends, and reads until the end, whatever the end is. Status 0 means that nothing came.
-pub(crate) fn send(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Got {
+/// Sends a request and reads until the connection ends, however it ends. Status 0 means that no response came.
+pub(crate) fn send(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> HttpResponse {
     let mut stream = connect(base);
     stream.write_all(request(method, path, headers, body).as_bytes()).unwrap();
     let mut all = Vec::new();
-    // A reset after the answer's first half is one of the things to be seen here.
+    // A reset after the first half of a response is one of the faults under test.
     let _ = stream.read_to_end(&mut all);
     parse(all)
 }
 
-pub(crate) fn parse(all: Vec<u8>) -> Got {
+pub(crate) fn parse(all: Vec<u8>) -> HttpResponse {
     let end = all.windows(4).position(|four| four == b"\r\n\r\n");
     let Some(end) = end else {
-        return Got { status: 0, head: String::new(), body: all };
+        return HttpResponse { status: 0, head: String::new(), body: all };
     };
     let head = String::from_utf8_lossy(&all[..end]).into_owned();
     let status = head.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
-    Got { status, head, body: all[end + 4..].to_vec() }
+    HttpResponse { status, head, body: all[end + 4..].to_vec() }
 }
 
-pub(crate) fn get(base: &str, path: &str, headers: &[(&str, &str)]) -> Got {
+pub(crate) fn get(base: &str, path: &str, headers: &[(&str, &str)]) -> HttpResponse {
     send(base, "GET", path, headers, "")
 }
 
-pub(crate) fn post(base: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Got {
+pub(crate) fn post(base: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> HttpResponse {
     send(base, "POST", path, headers, &body.to_string())
 }
 
-pub(crate) fn log_in(sandbox: &Sandbox) -> Got {
+pub(crate) fn log_in(sandbox: &Sandbox) -> HttpResponse {
     post(sandbox.masv_url(), "/v1/auth", &[], &json!({"email": c::EMAIL, "password": c::PASSWORD}))
 }
 

@@ -50,8 +50,8 @@ fn mistakes_in_control_documents_are_told() {
         ("/sandbox/reject", json!({})),
         ("/sandbox/clock", json!({"advance_s": "1"})),
     ] {
-        let got = post(sandbox.masv_url(), path, &[], &body);
-        assert_eq!((got.status, got.json()["error"].is_string()), (400, true), "{path} {body}");
+        let response = post(sandbox.masv_url(), path, &[], &body);
+        assert_eq!((response.status, response.json()["error"].is_string()), (400, true), "{path} {body}");
     }
     assert_eq!(get(sandbox.masv_url(), "/sandbox/nothing", &[]).status, 404);
 }

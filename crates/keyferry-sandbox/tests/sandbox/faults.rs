@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::client::*;
 
-fn teams(sandbox: &Sandbox) -> Got {
+fn teams(sandbox: &Sandbox) -> HttpResponse {
     get(sandbox.masv_url(), "/v1/teams", &[("X-API-KEY", c::API_KEY)])
 }
 
-fn spoiled(sandbox: &Sandbox, fault: Value) -> Got {
+fn log_in_with_fault(sandbox: &Sandbox, fault: Value) -> HttpResponse {
     sandbox.clear_faults();
     assert_eq!(post(sandbox.agent_url(), "/sandbox/fault", &[], &fault).status, 200, "{fault}");
     log_in(sandbox)
@@ -37,12 +37,12 @@ fn a_fault_hits_what_it_names_and_as_often_as_it_says() {
 fn statuses_come_with_their_bodies_and_retry_after() {
     let sandbox = sandbox();
     for value in ["120", "Wed, 01 Jul 2026 00:02:00 GMT", "-5", "99999999999999999999", "soon"] {
-        let got = spoiled(&sandbox, json!({"status": 429, "retry_after": value}));
-        assert_eq!((got.status, got.header("retry-after").as_deref()), (429, Some(value)));
-        assert!(got.json()["errors"].is_array());
+        let response = log_in_with_fault(&sandbox, json!({"status": 429, "retry_after": value}));
+        assert_eq!((response.status, response.header("retry-after").as_deref()), (429, Some(value)));
+        assert!(response.json()["errors"].is_array());
     }
-    assert!(spoiled(&sandbox, json!({"status": 502, "body": "html"})).body.starts_with(b"<html>"));
-    assert_eq!(spoiled(&sandbox, json!({"status": 500, "body": "empty"})).body.len(), 0);
+    assert!(log_in_with_fault(&sandbox, json!({"status": 502, "body": "html"})).body.starts_with(b"<html>"));
+    assert_eq!(log_in_with_fault(&sandbox, json!({"status": 500, "body": "empty"})).body.len(), 0);
     sandbox.fault(Fault::new(FaultAction::Status { status: 503, body: BodyKind::Json }).service(Service::FileVerbs));
     assert_eq!(get(sandbox.fileverbs_url(), "/api/v1/fileuploads", &[]).json(), json!({"message": "scripted by the sandbox"}));
     assert_eq!((sandbox.count("login"), sandbox.issued("user")), (7, 0), "they arrived and were not carried out");
@@ -51,16 +51,16 @@ fn statuses_come_with_their_bodies_and_retry_after() {
 #[test]
 fn documents_are_spoiled_as_asked() {
     let sandbox = sandbox();
-    let got = spoiled(&sandbox, json!({"kind": "empty"}));
-    assert_eq!((got.status, got.body.len(), sandbox.issued("user")), (200, 0, 1));
-    assert_eq!(spoiled(&sandbox, json!({"kind": "null"})).body, b"null");
-    let shouted = spoiled(&sandbox, json!({"kind": "wrong_case"})).json();
-    assert!(shouted["TOKEN"].is_string() && shouted["TEAMS"][0]["ID"].is_string());
-    let confused = spoiled(&sandbox, json!({"kind": "wrong_types"})).json();
-    assert_eq!(confused, json!({"token": 17, "teams": "17", "user": []}));
-    assert_eq!(spoiled(&sandbox, json!({"kind": "token", "token": "a\r\nb"})).text("token"), "a\r\nb");
-    assert_eq!(spoiled(&sandbox, json!({"kind": "literal", "body": "{\"token\":\"x"})).body, b"{\"token\":\"x");
-    let deep = spoiled(&sandbox, json!({"kind": "deep", "levels": 100_000}));
+    let response = log_in_with_fault(&sandbox, json!({"kind": "empty"}));
+    assert_eq!((response.status, response.body.len(), sandbox.issued("user")), (200, 0, 1));
+    assert_eq!(log_in_with_fault(&sandbox, json!({"kind": "null"})).body, b"null");
+    let uppercase = log_in_with_fault(&sandbox, json!({"kind": "wrong_case"})).json();
+    assert!(uppercase["TOKEN"].is_string() && uppercase["TEAMS"][0]["ID"].is_string());
+    let mistyped = log_in_with_fault(&sandbox, json!({"kind": "wrong_types"})).json();
+    assert_eq!(mistyped, json!({"token": 17, "teams": "17", "user": []}));
+    assert_eq!(log_in_with_fault(&sandbox, json!({"kind": "token", "token": "a\r\nb"})).text("token"), "a\r\nb");
+    assert_eq!(log_in_with_fault(&sandbox, json!({"kind": "literal", "body": "{\"token\":\"x"})).body, b"{\"token\":\"x");
+    let deep = log_in_with_fault(&sandbox, json!({"kind": "deep", "levels": 100_000}));
     assert_eq!(deep.body.iter().filter(|byte| **byte == b'[').count(), 100_000);
     sandbox.fault(Fault::new(FaultAction::Token("t".to_owned())).service(Service::Masv));
     let list = get(sandbox.masv_url(), &format!("/v1/teams/{}/packages", c::TEAM_ID), &[("X-API-KEY", c::API_KEY)]);
@@ -70,13 +70,13 @@ fn documents_are_spoiled_as_asked() {
 #[test]
 fn bodies_break_and_swell_as_asked() {
     let sandbox = sandbox();
-    let half = spoiled(&sandbox, json!({"kind": "half"}));
-    let promised: usize = half.header("content-length").unwrap().parse().unwrap();
-    assert_eq!(half.body.len(), promised / 2);
-    let huge = spoiled(&sandbox, json!({"kind": "huge", "bytes": 64 << 20}));
+    let half = log_in_with_fault(&sandbox, json!({"kind": "half"}));
+    let content_length: usize = half.header("content-length").unwrap().parse().unwrap();
+    assert_eq!(half.body.len(), content_length / 2);
+    let huge = log_in_with_fault(&sandbox, json!({"kind": "huge", "bytes": 64 << 20}));
     assert_eq!((huge.status, huge.body.len()), (200, 64 << 20));
     assert!(huge.body.starts_with(b"{\"token\":\"aaa") && huge.body.ends_with(b"\"}"));
-    let drip = spoiled(&sandbox, json!({"kind": "drip", "interval_ms": 0}));
+    let drip = log_in_with_fault(&sandbox, json!({"kind": "drip", "interval_ms": 0}));
     assert!(drip.json()["token"].is_string());
     sandbox.fault(Fault::new(FaultAction::Endless));
     let mut stream = connect(sandbox.masv_url());
@@ -89,16 +89,16 @@ fn bodies_break_and_swell_as_asked() {
 #[test]
 fn connections_end_without_an_answer() {
     let sandbox = sandbox();
-    let got = spoiled(&sandbox, json!({"kind": "close"}));
-    assert_eq!((got.status, got.body.len(), sandbox.issued("user")), (0, 0, 0));
-    let got = spoiled(&sandbox, json!({"kind": "lost"}));
-    assert_eq!((got.status, got.body.len(), sandbox.issued("user")), (0, 0, 1));
+    let response = log_in_with_fault(&sandbox, json!({"kind": "close"}));
+    assert_eq!((response.status, response.body.len(), sandbox.issued("user")), (0, 0, 0));
+    let response = log_in_with_fault(&sandbox, json!({"kind": "lost"}));
+    assert_eq!((response.status, response.body.len(), sandbox.issued("user")), (0, 0, 1));
     sandbox.fault(Fault::new(FaultAction::Reset));
     let mut stream = connect(sandbox.masv_url());
     stream.write_all(request("GET", "/v1/teams", &[], "").as_bytes()).unwrap();
     let error = stream.read_to_end(&mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-    let raw = spoiled(&sandbox, json!({"kind": "raw", "body": "HTTP/1.1 200 OK\r\nX: \u{1}\r\nContent-Length: 3\r\n\r\nabcdef"}));
+    let raw = log_in_with_fault(&sandbox, json!({"kind": "raw", "body": "HTTP/1.1 200 OK\r\nX: \u{1}\r\nContent-Length: 3\r\n\r\nabcdef"}));
     assert_eq!((raw.status, raw.body.as_slice()), (200, b"abcdef".as_slice()));
     assert!(raw.head.contains("X: \u{1}"));
 }
@@ -106,12 +106,12 @@ fn connections_end_without_an_answer() {
 #[test]
 fn dates_are_skewed_and_redirects_counted_where_they_lead() {
     let sandbox = sandbox();
-    let got = spoiled(&sandbox, json!({"date_skew_s": -3600}));
-    assert_eq!((got.status, got.header("date").as_deref()), (200, Some("Tue, 30 Jun 2026 23:00:00 GMT")));
+    let response = log_in_with_fault(&sandbox, json!({"date_skew_s": -3600}));
+    assert_eq!((response.status, response.header("date").as_deref()), (200, Some("Tue, 30 Jun 2026 23:00:00 GMT")));
     for status in [301, 302, 303, 307, 308] {
         let to = format!("{}/redirect-target/x", sandbox.agent_url());
-        let got = spoiled(&sandbox, json!({"kind": "redirect", "status": status, "to": to}));
-        assert_eq!((got.status, got.header("location")), (status, Some(to)));
+        let response = log_in_with_fault(&sandbox, json!({"kind": "redirect", "status": status, "to": to}));
+        assert_eq!((response.status, response.header("location")), (status, Some(to)));
     }
     assert_eq!(sandbox.count("redirect_target"), 0);
     get(sandbox.agent_url(), "/redirect-target/x", &[]);

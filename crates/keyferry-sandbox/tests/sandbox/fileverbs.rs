@@ -10,27 +10,27 @@ use crate::client::*;
 const TOKEN: &str = "/api/v1/accounts/access-token";
 const REFRESH: &str = "/api/v1/accounts/refresh-token";
 
-fn log_in(sandbox: &Sandbox) -> Got {
+fn log_in(sandbox: &Sandbox) -> HttpResponse {
     post(sandbox.fileverbs_url(), TOKEN, &[], &json!({"SecretKey": c::SECRET_KEY, "APIKey": c::FV_API_KEY}))
 }
 
-fn refresh(sandbox: &Sandbox, token: &str) -> Got {
+fn refresh(sandbox: &Sandbox, token: &str) -> HttpResponse {
     send(sandbox.fileverbs_url(), "POST", REFRESH, &[("Cookie", &format!("other=1; refreshToken={token}"))], "")
 }
 
-fn bearer(sandbox: &Sandbox, token: &str) -> u16 {
+fn bearer_status(sandbox: &Sandbox, token: &str) -> u16 {
     get(sandbox.fileverbs_url(), "/api/v1/fileuploads", &[("Authorization", &format!("Bearer {token}"))]).status
 }
 
 #[test]
 fn the_token_call_answers_in_pascal_case_with_a_cookie() {
     let sandbox = sandbox();
-    let got = log_in(&sandbox);
-    let cookie = got.header("set-cookie").unwrap();
-    assert!(cookie.starts_with(&format!("refreshToken={};", got.text("RefreshToken"))));
+    let response = log_in(&sandbox);
+    let cookie = response.header("set-cookie").unwrap();
+    assert!(cookie.starts_with(&format!("refreshToken={};", response.text("RefreshToken"))));
     assert!(cookie.ends_with("httponly") && cookie.contains("expires=Wed, 08 Jul 2026 00:00:00 GMT"));
-    assert_eq!(claims(&got.text("JwtToken"))["exp"], START_MS / 1000 + 900);
-    assert_eq!(bearer(&sandbox, &got.text("JwtToken")), 200);
+    assert_eq!(claims(&response.text("JwtToken"))["exp"], START_MS / 1000 + 900);
+    assert_eq!(bearer_status(&sandbox, &response.text("JwtToken")), 200);
     sandbox.configure("camel_case", json!(true));
     assert!(log_in(&sandbox).json()["jwtToken"].is_string());
     assert_eq!((sandbox.count("fileverbs_login"), sandbox.count("fileverbs_call")), (2, 1));
@@ -41,8 +41,8 @@ fn wrong_keys_are_refused_with_the_chosen_status() {
     let sandbox = sandbox();
     for status in [400, 401, 403] {
         sandbox.configure("fileverbs_refusal_status", json!(status));
-        let got = post(sandbox.fileverbs_url(), TOKEN, &[], &json!({"SecretKey": c::SECRET_KEY, "APIKey": "wrong"}));
-        assert_eq!((got.status, got.json()["message"].is_string()), (status, true));
+        let response = post(sandbox.fileverbs_url(), TOKEN, &[], &json!({"SecretKey": c::SECRET_KEY, "APIKey": "wrong"}));
+        assert_eq!((response.status, response.json()["message"].is_string()), (status, true));
     }
     let body = json!({"SecretKey": c::SECRET_KEY, "APIKey": c::FV_API_KEY});
     assert_eq!(post(sandbox.fileverbs_url(), TOKEN, &[("SecretKey", c::SECRET_KEY)], &body).status, 400);
@@ -56,7 +56,7 @@ fn a_refresh_rotates_and_a_second_use_revokes_the_family() {
     let first = log_in(&sandbox).text("RefreshToken");
     let second = refresh(&sandbox, &first);
     assert_eq!(second.status, 200);
-    assert_eq!(bearer(&sandbox, &second.text("JwtToken")), 200);
+    assert_eq!(bearer_status(&sandbox, &second.text("JwtToken")), 200);
     let second = second.text("RefreshToken");
     assert_ne!(first, second);
     let other = log_in(&sandbox).text("RefreshToken");
@@ -75,13 +75,13 @@ fn refresh_tokens_expire_are_revoked_and_need_not_rotate() {
     let token = log_in(&sandbox).text("RefreshToken");
     sandbox.clock().advance(Duration::from_secs(60));
     assert_eq!(refresh(&sandbox, &token).status, 400);
-    let got = log_in(&sandbox);
-    let authorization = format!("Bearer {}", got.text("JwtToken"));
-    let body = json!({"Token": got.text("RefreshToken")});
+    let response = log_in(&sandbox);
+    let authorization = format!("Bearer {}", response.text("JwtToken"));
+    let body = json!({"Token": response.text("RefreshToken")});
     let path = "/api/v1/accounts/revoke-token";
     assert_eq!(post(sandbox.fileverbs_url(), path, &[], &body).status, 401);
     assert_eq!(post(sandbox.fileverbs_url(), path, &[("Authorization", &authorization)], &body).status, 200);
-    assert_eq!(refresh(&sandbox, &got.text("RefreshToken")).status, 400);
+    assert_eq!(refresh(&sandbox, &response.text("RefreshToken")).status, 400);
     sandbox.configure("refresh_rotates", json!(false));
     let token = log_in(&sandbox).text("RefreshToken");
     assert_eq!(refresh(&sandbox, &token).text("RefreshToken"), token);
@@ -124,8 +124,8 @@ fn working_calls_take_either_credential_and_only_one() {
     assert_eq!(get(url, &format!("/api/v1/jobrequests/{job}"), &[key]).status, 200);
     assert_eq!(get(url, &format!("/api/v1/jobrequests/{}/outputs", c::JOB_ID), &[key]).status, 200);
     assert_eq!(get(url, &format!("/api/v1/jobrequests/{}/outputs", c::FOREIGN_JOB_ID), &[key]).status, 404);
-    assert_eq!(bearer(&sandbox, &user_token(&sandbox)), 401, "a token of MASV has a good signature and the wrong kind");
+    assert_eq!(bearer_status(&sandbox, &user_token(&sandbox)), 401, "a token of MASV has a good signature and the wrong kind");
     sandbox.clock().advance(Duration::from_secs(900));
-    assert_eq!(bearer(&sandbox, &token), 401);
+    assert_eq!(bearer_status(&sandbox, &token), 401);
     assert_eq!((sandbox.count("expired_token"), sandbox.count("two_credentials"), sandbox.count("foreign_job")), (1, 1, 1));
 }

@@ -1,6 +1,6 @@
 //! The sandbox's own tests: every check refuses what it should, over real sockets.
 //!
-//! The client is written on a bare socket, for a good HTTP library would hide half of what is tested here.
+//! The client uses a bare socket: an HTTP library would hide half of what is tested here.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
 

@@ -14,14 +14,14 @@ fn team_path(version: &str, rest: &str) -> String {
 #[test]
 fn a_login_answers_as_documented_and_its_token_works() {
     let sandbox = sandbox();
-    let got = log_in(&sandbox);
-    assert_eq!(got.status, 200);
-    assert_eq!(got.header("date").unwrap(), "Wed, 01 Jul 2026 00:00:00 GMT");
-    let answer = got.json();
-    assert_eq!(answer["teams"][0]["id"], c::TEAM_ID);
-    assert_eq!(answer["user"]["id"], c::USER_ID);
-    assert_eq!(answer["user"]["preferred_team_id"], c::TEAM_ID);
-    let token = got.text("token");
+    let response = log_in(&sandbox);
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("date").unwrap(), "Wed, 01 Jul 2026 00:00:00 GMT");
+    let document = response.json();
+    assert_eq!(document["teams"][0]["id"], c::TEAM_ID);
+    assert_eq!(document["user"]["id"], c::USER_ID);
+    assert_eq!(document["user"]["preferred_team_id"], c::TEAM_ID);
+    let token = response.text("token");
     let exp = START_MS / 1000 + 3 * 86_400;
     assert_eq!(claims(&token), json!({"exp": exp, "ext": {}, "imp": false, "sub": c::USER_SUBJECT}));
     assert_eq!(get(sandbox.masv_url(), "/v1/teams", &[("X-User-Token", &token)]).status, 200);
@@ -34,9 +34,9 @@ fn a_refused_login_has_the_chosen_status_and_an_error_body() {
     let sandbox = sandbox();
     for (status, email) in [(400, c::EMAIL), (401, c::MFA_EMAIL), (403, c::SSO_EMAIL), (500, c::EMAIL)] {
         sandbox.configure("auth_refusal_status", json!(status));
-        let got = post(sandbox.masv_url(), "/v1/auth", &[], &json!({"email": email, "password": "wrong"}));
-        assert_eq!(got.status, status);
-        assert!(got.json()["code"].is_i64() && got.json()["errors"][0]["msg"].is_string());
+        let response = post(sandbox.masv_url(), "/v1/auth", &[], &json!({"email": email, "password": "wrong"}));
+        assert_eq!(response.status, status);
+        assert!(response.json()["code"].is_i64() && response.json()["errors"][0]["msg"].is_string());
     }
     sandbox.configure("auth_refusal_json", json!(false));
     assert!(post(sandbox.masv_url(), "/v1/auth", &[], &json!({"email": c::EMAIL, "password": "x"})).body.starts_with(b"<html>"));
@@ -104,12 +104,12 @@ fn keys_are_made_with_a_user_token_only() {
     let (path, body) = (team_path("v1", "api_keys"), json!({"state": "active", "name": "render farm"}));
     assert_eq!(post(url, &path, &[("X-API-KEY", c::API_KEY)], &body).status, 403);
     assert_eq!(post(url, &path, &[("X-User-Token", &token)], &json!({})).status, 400);
-    let made = post(url, &path, &[("X-User-Token", &token)], &body);
-    assert_eq!((made.status, made.text("expiry").as_str()), (201, "0001-01-01T00:00:00.000Z"));
-    let key = made.text("key");
+    let created = post(url, &path, &[("X-User-Token", &token)], &body);
+    assert_eq!((created.status, created.text("expiry").as_str()), (201, "0001-01-01T00:00:00.000Z"));
+    let key = created.text("key");
     assert_eq!(key.len(), 64);
     assert_eq!(get(url, "/v1/teams", &[("X-API-KEY", &key)]).status, 200);
-    let change = format!("/v1/api_keys/{}", made.text("id"));
+    let change = format!("/v1/api_keys/{}", created.text("id"));
     let off = json!({"state": "inactive"}).to_string();
     assert_eq!(send(url, "PUT", &change, &[("X-API-KEY", c::API_KEY)], &off).status, 403);
     let changed = send(url, "PUT", &change, &[("X-User-Token", &token)], &off);
@@ -155,16 +155,16 @@ fn packages_are_listed_over_pages_with_fresh_tokens() {
 #[test]
 fn a_look_up_knows_the_teams_packages_and_the_inbox_the_rest() {
     let sandbox = sandbox();
-    let look = |rest: &str| get(sandbox.masv_url(), &team_path("v1.1", rest), &[("X-API-KEY", c::API_KEY)]);
-    let one = look(&format!("packages/{}", c::PACKAGE_ID));
+    let look_up = |rest: &str| get(sandbox.masv_url(), &team_path("v1.1", rest), &[("X-API-KEY", c::API_KEY)]);
+    let one = look_up(&format!("packages/{}", c::PACKAGE_ID));
     let token = claims(&one.text("access_token"));
     let exp = START_MS / 1000 + 86_400;
-    let wanted = json!({"exp": exp, "imp": false, "lvl": "f", "sub": c::PACKAGE_ID, "typ": "package", "uid": c::USER_ID});
-    assert_eq!(token, wanted);
-    assert_eq!(look(&format!("packages/{}", c::INBOX_PACKAGE_ID)).status, 404);
-    assert_eq!(look("inbox").json()["records"][0]["id"], c::INBOX_PACKAGE_ID);
+    let expected = json!({"exp": exp, "imp": false, "lvl": "f", "sub": c::PACKAGE_ID, "typ": "package", "uid": c::USER_ID});
+    assert_eq!(token, expected);
+    assert_eq!(look_up(&format!("packages/{}", c::INBOX_PACKAGE_ID)).status, 404);
+    assert_eq!(look_up("inbox").json()["records"][0]["id"], c::INBOX_PACKAGE_ID);
     sandbox.configure("single_lookup", json!(405));
-    assert_eq!(look(&format!("packages/{}", c::PACKAGE_ID)).status, 405);
+    assert_eq!(look_up(&format!("packages/{}", c::PACKAGE_ID)).status, 405);
     assert_eq!((sandbox.count("lookup"), sandbox.count("inbox")), (3, 1));
 }
 
@@ -172,13 +172,13 @@ fn a_look_up_knows_the_teams_packages_and_the_inbox_the_rest() {
 fn teams_are_closed_to_strangers() {
     let sandbox = sandbox();
     let url = sandbox.masv_url();
-    let of = |team: &str, key: &str| get(url, &format!("/v1/teams/{team}/packages"), &[("X-API-KEY", key)]).status;
-    assert_eq!(of(c::SECOND_TEAM_ID, c::API_KEY), 404);
-    assert_eq!(of(c::TEAM_NAME.split(' ').next().unwrap(), c::API_KEY), 404);
-    assert_eq!(of(c::SECOND_TEAM_ID, c::SECOND_API_KEY), 200);
+    let list_status = |team: &str, key: &str| get(url, &format!("/v1/teams/{team}/packages"), &[("X-API-KEY", key)]).status;
+    assert_eq!(list_status(c::SECOND_TEAM_ID, c::API_KEY), 404);
+    assert_eq!(list_status(c::TEAM_NAME.split(' ').next().unwrap(), c::API_KEY), 404);
+    assert_eq!(list_status(c::SECOND_TEAM_ID, c::SECOND_API_KEY), 200);
     sandbox.configure("teams", json!(3));
     let teams = get(url, "/v1/teams", &[("X-API-KEY", c::API_KEY)]).json();
-    assert_eq!(of(teams[2]["id"].as_str().unwrap(), c::API_KEY), 403, "a key belongs to one team");
+    assert_eq!(list_status(teams[2]["id"].as_str().unwrap(), c::API_KEY), 403, "a key belongs to one team");
     sandbox.configure("teams_shape", json!("object"));
     assert!(get(url, "/v1/teams", &[("X-API-KEY", c::API_KEY)]).json()["teams"].is_array());
 }
@@ -188,10 +188,10 @@ fn links_want_their_secret_and_password() {
     let sandbox = sandbox();
     let link = |id: &str, query: &str, headers: &[(&str, &str)]| get(sandbox.masv_url(), &format!("/v1/links/{id}{query}"), headers);
     let plain = format!("?secret={}", c::LINK_SECRET);
-    let got = link(c::LINK_ID, &plain, &[]);
-    assert_eq!(got.text("package_id"), c::PACKAGE_ID);
-    assert_eq!((got.json()["package_size"].is_i64(), got.json().get("access_token")), (true, None));
-    let token = claims(&got.text("package_token"));
+    let response = link(c::LINK_ID, &plain, &[]);
+    assert_eq!(response.text("package_id"), c::PACKAGE_ID);
+    assert_eq!((response.json()["package_size"].is_i64(), response.json().get("access_token")), (true, None));
+    let token = claims(&response.text("package_token"));
     assert_eq!((&token["lvl"], &token["lid"], token.get("uid")), (&json!("d"), &json!(c::LINK_ID), None));
     assert_eq!(link(c::LINK_ID, "?secret=wrong", &[]).status, 401);
     assert_eq!(link(c::LINK_ID, "", &[]).status, 401);

@@ -25,12 +25,12 @@ const RIGHTS: [(&str, &str, [u16; 3]); 13] = [
 fn portal_package(sandbox: &Sandbox) -> (String, String) {
     let url = sandbox.masv_url();
     let portal = get(url, &format!("/v1/subdomains/portals/{}", c::PORTAL_SUBDOMAIN), &[]).text("id");
-    let made = post(url, &format!("/v1/portals/{portal}/packages"), &[], &json!({"name": "sent in"}));
-    assert_eq!(made.status, 201);
-    (made.text("id"), made.text("access_token"))
+    let created = post(url, &format!("/v1/portals/{portal}/packages"), &[], &json!({"name": "sent in"}));
+    assert_eq!(created.status, 201);
+    (created.text("id"), created.text("access_token"))
 }
 
-fn on(sandbox: &Sandbox, method: &str, path: &str, token: &str) -> u16 {
+fn send_with_package_token(sandbox: &Sandbox, method: &str, path: &str, token: &str) -> u16 {
     let body = if matches!(method, "POST" | "PUT") { "{}" } else { "" };
     send(sandbox.masv_url(), method, path, &[("X-Package-Token", token)], body).status
 }
@@ -41,18 +41,18 @@ fn each_variant_has_its_rights_on_each_route() {
     let manage = management_token(&sandbox, c::PACKAGE_ID);
     let read = read_token(&sandbox);
     let (portal_id, write) = portal_package(&sandbox);
-    for (method, rest, wanted) in RIGHTS {
+    for (method, rest, expected) in RIGHTS {
         let tokens = [(c::PACKAGE_ID, &manage), (c::PACKAGE_ID, &read), (portal_id.as_str(), &write)];
         let order = [1, 2, 0]; // deleting comes last, with the management token
         for index in order {
             let (id, token) = tokens[index];
-            let status = on(&sandbox, method, &format!("/v1/packages/{id}{rest}"), token);
-            assert_eq!(status, wanted[index], "{method} {rest} with token {index}");
+            let status = send_with_package_token(&sandbox, method, &format!("/v1/packages/{id}{rest}"), token);
+            assert_eq!(status, expected[index], "{method} {rest} with token {index}");
         }
     }
-    assert_eq!(on(&sandbox, "GET", &format!("/v1/packages/{}", c::PACKAGE_ID), &manage), 404, "it was deleted");
-    assert_eq!(on(&sandbox, "PATCH", &format!("/v1/packages/{portal_id}/files"), &write), 405);
-    assert_eq!(on(&sandbox, "GET", &format!("/v1/packages/{portal_id}/nothing"), &write), 404);
+    assert_eq!(send_with_package_token(&sandbox, "GET", &format!("/v1/packages/{}", c::PACKAGE_ID), &manage), 404, "it was deleted");
+    assert_eq!(send_with_package_token(&sandbox, "PATCH", &format!("/v1/packages/{portal_id}/files"), &write), 405);
+    assert_eq!(send_with_package_token(&sandbox, "GET", &format!("/v1/packages/{portal_id}/nothing"), &write), 404);
 }
 
 #[test]
@@ -61,18 +61,18 @@ fn a_package_takes_its_own_token_and_no_other_credential() {
     let url = sandbox.masv_url();
     let path = format!("/v1/packages/{}/files", c::PACKAGE_ID);
     let other = management_token(&sandbox, c::OTHER_PACKAGE_ID);
-    assert_eq!(on(&sandbox, "GET", &path, &other), 401);
+    assert_eq!(send_with_package_token(&sandbox, "GET", &path, &other), 401);
     assert_eq!(sandbox.count("foreign_token"), 1);
-    assert_eq!(on(&sandbox, "GET", &path, "undefined"), 401);
-    assert_eq!(on(&sandbox, "GET", &path, &user_token(&sandbox)), 401);
+    assert_eq!(send_with_package_token(&sandbox, "GET", &path, "undefined"), 401);
+    assert_eq!(send_with_package_token(&sandbox, "GET", &path, &user_token(&sandbox)), 401);
     assert_eq!(get(url, &path, &[]).status, 401);
     assert_eq!(get(url, &path, &[("X-API-KEY", c::API_KEY)]).status, 401);
     let own = management_token(&sandbox, c::PACKAGE_ID);
     assert_eq!(get(url, &path, &[("X-User-Token", &own)]).status, 401);
     assert_eq!(get(url, &path, &[("X-Package-Token", &own), ("X-API-KEY", c::API_KEY)]).status, 400);
-    assert_eq!(on(&sandbox, "GET", &path, &own), 200);
+    assert_eq!(send_with_package_token(&sandbox, "GET", &path, &own), 200);
     sandbox.clock().advance(std::time::Duration::from_secs(86_400));
-    assert_eq!(on(&sandbox, "GET", &path, &own), 401);
+    assert_eq!(send_with_package_token(&sandbox, "GET", &path, &own), 401);
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn a_team_package_is_made_with_a_management_token_and_a_link_to_it_works() {
     let sandbox = sandbox();
     let url = sandbox.masv_url();
     let path = format!("/v1/teams/{}/packages", c::TEAM_ID);
-    let made = post(url, &path, &[("X-API-KEY", c::API_KEY)], &json!({"name": "dailies"}));
-    assert_eq!(made.status, 201);
-    let (id, token) = (made.text("id"), made.text("access_token"));
+    let created = post(url, &path, &[("X-API-KEY", c::API_KEY)], &json!({"name": "dailies"}));
+    assert_eq!(created.status, 201);
+    let (id, token) = (created.text("id"), created.text("access_token"));
     assert_eq!(claims(&token)["lvl"], "f");
     let link = post(url, &format!("/v1/packages/{id}/links"), &[("X-Package-Token", &token)], &json!({"password": "p=w"}));
     let secret: String = url::form_urlencoded::byte_serialize(link.text("download_secret").as_bytes()).collect();
@@ -98,13 +98,13 @@ fn a_team_package_is_made_with_a_management_token_and_a_link_to_it_works() {
 fn a_transfer_takes_its_own_token_alone() {
     let sandbox = sandbox();
     let url = sandbox.masv_url();
-    let tokens_of = |package: &str| {
+    let transfers_of = |package: &str| {
         let token = management_token(&sandbox, package);
         get(url, &format!("/v1/packages/{package}/transfer"), &[("X-Package-Token", &token)]).json()
     };
-    let list = tokens_of(c::PACKAGE_ID);
+    let list = transfers_of(c::PACKAGE_ID);
     let own = list[0]["access_token"].as_str().unwrap().to_owned();
-    let other = tokens_of(c::OTHER_PACKAGE_ID)[0]["access_token"].as_str().unwrap().to_owned();
+    let other = transfers_of(c::OTHER_PACKAGE_ID)[0]["access_token"].as_str().unwrap().to_owned();
     assert_eq!(list[0]["id"], c::TRANSFER_ID);
     let path = format!("/v1/transfers/{}", c::TRANSFER_ID);
     let call = |method: &str, rest: &str, header: &str, token: &str| {
@@ -121,10 +121,10 @@ fn a_transfer_takes_its_own_token_alone() {
     assert_eq!(call("DELETE", "", "X-Transfer-Token", &own), 204);
     assert_eq!(get(url, &path, &[("X-Transfer-Token", &own)]).text("state"), "cancelled");
     sandbox.configure("transfers_shape", json!("object"));
-    assert!(tokens_of(c::PACKAGE_ID)["transfers"].is_array());
+    assert!(transfers_of(c::PACKAGE_ID)["transfers"].is_array());
     sandbox.configure("read_lists_transfers", json!(false));
     let list = format!("/v1/packages/{}/transfer", c::PACKAGE_ID);
-    assert_eq!(on(&sandbox, "GET", &list, &read_token(&sandbox)), 403);
+    assert_eq!(send_with_package_token(&sandbox, "GET", &list, &read_token(&sandbox)), 403);
 }
 
 #[test]

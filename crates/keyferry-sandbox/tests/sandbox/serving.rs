@@ -117,7 +117,7 @@ fn waiting_for_a_counter_ends_in_time() {
 fn the_variables_point_at_it() {
     let sandbox = sandbox();
     let variables = sandbox.variables();
-    let value = |name: &str| variables.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
+    let value = |name: &str| variables.iter().find(|(variable, _)| variable == name).map(|(_, value)| value.as_str());
     assert_eq!(value("KEYFERRY_MASV_URL"), Some(sandbox.masv_url()));
     assert_eq!(value("# KEYFERRY_MASV_API_KEY"), Some(c::API_KEY));
     assert_eq!(value("KEYFERRY_MASV_API_KEY"), None);
