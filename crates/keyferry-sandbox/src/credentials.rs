@@ -31,7 +31,7 @@ pub const SECOND_API_KEY: &str = "zQ=9$s(e)c{o}n[d]!:@/<,.+*~_-aBcDeFgHiJkLmNoPq
 pub const TEAM_ID: &str = "01J0SANDB0XTEAM00000000001";
 /// Its subdomain, the other way to name it.
 pub const TEAM_SUBDOMAIN: &str = "sandbox";
-/// Its name, which is no id: programs that take it for one get a 404.
+/// Its name, which is no id: a program that uses it as one gets a 404.
 pub const TEAM_NAME: &str = "Sandbox Pictures";
 /// Team of the second account.
 pub const SECOND_TEAM_ID: &str = "01J0SANDB0XTEAM00000000002";
@@ -76,7 +76,7 @@ pub const ARCHIVED_LINK_ID: &str = "01J0SANDB0X11NK00000000004";
 /// The secret of [`ARCHIVED_LINK_ID`].
 pub const ARCHIVED_LINK_SECRET: &str = "sandboxLinkSecret0004";
 
-/// A Portal that takes packages from anybody.
+/// A Portal, which takes packages without a credential.
 pub const PORTAL_ID: &str = "01J0SANDB0XP0RTA1000000001";
 /// The subdomain of that Portal.
 pub const PORTAL_SUBDOMAIN: &str = "sandbox-portal";
@@ -87,7 +87,7 @@ pub const SECRET_KEY: &str = "fv-sandbox-secret=key/0001+==";
 pub const FV_API_KEY: &str = "fv-sandbox-api-key:0001$";
 /// A job request of the sandbox's FileVerbs account.
 pub const JOB_ID: &str = "5f0c1d2e-0000-4000-8000-000000000001";
-/// A job request of somebody else: 404.
+/// A job request of another account: 404.
 pub const FOREIGN_JOB_ID: &str = "5f0c1d2e-0000-4000-8000-0000000000ff";
 
 const _: () = assert!(API_KEY.len() == 64 && SECOND_API_KEY.len() == 64, "MASV keys are 64 symbols long");

@@ -19,7 +19,7 @@ pub enum FaultAction {
         /// Kind of its body.
         body: BodyKind,
     },
-    /// The whole answer in these words; the request isn't carried out.
+    /// A whole response, literally; the request isn't carried out.
     Literal {
         /// Status to answer.
         status: u16,
@@ -37,13 +37,13 @@ pub enum FaultAction {
     },
     /// 200 with an empty body, though the request was carried out.
     Empty,
-    /// The true answer's first half under its whole length, then the connection closes.
+    /// The true response's first half under its whole length, then the connection closes.
     Half,
-    /// The true answer with all field names in upper case.
+    /// The true response with all field names in upper case.
     WrongCase,
     /// The body `null`.
     Null,
-    /// The true answer with each field of another type.
+    /// The true response with each field of another type.
     WrongTypes,
     /// An object of this many bytes with one long `token`.
     Huge(u64),
@@ -51,17 +51,17 @@ pub enum FaultAction {
     Deep(u32),
     /// A body that never ends, in chunks.
     Endless,
-    /// The true answer, one byte each interval.
+    /// The true response, one byte each interval.
     Drip(Duration),
-    /// The true answer with another value in each token field; it may hold CR, LF or NUL.
+    /// The true response with another value in each token field; it may hold CR, LF or NUL.
     Token(String),
-    /// These bytes in place of the answer, status line included, then the connection closes.
+    /// These bytes in place of the response, status line included, then the connection closes.
     Raw(Vec<u8>),
-    /// The connection closes before an answer; the request isn't carried out.
+    /// The connection closes before a response; the request isn't carried out.
     Close,
-    /// The connection is reset before an answer; the request isn't carried out.
+    /// The connection is reset before a response; the request isn't carried out.
     Reset,
-    /// The request **is** carried out, then the connection closes without an answer.
+    /// The request **is** carried out, then the connection closes without a response.
     Lost,
     /// The request is read and never answered.
     Hang,
@@ -174,7 +174,7 @@ impl Fault {
         self
     }
 
-    /// Moves the answer's `Date`, and nothing else, by this much.
+    /// Moves the response's `Date`, and nothing else, by this much.
     #[must_use]
     pub fn date_skew_s(mut self, seconds: i64) -> Fault {
         self.date_skew_s = seconds;

@@ -83,7 +83,7 @@ impl Sandbox {
         self.shared.with(|state| state.counts.clone())
     }
 
-    /// Forgets all counts and remembered requests.
+    /// Forgets all counts and recorded requests.
     pub fn reset_counts(&self) {
         self.shared.with(SandboxState::reset_counts);
     }
@@ -98,17 +98,17 @@ impl Sandbox {
         self.shared.with(|state| state.faults.clear());
     }
 
-    /// Life of the tokens of a kind (`user`, `package`, `transfer`, `bearer`, `refresh`) issued from now on.
+    /// Sets the lifetime of the tokens of a kind (`user`, `package`, `transfer`, `bearer`, `refresh`) issued from now on.
     ///
     /// # Panics
     ///
-    /// On another kind: a slip of the pen in a test must not pass as a setting.
+    /// On another kind: a typo in a test must not pass as a setting.
     pub fn set_life(&self, kind: &str, seconds: i64) {
         let kind = grant_kind(kind);
         self.shared.with(|state| state.tokens.set_lifetime_s(kind, seconds));
     }
 
-    /// How many tokens of a kind were issued since the start.
+    /// The number of tokens of a kind that were issued since the start.
     ///
     /// # Panics
     ///
@@ -156,8 +156,8 @@ impl Sandbox {
         self.shared.wait_for(counter, n, timeout)
     }
 
-    /// The environment variables that point keyferry here. A name that begins with `# ` is an alternative, to be
-    /// shown and not set. With TLS the caller adds `KEYFERRY_HTTP_CA_FILE` for the file it wrote [`Sandbox::ca_pem`] to.
+    /// The environment variables that point keyferry at this sandbox. A name that begins with `# ` is an alternative,
+    /// to be shown and not set. With TLS the caller adds `KEYFERRY_HTTP_CA_FILE` for the file it wrote [`Sandbox::ca_pem`] to.
     pub fn variables(&self) -> Vec<(String, String)> {
         let all = [
             ("KEYFERRY_MASV_URL", self.masv_url()),

@@ -1,6 +1,6 @@
 //! The behaviours that a test can change while the sandbox runs: what the services leave undocumented.
 //!
-//! It holds choices and no state: what a choice does stands in the services.
+//! It holds the values; the services act on them.
 
 use std::collections::BTreeSet;
 
@@ -85,7 +85,7 @@ impl Settings {
         }
     }
 
-    /// Takes one key of the table in the module's documentation.
+    /// Sets one key of the table in the crate's documentation.
     pub(crate) fn set(&mut self, key: &str, value: &Value) -> Result<SettingChange, String> {
         match key {
             "auth_refusal_status" => self.auth_refusal_status = status_value(key, value)?,
