@@ -1,4 +1,4 @@
-//! Whose services there are, and which of them a resource belongs to.
+//! The accounts, the services of each, and which service a resource belongs to.
 //!
 //! A URL in its usual spelling is matched without allocation; any odd byte sends it through the
 //! `url` crate. Both ways end in the same [`Service::classify`], and a test holds them together.
@@ -19,25 +19,25 @@ use crate::ports::service::{Service, Target};
 use crate::services;
 use crate::sys::sync::Mutex;
 
-/// A service as one account sees it.
+/// A service with the settings of one account.
 pub struct BoundService {
     /// The service.
     pub service: Box<dyn Service>,
-    /// Whose tokens it gives.
+    /// The service, origin and account of its tokens.
     pub scope: Arc<Scope>,
     /// The settings of the account.
     pub profile: Profile,
     /// How far the service's clock is ahead of this machine's, in microseconds.
     skew_us: AtomicI64,
-    /// Who told it: nobody (0), the record of this generation, or a `Date` ([`HEARD`]).
+    /// Source of the skew: none (0), a record's generation, or a `Date` header ([`HEARD`]).
     skew_by: Mutex<u64>,
 }
 
-/// Greater than every generation: no record knows better than what was heard here.
+/// Greater than every generation: a `Date` header wins over all records.
 const HEARD: u64 = u64::MAX;
-/// Below this a difference of clocks is none: the `Date` header counts whole seconds, and answers take time.
+/// A smaller difference of clocks counts as none: the `Date` header has whole seconds, and responses take time.
 const SKEW_FLOOR_US: i64 = 2_000_000;
-/// Beyond this a difference is a mistake of the server's.
+/// A greater difference is a mistake of the server.
 ///
 /// Rationale: it was a day once. A machine whose clock is two days off then had the wrong day for every token: ended ones were
 /// handed out as good, or good ones refused as ended. A month is what TLS certificates forgive as well.
@@ -55,9 +55,10 @@ impl BoundService {
         self.skew_us.load(Ordering::Relaxed)
     }
 
-    /// Learns it from the `Date` header of an exchange. That was written at some moment of it: what is believed stays if it fits.
+    /// Learns the skew from the `Date` header of an exchange. The server wrote it at some moment of the exchange: the present skew
+    /// stays if it fits.
     ///
-    /// Rationale: an answer that took half a minute to come would else look like a clock half a minute behind.
+    /// Rationale: without this, a response that took half a minute looked like a clock half a minute behind.
     pub fn learn_skew(&self, date_unix_s: i64, began_us: i64, ended_us: i64) {
         let date_us = date_unix_s.saturating_mul(1_000_000);
         let least = date_us.saturating_sub(ended_us);
@@ -67,7 +68,7 @@ impl BoundService {
         self.set_skew(believed, HEARD);
     }
 
-    /// Takes it from the record of a generation, unless a `Date` or a later record has told it.
+    /// Takes the skew from the record of a generation, unless a `Date` header or a later record has set it.
     ///
     /// Rationale: a program that ends at once asks the store, and hears no `Date`. Without this each of them handed out what had
     /// ended by the service's clock, or refreshed what had not.
@@ -106,7 +107,7 @@ pub struct Accounts {
     default: usize,
 }
 
-/// What a resource names, and at whose service.
+/// A resource: the account, the service, and what it names there.
 #[derive(Clone, Copy)]
 pub struct ResolvedResource<'a> {
     /// Which account.
@@ -119,9 +120,9 @@ pub struct ResolvedResource<'a> {
     pub query: Option<&'a str>,
 }
 
-/// A spot whose id was not checked yet.
+/// A resource whose id was not checked yet.
 pub struct FastMatch<'a> {
-    /// The spot.
+    /// The resource.
     pub resolved: ResolvedResource<'a>,
     /// What of the text was neither compared to the letter nor is the id.
     pub rest: &'a str,

@@ -1,4 +1,4 @@
-//! When what failed, or was rejected, is tried again. By key; what concerns a secret is in [`crate::engine::negative_cache`].
+//! When a key is fetched again after a failure or a rejection. What concerns a secret is in [`crate::engine::negative_cache`].
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::TokenKey;
 
 const SECOND_US: i64 = 1_000_000;
-/// One new token in so long, for callers who reject each.
+/// Minimum interval between fetches when the caller rejects every token.
 const REJECT_US: i64 = 10 * SECOND_US;
 
 /// The keys that have to wait.
@@ -30,7 +30,7 @@ struct KeyState {
 }
 
 impl Backoff {
-    /// The error that is answered for a key without asking anybody, while it is.
+    /// The error of the last failure, while the key has to wait.
     pub fn remaining(&self, key: &TokenKey, now_us: i64) -> Option<Error> {
         let states = self.0.lock();
         let (until_us, error) = states.get(key)?.pause.as_ref()?;
@@ -40,7 +40,7 @@ impl Backoff {
         waits.then(|| error.clone().with_retry_after_ms(u64::try_from(left_us / 1000).ok()))
     }
 
-    /// A flight for a key begins.
+    /// Whether a flight of a key may begin.
     ///
     /// # Errors
     /// [`ErrorKind::BadCredentials`] if its token was rejected twice in ten seconds; what [`Backoff::remaining`] says.
@@ -64,7 +64,7 @@ impl Backoff {
         Ok(())
     }
 
-    /// A flight for a key ended.
+    /// Records how the flight of a key ended.
     pub fn record_outcome(&self, key: &TokenKey, error: Option<&Error>, now_us: i64) {
         let mut states = self.0.lock();
         let Some(error) = error else {
@@ -80,7 +80,7 @@ impl Backoff {
             return;
         }
         let state = states.entry(key.clone()).or_default();
-        // A time that was named holds alone: it is the service's wish, or what is left of a pause that is remembered elsewhere.
+        // Retry-After, or the rest of a stored pause, overrides exponential backoff.
         let asked = error.retry_after_ms.and_then(|ms| i64::try_from(ms).ok()).filter(|ms| *ms > 0);
         let pause_us = asked
             .map_or_else(|| (SECOND_US << state.step.min(6)).min(60 * SECOND_US), |ms| ms.saturating_mul(1000).min(MAX_RETRY_AFTER_US));

@@ -1,5 +1,4 @@
-//! What is remembered of secrets that a service refused, of services that did not answer a login, and of those that want to be left
-//! alone, so that fifty scripts with a wrong password make one request.
+//! Negative cache: rejected secrets, login timeouts and throttles, shared so that 50 scripts with a wrong password send one request.
 
 use crate::error::{Error, ErrorKind};
 use crate::model::key::Fingerprint;
@@ -9,7 +8,7 @@ const SECOND_US: i64 = 1_000_000;
 /// The longest `Retry-After` that is honoured.
 pub const MAX_RETRY_AFTER_US: i64 = 15 * 60 * SECOND_US;
 
-/// The error that is remembered for a secret, while it is.
+/// The error that is recorded for a secret, while it counts.
 pub fn lookup(store: &dyn Store, secret: &Fingerprint, now_us: i64) -> Option<Error> {
     let refusal = store.failure(secret).filter(|refusal| is_running(refusal, now_us))?;
     let left_us = refusal.until_us - now_us;
@@ -27,7 +26,7 @@ fn remember(store: &dyn Store, whose: &Fingerprint, refusal: FailureRecord) {
     store.set_failure(whose, Some(refusal), &|present| is_running(present, now_us) && present.until_us > until_us);
 }
 
-/// Notes how a login with a secret ended.
+/// Records how a login with a secret ended.
 pub fn record(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, now_us: i64) {
     let Some(error) = outcome else {
         if store.failure(secret).is_some() {
@@ -42,7 +41,7 @@ pub fn record(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, 
     remember(store, secret, FailureRecord { since_us: now_us, until_us: now_us + pause_us, step, error: error.clone() });
 }
 
-/// Notes that a service wants an account to ask it nothing for a while: a 429, or a 5xx that names a time. Whether it does.
+/// Records that a service throttles an account: a 429, or a 5xx with a `Retry-After`. Whether it does.
 pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, now_us: i64) -> bool {
     let wants = error.kind == ErrorKind::Throttled || error.kind == ErrorKind::Unavailable && asked_us(error).is_some();
     if !wants {
