@@ -55,7 +55,31 @@ impl Default for Options {
     }
 }
 
-/// Configuration, services, cache and store.
+/// One handle over configuration, services, cache and store.
+///
+/// Any thread may use it at any time. Dropping it ends its background refreshes within a second; its tokens stay valid.
+///
+/// ```
+/// use keyferry::{Access, Config, Request, Session};
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), keyferry::Error> {
+/// # let mut config = Config::new();
+/// # config.set("masv.api_key", "made-up-key".into())?;
+/// let session = Session::open(config)?;
+///
+/// // A plain URL or a short form such as `packages/ID`, and a request that says more.
+/// let token = session.token("user")?;
+/// let mut request = Request::new("user");
+/// request.timeout = Some(Duration::from_secs(5));
+/// assert_eq!(session.token_for(&request)?.value(), token.value());
+///
+/// // After a 401: the next call gets another token, or tells why there is none.
+/// session.reject(&token)?;
+/// assert!(session.token("user").is_err());
+/// # Ok(())
+/// # }
+/// ```
 pub struct Session {
     broker: Arc<Broker>,
     /// The number of the account that calls without a name use.
@@ -72,10 +96,10 @@ pub struct TokenView {
 static DEFAULT: PerProcess<Session> = PerProcess::new();
 
 impl Session {
-    /// Opens a session.
+    /// Opens a session. It reads no secret, goes to no network and starts no thread before it is asked for a token.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`], [`ErrorKind::UnsafeFile`] if a setting can't be used.
+    /// [`ErrorKind::Config`] or [`ErrorKind::UnsafeFile`] if a setting can't be used: the message names it and the remedy.
     pub fn open(config: Config) -> Result<Self> {
         Self::open_with(config, Options::default())
     }
@@ -104,6 +128,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of [`Session::open`].
+    #[doc(hidden)]
     pub fn open_with(mut config: Config, options: Options) -> Result<Self> {
         let plugins = plugin::open(&mut config)?;
         Self::open_over(&config, options, &plugins, |profile| {
@@ -143,15 +168,19 @@ impl Session {
         Ok(Self { broker: Arc::new(Broker::new(accounts, parts)), account })
     }
 
-    /// A token for a request, from wherever it comes.
+    /// A token for a request: from the cache, the store or the service. May go to the network, and blocks until the token is there
+    /// or the request's timeout is over.
     ///
     /// # Errors
-    /// Whatever stands in the way.
+    /// [`ErrorKind::UnknownService`] if no service owns the URL, [`ErrorKind::NotConfigured`] and [`ErrorKind::LoginRequired`] if a
+    /// person has to act, [`ErrorKind::BadCredentials`] if the service refused the secret, [`ErrorKind::Timeout`],
+    /// [`ErrorKind::Cancelled`], and those of the network and the service.
     pub fn token_for(&self, request: &Request) -> Result<Token> {
         self.broker.token_for(request)
     }
 
-    /// A token for a resource and nothing special.
+    /// A token for a resource: a URL, or a short form such as `packages/ID` or `fileverbs:bearer`. Otherwise as
+    /// [`Session::token_for`].
     ///
     /// # Errors
     /// Those of [`Session::token_for`].
@@ -181,10 +210,10 @@ impl Session {
         )
     }
 
-    /// An unexpired token from memory.
+    /// An unexpired token from memory. Never goes to the network and never blocks.
     ///
     /// # Errors
-    /// [`ErrorKind::NotCached`], and those of reading the resource.
+    /// [`ErrorKind::NotCached`]: ask [`Session::token_for`]; and those of reading the resource.
     pub fn cached(&self, request: &Request) -> Result<Token> {
         let state = &self.broker.state;
         let account = state.accounts.number(request.account.as_deref())?;
@@ -201,6 +230,7 @@ impl Session {
     ///
     /// # Errors
     /// [`ErrorKind::NotCached`], [`ErrorKind::MultipleHeaders`], and those of reading the resource.
+    #[doc(hidden)]
     #[inline]
     pub fn peek(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<TokenView> {
         if let Some(fast_match) = &self.broker.state.accounts.match_prefix(self.account, resource)
@@ -290,10 +320,11 @@ impl Session {
         call(agent, &self.service_context(number, explicit)).map(|response| response.to_string())
     }
 
-    /// The service refused this token.
+    /// Tells that the service answered 401 to this token: it is no longer used, in memory and in the store. A newer token of the
+    /// same resource stays.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`].
+    /// [`ErrorKind::Store`] if the store can't be written.
     pub fn reject(&self, token: &Token) -> Result<()> {
         persistence::reject(&self.broker.state, token)
     }
@@ -322,6 +353,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of reading the resource.
+    #[doc(hidden)]
     pub fn is_known_value(&self, resource: &str, value: &Secret) -> Result<bool> {
         self.lookup().token_of_value(resource, value).map(|token| token.is_some())
     }
@@ -334,7 +366,7 @@ impl Session {
         self.lookup().token_of_value(resource, value)?.map_or(Ok(()), |token| self.reject(&token))
     }
 
-    /// Forgets what is kept of a resource, or everything.
+    /// Forgets the tokens of a resource, or of all, in memory and in the store, with what renews them.
     ///
     /// # Errors
     /// [`ErrorKind::Store`], and those of reading the resource.
@@ -403,6 +435,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of its source.
+    #[doc(hidden)]
     pub fn secret(&self, key: &str) -> Result<Option<Secret>> {
         self.service_context(0, false).setting(key)
     }
