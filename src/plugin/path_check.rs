@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
-use crate::sys::private_file::user_id;
+use crate::sys::file_facts::user_id;
 
 const STICKY: u32 = 0o1000;
 

@@ -9,6 +9,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::file_facts::FileFacts;
+
 /// What an error of the system comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum IoCause {
@@ -97,6 +99,14 @@ impl Dir {
     /// Those of the system.
     pub fn meta(&self) -> Result<Metadata> {
         self.0.metadata()
+    }
+
+    /// The facts about it.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn facts(&self) -> Result<FileFacts> {
+        FileFacts::of(&self.0)
     }
 
     /// Opens a folder in it.

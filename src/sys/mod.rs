@@ -4,6 +4,7 @@ pub mod atomic_words;
 pub mod clock;
 pub mod dir;
 pub mod dlopen;
+pub mod file_facts;
 pub mod file_lock;
 pub mod fork;
 pub mod keyutils;

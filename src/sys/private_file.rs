@@ -2,9 +2,10 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::file_facts::FileFacts;
 use super::signals::SigpipeGuard;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -35,17 +36,18 @@ pub fn open(path: &Path, privacy: Privacy) -> Result<File> {
             _ => Error::new(ErrorKind::Config, format!("{shown} can't be opened: {}", error.kind())),
         },
     )?;
-    let meta = file.metadata().map_err(|error| Error::new(ErrorKind::Config, format!("{shown} can't be examined: {}", error.kind())))?;
-    if !meta.is_file() {
+    let facts =
+        FileFacts::of(&file).map_err(|error| Error::new(ErrorKind::Config, format!("{shown} can't be examined: {}", error.kind())))?;
+    if !facts.is_file() {
         return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} is not a regular file")));
     }
-    if meta.uid() != user_id() && meta.uid() != 0 {
+    if !facts.is_owned_by_user_or_root() {
         return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} belongs to another user: chown it")));
     }
-    if meta.mode() & 0o022 != 0 {
+    if facts.is_writable_by_others() {
         return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} can be changed by others: chmod go-w {shown}")));
     }
-    if privacy == Privacy::Private && meta.mode() & 0o077 != 0 {
+    if privacy == Privacy::Private && facts.is_open_to_others() {
         return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} can be read by others: chmod 600 {shown}")));
     }
     Ok(file)
@@ -88,21 +90,20 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let shown = path.display();
     let fail = |error: io::Error| Error::new(ErrorKind::Config, format!("{shown} can't be written: {}", error.kind()));
     let folder = path.parent().ok_or_else(|| Error::new(ErrorKind::Config, format!("{shown} is in no folder")))?;
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
-    let meta = fs::symlink_metadata(folder).map_err(fail)?;
-    if !meta.is_dir() || meta.uid() != user_id() || meta.mode() & 0o022 != 0 {
+    create_dirs(folder).map_err(fail)?;
+    let facts = FileFacts::at_no_follow(folder).map_err(fail)?;
+    if !facts.is_dir() || !facts.is_owned_by_user() || facts.is_writable_by_others() {
         let shown = folder.display();
         let what = format!("{shown} is a link, another user's or can be changed by others: make it your own folder, chmod 700 {shown}");
         return Err(Error::new(ErrorKind::UnsafeFile, what));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = folder.join(format!(".{name}.{}", std::process::id()));
-    let written =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&beside).and_then(|mut file| {
-            write(&mut file, bytes)?;
-            fs::rename(&beside, path)?;
-            File::open(folder)?.sync_all()
-        });
+    let written = create_new(&beside).and_then(|mut file| {
+        write(&mut file, bytes)?;
+        fs::rename(&beside, path)?;
+        File::open(folder)?.sync_all()
+    });
     written.map_err(|error| {
         // What is left beside it may hold a secret; where it can't be removed nothing more can be done.
         let _ = fs::remove_file(&beside);
@@ -122,11 +123,28 @@ pub fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
 
 /// Whether an open file can be read by others than its owner.
 pub fn is_public(file: &File) -> bool {
-    file.metadata().map_or(true, |meta| meta.mode() & 0o077 != 0)
+    FileFacts::of(file).map_or(true, |facts| facts.is_open_to_others())
+}
+/// Makes a directory and its missing parents, each for this user alone.
+///
+/// # Errors
+/// Those of the system.
+pub fn create_dirs(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// The user this process acts as.
-pub fn user_id() -> u32 {
-    // SAFETY: the call takes nothing and can't fail.
-    unsafe { libc::geteuid() }
+/// Makes a directory for this user alone.
+///
+/// # Errors
+/// Those of the system: `EEXIST` if anything of that name is there.
+pub fn create_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Makes a file that this user alone can read, and opens it for writing.
+///
+/// # Errors
+/// Those of the system: `EEXIST` if anything of that name is there.
+pub fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
 }

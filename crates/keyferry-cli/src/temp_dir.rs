@@ -2,12 +2,12 @@
 //!
 //! Not for secrets: a killed process leaves it behind.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use keyferry::error::{Error, ErrorKind, Result};
+use keyferry::sys::private_file;
 
 /// A folder that nobody else can enter.
 pub struct TempDir(PathBuf);
@@ -21,7 +21,7 @@ impl TempDir {
         let shown = parent.display();
         let random = getrandom::u64().map_err(|_| Error::new(ErrorKind::Config, "the system gives no random numbers"))?;
         let path = parent.join(format!("keyferry-{random:016x}"));
-        let made = DirBuilder::new().mode(0o700).create(&path);
+        let made = private_file::create_dir(&path);
         made.map_err(|error| {
             Error::new(ErrorKind::Store, format!("no folder can be made in {shown}: {}; set TMPDIR to another", error.kind()))
         })?;
@@ -34,8 +34,7 @@ impl TempDir {
     /// [`ErrorKind::Store`] naming the folder.
     pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
-        let write =
-            || -> io::Result<()> { OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?.write_all(text.as_bytes()) };
+        let write = || -> io::Result<()> { private_file::create_new(&path)?.write_all(text.as_bytes()) };
         let shown = self.0.display();
         write().map_err(|error| Error::new(ErrorKind::Store, format!("no file can be written in {shown}: {}", error.kind())))?;
         Ok(path)

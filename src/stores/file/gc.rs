@@ -14,6 +14,7 @@ use super::{open_store, private_dir};
 use crate::model::token::NO_EXPIRY;
 use crate::ports::store::Record;
 use crate::sys::dir::OpenMode;
+use crate::sys::file_facts::FileFacts;
 use crate::sys::signals::SigpipeGuard;
 
 /// Its time of change says when records were looked through last.
@@ -53,8 +54,8 @@ impl OpenStore {
         }
         for name in folder.names(REFUSALS).unwrap_or_default() {
             let name = format!("{REFUSALS}/{name}");
-            let meta = folder.file(&name, OpenMode::Read).and_then(|file| file.metadata());
-            if meta.is_ok_and(|meta| is_old(meta.modified(), DAY)) {
+            let facts = folder.file(&name, OpenMode::Read).and_then(|file| FileFacts::of(&file));
+            if facts.is_ok_and(|facts| is_old(facts.modified(), DAY)) {
                 let _ = folder.remove(&name);
             }
         }
@@ -91,8 +92,8 @@ impl OpenStore {
             _ => return false,
         }
         let mark = self.folder.file(MARK, OpenMode::Keep);
-        let Ok((mark, meta)) = mark.and_then(|mark| mark.metadata().map(|meta| (mark, meta))) else { return false };
-        let is_due = meta.len() == 0 || is_old(meta.modified(), HOUR);
+        let Ok((mark, facts)) = mark.and_then(|mark| FileFacts::of(&mark).map(|facts| (mark, facts))) else { return false };
+        let is_due = facts.is_empty() || is_old(facts.modified(), HOUR);
         let _shield = SigpipeGuard::raise();
         is_due && std::io::Write::write_all(&mut &mark, b"\n").is_ok()
     }

@@ -7,7 +7,6 @@
 //! another one; were both on one file, it would wait for itself.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,8 +15,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::ResourceKind;
 use crate::ports::store::Lock;
 use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
+use crate::sys::file_facts::FileFacts;
 use crate::sys::file_lock::{self, Held, Lockable};
-use crate::sys::private_file::user_id;
 
 /// How long a write waits for another write.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -76,8 +75,8 @@ fn lockable(folder: &Dir, name: &str) -> io::Result<Option<Lockable>> {
             IoCause::ReadOnly | IoCause::Denied => folder.file(name, OpenMode::Read).map_err(|_| error),
             _ => Err(error),
         })?;
-        let meta = file.metadata()?;
-        let fits = meta.is_file() && meta.nlink() == 1 && meta.uid() == user_id();
+        let facts = FileFacts::of(&file)?;
+        let fits = facts.is_file() && facts.link_count() == 1 && facts.is_owned_by_user();
         if fits { Ok(file) } else { Err(io::Error::other("not a lock")) }
     })
 }

@@ -2,7 +2,6 @@
 //!
 //! The file `store` in the folder says which key seals it: a store is never written with another.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -67,7 +66,7 @@ impl LazyStore {
         if let Some(opened) = now.as_ref()
             && opened.is_ready
             // Somebody may have removed the folder.
-            && opened.folder.meta().is_ok_and(|meta| meta.nlink() > 0)
+            && opened.folder.facts().is_ok_and(|facts| facts.link_count() > 0)
         {
             return Ok(Arc::clone(opened));
         }

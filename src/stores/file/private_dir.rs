@@ -2,15 +2,15 @@
 //!
 //! Turns what the system says into a sentence with a remedy.
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
 
 use super::location::HomeDir;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
-use crate::sys::private_file::user_id;
+use crate::sys::file_facts::FileFacts;
+use crate::sys::private_file;
 
 /// No file of a store is longer.
 pub(super) const LONGEST_BYTES: usize = 1024 * 1024;
@@ -47,11 +47,11 @@ pub(super) fn open(path: &Path) -> Result<Option<Dir>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error(path, &error)),
     };
-    let meta = folder.meta().map_err(|error| io_error(path, &error))?;
-    if meta.uid() != user_id() {
+    let facts = folder.facts().map_err(|error| io_error(path, &error))?;
+    if !facts.is_owned_by_user() {
         return Err(unsafe_file(path, "belongs to another user: chown it, or set `store` to file:/PATH"));
     }
-    if meta.mode() & 0o077 != 0 {
+    if facts.is_open_to_others() {
         return Err(unsafe_file(path, &format!("is open to others: chmod 700 {}", path.display())));
     }
     Ok(Some(folder))
@@ -66,19 +66,19 @@ pub(super) fn make(path: &Path, homes: &[HomeDir]) -> Result<Dir> {
         return Ok(folder);
     }
     homes.iter().try_for_each(check_home)?;
-    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| io_error(path, &error))?;
+    private_file::create_dirs(path).map_err(|error| io_error(path, &error))?;
     open(path)?.ok_or_else(|| io_error(path, &io::ErrorKind::NotFound.into()))
 }
 
 /// Under `sudo` the home may be somebody else's: what was made there would lock its owner out.
 fn check_home(home: &HomeDir) -> Result<()> {
     let path = &home.path;
-    let meta = match std::fs::metadata(path) {
-        Ok(meta) => meta,
+    let facts = match FileFacts::at(path) {
+        Ok(facts) => facts,
         Err(error) if error.kind() == io::ErrorKind::NotFound && !home.is_there => return Ok(()),
         Err(error) => return Err(io_error(path, &error)),
     };
-    if meta.uid() == user_id() {
+    if facts.is_owned_by_user() {
         return Ok(());
     }
     Err(unsafe_file(path, "belongs to another user: set HOME to this user's own (sudo -H), or set `store` to file:/PATH"))
@@ -110,23 +110,23 @@ pub(super) fn read(folder: &Dir, path: &Path, name: &str) -> Result<Read> {
             };
         }
     };
-    let meta = file.metadata().map_err(|error| io_error(&path.join(name), &error))?;
-    let odd = if !meta.is_file() {
+    let facts = FileFacts::of(&file).map_err(|error| io_error(&path.join(name), &error))?;
+    let odd = if !facts.is_file() {
         Some("is not a regular file")
-    } else if meta.uid() != user_id() {
+    } else if !facts.is_owned_by_user() {
         Some("belongs to another user")
-    } else if meta.mode() & 0o077 != 0 {
+    } else if facts.is_open_to_others() {
         Some("is open to others")
-    } else if meta.nlink() > 1 {
+    } else if facts.link_count() > 1 {
         Some("has a second name")
-    } else if meta.size() > LONGEST_BYTES as u64 {
+    } else if facts.len() > LONGEST_BYTES as u64 {
         Some("is longer than anything the store keeps")
     } else {
         None
     };
     match odd {
         Some(odd) => Ok(Read::Odd(odd)),
-        None => read_all(&file, meta.size() as usize).map(Read::Bytes).map_err(|error| io_error(&path.join(name), &error)),
+        None => read_all(&file, facts.len() as usize).map(Read::Bytes).map_err(|error| io_error(&path.join(name), &error)),
     }
 }
 
