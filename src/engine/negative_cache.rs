@@ -92,11 +92,11 @@ fn pause(error: &Error, step: u32) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::model::key::Fingerprinter;
-    use crate::stores::memory::Memory;
+    use crate::stores::memory::MemoryStore;
 
     #[test]
     fn pauses_double_and_end_with_success() {
-        let (store, secret) = (Memory::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
+        let (store, secret) = (MemoryStore::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
         let error = Error::new(ErrorKind::BadCredentials, "wrong");
         let mut now = 0;
         for pause in [60, 120, 240, 480, 960, 1920, 3600, 3600] {
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_lost_answer_is_remembered_briefly_and_a_failed_connection_not_at_all() {
-        let (store, secret) = (Memory::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
+        let (store, secret) = (MemoryStore::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
         record(&store, &secret, Some(&Error::new(ErrorKind::Unreachable, "no")), 0);
         assert!(lookup(&store, &secret, 0).is_none());
         record(&store, &secret, Some(&Error::new(ErrorKind::Unavailable, "500")), 0);
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_pause_of_an_account_grows_by_occasions_and_ends_with_an_answer_after_it() {
-        let (store, whose) = (Memory::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
+        let (store, whose) = (MemoryStore::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
         let (bare, down) = (Error::new(ErrorKind::Throttled, "429"), Error::new(ErrorKind::Unavailable, "503"));
         assert!(
             !record_throttle(&store, &whose, &down, 0) && !record_throttle(&store, &whose, &Error::new(ErrorKind::BadCredentials, "no"), 0)

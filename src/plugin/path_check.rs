@@ -30,10 +30,10 @@ pub(super) fn open(path: &Path) -> Result<File> {
     check_folder(path, &here, &folder.meta().map_err(|error| at(&error, &here))?)?;
     for name in folders {
         here.push(name);
-        folder = folder.pass(name).map_err(|error| at(&error, &here))?;
+        folder = folder.traverse(name).map_err(|error| at(&error, &here))?;
         check_folder(path, &here, &folder.meta().map_err(|error| at(&error, &here))?)?;
     }
-    let file = folder.file(last, OpenMode::Read).map_err(|error| at(&error, path))?;
+    let file = folder.open_file(last, OpenMode::Read).map_err(|error| at(&error, path))?;
     let meta = file.metadata().map_err(|error| at(&error, path))?;
     check_file(path, &meta)?;
     Ok(file)
@@ -82,10 +82,10 @@ fn is_ours(meta: &Metadata) -> bool {
 fn failed(plugin: &Path, place: &Path, error: &std::io::Error) -> Error {
     let (plugin, place) = (plugin.display(), place.display());
     match cause(error) {
-        IoCause::Link => unsafe_file(format!(
+        IoCause::LinkOrFile => unsafe_file(format!(
             "the plugin {plugin} is reached through {place}, which is a link or no folder: name the file itself, as `realpath` prints it"
         )),
-        IoCause::Missing => {
+        IoCause::NotFound => {
             Error::new(ErrorKind::Plugin, format!("the plugin {plugin} is not there: install it, or take it out of `plugins`"))
         }
         _ => Error::new(ErrorKind::Plugin, format!("the plugin {plugin} can't be opened ({}): make it readable", error.kind())),

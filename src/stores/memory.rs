@@ -1,4 +1,4 @@
-//! The store that ends with the session: renewal secrets and refusals. Tokens are in the cache already and are not kept twice.
+//! The store that ends with the session: renewal secrets and failures. Tokens are cached already, so it keeps none.
 
 use std::collections::HashMap;
 
@@ -8,29 +8,29 @@ use crate::error::Result;
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::ports::store::{FailureRecord, LockResult, NoopLock, Record, Store};
 
-/// So many refusals are remembered: whoever feeds wrong links must not fill the memory.
-const MOST_REFUSALS: usize = 1024;
+/// The largest number of failures. Rationale: a caller that asks for many wrong links must not fill the memory.
+const MAX_FAILURES: usize = 1024;
 
-/// Makes room by what ends first.
-fn drop_oldest(refusals: &mut HashMap<Fingerprint, FailureRecord>) {
-    let oldest = refusals.iter().min_by_key(|(_, refusal)| refusal.until_us).map(|(secret, _)| *secret);
-    oldest.map(|secret| refusals.remove(&secret));
+/// Removes the failure that ends first.
+fn remove_first_to_end(failures: &mut HashMap<Fingerprint, FailureRecord>) {
+    let first = failures.iter().min_by_key(|(_, failure)| failure.until_us).map(|(secret, _)| *secret);
+    first.map(|secret| failures.remove(&secret));
 }
 
-/// Keeps what the cache doesn't.
-pub struct Memory {
+/// A store that keeps renewal secrets and failures in memory.
+pub struct MemoryStore {
     records: Mutex<HashMap<TokenKey, Record>>,
-    refusals: Mutex<HashMap<Fingerprint, FailureRecord>>,
+    failures: Mutex<HashMap<Fingerprint, FailureRecord>>,
     fingerprints: Fingerprinter,
 }
 
-impl Default for Memory {
+impl Default for MemoryStore {
     fn default() -> Self {
-        Self { records: Mutex::default(), refusals: Mutex::default(), fingerprints: Fingerprinter::random() }
+        Self { records: Mutex::default(), failures: Mutex::default(), fingerprints: Fingerprinter::random() }
     }
 }
 
-impl Store for Memory {
+impl Store for MemoryStore {
     fn name(&self) -> &'static str {
         "memory"
     }
@@ -45,7 +45,7 @@ impl Store for Memory {
 
     fn save(&self, key: &TokenKey, record: &Record) -> Result<()> {
         let mut records = self.records.lock();
-        if records.get(key).is_some_and(|kept| kept.generation > record.generation) {
+        if records.get(key).is_some_and(|present| present.generation > record.generation) {
             return Ok(());
         }
         match &record.renewal {
@@ -57,7 +57,7 @@ impl Store for Memory {
 
     fn remove(&self, key: &TokenKey, up_to_generation: u64) -> Result<()> {
         let mut records = self.records.lock();
-        if records.get(key).is_some_and(|kept| kept.generation <= up_to_generation) {
+        if records.get(key).is_some_and(|present| present.generation <= up_to_generation) {
             records.remove(key);
         }
         Ok(())
@@ -65,16 +65,16 @@ impl Store for Memory {
 
     fn clear(&self) -> Result<()> {
         self.records.lock().clear();
-        self.refusals.lock().clear();
+        self.failures.lock().clear();
         Ok(())
     }
 
-    /// All there is, is in the cache.
+    /// None: all records are in the cache.
     fn list(&self) -> Result<Vec<(TokenKey, Record)>> {
         Ok(Vec::new())
     }
 
-    /// There is no other process to lock out, and flights keep the threads apart.
+    /// No other process uses this store, and the engine's single flight keeps threads apart.
     fn try_lock(&self, _key: &TokenKey) -> Result<LockResult> {
         Ok(LockResult::Locked(Box::new(NoopLock)))
     }
@@ -84,22 +84,22 @@ impl Store for Memory {
     }
 
     fn failure(&self, secret: &Fingerprint) -> Option<FailureRecord> {
-        self.refusals.lock().get(secret).cloned()
+        self.failures.lock().get(secret).cloned()
     }
 
-    fn set_failure(&self, secret: &Fingerprint, refusal: Option<FailureRecord>, stays: &dyn Fn(&FailureRecord) -> bool) {
-        let mut refusals = self.refusals.lock();
-        if refusals.get(secret).is_some_and(stays) {
+    fn set_failure(&self, secret: &Fingerprint, failure: Option<FailureRecord>, keep_present: &dyn Fn(&FailureRecord) -> bool) {
+        let mut failures = self.failures.lock();
+        if failures.get(secret).is_some_and(keep_present) {
             return;
         }
-        match refusal {
-            Some(refusal) => {
-                if refusals.len() >= MOST_REFUSALS {
-                    drop_oldest(&mut refusals);
+        match failure {
+            Some(failure) => {
+                if failures.len() >= MAX_FAILURES {
+                    remove_first_to_end(&mut failures);
                 }
-                refusals.insert(*secret, refusal)
+                failures.insert(*secret, failure)
             }
-            None => refusals.remove(secret),
+            None => failures.remove(secret),
         };
     }
 }

@@ -1,6 +1,4 @@
-//! Files below an open folder: names are looked up from its descriptor, so that no link slips in between a check and a use.
-//!
-//! Knows nothing of what the files hold.
+//! Directories by open descriptor: names are looked up from the descriptor, so that no link slips in between a check and a use.
 
 use std::ffi::CString;
 use std::fs::{File, Metadata, OpenOptions};
@@ -11,86 +9,86 @@ use std::path::Path;
 
 use super::file_facts::FileFacts;
 
-/// What an error of the system comes from.
+/// The cause of an error of the system.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum IoCause {
     /// The disk is full, or the user's share of it.
-    Full,
+    DiskFull,
     /// The file system is read-only.
     ReadOnly,
-    /// This user may not.
-    Denied,
-    /// The disk is broken.
-    Broken,
-    /// A file may not grow so large.
-    TooLarge,
+    /// This user lacks the permission.
+    AccessDenied,
+    /// The disk reports an error.
+    DiskError,
+    /// A file may not grow so large here.
+    FileTooLarge,
     /// Too many files are open.
-    TooMany,
+    TooManyFiles,
     /// The file system has no locks.
     NoLocks,
-    /// A link, or a file where a folder should be.
-    Link,
-    /// It can't be opened for what it is.
+    /// A link, or a file where a directory should be.
+    LinkOrFile,
+    /// A socket or a device, which can't be opened as a file.
     NotAFile,
-    /// It is not there.
-    Missing,
+    /// It does not exist.
+    NotFound,
     /// Anything else.
     Other,
 }
 
-/// What an error comes from.
+/// The cause of an error.
 pub fn cause(error: &Error) -> IoCause {
     match error.raw_os_error() {
-        Some(libc::ENOSPC | libc::EDQUOT) => IoCause::Full,
+        Some(libc::ENOSPC | libc::EDQUOT) => IoCause::DiskFull,
         Some(libc::EROFS) => IoCause::ReadOnly,
-        Some(libc::EACCES | libc::EPERM) => IoCause::Denied,
-        Some(libc::EIO) => IoCause::Broken,
-        Some(libc::EFBIG) => IoCause::TooLarge,
-        Some(libc::EMFILE | libc::ENFILE) => IoCause::TooMany,
+        Some(libc::EACCES | libc::EPERM) => IoCause::AccessDenied,
+        Some(libc::EIO) => IoCause::DiskError,
+        Some(libc::EFBIG) => IoCause::FileTooLarge,
+        Some(libc::EMFILE | libc::ENFILE) => IoCause::TooManyFiles,
         Some(libc::ENOLCK | libc::EOPNOTSUPP) => IoCause::NoLocks,
-        Some(libc::ELOOP | libc::ENOTDIR) => IoCause::Link,
+        Some(libc::ELOOP | libc::ENOTDIR) => IoCause::LinkOrFile,
         Some(libc::ENXIO | libc::ENODEV) => IoCause::NotAFile,
-        Some(libc::ENOENT) => IoCause::Missing,
-        _ if error.kind() == std::io::ErrorKind::NotFound => IoCause::Missing,
+        Some(libc::ENOENT) => IoCause::NotFound,
+        _ if error.kind() == std::io::ErrorKind::NotFound => IoCause::NotFound,
         _ => IoCause::Other,
     }
 }
 
-/// An open folder.
+/// An open directory.
 pub struct Dir(File);
 
-/// How a file is opened. None follows a link at its last name, waits for a writer, or is inherited by a program.
+/// How a file is opened. No mode follows a link at the last name, waits for a writer, or lets a child program inherit the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
     /// For reading.
     Read,
-    /// A new one for writing, readable to the user alone.
-    New,
-    /// For reading and writing; it is made if it is not there.
-    Keep,
+    /// For writing; it must not exist, and is readable to the user alone.
+    CreateNew,
+    /// For reading and writing; it is made if it does not exist.
+    OpenOrCreate,
 }
 
 #[cfg(target_os = "linux")]
-const PASS: i32 = libc::O_DIRECTORY | libc::O_PATH;
+const TRAVERSE_FLAGS: i32 = libc::O_DIRECTORY | libc::O_PATH;
 #[cfg(not(target_os = "linux"))]
-const PASS: i32 = libc::O_DIRECTORY;
-const ALWAYS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+const TRAVERSE_FLAGS: i32 = libc::O_DIRECTORY;
+const COMMON_FLAGS: i32 = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
 
-fn name(text: &str) -> Result<CString> {
-    CString::new(text).map_err(|_| Error::from_raw_os_error(libc::EINVAL))
+fn c_string(name: &str) -> Result<CString> {
+    CString::new(name).map_err(|_| Error::from_raw_os_error(libc::EINVAL))
 }
 
-fn checked(code: i32) -> Result<()> {
+fn check(code: i32) -> Result<()> {
     if code < 0 { Err(Error::last_os_error()) } else { Ok(()) }
 }
 
 impl Dir {
-    /// Opens a folder; a link at its last name is refused.
+    /// Opens a directory. Fails for a link at the last name.
     ///
     /// # Errors
     /// Those of the system: `ENOTDIR` for a link or a file.
     pub fn open(path: &Path) -> Result<Self> {
-        OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | ALWAYS).open(path).map(Self)
+        OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | COMMON_FLAGS).open(path).map(Self)
     }
 
     /// What the system knows of it.
@@ -109,116 +107,116 @@ impl Dir {
         FileFacts::of(&self.0)
     }
 
-    /// Opens a folder in it.
+    /// Opens a directory in it.
     ///
     /// # Errors
     /// Those of [`Dir::open`].
-    pub fn folder(&self, text: &str) -> Result<Self> {
-        self.open_at(text, libc::O_RDONLY | libc::O_DIRECTORY).map(Self)
+    pub fn open_dir(&self, name: &str) -> Result<Self> {
+        self.open_at(name, libc::O_RDONLY | libc::O_DIRECTORY).map(Self)
     }
 
-    /// The root of all folders, to pass through.
+    /// The root directory, opened to traverse it only.
     ///
     /// # Errors
     /// Those of the system.
     pub fn root() -> Result<Self> {
-        OpenOptions::new().read(true).custom_flags(PASS).open("/").map(Self)
+        OpenOptions::new().read(true).custom_flags(TRAVERSE_FLAGS).open("/").map(Self)
     }
 
-    /// Passes into a folder in it: nothing in there is listed, so the right to pass is enough.
+    /// Opens a directory in it to traverse it only: that needs no permission to list it.
     ///
     /// # Errors
     /// Those of [`Dir::open`].
-    pub fn pass(&self, text: &str) -> Result<Self> {
-        self.open_at(text, PASS).map(Self)
+    pub fn traverse(&self, name: &str) -> Result<Self> {
+        self.open_at(name, TRAVERSE_FLAGS).map(Self)
     }
 
     /// Opens a file in it.
     ///
     /// # Errors
-    /// Those of the system: `ELOOP` for a link, `EEXIST` if [`OpenMode::New`] is not new.
-    pub fn file(&self, text: &str, how: OpenMode) -> Result<File> {
-        let flags = match how {
+    /// Those of the system: `ELOOP` for a link, `EEXIST` if it exists and the mode is [`OpenMode::CreateNew`].
+    pub fn open_file(&self, name: &str, mode: OpenMode) -> Result<File> {
+        let flags = match mode {
             OpenMode::Read => libc::O_RDONLY,
-            OpenMode::New => libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL,
-            OpenMode::Keep => libc::O_RDWR | libc::O_CREAT,
+            OpenMode::CreateNew => libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL,
+            OpenMode::OpenOrCreate => libc::O_RDWR | libc::O_CREAT,
         };
-        self.open_at(text, flags)
+        self.open_at(name, flags)
     }
 
-    fn open_at(&self, text: &str, flags: i32) -> Result<File> {
-        let name = name(text)?;
+    fn open_at(&self, name: &str, flags: i32) -> Result<File> {
+        let name = c_string(name)?;
         let mode: libc::c_uint = 0o600;
         // SAFETY: `name` is a C string that outlives the call; the descriptor is open as long as `self`.
-        let fd = unsafe { libc::openat(self.0.as_raw_fd(), name.as_ptr(), flags | ALWAYS, mode) };
-        checked(fd)?;
+        let fd = unsafe { libc::openat(self.0.as_raw_fd(), name.as_ptr(), flags | COMMON_FLAGS, mode) };
+        check(fd)?;
         // SAFETY: the call above has just given this descriptor, and nobody else knows it.
         Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Makes a folder in it for the user alone.
+    /// Makes a directory in it for the user alone.
     ///
     /// # Errors
     /// Those of the system: `EEXIST` if anything of that name is there.
-    pub fn make(&self, text: &str) -> Result<()> {
-        let name = name(text)?;
+    pub fn create_dir(&self, name: &str) -> Result<()> {
+        let name = c_string(name)?;
         // SAFETY: as in `open_at`.
-        checked(unsafe { libc::mkdirat(self.0.as_raw_fd(), name.as_ptr(), 0o700) })
+        check(unsafe { libc::mkdirat(self.0.as_raw_fd(), name.as_ptr(), 0o700) })
     }
 
-    /// Puts a file in the place of another, here or in another folder of the same file system.
+    /// Renames a file, here or into another directory of the same file system, and replaces the file of that name.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn rename(&self, from: &str, to: &Self, target: &str) -> Result<()> {
-        let (from, target) = (name(from)?, name(target)?);
+    pub fn rename(&self, from: &str, to_dir: &Self, to: &str) -> Result<()> {
+        let (from, to) = (c_string(from)?, c_string(to)?);
         // SAFETY: both names are C strings that outlive the call, and both descriptors are open.
-        checked(unsafe { libc::renameat(self.0.as_raw_fd(), from.as_ptr(), to.0.as_raw_fd(), target.as_ptr()) })
+        check(unsafe { libc::renameat(self.0.as_raw_fd(), from.as_ptr(), to_dir.0.as_raw_fd(), to.as_ptr()) })
     }
 
-    /// Gives a file another name, unless that is taken.
+    /// Renames a file in it, unless the new name exists.
     ///
     /// # Errors
-    /// Those of the system: `EEXIST` if it is.
-    pub fn rename_new(&self, from: &str, target: &str) -> Result<()> {
-        let (from_name, target_name) = (name(from)?, name(target)?);
+    /// Those of the system: `EEXIST` if it does.
+    pub fn rename_no_replace(&self, from: &str, to: &str) -> Result<()> {
+        let (from_name, to_name) = (c_string(from)?, c_string(to)?);
         #[cfg(target_os = "linux")]
         {
-            let at = self.0.as_raw_fd();
+            let dir = self.0.as_raw_fd();
             // SAFETY: as in `rename`.
-            let code = unsafe { libc::renameat2(at, from_name.as_ptr(), at, target_name.as_ptr(), libc::RENAME_NOREPLACE) };
-            match checked(code) {
+            let code = unsafe { libc::renameat2(dir, from_name.as_ptr(), dir, to_name.as_ptr(), libc::RENAME_NOREPLACE) };
+            match check(code) {
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => {}
                 outcome => return outcome,
             }
         }
-        // SAFETY: as in `rename`. A file system that can't rename so: for a moment the file has two names.
-        checked(unsafe { libc::linkat(self.0.as_raw_fd(), from_name.as_ptr(), self.0.as_raw_fd(), target_name.as_ptr(), 0) })?;
-        self.remove(from)
+        // SAFETY: as in `rename`. The file system lacks this rename, so for a moment the file has two names.
+        check(unsafe { libc::linkat(self.0.as_raw_fd(), from_name.as_ptr(), self.0.as_raw_fd(), to_name.as_ptr(), 0) })?;
+        self.remove_file(from)
     }
 
     /// Removes a file.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn remove(&self, text: &str) -> Result<()> {
-        let name = name(text)?;
+    pub fn remove_file(&self, name: &str) -> Result<()> {
+        let name = c_string(name)?;
         // SAFETY: as in `open_at`.
-        checked(unsafe { libc::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) })
+        check(unsafe { libc::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) })
     }
 
-    /// The names in a folder in it. Those that are no UTF-8 are left out.
+    /// The names in a directory in it, without those that are not UTF-8.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn names(&self, text: &str) -> Result<Vec<String>> {
-        let inner = self.folder(text)?.0;
+    pub fn list(&self, name: &str) -> Result<Vec<String>> {
+        let dir = self.open_dir(name)?.0;
         // SAFETY: the descriptor is open, and belongs to the stream from here on.
-        let stream = unsafe { libc::fdopendir(inner.as_raw_fd()) };
+        let stream = unsafe { libc::fdopendir(dir.as_raw_fd()) };
         if stream.is_null() {
             return Err(Error::last_os_error());
         }
-        std::mem::forget(inner);
+        std::mem::forget(dir);
         let mut names = Vec::new();
         loop {
             // SAFETY: the stream is open, and nobody else reads from it.
@@ -237,7 +235,7 @@ impl Dir {
         Ok(names)
     }
 
-    /// Has the disk know of all names in it.
+    /// Writes the names in it to the disk.
     ///
     /// # Errors
     /// Those of the system.
@@ -255,22 +253,22 @@ mod tests {
 
     #[test]
     fn names_are_looked_up_from_the_descriptor_and_links_are_refused() {
-        let place = tempfile::tempdir().unwrap();
-        let folder = Dir::open(place.path()).unwrap();
-        folder.make("in").unwrap();
-        let inner = folder.folder("in").unwrap();
-        std::fs::rename(place.path().join("in"), place.path().join("away")).unwrap();
-        drop(inner.file("a", OpenMode::New).unwrap());
-        let mode = |name: &str| std::fs::metadata(place.path().join(name)).unwrap().permissions().mode() & 0o7777;
+        let temp_dir = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp_dir.path()).unwrap();
+        dir.create_dir("in").unwrap();
+        let subdir = dir.open_dir("in").unwrap();
+        std::fs::rename(temp_dir.path().join("in"), temp_dir.path().join("away")).unwrap();
+        drop(subdir.open_file("a", OpenMode::CreateNew).unwrap());
+        let mode = |name: &str| std::fs::metadata(temp_dir.path().join(name)).unwrap().permissions().mode() & 0o7777;
         assert_eq!((mode("away"), mode("away/a")), (0o700, 0o600));
-        assert_eq!(inner.file("a", OpenMode::New).unwrap_err().raw_os_error(), Some(libc::EEXIST));
-        symlink("a", place.path().join("away/b")).unwrap();
-        assert_eq!(inner.file("b", OpenMode::Read).unwrap_err().raw_os_error(), Some(libc::ELOOP));
-        symlink("away", place.path().join("in")).unwrap();
-        assert!(folder.folder("in").is_err() && Dir::open(&place.path().join("in")).is_err());
-        assert_eq!(inner.rename_new("a", "b").unwrap_err().raw_os_error(), Some(libc::EEXIST));
-        inner.rename("a", &folder, "c").unwrap();
-        assert_eq!(folder.names("away").unwrap(), ["b"]);
-        assert_eq!(inner.file("x\0y", OpenMode::Read).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        assert_eq!(subdir.open_file("a", OpenMode::CreateNew).unwrap_err().raw_os_error(), Some(libc::EEXIST));
+        symlink("a", temp_dir.path().join("away/b")).unwrap();
+        assert_eq!(subdir.open_file("b", OpenMode::Read).unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        symlink("away", temp_dir.path().join("in")).unwrap();
+        assert!(dir.open_dir("in").is_err() && Dir::open(&temp_dir.path().join("in")).is_err());
+        assert_eq!(subdir.rename_no_replace("a", "b").unwrap_err().raw_os_error(), Some(libc::EEXIST));
+        subdir.rename("a", &dir, "c").unwrap();
+        assert_eq!(dir.list("away").unwrap(), ["b"]);
+        assert_eq!(subdir.open_file("x\0y", OpenMode::Read).unwrap_err().raw_os_error(), Some(libc::EINVAL));
     }
 }

@@ -1,8 +1,7 @@
-//! Locks on files that end with their process, also when it leaves a forked child behind.
+//! File locks that end with their process, also when it leaves a forked child behind.
 //!
-//! A lock belongs to an open file, and a child shares those of its parent: held there, it would
-//! outlive the parent. So each file is entered in a table of the process before it is locked, and a
-//! child closes what is in it.
+//! A lock belongs to an open file, and a child shares its parent's open files, so a lock would outlive the parent. So each file is
+//! entered in a table of the process before it is locked, and a child closes the files in the table.
 
 use std::fs::{File, TryLockError};
 use std::io::Result;
@@ -15,55 +14,58 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use super::fork;
 use super::signals::SigpipeGuard;
 
-/// How many locks a process holds or tries at most at one time.
-const SLOTS: usize = 512;
+/// The largest number of locks that a process holds or tries at one time.
+const MAX_LOCKS: usize = 512;
+/// In place of a descriptor: the entry is unused.
 const FREE: i32 = -1;
-const TAKEN: i32 = -2;
+/// In place of a descriptor: a file is about to be opened for the entry.
+const RESERVED: i32 = -2;
 
-static HELD: [AtomicI32; SLOTS] = [const { AtomicI32::new(FREE) }; SLOTS];
-static WATCH: Once = Once::new();
+/// The descriptors of all lock files of this process.
+static LOCK_FDS: [AtomicI32; MAX_LOCKS] = [const { AtomicI32::new(FREE) }; MAX_LOCKS];
+static FORK_HANDLER: Once = Once::new();
 
-extern "C" fn in_child() {
-    for slot in &HELD {
+extern "C" fn close_in_child() {
+    for slot in &LOCK_FDS {
         let fd = slot.swap(FREE, Ordering::Relaxed);
         if fd >= 0 {
-            // SAFETY: the descriptor is one of ours; who holds it runs in the parent alone, and `Held` never closes it in a child.
+            // SAFETY: the descriptor is one of the table's; its holder runs in the parent alone, and `LockFile` never closes it in a child.
             unsafe { libc::close(fd) };
         }
     }
 }
 
 /// A file that can be locked, entered in the table.
-pub struct Lockable {
+pub struct LockFile {
     file: ManuallyDrop<File>,
     slot: &'static AtomicI32,
     fork: u32,
 }
 
-/// A file that is locked. The lock ends when this is dropped, or with the process.
-pub struct Held(Lockable);
+/// A locked file. The lock ends when this is dropped, or with the process.
+pub struct HeldLock(LockFile);
 
-/// What trying a lock gave.
-pub enum Try {
-    /// The lock.
-    Held(Held),
-    /// Somebody else holds it.
-    Other(Lockable),
+/// The outcome of trying a lock.
+pub enum TryLock {
+    /// The lock, which this caller holds now.
+    Acquired(HeldLock),
+    /// Another holder has it: the file, to be tried again.
+    Busy(LockFile),
 }
 
-impl Lockable {
-    /// Enters the file that `open` opens. None if this process has too many already.
+impl LockFile {
+    /// Enters the file that `open` opens. `None` if the table is full.
     ///
     /// # Errors
     /// Those of the system.
     pub fn new(open: impl FnOnce() -> Result<File>) -> Result<Option<Self>> {
         fork::watch();
-        WATCH.call_once(|| {
+        FORK_HANDLER.call_once(|| {
             // SAFETY: the handler swaps atomics and closes descriptors, which is async-signal-safe, and is never unloaded.
-            unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+            unsafe { libc::pthread_atfork(None, None, Some(close_in_child)) };
         });
-        let free = |slot: &&AtomicI32| slot.compare_exchange(FREE, TAKEN, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        let Some(slot) = HELD.iter().find(free) else {
+        let free = |slot: &&AtomicI32| slot.compare_exchange(FREE, RESERVED, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let Some(slot) = LOCK_FDS.iter().find(free) else {
             return Ok(None);
         };
         let file = open().inspect_err(|_| slot.store(FREE, Ordering::Relaxed))?;
@@ -71,24 +73,24 @@ impl Lockable {
         Ok(Some(Self { file: ManuallyDrop::new(file), slot, fork: fork::generation() }))
     }
 
-    /// Locks the file, if nobody holds it, and writes the number of this process into it.
+    /// Locks the file if it is not locked, and writes the number of this process into it.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn try_lock(self) -> Result<Try> {
+    pub fn try_lock(self) -> Result<TryLock> {
         match self.file.try_lock() {
             Ok(()) => {
-                let _shield = SigpipeGuard::raise();
-                // For the message of those who wait: whoever can't read it is told less.
+                let _guard = SigpipeGuard::raise();
+                // For the messages of waiting processes. One that can't read it names no process.
                 let _ = self.file.write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0);
-                Ok(Try::Held(Held(self)))
+                Ok(TryLock::Acquired(HeldLock(self)))
             }
-            Err(TryLockError::WouldBlock) => Ok(Try::Other(self)),
+            Err(TryLockError::WouldBlock) => Ok(TryLock::Busy(self)),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
-    /// The process that wrote its number there last.
+    /// The process that locked the file last.
     pub fn holder(&self) -> Option<u32> {
         let mut text = [0; 10];
         self.file.read_exact_at(&mut text, 0).ok()?;
@@ -96,7 +98,7 @@ impl Lockable {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldLock {
     fn drop(&mut self) {
         if self.0.fork == fork::generation() {
             let _ = self.0.file.unlock();
@@ -104,7 +106,7 @@ impl Drop for Held {
     }
 }
 
-impl Drop for Lockable {
+impl Drop for LockFile {
     fn drop(&mut self) {
         // In a child the descriptor is closed already, and its number may be another file's.
         if self.fork != fork::generation() {

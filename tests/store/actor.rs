@@ -14,7 +14,7 @@ use keyferry::model::token::{NO_EXPIRY, NewToken, Token, TokenKind, TokenMeta};
 use keyferry::ports::store::{LockResult, Record, Store};
 use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
-use keyferry::stores::file::Files;
+use keyferry::stores::file::FileStore;
 use keyferry_sandbox::credentials as c;
 
 fn say(text: &str) {
@@ -135,8 +135,8 @@ pub(crate) fn whole(record: &Record) -> u64 {
     record.generation
 }
 
-fn files() -> Files {
-    Files::new(&variable("KEYFERRY_STORE").unwrap(), &process_environment())
+fn files() -> FileStore {
+    FileStore::new(&variable("KEYFERRY_STORE").unwrap(), &process_environment())
 }
 
 /// A system call that strace shows, and nobody else makes.

@@ -9,12 +9,12 @@ use keyferry::model::key::TokenKey;
 use keyferry::ports::store::{KeyBackend, Record, Store};
 use keyferry::secret::Secret;
 use keyferry::session::Session;
-use keyferry::stores::file::Files;
+use keyferry::stores::file::FileStore;
 
 use crate::actor::{key, record, whole};
 use crate::harness::{Stage, none};
 
-fn stored(stage: &Stage) -> (keyferry::stores::file::Files, TokenKey, Vec<u8>) {
+fn stored(stage: &Stage) -> (keyferry::stores::file::FileStore, TokenKey, Vec<u8>) {
     let (files, key) = (stage.files(), key("01A"));
     files.save(&key, &record(&key, 7)).unwrap();
     let bytes = std::fs::read(stage.token_file()).unwrap();
@@ -192,7 +192,7 @@ impl KeyBackend for Keeper {
 #[test]
 fn a_store_whose_key_in_the_keyring_is_damaged_is_good_again_when_it_was_cleared() {
     let (stage, keeper, key) = (Stage::new(), Keeper::default(), key("01A"));
-    let files = || Files::keyed_by(Some(Box::new(keeper.clone())), &stage.setting(), &none());
+    let files = || FileStore::with_keyring(Some(Box::new(keeper.clone())), &stage.setting(), &none());
     files().save(&key, &record(&key, 7)).unwrap();
     assert_eq!(files().load(&key).unwrap().as_ref().map(whole), Some(7));
     *keeper.0.lock() = Some("bent".to_owned());

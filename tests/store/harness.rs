@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use keyferry::config::Environment;
-use keyferry::stores::file::Files;
+use keyferry::stores::file::FileStore;
 use keyferry_sandbox::{Clock, Options, Sandbox};
 use tempfile::TempDir;
 
@@ -40,8 +40,8 @@ impl Stage {
     }
 
     /// Its store, opened by this process.
-    pub(crate) fn files(&self) -> Files {
-        Files::new(&self.setting(), &none())
+    pub(crate) fn files(&self) -> FileStore {
+        FileStore::new(&self.setting(), &none())
     }
 
     pub(crate) fn setting(&self) -> String {

@@ -132,7 +132,7 @@ fn an_attacker_who_swaps_names_gets_nothing_written() {
         let mut generation = 0;
         while std::time::Instant::now() < deadline {
             generation += 1;
-            let files = keyferry::stores::file::Files::new(&setting, &crate::harness::none());
+            let files = keyferry::stores::file::FileStore::new(&setting, &crate::harness::none());
             files.save(&key("01A"), &record(&key("01A"), generation)).unwrap();
             drop(files.load(&key("01A")).unwrap());
         }

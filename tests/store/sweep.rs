@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use keyferry::model::token::NO_EXPIRY;
 use keyferry::ports::store::{Record, Store};
 use keyferry::secret::Secret;
-use keyferry::stores::file::Files;
+use keyferry::stores::file::FileStore;
 
 use crate::actor::{key, token};
 use crate::harness::none;
@@ -17,14 +17,14 @@ const NOW_US: i64 = 1_900_000_000_000_000;
 
 struct Place {
     folder: tempfile::TempDir,
-    files: Files,
+    files: FileStore,
 }
 
 impl Place {
     /// In memory where there is such a folder: ten thousand files are synced here.
     fn new() -> Self {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let files = Files::new(&format!("file:{}/store", folder.path().display()), &none());
+        let files = FileStore::new(&format!("file:{}/store", folder.path().display()), &none());
         Self { folder, files }
     }
 

@@ -1,8 +1,7 @@
 //! The envelope of every file: XChaCha20-Poly1305, bound to format, key and name.
 //!
-//! `magic version kind 0 0 | key id | check of these | nonce | sealed bytes and tag`. The check is
-//! no protection against anybody: it tells a newer format, or another key, from damage. Whatever
-//! comes later keeps these 24 bytes as they are.
+//! `magic version content 0 0 | key id | checksum of these | nonce | sealed bytes and tag`. The checksum protects against no
+//! attacker: it tells a newer format, or another key, from damage. Later formats keep the layout of these first 24 bytes.
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
@@ -13,58 +12,58 @@ use crate::error::{Error, ErrorKind, Result};
 const MAGIC: [u8; 4] = *b"kfst";
 /// The format of this release.
 pub(super) const VERSION: u8 = 1;
-const HEAD: usize = 24;
-const NONCE: usize = 24;
+const HEADER_BYTES: usize = 24;
+const NONCE_BYTES: usize = 24;
 
-/// What a file holds.
+/// The content of a sealed file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Content {
     /// A record.
     Record = 1,
-    /// A refusal.
-    Refusal = 2,
+    /// A failure.
+    Failure = 2,
 }
 
-/// A key that seals.
-pub(super) struct Seal {
+/// A key that seals files, and its id.
+pub(super) struct SealingKey {
     id: [u8; 8],
     cipher: XChaCha20Poly1305,
 }
 
-/// What opening gave.
+/// The outcome of unsealing a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unsealed {
-    /// What was sealed.
-    Whole(Vec<u8>),
-    /// It is not what was written.
+    /// The bytes that were sealed.
+    Plaintext(Vec<u8>),
+    /// The file is not as it was written.
     Damaged,
-    /// It is whole as far as can be told, and not for us: why.
+    /// The header is intact, but the file has another format or was sealed with another key: the reason.
     Foreign(&'static str),
 }
 
-fn head(version: u8, content: Content, id: &[u8; 8]) -> [u8; HEAD] {
-    let mut head = [0; HEAD];
-    head[..4].copy_from_slice(&MAGIC);
-    head[4..6].copy_from_slice(&[version, content as u8]);
-    head[8..16].copy_from_slice(id);
-    let check = check(&head);
-    head[16..].copy_from_slice(&check);
-    head
+fn header(version: u8, content: Content, id: &[u8; 8]) -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
+    header[..4].copy_from_slice(&MAGIC);
+    header[4..6].copy_from_slice(&[version, content as u8]);
+    header[8..16].copy_from_slice(id);
+    let checksum = header_checksum(&header);
+    header[16..].copy_from_slice(&checksum);
+    header
 }
 
-fn check(head: &[u8; HEAD]) -> [u8; 8] {
-    let mut check = [0; 8];
-    check.copy_from_slice(&digest::digest(&digest::SHA256, &head[..16]).as_ref()[..8]);
-    check
+fn header_checksum(header: &[u8; HEADER_BYTES]) -> [u8; 8] {
+    let mut checksum = [0; 8];
+    checksum.copy_from_slice(&digest::digest(&digest::SHA256, &header[..16]).as_ref()[..8]);
+    checksum
 }
 
-fn bound_to(head: &[u8; HEAD], name: &str) -> Vec<u8> {
-    [head, name.as_bytes()].concat()
+fn associated_data(header: &[u8; HEADER_BYTES], name: &str) -> Vec<u8> {
+    [header, name.as_bytes()].concat()
 }
 
-impl Seal {
-    /// With this key.
+impl SealingKey {
+    /// A sealing key of these bytes.
     pub(super) fn new(id: [u8; 8], key: &[u8; 32]) -> Self {
         Self { id, cipher: XChaCha20Poly1305::new(key.into()) }
     }
@@ -73,35 +72,35 @@ impl Seal {
     ///
     /// # Errors
     /// [`ErrorKind::Store`] if the system gives no random numbers.
-    pub(super) fn close(&self, content: Content, name: &str, plain: &[u8]) -> Result<Vec<u8>> {
-        let head = head(VERSION, content, &self.id);
-        let mut nonce = [0; NONCE];
+    pub(super) fn seal(&self, content: Content, name: &str, plaintext: &[u8]) -> Result<Vec<u8>> {
+        let header = header(VERSION, content, &self.id);
+        let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(|_| Error::new(ErrorKind::Store, "the system gives no random numbers"))?;
-        let payload = Payload { msg: plain, aad: &bound_to(&head, name) };
+        let payload = Payload { msg: plaintext, aad: &associated_data(&header, name) };
         let sealed =
             self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| Error::new(ErrorKind::Store, "too long to be sealed"))?;
-        Ok([&head[..], &nonce, &sealed].concat())
+        Ok([&header[..], &nonce, &sealed].concat())
     }
 
-    /// Opens what was sealed under this name.
-    pub(super) fn open(&self, content: Content, name: &str, bytes: &[u8]) -> Unsealed {
-        let Some((theirs, rest)) = bytes.split_first_chunk::<HEAD>() else {
+    /// Unseals a file that was sealed under this name.
+    pub(super) fn unseal(&self, content: Content, name: &str, bytes: &[u8]) -> Unsealed {
+        let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
             return Unsealed::Damaged;
         };
-        if theirs[..4] != MAGIC || theirs[16..] != check(theirs) {
+        if header[..4] != MAGIC || header[16..] != header_checksum(header) {
             return Unsealed::Damaged;
         }
-        if theirs[4] != VERSION {
+        if header[4] != VERSION {
             return Unsealed::Foreign("was written by another release of keyferry: use that one, or a newer");
         }
-        if theirs[8..16] != self.id {
+        if header[8..16] != self.id {
             return Unsealed::Foreign("was sealed with another key");
         }
-        let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE>().filter(|_| theirs[5..8] == [content as u8, 0, 0]) else {
+        let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE_BYTES>().filter(|_| header[5..8] == [content as u8, 0, 0]) else {
             return Unsealed::Damaged;
         };
-        let payload = Payload { msg: sealed, aad: &bound_to(theirs, name) };
-        self.cipher.decrypt(&XNonce::from(*nonce), payload).map_or(Unsealed::Damaged, Unsealed::Whole)
+        let payload = Payload { msg: sealed, aad: &associated_data(header, name) };
+        self.cipher.decrypt(&XNonce::from(*nonce), payload).map_or(Unsealed::Damaged, Unsealed::Plaintext)
     }
 }
 
@@ -110,39 +109,39 @@ impl Seal {
 mod tests {
     use super::*;
 
-    fn seal() -> Seal {
-        Seal::new([7; 8], &[8; 32])
+    fn sealing_key() -> SealingKey {
+        SealingKey::new([7; 8], &[8; 32])
     }
 
     #[test]
-    fn what_was_sealed_is_opened_under_its_own_name_alone() {
-        let file = seal().close(Content::Record, "name", b"plain").unwrap();
-        let open = |seal: Seal, content, name| seal.open(content, name, &file);
-        assert_eq!(open(seal(), Content::Record, "name"), Unsealed::Whole(b"plain".to_vec()));
-        assert_eq!(open(seal(), Content::Record, "other"), Unsealed::Damaged);
-        assert_eq!(open(seal(), Content::Refusal, "name"), Unsealed::Damaged);
-        assert_eq!(open(Seal::new([7; 8], &[9; 32]), Content::Record, "name"), Unsealed::Damaged);
-        assert!(matches!(open(Seal::new([6; 8], &[8; 32]), Content::Record, "name"), Unsealed::Foreign(_)));
-        assert_ne!(file, seal().close(Content::Record, "name", b"plain").unwrap(), "the nonce is new each time");
+    fn sealed_bytes_are_unsealed_under_their_own_name_alone() {
+        let file = sealing_key().seal(Content::Record, "name", b"plain").unwrap();
+        let unseal = |key: SealingKey, content, name| key.unseal(content, name, &file);
+        assert_eq!(unseal(sealing_key(), Content::Record, "name"), Unsealed::Plaintext(b"plain".to_vec()));
+        assert_eq!(unseal(sealing_key(), Content::Record, "other"), Unsealed::Damaged);
+        assert_eq!(unseal(sealing_key(), Content::Failure, "name"), Unsealed::Damaged);
+        assert_eq!(unseal(SealingKey::new([7; 8], &[9; 32]), Content::Record, "name"), Unsealed::Damaged);
+        assert!(matches!(unseal(SealingKey::new([6; 8], &[8; 32]), Content::Record, "name"), Unsealed::Foreign(_)));
+        assert_ne!(file, sealing_key().seal(Content::Record, "name", b"plain").unwrap(), "the nonce is new each time");
     }
 
     #[test]
     fn every_bit_and_every_length_counts() {
-        let file = seal().close(Content::Record, "name", b"plain").unwrap();
+        let file = sealing_key().seal(Content::Record, "name", b"plain").unwrap();
         for len in 0..file.len() {
-            assert_eq!(seal().open(Content::Record, "name", &file[..len]), Unsealed::Damaged, "{len}");
+            assert_eq!(sealing_key().unseal(Content::Record, "name", &file[..len]), Unsealed::Damaged, "{len}");
         }
         for bit in 0..file.len() * 8 {
-            let mut bent = file.clone();
-            bent[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(seal().open(Content::Record, "name", &bent), Unsealed::Damaged, "{bit}");
+            let mut damaged = file.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(sealing_key().unseal(Content::Record, "name", &damaged), Unsealed::Damaged, "{bit}");
         }
     }
 
     #[test]
     fn a_newer_format_is_no_damage() {
-        let mut file = head(VERSION + 1, Content::Record, &[7; 8]).to_vec();
+        let mut file = header(VERSION + 1, Content::Record, &[7; 8]).to_vec();
         file.extend([0; 100]);
-        assert!(matches!(seal().open(Content::Record, "name", &file), Unsealed::Foreign(_)));
+        assert!(matches!(sealing_key().unseal(Content::Record, "name", &file), Unsealed::Foreign(_)));
     }
 }

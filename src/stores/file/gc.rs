@@ -1,100 +1,100 @@
-//! Taking away what nobody will ask for any more: what killed writers left behind, old refusals, tokens that have ended.
+//! Removes files that no process needs any more: those of killed writers, old failures, expired records.
 //!
-//! Never on the way of a reader: small leavings go when a store is made ready for its first write,
-//! records after a save, once an hour and a bounded number at a time.
+//! A reader never waits for it. Leftovers are removed when a store is opened for writing; records after a save, once an hour and at
+//! most 2,000 at a time.
 
 use std::time::{Duration, SystemTime};
 
 use super::codec;
-use super::lock::{self, Try};
-use super::open_store::{OpenStore, REFUSALS, TOKENS, new_name};
-use super::private_dir::Read;
+use super::lock::{self, LockAttempt};
+use super::open_store::{FAILURES_DIR, NEW_DIR, OpenStore, TOKENS_DIR, new_file_name};
+use super::private_dir::{self, FileContents};
 use super::sealed_file::ReadOutcome;
-use super::{open_store, private_dir};
 use crate::model::token::NO_EXPIRY;
 use crate::ports::store::Record;
 use crate::sys::dir::OpenMode;
 use crate::sys::file_facts::FileFacts;
 use crate::sys::signals::SigpipeGuard;
 
-/// Its time of change says when records were looked through last.
-const MARK: &str = "swept";
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
-/// So many records are looked at in one go: what is left comes the next time.
-const MOST: usize = 2_000;
-/// A record with a token goes a day after its end, one without a month after it was made: a rejected token's, a link's.
-const AFTER_END_US: i64 = 24 * 3600 * 1_000_000;
-const AFTER_MAKING_US: i64 = 31 * AFTER_END_US;
+/// The file whose time of change is that of the last search for expired records.
+const LAST_RUN_FILE: &str = "swept";
+/// The shortest time between two searches for expired records.
+const RUN_INTERVAL: Duration = Duration::from_secs(3600);
+/// How long failures are kept after they were written.
+const KEEP_FAILURES: Duration = Duration::from_secs(24 * 3600);
+/// The largest number of records in one search. Later searches come to the rest.
+const MAX_RECORDS: usize = 2_000;
+/// How long a record is kept after its token has expired.
+const KEEP_AFTER_EXPIRY_US: i64 = 24 * 3600 * 1_000_000;
+/// How long a record without a token is kept after it was made: a rejected token's, a link's.
+const KEEP_WITHOUT_TOKEN_US: i64 = 31 * KEEP_AFTER_EXPIRY_US;
 
-fn is_old(modified: std::io::Result<SystemTime>, age: Duration) -> bool {
+fn is_older_than(modified: std::io::Result<SystemTime>, age: Duration) -> bool {
     modified.is_ok_and(|at| at.elapsed().is_ok_and(|passed| passed > age))
 }
 
-/// Whether nobody will ask for a record any more. What renews a token is kept for as long as it may.
-fn is_over(record: &Record, now_us: i64) -> bool {
-    let over_us = match &record.token {
+/// Whether a record is not needed any more. One that renews a token is always kept.
+fn is_expired(record: &Record, now_us: i64) -> bool {
+    let remove_at_us = match &record.token {
         Some(token) if token.meta().expires_us == NO_EXPIRY => return false,
-        Some(token) => token.meta().expires_us.saturating_add(AFTER_END_US),
-        None => i64::try_from(record.generation).unwrap_or(i64::MAX).saturating_add(AFTER_MAKING_US),
+        Some(token) => token.meta().expires_us.saturating_add(KEEP_AFTER_EXPIRY_US),
+        None => i64::try_from(record.generation).unwrap_or(i64::MAX).saturating_add(KEEP_WITHOUT_TOKEN_US),
     };
-    record.renewal.is_none() && over_us < now_us
+    record.renewal.is_none() && remove_at_us < now_us
 }
 
-impl OpenStore {
-    /// Removes what killed writers left behind, and refusals that nobody waits for any more.
-    pub(super) fn sweep_leavings(&self) {
-        let folder = &self.folder;
-        for name in folder.names(open_store::NEW).unwrap_or_default() {
-            if let Ok(writer) = name.parse()
-                && let Ok(Try::Held(_lock)) = lock::attempt(folder, &self.path, &lock::writer_file(writer))
-            {
-                let _ = folder.remove(&new_name(writer));
-            }
-        }
-        for name in folder.names(REFUSALS).unwrap_or_default() {
-            let name = format!("{REFUSALS}/{name}");
-            let facts = folder.file(&name, OpenMode::Read).and_then(|file| FileFacts::of(&file));
-            if facts.is_ok_and(|facts| is_old(facts.modified(), DAY)) {
-                let _ = folder.remove(&name);
-            }
+/// Removes the files of killed writers, and old failures.
+pub(super) fn remove_leftovers(store: &OpenStore) {
+    let dir = &store.dir;
+    for name in dir.list(NEW_DIR).unwrap_or_default() {
+        if let Ok(number) = name.parse()
+            && let Ok(LockAttempt::Acquired(_lock)) = lock::try_acquire(dir, &store.path, &lock::write_lock(number))
+        {
+            let _ = dir.remove_file(&new_file_name(number));
         }
     }
+    for name in dir.list(FAILURES_DIR).unwrap_or_default() {
+        let name = format!("{FAILURES_DIR}/{name}");
+        let facts = dir.open_file(&name, OpenMode::Read).and_then(|file| FileFacts::of(&file));
+        if facts.is_ok_and(|facts| is_older_than(facts.modified(), KEEP_FAILURES)) {
+            let _ = dir.remove_file(&name);
+        }
+    }
+}
 
-    /// Removes records that are over, if it is time for it. The clock is the one of the record that was just kept.
-    pub(super) fn sweep_records(&self, kept: &Record) {
-        let Some(now_us) = kept.token.as_ref().map(|token| token.meta().acquired_us) else { return };
-        if !self.is_due() {
-            return;
-        }
-        let mut names = self.names(TOKENS).unwrap_or_default();
-        // Whoever sweeps next begins elsewhere.
-        let start = getrandom::u32().unwrap_or(0) as usize % names.len().max(1);
-        names.rotate_left(start);
-        let over = |name: &_| match self.read(name) {
-            Ok(ReadOutcome::Whole(plain)) => {
-                codec::read_record(&plain).filter(|(_, record)| is_over(record, now_us)).map(|(_, record)| record)
-            }
-            _ => None,
-        };
-        let found: Vec<_> = names.iter().take(MOST).filter_map(|name| Some((name, over(name)?.generation))).collect();
-        let removed = found.iter().filter(|(name, generation)| self.remove_now(name, *generation)).count();
-        if removed > 0 {
-            // What comes back after a crash goes the next time.
-            let _ = self.folder.folder(TOKENS).and_then(|folder| folder.sync());
-        }
+/// Removes expired records, if a search is due. The time is when the saved record's token was acquired.
+pub(super) fn remove_expired_records(store: &OpenStore, saved: &Record) {
+    let Some(now_us) = saved.token.as_ref().map(|token| token.meta().acquired_us) else { return };
+    if !is_due(store) {
+        return;
     }
+    let mut names = store.record_names(TOKENS_DIR).unwrap_or_default();
+    // Each search begins at another record.
+    let start = getrandom::u32().unwrap_or(0) as usize % names.len().max(1);
+    names.rotate_left(start);
+    let expired_record = |name: &_| match store.read(name) {
+        Ok(ReadOutcome::Intact(plaintext)) => {
+            codec::decode_record(&plaintext).filter(|(_, record)| is_expired(record, now_us)).map(|(_, record)| record)
+        }
+        _ => None,
+    };
+    let expired: Vec<_> = names.iter().take(MAX_RECORDS).filter_map(|name| Some((name, expired_record(name)?.generation))).collect();
+    let removed = expired.iter().filter(|(name, generation)| store.remove_if_unlocked(name, *generation)).count();
+    if removed > 0 {
+        // A record that is back after a crash is removed the next time.
+        let _ = store.dir.open_dir(TOKENS_DIR).and_then(|dir| dir.sync());
+    }
+}
 
-    /// Whether an hour has passed; the next one begins then.
-    fn is_due(&self) -> bool {
-        match private_dir::read(&self.folder, &self.path, MARK) {
-            Ok(Read::Nothing | Read::Bytes(_)) => {}
-            _ => return false,
-        }
-        let mark = self.folder.file(MARK, OpenMode::Keep);
-        let Ok((mark, facts)) = mark.and_then(|mark| FileFacts::of(&mark).map(|facts| (mark, facts))) else { return false };
-        let is_due = facts.is_empty() || is_old(facts.modified(), HOUR);
-        let _shield = SigpipeGuard::raise();
-        is_due && std::io::Write::write_all(&mut &mark, b"\n").is_ok()
+/// Whether the last search is longer ago than an hour. If it is, the next hour begins now.
+fn is_due(store: &OpenStore) -> bool {
+    match private_dir::read_file(&store.dir, &store.path, LAST_RUN_FILE) {
+        Ok(FileContents::Missing | FileContents::Bytes(_)) => {}
+        _ => return false,
     }
+    let file = store.dir.open_file(LAST_RUN_FILE, OpenMode::OpenOrCreate);
+    let Ok((file, facts)) = file.and_then(|file| FileFacts::of(&file).map(|facts| (file, facts))) else { return false };
+    let is_due = facts.is_empty() || is_older_than(facts.modified(), RUN_INTERVAL);
+    let _guard = SigpipeGuard::raise();
+    is_due && std::io::Write::write_all(&mut &file, b"\n").is_ok()
 }

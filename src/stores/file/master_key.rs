@@ -1,8 +1,7 @@
-//! The key of a store: a file of the user's own, made once, by one of all who start at the same time.
+//! The master key of a store, and the keys derived from it. It is made once, though many processes may start at the same time.
 //!
-//! The file is text: `keyferry store key 1`, the key's id, the key. The id is the key's own
-//! fingerprint, so that a bent key is seen as such and not taken for another one. A keyring has the
-//! key's digits alone.
+//! The file is text: `keyferry store key 1`, the key's id, the key. The id is the key's own fingerprint, so that a damaged key is
+//! not taken for another one. A keyring holds the key's digits alone.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,9 +9,10 @@ use std::path::Path;
 use ring::hmac;
 use zeroize::Zeroizing;
 
-use super::envelope::Seal;
+use super::envelope::SealingKey;
+use super::location::KEY_FILE;
 use super::lock;
-use super::private_dir::{self, Read, io_error};
+use super::private_dir::{self, FileContents, io_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::Fingerprinter;
 use crate::ports::store::KeyBackend;
@@ -20,40 +20,38 @@ use crate::secret::Secret;
 use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::private_file;
 
-/// Its name in its folder.
-pub(super) const NAME: &str = "store.key";
-const LOCK: &str = "store.key.lock";
-const NEW: &str = "store.key.new";
+const LOCK_FILE: &str = "store.key.lock";
+const NEW_FILE: &str = "store.key.new";
 const FIRST_LINE: &str = "keyferry store key ";
 const VERSION: &str = "1";
 
-/// What is derived from the key.
-pub(super) struct Keys {
-    /// Which key it is.
+/// The keys derived from the master key.
+pub(super) struct DerivedKeys {
+    /// The fingerprint of the master key, in hexadecimal digits.
     pub(super) id: String,
     /// Seals files.
-    pub(super) seal: Seal,
-    /// Makes names of files.
-    pub(super) names: Fingerprinter,
+    pub(super) sealing_key: SealingKey,
+    /// Makes the names of files.
+    pub(super) file_names: Fingerprinter,
     /// The key of the fingerprints of secrets.
-    pub(super) secrets: Zeroizing<[u8; 32]>,
+    pub(super) fingerprint_key: Zeroizing<[u8; 32]>,
 }
 
-fn derived(key: &hmac::Key, use_of_it: &str) -> Zeroizing<[u8; 32]> {
-    let tag = hmac::sign(key, use_of_it.as_bytes());
-    let mut derived = Zeroizing::new([0; 32]);
-    derived.copy_from_slice(tag.as_ref());
-    derived
+fn derive(master: &hmac::Key, purpose: &str) -> Zeroizing<[u8; 32]> {
+    let tag = hmac::sign(master, purpose.as_bytes());
+    let mut key = Zeroizing::new([0; 32]);
+    key.copy_from_slice(tag.as_ref());
+    key
 }
 
-impl Keys {
+impl DerivedKeys {
     fn new(key: &[u8; 32]) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
         let mut id = [0; 8];
-        id.copy_from_slice(&derived(&key, "keyferry key id")[..8]);
-        let seal = Seal::new(id, &derived(&key, "keyferry seal"));
-        let names = Fingerprinter::new(&*derived(&key, "keyferry names"));
-        Self { id: hex(&id), seal, names, secrets: derived(&key, "keyferry fingerprints") }
+        id.copy_from_slice(&derive(&key, "keyferry key id")[..8]);
+        let sealing_key = SealingKey::new(id, &derive(&key, "keyferry seal"));
+        let file_names = Fingerprinter::new(&*derive(&key, "keyferry names"));
+        Self { id: hex(&id), sealing_key, file_names, fingerprint_key: derive(&key, "keyferry fingerprints") }
     }
 }
 
@@ -65,7 +63,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn unhex(text: &str) -> Option<[u8; 32]> {
+fn parse_hex(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     let digits: Option<Vec<u8>> = text.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect();
     let digits = Zeroizing::new(digits.filter(|digits| digits.len() == 64)?);
@@ -73,99 +71,102 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-/// Reads the key. None if there is none.
+/// Reads the key from its file. `None` if the file does not exist.
 ///
 /// # Errors
 /// [`ErrorKind::UnsafeFile`], [`ErrorKind::Store`], each with its remedy.
-pub(super) fn read(folder: &Dir, path: &Path) -> Result<Option<Keys>> {
-    let shown = path.join(NAME);
-    let shown = shown.display();
-    let bytes = match private_dir::read(folder, path, NAME)? {
-        Read::Nothing => return Ok(None),
-        Read::Odd(odd) => {
-            let what = format!("{shown} {odd}: it has to be a file of this user's own, chmod 600, with one name");
+pub(super) fn read_file(dir: &Dir, path: &Path) -> Result<Option<DerivedKeys>> {
+    let path_text = path.join(KEY_FILE);
+    let path_text = path_text.display();
+    let bytes = match private_dir::read_file(dir, path, KEY_FILE)? {
+        FileContents::Missing => return Ok(None),
+        FileContents::Unsafe(fault) => {
+            let what = format!("{path_text} {fault}: it has to be a file of this user's own, chmod 600, with one name");
             return Err(Error::new(ErrorKind::UnsafeFile, what));
         }
-        Read::Bytes(bytes) => Zeroizing::new(bytes),
+        FileContents::Bytes(bytes) => Zeroizing::new(bytes),
     };
     let mut lines = std::str::from_utf8(&bytes).unwrap_or_default().lines();
     let damaged = || {
-        Error::new(ErrorKind::Store, format!("{shown} is damaged: put it back from a backup, or clear the store with `keyferry logout`"))
+        Error::new(
+            ErrorKind::Store,
+            format!("{path_text} is damaged: put it back from a backup, or clear the store with `keyferry logout`"),
+        )
     };
     match lines.next().and_then(|line| line.strip_prefix(FIRST_LINE)) {
         Some(VERSION) => {}
-        Some(other) if other.parse::<u32>().is_ok() => {
+        Some(version) if version.parse::<u32>().is_ok() => {
             return Err(Error::new(
                 ErrorKind::Store,
-                format!("{shown} was written by another release of keyferry: use that one, or a newer"),
+                format!("{path_text} was written by another release of keyferry: use that one, or a newer"),
             ));
         }
         _ => return Err(damaged()),
     }
-    let (named, key) = (lines.next().unwrap_or_default(), Zeroizing::new(lines.next().and_then(unhex).ok_or_else(damaged)?));
-    let keys = Keys::new(&key);
-    if named == keys.id { Ok(Some(keys)) } else { Err(damaged()) }
+    let (id, key) = (lines.next().unwrap_or_default(), Zeroizing::new(lines.next().and_then(parse_hex).ok_or_else(damaged)?));
+    let keys = DerivedKeys::new(&key);
+    if id == keys.id { Ok(Some(keys)) } else { Err(damaged()) }
 }
 
-/// The key in what a keeper had. None if it is damaged.
-fn kept_key(kept: &Secret) -> Option<Zeroizing<[u8; 32]>> {
-    unhex(kept.expose()).map(Zeroizing::new)
+/// The key in a keyring's item. `None` if it is damaged.
+fn parse_key(secret: &Secret) -> Option<Zeroizing<[u8; 32]>> {
+    parse_hex(secret.expose()).map(Zeroizing::new)
 }
 
-/// Reads the key from its keeper. None if that has none.
+/// Reads the key from a keyring. `None` if the keyring has no such item.
 ///
 /// # Errors
-/// Those of the keeper; [`ErrorKind::Store`] if it is none.
-pub(super) fn read_kept(keeper: &dyn KeyBackend, name: &str) -> Result<Option<Keys>> {
-    let Some(kept) = keeper.get(name)? else { return Ok(None) };
+/// Those of the keyring; [`ErrorKind::Store`] if the item is damaged.
+pub(super) fn read_from_keyring(backend: &dyn KeyBackend, name: &str) -> Result<Option<DerivedKeys>> {
+    let Some(secret) = backend.get(name)? else { return Ok(None) };
     let what = "the store's key in the keyring is damaged: put it back, or clear the store with `keyferry logout`";
-    let key = kept_key(&kept).ok_or_else(|| Error::new(ErrorKind::Store, what))?;
-    Ok(Some(Keys::new(&key)))
+    let key = parse_key(&secret).ok_or_else(|| Error::new(ErrorKind::Store, what))?;
+    Ok(Some(DerivedKeys::new(&key)))
 }
 
-/// Makes the key, unless its keeper has it. The caller holds the lock of those who make one, and has found no label that names
-/// a key: what is damaged opens nothing, and makes room.
+/// Makes the key in a keyring, unless the keyring has it. The caller holds the label's lock and has found no label that names a
+/// key, so a damaged item unseals nothing and may be overwritten.
 ///
 /// # Errors
-/// Those of the keeper.
-pub(super) fn make_kept(keeper: &dyn KeyBackend, name: &str) -> Result<Keys> {
-    if let Some(key) = keeper.get(name)?.as_ref().and_then(kept_key) {
-        return Ok(Keys::new(&key));
+/// Those of the keyring.
+pub(super) fn create_in_keyring(backend: &dyn KeyBackend, name: &str) -> Result<DerivedKeys> {
+    if let Some(key) = backend.get(name)?.as_ref().and_then(parse_key) {
+        return Ok(DerivedKeys::new(&key));
     }
-    let key = random()?;
-    keeper.put(name, &Secret::new(hex(&*key)))?;
-    Ok(Keys::new(&key))
+    let key = random_key()?;
+    backend.put(name, &Secret::new(hex(&*key)))?;
+    Ok(DerivedKeys::new(&key))
 }
 
-fn random() -> Result<Zeroizing<[u8; 32]>> {
+fn random_key() -> Result<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *key).map_err(|_| Error::new(ErrorKind::Store, "the system gives no random numbers"))?;
     Ok(key)
 }
 
-/// Makes the key, unless another process has made it meanwhile.
+/// Makes the key's file, unless another process has made it meanwhile.
 ///
 /// # Errors
-/// Those of [`read`].
-pub(super) fn make(folder: &Dir, path: &Path) -> Result<Keys> {
-    let _lock = lock::wait(folder, path, LOCK)?;
-    if let Some(keys) = read(folder, path)? {
+/// Those of [`read_file`].
+pub(super) fn create_file(dir: &Dir, path: &Path) -> Result<DerivedKeys> {
+    let _lock = lock::acquire(dir, path, LOCK_FILE)?;
+    if let Some(keys) = read_file(dir, path)? {
         return Ok(keys);
     }
-    let key = random()?;
-    let (keys, digits) = (Keys::new(&key), Zeroizing::new(hex(&*key)));
+    let key = random_key()?;
+    let (keys, digits) = (DerivedKeys::new(&key), Zeroizing::new(hex(&*key)));
     let text = Zeroizing::new(format!("{FIRST_LINE}{VERSION}\n{}\n{}\n", keys.id, *digits));
     let write = || {
-        // What a maker left behind that was killed.
-        let _ = folder.remove(NEW);
-        let mut file = folder.file(NEW, OpenMode::New)?;
+        // A killed process may have left it behind.
+        let _ = dir.remove_file(NEW_FILE);
+        let mut file = dir.open_file(NEW_FILE, OpenMode::CreateNew)?;
         private_file::write(&mut file, text.as_bytes())?;
-        folder.rename_new(NEW, NAME)?;
-        folder.sync()
+        dir.rename_no_replace(NEW_FILE, KEY_FILE)?;
+        dir.sync()
     };
     if let Err(error) = write() {
-        let _ = folder.remove(NEW);
-        return Err(io_error(&path.join(NAME), &error));
+        let _ = dir.remove_file(NEW_FILE);
+        return Err(io_error(&path.join(KEY_FILE), &error));
     }
     Ok(keys)
 }

@@ -1,123 +1,128 @@
-//! Sealed files under their names: read, written beside and renamed, set aside, removed.
+//! Reads, writes, quarantines and removes sealed files. A file is written under another name and then renamed.
 
 use std::io;
 
 use super::codec;
-use super::envelope::{self, Content};
-use super::location::{KeyPlace, Location};
-use super::lock;
-use super::master_key::{self, Keys};
-use super::open_store::{LABEL, OpenStore, REFUSALS, TOKENS, new_name};
-use super::private_dir::{self, Read, io_error};
+use super::envelope::{Content, Unsealed};
+use super::location::{KEY_FILE, KeyLocation, Location};
+use super::lock::{self, LockAttempt};
+use super::master_key::{self, DerivedKeys};
+use super::open_store::{FAILURES_DIR, LABEL_FILE, OpenStore, TOKENS_DIR, new_file_name};
+use super::private_dir::{self, FileContents, io_error};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Fingerprint, TokenKey};
 use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::private_file;
 
-/// Ends the name of a damaged file.
-const BAD: &str = ".bad";
+/// The end of a quarantined file's name.
+const QUARANTINE_SUFFIX: &str = ".bad";
 
-/// Under which name a file lies. Nothing of a key can be read from it.
+/// The name of a record's or failure's file. Nothing of the key can be read from it.
 pub(super) struct RecordName {
     content: Content,
-    /// In the store's folder.
+    /// The path in the store's directory.
     path: String,
 }
 
 impl RecordName {
-    /// The file of a record.
-    pub(super) fn of_record(keys: &Keys, key: &TokenKey) -> Self {
+    /// The name of a record's file.
+    pub(super) fn for_record(keys: &DerivedKeys, key: &TokenKey) -> Self {
         let scope = &key.scope;
         let parts = ["record", &scope.service, &scope.base, &scope.account, key.resource_kind.name(), &key.id, key.access.name()];
-        Self { content: Content::Record, path: format!("{TOKENS}/{}", keys.names.of(&parts)) }
+        Self { content: Content::Record, path: format!("{TOKENS_DIR}/{}", keys.file_names.of(&parts)) }
     }
 
-    /// The file of a refusal.
-    pub(super) fn of_refusal(keys: &Keys, secret: &Fingerprint) -> Self {
-        let name = keys.names.of(&["refusal", &master_key::hex(secret.bytes())]);
-        Self { content: Content::Refusal, path: format!("{REFUSALS}/{name}") }
+    /// The name of a failure's file.
+    pub(super) fn for_failure(keys: &DerivedKeys, secret: &Fingerprint) -> Self {
+        let name = keys.file_names.of(&["refusal", &master_key::hex(secret.bytes())]);
+        Self { content: Content::Failure, path: format!("{FAILURES_DIR}/{name}") }
     }
 
-    /// Its last part: hexadecimal digits.
-    pub(super) fn digits(&self) -> &str {
+    /// The last part of the path: a keyed hash in hexadecimal digits.
+    pub(super) fn hash(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
-    fn folder(&self) -> &'static str {
+    /// The lock file for writing this file.
+    fn write_lock(&self) -> String {
+        lock::write_lock(lock::write_lock_number(self.hash()))
+    }
+
+    fn dir(&self) -> &'static str {
         match self.content {
-            Content::Record => TOKENS,
-            Content::Refusal => REFUSALS,
+            Content::Record => TOKENS_DIR,
+            Content::Failure => FAILURES_DIR,
         }
     }
 }
 
-/// What lies under a name.
+/// The outcome of reading a sealed file.
 pub(super) enum ReadOutcome {
-    /// Nothing.
-    Nothing,
-    /// What was sealed.
-    Whole(Vec<u8>),
-    /// Something that the store did not write so: why.
-    Bad(&'static str),
-    /// Something that another key or release has written: why.
+    /// The file does not exist.
+    Missing,
+    /// The bytes that were sealed.
+    Intact(Vec<u8>),
+    /// The file is not as the store wrote it: the reason.
+    Damaged(&'static str),
+    /// Another key or release has written the file: the reason.
     Foreign(&'static str),
 }
 
 impl OpenStore {
-    /// What lies under a name.
+    /// Reads and unseals a file.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] if it can't be read.
     pub(super) fn read(&self, name: &RecordName) -> Result<ReadOutcome> {
-        let bytes = match private_dir::read(&self.folder, &self.path, &name.path)? {
-            Read::Nothing => return Ok(ReadOutcome::Nothing),
-            Read::Odd(odd) => return Ok(ReadOutcome::Bad(odd)),
-            Read::Bytes(bytes) => bytes,
+        let bytes = match private_dir::read_file(&self.dir, &self.path, &name.path)? {
+            FileContents::Missing => return Ok(ReadOutcome::Missing),
+            FileContents::Unsafe(fault) => return Ok(ReadOutcome::Damaged(fault)),
+            FileContents::Bytes(bytes) => bytes,
         };
-        Ok(match self.keys.seal.open(name.content, name.digits(), &bytes) {
-            envelope::Unsealed::Whole(plain) => match name.content {
-                Content::Record if codec::read_record(&plain).is_none() => ReadOutcome::Bad("can't be understood"),
-                _ => ReadOutcome::Whole(plain),
+        Ok(match self.keys.sealing_key.unseal(name.content, name.hash(), &bytes) {
+            Unsealed::Plaintext(plaintext) => match name.content {
+                Content::Record if codec::decode_record(&plaintext).is_none() => ReadOutcome::Damaged("can't be understood"),
+                _ => ReadOutcome::Intact(plaintext),
             },
-            envelope::Unsealed::Damaged => ReadOutcome::Bad("is damaged"),
-            envelope::Unsealed::Foreign(why) => ReadOutcome::Foreign(why),
+            Unsealed::Damaged => ReadOutcome::Damaged("is damaged"),
+            Unsealed::Foreign(why) => ReadOutcome::Foreign(why),
         })
     }
 
-    /// The error for what is not ours.
-    pub(super) fn foreign(&self, name: &RecordName, why: &str) -> Error {
+    /// The error for a file that another key or release has written.
+    pub(super) fn foreign_error(&self, name: &RecordName, why: &str) -> Error {
         Error::new(ErrorKind::Store, format!("{} {why}, or clear the store with `keyferry logout`", self.path.join(&name.path).display()))
     }
 
-    /// Writes a file in place of the one before, unless `keep` wants that one kept.
+    /// Replaces a file, unless `keep` is true for the present content.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`]; the one before is still there.
-    pub(super) fn write(&self, name: &RecordName, plain: &[u8], keep: impl Fn(&[u8]) -> bool) -> Result<()> {
-        let writer = lock::writer(name.digits());
-        let _lock = lock::wait(&self.folder, &self.path, &lock::writer_file(writer))?;
+    /// [`ErrorKind::Store`]; the present file stays.
+    pub(super) fn write(&self, name: &RecordName, plaintext: &[u8], keep: impl Fn(&[u8]) -> bool) -> Result<()> {
+        let lock_number = lock::write_lock_number(name.hash());
+        let _lock = lock::acquire(&self.dir, &self.path, &lock::write_lock(lock_number))?;
         match self.read(name)? {
-            ReadOutcome::Whole(before) if keep(&before) => return Ok(()),
-            ReadOutcome::Foreign(why) => return Err(self.foreign(name, why)),
-            ReadOutcome::Bad(_) => self.rename_bad(name),
+            ReadOutcome::Intact(before) if keep(&before) => return Ok(()),
+            ReadOutcome::Foreign(why) => return Err(self.foreign_error(name, why)),
+            ReadOutcome::Damaged(_) => self.rename_damaged(name),
             _ => {}
         }
-        let sealed = self.keys.seal.close(name.content, name.digits(), plain)?;
-        let new = new_name(writer);
-        let written = self.write_new(&new, &sealed).and_then(|()| self.folder.rename(&new, &self.folder, &name.path));
+        let sealed = self.keys.sealing_key.seal(name.content, name.hash(), plaintext)?;
+        let new_file = new_file_name(lock_number);
+        let written = self.write_new(&new_file, &sealed).and_then(|()| self.dir.rename(&new_file, &self.dir, &name.path));
         if let Err(error) = written {
-            let _ = self.folder.remove(&new);
+            let _ = self.dir.remove_file(&new_file);
             return Err(io_error(&self.path.join(&name.path), &error));
         }
         self.sync(name)
     }
 
-    fn write_new(&self, new: &str, bytes: &[u8]) -> io::Result<()> {
-        let mut file = match self.folder.file(new, OpenMode::New) {
-            // Left behind by a writer that was killed: its lock is ours now.
+    fn write_new(&self, new_file: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut file = match self.dir.open_file(new_file, OpenMode::CreateNew) {
+            // A killed process left it behind: this one holds its lock now.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.folder.remove(new)?;
-                self.folder.file(new, OpenMode::New)?
+                self.dir.remove_file(new_file)?;
+                self.dir.open_file(new_file, OpenMode::CreateNew)?
             }
             file => file?,
         };
@@ -125,105 +130,100 @@ impl OpenStore {
     }
 
     fn sync(&self, name: &RecordName) -> Result<()> {
-        let synced = self.folder.folder(name.folder()).and_then(|folder| folder.sync());
-        synced.map_err(|error| io_error(&self.path.join(name.folder()), &error))
+        let synced = self.dir.open_dir(name.dir()).and_then(|dir| dir.sync());
+        synced.map_err(|error| io_error(&self.path.join(name.dir()), &error))
     }
 
-    /// Removes a file, unless `keep` wants it kept. What is not ours is removed only if `any`.
+    /// Removes a file, unless `keep` is true for its content. A foreign file is removed only with `even_foreign`.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`]; it is still there.
-    pub(super) fn remove(&self, name: &RecordName, any: bool, keep: impl Fn(&[u8]) -> bool) -> Result<()> {
-        if matches!(self.read(name)?, ReadOutcome::Nothing) {
+    /// [`ErrorKind::Store`]; the file stays.
+    pub(super) fn remove(&self, name: &RecordName, even_foreign: bool, keep: impl Fn(&[u8]) -> bool) -> Result<()> {
+        if matches!(self.read(name)?, ReadOutcome::Missing) {
             return Ok(());
         }
-        let _lock = lock::wait(&self.folder, &self.path, &lock::writer_file(lock::writer(name.digits())))?;
+        let _lock = lock::acquire(&self.dir, &self.path, &name.write_lock())?;
         match self.read(name)? {
-            ReadOutcome::Nothing => return Ok(()),
-            ReadOutcome::Whole(plain) if keep(&plain) => return Ok(()),
-            ReadOutcome::Foreign(why) if !any => return Err(self.foreign(name, why)),
+            ReadOutcome::Missing => return Ok(()),
+            ReadOutcome::Intact(plaintext) if keep(&plaintext) => return Ok(()),
+            ReadOutcome::Foreign(why) if !even_foreign => return Err(self.foreign_error(name, why)),
             _ => {}
         }
-        match self.folder.remove(&name.path) {
+        match self.dir.remove_file(&name.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(&self.path.join(&name.path), &error)),
             _ => self.sync(name),
         }
     }
 
-    /// Removes a record of exactly this generation where no writer is at it, without waiting for the disk. Whether it is gone.
-    pub(super) fn remove_now(&self, name: &RecordName, generation: u64) -> bool {
-        let Ok(lock::Try::Held(_lock)) = lock::attempt(&self.folder, &self.path, &lock::writer_file(lock::writer(name.digits()))) else {
+    /// Removes a record of exactly this generation, unless a process holds its write lock. Doesn't wait for the disk. Gives whether
+    /// the record was removed.
+    pub(super) fn remove_if_unlocked(&self, name: &RecordName, generation: u64) -> bool {
+        let Ok(LockAttempt::Acquired(_lock)) = lock::try_acquire(&self.dir, &self.path, &name.write_lock()) else {
             return false;
         };
-        let is_it = |plain: &[u8]| codec::read_record(plain).is_some_and(|(_, record)| record.generation == generation);
-        matches!(self.read(name), Ok(ReadOutcome::Whole(plain)) if is_it(&plain)) && self.folder.remove(&name.path).is_ok()
+        let is_same = |plaintext: &[u8]| codec::decode_record(plaintext).is_some_and(|(_, record)| record.generation == generation);
+        matches!(self.read(name), Ok(ReadOutcome::Intact(plaintext)) if is_same(&plaintext)) && self.dir.remove_file(&name.path).is_ok()
     }
 
-    /// Puts a damaged file aside, if it still is one.
+    /// Renames a damaged file, if it still is damaged.
     pub(super) fn quarantine(&self, name: &RecordName) {
-        if let Ok(_lock) = lock::wait(&self.folder, &self.path, &lock::writer_file(lock::writer(name.digits())))
-            && matches!(self.read(name), Ok(ReadOutcome::Bad(_)))
+        if let Ok(_lock) = lock::acquire(&self.dir, &self.path, &name.write_lock())
+            && matches!(self.read(name), Ok(ReadOutcome::Damaged(_)))
         {
-            self.rename_bad(name);
+            self.rename_damaged(name);
         }
     }
 
-    fn rename_bad(&self, name: &RecordName) {
-        // Of one name one is kept. What can't be set aside is written over.
-        let _ = self.folder.rename(&name.path, &self.folder, &format!("{}{BAD}", name.path));
+    fn rename_damaged(&self, name: &RecordName) {
+        // The newest damaged file of a name is kept. One that can't be renamed is overwritten.
+        let _ = self.dir.rename(&name.path, &self.dir, &format!("{}{QUARANTINE_SUFFIX}", name.path));
     }
 
-    /// The records in a folder.
+    /// The names of the records in a directory of the store.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] if it can't be read.
-    pub(super) fn names(&self, folder: &str) -> Result<Vec<RecordName>> {
-        let names = match self.folder.names(folder) {
+    pub(super) fn record_names(&self, dir: &str) -> Result<Vec<RecordName>> {
+        let names = match self.dir.list(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            names => names.map_err(|error| io_error(&self.path.join(folder), &error))?,
+            names => names.map_err(|error| io_error(&self.path.join(dir), &error))?,
         };
-        let is_name = |text: &String| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        Ok(names
-            .into_iter()
-            .filter(is_name)
-            .map(|name| RecordName { content: Content::Record, path: format!("{folder}/{name}") })
-            .collect())
+        let is_hash = |text: &String| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Ok(names.into_iter().filter(is_hash).map(|name| RecordName { content: Content::Record, path: format!("{dir}/{name}") }).collect())
     }
 }
 
-/// Removes all files. A key that is whole stays, for other processes know it; one that is not goes, with the label that names it.
+/// Removes all files and the label. An intact key stays, for other processes use it; a damaged one is removed.
 ///
 /// # Errors
-/// [`ErrorKind::UnsafeFile`], [`ErrorKind::Store`]: something is still there.
-pub(super) fn clear(place: &Location) -> Result<()> {
-    let Some(folder) = private_dir::open(&place.folder)? else {
+/// [`ErrorKind::UnsafeFile`], [`ErrorKind::Store`]: some files stay.
+pub(super) fn clear(location: &Location) -> Result<()> {
+    let Some(dir) = private_dir::open(&location.dir)? else {
         return Ok(());
     };
-    for inner in [TOKENS, REFUSALS] {
-        let path = place.folder.join(inner);
-        for name in folder.names(inner).unwrap_or_default() {
-            remove(&folder, place, &format!("{inner}/{name}"))?;
+    for subdir in [TOKENS_DIR, FAILURES_DIR] {
+        let path = location.dir.join(subdir);
+        for name in dir.list(subdir).unwrap_or_default() {
+            remove(&dir, location, &format!("{subdir}/{name}"))?;
         }
-        folder.folder(inner).and_then(|inner| inner.sync()).or_else(missing).map_err(|error| io_error(&path, &error))?;
+        dir.open_dir(subdir).and_then(|subdir| subdir.sync()).or_else(ignore_not_found).map_err(|error| io_error(&path, &error))?;
     }
-    if let KeyPlace::Folder(path) = &place.key
-        && let Some(key_folder) = private_dir::open(path)?
+    if let KeyLocation::Dir(path) = &location.key
+        && let Some(key_dir) = private_dir::open(path)?
     {
-        match master_key::read(&key_folder, path) {
+        match master_key::read_file(&key_dir, path) {
             Err(error) if error.kind == ErrorKind::UnsafeFile => return Err(error),
-            Err(_) => {
-                key_folder.remove(master_key::NAME).or_else(missing).map_err(|error| io_error(&path.join(master_key::NAME), &error))?
-            }
+            Err(_) => key_dir.remove_file(KEY_FILE).or_else(ignore_not_found).map_err(|error| io_error(&path.join(KEY_FILE), &error))?,
             Ok(_) => {}
         }
     }
-    remove(&folder, place, LABEL)
+    remove(&dir, location, LABEL_FILE)
 }
 
-fn remove(folder: &Dir, place: &Location, name: &str) -> Result<()> {
-    folder.remove(name).or_else(missing).map_err(|error| io_error(&place.folder.join(name), &error))
+fn remove(dir: &Dir, location: &Location, name: &str) -> Result<()> {
+    dir.remove_file(name).or_else(ignore_not_found).map_err(|error| io_error(&location.dir.join(name), &error))
 }
 
-fn missing(error: io::Error) -> io::Result<()> {
+fn ignore_not_found(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
