@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use keyferry::ports::http::{Http, Method, Request};
 use keyferry::secret::Secret;
-use keyferry::sys::process::{self, Ended, Limits};
+use keyferry::sys::process::{self, Limits, RunOutcome};
 use keyferry::sys::signals;
 use keyferry::transport::{Options, Transport};
 use url::Url;
@@ -82,7 +82,9 @@ fn a_program_that_does_not_read_its_input_ends_nobody() {
         ending(|| {
             let outcome = process::run(&mut Command::new("/bin/true"), Some(&vec![b'x'; MANY]), LIMITS);
             // Neither a mask nor a signal is left behind.
-            matches!(outcome, Ok((_, Ended::Code(Some(0))))) && !holds_pipes_back("thread-self") && bits("thread-self", "SigPnd") == 0
+            matches!(outcome, Ok((_, RunOutcome::Exited(Some(0)))))
+                && !holds_pipes_back("thread-self")
+                && bits("thread-self", "SigPnd") == 0
         }),
         0
     );

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::config::{Environment, Setting, withhold};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
-use crate::sys::process::{Ended, Limits, run};
+use crate::sys::process::{Limits, RunOutcome, run};
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(30), bytes: 64 * 1024, own_group: true };
 
@@ -29,19 +29,19 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
         Err(error) => return fail(format!("{program} can't be started: {}", error.kind())),
     };
     match ended {
-        Ended::Code(Some(0)) => {}
+        RunOutcome::Exited(Some(0)) => {}
         // A program that fails prints nothing, as a rule. To refuse what it did print would refuse every command in such a host.
-        Ended::Unknown if !matches!(output.first(), None | Some(b'\r' | b'\n')) => {}
-        Ended::Unknown => {
+        RunOutcome::StatusLost if !matches!(output.first(), None | Some(b'\r' | b'\n')) => {}
+        RunOutcome::StatusLost => {
             let why = "its exit code was taken by this process, which ignores SIGCHLD or waits for children that are not its own";
             return fail(format!("{program} printed nothing, and {why}: run it by hand to see why"));
         }
-        Ended::Code(Some(code)) => return fail(format!("{program} ended with exit code {code}: run it by hand to see why")),
-        Ended::Code(None) => return fail(format!("{program} was ended by a signal: run it by hand to see why")),
-        Ended::TooLate => {
+        RunOutcome::Exited(Some(code)) => return fail(format!("{program} ended with exit code {code}: run it by hand to see why")),
+        RunOutcome::Exited(None) => return fail(format!("{program} was ended by a signal: run it by hand to see why")),
+        RunOutcome::TimedOut => {
             return fail(format!("{program} took longer than {} s and was ended: run it by hand to see why", limits.time.as_secs()));
         }
-        Ended::TooLong => {
+        RunOutcome::OutputTooLong => {
             return fail(format!("{program} printed more than {} KiB and was ended: have it print the secret alone", limits.bytes / 1024));
         }
     }

@@ -16,7 +16,7 @@ use crate::ports::store::KeyBackend;
 use crate::secret::Secret;
 use crate::sys::fork::PerProcess;
 use crate::sys::keyutils;
-use crate::sys::process::{Ended, Limits, run};
+use crate::sys::process::{Limits, RunOutcome, run};
 use crate::sys::sync::Mutex;
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(2), bytes: 64 * 1024, own_group: true };
@@ -168,7 +168,7 @@ pub fn put(service: &str, account: &str, secret: &Secret, environment: &Environm
         let mut command = Command::new(tool);
         command.args(["store", &label, "service", service, "account", account]);
         return match run(withhold(&mut command), Some(secret.expose().as_bytes()), LIMITS) {
-            Ok((_, Ended::Code(Some(0)))) => Ok("the Secret Service"),
+            Ok((_, RunOutcome::Exited(Some(0)))) => Ok("the Secret Service"),
             outcome => Err(failure(&outcome)),
         };
     }
@@ -186,22 +186,22 @@ fn tool(environment: &Environment) -> Option<&'static str> {
 
 fn secret_service(tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
     match run(withhold(Command::new(tool).args(["lookup", "service", service, "account", account])), None, LIMITS) {
-        Ok((mut bytes, Ended::Code(Some(0)) | Ended::Unknown)) if !bytes.is_empty() => {
+        Ok((mut bytes, RunOutcome::Exited(Some(0)) | RunOutcome::StatusLost)) if !bytes.is_empty() => {
             if bytes.last() == Some(&b'\n') {
                 bytes.pop();
             }
             Secret::from_bytes(std::mem::take(&mut *bytes)).map(Some).ok_or_else(|| fail("the keyring's item is not UTF-8".into()))
         }
-        Ok((_, Ended::Code(Some(0 | 1)))) => Ok(None),
+        Ok((_, RunOutcome::Exited(Some(0 | 1)))) => Ok(None),
         outcome => Err(failure(&outcome)),
     }
 }
 
-fn failure<T>(outcome: &std::io::Result<(T, Ended)>) -> Error {
+fn failure<T>(outcome: &std::io::Result<(T, RunOutcome)>) -> Error {
     match outcome {
-        Ok((_, Ended::TooLate)) => fail("the keyring does not answer within 2 s: unlock it, or keep the secret in a file".into()),
+        Ok((_, RunOutcome::TimedOut)) => fail("the keyring does not answer within 2 s: unlock it, or keep the secret in a file".into()),
         // No item, or a refusal: nobody can tell. As none it could have the store make itself another key.
-        Ok((_, Ended::Unknown)) => fail(
+        Ok((_, RunOutcome::StatusLost)) => fail(
             "the keyring gives nothing, and this process took the exit code of secret-tool: let it not ignore SIGCHLD, nor wait for \
              children that are not its own"
                 .into(),

@@ -1,4 +1,5 @@
-//! Shared objects: loaded from an open descriptor, so that what runs is what was examined, and never unloaded.
+//! Shared objects. They are loaded from an open descriptor, so that the file that was examined is the one that runs, and are never
+//! unloaded.
 
 use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
@@ -13,21 +14,21 @@ unsafe impl Send for Library {}
 // SAFETY: as above.
 unsafe impl Sync for Library {}
 
-/// Loads an object: its constructors run. The linker's words where that fails.
+/// Loads an object and runs its constructors.
 ///
 /// # Errors
-/// What the linker says.
+/// The linker's message.
 pub fn load(file: File) -> Result<Library, String> {
-    // The descriptor stays open: the linker knows an object by the path that it came by, and the number must not be another's later.
+    // The descriptor stays open: the linker knows an object by its path, so the number must not be reused.
     let path = format!("/proc/self/fd/{}", file.into_raw_fd());
     let name = CString::new(path.as_str()).unwrap_or_default();
-    // SAFETY: the text ends in NUL. What constructors do is the object's own: whoever calls this has examined it.
+    // SAFETY: the text ends in NUL. What constructors do is the object's own: the caller has examined it.
     let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE) };
-    if handle.is_null() { Err(said().replace(&format!("{path}: "), "")) } else { Ok(Library(handle)) }
+    if handle.is_null() { Err(last_error().replace(&format!("{path}: "), "")) } else { Ok(Library(handle)) }
 }
 
-/// What the linker says of the last failure on this thread.
-fn said() -> String {
+/// The linker's message about the last failure on this thread.
+fn last_error() -> String {
     // SAFETY: the call takes nothing; the text is this thread's until its next call of the linker.
     let text = unsafe { libc::dlerror() };
     if text.is_null() {
@@ -39,7 +40,7 @@ fn said() -> String {
 }
 
 impl Library {
-    /// Where a symbol is.
+    /// The address of a symbol.
     pub fn symbol(&self, name: &CStr) -> Option<*const c_void> {
         // SAFETY: the handle is open for ever, and the name ends in NUL.
         let found = unsafe { libc::dlsym(self.0, name.as_ptr()) };

@@ -80,7 +80,7 @@ impl LockFile {
     pub fn try_lock(self) -> Result<TryLock> {
         match self.file.try_lock() {
             Ok(()) => {
-                let _guard = SigpipeGuard::raise();
+                let _guard = SigpipeGuard::block();
                 // For the messages of waiting processes. One that can't read it names no process.
                 let _ = self.file.write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0);
                 Ok(TryLock::Acquired(HeldLock(self)))

@@ -1,42 +1,42 @@
-//! In which generation of a forking process this is.
+//! The generation of a forking process, and values that each process makes for itself.
 //!
-//! A counter that a handler of `pthread_atfork` raises in each child: the check on the hit path is one
-//! load. Deliberately no `getpid`: that is a system call each time.
+//! A handler of `pthread_atfork` raises a counter in each child, so the check on the hit path is one load. `getpid` would be a system
+//! call each time.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use once_cell::sync::OnceCell;
 
-static FORKS: AtomicU32 = AtomicU32::new(0);
-static WATCH: Once = Once::new();
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+static FORK_HANDLER: Once = Once::new();
 
-extern "C" fn in_child() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
+extern "C" fn count_fork() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// How many forks lie between the first process and this one. Differs between a handle's maker and its child.
+/// The number of forks between the first process and this one. It differs between a process and its child.
 #[inline]
 pub fn generation() -> u32 {
-    FORKS.load(Ordering::Relaxed)
+    GENERATION.load(Ordering::Relaxed)
 }
 
-/// Starts to count. To be called before the first handle is made; later calls cost a load.
+/// Starts to count forks. Call it before the first use of [`generation`]; later calls cost one load.
 pub fn watch() {
-    WATCH.call_once(|| {
+    FORK_HANDLER.call_once(|| {
         #[cfg(unix)]
         // SAFETY: the handler touches one atomic, which is async-signal-safe, and is never unloaded:
         // the library is linked with -z nodelete.
         unsafe {
-            libc::pthread_atfork(None, None, Some(in_child));
+            libc::pthread_atfork(None, None, Some(count_fork));
         }
     });
 }
 
-/// A value that every process makes for itself: a forked child sees none until it makes its own.
+/// A value that every process makes for itself: a forked child has none until it makes its own.
 ///
-/// Rationale: what a parent's value holds (locks, threads, sockets) is of no use in a child, and a lock that was taken at
-/// the moment of the fork stays taken there for ever. The parent's value is left alone in the child.
+/// Rationale: the locks, threads and sockets of a parent's value are of no use in a child, and a lock that was held at the moment of
+/// the fork stays held there for ever. The child never touches the parent's value.
 pub struct PerProcess<T: 'static>(AtomicPtr<Slot<T>>);
 
 struct Slot<T> {
@@ -45,7 +45,7 @@ struct Slot<T> {
 }
 
 impl<T> PerProcess<T> {
-    /// None yet.
+    /// No value yet.
     pub const fn new() -> Self {
         Self(AtomicPtr::new(std::ptr::null_mut()))
     }
@@ -56,13 +56,13 @@ impl<T> PerProcess<T> {
         self.slot().and_then(|slot| slot.value.get())
     }
 
-    /// The value, made by `make` if need be; others who ask meanwhile wait for it.
+    /// The value, made by `make` if this process has none. Other threads wait for it meanwhile.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &'static T {
         let Ok(value) = self.get_or_try_init(|| Ok::<_, std::convert::Infallible>(make()));
         value
     }
 
-    /// The same, where making it can fail.
+    /// The value, made by `make` if this process has none. `make` can fail.
     ///
     /// # Errors
     /// Those of `make`; the next call tries again.
@@ -72,10 +72,10 @@ impl<T> PerProcess<T> {
             if let Some(slot) = self.slot() {
                 break slot;
             }
-            let seen = self.0.load(Ordering::Acquire);
+            let stale = self.0.load(Ordering::Acquire);
             let fresh = Box::into_raw(Box::new(Slot { generation: generation(), value: OnceCell::new() }));
-            if self.0.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire).is_err() {
-                // SAFETY: `fresh` came from `Box::into_raw` above and nobody else has seen it.
+            if self.0.compare_exchange(stale, fresh, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                // SAFETY: `fresh` came from `Box::into_raw` above and was given to no other thread.
                 drop(unsafe { Box::from_raw(fresh) });
             }
         };

@@ -1,4 +1,4 @@
-//! Reading and replacing a file that holds secrets: the checks are made on the open descriptor, never on the path.
+//! Reads and replaces files that hold secrets. All checks are made on the open descriptor, never on the path.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -9,33 +9,34 @@ use super::file_facts::FileFacts;
 use super::signals::SigpipeGuard;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Who may read a file that is about to be opened.
+/// The users who may read a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Privacy {
-    /// Others may read it: it holds no secret.
+    /// All users: it holds no secret.
     Public,
-    /// Nobody but the user (or root) may read or change it.
+    /// The user and root alone.
     Private,
-    /// A secret that an orchestrator mounted: Docker makes it readable to all, Kubernetes a link.
+    /// All users: an orchestrator mounted the secret. Docker makes it readable to all, Kubernetes makes it a link.
     Mounted,
 }
 
-/// Opens a regular file of this user or of root, following no link at its last name
-/// (but where it is [`Privacy::Mounted`]), waiting for no writer.
+/// Opens a regular file that this user or root owns. Follows no link at the last name, unless it is [`Privacy::Mounted`], and
+/// doesn't wait for a writer.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] where there is none, [`ErrorKind::UnsafeFile`] with the `chmod` that mends it,
+/// [`ErrorKind::NotFound`] if it does not exist, [`ErrorKind::UnsafeFile`] with the `chmod` that helps,
 /// [`ErrorKind::Config`] for anything else.
 pub fn open(path: &Path, privacy: Privacy) -> Result<File> {
     let shown = path.display();
-    let links = if privacy == Privacy::Mounted { 0 } else { libc::O_NOFOLLOW };
-    let file = OpenOptions::new().read(true).custom_flags(links | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(
-        |error| match error.raw_os_error() {
-            Some(libc::ENOENT | libc::ENOTDIR) => Error::new(ErrorKind::NotFound, format!("{shown} is not there")),
-            Some(libc::ELOOP) => Error::new(ErrorKind::UnsafeFile, format!("{shown} is a link: name the file itself")),
-            _ => Error::new(ErrorKind::Config, format!("{shown} can't be opened: {}", error.kind())),
-        },
-    )?;
+    let no_follow = if privacy == Privacy::Mounted { 0 } else { libc::O_NOFOLLOW };
+    let file =
+        OpenOptions::new().read(true).custom_flags(no_follow | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(
+            |error| match error.raw_os_error() {
+                Some(libc::ENOENT | libc::ENOTDIR) => Error::new(ErrorKind::NotFound, format!("{shown} is not there")),
+                Some(libc::ELOOP) => Error::new(ErrorKind::UnsafeFile, format!("{shown} is a link: name the file itself")),
+                _ => Error::new(ErrorKind::Config, format!("{shown} can't be opened: {}", error.kind())),
+            },
+        )?;
     let facts =
         FileFacts::of(&file).map_err(|error| Error::new(ErrorKind::Config, format!("{shown} can't be examined: {}", error.kind())))?;
     if !facts.is_file() {
@@ -61,7 +62,7 @@ pub fn read(path: &Path, privacy: Privacy, limit: usize) -> Result<Vec<u8>> {
     read_open(&open(path, privacy)?, path, limit)
 }
 
-/// Whether a process, or the machine, has as many files open as it may.
+/// Whether an error says that this process, or the machine, has as many files open as it may.
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
@@ -82,46 +83,46 @@ pub fn read_open(file: &File, path: &Path, limit: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Puts a file in place of the one of this name, whole or not at all: 0600, in a folder that is made 0700 if it is not there.
+/// Replaces a file as a whole: the new one is 0600, in a directory that is made 0700 if it does not exist.
 ///
 /// # Errors
-/// [`ErrorKind::UnsafeFile`] if the folder is a link, another user's or open to others, [`ErrorKind::Config`] for anything else.
+/// [`ErrorKind::UnsafeFile`] if the directory is a link, another user's or open to others, [`ErrorKind::Config`] for anything else.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let shown = path.display();
     let fail = |error: io::Error| Error::new(ErrorKind::Config, format!("{shown} can't be written: {}", error.kind()));
-    let folder = path.parent().ok_or_else(|| Error::new(ErrorKind::Config, format!("{shown} is in no folder")))?;
-    create_dirs(folder).map_err(fail)?;
-    let facts = FileFacts::at_no_follow(folder).map_err(fail)?;
+    let dir = path.parent().ok_or_else(|| Error::new(ErrorKind::Config, format!("{shown} is in no folder")))?;
+    create_dirs(dir).map_err(fail)?;
+    let facts = FileFacts::at_no_follow(dir).map_err(fail)?;
     if !facts.is_dir() || !facts.is_owned_by_user() || facts.is_writable_by_others() {
-        let shown = folder.display();
+        let shown = dir.display();
         let what = format!("{shown} is a link, another user's or can be changed by others: make it your own folder, chmod 700 {shown}");
         return Err(Error::new(ErrorKind::UnsafeFile, what));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = folder.join(format!(".{name}.{}", std::process::id()));
-    let written = create_new(&beside).and_then(|mut file| {
+    let temp_path = dir.join(format!(".{name}.{}", std::process::id()));
+    let written = create_new(&temp_path).and_then(|mut file| {
         write(&mut file, bytes)?;
-        fs::rename(&beside, path)?;
-        File::open(folder)?.sync_all()
+        fs::rename(&temp_path, path)?;
+        File::open(dir)?.sync_all()
     });
     written.map_err(|error| {
-        // What is left beside it may hold a secret; where it can't be removed nothing more can be done.
-        let _ = fs::remove_file(&beside);
+        // The new file may hold a secret. Where it can't be removed, nothing more can be done.
+        let _ = fs::remove_file(&temp_path);
         fail(error)
     })
 }
 
-/// Writes all of it, and has the disk know. Where files may not grow so large it fails, and ends no host.
+/// Writes all bytes, and waits until they are on the disk. Fails where files may not grow so large, and doesn't end the host.
 ///
 /// # Errors
 /// Those of the system.
 pub fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    let _shield = SigpipeGuard::raise();
+    let _guard = SigpipeGuard::block();
     file.write_all(bytes)?;
     file.sync_all()
 }
 
-/// Whether an open file can be read by others than its owner.
+/// Whether others than the owner have access to an open file.
 pub fn is_public(file: &File) -> bool {
     FileFacts::of(file).map_or(true, |facts| facts.is_open_to_others())
 }

@@ -1,6 +1,6 @@
-//! Running another program within limits: no shell, a bound on time and output, and nobody left behind.
+//! Runs another program without a shell, within limits of time and output, and leaves no process behind.
 //!
-//! It starts no thread, and gives no text of the program's error output to anybody.
+//! It starts no thread, and drops what the program writes to standard error.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -12,76 +12,76 @@ use zeroize::Zeroizing;
 
 use super::signals::{self, SigpipeGuard};
 
-/// What a program may take.
+/// The limits of a program.
 #[derive(Clone, Copy)]
 pub struct Limits {
-    /// Until it has ended.
+    /// The longest that the program may run.
     pub time: Duration,
-    /// Of standard output.
+    /// The largest size of its standard output.
     pub bytes: usize,
-    /// Whether it gets a process group of its own, which ends with it. A program that asks at the terminal needs ours.
+    /// Whether it gets a process group of its own, which is killed with it. A program that asks at the terminal needs this process's.
     pub own_group: bool,
 }
 
-/// What became of it.
-pub enum Ended {
-    /// It ended by itself, with this exit code; none if a signal ended it.
-    Code(Option<i32>),
-    /// It ended, and somebody else took its exit code: the host ignores SIGCHLD, or waits for whatever child ends.
-    Unknown,
-    /// It was ended at the limit of time.
-    TooLate,
-    /// It was ended because it printed too much.
-    TooLong,
+/// How a program ended.
+pub enum RunOutcome {
+    /// It exited with this code. `None` if a signal ended it.
+    Exited(Option<i32>),
+    /// It ended, but its exit code is lost: the host ignores SIGCHLD, or waits for children that are not its own.
+    StatusLost,
+    /// It was killed at the limit of time.
+    TimedOut,
+    /// It was killed because it printed too much.
+    OutputTooLong,
 }
 
-/// How long what holds the pipe open is listened to when the program itself has ended.
-const DRAIN: Duration = Duration::from_millis(50);
-/// How often is looked whether it has ended; its closed pipes wake earlier.
-const TICK_MS: i32 = 20;
+/// How long output is read after the program has ended, while another process holds the pipe open.
+const DRAIN_TIME: Duration = Duration::from_millis(50);
+/// How often the program's end is checked. A closed pipe wakes earlier.
+const POLL_MS: i32 = 20;
 
-/// Runs a program with `input` as its standard input, or none. What it printed, and how it ended.
+/// Runs a program with `input` as its standard input, or an empty one. Gives its standard output and how it ended.
 ///
 /// # Errors
 /// Those of starting it.
-pub fn run(command: &mut Command, input: Option<&[u8]>, limits: Limits) -> io::Result<(Zeroizing<Vec<u8>>, Ended)> {
+pub fn run(command: &mut Command, input: Option<&[u8]>, limits: Limits) -> io::Result<(Zeroizing<Vec<u8>>, RunOutcome)> {
     let deadline = Instant::now() + limits.time;
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
     if limits.own_group {
         command.process_group(0);
     }
-    let mut child = signals::start(command)?;
+    let mut child = signals::spawn(command)?;
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
-        let _shield = SigpipeGuard::raise();
-        // A secret fits into a pipe; a program that doesn't read it fails by itself.
+        let _guard = SigpipeGuard::block();
+        // A secret fits into a pipe. A program that doesn't read it fails by itself.
         let _ = pipe.write_all(input);
     }
     let mut output = Zeroizing::new(Vec::with_capacity(limits.bytes.min(4096) + 1));
-    let ended = listen(&mut child, &mut output, limits, deadline);
-    if matches!(ended, Ended::TooLate | Ended::TooLong) {
-        end(&mut child, limits.own_group);
+    let outcome = read_output(&mut child, &mut output, limits, deadline);
+    if matches!(outcome, RunOutcome::TimedOut | RunOutcome::OutputTooLong) {
+        kill(&mut child, limits.own_group);
     }
-    Ok((output, ended))
+    Ok((output, outcome))
 }
 
-fn listen(child: &mut Child, output: &mut Vec<u8>, limits: Limits, deadline: Instant) -> Ended {
+fn read_output(child: &mut Child, output: &mut Vec<u8>, limits: Limits, deadline: Instant) -> RunOutcome {
     let mut pipes: Vec<(Box<dyn Pipe>, bool)> = Vec::new();
     pipes.extend(child.stdout.take().map(|pipe| (Box::new(pipe) as Box<dyn Pipe>, true)));
     pipes.extend(child.stderr.take().map(|pipe| (Box::new(pipe) as Box<dyn Pipe>, false)));
-    let mut gone: Option<(Ended, Instant)> = None;
+    let mut exited: Option<(RunOutcome, Instant)> = None;
     let mut idle = false;
     loop {
-        if gone.is_none() {
-            gone = ended(child).map(|ended| (ended, Instant::now() + DRAIN));
+        if exited.is_none() {
+            exited = try_wait(child).map(|outcome| (outcome, Instant::now() + DRAIN_TIME));
         }
         let now = Instant::now();
-        match gone {
-            // What it left in the pipe is read first, however late that is.
-            Some((ended, until)) if pipes.is_empty() || (idle && now >= until) || now >= deadline.max(until) => return ended,
-            None if now >= deadline => return Ended::TooLate,
+        match exited {
+            // The output that is in the pipe is read first, however late that is.
+            Some((outcome, until)) if pipes.is_empty() || (idle && now >= until) || now >= deadline.max(until) => return outcome,
+            None if now >= deadline => return RunOutcome::TimedOut,
             _ => {}
         }
-        let ready = wait(&pipes);
+        let ready = poll(&pipes);
         idle = !ready.contains(&true);
         for at in (0..pipes.len()).rev().filter(|at| ready[*at]) {
             let mut chunk = Zeroizing::new([0; 4096]);
@@ -91,38 +91,38 @@ fn listen(child: &mut Child, output: &mut Vec<u8>, limits: Limits, deadline: Ins
             } else if pipes[at].1 {
                 output.extend_from_slice(&chunk[..count]);
                 if output.len() > limits.bytes {
-                    return Ended::TooLong;
+                    return RunOutcome::OutputTooLong;
                 }
             }
         }
     }
 }
 
-/// How it ended, if it has.
-fn ended(child: &mut Child) -> Option<Ended> {
+/// How the program ended. `None` while it runs.
+fn try_wait(child: &mut Child) -> Option<RunOutcome> {
     match child.try_wait() {
-        Ok(status) => status.map(|status| Ended::Code(status.code())),
-        Err(_) => Some(Ended::Unknown),
+        Ok(status) => status.map(|status| RunOutcome::Exited(status.code())),
+        Err(_) => Some(RunOutcome::StatusLost),
     }
 }
 
 trait Pipe: Read + AsRawFd {}
 impl<T: Read + AsRawFd> Pipe for T {}
 
-/// Waits a moment for something to read. Which of them have something, or are at their end.
-fn wait(pipes: &[(Box<dyn Pipe>, bool)]) -> Vec<bool> {
+/// Waits up to 20 ms for a pipe to be readable. Gives for each pipe whether it is readable or closed.
+fn poll(pipes: &[(Box<dyn Pipe>, bool)]) -> Vec<bool> {
     let mut polled: Vec<_> =
         pipes.iter().map(|(pipe, _)| libc::pollfd { fd: pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 }).collect();
     // SAFETY: the array is as long as is said, and its descriptors are open; with none it is a pause.
-    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, TICK_MS) };
+    unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, POLL_MS) };
     polled.iter().map(|one| one.revents != 0).collect()
 }
 
-/// Ends it, and its group.
+/// Kills the program and its group.
 ///
-/// Rationale: where somebody else collects this process's children, the number of one that is gone may be another's already, or
-/// another group's. So it is looked once more, and one that can't be waited for is left alone.
-fn end(child: &mut Child, own_group: bool) {
+/// Rationale: where other code collects this process's children, the number of one that is gone may be another process's already, or
+/// another group's. So the child is checked once more, and one that can't be waited for is left alone.
+fn kill(child: &mut Child, own_group: bool) {
     let is_ours = matches!(child.try_wait(), Ok(None));
     if let Some(group) = i32::try_from(child.id()).ok().filter(|_| is_ours && own_group) {
         // SAFETY: the call takes numbers. The child was there a moment ago, so the number, which is its group's, is nobody else's.
@@ -134,7 +134,7 @@ fn end(child: &mut Child, own_group: bool) {
     }
 }
 
-/// Where the program of this process is.
+/// The path of this process's program.
 ///
 /// # Errors
 /// Those of the system.

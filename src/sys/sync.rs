@@ -1,4 +1,4 @@
-//! Locks that a forked child can use: the standard library's, without their poison.
+//! Locks that a forked child can use: the standard library's, without poisoning.
 //!
 //! Rationale: `parking_lot` keeps one table of all parked threads of the process. A child inherits it with entries that point into
 //! the stacks of threads that are gone there, and with buckets that may be locked for ever: a child's first wait crashed or hung.
@@ -9,92 +9,92 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{self, PoisonError};
 use std::time::Instant;
 
-/// A mutual exclusion.
+/// A mutex.
 #[derive(Default)]
 pub struct Mutex<T>(sync::Mutex<T>);
 
-/// Access to what a [`Mutex`] holds, until it is dropped.
+/// Access to the value of a [`Mutex`], until this is dropped.
 pub struct Guard<'a, T>(Option<sync::MutexGuard<'a, T>>);
 
 impl<T> Mutex<T> {
-    /// Around this value.
+    /// A lock around a value.
     pub const fn new(value: T) -> Self {
         Self(sync::Mutex::new(value))
     }
 
-    /// Waits for access.
+    /// Waits for exclusive access.
     pub fn lock(&self) -> Guard<'_, T> {
         Guard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
-const HELD: &str = "only a wait takes the guard out, and puts it back";
+const GUARD_PRESENT: &str = "only a wait takes the guard out, and puts it back";
 
 impl<T> Deref for Guard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        self.0.as_ref().expect(HELD)
+        self.0.as_ref().expect(GUARD_PRESENT)
     }
 }
 
 impl<T> DerefMut for Guard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect(HELD)
+        self.0.as_mut().expect(GUARD_PRESENT)
     }
 }
 
-/// Wakes those who wait under a [`Mutex`].
+/// A condition variable for a [`Mutex`].
 #[derive(Default)]
 pub struct Condvar(sync::Condvar);
 
 impl Condvar {
-    /// Nobody waits yet.
+    /// A condition variable that no thread waits for.
     pub const fn new() -> Self {
         Self(sync::Condvar::new())
     }
 
-    /// Wakes all who wait.
+    /// Wakes all waiting threads.
     pub fn notify_all(&self) {
         self.0.notify_all();
     }
 
-    /// Waits for a wake, which may come for nothing.
+    /// Waits to be woken, which may happen without a reason.
     pub fn wait<T>(&self, guard: &mut Guard<'_, T>) {
-        let cached = guard.0.take().expect(HELD);
-        guard.0 = Some(self.0.wait(cached).unwrap_or_else(PoisonError::into_inner));
+        let inner = guard.0.take().expect(GUARD_PRESENT);
+        guard.0 = Some(self.0.wait(inner).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Waits for a wake, which may come for nothing, at most until the deadline. Whether that is over.
+    /// Waits to be woken, which may happen without a reason, at most until the deadline. Gives whether the deadline has passed.
     pub fn wait_until<T>(&self, guard: &mut Guard<'_, T>, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
-        let cached = guard.0.take().expect(HELD);
-        let (cached, _) = self.0.wait_timeout(cached, left).unwrap_or_else(PoisonError::into_inner);
-        guard.0 = Some(cached);
+        let inner = guard.0.take().expect(GUARD_PRESENT);
+        let (inner, _) = self.0.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner);
+        guard.0 = Some(inner);
         Instant::now() >= deadline
     }
 }
 
-/// Many readers or one writer.
+/// A lock for many readers or one writer.
 #[derive(Default)]
 pub struct RwLock<T>(sync::RwLock<T>);
 
 impl<T> RwLock<T> {
-    /// Around this value.
+    /// A lock around a value.
     pub const fn new(value: T) -> Self {
         Self(sync::RwLock::new(value))
     }
 
-    /// Waits for reading.
+    /// Waits for shared access.
     pub fn read(&self) -> sync::RwLockReadGuard<'_, T> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reading, if nobody writes now.
+    /// Shared access, if no writer has the lock.
     pub fn try_read(&self) -> Option<sync::RwLockReadGuard<'_, T>> {
         self.0.try_read().ok()
     }
 
-    /// Waits for writing.
+    /// Waits for exclusive access.
     pub fn write(&self) -> sync::RwLockWriteGuard<'_, T> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }

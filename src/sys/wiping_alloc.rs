@@ -1,7 +1,7 @@
-//! An allocator that wipes what is freed.
+//! An allocator that wipes memory when it is freed.
 //!
-//! Rationale: HTTP, TLS and JSON libraries keep copies of passwords in buffers of their own. Wiping at
-//! the one place that every buffer passes keeps them out of core files and of memory used again.
+//! Rationale: HTTP, TLS and JSON libraries keep copies of passwords in buffers of their own. Wiping at the one place that every
+//! buffer passes keeps them out of core files and of reused memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
@@ -14,13 +14,13 @@ pub fn keep_out_of_core_files() {
     }
 }
 
-/// Blocks from this size on come from the kernel and go back to it at once.
+/// The size from which blocks come from the kernel and go back to it at once.
 ///
 /// Rationale: glibc does that too, until the first large block is freed: from then on it keeps blocks of that size, in an arena for
 /// each few threads. A host that met some answers of a mebibyte stayed larger by several, for good.
-const LARGE: usize = 128 * 1024;
+const LARGE_BYTES: usize = 128 * 1024;
 
-/// The system's allocator, wiping on free.
+/// The system's allocator, with a wipe before each free.
 pub struct WipingAlloc;
 
 // SAFETY: a call for a small block is passed on to `System` with the caller's own arguments, one for a large block to the kernel: which
@@ -61,7 +61,7 @@ unsafe impl GlobalAlloc for WipingAlloc {
 /// A page is the strictest alignment that the kernel's blocks have for certain.
 #[inline]
 fn is_large(layout: Layout) -> bool {
-    layout.size() >= LARGE && layout.align() <= 4096
+    layout.size() >= LARGE_BYTES && layout.align() <= 4096
 }
 
 /// A zeroed block of the kernel's, or NULL.

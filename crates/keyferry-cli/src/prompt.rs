@@ -12,7 +12,7 @@ use crate::sys::terminal::Terminal;
 use keyferry::config::{Environment, check_text, withhold};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
-use keyferry::sys::process::{Ended, Limits, run};
+use keyferry::sys::process::{Limits, RunOutcome, run};
 
 /// Who is asked first.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ fn window(program: &str, question: &str) -> Result<Vec<u8>> {
     }
     let started = run(withhold(Command::new(program).arg(question)), None, LIMITS);
     let (mut output, ended) = started.map_err(|error| fail(format!("the program of GIT_ASKPASS can't be started: {}", error.kind())))?;
-    if !matches!(ended, Ended::Code(Some(0))) {
+    if !matches!(ended, RunOutcome::Exited(Some(0))) {
         return Err(Error::new(ErrorKind::Cancelled, "the program of GIT_ASKPASS gave no answer: nothing was typed"));
     }
     let end = output.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(output.len());

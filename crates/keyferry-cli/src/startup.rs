@@ -22,8 +22,8 @@ use keyferry::log::{self, Level};
 /// Runs a program: `run` gets the arguments behind the program's name, and its number is the exit code.
 pub fn start(run: impl FnOnce(Vec<OsString>, &CliContext, &mut Streams<'_>) -> u8) -> ExitCode {
     keyferry::sys::wiping_alloc::keep_out_of_core_files();
-    keyferry::sys::signals::keep_children();
-    keyferry::sys::signals::survive_file_limits();
+    keyferry::sys::signals::reset_sigchld();
+    keyferry::sys::signals::survive_sigxfsz();
     let (stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout().lock(), io::stderr());
     let caps = |is_terminal| TerminalCaps::of(is_terminal, sys::stdio::columns(), &|name| env::var(name).ok());
     let (of_stdout, of_stderr) = (caps(stdout.is_terminal()), caps(stderr.is_terminal()));

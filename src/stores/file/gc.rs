@@ -95,6 +95,6 @@ fn is_due(store: &OpenStore) -> bool {
     let file = store.dir.open_file(LAST_RUN_FILE, OpenMode::OpenOrCreate);
     let Ok((file, facts)) = file.and_then(|file| FileFacts::of(&file).map(|facts| (file, facts))) else { return false };
     let is_due = facts.is_empty() || is_older_than(facts.modified(), RUN_INTERVAL);
-    let _guard = SigpipeGuard::raise();
+    let _guard = SigpipeGuard::block();
     is_due && std::io::Write::write_all(&mut &file, b"\n").is_ok()
 }

@@ -16,7 +16,7 @@ use crate::terminal::Style;
 use keyferry::config::{DeclaredKind, Profile};
 use keyferry::error::Result;
 use keyferry::plugin::{self, Instance, Plugins};
-use keyferry::sys::process::{Ended, Limits, run as run_program, this_program};
+use keyferry::sys::process::{Limits, RunOutcome, run as run_program, this_program};
 
 /// What is done about plugins.
 #[derive(Args)]
@@ -169,7 +169,7 @@ struct Report {
 }
 
 impl Report {
-    fn read(output: &str, ended: &Ended) -> Self {
+    fn read(output: &str, ended: &RunOutcome) -> Self {
         let mut report = Self { table: Table::new(&["", "step", "what is wrong"]), steps: 0, faults: 0 };
         let mut open = None;
         for line in output.lines() {
@@ -188,10 +188,10 @@ impl Report {
             }
         }
         let how = match ended {
-            Ended::Code(Some(_)) | Ended::Unknown => "it ended the process there, which a plugin must not",
-            Ended::Code(None) => "it crashed there: run `keyferry plugin check --inside FILE` in a debugger",
-            Ended::TooLate => "it did not come back from there in two minutes",
-            Ended::TooLong => "it printed more there than a test can be long",
+            RunOutcome::Exited(Some(_)) | RunOutcome::StatusLost => "it ended the process there, which a plugin must not",
+            RunOutcome::Exited(None) => "it crashed there: run `keyferry plugin check --inside FILE` in a debugger",
+            RunOutcome::TimedOut => "it did not come back from there in two minutes",
+            RunOutcome::OutputTooLong => "it printed more there than a test can be long",
         };
         if let Some(step) = open {
             report.row(false, step, how);

@@ -30,7 +30,7 @@ pub fn run(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>
 fn serve(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>) -> Result<()> {
     let system = |error: io::Error| Error::new(ErrorKind::Config, format!("signals can't be waited for: {}", error.kind()));
     // Before any thread starts: a signal would end the process in one that doesn't hold it back, and leave the folder behind.
-    let ending = ShutdownSignals::hold().map_err(system)?;
+    let ending = ShutdownSignals::block().map_err(system)?;
     let sandbox = start(options)?;
     let temp_dir = sandbox.ca_pem().map(|_| TempDir::below(temporary)).transpose()?;
     let ca_file = match (&temp_dir, sandbox.ca_pem()) {

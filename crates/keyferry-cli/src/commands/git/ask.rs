@@ -14,7 +14,7 @@ use keyferry::model::request::Request;
 use keyferry::model::token::Token;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
-use keyferry::sys::process::{Ended, Limits, run};
+use keyferry::sys::process::{Limits, RunOutcome, run};
 
 /// Asks for MASV's password where that is all that is missing, logs in with it, and gets the token. The error that it began with
 /// where nobody may be asked.
@@ -52,7 +52,7 @@ pub fn may_ask(context: &CliContext) -> bool {
     let Some(git) = git(context) else { return true };
     let limits = Limits { time: Duration::from_secs(2), bytes: 1024, own_group: true };
     match run(withhold(Command::new(git).args(["config", "--get", "credential.interactive"])), None, limits) {
-        Ok((output, Ended::Code(Some(0)))) => !is_off(&String::from_utf8_lossy(&output)),
+        Ok((output, RunOutcome::Exited(Some(0)))) => !is_off(&String::from_utf8_lossy(&output)),
         _ => true,
     }
 }
