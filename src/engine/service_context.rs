@@ -196,7 +196,7 @@ impl Context for ServiceContext<'_> {
             Some(setting) => {
                 // A caller that gives up meanwhile gets this error.
                 let (blocked, scope) = (&self.state.blocked, self.bound().scope.fingerprint());
-                secret_sources::unanswered(setting, name).into_iter().for_each(|error| drop(blocked.lock().insert(scope, error)));
+                secret_sources::timeout_error(setting, name).into_iter().for_each(|error| drop(blocked.lock().insert(scope, error)));
                 let resolved = secret_sources::resolve_with(setting, name, profile.environment(), self);
                 blocked.lock().remove(&scope);
                 resolved.map(Some)

@@ -1,7 +1,7 @@
 //! Secrets that a program prints: `{ command = ["/usr/bin/pass", "masv"] }`.
 //!
-//! No shell, an absolute path, the first line of the output. What the program says on standard
-//! error is read and dropped: it may hold anything.
+//! It runs without a shell, by its absolute path; the secret is the first line of its output. What it writes to standard error is read
+//! and dropped, for it may contain secrets.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,6 +14,7 @@ use crate::sys::process::{Limits, RunOutcome, run};
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(30), bytes: 64 * 1024, own_group: true };
 
+/// The secret of a setting. `None` if the setting names no command.
 pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Result<Secret>> {
     let Setting::Command(words) = setting else { return None };
     Some(first_line(words, LIMITS))
@@ -24,13 +25,13 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
     let Some((program, arguments)) = words.split_first().filter(|(program, _)| Path::new(program).is_absolute()) else {
         return fail("its program has no absolute path: begin it with a slash".into());
     };
-    let (mut output, ended) = match run(withhold(Command::new(program).args(arguments)), None, limits) {
-        Ok(done) => done,
+    let (mut output, outcome) = match run(withhold(Command::new(program).args(arguments)), None, limits) {
+        Ok(output) => output,
         Err(error) => return fail(format!("{program} can't be started: {}", error.kind())),
     };
-    match ended {
+    match outcome {
         RunOutcome::Exited(Some(0)) => {}
-        // A program that fails prints nothing, as a rule. To refuse what it did print would refuse every command in such a host.
+        // A program that fails usually prints nothing. Without this, every command would fail in such a host.
         RunOutcome::StatusLost if !matches!(output.first(), None | Some(b'\r' | b'\n')) => {}
         RunOutcome::StatusLost => {
             let why = "its exit code was taken by this process, which ignores SIGCHLD or waits for children that are not its own";
@@ -76,9 +77,9 @@ mod tests {
 
     #[test]
     fn a_program_that_stays_behind_is_not_waited_for() {
-        let began = Instant::now();
+        let started = Instant::now();
         assert_eq!(shell("sleep 20 & echo here", LIMITS).unwrap().expose(), "here");
-        assert!(began.elapsed() < Duration::from_secs(10));
+        assert!(started.elapsed() < Duration::from_secs(10));
     }
 
     #[test]
@@ -92,15 +93,15 @@ mod tests {
         let stat = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
         // Its parent is gone too: where nobody collects it, it stays as a zombie. On a busy machine it takes a moment to end.
         let is_over = |stat: String| stat.is_empty() || stat.contains(") Z ") || stat.contains(") X ");
-        let began = Instant::now();
+        let started = Instant::now();
         while !is_over(stat()) {
-            assert!(began.elapsed() < Duration::from_secs(10), "{}", stat());
+            assert!(started.elapsed() < Duration::from_secs(10), "{}", stat());
             std::thread::yield_now();
         }
     }
 
     #[test]
-    fn a_failure_names_the_program_and_nothing_that_it_said() {
+    fn a_failure_names_the_program_and_nothing_of_its_output() {
         for (script, hint) in [
             ("echo canary >&2; echo canary; exit 3", "exit code 3"),
             ("kill -9 $$", "signal"),

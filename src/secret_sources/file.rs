@@ -1,21 +1,22 @@
-//! Secrets from files: those the configuration names have to be private, mounted ones are as the orchestrator makes them.
+//! Secrets from files. A file that the configuration names must be private; a mounted one is as the orchestrator makes it.
 
 use crate::config::{Environment, Setting};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::private_file::{self, Privacy};
 
-const LONGEST_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 
+/// The secret of a setting. `None` if the setting names no file.
 pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Result<Secret>> {
     let (path, privacy) = match setting {
         Setting::File(path) => (path, Privacy::Private),
         Setting::Mounted(path) => (path, Privacy::Mounted),
         _ => return None,
     };
-    let read = private_file::read(path, privacy, LONGEST_BYTES).and_then(|mut bytes| {
-        for end in [b'\n', b'\r'] {
-            if bytes.last() == Some(&end) {
+    let read = private_file::read(path, privacy, MAX_BYTES).and_then(|mut bytes| {
+        for line_end in [b'\n', b'\r'] {
+            if bytes.last() == Some(&line_end) {
                 bytes.pop();
             }
         }

@@ -1,10 +1,10 @@
 //! Secrets in a keyring: `{ keyring = ["SERVICE", "ACCOUNT"] }`.
 //!
-//! On a desktop the Secret Service, through libsecret's own `secret-tool`; where there is none, the
-//! kernel's keys, which last until the machine starts again.
+//! On a desktop it uses the Secret Service through libsecret's `secret-tool`; elsewhere the kernel's keys, which are lost when the
+//! machine starts again.
 //!
-//! Rationale: a locked keyring may wait for ever for somebody to unlock it, and a thread that hangs in a library can't be ended, a
-//! program can: after two seconds it is. That also keeps a hundred crates of a bus out of the library.
+//! Rationale: a locked keyring may wait for ever to be unlocked. A thread that hangs in a library can't be ended, but a program can: it
+//! is killed after two seconds. That also keeps a hundred crates for D-Bus out of the library.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,87 +20,93 @@ use crate::sys::process::{Limits, RunOutcome, run};
 use crate::sys::sync::Mutex;
 
 const LIMITS: Limits = Limits { time: Duration::from_secs(2), bytes: 64 * 1024, own_group: true };
-const TOOLS: [&str; 2] = ["/usr/bin/secret-tool", "/usr/local/bin/secret-tool"];
+const TOOL_PATHS: [&str; 2] = ["/usr/bin/secret-tool", "/usr/local/bin/secret-tool"];
 
-/// Whose items the executable's own are.
+/// The service of this program's own items.
 const SERVICE: &str = "keyferry";
 
-/// Some daemons end when two speak to them at once. A child that is forked meanwhile has a turn of its own, and doesn't wait for a thread
-/// that it hasn't got.
-static TURNS: PerProcess<Mutex<KeyringGate>> = PerProcess::new();
+/// Admits one thread at a time. Rationale: some daemons crash on two requests at once. A forked child has a gate of its own, so that it
+/// doesn't wait for a thread of its parent.
+static GATE: PerProcess<Mutex<KeyringGate>> = PerProcess::new();
 
-fn turns() -> &'static Mutex<KeyringGate> {
-    TURNS.get_or_init(Mutex::default)
+fn keyring_gate() -> &'static Mutex<KeyringGate> {
+    GATE.get_or_init(Mutex::default)
 }
 
-/// How long a tool that gave trouble is not asked again for the same: as long as somebody needs to unlock a keyring and to try again.
+/// How long a tool that failed is not asked again for the same item: as long as a person needs to unlock a keyring and retry.
 const RETRY_COOLDOWN: Duration = Duration::from_secs(3);
 
 /// A tool, a service and an account.
-type Item<'a> = (&'a str, &'a str, &'a str);
+type ItemId<'a> = (&'a str, &'a str, &'a str);
 
-/// Who may speak to the keyring; with it goes what trouble the last ones had.
+/// The right to use the keyring, and its recent failures.
 ///
-/// Rationale: a keyring that is mute is so for two seconds, and twelve threads that wanted a secret of it waited one after the other.
+/// Rationale: a keyring that does not answer costs two seconds, and twelve threads that needed a secret waited one after the other.
 #[derive(Default)]
-struct KeyringGate(Vec<RecentFailure>);
+struct KeyringGate {
+    failures: Vec<RecentFailure>,
+}
 
 struct RecentFailure {
     tool: String,
-    /// Service and account; none where the keyring was mute, which concerns all of it.
+    /// Service and account. `None` after a timeout, which applies to all items.
     item: Option<(String, String)>,
     at: Instant,
     error: Error,
 }
 
 impl KeyringGate {
-    /// Asks a tool, unless it has just given trouble.
-    fn ask(&mut self, tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
+    /// Looks an item up with a tool, unless the tool has just failed.
+    fn look_up(&mut self, tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
         let item = (tool, service, account);
-        if let Some(error) = self.failure(item, Instant::now()) {
+        if let Some(error) = self.recent_failure(item, Instant::now()) {
             return Err(error);
         }
         let began = Instant::now();
-        let found = secret_service(tool, service, account);
+        let found = look_up_with_tool(tool, service, account);
         if let Err(error) = &found {
-            self.note(item, began.elapsed() >= LIMITS.time, error, Instant::now());
+            self.record_failure(item, began.elapsed() >= LIMITS.time, error, Instant::now());
         }
         found
     }
 
-    fn failure(&self, (tool, service, account): Item<'_>, now: Instant) -> Option<Error> {
+    fn recent_failure(&self, (tool, service, account): ItemId<'_>, now: Instant) -> Option<Error> {
         let is_recent = |failure: &RecentFailure| now.saturating_duration_since(failure.at) < RETRY_COOLDOWN;
-        let is_it = |failure: &&RecentFailure| {
-            let concerns = failure.item.as_ref().is_none_or(|(own, whose)| own == service && whose == account);
-            failure.tool == tool && concerns && is_recent(failure)
+        let applies = |failure: &&RecentFailure| {
+            let is_of_item = failure.item.as_ref().is_none_or(|(of_service, of_account)| of_service == service && of_account == account);
+            failure.tool == tool && is_of_item && is_recent(failure)
         };
-        self.0.iter().find(is_it).map(|failure| failure.error.clone())
+        self.failures.iter().find(applies).map(|failure| failure.error.clone())
     }
 
-    fn note(&mut self, (tool, service, account): Item<'_>, is_mute: bool, error: &Error, now: Instant) {
-        self.0.retain(|failure| now.saturating_duration_since(failure.at) < RETRY_COOLDOWN);
-        let item = (!is_mute).then(|| (service.to_owned(), account.to_owned()));
-        self.0.push(RecentFailure { tool: tool.to_owned(), item, at: now, error: error.clone() });
+    fn record_failure(&mut self, (tool, service, account): ItemId<'_>, is_timeout: bool, error: &Error, now: Instant) {
+        self.failures.retain(|failure| now.saturating_duration_since(failure.at) < RETRY_COOLDOWN);
+        let item = (!is_timeout).then(|| (service.to_owned(), account.to_owned()));
+        self.failures.push(RecentFailure { tool: tool.to_owned(), item, at: now, error: error.clone() });
     }
 }
 
+/// The secret of a setting. `None` if the setting names no keyring.
 pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result<Secret>> {
     let Setting::Keyring(service, account) = setting else { return None };
-    Some(look_up(service, account, environment))
+    Some(require(service, account, environment))
 }
 
-fn look_up(service: &str, account: &str, environment: &Environment) -> Result<Secret> {
-    let missing =
-        || fail(format!("no keyring has an item of service {service} and account {account}: unlock it, or keyferry login --save keyring"));
+fn require(service: &str, account: &str, environment: &Environment) -> Result<Secret> {
+    let missing = || {
+        source_error(format!(
+            "no keyring has an item of service {service} and account {account}: unlock it, or keyferry login --save keyring"
+        ))
+    };
     find(service, account, environment)?.ok_or_else(missing)
 }
 
-/// What is there; none where every keyring that there is says so.
+/// The secret of an item. `None` if all keyrings answer that they have no such item.
 fn find(service: &str, account: &str, environment: &Environment) -> Result<Option<Secret>> {
-    let mut turn = turns().lock();
-    // What is missing or mute there may stand in the kernel all the same; the first trouble is the one worth telling.
-    let (found, failure) = match tool(environment) {
-        Some(tool) => match turn.ask(tool, service, account) {
+    let mut gate = keyring_gate().lock();
+    // The kernel may have an item that the tool lacks or can't give. The tool's failure is the one to report.
+    let (found, tool_failure) = match find_tool(environment) {
+        Some(tool) => match gate.look_up(tool, service, account) {
             Ok(found) => (found, None),
             Err(error) => (None, Some(error)),
         },
@@ -109,118 +115,120 @@ fn find(service: &str, account: &str, environment: &Environment) -> Result<Optio
     if found.is_some() {
         return Ok(found);
     }
-    match keyutils::read(&name(service, account)) {
+    match keyutils::read(&kernel_key_name(service, account)) {
         Ok(Some(mut bytes)) => {
-            Secret::from_bytes(std::mem::take(&mut *bytes)).map(Some).ok_or_else(|| fail("the keyring's item is not UTF-8".into()))
+            Secret::from_bytes(std::mem::take(&mut *bytes)).map(Some).ok_or_else(|| source_error("the keyring's item is not UTF-8".into()))
         }
-        Ok(None) => failure.map_or(Ok(None), Err),
-        Err(error) => Err(failure.unwrap_or_else(|| no_keyring(&error))),
+        Ok(None) => tool_failure.map_or(Ok(None), Err),
+        Err(error) => Err(tool_failure.unwrap_or_else(|| unavailable_error(&error))),
     }
 }
 
-/// How long a keyring that gave trouble is not asked again for the key of a store: each look-up of a token would wait for it.
-const PAUSE: Duration = Duration::from_secs(60);
+/// How long a keyring that failed is not asked again for the key of a store. Rationale: each look-up of a token would wait for it.
+const BACKEND_COOLDOWN: Duration = Duration::from_secs(60);
 
-/// The keyring as the keeper of a store's key.
+/// The keyring as the place of a store's key.
 pub struct Keyring {
     environment: Environment,
-    failure: Mutex<Option<(Instant, Error)>>,
+    recent_failure: Mutex<Option<(Instant, Error)>>,
 }
 
 impl Keyring {
-    /// The keyring that these variables lead to. It is not asked yet.
+    /// The keyring that these environment variables lead to. It is not asked yet.
     pub fn new(environment: &Environment) -> Self {
-        Self { environment: environment.clone(), failure: Mutex::default() }
+        Self { environment: environment.clone(), recent_failure: Mutex::default() }
     }
 
-    fn patiently<T>(&self, ask: impl FnOnce() -> Result<T>) -> Result<T> {
-        if let Some((since, error)) = &*self.failure.lock()
-            && since.elapsed() < PAUSE
+    fn with_cooldown<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
+        if let Some((since, error)) = &*self.recent_failure.lock()
+            && since.elapsed() < BACKEND_COOLDOWN
         {
             return Err(error.clone());
         }
-        let outcome = ask();
-        *self.failure.lock() = outcome.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        let outcome = call();
+        *self.recent_failure.lock() = outcome.as_ref().err().map(|error| (Instant::now(), error.clone()));
         outcome
     }
 }
 
 impl KeyBackend for Keyring {
     fn get(&self, name: &str) -> Result<Option<Secret>> {
-        self.patiently(|| find(SERVICE, name, &self.environment))
+        self.with_cooldown(|| find(SERVICE, name, &self.environment))
     }
 
     fn put(&self, name: &str, key: &Secret) -> Result<()> {
-        self.patiently(|| put(SERVICE, name, key, &self.environment).map(drop))
+        self.with_cooldown(|| save(SERVICE, name, key, &self.environment).map(drop))
     }
 }
 
-/// Keeps a secret. The name of the keyring that took it.
+/// Saves a secret. Gives the name of the keyring that has it now.
 ///
 /// # Errors
-/// [`ErrorKind::SecretSource`] if none does.
-pub fn put(service: &str, account: &str, secret: &Secret, environment: &Environment) -> Result<&'static str> {
-    let mut turn = turns().lock();
-    if let Some(tool) = tool(environment) {
-        // Somebody asked for this, and it may mend what troubled others.
-        turn.0.clear();
+/// [`ErrorKind::SecretSource`] if no keyring takes it.
+pub fn save(service: &str, account: &str, secret: &Secret, environment: &Environment) -> Result<&'static str> {
+    let mut gate = keyring_gate().lock();
+    if let Some(tool) = find_tool(environment) {
+        // The user asked for this, and it may mend the cause of recent failures.
+        gate.failures.clear();
         let label = format!("--label={service} {account}");
         let mut command = Command::new(tool);
         command.args(["store", &label, "service", service, "account", account]);
         return match run(withhold(&mut command), Some(secret.expose().as_bytes()), LIMITS) {
             Ok((_, RunOutcome::Exited(Some(0)))) => Ok("the Secret Service"),
-            outcome => Err(failure(&outcome)),
+            outcome => Err(tool_error(&outcome)),
         };
     }
-    keyutils::add(&name(service, account), secret.expose().as_bytes()).map_err(|error| no_keyring(&error))?;
+    keyutils::add(&kernel_key_name(service, account), secret.expose().as_bytes()).map_err(|error| unavailable_error(&error))?;
     Ok("the kernel's keyring, until this machine starts again")
 }
 
-/// The tool, where there are both it and a bus to speak on.
-fn tool(environment: &Environment) -> Option<&'static str> {
-    let filled = |name: &str| environment(name).filter(|value| !value.is_empty());
-    let has_bus = filled("DBUS_SESSION_BUS_ADDRESS").is_some()
-        || filled("XDG_RUNTIME_DIR").is_some_and(|folder| Path::new(&folder).join("bus").exists());
-    TOOLS.into_iter().find(|path| has_bus && Path::new(path).exists())
+/// The path of the tool. `None` if it is not installed, or there is no bus to reach the keyring by.
+fn find_tool(environment: &Environment) -> Option<&'static str> {
+    let non_empty = |name: &str| environment(name).filter(|value| !value.is_empty());
+    let has_bus = non_empty("DBUS_SESSION_BUS_ADDRESS").is_some()
+        || non_empty("XDG_RUNTIME_DIR").is_some_and(|dir| Path::new(&dir).join("bus").exists());
+    TOOL_PATHS.into_iter().find(|path| has_bus && Path::new(path).exists())
 }
 
-fn secret_service(tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
+fn look_up_with_tool(tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
     match run(withhold(Command::new(tool).args(["lookup", "service", service, "account", account])), None, LIMITS) {
         Ok((mut bytes, RunOutcome::Exited(Some(0)) | RunOutcome::StatusLost)) if !bytes.is_empty() => {
             if bytes.last() == Some(&b'\n') {
                 bytes.pop();
             }
-            Secret::from_bytes(std::mem::take(&mut *bytes)).map(Some).ok_or_else(|| fail("the keyring's item is not UTF-8".into()))
+            Secret::from_bytes(std::mem::take(&mut *bytes)).map(Some).ok_or_else(|| source_error("the keyring's item is not UTF-8".into()))
         }
         Ok((_, RunOutcome::Exited(Some(0 | 1)))) => Ok(None),
-        outcome => Err(failure(&outcome)),
+        outcome => Err(tool_error(&outcome)),
     }
 }
 
-fn failure<T>(outcome: &std::io::Result<(T, RunOutcome)>) -> Error {
+fn tool_error<T>(outcome: &std::io::Result<(T, RunOutcome)>) -> Error {
     match outcome {
-        Ok((_, RunOutcome::TimedOut)) => fail("the keyring does not answer within 2 s: unlock it, or keep the secret in a file".into()),
-        // No item, or a refusal: nobody can tell. As none it could have the store make itself another key.
-        Ok((_, RunOutcome::StatusLost)) => fail(
+        Ok((_, RunOutcome::TimedOut)) => {
+            source_error("the keyring does not answer within 2 s: unlock it, or keep the secret in a file".into())
+        }
+        // It may mean no item, or a refusal. Taken for no item, it could make the store create another key.
+        Ok((_, RunOutcome::StatusLost)) => source_error(
             "the keyring gives nothing, and this process took the exit code of secret-tool: let it not ignore SIGCHLD, nor wait for \
              children that are not its own"
                 .into(),
         ),
-        Ok(_) => fail("the keyring refuses: unlock it, or keep the secret in a file".into()),
-        Err(error) => fail(format!("secret-tool can't be started: {}", error.kind())),
+        Ok(_) => source_error("the keyring refuses: unlock it, or keep the secret in a file".into()),
+        Err(error) => source_error(format!("secret-tool can't be started: {}", error.kind())),
     }
 }
 
-fn no_keyring(error: &std::io::Error) -> Error {
+fn unavailable_error(error: &std::io::Error) -> Error {
     let kind = error.kind();
-    fail(format!("there is no keyring here ({kind}): install libsecret-tools on a desktop, or keep the secret in a file"))
+    source_error(format!("there is no keyring here ({kind}): install libsecret-tools on a desktop, or keep the secret in a file"))
 }
 
-fn name(service: &str, account: &str) -> String {
+fn kernel_key_name(service: &str, account: &str) -> String {
     format!("{service}:{account}")
 }
 
-fn fail(what: String) -> Error {
+fn source_error(what: String) -> Error {
     Error::new(ErrorKind::SecretSource, what)
 }
 
@@ -232,7 +240,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     /// A stand-in for `secret-tool`: no test touches a real keyring.
-    fn tool(script: &str) -> (tempfile::TempDir, String) {
+    fn fake_tool(script: &str) -> (tempfile::TempDir, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret-tool");
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -242,8 +250,8 @@ mod tests {
     }
 
     fn get(script: &str) -> Result<Option<Secret>> {
-        let (_folder, name) = tool(script);
-        secret_service(&name, "keyferry", "masv.password")
+        let (_folder, name) = fake_tool(script);
+        look_up_with_tool(&name, "keyferry", "masv.password")
     }
 
     #[test]
@@ -256,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mute_keyring_is_left_after_two_seconds() {
+    fn a_keyring_that_does_not_answer_is_killed_after_two_seconds() {
         let began = Instant::now();
         let error = get("sleep 60").unwrap_err();
         assert!(error.message().contains("does not answer within 2 s"), "{error}");
@@ -264,45 +272,45 @@ mod tests {
     }
 
     #[test]
-    fn a_mute_keyring_is_asked_once_for_all_who_wait() {
-        let (folder, name) = tool("echo >> \"$0.asked\"; sleep 60");
+    fn a_keyring_that_does_not_answer_is_asked_once_for_all_who_wait() {
+        let (folder, name) = fake_tool("echo >> \"$0.calls\"; sleep 60");
         let began = Instant::now();
         std::thread::scope(|scope| {
-            // Whatever they want of it.
-            let ask = |number: usize| turns().lock().ask(&name, "keyferry", ["masv.password", "masv.api_key"][number % 2]);
-            let asking: Vec<_> = (0..12).map(|number| scope.spawn(move || ask(number))).collect();
-            for one in asking {
-                let error = one.join().unwrap().unwrap_err();
+            // Whichever secret they need.
+            let look_up = |number: usize| keyring_gate().lock().look_up(&name, "keyferry", ["masv.password", "masv.api_key"][number % 2]);
+            let threads: Vec<_> = (0..12).map(|number| scope.spawn(move || look_up(number))).collect();
+            for thread in threads {
+                let error = thread.join().unwrap().unwrap_err();
                 assert!(error.message().contains("does not answer within 2 s"), "{error}");
             }
         });
         assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
-        let asked = || fs::read_to_string(folder.path().join("secret-tool.asked")).unwrap();
-        assert_eq!(asked(), "\n");
-        assert!(turns().lock().ask(&name, "keyferry", "fileverbs.api_key").is_err());
-        assert_eq!(asked(), "\n", "it is left alone for a while");
+        let calls = || fs::read_to_string(folder.path().join("secret-tool.calls")).unwrap();
+        assert_eq!(calls(), "\n");
+        assert!(keyring_gate().lock().look_up(&name, "keyferry", "fileverbs.api_key").is_err());
+        assert_eq!(calls(), "\n", "it is left alone for a while");
     }
 
     #[test]
-    fn trouble_is_remembered_for_a_few_seconds_and_a_refusal_for_its_item_alone() {
-        let (mut turn, began) = (KeyringGate::default(), Instant::now());
-        turn.note(("tool", "keyferry", "a"), false, &fail("refuses".into()), began);
-        assert!(turn.failure(("tool", "keyferry", "a"), began + Duration::from_secs(1)).is_some());
-        assert!(turn.failure(("tool", "keyferry", "b"), began + Duration::from_secs(1)).is_none());
-        turn.note(("tool", "keyferry", "b"), true, &fail("mute".into()), began);
-        assert!(turn.failure(("tool", "other", "c"), began + Duration::from_secs(1)).is_some());
-        assert!(turn.failure(("other", "keyferry", "b"), began + Duration::from_secs(1)).is_none());
-        assert!(turn.failure(("tool", "keyferry", "a"), began + RETRY_COOLDOWN).is_none());
-        let (_folder, name) = tool("exit 5");
-        assert!(turn.ask(&name, "keyferry", "a").is_err());
+    fn a_timeout_is_remembered_for_a_few_seconds_and_a_refusal_for_its_item_alone() {
+        let (mut gate, began) = (KeyringGate::default(), Instant::now());
+        gate.record_failure(("tool", "keyferry", "a"), false, &source_error("refuses".into()), began);
+        assert!(gate.recent_failure(("tool", "keyferry", "a"), began + Duration::from_secs(1)).is_some());
+        assert!(gate.recent_failure(("tool", "keyferry", "b"), began + Duration::from_secs(1)).is_none());
+        gate.record_failure(("tool", "keyferry", "b"), true, &source_error("mute".into()), began);
+        assert!(gate.recent_failure(("tool", "other", "c"), began + Duration::from_secs(1)).is_some());
+        assert!(gate.recent_failure(("other", "keyferry", "b"), began + Duration::from_secs(1)).is_none());
+        assert!(gate.recent_failure(("tool", "keyferry", "a"), began + RETRY_COOLDOWN).is_none());
+        let (_folder, name) = fake_tool("exit 5");
+        assert!(gate.look_up(&name, "keyferry", "a").is_err());
         fs::write(&name, "#!/bin/sh\necho mended\n").unwrap();
-        assert!(turn.ask(&name, "keyferry", "a").is_err());
-        assert_eq!(turn.ask(&name, "keyferry", "b").unwrap().unwrap().expose(), "mended");
+        assert!(gate.look_up(&name, "keyferry", "a").is_err());
+        assert_eq!(gate.look_up(&name, "keyferry", "b").unwrap().unwrap().expose(), "mended");
     }
 
     #[test]
     fn without_a_bus_the_tool_is_not_looked_for() {
         let nothing: Environment = std::sync::Arc::new(|_| None);
-        assert!(super::tool(&nothing).is_none());
+        assert!(find_tool(&nothing).is_none());
     }
 }

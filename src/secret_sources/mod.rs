@@ -1,7 +1,6 @@
-//! Where secrets come from: one file a source, one line in the table.
+//! The sources of secrets: one file and one line in the table for each.
 //!
-//! A source is asked when its secret is needed, every time anew: a secret that was changed is used
-//! at once, and none is kept here.
+//! A source is asked each time that its secret is needed, so a changed secret is used at once. No secret is cached here.
 
 mod command;
 mod env;
@@ -13,24 +12,16 @@ use crate::config::{Environment, Setting, check_text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
-pub use keyring::{Keyring, put as keep_in_keyring};
+pub use keyring::{Keyring, save as save_in_keyring};
+pub use plugin::PluginSecrets;
 
-/// Gives the secret of a setting; None if the setting is another source's.
+/// Gives the secret of a setting. `None` if the setting names another source.
 type Source = fn(&Setting, &Environment) -> Option<Result<Secret>>;
 
 const SOURCES: &[Source] = &[env::get, file::get, command::get, keyring::get];
 
-/// Has plugins give their secrets to an account.
-pub trait PluginSecrets {
-    /// The secret that a plugin has for `what`.
-    ///
-    /// # Errors
-    /// Those of the plugin; [`ErrorKind::SecretSource`] if there is none of this name.
-    fn secret(&self, plugin: &str, what: &str) -> Result<Secret>;
-}
-
-/// What is wrong for who can't wait any longer for the secret of a setting; None for a source that nobody has to wait for.
-pub fn unanswered(setting: &Setting, key: &str) -> Option<Error> {
+/// The error for a caller whose time is over while it waits for the secret of a setting. `None` if the source answers at once.
+pub fn timeout_error(setting: &Setting, key: &str) -> Option<Error> {
     let what = match setting {
         Setting::Command(words) => {
             let program = words.first().map_or("its command", String::as_str);
@@ -42,29 +33,29 @@ pub fn unanswered(setting: &Setting, key: &str) -> Option<Error> {
     Some(Error::new(ErrorKind::SecretSource, format!("{key}: {what}")))
 }
 
-/// The secret of a setting, where no plugin can be asked. `key` is its name in messages.
+/// The secret of a setting, without plugins. `key` is the setting's name in messages.
 ///
 /// # Errors
-/// [`ErrorKind::SecretSource`] if its source does not give it, [`ErrorKind::UnsafeFile`] if others could read it.
+/// [`ErrorKind::SecretSource`] if the source does not give it, [`ErrorKind::UnsafeFile`] if other users could read it.
 pub fn resolve(setting: &Setting, key: &str, environment: &Environment) -> Result<Secret> {
-    resolved(setting, key, environment, None)
+    resolve_from(setting, key, environment, None)
 }
 
-/// The same where plugins can be asked.
+/// The secret of a setting, from a plugin if the setting names one.
 ///
 /// # Errors
 /// Those of [`resolve`].
 pub fn resolve_with(setting: &Setting, key: &str, environment: &Environment, plugins: &dyn PluginSecrets) -> Result<Secret> {
-    resolved(setting, key, environment, Some(plugins))
+    resolve_from(setting, key, environment, Some(plugins))
 }
 
-fn resolved(setting: &Setting, key: &str, environment: &Environment, plugins: Option<&dyn PluginSecrets>) -> Result<Secret> {
+fn resolve_from(setting: &Setting, key: &str, environment: &Environment, plugins: Option<&dyn PluginSecrets>) -> Result<Secret> {
     let found = plugin::get(setting, plugins).or_else(|| SOURCES.iter().find_map(|source| source(setting, environment)));
     let secret = match (setting, found) {
         (_, Some(found)) => found.map_err(|error| {
             let kind = match error.kind {
                 ErrorKind::UnsafeFile | ErrorKind::Plugin => error.kind,
-                // What may work later may do so through a plugin too.
+                // A plugin's failure may be transient too.
                 _ if error.is_transient() => error.kind,
                 _ => ErrorKind::SecretSource,
             };

@@ -1,15 +1,24 @@
 //! Secrets that a plugin gives: `{ plugin = ["NAME", "WHAT"] }`.
 //!
-//! Which plugins there are, and what they may use of an account, whoever asks knows: see
-//! [`super::PluginSecrets`].
+//! The caller knows which plugins there are and what they may use of a profile: see [`PluginSecrets`].
 
-use super::PluginSecrets;
 use crate::config::Setting;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
+/// Gets secrets from plugins, for one profile.
+pub trait PluginSecrets {
+    /// The secret that a plugin has under this name.
+    ///
+    /// # Errors
+    /// Those of the plugin; [`ErrorKind::SecretSource`] if the plugin has none of this name.
+    fn secret(&self, plugin: &str, name: &str) -> Result<Secret>;
+}
+
+/// The secret of a setting. `None` if the setting names no plugin.
 pub(super) fn get(setting: &Setting, plugins: Option<&dyn PluginSecrets>) -> Option<Result<Secret>> {
-    let Setting::Plugin(name, what) = setting else { return None };
-    let outside = || Error::new(ErrorKind::SecretSource, format!("the plugin {name} gives it to its service alone, not to this command"));
-    Some(plugins.ok_or_else(outside).and_then(|plugins| plugins.secret(name, what)))
+    let Setting::Plugin(plugin, name) = setting else { return None };
+    let unavailable =
+        || Error::new(ErrorKind::SecretSource, format!("the plugin {plugin} gives it to its service alone, not to this command"));
+    Some(plugins.ok_or_else(unavailable).and_then(|plugins| plugins.secret(plugin, name)))
 }

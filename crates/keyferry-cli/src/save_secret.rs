@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use crate::context::CliContext;
-use crate::secrets::keep_in_keyring;
+use crate::secrets::save_in_keyring;
 use keyferry::config::edit::{quoted, with_setting};
 use keyferry::config::{DEFAULT_ACCOUNT, user_file};
 use keyferry::error::{Error, ErrorKind, Result};
@@ -35,7 +35,7 @@ pub fn keep(how: Keep, account: &str, key: &str, secret: &Secret, context: &CliC
     let item = if account == DEFAULT_ACCOUNT { key.to_owned() } else { format!("{account}.{key}") };
     let (reference, place) = match how {
         Keep::Keyring => {
-            let taken = keep_in_keyring("keyferry", &item, secret, &context.environment)?;
+            let taken = save_in_keyring("keyferry", &item, secret, &context.environment)?;
             (format!("{{ keyring = [\"keyferry\", {}] }}", quoted(&item)), taken.to_owned())
         }
         Keep::File => {

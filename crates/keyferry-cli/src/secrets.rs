@@ -9,7 +9,7 @@ use keyferry::secret_sources;
 use keyferry::session::Session;
 
 pub use crate::prompt::{First, ask};
-pub use keyferry::secret_sources::keep_in_keyring;
+pub use keyferry::secret_sources::save_in_keyring;
 
 /// The value of a setting, from wherever it is; none where it is not set.
 ///
