@@ -11,8 +11,8 @@ use keyferry::secret::Secret;
 use keyferry::session::Session;
 use keyferry::stores::file::FileStore;
 
-use crate::actor::{key, record, whole};
 use crate::harness::{Stage, none};
+use crate::worker::{key, record, whole};
 
 fn stored(stage: &Stage) -> (keyferry::stores::file::FileStore, TokenKey, Vec<u8>) {
     let (files, key) = (stage.files(), key("01A"));

@@ -99,7 +99,7 @@ impl Stage {
 }
 
 /// How this program is to be called to play a part.
-pub(crate) const ARGUMENTS: [&str; 4] = ["--exact", "actor::plays_its_part", "--nocapture", "--test-threads=1"];
+pub(crate) const ARGUMENTS: [&str; 4] = ["--exact", "worker::plays_its_part", "--nocapture", "--test-threads=1"];
 
 pub(crate) fn none() -> Environment {
     std::sync::Arc::new(|_| None)

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use keyferry::ports::store::{LockResult, Store};
 
-use crate::actor::key;
 use crate::harness::Stage;
+use crate::worker::key;
 
 #[test]
 fn who_has_a_valid_token_is_served_at_once_while_the_holder_is_stopped() {
@@ -40,7 +40,7 @@ fn others_end_at_their_own_deadline_and_are_told_who_holds_it() {
         assert!(began.elapsed() >= Duration::from_millis(least_ms) && began.elapsed() < Duration::from_millis(least_ms + 2_000));
     }
     // A package needs the user's token: its callers are told the same.
-    let said = stage.crowd(1, &format!("get {} within 500", crate::actor::package())).concat();
+    let said = stage.crowd(1, &format!("get {} within 500", crate::worker::package())).concat();
     assert!(said[0].starts_with("failed Busy ") && said[0].contains(&holder.pid().to_string()), "{said:?}");
     assert_eq!(stage.sandbox.count("login"), 0);
     // It ends with its holder, and with nothing else.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::actor::package;
 use crate::harness::{Actor, Stage};
+use crate::worker::package;
 
 /// How often; KEYFERRY_REPEATS for those who have the time.
 fn repeats() -> usize {

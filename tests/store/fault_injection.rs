@@ -4,9 +4,9 @@ use std::os::unix::process::ExitStatusExt;
 
 use keyferry::ports::store::Store;
 
-use crate::actor::{key, record, whole};
 use crate::harness::{Actor, Stage};
-use crate::traced::{Call, IDLE, calls, may_trace, traced};
+use crate::syscalls::{Call, IDLE, calls, may_trace, traced};
+use crate::worker::{key, record, whole};
 
 /// The calls of a save, on an empty place or over a record of generation 7.
 fn plan(over: Option<u64>) -> Vec<Call> {
@@ -32,7 +32,7 @@ fn is_sound(stage: &Stage, over: Option<u64>, what: &str) {
     assert_eq!((stage.names("new"), stage.names("tokens").len()), (Vec::new(), 1), "{what}");
     let left: Vec<_> = stage.names("").into_iter().filter(|name| name.ends_with(".new")).collect();
     assert!(left.is_empty(), "{what}: {left:?}");
-    crate::modes::assert_narrow(&stage.path("store"));
+    crate::permissions::assert_narrow(&stage.path("store"));
 }
 
 fn at_each_call(over: Option<u64>, what: &str, check: impl Fn(&str, &[String], std::process::ExitStatus)) {

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::actor::{key, record};
 use crate::harness::{ARGUMENTS, Actor, Stage};
+use crate::worker::{key, record};
 
 /// A system call as strace writes it.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ fn nothing_is_ever_open_to_others() {
         assert!(made.len() >= 8, "{made:#?}");
         let narrow = |line: &&str| line.contains(", 0600)") || line.contains(", 0700)");
         assert!(made.iter().all(narrow), "umask {umask:o}: {made:#?}");
-        crate::modes::assert_narrow(&stage.path("store"));
+        crate::permissions::assert_narrow(&stage.path("store"));
     }
 }
 

@@ -8,7 +8,7 @@ use keyferry::model::request::Request;
 use keyferry::secret::Secret;
 use keyferry_sandbox::{Fault, credentials as c};
 
-use crate::together::World;
+use crate::two_sessions::World;
 
 const DAY: i64 = 24 * 3600;
 const BEARER: &str = "fileverbs:bearer";
@@ -71,7 +71,7 @@ fn get_and_reject(world: &World, resource: &str) -> Result<(), ErrorKind> {
 #[test]
 fn processes_that_reject_each_token_cause_one_login_in_ten_seconds() {
     let world = World::new();
-    for (resource, count) in [("user", "login"), (BEARER, "fileverbs_login"), (&*crate::actor::package(), "lookup")] {
+    for (resource, count) in [("user", "login"), (BEARER, "fileverbs_login"), (&*crate::worker::package(), "lookup")] {
         let before = world.sandbox.count(count);
         let got: Vec<_> = (0..10).map(|_| get_and_reject(&world, resource)).collect();
         assert_eq!(got[..2], [Ok(()), Ok(())], "{resource}: the first reject is answered with a new token at once");

@@ -8,8 +8,8 @@ use keyferry::ports::store::{Record, Store};
 use keyferry::secret::Secret;
 use keyferry::stores::file::FileStore;
 
-use crate::actor::{key, token};
 use crate::harness::none;
+use crate::worker::{key, token};
 
 const HOUR_US: i64 = 3600 * 1_000_000;
 const DAY_US: i64 = 24 * HOUR_US;

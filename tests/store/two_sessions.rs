@@ -64,7 +64,7 @@ fn link() -> String {
 fn what_one_got_the_other_takes() {
     let world = World::new();
     let (first, second) = (world.session(), world.session());
-    for resource in ["user", &crate::actor::package(), &link(), "fileverbs:bearer"] {
+    for resource in ["user", &crate::worker::package(), &link(), "fileverbs:bearer"] {
         let got = first.token(resource).unwrap();
         let requests = world.sandbox.count("requests");
         let taken = second.token(resource).unwrap();
@@ -215,7 +215,7 @@ fn a_token_that_is_not_fresh_serves_a_new_process_while_the_service_is_down() {
 fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
     let world = World::new();
     world.sandbox.set_life("user", 600);
-    let package = crate::actor::package();
+    let package = crate::worker::package();
     let kept = |request: &Request| world.session().stored(request).unwrap().map(|token| (*token.meta(), token.value().to_owned()));
     assert_eq!(kept(&Request::new("user")), None);
     let session = world.session();

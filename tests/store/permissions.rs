@@ -5,8 +5,8 @@ use std::path::Path;
 
 use keyferry::ports::store::Store;
 
-use crate::actor::{key, record};
 use crate::harness::Stage;
+use crate::worker::{key, record};
 
 /// Nothing in a folder, nor it itself, is open to others.
 pub(crate) fn assert_narrow(path: &Path) {

@@ -2,8 +2,8 @@
 
 use keyferry::ports::store::Store;
 
-use crate::actor::whole;
 use crate::harness::Stage;
+use crate::worker::whole;
 
 #[test]
 fn thirty_two_processes_of_two_hundred_operations_read_nothing_broken() {

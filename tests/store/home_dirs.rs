@@ -6,8 +6,8 @@ use std::process::Command;
 
 use keyferry::ports::store::Store;
 
-use crate::actor::{key, record, whole};
 use crate::harness::{Actor, Stage};
+use crate::worker::{key, record, whole};
 
 /// What an actor says with these variables and the default store.
 fn play(stage: &Stage, variables: &[(&str, Option<PathBuf>)]) -> Vec<String> {
@@ -55,8 +55,8 @@ fn the_default_is_the_users_state_folder_with_the_key_outside() {
     for made in [".local/state/keyferry/tokens", ".local/state/keyferry/store", ".local/share/keyferry/store.key"] {
         assert!(home.join(made).exists(), "{made}");
     }
-    crate::modes::assert_narrow(&home.join(".local/state/keyferry"));
-    crate::modes::assert_narrow(&home.join(".local/share/keyferry"));
+    crate::permissions::assert_narrow(&home.join(".local/state/keyferry"));
+    crate::permissions::assert_narrow(&home.join(".local/share/keyferry"));
     let (state, data) = (stage.path("s"), stage.path("d"));
     play(&stage, &[("HOME", Some(home)), ("XDG_STATE_HOME", Some(state.clone())), ("XDG_DATA_HOME", Some(data.clone()))]);
     assert!(state.join("keyferry/store").exists() && data.join("keyferry/store.key").exists());
