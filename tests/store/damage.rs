@@ -1,4 +1,4 @@
-//! Bent, cut, foreign and odd files: seen, set aside, and got anew.
+//! Damaged, truncated and foreign files: they are detected and quarantined, and the token is fetched again.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -11,102 +11,102 @@ use keyferry::secret::Secret;
 use keyferry::session::Session;
 use keyferry::stores::file::FileStore;
 
-use crate::harness::{Stage, none};
-use crate::worker::{key, record, whole};
+use crate::harness::{StoreHarness, empty_environment};
+use crate::worker::{intact_generation, key, record};
 
-fn stored(stage: &Stage) -> (keyferry::stores::file::FileStore, TokenKey, Vec<u8>) {
-    let (files, key) = (stage.files(), key("01A"));
-    files.save(&key, &record(&key, 7)).unwrap();
-    let bytes = std::fs::read(stage.token_file()).unwrap();
-    (files, key, bytes)
+fn stored(harness: &StoreHarness) -> (keyferry::stores::file::FileStore, TokenKey, Vec<u8>) {
+    let (store, key) = (harness.store(), key("01A"));
+    store.save(&key, &record(&key, 7)).unwrap();
+    let bytes = std::fs::read(harness.token_file()).unwrap();
+    (store, key, bytes)
 }
 
 #[test]
 fn every_bit_and_every_length_of_a_file_counts() {
-    let stage = Stage::new();
-    let (files, key, bytes) = stored(&stage);
-    let path = stage.token_file();
+    let harness = StoreHarness::new();
+    let (store, key, bytes) = stored(&harness);
+    let path = harness.token_file();
     let bad = path.with_extension("bad");
-    let is_seen = |bent: &[u8], what: String| {
-        std::fs::write(&path, bent).unwrap();
-        assert!(files.load(&key).unwrap().is_none(), "{what}");
-        assert!(!path.exists() && std::fs::read(&bad).unwrap() == bent, "{what}: it is set aside");
+    let is_detected = |damaged: &[u8], what: String| {
+        std::fs::write(&path, damaged).unwrap();
+        assert!(store.load(&key).unwrap().is_none(), "{what}");
+        assert!(!path.exists() && std::fs::read(&bad).unwrap() == damaged, "{what}: it is set aside");
         std::fs::set_permissions(&bad, PermissionsExt::from_mode(0o600)).unwrap();
         std::fs::rename(&bad, &path).unwrap();
     };
-    (0..bytes.len()).for_each(|len| is_seen(&bytes[..len], format!("{len} bytes")));
+    (0..bytes.len()).for_each(|len| is_detected(&bytes[..len], format!("{len} bytes")));
     for bit in 0..bytes.len() * 8 {
-        let mut bent = bytes.clone();
-        bent[bit / 8] ^= 1 << (bit % 8);
-        is_seen(&bent, format!("bit {bit}"));
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        is_detected(&damaged, format!("bit {bit}"));
     }
-    is_seen(&[bytes.as_slice(), b"x"].concat(), "one byte more".into());
+    is_detected(&[bytes.as_slice(), b"x"].concat(), "one byte more".into());
     // A save heals, and keeps one damaged file at most.
     std::fs::write(&path, b"bent").unwrap();
-    files.save(&key, &record(&key, 8)).unwrap();
-    assert_eq!(whole(&files.load(&key).unwrap().unwrap()), 8);
-    assert_eq!(stage.names("tokens").len(), 2);
+    store.save(&key, &record(&key, 8)).unwrap();
+    assert_eq!(intact_generation(&store.load(&key).unwrap().unwrap()), 8);
+    assert_eq!(harness.names("tokens").len(), 2);
 }
 
-fn session(stage: &Stage) -> Session {
+fn session(harness: &StoreHarness) -> Session {
     let mut config = Config::new();
-    let all = stage.sandbox.variables().into_iter().map(|(name, value)| (name.to_lowercase().replacen("keyferry_", "", 1), value));
+    let all = harness.sandbox.variables().into_iter().map(|(name, value)| (name.to_lowercase().replacen("keyferry_", "", 1), value));
     for (name, value) in all.filter(|(name, _)| name.starts_with("masv_")) {
         config.set(&name.replacen('_', ".", 1), value.as_str().into()).unwrap();
     }
-    config.set("store", stage.setting().as_str().into()).unwrap();
+    config.set("store", harness.setting().as_str().into()).unwrap();
     let clock = keyferry::clock::Clock::manual(crate::harness::START_MS * 1000);
     Session::open_with(config, keyferry::session::Options { clock, refreshes_in_background: false }).unwrap()
 }
 
 #[test]
 fn a_damaged_token_is_got_anew() {
-    let stage = Stage::new();
-    session(&stage).token("user").unwrap();
-    let path = stage.token_file();
+    let harness = StoreHarness::new();
+    session(&harness).token("user").unwrap();
+    let path = harness.token_file();
     let bytes = std::fs::read(&path).unwrap();
     let mut logins = 1;
     for at in (0..bytes.len()).step_by(37) {
-        let mut bent = bytes.clone();
-        bent[at] ^= 4;
-        std::fs::write(&path, bent).unwrap();
-        session(&stage).token("user").unwrap();
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 4;
+        std::fs::write(&path, damaged).unwrap();
+        session(&harness).token("user").unwrap();
         logins += 1;
-        assert_eq!(stage.sandbox.count("login"), logins, "byte {at}");
+        assert_eq!(harness.sandbox.count("login"), logins, "byte {at}");
         // Healed: the next process takes it from the store.
-        session(&stage).token("user").unwrap();
-        assert_eq!(stage.sandbox.count("login"), logins, "byte {at}");
+        session(&harness).token("user").unwrap();
+        assert_eq!(harness.sandbox.count("login"), logins, "byte {at}");
     }
 }
 
 #[test]
 fn a_file_under_another_name_is_damage() {
-    let stage = Stage::new();
-    let (files, first, bytes) = stored(&stage);
+    let harness = StoreHarness::new();
+    let (store, first, bytes) = stored(&harness);
     let other = key("01B");
-    files.save(&other, &record(&other, 9)).unwrap();
-    for name in stage.names("tokens") {
-        std::fs::write(stage.path("store/tokens").join(name), &bytes).unwrap();
+    store.save(&other, &record(&other, 9)).unwrap();
+    for name in harness.names("tokens") {
+        std::fs::write(harness.path("store/tokens").join(name), &bytes).unwrap();
     }
-    assert!(files.load(&other).unwrap().is_none());
-    assert_eq!(files.load(&first).unwrap().as_ref().map(whole), Some(7));
+    assert!(store.load(&other).unwrap().is_none());
+    assert_eq!(store.load(&first).unwrap().as_ref().map(intact_generation), Some(7));
 }
 
 #[test]
 fn what_another_key_or_release_has_written_is_left_alone() {
     for (place, offset) in [("the format", 4), ("the key", 8)] {
-        let stage = Stage::new();
-        let (files, key, mut bytes) = stored(&stage);
+        let harness = StoreHarness::new();
+        let (store, key, mut bytes) = stored(&harness);
         bytes[offset] ^= 2;
         let check = ring::digest::digest(&ring::digest::SHA256, &bytes[..16]);
         bytes[16..24].copy_from_slice(&check.as_ref()[..8]);
-        let path = stage.token_file();
+        let path = harness.token_file();
         std::fs::write(&path, &bytes).unwrap();
-        assert!(files.load(&key).unwrap().is_none());
-        files.save(&key, &record(&key, 8)).unwrap();
-        assert_eq!(files.load(&key).unwrap().unwrap().generation, 8, "{place}: kept in memory");
+        assert!(store.load(&key).unwrap().is_none());
+        store.save(&key, &record(&key, 8)).unwrap();
+        assert_eq!(store.load(&key).unwrap().unwrap().generation, 8, "{place}: kept in memory");
         assert_eq!(std::fs::read(&path).unwrap(), bytes, "{place}: left alone");
-        files.clear().unwrap();
+        store.clear().unwrap();
         assert!(!path.exists(), "who has the store cleared means all of it");
     }
 }
@@ -114,9 +114,9 @@ fn what_another_key_or_release_has_written_is_left_alone() {
 #[test]
 fn a_store_is_not_written_with_another_key() {
     let lines = |path: &Path| std::fs::read_to_string(path).unwrap();
-    let (stage, other) = (Stage::new(), Stage::new());
+    let (harness, other) = (StoreHarness::new(), StoreHarness::new());
     stored(&other);
-    for spoil in [
+    for damage in [
         &(|path: &Path| assert!(std::fs::copy(other.path("store/store.key"), path).is_ok())) as &dyn Fn(&Path),
         &|path| std::fs::remove_file(path).unwrap(),
         &|path| std::fs::write(path, lines(path).replacen("key 1", "key 2", 1)).unwrap(),
@@ -124,33 +124,33 @@ fn a_store_is_not_written_with_another_key() {
         &|path| std::fs::write(path, "").unwrap(),
         &|path| std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap(),
     ] {
-        let (_, key, bytes) = stored(&stage);
-        let path = stage.path("store/store.key");
-        spoil(&path);
-        let spoilt = std::fs::read(&path).ok();
-        let files = stage.files();
-        assert!(files.load(&key).unwrap().is_none());
-        files.save(&key, &record(&key, 8)).unwrap();
-        let kept: Record = files.load(&key).unwrap().unwrap();
-        assert_eq!((kept.generation, std::fs::read(stage.token_file()).unwrap()), (8, bytes));
-        assert_eq!(std::fs::read(&path).ok(), spoilt);
+        let (_, key, bytes) = stored(&harness);
+        let path = harness.path("store/store.key");
+        damage(&path);
+        let damaged = std::fs::read(&path).ok();
+        let store = harness.store();
+        assert!(store.load(&key).unwrap().is_none());
+        store.save(&key, &record(&key, 8)).unwrap();
+        let stored: Record = store.load(&key).unwrap().unwrap();
+        assert_eq!((stored.generation, std::fs::read(harness.token_file()).unwrap()), (8, bytes));
+        assert_eq!(std::fs::read(&path).ok(), damaged);
         let _ = std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600));
-        stage.files().clear().unwrap();
-        let _ = std::fs::remove_dir_all(stage.path("store"));
+        harness.store().clear().unwrap();
+        let _ = std::fs::remove_dir_all(harness.path("store"));
     }
 }
 
 #[test]
 fn odd_files_in_the_place_of_a_token_are_replaced_and_what_they_lead_to_is_not() {
-    let stage = Stage::new();
-    let victim = stage.path("victim");
+    let harness = StoreHarness::new();
+    let victim = harness.path("victim");
     std::fs::write(&victim, b"precious").unwrap();
     let fifo = |path: &Path| {
         let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
         // SAFETY: the name is a C string that outlives the call.
         assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
     };
-    for odd in [
+    for replace in [
         &(|path: &Path| symlink(&victim, path).unwrap()) as &dyn Fn(&Path),
         &|path| std::fs::hard_link(&victim, path).unwrap(),
         &fifo,
@@ -161,24 +161,24 @@ fn odd_files_in_the_place_of_a_token_are_replaced_and_what_they_lead_to_is_not()
             std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
         },
     ] {
-        let (_, key, _) = stored(&stage);
-        let path = stage.token_file();
+        let (_, key, _) = stored(&harness);
+        let path = harness.token_file();
         std::fs::remove_file(&path).unwrap();
-        odd(&path);
-        let files = stage.files();
-        assert!(files.load(&key).unwrap().is_none());
-        files.save(&key, &record(&key, 9)).unwrap();
-        assert_eq!(whole(&stage.files().load(&key).unwrap().unwrap()), 9);
+        replace(&path);
+        let store = harness.store();
+        assert!(store.load(&key).unwrap().is_none());
+        store.save(&key, &record(&key, 9)).unwrap();
+        assert_eq!(intact_generation(&harness.store().load(&key).unwrap().unwrap()), 9);
         assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
-        std::fs::remove_dir_all(stage.path("store")).unwrap();
+        std::fs::remove_dir_all(harness.path("store")).unwrap();
     }
 }
 
 /// A keyring that holds one key.
 #[derive(Clone, Default)]
-struct Keeper(Arc<parking_lot::Mutex<Option<String>>>);
+struct FakeKeyring(Arc<parking_lot::Mutex<Option<String>>>);
 
-impl KeyBackend for Keeper {
+impl KeyBackend for FakeKeyring {
     fn get(&self, _name: &str) -> keyferry::error::Result<Option<Secret>> {
         Ok(self.0.lock().clone().map(Secret::new))
     }
@@ -191,14 +191,14 @@ impl KeyBackend for Keeper {
 
 #[test]
 fn a_store_whose_key_in_the_keyring_is_damaged_is_good_again_when_it_was_cleared() {
-    let (stage, keeper, key) = (Stage::new(), Keeper::default(), key("01A"));
-    let files = || FileStore::with_keyring(Some(Box::new(keeper.clone())), &stage.setting(), &none());
-    files().save(&key, &record(&key, 7)).unwrap();
-    assert_eq!(files().load(&key).unwrap().as_ref().map(whole), Some(7));
-    *keeper.0.lock() = Some("bent".to_owned());
-    files().save(&key, &record(&key, 8)).unwrap();
-    assert_eq!((files().load(&key).unwrap().is_none(), keeper.0.lock().as_deref()), (true, Some("bent")), "it is left alone");
-    files().clear().unwrap();
-    files().save(&key, &record(&key, 9)).unwrap();
-    assert_eq!(files().load(&key).unwrap().as_ref().map(whole), Some(9));
+    let (harness, keyring, key) = (StoreHarness::new(), FakeKeyring::default(), key("01A"));
+    let store = || FileStore::with_keyring(Some(Box::new(keyring.clone())), &harness.setting(), &empty_environment());
+    store().save(&key, &record(&key, 7)).unwrap();
+    assert_eq!(store().load(&key).unwrap().as_ref().map(intact_generation), Some(7));
+    *keyring.0.lock() = Some("bent".to_owned());
+    store().save(&key, &record(&key, 8)).unwrap();
+    assert_eq!((store().load(&key).unwrap().is_none(), keyring.0.lock().as_deref()), (true, Some("bent")), "it is left alone");
+    store().clear().unwrap();
+    store().save(&key, &record(&key, 9)).unwrap();
+    assert_eq!(store().load(&key).unwrap().as_ref().map(intact_generation), Some(9));
 }

@@ -1,4 +1,4 @@
-//! Processes one after the other, each a session that is new: what one has learned the next one knows.
+//! Processes one after the other, each with a new session: what one has learned is stored for the next.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use keyferry::model::request::Request;
 use keyferry::secret::Secret;
 use keyferry_sandbox::{Fault, credentials as c};
 
-use crate::two_sessions::World;
+use crate::two_sessions::SessionHarness;
 
 const DAY: i64 = 24 * 3600;
 const BEARER: &str = "fileverbs:bearer";
@@ -16,120 +16,120 @@ const BEARER: &str = "fileverbs:bearer";
 #[test]
 fn a_new_process_knows_the_service_s_clock() {
     for ahead_s in [600, -1200, 2 * DAY, -2 * DAY] {
-        let world = World::new();
-        world.sandbox.clock().set_offset_ms(ahead_s * 1000);
-        world.sandbox.set_life("bearer", 600);
+        let harness = SessionHarness::new();
+        harness.sandbox.clock().set_offset_ms(ahead_s * 1000);
+        harness.sandbox.set_life("bearer", 600);
         for round in 0..60 {
-            let got = *world.session().token(BEARER).unwrap();
-            let kept = world.session().stored(&Request::new(BEARER)).unwrap();
-            for token in [Some(got), kept].into_iter().flatten() {
-                let left_us = token.meta().expires_us - world.sandbox.clock().now_unix_ms() * 1000;
+            let got = *harness.session().token(BEARER).unwrap();
+            let stored = harness.session().stored(&Request::new(BEARER)).unwrap();
+            for token in [Some(got), stored].into_iter().flatten() {
+                let left_us = token.meta().expires_us - harness.sandbox.clock().now_unix_ms() * 1000;
                 assert!(left_us > 0, "round {round}: ended {} s ago, the service being {ahead_s} s ahead", -left_us / 1_000_000);
             }
-            world.pass(20);
+            harness.advance(20);
         }
         // 1,200 s, and each serves for 570.
-        let got = world.sandbox.count("fileverbs_login") + world.sandbox.count("refresh");
+        let got = harness.sandbox.count("fileverbs_login") + harness.sandbox.count("refresh");
         assert!(got <= 3, "{got} bearers, the service being {ahead_s} s ahead");
     }
 }
 
 #[test]
 fn an_end_is_told_by_this_machine_s_clock_the_first_time_and_the_second() {
-    let world = World::new();
-    world.sandbox.clock().set_offset_ms(600_000);
+    let harness = SessionHarness::new();
+    harness.sandbox.clock().set_offset_ms(600_000);
     let told = || {
-        let session = world.session();
+        let session = harness.session();
         let token = session.token("user").unwrap();
         session.inspect().ends_here_unix_s(&token)
     };
     assert_eq!(told(), told());
-    assert_eq!(world.sandbox.count("login"), 1);
+    assert_eq!(harness.sandbox.count("login"), 1);
 }
 
 #[test]
 fn a_clock_that_was_set_back_since_makes_the_stored_difference_none() {
-    let world = World::new();
-    world.sandbox.set_life("bearer", 600);
-    world.sandbox.clock().set_offset_ms(-1_200_000);
-    world.session().token(BEARER).unwrap();
+    let harness = SessionHarness::new();
+    harness.sandbox.set_life("bearer", 600);
+    harness.sandbox.clock().set_offset_ms(-1_200_000);
+    harness.session().token(BEARER).unwrap();
     // This machine's clock was ahead, and is right now.
-    world.pass(-1_200);
-    world.sandbox.clock().set_offset_ms(0);
-    world.pass(601);
-    let token = world.session().token(BEARER).unwrap();
-    assert!(token.meta().expires_us > world.clock.now_us());
+    harness.advance(-1_200);
+    harness.sandbox.clock().set_offset_ms(0);
+    harness.advance(601);
+    let token = harness.session().token(BEARER).unwrap();
+    assert!(token.meta().expires_us > harness.clock.now_us());
 }
 
 /// What a process gets, and tells another to be refused.
-fn get_and_reject(world: &World, resource: &str) -> Result<(), ErrorKind> {
-    let token = world.session().token(resource).map_err(|error| error.kind)?;
-    world.session().reject_value(resource, &Secret::from(token.value())).unwrap();
+fn get_and_reject(harness: &SessionHarness, resource: &str) -> Result<(), ErrorKind> {
+    let token = harness.session().token(resource).map_err(|error| error.kind)?;
+    harness.session().reject_value(resource, &Secret::from(token.value())).unwrap();
     Ok(())
 }
 
 #[test]
 fn processes_that_reject_each_token_cause_one_login_in_ten_seconds() {
-    let world = World::new();
+    let harness = SessionHarness::new();
     for (resource, count) in [("user", "login"), (BEARER, "fileverbs_login"), (&*crate::worker::package(), "lookup")] {
-        let before = world.sandbox.count(count);
-        let got: Vec<_> = (0..10).map(|_| get_and_reject(&world, resource)).collect();
+        let before = harness.sandbox.count(count);
+        let got: Vec<_> = (0..10).map(|_| get_and_reject(&harness, resource)).collect();
         assert_eq!(got[..2], [Ok(()), Ok(())], "{resource}: the first reject is answered with a new token at once");
         assert!(got[2..].iter().all(|got| *got == Err(ErrorKind::BadCredentials)), "{resource}: {got:?}");
-        world.pass(9);
-        let error = world.session().token(resource).map(drop).unwrap_err();
+        harness.advance(9);
+        let error = harness.session().token(resource).map(drop).unwrap_err();
         assert_eq!((error.kind, error.retry_after_ms), (ErrorKind::BadCredentials, Some(1000)), "{resource}");
-        world.pass(1);
-        assert_eq!(get_and_reject(&world, resource), Ok(()), "{resource}");
-        assert_eq!(get_and_reject(&world, resource), Err(ErrorKind::BadCredentials), "{resource}");
-        let renewed = if resource == BEARER { world.sandbox.count("refresh") } else { 0 };
-        assert_eq!(world.sandbox.count(count) + renewed - before, 3, "{resource}");
-        world.pass(60);
+        harness.advance(1);
+        assert_eq!(get_and_reject(&harness, resource), Ok(()), "{resource}");
+        assert_eq!(get_and_reject(&harness, resource), Err(ErrorKind::BadCredentials), "{resource}");
+        let renewed = if resource == BEARER { harness.sandbox.count("refresh") } else { 0 };
+        assert_eq!(harness.sandbox.count(count) + renewed - before, 3, "{resource}");
+        harness.advance(60);
     }
 }
 
 #[test]
 fn a_login_that_somebody_asks_for_is_made_and_begins_anew() {
-    let world = World::new();
+    let harness = SessionHarness::new();
     for _ in 0..3 {
-        let _ = get_and_reject(&world, "user");
+        let _ = get_and_reject(&harness, "user");
     }
-    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, ErrorKind::BadCredentials);
-    world.session().masv_login(None, None).unwrap();
-    assert_eq!(get_and_reject(&world, "user"), Ok(()));
-    assert_eq!(get_and_reject(&world, "user"), Ok(()), "the first reject after it");
-    assert_eq!(get_and_reject(&world, "user"), Err(ErrorKind::BadCredentials));
-    world.session().forget(Some("user")).unwrap();
-    assert!(world.session().token("user").is_ok());
+    assert_eq!(harness.session().token("user").map(drop).unwrap_err().kind, ErrorKind::BadCredentials);
+    harness.session().masv_login(None, None).unwrap();
+    assert_eq!(get_and_reject(&harness, "user"), Ok(()));
+    assert_eq!(get_and_reject(&harness, "user"), Ok(()), "the first reject after it");
+    assert_eq!(get_and_reject(&harness, "user"), Err(ErrorKind::BadCredentials));
+    harness.session().forget(Some("user")).unwrap();
+    assert!(harness.session().token("user").is_ok());
 }
 
 #[test]
 fn a_login_that_failed_is_no_token_that_was_rejected() {
-    let world = World::new();
-    get_and_reject(&world, "user").unwrap();
-    let session = world.session();
-    world.sandbox.fault(Fault::status(503).path("/v1/auth"));
+    let harness = SessionHarness::new();
+    get_and_reject(&harness, "user").unwrap();
+    let session = harness.session();
+    harness.sandbox.fault(Fault::status(503).path("/v1/auth"));
     assert_eq!(session.token("user").map(drop).unwrap_err().kind, ErrorKind::Unavailable);
-    world.pass(6);
+    harness.advance(6);
     assert!(session.token("user").is_ok());
 }
 
 /// Sixteen processes' worth of asking for a bearer: what they got, or met.
-fn ask(world: &World) -> Vec<Result<u64, ErrorKind>> {
-    let ask = || world.session().token(BEARER).map(|token| token.meta().generation);
+fn ask(harness: &SessionHarness) -> Vec<Result<u64, ErrorKind>> {
+    let ask = || harness.session().token(BEARER).map(|token| token.meta().generation);
     (0..16).map(|_| ask().map_err(|error| error.kind)).collect()
 }
 
 #[test]
 fn a_stored_write_token_does_not_stand_in_for_a_management_token_that_is_to_be_renewed() {
-    let world = World::new();
+    let harness = SessionHarness::new();
     let package = format!("packages/{}", c::PACKAGE_ID);
-    world.sandbox.set_life("package", 1000);
-    let first = world.session().token(&package).unwrap();
-    let ends_s = world.clock.now_us() / 1_000_000 + 10_000;
-    world.session().adopt(&package, Secret::from("made-up-write-token"), Some(ends_s)).unwrap();
-    world.pass(960);
-    let second = world.session().token(&package).unwrap();
+    harness.sandbox.set_life("package", 1000);
+    let first = harness.session().token(&package).unwrap();
+    let ends_s = harness.clock.now_us() / 1_000_000 + 10_000;
+    harness.session().adopt(&package, Secret::from("made-up-write-token"), Some(ends_s)).unwrap();
+    harness.advance(960);
+    let second = harness.session().token(&package).unwrap();
     assert_eq!(second.meta().access, Access::Manage);
     assert!(second.meta().generation > first.meta().generation);
 }
@@ -146,19 +146,19 @@ fn of_two_pauses_that_are_met_at_once_the_longer_one_counts() {
         if met == 20 {
             return;
         }
-        let world = World::new();
-        world.session().token("user").unwrap();
+        let harness = SessionHarness::new();
+        harness.session().token("user").unwrap();
         let packages = [(c::PACKAGE_ID, "600"), (c::OTHER_PACKAGE_ID, "3")];
         for (package, pause) in packages {
-            world.sandbox.fault(Fault::status(429).path(&path_of(package)).retry_after(pause).latency(Duration::from_millis(30)));
+            harness.sandbox.fault(Fault::status(429).path(&path_of(package)).retry_after(pause).latency(Duration::from_millis(30)));
         }
-        let ask = |package: &str| world.session().token(&format!("packages/{package}")).map(drop).unwrap_err().retry_after_ms;
+        let ask = |package: &str| harness.session().token(&format!("packages/{package}")).map(drop).unwrap_err().retry_after_ms;
         std::thread::scope(|scope| {
             for (package, _) in packages {
                 scope.spawn(move || ask(package));
             }
         });
-        if world.sandbox.count("faults_hit") == 2 {
+        if harness.sandbox.count("faults_hit") == 2 {
             met += 1;
             assert_eq!(ask(c::PACKAGE_ID), Some(600_000), "round {round}");
         }
@@ -169,16 +169,16 @@ fn of_two_pauses_that_are_met_at_once_the_longer_one_counts() {
 #[test]
 fn an_answer_ends_no_pause_that_another_process_has_met_meanwhile() {
     for round in 0..20 {
-        let world = World::new();
-        let token = |package: &str| world.session().token(&format!("packages/{package}")).map_err(|error| error.retry_after_ms);
-        world.session().token("user").unwrap();
+        let harness = SessionHarness::new();
+        let token = |package: &str| harness.session().token(&format!("packages/{package}")).map_err(|error| error.retry_after_ms);
+        harness.session().token("user").unwrap();
         // One that has run out is there, so that an answer finds something to end.
-        world.sandbox.fault(Fault::status(429).path(&path_of(c::PACKAGE_ID)).retry_after("3"));
+        harness.sandbox.fault(Fault::status(429).path(&path_of(c::PACKAGE_ID)).retry_after("3"));
         assert_eq!(token(c::PACKAGE_ID).map(drop), Err(Some(3000)));
-        world.pass(4);
+        harness.advance(4);
         let slow = Duration::from_millis(30);
-        world.sandbox.fault(Fault::status(429).path(&path_of(c::PACKAGE_ID)).retry_after("600").latency(slow));
-        world.sandbox.fault(Fault::slow(slow).path(&path_of(c::OTHER_PACKAGE_ID)));
+        harness.sandbox.fault(Fault::status(429).path(&path_of(c::PACKAGE_ID)).retry_after("600").latency(slow));
+        harness.sandbox.fault(Fault::slow(slow).path(&path_of(c::OTHER_PACKAGE_ID)));
         let (paused, answered) = std::thread::scope(|scope| {
             let [one, other] = [c::PACKAGE_ID, c::OTHER_PACKAGE_ID].map(|package| scope.spawn(move || token(package).map(drop)));
             (one.join().unwrap(), other.join().unwrap())
@@ -191,12 +191,12 @@ fn an_answer_ends_no_pause_that_another_process_has_met_meanwhile() {
 
 #[test]
 fn a_clock_that_is_set_back_ends_what_was_met_before() {
-    let world = World::new();
-    world.sandbox.fault(Fault::status(503).path("/v1/auth"));
-    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, ErrorKind::Unavailable);
-    assert_eq!(world.session().token("user").map(drop).unwrap_err().kind, ErrorKind::Unavailable, "remembered");
-    world.pass(-600);
-    assert!(world.session().token("user").is_ok());
+    let harness = SessionHarness::new();
+    harness.sandbox.fault(Fault::status(503).path("/v1/auth"));
+    assert_eq!(harness.session().token("user").map(drop).unwrap_err().kind, ErrorKind::Unavailable);
+    assert_eq!(harness.session().token("user").map(drop).unwrap_err().kind, ErrorKind::Unavailable, "remembered");
+    harness.advance(-600);
+    assert!(harness.session().token("user").is_ok());
 }
 
 #[test]
@@ -204,26 +204,26 @@ fn a_refresh_that_failed_is_not_repeated_by_the_next_process() {
     const ROUTE: &str = "/api/v1/accounts/refresh-token";
     let throttled = Fault::status(429).retry_after("120");
     for (fault, kind, pause_s) in [(throttled, ErrorKind::Throttled, 120), (Fault::status(503), ErrorKind::Unavailable, 5)] {
-        let world = World::new();
-        world.sandbox.set_life("bearer", 600);
-        let old = world.session().token(BEARER).unwrap();
-        world.sandbox.fault(fault.path(ROUTE).forever());
-        let count = || (world.sandbox.count("requests"), world.sandbox.count("fileverbs_login"));
-        world.pass(597);
+        let harness = SessionHarness::new();
+        harness.sandbox.set_life("bearer", 600);
+        let old = harness.session().token(BEARER).unwrap();
+        harness.sandbox.fault(fault.path(ROUTE).forever());
+        let count = || (harness.sandbox.count("requests"), harness.sandbox.count("fileverbs_login"));
+        harness.advance(597);
         let present = vec![Ok(old.meta().generation); 16];
-        assert_eq!((ask(&world), count()), (present, (2, 1)), "{kind:?}: the present token serves on");
-        world.pass(4);
-        assert_eq!((ask(&world), count()), (vec![Err(kind); 16], (2, 1)), "{kind:?}: it has ended, and the pause has not");
-        world.pass(pause_s - 4);
-        assert_eq!((ask(&world), count()), (vec![Err(kind); 16], (3, 1)), "{kind:?}: the pause is over");
-        world.sandbox.clear_faults();
-        world.pass(900);
-        assert!(ask(&world).iter().all(Result::is_ok));
+        assert_eq!((ask(&harness), count()), (present, (2, 1)), "{kind:?}: the present token serves on");
+        harness.advance(4);
+        assert_eq!((ask(&harness), count()), (vec![Err(kind); 16], (2, 1)), "{kind:?}: it has ended, and the pause has not");
+        harness.advance(pause_s - 4);
+        assert_eq!((ask(&harness), count()), (vec![Err(kind); 16], (3, 1)), "{kind:?}: the pause is over");
+        harness.sandbox.clear_faults();
+        harness.advance(900);
+        assert!(ask(&harness).iter().all(Result::is_ok));
         assert_eq!(count(), (4, 1), "{kind:?}");
-        world.pass(650);
-        world.sandbox.fault(Fault::status(503).path(ROUTE));
-        assert_eq!(ask(&world)[15], Err(ErrorKind::Unavailable));
-        world.pass(5);
-        assert!(ask(&world).iter().all(Result::is_ok), "a refresh that went well ended what was remembered");
+        harness.advance(650);
+        harness.sandbox.fault(Fault::status(503).path(ROUTE));
+        assert_eq!(ask(&harness)[15], Err(ErrorKind::Unavailable));
+        harness.advance(5);
+        assert!(ask(&harness).iter().all(Result::is_ok), "a refresh that went well ended what was remembered");
     }
 }

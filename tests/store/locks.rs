@@ -4,68 +4,68 @@ use std::time::{Duration, Instant};
 
 use keyferry::ports::store::{LockResult, Store};
 
-use crate::harness::Stage;
+use crate::harness::StoreHarness;
 use crate::worker::key;
 
 #[test]
 fn who_has_a_valid_token_is_served_at_once_while_the_holder_is_stopped() {
-    let stage = Stage::new();
-    stage.sandbox.set_life("user", 600);
-    stage.crowd(1, "get user");
+    let harness = StoreHarness::new();
+    harness.sandbox.set_life("user", 600);
+    harness.run_together(1, "get user");
     // In the last of it, where callers wait for a refresh.
-    stage.sandbox.clock().advance(Duration::from_secs(595));
-    let mut holder = stage.actor("hold");
+    harness.sandbox.clock().advance(Duration::from_secs(595));
+    let mut holder = harness.worker("hold");
     assert_eq!(holder.line(), "ready");
     holder.signal(libc::SIGSTOP);
-    let said = stage.crowd(4, "get user").concat();
-    assert!(said.iter().filter(|line| line.starts_with("got ")).count() == 4, "{said:?}");
-    let slowest = said.iter().filter_map(|line| line.strip_prefix("good 1 in ")?.split(' ').next()?.parse::<u64>().ok()).max().unwrap();
+    let output = harness.run_together(4, "get user").concat();
+    assert!(output.iter().filter(|line| line.starts_with("got ")).count() == 4, "{output:?}");
+    let slowest = output.iter().filter_map(|line| line.strip_prefix("good 1 in ")?.split(' ').next()?.parse::<u64>().ok()).max().unwrap();
     assert!(slowest < 1_000_000, "{slowest} us");
     println!("stopped holder, valid token: served after {slowest} us at most");
-    assert_eq!(stage.sandbox.count("login"), 1);
+    assert_eq!(harness.sandbox.count("login"), 1);
 }
 
 #[test]
 fn others_end_at_their_own_deadline_and_are_told_who_holds_it() {
-    let stage = Stage::new();
-    stage.crowd(1, "get fileverbs:bearer");
-    let mut holder = stage.actor("hold");
+    let harness = StoreHarness::new();
+    harness.run_together(1, "get fileverbs:bearer");
+    let mut holder = harness.worker("hold");
     assert_eq!(holder.line(), "ready");
     holder.signal(libc::SIGSTOP);
-    for (act, least_ms) in [("get user within 300", 300), ("get user within 900", 900)] {
+    for (task, least_ms) in [("get user within 300", 300), ("get user within 900", 900)] {
         let began = Instant::now();
-        let said = stage.crowd(2, act).concat();
-        let busy = said.iter().filter(|line| line.starts_with("failed Busy ") && line.contains(&format!("process {}", holder.pid())));
-        assert_eq!(busy.count(), 2, "{said:?}");
+        let output = harness.run_together(2, task).concat();
+        let busy = output.iter().filter(|line| line.starts_with("failed Busy ") && line.contains(&format!("process {}", holder.pid())));
+        assert_eq!(busy.count(), 2, "{output:?}");
         assert!(began.elapsed() >= Duration::from_millis(least_ms) && began.elapsed() < Duration::from_millis(least_ms + 2_000));
     }
     // A package needs the user's token: its callers are told the same.
-    let said = stage.crowd(1, &format!("get {} within 500", crate::worker::package())).concat();
-    assert!(said[0].starts_with("failed Busy ") && said[0].contains(&holder.pid().to_string()), "{said:?}");
-    assert_eq!(stage.sandbox.count("login"), 0);
+    let output = harness.run_together(1, &format!("get {} within 500", crate::worker::package())).concat();
+    assert!(output[0].starts_with("failed Busy ") && output[0].contains(&holder.pid().to_string()), "{output:?}");
+    assert_eq!(harness.sandbox.count("login"), 0);
     // It ends with its holder, and with nothing else.
     holder.signal(libc::SIGKILL);
     let began = Instant::now();
-    let said = stage.crowd(1, "get user").concat();
-    assert!(said[0].starts_with("got "), "{said:?}");
+    let output = harness.run_together(1, "get user").concat();
+    assert!(output[0].starts_with("got "), "{output:?}");
     println!("killed holder: served after {} us with the start of a process", began.elapsed().as_micros());
 }
 
 #[test]
 fn a_killed_holder_frees_its_lock_while_others_wait() {
-    let stage = Stage::new();
-    stage.crowd(1, "get fileverbs:bearer");
-    let mut holder = stage.actor("hold");
+    let harness = StoreHarness::new();
+    harness.run_together(1, "get fileverbs:bearer");
+    let mut holder = harness.worker("hold");
     assert_eq!(holder.line(), "ready");
-    let mut waiting = stage.actor("get user telling");
+    let mut waiting = harness.worker("get user telling");
     assert_eq!(waiting.line(), "ready");
     waiting.go();
     assert_eq!(waiting.line(), "waiting");
-    assert_eq!(stage.sandbox.count("login"), 0);
+    assert_eq!(harness.sandbox.count("login"), 0);
     let began = Instant::now();
     holder.signal(libc::SIGKILL);
     // A try is due each few milliseconds; a busy machine takes longer, and the patience of the one that waits is far longer still.
-    assert!(stage.sandbox.wait_for("login", 1, Duration::from_secs(5)));
+    assert!(harness.sandbox.wait_for("login", 1, Duration::from_secs(5)));
     let took = began.elapsed();
     println!("killed holder: the next one asks the service after {} us", took.as_micros());
     assert!(waiting.finish()[0].starts_with("got "));
@@ -73,14 +73,14 @@ fn a_killed_holder_frees_its_lock_while_others_wait() {
 
 #[test]
 fn a_forked_child_does_not_keep_its_parents_lock() {
-    let stage = Stage::new();
-    let mut parent = stage.actor("fork");
+    let harness = StoreHarness::new();
+    let mut parent = harness.worker("fork");
     let child: i32 = parent.line().strip_prefix("child ").unwrap().parse().unwrap();
     assert!(parent.end_of_process().success());
     // The child lets go as soon as it runs, which may be after its parent has ended. Its life is far longer than this wait.
     let deadline = Instant::now() + Duration::from_secs(20);
     let attempt = loop {
-        match stage.files().try_lock(&key("01A")).unwrap() {
+        match harness.store().try_lock(&key("01A")).unwrap() {
             LockResult::Held(_) if Instant::now() < deadline => std::thread::yield_now(),
             attempt => break attempt,
         }
@@ -92,14 +92,14 @@ fn a_forked_child_does_not_keep_its_parents_lock() {
 
 #[test]
 fn a_lock_is_held_once_and_names_its_holder() {
-    let stage = Stage::new();
-    let files = stage.files();
-    let first = files.try_lock(&key("01A")).unwrap();
+    let harness = StoreHarness::new();
+    let store = harness.store();
+    let first = store.try_lock(&key("01A")).unwrap();
     assert!(matches!(first, LockResult::Locked(_)));
-    assert!(matches!(stage.files().try_lock(&key("01A")).unwrap(), LockResult::Held(Some(pid)) if pid == std::process::id()));
+    assert!(matches!(harness.store().try_lock(&key("01A")).unwrap(), LockResult::Held(Some(pid)) if pid == std::process::id()));
     drop(first);
-    assert!(matches!(files.try_lock(&key("01A")).unwrap(), LockResult::Locked(_)));
-    let before = stage.names("locks");
-    (0..500).for_each(|id| drop(files.try_lock(&key(&id.to_string())).unwrap()));
-    assert!(stage.names("locks").len() <= before.len() + 64, "a fixed set");
+    assert!(matches!(store.try_lock(&key("01A")).unwrap(), LockResult::Locked(_)));
+    let before = harness.names("locks");
+    (0..500).for_each(|id| drop(store.try_lock(&key(&id.to_string())).unwrap()));
+    assert!(harness.names("locks").len() <= before.len() + 64, "a fixed set");
 }

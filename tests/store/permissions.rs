@@ -1,20 +1,20 @@
-//! Folders and files that are not the user's own, or are open to others: refused with a reason, and left as they are.
+//! Directories and files that the user doesn't own, or that are open to others: they are refused with a reason and not changed.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
 use keyferry::ports::store::Store;
 
-use crate::harness::Stage;
+use crate::harness::StoreHarness;
 use crate::worker::{key, record};
 
-/// Nothing in a folder, nor it itself, is open to others.
-pub(crate) fn assert_narrow(path: &Path) {
+/// Checks that neither a directory nor anything in it is open to others.
+pub(crate) fn assert_private(path: &Path) {
     let facts = std::fs::symlink_metadata(path).unwrap();
     let expected = if facts.is_dir() { 0o700 } else { 0o600 };
     assert_eq!(facts.mode() & 0o7777, expected, "{}", path.display());
     if facts.is_dir() {
-        std::fs::read_dir(path).unwrap().for_each(|entry| assert_narrow(&entry.unwrap().path()));
+        std::fs::read_dir(path).unwrap().for_each(|entry| assert_private(&entry.unwrap().path()));
     }
 }
 
@@ -23,12 +23,12 @@ fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// What an actor says who gets a token in spite of a store that can't be used: one warning, and the token.
-fn warned(stage: &Stage) -> String {
-    let said = stage.crowd(1, "get user times 3 threads 2").concat();
-    let warnings: Vec<_> = said.iter().filter_map(|line| line.strip_prefix("log Warn ")).collect();
-    assert_eq!(warnings.len(), 1, "{said:?}");
-    assert_eq!(said.iter().filter(|line| line.starts_with("got ")).count(), 2, "{said:?}");
+/// The one warning of a worker that gets its token though the store can't be used.
+fn single_warning(harness: &StoreHarness) -> String {
+    let output = harness.run_together(1, "get user times 3 threads 2").concat();
+    let warnings: Vec<_> = output.iter().filter_map(|line| line.strip_prefix("log Warn ")).collect();
+    assert_eq!(warnings.len(), 1, "{output:?}");
+    assert_eq!(output.iter().filter(|line| line.starts_with("got ")).count(), 2, "{output:?}");
     warnings[0].to_owned()
 }
 
@@ -55,20 +55,20 @@ fn a_folder_that_is_not_safe_is_refused_with_its_remedy() {
             "a link or a file",
         ),
     ];
-    for (spoil, remedy) in table {
-        let stage = Stage::new();
-        stage.play("save 7");
-        let path = stage.path("store");
-        spoil(&path);
+    for (damage, remedy) in table {
+        let harness = StoreHarness::new();
+        harness.run("save 7");
+        let path = harness.path("store");
+        damage(&path);
         let before = snapshot(&path);
-        let warning = warned(&stage);
+        let warning = single_warning(&harness);
         assert!(warning.contains(remedy) && warning.contains("memory only"), "{warning}");
         assert_eq!(snapshot(&path), before, "left as it is");
-        assert_eq!(stage.sandbox.count("login"), 1);
+        assert_eq!(harness.sandbox.count("login"), 1);
     }
 }
 
-/// Modes, owners and names of all there is.
+/// Names, modes, owners and inodes of all files.
 fn snapshot(path: &Path) -> Vec<(String, u32, u32, u64)> {
     let mut all = Vec::new();
     let mut left = vec![path.to_owned(), path.with_extension("real")];
@@ -90,27 +90,27 @@ fn what_belongs_to_another_user_is_refused() {
         return;
     }
     for (name, remedy) in [("store", "belongs to another user"), ("store/store.key", "belongs to another user")] {
-        let stage = Stage::new();
-        stage.play("save 7");
-        chown(stage.path(name), Some(12345), None).unwrap();
-        let before = snapshot(&stage.path("store"));
-        let warning = warned(&stage);
+        let harness = StoreHarness::new();
+        harness.run("save 7");
+        chown(harness.path(name), Some(12345), None).unwrap();
+        let before = snapshot(&harness.path("store"));
+        let warning = single_warning(&harness);
         assert!(warning.contains(remedy), "{warning}");
-        assert_eq!(snapshot(&stage.path("store")), before);
+        assert_eq!(snapshot(&harness.path("store")), before);
     }
     // One record alone is only got anew.
-    let stage = Stage::new();
-    stage.play("save 7");
-    chown(stage.token_file(), Some(12345), None).unwrap();
-    assert!(stage.files().load(&key("01A")).unwrap().is_none());
-    stage.files().save(&key("01A"), &record(&key("01A"), 8)).unwrap();
-    assert!(stage.files().load(&key("01A")).unwrap().is_some());
+    let harness = StoreHarness::new();
+    harness.run("save 7");
+    chown(harness.token_file(), Some(12345), None).unwrap();
+    assert!(harness.store().load(&key("01A")).unwrap().is_none());
+    harness.store().save(&key("01A"), &record(&key("01A"), 8)).unwrap();
+    assert!(harness.store().load(&key("01A")).unwrap().is_some());
 }
 
 #[test]
 fn an_attacker_who_swaps_names_gets_nothing_written() {
-    let stage = Stage::new();
-    let (folder, outside) = (stage.path("shared"), stage.path("outside"));
+    let harness = StoreHarness::new();
+    let (folder, outside) = (harness.path("shared"), harness.path("outside"));
     std::fs::create_dir(&folder).unwrap();
     std::fs::create_dir(&outside).unwrap();
     std::fs::set_permissions(&outside, PermissionsExt::from_mode(0o755)).unwrap();
@@ -132,9 +132,9 @@ fn an_attacker_who_swaps_names_gets_nothing_written() {
         let mut generation = 0;
         while std::time::Instant::now() < deadline {
             generation += 1;
-            let files = keyferry::stores::file::FileStore::new(&setting, &crate::harness::none());
-            files.save(&key("01A"), &record(&key("01A"), generation)).unwrap();
-            drop(files.load(&key("01A")).unwrap());
+            let store = keyferry::stores::file::FileStore::new(&setting, &crate::harness::empty_environment());
+            store.save(&key("01A"), &record(&key("01A"), generation)).unwrap();
+            drop(store.load(&key("01A")).unwrap());
         }
         ended.store(true, std::sync::atomic::Ordering::Relaxed);
         println!("{generation} saves against the swapper");

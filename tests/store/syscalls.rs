@@ -1,13 +1,13 @@
-//! What strace sees: modes at every instant, and how few calls a warm look-up takes.
+//! System calls as strace shows them: permissions at every instant, and the number of calls of a warm look-up.
 
 use std::process::Command;
 
-use crate::harness::{ARGUMENTS, Actor, Stage};
+use crate::harness::{ARGUMENTS, StoreHarness, Worker};
 use crate::worker::{key, record};
 
 /// A system call as strace writes it.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
+pub(crate) struct SystemCall {
     pub(crate) name: String,
     pub(crate) text: String,
     /// Which of this name's calls it is in its thread.
@@ -15,11 +15,11 @@ pub(crate) struct Call {
 }
 
 /// Calls that change nothing and can't fail.
-pub(crate) const IDLE: [&str; 9] =
+pub(crate) const HARMLESS: [&str; 9] =
     ["getrandom", "gettid", "getpid", "geteuid", "brk", "mmap", "rt_sigprocmask", "rt_sigpending", "rt_sigtimedwait"];
 
 /// Whether strace is there and may trace.
-pub(crate) fn may_trace() -> bool {
+pub(crate) fn can_trace() -> bool {
     let may = Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success());
     if !may {
         // Past the test's captured output, so that it is seen in a run that is green.
@@ -28,51 +28,54 @@ pub(crate) fn may_trace() -> bool {
     may
 }
 
-/// An actor under strace, with these options.
-pub(crate) fn traced(stage: &Stage, act: &str, options: &[&str]) -> Command {
+/// The command of a worker under strace, with these options.
+pub(crate) fn syscalls(harness: &StoreHarness, task: &str, options: &[&str]) -> Command {
     let mut command = Command::new("strace");
     command.args(options).arg(std::env::current_exe().unwrap()).args(ARGUMENTS);
-    stage.dress(&mut command, act);
+    harness.set_environment(&mut command, task);
     command
 }
 
-/// The calls that an actor's thread makes between two marks.
-pub(crate) fn calls(stage: &Stage, act: &str, from: &str, to: &str) -> Vec<Call> {
-    let log = stage.path("strace.log");
-    let lines = Actor::start(&mut traced(stage, act, &["-f", "-s", "4096", "-o", log.to_str().unwrap()])).finish();
+/// The calls that a worker's thread makes between two marks.
+pub(crate) fn calls(harness: &StoreHarness, task: &str, from: &str, to: &str) -> Vec<SystemCall> {
+    let log = harness.path("strace.log");
+    let lines = Worker::start(&mut syscalls(harness, task, &["-f", "-s", "4096", "-o", log.to_str().unwrap()])).finish();
     assert!(!lines.is_empty());
     let text = std::fs::read_to_string(&log).unwrap();
     let thread = text.lines().find(|line| line.contains(&format!("\"{from}\""))).unwrap().split(' ').next().unwrap();
     let mut counts = std::collections::HashMap::new();
-    let all: Vec<Call> = text
+    let all: Vec<SystemCall> = text
         .lines()
         .filter_map(|line| line.strip_prefix(thread)?.trim_start().into())
         .filter_map(|line| {
             let (name, _) = line.split_once('(').filter(|_| !line.starts_with("<..."))?;
             let nth = counts.entry(name.to_owned()).or_insert(0);
             *nth += 1;
-            Some(Call { name: name.to_owned(), text: line.to_owned(), nth: *nth })
+            Some(SystemCall { name: name.to_owned(), text: line.to_owned(), nth: *nth })
         })
         .collect();
     // What hits this thread's count of a call must hit no other thread's.
     let others = |name: &str| text.lines().filter(|line| !line.starts_with(thread) && line.contains(&format!(" {name}("))).count();
-    let at = |mark: &str| all.iter().position(|call| call.text.contains(&format!("\"{mark}\""))).unwrap();
+    let at = |trace_mark: &str| all.iter().position(|call| call.text.contains(&format!("\"{trace_mark}\""))).unwrap();
     let found = all[at(from) + 1..at(to)].to_vec();
-    if act.starts_with("save") {
-        found.iter().filter(|call| !IDLE.contains(&call.name.as_str())).for_each(|call| assert!(others(&call.name) < call.nth, "{call:?}"));
+    if task.starts_with("save") {
+        found
+            .iter()
+            .filter(|call| !HARMLESS.contains(&call.name.as_str()))
+            .for_each(|call| assert!(others(&call.name) < call.nth, "{call:?}"));
     }
     found
 }
 
 #[test]
 fn nothing_is_ever_open_to_others() {
-    if !may_trace() {
+    if !can_trace() {
         return;
     }
     for umask in [0o000, 0o022, 0o077] {
-        let stage = Stage::new();
-        let log = stage.path("strace.log");
-        let mut command = traced(&stage, "save 7", &["-f", "-o", log.to_str().unwrap(), "-e", "trace=%file,fchmod"]);
+        let harness = StoreHarness::new();
+        let log = harness.path("strace.log");
+        let mut command = syscalls(&harness, "save 7", &["-f", "-o", log.to_str().unwrap(), "-e", "trace=%file,fchmod"]);
         let set = move || {
             // SAFETY: takes a number and can't fail.
             unsafe { libc::umask(umask) };
@@ -80,38 +83,38 @@ fn nothing_is_ever_open_to_others() {
         };
         // SAFETY: between fork and exec the closure makes one system call.
         unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, set) };
-        Actor::start(&mut command).finish();
+        Worker::start(&mut command).finish();
         let text = std::fs::read_to_string(&log).unwrap();
         let ours = text.lines().filter(|line| !line.contains("(-1, ") && !line.contains("/nonexistent"));
         let made: Vec<_> = ours.filter(|line| line.contains("O_CREAT") || line.contains("mkdir") || line.contains("chmod")).collect();
         assert!(made.len() >= 8, "{made:#?}");
-        let narrow = |line: &&str| line.contains(", 0600)") || line.contains(", 0700)");
-        assert!(made.iter().all(narrow), "umask {umask:o}: {made:#?}");
-        crate::permissions::assert_narrow(&stage.path("store"));
+        let is_private = |line: &&str| line.contains(", 0600)") || line.contains(", 0700)");
+        assert!(made.iter().all(is_private), "umask {umask:o}: {made:#?}");
+        crate::permissions::assert_private(&harness.path("store"));
     }
 }
 
 #[test]
 fn a_warm_look_up_opens_the_folder_the_key_and_the_record() {
-    if !may_trace() {
+    if !can_trace() {
         return;
     }
-    let stage = Stage::new();
-    stage.play("save 7");
-    let few = calls(&stage, "load", "/begin", "/end");
+    let harness = StoreHarness::new();
+    harness.run("save 7");
+    let few = calls(&harness, "load", "/begin", "/end");
     let opened: Vec<_> = few.iter().filter(|call| call.name.starts_with("open")).collect();
     let ends = ["store\"", "store.key\""].iter().zip(&opened).all(|(end, call)| call.text.contains(end));
     assert!(opened.len() == 3 && ends && opened[2].text.contains("\"tokens/"), "{opened:#?}");
     let writes = ["mkdirat", "flock", "fsync", "clone3", "clone", "renameat", "getdents64", "unlinkat", "socket"];
     assert!(!few.iter().any(|call| writes.contains(&call.name.as_str())), "{few:#?}");
-    let again = calls(&stage, "load", "/begin-again", "/end-again");
+    let again = calls(&harness, "load", "/begin-again", "/end-again");
     for call in few.iter().chain(&again) {
         println!("{}", call.text.chars().take(150).collect::<String>());
     }
     println!("warm look-up of a new process: {} calls; the same process again: {}", few.len(), again.len());
-    let files = stage.files();
+    let store = harness.store();
     // No fsync for these, and none is needed: what is looked at is how many there are.
-    let name = stage.token_file();
+    let name = harness.token_file();
     for id in 0..10_000_u32 {
         std::fs::hard_link(&name, name.with_file_name(format!("{id:032x}"))).unwrap();
         if id == 0 {
@@ -120,43 +123,43 @@ fn a_warm_look_up_opens_the_folder_the_key_and_the_record() {
     }
     std::fs::rename(name.with_extension("copy"), &name).unwrap();
     std::fs::set_permissions(&name, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    assert!(keyferry::ports::store::Store::load(&files, &key("01A")).unwrap().is_some());
-    let many = calls(&stage, "load", "/begin", "/end");
-    let names = |calls: &[Call]| calls.iter().map(|call| call.name.clone()).collect::<Vec<_>>();
+    assert!(keyferry::ports::store::Store::load(&store, &key("01A")).unwrap().is_some());
+    let many = calls(&harness, "load", "/begin", "/end");
+    let names = |calls: &[SystemCall]| calls.iter().map(|call| call.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&few), names(&many));
 }
 
 #[test]
 fn opening_a_session_opens_nothing_of_the_store() {
-    let stage = Stage::new();
-    let mut actor = stage.actor("get user");
+    let harness = StoreHarness::new();
+    let mut worker = harness.worker("get user");
     // The session is open, and waits to be told to go on.
-    assert_eq!(actor.line(), "ready");
-    assert!(!stage.path("store").exists());
-    actor.go();
-    actor.finish();
-    assert!(stage.path("store/store.key").exists());
+    assert_eq!(worker.line(), "ready");
+    assert!(!harness.path("store").exists());
+    worker.go();
+    worker.finish();
+    assert!(harness.path("store/store.key").exists());
 }
 
 #[test]
 fn figures_of_saves() {
-    let stage = Stage::new();
-    let files = stage.files();
+    let harness = StoreHarness::new();
+    let store = harness.store();
     let began = std::time::Instant::now();
     for generation in 1..=50 {
-        keyferry::ports::store::Store::save(&files, &key("01A"), &record(&key("01A"), generation)).unwrap();
+        keyferry::ports::store::Store::save(&store, &key("01A"), &record(&key("01A"), generation)).unwrap();
     }
     println!("a save: {} us", began.elapsed().as_micros() / 50);
     let began = std::time::Instant::now();
-    (0..1000).for_each(|_| drop(keyferry::ports::store::Store::load(&files, &key("01A")).unwrap()));
+    (0..1000).for_each(|_| drop(keyferry::ports::store::Store::load(&store, &key("01A")).unwrap()));
     println!("a look-up by a process that has the store open: {} us", began.elapsed().as_micros() / 1000);
-    if !may_trace() {
+    if !can_trace() {
         return;
     }
-    let stage = Stage::new();
-    let cold = calls(&stage, "save 7", "/begin", "/end");
+    let harness = StoreHarness::new();
+    let cold = calls(&harness, "save 7", "/begin", "/end");
     println!("first save of all: {} calls", cold.len());
-    let warm = calls(&stage, "save 8", "/begin", "/end");
+    let warm = calls(&harness, "save 8", "/begin", "/end");
     println!("later save of a new process: {} calls", warm.len());
     warm.iter().for_each(|call| println!("{}", call.text.chars().take(150).collect::<String>()));
 }

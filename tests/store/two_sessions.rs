@@ -1,4 +1,4 @@
-//! Two sessions that know of one another through the store alone, as two processes do.
+//! Two sessions that share a store alone, as two processes do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use tempfile::TempDir;
 
 use crate::harness::START_MS;
 
-pub(crate) struct World {
+pub(crate) struct SessionHarness {
     folder: TempDir,
     pub(crate) clock: Clock,
     pub(crate) sandbox: Sandbox,
 }
 
-impl World {
+impl SessionHarness {
     pub(crate) fn new() -> Self {
         let clock = Clock::manual(START_MS * 1000);
-        let theirs = clock.clone();
-        let shown = keyferry_sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000));
+        let session_clock = clock.clone();
+        let shown = keyferry_sandbox::Clock::from_fn(Arc::new(move || session_clock.now_us() / 1000));
         let sandbox = Sandbox::start(keyferry_sandbox::Options { clock: shown, ..Default::default() }).unwrap();
         Self { folder: tempfile::tempdir().unwrap(), clock, sandbox }
     }
@@ -46,7 +46,7 @@ impl World {
         Session::open_with(config, Options { clock: self.clock.clone(), refreshes_in_background: false }).unwrap()
     }
 
-    pub(crate) fn pass(&self, seconds: i64) {
+    pub(crate) fn advance(&self, seconds: i64) {
         self.clock.advance_us(seconds * 1_000_000);
     }
 
@@ -62,26 +62,26 @@ fn link() -> String {
 
 #[test]
 fn what_one_got_the_other_takes() {
-    let world = World::new();
-    let (first, second) = (world.session(), world.session());
+    let harness = SessionHarness::new();
+    let (first, second) = (harness.session(), harness.session());
     for resource in ["user", &crate::worker::package(), &link(), "fileverbs:bearer"] {
         let got = first.token(resource).unwrap();
-        let requests = world.sandbox.count("requests");
+        let requests = harness.sandbox.count("requests");
         let taken = second.token(resource).unwrap();
         assert_eq!((taken.meta(), taken.value(), taken.details()), (got.meta(), got.value(), got.details()), "{resource}");
-        assert_eq!(world.sandbox.count("requests"), requests, "{resource}");
+        assert_eq!(harness.sandbox.count("requests"), requests, "{resource}");
     }
-    assert_eq!(world.sandbox.count("link"), 1);
+    assert_eq!(harness.sandbox.count("link"), 1);
 }
 
 #[test]
 fn nothing_of_a_key_or_token_can_be_read_from_names_or_files() {
-    let world = World::new();
-    let session = world.session();
+    let harness = SessionHarness::new();
+    let session = harness.session();
     let tokens: Vec<_> = ["user", &link(), "fileverbs:bearer"].into_iter().map(|resource| session.token(resource).unwrap()).collect();
     let mut texts: Vec<&str> = tokens.iter().flat_map(|token| [token.value(), token.id()]).filter(|text| !text.is_empty()).collect();
     texts.extend([c::EMAIL, c::PASSWORD, c::LINK_ID, c::LINK_SECRET, "masv", "fileverbs", "127.0.0.1"]);
-    for (path, bytes) in world.token_files() {
+    for (path, bytes) in harness.token_files() {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let holds = |text: &&str| name.contains(*text) || bytes.windows(text.len()).any(|window| window == text.as_bytes());
         assert_eq!(texts.iter().find(|text| holds(text)), None, "{name}");
@@ -90,160 +90,160 @@ fn nothing_of_a_key_or_token_can_be_read_from_names_or_files() {
 
 #[test]
 fn a_rejected_token_is_gone_for_all_and_a_later_one_is_not() {
-    let world = World::new();
-    let (first, second) = (world.session(), world.session());
+    let harness = SessionHarness::new();
+    let (first, second) = (harness.session(), harness.session());
     let old = first.token("user").unwrap();
     assert_eq!(second.token("user").unwrap().meta(), old.meta());
     first.reject(&old).unwrap();
     let new = first.token("user").unwrap();
     assert!(new.meta().generation > old.meta().generation && new.value() != old.value());
-    assert_eq!(world.sandbox.count("login"), 2);
+    assert_eq!(harness.sandbox.count("login"), 2);
     // The other one finds out later, and takes what there is.
     second.reject(&old).unwrap();
     assert_eq!(second.token("user").unwrap().meta(), new.meta());
-    assert_eq!(world.session().token("user").unwrap().meta(), new.meta());
-    assert_eq!(world.sandbox.count("login"), 2);
+    assert_eq!(harness.session().token("user").unwrap().meta(), new.meta());
+    assert_eq!(harness.sandbox.count("login"), 2);
 }
 
 #[test]
 fn the_generation_exceeds_the_stored_one_though_the_clock_goes_back() {
-    let world = World::new();
-    let old = world.session().token("user").unwrap();
-    world.pass(-3600);
-    let later = world.session();
+    let harness = SessionHarness::new();
+    let old = harness.session().token("user").unwrap();
+    harness.advance(-3600);
+    let later = harness.session();
     let taken = later.token("user").unwrap();
     later.reject(&taken).unwrap();
     let new = later.token("user").unwrap();
     assert!(new.meta().generation > old.meta().generation);
-    assert_eq!(world.session().token("user").unwrap().meta(), new.meta());
-    let login = world.session().masv_login(None, None).unwrap();
+    assert_eq!(harness.session().token("user").unwrap().meta(), new.meta());
+    let login = harness.session().masv_login(None, None).unwrap();
     assert!(login.meta().generation > new.meta().generation);
-    assert_eq!(world.session().token("user").unwrap().meta(), login.meta());
+    assert_eq!(harness.session().token("user").unwrap().meta(), login.meta());
 }
 
 #[test]
 fn a_refused_refresh_adopts_what_another_has_stored_meanwhile_and_deletes_nothing() {
-    let world = World::new();
-    world.sandbox.set_life("bearer", 600);
-    world.session().token("fileverbs:bearer").unwrap();
-    let before = world.token_files();
-    world.pass(598);
-    let other = world.session().token("fileverbs:bearer").unwrap();
-    let after = world.token_files();
-    assert_eq!(world.sandbox.count("refresh"), 1);
+    let harness = SessionHarness::new();
+    harness.sandbox.set_life("bearer", 600);
+    harness.session().token("fileverbs:bearer").unwrap();
+    let before = harness.token_files();
+    harness.advance(598);
+    let other = harness.session().token("fileverbs:bearer").unwrap();
+    let after = harness.token_files();
+    assert_eq!(harness.sandbox.count("refresh"), 1);
     // As if the lock had not held: this one looked before the other stored, and is refused after it.
     let put = |files: &[(std::path::PathBuf, Vec<u8>)]| files.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
     put(&before);
-    world.sandbox.fault(Fault::status(400).path("/api/v1/accounts/refresh-token").latency(Duration::from_millis(400)));
-    let late = world.session();
+    harness.sandbox.fault(Fault::status(400).path("/api/v1/accounts/refresh-token").latency(Duration::from_millis(400)));
+    let late = harness.session();
     let token = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| late.token("fileverbs:bearer"));
-        assert!(world.sandbox.wait_for("refresh", 2, Duration::from_secs(10)));
+        let threads = scope.spawn(|| late.token("fileverbs:bearer"));
+        assert!(harness.sandbox.wait_for("refresh", 2, Duration::from_secs(10)));
         put(&after);
-        asking.join().unwrap().unwrap()
+        threads.join().unwrap().unwrap()
     });
     assert_eq!(token.meta(), other.meta());
-    assert_eq!(world.token_files(), after);
-    assert_eq!(world.sandbox.count("fileverbs_login"), 1);
+    assert_eq!(harness.token_files(), after);
+    assert_eq!(harness.sandbox.count("fileverbs_login"), 1);
 }
 
 #[test]
 fn a_refused_refresh_ends_in_one_login_and_keeps_the_token_until_then() {
-    let world = World::new();
-    world.sandbox.set_life("bearer", 600);
-    let old = world.session().token("fileverbs:bearer").unwrap();
-    world.pass(595);
+    let harness = SessionHarness::new();
+    harness.sandbox.set_life("bearer", 600);
+    let old = harness.session().token("fileverbs:bearer").unwrap();
+    harness.advance(595);
     let refused = || Fault::status(400).path("/api/v1/accounts/refresh-token");
-    world.sandbox.fault(refused());
-    world.sandbox.fault(Fault::status(503).path("/api/v1/accounts/access-token"));
-    assert_eq!(world.session().token("fileverbs:bearer").unwrap().meta(), old.meta(), "nothing better came");
-    world.pass(4);
-    assert_eq!(world.session().token("fileverbs:bearer").unwrap().meta(), old.meta(), "a login that failed is not repeated at once");
-    world.pass(60);
-    world.session().token("fileverbs:bearer").unwrap();
-    assert_eq!((world.sandbox.count("fileverbs_login"), world.sandbox.count("refresh")), (3, 1));
+    harness.sandbox.fault(refused());
+    harness.sandbox.fault(Fault::status(503).path("/api/v1/accounts/access-token"));
+    assert_eq!(harness.session().token("fileverbs:bearer").unwrap().meta(), old.meta(), "nothing better came");
+    harness.advance(4);
+    assert_eq!(harness.session().token("fileverbs:bearer").unwrap().meta(), old.meta(), "a login that failed is not repeated at once");
+    harness.advance(60);
+    harness.session().token("fileverbs:bearer").unwrap();
+    assert_eq!((harness.sandbox.count("fileverbs_login"), harness.sandbox.count("refresh")), (3, 1));
 }
 
 #[test]
 fn what_is_forgotten_is_forgotten_in_the_store_and_the_list_tells() {
-    let world = World::new();
-    let session = world.session();
+    let harness = SessionHarness::new();
+    let session = harness.session();
     session.token("user").unwrap();
     let opened = session.token(&link()).unwrap();
-    let list: Value = serde_json::from_str(&world.session().list().unwrap()).unwrap();
+    let list: Value = serde_json::from_str(&harness.session().list().unwrap()).unwrap();
     let kinds: Vec<_> = list.as_array().unwrap().iter().map(|row| row["kind"].as_str().unwrap().to_owned()).collect();
     assert!(kinds.len() == 2 && kinds.contains(&"user".to_owned()) && kinds.contains(&"package".to_owned()), "{list}");
     assert!(list.as_array().unwrap().iter().all(|row| row["account"] == "default"), "{list}");
     assert!(!list.to_string().contains(opened.value()));
-    // By one who only knows the link.
-    world.session().forget(Some(&link())).unwrap();
-    let after = world.session();
+    // By a session that knows only the link.
+    harness.session().forget(Some(&link())).unwrap();
+    let after = harness.session();
     after.token(&link()).unwrap();
-    assert_eq!((world.sandbox.count("link"), world.sandbox.count("login")), (2, 1));
-    world.session().forget(None).unwrap();
-    assert!(world.token_files().is_empty());
-    world.session().token("user").unwrap();
-    assert_eq!(world.sandbox.count("login"), 2);
+    assert_eq!((harness.sandbox.count("link"), harness.sandbox.count("login")), (2, 1));
+    harness.session().forget(None).unwrap();
+    assert!(harness.token_files().is_empty());
+    harness.session().token("user").unwrap();
+    assert_eq!(harness.sandbox.count("login"), 2);
 }
 
 #[test]
 fn one_who_needs_a_token_for_longer_is_not_put_off_with_the_stored_one() {
-    let world = World::new();
-    world.sandbox.set_life("user", 3600);
-    let old = world.session().token("user").unwrap();
-    world.pass(2400);
-    assert_eq!(world.session().token("user").unwrap().meta(), old.meta());
+    let harness = SessionHarness::new();
+    harness.sandbox.set_life("user", 3600);
+    let old = harness.session().token("user").unwrap();
+    harness.advance(2400);
+    assert_eq!(harness.session().token("user").unwrap().meta(), old.meta());
     let request = Request { min_valid: Duration::from_secs(3000), ..Request::new("user") };
-    let new = world.session().token_for(&request).unwrap();
+    let new = harness.session().token_for(&request).unwrap();
     assert!(new.meta().generation > old.meta().generation);
-    assert_eq!(world.session().token("user").unwrap().meta(), new.meta());
+    assert_eq!(harness.session().token("user").unwrap().meta(), new.meta());
 }
 
 #[test]
 fn a_token_that_is_not_fresh_serves_a_new_process_while_the_service_is_down() {
-    let world = World::new();
-    world.sandbox.set_life("user", 600);
-    let old = world.session().token("user").unwrap();
-    world.pass(590);
-    world.sandbox.fault(Fault::status(503).forever());
-    assert_eq!(world.session().token("user").unwrap().meta(), old.meta());
-    world.pass(11);
-    assert!(world.session().token("user").is_err(), "one that has ended is never handed out");
+    let harness = SessionHarness::new();
+    harness.sandbox.set_life("user", 600);
+    let old = harness.session().token("user").unwrap();
+    harness.advance(590);
+    harness.sandbox.fault(Fault::status(503).forever());
+    assert_eq!(harness.session().token("user").unwrap().meta(), old.meta());
+    harness.advance(11);
+    assert!(harness.session().token("user").is_err(), "one that has ended is never handed out");
 }
 
 #[test]
 fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
-    let world = World::new();
-    world.sandbox.set_life("user", 600);
+    let harness = SessionHarness::new();
+    harness.sandbox.set_life("user", 600);
     let package = crate::worker::package();
-    let kept = |request: &Request| world.session().stored(request).unwrap().map(|token| (*token.meta(), token.value().to_owned()));
-    assert_eq!(kept(&Request::new("user")), None);
-    let session = world.session();
+    let stored = |request: &Request| harness.session().stored(request).unwrap().map(|token| (*token.meta(), token.value().to_owned()));
+    assert_eq!(stored(&Request::new("user")), None);
+    let session = harness.session();
     let got = ["user", &package, "fileverbs:bearer", &link()].map(|resource| session.token(resource).unwrap());
-    let requests = world.sandbox.count("requests");
+    let requests = harness.sandbox.count("requests");
     for (resource, token) in ["user", &package, "fileverbs:bearer"].iter().zip(&got) {
-        assert_eq!(kept(&Request::new(*resource)), Some((*token.meta(), token.value().to_owned())), "{resource}");
+        assert_eq!(stored(&Request::new(*resource)), Some((*token.meta(), token.value().to_owned())), "{resource}");
     }
     // A link's name in the store is a fingerprint; a package's token to manage can't read.
-    assert_eq!(kept(&Request::new(link())), None);
-    assert_eq!(kept(&Request::new("packages/01UNHEARD")), None);
+    assert_eq!(stored(&Request::new(link())), None);
+    assert_eq!(stored(&Request::new("packages/01UNHEARD")), None);
     let longer = Request { min_valid: Duration::from_secs(560), ..Request::new("user") };
-    world.pass(60);
-    assert!(kept(&Request::new("user")).is_some() && kept(&longer).is_none());
-    world.pass(500);
-    assert!(kept(&Request::new("user")).is_some(), "callers don't wait yet");
-    world.pass(20);
-    assert_eq!(kept(&Request::new("user")), None, "in the last twentieth of its life somebody has to refresh it");
-    world.pass(30);
-    assert_eq!(kept(&Request::new("user")), None, "it has ended");
-    assert_eq!(world.sandbox.count("requests"), requests);
+    harness.advance(60);
+    assert!(stored(&Request::new("user")).is_some() && stored(&longer).is_none());
+    harness.advance(500);
+    assert!(stored(&Request::new("user")).is_some(), "callers don't wait yet");
+    harness.advance(20);
+    assert_eq!(stored(&Request::new("user")), None, "in the last twentieth of its life somebody has to refresh it");
+    harness.advance(30);
+    assert_eq!(stored(&Request::new("user")), None, "it has ended");
+    assert_eq!(harness.sandbox.count("requests"), requests);
     session.reject(&session.token(&package).unwrap()).unwrap();
-    assert_eq!(kept(&Request::new(package)), None, "it was rejected");
+    assert_eq!(stored(&Request::new(package)), None, "it was rejected");
 }
 
 #[test]
 fn a_configuration_of_its_own_keeps_tokens_in_memory_unless_it_says_otherwise() {
     let session = Session::open(Config::new()).unwrap();
     assert!(session.explain("user").unwrap().contains("\"store\":\"memory\""));
-    assert!(World::new().session().explain("user").unwrap().contains("\"store\":\"file\""));
+    assert!(SessionHarness::new().session().explain("user").unwrap().contains("\"store\":\"file\""));
 }

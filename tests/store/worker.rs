@@ -1,4 +1,4 @@
-//! What the other processes play. Each line that is meant for the stage begins with `@ `.
+//! The tasks of worker processes. Each line that is meant for the test begins with `@ `.
 
 use std::io::Write;
 use std::sync::{Arc, Barrier};
@@ -17,14 +17,14 @@ use keyferry::session::{Options, Session};
 use keyferry::stores::file::FileStore;
 use keyferry_sandbox::credentials as c;
 
-fn say(text: &str) {
+fn report(text: &str) {
     let mut out = std::io::stdout().lock();
     out.write_all(format!("@ {text}\n").as_bytes()).unwrap();
     out.flush().unwrap();
 }
 
 fn wait() {
-    say("ready");
+    report("ready");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
 }
@@ -35,14 +35,14 @@ fn variable(name: &str) -> Option<String> {
 
 /// Does nothing in the test's own process.
 #[test]
-fn plays_its_part() {
-    let Some(act) = variable("KEYFERRY_ACT") else { return };
-    log::install(Some(Level::Warn), Some(Box::new(|level, text| say(&format!("log {level:?} {text}"))))).unwrap();
-    let words: Vec<&str> = act.split(' ').collect();
+fn runs_its_task() {
+    let Some(task) = variable("KEYFERRY_ACT") else { return };
+    log::install(Some(Level::Warn), Some(Box::new(|level, text| report(&format!("log {level:?} {text}"))))).unwrap();
+    let words: Vec<&str> = task.split(' ').collect();
     match words.as_slice() {
         ["get", resource] => get(resource, 1, 1, None),
         ["get", resource, "times", times, "threads", threads] => get(resource, times.parse().unwrap(), threads.parse().unwrap(), None),
-        ["get", resource, "telling"] => get_telling(resource),
+        ["get", resource, "telling"] => get_and_report_wait(resource),
         ["get", resource, "within", ms] => get(resource, 1, 1, Some(Duration::from_millis(ms.parse().unwrap()))),
         ["reject", resource] => {
             let session = session();
@@ -53,9 +53,9 @@ fn plays_its_part() {
         ["hold"] => hold(),
         ["fork"] => fork(),
         ["mixed", seed] => mixed(seed.parse().unwrap()),
-        ["forget"] => say(&format!("{:?}", session().forget(None).map_err(|error| error.to_string()))),
-        ["list"] => say(&session().list().unwrap()),
-        _ => panic!("nobody plays {act}"),
+        ["forget"] => report(&format!("{:?}", session().forget(None).map_err(|error| error.to_string()))),
+        ["list"] => report(&session().list().unwrap()),
+        _ => panic!("no task {task}"),
     }
 }
 
@@ -65,7 +65,7 @@ fn session() -> Session {
     Session::open_with(config, Options { clock, refreshes_in_background: false }).unwrap()
 }
 
-/// Says for each thread how the last call ended, and for all of them how many did well.
+/// Reports for each thread how the last call ended, and for all threads how many calls succeeded.
 fn get(resource: &str, times: usize, threads: usize, within: Option<Duration>) {
     let session = session();
     wait();
@@ -76,27 +76,27 @@ fn get(resource: &str, times: usize, threads: usize, within: Option<Duration>) {
         let request = Request { timeout: within, ..Request::new(resource) };
         let outcomes: Vec<_> = (0..times).map(|_| session.token_for(&request)).collect();
         match outcomes.last() {
-            Some(Ok(token)) => say(&format!("got {} {}", token.meta().generation, token.value())),
-            Some(Err(error)) => say(&format!("failed {:?} {error}", error.kind)),
+            Some(Ok(token)) => report(&format!("got {} {}", token.meta().generation, token.value())),
+            Some(Err(error)) => report(&format!("failed {:?} {error}", error.kind)),
             None => {}
         }
         outcomes.into_iter().filter(Result::is_ok).count()
     };
     let good: usize = std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..threads).map(|_| scope.spawn(ask)).collect();
-        asking.into_iter().map(|thread| thread.join().unwrap()).sum()
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    say(&format!("good {good} in {} us", began.elapsed().as_micros()));
+    report(&format!("good {good} in {} us", began.elapsed().as_micros()));
 }
 
-/// Says that it waits for another process once it does: a call with little time is told so, and the flight goes on without it.
-fn get_telling(resource: &str) {
+/// Reports when it waits for another process: a call with a short timeout fails for that reason, and the fetch goes on without it.
+fn get_and_report_wait(resource: &str) {
     let session = session();
     wait();
-    let hasty = Request { timeout: Some(Duration::from_millis(50)), ..Request::new(resource) };
-    while !session.token_for(&hasty).is_err_and(|error| error.kind == error::ErrorKind::Busy) {}
-    say("waiting");
-    say(&format!("got {}", session.token(resource).unwrap().meta().generation));
+    let short_request = Request { timeout: Some(Duration::from_millis(50)), ..Request::new(resource) };
+    while !session.token_for(&short_request).is_err_and(|error| error.kind == error::ErrorKind::Busy) {}
+    report("waiting");
+    report(&format!("got {}", session.token(resource).unwrap().meta().generation));
 }
 
 pub(crate) fn key(id: &str) -> TokenKey {
@@ -106,7 +106,7 @@ pub(crate) fn key(id: &str) -> TokenKey {
 
 /// A package's token of a key.
 pub(crate) fn token(key: &TokenKey, value: &str, generation: u64, acquired_us: i64, expires_us: i64) -> Token {
-    let draft = NewToken::new(TokenKind::Package, "X-Package-Token", Secret::from(value), None);
+    let new_token = NewToken::new(TokenKind::Package, "X-Package-Token", Secret::from(value), None);
     let scope = key.scope.fingerprint();
     let facts = TokenMeta {
         scope,
@@ -117,7 +117,7 @@ pub(crate) fn token(key: &TokenKey, value: &str, generation: u64, acquired_us: i
         expires_us,
         acquired_us,
     };
-    Token::new(&draft, "masv", &key.id, facts).unwrap()
+    Token::new(&new_token, "masv", &key.id, facts).unwrap()
 }
 
 /// A record whose every part follows from its generation.
@@ -127,20 +127,20 @@ pub(crate) fn record(key: &TokenKey, generation: u64) -> Record {
     Record { generation, token: Some(token), renewal: Some(Secret::new(value)), ..Record::default() }
 }
 
-/// The generation of a record that is whole.
-pub(crate) fn whole(record: &Record) -> u64 {
+/// The generation of a record. Fails if a part of the record does not belong to it.
+pub(crate) fn intact_generation(record: &Record) -> u64 {
     let value = format!("{}-", record.generation).repeat(40);
     assert_eq!(record.token.as_ref().unwrap().value(), value);
     assert_eq!(record.renewal.as_ref().unwrap().expose(), value);
     record.generation
 }
 
-fn files() -> FileStore {
+fn store() -> FileStore {
     FileStore::new(&variable("KEYFERRY_STORE").unwrap(), &process_environment())
 }
 
 /// A system call that strace shows, and nobody else makes.
-fn mark(name: &str) {
+fn trace_mark(name: &str) {
     let _ = std::fs::metadata(name);
 }
 
@@ -158,54 +158,54 @@ fn outnumber_other_threads() {
             // SAFETY: each of them fails at its first argument, a descriptor that is none, before it looks at another.
             unsafe { libc::syscall(call, -1, 0, 0, 0, 0) };
         }
-        mark("/nonexistent/x");
+        trace_mark("/nonexistent/x");
         let _ = std::fs::create_dir("/nonexistent/x");
     }
 }
 
 fn save(generation: u64) {
-    let (files, key) = (files(), key("01A"));
+    let (store, key) = (store(), key("01A"));
     let record = record(&key, generation);
     outnumber_other_threads();
-    mark("/begin");
-    let outcome = files.save(&key, &record);
-    mark("/end");
-    say(&format!("saved {}", outcome.is_ok()));
+    trace_mark("/begin");
+    let outcome = store.save(&key, &record);
+    trace_mark("/end");
+    report(&format!("saved {}", outcome.is_ok()));
 }
 
 fn load() {
-    let (files, key) = (files(), key("01A"));
+    let (store, key) = (store(), key("01A"));
     // The first of its kind asks the system for more than itself.
-    mark("/nonexistent/x");
-    mark("/begin");
-    let found = files.load(&key);
-    mark("/end");
-    say(&format!("loaded {:?}", found.unwrap().as_ref().map(whole)));
-    mark("/begin-again");
-    let _ = files.load(&key);
-    mark("/end-again");
+    trace_mark("/nonexistent/x");
+    trace_mark("/begin");
+    let found = store.load(&key);
+    trace_mark("/end");
+    report(&format!("loaded {:?}", found.unwrap().as_ref().map(intact_generation)));
+    trace_mark("/begin-again");
+    let _ = store.load(&key);
+    trace_mark("/end-again");
 }
 
 /// Holds the lock of the user's token until the end.
 fn hold() {
     let scope = Arc::new(Scope::new("masv", &variable("KEYFERRY_MASV_URL").unwrap(), "default"));
     let key = TokenKey { scope, resource_kind: ResourceKind::User, id: "".into(), access: Access::Full };
-    let files = files();
-    let LockResult::Locked(_lock) = files.try_lock(&key).unwrap() else { panic!("somebody else has the lock") };
+    let store = store();
+    let LockResult::Locked(_lock) = store.try_lock(&key).unwrap() else { panic!("somebody else has the lock") };
     wait();
 }
 
 /// Leaves a child behind that lives on, and ends without a word while it holds the lock.
 fn fork() {
-    let (files, key) = (files(), key("01A"));
-    let LockResult::Locked(lock) = files.try_lock(&key).unwrap() else { panic!("somebody else has the lock") };
+    let (store, key) = (store(), key("01A"));
+    let LockResult::Locked(lock) = store.try_lock(&key).unwrap() else { panic!("somebody else has the lock") };
     // SAFETY: the child calls nothing but what may be called after a fork.
     match unsafe { libc::fork() } {
         0 => loop {
             // SAFETY: takes nothing, and ends with a signal.
             unsafe { libc::pause() };
         },
-        child => say(&format!("child {child}")),
+        child => report(&format!("child {child}")),
     }
     std::mem::forget(lock);
     std::process::exit(0);
@@ -222,28 +222,28 @@ fn mixed(seed: u64) {
         state % below
     };
     let keys: Vec<TokenKey> = (0..5).map(|id| key(&format!("mixed{id}"))).collect();
-    let mut files = files();
+    let mut store = store();
     let mut times = Vec::new();
     for round in 0..200 {
         if round % 10 == 0 {
-            files = self::files();
+            store = self::store();
         }
         let key = &keys[random(5) as usize];
         let began = Instant::now();
         match random(10) {
             0..=3 => {
-                let before = files.load(key).unwrap().map_or(0, |record| record.generation);
-                files.save(key, &record(key, before + 1 + random(3))).unwrap();
+                let before = store.load(key).unwrap().map_or(0, |record| record.generation);
+                store.save(key, &record(key, before + 1 + random(3))).unwrap();
             }
-            4 => files.remove(key, random(1000)).unwrap(),
-            5 => drop(files.try_lock(key).unwrap()),
-            6 => drop(files.list().unwrap().iter().map(|(_, record)| whole(record)).collect::<Vec<_>>()),
-            _ => drop(files.load(key).unwrap().as_ref().map(whole)),
+            4 => store.remove(key, random(1000)).unwrap(),
+            5 => drop(store.try_lock(key).unwrap()),
+            6 => drop(store.list().unwrap().iter().map(|(_, record)| intact_generation(record)).collect::<Vec<_>>()),
+            _ => drop(store.load(key).unwrap().as_ref().map(intact_generation)),
         }
         times.push(began.elapsed().as_micros());
     }
     times.sort_unstable();
-    say(&format!("middle {} p99 {} worst {} us", times[100], times[197], times[199]));
+    report(&format!("middle {} p99 {} worst {} us", times[100], times[197], times[199]));
 }
 
 /// A package of the sandbox, as it is asked for.
