@@ -12,7 +12,7 @@ use keyferry::engine::state::{Engine, Parts};
 use keyferry::ports::http::{Answer, Failure, Http, Request as Exchange};
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
-use keyferry::stores::memory::Memory;
+use keyferry::stores::memory::MemoryStore;
 use libfuzzer_sys::fuzz_target;
 
 /// Answers everything the same.
@@ -49,7 +49,7 @@ fuzz_target!(|bytes: &[u8]| {
     let config = config(question == "user");
     let accounts = Accounts::open(&config, &keyferry::plugin::Plugins::default()).expect("services");
     let parts = Parts {
-        store: Box::new(Memory::default()),
+        store: Box::new(MemoryStore::default()),
         http: Box::new(Same(answer)),
         clock: Clock::system(),
         timeout: Duration::from_secs(5),

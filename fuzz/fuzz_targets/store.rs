@@ -1,5 +1,5 @@
-//! A file of the store with anything in it: what was kept, or nothing; never another token, and no fault. The first byte chooses the
-//! file, or that the rest is what was within a seal.
+//! A file of the store with any content: the store gives the stored token or none, never another one, and doesn't crash. The first
+//! byte chooses the file, or that the rest is unsealed content.
 #![no_main]
 
 use std::cell::OnceCell;
@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keyferry::config::Environment;
-use keyferry::error::{Error, Kind};
-use keyferry::model::key::{Access, Class, Fingerprint, Key, Scope};
+use keyferry::error::{Error, ErrorKind};
+use keyferry::model::key::{Access, ResourceKind, Fingerprint, TokenKey, Scope};
 use keyferry::secret::Secret;
-use keyferry::ports::store::{Record, Refusal, Store};
-use keyferry::stores::file::{self, Files};
-use keyferry::model::token::{Draft, Facts, Kind as TokenKind, NO_EXPIRY, Token};
+use keyferry::ports::store::{Record, FailureRecord, Store};
+use keyferry::stores::file::{self, FileStore};
+use keyferry::model::token::{NewToken, TokenMeta, TokenKind, NO_EXPIRY, Token};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 
@@ -26,31 +26,31 @@ fn secret() -> Fingerprint {
 /// A store with a record and a refusal, and its files as they were written.
 struct Kept {
     folder: TempDir,
-    key: Key,
+    key: TokenKey,
     files: Vec<(PathBuf, Vec<u8>)>,
 }
 
-fn open(folder: &Path) -> Files {
+fn open(folder: &Path) -> FileStore {
     let nothing: Environment = Arc::new(|_| None);
-    Files::new(&format!("file:{}", folder.join("store").display()), &nothing)
+    FileStore::new(&format!("file:{}", folder.join("store").display()), &nothing)
 }
 
 fn keep() -> Kept {
     let folder = TempDir::new().expect("a folder");
-    let key = Key {
+    let key = TokenKey {
         scope: Arc::new(Scope::new("masv", "https://a.example", "default")),
-        class: Class::User,
+        resource_kind: ResourceKind::User,
         id: "".into(),
         access: Access::Full,
     };
-    let draft = Draft::new(TokenKind::User, "X-User-Token", Secret::from(VALUE), None);
+    let new_token = NewToken::new(TokenKind::User, "X-User-Token", Secret::from(VALUE), None);
     let scope = key.scope.fingerprint();
-    let facts =
-        Facts { scope, class: key.class, access: key.access, kind: TokenKind::User, generation: 7, expires_us: NO_EXPIRY, acquired_us: 0 };
-    let token = Token::new(&draft, "masv", "", facts).expect("a token");
+    let meta =
+        TokenMeta { scope, resource_kind: key.resource_kind, access: key.access, kind: TokenKind::User, generation: 7, expires_us: NO_EXPIRY, acquired_us: 0 };
+    let token = Token::new(&new_token, "masv", "", meta).expect("a token");
     let store = open(folder.path());
     store.save(&key, &Record { generation: 7, token: Some(token), ..Record::default() }).expect("a record");
-    store.set_refusal(&secret(), Some(Refusal { since_us: 8, until_us: 9, step: 1, error: Error::new(Kind::Refused, "no") }), &|_| false);
+    store.set_failure(&secret(), Some(FailureRecord { since_us: 8, until_us: 9, step: 1, error: Error::new(ErrorKind::BadCredentials, "no") }), &|_| false);
     let folders = ["store", "store/tokens", "store/refusals"].map(|name| folder.path().join(name));
     let names = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("a folder")).map(|entry| entry.expect("a file").path());
     let files: Vec<_> = names.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(&path).expect("a file"))).collect();
@@ -70,7 +70,7 @@ fn put(path: &Path, bytes: &[u8]) {
 fuzz_target!(|bytes: &[u8]| {
     let [which, bytes @ ..] = bytes else { return };
     if *which >= 128 {
-        file::is_understood(bytes);
+        file::is_record_or_failure(bytes);
         return;
     }
     KEPT.with(|kept| {
@@ -80,10 +80,10 @@ fuzz_target!(|bytes: &[u8]| {
         let store = open(folder.path());
         let found = store.load(key).expect("a store that can't be read has nothing");
         assert!(found.and_then(|record| record.token).is_none_or(|token| token.value() == VALUE));
-        assert!(store.refusal(&secret()).is_none_or(|refusal| refusal.error.what() == "no"));
+        assert!(store.failure(&secret()).is_none_or(|failure| failure.error.message() == "no"));
         match store.list() {
             Ok(all) => assert!(all.len() <= 1),
-            Err(error) => assert!(!error.what().chars().any(char::is_control), "{}", error.what()),
+            Err(error) => assert!(!error.message().chars().any(char::is_control), "{}", error.message()),
         }
         put(path, whole);
     });
