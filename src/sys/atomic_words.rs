@@ -1,36 +1,36 @@
-//! Atomic words: made, and copied and compared while another thread may change them. Who does that finds out afterwards whether one
-//! did, and throws the result away.
+//! Atomic words: allocated, and copied and compared while another thread may change them. The caller finds out afterwards whether one
+//! did, and then drops the result.
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
 #[cfg(not(all(target_arch = "x86_64", unix)))]
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Words of zero. The pages of many are the kernel's until they are written.
+/// Words of zero. The kernel provides the pages of a large slice when they are first written.
 pub fn zeroed(count: usize) -> Box<[AtomicU64]> {
     // SAFETY: bytes of zero are a word.
     unsafe { Box::new_zeroed_slice(count).assume_init() }
 }
 
-/// Copies as many bytes as there is room for. Every byte of `out` is written, with NUL where words are missing.
+/// Copies bytes until `out` is full. Every byte of `out` is written, with NUL where words are missing.
 #[inline]
 pub fn copy_words(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
-    let (there, missing) = out.split_at_mut(out.len().min(size_of_val(words)));
-    copy_bytes(words, there);
+    let (available, missing) = out.split_at_mut(out.len().min(size_of_val(words)));
+    copy_bytes(words, available);
     missing.fill(MaybeUninit::new(0));
 }
 
 /// Whether the words begin with these bytes.
 #[inline]
 pub fn begin_with(words: &[AtomicU64], bytes: &[u8]) -> bool {
-    // Rationale: none may stand at an address that is no page's, which the C library's widest compare takes 150 ns to leave alone.
+    // Rationale: empty `bytes` may point to an unmapped address, on which the C library's widest compare takes 150 ns.
     bytes.is_empty() || bytes.len() <= size_of_val(words) && are_bytes(words, bytes)
 }
 
-/// Copies as many bytes as `out` has: `words` has no fewer.
+/// Fills `out`. `words` has at least as many bytes.
 ///
 /// Rationale: the compiler joins no atomic loads, and word by word the copy was a quarter of a look-up's instructions. The C library
-/// knows the widest registers of each processor. Called from a block of assembly it is beyond the compiler's rules for races, and the
+/// uses the widest registers of each processor. Called from a block of assembly it is beyond the compiler's rules for races, and the
 /// processor keeps its loads in order like any others.
 #[cfg(all(target_arch = "x86_64", unix))]
 #[inline]
@@ -48,7 +48,7 @@ fn copy_bytes(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
     }
 }
 
-/// Whether the first bytes of `words`, which has no fewer, are these. Compared as [`copy_bytes`] copies.
+/// Whether `words`, which has at least as many bytes, begins with `bytes`. Compared as [`copy_bytes`] copies.
 #[cfg(all(target_arch = "x86_64", unix))]
 #[inline]
 fn are_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
@@ -116,8 +116,11 @@ mod tests {
                 copy_words(&words[..have], &mut out);
                 // SAFETY: every byte was written twice.
                 let out: Vec<u8> = out.into_iter().map(|byte| unsafe { byte.assume_init() }).collect();
-                let there = len.min(have * 8);
-                assert!(out[..there] == bytes[..there] && out[there..].iter().all(|byte| *byte == 0), "{have} words, {len} bytes");
+                let available = len.min(have * 8);
+                assert!(
+                    out[..available] == bytes[..available] && out[available..].iter().all(|byte| *byte == 0),
+                    "{have} words, {len} bytes"
+                );
             }
         }
     }

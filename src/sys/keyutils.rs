@@ -29,7 +29,7 @@ mod linux {
         let Some(key) = find(description)? else { return Ok(None) };
         let mut bytes = Zeroizing::new(vec![0_u8; MAX_BYTES]);
         let mut read_key = || {
-            // SAFETY: the buffer is as long as is said.
+            // SAFETY: the buffer has the given length.
             check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_READ, key, bytes.as_mut_ptr(), bytes.len(), 0_usize) })
         };
         let length = match read_key() {
@@ -51,7 +51,7 @@ mod linux {
     /// Those of the system: `EDQUOT` where the user has too many.
     pub fn add(description: &str, value: &[u8]) -> io::Result<()> {
         let name = c_string(description)?;
-        // SAFETY: both texts end in NUL and the value is as long as is said.
+        // SAFETY: both texts end in NUL and the value has the given length.
         check(unsafe { libc::syscall(libc::SYS_add_key, KEY_TYPE.as_ptr(), name.as_ptr(), value.as_ptr(), value.len(), USER_KEYRING) })
             .map(drop)
     }

@@ -1,4 +1,4 @@
-//! The few things that only the operating system can do. `unsafe` is allowed here.
+//! Calls of the operating system, and the facts about files. `unsafe` is allowed here.
 
 pub mod atomic_words;
 pub mod clock;

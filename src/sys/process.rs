@@ -113,7 +113,7 @@ impl<T: Read + AsRawFd> Pipe for T {}
 fn poll(pipes: &[(Box<dyn Pipe>, bool)]) -> Vec<bool> {
     let mut polled: Vec<_> =
         pipes.iter().map(|(pipe, _)| libc::pollfd { fd: pipe.as_raw_fd(), events: libc::POLLIN, revents: 0 }).collect();
-    // SAFETY: the array is as long as is said, and its descriptors are open; with none it is a pause.
+    // SAFETY: the array has the given length, and its descriptors are open; with none it is a pause.
     unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, POLL_MS) };
     polled.iter().map(|one| one.revents != 0).collect()
 }
