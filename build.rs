@@ -1,4 +1,4 @@
-//! Generates `include/keyferry.h` from `src/ffi` and `include/keyferry_plugin.h` from `src/plugin/abi.rs`, and sets the library's soname
+//! Generates `include/keyferry.h` from `src/ffi` and `include/keyferry_plugin.h` from `src/plugin/abi`, and sets the library's soname
 //! and link flags.
 
 use std::{env, fs};
@@ -10,14 +10,17 @@ const SONAME: &str = "libkeyferry.so.0";
 const SOURCES: &[&str] =
     &["status", "version", "text", "error", "config", "request", "token", "session", "diagnostics", "masv", "agent", "fileverbs", "log"];
 
+/// The files of the plugin ABI in the order of its header.
+const PLUGIN_SOURCES: &[&str] = &["entry", "call", "status", "service", "secret_source", "request", "host"];
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/ffi");
-    println!("cargo::rerun-if-changed=src/plugin/abi.rs");
     println!("cargo::rerun-if-changed=src/plugin/abi");
     let sources: Vec<_> = SOURCES.iter().map(|source| format!("src/ffi/{source}.rs")).collect();
     generate_header("include/keyferry.h", &sources, config("include/preamble.txt", "KEYFERRY_H"));
-    generate_header("include/keyferry_plugin.h", &["abi.rs", "abi/host.rs"].map(|file| format!("src/plugin/{file}")), plugin_config());
+    let sources: Vec<_> = PLUGIN_SOURCES.iter().map(|source| format!("src/plugin/abi/{source}.rs")).collect();
+    generate_header("include/keyferry_plugin.h", &sources, plugin_config());
     link();
 }
 

@@ -1,7 +1,7 @@
 /*
  * keyferry plugins: how a service or a secret source of your own is served through every door of keyferry.
  *
- * Generated from src/plugin/abi.rs by the build; changes belong there. docs/plugins.md leads from an empty file to a working plugin.
+ * Generated from src/plugin/abi by the build; changes belong there. docs/plugins.md leads from an empty file to a working plugin.
  *
  * Rules
  *   Entry    A plugin is a shared object that exports one constant, `keyferry_plugin_entry`. keyferry reads its numbers from the
@@ -43,11 +43,6 @@
 #define KEYFERRY_PLUGIN_ABI_MINOR 0
 
 /**
- * The longest text, in bytes without NUL.
- */
-#define KEYFERRY_PLUGIN_TEXT_BYTES 16384
-
-/**
  * A setting that is no secret.
  */
 #define KEYFERRY_PLUGIN_SETTING_TEXT 1
@@ -61,6 +56,11 @@
  * A base URL: https, or http to this machine. Exchanges go below it and nowhere else.
  */
 #define KEYFERRY_PLUGIN_SETTING_URL 3
+
+/**
+ * The longest text, in bytes without NUL.
+ */
+#define KEYFERRY_PLUGIN_TEXT_BYTES 16384
 
 /**
  * One token serves everything of the service that this account has.

@@ -2,7 +2,9 @@
 
 use std::ffi::c_char;
 
-use super::{keyferry_plugin_answer, keyferry_plugin_buffer, keyferry_plugin_call, keyferry_plugin_request, keyferry_plugin_status};
+use super::call::{keyferry_plugin_buffer, keyferry_plugin_call};
+use super::request::{keyferry_plugin_answer, keyferry_plugin_request};
+use super::status::keyferry_plugin_status;
 
 /// What the user has to mend.
 pub const KEYFERRY_PLUGIN_LOG_ERROR: u32 = 1;
