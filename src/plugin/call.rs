@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::abi::{KEYFERRY_PLUGIN_E_OVER, KEYFERRY_PLUGIN_OK, keyferry_plugin_status};
 use super::buffers::Blocks;
-use super::loader::Plugin;
+use super::handle::Plugin;
 use super::status;
 use crate::error::{Error, ErrorKind, PluginFault, Result};
 use crate::log::{self, Level};
@@ -132,11 +132,11 @@ pub(super) fn run(
     function: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static,
 ) -> Result<CallState> {
     let plugin = slot.plugin;
-    if plugin.lost.load(Ordering::Relaxed) >= MAX_HUNG_CALLS {
+    if plugin.hung_calls.load(Ordering::Relaxed) >= MAX_HUNG_CALLS {
         let what = format!(
             "{MAX_HUNG_CALLS} of its calls have not come back: it is called again when one of them does; restart the program, and report it to its author"
         );
-        return Err(fault(plugin, &what));
+        return Err(plugin.misbehaved(&what));
     }
     let (door, asked) = mpsc::channel();
     let until = Mutex::new(Instant::now() + slot.limit);
@@ -145,8 +145,11 @@ pub(super) fn run(
     let number = number();
     calls().lock().insert(number, Arc::clone(&call));
     let began = start(number, Arc::clone(&call), function);
-    let outcome =
-        if began { wait(slot, &call, context, &asked) } else { Err(fault(plugin, "no thread can be started for it: end some programs")) };
+    let outcome = if began {
+        wait(slot, &call, context, &asked)
+    } else {
+        Err(plugin.misbehaved("no thread can be started for it: end some programs"))
+    };
     calls().lock().remove(&number);
     // What a lost call was given stays with its thread, which may still use it.
     let code = outcome?;
@@ -177,7 +180,7 @@ fn start(number: u64, call: Arc<PluginCall>, function: impl FnOnce(u64) -> keyfe
         let code = log::inside_plugin(|| function(number));
         let mut end = call.end.lock();
         if *end == CallEnd::TimedOut {
-            call.plugin.lost.fetch_sub(1, Ordering::Relaxed);
+            call.plugin.hung_calls.fetch_sub(1, Ordering::Relaxed);
             return;
         }
         *end = CallEnd::Returned;
@@ -203,7 +206,7 @@ fn wait(slot: Slot, call: &PluginCall, context: &dyn Context, asked: &mpsc::Rece
             }
             Err(RecvTimeoutError::Timeout) => {}
             // The thread has the other end as long as it runs.
-            Err(RecvTimeoutError::Disconnected) => return Err(fault(slot.plugin, "its thread ended in a call")),
+            Err(RecvTimeoutError::Disconnected) => return Err(slot.plugin.misbehaved("its thread ended in a call")),
         }
     }
     {
@@ -211,7 +214,7 @@ fn wait(slot: Slot, call: &PluginCall, context: &dyn Context, asked: &mpsc::Rece
         if *end == CallEnd::Open {
             // From here on its thread counts as lost, and gives that back by itself.
             *end = CallEnd::TimedOut;
-            slot.plugin.lost.fetch_add(1, Ordering::Relaxed);
+            slot.plugin.hung_calls.fetch_add(1, Ordering::Relaxed);
             call.over.store(true, Ordering::Release);
         }
     }
@@ -231,19 +234,14 @@ fn wait(slot: Slot, call: &PluginCall, context: &dyn Context, asked: &mpsc::Rece
         slot.name,
         slot.limit.as_millis()
     );
-    Err(fault(slot.plugin, &what))
-}
-
-/// The error of a plugin that does what it must not.
-pub(super) fn fault(plugin: &Plugin, what: &str) -> Error {
-    Error::new(ErrorKind::Plugin, format!("the plugin {} misbehaves: {what}", plugin.name)).with_conduct(PluginFault::Misbehaved)
+    Err(slot.plugin.misbehaved(&what))
 }
 
 /// What a code, and what happened before it, come to.
 fn settle(slot: Slot, code: keyferry_plugin_status, state: CallState) -> Result<CallState> {
     let (plugin, name) = (slot.plugin, slot.name);
     if let Some(what) = &state.fault {
-        return Err(fault(plugin, &format!("{what}, in `{name}`: report it to its author")));
+        return Err(plugin.misbehaved(&format!("{what}, in `{name}`: report it to its author")));
     }
     if code == KEYFERRY_PLUGIN_OK {
         return Ok(state);
@@ -259,7 +257,7 @@ fn settle(slot: Slot, code: keyferry_plugin_status, state: CallState) -> Result<
     }
     let Some((kind, usual)) = status::meaning(code) else {
         let hint = if code == KEYFERRY_PLUGIN_E_OVER { ", though its time was not over" } else { ", which it may not return" };
-        return Err(fault(plugin, &format!("`{name}` returned the code {code}{hint}: report it to its author")));
+        return Err(plugin.misbehaved(&format!("`{name}` returned the code {code}{hint}: report it to its author")));
     };
     Err(match state.said {
         Some(said) => words(plugin, kind, &said),

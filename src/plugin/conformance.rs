@@ -6,14 +6,17 @@ use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::loader::{self, Instance, Plugin};
+use super::handle::Plugin;
+use super::instance::Instance;
+use super::loader;
+use super::routes::Route;
 use super::service::Foreign;
 use super::stub_context::StubContext;
 use crate::config::{Config, DeclaredKind};
 use crate::error::{Error, ErrorKind, PluginFault, Result};
 use crate::model::key::{Access, ResourceKind};
 use crate::ports::http::{Request, Response};
-use crate::ports::service::{RequiredAccess, Service, TokenSpec};
+use crate::ports::service::{Service, TokenSpec};
 use crate::secret::Secret;
 
 /// What every secret is in the test.
@@ -107,9 +110,9 @@ impl ConformanceRun {
         config.admit(&plugin.settings, true)?;
         let foreign = Foreign::open(Arc::clone(instance), &config.profile(config.default_account())?)?;
         let mut wants: Vec<_> =
-            instance.parts.service.iter().flat_map(|service| service.routes.iter().map(super::routes::Route::gives)).collect();
+            instance.extensions.service.iter().flat_map(|service| service.routes.iter().map(Route::kind_and_access)).collect();
         wants.dedup();
-        Ok(Self { plugin, foreign, wants, is_source: instance.parts.source.is_some() })
+        Ok(Self { plugin, foreign, wants, is_source: instance.extensions.secret_source.is_some() })
     }
 
     fn acts(&self) -> Vec<Case> {
@@ -196,15 +199,6 @@ impl ConformanceRun {
 fn wanted(spec: (ResourceKind, Access)) -> TokenSpec<'static> {
     let id = if spec.0 == ResourceKind::Package { "plugin-check" } else { "" };
     TokenSpec { resource_kind: spec.0, id, access: spec.1, parent: None, link_secret: None, link_password: None }
-}
-
-impl super::routes::Route {
-    /// What its tokens are.
-    fn gives(&self) -> (ResourceKind, Access) {
-        let target = self.target("");
-        let RequiredAccess::Only(access) = target.required else { return (target.resource_kind, Access::Full) };
-        (target.resource_kind, access)
-    }
 }
 
 /// What a plugin finds.

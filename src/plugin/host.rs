@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::abi::{self, keyferry_plugin_buffer, keyferry_plugin_call, keyferry_plugin_host, keyferry_plugin_status};
 use super::call::{self, PluginCall};
-use super::foreign_memory::{self, Fault};
+use super::foreign_memory;
 use super::http_request;
+use super::slot::{MAX_NAME_BYTES, MAX_TEXT_BYTES, SlotError, bad_argument};
 use super::status;
 use crate::clock::LATEST_UNIX_S;
 use crate::config::DeclaredKind;
@@ -42,31 +43,9 @@ pub(super) static HOST: keyferry_plugin_host = keyferry_plugin_host {
     is_over: Some(is_over),
 };
 
-/// The longest sentence, and the longest name.
-const SENTENCE: usize = 500;
-const NAME: usize = 64;
-const TEXT: usize = abi::KEYFERRY_PLUGIN_TEXT_BYTES as usize;
-const MOST_HEADERS: usize = 8;
-
-/// Why a slot fails.
-pub(super) enum SlotError {
-    /// The plugin passed what can't be.
-    Fault(String),
-    /// Something stands in the way; the plugin may return its code.
-    Error(Error),
-    /// Nobody waits any more.
-    Over,
-}
-
-impl From<Error> for SlotError {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-pub(super) fn at(slot: &str, what: &str) -> impl Fn(Fault) -> SlotError {
-    move |fault| SlotError::Fault(format!("it called `{slot}` with a {what} that {fault}"))
-}
+/// The longest sentence: of an error, of the log, and the longest JSON pointer.
+const MAX_SENTENCE_BYTES: usize = 500;
+const MAX_HEADERS: usize = 8;
 
 /// Runs a slot for the call of a number.
 pub(super) fn guard(number: keyferry_plugin_call, work: impl FnOnce(&Arc<PluginCall>) -> Result<(), SlotError>) -> keyferry_plugin_status {
@@ -74,7 +53,7 @@ pub(super) fn guard(number: keyferry_plugin_call, work: impl FnOnce(&Arc<PluginC
         let Some(call) = call::find(number) else { return abi::KEYFERRY_PLUGIN_E_CALL };
         match work(&call) {
             Ok(()) => abi::KEYFERRY_PLUGIN_OK,
-            Err(SlotError::Over) => abi::KEYFERRY_PLUGIN_E_OVER,
+            Err(SlotError::Cancelled) => abi::KEYFERRY_PLUGIN_E_OVER,
             Err(SlotError::Fault(what)) => {
                 call.record_fault(what);
                 abi::KEYFERRY_PLUGIN_E_ARGUMENT
@@ -104,12 +83,12 @@ unsafe extern "C" fn setting(number: keyferry_plugin_call, key: *const c_char, o
     guard(number, |call| {
         writable(out, "setting")?;
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let key = unsafe { foreign_memory::text(key, NAME) }.map_err(at("setting", "key"))?;
+        let key = unsafe { foreign_memory::text(key, MAX_NAME_BYTES) }.map_err(bad_argument("setting", "key"))?;
         let plugin = call.plugin;
         let Some(declared) = plugin.settings.iter().find(|declared| declared.key == key) else {
             return Err(SlotError::Fault(format!("it asked for the setting `{key}`, which its descriptor does not name")));
         };
-        let value = call.ask(move |context| context.setting(&declared.full)).ok_or(SlotError::Over)??;
+        let value = call.ask(move |context| context.setting(&declared.full)).ok_or(SlotError::Cancelled)??;
         let value = value.or_else(|| declared.fallback.as_deref().map(Secret::from)).ok_or_else(|| {
             let what = format!("`{}` is not set: {}", declared.full, declared.about.trim_end_matches('.'));
             Error::new(ErrorKind::NotConfigured, what)
@@ -136,7 +115,7 @@ unsafe extern "C" fn exchange_slot(
         let got = http_request::send(call, order)?;
         let body = give(call, "exchange", got.body.expose().as_bytes())?;
         // SAFETY: the header asks plugins for an answer with its size.
-        unsafe { http_request::write(response, u32::from(got.status), body) }.map_err(at("exchange", "answer"))
+        unsafe { http_request::write(response, u32::from(got.status), body) }.map_err(bad_argument("exchange", "answer"))
     })
 }
 
@@ -162,9 +141,9 @@ unsafe extern "C" fn json_text(
         writable(out, "json_text")?;
         // SAFETY: the header asks plugins for as many bytes as they say.
         let text = unsafe { foreign_memory::bytes(document, document_size, crate::ports::http::MAX_BODY_BYTES) }
-            .map_err(at("json_text", "document"))?;
+            .map_err(bad_argument("json_text", "document"))?;
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let pointer = unsafe { foreign_memory::text(pointer, SENTENCE) }.map_err(at("json_text", "pointer"))?;
+        let pointer = unsafe { foreign_memory::text(pointer, MAX_SENTENCE_BYTES) }.map_err(bad_argument("json_text", "pointer"))?;
         let text = Secret::new(text);
         // What the reader says of a document quotes it.
         let document: Value = serde_json::from_str(text.expose()).map_err(|_| {
@@ -197,7 +176,7 @@ unsafe extern "C" fn json_quote(
     guard(number, |call| {
         writable(out, "json_quote")?;
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let text = unsafe { foreign_memory::text(text, TEXT) }.map(Secret::new).map_err(at("json_quote", "text"))?;
+        let text = unsafe { foreign_memory::text(text, MAX_TEXT_BYTES) }.map(Secret::new).map_err(bad_argument("json_quote", "text"))?;
         let quoted = Secret::new(Value::from(text.expose()).to_string());
         let buffer = give(call, "json_quote", quoted.expose().as_bytes())?;
         // SAFETY: checked above; what it points to is the plugin's promise.
@@ -209,16 +188,17 @@ unsafe extern "C" fn json_quote(
 unsafe extern "C" fn give_header(number: keyferry_plugin_call, name: *const c_char, value: *const c_char) -> keyferry_plugin_status {
     guard(number, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let name = unsafe { foreign_memory::text(name, NAME) }.map_err(at("give_header", "name"))?;
+        let name = unsafe { foreign_memory::text(name, MAX_NAME_BYTES) }.map_err(bad_argument("give_header", "name"))?;
         // SAFETY: as above.
-        let value = unsafe { foreign_memory::text(value, TEXT) }.map(Secret::new).map_err(at("give_header", "value"))?;
+        let value =
+            unsafe { foreign_memory::text(value, MAX_TEXT_BYTES) }.map(Secret::new).map_err(bad_argument("give_header", "value"))?;
         let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !is_name || value.is_empty() {
             return Err(SlotError::Fault("it gave a header whose name can't be sent, or whose value is empty".into()));
         }
         let mut state = call.state.lock();
-        if state.headers.len() >= MOST_HEADERS {
-            return Err(SlotError::Fault(format!("it gave more than {MOST_HEADERS} headers")));
+        if state.headers.len() >= MAX_HEADERS {
+            return Err(SlotError::Fault(format!("it gave more than {MAX_HEADERS} headers")));
         }
         state.headers.push((name, value));
         Ok(())
@@ -241,7 +221,7 @@ unsafe extern "C" fn give_expiry(number: keyferry_plugin_call, unix_s: i64) -> k
 /// `text` is NULL, or ends in NUL.
 unsafe fn secret(slot: &str, text: *const c_char) -> Result<Secret, SlotError> {
     // SAFETY: by this function's contract.
-    let secret = unsafe { foreign_memory::text(text, TEXT) }.map(Secret::new).map_err(at(slot, "text"))?;
+    let secret = unsafe { foreign_memory::text(text, MAX_TEXT_BYTES) }.map(Secret::new).map_err(bad_argument(slot, "text"))?;
     if secret.is_empty() { Err(SlotError::Fault(format!("it called `{slot}` with a text that is empty"))) } else { Ok(secret) }
 }
 
@@ -269,7 +249,7 @@ unsafe extern "C" fn give_secret(number: keyferry_plugin_call, state: *const c_c
 /// `text` is NULL, or ends in NUL.
 unsafe fn sentence(call: &PluginCall, slot: &str, text: *const c_char) -> Result<Option<String>, SlotError> {
     // SAFETY: the header asks plugins for texts that end in NUL.
-    let text = unsafe { foreign_memory::text(text, SENTENCE) }.map_err(at(slot, "sentence"))?;
+    let text = unsafe { foreign_memory::text(text, MAX_SENTENCE_BYTES) }.map_err(bad_argument(slot, "sentence"))?;
     let state = call.state.lock();
     let headers = state.headers.iter().map(|(_, value)| value);
     let mut secrets = state.secrets.iter().chain(headers).chain(&state.renewal).chain(&state.secret);

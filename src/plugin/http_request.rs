@@ -3,7 +3,7 @@
 use super::abi::{self, keyferry_plugin_answer, keyferry_plugin_buffer, keyferry_plugin_request};
 use super::call::PluginCall;
 use super::foreign_memory::{self, Fault};
-use super::host::{SlotError, at};
+use super::slot::{MAX_NAME_BYTES, MAX_TEXT_BYTES, SlotError, bad_argument};
 use crate::config::DeclaredKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
@@ -11,11 +11,9 @@ use crate::ports::http::{MAX_BODY_BYTES, Method, Request, Response};
 use crate::ports::service::Context;
 use crate::secret::Secret;
 
-const NAME: usize = 64;
-const PATH: usize = 8 * 1024;
-const TEXT: usize = abi::KEYFERRY_PLUGIN_TEXT_BYTES as usize;
-const MOST_HEADERS: usize = 16;
-const MOST_EXCHANGES: u32 = 16;
+const MAX_PATH_BYTES: usize = 8 * 1024;
+const MAX_HEADERS: usize = 16;
+const MAX_EXCHANGES: u32 = 16;
 
 /// What is to be sent, in our own memory.
 pub(super) struct Order {
@@ -32,7 +30,7 @@ pub(super) struct Order {
 /// # Safety
 /// `request` is one as the header promises it.
 pub(super) unsafe fn read(request: *const keyferry_plugin_request) -> Result<Order, SlotError> {
-    let fault = |what: &'static str| at("exchange", what);
+    let fault = |what: &'static str| bad_argument("exchange", what);
     // SAFETY: by this function's contract.
     let request = unsafe { foreign_memory::table(request, 0) }.map_err(fault("request"))?;
     let method = match request.method {
@@ -45,21 +43,21 @@ pub(super) unsafe fn read(request: *const keyferry_plugin_request) -> Result<Ord
     let base = match request.base.is_null() {
         true => "url".to_owned(),
         // SAFETY: by this function's contract.
-        false => unsafe { foreign_memory::text(request.base, NAME) }.map_err(fault("base"))?,
+        false => unsafe { foreign_memory::text(request.base, MAX_NAME_BYTES) }.map_err(fault("base"))?,
     };
     // SAFETY: by this function's contract.
-    let path = unsafe { foreign_memory::text(request.path, PATH) }.map_err(fault("path"))?;
+    let path = unsafe { foreign_memory::text(request.path, MAX_PATH_BYTES) }.map_err(fault("path"))?;
     if !path.starts_with('/') {
         return Err(SlotError::Fault("it called `exchange` with a path that begins with no slash".into()));
     }
     // SAFETY: by this function's contract.
-    let rows = unsafe { foreign_memory::rows(request.headers, request.header_count, MOST_HEADERS) }.map_err(fault("list of headers"))?;
+    let rows = unsafe { foreign_memory::rows(request.headers, request.header_count, MAX_HEADERS) }.map_err(fault("list of headers"))?;
     let mut headers = Vec::new();
     for row in rows {
         // SAFETY: by this function's contract.
-        let name = unsafe { foreign_memory::text(row.name, NAME) }.map_err(fault("header's name"))?;
+        let name = unsafe { foreign_memory::text(row.name, MAX_NAME_BYTES) }.map_err(fault("header's name"))?;
         // SAFETY: by this function's contract.
-        let value = unsafe { foreign_memory::text(row.value, TEXT) }.map(Secret::new).map_err(fault("header's value"))?;
+        let value = unsafe { foreign_memory::text(row.value, MAX_TEXT_BYTES) }.map(Secret::new).map_err(fault("header's value"))?;
         headers.push((name, value));
     }
     let body = match request.body.is_null() {
@@ -85,8 +83,8 @@ pub(super) fn send(call: &PluginCall, order: Order) -> Result<Response, SlotErro
     let secrets = {
         let mut state = call.state.lock();
         state.exchanges += 1;
-        if state.exchanges > MOST_EXCHANGES {
-            return Err(SlotError::Fault(format!("it wants more than {MOST_EXCHANGES} exchanges in one call")));
+        if state.exchanges > MAX_EXCHANGES {
+            return Err(SlotError::Fault(format!("it wants more than {MAX_EXCHANGES} exchanges in one call")));
         }
         state.secrets.clone()
     };
@@ -108,7 +106,7 @@ pub(super) fn send(call: &PluginCall, order: Order) -> Result<Response, SlotErro
         if response.status == 401 { Err(refused(&plugin.name, &response).into()) } else { Ok(response) }
     };
     match call.ask(work) {
-        None => Err(SlotError::Over),
+        None => Err(SlotError::Cancelled),
         Some(Err(SlotError::Error(error))) if error.kind == ErrorKind::InvalidValue => {
             Err(SlotError::Fault(format!("it called `exchange` with a header that can't be sent ({})", error.message())))
         }

@@ -68,6 +68,11 @@ impl Route {
         (whole || below).then_some(self.target(id))
     }
 
+    /// The kind and the access of its tokens.
+    pub(super) fn kind_and_access(&self) -> (ResourceKind, Access) {
+        (self.resource_kind, self.access)
+    }
+
     /// What it names with an id.
     pub(super) fn target<'a>(&self, id: &'a str) -> Target<'a> {
         Target { resource_kind: self.resource_kind, id, required: RequiredAccess::Only(self.access), parent: None }

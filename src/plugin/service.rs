@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::abi::{KEYFERRY_PLUGIN_E_ARGUMENT, keyferry_plugin_status, keyferry_plugin_want};
 use super::call::{self, CallState, Slot};
 use super::descriptor::{ServiceTable, access_number, class_number};
-use super::loader::Instance;
+use super::instance::Instance;
 use super::routes;
 use crate::config::{DeclaredKind, Profile, Setting};
 use crate::error::{Error, ErrorKind, Result};
@@ -41,7 +41,7 @@ impl Foreign {
             Some(Setting::Literal(url)) => Some(url.expose().to_owned()),
             _ => declared.and_then(|declared| declared.fallback.clone()),
         };
-        let base = match (set, instance.parts.service) {
+        let base = match (set, instance.extensions.service) {
             (Some(url), _) => BaseUrl::parse(&format!("`{full}`"), &url, &[])?,
             // A source without a service is at no URL: RFC 2606 keeps this one from ever being there.
             (None, None) => BaseUrl::parse(&full, &format!("https://{}.invalid", plugin.name), &[])?,
@@ -55,7 +55,7 @@ impl Foreign {
 
     fn table(&self) -> Result<&'static ServiceTable> {
         let what = || format!("the plugin {} has no service: it is a source of secrets", self.instance.plugin.name);
-        self.instance.parts.service.ok_or_else(|| Error::new(ErrorKind::UnknownService, what()))
+        self.instance.extensions.service.ok_or_else(|| Error::new(ErrorKind::UnknownService, what()))
     }
 
     fn run(
@@ -81,7 +81,7 @@ impl Foreign {
     fn acquired(&self, spec: &TokenSpec<'_>, name: &str, state: CallState) -> Result<Acquired> {
         if state.headers.is_empty() {
             let what = format!("`{name}` returned without a header: report it to its author");
-            return Err(call::fault(self.instance.plugin, &what));
+            return Err(self.instance.plugin.misbehaved(&what));
         }
         let kind = match spec.resource_kind {
             ResourceKind::Key => TokenKind::Key,
@@ -137,7 +137,7 @@ impl Service for Foreign {
     }
 
     fn title(&self) -> &str {
-        self.instance.parts.service.map_or(&self.instance.plugin.name, |table| &table.title)
+        self.instance.extensions.service.map_or(&self.instance.plugin.name, |table| &table.title)
     }
 
     fn base(&self) -> &BaseUrl {
@@ -145,7 +145,7 @@ impl Service for Foreign {
     }
 
     fn prefixes(&self) -> &[&str] {
-        self.instance.parts.service.map_or(&[], |table| &table.prefixes)
+        self.instance.extensions.service.map_or(&[], |table| &table.prefixes)
     }
 
     fn owner(&self, _class: ResourceKind, _access: Access) -> Vec<&str> {
@@ -154,7 +154,7 @@ impl Service for Foreign {
     }
 
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
-        match self.instance.parts.service {
+        match self.instance.extensions.service {
             Some(table) => routes::classify(&table.routes, path),
             None => self.table().and_then(|_| Err(Error::new(ErrorKind::UnknownService, "no path is a source's"))),
         }
@@ -188,11 +188,11 @@ impl Service for Foreign {
     fn secret(&self, what: &str, context: &dyn Context) -> Result<Secret> {
         let plugin = self.instance.plugin;
         let missing = || Error::new(ErrorKind::SecretSource, format!("the plugin {} is no source of secrets", plugin.name));
-        let get = self.instance.parts.source.ok_or_else(missing)?;
+        let get = self.instance.extensions.secret_source.ok_or_else(missing)?;
         let what = CString::new(what).unwrap_or_default();
         // SAFETY: the header tells plugins what `get` is called with; the text lives until it returns.
         let state = self.run("get", context, move |number| unsafe { get(number, what.as_ptr()) })?;
-        state.secret.ok_or_else(|| call::fault(plugin, "`get` returned without a secret: report it to its author"))
+        state.secret.ok_or_else(|| plugin.misbehaved("`get` returned without a secret: report it to its author"))
     }
 
     fn is_foreign(&self) -> bool {

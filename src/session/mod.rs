@@ -28,7 +28,7 @@ use crate::model::key::{Access, ResourceKind, TokenKey};
 use crate::model::request::Request;
 use crate::model::resource::{self, is_plain};
 use crate::model::token::Token;
-use crate::plugin::{self, Plugins};
+use crate::plugin::Plugins;
 use crate::ports::http::Http;
 use crate::ports::service::{Acquired, Agent, Context};
 use crate::secret::Secret;
@@ -130,7 +130,7 @@ impl Session {
     /// Those of [`Session::open`].
     #[doc(hidden)]
     pub fn open_with(mut config: Config, options: Options) -> Result<Self> {
-        let plugins = plugin::open(&mut config)?;
+        let plugins = Plugins::load(&mut config)?;
         Self::open_over(&config, options, &plugins, |profile| {
             Box::new(Transport::new(transport::Options {
                 ca_file: profile.text("http.ca_file").map(PathBuf::from),

@@ -82,7 +82,7 @@ fn list(account: Option<&str>, as_json: bool, context: &CliContext, streams: &mu
 fn open(account: Option<&str>, context: &CliContext) -> Result<(Plugins, Profile)> {
     let mut config = context.config()?;
     account.map_or(Ok(()), |account| config.choose(account))?;
-    let plugins = plugin::open(&mut config)?;
+    let plugins = Plugins::load(&mut config)?;
     let profile = config.profile(config.chosen_account())?;
     Ok((plugins, profile))
 }
@@ -122,7 +122,7 @@ fn object(instance: &Instance, profile: &Profile) -> Value {
         })
     };
     json!({
-        "name": plugin.name, "version": plugin.version, "file": plugin.path, "abi_minor": plugin.minor, "routes": instance.patterns(),
+        "name": plugin.name, "version": plugin.version, "file": plugin.path, "abi_minor": plugin.abi_minor, "routes": instance.patterns(),
         "is_source": instance.is_source(), "settings": plugin.settings.iter().map(setting).collect::<Vec<_>>(),
     })
 }
