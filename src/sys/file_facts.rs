@@ -12,8 +12,18 @@ const OTHERS: u32 = 0o077;
 /// The permission bits with which the group and all others write.
 const OTHERS_WRITE: u32 = 0o022;
 
+/// With this bit on a directory only the owner of a file in it renames or removes that file.
+const STICKY: u32 = 0o1000;
+
 /// The facts about one file or directory, as they were when it was examined.
 pub struct FileFacts(Metadata);
+
+/// The identity of a file: the same for every path that leads to it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
 
 impl FileFacts {
     /// The facts about an open file.
@@ -88,6 +98,16 @@ impl FileFacts {
         self.0.mode() & OTHERS_WRITE != 0
     }
 
+    /// Whether users other than the owner of a file in this directory can rename or remove that file.
+    pub fn is_replaceable_by_others(&self) -> bool {
+        self.is_writable_by_others() && self.0.mode() & STICKY == 0
+    }
+
+    /// The identity of the file.
+    pub fn id(&self) -> FileId {
+        FileId { device: self.0.dev(), inode: self.0.ino() }
+    }
+
     /// How many names it has; 0 once it is removed.
     pub fn link_count(&self) -> u64 {
         self.0.nlink()
@@ -119,6 +139,26 @@ mod tests {
             let facts = FileFacts::at(&path).unwrap();
             assert_eq!((facts.is_open_to_others(), facts.is_writable_by_others()), (is_open, is_writable), "{mode:o}");
         }
+    }
+
+    #[test]
+    fn files_in_a_sticky_directory_can_not_be_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        for (mode, is_replaceable) in [(0o755, false), (0o777, true), (0o1777, false), (0o1755, false), (0o775, true)] {
+            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(FileFacts::at(dir.path()).unwrap().is_replaceable_by_others(), is_replaceable, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_one_identity_under_all_its_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two, other) = (dir.path().join("one"), dir.path().join("two"), dir.path().join("other"));
+        fs::write(&one, "text").unwrap();
+        fs::write(&other, "text").unwrap();
+        fs::hard_link(&one, &two).unwrap();
+        let id = |path: &Path| FileFacts::at(path).unwrap().id();
+        assert!(id(&one) == id(&two) && id(&one) != id(&other));
     }
 
     #[test]
