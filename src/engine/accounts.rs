@@ -14,7 +14,7 @@ use crate::log::{self, Level};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, ResourceKind, Scope, TokenKey};
 use crate::model::resource::{self, DEFAULT_SERVICE, Resource};
-use crate::plugin::{Foreign, Plugins};
+use crate::plugin::{PluginService, Plugins};
 use crate::ports::service::{Service, Target};
 use crate::services;
 use crate::sys::sync::Mutex;
@@ -294,7 +294,7 @@ fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
     let mut services: Vec<_> = services::open(&profile)?.into_iter().map(bind).collect();
     let mut faults = plugins.faults.clone();
     for instance in &plugins.instances {
-        match Foreign::open(Arc::clone(instance), &profile).and_then(|plugin| unclaimed(plugin, &services)) {
+        match PluginService::open(Arc::clone(instance), &profile).and_then(|plugin| unclaimed(plugin, &services)) {
             Ok(plugin) => services.push(bind(Box::new(plugin))),
             Err(error) => {
                 log::write(Level::Error, format_args!("{error}"));
@@ -306,7 +306,7 @@ fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
 }
 
 /// Refuses a plugin whose URLs are those of a service that is there already, also where only a web page of it would be.
-fn unclaimed(plugin: Foreign, services: &[BoundService]) -> Result<Foreign> {
+fn unclaimed(plugin: PluginService, services: &[BoundService]) -> Result<PluginService> {
     let (name, base) = (plugin.name(), plugin.base());
     let page = Url::parse(&format!("{}/x", base.origin())).ok();
     let claims = |bound: &&BoundService| {

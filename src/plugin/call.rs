@@ -1,8 +1,7 @@
-//! One call of a plugin's function: on a thread of its own, with a number instead of a pointer, a limit, and an end whatever the
-//! plugin does.
+//! One call of a function of a plugin: on a thread of its own, identified by a number instead of a pointer, with a timeout.
 //!
-//! The thread that wants something of the plugin waits here and does what the plugin asks for: it alone has the [`Context`]. A
-//! plugin that doesn't come back keeps its thread and the memory that it was given, and nothing else.
+//! The calling thread waits here and runs what the plugin asks the host for: it alone has the [`Context`]. A call that does not return
+//! keeps its thread and its buffers, and nothing else.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use super::abi::{KEYFERRY_PLUGIN_E_OVER, KEYFERRY_PLUGIN_OK, keyferry_plugin_status};
-use super::buffers::Blocks;
+use super::buffers::Buffers;
 use super::handle::Plugin;
 use super::status;
 use crate::error::{Error, ErrorKind, PluginFault, Result};
@@ -22,91 +21,94 @@ use crate::sys::fork::PerProcess;
 use crate::sys::signals;
 use crate::sys::sync::Mutex;
 
-/// So many calls of a plugin may be out for good before it is called no more.
+/// With so many calls that have not returned a plugin is not called again.
 pub(super) const MAX_HUNG_CALLS: usize = 4;
-/// How often is looked whether anybody still waits.
-const TICK: Duration = Duration::from_millis(20);
-/// Below this the host did nothing worth counting.
-const HOSTS_TIME: Duration = Duration::from_millis(1);
+/// How often the waiting thread checks whether the session closes.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// Work of the host that takes less counts as the plugin's time.
+const MIN_HOST_TIME: Duration = Duration::from_millis(1);
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 
 type Work = Box<dyn FnOnce(&dyn Context) + Send>;
 
+/// From the threads of a call to the thread that waits for it.
 enum Message {
-    Ask(Work),
-    Back(keyferry_plugin_status),
+    Run(Work),
+    Returned(keyferry_plugin_status),
 }
 
 /// A call under way, as the host's functions see it.
 pub(super) struct PluginCall {
     pub(super) plugin: &'static Plugin,
-    door: Mutex<Sender<Message>>,
-    over: AtomicBool,
-    end: Mutex<CallEnd>,
-    until: Mutex<Instant>,
+    sender: Mutex<Sender<Message>>,
+    is_cancelled: AtomicBool,
+    phase: Mutex<CallPhase>,
+    deadline: Mutex<Instant>,
     pub(super) state: Mutex<CallState>,
 }
 
-/// Who was first, the plugin or the clock.
+/// How far a call is. It returns or times out, whichever comes first.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum CallEnd {
-    Open,
+enum CallPhase {
+    Running,
     Returned,
     TimedOut,
 }
 
-/// What a call has given and was given.
+/// What a call got from the host, and what it gave.
 #[derive(Default)]
 pub(super) struct CallState {
-    pub(super) blocks: Blocks,
+    pub(super) buffers: Buffers,
     /// The secrets that it asked for.
     pub(super) secrets: Vec<Secret>,
     pub(super) headers: Vec<(String, Secret)>,
     pub(super) expires_unix_s: Option<i64>,
     pub(super) renewal: Option<Secret>,
     pub(super) secret: Option<Secret>,
-    pub(super) exchanges: u32,
-    /// What the plugin says of its failure.
-    pub(super) said: Option<String>,
-    /// The last error that the host has told it.
-    pub(super) last: Option<Error>,
-    /// What it did that it must not.
+    pub(super) exchange_count: u32,
+    /// The plugin's own message for the error of the call.
+    pub(super) error_message: Option<String>,
+    /// The last error that a function of the host returned to it.
+    pub(super) last_error: Option<Error>,
+    /// Its first breach of the contract.
     pub(super) fault: Option<String>,
 }
 
-/// The calls under way by their numbers.
-static CALLS: PerProcess<Mutex<HashMap<u64, Arc<PluginCall>>>> = PerProcess::new();
-static NEXT: AtomicU64 = AtomicU64::new(0);
+type ActiveCalls = Mutex<HashMap<u64, Arc<PluginCall>>>;
 
-fn calls() -> &'static Mutex<HashMap<u64, Arc<PluginCall>>> {
-    CALLS.get_or_init(Mutex::default)
+/// The calls under way, by id.
+static ACTIVE_CALLS: PerProcess<ActiveCalls> = PerProcess::new();
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+fn active_calls() -> &'static ActiveCalls {
+    ACTIVE_CALLS.get_or_init(Mutex::default)
 }
 
-/// The call of a number, while it lasts.
-pub(super) fn find(number: u64) -> Option<Arc<PluginCall>> {
-    calls().lock().get(&number).cloned()
+/// The call with an id, while it lasts.
+pub(super) fn find(id: u64) -> Option<Arc<PluginCall>> {
+    active_calls().lock().get(&id).cloned()
 }
 
 impl PluginCall {
-    /// Has the thread that waits for the call do something. None when nobody waits any more.
-    pub(super) fn ask<T: Send + 'static>(&self, work: impl FnOnce(&dyn Context) -> T + Send + 'static) -> Option<T> {
-        let (reply, response) = mpsc::channel();
-        let work: Work = Box::new(move |context| drop(reply.send(work(context))));
-        self.door.lock().send(Message::Ask(work)).ok()?;
-        response.recv().ok()
+    /// Runs `work` on the thread that waits for the call. None if it waits no more.
+    pub(super) fn run_on_waiting_thread<T: Send + 'static>(&self, work: impl FnOnce(&dyn Context) -> T + Send + 'static) -> Option<T> {
+        let (sender, receiver) = mpsc::channel();
+        let work: Work = Box::new(move |context| drop(sender.send(work(context))));
+        self.sender.lock().send(Message::Run(work)).ok()?;
+        receiver.recv().ok()
     }
 
-    /// Whether nobody waits for it any more.
-    pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+    /// Whether no thread waits for it any more.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Acquire)
     }
 
-    /// How long it may still take.
-    pub(super) fn left(&self) -> Duration {
-        if self.is_over() { Duration::ZERO } else { self.until.lock().saturating_duration_since(Instant::now()) }
+    /// The time until its deadline.
+    pub(super) fn time_left(&self) -> Duration {
+        if self.is_cancelled() { Duration::ZERO } else { self.deadline.lock().saturating_duration_since(Instant::now()) }
     }
 
-    /// Notes what it must not do; the first time counts.
+    /// Logs a breach of the contract. The first one becomes the error of the call.
     pub(super) fn record_fault(&self, what: String) {
         let name = &self.plugin.name;
         log::write(Level::Warn, format_args!("the plugin {name} misbehaves: {what}"));
@@ -114,114 +116,126 @@ impl PluginCall {
     }
 }
 
-/// What is called, for messages.
+/// A function of a plugin: its name, for messages, and its timeout.
 #[derive(Clone, Copy)]
-pub(super) struct Slot {
+pub(super) struct PluginFunction {
     pub(super) plugin: &'static Plugin,
     pub(super) name: &'static str,
-    pub(super) limit: Duration,
+    pub(super) timeout: Duration,
 }
 
-/// Calls a function of a plugin and waits for it, doing meanwhile what it asks for.
+/// Calls a function of a plugin and waits for it. Runs meanwhile what the call asks the host for.
 ///
 /// # Errors
-/// What it failed with; [`ErrorKind::Plugin`] for everything that it must not do.
+/// The error that the plugin returned; [`ErrorKind::Plugin`] for a breach of the contract.
 pub(super) fn run(
-    slot: Slot,
+    function: PluginFunction,
     context: &dyn Context,
-    function: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static,
+    body: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static,
 ) -> Result<CallState> {
-    let plugin = slot.plugin;
+    let plugin = function.plugin;
     if plugin.hung_calls.load(Ordering::Relaxed) >= MAX_HUNG_CALLS {
         let what = format!(
             "{MAX_HUNG_CALLS} of its calls have not come back: it is called again when one of them does; restart the program, and report it to its author"
         );
         return Err(plugin.misbehaved(&what));
     }
-    let (door, asked) = mpsc::channel();
-    let until = Mutex::new(Instant::now() + slot.limit);
-    let (over, end) = (AtomicBool::new(false), Mutex::new(CallEnd::Open));
-    let call = Arc::new(PluginCall { plugin, door: Mutex::new(door), over, end, until, state: Mutex::default() });
-    let number = number();
-    calls().lock().insert(number, Arc::clone(&call));
-    let began = start(number, Arc::clone(&call), function);
-    let outcome = if began {
-        wait(slot, &call, context, &asked)
+    let (sender, receiver) = mpsc::channel();
+    let call = Arc::new(PluginCall {
+        plugin,
+        sender: Mutex::new(sender),
+        is_cancelled: AtomicBool::new(false),
+        phase: Mutex::new(CallPhase::Running),
+        deadline: Mutex::new(Instant::now() + function.timeout),
+        state: Mutex::default(),
+    });
+    let id = new_id();
+    active_calls().lock().insert(id, Arc::clone(&call));
+    let is_started = spawn(id, Arc::clone(&call), body);
+    let outcome = if is_started {
+        wait(function, &call, context, &receiver)
     } else {
         Err(plugin.misbehaved("no thread can be started for it: end some programs"))
     };
-    calls().lock().remove(&number);
-    // What a lost call was given stays with its thread, which may still use it.
+    active_calls().lock().remove(&id);
+    // The buffers of a hung call stay with its thread, which may still use them.
     let code = outcome?;
     let mut state = std::mem::take(&mut *call.state.lock());
-    state.blocks = Blocks::default();
-    let (secrets, told) = (state.secrets.clone(), state.last.as_ref().is_some_and(|last| last.kind == ErrorKind::BadCredentials));
-    let outcome = settle(slot, code, state);
+    state.buffers = Buffers::default();
+    let secrets = state.secrets.clone();
+    let is_recorded = state.last_error.as_ref().is_some_and(|error| error.kind == ErrorKind::BadCredentials);
+    let outcome = result_of(function, code, state);
     if let Err(error) = &outcome
         && error.kind == ErrorKind::BadCredentials
-        && !told
+        && !is_recorded
     {
-        // What the service said in a way that only the plugin can read is remembered all the same.
+        // A refusal that only the plugin could read in the response is remembered too.
         context.refused(&secrets.iter().collect::<Vec<_>>(), error);
     }
     outcome
 }
 
-/// A number that was not there before; not the next one, so that a plugin can't guess another call's.
-fn number() -> u64 {
+/// An unused id. Ids are not consecutive, so that a plugin can't guess that of another call.
+fn new_id() -> u64 {
     let step = getrandom::u32().map_or(1, |random| u64::from(random % 0xffff) + 1);
-    NEXT.fetch_add(step, Ordering::Relaxed).wrapping_add(step)
+    NEXT_ID.fetch_add(step, Ordering::Relaxed).wrapping_add(step)
 }
 
-fn start(number: u64, call: Arc<PluginCall>, function: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static) -> bool {
-    let whole = move || {
-        // A plugin's own broken connection is its own fault, and not the host's end.
+/// Starts the thread of a call. False if the system gives none.
+fn spawn(id: u64, call: Arc<PluginCall>, body: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static) -> bool {
+    let thread = move || {
+        // A broken connection of the plugin must not end the host.
         signals::block_sigpipe();
-        let code = log::inside_plugin(|| function(number));
-        let mut end = call.end.lock();
-        if *end == CallEnd::TimedOut {
+        let code = log::inside_plugin(|| body(id));
+        let mut phase = call.phase.lock();
+        if *phase == CallPhase::TimedOut {
             call.plugin.hung_calls.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        *end = CallEnd::Returned;
-        // Who waits is there until it sees this, or finds the call lost.
-        drop(call.door.lock().send(Message::Back(code)));
+        *phase = CallPhase::Returned;
+        // The waiting thread receives until it sees this, or has set `TimedOut`.
+        drop(call.sender.lock().send(Message::Returned(code)));
     };
-    std::thread::Builder::new().name("keyferry-plugin".into()).stack_size(STACK_BYTES).spawn(whole).is_ok()
+    std::thread::Builder::new().name("keyferry-plugin".into()).stack_size(STACK_BYTES).spawn(thread).is_ok()
 }
 
-fn wait(slot: Slot, call: &PluginCall, context: &dyn Context, asked: &mpsc::Receiver<Message>) -> Result<keyferry_plugin_status> {
+fn wait(
+    function: PluginFunction,
+    call: &PluginCall,
+    context: &dyn Context,
+    receiver: &mpsc::Receiver<Message>,
+) -> Result<keyferry_plugin_status> {
     loop {
-        let left = call.until.lock().saturating_duration_since(Instant::now());
-        if left.is_zero() || context.is_closing() {
+        let time_left = call.deadline.lock().saturating_duration_since(Instant::now());
+        if time_left.is_zero() || context.is_closing() {
             break;
         }
-        match asked.recv_timeout(left.min(TICK)) {
-            Ok(Message::Back(code)) => return Ok(code),
-            Ok(Message::Ask(work)) => {
-                let began = Instant::now();
+        match receiver.recv_timeout(time_left.min(POLL_INTERVAL)) {
+            Ok(Message::Returned(code)) => return Ok(code),
+            Ok(Message::Run(work)) => {
+                let started = Instant::now();
                 work(context);
-                // What the host takes long for is not the plugin's time; asking without end is.
-                *call.until.lock() += Some(began.elapsed()).filter(|took| *took > HOSTS_TIME).unwrap_or_default();
+                // Time spent in the host doesn't count against the plugin's timeout, but very short work of the host does.
+                *call.deadline.lock() += Some(started.elapsed()).filter(|took| *took > MIN_HOST_TIME).unwrap_or_default();
             }
             Err(RecvTimeoutError::Timeout) => {}
-            // The thread has the other end as long as it runs.
-            Err(RecvTimeoutError::Disconnected) => return Err(slot.plugin.misbehaved("its thread ended in a call")),
+            // The thread holds the sender as long as it runs.
+            Err(RecvTimeoutError::Disconnected) => return Err(function.plugin.misbehaved("its thread ended in a call")),
         }
     }
     {
-        let mut end = call.end.lock();
-        if *end == CallEnd::Open {
-            // From here on its thread counts as lost, and gives that back by itself.
-            *end = CallEnd::TimedOut;
-            slot.plugin.hung_calls.fetch_add(1, Ordering::Relaxed);
-            call.over.store(true, Ordering::Release);
+        let mut phase = call.phase.lock();
+        if *phase == CallPhase::Running {
+            // From here on the call counts as hung; its thread takes that back when it returns.
+            *phase = CallPhase::TimedOut;
+            function.plugin.hung_calls.fetch_add(1, Ordering::Relaxed);
+            call.is_cancelled.store(true, Ordering::Release);
         }
     }
-    if !call.is_over() {
-        // It came back at this very moment.
-        while let Ok(message) = asked.recv() {
-            if let Message::Back(code) = message {
+    if !call.is_cancelled() {
+        // It returned between the last check and the lock.
+        while let Ok(message) = receiver.recv() {
+            if let Message::Returned(code) = message {
                 return Ok(code);
             }
         }
@@ -231,41 +245,41 @@ fn wait(slot: Slot, call: &PluginCall, context: &dyn Context, asked: &mpsc::Rece
     }
     let what = format!(
         "it did not come back from `{}` in {} ms: report it to its author; `http.timeout_ms` sets the limit",
-        slot.name,
-        slot.limit.as_millis()
+        function.name,
+        function.timeout.as_millis()
     );
-    Err(slot.plugin.misbehaved(&what))
+    Err(function.plugin.misbehaved(&what))
 }
 
-/// What a code, and what happened before it, come to.
-fn settle(slot: Slot, code: keyferry_plugin_status, state: CallState) -> Result<CallState> {
-    let (plugin, name) = (slot.plugin, slot.name);
+/// The result of a call that returned `code`.
+fn result_of(function: PluginFunction, code: keyferry_plugin_status, state: CallState) -> Result<CallState> {
+    let (plugin, name) = (function.plugin, function.name);
     if let Some(what) = &state.fault {
         return Err(plugin.misbehaved(&format!("{what}, in `{name}`: report it to its author")));
     }
     if code == KEYFERRY_PLUGIN_OK {
         return Ok(state);
     }
-    let last = state.last.filter(|last| status::code(last.kind) == code);
-    if let Some(mut last) = last {
-        // The plugin's own words, if it has any, with what the host knows of the cause.
-        if let Some(said) = state.said {
-            let own = words(plugin, last.kind, &said).with_retry_after_ms(last.retry_after_ms);
-            last = last.http_status.map_or(own.clone(), |status| own.with_http_status(status));
+    let host_error = state.last_error.filter(|error| status::from_kind(error.kind) == code);
+    if let Some(mut error) = host_error {
+        // The plugin's own message, if there is one, with the details that the host knows.
+        if let Some(message) = state.error_message {
+            let own = plugin_error(plugin, error.kind, &message).with_retry_after_ms(error.retry_after_ms);
+            error = error.http_status.map_or(own.clone(), |status| own.with_http_status(status));
         }
-        return Err(last);
+        return Err(error);
     }
-    let Some((kind, usual)) = status::meaning(code) else {
+    let Some((kind, default_message)) = status::kind_and_message(code) else {
         let hint = if code == KEYFERRY_PLUGIN_E_OVER { ", though its time was not over" } else { ", which it may not return" };
         return Err(plugin.misbehaved(&format!("`{name}` returned the code {code}{hint}: report it to its author")));
     };
-    Err(match state.said {
-        Some(said) => words(plugin, kind, &said),
-        None if kind == ErrorKind::Plugin => words(plugin, kind, usual).with_conduct(PluginFault::SaidNothing),
-        None => words(plugin, kind, usual),
+    Err(match state.error_message {
+        Some(message) => plugin_error(plugin, kind, &message),
+        None if kind == ErrorKind::Plugin => plugin_error(plugin, kind, default_message).with_conduct(PluginFault::SaidNothing),
+        None => plugin_error(plugin, kind, default_message),
     })
 }
 
-fn words(plugin: &Plugin, kind: ErrorKind, said: &str) -> Error {
-    Error::new(kind, format!("the plugin {}: {said}", plugin.name))
+fn plugin_error(plugin: &Plugin, kind: ErrorKind, message: &str) -> Error {
+    Error::new(kind, format!("the plugin {}: {message}", plugin.name))
 }

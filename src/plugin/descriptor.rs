@@ -1,30 +1,30 @@
-//! A plugin's tables as the host keeps them: read once, checked, in our own memory.
+//! The tables of a plugin as the host keeps them: read once, checked, copied.
 
 use std::ffi::c_char;
 
 use super::abi;
-use super::foreign_memory::{self, Plain};
+use super::foreign_memory::{self, PlainData};
 use super::routes::Route;
 use crate::config::{Declared, DeclaredKind, FIELDS};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, ResourceKind};
 
 // SAFETY: numbers, pointers and optional functions, for all of which zero is a value.
-unsafe impl Plain for abi::keyferry_plugin {}
+unsafe impl PlainData for abi::keyferry_plugin {}
 // SAFETY: as above.
-unsafe impl Plain for abi::keyferry_plugin_setting {}
+unsafe impl PlainData for abi::keyferry_plugin_setting {}
 // SAFETY: as above.
-unsafe impl Plain for abi::keyferry_plugin_service {}
+unsafe impl PlainData for abi::keyferry_plugin_service {}
 // SAFETY: as above.
-unsafe impl Plain for abi::keyferry_plugin_route {}
+unsafe impl PlainData for abi::keyferry_plugin_route {}
 // SAFETY: as above.
-unsafe impl Plain for abi::keyferry_plugin_source {}
+unsafe impl PlainData for abi::keyferry_plugin_source {}
 // SAFETY: as above.
-unsafe impl Plain for abi::keyferry_plugin_request {}
+unsafe impl PlainData for abi::keyferry_plugin_request {}
 // SAFETY: as above.
-unsafe impl Plain for abi::keyferry_plugin_header {}
+unsafe impl PlainData for abi::keyferry_plugin_header {}
 
-/// What a plugin is.
+/// The entry of a plugin.
 pub(super) struct Descriptor {
     pub(super) name: String,
     pub(super) version: String,
@@ -32,7 +32,7 @@ pub(super) struct Descriptor {
     pub(super) entry: abi::keyferry_plugin,
 }
 
-/// What its service is.
+/// The extension `keyferry.service/1` of a plugin.
 pub(super) struct ServiceTable {
     pub(super) title: String,
     pub(super) prefixes: [&'static str; 1],
@@ -45,46 +45,48 @@ pub(super) struct ServiceTable {
     >,
 }
 
-/// What its secret source is.
-pub(super) type SourceFunction = unsafe extern "C" fn(abi::keyferry_plugin_call, *const c_char) -> abi::keyferry_plugin_status;
+/// The function of the extension `keyferry.secret-source/1`.
+pub(super) type GetSecretFunction = unsafe extern "C" fn(abi::keyferry_plugin_call, *const c_char) -> abi::keyferry_plugin_status;
 
-const SHORT: usize = 64;
-const LONG: usize = 512;
-const MOST_SETTINGS: usize = 32;
-const MOST_ROUTES: usize = 64;
-const RESERVED: [&str; 6] = ["masv", "agent", "fileverbs", "profile", "store", "plugins"];
+const MAX_SHORT_TEXT_BYTES: usize = 64;
+const MAX_LONG_TEXT_BYTES: usize = 512;
+const MAX_SETTINGS: usize = 32;
+const MAX_ROUTES: usize = 64;
+const RESERVED_NAMES: [&str; 6] = ["masv", "agent", "fileverbs", "profile", "store", "plugins"];
 
 /// Reads the entry.
 ///
 /// # Errors
-/// What is wrong with it, to go behind the plugin's path.
+/// What is wrong with it, as the end of a sentence that begins with the plugin's path.
 ///
 /// # Safety
-/// `entry` points to a table as its header promises it.
-pub(super) unsafe fn descriptor(entry: *const abi::keyferry_plugin) -> Result<Descriptor, String> {
+/// `entry` points to such a table, as the header asks of plugins.
+pub(super) unsafe fn read_entry(entry: *const abi::keyferry_plugin) -> Result<Descriptor, String> {
     // SAFETY: by this function's contract.
-    let entry = unsafe { foreign_memory::table(entry, std::mem::offset_of!(abi::keyferry_plugin, struct_size)) }
+    let entry = unsafe { foreign_memory::read_table(entry, std::mem::offset_of!(abi::keyferry_plugin, struct_size)) }
         .map_err(|fault| format!("has an entry that {fault}"))?;
     // SAFETY: as above.
-    let name = unsafe { foreign_memory::text(entry.name, SHORT) }.map_err(|fault| format!("has a name that {fault}"))?;
-    if !is_name(&name) {
+    let name =
+        unsafe { foreign_memory::read_text(entry.name, MAX_SHORT_TEXT_BYTES) }.map_err(|fault| format!("has a name that {fault}"))?;
+    if !is_valid_name(&name) {
         return Err(
             "has a name that no plugin can have: 1 to 32 lower-case letters and digits, a letter first, and no built-in service's".into()
         );
     }
     // SAFETY: as above.
-    let version = unsafe { foreign_memory::text(entry.version, SHORT) }.map_err(|fault| format!("({name}) has a version that {fault}"))?;
+    let version = unsafe { foreign_memory::read_text(entry.version, MAX_SHORT_TEXT_BYTES) }
+        .map_err(|fault| format!("({name}) has a version that {fault}"))?;
     // SAFETY: as above.
-    let rows = unsafe { foreign_memory::rows(entry.settings, entry.setting_count as usize, MOST_SETTINGS) };
+    let rows = unsafe { foreign_memory::read_array(entry.settings, entry.setting_count as usize, MAX_SETTINGS) };
     let rows = rows.map_err(|fault| format!("({name}) has a list of settings that {fault}"))?;
     let mut settings: Vec<Declared> = Vec::new();
-    for (at, row) in rows.iter().enumerate() {
+    for (index, row) in rows.iter().enumerate() {
         // SAFETY: as above.
-        let one = unsafe { setting(&name, row) }.map_err(|fault| format!("({name}) has a setting {at} {fault}"))?;
-        if settings.iter().any(|other| other.key == one.key) {
-            return Err(format!("({name}) has the setting {} twice", one.key));
+        let declared = unsafe { read_setting(&name, row) }.map_err(|fault| format!("({name}) has a setting {index} {fault}"))?;
+        if settings.iter().any(|other| other.key == declared.key) {
+            return Err(format!("({name}) has the setting {} twice", declared.key));
         }
-        settings.push(one);
+        settings.push(declared);
     }
     if entry.get_extension.is_none() {
         return Err(format!("({name}) has no get_extension: a plugin without any extension does nothing"));
@@ -92,27 +94,28 @@ pub(super) unsafe fn descriptor(entry: *const abi::keyferry_plugin) -> Result<De
     Ok(Descriptor { name, version, settings, entry })
 }
 
-/// Whether a plugin may be called so. No underscore: `KEYFERRY_NAME_KEY` has to be read back.
-fn is_name(name: &str) -> bool {
+/// Whether a plugin may have this name. It has no underscore: `KEYFERRY_NAME_KEY` has to be split again.
+fn is_valid_name(name: &str) -> bool {
     let fits = matches!(name.len(), 1..=32) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    fits && name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.starts_with("http") && !RESERVED.contains(&name)
+    fits && name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.starts_with("http") && !RESERVED_NAMES.contains(&name)
 }
 
-fn is_key(key: &str) -> bool {
+fn is_valid_key(key: &str) -> bool {
     let fits = matches!(key.len(), 1..=32) && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     fits && key.starts_with(|c: char| c.is_ascii_lowercase()) && !key.ends_with("_file")
 }
 
 /// # Safety
-/// The row's texts are as the header promises them.
-unsafe fn setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result<Declared, String> {
+/// The row's texts are as the header asks of plugins.
+unsafe fn read_setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result<Declared, String> {
     // SAFETY: by this function's contract.
-    let key = unsafe { foreign_memory::text(row.key, SHORT) }.map_err(|fault| format!("whose key {fault}"))?;
-    if !is_key(&key) {
+    let key = unsafe { foreign_memory::read_text(row.key, MAX_SHORT_TEXT_BYTES) }.map_err(|fault| format!("whose key {fault}"))?;
+    if !is_valid_key(&key) {
         return Err("whose key is not 1 to 32 lower-case letters, digits and underscores, a letter first, and no _file at the end".into());
     }
     // SAFETY: as above.
-    let about = unsafe { foreign_memory::text(row.about, LONG) }.map_err(|fault| format!("({key}) whose sentence {fault}"))?;
+    let about =
+        unsafe { foreign_memory::read_text(row.about, MAX_LONG_TEXT_BYTES) }.map_err(|fault| format!("({key}) whose sentence {fault}"))?;
     let kind = match row.kind {
         abi::KEYFERRY_PLUGIN_SETTING_TEXT => DeclaredKind::Text,
         abi::KEYFERRY_PLUGIN_SETTING_SECRET => DeclaredKind::Secret,
@@ -122,7 +125,10 @@ unsafe fn setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result<Decl
     let fallback = match row.fallback.is_null() {
         true => None,
         // SAFETY: as above.
-        false => Some(unsafe { foreign_memory::text(row.fallback, LONG) }.map_err(|fault| format!("({key}) whose default {fault}"))?),
+        false => Some(
+            unsafe { foreign_memory::read_text(row.fallback, MAX_LONG_TEXT_BYTES) }
+                .map_err(|fault| format!("({key}) whose default {fault}"))?,
+        ),
     };
     match (kind, &fallback) {
         (DeclaredKind::Secret, Some(_)) => return Err(format!("({key}) that is a secret with a default: everybody would know it")),
@@ -139,20 +145,22 @@ unsafe fn setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result<Decl
     Ok(Declared { full, key, variable, kind, fallback, about })
 }
 
-/// Reads the service's table.
+/// Reads the table of a service.
 ///
 /// # Errors
-/// What is wrong with it, to go behind the plugin's name.
+/// What is wrong with it, as the end of a sentence that begins with the plugin's name.
 ///
 /// # Safety
-/// `table` points to one, as its header promises it.
-pub(super) unsafe fn service(table: *const abi::keyferry_plugin_service, settings: &[Declared]) -> Result<ServiceTable, String> {
+/// `table` points to such a table, as the header asks of plugins.
+pub(super) unsafe fn read_service(table: *const abi::keyferry_plugin_service, settings: &[Declared]) -> Result<ServiceTable, String> {
     // SAFETY: by this function's contract.
-    let table = unsafe { foreign_memory::table(table, 0) }.map_err(|fault| format!("has a service table that {fault}"))?;
+    let table = unsafe { foreign_memory::read_table(table, 0) }.map_err(|fault| format!("has a service table that {fault}"))?;
     // SAFETY: as above.
-    let title = unsafe { foreign_memory::text(table.title, SHORT) }.map_err(|fault| format!("has a service whose title {fault}"))?;
+    let title = unsafe { foreign_memory::read_text(table.title, MAX_SHORT_TEXT_BYTES) }
+        .map_err(|fault| format!("has a service whose title {fault}"))?;
     // SAFETY: as above.
-    let prefix = unsafe { foreign_memory::text(table.prefix, SHORT) }.map_err(|fault| format!("has a service whose prefix {fault}"))?;
+    let prefix = unsafe { foreign_memory::read_text(table.prefix, MAX_SHORT_TEXT_BYTES) }
+        .map_err(|fault| format!("has a service whose prefix {fault}"))?;
     let segments = || prefix.trim_matches('/').split('/');
     let plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte));
     let is_prefix = prefix == "/"
@@ -164,14 +172,14 @@ pub(super) unsafe fn service(table: *const abi::keyferry_plugin_service, setting
         return Err("has a service and no setting `url` that is a URL: name it in the descriptor".into());
     }
     // SAFETY: as above.
-    let rows = unsafe { foreign_memory::rows(table.routes, table.route_count as usize, MOST_ROUTES) };
+    let rows = unsafe { foreign_memory::read_array(table.routes, table.route_count as usize, MAX_ROUTES) };
     let rows = rows.map_err(|fault| format!("has a list of routes that {fault}"))?;
     let (mut routes, mut patterns) = (Vec::new(), Vec::new());
-    for (at, row) in rows.iter().enumerate() {
+    for (index, row) in rows.iter().enumerate() {
         // SAFETY: as above.
-        let pattern =
-            unsafe { foreign_memory::text(row.pattern, LONG) }.map_err(|fault| format!("has a route {at} whose pattern {fault}"))?;
-        routes.push(route(&pattern, row).map_err(|fault| format!("has a route {at} ({pattern}) that {fault}"))?);
+        let pattern = unsafe { foreign_memory::read_text(row.pattern, MAX_LONG_TEXT_BYTES) }
+            .map_err(|fault| format!("has a route {index} whose pattern {fault}"))?;
+        routes.push(read_route(&pattern, row).map_err(|fault| format!("has a route {index} ({pattern}) that {fault}"))?);
         patterns.push(pattern);
     }
     if routes.is_empty() {
@@ -183,7 +191,7 @@ pub(super) unsafe fn service(table: *const abi::keyferry_plugin_service, setting
     Ok(ServiceTable { title, prefixes, routes, patterns, acquire, renew: table.renew })
 }
 
-fn route(pattern: &str, row: &abi::keyferry_plugin_route) -> Result<Route, String> {
+fn read_route(pattern: &str, row: &abi::keyferry_plugin_route) -> Result<Route, String> {
     let resource_kind = match row.token_class {
         abi::KEYFERRY_PLUGIN_CLASS_BEARER => ResourceKind::Bearer,
         abi::KEYFERRY_PLUGIN_CLASS_USER => ResourceKind::User,
@@ -198,11 +206,11 @@ fn route(pattern: &str, row: &abi::keyferry_plugin_route) -> Result<Route, Strin
         abi::KEYFERRY_PLUGIN_ACCESS_MANAGE => Access::Manage,
         other => return Err(format!("has the access {other}, which does not exist")),
     };
-    Route::read(pattern, resource_kind, access).map_err(str::to_owned)
+    Route::parse(pattern, resource_kind, access).map_err(str::to_owned)
 }
 
-/// The number of a class, as the ABI has it.
-pub(super) fn class_number(resource_kind: ResourceKind) -> u32 {
+/// The ABI's number for a kind of token.
+pub(super) fn token_kind_number(resource_kind: ResourceKind) -> u32 {
     match resource_kind {
         ResourceKind::User => abi::KEYFERRY_PLUGIN_CLASS_USER,
         ResourceKind::Package => abi::KEYFERRY_PLUGIN_CLASS_ITEM,
@@ -211,7 +219,7 @@ pub(super) fn class_number(resource_kind: ResourceKind) -> u32 {
     }
 }
 
-/// The number of an access.
+/// The ABI's number for an access.
 pub(super) fn access_number(access: Access) -> u32 {
     match access {
         Access::Full => abi::KEYFERRY_PLUGIN_ACCESS_FULL,
@@ -221,15 +229,15 @@ pub(super) fn access_number(access: Access) -> u32 {
     }
 }
 
-/// Reads the source's table.
+/// Reads the table of a secret source.
 ///
 /// # Errors
-/// What is wrong with it, to go behind the plugin's name.
+/// What is wrong with it, as the end of a sentence that begins with the plugin's name.
 ///
 /// # Safety
-/// `table` points to one, as its header promises it.
-pub(super) unsafe fn source(table: *const abi::keyferry_plugin_source) -> Result<SourceFunction, String> {
+/// `table` points to such a table, as the header asks of plugins.
+pub(super) unsafe fn read_secret_source(table: *const abi::keyferry_plugin_source) -> Result<GetSecretFunction, String> {
     // SAFETY: by this function's contract.
-    let table = unsafe { foreign_memory::table(table, 0) }.map_err(|fault| format!("has a secret source's table that {fault}"))?;
+    let table = unsafe { foreign_memory::read_table(table, 0) }.map_err(|fault| format!("has a secret source's table that {fault}"))?;
     table.get.ok_or_else(|| "has a secret source without `get`".into())
 }

@@ -1,24 +1,24 @@
 //! Reading a plugin's memory: bounded, checked, copied before anything else happens.
 //!
-//! A pointer that leads nowhere can't be told from a good one; everything else can.
+//! A dangling pointer can't be told from a valid one; everything else is checked.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
-/// What is wrong with something that a plugin passed, to go behind its name: "is not UTF-8".
+/// What is wrong with a value that a plugin passed, as the end of a sentence: "is not UTF-8".
 pub(super) type Fault = &'static str;
 
-/// Plain data of the ABI: any bytes of it are a value, all zeros too.
+/// A type of the ABI for which all bytes are a value, zeros too.
 ///
 /// # Safety
 /// That has to be true.
-pub(super) unsafe trait Plain: Copy {}
+pub(super) unsafe trait PlainData: Copy {}
 
-/// A copy of a text that ends in NUL within `most` bytes: UTF-8 without control characters.
+/// Copies a text that ends in NUL within `max` bytes: UTF-8 without control characters.
 ///
 /// # Safety
-/// `text` is NULL, or points to bytes that end in NUL or are more than `most`.
-pub(super) unsafe fn text(text: *const c_char, most: usize) -> Result<String, Fault> {
+/// `text` is NULL, or points to bytes that end in NUL or are more than `max`.
+pub(super) unsafe fn read_text(text: *const c_char, max: usize) -> Result<String, Fault> {
     if text.is_null() {
         return Err("is NULL");
     }
@@ -29,24 +29,24 @@ pub(super) unsafe fn text(text: *const c_char, most: usize) -> Result<String, Fa
         if byte == 0 {
             break;
         }
-        if bytes.len() >= most {
+        if bytes.len() >= max {
             bytes.fill(0);
             return Err("is longer than it may be, or has no end");
         }
         bytes.push(byte);
     }
-    checked(bytes)
+    checked_text(bytes)
 }
 
-/// A copy of `size` bytes that are UTF-8; control characters may be among them.
+/// Copies `size` bytes that are UTF-8; they may have control characters.
 ///
 /// # Safety
 /// `data` is NULL, or points to `size` bytes.
-pub(super) unsafe fn bytes(data: *const c_char, size: usize, most: usize) -> Result<String, Fault> {
+pub(super) unsafe fn read_bytes(data: *const c_char, size: usize, max: usize) -> Result<String, Fault> {
     if data.is_null() {
         return Err("is NULL");
     }
-    if size > most {
+    if size > max {
         return Err("is longer than it may be");
     }
     // SAFETY: by this function's contract.
@@ -54,7 +54,7 @@ pub(super) unsafe fn bytes(data: *const c_char, size: usize, most: usize) -> Res
     String::from_utf8(bytes.to_vec()).map_err(|_| "is not UTF-8")
 }
 
-fn checked(bytes: Vec<u8>) -> Result<String, Fault> {
+fn checked_text(bytes: Vec<u8>) -> Result<String, Fault> {
     let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
     if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
         return Err("holds a line break or another control character");
@@ -62,11 +62,11 @@ fn checked(bytes: Vec<u8>) -> Result<String, Fault> {
     Ok(text)
 }
 
-/// A copy of a table that says its size: no byte beyond that is read, and what it does not have is zero.
+/// Copies a table that states its size. No byte behind that size is read; fields that the table does not have are zero.
 ///
 /// # Safety
-/// `table` is NULL, or points to as many bytes as the number at `size_at` says, which is there.
-pub(super) unsafe fn table<T: Plain>(table: *const T, size_at: usize) -> Result<T, Fault> {
+/// `table` is NULL, or points to at least `size_at + 4` bytes, and to as many as the number at `size_at` states.
+pub(super) unsafe fn read_table<T: PlainData>(table: *const T, size_at: usize) -> Result<T, Fault> {
     if table.is_null() {
         return Err("is NULL");
     }
@@ -79,17 +79,17 @@ pub(super) unsafe fn table<T: Plain>(table: *const T, size_at: usize) -> Result<
         return Err("says a size that is smaller than its own number");
     }
     let mut copy = MaybeUninit::<T>::zeroed();
-    // SAFETY: both have as many bytes, and the copy is nobody else's.
+    // SAFETY: both have as many bytes, and nothing else points to the copy.
     unsafe { std::ptr::copy_nonoverlapping(table.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), size.min(size_of::<T>())) };
     // SAFETY: `Plain` says that any bytes are a value.
     Ok(unsafe { copy.assume_init() })
 }
 
-/// A copy of `count` rows.
+/// Copies an array of `count` rows.
 ///
 /// # Safety
 /// `rows` is NULL, or points to `count` of them.
-pub(super) unsafe fn rows<T: Plain>(rows: *const T, count: usize, most: usize) -> Result<Vec<T>, Fault> {
+pub(super) unsafe fn read_array<T: PlainData>(rows: *const T, count: usize, max: usize) -> Result<Vec<T>, Fault> {
     if count == 0 {
         return Ok(Vec::new());
     }
@@ -99,7 +99,7 @@ pub(super) unsafe fn rows<T: Plain>(rows: *const T, count: usize, most: usize) -
     if !rows.is_aligned() {
         return Err("is not aligned");
     }
-    if count > most {
+    if count > max {
         return Err("says a count that is greater than there may be");
     }
     // SAFETY: by this function's contract.
@@ -120,11 +120,11 @@ mod tests {
     }
 
     // SAFETY: numbers alone.
-    unsafe impl Plain for Table {}
+    unsafe impl PlainData for Table {}
 
     fn read(text_bytes: &[u8]) -> Result<String, Fault> {
         // SAFETY: each ends in NUL, or is longer than the limit.
-        unsafe { text(text_bytes.as_ptr().cast(), 8) }
+        unsafe { read_text(text_bytes.as_ptr().cast(), 8) }
     }
 
     #[test]
@@ -135,23 +135,23 @@ mod tests {
             assert!(read(bad).is_err(), "{bad:?}");
         }
         // SAFETY: NULL is allowed.
-        assert_eq!(unsafe { text(std::ptr::null(), 8) }, Err("is NULL"));
+        assert_eq!(unsafe { read_text(std::ptr::null(), 8) }, Err("is NULL"));
     }
 
     #[test]
     fn no_byte_behind_the_said_size_is_read() {
         let whole = Table { size: 8, a: 7, b: u64::MAX };
         // SAFETY: the table is larger than it says.
-        let copy = unsafe { table(&raw const whole, 0) }.unwrap();
+        let copy = unsafe { read_table(&raw const whole, 0) }.unwrap();
         assert_eq!((copy.a, copy.b), (7, 0));
         let larger = [Table { size: 4096, a: 1, b: 2 }; 2];
         // SAFETY: no more than a table is read, however large it says it is.
-        let copy = unsafe { table(larger.as_ptr(), 0) }.unwrap();
+        let copy = unsafe { read_table(larger.as_ptr(), 0) }.unwrap();
         assert_eq!((copy.a, copy.b), (1, 2));
         for size in 0..4 {
             let small = Table { size, a: 0, b: 0 };
             // SAFETY: as above.
-            assert!(unsafe { table(&raw const small, 0) }.is_err());
+            assert!(unsafe { read_table(&raw const small, 0) }.is_err());
         }
     }
 
@@ -159,12 +159,12 @@ mod tests {
     fn counts_are_bounded_before_a_row_is_read() {
         let one = Table { size: 0, a: 3, b: 0 };
         // SAFETY: the count is refused before anything is read.
-        assert!(unsafe { rows(&raw const one, usize::MAX, 32) }.is_err());
+        assert!(unsafe { read_array(&raw const one, usize::MAX, 32) }.is_err());
         // SAFETY: as above.
-        assert!(unsafe { rows(std::ptr::null::<Table>(), 1, 32) }.is_err());
+        assert!(unsafe { read_array(std::ptr::null::<Table>(), 1, 32) }.is_err());
         // SAFETY: there is one.
-        assert_eq!(unsafe { rows(&raw const one, 1, 32) }.unwrap()[0].a, 3);
+        assert_eq!(unsafe { read_array(&raw const one, 1, 32) }.unwrap()[0].a, 3);
         // SAFETY: nothing is read.
-        assert!(unsafe { rows(std::ptr::null::<Table>(), 0, 32) }.unwrap().is_empty());
+        assert!(unsafe { read_array(std::ptr::null::<Table>(), 0, 32) }.unwrap().is_empty());
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 
 use super::abi;
-use super::descriptor::{ServiceTable, SourceFunction};
+use super::descriptor::{Descriptor, GetSecretFunction, ServiceTable};
 use crate::config::Declared;
 use crate::error::{Error, ErrorKind, PluginFault};
 use crate::sys::sync::Mutex;
@@ -50,10 +50,16 @@ pub(super) struct Lifecycle {
 #[derive(Clone, Copy)]
 pub(super) struct Extensions {
     pub(super) service: Option<&'static ServiceTable>,
-    pub(super) secret_source: Option<SourceFunction>,
+    pub(super) secret_source: Option<GetSecretFunction>,
 }
 
 impl Plugin {
+    pub(super) fn new(path: PathBuf, descriptor: Descriptor) -> Self {
+        let Descriptor { name, version, settings, entry } = descriptor;
+        let (lifecycle, hung_calls) = (Mutex::default(), AtomicUsize::new(0));
+        Self { path, name, version, settings, abi_minor: entry.abi_minor, entry, lifecycle, hung_calls }
+    }
+
     /// The error for a plugin that breaks its contract.
     pub(super) fn misbehaved(&self, what: &str) -> Error {
         Error::new(ErrorKind::Plugin, format!("the plugin {} misbehaves: {what}", self.name)).with_conduct(PluginFault::Misbehaved)

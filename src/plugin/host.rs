@@ -1,7 +1,7 @@
-//! The host's table: what a plugin may ask for, each slot a guarded look at its call.
+//! The host's table: the functions that plugins call, each with the id of its call.
 //!
-//! A panic ends here, a wrong argument is noted as the plugin's fault, and nothing is written to a
-//! plugin's memory before it was checked.
+//! No panic leaves them, a wrong argument is recorded as a fault of the plugin, and nothing is written to a plugin's memory before the
+//! pointer is checked.
 
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::secret::Secret;
 
-/// The one table.
+/// The table that `init` gets.
 pub(super) static HOST: keyferry_plugin_host = keyferry_plugin_host {
     abi_major: abi::KEYFERRY_PLUGIN_ABI_MAJOR,
     abi_minor: abi::KEYFERRY_PLUGIN_ABI_MINOR,
@@ -47,10 +47,10 @@ pub(super) static HOST: keyferry_plugin_host = keyferry_plugin_host {
 const MAX_SENTENCE_BYTES: usize = 500;
 const MAX_HEADERS: usize = 8;
 
-/// Runs a slot for the call of a number.
-pub(super) fn guard(number: keyferry_plugin_call, work: impl FnOnce(&Arc<PluginCall>) -> Result<(), SlotError>) -> keyferry_plugin_status {
+/// Runs the body of a slot for the call with an id.
+pub(super) fn run_slot(id: keyferry_plugin_call, work: impl FnOnce(&Arc<PluginCall>) -> Result<(), SlotError>) -> keyferry_plugin_status {
     let whole = || {
-        let Some(call) = call::find(number) else { return abi::KEYFERRY_PLUGIN_E_CALL };
+        let Some(call) = call::find(id) else { return abi::KEYFERRY_PLUGIN_E_CALL };
         match work(&call) {
             Ok(()) => abi::KEYFERRY_PLUGIN_OK,
             Err(SlotError::Cancelled) => abi::KEYFERRY_PLUGIN_E_OVER,
@@ -59,8 +59,8 @@ pub(super) fn guard(number: keyferry_plugin_call, work: impl FnOnce(&Arc<PluginC
                 abi::KEYFERRY_PLUGIN_E_ARGUMENT
             }
             Err(SlotError::Error(error)) => {
-                let code = status::code(error.kind);
-                call.state.lock().last = Some(error);
+                let code = status::from_kind(error.kind);
+                call.state.lock().last_error = Some(error);
                 code
             }
         }
@@ -68,32 +68,36 @@ pub(super) fn guard(number: keyferry_plugin_call, work: impl FnOnce(&Arc<PluginC
     catch_unwind(AssertUnwindSafe(whole)).unwrap_or(abi::KEYFERRY_PLUGIN_E_FAILED)
 }
 
-/// Gives bytes to a plugin.
-pub(super) fn give(call: &PluginCall, slot: &str, bytes: &[u8]) -> Result<keyferry_plugin_buffer, SlotError> {
-    call.state.lock().blocks.put(bytes).ok_or_else(|| SlotError::Fault(format!("it wants more memory of `{slot}` than a call may have")))
+/// Copies bytes into a buffer of the call.
+pub(super) fn copy_to_buffer(call: &PluginCall, slot: &str, bytes: &[u8]) -> Result<keyferry_plugin_buffer, SlotError> {
+    call.state
+        .lock()
+        .buffers
+        .copy_of(bytes)
+        .ok_or_else(|| SlotError::Fault(format!("it wants more memory of `{slot}` than a call may have")))
 }
 
-/// Checks an out-pointer before anything happens.
-fn writable<T>(out: *mut T, slot: &str) -> Result<(), SlotError> {
+/// Checks an out-pointer, before anything else happens.
+fn check_out_pointer<T>(out: *mut T, slot: &str) -> Result<(), SlotError> {
     let fits = !out.is_null() && out.is_aligned();
     if fits { Ok(()) } else { Err(SlotError::Fault(format!("it called `{slot}` with an out-pointer that is NULL or not aligned"))) }
 }
 
-unsafe extern "C" fn setting(number: keyferry_plugin_call, key: *const c_char, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
-    guard(number, |call| {
-        writable(out, "setting")?;
+unsafe extern "C" fn setting(id: keyferry_plugin_call, key: *const c_char, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
+    run_slot(id, |call| {
+        check_out_pointer(out, "setting")?;
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let key = unsafe { foreign_memory::text(key, MAX_NAME_BYTES) }.map_err(bad_argument("setting", "key"))?;
+        let key = unsafe { foreign_memory::read_text(key, MAX_NAME_BYTES) }.map_err(bad_argument("setting", "key"))?;
         let plugin = call.plugin;
         let Some(declared) = plugin.settings.iter().find(|declared| declared.key == key) else {
             return Err(SlotError::Fault(format!("it asked for the setting `{key}`, which its descriptor does not name")));
         };
-        let value = call.ask(move |context| context.setting(&declared.full)).ok_or(SlotError::Cancelled)??;
+        let value = call.run_on_waiting_thread(move |context| context.setting(&declared.full)).ok_or(SlotError::Cancelled)??;
         let value = value.or_else(|| declared.fallback.as_deref().map(Secret::from)).ok_or_else(|| {
             let what = format!("`{}` is not set: {}", declared.full, declared.about.trim_end_matches('.'));
             Error::new(ErrorKind::NotConfigured, what)
         })?;
-        let buffer = give(call, "setting", value.expose().as_bytes())?;
+        let buffer = copy_to_buffer(call, "setting", value.expose().as_bytes())?;
         if declared.kind == DeclaredKind::Secret {
             call.state.lock().secrets.push(value);
         }
@@ -104,26 +108,26 @@ unsafe extern "C" fn setting(number: keyferry_plugin_call, key: *const c_char, o
 }
 
 unsafe extern "C" fn exchange_slot(
-    number: keyferry_plugin_call,
+    id: keyferry_plugin_call,
     request: *const abi::keyferry_plugin_request,
     response: *mut abi::keyferry_plugin_answer,
 ) -> keyferry_plugin_status {
-    guard(number, |call| {
-        writable(response, "exchange")?;
+    run_slot(id, |call| {
+        check_out_pointer(response, "exchange")?;
         // SAFETY: the header asks plugins for a request with its size.
-        let order = unsafe { http_request::read(request) }?;
-        let got = http_request::send(call, order)?;
-        let body = give(call, "exchange", got.body.expose().as_bytes())?;
+        let request = unsafe { http_request::read_request(request) }?;
+        let received = http_request::send(call, request)?;
+        let body = copy_to_buffer(call, "exchange", received.body.expose().as_bytes())?;
         // SAFETY: the header asks plugins for an answer with its size.
-        unsafe { http_request::write(response, u32::from(got.status), body) }.map_err(bad_argument("exchange", "answer"))
+        unsafe { http_request::write_response(response, u32::from(received.status), body) }.map_err(bad_argument("exchange", "answer"))
     })
 }
 
-unsafe extern "C" fn buffer(number: keyferry_plugin_call, size: usize, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
-    guard(number, |call| {
-        writable(out, "buffer")?;
+unsafe extern "C" fn buffer(id: keyferry_plugin_call, size: usize, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
+    run_slot(id, |call| {
+        check_out_pointer(out, "buffer")?;
         let too_much = || SlotError::Fault("it wants more memory of `buffer` than a call may have".into());
-        let buffer = call.state.lock().blocks.zeroed(size).ok_or_else(too_much)?;
+        let buffer = call.state.lock().buffers.zeroed(size).ok_or_else(too_much)?;
         // SAFETY: checked above; what it points to is the plugin's promise.
         unsafe { out.write(buffer) };
         Ok(())
@@ -131,21 +135,21 @@ unsafe extern "C" fn buffer(number: keyferry_plugin_call, size: usize, out: *mut
 }
 
 unsafe extern "C" fn json_text(
-    number: keyferry_plugin_call,
+    id: keyferry_plugin_call,
     document: *const c_char,
     document_size: usize,
     pointer: *const c_char,
     out: *mut keyferry_plugin_buffer,
 ) -> keyferry_plugin_status {
-    guard(number, |call| {
-        writable(out, "json_text")?;
+    run_slot(id, |call| {
+        check_out_pointer(out, "json_text")?;
         // SAFETY: the header asks plugins for as many bytes as they say.
-        let text = unsafe { foreign_memory::bytes(document, document_size, crate::ports::http::MAX_BODY_BYTES) }
+        let text = unsafe { foreign_memory::read_bytes(document, document_size, crate::ports::http::MAX_BODY_BYTES) }
             .map_err(bad_argument("json_text", "document"))?;
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let pointer = unsafe { foreign_memory::text(pointer, MAX_SENTENCE_BYTES) }.map_err(bad_argument("json_text", "pointer"))?;
+        let pointer = unsafe { foreign_memory::read_text(pointer, MAX_SENTENCE_BYTES) }.map_err(bad_argument("json_text", "pointer"))?;
         let text = Secret::new(text);
-        // What the reader says of a document quotes it.
+        // The message of the parser quotes the document.
         let document: Value = serde_json::from_str(text.expose()).map_err(|_| {
             Error::new(ErrorKind::BadResponse, format!("the plugin {}: the service's answer is no JSON: check its URL", call.plugin.name))
         })?;
@@ -161,37 +165,34 @@ unsafe extern "C" fn json_text(
             let what = format!("the plugin {}: the service's answer has a control character in {pointer}", call.plugin.name);
             return Err(Error::new(ErrorKind::BadResponse, what).into());
         }
-        let buffer = give(call, "json_text", found.expose().as_bytes())?;
+        let buffer = copy_to_buffer(call, "json_text", found.expose().as_bytes())?;
         // SAFETY: checked above; what it points to is the plugin's promise.
         unsafe { out.write(buffer) };
         Ok(())
     })
 }
 
-unsafe extern "C" fn json_quote(
-    number: keyferry_plugin_call,
-    text: *const c_char,
-    out: *mut keyferry_plugin_buffer,
-) -> keyferry_plugin_status {
-    guard(number, |call| {
-        writable(out, "json_quote")?;
+unsafe extern "C" fn json_quote(id: keyferry_plugin_call, text: *const c_char, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
+    run_slot(id, |call| {
+        check_out_pointer(out, "json_quote")?;
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let text = unsafe { foreign_memory::text(text, MAX_TEXT_BYTES) }.map(Secret::new).map_err(bad_argument("json_quote", "text"))?;
+        let text =
+            unsafe { foreign_memory::read_text(text, MAX_TEXT_BYTES) }.map(Secret::new).map_err(bad_argument("json_quote", "text"))?;
         let quoted = Secret::new(Value::from(text.expose()).to_string());
-        let buffer = give(call, "json_quote", quoted.expose().as_bytes())?;
+        let buffer = copy_to_buffer(call, "json_quote", quoted.expose().as_bytes())?;
         // SAFETY: checked above; what it points to is the plugin's promise.
         unsafe { out.write(buffer) };
         Ok(())
     })
 }
 
-unsafe extern "C" fn give_header(number: keyferry_plugin_call, name: *const c_char, value: *const c_char) -> keyferry_plugin_status {
-    guard(number, |call| {
+unsafe extern "C" fn give_header(id: keyferry_plugin_call, name: *const c_char, value: *const c_char) -> keyferry_plugin_status {
+    run_slot(id, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let name = unsafe { foreign_memory::text(name, MAX_NAME_BYTES) }.map_err(bad_argument("give_header", "name"))?;
+        let name = unsafe { foreign_memory::read_text(name, MAX_NAME_BYTES) }.map_err(bad_argument("give_header", "name"))?;
         // SAFETY: as above.
         let value =
-            unsafe { foreign_memory::text(value, MAX_TEXT_BYTES) }.map(Secret::new).map_err(bad_argument("give_header", "value"))?;
+            unsafe { foreign_memory::read_text(value, MAX_TEXT_BYTES) }.map(Secret::new).map_err(bad_argument("give_header", "value"))?;
         let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !is_name || value.is_empty() {
             return Err(SlotError::Fault("it gave a header whose name can't be sent, or whose value is empty".into()));
@@ -205,8 +206,8 @@ unsafe extern "C" fn give_header(number: keyferry_plugin_call, name: *const c_ch
     })
 }
 
-unsafe extern "C" fn give_expiry(number: keyferry_plugin_call, unix_s: i64) -> keyferry_plugin_status {
-    guard(number, |call| {
+unsafe extern "C" fn give_expiry(id: keyferry_plugin_call, unix_s: i64) -> keyferry_plugin_status {
+    run_slot(id, |call| {
         if !(1..=LATEST_UNIX_S).contains(&unix_s) {
             return Err(SlotError::Fault("it gave an expiry that is no time in seconds since 1970".into()));
         }
@@ -215,59 +216,59 @@ unsafe extern "C" fn give_expiry(number: keyferry_plugin_call, unix_s: i64) -> k
     })
 }
 
-/// A secret that a plugin gives.
+/// Copies a secret that a plugin passes.
 ///
 /// # Safety
 /// `text` is NULL, or ends in NUL.
-unsafe fn secret(slot: &str, text: *const c_char) -> Result<Secret, SlotError> {
+unsafe fn read_secret(slot: &str, text: *const c_char) -> Result<Secret, SlotError> {
     // SAFETY: by this function's contract.
-    let secret = unsafe { foreign_memory::text(text, MAX_TEXT_BYTES) }.map(Secret::new).map_err(bad_argument(slot, "text"))?;
+    let secret = unsafe { foreign_memory::read_text(text, MAX_TEXT_BYTES) }.map(Secret::new).map_err(bad_argument(slot, "text"))?;
     if secret.is_empty() { Err(SlotError::Fault(format!("it called `{slot}` with a text that is empty"))) } else { Ok(secret) }
 }
 
-unsafe extern "C" fn give_renewal(number: keyferry_plugin_call, renewal: *const c_char) -> keyferry_plugin_status {
-    guard(number, |call| {
+unsafe extern "C" fn give_renewal(id: keyferry_plugin_call, renewal: *const c_char) -> keyferry_plugin_status {
+    run_slot(id, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let renewal = unsafe { secret("give_renewal", renewal) }?;
+        let renewal = unsafe { read_secret("give_renewal", renewal) }?;
         call.state.lock().renewal = Some(renewal);
         Ok(())
     })
 }
 
-unsafe extern "C" fn give_secret(number: keyferry_plugin_call, state: *const c_char) -> keyferry_plugin_status {
-    guard(number, |call| {
+unsafe extern "C" fn give_secret(id: keyferry_plugin_call, secret: *const c_char) -> keyferry_plugin_status {
+    run_slot(id, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let state = unsafe { secret("give_secret", state) }?;
-        call.state.lock().secret = Some(state);
+        let secret = unsafe { read_secret("give_secret", secret) }?;
+        call.state.lock().secret = Some(secret);
         Ok(())
     })
 }
 
-/// A sentence of the plugin's, unless it holds something that must not be said.
+/// Copies a sentence for people. None if it is empty or contains a secret of the call.
 ///
 /// # Safety
 /// `text` is NULL, or ends in NUL.
-unsafe fn sentence(call: &PluginCall, slot: &str, text: *const c_char) -> Result<Option<String>, SlotError> {
+unsafe fn read_sentence(call: &PluginCall, slot: &str, text: *const c_char) -> Result<Option<String>, SlotError> {
     // SAFETY: the header asks plugins for texts that end in NUL.
-    let text = unsafe { foreign_memory::text(text, MAX_SENTENCE_BYTES) }.map_err(bad_argument(slot, "sentence"))?;
+    let text = unsafe { foreign_memory::read_text(text, MAX_SENTENCE_BYTES) }.map_err(bad_argument(slot, "sentence"))?;
     let state = call.state.lock();
     let headers = state.headers.iter().map(|(_, value)| value);
     let mut secrets = state.secrets.iter().chain(headers).chain(&state.renewal).chain(&state.secret);
-    let tells = secrets.any(|secret| secret.len() >= 4 && text.contains(secret.expose()));
-    Ok((!tells && !text.is_empty()).then_some(text))
+    let has_secret = secrets.any(|secret| secret.len() >= 4 && text.contains(secret.expose()));
+    Ok((!has_secret && !text.is_empty()).then_some(text))
 }
 
-unsafe extern "C" fn fail(number: keyferry_plugin_call, why: *const c_char) -> keyferry_plugin_status {
-    guard(number, |call| {
+unsafe extern "C" fn fail(id: keyferry_plugin_call, why: *const c_char) -> keyferry_plugin_status {
+    run_slot(id, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let said = unsafe { sentence(call, "fail", why) }?;
-        call.state.lock().said = said;
+        let message = unsafe { read_sentence(call, "fail", why) }?;
+        call.state.lock().error_message = message;
         Ok(())
     })
 }
 
-unsafe extern "C" fn log_slot(number: keyferry_plugin_call, level: u32, message: *const c_char) -> keyferry_plugin_status {
-    guard(number, |call| {
+unsafe extern "C" fn log_slot(id: keyferry_plugin_call, level: u32, message: *const c_char) -> keyferry_plugin_status {
+    run_slot(id, |call| {
         let (level, word) = match level {
             abi::KEYFERRY_PLUGIN_LOG_ERROR => (Level::Error, ""),
             abi::KEYFERRY_PLUGIN_LOG_WARN => (Level::Warn, ""),
@@ -277,24 +278,24 @@ unsafe extern "C" fn log_slot(number: keyferry_plugin_call, level: u32, message:
             other => return Err(SlotError::Fault(format!("it logged at the level {other}, which does not exist"))),
         };
         // SAFETY: the header asks plugins for texts that end in NUL.
-        if let Some(message) = unsafe { sentence(call, "log", message) }? {
+        if let Some(message) = unsafe { read_sentence(call, "log", message) }? {
             log::write(level, format_args!("the plugin {}: {word}{message}", call.plugin.name));
         }
         Ok(())
     })
 }
 
-unsafe extern "C" fn now_unix_s(number: keyferry_plugin_call) -> i64 {
-    let now = || call::find(number)?.ask(|context| context.now_unix_s());
+unsafe extern "C" fn now_unix_s(id: keyferry_plugin_call) -> i64 {
+    let now = || call::find(id)?.run_on_waiting_thread(|context| context.now_unix_s());
     catch_unwind(now).ok().flatten().unwrap_or(0)
 }
 
-unsafe extern "C" fn time_left_ms(number: keyferry_plugin_call) -> u64 {
-    let left = || Some(call::find(number)?.left().as_millis());
-    catch_unwind(left).ok().flatten().and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)
+unsafe extern "C" fn time_left_ms(id: keyferry_plugin_call) -> u64 {
+    let time_left = || Some(call::find(id)?.time_left().as_millis());
+    catch_unwind(time_left).ok().flatten().and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)
 }
 
-unsafe extern "C" fn is_over(number: keyferry_plugin_call) -> i32 {
-    let is_over = || call::find(number).is_none_or(|call| call.left().is_zero());
+unsafe extern "C" fn is_over(id: keyferry_plugin_call) -> i32 {
+    let is_over = || call::find(id).is_none_or(|call| call.time_left().is_zero());
     i32::from(catch_unwind(is_over).unwrap_or(true))
 }

@@ -1,4 +1,4 @@
-//! An exchange that a plugin asks for: below its own URLs, with its secrets as a login, through the engine's own door.
+//! An HTTP exchange for a plugin: below its own URLs only, sent by the engine, as a login if the call has asked for secrets.
 
 use super::abi::{self, keyferry_plugin_answer, keyferry_plugin_buffer, keyferry_plugin_request};
 use super::call::PluginCall;
@@ -15,8 +15,8 @@ const MAX_PATH_BYTES: usize = 8 * 1024;
 const MAX_HEADERS: usize = 16;
 const MAX_EXCHANGES: u32 = 16;
 
-/// What is to be sent, in our own memory.
-pub(super) struct Order {
+/// A request of a plugin, copied.
+pub(super) struct PluginRequest {
     method: Method,
     base: String,
     path: String,
@@ -25,14 +25,14 @@ pub(super) struct Order {
     refused_status: u16,
 }
 
-/// Reads a request.
+/// Copies and checks a request.
 ///
 /// # Safety
-/// `request` is one as the header promises it.
-pub(super) unsafe fn read(request: *const keyferry_plugin_request) -> Result<Order, SlotError> {
+/// `request` points to a request, as the header asks of plugins.
+pub(super) unsafe fn read_request(request: *const keyferry_plugin_request) -> Result<PluginRequest, SlotError> {
     let fault = |what: &'static str| bad_argument("exchange", what);
     // SAFETY: by this function's contract.
-    let request = unsafe { foreign_memory::table(request, 0) }.map_err(fault("request"))?;
+    let request = unsafe { foreign_memory::read_table(request, 0) }.map_err(fault("request"))?;
     let method = match request.method {
         abi::KEYFERRY_PLUGIN_GET => Method::Get,
         abi::KEYFERRY_PLUGIN_POST => Method::Post,
@@ -43,47 +43,50 @@ pub(super) unsafe fn read(request: *const keyferry_plugin_request) -> Result<Ord
     let base = match request.base.is_null() {
         true => "url".to_owned(),
         // SAFETY: by this function's contract.
-        false => unsafe { foreign_memory::text(request.base, MAX_NAME_BYTES) }.map_err(fault("base"))?,
+        false => unsafe { foreign_memory::read_text(request.base, MAX_NAME_BYTES) }.map_err(fault("base"))?,
     };
     // SAFETY: by this function's contract.
-    let path = unsafe { foreign_memory::text(request.path, MAX_PATH_BYTES) }.map_err(fault("path"))?;
+    let path = unsafe { foreign_memory::read_text(request.path, MAX_PATH_BYTES) }.map_err(fault("path"))?;
     if !path.starts_with('/') {
         return Err(SlotError::Fault("it called `exchange` with a path that begins with no slash".into()));
     }
     // SAFETY: by this function's contract.
-    let rows = unsafe { foreign_memory::rows(request.headers, request.header_count, MAX_HEADERS) }.map_err(fault("list of headers"))?;
+    let rows =
+        unsafe { foreign_memory::read_array(request.headers, request.header_count, MAX_HEADERS) }.map_err(fault("list of headers"))?;
     let mut headers = Vec::new();
     for row in rows {
         // SAFETY: by this function's contract.
-        let name = unsafe { foreign_memory::text(row.name, MAX_NAME_BYTES) }.map_err(fault("header's name"))?;
+        let name = unsafe { foreign_memory::read_text(row.name, MAX_NAME_BYTES) }.map_err(fault("header's name"))?;
         // SAFETY: by this function's contract.
-        let value = unsafe { foreign_memory::text(row.value, MAX_TEXT_BYTES) }.map(Secret::new).map_err(fault("header's value"))?;
+        let value = unsafe { foreign_memory::read_text(row.value, MAX_TEXT_BYTES) }.map(Secret::new).map_err(fault("header's value"))?;
         headers.push((name, value));
     }
     let body = match request.body.is_null() {
         true => None,
         // SAFETY: by this function's contract.
         false => Some(
-            unsafe { foreign_memory::bytes(request.body, request.body_size, MAX_BODY_BYTES) }.map(Secret::new).map_err(fault("body"))?,
+            unsafe { foreign_memory::read_bytes(request.body, request.body_size, MAX_BODY_BYTES) }
+                .map(Secret::new)
+                .map_err(fault("body"))?,
         ),
     };
     let refused_status = u16::try_from(request.refused_status).ok().filter(|status| *status < 600);
     let refused_status =
         refused_status.ok_or_else(|| SlotError::Fault("it called `exchange` with a refused_status that is no HTTP status".into()))?;
-    Ok(Order { method, base, path, headers, body, refused_status })
+    Ok(PluginRequest { method, base, path, headers, body, refused_status })
 }
 
-/// Sends it for a call. What the call has asked for as secrets, it is a login with.
-pub(super) fn send(call: &PluginCall, order: Order) -> Result<Response, SlotError> {
+/// Sends a request for a call. It is a login with the secrets that the call has asked for, if there are any.
+pub(super) fn send(call: &PluginCall, plugin_request: PluginRequest) -> Result<Response, SlotError> {
     let plugin = call.plugin;
-    let is_url = |key: &str| plugin.settings.iter().find(|declared| declared.key == key && declared.kind == DeclaredKind::Url);
-    let Some(base) = is_url(&order.base) else {
-        return Err(SlotError::Fault(format!("it called `exchange` for `{}`, which is no URL of its descriptor", order.base)));
+    let find_url = |key: &str| plugin.settings.iter().find(|declared| declared.key == key && declared.kind == DeclaredKind::Url);
+    let Some(base) = find_url(&plugin_request.base) else {
+        return Err(SlotError::Fault(format!("it called `exchange` for `{}`, which is no URL of its descriptor", plugin_request.base)));
     };
     let secrets = {
         let mut state = call.state.lock();
-        state.exchanges += 1;
-        if state.exchanges > MAX_EXCHANGES {
+        state.exchange_count += 1;
+        if state.exchange_count > MAX_EXCHANGES {
             return Err(SlotError::Fault(format!("it wants more than {MAX_EXCHANGES} exchanges in one call")));
         }
         state.secrets.clone()
@@ -92,20 +95,20 @@ pub(super) fn send(call: &PluginCall, order: Order) -> Result<Response, SlotErro
         let missing = || Error::new(ErrorKind::NotConfigured, format!("`{}` is not set: {}", base.full, base.about.trim_end_matches('.')));
         let url = context.setting(&base.full)?.or_else(|| base.fallback.as_deref().map(Secret::from)).ok_or_else(missing)?;
         let base = BaseUrl::parse(&format!("`{}`", base.full), url.expose(), &[])?;
-        let Order { method, base: _, path, headers, body, refused_status } = order;
+        let PluginRequest { method, base: _, path, headers, body, refused_status } = plugin_request;
         let url = base.join(&path).map_err(|_| SlotError::Fault("it called `exchange` with a path that leaves its URL".into()))?;
         let request = Request { method, url, headers, body };
         if !secrets.is_empty() {
             let secrets: Vec<&Secret> = secrets.iter().collect();
             let refused = |response: &Response| {
-                (response.status == 401 || response.status == refused_status).then(|| refused(&plugin.name, response))
+                (response.status == 401 || response.status == refused_status).then(|| bad_credentials(&plugin.name, response))
             };
             return Ok(context.login(&secrets, &request, &refused)?);
         }
         let response = if method == Method::Get { context.send(&request)? } else { context.send_no_retry(&request)? };
-        if response.status == 401 { Err(refused(&plugin.name, &response).into()) } else { Ok(response) }
+        if response.status == 401 { Err(bad_credentials(&plugin.name, &response).into()) } else { Ok(response) }
     };
-    match call.ask(work) {
+    match call.run_on_waiting_thread(work) {
         None => Err(SlotError::Cancelled),
         Some(Err(SlotError::Error(error))) if error.kind == ErrorKind::InvalidValue => {
             Err(SlotError::Fault(format!("it called `exchange` with a header that can't be sent ({})", error.message())))
@@ -114,25 +117,25 @@ pub(super) fn send(call: &PluginCall, order: Order) -> Result<Response, SlotErro
     }
 }
 
-fn refused(name: &str, response: &Response) -> Error {
+fn bad_credentials(name: &str, response: &Response) -> Error {
     let what = format!("the plugin {name}: the service refuses the secrets (status {}): check them", response.status);
     Error::new(ErrorKind::BadCredentials, what).with_http_status(response.status)
 }
 
-/// Writes an answer into the plugin's memory, no more of it than that has.
+/// Writes a response into the plugin's memory, and no byte behind the size that it states.
 ///
 /// # Safety
-/// `answer` points to as many bytes as its first number says.
-pub(super) unsafe fn write(response: *mut keyferry_plugin_answer, status: u32, body: keyferry_plugin_buffer) -> Result<(), Fault> {
+/// `response` points to as many bytes as its first field states.
+pub(super) unsafe fn write_response(response: *mut keyferry_plugin_answer, status: u32, body: keyferry_plugin_buffer) -> Result<(), Fault> {
     // SAFETY: by this function's contract.
     let size = unsafe { response.cast::<u32>().read() };
     if (size as usize) < size_of::<u32>() {
         return Err("says a size that is smaller than its own number");
     }
-    let whole = keyferry_plugin_answer { struct_size: size, status, body };
+    let full = keyferry_plugin_answer { struct_size: size, status, body };
     // SAFETY: both have as many bytes, and don't overlap.
     unsafe {
-        std::ptr::copy_nonoverlapping((&raw const whole).cast::<u8>(), response.cast::<u8>(), (size as usize).min(size_of_val(&whole)));
+        std::ptr::copy_nonoverlapping((&raw const full).cast::<u8>(), response.cast::<u8>(), (size as usize).min(size_of_val(&full)));
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::abi::{self, KEYFERRY_PLUGIN_OK};
-use super::call::{self, Slot};
+use super::call::{self, PluginFunction};
 use super::descriptor;
 use super::handle::{Extensions, Plugin};
 use super::host;
@@ -19,7 +19,7 @@ use crate::sys::sync::Mutex;
 /// The timeout of `init`, `deinit` and `get_extension`.
 const LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An initialised plugin: it stays so as long as there is one of these.
+/// An initialised plugin. It stays initialised until the last instance is dropped.
 pub struct Instance {
     pub(super) plugin: &'static Plugin,
     pub(super) extensions: Extensions,
@@ -43,22 +43,21 @@ impl Instance {
 }
 
 impl Plugin {
-    /// Initialises it, if it is not yet.
+    /// Initialises it, unless it is initialised already.
     ///
     /// # Errors
     /// [`ErrorKind::Plugin`] if it fails, now or before, or has tables that can't be used.
     pub fn initialize(&'static self) -> Result<Arc<Instance>> {
-        // Held while the plugin runs: that is what [load] promises it. Each of these calls has its limit.
+        // Held while `init` and `deinit` run: the header promises that no two [load] functions run at once. Each has a timeout.
         let mut lifecycle = self.lifecycle.lock();
         if let Some(error) = &lifecycle.fault {
             return Err(error.clone());
         }
         if lifecycle.users == 0 {
-            let outcome = self.run_init(lifecycle.extensions);
-            match outcome {
+            match self.run_init(lifecycle.extensions) {
                 Ok(extensions) => lifecycle.extensions = Some(extensions),
                 Err(error) => {
-                    // What failed of itself may succeed later; what misbehaves is left alone.
+                    // After an error of this kind `init` is not tried again. Another one, of a setting for example, may pass.
                     lifecycle.fault = (error.kind == ErrorKind::Plugin).then(|| error.clone());
                     return Err(error);
                 }
@@ -72,7 +71,7 @@ impl Plugin {
     fn run_init(&'static self, cached: Option<Extensions>) -> Result<Extensions> {
         if let Some(init) = self.entry.init {
             // SAFETY: the header tells plugins what `init` is called with; the table lives for ever.
-            self.call("init", move |number| unsafe { init(host_table(), number) })?;
+            self.call("init", move |id| unsafe { init(host_table(), id) })?;
         }
         let extensions = cached.map_or_else(|| self.extensions(), Ok);
         if extensions.is_err() {
@@ -88,13 +87,13 @@ impl Plugin {
                 unsafe { deinit() };
                 KEYFERRY_PLUGIN_OK
             };
-            // Its fault was logged, and nothing here depends on it.
+            // A fault was logged, and nothing here depends on it.
             let _ = self.call("deinit", body);
         }
     }
 
-    fn call(&'static self, name: &'static str, function: impl FnOnce(u64) -> i32 + Send + 'static) -> Result<()> {
-        call::run(Slot { plugin: self, name, limit: LIFECYCLE_TIMEOUT }, &NO_CONTEXT, function).map(drop)
+    fn call(&'static self, name: &'static str, body: impl FnOnce(u64) -> i32 + Send + 'static) -> Result<()> {
+        call::run(PluginFunction { plugin: self, name, timeout: LIFECYCLE_TIMEOUT }, &NO_CONTEXT, body).map(drop)
     }
 
     fn extensions(&'static self) -> Result<Extensions> {
@@ -103,15 +102,15 @@ impl Plugin {
         };
         let service = match self.extension(abi::KEYFERRY_PLUGIN_SERVICE)? {
             None => None,
-            // SAFETY: the plugin says that this is the table of this extension.
-            Some(table) => Some(unsafe { descriptor::service(table.0.cast(), &self.settings) }.map_err(refuse)?),
+            // SAFETY: the plugin says that this is the table of this extension, and the header that it lives as long as the process.
+            Some(table) => Some(unsafe { descriptor::read_service(table.0.cast(), &self.settings) }.map_err(refuse)?),
         };
-        let source = match self.extension(abi::KEYFERRY_PLUGIN_SOURCE)? {
+        let secret_source = match self.extension(abi::KEYFERRY_PLUGIN_SOURCE)? {
             None => None,
             // SAFETY: as above.
-            Some(table) => Some(unsafe { descriptor::source(table.0.cast()) }.map_err(refuse)?),
+            Some(table) => Some(unsafe { descriptor::read_secret_source(table.0.cast()) }.map_err(refuse)?),
         };
-        if service.is_none() && source.is_none() {
+        if service.is_none() && secret_source.is_none() {
             let what = format!(
                 "has neither {} nor {}: this keyferry has no use for it",
                 abi::KEYFERRY_PLUGIN_SERVICE,
@@ -119,18 +118,18 @@ impl Plugin {
             );
             return Err(refuse(what));
         }
-        Ok(Extensions { service: service.map(|service| &*Box::leak(Box::new(service))), secret_source: source })
+        Ok(Extensions { service: service.map(|service| &*Box::leak(Box::new(service))), secret_source })
     }
 
-    fn extension(&'static self, id: &'static str) -> Result<Option<Table>> {
+    fn extension(&'static self, id: &'static str) -> Result<Option<ExtensionTable>> {
         let Some(get) = self.entry.get_extension else { return Ok(None) };
         let found = Arc::new(Mutex::new(None));
-        let theirs = Arc::clone(&found);
+        let sink = Arc::clone(&found);
         let body = move |_| {
             let id = CString::new(id).unwrap_or_default();
             // SAFETY: the header tells plugins what `get_extension` is called with.
             let table = unsafe { get(id.as_ptr()) };
-            *theirs.lock() = (!table.is_null()).then_some(Table(table));
+            *sink.lock() = (!table.is_null()).then_some(ExtensionTable(table));
             KEYFERRY_PLUGIN_OK
         };
         self.call("get_extension", body)?;
@@ -143,18 +142,18 @@ impl Drop for Instance {
     fn drop(&mut self) {
         let mut lifecycle = self.plugin.lifecycle.lock();
         lifecycle.users -= 1;
-        // A call that never came back is still in there.
+        // A hung call still runs the code of the plugin.
         if lifecycle.users == 0 && self.plugin.hung_calls.load(Ordering::Relaxed) == 0 {
             self.plugin.run_deinit();
         }
     }
 }
 
-/// A plugin's table, on its way between threads.
-struct Table(*const c_void);
+/// The table of an extension, passed between threads.
+struct ExtensionTable(*const c_void);
 
-// SAFETY: it points to what lives for ever, which the header asks of plugins.
-unsafe impl Send for Table {}
+// SAFETY: the header asks of plugins that the table lives as long as the process.
+unsafe impl Send for ExtensionTable {}
 
 fn host_table() -> *const abi::keyferry_plugin_host {
     #[cfg(debug_assertions)]

@@ -42,4 +42,4 @@ pub use handle::Plugin;
 pub use instance::Instance;
 pub use loader::{examine, load};
 pub use plugins::Plugins;
-pub use service::Foreign;
+pub use service::PluginService;

@@ -1,4 +1,4 @@
-//! A plugin's service and its secret source as the engine sees them: like any other.
+//! A plugin behind the port for services: its service and its secret source, for one account.
 
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::abi::{KEYFERRY_PLUGIN_E_ARGUMENT, keyferry_plugin_status, keyferry_plugin_want};
-use super::call::{self, CallState, Slot};
-use super::descriptor::{ServiceTable, access_number, class_number};
+use super::call::{self, CallState, PluginFunction};
+use super::descriptor::{ServiceTable, access_number, token_kind_number};
 use super::instance::Instance;
 use super::routes;
 use crate::config::{DeclaredKind, Profile, Setting};
@@ -18,42 +18,42 @@ use crate::model::token::{NewToken, TokenKind};
 use crate::ports::service::{Acquired, Context, FoundToken, Service, Target, TokenSpec};
 use crate::secret::Secret;
 
-/// A plugin as one account has it.
-pub struct Foreign {
+/// A plugin with the settings of one account.
+pub struct PluginService {
     instance: Arc<Instance>,
     base: BaseUrl,
     account: String,
-    limit: Duration,
-    /// How many of its functions run now.
-    running: AtomicUsize,
+    timeout: Duration,
+    /// How many of its functions are running.
+    running_calls: AtomicUsize,
 }
 
-impl Foreign {
-    /// A plugin for an account.
+impl PluginService {
+    /// Opens a plugin for an account.
     ///
     /// # Errors
     /// [`ErrorKind::NotConfigured`], [`ErrorKind::Config`] if its URL is not set or can't be used.
     pub fn open(instance: Arc<Instance>, profile: &Profile) -> Result<Self> {
         let plugin = instance.plugin;
         let declared = plugin.settings.iter().find(|declared| declared.key == "url");
-        let full = format!("{}.url", plugin.name);
-        let set = match profile.setting(&full) {
+        let key = format!("{}.url", plugin.name);
+        let configured = match profile.setting(&key) {
             Some(Setting::Literal(url)) => Some(url.expose().to_owned()),
             _ => declared.and_then(|declared| declared.fallback.clone()),
         };
-        let base = match (set, instance.extensions.service) {
-            (Some(url), _) => BaseUrl::parse(&format!("`{full}`"), &url, &[])?,
-            // A source without a service is at no URL: RFC 2606 keeps this one from ever being there.
-            (None, None) => BaseUrl::parse(&full, &format!("https://{}.invalid", plugin.name), &[])?,
+        let base = match (configured, instance.extensions.service) {
+            (Some(url), _) => BaseUrl::parse(&format!("`{key}`"), &url, &[])?,
+            // A source without a service has no URL. RFC 2606 reserves `.invalid`, so nothing is ever served at this one.
+            (None, None) => BaseUrl::parse(&key, &format!("https://{}.invalid", plugin.name), &[])?,
             (None, Some(_)) => {
-                return Err(Error::new(ErrorKind::NotConfigured, format!("`{full}` is not set: the plugin {} needs it", plugin.name)));
+                return Err(Error::new(ErrorKind::NotConfigured, format!("`{key}` is not set: the plugin {} needs it", plugin.name)));
             }
         };
-        let limit = Duration::from_millis(profile.milliseconds("http.timeout_ms"));
-        Ok(Self { instance, base, account: profile.account().to_owned(), limit, running: AtomicUsize::new(0) })
+        let timeout = Duration::from_millis(profile.milliseconds("http.timeout_ms"));
+        Ok(Self { instance, base, account: profile.account().to_owned(), timeout, running_calls: AtomicUsize::new(0) })
     }
 
-    fn table(&self) -> Result<&'static ServiceTable> {
+    fn service_table(&self) -> Result<&'static ServiceTable> {
         let what = || format!("the plugin {} has no service: it is a source of secrets", self.instance.plugin.name);
         self.instance.extensions.service.ok_or_else(|| Error::new(ErrorKind::UnknownService, what()))
     }
@@ -64,21 +64,21 @@ impl Foreign {
         context: &dyn Context,
         function: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static,
     ) -> Result<CallState> {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        // A call that is lost keeps the plugin initialised as long as it runs.
-        let cached = Arc::clone(&self.instance);
-        let whole = move |number| {
-            let code = function(number);
-            drop(cached);
+        self.running_calls.fetch_add(1, Ordering::Relaxed);
+        // A hung call keeps the plugin initialised as long as it runs.
+        let instance = Arc::clone(&self.instance);
+        let body = move |id| {
+            let code = function(id);
+            drop(instance);
             code
         };
-        let outcome = call::run(Slot { plugin: self.instance.plugin, name, limit: self.limit }, context, whole);
-        self.running.fetch_sub(1, Ordering::Relaxed);
+        let outcome = call::run(PluginFunction { plugin: self.instance.plugin, name, timeout: self.timeout }, context, body);
+        self.running_calls.fetch_sub(1, Ordering::Relaxed);
         outcome
     }
 
-    /// The token that a call gave.
-    fn acquired(&self, spec: &TokenSpec<'_>, name: &str, state: CallState) -> Result<Acquired> {
+    /// The token that a call returned.
+    fn acquired_token(&self, spec: &TokenSpec<'_>, name: &str, state: CallState) -> Result<Acquired> {
         if state.headers.is_empty() {
             let what = format!("`{name}` returned without a header: report it to its author");
             return Err(self.instance.plugin.misbehaved(&what));
@@ -95,16 +95,16 @@ impl Foreign {
     }
 }
 
-/// What is wanted, in the ABI's terms and in memory of its own.
-struct Wanted {
+/// A token spec with the memory that its C form points to.
+struct CTokenSpec {
     id: CString,
     account: CString,
     resource_kind: u32,
     access: u32,
 }
 
-impl Wanted {
-    fn with(&self, function: impl FnOnce(*const keyferry_plugin_want) -> keyferry_plugin_status) -> keyferry_plugin_status {
+impl CTokenSpec {
+    fn with_pointer(&self, function: impl FnOnce(*const keyferry_plugin_want) -> keyferry_plugin_status) -> keyferry_plugin_status {
         let Self { id, account, resource_kind, access } = self;
         let struct_size = size_of::<keyferry_plugin_want>() as u32;
         let spec = keyferry_plugin_want {
@@ -119,25 +119,25 @@ impl Wanted {
     }
 }
 
-impl Foreign {
-    fn wanted(&self, spec: &TokenSpec<'_>) -> Wanted {
+impl PluginService {
+    fn c_token_spec(&self, spec: &TokenSpec<'_>) -> CTokenSpec {
         let text = |text: &str| CString::new(text).unwrap_or_default();
-        Wanted {
+        CTokenSpec {
             id: text(spec.id),
             account: text(&self.account),
-            resource_kind: class_number(spec.resource_kind),
+            resource_kind: token_kind_number(spec.resource_kind),
             access: access_number(spec.access),
         }
     }
 }
 
-impl Service for Foreign {
+impl Service for PluginService {
     fn name(&self) -> &str {
         &self.instance.plugin.name
     }
 
     fn title(&self) -> &str {
-        self.instance.extensions.service.map_or(&self.instance.plugin.name, |table| &table.title)
+        self.instance.extensions.service.map_or(&self.instance.plugin.name, |service_table| &service_table.title)
     }
 
     fn base(&self) -> &BaseUrl {
@@ -145,44 +145,44 @@ impl Service for Foreign {
     }
 
     fn prefixes(&self) -> &[&str] {
-        self.instance.extensions.service.map_or(&[], |table| &table.prefixes)
+        self.instance.extensions.service.map_or(&[], |service_table| &service_table.prefixes)
     }
 
-    fn owner(&self, _class: ResourceKind, _access: Access) -> Vec<&str> {
+    fn owner(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
         let secrets = self.instance.plugin.settings.iter().filter(|declared| declared.kind == DeclaredKind::Secret);
         secrets.map(|declared| declared.full.as_str()).collect()
     }
 
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
         match self.instance.extensions.service {
-            Some(table) => routes::classify(&table.routes, path),
-            None => self.table().and_then(|_| Err(Error::new(ErrorKind::UnknownService, "no path is a source's"))),
+            Some(service_table) => routes::classify(&service_table.routes, path),
+            None => self.service_table().and_then(|_| Err(Error::new(ErrorKind::UnknownService, "no path is a source's"))),
         }
     }
 
     fn acquire(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
-        let (acquire, wanted) = (self.table()?.acquire, self.wanted(spec));
+        let (acquire, c_spec) = (self.service_table()?.acquire, self.c_token_spec(spec));
         // SAFETY: the header tells plugins what `acquire` is called with; all of it lives until that returns.
-        let state = self.run("acquire", context, move |number| wanted.with(|spec| unsafe { acquire(number, spec) }))?;
-        self.acquired(spec, "acquire", state)
+        let state = self.run("acquire", context, move |id| c_spec.with_pointer(|spec| unsafe { acquire(id, spec) }))?;
+        self.acquired_token(spec, "acquire", state)
     }
 
     fn renew(&self, spec: &TokenSpec<'_>, renewal: &Secret, context: &dyn Context) -> Result<Acquired> {
         let unsupported =
             || Error::new(ErrorKind::Unsupported, format!("the plugin {} can't renew: a new token is got instead", self.name()));
-        let renew = self.table()?.renew.ok_or_else(unsupported)?;
-        let (wanted, renewal) = (self.wanted(spec), renewal.clone());
-        let whole = move |number| {
+        let renew = self.service_table()?.renew.ok_or_else(unsupported)?;
+        let (c_spec, renewal) = (self.c_token_spec(spec), renewal.clone());
+        let body = move |id| {
             let mut text: Vec<c_char> = renewal.expose().bytes().map(|byte| byte as c_char).collect();
             text.push(0);
             if text.len() != renewal.len() + 1 {
                 return KEYFERRY_PLUGIN_E_ARGUMENT;
             }
             // SAFETY: as above.
-            wanted.with(|spec| unsafe { renew(number, spec, text.as_ptr()) })
+            c_spec.with_pointer(|spec| unsafe { renew(id, spec, text.as_ptr()) })
         };
-        let state = self.run("renew", context, whole)?;
-        self.acquired(spec, "renew", state)
+        let state = self.run("renew", context, body)?;
+        self.acquired_token(spec, "renew", state)
     }
 
     fn secret(&self, what: &str, context: &dyn Context) -> Result<Secret> {
@@ -191,7 +191,7 @@ impl Service for Foreign {
         let get = self.instance.extensions.secret_source.ok_or_else(missing)?;
         let what = CString::new(what).unwrap_or_default();
         // SAFETY: the header tells plugins what `get` is called with; the text lives until it returns.
-        let state = self.run("get", context, move |number| unsafe { get(number, what.as_ptr()) })?;
+        let state = self.run("get", context, move |id| unsafe { get(id, what.as_ptr()) })?;
         state.secret.ok_or_else(|| plugin.misbehaved("`get` returned without a secret: report it to its author"))
     }
 
@@ -200,7 +200,7 @@ impl Service for Foreign {
     }
 
     fn stalled(&self) -> Option<String> {
-        let runs = self.running.load(Ordering::Relaxed) > 0;
-        runs.then(|| format!("the plugin {} has not come back so far", self.name()))
+        let is_running = self.running_calls.load(Ordering::Relaxed) > 0;
+        is_running.then(|| format!("the plugin {} has not come back so far", self.name()))
     }
 }

@@ -1,10 +1,10 @@
-//! The codes of the ABI and our kinds of error, each in terms of the other.
+//! Translates the status codes of the ABI to kinds of error, and back.
 
 use super::abi::{self, keyferry_plugin_status};
 use crate::error::ErrorKind;
 
-/// The code that tells a plugin of an error.
-pub(super) fn code(kind: ErrorKind) -> keyferry_plugin_status {
+/// The code that a slot returns for an error.
+pub(super) fn from_kind(kind: ErrorKind) -> keyferry_plugin_status {
     match kind {
         ErrorKind::NotConfigured => abi::KEYFERRY_PLUGIN_E_NOT_CONFIGURED,
         ErrorKind::SecretSource | ErrorKind::UnsafeFile => abi::KEYFERRY_PLUGIN_E_SECRET_SOURCE,
@@ -23,9 +23,9 @@ pub(super) fn code(kind: ErrorKind) -> keyferry_plugin_status {
     }
 }
 
-/// What a plugin means by a code, and says where it says nothing itself. None for a code that it may not return.
-pub(super) fn meaning(code: keyferry_plugin_status) -> Option<(ErrorKind, &'static str)> {
-    let meaning = match code {
+/// The kind of error that a plugin means by a code, and a message where the plugin has none. None for a code that it may not return.
+pub(super) fn kind_and_message(code: keyferry_plugin_status) -> Option<(ErrorKind, &'static str)> {
+    let known = match code {
         abi::KEYFERRY_PLUGIN_E_NOT_CONFIGURED => (ErrorKind::NotConfigured, "a setting that is needed is not there"),
         abi::KEYFERRY_PLUGIN_E_SECRET_SOURCE => (ErrorKind::SecretSource, "a setting can't be had from its source"),
         abi::KEYFERRY_PLUGIN_E_UNREACHABLE => (ErrorKind::Unreachable, "the service can't be reached"),
@@ -40,5 +40,5 @@ pub(super) fn meaning(code: keyferry_plugin_status) -> Option<(ErrorKind, &'stat
         abi::KEYFERRY_PLUGIN_E_FAILED => (ErrorKind::Plugin, "failed and does not say why"),
         _ => return None,
     };
-    Some(meaning)
+    Some(known)
 }

@@ -1,5 +1,5 @@
-//! A context without an engine: for calls that are about no account (`init` and its kin), and for the conformance test, which says
-//! what the settings are and what a service answers.
+//! A context without an engine: for calls without an account (`init`, `deinit`, `get_extension`), and for the conformance test, which
+//! chooses the settings and the responses of the service.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,9 +11,9 @@ use crate::ports::http::{Request, Response};
 use crate::ports::service::{Context, FoundToken};
 use crate::secret::Secret;
 
-/// Says what a setting is.
+/// The value of a setting.
 type Settings<'a> = dyn Fn(&str) -> Result<Option<Secret>> + 'a;
-/// Says what a service answers.
+/// The response of a service.
 type Services<'a> = dyn Fn(&Request) -> Result<Response> + 'a;
 
 pub(super) struct StubContext<'a> {
@@ -21,10 +21,10 @@ pub(super) struct StubContext<'a> {
     pub(super) services: &'a Services<'a>,
 }
 
-/// Nothing of an account can be had.
-pub(super) const NO_CONTEXT: StubContext<'static> = StubContext { settings: &|_| nothing(), services: &|_| nothing() };
+/// The context of calls without an account: no settings, no network.
+pub(super) const NO_CONTEXT: StubContext<'static> = StubContext { settings: &|_| unavailable(), services: &|_| unavailable() };
 
-fn nothing<T>() -> Result<T> {
+fn unavailable<T>() -> Result<T> {
     Err(Error::new(ErrorKind::Plugin, "nothing of an account can be had here: ask in `acquire` or `get`"))
 }
 
@@ -33,8 +33,8 @@ impl Context for StubContext<'_> {
         (self.settings)(name)
     }
 
-    fn token(&self, _class: ResourceKind, _id: &str, _access: Access) -> Result<Token> {
-        nothing()
+    fn token(&self, _resource_kind: ResourceKind, _id: &str, _access: Access) -> Result<Token> {
+        unavailable()
     }
 
     fn reject(&self, _token: &Token) {}
@@ -55,7 +55,7 @@ impl Context for StubContext<'_> {
     fn refused(&self, _secrets: &[&Secret], _error: &Error) {}
 
     fn coalesce(&self, _name: &str, _job: &mut dyn FnMut() -> Result<Vec<FoundToken>>) -> Result<Arc<Vec<FoundToken>>> {
-        nothing()
+        unavailable()
     }
 
     fn fingerprint(&self, parts: &[&str]) -> Fingerprint {
