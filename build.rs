@@ -68,7 +68,7 @@ fn config(preamble: &str, guard: &str) -> cbindgen::Config {
 fn plugin_config() -> cbindgen::Config {
     let mut config = config("include/plugin_preamble.txt", "KEYFERRY_PLUGIN_H");
     config.export.include =
-        ["", "_service", "_source", "_request", "_answer", "_host"].map(|part| format!("keyferry_plugin{part}")).to_vec();
+        ["", "_service", "_secret_source", "_request", "_response", "_host"].map(|part| format!("keyferry_plugin{part}")).to_vec();
     config.trailer = Some(fs::read_to_string("include/plugin_trailer.txt").unwrap_or_default().trim_end().to_owned());
     println!("cargo::rerun-if-changed=include/plugin_trailer.txt");
     config

@@ -1,29 +1,30 @@
 /*
- * keyferry plugins: how a service or a secret source of your own is served through every door of keyferry.
+ * keyferry plugins: services and secret sources of your own, for all programs that use keyferry.
  *
  * Generated from src/plugin/abi by the build; changes belong there. docs/plugins.md leads from an empty file to a working plugin.
  *
  * Rules
- *   Entry    A plugin is a shared object that exports one constant, `keyferry_plugin_entry`. keyferry reads its numbers from the
- *            file before it loads anything, runs no code of a file that has none, and never unloads one that it loaded.
- *   Growth   A published table never changes: a new ability is a new extension id, or a slot behind the last one. `struct_size`
- *            says how much of a table is there. The host reads no byte behind it, and a plugin must read none either.
- *   Text     UTF-8 that ends in NUL, without CR, LF or another control character, at most KEYFERRY_PLUGIN_TEXT_BYTES long. What a
- *            plugin passes is copied before the slot returns. What the host gives lives until the call ends, and is wiped then.
- *   Codes    Functions return a keyferry_plugin_status. A number that is not listed here is a fault of whoever returns it.
- *   Calls    The host numbers its calls. A number is good until that call returns, or its time is over; later it gets
- *            KEYFERRY_PLUGIN_E_CALL and nothing happens.
- *   Time     A call has a limit (`http.timeout_ms`, the time that the host itself works not counted). A plugin that doesn't come back
- *            is left alone: its call fails, and with four such calls it is called no more until one of them returns.
- *   Trust    A plugin runs in the host's process. It MUST NOT call the functions of keyferry.h from a call (they answer
+ *   Entry    A plugin is a shared object that exports one constant, `keyferry_plugin_entry`. keyferry reads its version from the file
+ *            before it loads it, loads no file without an entry, and never unloads one that it has loaded.
+ *   Growth   A published table never changes. A new ability is a new extension id, or a field behind the last one of a table.
+ *            `struct_size` is the size of a table. The host reads no byte behind it, and a plugin must read none either.
+ *   Text     UTF-8 that ends in NUL, without CR, LF or other control characters, at most KEYFERRY_PLUGIN_MAX_TEXT_BYTES long. The host
+ *            copies what a plugin passes before the function returns. What the host gives is valid until the call ends, and is wiped
+ *            then.
+ *   Codes    Functions return a keyferry_plugin_status. Any other number is a fault of the plugin or host that returns it.
+ *   Calls    The host gives each call an id. The id is valid until the call returns or times out; with any other id a function of the
+ *            host has no effect and returns KEYFERRY_PLUGIN_E_INVALID_CALL.
+ *   Time     A call has a timeout (`http.timeout_ms`; time that the host works doesn't count). The host abandons a call that exceeds
+ *            it: the call fails. After four abandoned calls the plugin is not called again until one of them returns.
+ *   Trust    A plugin runs in the host's process. It MUST NOT call the functions of keyferry.h from a call (they return
  *            KEYFERRY_E_REENTRANT), end the process, throw, longjmp out of a call, or change signals, locale or working directory.
  *
  * Threads
- *   [load]   one at a time for this plugin, on any thread; others of its functions may not run meanwhile.
- *   [call]   the thread of that call, which is the host's; several calls may run at once. SIGPIPE is blocked there, so that a broken
- *            connection of the plugin's doesn't end the host, and a program that the plugin starts inherits that: the plugin unblocks
- *            it there, with posix_spawnattr_setsigmask, or between fork and exec.
- *   [any]    any thread while the call lasts.
+ *   [load]   any thread; no other function of this plugin runs at the same time.
+ *   [call]   a thread of the host for this call; several calls may run at once. SIGPIPE is blocked there, so that a broken connection
+ *            of the plugin doesn't end the host. A program that the plugin starts inherits this: the plugin unblocks it there, with
+ *            posix_spawnattr_setsigmask, or between fork and exec.
+ *   [any]    any thread, as long as the call lasts.
  */
 
 #ifndef KEYFERRY_PLUGIN_H
@@ -33,142 +34,142 @@
 #include <stdint.h>
 
 /**
- * The major number: another one means another ABI. A host says which ones it takes.
+ * The major version of the ABI. Versions with different major numbers are not compatible.
  */
 #define KEYFERRY_PLUGIN_ABI_MAJOR 1
 
 /**
- * The minor number: a greater one has more slots and extensions, and nothing less.
+ * The minor version of the ABI. A greater one adds functions and extensions, and removes nothing.
  */
 #define KEYFERRY_PLUGIN_ABI_MINOR 0
 
 /**
- * A setting that is no secret.
+ * A text that is no secret.
  */
 #define KEYFERRY_PLUGIN_SETTING_TEXT 1
 
 /**
- * A secret: it may come from any source, is never shown, and what is sent in a call that asked for it counts as a login.
+ * A secret: it may come from any source and is never shown. Requests of a call that has read it count as logins.
  */
 #define KEYFERRY_PLUGIN_SETTING_SECRET 2
 
 /**
- * A base URL: https, or http to this machine. Exchanges go below it and nowhere else.
+ * A base URL: https, or http to this machine. Requests go to URLs below it and nowhere else.
  */
 #define KEYFERRY_PLUGIN_SETTING_URL 3
 
 /**
- * The longest text, in bytes without NUL.
+ * The longest text, in bytes without the NUL.
  */
-#define KEYFERRY_PLUGIN_TEXT_BYTES 16384
+#define KEYFERRY_PLUGIN_MAX_TEXT_BYTES 16384
 
 /**
- * One token serves everything of the service that this account has.
+ * One token for everything that this account has at the service.
  */
-#define KEYFERRY_PLUGIN_CLASS_BEARER 1
+#define KEYFERRY_PLUGIN_TOKEN_BEARER 1
 
 /**
- * The login of a user.
+ * A token of the user, from a login.
  */
-#define KEYFERRY_PLUGIN_CLASS_USER 2
+#define KEYFERRY_PLUGIN_TOKEN_USER 2
 
 /**
- * Each thing has a token of its own, by the id in its path.
+ * A token for one item, whose id is in the path.
  */
-#define KEYFERRY_PLUGIN_CLASS_ITEM 3
+#define KEYFERRY_PLUGIN_TOKEN_ITEM 3
 
 /**
- * A configured secret, handed out as it is: kept in memory alone.
+ * A configured secret, used as the token itself. It is cached in memory and never stored.
  */
-#define KEYFERRY_PLUGIN_CLASS_KEY 4
+#define KEYFERRY_PLUGIN_TOKEN_KEY 4
 
 /**
- * There is one sort of token.
+ * The service has only one kind of access.
  */
 #define KEYFERRY_PLUGIN_ACCESS_FULL 1
 
 /**
- * To read.
+ * Read access.
  */
 #define KEYFERRY_PLUGIN_ACCESS_READ 2
 
 /**
- * To add.
+ * Access to add.
  */
 #define KEYFERRY_PLUGIN_ACCESS_WRITE 3
 
 /**
- * To change and delete.
+ * Access to change and delete.
  */
 #define KEYFERRY_PLUGIN_ACCESS_MANAGE 4
 
 /**
- * Read.
+ * GET.
  */
-#define KEYFERRY_PLUGIN_GET 1
+#define KEYFERRY_PLUGIN_METHOD_GET 1
 
 /**
- * Post.
+ * POST.
  */
-#define KEYFERRY_PLUGIN_POST 2
+#define KEYFERRY_PLUGIN_METHOD_POST 2
 
 /**
- * Put.
+ * PUT.
  */
-#define KEYFERRY_PLUGIN_PUT 3
+#define KEYFERRY_PLUGIN_METHOD_PUT 3
 
 /**
- * Delete.
+ * DELETE.
  */
-#define KEYFERRY_PLUGIN_DELETE 4
+#define KEYFERRY_PLUGIN_METHOD_DELETE 4
 
 /**
- * What the user has to mend.
+ * An error that the user has to fix.
  */
 #define KEYFERRY_PLUGIN_LOG_ERROR 1
 
 /**
- * What works in spite of a fault.
+ * A fault in spite of which the plugin works.
  */
 #define KEYFERRY_PLUGIN_LOG_WARN 2
 
 /**
- * What is done.
+ * An action.
  */
 #define KEYFERRY_PLUGIN_LOG_INFO 3
 
 /**
- * Every step.
+ * A detail of an action.
  */
 #define KEYFERRY_PLUGIN_LOG_DEBUG 4
 
 /**
- * The host does what this header does not say. What a plugin does so, the host logs by itself.
+ * The host breaks the rules of this header. The host itself logs plugins that do.
  */
 #define KEYFERRY_PLUGIN_LOG_HOST_MISBEHAVES 5
 
 /**
- * What a function returns: `KEYFERRY_PLUGIN_OK`, or one of the `KEYFERRY_PLUGIN_E_` numbers.
+ * The result of a function: `KEYFERRY_PLUGIN_OK`, or one of `KEYFERRY_PLUGIN_E_`.
  */
 typedef int32_t keyferry_plugin_status;
 
 /**
- * A setting of the plugin's. It stands under `[NAME]` in config.toml as `KEY`, and as `KEYFERRY_NAME_KEY` in the environment, a
- * secret also with `_FILE` at the end; each profile may have its own.
+ * A setting of the plugin. Users set it as `KEY` under `[NAME]` in config.toml, or as `KEYFERRY_NAME_KEY` in the environment; a secret
+ * also as `KEYFERRY_NAME_KEY_FILE`. Each profile may have its own value.
  */
 typedef struct {
   /**
-   * 1 to 32 lower-case letters, digits and underscores; a letter first.
+   * The key: 1 to 32 lower-case letters, digits and underscores, beginning with a letter.
    */
   const char *key;
   /**
-   * One sentence for people.
+   * One sentence for users.
    */
-  const char *about;
+  const char *description;
   /**
-   * The value where nobody sets one, or NULL. A secret has none.
+   * The value if the user sets none, or NULL. NULL for a secret.
    */
-  const char *fallback;
+  const char *default_value;
   /**
    * One of `KEYFERRY_PLUGIN_SETTING_`.
    */
@@ -180,20 +181,20 @@ typedef struct {
 } keyferry_plugin_setting;
 
 /**
- * The number of a call.
+ * The id of a call: valid until the call returns or times out.
  */
 typedef uint64_t keyferry_plugin_call;
 
 /**
- * Bytes that the host gives: `data[size]` is NUL. They live until the call ends, and are wiped then; a plugin frees nothing.
+ * Memory from the host; `data[size]` is NUL. It is valid until the call ends, and is wiped then. A plugin never frees it.
  */
 typedef struct {
   /**
-   * Where they begin; of one got with `buffer` they may be written.
+   * The first byte. Only the memory from `new_buffer` may be written to.
    */
   char *data;
   /**
-   * How many, without NUL.
+   * The number of bytes without the NUL.
    */
   size_t size;
 } keyferry_plugin_buffer;
@@ -203,17 +204,17 @@ typedef struct {
  */
 typedef struct {
   /**
-   * Its name. Those of the connection (`Host`, `Content-Length`, `Transfer-Encoding` and their kin) are the host's.
+   * The name. The host sets the headers of the connection (`Host`, `Content-Length`, `Transfer-Encoding` and others) itself.
    */
   const char *name;
   /**
-   * Its value.
+   * The value.
    */
   const char *value;
 } keyferry_plugin_header;
 
 /**
- * A request. Zero all of it first.
+ * A request. Set all bytes to zero first.
  */
 typedef struct {
   /**
@@ -221,37 +222,37 @@ typedef struct {
    */
   uint32_t struct_size;
   /**
-   * `KEYFERRY_PLUGIN_GET` and its kin.
+   * One of `KEYFERRY_PLUGIN_METHOD_`.
    */
   uint32_t method;
   /**
-   * The key of the setting whose URL this goes below; NULL for `url`.
+   * The key of the setting with the base URL; NULL for `url`.
    */
-  const char *base;
+  const char *base_url_setting;
   /**
-   * Path and query, behind that URL; a slash first. It can't leave the URL.
+   * Path and query below the base URL, with a leading slash. `..` can't leave the base URL.
    */
   const char *path;
   /**
-   * The headers, at most 16; NULL for none.
+   * An array of `header_count` headers; NULL for none.
    */
   const keyferry_plugin_header *headers;
   /**
-   * How many there are.
+   * The number of headers, at most 16.
    */
   size_t header_count;
   /**
-   * The body, UTF-8; NULL for none. JSON unless a header `Content-Type` says otherwise.
+   * The body, UTF-8; NULL for none. Its type is JSON unless there is a `Content-Type` header.
    */
   const char *body;
   /**
-   * How many bytes it has, at most 1 MiB.
+   * The size of the body in bytes, at most 1 MiB.
    */
   size_t body_size;
   /**
-   * A status that means "wrong secrets", beside 401; 0 for none.
+   * The HTTP status with which the service answers wrong secrets, besides 401; 0 for none.
    */
-  uint32_t refused_status;
+  uint32_t bad_credentials_status;
   /**
    * 0.
    */
@@ -259,7 +260,7 @@ typedef struct {
 } keyferry_plugin_request;
 
 /**
- * An answer. The plugin sets `struct_size` before the exchange.
+ * A response. The plugin sets `struct_size` before it calls `exchange`.
  */
 typedef struct {
   /**
@@ -267,23 +268,24 @@ typedef struct {
    */
   uint32_t struct_size;
   /**
-   * The HTTP status: no redirect, no 401, no 429 and no 5xx but 501, for these have become errors.
+   * The HTTP status. Never a redirect, 401, 429 or a 5xx other than 501: `exchange` returns an error for these.
    */
   uint32_t status;
   /**
    * The body.
    */
   keyferry_plugin_buffer body;
-} keyferry_plugin_answer;
+} keyferry_plugin_response;
 
 /**
- * What the host does for a plugin. A later host has more slots behind these, and a greater `struct_size`.
+ * The functions of the host. A later host has more functions behind these, and a greater `struct_size`.
  *
- * The host's promises, which are its part of the contract: it
- * - follows no redirect, speaks https or to this machine, sends below the plugin's own URLs alone, reads at most 1 MiB;
- * - repeats a GET that failed, and nothing else that may have arrived;
- * - remembers for a while which secrets were refused, over all processes, and does not send them again meanwhile;
- * - drops whatever a plugin logs or says that holds one of the secrets which the call asked for.
+ * The host
+ * - follows no redirect, uses https except to this machine, sends requests to URLs below the plugin's own only, and reads at most
+ *   1 MiB of a response;
+ * - retries a GET that failed, and no other request that the service may have got;
+ * - remembers rejected secrets for a while, in all processes, and does not send them again meanwhile;
+ * - drops log lines and error messages that contain a secret of the call.
  */
 typedef struct {
   /**
@@ -303,119 +305,119 @@ typedef struct {
    */
   uint32_t reserved;
   /**
-   * The value of a setting that the descriptor names, as this account has it. `KEYFERRY_PLUGIN_E_NOT_CONFIGURED` where there is
-   * none, `KEYFERRY_PLUGIN_E_SECRET_SOURCE` where it can't be had. Not in `init`. May wait.
+   * Gets the value of a declared setting for the account of the call. Fails with `KEYFERRY_PLUGIN_E_NOT_CONFIGURED` if it is not set,
+   * with `KEYFERRY_PLUGIN_E_SECRET_SOURCE` if its source does not give it. Not in `init`. May wait.
    *
    * Threads: [any]
    */
-  keyferry_plugin_status (*setting)(keyferry_plugin_call call, const char *key, keyferry_plugin_buffer *out);
+  keyferry_plugin_status (*get_setting)(keyferry_plugin_call call, const char *key, keyferry_plugin_buffer *out);
   /**
-   * One exchange, at most 16 in a call. Errors: what stands in the way, and `KEYFERRY_PLUGIN_E_REFUSED` for a 401 or the request's
-   * `refused_status` once the call has asked for a secret, also from memory. Returned as they are they reach the user with all
-   * their details. Not in `init`. May wait.
+   * Sends a request and receives the response, at most 16 times in a call. Once the call has read a secret, a 401 or the request's
+   * `bad_credentials_status` is `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS`; so is a request with secrets that were rejected before, which is
+   * not sent. If the plugin returns the error as it is, the user gets all its details. Not in `init`. May wait.
    *
    * Threads: [any]
    */
   keyferry_plugin_status (*exchange)(keyferry_plugin_call call,
                                      const keyferry_plugin_request *request,
-                                     keyferry_plugin_answer *response);
+                                     keyferry_plugin_response *response);
   /**
-   * A buffer of `size` bytes, zeroed, to put secrets together in; 4 MiB in a call.
+   * Allocates a buffer of `size` zero bytes, for texts that contain secrets. All buffers of a call have at most 4 MiB.
    *
    * Threads: [any]
    */
-  keyferry_plugin_status (*buffer)(keyferry_plugin_call call, size_t size, keyferry_plugin_buffer *out);
+  keyferry_plugin_status (*new_buffer)(keyferry_plugin_call call, size_t size, keyferry_plugin_buffer *out);
   /**
-   * What stands in a JSON document at a JSON pointer (RFC 6901: `/data/token`, `/rows/0`) as text: a string's content, a number's
-   * digits, `true` or `false`. `KEYFERRY_PLUGIN_E_NOT_FOUND` where nothing of the kind stands, `KEYFERRY_PLUGIN_E_BAD_ANSWER` for
-   * what is no JSON, and for a text with control characters.
+   * Gets the value at a JSON pointer (RFC 6901: `/data/token`, `/rows/0`) of a JSON document as text: the content of a string, the
+   * digits of a number, `true` or `false`. Fails with `KEYFERRY_PLUGIN_E_NOT_FOUND` if there is no such value, with
+   * `KEYFERRY_PLUGIN_E_BAD_RESPONSE` if the document is not JSON or the text has control characters.
    *
    * Threads: [any]
    */
-  keyferry_plugin_status (*json_text)(keyferry_plugin_call call,
-                                      const char *document,
-                                      size_t document_size,
-                                      const char *pointer,
-                                      keyferry_plugin_buffer *out);
+  keyferry_plugin_status (*json_get_text)(keyferry_plugin_call call,
+                                          const char *document,
+                                          size_t document_size,
+                                          const char *pointer,
+                                          keyferry_plugin_buffer *out);
   /**
-   * A text as a JSON string, with its quotes.
+   * Converts a text to a JSON string, with quotes.
    *
    * Threads: [any]
    */
   keyferry_plugin_status (*json_quote)(keyferry_plugin_call call, const char *text, keyferry_plugin_buffer *out);
   /**
-   * Adds a header to the token that this call gives, at most 8.
+   * Adds a header to the token that this call returns, at most 8.
    *
    * Threads: [any]
    */
-  keyferry_plugin_status (*give_header)(keyferry_plugin_call call, const char *name, const char *value);
+  keyferry_plugin_status (*add_header)(keyferry_plugin_call call, const char *name, const char *value);
   /**
-   * When the token ends, in seconds since 1970 by the service's clock. Without it the token is good until it is rejected.
+   * Sets when the token expires, in seconds since 1970 by the clock of the service. Without it the token is used until it is rejected.
    *
    * Threads: [any]
    */
-  keyferry_plugin_status (*give_expiry)(keyferry_plugin_call call, int64_t unix_s);
+  keyferry_plugin_status (*set_expiry)(keyferry_plugin_call call, int64_t unix_s);
   /**
-   * What `renew` gets later. It is kept sealed, with the token.
+   * Sets the secret that `renew` gets later. It is stored encrypted, with the token.
    *
    * Threads: [any]
    */
-  keyferry_plugin_status (*give_renewal)(keyferry_plugin_call call, const char *renewal);
+  keyferry_plugin_status (*set_renewal_secret)(keyferry_plugin_call call, const char *renewal_secret);
   /**
-   * The secret that `get` was asked for.
+   * Sets the secret that `get` returns.
    *
    * Threads: [any]
    */
-  keyferry_plugin_status (*give_secret)(keyferry_plugin_call call, const char *secret);
+  keyferry_plugin_status (*set_secret)(keyferry_plugin_call call, const char *secret);
   /**
-   * Why the call fails: lower case, no full stop, what is wrong and what helps. At most 500 bytes; the host puts the plugin's name
-   * before it.
+   * Sets the message for the error that the call returns: what is wrong and what to do, lower case, no full stop, at most 500 bytes.
+   * The host puts the plugin's name before it. The call itself goes on.
    *
    * Threads: [any]
    */
-  keyferry_plugin_status (*fail)(keyferry_plugin_call call, const char *why);
+  keyferry_plugin_status (*set_error_message)(keyferry_plugin_call call, const char *message);
   /**
-   * Logs a line at one of `KEYFERRY_PLUGIN_LOG_`, at most 500 bytes.
+   * Logs a line of at most 500 bytes. `level` is one of `KEYFERRY_PLUGIN_LOG_`.
    *
    * Threads: [any]
    */
   keyferry_plugin_status (*log)(keyferry_plugin_call call, uint32_t level, const char *message);
   /**
-   * Seconds since 1970 by the service's clock, as its answers tell it; 0 for no such call.
+   * The time in seconds since 1970 by the clock of the service, which the host learns from its responses; 0 if there is no such call.
    *
    * Threads: [any]
    */
   int64_t (*now_unix_s)(keyferry_plugin_call call);
   /**
-   * How many milliseconds the call has left; 0 when it is over.
+   * The time until the call times out, in milliseconds; 0 if it is cancelled.
    *
    * Threads: [any]
    */
   uint64_t (*time_left_ms)(keyferry_plugin_call call);
   /**
-   * 1 when nobody waits for the call any more (its time is over, or the session closes), else 0. A plugin that works long without
-   * the host asks now and then.
+   * 1 if the call has timed out or the session is closing, else 0. A plugin that works for long without calling the host checks this
+   * from time to time.
    *
    * Threads: [any]
    */
-  int32_t (*is_over)(keyferry_plugin_call call);
+  int32_t (*is_cancelled)(keyferry_plugin_call call);
 } keyferry_plugin_host;
 
 /**
- * What a plugin is: the type of the constant `keyferry_plugin_entry`.
+ * The entry of a plugin: the type of the constant `keyferry_plugin_entry`.
  *
  * A plugin MUST
- * - export exactly this symbol as constant data, its numbers right without running code;
- * - have a name of 1 to 32 lower-case letters and digits, a letter first, that is no built-in service, `profile`, `store` or
- *   `plugins`, and begins not with `http`;
- * - name in `settings` everything that it asks for: the host gives nothing else;
- * - come back from every function, whatever the network does: every slot that waits has the call's own limit;
- * - keep nothing that a call gave beyond that call, and no secret anywhere.
+ * - export exactly this symbol as constant data, whose numbers are valid before any code runs;
+ * - have a name of 1 to 32 lower-case letters and digits, beginning with a letter, that is not the name of a built-in service,
+ *   `profile`, `store` or `plugins`, and does not begin with `http`;
+ * - list in `settings` every setting that it reads: the host gives it no other;
+ * - return from every function, whatever the network does: every function of the host that may wait returns when the call times out;
+ * - use nothing that it got in a call after that call, and store no secret.
  *
  * A plugin SHOULD
  * - do nothing in constructors, and little in `init`;
- * - start no thread. In a forked child its memory is as it was, its threads are gone, and `init` is called once more;
- * - say with `fail` what a person can do, in one sentence without secrets.
+ * - start no thread. In a forked child its memory is unchanged, its threads are gone, and `init` is called again;
+ * - tell the user with `set_error_message` what to do about a failure, in one sentence without secrets.
  */
 typedef struct {
   /**
@@ -431,35 +433,37 @@ typedef struct {
    */
   uint32_t struct_size;
   /**
-   * How many settings there are, at most 32.
+   * The number of settings, at most 32.
    */
   uint32_t setting_count;
   /**
-   * The plugin's name, which is its service's and its source's too.
+   * The name of the plugin, of its service and of its secret source.
    */
   const char *name;
   /**
-   * Its version, for people.
+   * Its version, for users.
    */
   const char *version;
   /**
-   * Its settings; NULL for none.
+   * An array of `setting_count` settings; NULL for none.
    */
   const keyferry_plugin_setting *settings;
   /**
-   * Called before anything else, once as long as any session uses the plugin. The host's table lives for ever. May be NULL.
+   * Called before any other function, once as long as any session uses the plugin. `host` is valid as long as the process. May be
+   * NULL.
    *
    * Threads: [load]
    */
   keyferry_plugin_status (*init)(const keyferry_plugin_host *host, keyferry_plugin_call call);
   /**
-   * Called when no session uses the plugin any more, if `init` was done. `init` may follow again. May be NULL.
+   * Called when no session uses the plugin any more, if `init` succeeded. `init` may be called again later. May be NULL.
    *
    * Threads: [load]
    */
   void (*deinit)(void);
   /**
-   * The table of an extension, which lives for ever; NULL for an id that the plugin does not have. Called after `init`.
+   * Returns the table of the extension with an id, valid as long as the process; NULL for an id that the plugin does not have. Called
+   * after `init`.
    *
    * Threads: [load]
    */
@@ -467,18 +471,18 @@ typedef struct {
 } keyferry_plugin;
 
 /**
- * Which paths of a service need which token. The host matches them by itself: a hit costs no call.
+ * A route: which paths of a service need which token. The host matches them without calling the plugin.
  */
 typedef struct {
   /**
-   * A path behind the prefix, without a slash before it. `{id}` stands for one whole segment, at most once; `{rest}` at the end for
-   * whatever follows, also nothing: `assets/{id}/{rest}`. All other segments count to the letter.
+   * The path behind the prefix, without a leading slash: `assets/{id}/{rest}`. `{id}` matches one whole segment and occurs at most
+   * once; `{rest}` at the end matches any number of segments. All other segments match literally.
    */
   const char *pattern;
   /**
-   * One of `KEYFERRY_PLUGIN_CLASS_`. `{id}` stands in the pattern of an item, and in no other.
+   * One of `KEYFERRY_PLUGIN_TOKEN_`. The pattern has `{id}` if, and only if, this is `KEYFERRY_PLUGIN_TOKEN_ITEM`.
    */
-  uint32_t token_class;
+  uint32_t token_kind;
   /**
    * One of `KEYFERRY_PLUGIN_ACCESS_`.
    */
@@ -486,7 +490,7 @@ typedef struct {
 } keyferry_plugin_route;
 
 /**
- * What is to be got.
+ * Which token to get.
  */
 typedef struct {
   /**
@@ -494,9 +498,9 @@ typedef struct {
    */
   uint32_t struct_size;
   /**
-   * One of `KEYFERRY_PLUGIN_CLASS_`.
+   * One of `KEYFERRY_PLUGIN_TOKEN_`.
    */
-  uint32_t token_class;
+  uint32_t token_kind;
   /**
    * One of `KEYFERRY_PLUGIN_ACCESS_`.
    */
@@ -506,31 +510,31 @@ typedef struct {
    */
   uint32_t reserved;
   /**
-   * Which item, as it stands in the URL; empty for the other classes.
+   * The id of the item, as it is written in the URL; empty for the other kinds.
    */
   const char *id;
   /**
-   * The account's name, for messages.
+   * The name of the account, for messages.
    */
   const char *account;
-} keyferry_plugin_want;
+} keyferry_plugin_token_spec;
 
 /**
- * The extension `keyferry.service/1`: a remote system whose headers are handed out. Its base URL is the plugin's setting `url`,
- * which it MUST have; a URL below that, or `NAME:PATH`, is its own if a route has its path.
+ * The extension `keyferry.service/1`: a remote service that needs tokens. Its base URL is the plugin's setting `url`, which MUST be
+ * declared. A URL below it, or `NAME:PATH`, belongs to this service if a route matches its path.
  *
- * keyferry keeps what `acquire` gives: in memory and in the store, for all programs, one flight for all who ask at the same
- * time, until it is about to end or is rejected. A failure is not asked for again for a while.
+ * The host caches the token from `acquire` in memory and stores it, for all programs. Callers at the same time share one call. The
+ * token is used until it is about to expire or a caller rejects it. After a failure the host waits before it calls again.
  *
  * A service MUST
- * - claim no URL of another service: the host refuses it;
- * - get a token with what `setting` and `exchange` give, and with nothing else;
- * - give at least one header before it returns `KEYFERRY_PLUGIN_OK`, and the expiry where it is known;
- * - return `KEYFERRY_PLUGIN_E_REFUSED` when the service says that the secrets are wrong, and for nothing else.
+ * - claim no URL of another service: the host refuses such a plugin;
+ * - get tokens with `get_setting` and `exchange`, and with nothing else;
+ * - add at least one header before it returns `KEYFERRY_PLUGIN_OK`, and set the expiry if it is known;
+ * - return `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` if the service says that the secrets are wrong, and in no other case.
  *
  * A service SHOULD
- * - name the status that means "wrong secrets" in `refused_status` of its request where that is not 401;
- * - accept documents with unknown fields.
+ * - set `bad_credentials_status` in its request if the service answers wrong secrets with a status other than 401;
+ * - accept JSON documents with unknown fields.
  */
 typedef struct {
   /**
@@ -538,19 +542,19 @@ typedef struct {
    */
   uint32_t struct_size;
   /**
-   * How many routes there are, at most 64.
+   * The number of routes, at most 64.
    */
   uint32_t route_count;
   /**
-   * The service's name in sentences.
+   * The name of the service in messages.
    */
   const char *title;
   /**
-   * What its paths begin with below the base URL: a slash at both ends, `/` or `/v1/`.
+   * The beginning of all its paths below the base URL, with a slash at both ends: `/` or `/v1/`.
    */
   const char *prefix;
   /**
-   * The routes; the first one that has a path counts.
+   * An array of `route_count` routes. The first one that matches a path is used.
    */
   const keyferry_plugin_route *routes;
   /**
@@ -558,26 +562,28 @@ typedef struct {
    *
    * Threads: [call]
    */
-  keyferry_plugin_status (*acquire)(keyferry_plugin_call call, const keyferry_plugin_want *spec);
+  keyferry_plugin_status (*acquire)(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec);
   /**
-   * Renews a token with what `give_renewal` gave. After `KEYFERRY_PLUGIN_E_REFUSED` and `KEYFERRY_PLUGIN_E_UNSUPPORTED` the host
-   * calls `acquire`. May be NULL.
+   * Renews a token with the secret from `set_renewal_secret`. After `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` or
+   * `KEYFERRY_PLUGIN_E_UNSUPPORTED` the host calls `acquire`. May be NULL.
    *
    * Threads: [call]
    */
-  keyferry_plugin_status (*renew)(keyferry_plugin_call call, const keyferry_plugin_want *spec, const char *renewal);
+  keyferry_plugin_status (*renew)(keyferry_plugin_call call,
+                                  const keyferry_plugin_token_spec *spec,
+                                  const char *renewal_secret);
 } keyferry_plugin_service;
 
 /**
- * The extension `keyferry.secret-source/1`: where secrets of other services come from. In config.toml a secret refers to it as
- * `{ plugin = ["NAME", "WHAT"] }`; it is asked whenever the secret is needed, and nothing of it is kept.
+ * The extension `keyferry.secret-source/1`: a source of secrets for other services. In config.toml a secret refers to it as
+ * `{ plugin = ["NAME", "WHAT"] }`. The host calls it whenever it needs the secret, and neither caches nor stores the result.
  *
  * A source MUST
- * - understand WHAT as it likes, and refuse what it does not understand with a sentence;
- * - give the whole secret with `give_secret` before it returns `KEYFERRY_PLUGIN_OK`;
- * - not ask a person: there may be none.
+ * - define what WHAT may be, and fail with an error message for any other;
+ * - set the whole secret with `set_secret` before it returns `KEYFERRY_PLUGIN_OK`;
+ * - not prompt: there may be no user at a terminal.
  *
- * A source SHOULD answer within two seconds.
+ * A source SHOULD return within two seconds.
  */
 typedef struct {
   /**
@@ -589,117 +595,117 @@ typedef struct {
    */
   uint32_t reserved;
   /**
-   * Gives the secret of `what`.
+   * Gets a secret; `secret_name` is WHAT.
    *
    * Threads: [call]
    */
-  keyferry_plugin_status (*get)(keyferry_plugin_call call, const char *what);
-} keyferry_plugin_source;
+  keyferry_plugin_status (*get)(keyferry_plugin_call call, const char *secret_name);
+} keyferry_plugin_secret_source;
 
 /**
- * Done.
+ * Success.
  */
 #define KEYFERRY_PLUGIN_OK 0
 
 /**
- * A setting that is needed is not there.
+ * A setting that is needed is not set.
  */
 #define KEYFERRY_PLUGIN_E_NOT_CONFIGURED 1
 
 /**
- * A setting is there and can't be had.
+ * A setting is set, but its source does not give the value.
  */
 #define KEYFERRY_PLUGIN_E_SECRET_SOURCE 2
 
 /**
- * No connection, or no whole answer.
+ * No connection, or no complete response.
  */
 #define KEYFERRY_PLUGIN_E_UNREACHABLE 3
 
 /**
- * The service refused the secrets that this call asked for. They are not sent again for a while.
+ * The service rejected the secrets that this call has read. The host does not send them again for a while.
  */
-#define KEYFERRY_PLUGIN_E_REFUSED 4
+#define KEYFERRY_PLUGIN_E_BAD_CREDENTIALS 4
 
 /**
- * A person has to log in.
+ * The user has to log in.
  */
 #define KEYFERRY_PLUGIN_E_LOGIN_REQUIRED 5
 
 /**
- * The service does not know the thing.
+ * The service has no such item.
  */
 #define KEYFERRY_PLUGIN_E_NOT_FOUND 6
 
 /**
- * The secrets at hand can't do this.
+ * The configured secrets don't give this access.
  */
-#define KEYFERRY_PLUGIN_E_ACCESS 7
+#define KEYFERRY_PLUGIN_E_INSUFFICIENT_ACCESS 7
 
 /**
- * The service wants fewer requests.
+ * The service is rate limiting requests.
  */
 #define KEYFERRY_PLUGIN_E_THROTTLED 8
 
 /**
- * The service is out of order.
+ * The service is unavailable.
  */
 #define KEYFERRY_PLUGIN_E_UNAVAILABLE 9
 
 /**
- * The service's answer is not what it documents.
+ * The response of the service is not what it documents.
  */
-#define KEYFERRY_PLUGIN_E_BAD_ANSWER 10
+#define KEYFERRY_PLUGIN_E_BAD_RESPONSE 10
 
 /**
- * There is no such way. From `renew`: get a new token instead.
+ * Not supported. From `renew`: the host calls `acquire` instead.
  */
 #define KEYFERRY_PLUGIN_E_UNSUPPORTED 11
 
 /**
- * The call's time is over, or the session closes.
+ * The call has timed out, or the session is closing. From the host only.
  */
-#define KEYFERRY_PLUGIN_E_OVER 12
+#define KEYFERRY_PLUGIN_E_CANCELLED 12
 
 /**
- * What was passed can't be: NULL, too long, not UTF-8, a control character in it, a name that the descriptor does not have. From
- * the host alone, and the call fails as the plugin's fault whatever it returns.
+ * An argument is invalid: NULL, too long, not UTF-8, with a control character, or the key of a setting that the plugin does not
+ * declare. From the host only; the call then fails as a fault of the plugin, whatever the plugin returns.
  */
-#define KEYFERRY_PLUGIN_E_ARGUMENT 13
+#define KEYFERRY_PLUGIN_E_INVALID_ARGUMENT 13
 
 /**
- * There is no such call, or no more. From the host alone.
+ * There is no call with this id, or it has ended. From the host only.
  */
-#define KEYFERRY_PLUGIN_E_CALL 14
+#define KEYFERRY_PLUGIN_E_INVALID_CALL 14
 
 /**
- * Anything else; say why with `fail`.
+ * Any other failure; `set_error_message` tells why.
  */
 #define KEYFERRY_PLUGIN_E_FAILED 15
 
 #endif  /* KEYFERRY_PLUGIN_H */
 
 /**
- * The id of the extension `keyferry_plugin_service`.
+ * The id of the extension whose table is a `keyferry_plugin_service`.
  */
-#define KEYFERRY_PLUGIN_SERVICE "keyferry.service/1"
+#define KEYFERRY_PLUGIN_EXTENSION_SERVICE "keyferry.service/1"
 
 /**
- * The id of the extension `keyferry_plugin_source`.
+ * The id of the extension whose table is a `keyferry_plugin_secret_source`.
  */
-#define KEYFERRY_PLUGIN_SOURCE "keyferry.secret-source/1"
+#define KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE "keyferry.secret-source/1"
 
 #ifdef __cplusplus
-#define KEYFERRY_PLUGIN_C extern "C"
+#define KEYFERRY_PLUGIN_EXTERN extern "C"
 #else
-#define KEYFERRY_PLUGIN_C extern
+#define KEYFERRY_PLUGIN_EXTERN extern
 #endif
 
 /**
- * What a plugin exports, also where it is compiled with hidden symbols. Define it once, in one file.
+ * The constant that a plugin exports, also if it is compiled with hidden symbols. Define it in one file.
  */
 #ifdef __GNUC__
-KEYFERRY_PLUGIN_C __attribute__((visibility("default"))) const keyferry_plugin keyferry_plugin_entry;
+KEYFERRY_PLUGIN_EXTERN __attribute__((visibility("default"))) const keyferry_plugin keyferry_plugin_entry;
 #else
-KEYFERRY_PLUGIN_C const keyferry_plugin keyferry_plugin_entry;
+KEYFERRY_PLUGIN_EXTERN const keyferry_plugin keyferry_plugin_entry;
 #endif

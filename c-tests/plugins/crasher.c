@@ -1,23 +1,23 @@
-/* Takes its process down: in `acquire`, or where CRASH_IN_INIT is defined in `init`. */
+/* Crashes: in `acquire`, or in `init` if CRASH_IN_INIT is defined. */
 #define NAME "crasher"
 #ifdef CRASH_IN_INIT
-#define INIT crashing
+#define INIT crashing_init
 #include <keyferry_plugin.h>
-static keyferry_plugin_status crashing(const keyferry_plugin_host *given, keyferry_plugin_call call);
+static keyferry_plugin_status crashing_init(const keyferry_plugin_host *host_table, keyferry_plugin_call call);
 #endif
 #include "small.h"
 
 #include <stdlib.h>
 
-static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_want *want) {
+static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec) {
     (void)call;
-    (void)want;
+    (void)spec;
     abort();
 }
 
 #ifdef CRASH_IN_INIT
-static keyferry_plugin_status crashing(const keyferry_plugin_host *given, keyferry_plugin_call call) {
-    init(given, call);
+static keyferry_plugin_status crashing_init(const keyferry_plugin_host *host_table, keyferry_plugin_call call) {
+    init(host_table, call);
     abort();
 }
 #endif

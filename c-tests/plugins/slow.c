@@ -1,24 +1,24 @@
-/* Does not come back: from `acquire`, or where HANG_IN_INIT is defined from `init`. */
+/* Hangs: in `acquire`, or in `init` if HANG_IN_INIT is defined. */
 #define NAME "slow"
 #ifdef HANG_IN_INIT
-#define INIT hanging
+#define INIT hanging_init
 #include <keyferry_plugin.h>
-static keyferry_plugin_status hanging(const keyferry_plugin_host *given, keyferry_plugin_call call);
+static keyferry_plugin_status hanging_init(const keyferry_plugin_host *host_table, keyferry_plugin_call call);
 #endif
 #include "small.h"
 
 #include <poll.h>
 
-static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_want *want) {
-    if (strcmp(want->id, "honest") == 0) {
-        return host->give_header(call, "X-Token", "honest");
+static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec) {
+    if (strcmp(spec->id, "honest") == 0) {
+        return host->add_header(call, "X-Token", "honest");
     }
-    if (strcmp(want->id, "asks") == 0) {
-        /* Slow, but it looks whether anybody waits. */
-        while (!host->is_over(call)) {
+    if (strcmp(spec->id, "asks") == 0) {
+        /* Slow, but it stops when it is cancelled. */
+        while (!host->is_cancelled(call)) {
             poll(NULL, 0, 1);
         }
-        return host->give_header(call, "X-Token", "too late");
+        return host->add_header(call, "X-Token", "too late");
     }
     for (;;) {
         poll(NULL, 0, -1);
@@ -26,8 +26,8 @@ static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_
 }
 
 #ifdef HANG_IN_INIT
-static keyferry_plugin_status hanging(const keyferry_plugin_host *given, keyferry_plugin_call call) {
-    keyferry_plugin_status status = init(given, call);
+static keyferry_plugin_status hanging_init(const keyferry_plugin_host *host_table, keyferry_plugin_call call) {
+    keyferry_plugin_status status = init(host_table, call);
     while (status == KEYFERRY_PLUGIN_OK) {
         poll(NULL, 0, -1);
     }

@@ -1,4 +1,4 @@
-/* Tables that lie: which one, LIE says. No function of it may ever be needed to find that out, but for the extensions'. */
+/* Has invalid tables; LIE says which. The host finds the fault without calling `acquire`. */
 #define NAME "tables"
 #define OWN_ENTRY
 #include "small.h"
@@ -10,11 +10,11 @@
 #define LIE 0
 #endif
 
-static char endless[4096];
+static char too_long[4096];
 
-static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_want *want) {
-    (void)want;
-    return host->give_header(call, "X-Token", VALUE);
+static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec) {
+    (void)spec;
+    return host->add_header(call, "X-Token", VALUE);
 }
 
 static const keyferry_plugin_setting lying_settings[] = {
@@ -42,17 +42,17 @@ static const keyferry_plugin_setting lying_settings[] = {
 
 static const keyferry_plugin_route lying_routes[] = {
 #if LIE == 40
-    {"a//b", KEYFERRY_PLUGIN_CLASS_BEARER, KEYFERRY_PLUGIN_ACCESS_FULL},
+    {"a//b", KEYFERRY_PLUGIN_TOKEN_BEARER, KEYFERRY_PLUGIN_ACCESS_FULL},
 #elif LIE == 41
     {"a", 99, KEYFERRY_PLUGIN_ACCESS_FULL},
 #elif LIE == 42
-    {"a", KEYFERRY_PLUGIN_CLASS_BEARER, 99},
+    {"a", KEYFERRY_PLUGIN_TOKEN_BEARER, 99},
 #elif LIE == 43
-    {endless, KEYFERRY_PLUGIN_CLASS_BEARER, KEYFERRY_PLUGIN_ACCESS_FULL},
+    {too_long, KEYFERRY_PLUGIN_TOKEN_BEARER, KEYFERRY_PLUGIN_ACCESS_FULL},
 #elif LIE == 44
-    {"a\xff", KEYFERRY_PLUGIN_CLASS_BEARER, KEYFERRY_PLUGIN_ACCESS_FULL},
+    {"a\xff", KEYFERRY_PLUGIN_TOKEN_BEARER, KEYFERRY_PLUGIN_ACCESS_FULL},
 #else
-    {"{id}", KEYFERRY_PLUGIN_CLASS_ITEM, KEYFERRY_PLUGIN_ACCESS_FULL},
+    {"{id}", KEYFERRY_PLUGIN_TOKEN_ITEM, KEYFERRY_PLUGIN_ACCESS_FULL},
 #endif
 };
 
@@ -66,16 +66,16 @@ static const keyferry_plugin_service lying_service = {
     NULL,
 };
 
-static keyferry_plugin_status lying_init(const keyferry_plugin_host *given, keyferry_plugin_call call) {
-    memset(endless, 'x', sizeof endless);
+static keyferry_plugin_status lying_init(const keyferry_plugin_host *host_table, keyferry_plugin_call call) {
+    memset(too_long, 'x', sizeof too_long);
     (void)get_extension;
     (void)service;
     if (LIE == 50) return 4711;
     if (LIE == 51) {
-        given->fail(call, "no licence is installed here");
+        host_table->set_error_message(call, "no licence is installed here");
         return KEYFERRY_PLUGIN_E_FAILED;
     }
-    return init(given, call);
+    return init(host_table, call);
 }
 
 static const void *lying_extension(const char *id) {
@@ -85,7 +85,7 @@ static const void *lying_extension(const char *id) {
     } odd = {{1}};
     if (LIE == 52) return NULL;
     if (LIE == 53) return odd.bytes + 1;
-    return strcmp(id, KEYFERRY_PLUGIN_SERVICE) == 0 ? &lying_service : NULL;
+    return strcmp(id, KEYFERRY_PLUGIN_EXTENSION_SERVICE) == 0 ? &lying_service : NULL;
 }
 
 const keyferry_plugin keyferry_plugin_entry = {

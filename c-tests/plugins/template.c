@@ -4,7 +4,7 @@
  *   cc -std=c99 -shared -fPIC -fvisibility=hidden -o template.so template.c
  *   keyferry plugin check /absolute/path/template.so
  *
- * Its service is a made-up asset store. One token serves all of it; the raw files of an asset want a ticket of their own:
+ * Its service is a made-up asset store. One token serves all of it; the raw files of an asset need a ticket of their own:
  *
  *   POST /v1/sessions           {"key": …}      -> {"token": …, "refresh": …, "expires_at": seconds since 1970}
  *   POST /v1/sessions/renew     {"refresh": …}  -> the same
@@ -15,25 +15,25 @@
 #include <stddef.h>
 #include <string.h>
 
-/* What the host does for us. Set once, before anything else is called. */
+/* The functions of the host. Set in `init`, before any other function is called. */
 static const keyferry_plugin_host *host;
 
-/* Everything that this plugin asks for: [template] url, key in config.toml; KEYFERRY_TEMPLATE_URL, KEYFERRY_TEMPLATE_KEY. */
+/* The settings of this plugin: [template] url, key in config.toml; KEYFERRY_TEMPLATE_URL, KEYFERRY_TEMPLATE_KEY. */
 static const keyferry_plugin_setting settings[] = {
     {"url", "Where the asset store is.", "https://assets.example", KEYFERRY_PLUGIN_SETTING_URL, 0},
     {"key", "Its API key (Settings, Access).", NULL, KEYFERRY_PLUGIN_SETTING_SECRET, 0},
 };
 
-/* Which paths want which token. The first one that fits counts; the host matches them by itself. */
+/* Which paths need which token. The first route that matches is used; the host matches them without a call. */
 static const keyferry_plugin_route routes[] = {
-    {"assets/{id}/raw/{rest}", KEYFERRY_PLUGIN_CLASS_ITEM, KEYFERRY_PLUGIN_ACCESS_READ},
-    {"{rest}", KEYFERRY_PLUGIN_CLASS_BEARER, KEYFERRY_PLUGIN_ACCESS_FULL},
+    {"assets/{id}/raw/{rest}", KEYFERRY_PLUGIN_TOKEN_ITEM, KEYFERRY_PLUGIN_ACCESS_READ},
+    {"{rest}", KEYFERRY_PLUGIN_TOKEN_BEARER, KEYFERRY_PLUGIN_ACCESS_FULL},
 };
 
-/* Three texts in one, in memory that the host wipes when the call ends. */
+/* Joins three texts in a buffer, which the host wipes when the call ends. */
 static keyferry_plugin_status join(keyferry_plugin_call call, const char *a, const char *b, const char *c, keyferry_plugin_buffer *out) {
     size_t a_size = strlen(a), b_size = strlen(b), c_size = strlen(c);
-    keyferry_plugin_status status = host->buffer(call, a_size + b_size + c_size, out);
+    keyferry_plugin_status status = host->new_buffer(call, a_size + b_size + c_size, out);
     if (status != KEYFERRY_PLUGIN_OK) {
         return status;
     }
@@ -43,70 +43,70 @@ static keyferry_plugin_status join(keyferry_plugin_call call, const char *a, con
     return KEYFERRY_PLUGIN_OK;
 }
 
-/* Posts {"NAME": VALUE}. A status that the host hands out is returned as it is: it reaches the user with all its details. */
-static keyferry_plugin_status post(keyferry_plugin_call call, const char *path, const char *open, const char *value,
-                                   keyferry_plugin_answer *answer) {
+/* Posts {"NAME": VALUE}. A status from the host is returned as it is, so that the user gets all its details. */
+static keyferry_plugin_status post(keyferry_plugin_call call, const char *path, const char *json_start, const char *value,
+                                   keyferry_plugin_response *response) {
     keyferry_plugin_buffer quoted, body;
     keyferry_plugin_request request;
     keyferry_plugin_status status = host->json_quote(call, value, &quoted);
     if (status == KEYFERRY_PLUGIN_OK) {
-        status = join(call, open, quoted.data, "}", &body);
+        status = join(call, json_start, quoted.data, "}", &body);
     }
     if (status != KEYFERRY_PLUGIN_OK) {
         return status;
     }
     memset(&request, 0, sizeof request);
     request.struct_size = sizeof request;
-    request.method = KEYFERRY_PLUGIN_POST;
+    request.method = KEYFERRY_PLUGIN_METHOD_POST;
     request.path = path;
     request.body = body.data;
     request.body_size = body.size;
-    request.refused_status = 403; /* what this service says to a wrong key, beside 401 */
-    memset(answer, 0, sizeof *answer);
-    answer->struct_size = sizeof *answer;
-    return host->exchange(call, &request, answer);
+    request.bad_credentials_status = 403; /* what this service answers to a wrong key, besides 401 */
+    memset(response, 0, sizeof *response);
+    response->struct_size = sizeof *response;
+    return host->exchange(call, &request, response);
 }
 
-/* Gives the token of an answer. */
-static keyferry_plugin_status give_session(keyferry_plugin_call call, const keyferry_plugin_answer *answer) {
+/* Returns the token of a response to the host. */
+static keyferry_plugin_status return_session_token(keyferry_plugin_call call, const keyferry_plugin_response *response) {
     keyferry_plugin_buffer token, header, refresh, expires;
     keyferry_plugin_status status;
     int64_t unix_s = 0;
     size_t i;
-    if (answer->status != 200) {
-        host->fail(call, "the asset store answers the login with an unknown status: check `template.url`");
-        return KEYFERRY_PLUGIN_E_BAD_ANSWER;
+    if (response->status != 200) {
+        host->set_error_message(call, "the asset store answers the login with an unknown status: check `template.url`");
+        return KEYFERRY_PLUGIN_E_BAD_RESPONSE;
     }
-    status = host->json_text(call, answer->body.data, answer->body.size, "/token", &token);
+    status = host->json_get_text(call, response->body.data, response->body.size, "/token", &token);
     if (status == KEYFERRY_PLUGIN_OK && token.size == 0) {
-        return KEYFERRY_PLUGIN_E_BAD_ANSWER;
+        return KEYFERRY_PLUGIN_E_BAD_RESPONSE;
     }
     if (status == KEYFERRY_PLUGIN_OK) {
         status = join(call, "Bearer ", token.data, "", &header);
     }
     if (status == KEYFERRY_PLUGIN_OK) {
-        status = host->give_header(call, "Authorization", header.data);
+        status = host->add_header(call, "Authorization", header.data);
     }
     if (status != KEYFERRY_PLUGIN_OK) {
-        return status == KEYFERRY_PLUGIN_E_NOT_FOUND ? KEYFERRY_PLUGIN_E_BAD_ANSWER : status;
+        return status == KEYFERRY_PLUGIN_E_NOT_FOUND ? KEYFERRY_PLUGIN_E_BAD_RESPONSE : status;
     }
-    if (host->json_text(call, answer->body.data, answer->body.size, "/expires_at", &expires) == KEYFERRY_PLUGIN_OK) {
+    if (host->json_get_text(call, response->body.data, response->body.size, "/expires_at", &expires) == KEYFERRY_PLUGIN_OK) {
         for (i = 0; i < expires.size && i < 12 && expires.data[i] >= '0' && expires.data[i] <= '9'; i++) {
             unix_s = unix_s * 10 + (expires.data[i] - '0');
         }
-        host->give_expiry(call, unix_s);
+        host->set_expiry(call, unix_s);
     }
-    if (host->json_text(call, answer->body.data, answer->body.size, "/refresh", &refresh) == KEYFERRY_PLUGIN_OK) {
-        host->give_renewal(call, refresh.data);
+    if (host->json_get_text(call, response->body.data, response->body.size, "/refresh", &refresh) == KEYFERRY_PLUGIN_OK) {
+        host->set_renewal_secret(call, refresh.data);
     }
     return KEYFERRY_PLUGIN_OK;
 }
 
-/* A ticket for the raw files of one asset. The path is checked by the host: an id can't lead anywhere else. */
-static keyferry_plugin_status give_ticket(keyferry_plugin_call call, const char *id, const char *key) {
+/* Gets a ticket for the raw files of one asset. The host checks the path: an id can't lead out of the base URL. */
+static keyferry_plugin_status return_ticket(keyferry_plugin_call call, const char *id, const char *key) {
     keyferry_plugin_buffer path, ticket;
     keyferry_plugin_request request;
-    keyferry_plugin_answer answer;
+    keyferry_plugin_response response;
     keyferry_plugin_header header;
     keyferry_plugin_status status = join(call, "/v1/assets/", id, "/ticket", &path);
     if (status != KEYFERRY_PLUGIN_OK) {
@@ -116,62 +116,62 @@ static keyferry_plugin_status give_ticket(keyferry_plugin_call call, const char 
     header.value = key;
     memset(&request, 0, sizeof request);
     request.struct_size = sizeof request;
-    request.method = KEYFERRY_PLUGIN_GET;
+    request.method = KEYFERRY_PLUGIN_METHOD_GET;
     request.path = path.data;
     request.headers = &header;
     request.header_count = 1;
-    memset(&answer, 0, sizeof answer);
-    answer.struct_size = sizeof answer;
-    status = host->exchange(call, &request, &answer);
+    memset(&response, 0, sizeof response);
+    response.struct_size = sizeof response;
+    status = host->exchange(call, &request, &response);
     if (status != KEYFERRY_PLUGIN_OK) {
         return status;
     }
-    if (answer.status == 404) {
+    if (response.status == 404) {
         return KEYFERRY_PLUGIN_E_NOT_FOUND;
     }
-    status = host->json_text(call, answer.body.data, answer.body.size, "/ticket", &ticket);
+    status = host->json_get_text(call, response.body.data, response.body.size, "/ticket", &ticket);
     if (status != KEYFERRY_PLUGIN_OK) {
-        return KEYFERRY_PLUGIN_E_BAD_ANSWER;
+        return KEYFERRY_PLUGIN_E_BAD_RESPONSE;
     }
-    return host->give_header(call, "X-Asset-Ticket", ticket.data);
+    return host->add_header(call, "X-Asset-Ticket", ticket.data);
 }
 
-static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_want *want) {
+static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec) {
     keyferry_plugin_buffer key;
-    keyferry_plugin_answer answer;
-    keyferry_plugin_status status = host->setting(call, "key", &key);
+    keyferry_plugin_response response;
+    keyferry_plugin_status status = host->get_setting(call, "key", &key);
     if (status != KEYFERRY_PLUGIN_OK) {
         return status;
     }
-    if (want->token_class == KEYFERRY_PLUGIN_CLASS_ITEM) {
-        return give_ticket(call, want->id, key.data);
+    if (spec->token_kind == KEYFERRY_PLUGIN_TOKEN_ITEM) {
+        return return_ticket(call, spec->id, key.data);
     }
-    status = post(call, "/v1/sessions", "{\"key\":", key.data, &answer);
-    return status == KEYFERRY_PLUGIN_OK ? give_session(call, &answer) : status;
+    status = post(call, "/v1/sessions", "{\"key\":", key.data, &response);
+    return status == KEYFERRY_PLUGIN_OK ? return_session_token(call, &response) : status;
 }
 
-static keyferry_plugin_status renew(keyferry_plugin_call call, const keyferry_plugin_want *want, const char *renewal) {
-    keyferry_plugin_answer answer;
+static keyferry_plugin_status renew(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec, const char *renewal_secret) {
+    keyferry_plugin_response response;
     keyferry_plugin_status status;
-    (void)want;
-    status = post(call, "/v1/sessions/renew", "{\"refresh\":", renewal, &answer);
-    if (status == KEYFERRY_PLUGIN_OK && answer.status == 403) {
-        return KEYFERRY_PLUGIN_E_REFUSED; /* what renews has died: the host calls acquire */
+    (void)spec;
+    status = post(call, "/v1/sessions/renew", "{\"refresh\":", renewal_secret, &response);
+    if (status == KEYFERRY_PLUGIN_OK && response.status == 403) {
+        return KEYFERRY_PLUGIN_E_BAD_CREDENTIALS; /* the renewal secret has expired: the host calls acquire */
     }
-    return status == KEYFERRY_PLUGIN_OK ? give_session(call, &answer) : status;
+    return status == KEYFERRY_PLUGIN_OK ? return_session_token(call, &response) : status;
 }
 
 static const keyferry_plugin_service service = {
     sizeof(keyferry_plugin_service), sizeof routes / sizeof routes[0], "the asset store", "/v1/", routes, acquire, renew,
 };
 
-static keyferry_plugin_status init(const keyferry_plugin_host *given, keyferry_plugin_call call) {
+static keyferry_plugin_status init(const keyferry_plugin_host *host_table, keyferry_plugin_call call) {
     (void)call;
-    host = given;
+    host = host_table;
     return KEYFERRY_PLUGIN_OK;
 }
 
-static const void *get_extension(const char *id) { return strcmp(id, KEYFERRY_PLUGIN_SERVICE) == 0 ? &service : NULL; }
+static const void *get_extension(const char *id) { return strcmp(id, KEYFERRY_PLUGIN_EXTENSION_SERVICE) == 0 ? &service : NULL; }
 
 const keyferry_plugin keyferry_plugin_entry = {
     KEYFERRY_PLUGIN_ABI_MAJOR,

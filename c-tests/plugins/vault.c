@@ -22,16 +22,16 @@ static const keyferry_plugin_setting settings[] = {
     {"mount", "Where the key-value store is mounted.", "secret", KEYFERRY_PLUGIN_SETTING_TEXT, 0},
 };
 
-static const keyferry_plugin_route routes[] = {{"{rest}", KEYFERRY_PLUGIN_CLASS_BEARER, KEYFERRY_PLUGIN_ACCESS_FULL}};
+static const keyferry_plugin_route routes[] = {{"{rest}", KEYFERRY_PLUGIN_TOKEN_BEARER, KEYFERRY_PLUGIN_ACCESS_FULL}};
 
-/* Texts one after the other, in memory that is wiped; NULL behind the last. */
+/* Joins texts in a buffer of the host; NULL behind the last one. */
 static keyferry_plugin_status join(keyferry_plugin_call call, keyferry_plugin_buffer *out, const char *const *parts) {
     size_t size = 0, at = 0, i;
     keyferry_plugin_status status;
     for (i = 0; parts[i] != NULL; i++) {
         size += strlen(parts[i]);
     }
-    status = host->buffer(call, size, out);
+    status = host->new_buffer(call, size, out);
     for (i = 0; status == KEYFERRY_PLUGIN_OK && parts[i] != NULL; i++) {
         memcpy(out->data + at, parts[i], strlen(parts[i]));
         at += strlen(parts[i]);
@@ -39,9 +39,9 @@ static keyferry_plugin_status join(keyferry_plugin_call call, keyferry_plugin_bu
     return status;
 }
 
-/* One exchange, with a token if there is one. */
-static keyferry_plugin_status ask(keyferry_plugin_call call, uint32_t method, const char *path, const char *token, const char *body,
-                                  uint32_t refused_status, keyferry_plugin_answer *answer) {
+/* Sends a request, with a token if there is one. */
+static keyferry_plugin_status send(keyferry_plugin_call call, uint32_t method, const char *path, const char *token, const char *body,
+                                   uint32_t bad_credentials_status, keyferry_plugin_response *response) {
     keyferry_plugin_header header;
     keyferry_plugin_request request;
     header.name = "X-Vault-Token";
@@ -54,24 +54,24 @@ static keyferry_plugin_status ask(keyferry_plugin_call call, uint32_t method, co
     request.header_count = token == NULL ? 0 : 1;
     request.body = body;
     request.body_size = body == NULL ? 0 : strlen(body);
-    request.refused_status = refused_status;
-    memset(answer, 0, sizeof *answer);
-    answer->struct_size = sizeof *answer;
-    return host->exchange(call, &request, answer);
+    request.bad_credentials_status = bad_credentials_status;
+    memset(response, 0, sizeof *response);
+    response->struct_size = sizeof *response;
+    return host->exchange(call, &request, response);
 }
 
-static keyferry_plugin_status field(keyferry_plugin_call call, const keyferry_plugin_answer *answer, const char *pointer,
-                                    keyferry_plugin_buffer *out) {
-    return host->json_text(call, answer->body.data, answer->body.size, pointer, out);
+static keyferry_plugin_status get_field(keyferry_plugin_call call, const keyferry_plugin_response *response, const char *pointer,
+                                        keyferry_plugin_buffer *out) {
+    return host->json_get_text(call, response->body.data, response->body.size, pointer, out);
 }
 
 /* Logs in with the AppRole. */
-static keyferry_plugin_status log_in(keyferry_plugin_call call, keyferry_plugin_answer *answer) {
+static keyferry_plugin_status log_in(keyferry_plugin_call call, keyferry_plugin_response *response) {
     keyferry_plugin_buffer role, secret, role_quoted, secret_quoted, body;
     const char *parts[] = {"{\"role_id\":", NULL, ",\"secret_id\":", NULL, "}", NULL};
-    keyferry_plugin_status status = host->setting(call, "role_id", &role);
+    keyferry_plugin_status status = host->get_setting(call, "role_id", &role);
     if (status == KEYFERRY_PLUGIN_OK) {
-        status = host->setting(call, "secret_id", &secret);
+        status = host->get_setting(call, "secret_id", &secret);
     }
     if (status == KEYFERRY_PLUGIN_OK) {
         status = host->json_quote(call, role.data, &role_quoted);
@@ -86,128 +86,131 @@ static keyferry_plugin_status log_in(keyferry_plugin_call call, keyferry_plugin_
     parts[3] = secret_quoted.data;
     status = join(call, &body, parts);
     /* The vault answers a wrong secret id with 400. */
-    return status == KEYFERRY_PLUGIN_OK ? ask(call, KEYFERRY_PLUGIN_POST, "/v1/auth/approle/login", NULL, body.data, 400, answer) : status;
+    if (status != KEYFERRY_PLUGIN_OK) {
+        return status;
+    }
+    return send(call, KEYFERRY_PLUGIN_METHOD_POST, "/v1/auth/approle/login", NULL, body.data, 400, response);
 }
 
-/* A token: the configured one, else that of a login. */
-static keyferry_plugin_status token(keyferry_plugin_call call, keyferry_plugin_buffer *out) {
-    keyferry_plugin_answer answer;
-    keyferry_plugin_status status = host->setting(call, "token", out);
+/* Gets a token: the configured one, else that of a login. */
+static keyferry_plugin_status get_token(keyferry_plugin_call call, keyferry_plugin_buffer *out) {
+    keyferry_plugin_response response;
+    keyferry_plugin_status status = host->get_setting(call, "token", out);
     if (status != KEYFERRY_PLUGIN_E_NOT_CONFIGURED) {
         return status;
     }
-    status = log_in(call, &answer);
-    return status == KEYFERRY_PLUGIN_OK ? field(call, &answer, "/auth/client_token", out) : status;
+    status = log_in(call, &response);
+    return status == KEYFERRY_PLUGIN_OK ? get_field(call, &response, "/auth/client_token", out) : status;
 }
 
-/* PATH#FIELD */
-static keyferry_plugin_status get(keyferry_plugin_call call, const char *what) {
+/* The name of a secret is PATH#FIELD. */
+static keyferry_plugin_status get(keyferry_plugin_call call, const char *secret_name) {
     keyferry_plugin_buffer vault_token, mount, entry, path, pointer, secret;
-    keyferry_plugin_answer answer;
-    const char *mark = strrchr(what, '#');
+    keyferry_plugin_response response;
+    const char *separator = strrchr(secret_name, '#');
     const char *path_parts[] = {"/v1/", NULL, "/data/", NULL, NULL};
     const char *pointer_parts[] = {"/data/data/", NULL, NULL};
     keyferry_plugin_status status;
-    if (mark == NULL || mark == what || mark[1] == '\0') {
-        host->fail(call, "a secret of the vault is named like \"studio/masv#password\": entry, number sign, field");
+    if (separator == NULL || separator == secret_name || separator[1] == '\0') {
+        host->set_error_message(call, "a secret of the vault is named like \"studio/masv#password\": entry, number sign, field");
         return KEYFERRY_PLUGIN_E_NOT_FOUND;
     }
-    status = host->buffer(call, (size_t)(mark - what), &entry);
+    status = host->new_buffer(call, (size_t)(separator - secret_name), &entry);
     if (status == KEYFERRY_PLUGIN_OK) {
-        memcpy(entry.data, what, entry.size);
-        status = host->setting(call, "mount", &mount);
+        memcpy(entry.data, secret_name, entry.size);
+        status = host->get_setting(call, "mount", &mount);
     }
     if (status == KEYFERRY_PLUGIN_OK) {
-        status = token(call, &vault_token);
+        status = get_token(call, &vault_token);
     }
     if (status != KEYFERRY_PLUGIN_OK) {
         return status;
     }
     path_parts[1] = mount.data;
     path_parts[3] = entry.data;
-    pointer_parts[1] = mark + 1;
+    pointer_parts[1] = separator + 1;
     status = join(call, &path, path_parts);
     if (status == KEYFERRY_PLUGIN_OK) {
         status = join(call, &pointer, pointer_parts);
     }
     if (status == KEYFERRY_PLUGIN_OK) {
-        status = ask(call, KEYFERRY_PLUGIN_GET, path.data, vault_token.data, NULL, 0, &answer);
+        status = send(call, KEYFERRY_PLUGIN_METHOD_GET, path.data, vault_token.data, NULL, 0, &response);
     }
     if (status != KEYFERRY_PLUGIN_OK) {
         return status;
     }
-    if (answer.status == 403) {
-        /* Its token may be wrong, or have no right to this entry: the host must not take it for refused. */
-        host->fail(call, "the vault permits no reading of this entry: check the token and its policy");
-        return KEYFERRY_PLUGIN_E_ACCESS;
+    if (response.status == 403) {
+        /* The token may be wrong, or may lack the right to this entry: KEYFERRY_PLUGIN_E_BAD_CREDENTIALS would be a guess. */
+        host->set_error_message(call, "the vault permits no reading of this entry: check the token and its policy");
+        return KEYFERRY_PLUGIN_E_INSUFFICIENT_ACCESS;
     }
-    if (answer.status == 404) {
-        host->fail(call, "the vault has no such entry: check its path and `vault.mount`");
+    if (response.status == 404) {
+        host->set_error_message(call, "the vault has no such entry: check its path and `vault.mount`");
         return KEYFERRY_PLUGIN_E_NOT_FOUND;
     }
-    if (field(call, &answer, pointer.data, &secret) != KEYFERRY_PLUGIN_OK) {
-        host->fail(call, "the vault's entry has no such field: check what stands behind the number sign");
+    if (get_field(call, &response, pointer.data, &secret) != KEYFERRY_PLUGIN_OK) {
+        host->set_error_message(call, "the vault's entry has no such field: check what stands behind the number sign");
         return KEYFERRY_PLUGIN_E_NOT_FOUND;
     }
-    return host->give_secret(call, secret.data);
+    return host->set_secret(call, secret.data);
 }
 
-/* Gives the token of a login or a renewal; it renews itself. */
-static keyferry_plugin_status give(keyferry_plugin_call call, const keyferry_plugin_answer *answer) {
+/* Returns the token of a login or a renewal. It is its own renewal secret. */
+static keyferry_plugin_status return_token(keyferry_plugin_call call, const keyferry_plugin_response *response) {
     keyferry_plugin_buffer client, lease;
     int64_t seconds = 0;
     size_t i;
-    if (answer->status != 200 || field(call, answer, "/auth/client_token", &client) != KEYFERRY_PLUGIN_OK) {
-        return KEYFERRY_PLUGIN_E_BAD_ANSWER;
+    if (response->status != 200 || get_field(call, response, "/auth/client_token", &client) != KEYFERRY_PLUGIN_OK) {
+        return KEYFERRY_PLUGIN_E_BAD_RESPONSE;
     }
-    if (field(call, answer, "/auth/lease_duration", &lease) == KEYFERRY_PLUGIN_OK) {
+    if (get_field(call, response, "/auth/lease_duration", &lease) == KEYFERRY_PLUGIN_OK) {
         for (i = 0; i < lease.size && i < 9 && lease.data[i] >= '0' && lease.data[i] <= '9'; i++) {
             seconds = seconds * 10 + (lease.data[i] - '0');
         }
         if (seconds > 0) {
-            host->give_expiry(call, host->now_unix_s(call) + seconds);
+            host->set_expiry(call, host->now_unix_s(call) + seconds);
         }
     }
-    host->give_renewal(call, client.data);
-    return host->give_header(call, "X-Vault-Token", client.data);
+    host->set_renewal_secret(call, client.data);
+    return host->add_header(call, "X-Vault-Token", client.data);
 }
 
-static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_want *want) {
-    keyferry_plugin_answer answer;
+static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec) {
+    keyferry_plugin_response response;
     keyferry_plugin_status status;
-    (void)want;
-    status = log_in(call, &answer);
-    return status == KEYFERRY_PLUGIN_OK ? give(call, &answer) : status;
+    (void)spec;
+    status = log_in(call, &response);
+    return status == KEYFERRY_PLUGIN_OK ? return_token(call, &response) : status;
 }
 
-static keyferry_plugin_status renew(keyferry_plugin_call call, const keyferry_plugin_want *want, const char *renewal) {
-    keyferry_plugin_answer answer;
+static keyferry_plugin_status renew(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec, const char *renewal_secret) {
+    keyferry_plugin_response response;
     keyferry_plugin_status status;
-    (void)want;
-    status = ask(call, KEYFERRY_PLUGIN_POST, "/v1/auth/token/renew-self", renewal, "{}", 0, &answer);
-    if (status == KEYFERRY_PLUGIN_OK && answer.status == 403) {
-        return KEYFERRY_PLUGIN_E_UNSUPPORTED; /* it has ended for good: log in again */
+    (void)spec;
+    status = send(call, KEYFERRY_PLUGIN_METHOD_POST, "/v1/auth/token/renew-self", renewal_secret, "{}", 0, &response);
+    if (status == KEYFERRY_PLUGIN_OK && response.status == 403) {
+        return KEYFERRY_PLUGIN_E_UNSUPPORTED; /* it has expired: log in again */
     }
-    return status == KEYFERRY_PLUGIN_OK ? give(call, &answer) : status;
+    return status == KEYFERRY_PLUGIN_OK ? return_token(call, &response) : status;
 }
 
 static const keyferry_plugin_service service = {
     sizeof(keyferry_plugin_service), sizeof routes / sizeof routes[0], "the vault", "/v1/", routes, acquire, renew,
 };
 
-static const keyferry_plugin_source source = {sizeof(keyferry_plugin_source), 0, get};
+static const keyferry_plugin_secret_source source = {sizeof(keyferry_plugin_secret_source), 0, get};
 
-static keyferry_plugin_status init(const keyferry_plugin_host *given, keyferry_plugin_call call) {
+static keyferry_plugin_status init(const keyferry_plugin_host *host_table, keyferry_plugin_call call) {
     (void)call;
-    host = given;
+    host = host_table;
     return KEYFERRY_PLUGIN_OK;
 }
 
 static const void *get_extension(const char *id) {
-    if (strcmp(id, KEYFERRY_PLUGIN_SERVICE) == 0) {
+    if (strcmp(id, KEYFERRY_PLUGIN_EXTENSION_SERVICE) == 0) {
         return &service;
     }
-    return strcmp(id, KEYFERRY_PLUGIN_SOURCE) == 0 ? &source : NULL;
+    return strcmp(id, KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE) == 0 ? &source : NULL;
 }
 
 const keyferry_plugin keyferry_plugin_entry = {

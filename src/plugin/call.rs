@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::abi::{KEYFERRY_PLUGIN_E_OVER, KEYFERRY_PLUGIN_OK, keyferry_plugin_status};
+use super::abi::{KEYFERRY_PLUGIN_E_CANCELLED, KEYFERRY_PLUGIN_OK, keyferry_plugin_status};
 use super::buffers::Buffers;
 use super::handle::Plugin;
 use super::status;
@@ -270,7 +270,7 @@ fn result_of(function: PluginFunction, code: keyferry_plugin_status, state: Call
         return Err(error);
     }
     let Some((kind, default_message)) = status::kind_and_message(code) else {
-        let hint = if code == KEYFERRY_PLUGIN_E_OVER { ", though its time was not over" } else { ", which it may not return" };
+        let hint = if code == KEYFERRY_PLUGIN_E_CANCELLED { ", though its time was not over" } else { ", which it may not return" };
         return Err(plugin.misbehaved(&format!("`{name}` returned the code {code}{hint}: report it to its author")));
     };
     Err(match state.error_message {

@@ -193,7 +193,7 @@ impl ConformanceRun {
             Err(error) if error.message().contains(CANARY_SECRET) => refuse("tells a secret".into()),
             Err(error) => match error.conduct {
                 Some(PluginFault::Misbehaved) => refuse(error.message().to_owned()),
-                Some(PluginFault::SaidNothing) => refuse(format!("{}: call `fail` with a sentence", error.message())),
+                Some(PluginFault::SaidNothing) => refuse(format!("{}: call `set_error_message` with a sentence", error.message())),
                 None => Ok(()),
             },
         }

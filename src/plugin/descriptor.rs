@@ -18,7 +18,7 @@ unsafe impl PlainData for abi::keyferry_plugin_service {}
 // SAFETY: as above.
 unsafe impl PlainData for abi::keyferry_plugin_route {}
 // SAFETY: as above.
-unsafe impl PlainData for abi::keyferry_plugin_source {}
+unsafe impl PlainData for abi::keyferry_plugin_secret_source {}
 // SAFETY: as above.
 unsafe impl PlainData for abi::keyferry_plugin_request {}
 // SAFETY: as above.
@@ -39,9 +39,14 @@ pub(super) struct ServiceTable {
     pub(super) routes: Vec<Route>,
     /// The patterns, for people.
     pub(super) patterns: Vec<String>,
-    pub(super) acquire: unsafe extern "C" fn(abi::keyferry_plugin_call, *const abi::keyferry_plugin_want) -> abi::keyferry_plugin_status,
+    pub(super) acquire:
+        unsafe extern "C" fn(abi::keyferry_plugin_call, *const abi::keyferry_plugin_token_spec) -> abi::keyferry_plugin_status,
     pub(super) renew: Option<
-        unsafe extern "C" fn(abi::keyferry_plugin_call, *const abi::keyferry_plugin_want, *const c_char) -> abi::keyferry_plugin_status,
+        unsafe extern "C" fn(
+            abi::keyferry_plugin_call,
+            *const abi::keyferry_plugin_token_spec,
+            *const c_char,
+        ) -> abi::keyferry_plugin_status,
     >,
 }
 
@@ -114,19 +119,19 @@ unsafe fn read_setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result
         return Err("whose key is not 1 to 32 lower-case letters, digits and underscores, a letter first, and no _file at the end".into());
     }
     // SAFETY: as above.
-    let about =
-        unsafe { foreign_memory::read_text(row.about, MAX_LONG_TEXT_BYTES) }.map_err(|fault| format!("({key}) whose sentence {fault}"))?;
+    let about = unsafe { foreign_memory::read_text(row.description, MAX_LONG_TEXT_BYTES) }
+        .map_err(|fault| format!("({key}) whose sentence {fault}"))?;
     let kind = match row.kind {
         abi::KEYFERRY_PLUGIN_SETTING_TEXT => DeclaredKind::Text,
         abi::KEYFERRY_PLUGIN_SETTING_SECRET => DeclaredKind::Secret,
         abi::KEYFERRY_PLUGIN_SETTING_URL => DeclaredKind::Url,
         other => return Err(format!("({key}) of the kind {other}, which does not exist")),
     };
-    let fallback = match row.fallback.is_null() {
+    let fallback = match row.default_value.is_null() {
         true => None,
         // SAFETY: as above.
         false => Some(
-            unsafe { foreign_memory::read_text(row.fallback, MAX_LONG_TEXT_BYTES) }
+            unsafe { foreign_memory::read_text(row.default_value, MAX_LONG_TEXT_BYTES) }
                 .map_err(|fault| format!("({key}) whose default {fault}"))?,
         ),
     };
@@ -192,12 +197,12 @@ pub(super) unsafe fn read_service(table: *const abi::keyferry_plugin_service, se
 }
 
 fn read_route(pattern: &str, row: &abi::keyferry_plugin_route) -> Result<Route, String> {
-    let resource_kind = match row.token_class {
-        abi::KEYFERRY_PLUGIN_CLASS_BEARER => ResourceKind::Bearer,
-        abi::KEYFERRY_PLUGIN_CLASS_USER => ResourceKind::User,
-        abi::KEYFERRY_PLUGIN_CLASS_ITEM => ResourceKind::Package,
-        abi::KEYFERRY_PLUGIN_CLASS_KEY => ResourceKind::Key,
-        other => return Err(format!("has the class {other}, which does not exist")),
+    let resource_kind = match row.token_kind {
+        abi::KEYFERRY_PLUGIN_TOKEN_BEARER => ResourceKind::Bearer,
+        abi::KEYFERRY_PLUGIN_TOKEN_USER => ResourceKind::User,
+        abi::KEYFERRY_PLUGIN_TOKEN_ITEM => ResourceKind::Package,
+        abi::KEYFERRY_PLUGIN_TOKEN_KEY => ResourceKind::Key,
+        other => return Err(format!("has the token kind {other}, which does not exist")),
     };
     let access = match row.access {
         abi::KEYFERRY_PLUGIN_ACCESS_FULL => Access::Full,
@@ -212,10 +217,10 @@ fn read_route(pattern: &str, row: &abi::keyferry_plugin_route) -> Result<Route, 
 /// The ABI's number for a kind of token.
 pub(super) fn token_kind_number(resource_kind: ResourceKind) -> u32 {
     match resource_kind {
-        ResourceKind::User => abi::KEYFERRY_PLUGIN_CLASS_USER,
-        ResourceKind::Package => abi::KEYFERRY_PLUGIN_CLASS_ITEM,
-        ResourceKind::Key => abi::KEYFERRY_PLUGIN_CLASS_KEY,
-        _ => abi::KEYFERRY_PLUGIN_CLASS_BEARER,
+        ResourceKind::User => abi::KEYFERRY_PLUGIN_TOKEN_USER,
+        ResourceKind::Package => abi::KEYFERRY_PLUGIN_TOKEN_ITEM,
+        ResourceKind::Key => abi::KEYFERRY_PLUGIN_TOKEN_KEY,
+        _ => abi::KEYFERRY_PLUGIN_TOKEN_BEARER,
     }
 }
 
@@ -236,7 +241,7 @@ pub(super) fn access_number(access: Access) -> u32 {
 ///
 /// # Safety
 /// `table` points to such a table, as the header asks of plugins.
-pub(super) unsafe fn read_secret_source(table: *const abi::keyferry_plugin_source) -> Result<GetSecretFunction, String> {
+pub(super) unsafe fn read_secret_source(table: *const abi::keyferry_plugin_secret_source) -> Result<GetSecretFunction, String> {
     // SAFETY: by this function's contract.
     let table = unsafe { foreign_memory::read_table(table, 0) }.map_err(|fault| format!("has a secret source's table that {fault}"))?;
     table.get.ok_or_else(|| "has a secret source without `get`".into())

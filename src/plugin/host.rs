@@ -27,20 +27,20 @@ pub(super) static HOST: keyferry_plugin_host = keyferry_plugin_host {
     abi_minor: abi::KEYFERRY_PLUGIN_ABI_MINOR,
     struct_size: size_of::<keyferry_plugin_host>() as u32,
     reserved: 0,
-    setting: Some(setting),
+    get_setting: Some(get_setting),
     exchange: Some(exchange_slot),
-    buffer: Some(buffer),
-    json_text: Some(json_text),
+    new_buffer: Some(new_buffer),
+    json_get_text: Some(json_get_text),
     json_quote: Some(json_quote),
-    give_header: Some(give_header),
-    give_expiry: Some(give_expiry),
-    give_renewal: Some(give_renewal),
-    give_secret: Some(give_secret),
-    fail: Some(fail),
+    add_header: Some(add_header),
+    set_expiry: Some(set_expiry),
+    set_renewal_secret: Some(set_renewal_secret),
+    set_secret: Some(set_secret),
+    set_error_message: Some(set_error_message),
     log: Some(log_slot),
     now_unix_s: Some(now_unix_s),
     time_left_ms: Some(time_left_ms),
-    is_over: Some(is_over),
+    is_cancelled: Some(is_cancelled),
 };
 
 /// The longest sentence: of an error, of the log, and the longest JSON pointer.
@@ -50,13 +50,13 @@ const MAX_HEADERS: usize = 8;
 /// Runs the body of a slot for the call with an id.
 pub(super) fn run_slot(id: keyferry_plugin_call, work: impl FnOnce(&Arc<PluginCall>) -> Result<(), SlotError>) -> keyferry_plugin_status {
     let whole = || {
-        let Some(call) = call::find(id) else { return abi::KEYFERRY_PLUGIN_E_CALL };
+        let Some(call) = call::find(id) else { return abi::KEYFERRY_PLUGIN_E_INVALID_CALL };
         match work(&call) {
             Ok(()) => abi::KEYFERRY_PLUGIN_OK,
-            Err(SlotError::Cancelled) => abi::KEYFERRY_PLUGIN_E_OVER,
+            Err(SlotError::Cancelled) => abi::KEYFERRY_PLUGIN_E_CANCELLED,
             Err(SlotError::Fault(what)) => {
                 call.record_fault(what);
-                abi::KEYFERRY_PLUGIN_E_ARGUMENT
+                abi::KEYFERRY_PLUGIN_E_INVALID_ARGUMENT
             }
             Err(SlotError::Error(error)) => {
                 let code = status::from_kind(error.kind);
@@ -83,11 +83,11 @@ fn check_out_pointer<T>(out: *mut T, slot: &str) -> Result<(), SlotError> {
     if fits { Ok(()) } else { Err(SlotError::Fault(format!("it called `{slot}` with an out-pointer that is NULL or not aligned"))) }
 }
 
-unsafe extern "C" fn setting(id: keyferry_plugin_call, key: *const c_char, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
+unsafe extern "C" fn get_setting(id: keyferry_plugin_call, key: *const c_char, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
     run_slot(id, |call| {
-        check_out_pointer(out, "setting")?;
+        check_out_pointer(out, "get_setting")?;
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let key = unsafe { foreign_memory::read_text(key, MAX_NAME_BYTES) }.map_err(bad_argument("setting", "key"))?;
+        let key = unsafe { foreign_memory::read_text(key, MAX_NAME_BYTES) }.map_err(bad_argument("get_setting", "key"))?;
         let plugin = call.plugin;
         let Some(declared) = plugin.settings.iter().find(|declared| declared.key == key) else {
             return Err(SlotError::Fault(format!("it asked for the setting `{key}`, which its descriptor does not name")));
@@ -97,7 +97,7 @@ unsafe extern "C" fn setting(id: keyferry_plugin_call, key: *const c_char, out: 
             let what = format!("`{}` is not set: {}", declared.full, declared.about.trim_end_matches('.'));
             Error::new(ErrorKind::NotConfigured, what)
         })?;
-        let buffer = copy_to_buffer(call, "setting", value.expose().as_bytes())?;
+        let buffer = copy_to_buffer(call, "get_setting", value.expose().as_bytes())?;
         if declared.kind == DeclaredKind::Secret {
             call.state.lock().secrets.push(value);
         }
@@ -110,7 +110,7 @@ unsafe extern "C" fn setting(id: keyferry_plugin_call, key: *const c_char, out: 
 unsafe extern "C" fn exchange_slot(
     id: keyferry_plugin_call,
     request: *const abi::keyferry_plugin_request,
-    response: *mut abi::keyferry_plugin_answer,
+    response: *mut abi::keyferry_plugin_response,
 ) -> keyferry_plugin_status {
     run_slot(id, |call| {
         check_out_pointer(response, "exchange")?;
@@ -123,10 +123,10 @@ unsafe extern "C" fn exchange_slot(
     })
 }
 
-unsafe extern "C" fn buffer(id: keyferry_plugin_call, size: usize, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
+unsafe extern "C" fn new_buffer(id: keyferry_plugin_call, size: usize, out: *mut keyferry_plugin_buffer) -> keyferry_plugin_status {
     run_slot(id, |call| {
-        check_out_pointer(out, "buffer")?;
-        let too_much = || SlotError::Fault("it wants more memory of `buffer` than a call may have".into());
+        check_out_pointer(out, "new_buffer")?;
+        let too_much = || SlotError::Fault("it wants more memory of `new_buffer` than a call may have".into());
         let buffer = call.state.lock().buffers.zeroed(size).ok_or_else(too_much)?;
         // SAFETY: checked above; what it points to is the plugin's promise.
         unsafe { out.write(buffer) };
@@ -134,7 +134,7 @@ unsafe extern "C" fn buffer(id: keyferry_plugin_call, size: usize, out: *mut key
     })
 }
 
-unsafe extern "C" fn json_text(
+unsafe extern "C" fn json_get_text(
     id: keyferry_plugin_call,
     document: *const c_char,
     document_size: usize,
@@ -142,12 +142,13 @@ unsafe extern "C" fn json_text(
     out: *mut keyferry_plugin_buffer,
 ) -> keyferry_plugin_status {
     run_slot(id, |call| {
-        check_out_pointer(out, "json_text")?;
+        check_out_pointer(out, "json_get_text")?;
         // SAFETY: the header asks plugins for as many bytes as they say.
         let text = unsafe { foreign_memory::read_bytes(document, document_size, crate::ports::http::MAX_BODY_BYTES) }
-            .map_err(bad_argument("json_text", "document"))?;
+            .map_err(bad_argument("json_get_text", "document"))?;
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let pointer = unsafe { foreign_memory::read_text(pointer, MAX_SENTENCE_BYTES) }.map_err(bad_argument("json_text", "pointer"))?;
+        let pointer =
+            unsafe { foreign_memory::read_text(pointer, MAX_SENTENCE_BYTES) }.map_err(bad_argument("json_get_text", "pointer"))?;
         let text = Secret::new(text);
         // The message of the parser quotes the document.
         let document: Value = serde_json::from_str(text.expose()).map_err(|_| {
@@ -165,7 +166,7 @@ unsafe extern "C" fn json_text(
             let what = format!("the plugin {}: the service's answer has a control character in {pointer}", call.plugin.name);
             return Err(Error::new(ErrorKind::BadResponse, what).into());
         }
-        let buffer = copy_to_buffer(call, "json_text", found.expose().as_bytes())?;
+        let buffer = copy_to_buffer(call, "json_get_text", found.expose().as_bytes())?;
         // SAFETY: checked above; what it points to is the plugin's promise.
         unsafe { out.write(buffer) };
         Ok(())
@@ -186,13 +187,13 @@ unsafe extern "C" fn json_quote(id: keyferry_plugin_call, text: *const c_char, o
     })
 }
 
-unsafe extern "C" fn give_header(id: keyferry_plugin_call, name: *const c_char, value: *const c_char) -> keyferry_plugin_status {
+unsafe extern "C" fn add_header(id: keyferry_plugin_call, name: *const c_char, value: *const c_char) -> keyferry_plugin_status {
     run_slot(id, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let name = unsafe { foreign_memory::read_text(name, MAX_NAME_BYTES) }.map_err(bad_argument("give_header", "name"))?;
+        let name = unsafe { foreign_memory::read_text(name, MAX_NAME_BYTES) }.map_err(bad_argument("add_header", "name"))?;
         // SAFETY: as above.
         let value =
-            unsafe { foreign_memory::read_text(value, MAX_TEXT_BYTES) }.map(Secret::new).map_err(bad_argument("give_header", "value"))?;
+            unsafe { foreign_memory::read_text(value, MAX_TEXT_BYTES) }.map(Secret::new).map_err(bad_argument("add_header", "value"))?;
         let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !is_name || value.is_empty() {
             return Err(SlotError::Fault("it gave a header whose name can't be sent, or whose value is empty".into()));
@@ -206,7 +207,7 @@ unsafe extern "C" fn give_header(id: keyferry_plugin_call, name: *const c_char, 
     })
 }
 
-unsafe extern "C" fn give_expiry(id: keyferry_plugin_call, unix_s: i64) -> keyferry_plugin_status {
+unsafe extern "C" fn set_expiry(id: keyferry_plugin_call, unix_s: i64) -> keyferry_plugin_status {
     run_slot(id, |call| {
         if !(1..=LATEST_UNIX_S).contains(&unix_s) {
             return Err(SlotError::Fault("it gave an expiry that is no time in seconds since 1970".into()));
@@ -226,19 +227,19 @@ unsafe fn read_secret(slot: &str, text: *const c_char) -> Result<Secret, SlotErr
     if secret.is_empty() { Err(SlotError::Fault(format!("it called `{slot}` with a text that is empty"))) } else { Ok(secret) }
 }
 
-unsafe extern "C" fn give_renewal(id: keyferry_plugin_call, renewal: *const c_char) -> keyferry_plugin_status {
+unsafe extern "C" fn set_renewal_secret(id: keyferry_plugin_call, renewal: *const c_char) -> keyferry_plugin_status {
     run_slot(id, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let renewal = unsafe { read_secret("give_renewal", renewal) }?;
+        let renewal = unsafe { read_secret("set_renewal_secret", renewal) }?;
         call.state.lock().renewal = Some(renewal);
         Ok(())
     })
 }
 
-unsafe extern "C" fn give_secret(id: keyferry_plugin_call, secret: *const c_char) -> keyferry_plugin_status {
+unsafe extern "C" fn set_secret(id: keyferry_plugin_call, secret: *const c_char) -> keyferry_plugin_status {
     run_slot(id, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let secret = unsafe { read_secret("give_secret", secret) }?;
+        let secret = unsafe { read_secret("set_secret", secret) }?;
         call.state.lock().secret = Some(secret);
         Ok(())
     })
@@ -258,10 +259,10 @@ unsafe fn read_sentence(call: &PluginCall, slot: &str, text: *const c_char) -> R
     Ok((!has_secret && !text.is_empty()).then_some(text))
 }
 
-unsafe extern "C" fn fail(id: keyferry_plugin_call, why: *const c_char) -> keyferry_plugin_status {
+unsafe extern "C" fn set_error_message(id: keyferry_plugin_call, message: *const c_char) -> keyferry_plugin_status {
     run_slot(id, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let message = unsafe { read_sentence(call, "fail", why) }?;
+        let message = unsafe { read_sentence(call, "set_error_message", message) }?;
         call.state.lock().error_message = message;
         Ok(())
     })
@@ -295,7 +296,7 @@ unsafe extern "C" fn time_left_ms(id: keyferry_plugin_call) -> u64 {
     catch_unwind(time_left).ok().flatten().and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)
 }
 
-unsafe extern "C" fn is_over(id: keyferry_plugin_call) -> i32 {
-    let is_over = || call::find(id).is_none_or(|call| call.time_left().is_zero());
-    i32::from(catch_unwind(is_over).unwrap_or(true))
+unsafe extern "C" fn is_cancelled(id: keyferry_plugin_call) -> i32 {
+    let is_cancelled = || call::find(id).is_none_or(|call| call.time_left().is_zero());
+    i32::from(catch_unwind(is_cancelled).unwrap_or(true))
 }

@@ -1,6 +1,6 @@
 //! An HTTP exchange for a plugin: below its own URLs only, sent by the engine, as a login if the call has asked for secrets.
 
-use super::abi::{self, keyferry_plugin_answer, keyferry_plugin_buffer, keyferry_plugin_request};
+use super::abi::{self, keyferry_plugin_buffer, keyferry_plugin_request, keyferry_plugin_response};
 use super::call::PluginCall;
 use super::foreign_memory::{self, Fault};
 use super::slot::{MAX_NAME_BYTES, MAX_TEXT_BYTES, SlotError, bad_argument};
@@ -22,7 +22,7 @@ pub(super) struct PluginRequest {
     path: String,
     headers: Vec<(String, Secret)>,
     body: Option<Secret>,
-    refused_status: u16,
+    bad_credentials_status: u16,
 }
 
 /// Copies and checks a request.
@@ -34,16 +34,16 @@ pub(super) unsafe fn read_request(request: *const keyferry_plugin_request) -> Re
     // SAFETY: by this function's contract.
     let request = unsafe { foreign_memory::read_table(request, 0) }.map_err(fault("request"))?;
     let method = match request.method {
-        abi::KEYFERRY_PLUGIN_GET => Method::Get,
-        abi::KEYFERRY_PLUGIN_POST => Method::Post,
-        abi::KEYFERRY_PLUGIN_PUT => Method::Put,
-        abi::KEYFERRY_PLUGIN_DELETE => Method::Delete,
+        abi::KEYFERRY_PLUGIN_METHOD_GET => Method::Get,
+        abi::KEYFERRY_PLUGIN_METHOD_POST => Method::Post,
+        abi::KEYFERRY_PLUGIN_METHOD_PUT => Method::Put,
+        abi::KEYFERRY_PLUGIN_METHOD_DELETE => Method::Delete,
         other => return Err(SlotError::Fault(format!("it called `exchange` with the method {other}, which does not exist"))),
     };
-    let base = match request.base.is_null() {
+    let base = match request.base_url_setting.is_null() {
         true => "url".to_owned(),
         // SAFETY: by this function's contract.
-        false => unsafe { foreign_memory::read_text(request.base, MAX_NAME_BYTES) }.map_err(fault("base"))?,
+        false => unsafe { foreign_memory::read_text(request.base_url_setting, MAX_NAME_BYTES) }.map_err(fault("base"))?,
     };
     // SAFETY: by this function's contract.
     let path = unsafe { foreign_memory::read_text(request.path, MAX_PATH_BYTES) }.map_err(fault("path"))?;
@@ -70,10 +70,10 @@ pub(super) unsafe fn read_request(request: *const keyferry_plugin_request) -> Re
                 .map_err(fault("body"))?,
         ),
     };
-    let refused_status = u16::try_from(request.refused_status).ok().filter(|status| *status < 600);
-    let refused_status =
-        refused_status.ok_or_else(|| SlotError::Fault("it called `exchange` with a refused_status that is no HTTP status".into()))?;
-    Ok(PluginRequest { method, base, path, headers, body, refused_status })
+    let bad_credentials_status = u16::try_from(request.bad_credentials_status).ok().filter(|status| *status < 600);
+    let bad_credentials_status = bad_credentials_status
+        .ok_or_else(|| SlotError::Fault("it called `exchange` with a bad_credentials_status that is no HTTP status".into()))?;
+    Ok(PluginRequest { method, base, path, headers, body, bad_credentials_status })
 }
 
 /// Sends a request for a call. It is a login with the secrets that the call has asked for, if there are any.
@@ -95,13 +95,13 @@ pub(super) fn send(call: &PluginCall, plugin_request: PluginRequest) -> Result<R
         let missing = || Error::new(ErrorKind::NotConfigured, format!("`{}` is not set: {}", base.full, base.about.trim_end_matches('.')));
         let url = context.setting(&base.full)?.or_else(|| base.fallback.as_deref().map(Secret::from)).ok_or_else(missing)?;
         let base = BaseUrl::parse(&format!("`{}`", base.full), url.expose(), &[])?;
-        let PluginRequest { method, base: _, path, headers, body, refused_status } = plugin_request;
+        let PluginRequest { method, base: _, path, headers, body, bad_credentials_status } = plugin_request;
         let url = base.join(&path).map_err(|_| SlotError::Fault("it called `exchange` with a path that leaves its URL".into()))?;
         let request = Request { method, url, headers, body };
         if !secrets.is_empty() {
             let secrets: Vec<&Secret> = secrets.iter().collect();
             let refused = |response: &Response| {
-                (response.status == 401 || response.status == refused_status).then(|| bad_credentials(&plugin.name, response))
+                (response.status == 401 || response.status == bad_credentials_status).then(|| bad_credentials(&plugin.name, response))
             };
             return Ok(context.login(&secrets, &request, &refused)?);
         }
@@ -126,13 +126,17 @@ fn bad_credentials(name: &str, response: &Response) -> Error {
 ///
 /// # Safety
 /// `response` points to as many bytes as its first field states.
-pub(super) unsafe fn write_response(response: *mut keyferry_plugin_answer, status: u32, body: keyferry_plugin_buffer) -> Result<(), Fault> {
+pub(super) unsafe fn write_response(
+    response: *mut keyferry_plugin_response,
+    status: u32,
+    body: keyferry_plugin_buffer,
+) -> Result<(), Fault> {
     // SAFETY: by this function's contract.
     let size = unsafe { response.cast::<u32>().read() };
     if (size as usize) < size_of::<u32>() {
         return Err("says a size that is smaller than its own number");
     }
-    let full = keyferry_plugin_answer { struct_size: size, status, body };
+    let full = keyferry_plugin_response { struct_size: size, status, body };
     // SAFETY: both have as many bytes, and don't overlap.
     unsafe {
         std::ptr::copy_nonoverlapping((&raw const full).cast::<u8>(), response.cast::<u8>(), (size as usize).min(size_of_val(&full)));

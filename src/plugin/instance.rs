@@ -100,12 +100,12 @@ impl Plugin {
         let refuse = |what: String| {
             Error::new(ErrorKind::Plugin, format!("the plugin {} ({}) {what}: report it to its author", self.name, self.path.display()))
         };
-        let service = match self.extension(abi::KEYFERRY_PLUGIN_SERVICE)? {
+        let service = match self.extension(abi::KEYFERRY_PLUGIN_EXTENSION_SERVICE)? {
             None => None,
             // SAFETY: the plugin says that this is the table of this extension, and the header that it lives as long as the process.
             Some(table) => Some(unsafe { descriptor::read_service(table.0.cast(), &self.settings) }.map_err(refuse)?),
         };
-        let secret_source = match self.extension(abi::KEYFERRY_PLUGIN_SOURCE)? {
+        let secret_source = match self.extension(abi::KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE)? {
             None => None,
             // SAFETY: as above.
             Some(table) => Some(unsafe { descriptor::read_secret_source(table.0.cast()) }.map_err(refuse)?),
@@ -113,8 +113,8 @@ impl Plugin {
         if service.is_none() && secret_source.is_none() {
             let what = format!(
                 "has neither {} nor {}: this keyferry has no use for it",
-                abi::KEYFERRY_PLUGIN_SERVICE,
-                abi::KEYFERRY_PLUGIN_SOURCE
+                abi::KEYFERRY_PLUGIN_EXTENSION_SERVICE,
+                abi::KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE
             );
             return Err(refuse(what));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::abi::{KEYFERRY_PLUGIN_E_ARGUMENT, keyferry_plugin_status, keyferry_plugin_want};
+use super::abi::{KEYFERRY_PLUGIN_E_INVALID_ARGUMENT, keyferry_plugin_status, keyferry_plugin_token_spec};
 use super::call::{self, CallState, PluginFunction};
 use super::descriptor::{ServiceTable, access_number, token_kind_number};
 use super::instance::Instance;
@@ -104,12 +104,12 @@ struct CTokenSpec {
 }
 
 impl CTokenSpec {
-    fn with_pointer(&self, function: impl FnOnce(*const keyferry_plugin_want) -> keyferry_plugin_status) -> keyferry_plugin_status {
+    fn with_pointer(&self, function: impl FnOnce(*const keyferry_plugin_token_spec) -> keyferry_plugin_status) -> keyferry_plugin_status {
         let Self { id, account, resource_kind, access } = self;
-        let struct_size = size_of::<keyferry_plugin_want>() as u32;
-        let spec = keyferry_plugin_want {
+        let struct_size = size_of::<keyferry_plugin_token_spec>() as u32;
+        let spec = keyferry_plugin_token_spec {
             struct_size,
-            token_class: *resource_kind,
+            token_kind: *resource_kind,
             access: *access,
             reserved: 0,
             id: id.as_ptr(),
@@ -176,7 +176,7 @@ impl Service for PluginService {
             let mut text: Vec<c_char> = renewal.expose().bytes().map(|byte| byte as c_char).collect();
             text.push(0);
             if text.len() != renewal.len() + 1 {
-                return KEYFERRY_PLUGIN_E_ARGUMENT;
+                return KEYFERRY_PLUGIN_E_INVALID_ARGUMENT;
             }
             // SAFETY: as above.
             c_spec.with_pointer(|spec| unsafe { renew(id, spec, text.as_ptr()) })

@@ -7,7 +7,7 @@ use crate::error::Error;
 /// The longest name: of a setting, or of a header.
 pub(super) const MAX_NAME_BYTES: usize = 64;
 /// The longest text.
-pub(super) const MAX_TEXT_BYTES: usize = abi::KEYFERRY_PLUGIN_TEXT_BYTES as usize;
+pub(super) const MAX_TEXT_BYTES: usize = abi::KEYFERRY_PLUGIN_MAX_TEXT_BYTES as usize;
 
 /// Why a slot fails.
 pub(super) enum SlotError {

@@ -95,19 +95,19 @@ fn every_slot_says_on_which_thread() {
 /// What a plugin was compiled against stays as it is: sizes, and where each part lies, on this machine's ABI.
 #[test]
 fn published_tables_stay_as_they_are() {
-    use keyferry::plugin::abi::{KEYFERRY_PLUGIN_SERVICE, KEYFERRY_PLUGIN_SOURCE};
+    use keyferry::plugin::abi::{KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE, KEYFERRY_PLUGIN_EXTENSION_SERVICE};
     let folder = tempfile::tempdir().unwrap();
     let mut text = String::from("#include <keyferry_plugin.h>\n#include <stddef.h>\n");
     for (name, size) in [
         ("", 64),
         ("_setting", 32),
         ("_route", 16),
-        ("_want", 32),
+        ("_token_spec", 32),
         ("_service", 48),
-        ("_source", 16),
+        ("_secret_source", 16),
         ("_header", 16),
         ("_request", 64),
-        ("_answer", 24),
+        ("_response", 24),
         ("_host", 128),
         ("_buffer", 16),
     ] {
@@ -119,23 +119,26 @@ fn published_tables_stay_as_they_are() {
         ("", "get_extension", 56),
         ("_service", "routes", 24),
         ("_service", "renew", 40),
-        ("_source", "get", 8),
+        ("_secret_source", "get", 8),
         ("_request", "path", 16),
-        ("_request", "refused_status", 56),
-        ("_answer", "body", 8),
-        ("_host", "setting", 16),
-        ("_host", "is_over", 120),
+        ("_request", "bad_credentials_status", 56),
+        ("_response", "body", 8),
+        ("_host", "get_setting", 16),
+        ("_host", "is_cancelled", 120),
     ] {
         text += &format!("_Static_assert(offsetof(keyferry_plugin{table}, {field}) == {at}, \"{field}\");\n");
     }
-    text += &format!("_Static_assert(sizeof(KEYFERRY_PLUGIN_SERVICE) == sizeof(\"{KEYFERRY_PLUGIN_SERVICE}\"), \"service\");\n");
+    text += &format!(
+        "_Static_assert(sizeof(KEYFERRY_PLUGIN_EXTENSION_SERVICE) == sizeof(\"{KEYFERRY_PLUGIN_EXTENSION_SERVICE}\"), \"service\");\n"
+    );
     if cfg!(target_pointer_width = "64") {
         compiles("gcc", "c", &["c11"], &text, folder.path());
     }
     let header = fs::read_to_string(file("include/keyferry_plugin.h")).unwrap();
-    for id in
-        [format!("KEYFERRY_PLUGIN_SERVICE \"{KEYFERRY_PLUGIN_SERVICE}\""), format!("KEYFERRY_PLUGIN_SOURCE \"{KEYFERRY_PLUGIN_SOURCE}\"")]
-    {
+    for id in [
+        format!("KEYFERRY_PLUGIN_EXTENSION_SERVICE \"{KEYFERRY_PLUGIN_EXTENSION_SERVICE}\""),
+        format!("KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE \"{KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE}\""),
+    ] {
         assert!(header.contains(&format!("#define {id}\n")), "{id}");
     }
 }

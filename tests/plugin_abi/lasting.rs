@@ -42,22 +42,22 @@ fn nothing_is_written_behind_what_a_plugin_has() {
     let source = r#"
 #define NAME "small"
 #include "small.h"
-static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_want *want) {
-    struct { uint32_t size, status; unsigned char behind[24]; } answer;
+static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec) {
+    struct { uint32_t size, status; unsigned char behind[24]; } response;
     keyferry_plugin_request request;
     keyferry_plugin_status status;
     size_t i;
-    (void)want;
+    (void)spec;
     memset(&request, 0, sizeof request);
-    memset(&answer, 0x5a, sizeof answer);
+    memset(&response, 0x5a, sizeof response);
     request.struct_size = sizeof request;
-    request.method = KEYFERRY_PLUGIN_GET;
+    request.method = KEYFERRY_PLUGIN_METHOD_GET;
     request.path = "/x";
-    answer.size = 8;
-    status = host->exchange(call, &request, (keyferry_plugin_answer *)(void *)&answer);
-    if (status != KEYFERRY_PLUGIN_OK || answer.status != 418) return KEYFERRY_PLUGIN_E_FAILED;
-    for (i = 0; i < sizeof answer.behind; i++) if (answer.behind[i] != 0x5a) return KEYFERRY_PLUGIN_E_ACCESS;
-    return host->give_header(call, "X-Small", "kept");
+    response.size = 8;
+    status = host->exchange(call, &request, (keyferry_plugin_response *)(void *)&response);
+    if (status != KEYFERRY_PLUGIN_OK || response.status != 418) return KEYFERRY_PLUGIN_E_FAILED;
+    for (i = 0; i < sizeof response.behind; i++) if (response.behind[i] != 0x5a) return KEYFERRY_PLUGIN_E_INSUFFICIENT_ACCESS;
+    return host->add_header(call, "X-Small", "kept");
 }
 "#;
     let path = stage.source("small.c", source);
@@ -72,7 +72,7 @@ fn init_and_deinit_are_counted() {
     let source = format!(
         r#"
 #include <keyferry_plugin.h>
-static keyferry_plugin_status counting(const keyferry_plugin_host *given, keyferry_plugin_call call);
+static keyferry_plugin_status counting(const keyferry_plugin_host *host_table, keyferry_plugin_call call);
 static void leaving(void);
 #define NAME "counter"
 #define INIT counting
@@ -83,16 +83,16 @@ static void note(const char *what) {{
     FILE *file = fopen("{}", "a");
     if (file != NULL) {{ fputs(what, file); fclose(file); }}
 }}
-static keyferry_plugin_status counting(const keyferry_plugin_host *given, keyferry_plugin_call call) {{
+static keyferry_plugin_status counting(const keyferry_plugin_host *host_table, keyferry_plugin_call call) {{
     keyferry_plugin_buffer buffer;
     note("i");
-    if (given->setting(call, "key", &buffer) == KEYFERRY_PLUGIN_OK) note("!");
-    return init(given, call);
+    if (host_table->get_setting(call, "key", &buffer) == KEYFERRY_PLUGIN_OK) note("!");
+    return init(host_table, call);
 }}
 static void leaving(void) {{ note("d"); }}
-static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_want *want) {{
-    (void)want;
-    return host->give_header(call, "X-Token", "counted");
+static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec) {{
+    (void)spec;
+    return host->add_header(call, "X-Token", "counted");
 }}
 "#,
         counted.display()

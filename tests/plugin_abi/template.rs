@@ -228,22 +228,22 @@ fn a_refusal_that_only_the_plugin_can_read_is_remembered_too() {
     let source = r#"
 #define NAME "small"
 #include "small.h"
-static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_want *want) {
+static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec) {
     keyferry_plugin_buffer key, ok;
     keyferry_plugin_request request;
-    keyferry_plugin_answer answer;
-    keyferry_plugin_status status = host->setting(call, "key", &key);
-    (void)want;
+    keyferry_plugin_response response;
+    keyferry_plugin_status status = host->get_setting(call, "key", &key);
+    (void)spec;
     memset(&request, 0, sizeof request);
-    memset(&answer, 0, sizeof answer);
+    memset(&response, 0, sizeof response);
     request.struct_size = sizeof request;
-    request.method = KEYFERRY_PLUGIN_POST;
+    request.method = KEYFERRY_PLUGIN_METHOD_POST;
     request.path = "/login";
-    answer.struct_size = sizeof answer;
-    if (status == KEYFERRY_PLUGIN_OK) status = host->exchange(call, &request, &answer);
-    if (status == KEYFERRY_PLUGIN_OK) status = host->json_text(call, answer.body.data, answer.body.size, "/ok", &ok);
+    response.struct_size = sizeof response;
+    if (status == KEYFERRY_PLUGIN_OK) status = host->exchange(call, &request, &response);
+    if (status == KEYFERRY_PLUGIN_OK) status = host->json_get_text(call, response.body.data, response.body.size, "/ok", &ok);
     if (status != KEYFERRY_PLUGIN_OK) return status;
-    return strcmp(ok.data, "true") == 0 ? host->give_header(call, "X-Token", "t") : KEYFERRY_PLUGIN_E_REFUSED;
+    return strcmp(ok.data, "true") == 0 ? host->add_header(call, "X-Token", "t") : KEYFERRY_PLUGIN_E_BAD_CREDENTIALS;
 }
 "#;
     let path = stage.source("small.c", source);

@@ -5,27 +5,27 @@ use std::ffi::c_char;
 use super::call::keyferry_plugin_call;
 use super::status::keyferry_plugin_status;
 
-/// The id of the extension `keyferry_plugin_source`.
-pub const KEYFERRY_PLUGIN_SOURCE: &str = "keyferry.secret-source/1";
+/// The id of the extension whose table is a `keyferry_plugin_secret_source`.
+pub const KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE: &str = "keyferry.secret-source/1";
 
-/// The extension `keyferry.secret-source/1`: where secrets of other services come from. In config.toml a secret refers to it as
-/// `{ plugin = ["NAME", "WHAT"] }`; it is asked whenever the secret is needed, and nothing of it is kept.
+/// The extension `keyferry.secret-source/1`: a source of secrets for other services. In config.toml a secret refers to it as
+/// `{ plugin = ["NAME", "WHAT"] }`. The host calls it whenever it needs the secret, and neither caches nor stores the result.
 ///
 /// A source MUST
-/// - understand WHAT as it likes, and refuse what it does not understand with a sentence;
-/// - give the whole secret with `give_secret` before it returns `KEYFERRY_PLUGIN_OK`;
-/// - not ask a person: there may be none.
+/// - define what WHAT may be, and fail with an error message for any other;
+/// - set the whole secret with `set_secret` before it returns `KEYFERRY_PLUGIN_OK`;
+/// - not prompt: there may be no user at a terminal.
 ///
-/// A source SHOULD answer within two seconds.
+/// A source SHOULD return within two seconds.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct keyferry_plugin_source {
+pub struct keyferry_plugin_secret_source {
     /// The size of this struct.
     pub struct_size: u32,
     /// 0.
     pub reserved: u32,
-    /// Gives the secret of `what`.
+    /// Gets a secret; `secret_name` is WHAT.
     ///
     /// Threads: [call]
-    pub get: Option<unsafe extern "C" fn(call: keyferry_plugin_call, what: *const c_char) -> keyferry_plugin_status>,
+    pub get: Option<unsafe extern "C" fn(call: keyferry_plugin_call, secret_name: *const c_char) -> keyferry_plugin_status>,
 }

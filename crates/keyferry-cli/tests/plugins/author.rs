@@ -72,25 +72,25 @@ fn a_report_says_what_is_wrong_at_which_step() {
     let stage = PluginHarness::set();
     let small = |name: &str, body: &str| {
         let text = format!(
-            "#define NAME \"small\"\n#include \"small.h\"\nstatic keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_want *want) {{\n\
-             keyferry_plugin_buffer key;\nkeyferry_plugin_request request;\nkeyferry_plugin_answer answer;\n(void)call;\n(void)want;\n(void)key;\n\
-             memset(&request, 0, sizeof request);\nmemset(&answer, 0, sizeof answer);\nrequest.struct_size = sizeof request;\n\
-             request.method = KEYFERRY_PLUGIN_GET;\nrequest.path = \"/x\";\nanswer.struct_size = sizeof answer;\n{body}\n}}\n"
+            "#define NAME \"small\"\n#include \"small.h\"\nstatic keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec) {{\n\
+             keyferry_plugin_buffer key;\nkeyferry_plugin_request request;\nkeyferry_plugin_response response;\n(void)call;\n(void)spec;\n(void)key;\n\
+             memset(&request, 0, sizeof request);\nmemset(&response, 0, sizeof response);\nrequest.struct_size = sizeof request;\n\
+             request.method = KEYFERRY_PLUGIN_METHOD_GET;\nrequest.path = \"/x\";\nresponse.struct_size = sizeof response;\n{body}\n}}\n"
         );
         stage.source(name, &text)
     };
-    let deaf = small("deaf.c", "host->exchange(call, &request, &answer); return host->give_header(call, \"X-A\", \"b\");");
+    let deaf = small("deaf.c", "host->exchange(call, &request, &response); return host->add_header(call, \"X-A\", \"b\");");
     let open = small(
         "open.c",
-        "if (host->setting(call, \"key\", &key) != KEYFERRY_PLUGIN_OK) return KEYFERRY_PLUGIN_E_NOT_CONFIGURED;\n\
-         static char path[128] = \"/x?key=\"; strcpy(path + 7, key.data); request.path = path; return host->exchange(call, &request, &answer);",
+        "if (host->get_setting(call, \"key\", &key) != KEYFERRY_PLUGIN_OK) return KEYFERRY_PLUGIN_E_NOT_CONFIGURED;\n\
+         static char path[128] = \"/x?key=\"; strcpy(path + 7, key.data); request.path = path; return host->exchange(call, &request, &response);",
     );
     let mute = small("mute.c", "return KEYFERRY_PLUGIN_E_FAILED;");
-    let quits = small("quits.c", "extern void _exit(int); _exit(0);\nreturn host->exchange(call, &request, &answer);");
+    let quits = small("quits.c", "extern void _exit(int); _exit(0);\nreturn host->exchange(call, &request, &response);");
     for (plugin, step, what) in [
         (deaf, "`acquire` ends well where nothing is set", "although its exchange had failed"),
         (open, "`acquire` ends well without a network", "puts a secret into a URL"),
-        (mute, "`acquire` ends well where nothing is set", "call `fail` with a sentence"),
+        (mute, "`acquire` ends well where nothing is set", "call `set_error_message` with a sentence"),
         (quits, "`acquire` ends well where nothing is set", "it ended the process there"),
         (stage.plugin("crasher.c", &[]), "`acquire` ends well where nothing is set", "it crashed there"),
         (stage.plugin_as("crasher.c", "crasher-init.so", &["-DCRASH_IN_INIT"]), "is initialised, and its tables", "it crashed there"),
@@ -119,7 +119,7 @@ fn what_a_plugin_says_of_its_service_is_not_taken_for_a_fault_of_its_own() {
     for (name, words) in [("rude.c", "my service misbehaves: it is out"), ("coy.c", "my service fails and does not say why")] {
         let text = format!(
             "#define NAME \"small\"\n#include \"small.h\"\nstatic keyferry_plugin_status acquire(keyferry_plugin_call call, const \
-             keyferry_plugin_want *want) {{\n(void)want;\nhost->fail(call, \"{words}\");\nreturn KEYFERRY_PLUGIN_E_FAILED;\n}}\n"
+             keyferry_plugin_token_spec *spec) {{\n(void)spec;\nhost->set_error_message(call, \"{words}\");\nreturn KEYFERRY_PLUGIN_E_FAILED;\n}}\n"
         );
         let checked = check(&stage, &stage.source(name, &text));
         assert!(checked.status.success() && checked.err.is_empty(), "{}", checked.said());
