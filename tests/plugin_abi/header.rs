@@ -22,7 +22,7 @@ fn compiles(tool: &str, language: &str, dialects: &[&str], text: &str, folder: &
 }
 
 #[test]
-fn it_compiles_alone_and_twice_in_every_dialect() {
+fn the_header_compiles_alone_and_twice_in_every_dialect() {
     let folder = tempfile::tempdir().unwrap();
     for (c, cpp) in [("gcc", "g++"), ("clang", "clang++")] {
         if !child::has(c) || !child::has(cpp) {
@@ -41,7 +41,7 @@ fn it_compiles_alone_and_twice_in_every_dialect() {
 
 /// A mask is inherited, and a program in which SIGPIPE is blocked writes on when nobody reads.
 #[test]
-fn whoever_writes_a_plugin_is_told_what_a_program_of_its_inherits() {
+fn the_header_and_the_page_say_that_programs_inherit_a_blocked_sigpipe() {
     for path in ["include/keyferry_plugin.h", "docs/plugins.md"] {
         let text = fs::read_to_string(file(path)).unwrap();
         assert!(text.contains("SIGPIPE") && text.contains("posix_spawnattr_setsigmask"), "{path}");

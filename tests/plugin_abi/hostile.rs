@@ -12,14 +12,14 @@ use keyferry_testing::plugins::server::{Server, reply};
 
 /// The built-in services go on.
 #[track_caller]
-fn goes_on(session: &Session) {
+fn assert_built_in_works(session: &Session) {
     assert_eq!(header(session, "user").unwrap(), "X-API-KEY: masv-key");
 }
 
 const MASV: (&str, &str) = ("masv.api_key", "masv-key");
 
 #[track_caller]
-fn blames(error: &Error, plugin: &str, hint: &str) {
+fn assert_plugin_fault(error: &Error, plugin: &str, hint: &str) {
     assert_eq!(error.kind, ErrorKind::Plugin, "{error}");
     let what = error.message();
     assert!(what.contains(plugin) && what.contains(hint), "{hint}: {what}");
@@ -28,11 +28,11 @@ fn blames(error: &Error, plugin: &str, hint: &str) {
 
 #[test]
 fn every_lie_of_a_function_is_named() {
-    let stage = PluginHarness::set();
+    let harness = PluginHarness::new();
     let server = Server::start(|_| reply(200, "{}"));
     let url = format!("{}/base", server.url);
     let settings = [MASV, ("liar.url", url.as_str()), ("liar.key", "canary-key"), ("masv.password", "canary-password")];
-    let session = stage.session(&[&stage.plugin("liar.c", &[])], &settings);
+    let session = harness.session(&[&harness.plugin("liar.c", &[])], &settings);
     assert_eq!(header(&session, "liar:honest").unwrap(), "X-Token: honest");
     for (lie, hint) in [
         ("code", "the code 4711"),
@@ -71,28 +71,28 @@ fn every_lie_of_a_function_is_named() {
         ("other-base", "`masv.url`, which is no URL"),
     ] {
         let error = session.token(&format!("liar:{lie}")).err().unwrap_or_else(|| panic!("{lie} is believed"));
-        blames(&error, "the plugin liar", hint);
+        assert_plugin_fault(&error, "the plugin liar", hint);
         assert!(!error.message().contains("canary"), "{lie}: {error}");
-        goes_on(&session);
+        assert_built_in_works(&session);
     }
     assert_eq!(header(&session, "liar:stale").unwrap(), "X-Token: stale");
     assert_eq!(header(&session, "liar:honest").unwrap(), "X-Token: honest");
     // Nothing went where it should not, and nothing that the plugin did not name went anywhere.
-    let seen = server.seen();
+    let seen = server.requests();
     assert!(seen.iter().all(|seen| seen.line == "GET /base/x" && seen.header("host") == server.url.strip_prefix("http://")), "{seen:?}");
 }
 
 #[test]
 fn a_plugin_that_tells_its_secret_is_not_repeated() {
-    let stage = PluginHarness::set();
-    let session = stage.session(&[&stage.plugin("liar.c", &[])], &[("liar.key", "canary-key")]);
+    let harness = PluginHarness::new();
+    let session = harness.session(&[&harness.plugin("liar.c", &[])], &[("liar.key", "canary-key")]);
     let error = session.token("liar:tell").unwrap_err();
     assert_eq!((error.kind, error.message()), (ErrorKind::Plugin, "the plugin liar: failed and does not say why"));
 }
 
 #[test]
 fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
-    let stage = PluginHarness::set();
+    let harness = PluginHarness::new();
     for (lie, hint) in [
         (1, "speaks version 0"),
         (2, "speaks version 2"),
@@ -139,23 +139,23 @@ fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
         (52, "has neither keyferry.service/1 nor keyferry.secret-source/1"),
         (53, "a service table that is not aligned"),
     ] {
-        let path = stage.plugin_as("tables.c", &format!("tables-{lie}.so"), &[&format!("-DLIE={lie}")]);
-        let session = stage.session(&[&path], &[MASV]);
-        goes_on(&session);
+        let path = harness.plugin_named("tables.c", &format!("tables-{lie}.so"), &[&format!("-DLIE={lie}")]);
+        let session = harness.session(&[&path], &[MASV]);
+        assert_built_in_works(&session);
         let error = session.token("tables:x").err().unwrap_or_else(|| panic!("{lie} is believed"));
-        blames(&error, "tables", hint);
+        assert_plugin_fault(&error, "tables", hint);
         // A URL is somebody else's still, so that git asks its next helper; the fault is told beside.
         let error = session.token("https://tables.example/x").unwrap_err();
         assert!(error.kind == ErrorKind::UnknownService && error.message().contains(hint), "{error}");
     }
-    let honest = stage.plugin_as("tables.c", "tables.so", &[]);
-    assert_eq!(header(&stage.session(&[&honest], &[]), "tables:x").unwrap(), "X-Token: tables");
+    let honest = harness.plugin_named("tables.c", "tables.so", &[]);
+    assert_eq!(header(&harness.session(&[&honest], &[]), "tables:x").unwrap(), "X-Token: tables");
 }
 
 #[test]
 fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
-    let stage = PluginHarness::set();
-    let session = stage.session(&[&stage.plugin("slow.c", &[])], &[MASV, ("http.timeout_ms", "300")]);
+    let harness = PluginHarness::new();
+    let session = harness.session(&[&harness.plugin("slow.c", &[])], &[MASV, ("http.timeout_ms", "300")]);
     let mut request = Request::new("slow:first");
     request.timeout = Some(Duration::from_millis(50));
     let began = Instant::now();
@@ -164,18 +164,18 @@ fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
     assert!(error.message().contains("the plugin slow has not come back so far"), "{error}");
     assert!(began.elapsed() < Duration::from_secs(5));
     // Others go on while it hangs, also another call of the same plugin.
-    goes_on(&session);
+    assert_built_in_works(&session);
     assert_eq!(header(&session, "slow:honest").unwrap(), "X-Token: honest");
     let mut patient = Request::new("slow:second");
     patient.timeout = Some(Duration::from_secs(60));
-    blames(&session.token_for(&patient).unwrap_err(), "the plugin slow", "did not come back from `acquire` in 300 ms");
+    assert_plugin_fault(&session.token_for(&patient).unwrap_err(), "the plugin slow", "did not come back from `acquire` in 300 ms");
     // Four that never come back are enough.
     for lost in ["third", "fourth"] {
         patient.resource = format!("slow:{lost}");
-        blames(&session.token_for(&patient).unwrap_err(), "the plugin slow", "did not come back");
+        assert_plugin_fault(&session.token_for(&patient).unwrap_err(), "the plugin slow", "did not come back");
     }
-    blames(&session.token("slow:honest-again").unwrap_err(), "the plugin slow", "4 of its calls have not come back");
-    goes_on(&session);
+    assert_plugin_fault(&session.token("slow:honest-again").unwrap_err(), "the plugin slow", "4 of its calls have not come back");
+    assert_built_in_works(&session);
     let began = Instant::now();
     drop(session);
     assert!(began.elapsed() < Duration::from_secs(3), "closing waits for nobody: {:?}", began.elapsed());
@@ -183,9 +183,9 @@ fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
 
 #[test]
 fn a_closing_session_waits_for_no_plugin() {
-    let stage = PluginHarness::set();
-    let path = stage.plugin_as("slow.c", "slow-closing.so", &[]);
-    let session = stage.session(&[&path], &[MASV, ("http.timeout_ms", "60000")]);
+    let harness = PluginHarness::new();
+    let path = harness.plugin_named("slow.c", "slow-closing.so", &[]);
+    let session = harness.session(&[&path], &[MASV, ("http.timeout_ms", "60000")]);
     let mut request = Request::new("slow:x");
     request.timeout = Some(Duration::from_millis(30));
     assert_eq!(session.token_for(&request).unwrap_err().kind, ErrorKind::Timeout);
@@ -198,44 +198,44 @@ fn a_closing_session_waits_for_no_plugin() {
 
 #[test]
 fn a_plugin_that_hangs_in_init_is_left_out() {
-    let stage = PluginHarness::set();
-    let path = stage.plugin_as("slow.c", "slow-init.so", &["-DHANG_IN_INIT"]);
+    let harness = PluginHarness::new();
+    let path = harness.plugin_named("slow.c", "slow-init.so", &["-DHANG_IN_INIT"]);
     let began = Instant::now();
-    let session = stage.session(&[&path], &[MASV]);
-    goes_on(&session);
-    blames(&session.token("slow:x").unwrap_err(), "the plugin slow", "did not come back from `init` in 5000 ms");
+    let session = harness.session(&[&path], &[MASV]);
+    assert_built_in_works(&session);
+    assert_plugin_fault(&session.token("slow:x").unwrap_err(), "the plugin slow", "did not come back from `init` in 5000 ms");
     // The next session knows.
-    let again = stage.session(&[&path], &[MASV]);
-    blames(&again.token("slow:x").unwrap_err(), "the plugin slow", "`init`");
+    let again = harness.session(&[&path], &[MASV]);
+    assert_plugin_fault(&again.token("slow:x").unwrap_err(), "the plugin slow", "`init`");
     assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
 }
 
 #[test]
 fn a_plugin_may_ask_from_several_threads() {
-    let stage = PluginHarness::set();
-    let session = stage.session(&[&stage.plugin("reentrant.c", &["-D_GNU_SOURCE"])], &[("reentrant.key", "k")]);
+    let harness = PluginHarness::new();
+    let session = harness.session(&[&harness.plugin("reentrant.c", &["-D_GNU_SOURCE"])], &[("reentrant.key", "k")]);
     assert_eq!(header(&session, "reentrant:threads").unwrap(), "X-Threads: 4");
 }
 
 #[test]
 fn a_second_plugin_of_a_name_is_refused() {
-    let stage = PluginHarness::set();
-    let (first, second) = (stage.plugin("liar.c", &[]), stage.plugin_as("liar.c", "liar-too.so", &[]));
-    let session = stage.session(&[&first, &second], &[MASV]);
+    let harness = PluginHarness::new();
+    let (first, second) = (harness.plugin("liar.c", &[]), harness.plugin_named("liar.c", "liar-too.so", &[]));
+    let session = harness.session(&[&first, &second], &[MASV]);
     assert_eq!(header(&session, "liar:honest").unwrap(), "X-Token: honest");
-    goes_on(&session);
+    assert_built_in_works(&session);
     let error = session.token("https://liar.example/x").unwrap_err();
     assert!(error.message().contains("liar-too.so is named liar, as ") && error.message().contains("take one of them out"), "{error}");
-    let twice = stage.session(&[&first, &first], &[MASV]);
+    let twice = harness.session(&[&first, &first], &[MASV]);
     assert!(twice.token("https://liar.example/x").unwrap_err().message().contains("named liar, as"));
 }
 
 /// Every way to stand where a built-in service is, or below it, or above it.
 #[test]
 fn a_plugin_that_claims_urls_of_another_service_is_refused() {
-    let stage = PluginHarness::set();
-    let (liar, reentrant) = (stage.plugin("liar.c", &[]), stage.plugin("reentrant.c", &["-D_GNU_SOURCE"]));
-    let open = |url: &str, more: &[(&str, &str)]| stage.session(&[&liar], &[&[MASV, ("liar.url", url)], more].concat());
+    let harness = PluginHarness::new();
+    let (liar, reentrant) = (harness.plugin("liar.c", &[]), harness.plugin("reentrant.c", &["-D_GNU_SOURCE"]));
+    let open = |url: &str, more: &[(&str, &str)]| harness.session(&[&liar], &[&[MASV, ("liar.url", url)], more].concat());
     for (url, other) in [
         ("https://api.massive.app", "masv"),
         ("https://API.massive.app:443/", "masv"),
@@ -246,13 +246,13 @@ fn a_plugin_that_claims_urls_of_another_service_is_refused() {
         ("http://localhost:8080", "agent"),
     ] {
         let session = open(url, &[]);
-        blames(&session.token("liar:honest").unwrap_err(), "the plugin liar", &format!("claims URLs of {other}"));
-        goes_on(&session);
+        assert_plugin_fault(&session.token("liar:honest").unwrap_err(), "the plugin liar", &format!("claims URLs of {other}"));
+        assert_built_in_works(&session);
     }
     let gate = [("masv.url", "https://gate.example/masv")];
-    blames(&open("https://gate.example/", &gate).token("liar:honest").unwrap_err(), "the plugin liar", "claims URLs of masv");
+    assert_plugin_fault(&open("https://gate.example/", &gate).token("liar:honest").unwrap_err(), "the plugin liar", "claims URLs of masv");
     assert!(open("https://gate.example/masvish", &gate).token("liar:honest").is_ok());
     // One plugin against the other: the first one named has it.
-    let session = stage.session(&[&reentrant as &Path, &liar], &[("liar.url", "http://127.0.0.1:9/below")]);
-    blames(&session.token("liar:honest").unwrap_err(), "the plugin liar", "claims URLs of reentrant");
+    let session = harness.session(&[&reentrant as &Path, &liar], &[("liar.url", "http://127.0.0.1:9/below")]);
+    assert_plugin_fault(&session.token("liar:honest").unwrap_err(), "the plugin liar", "claims URLs of reentrant");
 }

@@ -1,9 +1,10 @@
-//! Plugins: the template reached through every door, hostile ones, unsafe places, and the ABI's promise to last.
+//! Plugins through the library: the header, the template, hostile plugins, settings, and compatibility of the ABI.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![cfg(target_os = "linux")]
 
+mod compatibility;
 mod header;
 mod hostile;
-mod lasting;
+
 mod settings;
 mod template;

@@ -14,20 +14,20 @@ use keyferry::session::Session;
 use keyferry_testing::plugins::harness::PluginHarness;
 use keyferry_testing::plugins::studio::{KEY, Studio};
 
-struct Home {
-    stage: PluginHarness,
+struct SettingsHarness {
+    harness: PluginHarness,
     plugin: PathBuf,
 }
 
-impl Home {
+impl SettingsHarness {
     fn new() -> Self {
-        let stage = PluginHarness::set();
-        let plugin = stage.plugin("template.c", &[]);
-        Self { stage, plugin }
+        let harness = PluginHarness::new();
+        let plugin = harness.plugin("template.c", &[]);
+        Self { harness, plugin }
     }
 
     fn config(&self, text: &str, variables: &[(&str, &str)], mode: u32) -> Result<Config, Error> {
-        let path = self.stage.path("config.toml");
+        let path = self.harness.path("config.toml");
         fs::write(&path, text.replace("PLUGIN", self.plugin.to_str().unwrap())).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         let variables: Vec<_> = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -43,7 +43,7 @@ impl Home {
     }
 
     #[track_caller]
-    fn refuses(&self, text: &str, variables: &[(&str, &str)], mode: u32, kind: ErrorKind, hint: &str) {
+    fn assert_refused(&self, text: &str, variables: &[(&str, &str)], mode: u32, kind: ErrorKind, hint: &str) {
         let error = self.config(text, variables, mode).and_then(Session::open).err().unwrap_or_else(|| panic!("accepted: {text}"));
         assert_eq!(error.kind, kind, "{error}");
         assert!(error.message().contains(hint) && !error.message().contains("canary"), "{hint}: {error}");
@@ -52,17 +52,17 @@ impl Home {
 
 #[test]
 fn file_variables_and_profiles_have_their_say() {
-    let (home, one, two) = (Home::new(), Studio::open(), Studio::open());
+    let (home, one, two) = (SettingsHarness::new(), Studio::start(), Studio::start());
     let key = KEY.replace('"', "\\\"");
     let file = format!("plugins = 'PLUGIN'\n[template]\nurl = '{}'\nkey = \"{key}\"\n", one.url());
     assert!(home.open(&file, &[]).unwrap().token("template:library").is_ok());
     // A variable wins over the file, and may name a mounted file.
-    let mounted = home.stage.path("mounted");
+    let mounted = home.harness.path("mounted");
     fs::write(&mounted, format!("{KEY}\n")).unwrap();
     let wrong = file.replace(&key, "wrong");
     let variables = [("KEYFERRY_TEMPLATE_KEY_FILE", mounted.to_str().unwrap()), ("KEYFERRY_TEMPLATE_URL", two.url())];
     assert!(home.open(&wrong, &variables).unwrap().token("template:library").is_ok());
-    assert_eq!((one.server.seen().len(), two.server.seen().len()), (1, 1));
+    assert_eq!((one.server.requests().len(), two.server.requests().len()), (1, 1));
     // A profile with a URL of its own gets no key of the general account: it would carry that to another host.
     let profile = format!("{file}[profile.other.template]\nurl = '{}'\n", two.url());
     let request = Request { account: Some("other".into()), ..Request::new("template:library") };
@@ -70,9 +70,9 @@ fn file_variables_and_profiles_have_their_say() {
     assert_eq!(session.token_for(&request).unwrap_err().kind, ErrorKind::NotConfigured);
     let session = home.open(&format!("{profile}key = \"{key}\"\n"), &[]).unwrap();
     assert!(session.token_for(&request).is_ok() && session.token("template:library").is_ok());
-    assert_eq!((one.server.seen().len(), two.server.seen().len()), (2, 2));
+    assert_eq!((one.server.requests().len(), two.server.requests().len()), (2, 2));
     // A reference leads to the secret as for any other.
-    let secret = home.stage.path("secret");
+    let secret = home.harness.path("secret");
     fs::write(&secret, KEY).unwrap();
     fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
     let reference = format!("plugins = 'PLUGIN'\n[template]\nurl = '{}'\nkey = {{ file = '{}' }}\n", one.url(), secret.display());
@@ -81,31 +81,31 @@ fn file_variables_and_profiles_have_their_say() {
 
 #[test]
 fn what_no_plugin_declares_is_refused() {
-    let home = Home::new();
+    let home = SettingsHarness::new();
     let head = "plugins = 'PLUGIN'\n";
-    let refuses = |text: &str, hint: &str| home.refuses(&format!("{head}{text}"), &[], 0o600, ErrorKind::Config, hint);
-    refuses("[template]\nkee = 'canary'", "there is no setting template.kee");
-    refuses("[templat]\nkey = 'canary'", "there is no setting templat.key");
-    refuses("[template]\nkey = 7", "put it into quotes");
-    refuses("[template]\n'a.b' = 'canary'", "there is no setting");
-    refuses("[template]\nurl = 'ftp://canary'", "is not an https URL: write it like");
-    refuses("[template]\nurl = 'http://elsewhere.example'", "is http");
-    refuses("[template]\nurl = { env = 'URL' }", "is no secret and takes no reference");
-    refuses("[template]\nkey = { plugin = ['template', 'canary'] }", "can't come from a plugin");
-    refuses("[template]\nkey = { plugin = 'template' }", "write { plugin = [");
-    refuses("[template]\nkey = \"a\\nb\"", "line break");
-    refuses("[profile.work.template]\nkee = 'canary'", "there is no setting profile.work.template.kee");
-    home.refuses("[template]\nkey = 'canary'", &[], 0o600, ErrorKind::Config, "there is no setting template.key");
+    let assert_refused = |text: &str, hint: &str| home.assert_refused(&format!("{head}{text}"), &[], 0o600, ErrorKind::Config, hint);
+    assert_refused("[template]\nkee = 'canary'", "there is no setting template.kee");
+    assert_refused("[templat]\nkey = 'canary'", "there is no setting templat.key");
+    assert_refused("[template]\nkey = 7", "put it into quotes");
+    assert_refused("[template]\n'a.b' = 'canary'", "there is no setting");
+    assert_refused("[template]\nurl = 'ftp://canary'", "is not an https URL: write it like");
+    assert_refused("[template]\nurl = 'http://elsewhere.example'", "is http");
+    assert_refused("[template]\nurl = { env = 'URL' }", "is no secret and takes no reference");
+    assert_refused("[template]\nkey = { plugin = ['template', 'canary'] }", "can't come from a plugin");
+    assert_refused("[template]\nkey = { plugin = 'template' }", "write { plugin = [");
+    assert_refused("[template]\nkey = \"a\\nb\"", "line break");
+    assert_refused("[profile.work.template]\nkee = 'canary'", "there is no setting profile.work.template.kee");
+    home.assert_refused("[template]\nkey = 'canary'", &[], 0o600, ErrorKind::Config, "there is no setting template.key");
     let both = [("KEYFERRY_TEMPLATE_KEY", "canary"), ("KEYFERRY_TEMPLATE_KEY_FILE", "/canary")];
-    home.refuses(head, &both, 0o600, ErrorKind::Config, "are both set");
-    home.refuses(
+    home.assert_refused(head, &both, 0o600, ErrorKind::Config, "are both set");
+    home.assert_refused(
         head,
         &[("KEYFERRY_TEMPLATE_URL_FILE", "/canary"), ("KEYFERRY_TEMPLATE_URL", "x")],
         0o600,
         ErrorKind::Config,
         "KEYFERRY_TEMPLATE_URL",
     );
-    home.refuses(
+    home.assert_refused(
         &format!("{head}[template]\nkey = 'canary'"),
         &[],
         0o644,
@@ -121,7 +121,7 @@ fn what_no_plugin_declares_is_refused() {
 fn a_program_sets_them_once_it_has_named_the_plugin() {
     let mut config = Config::new();
     assert_eq!(config.set("template.key", Secret::from("k")).unwrap_err().kind, ErrorKind::Config);
-    let home = Home::new();
+    let home = SettingsHarness::new();
     config.set("plugins", Secret::from(home.plugin.to_str().unwrap())).unwrap();
     config.set("template.key", Secret::from("k")).unwrap();
     config.set("profile.a.b.template.key", Secret::from("k")).unwrap();

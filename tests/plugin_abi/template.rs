@@ -11,15 +11,15 @@ use keyferry_testing::plugins::harness::{PluginHarness, config, header};
 use keyferry_testing::plugins::server::{Server, reply};
 use keyferry_testing::plugins::studio::{KEY, Studio, now_s};
 
-fn open(stage: &PluginHarness, studio: &Studio, more: &[(&str, &str)]) -> Session {
+fn open(harness: &PluginHarness, studio: &Studio, more: &[(&str, &str)]) -> Session {
     let settings = [&[("template.url", studio.url()), ("template.key", KEY)], more].concat();
-    stage.session(&[&stage.plugin("template.c", &[])], &settings)
+    harness.session(&[&harness.plugin("template.c", &[])], &settings)
 }
 
 #[test]
 fn one_token_serves_all_urls_and_an_item_has_its_own() {
-    let (stage, studio) = (PluginHarness::set(), Studio::open());
-    let session = open(&stage, &studio, &[]);
+    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let session = open(&harness, &studio, &[]);
     let url = |path: &str| format!("{}{path}", studio.url());
     assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1");
     for same in [url("/v1/library"), url("/v1/library/x?y=z"), url("/v1/assets/7"), url("/v1/"), "template:other".into()] {
@@ -33,8 +33,8 @@ fn one_token_serves_all_urls_and_an_item_has_its_own() {
 
 #[test]
 fn a_hundred_callers_make_one_login() {
-    let (stage, studio) = (PluginHarness::set(), Studio::open());
-    let session = open(&stage, &studio, &[]);
+    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let session = open(&harness, &studio, &[]);
     std::thread::scope(|scope| {
         for _ in 0..100 {
             scope.spawn(|| assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1"));
@@ -45,12 +45,12 @@ fn a_hundred_callers_make_one_login() {
 
 #[test]
 fn a_token_is_renewed_by_what_it_came_with() {
-    let (stage, studio) = (PluginHarness::set(), Studio::open());
-    let config = config(&[&stage.plugin("template.c", &[])], &[("template.url", studio.url()), ("template.key", KEY)]).unwrap();
+    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let config = config(&[&harness.plugin("template.c", &[])], &[("template.url", studio.url()), ("template.key", KEY)]).unwrap();
     let clock = Clock::manual(now_s() * 1_000_000);
     let session = Session::open_with(config, Options { clock: clock.clone(), refreshes_in_background: false }).unwrap();
     assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1");
-    studio.turn.life_s.store(2 * 3600, Ordering::SeqCst);
+    studio.state.token_lifetime_s.store(2 * 3600, Ordering::SeqCst);
     clock.advance_us(3590 * 1_000_000);
     assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-2");
     assert_eq!((studio.server.count("POST /v1/sessions/renew"), studio.server.count("POST")), (1, 2));
@@ -62,8 +62,8 @@ fn a_token_is_renewed_by_what_it_came_with() {
 
 #[test]
 fn a_present_token_serves_on_while_the_service_is_down() {
-    let (stage, studio) = (PluginHarness::set(), Studio::open());
-    let config = config(&[&stage.plugin("template.c", &[])], &[("template.url", studio.url()), ("template.key", KEY)]).unwrap();
+    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let config = config(&[&harness.plugin("template.c", &[])], &[("template.url", studio.url()), ("template.key", KEY)]).unwrap();
     let clock = Clock::manual(now_s() * 1_000_000);
     let session = Session::open_with(config, Options { clock: clock.clone(), refreshes_in_background: false }).unwrap();
     header(&session, "template:library").unwrap();
@@ -77,25 +77,25 @@ fn a_present_token_serves_on_while_the_service_is_down() {
 
 #[test]
 fn the_next_session_finds_the_token_in_the_store() {
-    let (stage, studio) = (PluginHarness::set(), Studio::open());
-    let store = format!("file:{}", stage.path("store").display());
+    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let store = format!("file:{}", harness.path("store").display());
     for _ in 0..3 {
-        let session = open(&stage, &studio, &[("store", &store)]);
+        let session = open(&harness, &studio, &[("store", &store)]);
         assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1");
         assert_eq!(header(&session, "template:assets/7/raw").unwrap(), "X-Asset-Ticket: ticket-2");
     }
-    assert_eq!(studio.server.seen().len(), 2);
-    let session = open(&stage, &studio, &[("store", &store)]);
+    assert_eq!(studio.server.requests().len(), 2);
+    let session = open(&harness, &studio, &[("store", &store)]);
     session.forget(Some("template:library")).unwrap();
     assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-3");
 }
 
 #[test]
 fn a_refused_key_is_sent_once_however_many_ask_and_a_new_one_at_once() {
-    let (stage, studio) = (PluginHarness::set(), Studio::open());
-    let store = format!("file:{}", stage.path("store").display());
+    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let store = format!("file:{}", harness.path("store").display());
     for _ in 0..5 {
-        let session = open(&stage, &studio, &[("template.key", "wrong"), ("store", &store)]);
+        let session = open(&harness, &studio, &[("template.key", "wrong"), ("store", &store)]);
         for resource in ["template:library", "template:library", "template:assets/7/raw"] {
             let error = session.token(resource).unwrap_err();
             assert_eq!(error.kind, ErrorKind::BadCredentials, "{error}");
@@ -103,39 +103,39 @@ fn a_refused_key_is_sent_once_however_many_ask_and_a_new_one_at_once() {
             assert_eq!(error.http_status.unwrap_or(403), 403);
         }
     }
-    assert_eq!(studio.server.seen().len(), 1, "{:?}", studio.server.seen());
-    let session = open(&stage, &studio, &[("store", &store)]);
+    assert_eq!(studio.server.requests().len(), 1, "{:?}", studio.server.requests());
+    let session = open(&harness, &studio, &[("store", &store)]);
     assert!(header(&session, "template:library").is_ok());
 }
 
 #[test]
 fn a_service_out_of_order_is_not_stormed() {
-    let (stage, studio) = (PluginHarness::set(), Studio::open());
-    studio.turn.fails.store(503, Ordering::SeqCst);
-    let session = open(&stage, &studio, &[]);
+    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    studio.state.failure_status.store(503, Ordering::SeqCst);
+    let session = open(&harness, &studio, &[]);
     for _ in 0..20 {
         let error = session.token("template:library").unwrap_err();
         assert_eq!((error.kind, error.http_status), (ErrorKind::Unavailable, Some(503)), "{error}");
     }
-    assert_eq!(studio.server.seen().len(), 1);
+    assert_eq!(studio.server.requests().len(), 1);
 }
 
 #[test]
 fn what_is_not_set_is_named_with_its_own_words() {
-    let (stage, studio) = (PluginHarness::set(), Studio::open());
-    let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", studio.url())]);
+    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let session = harness.session(&[&harness.plugin("template.c", &[])], &[("template.url", studio.url())]);
     let error = session.token("template:library").unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotConfigured);
     assert_eq!(error.message(), "`template.key` is not set: Its API key (Settings, Access)");
-    assert_eq!(studio.server.seen().len(), 0);
+    assert_eq!(studio.server.requests().len(), 0);
 }
 
 /// No header for anything but the exact origin, and no token of one origin for another, whatever is configured when.
 #[test]
 fn a_token_of_one_origin_is_never_given_for_another() {
-    let (stage, one, two) = (PluginHarness::set(), Studio::open(), Studio::open());
-    let store = format!("file:{}", stage.path("store").display());
-    let first = open(&stage, &one, &[("store", &store)]);
+    let (harness, one, two) = (PluginHarness::new(), Studio::start(), Studio::start());
+    let store = format!("file:{}", harness.path("store").display());
+    let first = open(&harness, &one, &[("store", &store)]);
     header(&first, "template:library").unwrap();
     let port = one.url().rsplit(':').next().unwrap();
     for other in [
@@ -154,31 +154,31 @@ fn a_token_of_one_origin_is_never_given_for_another() {
         assert_eq!(first.token(&bad).unwrap_err().kind, ErrorKind::InvalidResource, "{bad}");
     }
     // The same store, the same names, another origin: another token, got there.
-    let second = open(&stage, &two, &[("store", &store)]);
+    let second = open(&harness, &two, &[("store", &store)]);
     assert_eq!(second.cached(&keyferry::model::request::Request::new("template:library")).unwrap_err().kind, ErrorKind::NotCached);
     header(&second, "template:library").unwrap();
-    assert_eq!((one.server.seen().len(), two.server.seen().len()), (1, 1));
+    assert_eq!((one.server.requests().len(), two.server.requests().len()), (1, 1));
 }
 
 #[test]
 fn the_host_follows_no_redirect_for_a_plugin() {
     let other = Server::start(|_| reply(200, "{\"token\":\"stolen\",\"ticket\":\"stolen\"}"));
     for status in [301, 302, 303, 307, 308] {
-        let stage = PluginHarness::set();
+        let harness = PluginHarness::new();
         let target = format!("{}/v1/sessions", other.url);
         let server = Server::start(move |_| {
             let mut answer = reply(status, "");
             answer.headers.push(("location", target.clone()));
             answer
         });
-        let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", &server.url), ("template.key", KEY)]);
+        let session = harness.session(&[&harness.plugin("template.c", &[])], &[("template.url", &server.url), ("template.key", KEY)]);
         for resource in ["template:library", "template:assets/7/raw"] {
             let error = session.token(resource).unwrap_err();
             assert_eq!((error.kind, error.http_status), (ErrorKind::Redirected, Some(status)), "{error}");
             assert!(error.message().contains("`template.url`"), "{error}");
         }
     }
-    assert_eq!(other.seen().len(), 0);
+    assert_eq!(other.requests().len(), 0);
 }
 
 #[test]
@@ -194,9 +194,9 @@ fn a_hostile_answer_is_a_clear_error() {
         "{\"token\":\"\"}",
         "{\"token\":\"\\u0000\"}",
     ] {
-        let stage = PluginHarness::set();
+        let harness = PluginHarness::new();
         let server = Server::start(move |_| reply(200, body));
-        let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", &server.url), ("template.key", KEY)]);
+        let session = harness.session(&[&harness.plugin("template.c", &[])], &[("template.url", &server.url), ("template.key", KEY)]);
         let error = session.token("template:library").unwrap_err();
         assert!(matches!(error.kind, ErrorKind::BadResponse | ErrorKind::Plugin), "{body}: {error}");
         assert!(error.message().contains("template"), "{body}: {error}");
@@ -205,14 +205,14 @@ fn a_hostile_answer_is_a_clear_error() {
 
 #[test]
 fn a_caller_ends_at_its_deadline_while_the_service_is_mute() {
-    let stage = PluginHarness::set();
+    let harness = PluginHarness::new();
     let (release, wait) = std::sync::mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
     let server = Server::start(move |_| {
         let _ = wait.lock().unwrap().recv();
         reply(200, "{}")
     });
-    let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", &server.url), ("template.key", KEY)]);
+    let session = harness.session(&[&harness.plugin("template.c", &[])], &[("template.url", &server.url), ("template.key", KEY)]);
     let mut request = keyferry::model::request::Request::new("template:library");
     request.timeout = Some(Duration::from_millis(200));
     let error = session.token_for(&request).unwrap_err();
@@ -223,7 +223,7 @@ fn a_caller_ends_at_its_deadline_while_the_service_is_mute() {
 
 #[test]
 fn a_refusal_that_only_the_plugin_can_read_is_remembered_too() {
-    let stage = PluginHarness::set();
+    let harness = PluginHarness::new();
     let server = Server::start(|_| reply(200, "{\"ok\":false}"));
     let source = r#"
 #define NAME "small"
@@ -246,11 +246,11 @@ static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_
     return strcmp(ok.data, "true") == 0 ? host->add_header(call, "X-Token", "t") : KEYFERRY_PLUGIN_E_BAD_CREDENTIALS;
 }
 "#;
-    let path = stage.source("small.c", source);
-    let session = stage.session(&[&path], &[("small.url", &server.url), ("small.key", "wrong")]);
+    let path = harness.plugin_from_text("small.c", source);
+    let session = harness.session(&[&path], &[("small.url", &server.url), ("small.key", "wrong")]);
     for id in ["a", "b", "a", "c"] {
         let error = session.token(&format!("small:{id}")).unwrap_err();
         assert_eq!(error.kind, ErrorKind::BadCredentials, "{error}");
     }
-    assert_eq!(server.seen().len(), 1);
+    assert_eq!(server.requests().len(), 1);
 }

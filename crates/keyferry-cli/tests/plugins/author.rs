@@ -14,8 +14,8 @@ const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
 const HELPER: &str = env!("CARGO_BIN_EXE_git-credential-keyferry");
 const LIMIT: Duration = Duration::from_secs(300);
 
-fn check(stage: &PluginHarness, path: &Path) -> Ended {
-    child::run(&mut stage.program(KEYFERRY, &["plugin", "check", path.to_str().unwrap()]), LIMIT)
+fn check(harness: &PluginHarness, path: &Path) -> Ended {
+    child::run(&mut harness.program(KEYFERRY, &["plugin", "check", path.to_str().unwrap()]), LIMIT)
 }
 
 /// The blocks of a language in the page, one after the other.
@@ -28,13 +28,13 @@ fn page(language: &str) -> String {
 
 #[test]
 fn the_page_leads_from_an_empty_file_to_git() {
-    let (stage, studio) = (PluginHarness::set(), Studio::open());
-    let plugin = stage.source("studio.c", &page("c"));
-    let checked = check(&stage, &plugin);
+    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let plugin = harness.plugin_from_text("studio.c", &page("c"));
+    let checked = check(&harness, &plugin);
     assert!(checked.status.success() && checked.err.is_empty(), "{}", checked.said());
     let helper = format!("credential.helper={HELPER}");
     let arguments = ["-c", "credential.helper=", "-c", &helper, "-c", "credential.useHttpPath=true", "credential", "fill"];
-    let mut command = stage.program("git", &arguments);
+    let mut command = harness.program("git", &arguments);
     command.env("KEYFERRY_PLUGINS", &plugin).env("KEYFERRY_STUDIO_URL", studio.url()).env("KEYFERRY_STUDIO_KEY", KEY);
     let mut git = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     git.stdin.take().unwrap().write_all(format!("url={}/v1/library.git\n\n", studio.url()).as_bytes()).unwrap();
@@ -46,12 +46,12 @@ fn the_page_leads_from_an_empty_file_to_git() {
 /// The page's configuration is one, with the page's plugin.
 #[test]
 fn the_pages_configuration_is_read() {
-    let stage = PluginHarness::set();
-    let plugin = stage.source("studio.c", &page("c"));
+    let harness = PluginHarness::new();
+    let plugin = harness.plugin_from_text("studio.c", &page("c"));
     let text = page("toml").replace("/usr/local/lib/keyferry/studio.so", plugin.to_str().unwrap());
-    fs::create_dir_all(stage.path("home/.config/keyferry")).unwrap();
-    fs::write(stage.path("home/.config/keyferry/config.toml"), text).unwrap();
-    let listed = child::run(&mut stage.program(KEYFERRY, &["plugin", "list"]), LIMIT);
+    fs::create_dir_all(harness.path("home/.config/keyferry")).unwrap();
+    fs::write(harness.path("home/.config/keyferry/config.toml"), text).unwrap();
+    let listed = child::run(&mut harness.program(KEYFERRY, &["plugin", "list"]), LIMIT);
     assert!(listed.status.success() && listed.err.is_empty(), "{}", listed.said());
     let row = listed.out.lines().nth(1).unwrap();
     assert!(row.starts_with("studio  1.0      {rest}  studio.url studio.key  ") && row.ends_with("/studio.so"), "{row}");
@@ -59,9 +59,9 @@ fn the_pages_configuration_is_read() {
 
 #[test]
 fn honest_plugins_pass() {
-    let stage = PluginHarness::set();
+    let harness = PluginHarness::new();
     for name in ["template.c", "vault.c", "new.c", "reentrant.c", "canary.c"] {
-        let checked = check(&stage, &stage.plugin(name, &["-D_GNU_SOURCE"]));
+        let checked = check(&harness, &harness.plugin(name, &["-D_GNU_SOURCE"]));
         assert!(checked.status.success() && checked.err.is_empty(), "{name}: {}", checked.said());
         assert!(!checked.out.contains("FAULT") && checked.out.lines().count() >= 10, "{name}: {}", checked.out);
     }
@@ -69,7 +69,7 @@ fn honest_plugins_pass() {
 
 #[test]
 fn a_report_says_what_is_wrong_at_which_step() {
-    let stage = PluginHarness::set();
+    let harness = PluginHarness::new();
     let small = |name: &str, body: &str| {
         let text = format!(
             "#define NAME \"small\"\n#include \"small.h\"\nstatic keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec) {{\n\
@@ -77,7 +77,7 @@ fn a_report_says_what_is_wrong_at_which_step() {
              memset(&request, 0, sizeof request);\nmemset(&response, 0, sizeof response);\nrequest.struct_size = sizeof request;\n\
              request.method = KEYFERRY_PLUGIN_METHOD_GET;\nrequest.path = \"/x\";\nresponse.struct_size = sizeof response;\n{body}\n}}\n"
         );
-        stage.source(name, &text)
+        harness.plugin_from_text(name, &text)
     };
     let deaf = small("deaf.c", "host->exchange(call, &request, &response); return host->add_header(call, \"X-A\", \"b\");");
     let open = small(
@@ -92,15 +92,15 @@ fn a_report_says_what_is_wrong_at_which_step() {
         (open, "`acquire` ends well without a network", "puts a secret into a URL"),
         (mute, "`acquire` ends well where nothing is set", "call `set_error_message` with a sentence"),
         (quits, "`acquire` ends well where nothing is set", "it ended the process there"),
-        (stage.plugin("crasher.c", &[]), "`acquire` ends well where nothing is set", "it crashed there"),
-        (stage.plugin_as("crasher.c", "crasher-init.so", &["-DCRASH_IN_INIT"]), "is initialised, and its tables", "it crashed there"),
-        (stage.plugin("slow.c", &[]), "`acquire` ends well where nothing is set", "did not come back from `acquire` in 2000 ms"),
-        (stage.plugin_as("tables.c", "t50.so", &["-DLIE=50"]), "is initialised", "`init` returned the code 4711"),
-        (stage.plugin_as("tables.c", "t20.so", &["-DLIE=20"]), "is loaded", "whose key is not"),
-        (stage.plugin_as("tables.c", "t1.so", &["-DLIE=1"]), "stands where", "speaks version 0"),
-        (stage.path("gone.so"), "stands where", "is not there"),
+        (harness.plugin("crasher.c", &[]), "`acquire` ends well where nothing is set", "it crashed there"),
+        (harness.plugin_named("crasher.c", "crasher-init.so", &["-DCRASH_IN_INIT"]), "is initialised, and its tables", "it crashed there"),
+        (harness.plugin("slow.c", &[]), "`acquire` ends well where nothing is set", "did not come back from `acquire` in 2000 ms"),
+        (harness.plugin_named("tables.c", "t50.so", &["-DLIE=50"]), "is initialised", "`init` returned the code 4711"),
+        (harness.plugin_named("tables.c", "t20.so", &["-DLIE=20"]), "is loaded", "whose key is not"),
+        (harness.plugin_named("tables.c", "t1.so", &["-DLIE=1"]), "stands where", "speaks version 0"),
+        (harness.path("gone.so"), "stands where", "is not there"),
     ] {
-        let checked = check(&stage, &plugin);
+        let checked = check(&harness, &plugin);
         assert_eq!(checked.status.code(), Some(1), "{}", checked.said());
         let row = checked
             .out
@@ -115,23 +115,23 @@ fn a_report_says_what_is_wrong_at_which_step() {
 /// Words of a plugin's own, however they read, are as good as any.
 #[test]
 fn what_a_plugin_says_of_its_service_is_not_taken_for_a_fault_of_its_own() {
-    let stage = PluginHarness::set();
+    let harness = PluginHarness::new();
     for (name, words) in [("rude.c", "my service misbehaves: it is out"), ("coy.c", "my service fails and does not say why")] {
         let text = format!(
             "#define NAME \"small\"\n#include \"small.h\"\nstatic keyferry_plugin_status acquire(keyferry_plugin_call call, const \
              keyferry_plugin_token_spec *spec) {{\n(void)spec;\nhost->set_error_message(call, \"{words}\");\nreturn KEYFERRY_PLUGIN_E_FAILED;\n}}\n"
         );
-        let checked = check(&stage, &stage.source(name, &text));
+        let checked = check(&harness, &harness.plugin_from_text(name, &text));
         assert!(checked.status.success() && checked.err.is_empty(), "{}", checked.said());
     }
 }
 
 #[test]
 fn the_list_tells_what_is_there_and_what_is_left_out() {
-    let stage = PluginHarness::set();
-    let (vault, old) = (stage.plugin("vault.c", &[]), stage.plugin_as("canary.c", "old.so", &["-DMAJOR=0"]));
+    let harness = PluginHarness::new();
+    let (vault, old) = (harness.plugin("vault.c", &[]), harness.plugin_named("canary.c", "old.so", &["-DMAJOR=0"]));
     let listed = |plugins: String, arguments: &[&str]| {
-        let mut command = stage.program(KEYFERRY, arguments);
+        let mut command = harness.program(KEYFERRY, arguments);
         command.env("KEYFERRY_PLUGINS", plugins).env("KEYFERRY_VAULT_TOKEN", "canary-token");
         child::run(&mut command, LIMIT)
     };

@@ -17,22 +17,22 @@ const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
 const HELPER: &str = env!("CARGO_BIN_EXE_git-credential-keyferry");
 const LIMIT: Duration = Duration::from_secs(600);
 
-struct Door {
-    stage: PluginHarness,
+struct TemplateHarness {
+    harness: PluginHarness,
     studio: Studio,
     template: PathBuf,
 }
 
-impl Door {
+impl TemplateHarness {
     fn new() -> Self {
-        let stage = PluginHarness::set();
-        let template = stage.plugin("template.c", &[]);
-        Self { stage, studio: Studio::open(), template }
+        let harness = PluginHarness::new();
+        let template = harness.plugin("template.c", &[]);
+        Self { harness, studio: Studio::start(), template }
     }
 
     /// A program that is told of the plugin, its URL and its key.
     fn program(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = self.stage.program(program, arguments);
+        let mut command = self.harness.program(program, arguments);
         command.env("KEYFERRY_PLUGINS", &self.template).env("KEYFERRY_TEMPLATE_URL", self.studio.url()).env("KEYFERRY_TEMPLATE_KEY", KEY);
         command
     }
@@ -42,10 +42,10 @@ impl Door {
     }
 
     fn git(&self, input: &str) -> (bool, String) {
-        self.git_word("fill", input, &[])
+        self.git_credential("fill", input, &[])
     }
 
-    fn git_word(&self, word: &str, input: &str, variables: &[(&str, &str)]) -> (bool, String) {
+    fn git_credential(&self, word: &str, input: &str, variables: &[(&str, &str)]) -> (bool, String) {
         let helper = format!("credential.helper={HELPER}");
         let arguments = ["-c", "credential.helper=", "-c", &helper, "-c", "credential.useHttpPath=true", "credential", word];
         let mut command = self.program("git", &arguments);
@@ -59,89 +59,89 @@ impl Door {
 
 #[test]
 fn git_fills_in_the_plugins_token() {
-    let door = Door::new();
-    let url = door.studio.url();
-    let (filled, said) = door.git(&format!("url={url}/v1/library.git\n\n"));
+    let template = TemplateHarness::new();
+    let url = template.studio.url();
+    let (filled, said) = template.git(&format!("url={url}/v1/library.git\n\n"));
     assert!(filled && said.contains("\nusername=default\n") && said.contains("\npassword=studio-1\n"), "{said}");
-    let (filled, said) = door.git(&format!("capability[]=authtype\nurl={url}/v1/library.git\n\n"));
+    let (filled, said) = template.git(&format!("capability[]=authtype\nurl={url}/v1/library.git\n\n"));
     // What git reads of `url` resets the capabilities before it: they have to follow.
     assert!(filled, "{said}");
-    let (filled, said) = door.git(&format!("url={url}/v1/library.git\ncapability[]=authtype\n\n"));
+    let (filled, said) = template.git(&format!("url={url}/v1/library.git\ncapability[]=authtype\n\n"));
     assert!(filled && said.contains("authtype=Bearer\n") && said.contains("credential=studio-"), "{said}");
-    let (filled, said) = door.git(&format!("url={url}/v1/assets/7/raw\n\n"));
+    let (filled, said) = template.git(&format!("url={url}/v1/assets/7/raw\n\n"));
     assert!(filled && said.contains("username=X-Asset-Ticket\n") && said.contains("password=ticket-"), "{said}");
-    let (filled, said) = door.git("url=https://elsewhere.example/v1/library.git\n\n");
+    let (filled, said) = template.git("url=https://elsewhere.example/v1/library.git\n\n");
     assert!(!filled && !said.contains("studio-") && !said.contains("keyferry:"), "{said}");
 }
 
 #[test]
 fn what_git_rejects_is_forgotten_and_what_it_approves_is_left_alone() {
-    let door = Door::new();
+    let template = TemplateHarness::new();
     let store = [("KEYFERRY_STORE", "file")];
-    let url = format!("url={}/v1/library.git\n", door.studio.url());
-    let fill = || door.git_word("fill", &format!("{url}\n"), &store).1;
+    let url = format!("url={}/v1/library.git\n", template.studio.url());
+    let fill = || template.git_credential("fill", &format!("{url}\n"), &store).1;
     assert!(fill().contains("password=studio-1\n"));
-    assert_eq!(door.git_word("approve", &format!("{url}username=default\npassword=studio-1\n\n"), &store), (true, String::new()));
+    assert_eq!(template.git_credential("approve", &format!("{url}username=default\npassword=studio-1\n\n"), &store), (true, String::new()));
     assert!(fill().contains("password=studio-1\n"));
-    assert_eq!(door.git_word("reject", &format!("{url}username=default\npassword=studio-1\n\n"), &store), (true, String::new()));
+    assert_eq!(template.git_credential("reject", &format!("{url}username=default\npassword=studio-1\n\n"), &store), (true, String::new()));
     assert!(fill().contains("password=studio-2\n"), "renewed with what the first one came with");
-    assert_eq!((door.studio.server.count("POST /v1/sessions/renew"), door.studio.server.seen().len()), (1, 2));
+    assert_eq!((template.studio.server.count("POST /v1/sessions/renew"), template.studio.server.requests().len()), (1, 2));
 }
 
 #[test]
 fn scripts_get_its_header_and_curl_uses_it() {
-    let door = Door::new();
-    let url = format!("{}/v1/library", door.studio.url());
+    let template = TemplateHarness::new();
+    let url = format!("{}/v1/library", template.studio.url());
     for (word, expected) in [
         ("header", "Authorization: Bearer studio-1\n"),
         ("curl", "max-redirs = 0\nheader = \"Authorization: Bearer studio-2\"\n"),
         ("token", "studio-3\n"),
     ] {
-        let ended = door.keyferry(&[word, &url]);
+        let ended = template.keyferry(&[word, &url]);
         assert_eq!((ended.status.success(), ended.out.as_str(), ended.err.as_str()), (true, expected, ""));
     }
-    let explained = door.keyferry(&["explain", &url]);
+    let explained = template.keyferry(&["explain", &url]);
     assert!(explained.status.success() && explained.out.contains("template"), "{}", explained.said());
     if child::has("curl") {
         let script = format!("'{KEYFERRY}' curl '{url}' | curl -sS -o /dev/null -w '%{{http_code}}' -K - '{url}'");
-        let ended = child::run(&mut door.program("sh", &["-c", &script]), LIMIT);
+        let ended = child::run(&mut template.program("sh", &["-c", &script]), LIMIT);
         assert_eq!(ended.out, "200", "{}", ended.said());
     }
 }
 
 #[test]
 fn one_login_serves_many_commands() {
-    let door = Door::new();
+    let template = TemplateHarness::new();
     for _ in 0..4 {
-        let mut command = door.program(KEYFERRY, &["header", "template:library"]);
+        let mut command = template.program(KEYFERRY, &["header", "template:library"]);
         let ended = child::run(command.env("KEYFERRY_STORE", "file"), LIMIT);
         assert_eq!(ended.out, "Authorization: Bearer studio-1\n", "{}", ended.said());
     }
-    assert_eq!(door.studio.server.seen().len(), 1);
+    assert_eq!(template.studio.server.requests().len(), 1);
 }
 
 /// The C program that the door is for, with its library and its environment.
-fn c_program(door: &Door, flags: &[&str]) -> (PathBuf, Sandbox) {
-    let lib = door.stage.path("lib");
+fn compile_c_program(template: &TemplateHarness, flags: &[&str]) -> (PathBuf, Sandbox) {
+    let lib = template.harness.path("lib");
     std::fs::create_dir(&lib).unwrap();
     for name in ["libkeyferry.so".to_owned(), format!("libkeyferry.so.{KEYFERRY_ABI_VERSION}")] {
         std::os::unix::fs::symlink(beside("libkeyferry.so"), lib.join(name)).unwrap();
     }
-    let program = door.stage.path("program");
+    let program = template.harness.path("program");
     let mut command = compiler::strict(&file("c-tests").join("plugin.c"));
     command.args(flags).arg("-I").arg(file("include")).arg("-o").arg(&program).arg("-L").arg(&lib).args(["-lkeyferry", "-pthread", "-ldl"]);
     compiler::succeed(&mut command);
     (program, Sandbox::start(Options::default()).unwrap())
 }
 
-fn c_door(runner: &[&str], arguments: &[&str], flags: &[&str]) -> Ended {
-    let door = Door::new();
-    let (program, sandbox) = c_program(&door, flags);
-    let made = |source: &str| door.stage.plugin(source, &[&["-D_GNU_SOURCE"], flags].concat()).display().to_string();
-    let plugins = ["template.c", "liar.c", "reentrant.c"].map(made);
+fn run_c_program(runner: &[&str], arguments: &[&str], flags: &[&str]) -> Ended {
+    let template = TemplateHarness::new();
+    let (program, sandbox) = compile_c_program(&template, flags);
+    let plugin = |source: &str| template.harness.plugin(source, &[&["-D_GNU_SOURCE"], flags].concat()).display().to_string();
+    let plugins = ["template.c", "liar.c", "reentrant.c"].map(plugin);
     let words: Vec<_> = runner.iter().copied().chain([program.to_str().unwrap()]).chain(arguments.iter().copied()).collect();
-    let mut command = door.program(words[0], &words[1..]);
-    command.env("KEYFERRY_PLUGINS", plugins.join(":")).env("LD_LIBRARY_PATH", door.stage.path("lib"));
+    let mut command = template.program(words[0], &words[1..]);
+    command.env("KEYFERRY_PLUGINS", plugins.join(":")).env("LD_LIBRARY_PATH", template.harness.path("lib"));
     command.envs(sandbox.variables().into_iter().filter(|(name, _)| !name.starts_with('#')));
     command.env("KEYFERRY_LIAR_URL", "http://127.0.0.1:9/liar").env("KEYFERRY_REENTRANT_URL", "http://127.0.0.1:9/reentrant");
     command.env("KEYFERRY_LIAR_KEY", "k").env("KEYFERRY_STORE", "memory");
@@ -151,7 +151,7 @@ fn c_door(runner: &[&str], arguments: &[&str], flags: &[&str]) -> Ended {
 #[test]
 fn c_programs_reach_it_like_a_built_in_service() {
     for arguments in [&[][..], &["fork"]] {
-        let ended = c_door(&[], arguments, &[]);
+        let ended = run_c_program(&[], arguments, &[]);
         assert!(ended.status.success() && ended.out.is_empty() && ended.err.is_empty(), "{}", ended.said());
     }
 }
@@ -159,7 +159,7 @@ fn c_programs_reach_it_like_a_built_in_service() {
 #[test]
 fn host_and_plugins_are_clean_under_valgrind() {
     if child::has("valgrind") {
-        let ended = c_door(
+        let ended = run_c_program(
             &[
                 "valgrind",
                 "--quiet",
@@ -178,13 +178,13 @@ fn host_and_plugins_are_clean_under_valgrind() {
 /// The sanitizer sees what plugin and program do, and what the host does to memory that either has.
 #[test]
 fn host_and_plugins_are_clean_under_the_address_sanitizer() {
-    let ended = c_door(&[], &[], &["-fsanitize=address"]);
+    let ended = run_c_program(&[], &[], &["-fsanitize=address"]);
     assert!(ended.status.success() && ended.err.is_empty(), "{}", ended.said());
 }
 
 /// The parts of a binding, and the library that it finds beside them.
-fn carry(door: &Door, from: &str, parts: &[&str], library: &str) -> PathBuf {
-    let to = door.stage.path(from);
+fn link_package(template: &TemplateHarness, from: &str, parts: &[&str], library: &str) -> PathBuf {
+    let to = template.harness.path(from);
     std::fs::create_dir_all(&to).unwrap();
     for part in parts {
         std::os::unix::fs::symlink(file(from).join(part), to.join(part)).unwrap();
@@ -196,11 +196,11 @@ fn carry(door: &Door, from: &str, parts: &[&str], library: &str) -> PathBuf {
 }
 
 /// The token is fetched once and shown twice: by header, and by token object.
-fn assert_reached(door: &Door, command: &mut Command) {
+fn assert_reached(template: &TemplateHarness, command: &mut Command) {
     let ended = child::run(command, LIMIT);
     assert!(ended.status.success() && ended.err.is_empty(), "{}", ended.said());
     assert_eq!(ended.out, "Authorization Bearer studio-1 template\n", "{}", ended.said());
-    assert_eq!(door.studio.turn.tokens.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(template.studio.state.token_count.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
 #[test]
@@ -208,15 +208,15 @@ fn python_reaches_it_like_a_built_in_service() {
     if !child::has("python3") {
         return;
     }
-    let door = Door::new();
+    let template = TemplateHarness::new();
     let sources = std::fs::read_dir(file("bindings/python/keyferry")).unwrap().map(|entry| entry.unwrap().file_name());
     let sources: Vec<_> = sources.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".py")).collect();
     let parts: Vec<_> = sources.iter().map(String::as_str).collect();
-    let package = carry(&door, "bindings/python/keyferry", &parts, "libkeyferry.so");
-    let url = door.studio.url();
+    let package = link_package(&template, "bindings/python/keyferry", &parts, "libkeyferry.so");
+    let url = template.studio.url();
     let code = format!("import keyferry\nprint(*keyferry.header('{url}/v1/library'), keyferry.token_for('template:library').service)");
-    let mut command = door.program("python3", &["-c", &code]);
-    assert_reached(&door, command.env("PYTHONPATH", package.parent().unwrap()));
+    let mut command = template.program("python3", &["-c", &code]);
+    assert_reached(&template, command.env("PYTHONPATH", package.parent().unwrap()));
 }
 
 #[test]
@@ -224,9 +224,9 @@ fn node_reaches_it_like_a_built_in_service() {
     if !child::has("node") || !child::has("npm") {
         return;
     }
-    let door = Door::new();
+    let template = TemplateHarness::new();
     let library = format!("native/linux-{}/libkeyferry.so", if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" });
-    let package = carry(&door, "bindings/node", &[], &library);
+    let package = link_package(&template, "bindings/node", &[], &library);
     for part in ["index.js", "package.json"] {
         std::fs::copy(file("bindings/node").join(part), package.join(part)).unwrap();
     }
@@ -235,7 +235,7 @@ fn node_reaches_it_like_a_built_in_service() {
         std::fs::copy(source.path(), package.join("lib").join(source.file_name())).unwrap();
     }
     let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("node-npm");
-    let mut npm = door.stage.program("npm", &["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]);
+    let mut npm = template.harness.program("npm", &["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]);
     npm.current_dir(&package).env("npm_config_cache", cache).env("npm_config_update_notifier", "false");
     // Where its packages come from is the tester's own matter.
     npm.envs(
@@ -243,12 +243,12 @@ fn node_reaches_it_like_a_built_in_service() {
     );
     let ended = child::run(&mut npm, LIMIT);
     assert!(ended.status.success(), "{}", ended.said());
-    let url = door.studio.url();
+    let url = template.studio.url();
     let code = format!(
         "import {{ Session }} from './index.js'; const session = Session.default; \
          const headers = await session.headersFor('{url}/v1/library'); \
          console.log(...Object.entries(headers)[0], (await session.tokenFor('template:library')).service)"
     );
-    let mut command = door.program("node", &["--input-type=module", "-e", &code]);
-    assert_reached(&door, command.current_dir(&package));
+    let mut command = template.program("node", &["--input-type=module", "-e", &code]);
+    assert_reached(&template, command.current_dir(&package));
 }

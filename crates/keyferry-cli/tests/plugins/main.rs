@@ -4,5 +4,5 @@
 
 mod author;
 mod cli;
-mod places;
+mod unsafe_paths;
 mod vault;

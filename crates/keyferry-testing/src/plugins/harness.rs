@@ -1,4 +1,4 @@
-//! Plugins made of `c-tests/plugins`, and sessions that use them.
+//! Compiles plugins of `c-tests/plugins`, and opens sessions that use them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -22,13 +22,19 @@ pub fn beside(name: &str) -> PathBuf {
     std::env::current_exe().unwrap().with_file_name(name)
 }
 
-/// A folder for plugins and homes, gone when it is dropped. What was loaded from it stays loaded.
+/// A temporary directory for plugins and homes, removed on drop. Plugins loaded from it stay loaded.
 pub struct PluginHarness {
     folder: TempDir,
 }
 
+impl Default for PluginHarness {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl PluginHarness {
-    pub fn set() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("home")).unwrap();
         Self { folder }
@@ -38,33 +44,34 @@ impl PluginHarness {
         self.folder.path().join(name)
     }
 
-    /// Compiles a plugin, all warnings errors.
+    /// Compiles a plugin of `c-tests/plugins`, with warnings as errors.
     pub fn plugin(&self, source: &str, defines: &[&str]) -> PathBuf {
-        self.plugin_as(source, &source.replace(".c", ".so"), defines)
+        self.plugin_named(source, &source.replace(".c", ".so"), defines)
     }
 
-    pub fn plugin_as(&self, source: &str, name: &str, defines: &[&str]) -> PathBuf {
-        self.made(&file("c-tests/plugins").join(source), name, defines)
+    /// The same, to a file of this name.
+    pub fn plugin_named(&self, source: &str, name: &str, defines: &[&str]) -> PathBuf {
+        self.compile(&file("c-tests/plugins").join(source), name, defines)
     }
 
-    /// Compiles a plugin that a test wrote.
-    pub fn source(&self, name: &str, text: &str) -> PathBuf {
+    /// Compiles a plugin from C text.
+    pub fn plugin_from_text(&self, name: &str, text: &str) -> PathBuf {
         let source = self.path(name);
         fs::write(&source, text).unwrap();
-        self.made(&source, &name.replace(".c", ".so"), &[])
+        self.compile(&source, &name.replace(".c", ".so"), &[])
     }
 
-    fn made(&self, source: &Path, name: &str, defines: &[&str]) -> PathBuf {
-        let made = self.path(name);
+    fn compile(&self, source: &Path, name: &str, defines: &[&str]) -> PathBuf {
+        let output = self.path(name);
         let mut command = compiler::strict(source);
-        command.args(["-shared", "-fPIC", "-fvisibility=hidden", "-pthread"]).args(defines).arg("-o").arg(&made);
+        command.args(["-shared", "-fPIC", "-fvisibility=hidden", "-pthread"]).args(defines).arg("-o").arg(&output);
         command.arg("-I").arg(file("include")).arg("-I").arg(file("c-tests/plugins"));
         compiler::succeed(&mut command);
-        fs::set_permissions(&made, fs::Permissions::from_mode(0o755)).unwrap();
-        made
+        fs::set_permissions(&output, fs::Permissions::from_mode(0o755)).unwrap();
+        output
     }
 
-    /// A session with this plugin and these settings, in memory alone.
+    /// Opens a session with these plugins and settings and a store in memory.
     pub fn session(&self, plugins: &[&Path], settings: &[(&str, &str)]) -> Session {
         self.try_session(plugins, settings).unwrap()
     }
@@ -73,7 +80,7 @@ impl PluginHarness {
         Session::open(config(plugins, settings)?)
     }
 
-    /// A program with nothing of the tester's environment.
+    /// A command with an environment of its own.
     pub fn program(&self, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().current_dir(self.folder.path()).env("HOME", self.path("home"));

@@ -1,4 +1,4 @@
-//! Plugins made of `c-tests/plugins`, and the made-up service behind them.
+//! Plugins of `c-tests/plugins`, and the fake service behind the template.
 
 pub mod harness;
 pub mod server;

@@ -1,4 +1,4 @@
-//! The made-up asset store that the template is a plugin for.
+//! A fake asset store: the service of the template plugin.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, Ordering};
@@ -6,24 +6,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::server::{Reply, Seen, Server, reply};
+use super::server::{ReceivedRequest, Reply, Server, reply};
 
 pub const KEY: &str = "studio-key-\"one\"";
 
-/// Its state, which tests turn.
+/// The state of the store, which tests change.
 #[derive(Default)]
-pub struct Turn {
-    /// How long a token lives.
-    pub life_s: AtomicI64,
-    /// What the next logins are answered with, instead of a token; 0 for a token.
-    pub fails: AtomicU16,
-    /// Tokens so far.
-    pub tokens: AtomicU32,
+pub struct StudioState {
+    /// The lifetime of new tokens.
+    pub token_lifetime_s: AtomicI64,
+    /// The status of the next responses to logins; 0 for a token.
+    pub failure_status: AtomicU16,
+    /// The number of tokens so far.
+    pub token_count: AtomicU32,
 }
 
+/// The asset store on a server of its own.
 pub struct Studio {
     pub server: Server,
-    pub turn: Arc<Turn>,
+    pub state: Arc<StudioState>,
 }
 
 pub fn now_s() -> i64 {
@@ -31,10 +32,10 @@ pub fn now_s() -> i64 {
 }
 
 impl Studio {
-    pub fn open() -> Self {
-        let turn = Arc::new(Turn { life_s: AtomicI64::new(3600), ..Turn::default() });
-        let theirs = Arc::clone(&turn);
-        Self { server: Server::start(move |seen| answer(&theirs, seen)), turn }
+    pub fn start() -> Self {
+        let state = Arc::new(StudioState { token_lifetime_s: AtomicI64::new(3600), ..StudioState::default() });
+        let server_state = Arc::clone(&state);
+        Self { server: Server::start(move |request| answer(&server_state, request)), state }
     }
 
     pub fn url(&self) -> &str {
@@ -42,29 +43,29 @@ impl Studio {
     }
 }
 
-fn answer(turn: &Turn, seen: &Seen) -> Reply {
-    let body: Value = serde_json::from_str(&seen.body).unwrap_or_default();
-    match seen.line.as_str() {
-        "POST /v1/sessions" => match turn.fails.load(Ordering::SeqCst) {
-            0 if body["key"] == KEY => session(turn),
+fn answer(state: &StudioState, request: &ReceivedRequest) -> Reply {
+    let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+    match request.line.as_str() {
+        "POST /v1/sessions" => match state.failure_status.load(Ordering::SeqCst) {
+            0 if body["key"] == KEY => session(state),
             0 => reply(403, "{}"),
             status => reply(status, "{}"),
         },
         "POST /v1/sessions/renew" => {
             let known = body["refresh"].as_str().is_some_and(|text| text.starts_with("refresh-"));
-            if known { session(turn) } else { reply(403, "{}") }
+            if known { session(state) } else { reply(403, "{}") }
         }
-        "GET /v1/assets/7/ticket" if seen.header("X-Studio-Key") == Some(KEY) => {
-            reply(200, json!({"ticket": format!("ticket-{}", turn.tokens.fetch_add(1, Ordering::SeqCst) + 1)}))
+        "GET /v1/assets/7/ticket" if request.header("X-Studio-Key") == Some(KEY) => {
+            reply(200, json!({"ticket": format!("ticket-{}", state.token_count.fetch_add(1, Ordering::SeqCst) + 1)}))
         }
         "GET /v1/assets/7/ticket" => reply(401, "{}"),
-        "GET /v1/library" if seen.header("Authorization").is_some_and(|value| value.starts_with("Bearer studio-")) => reply(200, "{}"),
+        "GET /v1/library" if request.header("Authorization").is_some_and(|value| value.starts_with("Bearer studio-")) => reply(200, "{}"),
         _ => reply(404, "{}"),
     }
 }
 
-fn session(turn: &Turn) -> Reply {
-    let number = turn.tokens.fetch_add(1, Ordering::SeqCst) + 1;
-    let ends = now_s() + turn.life_s.load(Ordering::SeqCst);
+fn session(state: &StudioState) -> Reply {
+    let number = state.token_count.fetch_add(1, Ordering::SeqCst) + 1;
+    let ends = now_s() + state.token_lifetime_s.load(Ordering::SeqCst);
     reply(200, json!({"token": format!("studio-{number}"), "refresh": format!("refresh-{number}"), "expires_at": ends}))
 }

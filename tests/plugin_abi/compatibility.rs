@@ -1,4 +1,4 @@
-//! The ABI lasts: a plugin of today under a host of tomorrow, and one of tomorrow under the host of today.
+//! The ABI stays compatible: a present plugin in a later host, and a later plugin in the present host.
 
 use std::time::Duration;
 
@@ -8,36 +8,36 @@ use keyferry_testing::plugins::server::{Server, reply};
 use keyferry_testing::plugins::studio::{KEY, Studio};
 
 #[test]
-fn a_plugin_of_the_future_loads_today() {
-    let stage = PluginHarness::set();
-    let session = stage.session(&[&stage.plugin("new.c", &[])], &[]);
+fn a_plugin_built_against_a_later_header_loads() {
+    let harness = PluginHarness::new();
+    let session = harness.session(&[&harness.plugin("new.c", &[])], &[]);
     assert_eq!(header(&session, "new:x").unwrap(), "X-Host: today");
 }
 
-/// In a process of its own, for the later host's table is one for the whole process.
+/// In a process of its own: the table is the same for the whole process.
 #[test]
-fn plugins_of_today_load_when_the_hosts_tables_have_grown() {
-    const ALONE: &str = "KEYFERRY_TEST_GROWN";
-    if std::env::var_os(ALONE).is_none() {
+fn plugins_load_in_a_later_host_with_larger_tables() {
+    const CHILD: &str = "KEYFERRY_TEST_GROWN";
+    if std::env::var_os(CHILD).is_none() {
         let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "lasting::plugins_of_today_load_when_the_hosts_tables_have_grown"]).env(ALONE, "1");
+        command.args(["--exact", "compatibility::plugins_load_in_a_later_host_with_larger_tables"]).env(CHILD, "1");
         let ended = child::run(&mut command, Duration::from_secs(120));
         assert!(ended.status.success() && ended.out.contains("1 passed"), "{}", ended.said());
         return;
     }
     keyferry::plugin::test_host::enable_test_host();
-    let (stage, studio) = (PluginHarness::set(), Studio::open());
-    let session = stage.session(&[&stage.plugin("template.c", &[])], &[("template.url", studio.url()), ("template.key", KEY)]);
+    let (harness, studio) = (PluginHarness::new(), Studio::start());
+    let session = harness.session(&[&harness.plugin("template.c", &[])], &[("template.url", studio.url()), ("template.key", KEY)]);
     assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1");
     // And the one of the future finds its slot.
-    let session = stage.session(&[&stage.plugin("new.c", &[])], &[]);
+    let session = harness.session(&[&harness.plugin("new.c", &[])], &[]);
     assert_eq!(header(&session, "new:x").unwrap(), "X-Host: later");
 }
 
-/// What the host writes goes no further than the plugin says that its memory goes: an answer of 8 bytes gets a status and no body.
+/// A response of 8 bytes gets a status and no body.
 #[test]
-fn nothing_is_written_behind_what_a_plugin_has() {
-    let stage = PluginHarness::set();
+fn nothing_is_written_behind_the_size_that_a_response_states() {
+    let harness = PluginHarness::new();
     let server = Server::start(|_| reply(418, "a body that finds no place"));
     let source = r#"
 #define NAME "small"
@@ -60,15 +60,15 @@ static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_
     return host->add_header(call, "X-Small", "kept");
 }
 "#;
-    let path = stage.source("small.c", source);
-    let session = stage.session(&[&path], &[("small.url", &server.url)]);
+    let path = harness.plugin_from_text("small.c", source);
+    let session = harness.session(&[&path], &[("small.url", &server.url)]);
     assert_eq!(header(&session, "small:x").unwrap(), "X-Small: kept");
 }
 
 #[test]
 fn init_and_deinit_are_counted() {
-    let stage = PluginHarness::set();
-    let counted = stage.path("counted");
+    let harness = PluginHarness::new();
+    let counted = harness.path("counted");
     let source = format!(
         r#"
 #include <keyferry_plugin.h>
@@ -97,9 +97,9 @@ static keyferry_plugin_status acquire(keyferry_plugin_call call, const keyferry_
 "#,
         counted.display()
     );
-    let path = stage.source("counter.c", &source);
+    let path = harness.plugin_from_text("counter.c", &source);
     let notes = || std::fs::read_to_string(&counted).unwrap_or_default();
-    let open = || stage.session(&[&path], &[("counter.key", "k")]);
+    let open = || harness.session(&[&path], &[("counter.key", "k")]);
     let (first, second) = (open(), open());
     assert_eq!(notes(), "i");
     drop(first);
