@@ -1,7 +1,7 @@
 //! Directories by open descriptor: names are looked up from the descriptor, so that no link slips in between a check and a use.
 
 use std::ffi::CString;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{Error, Result};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -89,14 +89,6 @@ impl Dir {
     /// Those of the system: `ENOTDIR` for a link or a file.
     pub fn open(path: &Path) -> Result<Self> {
         OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | COMMON_FLAGS).open(path).map(Self)
-    }
-
-    /// What the system knows of it.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn meta(&self) -> Result<Metadata> {
-        self.0.metadata()
     }
 
     /// The facts about it.
