@@ -1,6 +1,6 @@
 //! The host's table: the functions that plugins call, each with the id of its call.
 //!
-//! No panic leaves them, a wrong argument is recorded as a fault of the plugin, and nothing is written to a plugin's memory before the
+//! No panic crosses the boundary, a wrong argument is recorded as a fault of the plugin, and nothing is written to a plugin's memory before the
 //! pointer is checked.
 
 use std::ffi::c_char;
@@ -48,8 +48,8 @@ const MAX_SENTENCE_BYTES: usize = 500;
 const MAX_HEADERS: usize = 8;
 
 /// Runs the body of a slot for the call with an id.
-pub(super) fn run_slot(id: keyferry_plugin_call, work: impl FnOnce(&Arc<PluginCall>) -> Result<(), SlotError>) -> keyferry_plugin_status {
-    let whole = || {
+fn run_slot(id: keyferry_plugin_call, work: impl FnOnce(&Arc<PluginCall>) -> Result<(), SlotError>) -> keyferry_plugin_status {
+    let body = || {
         let Some(call) = call::find(id) else { return abi::KEYFERRY_PLUGIN_E_INVALID_CALL };
         match work(&call) {
             Ok(()) => abi::KEYFERRY_PLUGIN_OK,
@@ -65,11 +65,11 @@ pub(super) fn run_slot(id: keyferry_plugin_call, work: impl FnOnce(&Arc<PluginCa
             }
         }
     };
-    catch_unwind(AssertUnwindSafe(whole)).unwrap_or(abi::KEYFERRY_PLUGIN_E_FAILED)
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(abi::KEYFERRY_PLUGIN_E_FAILED)
 }
 
 /// Copies bytes into a buffer of the call.
-pub(super) fn copy_to_buffer(call: &PluginCall, slot: &str, bytes: &[u8]) -> Result<keyferry_plugin_buffer, SlotError> {
+fn copy_to_buffer(call: &PluginCall, slot: &str, bytes: &[u8]) -> Result<keyferry_plugin_buffer, SlotError> {
     call.state
         .lock()
         .buffers
@@ -101,7 +101,7 @@ unsafe extern "C" fn get_setting(id: keyferry_plugin_call, key: *const c_char, o
         if declared.kind == DeclaredKind::Secret {
             call.state.lock().secrets.push(value);
         }
-        // SAFETY: checked above; what it points to is the plugin's promise.
+        // SAFETY: checked above; the header asks plugins that it points to a buffer.
         unsafe { out.write(buffer) };
         Ok(())
     })
@@ -118,7 +118,7 @@ unsafe extern "C" fn exchange_slot(
         let request = unsafe { http_request::read_request(request) }?;
         let received = http_request::send(call, request)?;
         let body = copy_to_buffer(call, "exchange", received.body.expose().as_bytes())?;
-        // SAFETY: the header asks plugins for an answer with its size.
+        // SAFETY: the header asks plugins for a response with its size.
         unsafe { http_request::write_response(response, u32::from(received.status), body) }.map_err(bad_argument("exchange", "answer"))
     })
 }
@@ -128,7 +128,7 @@ unsafe extern "C" fn new_buffer(id: keyferry_plugin_call, size: usize, out: *mut
         check_out_pointer(out, "new_buffer")?;
         let too_much = || SlotError::Fault("it wants more memory of `new_buffer` than a call may have".into());
         let buffer = call.state.lock().buffers.zeroed(size).ok_or_else(too_much)?;
-        // SAFETY: checked above; what it points to is the plugin's promise.
+        // SAFETY: checked above; the header asks plugins that it points to a buffer.
         unsafe { out.write(buffer) };
         Ok(())
     })
@@ -155,19 +155,19 @@ unsafe extern "C" fn json_get_text(
             Error::new(ErrorKind::BadResponse, format!("the plugin {}: the service's answer is no JSON: check its URL", call.plugin.name))
         })?;
         let missing = || Error::new(ErrorKind::NotFound, format!("the plugin {}: the service's answer has no {pointer}", call.plugin.name));
-        let found = match document.pointer(&pointer) {
+        let value = match document.pointer(&pointer) {
             Some(Value::String(text)) => text.clone(),
-            Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
+            Some(other @ (Value::Number(_) | Value::Bool(_))) => other.to_string(),
             _ => return Err(missing().into()),
         };
-        let found = Secret::new(found);
-        if found.expose().chars().any(char::is_control) {
-            // A NUL in it would end it early.
+        let value = Secret::new(value);
+        if value.expose().chars().any(char::is_control) {
+            // A NUL would end the text for the plugin.
             let what = format!("the plugin {}: the service's answer has a control character in {pointer}", call.plugin.name);
             return Err(Error::new(ErrorKind::BadResponse, what).into());
         }
-        let buffer = copy_to_buffer(call, "json_get_text", found.expose().as_bytes())?;
-        // SAFETY: checked above; what it points to is the plugin's promise.
+        let buffer = copy_to_buffer(call, "json_get_text", value.expose().as_bytes())?;
+        // SAFETY: checked above; the header asks plugins that it points to a buffer.
         unsafe { out.write(buffer) };
         Ok(())
     })
@@ -181,7 +181,7 @@ unsafe extern "C" fn json_quote(id: keyferry_plugin_call, text: *const c_char, o
             unsafe { foreign_memory::read_text(text, MAX_TEXT_BYTES) }.map(Secret::new).map_err(bad_argument("json_quote", "text"))?;
         let quoted = Secret::new(Value::from(text.expose()).to_string());
         let buffer = copy_to_buffer(call, "json_quote", quoted.expose().as_bytes())?;
-        // SAFETY: checked above; what it points to is the plugin's promise.
+        // SAFETY: checked above; the header asks plugins that it points to a buffer.
         unsafe { out.write(buffer) };
         Ok(())
     })
@@ -227,11 +227,11 @@ unsafe fn read_secret(slot: &str, text: *const c_char) -> Result<Secret, SlotErr
     if secret.is_empty() { Err(SlotError::Fault(format!("it called `{slot}` with a text that is empty"))) } else { Ok(secret) }
 }
 
-unsafe extern "C" fn set_renewal_secret(id: keyferry_plugin_call, renewal: *const c_char) -> keyferry_plugin_status {
+unsafe extern "C" fn set_renewal_secret(id: keyferry_plugin_call, renewal_secret: *const c_char) -> keyferry_plugin_status {
     run_slot(id, |call| {
         // SAFETY: the header asks plugins for texts that end in NUL.
-        let renewal = unsafe { read_secret("set_renewal_secret", renewal) }?;
-        call.state.lock().renewal = Some(renewal);
+        let renewal_secret = unsafe { read_secret("set_renewal_secret", renewal_secret) }?;
+        call.state.lock().renewal = Some(renewal_secret);
         Ok(())
     })
 }
@@ -245,7 +245,7 @@ unsafe extern "C" fn set_secret(id: keyferry_plugin_call, secret: *const c_char)
     })
 }
 
-/// Copies a sentence for people. None if it is empty or contains a secret of the call.
+/// Copies a sentence for users. None if it is empty or contains a secret of the call.
 ///
 /// # Safety
 /// `text` is NULL, or ends in NUL.
