@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 
 use crate::context::CliContext;
-use crate::secrets::save_in_keyring;
 use keyferry::config::edit::{quoted, with_setting};
 use keyferry::config::{DEFAULT_ACCOUNT, user_file};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
+use keyferry::secret_sources::keep_in_keyring;
 use keyferry::sys::private_file::{self, Privacy};
 
 /// Where a secret is kept.

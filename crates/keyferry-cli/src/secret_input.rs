@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use clap::Args;
 use zeroize::Zeroizing;
 
-use crate::args::Streams;
 use crate::context::CliContext;
-use crate::secrets::{First, ask};
+use crate::prompt::{First, ask};
+use crate::streams::Streams;
 use crate::sys::stdio;
 use keyferry::config::check_text;
 use keyferry::error::{Error, ErrorKind, Result};

@@ -8,9 +8,6 @@ use keyferry::secret::Secret;
 use keyferry::secret_sources;
 use keyferry::session::Session;
 
-pub use crate::prompt::{First, ask};
-pub use keyferry::secret_sources::save_in_keyring;
-
 /// The value of a setting, from wherever it is; none where it is not set.
 ///
 /// # Errors

@@ -11,9 +11,9 @@ use std::process::{Command, ExitCode};
 
 use zeroize::Zeroizing;
 
-use crate::args::Streams;
 use crate::context::CliContext;
 use crate::git_protocol::Message;
+use crate::streams::Streams;
 use crate::sys;
 use crate::terminal::{Output, TerminalCaps, clean};
 use keyferry::config::process_environment;

@@ -51,18 +51,3 @@ impl Table {
 pub fn plain(text: impl Into<String>) -> (Style, String) {
     (Style::Plain, text.into())
 }
-
-/// A life in its two largest units.
-pub fn life(seconds: i64) -> String {
-    let seconds = seconds.max(0);
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    let both = |first: i64, of: &str, second: i64, rest: &str| {
-        if second == 0 { format!("{first} {of}") } else { format!("{first} {of} {second} {rest}") }
-    };
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => both(minutes, "min", seconds % 60, "s"),
-        (0, _, _) => both(hours, "h", minutes, "min"),
-        _ => both(days, "d", hours, "h"),
-    }
-}

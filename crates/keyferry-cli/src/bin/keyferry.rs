@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use keyferry_cli::args::{self, Command};
-use keyferry_cli::{demo, startup};
+use keyferry_cli::{args, startup};
 
 /// Before Rust's own start.
 #[cfg(target_os = "linux")]
@@ -14,8 +13,7 @@ static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::caps;
 fn main() -> ExitCode {
     startup::tell_warnings();
     startup::start(|arguments, context, streams| match args::parse(arguments, streams) {
-        Ok(Command::Demo(options)) => demo::run(&options, streams),
-        Ok(command) => args::run(command, context, streams),
+        Ok(command) => keyferry_cli::run(command, context, streams),
         Err(code) => code,
     })
 }

@@ -5,10 +5,12 @@
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::args::{EXIT_OK, Streams};
 use crate::commands::login::{self, LoginOptions, LoginService};
-use crate::context::{CliContext, with_progress};
+use crate::context::CliContext;
+use crate::exit_code::{EXIT_FAILED, EXIT_OK};
+use crate::progress::with_progress;
 use crate::secret_input::SecretInput;
+use crate::streams::Streams;
 use crate::table::{Table, plain};
 use crate::terminal::Style;
 use keyferry::error::ErrorKind;
@@ -32,7 +34,7 @@ pub struct AgentOptions {
 #[derive(Subcommand)]
 pub enum AgentVerb {
     /// Sign in with e-mail and password: those configured, or those given.
-    #[command(after_help = crate::args::EXIT_CODES)]
+    #[command(after_help = crate::exit_code::EXIT_CODES_HELP)]
     SignIn(SignInOptions),
 }
 
@@ -93,5 +95,5 @@ fn show(text: &str, base: &str, as_json: bool, streams: &mut Streams<'_>) -> u8 
         }
         table.write(&mut streams.stdout)
     };
-    if streams.wrote(written) == EXIT_OK { EXIT_OK } else { crate::args::EXIT_FAILED }
+    if streams.wrote(written) == EXIT_OK { EXIT_OK } else { EXIT_FAILED }
 }

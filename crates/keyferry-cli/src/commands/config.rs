@@ -5,8 +5,8 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::args::Streams;
 use crate::context::CliContext;
+use crate::streams::Streams;
 use crate::table::{Table, plain};
 use crate::terminal::Style;
 use keyferry::config::{Config, FIELDS, Field, PROFILE, Profile, Setting, user_file};

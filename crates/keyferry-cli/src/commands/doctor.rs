@@ -9,10 +9,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::args::{EXIT_FAILED, EXIT_OK, Streams};
 use crate::commands::config::shown;
-use crate::context::{CliContext, with_progress};
+use crate::context::CliContext;
+use crate::exit_code::{EXIT_FAILED, EXIT_OK};
+use crate::progress::with_progress;
 use crate::secrets;
+use crate::streams::Streams;
 use crate::table::{Table, plain};
 use crate::terminal::Style;
 use keyferry::clock::Clock;

@@ -11,9 +11,10 @@ use std::process::Command;
 
 use clap::Args;
 
-use crate::args::Streams;
 use crate::context::CliContext;
+use crate::exit_code::EXIT_USAGE;
 use crate::secrets;
+use crate::streams::Streams;
 use crate::sys::stdio;
 use keyferry::config::{DEFAULT_ACCOUNT, FIELDS, Field, withhold};
 use keyferry::error::Result;
@@ -23,8 +24,8 @@ const NOT_FOUND: u8 = 127;
 /// The exit code where it is there and can't be started.
 const NOT_STARTED: u8 = 126;
 
-/// What the help says of exit codes.
-pub const EXIT_CODES: &str = "Exit codes: the program's own. Where it was not started:\n  \
+/// The section of the help that lists the exit codes.
+pub const EXIT_CODES_HELP: &str = "Exit codes: the program's own. Where it was not started:\n  \
      1    a setting could not be had: standard error says why and what helps\n  2    the command line was not understood\n  \
      3    somebody has to log in or configure something\n  4    it failed and may work later\n  126  the program can't be started\n  \
      127  it is not there";
@@ -42,7 +43,7 @@ pub struct ExecOptions {
 
 /// Runs the program. Comes back only where that can't be done.
 pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let Some((program, arguments)) = options.words.split_first() else { return crate::args::EXIT_USAGE };
+    let Some((program, arguments)) = options.words.split_first() else { return EXIT_USAGE };
     let mut command = Command::new(program);
     command.args(arguments);
     if let Err(error) = set_environment(&mut command, options.profile.as_deref(), context) {

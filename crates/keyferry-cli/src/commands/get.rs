@@ -8,9 +8,9 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use crate::args::Streams;
-use crate::commands::print::{clock_time, moment};
 use crate::context::CliContext;
+use crate::streams::Streams;
+use crate::time_format::rfc3339;
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
 use keyferry::model::resource::is_url;
@@ -105,9 +105,9 @@ fn answer(uri: &str, options: &GetOptions, context: &CliContext) -> Result<Value
     };
     let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!([value]))).collect();
     let mut answer = json!({ "headers": headers });
-    let ends = session.inspect().ends_here_unix_s(&token).filter(|_| !options.no_expires);
-    if let Some(ends) = ends.and_then(moment) {
-        answer["expires"] = json!(clock_time(ends));
+    let ends = session.ends_here_unix_s(&token).filter(|_| !options.no_expires);
+    if let Some(ends) = ends.and_then(rfc3339) {
+        answer["expires"] = json!(ends);
     }
     Ok(answer)
 }

@@ -5,14 +5,15 @@
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::args::Streams;
-use crate::commands::print::{clock_time, moment};
-use crate::context::{CliContext, with_progress};
+use crate::context::CliContext;
+use crate::progress::with_progress;
+use crate::prompt::{First, ask};
 use crate::save_secret::{Keep, keep, keep_text};
 use crate::secret_input::SecretInput;
-use crate::secrets::{self, First, ask};
-use crate::table::life;
+use crate::secrets;
+use crate::streams::Streams;
 use crate::terminal::Style;
+use crate::time_format::{format_duration, rfc3339};
 use keyferry::clock::Clock;
 use keyferry::config::{Config, DEFAULT_ACCOUNT, Profile};
 use keyferry::error::{Error, ErrorKind, Result};
@@ -230,14 +231,14 @@ impl LoginAttempt<'_> {
             sentence += &format!(" as {who}");
         }
         if let Some(left) = left {
-            sentence += &format!(", for {}", life(left));
+            sentence += &format!(", for {}", format_duration(left));
         }
         if session.inspect().store_name() == "memory" {
             sentence += "; the store is memory, so no other program sees it: set `store` to file";
         }
         let meta = json!({
             "service": service, "account": self.account, "base": at, "generation": token.meta().generation,
-            "expires_at": ends.and_then(moment).map(clock_time), "store": session.inspect().store_name(),
+            "expires_at": ends.and_then(rfc3339), "store": session.store_name(),
         });
         Done { sentence, meta, saved }
     }

@@ -9,8 +9,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::args::{EXIT_FAILED, EXIT_OK, Streams};
-use crate::context::{CliContext, with_progress};
+use crate::context::CliContext;
+use crate::exit_code::{EXIT_FAILED, EXIT_OK};
+use crate::progress::with_progress;
+use crate::streams::Streams;
 use crate::table::{Table, plain};
 use crate::terminal::Style;
 use keyferry::config::{DeclaredKind, Profile};
@@ -28,7 +30,7 @@ pub struct PluginOptions {
 #[derive(Subcommand)]
 enum What {
     /// Show the plugins that `plugins` names: what each serves, and which of its settings are set.
-    #[command(after_help = crate::args::EXIT_CODES)]
+    #[command(after_help = crate::exit_code::EXIT_CODES_HELP)]
     List {
         /// The account, a profile of config.toml.
         #[arg(long, value_name = "NAME")]
@@ -38,7 +40,7 @@ enum What {
         json: bool,
     },
     /// Test whether a plugin keeps to keyferry_plugin.h, step by step, without any network.
-    #[command(after_help = crate::args::EXIT_CODES)]
+    #[command(after_help = crate::exit_code::EXIT_CODES_HELP)]
     Check {
         /// The plugin, by its absolute path.
         file: PathBuf,

@@ -6,10 +6,12 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
+use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::args::{EXIT_OK, SandboxOptions, Streams};
+use crate::exit_code::EXIT_OK;
 use crate::shell::{export, quote};
+use crate::streams::Streams;
 use crate::temp_dir::TempDir;
 use crate::terminal::clean;
 use keyferry::error::{Error, ErrorKind, Result};
@@ -18,6 +20,29 @@ use keyferry_sandbox::{Options, Sandbox, credentials as c};
 
 /// How a variable is marked that is shown and not set.
 const ALTERNATIVE: &str = "# ";
+
+/// How `keyferry sandbox` runs.
+#[derive(Args, Default)]
+pub struct SandboxOptions {
+    /// MASV at this port, the MASV Agent at the next, FileVerbs at the one after; without it any that are free.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65533))]
+    pub port_base: Option<u16>,
+    /// Port of MASV; 0 is any that is free.
+    #[arg(long, value_name = "PORT")]
+    pub masv_port: Option<u16>,
+    /// Port of the MASV Agent; 0 is any that is free.
+    #[arg(long, value_name = "PORT")]
+    pub agent_port: Option<u16>,
+    /// Port of FileVerbs; 0 is any that is free.
+    #[arg(long, value_name = "PORT")]
+    pub fileverbs_port: Option<u16>,
+    /// Serve https with a throw-away certificate, and name its CA in `KEYFERRY_HTTP_CA_FILE`.
+    #[arg(long)]
+    pub tls: bool,
+    /// One JSON object instead of `export` lines.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Serves until a signal. `temporary` is where the CA's file may go.
 pub fn run(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>) -> u8 {

@@ -2,12 +2,11 @@
 //!
 //! Which rows there are is told by its siblings.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::client::{Client, Reply};
-use crate::demo::report::{Report, Row};
+use crate::demo::client::{Client, Reply};
+use crate::demo::report::{Report, Row, grown};
 use keyferry::clock::Clock;
 use keyferry::config::Config;
 use keyferry::error::{Error, ErrorKind, Result};
@@ -222,12 +221,6 @@ impl DemoRun {
             note: None,
         }
     }
-}
-
-/// By how much a counter has grown.
-pub(super) fn grown(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, name: &str) -> u64 {
-    let count = |counts: &BTreeMap<String, u64>| counts.get(name).copied().unwrap_or_default();
-    count(after).saturating_sub(count(before))
 }
 
 /// Everything that the sandbox's account has; what a user writes into `config.toml`.

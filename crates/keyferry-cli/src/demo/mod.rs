@@ -17,10 +17,21 @@ mod table;
 
 use std::io;
 
-use crate::args::{DemoOptions, EXIT_OK, Streams};
+use clap::Args;
+
+use crate::exit_code::EXIT_OK;
+use crate::streams::Streams;
 use demo_run::DemoRun;
 use keyferry::error::Result;
 use report::Report;
+
+/// How `keyferry demo` runs.
+#[derive(Args)]
+pub struct DemoOptions {
+    /// One JSON object instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Plays the demo and shows it: [`EXIT_OK`] only if every row worked.
 pub fn run(options: &DemoOptions, streams: &mut Streams<'_>) -> u8 {

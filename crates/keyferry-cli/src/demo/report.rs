@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::demo::demo_run::grown;
 use keyferry::error::Result;
 
 /// Counters of the sandbox that a right program leaves at nought.
@@ -151,4 +150,10 @@ impl Report {
             },
         })
     }
+}
+
+/// By how much a counter has grown.
+pub(super) fn grown(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, name: &str) -> u64 {
+    let count = |counts: &BTreeMap<String, u64>| counts.get(name).copied().unwrap_or_default();
+    count(after).saturating_sub(count(before))
 }

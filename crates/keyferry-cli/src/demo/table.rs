@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use crate::demo::report::{Report, Row};
-use crate::table::life;
 use crate::terminal::{Style, TerminalCaps};
+use crate::time_format::format_duration;
 
 type Line = Vec<(Style, String)>;
 
@@ -55,7 +55,7 @@ fn cells(row: &Row, caps: TerminalCaps) -> [String; 7] {
     let none = if caps.unicode { "–" } else { "-" };
     let or_none = |text: Option<&str>| text.unwrap_or(none).to_owned();
     let life = match row.life_left_s {
-        Some(left) => life(left),
+        Some(left) => format_duration(left),
         None if row.has_token() => "no end".into(),
         None => none.into(),
     };

@@ -4,9 +4,9 @@ use std::io::{Cursor, Read};
 use std::sync::Arc;
 
 use keyferry::config::Environment;
-use keyferry_cli::args::Streams;
 use keyferry_cli::commands::git;
 use keyferry_cli::context::CliContext;
+use keyferry_cli::streams::Streams;
 use keyferry_cli::terminal::{Output, TerminalCaps};
 use keyferry_sandbox::{Options, Sandbox, credentials as c};
 

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use keyferry::config::Environment;
 use keyferry::log::{self, Level};
-use keyferry_cli::args::{self, Streams};
+use keyferry_cli::args;
 use keyferry_cli::context::CliContext;
+use keyferry_cli::streams::Streams;
 use keyferry_cli::terminal::{Output, TerminalCaps};
 use keyferry_sandbox::{BodyKind, Fault, FaultAction, credentials as c};
 use serde_json::json;
@@ -109,7 +110,7 @@ fn run(environment: &Environment, temporary: &Path, part: &Part) -> (String, Str
     };
     let words = part.words.iter().map(OsString::from).collect();
     if let Ok(command) = args::parse(words, &mut streams) {
-        args::run(command, &desk, &mut streams);
+        keyferry_cli::run(command, &desk, &mut streams);
     }
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (text(out), text(err))

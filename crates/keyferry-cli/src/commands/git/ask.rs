@@ -7,7 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::context::CliContext;
-use crate::secrets::{self, First};
+use crate::prompt::{First, ask};
+use crate::secrets;
 use keyferry::config::{DEFAULT_ACCOUNT, withhold};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
@@ -29,7 +30,7 @@ pub fn sign_in_then(session: &Session, resource: &str, error: &Error, context: &
     let base = explained["base"].as_str().unwrap_or_default();
     let request = format!("Password for {} at {base}: ", email.expose());
     // Nobody to ask is not what the caller has to mend.
-    let password = secrets::ask(&request, true, First::Askpass, &context.environment)
+    let password = ask(&request, true, First::Askpass, &context.environment)
         .map_err(|failed| if failed.kind == ErrorKind::Cancelled { failed } else { error.clone() })?;
     session.masv_login(Some(email), Some(password))?;
     session.token_for(&Request::new(resource))

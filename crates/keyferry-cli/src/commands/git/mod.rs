@@ -8,10 +8,13 @@ pub mod request;
 
 use std::ffi::OsString;
 
-use crate::args::{EXIT_OK, EXIT_USAGE, Streams};
+use clap::Args;
+
 use crate::commands::git::request::CredentialRequest;
 use crate::context::CliContext;
+use crate::exit_code::{EXIT_OK, EXIT_USAGE};
 use crate::git_protocol::Message;
+use crate::streams::Streams;
 use keyferry::config::Config;
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
@@ -23,6 +26,14 @@ use keyferry::session::Session;
 const ADOPTED: &str = "X-Package-Token";
 /// Services where a host alone says which token is meant, and what to ask them for.
 const WHOLE_HOSTS: &[(&str, &str)] = &[("fileverbs", "fileverbs:git")];
+
+/// Arguments of `keyferry git`.
+#[derive(Args)]
+pub struct GitOptions {
+    /// `get`, `store`, `erase` or `capability`; the rest is on standard input. Anything else is answered with nothing.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
+}
 
 /// Answers an operation: the first word behind the program's name.
 pub fn run(words: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> u8 {

@@ -1,0 +1,47 @@
+//! `keyferry explain`: what would happen for a resource, and why.
+//!
+//! It never goes to the network.
+
+use clap::Args;
+use serde_json::Value;
+
+use crate::context::CliContext;
+use crate::resource_input::read_resource;
+use crate::streams::Streams;
+use crate::table::{Table, plain};
+use crate::terminal::Style;
+
+/// How `keyferry explain` runs.
+#[derive(Args)]
+pub struct ExplainOptions {
+    /// As for `keyferry token`; `-` reads it from standard input.
+    pub resource: String,
+    /// The account, a profile of config.toml.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// One JSON object instead of lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Says what would happen for a resource, and why.
+pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    let resource = read_resource(&options.resource, streams.stdin);
+    let explained = resource.and_then(|resource| context.session(options.profile.as_deref())?.explain(&resource));
+    let text = match explained {
+        Ok(text) => text,
+        Err(error) => return streams.fail_with(&error),
+    };
+    if options.json {
+        let written = streams.stdout.line(&text);
+        return streams.wrote(written);
+    }
+    let explained: Value = serde_json::from_str(&text).unwrap_or_default();
+    let mut table = Table::new(&["what", "value"]);
+    for (name, value) in explained.as_object().into_iter().flatten() {
+        let shown = value.as_str().map_or_else(|| if value.is_null() { "-".into() } else { value.to_string() }, str::to_owned);
+        table.row([(Style::Faint, name.replace('_', " ")), plain(shown)]);
+    }
+    let written = table.write(&mut streams.stdout);
+    streams.wrote(written)
+}

@@ -1,0 +1,99 @@
+//! `keyferry logout`: forgets stored tokens.
+//!
+//! It never goes to the network.
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::context::CliContext;
+use crate::credentials::{SERVICE_SETTINGS, configured_settings, stored_tokens};
+use crate::exit_code::{EXIT_FAILED, EXIT_OK};
+use crate::streams::Streams;
+use keyferry::error::Result;
+use keyferry::session::Session;
+
+/// How `keyferry logout` runs.
+#[derive(Args)]
+pub struct LogoutOptions {
+    /// Where to log out; without it everywhere.
+    #[arg(value_enum)]
+    pub service: Option<LogoutFrom>,
+    /// The account, a profile of config.toml.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// One JSON object instead of a sentence.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where there is something to forget.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogoutFrom {
+    /// MASV cloud.
+    Masv,
+    /// FileVerbs.
+    Fileverbs,
+}
+
+impl LogoutFrom {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Masv => "masv",
+            Self::Fileverbs => "fileverbs",
+        }
+    }
+}
+
+/// Forgets tokens. What is configured stays, and is named: with it the next call would log in again.
+pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    let outcome = context.config().and_then(|config| {
+        let account = options.profile.as_deref().unwrap_or(config.default_account()).to_owned();
+        let profile = config.profile(&account)?;
+        let session = context.open(config, Some(&account))?;
+        let forgotten = forget(&session, options, &account)?;
+        let services =
+            SERVICE_SETTINGS.iter().map(|(name, _)| *name).filter(|name| options.service.is_none_or(|only| only.name() == *name));
+        Ok((forgotten, services.flat_map(|service| configured_settings(&profile, service)).collect::<Vec<_>>()))
+    });
+    let (forgotten, still) = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => return streams.fail_with(&error),
+    };
+    let still: Vec<_> = still.into_iter().filter(|key| *key != "masv.email").collect();
+    if options.json {
+        let written = streams.stdout.line(&json!({ "forgotten": forgotten, "still_configured": still }).to_string());
+        return streams.wrote(written);
+    }
+    let what = options.service.map_or("everything", LogoutFrom::name);
+    let mut sentence = format!("{what} is forgotten: {forgotten} tokens");
+    if !still.is_empty() {
+        sentence += &format!("; still configured, and used at the next call: {} (keyferry config says where)", still.join(", "));
+    }
+    let written = streams.stdout.line(&sentence);
+    if streams.wrote(written) == EXIT_OK { EXIT_OK } else { EXIT_FAILED }
+}
+
+fn forget(session: &Session, options: &LogoutOptions, account: &str) -> Result<usize> {
+    let all = stored_tokens(session);
+    if options.service.is_none() && options.profile.is_none() {
+        // Also what can't be read: this is the way out of a store whose key is damaged.
+        session.forget(None)?;
+        return Ok(all.map_or(0, |all| all.len()));
+    }
+    forget_rows(session, &all?, account, options.service)
+}
+
+/// One by one, the user's own too where none is listed: its refusals and pauses end with it.
+fn forget_rows(session: &Session, all: &[Value], account: &str, only: Option<LogoutFrom>) -> Result<usize> {
+    let is_meant = |row: &&Value| row["account"] == account && only.is_none_or(|only| row["service"] == only.name());
+    let rows: Vec<_> = all.iter().filter(is_meant).collect();
+    for row in &rows {
+        session.forget(row["resource"].as_str())?;
+    }
+    for (name, resource) in [("masv", "masv:users/self"), ("masv", "masv:user"), ("fileverbs", "fileverbs:bearer")] {
+        if only.is_none_or(|only| only.name() == name) {
+            session.forget(Some(resource))?;
+        }
+    }
+    Ok(rows.len())
+}

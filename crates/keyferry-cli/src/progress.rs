@@ -1,0 +1,35 @@
+//! A progress message on standard error while a command waits.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use crate::streams::Streams;
+use crate::terminal::clean;
+
+/// Delay before a progress message is shown.
+const DELAY: Duration = Duration::from_secs(1);
+
+/// Runs something that may take long; after 1 s a person at standard error sees the message.
+pub fn with_progress<T>(streams: &Streams<'_>, message: &str, work: impl FnOnce() -> T) -> T {
+    if !streams.stderr.caps().terminal {
+        return work();
+    }
+    let (done, wait) = channel::<()>();
+    let message = clean(message).into_owned();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            if wait.recv_timeout(DELAY) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            // A line of its own, taken back when the work is done; nobody is hurt where it can't be written.
+            let _ = write!(io::stderr(), "{message} …");
+            let _ = wait.recv();
+            let _ = write!(io::stderr(), "\r{}\r", " ".repeat(message.chars().count() + 2));
+        });
+        let outcome = work();
+        drop(done);
+        outcome
+    })
+}

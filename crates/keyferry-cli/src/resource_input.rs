@@ -1,0 +1,35 @@
+//! The resource that a command is asked about: as it was typed, or from standard input.
+
+use std::io::{BufRead, BufReader, Read};
+
+use keyferry::error::{Error, ErrorKind, Result};
+use keyferry::model::resource::MAX_BYTES;
+
+/// Returns the resource as it was typed, or the first line of standard input for `-`.
+///
+/// # Errors
+/// [`ErrorKind::InvalidResource`] if that can't be read.
+pub fn read_resource(typed: &str, stdin: &mut dyn Read) -> Result<String> {
+    if typed != "-" {
+        return Ok(typed.to_owned());
+    }
+    let mut line = String::new();
+    let read = BufReader::new(stdin.take(MAX_BYTES as u64 + 2)).read_line(&mut line);
+    read.map_err(|_| {
+        Error::new(ErrorKind::InvalidResource, "the resource can't be read from standard input: write one line of text to it")
+    })?;
+    Ok(line.strip_suffix('\n').unwrap_or(&line).to_owned())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_is_one_line() {
+        let read = |text: &str| read_resource("-", &mut text.as_bytes()).unwrap();
+        assert_eq!((read("links/a?secret=b\nmore"), read("user"), read("a\r\n")), ("links/a?secret=b".into(), "user".into(), "a\r".into()));
+        assert_eq!(read_resource("user", &mut &b"other"[..]).unwrap(), "user");
+    }
+}

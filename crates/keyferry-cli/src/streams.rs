@@ -1,0 +1,51 @@
+//! The three standard streams of a command, and the exit codes that follow from what is written to them.
+
+use std::io::{self, Read};
+
+use crate::exit_code::{EXIT_FAILED, EXIT_LOGIN_REQUIRED, EXIT_OK, EXIT_RETRY_LATER};
+use crate::terminal::Output;
+use keyferry::error::{Error, ErrorKind};
+
+/// The streams that a command reads and writes.
+pub struct Streams<'a> {
+    /// Standard input.
+    pub stdin: &'a mut dyn Read,
+    /// Standard output.
+    pub stdout: Output<'a>,
+    /// Standard error.
+    pub stderr: Output<'a>,
+    /// Closes standard output for its reader, who goes on while the command still runs.
+    pub release: fn() -> io::Result<()>,
+}
+
+impl Streams<'_> {
+    /// Writes a message to standard error and returns [`EXIT_FAILED`].
+    pub fn fail(&mut self, message: &str) -> u8 {
+        // Where standard error is gone, nobody is left to tell.
+        let _ = self.stderr.line(&format!("keyferry: {message}"));
+        EXIT_FAILED
+    }
+
+    /// Writes an error to standard error and returns its exit code.
+    pub fn fail_with(&mut self, error: &Error) -> u8 {
+        let pause = error.retry_after_ms.filter(|ms| *ms > 0 && error.is_transient()).map(|ms| ms.div_ceil(1000));
+        match pause {
+            Some(seconds) => self.fail(&format!("{} (not before {seconds} s from now)", error.message())),
+            None => self.fail(error.message()),
+        };
+        match error.kind {
+            ErrorKind::LoginRequired | ErrorKind::NotConfigured => EXIT_LOGIN_REQUIRED,
+            _ if error.is_transient() => EXIT_RETRY_LATER,
+            _ => EXIT_FAILED,
+        }
+    }
+
+    /// Returns the exit code after a write to standard output. A reader that has gone away has seen enough.
+    pub fn wrote(&mut self, outcome: io::Result<()>) -> u8 {
+        match outcome.map_err(|error| error.kind()) {
+            Err(io::ErrorKind::NotConnected) => self.fail("the answer can't be written: standard output is closed"),
+            Err(kind) if kind != io::ErrorKind::BrokenPipe => self.fail(&format!("the answer can't be written: {kind}")),
+            _ => EXIT_OK,
+        }
+    }
+}

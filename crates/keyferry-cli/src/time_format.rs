@@ -1,0 +1,36 @@
+//! Times as people and programs read them.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Formats a point in time as RFC 3339, in whole seconds. None for a year that RFC 3339 can't express.
+pub fn rfc3339(unix_s: i64) -> Option<String> {
+    OffsetDateTime::from_unix_timestamp(unix_s).ok().map(|time| time.format(&Rfc3339).unwrap_or_default())
+}
+
+/// Formats a duration in its two largest units. A negative one is 0 s.
+pub fn format_duration(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let two_units = |large: i64, large_unit: &str, small: i64, small_unit: &str| {
+        if small == 0 { format!("{large} {large_unit}") } else { format!("{large} {large_unit} {small} {small_unit}") }
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => two_units(minutes, "min", seconds % 60, "s"),
+        (0, _, _) => two_units(hours, "h", minutes, "min"),
+        _ => two_units(days, "d", hours, "h"),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_written_in_whole_seconds() {
+        assert_eq!(rfc3339(1_767_323_045).unwrap(), "2026-01-02T03:04:05Z");
+        assert!(rfc3339(i64::MAX).is_none());
+    }
+}
