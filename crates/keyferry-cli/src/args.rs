@@ -116,7 +116,7 @@ pub fn parse(words: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Command,
     if words.first().is_some_and(|word| word == "git") && words.get(1).is_some_and(|word| !word.to_string_lossy().starts_with('-')) {
         return Ok(Command::Git(GitOptions { words: words.into_iter().skip(1).collect() }));
     }
-    if let Some(what) = secret_input::refusal(&words) {
+    if let Some(what) = secret_input::secret_option_error(&words) {
         streams.fail(&what);
         return Err(EXIT_USAGE);
     }
@@ -132,6 +132,6 @@ pub fn parse(words: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Command,
         return Err(EXIT_USAGE);
     }
     let (output, code) = if stop.use_stderr() { (&mut streams.stderr, EXIT_USAGE) } else { (&mut streams.stdout, EXIT_OK) };
-    let outcome = output.text(&stop.render().to_string());
-    Err(if streams.wrote(outcome) == EXIT_OK { code } else { EXIT_FAILED })
+    let outcome = output.write_text(&stop.render().to_string());
+    Err(if streams.finish_write(outcome) == EXIT_OK { code } else { EXIT_FAILED })
 }

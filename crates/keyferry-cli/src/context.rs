@@ -13,7 +13,7 @@ pub struct CliContext {
     /// Its variables.
     pub environment: Environment,
     /// Where temporary files may go.
-    pub temporary: PathBuf,
+    pub temp_dir: PathBuf,
     /// A person can type at standard input.
     pub stdin_is_terminal: bool,
 }
@@ -23,7 +23,7 @@ impl CliContext {
     ///
     /// # Errors
     /// Those of [`Config::load`].
-    pub fn config(&self) -> Result<Config> {
+    pub fn load_config(&self) -> Result<Config> {
         Config::load(None, self.environment.clone())
     }
 
@@ -31,7 +31,7 @@ impl CliContext {
     ///
     /// # Errors
     /// Those of [`Session::open`].
-    pub fn open(&self, mut config: Config, account: Option<&str>) -> Result<Session> {
+    pub fn open_session(&self, mut config: Config, account: Option<&str>) -> Result<Session> {
         account.map_or(Ok(()), |account| config.choose(account))?;
         Session::open_with(config, Options { refreshes_in_background: false, ..Options::default() })
     }
@@ -49,7 +49,7 @@ impl CliContext {
     ///
     /// # Errors
     /// Those of [`CliContext::config`] and [`CliContext::open`].
-    pub fn session(&self, account: Option<&str>) -> Result<Session> {
-        self.open(self.config()?, account)
+    pub fn open_configured_session(&self, account: Option<&str>) -> Result<Session> {
+        self.open_session(self.load_config()?, account)
     }
 }

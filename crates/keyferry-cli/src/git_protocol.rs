@@ -29,24 +29,24 @@ impl Message {
     /// [`ErrorKind::InvalidValue`] without any of the text: a control character, no UTF-8, a line without `=`, a line or message that
     /// is too long, a key that stands twice.
     pub fn read(input: &mut dyn Read) -> Result<Self> {
-        let bytes = read_whole(input)?;
+        let bytes = read_to_blank_line(input)?;
         let mut message = Self::default();
         for line in bytes.split(|byte| *byte == b'\n') {
             if line.is_empty() {
                 break;
             }
-            message.take(line)?;
+            message.parse_line(line)?;
         }
         Ok(message)
     }
 
-    fn take(&mut self, line: &[u8]) -> Result<()> {
+    fn parse_line(&mut self, line: &[u8]) -> Result<()> {
         if line.len() >= MAX_LINE_BYTES {
-            return Err(refuse("a line is longer than 65535 bytes"));
+            return Err(invalid_message("a line is longer than 65535 bytes"));
         }
-        let text = str::from_utf8(line).map_err(|_| refuse("a line is not UTF-8"))?;
-        let (key, value) = text.split_once('=').ok_or_else(|| refuse("a line has no ="))?;
-        check(key, value)?;
+        let text = str::from_utf8(line).map_err(|_| invalid_message("a line is not UTF-8"))?;
+        let (key, value) = text.split_once('=').ok_or_else(|| invalid_message("a line has no ="))?;
+        check_line(key, value)?;
         if key.ends_with("[]") && value.is_empty() {
             self.0.retain(|(other, _)| other != key);
             return Ok(());
@@ -59,9 +59,9 @@ impl Message {
     /// # Errors
     /// [`ErrorKind::InvalidValue`] if it can't be one, or a key that has no `[]` at its end is there already.
     pub fn push(&mut self, key: &str, value: Secret) -> Result<()> {
-        check(key, value.expose())?;
+        check_line(key, value.expose())?;
         if !key.ends_with("[]") && self.0.iter().any(|(other, _)| other == key) {
-            return Err(refuse("a key stands there twice"));
+            return Err(invalid_message("a key stands there twice"));
         }
         self.0.push((key.to_owned(), value));
         Ok(())
@@ -73,7 +73,7 @@ impl Message {
     }
 
     /// Whether one of a key's values is this.
-    pub fn has(&self, key: &str, value: &str) -> bool {
+    pub fn has_value(&self, key: &str, value: &str) -> bool {
         self.0.iter().any(|(other, own)| other == key && own.expose() == value)
     }
 
@@ -97,7 +97,7 @@ impl Message {
     }
 }
 
-fn read_whole(input: &mut dyn Read) -> Result<Vec<u8>> {
+fn read_to_blank_line(input: &mut dyn Read) -> Result<Vec<u8>> {
     // Read in place: a buffer that grows, or ends, leaves its block to the allocator, which wipes it.
     let mut bytes = Vec::new();
     loop {
@@ -109,43 +109,43 @@ fn read_whole(input: &mut dyn Read) -> Result<Vec<u8>> {
             Ok(0) => return Ok(bytes),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => return Err(refuse("it can't be read")),
+            Err(_) => return Err(invalid_message("it can't be read")),
         };
-        if ends(&bytes, count) {
+        if has_blank_line(&bytes, count) {
             return Ok(bytes);
         }
         if bytes.len() > MAX_MESSAGE_BYTES {
-            return Err(refuse("it is longer than 256 KiB"));
+            return Err(invalid_message("it is longer than 256 KiB"));
         }
     }
 }
 
 /// Whether an empty line is among the last `count` bytes: who writes it may keep the pipe open.
-fn ends(bytes: &[u8], count: usize) -> bool {
+fn has_blank_line(bytes: &[u8], count: usize) -> bool {
     let from = bytes.len().saturating_sub(count + 1);
     bytes.first() == Some(&b'\n') || bytes[from..].windows(2).any(|pair| pair == b"\n\n")
 }
 
-fn check(key: &str, value: &str) -> Result<()> {
+fn check_line(key: &str, value: &str) -> Result<()> {
     if key.is_empty() || key.contains('=') {
-        return Err(refuse("a line has no key"));
+        return Err(invalid_message("a line has no key"));
     }
     if key.len() + value.len() + 2 > MAX_LINE_BYTES {
-        return Err(refuse("a line is longer than 65535 bytes"));
+        return Err(invalid_message("a line is longer than 65535 bytes"));
     }
-    if key.chars().chain(value.chars()).any(breaks_lines) {
-        return Err(refuse("a line holds a control character"));
+    if key.chars().chain(value.chars()).any(is_control_or_line_break) {
+        return Err(invalid_message("a line holds a control character"));
     }
     Ok(())
 }
 
 /// Whether some reader somewhere ends a line or a text at it, or a terminal obeys it.
-pub fn breaks_lines(symbol: char) -> bool {
+pub fn is_control_or_line_break(symbol: char) -> bool {
     symbol.is_control() || matches!(symbol, '\u{2028}' | '\u{2029}')
 }
 
 #[cold]
-fn refuse(why: &str) -> Error {
+fn invalid_message(why: &str) -> Error {
     Error::new(ErrorKind::InvalidValue, format!("the credential request is not answered: {why}"))
 }
 
@@ -171,7 +171,7 @@ mod tests {
         let message = read(b"host=a:1\npassword= a=b=$ \nx[]=1\nx[]=2\nempty=\n\nhost=other\n").unwrap();
         let get = |key| message.get(key).map(Secret::expose);
         assert_eq!((get("host"), get("password"), get("empty"), get("gone")), (Some("a:1"), Some(" a=b=$ "), None, None));
-        assert!(message.has("x[]", "1") && message.has("x[]", "2") && !message.has("x[]", "3"));
+        assert!(message.has_value("x[]", "1") && message.has_value("x[]", "2") && !message.has_value("x[]", "3"));
         assert!(read(b"").unwrap().is_empty() && read(b"\nhost=a\n").unwrap().is_empty());
         assert_eq!(read(b"host=no line feed").unwrap().get("host").unwrap().expose(), "no line feed");
     }
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn an_empty_value_empties_a_list() {
         let message = read(b"x[]=1\nx[]=\nx[]=2\n").unwrap();
-        assert!(!message.has("x[]", "1") && message.has("x[]", "2"));
+        assert!(!message.has_value("x[]", "1") && message.has_value("x[]", "2"));
     }
 
     #[test]

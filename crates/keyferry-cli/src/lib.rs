@@ -34,7 +34,7 @@ use streams::Streams;
 pub fn run(command: Command, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     match command {
         Command::Demo(options) => demo::run(&options, streams),
-        Command::Sandbox(options) => sandbox::run(&options, &context.temporary, streams),
+        Command::Sandbox(options) => sandbox::run(&options, &context.temp_dir, streams),
         Command::Login(options) => login::run(&options, context, streams),
         Command::Logout(options) => logout::run(&options, context, streams),
         Command::Status(options) => status::run(&options, context, streams),

@@ -6,18 +6,18 @@ use std::thread;
 use std::time::Duration;
 
 use crate::streams::Streams;
-use crate::terminal::clean;
+use crate::terminal::sanitize;
 
 /// Delay before a progress message is shown.
 const DELAY: Duration = Duration::from_secs(1);
 
 /// Runs something that may take long; after 1 s a person at standard error sees the message.
 pub fn with_progress<T>(streams: &Streams<'_>, message: &str, work: impl FnOnce() -> T) -> T {
-    if !streams.stderr.caps().terminal {
+    if !streams.stderr.caps().is_terminal {
         return work();
     }
     let (done, wait) = channel::<()>();
-    let message = clean(message).into_owned();
+    let message = sanitize(message).into_owned();
     thread::scope(|scope| {
         scope.spawn(move || {
             if wait.recv_timeout(DELAY) != Err(RecvTimeoutError::Timeout) {

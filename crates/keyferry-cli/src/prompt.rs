@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::git_protocol::breaks_lines;
+use crate::git_protocol::is_control_or_line_break;
 use crate::sys::terminal::Terminal;
 use keyferry::config::{Environment, check_text, withhold};
 use keyferry::error::{Error, ErrorKind, Result};
@@ -16,28 +16,28 @@ use keyferry::sys::process::{Limits, RunOutcome, run};
 
 /// Who is asked first.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum First {
+pub enum PromptOrder {
     /// The terminal that the command was typed at.
-    Terminal,
+    TerminalFirst,
     /// The program that the caller named for it, as git does it.
-    Askpass,
+    AskpassFirst,
 }
 
 /// A person may take so long; who went away is not waited for all day.
-const LIMITS: Limits = Limits { time: Duration::from_secs(300), bytes: 16 * 1024, own_group: false };
+const ASKPASS_LIMITS: Limits = Limits { time: Duration::from_secs(300), bytes: 16 * 1024, own_group: false };
 
 /// Asks. `hidden` for a secret.
 ///
 /// # Errors
 /// [`ErrorKind::SecretSource`] if there is nobody to ask, [`ErrorKind::Cancelled`] if the person gave up.
-pub fn ask(question: &str, hidden: bool, first: First, environment: &Environment) -> Result<Secret> {
-    let question = shown(question);
+pub fn ask(question: &str, hidden: bool, first: PromptOrder, environment: &Environment) -> Result<Secret> {
+    let question = escape_prompt(question);
     let program = ["GIT_ASKPASS", "SSH_ASKPASS"].iter().find_map(|name| environment(name).filter(|path| !path.is_empty()));
     let bytes = match (program, first) {
-        (Some(program), First::Askpass) => window(&program, &question)?,
+        (Some(program), PromptOrder::AskpassFirst) => run_askpass(&program, &question)?,
         (program, _) => match (Terminal::open(), program) {
-            (Ok(mut terminal), _) => terminal.ask(&question, hidden).map_err(|error| gave_up(&error))?.to_vec(),
-            (Err(_), Some(program)) => window(&program, &question)?,
+            (Ok(mut terminal), _) => terminal.ask(&question, hidden).map_err(|error| terminal_error(&error))?.to_vec(),
+            (Err(_), Some(program)) => run_askpass(&program, &question)?,
             (Err(_), None) => {
                 let what = "there is no terminal to ask at: give --secret-file or --secret-fd, or set it in config.toml";
                 return Err(Error::new(ErrorKind::SecretSource, what));
@@ -49,7 +49,7 @@ pub fn ask(question: &str, hidden: bool, first: First, environment: &Environment
     Ok(answer)
 }
 
-fn gave_up(error: &io::Error) -> Error {
+fn terminal_error(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
             Error::new(ErrorKind::Cancelled, "nothing was typed: the question was left")
@@ -59,12 +59,12 @@ fn gave_up(error: &io::Error) -> Error {
 }
 
 /// The question is the program's one argument, as git and ssh have it; the answer is the first line that it prints.
-fn window(program: &str, question: &str) -> Result<Vec<u8>> {
+fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
     let fail = |what: String| Error::new(ErrorKind::SecretSource, what);
     if !Path::new(program).is_absolute() {
         return Err(fail("GIT_ASKPASS or SSH_ASKPASS is no absolute path: begin it with a slash".into()));
     }
-    let started = run(withhold(Command::new(program).arg(question)), None, LIMITS);
+    let started = run(withhold(Command::new(program).arg(question)), None, ASKPASS_LIMITS);
     let (mut output, ended) = started.map_err(|error| fail(format!("the program of GIT_ASKPASS can't be started: {}", error.kind())))?;
     if !matches!(ended, RunOutcome::Exited(Some(0))) {
         return Err(Error::new(ErrorKind::Cancelled, "the program of GIT_ASKPASS gave no answer: nothing was typed"));
@@ -75,9 +75,9 @@ fn window(program: &str, question: &str) -> Result<Vec<u8>> {
 }
 
 /// A question whose parts may come from a URL: what could steer the terminal, or make the line read as another, is percent-encoded.
-fn shown(question: &str) -> String {
+fn escape_prompt(question: &str) -> String {
     let steers = |symbol: char| {
-        breaks_lines(symbol)
+        is_control_or_line_break(symbol)
             || matches!(symbol, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     let mut text = String::with_capacity(question.len());
@@ -102,8 +102,11 @@ mod tests {
 
     #[test]
     fn a_question_steers_no_terminal() {
-        assert_eq!(shown("Password for a\u{1b}[2J\r\nb\u{85}\u{202e}c\u{7f}: "), "Password for a%1B[2J%0D%0Ab%C2%85%E2%80%AEc%7F: ");
-        assert_eq!(shown("für 東京: "), "für 東京: ");
+        assert_eq!(
+            escape_prompt("Password for a\u{1b}[2J\r\nb\u{85}\u{202e}c\u{7f}: "),
+            "Password for a%1B[2J%0D%0Ab%C2%85%E2%80%AEc%7F: "
+        );
+        assert_eq!(escape_prompt("für 東京: "), "für 東京: ");
     }
 
     #[test]
@@ -115,11 +118,11 @@ mod tests {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
         let name = program.to_str().unwrap().to_owned();
         let environment = |value: String| -> Environment { Arc::new(move |name| (name == "SSH_ASKPASS").then(|| value.clone())) };
-        let answer = ask("Who \u{1b}?", true, First::Askpass, &environment(name)).unwrap();
+        let answer = ask("Who \u{1b}?", true, PromptOrder::AskpassFirst, &environment(name)).unwrap();
         assert_eq!(answer.expose(), "a b");
         assert_eq!(fs::read_to_string(folder.path().join("asked")).unwrap(), "1|Who %1B?");
-        assert_eq!(ask("?", true, First::Askpass, &environment("/bin/false".into())).unwrap_err().kind, ErrorKind::Cancelled);
-        let error = ask("?", true, First::Askpass, &environment("askpass".into())).unwrap_err();
+        assert_eq!(ask("?", true, PromptOrder::AskpassFirst, &environment("/bin/false".into())).unwrap_err().kind, ErrorKind::Cancelled);
+        let error = ask("?", true, PromptOrder::AskpassFirst, &environment("askpass".into())).unwrap_err();
         assert!(error.message().contains("absolute"), "{error}");
     }
 }

@@ -16,7 +16,7 @@ use keyferry::sys::private_file::{self, Privacy};
 
 /// Where a secret is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Keep {
+pub enum SaveTarget {
     /// The desktop's keyring; without one the kernel's, until the next start.
     Keyring,
     /// A file that nobody else can read, beside config.toml.
@@ -24,21 +24,21 @@ pub enum Keep {
 }
 
 /// A configuration may be as long.
-const MAX_BYTES: usize = 256 * 1024;
+const MAX_CONFIG_BYTES: usize = 256 * 1024;
 
 /// Keeps a secret under a key of the configuration. Where it went, for people.
 ///
 /// # Errors
 /// [`ErrorKind::Config`], [`ErrorKind::UnsafeFile`], [`ErrorKind::SecretSource`]; nothing is referred to then that isn't kept.
-pub fn keep(how: Keep, account: &str, key: &str, secret: &Secret, context: &CliContext) -> Result<String> {
-    let config = config_file(context)?;
+pub fn save_secret(how: SaveTarget, account: &str, key: &str, secret: &Secret, context: &CliContext) -> Result<String> {
+    let config = config_path(context)?;
     let item = if account == DEFAULT_ACCOUNT { key.to_owned() } else { format!("{account}.{key}") };
     let (reference, place) = match how {
-        Keep::Keyring => {
-            let taken = save_in_keyring("keyferry", &item, secret, &context.environment)?;
+        SaveTarget::Keyring => {
+            let taken = keep_in_keyring("keyferry", &item, secret, &context.environment)?;
             (format!("{{ keyring = [\"keyferry\", {}] }}", quoted(&item)), taken.to_owned())
         }
-        Keep::File => {
+        SaveTarget::File => {
             let path = config.parent().unwrap_or(Path::new("/")).join("secrets").join(&item);
             let name =
                 path.to_str().ok_or_else(|| Error::new(ErrorKind::Config, "the configuration folder's name is not UTF-8"))?.to_owned();
@@ -46,7 +46,7 @@ pub fn keep(how: Keep, account: &str, key: &str, secret: &Secret, context: &CliC
             (format!("{{ file = {} }}", quoted(&name)), name)
         }
     };
-    set(&config, account, key, &reference)?;
+    write_setting(&config, account, key, &reference)?;
     Ok(place)
 }
 
@@ -54,16 +54,16 @@ pub fn keep(how: Keep, account: &str, key: &str, secret: &Secret, context: &CliC
 ///
 /// # Errors
 /// Those of [`keep`].
-pub fn keep_text(account: &str, key: &str, text: &str, context: &CliContext) -> Result<()> {
-    set(&config_file(context)?, account, key, &quoted(text))
+pub fn save_setting(account: &str, key: &str, text: &str, context: &CliContext) -> Result<()> {
+    write_setting(&config_path(context)?, account, key, &quoted(text))
 }
 
-fn config_file(context: &CliContext) -> Result<PathBuf> {
+fn config_path(context: &CliContext) -> Result<PathBuf> {
     user_file(&context.environment).ok_or_else(|| Error::new(ErrorKind::Config, "there is no place for config.toml: set HOME"))
 }
 
-fn set(path: &Path, account: &str, key: &str, value: &str) -> Result<()> {
-    let before = match private_file::read(path, Privacy::Public, MAX_BYTES) {
+fn write_setting(path: &Path, account: &str, key: &str, value: &str) -> Result<()> {
+    let before = match private_file::read(path, Privacy::Public, MAX_CONFIG_BYTES) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::Config, format!("{} is not UTF-8", path.display())))?,
         Err(error) if error.kind == ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),

@@ -11,7 +11,7 @@ use clap::Args;
 use zeroize::Zeroizing;
 
 use crate::context::CliContext;
-use crate::prompt::{First, ask};
+use crate::prompt::{PromptOrder, ask};
 use crate::streams::Streams;
 use crate::sys::stdio;
 use keyferry::config::check_text;
@@ -19,7 +19,7 @@ use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
 use keyferry::sys::private_file::{self, Privacy};
 
-const MAX_BYTES: usize = 64 * 1024;
+const MAX_INPUT_BYTES: usize = 64 * 1024;
 
 /// Where a secret comes from, if not from the prompt or standard input.
 #[derive(Args)]
@@ -33,7 +33,7 @@ pub struct SecretInput {
 }
 
 /// What people try, and what is refused before anything repeats it.
-const REFUSED: [&str; 12] = [
+const SECRET_OPTIONS: [&str; 12] = [
     "--password",
     "--passwd",
     "--pass",
@@ -49,11 +49,11 @@ const REFUSED: [&str; 12] = [
 ];
 
 /// The sentence for a command line that holds a secret, if it does. Words behind `--` are another program's.
-pub fn refusal(words: &[OsString]) -> Option<String> {
+pub fn secret_option_error(words: &[OsString]) -> Option<String> {
     let ours = words.iter().take_while(|word| *word != "--").map(|word| word.to_string_lossy());
     let found = ours.filter_map(|word| {
         let name = word.split('=').next().unwrap_or_default();
-        REFUSED.iter().find(|refused| **refused == name)
+        SECRET_OPTIONS.iter().find(|refused| **refused == name)
     });
     let name = found.into_iter().next()?;
     Some(format!(
@@ -64,7 +64,7 @@ pub fn refusal(words: &[OsString]) -> Option<String> {
 
 impl SecretInput {
     /// Whether a place was named.
-    pub fn is_named(&self) -> bool {
+    pub fn is_given(&self) -> bool {
         self.secret_fd.is_some() || self.secret_file.is_some()
     }
 
@@ -74,17 +74,20 @@ impl SecretInput {
     /// [`ErrorKind::SecretSource`] if a needed one doesn't come, [`ErrorKind::UnsafeFile`] if others could read the file.
     pub fn read(&self, questions: &[&str], needed: usize, context: &CliContext, streams: &mut Streams<'_>) -> Result<Vec<Secret>> {
         let secrets = match (&self.secret_fd, &self.secret_file) {
-            (Some(1 | 2), _) => return Err(fail("--secret-fd 1 and 2 are where answers go: open another, as in --secret-fd 3 3<FILE")),
-            (Some(number), _) => {
-                let file = stdio::inherited(*number).map_err(|_| fail("--secret-fd is not open: write it like --secret-fd 3 3<FILE"))?;
-                lines(&file)?
+            (Some(1 | 2), _) => {
+                return Err(source_error("--secret-fd 1 and 2 are where answers go: open another, as in --secret-fd 3 3<FILE"));
             }
-            (None, Some(path)) => split(Zeroizing::new(private_file::read(path, Privacy::Private, MAX_BYTES)?))?,
-            (None, None) if context.stdin_is_terminal => return self.ask(questions, needed, context),
-            (None, None) => lines(&mut *streams.stdin)?,
+            (Some(number), _) => {
+                let file = stdio::open_inherited_fd(*number)
+                    .map_err(|_| source_error("--secret-fd is not open: write it like --secret-fd 3 3<FILE"))?;
+                read_lines(&file)?
+            }
+            (None, Some(path)) => split_lines(Zeroizing::new(private_file::read(path, Privacy::Private, MAX_INPUT_BYTES)?))?,
+            (None, None) if context.stdin_is_terminal => return self.prompt_for_each(questions, needed, context),
+            (None, None) => read_lines(&mut *streams.stdin)?,
         };
         if secrets.len() < needed || secrets.iter().take(needed).any(Secret::is_empty) {
-            return Err(fail("no secret came: type it at a terminal, or give --secret-file or --secret-fd"));
+            return Err(source_error("no secret came: type it at a terminal, or give --secret-file or --secret-fd"));
         }
         secrets
             .iter()
@@ -93,10 +96,10 @@ impl SecretInput {
         Ok(secrets.into_iter().chain(std::iter::repeat_with(Secret::default)).take(questions.len()).collect())
     }
 
-    fn ask(&self, questions: &[&str], needed: usize, context: &CliContext) -> Result<Vec<Secret>> {
+    fn prompt_for_each(&self, questions: &[&str], needed: usize, context: &CliContext) -> Result<Vec<Secret>> {
         let mut secrets = Vec::new();
         for (number, question) in questions.iter().enumerate() {
-            let answer = ask(question, true, First::Terminal, &context.environment);
+            let answer = ask(question, true, PromptOrder::TerminalFirst, &context.environment);
             secrets.push(match answer {
                 Err(error) if number >= needed && error.kind == ErrorKind::SecretSource => Secret::default(),
                 other => other?,
@@ -106,21 +109,22 @@ impl SecretInput {
     }
 }
 
-fn lines(input: impl Read) -> Result<Vec<Secret>> {
+fn read_lines(input: impl Read) -> Result<Vec<Secret>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    input.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|_| fail("the secret can't be read"))?;
-    if bytes.len() > MAX_BYTES {
-        return Err(fail("the secret is longer than 64 KiB"));
+    input.take(MAX_INPUT_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|_| source_error("the secret can't be read"))?;
+    if bytes.len() > MAX_INPUT_BYTES {
+        return Err(source_error("the secret is longer than 64 KiB"));
     }
-    split(bytes)
+    split_lines(bytes)
 }
 
-fn split(bytes: Zeroizing<Vec<u8>>) -> Result<Vec<Secret>> {
-    let line =
-        |line: &[u8]| Secret::from_bytes(line.strip_suffix(b"\r").unwrap_or(line).to_vec()).ok_or_else(|| fail("the secret is not UTF-8"));
+fn split_lines(bytes: Zeroizing<Vec<u8>>) -> Result<Vec<Secret>> {
+    let line = |line: &[u8]| {
+        Secret::from_bytes(line.strip_suffix(b"\r").unwrap_or(line).to_vec()).ok_or_else(|| source_error("the secret is not UTF-8"))
+    };
     bytes.split(|byte| *byte == b'\n').map(line).collect()
 }
 
-fn fail(what: &'static str) -> Error {
+fn source_error(what: &'static str) -> Error {
     Error::new(ErrorKind::SecretSource, what)
 }

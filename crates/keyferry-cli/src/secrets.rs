@@ -12,7 +12,7 @@ use keyferry::session::Session;
 ///
 /// # Errors
 /// Those of its source.
-pub fn setting(profile: &Profile, key: &str) -> Result<Option<Secret>> {
+pub fn resolve_setting(profile: &Profile, key: &str) -> Result<Option<Secret>> {
     profile.setting(key).map(|setting| secret_sources::resolve(setting, key, profile.environment())).transpose()
 }
 
@@ -20,9 +20,9 @@ pub fn setting(profile: &Profile, key: &str) -> Result<Option<Secret>> {
 ///
 /// # Errors
 /// Those of its source, and of `open`.
-pub fn setting_anywhere(profile: &Profile, key: &str, open: impl FnOnce() -> Result<Session>) -> Result<Option<Secret>> {
+pub fn resolve_setting_or_plugin(profile: &Profile, key: &str, open: impl FnOnce() -> Result<Session>) -> Result<Option<Secret>> {
     match profile.setting(key) {
         Some(Setting::Plugin(..)) => open()?.secret(key),
-        _ => setting(profile, key),
+        _ => resolve_setting(profile, key),
     }
 }

@@ -15,35 +15,35 @@ use crate::context::CliContext;
 use crate::git_protocol::Message;
 use crate::streams::Streams;
 use crate::sys;
-use crate::terminal::{Output, TerminalCaps, clean};
+use crate::terminal::{Output, TerminalCaps, sanitize};
 use keyferry::config::process_environment;
 use keyferry::log::{self, Level};
 
 /// Runs a program: `run` gets the arguments behind the program's name, and its number is the exit code.
-pub fn start(run: impl FnOnce(Vec<OsString>, &CliContext, &mut Streams<'_>) -> u8) -> ExitCode {
+pub fn run_program(run: impl FnOnce(Vec<OsString>, &CliContext, &mut Streams<'_>) -> u8) -> ExitCode {
     keyferry::sys::wiping_alloc::keep_out_of_core_files();
     keyferry::sys::signals::reset_sigchld();
     keyferry::sys::signals::survive_sigxfsz();
     let (stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout().lock(), io::stderr());
-    let caps = |is_terminal| TerminalCaps::of(is_terminal, sys::stdio::columns(), &|name| env::var(name).ok());
+    let caps = |is_terminal| TerminalCaps::detect(is_terminal, sys::stdio::terminal_width(), &|name| env::var(name).ok());
     let (of_stdout, of_stderr) = (caps(stdout.is_terminal()), caps(stderr.is_terminal()));
-    let context = CliContext { environment: process_environment(), temporary: env::temp_dir(), stdin_is_terminal: stdin.is_terminal() };
+    let context = CliContext { environment: process_environment(), temp_dir: env::temp_dir(), stdin_is_terminal: stdin.is_terminal() };
     let mut stdin = sys::stdio::BlockingStdin(stdin);
-    let stdout: &mut dyn Write = if sys::stdio::output_is_closed() { &mut sys::stdio::Closed } else { &mut stdout };
+    let stdout: &mut dyn Write = if sys::stdio::stdout_was_closed() { &mut sys::stdio::ClosedStdout } else { &mut stdout };
     let mut streams = Streams {
         stdin: &mut stdin,
         stdout: Output::new(stdout, of_stdout),
         stderr: Output::new(&mut stderr, of_stderr),
-        release: sys::stdio::release_output,
+        detach_stdout: sys::stdio::detach_stdout,
     };
     ExitCode::from(run(env::args_os().skip(1).collect(), &context, &mut streams))
 }
 
 /// Has what works in spite of a fault, as a store that can't be used, told on standard error.
-pub fn tell_warnings() {
+pub fn log_warnings_to_stderr() {
     let tell = |_, text: &str| {
         // Where standard error is gone, nobody is left to tell.
-        let _ = writeln!(io::stderr(), "keyferry: warning: {}", clean(text));
+        let _ = writeln!(io::stderr(), "keyferry: warning: {}", sanitize(text));
     };
     log::install(Some(Level::Warn), Some(Box::new(tell))).expect("nobody logs yet, so this is called from no log");
 }
@@ -57,7 +57,7 @@ pub fn exec_full_cli(words: &[OsString], message: Option<&Message>, streams: &mu
         let mut whole = Command::new(env::current_exe()?.with_file_name("keyferry"));
         input.map(|input| whole.stdin(input));
         whole.arg("git").args(words);
-        sys::stdio::hand_on_closed();
+        sys::stdio::close_recorded_streams();
         Err::<(), _>(whole.exec())
     });
     let why = failed.err().map_or(io::ErrorKind::Other, |error| error.kind());

@@ -15,14 +15,14 @@ pub struct Streams<'a> {
     /// Standard error.
     pub stderr: Output<'a>,
     /// Closes standard output for its reader, who goes on while the command still runs.
-    pub release: fn() -> io::Result<()>,
+    pub detach_stdout: fn() -> io::Result<()>,
 }
 
 impl Streams<'_> {
     /// Writes a message to standard error and returns [`EXIT_FAILED`].
     pub fn fail(&mut self, message: &str) -> u8 {
         // Where standard error is gone, nobody is left to tell.
-        let _ = self.stderr.line(&format!("keyferry: {message}"));
+        let _ = self.stderr.write_line(&format!("keyferry: {message}"));
         EXIT_FAILED
     }
 
@@ -41,7 +41,7 @@ impl Streams<'_> {
     }
 
     /// Returns the exit code after a write to standard output. A reader that has gone away has seen enough.
-    pub fn wrote(&mut self, outcome: io::Result<()>) -> u8 {
+    pub fn finish_write(&mut self, outcome: io::Result<()>) -> u8 {
         match outcome.map_err(|error| error.kind()) {
             Err(io::ErrorKind::NotConnected) => self.fail("the answer can't be written: standard output is closed"),
             Err(kind) if kind != io::ErrorKind::BrokenPipe => self.fail(&format!("the answer can't be written: {kind}")),

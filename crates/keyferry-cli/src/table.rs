@@ -12,7 +12,7 @@ pub struct Table {
     rows: Vec<Vec<(Style, String)>>,
 }
 
-const GAP: usize = 2;
+const COLUMN_GAP: usize = 2;
 
 impl Table {
     /// A table without rows.
@@ -21,7 +21,7 @@ impl Table {
     }
 
     /// Adds a row, a field a column.
-    pub fn row<const N: usize>(&mut self, fields: [(Style, String); N]) {
+    pub fn add_row<const N: usize>(&mut self, fields: [(Style, String); N]) {
         let fit = |(style, text): (Style, String)| {
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             (style, if text.is_empty() { "-".to_owned() } else { text })
@@ -39,15 +39,15 @@ impl Table {
         let widths: Vec<_> = (0..self.names.len()).map(wide).collect();
         let line = |row: &Vec<(Style, String)>| {
             let last = row.len().saturating_sub(1);
-            let pad = |at: usize, text: &str| if at == last { 0 } else { widths[at] + GAP - text.chars().count() };
+            let pad = |at: usize, text: &str| if at == last { 0 } else { widths[at] + COLUMN_GAP - text.chars().count() };
             let fields = row.iter().enumerate();
             fields.flat_map(|(at, (style, text))| [(*style, text.clone()), (Style::Plain, " ".repeat(pad(at, text)))]).collect()
         };
-        output.lines(&[&names].into_iter().chain(&self.rows).map(line).collect::<Vec<_>>())
+        output.write_styled_lines(&[&names].into_iter().chain(&self.rows).map(line).collect::<Vec<_>>())
     }
 }
 
 /// A field without a tone.
-pub fn plain(text: impl Into<String>) -> (Style, String) {
+pub fn plain_cell(text: impl Into<String>) -> (Style, String) {
     (Style::Plain, text.into())
 }

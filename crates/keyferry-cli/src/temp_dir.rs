@@ -17,7 +17,7 @@ impl TempDir {
     ///
     /// # Errors
     /// [`ErrorKind::Store`] naming the parent.
-    pub fn below(parent: &Path) -> Result<Self> {
+    pub fn create_in(parent: &Path) -> Result<Self> {
         let shown = parent.display();
         let random = getrandom::u64().map_err(|_| Error::new(ErrorKind::Config, "the system gives no random numbers"))?;
         let path = parent.join(format!("keyferry-{random:016x}"));
@@ -32,7 +32,7 @@ impl TempDir {
     ///
     /// # Errors
     /// [`ErrorKind::Store`] naming the folder.
-    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+    pub fn write_file(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
         let write = || -> io::Result<()> { private_file::create_new(&path)?.write_all(text.as_bytes()) };
         let shown = self.0.display();
@@ -58,12 +58,12 @@ mod tests {
     #[test]
     fn a_folder_is_private_and_gone_afterwards() {
         let parent = tempfile::tempdir().unwrap();
-        let temp_dir = TempDir::below(parent.path()).unwrap();
-        let file = temp_dir.write("a", "b").unwrap();
+        let temp_dir = TempDir::create_in(parent.path()).unwrap();
+        let file = temp_dir.write_file("a", "b").unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(file.parent().unwrap()), mode(&file)), (0o700, 0o600));
         drop(temp_dir);
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
-        assert!(TempDir::below(&parent.path().join("absent")).is_err());
+        assert!(TempDir::create_in(&parent.path().join("absent")).is_err());
     }
 }

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TerminalCaps {
     /// A person sits there.
-    pub terminal: bool,
+    pub is_terminal: bool,
     /// Colours are welcome.
     pub colour: bool,
     /// More than ASCII can be read.
@@ -22,14 +22,14 @@ pub struct TerminalCaps {
 }
 
 /// Columns where nobody says how many there are.
-const USUAL_WIDTH: usize = 100;
+const DEFAULT_WIDTH: usize = 100;
 
 impl TerminalCaps {
     /// Plain text for programs: no colour, no drawing.
-    pub const PLAIN: Self = Self { terminal: false, colour: false, unicode: false, width: USUAL_WIDTH };
+    pub const PLAIN: Self = Self { is_terminal: false, colour: false, unicode: false, width: DEFAULT_WIDTH };
 
     /// What a terminal can show by its width and by the variables that speak of it; `PLAIN` for anything else.
-    pub fn of(is_terminal: bool, columns: Option<usize>, variable: &dyn Fn(&str) -> Option<String>) -> Self {
+    pub fn detect(is_terminal: bool, columns: Option<usize>, variable: &dyn Fn(&str) -> Option<String>) -> Self {
         if !is_terminal {
             return Self::PLAIN;
         }
@@ -37,10 +37,10 @@ impl TerminalCaps {
         let locale = filled("LC_ALL").or_else(|| filled("LC_CTYPE")).or_else(|| filled("LANG"));
         let is_utf8 = |locale: String| locale.to_ascii_lowercase().replace('-', "").contains("utf8");
         Self {
-            terminal: true,
+            is_terminal: true,
             colour: filled("NO_COLOR").is_none() && filled("TERM").is_some_and(|term| term != "dumb"),
             unicode: locale.is_none_or(is_utf8),
-            width: columns.unwrap_or(USUAL_WIDTH),
+            width: columns.unwrap_or(DEFAULT_WIDTH),
         }
     }
 }
@@ -61,7 +61,7 @@ pub enum Style {
 }
 
 impl Style {
-    fn code(self) -> &'static str {
+    fn sgr_code(self) -> &'static str {
         match self {
             Self::Plain => "",
             Self::Strong => "1",
@@ -93,8 +93,8 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// Those of the stream.
-    pub fn text(&mut self, text: &str) -> io::Result<()> {
-        self.sink.write_all(clean(text).as_bytes())?;
+    pub fn write_text(&mut self, text: &str) -> io::Result<()> {
+        self.sink.write_all(sanitize(text).as_bytes())?;
         self.sink.flush()
     }
 
@@ -102,16 +102,16 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// Those of the stream.
-    pub fn data(&mut self, text: &str) -> io::Result<()> {
-        if self.caps.terminal {
-            return self.text(text);
+    pub fn write_data(&mut self, text: &str) -> io::Result<()> {
+        if self.caps.is_terminal {
+            return self.write_text(text);
         }
         self.sink.write_all(text.as_bytes())?;
         self.sink.flush()
     }
 
     /// The stream itself, for a protocol that has rules of its own about what may pass.
-    pub fn sink(&mut self) -> &mut dyn Write {
+    pub fn raw(&mut self) -> &mut dyn Write {
         self.sink
     }
 
@@ -119,18 +119,18 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// Those of the stream.
-    pub fn line(&mut self, text: &str) -> io::Result<()> {
-        self.text(&format!("{text}\n"))
+    pub fn write_line(&mut self, text: &str) -> io::Result<()> {
+        self.write_text(&format!("{text}\n"))
     }
 
     /// Writes lines of painted parts, all at once.
     ///
     /// # Errors
     /// Those of the stream.
-    pub fn lines(&mut self, lines: &[Vec<(Style, String)>]) -> io::Result<()> {
+    pub fn write_styled_lines(&mut self, lines: &[Vec<(Style, String)>]) -> io::Result<()> {
         let mut text = String::new();
         for line in lines {
-            line.iter().for_each(|(style, part)| self.paint(&mut text, *style, part));
+            line.iter().for_each(|(style, part)| self.push_styled(&mut text, *style, part));
             text.push('\n');
         }
         self.sink.write_all(text.as_bytes())?;
@@ -138,27 +138,27 @@ impl<'a> Output<'a> {
     }
 
     /// The only place that makes control sequences.
-    fn paint(&self, text: &mut String, style: Style, part: &str) {
-        let part = clean(part);
+    fn push_styled(&self, text: &mut String, style: Style, part: &str) {
+        let part = sanitize(part);
         if !self.caps.colour || style == Style::Plain {
             text.push_str(&part);
             return;
         }
-        text.extend(["\u{1b}[", style.code(), "m", &part, "\u{1b}[0m"]);
+        text.extend(["\u{1b}[", style.sgr_code(), "m", &part, "\u{1b}[0m"]);
     }
 }
 
 /// The text with a replacement character for each that could steer a terminal: every control but the line feed, and the
 /// controls of writing direction.
-pub fn clean(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_steering) {
+pub fn sanitize(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(controls_terminal) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().map(|symbol| if is_steering(symbol) { char::REPLACEMENT_CHARACTER } else { symbol }).collect())
+    Cow::Owned(text.chars().map(|symbol| if controls_terminal(symbol) { char::REPLACEMENT_CHARACTER } else { symbol }).collect())
 }
 
 /// Whether a terminal would obey a character instead of showing it.
-fn is_steering(symbol: char) -> bool {
+fn controls_terminal(symbol: char) -> bool {
     let steers_direction = matches!(symbol, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     (symbol.is_control() && symbol != '\n') || matches!(symbol, '\u{2028}' | '\u{2029}') || steers_direction
 }
@@ -170,13 +170,13 @@ mod tests {
 
     fn caps(is_terminal: bool, variables: &[(&str, &str)]) -> TerminalCaps {
         let of = |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
-        TerminalCaps::of(is_terminal, Some(80), &of)
+        TerminalCaps::detect(is_terminal, Some(80), &of)
     }
 
     #[test]
     fn no_character_that_steers_a_terminal_passes() {
         let all: String = (0..=0x10_ffff).filter_map(char::from_u32).collect();
-        let cleaned = clean(&all);
+        let cleaned = sanitize(&all);
         let c0_del_c1 = |symbol: char| (symbol < ' ' && symbol != '\n') || ('\u{7f}'..='\u{9f}').contains(&symbol);
         let bidi = "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
         assert!(!cleaned.chars().any(|symbol| c0_del_c1(symbol) || bidi.contains(symbol)));
@@ -186,19 +186,19 @@ mod tests {
     #[test]
     fn what_people_write_passes_as_it_is() {
         for text in ["", "a\nb", "über 東京 ✓ ─ שלום", "a b=$!(x)"] {
-            assert!(matches!(clean(text), Cow::Borrowed(same) if same == text));
+            assert!(matches!(sanitize(text), Cow::Borrowed(same) if same == text));
         }
-        assert_eq!(clean("\u{1b}[2Ja\rb\tc\u{9b}m\u{202e}x"), "\u{fffd}[2Ja\u{fffd}b\u{fffd}c\u{fffd}m\u{fffd}x");
+        assert_eq!(sanitize("\u{1b}[2Ja\rb\tc\u{9b}m\u{202e}x"), "\u{fffd}[2Ja\u{fffd}b\u{fffd}c\u{fffd}m\u{fffd}x");
     }
 
     #[test]
     fn every_way_out_is_filtered_and_colour_is_ours_alone() {
         for colour in [false, true] {
             let mut bytes = Vec::new();
-            let mut output = Output::new(&mut bytes, TerminalCaps { terminal: true, colour, ..TerminalCaps::PLAIN });
-            output.text("a\u{1b}b").unwrap();
-            output.line("c\u{9b}d").unwrap();
-            output.lines(&[vec![(Style::Good, "e\u{1b}[0mf".into()), (Style::Plain, "\u{7f}".into())]]).unwrap();
+            let mut output = Output::new(&mut bytes, TerminalCaps { is_terminal: true, colour, ..TerminalCaps::PLAIN });
+            output.write_text("a\u{1b}b").unwrap();
+            output.write_line("c\u{9b}d").unwrap();
+            output.write_styled_lines(&[vec![(Style::Good, "e\u{1b}[0mf".into()), (Style::Plain, "\u{7f}".into())]]).unwrap();
             let text = String::from_utf8(bytes).unwrap();
             assert_eq!(text.matches('\u{1b}').count(), if colour { 2 } else { 0 });
             assert!(!text.contains(['\u{9b}', '\u{7f}']));

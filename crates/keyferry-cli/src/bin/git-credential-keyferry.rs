@@ -13,11 +13,11 @@ use keyferry_cli::startup;
 #[cfg(target_os = "linux")]
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::caps;
+static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::record_closed_streams;
 
 fn main() -> ExitCode {
-    startup::start(|words, context, streams| match fast_path(&words, context, streams) {
+    startup::run_program(|words, context, streams| match fast_path(&words, context, streams) {
         FastPath::Answered(code) => code,
-        FastPath::Left(message) => startup::exec_full_cli(&words, message.as_ref(), streams),
+        FastPath::NeedsFullCli(message) => startup::exec_full_cli(&words, message.as_ref(), streams),
     })
 }

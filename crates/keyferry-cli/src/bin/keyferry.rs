@@ -8,11 +8,11 @@ use keyferry_cli::{args, startup};
 #[cfg(target_os = "linux")]
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::caps;
+static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::record_closed_streams;
 
 fn main() -> ExitCode {
-    startup::tell_warnings();
-    startup::start(|arguments, context, streams| match args::parse(arguments, streams) {
+    startup::log_warnings_to_stderr();
+    startup::run_program(|arguments, context, streams| match args::parse(arguments, streams) {
         Ok(command) => keyferry_cli::run(command, context, streams),
         Err(code) => code,
     })

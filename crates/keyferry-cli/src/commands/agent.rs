@@ -11,7 +11,7 @@ use crate::exit_code::{EXIT_FAILED, EXIT_OK};
 use crate::progress::with_progress;
 use crate::secret_input::SecretInput;
 use crate::streams::Streams;
-use crate::table::{Table, plain};
+use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use keyferry::error::ErrorKind;
 
@@ -21,7 +21,7 @@ use keyferry::error::ErrorKind;
 pub struct AgentOptions {
     /// What to do, if not to look.
     #[command(subcommand)]
-    pub verb: Option<AgentVerb>,
+    pub action: Option<AgentAction>,
     /// The account, a profile of config.toml.
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
@@ -32,7 +32,7 @@ pub struct AgentOptions {
 
 /// What can be done with the agent.
 #[derive(Subcommand)]
-pub enum AgentVerb {
+pub enum AgentAction {
     /// Sign in with e-mail and password: those configured, or those given.
     #[command(after_help = crate::exit_code::EXIT_CODES_HELP)]
     SignIn(SignInOptions),
@@ -57,43 +57,43 @@ pub struct SignInOptions {
 
 /// Looks, or signs in.
 pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    if let Some(AgentVerb::SignIn(SignInOptions { email, input, profile, json })) = options.verb {
+    if let Some(AgentAction::SignIn(SignInOptions { email, input, profile, json })) = options.action {
         let options = LoginOptions { service: LoginService::Agent, email, with_key: false, input, save: None, profile, json };
         return login::run(&options, context, streams);
     }
-    let session = match context.session(options.profile.as_deref()) {
+    let session = match context.open_configured_session(options.profile.as_deref()) {
         Ok(session) => session,
         Err(error) => return streams.fail_with(&error),
     };
     let base = session.inspect().services().find(|place| place.service == "agent").map(|place| place.base.to_string()).unwrap_or_default();
     match with_progress(streams, "keyferry: asking the MASV Agent", || session.agent_session()) {
-        Ok(text) => show(&text, &base, options.json, streams),
+        Ok(text) => print_session(&text, &base, options.json, streams),
         Err(error) => {
             if options.json {
                 let runs = !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::NoResponse);
                 let meta = serde_json::json!({ "url": base, "runs": runs, "signed_in": false, "why": error.message() });
                 // The exit code tells the same.
-                let _ = streams.stdout.line(&meta.to_string());
+                let _ = streams.stdout.write_line(&meta.to_string());
             }
             streams.fail_with(&error)
         }
     }
 }
 
-fn show(text: &str, base: &str, as_json: bool, streams: &mut Streams<'_>) -> u8 {
+fn print_session(text: &str, base: &str, as_json: bool, streams: &mut Streams<'_>) -> u8 {
     let session: Value = serde_json::from_str(text).unwrap_or_default();
     let written = if as_json {
         let meta = serde_json::json!({ "url": base, "runs": true, "signed_in": true, "user": session["user"], "teams": session["teams"] });
-        streams.stdout.line(&meta.to_string())
+        streams.stdout.write_line(&meta.to_string())
     } else {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let mut table = Table::new(&["what", "value"]);
-        table.row([(Style::Faint, "agent".into()), plain(base)]);
-        table.row([(Style::Faint, "signed in".into()), (Style::Good, text(&session["user"]["email"]))]);
+        table.add_row([(Style::Faint, "agent".into()), plain_cell(base)]);
+        table.add_row([(Style::Faint, "signed in".into()), (Style::Good, text(&session["user"]["email"]))]);
         for team in session["teams"].as_array().into_iter().flatten() {
-            table.row([(Style::Faint, "team".into()), plain(format!("{} ({})", text(&team["name"]), text(&team["id"])))]);
+            table.add_row([(Style::Faint, "team".into()), plain_cell(format!("{} ({})", text(&team["name"]), text(&team["id"])))]);
         }
         table.write(&mut streams.stdout)
     };
-    if streams.wrote(written) == EXIT_OK { EXIT_OK } else { EXIT_FAILED }
+    if streams.finish_write(written) == EXIT_OK { EXIT_OK } else { EXIT_FAILED }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::context::CliContext;
 use crate::streams::Streams;
-use crate::table::{Table, plain};
+use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use keyferry::config::{Config, FIELDS, Field, PROFILE, Profile, Setting, user_file};
 use keyferry::error::Result;
@@ -32,7 +32,7 @@ struct Row {
 
 /// Shows them.
 pub fn run(options: &ConfigOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let found = context.config().and_then(|config| rows(&config, options.profile.as_deref()));
+    let found = context.load_config().and_then(|config| setting_rows(&config, options.profile.as_deref()));
     let rows = match found {
         Ok(rows) => rows,
         Err(error) => return streams.fail_with(&error),
@@ -46,41 +46,41 @@ pub fn run(options: &ConfigOptions, context: &CliContext, streams: &mut Streams<
             })
         };
         let all: Vec<Value> = rows.iter().map(setting).collect();
-        streams.stdout.line(&json!({ "file": file, "settings": all }).to_string())
+        streams.stdout.write_line(&json!({ "file": file, "settings": all }).to_string())
     } else {
         let mut table = Table::new(&["key", "value", "from"]);
         for Row { field, value, from } in &rows {
             let style = if from.is_some() { Style::Plain } else { Style::Faint };
             let from = from.clone().unwrap_or_else(|| if field.default.is_some() { "default".into() } else { "not set".into() });
-            table.row([plain(field.key), (style, value.clone().unwrap_or_default()), (style, from)]);
+            table.add_row([plain_cell(field.key), (style, value.clone().unwrap_or_default()), (style, from)]);
         }
         table.write(&mut streams.stdout)
     };
-    streams.wrote(written)
+    streams.finish_write(written)
 }
 
-fn rows(config: &Config, account: Option<&str>) -> Result<Vec<Row>> {
+fn setting_rows(config: &Config, account: Option<&str>) -> Result<Vec<Row>> {
     let account = account.unwrap_or(config.default_account());
     let profile = config.profile(account)?;
     let row = |field: &'static Field| match field.key {
         PROFILE => Row { field, value: Some(account.to_owned()), from: config.chosen_by().map(ToString::to_string) },
-        key => Row { field, value: value(field, &profile), from: profile.origin_of(key).map(ToString::to_string) },
+        key => Row { field, value: displayed_value(field, &profile), from: profile.origin_of(key).map(ToString::to_string) },
     };
     Ok(FIELDS.iter().map(row).collect())
 }
 
 /// What may be shown: of a secret that it is set, of a reference where it leads.
-fn value(field: &Field, profile: &Profile) -> Option<String> {
+fn displayed_value(field: &Field, profile: &Profile) -> Option<String> {
     match profile.setting(field.key) {
         None => field.default.map(str::to_owned),
         Some(Setting::Literal(_)) if field.secret => Some("(set)".into()),
         Some(Setting::Literal(value)) => Some(value.expose().to_owned()),
-        Some(reference) => Some(shown(reference)),
+        Some(reference) => Some(describe_reference(reference)),
     }
 }
 
 /// Where a reference leads. A program's arguments are its own.
-pub fn shown(setting: &Setting) -> String {
+pub fn describe_reference(setting: &Setting) -> String {
     match setting {
         Setting::Literal(_) => "a value".into(),
         Setting::Env(name) => format!("variable {name}"),

@@ -9,13 +9,13 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::commands::config::shown;
+use crate::commands::config::describe_reference;
 use crate::context::CliContext;
 use crate::exit_code::{EXIT_FAILED, EXIT_OK};
 use crate::progress::with_progress;
 use crate::secrets;
 use crate::streams::Streams;
-use crate::table::{Table, plain};
+use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use keyferry::clock::Clock;
 use keyferry::config::{Config, FIELDS, Profile, Setting, user_file};
@@ -46,7 +46,7 @@ enum CheckState {
 }
 
 impl CheckState {
-    fn word(self) -> &'static str {
+    fn label(self) -> &'static str {
         match self {
             Self::Good => "ok",
             Self::Note => "note",
@@ -66,22 +66,22 @@ impl Report {
 }
 
 /// How long a service is waited for.
-const LIMIT: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A clock that is further off makes tokens seem ended, or alive.
-const SKEW_S: i64 = 120;
+const MAX_CLOCK_SKEW_S: i64 = 120;
 
 /// Examines everything.
 pub fn run(options: &DoctorOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let mut report = Report::default();
-    with_progress(streams, "keyferry: examining", || examine(options.profile.as_deref(), context, &mut report));
-    let hide = Redaction::of(context, options.profile.as_deref());
-    let rows: Vec<_> = report.0.into_iter().map(|(name, state, what)| (name, state, hide.text(&what))).collect();
+    with_progress(streams, "keyferry: examining", || run_checks(options.profile.as_deref(), context, &mut report));
+    let hide = Redaction::new(context, options.profile.as_deref());
+    let rows: Vec<_> = report.0.into_iter().map(|(name, state, what)| (name, state, hide.redact(&what))).collect();
     let is_well = rows.iter().all(|(_, state, _)| *state != CheckState::Bad);
     let written = if options.json {
-        let check = |(name, state, what): &(String, CheckState, String)| json!({ "check": name, "state": state.word(), "what": what });
+        let check = |(name, state, what): &(String, CheckState, String)| json!({ "check": name, "state": state.label(), "what": what });
         let all: Vec<_> = rows.iter().map(check).collect();
         let about = json!({ "version": env!("CARGO_PKG_VERSION"), "system": std::env::consts::OS, "ok": is_well, "checks": all });
-        streams.stdout.line(&about.to_string())
+        streams.stdout.write_line(&about.to_string())
     } else {
         let mut table = Table::new(&["check", "state", "what"]);
         for (name, state, what) in rows {
@@ -90,41 +90,41 @@ pub fn run(options: &DoctorOptions, context: &CliContext, streams: &mut Streams<
                 CheckState::Note => Style::Plain,
                 CheckState::Bad => Style::Bad,
             };
-            table.row([plain(name), (style, state.word().to_owned()), plain(what)]);
+            table.add_row([plain_cell(name), (style, state.label().to_owned()), plain_cell(what)]);
         }
         table.write(&mut streams.stdout)
     };
-    match streams.wrote(written) {
+    match streams.finish_write(written) {
         EXIT_OK if is_well => EXIT_OK,
         _ => EXIT_FAILED,
     }
 }
 
-fn examine(account: Option<&str>, context: &CliContext, report: &mut Report) {
+fn run_checks(account: Option<&str>, context: &CliContext, report: &mut Report) {
     report.add("version", CheckState::Good, format!("keyferry {} on {}", env!("CARGO_PKG_VERSION"), std::env::consts::OS));
-    let config = match context.config() {
+    let config = match context.load_config() {
         Ok(config) => config,
         Err(error) => return report.add("configuration", CheckState::Bad, error.message()),
     };
-    configuration(context, report);
+    check_config_file(context, report);
     let account = account.unwrap_or(config.default_account()).to_owned();
     let profile = match config.profile(&account) {
         Ok(profile) => profile,
         Err(error) => return report.add("account", CheckState::Bad, error.message()),
     };
-    secrets(&profile, context, report);
-    proxy(&profile, context, report);
-    match context.open(config.clone(), Some(&account)) {
+    check_secrets(&profile, context, report);
+    check_proxy(&profile, context, report);
+    match context.open_session(config.clone(), Some(&account)) {
         Ok(session) => {
-            session.inspect().plugin_faults().iter().for_each(|fault| report.add("plugin", CheckState::Bad, fault.message()));
-            store(&session, &config, &account, context, report);
-            reach(&session, &profile, report);
+            session.plugin_faults().iter().for_each(|fault| report.add("plugin", CheckState::Bad, fault.message()));
+            check_store(&session, &config, &account, context, report);
+            check_services(&session, &profile, report);
         }
         Err(error) => report.add("session", CheckState::Bad, error.message()),
     }
 }
 
-fn configuration(context: &CliContext, report: &mut Report) {
+fn check_config_file(context: &CliContext, report: &mut Report) {
     let Some(path) = user_file(&context.environment) else {
         return report.add("configuration", CheckState::Note, "no place for config.toml: set HOME, or give everything in variables");
     };
@@ -146,16 +146,16 @@ fn configuration(context: &CliContext, report: &mut Report) {
 }
 
 /// Whether each secret can be had. Its value goes nowhere.
-fn secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
+fn check_secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
     let set = FIELDS.iter().filter(|field| field.takes_reference()).filter_map(|field| Some((field, profile.setting(field.key)?)));
     let mut count = 0;
     for (field, setting) in set {
         count += 1;
-        match secrets::setting_anywhere(profile, field.key, || context.session(Some(profile.account()))) {
+        match secrets::resolve_setting_or_plugin(profile, field.key, || context.open_configured_session(Some(profile.account()))) {
             Ok(_) => {
                 let from = match setting {
                     Setting::Literal(_) => profile.origin_of(field.key).map(ToString::to_string).unwrap_or_default(),
-                    reference => shown(reference),
+                    reference => describe_reference(reference),
                 };
                 report.add(field.key, CheckState::Good, format!("set, from {from}"));
             }
@@ -163,13 +163,13 @@ fn secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
         }
     }
     if count == 0 {
-        report.add("secrets", CheckState::Note, none_configured(profile, context));
+        report.add("secrets", CheckState::Note, no_secret_message(profile, context));
     }
 }
 
 /// What a login has left may do without any.
-fn none_configured(profile: &Profile, context: &CliContext) -> String {
-    let list = context.session(Some(profile.account())).and_then(|session| session.list()).unwrap_or_default();
+fn no_secret_message(profile: &Profile, context: &CliContext) -> String {
+    let list = context.open_configured_session(Some(profile.account())).and_then(|session| session.list()).unwrap_or_default();
     let all: Vec<Value> = serde_json::from_str(&list).unwrap_or_default();
     let now_s = Clock::system().now_us().div_euclid(1_000_000);
     let is_own = |token: &&Value| token["account"] == profile.account() && matches!(token["kind"].as_str(), Some("user" | "bearer"));
@@ -182,7 +182,7 @@ fn none_configured(profile: &Profile, context: &CliContext) -> String {
     format!("none is configured; logged in to {services}, keyferry status tells for how long")
 }
 
-fn proxy(profile: &Profile, context: &CliContext, report: &mut Report) {
+fn check_proxy(profile: &Profile, context: &CliContext, report: &mut Report) {
     let bare = |text: &str| {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let host = rest.rsplit('@').next().unwrap_or_default();
@@ -200,8 +200,8 @@ fn proxy(profile: &Profile, context: &CliContext, report: &mut Report) {
 }
 
 /// A made-up token goes in, comes out in another session, and is forgotten.
-fn store(session: &Session, config: &Config, account: &str, context: &CliContext, report: &mut Report) {
-    let name = session.inspect().store_name();
+fn check_store(session: &Session, config: &Config, account: &str, context: &CliContext, report: &mut Report) {
+    let name = session.store_name();
     match round_trip(session, config, account, context) {
         Ok(()) if name == "memory" => {
             report.add("store", CheckState::Note, "memory: every program logs in by itself; set `store` to file to share tokens");
@@ -221,20 +221,21 @@ fn round_trip(session: &Session, config: &Config, account: &str, context: &CliCo
     let ends = Clock::system().now_us().div_euclid(1_000_000) + 3600;
     session.adopt(RESOURCE, value.clone(), Some(ends))?;
     let request = Request { access: Some(Access::Write), account: Some(account.to_owned()), ..Request::new(RESOURCE) };
-    let is_shared = session.inspect().store_name() != "memory";
-    let read = if is_shared { context.open(config.clone(), Some(account))?.token_for(&request) } else { session.token_for(&request) };
+    let is_shared = session.store_name() != "memory";
+    let read =
+        if is_shared { context.open_session(config.clone(), Some(account))?.token_for(&request) } else { session.token_for(&request) };
     let is_same = read.is_ok_and(|token| token.value() == value.expose());
     session.forget(Some(RESOURCE))?;
     let what = "what was kept does not come back: see that the store's folder is yours, and that its disk has room";
     if is_same { Ok(()) } else { Err(Error::new(ErrorKind::Store, what)) }
 }
 
-fn reach(session: &Session, profile: &Profile, report: &mut Report) {
+fn check_services(session: &Session, profile: &Profile, report: &mut Report) {
     let mut ahead = None;
     for place in session.inspect().services() {
         let keys = ["masv.api_key", "masv.email", "fileverbs.secret_key"];
         let is_used = keys.iter().any(|key| key.starts_with(place.service) && profile.is_set(key));
-        match session.inspect().probe(place.service, LIMIT) {
+        match session.probe(place.service, PROBE_TIMEOUT) {
             Ok(reached) => {
                 ahead = ahead.or(reached.ahead_s);
                 report.add(place.service, CheckState::Good, format!("{} answers in {} ms", place.base, reached.time.as_millis()));
@@ -248,7 +249,7 @@ fn reach(session: &Session, profile: &Profile, report: &mut Report) {
         }
     }
     match ahead {
-        Some(ahead) if ahead.abs() > SKEW_S => {
+        Some(ahead) if ahead.abs() > MAX_CLOCK_SKEW_S => {
             report.add("clock", CheckState::Bad, format!("this machine's clock is off by {} s: set it (timedatectl set-ntp true)", -ahead));
         }
         Some(_) => report.add("clock", CheckState::Good, "agrees with the services'"),
@@ -260,9 +261,9 @@ fn reach(session: &Session, profile: &Profile, report: &mut Report) {
 struct Redaction(Vec<(String, &'static str)>);
 
 impl Redaction {
-    fn of(context: &CliContext, account: Option<&str>) -> Self {
+    fn new(context: &CliContext, account: Option<&str>) -> Self {
         let mut pairs = Vec::new();
-        if let Ok(config) = context.config()
+        if let Ok(config) = context.load_config()
             && let Ok(profile) = config.profile(account.unwrap_or(config.default_account()))
             && let Some(Setting::Literal(email)) = profile.setting("masv.email")
         {
@@ -273,7 +274,7 @@ impl Redaction {
         Self(pairs)
     }
 
-    fn text(&self, text: &str) -> String {
+    fn redact(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, (what, by)| text.replace(what, by))
     }
 }

@@ -20,9 +20,9 @@ use keyferry::config::{DEFAULT_ACCOUNT, FIELDS, Field, withhold};
 use keyferry::error::Result;
 
 /// The exit code where the program is not there, as shells have it.
-const NOT_FOUND: u8 = 127;
+const EXIT_NOT_FOUND: u8 = 127;
 /// The exit code where it is there and can't be started.
-const NOT_STARTED: u8 = 126;
+const EXIT_NOT_STARTED: u8 = 126;
 
 /// The section of the help that lists the exit codes.
 pub const EXIT_CODES_HELP: &str = "Exit codes: the program's own. Where it was not started:\n  \
@@ -38,38 +38,38 @@ pub struct ExecOptions {
     pub profile: Option<String>,
     /// The program and its arguments.
     #[arg(required = true, last = true, value_name = "COMMAND")]
-    pub words: Vec<OsString>,
+    pub command: Vec<OsString>,
 }
 
 /// Runs the program. Comes back only where that can't be done.
 pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let Some((program, arguments)) = options.words.split_first() else { return EXIT_USAGE };
+    let Some((program, arguments)) = options.command.split_first() else { return EXIT_USAGE };
     let mut command = Command::new(program);
     command.args(arguments);
     if let Err(error) = set_environment(&mut command, options.profile.as_deref(), context) {
         return streams.fail_with(&error);
     }
-    stdio::hand_on_closed();
+    stdio::close_recorded_streams();
     let failed = command.exec();
     streams.fail(&format!("{} can't be started: {}", program.to_string_lossy(), failed.kind()));
-    if failed.kind() == std::io::ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED }
+    if failed.kind() == std::io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_STARTED }
 }
 
 /// Services' settings alone: those of keyferry itself stay as they are.
-fn is_handed_on(field: &Field) -> bool {
+fn is_exported(field: &Field) -> bool {
     ["masv.", "fileverbs.", "agent."].iter().any(|service| field.key.starts_with(service))
 }
 
 fn set_environment(command: &mut Command, profile: Option<&str>, context: &CliContext) -> Result<()> {
-    let config = context.config()?;
+    let config = context.load_config()?;
     let account = profile.unwrap_or(config.default_account());
     let profile = config.profile(account)?;
     withhold(command);
-    for field in FIELDS.iter().filter(|field| is_handed_on(field)) {
+    for field in FIELDS.iter().filter(|field| is_exported(field)) {
         for name in field.env {
             command.env_remove(name).env_remove(format!("{name}_FILE"));
         }
-        if let Some(value) = secrets::setting_anywhere(&profile, field.key, || context.session(Some(account)))? {
+        if let Some(value) = secrets::resolve_setting_or_plugin(&profile, field.key, || context.open_configured_session(Some(account)))? {
             command.envs(field.env.iter().map(|name| (name, value.expose())));
         }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::context::CliContext;
 use crate::resource_input::read_resource;
 use crate::streams::Streams;
-use crate::table::{Table, plain};
+use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 
 /// How `keyferry explain` runs.
@@ -27,21 +27,21 @@ pub struct ExplainOptions {
 /// Says what would happen for a resource, and why.
 pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let resource = read_resource(&options.resource, streams.stdin);
-    let explained = resource.and_then(|resource| context.session(options.profile.as_deref())?.explain(&resource));
+    let explained = resource.and_then(|resource| context.open_configured_session(options.profile.as_deref())?.explain(&resource));
     let text = match explained {
         Ok(text) => text,
         Err(error) => return streams.fail_with(&error),
     };
     if options.json {
-        let written = streams.stdout.line(&text);
-        return streams.wrote(written);
+        let written = streams.stdout.write_line(&text);
+        return streams.finish_write(written);
     }
     let explained: Value = serde_json::from_str(&text).unwrap_or_default();
     let mut table = Table::new(&["what", "value"]);
     for (name, value) in explained.as_object().into_iter().flatten() {
         let shown = value.as_str().map_or_else(|| if value.is_null() { "-".into() } else { value.to_string() }, str::to_owned);
-        table.row([(Style::Faint, name.replace('_', " ")), plain(shown)]);
+        table.add_row([(Style::Faint, name.replace('_', " ")), plain_cell(shown)]);
     }
     let written = table.write(&mut streams.stdout);
-    streams.wrote(written)
+    streams.finish_write(written)
 }

@@ -16,7 +16,7 @@ use keyferry::model::request::Request;
 use keyferry::model::resource::is_url;
 
 /// A URI of 8 KiB, and properties that are not known yet.
-const MAX_BYTES: u64 = 64 * 1024;
+const MAX_REQUEST_BYTES: u64 = 64 * 1024;
 
 /// How `keyferry get` answers.
 #[derive(Args)]
@@ -34,25 +34,26 @@ pub struct GetOptions {
 
 /// Answers one request.
 pub fn run(options: &GetOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    match read(streams.stdin).and_then(|uri| answer(&uri, options, context)) {
+    match read_uri(streams.stdin).and_then(|uri| headers_for(&uri, options, context)) {
         Ok(answer) => {
-            let written = streams.stdout.data(&format!("{answer}\n"));
-            streams.wrote(written)
+            let written = streams.stdout.write_data(&format!("{answer}\n"));
+            streams.finish_write(written)
         }
         Err(error) => streams.fail_with(&error),
     }
 }
 
-fn read(input: &mut dyn Read) -> Result<String> {
+fn read_uri(input: &mut dyn Read) -> Result<String> {
     let refuse = |why: &str| Error::new(ErrorKind::InvalidValue, format!("the request is not answered: {why}"));
     let mut text = Zeroizing::new(String::new());
-    let count = input.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|_| refuse("standard input is not UTF-8, or can't be read"))?;
-    if count as u64 > MAX_BYTES {
+    let count =
+        input.take(MAX_REQUEST_BYTES + 1).read_to_string(&mut text).map_err(|_| refuse("standard input is not UTF-8, or can't be read"))?;
+    if count as u64 > MAX_REQUEST_BYTES {
         return Err(refuse("it is longer than 64 KiB"));
     }
     let document: Value = serde_json::from_str(&text).map_err(|_| refuse("write one JSON object like {\"uri\":\"https://…\"} to it"))?;
     let uri = document.get("uri").and_then(Value::as_str).ok_or_else(|| refuse("it has no text in \"uri\""))?;
-    if count_of("uri", &text) > 1 {
+    if count_key("uri", &text) > 1 {
         return Err(refuse("\"uri\" stands in it twice"));
     }
     let is_absolute = uri.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme));
@@ -67,7 +68,7 @@ fn is_scheme(text: &str) -> bool {
 /// How often a name stands in an object itself. The text is JSON: that was seen before.
 ///
 /// Rationale: of two the reader keeps the last, others the first, and then one asks for one host and gets the other's headers.
-fn count_of(name: &str, object: &str) -> usize {
+fn count_key(name: &str, object: &str) -> usize {
     let (mut depth, mut count, mut at) = (0_usize, 0, 0);
     while let Some(found) = object[at..].find(['"', '{', '[', '}', ']']).map(|found| at + found) {
         at = found + 1;
@@ -90,13 +91,13 @@ fn count_of(name: &str, object: &str) -> usize {
     count
 }
 
-fn answer(uri: &str, options: &GetOptions, context: &CliContext) -> Result<Value> {
-    let uri = as_http(uri);
+fn headers_for(uri: &str, options: &GetOptions, context: &CliContext) -> Result<Value> {
+    let uri = grpc_to_http(uri);
     // Another scheme is nobody's here, also where it is how a resource begins.
     if !is_url(&uri) {
         return Ok(json!({ "headers": {} }));
     }
-    let session = context.session(options.profile.as_deref())?;
+    let session = context.open_configured_session(options.profile.as_deref())?;
     let token = match session.token_for(&Request::new(uri)) {
         Ok(token) => token,
         // No headers means that none are needed: somebody else's host, or a route that takes none.
@@ -113,7 +114,7 @@ fn answer(uri: &str, options: &GetOptions, context: &CliContext) -> Result<Value
 }
 
 /// A channel of gRPC is a connection of HTTP.
-fn as_http(uri: &str) -> String {
+fn grpc_to_http(uri: &str) -> String {
     let swap = |from: &str, to: &str| uri.strip_prefix(from).map(|rest| format!("{to}{rest}"));
     swap("grpcs://", "https://").or_else(|| swap("grpc://", "http://")).unwrap_or_else(|| uri.to_owned())
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::context::CliContext;
 use crate::progress::with_progress;
-use crate::prompt::{First, ask};
-use crate::save_secret::{Keep, keep, keep_text};
+use crate::prompt::{PromptOrder, ask};
+use crate::save_secret::{SaveTarget, save_secret, save_setting};
 use crate::secret_input::SecretInput;
 use crate::secrets;
 use crate::streams::Streams;
@@ -39,7 +39,7 @@ pub struct LoginOptions {
     pub input: SecretInput,
     /// Keep the secret for later, and write the reference to it into config.toml.
     #[arg(long, value_enum, value_name = "WHERE")]
-    pub save: Option<Keep>,
+    pub save: Option<SaveTarget>,
     /// The account, a profile of config.toml.
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
@@ -60,9 +60,9 @@ pub enum LoginService {
 }
 
 /// What a login gave.
-struct Done {
+struct LoginOutcome {
     sentence: String,
-    meta: Value,
+    json: Value,
     saved: Vec<(&'static str, String)>,
 }
 
@@ -72,28 +72,28 @@ pub fn run(options: &LoginOptions, context: &CliContext, streams: &mut Streams<'
         Ok(done) => done,
         Err(error) => return streams.fail_with(&error),
     };
-    let Done { sentence, mut meta, saved } = done;
+    let LoginOutcome { sentence, json: mut meta, saved } = done;
     if options.json {
         meta["saved"] = saved.iter().map(|(key, place)| ((*key).to_owned(), json!(place))).collect();
-        let written = streams.stdout.line(&meta.to_string());
-        return streams.wrote(written);
+        let written = streams.stdout.write_line(&meta.to_string());
+        return streams.finish_write(written);
     }
     let mut lines = vec![vec![(Style::Good, sentence)]];
     lines.extend(saved.iter().map(|(key, place)| vec![(Style::Plain, format!("{key} is kept in {place}"))]));
-    let written = streams.stdout.lines(&lines);
-    streams.wrote(written)
+    let written = streams.stdout.write_styled_lines(&lines);
+    streams.finish_write(written)
 }
 
-fn login(options: &LoginOptions, context: &CliContext, streams: &mut Streams<'_>) -> Result<Done> {
-    let config = context.config()?;
+fn login(options: &LoginOptions, context: &CliContext, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
+    let config = context.load_config()?;
     let account = options.profile.as_deref().unwrap_or(config.default_account()).to_owned();
     let profile = config.profile(&account)?;
     let attempt = LoginAttempt { options, context, account, profile };
     match options.service {
-        LoginService::Masv if options.with_key => attempt.key(streams),
-        LoginService::Masv => attempt.masv(config, streams),
-        LoginService::Agent => attempt.agent(config, streams),
-        LoginService::Fileverbs => attempt.fileverbs(config, streams),
+        LoginService::Masv if options.with_key => attempt.save_api_key(streams),
+        LoginService::Masv => attempt.log_in_to_masv(config, streams),
+        LoginService::Agent => attempt.sign_in_to_agent(config, streams),
+        LoginService::Fileverbs => attempt.log_in_to_fileverbs(config, streams),
     }
 }
 
@@ -107,22 +107,22 @@ struct LoginAttempt<'a> {
 impl LoginAttempt<'_> {
     /// Whether what is configured is meant: nothing else was named, and it is there.
     fn is_configured(&self, keys: &[&str]) -> bool {
-        let named = self.options.input.is_named() || self.options.email.is_some() || self.options.save.is_some();
+        let named = self.options.input.is_given() || self.options.email.is_some() || self.options.save.is_some();
         !named && keys.iter().all(|key| self.profile.is_set(key))
     }
 
-    fn open(&self, config: Config) -> Result<Session> {
-        self.context.open(config, Some(&self.account))
+    fn open_session(&self, config: Config) -> Result<Session> {
+        self.context.open_session(config, Some(&self.account))
     }
 
     /// Keeps secrets that were just proved.
-    fn save(&self, email: Option<&Secret>, secrets: &[(&'static str, &Secret)]) -> Result<Vec<(&'static str, String)>> {
+    fn save_secrets(&self, email: Option<&Secret>, secrets: &[(&'static str, &Secret)]) -> Result<Vec<(&'static str, String)>> {
         let Some(how) = self.options.save else { return Ok(Vec::new()) };
         let kept = secrets.iter().filter(|(_, secret)| !secret.is_empty());
-        let saved = kept.map(|(key, secret)| keep(how, &self.account, key, secret, self.context).map(|place| (*key, place)));
+        let saved = kept.map(|(key, secret)| save_secret(how, &self.account, key, secret, self.context).map(|place| (*key, place)));
         let saved = saved.collect::<Result<Vec<_>>>()?;
         if let Some(email) = email {
-            keep_text(&self.account, "masv.email", email.expose(), self.context)?;
+            save_setting(&self.account, "masv.email", email.expose(), self.context)?;
         }
         Ok(saved)
     }
@@ -131,15 +131,15 @@ impl LoginAttempt<'_> {
         if let Some(email) = &self.options.email {
             return Ok(Secret::from(email.as_str()));
         }
-        match secrets::setting(&self.profile, "masv.email")? {
+        match secrets::resolve_setting(&self.profile, "masv.email")? {
             Some(email) => Ok(email),
-            None if self.context.stdin_is_terminal => ask("E-mail address: ", false, First::Terminal, &self.context.environment),
+            None if self.context.stdin_is_terminal => ask("E-mail address: ", false, PromptOrder::TerminalFirst, &self.context.environment),
             None => Err(Error::new(ErrorKind::NotConfigured, "the e-mail address is not known: give --email, or set `masv.email`")),
         }
     }
 
     /// E-mail and password: None where the configured ones are meant.
-    fn pair(&self, at: &str, streams: &mut Streams<'_>) -> Result<Option<(Secret, Secret)>> {
+    fn email_and_password(&self, at: &str, streams: &mut Streams<'_>) -> Result<Option<(Secret, Secret)>> {
         if self.is_configured(&["masv.email", "masv.password"]) {
             return Ok(None);
         }
@@ -149,54 +149,54 @@ impl LoginAttempt<'_> {
         Ok(Some((email, password)))
     }
 
-    fn masv(&self, config: Config, streams: &mut Streams<'_>) -> Result<Done> {
+    fn log_in_to_masv(&self, config: Config, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
         let at = self.profile.text("masv.url").unwrap_or_default().to_owned();
-        let pair = self.pair(&at, streams)?;
-        let session = self.open(config)?;
+        let pair = self.email_and_password(&at, streams)?;
+        let session = self.open_session(config)?;
         let (email, password) = pair.clone().unzip();
         let token = with_progress(streams, "keyferry: logging in to MASV", || session.masv_login(email, password))?;
         let saved = match &pair {
-            Some((email, password)) => self.save(Some(email), &[("masv.password", password)])?,
+            Some((email, password)) => self.save_secrets(Some(email), &[("masv.password", password)])?,
             None => Vec::new(),
         };
         let details: Value = serde_json::from_str(token.details()).unwrap_or_default();
-        let mut done = self.done(&session, "masv", &at, &token, &details["user"]["email"], saved);
-        done.meta["user"] = details["user"].clone();
-        done.meta["teams"] = details["teams"].clone();
+        let mut done = self.outcome(&session, "masv", &at, &token, &details["user"]["email"], saved);
+        done.json["user"] = details["user"].clone();
+        done.json["teams"] = details["teams"].clone();
         Ok(done)
     }
 
     /// An API key is no login: MASV's answer to the first call tells whether it is right.
-    fn key(&self, streams: &mut Streams<'_>) -> Result<Done> {
+    fn save_api_key(&self, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
         let Some(how) = self.options.save else {
             let what = "an API key is kept or it is of no use: add --save keyring or --save file, or set MASV_API_KEY";
             return Err(Error::new(ErrorKind::NotConfigured, what));
         };
         let key = self.options.input.read(&["API key of MASV: "], 1, self.context, streams)?.remove(0);
         key.check("the API key")?;
-        let saved = vec![("masv.api_key", keep(how, &self.account, "masv.api_key", &key, self.context)?)];
+        let saved = vec![("masv.api_key", save_secret(how, &self.account, "masv.api_key", &key, self.context)?)];
         let sentence = "the API key is kept; whether MASV takes it shows at its first use".to_owned();
-        Ok(Done { sentence, meta: json!({ "service": "masv", "account": self.account, "expires_at": null }), saved })
+        Ok(LoginOutcome { sentence, json: json!({ "service": "masv", "account": self.account, "expires_at": null }), saved })
     }
 
-    fn agent(&self, config: Config, streams: &mut Streams<'_>) -> Result<Done> {
+    fn sign_in_to_agent(&self, config: Config, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
         let at = self.profile.text("agent.url").unwrap_or_default().to_owned();
-        let pair = self.pair(&at, streams)?;
-        let session = self.open(config)?;
+        let pair = self.email_and_password(&at, streams)?;
+        let session = self.open_session(config)?;
         let (email, password) = pair.clone().unzip();
         let answer = with_progress(streams, "keyferry: signing in to the MASV Agent", || session.agent_sign_in(email, password))?;
         let saved = match &pair {
-            Some((email, password)) => self.save(Some(email), &[("masv.password", password)])?,
+            Some((email, password)) => self.save_secrets(Some(email), &[("masv.password", password)])?,
             None => Vec::new(),
         };
         let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
         let who = answer["user"]["email"].as_str().or(answer["user"]["name"].as_str()).unwrap_or("a user without a name");
         let sentence = format!("signed in to the MASV Agent at {at} as {who}");
         let meta = json!({ "service": "agent", "account": self.account, "user": answer["user"], "teams": answer["teams"] });
-        Ok(Done { sentence, meta, saved })
+        Ok(LoginOutcome { sentence, json: meta, saved })
     }
 
-    fn fileverbs(&self, mut config: Config, streams: &mut Streams<'_>) -> Result<Done> {
+    fn log_in_to_fileverbs(&self, mut config: Config, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
         let at = self.profile.text("fileverbs.url").unwrap_or_default().to_owned();
         let mut input = Vec::new();
         let mut has_both = true;
@@ -207,24 +207,32 @@ impl LoginAttempt<'_> {
             ];
             input = self.options.input.read(&[&questions[0], &questions[1]], 1, self.context, streams)?;
             has_both = !input[1].is_empty();
-            for (key, secret) in KEYS.iter().zip(&input).filter(|(_, secret)| !secret.is_empty()) {
+            for (key, secret) in FILEVERBS_KEYS.iter().zip(&input).filter(|(_, secret)| !secret.is_empty()) {
                 let prefix = if self.account == DEFAULT_ACCOUNT { String::new() } else { format!("profile.{}.", self.account) };
                 config.set(&format!("{prefix}{key}"), secret.clone())?;
             }
         }
-        let session = self.open(config)?;
+        let session = self.open_session(config)?;
         let resource = if has_both { "fileverbs:bearer" } else { "fileverbs:secret-key" };
         // What is kept may come from other keys, and would prove nothing of these.
         session.forget(Some(resource))?;
         let request = Request { account: Some(self.account.clone()), ..Request::new(resource) };
         let token = with_progress(streams, "keyferry: logging in to FileVerbs", || session.token_for(&request))?;
-        let saved = self.save(None, &KEYS.iter().copied().zip(&input).collect::<Vec<_>>())?;
+        let saved = self.save_secrets(None, &FILEVERBS_KEYS.iter().copied().zip(&input).collect::<Vec<_>>())?;
         let details: Value = serde_json::from_str(token.details()).unwrap_or_default();
-        Ok(self.done(&session, "fileverbs", &at, &token, &details["Email"], saved))
+        Ok(self.outcome(&session, "fileverbs", &at, &token, &details["Email"], saved))
     }
 
-    fn done(&self, session: &Session, service: &str, at: &str, token: &Token, who: &Value, saved: Vec<(&'static str, String)>) -> Done {
-        let ends = session.inspect().ends_here_unix_s(token);
+    fn outcome(
+        &self,
+        session: &Session,
+        service: &str,
+        at: &str,
+        token: &Token,
+        who: &Value,
+        saved: Vec<(&'static str, String)>,
+    ) -> LoginOutcome {
+        let ends = session.ends_here_unix_s(token);
         let left = ends.map(|ends| ends - Clock::system().now_us().div_euclid(1_000_000));
         let mut sentence = format!("signed in to {service} at {at}");
         if let Some(who) = who.as_str() {
@@ -240,8 +248,8 @@ impl LoginAttempt<'_> {
             "service": service, "account": self.account, "base": at, "generation": token.meta().generation,
             "expires_at": ends.and_then(rfc3339), "store": session.store_name(),
         });
-        Done { sentence, meta, saved }
+        LoginOutcome { sentence, json: meta, saved }
     }
 }
 
-const KEYS: [&str; 2] = ["fileverbs.secret_key", "fileverbs.api_key"];
+const FILEVERBS_KEYS: [&str; 2] = ["fileverbs.secret_key", "fileverbs.api_key"];

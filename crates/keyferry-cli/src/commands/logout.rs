@@ -17,7 +17,7 @@ use keyferry::session::Session;
 pub struct LogoutOptions {
     /// Where to log out; without it everywhere.
     #[arg(value_enum)]
-    pub service: Option<LogoutFrom>,
+    pub service: Option<LogoutService>,
     /// The account, a profile of config.toml.
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
@@ -28,14 +28,14 @@ pub struct LogoutOptions {
 
 /// Where there is something to forget.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogoutFrom {
+pub enum LogoutService {
     /// MASV cloud.
     Masv,
     /// FileVerbs.
     Fileverbs,
 }
 
-impl LogoutFrom {
+impl LogoutService {
     fn name(self) -> &'static str {
         match self {
             Self::Masv => "masv",
@@ -46,11 +46,11 @@ impl LogoutFrom {
 
 /// Forgets tokens. What is configured stays, and is named: with it the next call would log in again.
 pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let outcome = context.config().and_then(|config| {
+    let outcome = context.load_config().and_then(|config| {
         let account = options.profile.as_deref().unwrap_or(config.default_account()).to_owned();
         let profile = config.profile(&account)?;
-        let session = context.open(config, Some(&account))?;
-        let forgotten = forget(&session, options, &account)?;
+        let session = context.open_session(config, Some(&account))?;
+        let forgotten = forget_tokens(&session, options, &account)?;
         let services =
             SERVICE_SETTINGS.iter().map(|(name, _)| *name).filter(|name| options.service.is_none_or(|only| only.name() == *name));
         Ok((forgotten, services.flat_map(|service| configured_settings(&profile, service)).collect::<Vec<_>>()))
@@ -61,30 +61,30 @@ pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<
     };
     let still: Vec<_> = still.into_iter().filter(|key| *key != "masv.email").collect();
     if options.json {
-        let written = streams.stdout.line(&json!({ "forgotten": forgotten, "still_configured": still }).to_string());
-        return streams.wrote(written);
+        let written = streams.stdout.write_line(&json!({ "forgotten": forgotten, "still_configured": still }).to_string());
+        return streams.finish_write(written);
     }
-    let what = options.service.map_or("everything", LogoutFrom::name);
+    let what = options.service.map_or("everything", LogoutService::name);
     let mut sentence = format!("{what} is forgotten: {forgotten} tokens");
     if !still.is_empty() {
         sentence += &format!("; still configured, and used at the next call: {} (keyferry config says where)", still.join(", "));
     }
-    let written = streams.stdout.line(&sentence);
-    if streams.wrote(written) == EXIT_OK { EXIT_OK } else { EXIT_FAILED }
+    let written = streams.stdout.write_line(&sentence);
+    if streams.finish_write(written) == EXIT_OK { EXIT_OK } else { EXIT_FAILED }
 }
 
-fn forget(session: &Session, options: &LogoutOptions, account: &str) -> Result<usize> {
+fn forget_tokens(session: &Session, options: &LogoutOptions, account: &str) -> Result<usize> {
     let all = stored_tokens(session);
     if options.service.is_none() && options.profile.is_none() {
         // Also what can't be read: this is the way out of a store whose key is damaged.
         session.forget(None)?;
         return Ok(all.map_or(0, |all| all.len()));
     }
-    forget_rows(session, &all?, account, options.service)
+    forget_each(session, &all?, account, options.service)
 }
 
 /// One by one, the user's own too where none is listed: its refusals and pauses end with it.
-fn forget_rows(session: &Session, all: &[Value], account: &str, only: Option<LogoutFrom>) -> Result<usize> {
+fn forget_each(session: &Session, all: &[Value], account: &str, only: Option<LogoutService>) -> Result<usize> {
     let is_meant = |row: &&Value| row["account"] == account && only.is_none_or(|only| row["service"] == only.name());
     let rows: Vec<_> = all.iter().filter(is_meant).collect();
     for row in &rows {

@@ -13,7 +13,7 @@ use crate::context::CliContext;
 use crate::exit_code::{EXIT_FAILED, EXIT_OK};
 use crate::progress::with_progress;
 use crate::streams::Streams;
-use crate::table::{Table, plain};
+use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use keyferry::config::{DeclaredKind, Profile};
 use keyferry::error::Result;
@@ -24,11 +24,11 @@ use keyferry::sys::process::{Limits, RunOutcome, run as run_program, this_progra
 #[derive(Args)]
 pub struct PluginOptions {
     #[command(subcommand)]
-    what: What,
+    what: PluginAction,
 }
 
 #[derive(Subcommand)]
-enum What {
+enum PluginAction {
     /// Show the plugins that `plugins` names: what each serves, and which of its settings are set.
     #[command(after_help = crate::exit_code::EXIT_CODES_HELP)]
     List {
@@ -51,45 +51,45 @@ enum What {
 }
 
 /// A plugin that hangs in each of its functions is through by then.
-const LIMITS: Limits = Limits { time: Duration::from_secs(120), bytes: 256 * 1024, own_group: true };
+const CHECK_LIMITS: Limits = Limits { time: Duration::from_secs(120), bytes: 256 * 1024, own_group: true };
 
 /// Between a step and what is wrong with it; no step's name has it.
-const GAP: &str = " :: ";
+const FAULT_SEPARATOR: &str = " :: ";
 
 /// Does it.
 pub fn run(options: &PluginOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     match &options.what {
-        What::List { profile, json } => list(profile.as_deref(), *json, context, streams),
-        What::Check { file, inside: true } => inside(file, streams),
-        What::Check { file, inside: false } => check(file, streams),
+        PluginAction::List { profile, json } => list(profile.as_deref(), *json, context, streams),
+        PluginAction::Check { file, inside: true } => check_in_this_process(file, streams),
+        PluginAction::Check { file, inside: false } => check_in_child(file, streams),
     }
 }
 
 fn list(account: Option<&str>, as_json: bool, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let (plugins, profile) = match open(account, context) {
+    let (plugins, profile) = match open_plugins(account, context) {
         Ok(found) => found,
         Err(error) => return streams.fail_with(&error),
     };
     let written = if as_json {
-        let all: Vec<Value> = plugins.instances.iter().map(|instance| object(instance, &profile)).collect();
+        let all: Vec<Value> = plugins.instances.iter().map(|instance| plugin_json(instance, &profile)).collect();
         let faults: Vec<_> = plugins.faults.iter().map(|error| error.message()).collect();
-        streams.stdout.line(&json!({ "plugins": all, "left_out": faults }).to_string())
+        streams.stdout.write_line(&json!({ "plugins": all, "left_out": faults }).to_string())
     } else {
-        table(&plugins, &profile).write(&mut streams.stdout)
+        plugin_table(&plugins, &profile).write(&mut streams.stdout)
     };
     let told = plugins.faults.iter().fold(EXIT_OK, |_, error| streams.fail_with(error));
-    if told == EXIT_OK { streams.wrote(written) } else { told }
+    if told == EXIT_OK { streams.finish_write(written) } else { told }
 }
 
-fn open(account: Option<&str>, context: &CliContext) -> Result<(Plugins, Profile)> {
-    let mut config = context.config()?;
+fn open_plugins(account: Option<&str>, context: &CliContext) -> Result<(Plugins, Profile)> {
+    let mut config = context.load_config()?;
     account.map_or(Ok(()), |account| config.choose(account))?;
     let plugins = Plugins::load(&mut config)?;
     let profile = config.profile(config.chosen_account())?;
     Ok((plugins, profile))
 }
 
-fn table(plugins: &Plugins, profile: &Profile) -> Table {
+fn plugin_table(plugins: &Plugins, profile: &Profile) -> Table {
     let mut table = Table::new(&["plugin", "version", "serves", "settings", "file"]);
     for instance in &plugins.instances {
         let plugin = instance.plugin();
@@ -110,12 +110,18 @@ fn table(plugins: &Plugins, profile: &Profile) -> Table {
         };
         let settings: Vec<_> = plugin.settings.iter().map(state).collect();
         let file = (Style::Plain, plugin.path.display().to_string());
-        table.row([plain(plugin.name.as_str()), plain(plugin.version.as_str()), plain(serves), plain(settings.join(" ")), file]);
+        table.add_row([
+            plain_cell(plugin.name.as_str()),
+            plain_cell(plugin.version.as_str()),
+            plain_cell(serves),
+            plain_cell(settings.join(" ")),
+            file,
+        ]);
     }
     table
 }
 
-fn object(instance: &Instance, profile: &Profile) -> Value {
+fn plugin_json(instance: &Instance, profile: &Profile) -> Value {
     let plugin = instance.plugin();
     let setting = |declared: &keyferry::config::Declared| {
         json!({
@@ -130,60 +136,60 @@ fn object(instance: &Instance, profile: &Profile) -> Value {
 }
 
 /// The test in this very process: a line before each step and one behind it, for [`check`].
-fn inside(file: &Path, streams: &mut Streams<'_>) -> u8 {
+fn check_in_this_process(file: &Path, streams: &mut Streams<'_>) -> u8 {
     let right = plugin::check(file, &mut |step, outcome| {
         let line = match outcome {
             None => format!("? {step}"),
             Some(Ok(())) => format!("+ {step}"),
-            Some(Err(what)) => format!("- {step}{GAP}{what}"),
+            Some(Err(what)) => format!("- {step}{FAULT_SEPARATOR}{what}"),
         };
         // Who reads it sees where it ends.
-        let _ = streams.stdout.line(&line);
+        let _ = streams.stdout.write_line(&line);
     });
     if right { EXIT_OK } else { EXIT_FAILED }
 }
 
-fn check(file: &Path, streams: &mut Streams<'_>) -> u8 {
+fn check_in_child(file: &Path, streams: &mut Streams<'_>) -> u8 {
     let program = match this_program() {
         Ok(program) => program,
         Err(error) => return streams.fail(&format!("this program can't find itself: {}", error.kind())),
     };
     let mut command = Command::new(program);
     command.args(["plugin", "check", "--inside"]).arg(file);
-    let outcome = with_progress(streams, "keyferry: testing the plugin", || run_program(&mut command, None, LIMITS));
+    let outcome = with_progress(streams, "keyferry: testing the plugin", || run_program(&mut command, None, CHECK_LIMITS));
     let (output, ended) = match outcome {
         Ok(done) => done,
         Err(error) => return streams.fail(&format!("the test can't be started: {}", error.kind())),
     };
-    let report = Report::read(&String::from_utf8_lossy(&output), &ended);
+    let report = CheckReport::parse(&String::from_utf8_lossy(&output), &ended);
     let written = report.table.write(&mut streams.stdout);
     match report.faults {
-        0 => streams.wrote(written),
+        0 => streams.finish_write(written),
         faults => streams.fail(&format!("{} keeps not to its contract in {faults} of {} steps", file.display(), report.steps)),
     }
 }
 
 /// What the test said, for people.
-struct Report {
+struct CheckReport {
     table: Table,
     steps: usize,
     faults: usize,
 }
 
-impl Report {
-    fn read(output: &str, ended: &RunOutcome) -> Self {
+impl CheckReport {
+    fn parse(output: &str, ended: &Ended) -> Self {
         let mut report = Self { table: Table::new(&["", "step", "what is wrong"]), steps: 0, faults: 0 };
         let mut open = None;
         for line in output.lines() {
             match line.split_at_checked(2) {
                 Some(("? ", step)) => open = Some(step),
                 Some(("+ ", step)) => {
-                    report.row(true, step, "");
+                    report.add_step(true, step, "");
                     open = None;
                 }
                 Some(("- ", rest)) => {
-                    let (step, what) = rest.split_once(GAP).unwrap_or((rest, ""));
-                    report.row(false, step, what);
+                    let (step, what) = rest.split_once(FAULT_SEPARATOR).unwrap_or((rest, ""));
+                    report.add_step(false, step, what);
                     open = None;
                 }
                 _ => {}
@@ -196,17 +202,17 @@ impl Report {
             RunOutcome::OutputTooLong => "it printed more there than a test can be long",
         };
         if let Some(step) = open {
-            report.row(false, step, how);
+            report.add_step(false, step, how);
         } else if report.steps == 0 {
-            report.row(false, "starts", how);
+            report.add_step(false, "starts", how);
         }
         report
     }
 
-    fn row(&mut self, right: bool, step: &str, what: &str) {
+    fn add_step(&mut self, right: bool, step: &str, what: &str) {
         self.steps += 1;
         self.faults += usize::from(!right);
         let (style, mark) = if right { (Style::Plain, "ok") } else { (Style::Bad, "FAULT") };
-        self.table.row([(style, mark.to_owned()), plain(step), plain(what)]);
+        self.table.add_row([(style, mark.to_owned()), plain_cell(step), plain_cell(what)]);
     }
 }

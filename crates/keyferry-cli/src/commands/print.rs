@@ -28,7 +28,7 @@ pub struct PrintOptions {
     pub profile: Option<String>,
     /// What the token must allow, where the resource doesn't say it.
     #[arg(long, value_enum)]
-    pub access: Option<Allowed>,
+    pub access: Option<PackageAccess>,
     /// The token must be good for so many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub min_valid_s: u32,
@@ -39,7 +39,7 @@ pub struct PrintOptions {
 
 /// What a package's token allows.
 #[derive(Clone, Copy, ValueEnum)]
-pub enum Allowed {
+pub enum PackageAccess {
     /// List and download.
     Read,
     /// Add files and finalize.
@@ -63,33 +63,33 @@ pub enum OutputFormat {
 
 /// Prints a token.
 pub fn run(form: OutputFormat, options: &PrintOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let text = match text(form, options, context, streams) {
+    let text = match render(form, options, context, streams) {
         Ok(text) => zeroize::Zeroizing::new(text),
         Err(error) => return streams.fail_with(&error),
     };
-    let written = streams.stdout.data(&text);
-    streams.wrote(written)
+    let written = streams.stdout.write_data(&text);
+    streams.finish_write(written)
 }
 
-fn text(form: OutputFormat, options: &PrintOptions, context: &CliContext, streams: &mut Streams<'_>) -> Result<String> {
+fn render(form: OutputFormat, options: &PrintOptions, context: &CliContext, streams: &mut Streams<'_>) -> Result<String> {
     let PrintOptions { resource, profile, access, min_valid_s, json } = options;
     let resource = read_resource(resource, streams.stdin)?;
-    let session = context.session(profile.as_deref())?;
+    let session = context.open_configured_session(profile.as_deref())?;
     let request = Request {
         access: access.map(|allowed| match allowed {
-            Allowed::Read => Access::Read,
-            Allowed::Write => Access::Write,
-            Allowed::Manage => Access::Manage,
+            PackageAccess::Read => Access::Read,
+            PackageAccess::Write => Access::Write,
+            PackageAccess::Manage => Access::Manage,
         }),
         min_valid: std::time::Duration::from_secs((*min_valid_s).into()),
         ..Request::new(resource.as_str())
     };
     let token = with_progress(streams, "keyferry: getting a token", || session.token_for(&request))?;
     if *json {
-        return Ok(format!("{}\n", object(&session, &token, &resource)));
+        return Ok(format!("{}\n", token_json(&session, &token, &resource)));
     }
     let lines = token.headers().map(|(name, value)| match form {
-        OutputFormat::Curl => format!("header = {}\n", quoted(&format!("{name}: {value}"))),
+        OutputFormat::Curl => format!("header = {}\n", curl_quote(&format!("{name}: {value}"))),
         _ => format!("{name}: {value}\n"),
     });
     Ok(match form {
@@ -100,7 +100,7 @@ fn text(form: OutputFormat, options: &PrintOptions, context: &CliContext, stream
 }
 
 /// A token as one JSON object. The resource is named without its query: that may hold a link's secret.
-fn object(session: &Session, token: &Token, resource: &str) -> Value {
+fn token_json(session: &Session, token: &Token, resource: &str) -> Value {
     let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!(value))).collect();
     let ends = session.ends_here_unix_s(token).and_then(rfc3339);
     json!({
@@ -111,7 +111,7 @@ fn object(session: &Session, token: &Token, resource: &str) -> Value {
 
 /// A text as curl reads it in a configuration file: within quotes a backslash takes the next character as it is, but for
 /// `\t \n \r \v`, which no header holds.
-fn quoted(text: &str) -> String {
+fn curl_quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -121,6 +121,6 @@ mod tests {
 
     #[test]
     fn curl_reads_quotes_and_backslashes_back() {
-        assert_eq!(quoted(r#"X: a"b\c$'d #e"#), r#""X: a\"b\\c$'d #e""#);
+        assert_eq!(curl_quote(r#"X: a"b\c$'d #e"#), r#""X: a\"b\\c$'d #e""#);
     }
 }

@@ -13,13 +13,13 @@ use crate::exit_code::EXIT_OK;
 use crate::shell::{export, quote};
 use crate::streams::Streams;
 use crate::temp_dir::TempDir;
-use crate::terminal::clean;
+use crate::terminal::sanitize;
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::sys::signals::ShutdownSignals;
 use keyferry_sandbox::{Options, Sandbox, credentials as c};
 
 /// How a variable is marked that is shown and not set.
-const ALTERNATIVE: &str = "# ";
+const ALTERNATIVE_PREFIX: &str = "# ";
 
 /// How `keyferry sandbox` runs.
 #[derive(Args, Default)]
@@ -57,13 +57,13 @@ fn serve(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>) 
     // Before any thread starts: a signal would end the process in one that doesn't hold it back, and leave the folder behind.
     let ending = ShutdownSignals::block().map_err(system)?;
     let sandbox = start(options)?;
-    let temp_dir = sandbox.ca_pem().map(|_| TempDir::below(temporary)).transpose()?;
+    let temp_dir = sandbox.ca_pem().map(|_| TempDir::create_in(temporary)).transpose()?;
     let ca_file = match (&temp_dir, sandbox.ca_pem()) {
-        (Some(temp_dir), Some(pem)) => Some(printable(&temp_dir.write("ca.pem", pem)?)?),
+        (Some(temp_dir), Some(pem)) => Some(printable_path(&temp_dir.write_file("ca.pem", pem)?)?),
         _ => None,
     };
-    let info = SandboxInfo::of(&sandbox, ca_file);
-    info.tell(options.json, streams).map_err(unread)?;
+    let info = SandboxInfo::new(&sandbox, ca_file);
+    info.write(options.json, streams).map_err(write_error)?;
     ending.wait().map_err(system)
 }
 
@@ -88,13 +88,13 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
     })
 }
 
-fn printable(path: &Path) -> Result<String> {
-    let fits = |text: &&str| clean(text) == *text && !text.contains('\n');
+fn printable_path(path: &Path) -> Result<String> {
+    let fits = |text: &&str| sanitize(text) == *text && !text.contains('\n');
     let what = "the temporary folder has a name that can't be printed: set TMPDIR to another";
     path.to_str().filter(fits).map(str::to_owned).ok_or_else(|| Error::new(ErrorKind::Config, what))
 }
 
-fn unread(error: io::Error) -> Error {
+fn write_error(error: io::Error) -> Error {
     let what = match error.kind() {
         io::ErrorKind::BrokenPipe => "nobody reads the variables, so the sandbox ends".into(),
         kind => format!("the variables can't be written: {kind}"),
@@ -111,55 +111,55 @@ struct SandboxInfo {
 }
 
 impl SandboxInfo {
-    fn of(sandbox: &Sandbox, ca_file: Option<String>) -> Self {
+    fn new(sandbox: &Sandbox, ca_file: Option<String>) -> Self {
         let (alternatives, mut variables): (Vec<_>, Vec<_>) =
-            sandbox.variables().into_iter().partition(|(name, _)| name.starts_with(ALTERNATIVE));
+            sandbox.variables().into_iter().partition(|(name, _)| name.starts_with(ALTERNATIVE_PREFIX));
         variables.extend(ca_file.iter().map(|path| ("KEYFERRY_HTTP_CA_FILE".to_owned(), path.clone())));
         variables.push(("KEYFERRY_SANDBOX_PID".to_owned(), std::process::id().to_string()));
-        let bare = |(name, value): (String, String)| (name.trim_start_matches(ALTERNATIVE).to_owned(), value);
+        let bare = |(name, value): (String, String)| (name.trim_start_matches(ALTERNATIVE_PREFIX).to_owned(), value);
         let alternatives = alternatives.into_iter().map(bare).collect();
         Self { variables, alternatives, masv_url: sandbox.masv_url().to_owned(), ca_file }
     }
 
     /// A person is told everything; a program gets what it evaluates or parses, and the end of the stream behind it.
-    fn tell(&self, as_json: bool, streams: &mut Streams<'_>) -> io::Result<()> {
-        let to_person = streams.stdout.caps().terminal;
-        let told = if as_json { format!("{}\n", self.json()) } else { self.exports() };
-        streams.stdout.text(&told)?;
+    fn write(&self, as_json: bool, streams: &mut Streams<'_>) -> io::Result<()> {
+        let to_person = streams.stdout.caps().is_terminal;
+        let told = if as_json { format!("{}\n", self.json()) } else { self.export_lines() };
+        streams.stdout.write_text(&told)?;
         if !as_json && to_person {
-            streams.stdout.text(&self.rest("press Ctrl-C here"))?;
+            streams.stdout.write_text(&self.comments("press Ctrl-C here"))?;
         }
         if to_person {
             return Ok(());
         }
-        if streams.stderr.caps().terminal && !as_json {
+        if streams.stderr.caps().is_terminal && !as_json {
             // A convenience: without it the variables are out all the same.
-            let _ = streams.stderr.text(&self.rest("kill \"$KEYFERRY_SANDBOX_PID\""));
+            let _ = streams.stderr.write_text(&self.comments("kill \"$KEYFERRY_SANDBOX_PID\""));
         }
-        (streams.release)()
+        (streams.detach_stdout)()
     }
 
-    fn exports(&self) -> String {
+    fn export_lines(&self) -> String {
         self.variables.iter().map(|(name, value)| export(name, value) + "\n").collect()
     }
 
     /// Comments, so that the whole may be pasted.
-    fn rest(&self, stop: &str) -> String {
+    fn comments(&self, stop: &str) -> String {
         let mut text = String::from("\n# MASV with an API key instead of the login:\n");
         for (name, value) in &self.alternatives {
             let _ = writeln!(text, "# {}", export(name, value));
         }
         let _ = write!(text, "\n# made-up data: ");
-        let width = made_up().iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        for (name, value) in made_up() {
+        let width = sample_data().iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, value) in sample_data() {
             let _ = write!(text, "\n#   {name:width$}  {value}");
         }
-        let _ = writeln!(text, "\n\n# try:   {}\n# stop:  {stop}", self.curl());
+        let _ = writeln!(text, "\n\n# try:   {}\n# stop:  {stop}", self.curl_example());
         text
     }
 
     /// What may be typed without keyferry: the made-up key is no secret.
-    fn curl(&self) -> String {
+    fn curl_example(&self) -> String {
         let ca = self.ca_file.iter().map(|path| format!("--cacert {} ", quote(path))).collect::<String>();
         format!("curl -sS {ca}-H {} {}/v1/teams", quote(&format!("X-API-KEY: {}", c::API_KEY)), self.masv_url)
     }
@@ -168,14 +168,14 @@ impl SandboxInfo {
         let object = |pairs: &[(String, String)]| pairs.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<Map<_, _>>();
         json!({
             "pid": std::process::id(), "variables": object(&self.variables), "alternatives": object(&self.alternatives),
-            "made_up": made_up().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
-            "ca_file": self.ca_file, "try": self.curl(),
+            "made_up": sample_data().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
+            "ca_file": self.ca_file, "try": self.curl_example(),
         })
     }
 }
 
 /// What there is beside the credentials of the variables.
-fn made_up() -> [(&'static str, String); 7] {
+fn sample_data() -> [(&'static str, String); 7] {
     [
         ("team", format!("{} ({})", c::TEAM_ID, c::TEAM_SUBDOMAIN)),
         ("package", c::PACKAGE_ID.to_owned()),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::context::CliContext;
 use crate::credentials::{SERVICE_SETTINGS, configured_settings, stored_tokens};
 use crate::streams::Streams;
-use crate::table::{Table, plain};
+use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use crate::time_format::format_duration;
 use keyferry::config::Config;
@@ -24,9 +24,9 @@ pub struct StatusOptions {
 
 /// Shows what is kept.
 pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let found = context.config().and_then(|config| {
-        let session = context.open(config.clone(), None)?;
-        Ok((stored_tokens(&session)?, services(&config, context)?, session.store_name(), session.protection()))
+    let found = context.load_config().and_then(|config| {
+        let session = context.open_session(config.clone(), None)?;
+        Ok((stored_tokens(&session)?, service_rows(&config, context)?, session.store_name(), session.protection()))
     });
     let (tokens, services, store, protection) = match found {
         Ok(found) => found,
@@ -34,8 +34,8 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
     };
     if options.json {
         let all = json!({ "store": store, "protection": protection, "tokens": tokens, "services": services });
-        let written = streams.stdout.line(&all.to_string());
-        return streams.wrote(written);
+        let written = streams.stdout.write_line(&all.to_string());
+        return streams.finish_write(written);
     }
     let mut table = Table::new(&["service", "account", "resource", "life left", "generation", "store", "protection"]);
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
@@ -43,14 +43,14 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
         let left = token["life_left_s"].as_i64();
         let style = if left.is_some_and(|left| left <= 0) { Style::Bad } else { Style::Good };
         let left = left.map_or_else(|| "no end".to_owned(), |left| if left > 0 { format_duration(left) } else { "ended".to_owned() });
-        table.row([
-            plain(text(&token["service"])),
-            plain(text(&token["account"])),
-            plain(text(&token["resource"])),
+        table.add_row([
+            plain_cell(text(&token["service"])),
+            plain_cell(text(&token["account"])),
+            plain_cell(text(&token["resource"])),
             (style, left),
-            plain(token["generation"].to_string()),
-            plain(store),
-            plain(protection),
+            plain_cell(token["generation"].to_string()),
+            plain_cell(store),
+            plain_cell(protection),
         ]);
     }
     let has_token =
@@ -59,9 +59,9 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
         let keys = service["configured"].as_array().map_or(0, Vec::len);
         let state = if keys > 0 { "no token yet" } else { "not configured" };
         let none = || (Style::Faint, "-".to_owned());
-        table.row([
-            plain(text(&service["service"])),
-            plain(text(&service["account"])),
+        table.add_row([
+            plain_cell(text(&service["service"])),
+            plain_cell(text(&service["account"])),
             none(),
             (Style::Faint, state.into()),
             none(),
@@ -70,14 +70,14 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
         ]);
     }
     let written = table.write(&mut streams.stdout);
-    streams.wrote(written)
+    streams.finish_write(written)
 }
 
 /// Every service of every account, and which of its settings are there.
-fn services(config: &Config, context: &CliContext) -> Result<Vec<Value>> {
+fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for account in config.accounts() {
-        let (profile, session) = (config.profile(&account)?, context.open(config.clone(), Some(&account))?);
+        let (profile, session) = (config.profile(&account)?, context.open_session(config.clone(), Some(&account))?);
         for place in session.services().filter(|place| SERVICE_SETTINGS.iter().any(|(name, _)| *name == place.service)) {
             let keys = configured_settings(&profile, place.service);
             all.push(json!({ "service": place.service, "account": account, "base": place.base.as_str(), "configured": keys }));

@@ -48,7 +48,7 @@ impl Client {
             .user_agent("keyferry-demo")
             .build()
             .map(Self)
-            .map_err(|_| set_up_failed())
+            .map_err(|_| setup_error())
     }
 
     /// Sends one request. A body is sent as JSON; `headers` are sent as they are.
@@ -65,7 +65,7 @@ impl Client {
         let no_response = |_| Error::new(ErrorKind::NoResponse, format!("{} did not answer", url.authority()));
         let mut request = self.0.request(method, url.clone());
         for (name, value) in headers {
-            let (name, value) = header(name, value)?;
+            let (name, value) = sensitive_header(name, value)?;
             request = request.header(name, value);
         }
         if let Some(body) = body {
@@ -83,16 +83,16 @@ impl Client {
 /// A TLS configuration that trusts nobody: the client reaches http alone, and reads no certificates for it.
 fn no_tls() -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|_| set_up_failed())?;
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|_| setup_error())?;
     Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
-fn set_up_failed() -> Error {
+fn setup_error() -> Error {
     Error::new(ErrorKind::Config, "HTTP can't be set up: the system may be out of threads or descriptors")
 }
 
 /// A header that no log of any library shows.
-fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
+fn sensitive_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
     let (name, mut value) = header.ok_or_else(|| Error::new(ErrorKind::InvalidValue, "a header holds a character that can't be sent"))?;
     value.set_sensitive(true);

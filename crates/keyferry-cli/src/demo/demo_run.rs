@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::demo::client::{Client, Reply};
-use crate::demo::report::{Report, Row, grown};
+use crate::demo::report::{Report, Row, counter_increase};
 use keyferry::clock::Clock;
 use keyferry::config::Config;
 use keyferry::error::{Error, ErrorKind, Result};
@@ -40,20 +40,20 @@ impl ServiceCall {
     }
 
     /// The same, refused.
-    pub(super) fn refused(self, status: u16) -> Self {
+    pub(super) fn expecting(self, status: u16) -> Self {
         Self { status, ..self }
     }
 }
 
 /// What a row asks for and what has to come of it.
-pub(super) struct Plan<'a> {
-    pub(super) ask: Request,
+pub(super) struct RowSpec<'a> {
+    pub(super) request: Request,
     pub(super) header: &'static str,
     pub(super) access: Access,
     /// Where the token comes from, in a word.
-    pub(super) from: &'static str,
+    pub(super) source: &'static str,
     /// The requests that this takes: the sandbox's counters, and by how much they grow.
-    pub(super) took: &'a [(&'static str, u64)],
+    pub(super) requests: &'a [(&'static str, u64)],
     pub(super) call: ServiceCall,
     pub(super) note: &'static str,
 }
@@ -72,7 +72,7 @@ pub(super) struct DemoRun {
 
 impl DemoRun {
     /// Starts the sandbox and opens a session on it. Whole seconds, for the tokens' expiries are.
-    pub(super) fn set() -> Result<Self> {
+    pub(super) fn start() -> Result<Self> {
         let start = Instant::now();
         let clock = Clock::manual(coarse_unix_us().div_euclid(1_000_000) * 1_000_000);
         let shared = clock.clone();
@@ -85,30 +85,30 @@ impl DemoRun {
     }
 
     /// The rows that follow are of this service.
-    pub(super) fn service(&mut self, name: &'static str) {
+    pub(super) fn begin_service(&mut self, name: &'static str) {
         self.service = name;
     }
 
     /// The whole world's clock moves on.
-    pub(super) fn pass(&self, seconds: i64) {
+    pub(super) fn advance_clock(&self, seconds: i64) {
         self.clock.advance_us(seconds * 1_000_000);
     }
 
     /// A row: a token for a resource, and the call that it is for.
-    pub(super) fn get(&mut self, plan: Plan<'_>) -> Option<Token> {
-        self.row(plan, |session, ask| session.token_for(ask))
+    pub(super) fn add_row(&mut self, plan: RowSpec<'_>) -> Option<Token> {
+        self.add_row_with(plan, |session, ask| session.token_for(ask))
     }
 
     /// A row whose token is got in a way of its own.
-    pub(super) fn row(&mut self, plan: Plan<'_>, obtain: impl FnOnce(&Session, &Request) -> Result<Token>) -> Option<Token> {
-        let Plan { ask, header, access, from, took, call, note } = plan;
+    pub(super) fn add_row_with(&mut self, plan: RowSpec<'_>, obtain: impl FnOnce(&Session, &Request) -> Result<Token>) -> Option<Token> {
+        let RowSpec { request: ask, header, access, source: from, requests: took, call, note } = plan;
         let before = self.sandbox.counts();
         let start = Instant::now();
         let got = obtain(&self.session, &ask);
         let time = start.elapsed();
         let after = self.sandbox.counts();
         let mut row = self.new_row(&ask.resource, from, time, &call);
-        row.requests = grown(&before, &after, "requests");
+        row.requests = counter_increase(&before, &after, "requests");
         let token = match got {
             Ok(token) => token,
             Err(error) => {
@@ -124,7 +124,7 @@ impl DemoRun {
         row.life_left_s = (meta.expires_us != NO_EXPIRY).then(|| (meta.expires_us - self.clock.now_us()).div_euclid(1_000_000));
         row.note = (!note.is_empty()).then(|| note.to_owned());
         let headers: Vec<_> = token.headers().collect();
-        row.take(self.call(&call, &headers).map(|reply| reply.status), call.status);
+        row.record_call(self.call(&call, &headers).map(|reply| reply.status), call.status);
         if names != [header] || meta.access != access {
             row.fail(&format!("the header should be {header}, and allow: {}", access.name()));
         }
@@ -134,7 +134,7 @@ impl DemoRun {
     }
 
     /// A row that is right when it is refused; `with` makes the call all the same, to show why.
-    pub(super) fn refuse(&mut self, ask: &str, kind: ErrorKind, access: Access, with: Option<&Token>, call: ServiceCall) {
+    pub(super) fn add_refused_row(&mut self, ask: &str, kind: ErrorKind, access: Access, with: Option<&Token>, call: ServiceCall) {
         let before = self.sandbox.counts();
         let start = Instant::now();
         let got = self.session.token_for(&Request::new(ask));
@@ -143,7 +143,7 @@ impl DemoRun {
         let mut row = self.new_row(ask, "refused", time, &call);
         row.access = Some(access.name());
         let headers: Vec<_> = with.iter().flat_map(|token| token.headers()).collect();
-        row.take(self.call(&call, &headers).map(|reply| reply.status), call.status);
+        row.record_call(self.call(&call, &headers).map(|reply| reply.status), call.status);
         match got {
             Err(error) if error.kind == kind => row.note = Some(error.message().to_owned()),
             Err(error) => row.fail(error.message()),
@@ -154,7 +154,7 @@ impl DemoRun {
     }
 
     /// A row about a service whose session is state inside it: no header.
-    pub(super) fn inside(
+    pub(super) fn add_session_row(
         &mut self,
         (ask, from): (&str, &'static str),
         took: &[(&'static str, u64)],
@@ -167,8 +167,8 @@ impl DemoRun {
         let time = start.elapsed();
         let after = self.sandbox.counts();
         let mut row = self.new_row(ask, from, time, &call);
-        row.requests = grown(&before, &after, "requests");
-        row.take(self.call(&call, &[]).map(|reply| reply.status), call.status);
+        row.requests = counter_increase(&before, &after, "requests");
+        row.record_call(self.call(&call, &[]).map(|reply| reply.status), call.status);
         match told {
             Ok(note) => row.note = Some(note),
             Err(error) => row.fail(error.message()),
@@ -184,13 +184,13 @@ impl DemoRun {
     }
 
     /// Whether a token gets this status now.
-    pub(super) fn gets(&mut self, token: &Token, call: &ServiceCall, status: u16) -> bool {
+    pub(super) fn has_status(&mut self, token: &Token, call: &ServiceCall, status: u16) -> bool {
         let headers: Vec<_> = token.headers().collect();
         self.call(call, &headers).is_ok_and(|reply| reply.status == status)
     }
 
     /// What the row before claims is not so.
-    pub(super) fn doubt(&mut self, why: &str) {
+    pub(super) fn fail_last_row(&mut self, why: &str) {
         if let Some(row) = self.rows.last_mut() {
             row.fail(why);
         }

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::demo::demo_run::{DemoRun, Plan, ServiceCall};
+use crate::demo::demo_run::{DemoRun, RowSpec, ServiceCall};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
@@ -13,87 +13,87 @@ use keyferry::secret::Secret;
 use keyferry::session::Session;
 use keyferry_sandbox::credentials as c;
 
-const KEY: &str = "X-API-KEY";
-const USER: &str = "X-User-Token";
-const PACKAGE: &str = "X-Package-Token";
-const TRANSFER: &str = "X-Transfer-Token";
+const API_KEY_HEADER: &str = "X-API-KEY";
+const USER_HEADER: &str = "X-User-Token";
+const PACKAGE_HEADER: &str = "X-Package-Token";
+const TRANSFER_HEADER: &str = "X-Transfer-Token";
 
 const HOUR_S: i64 = 3600;
 /// Life of the sandbox's user tokens.
-const LOGIN_S: i64 = 72 * HOUR_S;
+const USER_TOKEN_LIFE_S: i64 = 72 * HOUR_S;
 /// Programs that meet the same refusal at once.
-const CROWD: usize = 8;
+const REJECTING_THREADS: usize = 8;
 
-pub(super) fn play(demo: &mut DemoRun) {
-    demo.service("MASV cloud");
+pub(super) fn add_rows(demo: &mut DemoRun) {
+    demo.begin_service("MASV cloud");
     let masv = demo.sandbox.masv_url().to_owned();
-    user(demo, &masv);
-    let managed = packages(demo, &masv);
-    links(demo, &masv);
-    portal(demo, &masv);
-    transfers(demo, &masv, managed.as_ref());
-    download(demo, &masv, managed.as_ref());
-    time(demo, &masv);
+    user_rows(demo, &masv);
+    let managed = package_rows(demo, &masv);
+    link_rows(demo, &masv);
+    portal_row(demo, &masv);
+    transfer_rows(demo, &masv, managed.as_ref());
+    download_row(demo, &masv, managed.as_ref());
+    expiry_rows(demo, &masv);
 }
 
 fn profile_call(masv: &str) -> ServiceCall {
     ServiceCall::send("PUT", format!("{masv}/v1/users/{}", c::USER_ID), r#"{"name":"Fer Ry"}"#, 200)
 }
 
-fn user(demo: &mut DemoRun, masv: &str) {
-    let key = Plan {
-        ask: Request::new("user"),
-        header: KEY,
+fn user_rows(demo: &mut DemoRun, masv: &str) {
+    let key = RowSpec {
+        request: Request::new("user"),
+        header: API_KEY_HEADER,
         access: Access::Full,
-        from: "settings",
-        took: &[],
+        source: "settings",
+        requests: &[],
         call: ServiceCall::get(format!("{masv}/v1/teams")),
         note: "",
     };
-    demo.get(key);
+    demo.add_row(key);
     let list = format!("{masv}/v1.1/teams/{}/packages?page=1&limit=1", c::TEAM_ID);
-    let by_url = Plan {
-        ask: Request::new(&list),
-        header: KEY,
+    let by_url = RowSpec {
+        request: Request::new(&list),
+        header: API_KEY_HEADER,
         access: Access::Full,
-        from: "memory",
-        took: &[],
+        source: "memory",
+        requests: &[],
         call: ServiceCall::get(list),
         note: "any URL of the API will do as the name of what is wanted",
     };
-    demo.get(by_url);
-    let profile = Plan {
-        ask: Request::new(format!("{masv}/v1/users/{}", c::USER_ID)),
-        header: USER,
+    demo.add_row(by_url);
+    let profile = RowSpec {
+        request: Request::new(format!("{masv}/v1/users/{}", c::USER_ID)),
+        header: USER_HEADER,
         access: Access::Full,
-        from: "login",
-        took: &[("login", 1)],
+        source: "login",
+        requests: &[("login", 1)],
         call: profile_call(masv),
         note: "this route refuses API keys, so keyferry logs in",
     };
-    demo.get(profile);
+    demo.add_row(profile);
 }
 
-fn managed<'a>(ask: String, from: &'static str, took: &'a [(&'static str, u64)], call: ServiceCall, note: &'static str) -> Plan<'a> {
-    Plan { ask: Request::new(ask), header: PACKAGE, access: Access::Manage, from, took, call, note }
+fn managed_row<'a>(ask: String, from: &'static str, took: &'a [(&'static str, u64)], call: ServiceCall, note: &'static str) -> RowSpec<'a> {
+    RowSpec { request: Request::new(ask), header: PACKAGE_HEADER, access: Access::Manage, source: from, requests: took, call, note }
 }
 
 /// Management tokens, in each of the ways that there may be. Gives the first package's.
-fn packages(demo: &mut DemoRun, masv: &str) -> Option<Token> {
+fn package_rows(demo: &mut DemoRun, masv: &str) -> Option<Token> {
     let at = |id: &str| format!("{masv}/v1/packages/{id}");
     let rename = ServiceCall::send("PUT", at(c::PACKAGE_ID), r#"{"name":"Reel 001"}"#, 200);
     let name = |id: &str| format!("packages/{id}");
-    let first = demo.get(managed(name(c::PACKAGE_ID), "look-up", &[("teams", 1), ("lookup", 1)], rename, ""));
+    let first = demo.add_row(managed_row(name(c::PACKAGE_ID), "look-up", &[("teams", 1), ("lookup", 1)], rename, ""));
     let files = format!("{}/files", at(c::PACKAGE_ID));
-    demo.get(managed(files.clone(), "memory", &[], ServiceCall::get(files), ""));
+    demo.add_row(managed_row(files.clone(), "memory", &[], ServiceCall::get(files), ""));
     demo.sandbox.configure("single_lookup", json!(false));
     let note = "no look-up of one package here: 205 packages on 5 pages hold it";
     let listed = ServiceCall::get(at(c::OTHER_PACKAGE_ID));
-    demo.get(managed(name(c::OTHER_PACKAGE_ID), "list", &[("lookup", 1), ("list_page", 5)], listed, note));
+    demo.add_row(managed_row(name(c::OTHER_PACKAGE_ID), "list", &[("lookup", 1), ("list_page", 5)], listed, note));
     let seen = at("01J0SANDB0XPACKAGE00000200");
-    demo.get(managed(seen.clone(), "memory", &[], ServiceCall::get(seen), "the list has brought the tokens of all others too"));
+    demo.add_row(managed_row(seen.clone(), "memory", &[], ServiceCall::get(seen), "the list has brought the tokens of all others too"));
     let inbox = ServiceCall::get(at(c::INBOX_PACKAGE_ID));
-    demo.get(managed(
+    demo.add_row(managed_row(
         name(c::INBOX_PACKAGE_ID),
         "inbox",
         &[("list_page", 5), ("inbox", 1)],
@@ -104,20 +104,20 @@ fn packages(demo: &mut DemoRun, masv: &str) -> Option<Token> {
 }
 
 /// Read tokens: the only ones that download.
-fn links(demo: &mut DemoRun, masv: &str) {
+fn link_rows(demo: &mut DemoRun, masv: &str) {
     let download = format!("{masv}/v1/packages/{}/files/{}/download", c::PACKAGE_ID, c::FILE_ID);
     let read = |ask: Request, from, took, note| {
         let call = ServiceCall::get(download.clone());
-        Plan { ask, header: PACKAGE, access: Access::Read, from, took, call, note }
+        RowSpec { request: ask, header: PACKAGE_HEADER, access: Access::Read, source: from, requests: took, call, note }
     };
     let open = Request::new(format!("links/{}?secret={}", c::LINK_ID, c::LINK_SECRET));
-    demo.get(read(open, "link", &[("link", 1)], ""));
-    demo.get(read(Request::new(&download), "memory", &[], ""));
+    demo.add_row(read(open, "link", &[("link", 1)], ""));
+    demo.add_row(read(Request::new(&download), "memory", &[], ""));
     let pasted = Request::new(format!("https://get.massive.io/{}?secret={}", c::ENCODED_LINK_ID, c::ENCODED_LINK_SECRET_IN_URL));
-    demo.get(read(pasted, "link", &[("link", 1)], "as it was pasted from an e-mail"));
+    demo.add_row(read(pasted, "link", &[("link", 1)], "as it was pasted from an e-mail"));
     let resource = format!("links/{}?secret={}", c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
     let protected = Request { link_password: Some(Secret::from(c::LINK_PASSWORD)), ..Request::new(resource) };
-    demo.get(read(protected, "link", &[("link", 1)], "with a password"));
+    demo.add_row(read(protected, "link", &[("link", 1)], "with a password"));
 }
 
 /// A call of the user's own whose answer holds a token: its id, adopted under `class`.
@@ -131,7 +131,7 @@ fn adopt(demo: &mut DemoRun, call: &ServiceCall, headers: &[(&str, &str)], class
 }
 
 /// Where adopting failed there is no resource to ask for, and the row says so.
-fn adopted(resource: Result<String>) -> (Request, impl FnOnce(&Session, &Request) -> Result<Token>) {
+fn adopted_request(resource: Result<String>) -> (Request, impl FnOnce(&Session, &Request) -> Result<Token>) {
     let (name, failed) = match resource {
         Ok(name) => (name, None),
         Err(error) => ("adopt".into(), Some(error)),
@@ -139,61 +139,73 @@ fn adopted(resource: Result<String>) -> (Request, impl FnOnce(&Session, &Request
     (Request::new(name), move |session: &Session, ask: &Request| failed.map_or_else(|| session.token_for(ask), Err))
 }
 
-fn portal(demo: &mut DemoRun, masv: &str) {
+fn portal_row(demo: &mut DemoRun, masv: &str) {
     let make = ServiceCall::send("POST", format!("{masv}/v1/portals/{}/packages", c::PORTAL_ID), r#"{"name":"From the demo"}"#, 201);
-    let (ask, obtain) = adopted(adopt(demo, &make, &[], "packages"));
+    let (ask, obtain) = adopted_request(adopt(demo, &make, &[], "packages"));
     let call = ServiceCall::send("POST", format!("{masv}/v1/{}/files", ask.resource), r#"{"name":"a.mov"}"#, 201);
     let note = "the program made this package in a Portal itself, and gave keyferry the token to keep";
-    demo.row(Plan { ask, header: PACKAGE, access: Access::Write, from: "adopted", took: &[], call, note }, obtain);
+    demo.add_row_with(
+        RowSpec { request: ask, header: PACKAGE_HEADER, access: Access::Write, source: "adopted", requests: &[], call, note },
+        obtain,
+    );
 }
 
-fn transfers(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
-    let plan = |ask, from, took, call, note| Plan { ask, header: TRANSFER, access: Access::Full, from, took, call, note };
+fn transfer_rows(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
+    let plan = |ask, from, took, call, note| RowSpec {
+        request: ask,
+        header: TRANSFER_HEADER,
+        access: Access::Full,
+        source: from,
+        requests: took,
+        call,
+        note,
+    };
     let at = format!("{masv}/v1/transfers/{}", c::TRANSFER_ID);
     let of_package = Request::new(format!("packages/{}/transfers/{}", c::PACKAGE_ID, c::TRANSFER_ID));
-    demo.get(plan(of_package, "list", &[("transfer_list", 1)], ServiceCall::get(&at), ""));
+    demo.add_row(plan(of_package, "list", &[("transfer_list", 1)], ServiceCall::get(&at), ""));
     let by_id = Request::new(format!("transfers/{}", c::TRANSFER_ID));
-    demo.get(plan(by_id, "memory", &[], ServiceCall::send("POST", format!("{at}/retry"), "{}", 200), ""));
+    demo.add_row(plan(by_id, "memory", &[], ServiceCall::send("POST", format!("{at}/retry"), "{}", 200), ""));
     let retry = format!("{at}/retry");
-    demo.get(plan(Request::new(&retry), "memory", &[], ServiceCall::get(at), ""));
+    demo.add_row(plan(Request::new(&retry), "memory", &[], ServiceCall::get(at), ""));
     let start = ServiceCall::send("POST", format!("{masv}/v1/packages/{}/transfer", c::PACKAGE_ID), "{}", 201);
     let headers: Vec<_> = managed.iter().flat_map(|token| token.headers()).collect();
-    let (ask, obtain) = adopted(adopt(demo, &start, &headers, "transfers"));
+    let (ask, obtain) = adopted_request(adopt(demo, &start, &headers, "transfers"));
     let cancel = ServiceCall::delete(format!("{masv}/v1/{}", ask.resource));
-    demo.row(plan(ask, "adopted", &[], cancel, "the program started this transfer itself"), obtain);
+    demo.add_row_with(plan(ask, "adopted", &[], cancel, "the program started this transfer itself"), obtain);
 }
 
 /// A package that no link has been opened of: nothing that may download it.
-fn download(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
+fn download_row(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
     let url = |package: &str| format!("{masv}/v1/packages/{package}/files/{}/download", c::FILE_ID);
-    let call = ServiceCall::get(url(c::PACKAGE_ID)).refused(403);
-    demo.refuse(&url(c::OTHER_PACKAGE_ID), ErrorKind::InsufficientAccess, Access::Read, managed, call);
+    let call = ServiceCall::get(url(c::PACKAGE_ID)).expecting(403);
+    demo.add_refused_row(&url(c::OTHER_PACKAGE_ID), ErrorKind::InsufficientAccess, Access::Read, managed, call);
 }
 
 /// Hours and days pass: a hit, an end, a refusal.
-fn time(demo: &mut DemoRun, masv: &str) {
+fn expiry_rows(demo: &mut DemoRun, masv: &str) {
     let resource = format!("{masv}/v1/users/{}", c::USER_ID);
     let plan = |from, took, note| {
         let ask = Request::new(&resource);
-        Plan { ask, header: USER, access: Access::Full, from, took, call: profile_call(masv), note }
+        RowSpec { request: ask, header: USER_HEADER, access: Access::Full, source: from, requests: took, call: profile_call(masv), note }
     };
-    demo.pass(HOUR_S);
-    let Some(old) = demo.get(plan("memory", &[], "an hour later")) else { return };
-    demo.pass(LOGIN_S);
-    let was_refused = demo.gets(&old, &profile_call(masv), 401);
-    let Some(next) = demo.get(plan("login", &[("login", 1)], "three days later: the old token gets a 401, and nobody is handed it")) else {
+    demo.advance_clock(HOUR_S);
+    let Some(old) = demo.add_row(plan("memory", &[], "an hour later")) else { return };
+    demo.advance_clock(USER_TOKEN_LIFE_S);
+    let was_refused = demo.has_status(&old, &profile_call(masv), 401);
+    let Some(next) = demo.add_row(plan("login", &[("login", 1)], "three days later: the old token gets a 401, and nobody is handed it"))
+    else {
         return;
     };
     if !was_refused || next.meta().generation <= old.meta().generation {
-        demo.doubt("the token did not end, or its successor is not a later generation");
+        demo.fail_last_row("the token did not end, or its successor is not a later generation");
     }
     demo.sandbox.reject_token(next.value());
-    let was_refused = demo.gets(&next, &profile_call(masv), 401);
+    let was_refused = demo.has_status(&next, &profile_call(masv), 401);
     let note = "revoked early: 8 threads reject it at once, and one login serves them all";
     let crowd = |session: &Session, ask: &Request| all_reject(session, ask, &next);
-    let last = demo.row(plan("login", &[("login", 1)], note), crowd);
+    let last = demo.add_row_with(plan("login", &[("login", 1)], note), crowd);
     if !was_refused || last.is_some_and(|last| last.meta().generation <= next.meta().generation) {
-        demo.doubt("the rejected token was not refused, or its successor is not a later generation");
+        demo.fail_last_row("the rejected token was not refused, or its successor is not a later generation");
     }
 }
 
@@ -201,7 +213,7 @@ fn time(demo: &mut DemoRun, masv: &str) {
 fn all_reject(session: &Session, ask: &Request, refused: &Token) -> Result<Token> {
     let one = || session.reject(refused).and_then(|()| session.token_for(ask));
     let all: Vec<_> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..CROWD).map(|_| scope.spawn(one)).collect();
+        let threads: Vec<_> = (0..REJECTING_THREADS).map(|_| scope.spawn(one)).collect();
         threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Panic, "a thread of the demo fell"))))

@@ -35,25 +35,29 @@ pub struct DemoOptions {
 
 /// Plays the demo and shows it: [`EXIT_OK`] only if every row worked.
 pub fn run(options: &DemoOptions, streams: &mut Streams<'_>) -> u8 {
-    let report = match play() {
+    let report = match run_demo() {
         Ok(report) => report,
         Err(error) => return streams.fail(error.message()),
     };
     let output = &mut streams.stdout;
-    let written = if options.json { output.line(&report.json().to_string()) } else { output.lines(&table::lines(&report, output.caps())) };
+    let written = if options.json {
+        output.write_line(&report.to_json().to_string())
+    } else {
+        output.write_styled_lines(&table::lines(&report, output.caps()))
+    };
     match written {
         // `demo | head` has seen enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => streams.fail(&format!("the table can't be written: {}", error.kind())),
-        _ if report.ok() => EXIT_OK,
+        _ if report.all_ok() => EXIT_OK,
         _ => streams.fail("not every row worked: the table says which, and why"),
     }
 }
 
-fn play() -> Result<Report> {
-    let mut demo = DemoRun::set()?;
-    masv::play(&mut demo);
-    agent::play(&mut demo);
-    fileverbs::play(&mut demo);
+fn run_demo() -> Result<Report> {
+    let mut demo = DemoRun::start()?;
+    masv::add_rows(&mut demo);
+    agent::add_rows(&mut demo);
+    fileverbs::add_rows(&mut demo);
     Ok(demo.finish())
 }
 
@@ -64,9 +68,9 @@ mod tests {
 
     #[test]
     fn every_row_works() {
-        let report = play().unwrap();
+        let report = run_demo().unwrap();
         let failed: Vec<_> = report.rows.iter().filter(|row| !row.ok).map(|row| (&row.resource, &row.note)).collect();
         assert!(failed.is_empty(), "{failed:#?}");
-        assert!(report.ok(), "{}", report.json());
+        assert!(report.all_ok(), "{}", report.to_json());
     }
 }

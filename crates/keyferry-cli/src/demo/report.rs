@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use keyferry::error::Result;
 
 /// Counters of the sandbox that a right program leaves at nought.
-const MISTAKES: [&str; 13] = [
+const MISTAKE_COUNTERS: [&str; 13] = [
     "two_credentials",
     "foreign_credential",
     "needless_credential",
@@ -58,7 +58,7 @@ impl Row {
     }
 
     /// Takes the status of the protected call, which has to be `wanted`.
-    pub(super) fn take(&mut self, status: Result<u16>, wanted: u16) {
+    pub(super) fn record_call(&mut self, status: Result<u16>, wanted: u16) {
         match status {
             Ok(status) => {
                 self.status = Some(status);
@@ -72,11 +72,11 @@ impl Row {
 
     /// Checks that exactly these requests were sent.
     pub(super) fn check_requests(&mut self, took: &[(&str, u64)], before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) {
-        let wrong = took.iter().find(|(name, count)| grown(before, after, name) != *count);
+        let wrong = took.iter().find(|(name, count)| counter_increase(before, after, name) != *count);
         if let Some((name, count)) = wrong {
-            self.fail(&format!("the counter {name} grew by {}, not by {count}", grown(before, after, name)));
+            self.fail(&format!("the counter {name} grew by {}, not by {count}", counter_increase(before, after, name)));
         }
-        let (all, wanted) = (grown(before, after, "requests"), took.iter().map(|(_, count)| count).sum::<u64>());
+        let (all, wanted) = (counter_increase(before, after, "requests"), took.iter().map(|(_, count)| count).sum::<u64>());
         if all != wanted {
             self.fail(&format!("getting it took {all} requests, not {wanted}"));
         }
@@ -87,7 +87,7 @@ impl Row {
         self.header.is_some()
     }
 
-    fn json(&self) -> Value {
+    fn to_json(&self) -> Value {
         let Self { service, resource, header, access, life_left_s, from, requests, time, call, status, ok, note } = self;
         json!({
             "service": service, "resource": resource, "header": header, "access": access, "life_left_s": life_left_s, "from": from,
@@ -110,14 +110,14 @@ pub(super) struct Report {
 
 impl Report {
     /// Whether every row worked, nobody sent a wrong header, and every request is accounted for.
-    pub(super) fn ok(&self) -> bool {
+    pub(super) fn all_ok(&self) -> bool {
         let accounted = self.requests() == self.exchanges() + self.calls;
         accounted && self.mistakes() == 0 && !self.rows.is_empty() && self.rows.iter().all(|row| row.ok)
     }
 
     /// Requests that the services got.
     pub(super) fn requests(&self) -> u64 {
-        self.count("requests")
+        self.counter("requests")
     }
 
     /// Those of them that the engine sent.
@@ -127,22 +127,22 @@ impl Report {
 
     /// Logins of all services.
     pub(super) fn logins(&self) -> u64 {
-        ["login", "agent_login", "fileverbs_login"].iter().map(|name| self.count(name)).sum()
+        ["login", "agent_login", "fileverbs_login"].iter().map(|name| self.counter(name)).sum()
     }
 
     /// Requests with a header that had no business there.
     pub(super) fn mistakes(&self) -> u64 {
-        MISTAKES.iter().map(|name| self.count(name)).sum()
+        MISTAKE_COUNTERS.iter().map(|name| self.counter(name)).sum()
     }
 
-    fn count(&self, name: &str) -> u64 {
+    fn counter(&self, name: &str) -> u64 {
         self.counts.get(name).copied().unwrap_or_default()
     }
 
     /// For programs.
-    pub(super) fn json(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         json!({
-            "rows": self.rows.iter().map(Row::json).collect::<Vec<_>>(), "ok": self.ok(),
+            "rows": self.rows.iter().map(Row::to_json).collect::<Vec<_>>(), "ok": self.all_ok(),
             "elapsed_ms": self.elapsed.as_micros() as f64 / 1000.0,
             "counters": {
                 "requests": self.requests(), "requests_by_keyferry": self.exchanges(), "protected_calls": self.calls,
@@ -153,7 +153,7 @@ impl Report {
 }
 
 /// By how much a counter has grown.
-pub(super) fn grown(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, name: &str) -> u64 {
+pub(super) fn counter_increase(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, name: &str) -> u64 {
     let count = |counts: &BTreeMap<String, u64>| counts.get(name).copied().unwrap_or_default();
     count(after).saturating_sub(count(before))
 }

@@ -13,18 +13,18 @@ type Line = Vec<(Style, String)>;
 /// The columns, and in which order they go where the terminal is too narrow: 0 stays.
 const COLUMNS: [(&str, u8); 7] = [("resource", 0), ("header", 0), ("access", 2), ("life left", 3), ("from", 4), ("time", 1), ("call", 0)];
 /// Where the resource stands.
-const RESOURCE: usize = 0;
+const RESOURCE_COLUMN: usize = 0;
 /// Where the time stands, which is set to the right.
-const TIME: usize = 5;
+const TIME_COLUMN: usize = 5;
 /// Where the result stands.
-const RESULT: usize = 6;
+const RESULT_COLUMN: usize = 6;
 /// A resource is not cut shorter before a column goes.
-const RESOURCE_WIDTH: usize = 22;
-const GAP: usize = 2;
+const MIN_RESOURCE_WIDTH: usize = 22;
+const COLUMN_GAP: usize = 2;
 
 /// The whole table.
 pub(super) fn lines(report: &Report, caps: TerminalCaps) -> Vec<Line> {
-    if caps.terminal { Drawing::new(report, caps).lines(report) } else { columns(report) }
+    if caps.is_terminal { TableLayout::new(report, caps).lines(report) } else { columns(report) }
 }
 
 /// Without ornament: a line of names, a line a row, an empty line, the summary. Fields hold no two spaces in a row.
@@ -67,31 +67,31 @@ fn cells(row: &Row, caps: TerminalCaps) -> [String; 7] {
     };
     let result = row.status.map_or_else(|| mark.to_owned(), |status| format!("{mark} {status}"));
     let access = or_none(row.access);
-    [short(&row.resource, caps), or_none(row.header.as_deref()), access, life, row.from.into(), time(row.time, caps), result]
+    [shorten_resource(&row.resource, caps), or_none(row.header.as_deref()), access, life, row.from.into(), time(row.time, caps), result]
 }
 
 /// A table drawn for a width.
-struct Drawing {
+struct TableLayout {
     caps: TerminalCaps,
     /// Which columns are shown, and how wide.
     columns: Vec<(usize, usize)>,
     cells: Vec<[String; 7]>,
 }
 
-impl Drawing {
+impl TableLayout {
     fn new(report: &Report, caps: TerminalCaps) -> Self {
         let cells: Vec<_> = report.rows.iter().map(|row| cells(row, caps)).collect();
-        let wide = |at: usize| cells.iter().map(|row| row[at].chars().count()).chain([COLUMNS[at].0.len()]).max().unwrap_or(0);
-        let mut columns: Vec<_> = (0..COLUMNS.len()).map(|at| (at, wide(at))).collect();
-        let room = caps.width;
-        let others = |columns: &[(usize, usize)]| columns.iter().skip(1).map(|(_, width)| width + GAP).sum::<usize>();
-        while others(&columns) + RESOURCE_WIDTH > room {
+        let width_of = |at: usize| cells.iter().map(|row| row[at].chars().count()).chain([COLUMNS[at].0.len()]).max().unwrap_or(0);
+        let mut columns: Vec<_> = (0..COLUMNS.len()).map(|at| (at, width_of(at))).collect();
+        let available = caps.width;
+        let others = |columns: &[(usize, usize)]| columns.iter().skip(1).map(|(_, width)| width + COLUMN_GAP).sum::<usize>();
+        while others(&columns) + MIN_RESOURCE_WIDTH > available {
             let Some(first) = columns.iter().filter(|(at, _)| COLUMNS[*at].1 > 0).min_by_key(|(at, _)| COLUMNS[*at].1).copied() else {
                 break;
             };
             columns.retain(|column| *column != first);
         }
-        columns[RESOURCE].1 = columns[RESOURCE].1.min(room.saturating_sub(others(&columns)).max(8));
+        columns[RESOURCE_COLUMN].1 = columns[RESOURCE_COLUMN].1.min(available.saturating_sub(others(&columns)).max(8));
         Self { caps, columns, cells }
     }
 
@@ -107,21 +107,21 @@ impl Drawing {
             }
             let result = if row.ok { Style::Good } else { Style::Bad };
             lines.push(self.line(cells, |at| match at {
-                RESULT => result,
-                TIME => Style::Faint,
+                RESULT_COLUMN => result,
+                TIME_COLUMN => Style::Faint,
                 _ => Style::Plain,
             }));
             lines.extend(self.note(row));
         }
-        let style = if report.ok() { Style::Good } else { Style::Bad };
+        let style = if report.all_ok() { Style::Good } else { Style::Bad };
         lines.push(vec![(Style::Faint, self.dashes(self.width()))]);
         lines.extend(wrap(&summary(report, self.caps), self.caps.width).into_iter().map(|line| vec![(style, line)]));
         lines
     }
 
     fn width(&self) -> usize {
-        let all: usize = self.columns.iter().map(|(_, width)| width + GAP).sum();
-        all.saturating_sub(GAP).min(self.caps.width)
+        let all: usize = self.columns.iter().map(|(_, width)| width + COLUMN_GAP).sum();
+        all.saturating_sub(COLUMN_GAP).min(self.caps.width)
     }
 
     fn dashes(&self, count: usize) -> String {
@@ -137,9 +137,9 @@ impl Drawing {
         let last = self.columns.last().map(|(at, _)| *at);
         let mut line = Vec::new();
         for (at, width) in &self.columns {
-            let text = cut(&cells[*at], *width, self.caps);
-            let padded = if *at == TIME { format!("{text:>width$}") } else { format!("{text:width$}") };
-            let gap = if Some(*at) == last { 0 } else { GAP };
+            let text = truncate_middle(&cells[*at], *width, self.caps);
+            let padded = if *at == TIME_COLUMN { format!("{text:>width$}") } else { format!("{text:width$}") };
+            let gap = if Some(*at) == last { 0 } else { COLUMN_GAP };
             line.extend([(style(*at), if gap == 0 { text } else { padded }), (Style::Plain, " ".repeat(gap))]);
         }
         line
@@ -156,7 +156,8 @@ impl Drawing {
 
 fn summary(report: &Report, caps: TerminalCaps) -> String {
     let worked = report.rows.iter().filter(|row| row.ok).count();
-    let rows = if report.ok() { format!("{worked} rows, all worked") } else { format!("{worked} of {} rows worked", report.rows.len()) };
+    let rows =
+        if report.all_ok() { format!("{worked} rows, all worked") } else { format!("{worked} of {} rows worked", report.rows.len()) };
     let (all, own) = (report.requests(), report.exchanges());
     let mut text = format!(
         "{rows}: {all} requests to the services, {own} of them keyferry's, {} logins, {}",
@@ -170,7 +171,7 @@ fn summary(report: &Report, caps: TerminalCaps) -> String {
 }
 
 /// A resource for people: no host of the sandbox's, long ids by their ends.
-fn short(resource: &str, caps: TerminalCaps) -> String {
+fn shorten_resource(resource: &str, caps: TerminalCaps) -> String {
     let text = resource.strip_prefix("https://").unwrap_or(resource);
     let path = text.strip_prefix("http://").map_or(text, |local| local.find('/').map_or(local, |at| &local[at..]));
     let dots = if caps.unicode { "…" } else { ".." };
@@ -180,7 +181,7 @@ fn short(resource: &str, caps: TerminalCaps) -> String {
 }
 
 /// The text, its middle left out if it is longer than this.
-fn cut(text: &str, width: usize, caps: TerminalCaps) -> String {
+fn truncate_middle(text: &str, width: usize, caps: TerminalCaps) -> String {
     let symbols: Vec<char> = text.chars().collect();
     let dots = if caps.unicode { "…" } else { ".." };
     if symbols.len() <= width {

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many columns the terminal at standard output has, if it is one and says so.
-pub fn columns() -> Option<usize> {
+pub fn terminal_width() -> Option<usize> {
     let mut size = MaybeUninit::<libc::winsize>::zeroed();
     // SAFETY: the call fills a `winsize`, which this is, or fails.
     let failed = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, size.as_mut_ptr()) };
@@ -18,28 +18,28 @@ pub fn columns() -> Option<usize> {
     (failed == 0 && size.ws_col > 0).then_some(size.ws_col.into())
 }
 
-const STANDARD: [libc::c_int; 3] = [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO];
+const STANDARD_STREAMS: [libc::c_int; 3] = [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO];
 /// Which of them were closed when this program was started.
-static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+static CLOSED_AT_START: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
 /// Looks which descriptors a program was started with. To be called before Rust's own start, which opens /dev/null in place of those
 /// that are closed: then nobody can tell any more that what is written gets nowhere.
-pub extern "C" fn caps() {
-    for (number, closed) in STANDARD.into_iter().zip(&CLOSED) {
+pub extern "C" fn record_closed_streams() {
+    for (number, closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
         // SAFETY: the call takes numbers, and fails where the descriptor is not open.
         closed.store(unsafe { libc::fcntl(number, libc::F_GETFD) } == -1, Ordering::Relaxed);
     }
 }
 
 /// Whether this program was started without a standard output, as by `>&-`.
-pub fn output_is_closed() -> bool {
-    CLOSED[1].load(Ordering::Relaxed)
+pub fn stdout_was_closed() -> bool {
+    CLOSED_AT_START[1].load(Ordering::Relaxed)
 }
 
 /// Has a program that takes this one's place find those streams closed that were. To be called when nothing is opened any more: it
 /// would get their numbers.
-pub fn hand_on_closed() {
-    for (number, closed) in STANDARD.into_iter().zip(&CLOSED) {
+pub fn close_recorded_streams() {
+    for (number, closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
         if closed.load(Ordering::Relaxed) {
             // SAFETY: the call takes a number; what stands there is the /dev/null of Rust's start, whose loss nobody here notices.
             unsafe { libc::close(number) };
@@ -48,9 +48,9 @@ pub fn hand_on_closed() {
 }
 
 /// In place of a standard output that is closed: whoever writes is told.
-pub struct Closed;
+pub struct ClosedStdout;
 
-impl Write for Closed {
+impl Write for ClosedStdout {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
         Err(io::ErrorKind::NotConnected.into())
     }
@@ -64,7 +64,7 @@ impl Write for Closed {
 ///
 /// # Errors
 /// Those of opening `/dev/null`.
-pub fn release_output() -> io::Result<()> {
+pub fn detach_stdout() -> io::Result<()> {
     let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
     // SAFETY: both are open descriptors; number 1 stays open, now as another way to /dev/null.
     let failed = unsafe { libc::dup2(nowhere.as_raw_fd(), libc::STDOUT_FILENO) };
@@ -94,7 +94,7 @@ impl<T: Read + AsRawFd> Read for BlockingStdin<T> {
 ///
 /// # Errors
 /// Those of the system, where it is not open.
-pub fn inherited(number: i32) -> io::Result<File> {
+pub fn open_inherited_fd(number: i32) -> io::Result<File> {
     // SAFETY: the call takes numbers; it fails where the descriptor is not open.
     let own = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
     if own == -1 {

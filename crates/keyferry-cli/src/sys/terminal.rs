@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 pub struct Terminal(File);
 
 /// The longest answer.
-const MAX_BYTES: usize = 16 * 1024;
+const MAX_ANSWER_BYTES: usize = 16 * 1024;
 
 impl Terminal {
     /// Opens it.
@@ -30,15 +30,15 @@ impl Terminal {
     /// Those of the terminal.
     pub fn ask(&mut self, question: &str, hidden: bool) -> io::Result<Zeroizing<Vec<u8>>> {
         // Before the question: whoever answers quickly is not to be seen, and their Ctrl-C not to leave the terminal mute.
-        let raw = Raw::enter(&self.0)?;
+        let raw = RawMode::enter(&self.0)?;
         self.0.write_all(question.as_bytes())?;
-        let answer = self.line(hidden);
+        let answer = self.read_line(hidden);
         drop(raw);
         self.0.write_all(b"\n")?;
         answer
     }
 
-    fn line(&mut self, hidden: bool) -> io::Result<Zeroizing<Vec<u8>>> {
+    fn read_line(&mut self, hidden: bool) -> io::Result<Zeroizing<Vec<u8>>> {
         let mut line = Zeroizing::new(Vec::with_capacity(256));
         loop {
             let mut byte = [0];
@@ -52,18 +52,18 @@ impl Terminal {
                 0x08 | 0x7f => {
                     // A letter may be several bytes: all but the first begin with the bits 10.
                     while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
-                    self.redraw(hidden, b"\x08 \x08")?;
+                    self.echo(hidden, b"\x08 \x08")?;
                 }
                 0x15 => {
                     let letters = line.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
                     line.clear();
-                    self.redraw(hidden, &b"\x08 \x08".repeat(letters))?;
+                    self.echo(hidden, &b"\x08 \x08".repeat(letters))?;
                 }
                 0x04 => {}
-                byte if line.len() < MAX_BYTES => {
+                byte if line.len() < MAX_ANSWER_BYTES => {
                     line.push(byte);
                     if byte >= b' ' {
-                        self.redraw(hidden, &[byte])?;
+                        self.echo(hidden, &[byte])?;
                     }
                 }
                 _ => return Err(io::ErrorKind::InvalidData.into()),
@@ -71,18 +71,18 @@ impl Terminal {
         }
     }
 
-    fn redraw(&mut self, hidden: bool, bytes: &[u8]) -> io::Result<()> {
+    fn echo(&mut self, hidden: bool, bytes: &[u8]) -> io::Result<()> {
         if hidden { Ok(()) } else { self.0.write_all(bytes) }
     }
 }
 
 /// The terminal key by key and without echo, until this is dropped.
-struct Raw {
+struct RawMode {
     fd: i32,
-    before: libc::termios,
+    original: libc::termios,
 }
 
-impl Raw {
+impl RawMode {
     fn enter(terminal: &File) -> io::Result<Self> {
         let fd = terminal.as_raw_fd();
         let mut before = MaybeUninit::<libc::termios>::zeroed();
@@ -94,19 +94,19 @@ impl Raw {
         let before = unsafe { before.assume_init() };
         let mut raw = before;
         raw.c_lflag &= !(libc::ECHO | libc::ECHONL | libc::ICANON | libc::ISIG);
-        set(fd, &raw)?;
-        Ok(Self { fd, before })
+        set_attributes(fd, &raw)?;
+        Ok(Self { fd, original: before })
     }
 }
 
-impl Drop for Raw {
+impl Drop for RawMode {
     fn drop(&mut self) {
         // A terminal that is gone needs no mending.
-        let _ = set(self.fd, &self.before);
+        let _ = set_attributes(self.fd, &self.original);
     }
 }
 
-fn set(fd: i32, state: &libc::termios) -> io::Result<()> {
+fn set_attributes(fd: i32, state: &libc::termios) -> io::Result<()> {
     // SAFETY: the structure came from `tcgetattr` of this terminal.
     if unsafe { libc::tcsetattr(fd, libc::TCSAFLUSH, state) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

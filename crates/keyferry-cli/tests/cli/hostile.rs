@@ -13,21 +13,21 @@ use keyferry_sandbox::{Options, Sandbox, credentials as c};
 /// Asks the door in this process; what it printed.
 fn ask(environment: &Environment, word: &str, input: &[u8]) -> (u8, Vec<u8>, Vec<u8>) {
     let (mut out, mut err, mut stdin) = (Vec::new(), Vec::new(), Cursor::new(input.to_vec()));
-    let desk = CliContext { environment: Arc::clone(environment), temporary: std::env::temp_dir(), stdin_is_terminal: false };
+    let desk = CliContext { environment: Arc::clone(environment), temp_dir: std::env::temp_dir(), stdin_is_terminal: false };
     let mut streams = Streams {
         stdin: &mut stdin,
         stdout: Output::new(&mut out, TerminalCaps::PLAIN),
         stderr: Output::new(&mut err, TerminalCaps::PLAIN),
-        release: || Ok(()),
+        detach_stdout: || Ok(()),
     };
     // The quick program first, then the whole one with what that was left.
     let code = match git::fast_path(&[word.into()], &desk, &mut streams) {
         git::FastPath::Answered(code) => code,
-        git::FastPath::Left(message) => {
+        git::FastPath::NeedsFullCli(message) => {
             let mut left = Vec::new();
             message.iter().for_each(|message| message.write(&mut left).unwrap());
             let mut rest = Cursor::new(left).chain(streams.stdin);
-            let mut streams = Streams { stdin: &mut rest, stdout: streams.stdout, stderr: streams.stderr, release: || Ok(()) };
+            let mut streams = Streams { stdin: &mut rest, stdout: streams.stdout, stderr: streams.stderr, detach_stdout: || Ok(()) };
             git::run(&[word.into()], &desk, &mut streams)
         }
     };

@@ -101,12 +101,12 @@ fn acts() -> Vec<Option<FaultAction>> {
 /// Runs a command here, with the log at its highest level; what it printed.
 fn run(environment: &Environment, temporary: &Path, part: &Part) -> (String, String) {
     let (mut out, mut err, mut stdin) = (Vec::new(), Vec::new(), Cursor::new(part.input.clone().into_bytes()));
-    let desk = CliContext { environment: Arc::clone(environment), temporary: temporary.to_owned(), stdin_is_terminal: false };
+    let desk = CliContext { environment: Arc::clone(environment), temp_dir: temporary.to_owned(), stdin_is_terminal: false };
     let mut streams = Streams {
         stdin: &mut stdin,
         stdout: Output::new(&mut out, TerminalCaps::PLAIN),
         stderr: Output::new(&mut err, TerminalCaps::PLAIN),
-        release: || Ok(()),
+        detach_stdout: || Ok(()),
     };
     let words = part.words.iter().map(OsString::from).collect();
     if let Ok(command) = args::parse(words, &mut streams) {

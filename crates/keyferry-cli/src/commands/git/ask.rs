@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::context::CliContext;
-use crate::prompt::{First, ask};
+use crate::prompt::{PromptOrder, ask};
 use crate::secrets;
 use keyferry::config::{DEFAULT_ACCOUNT, withhold};
 use keyferry::error::{Error, ErrorKind, Result};
@@ -22,35 +22,35 @@ use keyferry::sys::process::{Limits, RunOutcome, run};
 ///
 /// # Errors
 /// That one, and those of the login.
-pub fn sign_in_then(session: &Session, resource: &str, error: &Error, context: &CliContext) -> Result<Token> {
+pub fn sign_in_and_retry(session: &Session, resource: &str, error: &Error, context: &CliContext) -> Result<Token> {
     let explained: serde_json::Value = serde_json::from_str(&session.explain(resource)?).unwrap_or_default();
     let may_help = matches!(error.kind, ErrorKind::LoginRequired | ErrorKind::NotConfigured) && explained["service"] == "masv";
-    let email = if may_help { email(session, context)? } else { None };
-    let Some(email) = email.filter(|_| may_ask(context)) else { return Err(error.clone()) };
+    let email = if may_help { configured_email(session, context)? } else { None };
+    let Some(email) = email.filter(|_| prompts_allowed(context)) else { return Err(error.clone()) };
     let base = explained["base"].as_str().unwrap_or_default();
     let request = format!("Password for {} at {base}: ", email.expose());
     // Nobody to ask is not what the caller has to mend.
-    let password = ask(&request, true, First::Askpass, &context.environment)
+    let password = ask(&request, true, PromptOrder::AskpassFirst, &context.environment)
         .map_err(|failed| if failed.kind == ErrorKind::Cancelled { failed } else { error.clone() })?;
     session.masv_login(Some(email), Some(password))?;
     session.token_for(&Request::new(resource))
 }
 
 /// The configured e-mail address, if there is no password beside it: one that is wrong is mended where it stands.
-fn email(session: &Session, context: &CliContext) -> Result<Option<Secret>> {
-    let config = context.config()?;
-    let account = if session.inspect().account_name().is_empty() { DEFAULT_ACCOUNT } else { session.inspect().account_name() };
+fn configured_email(session: &Session, context: &CliContext) -> Result<Option<Secret>> {
+    let config = context.load_config()?;
+    let account = if session.account_name().is_empty() { DEFAULT_ACCOUNT } else { session.account_name() };
     let profile = config.profile(account)?;
-    if profile.is_set("masv.password") { Ok(None) } else { secrets::setting(&profile, "masv.email") }
+    if profile.is_set("masv.password") { Ok(None) } else { secrets::resolve_setting(&profile, "masv.email") }
 }
 
 /// Whether git's own switches let anybody be asked: `GIT_TERMINAL_PROMPT` and `credential.interactive`.
-pub fn may_ask(context: &CliContext) -> bool {
+pub fn prompts_allowed(context: &CliContext) -> bool {
     let is_off = |value: &str| matches!(value.trim().to_ascii_lowercase().as_str(), "0" | "no" | "off" | "false" | "never");
     if (context.environment)("GIT_TERMINAL_PROMPT").is_some_and(|value| is_off(&value)) {
         return false;
     }
-    let Some(git) = git(context) else { return true };
+    let Some(git) = find_git(context) else { return true };
     let limits = Limits { time: Duration::from_secs(2), bytes: 1024, own_group: true };
     match run(withhold(Command::new(git).args(["config", "--get", "credential.interactive"])), None, limits) {
         Ok((output, RunOutcome::Exited(Some(0)))) => !is_off(&String::from_utf8_lossy(&output)),
@@ -59,7 +59,7 @@ pub fn may_ask(context: &CliContext) -> bool {
 }
 
 /// git by its absolute path: a name alone might be found in the folder that the user is in.
-fn git(context: &CliContext) -> Option<PathBuf> {
+fn find_git(context: &CliContext) -> Option<PathBuf> {
     let path = (context.environment)("PATH")?;
     path.split(':').filter(|folder| Path::new(folder).is_absolute()).map(|folder| Path::new(folder).join("git")).find(|file| file.is_file())
 }

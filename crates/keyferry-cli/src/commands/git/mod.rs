@@ -23,9 +23,9 @@ use keyferry::secret::Secret;
 use keyferry::session::Session;
 
 /// The header whose token a caller may have got itself.
-const ADOPTED: &str = "X-Package-Token";
+const ADOPTED_HEADER: &str = "X-Package-Token";
 /// Services where a host alone says which token is meant, and what to ask them for.
-const WHOLE_HOSTS: &[(&str, &str)] = &[("fileverbs", "fileverbs:git")];
+const HOST_RESOURCES: &[(&str, &str)] = &[("fileverbs", "fileverbs:git")];
 
 /// Arguments of `keyferry git`.
 #[derive(Args)]
@@ -37,29 +37,29 @@ pub struct GitOptions {
 
 /// Answers an operation: the first word behind the program's name.
 pub fn run(words: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    match word(words) {
-        Some("get") => answer(get, context, streams),
-        Some("store") => answer(store, context, streams),
-        Some("erase") => answer(erase, context, streams),
-        other => about(other, streams),
+    match operation_name(words) {
+        Some("get") => run_operation(get, context, streams),
+        Some("store") => run_operation(store, context, streams),
+        Some("erase") => run_operation(erase, context, streams),
+        other => answer_without_credential(other, streams),
     }
 }
 
 /// The operation, empty where it is in no language of ours.
-fn word(words: &[OsString]) -> Option<&str> {
+fn operation_name(words: &[OsString]) -> Option<&str> {
     words.first().map(|word| word.to_str().unwrap_or_default())
 }
 
 /// What needs no credential to be answered.
-fn about(word: Option<&str>, streams: &mut Streams<'_>) -> u8 {
+fn answer_without_credential(word: Option<&str>, streams: &mut Streams<'_>) -> u8 {
     match word {
         Some("capability") => {
-            let outcome = streams.stdout.data("version 0\ncapability authtype\n");
-            streams.wrote(outcome)
+            let outcome = streams.stdout.write_data("version 0\ncapability authtype\n");
+            streams.finish_write(outcome)
         }
         None => {
             // Where standard error is gone, nobody is left to tell.
-            let _ = streams.stderr.line("usage: git-credential-keyferry get|store|erase|capability, as git calls it");
+            let _ = streams.stderr.write_line("usage: git-credential-keyferry get|store|erase|capability, as git calls it");
             EXIT_USAGE
         }
         _ => EXIT_OK,
@@ -71,37 +71,37 @@ pub enum FastPath {
     /// It is answered, with this exit code.
     Answered(u8),
     /// It takes the whole program, which has to read this; where nothing was read, what was sent.
-    Left(Option<Message>),
+    NeedsFullCli(Option<Message>),
 }
 
 /// Answers what needs the store alone, or nothing: git asks every helper about every host, and tells each of every password.
 pub fn fast_path(words: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> FastPath {
-    let is_get = match word(words) {
+    let is_get = match operation_name(words) {
         Some("get") => true,
         Some("store") => false,
-        Some("erase") => return FastPath::Left(None),
-        other => return FastPath::Answered(about(other, streams)),
+        Some("erase") => return FastPath::NeedsFullCli(None),
+        other => return FastPath::Answered(answer_without_credential(other, streams)),
     };
     let message = match Message::read(streams.stdin) {
         Ok(message) => message,
         Err(error) => return FastPath::Answered(warn(streams, error.message())),
     };
     let answer = match CredentialRequest::read(&message) {
-        Ok(Some(request)) if is_get => kept(&request, context),
+        Ok(Some(request)) if is_get => stored_answer(&request, context),
         Ok(Some(request)) if adopted_value(&request).is_some() => None,
         Ok(_) => Some(Message::default()),
         Err(error) => return FastPath::Answered(warn(streams, error.message())),
     };
-    answer.map_or(FastPath::Left(Some(message)), |answer| FastPath::Answered(write_message(&answer, streams)))
+    answer.map_or(FastPath::NeedsFullCli(Some(message)), |answer| FastPath::Answered(write_message(&answer, streams)))
 }
 
 /// The answer that the store has, or an empty one to what is not ours. None where there is more to do.
-fn kept(request: &CredentialRequest, context: &CliContext) -> Option<Message> {
-    let session = open(request, context, CliContext::open_offline).ok()?;
+fn stored_answer(request: &CredentialRequest, context: &CliContext) -> Option<Message> {
+    let session = open_session(request, context, CliContext::open_offline).ok()?;
     let call = GitCall { request, session: &session, context };
-    match call.at(|resource| session.stored(&Request::new(resource))) {
+    match call.with_resource(|resource| session.stored(&Request::new(resource))) {
         Ok(token) => encode_if_user_matches(&call, &token?).ok(),
-        Err(error) => hint(&call, error).err().filter(is_foreign).map(|_| Message::default()),
+        Err(error) => explain_missing_path(&call, error).err().filter(is_foreign).map(|_| Message::default()),
     }
 }
 
@@ -114,14 +114,14 @@ struct GitCall<'a> {
     context: &'a CliContext,
 }
 
-fn answer(operation: Operation, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+fn run_operation(operation: Operation, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let request = match Message::read(streams.stdin).and_then(|message| CredentialRequest::read(&message)) {
         Ok(Some(request)) => request,
         Ok(None) => return EXIT_OK,
         // Whoever sent it is no caller of ours: an exit code would tell it nothing, a person at the terminal may wonder.
         Err(error) => return warn(streams, error.message()),
     };
-    let session = open(&request, context, CliContext::open);
+    let session = open_session(&request, context, CliContext::open_session);
     match session.and_then(|session| operation(&GitCall { request: &request, session: &session, context })) {
         Ok(message) => write_message(&message, streams),
         Err(error) if error.kind == ErrorKind::Cancelled => warn(streams, error.message()),
@@ -134,8 +134,8 @@ fn write_message(message: &Message, streams: &mut Streams<'_>) -> u8 {
     if message.is_empty() {
         return EXIT_OK;
     }
-    let written = message.write(streams.stdout.sink());
-    streams.wrote(written)
+    let written = message.write(streams.stdout.raw());
+    streams.finish_write(written)
 }
 
 fn warn(streams: &mut Streams<'_>, what: &str) -> u8 {
@@ -149,12 +149,12 @@ fn is_foreign(error: &Error) -> bool {
 }
 
 /// A session for the account that the user name chooses, where it is one's name.
-fn open(
+fn open_session(
     request: &CredentialRequest,
     context: &CliContext,
     opens: fn(&CliContext, Config, Option<&str>) -> Result<Session>,
 ) -> Result<Session> {
-    let config = context.config()?;
+    let config = context.load_config()?;
     let accounts = config.accounts();
     let account = request.username.as_ref().filter(|name| accounts.contains(name));
     opens(context, config, account.map(String::as_str))
@@ -162,28 +162,28 @@ fn open(
 
 impl GitCall<'_> {
     /// Does something with the resource that the question is about: its URL, else what its host stands for.
-    fn at<T>(&self, then: impl Fn(&str) -> Result<T>) -> Result<T> {
+    fn with_resource<T>(&self, then: impl Fn(&str) -> Result<T>) -> Result<T> {
         let outcome = then(&self.request.url);
         match outcome {
-            Err(error) if error.kind == ErrorKind::UnknownService => then(self.whole_host().ok_or(error)?),
+            Err(error) if error.kind == ErrorKind::UnknownService => then(self.host_resource().ok_or(error)?),
             other => other,
         }
     }
 
     /// Rationale: git sends a path only where `credential.useHttpPath` is set. One bearer serves all of FileVerbs; for MASV a
     /// host says too little, and the user's own token in place of a package's would be too much.
-    fn whole_host(&self) -> Option<&'static str> {
-        let mut here = self.session.inspect().services().filter(|place| self.request.is_at(place.base));
+    fn host_resource(&self) -> Option<&'static str> {
+        let mut here = self.session.services().filter(|place| self.request.matches_base(place.base));
         let place = here.next().filter(|_| here.next().is_none())?;
-        WHOLE_HOSTS.iter().find(|(service, _)| *service == place.service).map(|(_, resource)| *resource)
+        HOST_RESOURCES.iter().find(|(service, _)| *service == place.service).map(|(_, resource)| *resource)
     }
 }
 
 fn get(call: &GitCall<'_>) -> Result<Message> {
-    let outcome = call.at(|resource| call.session.token_for(&Request::new(resource)));
+    let outcome = call.with_resource(|resource| call.session.token_for(&Request::new(resource)));
     let token = match outcome {
-        Err(error) if error.kind == ErrorKind::UnknownService => return hint(call, error),
-        Err(error) => call.at(|resource| ask::sign_in_then(call.session, resource, &error, call.context))?,
+        Err(error) if error.kind == ErrorKind::UnknownService => return explain_missing_path(call, error),
+        Err(error) => call.with_resource(|resource| ask::sign_in_and_retry(call.session, resource, &error, call.context))?,
         Ok(token) => token,
     };
     encode_if_user_matches(call, &token)
@@ -196,8 +196,8 @@ fn encode_if_user_matches(call: &GitCall<'_>, token: &Token) -> Result<Message> 
 }
 
 /// A MASV host without a path is ours, but says too little.
-fn hint(call: &GitCall<'_>, error: Error) -> Result<Message> {
-    if call.request.has_path || !call.session.inspect().services().any(|place| place.service == "masv" && call.request.is_at(place.base)) {
+fn explain_missing_path(call: &GitCall<'_>, error: Error) -> Result<Message> {
+    if call.request.has_path || !call.session.services().any(|place| place.service == "masv" && call.request.matches_base(place.base)) {
         return Err(error);
     }
     let what = "MASV's tokens differ by path, and git sent none: git config --global credential.URL.useHttpPath true, with MASV's URL";
@@ -246,19 +246,19 @@ fn store(call: &GitCall<'_>) -> Result<Message> {
     // What a package's routes usually want is management or writing; a download's is reading.
     let is_package = explained["class"] == "package" && explained["access"] == "manage";
     if is_package && !session.is_known_value(&request.url, value)? {
-        session.adopt(&request.url, value.clone(), request.ends_unix_s)?;
+        session.adopt(&request.url, value.clone(), request.expires_unix_s)?;
     }
     Ok(Message::default())
 }
 
 fn adopted_value(request: &CredentialRequest) -> Option<&Secret> {
-    request.password.as_ref().filter(|_| request.username.as_deref() == Some(ADOPTED) && request.has_path)
+    request.password.as_ref().filter(|_| request.username.as_deref() == Some(ADOPTED_HEADER) && request.has_path)
 }
 
 /// Rejects exactly the value that is named; without one, nothing.
 fn erase(call: &GitCall<'_>) -> Result<Message> {
     for value in [&call.request.credential, &call.request.password].into_iter().flatten() {
-        call.at(|resource| call.session.reject_value(resource, value))?;
+        call.with_resource(|resource| call.session.reject_value(resource, value))?;
     }
     Ok(Message::default())
 }

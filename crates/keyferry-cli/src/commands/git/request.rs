@@ -4,7 +4,7 @@
 
 use url::Url;
 
-use crate::git_protocol::{Message, breaks_lines};
+use crate::git_protocol::{Message, is_control_or_line_break};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::base_url::BaseUrl;
 use keyferry::model::resource::{PLAIN, percent_decode};
@@ -23,7 +23,7 @@ pub struct CredentialRequest {
     /// The credential that it is about.
     pub credential: Option<Secret>,
     /// When the password ends.
-    pub ends_unix_s: Option<i64>,
+    pub expires_unix_s: Option<i64>,
     /// Whether the caller understands `authtype` and `credential`.
     pub knows_authtype: bool,
 }
@@ -45,8 +45,10 @@ impl CredentialRequest {
     pub fn read(message: &Message) -> Result<Option<Self>> {
         let text = |key: &str| message.get(key).map(|value| value.expose().to_owned());
         let address = match text("url") {
-            Some(_) if text("protocol").or_else(|| text("host")).is_some() => return Err(refuse("url stands beside protocol or host")),
-            Some(url) => Address::of_url(&url)?,
+            Some(_) if text("protocol").or_else(|| text("host")).is_some() => {
+                return Err(invalid_request("url stands beside protocol or host"));
+            }
+            Some(url) => Address::parse_url(&url)?,
             None => Address {
                 protocol: text("protocol").unwrap_or_default(),
                 host: text("host").unwrap_or_default(),
@@ -54,20 +56,20 @@ impl CredentialRequest {
                 username: None,
             },
         };
-        let Some(url) = address.url() else { return Ok(None) };
+        let Some(url) = address.to_url() else { return Ok(None) };
         Ok(Some(Self {
             url,
             has_path: !address.path.is_empty(),
             username: text("username").or(address.username).filter(|name| !name.is_empty()),
             password: message.get("password").cloned(),
             credential: message.get("credential").cloned(),
-            ends_unix_s: text("password_expiry_utc").and_then(|text| text.parse().ok()).filter(|ends| *ends > 0),
-            knows_authtype: message.has("capability[]", "authtype"),
+            expires_unix_s: text("password_expiry_utc").and_then(|text| text.parse().ok()).filter(|ends| *ends > 0),
+            knows_authtype: message.has_value("capability[]", "authtype"),
         }))
     }
 
     /// Whether the question is about what lies at a base URL. Without a path its origin alone counts.
-    pub fn is_at(&self, base: &BaseUrl) -> bool {
+    pub fn matches_base(&self, base: &BaseUrl) -> bool {
         let Ok(url) = Url::parse(&self.url) else { return false };
         if self.has_path { base.below(&url).is_some() } else { url.origin().ascii_serialization() == base.origin() }
     }
@@ -75,14 +77,14 @@ impl CredentialRequest {
 
 impl Address {
     /// The parts of a URL, percent-decoded once, as git itself does it.
-    fn of_url(text: &str) -> Result<Self> {
+    fn parse_url(text: &str) -> Result<Self> {
         let Some((protocol, rest)) = text.split_once("://") else { return Ok(Self::default()) };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let (user, host) = authority.split_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
         let name = user.map(|user| user.split(':').next().unwrap_or_default());
         let decode = |text: &str| {
-            let decoded = percent_decode(text).filter(|decoded| !decoded.chars().any(breaks_lines));
-            decoded.ok_or_else(|| refuse("its URL hides a control character, or is not UTF-8"))
+            let decoded = percent_decode(text).filter(|decoded| !decoded.chars().any(is_control_or_line_break));
+            decoded.ok_or_else(|| invalid_request("its URL hides a control character, or is not UTF-8"))
         };
         Ok(Self {
             protocol: protocol.to_owned(),
@@ -93,12 +95,12 @@ impl Address {
     }
 
     /// Puts the URL together. None where a part holds what would make another part of it.
-    fn url(&self) -> Option<String> {
+    fn to_url(&self) -> Option<String> {
         let Self { protocol, host, path, username: _ } = self;
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         let is_web = matches!(protocol.as_str(), "http" | "https");
         // Encoded twice it is a line break to whoever decodes it once more.
-        let hides = percent_decode(path).is_none_or(|again| again.chars().any(breaks_lines));
+        let hides = percent_decode(path).is_none_or(|again| again.chars().any(is_control_or_line_break));
         if hides || !is_web || host.is_empty() || !host.bytes().all(is_host) || path.split('/').any(|part| matches!(part, "." | "..")) {
             return None;
         }
@@ -114,6 +116,6 @@ impl Address {
     }
 }
 
-fn refuse(why: &str) -> Error {
+fn invalid_request(why: &str) -> Error {
     Error::new(ErrorKind::InvalidValue, format!("the credential request is not answered: {why}"))
 }

@@ -21,7 +21,7 @@ impl Stage {
         let environment: keyferry::config::Environment =
             Arc::new(move |name| variables.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()));
         let session = Session::open(Config::load(None, Arc::clone(&environment)).unwrap()).unwrap();
-        Self { sandbox, session, context: CliContext { environment, temporary: "/tmp".into(), stdin_is_terminal: false } }
+        Self { sandbox, session, context: CliContext { environment, temp_dir: "/tmp".into(), stdin_is_terminal: false } }
     }
 
     fn run(&self, operation: Operation, url: &str, more: &str) -> Result<Message> {
