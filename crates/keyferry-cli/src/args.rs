@@ -32,7 +32,7 @@ struct CommandLine {
     command: Command,
 }
 
-/// What the executable can do.
+/// The commands of `keyferry`.
 #[derive(Subcommand)]
 pub enum Command {
     /// Show the main job: every kind of token, got and used against made-up services on this machine.
@@ -107,31 +107,33 @@ pub fn command_line() -> clap::Command {
     CommandLine::command()
 }
 
-/// Reads the words behind the program's name. Where there is nothing to run, the streams were told why, and the exit code is the
-/// error. A helper's words are not for the command line's reader: git starts this program for every fetch.
+/// Parses the arguments behind the program's name. If there is no command to run, the reason was written to a stream and the error is
+/// the exit code. Git's arguments bypass clap: git starts this program for every fetch.
 ///
 /// # Errors
-/// [`EXIT_OK`] after `--help` and `--version`, [`EXIT_USAGE`] after a line that can't be understood, [`EXIT_FAILED`] if nobody could be told.
-pub fn parse(words: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Command, u8> {
-    if words.first().is_some_and(|word| word == "git") && words.get(1).is_some_and(|word| !word.to_string_lossy().starts_with('-')) {
-        return Ok(Command::Git(GitOptions { words: words.into_iter().skip(1).collect() }));
+/// [`EXIT_OK`] after `--help` and `--version`, [`EXIT_USAGE`] after a command line that can't be parsed, [`EXIT_FAILED`] if the message couldn't be written.
+pub fn parse(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Command, u8> {
+    if arguments.first().is_some_and(|argument| argument == "git")
+        && arguments.get(1).is_some_and(|argument| !argument.to_string_lossy().starts_with('-'))
+    {
+        return Ok(Command::Git(GitOptions { words: arguments.into_iter().skip(1).collect() }));
     }
-    if let Some(what) = secret_input::secret_option_error(&words) {
-        streams.fail(&what);
+    if let Some(message) = secret_input::secret_option_error(&arguments) {
+        streams.fail(&message);
         return Err(EXIT_USAGE);
     }
-    let takes_secrets = words.iter().any(|word| word == "login" || word == "sign-in");
-    let line = std::iter::once(OsString::from("keyferry")).chain(words);
-    let stop = match CommandLine::try_parse_from(line) {
-        Ok(line) => return Ok(line.command),
-        Err(stop) => stop,
+    let takes_secrets = arguments.iter().any(|argument| argument == "login" || argument == "sign-in");
+    let command_line = std::iter::once(OsString::from("keyferry")).chain(arguments);
+    let error = match CommandLine::try_parse_from(command_line) {
+        Ok(command_line) => return Ok(command_line.command),
+        Err(error) => error,
     };
-    if takes_secrets && stop.use_stderr() {
+    if takes_secrets && error.use_stderr() {
         // The reader would repeat the word that it doesn't know, and that may be a password.
         streams.fail("the command line was not understood: a service, options of `keyferry login --help`, and never a secret");
         return Err(EXIT_USAGE);
     }
-    let (output, code) = if stop.use_stderr() { (&mut streams.stderr, EXIT_USAGE) } else { (&mut streams.stdout, EXIT_OK) };
-    let outcome = output.write_text(&stop.render().to_string());
+    let (output, code) = if error.use_stderr() { (&mut streams.stderr, EXIT_USAGE) } else { (&mut streams.stdout, EXIT_OK) };
+    let outcome = output.write_text(&error.render().to_string());
     Err(if streams.finish_write(outcome) == EXIT_OK { code } else { EXIT_FAILED })
 }

@@ -1,6 +1,6 @@
-//! What a command has at hand beside its streams: variables, a session for one call, and the words for what failed.
+//! The context of a command beside its streams: the environment, and sessions for one call.
 //!
-//! Every command gets to services through the session that it opens here.
+//! Every command reaches services through a session that it opens here.
 
 use std::path::PathBuf;
 
@@ -8,18 +8,18 @@ use keyferry::config::{Config, Environment};
 use keyferry::error::Result;
 use keyferry::session::{Options, Session};
 
-/// The process as far as a command may know it.
+/// The parts of the process that a command may see.
 pub struct CliContext {
-    /// Its variables.
+    /// The environment variables.
     pub environment: Environment,
-    /// Where temporary files may go.
+    /// The folder for temporary files.
     pub temp_dir: PathBuf,
-    /// A person can type at standard input.
+    /// Whether standard input is a terminal.
     pub stdin_is_terminal: bool,
 }
 
 impl CliContext {
-    /// The user's configuration.
+    /// Loads the user's configuration.
     ///
     /// # Errors
     /// Those of [`Config::load`].
@@ -27,7 +27,7 @@ impl CliContext {
         Config::load(None, self.environment.clone())
     }
 
-    /// A session that ends with this call: nothing is refreshed beside it.
+    /// Opens a session for one call, without background refreshes.
     ///
     /// # Errors
     /// Those of [`Session::open`].
@@ -36,7 +36,7 @@ impl CliContext {
         Session::open_with(config, Options { refreshes_in_background: false, ..Options::default() })
     }
 
-    /// A session that goes nowhere, for what the store has.
+    /// Opens a session that uses the store alone and no network.
     ///
     /// # Errors
     /// Those of [`Session::open`].
@@ -45,10 +45,10 @@ impl CliContext {
         Session::open_offline(config)
     }
 
-    /// The same as [`CliContext::open`] from the user's configuration.
+    /// Loads the configuration and opens a session.
     ///
     /// # Errors
-    /// Those of [`CliContext::config`] and [`CliContext::open`].
+    /// Those of [`CliContext::load_config`] and [`CliContext::open_session`].
     pub fn open_configured_session(&self, account: Option<&str>) -> Result<Session> {
         self.open_session(self.load_config()?, account)
     }

@@ -1,4 +1,4 @@
-//! What each service has to work with: the settings that are set, and the tokens that are stored.
+//! The credentials of each service: the settings that are set, and the tokens that are stored.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ pub fn stored_tokens(session: &Session) -> Result<Vec<Value>> {
             (service, kind) => format!("{service}:{kind}"),
         };
         row["resource"] = json!(resource);
-        row["life_left_s"] = row["expires_here_unix_s"].as_i64().map_or(Value::Null, |ends| json!(ends - now_s));
+        row["life_left_s"] = row["expires_here_unix_s"].as_i64().map_or(Value::Null, |expires_unix_s| json!(expires_unix_s - now_s));
         row
     };
     Ok(all.into_iter().map(row).collect())

@@ -1,7 +1,7 @@
 //! The line protocol of git's credential helpers: `key=value`, one a line.
 //!
-//! It knows no key. Lines end at LF and at nothing else, and what holds a control character is
-//! refused and never split; what can't be said safely is not said at all, not even in part.
+//! It knows no key. Lines end at LF only, and a line with a control character is refused, never
+//! split; a message with an unsafe value is not written at all.
 //!
 //! Rationale: a reader that ends lines at CR, or a writer that lets a line break through, gives one host's secret to another
 //! (CVE-2020-5260, CVE-2024-52006, CVE-2024-53263).
@@ -15,7 +15,7 @@ use keyferry::secret::Secret;
 
 /// The longest line with its line feed, as git has it.
 pub const MAX_LINE_BYTES: usize = 65_535;
-/// The longest message.
+/// The longest message that is read.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
 /// Keys and values in their order. Every value is treated as a secret: a password stands among them.
@@ -67,12 +67,12 @@ impl Message {
         Ok(())
     }
 
-    /// The value of a key; an empty one is none.
+    /// The value of a key, if it is not empty.
     pub fn get(&self, key: &str) -> Option<&Secret> {
         self.0.iter().find(|(other, _)| other == key).map(|(_, value)| value).filter(|value| !value.is_empty())
     }
 
-    /// Whether one of a key's values is this.
+    /// Whether a key has this value.
     pub fn has_value(&self, key: &str, value: &str) -> bool {
         self.0.iter().any(|(other, own)| other == key && own.expose() == value)
     }
@@ -82,7 +82,7 @@ impl Message {
         self.0.is_empty()
     }
 
-    /// Writes all lines at once, or nothing.
+    /// Writes all lines in one write.
     ///
     /// # Errors
     /// Those of the stream.
@@ -120,10 +120,10 @@ fn read_to_blank_line(input: &mut dyn Read) -> Result<Vec<u8>> {
     }
 }
 
-/// Whether an empty line is among the last `count` bytes: who writes it may keep the pipe open.
+/// Whether an empty line is among the last `count` bytes: the writer may keep the pipe open after it.
 fn has_blank_line(bytes: &[u8], count: usize) -> bool {
     let from = bytes.len().saturating_sub(count + 1);
-    bytes.first() == Some(&b'\n') || bytes[from..].windows(2).any(|pair| pair == b"\n\n")
+    bytes.first() == Some(&b'\n') || bytes[from..].windows(2).any(|bytes| bytes == b"\n\n")
 }
 
 fn check_line(key: &str, value: &str) -> Result<()> {
@@ -139,9 +139,9 @@ fn check_line(key: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether some reader somewhere ends a line or a text at it, or a terminal obeys it.
-pub fn is_control_or_line_break(symbol: char) -> bool {
-    symbol.is_control() || matches!(symbol, '\u{2028}' | '\u{2029}')
+/// Whether any reader takes this character for the end of a line, or a terminal obeys it.
+pub fn is_control_or_line_break(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
 #[cold]
@@ -245,9 +245,9 @@ mod tests {
         }
 
         #[test]
-        fn a_control_character_anywhere_is_refused(at in 0_usize..46, symbol in prop::sample::select(b"\0\x01\t\x0b\x0c\r\x1b\x1f\x7f".to_vec())) {
+        fn a_control_character_anywhere_is_refused(at in 0_usize..46, character in prop::sample::select(b"\0\x01\t\x0b\x0c\r\x1b\x1f\x7f".to_vec())) {
             let mut bytes = b"protocol=https\nhost=api.fileverbs.com\npath=a\n".to_vec();
-            bytes.insert(at.min(bytes.len()), symbol);
+            bytes.insert(at.min(bytes.len()), character);
             // Behind the last line feed nothing stands but the symbol: a line without a key.
             prop_assert!(read(&bytes).is_err());
         }

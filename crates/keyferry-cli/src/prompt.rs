@@ -1,6 +1,6 @@
-//! Secrets that a person types: at the terminal, or into the window of `GIT_ASKPASS` or `SSH_ASKPASS`.
+//! Prompts for secrets: at the terminal, or through the program of `GIT_ASKPASS` or `SSH_ASKPASS`.
 //!
-//! It is no source of a setting: nothing asks a person unless a door was told that it may.
+//! It is no source of a setting: only commands that may prompt call it.
 
 use std::io;
 use std::path::Path;
@@ -14,26 +14,26 @@ use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
 use keyferry::sys::process::{Limits, RunOutcome, run};
 
-/// Who is asked first.
+/// What a prompt tries first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PromptOrder {
     /// The terminal that the command was typed at.
     TerminalFirst,
-    /// The program that the caller named for it, as git does it.
+    /// The askpass program, as git does it.
     AskpassFirst,
 }
 
-/// A person may take so long; who went away is not waited for all day.
+/// Limits of the askpass program: a person may take 5 minutes.
 const ASKPASS_LIMITS: Limits = Limits { time: Duration::from_secs(300), bytes: 16 * 1024, own_group: false };
 
-/// Asks. `hidden` for a secret.
+/// Prompts for a line; `hidden` turns the echo off.
 ///
 /// # Errors
 /// [`ErrorKind::SecretSource`] if there is nobody to ask, [`ErrorKind::Cancelled`] if the person gave up.
-pub fn ask(question: &str, hidden: bool, first: PromptOrder, environment: &Environment) -> Result<Secret> {
+pub fn ask(question: &str, hidden: bool, order: PromptOrder, environment: &Environment) -> Result<Secret> {
     let question = escape_prompt(question);
     let program = ["GIT_ASKPASS", "SSH_ASKPASS"].iter().find_map(|name| environment(name).filter(|path| !path.is_empty()));
-    let bytes = match (program, first) {
+    let bytes = match (program, order) {
         (Some(program), PromptOrder::AskpassFirst) => run_askpass(&program, &question)?,
         (program, _) => match (Terminal::open(), program) {
             (Ok(mut terminal), _) => terminal.ask(&question, hidden).map_err(|error| terminal_error(&error))?.to_vec(),
@@ -58,7 +58,7 @@ fn terminal_error(error: &io::Error) -> Error {
     }
 }
 
-/// The question is the program's one argument, as git and ssh have it; the answer is the first line that it prints.
+/// Runs the askpass program as git and ssh do: the question is its one argument, the answer its first line of output.
 fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
     let fail = |what: String| Error::new(ErrorKind::SecretSource, what);
     if !Path::new(program).is_absolute() {
@@ -74,21 +74,21 @@ fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
     Ok(std::mem::take(&mut *output))
 }
 
-/// A question whose parts may come from a URL: what could steer the terminal, or make the line read as another, is percent-encoded.
+/// Percent-encodes the characters of a question that could control the terminal or reorder the line: parts of it may come from a URL.
 fn escape_prompt(question: &str) -> String {
-    let steers = |symbol: char| {
-        is_control_or_line_break(symbol)
-            || matches!(symbol, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    let is_unsafe = |character: char| {
+        is_control_or_line_break(character)
+            || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
-    let mut text = String::with_capacity(question.len());
-    for symbol in question.chars() {
-        if steers(symbol) {
-            symbol.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| text.push_str(&format!("%{byte:02X}")));
+    let mut escaped = String::with_capacity(question.len());
+    for character in question.chars() {
+        if is_unsafe(character) {
+            character.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| escaped.push_str(&format!("%{byte:02X}")));
         } else {
-            text.push(symbol);
+            escaped.push(character);
         }
     }
-    text
+    escaped
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Keeping a secret for the next time: in the keyring or a 0600 file, and the reference to it in `config.toml`.
+//! Saves a secret in the keyring or a 0600 file, and a reference to it in `config.toml`.
 //!
-//! The configuration itself never gets a secret.
+//! The secret itself is never written to the configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -23,20 +23,20 @@ pub enum SaveTarget {
     File,
 }
 
-/// A configuration may be as long.
+/// The longest configuration that is edited.
 const MAX_CONFIG_BYTES: usize = 256 * 1024;
 
-/// Keeps a secret under a key of the configuration. Where it went, for people.
+/// Saves a secret for a key of the configuration and returns its location, for people.
 ///
 /// # Errors
-/// [`ErrorKind::Config`], [`ErrorKind::UnsafeFile`], [`ErrorKind::SecretSource`]; nothing is referred to then that isn't kept.
-pub fn save_secret(how: SaveTarget, account: &str, key: &str, secret: &Secret, context: &CliContext) -> Result<String> {
+/// [`ErrorKind::Config`], [`ErrorKind::UnsafeFile`], [`ErrorKind::SecretSource`]; the configuration then has no reference to a secret that was not saved.
+pub fn save_secret(target: SaveTarget, account: &str, key: &str, secret: &Secret, context: &CliContext) -> Result<String> {
     let config = config_path(context)?;
     let item = if account == DEFAULT_ACCOUNT { key.to_owned() } else { format!("{account}.{key}") };
-    let (reference, place) = match how {
+    let (reference, location) = match target {
         SaveTarget::Keyring => {
-            let taken = keep_in_keyring("keyferry", &item, secret, &context.environment)?;
-            (format!("{{ keyring = [\"keyferry\", {}] }}", quoted(&item)), taken.to_owned())
+            let keyring_name = keep_in_keyring("keyferry", &item, secret, &context.environment)?;
+            (format!("{{ keyring = [\"keyferry\", {}] }}", quoted(&item)), keyring_name.to_owned())
         }
         SaveTarget::File => {
             let path = config.parent().unwrap_or(Path::new("/")).join("secrets").join(&item);
@@ -47,13 +47,13 @@ pub fn save_secret(how: SaveTarget, account: &str, key: &str, secret: &Secret, c
         }
     };
     write_setting(&config, account, key, &reference)?;
-    Ok(place)
+    Ok(location)
 }
 
-/// Writes a value that is no secret into `config.toml`.
+/// Saves a value that is no secret in `config.toml`.
 ///
 /// # Errors
-/// Those of [`keep`].
+/// Those of [`save_secret`].
 pub fn save_setting(account: &str, key: &str, text: &str, context: &CliContext) -> Result<()> {
     write_setting(&config_path(context)?, account, key, &quoted(text))
 }
@@ -63,11 +63,11 @@ fn config_path(context: &CliContext) -> Result<PathBuf> {
 }
 
 fn write_setting(path: &Path, account: &str, key: &str, value: &str) -> Result<()> {
-    let before = match private_file::read(path, Privacy::Public, MAX_CONFIG_BYTES) {
+    let old_text = match private_file::read(path, Privacy::Public, MAX_CONFIG_BYTES) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::Config, format!("{} is not UTF-8", path.display())))?,
         Err(error) if error.kind == ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };
-    let after = with_setting(path, &before, account, key, value)?;
-    if after == before { Ok(()) } else { private_file::replace(path, after.as_bytes()) }
+    let new_text = with_setting(path, &old_text, account, key, value)?;
+    if new_text == old_text { Ok(()) } else { private_file::replace(path, new_text.as_bytes()) }
 }

@@ -1,4 +1,4 @@
-//! Secrets that a command is given: from a descriptor, a file, standard input, or a person.
+//! Secrets as a command's input: from a descriptor, a file, standard input, or a prompt.
 //!
 //! No option takes a secret's value: every user of the machine can read the argument lists of all
 //! programs.
@@ -32,7 +32,7 @@ pub struct SecretInput {
     pub secret_file: Option<PathBuf>,
 }
 
-/// What people try, and what is refused before anything repeats it.
+/// Options that people try, refused before any message repeats their value.
 const SECRET_OPTIONS: [&str; 12] = [
     "--password",
     "--passwd",
@@ -48,10 +48,10 @@ const SECRET_OPTIONS: [&str; 12] = [
     "-p",
 ];
 
-/// The sentence for a command line that holds a secret, if it does. Words behind `--` are another program's.
+/// The error message for a command line that passes a secret as an option, if it does. Words behind `--` belong to another program.
 pub fn secret_option_error(words: &[OsString]) -> Option<String> {
-    let ours = words.iter().take_while(|word| *word != "--").map(|word| word.to_string_lossy());
-    let found = ours.filter_map(|word| {
+    let own_words = words.iter().take_while(|word| *word != "--").map(|word| word.to_string_lossy());
+    let found = own_words.filter_map(|word| {
         let name = word.split('=').next().unwrap_or_default();
         SECRET_OPTIONS.iter().find(|refused| **refused == name)
     });
@@ -63,16 +63,16 @@ pub fn secret_option_error(words: &[OsString]) -> Option<String> {
 }
 
 impl SecretInput {
-    /// Whether a place was named.
+    /// Whether a descriptor or a file was named.
     pub fn is_given(&self) -> bool {
         self.secret_fd.is_some() || self.secret_file.is_some()
     }
 
-    /// The secrets for these questions, in their order. Those that may be left out are empty then.
+    /// Reads the secrets for these prompts, in their order. A missing optional one is empty.
     ///
     /// # Errors
-    /// [`ErrorKind::SecretSource`] if a needed one doesn't come, [`ErrorKind::UnsafeFile`] if others could read the file.
-    pub fn read(&self, questions: &[&str], needed: usize, context: &CliContext, streams: &mut Streams<'_>) -> Result<Vec<Secret>> {
+    /// [`ErrorKind::SecretSource`] if a required one is missing, [`ErrorKind::UnsafeFile`] if others could read the file.
+    pub fn read(&self, prompts: &[&str], required: usize, context: &CliContext, streams: &mut Streams<'_>) -> Result<Vec<Secret>> {
         let secrets = match (&self.secret_fd, &self.secret_file) {
             (Some(1 | 2), _) => {
                 return Err(source_error("--secret-fd 1 and 2 are where answers go: open another, as in --secret-fd 3 3<FILE"));
@@ -83,25 +83,25 @@ impl SecretInput {
                 read_lines(&file)?
             }
             (None, Some(path)) => split_lines(Zeroizing::new(private_file::read(path, Privacy::Private, MAX_INPUT_BYTES)?))?,
-            (None, None) if context.stdin_is_terminal => return self.prompt_for_each(questions, needed, context),
+            (None, None) if context.stdin_is_terminal => return self.prompt_for_each(prompts, required, context),
             (None, None) => read_lines(&mut *streams.stdin)?,
         };
-        if secrets.len() < needed || secrets.iter().take(needed).any(Secret::is_empty) {
+        if secrets.len() < required || secrets.iter().take(required).any(Secret::is_empty) {
             return Err(source_error("no secret came: type it at a terminal, or give --secret-file or --secret-fd"));
         }
         secrets
             .iter()
             .filter(|secret| !secret.is_empty())
             .try_for_each(|secret| check_text(ErrorKind::SecretSource, "the secret", secret.expose()))?;
-        Ok(secrets.into_iter().chain(std::iter::repeat_with(Secret::default)).take(questions.len()).collect())
+        Ok(secrets.into_iter().chain(std::iter::repeat_with(Secret::default)).take(prompts.len()).collect())
     }
 
-    fn prompt_for_each(&self, questions: &[&str], needed: usize, context: &CliContext) -> Result<Vec<Secret>> {
+    fn prompt_for_each(&self, prompts: &[&str], required: usize, context: &CliContext) -> Result<Vec<Secret>> {
         let mut secrets = Vec::new();
-        for (number, question) in questions.iter().enumerate() {
-            let answer = ask(question, true, PromptOrder::TerminalFirst, &context.environment);
+        for (number, prompt) in prompts.iter().enumerate() {
+            let answer = ask(prompt, true, PromptOrder::TerminalFirst, &context.environment);
             secrets.push(match answer {
-                Err(error) if number >= needed && error.kind == ErrorKind::SecretSource => Secret::default(),
+                Err(error) if number >= required && error.kind == ErrorKind::SecretSource => Secret::default(),
                 other => other?,
             });
         }

@@ -1,4 +1,4 @@
-//! The user's own secrets, as the doors of the executable deal with them: read one, ask for one, keep one.
+//! Resolves the settings that hold secrets, for commands that need their values.
 //!
 //! The engine needs none of this: it resolves a setting when a service asks for it.
 
@@ -8,7 +8,7 @@ use keyferry::secret::Secret;
 use keyferry::secret_sources;
 use keyferry::session::Session;
 
-/// The value of a setting, from wherever it is; none where it is not set.
+/// Resolves a setting to its value. None if it is not set.
 ///
 /// # Errors
 /// Those of its source.
@@ -16,7 +16,7 @@ pub fn resolve_setting(profile: &Profile, key: &str) -> Result<Option<Secret>> {
     profile.setting(key).map(|setting| secret_sources::resolve(setting, key, profile.environment())).transpose()
 }
 
-/// The same where a plugin may have it: that needs the session which `open` opens.
+/// Resolves a setting that a plugin may provide, through the session that `open` opens.
 ///
 /// # Errors
 /// Those of its source, and of `open`.

@@ -1,14 +1,13 @@
 //! Quoting for POSIX shells.
 //!
-//! Values that hold a line break or another control character are no business of it: who prints
-//! them knows.
+//! It doesn't check for line breaks and control characters; the caller does.
 
-/// A word that every POSIX shell reads back as exactly this text, whatever `$ ! ( )` and quotes it holds.
+/// Quotes a text as one word that every POSIX shell reads back exactly, including `$ ! ( )` and quotes.
 pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A line that sets a variable for everything that the shell starts.
+/// A line that exports a variable.
 pub fn export(name: &str, value: &str) -> String {
     format!("export {name}={}", quote(value))
 }

@@ -6,7 +6,7 @@ use std::io;
 
 use crate::terminal::{Output, Style};
 
-/// Names of columns, and rows.
+/// Column names and rows.
 pub struct Table {
     names: Vec<&'static str>,
     rows: Vec<Vec<(Style, String)>>,
@@ -20,13 +20,13 @@ impl Table {
         Self { names: names.to_vec(), rows: Vec::new() }
     }
 
-    /// Adds a row, a field a column.
+    /// Adds a row with one field for each column.
     pub fn add_row<const N: usize>(&mut self, fields: [(Style, String); N]) {
-        let fit = |(style, text): (Style, String)| {
+        let normalize = |(style, text): (Style, String)| {
             let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
             (style, if text.is_empty() { "-".to_owned() } else { text })
         };
-        self.rows.push(fields.into_iter().map(fit).collect());
+        self.rows.push(fields.into_iter().map(normalize).collect());
     }
 
     /// Writes it.
@@ -35,19 +35,19 @@ impl Table {
     /// Those of the stream.
     pub fn write(&self, output: &mut Output<'_>) -> io::Result<()> {
         let names: Vec<_> = self.names.iter().map(|name| (Style::Faint, (*name).to_owned())).collect();
-        let wide = |at: usize| self.rows.iter().chain([&names]).map(|row| row[at].1.chars().count()).max().unwrap_or(0);
-        let widths: Vec<_> = (0..self.names.len()).map(wide).collect();
+        let width_of = |column: usize| self.rows.iter().chain([&names]).map(|row| row[column].1.chars().count()).max().unwrap_or(0);
+        let widths: Vec<_> = (0..self.names.len()).map(width_of).collect();
         let line = |row: &Vec<(Style, String)>| {
             let last = row.len().saturating_sub(1);
-            let pad = |at: usize, text: &str| if at == last { 0 } else { widths[at] + COLUMN_GAP - text.chars().count() };
+            let pad = |column: usize, text: &str| if column == last { 0 } else { widths[column] + COLUMN_GAP - text.chars().count() };
             let fields = row.iter().enumerate();
-            fields.flat_map(|(at, (style, text))| [(*style, text.clone()), (Style::Plain, " ".repeat(pad(at, text)))]).collect()
+            fields.flat_map(|(column, (style, text))| [(*style, text.clone()), (Style::Plain, " ".repeat(pad(column, text)))]).collect()
         };
         output.write_styled_lines(&[&names].into_iter().chain(&self.rows).map(line).collect::<Vec<_>>())
     }
 }
 
-/// A field without a tone.
+/// A cell without a style.
 pub fn plain_cell(text: impl Into<String>) -> (Style, String) {
     (Style::Plain, text.into())
 }

@@ -1,4 +1,4 @@
-//! A temporary folder of our own that is gone when it is dropped.
+//! A private temporary folder that is removed when it is dropped.
 //!
 //! Not for secrets: a killed process leaves it behind.
 
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::sys::private_file;
 
-/// A folder that nobody else can enter.
+/// A temporary folder with mode 0700.
 pub struct TempDir(PathBuf);
 
 impl TempDir {
-    /// Makes a folder below `parent` under a name that nobody can guess.
+    /// Creates a folder in `parent` under a random name.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] naming the parent.
@@ -28,7 +28,7 @@ impl TempDir {
         Ok(Self(path))
     }
 
-    /// Writes a new file into it.
+    /// Writes a new file with mode 0600 into the folder.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] naming the folder.

@@ -1,6 +1,4 @@
-//! The one way to a person's eyes: what is printed passes a filter, and only then gets its colour.
-//!
-//! It knows no command.
+//! Output to a terminal or pipe: control characters are replaced before colour is added.
 //!
 //! Rationale: a server's message with control sequences in it can rewrite what stands on a terminal, or type into it
 //! (CVE-2024-52005), and bidirectional controls can make a line read as another.
@@ -8,55 +6,55 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-/// What a stream's other end can show.
+/// The capabilities of the terminal or pipe at a stream's other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TerminalCaps {
-    /// A person sits there.
+    /// It is a terminal.
     pub is_terminal: bool,
-    /// Colours are welcome.
+    /// It shows colours.
     pub colour: bool,
-    /// More than ASCII can be read.
+    /// It shows more than ASCII.
     pub unicode: bool,
     /// Columns of a line.
     pub width: usize,
 }
 
-/// Columns where nobody says how many there are.
+/// Columns of a line if the terminal doesn't tell.
 const DEFAULT_WIDTH: usize = 100;
 
 impl TerminalCaps {
     /// Plain text for programs: no colour, no drawing.
     pub const PLAIN: Self = Self { is_terminal: false, colour: false, unicode: false, width: DEFAULT_WIDTH };
 
-    /// What a terminal can show by its width and by the variables that speak of it; `PLAIN` for anything else.
+    /// Detects the capabilities of a terminal by its width and the environment; `PLAIN` for anything else.
     pub fn detect(is_terminal: bool, columns: Option<usize>, variable: &dyn Fn(&str) -> Option<String>) -> Self {
         if !is_terminal {
             return Self::PLAIN;
         }
-        let filled = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let locale = filled("LC_ALL").or_else(|| filled("LC_CTYPE")).or_else(|| filled("LANG"));
+        let non_empty = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let locale = non_empty("LC_ALL").or_else(|| non_empty("LC_CTYPE")).or_else(|| non_empty("LANG"));
         let is_utf8 = |locale: String| locale.to_ascii_lowercase().replace('-', "").contains("utf8");
         Self {
             is_terminal: true,
-            colour: filled("NO_COLOR").is_none() && filled("TERM").is_some_and(|term| term != "dumb"),
+            colour: non_empty("NO_COLOR").is_none() && non_empty("TERM").is_some_and(|term| term != "dumb"),
             unicode: locale.is_none_or(is_utf8),
             width: columns.unwrap_or(DEFAULT_WIDTH),
         }
     }
 }
 
-/// How something is said.
+/// The style of a piece of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// As everything else.
+    /// No style.
     Plain,
-    /// What leads.
+    /// Headings.
     Strong,
-    /// What may be passed over.
+    /// Secondary text.
     Faint,
-    /// What worked.
+    /// Success.
     Good,
-    /// What did not.
+    /// Failure.
     Bad,
 }
 
@@ -72,33 +70,33 @@ impl Style {
     }
 }
 
-/// A stream that people may read.
+/// A standard stream that a person may read.
 pub struct Output<'a> {
-    sink: &'a mut dyn Write,
+    writer: &'a mut dyn Write,
     caps: TerminalCaps,
 }
 
 impl<'a> Output<'a> {
-    /// Writes to `sink`, whose other end looks like this.
-    pub fn new(sink: &'a mut dyn Write, caps: TerminalCaps) -> Self {
-        Self { sink, caps }
+    /// Wraps a writer whose other end has these capabilities.
+    pub fn new(writer: &'a mut dyn Write, caps: TerminalCaps) -> Self {
+        Self { writer, caps }
     }
 
-    /// What the other end can show.
+    /// The capabilities of the other end.
     pub fn caps(&self) -> TerminalCaps {
         self.caps
     }
 
-    /// Writes text as it is, filtered, and has it leave at once.
+    /// Writes sanitized text and flushes it.
     ///
     /// # Errors
     /// Those of the stream.
     pub fn write_text(&mut self, text: &str) -> io::Result<()> {
-        self.sink.write_all(sanitize(text).as_bytes())?;
-        self.sink.flush()
+        self.writer.write_all(sanitize(text).as_bytes())?;
+        self.writer.flush()
     }
 
-    /// Writes what a program is to read: as it is, but to a person, who gets it filtered.
+    /// Writes data for a program as it is; at a terminal it is sanitized.
     ///
     /// # Errors
     /// Those of the stream.
@@ -106,13 +104,13 @@ impl<'a> Output<'a> {
         if self.caps.is_terminal {
             return self.write_text(text);
         }
-        self.sink.write_all(text.as_bytes())?;
-        self.sink.flush()
+        self.writer.write_all(text.as_bytes())?;
+        self.writer.flush()
     }
 
-    /// The stream itself, for a protocol that has rules of its own about what may pass.
+    /// The unfiltered writer, for a protocol with its own rules about control characters.
     pub fn raw(&mut self) -> &mut dyn Write {
-        self.sink
+        self.writer
     }
 
     /// Writes a line.
@@ -123,7 +121,7 @@ impl<'a> Output<'a> {
         self.write_text(&format!("{text}\n"))
     }
 
-    /// Writes lines of painted parts, all at once.
+    /// Writes lines of styled parts in one write.
     ///
     /// # Errors
     /// Those of the stream.
@@ -133,8 +131,8 @@ impl<'a> Output<'a> {
             line.iter().for_each(|(style, part)| self.push_styled(&mut text, *style, part));
             text.push('\n');
         }
-        self.sink.write_all(text.as_bytes())?;
-        self.sink.flush()
+        self.writer.write_all(text.as_bytes())?;
+        self.writer.flush()
     }
 
     /// The only place that makes control sequences.
@@ -148,19 +146,19 @@ impl<'a> Output<'a> {
     }
 }
 
-/// The text with a replacement character for each that could steer a terminal: every control but the line feed, and the
-/// controls of writing direction.
+/// Replaces every character that could control a terminal: control characters but the line feed, and bidirectional
+/// controls.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
     if !text.chars().any(controls_terminal) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().map(|symbol| if controls_terminal(symbol) { char::REPLACEMENT_CHARACTER } else { symbol }).collect())
+    Cow::Owned(text.chars().map(|character| if controls_terminal(character) { char::REPLACEMENT_CHARACTER } else { character }).collect())
 }
 
-/// Whether a terminal would obey a character instead of showing it.
-fn controls_terminal(symbol: char) -> bool {
-    let steers_direction = matches!(symbol, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    (symbol.is_control() && symbol != '\n') || matches!(symbol, '\u{2028}' | '\u{2029}') || steers_direction
+/// Whether a terminal obeys this character instead of showing it.
+fn controls_terminal(character: char) -> bool {
+    let is_bidi_control = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    (character.is_control() && character != '\n') || matches!(character, '\u{2028}' | '\u{2029}') || is_bidi_control
 }
 
 #[cfg(test)]
@@ -177,9 +175,9 @@ mod tests {
     fn no_character_that_steers_a_terminal_passes() {
         let all: String = (0..=0x10_ffff).filter_map(char::from_u32).collect();
         let cleaned = sanitize(&all);
-        let c0_del_c1 = |symbol: char| (symbol < ' ' && symbol != '\n') || ('\u{7f}'..='\u{9f}').contains(&symbol);
+        let c0_del_c1 = |character: char| (character < ' ' && character != '\n') || ('\u{7f}'..='\u{9f}').contains(&character);
         let bidi = "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
-        assert!(!cleaned.chars().any(|symbol| c0_del_c1(symbol) || bidi.contains(symbol)));
+        assert!(!cleaned.chars().any(|character| c0_del_c1(character) || bidi.contains(character)));
         assert_eq!(cleaned.chars().count(), all.chars().count(), "each has something in its place");
     }
 

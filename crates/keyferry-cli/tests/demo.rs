@@ -19,13 +19,13 @@ const SECRETS: [&str; 8] =
     ["eyJ", c::API_KEY, c::PASSWORD, c::SECRET_KEY, c::FV_API_KEY, c::LINK_SECRET, c::LINK_PASSWORD, c::ENCODED_LINK_SECRET_IN_URL];
 
 /// Three empty folders, and the program in them without a variable of ours.
-struct Place(tempfile::TempDir);
+struct DemoHarness(tempfile::TempDir);
 
-impl Place {
-    fn new() -> Place {
-        let place = Place(tempfile::tempdir().unwrap());
-        ["home", "work", "tmp"].iter().for_each(|name| fs::create_dir(place.folder(name)).unwrap());
-        place
+impl DemoHarness {
+    fn new() -> DemoHarness {
+        let harness = DemoHarness(tempfile::tempdir().unwrap());
+        ["home", "work", "tmp"].iter().for_each(|name| fs::create_dir(harness.folder(name)).unwrap());
+        harness
     }
 
     fn folder(&self, name: &str) -> std::path::PathBuf {
@@ -59,8 +59,8 @@ fn assert_no_secret_and_no_control(output: &Output) {
 
 #[test]
 fn the_demo_works_for_programs_and_touches_nothing() {
-    let place = Place::new();
-    let output = place.keyferry(&["demo", "--json"]).output().unwrap();
+    let harness = DemoHarness::new();
+    let output = harness.keyferry(&["demo", "--json"]).output().unwrap();
     assert_no_secret_and_no_control(&output);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let rows = report["rows"].as_array().unwrap();
@@ -80,14 +80,14 @@ fn the_demo_works_for_programs_and_touches_nothing() {
     }
     assert_eq!(report["counters"]["mistakes"], 0);
     assert_eq!(text(&output.stderr), "");
-    place.assert_untouched();
+    harness.assert_untouched();
 }
 
 #[test]
 fn the_demo_in_a_pipe_is_plain_columns() {
-    let place = Place::new();
+    let harness = DemoHarness::new();
     // Whatever these say, nobody sits at a pipe.
-    let output = place.keyferry(&["demo"]).env("TERM", "xterm-256color").env("CLICOLOR_FORCE", "1").output().unwrap();
+    let output = harness.keyferry(&["demo"]).env("TERM", "xterm-256color").env("CLICOLOR_FORCE", "1").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_no_secret_and_no_control(&output);
     let printed = text(&output.stdout);
@@ -96,16 +96,16 @@ fn the_demo_in_a_pipe_is_plain_columns() {
     let fields = |line: &str| line.split("  ").filter(|field| !field.is_empty()).count();
     assert!(table.lines().count() > 25 && table.lines().all(|line| fields(line) == 10), "{table}");
     assert!(summary.contains("rows, all worked") && summary.contains("logins"), "{summary}");
-    place.assert_untouched();
+    harness.assert_untouched();
 }
 
 #[test]
 fn a_proxy_is_not_asked_and_a_reader_may_leave() {
-    let place = Place::new();
+    let harness = DemoHarness::new();
     let dead = TcpListener::bind("127.0.0.1:0").unwrap();
     dead.set_nonblocking(true).unwrap();
     let proxy = format!("http://127.0.0.1:{}", dead.local_addr().unwrap().port());
-    let mut command = place.keyferry(&["demo"]);
+    let mut command = harness.keyferry(&["demo"]);
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         command.env(name, &proxy);
     }
@@ -114,13 +114,13 @@ fn a_proxy_is_not_asked_and_a_reader_may_leave() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
     assert!(dead.accept().is_err(), "the proxy was asked");
-    place.assert_untouched();
+    harness.assert_untouched();
 }
 
 #[test]
 fn the_command_line_is_explained() {
-    let place = Place::new();
-    let run = |arguments: &[&str]| place.keyferry(arguments).output().unwrap();
+    let harness = DemoHarness::new();
+    let run = |arguments: &[&str]| harness.keyferry(arguments).output().unwrap();
     let help = run(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     for word in ["demo", "sandbox", "Exit codes:"] {
@@ -137,29 +137,29 @@ fn the_command_line_is_explained() {
 }
 
 /// A sandbox of the executable's.
-struct Serving {
+struct RunningSandbox {
     child: Child,
     printed: String,
 }
 
 /// Has Ctrl-C end the process.
-fn listen() -> std::io::Result<()> {
+fn restore_sigint() -> std::io::Result<()> {
     // SAFETY: the system's own action takes the place of another one.
     unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
     Ok(())
 }
 
-impl Serving {
+impl RunningSandbox {
     /// Starts it and reads all that it prints: it closes its output behind that.
-    fn start(place: &Place, arguments: &[&str]) -> Serving {
-        let mut command = place.keyferry(arguments);
+    fn start(harness: &DemoHarness, arguments: &[&str]) -> RunningSandbox {
+        let mut command = harness.keyferry(arguments);
         // A script's background job ignores Ctrl-C, and so would all that it starts.
         // SAFETY: between fork and exec only `signal` is called, which is safe there.
-        unsafe { command.pre_exec(listen) };
+        unsafe { command.pre_exec(restore_sigint) };
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut printed = String::new();
         child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
-        Serving { child, printed }
+        RunningSandbox { child, printed }
     }
 
     /// The value of a variable as `sh` has it after evaluating what was printed.
@@ -171,17 +171,17 @@ impl Serving {
     }
 
     /// Its end after a signal: exit code and standard error.
-    fn end(mut self, signal: libc::c_int) -> (Option<i32>, String) {
+    fn stop(mut self, signal: libc::c_int) -> (Option<i32>, String) {
         let killed = Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap();
         assert!(killed.success());
-        let mut told = String::new();
+        let mut printed_json = String::new();
         // Its end is the stream's.
-        self.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-        (self.child.wait().unwrap().code(), told)
+        self.child.stderr.take().unwrap().read_to_string(&mut printed_json).unwrap();
+        (self.child.wait().unwrap().code(), printed_json)
     }
 }
 
-impl Drop for Serving {
+impl Drop for RunningSandbox {
     fn drop(&mut self) {
         // After a failed assertion; one that has ended is not harmed.
         let _ = self.child.kill();
@@ -200,79 +200,79 @@ fn get(base: &str, path: &str, header: &str) -> u16 {
 
 #[test]
 fn a_shell_reads_back_exactly_the_credentials_and_a_signal_ends_it() {
-    let place = Place::new();
-    let serving = Serving::start(&place, &["sandbox"]);
-    assert!(serving.printed.lines().all(|line| line.starts_with("export KEYFERRY_")), "{}", serving.printed);
+    let harness = DemoHarness::new();
+    let running = RunningSandbox::start(&harness, &["sandbox"]);
+    assert!(running.printed.lines().all(|line| line.starts_with("export KEYFERRY_")), "{}", running.printed);
     for (name, value) in [
         ("KEYFERRY_MASV_EMAIL", c::EMAIL),
         ("KEYFERRY_MASV_PASSWORD", c::PASSWORD),
         ("KEYFERRY_MASV_TEAM", c::TEAM_ID),
         ("KEYFERRY_FILEVERBS_SECRET_KEY", c::SECRET_KEY),
         ("KEYFERRY_FILEVERBS_API_KEY", c::FV_API_KEY),
-        ("KEYFERRY_SANDBOX_PID", &serving.child.id().to_string()),
+        ("KEYFERRY_SANDBOX_PID", &running.child.id().to_string()),
     ] {
-        assert_eq!(serving.variable(name), value, "{name}");
+        assert_eq!(running.variable(name), value, "{name}");
     }
-    assert_eq!(get(&serving.variable("KEYFERRY_MASV_URL"), "/v1/teams", &format!("X-API-KEY: {}\r\n", c::API_KEY)), 200);
-    assert_eq!(get(&serving.variable("KEYFERRY_AGENT_URL"), "/api/v1/login", ""), 401);
+    assert_eq!(get(&running.variable("KEYFERRY_MASV_URL"), "/v1/teams", &format!("X-API-KEY: {}\r\n", c::API_KEY)), 200);
+    assert_eq!(get(&running.variable("KEYFERRY_AGENT_URL"), "/api/v1/login", ""), 401);
     let secret_key = format!("SecretKey: {}\r\n", c::SECRET_KEY);
-    assert_eq!(get(&serving.variable("KEYFERRY_FILEVERBS_URL"), "/api/v1/fileuploads", &secret_key), 200);
-    assert_eq!(serving.end(libc::SIGTERM), (Some(0), String::new()));
-    place.assert_untouched();
+    assert_eq!(get(&running.variable("KEYFERRY_FILEVERBS_URL"), "/api/v1/fileuploads", &secret_key), 200);
+    assert_eq!(running.stop(libc::SIGTERM), (Some(0), String::new()));
+    harness.assert_untouched();
 }
 
 #[test]
 fn the_sandbox_tells_programs_in_json_and_takes_ports() {
-    let place = Place::new();
+    let harness = DemoHarness::new();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let serving = Serving::start(&place, &["sandbox", "--json", "--masv-port", &port.to_string()]);
-    let told: Value = serde_json::from_str(&serving.printed).unwrap();
-    assert_eq!(told["variables"]["KEYFERRY_MASV_URL"], format!("http://127.0.0.1:{port}"));
+    let running = RunningSandbox::start(&harness, &["sandbox", "--json", "--masv-port", &port.to_string()]);
+    let printed_json: Value = serde_json::from_str(&running.printed).unwrap();
+    assert_eq!(printed_json["variables"]["KEYFERRY_MASV_URL"], format!("http://127.0.0.1:{port}"));
     assert_eq!(
-        (told["alternatives"]["KEYFERRY_MASV_API_KEY"].as_str(), told["pid"].as_u64()),
-        (Some(c::API_KEY), Some(serving.child.id().into()))
+        (printed_json["alternatives"]["KEYFERRY_MASV_API_KEY"].as_str(), printed_json["pid"].as_u64()),
+        (Some(c::API_KEY), Some(running.child.id().into()))
     );
     // The line to try works as it stands, where there is a curl to try it.
-    if let Ok(output) = Command::new("sh").args(["-c", told["try"].as_str().unwrap()]).output()
+    if let Ok(output) = Command::new("sh").args(["-c", printed_json["try"].as_str().unwrap()]).output()
         && output.status.code() != Some(127)
     {
         assert!(text(&output.stdout).contains(c::TEAM_ID), "{}", text(&output.stderr));
     }
-    let taken = place.keyferry(&["sandbox", "--masv-port", &port.to_string()]).output().unwrap();
+    let taken = harness.keyferry(&["sandbox", "--masv-port", &port.to_string()]).output().unwrap();
     assert_eq!(taken.status.code(), Some(1));
     assert!(text(&taken.stderr).contains("a port is taken"), "{}", text(&taken.stderr));
-    assert_eq!(serving.end(libc::SIGINT).0, Some(0));
-    place.assert_untouched();
+    assert_eq!(running.stop(libc::SIGINT).0, Some(0));
+    harness.assert_untouched();
 }
 
 #[test]
 fn with_tls_the_ca_is_a_file_until_the_end() {
-    let place = Place::new();
-    let serving = Serving::start(&place, &["sandbox", "--tls"]);
-    assert!(serving.variable("KEYFERRY_MASV_URL").starts_with("https://127.0.0.1:"));
-    let ca = serving.variable("KEYFERRY_HTTP_CA_FILE");
-    assert!(ca.starts_with(place.folder("tmp").to_str().unwrap()));
+    let harness = DemoHarness::new();
+    let running = RunningSandbox::start(&harness, &["sandbox", "--tls"]);
+    assert!(running.variable("KEYFERRY_MASV_URL").starts_with("https://127.0.0.1:"));
+    let ca = running.variable("KEYFERRY_HTTP_CA_FILE");
+    assert!(ca.starts_with(harness.folder("tmp").to_str().unwrap()));
     assert!(fs::read_to_string(&ca).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
-    assert_eq!(serving.end(libc::SIGHUP).0, Some(0));
-    place.assert_untouched();
+    assert_eq!(running.stop(libc::SIGHUP).0, Some(0));
+    harness.assert_untouched();
 }
 
 #[test]
 fn a_script_gets_a_sandbox_in_one_line() {
-    let place = Place::new();
+    let harness = DemoHarness::new();
     let script = r#"eval "$("$1" sandbox &)"; printf '%s ' "$KEYFERRY_MASV_URL"; kill "$KEYFERRY_SANDBOX_PID""#;
-    let shell = Command::new("sh").args(["-c", script, "sh", KEYFERRY]).env("TMPDIR", place.folder("tmp")).output().unwrap();
+    let shell = Command::new("sh").args(["-c", script, "sh", KEYFERRY]).env("TMPDIR", harness.folder("tmp")).output().unwrap();
     assert_eq!(shell.status.code(), Some(0), "{}", text(&shell.stderr));
     assert!(text(&shell.stdout).starts_with("http://127.0.0.1:"));
 }
 
 #[test]
 fn a_sandbox_whose_variables_nobody_reads_ends() {
-    let place = Place::new();
-    let mut child = place.keyferry(&["sandbox", "--tls"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let harness = DemoHarness::new();
+    let mut child = harness.keyferry(&["sandbox", "--tls"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(text(&output.stderr), "keyferry: nobody reads the variables, so the sandbox ends\n");
-    place.assert_untouched();
+    harness.assert_untouched();
 }

@@ -32,27 +32,27 @@ add_executable(shared quickstart.c)
 target_link_libraries(shared PRIVATE keyferry::keyferry)
 add_executable(static quickstart.c)
 target_link_libraries(static PRIVATE keyferry::keyferry-static)
-add_executable(skin skin.cpp)
-target_compile_features(skin PRIVATE cxx_std_17)
-target_link_libraries(skin PRIVATE keyferry::keyferry)
+add_executable(wrapper wrapper.cpp)
+target_compile_features(wrapper PRIVATE cxx_std_17)
+target_link_libraries(wrapper PRIVATE keyferry::keyferry)
 "#;
 
 /// What is installed, and sources beside it that know nothing of this tree.
 struct Installed {
-    place: HostHarness,
+    harness: HostHarness,
 }
 
 impl Installed {
     fn new() -> Self {
-        let place = HostHarness::new();
-        make("install", &place.path("prefix"), &[]);
-        fs::copy(host::file("c-tests/quickstart.c"), place.path("quickstart.c")).unwrap();
-        fs::write(place.path("skin.cpp"), CPP).unwrap();
-        Self { place }
+        let harness = HostHarness::new();
+        make("install", &harness.path("prefix"), &[]);
+        fs::copy(host::file("c-tests/quickstart.c"), harness.path("quickstart.c")).unwrap();
+        fs::write(harness.path("wrapper.cpp"), CPP).unwrap();
+        Self { harness }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.place.path(name)
+        self.harness.path(name)
     }
 
     fn flags(&self, options: &[&str]) -> Vec<OsString> {
@@ -68,9 +68,9 @@ impl Installed {
     }
 
     /// Runs it and looks for the header's name in what it says.
-    fn gets_a_header(&self, program: &Path, libraries: Option<PathBuf>) {
+    fn assert_prints_header(&self, program: &Path, libraries: Option<PathBuf>) {
         let mut command = Command::new(program);
-        self.place.dress(&mut command).envs(libraries.map(|folder| ("LD_LIBRARY_PATH", folder)));
+        self.harness.dress(&mut command).envs(libraries.map(|folder| ("LD_LIBRARY_PATH", folder)));
         let ended = child::run(&mut command, LIMIT);
         assert!(ended.status.success() && ended.out.starts_with("X-User-Token"), "{}", ended.said());
     }
@@ -86,7 +86,7 @@ fn make(target: &str, prefix: &Path, settings: &[String]) {
 }
 
 /// All files and links below a folder, by their path in it.
-fn below(folder: &Path) -> Vec<String> {
+fn files_below(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -112,8 +112,8 @@ fn a_c_and_a_cpp_program_are_built_with_pkg_config() {
     let libraries = Some(installed.path("prefix/lib"));
     assert_eq!(installed.flags(&["--modversion"]), [env!("CARGO_PKG_VERSION")]);
     let flags = installed.flags(&["--cflags", "--libs"]);
-    installed.gets_a_header(&installed.compile("quickstart.c", &flags), libraries.clone());
-    installed.gets_a_header(&installed.compile("skin.cpp", &flags), libraries);
+    installed.assert_prints_header(&installed.compile("quickstart.c", &flags), libraries.clone());
+    installed.assert_prints_header(&installed.compile("wrapper.cpp", &flags), libraries);
 }
 
 /// As where a distribution installs the static library alone: the linker has no other to take.
@@ -123,11 +123,11 @@ fn a_program_is_linked_statically_with_pkg_config() {
         return;
     }
     let installed = Installed::new();
-    for name in below(&installed.path("prefix/lib")).iter().filter(|name| name.contains(".so")) {
+    for name in files_below(&installed.path("prefix/lib")).iter().filter(|name| name.contains(".so")) {
         fs::remove_file(installed.path("prefix/lib").join(name)).unwrap();
     }
     let program = installed.compile("quickstart.c", &installed.flags(&["--static", "--cflags", "--libs"]));
-    installed.gets_a_header(&program, None);
+    installed.assert_prints_header(&program, None);
 }
 
 #[test]
@@ -143,8 +143,8 @@ fn programs_are_built_with_cmake() {
     compiler::succeed(command.current_dir(installed.path("")));
     compiler::succeed(Command::new("cmake").args(["--build", "build"]).current_dir(installed.path("")));
     // CMake writes the library's folder into what it builds, so nothing has to be said at run time.
-    for program in ["shared", "static", "skin"] {
-        installed.gets_a_header(&installed.path("build").join(program), None);
+    for program in ["shared", "static", "wrapper"] {
+        installed.assert_prints_header(&installed.path("build").join(program), None);
     }
 }
 
@@ -153,7 +153,7 @@ fn the_installed_programs_run_and_the_helper_finds_its_elder() {
     let installed = Installed::new();
     let run = |program: &str, arguments: &[&str]| {
         let mut command = Command::new(installed.path("prefix/bin").join(program));
-        child::run(installed.place.dress(&mut command).args(arguments), LIMIT)
+        child::run(installed.harness.dress(&mut command).args(arguments), LIMIT)
     };
     let version = run("keyferry", &["--version"]);
     assert_eq!(version.out.trim_end(), concat!("keyferry ", env!("CARGO_PKG_VERSION")), "{}", version.said());
@@ -202,8 +202,8 @@ fn what_is_installed_is_staged_and_removed_whole() {
         format!("lib64/libkeyferry.so.{version}"),
         "lib64/pkgconfig/keyferry.pc".to_owned(),
     ];
-    expected.extend(below(&host::file("install/man")).into_iter().map(|page| format!("share/man/man1/{page}")));
-    let found = below(&folder.path().join("opt/keyferry"));
+    expected.extend(files_below(&host::file("install/man")).into_iter().map(|page| format!("share/man/man1/{page}")));
+    let found = files_below(&folder.path().join("opt/keyferry"));
     assert_eq!(found, expected);
     assert!(found.contains(&"share/man/man1/keyferry.1".to_owned()));
     let libraries = folder.path().join("opt/keyferry/lib64");
@@ -215,5 +215,5 @@ fn what_is_installed_is_staged_and_removed_whole() {
         assert!(!text.contains('@') && !text.contains(&*folder.path().to_string_lossy()), "{text}");
     }
     make("uninstall", prefix, &settings);
-    assert_eq!(below(folder.path()), Vec::<String>::new());
+    assert_eq!(files_below(folder.path()), Vec::<String>::new());
 }

@@ -34,15 +34,15 @@ fn pages() -> BTreeMap<String, String> {
     let mut whole = args::command_line().disable_help_subcommand(true).disable_version_flag(true);
     whole.build();
     let mut pages = BTreeMap::from([(GIT_PAGE.0.to_owned(), GIT_PAGE.1.to_owned())]);
-    add(&whole, &["keyferry"], &mut pages);
+    add_pages(&whole, &["keyferry"], &mut pages);
     pages
 }
 
 /// The page of a command, and those of the commands below it.
-fn add(command: &clap::Command, words: &[&str], pages: &mut BTreeMap<String, String>) {
+fn add_pages(command: &clap::Command, words: &[&str], pages: &mut BTreeMap<String, String>) {
     pages.insert(format!("{}.1", words.join("-")), page(command, words));
     for below in command.get_subcommands() {
-        add(below, &[words, &[below.get_name()]].concat(), pages);
+        add_pages(below, &[words, &[below.get_name()]].concat(), pages);
     }
 }
 

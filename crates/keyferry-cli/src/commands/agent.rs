@@ -1,6 +1,6 @@
-//! `keyferry agent`: whether the MASV Agent runs, and who is signed in to it.
+//! `keyferry agent`: whether the MASV Agent runs, and which user is signed in.
 //!
-//! Signing in is `keyferry login agent`, under a second name.
+//! `keyferry agent sign-in` is another name of `keyferry login agent`.
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -55,7 +55,7 @@ pub struct SignInOptions {
     pub json: bool,
 }
 
-/// Looks, or signs in.
+/// Shows the agent's session, or signs in.
 pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     if let Some(AgentAction::SignIn(SignInOptions { email, input, profile, json })) = options.action {
         let options = LoginOptions { service: LoginService::Agent, email, with_key: false, input, save: None, profile, json };
@@ -65,30 +65,32 @@ pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_
         Ok(session) => session,
         Err(error) => return streams.fail_with(&error),
     };
-    let base = session.inspect().services().find(|place| place.service == "agent").map(|place| place.base.to_string()).unwrap_or_default();
+    let base_url =
+        session.services().find(|service| service.service == "agent").map(|service| service.base.to_string()).unwrap_or_default();
     match with_progress(streams, "keyferry: asking the MASV Agent", || session.agent_session()) {
-        Ok(text) => print_session(&text, &base, options.json, streams),
+        Ok(text) => print_session(&text, &base_url, options.json, streams),
         Err(error) => {
             if options.json {
                 let runs = !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::NoResponse);
-                let meta = serde_json::json!({ "url": base, "runs": runs, "signed_in": false, "why": error.message() });
+                let json = serde_json::json!({ "url": base_url, "runs": runs, "signed_in": false, "why": error.message() });
                 // The exit code tells the same.
-                let _ = streams.stdout.write_line(&meta.to_string());
+                let _ = streams.stdout.write_line(&json.to_string());
             }
             streams.fail_with(&error)
         }
     }
 }
 
-fn print_session(text: &str, base: &str, as_json: bool, streams: &mut Streams<'_>) -> u8 {
+fn print_session(text: &str, base_url: &str, as_json: bool, streams: &mut Streams<'_>) -> u8 {
     let session: Value = serde_json::from_str(text).unwrap_or_default();
     let written = if as_json {
-        let meta = serde_json::json!({ "url": base, "runs": true, "signed_in": true, "user": session["user"], "teams": session["teams"] });
-        streams.stdout.write_line(&meta.to_string())
+        let json =
+            serde_json::json!({ "url": base_url, "runs": true, "signed_in": true, "user": session["user"], "teams": session["teams"] });
+        streams.stdout.write_line(&json.to_string())
     } else {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let mut table = Table::new(&["what", "value"]);
-        table.add_row([(Style::Faint, "agent".into()), plain_cell(base)]);
+        table.add_row([(Style::Faint, "agent".into()), plain_cell(base_url)]);
         table.add_row([(Style::Faint, "signed in".into()), (Style::Good, text(&session["user"]["email"]))]);
         for team in session["teams"].as_array().into_iter().flatten() {
             table.add_row([(Style::Faint, "team".into()), plain_cell(format!("{} ({})", text(&team["name"]), text(&team["id"])))]);

@@ -1,6 +1,6 @@
-//! `keyferry config`: every setting, whether it is set, and by whom. No secret's value.
+//! `keyferry config`: every setting, whether it is set and where; no secret's value.
 //!
-//! It resolves no reference: nothing is asked, run or read but the configuration.
+//! It resolves no reference: it reads the configuration and nothing else.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -23,17 +23,17 @@ pub struct ConfigOptions {
     pub json: bool,
 }
 
-/// One setting for people.
+/// One setting, its displayed value and its origin.
 struct Row {
     field: &'static Field,
     value: Option<String>,
-    from: Option<String>,
+    origin: Option<String>,
 }
 
-/// Shows them.
+/// Prints all settings.
 pub fn run(options: &ConfigOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let found = context.load_config().and_then(|config| setting_rows(&config, options.profile.as_deref()));
-    let rows = match found {
+    let rows_result = context.load_config().and_then(|config| setting_rows(&config, options.profile.as_deref()));
+    let rows = match rows_result {
         Ok(rows) => rows,
         Err(error) => return streams.fail_with(&error),
     };
@@ -41,18 +41,18 @@ pub fn run(options: &ConfigOptions, context: &CliContext, streams: &mut Streams<
     let written = if options.json {
         let setting = |row: &Row| {
             json!({
-                "key": row.field.key, "set": row.from.is_some(), "value": row.value, "from": row.from,
+                "key": row.field.key, "set": row.origin.is_some(), "value": row.value, "from": row.origin,
                 "secret": row.field.secret, "default": row.field.default, "environment": row.field.env, "about": row.field.about,
             })
         };
-        let all: Vec<Value> = rows.iter().map(setting).collect();
-        streams.stdout.write_line(&json!({ "file": file, "settings": all }).to_string())
+        let settings: Vec<Value> = rows.iter().map(setting).collect();
+        streams.stdout.write_line(&json!({ "file": file, "settings": settings }).to_string())
     } else {
         let mut table = Table::new(&["key", "value", "from"]);
-        for Row { field, value, from } in &rows {
-            let style = if from.is_some() { Style::Plain } else { Style::Faint };
-            let from = from.clone().unwrap_or_else(|| if field.default.is_some() { "default".into() } else { "not set".into() });
-            table.add_row([plain_cell(field.key), (style, value.clone().unwrap_or_default()), (style, from)]);
+        for Row { field, value, origin } in &rows {
+            let style = if origin.is_some() { Style::Plain } else { Style::Faint };
+            let origin = origin.clone().unwrap_or_else(|| if field.default.is_some() { "default".into() } else { "not set".into() });
+            table.add_row([plain_cell(field.key), (style, value.clone().unwrap_or_default()), (style, origin)]);
         }
         table.write(&mut streams.stdout)
     };
@@ -63,13 +63,13 @@ fn setting_rows(config: &Config, account: Option<&str>) -> Result<Vec<Row>> {
     let account = account.unwrap_or(config.default_account());
     let profile = config.profile(account)?;
     let row = |field: &'static Field| match field.key {
-        PROFILE => Row { field, value: Some(account.to_owned()), from: config.chosen_by().map(ToString::to_string) },
-        key => Row { field, value: displayed_value(field, &profile), from: profile.origin_of(key).map(ToString::to_string) },
+        PROFILE => Row { field, value: Some(account.to_owned()), origin: config.chosen_by().map(ToString::to_string) },
+        key => Row { field, value: displayed_value(field, &profile), origin: profile.origin_of(key).map(ToString::to_string) },
     };
     Ok(FIELDS.iter().map(row).collect())
 }
 
-/// What may be shown: of a secret that it is set, of a reference where it leads.
+/// The displayed value of a setting: a secret is `(set)`, a reference its source.
 fn displayed_value(field: &Field, profile: &Profile) -> Option<String> {
     match profile.setting(field.key) {
         None => field.default.map(str::to_owned),
@@ -79,7 +79,7 @@ fn displayed_value(field: &Field, profile: &Profile) -> Option<String> {
     }
 }
 
-/// Where a reference leads. A program's arguments are its own.
+/// Describes the source of a reference, without a command's arguments.
 pub fn describe_reference(setting: &Setting) -> String {
     match setting {
         Setting::Literal(_) => "a value".into(),

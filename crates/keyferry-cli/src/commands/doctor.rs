@@ -1,4 +1,4 @@
-//! `keyferry doctor`: what could stand in the way, and what mends it. Its answer can be pasted into an issue.
+//! `keyferry doctor`: checks configuration, secrets, store, network and clock. Its output is safe to paste into an issue.
 //!
 //! It logs in nowhere and shows no value: a home folder becomes `~`, an e-mail address `(e-mail)`,
 //! and user names in a proxy's URL are left out.
@@ -37,7 +37,7 @@ pub struct DoctorOptions {
     pub json: bool,
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CheckState {
     Good,
@@ -55,7 +55,7 @@ impl CheckState {
     }
 }
 
-/// The checks so far.
+/// The results of all checks: name, state and explanation.
 #[derive(Default)]
 struct Report(Vec<(String, CheckState, String)>);
 
@@ -65,23 +65,23 @@ impl Report {
     }
 }
 
-/// How long a service is waited for.
+/// Timeout for a response of a service.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A clock that is further off makes tokens seem ended, or alive.
+/// With more clock skew than this, expired tokens seem valid or valid ones expired.
 const MAX_CLOCK_SKEW_S: i64 = 120;
 
-/// Examines everything.
+/// Runs all checks.
 pub fn run(options: &DoctorOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let mut report = Report::default();
     with_progress(streams, "keyferry: examining", || run_checks(options.profile.as_deref(), context, &mut report));
-    let hide = Redaction::new(context, options.profile.as_deref());
-    let rows: Vec<_> = report.0.into_iter().map(|(name, state, what)| (name, state, hide.redact(&what))).collect();
+    let redaction = Redaction::new(context, options.profile.as_deref());
+    let rows: Vec<_> = report.0.into_iter().map(|(name, state, what)| (name, state, redaction.redact(&what))).collect();
     let is_well = rows.iter().all(|(_, state, _)| *state != CheckState::Bad);
     let written = if options.json {
         let check = |(name, state, what): &(String, CheckState, String)| json!({ "check": name, "state": state.label(), "what": what });
-        let all: Vec<_> = rows.iter().map(check).collect();
-        let about = json!({ "version": env!("CARGO_PKG_VERSION"), "system": std::env::consts::OS, "ok": is_well, "checks": all });
-        streams.stdout.write_line(&about.to_string())
+        let checks: Vec<_> = rows.iter().map(check).collect();
+        let json = json!({ "version": env!("CARGO_PKG_VERSION"), "system": std::env::consts::OS, "ok": is_well, "checks": checks });
+        streams.stdout.write_line(&json.to_string())
     } else {
         let mut table = Table::new(&["check", "state", "what"]);
         for (name, state, what) in rows {
@@ -145,11 +145,11 @@ fn check_config_file(context: &CliContext, report: &mut Report) {
     }
 }
 
-/// Whether each secret can be had. Its value goes nowhere.
+/// Checks that each secret can be resolved. Its value is not shown.
 fn check_secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
-    let set = FIELDS.iter().filter(|field| field.takes_reference()).filter_map(|field| Some((field, profile.setting(field.key)?)));
+    let set_fields = FIELDS.iter().filter(|field| field.takes_reference()).filter_map(|field| Some((field, profile.setting(field.key)?)));
     let mut count = 0;
-    for (field, setting) in set {
+    for (field, setting) in set_fields {
         count += 1;
         match secrets::resolve_setting_or_plugin(profile, field.key, || context.open_configured_session(Some(profile.account()))) {
             Ok(_) => {
@@ -167,14 +167,14 @@ fn check_secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
     }
 }
 
-/// What a login has left may do without any.
+/// The message where no secret is configured: a stored login may do without one.
 fn no_secret_message(profile: &Profile, context: &CliContext) -> String {
-    let list = context.open_configured_session(Some(profile.account())).and_then(|session| session.list()).unwrap_or_default();
-    let all: Vec<Value> = serde_json::from_str(&list).unwrap_or_default();
+    let stored = context.open_configured_session(Some(profile.account())).and_then(|session| session.list()).unwrap_or_default();
+    let tokens: Vec<Value> = serde_json::from_str(&stored).unwrap_or_default();
     let now_s = Clock::system().now_us().div_euclid(1_000_000);
     let is_own = |token: &&Value| token["account"] == profile.account() && matches!(token["kind"].as_str(), Some("user" | "bearer"));
-    let lasts = |token: &&Value| token["expires_here_unix_s"].as_i64().is_none_or(|ends| ends > now_s);
-    let services: BTreeSet<_> = all.iter().filter(is_own).filter(lasts).filter_map(|token| token["service"].as_str()).collect();
+    let is_valid = |token: &&Value| token["expires_here_unix_s"].as_i64().is_none_or(|expires_unix_s| expires_unix_s > now_s);
+    let services: BTreeSet<_> = tokens.iter().filter(is_own).filter(is_valid).filter_map(|token| token["service"].as_str()).collect();
     if services.is_empty() {
         return "none is configured: keyferry login masv, or keyferry login fileverbs".into();
     }
@@ -183,23 +183,23 @@ fn no_secret_message(profile: &Profile, context: &CliContext) -> String {
 }
 
 fn check_proxy(profile: &Profile, context: &CliContext, report: &mut Report) {
-    let bare = |text: &str| {
+    let without_user = |text: &str| {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
         let host = rest.rsplit('@').next().unwrap_or_default();
         if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
     };
     if let Some(setting) = profile.text("http.proxy") {
-        return report.add("proxy", CheckState::Good, format!("{} (http.proxy), never for this machine", bare(setting)));
+        return report.add("proxy", CheckState::Good, format!("{} (http.proxy), never for this machine", without_user(setting)));
     }
     let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
     let found = names.iter().find_map(|name| (context.environment)(name).filter(|value| !value.is_empty()).map(|value| (name, value)));
     match found {
-        Some((name, value)) => report.add("proxy", CheckState::Good, format!("{} ({name}), never for this machine", bare(&value))),
+        Some((name, value)) => report.add("proxy", CheckState::Good, format!("{} ({name}), never for this machine", without_user(&value))),
         None => report.add("proxy", CheckState::Good, "none"),
     }
 }
 
-/// A made-up token goes in, comes out in another session, and is forgotten.
+/// Checks the store: a made-up token is stored, read in another session and forgotten.
 fn check_store(session: &Session, config: &Config, account: &str, context: &CliContext, report: &mut Report) {
     let name = session.store_name();
     match round_trip(session, config, account, context) {
@@ -218,8 +218,8 @@ fn check_store(session: &Session, config: &Config, account: &str, context: &CliC
 fn round_trip(session: &Session, config: &Config, account: &str, context: &CliContext) -> Result<()> {
     const RESOURCE: &str = "masv:packages/keyferry-doctor";
     let value = Secret::from("keyferry-doctor-made-up-value");
-    let ends = Clock::system().now_us().div_euclid(1_000_000) + 3600;
-    session.adopt(RESOURCE, value.clone(), Some(ends))?;
+    let expires_unix_s = Clock::system().now_us().div_euclid(1_000_000) + 3600;
+    session.adopt(RESOURCE, value.clone(), Some(expires_unix_s))?;
     let request = Request { access: Some(Access::Write), account: Some(account.to_owned()), ..Request::new(RESOURCE) };
     let is_shared = session.store_name() != "memory";
     let read =
@@ -231,50 +231,57 @@ fn round_trip(session: &Session, config: &Config, account: &str, context: &CliCo
 }
 
 fn check_services(session: &Session, profile: &Profile, report: &mut Report) {
-    let mut ahead = None;
-    for place in session.inspect().services() {
+    let mut skew_s = None;
+    for service in session.services() {
         let keys = ["masv.api_key", "masv.email", "fileverbs.secret_key"];
-        let is_used = keys.iter().any(|key| key.starts_with(place.service) && profile.is_set(key));
-        match session.probe(place.service, PROBE_TIMEOUT) {
-            Ok(reached) => {
-                ahead = ahead.or(reached.ahead_s);
-                report.add(place.service, CheckState::Good, format!("{} answers in {} ms", place.base, reached.time.as_millis()));
+        let is_used = keys.iter().any(|key| key.starts_with(service.service) && profile.is_set(key));
+        match session.probe(service.service, PROBE_TIMEOUT) {
+            Ok(probe) => {
+                skew_s = skew_s.or(probe.ahead_s);
+                report.add(service.service, CheckState::Good, format!("{} answers in {} ms", service.base, probe.time.as_millis()));
             }
             Err(error) => {
                 let state = if is_used { CheckState::Bad } else { CheckState::Note };
-                let hint =
-                    if place.service == "agent" { "start it (masv server start) if you use it" } else { "see network, proxy and its URL" };
-                report.add(place.service, state, format!("{} can't be reached: {}; {hint}", place.base, error.message()));
+                let hint = if service.service == "agent" {
+                    "start it (masv server start) if you use it"
+                } else {
+                    "see network, proxy and its URL"
+                };
+                report.add(service.service, state, format!("{} can't be reached: {}; {hint}", service.base, error.message()));
             }
         }
     }
-    match ahead {
-        Some(ahead) if ahead.abs() > MAX_CLOCK_SKEW_S => {
-            report.add("clock", CheckState::Bad, format!("this machine's clock is off by {} s: set it (timedatectl set-ntp true)", -ahead));
+    match skew_s {
+        Some(skew_s) if skew_s.abs() > MAX_CLOCK_SKEW_S => {
+            report.add(
+                "clock",
+                CheckState::Bad,
+                format!("this machine's clock is off by {} s: set it (timedatectl set-ntp true)", -skew_s),
+            );
         }
         Some(_) => report.add("clock", CheckState::Good, "agrees with the services'"),
         None => report.add("clock", CheckState::Note, "no service said what time it is"),
     }
 }
 
-/// What a stranger need not know.
+/// Replacements for private values in the output.
 struct Redaction(Vec<(String, &'static str)>);
 
 impl Redaction {
     fn new(context: &CliContext, account: Option<&str>) -> Self {
-        let mut pairs = Vec::new();
+        let mut replacements = Vec::new();
         if let Ok(config) = context.load_config()
             && let Ok(profile) = config.profile(account.unwrap_or(config.default_account()))
             && let Some(Setting::Literal(email)) = profile.setting("masv.email")
         {
-            pairs.push((email.expose().to_owned(), "(e-mail)"));
+            replacements.push((email.expose().to_owned(), "(e-mail)"));
         }
         let home = (context.environment)("HOME").map(|home| home.trim_end_matches('/').to_owned());
-        pairs.extend(home.filter(|home| home.len() > 1).map(|home| (home, "~")));
-        Self(pairs)
+        replacements.extend(home.filter(|home| home.len() > 1).map(|home| (home, "~")));
+        Self(replacements)
     }
 
     fn redact(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, (what, by)| text.replace(what, by))
+        self.0.iter().fold(text.to_owned(), |text, (private, replacement)| text.replace(private, replacement))
     }
 }

@@ -19,9 +19,9 @@ use crate::sys::stdio;
 use keyferry::config::{DEFAULT_ACCOUNT, FIELDS, Field, withhold};
 use keyferry::error::Result;
 
-/// The exit code where the program is not there, as shells have it.
+/// The program was not found, as in shells.
 const EXIT_NOT_FOUND: u8 = 127;
-/// The exit code where it is there and can't be started.
+/// The program was found and can't be started.
 const EXIT_NOT_STARTED: u8 = 126;
 
 /// The section of the help that lists the exit codes.
@@ -41,7 +41,7 @@ pub struct ExecOptions {
     pub command: Vec<OsString>,
 }
 
-/// Runs the program. Comes back only where that can't be done.
+/// Replaces this program with the command. Returns only if that fails.
 pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let Some((program, arguments)) = options.command.split_first() else { return EXIT_USAGE };
     let mut command = Command::new(program);
@@ -55,7 +55,7 @@ pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_
     if failed.kind() == std::io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_STARTED }
 }
 
-/// Services' settings alone: those of keyferry itself stay as they are.
+/// Whether a setting is exported: those of services are, those of keyferry itself stay as they are.
 fn is_exported(field: &Field) -> bool {
     ["masv.", "fileverbs.", "agent."].iter().any(|service| field.key.starts_with(service))
 }

@@ -24,7 +24,7 @@ pub struct ExplainOptions {
     pub json: bool,
 }
 
-/// Says what would happen for a resource, and why.
+/// Prints what would happen for a resource, and why.
 pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let resource = read_resource(&options.resource, streams.stdin);
     let explained = resource.and_then(|resource| context.open_configured_session(options.profile.as_deref())?.explain(&resource));

@@ -1,6 +1,6 @@
-//! The door for build tools: `keyferry get`, EngFlow's credential helper protocol as Bazel and others speak it.
+//! `keyferry get`: EngFlow's credential helper protocol for Bazel and other build tools.
 //!
-//! It asks nobody: its callers give up after ten seconds.
+//! It never prompts: its callers give up after 10 s.
 
 use std::io::Read;
 
@@ -15,7 +15,7 @@ use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
 use keyferry::model::resource::is_url;
 
-/// A URI of 8 KiB, and properties that are not known yet.
+/// The longest request: a URI of 8 KiB and room for future properties.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024;
 
 /// How `keyferry get` answers.
@@ -35,8 +35,8 @@ pub struct GetOptions {
 /// Answers one request.
 pub fn run(options: &GetOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     match read_uri(streams.stdin).and_then(|uri| headers_for(&uri, options, context)) {
-        Ok(answer) => {
-            let written = streams.stdout.write_data(&format!("{answer}\n"));
+        Ok(response) => {
+            let written = streams.stdout.write_data(&format!("{response}\n"));
             streams.finish_write(written)
         }
         Err(error) => streams.fail_with(&error),
@@ -44,20 +44,23 @@ pub fn run(options: &GetOptions, context: &CliContext, streams: &mut Streams<'_>
 }
 
 fn read_uri(input: &mut dyn Read) -> Result<String> {
-    let refuse = |why: &str| Error::new(ErrorKind::InvalidValue, format!("the request is not answered: {why}"));
+    let invalid_request = |why: &str| Error::new(ErrorKind::InvalidValue, format!("the request is not answered: {why}"));
     let mut text = Zeroizing::new(String::new());
-    let count =
-        input.take(MAX_REQUEST_BYTES + 1).read_to_string(&mut text).map_err(|_| refuse("standard input is not UTF-8, or can't be read"))?;
-    if count as u64 > MAX_REQUEST_BYTES {
-        return Err(refuse("it is longer than 64 KiB"));
+    let length = input
+        .take(MAX_REQUEST_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|_| invalid_request("standard input is not UTF-8, or can't be read"))?;
+    if length as u64 > MAX_REQUEST_BYTES {
+        return Err(invalid_request("it is longer than 64 KiB"));
     }
-    let document: Value = serde_json::from_str(&text).map_err(|_| refuse("write one JSON object like {\"uri\":\"https://…\"} to it"))?;
-    let uri = document.get("uri").and_then(Value::as_str).ok_or_else(|| refuse("it has no text in \"uri\""))?;
+    let document: Value =
+        serde_json::from_str(&text).map_err(|_| invalid_request("write one JSON object like {\"uri\":\"https://…\"} to it"))?;
+    let uri = document.get("uri").and_then(Value::as_str).ok_or_else(|| invalid_request("it has no text in \"uri\""))?;
     if count_key("uri", &text) > 1 {
-        return Err(refuse("\"uri\" stands in it twice"));
+        return Err(invalid_request("\"uri\" stands in it twice"));
     }
     let is_absolute = uri.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme));
-    if is_absolute { Ok(uri.to_owned()) } else { Err(refuse("\"uri\" has to be a whole one, as https://…")) }
+    if is_absolute { Ok(uri.to_owned()) } else { Err(invalid_request("\"uri\" has to be a whole one, as https://…")) }
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -65,26 +68,26 @@ fn is_scheme(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// How often a name stands in an object itself. The text is JSON: that was seen before.
+/// Counts a key on the top level of a JSON object. The text is known to be valid JSON.
 ///
-/// Rationale: of two the reader keeps the last, others the first, and then one asks for one host and gets the other's headers.
+/// Rationale: of two equal keys this reader keeps the last and others the first: a caller could name one host and get another's headers.
 fn count_key(name: &str, object: &str) -> usize {
-    let (mut depth, mut count, mut at) = (0_usize, 0, 0);
-    while let Some(found) = object[at..].find(['"', '{', '[', '}', ']']).map(|found| at + found) {
-        at = found + 1;
+    let (mut depth, mut count, mut position) = (0_usize, 0, 0);
+    while let Some(found) = object[position..].find(['"', '{', '[', '}', ']']).map(|found| position + found) {
+        position = found + 1;
         match object.as_bytes()[found] {
             b'{' | b'[' => depth += 1,
             b'}' | b']' => depth -= 1,
             _ => {
                 let mut escaped = false;
-                let ends = object[at..].find(|symbol| {
+                let end = object[position..].find(|symbol| {
                     let is_end = symbol == '"' && !escaped;
                     escaped = symbol == '\\' && !escaped;
                     is_end
                 });
-                at += ends.map_or(object.len() - at, |ends| ends + 1);
-                let is_key = depth == 1 && object[at..].trim_start().starts_with(':');
-                count += usize::from(is_key && serde_json::from_str::<String>(&object[found..at]).is_ok_and(|key| key == name));
+                position += end.map_or(object.len() - position, |end| end + 1);
+                let is_key = depth == 1 && object[position..].trim_start().starts_with(':');
+                count += usize::from(is_key && serde_json::from_str::<String>(&object[found..position]).is_ok_and(|key| key == name));
             }
         }
     }
@@ -105,16 +108,16 @@ fn headers_for(uri: &str, options: &GetOptions, context: &CliContext) -> Result<
         Err(error) => return Err(error),
     };
     let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!([value]))).collect();
-    let mut answer = json!({ "headers": headers });
-    let ends = session.ends_here_unix_s(&token).filter(|_| !options.no_expires);
-    if let Some(ends) = ends.and_then(rfc3339) {
-        answer["expires"] = json!(ends);
+    let mut response = json!({ "headers": headers });
+    let expires_unix_s = session.ends_here_unix_s(&token).filter(|_| !options.no_expires);
+    if let Some(expires) = expires_unix_s.and_then(rfc3339) {
+        response["expires"] = json!(expires);
     }
-    Ok(answer)
+    Ok(response)
 }
 
-/// A channel of gRPC is a connection of HTTP.
+/// Replaces the scheme of a gRPC URI with that of its HTTP connection.
 fn grpc_to_http(uri: &str) -> String {
-    let swap = |from: &str, to: &str| uri.strip_prefix(from).map(|rest| format!("{to}{rest}"));
-    swap("grpcs://", "https://").or_else(|| swap("grpc://", "http://")).unwrap_or_else(|| uri.to_owned())
+    let with_scheme = |from: &str, to: &str| uri.strip_prefix(from).map(|rest| format!("{to}{rest}"));
+    with_scheme("grpcs://", "https://").or_else(|| with_scheme("grpc://", "http://")).unwrap_or_else(|| uri.to_owned())
 }

@@ -1,6 +1,6 @@
-//! `keyferry login`: proves a secret to its service, and keeps what comes of it for every program of the user.
+//! `keyferry login`: logs in to a service and stores the token for every program of the user.
 //!
-//! A secret that the service refuses is kept nowhere.
+//! A secret that the service rejects is not saved.
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ pub enum LoginService {
     Agent,
 }
 
-/// What a login gave.
+/// The outcome of a login.
 struct LoginOutcome {
     sentence: String,
     json: Value,
@@ -68,18 +68,18 @@ struct LoginOutcome {
 
 /// Logs in.
 pub fn run(options: &LoginOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let done = match login(options, context, streams) {
-        Ok(done) => done,
+    let outcome = match login(options, context, streams) {
+        Ok(outcome) => outcome,
         Err(error) => return streams.fail_with(&error),
     };
-    let LoginOutcome { sentence, json: mut meta, saved } = done;
+    let LoginOutcome { sentence, mut json, saved } = outcome;
     if options.json {
-        meta["saved"] = saved.iter().map(|(key, place)| ((*key).to_owned(), json!(place))).collect();
-        let written = streams.stdout.write_line(&meta.to_string());
+        json["saved"] = saved.iter().map(|(key, location)| ((*key).to_owned(), json!(location))).collect();
+        let written = streams.stdout.write_line(&json.to_string());
         return streams.finish_write(written);
     }
     let mut lines = vec![vec![(Style::Good, sentence)]];
-    lines.extend(saved.iter().map(|(key, place)| vec![(Style::Plain, format!("{key} is kept in {place}"))]));
+    lines.extend(saved.iter().map(|(key, location)| vec![(Style::Plain, format!("{key} is kept in {location}"))]));
     let written = streams.stdout.write_styled_lines(&lines);
     streams.finish_write(written)
 }
@@ -105,21 +105,22 @@ struct LoginAttempt<'a> {
 }
 
 impl LoginAttempt<'_> {
-    /// Whether what is configured is meant: nothing else was named, and it is there.
+    /// Whether to use the configured secrets: no option names another, and all are set.
     fn is_configured(&self, keys: &[&str]) -> bool {
-        let named = self.options.input.is_given() || self.options.email.is_some() || self.options.save.is_some();
-        !named && keys.iter().all(|key| self.profile.is_set(key))
+        let is_overridden = self.options.input.is_given() || self.options.email.is_some() || self.options.save.is_some();
+        !is_overridden && keys.iter().all(|key| self.profile.is_set(key))
     }
 
     fn open_session(&self, config: Config) -> Result<Session> {
         self.context.open_session(config, Some(&self.account))
     }
 
-    /// Keeps secrets that were just proved.
+    /// Saves secrets that the service has just accepted.
     fn save_secrets(&self, email: Option<&Secret>, secrets: &[(&'static str, &Secret)]) -> Result<Vec<(&'static str, String)>> {
-        let Some(how) = self.options.save else { return Ok(Vec::new()) };
-        let kept = secrets.iter().filter(|(_, secret)| !secret.is_empty());
-        let saved = kept.map(|(key, secret)| save_secret(how, &self.account, key, secret, self.context).map(|place| (*key, place)));
+        let Some(target) = self.options.save else { return Ok(Vec::new()) };
+        let non_empty = secrets.iter().filter(|(_, secret)| !secret.is_empty());
+        let saved =
+            non_empty.map(|(key, secret)| save_secret(target, &self.account, key, secret, self.context).map(|location| (*key, location)));
         let saved = saved.collect::<Result<Vec<_>>>()?;
         if let Some(email) = email {
             save_setting(&self.account, "masv.email", email.expose(), self.context)?;
@@ -138,117 +139,117 @@ impl LoginAttempt<'_> {
         }
     }
 
-    /// E-mail and password: None where the configured ones are meant.
-    fn email_and_password(&self, at: &str, streams: &mut Streams<'_>) -> Result<Option<(Secret, Secret)>> {
+    /// Reads e-mail address and password. None if the configured ones are used.
+    fn email_and_password(&self, base_url: &str, streams: &mut Streams<'_>) -> Result<Option<(Secret, Secret)>> {
         if self.is_configured(&["masv.email", "masv.password"]) {
             return Ok(None);
         }
         let email = self.email()?;
-        let question = format!("Password for {} at {at}: ", email.expose());
+        let question = format!("Password for {} at {base_url}: ", email.expose());
         let password = self.options.input.read(&[&question], 1, self.context, streams)?.remove(0);
         Ok(Some((email, password)))
     }
 
     fn log_in_to_masv(&self, config: Config, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
-        let at = self.profile.text("masv.url").unwrap_or_default().to_owned();
-        let pair = self.email_and_password(&at, streams)?;
+        let base_url = self.profile.text("masv.url").unwrap_or_default().to_owned();
+        let credentials = self.email_and_password(&base_url, streams)?;
         let session = self.open_session(config)?;
-        let (email, password) = pair.clone().unzip();
+        let (email, password) = credentials.clone().unzip();
         let token = with_progress(streams, "keyferry: logging in to MASV", || session.masv_login(email, password))?;
-        let saved = match &pair {
+        let saved = match &credentials {
             Some((email, password)) => self.save_secrets(Some(email), &[("masv.password", password)])?,
             None => Vec::new(),
         };
         let details: Value = serde_json::from_str(token.details()).unwrap_or_default();
-        let mut done = self.outcome(&session, "masv", &at, &token, &details["user"]["email"], saved);
-        done.json["user"] = details["user"].clone();
-        done.json["teams"] = details["teams"].clone();
-        Ok(done)
+        let mut outcome = self.outcome(&session, "masv", &base_url, &token, &details["user"]["email"], saved);
+        outcome.json["user"] = details["user"].clone();
+        outcome.json["teams"] = details["teams"].clone();
+        Ok(outcome)
     }
 
-    /// An API key is no login: MASV's answer to the first call tells whether it is right.
+    /// Saves an API key. There is no login with it: MASV's response to the first call tells whether it is valid.
     fn save_api_key(&self, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
-        let Some(how) = self.options.save else {
+        let Some(target) = self.options.save else {
             let what = "an API key is kept or it is of no use: add --save keyring or --save file, or set MASV_API_KEY";
             return Err(Error::new(ErrorKind::NotConfigured, what));
         };
         let key = self.options.input.read(&["API key of MASV: "], 1, self.context, streams)?.remove(0);
         key.check("the API key")?;
-        let saved = vec![("masv.api_key", save_secret(how, &self.account, "masv.api_key", &key, self.context)?)];
+        let saved = vec![("masv.api_key", save_secret(target, &self.account, "masv.api_key", &key, self.context)?)];
         let sentence = "the API key is kept; whether MASV takes it shows at its first use".to_owned();
         Ok(LoginOutcome { sentence, json: json!({ "service": "masv", "account": self.account, "expires_at": null }), saved })
     }
 
     fn sign_in_to_agent(&self, config: Config, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
-        let at = self.profile.text("agent.url").unwrap_or_default().to_owned();
-        let pair = self.email_and_password(&at, streams)?;
+        let base_url = self.profile.text("agent.url").unwrap_or_default().to_owned();
+        let credentials = self.email_and_password(&base_url, streams)?;
         let session = self.open_session(config)?;
-        let (email, password) = pair.clone().unzip();
+        let (email, password) = credentials.clone().unzip();
         let answer = with_progress(streams, "keyferry: signing in to the MASV Agent", || session.agent_sign_in(email, password))?;
-        let saved = match &pair {
+        let saved = match &credentials {
             Some((email, password)) => self.save_secrets(Some(email), &[("masv.password", password)])?,
             None => Vec::new(),
         };
         let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
-        let who = answer["user"]["email"].as_str().or(answer["user"]["name"].as_str()).unwrap_or("a user without a name");
-        let sentence = format!("signed in to the MASV Agent at {at} as {who}");
-        let meta = json!({ "service": "agent", "account": self.account, "user": answer["user"], "teams": answer["teams"] });
-        Ok(LoginOutcome { sentence, json: meta, saved })
+        let user = answer["user"]["email"].as_str().or(answer["user"]["name"].as_str()).unwrap_or("a user without a name");
+        let sentence = format!("signed in to the MASV Agent at {base_url} as {user}");
+        let json = json!({ "service": "agent", "account": self.account, "user": answer["user"], "teams": answer["teams"] });
+        Ok(LoginOutcome { sentence, json, saved })
     }
 
     fn log_in_to_fileverbs(&self, mut config: Config, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
-        let at = self.profile.text("fileverbs.url").unwrap_or_default().to_owned();
+        let base_url = self.profile.text("fileverbs.url").unwrap_or_default().to_owned();
         let mut input = Vec::new();
-        let mut has_both = true;
+        let mut has_both_keys = true;
         if !self.is_configured(&["fileverbs.secret_key", "fileverbs.api_key"]) {
             let questions = [
-                format!("SecretKey of {at} (Integration, API Secret): "),
+                format!("SecretKey of {base_url} (Integration, API Secret): "),
                 "APIKey (Integration, Access Token; may be left empty): ".into(),
             ];
             input = self.options.input.read(&[&questions[0], &questions[1]], 1, self.context, streams)?;
-            has_both = !input[1].is_empty();
+            has_both_keys = !input[1].is_empty();
             for (key, secret) in FILEVERBS_KEYS.iter().zip(&input).filter(|(_, secret)| !secret.is_empty()) {
                 let prefix = if self.account == DEFAULT_ACCOUNT { String::new() } else { format!("profile.{}.", self.account) };
                 config.set(&format!("{prefix}{key}"), secret.clone())?;
             }
         }
         let session = self.open_session(config)?;
-        let resource = if has_both { "fileverbs:bearer" } else { "fileverbs:secret-key" };
-        // What is kept may come from other keys, and would prove nothing of these.
+        let resource = if has_both_keys { "fileverbs:bearer" } else { "fileverbs:secret-key" };
+        // A stored token may come from other keys, and would prove nothing about these.
         session.forget(Some(resource))?;
         let request = Request { account: Some(self.account.clone()), ..Request::new(resource) };
         let token = with_progress(streams, "keyferry: logging in to FileVerbs", || session.token_for(&request))?;
         let saved = self.save_secrets(None, &FILEVERBS_KEYS.iter().copied().zip(&input).collect::<Vec<_>>())?;
         let details: Value = serde_json::from_str(token.details()).unwrap_or_default();
-        Ok(self.outcome(&session, "fileverbs", &at, &token, &details["Email"], saved))
+        Ok(self.outcome(&session, "fileverbs", &base_url, &token, &details["Email"], saved))
     }
 
     fn outcome(
         &self,
         session: &Session,
         service: &str,
-        at: &str,
+        base_url: &str,
         token: &Token,
-        who: &Value,
+        user: &Value,
         saved: Vec<(&'static str, String)>,
     ) -> LoginOutcome {
-        let ends = session.ends_here_unix_s(token);
-        let left = ends.map(|ends| ends - Clock::system().now_us().div_euclid(1_000_000));
-        let mut sentence = format!("signed in to {service} at {at}");
-        if let Some(who) = who.as_str() {
-            sentence += &format!(" as {who}");
+        let expires_unix_s = session.ends_here_unix_s(token);
+        let left_s = expires_unix_s.map(|expires_unix_s| expires_unix_s - Clock::system().now_us().div_euclid(1_000_000));
+        let mut sentence = format!("signed in to {service} at {base_url}");
+        if let Some(user) = user.as_str() {
+            sentence += &format!(" as {user}");
         }
-        if let Some(left) = left {
-            sentence += &format!(", for {}", format_duration(left));
+        if let Some(left_s) = left_s {
+            sentence += &format!(", for {}", format_duration(left_s));
         }
         if session.inspect().store_name() == "memory" {
             sentence += "; the store is memory, so no other program sees it: set `store` to file";
         }
-        let meta = json!({
-            "service": service, "account": self.account, "base": at, "generation": token.meta().generation,
-            "expires_at": ends.and_then(rfc3339), "store": session.store_name(),
+        let json = json!({
+            "service": service, "account": self.account, "base": base_url, "generation": token.meta().generation,
+            "expires_at": expires_unix_s.and_then(rfc3339), "store": session.store_name(),
         });
-        LoginOutcome { sentence, json: meta, saved }
+        LoginOutcome { sentence, json, saved }
     }
 }
 

@@ -26,7 +26,7 @@ pub struct LogoutOptions {
     pub json: bool,
 }
 
-/// Where there is something to forget.
+/// A service to log out of.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogoutService {
     /// MASV cloud.
@@ -44,7 +44,7 @@ impl LogoutService {
     }
 }
 
-/// Forgets tokens. What is configured stays, and is named: with it the next call would log in again.
+/// Forgets tokens. Configured secrets stay and are named: the next call would log in again with them.
 pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let outcome = context.load_config().and_then(|config| {
         let account = options.profile.as_deref().unwrap_or(config.default_account()).to_owned();
@@ -55,19 +55,19 @@ pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<
             SERVICE_SETTINGS.iter().map(|(name, _)| *name).filter(|name| options.service.is_none_or(|only| only.name() == *name));
         Ok((forgotten, services.flat_map(|service| configured_settings(&profile, service)).collect::<Vec<_>>()))
     });
-    let (forgotten, still) = match outcome {
+    let (forgotten, still_configured) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => return streams.fail_with(&error),
     };
-    let still: Vec<_> = still.into_iter().filter(|key| *key != "masv.email").collect();
+    let still_configured: Vec<_> = still_configured.into_iter().filter(|key| *key != "masv.email").collect();
     if options.json {
-        let written = streams.stdout.write_line(&json!({ "forgotten": forgotten, "still_configured": still }).to_string());
+        let written = streams.stdout.write_line(&json!({ "forgotten": forgotten, "still_configured": still_configured }).to_string());
         return streams.finish_write(written);
     }
     let what = options.service.map_or("everything", LogoutService::name);
     let mut sentence = format!("{what} is forgotten: {forgotten} tokens");
-    if !still.is_empty() {
-        sentence += &format!("; still configured, and used at the next call: {} (keyferry config says where)", still.join(", "));
+    if !still_configured.is_empty() {
+        sentence += &format!("; still configured, and used at the next call: {} (keyferry config says where)", still_configured.join(", "));
     }
     let written = streams.stdout.write_line(&sentence);
     if streams.finish_write(written) == EXIT_OK { EXIT_OK } else { EXIT_FAILED }
@@ -76,14 +76,15 @@ pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<
 fn forget_tokens(session: &Session, options: &LogoutOptions, account: &str) -> Result<usize> {
     let all = stored_tokens(session);
     if options.service.is_none() && options.profile.is_none() {
-        // Also what can't be read: this is the way out of a store whose key is damaged.
+        // Also records that can't be read: this clears a store whose key is damaged.
         session.forget(None)?;
         return Ok(all.map_or(0, |all| all.len()));
     }
     forget_each(session, &all?, account, options.service)
 }
 
-/// One by one, the user's own too where none is listed: its refusals and pauses end with it.
+/// Forgets the tokens of one account or service. User tokens are forgotten even if none is listed: that also clears their
+/// recorded failures and throttles.
 fn forget_each(session: &Session, all: &[Value], account: &str, only: Option<LogoutService>) -> Result<usize> {
     let is_meant = |row: &&Value| row["account"] == account && only.is_none_or(|only| row["service"] == only.name());
     let rows: Vec<_> = all.iter().filter(is_meant).collect();

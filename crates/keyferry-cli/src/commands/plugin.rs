@@ -1,6 +1,6 @@
-//! `keyferry plugin list` and `keyferry plugin check FILE`: what plugins there are, and whether one keeps to its contract.
+//! `keyferry plugin list` and `keyferry plugin check FILE`: lists the plugins, and tests one against keyferry_plugin.h.
 //!
-//! A check runs in a process of its own, which the plugin may bring down.
+//! A check runs in a child process, because the plugin may crash it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,11 +20,11 @@ use keyferry::error::Result;
 use keyferry::plugin::{self, Instance, Plugins};
 use keyferry::sys::process::{Limits, RunOutcome, run as run_program, this_program};
 
-/// What is done about plugins.
+/// How `keyferry plugin` runs.
 #[derive(Args)]
 pub struct PluginOptions {
     #[command(subcommand)]
-    what: PluginAction,
+    action: PluginAction,
 }
 
 #[derive(Subcommand)]
@@ -50,15 +50,15 @@ enum PluginAction {
     },
 }
 
-/// A plugin that hangs in each of its functions is through by then.
+/// Limits of a check; a plugin that hangs in each of its functions ends within them.
 const CHECK_LIMITS: Limits = Limits { time: Duration::from_secs(120), bytes: 256 * 1024, own_group: true };
 
-/// Between a step and what is wrong with it; no step's name has it.
+/// Separates a step from its fault; no step's name contains it.
 const FAULT_SEPARATOR: &str = " :: ";
 
-/// Does it.
+/// Lists or checks plugins.
 pub fn run(options: &PluginOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    match &options.what {
+    match &options.action {
         PluginAction::List { profile, json } => list(profile.as_deref(), *json, context, streams),
         PluginAction::Check { file, inside: true } => check_in_this_process(file, streams),
         PluginAction::Check { file, inside: false } => check_in_child(file, streams),
@@ -77,8 +77,8 @@ fn list(account: Option<&str>, as_json: bool, context: &CliContext, streams: &mu
     } else {
         plugin_table(&plugins, &profile).write(&mut streams.stdout)
     };
-    let told = plugins.faults.iter().fold(EXIT_OK, |_, error| streams.fail_with(error));
-    if told == EXIT_OK { streams.finish_write(written) } else { told }
+    let exit_code = plugins.faults.iter().fold(EXIT_OK, |_, error| streams.fail_with(error));
+    if exit_code == EXIT_OK { streams.finish_write(written) } else { exit_code }
 }
 
 fn open_plugins(account: Option<&str>, context: &CliContext) -> Result<(Plugins, Profile)> {
@@ -97,18 +97,18 @@ fn plugin_table(plugins: &Plugins, profile: &Profile) -> Table {
             (Some(patterns), is_source) => patterns.join(" ") + if is_source { ", secrets" } else { "" },
             (None, _) => "secrets".into(),
         };
-        let state = |declared: &keyferry::config::Declared| {
+        let describe_setting = |declared: &keyferry::config::Declared| {
             let is_set = profile.is_set(&declared.full);
-            let mark = if is_set {
+            let suffix = if is_set {
                 ""
             } else if declared.fallback.is_some() {
                 " (default)"
             } else {
                 " (not set)"
             };
-            format!("{}{mark}", declared.full)
+            format!("{}{suffix}", declared.full)
         };
-        let settings: Vec<_> = plugin.settings.iter().map(state).collect();
+        let settings: Vec<_> = plugin.settings.iter().map(describe_setting).collect();
         let file = (Style::Plain, plugin.path.display().to_string());
         table.add_row([
             plain_cell(plugin.name.as_str()),
@@ -135,18 +135,18 @@ fn plugin_json(instance: &Instance, profile: &Profile) -> Value {
     })
 }
 
-/// The test in this very process: a line before each step and one behind it, for [`check`].
+/// Checks a plugin in this process and prints a line before and after each step, for [`check_in_child`].
 fn check_in_this_process(file: &Path, streams: &mut Streams<'_>) -> u8 {
-    let right = plugin::check(file, &mut |step, outcome| {
+    let passed = plugin::check(file, &mut |step, outcome| {
         let line = match outcome {
             None => format!("? {step}"),
             Some(Ok(())) => format!("+ {step}"),
-            Some(Err(what)) => format!("- {step}{FAULT_SEPARATOR}{what}"),
+            Some(Err(fault)) => format!("- {step}{FAULT_SEPARATOR}{fault}"),
         };
         // Who reads it sees where it ends.
         let _ = streams.stdout.write_line(&line);
     });
-    if right { EXIT_OK } else { EXIT_FAILED }
+    if passed { EXIT_OK } else { EXIT_FAILED }
 }
 
 fn check_in_child(file: &Path, streams: &mut Streams<'_>) -> u8 {
@@ -169,7 +169,7 @@ fn check_in_child(file: &Path, streams: &mut Streams<'_>) -> u8 {
     }
 }
 
-/// What the test said, for people.
+/// The parsed output of a check, as a table.
 struct CheckReport {
     table: Table,
     steps: usize,
@@ -188,31 +188,31 @@ impl CheckReport {
                     open = None;
                 }
                 Some(("- ", rest)) => {
-                    let (step, what) = rest.split_once(FAULT_SEPARATOR).unwrap_or((rest, ""));
-                    report.add_step(false, step, what);
+                    let (step, fault) = rest.split_once(FAULT_SEPARATOR).unwrap_or((rest, ""));
+                    report.add_step(false, step, fault);
                     open = None;
                 }
                 _ => {}
             }
         }
-        let how = match ended {
-            RunOutcome::Exited(Some(_)) | RunOutcome::StatusLost => "it ended the process there, which a plugin must not",
-            RunOutcome::Exited(None) => "it crashed there: run `keyferry plugin check --inside FILE` in a debugger",
-            RunOutcome::TimedOut => "it did not come back from there in two minutes",
-            RunOutcome::OutputTooLong => "it printed more there than a test can be long",
+        let end_reason = match ended {
+            Ended::Code(Some(_)) | Ended::Unknown => "it ended the process there, which a plugin must not",
+            Ended::Code(None) => "it crashed there: run `keyferry plugin check --inside FILE` in a debugger",
+            Ended::TooLate => "it did not come back from there in two minutes",
+            Ended::TooLong => "it printed more there than a test can be long",
         };
         if let Some(step) = open {
-            report.add_step(false, step, how);
+            report.add_step(false, step, end_reason);
         } else if report.steps == 0 {
-            report.add_step(false, "starts", how);
+            report.add_step(false, "starts", end_reason);
         }
         report
     }
 
-    fn add_step(&mut self, right: bool, step: &str, what: &str) {
+    fn add_step(&mut self, passed: bool, step: &str, fault: &str) {
         self.steps += 1;
-        self.faults += usize::from(!right);
-        let (style, mark) = if right { (Style::Plain, "ok") } else { (Style::Bad, "FAULT") };
-        self.table.add_row([(style, mark.to_owned()), plain_cell(step), plain_cell(what)]);
+        self.faults += usize::from(!passed);
+        let (style, mark) = if passed { (Style::Plain, "ok") } else { (Style::Bad, "FAULT") };
+        self.table.add_row([(style, mark.to_owned()), plain_cell(step), plain_cell(fault)]);
     }
 }

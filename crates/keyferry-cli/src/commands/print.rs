@@ -1,6 +1,6 @@
-//! The doors for scripts: `keyferry header`, `keyferry curl` and `keyferry token`.
+//! `keyferry header`, `keyferry curl` and `keyferry token`: print a token for scripts.
 //!
-//! What they print is meant for a pipe: no token gets into an argument list this way.
+//! The output is meant for a pipe, so that no token is passed as a command-line argument.
 
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -48,7 +48,7 @@ pub enum PackageAccess {
     Manage,
 }
 
-/// In which form a token is printed.
+/// The format in which a token is printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
     /// `Name: value` lines, for `curl -H @-`.
@@ -62,8 +62,8 @@ pub enum OutputFormat {
 }
 
 /// Prints a token.
-pub fn run(form: OutputFormat, options: &PrintOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let text = match render(form, options, context, streams) {
+pub fn run(output_format: OutputFormat, options: &PrintOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    let text = match render(output_format, options, context, streams) {
         Ok(text) => zeroize::Zeroizing::new(text),
         Err(error) => return streams.fail_with(&error),
     };
@@ -71,12 +71,12 @@ pub fn run(form: OutputFormat, options: &PrintOptions, context: &CliContext, str
     streams.finish_write(written)
 }
 
-fn render(form: OutputFormat, options: &PrintOptions, context: &CliContext, streams: &mut Streams<'_>) -> Result<String> {
+fn render(output_format: OutputFormat, options: &PrintOptions, context: &CliContext, streams: &mut Streams<'_>) -> Result<String> {
     let PrintOptions { resource, profile, access, min_valid_s, json } = options;
     let resource = read_resource(resource, streams.stdin)?;
     let session = context.open_configured_session(profile.as_deref())?;
     let request = Request {
-        access: access.map(|allowed| match allowed {
+        access: access.map(|package_access| match package_access {
             PackageAccess::Read => Access::Read,
             PackageAccess::Write => Access::Write,
             PackageAccess::Manage => Access::Manage,
@@ -88,11 +88,11 @@ fn render(form: OutputFormat, options: &PrintOptions, context: &CliContext, stre
     if *json {
         return Ok(format!("{}\n", token_json(&session, &token, &resource)));
     }
-    let lines = token.headers().map(|(name, value)| match form {
+    let lines = token.headers().map(|(name, value)| match output_format {
         OutputFormat::Curl => format!("header = {}\n", curl_quote(&format!("{name}: {value}"))),
         _ => format!("{name}: {value}\n"),
     });
-    Ok(match form {
+    Ok(match output_format {
         OutputFormat::Token => format!("{}\n", token.value()),
         OutputFormat::Header => lines.collect(),
         OutputFormat::Curl => std::iter::once("max-redirs = 0\n".to_owned()).chain(lines).collect(),
@@ -102,9 +102,9 @@ fn render(form: OutputFormat, options: &PrintOptions, context: &CliContext, stre
 /// A token as one JSON object. The resource is named without its query: that may hold a link's secret.
 fn token_json(session: &Session, token: &Token, resource: &str) -> Value {
     let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-    let ends = session.ends_here_unix_s(token).and_then(rfc3339);
+    let expires_at = session.ends_here_unix_s(token).and_then(rfc3339);
     json!({
-        "headers": headers, "expires_at": ends, "service": token.service(), "resource": split_query(resource).0,
+        "headers": headers, "expires_at": expires_at, "service": token.service(), "resource": split_query(resource).0,
         "generation": token.meta().generation,
     })
 }

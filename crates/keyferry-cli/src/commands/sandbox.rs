@@ -1,6 +1,4 @@
-//! `keyferry sandbox`: the three services with made-up data, until a signal.
-//!
-//! What the services do stands in the sandbox.
+//! `keyferry sandbox`: serves MASV, MASV Agent and FileVerbs with made-up data until a signal.
 
 use std::fmt::Write as _;
 use std::io;
@@ -18,7 +16,7 @@ use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::sys::signals::ShutdownSignals;
 use keyferry_sandbox::{Options, Sandbox, credentials as c};
 
-/// How a variable is marked that is shown and not set.
+/// Prefix of a variable that is shown but not set.
 const ALTERNATIVE_PREFIX: &str = "# ";
 
 /// How `keyferry sandbox` runs.
@@ -53,9 +51,9 @@ pub fn run(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>
 }
 
 fn serve(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>) -> Result<()> {
-    let system = |error: io::Error| Error::new(ErrorKind::Config, format!("signals can't be waited for: {}", error.kind()));
+    let signal_error = |error: io::Error| Error::new(ErrorKind::Config, format!("signals can't be waited for: {}", error.kind()));
     // Before any thread starts: a signal would end the process in one that doesn't hold it back, and leave the folder behind.
-    let ending = ShutdownSignals::block().map_err(system)?;
+    let shutdown_signals = ShutdownSignals::hold().map_err(signal_error)?;
     let sandbox = start(options)?;
     let temp_dir = sandbox.ca_pem().map(|_| TempDir::create_in(temporary)).transpose()?;
     let ca_file = match (&temp_dir, sandbox.ca_pem()) {
@@ -64,7 +62,7 @@ fn serve(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>) 
     };
     let info = SandboxInfo::new(&sandbox, ca_file);
     info.write(options.json, streams).map_err(write_error)?;
-    ending.wait().map_err(system)
+    shutdown_signals.wait().map_err(signal_error)
 }
 
 fn start(options: &SandboxOptions) -> Result<Sandbox> {
@@ -89,9 +87,9 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
 }
 
 fn printable_path(path: &Path) -> Result<String> {
-    let fits = |text: &&str| sanitize(text) == *text && !text.contains('\n');
+    let is_printable = |text: &&str| sanitize(text) == *text && !text.contains('\n');
     let what = "the temporary folder has a name that can't be printed: set TMPDIR to another";
-    path.to_str().filter(fits).map(str::to_owned).ok_or_else(|| Error::new(ErrorKind::Config, what))
+    path.to_str().filter(is_printable).map(str::to_owned).ok_or_else(|| Error::new(ErrorKind::Config, what))
 }
 
 fn write_error(error: io::Error) -> Error {
@@ -102,7 +100,7 @@ fn write_error(error: io::Error) -> Error {
     Error::new(ErrorKind::Config, what)
 }
 
-/// All that there is to tell of a sandbox that runs.
+/// The output about a running sandbox.
 struct SandboxInfo {
     variables: Vec<(String, String)>,
     alternatives: Vec<(String, String)>,
@@ -121,15 +119,15 @@ impl SandboxInfo {
         Self { variables, alternatives, masv_url: sandbox.masv_url().to_owned(), ca_file }
     }
 
-    /// A person is told everything; a program gets what it evaluates or parses, and the end of the stream behind it.
+    /// Writes everything to a terminal; to a pipe only what a program evaluates or parses, and closes it.
     fn write(&self, as_json: bool, streams: &mut Streams<'_>) -> io::Result<()> {
-        let to_person = streams.stdout.caps().is_terminal;
-        let told = if as_json { format!("{}\n", self.json()) } else { self.export_lines() };
-        streams.stdout.write_text(&told)?;
-        if !as_json && to_person {
+        let is_terminal = streams.stdout.caps().is_terminal;
+        let output = if as_json { format!("{}\n", self.json()) } else { self.export_lines() };
+        streams.stdout.write_text(&output)?;
+        if !as_json && is_terminal {
             streams.stdout.write_text(&self.comments("press Ctrl-C here"))?;
         }
-        if to_person {
+        if is_terminal {
             return Ok(());
         }
         if streams.stderr.caps().is_terminal && !as_json {
@@ -143,7 +141,7 @@ impl SandboxInfo {
         self.variables.iter().map(|(name, value)| export(name, value) + "\n").collect()
     }
 
-    /// Comments, so that the whole may be pasted.
+    /// Further output as shell comments, so that all of it can be pasted.
     fn comments(&self, stop: &str) -> String {
         let mut text = String::from("\n# MASV with an API key instead of the login:\n");
         for (name, value) in &self.alternatives {
@@ -158,7 +156,7 @@ impl SandboxInfo {
         text
     }
 
-    /// What may be typed without keyferry: the made-up key is no secret.
+    /// A curl command that works without keyferry: the made-up key is no secret.
     fn curl_example(&self) -> String {
         let ca = self.ca_file.iter().map(|path| format!("--cacert {} ", quote(path))).collect::<String>();
         format!("curl -sS {ca}-H {} {}/v1/teams", quote(&format!("X-API-KEY: {}", c::API_KEY)), self.masv_url)
@@ -174,7 +172,7 @@ impl SandboxInfo {
     }
 }
 
-/// What there is beside the credentials of the variables.
+/// Made-up data besides the credentials in the variables.
 fn sample_data() -> [(&'static str, String); 7] {
     [
         ("team", format!("{} ({})", c::TEAM_ID, c::TEAM_SUBDOMAIN)),

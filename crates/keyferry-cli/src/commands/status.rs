@@ -22,14 +22,14 @@ pub struct StatusOptions {
     pub json: bool,
 }
 
-/// Shows what is kept.
+/// Prints the stored tokens.
 pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let found = context.load_config().and_then(|config| {
+    let loaded = context.load_config().and_then(|config| {
         let session = context.open_session(config.clone(), None)?;
         Ok((stored_tokens(&session)?, service_rows(&config, context)?, session.store_name(), session.protection()))
     });
-    let (tokens, services, store, protection) = match found {
-        Ok(found) => found,
+    let (tokens, services, store, protection) = match loaded {
+        Ok(loaded) => loaded,
         Err(error) => return streams.fail_with(&error),
     };
     if options.json {
@@ -40,14 +40,15 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
     let mut table = Table::new(&["service", "account", "resource", "life left", "generation", "store", "protection"]);
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     for token in &tokens {
-        let left = token["life_left_s"].as_i64();
-        let style = if left.is_some_and(|left| left <= 0) { Style::Bad } else { Style::Good };
-        let left = left.map_or_else(|| "no end".to_owned(), |left| if left > 0 { format_duration(left) } else { "ended".to_owned() });
+        let left_s = token["life_left_s"].as_i64();
+        let style = if left_s.is_some_and(|left_s| left_s <= 0) { Style::Bad } else { Style::Good };
+        let remaining =
+            left_s.map_or_else(|| "no end".to_owned(), |left_s| if left_s > 0 { format_duration(left_s) } else { "ended".to_owned() });
         table.add_row([
             plain_cell(text(&token["service"])),
             plain_cell(text(&token["account"])),
             plain_cell(text(&token["resource"])),
-            (style, left),
+            (style, remaining),
             plain_cell(token["generation"].to_string()),
             plain_cell(store),
             plain_cell(protection),
@@ -73,14 +74,17 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
     streams.finish_write(written)
 }
 
-/// Every service of every account, and which of its settings are there.
+/// Lists every service of every account, and which of its settings are set.
 fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for account in config.accounts() {
         let (profile, session) = (config.profile(&account)?, context.open_session(config.clone(), Some(&account))?);
-        for place in session.services().filter(|place| SERVICE_SETTINGS.iter().any(|(name, _)| *name == place.service)) {
-            let keys = configured_settings(&profile, place.service);
-            all.push(json!({ "service": place.service, "account": account, "base": place.base.as_str(), "configured": keys }));
+        for service_info in session.services().filter(|service_info| SERVICE_SETTINGS.iter().any(|(name, _)| *name == service_info.service))
+        {
+            let keys = configured_settings(&profile, service_info.service);
+            all.push(
+                json!({ "service": service_info.service, "account": account, "base": service_info.base.as_str(), "configured": keys }),
+            );
         }
     }
     Ok(all)

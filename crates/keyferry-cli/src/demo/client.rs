@@ -91,7 +91,7 @@ fn setup_error() -> Error {
     Error::new(ErrorKind::Config, "HTTP can't be set up: the system may be out of threads or descriptors")
 }
 
-/// A header that no log of any library shows.
+/// A header that libraries leave out of their logs.
 fn sensitive_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
     let (name, mut value) = header.ok_or_else(|| Error::new(ErrorKind::InvalidValue, "a header holds a character that can't be sent"))?;

@@ -1,6 +1,4 @@
-//! The stage: sandbox, engine and user's program under one clock, and how a row comes about.
-//!
-//! Which rows there are is told by its siblings.
+//! One run of the demo: the sandbox, the engine and the user's program under one clock, and how a row is measured.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +16,7 @@ use keyferry::session::{Options, Session};
 use keyferry::sys::clock::coarse_unix_us;
 use keyferry_sandbox::{self, Sandbox, credentials as c};
 
-/// A call that a token is for, and the status it has to get.
+/// A call to a service and its expected status.
 pub(super) struct ServiceCall {
     method: &'static str,
     url: String,
@@ -39,26 +37,26 @@ impl ServiceCall {
         Self { method: "DELETE", url: url.into(), body: None, status: 204 }
     }
 
-    /// The same, refused.
+    /// The same call with another expected status.
     pub(super) fn expecting(self, status: u16) -> Self {
         Self { status, ..self }
     }
 }
 
-/// What a row asks for and what has to come of it.
+/// The request of a row and its expected outcome.
 pub(super) struct RowSpec<'a> {
     pub(super) request: Request,
     pub(super) header: &'static str,
     pub(super) access: Access,
     /// Where the token comes from, in a word.
     pub(super) source: &'static str,
-    /// The requests that this takes: the sandbox's counters, and by how much they grow.
+    /// The requests that this takes: counters of the sandbox, and by how much they increase.
     pub(super) requests: &'a [(&'static str, u64)],
     pub(super) call: ServiceCall,
     pub(super) note: &'static str,
 }
 
-/// Sandbox, engine and user's program.
+/// The sandbox, the engine and the user's program.
 pub(super) struct DemoRun {
     pub(super) sandbox: Sandbox,
     pub(super) session: Session,
@@ -84,32 +82,32 @@ impl DemoRun {
         Ok(Self { sandbox, session, clock, client: Client::new()?, calls: 0, rows: Vec::new(), service: "", start })
     }
 
-    /// The rows that follow are of this service.
+    /// Starts the rows of a service.
     pub(super) fn begin_service(&mut self, name: &'static str) {
         self.service = name;
     }
 
-    /// The whole world's clock moves on.
+    /// Advances the clock that sandbox and engine share.
     pub(super) fn advance_clock(&self, seconds: i64) {
         self.clock.advance_us(seconds * 1_000_000);
     }
 
-    /// A row: a token for a resource, and the call that it is for.
-    pub(super) fn add_row(&mut self, plan: RowSpec<'_>) -> Option<Token> {
-        self.add_row_with(plan, |session, ask| session.token_for(ask))
+    /// Adds a row: fetches a token and makes the call that it is for.
+    pub(super) fn add_row(&mut self, spec: RowSpec<'_>) -> Option<Token> {
+        self.add_row_with(spec, |session, request| session.token_for(request))
     }
 
-    /// A row whose token is got in a way of its own.
-    pub(super) fn add_row_with(&mut self, plan: RowSpec<'_>, obtain: impl FnOnce(&Session, &Request) -> Result<Token>) -> Option<Token> {
-        let RowSpec { request: ask, header, access, source: from, requests: took, call, note } = plan;
+    /// Adds a row whose token comes from `obtain`.
+    pub(super) fn add_row_with(&mut self, spec: RowSpec<'_>, obtain: impl FnOnce(&Session, &Request) -> Result<Token>) -> Option<Token> {
+        let RowSpec { request, header, access, source, requests, call, note } = spec;
         let before = self.sandbox.counts();
         let start = Instant::now();
-        let got = obtain(&self.session, &ask);
+        let outcome = obtain(&self.session, &request);
         let time = start.elapsed();
         let after = self.sandbox.counts();
-        let mut row = self.new_row(&ask.resource, from, time, &call);
+        let mut row = self.new_row(&request.resource, source, time, &call);
         row.requests = counter_increase(&before, &after, "requests");
-        let token = match got {
+        let token = match outcome {
             Ok(token) => token,
             Err(error) => {
                 row.fail(error.message());
@@ -128,23 +126,23 @@ impl DemoRun {
         if names != [header] || meta.access != access {
             row.fail(&format!("the header should be {header}, and allow: {}", access.name()));
         }
-        row.check_requests(took, &before, &after);
+        row.check_requests(requests, &before, &after);
         self.rows.push(row);
         Some(token)
     }
 
-    /// A row that is right when it is refused; `with` makes the call all the same, to show why.
-    pub(super) fn add_refused_row(&mut self, ask: &str, kind: ErrorKind, access: Access, with: Option<&Token>, call: ServiceCall) {
+    /// Adds a row that has to be refused; the call with `token` shows why.
+    pub(super) fn add_refused_row(&mut self, resource: &str, kind: ErrorKind, access: Access, token: Option<&Token>, call: ServiceCall) {
         let before = self.sandbox.counts();
         let start = Instant::now();
-        let got = self.session.token_for(&Request::new(ask));
+        let outcome = self.session.token_for(&Request::new(resource));
         let time = start.elapsed();
         let after = self.sandbox.counts();
-        let mut row = self.new_row(ask, "refused", time, &call);
+        let mut row = self.new_row(resource, "refused", time, &call);
         row.access = Some(access.name());
-        let headers: Vec<_> = with.iter().flat_map(|token| token.headers()).collect();
+        let headers: Vec<_> = token.iter().flat_map(|token| token.headers()).collect();
         row.record_call(self.call(&call, &headers).map(|reply| reply.status), call.status);
-        match got {
+        match outcome {
             Err(error) if error.kind == kind => row.note = Some(error.message().to_owned()),
             Err(error) => row.fail(error.message()),
             Ok(_) => row.fail("a token was handed out that can't be right"),
@@ -153,69 +151,69 @@ impl DemoRun {
         self.rows.push(row);
     }
 
-    /// A row about a service whose session is state inside it: no header.
+    /// Adds a row for a service that keeps the session itself and hands out no header.
     pub(super) fn add_session_row(
         &mut self,
-        (ask, from): (&str, &'static str),
-        took: &[(&'static str, u64)],
+        (resource, source): (&str, &'static str),
+        requests: &[(&'static str, u64)],
         call: ServiceCall,
         obtain: impl FnOnce(&Session) -> Result<String>,
     ) {
         let before = self.sandbox.counts();
         let start = Instant::now();
-        let told = obtain(&self.session);
+        let outcome = obtain(&self.session);
         let time = start.elapsed();
         let after = self.sandbox.counts();
-        let mut row = self.new_row(ask, from, time, &call);
+        let mut row = self.new_row(resource, source, time, &call);
         row.requests = counter_increase(&before, &after, "requests");
         row.record_call(self.call(&call, &[]).map(|reply| reply.status), call.status);
-        match told {
+        match outcome {
             Ok(note) => row.note = Some(note),
             Err(error) => row.fail(error.message()),
         }
-        row.check_requests(took, &before, &after);
+        row.check_requests(requests, &before, &after);
         self.rows.push(row);
     }
 
-    /// A call of the user's own program.
+    /// Makes a call as the user's program.
     pub(super) fn call(&mut self, call: &ServiceCall, headers: &[(&str, &str)]) -> Result<Reply> {
         self.calls += 1;
         self.client.send(call.method, &call.url, headers, call.body)
     }
 
-    /// Whether a token gets this status now.
+    /// Whether a call with this token gets this status.
     pub(super) fn has_status(&mut self, token: &Token, call: &ServiceCall, status: u16) -> bool {
         let headers: Vec<_> = token.headers().collect();
         self.call(call, &headers).is_ok_and(|reply| reply.status == status)
     }
 
-    /// What the row before claims is not so.
+    /// Marks the last row as failed.
     pub(super) fn fail_last_row(&mut self, why: &str) {
         if let Some(row) = self.rows.last_mut() {
             row.fail(why);
         }
     }
 
-    /// What all of it came to.
+    /// Ends the run and returns its report.
     pub(super) fn finish(self) -> Report {
         let stats = serde_json::from_str(&self.session.stats()).unwrap_or_default();
         Report { rows: self.rows, calls: self.calls, counts: self.sandbox.counts(), stats, elapsed: self.start.elapsed() }
     }
 
-    fn new_row(&self, ask: &str, from: &'static str, time: Duration, call: &ServiceCall) -> Row {
-        let bare = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
+    fn new_row(&self, resource: &str, source: &'static str, time: Duration, call: &ServiceCall) -> Row {
+        let without_query = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
         let bases = [self.sandbox.masv_url(), self.sandbox.agent_url(), self.sandbox.fileverbs_url()];
         let path = bases.iter().find_map(|base| call.url.strip_prefix(base)).unwrap_or(&call.url);
         Row {
             service: self.service,
-            resource: bare(ask),
+            resource: without_query(resource),
             header: None,
             access: None,
             life_left_s: None,
-            from,
+            source,
             requests: 0,
             time,
-            call: format!("{} {}", call.method, bare(path)),
+            call: format!("{} {}", call.method, without_query(path)),
             status: None,
             ok: true,
             note: None,
@@ -223,7 +221,7 @@ impl DemoRun {
     }
 }
 
-/// Everything that the sandbox's account has; what a user writes into `config.toml`.
+/// The configuration for the sandbox's account, as a user writes it into `config.toml`.
 fn config(sandbox: &Sandbox) -> Result<Config> {
     let mut config = Config::new();
     for (key, value) in [

@@ -1,4 +1,4 @@
-//! The rows of FileVerbs: the key, the bearer, and a bearer that ends, with and without a route that renews it.
+//! The rows of FileVerbs: the key, the bearer, and a bearer that expires, with and without a route that renews it.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use keyferry::model::token::Token;
 use keyferry_sandbox::credentials as c;
 
 const BEARER: &str = "fileverbs:bearer";
-/// Life of the sandbox's bearers.
+/// Lifetime of the sandbox's bearers.
 const BEARER_LIFE_S: i64 = 900;
 
 pub(super) fn add_rows(demo: &mut DemoRun) {
@@ -41,15 +41,21 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
     renewed_row(demo, fourth, bearer_row(BEARER, "login", &[("fileverbs_login", 1)], call(), note), &call());
 }
 
-fn bearer_row<'a>(ask: &str, from: &'static str, took: &'a [(&'static str, u64)], call: ServiceCall, note: &'static str) -> RowSpec<'a> {
-    RowSpec { request: Request::new(ask), header: "Authorization", access: Access::Full, source: from, requests: took, call, note }
+fn bearer_row<'a>(
+    resource: &str,
+    source: &'static str,
+    requests: &'a [(&'static str, u64)],
+    call: ServiceCall,
+    note: &'static str,
+) -> RowSpec<'a> {
+    RowSpec { request: Request::new(resource), header: "Authorization", access: Access::Full, source, requests, call, note }
 }
 
-/// The bearer ends, the service refuses it, and keyferry has another.
-fn renewed_row(demo: &mut DemoRun, old: Option<Token>, plan: RowSpec<'_>, call: &ServiceCall) -> Option<Token> {
+/// Adds a row after the bearer has expired: the service refuses the old one, and keyferry fetches another.
+fn renewed_row(demo: &mut DemoRun, old: Option<Token>, spec: RowSpec<'_>, call: &ServiceCall) -> Option<Token> {
     demo.advance_clock(BEARER_LIFE_S);
     let was_refused = old.is_some_and(|old| demo.has_status(&old, call, 401));
-    let next = demo.add_row(plan);
+    let next = demo.add_row(spec);
     if !was_refused {
         demo.fail_last_row("the bearer before did not end");
     }

@@ -1,6 +1,6 @@
 //! The rows of MASV cloud: key, login, packages, links, transfers, and a token that ends.
 //!
-//! What the routes are is the sandbox's word.
+//! The routes are those of the sandbox.
 
 use serde_json::{Value, json};
 
@@ -19,9 +19,9 @@ const PACKAGE_HEADER: &str = "X-Package-Token";
 const TRANSFER_HEADER: &str = "X-Transfer-Token";
 
 const HOUR_S: i64 = 3600;
-/// Life of the sandbox's user tokens.
+/// Lifetime of the sandbox's user tokens.
 const USER_TOKEN_LIFE_S: i64 = 72 * HOUR_S;
-/// Programs that meet the same refusal at once.
+/// Threads that reject the same token at once.
 const REJECTING_THREADS: usize = 8;
 
 pub(super) fn add_rows(demo: &mut DemoRun) {
@@ -74,11 +74,17 @@ fn user_rows(demo: &mut DemoRun, masv: &str) {
     demo.add_row(profile);
 }
 
-fn managed_row<'a>(ask: String, from: &'static str, took: &'a [(&'static str, u64)], call: ServiceCall, note: &'static str) -> RowSpec<'a> {
-    RowSpec { request: Request::new(ask), header: PACKAGE_HEADER, access: Access::Manage, source: from, requests: took, call, note }
+fn managed_row<'a>(
+    resource: String,
+    source: &'static str,
+    requests: &'a [(&'static str, u64)],
+    call: ServiceCall,
+    note: &'static str,
+) -> RowSpec<'a> {
+    RowSpec { request: Request::new(resource), header: PACKAGE_HEADER, access: Access::Manage, source, requests, call, note }
 }
 
-/// Management tokens, in each of the ways that there may be. Gives the first package's.
+/// Adds the rows of management tokens, one for each way to get one. Returns the first package's token.
 fn package_rows(demo: &mut DemoRun, masv: &str) -> Option<Token> {
     let at = |id: &str| format!("{masv}/v1/packages/{id}");
     let rename = ServiceCall::send("PUT", at(c::PACKAGE_ID), r#"{"name":"Reel 001"}"#, 200);
@@ -103,12 +109,12 @@ fn package_rows(demo: &mut DemoRun, masv: &str) -> Option<Token> {
     first
 }
 
-/// Read tokens: the only ones that download.
+/// Adds the rows of read tokens, the only ones that allow downloads.
 fn link_rows(demo: &mut DemoRun, masv: &str) {
     let download = format!("{masv}/v1/packages/{}/files/{}/download", c::PACKAGE_ID, c::FILE_ID);
-    let read = |ask: Request, from, took, note| {
+    let read = |request: Request, source, requests, note| {
         let call = ServiceCall::get(download.clone());
-        RowSpec { request: ask, header: PACKAGE_HEADER, access: Access::Read, source: from, requests: took, call, note }
+        RowSpec { request, header: PACKAGE_HEADER, access: Access::Read, source, requests, call, note }
     };
     let open = Request::new(format!("links/{}?secret={}", c::LINK_ID, c::LINK_SECRET));
     demo.add_row(read(open, "link", &[("link", 1)], ""));
@@ -120,7 +126,7 @@ fn link_rows(demo: &mut DemoRun, masv: &str) {
     demo.add_row(read(protected, "link", &[("link", 1)], "with a password"));
 }
 
-/// A call of the user's own whose answer holds a token: its id, adopted under `class`.
+/// Makes a call whose response holds a token, adopts that token and returns its resource below `class`.
 fn adopt(demo: &mut DemoRun, call: &ServiceCall, headers: &[(&str, &str)], class: &str) -> Result<String> {
     let reply = demo.call(call, headers)?;
     let document: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
@@ -130,69 +136,69 @@ fn adopt(demo: &mut DemoRun, call: &ServiceCall, headers: &[(&str, &str)], class
     Ok(resource)
 }
 
-/// Where adopting failed there is no resource to ask for, and the row says so.
+/// The request for an adopted token. If the adoption failed, the row shows that error.
 fn adopted_request(resource: Result<String>) -> (Request, impl FnOnce(&Session, &Request) -> Result<Token>) {
     let (name, failed) = match resource {
         Ok(name) => (name, None),
         Err(error) => ("adopt".into(), Some(error)),
     };
-    (Request::new(name), move |session: &Session, ask: &Request| failed.map_or_else(|| session.token_for(ask), Err))
+    (Request::new(name), move |session: &Session, request: &Request| failed.map_or_else(|| session.token_for(request), Err))
 }
 
 fn portal_row(demo: &mut DemoRun, masv: &str) {
     let make = ServiceCall::send("POST", format!("{masv}/v1/portals/{}/packages", c::PORTAL_ID), r#"{"name":"From the demo"}"#, 201);
-    let (ask, obtain) = adopted_request(adopt(demo, &make, &[], "packages"));
-    let call = ServiceCall::send("POST", format!("{masv}/v1/{}/files", ask.resource), r#"{"name":"a.mov"}"#, 201);
+    let (request, obtain) = adopted_request(adopt(demo, &make, &[], "packages"));
+    let call = ServiceCall::send("POST", format!("{masv}/v1/{}/files", request.resource), r#"{"name":"a.mov"}"#, 201);
     let note = "the program made this package in a Portal itself, and gave keyferry the token to keep";
     demo.add_row_with(
-        RowSpec { request: ask, header: PACKAGE_HEADER, access: Access::Write, source: "adopted", requests: &[], call, note },
+        RowSpec { request, header: PACKAGE_HEADER, access: Access::Write, source: "adopted", requests: &[], call, note },
         obtain,
     );
 }
 
 fn transfer_rows(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
-    let plan = |ask, from, took, call, note| RowSpec {
-        request: ask,
+    let row = |request, source, requests, call, note| RowSpec {
+        request,
         header: TRANSFER_HEADER,
         access: Access::Full,
-        source: from,
-        requests: took,
+        source,
+        requests,
         call,
         note,
     };
     let at = format!("{masv}/v1/transfers/{}", c::TRANSFER_ID);
     let of_package = Request::new(format!("packages/{}/transfers/{}", c::PACKAGE_ID, c::TRANSFER_ID));
-    demo.add_row(plan(of_package, "list", &[("transfer_list", 1)], ServiceCall::get(&at), ""));
+    demo.add_row(row(of_package, "list", &[("transfer_list", 1)], ServiceCall::get(&at), ""));
     let by_id = Request::new(format!("transfers/{}", c::TRANSFER_ID));
-    demo.add_row(plan(by_id, "memory", &[], ServiceCall::send("POST", format!("{at}/retry"), "{}", 200), ""));
+    demo.add_row(row(by_id, "memory", &[], ServiceCall::send("POST", format!("{at}/retry"), "{}", 200), ""));
     let retry = format!("{at}/retry");
-    demo.add_row(plan(Request::new(&retry), "memory", &[], ServiceCall::get(at), ""));
+    demo.add_row(row(Request::new(&retry), "memory", &[], ServiceCall::get(at), ""));
     let start = ServiceCall::send("POST", format!("{masv}/v1/packages/{}/transfer", c::PACKAGE_ID), "{}", 201);
     let headers: Vec<_> = managed.iter().flat_map(|token| token.headers()).collect();
-    let (ask, obtain) = adopted_request(adopt(demo, &start, &headers, "transfers"));
-    let cancel = ServiceCall::delete(format!("{masv}/v1/{}", ask.resource));
-    demo.add_row_with(plan(ask, "adopted", &[], cancel, "the program started this transfer itself"), obtain);
+    let (request, obtain) = adopted_request(adopt(demo, &start, &headers, "transfers"));
+    let cancel = ServiceCall::delete(format!("{masv}/v1/{}", request.resource));
+    demo.add_row_with(row(request, "adopted", &[], cancel, "the program started this transfer itself"), obtain);
 }
 
-/// A package that no link has been opened of: nothing that may download it.
+/// Adds the row of a package without an opened link, which no token may download.
 fn download_row(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
     let url = |package: &str| format!("{masv}/v1/packages/{package}/files/{}/download", c::FILE_ID);
     let call = ServiceCall::get(url(c::PACKAGE_ID)).expecting(403);
     demo.add_refused_row(&url(c::OTHER_PACKAGE_ID), ErrorKind::InsufficientAccess, Access::Read, managed, call);
 }
 
-/// Hours and days pass: a hit, an end, a refusal.
+/// Adds the rows of a token that is cached, expires and is rejected.
 fn expiry_rows(demo: &mut DemoRun, masv: &str) {
     let resource = format!("{masv}/v1/users/{}", c::USER_ID);
-    let plan = |from, took, note| {
-        let ask = Request::new(&resource);
-        RowSpec { request: ask, header: USER_HEADER, access: Access::Full, source: from, requests: took, call: profile_call(masv), note }
+    let row = |source, requests, note| {
+        let request = Request::new(&resource);
+        RowSpec { request, header: USER_HEADER, access: Access::Full, source, requests, call: profile_call(masv), note }
     };
     demo.advance_clock(HOUR_S);
-    let Some(old) = demo.add_row(plan("memory", &[], "an hour later")) else { return };
+    let Some(old) = demo.add_row(row("memory", &[], "an hour later")) else { return };
     demo.advance_clock(USER_TOKEN_LIFE_S);
     let was_refused = demo.has_status(&old, &profile_call(masv), 401);
-    let Some(next) = demo.add_row(plan("login", &[("login", 1)], "three days later: the old token gets a 401, and nobody is handed it"))
+    let Some(next) = demo.add_row(row("login", &[("login", 1)], "three days later: the old token gets a 401, and nobody is handed it"))
     else {
         return;
     };
@@ -202,16 +208,16 @@ fn expiry_rows(demo: &mut DemoRun, masv: &str) {
     demo.sandbox.reject_token(next.value());
     let was_refused = demo.has_status(&next, &profile_call(masv), 401);
     let note = "revoked early: 8 threads reject it at once, and one login serves them all";
-    let crowd = |session: &Session, ask: &Request| all_reject(session, ask, &next);
-    let last = demo.add_row_with(plan("login", &[("login", 1)], note), crowd);
+    let reject_at_once = |session: &Session, request: &Request| all_reject(session, request, &next);
+    let last = demo.add_row_with(row("login", &[("login", 1)], note), reject_at_once);
     if !was_refused || last.is_some_and(|last| last.meta().generation <= next.meta().generation) {
         demo.fail_last_row("the rejected token was not refused, or its successor is not a later generation");
     }
 }
 
-/// Many threads reject a token and ask for another.
-fn all_reject(session: &Session, ask: &Request, refused: &Token) -> Result<Token> {
-    let one = || session.reject(refused).and_then(|()| session.token_for(ask));
+/// Rejects a token in many threads at once; each asks for another.
+fn all_reject(session: &Session, request: &Request, refused: &Token) -> Result<Token> {
+    let one = || session.reject(refused).and_then(|()| session.token_for(request));
     let all: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..REJECTING_THREADS).map(|_| scope.spawn(one)).collect();
         threads
@@ -221,6 +227,6 @@ fn all_reject(session: &Session, ask: &Request, refused: &Token) -> Result<Token
     });
     let mut tokens = all.into_iter().collect::<Result<Vec<_>>>()?;
     let last = tokens.pop().ok_or_else(|| Error::new(ErrorKind::Panic, "the demo has no threads"))?;
-    let same = tokens.iter().all(|token| token.meta().generation == last.meta().generation);
-    if same { Ok(last) } else { Err(Error::new(ErrorKind::Panic, "the threads were handed different tokens")) }
+    let all_equal = tokens.iter().all(|token| token.meta().generation == last.meta().generation);
+    if all_equal { Ok(last) } else { Err(Error::new(ErrorKind::Panic, "the threads were handed different tokens")) }
 }

@@ -1,8 +1,8 @@
 //! `keyferry demo`: the whole main job against the sandbox, in one process and within a second.
 //!
-//! It gets tokens through [`keyferry::session`], the engine that the C ABI is a skin of: C
-//! functions take no clock, and tokens have to end here without anybody waiting three days. It
-//! keeps nothing: no file, no variable, no configuration of the user's is read or written.
+//! It gets tokens through [`keyferry::session`], which the C ABI wraps: C functions take no clock,
+//! and tokens have to expire here without a wait of three days. It reads and writes no file, variable
+//! or configuration of the user.
 //!
 //! A row counts as worked when the engine sent exactly the requests that the row claims, handed out the header that it names,
 //! and the service took that header, as it was handed out, for the call that it is for.
@@ -33,7 +33,7 @@ pub struct DemoOptions {
     pub json: bool,
 }
 
-/// Plays the demo and shows it: [`EXIT_OK`] only if every row worked.
+/// Runs the demo and prints its report: [`EXIT_OK`] only if every row worked.
 pub fn run(options: &DemoOptions, streams: &mut Streams<'_>) -> u8 {
     let report = match run_demo() {
         Ok(report) => report,
@@ -43,7 +43,7 @@ pub fn run(options: &DemoOptions, streams: &mut Streams<'_>) -> u8 {
     let written = if options.json {
         output.write_line(&report.to_json().to_string())
     } else {
-        output.write_styled_lines(&table::lines(&report, output.caps()))
+        output.write_styled_lines(&table::render(&report, output.caps()))
     };
     match written {
         // `demo | head` has seen enough.

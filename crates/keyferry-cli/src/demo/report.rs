@@ -1,6 +1,6 @@
-//! What the demo found: rows and counters, for the table and as JSON.
+//! The report of a demo run: rows and counters, for the table and as JSON.
 //!
-//! No value of a header enters it.
+//! It holds no header value.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use keyferry::error::Result;
 
-/// Counters of the sandbox that a right program leaves at nought.
+/// Counters of the sandbox that a correct program leaves at 0.
 const MISTAKE_COUNTERS: [&str; 13] = [
     "two_credentials",
     "foreign_credential",
@@ -26,7 +26,7 @@ const MISTAKE_COUNTERS: [&str; 13] = [
     "unknown_route",
 ];
 
-/// One row.
+/// The outcome of one token and one call.
 pub(super) struct Row {
     pub(super) service: &'static str,
     /// What was asked for, without its query.
@@ -36,7 +36,7 @@ pub(super) struct Row {
     pub(super) access: Option<&'static str>,
     /// None where there is no end, or no token.
     pub(super) life_left_s: Option<i64>,
-    pub(super) from: &'static str,
+    pub(super) source: &'static str,
     /// Requests that getting it took.
     pub(super) requests: u64,
     /// How long getting it took.
@@ -49,7 +49,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Something about it is wrong; the first reason stays.
+    /// Marks the row as failed; the first reason stays.
     pub(super) fn fail(&mut self, why: &str) {
         if self.ok {
             self.note = Some(why.to_owned());
@@ -57,13 +57,13 @@ impl Row {
         self.ok = false;
     }
 
-    /// Takes the status of the protected call, which has to be `wanted`.
-    pub(super) fn record_call(&mut self, status: Result<u16>, wanted: u16) {
+    /// Records the status of the protected call, which has to be `expected`.
+    pub(super) fn record_call(&mut self, status: Result<u16>, expected: u16) {
         match status {
             Ok(status) => {
                 self.status = Some(status);
-                if status != wanted {
-                    self.fail(&format!("{} got status {status}, not {wanted}", self.call.clone()));
+                if status != expected {
+                    self.fail(&format!("{} got status {status}, not {expected}", self.call.clone()));
                 }
             }
             Err(error) => self.fail(error.message()),
@@ -71,14 +71,14 @@ impl Row {
     }
 
     /// Checks that exactly these requests were sent.
-    pub(super) fn check_requests(&mut self, took: &[(&str, u64)], before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) {
-        let wrong = took.iter().find(|(name, count)| counter_increase(before, after, name) != *count);
+    pub(super) fn check_requests(&mut self, expected: &[(&str, u64)], before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) {
+        let wrong = expected.iter().find(|(name, count)| counter_increase(before, after, name) != *count);
         if let Some((name, count)) = wrong {
             self.fail(&format!("the counter {name} grew by {}, not by {count}", counter_increase(before, after, name)));
         }
-        let (all, wanted) = (counter_increase(before, after, "requests"), took.iter().map(|(_, count)| count).sum::<u64>());
-        if all != wanted {
-            self.fail(&format!("getting it took {all} requests, not {wanted}"));
+        let (total, expected_total) = (counter_increase(before, after, "requests"), expected.iter().map(|(_, count)| count).sum::<u64>());
+        if total != expected_total {
+            self.fail(&format!("getting it took {total} requests, not {expected_total}"));
         }
     }
 
@@ -88,9 +88,9 @@ impl Row {
     }
 
     fn to_json(&self) -> Value {
-        let Self { service, resource, header, access, life_left_s, from, requests, time, call, status, ok, note } = self;
+        let Self { service, resource, header, access, life_left_s, source, requests, time, call, status, ok, note } = self;
         json!({
-            "service": service, "resource": resource, "header": header, "access": access, "life_left_s": life_left_s, "from": from,
+            "service": service, "resource": resource, "header": header, "access": access, "life_left_s": life_left_s, "from": source,
             "requests": requests, "time_us": time.as_micros(), "call": call, "status": status, "ok": ok, "note": note,
         })
     }
@@ -139,7 +139,7 @@ impl Report {
         self.counts.get(name).copied().unwrap_or_default()
     }
 
-    /// For programs.
+    /// The report for `--json`.
     pub(super) fn to_json(&self) -> Value {
         json!({
             "rows": self.rows.iter().map(Row::to_json).collect::<Vec<_>>(), "ok": self.all_ok(),
@@ -152,7 +152,7 @@ impl Report {
     }
 }
 
-/// By how much a counter has grown.
+/// By how much a counter increased.
 pub(super) fn counter_increase(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, name: &str) -> u64 {
     let count = |counts: &BTreeMap<String, u64>| counts.get(name).copied().unwrap_or_default();
     count(after).saturating_sub(count(before))

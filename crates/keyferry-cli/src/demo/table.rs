@@ -1,6 +1,6 @@
 //! The report as a table: for a person at a terminal, or in columns that a program can split at two or more spaces.
 //!
-//! Every character that it draws counts as one column.
+//! Every character counts as one column.
 
 use std::time::Duration;
 
@@ -10,51 +10,52 @@ use crate::time_format::format_duration;
 
 type Line = Vec<(Style, String)>;
 
-/// The columns, and in which order they go where the terminal is too narrow: 0 stays.
+/// The columns, and the order in which they are dropped on a narrow terminal; 0 is never dropped.
 const COLUMNS: [(&str, u8); 7] = [("resource", 0), ("header", 0), ("access", 2), ("life left", 3), ("from", 4), ("time", 1), ("call", 0)];
-/// Where the resource stands.
+/// Index of the resource.
 const RESOURCE_COLUMN: usize = 0;
-/// Where the time stands, which is set to the right.
+/// Index of the time, which is aligned to the right.
 const TIME_COLUMN: usize = 5;
-/// Where the result stands.
+/// Index of the result.
 const RESULT_COLUMN: usize = 6;
-/// A resource is not cut shorter before a column goes.
+/// A column is dropped before the resource gets narrower than this.
 const MIN_RESOURCE_WIDTH: usize = 22;
 const COLUMN_GAP: usize = 2;
 
 /// The whole table.
-pub(super) fn lines(report: &Report, caps: TerminalCaps) -> Vec<Line> {
-    if caps.is_terminal { TableLayout::new(report, caps).lines(report) } else { columns(report) }
+pub(super) fn render(report: &Report, caps: TerminalCaps) -> Vec<Line> {
+    if caps.is_terminal { TableLayout::new(report, caps).lines(report) } else { plain_lines(report) }
 }
 
-/// Without ornament: a line of names, a line a row, an empty line, the summary. Fields hold no two spaces in a row.
-fn columns(report: &Report) -> Vec<Line> {
+/// Plain columns for programs: a line of names, a line a row, an empty line, the summary. Fields hold no two spaces in a row.
+fn plain_lines(report: &Report) -> Vec<Line> {
     let names = ["service", "resource", "header", "access", "life left", "from", "time", "call", "status", "result"];
     let mut table = vec![names.map(str::to_owned)];
     for row in &report.rows {
-        let [_, header, access, life, from, time, _] = cells(row, TerminalCaps::PLAIN);
+        let [_, header, access, life_left, source, time, _] = cells(row, TerminalCaps::PLAIN);
         let status = row.status.map_or("-".into(), |status| status.to_string());
         let result = if row.ok { "ok" } else { "FAILED" };
         let (service, call) = (row.service.to_owned(), row.call.clone());
-        table.push([service, row.resource.clone(), header, access, life, from, time, call, status, result.to_owned()]);
+        table.push([service, row.resource.clone(), header, access, life_left, source, time, call, status, result.to_owned()]);
     }
-    let widths: Vec<_> = (0..names.len()).map(|at| table.iter().map(|fields| fields[at].chars().count()).max().unwrap_or(0)).collect();
-    let plain = |text: String| vec![(Style::Plain, text)];
-    let join = |fields: &[String; 10]| {
+    let widths: Vec<_> =
+        (0..names.len()).map(|column| table.iter().map(|fields| fields[column].chars().count()).max().unwrap_or(0)).collect();
+    let plain_line = |text: String| vec![(Style::Plain, text)];
+    let pad_columns = |fields: &[String; 10]| {
         let padded = fields.iter().zip(&widths).map(|(field, width)| format!("{field:width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let failed = report.rows.iter().filter(|row| !row.ok);
     let reasons = failed.map(|row| format!("FAILED {}: {}", row.resource, row.note.as_deref().unwrap_or_default()));
-    let body = table.iter().map(join).chain(reasons).chain([String::new(), summary(report, TerminalCaps::PLAIN)]);
-    body.map(plain).collect()
+    let body = table.iter().map(pad_columns).chain(reasons).chain([String::new(), summary(report, TerminalCaps::PLAIN)]);
+    body.map(plain_line).collect()
 }
 
-/// The fields of a row as the columns want them.
+/// The fields of a row, one for each column.
 fn cells(row: &Row, caps: TerminalCaps) -> [String; 7] {
     let none = if caps.unicode { "–" } else { "-" };
     let or_none = |text: Option<&str>| text.unwrap_or(none).to_owned();
-    let life = match row.life_left_s {
+    let life_left = match row.life_left_s {
         Some(left) => format_duration(left),
         None if row.has_token() => "no end".into(),
         None => none.into(),
@@ -67,10 +68,18 @@ fn cells(row: &Row, caps: TerminalCaps) -> [String; 7] {
     };
     let result = row.status.map_or_else(|| mark.to_owned(), |status| format!("{mark} {status}"));
     let access = or_none(row.access);
-    [shorten_resource(&row.resource, caps), or_none(row.header.as_deref()), access, life, row.from.into(), time(row.time, caps), result]
+    [
+        shorten_resource(&row.resource, caps),
+        or_none(row.header.as_deref()),
+        access,
+        life_left,
+        row.source.into(),
+        format_time(row.time, caps),
+        result,
+    ]
 }
 
-/// A table drawn for a width.
+/// A table laid out for a terminal's width.
 struct TableLayout {
     caps: TerminalCaps,
     /// Which columns are shown, and how wide.
@@ -81,12 +90,15 @@ struct TableLayout {
 impl TableLayout {
     fn new(report: &Report, caps: TerminalCaps) -> Self {
         let cells: Vec<_> = report.rows.iter().map(|row| cells(row, caps)).collect();
-        let width_of = |at: usize| cells.iter().map(|row| row[at].chars().count()).chain([COLUMNS[at].0.len()]).max().unwrap_or(0);
-        let mut columns: Vec<_> = (0..COLUMNS.len()).map(|at| (at, width_of(at))).collect();
+        let width_of =
+            |column: usize| cells.iter().map(|row| row[column].chars().count()).chain([COLUMNS[column].0.len()]).max().unwrap_or(0);
+        let mut columns: Vec<_> = (0..COLUMNS.len()).map(|column| (column, width_of(column))).collect();
         let available = caps.width;
         let others = |columns: &[(usize, usize)]| columns.iter().skip(1).map(|(_, width)| width + COLUMN_GAP).sum::<usize>();
         while others(&columns) + MIN_RESOURCE_WIDTH > available {
-            let Some(first) = columns.iter().filter(|(at, _)| COLUMNS[*at].1 > 0).min_by_key(|(at, _)| COLUMNS[*at].1).copied() else {
+            let Some(first) =
+                columns.iter().filter(|(column, _)| COLUMNS[*column].1 > 0).min_by_key(|(column, _)| COLUMNS[*column].1).copied()
+            else {
                 break;
             };
             columns.retain(|column| *column != first);
@@ -106,7 +118,7 @@ impl TableLayout {
                 lines.push(self.rule(service));
             }
             let result = if row.ok { Style::Good } else { Style::Bad };
-            lines.push(self.line(cells, |at| match at {
+            lines.push(self.line(cells, |column| match column {
                 RESULT_COLUMN => result,
                 TIME_COLUMN => Style::Faint,
                 _ => Style::Plain,
@@ -134,13 +146,13 @@ impl TableLayout {
     }
 
     fn line(&self, cells: &[String; 7], style: impl Fn(usize) -> Style) -> Line {
-        let last = self.columns.last().map(|(at, _)| *at);
+        let last = self.columns.last().map(|(column, _)| *column);
         let mut line = Vec::new();
-        for (at, width) in &self.columns {
-            let text = truncate_middle(&cells[*at], *width, self.caps);
-            let padded = if *at == TIME_COLUMN { format!("{text:>width$}") } else { format!("{text:width$}") };
-            let gap = if Some(*at) == last { 0 } else { COLUMN_GAP };
-            line.extend([(style(*at), if gap == 0 { text } else { padded }), (Style::Plain, " ".repeat(gap))]);
+        for (column, width) in &self.columns {
+            let text = truncate_middle(&cells[*column], *width, self.caps);
+            let padded = if *column == TIME_COLUMN { format!("{text:>width$}") } else { format!("{text:width$}") };
+            let gap = if Some(*column) == last { 0 } else { COLUMN_GAP };
+            line.extend([(style(*column), if gap == 0 { text } else { padded }), (Style::Plain, " ".repeat(gap))]);
         }
         line
     }
@@ -162,7 +174,7 @@ fn summary(report: &Report, caps: TerminalCaps) -> String {
     let mut text = format!(
         "{rows}: {all} requests to the services, {own} of them keyferry's, {} logins, {}",
         report.logins(),
-        time(report.elapsed, caps)
+        format_time(report.elapsed, caps)
     );
     if report.mistakes() > 0 {
         text += &format!(", {} with a wrong header", report.mistakes());
@@ -170,26 +182,26 @@ fn summary(report: &Report, caps: TerminalCaps) -> String {
     text
 }
 
-/// A resource for people: no host of the sandbox's, long ids by their ends.
+/// Shortens a resource for people: without the sandbox's host, and with only the ends of long ids.
 fn shorten_resource(resource: &str, caps: TerminalCaps) -> String {
     let text = resource.strip_prefix("https://").unwrap_or(resource);
-    let path = text.strip_prefix("http://").map_or(text, |local| local.find('/').map_or(local, |at| &local[at..]));
-    let dots = if caps.unicode { "…" } else { ".." };
+    let path = text.strip_prefix("http://").map_or(text, |local| local.find('/').map_or(local, |index| &local[index..]));
+    let ellipsis = if caps.unicode { "…" } else { ".." };
     let is_id = |segment: &str| segment.len() >= 20 && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let segment = |segment: &str| if is_id(segment) { format!("{dots}{}", &segment[segment.len() - 3..]) } else { segment.to_owned() };
+    let segment = |segment: &str| if is_id(segment) { format!("{ellipsis}{}", &segment[segment.len() - 3..]) } else { segment.to_owned() };
     path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-/// The text, its middle left out if it is longer than this.
+/// Truncates a text in the middle if it is wider than this.
 fn truncate_middle(text: &str, width: usize, caps: TerminalCaps) -> String {
-    let symbols: Vec<char> = text.chars().collect();
-    let dots = if caps.unicode { "…" } else { ".." };
-    if symbols.len() <= width {
+    let characters: Vec<char> = text.chars().collect();
+    let ellipsis = if caps.unicode { "…" } else { ".." };
+    if characters.len() <= width {
         return text.to_owned();
     }
-    let kept = width.saturating_sub(dots.chars().count());
+    let kept = width.saturating_sub(ellipsis.chars().count());
     let tail = kept / 2;
-    symbols[..kept - tail].iter().collect::<String>() + dots + &symbols[symbols.len() - tail..].iter().collect::<String>()
+    characters[..kept - tail].iter().collect::<String>() + ellipsis + &characters[characters.len() - tail..].iter().collect::<String>()
 }
 
 /// Breaks a sentence between words.
@@ -211,7 +223,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// A time with at most three digits before its unit.
-fn time(time: Duration, caps: TerminalCaps) -> String {
+fn format_time(time: Duration, caps: TerminalCaps) -> String {
     let micro = if caps.unicode { "µs" } else { "us" };
     match time.as_nanos() {
         nanos @ ..1_000 => format!("{nanos} ns"),

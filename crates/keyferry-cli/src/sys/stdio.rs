@@ -1,4 +1,4 @@
-//! What a program does with the descriptors it was started with, beyond reading and writing.
+//! System calls on the standard streams and on inherited descriptors.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How many columns the terminal at standard output has, if it is one and says so.
+/// The width of the terminal at standard output in columns, if it is a terminal and tells.
 pub fn terminal_width() -> Option<usize> {
     let mut size = MaybeUninit::<libc::winsize>::zeroed();
     // SAFETY: the call fills a `winsize`, which this is, or fails.
@@ -19,15 +19,15 @@ pub fn terminal_width() -> Option<usize> {
 }
 
 const STANDARD_STREAMS: [libc::c_int; 3] = [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO];
-/// Which of them were closed when this program was started.
+/// Which standard streams were closed when this program was started.
 static CLOSED_AT_START: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
-/// Looks which descriptors a program was started with. To be called before Rust's own start, which opens /dev/null in place of those
-/// that are closed: then nobody can tell any more that what is written gets nowhere.
+/// Records which standard streams are closed. Call it before Rust's own start, which opens /dev/null in their place: later calls
+/// can't tell that output is lost.
 pub extern "C" fn record_closed_streams() {
-    for (number, closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
+    for (number, was_closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
         // SAFETY: the call takes numbers, and fails where the descriptor is not open.
-        closed.store(unsafe { libc::fcntl(number, libc::F_GETFD) } == -1, Ordering::Relaxed);
+        was_closed.store(unsafe { libc::fcntl(number, libc::F_GETFD) } == -1, Ordering::Relaxed);
     }
 }
 
@@ -36,18 +36,18 @@ pub fn stdout_was_closed() -> bool {
     CLOSED_AT_START[1].load(Ordering::Relaxed)
 }
 
-/// Has a program that takes this one's place find those streams closed that were. To be called when nothing is opened any more: it
-/// would get their numbers.
+/// Closes the streams that were closed at the start again, for a program that replaces this one. Call it after everything else was
+/// opened: a new descriptor would get their numbers.
 pub fn close_recorded_streams() {
-    for (number, closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
-        if closed.load(Ordering::Relaxed) {
+    for (number, was_closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
+        if was_closed.load(Ordering::Relaxed) {
             // SAFETY: the call takes a number; what stands there is the /dev/null of Rust's start, whose loss nobody here notices.
             unsafe { libc::close(number) };
         }
     }
 }
 
-/// In place of a standard output that is closed: whoever writes is told.
+/// A closed standard output: every write fails.
 pub struct ClosedStdout;
 
 impl Write for ClosedStdout {
@@ -60,20 +60,20 @@ impl Write for ClosedStdout {
     }
 }
 
-/// Lets go of standard output while the program runs on: whoever reads it sees its end. What is written later is lost.
+/// Closes standard output for its reader while the program runs on. Later output is lost.
 ///
 /// # Errors
 /// Those of opening `/dev/null`.
 pub fn detach_stdout() -> io::Result<()> {
-    let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
+    let dev_null = OpenOptions::new().write(true).open("/dev/null")?;
     // SAFETY: both are open descriptors; number 1 stays open, now as another way to /dev/null.
-    let failed = unsafe { libc::dup2(nowhere.as_raw_fd(), libc::STDOUT_FILENO) };
+    let failed = unsafe { libc::dup2(dev_null.as_raw_fd(), libc::STDOUT_FILENO) };
     if failed == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// A stream that is waited for also where it is set not to wait.
+/// A stream whose reads block even if the descriptor is set to non-blocking.
 ///
-/// Rationale: that is a mark of the open stream, not of a program: an event loop that shares it with this program leaves it behind.
+/// Rationale: `O_NONBLOCK` belongs to the open stream, not to a program: an event loop that shares the stream leaves it set.
 pub struct BlockingStdin<T>(pub T);
 
 impl<T: Read + AsRawFd> Read for BlockingStdin<T> {
@@ -90,21 +90,21 @@ impl<T: Read + AsRawFd> Read for BlockingStdin<T> {
     }
 }
 
-/// A descriptor that whoever started this program left open for it.
+/// Opens a descriptor that this program inherited from its parent.
 ///
 /// # Errors
 /// Those of the system, where it is not open.
 pub fn open_inherited_fd(number: i32) -> io::Result<File> {
     // SAFETY: the call takes numbers; it fails where the descriptor is not open.
-    let own = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
-    if own == -1 {
+    let duplicate = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    if duplicate == -1 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the descriptor was made above and belongs to nobody else.
-    Ok(unsafe { File::from_raw_fd(own) })
+    Ok(unsafe { File::from_raw_fd(duplicate) })
 }
 
-/// Standard input for a program that reads these bytes. They lie in memory, and in no file that has a name.
+/// Standard input that holds these bytes. They are in memory only, not in a named file.
 ///
 /// # Errors
 /// Those of the system.

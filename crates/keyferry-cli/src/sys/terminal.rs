@@ -1,6 +1,6 @@
-//! A question at the terminal, with its echo off where the answer is a secret.
+//! Prompts at the terminal, without echo for secrets.
 //!
-//! It reads key by key, so that Ctrl-C ends the question and leaves the terminal as it was.
+//! It reads key by key, so that Ctrl-C cancels the prompt and restores the terminal.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -9,14 +9,14 @@ use std::os::fd::AsRawFd;
 
 use zeroize::Zeroizing;
 
-/// The terminal of this process, whatever its standard streams are.
+/// The controlling terminal of this process, independent of its standard streams.
 pub struct Terminal(File);
 
-/// The longest answer.
+/// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 16 * 1024;
 
 impl Terminal {
-    /// Opens it.
+    /// Opens the terminal.
     ///
     /// # Errors
     /// Those of the system, where the process has none.
@@ -24,7 +24,7 @@ impl Terminal {
         OpenOptions::new().read(true).write(true).open("/dev/tty").map(Self)
     }
 
-    /// Asks, and gives the line that was typed, without its end. [`io::ErrorKind::Interrupted`] means that the person gave up.
+    /// Prompts for a line and returns it without its end. [`io::ErrorKind::Interrupted`] means that the person cancelled.
     ///
     /// # Errors
     /// Those of the terminal.
@@ -55,9 +55,9 @@ impl Terminal {
                     self.echo(hidden, b"\x08 \x08")?;
                 }
                 0x15 => {
-                    let letters = line.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
+                    let characters = line.iter().filter(|byte| **byte & 0xc0 != 0x80).count();
                     line.clear();
-                    self.echo(hidden, &b"\x08 \x08".repeat(letters))?;
+                    self.echo(hidden, &b"\x08 \x08".repeat(characters))?;
                 }
                 0x04 => {}
                 byte if line.len() < MAX_ANSWER_BYTES => {
@@ -76,7 +76,7 @@ impl Terminal {
     }
 }
 
-/// The terminal key by key and without echo, until this is dropped.
+/// A terminal without echo and line editing, until this is dropped.
 struct RawMode {
     fd: i32,
     original: libc::termios,
@@ -106,7 +106,7 @@ impl Drop for RawMode {
     }
 }
 
-fn set_attributes(fd: i32, state: &libc::termios) -> io::Result<()> {
+fn set_attributes(fd: i32, attributes: &libc::termios) -> io::Result<()> {
     // SAFETY: the structure came from `tcgetattr` of this terminal.
-    if unsafe { libc::tcsetattr(fd, libc::TCSAFLUSH, state) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if unsafe { libc::tcsetattr(fd, libc::TCSAFLUSH, attributes) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

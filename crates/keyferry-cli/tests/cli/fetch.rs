@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{HELPER, Stage, assert_clean_file, call, say};
+use crate::harness::{HELPER, Harness, assert_no_secret_in_file, request_status, run_with_input};
 
 /// A server of one repository. What begins with `/api/` goes on to the sandbox, so that both are at one origin.
 struct Server {
@@ -46,7 +46,9 @@ fn serve(stream: TcpStream, root: &Path, fileverbs: &str, refused: &AtomicUsize)
     let (Some(method), Some(target)) = (words.next(), words.next()) else { return };
     let answer = if target.starts_with("/api/") {
         pass_on(fileverbs, &head, &body)
-    } else if header("authorization").is_none_or(|value| call(fileverbs, "/api/v1/fileuploads", &[("Authorization", &value)]) != 200) {
+    } else if header("authorization")
+        .is_none_or(|value| request_status(fileverbs, "/api/v1/fileuploads", &[("Authorization", &value)]) != 200)
+    {
         refused.fetch_add(1, Ordering::Relaxed);
         b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"test\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()
     } else {
@@ -93,34 +95,34 @@ fn backend(root: &Path, method: &str, target: &str, header: &dyn Fn(&str) -> Opt
     answer
 }
 
-fn git(stage: &Stage, arguments: &[&str]) {
-    let mut command = stage.program("git", arguments);
+fn git(harness: &Harness, arguments: &[&str]) {
+    let mut command = harness.program("git", arguments);
     for name in ["AUTHOR", "COMMITTER"] {
         command.env(format!("GIT_{name}_NAME"), "Test").env(format!("GIT_{name}_EMAIL"), "test@example.com");
     }
-    let said = say(&mut command, "");
-    assert_eq!(said.code, Some(0), "{arguments:?}: {}", said.err);
+    let output = run_with_input(&mut command, "");
+    assert_eq!(output.code, Some(0), "{arguments:?}: {}", output.err);
 }
 
 #[test]
 fn a_fetch_gets_its_bearer_from_the_helper() {
-    let stage = Stage::set();
-    let root = stage.path("served");
+    let harness = Harness::new();
+    let root = harness.path("served");
     fs::create_dir(&root).unwrap();
-    git(&stage, &["init", "-q", "-b", "main", "source"]);
-    git(&stage, &["-C", "source", "commit", "-q", "--allow-empty", "-m", "first"]);
-    git(&stage, &["clone", "-q", "--bare", "source", root.join("repo.git").to_str().unwrap()]);
-    let server = Server::start(root, stage.sandbox.fileverbs_url().to_owned());
-    git(&stage, &["init", "-q", "-b", "main", "target"]);
+    git(&harness, &["init", "-q", "-b", "main", "source"]);
+    git(&harness, &["-C", "source", "commit", "-q", "--allow-empty", "-m", "first"]);
+    git(&harness, &["clone", "-q", "--bare", "source", root.join("repo.git").to_str().unwrap()]);
+    let server = Server::start(root, harness.sandbox.fileverbs_url().to_owned());
+    git(&harness, &["init", "-q", "-b", "main", "target"]);
 
     let fetch = |helper: &str| {
-        let kept = stage.path("kept");
+        let kept = harness.path("kept");
         let (store, helper) = (format!("credential.helper=store --file={}", kept.display()), format!("credential.helper={helper}"));
         let url = format!("{}/repo.git", server.url);
         let arguments = ["-C", "target", "-c", "credential.helper=", "-c", &store, "-c", &helper, "fetch", &url, "main"];
-        let mut command = stage.program("git", &arguments);
-        command.env("KEYFERRY_FILEVERBS_URL", &server.url).env("GIT_TRACE_CURL", stage.path("trace")).env("GIT_ASKPASS", "/bin/false");
-        say(&mut command, "")
+        let mut command = harness.program("git", &arguments);
+        command.env("KEYFERRY_FILEVERBS_URL", &server.url).env("GIT_TRACE_CURL", harness.path("trace")).env("GIT_ASKPASS", "/bin/false");
+        run_with_input(&mut command, "")
     };
     let without = fetch("");
     assert_ne!(without.code, Some(0), "the server wants a credential");
@@ -129,12 +131,12 @@ fn a_fetch_gets_its_bearer_from_the_helper() {
 
     let with = fetch(HELPER);
     assert_eq!(with.code, Some(0), "{}", with.err);
-    with.assert_harmless();
-    git(&stage, &["-C", "target", "rev-parse", "--verify", "FETCH_HEAD"]);
+    with.assert_no_secrets();
+    git(&harness, &["-C", "target", "rev-parse", "--verify", "FETCH_HEAD"]);
     assert_eq!(server.refused.load(Ordering::Relaxed), refused + 1, "one question, and the answer was right");
-    assert_eq!(stage.sandbox.count("fileverbs_login"), 1);
+    assert_eq!(harness.sandbox.count("fileverbs_login"), 1);
     // git writes <redacted> into its trace, and hands an ephemeral credential to no other helper's file.
-    assert_clean_file(&stage.path("trace"));
-    assert_clean_file(&stage.path("kept"));
-    stage.assert_no_secret_in_argv();
+    assert_no_secret_in_file(&harness.path("trace"));
+    assert_no_secret_in_file(&harness.path("kept"));
+    harness.assert_no_secret_in_argv();
 }

@@ -3,38 +3,38 @@
 use keyferry_sandbox::credentials as c;
 use serde_json::{Value, json};
 
-use crate::harness::{KEYFERRY, Said, Stage, call, say};
+use crate::harness::{Harness, KEYFERRY, ProgramOutput, request_status, run_with_input};
 
-fn get(stage: &Stage, arguments: &[&str], input: &str) -> Said {
-    say(&mut stage.program(KEYFERRY, &[&["get"], arguments].concat()), input)
+fn get(harness: &Harness, arguments: &[&str], input: &str) -> ProgramOutput {
+    run_with_input(&mut harness.program(KEYFERRY, &[&["get"], arguments].concat()), input)
 }
 
-fn object(said: &Said) -> Value {
-    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
-    serde_json::from_str(&said.out).unwrap()
+fn object(output: &ProgramOutput) -> Value {
+    assert_eq!((output.code, output.err.as_str()), (Some(0), ""), "{output:?}");
+    serde_json::from_str(&output.out).unwrap()
 }
 
 #[test]
 fn headers_and_their_end_are_told() {
-    let stage = Stage::set();
-    let uri = format!("{}/v1/packages/{}/files", stage.sandbox.masv_url(), c::PACKAGE_ID);
+    let harness = Harness::new();
+    let uri = format!("{}/v1/packages/{}/files", harness.sandbox.masv_url(), c::PACKAGE_ID);
     let input = json!({ "uri": uri, "unheard": { "of": [1, null] } }).to_string();
-    let answer = object(&get(&stage, &[], &input));
+    let answer = object(&get(&harness, &[], &input));
     let value = answer["headers"]["X-Package-Token"][0].as_str().unwrap();
     let path = format!("/v1/packages/{}/files", c::PACKAGE_ID);
-    assert_eq!(call(stage.sandbox.masv_url(), &path, &[("X-Package-Token", value)]), 200);
+    assert_eq!(request_status(harness.sandbox.masv_url(), &path, &[("X-Package-Token", value)]), 200);
     let expires = answer["expires"].as_str().unwrap();
     assert!(expires.len() == 20 && expires.ends_with('Z') && expires.as_bytes()[10] == b'T', "{expires}");
-    let without = object(&get(&stage, &["--no-expires", "further", "words"], &input));
+    let without = object(&get(&harness, &["--no-expires", "further", "words"], &input));
     assert!(without.get("expires").is_none() && without["headers"].is_object());
     let grpc = input.replace("http://", "grpc://");
-    assert!(object(&get(&stage, &[], &grpc))["headers"]["X-Package-Token"].is_array());
+    assert!(object(&get(&harness, &[], &grpc))["headers"]["X-Package-Token"].is_array());
 }
 
 #[test]
 fn no_headers_are_needed_for_what_is_not_ours() {
-    let stage = Stage::set();
-    let agent = format!("{}/api/v1/login", stage.sandbox.agent_url());
+    let harness = Harness::new();
+    let agent = format!("{}/api/v1/login", harness.sandbox.agent_url());
     for uri in [
         "https://bazel.build/x",
         "grpcs://remote.example/a",
@@ -45,36 +45,37 @@ fn no_headers_are_needed_for_what_is_not_ours() {
         "masv:user",
         &agent,
     ] {
-        assert_eq!(object(&get(&stage, &[], &json!({ "uri": uri }).to_string())), json!({ "headers": {} }), "{uri}");
+        assert_eq!(object(&get(&harness, &[], &json!({ "uri": uri }).to_string())), json!({ "headers": {} }), "{uri}");
     }
-    assert_eq!(stage.sandbox.count("requests"), 0);
+    assert_eq!(harness.sandbox.count("requests"), 0);
 }
 
 #[test]
 fn what_can_not_be_answered_is_an_error_and_no_output() {
-    let stage = Stage::set();
+    let harness = Harness::new();
     let long = json!({ "uri": "https://a.example", "x": "a".repeat(70_000) }).to_string();
     for input in ["", "null", "[]", "{}", "{\"uri\":1}", "{\"url\":\"https://a.example\"}", "{\"uri\":\"https://a", "\u{feff}{}", &long] {
-        get(&stage, &[], input).assert_sentence(1, "the request is not answered");
+        get(&harness, &[], input).assert_error(1, "the request is not answered");
     }
-    let ours = format!("{}/api/v1/fileuploads", stage.sandbox.fileverbs_url());
+    let ours = format!("{}/api/v1/fileuploads", harness.sandbox.fileverbs_url());
     for input in [
         json!({ "uri": "user" }).to_string(),
         json!({ "uri": "" }).to_string(),
         format!("{{\"uri\":\"https://a.example\",\"uri\":\"{ours}\"}}"),
         format!("{{\"uri\":\"{ours}\",\"x\":[{{}}, \"}}\"],\"u\\u0072i\":\"{ours}\"}}"),
     ] {
-        get(&stage, &[], &input).assert_sentence(1, "the request is not answered");
+        get(&harness, &[], &input).assert_error(1, "the request is not answered");
     }
-    assert_eq!(stage.sandbox.count("requests"), 0);
+    assert_eq!(harness.sandbox.count("requests"), 0);
     let nested = format!("{{\"x\":{{\"uri\":1}},\"y\":[\"uri\"],\"z\":\"\\\"uri\\\":\",\"uri\":\"{ours}\"}}");
-    assert!(object(&get(&stage, &[], &nested))["headers"]["Authorization"].is_array());
+    assert!(object(&get(&harness, &[], &nested))["headers"]["Authorization"].is_array());
     for uri in ["http://127.0.0.1/%0a", "https://u:p@a.example/", "https://a.example/\r\nx"] {
-        let said = get(&stage, &[], &json!({ "uri": uri }).to_string());
-        assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{uri}");
-        said.assert_harmless();
+        let output = get(&harness, &[], &json!({ "uri": uri }).to_string());
+        assert_eq!((output.code, output.out.as_str()), (Some(1), ""), "{uri}");
+        output.assert_no_secrets();
     }
-    let wrong = format!("{}/api/v1/fileuploads", stage.sandbox.fileverbs_url());
-    let said = say(stage.program(KEYFERRY, &["get"]).env("KEYFERRY_FILEVERBS_API_KEY", "x"), &json!({ "uri": wrong }).to_string());
-    said.assert_sentence(1, "refuses");
+    let wrong = format!("{}/api/v1/fileuploads", harness.sandbox.fileverbs_url());
+    let output =
+        run_with_input(harness.program(KEYFERRY, &["get"]).env("KEYFERRY_FILEVERBS_API_KEY", "x"), &json!({ "uri": wrong }).to_string());
+    output.assert_error(1, "refuses");
 }

@@ -5,114 +5,114 @@ use std::process::Command;
 
 use keyferry_sandbox::credentials as c;
 
-use crate::harness::{HELPER, Said, Stage, assert_clean_file, call, say};
+use crate::harness::{HELPER, Harness, ProgramOutput, assert_no_secret_in_file, request_status, run_with_input};
 
 /// `git credential WORD` with helpers and settings.
-fn git(stage: &Stage, settings: &[&str], word: &str, input: &str) -> Said {
-    say(&mut command(stage, settings, word), input)
+fn git(harness: &Harness, settings: &[&str], word: &str, input: &str) -> ProgramOutput {
+    run_with_input(&mut command(harness, settings, word), input)
 }
 
-fn command(stage: &Stage, settings: &[&str], word: &str) -> Command {
+fn command(harness: &Harness, settings: &[&str], word: &str) -> Command {
     let mut arguments = vec!["-c".to_owned(), "credential.helper=".to_owned()];
     for setting in settings.iter().map(|setting| (*setting).to_owned()).chain([format!("credential.helper={HELPER}")]) {
         arguments.extend(["-c".to_owned(), setting]);
     }
     arguments.extend(["credential".to_owned(), word.to_owned()]);
-    stage.program("git", &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    harness.program("git", &arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 const ANNOUNCED: &str = "capability[]=authtype\n";
 
 #[test]
 fn a_fileverbs_url_is_filled_with_a_bearer_through_authtype() {
-    let stage = Stage::set();
-    let said = git(&stage, &[], "fill", &format!("url={}/a/repo.git\n{ANNOUNCED}\n", stage.sandbox.fileverbs_url()));
-    assert_eq!((said.code, said.line("authtype"), said.line("ephemeral")), (Some(0), Some("Bearer"), Some("1")), "{said:?}");
-    let header = format!("Bearer {}", said.line("credential").unwrap());
-    assert_eq!(call(stage.sandbox.fileverbs_url(), "/api/v1/fileuploads", &[("Authorization", &header)]), 200);
+    let harness = Harness::new();
+    let output = git(&harness, &[], "fill", &format!("url={}/a/repo.git\n{ANNOUNCED}\n", harness.sandbox.fileverbs_url()));
+    assert_eq!((output.code, output.line("authtype"), output.line("ephemeral")), (Some(0), Some("Bearer"), Some("1")), "{output:?}");
+    let header = format!("Bearer {}", output.line("credential").unwrap());
+    assert_eq!(request_status(harness.sandbox.fileverbs_url(), "/api/v1/fileuploads", &[("Authorization", &header)]), 200);
     for word in ["approve", "reject"] {
-        let done = git(&stage, &[], word, &said.out);
+        let done = git(&harness, &[], word, &output.out);
         assert_eq!((done.code, done.out.as_str(), done.err.as_str()), (Some(0), "", ""), "{word}");
     }
-    stage.assert_no_secret_in_argv();
+    harness.assert_no_secret_in_argv();
 }
 
 #[test]
 fn without_authtype_it_is_a_password_with_an_end() {
-    let stage = Stage::set();
-    let said = git(&stage, &[], "fill", &format!("url={}/a/repo.git\n\n", stage.sandbox.fileverbs_url()));
-    assert_eq!((said.code, said.line("username"), said.line("authtype")), (Some(0), Some("default"), None), "{said:?}");
-    assert!(said.line("password").is_some() && said.line("password_expiry_utc").is_some());
+    let harness = Harness::new();
+    let output = git(&harness, &[], "fill", &format!("url={}/a/repo.git\n\n", harness.sandbox.fileverbs_url()));
+    assert_eq!((output.code, output.line("username"), output.line("authtype")), (Some(0), Some("default"), None), "{output:?}");
+    assert!(output.line("password").is_some() && output.line("password_expiry_utc").is_some());
     for word in ["approve", "reject"] {
-        assert_eq!(git(&stage, &[], word, &said.out).code, Some(0));
+        assert_eq!(git(&harness, &[], word, &output.out).code, Some(0));
     }
 }
 
 #[test]
 fn trap_3_a_url_behind_the_capability_resets_it_in_git_itself() {
-    let stage = Stage::set();
-    let said = git(&stage, &[], "fill", &format!("{ANNOUNCED}url={}/a/repo.git\n\n", stage.sandbox.fileverbs_url()));
-    assert_eq!((said.code, said.line("authtype"), said.line("username")), (Some(0), None, Some("default")), "{said:?}");
+    let harness = Harness::new();
+    let output = git(&harness, &[], "fill", &format!("{ANNOUNCED}url={}/a/repo.git\n\n", harness.sandbox.fileverbs_url()));
+    assert_eq!((output.code, output.line("authtype"), output.line("username")), (Some(0), None, Some("default")), "{output:?}");
 }
 
 #[test]
 fn a_masv_package_is_chosen_by_path_with_use_http_path() {
-    let stage = Stage::set();
-    let input = format!("url={}/v1/packages/{}/files\n\n", stage.sandbox.masv_url(), c::PACKAGE_ID);
-    let said = git(&stage, &["credential.useHttpPath=true"], "fill", &input);
-    assert_eq!((said.code, said.line("username")), (Some(0), Some("X-Package-Token")), "{said:?}");
-    assert!(!said.out.contains("header[]"), "git drops what it doesn't know");
+    let harness = Harness::new();
+    let input = format!("url={}/v1/packages/{}/files\n\n", harness.sandbox.masv_url(), c::PACKAGE_ID);
+    let output = git(&harness, &["credential.useHttpPath=true"], "fill", &input);
+    assert_eq!((output.code, output.line("username")), (Some(0), Some("X-Package-Token")), "{output:?}");
+    assert!(!output.out.contains("header[]"), "git drops what it doesn't know");
     let path = format!("/v1/packages/{}/files", c::PACKAGE_ID);
-    assert_eq!(call(stage.sandbox.masv_url(), &path, &[("X-Package-Token", said.line("password").unwrap())]), 200);
+    assert_eq!(request_status(harness.sandbox.masv_url(), &path, &[("X-Package-Token", output.line("password").unwrap())]), 200);
     for word in ["approve", "reject"] {
-        let done = git(&stage, &["credential.useHttpPath=true"], word, &said.out);
+        let done = git(&harness, &["credential.useHttpPath=true"], word, &output.out);
         assert_eq!((done.code, done.out.as_str(), done.err.as_str()), (Some(0), "", ""), "{word}");
     }
 }
 
 #[test]
 fn trap_9_without_use_http_path_no_package_is_chosen() {
-    let stage = Stage::set();
-    let said = git(&stage, &[], "fill", &format!("url={}/v1/packages/{}/files\n\n", stage.sandbox.masv_url(), c::PACKAGE_ID));
-    assert!(said.code == Some(128) && said.out.is_empty() && said.err.contains("useHttpPath"), "{said:?}");
-    assert_eq!(stage.sandbox.count("requests"), 0);
+    let harness = Harness::new();
+    let output = git(&harness, &[], "fill", &format!("url={}/v1/packages/{}/files\n\n", harness.sandbox.masv_url(), c::PACKAGE_ID));
+    assert!(output.code == Some(128) && output.out.is_empty() && output.err.contains("useHttpPath"), "{output:?}");
+    assert_eq!(harness.sandbox.count("requests"), 0);
 }
 
 #[test]
 fn trap_6_a_cr_in_the_host_ends_git_and_finds_no_credential() {
-    let stage = Stage::set();
-    let said = git(&stage, &[], "fill", &format!("protocol=http\nhost={}\rx\n\n", &stage.sandbox.fileverbs_url()[7..]));
-    assert!(said.code != Some(0) && !said.out.contains("password"), "{said:?}");
-    let said = git(&stage, &[], "fill", &format!("url={}/%0d%0ahost=evil.example\n\n", stage.sandbox.fileverbs_url()));
-    assert!(said.code != Some(0) && said.out.is_empty(), "{said:?}");
+    let harness = Harness::new();
+    let output = git(&harness, &[], "fill", &format!("protocol=http\nhost={}\rx\n\n", &harness.sandbox.fileverbs_url()[7..]));
+    assert!(output.code != Some(0) && !output.out.contains("password"), "{output:?}");
+    let output = git(&harness, &[], "fill", &format!("url={}/%0d%0ahost=evil.example\n\n", harness.sandbox.fileverbs_url()));
+    assert!(output.code != Some(0) && output.out.is_empty(), "{output:?}");
 }
 
 #[test]
 fn trap_13_a_helper_that_stores_is_not_given_the_ephemeral_token() {
-    let stage = Stage::set();
-    let file = stage.path("kept");
+    let harness = Harness::new();
+    let file = harness.path("kept");
     let store = format!("credential.helper=store --file={}", file.display());
-    let said = git(&stage, &[&store], "fill", &format!("url={}/a.git\n{ANNOUNCED}\n", stage.sandbox.fileverbs_url()));
-    assert_eq!(git(&stage, &[&store], "approve", &said.out).code, Some(0));
-    assert_clean_file(&file);
+    let output = git(&harness, &[&store], "fill", &format!("url={}/a.git\n{ANNOUNCED}\n", harness.sandbox.fileverbs_url()));
+    assert_eq!(git(&harness, &[&store], "approve", &output.out).code, Some(0));
+    assert_no_secret_in_file(&file);
 }
 
 #[test]
 fn the_helper_is_found_by_its_short_name() {
-    let stage = Stage::set();
+    let harness = Harness::new();
     let folder = std::path::Path::new(HELPER).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    let mut command = stage.program("git", &["-c", "credential.helper=", "-c", "credential.helper=keyferry", "credential", "fill"]);
-    let said = say(command.env("PATH", path), &format!("url={}/a.git\n\n", stage.sandbox.fileverbs_url()));
-    assert_eq!((said.code, said.line("username")), (Some(0), Some("default")), "{said:?}");
-    let capability = say(&mut stage.program("git", &["credential", "capability"]), "");
+    let mut command = harness.program("git", &["-c", "credential.helper=", "-c", "credential.helper=keyferry", "credential", "fill"]);
+    let output = run_with_input(command.env("PATH", path), &format!("url={}/a.git\n\n", harness.sandbox.fileverbs_url()));
+    assert_eq!((output.code, output.line("username")), (Some(0), Some("default")), "{output:?}");
+    let capability = run_with_input(&mut harness.program("git", &["credential", "capability"]), "");
     assert!(capability.out.starts_with("version 0\n"));
 }
 
 #[test]
 fn a_foreign_host_is_left_to_the_next_helper() {
-    let stage = Stage::set();
-    let script = stage.private("next", "#!/bin/sh\nprintf 'username=ann\\npassword=other\\n'\n");
+    let harness = Harness::new();
+    let script = harness.write_private_file("next", "#!/bin/sh\nprintf 'username=ann\\npassword=other\\n'\n");
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let arguments = [
         "-c",
@@ -124,6 +124,6 @@ fn a_foreign_host_is_left_to_the_next_helper() {
         "credential",
         "fill",
     ];
-    let said = say(&mut stage.program("git", &arguments), "protocol=https\nhost=github.com\n\n");
-    assert_eq!((said.code, said.line("username"), said.err.as_str()), (Some(0), Some("ann"), ""), "{said:?}");
+    let output = run_with_input(&mut harness.program("git", &arguments), "protocol=https\nhost=github.com\n\n");
+    assert_eq!((output.code, output.line("username"), output.err.as_str()), (Some(0), Some("ann"), ""), "{output:?}");
 }

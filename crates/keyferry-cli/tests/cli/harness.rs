@@ -1,4 +1,4 @@
-//! The stage: a sandbox, an empty home, the built programs with nothing of the tester's environment, and an eye on argument lists.
+//! The harness: a sandbox, an empty home, the built programs without the tester's environment, and a watch on argument lists.
 
 use std::collections::HashSet;
 use std::fs;
@@ -30,15 +30,15 @@ pub(crate) const SECRETS: [&str; 10] = [
     c::LINK_PASSWORD,
 ];
 
-/// A program that has ended.
+/// The output and exit code of a program.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct ProgramOutput {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Said {
+impl ProgramOutput {
     /// The value of a line of the git protocol.
     pub(crate) fn line(&self, key: &str) -> Option<&str> {
         self.out.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
@@ -46,21 +46,21 @@ impl Said {
 
     /// Nothing on both streams, and exit code 0.
     #[track_caller]
-    pub(crate) fn assert_quiet(&self) {
+    pub(crate) fn assert_silent(&self) {
         assert_eq!((self.code, self.out.as_str(), self.err.as_str()), (Some(0), "", ""));
     }
 
     /// Nothing on standard output, one sentence on standard error, no secret and no control character in it.
     #[track_caller]
-    pub(crate) fn assert_sentence(&self, code: i32, hint: &str) {
+    pub(crate) fn assert_error(&self, code: i32, hint: &str) {
         assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{}", self.err);
         assert!(self.err.contains(hint) && self.err.lines().count() == 1 && self.err.starts_with("keyferry: "), "{}", self.err);
-        self.assert_harmless();
+        self.assert_no_secrets();
     }
 
     /// No secret and no control character on either stream.
     #[track_caller]
-    pub(crate) fn assert_harmless(&self) {
+    pub(crate) fn assert_no_secrets(&self) {
         for text in [&self.out, &self.err] {
             SECRETS.iter().for_each(|secret| assert!(!text.contains(secret), "{secret} was printed: {text}"));
             assert!(!text.chars().any(|symbol| symbol.is_control() && symbol != '\n'), "a control character was printed: {text:?}");
@@ -68,18 +68,18 @@ impl Said {
     }
 }
 
-/// A sandbox, an empty home, and a folder to be in.
-pub(crate) struct Stage {
+/// A sandbox, an empty home, and a current folder.
+pub(crate) struct Harness {
     pub(crate) sandbox: Sandbox,
     folder: tempfile::TempDir,
-    watch: Watch,
+    watch: ArgvWatch,
 }
 
-impl Stage {
-    pub(crate) fn set() -> Self {
+impl Harness {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         ["home", "work"].iter().for_each(|name| fs::create_dir(folder.path().join(name)).unwrap());
-        Self { sandbox: Sandbox::start(Options::default()).unwrap(), folder, watch: Watch::start() }
+        Self { sandbox: Sandbox::start(Options::default()).unwrap(), folder, watch: ArgvWatch::start() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -87,7 +87,7 @@ impl Stage {
     }
 
     /// A file that only its owner can read.
-    pub(crate) fn private(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write_private_file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
@@ -101,19 +101,19 @@ impl Stage {
 
     /// A program with the sandbox's variables, and none of the tester's.
     pub(crate) fn program(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = self.bare(program, arguments);
+        let mut command = self.isolated_program(program, arguments);
         command.envs(self.sandbox.variables().into_iter().filter(|(name, _)| !name.starts_with('#')));
         command
     }
 
     /// A program that knows where the sandbox is, and no secret.
-    pub(crate) fn stranger(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = self.bare(program, arguments);
+    pub(crate) fn program_without_secrets(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = self.isolated_program(program, arguments);
         command.envs(self.sandbox.variables().into_iter().filter(|(name, _)| name.ends_with("_URL")));
         command
     }
 
-    fn bare(&self, program: &str, arguments: &[&str]) -> Command {
+    fn isolated_program(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).env_clear().current_dir(self.path("work")).env("HOME", self.path("home"));
         command.env("PATH", std::env::var_os("PATH").unwrap()).env("KEYFERRY_STORE", "memory").env("LC_ALL", "C.UTF-8");
@@ -121,17 +121,17 @@ impl Stage {
         command
     }
 
-    pub(crate) fn keyferry(&self, arguments: &[&str]) -> Said {
-        say(&mut self.program(KEYFERRY, arguments), "")
+    pub(crate) fn keyferry(&self, arguments: &[&str]) -> ProgramOutput {
+        run_with_input(&mut self.program(KEYFERRY, arguments), "")
     }
 
     /// Calls the helper as git does.
-    pub(crate) fn helper(&self, word: &str, input: &str) -> Said {
-        say(&mut self.program(HELPER, &[word]), input)
+    pub(crate) fn helper(&self, word: &str, input: &str) -> ProgramOutput {
+        run_with_input(&mut self.program(HELPER, &[word]), input)
     }
 
     /// The lines that name a service's host.
-    pub(crate) fn host(&self, url: &str) -> String {
+    pub(crate) fn protocol_and_host(&self, url: &str) -> String {
         format!("protocol=http\nhost={}\n", url.strip_prefix("http://").unwrap())
     }
 
@@ -142,7 +142,7 @@ impl Stage {
 }
 
 /// Runs a program with this at its standard input.
-pub(crate) fn say(command: &mut Command, input: &str) -> Said {
+pub(crate) fn run_with_input(command: &mut Command, input: &str) -> ProgramOutput {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
@@ -151,11 +151,11 @@ pub(crate) fn say(command: &mut Command, input: &str) -> Said {
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    ProgramOutput { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
 /// Sends a request with these headers; the status of the answer.
-pub(crate) fn call(base: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
+pub(crate) fn request_status(base: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
     let host = base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -167,13 +167,13 @@ pub(crate) fn call(base: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
 }
 
 /// Reads the argument lists of all that this process starts, over and over.
-struct Watch {
+struct ArgvWatch {
     stop: Arc<AtomicBool>,
     found: Arc<parking_lot::Mutex<HashSet<String>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Watch {
+impl ArgvWatch {
     fn start() -> Self {
         let (stop, found) = (Arc::<AtomicBool>::default(), Arc::<parking_lot::Mutex<HashSet<String>>>::default());
         let (until, seen) = (Arc::clone(&stop), Arc::clone(&found));
@@ -193,7 +193,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for ArgvWatch {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -219,7 +219,7 @@ fn descendants() -> Vec<u32> {
 }
 
 /// Whether a file holds none of the secrets.
-pub(crate) fn assert_clean_file(path: &Path) {
+pub(crate) fn assert_no_secret_in_file(path: &Path) {
     let text = fs::read_to_string(path).unwrap_or_default();
     SECRETS.iter().for_each(|secret| assert!(!text.contains(secret), "{secret} in {}", path.display()));
 }

@@ -1,4 +1,4 @@
-//! A thousand and more hostile requests through the git door: none is answered, none reaches the network.
+//! More than 1000 hostile requests to `keyferry git`: none is answered, none reaches the network.
 
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use keyferry_cli::streams::Streams;
 use keyferry_cli::terminal::{Output, TerminalCaps};
 use keyferry_sandbox::{Options, Sandbox, credentials as c};
 
-/// Asks the door in this process; what it printed.
-fn ask(environment: &Environment, word: &str, input: &[u8]) -> (u8, Vec<u8>, Vec<u8>) {
+/// Runs the helper in this process and returns its exit code and output.
+fn call_helper(environment: &Environment, word: &str, input: &[u8]) -> (u8, Vec<u8>, Vec<u8>) {
     let (mut out, mut err, mut stdin) = (Vec::new(), Vec::new(), Cursor::new(input.to_vec()));
-    let desk = CliContext { environment: Arc::clone(environment), temp_dir: std::env::temp_dir(), stdin_is_terminal: false };
+    let context = CliContext { environment: Arc::clone(environment), temp_dir: std::env::temp_dir(), stdin_is_terminal: false };
     let mut streams = Streams {
         stdin: &mut stdin,
         stdout: Output::new(&mut out, TerminalCaps::PLAIN),
@@ -21,14 +21,14 @@ fn ask(environment: &Environment, word: &str, input: &[u8]) -> (u8, Vec<u8>, Vec
         detach_stdout: || Ok(()),
     };
     // The quick program first, then the whole one with what that was left.
-    let code = match git::fast_path(&[word.into()], &desk, &mut streams) {
+    let code = match git::fast_path(&[word.into()], &context, &mut streams) {
         git::FastPath::Answered(code) => code,
         git::FastPath::NeedsFullCli(message) => {
             let mut left = Vec::new();
             message.iter().for_each(|message| message.write(&mut left).unwrap());
             let mut rest = Cursor::new(left).chain(streams.stdin);
             let mut streams = Streams { stdin: &mut rest, stdout: streams.stdout, stderr: streams.stderr, detach_stdout: || Ok(()) };
-            git::run(&[word.into()], &desk, &mut streams)
+            git::run(&[word.into()], &context, &mut streams)
         }
     };
     (code, out, err)
@@ -88,7 +88,7 @@ fn no_hostile_request_is_answered() {
     assert!(all.len() > 1_000, "{}", all.len());
     for input in &all {
         for word in ["get", "store", "erase"] {
-            let (code, out, err) = ask(&environment, word, input);
+            let (code, out, err) = call_helper(&environment, word, input);
             let shown = String::from_utf8_lossy(&input[..input.len().min(200)]);
             assert!(out.is_empty(), "{word} {shown:?} was answered");
             assert_eq!(code, 0, "{word} {shown:?}: {}", String::from_utf8_lossy(&err));
@@ -102,7 +102,7 @@ fn no_hostile_request_is_answered() {
 fn what_was_spoilt_is_answered_when_it_is_whole() {
     let sandbox = Sandbox::start(Options::default()).unwrap();
     let host = &sandbox.fileverbs_url()[7..];
-    let (code, out, err) = ask(&environment(&sandbox), "get", format!("protocol=http\nhost={host}\npath=a\n").as_bytes());
+    let (code, out, err) = call_helper(&environment(&sandbox), "get", format!("protocol=http\nhost={host}\npath=a\n").as_bytes());
     assert!(code == 0 && out.starts_with(b"username=default\npassword=eyJ") && err.is_empty());
 }
 
@@ -112,7 +112,7 @@ fn hosts_that_look_alike_get_nothing() {
     let environment: Environment =
         Arc::new(move |name| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned()));
     let ask_for = |protocol: &str, host: &str, path: &str| {
-        ask(&environment, "get", format!("protocol={protocol}\nhost={host}\npath={path}\n").as_bytes()).1
+        call_helper(&environment, "get", format!("protocol={protocol}\nhost={host}\npath={path}\n").as_bytes()).1
     };
     for (host, path) in [("api.massive.app", "v1/user"), ("api.fileverbs.com", "api/v1/jobrequests")] {
         for right in [host.to_owned(), format!("{host}:443"), host.to_uppercase()] {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use keyferry_sandbox::credentials as c;
 
-use crate::harness::{KEYFERRY, Said, Stage, assert_clean_file, say};
+use crate::harness::{Harness, KEYFERRY, ProgramOutput, assert_no_secret_in_file, run_with_input};
 
 /// Whether the programs are there. Says so loudly where they aren't: continuous integration installs them.
 fn has(programs: &[&str]) -> bool {
@@ -20,30 +20,30 @@ fn has(programs: &[&str]) -> bool {
 }
 
 /// Runs a script on a bus of its own, with folders of its own; the password is at descriptor 3.
-fn on_a_bus(stage: &Stage, script: &str) -> Said {
-    let runtime = stage.private("runtime/x", "").parent().unwrap().to_owned();
+fn on_a_bus(harness: &Harness, script: &str) -> ProgramOutput {
+    let runtime = harness.write_private_file("runtime/x", "").parent().unwrap().to_owned();
     fs::set_permissions(&runtime, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    let password = stage.private("password", c::PASSWORD);
+    let password = harness.write_private_file("password", c::PASSWORD);
     let whole = format!("exec 3<\"$PASSWORD_FILE\"\nms() {{ echo $(($(date +%s%N) / 1000000)); }}\n{script}");
-    let mut command = stage.stranger("dbus-run-session", &["--", "bash", "-c", &whole]);
-    command.env("XDG_DATA_HOME", stage.path("data")).env("XDG_RUNTIME_DIR", runtime).env("PASSWORD_FILE", password);
+    let mut command = harness.program_without_secrets("dbus-run-session", &["--", "bash", "-c", &whole]);
+    command.env("XDG_DATA_HOME", harness.path("data")).env("XDG_RUNTIME_DIR", runtime).env("PASSWORD_FILE", password);
     command.env("KEYFERRY", KEYFERRY).env("EMAIL", c::EMAIL);
-    say(&mut command, "")
+    run_with_input(&mut command, "")
 }
 
 /// The same with a Secret Service that is unlocked; none where the programs for it are missing.
-fn with_secret_service(script: &str) -> Option<(Stage, Said)> {
+fn with_secret_service(script: &str) -> Option<(Harness, ProgramOutput)> {
     if !has(&["dbus-run-session", "gnome-keyring-daemon", "secret-tool"]) {
         return None;
     }
-    let (stage, unlock) = (Stage::set(), "printf unlocks | gnome-keyring-daemon --unlock --components=secrets > /dev/null");
-    let said = on_a_bus(&stage, &format!("{unlock}\n{script}"));
-    Some((stage, said))
+    let (harness, unlock) = (Harness::new(), "printf unlocks | gnome-keyring-daemon --unlock --components=secrets > /dev/null");
+    let output = on_a_bus(&harness, &format!("{unlock}\n{script}"));
+    Some((harness, output))
 }
 
 /// The number behind a word that a script has printed.
-fn number(said: &Said, word: &str) -> u64 {
-    said.line(word).unwrap_or_else(|| panic!("{word} is missing: {said:?}")).parse().unwrap()
+fn number(output: &ProgramOutput, word: &str) -> u64 {
+    output.line(word).unwrap_or_else(|| panic!("{word} is missing: {output:?}")).parse().unwrap()
 }
 
 const CONFIGURED: &str = "[masv]\nemail = \"ferry@example.com\"\npassword = { keyring = [\"keyferry\", \"masv.password\"] }\n";
@@ -58,16 +58,16 @@ fn a_secret_is_kept_in_the_secret_service_read_back_and_missed_when_it_is_locked
         began=$(ms); "$KEYFERRY" header user 2> locked; echo "locked=$?"; echo "took=$(($(ms) - began))"
         secret-tool clear service keyferry account masv.password 2> /dev/null"#,
     );
-    let Some((stage, said)) = played else { return };
-    assert_eq!((number(&said, "login"), number(&said, "same"), number(&said, "doctor")), (0, 0, 1), "{said:?}");
-    assert!(said.out.contains("is kept in the Secret Service") && said.out.contains("X-User-Token: ey"), "{said:?}");
-    let config = fs::read_to_string(stage.config()).unwrap();
+    let Some((harness, output)) = played else { return };
+    assert_eq!((number(&output, "login"), number(&output, "same"), number(&output, "doctor")), (0, 0, 1), "{output:?}");
+    assert!(output.out.contains("is kept in the Secret Service") && output.out.contains("X-User-Token: ey"), "{output:?}");
+    let config = fs::read_to_string(harness.config()).unwrap();
     assert!(config.contains("keyring = [\"keyferry\", \"masv.password\"]"), "{config}");
-    assert_clean_file(&stage.config());
-    let locked = fs::read_to_string(stage.path("work/locked")).unwrap();
-    assert!(number(&said, "locked") == 1 && locked.contains("masv.password: ") && locked.contains("unlock"), "{said:?} {locked}");
-    assert!(number(&said, "took") < 3_000, "{said:?}");
-    stage.assert_no_secret_in_argv();
+    assert_no_secret_in_file(&harness.config());
+    let locked = fs::read_to_string(harness.path("work/locked")).unwrap();
+    assert!(number(&output, "locked") == 1 && locked.contains("masv.password: ") && locked.contains("unlock"), "{output:?} {locked}");
+    assert!(number(&output, "took") < 3_000, "{output:?}");
+    harness.assert_no_secret_in_argv();
 }
 
 #[test]
@@ -80,16 +80,16 @@ fn the_key_of_the_store_is_kept_in_the_keyring_where_it_is_asked_for() {
         secret-tool lock --collection=login > /dev/null 2>&1
         began=$(ms); "$KEYFERRY" header user 2> locked; echo "locked=$?"; echo "took=$(($(ms) - began))""#,
     );
-    let Some((stage, said)) = played else { return };
-    assert_eq!((number(&said, "login"), number(&said, "other"), number(&said, "locked")), (0, 3, 3), "{said:?}");
-    assert!(said.out.contains("X-User-Token: ey") && said.out.contains("key in the keyring"), "{said:?}");
-    assert_eq!(stage.sandbox.count("login"), 1, "the second program read what the first had stored");
-    let told = |name: &str| fs::read_to_string(stage.path("work").join(name)).unwrap();
+    let Some((harness, output)) = played else { return };
+    assert_eq!((number(&output, "login"), number(&output, "other"), number(&output, "locked")), (0, 3, 3), "{output:?}");
+    assert!(output.out.contains("X-User-Token: ey") && output.out.contains("key in the keyring"), "{output:?}");
+    assert_eq!(harness.sandbox.count("login"), 1, "the second program read what the first had stored");
+    let told = |name: &str| fs::read_to_string(harness.path("work").join(name)).unwrap();
     assert!(told("other").contains("keyferry: warning: ") && told("other").contains("set `store_key` to keyring"), "{}", told("other"));
     assert!(told("locked").contains("keyferry: warning: ") && told("locked").contains("unlock it"), "{}", told("locked"));
-    assert!(number(&said, "took") < 4_000, "{said:?}");
-    let label = fs::read_to_string(stage.path("home/.local/state/keyferry/store")).unwrap();
-    assert!(label.starts_with("keyferry store 1\nkey keyring ") && !stage.path("data/keyferry/store.key").exists(), "{label}");
+    assert!(number(&output, "took") < 4_000, "{output:?}");
+    let label = fs::read_to_string(harness.path("home/.local/state/keyferry/store")).unwrap();
+    assert!(label.starts_with("keyferry store 1\nkey keyring ") && !harness.path("data/keyferry/store.key").exists(), "{label}");
 }
 
 #[test]
@@ -97,19 +97,19 @@ fn a_mute_secret_service_is_left_after_two_seconds() {
     if !has(&["dbus-run-session", "secret-tool"]) {
         return;
     }
-    let stage = Stage::set();
-    stage.private("home/.config/keyferry/config.toml", CONFIGURED);
+    let harness = Harness::new();
+    harness.write_private_file("home/.config/keyferry/config.toml", CONFIGURED);
     // The bus starts it when it is asked for, and waits for a word of it.
     let mute = "[D-BUS Service]\nName=org.freedesktop.secrets\nExec=/bin/sh -c \"exec sleep 20 > /dev/null 2>&1\"\n";
-    stage.private("data/dbus-1/services/org.freedesktop.secrets.service", mute);
+    harness.write_private_file("data/dbus-1/services/org.freedesktop.secrets.service", mute);
     let script = r#"began=$(ms); "$KEYFERRY" header user 2> mute; echo "mute=$?"; echo "took=$(($(ms) - began))"
         began=$(ms); KEYFERRY_STORE=file KEYFERRY_STORE_KEY=keyring "$KEYFERRY" token user 2> store <&3; echo "store=$(($(ms) - began))""#;
-    let said = on_a_bus(&stage, script);
-    let told = fs::read_to_string(stage.path("work/mute")).unwrap();
-    assert!(number(&said, "mute") == 1 && told.contains("does not answer within 2 s") && told.lines().count() == 1, "{said:?} {told}");
-    assert!((1_900..4_000).contains(&number(&said, "took")), "{said:?}");
+    let output = on_a_bus(&harness, script);
+    let told = fs::read_to_string(harness.path("work/mute")).unwrap();
+    assert!(number(&output, "mute") == 1 && told.contains("does not answer within 2 s") && told.lines().count() == 1, "{output:?} {told}");
+    assert!((1_900..4_000).contains(&number(&output, "took")), "{output:?}");
     // Once for the password, once for the store's key, however often that is looked for.
-    assert!(number(&said, "store") < 6_000, "{said:?}");
+    assert!(number(&output, "store") < 6_000, "{output:?}");
 }
 
 #[test]
@@ -117,27 +117,27 @@ fn a_mute_bus_is_left_after_two_seconds() {
     if !has(&["secret-tool"]) {
         return;
     }
-    let stage = Stage::set();
-    stage.private("home/.config/keyferry/config.toml", CONFIGURED);
-    let bus = stage.path("bus");
+    let harness = Harness::new();
+    harness.write_private_file("home/.config/keyferry/config.toml", CONFIGURED);
+    let bus = harness.path("bus");
     // Whoever connects waits in the queue.
     let _listener = UnixListener::bind(&bus).unwrap();
     let began = Instant::now();
-    let mut command = stage.stranger(KEYFERRY, &["header", "user"]);
-    say(command.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", bus.display())), "")
-        .assert_sentence(1, "does not answer within 2 s");
+    let mut command = harness.program_without_secrets(KEYFERRY, &["header", "user"]);
+    run_with_input(command.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", bus.display())), "")
+        .assert_error(1, "does not answer within 2 s");
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
 }
 
 #[test]
 fn without_a_keyring_or_an_item_the_answer_is_at_once() {
-    let stage = Stage::set();
-    stage.private("home/.config/keyferry/config.toml", CONFIGURED);
+    let harness = Harness::new();
+    harness.write_private_file("home/.config/keyferry/config.toml", CONFIGURED);
     let began = Instant::now();
-    let said = say(&mut stage.stranger(KEYFERRY, &["header", "user"]), "");
-    said.assert_sentence(1, "masv.password: ");
-    let mut command = stage.stranger(KEYFERRY, &["header", "user"]);
-    say(command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent"), "").assert_sentence(1, "masv.password: ");
+    let output = run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["header", "user"]), "");
+    output.assert_error(1, "masv.password: ");
+    let mut command = harness.program_without_secrets(KEYFERRY, &["header", "user"]);
+    run_with_input(command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent"), "").assert_error(1, "masv.password: ");
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
@@ -146,14 +146,15 @@ fn without_a_bus_the_kernel_keeps_a_secret_until_the_next_start() {
     if !has(&["keyctl"]) {
         return;
     }
-    let stage = Stage::set();
+    let harness = Harness::new();
     // No account of the tester's is called so.
     let account = format!("test-{}", std::process::id());
-    let path = stage.private("home/.config/keyferry/config.toml", &format!("[profile.{account}.masv]\nemail = \"{}\"\n", c::EMAIL));
+    let path =
+        harness.write_private_file("home/.config/keyferry/config.toml", &format!("[profile.{account}.masv]\nemail = \"{}\"\n", c::EMAIL));
     let login = ["login", "masv", "--profile", &account, "--save", "keyring"];
     let in_session = |arguments: &[&str], input: &str| {
         let words = [&["session", "-", KEYFERRY], arguments].concat();
-        say(stage.stranger("keyctl", &words).stderr(Stdio::null()), input)
+        run_with_input(harness.program_without_secrets("keyctl", &words).stderr(Stdio::null()), input)
     };
     let kept = in_session(&login, c::PASSWORD);
     let read = in_session(&["header", "user", "--profile", &account], "");
@@ -163,6 +164,7 @@ fn without_a_bus_the_kernel_keeps_a_secret_until_the_next_start() {
     assert!(Command::new("keyctl").args(["unlink", number.trim(), "@u"]).status().unwrap().success(), "{kept:?}");
     assert!(kept.code == Some(0) && kept.out.contains("kernel's keyring, until this machine starts again"), "{kept:?}");
     assert!(read.out.starts_with("X-User-Token: eyJ"), "{read:?}");
-    assert_clean_file(&path);
-    say(&mut stage.stranger(KEYFERRY, &["header", "user", "--profile", &account]), "").assert_sentence(1, "masv.password: ");
+    assert_no_secret_in_file(&path);
+    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["header", "user", "--profile", &account]), "")
+        .assert_error(1, "masv.password: ");
 }

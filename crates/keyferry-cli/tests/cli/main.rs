@@ -1,4 +1,4 @@
-//! The executable's doors, as their callers have them: the built programs, real git and real curl, an empty home, the sandbox over
+//! The programs as their callers run them: the built programs, real git and real curl, an empty home, the sandbox over
 //! real sockets. Each trap of the helper protocols is a test here.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
@@ -7,6 +7,7 @@ mod commands;
 mod curl;
 mod exec;
 mod fetch;
+mod file_store;
 mod get;
 mod git;
 mod git_protocol;
@@ -15,7 +16,6 @@ mod hostile;
 mod keyring;
 mod login;
 mod secret_leaks;
-mod shared;
 mod startup;
 mod status;
 mod syscalls;

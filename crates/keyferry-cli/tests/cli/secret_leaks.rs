@@ -15,13 +15,13 @@ use keyferry_cli::terminal::{Output, TerminalCaps};
 use keyferry_sandbox::{BodyKind, Fault, FaultAction, credentials as c};
 use serde_json::json;
 
-use crate::harness::{SECRETS, Stage};
+use crate::harness::{Harness, SECRETS};
 use keyferry_testing::secret_forms::forms;
 
 static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// The secrets that a text holds, in whatever form. Three letters are found in noise: they count as they are.
-fn found(text: &str) -> Vec<&'static str> {
+fn secrets_in(text: &str) -> Vec<&'static str> {
     let lower = text.to_lowercase();
     let holds = |secret: &&&str| match secret.len() {
         ..6 => text.contains(**secret),
@@ -31,48 +31,49 @@ fn found(text: &str) -> Vec<&'static str> {
 }
 
 /// A command: its words, what it reads, and whether its standard output is meant to hold a token or a key.
-struct Part {
+struct CommandCase {
     words: Vec<&'static str>,
     input: String,
-    prints: bool,
+    prints_token: bool,
 }
 
-fn parts(stage: &Stage) -> Vec<Part> {
-    let part = |words: &[&'static str], input: &str, prints| Part { words: words.to_vec(), input: input.to_owned(), prints };
+fn command_cases(harness: &Harness) -> Vec<CommandCase> {
+    let case =
+        |words: &[&'static str], input: &str, prints_token| CommandCase { words: words.to_vec(), input: input.to_owned(), prints_token };
     let link = format!("links/{}?secret={}\n", c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
     let package = format!("packages/{}\n", c::PACKAGE_ID);
-    let question = stage.host(stage.sandbox.fileverbs_url());
-    let of_package = format!("{}path=v1/packages/{}\n", stage.host(stage.sandbox.masv_url()), c::PACKAGE_ID);
-    let uri = json!({ "uri": format!("{}/v1/packages/{}", stage.sandbox.masv_url(), c::PACKAGE_ID) }).to_string();
+    let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
+    let of_package = format!("{}path=v1/packages/{}\n", harness.protocol_and_host(harness.sandbox.masv_url()), c::PACKAGE_ID);
+    let uri = json!({ "uri": format!("{}/v1/packages/{}", harness.sandbox.masv_url(), c::PACKAGE_ID) }).to_string();
     let keys = format!("{}\n{}\n", c::SECRET_KEY, c::FV_API_KEY);
     let mut all = vec![
-        part(&["get"], &uri, true),
-        part(&["git", "get"], &question, true),
-        part(&["git", "get"], &of_package, true),
-        part(&["git", "store"], &format!("{of_package}username=X-Package-Token\npassword={}\n", c::SECOND_PASSWORD), false),
-        part(&["git", "erase"], &format!("{question}password={}\n", c::PASSWORD), false),
-        part(&["login", "masv", "--email", c::EMAIL], c::PASSWORD, false),
-        part(&["login", "masv", "--email", c::EMAIL, "--save", "file"], c::SECOND_PASSWORD, false),
-        part(&["login", "masv", "--with-key", "--save", "file"], c::API_KEY, false),
-        part(&["login", "fileverbs"], &keys, false),
-        part(&["agent", "sign-in", "--email", c::EMAIL], c::PASSWORD, false),
+        case(&["get"], &uri, true),
+        case(&["git", "get"], &question, true),
+        case(&["git", "get"], &of_package, true),
+        case(&["git", "store"], &format!("{of_package}username=X-Package-Token\npassword={}\n", c::SECOND_PASSWORD), false),
+        case(&["git", "erase"], &format!("{question}password={}\n", c::PASSWORD), false),
+        case(&["login", "masv", "--email", c::EMAIL], c::PASSWORD, false),
+        case(&["login", "masv", "--email", c::EMAIL, "--save", "file"], c::SECOND_PASSWORD, false),
+        case(&["login", "masv", "--with-key", "--save", "file"], c::API_KEY, false),
+        case(&["login", "fileverbs"], &keys, false),
+        case(&["agent", "sign-in", "--email", c::EMAIL], c::PASSWORD, false),
     ];
     for words in [&["login", "masv"][..], &["agent"], &["status"], &["doctor"], &["config"], &["logout"], &["login", "fileverbs"]] {
-        all.push(part(words, "", false));
-        all.push(part(&[words, &["--json"]].concat(), "", false));
+        all.push(case(words, "", false));
+        all.push(case(&[words, &["--json"]].concat(), "", false));
     }
     for input in [&link, &package, "user\n", "masv:users/self\n", "fileverbs:bearer\n", "fileverbs:secret-key\n"] {
         for word in ["header", "curl", "token"] {
-            all.push(part(&[word, "-"], input, true));
+            all.push(case(&[word, "-"], input, true));
         }
-        all.push(part(&["header", "-", "--json"], input, true));
-        all.push(part(&["explain", "-"], input, false));
+        all.push(case(&["header", "-", "--json"], input, true));
+        all.push(case(&["explain", "-"], input, false));
     }
     all
 }
 
 /// What a service does wrong; its own words repeat what it was told.
-fn acts() -> Vec<Option<FaultAction>> {
+fn fault_actions() -> Vec<Option<FaultAction>> {
     let echo = SECRETS.iter().filter(|secret| secret.len() > 3).copied().collect::<Vec<_>>().join(" ");
     let says = |status, body: String| FaultAction::Literal { status, media_type: "application/json".into(), body };
     let status = |status, body| FaultAction::Status { status, body };
@@ -99,18 +100,18 @@ fn acts() -> Vec<Option<FaultAction>> {
 }
 
 /// Runs a command here, with the log at its highest level; what it printed.
-fn run(environment: &Environment, temporary: &Path, part: &Part) -> (String, String) {
-    let (mut out, mut err, mut stdin) = (Vec::new(), Vec::new(), Cursor::new(part.input.clone().into_bytes()));
-    let desk = CliContext { environment: Arc::clone(environment), temp_dir: temporary.to_owned(), stdin_is_terminal: false };
+fn run(environment: &Environment, temporary: &Path, case: &CommandCase) -> (String, String) {
+    let (mut out, mut err, mut stdin) = (Vec::new(), Vec::new(), Cursor::new(case.input.clone().into_bytes()));
+    let context = CliContext { environment: Arc::clone(environment), temp_dir: temporary.to_owned(), stdin_is_terminal: false };
     let mut streams = Streams {
         stdin: &mut stdin,
         stdout: Output::new(&mut out, TerminalCaps::PLAIN),
         stderr: Output::new(&mut err, TerminalCaps::PLAIN),
         detach_stdout: || Ok(()),
     };
-    let words = part.words.iter().map(OsString::from).collect();
+    let words = case.words.iter().map(OsString::from).collect();
     if let Ok(command) = args::parse(words, &mut streams) {
-        keyferry_cli::run(command, &desk, &mut streams);
+        keyferry_cli::run(command, &context, &mut streams);
     }
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (text(out), text(err))
@@ -123,61 +124,61 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 
 /// No file below the home holds a secret in clear, but those that the user asked for.
 fn assert_sealed(home: &Path, why: &str) {
-    for path in files(home).iter().filter(|path| !path.components().any(|part| part.as_os_str() == "secrets")) {
+    for path in files(home).iter().filter(|path| !path.components().any(|case| case.as_os_str() == "secrets")) {
         let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
         // Three letters are found in noise every now and then.
-        let found: Vec<_> = found(&text).into_iter().filter(|secret| secret.len() > 3).collect();
-        assert!(found.is_empty() && !text.contains("eyJhbGci"), "{why}: {found:?} in {}", path.display());
+        let secrets_in: Vec<_> = secrets_in(&text).into_iter().filter(|secret| secret.len() > 3).collect();
+        assert!(secrets_in.is_empty() && !text.contains("eyJhbGci"), "{why}: {secrets_in:?} in {}", path.display());
     }
 }
 
 #[test]
 fn no_command_shows_a_secret_under_any_fault() {
-    let stage = Stage::set();
+    let harness = Harness::new();
     let take = |_, text: &str| LOGGED.lock().unwrap().push(text.to_owned());
     log::install(Some(Level::Debug), Some(Box::new(take))).unwrap();
-    let mut variables = stage.sandbox.variables();
+    let mut variables = harness.sandbox.variables();
     variables.retain(|(name, _)| !name.starts_with('#') && name != "KEYFERRY_STORE");
-    let more = [("HOME", stage.path("home").display().to_string()), ("GIT_TERMINAL_PROMPT", "0".into())];
+    let more = [("HOME", harness.path("home").display().to_string()), ("GIT_TERMINAL_PROMPT", "0".into())];
     variables.extend(more.map(|(name, value)| (name.to_owned(), value)));
     variables.push(("KEYFERRY_HTTP_TIMEOUT_MS".to_owned(), "400".to_owned()));
     let environment: Environment = Arc::new(move |name| variables.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()));
     let mut count = 0;
-    for act in acts() {
+    for action in fault_actions() {
         // Refusals, pauses and tokens of the one before are no part of this.
         for folder in [".local", ".config"] {
-            let _ = fs::remove_dir_all(stage.path("home").join(folder));
+            let _ = fs::remove_dir_all(harness.path("home").join(folder));
         }
-        if let Some(act) = act.clone() {
-            stage.sandbox.fault(Fault::new(act).forever());
+        if let Some(action) = action.clone() {
+            harness.sandbox.fault(Fault::new(action).forever());
         }
-        for part in parts(&stage) {
-            let (out, err) = run(&environment, &stage.path("work"), &part);
-            let why = format!("{:?} under {act:?}", part.words);
-            assert!(found(&err).is_empty(), "{why}: {:?} on standard error: {err}", found(&err));
+        for case in command_cases(&harness) {
+            let (out, err) = run(&environment, &harness.path("work"), &case);
+            let why = format!("{:?} under {action:?}", case.words);
+            assert!(secrets_in(&err).is_empty(), "{why}: {:?} on standard error: {err}", secrets_in(&err));
             // What is printed is a token, a key that is one, or a link's; never what logs in.
-            let never = |secret: &&str| !part.prints || [c::PASSWORD, c::SECOND_PASSWORD, c::LINK_PASSWORD].contains(secret);
-            let shown: Vec<_> = found(&out).into_iter().filter(|secret| never(secret)).collect();
-            let is_echo = part.prints && out.contains(c::PASSWORD) && matches!(act, Some(FaultAction::Literal { .. }));
+            let never = |secret: &&str| !case.prints_token || [c::PASSWORD, c::SECOND_PASSWORD, c::LINK_PASSWORD].contains(secret);
+            let shown: Vec<_> = secrets_in(&out).into_iter().filter(|secret| never(secret)).collect();
+            let is_echo = case.prints_token && out.contains(c::PASSWORD) && matches!(action, Some(FaultAction::Literal { .. }));
             assert!(shown.is_empty() || is_echo, "{why}: {shown:?} on standard output: {out}");
             count += 1;
         }
-        assert_sealed(&stage.path("home"), &format!("{act:?}"));
-        assert_sealed(&stage.path("work"), &format!("{act:?}"));
-        stage.sandbox.clear_faults();
+        assert_sealed(&harness.path("home"), &format!("{action:?}"));
+        assert_sealed(&harness.path("work"), &format!("{action:?}"));
+        harness.sandbox.clear_faults();
     }
     let logged = LOGGED.lock().unwrap();
     assert!(count > 500 && logged.len() > 100, "{count} commands, {} messages", logged.len());
-    logged.iter().for_each(|text| assert!(found(text).is_empty(), "{:?} was logged: {text}", found(text)));
-    stage.assert_no_secret_in_argv();
+    logged.iter().for_each(|text| assert!(secrets_in(text).is_empty(), "{:?} was logged: {text}", secrets_in(text)));
+    harness.assert_no_secret_in_argv();
 }
 
 #[test]
 fn a_program_that_is_started_for_another_end_inherits_no_secret() {
-    let stage = Stage::set();
-    let script = |name: &str, prints: &str| {
-        let text = format!("#!/bin/sh\nenv >> '{}'\n{prints}\n", stage.path("seen").display());
-        let path = stage.private(name, &text);
+    let harness = Harness::new();
+    let script = |name: &str, prints_token: &str| {
+        let text = format!("#!/bin/sh\nenv >> '{}'\n{prints_token}\n", harness.path("seen").display());
+        let path = harness.write_private_file(name, &text);
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         path
     };
@@ -185,19 +186,19 @@ fn a_program_that_is_started_for_another_end_inherits_no_secret() {
     let askpass = script("askpass", "echo wrong");
     script("bin/git", "exit 1");
     let config = format!("[masv]\npassword = {{ command = [\"{}\"] }}\n", password.display());
-    stage.private("home/.config/keyferry/config.toml", &config);
-    let host = stage.host(stage.sandbox.masv_url());
-    let path = format!("{}:{}", stage.path("bin").display(), std::env::var("PATH").unwrap());
+    harness.write_private_file("home/.config/keyferry/config.toml", &config);
+    let host = harness.protocol_and_host(harness.sandbox.masv_url());
+    let path = format!("{}:{}", harness.path("bin").display(), std::env::var("PATH").unwrap());
     for (arguments, is_asked) in [(["login", "masv"], false), (["git", "get"], true)] {
-        let mut command = stage.program(crate::harness::KEYFERRY, &arguments);
+        let mut command = harness.program(crate::harness::KEYFERRY, &arguments);
         command.env("PATH", &path).env("GIT_ASKPASS", &askpass).env_remove("GIT_TERMINAL_PROMPT").env_remove("KEYFERRY_MASV_PASSWORD");
         if is_asked {
-            fs::remove_file(stage.config()).unwrap();
+            fs::remove_file(harness.config()).unwrap();
         }
-        let said = crate::harness::say(command.env("MASV_API_KEY", "").env("MINE", "stays"), &format!("{host}path=v1/user\n"));
-        assert_ne!(said.code, Some(101), "{said:?}");
+        let output = crate::harness::run_with_input(command.env("MASV_API_KEY", "").env("MINE", "stays"), &format!("{host}path=v1/user\n"));
+        assert_ne!(output.code, Some(101), "{output:?}");
     }
-    let seen = fs::read_to_string(stage.path("seen")).unwrap();
+    let seen = fs::read_to_string(harness.path("seen")).unwrap();
     assert!(seen.matches("MINE=stays").count() == 3, "the command, git and the window were asked: {seen}");
-    assert!(found(&seen).is_empty(), "{:?}: {seen}", found(&seen));
+    assert!(secrets_in(&seen).is_empty(), "{:?}: {seen}", secrets_in(&seen));
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{HELPER, KEYFERRY, Said, Stage, say};
+use crate::harness::{HELPER, Harness, KEYFERRY, ProgramOutput, run_with_input};
 
 /// Files that may lead a program astray, in the folder that it is in.
 const BAIT: [&str; 9] = [
@@ -21,9 +21,9 @@ const BAIT: [&str; 9] = [
     "git",
 ];
 
-fn bait(stage: &Stage) {
+fn bait(harness: &Harness) {
     for name in BAIT {
-        let path = stage.path("work").join(name);
+        let path = harness.path("work").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "#!/bin/sh\ntouch was-run\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
@@ -31,15 +31,15 @@ fn bait(stage: &Stage) {
 }
 
 /// Runs a program under strace with the store that users have; its system calls.
-fn traced(stage: &Stage, program: &str, arguments: &[&str], input: &str) -> (Said, Vec<String>) {
-    let log = stage.path("trace");
+fn traced(harness: &Harness, program: &str, arguments: &[&str], input: &str) -> (ProgramOutput, Vec<String>) {
+    let log = harness.path("trace");
     let calls = "trace=clone,clone3,fork,vfork,execve,execveat,socket,open,openat,openat2,creat,chdir";
     let all = [&["-f", "-qq", "-s", "400", "-e", calls, "-o", log.to_str().unwrap(), program], arguments].concat();
     let path = format!(".::{}", std::env::var("PATH").unwrap());
-    let mut command: Command = stage.program("/usr/bin/strace", &all);
-    let said = say(command.env_remove("KEYFERRY_STORE").env("PATH", path).env("LD_LIBRARY_PATH", ""), input);
+    let mut command: Command = harness.program("/usr/bin/strace", &all);
+    let output = run_with_input(command.env_remove("KEYFERRY_STORE").env("PATH", path).env("LD_LIBRARY_PATH", ""), input);
     let trace = fs::read_to_string(&log).unwrap();
-    (said, trace.lines().map(|line| line.split_once(' ').unwrap().1.trim_start().to_owned()).collect())
+    (output, trace.lines().map(|line| line.split_once(' ').unwrap().1.trim_start().to_owned()).collect())
 }
 
 /// Fails where a file is looked for from the folder that the program is in.
@@ -61,28 +61,28 @@ fn an_answer_from_the_store_takes_no_thread_no_socket_no_program_and_five_files(
     if !Path::new("/usr/bin/strace").exists() {
         return eprintln_skipped();
     }
-    let stage = Stage::set();
-    stage.private("home/.config/keyferry/config.toml", "[masv]\nteam = \"x\"\n");
-    let question = stage.host(stage.sandbox.fileverbs_url());
-    let (cold, _) = traced(&stage, HELPER, &["get"], &question);
-    bait(&stage);
-    let (warm, calls) = traced(&stage, HELPER, &["get"], &question);
+    let harness = Harness::new();
+    harness.write_private_file("home/.config/keyferry/config.toml", "[masv]\nteam = \"x\"\n");
+    let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
+    let (cold, _) = traced(&harness, HELPER, &["get"], &question);
+    bait(&harness);
+    let (warm, calls) = traced(&harness, HELPER, &["get"], &question);
     assert!(warm.code == Some(0) && warm.out == cold.out && warm.line("password").is_some() && warm.err.is_empty(), "{warm:?}");
     assert_eq!((count(&calls, &PROCESSES), count(&calls, &["socket"]), count(&calls, &["execve", "execveat"])), (0, 0, 1), "{calls:#?}");
     assert_looks_nowhere_here(&calls);
     let of_system = ["/proc/self/", "/lib", "/usr/lib", "/etc/ld.so", "/sys/"];
     let opened = calls.iter().filter(|call| call.starts_with("open")).map(|call| call.split('"').nth(1).unwrap());
     let opened: BTreeSet<_> = opened.filter(|path| !of_system.iter().any(|system| path.starts_with(system))).collect();
-    let home = stage.path("home");
+    let home = harness.path("home");
     let below_home = |path: &str| path.strip_prefix(home.to_str().unwrap()).unwrap_or(path).to_owned();
     let (tokens, rest): (Vec<_>, Vec<_>) = opened.iter().map(|path| below_home(path)).partition(|path| path.starts_with("tokens/"));
     assert_eq!(tokens.len(), 1, "{opened:?}");
     assert_eq!(rest, ["/.config/keyferry/config.toml", "/.local/share/keyferry", "/.local/state/keyferry", "store.key"]);
-    let (foreign, calls) = traced(&stage, HELPER, &["get"], "protocol=https\nhost=github.com\n\n");
-    foreign.assert_quiet();
+    let (foreign, calls) = traced(&harness, HELPER, &["get"], "protocol=https\nhost=github.com\n\n");
+    foreign.assert_silent();
     assert_eq!(count(&calls, &["execve", "execveat"]), 1, "what is not ours needs no other program: {calls:#?}");
-    let (told, calls) = traced(&stage, HELPER, &["store"], "protocol=https\nhost=github.com\nusername=ann\npassword=typed\n\n");
-    told.assert_quiet();
+    let (told, calls) = traced(&harness, HELPER, &["store"], "protocol=https\nhost=github.com\nusername=ann\npassword=typed\n\n");
+    told.assert_silent();
     assert_eq!(count(&calls, &["execve", "execveat"]), 1, "{calls:#?}");
 }
 
@@ -91,9 +91,9 @@ fn whatever_else_is_done_nothing_is_looked_for_in_a_hostile_folder() {
     if !Path::new("/usr/bin/strace").exists() {
         return eprintln_skipped();
     }
-    let stage = Stage::set();
-    bait(&stage);
-    let question = stage.host(stage.sandbox.fileverbs_url());
+    let harness = Harness::new();
+    bait(&harness);
+    let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
     let own = Path::new(HELPER).with_file_name("keyferry");
     for (program, arguments, input, programs) in [
         (HELPER, &["get"][..], question.as_str(), 2),
@@ -103,14 +103,14 @@ fn whatever_else_is_done_nothing_is_looked_for_in_a_hostile_folder() {
         (KEYFERRY, &["doctor"], "", 1),
         (KEYFERRY, &["logout"], "", 1),
     ] {
-        let (said, calls) = traced(&stage, program, arguments, input);
-        assert_eq!(said.code, Some(0), "{said:?}");
+        let (output, calls) = traced(&harness, program, arguments, input);
+        assert_eq!(output.code, Some(0), "{output:?}");
         assert_looks_nowhere_here(&calls);
         let started: Vec<_> = calls.iter().filter(|call| call.starts_with("execve") && call.contains("= 0")).collect();
         assert_eq!(started.len(), programs, "{started:#?}");
         assert!(started.iter().skip(1).all(|call| call.starts_with(&format!("execve(\"{}\"", own.display()))), "{started:#?}");
     }
-    assert!(!stage.path("work/was-run").exists());
+    assert!(!harness.path("work/was-run").exists());
 }
 
 fn eprintln_skipped() {

@@ -6,8 +6,8 @@ use std::path::Path;
 use keyferry_sandbox::{Fault, FaultAction, credentials as c};
 use serde_json::{Value, json};
 
-use crate::harness::{HELPER, KEYFERRY, Said, Stage, say};
-use crate::terminal::Session;
+use crate::harness::{HELPER, Harness, KEYFERRY, ProgramOutput, run_with_input};
+use crate::terminal::TerminalSession;
 
 /// C0, DEL, C1, and what turns the direction of writing.
 const EVIL: &str = "\u{1b}[2J\u{7}\u{8}\u{7f}\u{9b}31m\u{85}\u{2028}\u{202e}\u{2066}\u{200f}\u{61c}";
@@ -18,17 +18,17 @@ fn steers(symbol: char) -> bool {
 }
 
 #[track_caller]
-fn assert_plain(said: &Said) {
-    for text in [&said.out, &said.err] {
+fn assert_plain(output: &ProgramOutput) {
+    for text in [&output.out, &output.err] {
         assert!(!text.contains(steers), "{text:?}");
     }
 }
 
 /// Every command that may show something of what it was told, with the input that it reads.
-fn commands(stage: &Stage) -> Vec<(&'static str, Vec<String>, String)> {
+fn commands(harness: &Harness) -> Vec<(&'static str, Vec<String>, String)> {
     let package = format!("packages/{}", c::PACKAGE_ID);
-    let question = stage.host(stage.sandbox.fileverbs_url());
-    let uri = json!({ "uri": format!("{}/v1/{package}", stage.sandbox.masv_url()) }).to_string();
+    let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
+    let uri = json!({ "uri": format!("{}/v1/{package}", harness.sandbox.masv_url()) }).to_string();
     let plain = [
         &["login", "masv"][..],
         &["login", "fileverbs"],
@@ -56,55 +56,55 @@ fn commands(stage: &Stage) -> Vec<(&'static str, Vec<String>, String)> {
     all
 }
 
-fn run(stage: &Stage, (program, words, input): &(&str, Vec<String>, String), variables: &[(&str, String)]) -> Said {
+fn run(harness: &Harness, (program, words, input): &(&str, Vec<String>, String), variables: &[(&str, String)]) -> ProgramOutput {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let mut command = stage.program(program, &words);
-    say(command.envs(variables.iter().map(|(name, value)| (name, value))), input)
+    let mut command = harness.program(program, &words);
+    run_with_input(command.envs(variables.iter().map(|(name, value)| (name, value))), input)
 }
 
 #[test]
 fn a_servers_words_reach_no_terminal_raw_by_any_command() {
-    let stage = Stage::set();
-    let told: Value = json!({
+    let harness = Harness::new();
+    let response: Value = json!({
         "code": 1, "message": EVIL, "error": EVIL, "errors": [{ "msg": EVIL, "field": EVIL }], "detail": EVIL, "title": EVIL,
         "token": EVIL, "email": EVIL, "name": EVIL, "user": { "email": format!("a{EVIL}@example.com"), "name": EVIL },
         "teams": [{ "id": EVIL, "name": EVIL, "subdomain": EVIL }], "JwtToken": EVIL, "access_token": EVIL,
     });
     for status in [200, 401, 404, 500] {
-        for command in commands(&stage) {
+        for command in commands(&harness) {
             for path in ["/v1", "/api", "/"] {
-                let act = FaultAction::Literal { status, media_type: "application/json".into(), body: told.to_string() };
-                stage.sandbox.fault(Fault::new(act).path(path).forever());
+                let action = FaultAction::Literal { status, media_type: "application/json".into(), body: response.to_string() };
+                harness.sandbox.fault(Fault::new(action).path(path).forever());
             }
-            let said = run(&stage, &command, &[("KEYFERRY_HTTP_TIMEOUT_MS", "1500".into())]);
-            assert_plain(&said);
-            stage.sandbox.clear_faults();
+            let output = run(&harness, &command, &[("KEYFERRY_HTTP_TIMEOUT_MS", "1500".into())]);
+            assert_plain(&output);
+            harness.sandbox.clear_faults();
         }
     }
 }
 
 #[test]
 fn what_the_agent_says_of_its_user_is_shown_without_what_steers() {
-    let stage = Stage::set();
+    let harness = Harness::new();
     let user = json!({ "user": { "email": format!("ann{EVIL}@example.com") }, "teams": [{ "id": "1", "name": format!("team{EVIL}") }] });
     for words in [&["agent"][..], &["agent", "--json"]] {
-        stage.sandbox.fault(Fault::new(FaultAction::Literal {
+        harness.sandbox.fault(Fault::new(FaultAction::Literal {
             status: 200,
             media_type: "application/json".into(),
             body: user.to_string(),
         }));
-        let said = stage.keyferry(words);
-        assert!(said.code == Some(0) && said.out.contains("ann") && said.out.contains("team"), "{said:?}");
-        assert_plain(&said);
+        let output = harness.keyferry(words);
+        assert!(output.code == Some(0) && output.out.contains("ann") && output.out.contains("team"), "{output:?}");
+        assert_plain(&output);
     }
 }
 
 #[test]
 fn arguments_come_back_without_what_steers() {
-    let stage = Stage::set();
+    let harness = Harness::new();
     let evil = format!("x{EVIL}");
     let long = format!("--{evil}");
-    let url = format!("{}/v1/packages/{evil}", stage.sandbox.masv_url());
+    let url = format!("{}/v1/packages/{evil}", harness.sandbox.masv_url());
     for words in [
         &[evil.as_str()][..],
         &[&long],
@@ -126,20 +126,20 @@ fn arguments_come_back_without_what_steers() {
         &["login", "masv", "--secret-file", &format!("/nonexistent/{evil}")],
         &["sandbox", "--masv-port", &evil],
     ] {
-        let said = stage.keyferry(words);
-        assert_ne!(said.code, Some(101), "{said:?}");
-        assert_plain(&said);
+        let output = harness.keyferry(words);
+        assert_ne!(output.code, Some(101), "{output:?}");
+        assert_plain(&output);
     }
     for input in [format!("protocol=https\nhost={evil}\n"), format!("url=https://{evil}/\n"), format!("{evil}=x\n")] {
-        let said = stage.helper("get", &input);
-        assert_plain(&said);
+        let output = harness.helper("get", &input);
+        assert_plain(&output);
     }
 }
 
 #[test]
 fn names_of_files_variables_and_settings_are_shown_without_what_steers() {
-    let stage = Stage::set();
-    let home = stage.path(&format!("home{}", EVIL.replace('\u{85}', "")));
+    let harness = Harness::new();
+    let home = harness.path(&format!("home{}", EVIL.replace('\u{85}', "")));
     let file = home.join(".config/keyferry/config.toml");
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     let private = |text: &str| {
@@ -153,27 +153,27 @@ fn names_of_files_variables_and_settings_are_shown_without_what_steers() {
     let email = "a\u{202e}b@example.com";
     for text in ["no TOML", &format!("[masv]\nemail = \"{email}\"\npassword = {{ command = [\"/nonexistent/\u{202e}x\"] }}\n")] {
         private(text);
-        for command in commands(&stage) {
-            assert_plain(&run(&stage, &command, &variables(&home)));
+        for command in commands(&harness) {
+            assert_plain(&run(&harness, &command, &variables(&home)));
         }
     }
     fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
-    let doctor = run(&stage, &(KEYFERRY, vec!["doctor".into()], String::new()), &variables(&home));
+    let doctor = run(&harness, &(KEYFERRY, vec!["doctor".into()], String::new()), &variables(&home));
     assert!(doctor.code == Some(1) && doctor.out.contains("chmod go-w"), "{doctor:?}");
     assert_plain(&doctor);
 }
 
 #[test]
 fn a_terminal_sees_no_more_than_a_pipe() {
-    let stage = Stage::set();
-    let told = json!({ "message": EVIL, "token": format!("x{EVIL}"), "user": { "email": EVIL }, "teams": [] }).to_string();
+    let harness = Harness::new();
+    let response = json!({ "message": EVIL, "token": format!("x{EVIL}"), "user": { "email": EVIL }, "teams": [] }).to_string();
     for words in [&["header", "user"][..], &["token", "user"], &["login", "masv"], &["agent"], &["doctor"], &["status"], &["explain", EVIL]]
     {
-        stage
-            .sandbox
-            .fault(Fault::new(FaultAction::Literal { status: 200, media_type: "application/json".into(), body: told.clone() }).forever());
-        let (seen, _) = Session::start(stage.program(KEYFERRY, words).env("TERM", "dumb")).end();
+        harness.sandbox.fault(
+            Fault::new(FaultAction::Literal { status: 200, media_type: "application/json".into(), body: response.clone() }).forever(),
+        );
+        let (seen, _) = TerminalSession::start(harness.program(KEYFERRY, words).env("TERM", "dumb")).end();
         assert!(!seen.replace('\r', "").contains(steers), "{words:?}: {seen:?}");
-        stage.sandbox.clear_faults();
+        harness.sandbox.clear_faults();
     }
 }

@@ -1,6 +1,6 @@
-//! Asking a person for what is missing, where that is allowed.
+//! Prompts for a missing password, where git allows it.
 //!
-//! It never asks twice: what was typed is right or it is refused.
+//! It prompts once: a wrong password is an error.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,26 +17,26 @@ use keyferry::secret::Secret;
 use keyferry::session::Session;
 use keyferry::sys::process::{Limits, RunOutcome, run};
 
-/// Asks for MASV's password where that is all that is missing, logs in with it, and gets the token. The error that it began with
-/// where nobody may be asked.
+/// Prompts for MASV's password if that is all that is missing, logs in with it and gets the token. Returns the original error if
+/// no prompt is allowed.
 ///
 /// # Errors
 /// That one, and those of the login.
 pub fn sign_in_and_retry(session: &Session, resource: &str, error: &Error, context: &CliContext) -> Result<Token> {
     let explained: serde_json::Value = serde_json::from_str(&session.explain(resource)?).unwrap_or_default();
-    let may_help = matches!(error.kind, ErrorKind::LoginRequired | ErrorKind::NotConfigured) && explained["service"] == "masv";
-    let email = if may_help { configured_email(session, context)? } else { None };
+    let password_may_help = matches!(error.kind, ErrorKind::LoginRequired | ErrorKind::NotConfigured) && explained["service"] == "masv";
+    let email = if password_may_help { configured_email(session, context)? } else { None };
     let Some(email) = email.filter(|_| prompts_allowed(context)) else { return Err(error.clone()) };
     let base = explained["base"].as_str().unwrap_or_default();
-    let request = format!("Password for {} at {base}: ", email.expose());
+    let question = format!("Password for {} at {base}: ", email.expose());
     // Nobody to ask is not what the caller has to mend.
-    let password = ask(&request, true, PromptOrder::AskpassFirst, &context.environment)
-        .map_err(|failed| if failed.kind == ErrorKind::Cancelled { failed } else { error.clone() })?;
+    let password = ask(&question, true, PromptOrder::AskpassFirst, &context.environment)
+        .map_err(|prompt_error| if prompt_error.kind == ErrorKind::Cancelled { prompt_error } else { error.clone() })?;
     session.masv_login(Some(email), Some(password))?;
     session.token_for(&Request::new(resource))
 }
 
-/// The configured e-mail address, if there is no password beside it: one that is wrong is mended where it stands.
+/// The configured e-mail address, if no password is configured: a wrong one has to be corrected there.
 fn configured_email(session: &Session, context: &CliContext) -> Result<Option<Secret>> {
     let config = context.load_config()?;
     let account = if session.account_name().is_empty() { DEFAULT_ACCOUNT } else { session.account_name() };
@@ -44,7 +44,7 @@ fn configured_email(session: &Session, context: &CliContext) -> Result<Option<Se
     if profile.is_set("masv.password") { Ok(None) } else { secrets::resolve_setting(&profile, "masv.email") }
 }
 
-/// Whether git's own switches let anybody be asked: `GIT_TERMINAL_PROMPT` and `credential.interactive`.
+/// Whether git's own switches allow a prompt: `GIT_TERMINAL_PROMPT` and `credential.interactive`.
 pub fn prompts_allowed(context: &CliContext) -> bool {
     let is_off = |value: &str| matches!(value.trim().to_ascii_lowercase().as_str(), "0" | "no" | "off" | "false" | "never");
     if (context.environment)("GIT_TERMINAL_PROMPT").is_some_and(|value| is_off(&value)) {
@@ -58,7 +58,7 @@ pub fn prompts_allowed(context: &CliContext) -> bool {
     }
 }
 
-/// git by its absolute path: a name alone might be found in the folder that the user is in.
+/// Finds git by its absolute path: a name alone might be found in the current folder.
 fn find_git(context: &CliContext) -> Option<PathBuf> {
     let path = (context.environment)("PATH")?;
     path.split(':').filter(|folder| Path::new(folder).is_absolute()).map(|folder| Path::new(folder).join("git")).find(|file| file.is_file())

@@ -1,7 +1,7 @@
-//! The door for git and for all that speak its credential protocol: `get`, `store`, `erase`, `capability`.
+//! `keyferry git`: git's credential protocol with `get`, `store`, `erase` and `capability`.
 //!
-//! An answer is complete or it is empty; what is not ours gets an empty one, exit code 0 and not a
-//! word. It keeps no password that somebody typed, and asks a person only where git lets it.
+//! A response is complete or empty; a foreign host gets an empty one, exit code 0 and no message.
+//! It stores no typed password, and prompts only where git allows it.
 
 pub mod ask;
 pub mod request;
@@ -22,9 +22,9 @@ use keyferry::model::token::Token;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
 
-/// The header whose token a caller may have got itself.
+/// The header whose token a caller may have fetched itself.
 const ADOPTED_HEADER: &str = "X-Package-Token";
-/// Services where a host alone says which token is meant, and what to ask them for.
+/// The resource that a host alone stands for, by service.
 const HOST_RESOURCES: &[(&str, &str)] = &[("fileverbs", "fileverbs:git")];
 
 /// Arguments of `keyferry git`.
@@ -35,7 +35,7 @@ pub struct GitOptions {
     pub words: Vec<OsString>,
 }
 
-/// Answers an operation: the first word behind the program's name.
+/// Runs the operation that the first argument names.
 pub fn run(words: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     match operation_name(words) {
         Some("get") => run_operation(get, context, streams),
@@ -45,12 +45,12 @@ pub fn run(words: &[OsString], context: &CliContext, streams: &mut Streams<'_>) 
     }
 }
 
-/// The operation, empty where it is in no language of ours.
+/// The name of the operation; empty if it is not UTF-8.
 fn operation_name(words: &[OsString]) -> Option<&str> {
     words.first().map(|word| word.to_str().unwrap_or_default())
 }
 
-/// What needs no credential to be answered.
+/// Answers what needs no credential: `capability`, a missing operation and unknown ones.
 fn answer_without_credential(word: Option<&str>, streams: &mut Streams<'_>) -> u8 {
     match word {
         Some("capability") => {
@@ -66,15 +66,15 @@ fn answer_without_credential(word: Option<&str>, streams: &mut Streams<'_>) -> u
     }
 }
 
-/// What the quick program makes of a call.
+/// The outcome of a call in git-credential-keyferry, which has no network.
 pub enum FastPath {
-    /// It is answered, with this exit code.
+    /// Answered, with this exit code.
     Answered(u8),
-    /// It takes the whole program, which has to read this; where nothing was read, what was sent.
+    /// Needs the full program, which has to read this message, or standard input if nothing was read yet.
     NeedsFullCli(Option<Message>),
 }
 
-/// Answers what needs the store alone, or nothing: git asks every helper about every host, and tells each of every password.
+/// Answers calls that need the store alone, or nothing: git asks every helper about every host, and sends each every password.
 pub fn fast_path(words: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> FastPath {
     let is_get = match operation_name(words) {
         Some("get") => true,
@@ -95,7 +95,7 @@ pub fn fast_path(words: &[OsString], context: &CliContext, streams: &mut Streams
     answer.map_or(FastPath::NeedsFullCli(Some(message)), |answer| FastPath::Answered(write_message(&answer, streams)))
 }
 
-/// The answer that the store has, or an empty one to what is not ours. None where there is more to do.
+/// The answer from the store, or an empty one for a foreign host. None if the full program is needed.
 fn stored_answer(request: &CredentialRequest, context: &CliContext) -> Option<Message> {
     let session = open_session(request, context, CliContext::open_offline).ok()?;
     let call = GitCall { request, session: &session, context };
@@ -107,7 +107,7 @@ fn stored_answer(request: &CredentialRequest, context: &CliContext) -> Option<Me
 
 type Operation = fn(&GitCall<'_>) -> Result<Message>;
 
-/// One question and what answers it.
+/// One request and its session.
 struct GitCall<'a> {
     request: &'a CredentialRequest,
     session: &'a Session,
@@ -143,29 +143,29 @@ fn warn(streams: &mut Streams<'_>, what: &str) -> u8 {
     EXIT_OK
 }
 
-/// Whether it means that the request is another helper's business.
+/// Whether the error means that the request is for another helper.
 fn is_foreign(error: &Error) -> bool {
     matches!(error.kind, ErrorKind::UnknownService | ErrorKind::NoHeader | ErrorKind::InvalidResource)
 }
 
-/// A session for the account that the user name chooses, where it is one's name.
+/// Opens a session for the account that the user name names, else for the default one.
 fn open_session(
     request: &CredentialRequest,
     context: &CliContext,
-    opens: fn(&CliContext, Config, Option<&str>) -> Result<Session>,
+    open: fn(&CliContext, Config, Option<&str>) -> Result<Session>,
 ) -> Result<Session> {
     let config = context.load_config()?;
     let accounts = config.accounts();
     let account = request.username.as_ref().filter(|name| accounts.contains(name));
-    opens(context, config, account.map(String::as_str))
+    open(context, config, account.map(String::as_str))
 }
 
 impl GitCall<'_> {
-    /// Does something with the resource that the question is about: its URL, else what its host stands for.
-    fn with_resource<T>(&self, then: impl Fn(&str) -> Result<T>) -> Result<T> {
-        let outcome = then(&self.request.url);
+    /// Calls `operation` with the URL of the request, else with the resource that its host stands for.
+    fn with_resource<T>(&self, operation: impl Fn(&str) -> Result<T>) -> Result<T> {
+        let outcome = operation(&self.request.url);
         match outcome {
-            Err(error) if error.kind == ErrorKind::UnknownService => then(self.host_resource().ok_or(error)?),
+            Err(error) if error.kind == ErrorKind::UnknownService => operation(self.host_resource().ok_or(error)?),
             other => other,
         }
     }
@@ -173,9 +173,9 @@ impl GitCall<'_> {
     /// Rationale: git sends a path only where `credential.useHttpPath` is set. One bearer serves all of FileVerbs; for MASV a
     /// host says too little, and the user's own token in place of a package's would be too much.
     fn host_resource(&self) -> Option<&'static str> {
-        let mut here = self.session.services().filter(|place| self.request.matches_base(place.base));
-        let place = here.next().filter(|_| here.next().is_none())?;
-        HOST_RESOURCES.iter().find(|(service, _)| *service == place.service).map(|(_, resource)| *resource)
+        let mut services = self.session.services().filter(|service| self.request.matches_base(service.base));
+        let service = services.next().filter(|_| services.next().is_none())?;
+        HOST_RESOURCES.iter().find(|(name, _)| *name == service.service).map(|(_, resource)| *resource)
     }
 }
 
@@ -189,50 +189,51 @@ fn get(call: &GitCall<'_>) -> Result<Message> {
     encode_if_user_matches(call, &token)
 }
 
-/// Nothing where somebody else is asked for.
+/// Encodes the token, or nothing if the request names another user.
 fn encode_if_user_matches(call: &GitCall<'_>, token: &Token) -> Result<Message> {
-    let fits = |name: &String| name == call.session.inspect().account_name() || token.headers().any(|(header, _)| header == name);
-    if call.request.username.as_ref().is_none_or(fits) { encode(call, token) } else { Ok(Message::default()) }
+    let matches_user = |name: &String| name == call.session.account_name() || token.headers().any(|(header, _)| header == name);
+    if call.request.username.as_ref().is_none_or(matches_user) { encode(call, token) } else { Ok(Message::default()) }
 }
 
-/// A MASV host without a path is ours, but says too little.
+/// Explains the missing path for a MASV host; other errors stay.
 fn explain_missing_path(call: &GitCall<'_>, error: Error) -> Result<Message> {
-    if call.request.has_path || !call.session.services().any(|place| place.service == "masv" && call.request.matches_base(place.base)) {
+    if call.request.has_path || !call.session.services().any(|service| service.service == "masv" && call.request.matches_base(service.base))
+    {
         return Err(error);
     }
     let what = "MASV's tokens differ by path, and git sent none: git config --global credential.URL.useHttpPath true, with MASV's URL";
     Err(Error::new(ErrorKind::Cancelled, what))
 }
 
-/// A token in the words of the protocol. `authtype` is claimed only where the caller understands it: git takes an answer with it
+/// Encodes a token as a message. `authtype` is claimed only where the caller understands it: git takes an answer with it
 /// for an empty one otherwise, and asks nobody else.
 fn encode(call: &GitCall<'_>, token: &Token) -> Result<Message> {
     let mut message = Message::default();
-    let mut say = |key: &str, value: &str| message.push(key, Secret::from(value));
+    let mut push = |key: &str, value: &str| message.push(key, Secret::from(value));
     let Some((name, value)) = token.headers().next() else { return Ok(message) };
     if name.eq_ignore_ascii_case("authorization") {
         match value.split_once(' ') {
             Some((scheme, credential)) if call.request.knows_authtype => {
-                say("capability[]", "authtype")?;
-                say("authtype", scheme)?;
-                say("credential", credential)?;
-                say("ephemeral", "1")?;
+                push("capability[]", "authtype")?;
+                push("authtype", scheme)?;
+                push("credential", credential)?;
+                push("ephemeral", "1")?;
             }
             _ => {
-                say("username", call.session.inspect().account_name())?;
-                say("password", token.value())?;
+                push("username", call.session.account_name())?;
+                push("password", token.value())?;
             }
         }
     } else {
-        say("username", name)?;
-        say("password", value)?;
+        push("username", name)?;
+        push("password", value)?;
         for (name, value) in token.headers() {
-            say("header[]", &format!("{name}: {value}"))?;
+            push("header[]", &format!("{name}: {value}"))?;
         }
     }
     // 0 would mean "never ends".
-    if let Some(ends) = call.session.inspect().ends_here_unix_s(token).filter(|ends| *ends > 0) {
-        say("password_expiry_utc", &ends.to_string())?;
+    if let Some(expires_unix_s) = call.session.ends_here_unix_s(token).filter(|expires_unix_s| *expires_unix_s > 0) {
+        push("password_expiry_utc", &expires_unix_s.to_string())?;
     }
     Ok(message)
 }
@@ -255,7 +256,7 @@ fn adopted_value(request: &CredentialRequest) -> Option<&Secret> {
     request.password.as_ref().filter(|_| request.username.as_deref() == Some(ADOPTED_HEADER) && request.has_path)
 }
 
-/// Rejects exactly the value that is named; without one, nothing.
+/// Rejects exactly the value in the request; without one, nothing.
 fn erase(call: &GitCall<'_>) -> Result<Message> {
     for value in [&call.request.credential, &call.request.password].into_iter().flatten() {
         call.with_resource(|resource| call.session.reject_value(resource, value))?;

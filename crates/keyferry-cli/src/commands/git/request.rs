@@ -1,6 +1,4 @@
-//! What a caller of the git protocol asks about: URL, user, value, and what it understands.
-//!
-//! It decides nothing about services.
+//! A request of git's credential protocol: URL, user, value, and the capabilities of the caller.
 
 use url::Url;
 
@@ -16,13 +14,13 @@ pub struct CredentialRequest {
     pub url: String,
     /// There is a path.
     pub has_path: bool,
-    /// Who is asked for.
+    /// The user name.
     pub username: Option<String>,
-    /// The password that the message is about.
+    /// The password in the message.
     pub password: Option<Secret>,
-    /// The credential that it is about.
+    /// The credential in the message.
     pub credential: Option<Secret>,
-    /// When the password ends.
+    /// When the password expires.
     pub expires_unix_s: Option<i64>,
     /// Whether the caller understands `authtype` and `credential`.
     pub knows_authtype: bool,
@@ -38,7 +36,7 @@ struct Address {
 }
 
 impl CredentialRequest {
-    /// Reads a message. None where it names no protocol or host, or nothing that a URL could hold: such a question has no answer.
+    /// Reads a message. None if it names no protocol or host, or one that no URL can hold: such a request has no answer.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidValue`] if a URL in it hides control characters, or is given twice over.
@@ -63,12 +61,12 @@ impl CredentialRequest {
             username: text("username").or(address.username).filter(|name| !name.is_empty()),
             password: message.get("password").cloned(),
             credential: message.get("credential").cloned(),
-            expires_unix_s: text("password_expiry_utc").and_then(|text| text.parse().ok()).filter(|ends| *ends > 0),
+            expires_unix_s: text("password_expiry_utc").and_then(|text| text.parse().ok()).filter(|expires_unix_s| *expires_unix_s > 0),
             knows_authtype: message.has_value("capability[]", "authtype"),
         }))
     }
 
-    /// Whether the question is about what lies at a base URL. Without a path its origin alone counts.
+    /// Whether the request is for a base URL. Without a path its origin alone counts.
     pub fn matches_base(&self, base: &BaseUrl) -> bool {
         let Ok(url) = Url::parse(&self.url) else { return false };
         if self.has_path { base.below(&url).is_some() } else { url.origin().ascii_serialization() == base.origin() }
@@ -100,8 +98,13 @@ impl Address {
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         let is_web = matches!(protocol.as_str(), "http" | "https");
         // Encoded twice it is a line break to whoever decodes it once more.
-        let hides = percent_decode(path).is_none_or(|again| again.chars().any(is_control_or_line_break));
-        if hides || !is_web || host.is_empty() || !host.bytes().all(is_host) || path.split('/').any(|part| matches!(part, "." | "..")) {
+        let hides_control_character = percent_decode(path).is_none_or(|decoded| decoded.chars().any(is_control_or_line_break));
+        if hides_control_character
+            || !is_web
+            || host.is_empty()
+            || !host.bytes().all(is_host)
+            || path.split('/').any(|part| matches!(part, "." | ".."))
+        {
             return None;
         }
         let mut url = format!("{protocol}://{host}/");

@@ -1,4 +1,4 @@
-//! What the door does to a session that lives longer than one call: trap 10, and the tokens that callers bring.
+//! Tests of the git operations on a session that lives longer than one call: trap 10, and adopted tokens.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -8,14 +8,14 @@ use super::*;
 use keyferry::config::Config;
 use keyferry_sandbox::{Options, Sandbox, credentials as c};
 
-struct Stage {
+struct GitHarness {
     sandbox: Sandbox,
     session: Session,
     context: CliContext,
 }
 
-impl Stage {
-    fn set() -> Self {
+impl GitHarness {
+    fn new() -> Self {
         let sandbox = Sandbox::start(Options::default()).unwrap();
         let variables = sandbox.variables();
         let environment: keyferry::config::Environment =
@@ -38,8 +38,8 @@ impl Stage {
 
     fn value(&self, url: &str, key: &str) -> String {
         let more = if key == "credential" { "capability[]=authtype\n" } else { "" };
-        let said = self.call(get, url, more);
-        said.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap().to_owned()
+        let output = self.call(get, url, more);
+        output.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap().to_owned()
     }
 
     fn package(&self, id: &str) -> String {
@@ -50,49 +50,49 @@ impl Stage {
 #[test]
 fn trap_10_erase_rejects_exactly_the_value_that_it_names() {
     for (is_bearer, key) in [(false, "password"), (true, "password"), (true, "credential")] {
-        let stage = Stage::set();
-        let url = if is_bearer { format!("{}/a.git", stage.sandbox.fileverbs_url()) } else { stage.package(c::PACKAGE_ID) };
-        let first = stage.value(&url, key);
-        stage.call(erase, &url, "");
-        stage.call(erase, &url, "username=ann\npassword=another\n");
-        stage.call(erase, &url, &format!("{key}={}\n", &first[1..]));
-        assert_eq!(stage.value(&url, key), first, "{key}: only its own value ends a token");
-        stage.call(erase, &url, &format!("{key}={first}\n"));
-        let second = stage.value(&url, key);
+        let harness = GitHarness::new();
+        let url = if is_bearer { format!("{}/a.git", harness.sandbox.fileverbs_url()) } else { harness.package(c::PACKAGE_ID) };
+        let first = harness.value(&url, key);
+        harness.call(erase, &url, "");
+        harness.call(erase, &url, "username=ann\npassword=another\n");
+        harness.call(erase, &url, &format!("{key}={}\n", &first[1..]));
+        assert_eq!(harness.value(&url, key), first, "{key}: only its own value ends a token");
+        harness.call(erase, &url, &format!("{key}={first}\n"));
+        let second = harness.value(&url, key);
         assert_ne!(second, first, "{key}");
-        stage.call(erase, &url, &format!("{key}={first}\n"));
-        assert_eq!(stage.value(&url, key), second, "the refusal of a token doesn't end its successor");
+        harness.call(erase, &url, &format!("{key}={first}\n"));
+        assert_eq!(harness.value(&url, key), second, "the refusal of a token doesn't end its successor");
     }
 }
 
 #[test]
 fn store_adopts_a_packages_token_and_nothing_else() {
-    let stage = Stage::set();
-    let url = stage.package("01BROUGHT");
-    let brought = "username=X-Package-Token\npassword=brought-by-the-caller\n";
+    let harness = GitHarness::new();
+    let url = harness.package("01BROUGHT");
+    let adopted = "username=X-Package-Token\npassword=brought-by-the-caller\n";
     for other in ["username=ann\npassword=typed\n", "username=X-Package-Token\n", "password=typed\n"] {
-        assert_eq!(stage.call(store, &url, other), "");
+        assert_eq!(harness.call(store, &url, other), "");
     }
     for elsewhere in
-        [format!("{url}/files/F/download"), format!("{}/v1/user", stage.sandbox.masv_url()), stage.sandbox.fileverbs_url().to_owned()]
+        [format!("{url}/files/F/download"), format!("{}/v1/user", harness.sandbox.masv_url()), harness.sandbox.fileverbs_url().to_owned()]
     {
         // Not a package's, or not one that it may write to: some of these are no errors, none is kept.
-        assert_eq!(stage.call(store, &elsewhere, brought), "");
+        assert_eq!(harness.call(store, &elsewhere, adopted), "");
     }
-    assert_eq!(stage.session.list().unwrap(), "[]");
-    assert_eq!(stage.run(store, &url, "username=X-Package-Token\npassword=tü k\n").err().unwrap().kind, ErrorKind::InvalidValue);
-    stage.call(store, &url, &format!("{brought}password_expiry_utc=4102444800\n"));
-    assert_eq!(stage.value(&url, "password"), "brought-by-the-caller");
-    assert_eq!(stage.value(&url, "password_expiry_utc"), "4102444800");
-    assert_eq!(stage.sandbox.count("requests"), 0);
+    assert_eq!(harness.session.list().unwrap(), "[]");
+    assert_eq!(harness.run(store, &url, "username=X-Package-Token\npassword=tü k\n").err().unwrap().kind, ErrorKind::InvalidValue);
+    harness.call(store, &url, &format!("{adopted}password_expiry_utc=4102444800\n"));
+    assert_eq!(harness.value(&url, "password"), "brought-by-the-caller");
+    assert_eq!(harness.value(&url, "password_expiry_utc"), "4102444800");
+    assert_eq!(harness.sandbox.count("requests"), 0);
 }
 
 #[test]
 fn store_takes_nothing_back_that_came_from_here() {
-    let stage = Stage::set();
-    let url = stage.package(c::PACKAGE_ID);
-    let own = stage.value(&url, "password");
-    let before = stage.session.list().unwrap();
-    stage.call(store, &url, &format!("username=X-Package-Token\npassword={own}\n"));
-    assert_eq!(stage.session.list().unwrap(), before, "a management token is not kept a second time as one that writes");
+    let harness = GitHarness::new();
+    let url = harness.package(c::PACKAGE_ID);
+    let own = harness.value(&url, "password");
+    let before = harness.session.list().unwrap();
+    harness.call(store, &url, &format!("username=X-Package-Token\npassword={own}\n"));
+    assert_eq!(harness.session.list().unwrap(), before, "a management token is not kept a second time as one that writes");
 }
