@@ -1,7 +1,7 @@
 //! A message of the git protocol: what is read is written as it was, and nothing that another reader would split comes out.
 #![no_main]
 
-use keyferry_cli::commands::git::request::Question;
+use keyferry_cli::commands::git::request::CredentialRequest;
 use keyferry_cli::git_protocol::Message;
 use libfuzzer_sys::fuzz_target;
 
@@ -13,9 +13,9 @@ fuzz_target!(|bytes: &[u8]| {
     let mut twice = Vec::new();
     again.write(&mut twice).expect("what was read can be written");
     assert_eq!(written, twice);
-    if let Ok(Some(question)) = Question::read(&message) {
-        let rest = question.url.split_once("://").map(|(scheme, rest)| (!scheme.is_empty(), rest));
+    if let Ok(Some(request)) = CredentialRequest::read(&message) {
+        let rest = request.url.split_once("://").map(|(scheme, rest)| (!scheme.is_empty(), rest));
         assert!(rest.is_some_and(|(has_scheme, rest)| has_scheme && !rest.is_empty() && !rest.starts_with('/')), "no scheme or host");
-        assert!(question.url.bytes().all(|byte| byte > b' ' && byte != 0x7f), "a control character");
+        assert!(request.url.bytes().all(|byte| byte > b' ' && byte != 0x7f), "a control character");
     }
 });

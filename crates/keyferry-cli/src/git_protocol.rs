@@ -74,7 +74,7 @@ impl Message {
 
     /// Whether a key has this value.
     pub fn has_value(&self, key: &str, value: &str) -> bool {
-        self.0.iter().any(|(other, own)| other == key && own.expose() == value)
+        self.0.iter().any(|(other, found)| other == key && found.expose() == value)
     }
 
     /// Whether there is no line.
@@ -97,6 +97,7 @@ impl Message {
     }
 }
 
+/// Reads up to and including the first empty line, or to the end of the input.
 fn read_to_blank_line(input: &mut dyn Read) -> Result<Vec<u8>> {
     // Read in place: a buffer that grows, or ends, leaves its block to the allocator, which wipes it.
     let mut bytes = Vec::new();

@@ -42,20 +42,20 @@ pub struct SandboxOptions {
     pub json: bool,
 }
 
-/// Serves until a signal. `temporary` is where the CA's file may go.
-pub fn run(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>) -> u8 {
-    match serve(options, temporary, streams) {
+/// Serves until a signal. The folder of the CA's file is created in `parent`.
+pub fn run(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> u8 {
+    match serve(options, parent, streams) {
         Ok(()) => EXIT_OK,
         Err(error) => streams.fail(error.message()),
     }
 }
 
-fn serve(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>) -> Result<()> {
+fn serve(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> Result<()> {
     let signal_error = |error: io::Error| Error::new(ErrorKind::Config, format!("signals can't be waited for: {}", error.kind()));
     // Before any thread starts: a signal would end the process in one that doesn't hold it back, and leave the folder behind.
     let shutdown_signals = ShutdownSignals::hold().map_err(signal_error)?;
     let sandbox = start(options)?;
-    let temp_dir = sandbox.ca_pem().map(|_| TempDir::create_in(temporary)).transpose()?;
+    let temp_dir = sandbox.ca_pem().map(|_| TempDir::create_in(parent)).transpose()?;
     let ca_file = match (&temp_dir, sandbox.ca_pem()) {
         (Some(temp_dir), Some(pem)) => Some(printable_path(&temp_dir.write_file("ca.pem", pem)?)?),
         _ => None,
@@ -67,7 +67,7 @@ fn serve(options: &SandboxOptions, temporary: &Path, streams: &mut Streams<'_>) 
 
 fn start(options: &SandboxOptions) -> Result<Sandbox> {
     let SandboxOptions { port_base, masv_port, agent_port, fileverbs_port, tls, json: _ } = options;
-    let port = |own: &Option<u16>, step: u16| own.or_else(|| port_base.map(|base| base + step)).unwrap_or(0);
+    let port = |given: &Option<u16>, offset: u16| given.or_else(|| port_base.map(|base| base + offset)).unwrap_or(0);
     let defaults = Options::default();
     let started = Sandbox::start(Options {
         masv_port: port(masv_port, 0),

@@ -36,8 +36,8 @@ pub struct GitOptions {
 }
 
 /// Runs the operation that the first argument names.
-pub fn run(words: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    match operation_name(words) {
+pub fn run(arguments: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+    match operation_name(arguments) {
         Some("get") => run_operation(get, context, streams),
         Some("store") => run_operation(store, context, streams),
         Some("erase") => run_operation(erase, context, streams),
@@ -46,13 +46,13 @@ pub fn run(words: &[OsString], context: &CliContext, streams: &mut Streams<'_>) 
 }
 
 /// The name of the operation; empty if it is not UTF-8.
-fn operation_name(words: &[OsString]) -> Option<&str> {
-    words.first().map(|word| word.to_str().unwrap_or_default())
+fn operation_name(arguments: &[OsString]) -> Option<&str> {
+    arguments.first().map(|name| name.to_str().unwrap_or_default())
 }
 
 /// Answers what needs no credential: `capability`, a missing operation and unknown ones.
-fn answer_without_credential(word: Option<&str>, streams: &mut Streams<'_>) -> u8 {
-    match word {
+fn answer_without_credential(name: Option<&str>, streams: &mut Streams<'_>) -> u8 {
+    match name {
         Some("capability") => {
             let outcome = streams.stdout.write_data("version 0\ncapability authtype\n");
             streams.finish_write(outcome)
@@ -75,8 +75,8 @@ pub enum FastPath {
 }
 
 /// Answers calls that need the store alone, or nothing: git asks every helper about every host, and sends each every password.
-pub fn fast_path(words: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> FastPath {
-    let is_get = match operation_name(words) {
+pub fn fast_path(arguments: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> FastPath {
+    let is_get = match operation_name(arguments) {
         Some("get") => true,
         Some("store") => false,
         Some("erase") => return FastPath::NeedsFullCli(None),
@@ -118,7 +118,7 @@ fn run_operation(operation: Operation, context: &CliContext, streams: &mut Strea
     let request = match Message::read(streams.stdin).and_then(|message| CredentialRequest::read(&message)) {
         Ok(Some(request)) => request,
         Ok(None) => return EXIT_OK,
-        // Whoever sent it is no caller of ours: an exit code would tell it nothing, a person at the terminal may wonder.
+        // Git ignores the exit code, so warn on standard error for the user.
         Err(error) => return warn(streams, error.message()),
     };
     let session = open_session(&request, context, CliContext::open_session);
@@ -138,8 +138,8 @@ fn write_message(message: &Message, streams: &mut Streams<'_>) -> u8 {
     streams.finish_write(written)
 }
 
-fn warn(streams: &mut Streams<'_>, what: &str) -> u8 {
-    streams.fail(what);
+fn warn(streams: &mut Streams<'_>, message: &str) -> u8 {
+    streams.fail(message);
     EXIT_OK
 }
 
@@ -170,6 +170,8 @@ impl GitCall<'_> {
         }
     }
 
+    /// The resource that the request's host stands for, if one service alone is there.
+    ///
     /// Rationale: git sends a path only where `credential.useHttpPath` is set. One bearer serves all of FileVerbs; for MASV a
     /// host says too little, and the user's own token in place of a package's would be too much.
     fn host_resource(&self) -> Option<&'static str> {
@@ -238,8 +240,8 @@ fn encode(call: &GitCall<'_>, token: &Token) -> Result<Message> {
     Ok(message)
 }
 
-/// Keeps a package's write token that the caller got itself. git tells every helper of every password that worked: all others, and
-/// those that came from here, are none of our business.
+/// Adopts a package's write token that the caller fetched itself. git sends every helper every password that worked: all others, and
+/// those that came from here, are ignored.
 fn store(call: &GitCall<'_>) -> Result<Message> {
     let (request, session) = (call.request, call.session);
     let Some(value) = adopted_value(request) else { return Ok(Message::default()) };

@@ -92,7 +92,7 @@ impl Address {
         })
     }
 
-    /// Puts the URL together. None where a part holds what would make another part of it.
+    /// Builds the URL. None if a part holds a delimiter of another part.
     fn to_url(&self) -> Option<String> {
         let Self { protocol, host, path, username: _ } = self;
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
