@@ -11,7 +11,7 @@ use keyferry::config::edit::{quoted, with_setting};
 use keyferry::config::{DEFAULT_ACCOUNT, user_file};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
-use keyferry::secret_sources::keep_in_keyring;
+use keyferry::secret_sources::save_in_keyring;
 use keyferry::sys::private_file::{self, Privacy};
 
 /// Where a secret is kept.
@@ -35,7 +35,7 @@ pub fn save_secret(target: SaveTarget, account: &str, key: &str, secret: &Secret
     let item = if account == DEFAULT_ACCOUNT { key.to_owned() } else { format!("{account}.{key}") };
     let (reference, location) = match target {
         SaveTarget::Keyring => {
-            let keyring_name = keep_in_keyring("keyferry", &item, secret, &context.environment)?;
+            let keyring_name = save_in_keyring("keyferry", &item, secret, &context.environment)?;
             (format!("{{ keyring = [\"keyferry\", {}] }}", quoted(&item)), keyring_name.to_owned())
         }
         SaveTarget::File => {

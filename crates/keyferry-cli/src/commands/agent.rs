@@ -66,7 +66,7 @@ pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_
         Err(error) => return streams.fail_with(&error),
     };
     let base_url =
-        session.services().find(|service| service.service == "agent").map(|service| service.base.to_string()).unwrap_or_default();
+        session.inspect().services().find(|service| service.service == "agent").map(|service| service.base.to_string()).unwrap_or_default();
     match with_progress(streams, "keyferry: asking the MASV Agent", || session.agent_session()) {
         Ok(text) => print_session(&text, &base_url, options.json, streams),
         Err(error) => {

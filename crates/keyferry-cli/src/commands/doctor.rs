@@ -116,7 +116,7 @@ fn run_checks(account: Option<&str>, context: &CliContext, report: &mut Report) 
     check_proxy(&profile, context, report);
     match context.open_session(config.clone(), Some(&account)) {
         Ok(session) => {
-            session.plugin_faults().iter().for_each(|fault| report.add("plugin", CheckState::Bad, fault.message()));
+            session.inspect().plugin_faults().iter().for_each(|fault| report.add("plugin", CheckState::Bad, fault.message()));
             check_store(&session, &config, &account, context, report);
             check_services(&session, &profile, report);
         }
@@ -201,7 +201,7 @@ fn check_proxy(profile: &Profile, context: &CliContext, report: &mut Report) {
 
 /// Checks the store: a made-up token is stored, read in another session and forgotten.
 fn check_store(session: &Session, config: &Config, account: &str, context: &CliContext, report: &mut Report) {
-    let name = session.store_name();
+    let name = session.inspect().store_name();
     match round_trip(session, config, account, context) {
         Ok(()) if name == "memory" => {
             report.add("store", CheckState::Note, "memory: every program logs in by itself; set `store` to file to share tokens");
@@ -221,7 +221,7 @@ fn round_trip(session: &Session, config: &Config, account: &str, context: &CliCo
     let expires_unix_s = Clock::system().now_us().div_euclid(1_000_000) + 3600;
     session.adopt(RESOURCE, value.clone(), Some(expires_unix_s))?;
     let request = Request { access: Some(Access::Write), account: Some(account.to_owned()), ..Request::new(RESOURCE) };
-    let is_shared = session.store_name() != "memory";
+    let is_shared = session.inspect().store_name() != "memory";
     let read =
         if is_shared { context.open_session(config.clone(), Some(account))?.token_for(&request) } else { session.token_for(&request) };
     let is_same = read.is_ok_and(|token| token.value() == value.expose());
@@ -232,10 +232,10 @@ fn round_trip(session: &Session, config: &Config, account: &str, context: &CliCo
 
 fn check_services(session: &Session, profile: &Profile, report: &mut Report) {
     let mut skew_s = None;
-    for service in session.services() {
+    for service in session.inspect().services() {
         let keys = ["masv.api_key", "masv.email", "fileverbs.secret_key"];
         let is_used = keys.iter().any(|key| key.starts_with(service.service) && profile.is_set(key));
-        match session.probe(service.service, PROBE_TIMEOUT) {
+        match session.inspect().probe(service.service, PROBE_TIMEOUT) {
             Ok(probe) => {
                 skew_s = skew_s.or(probe.ahead_s);
                 report.add(service.service, CheckState::Good, format!("{} answers in {} ms", service.base, probe.time.as_millis()));

@@ -109,7 +109,7 @@ fn headers_for(uri: &str, options: &GetOptions, context: &CliContext) -> Result<
     };
     let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!([value]))).collect();
     let mut response = json!({ "headers": headers });
-    let expires_unix_s = session.ends_here_unix_s(&token).filter(|_| !options.no_expires);
+    let expires_unix_s = session.inspect().ends_here_unix_s(&token).filter(|_| !options.no_expires);
     if let Some(expires) = expires_unix_s.and_then(rfc3339) {
         response["expires"] = json!(expires);
     }

@@ -233,7 +233,7 @@ impl LoginAttempt<'_> {
         user: &Value,
         saved: Vec<(&'static str, String)>,
     ) -> LoginOutcome {
-        let expires_unix_s = session.ends_here_unix_s(token);
+        let expires_unix_s = session.inspect().ends_here_unix_s(token);
         let left_s = expires_unix_s.map(|expires_unix_s| expires_unix_s - Clock::system().now_us().div_euclid(1_000_000));
         let mut sentence = format!("signed in to {service} at {base_url}");
         if let Some(user) = user.as_str() {
@@ -247,7 +247,7 @@ impl LoginAttempt<'_> {
         }
         let json = json!({
             "service": service, "account": self.account, "base": base_url, "generation": token.meta().generation,
-            "expires_at": expires_unix_s.and_then(rfc3339), "store": session.store_name(),
+            "expires_at": expires_unix_s.and_then(rfc3339), "store": session.inspect().store_name(),
         });
         LoginOutcome { sentence, json, saved }
     }

@@ -177,7 +177,7 @@ struct CheckReport {
 }
 
 impl CheckReport {
-    fn parse(output: &str, ended: &Ended) -> Self {
+    fn parse(output: &str, ended: &RunOutcome) -> Self {
         let mut report = Self { table: Table::new(&["", "step", "what is wrong"]), steps: 0, faults: 0 };
         let mut open = None;
         for line in output.lines() {
@@ -196,10 +196,10 @@ impl CheckReport {
             }
         }
         let end_reason = match ended {
-            Ended::Code(Some(_)) | Ended::Unknown => "it ended the process there, which a plugin must not",
-            Ended::Code(None) => "it crashed there: run `keyferry plugin check --inside FILE` in a debugger",
-            Ended::TooLate => "it did not come back from there in two minutes",
-            Ended::TooLong => "it printed more there than a test can be long",
+            RunOutcome::Exited(Some(_)) | RunOutcome::StatusLost => "it ended the process there, which a plugin must not",
+            RunOutcome::Exited(None) => "it crashed there: run `keyferry plugin check --inside FILE` in a debugger",
+            RunOutcome::TimedOut => "it did not come back from there in two minutes",
+            RunOutcome::OutputTooLong => "it printed more there than a test can be long",
         };
         if let Some(step) = open {
             report.add_step(false, step, end_reason);

@@ -102,7 +102,7 @@ fn render(output_format: OutputFormat, options: &PrintOptions, context: &CliCont
 /// A token as one JSON object. The resource is named without its query: that may hold a link's secret.
 fn token_json(session: &Session, token: &Token, resource: &str) -> Value {
     let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-    let expires_at = session.ends_here_unix_s(token).and_then(rfc3339);
+    let expires_at = session.inspect().ends_here_unix_s(token).and_then(rfc3339);
     json!({
         "headers": headers, "expires_at": expires_at, "service": token.service(), "resource": split_query(resource).0,
         "generation": token.meta().generation,

@@ -53,7 +53,7 @@ pub fn run(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -
 fn serve(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> Result<()> {
     let signal_error = |error: io::Error| Error::new(ErrorKind::Config, format!("signals can't be waited for: {}", error.kind()));
     // Before any thread starts: a signal would end the process in one that doesn't hold it back, and leave the folder behind.
-    let shutdown_signals = ShutdownSignals::hold().map_err(signal_error)?;
+    let shutdown_signals = ShutdownSignals::block().map_err(signal_error)?;
     let sandbox = start(options)?;
     let temp_dir = sandbox.ca_pem().map(|_| TempDir::create_in(parent)).transpose()?;
     let ca_file = match (&temp_dir, sandbox.ca_pem()) {

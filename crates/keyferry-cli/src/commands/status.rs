@@ -26,7 +26,7 @@ pub struct StatusOptions {
 pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let loaded = context.load_config().and_then(|config| {
         let session = context.open_session(config.clone(), None)?;
-        Ok((stored_tokens(&session)?, service_rows(&config, context)?, session.store_name(), session.protection()))
+        Ok((stored_tokens(&session)?, service_rows(&config, context)?, session.inspect().store_name(), session.inspect().protection()))
     });
     let (tokens, services, store, protection) = match loaded {
         Ok(loaded) => loaded,
@@ -79,7 +79,7 @@ fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for account in config.accounts() {
         let (profile, session) = (config.profile(&account)?, context.open_session(config.clone(), Some(&account))?);
-        for service_info in session.services().filter(|service_info| SERVICE_SETTINGS.iter().any(|(name, _)| *name == service_info.service))
+        for service_info in session.inspect().services().filter(|service_info| SERVICE_SETTINGS.iter().any(|(name, _)| *name == service_info.service))
         {
             let keys = configured_settings(&profile, service_info.service);
             all.push(

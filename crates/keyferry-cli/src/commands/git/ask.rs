@@ -39,7 +39,7 @@ pub fn sign_in_and_retry(session: &Session, resource: &str, error: &Error, conte
 /// The configured e-mail address, if no password is configured: a wrong one has to be corrected there.
 fn configured_email(session: &Session, context: &CliContext) -> Result<Option<Secret>> {
     let config = context.load_config()?;
-    let account = if session.account_name().is_empty() { DEFAULT_ACCOUNT } else { session.account_name() };
+    let account = if session.inspect().account_name().is_empty() { DEFAULT_ACCOUNT } else { session.inspect().account_name() };
     let profile = config.profile(account)?;
     if profile.is_set("masv.password") { Ok(None) } else { secrets::resolve_setting(&profile, "masv.email") }
 }

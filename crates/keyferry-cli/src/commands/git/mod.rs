@@ -175,7 +175,7 @@ impl GitCall<'_> {
     /// Rationale: git sends a path only where `credential.useHttpPath` is set. One bearer serves all of FileVerbs; for MASV a
     /// host says too little, and the user's own token in place of a package's would be too much.
     fn host_resource(&self) -> Option<&'static str> {
-        let mut services = self.session.services().filter(|service| self.request.matches_base(service.base));
+        let mut services = self.session.inspect().services().filter(|service| self.request.matches_base(service.base));
         let service = services.next().filter(|_| services.next().is_none())?;
         HOST_RESOURCES.iter().find(|(name, _)| *name == service.service).map(|(_, resource)| *resource)
     }
@@ -193,13 +193,13 @@ fn get(call: &GitCall<'_>) -> Result<Message> {
 
 /// Encodes the token, or nothing if the request names another user.
 fn encode_if_user_matches(call: &GitCall<'_>, token: &Token) -> Result<Message> {
-    let matches_user = |name: &String| name == call.session.account_name() || token.headers().any(|(header, _)| header == name);
+    let matches_user = |name: &String| name == call.session.inspect().account_name() || token.headers().any(|(header, _)| header == name);
     if call.request.username.as_ref().is_none_or(matches_user) { encode(call, token) } else { Ok(Message::default()) }
 }
 
 /// Explains the missing path for a MASV host; other errors stay.
 fn explain_missing_path(call: &GitCall<'_>, error: Error) -> Result<Message> {
-    if call.request.has_path || !call.session.services().any(|service| service.service == "masv" && call.request.matches_base(service.base))
+    if call.request.has_path || !call.session.inspect().services().any(|service| service.service == "masv" && call.request.matches_base(service.base))
     {
         return Err(error);
     }
@@ -222,7 +222,7 @@ fn encode(call: &GitCall<'_>, token: &Token) -> Result<Message> {
                 push("ephemeral", "1")?;
             }
             _ => {
-                push("username", call.session.account_name())?;
+                push("username", call.session.inspect().account_name())?;
                 push("password", token.value())?;
             }
         }
@@ -234,7 +234,7 @@ fn encode(call: &GitCall<'_>, token: &Token) -> Result<Message> {
         }
     }
     // 0 would mean "never ends".
-    if let Some(expires_unix_s) = call.session.ends_here_unix_s(token).filter(|expires_unix_s| *expires_unix_s > 0) {
+    if let Some(expires_unix_s) = call.session.inspect().ends_here_unix_s(token).filter(|expires_unix_s| *expires_unix_s > 0) {
         push("password_expiry_utc", &expires_unix_s.to_string())?;
     }
     Ok(message)
