@@ -31,7 +31,7 @@ pub extern "C" fn masv_agent_session(
 ) -> keyferry_status {
     boundary::call_with_out("masv_agent_session", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        text::write_out(out, session::of(session)?.agent_session()?)
+        text::write_out(out, session::or_default(session)?.agent_session()?)
     })
 }
 
@@ -64,10 +64,10 @@ pub unsafe extern "C" fn masv_agent_sign_in(
 ) -> keyferry_status {
     boundary::call_with_out("masv_agent_sign_in", text_out, error_out, |out| {
         // SAFETY: by this function's contract.
-        let email = unsafe { text::secret(email, "email") }?;
+        let email = unsafe { text::optional_secret(email, "email") }?;
         // SAFETY: by this function's contract.
-        let password = unsafe { text::secret(password, "password") }?;
-        let text = session::of(session)?.agent_sign_in(email, password)?;
+        let password = unsafe { text::optional_secret(password, "password") }?;
+        let text = session::or_default(session)?.agent_sign_in(email, password)?;
         out.map_or(Ok(()), |out| text::write_out(out, text))
     })
 }
@@ -101,13 +101,13 @@ pub unsafe extern "C" fn masv_agent_sign_up(
 ) -> keyferry_status {
     boundary::call_with_out("masv_agent_sign_up", text_out, error_out, |out| {
         // SAFETY: by this function's contract.
-        let email = boundary::required(unsafe { text::secret(email, "email") }?, "email")?;
+        let email = boundary::required(unsafe { text::optional_secret(email, "email") }?, "email")?;
         // SAFETY: by this function's contract.
-        let password = boundary::required(unsafe { text::secret(password, "password") }?, "password")?;
+        let password = boundary::required(unsafe { text::optional_secret(password, "password") }?, "password")?;
         // SAFETY: by this function's contract.
-        let name = unsafe { text::read(name, "name") }?;
+        let name = unsafe { text::required(name, "name") }?;
         text::check_length(name, "name")?;
-        let text = session::of(session)?.agent_sign_up(email, password, name)?;
+        let text = session::or_default(session)?.agent_sign_up(email, password, name)?;
         out.map_or(Ok(()), |out| text::write_out(out, text))
     })
 }

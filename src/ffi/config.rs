@@ -8,11 +8,12 @@ use crate::config::{self, Config};
 use crate::error::{Error, ErrorKind};
 use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
+use crate::ffi::panic;
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 
 /// A longer path is refused before it is copied: no system has one.
-const LONGEST_PATH_BYTES: usize = 4096;
+const MAX_PATH_BYTES: usize = 4096;
 
 /// Settings for a session. Not shared between threads without a lock of the caller's.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
@@ -67,7 +68,7 @@ pub unsafe extern "C" fn keyferry_config_load(
         let out = boundary::required(out, "config_out")?;
         // SAFETY: by this function's contract.
         let path = unsafe { text::optional(path, "path") }?;
-        if path.is_some_and(|path| path.len() > LONGEST_PATH_BYTES) {
+        if path.is_some_and(|path| path.len() > MAX_PATH_BYTES) {
             return Err(Error::new(ErrorKind::Config, "the path is longer than any file's: check what made it"));
         }
         let config = Config::load(path.map(Path::new), config::process_environment())?;
@@ -102,9 +103,9 @@ pub unsafe extern "C" fn keyferry_config_set(
     boundary::call("keyferry_config_set", error_out, || {
         let config = boundary::required(config, "config")?;
         // SAFETY: by this function's contract.
-        let key = unsafe { text::read(key, "key") }?;
+        let key = unsafe { text::required(key, "key") }?;
         // SAFETY: by this function's contract.
-        let value = boundary::required(unsafe { text::secret(value, "value") }?, "value")?;
+        let value = boundary::required(unsafe { text::optional_secret(value, "value") }?, "value")?;
         config.config.set(key, value)
     })
 }
@@ -120,5 +121,5 @@ pub unsafe extern "C" fn keyferry_config_set(
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_config_free(config: Option<Box<keyferry_config>>) {
-    boundary::infallible("keyferry_config_free", (), || drop(config));
+    panic::infallible("keyferry_config_free", (), || drop(config));
 }

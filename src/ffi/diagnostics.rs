@@ -35,8 +35,8 @@ pub unsafe extern "C" fn keyferry_session_explain(
     boundary::call_with_out("keyferry_session_explain", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
         // SAFETY: by this function's contract.
-        let resource = unsafe { text::read(resource, "resource") }?;
-        text::write_out(out, session::of(session)?.explain(resource)?)
+        let resource = unsafe { text::required(resource, "resource") }?;
+        text::write_out(out, session::or_default(session)?.explain(resource)?)
     })
 }
 
@@ -60,7 +60,7 @@ pub extern "C" fn keyferry_session_list(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_session_list", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        text::write_out(out, session::of(session)?.list()?)
+        text::write_out(out, session::or_default(session)?.list()?)
     })
 }
 
@@ -83,6 +83,6 @@ pub extern "C" fn keyferry_session_stats(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_session_stats", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        text::write_out(out, session::of(session)?.stats())
+        text::write_out(out, session::or_default(session)?.stats())
     })
 }

@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 
 use crate::error::Error;
-use crate::ffi::boundary;
+use crate::ffi::panic;
 use crate::ffi::status::{self, KEYFERRY_OK, keyferry_status};
 
 /// Every detail of a failure. Holds no secret. Immutable, outlives the session that it came from.
@@ -32,7 +32,7 @@ impl keyferry_error {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_error_status(error: Option<&keyferry_error>) -> keyferry_status {
-    boundary::infallible("keyferry_error_status", KEYFERRY_OK, || error.map_or(KEYFERRY_OK, |error| status::of(error.error.kind)))
+    panic::infallible("keyferry_error_status", KEYFERRY_OK, || error.map_or(KEYFERRY_OK, |error| status::from_kind(error.error.kind)))
 }
 
 /// One sentence for people, UTF-8, without a full stop: what is wrong with which thing, and the remedy.
@@ -46,7 +46,7 @@ pub extern "C" fn keyferry_error_status(error: Option<&keyferry_error>) -> keyfe
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_error_message(error: Option<&keyferry_error>) -> *const c_char {
-    boundary::infallible("keyferry_error_message", std::ptr::null(), || error.map_or(std::ptr::null(), |error| error.message.as_ptr()))
+    panic::infallible("keyferry_error_message", std::ptr::null(), || error.map_or(std::ptr::null(), |error| error.message.as_ptr()))
 }
 
 /// The HTTP status behind the failure.
@@ -60,7 +60,7 @@ pub extern "C" fn keyferry_error_message(error: Option<&keyferry_error>) -> *con
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_error_http_status(error: Option<&keyferry_error>) -> i32 {
-    boundary::infallible("keyferry_error_http_status", 0, || error.and_then(|error| error.error.http_status).map_or(0, i32::from))
+    panic::infallible("keyferry_error_http_status", 0, || error.and_then(|error| error.error.http_status).map_or(0, i32::from))
 }
 
 /// The service's own error number.
@@ -74,7 +74,7 @@ pub extern "C" fn keyferry_error_http_status(error: Option<&keyferry_error>) -> 
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_error_service_code(error: Option<&keyferry_error>) -> i64 {
-    boundary::infallible("keyferry_error_service_code", 0, || error.and_then(|error| error.error.service_code).unwrap_or(0))
+    panic::infallible("keyferry_error_service_code", 0, || error.and_then(|error| error.error.service_code).unwrap_or(0))
 }
 
 /// After how many milliseconds a new try makes sense.
@@ -88,7 +88,7 @@ pub extern "C" fn keyferry_error_service_code(error: Option<&keyferry_error>) ->
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_error_retry_after_ms(error: Option<&keyferry_error>) -> u64 {
-    boundary::infallible("keyferry_error_retry_after_ms", 0, || error.and_then(|error| error.error.retry_after_ms).unwrap_or(0))
+    panic::infallible("keyferry_error_retry_after_ms", 0, || error.and_then(|error| error.error.retry_after_ms).unwrap_or(0))
 }
 
 /// Frees an error.
@@ -102,5 +102,5 @@ pub extern "C" fn keyferry_error_retry_after_ms(error: Option<&keyferry_error>) 
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_error_free(error: Option<Box<keyferry_error>>) {
-    boundary::infallible("keyferry_error_free", (), || drop(error));
+    panic::infallible("keyferry_error_free", (), || drop(error));
 }

@@ -28,7 +28,7 @@ pub extern "C" fn fileverbs_bearer(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::call_with_out("fileverbs_bearer", token_out, error_out, |out| give(session, "fileverbs:bearer", out))
+    boundary::call_with_out("fileverbs_bearer", token_out, error_out, |out| write_token(session, "fileverbs:bearer", out))
 }
 
 /// Gets the `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in the shape of a token.
@@ -50,16 +50,16 @@ pub extern "C" fn fileverbs_secret_key(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::call_with_out("fileverbs_secret_key", token_out, error_out, |out| give(session, "fileverbs:secret-key", out))
+    boundary::call_with_out("fileverbs_secret_key", token_out, error_out, |out| write_token(session, "fileverbs:secret-key", out))
 }
 
-fn give(
+fn write_token(
     session: Option<&keyferry_session>,
     resource: &str,
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
 ) -> crate::error::Result<()> {
     let out = boundary::required(token_out, "token_out")?;
-    let token = session::of(session)?.token(resource)?;
+    let token = session::or_default(session)?.token(resource)?;
     token::write_out(out, token);
     Ok(())
 }

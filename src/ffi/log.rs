@@ -29,26 +29,26 @@ pub type keyferry_log_function = Option<unsafe extern "C" fn(level: i32, message
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub type keyferry_log_finalizer = Option<unsafe extern "C" fn(data: *mut c_void)>;
 
-struct Host {
+struct LogSink {
     function: unsafe extern "C" fn(i32, *const c_char, *mut c_void),
     data: *mut c_void,
     finalizer: keyferry_log_finalizer,
 }
 
 // SAFETY: the caller of `keyferry_log_to` promises that `function` and `data` may be used from any thread.
-unsafe impl Send for Host {}
+unsafe impl Send for LogSink {}
 // SAFETY: as above.
-unsafe impl Sync for Host {}
+unsafe impl Sync for LogSink {}
 
-impl Host {
-    fn say(&self, level: Level, message: &str) {
+impl LogSink {
+    fn write(&self, level: Level, message: &str) {
         let text = CString::new(message).unwrap_or_default();
         // SAFETY: the caller of `keyferry_log_to` promised a function of this shape; `text` lives through the call.
         unsafe { (self.function)(level as i32, text.as_ptr(), self.data) };
     }
 }
 
-impl Drop for Host {
+impl Drop for LogSink {
     fn drop(&mut self) {
         if let Some(finalizer) = self.finalizer {
             // SAFETY: the caller of `keyferry_log_to` promised a function of this shape; this runs once.
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn keyferry_log_to(
             }
             return Ok(());
         };
-        let host = Host { function, data, finalizer };
-        log::install(level, Some(Box::new(move |level, message| host.say(level, message))))
+        let sink = LogSink { function, data, finalizer };
+        log::install(level, Some(Box::new(move |level, message| sink.write(level, message))))
     })
 }

@@ -43,11 +43,13 @@ pub unsafe extern "C" fn masv_login(
 ) -> keyferry_status {
     boundary::call_with_out("masv_login", token_out, error_out, |out| {
         // SAFETY: by this function's contract.
-        let email = unsafe { text::secret(email, "email") }?;
+        let email = unsafe { text::optional_secret(email, "email") }?;
         // SAFETY: by this function's contract.
-        let password = unsafe { text::secret(password, "password") }?;
-        let token = session::of(session)?.masv_login(email, password)?;
-        session::give_token(out, token);
+        let password = unsafe { text::optional_secret(password, "password") }?;
+        let token = session::or_default(session)?.masv_login(email, password)?;
+        if let Some(out) = out {
+            token::write_out(out, Box::new(token));
+        }
         Ok(())
     })
 }
@@ -84,8 +86,8 @@ pub unsafe extern "C" fn masv_token_for(
     boundary::call_with_out("masv_token_for", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
         // SAFETY: by this function's contract.
-        let resource = unsafe { text::read(resource, "resource") }?;
-        let token = session::of(session)?.token(resource)?;
+        let resource = unsafe { text::required(resource, "resource") }?;
+        let token = session::or_default(session)?.token(resource)?;
         token::write_out(out, token);
         Ok(())
     })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
+use crate::ffi::panic;
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 use crate::model::key::Access;
@@ -22,13 +23,13 @@ pub struct keyferry_request {
 
 impl keyferry_request {
     /// The request, unless it was made before a fork.
-    pub(crate) fn get(request: Option<&Self>) -> Result<&Request> {
+    pub(crate) fn checked(request: Option<&Self>) -> Result<&Request> {
         let request = boundary::required(request, "request")?;
-        if request.fork == fork::generation() { Ok(&request.request) } else { Err(forked()) }
+        if request.fork == fork::generation() { Ok(&request.request) } else { Err(forked_error()) }
     }
 }
 
-fn forked() -> Error {
+fn forked_error() -> Error {
     Error::new(ErrorKind::Forked, "this request was made before a fork: make another in the child")
 }
 
@@ -67,7 +68,7 @@ pub unsafe extern "C" fn keyferry_request_new(
     boundary::call_with_out("keyferry_request_new", request_out, error_out, |out| {
         let out = boundary::required(out, "request_out")?;
         // SAFETY: by this function's contract.
-        let resource = unsafe { text::read(resource, "resource") }?;
+        let resource = unsafe { text::required(resource, "resource") }?;
         crate::model::resource::Resource::parse(resource)?;
         fork::watch();
         boundary::write_out(out, keyferry_request { request: Request::new(resource), fork: fork::generation() });
@@ -180,7 +181,7 @@ pub unsafe extern "C" fn keyferry_request_set_link_password(
     boundary::call("keyferry_request_set_link_password", error_out, || {
         let request = boundary::required(request, "request")?;
         // SAFETY: by this function's contract.
-        let password = unsafe { text::secret(password, "password") }?;
+        let password = unsafe { text::optional_secret(password, "password") }?;
         password.iter().try_for_each(|password| password.check("password"))?;
         request.request.link_password = password;
         Ok(())
@@ -226,8 +227,8 @@ pub extern "C" fn keyferry_request_set_timeout_ms(
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_request_cancel(request: Option<&keyferry_request>) {
-    boundary::infallible("keyferry_request_cancel", (), || {
-        if let Ok(request) = keyferry_request::get(request) {
+    panic::infallible("keyferry_request_cancel", (), || {
+        if let Ok(request) = keyferry_request::checked(request) {
             request.cancel.cancel();
         }
     });
@@ -244,5 +245,5 @@ pub extern "C" fn keyferry_request_cancel(request: Option<&keyferry_request>) {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_request_free(request: Option<Box<keyferry_request>>) {
-    boundary::infallible("keyferry_request_free", (), || drop(request));
+    panic::infallible("keyferry_request_free", (), || drop(request));
 }

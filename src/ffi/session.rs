@@ -7,11 +7,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ffi::boundary;
 use crate::ffi::config::keyferry_config;
 use crate::ffi::error::keyferry_error;
+use crate::ffi::panic;
 use crate::ffi::request::keyferry_request;
 use crate::ffi::status::{self, KEYFERRY_E_FORKED, KEYFERRY_E_NULL, KEYFERRY_E_UTF8, keyferry_status};
 use crate::ffi::text;
 use crate::ffi::token::{self, KEYFERRY_NO_EXPIRY, keyferry_token};
-use crate::model::token::Token;
 use crate::secret::Secret;
 use crate::session::Session;
 use crate::sys::fork;
@@ -26,24 +26,17 @@ pub struct keyferry_session {
 
 /// The session of a handle, or the default one.
 #[inline]
-pub(crate) fn of(handle: Option<&keyferry_session>) -> Result<&Session> {
+pub(crate) fn or_default(handle: Option<&keyferry_session>) -> Result<&Session> {
     match handle {
         None => Session::default_session(),
         Some(handle) if handle.fork == fork::generation() => Ok(&handle.session),
-        Some(_) => Err(forked()),
+        Some(_) => Err(forked_error()),
     }
 }
 
 #[cold]
-fn forked() -> Error {
+fn forked_error() -> Error {
     Error::new(ErrorKind::Forked, "this session was opened before a fork: pass NULL, or open another in the child")
-}
-
-/// Gives a token to a caller who may not want it.
-pub(crate) fn give_token(out: Option<&mut MaybeUninit<*mut keyferry_token>>, token: Token) {
-    if let Some(out) = out {
-        token::write_out(out, Box::new(token));
-    }
 }
 
 /// Opens a session. Goes to no network, and starts no thread but those that initialise the plugins which the configuration names; a
@@ -88,7 +81,7 @@ pub extern "C" fn keyferry_session_open(
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_session_free(session: Option<Box<keyferry_session>>) {
-    boundary::infallible("keyferry_session_free", (), || match session {
+    panic::infallible("keyferry_session_free", (), || match session {
         Some(session) if session.fork != fork::generation() => std::mem::forget(session),
         session => drop(session),
     });
@@ -115,7 +108,7 @@ pub extern "C" fn keyferry_session_token_for(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_session_token_for", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
-        let token = of(session)?.token_for(keyferry_request::get(request)?)?;
+        let token = or_default(session)?.token_for(keyferry_request::checked(request)?)?;
         token::write_out(out, Box::new(token));
         Ok(())
     })
@@ -144,7 +137,7 @@ pub extern "C" fn keyferry_session_cached(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_session_cached", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
-        let token = of(session)?.cached(keyferry_request::get(request)?)?;
+        let token = or_default(session)?.cached(keyferry_request::checked(request)?)?;
         token::write_out(out, Box::new(token));
         Ok(())
     })
@@ -184,17 +177,17 @@ pub unsafe extern "C" fn keyferry_session_peek(
         let session = match session {
             Some(handle) if handle.fork == fork::generation() => &handle.session,
             Some(_) => return Err(KEYFERRY_E_FORKED),
-            None => Session::default_session().map_err(|error| status::of(error.kind))?,
+            None => Session::default_session().map_err(|error| status::from_kind(error.kind))?,
         };
         // SAFETY: not NULL, so it ends in NUL, by this function's contract.
         let resource = text::utf8(unsafe { CStr::from_ptr(resource) }).ok_or(KEYFERRY_E_UTF8)?;
-        let room: &mut [MaybeUninit<u8>] = if buffer.is_null() {
+        let line: &mut [MaybeUninit<u8>] = if buffer.is_null() {
             &mut []
         } else {
             // SAFETY: `buffer` has room for `capacity` bytes, by this function's contract; they need not be initialised.
             unsafe { std::slice::from_raw_parts_mut(buffer.cast(), capacity) }
         };
-        let peeked = session.peek(resource, room).map_err(|error| status::of(error.kind))?;
+        let peeked = session.peek(resource, line).map_err(|error| status::from_kind(error.kind))?;
         if let Some(out) = length_out {
             out.write(peeked.len);
         }
@@ -222,7 +215,7 @@ pub extern "C" fn keyferry_session_reject(
 ) -> keyferry_status {
     boundary::call("keyferry_session_reject", error_out, || {
         let token = boundary::required(token, "token")?;
-        of(session)?.reject(&token.token)
+        or_default(session)?.reject(&token.token)
     })
 }
 
@@ -251,12 +244,12 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
 ) -> keyferry_status {
     boundary::call("keyferry_session_reject_value", error_out, || {
         // SAFETY: by this function's contract.
-        let resource = unsafe { text::read(resource, "resource") }?;
+        let resource = unsafe { text::required(resource, "resource") }?;
         // SAFETY: by this function's contract.
-        let value = unsafe { text::read(value, "value") }?;
+        let value = unsafe { text::required(value, "value") }?;
         // What is longer than any token is none of ours, and is not copied.
         let value = Secret::from(if text::check_length(value, "value").is_ok() { value } else { "" });
-        of(session)?.reject_value(resource, &value)
+        or_default(session)?.reject_value(resource, &value)
     })
 }
 
@@ -287,11 +280,11 @@ pub unsafe extern "C" fn keyferry_session_adopt(
 ) -> keyferry_status {
     boundary::call("keyferry_session_adopt", error_out, || {
         // SAFETY: by this function's contract.
-        let resource = unsafe { text::read(resource, "resource") }?;
+        let resource = unsafe { text::required(resource, "resource") }?;
         // SAFETY: by this function's contract.
-        let value = boundary::required(unsafe { text::secret(value, "value") }?, "value")?;
+        let value = boundary::required(unsafe { text::optional_secret(value, "value") }?, "value")?;
         let expires = (expires_unix_s != KEYFERRY_NO_EXPIRY).then_some(expires_unix_s);
-        of(session)?.adopt(resource, value, expires)
+        or_default(session)?.adopt(resource, value, expires)
     })
 }
 
@@ -319,6 +312,6 @@ pub unsafe extern "C" fn keyferry_session_forget(
     boundary::call("keyferry_session_forget", error_out, || {
         // SAFETY: by this function's contract.
         let resource = unsafe { text::optional(resource, "resource") }?;
-        of(session)?.forget(resource)
+        or_default(session)?.forget(resource)
     })
 }

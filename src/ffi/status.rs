@@ -5,7 +5,7 @@
 use std::ffi::{CStr, c_char};
 
 use crate::error::ErrorKind;
-use crate::ffi::boundary;
+use crate::ffi::panic;
 
 /// What every fallible call returns: `KEYFERRY_OK`, or one of the `KEYFERRY_E_` numbers below.
 /// `keyferry_status_text` says each in words. A number that is not listed here comes from a newer library.
@@ -170,8 +170,8 @@ pub const TABLE: &[(keyferry_status, Option<ErrorKind>, &CStr)] = &[
 ];
 
 /// The status of a kind.
-pub fn of(kind: ErrorKind) -> keyferry_status {
-    TABLE.iter().find(|(_, of, _)| *of == Some(kind)).map_or(KEYFERRY_E_PANIC, |(number, ..)| *number)
+pub fn from_kind(kind: ErrorKind) -> keyferry_status {
+    TABLE.iter().find(|(_, row_kind, _)| *row_kind == Some(kind)).map_or(KEYFERRY_E_PANIC, |(number, ..)| *number)
 }
 
 /// Says a status in words.
@@ -185,7 +185,7 @@ pub fn of(kind: ErrorKind) -> keyferry_status {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_status_text(status: keyferry_status) -> *const c_char {
-    boundary::infallible("keyferry_status_text", std::ptr::null(), || {
+    panic::infallible("keyferry_status_text", std::ptr::null(), || {
         let row = TABLE.iter().find(|(number, ..)| *number == status);
         row.map_or(c"a status that this version does not know: it comes from a newer library", |(_, _, text)| text).as_ptr()
     })
@@ -199,7 +199,7 @@ mod tests {
     fn numbers_are_unique_and_every_kind_has_one() {
         for (at, row) in TABLE.iter().enumerate() {
             assert!(TABLE[..at].iter().all(|other| other.0 < row.0 && other.1 != row.1));
-            assert!(row.1.is_none_or(|kind| of(kind) == row.0));
+            assert!(row.1.is_none_or(|kind| from_kind(kind) == row.0));
         }
         // The last variant: a new one behind it shows up here as a missing row.
         assert_eq!(TABLE.len(), ErrorKind::Plugin as usize + 2);

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ffi::boundary;
+use crate::ffi::panic;
 use crate::secret::{MAX_VALUE_BYTES, Secret};
 
 /// Reads a text that must be there.
@@ -15,7 +16,7 @@ use crate::secret::{MAX_VALUE_BYTES, Secret};
 /// # Safety
 /// `text` is NULL or points to bytes that end in NUL and outlive `'a`.
 #[inline]
-pub unsafe fn read<'a>(text: *const c_char, name: &'static str) -> Result<&'a str> {
+pub unsafe fn required<'a>(text: *const c_char, name: &'static str) -> Result<&'a str> {
     // SAFETY: by this function's contract.
     let text = unsafe { optional(text, name) }?;
     boundary::required(text, name)
@@ -27,7 +28,7 @@ pub unsafe fn read<'a>(text: *const c_char, name: &'static str) -> Result<&'a st
 /// [`ErrorKind::NotUtf8`] naming the parameter.
 ///
 /// # Safety
-/// That of [`read`].
+/// That of [`required`].
 #[inline]
 pub unsafe fn optional<'a>(text: *const c_char, name: &'static str) -> Result<Option<&'a str>> {
     if text.is_null() {
@@ -60,8 +61,8 @@ fn not_utf8(name: &str) -> Error {
 /// [`ErrorKind::NotUtf8`], [`ErrorKind::InvalidValue`], both naming the parameter.
 ///
 /// # Safety
-/// That of [`read`].
-pub unsafe fn secret(text: *const c_char, name: &'static str) -> Result<Option<Secret>> {
+/// That of [`required`].
+pub unsafe fn optional_secret(text: *const c_char, name: &'static str) -> Result<Option<Secret>> {
     // SAFETY: by this function's contract.
     let text = unsafe { optional(text, name) }?;
     text.map_or(Ok(()), |text| check_length(text, name))?;
@@ -104,9 +105,9 @@ pub fn write_out(out: &mut MaybeUninit<*mut c_char>, text: String) -> Result<()>
 /// `text` came from keyferry and was not freed before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keyferry_text_free(text: *mut c_char) {
-    boundary::infallible("keyferry_text_free", (), || {
+    panic::infallible("keyferry_text_free", (), || {
         if !text.is_null() {
-            // SAFETY: it came from `CString::into_raw` in `give`, by this function's contract.
+            // SAFETY: it came from `CString::into_raw` in `write_out`, by this function's contract.
             drop(unsafe { CString::from_raw(text) });
         }
     });

@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
-use crate::ffi::boundary;
+use crate::ffi::panic;
 use crate::model::token::{NO_EXPIRY, Token};
 
 /// A set of headers with its expiry. Immutable: any thread, at once. Outlives the session that it came from.
@@ -34,7 +34,7 @@ pub const KEYFERRY_KIND_TRANSFER: i32 = 4;
 /// A bearer token.
 pub const KEYFERRY_KIND_BEARER: i32 = 5;
 
-fn text(bytes: &[u8]) -> *const c_char {
+fn c_string(bytes: &[u8]) -> *const c_char {
     bytes.as_ptr().cast()
 }
 
@@ -48,7 +48,7 @@ fn text(bytes: &[u8]) -> *const c_char {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_header_count(token: Option<&keyferry_token>) -> usize {
-    boundary::infallible("keyferry_token_header_count", 0, || token.map_or(0, |token| token.token.layout().header_count.into()))
+    panic::infallible("keyferry_token_header_count", 0, || token.map_or(0, |token| token.token.layout().header_count.into()))
 }
 
 /// The name of a header: `X-User-Token`, `Authorization`.
@@ -63,8 +63,8 @@ pub extern "C" fn keyferry_token_header_count(token: Option<&keyferry_token>) ->
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_header_name(token: Option<&keyferry_token>, index: usize) -> *const c_char {
-    boundary::infallible("keyferry_token_header_name", std::ptr::null(), || {
-        token.and_then(|token| token.token.header_with_nul(index)).map_or(std::ptr::null(), |(name, _)| text(name))
+    panic::infallible("keyferry_token_header_name", std::ptr::null(), || {
+        token.and_then(|token| token.token.header_with_nul(index)).map_or(std::ptr::null(), |(name, _)| c_string(name))
     })
 }
 
@@ -80,8 +80,8 @@ pub extern "C" fn keyferry_token_header_name(token: Option<&keyferry_token>, ind
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_header_value(token: Option<&keyferry_token>, index: usize) -> *const c_char {
-    boundary::infallible("keyferry_token_header_value", std::ptr::null(), || {
-        token.and_then(|token| token.token.header_with_nul(index)).map_or(std::ptr::null(), |(_, value)| text(value))
+    panic::infallible("keyferry_token_header_value", std::ptr::null(), || {
+        token.and_then(|token| token.token.header_with_nul(index)).map_or(std::ptr::null(), |(_, value)| c_string(value))
     })
 }
 
@@ -96,8 +96,8 @@ pub extern "C" fn keyferry_token_header_value(token: Option<&keyferry_token>, in
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_value(token: Option<&keyferry_token>) -> *const c_char {
-    boundary::infallible("keyferry_token_value", std::ptr::null(), || {
-        token.map_or(std::ptr::null(), |token| text(token.token.value_with_nul()))
+    panic::infallible("keyferry_token_value", std::ptr::null(), || {
+        token.map_or(std::ptr::null(), |token| c_string(token.token.value_with_nul()))
     })
 }
 
@@ -112,8 +112,8 @@ pub extern "C" fn keyferry_token_value(token: Option<&keyferry_token>) -> *const
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_service(token: Option<&keyferry_token>) -> *const c_char {
-    boundary::infallible("keyferry_token_service", std::ptr::null(), || {
-        token.map_or(std::ptr::null(), |token| text(token.token.service_with_nul()))
+    panic::infallible("keyferry_token_service", std::ptr::null(), || {
+        token.map_or(std::ptr::null(), |token| c_string(token.token.service_with_nul()))
     })
 }
 
@@ -127,7 +127,7 @@ pub extern "C" fn keyferry_token_service(token: Option<&keyferry_token>) -> *con
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_kind(token: Option<&keyferry_token>) -> i32 {
-    boundary::infallible("keyferry_token_kind", 0, || token.map_or(0, |token| token.token.meta().kind as i32))
+    panic::infallible("keyferry_token_kind", 0, || token.map_or(0, |token| token.token.meta().kind as i32))
 }
 
 /// What it allows: one of `KEYFERRY_ACCESS_`.
@@ -140,7 +140,7 @@ pub extern "C" fn keyferry_token_kind(token: Option<&keyferry_token>) -> i32 {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_access(token: Option<&keyferry_token>) -> i32 {
-    boundary::infallible("keyferry_token_access", 0, || token.map_or(0, |token| token.token.meta().access as i32))
+    panic::infallible("keyferry_token_access", 0, || token.map_or(0, |token| token.token.meta().access as i32))
 }
 
 /// When it ends.
@@ -154,7 +154,7 @@ pub extern "C" fn keyferry_token_access(token: Option<&keyferry_token>) -> i32 {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_expires_unix_s(token: Option<&keyferry_token>) -> i64 {
-    boundary::infallible("keyferry_token_expires_unix_s", 0, || {
+    panic::infallible("keyferry_token_expires_unix_s", 0, || {
         token.map_or(0, |token| match token.token.meta().expires_us {
             NO_EXPIRY => KEYFERRY_NO_EXPIRY,
             microseconds => microseconds.div_euclid(1_000_000),
@@ -172,7 +172,7 @@ pub extern "C" fn keyferry_token_expires_unix_s(token: Option<&keyferry_token>) 
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_generation(token: Option<&keyferry_token>) -> u64 {
-    boundary::infallible("keyferry_token_generation", 0, || token.map_or(0, |token| token.token.meta().generation))
+    panic::infallible("keyferry_token_generation", 0, || token.map_or(0, |token| token.token.meta().generation))
 }
 
 /// What else the service said with it, as a JSON object without secrets: of a user token `user` and `teams`, as they came.
@@ -186,8 +186,8 @@ pub extern "C" fn keyferry_token_generation(token: Option<&keyferry_token>) -> u
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_details_json(token: Option<&keyferry_token>) -> *const c_char {
-    boundary::infallible("keyferry_token_details_json", std::ptr::null(), || {
-        token.map_or(std::ptr::null(), |token| text(token.token.details_with_nul()))
+    panic::infallible("keyferry_token_details_json", std::ptr::null(), || {
+        token.map_or(std::ptr::null(), |token| c_string(token.token.details_with_nul()))
     })
 }
 
@@ -202,5 +202,5 @@ pub extern "C" fn keyferry_token_details_json(token: Option<&keyferry_token>) ->
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_free(token: Option<Box<keyferry_token>>) {
-    boundary::infallible("keyferry_token_free", (), || drop(token));
+    panic::infallible("keyferry_token_free", (), || drop(token));
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_char};
 
-use crate::ffi::boundary;
+use crate::ffi::panic;
 
 /// The number of this ABI, which the soname holds too. Nothing is removed or changed within a number.
 pub const KEYFERRY_ABI_VERSION: u32 = 0;
@@ -21,7 +21,7 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_version() -> *const c_char {
-    boundary::infallible("keyferry_version", std::ptr::null(), || VERSION.as_ptr())
+    panic::infallible("keyferry_version", std::ptr::null(), || VERSION.as_ptr())
 }
 
 /// The ABI number of the library at run time; `KEYFERRY_ABI_VERSION` is the header's.
@@ -32,5 +32,5 @@ pub extern "C" fn keyferry_version() -> *const c_char {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_abi_version() -> u32 {
-    boundary::infallible("keyferry_abi_version", KEYFERRY_ABI_VERSION, || KEYFERRY_ABI_VERSION)
+    panic::infallible("keyferry_abi_version", KEYFERRY_ABI_VERSION, || KEYFERRY_ABI_VERSION)
 }

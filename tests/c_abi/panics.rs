@@ -7,8 +7,8 @@ use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::{NonNull, null, null_mut};
 
-use keyferry::ffi::boundary::injection;
 use keyferry::ffi::error::keyferry_error;
+use keyferry::ffi::panic::injection;
 use keyferry::ffi::status::KEYFERRY_E_PANIC;
 use keyferry::ffi::{agent, config, diagnostics, error, fileverbs, log, masv, request, session, status, text, token, version};
 
@@ -30,22 +30,22 @@ fn is_null<T>(out: MaybeUninit<*mut T>) -> bool {
 }
 
 /// A function with a status gives the number, and an object that says the same.
-fn status(call: impl FnOnce(ErrorOut<'_>) -> i32) -> bool {
+fn contained(call: impl FnOnce(ErrorOut<'_>) -> i32) -> bool {
     let mut out = poison::<keyferry_error>();
     let number = call(Some(&mut out));
     // SAFETY: made by `poison`, so it was never without a value.
     let error = NonNull::new(unsafe { out.assume_init() }).expect("an error object comes with every failure");
     // SAFETY: keyferry gave it, and nobody else has it.
     let error = unsafe { Box::from_raw(error.as_ptr()) };
-    let said = error::keyferry_error_status(Some(&error));
+    let error_status = error::keyferry_error_status(Some(&error));
     error::keyferry_error_free(Some(error));
-    number == KEYFERRY_E_PANIC && said == KEYFERRY_E_PANIC
+    number == KEYFERRY_E_PANIC && error_status == KEYFERRY_E_PANIC
 }
 
 /// The same for a function that gives an object or a text: its out-pointer is NULL afterwards.
-fn made<T>(call: impl FnOnce(Option<&mut MaybeUninit<*mut T>>, ErrorOut<'_>) -> i32) -> bool {
+fn contained_and_null<T>(call: impl FnOnce(Option<&mut MaybeUninit<*mut T>>, ErrorOut<'_>) -> i32) -> bool {
     let mut out = poison();
-    status(|error| call(Some(&mut out), error)) && is_null(out)
+    contained(|error| call(Some(&mut out), error)) && is_null(out)
 }
 
 const ACCESSORS: &[Row] = &[
@@ -69,7 +69,7 @@ const ACCESSORS: &[Row] = &[
     ("keyferry_token_details_json", || token::keyferry_token_details_json(None).is_null()),
 ];
 
-const ENDINGS: &[Row] = &[
+const DESTRUCTORS: &[Row] = &[
     ("keyferry_error_free", || {
         error::keyferry_error_free(None);
         true
@@ -103,23 +103,23 @@ const ENDINGS: &[Row] = &[
 
 const SETTERS: &[Row] = &[
     // SAFETY: the texts end in NUL.
-    ("keyferry_config_set", || status(|e| unsafe { config::keyferry_config_set(None, user(), user(), e) })),
-    ("keyferry_request_set_min_valid_s", || status(|e| request::keyferry_request_set_min_valid_s(None, 0, e))),
-    ("keyferry_request_set_access", || status(|e| request::keyferry_request_set_access(None, 0, e))),
+    ("keyferry_config_set", || contained(|e| unsafe { config::keyferry_config_set(None, user(), user(), e) })),
+    ("keyferry_request_set_min_valid_s", || contained(|e| request::keyferry_request_set_min_valid_s(None, 0, e))),
+    ("keyferry_request_set_access", || contained(|e| request::keyferry_request_set_access(None, 0, e))),
     // SAFETY: NULL is allowed.
-    ("keyferry_request_set_account", || status(|e| unsafe { request::keyferry_request_set_account(None, null(), e) })),
+    ("keyferry_request_set_account", || contained(|e| unsafe { request::keyferry_request_set_account(None, null(), e) })),
     // SAFETY: NULL is allowed.
-    ("keyferry_request_set_link_password", || status(|e| unsafe { request::keyferry_request_set_link_password(None, null(), e) })),
-    ("keyferry_request_set_timeout_ms", || status(|e| request::keyferry_request_set_timeout_ms(None, 0, e))),
-    ("keyferry_session_reject", || status(|e| session::keyferry_session_reject(None, None, e))),
+    ("keyferry_request_set_link_password", || contained(|e| unsafe { request::keyferry_request_set_link_password(None, null(), e) })),
+    ("keyferry_request_set_timeout_ms", || contained(|e| request::keyferry_request_set_timeout_ms(None, 0, e))),
+    ("keyferry_session_reject", || contained(|e| session::keyferry_session_reject(None, None, e))),
     // SAFETY: the texts end in NUL.
-    ("keyferry_session_reject_value", || status(|e| unsafe { session::keyferry_session_reject_value(None, user(), user(), e) })),
+    ("keyferry_session_reject_value", || contained(|e| unsafe { session::keyferry_session_reject_value(None, user(), user(), e) })),
     // SAFETY: the texts end in NUL.
-    ("keyferry_session_adopt", || status(|e| unsafe { session::keyferry_session_adopt(None, user(), user(), 0, e) })),
+    ("keyferry_session_adopt", || contained(|e| unsafe { session::keyferry_session_adopt(None, user(), user(), 0, e) })),
     // SAFETY: NULL is allowed.
-    ("keyferry_session_forget", || status(|e| unsafe { session::keyferry_session_forget(None, null(), e) })),
+    ("keyferry_session_forget", || contained(|e| unsafe { session::keyferry_session_forget(None, null(), e) })),
     // SAFETY: no function is given.
-    ("keyferry_log_to", || status(|e| unsafe { log::keyferry_log_to(0, None, null_mut::<c_void>(), None, e) })),
+    ("keyferry_log_to", || contained(|e| unsafe { log::keyferry_log_to(0, None, null_mut::<c_void>(), None, e) })),
     ("keyferry_session_peek", peek),
 ];
 
@@ -133,48 +133,48 @@ fn user() -> *const c_char {
     c"user".as_ptr()
 }
 
-const MAKERS: &[Row] = &[
-    ("keyferry_config_new", || made(|out, e| config::keyferry_config_new(out, e))),
+const CONSTRUCTORS: &[Row] = &[
+    ("keyferry_config_new", || contained_and_null(|out, e| config::keyferry_config_new(out, e))),
     // SAFETY: NULL is allowed.
-    ("keyferry_config_load", || made(|out, e| unsafe { config::keyferry_config_load(null(), out, e) })),
+    ("keyferry_config_load", || contained_and_null(|out, e| unsafe { config::keyferry_config_load(null(), out, e) })),
     // SAFETY: the text ends in NUL.
-    ("keyferry_request_new", || made(|out, e| unsafe { request::keyferry_request_new(user(), out, e) })),
-    ("keyferry_session_open", || made(|out, e| session::keyferry_session_open(None, out, e))),
-    ("keyferry_session_token_for", || made(|out, e| session::keyferry_session_token_for(None, None, out, e))),
-    ("keyferry_session_cached", || made(|out, e| session::keyferry_session_cached(None, None, out, e))),
+    ("keyferry_request_new", || contained_and_null(|out, e| unsafe { request::keyferry_request_new(user(), out, e) })),
+    ("keyferry_session_open", || contained_and_null(|out, e| session::keyferry_session_open(None, out, e))),
+    ("keyferry_session_token_for", || contained_and_null(|out, e| session::keyferry_session_token_for(None, None, out, e))),
+    ("keyferry_session_cached", || contained_and_null(|out, e| session::keyferry_session_cached(None, None, out, e))),
     // SAFETY: the text ends in NUL.
-    ("keyferry_session_explain", || made(|out, e| unsafe { diagnostics::keyferry_session_explain(None, user(), out, e) })),
-    ("keyferry_session_list", || made(|out, e| diagnostics::keyferry_session_list(None, out, e))),
-    ("keyferry_session_stats", || made(|out, e| diagnostics::keyferry_session_stats(None, out, e))),
+    ("keyferry_session_explain", || contained_and_null(|out, e| unsafe { diagnostics::keyferry_session_explain(None, user(), out, e) })),
+    ("keyferry_session_list", || contained_and_null(|out, e| diagnostics::keyferry_session_list(None, out, e))),
+    ("keyferry_session_stats", || contained_and_null(|out, e| diagnostics::keyferry_session_stats(None, out, e))),
     // SAFETY: NULL is allowed.
-    ("masv_login", || made(|out, e| unsafe { masv::masv_login(None, null(), null(), out, e) })),
+    ("masv_login", || contained_and_null(|out, e| unsafe { masv::masv_login(None, null(), null(), out, e) })),
     // SAFETY: the text ends in NUL.
-    ("masv_token_for", || made(|out, e| unsafe { masv::masv_token_for(None, user(), out, e) })),
-    ("masv_agent_session", || made(|out, e| agent::masv_agent_session(None, out, e))),
+    ("masv_token_for", || contained_and_null(|out, e| unsafe { masv::masv_token_for(None, user(), out, e) })),
+    ("masv_agent_session", || contained_and_null(|out, e| agent::masv_agent_session(None, out, e))),
     // SAFETY: NULL is allowed.
-    ("masv_agent_sign_in", || made(|out, e| unsafe { agent::masv_agent_sign_in(None, null(), null(), out, e) })),
+    ("masv_agent_sign_in", || contained_and_null(|out, e| unsafe { agent::masv_agent_sign_in(None, null(), null(), out, e) })),
     // SAFETY: the texts end in NUL.
-    ("masv_agent_sign_up", || made(|out, e| unsafe { agent::masv_agent_sign_up(None, user(), user(), user(), out, e) })),
-    ("fileverbs_bearer", || made(|out, e| fileverbs::fileverbs_bearer(None, out, e))),
-    ("fileverbs_secret_key", || made(|out, e| fileverbs::fileverbs_secret_key(None, out, e))),
+    ("masv_agent_sign_up", || contained_and_null(|out, e| unsafe { agent::masv_agent_sign_up(None, user(), user(), user(), out, e) })),
+    ("fileverbs_bearer", || contained_and_null(|out, e| fileverbs::fileverbs_bearer(None, out, e))),
+    ("fileverbs_secret_key", || contained_and_null(|out, e| fileverbs::fileverbs_secret_key(None, out, e))),
 ];
 
 fn exports() -> impl Iterator<Item = &'static Row> {
-    [ACCESSORS, ENDINGS, SETTERS, MAKERS].into_iter().flatten()
+    [ACCESSORS, DESTRUCTORS, SETTERS, CONSTRUCTORS].into_iter().flatten()
 }
 
 #[test]
 fn a_panic_in_any_export_ends_at_the_boundary() {
-    let tried: BTreeSet<_> = exports().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(tried, symbols());
-    let let_out: Vec<_> = exports()
+    let called: BTreeSet<_> = exports().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(called, symbols());
+    let uncontained: Vec<_> = exports()
         .filter(|(name, call)| {
-            injection::panic_in(name);
+            injection::arm(name);
             let contained = call();
-            assert!(injection::is_spent(), "{name} did not panic");
+            assert!(!injection::is_armed(), "{name} did not panic");
             !contained
         })
         .map(|(name, _)| name)
         .collect();
-    assert!(let_out.is_empty(), "no status, or an out-pointer that is not NULL, after a panic in {let_out:?}");
+    assert!(uncontained.is_empty(), "no status, or an out-pointer that is not NULL, after a panic in {uncontained:?}");
 }
