@@ -70,18 +70,18 @@ static void after_every_local_failure(const keyferry_session *session, keyferry_
     keyferry_token *token = POISON;
     keyferry_error *error = POISON;
     char line[4];
-    FAILS(KEYFERRY_E_NULL, masv_token_for(session, NULL, &token, &error));
-    FAILS(KEYFERRY_E_UTF8, masv_token_for(session, "\xff", &token, &error));
-    FAILS(KEYFERRY_E_RESOURCE, masv_token_for(session, "", &token, &error));
+    FAILS(KEYFERRY_E_NULL_ARGUMENT, masv_token_for(session, NULL, &token, &error));
+    FAILS(KEYFERRY_E_NOT_UTF8, masv_token_for(session, "\xff", &token, &error));
+    FAILS(KEYFERRY_E_INVALID_RESOURCE, masv_token_for(session, "", &token, &error));
     FAILS(KEYFERRY_E_UNKNOWN_SERVICE, masv_token_for(session, "https://elsewhere.example/", &token, &error));
     FAILS(KEYFERRY_E_NO_HEADER, masv_token_for(session, "agent:session", &token, &error));
     FAILS(KEYFERRY_E_NOT_CACHED, keyferry_session_cached(session, request, &token, &error));
-    FAILS(KEYFERRY_E_VALUE, keyferry_session_adopt(session, "packages/A", "", 0, &error));
-    FAILS(KEYFERRY_E_VALUE, keyferry_request_set_access(request, 77, &error));
-    FAILS(KEYFERRY_E_VALUE, keyferry_request_set_timeout_ms(request, 600001, &error));
-    FAILS(KEYFERRY_E_UTF8, keyferry_request_set_account(request, "\xff", &error));
+    FAILS(KEYFERRY_E_INVALID_VALUE, keyferry_session_adopt(session, "packages/A", "", 0, &error));
+    FAILS(KEYFERRY_E_INVALID_VALUE, keyferry_request_set_access(request, 77, &error));
+    FAILS(KEYFERRY_E_INVALID_VALUE, keyferry_request_set_timeout_ms(request, 600001, &error));
+    FAILS(KEYFERRY_E_NOT_UTF8, keyferry_request_set_account(request, "\xff", &error));
     keyferry_token_free(token_for(session, "user"));
-    CHECK(keyferry_session_peek(session, "user", line, sizeof line, NULL) == KEYFERRY_E_BUFFER);
+    CHECK(keyferry_session_peek(session, "user", line, sizeof line, NULL) == KEYFERRY_E_BUFFER_TOO_SMALL);
     still_works(session, request);
 }
 
@@ -104,7 +104,7 @@ static void after_a_refused_setting(void) {
     keyferry_error *error = NULL;
     SUCCEEDS(keyferry_config_load(NULL, &config, &error));
     FAILS(KEYFERRY_E_CONFIG, keyferry_config_set(config, "no.such.key", "x", &error));
-    FAILS(KEYFERRY_E_VALUE, keyferry_config_set(config, "masv.password", "a\nb", &error));
+    FAILS(KEYFERRY_E_INVALID_VALUE, keyferry_config_set(config, "masv.password", "a\nb", &error));
     SUCCEEDS(keyferry_session_open(config, &session, &error));
     keyferry_token_free(token_for(session, "user"));
     keyferry_session_free(session);

@@ -6,8 +6,8 @@ static void nobody_is_signed_in_at_first(const keyferry_session *session) {
     keyferry_error *error = POISON;
     FAILS_SAYING(KEYFERRY_E_LOGIN_REQUIRED, "Agent", masv_agent_session(session, &text, &error));
     CHECK(text == NULL);
-    FAILS_SAYING(KEYFERRY_E_NULL, "text_out", masv_agent_session(session, NULL, &error));
-    CHECK(masv_agent_session(session, NULL, NULL) == KEYFERRY_E_NULL);
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "text_out", masv_agent_session(session, NULL, &error));
+    CHECK(masv_agent_session(session, NULL, NULL) == KEYFERRY_E_NULL_ARGUMENT);
 }
 
 static void wrong_credentials_are_refused(const keyferry_session *session) {
@@ -15,8 +15,8 @@ static void wrong_credentials_are_refused(const keyferry_session *session) {
     keyferry_error *error = POISON;
     FAILS(KEYFERRY_E_BAD_CREDENTIALS, masv_agent_sign_in(session, need("KEYFERRY_MASV_EMAIL"), "wrong", &text, &error));
     CHECK(text == NULL);
-    FAILS(KEYFERRY_E_UTF8, masv_agent_sign_in(session, "\xff", "x", &text, &error));
-    FAILS(KEYFERRY_E_UTF8, masv_agent_sign_in(session, "x", "\xff", &text, &error));
+    FAILS(KEYFERRY_E_NOT_UTF8, masv_agent_sign_in(session, "\xff", "x", &text, &error));
+    FAILS(KEYFERRY_E_NOT_UTF8, masv_agent_sign_in(session, "x", "\xff", &text, &error));
 }
 
 static void signing_in_tells_who_it_is(const keyferry_session *session) {
@@ -54,11 +54,11 @@ static void signing_up_is_for_old_agents(const keyferry_session *session) {
     keyferry_text_free(text);
     FAILS(KEYFERRY_E_BAD_CREDENTIALS, masv_agent_sign_up(session, "new@example.com", "pass word", "Again", NULL, &error));
     text = POISON;
-    FAILS_SAYING(KEYFERRY_E_NULL, "email", masv_agent_sign_up(session, NULL, "p", "n", &text, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "email", masv_agent_sign_up(session, NULL, "p", "n", &text, &error));
     CHECK(text == NULL);
-    FAILS_SAYING(KEYFERRY_E_NULL, "password", masv_agent_sign_up(session, "e", NULL, "n", &text, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "name", masv_agent_sign_up(session, "e", "p", NULL, &text, &error));
-    FAILS_SAYING(KEYFERRY_E_UTF8, "name", masv_agent_sign_up(session, "e", "p", "\xff", &text, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "password", masv_agent_sign_up(session, "e", NULL, "n", &text, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "name", masv_agent_sign_up(session, "e", "p", NULL, &text, &error));
+    FAILS_SAYING(KEYFERRY_E_NOT_UTF8, "name", masv_agent_sign_up(session, "e", "p", "\xff", &text, &error));
     control("POST", "configure", "{\"legacy\": false}");
 }
 

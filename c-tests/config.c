@@ -20,8 +20,8 @@ static void a_new_one_knows_no_secret(void) {
     keyferry_error *error = POISON;
     FAILS(KEYFERRY_E_NOT_CONFIGURED, masv_token_for(session, "user", &token, &error));
     CHECK(token == NULL);
-    CHECK(keyferry_config_new(NULL, NULL) == KEYFERRY_E_NULL);
-    FAILS_SAYING(KEYFERRY_E_NULL, "config_out", keyferry_config_new(NULL, &error));
+    CHECK(keyferry_config_new(NULL, NULL) == KEYFERRY_E_NULL_ARGUMENT);
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "config_out", keyferry_config_new(NULL, &error));
     keyferry_session_free(session);
 }
 
@@ -54,9 +54,9 @@ static void a_bad_file_is_named(void) {
     FAILS_SAYING(KEYFERRY_E_UNSAFE_FILE, "chmod",
                  keyferry_config_load(file_with("[masv]\napi_key = \"0123\"\n", 0644), &config, &error));
     CHECK(config == NULL);
-    FAILS_SAYING(KEYFERRY_E_UTF8, "path", keyferry_config_load("\xff", &config, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "config_out", keyferry_config_load(NULL, NULL, &error));
-    CHECK(keyferry_config_load(NULL, NULL, NULL) == KEYFERRY_E_NULL);
+    FAILS_SAYING(KEYFERRY_E_NOT_UTF8, "path", keyferry_config_load("\xff", &config, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "config_out", keyferry_config_load(NULL, NULL, &error));
+    CHECK(keyferry_config_load(NULL, NULL, NULL) == KEYFERRY_E_NULL_ARGUMENT);
     CHECK(remove(path) == 0);
 }
 
@@ -73,14 +73,14 @@ static void bad_settings_are_refused_and_change_nothing(void) {
     keyferry_error *error = POISON;
     SUCCEEDS(keyferry_config_new(&config, &error));
     FAILS_SAYING(KEYFERRY_E_CONFIG, "masv.api_key", keyferry_config_set(config, "masv.apikey", "x", &error));
-    FAILS_SAYING(KEYFERRY_E_VALUE, "masv.api_key", keyferry_config_set(config, "masv.api_key", "a\r\nb", &error));
-    FAILS_SAYING(KEYFERRY_E_VALUE, "http.timeout_ms", keyferry_config_set(config, "http.timeout_ms", "soon", &error));
-    FAILS_SAYING(KEYFERRY_E_UTF8, "value", keyferry_config_set(config, "masv.api_key", "\xff", &error));
-    FAILS_SAYING(KEYFERRY_E_UTF8, "key", keyferry_config_set(config, "\xff", "x", &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "config", keyferry_config_set(NULL, "masv.api_key", "x", &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "key", keyferry_config_set(config, NULL, "x", &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "value", keyferry_config_set(config, "masv.api_key", NULL, &error));
-    CHECK(keyferry_config_set(config, "masv.api_key", NULL, NULL) == KEYFERRY_E_NULL);
+    FAILS_SAYING(KEYFERRY_E_INVALID_VALUE, "masv.api_key", keyferry_config_set(config, "masv.api_key", "a\r\nb", &error));
+    FAILS_SAYING(KEYFERRY_E_INVALID_VALUE, "http.timeout_ms", keyferry_config_set(config, "http.timeout_ms", "soon", &error));
+    FAILS_SAYING(KEYFERRY_E_NOT_UTF8, "value", keyferry_config_set(config, "masv.api_key", "\xff", &error));
+    FAILS_SAYING(KEYFERRY_E_NOT_UTF8, "key", keyferry_config_set(config, "\xff", "x", &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "config", keyferry_config_set(NULL, "masv.api_key", "x", &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "key", keyferry_config_set(config, NULL, "x", &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "value", keyferry_config_set(config, "masv.api_key", NULL, &error));
+    CHECK(keyferry_config_set(config, "masv.api_key", NULL, NULL) == KEYFERRY_E_NULL_ARGUMENT);
     SUCCEEDS(keyferry_config_set(config, "http.timeout_ms", "1000", &error));
     SUCCEEDS(keyferry_config_set(config, "profile.second.masv.team", "second", NULL));
     keyferry_config_free(config);

@@ -1,4 +1,4 @@
-// The C++ skin: every member of every class, against the sandbox.
+// The C++ wrapper: every member of every class, against the sandbox.
 #include <keyferry.hpp>
 
 #include <type_traits>
@@ -42,7 +42,7 @@ static void errors_carry_every_detail() {
     const kf::session session;
     const kf::error agent = thrown_by(KEYFERRY_E_LOGIN_REQUIRED, [&] { session.masv_agent_session(); });
     CHECK(agent.http_status() == 401 && agent.service_code() == 262146 && !agent.retry_after());
-    const kf::error local = thrown_by(KEYFERRY_E_RESOURCE, [] { kf::request(""); });
+    const kf::error local = thrown_by(KEYFERRY_E_INVALID_RESOURCE, [] { kf::request(""); });
     CHECK(!local.http_status() && !local.service_code() && !local.retry_after());
     control("POST", "fault", "{\"path\": \"/v1/auth\", \"status\": 429, \"retry_after\": \"600\"}");
     const kf::error throttled = thrown_by(KEYFERRY_E_THROTTLED, [&] { session.masv_login(); });
@@ -54,9 +54,9 @@ static void errors_carry_every_detail() {
 
 static void texts_are_never_cut_short() {
     const std::string split("us\0er", 5);
-    thrown_by(KEYFERRY_E_VALUE, [&] { kf::request request(split); });
+    thrown_by(KEYFERRY_E_INVALID_VALUE, [&] { kf::request request(split); });
     CHECK(kf::text().c_str() == nullptr && kf::text(nullptr).c_str() == nullptr);
-    thrown_by(KEYFERRY_E_NULL, [] { kf::request request(nullptr); });
+    thrown_by(KEYFERRY_E_NULL_ARGUMENT, [] { kf::request request(nullptr); });
 }
 
 static void configurations_are_set_and_loaded() {
@@ -65,10 +65,10 @@ static void configurations_are_set_and_loaded() {
     kf::config moved = std::move(config);
     const kf::token token = kf::session(moved).token_for("user");
     CHECK(token.header().name == "X-API-KEY" && token.value() == need("TEST_API_KEY"));
-    CHECK(token.kind() == kf::kind::key && !token.expires());
+    CHECK(token.kind() == kf::token_kind::key && !token.expires());
     kf::config empty;
     thrown_by(KEYFERRY_E_CONFIG, [&] { empty.set("no.such.key", "x"); });
-    thrown_by(KEYFERRY_E_VALUE, [&] { empty.set("masv.api_key", "a\nb"); });
+    thrown_by(KEYFERRY_E_INVALID_VALUE, [&] { empty.set("masv.api_key", "a\nb"); });
     thrown_by(KEYFERRY_E_CONFIG, [] { kf::config::load("/nowhere/at/all.toml"); });
     CHECK(empty.get() != nullptr);
 }
@@ -83,8 +83,8 @@ static void requests_are_chained() {
     CHECK(session.token_for(package).access() == kf::access::manage);
     package.account("nobody");
     thrown_by(KEYFERRY_E_NOT_CONFIGURED, [&] { session.token_for(package); });
-    thrown_by(KEYFERRY_E_VALUE, [&] { package.access(static_cast<kf::access>(77)); });
-    thrown_by(KEYFERRY_E_VALUE, [&] { package.timeout(std::chrono::hours(1)); });
+    thrown_by(KEYFERRY_E_INVALID_VALUE, [&] { package.access(static_cast<kf::access>(77)); });
+    thrown_by(KEYFERRY_E_INVALID_VALUE, [&] { package.timeout(std::chrono::hours(1)); });
     package.min_valid(std::chrono::seconds(-1)).min_valid(std::chrono::hours(1000000)).timeout(std::chrono::milliseconds(-1));
     const kf::request user("user");
     user.cancel();
@@ -100,7 +100,7 @@ static void tokens_outlive_their_session() {
     CHECK(moved.value() == value && moved.header().value == value && moved.value().data()[value.size()] == '\0');
     CHECK(moved.header_count() == 1 && moved.header(0).name == "X-User-Token");
     CHECK(moved.header(1).name.empty() && moved.header(1).value.empty());
-    CHECK(moved.service() == "masv" && moved.kind() == kf::kind::user && moved.access() == kf::access::full);
+    CHECK(moved.service() == "masv" && moved.kind() == kf::token_kind::user && moved.access() == kf::access::full);
     CHECK(moved.expires() > std::chrono::system_clock::now() && moved.generation() > 0);
     CHECK(moved.details_json().find("\"teams\"") != std::string_view::npos);
     CHECK(call_with(moved.get(), need("KEYFERRY_MASV_URL"), "GET", "/v1/teams") == 200);
@@ -127,13 +127,13 @@ static void sessions_keep_reject_and_forget() {
     CHECK(session.explain("user").front() == '{' && session.list().front() == '[' && session.stats().front() == '{');
     session.forget("user");
     CHECK(!session.cached(user));
-    thrown_by(KEYFERRY_E_NULL, [&] { session.forget(nullptr); });
+    thrown_by(KEYFERRY_E_NULL_ARGUMENT, [&] { session.forget(nullptr); });
     session.forget_all();
     CHECK(session.list().find("\"generation\"") == std::string::npos);
     thrown_by(KEYFERRY_E_UNKNOWN_SERVICE, [&] { session.cached(kf::request("https://elsewhere.example/")); });
     kf::session moved = kf::session();
     moved = kf::session::process_default();
-    CHECK(moved.get() == nullptr && moved.token_for("user").kind() == kf::kind::user);
+    CHECK(moved.get() == nullptr && moved.token_for("user").kind() == kf::token_kind::user);
 }
 
 static void every_service_answers() {
@@ -148,16 +148,16 @@ static void every_service_answers() {
 
 static void the_log_goes_to_a_function() {
     const auto count = std::make_shared<int>(0);
-    kf::log_to(kf::level::debug, [count](kf::level level, std::string_view message) {
-        CHECK(level > kf::level::off && level <= kf::level::debug && !message.empty());
+    kf::log_set_callback(kf::log_level::debug, [count](kf::log_level level, std::string_view message) {
+        CHECK(level > kf::log_level::off && level <= kf::log_level::debug && !message.empty());
         ++*count;
         throw std::runtime_error("dropped");
     });
     kf::session().masv_login();
     CHECK(*count > 0 && count.use_count() == 2);
-    thrown_by(KEYFERRY_E_VALUE, [&] { kf::log_to(static_cast<kf::level>(9), [count](kf::level, std::string_view) {}); });
+    thrown_by(KEYFERRY_E_INVALID_VALUE, [&] { kf::log_set_callback(static_cast<kf::log_level>(9), [count](kf::log_level, std::string_view) {}); });
     CHECK(count.use_count() == 2);
-    kf::log_to(kf::level::off, nullptr);
+    kf::log_set_callback(kf::log_level::off, nullptr);
     CHECK(count.use_count() == 1);
 }
 

@@ -13,9 +13,9 @@ static void no_error_has_no_detail(void) {
 static void a_local_error_has_no_answer_behind_it(void) {
     keyferry_request *request = POISON;
     keyferry_error *error = POISON;
-    CHECK(keyferry_request_new("", &request, &error) == KEYFERRY_E_RESOURCE);
+    CHECK(keyferry_request_new("", &request, &error) == KEYFERRY_E_INVALID_RESOURCE);
     CHECK(request == NULL);
-    CHECK(keyferry_error_status(error) == KEYFERRY_E_RESOURCE);
+    CHECK(keyferry_error_status(error) == KEYFERRY_E_INVALID_RESOURCE);
     CHECK(keyferry_error_message(error) != NULL && keyferry_error_message(error) == keyferry_error_message(error));
     CHECK(keyferry_error_http_status(error) == 0);
     CHECK(keyferry_error_service_code(error) == 0);

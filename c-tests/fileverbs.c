@@ -6,7 +6,7 @@ static void a_bearer_opens_the_working_routes(void) {
     keyferry_token *token = POISON, *same = POISON;
     keyferry_error *error = POISON;
     SUCCEEDS(fileverbs_bearer(session, &token, &error));
-    CHECK(keyferry_token_kind(token) == KEYFERRY_KIND_BEARER);
+    CHECK(keyferry_token_kind(token) == KEYFERRY_TOKEN_KIND_BEARER);
     CHECK(keyferry_token_expires_unix_s(token) != KEYFERRY_NO_EXPIRY);
     CHECK(call_with(token, need("KEYFERRY_FILEVERBS_URL"), "GET", "/api/v1/fileuploads") == 200);
     SUCCEEDS(fileverbs_bearer(session, &same, NULL));
@@ -43,7 +43,7 @@ static void the_secret_key_is_a_header_of_its_own(void) {
     CHECK(counted("requests") == before);
     CHECK_TEXT("SecretKey", keyferry_token_header_name(token, 0));
     CHECK_TEXT(need("KEYFERRY_FILEVERBS_SECRET_KEY"), keyferry_token_header_value(token, 0));
-    CHECK(keyferry_token_kind(token) == KEYFERRY_KIND_KEY);
+    CHECK(keyferry_token_kind(token) == KEYFERRY_TOKEN_KIND_KEY);
     CHECK(keyferry_token_expires_unix_s(token) == KEYFERRY_NO_EXPIRY);
     CHECK(call_with(token, need("KEYFERRY_FILEVERBS_URL"), "GET", "/api/v1/fileuploads") == 200);
     /* A rejected key is kept back for a while. */
@@ -64,8 +64,8 @@ static void missing_keys_are_named(void) {
     token = POISON;
     FAILS_SAYING(KEYFERRY_E_NOT_CONFIGURED, "fileverbs.secret_key", fileverbs_secret_key(session, &token, &error));
     CHECK(token == NULL);
-    FAILS_SAYING(KEYFERRY_E_NULL, "token_out", fileverbs_bearer(session, NULL, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "token_out", fileverbs_secret_key(session, NULL, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "token_out", fileverbs_bearer(session, NULL, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "token_out", fileverbs_secret_key(session, NULL, &error));
     keyferry_session_free(session);
 }
 

@@ -73,7 +73,7 @@ static void what_is_made_here_works(void) {
     /* A token is a value: the parent's is still one. */
     CHECK(keyferry_token_value(old) != NULL);
     token = token_for(NULL, "user");
-    CHECK(keyferry_token_kind(token) == KEYFERRY_KIND_USER);
+    CHECK(keyferry_token_kind(token) == KEYFERRY_TOKEN_KIND_USER);
     keyferry_token_free(token);
     own = open_session();
     SUCCEEDS(keyferry_request_new("user", &fresh, &error));

@@ -22,14 +22,14 @@ int main(void) {
     sigset_t waiting;
     CHECK(signal(SIGXFSZ, SIG_DFL) != SIG_ERR && signal(SIGPIPE, SIG_DFL) != SIG_ERR);
     CHECK(setrlimit(RLIMIT_FSIZE, &none) == 0);
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_WARN, on_log, NULL, NULL, &error));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_WARN, on_log, NULL, NULL, &error));
     session = open_session_with("store", "file");
     token = token_for(session, "user");
     SUCCEEDS(keyferry_session_reject(session, token, &error));
     keyferry_token_free(token);
     keyferry_token_free(token_for(session, "user"));
     keyferry_session_free(session);
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
     CHECK(warned > 0);
     CHECK(sigpending(&waiting) == 0 && sigismember(&waiting, SIGXFSZ) == 0);
     return 0;

@@ -48,7 +48,7 @@ static void messages_come_and_hold_no_secret(void) {
     struct journal journal;
     keyferry_error *error = POISON;
     begin(&journal);
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_DEBUG, note, &journal, finish, &error));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_DEBUG, note, &journal, finish, &error));
     log_in();
     CHECK(journal.messages > 0 && journal.freed == 0);
     CHECK(journal.most >= KEYFERRY_LOG_INFO && journal.most <= KEYFERRY_LOG_DEBUG);
@@ -56,7 +56,7 @@ static void messages_come_and_hold_no_secret(void) {
     /* Each call back from inside was turned away. */
     CHECK(journal.reentrant == journal.messages);
     CHECK(journal.out_was_null == journal.messages);
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
     CHECK(journal.freed == 1);
     journal.messages = 0;
     log_in();
@@ -68,15 +68,15 @@ static void the_level_is_kept(void) {
     keyferry_error *error = POISON;
     begin(&quiet);
     begin(&off);
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_ERROR, note, &quiet, finish, &error));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_ERROR, note, &quiet, finish, &error));
     log_in();
     CHECK(quiet.most <= KEYFERRY_LOG_ERROR);
     /* The next one replaces it and ends it. */
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_OFF, note, &off, finish, NULL));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_OFF, note, &off, finish, NULL));
     CHECK(quiet.freed == 1);
     log_in();
     CHECK(off.messages == 0);
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_OFF, NULL, &off, finish, &error));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, &off, finish, &error));
     /* Once for the one that was replaced, once for what came with the call. */
     CHECK(off.freed == 2);
 }
@@ -85,12 +85,12 @@ static void another_level_is_refused_and_data_stays_the_callers(void) {
     struct journal journal;
     keyferry_error *error = POISON;
     begin(&journal);
-    FAILS_SAYING(KEYFERRY_E_VALUE, "level", keyferry_log_to(KEYFERRY_LOG_DEBUG + 1, note, &journal, finish, &error));
-    FAILS_SAYING(KEYFERRY_E_VALUE, "level", keyferry_log_to(-1, note, &journal, finish, &error));
-    CHECK(keyferry_log_to(99, NULL, &journal, finish, NULL) == KEYFERRY_E_VALUE);
+    FAILS_SAYING(KEYFERRY_E_INVALID_VALUE, "level", keyferry_log_set_callback(KEYFERRY_LOG_DEBUG + 1, note, &journal, finish, &error));
+    FAILS_SAYING(KEYFERRY_E_INVALID_VALUE, "level", keyferry_log_set_callback(-1, note, &journal, finish, &error));
+    CHECK(keyferry_log_set_callback(99, NULL, &journal, finish, NULL) == KEYFERRY_E_INVALID_VALUE);
     CHECK(journal.freed == 0);
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_INFO, note, &journal, NULL, &error));
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_INFO, NULL, NULL, NULL, &error));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_INFO, note, &journal, NULL, &error));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_INFO, NULL, NULL, NULL, &error));
     CHECK(journal.freed == 0);
 }
 
@@ -99,7 +99,7 @@ static void replace_from_inside(int32_t level, const char *message, void *data) 
     keyferry_error *error = POISON;
     (void)level;
     (void)message;
-    FAILS(KEYFERRY_E_REENTRANT, keyferry_log_to(KEYFERRY_LOG_OFF, NULL, journal, finish, &error));
+    FAILS(KEYFERRY_E_REENTRANT, keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, journal, finish, &error));
     pthread_mutex_lock(&journal->lock);
     journal->reentrant++;
     pthread_mutex_unlock(&journal->lock);
@@ -109,10 +109,10 @@ static void it_cannot_be_replaced_from_inside(void) {
     struct journal journal;
     keyferry_error *error = POISON;
     begin(&journal);
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_DEBUG, replace_from_inside, &journal, NULL, &error));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_DEBUG, replace_from_inside, &journal, NULL, &error));
     log_in();
     CHECK(journal.reentrant > 0 && journal.freed == 0);
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
 }
 
 static void fork_inside(int32_t level, const char *message, void *data) {
@@ -127,7 +127,7 @@ static void fork_inside(int32_t level, const char *message, void *data) {
         keyferry_config *config = NULL;
         int fine = keyferry_config_new(&config, NULL) == KEYFERRY_OK;
         keyferry_config_free(config);
-        fine = fine && keyferry_log_to(KEYFERRY_LOG_OFF, NULL, NULL, NULL, NULL) == KEYFERRY_OK;
+        fine = fine && keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, NULL, NULL, NULL) == KEYFERRY_OK;
         /* Another program instead of an end: what the parent's threads held is no leak of this one's. */
         if (fine) execl("/bin/true", "true", (char *)NULL);
         _exit(1);
@@ -139,10 +139,10 @@ static void fork_inside(int32_t level, const char *message, void *data) {
 static void a_child_forked_inside_is_not_inside(void) {
     int good = 0;
     keyferry_error *error = POISON;
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_INFO, fork_inside, &good, NULL, &error));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_INFO, fork_inside, &good, NULL, &error));
     log_in();
     CHECK(good > 0);
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
 }
 
 int main(void) {

@@ -17,7 +17,7 @@ static void a_login_gives_the_users_token(void) {
     keyferry_error *error = POISON;
     long before = counted("login");
     SUCCEEDS(masv_login(session, need("KEYFERRY_MASV_EMAIL"), need("KEYFERRY_MASV_PASSWORD"), &token, &error));
-    CHECK(keyferry_token_kind(token) == KEYFERRY_KIND_USER);
+    CHECK(keyferry_token_kind(token) == KEYFERRY_TOKEN_KIND_USER);
     CHECK_CONTAINS(keyferry_token_details_json(token), "\"teams\"");
     keyferry_token_free(token);
     CHECK(counted("login") == before + 1);
@@ -49,8 +49,8 @@ static void a_login_without_credentials_says_what_is_missing(void) {
     token = POISON;
     FAILS_SAYING(KEYFERRY_E_NOT_CONFIGURED, "masv.password", masv_login(session, "me@example.com", NULL, &token, &error));
     CHECK(token == NULL);
-    FAILS(KEYFERRY_E_UTF8, masv_login(session, "\xff", "x", &token, &error));
-    FAILS(KEYFERRY_E_UTF8, masv_login(session, "x", "\xff", &token, &error));
+    FAILS(KEYFERRY_E_NOT_UTF8, masv_login(session, "\xff", "x", &token, &error));
+    FAILS(KEYFERRY_E_NOT_UTF8, masv_login(session, "x", "\xff", &token, &error));
     keyferry_session_free(session);
 }
 
@@ -112,7 +112,7 @@ static void a_bad_resource_is_told_by_its_reason(void) {
     keyferry_token *token = POISON;
     keyferry_error *error = POISON;
     char download[512];
-    FAILS(KEYFERRY_E_RESOURCE, masv_token_for(session, "", &token, &error));
+    FAILS(KEYFERRY_E_INVALID_RESOURCE, masv_token_for(session, "", &token, &error));
     CHECK(token == NULL);
     token = POISON;
     FAILS(KEYFERRY_E_UNKNOWN_SERVICE, masv_token_for(session, "https://elsewhere.example/v1/packages/A", &token, &error));
@@ -123,9 +123,9 @@ static void a_bad_resource_is_told_by_its_reason(void) {
     FAILS(KEYFERRY_E_BAD_CREDENTIALS, masv_token_for(session, need("TEST_LINK_WITH_WRONG_SECRET"), &token, &error));
     sprintf(download, "%.200s/files/%.100s/download", need("TEST_PACKAGE"), need("TEST_FILE"));
     FAILS_SAYING(KEYFERRY_E_INSUFFICIENT_ACCESS, "link", masv_token_for(session, download, &token, &error));
-    FAILS_SAYING(KEYFERRY_E_UTF8, "resource", masv_token_for(session, "\xff", &token, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "resource", masv_token_for(session, NULL, &token, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "token_out", masv_token_for(session, "user", NULL, &error));
+    FAILS_SAYING(KEYFERRY_E_NOT_UTF8, "resource", masv_token_for(session, "\xff", &token, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "resource", masv_token_for(session, NULL, &token, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "token_out", masv_token_for(session, "user", NULL, &error));
     keyferry_session_free(session);
 }
 

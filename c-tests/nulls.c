@@ -13,9 +13,9 @@ static keyferry_error *error = POISON;
 #define REFUSES_NULL(call)                                   \
     do {                                                     \
         keyferry_error **where = &error;                     \
-        FAILS_SAYING(KEYFERRY_E_NULL, "is NULL", call);      \
+        FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "is NULL", call);      \
         where = NULL;                                        \
-        CHECK((call) == KEYFERRY_E_NULL);                    \
+        CHECK((call) == KEYFERRY_E_NULL_ARGUMENT);                    \
     } while (0)
 
 static void accessors_and_frees_take_null(void) {
@@ -34,7 +34,7 @@ static void accessors_and_frees_take_null(void) {
     keyferry_request_cancel(NULL);
     keyferry_token_free(NULL);
     keyferry_session_free(NULL);
-    CHECK(keyferry_status_text(KEYFERRY_E_NULL) != NULL && keyferry_version() != NULL && keyferry_abi_version() == KEYFERRY_ABI_VERSION);
+    CHECK(keyferry_status_text(KEYFERRY_E_NULL_ARGUMENT) != NULL && keyferry_version() != NULL && keyferry_abi_version() == KEYFERRY_ABI_VERSION);
 }
 
 static void configurations_refuse_null(void) {
@@ -79,8 +79,8 @@ static void sessions_refuse_null(void) {
     REFUSES_NULL(keyferry_session_cached(session, NULL, &token, where));
     CHECK(token == NULL);
     REFUSES_NULL(keyferry_session_cached(session, request, NULL, where));
-    CHECK(keyferry_session_peek(session, NULL, line, sizeof line, &length) == KEYFERRY_E_NULL);
-    CHECK(keyferry_session_peek(session, "user", NULL, sizeof line, &length) == KEYFERRY_E_NULL);
+    CHECK(keyferry_session_peek(session, NULL, line, sizeof line, &length) == KEYFERRY_E_NULL_ARGUMENT);
+    CHECK(keyferry_session_peek(session, "user", NULL, sizeof line, &length) == KEYFERRY_E_NULL_ARGUMENT);
     CHECK(keyferry_session_peek(session, "user", line, sizeof line, NULL) == KEYFERRY_E_NOT_CACHED);
     REFUSES_NULL(keyferry_session_reject(session, NULL, where));
     REFUSES_NULL(keyferry_session_reject_value(session, NULL, "x", where));
@@ -114,7 +114,7 @@ static void services_refuse_null(void) {
 }
 
 static void the_log_switch_takes_null(void) {
-    SUCCEEDS(keyferry_log_to(KEYFERRY_LOG_DEBUG, NULL, NULL, NULL, NULL));
+    SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_DEBUG, NULL, NULL, NULL, NULL));
 }
 
 /* Each function that takes a session: NULL is the default one. */

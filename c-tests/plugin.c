@@ -17,7 +17,7 @@ static void checks_the_template(void) {
     CHECK_TEXT("Authorization", keyferry_token_header_name(token, 0));
     CHECK_CONTAINS(keyferry_token_header_value(token, 0), "Bearer studio-");
     CHECK_TEXT("template", keyferry_token_service(token));
-    CHECK(keyferry_token_kind(token) == KEYFERRY_KIND_BEARER && keyferry_token_access(token) == KEYFERRY_ACCESS_FULL);
+    CHECK(keyferry_token_kind(token) == KEYFERRY_TOKEN_KIND_BEARER && keyferry_token_access(token) == KEYFERRY_ACCESS_FULL);
     CHECK(keyferry_token_expires_unix_s(token) != KEYFERRY_NO_EXPIRY);
     /* Two forms of one thing, from memory, without a call of the plugin. */
     CHECK(keyferry_session_peek(DEFAULT, "template:library", line, sizeof line, &length) == KEYFERRY_OK);
@@ -38,7 +38,7 @@ static void checks_the_template(void) {
     CHECK(keyferry_token_access(token) == KEYFERRY_ACCESS_READ);
     keyferry_token_free(token);
     FAILS_SAYING(KEYFERRY_E_NOT_FOUND, "template", masv_token_for(DEFAULT, "template:assets/8/raw", &token, &error));
-    FAILS(KEYFERRY_E_RESOURCE, masv_token_for(DEFAULT, "template:", &token, &error));
+    FAILS(KEYFERRY_E_INVALID_RESOURCE, masv_token_for(DEFAULT, "template:", &token, &error));
 }
 
 /* A session of its own, opened and closed again: `init` and `deinit` follow each other. */

@@ -20,17 +20,17 @@ static void a_resource_is_read_at_once(void) {
     size_t i;
     for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         request = POISON;
-        FAILS_SAYING(KEYFERRY_E_RESOURCE, "resource", keyferry_request_new(bad[i], &request, &error));
+        FAILS_SAYING(KEYFERRY_E_INVALID_RESOURCE, "resource", keyferry_request_new(bad[i], &request, &error));
         CHECK(request == NULL);
     }
     for (i = 0; i < sizeof good / sizeof good[0]; i++) {
         keyferry_request_free(request_for(good[i]));
     }
     request = POISON;
-    FAILS_SAYING(KEYFERRY_E_UTF8, "resource", keyferry_request_new("\xff", &request, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "resource", keyferry_request_new(NULL, &request, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "request_out", keyferry_request_new("user", NULL, &error));
-    CHECK(keyferry_request_new(NULL, &request, NULL) == KEYFERRY_E_NULL && request == NULL);
+    FAILS_SAYING(KEYFERRY_E_NOT_UTF8, "resource", keyferry_request_new("\xff", &request, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "resource", keyferry_request_new(NULL, &request, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "request_out", keyferry_request_new("user", NULL, &error));
+    CHECK(keyferry_request_new(NULL, &request, NULL) == KEYFERRY_E_NULL_ARGUMENT && request == NULL);
     keyferry_request_free(NULL);
 }
 
@@ -43,22 +43,22 @@ static void each_setter_takes_its_range(void) {
     for (access = KEYFERRY_ACCESS_ANY; access <= KEYFERRY_ACCESS_MANAGE; access++) {
         SUCCEEDS(keyferry_request_set_access(request, access, &error));
     }
-    FAILS_SAYING(KEYFERRY_E_VALUE, "access", keyferry_request_set_access(request, KEYFERRY_ACCESS_MANAGE + 1, &error));
-    FAILS(KEYFERRY_E_VALUE, keyferry_request_set_access(request, -1, &error));
-    FAILS(KEYFERRY_E_VALUE, keyferry_request_set_access(request, 258, &error));
+    FAILS_SAYING(KEYFERRY_E_INVALID_VALUE, "access", keyferry_request_set_access(request, KEYFERRY_ACCESS_MANAGE + 1, &error));
+    FAILS(KEYFERRY_E_INVALID_VALUE, keyferry_request_set_access(request, -1, &error));
+    FAILS(KEYFERRY_E_INVALID_VALUE, keyferry_request_set_access(request, 258, &error));
     SUCCEEDS(keyferry_request_set_account(request, "second", &error));
     SUCCEEDS(keyferry_request_set_account(request, NULL, &error));
-    FAILS_SAYING(KEYFERRY_E_UTF8, "account", keyferry_request_set_account(request, "\xff", &error));
+    FAILS_SAYING(KEYFERRY_E_NOT_UTF8, "account", keyferry_request_set_account(request, "\xff", &error));
     SUCCEEDS(keyferry_request_set_link_password(request, "pass=word", &error));
     SUCCEEDS(keyferry_request_set_link_password(request, NULL, &error));
-    FAILS_SAYING(KEYFERRY_E_VALUE, "password", keyferry_request_set_link_password(request, "", &error));
-    FAILS_SAYING(KEYFERRY_E_VALUE, "password", keyferry_request_set_link_password(request, "a\nb", &error));
-    FAILS_SAYING(KEYFERRY_E_UTF8, "password", keyferry_request_set_link_password(request, "\xff", &error));
+    FAILS_SAYING(KEYFERRY_E_INVALID_VALUE, "password", keyferry_request_set_link_password(request, "", &error));
+    FAILS_SAYING(KEYFERRY_E_INVALID_VALUE, "password", keyferry_request_set_link_password(request, "a\nb", &error));
+    FAILS_SAYING(KEYFERRY_E_NOT_UTF8, "password", keyferry_request_set_link_password(request, "\xff", &error));
     SUCCEEDS(keyferry_request_set_timeout_ms(request, 0, &error));
     SUCCEEDS(keyferry_request_set_timeout_ms(request, 1, &error));
     SUCCEEDS(keyferry_request_set_timeout_ms(request, 600000, &error));
-    FAILS_SAYING(KEYFERRY_E_VALUE, "timeout_ms", keyferry_request_set_timeout_ms(request, 600001, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "request", keyferry_request_set_timeout_ms(NULL, 1, &error));
+    FAILS_SAYING(KEYFERRY_E_INVALID_VALUE, "timeout_ms", keyferry_request_set_timeout_ms(request, 600001, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "request", keyferry_request_set_timeout_ms(NULL, 1, &error));
     keyferry_request_free(request);
 }
 

@@ -13,8 +13,8 @@ static void a_session_is_opened_from_either_source(void) {
     keyferry_config_free(config);
     keyferry_session_free(opened);
     keyferry_session_free(NULL);
-    FAILS_SAYING(KEYFERRY_E_NULL, "session_out", keyferry_session_open(NULL, NULL, &error));
-    CHECK(keyferry_session_open(NULL, NULL, NULL) == KEYFERRY_E_NULL);
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "session_out", keyferry_session_open(NULL, NULL, &error));
+    CHECK(keyferry_session_open(NULL, NULL, NULL) == KEYFERRY_E_NULL_ARGUMENT);
 }
 
 static void memory_answers_only_what_it_has(void) {
@@ -64,18 +64,18 @@ static void peeking_copies_the_line(void) {
     CHECK(keyferry_session_peek(session, "user", line, length + 1, &length) == KEYFERRY_OK && line[length] == '\0');
     /* One byte short, far too short, and none at all: each says how much it needs, and writes nothing beyond. */
     line[length] = '#';
-    CHECK(keyferry_session_peek(session, "user", line, length, &length) == KEYFERRY_E_BUFFER && line[length] == '#');
+    CHECK(keyferry_session_peek(session, "user", line, length, &length) == KEYFERRY_E_BUFFER_TOO_SMALL && line[length] == '#');
     small[4] = '#';
-    CHECK(keyferry_session_peek(session, "user", small, 4, &length) == KEYFERRY_E_BUFFER && small[4] == '#');
+    CHECK(keyferry_session_peek(session, "user", small, 4, &length) == KEYFERRY_E_BUFFER_TOO_SMALL && small[4] == '#');
     CHECK(length == strlen(keyferry_token_value(token)) + 14);
     length = 0;
-    CHECK(keyferry_session_peek(session, "user", NULL, 0, &length) == KEYFERRY_E_BUFFER && length > 14);
+    CHECK(keyferry_session_peek(session, "user", NULL, 0, &length) == KEYFERRY_E_BUFFER_TOO_SMALL && length > 14);
     CHECK(keyferry_session_peek(session, need("TEST_OTHER_PACKAGE"), line, sizeof line, &length) == KEYFERRY_E_NOT_CACHED);
-    CHECK(keyferry_session_peek(session, "", line, sizeof line, &length) == KEYFERRY_E_RESOURCE);
-    CHECK(keyferry_session_peek(session, "\xff", line, sizeof line, &length) == KEYFERRY_E_UTF8);
+    CHECK(keyferry_session_peek(session, "", line, sizeof line, &length) == KEYFERRY_E_INVALID_RESOURCE);
+    CHECK(keyferry_session_peek(session, "\xff", line, sizeof line, &length) == KEYFERRY_E_NOT_UTF8);
     CHECK(keyferry_session_peek(session, "https://elsewhere.example/v1/user", line, sizeof line, &length) == KEYFERRY_E_UNKNOWN_SERVICE);
-    CHECK(keyferry_session_peek(session, NULL, line, sizeof line, &length) == KEYFERRY_E_NULL);
-    CHECK(keyferry_session_peek(session, "user", NULL, 1, &length) == KEYFERRY_E_NULL);
+    CHECK(keyferry_session_peek(session, NULL, line, sizeof line, &length) == KEYFERRY_E_NULL_ARGUMENT);
+    CHECK(keyferry_session_peek(session, "user", NULL, 1, &length) == KEYFERRY_E_NULL_ARGUMENT);
     keyferry_token_free(token);
 }
 
@@ -93,11 +93,11 @@ static void a_rejected_token_is_not_given_again(void) {
     SUCCEEDS(keyferry_session_reject_value(session, "user", "something else", NULL));
     same = token_for(session, "user");
     CHECK(keyferry_token_generation(same) == keyferry_token_generation(renewed));
-    FAILS_SAYING(KEYFERRY_E_NULL, "token", keyferry_session_reject(session, NULL, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "resource", keyferry_session_reject_value(session, NULL, "x", &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "value", keyferry_session_reject_value(session, "user", NULL, &error));
-    FAILS_SAYING(KEYFERRY_E_UTF8, "resource", keyferry_session_reject_value(session, "\xff", "x", &error));
-    FAILS(KEYFERRY_E_RESOURCE, keyferry_session_reject_value(session, "a b", "x", &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "token", keyferry_session_reject(session, NULL, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "resource", keyferry_session_reject_value(session, NULL, "x", &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "value", keyferry_session_reject_value(session, "user", NULL, &error));
+    FAILS_SAYING(KEYFERRY_E_NOT_UTF8, "resource", keyferry_session_reject_value(session, "\xff", "x", &error));
+    FAILS(KEYFERRY_E_INVALID_RESOURCE, keyferry_session_reject_value(session, "a b", "x", &error));
     FAILS(KEYFERRY_E_UNKNOWN_SERVICE, keyferry_session_reject_value(session, "https://elsewhere.example/", "x", &error));
     keyferry_token_free(old);
     keyferry_token_free(renewed);
@@ -142,15 +142,15 @@ static void what_the_caller_got_itself_is_kept(void) {
 
 static void what_cannot_be_a_token_is_not_kept(void) {
     keyferry_error *error = POISON;
-    FAILS(KEYFERRY_E_VALUE, keyferry_session_adopt(session, "packages/A", "", KEYFERRY_NO_EXPIRY, &error));
-    FAILS(KEYFERRY_E_VALUE, keyferry_session_adopt(session, "packages/A", "a\r\nX-Evil: 1", KEYFERRY_NO_EXPIRY, &error));
-    FAILS(KEYFERRY_E_VALUE, keyferry_session_adopt(session, "packages/A", "ended", 1, &error));
+    FAILS(KEYFERRY_E_INVALID_VALUE, keyferry_session_adopt(session, "packages/A", "", KEYFERRY_NO_EXPIRY, &error));
+    FAILS(KEYFERRY_E_INVALID_VALUE, keyferry_session_adopt(session, "packages/A", "a\r\nX-Evil: 1", KEYFERRY_NO_EXPIRY, &error));
+    FAILS(KEYFERRY_E_INVALID_VALUE, keyferry_session_adopt(session, "packages/A", "ended", 1, &error));
     FAILS(KEYFERRY_E_UNSUPPORTED, keyferry_session_adopt(session, "links/A?secret=S", "token", KEYFERRY_NO_EXPIRY, &error));
-    FAILS(KEYFERRY_E_RESOURCE, keyferry_session_adopt(session, "", "token", KEYFERRY_NO_EXPIRY, &error));
+    FAILS(KEYFERRY_E_INVALID_RESOURCE, keyferry_session_adopt(session, "", "token", KEYFERRY_NO_EXPIRY, &error));
     FAILS(KEYFERRY_E_UNKNOWN_SERVICE, keyferry_session_adopt(session, "https://elsewhere.example/", "token", KEYFERRY_NO_EXPIRY, &error));
-    FAILS_SAYING(KEYFERRY_E_UTF8, "value", keyferry_session_adopt(session, "packages/A", "\xff", KEYFERRY_NO_EXPIRY, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "resource", keyferry_session_adopt(session, NULL, "token", KEYFERRY_NO_EXPIRY, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "value", keyferry_session_adopt(session, "packages/A", NULL, KEYFERRY_NO_EXPIRY, &error));
+    FAILS_SAYING(KEYFERRY_E_NOT_UTF8, "value", keyferry_session_adopt(session, "packages/A", "\xff", KEYFERRY_NO_EXPIRY, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "resource", keyferry_session_adopt(session, NULL, "token", KEYFERRY_NO_EXPIRY, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "value", keyferry_session_adopt(session, "packages/A", NULL, KEYFERRY_NO_EXPIRY, &error));
 }
 
 static void what_is_forgotten_is_gone(void) {
@@ -167,8 +167,8 @@ static void what_is_forgotten_is_gone(void) {
     keyferry_token_free(token_for(session, "user"));
     SUCCEEDS(keyferry_session_forget(session, NULL, NULL));
     FAILS(KEYFERRY_E_NOT_CACHED, keyferry_session_cached(session, user, &token, &error));
-    FAILS(KEYFERRY_E_RESOURCE, keyferry_session_forget(session, "a b", &error));
-    FAILS(KEYFERRY_E_UTF8, keyferry_session_forget(session, "\xff", &error));
+    FAILS(KEYFERRY_E_INVALID_RESOURCE, keyferry_session_forget(session, "a b", &error));
+    FAILS(KEYFERRY_E_NOT_UTF8, keyferry_session_forget(session, "\xff", &error));
     FAILS(KEYFERRY_E_UNKNOWN_SERVICE, keyferry_session_forget(session, "https://elsewhere.example/", &error));
 }
 
@@ -190,9 +190,9 @@ static void its_reports_are_json_without_secrets(void) {
     CHECK_CONTAINS(text, "\"logins\"");
     keyferry_text_free(text);
     text = POISON;
-    FAILS(KEYFERRY_E_RESOURCE, keyferry_session_explain(session, "a b", &text, &error));
+    FAILS(KEYFERRY_E_INVALID_RESOURCE, keyferry_session_explain(session, "a b", &text, &error));
     CHECK(text == NULL);
-    FAILS(KEYFERRY_E_UTF8, keyferry_session_explain(session, "\xff", &text, &error));
+    FAILS(KEYFERRY_E_NOT_UTF8, keyferry_session_explain(session, "\xff", &text, &error));
     FAILS(KEYFERRY_E_UNKNOWN_SERVICE, keyferry_session_explain(session, "https://elsewhere.example/", &text, &error));
     keyferry_token_free(token);
 }
@@ -200,11 +200,11 @@ static void its_reports_are_json_without_secrets(void) {
 static void asking_for_a_token_fails_by_its_reason(void) {
     keyferry_token *token = POISON;
     keyferry_error *error = POISON;
-    FAILS_SAYING(KEYFERRY_E_NULL, "request", keyferry_session_token_for(session, NULL, &token, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "request", keyferry_session_token_for(session, NULL, &token, &error));
     CHECK(token == NULL);
-    FAILS_SAYING(KEYFERRY_E_NULL, "token_out", keyferry_session_token_for(session, user, NULL, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "request", keyferry_session_cached(session, NULL, &token, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL, "token_out", keyferry_session_cached(session, user, NULL, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "token_out", keyferry_session_token_for(session, user, NULL, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "request", keyferry_session_cached(session, NULL, &token, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "token_out", keyferry_session_cached(session, user, NULL, &error));
 }
 
 static void what_needs_no_header_is_told_so(void) {

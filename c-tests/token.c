@@ -28,7 +28,7 @@ static void a_login_says_everything(void) {
     CHECK(keyferry_token_header_name(token, 1) == NULL && keyferry_token_header_value(token, 1) == NULL);
     CHECK(keyferry_token_header_name(token, SIZE_MAX) == NULL && keyferry_token_header_value(token, SIZE_MAX) == NULL);
     CHECK_TEXT("masv", keyferry_token_service(token));
-    CHECK(keyferry_token_kind(token) == KEYFERRY_KIND_USER);
+    CHECK(keyferry_token_kind(token) == KEYFERRY_TOKEN_KIND_USER);
     CHECK(keyferry_token_access(token) == KEYFERRY_ACCESS_FULL);
     CHECK(keyferry_token_expires_unix_s(token) > (int64_t)time(NULL));
     CHECK(keyferry_token_expires_unix_s(token) < (int64_t)time(NULL) + 400 * 86400);
@@ -50,7 +50,7 @@ static void a_bearer_has_its_scheme_in_the_header_only(void) {
     CHECK(strncmp(keyferry_token_header_value(token, 0), "Bearer ", 7) == 0);
     CHECK_TEXT(keyferry_token_value(token), keyferry_token_header_value(token, 0) + 7);
     CHECK_TEXT("fileverbs", keyferry_token_service(token));
-    CHECK(keyferry_token_kind(token) == KEYFERRY_KIND_BEARER);
+    CHECK(keyferry_token_kind(token) == KEYFERRY_TOKEN_KIND_BEARER);
     keyferry_token_free(token);
     keyferry_session_free(session);
 }
@@ -59,7 +59,7 @@ static void a_key_has_no_expiry(void) {
     keyferry_session *session = open_session_with("masv.api_key", need("TEST_API_KEY"));
     keyferry_token *token = token_for(session, "user");
     CHECK_TEXT("X-API-KEY", keyferry_token_header_name(token, 0));
-    CHECK(keyferry_token_kind(token) == KEYFERRY_KIND_KEY);
+    CHECK(keyferry_token_kind(token) == KEYFERRY_TOKEN_KIND_KEY);
     CHECK(keyferry_token_expires_unix_s(token) == KEYFERRY_NO_EXPIRY);
     CHECK(keyferry_token_details_json(token)[0] == '{');
     keyferry_token_free(token);

@@ -12,7 +12,7 @@
  *   Free     Each _free takes NULL and does nothing then. Tokens and errors outlive their session.
  *   Faults   No panic leaves the library: KEYFERRY_E_PANIC, or NULL, 0 or nothing from functions without a status.
  *   Errors   A function's comment lists its own. Besides, one with an error_out answers KEYFERRY_E_REENTRANT inside a log
- *            function; opening the default session, for NULL, may fail with KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE or
+ *            callback; opening the default session, for NULL, may fail with KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE or
  *            KEYFERRY_E_NOT_CONFIGURED; and what only a plugin could give that is left out is KEYFERRY_E_PLUGIN or
  *            KEYFERRY_E_UNSAFE_FILE.
  *   Fork     In a forked child a handle made before answers KEYFERRY_E_FORKED; NULL, or a session of its own, works.
@@ -68,27 +68,27 @@
 /**
  * An API key or SecretKey, as it is configured.
  */
-#define KEYFERRY_KIND_KEY 1
+#define KEYFERRY_TOKEN_KIND_KEY 1
 
 /**
  * A user's login.
  */
-#define KEYFERRY_KIND_USER 2
+#define KEYFERRY_TOKEN_KIND_USER 2
 
 /**
  * A package's token.
  */
-#define KEYFERRY_KIND_PACKAGE 3
+#define KEYFERRY_TOKEN_KIND_PACKAGE 3
 
 /**
  * A transfer's token.
  */
-#define KEYFERRY_KIND_TRANSFER 4
+#define KEYFERRY_TOKEN_KIND_TRANSFER 4
 
 /**
  * A bearer token.
  */
-#define KEYFERRY_KIND_BEARER 5
+#define KEYFERRY_TOKEN_KIND_BEARER 5
 
 /**
  * Nothing.
@@ -148,15 +148,16 @@ typedef struct keyferry_token keyferry_token;
 typedef int32_t keyferry_status;
 
 /**
- * Takes a message: `level` is one of `KEYFERRY_LOG_`, `message` is UTF-8 and borrowed for the call, `data` is what
- * `keyferry_log_to` was given. Runs on any thread, several at once. Must not call keyferry: such calls get `KEYFERRY_E_REENTRANT`.
+ * Takes a message: `level` is one of `KEYFERRY_LOG_`, `message` is UTF-8 and borrowed for the
+ * call, `user_data` is what `keyferry_log_set_callback` was given. Runs on any thread, several at
+ * once. Must not call keyferry: such calls get `KEYFERRY_E_REENTRANT`.
  */
-typedef void (*keyferry_log_function)(int32_t level, const char *message, void *data);
+typedef void (*keyferry_log_callback)(int32_t level, const char *message, void *user_data);
 
 /**
- * Frees `data`, once, when no call of the function runs any more.
+ * Frees `user_data`, once, when no call of the callback runs any more.
  */
-typedef void (*keyferry_log_finalizer)(void *data);
+typedef void (*keyferry_log_finalizer)(void *user_data);
 
 /**
  * Done.
@@ -166,22 +167,22 @@ typedef void (*keyferry_log_finalizer)(void *data);
 /**
  * A pointer that must not be NULL is NULL. Remedy: see the function's comment.
  */
-#define KEYFERRY_E_NULL 101
+#define KEYFERRY_E_NULL_ARGUMENT 101
 
 /**
  * A text is not UTF-8. Remedy: convert it first.
  */
-#define KEYFERRY_E_UTF8 102
+#define KEYFERRY_E_NOT_UTF8 102
 
 /**
  * A value is empty, too long, out of range, or holds CR, LF, NUL or another control character. Remedy: copy it again.
  */
-#define KEYFERRY_E_VALUE 103
+#define KEYFERRY_E_INVALID_VALUE 103
 
 /**
  * The resource can't be read. Remedy: write `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH` or an https URL.
  */
-#define KEYFERRY_E_RESOURCE 104
+#define KEYFERRY_E_INVALID_RESOURCE 104
 
 /**
  * The resource belongs to no configured service. Remedy: check its host and the services' URLs in the configuration.
@@ -201,7 +202,7 @@ typedef void (*keyferry_log_finalizer)(void *data);
 /**
  * The buffer is too small. Remedy: bring as many bytes as `length_out` says and one for the NUL.
  */
-#define KEYFERRY_E_BUFFER 108
+#define KEYFERRY_E_BUFFER_TOO_SMALL 108
 
 /**
  * `keyferry_request_cancel` was called.
@@ -219,7 +220,7 @@ typedef void (*keyferry_log_finalizer)(void *data);
 #define KEYFERRY_E_FORKED 111
 
 /**
- * Called from keyferry's own log function, or from a plugin's. Remedy: hand the message to another thread; use the host's table.
+ * Called from keyferry's own log callback, or from a plugin's. Remedy: hand the message to another thread; use the host's table.
  */
 #define KEYFERRY_E_REENTRANT 112
 
@@ -462,7 +463,7 @@ void keyferry_error_free(keyferry_error *error);
  * @param config_out  gets the configuration
  * @param error_out   gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL if `config_out` is NULL
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `config_out` is NULL
  * Owner:   the caller frees it with `keyferry_config_free`
  * Threads: [any]
  * Source:  keyferry
@@ -478,8 +479,9 @@ keyferry_status keyferry_config_new(keyferry_config **config_out,
  * @param config_out  gets the configuration
  * @param error_out   gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_CONFIG if it can't be read or understood: the message names file, key and line;
- *          KEYFERRY_E_UNSAFE_FILE if it holds secrets and is open to others: the message has the chmod
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; KEYFERRY_E_CONFIG if it can't be read or
+ *          understood: the message names file, key and line; KEYFERRY_E_UNSAFE_FILE if it holds
+ *          secrets and is open to others: the message has the chmod
  * Owner:   the caller frees it with `keyferry_config_free`
  * Threads: [any]; the environment must not be changed meanwhile
  * Source:  the configuration table in README.md
@@ -497,8 +499,8 @@ keyferry_status keyferry_config_load(const char *path,
  * @param value      UTF-8. Borrowed and copied; our copy is wiped when the configuration is freed.
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_CONFIG if there is no such key: the message names the nearest;
- *          KEYFERRY_E_VALUE if the value is out of range or holds a control character
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; KEYFERRY_E_CONFIG if there is no such key: the message names the nearest;
+ *          KEYFERRY_E_INVALID_VALUE if the value is out of range or holds a control character
  * Owner:   nothing changes hands
  * Threads: [one]: no other call with `config` at the same time
  * Source:  the configuration table in README.md
@@ -530,7 +532,7 @@ void keyferry_config_free(keyferry_config *config);
  * @param request_out  gets the request
  * @param error_out    gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE if it can't be read
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE if it can't be read
  * Owner:   the caller frees it with `keyferry_request_free`
  * Threads: [any]
  * Source:  keyferry
@@ -542,28 +544,28 @@ keyferry_status keyferry_request_new(const char *resource, keyferry_request **re
  * Wants a token that is good for so long, instead of the engine's own windows. A service that gives shorter ones gets the
  * last word: the freshest is returned, and `keyferry_token_expires_unix_s` says when that ends.
  *
- * @param request    the request
- * @param seconds    0 (the default) for the engine's own windows
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param request      the request
+ * @param min_valid_s  seconds; 0 (the default) for the engine's own windows
+ * @param error_out    gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT
  * Owner:   nothing changes hands
  * Threads: [one]
  * Source:  keyferry
  * Since:   0.1
  */
 keyferry_status keyferry_request_set_min_valid_s(keyferry_request *request,
-                                                 uint32_t seconds,
+                                                 uint32_t min_valid_s,
                                                  keyferry_error **error_out);
 
 /**
  * Wants this access instead of the one that the resource says.
  *
  * @param request    the request
- * @param access     `KEYFERRY_ACCESS_ANY` and its neighbours
+ * @param access     one of `KEYFERRY_ACCESS_`
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_VALUE for another number
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_INVALID_VALUE for another number
  * Owner:   nothing changes hands
  * Threads: [one]
  * Source:  MASV API, package tokens
@@ -578,7 +580,7 @@ keyferry_status keyferry_request_set_access(keyferry_request *request, int32_t a
  * @param account    a profile's name from the configuration, UTF-8; NULL for the default. Borrowed and copied.
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8; an unknown profile shows at the first use, as KEYFERRY_E_NOT_CONFIGURED
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; an unknown profile shows at the first use, as KEYFERRY_E_NOT_CONFIGURED
  * Owner:   nothing changes hands
  * Threads: [one]
  * Source:  keyferry
@@ -595,7 +597,7 @@ keyferry_status keyferry_request_set_account(keyferry_request *request,
  * @param password   UTF-8; NULL for none. Borrowed and copied; our copy is wiped when the request is freed.
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if it is empty or holds a control character
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; KEYFERRY_E_INVALID_VALUE if it is empty or holds a control character
  * Owner:   nothing changes hands
  * Threads: [one]
  * Source:  MASV API, `GET /v1/links/{link_id}`, header X-Link-Password
@@ -612,7 +614,7 @@ keyferry_status keyferry_request_set_link_password(keyferry_request *request,
  * @param timeout_ms milliseconds, 1 to 600000; 0 (the default) for the configured `http.timeout_ms`
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_VALUE above ten minutes
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_INVALID_VALUE above ten minutes
  * Owner:   nothing changes hands
  * Threads: [one]
  * Source:  keyferry
@@ -716,7 +718,7 @@ const char *keyferry_token_value(const keyferry_token *token);
 const char *keyferry_token_service(const keyferry_token *token);
 
 /**
- * What it is: one of `KEYFERRY_KIND_`.
+ * What it is: one of `KEYFERRY_TOKEN_KIND_`.
  *
  * @param token  may be NULL: then 0
  *
@@ -798,8 +800,9 @@ void keyferry_token_free(keyferry_token *token);
  * @param session_out  gets the session
  * @param error_out    gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the configuration can't be used: the message names the key;
- *          KEYFERRY_E_NOT_CONFIGURED if there is no such `profile`
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the
+ *          configuration can't be used: the message names the key; KEYFERRY_E_NOT_CONFIGURED if
+ *          there is no such `profile`
  * Owner:   the caller frees it with `keyferry_session_free`
  * Threads: [any]
  * Source:  the configuration table in README.md
@@ -849,9 +852,10 @@ keyferry_status keyferry_session_token_for(const keyferry_session *session,
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it);
- *          KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown
- *          account, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond
+ *          a token's whole life: for half of it); KEYFERRY_E_NULL_ARGUMENT,
+ *          KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER,
+ *          KEYFERRY_E_NOT_CONFIGURED for an unknown account, KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  keyferry
@@ -863,18 +867,21 @@ keyferry_status keyferry_session_cached(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Copies the header line of a fresh token from memory: `Name: value` and NUL. Goes to no store and no network; allocates for links and for
- * odd spellings of a URL; the first use of NULL opens the default session. From the moment on when a refresh is advisable it answers
- * KEYFERRY_E_NOT_CACHED once, so that somebody calls `keyferry_session_token_for`.
+ * Copies the header line of a fresh token from memory: `Name: value` and NUL. Goes to no store and
+ * no network; allocates for links and for odd spellings of a URL; the first use of NULL opens the
+ * default session. From the moment on when a refresh is advisable it answers KEYFERRY_E_NOT_CACHED
+ * once, so that somebody calls `keyferry_session_token_for`.
  *
  * @param session     NULL for the default session
  * @param resource    as for `masv_token_for`. Borrowed.
  * @param buffer      gets the line; may be NULL if `capacity` is 0. After any status but KEYFERRY_OK it may hold bytes of a token.
  * @param capacity    its size in bytes; a line is shorter than 17000
- * @param length_out  gets the line's length in bytes without NUL, also with KEYFERRY_E_BUFFER; may be NULL
+ * @param length_out  gets the line's length in bytes without NUL, also with KEYFERRY_E_BUFFER_TOO_SMALL; may be NULL
  *
- * Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER; KEYFERRY_E_MULTIPLE_HEADERS; KEYFERRY_E_NULL,
- *          KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER_TOO_SMALL;
+ *          KEYFERRY_E_MULTIPLE_HEADERS; KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8,
+ *          KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER,
+ *          KEYFERRY_E_FORKED
  * Owner:   nothing changes hands; the line is a secret: wipe the buffer, whatever the status is
  * Threads: [any]
  * Source:  keyferry
@@ -894,7 +901,7 @@ keyferry_status keyferry_session_peek(const keyferry_session *session,
  * @param token      the token. Borrowed; it may come from another session with the same account.
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_STORE, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_STORE, KEYFERRY_E_FORKED
  * Owner:   nothing changes hands: the token is still to be freed
  * Threads: [any]
  * Source:  RFC 9110, section 15.5.2
@@ -913,7 +920,8 @@ keyferry_status keyferry_session_reject(const keyferry_session *session,
  * @param value      the header's value, with or without `Bearer `. Borrowed.
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER
+ * Errors:  those of `keyferry_session_reject`; KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
+ *          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER
  * Owner:   nothing changes hands
  * Threads: [any]
  * Source:  RFC 9110, section 15.5.2
@@ -933,8 +941,10 @@ keyferry_status keyferry_session_reject_value(const keyferry_session *session,
  * @param expires_unix_s  when it ends, seconds since 1970; `KEYFERRY_NO_EXPIRY` to have it read from the token
  * @param error_out       gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_VALUE if it can't
- *          be a token or has ended; KEYFERRY_E_UNSUPPORTED if the resource takes no such token; KEYFERRY_E_STORE, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
+ *          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_INVALID_VALUE if it can't
+ *          be a token or has ended; KEYFERRY_E_UNSUPPORTED if the resource takes no such token;
+ *          KEYFERRY_E_STORE, KEYFERRY_E_FORKED
  * Owner:   nothing changes hands
  * Threads: [any]
  * Source:  MASV API, `POST /v1/portals/{portal_id}/packages` and `POST /v1/packages/{id}/transfer`
@@ -953,8 +963,9 @@ keyferry_status keyferry_session_adopt(const keyferry_session *session,
  * @param resource   NULL for everything of every account. Borrowed.
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if
- *          something is still in the store; KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE,
+ *          KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if something is still in
+ *          the store; KEYFERRY_E_FORKED
  * Owner:   nothing changes hands
  * Threads: [any]
  * Source:  keyferry
@@ -965,15 +976,16 @@ keyferry_status keyferry_session_forget(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Explains what would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last
- * failure is answered. Goes nowhere.
+ * Explains what would happen for a resource and why: service, account, key, what is in memory,
+ * when it is refreshed, for how long the last failure is answered. Goes nowhere.
  *
  * @param session    NULL for the default session
  * @param resource   as for `masv_token_for`. Borrowed.
  * @param text_out   gets a JSON object without secrets
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
+ *          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  keyferry
@@ -992,7 +1004,7 @@ keyferry_status keyferry_session_explain(const keyferry_session *session,
  *                   expires_here_unix_s by this machine's clock; both are null where a token has no end
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_FORKED; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if the store can't be read
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_FORKED; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if the store can't be read
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  keyferry
@@ -1009,7 +1021,7 @@ keyferry_status keyferry_session_list(const keyferry_session *session,
  * @param text_out   gets a JSON object of numbers
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_FORKED
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  keyferry
@@ -1030,12 +1042,15 @@ keyferry_status keyferry_session_stats(const keyferry_session *session,
  * @param token_out  gets the user token, with `user` and `teams` in its details; may be NULL
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE,
- *          KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_BAD_CREDENTIALS for a wrong password, and for accounts with MFA or SSO,
- *          which need an API key; KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNSUPPORTED if MASV is not at `masv.url`; KEYFERRY_E_UNREACHABLE,
- *          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE,
- *          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if one is empty, longer than
- *          16 KiB or holds a control character
+ * Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured;
+ *          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a configured one
+ *          can't be had; KEYFERRY_E_BAD_CREDENTIALS for a wrong password, and for accounts with
+ *          MFA or SSO, which need an API key; KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNSUPPORTED if MASV
+ *          is not at `masv.url`; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE,
+ *          KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE,
+ *          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; KEYFERRY_E_NOT_UTF8;
+ *          KEYFERRY_E_INVALID_VALUE if one is empty, longer than 16 KiB or holds a control
+ *          character
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  MASV API, `POST /v1/auth`
@@ -1057,12 +1072,16 @@ keyferry_status masv_login(const keyferry_session *session,
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
- *          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_BAD_CREDENTIALS, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_INSUFFICIENT_ACCESS (a download needs a link),
- *          KEYFERRY_E_UNSUPPORTED; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if a secret can't be had; KEYFERRY_E_PLUGIN if a
- *          plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
- *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
- *          that gets it takes too long; KEYFERRY_E_FORKED; `keyferry_status_text` has each remedy
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
+ *          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
+ *          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_BAD_CREDENTIALS, KEYFERRY_E_NOT_FOUND,
+ *          KEYFERRY_E_INSUFFICIENT_ACCESS (a download needs a link), KEYFERRY_E_UNSUPPORTED;
+ *          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if a secret can't be had;
+ *          KEYFERRY_E_PLUGIN if a plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE,
+ *          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
+ *          KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if
+ *          another process that gets it takes too long; KEYFERRY_E_FORKED; `keyferry_status_text`
+ *          has each remedy
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]; threads that want the same token wait for one request
  * Source:  services' documents
@@ -1080,18 +1099,17 @@ keyferry_status masv_token_for(const keyferry_session *session,
  * @param text_out   gets a JSON object with `user` and `teams`, as the agent sent them
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in; KEYFERRY_E_UNREACHABLE if no agent runs: the message says
- *          how to start it; KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE,
- *          KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT,
- *          KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in;
+ *          KEYFERRY_E_UNREACHABLE if no agent runs: the message says how to start it;
+ *          KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS,
+ *          KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
+ *          KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Agent, `GET /api/v1/login` and `GET /api/v1/teams`
  * Since:   0.1
  */
-keyferry_status masv_agent_session(const keyferry_session *session,
-                                   char **text_out,
-                                   keyferry_error **error_out);
+keyferry_status masv_agent_session(const keyferry_session *session, char **text_out, keyferry_error **error_out);
 
 /**
  * Signs in to the MASV Agent, which then acts as this user for all programs of the machine. Goes to the agent.
@@ -1102,10 +1120,11 @@ keyferry_status masv_agent_session(const keyferry_session *session,
  * @param text_out   gets a JSON object with `user` and `teams`; may be NULL
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE,
- *          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong;
- *          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if this agent takes an API key only: the message says
- *          how to give it
+ * Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor
+ *          configured; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a
+ *          configured one can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong;
+ *          KEYFERRY_E_NOT_UTF8; KEYFERRY_E_INVALID_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if
+ *          this agent takes an API key only: the message says how to give it
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Agent, `POST /api/v1/login`
@@ -1127,8 +1146,9 @@ keyferry_status masv_agent_sign_in(const keyferry_session *session,
  * @param text_out   gets a JSON object with `user` and `teams`; may be NULL
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_BAD_CREDENTIALS if the
- *          agent will not; KEYFERRY_E_UNSUPPORTED if it is a new one
+ * Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8;
+ *          KEYFERRY_E_INVALID_VALUE beyond 16 KiB; KEYFERRY_E_BAD_CREDENTIALS if the agent will
+ *          not; KEYFERRY_E_UNSUPPORTED if it is a new one
  * Owner:   the caller frees the text with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Transfer Agent (legacy), `POST /api/v1/signup`
@@ -1148,11 +1168,13 @@ keyferry_status masv_agent_sign_up(const keyferry_session *session,
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and `fileverbs.api_key`; KEYFERRY_E_SECRET_SOURCE,
- *          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if they can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong; KEYFERRY_E_UNSUPPORTED if
- *          FileVerbs is not at `fileverbs.url`; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
- *          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
- *          that gets it takes too long; KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and
+ *          `fileverbs.api_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE,
+ *          KEYFERRY_E_PLUGIN if they can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong;
+ *          KEYFERRY_E_UNSUPPORTED if FileVerbs is not at `fileverbs.url`; KEYFERRY_E_UNREACHABLE,
+ *          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
+ *          KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if
+ *          another process that gets it takes too long; KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]; threads that want it at the same time wait for one request
  * Source:  FileVerbs API, `POST /accounts/access-token`
@@ -1169,9 +1191,10 @@ keyferry_status fileverbs_bearer(const keyferry_session *session,
  * @param token_out  gets the token
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if
- *          it can't be had; KEYFERRY_E_PLUGIN, KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it; KEYFERRY_E_BAD_CREDENTIALS for
- *          a while after it was rejected; KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`;
+ *          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if it can't be had; KEYFERRY_E_PLUGIN,
+ *          KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it;
+ *          KEYFERRY_E_BAD_CREDENTIALS for a while after it was rejected; KEYFERRY_E_FORKED
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  FileVerbs API, SecretKey (Integration, API Secret)
@@ -1182,26 +1205,27 @@ keyferry_status fileverbs_secret_key(const keyferry_session *session,
                                      keyferry_error **error_out);
 
 /**
- * Sends the log of the whole library to a function. Replaces the one before: waits until no call of it runs, then runs its
+ * Sets the function that gets the log of the whole library. Replaces the one before: waits until no call of it runs, then runs its
  * finalizer. Messages hold no secret. In a forked child nothing is logged until it calls this itself.
  *
  * @param level      up to which level: one of `KEYFERRY_LOG_`
- * @param function   takes the messages; NULL for silence, then `finalizer` runs at once
- * @param data       handed to `function`; may be NULL. Taken.
- * @param finalizer  frees `data`; may be NULL
+ * @param callback   takes the messages; NULL for silence, then `finalizer` runs at once
+ * @param user_data  handed to `callback`; may be NULL. Taken.
+ * @param finalizer  frees `user_data`; may be NULL
  * @param error_out  gets the detail of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_VALUE for another level; KEYFERRY_E_REENTRANT from inside a log function; after both `data` is still the caller's
- * Owner:   `data` is keyferry's until `finalizer` has run
+ * Errors:  KEYFERRY_E_INVALID_VALUE for another level; KEYFERRY_E_REENTRANT from inside a log
+ *          callback; after both `user_data` is still the caller's
+ * Owner:   `user_data` is keyferry's until `finalizer` has run
  * Threads: [any]
  * Source:  keyferry
  * Since:   0.1
  */
-keyferry_status keyferry_log_to(int32_t level,
-                                keyferry_log_function function,
-                                void *data,
-                                keyferry_log_finalizer finalizer,
-                                keyferry_error **error_out);
+keyferry_status keyferry_log_set_callback(int32_t level,
+                                          keyferry_log_callback callback,
+                                          void *user_data,
+                                          keyferry_log_finalizer finalizer,
+                                          keyferry_error **error_out);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -56,13 +56,13 @@ private:
     using owner = std::unique_ptr<keyferry_error, void (*)(keyferry_error *)>;
 
     error(keyferry_status status, const owner &detail)
-        : std::runtime_error(words(status, detail.get())),
+        : std::runtime_error(message_of(status, detail.get())),
           status_(status),
-          http_status_(known(keyferry_error_http_status(detail.get()))),
-          service_code_(known(keyferry_error_service_code(detail.get()))),
-          retry_after_(time(keyferry_error_retry_after_ms(detail.get()))) {}
+          http_status_(unless_zero(keyferry_error_http_status(detail.get()))),
+          service_code_(unless_zero(keyferry_error_service_code(detail.get()))),
+          retry_after_(milliseconds_unless_zero(keyferry_error_retry_after_ms(detail.get()))) {}
 
-    static const char *words(keyferry_status status, const keyferry_error *detail) noexcept {
+    static const char *message_of(keyferry_status status, const keyferry_error *detail) noexcept {
         const char *message = keyferry_error_message(detail);
         if (message == nullptr) {
             message = keyferry_status_text(status);
@@ -71,14 +71,14 @@ private:
     }
 
     template <typename Number>
-    static std::optional<Number> known(Number number) noexcept {
+    static std::optional<Number> unless_zero(Number number) noexcept {
         return number == 0 ? std::nullopt : std::optional<Number>(number);
     }
 
-    static std::optional<std::chrono::milliseconds> time(std::uint64_t ms) noexcept {
+    static std::optional<std::chrono::milliseconds> milliseconds_unless_zero(std::uint64_t ms) noexcept {
         using rep = std::chrono::milliseconds::rep;
-        constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<rep>::max());
-        return ms == 0 ? std::nullopt : std::optional(std::chrono::milliseconds(static_cast<rep>(ms < most ? ms : most)));
+        constexpr auto largest = static_cast<std::uint64_t>(std::numeric_limits<rep>::max());
+        return ms == 0 ? std::nullopt : std::optional(std::chrono::milliseconds(static_cast<rep>(ms < largest ? ms : largest)));
     }
 
     keyferry_status status_;
@@ -89,7 +89,7 @@ private:
 
 /// A text for a call: a parameter type, made from what the caller has without a copy.
 ///
-/// Errors: a std::string with a NUL inside throws KEYFERRY_E_VALUE: C would read its beginning only.
+/// Errors: a std::string with a NUL inside throws KEYFERRY_E_INVALID_VALUE: C would read its beginning only.
 /// Ownership: borrows. Threads: [any].
 class text {
 public:
@@ -100,7 +100,7 @@ public:
     /// The string's characters, as long as it isn't changed.
     text(const std::string &characters) : text_(characters.c_str()) {
         if (characters.find('\0') != std::string::npos) {
-            throw error(KEYFERRY_E_VALUE, nullptr);
+            throw error(KEYFERRY_E_INVALID_VALUE, nullptr);
         }
     }
 
@@ -112,12 +112,12 @@ private:
 };
 
 /// What a token is.
-enum class kind : std::int32_t {
-    key = KEYFERRY_KIND_KEY,
-    user = KEYFERRY_KIND_USER,
-    package = KEYFERRY_KIND_PACKAGE,
-    transfer = KEYFERRY_KIND_TRANSFER,
-    bearer = KEYFERRY_KIND_BEARER
+enum class token_kind : std::int32_t {
+    key = KEYFERRY_TOKEN_KIND_KEY,
+    user = KEYFERRY_TOKEN_KIND_USER,
+    package = KEYFERRY_TOKEN_KIND_PACKAGE,
+    transfer = KEYFERRY_TOKEN_KIND_TRANSFER,
+    bearer = KEYFERRY_TOKEN_KIND_BEARER
 };
 
 /// What a token allows.
@@ -129,8 +129,8 @@ enum class access : std::int32_t {
     manage = KEYFERRY_ACCESS_MANAGE
 };
 
-/// How much is logged.
-enum class level : std::int32_t {
+/// How severe a message is, and how much is logged.
+enum class log_level : std::int32_t {
     off = KEYFERRY_LOG_OFF,
     error = KEYFERRY_LOG_ERROR,
     warn = KEYFERRY_LOG_WARN,
@@ -145,10 +145,10 @@ using time_point = std::chrono::time_point<std::chrono::system_clock, std::chron
 namespace detail {
 
 /// Makes a call that can fail.
-template <typename Call>
-void run(Call call) {
+template <typename Function>
+void call(Function function) {
     keyferry_error *failure = nullptr;
-    const keyferry_status status = call(&failure);
+    const keyferry_status status = function(&failure);
     if (status != KEYFERRY_OK) {
         throw error(status, failure);
     }
@@ -159,19 +159,19 @@ inline std::string_view view(const char *borrowed) noexcept {
 }
 
 /// Calls a function that gives a text, and takes the text over.
-template <typename Call>
-std::string taken(Call call) {
-    char *given = nullptr;
-    run([&](auto failure) { return call(&given, failure); });
-    const std::unique_ptr<char, void (*)(char *)> owner(given, keyferry_text_free);
-    return std::string(view(given));
+template <typename Function>
+std::string call_text(Function function) {
+    char *text = nullptr;
+    call([&](auto failure) { return function(&text, failure); });
+    const std::unique_ptr<char, void (*)(char *)> owner(text, keyferry_text_free);
+    return std::string(view(text));
 }
 
 /// Calls a function that makes an object.
-template <typename Object, typename Call>
-Object *made(Call call) {
+template <typename Object, typename Function>
+Object *call_object(Function function) {
     Object *object = nullptr;
-    run([&](auto failure) { return call(&object, failure); });
+    call([&](auto failure) { return function(&object, failure); });
     return object;
 }
 
@@ -199,7 +199,7 @@ struct header {
 class token {
 public:
     /// Takes a C object over.
-    explicit token(keyferry_token *taken) noexcept : token_(taken, keyferry_token_free) {}
+    explicit token(keyferry_token *handle) noexcept : token_(handle, keyferry_token_free) {}
 
     /// How many headers a request needs.
     std::size_t header_count() const noexcept { return keyferry_token_header_count(get()); }
@@ -216,7 +216,7 @@ public:
     std::string_view service() const noexcept { return detail::view(keyferry_token_service(get())); }
 
     /// What it is.
-    keyferry::kind kind() const noexcept { return static_cast<keyferry::kind>(keyferry_token_kind(get())); }
+    keyferry::token_kind kind() const noexcept { return static_cast<keyferry::token_kind>(keyferry_token_kind(get())); }
 
     /// What it allows.
     keyferry::access access() const noexcept { return static_cast<keyferry::access>(keyferry_token_access(get())); }
@@ -242,21 +242,22 @@ private:
 
 /// Settings for a session.
 ///
-/// Errors: KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_VALUE, KEYFERRY_E_UTF8; the message names file and key.
+/// Errors: KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_NOT_UTF8; the message names file and key.
 /// Ownership: owns the C object; a session copies what it needs. Threads: [one].
 class config {
 public:
     /// Nothing set: no file and no variable is read.
-    config() : config(detail::made<keyferry_config>(keyferry_config_new)) {}
+    config() : config(detail::call_object<keyferry_config>(keyferry_config_new)) {}
 
     /// From a file, or the user's own for nullptr, and over it from the environment.
     static config load(const text &path = nullptr) {
-        return config(detail::made<keyferry_config>([&](auto out, auto failure) { return keyferry_config_load(path.c_str(), out, failure); }));
+        return config(detail::call_object<keyferry_config>(
+            [&](auto out, auto failure) { return keyferry_config_load(path.c_str(), out, failure); }));
     }
 
     /// Sets one value, always literal, over file and environment.
     config &set(const text &key, const text &value) {
-        detail::run([&](auto failure) { return keyferry_config_set(config_.get(), key.c_str(), value.c_str(), failure); });
+        detail::call([&](auto failure) { return keyferry_config_set(config_.get(), key.c_str(), value.c_str(), failure); });
         return *this;
     }
 
@@ -264,32 +265,32 @@ public:
     const keyferry_config *get() const noexcept { return config_.get(); }
 
 private:
-    explicit config(keyferry_config *taken) noexcept : config_(taken, keyferry_config_free) {}
+    explicit config(keyferry_config *handle) noexcept : config_(handle, keyferry_config_free) {}
 
     std::unique_ptr<keyferry_config, void (*)(keyferry_config *)> config_;
 };
 
 /// A resource and what the caller needs of its token.
 ///
-/// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_VALUE, KEYFERRY_E_UTF8, KEYFERRY_E_NULL.
+/// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_NULL_ARGUMENT.
 /// Ownership: owns the C object and copies of what is set. Threads: [one], but cancel() and its use in a session: [any].
 class request {
 public:
     /// `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH`, or a URL of a service.
     explicit request(const text &resource)
-        : request_(detail::made<keyferry_request>(
+        : request_(detail::call_object<keyferry_request>(
                        [&](auto out, auto failure) { return keyferry_request_new(resource.c_str(), out, failure); }),
                    keyferry_request_free) {}
 
     /// Wants a token that is good for so long; 0 for the engine's own windows, negative counts as 0.
-    request &min_valid(std::chrono::seconds wanted) {
-        return apply([&](auto object, auto failure) { return keyferry_request_set_min_valid_s(object, clamp(wanted.count()), failure); });
+    request &min_valid(std::chrono::seconds duration) {
+        return apply([&](auto object, auto failure) { return keyferry_request_set_min_valid_s(object, clamp(duration.count()), failure); });
     }
 
     /// Wants this access instead of the one that the resource says.
-    request &access(keyferry::access wanted) {
+    request &access(keyferry::access access) {
         return apply([&](auto object, auto failure) {
-            return keyferry_request_set_access(object, static_cast<std::int32_t>(wanted), failure);
+            return keyferry_request_set_access(object, static_cast<std::int32_t>(access), failure);
         });
     }
 
@@ -304,8 +305,8 @@ public:
     }
 
     /// Waits no longer than this, ten minutes at most; 0 for the configured time.
-    request &timeout(std::chrono::milliseconds longest) {
-        return apply([&](auto object, auto failure) { return keyferry_request_set_timeout_ms(object, clamp(longest.count()), failure); });
+    request &timeout(std::chrono::milliseconds duration) {
+        return apply([&](auto object, auto failure) { return keyferry_request_set_timeout_ms(object, clamp(duration.count()), failure); });
     }
 
     /// Ends the wait of whoever waits with this request, now and from now on.
@@ -317,17 +318,17 @@ public:
 private:
     template <typename Call>
     request &apply(Call call) {
-        detail::run([&](auto failure) { return call(request_.get(), failure); });
+        detail::call([&](auto failure) { return call(request_.get(), failure); });
         return *this;
     }
 
     template <typename Number>
     static std::uint32_t clamp(Number number) noexcept {
-        constexpr auto most = std::numeric_limits<std::uint32_t>::max();
+        constexpr auto largest = std::numeric_limits<std::uint32_t>::max();
         if (number <= 0) {
             return 0;
         }
-        return static_cast<std::uint64_t>(number) > most ? most : static_cast<std::uint32_t>(number);
+        return static_cast<std::uint64_t>(number) > largest ? largest : static_cast<std::uint32_t>(number);
     }
 
     std::unique_ptr<keyferry_request, void (*)(keyferry_request *)> request_;
@@ -350,23 +351,23 @@ public:
 
     /// Gets the headers for a request, from memory if they are fresh. May go to the network.
     /// Errors: those of token_for(resource), KEYFERRY_E_CANCELLED, KEYFERRY_E_TIMEOUT.
-    token token_for(const request &wanted) const {
-        return given([&](auto out, auto failure) { return keyferry_session_token_for(get(), wanted.get(), out, failure); });
+    token token_for(const request &request) const {
+        return call_token([&](auto out, auto failure) { return keyferry_session_token_for(get(), request.get(), out, failure); });
     }
 
     /// Gets the headers for a resource of any service; a path with no service before it is MASV's. May go to the network.
     /// Errors: those of masv_token_for in keyferry.h.
     token token_for(const text &resource) const {
-        return given([&](auto out, auto failure) { return masv_token_for(get(), resource.c_str(), out, failure); });
+        return call_token([&](auto out, auto failure) { return masv_token_for(get(), resource.c_str(), out, failure); });
     }
 
     /// Gets an unexpired token from memory; nothing if there is none. Goes to no store and no network; the first use of the process's own
     /// session opens it.
     /// Errors: KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown account.
-    std::optional<token> cached(const request &wanted) const {
+    std::optional<token> cached(const request &request) const {
         keyferry_token *out = nullptr;
-        detail::run([&](auto failure) {
-            const keyferry_status status = keyferry_session_cached(get(), wanted.get(), &out, failure);
+        detail::call([&](auto failure) {
+            const keyferry_status status = keyferry_session_cached(get(), request.get(), &out, failure);
             if (status != KEYFERRY_E_NOT_CACHED) {
                 return status;
             }
@@ -385,127 +386,128 @@ public:
 
     /// Says that the service refused a token: the next call gets another. Errors: KEYFERRY_E_STORE.
     void reject(const token &refused) const {
-        detail::run([&](auto failure) { return keyferry_session_reject(get(), refused.get(), failure); });
+        detail::call([&](auto failure) { return keyferry_session_reject(get(), refused.get(), failure); });
     }
 
     /// The same for a caller that has the header's value alone.
-    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE.
+    /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE.
     void reject_value(const text &resource, const text &value) const {
-        detail::run([&](auto failure) { return keyferry_session_reject_value(get(), resource.c_str(), value.c_str(), failure); });
+        detail::call([&](auto failure) { return keyferry_session_reject_value(get(), resource.c_str(), value.c_str(), failure); });
     }
 
     /// Keeps a token that the caller got itself; without an expiry it is read from the token.
-    /// Errors: KEYFERRY_E_VALUE, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_STORE.
+    /// Errors: KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE,
+    ///         KEYFERRY_E_NO_HEADER, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_STORE.
     void adopt(const text &resource, const text &value, std::optional<time_point> expires = std::nullopt) const {
         const std::int64_t at = expires ? std::int64_t{expires->time_since_epoch().count()} : KEYFERRY_NO_EXPIRY;
-        detail::run([&](auto failure) { return keyferry_session_adopt(get(), resource.c_str(), value.c_str(), at, failure); });
+        detail::call([&](auto failure) { return keyferry_session_adopt(get(), resource.c_str(), value.c_str(), at, failure); });
     }
 
     /// Forgets what is kept of a resource.
-    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
+    /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     void forget(const text &resource) const {
         if (resource.c_str() == nullptr) {
-            throw error(KEYFERRY_E_NULL, nullptr);
+            throw error(KEYFERRY_E_NULL_ARGUMENT, nullptr);
         }
-        detail::run([&](auto failure) { return keyferry_session_forget(get(), resource.c_str(), failure); });
+        detail::call([&](auto failure) { return keyferry_session_forget(get(), resource.c_str(), failure); });
     }
 
     /// Forgets everything of every account. Errors: KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     void forget_all() const {
-        detail::run([&](auto failure) { return keyferry_session_forget(get(), nullptr, failure); });
+        detail::call([&](auto failure) { return keyferry_session_forget(get(), nullptr, failure); });
     }
 
     /// What would happen for a resource and why, a JSON object without secrets.
-    /// Errors: KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER.
+    /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER.
     std::string explain(const text &resource) const {
-        return detail::taken([&](auto out, auto failure) { return keyferry_session_explain(get(), resource.c_str(), out, failure); });
+        return detail::call_text([&](auto out, auto failure) { return keyferry_session_explain(get(), resource.c_str(), out, failure); });
     }
 
     /// The tokens in memory and in the store, a JSON array without secrets. Errors: KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     std::string list() const {
-        return detail::taken([&](auto out, auto failure) { return keyferry_session_list(get(), out, failure); });
+        return detail::call_text([&](auto out, auto failure) { return keyferry_session_list(get(), out, failure); });
     }
 
     /// What the session did, a JSON object of numbers.
     std::string stats() const {
-        return detail::taken([&](auto out, auto failure) { return keyferry_session_stats(get(), out, failure); });
+        return detail::call_text([&](auto out, auto failure) { return keyferry_session_stats(get(), out, failure); });
     }
 
     /// Logs in to MASV with one request; nullptr for what is configured. Errors: those of masv_login in keyferry.h.
     token masv_login(const text &email = nullptr, const text &password = nullptr) const {
-        return given([&](auto out, auto failure) { return ::masv_login(get(), email.c_str(), password.c_str(), out, failure); });
+        return call_token([&](auto out, auto failure) { return ::masv_login(get(), email.c_str(), password.c_str(), out, failure); });
     }
 
     /// Who is signed in to the MASV Agent, a JSON object. Errors: those of masv_agent_session in keyferry.h.
     std::string masv_agent_session() const {
-        return detail::taken([&](auto out, auto failure) { return ::masv_agent_session(get(), out, failure); });
+        return detail::call_text([&](auto out, auto failure) { return ::masv_agent_session(get(), out, failure); });
     }
 
     /// Signs in to the MASV Agent; nullptr for what is configured. Errors: those of masv_agent_sign_in in keyferry.h.
     std::string masv_agent_sign_in(const text &email = nullptr, const text &password = nullptr) const {
-        return detail::taken(
+        return detail::call_text(
             [&](auto out, auto failure) { return ::masv_agent_sign_in(get(), email.c_str(), password.c_str(), out, failure); });
     }
 
     /// Makes an account through an old MASV Transfer Agent. Errors: those of masv_agent_sign_up in keyferry.h.
     std::string masv_agent_sign_up(const text &email, const text &password, const text &name) const {
-        return detail::taken([&](auto out, auto failure) {
+        return detail::call_text([&](auto out, auto failure) {
             return ::masv_agent_sign_up(get(), email.c_str(), password.c_str(), name.c_str(), out, failure);
         });
     }
 
     /// The Authorization header of FileVerbs. Errors: those of fileverbs_bearer in keyferry.h.
     token fileverbs_bearer() const {
-        return given([&](auto out, auto failure) { return ::fileverbs_bearer(get(), out, failure); });
+        return call_token([&](auto out, auto failure) { return ::fileverbs_bearer(get(), out, failure); });
     }
 
     /// The SecretKey header of FileVerbs. Errors: those of fileverbs_secret_key in keyferry.h.
     token fileverbs_secret_key() const {
-        return given([&](auto out, auto failure) { return ::fileverbs_secret_key(get(), out, failure); });
+        return call_token([&](auto out, auto failure) { return ::fileverbs_secret_key(get(), out, failure); });
     }
 
     /// The C object, still owned by this; NULL for the process's own.
     const keyferry_session *get() const noexcept { return session_.get(); }
 
 private:
-    explicit session(keyferry_session *taken) noexcept : session_(taken, keyferry_session_free) {}
+    explicit session(keyferry_session *handle) noexcept : session_(handle, keyferry_session_free) {}
 
     static keyferry_session *open(const keyferry_config *settings) {
-        return detail::made<keyferry_session>(
+        return detail::call_object<keyferry_session>(
             [&](auto out, auto failure) { return keyferry_session_open(settings, out, failure); });
     }
 
-    template <typename Call>
-    static token given(Call call) {
-        return token(detail::made<keyferry_token>(call));
+    template <typename Function>
+    static token call_token(Function function) {
+        return token(detail::call_object<keyferry_token>(function));
     }
 
     std::unique_ptr<keyferry_session, void (*)(keyferry_session *)> session_;
 };
 
 /// Takes a message, borrowed for the call. Runs on any thread, several at once; must not call keyferry. What it throws is dropped.
-using log_function = std::function<void(level, std::string_view)>;
+using log_callback = std::function<void(log_level, std::string_view)>;
 
-/// Sends the log of the whole library to a function, up to this level; an empty one for silence. The one before is destroyed once no
-/// call of it runs.
+/// Sets the function that gets the log of the whole library, up to this level; an empty one for silence. The one before is destroyed
+/// once no call of it runs.
 ///
-/// Errors: KEYFERRY_E_REENTRANT from inside a log function. Ownership: takes the function. Threads: [any].
-inline void log_to(level most, log_function function) {
-    const auto number = static_cast<std::int32_t>(most);
-    if (!function) {
-        detail::run([&](auto failure) { return keyferry_log_to(number, nullptr, nullptr, nullptr, failure); });
+/// Errors: KEYFERRY_E_REENTRANT from inside a log callback. Ownership: takes the function. Threads: [any].
+inline void log_set_callback(log_level level, log_callback callback) {
+    const auto number = static_cast<std::int32_t>(level);
+    if (!callback) {
+        detail::call([&](auto failure) { return keyferry_log_set_callback(number, nullptr, nullptr, nullptr, failure); });
         return;
     }
-    auto owner = std::make_unique<log_function>(std::move(function));
-    const keyferry_log_function say = [](std::int32_t said, const char *message, void *data) {
+    auto owner = std::make_unique<log_callback>(std::move(callback));
+    const keyferry_log_callback forward = [](std::int32_t message_level, const char *message, void *user_data) {
         try {
-            (*static_cast<log_function *>(data))(static_cast<level>(said), detail::view(message));
+            (*static_cast<log_callback *>(user_data))(static_cast<log_level>(message_level), detail::view(message));
         } catch (...) {
             // C code is above: nothing may pass through it.
         }
     };
-    const keyferry_log_finalizer finish = [](void *data) { delete static_cast<log_function *>(data); };
-    detail::run([&](auto failure) { return keyferry_log_to(number, say, owner.get(), finish, failure); });
+    const keyferry_log_finalizer finalizer = [](void *user_data) { delete static_cast<log_callback *>(user_data); };
+    detail::call([&](auto failure) { return keyferry_log_set_callback(number, forward, owner.get(), finalizer, failure); });
     static_cast<void>(owner.release());
 }
 

@@ -14,7 +14,7 @@ use keyferry::ffi::masv::{masv_login, masv_token_for};
 use keyferry::ffi::request::{keyferry_request_new, keyferry_request_set_account, keyferry_request_set_link_password};
 use keyferry::ffi::session as door;
 use keyferry::ffi::status::{
-    KEYFERRY_E_CONFIG, KEYFERRY_E_NOT_CONFIGURED, KEYFERRY_E_RESOURCE, KEYFERRY_E_VALUE, KEYFERRY_OK, keyferry_status,
+    KEYFERRY_E_CONFIG, KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_NOT_CONFIGURED, KEYFERRY_OK, keyferry_status,
 };
 
 /// Makes an object, which nobody frees.
@@ -53,33 +53,33 @@ fn a_text_beyond_all_limits_is_refused_before_it_is_copied() {
     // SAFETY: the texts end in NUL.
     is("key", KEYFERRY_E_CONFIG, unsafe { keyferry_config_set(Some(config), long, user, None) });
     // SAFETY: the texts end in NUL.
-    is("value", KEYFERRY_E_VALUE, unsafe { keyferry_config_set(Some(config), email, long, None) });
+    is("value", KEYFERRY_E_INVALID_VALUE, unsafe { keyferry_config_set(Some(config), email, long, None) });
     // SAFETY: the texts end in NUL.
-    is("request", KEYFERRY_E_RESOURCE, unsafe { keyferry_request_new(long, Some(&mut MaybeUninit::uninit()), None) });
+    is("request", KEYFERRY_E_INVALID_RESOURCE, unsafe { keyferry_request_new(long, Some(&mut MaybeUninit::uninit()), None) });
     // SAFETY: the texts end in NUL.
-    is("link", KEYFERRY_E_VALUE, unsafe { keyferry_request_set_link_password(Some(request), long, None) });
+    is("link", KEYFERRY_E_INVALID_VALUE, unsafe { keyferry_request_set_link_password(Some(request), long, None) });
     // SAFETY: the texts end in NUL.
     is("account", KEYFERRY_OK, unsafe { keyferry_request_set_account(Some(request), long, None) });
     let mut token = MaybeUninit::uninit();
     is("its use", KEYFERRY_E_NOT_CONFIGURED, door::keyferry_session_token_for(session, Some(request), Some(&mut token), None));
     // SAFETY: the texts end in NUL.
-    is("token", KEYFERRY_E_RESOURCE, unsafe { masv_token_for(session, long, Some(&mut token), None) });
+    is("token", KEYFERRY_E_INVALID_RESOURCE, unsafe { masv_token_for(session, long, Some(&mut token), None) });
     // SAFETY: the texts end in NUL.
-    is("login", KEYFERRY_E_VALUE, unsafe { masv_login(session, email, long, None, None) });
+    is("login", KEYFERRY_E_INVALID_VALUE, unsafe { masv_login(session, email, long, None, None) });
     // SAFETY: the texts end in NUL.
-    is("sign in", KEYFERRY_E_VALUE, unsafe { masv_agent_sign_in(session, long, long, None, None) });
+    is("sign in", KEYFERRY_E_INVALID_VALUE, unsafe { masv_agent_sign_in(session, long, long, None, None) });
     // SAFETY: the texts end in NUL.
-    is("sign up", KEYFERRY_E_VALUE, unsafe { masv_agent_sign_up(session, email, email, long, None, None) });
+    is("sign up", KEYFERRY_E_INVALID_VALUE, unsafe { masv_agent_sign_up(session, email, email, long, None, None) });
     // SAFETY: the texts end in NUL.
-    is("adopt", KEYFERRY_E_VALUE, unsafe { door::keyferry_session_adopt(session, c"packages/P".as_ptr(), long, 0, None) });
+    is("adopt", KEYFERRY_E_INVALID_VALUE, unsafe { door::keyferry_session_adopt(session, c"packages/P".as_ptr(), long, 0, None) });
     // SAFETY: the texts end in NUL.
     is("reject", KEYFERRY_OK, unsafe { door::keyferry_session_reject_value(session, user, long, None) });
     // SAFETY: the texts end in NUL.
-    is("forget", KEYFERRY_E_RESOURCE, unsafe { door::keyferry_session_forget(session, long, None) });
+    is("forget", KEYFERRY_E_INVALID_RESOURCE, unsafe { door::keyferry_session_forget(session, long, None) });
     // SAFETY: the text ends in NUL, and a buffer of no bytes may be NULL.
-    is("peek", KEYFERRY_E_RESOURCE, unsafe { door::keyferry_session_peek(session, long, null_mut(), 0, None) });
+    is("peek", KEYFERRY_E_INVALID_RESOURCE, unsafe { door::keyferry_session_peek(session, long, null_mut(), 0, None) });
     // SAFETY: the texts end in NUL.
-    is("explain", KEYFERRY_E_RESOURCE, unsafe {
+    is("explain", KEYFERRY_E_INVALID_RESOURCE, unsafe {
         diagnostics::keyferry_session_explain(session, long, Some(&mut MaybeUninit::uninit()), None)
     });
 }

@@ -127,10 +127,11 @@ export class Token {
 /**
  * Configuration, services, cache and store.
  *
- * Methods that may wait for a service, a file or another process return a promise and wait on a thread of libuv's pool. Those of one
- * JavaScript thread take at most half of it; worker threads share the pool, and each counts its own waits. Each method has a twin that ends
- * in `Sync`, which waits where it is called: for scripts. All throw {@link KeyferryError}; and an `Error` with the code `ERR_INVALID_STATE`
- * after {@link close}.
+ * Methods that may wait for a service, a file or another process return a promise and wait on a
+ * thread of libuv's pool. Those of one JavaScript thread take at most half of it; worker threads
+ * share the pool, and each counts its own waits. Each method has a twin that ends in `Sync`, which
+ * waits where it is called: for scripts. All throw {@link KeyferryError}; and an `Error` with the
+ * code `ERR_INVALID_STATE` after {@link close}.
  */
 export class Session {
   /** Opens a session. Goes to no network. Throws `KEYFERRY_E_CONFIG` or `KEYFERRY_E_UNSAFE_FILE` if the configuration can't be used. */
@@ -143,8 +144,8 @@ export class Session {
   static get default(): Session;
 
   /**
-   * Name and value of the header for a resource, if a fresh one is in memory; else undefined: then ask {@link headersFor}. Never waits. The
-   * value is a secret.
+   * Name and value of the header for a resource, if a fresh one is in memory; else undefined: then
+   * ask {@link headersFor}. Never waits. The value is a secret.
    *
    * It asks for no refresh itself. When one is due soon it answers undefined once, and {@link headersFor} or {@link tokenFor}, asked then
    * for the same resource, gives the present header and has the next one got in the background.
@@ -153,8 +154,8 @@ export class Session {
    * const [name, value] = session.header(url) ?? Object.entries(await session.headersFor(url))[0];
    * ```
    *
-   * Throws `KEYFERRY_E_UNKNOWN_SERVICE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_RESOURCE`, or `KEYFERRY_E_MULTIPLE_HEADERS` where {@link headersFor} is
-   * needed.
+   * Throws `KEYFERRY_E_UNKNOWN_SERVICE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_INVALID_RESOURCE`, or
+   * `KEYFERRY_E_MULTIPLE_HEADERS` where {@link headersFor} is needed.
    */
   header(resource: Resource): [name: string, value: string] | undefined;
 
@@ -164,12 +165,13 @@ export class Session {
   headersForSync(resource: Resource, options?: TokenOptions): Readonly<Record<string, string>>;
 
   /**
-   * The token for a resource: from memory if it is fresh, else from the store or the service. Callers that want the same token wait for one
-   * request, from the first one's start on.
+   * The token for a resource: from memory if it is fresh, else from the store or the service.
+   * Callers that want the same token wait for one request, from the first one's start on.
    *
-   * Throws `KEYFERRY_E_UNKNOWN_SERVICE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_NOT_CONFIGURED`, `KEYFERRY_E_LOGIN_REQUIRED`, `KEYFERRY_E_BAD_CREDENTIALS`,
-   * `KEYFERRY_E_NOT_FOUND`, `KEYFERRY_E_INSUFFICIENT_ACCESS`, `KEYFERRY_E_THROTTLED`, `KEYFERRY_E_UNREACHABLE`, `KEYFERRY_E_TIMEOUT`,
-   * `KEYFERRY_E_CANCELLED` and others. Source: the services' documents.
+   * Throws `KEYFERRY_E_UNKNOWN_SERVICE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_NOT_CONFIGURED`,
+   * `KEYFERRY_E_LOGIN_REQUIRED`, `KEYFERRY_E_BAD_CREDENTIALS`, `KEYFERRY_E_NOT_FOUND`,
+   * `KEYFERRY_E_INSUFFICIENT_ACCESS`, `KEYFERRY_E_THROTTLED`, `KEYFERRY_E_UNREACHABLE`,
+   * `KEYFERRY_E_TIMEOUT`, `KEYFERRY_E_CANCELLED` and others. Source: the services' documents.
    */
   tokenFor(resource: Resource, options?: WaitOptions): Promise<Token>;
   /** As {@link tokenFor}, but waits. */
@@ -198,8 +200,9 @@ export class Session {
    * Keeps a token that the caller got itself: of a package that it made through a Portal, of a transfer that it started. `resource` is
    * `packages/ID` or `transfers/ID`, or a URL of that. Without `expiresAt` the token says itself when it ends.
    *
-   * Throws `KEYFERRY_E_VALUE` if it can't be a token or has ended, `KEYFERRY_E_UNSUPPORTED` if the resource takes no such token. Source:
-   * MASV API, `POST /v1/portals/{portal_id}/packages` and `POST /v1/packages/{id}/transfer`.
+   * Throws `KEYFERRY_E_INVALID_VALUE` if it can't be a token or has ended, `KEYFERRY_E_UNSUPPORTED`
+   * if the resource takes no such token. Source: MASV API, `POST /v1/portals/{portal_id}/packages`
+   * and `POST /v1/packages/{id}/transfer`.
    */
   adopt(resource: Resource, value: Secret, options?: { expiresAt?: Date | null }): Promise<void>;
   /** As {@link adopt}, but waits. */
@@ -216,8 +219,8 @@ export class Session {
   forgetAllSync(): void;
 
   /**
-   * What would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last failure
-   * is answered. Goes nowhere and tells no secret.
+   * What would happen for a resource and why: service, account, key, what is in memory, when it is
+   * refreshed, for how long the last failure is answered. Goes nowhere and tells no secret.
    */
   explain(resource: Resource): Promise<Json>;
   /** As {@link explain}, but waits. */
@@ -235,8 +238,9 @@ export class Session {
    * Logs in to MASV: always one `POST /v1/auth`, also where an earlier one was refused. What is not given is taken from `masv.email` and
    * `masv.password`. The login is kept, so {@link tokenFor} works from then on; the token's `details` have `user` and `teams`.
    *
-   * Throws `KEYFERRY_E_NOT_CONFIGURED` if one is neither given nor configured; `KEYFERRY_E_BAD_CREDENTIALS` for a wrong password, and for accounts
-   * with MFA or SSO, which need an API key. Source: MASV API, `POST /v1/auth`.
+   * Throws `KEYFERRY_E_NOT_CONFIGURED` if one is neither given nor configured;
+   * `KEYFERRY_E_BAD_CREDENTIALS` for a wrong password, and for accounts with MFA or SSO, which need
+   * an API key. Source: MASV API, `POST /v1/auth`.
    */
   masvLogin(email?: string, password?: Secret): Promise<Token>;
   /** As {@link masvLogin}, but waits. */
@@ -251,8 +255,10 @@ export class Session {
   masvAgentSessionSync(): Json;
 
   /**
-   * Signs in to the MASV Agent, which then acts as this user for all programs of the machine. What is not given is taken from `masv.email`
-   * and `masv.password`. Throws `KEYFERRY_E_BAD_CREDENTIALS` if they are wrong, `KEYFERRY_E_UNSUPPORTED` if this agent takes an API key only.
+   * Signs in to the MASV Agent, which then acts as this user for all programs of the machine. What
+   * is not given is taken from `masv.email` and `masv.password`. Throws
+   * `KEYFERRY_E_BAD_CREDENTIALS` if they are wrong, `KEYFERRY_E_UNSUPPORTED` if this agent takes an
+   * API key only.
    * Source: MASV Agent, `POST /api/v1/login`.
    */
   masvAgentSignIn(email?: string, password?: Secret): Promise<Json>;

@@ -15,10 +15,11 @@ use crate::ffi::text;
 /// @param text_out   gets a JSON object with `user` and `teams`, as the agent sent them
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in; KEYFERRY_E_UNREACHABLE if no agent runs: the message says
-///          how to start it; KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE,
-///          KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT,
-///          KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in;
+///          KEYFERRY_E_UNREACHABLE if no agent runs: the message says how to start it;
+///          KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS,
+///          KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
+///          KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  MASV Agent, `GET /api/v1/login` and `GET /api/v1/teams`
@@ -43,10 +44,11 @@ pub extern "C" fn masv_agent_session(
 /// @param text_out   gets a JSON object with `user` and `teams`; may be NULL
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE,
-///          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong;
-///          KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if this agent takes an API key only: the message says
-///          how to give it
+/// Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor
+///          configured; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a
+///          configured one can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong;
+///          KEYFERRY_E_NOT_UTF8; KEYFERRY_E_INVALID_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if
+///          this agent takes an API key only: the message says how to give it
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  MASV Agent, `POST /api/v1/login`
@@ -81,8 +83,9 @@ pub unsafe extern "C" fn masv_agent_sign_in(
 /// @param text_out   gets a JSON object with `user` and `teams`; may be NULL
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE beyond 16 KiB; KEYFERRY_E_BAD_CREDENTIALS if the
-///          agent will not; KEYFERRY_E_UNSUPPORTED if it is a new one
+/// Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8;
+///          KEYFERRY_E_INVALID_VALUE beyond 16 KiB; KEYFERRY_E_BAD_CREDENTIALS if the agent will
+///          not; KEYFERRY_E_UNSUPPORTED if it is a new one
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  MASV Transfer Agent (legacy), `POST /api/v1/signup`

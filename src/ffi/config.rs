@@ -26,7 +26,7 @@ pub struct keyferry_config {
 /// @param config_out  gets the configuration
 /// @param error_out   gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL if `config_out` is NULL
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `config_out` is NULL
 /// Owner:   the caller frees it with `keyferry_config_free`
 /// Threads: [any]
 /// Source:  keyferry
@@ -49,8 +49,9 @@ pub extern "C" fn keyferry_config_new(
 /// @param config_out  gets the configuration
 /// @param error_out   gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_CONFIG if it can't be read or understood: the message names file, key and line;
-///          KEYFERRY_E_UNSAFE_FILE if it holds secrets and is open to others: the message has the chmod
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; KEYFERRY_E_CONFIG if it can't be read or
+///          understood: the message names file, key and line; KEYFERRY_E_UNSAFE_FILE if it holds
+///          secrets and is open to others: the message has the chmod
 /// Owner:   the caller frees it with `keyferry_config_free`
 /// Threads: [any]; the environment must not be changed meanwhile
 /// Source:  the configuration table in README.md
@@ -84,8 +85,8 @@ pub unsafe extern "C" fn keyferry_config_load(
 /// @param value      UTF-8. Borrowed and copied; our copy is wiped when the configuration is freed.
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_CONFIG if there is no such key: the message names the nearest;
-///          KEYFERRY_E_VALUE if the value is out of range or holds a control character
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; KEYFERRY_E_CONFIG if there is no such key: the message names the nearest;
+///          KEYFERRY_E_INVALID_VALUE if the value is out of range or holds a control character
 /// Owner:   nothing changes hands
 /// Threads: [one]: no other call with `config` at the same time
 /// Source:  the configuration table in README.md

@@ -9,15 +9,16 @@ use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 
-/// Explains what would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last
-/// failure is answered. Goes nowhere.
+/// Explains what would happen for a resource and why: service, account, key, what is in memory,
+/// when it is refreshed, for how long the last failure is answered. Goes nowhere.
 ///
 /// @param session    NULL for the default session
 /// @param resource   as for `masv_token_for`. Borrowed.
 /// @param text_out   gets a JSON object without secrets
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
+///          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  keyferry
@@ -47,7 +48,7 @@ pub unsafe extern "C" fn keyferry_session_explain(
 ///                   expires_here_unix_s by this machine's clock; both are null where a token has no end
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_FORKED; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if the store can't be read
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_FORKED; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if the store can't be read
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  keyferry
@@ -70,7 +71,7 @@ pub extern "C" fn keyferry_session_list(
 /// @param text_out   gets a JSON object of numbers
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_FORKED
 /// Owner:   the caller frees the text with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  keyferry

@@ -13,11 +13,13 @@ use std::mem::MaybeUninit;
 /// @param token_out  gets the token
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and `fileverbs.api_key`; KEYFERRY_E_SECRET_SOURCE,
-///          KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if they can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong; KEYFERRY_E_UNSUPPORTED if
-///          FileVerbs is not at `fileverbs.url`; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
-///          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
-///          that gets it takes too long; KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and
+///          `fileverbs.api_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE,
+///          KEYFERRY_E_PLUGIN if they can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong;
+///          KEYFERRY_E_UNSUPPORTED if FileVerbs is not at `fileverbs.url`; KEYFERRY_E_UNREACHABLE,
+///          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
+///          KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if
+///          another process that gets it takes too long; KEYFERRY_E_FORKED
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]; threads that want it at the same time wait for one request
 /// Source:  FileVerbs API, `POST /accounts/access-token`
@@ -37,9 +39,10 @@ pub extern "C" fn fileverbs_bearer(
 /// @param token_out  gets the token
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if
-///          it can't be had; KEYFERRY_E_PLUGIN, KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it; KEYFERRY_E_BAD_CREDENTIALS for
-///          a while after it was rejected; KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`;
+///          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if it can't be had; KEYFERRY_E_PLUGIN,
+///          KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it;
+///          KEYFERRY_E_BAD_CREDENTIALS for a while after it was rejected; KEYFERRY_E_FORKED
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
 /// Source:  FileVerbs API, SecretKey (Integration, API Secret)

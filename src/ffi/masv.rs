@@ -20,12 +20,15 @@ use crate::ffi::token::{self, keyferry_token};
 /// @param token_out  gets the user token, with `user` and `teams` in its details; may be NULL
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE,
-///          KEYFERRY_E_PLUGIN if a configured one can't be had; KEYFERRY_E_BAD_CREDENTIALS for a wrong password, and for accounts with MFA or SSO,
-///          which need an API key; KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNSUPPORTED if MASV is not at `masv.url`; KEYFERRY_E_UNREACHABLE,
-///          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE,
-///          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if one is empty, longer than
-///          16 KiB or holds a control character
+/// Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured;
+///          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a configured one
+///          can't be had; KEYFERRY_E_BAD_CREDENTIALS for a wrong password, and for accounts with
+///          MFA or SSO, which need an API key; KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNSUPPORTED if MASV
+///          is not at `masv.url`; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE,
+///          KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE,
+///          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; KEYFERRY_E_NOT_UTF8;
+///          KEYFERRY_E_INVALID_VALUE if one is empty, longer than 16 KiB or holds a control
+///          character
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
 /// Source:  MASV API, `POST /v1/auth`
@@ -63,12 +66,16 @@ pub unsafe extern "C" fn masv_login(
 /// @param token_out  gets the token
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
-///          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_BAD_CREDENTIALS, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_INSUFFICIENT_ACCESS (a download needs a link),
-///          KEYFERRY_E_UNSUPPORTED; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if a secret can't be had; KEYFERRY_E_PLUGIN if a
-///          plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
-///          KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if another process
-///          that gets it takes too long; KEYFERRY_E_FORKED; `keyferry_status_text` has each remedy
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
+///          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
+///          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_BAD_CREDENTIALS, KEYFERRY_E_NOT_FOUND,
+///          KEYFERRY_E_INSUFFICIENT_ACCESS (a download needs a link), KEYFERRY_E_UNSUPPORTED;
+///          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if a secret can't be had;
+///          KEYFERRY_E_PLUGIN if a plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE,
+///          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
+///          KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if
+///          another process that gets it takes too long; KEYFERRY_E_FORKED; `keyferry_status_text`
+///          has each remedy
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]; threads that want the same token wait for one request
 /// Source:  services' documents

@@ -51,7 +51,7 @@ pub const KEYFERRY_ACCESS_MANAGE: i32 = 4;
 /// @param request_out  gets the request
 /// @param error_out    gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE if it can't be read
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE if it can't be read
 /// Owner:   the caller frees it with `keyferry_request_free`
 /// Threads: [any]
 /// Source:  keyferry
@@ -79,11 +79,11 @@ pub unsafe extern "C" fn keyferry_request_new(
 /// Wants a token that is good for so long, instead of the engine's own windows. A service that gives shorter ones gets the
 /// last word: the freshest is returned, and `keyferry_token_expires_unix_s` says when that ends.
 ///
-/// @param request    the request
-/// @param seconds    0 (the default) for the engine's own windows
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param request      the request
+/// @param min_valid_s  seconds; 0 (the default) for the engine's own windows
+/// @param error_out    gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT
 /// Owner:   nothing changes hands
 /// Threads: [one]
 /// Source:  keyferry
@@ -91,11 +91,11 @@ pub unsafe extern "C" fn keyferry_request_new(
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_request_set_min_valid_s(
     request: Option<&mut keyferry_request>,
-    seconds: u32,
+    min_valid_s: u32,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::call("keyferry_request_set_min_valid_s", error_out, || {
-        boundary::required(request, "request")?.request.min_valid = Duration::from_secs(seconds.into());
+        boundary::required(request, "request")?.request.min_valid = Duration::from_secs(min_valid_s.into());
         Ok(())
     })
 }
@@ -103,10 +103,10 @@ pub extern "C" fn keyferry_request_set_min_valid_s(
 /// Wants this access instead of the one that the resource says.
 ///
 /// @param request    the request
-/// @param access     `KEYFERRY_ACCESS_ANY` and its neighbours
+/// @param access     one of `KEYFERRY_ACCESS_`
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_VALUE for another number
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_INVALID_VALUE for another number
 /// Owner:   nothing changes hands
 /// Threads: [one]
 /// Source:  MASV API, package tokens
@@ -134,7 +134,7 @@ pub extern "C" fn keyferry_request_set_access(
 /// @param account    a profile's name from the configuration, UTF-8; NULL for the default. Borrowed and copied.
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8; an unknown profile shows at the first use, as KEYFERRY_E_NOT_CONFIGURED
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; an unknown profile shows at the first use, as KEYFERRY_E_NOT_CONFIGURED
 /// Owner:   nothing changes hands
 /// Threads: [one]
 /// Source:  keyferry
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn keyferry_request_set_account(
 /// @param password   UTF-8; NULL for none. Borrowed and copied; our copy is wiped when the request is freed.
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8; KEYFERRY_E_VALUE if it is empty or holds a control character
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; KEYFERRY_E_INVALID_VALUE if it is empty or holds a control character
 /// Owner:   nothing changes hands
 /// Threads: [one]
 /// Source:  MASV API, `GET /v1/links/{link_id}`, header X-Link-Password
@@ -194,7 +194,7 @@ pub unsafe extern "C" fn keyferry_request_set_link_password(
 /// @param timeout_ms milliseconds, 1 to 600000; 0 (the default) for the configured `http.timeout_ms`
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_VALUE above ten minutes
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_INVALID_VALUE above ten minutes
 /// Owner:   nothing changes hands
 /// Threads: [one]
 /// Source:  keyferry

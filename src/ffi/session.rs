@@ -9,7 +9,7 @@ use crate::ffi::config::keyferry_config;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::panic;
 use crate::ffi::request::keyferry_request;
-use crate::ffi::status::{self, KEYFERRY_E_FORKED, KEYFERRY_E_NULL, KEYFERRY_E_UTF8, keyferry_status};
+use crate::ffi::status::{self, KEYFERRY_E_FORKED, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_NULL_ARGUMENT, keyferry_status};
 use crate::ffi::text;
 use crate::ffi::token::{self, KEYFERRY_NO_EXPIRY, keyferry_token};
 use crate::secret::Secret;
@@ -46,8 +46,9 @@ fn forked_error() -> Error {
 /// @param session_out  gets the session
 /// @param error_out    gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the configuration can't be used: the message names the key;
-///          KEYFERRY_E_NOT_CONFIGURED if there is no such `profile`
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the
+///          configuration can't be used: the message names the key; KEYFERRY_E_NOT_CONFIGURED if
+///          there is no such `profile`
 /// Owner:   the caller frees it with `keyferry_session_free`
 /// Threads: [any]
 /// Source:  the configuration table in README.md
@@ -121,9 +122,10 @@ pub extern "C" fn keyferry_session_token_for(
 /// @param token_out  gets the token
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond a token's whole life: for half of it);
-///          KEYFERRY_E_NULL, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown
-///          account, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond
+///          a token's whole life: for half of it); KEYFERRY_E_NULL_ARGUMENT,
+///          KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER,
+///          KEYFERRY_E_NOT_CONFIGURED for an unknown account, KEYFERRY_E_FORKED
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
 /// Source:  keyferry
@@ -143,18 +145,21 @@ pub extern "C" fn keyferry_session_cached(
     })
 }
 
-/// Copies the header line of a fresh token from memory: `Name: value` and NUL. Goes to no store and no network; allocates for links and for
-/// odd spellings of a URL; the first use of NULL opens the default session. From the moment on when a refresh is advisable it answers
-/// KEYFERRY_E_NOT_CACHED once, so that somebody calls `keyferry_session_token_for`.
+/// Copies the header line of a fresh token from memory: `Name: value` and NUL. Goes to no store and
+/// no network; allocates for links and for odd spellings of a URL; the first use of NULL opens the
+/// default session. From the moment on when a refresh is advisable it answers KEYFERRY_E_NOT_CACHED
+/// once, so that somebody calls `keyferry_session_token_for`.
 ///
 /// @param session     NULL for the default session
 /// @param resource    as for `masv_token_for`. Borrowed.
 /// @param buffer      gets the line; may be NULL if `capacity` is 0. After any status but KEYFERRY_OK it may hold bytes of a token.
 /// @param capacity    its size in bytes; a line is shorter than 17000
-/// @param length_out  gets the line's length in bytes without NUL, also with KEYFERRY_E_BUFFER; may be NULL
+/// @param length_out  gets the line's length in bytes without NUL, also with KEYFERRY_E_BUFFER_TOO_SMALL; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER; KEYFERRY_E_MULTIPLE_HEADERS; KEYFERRY_E_NULL,
-///          KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER_TOO_SMALL;
+///          KEYFERRY_E_MULTIPLE_HEADERS; KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8,
+///          KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER,
+///          KEYFERRY_E_FORKED
 /// Owner:   nothing changes hands; the line is a secret: wipe the buffer, whatever the status is
 /// Threads: [any]
 /// Source:  keyferry
@@ -172,7 +177,7 @@ pub unsafe extern "C" fn keyferry_session_peek(
 ) -> keyferry_status {
     boundary::status_only("keyferry_session_peek", || {
         if resource.is_null() || (buffer.is_null() && capacity > 0) {
-            return Err(KEYFERRY_E_NULL);
+            return Err(KEYFERRY_E_NULL_ARGUMENT);
         }
         let session = match session {
             Some(handle) if handle.fork == fork::generation() => &handle.session,
@@ -180,7 +185,7 @@ pub unsafe extern "C" fn keyferry_session_peek(
             None => Session::default_session().map_err(|error| status::from_kind(error.kind))?,
         };
         // SAFETY: not NULL, so it ends in NUL, by this function's contract.
-        let resource = text::utf8(unsafe { CStr::from_ptr(resource) }).ok_or(KEYFERRY_E_UTF8)?;
+        let resource = text::utf8(unsafe { CStr::from_ptr(resource) }).ok_or(KEYFERRY_E_NOT_UTF8)?;
         let line: &mut [MaybeUninit<u8>] = if buffer.is_null() {
             &mut []
         } else {
@@ -191,7 +196,7 @@ pub unsafe extern "C" fn keyferry_session_peek(
         if let Some(out) = length_out {
             out.write(peeked.len);
         }
-        if peeked.len < capacity { Ok(()) } else { Err(status::KEYFERRY_E_BUFFER) }
+        if peeked.len < capacity { Ok(()) } else { Err(status::KEYFERRY_E_BUFFER_TOO_SMALL) }
     })
 }
 
@@ -202,7 +207,7 @@ pub unsafe extern "C" fn keyferry_session_peek(
 /// @param token      the token. Borrowed; it may come from another session with the same account.
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_STORE, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_STORE, KEYFERRY_E_FORKED
 /// Owner:   nothing changes hands: the token is still to be freed
 /// Threads: [any]
 /// Source:  RFC 9110, section 15.5.2
@@ -227,7 +232,8 @@ pub extern "C" fn keyferry_session_reject(
 /// @param value      the header's value, with or without `Bearer `. Borrowed.
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  those of `keyferry_session_reject`; KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER
+/// Errors:  those of `keyferry_session_reject`; KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
+///          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER
 /// Owner:   nothing changes hands
 /// Threads: [any]
 /// Source:  RFC 9110, section 15.5.2
@@ -261,8 +267,10 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
 /// @param expires_unix_s  when it ends, seconds since 1970; `KEYFERRY_NO_EXPIRY` to have it read from the token
 /// @param error_out       gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL, KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_VALUE if it can't
-///          be a token or has ended; KEYFERRY_E_UNSUPPORTED if the resource takes no such token; KEYFERRY_E_STORE, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
+///          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_INVALID_VALUE if it can't
+///          be a token or has ended; KEYFERRY_E_UNSUPPORTED if the resource takes no such token;
+///          KEYFERRY_E_STORE, KEYFERRY_E_FORKED
 /// Owner:   nothing changes hands
 /// Threads: [any]
 /// Source:  MASV API, `POST /v1/portals/{portal_id}/packages` and `POST /v1/packages/{id}/transfer`
@@ -294,8 +302,9 @@ pub unsafe extern "C" fn keyferry_session_adopt(
 /// @param resource   NULL for everything of every account. Borrowed.
 /// @param error_out  gets the detail of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_UTF8, KEYFERRY_E_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if
-///          something is still in the store; KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE,
+///          KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if something is still in
+///          the store; KEYFERRY_E_FORKED
 /// Owner:   nothing changes hands
 /// Threads: [any]
 /// Source:  keyferry

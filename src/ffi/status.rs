@@ -16,13 +16,13 @@ pub type keyferry_status = i32;
 pub const KEYFERRY_OK: keyferry_status = 0;
 
 /// A pointer that must not be NULL is NULL. Remedy: see the function's comment.
-pub const KEYFERRY_E_NULL: keyferry_status = 101;
+pub const KEYFERRY_E_NULL_ARGUMENT: keyferry_status = 101;
 /// A text is not UTF-8. Remedy: convert it first.
-pub const KEYFERRY_E_UTF8: keyferry_status = 102;
+pub const KEYFERRY_E_NOT_UTF8: keyferry_status = 102;
 /// A value is empty, too long, out of range, or holds CR, LF, NUL or another control character. Remedy: copy it again.
-pub const KEYFERRY_E_VALUE: keyferry_status = 103;
+pub const KEYFERRY_E_INVALID_VALUE: keyferry_status = 103;
 /// The resource can't be read. Remedy: write `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH` or an https URL.
-pub const KEYFERRY_E_RESOURCE: keyferry_status = 104;
+pub const KEYFERRY_E_INVALID_RESOURCE: keyferry_status = 104;
 /// The resource belongs to no configured service. Remedy: check its host and the services' URLs in the configuration.
 pub const KEYFERRY_E_UNKNOWN_SERVICE: keyferry_status = 105;
 /// The resource is reached without any header. Remedy: send the request as it is.
@@ -30,14 +30,14 @@ pub const KEYFERRY_E_NO_HEADER: keyferry_status = 106;
 /// The token has several headers. Remedy: take them from `keyferry_session_cached`.
 pub const KEYFERRY_E_MULTIPLE_HEADERS: keyferry_status = 107;
 /// The buffer is too small. Remedy: bring as many bytes as `length_out` says and one for the NUL.
-pub const KEYFERRY_E_BUFFER: keyferry_status = 108;
+pub const KEYFERRY_E_BUFFER_TOO_SMALL: keyferry_status = 108;
 /// `keyferry_request_cancel` was called.
 pub const KEYFERRY_E_CANCELLED: keyferry_status = 109;
 /// The request's time was over first. Remedy: ask again, or give it more with `keyferry_request_set_timeout_ms`.
 pub const KEYFERRY_E_TIMEOUT: keyferry_status = 110;
 /// The handle was made before a fork. Remedy: pass NULL, or open another in the child.
 pub const KEYFERRY_E_FORKED: keyferry_status = 111;
-/// Called from keyferry's own log function, or from a plugin's. Remedy: hand the message to another thread; use the host's table.
+/// Called from keyferry's own log callback, or from a plugin's. Remedy: hand the message to another thread; use the host's table.
 pub const KEYFERRY_E_REENTRANT: keyferry_status = 112;
 /// A fault inside keyferry; the process is fine, what the call was about is not done. Remedy: report it.
 pub const KEYFERRY_E_PANIC: keyferry_status = 113;
@@ -90,15 +90,15 @@ pub const KEYFERRY_E_PLUGIN: keyferry_status = 801;
 /// Every status with its kind and its words: what happened, then the remedy.
 pub const TABLE: &[(keyferry_status, Option<ErrorKind>, &CStr)] = &[
     (KEYFERRY_OK, None, c"done"),
-    (KEYFERRY_E_NULL, Some(ErrorKind::NullArgument), c"a pointer is NULL that must not be: see the function's comment"),
-    (KEYFERRY_E_UTF8, Some(ErrorKind::NotUtf8), c"a text is not UTF-8: convert it first"),
+    (KEYFERRY_E_NULL_ARGUMENT, Some(ErrorKind::NullArgument), c"a pointer is NULL that must not be: see the function's comment"),
+    (KEYFERRY_E_NOT_UTF8, Some(ErrorKind::NotUtf8), c"a text is not UTF-8: convert it first"),
     (
-        KEYFERRY_E_VALUE,
+        KEYFERRY_E_INVALID_VALUE,
         Some(ErrorKind::InvalidValue),
         c"a value is empty, too long, out of range or holds a control character: copy it again",
     ),
     (
-        KEYFERRY_E_RESOURCE,
+        KEYFERRY_E_INVALID_RESOURCE,
         Some(ErrorKind::InvalidResource),
         c"the resource can't be read: write user, packages/ID, SERVICE:PATH or an https URL",
     ),
@@ -114,7 +114,7 @@ pub const TABLE: &[(keyferry_status, Option<ErrorKind>, &CStr)] = &[
         c"the token has several headers: take them from keyferry_session_cached",
     ),
     (
-        KEYFERRY_E_BUFFER,
+        KEYFERRY_E_BUFFER_TOO_SMALL,
         Some(ErrorKind::BufferTooSmall),
         c"the buffer is too small: bring as many bytes as length_out says and one for the NUL",
     ),

@@ -24,15 +24,15 @@ pub(crate) fn write_out(out: &mut MaybeUninit<*mut keyferry_token>, token: Box<T
 pub const KEYFERRY_NO_EXPIRY: i64 = i64::MAX;
 
 /// An API key or SecretKey, as it is configured.
-pub const KEYFERRY_KIND_KEY: i32 = 1;
+pub const KEYFERRY_TOKEN_KIND_KEY: i32 = 1;
 /// A user's login.
-pub const KEYFERRY_KIND_USER: i32 = 2;
+pub const KEYFERRY_TOKEN_KIND_USER: i32 = 2;
 /// A package's token.
-pub const KEYFERRY_KIND_PACKAGE: i32 = 3;
+pub const KEYFERRY_TOKEN_KIND_PACKAGE: i32 = 3;
 /// A transfer's token.
-pub const KEYFERRY_KIND_TRANSFER: i32 = 4;
+pub const KEYFERRY_TOKEN_KIND_TRANSFER: i32 = 4;
 /// A bearer token.
-pub const KEYFERRY_KIND_BEARER: i32 = 5;
+pub const KEYFERRY_TOKEN_KIND_BEARER: i32 = 5;
 
 fn c_string(bytes: &[u8]) -> *const c_char {
     bytes.as_ptr().cast()
@@ -117,7 +117,7 @@ pub extern "C" fn keyferry_token_service(token: Option<&keyferry_token>) -> *con
     })
 }
 
-/// What it is: one of `KEYFERRY_KIND_`.
+/// What it is: one of `KEYFERRY_TOKEN_KIND_`.
 ///
 /// @param token  may be NULL: then 0
 ///

@@ -10,7 +10,7 @@ pub(crate) struct Header {
     /// The handles: `keyferry_session`.
     pub(crate) handles: Vec<String>,
     pub(crate) constants: Vec<Constant>,
-    /// The types of functions that a caller hands in: `keyferry_log_function`.
+    /// The types of functions that a caller hands in: `keyferry_log_callback`.
     pub(crate) callbacks: Vec<Function>,
     pub(crate) functions: Vec<Function>,
 }

@@ -119,7 +119,7 @@ const SETTERS: &[Row] = &[
     // SAFETY: NULL is allowed.
     ("keyferry_session_forget", || contained(|e| unsafe { session::keyferry_session_forget(None, null(), e) })),
     // SAFETY: no function is given.
-    ("keyferry_log_to", || contained(|e| unsafe { log::keyferry_log_to(0, None, null_mut::<c_void>(), None, e) })),
+    ("keyferry_log_set_callback", || contained(|e| unsafe { log::keyferry_log_set_callback(0, None, null_mut::<c_void>(), None, e) })),
     ("keyferry_session_peek", peek),
 ];
 

@@ -1,7 +1,7 @@
 //! The look-up that never blocks.
 
 use keyferry::error::ErrorKind;
-use keyferry::ffi::status::{KEYFERRY_E_BUFFER, KEYFERRY_E_NOT_CACHED, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_OK};
+use keyferry::ffi::status::{KEYFERRY_E_BUFFER_TOO_SMALL, KEYFERRY_E_NOT_CACHED, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_OK};
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
@@ -71,7 +71,7 @@ fn a_buffer_that_is_too_small_learns_the_length() {
     assert_eq!(session.peek("user", line.len() + 1), (KEYFERRY_OK, line.len(), line.clone()));
     for capacity in [0, 1, 7, 8, line.len() - 1, line.len()] {
         let (status, len, _) = session.peek("user", capacity);
-        assert_eq!((status, len), (KEYFERRY_E_BUFFER, line.len()), "{capacity}");
+        assert_eq!((status, len), (KEYFERRY_E_BUFFER_TOO_SMALL, line.len()), "{capacity}");
     }
     assert_eq!(session.peek(&format!("{}/v1/users/me", sandbox.masv_url()), 4096).2, line, "by full URL too");
     assert_eq!(session.peek("https://elsewhere.example/v1/user", 4096).0, KEYFERRY_E_UNKNOWN_SERVICE);

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use keyferry::error::ErrorKind;
-use keyferry::ffi::status::{KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_VALUE};
+use keyferry::ffi::status::{KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_UNSUPPORTED};
 use keyferry::ffi::token::KEYFERRY_NO_EXPIRY;
 use keyferry::secret::Secret;
 use keyferry_sandbox::{Fault, Sandbox, credentials as made};
@@ -74,11 +74,11 @@ fn what_can_not_be_a_token_is_not_adopted() {
     let long = "x".repeat(20_000);
     for bad in ["", "undefined", "null", "None", "a\r\nX-Evil: b", "a\nb", "a\rb", "tok en", " token", "tü", &long] {
         let failure = session.adopt(&resource, bad, KEYFERRY_NO_EXPIRY).unwrap_err();
-        assert_eq!(failure.status, KEYFERRY_E_VALUE, "{bad:?}");
+        assert_eq!(failure.status, KEYFERRY_E_INVALID_VALUE, "{bad:?}");
         assert!(!failure.message().contains("Evil"));
     }
     for ended in [0, 1, -1, i64::MIN, claims(&value)["exp"].as_i64().unwrap() - 2 * 86_400] {
-        assert_eq!(session.adopt(&resource, &value, ended).unwrap_err().status, KEYFERRY_E_VALUE, "{ended}");
+        assert_eq!(session.adopt(&resource, &value, ended).unwrap_err().status, KEYFERRY_E_INVALID_VALUE, "{ended}");
     }
     let link = format!("links/{}?secret=s", made::LINK_ID);
     assert_eq!(session.adopt(&link, &value, KEYFERRY_NO_EXPIRY).unwrap_err().status, KEYFERRY_E_UNSUPPORTED);

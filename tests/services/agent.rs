@@ -32,7 +32,7 @@ fn who_is_signed_in_is_told_by_any_name_of_this_machine() {
 fn an_agent_elsewhere_or_by_a_name_that_only_looks_local_is_refused() {
     for url in ["http://192.0.2.1:8080", "http://localhost.example.com:8080", "http://agent:8080", "http://user@localhost:8080"] {
         let error = keyferry_testing::c_api::Config::new().try_set("agent.url", url).unwrap_err();
-        assert!(error.status == k::KEYFERRY_E_VALUE && error.message.contains("agent.url"), "{error:?}");
+        assert!(error.status == k::KEYFERRY_E_INVALID_VALUE && error.message.contains("agent.url"), "{error:?}");
     }
 }
 
@@ -67,11 +67,11 @@ fn what_no_login_can_be_is_refused_before_anybody_is_asked() {
     sandbox.configure("legacy", json!(true));
     let session = with_login(&sandbox).open();
     for (email, password) in [(c::EMAIL, "a\nb"), ("a\r@example.com", c::PASSWORD), (c::EMAIL, ""), ("", c::PASSWORD)] {
-        failure(session.login(Some(email), Some(password)).map(drop), k::KEYFERRY_E_VALUE);
-        failure(session.agent_sign_in(Some(email), Some(password)), k::KEYFERRY_E_VALUE);
-        failure(session.agent_sign_up(email, password, "New"), k::KEYFERRY_E_VALUE);
+        failure(session.login(Some(email), Some(password)).map(drop), k::KEYFERRY_E_INVALID_VALUE);
+        failure(session.agent_sign_in(Some(email), Some(password)), k::KEYFERRY_E_INVALID_VALUE);
+        failure(session.agent_sign_up(email, password, "New"), k::KEYFERRY_E_INVALID_VALUE);
     }
-    failure(session.agent_sign_in(None, Some("a\nb")), k::KEYFERRY_E_VALUE);
+    failure(session.agent_sign_in(None, Some("a\nb")), k::KEYFERRY_E_INVALID_VALUE);
     assert_eq!(sandbox.count("requests"), 0);
 }
 

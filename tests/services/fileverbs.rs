@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keyferry::config::Config;
 use keyferry::ffi::status as k;
-use keyferry::ffi::token::{KEYFERRY_KIND_BEARER, KEYFERRY_KIND_KEY};
+use keyferry::ffi::token::{KEYFERRY_TOKEN_KIND_BEARER, KEYFERRY_TOKEN_KIND_KEY};
 use keyferry::secret::Secret;
 use keyferry::session;
 use keyferry_sandbox::{Clock, Fault, FaultAction, Options, Sandbox, Service, credentials as c};
@@ -57,7 +57,7 @@ fn a_bearer_is_renewed_by_its_cookie() {
     let sandbox = sandbox();
     let session = with_login(&sandbox).open();
     let first = session.bearer().unwrap();
-    assert_eq!((first.kind(), first.header().0.as_str()), (KEYFERRY_KIND_BEARER, "Authorization"));
+    assert_eq!((first.kind(), first.header().0.as_str()), (KEYFERRY_TOKEN_KIND_BEARER, "Authorization"));
     assert_eq!(first.header().1, format!("Bearer {}", first.value()));
     assert_eq!(first.details()["Email"], c::EMAIL);
     assert!(first.details().get("RefreshToken").is_none() && first.details().get("JwtToken").is_none());
@@ -192,7 +192,7 @@ fn the_secret_key_is_a_header_and_the_bearer_goes_before_it_where_both_keys_are_
     let url = format!("{}/api/v1/fileuploads", sandbox.fileverbs_url());
     let both = with_login(&sandbox).open();
     let token = both.secret_key().unwrap();
-    assert_eq!((token.kind(), token.header()), (KEYFERRY_KIND_KEY, ("SecretKey".into(), c::SECRET_KEY.into())));
+    assert_eq!((token.kind(), token.header()), (KEYFERRY_TOKEN_KIND_KEY, ("SecretKey".into(), c::SECRET_KEY.into())));
     prove(sandbox.fileverbs_url(), &token, JOB);
     assert_eq!(both.token(&url).unwrap().header().0, "Authorization");
     let one = places(&sandbox).set("fileverbs.secret_key", c::SECRET_KEY).open();

@@ -2,7 +2,7 @@
 
 use keyferry::ffi::request::{KEYFERRY_ACCESS_MANAGE, KEYFERRY_ACCESS_READ};
 use keyferry::ffi::status as k;
-use keyferry::ffi::token::{KEYFERRY_KIND_PACKAGE, KEYFERRY_NO_EXPIRY};
+use keyferry::ffi::token::{KEYFERRY_NO_EXPIRY, KEYFERRY_TOKEN_KIND_PACKAGE};
 use keyferry_sandbox::credentials as c;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn a_link_gives_a_read_token_that_serves_its_package_from_then_on() {
     let sandbox = sandbox();
     let session = places(&sandbox).open();
     let token = session.token(&link(c::LINK_ID, c::LINK_SECRET)).unwrap();
-    assert_eq!((token.kind(), token.access()), (KEYFERRY_KIND_PACKAGE, KEYFERRY_ACCESS_READ));
+    assert_eq!((token.kind(), token.access()), (KEYFERRY_TOKEN_KIND_PACKAGE, KEYFERRY_ACCESS_READ));
     assert_eq!(token.header().0, "X-Package-Token");
     assert_eq!(token.details()["package_id"], c::PACKAGE_ID);
     assert!(token.expires_unix_s() < KEYFERRY_NO_EXPIRY);
@@ -131,7 +131,7 @@ fn a_link_without_its_secret_or_with_a_hostile_one_is_no_request() {
         format!("links/{id}?secret=a%1b%5b31m"),
         format!("https://get.massive.io/{id}"),
     ] {
-        let error = failure(session.token(&resource), k::KEYFERRY_E_RESOURCE);
+        let error = failure(session.token(&resource), k::KEYFERRY_E_INVALID_RESOURCE);
         assert!(error.message.contains("secret") || error.message.contains("line break"), "{resource}: {error:?}");
     }
     assert_eq!(sandbox.count("requests"), 0);

@@ -2,7 +2,7 @@
 
 use keyferry::ffi::request::{KEYFERRY_ACCESS_MANAGE, KEYFERRY_ACCESS_WRITE};
 use keyferry::ffi::status as k;
-use keyferry::ffi::token::{KEYFERRY_KIND_KEY, KEYFERRY_KIND_USER, KEYFERRY_NO_EXPIRY};
+use keyferry::ffi::token::{KEYFERRY_NO_EXPIRY, KEYFERRY_TOKEN_KIND_KEY, KEYFERRY_TOKEN_KIND_USER};
 use keyferry_sandbox::{Fault, FaultAction, credentials as c};
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn a_login_tells_user_and_teams_and_keeps_its_token() {
     let sandbox = sandbox();
     let session = places(&sandbox).open();
     let token = session.login(Some(c::EMAIL), Some(c::PASSWORD)).unwrap();
-    assert_eq!((token.kind(), token.header().0.as_str()), (KEYFERRY_KIND_USER, "X-User-Token"));
+    assert_eq!((token.kind(), token.header().0.as_str()), (KEYFERRY_TOKEN_KIND_USER, "X-User-Token"));
     assert_eq!(token.details()["user"]["email"], c::EMAIL);
     assert_eq!(token.details()["teams"][0]["id"], c::TEAM_ID);
     assert!(!crate::secret_leaks::leaks(&token.details().to_string(), &[]));
@@ -79,7 +79,7 @@ fn user_routes_take_the_key_and_the_routes_that_refuse_it_the_login() {
     let team = c::TEAM_ID;
     for path in ["/v1/teams", &format!("/v1/teams/{team}/packages"), &format!("/v1.1/teams/{team}/packages?page=1"), "/v1/user"] {
         let token = session.token(&at(path)).unwrap();
-        assert_eq!((token.kind(), token.expires_unix_s()), (KEYFERRY_KIND_KEY, KEYFERRY_NO_EXPIRY), "{path}");
+        assert_eq!((token.kind(), token.expires_unix_s()), (KEYFERRY_TOKEN_KIND_KEY, KEYFERRY_NO_EXPIRY), "{path}");
         assert_eq!(token.header(), ("X-API-KEY".into(), c::API_KEY.into()));
         if path != "/v1/user" {
             prove(sandbox.masv_url(), &token, ("GET", path, ""));
@@ -241,7 +241,7 @@ fn a_write_token_is_adopted_and_serves_until_there_is_a_better_one() {
     prove(sandbox.masv_url(), &token, ("POST", &format!("/v1/packages/{id}/files"), "{}"));
     prove(sandbox.masv_url(), &token, ("POST", &format!("/v1/packages/{id}/finalize"), "{}"));
     for bad in ["undefined", "null", "", "a\r\nb"] {
-        failure(session.adopt(&package(id), bad), k::KEYFERRY_E_VALUE);
+        failure(session.adopt(&package(id), bad), k::KEYFERRY_E_INVALID_VALUE);
     }
     check_manners(&sandbox);
 }

@@ -283,7 +283,7 @@ fn the_exact_origin_gets_its_token_however_it_is_written() {
 /// Nothing is handed out for a resource, by any of the doors.
 fn refused(session: &Session, resource: &str) {
     let Err(error) = session.token(resource) else { panic!("a token for {resource:?}") };
-    let refusals = [k::KEYFERRY_E_UNKNOWN_SERVICE, k::KEYFERRY_E_RESOURCE];
+    let refusals = [k::KEYFERRY_E_UNKNOWN_SERVICE, k::KEYFERRY_E_INVALID_RESOURCE];
     assert!(refusals.contains(&error.status), "{resource:?}: {error:?}");
     check_message(&error, &["s3cr3t-of-L", "s3cr3t-pass"]);
     assert_eq!(session.peek(resource), Err(error.status), "{resource:?}");
@@ -291,7 +291,7 @@ fn refused(session: &Session, resource: &str) {
     assert_eq!(session.adopt(resource, "adopted").map_err(|error| error.status), Err(error.status), "{resource:?}");
     assert_eq!(session.forget(Some(resource)).map_err(|error| error.status), Err(error.status), "{resource:?}");
     match Request::read(resource) {
-        Err(read) => assert_eq!(read.status, k::KEYFERRY_E_RESOURCE, "{resource:?}"),
+        Err(read) => assert_eq!(read.status, k::KEYFERRY_E_INVALID_RESOURCE, "{resource:?}"),
         Ok(request) => assert_eq!(session.cached(&request).unwrap_err().status, error.status, "{resource:?}"),
     }
 }
@@ -343,7 +343,7 @@ fn a_base_that_would_send_secrets_elsewhere_is_refused() {
     ];
     for url in bad {
         let error = Config::new().try_set("masv.url", url).unwrap_err();
-        assert_eq!(error.status, k::KEYFERRY_E_VALUE, "{url}");
+        assert_eq!(error.status, k::KEYFERRY_E_INVALID_VALUE, "{url}");
         assert!(error.message.contains("masv.url") && !error.message.contains(HOST), "{error:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::{Mutex, Once};
 
-use keyferry::ffi::log::{KEYFERRY_LOG_DEBUG, keyferry_log_to};
+use keyferry::ffi::log::{KEYFERRY_LOG_DEBUG, keyferry_log_set_callback};
 use keyferry_sandbox::credentials as c;
 
 pub(crate) use keyferry_testing::secret_forms::forms;
@@ -49,7 +49,7 @@ pub(crate) fn watch_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: `look` takes any message, and there is no data.
-        let status = unsafe { keyferry_log_to(KEYFERRY_LOG_DEBUG, Some(look), std::ptr::null_mut(), None, None) };
+        let status = unsafe { keyferry_log_set_callback(KEYFERRY_LOG_DEBUG, Some(look), std::ptr::null_mut(), None, None) };
         assert_eq!(status, 0);
     });
 }

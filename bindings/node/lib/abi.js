@@ -15,15 +15,15 @@ export const KEYFERRY_ACCESS_MANAGE = 4;
 /** The expiry of a token that is good until it is rejected. */
 export const KEYFERRY_NO_EXPIRY = 9223372036854775807n;
 /** An API key or SecretKey, as it is configured. */
-export const KEYFERRY_KIND_KEY = 1;
+export const KEYFERRY_TOKEN_KIND_KEY = 1;
 /** A user's login. */
-export const KEYFERRY_KIND_USER = 2;
+export const KEYFERRY_TOKEN_KIND_USER = 2;
 /** A package's token. */
-export const KEYFERRY_KIND_PACKAGE = 3;
+export const KEYFERRY_TOKEN_KIND_PACKAGE = 3;
 /** A transfer's token. */
-export const KEYFERRY_KIND_TRANSFER = 4;
+export const KEYFERRY_TOKEN_KIND_TRANSFER = 4;
 /** A bearer token. */
-export const KEYFERRY_KIND_BEARER = 5;
+export const KEYFERRY_TOKEN_KIND_BEARER = 5;
 /** Nothing. */
 export const KEYFERRY_LOG_OFF = 0;
 /** What the user has to mend. */
@@ -37,13 +37,13 @@ export const KEYFERRY_LOG_DEBUG = 4;
 /** Done. */
 export const KEYFERRY_OK = 0;
 /** A pointer that must not be NULL is NULL. */
-export const KEYFERRY_E_NULL = 101;
+export const KEYFERRY_E_NULL_ARGUMENT = 101;
 /** A text is not UTF-8. */
-export const KEYFERRY_E_UTF8 = 102;
+export const KEYFERRY_E_NOT_UTF8 = 102;
 /** A value is empty, too long, out of range, or holds CR, LF, NUL or another control character. */
-export const KEYFERRY_E_VALUE = 103;
+export const KEYFERRY_E_INVALID_VALUE = 103;
 /** The resource can't be read. */
-export const KEYFERRY_E_RESOURCE = 104;
+export const KEYFERRY_E_INVALID_RESOURCE = 104;
 /** The resource belongs to no configured service. */
 export const KEYFERRY_E_UNKNOWN_SERVICE = 105;
 /** The resource is reached without any header. */
@@ -51,14 +51,14 @@ export const KEYFERRY_E_NO_HEADER = 106;
 /** The token has several headers. */
 export const KEYFERRY_E_MULTIPLE_HEADERS = 107;
 /** The buffer is too small. */
-export const KEYFERRY_E_BUFFER = 108;
+export const KEYFERRY_E_BUFFER_TOO_SMALL = 108;
 /** `keyferry_request_cancel` was called. */
 export const KEYFERRY_E_CANCELLED = 109;
 /** The request's time was over first. */
 export const KEYFERRY_E_TIMEOUT = 110;
 /** The handle was made before a fork. */
 export const KEYFERRY_E_FORKED = 111;
-/** Called from keyferry's own log function, or from a plugin's. */
+/** Called from keyferry's own log callback, or from a plugin's. */
 export const KEYFERRY_E_REENTRANT = 112;
 /** A fault inside keyferry; the process is fine, what the call was about is not done. */
 export const KEYFERRY_E_PANIC = 113;
@@ -157,5 +157,5 @@ export const FUNCTIONS = {
   masv_agent_sign_up: ['int32_t', ['uintptr_t', 'str', 'str', 'str', 'uintptr_t', 'uintptr_t']],
   fileverbs_bearer: ['int32_t', ['uintptr_t', 'uintptr_t', 'uintptr_t']],
   fileverbs_secret_key: ['int32_t', ['uintptr_t', 'uintptr_t', 'uintptr_t']],
-  keyferry_log_to: ['int32_t', ['int32_t', 'uintptr_t', 'uintptr_t', 'uintptr_t', 'uintptr_t']],
+  keyferry_log_set_callback: ['int32_t', ['int32_t', 'uintptr_t', 'uintptr_t', 'uintptr_t', 'uintptr_t']],
 };

@@ -89,7 +89,7 @@ export function aborted(signal) {
 
 /** The exception for an argument that C could not read as it was meant. */
 export function invalid(words) {
-  return new KeyferryError(abi.KEYFERRY_E_VALUE, words);
+  return new KeyferryError(abi.KEYFERRY_E_INVALID_VALUE, words);
 }
 
 const textFree = bind('keyferry_text_free');

@@ -3,7 +3,7 @@ import * as abi from './abi.js';
 import { Session } from './session.js';
 
 /** A URL that keyferry has nothing for is fetched as it is. */
-const FOREIGN = [abi.KEYFERRY_E_UNKNOWN_SERVICE, abi.KEYFERRY_E_NO_HEADER, abi.KEYFERRY_E_RESOURCE];
+const FOREIGN = [abi.KEYFERRY_E_UNKNOWN_SERVICE, abi.KEYFERRY_E_NO_HEADER, abi.KEYFERRY_E_INVALID_RESOURCE];
 /** Where there is nothing new after a 401, that is the answer. */
 const NOTHING_NEW = [
   abi.KEYFERRY_E_LOGIN_REQUIRED,

@@ -112,7 +112,7 @@ export class Session {
     // There is no room for its line: so says the number, if there is one.
     const known = text(resource);
     const status = peek(this.#native.address, known, 0, 0, 0);
-    const there = status === abi.KEYFERRY_E_BUFFER || status === abi.KEYFERRY_E_MULTIPLE_HEADERS;
+    const there = status === abi.KEYFERRY_E_BUFFER_TOO_SMALL || status === abi.KEYFERRY_E_MULTIPLE_HEADERS;
     return there ? this.#held(known, true) : undefined;
   }
 

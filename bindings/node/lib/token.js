@@ -20,7 +20,7 @@ function named(prefix) {
   return new Map(found.map(([name, number]) => [number, name.slice(prefix.length).toLowerCase()]));
 }
 
-const kinds = named('KEYFERRY_KIND_');
+const kinds = named('KEYFERRY_TOKEN_KIND_');
 export const accesses = named('KEYFERRY_ACCESS_');
 
 const dropped = new FinalizationRegistry(free);

@@ -159,8 +159,8 @@ test('tokens that the caller got itself are kept', async () => {
   assert.ok(given.every((byte) => byte === 0), 'it is wiped');
   assert.equal((await other.tokenFor(pack)).value, value);
   await fails('KEYFERRY_E_UNSUPPORTED', () => other.adopt('fileverbs:secret-key', value));
-  await fails('KEYFERRY_E_VALUE', () => other.adopt(pack, value, { expiresAt: new Date(0) }));
-  await fails('KEYFERRY_E_VALUE', () => other.adopt(pack, value, { expiresAt: new Date('never') }));
+  await fails('KEYFERRY_E_INVALID_VALUE', () => other.adopt(pack, value, { expiresAt: new Date(0) }));
+  await fails('KEYFERRY_E_INVALID_VALUE', () => other.adopt(pack, value, { expiresAt: new Date('never') }));
 });
 
 test('forgetting forgets', async () => {
@@ -256,7 +256,7 @@ test('errors say what a program and a person need', async () => {
   assert.match(String(error), /^KeyferryError: /);
   await fails('KEYFERRY_E_UNKNOWN_SERVICE', () => session.header('https://example.com/'));
   await fails('KEYFERRY_E_NO_HEADER', () => session.header('agent:session'));
-  await fails('KEYFERRY_E_RESOURCE', () => session.tokenForSync('packages/../x'));
+  await fails('KEYFERRY_E_INVALID_RESOURCE', () => session.tokenForSync('packages/../x'));
   await sandbox.fault({ path: '/v1/auth', kind: 'status', status: 429, retry_after: '120', times: 'forever' });
   const throttled = await fails('KEYFERRY_E_THROTTLED', () => session.tokenFor('user', { timeout: 5000 }));
   assert.deepEqual([throttled.httpStatus, throttled.retryAfter > 60_000], [429, true]);
@@ -265,18 +265,18 @@ test('errors say what a program and a person need', async () => {
 test('a text with NUL is refused, not cut', async () => {
   await session.tokenFor(pack);
   for (const ask of ['header', 'tokenFor', 'tokenForSync', 'cached', 'headersFor', 'explain', 'forget']) {
-    await fails('KEYFERRY_E_VALUE', () => session[ask](`${pack}\0/../x`));
+    await fails('KEYFERRY_E_INVALID_VALUE', () => session[ask](`${pack}\0/../x`));
   }
-  await fails('KEYFERRY_E_VALUE', () => session.masvLogin(sandbox.email, 'pass\0word'));
-  await fails('KEYFERRY_E_VALUE', () => session.masvLogin(sandbox.email, Buffer.from('pass\0word')));
+  await fails('KEYFERRY_E_INVALID_VALUE', () => session.masvLogin(sandbox.email, 'pass\0word'));
+  await fails('KEYFERRY_E_INVALID_VALUE', () => session.masvLogin(sandbox.email, Buffer.from('pass\0word')));
 });
 
 test('a secret with half a character is refused, not changed', async () => {
   const half = 'pass\ud800word';
-  await fails('KEYFERRY_E_VALUE', () => session.masvLogin(sandbox.email, half));
-  await fails('KEYFERRY_E_VALUE', () => session.adopt(pack, `${half}\ude00\ud83d`));
-  await fails('KEYFERRY_E_VALUE', () => session.tokenFor(sandbox.protectedLink, { linkPassword: half }));
-  await fails('KEYFERRY_E_VALUE', () => new Session({ file: false, settings: { 'masv.api_key': '\udfff' } }));
+  await fails('KEYFERRY_E_INVALID_VALUE', () => session.masvLogin(sandbox.email, half));
+  await fails('KEYFERRY_E_INVALID_VALUE', () => session.adopt(pack, `${half}\ude00\ud83d`));
+  await fails('KEYFERRY_E_INVALID_VALUE', () => session.tokenFor(sandbox.protectedLink, { linkPassword: half }));
+  await fails('KEYFERRY_E_INVALID_VALUE', () => new Session({ file: false, settings: { 'masv.api_key': '\udfff' } }));
   const whole = await fails('KEYFERRY_E_BAD_CREDENTIALS', () => session.masvLogin(sandbox.email, 'pass\u{1f600}word'));
   assert.equal(whole.httpStatus, 401);
 });
@@ -288,9 +288,9 @@ test('arguments of another type are refused before the library sees them', async
   }
   await assert.rejects(session.masvLogin(sandbox.email, 7), TypeError);
   await assert.rejects(session.reject({ value: 'x' }), TypeError);
-  await fails('KEYFERRY_E_VALUE', () => session.tokenFor('user', { minValid: -1 }));
-  await fails('KEYFERRY_E_VALUE', () => session.tokenFor('user', { access: 'all' }));
-  await fails('KEYFERRY_E_VALUE', () => session.tokenFor('user', { timeout: 1e9 }));
+  await fails('KEYFERRY_E_INVALID_VALUE', () => session.tokenFor('user', { minValid: -1 }));
+  await fails('KEYFERRY_E_INVALID_VALUE', () => session.tokenFor('user', { access: 'all' }));
+  await fails('KEYFERRY_E_INVALID_VALUE', () => session.tokenFor('user', { timeout: 1e9 }));
 });
 
 test('a configuration is the one that is given', async () => {
@@ -298,7 +298,7 @@ test('a configuration is the one that is given', async () => {
   writeFileSync(path, '[masv]\nno_such_key = 1\n', { mode: 0o600 });
   await fails('KEYFERRY_E_CONFIG', () => new Session({ file: path }));
   await fails('KEYFERRY_E_CONFIG', () => new Session({ settings: { 'masv.no_such_key': 'x' } }));
-  await fails('KEYFERRY_E_VALUE', () => new Session({ settings: { 'http.timeout_ms': '0' } }));
+  await fails('KEYFERRY_E_INVALID_VALUE', () => new Session({ settings: { 'http.timeout_ms': '0' } }));
   const secret = Buffer.from(sandbox.apiKey);
   const keyed = new Session({ file: false, settings: { 'masv.url': sandbox.masv, 'masv.api_key': secret } });
   assert.ok(secret.every((byte) => byte === 0));

@@ -12,29 +12,29 @@ KEYFERRY_ACCESS_READ = 2  # List and download a package
 KEYFERRY_ACCESS_WRITE = 3  # Add files to a package and finalize it
 KEYFERRY_ACCESS_MANAGE = 4  # Rename, expire, link, transfer and delete a package
 KEYFERRY_NO_EXPIRY = 9223372036854775807  # The expiry of a token that is good until it is rejected
-KEYFERRY_KIND_KEY = 1  # An API key or SecretKey, as it is configured
-KEYFERRY_KIND_USER = 2  # A user's login
-KEYFERRY_KIND_PACKAGE = 3  # A package's token
-KEYFERRY_KIND_TRANSFER = 4  # A transfer's token
-KEYFERRY_KIND_BEARER = 5  # A bearer token
+KEYFERRY_TOKEN_KIND_KEY = 1  # An API key or SecretKey, as it is configured
+KEYFERRY_TOKEN_KIND_USER = 2  # A user's login
+KEYFERRY_TOKEN_KIND_PACKAGE = 3  # A package's token
+KEYFERRY_TOKEN_KIND_TRANSFER = 4  # A transfer's token
+KEYFERRY_TOKEN_KIND_BEARER = 5  # A bearer token
 KEYFERRY_LOG_OFF = 0  # Nothing
 KEYFERRY_LOG_ERROR = 1  # What the user has to mend
 KEYFERRY_LOG_WARN = 2  # What works in spite of a fault
 KEYFERRY_LOG_INFO = 3  # Logins, refreshes, refusals
 KEYFERRY_LOG_DEBUG = 4  # Each exchange
 KEYFERRY_OK = 0  # Done
-KEYFERRY_E_NULL = 101  # A pointer that must not be NULL is NULL
-KEYFERRY_E_UTF8 = 102  # A text is not UTF-8
-KEYFERRY_E_VALUE = 103  # A value is empty, too long, out of range, or holds CR, LF, NUL or another control character
-KEYFERRY_E_RESOURCE = 104  # The resource can't be read
+KEYFERRY_E_NULL_ARGUMENT = 101  # A pointer that must not be NULL is NULL
+KEYFERRY_E_NOT_UTF8 = 102  # A text is not UTF-8
+KEYFERRY_E_INVALID_VALUE = 103  # A value is empty, too long, out of range, or holds CR, LF, NUL or another control character
+KEYFERRY_E_INVALID_RESOURCE = 104  # The resource can't be read
 KEYFERRY_E_UNKNOWN_SERVICE = 105  # The resource belongs to no configured service
 KEYFERRY_E_NO_HEADER = 106  # The resource is reached without any header
 KEYFERRY_E_MULTIPLE_HEADERS = 107  # The token has several headers
-KEYFERRY_E_BUFFER = 108  # The buffer is too small
+KEYFERRY_E_BUFFER_TOO_SMALL = 108  # The buffer is too small
 KEYFERRY_E_CANCELLED = 109  # `keyferry_request_cancel` was called
 KEYFERRY_E_TIMEOUT = 110  # The request's time was over first
 KEYFERRY_E_FORKED = 111  # The handle was made before a fork
-KEYFERRY_E_REENTRANT = 112  # Called from keyferry's own log function, or from a plugin's
+KEYFERRY_E_REENTRANT = 112  # Called from keyferry's own log callback, or from a plugin's
 KEYFERRY_E_PANIC = 113  # A fault inside keyferry; the process is fine, what the call was about is not done
 KEYFERRY_E_CONFIG = 201  # The configuration can't be read or understood
 KEYFERRY_E_NOT_CONFIGURED = 202  # A setting that is needed is not there
@@ -110,5 +110,5 @@ FUNCTIONS: "dict[str, tuple[Any, tuple[Any, ...]]]" = {
     "masv_agent_sign_up": (c_int32, (c_void_p, c_char_p, c_char_p, c_char_p, c_void_p, c_void_p)),
     "fileverbs_bearer": (c_int32, (c_void_p, c_void_p, c_void_p)),
     "fileverbs_secret_key": (c_int32, (c_void_p, c_void_p, c_void_p)),
-    "keyferry_log_to": (c_int32, (c_int32, c_void_p, c_void_p, c_void_p, c_void_p)),
+    "keyferry_log_set_callback": (c_int32, (c_int32, c_void_p, c_void_p, c_void_p, c_void_p)),
 }

@@ -49,13 +49,13 @@ def _remade(kind: "type[Error]", arguments: "tuple[Any, ...]", details: "dict[st
 class BadValue(Error, ValueError):
     """A value is empty, too long, out of range, or holds a control character."""
 
-    status = _abi.KEYFERRY_E_VALUE
+    status = _abi.KEYFERRY_E_INVALID_VALUE
 
 
 class BadResource(Error, ValueError):
     """The resource can't be read: write `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH` or an https URL."""
 
-    status = _abi.KEYFERRY_E_RESOURCE
+    status = _abi.KEYFERRY_E_INVALID_RESOURCE
 
 
 class NotMine(Error):
@@ -227,7 +227,7 @@ class PluginFailed(Error):
 
 
 KINDS: "dict[int, type[Error]]" = {kind.status: kind for kind in Error.__subclasses__()}
-KINDS.update({_abi.KEYFERRY_E_NULL: BadValue, _abi.KEYFERRY_E_UTF8: BadValue})
+KINDS.update({_abi.KEYFERRY_E_NULL_ARGUMENT: BadValue, _abi.KEYFERRY_E_NOT_UTF8: BadValue})
 
 
 def raised(status: int, address: "Optional[int]") -> Error:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["start", "stop"]
 
-_log_to = slow("keyferry_log_to")
+_log_to = slow("keyferry_log_set_callback")
 _Function = CFUNCTYPE(None, c_int32, c_char_p, c_void_p)
 
 _LEVELS = {

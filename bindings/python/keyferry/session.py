@@ -208,7 +208,7 @@ class Session(Services):
         if request is None:
             return None
         handle = self._handle
-        if _peek(handle.address, request._key, None, 0, None) != _abi.KEYFERRY_E_BUFFER:
+        if _peek(handle.address, request._key, None, 0, None) != _abi.KEYFERRY_E_BUFFER_TOO_SMALL:
             return None
         try:
             room = words.pop()

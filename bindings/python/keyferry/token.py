@@ -33,7 +33,7 @@ def _named(prefix: str) -> "dict[int, Any]":
     return {number: name[len(prefix) :].lower() for name, number in found}
 
 
-KINDS: "dict[int, Kind]" = _named("KEYFERRY_KIND_")
+KINDS: "dict[int, Kind]" = _named("KEYFERRY_TOKEN_KIND_")
 ACCESSES: "dict[int, Access]" = _named("KEYFERRY_ACCESS_")
 
 

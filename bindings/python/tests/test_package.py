@@ -15,7 +15,7 @@ from support import FILES, Case, run
 
 #: What no caller of Python meets: these come as a plain `Error`, if at all.
 NOT_FROM_PYTHON = {
-    "KEYFERRY_E_BUFFER": "a longer line is taken from a token object",
+    "KEYFERRY_E_BUFFER_TOO_SMALL": "a longer line is taken from a token object",
 }
 
 
