@@ -1,13 +1,13 @@
 /* After every kind of failure the same handles work as before. */
 #include "test.h"
 
-struct mishap {
+struct failure_case {
     const char *fault; /* how the sandbox answers the login */
     keyferry_status status;
 };
 
 /* What a login may meet. A login is never sent twice by itself, so one hit is enough; throttling names a far time. */
-static const struct mishap mishaps[] = {
+static const struct failure_case failure_cases[] = {
     {"{\"path\": \"/v1/auth\", \"status\": 400}", KEYFERRY_E_BAD_CREDENTIALS},
     {"{\"path\": \"/v1/auth\", \"status\": 401}", KEYFERRY_E_BAD_CREDENTIALS},
     {"{\"path\": \"/v1/auth\", \"status\": 401, \"body\": \"html\"}", KEYFERRY_E_BAD_CREDENTIALS},
@@ -38,7 +38,7 @@ static void still_works(const keyferry_session *session, keyferry_request *reque
     keyferry_error *error = POISON;
     SUCCEEDS(masv_login(session, NULL, NULL, NULL, &error));
     SUCCEEDS(keyferry_session_token_for(session, request, &token, &error));
-    CHECK(call_with(token, need("KEYFERRY_MASV_URL"), "GET", "/v1/teams") == 200);
+    CHECK(http_status_with_token(token, required_env("KEYFERRY_MASV_URL"), "GET", "/v1/teams") == 200);
     keyferry_token_free(token);
     SUCCEEDS(keyferry_session_forget(session, NULL, &error));
 }
@@ -47,22 +47,22 @@ static void after_every_answer_of_the_service(const keyferry_session *session, k
     keyferry_token *token;
     keyferry_error *error;
     size_t i;
-    for (i = 0; i < sizeof mishaps / sizeof mishaps[0]; i++) {
+    for (i = 0; i < sizeof failure_cases / sizeof failure_cases[0]; i++) {
         keyferry_status status;
-        control("POST", "fault", mishaps[i].fault);
+        control("POST", "fault", failure_cases[i].fault);
         token = POISON;
         error = POISON;
         status = keyferry_session_token_for(session, request, &token, &error);
-        if (status != mishaps[i].status) {
-            fprintf(stderr, "%s: expected %d\n", mishaps[i].fault, (int)mishaps[i].status);
+        if (status != failure_cases[i].status) {
+            fprintf(stderr, "%s: expected %d\n", failure_cases[i].fault, (int)failure_cases[i].status);
         }
-        FAILS(mishaps[i].status, status);
+        FAILS(failure_cases[i].status, status);
         CHECK(token == NULL);
         control("DELETE", "faults", "");
         SUCCEEDS(keyferry_session_forget(session, NULL, &error));
         still_works(session, request);
     }
-    CHECK(counted("redirect_target") == 0);
+    CHECK(sandbox_count("redirect_target") == 0);
 }
 
 /* What is wrong on this side of the wire. */

@@ -13,7 +13,7 @@ static void nobody_is_signed_in_at_first(const keyferry_session *session) {
 static void wrong_credentials_are_refused(const keyferry_session *session) {
     char *text = POISON;
     keyferry_error *error = POISON;
-    FAILS(KEYFERRY_E_BAD_CREDENTIALS, masv_agent_sign_in(session, need("KEYFERRY_MASV_EMAIL"), "wrong", &text, &error));
+    FAILS(KEYFERRY_E_BAD_CREDENTIALS, masv_agent_sign_in(session, required_env("KEYFERRY_MASV_EMAIL"), "wrong", &text, &error));
     CHECK(text == NULL);
     FAILS(KEYFERRY_E_NOT_UTF8, masv_agent_sign_in(session, "\xff", "x", &text, &error));
     FAILS(KEYFERRY_E_NOT_UTF8, masv_agent_sign_in(session, "x", "\xff", &text, &error));
@@ -26,11 +26,11 @@ static void signing_in_tells_who_it_is(const keyferry_session *session) {
     CHECK_CONTAINS(text, "\"user\"");
     CHECK_CONTAINS(text, "\"teams\"");
     keyferry_text_free(text);
-    SUCCEEDS(masv_agent_sign_in(session, need("KEYFERRY_MASV_EMAIL"), need("KEYFERRY_MASV_PASSWORD"), NULL, NULL));
+    SUCCEEDS(masv_agent_sign_in(session, required_env("KEYFERRY_MASV_EMAIL"), required_env("KEYFERRY_MASV_PASSWORD"), NULL, NULL));
     SUCCEEDS(masv_agent_session(session, &text, &error));
-    CHECK_CONTAINS(text, need("KEYFERRY_MASV_EMAIL"));
-    CHECK_CONTAINS(text, need("KEYFERRY_MASV_TEAM"));
-    CHECK(strstr(text, need("KEYFERRY_MASV_PASSWORD")) == NULL);
+    CHECK_CONTAINS(text, required_env("KEYFERRY_MASV_EMAIL"));
+    CHECK_CONTAINS(text, required_env("KEYFERRY_MASV_TEAM"));
+    CHECK(strstr(text, required_env("KEYFERRY_MASV_PASSWORD")) == NULL);
     keyferry_text_free(text);
 }
 
@@ -100,7 +100,7 @@ int main(void) {
     signing_up_is_for_old_agents(session);
     no_agent_is_told_with_the_way_to_start_it();
     faults_are_told_apart(session);
-    CHECK(counted("agent_credential_header") == 0);
+    CHECK(sandbox_count("agent_credential_header") == 0);
     keyferry_session_free(session);
     return 0;
 }

@@ -7,7 +7,7 @@ static char path[4096];
 
 static const char *file_with(const char *text, mode_t mode) {
     FILE *file;
-    sprintf(path, "%.4000s/config-test.toml", need("TEST_FOLDER"));
+    sprintf(path, "%.4000s/config-test.toml", required_env("TEST_FOLDER"));
     file = fopen(path, "w");
     CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
     CHECK(chmod(path, mode) == 0);
@@ -32,13 +32,13 @@ static void a_file_is_read_under_the_environment(void) {
     keyferry_session *session = NULL;
     keyferry_token *token;
     keyferry_error *error = POISON;
-    sprintf(text, "[masv]\nurl = \"http://127.0.0.1:1\"\napi_key = '%.100s'\n", need("TEST_API_KEY"));
+    sprintf(text, "[masv]\nurl = \"http://127.0.0.1:1\"\napi_key = '%.100s'\n", required_env("TEST_API_KEY"));
     SUCCEEDS(keyferry_config_load(file_with(text, 0600), &config, &error));
     SUCCEEDS(keyferry_session_open(config, &session, &error));
     keyferry_config_free(config);
     token = token_for(session, "user");
     CHECK_TEXT("X-API-KEY", keyferry_token_header_name(token, 0));
-    CHECK_TEXT(need("TEST_API_KEY"), keyferry_token_value(token));
+    CHECK_TEXT(required_env("TEST_API_KEY"), keyferry_token_value(token));
     keyferry_token_free(token);
     keyferry_session_free(session);
 }
@@ -94,12 +94,12 @@ static void a_session_keeps_its_own_copy(void) {
     keyferry_error *error = NULL;
     keyferry_token *token;
     SUCCEEDS(keyferry_config_load(NULL, &config, &error));
-    SUCCEEDS(keyferry_config_set(config, "masv.api_key", need("TEST_API_KEY"), &error));
+    SUCCEEDS(keyferry_config_set(config, "masv.api_key", required_env("TEST_API_KEY"), &error));
     SUCCEEDS(keyferry_session_open(config, &session, &error));
     SUCCEEDS(keyferry_config_set(config, "masv.api_key", "another", &error));
     keyferry_config_free(config);
     token = token_for(session, "user");
-    CHECK_TEXT(need("TEST_API_KEY"), keyferry_token_value(token));
+    CHECK_TEXT(required_env("TEST_API_KEY"), keyferry_token_value(token));
     keyferry_token_free(token);
     keyferry_session_free(session);
 }

@@ -28,13 +28,13 @@ static kf::error thrown_by(keyferry_status expected, Call call) {
         CHECK(*error.what() != '\0');
         return error;
     }
-    failed(__FILE__, __LINE__, "nothing was thrown instead of:", keyferry_status_text(expected));
+    fail_check(__FILE__, __LINE__, "nothing was thrown instead of:", keyferry_status_text(expected));
     std::abort();
 }
 
 static void free_functions_answer() {
     CHECK(kf::status_text(KEYFERRY_OK) == keyferry_status_text(KEYFERRY_OK));
-    CHECK(kf::version() == need("TEST_VERSION"));
+    CHECK(kf::version() == required_env("TEST_VERSION"));
     CHECK(kf::abi_version() == KEYFERRY_ABI_VERSION);
 }
 
@@ -61,10 +61,10 @@ static void texts_are_never_cut_short() {
 
 static void configurations_are_set_and_loaded() {
     kf::config config = kf::config::load();
-    config.set("masv.api_key", std::string(need("TEST_API_KEY"))).set("http.timeout_ms", "5000");
+    config.set("masv.api_key", std::string(required_env("TEST_API_KEY"))).set("http.timeout_ms", "5000");
     kf::config moved = std::move(config);
     const kf::token token = kf::session(moved).token_for("user");
-    CHECK(token.header().name == "X-API-KEY" && token.value() == need("TEST_API_KEY"));
+    CHECK(token.header().name == "X-API-KEY" && token.value() == required_env("TEST_API_KEY"));
     CHECK(token.kind() == kf::token_kind::key && !token.expires());
     kf::config empty;
     thrown_by(KEYFERRY_E_CONFIG, [&] { empty.set("no.such.key", "x"); });
@@ -75,10 +75,11 @@ static void configurations_are_set_and_loaded() {
 
 static void requests_are_chained() {
     const kf::session session;
-    kf::request link(need("TEST_PROTECTED_LINK"));
-    link.link_password(need("TEST_LINK_PASSWORD")).min_valid(std::chrono::minutes(1)).timeout(std::chrono::seconds(20)).account(nullptr);
+    kf::request link(required_env("TEST_PROTECTED_LINK"));
+    link.link_password(required_env("TEST_LINK_PASSWORD"));
+    link.min_valid(std::chrono::minutes(1)).timeout(std::chrono::seconds(20)).account(nullptr);
     CHECK(session.token_for(link).access() == kf::access::read);
-    kf::request package = kf::request(need("TEST_PACKAGE"));
+    kf::request package = kf::request(required_env("TEST_PACKAGE"));
     package.access(kf::access::manage);
     CHECK(session.token_for(package).access() == kf::access::manage);
     package.account("nobody");
@@ -93,7 +94,7 @@ static void requests_are_chained() {
 
 static void tokens_outlive_their_session() {
     std::optional<kf::session> session(std::in_place);
-    kf::token token = session->masv_login(need("KEYFERRY_MASV_EMAIL"), need("KEYFERRY_MASV_PASSWORD"));
+    kf::token token = session->masv_login(required_env("KEYFERRY_MASV_EMAIL"), required_env("KEYFERRY_MASV_PASSWORD"));
     const std::string_view value = token.value();
     session.reset();
     kf::token moved = std::move(token);
@@ -103,7 +104,7 @@ static void tokens_outlive_their_session() {
     CHECK(moved.service() == "masv" && moved.kind() == kf::token_kind::user && moved.access() == kf::access::full);
     CHECK(moved.expires() > std::chrono::system_clock::now() && moved.generation() > 0);
     CHECK(moved.details_json().find("\"teams\"") != std::string_view::npos);
-    CHECK(call_with(moved.get(), need("KEYFERRY_MASV_URL"), "GET", "/v1/teams") == 200);
+    CHECK(http_status_with_token(moved.get(), required_env("KEYFERRY_MASV_URL"), "GET", "/v1/teams") == 200);
 }
 
 static void sessions_keep_reject_and_forget() {
@@ -155,7 +156,9 @@ static void the_log_goes_to_a_function() {
     });
     kf::session().masv_login();
     CHECK(*count > 0 && count.use_count() == 2);
-    thrown_by(KEYFERRY_E_INVALID_VALUE, [&] { kf::log_set_callback(static_cast<kf::log_level>(9), [count](kf::log_level, std::string_view) {}); });
+    thrown_by(KEYFERRY_E_INVALID_VALUE, [&] {
+        kf::log_set_callback(static_cast<kf::log_level>(9), [count](kf::log_level, std::string_view) {});
+    });
     CHECK(count.use_count() == 2);
     kf::log_set_callback(kf::log_level::off, nullptr);
     CHECK(count.use_count() == 1);

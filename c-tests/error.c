@@ -40,7 +40,7 @@ static void the_agents_own_number_comes_through(void) {
 static void a_refusal_has_its_http_status_and_no_secret(void) {
     keyferry_session *session = open_session();
     keyferry_error *error = POISON;
-    CHECK(masv_login(session, need("KEYFERRY_MASV_EMAIL"), "wr0ng-Canary", NULL, &error) == KEYFERRY_E_BAD_CREDENTIALS);
+    CHECK(masv_login(session, required_env("KEYFERRY_MASV_EMAIL"), "wr0ng-Canary", NULL, &error) == KEYFERRY_E_BAD_CREDENTIALS);
     CHECK(keyferry_error_http_status(error) == 401);
     CHECK(strstr(keyferry_error_message(error), "Canary") == NULL);
     keyferry_error_free(error);

@@ -5,15 +5,15 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#define BUSY 8
+#define BUSY_THREADS 8
 
 static keyferry_session *session;
 static keyferry_request *request;
-static keyferry_token *old;
+static keyferry_token *parent_token;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int stop;
 
-static int stopped(void) {
+static int is_stopped(void) {
     int now;
     pthread_mutex_lock(&lock);
     now = stop;
@@ -21,9 +21,9 @@ static int stopped(void) {
     return now;
 }
 
-static void *be_busy(void *unused) {
+static void *use_both_sessions(void *unused) {
     (void)unused;
-    while (!stopped()) {
+    while (!is_stopped()) {
         char *text = NULL;
         keyferry_token_free(token_for(session, "user"));
         keyferry_token_free(token_for(NULL, "user"));
@@ -34,7 +34,7 @@ static void *be_busy(void *unused) {
     return NULL;
 }
 
-static void old_handles_say_so(void) {
+static void handles_of_the_parent_are_refused(void) {
     keyferry_token *token = POISON;
     keyferry_error *error = POISON;
     char *text = POISON;
@@ -50,7 +50,7 @@ static void old_handles_say_so(void) {
     FAILS(KEYFERRY_E_FORKED, masv_agent_sign_up(session, "e", "p", "n", NULL, &error));
     FAILS(KEYFERRY_E_FORKED, keyferry_session_token_for(session, request, &token, &error));
     FAILS(KEYFERRY_E_FORKED, keyferry_session_cached(session, request, &token, &error));
-    FAILS(KEYFERRY_E_FORKED, keyferry_session_reject(session, old, &error));
+    FAILS(KEYFERRY_E_FORKED, keyferry_session_reject(session, parent_token, &error));
     FAILS(KEYFERRY_E_FORKED, keyferry_session_reject_value(session, "user", "x", &error));
     FAILS(KEYFERRY_E_FORKED, keyferry_session_adopt(session, "packages/A", "x", KEYFERRY_NO_EXPIRY, &error));
     FAILS(KEYFERRY_E_FORKED, keyferry_session_forget(session, NULL, &error));
@@ -66,23 +66,23 @@ static void old_handles_say_so(void) {
 }
 
 static void what_is_made_here_works(void) {
-    keyferry_session *own;
-    keyferry_request *fresh = NULL;
+    keyferry_session *own_session;
+    keyferry_request *own_request = NULL;
     keyferry_token *token = NULL;
     keyferry_error *error = NULL;
     /* A token is a value: the parent's is still one. */
-    CHECK(keyferry_token_value(old) != NULL);
+    CHECK(keyferry_token_value(parent_token) != NULL);
     token = token_for(NULL, "user");
     CHECK(keyferry_token_kind(token) == KEYFERRY_TOKEN_KIND_USER);
     keyferry_token_free(token);
-    own = open_session();
-    SUCCEEDS(keyferry_request_new("user", &fresh, &error));
-    SUCCEEDS(keyferry_session_token_for(own, fresh, &token, &error));
-    CHECK(call_with(token, need("KEYFERRY_MASV_URL"), "GET", "/v1/teams") == 200);
+    own_session = open_session();
+    SUCCEEDS(keyferry_request_new("user", &own_request, &error));
+    SUCCEEDS(keyferry_session_token_for(own_session, own_request, &token, &error));
+    CHECK(http_status_with_token(token, required_env("KEYFERRY_MASV_URL"), "GET", "/v1/teams") == 200);
     keyferry_token_free(token);
-    keyferry_request_free(fresh);
-    keyferry_session_free(own);
-    keyferry_token_free(old);
+    keyferry_request_free(own_request);
+    keyferry_session_free(own_session);
+    keyferry_token_free(parent_token);
 }
 
 static void fork_once(void) {
@@ -91,27 +91,28 @@ static void fork_once(void) {
     CHECK(child >= 0);
     if (child == 0) {
         alarm(20);
-        old_handles_say_so();
+        handles_of_the_parent_are_refused();
         what_is_made_here_works();
         _exit(0);
     }
     CHECK(waitpid(child, &status, 0) == child);
     if (WIFSIGNALED(status)) {
-        failed(__FILE__, __LINE__, "a child ended by", WTERMSIG(status) == SIGALRM ? "its alarm: it hung" : strsignal(WTERMSIG(status)));
+        fail_check(__FILE__, __LINE__, "a child ended by",
+                   WTERMSIG(status) == SIGALRM ? "its alarm: it hung" : strsignal(WTERMSIG(status)));
     }
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 int main(void) {
-    pthread_t threads[BUSY];
+    pthread_t threads[BUSY_THREADS];
     keyferry_error *error = NULL;
-    int forks = repeat("TEST_FORKS", 100), i;
+    int forks = int_from_env("TEST_FORKS", 100), i;
     alarm(300);
     session = open_session();
     SUCCEEDS(keyferry_request_new("user", &request, &error));
-    old = token_for(session, "user");
-    for (i = 0; i < BUSY; i++) {
-        CHECK(pthread_create(&threads[i], NULL, be_busy, NULL) == 0);
+    parent_token = token_for(session, "user");
+    for (i = 0; i < BUSY_THREADS; i++) {
+        CHECK(pthread_create(&threads[i], NULL, use_both_sessions, NULL) == 0);
     }
     for (i = 0; i < forks; i++) {
         fork_once();
@@ -119,12 +120,12 @@ int main(void) {
     pthread_mutex_lock(&lock);
     stop = 1;
     pthread_mutex_unlock(&lock);
-    for (i = 0; i < BUSY; i++) {
+    for (i = 0; i < BUSY_THREADS; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);
     }
     /* The parent is as it was. */
     keyferry_token_free(token_for(session, "user"));
-    keyferry_token_free(old);
+    keyferry_token_free(parent_token);
     keyferry_request_free(request);
     keyferry_session_free(session);
     return 0;

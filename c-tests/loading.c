@@ -1,5 +1,5 @@
 /*
- * Loads the library between two marks on stderr, for tests/loading.rs to look at under strace: no thread, no socket, no file but the
+ * Loads the library between two marks on stderr, for tests/c_abi/loading.rs to look at under strace: no thread, no socket, no file but the
  * loader's own. Unlike the other programs it isn't linked with the library.
  */
 #include <dlfcn.h>

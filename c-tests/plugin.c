@@ -22,7 +22,7 @@ static void checks_the_template(void) {
     /* Two forms of one thing, from memory, without a call of the plugin. */
     CHECK(keyferry_session_peek(DEFAULT, "template:library", line, sizeof line, &length) == KEYFERRY_OK);
     CHECK_CONTAINS(line, "Authorization: Bearer studio-");
-    snprintf(url, sizeof url, "%s/v1/library", need("KEYFERRY_TEMPLATE_URL"));
+    snprintf(url, sizeof url, "%s/v1/library", required_env("KEYFERRY_TEMPLATE_URL"));
     CHECK(keyferry_session_peek(DEFAULT, url, line, sizeof line, &length) == KEYFERRY_OK);
     SUCCEEDS(keyferry_request_new(url, &request, &error));
     keyferry_token_free(token);
@@ -65,13 +65,14 @@ static void checks_reentrance(void) {
 }
 
 static void checks_liars(void) {
-    static const char *const lies[] = {"code", "crlf", "utf8", "endless", "null", "undeclared", "headers", "small-request", "too-much", "nothing"};
+    static const char *const faults[] = {"code",       "crlf",    "utf8",          "endless",  "null",
+                                         "undeclared", "headers", "small-request", "too-much", "nothing"};
     keyferry_error *error = NULL;
     keyferry_token *token = NULL;
     char resource[64];
     size_t i;
-    for (i = 0; i < sizeof lies / sizeof lies[0]; i++) {
-        snprintf(resource, sizeof resource, "liar:%s", lies[i]);
+    for (i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        snprintf(resource, sizeof resource, "liar:%s", faults[i]);
         FAILS_SAYING(KEYFERRY_E_PLUGIN, "the plugin liar misbehaves", masv_token_for(DEFAULT, resource, &token, &error));
     }
     SUCCEEDS(masv_token_for(DEFAULT, "liar:honest", &token, &error));

@@ -64,10 +64,10 @@ static void each_setter_takes_its_range(void) {
 
 static void what_is_set_counts(void) {
     keyferry_session *session = open_session();
-    keyferry_request *request = request_for(need("TEST_PROTECTED_LINK"));
+    keyferry_request *request = request_for(required_env("TEST_PROTECTED_LINK"));
     keyferry_token *token = POISON;
     keyferry_error *error = NULL;
-    SUCCEEDS(keyferry_request_set_link_password(request, need("TEST_LINK_PASSWORD"), &error));
+    SUCCEEDS(keyferry_request_set_link_password(request, required_env("TEST_LINK_PASSWORD"), &error));
     SUCCEEDS(keyferry_session_token_for(session, request, &token, &error));
     CHECK(keyferry_token_access(token) == KEYFERRY_ACCESS_READ);
     keyferry_token_free(token);
@@ -80,7 +80,7 @@ static void what_is_set_counts(void) {
     CHECK(token == NULL);
     keyferry_request_free(request);
 
-    request = request_for(need("TEST_PACKAGE"));
+    request = request_for(required_env("TEST_PACKAGE"));
     SUCCEEDS(keyferry_request_set_access(request, KEYFERRY_ACCESS_MANAGE, &error));
     SUCCEEDS(keyferry_session_token_for(session, request, &token, &error));
     CHECK(keyferry_token_access(token) == KEYFERRY_ACCESS_MANAGE);
@@ -92,10 +92,10 @@ static void what_is_set_counts(void) {
 /* The password is the request's: another one for the same link is refused though a token is in memory. */
 static void a_wrong_link_password_gets_nothing(void) {
     keyferry_session *session = open_session();
-    keyferry_request *request = request_for(need("TEST_PROTECTED_LINK"));
+    keyferry_request *request = request_for(required_env("TEST_PROTECTED_LINK"));
     keyferry_token *token = POISON;
     keyferry_error *error = NULL;
-    SUCCEEDS(keyferry_request_set_link_password(request, need("TEST_LINK_PASSWORD"), &error));
+    SUCCEEDS(keyferry_request_set_link_password(request, required_env("TEST_LINK_PASSWORD"), &error));
     SUCCEEDS(keyferry_session_token_for(session, request, &token, &error));
     keyferry_token_free(token);
     SUCCEEDS(keyferry_request_set_link_password(request, "wrong", &error));
@@ -118,7 +118,7 @@ static void its_time_ends_a_wait(void) {
     FAILS(KEYFERRY_E_TIMEOUT, keyferry_session_token_for(session, request, &token, &error));
     clock_gettime(CLOCK_MONOTONIC, &end);
     CHECK(token == NULL);
-    CHECK(end.tv_sec - begin.tv_sec < repeat("TEST_PATIENCE_S", 2));
+    CHECK(end.tv_sec - begin.tv_sec < int_from_env("TEST_PATIENCE_S", 2));
     control("DELETE", "faults", "");
     keyferry_request_free(request);
     keyferry_session_free(session);

@@ -2,16 +2,16 @@
 #include "test.h"
 
 static const keyferry_session *session;
-static keyferry_request *user;
+static keyferry_request *user_request;
 
 static void a_session_is_opened_from_either_source(void) {
     keyferry_config *config = NULL;
-    keyferry_session *opened = POISON;
+    keyferry_session *own_session = POISON;
     keyferry_error *error = POISON;
     SUCCEEDS(keyferry_config_new(&config, &error));
-    SUCCEEDS(keyferry_session_open(config, &opened, &error));
+    SUCCEEDS(keyferry_session_open(config, &own_session, &error));
     keyferry_config_free(config);
-    keyferry_session_free(opened);
+    keyferry_session_free(own_session);
     keyferry_session_free(NULL);
     FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "session_out", keyferry_session_open(NULL, NULL, &error));
     CHECK(keyferry_session_open(NULL, NULL, NULL) == KEYFERRY_E_NULL_ARGUMENT);
@@ -20,28 +20,28 @@ static void a_session_is_opened_from_either_source(void) {
 static void memory_answers_only_what_it_has(void) {
     keyferry_token *token = POISON;
     keyferry_error *error = POISON;
-    long before = counted("requests");
-    FAILS(KEYFERRY_E_NOT_CACHED, keyferry_session_cached(session, user, &token, &error));
+    long before = sandbox_count("requests");
+    FAILS(KEYFERRY_E_NOT_CACHED, keyferry_session_cached(session, user_request, &token, &error));
     CHECK(token == NULL);
-    CHECK(counted("requests") == before);
-    SUCCEEDS(keyferry_session_token_for(session, user, &token, &error));
+    CHECK(sandbox_count("requests") == before);
+    SUCCEEDS(keyferry_session_token_for(session, user_request, &token, &error));
     keyferry_token_free(token);
     token = POISON;
-    before = counted("requests");
-    SUCCEEDS(keyferry_session_cached(session, user, &token, &error));
+    before = sandbox_count("requests");
+    SUCCEEDS(keyferry_session_cached(session, user_request, &token, &error));
     CHECK_TEXT("X-User-Token", keyferry_token_header_name(token, 0));
     keyferry_token_free(token);
-    SUCCEEDS(keyferry_session_token_for(session, user, &token, &error));
+    SUCCEEDS(keyferry_session_token_for(session, user_request, &token, &error));
     keyferry_token_free(token);
-    CHECK(counted("requests") == before);
+    CHECK(sandbox_count("requests") == before);
 }
 
 /* The service has the last word: its freshest is given, though it is good for less, and no login is made for each call. */
-static void a_wish_that_no_token_can_meet_makes_no_storm(void) {
+static void a_min_valid_that_no_token_can_meet_makes_no_storm(void) {
     keyferry_request *request = NULL;
     keyferry_token *token = POISON;
     keyferry_error *error = NULL;
-    long before = counted("login");
+    long before = sandbox_count("login");
     int i;
     SUCCEEDS(keyferry_request_new("user", &request, &error));
     SUCCEEDS(keyferry_request_set_min_valid_s(request, 4000000000u, &error));
@@ -49,7 +49,7 @@ static void a_wish_that_no_token_can_meet_makes_no_storm(void) {
         SUCCEEDS(keyferry_session_token_for(session, request, &token, &error));
         keyferry_token_free(token);
     }
-    CHECK(counted("login") <= before + 1);
+    CHECK(sandbox_count("login") <= before + 1);
     keyferry_request_free(request);
 }
 
@@ -70,7 +70,7 @@ static void peeking_copies_the_line(void) {
     CHECK(length == strlen(keyferry_token_value(token)) + 14);
     length = 0;
     CHECK(keyferry_session_peek(session, "user", NULL, 0, &length) == KEYFERRY_E_BUFFER_TOO_SMALL && length > 14);
-    CHECK(keyferry_session_peek(session, need("TEST_OTHER_PACKAGE"), line, sizeof line, &length) == KEYFERRY_E_NOT_CACHED);
+    CHECK(keyferry_session_peek(session, required_env("TEST_OTHER_PACKAGE"), line, sizeof line, &length) == KEYFERRY_E_NOT_CACHED);
     CHECK(keyferry_session_peek(session, "", line, sizeof line, &length) == KEYFERRY_E_INVALID_RESOURCE);
     CHECK(keyferry_session_peek(session, "\xff", line, sizeof line, &length) == KEYFERRY_E_NOT_UTF8);
     CHECK(keyferry_session_peek(session, "https://elsewhere.example/v1/user", line, sizeof line, &length) == KEYFERRY_E_UNKNOWN_SERVICE);
@@ -82,10 +82,10 @@ static void peeking_copies_the_line(void) {
 static void a_rejected_token_is_not_given_again(void) {
     keyferry_token *old = token_for(session, "user"), *renewed, *same;
     keyferry_error *error = POISON;
-    long logins = counted("login");
+    long logins = sandbox_count("login");
     SUCCEEDS(keyferry_session_reject(session, old, &error));
     renewed = token_for(session, "user");
-    CHECK(counted("login") == logins + 1);
+    CHECK(sandbox_count("login") == logins + 1);
     CHECK(keyferry_token_generation(renewed) > keyferry_token_generation(old));
     /* "The old one got a 401" doesn't harm the new one. */
     SUCCEEDS(keyferry_session_reject(session, old, &error));
@@ -124,9 +124,9 @@ static void what_the_caller_got_itself_is_kept(void) {
     SUCCEEDS(keyferry_session_adopt(session, "packages/PORTALS0WN", adopted, 4000000000, &error));
     SUCCEEDS(keyferry_request_new("packages/PORTALS0WN", &request, &error));
     SUCCEEDS(keyferry_request_set_access(request, KEYFERRY_ACCESS_WRITE, &error));
-    before = counted("requests");
+    before = sandbox_count("requests");
     SUCCEEDS(keyferry_session_token_for(session, request, &token, &error));
-    CHECK(counted("requests") == before);
+    CHECK(sandbox_count("requests") == before);
     CHECK_TEXT("X-Package-Token", keyferry_token_header_name(token, 0));
     CHECK_TEXT(adopted, keyferry_token_value(token));
     CHECK(keyferry_token_access(token) == KEYFERRY_ACCESS_WRITE);
@@ -158,15 +158,15 @@ static void what_is_forgotten_is_gone(void) {
     keyferry_error *error = POISON;
     keyferry_token_free(token);
     SUCCEEDS(keyferry_session_forget(session, "packages/never-asked-for", &error));
-    SUCCEEDS(keyferry_session_cached(session, user, &token, &error));
+    SUCCEEDS(keyferry_session_cached(session, user_request, &token, &error));
     keyferry_token_free(token);
     SUCCEEDS(keyferry_session_forget(session, "user", &error));
     token = POISON;
-    FAILS(KEYFERRY_E_NOT_CACHED, keyferry_session_cached(session, user, &token, &error));
+    FAILS(KEYFERRY_E_NOT_CACHED, keyferry_session_cached(session, user_request, &token, &error));
     CHECK(token == NULL);
     keyferry_token_free(token_for(session, "user"));
     SUCCEEDS(keyferry_session_forget(session, NULL, NULL));
-    FAILS(KEYFERRY_E_NOT_CACHED, keyferry_session_cached(session, user, &token, &error));
+    FAILS(KEYFERRY_E_NOT_CACHED, keyferry_session_cached(session, user_request, &token, &error));
     FAILS(KEYFERRY_E_INVALID_RESOURCE, keyferry_session_forget(session, "a b", &error));
     FAILS(KEYFERRY_E_NOT_UTF8, keyferry_session_forget(session, "\xff", &error));
     FAILS(KEYFERRY_E_UNKNOWN_SERVICE, keyferry_session_forget(session, "https://elsewhere.example/", &error));
@@ -175,8 +175,8 @@ static void what_is_forgotten_is_gone(void) {
 static void its_reports_are_json_without_secrets(void) {
     char *text = POISON;
     keyferry_error *error = POISON;
-    keyferry_token *token = token_for(session, need("TEST_PACKAGE"));
-    SUCCEEDS(keyferry_session_explain(session, need("TEST_PACKAGE"), &text, &error));
+    keyferry_token *token = token_for(session, required_env("TEST_PACKAGE"));
+    SUCCEEDS(keyferry_session_explain(session, required_env("TEST_PACKAGE"), &text, &error));
     CHECK(text[0] == '{' && strstr(text, keyferry_token_value(token)) == NULL);
     CHECK_CONTAINS(text, "masv");
     keyferry_text_free(text);
@@ -202,9 +202,9 @@ static void asking_for_a_token_fails_by_its_reason(void) {
     keyferry_error *error = POISON;
     FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "request", keyferry_session_token_for(session, NULL, &token, &error));
     CHECK(token == NULL);
-    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "token_out", keyferry_session_token_for(session, user, NULL, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "token_out", keyferry_session_token_for(session, user_request, NULL, &error));
     FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "request", keyferry_session_cached(session, NULL, &token, &error));
-    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "token_out", keyferry_session_cached(session, user, NULL, &error));
+    FAILS_SAYING(KEYFERRY_E_NULL_ARGUMENT, "token_out", keyferry_session_cached(session, user_request, NULL, &error));
 }
 
 static void what_needs_no_header_is_told_so(void) {
@@ -224,10 +224,10 @@ int main(void) {
     keyferry_session *owned = open_session();
     keyferry_error *error = NULL;
     session = owned;
-    SUCCEEDS(keyferry_request_new("user", &user, &error));
+    SUCCEEDS(keyferry_request_new("user", &user_request, &error));
     a_session_is_opened_from_either_source();
     memory_answers_only_what_it_has();
-    a_wish_that_no_token_can_meet_makes_no_storm();
+    a_min_valid_that_no_token_can_meet_makes_no_storm();
     peeking_copies_the_line();
     a_rejected_token_is_not_given_again();
     a_rejected_value_is_not_given_again();
@@ -237,7 +237,7 @@ int main(void) {
     what_is_forgotten_is_gone();
     asking_for_a_token_fails_by_its_reason();
     what_needs_no_header_is_told_so();
-    keyferry_request_free(user);
+    keyferry_request_free(user_request);
     keyferry_session_free(owned);
     return 0;
 }

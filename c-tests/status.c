@@ -1,7 +1,7 @@
 /* The status numbers: each says itself in words, and no number is without words. */
 #include "test.h"
 
-static const keyferry_status all[] = {
+static const keyferry_status statuses[] = {
     KEYFERRY_OK,
     KEYFERRY_E_NULL_ARGUMENT,
     KEYFERRY_E_NOT_UTF8,
@@ -37,18 +37,18 @@ static const keyferry_status all[] = {
     KEYFERRY_E_UNSUPPORTED,
     KEYFERRY_E_PLUGIN,
 };
-static const size_t count = sizeof all / sizeof all[0];
+static const size_t status_count = sizeof statuses / sizeof statuses[0];
 
 static void each_has_words_of_its_own(void) {
     size_t i, j;
-    for (i = 0; i < count; i++) {
-        const char *text = keyferry_status_text(all[i]);
+    for (i = 0; i < status_count; i++) {
+        const char *text = keyferry_status_text(statuses[i]);
         CHECK(text != NULL && *text != '\0');
-        CHECK(text == keyferry_status_text(all[i]));
-        CHECK(strstr(text, "does not know") == NULL || all[i] == KEYFERRY_E_NOT_FOUND);
+        CHECK(text == keyferry_status_text(statuses[i]));
+        CHECK(strstr(text, "does not know") == NULL || statuses[i] == KEYFERRY_E_NOT_FOUND);
         for (j = 0; j < i; j++) {
-            CHECK(all[i] != all[j]);
-            CHECK(strcmp(text, keyferry_status_text(all[j])) != 0);
+            CHECK(statuses[i] != statuses[j]);
+            CHECK(strcmp(text, keyferry_status_text(statuses[j])) != 0);
         }
     }
 }

@@ -3,7 +3,7 @@
  *
  * C99 and POSIX, readable as C++ too. A program is silent and exits with 0 if all is well; otherwise it names the first failed check on
  * stderr.
- * The driver (tests/c_abi.rs) sets the environment: KEYFERRY_… point to the sandbox, TEST_… are its made-up credentials.
+ * The driver (tests/c_abi) sets the environment: KEYFERRY_… point to the sandbox, TEST_… are its made-up credentials.
  */
 #ifndef KEYFERRY_TEST_H
 #define KEYFERRY_TEST_H
@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 /* Stops the program unless `condition` holds. */
-#define CHECK(condition) ((condition) ? (void)0 : failed(__FILE__, __LINE__, #condition, ""))
+#define CHECK(condition) ((condition) ? (void)0 : fail_check(__FILE__, __LINE__, #condition, ""))
 
 /* Stops the program unless two texts are equal. */
 #define CHECK_TEXT(expected, actual) check_text((expected), (actual), __FILE__, __LINE__, #actual)
@@ -39,10 +39,10 @@
 #define FAILS(expected, call) FAILS_SAYING(expected, "", call)
 
 /* What an out-pointer holds before a call, so that a test sees that NULL was written. */
-static double poison_place;
-#define POISON ((void *)&poison_place)
+static double poison;
+#define POISON ((void *)&poison)
 
-static inline void failed(const char *file, int line, const char *what, const char *detail) {
+static inline void fail_check(const char *file, int line, const char *what, const char *detail) {
     fprintf(stderr, "%s:%d: %s %s\n", file, line, what, detail);
     exit(1);
 }
@@ -50,14 +50,14 @@ static inline void failed(const char *file, int line, const char *what, const ch
 static inline void check_text(const char *expected, const char *actual, const char *file, int line, const char *what) {
     if (actual == NULL || strcmp(expected, actual) != 0) {
         fprintf(stderr, "expected '%s', got '%s'\n", expected, actual == NULL ? "(NULL)" : actual);
-        failed(file, line, what, "differs");
+        fail_check(file, line, what, "differs");
     }
 }
 
 static inline void check_contains(const char *text, const char *part, const char *file, int line, const char *what) {
     if (text == NULL || strstr(text, part) == NULL) {
         fprintf(stderr, "'%s' is not in '%s'\n", part, text == NULL ? "(NULL)" : text);
-        failed(file, line, what, "lacks a part");
+        fail_check(file, line, what, "lacks a part");
     }
 }
 
@@ -65,7 +65,7 @@ static inline void succeeds(keyferry_status status, keyferry_error **error, cons
     if (status != KEYFERRY_OK || *error != NULL) {
         const char *message = keyferry_error_message(*error);
         fprintf(stderr, "status %d: %s\n", (int)status, message == NULL ? keyferry_status_text(status) : message);
-        failed(file, line, call, "failed");
+        fail_check(file, line, call, "failed");
     }
 }
 
@@ -74,10 +74,10 @@ static inline void fails(keyferry_status expected, const char *part, keyferry_st
     const char *message = keyferry_error_message(*error);
     if (status != expected) {
         fprintf(stderr, "expected %d, got %d: %s\n", (int)expected, (int)status, message == NULL ? "(no message)" : message);
-        failed(file, line, call, "ended otherwise");
+        fail_check(file, line, call, "ended otherwise");
     }
     if (keyferry_error_status(*error) != expected || message == NULL || strlen(message) < 8 || message[strlen(message) - 1] == '.') {
-        failed(file, line, call, message == NULL ? "gave no message" : message);
+        fail_check(file, line, call, message == NULL ? "gave no message" : message);
     }
     check_contains(message, part, file, line, call);
     keyferry_error_free(*error);
@@ -85,16 +85,16 @@ static inline void fails(keyferry_status expected, const char *part, keyferry_st
 }
 
 /* A variable that the driver sets. */
-static inline const char *need(const char *name) {
+static inline const char *required_env(const char *name) {
     const char *value = getenv(name);
     if (value == NULL || *value == '\0') {
-        failed("environment", 0, name, "is not set: this program is run by tests/c_abi.rs");
+        fail_check("environment", 0, name, "is not set: this program is run by tests/c_abi");
     }
     return value;
 }
 
-/* How often to do something: fewer times under an instrumenting tool. */
-static inline int repeat(const char *name, int normally) {
+/* A number that the driver may set: fewer rounds under an instrumenting tool. */
+static inline int int_from_env(const char *name, int normally) {
     const char *value = getenv(name);
     return value == NULL ? normally : atoi(value);
 }
@@ -130,7 +130,7 @@ static inline keyferry_session *open_session_without_secrets(void) {
     size_t i;
     SUCCEEDS(keyferry_config_new(&config, &error));
     for (i = 0; i < sizeof settings / sizeof settings[0]; i++) {
-        SUCCEEDS(keyferry_config_set(config, settings[i][0], need(settings[i][1]), &error));
+        SUCCEEDS(keyferry_config_set(config, settings[i][0], required_env(settings[i][1]), &error));
     }
     SUCCEEDS(keyferry_session_open(config, &session, &error));
     keyferry_config_free(config);
@@ -162,14 +162,14 @@ static inline int connect_to(const char *url) {
 
 /*
  * One HTTP exchange with a service of the sandbox. `header` is a line or empty. Returns the status; what follows the headers is left
- * in `answer`.
+ * in `response`.
  */
-static inline int exchange(const char *url, const char *method, const char *path, const char *header, const char *body, char *answer,
-                           size_t capacity) {
+static inline int http_exchange(const char *url, const char *method, const char *path, const char *header, const char *body,
+                                char *response, size_t capacity) {
     char *message = (char *)malloc(strlen(body) + strlen(path) + strlen(header) + 512);
     int connection = connect_to(url);
     size_t length = 0, sent = 0;
-    ssize_t got;
+    ssize_t count;
     int status = 0;
     char *end;
     CHECK(message != NULL);
@@ -178,48 +178,48 @@ static inline int exchange(const char *url, const char *method, const char *path
             "%s%s\r\n%s",
             method, path, (unsigned)strlen(body), header, *header == '\0' ? "" : "\r\n", body);
     while (sent < strlen(message)) {
-        got = write(connection, message + sent, strlen(message) - sent);
-        CHECK(got > 0);
-        sent += (size_t)got;
+        count = write(connection, message + sent, strlen(message) - sent);
+        CHECK(count > 0);
+        sent += (size_t)count;
     }
-    while (length + 1 < capacity && (got = read(connection, answer + length, capacity - 1 - length)) > 0) {
-        length += (size_t)got;
+    while (length + 1 < capacity && (count = read(connection, response + length, capacity - 1 - length)) > 0) {
+        length += (size_t)count;
     }
-    answer[length] = '\0';
+    response[length] = '\0';
     close(connection);
     free(message);
-    CHECK(sscanf(answer, "HTTP/1.1 %d", &status) == 1);
-    end = strstr(answer, "\r\n\r\n");
+    CHECK(sscanf(response, "HTTP/1.1 %d", &status) == 1);
+    end = strstr(response, "\r\n\r\n");
     CHECK(end != NULL);
-    memmove(answer, end + 4, strlen(end + 4) + 1);
+    memmove(response, end + 4, strlen(end + 4) + 1);
     return status;
 }
 
 /* One of the sandbox's control routes: `control("POST", "fault", "{…}")`. */
 static inline void control(const char *method, const char *route, const char *body) {
-    char path[64], answer[8192];
+    char path[64], response[8192];
     sprintf(path, "/sandbox/%.40s", route);
-    if (exchange(need("TEST_CONTROL_URL"), method, path, "", body, answer, sizeof answer) != 200) {
-        failed("sandbox", 0, body, answer);
+    if (http_exchange(required_env("TEST_CONTROL_URL"), method, path, "", body, response, sizeof response) != 200) {
+        fail_check("sandbox", 0, body, response);
     }
 }
 
 /* What the sandbox counted under a name. */
-static inline long counted(const char *name) {
-    char quoted[64], answer[16384];
+static inline long sandbox_count(const char *name) {
+    char quoted[64], response[16384];
     const char *at;
-    CHECK(exchange(need("TEST_CONTROL_URL"), "GET", "/sandbox/counts", "", "", answer, sizeof answer) == 200);
+    CHECK(http_exchange(required_env("TEST_CONTROL_URL"), "GET", "/sandbox/counts", "", "", response, sizeof response) == 200);
     sprintf(quoted, "\"%.40s\":", name);
-    at = strstr(answer, quoted);
+    at = strstr(response, quoted);
     return at == NULL ? 0 : strtol(at + strlen(quoted), NULL, 10);
 }
 
 /* Calls a service with the token's one header and returns the status: whether the token is good for what it says. */
-static inline int call_with(const keyferry_token *token, const char *url, const char *method, const char *path) {
-    char header[20000], answer[65536];
+static inline int http_status_with_token(const keyferry_token *token, const char *url, const char *method, const char *path) {
+    char header[20000], response[65536];
     CHECK(keyferry_token_header_count(token) == 1);
     sprintf(header, "%.100s: %.19000s", keyferry_token_header_name(token, 0), keyferry_token_header_value(token, 0));
-    return exchange(url, method, path, header, "", answer, sizeof answer);
+    return http_exchange(url, method, path, header, "", response, sizeof response);
 }
 
 #endif

@@ -4,14 +4,14 @@
 #include <pthread.h>
 #include <time.h>
 
-#define MANY 64
-#define MIXED 8
+#define MAX_THREADS 64
+#define MIXED_THREADS 8
 
 static keyferry_session *session;
 static pthread_barrier_t start;
 
-static void run(int count, void *(*body)(void *)) {
-    pthread_t threads[MANY];
+static void run_threads(int count, void *(*body)(void *)) {
+    pthread_t threads[MAX_THREADS];
     int i;
     CHECK(pthread_barrier_init(&start, NULL, (unsigned)count) == 0);
     for (i = 0; i < count; i++) {
@@ -23,7 +23,7 @@ static void run(int count, void *(*body)(void *)) {
     pthread_barrier_destroy(&start);
 }
 
-static void *ask_once(void *unused) {
+static void *get_token_once(void *unused) {
     (void)unused;
     pthread_barrier_wait(&start);
     keyferry_token_free(token_for(session, "user"));
@@ -32,14 +32,14 @@ static void *ask_once(void *unused) {
 
 static void many_that_miss_the_same_token_make_one_login(void) {
     session = open_session();
-    run(repeat("TEST_THREADS", MANY), ask_once);
-    CHECK(counted("login") == 1);
+    run_threads(int_from_env("TEST_THREADS", MAX_THREADS), get_token_once);
+    CHECK(sandbox_count("login") == 1);
     keyferry_session_free(session);
 }
 
 /* Whatever each does to the shared session, every answer is one that the header names. */
-static void *ask_for_everything(void *unused) {
-    int rounds = repeat("TEST_ROUNDS", 200), round;
+static void *call_everything(void *unused) {
+    int rounds = int_from_env("TEST_ROUNDS", 200), round;
     char line[17000];
     (void)unused;
     pthread_barrier_wait(&start);
@@ -49,7 +49,7 @@ static void *ask_for_everything(void *unused) {
         char *text = NULL;
         keyferry_status status = keyferry_session_peek(session, "user", line, sizeof line, NULL);
         CHECK(status == KEYFERRY_OK || status == KEYFERRY_E_NOT_CACHED);
-        status = masv_token_for(session, round % 2 == 0 ? "user" : need("TEST_PACKAGE"), &token, &error);
+        status = masv_token_for(session, round % 2 == 0 ? "user" : required_env("TEST_PACKAGE"), &token, &error);
         /* Refused only where others rejected fresh tokens faster than logins are made. */
         CHECK(status == KEYFERRY_OK || status == KEYFERRY_E_BAD_CREDENTIALS);
         CHECK((status == KEYFERRY_OK) == (token != NULL) && (status == KEYFERRY_OK) == (error == NULL));
@@ -68,56 +68,57 @@ static void *ask_for_everything(void *unused) {
 
 static void mixed_calls_do_no_harm(void) {
     session = open_session();
-    run(MIXED, ask_for_everything);
+    run_threads(MIXED_THREADS, call_everything);
     keyferry_session_free(session);
 }
 
-struct wait {
+struct cancellable_wait {
     keyferry_request *request;
     keyferry_status status;
-    struct timespec ended;
+    struct timespec end_time;
 };
 
-static void *wait_for_it(void *argument) {
-    struct wait *wait = argument;
+static void *wait_for_token(void *argument) {
+    struct cancellable_wait *wait = argument;
     keyferry_token *token = POISON;
     wait->status = keyferry_session_token_for(session, wait->request, &token, NULL);
-    clock_gettime(CLOCK_MONOTONIC, &wait->ended);
+    clock_gettime(CLOCK_MONOTONIC, &wait->end_time);
     CHECK(wait->status == KEYFERRY_OK ? token != NULL : token == NULL);
     keyferry_token_free(token);
     return NULL;
 }
 
-static void begin(struct wait *wait, pthread_t *thread) {
+static void begin_wait(struct cancellable_wait *wait, pthread_t *thread) {
     keyferry_error *error = NULL;
     SUCCEEDS(keyferry_request_new("user", &wait->request, &error));
-    CHECK(pthread_create(thread, NULL, wait_for_it, wait) == 0);
+    CHECK(pthread_create(thread, NULL, wait_for_token, wait) == 0);
 }
 
 static void a_cancelled_wait_ends_at_once_and_the_others_go_on(void) {
-    struct wait leaves, stays;
-    struct timespec cancelled;
-    pthread_t leaving, staying;
-    long before = counted("login");
-    int64_t late_ms;
+    struct cancellable_wait cancelled_wait, other_wait;
+    struct timespec cancel_time;
+    pthread_t cancelled_thread, other_thread;
+    long before = sandbox_count("login");
+    int64_t delay_ms;
     session = open_session();
     control("POST", "fault", "{\"path\": \"/v1/auth\", \"latency_ms\": 3000}");
-    begin(&leaves, &leaving);
-    begin(&stays, &staying);
+    begin_wait(&cancelled_wait, &cancelled_thread);
+    begin_wait(&other_wait, &other_thread);
     /* The login is on its way once the sandbox has seen it. Each question is a round trip: this needs no pause. */
-    while (counted("login") == before) {
+    while (sandbox_count("login") == before) {
     }
-    clock_gettime(CLOCK_MONOTONIC, &cancelled);
-    keyferry_request_cancel(leaves.request);
-    CHECK(pthread_join(leaving, NULL) == 0);
-    CHECK(leaves.status == KEYFERRY_E_CANCELLED);
-    late_ms = (int64_t)(leaves.ended.tv_sec - cancelled.tv_sec) * 1000 + (leaves.ended.tv_nsec - cancelled.tv_nsec) / 1000000;
-    CHECK(late_ms < 1000);
-    CHECK(pthread_join(staying, NULL) == 0);
-    CHECK(stays.status == KEYFERRY_OK);
-    CHECK(counted("login") == before + 1);
-    keyferry_request_free(leaves.request);
-    keyferry_request_free(stays.request);
+    clock_gettime(CLOCK_MONOTONIC, &cancel_time);
+    keyferry_request_cancel(cancelled_wait.request);
+    CHECK(pthread_join(cancelled_thread, NULL) == 0);
+    CHECK(cancelled_wait.status == KEYFERRY_E_CANCELLED);
+    delay_ms = (int64_t)(cancelled_wait.end_time.tv_sec - cancel_time.tv_sec) * 1000 +
+               (cancelled_wait.end_time.tv_nsec - cancel_time.tv_nsec) / 1000000;
+    CHECK(delay_ms < 1000);
+    CHECK(pthread_join(other_thread, NULL) == 0);
+    CHECK(other_wait.status == KEYFERRY_OK);
+    CHECK(sandbox_count("login") == before + 1);
+    keyferry_request_free(cancelled_wait.request);
+    keyferry_request_free(other_wait.request);
     keyferry_session_free(session);
 }
 

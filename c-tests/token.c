@@ -35,9 +35,9 @@ static void a_login_says_everything(void) {
     CHECK(keyferry_token_generation(token) > 0);
     CHECK_CONTAINS(keyferry_token_details_json(token), "\"user\"");
     CHECK_CONTAINS(keyferry_token_details_json(token), "\"teams\"");
-    CHECK_CONTAINS(keyferry_token_details_json(token), need("KEYFERRY_MASV_TEAM"));
+    CHECK_CONTAINS(keyferry_token_details_json(token), required_env("KEYFERRY_MASV_TEAM"));
     CHECK(strstr(keyferry_token_details_json(token), keyferry_token_value(token)) == NULL);
-    CHECK(call_with(token, need("KEYFERRY_MASV_URL"), "GET", "/v1/teams") == 200);
+    CHECK(http_status_with_token(token, required_env("KEYFERRY_MASV_URL"), "GET", "/v1/teams") == 200);
     keyferry_token_free(token);
 }
 
@@ -56,7 +56,7 @@ static void a_bearer_has_its_scheme_in_the_header_only(void) {
 }
 
 static void a_key_has_no_expiry(void) {
-    keyferry_session *session = open_session_with("masv.api_key", need("TEST_API_KEY"));
+    keyferry_session *session = open_session_with("masv.api_key", required_env("TEST_API_KEY"));
     keyferry_token *token = token_for(session, "user");
     CHECK_TEXT("X-API-KEY", keyferry_token_header_name(token, 0));
     CHECK(keyferry_token_kind(token) == KEYFERRY_TOKEN_KIND_KEY);

@@ -76,7 +76,7 @@ fn each_function_says_the_version_that_the_list_says() {
 
 #[test]
 fn every_function_is_called_with_null() {
-    let called = functions(&fs::read_to_string(host::file("c-tests/nulls.c")).unwrap());
+    let called = functions(&fs::read_to_string(host::file("c-tests/null_arguments.c")).unwrap());
     assert_eq!(symbols().difference(&called).collect::<Vec<_>>(), Vec::<&String>::new());
 }
 

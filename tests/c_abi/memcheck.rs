@@ -61,7 +61,7 @@ fn the_log_is_clean() {
 
 #[test]
 fn nulls_are_clean() {
-    is_clean("nulls.c", LEAKS);
+    is_clean("null_arguments.c", LEAKS);
 }
 
 #[test]

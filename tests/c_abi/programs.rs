@@ -83,7 +83,7 @@ fn the_log_goes_to_one_function_that_must_not_call_back() {
 
 #[test]
 fn no_function_crashes_on_null() {
-    passes("nulls.c");
+    passes("null_arguments.c");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_forked_child_is_told_and_goes_on_with_handles_of_its_own() {
 
 #[test]
 fn a_host_that_may_write_no_file_lives() {
-    passes("limit.c");
+    passes("file_size_limit.c");
 }
 
 #[test]
@@ -108,13 +108,13 @@ fn handles_work_after_every_failure() {
 
 #[test]
 fn secrets_are_wiped_from_memory() {
-    passes("wiped.c");
+    passes("wiped_secrets.c");
 }
 
 #[test]
 fn loading_using_and_unloading_leaves_nothing_behind() {
     let library = host::beside("libkeyferry.so");
-    let ended = run("cycles.c", &[library.to_str().unwrap()]);
+    let ended = run("load_unload.c", &[library.to_str().unwrap()]);
     assert!(ended.status.success() && ended.err.is_empty(), "{}", ended.said());
 }
 

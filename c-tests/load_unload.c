@@ -17,10 +17,10 @@ static void *library;
         union {                                       \
             void *data;                               \
             __typeof__(&name) function;               \
-        } found;                                      \
-        found.data = dlsym(library, #name);           \
-        CHECK(found.data != NULL);                    \
-        return found.function;                        \
+        } pointer;                                    \
+        pointer.data = dlsym(library, #name);         \
+        CHECK(pointer.data != NULL);                  \
+        return pointer.function;                      \
     }
 
 FUNCTION(keyferry_session_open)
@@ -29,7 +29,7 @@ FUNCTION(masv_token_for)
 FUNCTION(keyferry_token_free)
 
 /* Open files, or threads. */
-static int count(const char *folder) {
+static int count_entries(const char *folder) {
     int found = -2; /* . and .. */
     DIR *entries = opendir(folder);
     CHECK(entries != NULL);
@@ -39,9 +39,9 @@ static int count(const char *folder) {
 }
 
 /* A thread that was told to end may take a moment. */
-static int falls_to(const char *folder, int most) {
+static int falls_to(const char *folder, int limit) {
     int tries;
-    for (tries = 0; count(folder) > most; tries++) {
+    for (tries = 0; count_entries(folder) > limit; tries++) {
         if (tries == 500) return 0;
         nanosleep(&(struct timespec){0, 10 * 1000 * 1000}, NULL);
     }
@@ -56,7 +56,7 @@ static long resident_kib(void) {
     return pages * 4;
 }
 
-static void cycle(const char *path) {
+static void load_use_unload(const char *path) {
     keyferry_session *session = NULL;
     keyferry_token *token = NULL;
     library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -69,14 +69,14 @@ static void cycle(const char *path) {
 }
 
 int main(int argc, char **argv) {
-    int i, rounds = repeat("TEST_ROUNDS", 1000), files, threads;
+    int i, rounds = int_from_env("TEST_ROUNDS", 1000), files, threads;
     long before;
     CHECK(argc == 2);
-    for (i = 0; i < 20; i++) cycle(argv[1]);
-    files = count("/proc/self/fd");
+    for (i = 0; i < 20; i++) load_use_unload(argv[1]);
+    files = count_entries("/proc/self/fd");
     threads = 1;
     before = resident_kib();
-    for (i = 0; i < rounds; i++) cycle(argv[1]);
+    for (i = 0; i < rounds; i++) load_use_unload(argv[1]);
     CHECK(falls_to("/proc/self/fd", files));
     CHECK(falls_to("/proc/self/task", threads));
     CHECK(resident_kib() - before < 1024);

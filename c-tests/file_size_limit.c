@@ -4,24 +4,24 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-static int warned;
+static int warnings;
 
-static void on_log(int32_t level, const char *message, void *data) {
-    (void)data;
+static void on_log(int32_t level, const char *message, void *user_data) {
+    (void)user_data;
     if (level == KEYFERRY_LOG_WARN) {
         CHECK_CONTAINS(message, "ulimit -f");
-        warned++;
+        warnings++;
     }
 }
 
 int main(void) {
-    const struct rlimit none = {0, 0};
+    const struct rlimit no_bytes = {0, 0};
     keyferry_session *session;
     keyferry_token *token;
     keyferry_error *error = NULL;
-    sigset_t waiting;
+    sigset_t pending;
     CHECK(signal(SIGXFSZ, SIG_DFL) != SIG_ERR && signal(SIGPIPE, SIG_DFL) != SIG_ERR);
-    CHECK(setrlimit(RLIMIT_FSIZE, &none) == 0);
+    CHECK(setrlimit(RLIMIT_FSIZE, &no_bytes) == 0);
     SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_WARN, on_log, NULL, NULL, &error));
     session = open_session_with("store", "file");
     token = token_for(session, "user");
@@ -30,7 +30,7 @@ int main(void) {
     keyferry_token_free(token_for(session, "user"));
     keyferry_session_free(session);
     SUCCEEDS(keyferry_log_set_callback(KEYFERRY_LOG_OFF, NULL, NULL, NULL, &error));
-    CHECK(warned > 0);
-    CHECK(sigpending(&waiting) == 0 && sigismember(&waiting, SIGXFSZ) == 0);
+    CHECK(warnings > 0);
+    CHECK(sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ) == 0);
     return 0;
 }

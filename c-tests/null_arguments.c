@@ -1,7 +1,7 @@
 /*
  * Every function with every pointer NULL in turn: the right status, NULL in the out-pointers, nothing crashes.
  *
- * A row is written so: all is well but the one NULL. tests/c_abi.rs compares the functions named here with symbols.txt.
+ * A row is written so: all is well but the one NULL. tests/c_abi compares the functions named here with symbols.txt.
  */
 #include "test.h"
 
@@ -34,7 +34,8 @@ static void accessors_and_frees_take_null(void) {
     keyferry_request_cancel(NULL);
     keyferry_token_free(NULL);
     keyferry_session_free(NULL);
-    CHECK(keyferry_status_text(KEYFERRY_E_NULL_ARGUMENT) != NULL && keyferry_version() != NULL && keyferry_abi_version() == KEYFERRY_ABI_VERSION);
+    CHECK(keyferry_status_text(KEYFERRY_E_NULL_ARGUMENT) != NULL && keyferry_version() != NULL);
+    CHECK(keyferry_abi_version() == KEYFERRY_ABI_VERSION);
 }
 
 static void configurations_refuse_null(void) {
