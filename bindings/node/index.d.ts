@@ -20,7 +20,7 @@
 export type Access = 'any' | 'full' | 'read' | 'write' | 'manage';
 
 /** What a token is. */
-export type Kind = 'key' | 'user' | 'package' | 'transfer' | 'bearer';
+export type TokenKind = 'key' | 'user' | 'package' | 'transfer' | 'bearer';
 
 /** A long-lived secret. A `Buffer` or `Uint8Array` is overwritten with zeros when the call has ended; a string can't be. */
 export type Secret = string | Uint8Array;
@@ -113,7 +113,7 @@ export class Token {
   /** The service that it is for: `masv`, `fileverbs`. */
   get service(): string;
   /** What it is. */
-  get kind(): Kind;
+  get kind(): TokenKind;
   /** What it allows. */
   get access(): Access;
   /** When it ends, by the service's clock; null if it is good until it is rejected. Source: RFC 7519, `exp`. */

@@ -31,7 +31,7 @@ export function bind(name) {
 }
 
 /** Memory that the library may write to, at a place where it stays. Whoever holds the array keeps it. */
-export function memory(bytes) {
+export function allocate(bytes) {
   const array = new Uint8Array(new ArrayBuffer(bytes));
   return { array, address: Number(koffi.address(array)) };
 }
@@ -54,23 +54,23 @@ const names = Object.entries(abi).filter(([name]) => name.startsWith('KEYFERRY_E
 const codes = new Map(names.map(([name, status]) => [status, name]));
 
 export class KeyferryError extends Error {
-  constructor(status, words, { cause, ...details } = {}) {
-    super(words, cause === undefined ? undefined : { cause });
+  constructor(status, messageText, { cause, ...details } = {}) {
+    super(messageText, cause === undefined ? undefined : { cause });
     this.status = status;
     this.code = codes.get(status) ?? `KEYFERRY_E_${status}`;
     for (const [name, value] of Object.entries(details)) if (value !== undefined) this[name] = value;
   }
 
   get remedy() {
-    const words = statusText(this.status);
-    return words.slice(words.indexOf(': ') + 1).trim();
+    const messageText = statusText(this.status);
+    return messageText.slice(messageText.indexOf(': ') + 1).trim();
   }
 }
 
 Object.defineProperty(KeyferryError.prototype, 'name', { value: 'KeyferryError', configurable: true, writable: true });
 
 /** The exception for a failed call; frees the error object of the C ABI. Without an object the status alone speaks. */
-export function raised(status, address = 0) {
+export function errorFrom(status, address = 0) {
   const details = {
     httpStatus: httpStatus(address) || undefined,
     serviceCode: serviceCode(address) || undefined,
@@ -82,37 +82,37 @@ export function raised(status, address = 0) {
 }
 
 /** The exception of a caller whose signal was aborted, by the name that Node gives such errors. */
-export function aborted(signal) {
-  const words = 'the signal was aborted';
-  return new KeyferryError(abi.KEYFERRY_E_CANCELLED, words, { name: 'AbortError', cause: signal.reason });
+export function abortError(signal) {
+  const messageText = 'the signal was aborted';
+  return new KeyferryError(abi.KEYFERRY_E_CANCELLED, messageText, { name: 'AbortError', cause: signal.reason });
 }
 
 /** The exception for an argument that C could not read as it was meant. */
-export function invalid(words) {
-  return new KeyferryError(abi.KEYFERRY_E_INVALID_VALUE, words);
+export function invalidValue(messageText) {
+  return new KeyferryError(abi.KEYFERRY_E_INVALID_VALUE, messageText);
 }
 
 const textFree = bind('keyferry_text_free');
 
-/** Room for the address or the number that one call writes, and for its error. */
-export class Room {
-  #memory = memory(16);
+/** Out-parameters of one call: memory for the address or the number that it writes, and for its error. */
+export class OutParams {
+  #memory = allocate(16);
   #words = new Uint32Array(this.#memory.array.buffer);
   out = this.#memory.address;
   error = this.out + 8;
 
   // Two halves are read faster than a BigInt, and an address fits into a number. All platforms of the package have the lower half first.
-  get made() {
+  get result() {
     return this.#words[0] + this.#words[1] * 2 ** 32;
   }
 
-  get failure() {
+  get errorAddress() {
     return this.#words[2] + this.#words[3] * 2 ** 32;
   }
 }
 
 /** For calls that are over when they return: no two of them are under way in one thread. */
-export const room = new Room();
+export const outParams = new OutParams();
 
 /** A text as C reads it. C would cut it at a NUL, and ask for something else. */
 export function text(value) {
@@ -120,12 +120,12 @@ export function text(value) {
     if (value instanceof URL) return value.href;
     throw new TypeError(`a string is needed, not ${value === null ? 'null' : typeof value}`);
   }
-  if (value.includes('\0')) throw invalid('a text holds NUL: copy it again');
+  if (value.includes('\0')) throw invalidValue('a text holds NUL: copy it again');
   return value;
 }
 
 /** The same, or NULL. */
-export function optional(value) {
+export function optionalText(value) {
   return value === undefined || value === null ? null : text(value);
 }
 
@@ -144,13 +144,13 @@ export class Secrets {
   take(secret) {
     if (secret === undefined || secret === null) return null;
     // Else it would be encoded as another secret.
-    if (typeof secret === 'string' && /\p{Surrogate}/u.test(secret)) throw invalid('a secret holds half a character: copy it again');
+    if (typeof secret === 'string' && /\p{Surrogate}/u.test(secret)) throw invalidValue('a secret holds half a character: copy it again');
     const given = typeof secret === 'string' ? new TextEncoder().encode(secret) : secret;
     if (!(given instanceof Uint8Array)) throw new TypeError('a secret is a string, a Buffer or a Uint8Array');
-    const copy = memory(given.length + 1).array;
+    const copy = allocate(given.length + 1).array;
     this.#wiped.push(copy, given);
     copy.set(given);
-    if (given.includes(0)) throw invalid('a secret holds NUL: copy it again');
+    if (given.includes(0)) throw invalidValue('a secret holds NUL: copy it again');
     return copy;
   }
 
@@ -160,8 +160,8 @@ export class Secrets {
   }
 }
 
-/** What a call leaves in its room, for those that give a text. */
-export function said(address) {
+/** The text at an address that a call wrote; frees it. */
+export function takeText(address) {
   try {
     return koffi.decode.string(address);
   } finally {
@@ -169,19 +169,19 @@ export function said(address) {
   }
 }
 
-/** The arguments of a call with the places that it writes to: its result, if `give` wants one, and its error. */
-function complete(args, give, own) {
-  return give ? [...args, own.out, own.error] : [...args, own.error];
+/** The arguments of a call with the places that it writes to: its result, if `convert` wants one, and its error. */
+function withOutParams(args, convert, outs) {
+  return convert ? [...args, outs.out, outs.error] : [...args, outs.error];
 }
 
-function ended(status, give, own) {
-  if (status !== 0) throw raised(status, own.failure);
-  return give?.(own.made);
+function finish(status, convert, outs) {
+  if (status !== 0) throw errorFrom(status, outs.errorAddress);
+  return convert?.(outs.result);
 }
 
-/** Calls and waits. `give` makes the result of the address that the call gives. */
-export function now(call, args, give) {
-  return ended(call(...complete(args, give, room)), give, room);
+/** Calls and waits. `convert` makes the result from the address that the call writes. */
+export function callSync(call, args, convert) {
+  return finish(call(...withOutParams(args, convert, outParams)), convert, outParams);
 }
 
 /**
@@ -190,41 +190,41 @@ export function now(call, args, give) {
  * counted together: one that is terminated while it waits would never give its share back.
  */
 const threads = Number.parseInt(process.env.UV_THREADPOOL_SIZE ?? '', 10) || 4;
-const most = Math.max(1, Math.floor(threads / 2));
+const maxRunning = Math.max(1, Math.floor(threads / 2));
 
 let running = 0;
-const waiting = [];
+const queue = [];
 
-function next() {
-  while (running < most && waiting.length > 0) {
+function startQueued() {
+  while (running < maxRunning && queue.length > 0) {
     running += 1;
-    waiting.shift()();
+    queue.shift()();
   }
 }
 
 /** Runs a function that takes Node's kind of callback, when there is a thread for it. */
-function onPool(run) {
+function runOnPool(run) {
   return new Promise((resolve, reject) => {
     const settle = (error, result) => {
       running -= 1;
-      next();
+      startQueued();
       if (error) reject(error);
       else resolve(result);
     };
-    waiting.push(() => {
+    queue.push(() => {
       try {
         run(settle);
       } catch (error) {
         settle(error);
       }
     });
-    next();
+    startQueued();
   });
 }
 
 /** Calls on a thread of the pool: a promise of the same. Whoever calls keeps the arguments until it is settled. */
-export function later(call, args, give) {
-  const own = new Room();
-  const run = (done) => call.async(...complete(args, give, own), done);
-  return onPool(run).then((status) => ended(status, give, own));
+export function callAsync(call, args, convert) {
+  const outs = new OutParams();
+  const run = (done) => call.async(...withOutParams(args, convert, outs), done);
+  return runOnPool(run).then((status) => finish(status, convert, outs));
 }

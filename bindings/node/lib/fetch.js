@@ -1,11 +1,11 @@
-/** A `fetch` that wears the right headers: by origin, anew at each redirect, and once more after a 401. */
+/** A `fetch` that adds the right headers: by origin, anew at each redirect, and once more after a 401. */
 import * as abi from './abi.js';
 import { Session } from './session.js';
 
 /** A URL that keyferry has nothing for is fetched as it is. */
-const FOREIGN = [abi.KEYFERRY_E_UNKNOWN_SERVICE, abi.KEYFERRY_E_NO_HEADER, abi.KEYFERRY_E_INVALID_RESOURCE];
+const NOT_OURS = [abi.KEYFERRY_E_UNKNOWN_SERVICE, abi.KEYFERRY_E_NO_HEADER, abi.KEYFERRY_E_INVALID_RESOURCE];
 /** Where there is nothing new after a 401, that is the answer. */
-const NOTHING_NEW = [
+const NO_OTHER_TOKEN = [
   abi.KEYFERRY_E_LOGIN_REQUIRED,
   abi.KEYFERRY_E_NOT_CONFIGURED,
   abi.KEYFERRY_E_BAD_CREDENTIALS,
@@ -14,13 +14,13 @@ const NOTHING_NEW = [
 ];
 
 const REDIRECTS = [301, 302, 303, 307, 308];
-const MOST_REDIRECTS = 20;
+const MAX_REDIRECTS = 20;
 /** What a request leaves behind on its way to another origin. Source: Fetch Standard, HTTP-redirect fetch. */
-const OF_ORIGIN = ['authorization', 'proxy-authorization', 'cookie', 'host'];
-const OF_BODY = ['content-encoding', 'content-language', 'content-location', 'content-type', 'content-length'];
-const OF_REQUEST = ['method', 'signal', 'credentials', 'cache', 'mode', 'referrer', 'referrerPolicy', 'keepalive'];
+const ORIGIN_HEADERS = ['authorization', 'proxy-authorization', 'cookie', 'host'];
+const BODY_HEADERS = ['content-encoding', 'content-language', 'content-location', 'content-type', 'content-length'];
+const REQUEST_OPTIONS = ['method', 'signal', 'credentials', 'cache', 'mode', 'referrer', 'referrerPolicy', 'keepalive'];
 /** So much of a body in a `Request` is kept to be sent again. */
-const MOST_KEPT = 2 ** 20;
+const MAX_KEPT_BYTES = 2 ** 20;
 
 /** A stream is gone once it was read; all else can be sent twice. */
 const isStream = (body) => typeof body?.[Symbol.asyncIterator] === 'function';
@@ -29,7 +29,7 @@ const isStream = (body) => typeof body?.[Symbol.asyncIterator] === 'function';
 async function bytesOf(stream) {
   const reader = stream.getReader();
   const chunks = [];
-  for (let size = 0; size <= MOST_KEPT; ) {
+  for (let size = 0; size <= MAX_KEPT_BYTES; ) {
     const { done, value } = await reader.read();
     if (done) return Buffer.concat(chunks);
     chunks.push(value);
@@ -41,50 +41,51 @@ async function bytesOf(stream) {
 }
 
 /** Keeps the body of a `Request` while it is sent, for it does not tell what it was made of. `bytes` are there when all of it was read. */
-function keep(request) {
-  const kept = { bytes: undefined };
+function keepBody(request) {
+  const keptBody = { bytes: undefined };
   // A body that fails does so where it is sent.
-  if (request.body) bytesOf(request.clone().body).then((bytes) => (kept.bytes = bytes), () => {});
-  return kept;
+  if (request.body) bytesOf(request.clone().body).then((bytes) => (keptBody.bytes = bytes), () => {});
+  return keptBody;
 }
 
 /** Where a request goes and what it takes along, from what `fetch` is given. The headers are those of the caller alone. */
-function departure(input, init) {
+function outgoingRequest(input, init) {
   if (!(input instanceof Request)) return { url: new URL(input), options: init ?? {}, headers: new Headers(init?.headers) };
-  const given = new Request(input, init);
+  const requestObject = new Request(input, init);
   const options = init?.dispatcher ? { dispatcher: init.dispatcher } : {};
-  return { url: new URL(given.url), given, kept: keep(given), options, headers: new Headers(given.headers) };
+  const headers = new Headers(requestObject.headers);
+  return { url: new URL(requestObject.url), requestObject, keptBody: keepBody(requestObject), options, headers };
 }
 
 /** Whether a request can be sent twice. */
-function isReplayable({ given, kept, options }) {
-  return given ? given.body === null || kept.bytes !== undefined : !isStream(options.body);
+function isReplayable({ requestObject, keptBody, options }) {
+  return requestObject ? requestObject.body === null || keptBody.bytes !== undefined : !isStream(options.body);
 }
 
 /** What a redirect makes of a request. Source: Fetch Standard, HTTP-redirect fetch. */
 function redirected(request, status, location) {
-  const { url, given, kept, headers } = request;
+  const { url, requestObject, keptBody, headers } = request;
   const next = new URL(location, url);
   if (!['http:', 'https:'].includes(next.protocol)) throw new TypeError(`fetch failed: a redirect leads to ${next.protocol}`);
   const options = { ...request.options };
-  for (const name of given ? OF_REQUEST : []) options[name] = given[name];
-  if (given && kept.bytes !== undefined) options.body = kept.bytes;
+  for (const name of requestObject ? REQUEST_OPTIONS : []) options[name] = requestObject[name];
+  if (requestObject && keptBody.bytes !== undefined) options.body = keptBody.bytes;
   const method = (options.method ?? 'GET').toUpperCase();
-  const asks = status === 303 ? !['GET', 'HEAD'].includes(method) : status < 303 && method === 'POST';
-  if (!asks && !isReplayable(request)) throw new TypeError('fetch failed: a redirect wants a body again that was a stream');
-  const left = [...(asks ? OF_BODY : []), ...(next.origin === url.origin ? [] : OF_ORIGIN)];
-  for (const name of left) headers.delete(name);
-  return { url: next, headers, options: asks ? { ...options, method: 'GET', body: undefined } : options };
+  const becomesGet = status === 303 ? !['GET', 'HEAD'].includes(method) : status < 303 && method === 'POST';
+  if (!becomesGet && !isReplayable(request)) throw new TypeError('fetch failed: a redirect wants a body again that was a stream');
+  const droppedHeaders = [...(becomesGet ? BODY_HEADERS : []), ...(next.origin === url.origin ? [] : ORIGIN_HEADERS)];
+  for (const name of droppedHeaders) headers.delete(name);
+  return { url: next, headers, options: becomesGet ? { ...options, method: 'GET', body: undefined } : options };
 }
 
 /** A response behind redirects, and its clones. */
-function behind(response) {
+function asRedirected(response) {
   const clone = response.clone;
-  return Object.defineProperties(response, { redirected: { value: true }, clone: { value: () => behind(clone.call(response)) } });
+  return Object.defineProperties(response, { redirected: { value: true }, clone: { value: () => asRedirected(clone.call(response)) } });
 }
 
 /** Fails as `fetch` does where a body is another than was meant. `fetch` itself would measure redirects and refusals by it too. */
-async function check(response, integrity) {
+async function checkIntegrity(response, integrity) {
   const url = URL.createObjectURL(await response.clone().blob());
   try {
     await globalThis.fetch(url, { integrity });
@@ -95,60 +96,60 @@ async function check(response, integrity) {
 
 export function createFetch(session = Session.default, fetch = globalThis.fetch) {
   /** The headers for a URL: none where it is nothing of ours, undefined where what was said is the case. */
-  async function headersFor(url, signal, excused = []) {
+  async function headersFor(url, signal, excusedStatuses = []) {
     try {
       return await session.headersFor(url.href, { signal });
     } catch (error) {
       signal?.throwIfAborted();
-      if (FOREIGN.includes(error.status)) return {};
-      if (excused.includes(error.status)) return undefined;
+      if (NOT_OURS.includes(error.status)) return {};
+      if (excusedStatuses.includes(error.status)) return undefined;
       throw error;
     }
   }
 
   /** Rejects what a 401 came for. What there is instead, if there is something else. */
-  async function renewed(url, worn, signal) {
-    for (const value of Object.values(worn)) await session.rejectValue(url.href, value);
-    const fresh = await headersFor(url, signal, NOTHING_NEW);
-    const isNew = fresh && Object.entries(fresh).some(([name, value]) => worn[name] !== value);
-    return isNew ? fresh : undefined;
+  async function headersAfter401(url, authHeaders, signal) {
+    for (const value of Object.values(authHeaders)) await session.rejectValue(url.href, value);
+    const newHeaders = await headersFor(url, signal, NO_OTHER_TOKEN);
+    const isNew = newHeaders && Object.entries(newHeaders).some(([name, value]) => authHeaders[name] !== value);
+    return isNew ? newHeaders : undefined;
   }
 
-  function send({ url, given, kept, options, headers }, worn, redirect) {
+  function send({ url, requestObject, keptBody, options, headers }, authHeaders, redirect) {
     // A caller may have got the same header and put it on: it is ours all the same, and goes no further than this.
-    for (const name of Object.keys(worn)) headers.delete(name);
-    const all = new Headers(headers);
-    for (const [name, value] of Object.entries(worn)) all.set(name, value);
-    const set = { ...options, headers: all, redirect, integrity: '' };
-    if (given?.bodyUsed) set.body = kept.bytes;
-    if (isStream(set.body)) set.duplex = 'half';
-    return fetch(given ?? url, set);
+    for (const name of Object.keys(authHeaders)) headers.delete(name);
+    const allHeaders = new Headers(headers);
+    for (const [name, value] of Object.entries(authHeaders)) allHeaders.set(name, value);
+    const sendOptions = { ...options, headers: allHeaders, redirect, integrity: '' };
+    if (requestObject?.bodyUsed) sendOptions.body = keptBody.bytes;
+    if (isStream(sendOptions.body)) sendOptions.duplex = 'half';
+    return fetch(requestObject ?? url, sendOptions);
   }
 
   return async function keyferryFetch(input, init) {
-    let request = departure(input, init);
-    const { signal, redirect = 'follow', integrity } = request.given ?? request.options;
+    let request = outgoingRequest(input, init);
+    const { signal, redirect = 'follow', integrity } = request.requestObject ?? request.options;
     const follows = redirect === 'follow';
-    let worn = await headersFor(request.url, signal);
-    for (let hops = 0, tried = false; ; ) {
-      const response = await send(request, worn, follows ? 'manual' : redirect);
-      const refused = response.status === 401 && !tried && Object.keys(worn).length > 0 && isReplayable(request);
-      const fresh = refused ? await renewed(request.url, worn, signal) : undefined;
+    let authHeaders = await headersFor(request.url, signal);
+    for (let redirectCount = 0, hasRetried = false; ; ) {
+      const response = await send(request, authHeaders, follows ? 'manual' : redirect);
+      const mayRetry = response.status === 401 && !hasRetried && Object.keys(authHeaders).length > 0 && isReplayable(request);
+      const newHeaders = mayRetry ? await headersAfter401(request.url, authHeaders, signal) : undefined;
       const location = follows && REDIRECTS.includes(response.status) ? response.headers.get('location') : null;
-      if (fresh === undefined && location === null) {
-        if (integrity) await check(response, integrity);
-        return hops === 0 ? response : behind(response);
+      if (newHeaders === undefined && location === null) {
+        if (integrity) await checkIntegrity(response, integrity);
+        return redirectCount === 0 ? response : asRedirected(response);
       }
       await response.body?.cancel();
-      tried ||= refused;
-      if (fresh !== undefined) {
-        worn = fresh;
+      hasRetried ||= mayRetry;
+      if (newHeaders !== undefined) {
+        authHeaders = newHeaders;
         continue;
       }
-      hops += 1;
-      if (hops > MOST_REDIRECTS) throw new TypeError('fetch failed: too many redirects');
+      redirectCount += 1;
+      if (redirectCount > MAX_REDIRECTS) throw new TypeError('fetch failed: too many redirects');
       request = redirected(request, response.status, location);
-      worn = await headersFor(request.url, signal);
+      authHeaders = await headersFor(request.url, signal);
     }
   };
 }

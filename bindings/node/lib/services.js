@@ -4,8 +4,8 @@
  * `Session` makes two methods of each, one that returns a promise and one that waits.
  */
 import { KEYFERRY_NO_EXPIRY } from './abi.js';
-import { bind, invalid, optional, said, text } from './call.js';
-import { known, taken } from './token.js';
+import { bind, invalidValue, optionalText, takeText, text } from './call.js';
+import { identityOf, takeToken } from './token.js';
 
 const reject = bind('keyferry_session_reject');
 const rejectValue = bind('keyferry_session_reject_value');
@@ -20,22 +20,23 @@ const masvAgentSignUp = bind('masv_agent_sign_up');
 const fileverbsBearer = bind('fileverbs_bearer');
 const fileverbsSecretKey = bind('fileverbs_secret_key');
 
-const document = (address) => JSON.parse(said(address));
-const tokenOf = (resource) => (address) => taken(address, resource);
+const parseJson = (address) => JSON.parse(takeText(address));
+const tokenFrom = (resource) => (address) => takeToken(address, resource);
 
 function unixS(moment) {
   if (moment === undefined || moment === null) return KEYFERRY_NO_EXPIRY;
   const seconds = Math.floor(moment.getTime() / 1000);
-  if (!Number.isSafeInteger(seconds)) throw invalid('expiresAt is no moment');
+  if (!Number.isSafeInteger(seconds)) throw invalidValue('expiresAt is no moment');
   return seconds;
 }
 
-/** By the method's name: from secrets to be wiped and the method's arguments to a call. */
-export const calls = {
+/** By the method's name: makes a plan of a call from the secrets to be wiped and the method's arguments. */
+export const plans = {
   reject(_secrets, token) {
-    const { resource, address } = known(token);
+    const { resource, address } = identityOf(token);
     // The token is what the arguments point to: it must live as long as they do.
-    return resource === undefined ? { call: reject, args: [address], keep: token } : calls.rejectValue(_secrets, resource, token.value);
+    if (resource === undefined) return { call: reject, args: [address], keepAlive: token };
+    return plans.rejectValue(_secrets, resource, token.value);
   },
   rejectValue: (secrets, resource, value) => ({ call: rejectValue, args: [text(resource), secrets.take(value)] }),
   adopt: (secrets, resource, value, { expiresAt } = {}) => ({
@@ -44,24 +45,24 @@ export const calls = {
   }),
   forget: (_secrets, resource) => ({ call: forget, args: [text(resource)] }),
   forgetAll: () => ({ call: forget, args: [null] }),
-  explain: (_secrets, resource) => ({ call: explain, args: [text(resource)], give: document }),
-  list: () => ({ call: list, args: [], give: document }),
+  explain: (_secrets, resource) => ({ call: explain, args: [text(resource)], convert: parseJson }),
+  list: () => ({ call: list, args: [], convert: parseJson }),
   masvLogin: (secrets, email, password) => ({
     call: masvLogin,
-    args: [optional(email), secrets.take(password)],
-    give: tokenOf(undefined),
+    args: [optionalText(email), secrets.take(password)],
+    convert: tokenFrom(undefined),
   }),
-  masvAgentSession: () => ({ call: masvAgentSession, args: [], give: document }),
+  masvAgentSession: () => ({ call: masvAgentSession, args: [], convert: parseJson }),
   masvAgentSignIn: (secrets, email, password) => ({
     call: masvAgentSignIn,
-    args: [optional(email), secrets.take(password)],
-    give: document,
+    args: [optionalText(email), secrets.take(password)],
+    convert: parseJson,
   }),
   masvAgentSignUp: (secrets, email, password, name) => ({
     call: masvAgentSignUp,
     args: [text(email), secrets.take(password), text(name)],
-    give: document,
+    convert: parseJson,
   }),
-  fileverbsBearer: () => ({ call: fileverbsBearer, args: [], give: tokenOf('fileverbs:bearer') }),
-  fileverbsSecretKey: () => ({ call: fileverbsSecretKey, args: [], give: tokenOf('fileverbs:secret-key') }),
+  fileverbsBearer: () => ({ call: fileverbsBearer, args: [], convert: tokenFrom('fileverbs:bearer') }),
+  fileverbsSecretKey: () => ({ call: fileverbsSecretKey, args: [], convert: tokenFrom('fileverbs:secret-key') }),
 };

@@ -1,9 +1,11 @@
 /** Sessions: where tokens come from. */
 import * as abi from './abi.js';
-import { Secrets, aborted, bind, later, now, raised, room, said, text } from './call.js';
-import * as parts from './parts.js';
-import { calls } from './services.js';
-import { LINE_BYTES, byName, free, generationOf, header, lineAddress, taken } from './token.js';
+import { Secrets, abortError, bind, callAsync, callSync, errorFrom, outParams, takeText, text } from './call.js';
+import { MAX_READY, NativeSession } from './native.js';
+import { freeRequest, isPlain, openRequest, shareKey } from './request.js';
+import { plans } from './services.js';
+import { LINE_BYTES, freeToken, generationOf, lineAddress, lineHeader, lineHeaders, takeToken } from './token.js';
+import { SharedWait } from './wait.js';
 
 const peek = bind('keyferry_session_peek');
 const cachedToken = bind('keyferry_session_cached');
@@ -13,7 +15,7 @@ const stats = bind('keyferry_session_stats');
 const dispose = Symbol.dispose ?? Symbol.for('nodejs.dispose');
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose');
 
-const dropped = new FinalizationRegistry((native) => native.close());
+const finalizers = new FinalizationRegistry((native) => native.close());
 
 /** Stands for the native side of a closed session. */
 const closed = {
@@ -22,84 +24,84 @@ const closed = {
   },
 };
 
-const key = Symbol('default');
+const defaultKey = Symbol('default');
 
 export class Session {
   static #default;
 
   #native;
   /** Calls on the pool that have not ended. */
-  #calls = new Map();
+  #running = new Map();
   /** Waits that several callers share, by what they ask for. */
-  #flights = new Map();
-  /** Resources of which `header` had nothing, until somebody asks for them. */
-  #told = new Set();
+  #waits = new Map();
+  /** Resources that `header` did not find in memory, until the next call for them. */
+  #missed = new Set();
 
   constructor(options = {}) {
-    this.#native = new parts.Native(options === key ? undefined : options);
-    if (options !== key) dropped.register(this, this.#native, this);
+    this.#native = new NativeSession(options === defaultKey ? undefined : options);
+    if (options !== defaultKey) finalizers.register(this, this.#native, this);
   }
 
   static get default() {
-    Session.#default ??= new Session(key);
+    Session.#default ??= new Session(defaultKey);
     return Session.#default;
   }
 
   header(resource) {
-    const line = this.#line(resource, header);
-    if (line === undefined) this.#tell(text(resource));
+    const line = this.#line(resource, lineHeader);
+    if (line === undefined) this.#noteMiss(text(resource));
     return line;
   }
 
-  /** The line in memory as `as` reads it, if a fresh one is there. */
-  #line(resource, as) {
-    const status = peek(this.#native.address, text(resource), lineAddress, LINE_BYTES, room.out);
-    if (status === abi.KEYFERRY_OK) return as(room.made);
+  /** The line in memory as `convert` reads it, if a fresh one is there. */
+  #line(resource, convert) {
+    const status = peek(this.#native.address, text(resource), lineAddress, LINE_BYTES, outParams.out);
+    if (status === abi.KEYFERRY_OK) return convert(outParams.result);
     if (status === abi.KEYFERRY_E_NOT_CACHED) return undefined;
-    throw raised(status);
+    throw errorFrom(status);
   }
 
-  /** When a refresh is advisable, a peek says so once. Who asks next for what it said this of is to go to the library. */
-  #tell(resource) {
-    if (this.#told.size >= parts.MOST) this.#told.delete(this.#told.values().next().value);
-    this.#told.add(resource);
+  /** When a refresh is advisable, a peek says so once. The next call for that resource has to go to the library. */
+  #noteMiss(resource) {
+    if (this.#missed.size >= MAX_READY) this.#missed.delete(this.#missed.values().next().value);
+    this.#missed.add(resource);
   }
 
   /** Whether the answer may come from memory: nothing more is asked than the resource, and nothing sends the caller to the library. */
-  #isQuick(resource, options) {
+  #mayUseMemory(resource, options) {
     if (options?.signal?.aborted) return false;
-    return parts.isPlain(options) && !(this.#told.size > 0 && this.#told.delete(text(resource)));
+    return isPlain(options) && !(this.#missed.size > 0 && this.#missed.delete(text(resource)));
   }
 
   async headersFor(resource, options) {
-    return this.#headers(resource, options) ?? (await this.#shared(resource, options)).headers;
+    return this.#headers(resource, options) ?? (await this.#sharedToken(resource, options)).headers;
   }
 
   headersForSync(resource, options) {
-    return this.#headers(resource, options) ?? this.#asked(tokenFor, resource, options).headers;
+    return this.#headers(resource, options) ?? this.#callWithRequest(tokenFor, resource, options).headers;
   }
 
   #headers(resource, options) {
-    if (!this.#isQuick(resource, options)) return undefined;
+    if (!this.#mayUseMemory(resource, options)) return undefined;
     try {
-      return this.#line(resource, byName);
+      return this.#line(resource, lineHeaders);
     } catch (error) {
-      if (error.status === abi.KEYFERRY_E_MULTIPLE_HEADERS) return this.#held(text(resource), true)?.headers;
+      if (error.status === abi.KEYFERRY_E_MULTIPLE_HEADERS) return this.#cachedToken(text(resource), true)?.headers;
       throw error;
     }
   }
 
   async tokenFor(resource, options) {
-    return this.#fresh(resource, options) ?? this.#shared(resource, options);
+    return this.#fresh(resource, options) ?? this.#sharedToken(resource, options);
   }
 
   tokenForSync(resource, options) {
-    return this.#fresh(resource, options) ?? this.#asked(tokenFor, resource, options);
+    return this.#fresh(resource, options) ?? this.#callWithRequest(tokenFor, resource, options);
   }
 
   cached(resource, options) {
     try {
-      return parts.isPlain(options) ? this.#held(text(resource)) : this.#asked(cachedToken, resource, options);
+      return isPlain(options) ? this.#cachedToken(text(resource)) : this.#callWithRequest(cachedToken, resource, options);
     } catch (error) {
       if (error.status === abi.KEYFERRY_E_NOT_CACHED) return undefined;
       throw error;
@@ -108,95 +110,95 @@ export class Session {
 
   /** The token in memory, if it needs no refresh. Any failure is told by the call that comes after this one. */
   #fresh(resource, options) {
-    if (!this.#isQuick(resource, options)) return undefined;
+    if (!this.#mayUseMemory(resource, options)) return undefined;
     // There is no room for its line: so says the number, if there is one.
-    const known = text(resource);
-    const status = peek(this.#native.address, known, 0, 0, 0);
-    const there = status === abi.KEYFERRY_E_BUFFER_TOO_SMALL || status === abi.KEYFERRY_E_MULTIPLE_HEADERS;
-    return there ? this.#held(known, true) : undefined;
+    const resourceText = text(resource);
+    const status = peek(this.#native.address, resourceText, 0, 0, 0);
+    const isCached = status === abi.KEYFERRY_E_BUFFER_TOO_SMALL || status === abi.KEYFERRY_E_MULTIPLE_HEADERS;
+    return isCached ? this.#cachedToken(resourceText, true) : undefined;
   }
 
   /** The token in memory. One of the same generation is the same, and is made once. */
-  #held(resource, quiet = false) {
+  #cachedToken(resource, quiet = false) {
     const native = this.#native;
-    const asked = native.asked(resource);
-    const status = cachedToken(native.address, asked.request, room.out, room.error);
+    const entry = native.entryFor(resource);
+    const status = cachedToken(native.address, entry.request, outParams.out, outParams.error);
     if (status !== abi.KEYFERRY_OK) {
-      const error = raised(status, room.failure);
+      const error = errorFrom(status, outParams.errorAddress);
       if (quiet) return undefined;
       throw error;
     }
-    const address = room.made;
-    if (asked.token !== undefined && asked.token.generation === Number(generationOf(address))) {
-      free(address);
+    const address = outParams.result;
+    if (entry.token !== undefined && entry.token.generation === Number(generationOf(address))) {
+      freeToken(address);
     } else {
-      asked.token = taken(address, resource);
+      entry.token = takeToken(address, resource);
     }
-    return asked.token;
+    return entry.token;
   }
 
   /** Calls with a request of its own, and waits. */
-  #asked(call, resource, options) {
+  #callWithRequest(call, resource, options) {
     const secrets = new Secrets([options?.linkPassword]);
     let request = 0;
     try {
       const address = this.#native.address;
-      request = parts.request(resource, options);
-      return now(call, [address, request], this.#taking(resource, options));
+      request = openRequest(resource, options);
+      return callSync(call, [address, request], this.#tokenConverter(resource, options));
     } finally {
-      parts.free(request);
+      freeRequest(request);
       secrets.wipe();
     }
   }
 
-  #taking(resource, options) {
-    const known = parts.isPlain(options) ? text(resource) : undefined;
-    return (address) => taken(address, known);
+  #tokenConverter(resource, options) {
+    const resourceText = isPlain(options) ? text(resource) : undefined;
+    return (address) => takeToken(address, resourceText);
   }
 
   /** Waits together with all who ask for the same. */
-  async #shared(resource, options) {
+  async #sharedToken(resource, options) {
     const signal = options?.signal;
     const secrets = new Secrets([options?.linkPassword]);
     try {
-      if (signal?.aborted) throw aborted(signal);
-      const same = parts.sameness(resource, options);
-      return (this.#flights.get(same) ?? this.#depart(same, resource, options)).join(signal);
+      if (signal?.aborted) throw abortError(signal);
+      const key = shareKey(resource, options);
+      return (this.#waits.get(key) ?? this.#startWait(key, resource, options)).join(signal);
     } finally {
       // The request has its own copy by now; nothing is waited for here.
       secrets.wipe();
     }
   }
 
-  #depart(same, resource, options) {
+  #startWait(key, resource, options) {
     const address = this.#native.address;
-    const start = (request) => this.#later(tokenFor, [address, request], this.#taking(resource, options));
-    const left = (gone) => {
-      if (this.#flights.get(same) === gone) this.#flights.delete(same);
+    const start = (request) => this.#callAsync(tokenFor, [address, request], this.#tokenConverter(resource, options));
+    const onClosed = (closedWait) => {
+      if (this.#waits.get(key) === closedWait) this.#waits.delete(key);
     };
-    const flight = new parts.Flight(parts.request(resource, options), start, left);
-    this.#flights.set(same, flight);
-    return flight;
+    const wait = new SharedWait(openRequest(resource, options), start, onClosed);
+    this.#waits.set(key, wait);
+    return wait;
   }
 
   /** A call on the pool; what it needs lives until it has ended. */
-  #later(call, args, give, keep) {
-    const running = later(call, args, give).finally(() => this.#calls.delete(running));
-    this.#calls.set(running, [args, keep]);
-    return running;
+  #callAsync(call, args, convert, keepAlive) {
+    const promise = callAsync(call, args, convert).finally(() => this.#running.delete(promise));
+    this.#running.set(promise, [args, keepAlive]);
+    return promise;
   }
 
   stats() {
-    return now(stats, [this.#native.address], (address) => JSON.parse(said(address)));
+    return callSync(stats, [this.#native.address], (address) => JSON.parse(takeText(address)));
   }
 
   close() {
     const native = this.#native;
     if (native === closed || this === Session.#default) return Promise.resolve();
     this.#native = closed;
-    dropped.unregister(this);
-    for (const flight of this.#flights.values()) flight.cancel();
-    return Promise.allSettled(this.#calls.keys()).then(() => new Promise((done) => native.close(() => done())));
+    finalizers.unregister(this);
+    for (const wait of this.#waits.values()) wait.cancel();
+    return Promise.allSettled(this.#running.keys()).then(() => new Promise((done) => native.close(() => done())));
   }
 
   [dispose]() {
@@ -208,33 +210,33 @@ export class Session {
   }
 
   static {
-    for (const [name, plan] of Object.entries(calls)) {
-      const twins = {
-        async [name](...given) {
+    for (const [name, plan] of Object.entries(plans)) {
+      const variants = {
+        async [name](...parameters) {
           const native = this.#native;
-          const secrets = new Secrets(given);
+          const secrets = new Secrets(parameters);
           try {
-            const { call, args, give, keep } = plan(secrets, ...given);
-            return await this.#later(call, [native.address, ...args], give, keep);
+            const { call, args, convert, keepAlive } = plan(secrets, ...parameters);
+            return await this.#callAsync(call, [native.address, ...args], convert, keepAlive);
           } finally {
             secrets.wipe();
             native.clear?.();
           }
         },
-        [`${name}Sync`](...given) {
+        [`${name}Sync`](...parameters) {
           const native = this.#native;
-          const secrets = new Secrets(given);
+          const secrets = new Secrets(parameters);
           try {
-            const { call, args, give } = plan(secrets, ...given);
-            return now(call, [native.address, ...args], give);
+            const { call, args, convert } = plan(secrets, ...parameters);
+            return callSync(call, [native.address, ...args], convert);
           } finally {
             secrets.wipe();
             native.clear?.();
           }
         },
       };
-      for (const [twin, value] of Object.entries(twins)) {
-        Object.defineProperty(this.prototype, twin, { value, configurable: true, writable: true });
+      for (const [variant, value] of Object.entries(variants)) {
+        Object.defineProperty(this.prototype, variant, { value, configurable: true, writable: true });
       }
     }
   }

@@ -1,6 +1,6 @@
 /** Tokens: a set of headers with its expiry; and the header lines that are had without a token. */
 import * as abi from './abi.js';
-import { bind, memory } from './call.js';
+import { allocate, bind } from './call.js';
 
 const headerCount = bind('keyferry_token_header_count');
 const headerName = bind('keyferry_token_header_name');
@@ -12,18 +12,18 @@ const accessOf = bind('keyferry_token_access');
 const expiresUnixS = bind('keyferry_token_expires_unix_s');
 const detailsJson = bind('keyferry_token_details_json');
 export const generationOf = bind('keyferry_token_generation');
-export const free = bind('keyferry_token_free');
+export const freeToken = bind('keyferry_token_free');
 
 /** The words for the numbers of one group: the ends of their names in C. */
-function named(prefix) {
-  const found = Object.entries(abi).filter(([name]) => name.startsWith(prefix));
-  return new Map(found.map(([name, number]) => [number, name.slice(prefix.length).toLowerCase()]));
+function wordsByNumber(prefix) {
+  const constants = Object.entries(abi).filter(([name]) => name.startsWith(prefix));
+  return new Map(constants.map(([name, number]) => [number, name.slice(prefix.length).toLowerCase()]));
 }
 
-const kinds = named('KEYFERRY_TOKEN_KIND_');
-export const accesses = named('KEYFERRY_ACCESS_');
+const kindNames = wordsByNumber('KEYFERRY_TOKEN_KIND_');
+export const accessNames = wordsByNumber('KEYFERRY_ACCESS_');
 
-const dropped = new FinalizationRegistry(free);
+const finalizers = new FinalizationRegistry(freeToken);
 
 function headersOf(address) {
   const headers = {};
@@ -34,15 +34,15 @@ function headersOf(address) {
 }
 
 /** Whether the caller is this module: nobody else makes tokens. */
-const inside = Symbol('inside');
+const constructorKey = Symbol('inside');
 
 /**
  * The token of an address that the library gave away, got for nothing but a resource, or for more than that. Not for users of the package:
  * any address is believed.
  */
-export let taken;
+export let takeToken;
 /** By which resource, or else at which address, the library knows a token again. */
-export let known;
+export let identityOf;
 
 /**
  * All of a token is read at once and its memory in the library freed: a loop that takes a million tokens never lets the collector of
@@ -61,12 +61,12 @@ export class Token {
   #address = 0;
 
   constructor(key, address, resource) {
-    if (key !== inside) throw new TypeError('tokens come from a session: ask tokenFor');
+    if (key !== constructorKey) throw new TypeError('tokens come from a session: ask tokenFor');
     this.#headers = headersOf(address);
     this.#value = bareValue(address);
     this.#service = serviceOf(address);
-    this.#kind = kinds.get(kindOf(address));
-    this.#access = accesses.get(accessOf(address));
+    this.#kind = kindNames.get(kindOf(address));
+    this.#access = accessNames.get(accessOf(address));
     this.#expires = expiresUnixS(address);
     this.#generation = Number(generationOf(address));
     this.#details = detailsJson(address);
@@ -74,17 +74,17 @@ export class Token {
   }
 
   static {
-    taken = (address, resource) => {
-      const token = new Token(inside, address, resource);
+    takeToken = (address, resource) => {
+      const token = new Token(constructorKey, address, resource);
       if (resource === undefined) {
         token.#address = address;
-        dropped.register(token, address);
+        finalizers.register(token, address);
       } else {
-        free(address);
+        freeToken(address);
       }
       return token;
     };
-    known = (token) => {
+    identityOf = (token) => {
       if (!(token instanceof Object && #address in token)) throw new TypeError('a token of keyferry is needed');
       return { resource: token.#resource, address: token.#address };
     };
@@ -130,11 +130,11 @@ export class Token {
 /** As long as a line can be, and a multiple of eight. */
 export const LINE_BYTES = 17_000;
 
-const line = memory(LINE_BYTES);
-const before = memory(LINE_BYTES);
+const line = allocate(LINE_BYTES);
+const previousLine = allocate(LINE_BYTES);
 const lineWords = new Float64Array(line.array.buffer);
-const beforeWords = new Float64Array(before.array.buffer);
-const characters = Buffer.from(line.array.buffer);
+const previousWords = new Float64Array(previousLine.array.buffer);
+const lineBuffer = Buffer.from(line.array.buffer);
 
 /**
  * Where a peek writes to. What it wrote is kept until the next one: to make strings of a line costs more than to get it, and it is mostly
@@ -143,45 +143,45 @@ const characters = Buffer.from(line.array.buffer);
  */
 export const lineAddress = line.address;
 
-let length = 0;
+let previousLength = 0;
 let name = '';
 let value = '';
 let headers = {};
 
-function isAsBefore(bytes) {
-  if (bytes !== length) return false;
-  for (let at = 0, end = Math.ceil(bytes / 8); at < end; at += 1) if (lineWords[at] !== beforeWords[at]) return false;
+function isSameLine(bytes) {
+  if (bytes !== previousLength) return false;
+  for (let at = 0, end = Math.ceil(bytes / 8); at < end; at += 1) if (lineWords[at] !== previousWords[at]) return false;
   return true;
 }
 
 /** Reads the line that was written. A line of HTTP is Latin-1. */
-function read(bytes) {
-  if (isAsBefore(bytes)) return;
-  const words = characters.latin1Slice(0, bytes);
-  const colon = words.indexOf(': ');
-  [name, value] = [words.slice(0, colon), words.slice(colon + 2)];
+function readLine(bytes) {
+  if (isSameLine(bytes)) return;
+  const lineText = lineBuffer.latin1Slice(0, bytes);
+  const colon = lineText.indexOf(': ');
+  [name, value] = [lineText.slice(0, colon), lineText.slice(colon + 2)];
   headers = Object.freeze({ [name]: value });
-  before.array.set(line.array.subarray(0, Math.min(bytes + 8, LINE_BYTES)));
-  length = bytes;
+  previousLine.array.set(line.array.subarray(0, Math.min(bytes + 8, LINE_BYTES)));
+  previousLength = bytes;
 }
 
 /** Name and value of the line that was written. */
-export function header(bytes) {
-  read(bytes);
+export function lineHeader(bytes) {
+  readLine(bytes);
   return [name, value];
 }
 
 /** The same by name. */
-export function byName(bytes) {
-  read(bytes);
+export function lineHeaders(bytes) {
+  readLine(bytes);
   return headers;
 }
 
 /** Forgets the line. */
 export function wipeLine() {
   line.array.fill(0);
-  before.array.fill(0);
-  length = 0;
+  previousLine.array.fill(0);
+  previousLength = 0;
   name = value = '';
   headers = {};
 }

@@ -1,11 +1,11 @@
 // Compiled by the tests, never run: what a program in TypeScript writes.
-import { KeyferryError, Session, Token, createFetch, version, type Access, type Kind, type Secret } from 'keyferry';
+import { KeyferryError, Session, Token, createFetch, version, type Access, type Secret, type TokenKind } from 'keyferry';
 
 async function use(): Promise<void> {
   using session = new Session({ file: false, settings: { 'masv.api_key': Buffer.from('key'), 'masv.team': 'studio' } });
   const header: [string, string] | undefined = session.header(new URL('https://api.massive.app/v1/teams'));
   const token: Token = await session.tokenFor('packages/ID', { minValid: 60_000, access: 'read', signal: AbortSignal.timeout(1000) });
-  const parts: [string, Kind, Access, Date | null, number] = [token.value, token.kind, token.access, token.expiresAt, token.generation];
+  const parts: [string, TokenKind, Access, Date | null, number] = [token.value, token.kind, token.access, token.expiresAt, token.generation];
   const cached: Token | undefined = session.cached('user', { account: 'client' });
   const secret: Secret = new Uint8Array(8);
   await session.adopt('packages/ID', secret, { expiresAt: new Date() });

@@ -1,0 +1,60 @@
+/** Requests: a resource and what the caller needs of its token. */
+import { Secrets, bind, callSync, invalidValue, optionalText, text } from './call.js';
+import { accessNames } from './token.js';
+
+const newRequest = bind('keyferry_request_new');
+const setMinValidS = bind('keyferry_request_set_min_valid_s');
+const setAccess = bind('keyferry_request_set_access');
+const setAccount = bind('keyferry_request_set_account');
+const setLinkPassword = bind('keyferry_request_set_link_password');
+const setTimeoutMs = bind('keyferry_request_set_timeout_ms');
+export const freeRequest = bind('keyferry_request_free');
+
+const MAX_UINT32 = 2 ** 32 - 1;
+
+/** A number for C, rounded up; one that is too large for it is too large for keyferry too. */
+function roundUp(amount, name) {
+  if (!(amount >= 0)) throw invalidValue(`${name} is not a number from 0 on`);
+  return Math.min(Math.ceil(amount), MAX_UINT32);
+}
+
+function accessNumber(access) {
+  for (const [number, name] of accessNames) if (name === access) return number;
+  throw invalidValue(`access is none of ${[...accessNames.values()].join(', ')}`);
+}
+
+function setOptions(address, { minValid, access, account, linkPassword, timeout }) {
+  if (minValid !== undefined) callSync(setMinValidS, [address, roundUp(minValid / 1000, 'minValid')]);
+  if (access !== undefined) callSync(setAccess, [address, accessNumber(access)]);
+  if (account !== undefined) callSync(setAccount, [address, optionalText(account)]);
+  if (timeout !== undefined) callSync(setTimeoutMs, [address, Math.max(1, roundUp(timeout, 'timeout'))]);
+  if (linkPassword === undefined) return;
+  const secrets = new Secrets([linkPassword]);
+  try {
+    callSync(setLinkPassword, [address, secrets.take(linkPassword)]);
+  } finally {
+    secrets.wipe();
+  }
+}
+
+/** Makes a request and gives its address. The caller frees it. */
+export function openRequest(resource, options = {}) {
+  const address = callSync(newRequest, [text(resource)], (made) => made);
+  try {
+    setOptions(address, options);
+  } catch (error) {
+    freeRequest(address);
+    throw error;
+  }
+  return address;
+}
+
+/** Whether these options ask for no more than the resource does. */
+export function isPlain(options) {
+  return options === undefined || Object.entries(options).every(([name, value]) => name === 'signal' || value === undefined);
+}
+
+/** The key under which calls share one wait. A request with a password has a key of its own. */
+export function shareKey(resource, { minValid, access, account, linkPassword, timeout } = {}) {
+  return linkPassword === undefined ? JSON.stringify([text(resource), minValid, access, account, timeout]) : Symbol('alone');
+}
