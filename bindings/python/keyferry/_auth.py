@@ -1,37 +1,37 @@
 """What the adapters for HTTP clients share."""
 
-from .error import BadResource, LoginRequired, NoHeader, NotConfigured, NotFound, NotMine, Refused, WrongAccess
+from .error import BadCredentials, InsufficientAccess, InvalidResource, LoginRequired, NoHeader, NotConfigured, NotFound, UnknownService
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .session import Session
 
 #: A request to such a URL goes as it is: it is of no configured service, open to all, or can't be read.
-NOT_OURS = (NotMine, NoHeader, BadResource)
+NOT_OURS = (UnknownService, NoHeader, InvalidResource)
 #: After a 401: there is nothing else to try, so that is the answer.
-NOTHING_ELSE = (LoginRequired, NotConfigured, NotFound, Refused, WrongAccess)
+NO_OTHER_TOKEN = (LoginRequired, NotConfigured, NotFound, BadCredentials, InsufficientAccess)
 
 
 def headers_for(session: "Session", url: str) -> "dict[str, str]":
-    """The headers that a request to a URL wears, and no others."""
+    """The authentication headers for a request to a URL; empty for a URL that needs none of ours."""
     try:
         return session.headers(url)
     except NOT_OURS:
         return {}
 
 
-def renewed(session: "Session", url: str, worn: "dict[str, str]") -> "dict[str, str]":
-    """What to wear after a 401 instead, which rejects what was worn; nothing if there is nothing else."""
-    _reject(session, url, worn)
+def headers_after_401(session: "Session", url: str, sent_headers: "dict[str, str]") -> "dict[str, str]":
+    """Rejects the headers that were answered with 401, and gets others; empty if there are none."""
+    _reject(session, url, sent_headers)
     try:
         headers = headers_for(session, url)
-    except NOTHING_ELSE:
+    except NO_OTHER_TOKEN:
         return {}
-    return {} if headers == worn else headers
+    return {} if headers == sent_headers else headers
 
 
-def _reject(session: "Session", url: str, worn: "dict[str, str]") -> None:
-    for value in worn.values():
+def _reject(session: "Session", url: str, sent_headers: "dict[str, str]") -> None:
+    for value in sent_headers.values():
         session.reject_value(url, value)
 
 
@@ -43,13 +43,13 @@ async def aheaders_for(session: "Session", url: str) -> "dict[str, str]":
         return {}
 
 
-async def arenewed(session: "Session", url: str, worn: "dict[str, str]") -> "dict[str, str]":
-    """`renewed` for asyncio: cancelling the task cancels the request."""
+async def aheaders_after_401(session: "Session", url: str, sent_headers: "dict[str, str]") -> "dict[str, str]":
+    """`headers_after_401` for asyncio: cancelling the task cancels the request."""
     from asyncio import get_running_loop
 
-    await get_running_loop().run_in_executor(None, _reject, session, url, worn)
+    await get_running_loop().run_in_executor(None, _reject, session, url, sent_headers)
     try:
         headers = await aheaders_for(session, url)
-    except NOTHING_ELSE:
+    except NO_OTHER_TOKEN:
         return {}
-    return {} if headers == worn else headers
+    return {} if headers == sent_headers else headers

@@ -1,7 +1,7 @@
 """The shared library, loaded and declared: what every other module binds its functions from. Holds no policy.
 
-Each function is bound once, by the name that it has in C. `quick` keeps the GIL and is for functions that never wait; `slow` releases it
-while the function runs, and is for all that may wait for a lock, a file or the network.
+Each function is bound once, by the name that it has in C. `bind_gil` keeps the GIL and is for functions that never wait; `bind_nogil`
+releases it while the function runs, and is for all that may wait for a lock, a file or the network.
 """
 
 import os
@@ -26,8 +26,8 @@ def _load() -> CDLL:
         raise ImportError(f"the keyferry library can't be loaded: {error}; install a wheel of keyferry, or the library") from error
 
 
-_released = _load()
-_kept = PyDLL(_released._name, handle=_released._handle)
+_nogil_library = _load()
+_gil_library = PyDLL(_nogil_library._name, handle=_nogil_library._handle)
 
 
 def _bind(library: CDLL, name: str) -> "Function":
@@ -36,18 +36,18 @@ def _bind(library: CDLL, name: str) -> "Function":
     return function
 
 
-def quick(name: str) -> "Function":
+def bind_gil(name: str) -> "Function":
     """A function that never waits: the GIL is kept."""
-    return _bind(_kept, name)
+    return _bind(_gil_library, name)
 
 
-def slow(name: str) -> "Function":
+def bind_nogil(name: str) -> "Function":
     """A function that may wait: the GIL is released."""
-    return _bind(_released, name)
+    return _bind(_nogil_library, name)
 
 
-if quick("keyferry_abi_version")() != _abi.KEYFERRY_ABI_VERSION:
-    raise ImportError(f"{_released._name} has another ABI than this package: install both in one version")
+if bind_gil("keyferry_abi_version")() != _abi.KEYFERRY_ABI_VERSION:
+    raise ImportError(f"{_nogil_library._name} has another ABI than this package: install both in one version")
 
 #: The version of the library.
-version: str = quick("keyferry_version")().decode()
+version: str = bind_gil("keyferry_version")().decode()

@@ -1,18 +1,18 @@
 """Exceptions by kind. Each kind is one status number of the C ABI; the texts are the library's."""
 
 from . import _abi
-from ._library import quick
+from ._library import bind_gil
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Optional
 
-_status_text = quick("keyferry_status_text")
-_message = quick("keyferry_error_message")
-_http_status = quick("keyferry_error_http_status")
-_service_code = quick("keyferry_error_service_code")
-_retry_after_ms = quick("keyferry_error_retry_after_ms")
-_free = quick("keyferry_error_free")
+_status_text = bind_gil("keyferry_status_text")
+_message = bind_gil("keyferry_error_message")
+_http_status = bind_gil("keyferry_error_http_status")
+_service_code = bind_gil("keyferry_error_service_code")
+_retry_after_ms = bind_gil("keyferry_error_retry_after_ms")
+_free = bind_gil("keyferry_error_free")
 
 
 class Error(Exception):
@@ -33,32 +33,32 @@ class Error(Exception):
     @property
     def remedy(self) -> str:
         """What helps against this kind of failure, in a few words; what is special to this one stands in the message."""
-        words: str = _status_text(self.status).decode()
-        return words.partition(": ")[2] or words
+        text: str = _status_text(self.status).decode()
+        return text.partition(": ")[2] or text
 
     def __reduce__(self) -> "tuple[Any, ...]":
-        return _remade, (type(self), self.args, self.__dict__)
+        return _unpickle, (type(self), self.args, self.__dict__)
 
 
-def _remade(kind: "type[Error]", arguments: "tuple[Any, ...]", details: "dict[str, Any]") -> Error:
-    error = kind(*arguments)
+def _unpickle(error_class: "type[Error]", arguments: "tuple[Any, ...]", details: "dict[str, Any]") -> Error:
+    error = error_class(*arguments)
     error.__dict__.update(details)
     return error
 
 
-class BadValue(Error, ValueError):
+class InvalidValue(Error, ValueError):
     """A value is empty, too long, out of range, or holds a control character."""
 
     status = _abi.KEYFERRY_E_INVALID_VALUE
 
 
-class BadResource(Error, ValueError):
+class InvalidResource(Error, ValueError):
     """The resource can't be read: write `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH` or an https URL."""
 
     status = _abi.KEYFERRY_E_INVALID_RESOURCE
 
 
-class NotMine(Error):
+class UnknownService(Error):
     """The resource belongs to no configured service."""
 
     status = _abi.KEYFERRY_E_UNKNOWN_SERVICE
@@ -70,7 +70,7 @@ class NoHeader(Error):
     status = _abi.KEYFERRY_E_NO_HEADER
 
 
-class SeveralHeaders(Error):
+class MultipleHeaders(Error):
     """The token has several headers: use `headers`."""
 
     status = _abi.KEYFERRY_E_MULTIPLE_HEADERS
@@ -100,13 +100,13 @@ class Reentrant(Error):
     status = _abi.KEYFERRY_E_REENTRANT
 
 
-class Fault(Error):
+class PanicError(Error):
     """A fault inside keyferry. The process is fine; what the call was about is not done. Report it."""
 
     status = _abi.KEYFERRY_E_PANIC
 
 
-class BadConfig(Error):
+class ConfigError(Error):
     """The configuration can't be read or understood; the message names file, key and line."""
 
     status = _abi.KEYFERRY_E_CONFIG
@@ -124,7 +124,7 @@ class UnsafeFile(Error):
     status = _abi.KEYFERRY_E_UNSAFE_FILE
 
 
-class SecretSourceFailed(Error):
+class SecretSourceError(Error):
     """A secret's source did not give it; the message names source and setting."""
 
     status = _abi.KEYFERRY_E_SECRET_SOURCE
@@ -142,7 +142,7 @@ class Busy(Error):
     status = _abi.KEYFERRY_E_BUSY
 
 
-class StoreFailed(Error):
+class StoreError(Error):
     """The store can't be used; the message names it."""
 
     status = _abi.KEYFERRY_E_STORE
@@ -154,19 +154,19 @@ class Unreachable(Error, ConnectionError):
     status = _abi.KEYFERRY_E_UNREACHABLE
 
 
-class TlsRefused(Error, ConnectionError):
+class TlsError(Error, ConnectionError):
     """TLS refused the server. Check the clock, the URL, and `http.ca_file` for a private CA."""
 
     status = _abi.KEYFERRY_E_TLS
 
 
-class Silent(Error, ConnectionError):
+class NoResponse(Error, ConnectionError):
     """The service did not answer in time, or broke off: ask again later."""
 
     status = _abi.KEYFERRY_E_NO_RESPONSE
 
 
-class Refused(Error):
+class BadCredentials(Error):
     """The service refused the credential. Check it; the same one is not sent again for a while."""
 
     status = _abi.KEYFERRY_E_BAD_CREDENTIALS
@@ -184,7 +184,7 @@ class NotFound(Error, LookupError):
     status = _abi.KEYFERRY_E_NOT_FOUND
 
 
-class WrongAccess(Error):
+class InsufficientAccess(Error):
     """The credentials at hand can't do this; the message names the one that can."""
 
     status = _abi.KEYFERRY_E_INSUFFICIENT_ACCESS
@@ -202,7 +202,7 @@ class Unavailable(Error):
     status = _abi.KEYFERRY_E_UNAVAILABLE
 
 
-class BadAnswer(Error):
+class BadResponse(Error):
     """The answer is not what the service documents. Check the URL; a proxy may stand between."""
 
     status = _abi.KEYFERRY_E_BAD_RESPONSE
@@ -220,20 +220,20 @@ class Unsupported(Error):
     status = _abi.KEYFERRY_E_UNSUPPORTED
 
 
-class PluginFailed(Error):
+class PluginError(Error):
     """A plugin misbehaved; the message names plugin and fault. Report it to its author."""
 
     status = _abi.KEYFERRY_E_PLUGIN
 
 
-KINDS: "dict[int, type[Error]]" = {kind.status: kind for kind in Error.__subclasses__()}
-KINDS.update({_abi.KEYFERRY_E_NULL_ARGUMENT: BadValue, _abi.KEYFERRY_E_NOT_UTF8: BadValue})
+CLASS_BY_STATUS: "dict[int, type[Error]]" = {error_class.status: error_class for error_class in Error.__subclasses__()}
+CLASS_BY_STATUS.update({_abi.KEYFERRY_E_NULL_ARGUMENT: InvalidValue, _abi.KEYFERRY_E_NOT_UTF8: InvalidValue})
 
 
-def raised(status: int, address: "Optional[int]") -> Error:
+def error_from(status: int, address: "Optional[int]") -> Error:
     """The exception for a failed call; frees the error object of the C ABI."""
-    words = _message(address) or _status_text(status)
-    error = KINDS.get(status, Error)(words.decode())
+    text = _message(address) or _status_text(status)
+    error = CLASS_BY_STATUS.get(status, Error)(text.decode())
     error.status = status
     error.http_status = _http_status(address) or None
     error.service_code = _service_code(address) or None

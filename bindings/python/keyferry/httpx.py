@@ -3,7 +3,7 @@
 import httpx
 
 from . import default
-from ._auth import aheaders_for, arenewed, headers_for, renewed
+from ._auth import aheaders_after_401, aheaders_for, headers_after_401, headers_for
 from .session import Session
 
 TYPE_CHECKING = False
@@ -29,67 +29,67 @@ class Auth(httpx.Auth):
     def __init__(self, session: "Optional[Session]" = None) -> None:
         """Takes the session to ask; without it the default one."""
         self._session = session or default
-        if "x-probe" in httpx.Headers(_Worn(httpx.Headers(), {"x-probe": "x"})):
+        if "x-probe" in httpx.Headers(_HeadersWithAuth(httpx.Headers(), {"x-probe": "x"})):
             raise ImportError("this version of httpx would take headers along at a redirect: use another, or do without keyferry.httpx")
 
     def sync_auth_flow(self, request: httpx.Request) -> "Generator[httpx.Request, httpx.Response, None]":
         sent = [request]
         try:
-            response = yield _wearing(request, headers_for(self._session, str(request.url)))
-            if _can_try_again(response):
-                sent.append(again := response.request)
-                headers = renewed(self._session, str(again.url), _worn(again))
+            response = yield _with_auth(request, headers_for(self._session, str(request.url)))
+            if _can_retry(response):
+                sent.append(retry := response.request)
+                headers = headers_after_401(self._session, str(retry.url), _auth_headers_of(retry))
                 if headers:
-                    yield _wearing(again, headers)
+                    yield _with_auth(retry, headers)
         finally:
-            _undress(sent)
+            _remove_auth(sent)
 
     async def async_auth_flow(self, request: httpx.Request) -> "AsyncGenerator[httpx.Request, httpx.Response]":
         sent = [request]
         try:
-            response = yield _wearing(request, await aheaders_for(self._session, str(request.url)))
-            if _can_try_again(response):
-                sent.append(again := response.request)
-                headers = await arenewed(self._session, str(again.url), _worn(again))
+            response = yield _with_auth(request, await aheaders_for(self._session, str(request.url)))
+            if _can_retry(response):
+                sent.append(retry := response.request)
+                headers = await aheaders_after_401(self._session, str(retry.url), _auth_headers_of(retry))
                 if headers:
-                    yield _wearing(again, headers)
+                    yield _with_auth(retry, headers)
         finally:
-            _undress(sent)
+            _remove_auth(sent)
 
 
-class _Worn(httpx.Headers):
+class _HeadersWithAuth(httpx.Headers):
     """A request's headers with ours beside them. They are sent with these and are not copied with them: at a redirect httpx makes a new
     request of the old one's headers, wherever that goes.
     """
 
-    def __init__(self, headers: httpx.Headers, worn: "dict[str, str]") -> None:
-        self.worn = worn
+    def __init__(self, headers: httpx.Headers, auth_headers: "dict[str, str]") -> None:
+        self.auth_headers = auth_headers
         super().__init__(headers)
 
     @property
     def raw(self) -> "list[tuple[bytes, bytes]]":
-        return [*super().raw, *httpx.Headers(self.worn).raw]
+        return [*super().raw, *httpx.Headers(self.auth_headers).raw]
 
 
-def _wearing(request: httpx.Request, worn: "dict[str, str]") -> httpx.Request:
+def _with_auth(request: httpx.Request, auth_headers: "dict[str, str]") -> httpx.Request:
     headers = httpx.Headers(request.headers)
-    for name in worn:
+    for name in auth_headers:
         headers.pop(name, None)
-    request.headers = _Worn(headers, worn)
+    request.headers = _HeadersWithAuth(headers, auth_headers)
     return request
 
 
-def _worn(request: httpx.Request) -> "dict[str, str]":
-    return request.headers.worn if isinstance(request.headers, _Worn) else {}
+def _auth_headers_of(request: httpx.Request) -> "dict[str, str]":
+    return request.headers.auth_headers if isinstance(request.headers, _HeadersWithAuth) else {}
 
 
-def _undress(requests: "list[httpx.Request]") -> None:
+def _remove_auth(requests: "list[httpx.Request]") -> None:
     """Takes ours off again: the caller may send the request elsewhere, with a client that does not know of us."""
     for request in requests:
         request.headers = httpx.Headers(request.headers)
 
 
-def _can_try_again(response: httpx.Response) -> bool:
+def _can_retry(response: httpx.Response) -> bool:
     return response.status_code == 401 and _is_in_memory(response.request.stream)
 
 

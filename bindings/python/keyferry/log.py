@@ -13,8 +13,8 @@ import logging
 from ctypes import CFUNCTYPE, c_char_p, c_int32, c_void_p
 
 from . import _abi
-from ._call import done
-from ._library import slow
+from ._call import call_status
+from ._library import bind_nogil
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["start", "stop"]
 
-_log_to = slow("keyferry_log_set_callback")
-_Function = CFUNCTYPE(None, c_int32, c_char_p, c_void_p)
+_set_callback = bind_nogil("keyferry_log_set_callback")
+_Callback = CFUNCTYPE(None, c_int32, c_char_p, c_void_p)
 
 _LEVELS = {
     _abi.KEYFERRY_LOG_ERROR: logging.ERROR,
@@ -37,12 +37,12 @@ _LEVELS = {
 _loggers: "dict[int, logging.Logger]" = {}
 
 
-def _log(level: int, message: bytes, logger: int) -> None:
+def _forward(level: int, message: bytes, logger: int) -> None:
     _loggers[logger].log(_LEVELS[level], "%s", message.decode())
 
 
 #: One for all, never freed: the library may be calling it.
-_write = _Function(_log)
+_forward_callback = _Callback(_forward)
 
 
 def start(level: int = logging.INFO, logger: "Optional[logging.Logger]" = None) -> None:
@@ -51,15 +51,15 @@ def start(level: int = logging.INFO, logger: "Optional[logging.Logger]" = None) 
     Messages come on any thread, several at once. A handler must not call keyferry: that raises `Reentrant`; a `QueueHandler` may. In a
     forked child nothing is logged until it calls this itself. Ends by itself when the interpreter does.
     """
-    to = logger or logging.getLogger("keyferry")
-    _loggers[id(to)] = to
-    wanted = [number for number, here in _LEVELS.items() if here >= level]
-    done(_log_to, max(wanted, default=_abi.KEYFERRY_LOG_OFF), _write, id(to), None)
+    target = logger or logging.getLogger("keyferry")
+    _loggers[id(target)] = target
+    levels = [number for number, python_level in _LEVELS.items() if python_level >= level]
+    call_status(_set_callback, max(levels, default=_abi.KEYFERRY_LOG_OFF), _forward_callback, id(target), None)
 
 
 def stop() -> None:
     """Logs nothing any more. Returns when no message is under way."""
-    done(_log_to, _abi.KEYFERRY_LOG_OFF, None, None, None)
+    call_status(_set_callback, _abi.KEYFERRY_LOG_OFF, None, None, None)
 
 
 # A message that came while the interpreter ends would find no interpreter.

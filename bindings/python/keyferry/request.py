@@ -1,10 +1,10 @@
 """Requests: a resource and what the caller needs of its token."""
 
 from . import _abi
-from ._call import Wiped, done, encoded, made, optional
-from ._library import quick
-from .error import BadValue
-from .token import ACCESSES
+from ._call import WipedSecrets, call_ptr, call_status, encode, encode_optional
+from ._library import bind_gil
+from .error import InvalidValue
+from .token import ACCESS_NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from ._call import Secret
     from .token import Access
 
-_request_new = quick("keyferry_request_new")
-_set_min_valid_s = quick("keyferry_request_set_min_valid_s")
-_set_access = quick("keyferry_request_set_access")
-_set_account = quick("keyferry_request_set_account")
-_set_link_password = quick("keyferry_request_set_link_password")
-_set_timeout_ms = quick("keyferry_request_set_timeout_ms")
-_cancel = quick("keyferry_request_cancel")
-_free = quick("keyferry_request_free")
+_request_new = bind_gil("keyferry_request_new")
+_set_min_valid_s = bind_gil("keyferry_request_set_min_valid_s")
+_set_access = bind_gil("keyferry_request_set_access")
+_set_account = bind_gil("keyferry_request_set_account")
+_set_link_password = bind_gil("keyferry_request_set_link_password")
+_set_timeout_ms = bind_gil("keyferry_request_set_timeout_ms")
+_cancel = bind_gil("keyferry_request_cancel")
+_free = bind_gil("keyferry_request_free")
 
-_LARGEST = 2**32 - 1
+_MAX_UINT32 = 2**32 - 1
 
 
-def _whole(amount: float, what: str) -> int:
+def _round_up(amount: float, name: str) -> int:
     """A number for C, rounded up; one that is too large for it is too large for keyferry too."""
     if not amount >= 0:
-        raise BadValue(f"{what} is not a number from 0 on")
-    return int(-(-amount // 1)) if amount < _LARGEST else _LARGEST
+        raise InvalidValue(f"{name} is not a number from 0 on")
+    return int(-(-amount // 1)) if amount < _MAX_UINT32 else _MAX_UINT32
 
 
 class Request:
@@ -59,21 +59,21 @@ class Request:
         link_password  the password of a protected link; a `bytearray` is wiped.
         timeout        how many seconds to wait, 0.001 to 600; without it the configured `http.timeout_ms`.
 
-        Raises `BadResource` if the resource can't be read, `BadValue` for a number out of range.
+        Raises `InvalidResource` if the resource can't be read, `InvalidValue` for a number out of range.
         """
-        with Wiped(link_password) as (password,):
-            self._key = encoded(resource)
-            self._address = made(_request_new, self._key)
+        with WipedSecrets(link_password) as (password,):
+            self._key = encode(resource)
+            self._address = call_ptr(_request_new, self._key)
             if min_valid:
-                done(_set_min_valid_s, self._address, _whole(min_valid, "min_valid"))
+                call_status(_set_min_valid_s, self._address, _round_up(min_valid, "min_valid"))
             if access != "any":
-                done(_set_access, self._address, _number(access))
+                call_status(_set_access, self._address, _access_number(access))
             if account is not None:
-                done(_set_account, self._address, optional(account))
+                call_status(_set_account, self._address, encode_optional(account))
             if password is not None:
-                done(_set_link_password, self._address, password)
+                call_status(_set_link_password, self._address, password)
             if timeout is not None:
-                done(_set_timeout_ms, self._address, max(1, _whole(timeout * 1000, "timeout")))
+                call_status(_set_timeout_ms, self._address, max(1, _round_up(timeout * 1000, "timeout")))
 
     def cancel(self) -> None:
         """Ends the wait of whoever waits with this request, now and from now on, with `Cancelled`. For any thread."""
@@ -87,8 +87,8 @@ class Request:
         raise TypeError("a request can't be copied or sent to another process: make another there")
 
 
-def _number(access: "Access") -> int:
-    for number, name in ACCESSES.items():
+def _access_number(access: "Access") -> int:
+    for number, name in ACCESS_NAMES.items():
         if name == access:
             return number
-    raise BadValue(f"access {access!r} is none of {', '.join(ACCESSES.values())}")
+    raise InvalidValue(f"access {access!r} is none of {', '.join(ACCESS_NAMES.values())}")

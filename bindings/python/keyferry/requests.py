@@ -4,7 +4,7 @@ from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 
 from . import default
-from ._auth import headers_for, renewed
+from ._auth import headers_after_401, headers_for
 from .session import Session
 
 TYPE_CHECKING = False
@@ -33,42 +33,42 @@ class Auth(AuthBase):
         self._session = session or default
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
-        _dress(r, headers_for(self._session, str(r.url)))
-        r.register_hook("response", _Exchange(self._session, r.body))  # type: ignore[no-untyped-call]
+        _add_auth(r, headers_for(self._session, str(r.url)))
+        r.register_hook("response", _RetryAfter401(self._session, r.body))  # type: ignore[no-untyped-call]
         return r
 
 
-class _Dressed(PreparedRequest):
+class _RequestWithAuth(PreparedRequest):
     """A request that wears headers of ours, which its copies don't: at a redirect the client makes a copy for the next place, wherever
     that is. The caller's own request is for one place and may be sent again: it stays as it is.
     """
 
-    worn: "dict[str, str]"
+    auth_headers: "dict[str, str]"
 
     def copy(self) -> PreparedRequest:
-        bare = super().copy()
-        for name in _worn(self):
-            del bare.headers[name]
-        return bare
+        copy_without_auth = super().copy()
+        for name in _auth_headers_of(self):
+            del copy_without_auth.headers[name]
+        return copy_without_auth
 
 
-def _dress(request: PreparedRequest, headers: "dict[str, str]") -> PreparedRequest:
-    for name in _worn(request):
+def _add_auth(request: PreparedRequest, headers: "dict[str, str]") -> PreparedRequest:
+    for name in _auth_headers_of(request):
         del request.headers[name]
     if headers:
-        request.__class__ = _Dressed
-        request.__dict__["worn"] = headers
+        request.__class__ = _RequestWithAuth
+        request.__dict__["auth_headers"] = headers
         request.headers.update(headers)
     return request
 
 
-def _worn(request: PreparedRequest) -> "dict[str, str]":
+def _auth_headers_of(request: PreparedRequest) -> "dict[str, str]":
     """What of ours a request has: its owner may have put on another."""
-    worn = request.worn if isinstance(request, _Dressed) else {}
-    return {name: value for name, value in worn.items() if request.headers.get(name) == value}
+    auth_headers = request.auth_headers if isinstance(request, _RequestWithAuth) else {}
+    return {name: value for name, value in auth_headers.items() if request.headers.get(name) == value}
 
 
-class _Exchange:
+class _RetryAfter401:
     """What follows an answer. It remembers nothing of it: a prepared request may be sent many times."""
 
     def __init__(self, session: Session, body: "Any") -> None:
@@ -77,19 +77,19 @@ class _Exchange:
 
     def __call__(self, response: Response, **options: "Any") -> Response:
         request = response.request
-        if response.status_code != 401 or not self._rewound(request.body):
+        if response.status_code != 401 or not self._rewind(request.body):
             return response
-        worn = _worn(request)
-        headers = renewed(self._session, str(request.url), worn)
+        auth_headers = _auth_headers_of(request)
+        headers = headers_after_401(self._session, str(request.url), auth_headers)
         if not headers:
             return response
         # The caller's request, which may be sent again, wears the new ones; the answer keeps what it was sent.
-        response.request = _dress(request.copy(), worn)
-        again = _again(response, _dress(request, headers), options)
+        response.request = _add_auth(request.copy(), auth_headers)
+        retried = _send_again(response, _add_auth(request, headers), options)
         # What came by a redirect wore nothing, so that no token was refused yet.
-        return again if worn else self(again, **options)
+        return retried if auth_headers else self(retried, **options)
 
-    def _rewound(self, body: "Any") -> bool:
+    def _rewind(self, body: "Any") -> bool:
         if not body or isinstance(body, (bytes, str)):
             return True
         if self._body_start is None:
@@ -98,14 +98,14 @@ class _Exchange:
         return True
 
 
-def _again(response: Response, request: PreparedRequest, options: "dict[str, Any]") -> Response:
+def _send_again(response: Response, request: PreparedRequest, options: "dict[str, Any]") -> Response:
     # The connection goes back to its pool when all of the answer was read.
     _ = response.content
     response.close()
     connection: "Any" = response.connection
-    again: Response = connection.send(request, **options)
-    again.history.append(response)
-    return again
+    retried: Response = connection.send(request, **options)
+    retried.history.append(response)
+    return retried
 
 
 def _position(body: "Any") -> "Optional[int]":

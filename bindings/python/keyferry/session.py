@@ -4,13 +4,13 @@ import os
 from ctypes import addressof, c_char
 
 from . import _abi
-from ._call import Wiped, done, encoded, made, new_word, no_text, words
-from ._library import quick, slow
+from ._call import WipedSecrets, call_ptr, call_status, encode, new_out_param, out_params, wrong_type
+from ._library import bind_gil, bind_nogil
 from .config import Config
-from .error import BadValue, Forked, SeveralHeaders, raised
+from .error import Forked, InvalidValue, MultipleHeaders, error_from
 from .request import Request
 from .services import Services
-from .token import Token, taken
+from .token import Token, take_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 
     Json = Dict[str, Any]
 
-_open = slow("keyferry_session_open")
-_free = slow("keyferry_session_free")
-_token_for = slow("keyferry_session_token_for")
-_cached = quick("keyferry_session_cached")
-_peek = quick("keyferry_session_peek")
-_reject = slow("keyferry_session_reject")
-_reject_value = slow("keyferry_session_reject_value")
-_adopt = slow("keyferry_session_adopt")
-_forget = slow("keyferry_session_forget")
-_explain = slow("keyferry_session_explain")
-_list = slow("keyferry_session_list")
-_stats = slow("keyferry_session_stats")
+_open = bind_nogil("keyferry_session_open")
+_free = bind_nogil("keyferry_session_free")
+_token_for = bind_nogil("keyferry_session_token_for")
+_cached = bind_gil("keyferry_session_cached")
+_peek = bind_gil("keyferry_session_peek")
+_reject = bind_nogil("keyferry_session_reject")
+_reject_value = bind_nogil("keyferry_session_reject_value")
+_adopt = bind_nogil("keyferry_session_adopt")
+_forget = bind_nogil("keyferry_session_forget")
+_explain = bind_nogil("keyferry_session_explain")
+_list = bind_nogil("keyferry_session_list")
+_stats = bind_nogil("keyferry_session_stats")
 
 #: Longer header lines are taken from a token object.
 _LINE_BYTES = 2048
-_BLANK = bytes(_LINE_BYTES)
-#: Room for header lines: the buffer, its address, and where its length is written. For `words` says how they are used.
-_lines: "list[tuple[Any, int, Any, Any]]" = []
+_ZEROS = bytes(_LINE_BYTES)
+#: Room for header lines: the buffer, its address, and where its length is written. For `out_params` says how they are used.
+_line_buffers: "list[tuple[Any, int, Any, Any]]" = []
 
 #: So many resources are kept as requests, which spares reading them again.
-_KEPT_REQUESTS = 64
+_MAX_KEPT_REQUESTS = 64
 
 
 class _Handle:
@@ -52,31 +52,31 @@ class _Handle:
     way in other threads keep it until they are done. So no call ever meets a session that is gone.
     """
 
-    __slots__ = ("address", "heirs", "process")
+    __slots__ = ("address", "child_handles", "process")
 
     def __init__(self, address: "Optional[int]") -> None:
         self.address = address
         self.process = os.getpid()
         #: By process: what a forked child uses instead.
-        self.heirs: "dict[int, _Handle]" = {}
+        self.child_handles: "dict[int, _Handle]" = {}
 
     def __del__(self, _free: "Any" = _free) -> None:
         _free(self.address)
 
 
-class _Closed:
-    process = heirs = None
+class _ClosedHandle:
+    process = child_handles = None
 
     @property
     def address(self) -> "NoReturn":
         raise ValueError("the session is closed")
 
-_CLOSED: "Any" = _Closed()
+_CLOSED: "Any" = _ClosedHandle()
 
 
-def _new_line() -> "tuple[Any, int, Any, Any]":
+def _new_line_buffer() -> "tuple[Any, int, Any, Any]":
     buffer = (c_char * _LINE_BYTES)()
-    return (buffer, addressof(buffer), *new_word())
+    return (buffer, addressof(buffer), *new_out_param())
 
 
 class Session(Services):
@@ -97,14 +97,14 @@ class Session(Services):
         """Opens a session: with `config`, else with the user's `config.toml` and the environment. Goes to no network, and starts
         no thread but those that initialise plugins.
 
-        Raises `BadConfig` or `UnsafeFile` if the configuration can't be used.
+        Raises `ConfigError` or `UnsafeFile` if the configuration can't be used.
         """
         self._handle: "_Handle" = _CLOSED
         if config is not None and not isinstance(config, Config):
             raise TypeError("a session is opened with a Config")
         self._config = config
         self._requests: "dict[str, Request]" = {}
-        self._handle = self._opened()
+        self._handle = self._open_handle()
 
     @classmethod
     def default(cls) -> "Session":
@@ -117,8 +117,8 @@ class Session(Services):
         session._handle = _Handle(None)
         return session
 
-    def _opened(self) -> "_Handle":
-        return _Handle(made(_open, None if self._config is None else self._config._address))
+    def _open_handle(self) -> "_Handle":
+        return _Handle(call_ptr(_open, None if self._config is None else self._config._address))
 
     def close(self) -> None:
         """Closes the session: cancels refreshes and ends its threads, within a second; calls that are under way in other threads end
@@ -139,7 +139,7 @@ class Session(Services):
             return Session.default, ()
         raise TypeError("a session can't be copied or sent to another process: open one there")
 
-    def _run(self, call: "Function", function: "Function", *arguments: "Any") -> "Any":
+    def _call_with_handle(self, call: "Function", function: "Function", *arguments: "Any") -> "Any":
         """A call with the handle in front; where a fork made that useless, with a new one."""
         handle = self._handle
         try:
@@ -149,43 +149,43 @@ class Session(Services):
             if handle.process == process or handle.address is None:
                 raise
         # Threads of the child may come here at once: the first one's session is everybody's.
-        heir = self._handle = handle.heirs.setdefault(process, self._opened())
-        return call(function, heir.address, *arguments)
+        child_handle = self._handle = handle.child_handles.setdefault(process, self._open_handle())
+        return call(function, child_handle.address, *arguments)
 
     def header(self, resource: str) -> "tuple[str, str]":
         """Name and value of the header for a URL or another resource, from memory if it is fresh, else from the store or the service.
 
-        May go to the network. Raises as `token_for` does, and `SeveralHeaders` where `headers` is needed. The value is a secret.
+        May go to the network. Raises as `token_for` does, and `MultipleHeaders` where `headers` is needed. The value is a secret.
         """
         handle = self._handle
-        # One call less for a hit. What else than plain ASCII there is, and what can't be told, is left to `encoded`.
+        # One call less for a hit. What else than plain ASCII there is, and what can't be told, is left to `encode`.
         try:
-            key = resource.encode() if "\0" not in resource and resource.isascii() else encoded(resource)
+            key = resource.encode() if "\0" not in resource and resource.isascii() else encode(resource)
         except (AttributeError, TypeError):
-            raise no_text(resource) from None
+            raise wrong_type(resource) from None
         try:
-            line = _lines.pop()
+            line = _line_buffers.pop()
         except IndexError:
-            line = _new_line()
+            line = _new_line_buffer()
         buffer, address, length, reference = line
         if not _peek(handle.address, key, address, _LINE_BYTES, reference):
             name, _, value = buffer[: length.value].decode().partition(": ")
-            buffer.raw = _BLANK
-            _lines.append(line)
+            buffer.raw = _ZEROS
+            _line_buffers.append(line)
             return name, value
-        buffer.raw = _BLANK
-        _lines.append(line)
+        buffer.raw = _ZEROS
+        _line_buffers.append(line)
         # Not `token_for`: it would ask `peek` again, which says only once that a refresh is due.
-        headers = self._got(self._request(resource)).headers
+        headers = self._fetch_token(self._request_for(resource)).headers
         if len(headers) != 1:
-            raise raised(_abi.KEYFERRY_E_MULTIPLE_HEADERS, None)
+            raise error_from(_abi.KEYFERRY_E_MULTIPLE_HEADERS, None)
         return headers.popitem()
 
     def headers(self, resource: str) -> "dict[str, str]":
         """The headers for a URL or another resource, as `header` gets them, in a new `dict` for an HTTP client."""
         try:
             name, value = self.header(resource)
-        except SeveralHeaders:
+        except MultipleHeaders:
             return self.token_for(resource).headers
         return {name: value}
 
@@ -197,12 +197,13 @@ class Session(Services):
         """The token for a URL, another resource or a `Request`, from memory if it is fresh, else from the store or the service.
 
         May go to the network, for as many seconds as the request or `http.timeout_ms` says; Ctrl-C takes effect after that. Threads that
-        want the same token wait for one request. Raises `NotMine`, `NoHeader`, `NotConfigured`, `LoginRequired`, `Refused`, `NotFound`,
-        `WrongAccess`, `Throttled`, `Unreachable`, `Timeout` and others of `keyferry.error`. Source: the services' documents.
+        want the same token wait for one request. Raises `UnknownService`, `NoHeader`, `NotConfigured`, `LoginRequired`,
+        `BadCredentials`, `NotFound`, `InsufficientAccess`, `Throttled`, `Unreachable`, `Timeout` and others of `keyferry.error`.
+        Source: the services' documents.
         """
-        return self._fresh(resource) or self._got(self._request(resource))
+        return self._cached_if_fresh(resource) or self._fetch_token(self._request_for(resource))
 
-    def _fresh(self, resource: "Union[str, Request]") -> "Optional[Token]":
+    def _cached_if_fresh(self, resource: "Union[str, Request]") -> "Optional[Token]":
         """The token if it is in memory and no refresh is due: with an empty buffer, `peek` tells just that."""
         request = self._requests.get(resource)  # type: ignore[arg-type]
         if request is None:
@@ -211,42 +212,42 @@ class Session(Services):
         if _peek(handle.address, request._key, None, 0, None) != _abi.KEYFERRY_E_BUFFER_TOO_SMALL:
             return None
         try:
-            room = words.pop()
+            out_param = out_params.pop()
         except IndexError:
-            room = new_word()
-        out, reference = room
-        token = None if _cached(handle.address, request._address, reference, None) else taken(out.value)
-        words.append(room)
+            out_param = new_out_param()
+        value, reference = out_param
+        token = None if _cached(handle.address, request._address, reference, None) else take_token(value.value)
+        out_params.append(out_param)
         return token
 
-    def _request(self, resource: "Union[str, Request]") -> Request:
+    def _request_for(self, resource: "Union[str, Request]") -> Request:
         """The request for a resource. One of a text is kept for the next time, unless its query may hold a secret."""
         if isinstance(resource, Request):
             return resource
         request = Request(resource)
         if "?" not in resource:
-            if len(self._requests) >= _KEPT_REQUESTS:
+            if len(self._requests) >= _MAX_KEPT_REQUESTS:
                 self._requests.clear()
             self._requests[resource] = request
         return request
 
     def cached(self, resource: "Union[str, Request]") -> Token:
         """An unexpired token from memory: goes to no store and no network. Raises `NotCached` where there is none."""
-        return taken(self._run(made, _cached, self._request(resource)._address))
+        return take_token(self._call_with_handle(call_ptr, _cached, self._request_for(resource)._address))
 
-    def _got(self, request: Request) -> Token:
-        return taken(self._run(made, _token_for, request._address))
+    def _fetch_token(self, request: Request) -> Token:
+        return take_token(self._call_with_handle(call_ptr, _token_for, request._address))
 
     async def atoken_for(self, resource: "Union[str, Request]") -> Token:
         """`token_for` for asyncio: what may wait runs in the event loop's thread pool. Cancelling the task cancels the request."""
-        token = self._fresh(resource)
+        token = self._cached_if_fresh(resource)
         if token:
             return token
-        request = self._request(resource)
+        request = self._request_for(resource)
         from asyncio import CancelledError, get_running_loop
 
         try:
-            return await get_running_loop().run_in_executor(None, self._got, request)
+            return await get_running_loop().run_in_executor(None, self._fetch_token, request)
         except CancelledError:
             request.cancel()
             raise
@@ -255,39 +256,39 @@ class Session(Services):
         """Says that the service refused a token (401): its generation is dead, here and in the store, and the next call gets another. A
         later generation is not harmed. A rejected API key or SecretKey is not handed out for a while. Source: RFC 9110, 15.5.2.
         """
-        self._run(done, _reject, token._address)
+        self._call_with_handle(call_status, _reject, token._address)
 
     def reject_value(self, resource: str, value: "Secret") -> None:
         """The same for a header's value, with or without `Bearer `, that was got for a resource. Nothing happens unless it is the present
         one.
         """
-        with Wiped(value) as (copy,):
-            self._run(done, _reject_value, encoded(resource), copy)
+        with WipedSecrets(value) as (copy,):
+            self._call_with_handle(call_status, _reject_value, encode(resource), copy)
 
     def adopt(self, resource: str, value: "Secret", expires_at: "Optional[datetime]" = None) -> None:
         """Keeps a token that the caller got itself: of a package that it made through a Portal, of a transfer that it started.
 
         `resource` is `packages/ID` or `transfers/ID`, or a URL of that. `expires_at` is an aware `datetime`; without it the token says
-        itself when it ends. Raises `BadValue` if it can't be a token or has ended, `Unsupported` if the resource takes no such token.
+        itself when it ends. Raises `InvalidValue` if it can't be a token or has ended, `Unsupported` if the resource takes no such token.
         """
-        with Wiped(value) as (copy,):
+        with WipedSecrets(value) as (copy,):
             expires = _abi.KEYFERRY_NO_EXPIRY if expires_at is None else _unix_s(expires_at)
-            self._run(done, _adopt, encoded(resource), copy, expires)
+            self._call_with_handle(call_status, _adopt, encode(resource), copy, expires)
 
     def forget(self, resource: str) -> None:
         """Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes drop theirs at their next read."""
-        self._run(done, _forget, encoded(resource))
+        self._call_with_handle(call_status, _forget, encode(resource))
 
     def forget_all(self) -> None:
         """The same for everything of every account."""
-        self._run(done, _forget, None)
+        self._call_with_handle(call_status, _forget, None)
 
     def explain(self, resource: str) -> "Json":
         """What would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last
         failure is answered. Goes nowhere and tells no secret.
         """
-        told_of: "Json" = self._json(_explain, encoded(resource))
-        return told_of
+        explanation: "Json" = self._json(_explain, encode(resource))
+        return explanation
 
     def list(self) -> "List[Json]":
         """The tokens in memory and in the store, without secrets: service, account, kind, id, access, generation, expires_unix_s."""
@@ -302,7 +303,7 @@ class Session(Services):
 
 def _unix_s(moment: "datetime") -> int:
     if moment.tzinfo is None:
-        raise BadValue("expires_at has no time zone: give it one")
+        raise InvalidValue("expires_at has no time zone: give it one")
     from datetime import datetime, timedelta, timezone
 
     return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(seconds=1)

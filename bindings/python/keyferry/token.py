@@ -1,7 +1,7 @@
 """Tokens: a set of headers with its expiry."""
 
 from . import _abi
-from ._library import quick
+from ._library import bind_gil
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -9,32 +9,32 @@ if TYPE_CHECKING:
     from typing import Any, Literal, NoReturn, Optional
 
     Access = Literal["any", "full", "read", "write", "manage"]
-    Kind = Literal["key", "user", "package", "transfer", "bearer"]
+    TokenKind = Literal["key", "user", "package", "transfer", "bearer"]
 
-_header_count = quick("keyferry_token_header_count")
-_header_name = quick("keyferry_token_header_name")
-_header_value = quick("keyferry_token_header_value")
-_value = quick("keyferry_token_value")
-_service = quick("keyferry_token_service")
-_kind = quick("keyferry_token_kind")
-_access = quick("keyferry_token_access")
-_expires_unix_s = quick("keyferry_token_expires_unix_s")
-_generation = quick("keyferry_token_generation")
-_details_json = quick("keyferry_token_details_json")
-_free = quick("keyferry_token_free")
+_header_count = bind_gil("keyferry_token_header_count")
+_header_name = bind_gil("keyferry_token_header_name")
+_header_value = bind_gil("keyferry_token_header_value")
+_value = bind_gil("keyferry_token_value")
+_service = bind_gil("keyferry_token_service")
+_kind = bind_gil("keyferry_token_kind")
+_access = bind_gil("keyferry_token_access")
+_expires_unix_s = bind_gil("keyferry_token_expires_unix_s")
+_generation = bind_gil("keyferry_token_generation")
+_details_json = bind_gil("keyferry_token_details_json")
+_free = bind_gil("keyferry_token_free")
 
 #: The last second of the year 9999.
-_LAST = 253_402_300_799
+_MAX_UNIX_S = 253_402_300_799
 
 
-def _named(prefix: str) -> "dict[int, Any]":
+def _words_by_number(prefix: str) -> "dict[int, Any]":
     """The words for the numbers of one group: the ends of their names in C."""
-    found = ((name, number) for name, number in vars(_abi).items() if name.startswith(prefix))
-    return {number: name[len(prefix) :].lower() for name, number in found}
+    constants = ((name, number) for name, number in vars(_abi).items() if name.startswith(prefix))
+    return {number: name[len(prefix) :].lower() for name, number in constants}
 
 
-KINDS: "dict[int, Kind]" = _named("KEYFERRY_TOKEN_KIND_")
-ACCESSES: "dict[int, Access]" = _named("KEYFERRY_ACCESS_")
+KIND_NAMES: "dict[int, TokenKind]" = _words_by_number("KEYFERRY_TOKEN_KIND_")
+ACCESS_NAMES: "dict[int, Access]" = _words_by_number("KEYFERRY_ACCESS_")
 
 
 class Token:
@@ -73,14 +73,14 @@ class Token:
         return service
 
     @property
-    def kind(self) -> "Kind":
+    def kind(self) -> "TokenKind":
         """What it is: `key`, `user`, `package`, `transfer` or `bearer`."""
-        return KINDS[_kind(self._address)]
+        return KIND_NAMES[_kind(self._address)]
 
     @property
     def access(self) -> "Access":
         """What it allows: `read`, `write`, `manage`, or `full` where there is only one sort. Source: MASV API, package tokens."""
-        return ACCESSES[_access(self._address)]
+        return ACCESS_NAMES[_access(self._address)]
 
     @property
     def expires_at(self) -> "Optional[datetime]":
@@ -90,7 +90,7 @@ class Token:
         from datetime import datetime, timezone
 
         seconds: int = _expires_unix_s(self._address)
-        return None if seconds == _abi.KEYFERRY_NO_EXPIRY else datetime.fromtimestamp(min(seconds, _LAST), timezone.utc)
+        return None if seconds == _abi.KEYFERRY_NO_EXPIRY else datetime.fromtimestamp(min(seconds, _MAX_UNIX_S), timezone.utc)
 
     @property
     def generation(self) -> int:
@@ -113,11 +113,11 @@ class Token:
         raise TypeError("a token can't be copied or sent to another process: ask a session there")
 
 
-_new = object.__new__
+_new_object = object.__new__
 
 
-def taken(address: int) -> Token:
+def take_token(address: int) -> Token:
     """The token that the library gave away."""
-    token = _new(Token)
+    token = _new_object(Token)
     token._address = address
     return token

@@ -44,15 +44,15 @@ def count(name):
     return counts().get(name, 0)
 
 
-def fault(**fields):
+def add_fault(**fields):
     control("POST", "fault", fields)
 
 
 def slow_login(seconds):
-    fault(service="masv", method="POST", path="/v1/auth", kind="nothing", latency_ms=int(seconds * 1000), times="forever")
+    add_fault(service="masv", method="POST", path="/v1/auth", kind="nothing", latency_ms=int(seconds * 1000), times="forever")
 
 
-def renewed_beside(session, ask, life=2):
+def renewed_in_background(session, ask, life=2):
     """Asks again and again until a short-lived user token was renewed; whether that happened beside the callers, none of whom waited."""
     session.forget_all()
     control("POST", "life", {"user": life})
@@ -96,7 +96,7 @@ def run(program, *arguments, timeout=60):
     return ended.stdout
 
 
-def at_once(number, work):
+def run_in_threads(number, work):
     """Runs `work(index)` in so many threads that start together; returns what each gave, or raises what one raised."""
     gate, results, failures = threading.Barrier(number), [None] * number, []
 

@@ -9,7 +9,7 @@ import unittest
 import unittest.mock
 
 import keyferry
-from support import FILES, FILEVERBS, MASV, PACKAGE, TEAMS, Case, config, control, count, renewed_beside, slow_login
+from support import FILES, FILEVERBS, MASV, PACKAGE, TEAMS, Case, config, control, count, renewed_in_background, slow_login
 
 try:
     import requests
@@ -79,7 +79,7 @@ class Clients:
 
     def test_a_token_is_renewed_before_it_ends(self):
         # To make a client may take as long as a request.
-        self.assertTrue(renewed_beside(self.session, lambda: self.get(TEAMS), life=6))
+        self.assertTrue(renewed_in_background(self.session, lambda: self.get(TEAMS), life=6))
 
     def test_strangers_get_nothing(self):
         self.assertEqual(self.get(f"{self.stranger}/200").status_code, 200)
@@ -120,7 +120,7 @@ class Clients:
         read, url = self.session.token_for(os.environ["TEST_LINK"]).value, f"{MASV}/v1/{PACKAGE}/files/F/download"
         control("POST", "reject", {"token": read})
         self.assertEqual(self.get(url).status_code, 401)
-        self.fails(keyferry.WrongAccess, self.session.token_for, url)
+        self.fails(keyferry.InsufficientAccess, self.session.token_for, url)
 
     def test_a_body_is_sent_again_whole(self):
         control("POST", "reject", {"token": self.session.token_for("user").value})
@@ -257,8 +257,8 @@ class Httpx(Clients):
         url = f"{self.stranger}/401"
         for content, sent in ((b"bytes", 2), (io.BytesIO(b"file"), 1)):
             Stranger.seen.clear()
-            with unittest.mock.patch("keyferry.httpx.renewed", return_value={"x-api-key": "b"}), unittest.mock.patch(
-                "keyferry.httpx.arenewed", return_value={"x-api-key": "b"}
+            with unittest.mock.patch("keyferry.httpx.headers_after_401", return_value={"x-api-key": "b"}), unittest.mock.patch(
+                "keyferry.httpx.aheaders_after_401", return_value={"x-api-key": "b"}
             ):
                 self.post(url, files={"part": content}, data={"name": "x"})
             self.assertEqual(len(Stranger.seen), sent)

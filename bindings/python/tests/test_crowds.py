@@ -9,7 +9,7 @@ import time
 import unittest
 
 import keyferry
-from support import FILES, PACKAGE, TEAMS, Case, at_once, config, control, count, run, slow_login, status_of
+from support import FILES, PACKAGE, TEAMS, Case, config, control, count, run, run_in_threads, slow_login, status_of
 
 CROWD = 64
 #: So long takes the login during which others must get on.
@@ -19,7 +19,7 @@ SLOW = 2.0
 class Threads(Case):
     def test_64_threads_on_an_empty_cache_log_in_once(self):
         slow_login(0.3)
-        tokens = at_once(CROWD, lambda _: self.session.token_for("user"))
+        tokens = run_in_threads(CROWD, lambda _: self.session.token_for("user"))
         self.assertEqual(len({token.value for token in tokens}), 1)
         self.assertEqual(count("login"), 1)
 
@@ -56,7 +56,7 @@ class Threads(Case):
         interval = sys.getswitchinterval()
         self.addCleanup(sys.setswitchinterval, interval)
         sys.setswitchinterval(1e-6)
-        self.assertEqual(at_once(8, look), [True] * 8)
+        self.assertEqual(run_in_threads(8, look), [True] * 8)
 
     def test_sessions_are_closed_under_busy_threads(self):
         for _ in range(20):
@@ -74,7 +74,7 @@ class Threads(Case):
 
             timer = threading.Timer(0.01, session.close)
             timer.start()
-            self.assertEqual(set(at_once(4, until_closed)), {"the session is closed"})
+            self.assertEqual(set(run_in_threads(4, until_closed)), {"the session is closed"})
 
 
 class Asyncio(Case):
@@ -124,7 +124,7 @@ class Asyncio(Case):
         self.is_cancelled(lambda: self.session.atoken_for("user"))
 
     def test_what_fails_is_raised_where_it_is_awaited(self):
-        for resource, kind in (("https://example.com/", keyferry.NotMine), ("agent:session", keyferry.NoHeader)):
+        for resource, kind in (("https://example.com/", keyferry.UnknownService), ("agent:session", keyferry.NoHeader)):
             with self.assertRaises(kind):
                 asyncio.run(self.session.aheaders(resource))
 
@@ -181,15 +181,15 @@ class Forks(Case):
             if child == 0:
                 if depth == 2 and os.fork():
                     os._exit(0 if os.wait()[1] == 0 else 1)
-                values = at_once(8, lambda _: self.session.token_for("user").value)
+                values = run_in_threads(8, lambda _: self.session.token_for("user").value)
                 os._exit(0 if len(set(values)) == 1 else 1)
             self.assertEqual(os.waitpid(child, 0)[1], 0)
             self.assertEqual(count("login") - logins, 1)
 
     def test_errors_cross_processes(self):
         with multiprocessing.get_context("fork").Pool(1) as pool:
-            error = self.fails(keyferry.NotMine, pool.apply, keyferry.token_for, ("https://example.com/",))
-        self.assertEqual(error.status, keyferry.NotMine.status)
+            error = self.fails(keyferry.UnknownService, pool.apply, keyferry.token_for, ("https://example.com/",))
+        self.assertEqual(error.status, keyferry.UnknownService.status)
 
     def test_a_program_that_ends_in_the_middle_of_a_call_ends(self):
         slow_login(30)

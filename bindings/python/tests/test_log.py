@@ -9,7 +9,7 @@ import unittest.mock
 
 import keyferry
 import keyferry.log
-from support import PASSWORD, Case, at_once, control, run
+from support import PASSWORD, Case, control, run, run_in_threads
 
 
 class Kept(logging.Handler):
@@ -62,38 +62,38 @@ class Log(Case):
         self.assertEqual(sum("got" in record.getMessage() for record in other.records), 1)
 
     def test_what_is_installed_lives_however_two_threads_meet(self):
-        done, calls, other = keyferry.log.done, itertools.count(), Kept()
+        call_status, calls, other = keyferry.log.call_status, itertools.count(), Kept()
 
         def overtaken(*arguments):
-            done(*arguments)
+            call_status(*arguments)
             if next(calls) == 0:
                 # Another thread installs its own before this one can note that it did.
                 logger = logging.Logger("overtaker")
                 logger.addHandler(other)
                 keyferry.log.start(logging.DEBUG, logger)
 
-        with unittest.mock.patch("keyferry.log.done", overtaken):
+        with unittest.mock.patch("keyferry.log.call_status", overtaken):
             keyferry.log.start(logging.DEBUG)
         gc.collect()
         self.session.token_for("user")
         self.assertEqual((len(self.kept.records), len(other.records) > 0), (0, True))
 
     def test_a_handler_that_calls_back_is_told(self):
-        told = []
+        statuses = []
 
         class Calls(logging.Handler):
             def emit(self, record):
                 try:
                     keyferry.default.stats()
                 except keyferry.Reentrant as error:
-                    told.append(error.status)
+                    statuses.append(error.status)
 
         handler = Calls()
         self.logger.addHandler(handler)
         self.addCleanup(self.logger.removeHandler, handler)
         keyferry.log.start()
         self.session.token_for("user")
-        self.assertEqual(set(told), {keyferry.Reentrant.status})
+        self.assertEqual(set(statuses), {keyferry.Reentrant.status})
 
     def test_many_threads_log_at_once_and_nobody_waits_for_ever(self):
         keyferry.log.start(logging.DEBUG)
@@ -104,7 +104,7 @@ class Log(Case):
                 self.session.token_for("user")
                 self.session.header("user")
 
-        at_once(8, work)
+        run_in_threads(8, work)
         self.assertGreater(len(self.kept.records), 0)
 
     @unittest.skipUnless(hasattr(os, "fork"), "no fork here")

@@ -19,11 +19,11 @@ from support import (
     PASSWORD,
     TEAMS,
     Case,
+    add_fault,
     config,
     control,
     count,
-    fault,
-    renewed_beside,
+    renewed_in_background,
     run,
     slow_login,
     status_of,
@@ -49,7 +49,7 @@ class Headers(Case):
     def test_a_token_is_renewed_before_it_ends_whatever_call_asks_for_it(self):
         for call in (self.session.header, self.session.headers, self.session.token_for):
             for resource in ("user", TEAMS + "?page=2"):
-                self.assertTrue(renewed_beside(self.session, lambda call=call, resource=resource: call(resource)), (call, resource))
+                self.assertTrue(renewed_in_background(self.session, lambda call=call, resource=resource: call(resource)), (call, resource))
 
     def test_what_may_hold_a_secret_is_not_kept_in_the_session(self):
         self.session.token_for(os.environ["TEST_LINK"])
@@ -65,12 +65,12 @@ class Headers(Case):
         self.assertEqual(self.session.headers("transfers/LONG"), {"X-Transfer-Token": value})
 
     def test_foreign_and_odd_resources_get_nothing(self):
-        self.fails(keyferry.NotMine, self.session.header, "https://example.com/")
+        self.fails(keyferry.UnknownService, self.session.header, "https://example.com/")
         self.fails(keyferry.NoHeader, self.session.headers, "agent:session")
         self.session.header(FILES)
-        self.fails(keyferry.BadValue, self.session.header, FILES + "\0.example.com")
-        self.fails(keyferry.BadValue, self.session.token_for, FILES + "\0.example.com")
-        self.fails(keyferry.BadResource, self.session.header, "https://me:word@example.com/")
+        self.fails(keyferry.InvalidValue, self.session.header, FILES + "\0.example.com")
+        self.fails(keyferry.InvalidValue, self.session.token_for, FILES + "\0.example.com")
+        self.fails(keyferry.InvalidResource, self.session.header, "https://me:word@example.com/")
         self.fails(TypeError, self.session.header, None)
         self.fails(TypeError, self.session.header, FILES.encode())
 
@@ -125,8 +125,8 @@ class Tokens(Case):
         self.session.adopt("transfers/MINE", "abc", soon)
         token = self.session.token_for("transfers/MINE")
         self.assertEqual((token.value, token.expires_at), ("abc", soon.replace(microsecond=0)))
-        self.fails(keyferry.BadValue, self.session.adopt, "transfers/MINE", "abc", datetime.datetime(2020, 1, 1, tzinfo=soon.tzinfo))
-        self.fails(keyferry.BadValue, self.session.adopt, "transfers/MINE", "abc", datetime.datetime(2099, 1, 1))
+        self.fails(keyferry.InvalidValue, self.session.adopt, "transfers/MINE", "abc", datetime.datetime(2020, 1, 1, tzinfo=soon.tzinfo))
+        self.fails(keyferry.InvalidValue, self.session.adopt, "transfers/MINE", "abc", datetime.datetime(2099, 1, 1))
         self.fails(keyferry.Unsupported, self.session.adopt, os.environ["TEST_LINK"], "abc")
 
     def test_a_moment_beyond_all_calendars_is_the_last_one_of_ours(self):
@@ -166,7 +166,7 @@ class Reports(Case):
 class Requests(Case):
     def test_a_request_says_what_is_wanted(self):
         link, secret = os.environ["TEST_PROTECTED_LINK"], bytearray(os.environ["TEST_LINK_PASSWORD"].encode())
-        self.fails(keyferry.Refused, self.session.token_for, link)
+        self.fails(keyferry.BadCredentials, self.session.token_for, link)
         token = self.session.token_for(keyferry.Request(link, link_password=secret))
         self.assertEqual(token.access, "read")
         self.assertEqual(bytes(secret), bytes(len(secret)))
@@ -186,18 +186,18 @@ class Requests(Case):
 
     def test_numbers_out_of_range_are_refused(self):
         for wrong in ({"timeout": 601}, {"timeout": -1}, {"min_valid": -1}, {"timeout": float("nan")}, {"access": "all"}, {"timeout": 2**40}):
-            self.fails(keyferry.BadValue, keyferry.Request, "user", **wrong)
-        self.fails(keyferry.BadResource, keyferry.Request, "no such thing")
+            self.fails(keyferry.InvalidValue, keyferry.Request, "user", **wrong)
+        self.fails(keyferry.InvalidResource, keyferry.Request, "no such thing")
 
     def test_what_is_infinite_is_as_much_as_there_is(self):
         keyferry.Request("user", min_valid=float("inf"))
-        self.fails(keyferry.BadValue, keyferry.Request, "user", timeout=float("inf"))
+        self.fails(keyferry.InvalidValue, keyferry.Request, "user", timeout=float("inf"))
 
     def test_what_was_never_made_is_dropped_without_a_word(self):
         with unittest.mock.patch("sys.unraisablehook") as said:
             self.fails(TypeError, keyferry.Request)
             self.fails(TypeError, keyferry.Config, 1, 2)
-            self.fails(keyferry.BadValue, keyferry.Request, "a\0b")
+            self.fails(keyferry.InvalidValue, keyferry.Request, "a\0b")
             gc.collect()
         said.assert_not_called()
 
@@ -227,9 +227,9 @@ class Logins(Case):
         self.assertEqual(token.details["user"]["email"], EMAIL)
         self.assertEqual(session.token_for("user").generation, token.generation)
         wrong = bytearray(b"wrong")
-        error = self.fails(keyferry.Refused, session.masv_login, EMAIL, wrong)
+        error = self.fails(keyferry.BadCredentials, session.masv_login, EMAIL, wrong)
         self.assertEqual((error.http_status, bytes(wrong)), (401, bytes(5)))
-        self.fails(keyferry.BadValue, session.masv_login, EMAIL, b"a\0b")
+        self.fails(keyferry.InvalidValue, session.masv_login, EMAIL, b"a\0b")
         session.close()
 
     def test_an_ended_login_without_a_password_wants_a_person(self):
@@ -240,7 +240,7 @@ class Logins(Case):
 
     def test_the_agent_tells_who_is_signed_in(self):
         self.fails(keyferry.LoginRequired, self.session.masv_agent_session)
-        self.fails(keyferry.Refused, self.session.masv_agent_sign_in, EMAIL, "wrong")
+        self.fails(keyferry.BadCredentials, self.session.masv_agent_sign_in, EMAIL, "wrong")
         self.assertEqual(self.session.masv_agent_sign_in()["user"]["email"], EMAIL)
         self.assertEqual(self.session.masv_agent_session()["user"]["email"], EMAIL)
         self.fails(keyferry.Unsupported, self.session.masv_agent_sign_up, "new@example.com", "word", "New")
@@ -281,7 +281,7 @@ class Wiping(Case):
 
 class Errors(Case):
     def test_an_error_carries_every_detail(self):
-        fault(service="masv", path="/v1/auth", kind="status", status=429, retry_after="7", times="forever")
+        add_fault(service="masv", path="/v1/auth", kind="status", status=429, retry_after="7", times="forever")
         error = self.fails(keyferry.Throttled, self.session.token_for, "user")
         self.assertEqual((error.http_status, error.status), (429, keyferry.Throttled.status))
         self.assertAlmostEqual(error.retry_after, 7, delta=1)
@@ -298,14 +298,14 @@ class Errors(Case):
     def test_texts_and_secrets_that_can_not_be_told_are_bad_values(self):
         half = "\ud800"
         for value in (half, b"\xff", None, "a\0b"):
-            self.fails(keyferry.BadValue, config().set, "masv.password", value)
-            self.fails(keyferry.BadValue, self.session.adopt, "transfers/MINE", value)
-            self.fails(keyferry.BadValue, self.session.reject_value, PACKAGE, value)
+            self.fails(keyferry.InvalidValue, config().set, "masv.password", value)
+            self.fails(keyferry.InvalidValue, self.session.adopt, "transfers/MINE", value)
+            self.fails(keyferry.InvalidValue, self.session.reject_value, PACKAGE, value)
         for call in (self.session.header, self.session.token_for, self.session.explain, keyferry.Request):
-            error = self.fails(keyferry.BadValue, call, PACKAGE + half)
+            error = self.fails(keyferry.InvalidValue, call, PACKAGE + half)
             self.assertIsNone(error.__context__, "Python's own error holds the text, which may be a link's secret")
-        self.fails(keyferry.BadValue, self.session.masv_login, half, "word")
-        self.assertNotIn(half, str(self.fails(keyferry.BadValue, config().set, "masv.password", half)))
+        self.fails(keyferry.InvalidValue, self.session.masv_login, half, "word")
+        self.assertNotIn(half, str(self.fails(keyferry.InvalidValue, config().set, "masv.password", half)))
         self.fails(TypeError, keyferry.Session, {})
 
 
@@ -364,8 +364,8 @@ class Configs(Case):
         loaded.set("masv.email", "somebody@example.com")
         with keyferry.Session(loaded) as session:
             self.assertIn("masv", session.explain("user")["service"])
-        self.assertIn("masv.urll", str(self.fails(keyferry.BadConfig, loaded.set, "masv.urll", "x")))
-        self.fails(keyferry.BadConfig, keyferry.Config.load, path + ".missing")
+        self.assertIn("masv.urll", str(self.fails(keyferry.ConfigError, loaded.set, "masv.urll", "x")))
+        self.fails(keyferry.ConfigError, keyferry.Config.load, path + ".missing")
         secret = bytearray(b"word")
         loaded.set("masv.password", secret)
         self.assertEqual(bytes(secret), bytes(4))

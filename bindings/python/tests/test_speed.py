@@ -9,7 +9,7 @@ import timeit
 import keyferry
 import keyferry.session
 import keyferry.token
-from support import FILES, Case, at_once, run
+from support import FILES, Case, run, run_in_threads
 
 ROUNDS = 80
 
@@ -27,7 +27,7 @@ def bare(session):
     """The calls of the C ABI as one writes them with ctypes: `peek` with a buffer, `cached` with what frees its token."""
     session.token_for(FILES)
     request = keyferry.Request(FILES)
-    key, address, asked = FILES.encode(), session._handle.address, request._address
+    key, address, request_address = FILES.encode(), session._handle.address, request._address
     buffer, length, token = ctypes.create_string_buffer(2048), ctypes.c_size_t(), ctypes.c_void_p()
     length_out, token_out = ctypes.byref(length), ctypes.byref(token)
     peek, cached, free = keyferry.session._peek, keyferry.session._cached, keyferry.token._free
@@ -36,7 +36,7 @@ def bare(session):
         peek(address, key, buffer, 2048, length_out)
 
     def two(request=request):
-        cached(address, asked, token_out, None)
+        cached(address, request_address, token_out, None)
         free(token.value)
 
     return one, two
@@ -59,7 +59,7 @@ class Speed(Case):
             for _ in range(number):
                 header(FILES)
 
-        calls = {"one": lambda: at_once(1, lambda _: work(20_000)), "eight": lambda: at_once(8, lambda _: work(2_500))}
+        calls = {"one": lambda: run_in_threads(1, lambda _: work(20_000)), "eight": lambda: run_in_threads(8, lambda _: work(2_500))}
         best = fastest(1, calls, rounds=8)
         for _ in range(4):
             if best["eight"] > 1.3 * best["one"]:
@@ -68,7 +68,7 @@ class Speed(Case):
         self.assertLessEqual(best["eight"], 1.3 * best["one"], best)
 
     def test_an_import_costs_no_more_than_three_of_ctypes_with_the_library(self):
-        library = keyferry._library._released._name
+        library = keyferry._library._nogil_library._name
         timed = "import sys, time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
         programs = {"bare": f"import ctypes; ctypes.CDLL({library!r})", "keyferry": "import keyferry"}
         best = {}
