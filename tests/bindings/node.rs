@@ -63,10 +63,10 @@ fn install() -> Installed {
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
         fs::copy(host::file(licence), folder.path().join("source").join(licence)).unwrap();
     }
-    let told = npm(&source, &["pack", "--json", "--pack-destination", "../../.."]).out;
-    let told: serde_json::Value = serde_json::from_str(&told[told.find('[').unwrap()..]).unwrap();
-    let packed = told[0]["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap().to_owned()).collect();
-    let tarball = format!("../{}", told[0]["filename"].as_str().unwrap());
+    let pack_json = npm(&source, &["pack", "--json", "--pack-destination", "../../.."]).out;
+    let pack_json: serde_json::Value = serde_json::from_str(&pack_json[pack_json.find('[').unwrap()..]).unwrap();
+    let packed = pack_json[0]["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap().to_owned()).collect();
+    let tarball = format!("../{}", pack_json[0]["filename"].as_str().unwrap());
     assert!(!source.join("native").exists(), "postpack takes away what prepack has put there");
     fs::create_dir(&app).unwrap();
     fs::write(app.join("package.json"), "{}").unwrap();
@@ -86,9 +86,9 @@ impl Installed {
 /// Runs one file of the package's suite beside a sandbox of its own; what it measured is shown.
 fn suite(file: &str) {
     let Some(installed) = installed() else { return };
-    let place = HostHarness::new();
+    let harness = HostHarness::new();
     let mut command = Command::new("node");
-    place.dress(&mut command).current_dir(installed.app()).args(["--test", "--test-reporter=tap"]).arg(format!("test/{file}.test.mjs"));
+    harness.dress(&mut command).current_dir(installed.app()).args(["--test", "--test-reporter=tap"]).arg(format!("test/{file}.test.mjs"));
     let ended = run(&mut command);
     let number = |what: &str| ended.out.split(&format!("# {what} ")).nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
     assert_eq!((number("fail"), number("skipped"), number("cancelled")), (Some(0), Some(0), Some(0)), "{}", ended.said());

@@ -26,8 +26,8 @@ struct Environment {
 
 impl Environment {
     fn new(folder: PathBuf) -> Self {
-        let made = run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
-        assert!(made.status.success(), "{}", made.said());
+        let created = run(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+        assert!(created.status.success(), "{}", created.said());
         Self { folder }
     }
 
@@ -64,26 +64,26 @@ fn cache(name: &str) -> PathBuf {
 }
 
 /// What all tests share: an environment with the tools, and the wheel, which is installed there too.
-struct Built {
+struct BuiltPackage {
     tools: Environment,
     wheel: PathBuf,
     _folder: TempDir,
 }
 
 /// Builds it once for all tests; nothing where Python is missing.
-fn built() -> Option<&'static Built> {
-    static BUILT: OnceLock<Option<Built>> = OnceLock::new();
-    BUILT.get_or_init(|| child::has("python3").then(build)).as_ref()
+fn built_package() -> Option<&'static BuiltPackage> {
+    static PACKAGE: OnceLock<Option<BuiltPackage>> = OnceLock::new();
+    PACKAGE.get_or_init(|| child::has("python3").then(build)).as_ref()
 }
 
-fn build() -> Built {
+fn build() -> BuiltPackage {
     let tools = tools();
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().to_str().unwrap();
     tools.succeeds(&["pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "--wheel-dir", to, "."]);
     let wheel = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     tools.succeeds(&["pip", "install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", wheel.to_str().unwrap()]);
-    Built { tools, wheel, _folder: folder }
+    BuiltPackage { tools, wheel, _folder: folder }
 }
 
 /// An environment with the tools. It is kept from one run to the next, for each Python its own.
@@ -102,18 +102,18 @@ fn tools() -> Environment {
 
 /// Runs modules of the package's own suite in an environment, in a folder that holds nothing else; how many tests it ran and left out.
 fn suite(environment: &Environment, modules: &[&str]) -> (usize, usize) {
-    let place = HostHarness::new();
+    let harness = HostHarness::new();
     for folder in ["tests", "examples"] {
-        fs::create_dir(place.path(folder)).unwrap();
+        fs::create_dir(harness.path(folder)).unwrap();
         for entry in fs::read_dir(repository("bindings/python").join(folder)).unwrap().map(Result::unwrap) {
             if entry.path().is_file() {
-                fs::copy(entry.path(), place.path(folder).join(entry.file_name())).unwrap();
+                fs::copy(entry.path(), harness.path(folder).join(entry.file_name())).unwrap();
             }
         }
     }
     let mut command = environment.python();
     command.args(["-m", "unittest", "-b"]).args(modules);
-    place.dress(&mut command).env("TEST_JOB", credentials::JOB_ID).current_dir(place.path("tests"));
+    harness.dress(&mut command).env("TEST_JOB", credentials::JOB_ID).current_dir(harness.path("tests"));
     let ended = run(&mut command);
     assert!(ended.status.success(), "{}", ended.said());
     let number = |before: &str| {
@@ -128,12 +128,12 @@ mod tests {
 
     #[test]
     fn the_installed_package_passes_its_suite_with_no_repository_in_sight() {
-        let Some(built) = built() else { return };
+        let Some(built_package) = built_package() else { return };
         let files =
             fs::read_dir(repository("bindings/python/tests")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let modules: Vec<_> =
             files.filter_map(|name| Some(name.strip_suffix(".py")?.to_owned())).filter(|name| name != "support").collect();
-        let (ran, skipped) = suite(&built.tools, &modules.iter().map(String::as_str).collect::<Vec<_>>());
+        let (ran, skipped) = suite(&built_package.tools, &modules.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(ran > 90, "only {ran} tests were found");
         assert_eq!(skipped, 1, "all but the one for environments without HTTP clients");
     }
@@ -157,28 +157,28 @@ mod tests {
 
     #[test]
     fn the_wheel_names_the_oldest_system_that_its_library_runs_on() {
-        let Some(built) = built() else { return };
+        let Some(built_package) = built_package() else { return };
         if !child::has("objdump") {
             return;
         }
-        let told = run(Command::new("objdump").arg("-T").arg(host::beside("libkeyferry.so"))).out;
-        let versions = told.split("GLIBC_2.").skip(1).filter_map(|rest| {
+        let symbols = run(Command::new("objdump").arg("-T").arg(host::beside("libkeyferry.so"))).out;
+        let versions = symbols.split("GLIBC_2.").skip(1).filter_map(|rest| {
             let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
             digits.parse::<u32>().ok()
         });
-        let name = built.wheel.file_name().unwrap().to_str().unwrap();
+        let name = built_package.wheel.file_name().unwrap().to_str().unwrap();
         let tag = format!("-py3-none-manylinux_2_{}_{}.whl", versions.max().unwrap(), std::env::consts::ARCH);
         assert!(name.ends_with(&tag), "{name} does not end with {tag}");
     }
 
     #[test]
     fn the_types_are_clean_under_mypy_and_pyright() {
-        let Some(built) = built() else { return };
+        let Some(built_package) = built_package() else { return };
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().to_str().unwrap();
-        built.tools.succeeds(&["mypy", "--strict", "--cache-dir", cache, "keyferry", "examples/upload_folder.py"]);
-        let python = built.tools.folder.join("bin/python");
-        built.tools.succeeds(&["pyright", "--pythonpath", python.to_str().unwrap()]);
+        built_package.tools.succeeds(&["mypy", "--strict", "--cache-dir", cache, "keyferry", "examples/upload_folder.py"]);
+        let python = built_package.tools.folder.join("bin/python");
+        built_package.tools.succeeds(&["pyright", "--pythonpath", python.to_str().unwrap()]);
         // The checkers see a mistake.
         let wrong = folder.path().join("wrong.py");
         fs::write(&wrong, "import keyferry\nkeyferry.header(1)\nkeyferry.Request('user', access='all')\n").unwrap();
@@ -186,28 +186,28 @@ mod tests {
         for checker in
             [&["mypy", "--strict", "--cache-dir", cache, wrong][..], &["pyright", "--pythonpath", python.to_str().unwrap(), wrong]]
         {
-            let said = built.tools.module(checker);
-            assert!(!said.status.success() && said.out.contains("wrong.py:2") && said.out.contains("wrong.py:3"), "{}", said.said());
+            let ended = built_package.tools.module(checker);
+            assert!(!ended.status.success() && ended.out.contains("wrong.py:2") && ended.out.contains("wrong.py:3"), "{}", ended.said());
         }
     }
 
     #[test]
     fn what_lacks_the_repository_or_cargo_is_refused_in_one_sentence() {
-        let Some(built) = built() else { return };
+        let Some(built_package) = built_package() else { return };
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().to_str().unwrap();
-        let said = built.tools.module(&["hatchling", "build", "-t", "sdist", "-d", to]);
-        assert!(!said.status.success() && said.err.contains("built from its repository, as a wheel"), "{}", said.said());
+        let ended = built_package.tools.module(&["hatchling", "build", "-t", "sdist", "-d", to]);
+        assert!(!ended.status.success() && ended.err.contains("built from its repository, as a wheel"), "{}", ended.said());
         for name in ["pyproject.toml", "hatch_build.py", "README.md"] {
             fs::copy(repository("bindings/python").join(name), folder.path().join(name)).unwrap();
         }
-        let said = built.tools.module(&["pip", "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", to, to]);
-        assert!(!said.status.success() && said.said().contains("bindings/python alone, copied"), "{}", said.said());
-        let mut without_cargo = built.tools.python();
+        let ended = built_package.tools.module(&["pip", "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", to, to]);
+        assert!(!ended.status.success() && ended.said().contains("bindings/python alone, copied"), "{}", ended.said());
+        let mut without_cargo = built_package.tools.python();
         without_cargo.args(["-m", "hatchling", "build", "-t", "wheel", "-d", to]).current_dir(repository("bindings/python"));
-        let said = run(without_cargo.env("PATH", to).env_remove("KEYFERRY_LIBRARY"));
-        assert!(!said.status.success() && said.err.contains("cargo, which is not there"), "{}", said.said());
-        let said = built.tools.module(&["pip", "install", "--no-build-isolation", "--no-deps", "--editable", "."]);
-        assert!(!said.status.success() && said.said().contains("can't be installed as editable"), "{}", said.said());
+        let ended = run(without_cargo.env("PATH", to).env_remove("KEYFERRY_LIBRARY"));
+        assert!(!ended.status.success() && ended.err.contains("cargo, which is not there"), "{}", ended.said());
+        let ended = built_package.tools.module(&["pip", "install", "--no-build-isolation", "--no-deps", "--editable", "."]);
+        assert!(!ended.status.success() && ended.said().contains("can't be installed as editable"), "{}", ended.said());
     }
 }

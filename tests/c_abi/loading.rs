@@ -39,13 +39,13 @@ fn loading_starts_no_thread_and_opens_no_file_and_no_socket() {
     if !child::has("strace") {
         return;
     }
-    let place = HostHarness::new();
-    let made = program::compile("loading.c", &place);
+    let harness = HostHarness::new();
+    let program_path = program::compile("loading.c", &harness);
     let mut command = Command::new("strace");
-    place.dress(&mut command).args(["-f", "-qq", "-o"]).arg(place.path("calls")).arg(made).arg(host::beside("libkeyferry.so"));
+    harness.dress(&mut command).args(["-f", "-qq", "-o"]).arg(harness.path("calls")).arg(program_path).arg(host::beside("libkeyferry.so"));
     let ended = child::run(&mut command, Duration::from_secs(60));
     assert!(ended.status.success(), "{}", ended.said());
-    let calls = std::fs::read_to_string(place.path("calls")).unwrap();
+    let calls = std::fs::read_to_string(harness.path("calls")).unwrap();
     let between: Vec<_> = calls
         .lines()
         .map(|line| line.split_once(' ').unwrap().1.trim_start())

@@ -10,68 +10,69 @@ use keyferry_testing::host::HostHarness;
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// The tool is some thirty times slower: fewer rounds, and more patience where a program measures time.
-const SLOWLY: [(&str, &str); 4] = [("TEST_THREADS", "16"), ("TEST_ROUNDS", "20"), ("TEST_FORKS", "3"), ("TEST_PATIENCE_S", "20")];
+const VALGRIND_ENVIRONMENT: [(&str, &str); 4] =
+    [("TEST_THREADS", "16"), ("TEST_ROUNDS", "20"), ("TEST_FORKS", "3"), ("TEST_PATIENCE_S", "20")];
 
-const LEAKS: &[&str] = &["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"];
+const LEAK_CHECK: &[&str] = &["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"];
 
-fn is_clean(source: &str, leaks: &[&str]) {
+fn is_clean(source: &str, options: &[&str]) {
     if !child::has("valgrind") {
         return;
     }
-    let place = HostHarness::new();
-    let made = program::compile(source, &place);
+    let harness = HostHarness::new();
+    let program_path = program::compile(source, &harness);
     let mut command = Command::new("valgrind");
-    command.args(["--quiet", "--error-exitcode=9"]).args(leaks).arg(made);
-    let ended = child::run(program::dress(&mut command, &place).envs(SLOWLY), LIMIT);
+    command.args(["--quiet", "--error-exitcode=9"]).args(options).arg(program_path);
+    let ended = child::run(program::set_environment(&mut command, &harness).envs(VALGRIND_ENVIRONMENT), LIMIT);
     assert!(ended.status.success(), "{source}: {}", ended.said());
 }
 
 #[test]
 fn objects_without_network_are_clean() {
     for source in ["status.c", "version.c", "text.c", "config.c"] {
-        is_clean(source, LEAKS);
+        is_clean(source, LEAK_CHECK);
     }
 }
 
 #[test]
 fn errors_and_requests_are_clean() {
     for source in ["error.c", "request.c"] {
-        is_clean(source, LEAKS);
+        is_clean(source, LEAK_CHECK);
     }
 }
 
 #[test]
 fn tokens_and_sessions_are_clean() {
     for source in ["token.c", "session.c"] {
-        is_clean(source, LEAKS);
+        is_clean(source, LEAK_CHECK);
     }
 }
 
 #[test]
 fn every_service_is_clean() {
     for source in ["masv.c", "agent.c", "fileverbs.c"] {
-        is_clean(source, LEAKS);
+        is_clean(source, LEAK_CHECK);
     }
 }
 
 #[test]
 fn the_log_is_clean() {
-    is_clean("log.c", LEAKS);
+    is_clean("log.c", LEAK_CHECK);
 }
 
 #[test]
 fn nulls_are_clean() {
-    is_clean("null_arguments.c", LEAKS);
+    is_clean("null_arguments.c", LEAK_CHECK);
 }
 
 #[test]
 fn failures_leave_nothing_behind() {
-    is_clean("after_error.c", LEAKS);
+    is_clean("after_error.c", LEAK_CHECK);
 }
 
 #[test]
 fn threads_are_clean() {
-    is_clean("threads.c", LEAKS);
+    is_clean("threads.c", LEAK_CHECK);
 }
 
 /// A child has lost the stacks of its parent's threads, and what they alone pointed to; it leaves an old session alone on purpose.
@@ -84,6 +85,6 @@ fn forks_are_clean() {
 #[test]
 fn the_cpp_wrapper_and_the_quick_start_are_clean() {
     for source in ["cpp_wrapper.cpp", "quickstart.c"] {
-        is_clean(source, LEAKS);
+        is_clean(source, LEAK_CHECK);
     }
 }

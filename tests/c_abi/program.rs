@@ -6,18 +6,18 @@ use std::process::Command;
 use keyferry_testing::compiler;
 use keyferry_testing::host::{self, HostHarness};
 
-/// The program, ready to run in a place.
-pub(crate) fn compile(source: &str, place: &HostHarness) -> PathBuf {
+/// Compiles a program into the harness's folder.
+pub(crate) fn compile(source: &str, harness: &HostHarness) -> PathBuf {
     let source = host::file(&format!("c-tests/{source}"));
-    let program = place.path("program");
+    let program = harness.path("program");
     let mut command = compiler::strict(&source);
     command.arg("-I").arg(host::file("include")).arg("-o").arg(&program);
-    command.arg("-L").arg(place.path("lib")).args(["-lkeyferry", "-pthread", "-ldl"]);
+    command.arg("-L").arg(harness.path("lib")).args(["-lkeyferry", "-pthread", "-ldl"]);
     compiler::succeed(&mut command);
     program
 }
 
-/// Gives a command the place's environment and its library.
-pub(crate) fn dress<'a>(command: &'a mut Command, place: &HostHarness) -> &'a mut Command {
-    place.dress(command).env("LD_LIBRARY_PATH", place.path("lib"))
+/// Gives a command the harness's environment and its library.
+pub(crate) fn set_environment<'a>(command: &'a mut Command, harness: &HostHarness) -> &'a mut Command {
+    harness.dress(command).env("LD_LIBRARY_PATH", harness.path("lib"))
 }

@@ -11,9 +11,9 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 /// Compiles and runs one program as any program runs.
 fn run(source: &str, arguments: &[&str]) -> Ended {
-    let place = HostHarness::new();
-    let made = program::compile(source, &place);
-    child::run(program::dress(Command::new(made).args(arguments), &place), LIMIT)
+    let harness = HostHarness::new();
+    let program_path = program::compile(source, &harness);
+    child::run(program::set_environment(Command::new(program_path).args(arguments), &harness), LIMIT)
 }
 
 fn passes(source: &str) {

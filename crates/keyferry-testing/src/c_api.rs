@@ -10,15 +10,15 @@ use std::ptr;
 use keyferry::ffi::agent::{masv_agent_session, masv_agent_sign_in, masv_agent_sign_up};
 use keyferry::ffi::config::{keyferry_config, keyferry_config_free, keyferry_config_new, keyferry_config_set};
 use keyferry::ffi::diagnostics;
-use keyferry::ffi::error as e;
+use keyferry::ffi::error;
 use keyferry::ffi::fileverbs::{fileverbs_bearer, fileverbs_secret_key};
 use keyferry::ffi::masv::{masv_login, masv_token_for};
-use keyferry::ffi::request as r;
-use keyferry::ffi::session as s;
+use keyferry::ffi::request;
+use keyferry::ffi::session;
 use keyferry::ffi::text::keyferry_text_free;
-use keyferry::ffi::token as t;
+use keyferry::ffi::token;
 
-/// What a failing call told.
+/// The details of a failed call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     pub status: i32,
@@ -32,26 +32,26 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 type Out<'a, T> = Option<&'a mut MaybeUninit<*mut T>>;
 
-fn text(at: *const c_char) -> String {
+fn copy_text(at: *const c_char) -> String {
     assert!(!at.is_null());
     // SAFETY: not NULL, and every text of the library ends in NUL.
     unsafe { CStr::from_ptr(at) }.to_str().unwrap().to_owned()
 }
 
-fn c(text: &str) -> CString {
+fn c_string(text: &str) -> CString {
     CString::new(text).unwrap()
 }
 
-fn pointer(text: Option<&CString>) -> *const c_char {
+fn pointer_or_null(text: Option<&CString>) -> *const c_char {
     text.map_or(ptr::null(), |text| text.as_ptr())
 }
 
-/// Runs a call that gives nothing but its status.
-fn done(call: impl FnOnce(Out<'_, e::keyferry_error>) -> i32) -> Result<()> {
+/// Runs a call without a result.
+fn call_status(call: impl FnOnce(Out<'_, error::keyferry_error>) -> i32) -> Result<()> {
     let mut error = MaybeUninit::new(ptr::dangling_mut());
     let status = call(Some(&mut error));
     // SAFETY: initialised above, and by every call since.
-    let error: *mut e::keyferry_error = unsafe { error.assume_init() };
+    let error: *mut error::keyferry_error = unsafe { error.assume_init() };
     if status == 0 {
         assert!(error.is_null(), "an error with success");
         return Ok(());
@@ -59,40 +59,40 @@ fn done(call: impl FnOnce(Out<'_, e::keyferry_error>) -> i32) -> Result<()> {
     assert!(!error.is_null(), "status {status} without its detail");
     // SAFETY: the library made it with a Box and gave it away.
     let error = unsafe { Box::from_raw(error) };
-    let told = Error {
+    let details = Error {
         status,
-        message: text(e::keyferry_error_message(Some(&error))),
-        http_status: e::keyferry_error_http_status(Some(&error)),
-        service_code: e::keyferry_error_service_code(Some(&error)),
-        retry_after_ms: e::keyferry_error_retry_after_ms(Some(&error)),
+        message: copy_text(error::keyferry_error_message(Some(&error))),
+        http_status: error::keyferry_error_http_status(Some(&error)),
+        service_code: error::keyferry_error_service_code(Some(&error)),
+        retry_after_ms: error::keyferry_error_retry_after_ms(Some(&error)),
     };
-    assert_eq!(e::keyferry_error_status(Some(&error)), status);
-    e::keyferry_error_free(Some(error));
-    Err(told)
+    assert_eq!(error::keyferry_error_status(Some(&error)), status);
+    error::keyferry_error_free(Some(error));
+    Err(details)
 }
 
-/// Runs a call that gives an object.
-fn object<T>(call: impl FnOnce(Out<'_, T>, Out<'_, e::keyferry_error>) -> i32) -> Result<*mut T> {
+/// Runs a call that writes a pointer.
+fn call_ptr<T>(call: impl FnOnce(Out<'_, T>, Out<'_, error::keyferry_error>) -> i32) -> Result<*mut T> {
     let mut out = MaybeUninit::new(ptr::dangling_mut());
-    let outcome = done(|error| call(Some(&mut out), error));
+    let outcome = call_status(|error| call(Some(&mut out), error));
     // SAFETY: initialised above, and by every call since.
     let out = unsafe { out.assume_init() };
     assert_eq!(out.is_null(), outcome.is_err(), "an output without success, or the other way round");
     outcome.map(|()| out)
 }
 
-/// The same, for objects of the library.
-fn boxed<T>(call: impl FnOnce(Out<'_, T>, Out<'_, e::keyferry_error>) -> i32) -> Result<Option<Box<T>>> {
+/// Runs a call that makes an object of the library.
+fn call_boxed<T>(call: impl FnOnce(Out<'_, T>, Out<'_, error::keyferry_error>) -> i32) -> Result<Option<Box<T>>> {
     // SAFETY: the library made it with a Box and gave it away.
-    object(call).map(|made| Some(unsafe { Box::from_raw(made) }))
+    call_ptr(call).map(|object_ptr| Some(unsafe { Box::from_raw(object_ptr) }))
 }
 
-/// The same, for texts.
-fn words(call: impl FnOnce(Out<'_, c_char>, Out<'_, e::keyferry_error>) -> i32) -> Result<String> {
-    let made = object(call)?;
-    let copy = text(made);
+/// Runs a call that makes a text.
+fn call_text(call: impl FnOnce(Out<'_, c_char>, Out<'_, error::keyferry_error>) -> i32) -> Result<String> {
+    let object_ptr = call_ptr(call)?;
+    let copy = copy_text(object_ptr);
     // SAFETY: the library gave it as a text, and nobody looks at it any more.
-    unsafe { keyferry_text_free(made) };
+    unsafe { keyferry_text_free(object_ptr) };
     Ok(copy)
 }
 
@@ -107,7 +107,7 @@ impl Default for Config {
 
 impl Config {
     pub fn new() -> Self {
-        Self(boxed(|out, error| keyferry_config_new(out, error)).unwrap())
+        Self(call_boxed(|out, error| keyferry_config_new(out, error)).unwrap())
     }
 
     pub fn set(mut self, key: &str, value: &str) -> Self {
@@ -116,13 +116,13 @@ impl Config {
     }
 
     pub fn try_set(&mut self, key: &str, value: &str) -> Result<()> {
-        let (key, value) = (c(key), c(value));
+        let (key, value) = (c_string(key), c_string(value));
         // SAFETY: both end in NUL.
-        done(|error| unsafe { keyferry_config_set(self.0.as_deref_mut(), key.as_ptr(), value.as_ptr(), error) })
+        call_status(|error| unsafe { keyferry_config_set(self.0.as_deref_mut(), key.as_ptr(), value.as_ptr(), error) })
     }
 
     pub fn open(&self) -> Session {
-        Session(boxed(|out, error| s::keyferry_session_open(self.0.as_deref(), out, error)).unwrap())
+        Session(call_boxed(|out, error| session::keyferry_session_open(self.0.as_deref(), out, error)).unwrap())
     }
 }
 
@@ -133,47 +133,47 @@ impl Drop for Config {
 }
 
 /// `keyferry_token`.
-pub struct Token(Option<Box<t::keyferry_token>>);
+pub struct Token(Option<Box<token::keyferry_token>>);
 
 impl Token {
-    fn get(&self) -> Option<&t::keyferry_token> {
+    fn get(&self) -> Option<&token::keyferry_token> {
         self.0.as_deref()
     }
 
     /// Name and value of its only header.
     pub fn header(&self) -> (String, String) {
-        assert_eq!(t::keyferry_token_header_count(self.get()), 1);
-        (text(t::keyferry_token_header_name(self.get(), 0)), text(t::keyferry_token_header_value(self.get(), 0)))
+        assert_eq!(token::keyferry_token_header_count(self.get()), 1);
+        (copy_text(token::keyferry_token_header_name(self.get(), 0)), copy_text(token::keyferry_token_header_value(self.get(), 0)))
     }
 
     pub fn value(&self) -> String {
-        text(t::keyferry_token_value(self.get()))
+        copy_text(token::keyferry_token_value(self.get()))
     }
 
     pub fn kind(&self) -> i32 {
-        t::keyferry_token_kind(self.get())
+        token::keyferry_token_kind(self.get())
     }
 
     pub fn access(&self) -> i32 {
-        t::keyferry_token_access(self.get())
+        token::keyferry_token_access(self.get())
     }
 
     pub fn expires_unix_s(&self) -> i64 {
-        t::keyferry_token_expires_unix_s(self.get())
+        token::keyferry_token_expires_unix_s(self.get())
     }
 
     pub fn generation(&self) -> u64 {
-        t::keyferry_token_generation(self.get())
+        token::keyferry_token_generation(self.get())
     }
 
     pub fn details(&self) -> serde_json::Value {
-        serde_json::from_str(&text(t::keyferry_token_details_json(self.get()))).unwrap()
+        serde_json::from_str(&copy_text(token::keyferry_token_details_json(self.get()))).unwrap()
     }
 }
 
 impl Drop for Token {
     fn drop(&mut self) {
-        t::keyferry_token_free(self.0.take());
+        token::keyferry_token_free(self.0.take());
     }
 }
 
@@ -184,7 +184,7 @@ impl std::fmt::Debug for Token {
 }
 
 /// `keyferry_request`.
-pub struct Request(Option<Box<r::keyferry_request>>);
+pub struct Request(Option<Box<request::keyferry_request>>);
 
 impl Request {
     pub fn new(resource: &str) -> Self {
@@ -192,135 +192,136 @@ impl Request {
     }
 
     pub fn read(resource: &str) -> Result<Self> {
-        let resource = c(resource);
+        let resource = c_string(resource);
         // SAFETY: it ends in NUL.
-        boxed(|out, error| unsafe { r::keyferry_request_new(resource.as_ptr(), out, error) }).map(Self)
+        call_boxed(|out, error| unsafe { request::keyferry_request_new(resource.as_ptr(), out, error) }).map(Self)
     }
 
     pub fn timeout_ms(mut self, ms: u32) -> Self {
-        done(|error| r::keyferry_request_set_timeout_ms(self.0.as_deref_mut(), ms, error)).unwrap();
+        call_status(|error| request::keyferry_request_set_timeout_ms(self.0.as_deref_mut(), ms, error)).unwrap();
         self
     }
 
     pub fn access(mut self, access: i32) -> Self {
-        done(|error| r::keyferry_request_set_access(self.0.as_deref_mut(), access, error)).unwrap();
+        call_status(|error| request::keyferry_request_set_access(self.0.as_deref_mut(), access, error)).unwrap();
         self
     }
 
     pub fn link_password(mut self, password: &str) -> Self {
-        let password = c(password);
+        let password = c_string(password);
         // SAFETY: it ends in NUL.
-        done(|error| unsafe { r::keyferry_request_set_link_password(self.0.as_deref_mut(), password.as_ptr(), error) }).unwrap();
+        call_status(|error| unsafe { request::keyferry_request_set_link_password(self.0.as_deref_mut(), password.as_ptr(), error) })
+            .unwrap();
         self
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
-        r::keyferry_request_free(self.0.take());
+        request::keyferry_request_free(self.0.take());
     }
 }
 
 /// `keyferry_session`.
-pub struct Session(Option<Box<s::keyferry_session>>);
+pub struct Session(Option<Box<session::keyferry_session>>);
 
 impl Session {
-    fn get(&self) -> Option<&s::keyferry_session> {
+    fn get(&self) -> Option<&session::keyferry_session> {
         self.0.as_deref()
     }
 
     /// `masv_token_for`.
     pub fn token(&self, resource: &str) -> Result<Token> {
-        let resource = c(resource);
+        let resource = c_string(resource);
         // SAFETY: it ends in NUL.
-        boxed(|out, error| unsafe { masv_token_for(self.get(), resource.as_ptr(), out, error) }).map(Token)
+        call_boxed(|out, error| unsafe { masv_token_for(self.get(), resource.as_ptr(), out, error) }).map(Token)
     }
 
     pub fn token_for(&self, request: &Request) -> Result<Token> {
-        boxed(|out, error| s::keyferry_session_token_for(self.get(), request.0.as_deref(), out, error)).map(Token)
+        call_boxed(|out, error| session::keyferry_session_token_for(self.get(), request.0.as_deref(), out, error)).map(Token)
     }
 
     pub fn cached(&self, request: &Request) -> Result<Token> {
-        boxed(|out, error| s::keyferry_session_cached(self.get(), request.0.as_deref(), out, error)).map(Token)
+        call_boxed(|out, error| session::keyferry_session_cached(self.get(), request.0.as_deref(), out, error)).map(Token)
     }
 
     /// `keyferry_session_peek`: the line, or the status.
     pub fn peek(&self, resource: &str) -> std::result::Result<String, i32> {
-        let (resource, mut buffer, mut length) = (c(resource), vec![0_u8; 17_000], MaybeUninit::new(0));
+        let (resource, mut buffer, mut length) = (c_string(resource), vec![0_u8; 17_000], MaybeUninit::new(0));
         let (at, size) = (buffer.as_mut_ptr().cast(), buffer.len());
         // SAFETY: the text ends in NUL, and the buffer is as long as it is said to be.
-        match unsafe { s::keyferry_session_peek(self.get(), resource.as_ptr(), at, size, Some(&mut length)) } {
+        match unsafe { session::keyferry_session_peek(self.get(), resource.as_ptr(), at, size, Some(&mut length)) } {
             0 => Ok(CStr::from_bytes_until_nul(&buffer).unwrap().to_str().unwrap().to_owned()),
             status => Err(status),
         }
     }
 
     pub fn login(&self, email: Option<&str>, password: Option<&str>) -> Result<Token> {
-        let (email, password) = (email.map(c), password.map(c));
-        let (email, password) = (pointer(email.as_ref()), pointer(password.as_ref()));
+        let (email, password) = (email.map(c_string), password.map(c_string));
+        let (email, password) = (pointer_or_null(email.as_ref()), pointer_or_null(password.as_ref()));
         // SAFETY: both are NULL or end in NUL.
-        boxed(|out, error| unsafe { masv_login(self.get(), email, password, out, error) }).map(Token)
+        call_boxed(|out, error| unsafe { masv_login(self.get(), email, password, out, error) }).map(Token)
     }
 
     pub fn bearer(&self) -> Result<Token> {
-        boxed(|out, error| fileverbs_bearer(self.get(), out, error)).map(Token)
+        call_boxed(|out, error| fileverbs_bearer(self.get(), out, error)).map(Token)
     }
 
     pub fn secret_key(&self) -> Result<Token> {
-        boxed(|out, error| fileverbs_secret_key(self.get(), out, error)).map(Token)
+        call_boxed(|out, error| fileverbs_secret_key(self.get(), out, error)).map(Token)
     }
 
     pub fn agent(&self) -> Result<String> {
-        words(|out, error| masv_agent_session(self.get(), out, error))
+        call_text(|out, error| masv_agent_session(self.get(), out, error))
     }
 
     pub fn agent_sign_in(&self, email: Option<&str>, password: Option<&str>) -> Result<String> {
-        let (email, password) = (email.map(c), password.map(c));
-        let (email, password) = (pointer(email.as_ref()), pointer(password.as_ref()));
+        let (email, password) = (email.map(c_string), password.map(c_string));
+        let (email, password) = (pointer_or_null(email.as_ref()), pointer_or_null(password.as_ref()));
         // SAFETY: both are NULL or end in NUL.
-        words(|out, error| unsafe { masv_agent_sign_in(self.get(), email, password, out, error) })
+        call_text(|out, error| unsafe { masv_agent_sign_in(self.get(), email, password, out, error) })
     }
 
     pub fn agent_sign_up(&self, email: &str, password: &str, name: &str) -> Result<String> {
-        let (email, password, name) = (c(email), c(password), c(name));
+        let (email, password, name) = (c_string(email), c_string(password), c_string(name));
         // SAFETY: all end in NUL.
-        words(|out, error| unsafe { masv_agent_sign_up(self.get(), email.as_ptr(), password.as_ptr(), name.as_ptr(), out, error) })
+        call_text(|out, error| unsafe { masv_agent_sign_up(self.get(), email.as_ptr(), password.as_ptr(), name.as_ptr(), out, error) })
     }
 
     pub fn reject(&self, token: &Token) {
-        done(|error| s::keyferry_session_reject(self.get(), token.get(), error)).unwrap();
+        call_status(|error| session::keyferry_session_reject(self.get(), token.get(), error)).unwrap();
     }
 
     pub fn adopt(&self, resource: &str, value: &str) -> Result<()> {
-        let (resource, value) = (c(resource), c(value));
-        let ends = t::KEYFERRY_NO_EXPIRY;
+        let (resource, value) = (c_string(resource), c_string(value));
+        let ends = token::KEYFERRY_NO_EXPIRY;
         // SAFETY: both end in NUL.
-        done(|error| unsafe { s::keyferry_session_adopt(self.get(), resource.as_ptr(), value.as_ptr(), ends, error) })
+        call_status(|error| unsafe { session::keyferry_session_adopt(self.get(), resource.as_ptr(), value.as_ptr(), ends, error) })
     }
 
     pub fn forget(&self, resource: Option<&str>) -> Result<()> {
-        let resource = resource.map(c);
+        let resource = resource.map(c_string);
         // SAFETY: it is NULL or ends in NUL.
-        done(|error| unsafe { s::keyferry_session_forget(self.get(), pointer(resource.as_ref()), error) })
+        call_status(|error| unsafe { session::keyferry_session_forget(self.get(), pointer_or_null(resource.as_ref()), error) })
     }
 
     pub fn explain(&self, resource: &str) -> Result<String> {
-        let resource = c(resource);
+        let resource = c_string(resource);
         // SAFETY: it ends in NUL.
-        words(|out, error| unsafe { diagnostics::keyferry_session_explain(self.get(), resource.as_ptr(), out, error) })
+        call_text(|out, error| unsafe { diagnostics::keyferry_session_explain(self.get(), resource.as_ptr(), out, error) })
     }
 
     pub fn list(&self) -> String {
-        words(|out, error| diagnostics::keyferry_session_list(self.get(), out, error)).unwrap()
+        call_text(|out, error| diagnostics::keyferry_session_list(self.get(), out, error)).unwrap()
     }
 
     pub fn stats(&self) -> String {
-        words(|out, error| diagnostics::keyferry_session_stats(self.get(), out, error)).unwrap()
+        call_text(|out, error| diagnostics::keyferry_session_stats(self.get(), out, error)).unwrap()
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        s::keyferry_session_free(self.0.take());
+        session::keyferry_session_free(self.0.take());
     }
 }
