@@ -11,10 +11,10 @@ const example = join(dirname(fileURLToPath(import.meta.resolve('keyferry'))), 'e
 const folder = join(process.env.TEST_FOLDER, 'dailies');
 
 /** What the example says: its end, its output, its complaints. */
-const run = (given, environment = {}) =>
-  new Promise((ended) => {
+const run = (parameters, environment = {}) =>
+  new Promise((resolve) => {
     const options = { env: { ...process.env, ...environment } };
-    execFile(process.execPath, [example, ...given], options, (error, out, err) => ended({ status: error?.code ?? 0, out, err }));
+    execFile(process.execPath, [example, ...parameters], options, (error, out, err) => resolve({ status: error?.code ?? 0, out, err }));
   });
 
 test('the example uploads a folder and lists jobs, with two logins', async () => {

@@ -10,15 +10,15 @@ import * as sandbox from './support.mjs';
 const { count, fails, masv, pack } = sandbox;
 const files = `${masv}/v1/${pack}/files`;
 
-/** A stranger on this machine, who writes down what he gets. */
-const stranger = { seen: [] };
+/** A server on this machine that belongs to no configured service; it records each request. */
+const foreignHost = { requests: [] };
 let server;
 before(async () => {
   server = createServer((request, response) => {
     const chunks = [];
     request.on('data', (chunk) => chunks.push(chunk));
     request.on('end', () => {
-      stranger.seen.push({ method: request.method, headers: request.headers, body: Buffer.concat(chunks).toString() });
+      foreignHost.requests.push({ method: request.method, headers: request.headers, body: Buffer.concat(chunks).toString() });
       if (request.url.startsWith('/back')) response.writeHead(307, { location: files }).end();
       else if (request.url.startsWith('/round')) response.writeHead(302, { location: '/round' }).end();
       else if (request.url.endsWith('/denied')) response.writeHead(401).end();
@@ -26,47 +26,47 @@ before(async () => {
     });
   });
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
-  stranger.url = `http://127.0.0.1:${server.address().port}`;
+  foreignHost.url = `http://127.0.0.1:${server.address().port}`;
 });
 after(() => server.close());
 
 let session;
-let keyfetch;
+let keyferryFetch;
 beforeEach(async () => {
   await sandbox.reset();
-  stranger.seen = [];
+  foreignHost.requests = [];
   session = new Session(sandbox.settings());
-  keyfetch = createFetch(session);
+  keyferryFetch = createFetch(session);
 });
 
-/** That no credential of any kind reached the stranger. */
+/** Asserts that no credential of any kind reached the foreign host. */
 function assertNoCredential() {
-  const held = session.listSync().flatMap(({ headers }) => headers.map((name) => name.toLowerCase()));
-  assert.ok(held.length > 0, 'there is something that could have leaked');
-  for (const { headers } of stranger.seen) {
-    const names = Object.keys(headers).filter((name) => held.includes(name) || /^x-|token|key|authorization/.test(name));
+  const secretHeaders = session.listSync().flatMap(({ headers }) => headers.map((name) => name.toLowerCase()));
+  assert.ok(secretHeaders.length > 0, 'there is something that could have leaked');
+  for (const { headers } of foreignHost.requests) {
+    const names = Object.keys(headers).filter((name) => secretHeaders.includes(name) || /^x-|token|key|authorization/.test(name));
     assert.deepEqual(names, []);
   }
 }
 
 test('each request wears the header of its URL', async () => {
-  assert.equal((await keyfetch(files)).status, 200);
-  assert.equal((await keyfetch(new URL(`${masv}/v1/teams`))).status, 200);
-  assert.equal((await keyfetch(new Request(`${sandbox.fileverbs}/api/v1/fileuploads`))).status, 200);
-  const made = await keyfetch(`${masv}/v1/${pack}/files`, {
+  assert.equal((await keyferryFetch(files)).status, 200);
+  assert.equal((await keyferryFetch(new URL(`${masv}/v1/teams`))).status, 200);
+  assert.equal((await keyferryFetch(new Request(`${sandbox.fileverbs}/api/v1/fileuploads`))).status, 200);
+  const response = await keyferryFetch(`${masv}/v1/${pack}/files`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ kind: 'file', name: 'a', path: '', size: 1 }),
   });
-  assert.ok(made.ok, await made.text());
+  assert.ok(response.ok, await response.text());
   assert.equal(await count('two_credentials'), 0);
 });
 
 test('where no header is needed, or the URL is not ours, the request goes as it is', async () => {
-  const response = await keyfetch(`${stranger.url}/x`, { headers: { 'X-Mine': 'kept' } });
+  const response = await keyferryFetch(`${foreignHost.url}/x`, { headers: { 'X-Mine': 'kept' } });
   assert.equal(await response.text(), 'stranger');
-  assert.equal(stranger.seen[0].headers['x-mine'], 'kept');
-  assert.equal((await keyfetch(`${masv}/v1/subdomains/portals/sandbox-portal`)).status, 200);
+  assert.equal(foreignHost.requests[0].headers['x-mine'], 'kept');
+  assert.equal((await keyferryFetch(`${masv}/v1/subdomains/portals/sandbox-portal`)).status, 200);
   assert.equal(await count('login'), 0);
 });
 
@@ -84,20 +84,20 @@ test('a look-alike of an origin gets nothing', async () => {
 
 for (const status of [301, 302, 303, 307, 308]) {
   test(`a redirect (${status}) to another origin carries no header`, async () => {
-    await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status, to: `${stranger.url}/x` });
-    const response = await keyfetch(files, { headers: { Authorization: 'mine', Cookie: 'mine=1', 'X-Mine': 'kept' } });
-    assert.deepEqual([await response.text(), response.redirected, response.url], ['stranger', true, `${stranger.url}/x`]);
-    assert.equal(stranger.seen[0].headers.authorization, undefined);
-    assert.equal(stranger.seen[0].headers.cookie, undefined);
-    assert.equal(stranger.seen[0].headers['x-mine'], 'kept');
-    delete stranger.seen[0].headers['x-mine'];
+    await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status, to: `${foreignHost.url}/x` });
+    const response = await keyferryFetch(files, { headers: { Authorization: 'mine', Cookie: 'mine=1', 'X-Mine': 'kept' } });
+    assert.deepEqual([await response.text(), response.redirected, response.url], ['stranger', true, `${foreignHost.url}/x`]);
+    assert.equal(foreignHost.requests[0].headers.authorization, undefined);
+    assert.equal(foreignHost.requests[0].headers.cookie, undefined);
+    assert.equal(foreignHost.requests[0].headers['x-mine'], 'kept');
+    delete foreignHost.requests[0].headers['x-mine'];
     assertNoCredential();
   });
 
   test(`a redirect (${status}) of a POST is what the standard makes of it`, async () => {
-    await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status, to: `${stranger.url}/x` });
-    await keyfetch(files, { method: 'POST', body: '{"a":1}', headers: { 'Content-Type': 'application/json' } });
-    const [{ method, body, headers }] = stranger.seen;
+    await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status, to: `${foreignHost.url}/x` });
+    await keyferryFetch(files, { method: 'POST', body: '{"a":1}', headers: { 'Content-Type': 'application/json' } });
+    const [{ method, body, headers }] = foreignHost.requests;
     const kept = status >= 307;
     assert.deepEqual([method, body, headers['content-type']], kept ? ['POST', '{"a":1}', 'application/json'] : ['GET', '', undefined]);
     assertNoCredential();
@@ -106,8 +106,8 @@ for (const status of [301, 302, 303, 307, 308]) {
 
 test('a redirect to another origin does not carry what the caller got of us and put on itself', async () => {
   const headers = await session.headersFor(files);
-  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: `${stranger.url}/x` });
-  assert.equal(await (await keyfetch(files, { headers })).text(), 'stranger');
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: `${foreignHost.url}/x` });
+  assert.equal(await (await keyferryFetch(files, { headers })).text(), 'stranger');
   assertNoCredential();
 });
 
@@ -115,23 +115,23 @@ test('a new header stands in the place of the old one that the caller put on its
   const headersOf = [{ 'X-User-Token': 'old' }, { 'X-API-KEY': 'new' }];
   const changing = { headersFor: async () => headersOf.shift(), rejectValue: async () => {} };
   const sent = [];
-  const refusing = async (_url, { headers }) => (sent.push([...headers.keys()]), new Response(null, { status: sent.length > 1 ? 200 : 401 }));
-  assert.equal((await createFetch(changing, refusing)(files, { headers: { 'x-user-token': 'old' } })).status, 200);
+  const refusingFetch = async (_url, { headers }) => (sent.push([...headers.keys()]), new Response(null, { status: sent.length > 1 ? 200 : 401 }));
+  assert.equal((await createFetch(changing, refusingFetch)(files, { headers: { 'x-user-token': 'old' } })).status, 200);
   assert.deepEqual(sent, [['x-user-token'], ['x-api-key']]);
 });
 
 test('a redirect to an origin of ours wears what belongs there', async () => {
-  const response = await keyfetch(`${stranger.url}/back`);
+  const response = await keyferryFetch(`${foreignHost.url}/back`);
   assert.deepEqual([response.status, response.redirected], [200, true]);
-  assert.equal(stranger.seen[0].headers['x-package-token'], undefined);
+  assert.equal(foreignHost.requests[0].headers['x-package-token'], undefined);
 });
 
 test('redirects end, and only those that are followed', async () => {
-  await assert.rejects(keyfetch(`${stranger.url}/round`), /too many redirects/);
-  assert.equal((await keyfetch(`${stranger.url}/round`, { redirect: 'manual' })).status, 302);
-  await assert.rejects(keyfetch(`${stranger.url}/round`, { redirect: 'error' }), TypeError);
+  await assert.rejects(keyferryFetch(`${foreignHost.url}/round`), /too many redirects/);
+  assert.equal((await keyferryFetch(`${foreignHost.url}/round`, { redirect: 'manual' })).status, 302);
+  await assert.rejects(keyferryFetch(`${foreignHost.url}/round`, { redirect: 'error' }), TypeError);
   await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: 'file:///etc/passwd' });
-  await assert.rejects(keyfetch(files), /leads to file:/);
+  await assert.rejects(keyferryFetch(files), /leads to file:/);
 });
 
 test('after a 401 the token is rejected and the request sent once more', async () => {
@@ -139,7 +139,7 @@ test('after a 401 the token is rejected and the request sent once more', async (
   await sandbox.refuse(token.value);
   const bodies = ['{}', Buffer.from('{}'), new Blob(['{}'])];
   for (const body of bodies) {
-    const response = await keyfetch(`${masv}/v1/${pack}/finalize`, { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
+    const response = await keyferryFetch(`${masv}/v1/${pack}/finalize`, { method: 'POST', body, headers: { 'Content-Type': 'application/json' } });
     assert.ok(response.ok, `${response.status} ${await response.text()}`);
   }
   assert.ok((await session.tokenFor(pack)).generation > token.generation);
@@ -149,7 +149,7 @@ test('after a 401 the token is rejected and the request sent once more', async (
 
 test('a second 401 is the answer', async () => {
   await sandbox.fault({ path: `/v1/${pack}`, kind: 'status', status: 401, times: 'forever' });
-  assert.equal((await keyfetch(files)).status, 401);
+  assert.equal((await keyferryFetch(files)).status, 401);
   assert.equal(await count('faults_hit'), 2);
 });
 
@@ -157,8 +157,8 @@ test('a request is sent twice at the most, however many tokens there are', async
   let tokens = 0;
   let sent = 0;
   const rich = { headersFor: async () => ({ 'X-User-Token': String((tokens += 1)) }), rejectValue: async () => {} };
-  const refusing = async () => ((sent += 1), new Response(null, { status: 401 }));
-  assert.equal((await createFetch(rich, refusing)(files)).status, 401);
+  const refusingFetch = async () => ((sent += 1), new Response(null, { status: 401 }));
+  assert.equal((await createFetch(rich, refusingFetch)(files)).status, 401);
   assert.deepEqual([tokens, sent], [2, 2]);
 });
 
@@ -172,10 +172,10 @@ test('a 401 with nothing new to try is the answer', async () => {
 });
 
 test('a 401 on a token that nobody else can get is the answer', async () => {
-  const bare = new Session({ file: false, settings: { 'masv.url': stranger.url, 'masv.email': 'a@example.com', 'masv.password': 'x' } });
+  const bare = new Session({ file: false, settings: { 'masv.url': foreignHost.url, 'masv.email': 'a@example.com', 'masv.password': 'x' } });
   await bare.adopt('transfers/denied', 'a'.repeat(40));
-  assert.equal((await createFetch(bare)(`${stranger.url}/v1/transfers/denied`)).status, 401);
-  assert.equal(stranger.seen[0].headers['x-transfer-token'], 'a'.repeat(40));
+  assert.equal((await createFetch(bare)(`${foreignHost.url}/v1/transfers/denied`)).status, 401);
+  assert.equal(foreignHost.requests[0].headers['x-transfer-token'], 'a'.repeat(40));
   assert.equal(bare.stats().rejected, 1);
 });
 
@@ -192,7 +192,7 @@ test('a stream is sent once, and its 401 is the answer', async () => {
   const token = await session.tokenFor(pack);
   await sandbox.refuse(token.value);
   const post = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: new Blob(['{}']).stream(), duplex: 'half' };
-  assert.equal((await keyfetch(`${masv}/v1/${pack}/finalize`, post)).status, 401);
+  assert.equal((await keyferryFetch(`${masv}/v1/${pack}/finalize`, post)).status, 401);
   assert.equal(await count('login'), 1);
 });
 
@@ -203,15 +203,15 @@ for (const [name, body] of Object.entries(bodies)) {
 
   test(`a Request with ${name} in it is sent once more after a 401`, async () => {
     await sandbox.refuse((await session.tokenFor(pack)).value);
-    const response = await keyfetch(new Request(`${masv}/v1/${pack}/finalize`, post()));
+    const response = await keyferryFetch(new Request(`${masv}/v1/${pack}/finalize`, post()));
     assert.ok(response.ok, `${response.status} ${await response.text()}`);
     assert.equal(await count('rejected_token'), 1);
   });
 
   test(`a Request with ${name} in it follows a redirect`, async () => {
-    await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 307, to: `${stranger.url}/x` });
-    await keyfetch(new Request(files, post()));
-    const [{ method, body, headers }] = stranger.seen;
+    await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 307, to: `${foreignHost.url}/x` });
+    await keyferryFetch(new Request(files, post()));
+    const [{ method, body, headers }] = foreignHost.requests;
     assert.deepEqual([method, body, headers['content-length'], headers['content-type']], ['POST', '{}', '2', 'application/json']);
     assertNoCredential();
   });
@@ -221,23 +221,23 @@ test('of a Request with a large body no more is kept than what is said, and it i
   const large = 'x'.repeat(3 * 2 ** 20);
   let tokens = 0;
   const rich = { headersFor: async () => ({ 'X-User-Token': String((tokens += 1)) }), rejectValue: async () => {} };
-  const response = await createFetch(rich)(new Request(`${stranger.url}/denied`, { method: 'POST', body: large }));
-  assert.deepEqual([response.status, tokens, stranger.seen.length], [401, 1, 1]);
-  assert.equal(stranger.seen[0].headers['content-length'], String(large.length));
-  assert.ok(stranger.seen[0].body === large);
+  const response = await createFetch(rich)(new Request(`${foreignHost.url}/denied`, { method: 'POST', body: large }));
+  assert.deepEqual([response.status, tokens, foreignHost.requests.length], [401, 1, 1]);
+  assert.equal(foreignHost.requests[0].headers['content-length'], String(large.length));
+  assert.ok(foreignHost.requests[0].body === large);
 });
 
 test('what is no stream is sent as text, and again', async () => {
-  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 307, to: `${stranger.url}/x` });
-  await keyfetch(files, { method: 'POST', body: 123 });
-  assert.deepEqual(stranger.seen.map(({ body }) => body), ['123']);
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 307, to: `${foreignHost.url}/x` });
+  await keyferryFetch(files, { method: 'POST', body: 123 });
+  assert.deepEqual(foreignHost.requests.map(({ body }) => body), ['123']);
 });
 
 test('a Request is what it is for the global fetch', async () => {
   const dispatcher = { dispatch: () => assert.fail('the dispatcher of the caller') };
   const dispatched = (error) => /the dispatcher of the caller/.test(`${error} ${error.cause}`);
-  await assert.rejects(keyfetch(new Request(files, { dispatcher })), dispatched);
-  await assert.rejects(keyfetch(new Request(files), { dispatcher }), dispatched);
+  await assert.rejects(keyferryFetch(new Request(files, { dispatcher })), dispatched);
+  await assert.rejects(keyferryFetch(new Request(files), { dispatcher }), dispatched);
   const sent = [];
   const hops = [new Response(null, { status: 302, headers: { location: '/x' } }), new Response()];
   const spy = async (input, init) => (sent.push(new Request(input, init)), hops.shift());
@@ -248,42 +248,42 @@ test('a Request is what it is for the global fetch', async () => {
 });
 
 test('a clone of a redirected response is redirected', async () => {
-  const response = await keyfetch(`${stranger.url}/back`);
+  const response = await keyferryFetch(`${foreignHost.url}/back`);
   assert.deepEqual([response.redirected, response.clone().redirected, response.clone().clone().redirected], [true, true, true]);
   assert.deepEqual(await response.clone().json(), await response.json());
 });
 
 test('the integrity is that of the last answer', async () => {
   const integrity = `sha256-${createHash('sha256').update('stranger').digest('base64')}`;
-  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: `${stranger.url}/x` });
-  assert.equal(await (await keyfetch(files, { integrity })).text(), 'stranger');
-  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: `${stranger.url}/x` });
-  assert.equal(await (await keyfetch(new Request(files, { integrity }))).text(), 'stranger');
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: `${foreignHost.url}/x` });
+  assert.equal(await (await keyferryFetch(files, { integrity })).text(), 'stranger');
+  await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: `${foreignHost.url}/x` });
+  assert.equal(await (await keyferryFetch(new Request(files, { integrity }))).text(), 'stranger');
   await sandbox.refuse((await session.tokenFor(pack)).value);
-  await assert.rejects(keyfetch(files, { integrity }), (error) => /integrity/.test(error.cause));
+  await assert.rejects(keyferryFetch(files, { integrity }), (error) => /integrity/.test(error.cause));
   assert.equal(await count('rejected_token'), 1, 'a 401 is no matter of integrity');
-  await assert.rejects(keyfetch(`${stranger.url}/back`, { integrity }), (error) => /integrity/.test(error.cause));
+  await assert.rejects(keyferryFetch(`${foreignHost.url}/back`, { integrity }), (error) => /integrity/.test(error.cause));
 });
 
 test('a 401 of a stranger rejects nothing', async () => {
   await session.tokenFor('user');
-  assert.equal((await keyfetch(`${stranger.url}/denied`)).status, 401);
+  assert.equal((await keyferryFetch(`${foreignHost.url}/denied`)).status, 401);
   assert.ok(session.header('user'));
-  assert.equal(stranger.seen.length, 1);
+  assert.equal(foreignHost.requests.length, 1);
 });
 
 test('what fails while a token is got reaches the caller', async () => {
   await sandbox.fault({ path: '/v1/auth', kind: 'status', status: 401, times: 'forever' });
-  await fails('KEYFERRY_E_BAD_CREDENTIALS', () => keyfetch(files));
+  await fails('KEYFERRY_E_BAD_CREDENTIALS', () => keyferryFetch(files));
 });
 
 test('a signal ends a fetch as it ends the global one', async () => {
   await sandbox.fault({ path: '/v1/auth', kind: 'hang' });
   const reason = new Error('enough');
   const controller = new AbortController();
-  const fetching = keyfetch(files, { signal: controller.signal });
+  const fetching = keyferryFetch(files, { signal: controller.signal });
   controller.abort(reason);
   await assert.rejects(fetching, (error) => error === reason);
   const timeout = AbortSignal.timeout(30);
-  await assert.rejects(keyfetch(new Request(files, { signal: timeout })), { name: 'TimeoutError' });
+  await assert.rejects(keyferryFetch(new Request(files, { signal: timeout })), { name: 'TimeoutError' });
 });

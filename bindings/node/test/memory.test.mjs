@@ -11,33 +11,33 @@ import * as sandbox from './support.mjs';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc');
 const MEBIBYTE = 2 ** 20;
-const turn = () => new Promise(setImmediate);
+const nextTurn = () => new Promise(setImmediate);
 
 beforeEach(sandbox.reset);
 
 /** Memory of the process when all that can go has gone. */
-async function resident() {
+async function residentBytes() {
   for (let round = 0; round < 4; round += 1) {
     collect();
-    await turn();
+    await nextTurn();
   }
   return process.memoryUsage.rss();
 }
 
 /** The least growth of a few rounds: V8 makes room for what is young in one of them and keeps it, a leak is in each. */
-async function growth(times, work) {
+async function smallestGrowth(times, work) {
   let least = Infinity;
   await work(times / 4);
   for (let round = 0; round < 4 && least >= MEBIBYTE; round += 1) {
-    const before = await resident();
+    const before = await residentBytes();
     await work(times);
-    least = Math.min(least, (await resident()) - before);
+    least = Math.min(least, (await residentBytes()) - before);
   }
   return least;
 }
 
-function adopted(session, things) {
-  return Array.from({ length: things }, (_, index) => {
+function adoptTokens(session, count) {
+  return Array.from({ length: count }, (_, index) => {
     const resource = `packages/01J0SANDB0XPACKAGE${String(index).padStart(8, '0')}`;
     session.adoptSync(resource, 'a'.repeat(600), { expiresAt: new Date('2040-01-01') });
     return resource;
@@ -46,31 +46,31 @@ function adopted(session, things) {
 
 test('a million tokens taken and dropped leave nothing behind', async (context) => {
   const session = new Session({ file: false });
-  const things = adopted(session, 200);
-  const grown = await growth(1_000_000, (times) => {
+  const resources = adoptTokens(session, 200);
+  const grownBytes = await smallestGrowth(1_000_000, (times) => {
     // Without a turn of the event loop, in which the collector of garbage could tell of dropped ones.
-    for (let at = 0; at < times; at += 1) session.tokenForSync(things[at % 16 ? 0 : at % things.length]);
+    for (let at = 0; at < times; at += 1) session.tokenForSync(resources[at % 16 ? 0 : at % resources.length]);
   });
-  context.diagnostic(`a million tokens: ${grown} bytes`);
-  assert.ok(grown < MEBIBYTE, `${grown} bytes`);
+  context.diagnostic(`a million tokens: ${grownBytes} bytes`);
+  assert.ok(grownBytes < MEBIBYTE, `${grownBytes} bytes`);
 });
 
 test('headers, requests, errors and logins leave nothing behind', async (context) => {
   const session = new Session(sandbox.settings());
-  const [thing] = adopted(session, 1);
+  const [resource] = adoptTokens(session, 1);
   await session.tokenFor('user');
-  const grown = await growth(8_000, async (times) => {
+  const grownBytes = await smallestGrowth(8_000, async (times) => {
     for (let at = 0; at < times; at += 1) {
-      session.header(thing);
-      session.cached(thing, { minValid: 1000 });
-      session.tokenForSync(thing, { timeout: 1000, access: 'any' });
+      session.header(resource);
+      session.cached(resource, { minValid: 1000 });
+      session.tokenForSync(resource, { timeout: 1000, access: 'any' });
       assert.throws(() => session.tokenForSync('packages/../x'));
-      if (at % 10 === 0) await session.tokenFor(thing, { minValid: 1000 });
-      if (at % 100 === 0) await session.explain(thing);
+      if (at % 10 === 0) await session.tokenFor(resource, { minValid: 1000 });
+      if (at % 100 === 0) await session.explain(resource);
     }
   });
-  context.diagnostic(`errors and requests: ${grown} bytes`);
-  assert.ok(grown < MEBIBYTE, `${grown} bytes`);
+  context.diagnostic(`errors and requests: ${grownBytes} bytes`);
+  assert.ok(grownBytes < MEBIBYTE, `${grownBytes} bytes`);
 });
 
 const threads = () => readdirSync('/proc/self/task').length;

@@ -33,10 +33,10 @@ test('a header is there without waiting once the token was got', async () => {
 
 test('headers of several resources are not mixed up', async () => {
   await Promise.all([session.tokenFor(pack), session.tokenFor(sandbox.otherPack), session.tokenFor('user')]);
-  const told = () => [pack, sandbox.otherPack, 'user'].map((resource) => session.header(resource).join());
-  const first = told();
+  const headers = () => [pack, sandbox.otherPack, 'user'].map((resource) => session.header(resource).join());
+  const first = headers();
   assert.equal(new Set(first).size, 3);
-  for (let round = 0; round < 3; round += 1) assert.deepEqual(told(), first);
+  for (let round = 0; round < 3; round += 1) assert.deepEqual(headers(), first);
 });
 
 test('a token tells all that the library knows of it', async () => {
@@ -154,9 +154,9 @@ test('a token of another account, of a password, or of a login is rejected as su
 test('tokens that the caller got itself are kept', async () => {
   const value = (await session.tokenFor(pack)).value;
   const other = new Session({ file: false, settings: { 'masv.url': sandbox.masv } });
-  const given = Buffer.from(value);
-  await other.adopt(pack, given);
-  assert.ok(given.every((byte) => byte === 0), 'it is wiped');
+  const secretBuffer = Buffer.from(value);
+  await other.adopt(pack, secretBuffer);
+  assert.ok(secretBuffer.every((byte) => byte === 0), 'it is wiped');
   assert.equal((await other.tokenFor(pack)).value, value);
   await fails('KEYFERRY_E_UNSUPPORTED', () => other.adopt('fileverbs:secret-key', value));
   await fails('KEYFERRY_E_INVALID_VALUE', () => other.adopt(pack, value, { expiresAt: new Date(0) }));
@@ -181,8 +181,8 @@ test('forgetting forgets', async () => {
 
 test('a session explains itself and counts', async () => {
   await session.tokenFor(pack);
-  const told = await session.explain(pack);
-  assert.equal(told.service, 'masv');
+  const explanation = await session.explain(pack);
+  assert.equal(explanation.service, 'masv');
   assert.deepEqual(session.explainSync(pack).service, 'masv');
   assert.equal(session.stats().logins, 1);
 });
@@ -201,7 +201,7 @@ test('a login with what is given, which is wiped', async () => {
   assert.ok(wrong.every((byte) => byte === 0), 'it is wiped after a failure too');
 });
 
-const given = () => Buffer.from('secret');
+const secretBuffer = () => Buffer.from('secret');
 const failing = {
   'an argument before it': (secret) => session.masvLogin('a\0b', secret),
   'an argument of a wrong type': (secret) => session.adopt(7, secret),
@@ -218,7 +218,7 @@ const failing = {
 };
 for (const [what, call] of Object.entries(failing)) {
   test(`a secret is wiped where the call fails for ${what}`, async () => {
-    const secret = given();
+    const secret = secretBuffer();
     await assert.rejects(async () => call(secret));
     assert.ok(secret.every((byte) => byte === 0));
   });
@@ -226,7 +226,7 @@ for (const [what, call] of Object.entries(failing)) {
 
 test('a secret is wiped where the session is closed', async () => {
   await session.close();
-  const secrets = [given(), given(), given()];
+  const secrets = [secretBuffer(), secretBuffer(), secretBuffer()];
   await fails('ERR_INVALID_STATE', () => session.adopt(pack, secrets[0]));
   await fails('ERR_INVALID_STATE', () => session.tokenFor(sandbox.protectedLink, { linkPassword: secrets[1] }));
   await fails('ERR_INVALID_STATE', () => session.tokenForSync(sandbox.protectedLink, { linkPassword: secrets[2] }));
