@@ -130,7 +130,7 @@ class Case(unittest.TestCase):
             call(*arguments, **named)
         return caught.exception
 
-    def is_cancelled(self, asking):
+    def assert_cancels_at_once(self, asking):
         """Cancels a task that awaits `asking()` while its login, a slow one, is under way. It ends at once, and so does the event loop,
         which waits for the thread of the call.
         """

@@ -24,17 +24,17 @@ try:
 except ImportError:
     httpx = None
 
-OURS = ("x-package-token", "x-user-token", "x-api-key", "x-transfer-token", "authorization", "secretkey")
+AUTH_HEADERS = ("x-package-token", "x-user-token", "x-api-key", "x-transfer-token", "authorization", "secretkey")
 
 
-class Stranger(http.server.BaseHTTPRequestHandler):
+class ForeignHost(http.server.BaseHTTPRequestHandler):
     """A host that is none of ours: keeps what it is sent, answers with the status in the path, or sends on to where the path says."""
 
-    seen = []
+    requests = []
 
     def do_GET(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.seen.append({name.lower(): value for name, value in self.headers.items()})
+        self.requests.append({name.lower(): value for name, value in self.headers.items()})
         if self.path.startswith("/to/"):
             self.send_response(307)
             self.send_header("Location", self.path[len("/to/") :])
@@ -54,9 +54,9 @@ class Clients:
 
     @classmethod
     def setUpClass(cls):
-        cls.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
+        cls.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), ForeignHost)
         threading.Thread(target=cls.server.serve_forever, daemon=True).start()
-        cls.stranger = f"http://127.0.0.1:{cls.server.server_port}"
+        cls.foreign_url = f"http://127.0.0.1:{cls.server.server_port}"
 
     @classmethod
     def tearDownClass(cls):
@@ -65,12 +65,12 @@ class Clients:
 
     def setUp(self):
         super().setUp()
-        Stranger.seen.clear()
+        ForeignHost.requests.clear()
 
-    def nothing_of_ours_was_seen(self):
-        self.assertTrue(Stranger.seen)
-        for headers in Stranger.seen:
-            self.assertEqual([name for name in OURS if name in headers], [])
+    def assert_no_auth_header_was_sent(self):
+        self.assertTrue(ForeignHost.requests)
+        for headers in ForeignHost.requests:
+            self.assertEqual([name for name in AUTH_HEADERS if name in headers], [])
 
     def test_each_url_gets_its_own_header(self):
         for url in (FILES, TEAMS, f"{FILEVERBS}/api/v1/fileuploads", FILES + "?page=2"):
@@ -82,10 +82,10 @@ class Clients:
         self.assertTrue(renewed_in_background(self.session, lambda: self.get(TEAMS), life=6))
 
     def test_strangers_get_nothing(self):
-        self.assertEqual(self.get(f"{self.stranger}/200").status_code, 200)
-        self.assertEqual(self.get(f"{self.stranger}/401").status_code, 401)
-        self.assertEqual(len(Stranger.seen), 2)
-        self.nothing_of_ours_was_seen()
+        self.assertEqual(self.get(f"{self.foreign_url}/200").status_code, 200)
+        self.assertEqual(self.get(f"{self.foreign_url}/401").status_code, 401)
+        self.assertEqual(len(ForeignHost.requests), 2)
+        self.assert_no_auth_header_was_sent()
         self.assertEqual(self.session.list(), [])
 
     def test_routes_that_are_open_to_all_get_nothing(self):
@@ -130,19 +130,19 @@ class Clients:
 
     def test_a_redirect_takes_no_header_to_a_stranger(self):
         for status in (302, 307):
-            control("POST", "fault", {"path": "/v1/packages", "kind": "redirect", "status": status, "to": f"{self.stranger}/200"})
+            control("POST", "fault", {"path": "/v1/packages", "kind": "redirect", "status": status, "to": f"{self.foreign_url}/200"})
             self.assertEqual(self.get(FILES).status_code, 200)
-        self.nothing_of_ours_was_seen()
+        self.assert_no_auth_header_was_sent()
 
     def test_a_redirect_after_a_401_takes_none_either(self):
         control("POST", "reject", {"token": self.session.token_for(FILES).value})
-        control("POST", "fault", {"path": "/v1/packages", "kind": "redirect", "status": 307, "to": f"{self.stranger}/401", "skip": 1})
+        control("POST", "fault", {"path": "/v1/packages", "kind": "redirect", "status": 307, "to": f"{self.foreign_url}/401", "skip": 1})
         self.assertEqual(self.get(FILES).status_code, 401)
-        self.nothing_of_ours_was_seen()
+        self.assert_no_auth_header_was_sent()
 
     def test_a_stranger_that_sends_us_on_gets_none_and_the_service_its_own(self):
-        self.assertEqual(self.get(f"{self.stranger}/to/{FILES}").status_code, 200)
-        self.nothing_of_ours_was_seen()
+        self.assertEqual(self.get(f"{self.foreign_url}/to/{FILES}").status_code, 200)
+        self.assert_no_auth_header_was_sent()
 
     def test_a_redirect_within_the_service_is_served(self):
         control("POST", "fault", {"path": "/v1/teams", "kind": "redirect", "status": 307, "to": FILES})
@@ -195,30 +195,30 @@ class Requests(Clients, Case):
         return client
 
     def test_a_request_to_a_stranger_stays_bare_however_often_it_is_sent(self):
-        client, url = self.client(), f"{self.stranger}/to/{FILES}"
+        client, url = self.client(), f"{self.foreign_url}/to/{FILES}"
         prepared = client.prepare_request(requests.Request("GET", url))
         answer = client.send(prepared)
         self.assertEqual(answer.status_code, 200)
         client.send(prepared)
         client.send(answer.history[0].request)
         client.send(client.get(url, allow_redirects=False).request, allow_redirects=False)
-        self.assertEqual(len(Stranger.seen), 5)
-        self.nothing_of_ours_was_seen()
+        self.assertEqual(len(ForeignHost.requests), 5)
+        self.assert_no_auth_header_was_sent()
 
     def test_a_redirect_that_is_not_followed_gets_no_token(self):
-        answer = self.client().get(f"{self.stranger}/to/{FILES}", allow_redirects=False)
+        answer = self.client().get(f"{self.foreign_url}/to/{FILES}", allow_redirects=False)
         self.assertEqual((answer.status_code, count("login")), (307, 0))
         self.assertEqual(self.client().send(answer.next).status_code, 200)
 
     def test_a_prepared_request_that_was_sent_elsewhere_keeps_its_own_headers(self):
         client = self.client()
-        control("POST", "fault", {"path": "/v1/packages", "kind": "redirect", "status": 302, "to": f"{self.stranger}/200", "times": 1})
+        control("POST", "fault", {"path": "/v1/packages", "kind": "redirect", "status": 302, "to": f"{self.foreign_url}/200", "times": 1})
         prepared = client.prepare_request(requests.Request("GET", FILES))
-        worn = dict(prepared.headers)
-        self.assertIn("X-Package-Token", worn)
+        sent_headers = dict(prepared.headers)
+        self.assertIn("X-Package-Token", sent_headers)
         answer = client.send(prepared)
-        self.assertEqual((dict(prepared.headers), dict(answer.history[0].request.headers)), (worn, worn))
-        self.nothing_of_ours_was_seen()
+        self.assertEqual((dict(prepared.headers), dict(answer.history[0].request.headers)), (sent_headers, sent_headers))
+        self.assert_no_auth_header_was_sent()
         before = count("requests")
         self.assertEqual((client.send(prepared).status_code, count("requests") - before), (200, 1))
 
@@ -235,15 +235,15 @@ class Requests(Clients, Case):
 
     def test_a_rejected_token_is_renewed_after_a_redirect_too(self):
         control("POST", "reject", {"token": self.session.token_for(FILES).value})
-        self.assertEqual(self.get(f"{self.stranger}/to/{FILES}").status_code, 200)
+        self.assertEqual(self.get(f"{self.foreign_url}/to/{FILES}").status_code, 200)
 
     def test_an_upload_that_became_a_get_gets_its_header(self):
         control("POST", "fault", {"path": "/v1/teams", "kind": "redirect", "status": 302, "to": FILES, "times": 1})
         self.assertEqual(self.post(TEAMS, data=io.BytesIO(b"{}")).status_code, 200)
 
     def test_what_the_user_put_on_stays(self):
-        self.get(f"{self.stranger}/200", headers={"Authorization": "mine"})
-        self.assertEqual(Stranger.seen[0]["authorization"], "mine")
+        self.get(f"{self.foreign_url}/200", headers={"Authorization": "mine"})
+        self.assertEqual(ForeignHost.requests[0]["authorization"], "mine")
 
 
 class Httpx(Clients):
@@ -254,23 +254,23 @@ class Httpx(Clients):
         self.assertEqual(self.get(TEAMS).status_code, 200)
 
     def test_a_form_in_memory_is_sent_again_and_one_of_a_file_is_not(self):
-        url = f"{self.stranger}/401"
+        url = f"{self.foreign_url}/401"
         for content, sent in ((b"bytes", 2), (io.BytesIO(b"file"), 1)):
-            Stranger.seen.clear()
+            ForeignHost.requests.clear()
             with unittest.mock.patch("keyferry.httpx.headers_after_401", return_value={"x-api-key": "b"}), unittest.mock.patch(
                 "keyferry.httpx.aheaders_after_401", return_value={"x-api-key": "b"}
             ):
                 self.post(url, files={"part": content}, data={"name": "x"})
-            self.assertEqual(len(Stranger.seen), sent)
-            self.assertEqual({headers["content-length"] for headers in Stranger.seen}, {Stranger.seen[0]["content-length"]})
+            self.assertEqual(len(ForeignHost.requests), sent)
+            self.assertEqual({headers["content-length"] for headers in ForeignHost.requests}, {ForeignHost.requests[0]["content-length"]})
 
     def test_a_request_that_was_answered_wears_nothing_of_ours(self):
         control("POST", "reject", {"token": self.session.token_for(FILES).value})
-        for url in (FILES, f"{self.stranger}/to/{FILES}"):
+        for url in (FILES, f"{self.foreign_url}/to/{FILES}"):
             answer = self.get(url)
             self.assertEqual(answer.status_code, 200)
             for one in [answer, *answer.history]:
-                self.assertEqual([name for name, _ in one.request.headers.raw if name.decode().lower() in OURS], [])
+                self.assertEqual([name for name, _ in one.request.headers.raw if name.decode().lower() in AUTH_HEADERS], [])
 
 
 @unittest.skipUnless(httpx, "httpx is not installed")
@@ -324,7 +324,7 @@ class HttpxAsync(Httpx, Case):
             async with httpx.AsyncClient(auth=keyferry.httpx.Auth(self.session), trust_env=False) as client:
                 await client.get(TEAMS)
 
-        self.is_cancelled(asking)
+        self.assert_cancels_at_once(asking)
 
 
 class Absent(Case):

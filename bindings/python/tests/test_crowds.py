@@ -121,7 +121,7 @@ class Asyncio(Case):
         self.assertEqual(count("requests"), before)
 
     def test_cancelling_the_task_cancels_the_request(self):
-        self.is_cancelled(lambda: self.session.atoken_for("user"))
+        self.assert_cancels_at_once(lambda: self.session.atoken_for("user"))
 
     def test_what_fails_is_raised_where_it_is_awaited(self):
         for resource, kind in (("https://example.com/", keyferry.UnknownService), ("agent:session", keyferry.NoHeader)):

@@ -12,7 +12,7 @@ import keyferry.log
 from support import PASSWORD, Case, control, run, run_in_threads
 
 
-class Kept(logging.Handler):
+class RecordingHandler(logging.Handler):
     def __init__(self):
         super().__init__()
         self.records = []
@@ -24,32 +24,32 @@ class Kept(logging.Handler):
 class Log(Case):
     def setUp(self):
         super().setUp()
-        self.kept, self.logger = Kept(), logging.getLogger("keyferry")
-        self.logger.addHandler(self.kept)
+        self.handler, self.logger = RecordingHandler(), logging.getLogger("keyferry")
+        self.logger.addHandler(self.handler)
         self.logger.setLevel(logging.DEBUG)
-        self.addCleanup(self.logger.removeHandler, self.kept)
+        self.addCleanup(self.logger.removeHandler, self.handler)
         self.addCleanup(keyferry.log.stop)
 
-    def said(self):
-        return "\n".join(record.getMessage() for record in self.kept.records)
+    def logged_text(self):
+        return "\n".join(record.getMessage() for record in self.handler.records)
 
     def test_levels_are_those_of_logging(self):
         keyferry.log.start(logging.DEBUG)
         token = self.session.token_for("user")
-        self.assertIn((logging.INFO, "keyferry"), [(record.levelno, record.name) for record in self.kept.records])
-        self.assertIn(logging.DEBUG, [record.levelno for record in self.kept.records])
-        self.assertNotIn(PASSWORD, self.said())
-        self.assertNotIn(token.value, self.said())
+        self.assertIn((logging.INFO, "keyferry"), [(record.levelno, record.name) for record in self.handler.records])
+        self.assertIn(logging.DEBUG, [record.levelno for record in self.handler.records])
+        self.assertNotIn(PASSWORD, self.logged_text())
+        self.assertNotIn(token.value, self.logged_text())
 
     def test_what_is_below_the_level_is_not_even_made(self):
         for level in (logging.WARNING, logging.CRITICAL):
             keyferry.log.start(level)
             self.session.forget_all()
             self.session.token_for("user")
-            self.assertEqual(self.kept.records, [])
+            self.assertEqual(self.handler.records, [])
 
     def test_another_logger_takes_over_and_stop_ends_it(self):
-        other = Kept()
+        other = RecordingHandler()
         logger = logging.Logger("mine")
         logger.addHandler(other)
         keyferry.log.start(logging.INFO)
@@ -58,13 +58,13 @@ class Log(Case):
         keyferry.log.stop()
         self.session.forget_all()
         self.session.token_for("user")
-        self.assertEqual((len(self.kept.records), len(other.records) > 0), (0, True))
+        self.assertEqual((len(self.handler.records), len(other.records) > 0), (0, True))
         self.assertEqual(sum("got" in record.getMessage() for record in other.records), 1)
 
     def test_what_is_installed_lives_however_two_threads_meet(self):
-        call_status, calls, other = keyferry.log.call_status, itertools.count(), Kept()
+        call_status, calls, other = keyferry.log.call_status, itertools.count(), RecordingHandler()
 
-        def overtaken(*arguments):
+        def call_then_overtake(*arguments):
             call_status(*arguments)
             if next(calls) == 0:
                 # Another thread installs its own before this one can note that it did.
@@ -72,23 +72,23 @@ class Log(Case):
                 logger.addHandler(other)
                 keyferry.log.start(logging.DEBUG, logger)
 
-        with unittest.mock.patch("keyferry.log.call_status", overtaken):
+        with unittest.mock.patch("keyferry.log.call_status", call_then_overtake):
             keyferry.log.start(logging.DEBUG)
         gc.collect()
         self.session.token_for("user")
-        self.assertEqual((len(self.kept.records), len(other.records) > 0), (0, True))
+        self.assertEqual((len(self.handler.records), len(other.records) > 0), (0, True))
 
     def test_a_handler_that_calls_back_is_told(self):
         statuses = []
 
-        class Calls(logging.Handler):
+        class CallingHandler(logging.Handler):
             def emit(self, record):
                 try:
                     keyferry.default.stats()
                 except keyferry.Reentrant as error:
                     statuses.append(error.status)
 
-        handler = Calls()
+        handler = CallingHandler()
         self.logger.addHandler(handler)
         self.addCleanup(self.logger.removeHandler, handler)
         keyferry.log.start()
@@ -105,7 +105,7 @@ class Log(Case):
                 self.session.header("user")
 
         run_in_threads(8, work)
-        self.assertGreater(len(self.kept.records), 0)
+        self.assertGreater(len(self.handler.records), 0)
 
     @unittest.skipUnless(hasattr(os, "fork"), "no fork here")
     def test_a_forked_child_says_nothing_until_it_starts_the_log_itself(self):
@@ -115,9 +115,9 @@ class Log(Case):
             if child == 0:
                 if starts:
                     keyferry.log.start(logging.DEBUG)
-                self.kept.records.clear()
+                self.handler.records.clear()
                 self.session.token_for("user")
-                os._exit(0 if bool(self.kept.records) == starts else 1)
+                os._exit(0 if bool(self.handler.records) == starts else 1)
             self.assertEqual(os.waitpid(child, 0)[1], 0)
 
     def test_the_log_ends_before_the_interpreter(self):

@@ -144,8 +144,8 @@ class Tokens(Case):
         self.fails(TypeError, self.session.forget)
         for wrong in (None, b"user", 5, keyferry.Request("user")):
             for call in (self.session.forget, self.session.header, self.session.explain):
-                said = str(self.fails(TypeError, call, wrong))
-                self.assertEqual(said, f"a text is wanted: give a str, not {type(wrong).__name__}")
+                message = str(self.fails(TypeError, call, wrong))
+                self.assertEqual(message, f"a text is wanted: give a str, not {type(wrong).__name__}")
         self.assertNotEqual(self.session.list(), [])
         self.session.forget_all()
         self.assertEqual(self.session.list(), [])
@@ -158,9 +158,9 @@ class Reports(Case):
         self.assertEqual(self.session.explain("user")["class"], "user")
         self.assertEqual([entry["kind"] for entry in self.session.list()], ["user"])
         self.assertEqual(self.session.stats()["logins"], 1)
-        said = f"{self.session.explain('user')}{self.session.list()}{self.session.stats()}"
-        self.assertNotIn(token.value, said)
-        self.assertNotIn(PASSWORD, said)
+        printed = f"{self.session.explain('user')}{self.session.list()}{self.session.stats()}"
+        self.assertNotIn(token.value, printed)
+        self.assertNotIn(PASSWORD, printed)
 
 
 class Requests(Case):
@@ -194,12 +194,12 @@ class Requests(Case):
         self.fails(keyferry.InvalidValue, keyferry.Request, "user", timeout=float("inf"))
 
     def test_what_was_never_made_is_dropped_without_a_word(self):
-        with unittest.mock.patch("sys.unraisablehook") as said:
+        with unittest.mock.patch("sys.unraisablehook") as unraisable_hook:
             self.fails(TypeError, keyferry.Request)
             self.fails(TypeError, keyferry.Config, 1, 2)
             self.fails(keyferry.InvalidValue, keyferry.Request, "a\0b")
             gc.collect()
-        said.assert_not_called()
+        unraisable_hook.assert_not_called()
 
     def test_a_request_waits_no_longer_than_it_says(self):
         slow_login(5)
