@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use keyferry::config::{Config, FIELDS, Layer, Setting, table};
+use keyferry::config::{Config, FIELDS, Layer, Setting, markdown_table};
 use keyferry::error::{Error, ErrorKind};
 use keyferry::secret::Secret;
 use keyferry::secret_sources::resolve;
@@ -30,7 +30,7 @@ fn value(config: &Config, account: &str, key: &str) -> Option<String> {
 
 /// Who gave a setting to an account.
 fn origin(config: &Config, account: &str, key: &str) -> Option<Layer> {
-    config.profile(account).unwrap().origin_of(key).cloned()
+    config.profile(account).unwrap().layer_of(key).cloned()
 }
 
 fn set(config: &mut Config, key: &str, value: &str) {
@@ -324,7 +324,7 @@ fn environment_is_about_the_default_account() {
     assert_eq!(value(&chosen, "login", "masv.api_key"), None);
     assert_eq!(origin(&chosen, chosen.default_account(), "masv.api_key").unwrap().to_string(), "MASV_API_KEY");
     assert!(matches!(origin(&chosen, "login", "masv.password"), Some(Layer::File(_))));
-    assert_eq!(chosen.chosen_by().unwrap().to_string(), "KEYFERRY_PROFILE");
+    assert_eq!(chosen.default_account_layer().unwrap().to_string(), "KEYFERRY_PROFILE");
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn nothing_shows_a_secret() {
 
 #[test]
 fn every_setting_is_documented_once_in_the_table() {
-    let text = table();
+    let text = markdown_table();
     for field in FIELDS {
         assert_eq!(FIELDS.iter().filter(|other| other.key == field.key).count(), 1);
         assert_eq!(text.matches(&format!("| `{}` |", field.key)).count(), 1, "{}", field.key);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::DEFAULT_ACCOUNT;
+use super::account::DEFAULT_ACCOUNT;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The text of a file with one setting changed. `value` is what stands behind the equals sign.
@@ -17,13 +17,13 @@ use crate::error::{Error, ErrorKind, Result};
 pub fn with_setting(path: &Path, text: &str, account: &str, key: &str, value: &str) -> Result<String> {
     let (section, leaf) = key.rsplit_once('.').unwrap_or(("", key));
     let section = if account == DEFAULT_ACCOUNT { section.to_owned() } else { format!("profile.{}.{section}", quoted_key(account)) };
-    let by_hand = || {
-        let shown = path.display();
-        Error::new(ErrorKind::Config, format!("{shown} is left as it is: put `{leaf} = {value}` under [{section}] in it"))
+    let refuse = || {
+        let file = path.display();
+        Error::new(ErrorKind::Config, format!("{file} is left as it is: put `{leaf} = {value}` under [{section}] in it"))
     };
-    let wanted = wanted(text, &section, leaf, value).ok_or_else(by_hand)?;
-    let found = candidates(text, &section, leaf, value).find(|text| text.parse::<Table>().is_ok_and(|table| table == wanted));
-    found.ok_or_else(by_hand)
+    let expected_table = expected_table(text, &section, leaf, value).ok_or_else(refuse)?;
+    let found = candidates(text, &section, leaf, value).find(|text| text.parse::<Table>().is_ok_and(|table| table == expected_table));
+    found.ok_or_else(refuse)
 }
 
 /// A text as TOML writes it. Settings hold no control characters.
@@ -37,7 +37,7 @@ fn quoted_key(name: &str) -> String {
 }
 
 /// What the file has to mean afterwards.
-fn wanted(text: &str, section: &str, leaf: &str, value: &str) -> Option<Table> {
+fn expected_table(text: &str, section: &str, leaf: &str, value: &str) -> Option<Table> {
     let mut table = text.parse::<Table>().ok()?;
     let addition = format!("[{section}]\n{leaf} = {value}\n").parse::<Table>().ok()?;
     merge(&mut table, addition, leaf);

@@ -7,11 +7,17 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use super::{Config, Entry, Environment, FIELDS, Layer, Setting, check_text, literal};
+use super::entry::{Entry, Setting, checked_literal};
+use super::fields::FIELDS;
+use super::layer::Layer;
+use super::value::check_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::fork::PerProcess;
 use crate::sys::sync::Mutex;
+
+/// Looks up an environment variable; the process's own, or a test's.
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// The environment of this process. Bytes that are no UTF-8 arrive as U+FFFD, which no setting takes.
 pub fn process_environment() -> Environment {
@@ -30,28 +36,28 @@ pub fn variable(environment: &Environment, name: &str) -> Result<Option<Secret>>
     Ok(value)
 }
 
-/// The variables that configurations of this process refer to as secrets, of whatever account.
+/// The variables that hold secrets by reference from a configuration of this process, of any account.
 ///
 /// Rationale: an environment is the process's, whichever configuration a program is started for. A child has what it looks up itself.
-static REFERRED: PerProcess<Mutex<BTreeSet<String>>> = PerProcess::new();
+static SECRET_VARIABLES: PerProcess<Mutex<BTreeSet<String>>> = PerProcess::new();
 
-/// Notes what [`withhold`] has to know of a configuration.
-pub(super) fn note(config: &Config) {
-    let is_secret = |entry: &&Entry| entry.secret || entry.is_foreign();
+/// Records the variables that these entries refer to as secrets, for [`without_secrets`].
+pub(super) fn record_secret_variables(entries: &[Entry]) {
+    let is_secret = |entry: &&Entry| entry.secret || entry.is_plugin_setting();
     let name = |entry: &Entry| if let Setting::Env(name) = &entry.setting { Some(name.clone()) } else { None };
-    REFERRED.get_or_init(Mutex::default).lock().extend(config.entries.iter().filter(is_secret).filter_map(name));
+    SECRET_VARIABLES.get_or_init(Mutex::default).lock().extend(entries.iter().filter(is_secret).filter_map(name));
 }
 
-/// Keeps secrets out of the environment of a program that is started for another end: ours, those that a configuration refers to,
-/// and plugins'.
-pub fn withhold(command: &mut Command) -> &mut Command {
+/// Removes secrets from the environment of a program that is started for another purpose: this library's, those that a configuration
+/// refers to, and plugins'.
+pub fn without_secrets(command: &mut Command) -> &mut Command {
     for name in FIELDS.iter().filter(|field| field.secret).flat_map(|field| field.env) {
         command.env_remove(name);
     }
-    for name in REFERRED.get_or_init(Mutex::default).lock().iter() {
+    for name in SECRET_VARIABLES.get_or_init(Mutex::default).lock().iter() {
         command.env_remove(name);
     }
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(may_be_plugins_secret)) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(may_be_plugin_secret)) {
         command.env_remove(name);
     }
     command
@@ -60,13 +66,13 @@ pub fn withhold(command: &mut Command) -> &mut Command {
 /// Whether a variable may be a plugin's secret. Which settings are secrets only a plugin that is loaded tells, and not every program
 /// is started after that: so all go that are neither ours nor the URL `KEYFERRY_NAME_URL` that a service has to have. Others are
 /// secrets at times, such as that of a webhook.
-fn may_be_plugins_secret(name: &str) -> bool {
+fn may_be_plugin_secret(name: &str) -> bool {
     let is_ours = |name: &str| FIELDS.iter().any(|field| field.env.contains(&name));
     let setting = name.strip_prefix("KEYFERRY_").and_then(|rest| rest.split_once('_')).filter(|(_, key)| *key != "URL");
     setting.is_some() && !is_ours(name) && !is_ours(name.strip_suffix("_FILE").unwrap_or(name))
 }
 
-/// What a variable holds, and its name.
+/// The content of a variable, and its name.
 pub(super) enum Variable {
     /// The value itself.
     Value(Secret, String),
@@ -74,23 +80,24 @@ pub(super) enum Variable {
     File(PathBuf, String),
 }
 
-/// Takes over all settings that the environment has.
-pub(super) fn read(environment: &Environment, config: &mut Config) -> Result<()> {
+/// Reads all settings of the environment.
+pub(super) fn read(environment: &Environment) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
     for field in FIELDS {
         for name in field.env {
             let (setting, name) = match find(environment, name, field.takes_reference())? {
                 None => continue,
-                Some(Variable::Value(value, name)) => (literal(field, ErrorKind::Config, &name, value)?, name),
+                Some(Variable::Value(value, name)) => (checked_literal(field, ErrorKind::Config, &name, value)?, name),
                 Some(Variable::File(path, name)) => (Setting::Mounted(path), name),
             };
-            config.put(Entry::new(None, field, Layer::Environment(name), setting));
+            entries.push(Entry::new(None, field, Layer::Environment(name), setting));
             break;
         }
     }
-    Ok(())
+    Ok(entries)
 }
 
-/// What one variable, or that with `_FILE` at its end, says.
+/// Looks up one variable, and where `takes_file` the one with `_FILE` at its end.
 pub(super) fn find(environment: &Environment, name: &str, takes_file: bool) -> Result<Option<Variable>> {
     let value = variable(environment, name)?;
     let name_file = format!("{name}_FILE");

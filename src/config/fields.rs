@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::Shape;
+use super::value::ValueFormat;
 use crate::error::{Error, ErrorKind, Result};
 
 /// One setting that exists: its key, variables, default and meaning.
@@ -20,12 +20,12 @@ pub struct Field {
     pub default: Option<&'static str>,
     /// What it is, one sentence.
     pub about: &'static str,
-    /// What its value looks like.
-    pub shape: Shape,
+    /// The format of its value.
+    pub format: ValueFormat,
 }
 
 /// The key that picks the default account.
-pub const PROFILE: &str = "profile";
+pub const PROFILE_KEY: &str = "profile";
 
 /// Every setting.
 pub static FIELDS: &[Field] = &[
@@ -35,7 +35,7 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: Some("https://api.massive.app"),
         about: "Where MASV cloud is.",
-        shape: Shape::Url,
+        format: ValueFormat::Url,
     },
     Field {
         key: "masv.api_key",
@@ -43,7 +43,7 @@ pub static FIELDS: &[Field] = &[
         secret: true,
         default: None,
         about: "An API key of MASV.",
-        shape: Shape::Text,
+        format: ValueFormat::Text,
     },
     Field {
         key: "masv.email",
@@ -51,7 +51,7 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: None,
         about: "The e-mail address that logs in to MASV.",
-        shape: Shape::Login,
+        format: ValueFormat::Login,
     },
     Field {
         key: "masv.password",
@@ -59,7 +59,7 @@ pub static FIELDS: &[Field] = &[
         secret: true,
         default: None,
         about: "Its password.",
-        shape: Shape::Text,
+        format: ValueFormat::Text,
     },
     Field {
         key: "masv.team",
@@ -67,7 +67,7 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: None,
         about: "The team's id or subdomain; without it the login answer tells, or the list of teams if it has just one.",
-        shape: Shape::Text,
+        format: ValueFormat::Text,
     },
     Field {
         key: "agent.url",
@@ -75,7 +75,7 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: Some("http://localhost:8080"),
         about: "Where MASV Agent is.",
-        shape: Shape::Url,
+        format: ValueFormat::Url,
     },
     Field {
         key: "fileverbs.url",
@@ -83,7 +83,7 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: Some("https://api.fileverbs.com"),
         about: "Where FileVerbs is.",
-        shape: Shape::Url,
+        format: ValueFormat::Url,
     },
     Field {
         key: "fileverbs.secret_key",
@@ -91,7 +91,7 @@ pub static FIELDS: &[Field] = &[
         secret: true,
         default: None,
         about: "The SecretKey of FileVerbs (Integration, API Secret).",
-        shape: Shape::Text,
+        format: ValueFormat::Text,
     },
     Field {
         key: "fileverbs.api_key",
@@ -99,7 +99,7 @@ pub static FIELDS: &[Field] = &[
         secret: true,
         default: None,
         about: "The APIKey of FileVerbs (Integration, Access Token), which a bearer token needs too.",
-        shape: Shape::Text,
+        format: ValueFormat::Text,
     },
     Field {
         key: "fileverbs.refresh_path",
@@ -107,7 +107,7 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: Some("/api/v1/accounts/refresh-token"),
         about: "The route that renews a bearer token.",
-        shape: Shape::Route,
+        format: ValueFormat::UrlPath,
     },
     Field {
         key: "fileverbs.refresh_cookie",
@@ -115,7 +115,7 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: Some("refreshToken"),
         about: "The cookie that the refresh token travels in.",
-        shape: Shape::Cookie,
+        format: ValueFormat::CookieName,
     },
     Field {
         key: "store",
@@ -123,7 +123,7 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: Some("file"),
         about: "Where tokens are kept: `file` (sealed, in the user's state folder, for all programs), `file:/absolute/path`, or `memory`.",
-        shape: Shape::Store,
+        format: ValueFormat::Store,
     },
     Field {
         key: "store_key",
@@ -131,7 +131,7 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: Some("file"),
         about: "Where the key of a file store is, from when it is made: `file` (which nobody else can read), or `keyring`, which every program asks at its start.",
-        shape: Shape::KeyPlace,
+        format: ValueFormat::KeyLocation,
     },
     Field {
         key: "plugins",
@@ -139,7 +139,7 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: None,
         about: "Plugins to load: absolute paths with colons between them.",
-        shape: Shape::Paths,
+        format: ValueFormat::Paths,
     },
     Field {
         key: "http.timeout_ms",
@@ -147,7 +147,7 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: Some("30000"),
         about: "How long a call may take in all, 1 to 600000 milliseconds.",
-        shape: Shape::Milliseconds,
+        format: ValueFormat::Milliseconds,
     },
     Field {
         key: "http.ca_file",
@@ -155,7 +155,7 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: None,
         about: "A PEM file of certificates to trust beside the system's.",
-        shape: Shape::Path,
+        format: ValueFormat::Path,
     },
     Field {
         key: "http.proxy",
@@ -163,15 +163,15 @@ pub static FIELDS: &[Field] = &[
         secret: false,
         default: None,
         about: "The proxy to cloud hosts, or `none`; without it the system's. Never used for this machine.",
-        shape: Shape::Proxy,
+        format: ValueFormat::Proxy,
     },
     Field {
-        key: PROFILE,
+        key: PROFILE_KEY,
         env: &["KEYFERRY_PROFILE"],
         secret: false,
         default: Some("default"),
         about: "The account where a call names none; from the environment or the program only.",
-        shape: Shape::Account,
+        format: ValueFormat::AccountName,
     },
 ];
 
@@ -181,40 +181,40 @@ impl Field {
         FIELDS.iter().find(|field| field.key == key)
     }
 
-    /// Refuses a value that can't be right. `whence` names the setting and where it was found.
+    /// Rejects a value that can't be right. `subject` begins the message: it names the setting and where it was found.
     ///
     /// # Errors
     /// `kind`, without the value.
-    pub fn check(&self, kind: ErrorKind, whence: &str, value: &str) -> Result<()> {
-        self.shape.check(kind, whence, value)
+    pub fn check(&self, kind: ErrorKind, subject: &str, value: &str) -> Result<()> {
+        self.format.check(kind, subject, value)
     }
 
     /// Whether the value may come from somewhere else: a reference in the file, a variable with `_FILE` at its end.
     pub fn takes_reference(&self) -> bool {
-        self.secret || self.shape == Shape::Login
+        self.secret || self.format == ValueFormat::Login
     }
 }
 
-/// The error about a key that does not exist, with the nearest that does.
-pub(super) fn unknown(whence: Option<&Path>, key: &str) -> Error {
-    let place = whence.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+/// The error for a key that does not exist, with the nearest one that does. `file` is the file it stands in.
+pub(super) fn unknown_key(file: Option<&Path>, key: &str) -> Error {
+    let location = file.map(|path| format!("{}: ", path.display())).unwrap_or_default();
     if key.len() > 80 || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-        return Error::new(ErrorKind::Config, format!("{place}there is a setting whose name no setting can have"));
+        return Error::new(ErrorKind::Config, format!("{location}there is a setting whose name no setting can have"));
     }
     let (profile, bare) = match key.strip_prefix("profile.").and_then(|rest| rest.split_once('.')) {
         Some((name, bare)) => (format!("profile.{name}."), bare),
         None => (String::new(), key),
     };
     let hint = match nearest(bare) {
-        Some(PROFILE) if !profile.is_empty() => "a profile chooses no other one, set `profile` outside of it".into(),
-        Some(near) => format!("did you mean {profile}{near}?"),
+        Some(PROFILE_KEY) if !profile.is_empty() => "a profile chooses no other one, set `profile` outside of it".into(),
+        Some(nearest_key) => format!("did you mean {profile}{nearest_key}?"),
         None => "`keyferry config` lists those there are".into(),
     };
-    Error::new(ErrorKind::Config, format!("{place}there is no setting {key}: {hint}"))
+    Error::new(ErrorKind::Config, format!("{location}there is no setting {key}: {hint}"))
 }
 
 /// All settings as a table in Markdown, for people.
-pub fn table() -> String {
+pub fn markdown_table() -> String {
     let mut text = String::from("| key | environment | default | what it is |\n|---|---|---|---|\n");
     for field in FIELDS {
         let variables: Vec<_> = field.env.iter().map(|name| format!("`{name}`")).collect();
@@ -225,17 +225,17 @@ pub fn table() -> String {
     text + "| `profile.NAME.KEY` | | | Any key above but `profile`, for the account NAME alone. |\n"
 }
 
-/// The key that somebody may have meant.
+/// The known key that is most like this one, if one is near.
 fn nearest(key: &str) -> Option<&'static str> {
     let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
-    let near = FIELDS.iter().map(|field| (distance(key, field.key), field.key)).min()?;
-    if near.0 <= 2.max(near.1.len() / 4) {
-        return Some(near.1);
+    let nearest_key = FIELDS.iter().map(|field| (distance(key, field.key), field.key)).min()?;
+    if nearest_key.0 <= 2.max(nearest_key.1.len() / 4) {
+        return Some(nearest_key.1);
     }
     FIELDS.iter().map(|field| field.key).find(|other| last(other) == key.rsplit('.').next().unwrap_or(key))
 }
 
-/// How many letters have to be changed, added or left out.
+/// The edit distance: how many bytes have to be changed, added or removed.
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, a) in from.bytes().enumerate() {

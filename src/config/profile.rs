@@ -13,10 +13,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Config, DEFAULT_ACCOUNT, Entry, Environment, Field, Layer, Setting, Shape};
+use super::account::DEFAULT_ACCOUNT;
+use super::entry::{Entry, Setting};
+use super::environment::Environment;
+use super::fields::Field;
+use super::layer::Layer;
+use super::value::ValueFormat;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::base_url::BaseUrl;
 
-/// The credentials of a service, which count as one. The first list starts the rule, the second is what it keeps away.
-const GROUPS: &[(&[&str], &[&str])] = &[
+/// The credentials of a service, which count as one. An own setting of the first list suppresses general ones of the second.
+const CREDENTIAL_GROUPS: &[(&[&str], &[&str])] = &[
     (&["masv.url", "masv.api_key", "masv.email", "masv.password"], &["masv.api_key", "masv.email", "masv.password", "masv.team"]),
     (&["fileverbs.url", "fileverbs.secret_key", "fileverbs.api_key"], &["fileverbs.secret_key", "fileverbs.api_key"]),
 ];
@@ -29,42 +36,37 @@ pub struct Profile {
     environment: Environment,
 }
 
-/// How much an entry counts: the larger wins.
-type Rank = (u8, u8);
+/// The precedence of an entry: the larger wins.
+type Precedence = (u8, u8);
 
 /// Puts the settings of an account together.
-pub(super) fn assemble(config: &Config, account: &str) -> Profile {
-    let named = account != DEFAULT_ACCOUNT && account != config.default_account();
+pub(super) fn assemble(entries: &[Entry], account: &str, default_account: &str, environment: &Environment) -> Profile {
+    let is_named = account != DEFAULT_ACCOUNT && account != default_account;
     let is_own = |entry: &Entry| entry.account.is_some();
-    let rank = |entry: &Entry| -> Rank {
+    let precedence = |entry: &Entry| -> Precedence {
         let own = u8::from(is_own(entry));
-        if named { (own, entry.layer.rank()) } else { (entry.layer.rank(), own) }
+        if is_named { (own, entry.layer.precedence()) } else { (entry.layer.precedence(), own) }
     };
-    let ours = || config.entries.iter().filter(|entry| entry.account.as_deref().is_none_or(|name| name == account));
-    let kept_away = |entry: &Entry| {
-        let own_rank = |starts: &dyn Fn(&Entry) -> bool| ours().filter(|own| is_own(own) && starts(own)).map(&rank).max();
-        let mut groups = GROUPS.iter().filter(|(_, keeps)| keeps.contains(&&*entry.key));
-        let by_group = groups.any(|(starts, _)| own_rank(&|own| starts.contains(&&*own.key)) > Some(rank(entry)));
+    let relevant = || entries.iter().filter(|entry| entry.account.as_deref().is_none_or(|name| name == account));
+    let is_suppressed = |entry: &Entry| {
+        let own_precedence =
+            |triggers: &dyn Fn(&Entry) -> bool| relevant().filter(|own| is_own(own) && triggers(own)).map(&precedence).max();
+        let mut groups = CREDENTIAL_GROUPS.iter().filter(|(_, suppressed)| suppressed.contains(&&*entry.key));
+        let by_group = groups.any(|(triggers, _)| own_precedence(&|own| triggers.contains(&&*own.key)) > Some(precedence(entry)));
         // A plugin's secrets count as one too, with its URL.
-        let starts = |own: &Entry| own.section() == entry.section() && (own.secret || own.key.ends_with(".url"));
-        let by_section = entry.secret && entry.is_foreign() && own_rank(&starts) > Some(rank(entry));
+        let triggers = |own: &Entry| own.section() == entry.section() && (own.secret || own.key.ends_with(".url"));
+        let by_section = entry.secret && entry.is_plugin_setting() && own_precedence(&triggers) > Some(precedence(entry));
         !is_own(entry) && (by_group || by_section)
     };
     let mut best: BTreeMap<&str, &Entry> = BTreeMap::new();
-    for entry in ours().filter(|entry| !kept_away(entry)) {
-        let before = best.entry(&entry.key).or_insert(entry);
-        if rank(entry) > rank(before) {
-            *before = entry;
+    for entry in relevant().filter(|entry| !is_suppressed(entry)) {
+        let best_so_far = best.entry(&entry.key).or_insert(entry);
+        if precedence(entry) > precedence(best_so_far) {
+            *best_so_far = entry;
         }
     }
     let settings = best.into_iter().map(|(key, entry)| (key.to_owned(), (entry.setting.clone(), entry.layer.clone()))).collect();
-    Profile { account: account.into(), settings: Arc::new(settings), environment: Arc::clone(&config.environment) }
-}
-
-impl Entry {
-    fn section(&self) -> &str {
-        self.key.split_once('.').map_or(&*self.key, |(section, _)| section)
-    }
+    Profile { account: account.into(), settings: Arc::new(settings), environment: Arc::clone(environment) }
 }
 
 impl Profile {
@@ -83,8 +85,8 @@ impl Profile {
         self.settings.get(key).map(|(setting, _)| setting)
     }
 
-    /// Whether any of its secrets comes from a plugin.
-    pub fn asks_plugins(&self) -> bool {
+    /// Whether a plugin is the source of any of its secrets.
+    pub fn uses_plugin_secrets(&self) -> bool {
         self.settings.values().any(|(setting, _)| matches!(setting, Setting::Plugin(..)))
     }
 
@@ -98,14 +100,23 @@ impl Profile {
         }
     }
 
+    /// The base URL that a setting names. `suffixes` are as for [`BaseUrl::parse`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the setting can't be used as one.
+    pub fn base_url(&self, key: &str, suffixes: &[&str]) -> Result<BaseUrl> {
+        let no_text = || Error::new(ErrorKind::Config, format!("`{key}` has no plain text: write the URL itself, not a reference to it"));
+        BaseUrl::parse(&format!("`{key}`"), self.text(key).ok_or_else(no_text)?, suffixes)
+    }
+
     /// A number of milliseconds, checked when it was set; 0 for a key that is no such number.
     pub fn milliseconds(&self, key: &str) -> u64 {
-        let is_time = Field::find(key).is_some_and(|field| field.shape == Shape::Milliseconds);
+        let is_time = Field::find(key).is_some_and(|field| field.format == ValueFormat::Milliseconds);
         self.text(key).filter(|_| is_time).and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
-    /// Who gave the setting of a key. None for a default.
-    pub fn origin_of(&self, key: &str) -> Option<&Layer> {
+    /// The layer that gives the setting of a key. None for a default.
+    pub fn layer_of(&self, key: &str) -> Option<&Layer> {
         self.settings.get(key).map(|(_, layer)| layer)
     }
 

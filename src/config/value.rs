@@ -1,4 +1,4 @@
-//! What a value has to look like, setting by setting.
+//! The format of values, and its check.
 //!
 //! No message repeats the value.
 
@@ -6,13 +6,14 @@ use std::path::Path;
 
 use url::Url;
 
+use super::account::{ACCOUNT_RULE, is_account};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
 use crate::secret::MAX_VALUE_BYTES;
 
-/// What a value looks like.
+/// The format of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum ValueFormat {
     /// Any text without control characters.
     Text,
     /// The name of a person's login: no secret, but it may come from where the password comes from.
@@ -28,60 +29,54 @@ pub enum Shape {
     /// `memory`, `file` or `file:/absolute/path`.
     Store,
     /// `file` or `keyring`.
-    KeyPlace,
+    KeyLocation,
     /// `none`, or the URL of a proxy.
     Proxy,
     /// A path below a base URL.
-    Route,
+    UrlPath,
     /// The name of a cookie.
-    Cookie,
+    CookieName,
     /// The name of an account.
-    Account,
+    AccountName,
 }
 
-const LONGEST_TIME_MS: u64 = 600_000;
+const MAX_TIME_MS: u64 = 600_000;
 
-impl Shape {
-    /// Refuses a value that can't be right. `whence` names the setting and where it was found.
+impl ValueFormat {
+    /// Rejects a value that can't be right. `subject` begins the message: it names the setting and where it was found.
     ///
     /// # Errors
     /// `kind`, without the value.
-    pub fn check(self, kind: ErrorKind, whence: &str, value: &str) -> Result<()> {
-        check_text(kind, whence, value)?;
-        let refuse = |why: &str| Err(Error::new(kind, format!("{whence} {why}")));
+    pub fn check(self, kind: ErrorKind, subject: &str, value: &str) -> Result<()> {
+        check_text(kind, subject, value)?;
+        let reject = |reason: &str| Err(Error::new(kind, format!("{subject} {reason}")));
         match self {
-            Shape::Text | Shape::Login => Ok(()),
-            Shape::Url => BaseUrl::parse(whence, value, &[]).map(drop).map_err(|error| Error::new(kind, error.message().to_owned())),
-            Shape::Milliseconds if !is_time(value) => refuse("is not a whole number of milliseconds from 1 to 600000"),
-            Shape::Path if !Path::new(value).is_absolute() => refuse("is not an absolute path: begin it with a slash"),
-            Shape::Paths if !value.split(':').all(|path| Path::new(path).is_absolute()) => {
-                refuse("is not a list of absolute paths: begin each with a slash, and put colons between them")
+            ValueFormat::Text | ValueFormat::Login => Ok(()),
+            ValueFormat::Url => BaseUrl::parse(subject, value, &[]).map(drop).map_err(|error| Error::new(kind, error.message().to_owned())),
+            ValueFormat::Milliseconds if !is_milliseconds(value) => reject("is not a whole number of milliseconds from 1 to 600000"),
+            ValueFormat::Path if !Path::new(value).is_absolute() => reject("is not an absolute path: begin it with a slash"),
+            ValueFormat::Paths if !value.split(':').all(|path| Path::new(path).is_absolute()) => {
+                reject("is not a list of absolute paths: begin each with a slash, and put colons between them")
             }
-            Shape::Store if !is_store(value) => refuse("is not memory, file or file:/absolute/path"),
-            Shape::KeyPlace if !matches!(value, "file" | "keyring") => refuse("is neither file nor keyring"),
-            Shape::Proxy => check_proxy(value).or_else(refuse),
-            Shape::Route if !is_route(value) => refuse("is not a path: begin it with one slash, and leave query and fragment off"),
-            Shape::Cookie if !value.bytes().all(is_token_byte) => refuse("is not the name of a cookie"),
-            Shape::Account if !is_account(value) => refuse(ACCOUNT_RULE),
+            ValueFormat::Store if !is_store(value) => reject("is not memory, file or file:/absolute/path"),
+            ValueFormat::KeyLocation if !matches!(value, "file" | "keyring") => reject("is neither file nor keyring"),
+            ValueFormat::Proxy => check_proxy(value).or_else(reject),
+            ValueFormat::UrlPath if !is_url_path(value) => {
+                reject("is not a path: begin it with one slash, and leave query and fragment off")
+            }
+            ValueFormat::CookieName if !value.bytes().all(is_token_byte) => reject("is not the name of a cookie"),
+            ValueFormat::AccountName if !is_account(value) => reject(ACCOUNT_RULE),
             _ => Ok(()),
         }
     }
 }
 
-/// What the name of an account has to be.
-pub const ACCOUNT_RULE: &str = "is not the name of an account: use 1 to 64 letters, digits, dots, dashes and underscores";
-
-/// Whether a profile may be called so.
-pub fn is_account(name: &str) -> bool {
-    matches!(name.len(), 1..=64) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-}
-
-/// Refuses text that no setting can be: empty, too long, or with a control character in it.
+/// Rejects text that no setting can be: empty, too long, or with a control character in it.
 ///
 /// # Errors
 /// `kind`, without the text.
-pub fn check_text(kind: ErrorKind, whence: &str, text: &str) -> Result<()> {
-    let why = if text.is_empty() {
+pub fn check_text(kind: ErrorKind, subject: &str, text: &str) -> Result<()> {
+    let reason = if text.is_empty() {
         "is empty: give it a value, or leave it out"
     } else if text.len() > MAX_VALUE_BYTES {
         "is longer than any setting can be (16 KiB)"
@@ -90,20 +85,20 @@ pub fn check_text(kind: ErrorKind, whence: &str, text: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::new(kind, format!("{whence} {why}")))
+    Err(Error::new(kind, format!("{subject} {reason}")))
 }
 
-fn is_time(value: &str) -> bool {
-    value.bytes().all(|byte| byte.is_ascii_digit()) && value.parse().is_ok_and(|number| (1..=LONGEST_TIME_MS).contains(&number))
+fn is_milliseconds(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_digit()) && value.parse().is_ok_and(|number| (1..=MAX_TIME_MS).contains(&number))
 }
 
 fn is_store(value: &str) -> bool {
     matches!(value, "memory" | "file") || value.strip_prefix("file:").is_some_and(|path| Path::new(path).is_absolute())
 }
 
-fn is_route(value: &str) -> bool {
-    let graphic = value.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\\".contains(&byte));
-    graphic && value.starts_with('/') && !value.starts_with("//")
+fn is_url_path(value: &str) -> bool {
+    let is_graphic = value.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\\".contains(&byte));
+    is_graphic && value.starts_with('/') && !value.starts_with("//")
 }
 
 fn is_token_byte(byte: u8) -> bool {

@@ -146,8 +146,8 @@ impl Accounts {
     pub fn open(config: &Config, plugins: &Plugins) -> Result<Self> {
         let names = config.accounts();
         // Rationale: a misspelt KEYFERRY_PROFILE once meant the default account, whose tokens then went where another's belonged.
-        config.profile(config.chosen_account())?;
-        let default = names.iter().position(|name| name == config.chosen_account()).unwrap_or(0);
+        config.profile(config.selected_account())?;
+        let default = names.iter().position(|name| name == config.selected_account()).unwrap_or(0);
         let all = names.iter().map(|name| open(config.profile(name)?, plugins)).collect::<Result<Vec<_>>>()?;
         Ok(Self { all, default })
     }

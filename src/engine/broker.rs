@@ -296,5 +296,5 @@ impl Prerequisites for Broker {
 }
 
 fn asks_plugins(bound: &BoundService) -> bool {
-    bound.service.is_foreign() || bound.profile.asks_plugins()
+    bound.service.is_foreign() || bound.profile.uses_plugin_secrets()
 }

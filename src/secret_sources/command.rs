@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::config::{Environment, Setting, withhold};
+use crate::config::{Environment, Setting, without_secrets};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::process::{Limits, RunOutcome, run};

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::config::{Environment, Setting, withhold};
+use crate::config::{Environment, Setting, without_secrets};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ports::store::KeyBackend;
 use crate::secret::Secret;

@@ -43,11 +43,13 @@ fn broken_links(path: &str, text: &str) -> Vec<String> {
 /// The table of settings in a document is the one that the library prints.
 fn same_settings(text: &str, table: &str) -> Vec<String> {
     let missing = table.lines().filter(|line| !text.lines().any(|there| there == *line));
-    let mut complaints: Vec<_> =
-        missing.map(|line| format!("README.md: the configuration table lacks this row of keyferry::config::table():\n{line}")).collect();
+    let mut complaints: Vec<_> = missing
+        .map(|line| format!("README.md: the configuration table lacks this row of keyferry::config::markdown_table():\n{line}"))
+        .collect();
     if complaints.is_empty() && !text.contains(table) {
-        complaints
-            .push("README.md: the configuration table has other rows, or another order, than keyferry::config::table(): copy it".into());
+        complaints.push(
+            "README.md: the configuration table has other rows, or another order, than keyferry::config::markdown_table(): copy it".into(),
+        );
     }
     complaints
 }
@@ -114,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_configuration_table_is_the_librarys() {
-        let (readme, table) = (read("README.md"), keyferry::config::table());
+        let (readme, table) = (read("README.md"), keyferry::config::markdown_table());
         holds(same_settings(&readme, &table));
         breaks(&same_settings("", &table), "lacks this row");
         let swapped: String = table.lines().rev().map(|line| format!("{line}\n")).collect();

@@ -18,9 +18,10 @@ const UNSAFE: &[(&str, &str)] = &[
 /// Where a secret's text is taken out, how often, and what for. Tests and stand-ins are not counted.
 const EXPOSED: &[(&str, usize, &str)] = &[
     ("src/config/declared.rs", 2, "checks values of plugins' settings"),
+    ("src/config/entry.rs", 1, "checks values"),
     ("src/config/environment.rs", 3, "checks values, and reads paths that stand in variables"),
-    ("src/config/mod.rs", 3, "checks values, and reads the name of the default account"),
     ("src/config/profile.rs", 1, "gives settings that are no secret"),
+    ("src/config/settings.rs", 2, "checks values, and reads the name of the default account"),
     ("src/services/response.rs", 6, "reads an answer's JSON, a token's expiry, and what an answer says in spite of the secret in it"),
     ("src/engine/service_context.rs", 1, "fingerprints what a login sends, and what a plugin says was refused"),
     ("crates/keyferry-cli/src/commands/git/ask.rs", 1, "the e-mail address in a question"),

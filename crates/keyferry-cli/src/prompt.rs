@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::git_protocol::is_control_or_line_break;
 use crate::sys::terminal::Terminal;
-use keyferry::config::{Environment, check_text, withhold};
+use keyferry::config::{Environment, check_text, without_secrets};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
 use keyferry::sys::process::{Limits, RunOutcome, run};

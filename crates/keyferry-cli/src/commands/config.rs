@@ -9,7 +9,7 @@ use crate::context::CliContext;
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
-use keyferry::config::{Config, FIELDS, Field, PROFILE, Profile, Setting, user_file};
+use keyferry::config::{Config, FIELDS, Field, PROFILE_KEY, Profile, Setting, user_file};
 use keyferry::error::Result;
 
 /// How `keyferry config` runs.

@@ -16,7 +16,7 @@ use crate::exit_code::EXIT_USAGE;
 use crate::secrets;
 use crate::streams::Streams;
 use crate::sys::stdio;
-use keyferry::config::{DEFAULT_ACCOUNT, FIELDS, Field, withhold};
+use keyferry::config::{DEFAULT_ACCOUNT, FIELDS, Field, without_secrets};
 use keyferry::error::Result;
 
 /// The program was not found, as in shells.
