@@ -18,11 +18,11 @@ use crate::secret::Secret;
 use crate::services::response;
 
 const NAME: &str = "FileVerbs";
-const PREFIX: &str = "/api/v1/";
+const API_PREFIX: &str = "/api/v1/";
 const TOKEN_PATH: &str = "accounts/access-token";
 const TOKEN_ROUTE: &str = "POST /api/v1/accounts/access-token";
-/// What the token call says of the account.
-const DETAILS: [&str; 6] = ["Id", "FirstName", "LastName", "Email", "Role", "IsVerified"];
+/// The fields of the token call that describe the account.
+const DETAIL_FIELDS: [&str; 6] = ["Id", "FirstName", "LastName", "Email", "Role", "IsVerified"];
 
 /// FileVerbs, for one account.
 pub struct FileVerbs {
@@ -32,8 +32,8 @@ pub struct FileVerbs {
     refresh_cookie: String,
     /// Whether URLs take the bearer. They take the SecretKey where that alone is configured; without any key a login may have left one.
     takes_bearer: bool,
-    /// The service has proved to have no route that renews.
-    no_refresh: AtomicBool,
+    /// Whether the service has shown that it has no refresh route.
+    refresh_unsupported: AtomicBool,
 }
 
 impl FileVerbs {
@@ -42,7 +42,7 @@ impl FileVerbs {
     /// # Errors
     /// [`ErrorKind::Config`] if a setting of it can't be used.
     pub fn open(profile: &Profile) -> Result<Self> {
-        let base = super::base(profile, "fileverbs.url", &["/api/v1"])?;
+        let base = profile.base_url("fileverbs.url", &["/api/v1"])?;
         let takes_bearer = profile.is_set("fileverbs.api_key") || !profile.is_set("fileverbs.secret_key");
         let text = |key| profile.text(key).unwrap_or_default();
         Self::new(base, takes_bearer, text("fileverbs.refresh_path"), text("fileverbs.refresh_cookie"))
@@ -52,57 +52,58 @@ impl FileVerbs {
         let path = refresh_path.trim_start_matches('/');
         let path = path.strip_prefix("api/v1/").unwrap_or(path).trim_end_matches('/');
         let is_cookie_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if path.is_empty() || base.join(&format!("{PREFIX}{path}")).is_err() {
+        if path.is_empty() || base.join(&format!("{API_PREFIX}{path}")).is_err() {
             return Err(Error::new(ErrorKind::Config, "`fileverbs.refresh_path` is no path: write it like accounts/refresh-token"));
         }
         if refresh_cookie.is_empty() || !refresh_cookie.bytes().all(is_cookie_name) {
             return Err(Error::new(ErrorKind::Config, "`fileverbs.refresh_cookie` is no name of a cookie: write it like refreshToken"));
         }
-        let no_refresh = AtomicBool::new(false);
-        Ok(Self { base, refresh_path: path.into(), refresh_cookie: refresh_cookie.into(), takes_bearer, no_refresh })
+        let refresh_unsupported = AtomicBool::new(false);
+        Ok(Self { base, refresh_path: path.into(), refresh_cookie: refresh_cookie.into(), takes_bearer, refresh_unsupported })
     }
 
-    fn bearer(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
-        let (secret_key, api_key) = match (key("fileverbs.secret_key", context)?, key("fileverbs.api_key", context)?) {
+    fn acquire_bearer(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
+        let (secret_key, api_key) = match (configured_key("fileverbs.secret_key", context)?, configured_key("fileverbs.api_key", context)?)
+        {
             (Some(secret_key), Some(api_key)) => (secret_key, api_key),
-            (Some(_), None) => return Err(missing("`fileverbs.api_key` is not set, and a bearer needs both keys", "")),
-            (None, Some(_)) => return Err(missing("`fileverbs.secret_key` is not set, and a bearer needs both keys", "")),
+            (Some(_), None) => return Err(not_configured("`fileverbs.api_key` is not set, and a bearer needs both keys", "")),
+            (None, Some(_)) => return Err(not_configured("`fileverbs.secret_key` is not set, and a bearer needs both keys", "")),
             (None, None) => {
-                return Err(missing("neither `fileverbs.secret_key` nor `fileverbs.api_key` is set, and no bearer is kept", ""));
+                return Err(not_configured("neither `fileverbs.secret_key` nor `fileverbs.api_key` is set, and no bearer is kept", ""));
             }
         };
         let body = json!({ "SecretKey": secret_key.expose(), "APIKey": api_key.expose() }).to_string();
-        let request = Request::post(self.base.join(&format!("{PREFIX}{TOKEN_PATH}"))?, Some(Secret::new(body)));
-        let sent = [&secret_key, &api_key];
-        let response = context.login(&sent, &request, &|response| {
-            let what = "FileVerbs refuses the keys: check `fileverbs.secret_key` (Integration, API Secret) and \
+        let request = Request::post(self.base.join(&format!("{API_PREFIX}{TOKEN_PATH}"))?, Some(Secret::new(body)));
+        let secrets = [&secret_key, &api_key];
+        let response = context.login(&secrets, &request, &|response| {
+            let message = "FileVerbs refuses the keys: check `fileverbs.secret_key` (Integration, API Secret) and \
                         `fileverbs.api_key` (Integration, Access Token)";
-            matches!(response.status, 400 | 401 | 403).then(|| response::error(ErrorKind::BadCredentials, what, response, &sent))
+            matches!(response.status, 400 | 401 | 403).then(|| response::error(ErrorKind::BadCredentials, message, response, &secrets))
         })?;
         if !response::is_success(&response) {
             let kind = if matches!(response.status, 404 | 405 | 501) { ErrorKind::Unsupported } else { ErrorKind::BadResponse };
-            let what = format!("FileVerbs answers {TOKEN_ROUTE} with status {}: check `fileverbs.url`", response.status);
-            return Err(response::error(kind, what, &response, &sent));
+            let message = format!("FileVerbs answers {TOKEN_ROUTE} with status {}: check `fileverbs.url`", response.status);
+            return Err(response::error(kind, message, &response, &secrets));
         }
-        self.read(TOKEN_ROUTE, spec, &response)
+        self.parse_bearer(TOKEN_ROUTE, spec, &response)
     }
 
-    /// The bearer of an answer, and what renews it.
-    fn read(&self, route: &str, spec: &TokenSpec<'_>, response: &Response) -> Result<Acquired> {
+    /// Parses the bearer of a response, and the secret that renews it.
+    fn parse_bearer(&self, route: &str, spec: &TokenSpec<'_>, response: &Response) -> Result<Acquired> {
         let document = response::parse(NAME, response)?;
         let token = response::token(route, &document, "JwtToken")?;
         let expiry = response::expiry(&token, &document, &["JwtTokenExpires", "ExpiresAt", "Expires"]);
         let header = Secret::new(format!("Bearer {}", token.expose()));
         let mut new_token = NewToken::new(TokenKind::Bearer, "Authorization", header, expiry);
         new_token.details = details(&document);
-        let renewal = self.cookie(response).or_else(|| cookie_value(response::text(&document, "RefreshToken")?));
+        let renewal = self.refresh_cookie_value(response).or_else(|| cookie_value(response::text(&document, "RefreshToken")?));
         let mut acquired = Acquired::only(spec, new_token);
-        acquired.renewal = renewal.filter(|_| !self.no_refresh.load(Ordering::Relaxed));
+        acquired.renewal = renewal.filter(|_| !self.refresh_unsupported.load(Ordering::Relaxed));
         Ok(acquired)
     }
 
-    /// The renewal secret as the answer's cookie encodes it: that is how it has to go back.
-    fn cookie(&self, response: &Response) -> Option<Secret> {
+    /// The renewal secret as the response's cookie encodes it, which is how it has to be sent back.
+    fn refresh_cookie_value(&self, response: &Response) -> Option<Secret> {
         response.cookies.iter().rev().find_map(|cookie| {
             let pair = cookie.expose().split(';').next()?;
             let (name, value) = pair.split_once('=')?;
@@ -113,31 +114,31 @@ impl FileVerbs {
 
 /// A value that a cookie can carry as it is: visible ASCII without comma, semicolon and backslash.
 fn cookie_value(value: &str) -> Option<Secret> {
-    let fits = |byte: u8| byte.is_ascii_graphic() && !b",;\\".contains(&byte);
-    (!response::is_placeholder(value) && value.bytes().all(fits)).then(|| Secret::from(value))
+    let is_allowed = |byte: u8| byte.is_ascii_graphic() && !b",;\\".contains(&byte);
+    (!response::is_placeholder(value) && value.bytes().all(is_allowed)).then(|| Secret::from(value))
 }
 
-/// Who the account is, under the documented names whatever the answer's case; nothing else of the answer.
+/// The details of the account, under the documented names whatever the response's case; nothing else of the response.
 fn details(document: &Value) -> Value {
-    let part = |name: &str| match response::field(document, name)? {
+    let named_field = |name: &str| match response::field(document, name)? {
         Value::String(_) => Some((name.to_owned(), response::detail(document, name)?.into())),
         value @ (Value::Number(_) | Value::Bool(_)) => Some((name.to_owned(), value.clone())),
         _ => None,
     };
-    Value::Object(DETAILS.iter().filter_map(|name| part(name)).collect::<Map<_, _>>())
+    Value::Object(DETAIL_FIELDS.iter().filter_map(|name| named_field(name)).collect::<Map<_, _>>())
 }
 
 /// A key, if it is set.
-fn key(name: &str, context: &dyn Context) -> Result<Option<Secret>> {
+fn configured_key(name: &str, context: &dyn Context) -> Result<Option<Secret>> {
     let key = context.setting(name)?;
     key.iter().try_for_each(|key| key.check(&format!("`{name}`")))?;
     Ok(key)
 }
 
-/// The error where a key is missing. A login keeps the bearer by itself, the keys only with `save`.
-fn missing(what: &str, save: &str) -> Error {
-    let what = format!("{what}: set what FileVerbs' portal has under Integration, or run keyferry login fileverbs{save}");
-    Error::new(ErrorKind::NotConfigured, what)
+/// The error for a missing key. A login stores the bearer by itself, and the keys only with `save_option`.
+fn not_configured(message: &str, save_option: &str) -> Error {
+    let message = format!("{message}: set what FileVerbs' portal has under Integration, or run keyferry login fileverbs{save_option}");
+    Error::new(ErrorKind::NotConfigured, message)
 }
 
 impl Service for FileVerbs {
@@ -154,10 +155,10 @@ impl Service for FileVerbs {
     }
 
     fn prefixes(&self) -> &[&str] {
-        &[PREFIX]
+        &[API_PREFIX]
     }
 
-    fn owner(&self, _class: ResourceKind, _access: Access) -> Vec<&str> {
+    fn owner(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
         vec!["fileverbs.secret_key"]
     }
 
@@ -180,11 +181,11 @@ impl Service for FileVerbs {
     fn acquire(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
         match spec.resource_kind {
             ResourceKind::Key => {
-                let key =
-                    key("fileverbs.secret_key", context)?.ok_or_else(|| missing("`fileverbs.secret_key` is not set", " --save file"))?;
+                let key = configured_key("fileverbs.secret_key", context)?
+                    .ok_or_else(|| not_configured("`fileverbs.secret_key` is not set", " --save file"))?;
                 Ok(Acquired::only(spec, NewToken::new(TokenKind::Key, "SecretKey", key, None)))
             }
-            ResourceKind::Bearer => self.bearer(spec, context),
+            ResourceKind::Bearer => self.acquire_bearer(spec, context),
             _ => {
                 Err(Error::new(ErrorKind::UnknownService, "FileVerbs has no such token: ask for fileverbs:bearer or fileverbs:secret-key"))
             }
@@ -193,43 +194,43 @@ impl Service for FileVerbs {
 
     fn renew(&self, spec: &TokenSpec<'_>, renewal: &Secret, context: &dyn Context) -> Result<Acquired> {
         let unsupported = "FileVerbs has no route that renews here: the token call is used instead";
-        if self.no_refresh.load(Ordering::Relaxed) {
+        if self.refresh_unsupported.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Unsupported, unsupported));
         }
         let cookie = Secret::new(format!("{}={}", self.refresh_cookie, renewal.expose()));
-        let url = self.base.join(&format!("{PREFIX}{}", self.refresh_path))?;
-        let response = context.send_no_retry(&Request::post(url, None).header("Cookie", cookie)).map_err(lost)?;
+        let url = self.base.join(&format!("{API_PREFIX}{}", self.refresh_path))?;
+        let response = context.send_no_retry(&Request::post(url, None).header("Cookie", cookie)).map_err(renewal_lost)?;
         match response.status {
             404 | 405 | 501 => {
-                self.no_refresh.store(true, Ordering::Relaxed);
+                self.refresh_unsupported.store(true, Ordering::Relaxed);
                 Err(response::error(ErrorKind::Unsupported, unsupported, &response, &[renewal]))
             }
             400 | 401 | 403 => {
-                let what = "FileVerbs refuses to renew the bearer: the token call gets a new one";
-                Err(response::error(ErrorKind::BadCredentials, what, &response, &[renewal]))
+                let message = "FileVerbs refuses to renew the bearer: the token call gets a new one";
+                Err(response::error(ErrorKind::BadCredentials, message, &response, &[renewal]))
             }
-            _ if response::is_success(&response) => self.renewed(spec, renewal, &response),
+            _ if response::is_success(&response) => self.parse_renewal(spec, renewal, &response),
             status => {
-                let what = format!("FileVerbs answers a renewal with status {status}: check `fileverbs.refresh_path`");
-                Err(response::error(ErrorKind::BadResponse, what, &response, &[renewal]))
+                let message = format!("FileVerbs answers a renewal with status {status}: check `fileverbs.refresh_path`");
+                Err(response::error(ErrorKind::BadResponse, message, &response, &[renewal]))
             }
         }
     }
 }
 
 /// Rationale: an answer that was lost may have used the renewal secret up, and sending it once more would look like theft.
-fn lost(error: Error) -> Error {
-    let what = "FileVerbs broke off while it renewed the bearer: the token call gets a new one";
-    if error.kind == ErrorKind::NoResponse { Error::new(ErrorKind::BadCredentials, what) } else { error }
+fn renewal_lost(error: Error) -> Error {
+    let message = "FileVerbs broke off while it renewed the bearer: the token call gets a new one";
+    if error.kind == ErrorKind::NoResponse { Error::new(ErrorKind::BadCredentials, message) } else { error }
 }
 
 impl FileVerbs {
     /// Rationale: a success that can't be read has used the renewal secret up all the same. Keeping that one would fail at
     /// every renewal to come, or look like theft to a service that watches for reuse, so it counts as dead.
-    fn renewed(&self, spec: &TokenSpec<'_>, renewal: &Secret, response: &Response) -> Result<Acquired> {
-        let route = format!("POST {PREFIX}{}", self.refresh_path);
+    fn parse_renewal(&self, spec: &TokenSpec<'_>, renewal: &Secret, response: &Response) -> Result<Acquired> {
+        let route = format!("POST {API_PREFIX}{}", self.refresh_path);
         let mut acquired = self
-            .read(&route, spec, response)
+            .parse_bearer(&route, spec, response)
             .map_err(|error| Error::new(ErrorKind::BadCredentials, error.message().to_owned()).with_http_status(response.status))?;
         acquired.renewal = acquired.renewal.or_else(|| Some(renewal.clone()));
         Ok(acquired)
@@ -240,7 +241,7 @@ impl FileVerbs {
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
-    use crate::services::test_context::{Fake, HOSTILE, headers, spec};
+    use crate::services::test_context::{HOSTILE, ScriptedContext, headers, spec};
 
     const KEYS: [(&str, &str); 2] = [("fileverbs.secret_key", "sk=$:one-one"), ("fileverbs.api_key", "ak!two-two")];
     const TOKEN: &str = "POST /api/v1/accounts/access-token";
@@ -251,12 +252,12 @@ mod tests {
         FileVerbs::new(base, takes_bearer, "/api/v1/accounts/refresh-token", "refreshToken").unwrap()
     }
 
-    fn bearer(fake: &Fake) -> Result<Acquired> {
-        fileverbs(true).acquire(&spec(ResourceKind::Bearer, "", Access::Full), fake)
+    fn bearer(context: &ScriptedContext) -> Result<Acquired> {
+        fileverbs(true).acquire(&spec(ResourceKind::Bearer, "", Access::Full), context)
     }
 
-    fn renew(service: &FileVerbs, fake: &Fake) -> Result<Acquired> {
-        service.renew(&spec(ResourceKind::Bearer, "", Access::Full), &Secret::from("old%3D%3D"), fake)
+    fn renew(service: &FileVerbs, context: &ScriptedContext) -> Result<Acquired> {
+        service.renew(&spec(ResourceKind::Bearer, "", Access::Full), &Secret::from("old%3D%3D"), context)
     }
 
     fn exposed(acquired: &Acquired) -> Option<&str> {
@@ -288,9 +289,9 @@ mod tests {
     #[test]
     fn the_secret_key_is_a_header() {
         let wanted = spec(ResourceKind::Key, "", Access::Full);
-        let found = fileverbs(false).acquire(&wanted, &Fake::new(&KEYS)).unwrap().found;
+        let found = fileverbs(false).acquire(&wanted, &ScriptedContext::new(&KEYS)).unwrap().found;
         assert_eq!(headers(&found.new_token), ["SecretKey: sk=$:one-one"]);
-        let error = fileverbs(false).acquire(&wanted, &Fake::new(&KEYS[1..])).err().unwrap();
+        let error = fileverbs(false).acquire(&wanted, &ScriptedContext::new(&KEYS[1..])).err().unwrap();
         assert_eq!(error.kind, ErrorKind::NotConfigured);
         assert!(error.message().contains("fileverbs.secret_key"), "{error}");
     }
@@ -300,13 +301,13 @@ mod tests {
         let pascal = json!({"Id": 7, "FirstName": "Ann", "JwtToken": "j", "RefreshToken": "r", "IsVerified": true, "Password": "x"});
         let camel = json!({"id": 7, "firstName": "Ann", "jwtToken": "j", "refreshToken": "r", "isVerified": true});
         for body in [pascal, camel] {
-            let fake = Fake::new(&KEYS).response(TOKEN, 200, body);
-            let acquired = bearer(&fake).unwrap();
+            let context = ScriptedContext::new(&KEYS).response(TOKEN, 200, body);
+            let acquired = bearer(&context).unwrap();
             assert_eq!(headers(&acquired.found.new_token), ["Authorization: Bearer j"]);
             assert_eq!(exposed(&acquired), Some("r"));
             assert_eq!(acquired.found.new_token.details, json!({"Id": 7, "FirstName": "Ann", "IsVerified": true}));
-            let sent = fake.sent();
-            assert_eq!((sent[0].by, sent[0].headers.len()), ("login", 0));
+            let sent = context.sent();
+            assert_eq!((sent[0].via, sent[0].headers.len()), ("login", 0));
             assert_eq!(sent[0].body, r#"{"APIKey":"ak!two-two","SecretKey":"sk=$:one-one"}"#);
         }
     }
@@ -314,11 +315,12 @@ mod tests {
     #[test]
     fn the_cookie_goes_before_the_field_and_stays_encoded_as_it_came() {
         let cookies = ["other=1", "refreshToken=new%3D%3D; expires=Wed, 01 Jan 2031 00:00:00 GMT; path=/; httponly"];
-        let fake = Fake::new(&KEYS).answer_with_cookies(TOKEN, 200, json!({"JwtToken": "j", "RefreshToken": "new=="}), &cookies);
-        assert_eq!(exposed(&bearer(&fake).unwrap()), Some("new%3D%3D"));
+        let context =
+            ScriptedContext::new(&KEYS).response_with_cookies(TOKEN, 200, json!({"JwtToken": "j", "RefreshToken": "new=="}), &cookies);
+        assert_eq!(exposed(&bearer(&context).unwrap()), Some("new%3D%3D"));
         for bad in ["refreshToken=", "refreshToken", "refreshTokens=x", "refreshToken=a b", "refreshToken=a\u{1}"] {
-            let fake = Fake::new(&KEYS).answer_with_cookies(TOKEN, 200, json!({"JwtToken": "j"}), &[bad]);
-            assert_eq!(exposed(&bearer(&fake).unwrap()), None, "{bad}");
+            let context = ScriptedContext::new(&KEYS).response_with_cookies(TOKEN, 200, json!({"JwtToken": "j"}), &[bad]);
+            assert_eq!(exposed(&bearer(&context).unwrap()), None, "{bad}");
         }
     }
 
@@ -331,13 +333,13 @@ mod tests {
             (404, ErrorKind::Unsupported),
             (418, ErrorKind::BadResponse),
         ] {
-            let fake = Fake::new(&KEYS).response(TOKEN, status, r#"{"message":"bad key ak!two-two"}"#);
-            let error = bearer(&fake).err().unwrap();
+            let context = ScriptedContext::new(&KEYS).response(TOKEN, status, r#"{"message":"bad key ak!two-two"}"#);
+            let error = bearer(&context).err().unwrap();
             assert_eq!((error.kind, error.http_status), (kind, Some(status)));
             assert!(!error.message().contains("two"), "{error}");
         }
         for missing in [&KEYS[..1], &KEYS[1..], &[]] {
-            assert_eq!(bearer(&Fake::new(missing)).err().unwrap().kind, ErrorKind::NotConfigured);
+            assert_eq!(bearer(&ScriptedContext::new(missing)).err().unwrap().kind, ErrorKind::NotConfigured);
         }
     }
 
@@ -345,47 +347,55 @@ mod tests {
     fn a_hostile_document_is_a_bad_answer() {
         let bearers = [r#"null"#, r#"["x"]"#, r#""a\nb""#, r#""a","jwttoken":"b""#].map(|bearer| format!("{{\"JwtToken\":{bearer}}}"));
         for body in HOSTILE.into_iter().chain(bearers.iter().map(String::as_str)) {
-            assert_eq!(bearer(&Fake::new(&KEYS).response(TOKEN, 200, body)).err().unwrap().kind, ErrorKind::BadResponse, "{body}");
+            assert_eq!(
+                bearer(&ScriptedContext::new(&KEYS).response(TOKEN, 200, body)).err().unwrap().kind,
+                ErrorKind::BadResponse,
+                "{body}"
+            );
         }
     }
 
     #[test]
     fn a_renewal_is_sent_once_and_rotates() {
-        let fake = Fake::new(&KEYS).answer_with_cookies(REFRESH, 200, json!({"jwtToken": "j2"}), &["refreshToken=next%3D"]);
-        let acquired = renew(&fileverbs(true), &fake).unwrap();
+        let context = ScriptedContext::new(&KEYS).response_with_cookies(REFRESH, 200, json!({"jwtToken": "j2"}), &["refreshToken=next%3D"]);
+        let acquired = renew(&fileverbs(true), &context).unwrap();
         assert_eq!(headers(&acquired.found.new_token), ["Authorization: Bearer j2"]);
         assert_eq!(exposed(&acquired), Some("next%3D"));
-        let sent = fake.sent();
-        assert_eq!((sent[0].by, sent[0].headers.as_slice()), ("send_once", &["Cookie: refreshToken=old%3D%3D".to_owned()][..]));
+        let sent = context.sent();
+        assert_eq!((sent[0].via, sent[0].headers.as_slice()), ("send_no_retry", &["Cookie: refreshToken=old%3D%3D".to_owned()][..]));
         assert_eq!(sent[0].body, "");
-        let fake = Fake::new(&KEYS).response(REFRESH, 200, json!({"jwtToken": "j2"}));
-        assert_eq!(exposed(&renew(&fileverbs(true), &fake).unwrap()), Some("old%3D%3D"), "it did not rotate");
+        let context = ScriptedContext::new(&KEYS).response(REFRESH, 200, json!({"jwtToken": "j2"}));
+        assert_eq!(exposed(&renew(&fileverbs(true), &context).unwrap()), Some("old%3D%3D"), "it did not rotate");
     }
 
     #[test]
     fn a_service_that_can_not_renew_is_asked_once() {
         for status in [404, 405] {
             let service = fileverbs(true);
-            let fake = Fake::new(&KEYS).response(REFRESH, status, "").response(TOKEN, 200, json!({"JwtToken": "j", "RefreshToken": "r"}));
-            assert_eq!(renew(&service, &fake).err().unwrap().kind, ErrorKind::Unsupported);
-            assert_eq!(renew(&service, &fake).err().unwrap().kind, ErrorKind::Unsupported);
-            let acquired = service.acquire(&spec(ResourceKind::Bearer, "", Access::Full), &fake).unwrap();
+            let context = ScriptedContext::new(&KEYS).response(REFRESH, status, "").response(
+                TOKEN,
+                200,
+                json!({"JwtToken": "j", "RefreshToken": "r"}),
+            );
+            assert_eq!(renew(&service, &context).err().unwrap().kind, ErrorKind::Unsupported);
+            assert_eq!(renew(&service, &context).err().unwrap().kind, ErrorKind::Unsupported);
+            let acquired = service.acquire(&spec(ResourceKind::Bearer, "", Access::Full), &context).unwrap();
             assert_eq!(exposed(&acquired), None);
-            assert_eq!(fake.lines(), [REFRESH, TOKEN]);
+            assert_eq!(context.lines(), [REFRESH, TOKEN]);
         }
     }
 
     #[test]
     fn a_dead_renewal_is_refused() {
         for status in [400, 401, 403] {
-            let fake = Fake::new(&KEYS).response(REFRESH, status, r#"{"message":"Invalid token old%3D%3D"}"#);
-            let error = renew(&fileverbs(true), &fake).err().unwrap();
+            let context = ScriptedContext::new(&KEYS).response(REFRESH, status, r#"{"message":"Invalid token old%3D%3D"}"#);
+            let error = renew(&fileverbs(true), &context).err().unwrap();
             assert_eq!((error.kind, error.http_status), (ErrorKind::BadCredentials, Some(status)));
             assert!(!error.message().contains("old%3D"), "{error}");
         }
         for body in HOSTILE {
             assert_eq!(
-                renew(&fileverbs(true), &Fake::new(&KEYS).response(REFRESH, 200, body)).err().unwrap().kind,
+                renew(&fileverbs(true), &ScriptedContext::new(&KEYS).response(REFRESH, 200, body)).err().unwrap().kind,
                 ErrorKind::BadCredentials
             );
         }

@@ -26,7 +26,7 @@ impl MasvAgent {
     /// # Errors
     /// [`ErrorKind::Config`] if `agent.url` can't be used.
     pub fn open(profile: &Profile) -> Result<Self> {
-        Ok(Self { base: super::base(profile, "agent.url", &["/api/v1"])? })
+        Ok(Self { base: profile.base_url("agent.url", &["/api/v1"])? })
     }
 
     #[cfg(test)]
@@ -35,35 +35,36 @@ impl MasvAgent {
     }
 
     fn get(&self, path: &str, context: &dyn Context) -> Result<Response> {
-        context.send(&Request::get(self.base.join(path)?)).map_err(|error| self.not_running(error))
+        context.send(&Request::get(self.base.join(path)?)).map_err(|error| self.explain_unreachable(error))
     }
 
-    /// An exchange that carries the user's secrets.
-    fn post(&self, path: &str, body: &Value, sent: &[&Secret], context: &dyn Context) -> Result<Response> {
+    /// Sends the user's secrets.
+    fn post(&self, path: &str, body: &Value, secrets: &[&Secret], context: &dyn Context) -> Result<Response> {
         let request = Request::post(self.base.join(path)?, Some(Secret::new(body.to_string())));
         let refused = |response: &Response| {
-            let what = "the MASV Agent refuses this e-mail and password: check them; an account with MFA or SSO needs an API key \
+            let message = "the MASV Agent refuses this e-mail and password: check them; an account with MFA or SSO needs an API key \
                         in the agent's configuration (auth.api_key)";
-            matches!(response.status, 400 | 401 | 403 | 409 | 422).then(|| response::error(ErrorKind::BadCredentials, what, response, sent))
+            matches!(response.status, 400 | 401 | 403 | 409 | 422)
+                .then(|| response::error(ErrorKind::BadCredentials, message, response, secrets))
         };
-        context.login(sent, &request, &refused).map_err(|error| self.not_running(error))
+        context.login(secrets, &request, &refused).map_err(|error| self.explain_unreachable(error))
     }
 
-    /// Names the remedy where nothing listens.
-    fn not_running(&self, error: Error) -> Error {
+    /// Adds the remedy to the error for an agent that doesn't listen.
+    fn explain_unreachable(&self, error: Error) -> Error {
         if error.kind != ErrorKind::Unreachable {
             return error;
         }
-        let what = format!("nothing answers at {}: start the MASV Agent (masv server start) or set `agent.url`", self.base);
-        Error::new(ErrorKind::Unreachable, what).with_retry_after_ms(error.retry_after_ms)
+        let message = format!("nothing answers at {}: start the MASV Agent (masv server start) or set `agent.url`", self.base);
+        Error::new(ErrorKind::Unreachable, message).with_retry_after_ms(error.retry_after_ms)
     }
 
-    /// User and teams of an answer; teams that it leaves out are asked for.
-    fn signed_in(&self, route: &str, response: &Response, context: &dyn Context) -> Result<Value> {
+    /// Parses user and teams of a response, and fetches the teams if it has none.
+    fn parse_session(&self, route: &str, response: &Response, context: &dyn Context) -> Result<Value> {
         let document = response::parse(NAME, response)?;
         let Some(user) = response::field(&document, "user").filter(|user| user.is_object()) else {
-            let what = format!("the answer to {route} has no `user`: check that a MASV Agent listens at `agent.url`");
-            return Err(Error::new(ErrorKind::BadResponse, what));
+            let message = format!("the answer to {route} has no `user`: check that a MASV Agent listens at `agent.url`");
+            return Err(Error::new(ErrorKind::BadResponse, message));
         };
         let teams = match response::field(&document, "teams") {
             Some(Value::Array(teams)) => teams.clone(),
@@ -76,18 +77,18 @@ impl MasvAgent {
         let route = "GET /api/v1/teams";
         let response = self.get("/api/v1/teams", context)?;
         if !response::is_success(&response) {
-            return Err(failed(route, &response, &[]));
+            return Err(unexpected(route, &response, &[]));
         }
         let document = response::parse(NAME, &response)?;
-        let none = || Error::new(ErrorKind::BadResponse, format!("the answer to {route} holds no list of teams: check `agent.url`"));
-        response::list(&document, &["teams"]).map(<[Value]>::to_vec).ok_or_else(none)
+        let no_list = || Error::new(ErrorKind::BadResponse, format!("the answer to {route} holds no list of teams: check `agent.url`"));
+        response::list(&document, &["teams"]).map(<[Value]>::to_vec).ok_or_else(no_list)
     }
 }
 
-/// The error that an answer means which is no success.
-fn failed(route: &str, response: &Response, sent: &[&Secret]) -> Error {
+/// The error that a response means which is no success.
+fn unexpected(route: &str, response: &Response, secrets: &[&Secret]) -> Error {
     let status = response.status;
-    let (kind, what) = match status {
+    let (kind, message) = match status {
         401 | 403 => (
             ErrorKind::LoginRequired,
             "nobody is signed in to the MASV Agent: start it with an API key in its configuration (auth.api_key) or environment, \
@@ -99,7 +100,7 @@ fn failed(route: &str, response: &Response, sent: &[&Secret]) -> Error {
         }
         _ => (ErrorKind::BadResponse, format!("the MASV Agent answers {route} with status {status}: check `agent.url`, or start it again")),
     };
-    response::error(kind, what, response, sent)
+    response::error(kind, message, response, secrets)
 }
 
 impl Service for MasvAgent {
@@ -126,10 +127,10 @@ impl Service for MasvAgent {
         Ok(Target { resource_kind: ResourceKind::Session, id: "", required: RequiredAccess::Only(Access::Full), parent: None })
     }
 
-    fn acquire(&self, _want: &TokenSpec<'_>, _context: &dyn Context) -> Result<Acquired> {
-        let what = "the MASV Agent takes no header: its session is state inside the agent; `keyferry agent` and masv_agent_session say \
+    fn acquire(&self, _spec: &TokenSpec<'_>, _context: &dyn Context) -> Result<Acquired> {
+        let message = "the MASV Agent takes no header: its session is state inside the agent; `keyferry agent` and masv_agent_session say \
                     who is signed in";
-        Err(Error::new(ErrorKind::NoHeader, what))
+        Err(Error::new(ErrorKind::NoHeader, message))
     }
 
     fn agent(&self) -> Option<&dyn Agent> {
@@ -142,42 +143,42 @@ impl Agent for MasvAgent {
         let route = "GET /api/v1/login";
         let response = self.get("/api/v1/login", context)?;
         if !response::is_success(&response) {
-            return Err(failed(route, &response, &[]));
+            return Err(unexpected(route, &response, &[]));
         }
-        self.signed_in(route, &response, context)
+        self.parse_session(route, &response, context)
     }
 
     fn sign_in(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Value> {
         let body = json!({ "email": email.expose(), "password": password.expose() });
-        let sent = [email, password];
-        let response = self.post("/api/v1/login", &body, &sent, context)?;
+        let secrets = [email, password];
+        let response = self.post("/api/v1/login", &body, &secrets, context)?;
         if matches!(response.status, 404 | 405 | 501) {
-            let what = "this MASV Agent takes no e-mail and password: start it with an API key in its configuration (auth.api_key)";
-            return Err(response::error(ErrorKind::Unsupported, what, &response, &sent));
+            let message = "this MASV Agent takes no e-mail and password: start it with an API key in its configuration (auth.api_key)";
+            return Err(response::error(ErrorKind::Unsupported, message, &response, &secrets));
         }
-        self.entered("POST /api/v1/login", &response, &sent, context)
+        self.session_after_login("POST /api/v1/login", &response, &secrets, context)
     }
 
     fn sign_up(&self, email: &Secret, password: &Secret, name: &str, context: &dyn Context) -> Result<Value> {
         let route = "POST /api/v1/signup";
         let body = json!({ "email": email.expose(), "password": password.expose(), "name": name });
-        let sent = [email, password];
-        let response = self.post("/api/v1/signup", &body, &sent, context)?;
+        let secrets = [email, password];
+        let response = self.post("/api/v1/signup", &body, &secrets, context)?;
         if matches!(response.status, 404 | 405 | 501) {
-            let what = "this MASV Agent makes no accounts: sign up at massive.io, and start it with an API key (auth.api_key)";
-            return Err(response::error(ErrorKind::Unsupported, what, &response, &sent));
+            let message = "this MASV Agent makes no accounts: sign up at massive.io, and start it with an API key (auth.api_key)";
+            return Err(response::error(ErrorKind::Unsupported, message, &response, &secrets));
         }
-        self.entered(route, &response, &sent, context)
+        self.session_after_login(route, &response, &secrets, context)
     }
 }
 
 impl MasvAgent {
-    /// A success may have an empty body: then the agent is asked who it is.
-    fn entered(&self, route: &str, response: &Response, sent: &[&Secret], context: &dyn Context) -> Result<Value> {
+    /// Parses the session of a login's response. A success may have an empty body: then the session is fetched.
+    fn session_after_login(&self, route: &str, response: &Response, secrets: &[&Secret], context: &dyn Context) -> Result<Value> {
         if !response::is_success(response) {
-            return Err(failed(route, response, sent));
+            return Err(unexpected(route, response, secrets));
         }
-        if response.body.is_empty() { self.session(context) } else { self.signed_in(route, response, context) }
+        if response.body.is_empty() { self.session(context) } else { self.parse_session(route, response, context) }
     }
 }
 
@@ -185,7 +186,7 @@ impl MasvAgent {
 #[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
-    use crate::services::test_context::{Fake, HOSTILE, spec};
+    use crate::services::test_context::{HOSTILE, ScriptedContext, spec};
 
     const LOGIN: &str = "GET /api/v1/login";
     const TEAMS: &str = "GET /api/v1/teams";
@@ -209,49 +210,49 @@ mod tests {
         }
         assert_eq!(agent().classify("").unwrap_err().kind, ErrorKind::UnknownService);
         let wanted = spec(ResourceKind::Session, "", Access::Full);
-        assert_eq!(agent().acquire(&wanted, &Fake::new(&[])).err().unwrap().kind, ErrorKind::NoHeader);
+        assert_eq!(agent().acquire(&wanted, &ScriptedContext::new(&[])).err().unwrap().kind, ErrorKind::NoHeader);
     }
 
     #[test]
     fn who_is_signed_in_is_told_with_the_teams() {
-        let fake = Fake::new(&[]).response(LOGIN, 200, whole());
-        assert_eq!(agent().session(&fake).unwrap(), whole());
+        let context = ScriptedContext::new(&[]).response(LOGIN, 200, whole());
+        assert_eq!(agent().session(&context).unwrap(), whole());
         for teams in [json!([{"id": "T"}]), json!({"teams": [{"id": "T"}]})] {
-            let fake = Fake::new(&[]).response(LOGIN, 200, json!({"User": {"id": "U"}})).response(TEAMS, 200, teams);
-            assert_eq!(agent().session(&fake).unwrap(), whole());
-            assert!(fake.sent().iter().all(|sent| sent.headers.is_empty()));
+            let context = ScriptedContext::new(&[]).response(LOGIN, 200, json!({"User": {"id": "U"}})).response(TEAMS, 200, teams);
+            assert_eq!(agent().session(&context).unwrap(), whole());
+            assert!(context.sent().iter().all(|sent| sent.headers.is_empty()));
         }
     }
 
     #[test]
     fn without_a_session_the_error_says_how_to_get_one() {
-        let fake = Fake::new(&[]).response(LOGIN, 401, r#"{"code":262146,"message":"session is nil"}"#);
-        let error = agent().session(&fake).unwrap_err();
+        let context = ScriptedContext::new(&[]).response(LOGIN, 401, r#"{"code":262146,"message":"session is nil"}"#);
+        let error = agent().session(&context).unwrap_err();
         assert_eq!((error.kind, error.http_status, error.service_code), (ErrorKind::LoginRequired, Some(401), Some(262_146)));
         assert!(error.message().contains("auth.api_key") && error.message().contains("never through argv"), "{error}");
-        let fake = Fake::new(&[]).failure(LOGIN, ErrorKind::Unreachable);
-        let error = agent().session(&fake).unwrap_err();
+        let context = ScriptedContext::new(&[]).failure(LOGIN, ErrorKind::Unreachable);
+        let error = agent().session(&context).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unreachable);
         assert!(error.message().contains("masv server start") && error.message().contains("agent.url"), "{error}");
-        let fake = Fake::new(&[]).failure(LOGIN, ErrorKind::NoResponse);
-        assert_eq!(agent().session(&fake).unwrap_err().kind, ErrorKind::NoResponse);
+        let context = ScriptedContext::new(&[]).failure(LOGIN, ErrorKind::NoResponse);
+        assert_eq!(agent().session(&context).unwrap_err().kind, ErrorKind::NoResponse);
         for (status, kind) in [(404, ErrorKind::Unsupported), (418, ErrorKind::BadResponse)] {
-            assert_eq!(agent().session(&Fake::new(&[]).response(LOGIN, status, "")).unwrap_err().kind, kind);
+            assert_eq!(agent().session(&ScriptedContext::new(&[]).response(LOGIN, status, "")).unwrap_err().kind, kind);
         }
     }
 
     #[test]
     fn signing_in_sends_a_login_and_believes_an_empty_success() {
         let (email, password) = secrets();
-        let fake = Fake::new(&[]).response("POST /api/v1/login", 200, whole());
-        assert_eq!(agent().sign_in(&email, &password, &fake).unwrap(), whole());
-        assert_eq!(fake.sent()[0].by, "login");
-        assert_eq!(fake.sent()[0].body, r#"{"email":"ann@example.com","password":"hunter2-hunter2"}"#);
-        let fake = Fake::new(&[]).response("POST /api/v1/login", 200, "").response(LOGIN, 200, whole());
-        assert_eq!(agent().sign_in(&email, &password, &fake).unwrap(), whole());
+        let context = ScriptedContext::new(&[]).response("POST /api/v1/login", 200, whole());
+        assert_eq!(agent().sign_in(&email, &password, &context).unwrap(), whole());
+        assert_eq!(context.sent()[0].via, "login");
+        assert_eq!(context.sent()[0].body, r#"{"email":"ann@example.com","password":"hunter2-hunter2"}"#);
+        let context = ScriptedContext::new(&[]).response("POST /api/v1/login", 200, "").response(LOGIN, 200, whole());
+        assert_eq!(agent().sign_in(&email, &password, &context).unwrap(), whole());
         for (status, kind) in [(401, ErrorKind::BadCredentials), (405, ErrorKind::Unsupported), (418, ErrorKind::BadResponse)] {
-            let fake = Fake::new(&[]).response("POST /api/v1/login", status, r#"{"message":"no hunter2-hunter2"}"#);
-            let error = agent().sign_in(&email, &password, &fake).unwrap_err();
+            let context = ScriptedContext::new(&[]).response("POST /api/v1/login", status, r#"{"message":"no hunter2-hunter2"}"#);
+            let error = agent().sign_in(&email, &password, &context).unwrap_err();
             assert_eq!(error.kind, kind);
             assert!(!error.message().contains("hunter2"), "{error}");
         }
@@ -261,8 +262,8 @@ mod tests {
     fn signing_up_works_where_an_old_agent_has_the_route() {
         let (email, password) = secrets();
         let of = |status: u16, body: Value| {
-            let fake = Fake::new(&[]).response("POST /api/v1/signup", status, body);
-            agent().sign_up(&email, &password, "Ann", &fake)
+            let context = ScriptedContext::new(&[]).response("POST /api/v1/signup", status, body);
+            agent().sign_up(&email, &password, "Ann", &context)
         };
         assert_eq!(of(201, whole()).unwrap(), whole());
         for (status, kind) in [
@@ -278,7 +279,11 @@ mod tests {
     #[test]
     fn a_hostile_document_is_a_bad_answer() {
         for body in HOSTILE {
-            assert_eq!(agent().session(&Fake::new(&[]).response(LOGIN, 200, body)).unwrap_err().kind, ErrorKind::BadResponse, "{body}");
+            assert_eq!(
+                agent().session(&ScriptedContext::new(&[]).response(LOGIN, 200, body)).unwrap_err().kind,
+                ErrorKind::BadResponse,
+                "{body}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading what a service sends: tolerant of names and shapes, bounded in size, careful with its words.
+//! Reads the responses of services: tolerant of names and forms, bounded in size, and without secrets in what it repeats.
 //!
 //! Knows no service. Fields are found in any case, ids may be text or number, a list may stand bare
 //! or inside an object. A service's own sentence gets into an error only after it was filtered:
@@ -24,32 +24,32 @@ const MAX_VALUES: usize = 32 * 1024;
 const MAX_ID_BYTES: usize = 256;
 /// The longest text that a token's details repeat.
 const MAX_DETAIL_BYTES: usize = 1024;
-/// How much of a service's sentence is passed on.
-const MAX_SAID_CHARS: usize = 200;
-/// So many bytes of a secret, one after the other, count as an echo of it.
-const ECHO_BYTES: usize = 6;
+/// The longest part of a service's message that is passed on.
+const MAX_MESSAGE_CHARS: usize = 200;
+/// The fewest consecutive bytes of a secret that count as an echo of it.
+const MIN_ECHO_BYTES: usize = 6;
 
 /// Whether a status says that the request worked.
 pub fn is_success(response: &Response) -> bool {
     (200..300).contains(&response.status)
 }
 
-/// The document of an answer.
+/// The JSON document of a response.
 ///
 /// # Errors
 /// [`ErrorKind::BadResponse`] if it is no JSON, too deep or too crowded, or an object in it has one name twice.
 pub fn parse(service: &str, response: &Response) -> Result<Value> {
     let text = response.body.expose();
     // The document is not repeated.
-    let bad = |what: &str| {
-        let what = format!("{service} sent {what} with status {}: check its URL, or try again", response.status);
-        Error::new(ErrorKind::BadResponse, what).with_http_status(response.status)
+    let bad_response = |message: &str| {
+        let message = format!("{service} sent {message} with status {}: check its URL, or try again", response.status);
+        Error::new(ErrorKind::BadResponse, message).with_http_status(response.status)
     };
     if text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() > MAX_VALUES {
-        return Err(bad(&format!("a document of more than {MAX_VALUES} values")));
+        return Err(bad_response(&format!("a document of more than {MAX_VALUES} values")));
     }
     let document = serde_json::from_str(text).map_err(|error| {
-        bad(if text.is_empty() {
+        bad_response(if text.is_empty() {
             "an empty answer"
         } else if error.is_eof() {
             "half an answer"
@@ -57,48 +57,48 @@ pub fn parse(service: &str, response: &Response) -> Result<Value> {
             "an answer that is not JSON (a proxy's page?)"
         })
     })?;
-    // Of two the reader keeps the last one, and which was meant nobody can tell.
-    if names(&document) == colons(text) { Ok(document) } else { Err(bad("an object that has one name twice")) }
+    // The parser keeps the last of two fields of one name; which one was meant is unknown.
+    if count_fields(&document) == count_colons(text) { Ok(document) } else { Err(bad_response("an object that has one name twice")) }
 }
 
-/// How many fields all objects of a document have.
-fn names(document: &Value) -> usize {
+/// The number of fields of all objects in a document.
+fn count_fields(document: &Value) -> usize {
     match document {
-        Value::Array(list) => list.iter().map(names).sum(),
-        Value::Object(fields) => fields.len() + fields.values().map(names).sum::<usize>(),
+        Value::Array(list) => list.iter().map(count_fields).sum(),
+        Value::Object(fields) => fields.len() + fields.values().map(count_fields).sum::<usize>(),
         _ => 0,
     }
 }
 
-/// How many names stand in a text that is JSON: each has a colon behind it.
-fn colons(text: &str) -> usize {
-    let (mut count, mut in_text, mut escaped) = (0, false, false);
+/// The number of field names in a JSON text: each has a colon behind it.
+fn count_colons(text: &str) -> usize {
+    let (mut count, mut in_string, mut escaped) = (0, false, false);
     for byte in text.bytes() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
-            b'"' => in_text = !in_text,
-            b':' if !in_text => count += 1,
+            b'"' => in_string = !in_string,
+            b':' if !in_string => count += 1,
             _ => {}
         }
     }
     count
 }
 
-/// A field, whatever the case of its name. None where two names fit: which was meant nobody can tell.
+/// A field, whatever the case of its name. None where two names match: which one was meant is unknown.
 pub fn field<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
-    let mut fitting = spellings(document, name);
-    let first = fitting.next()?;
-    fitting.next().is_none().then_some(first)
+    let mut matching = fields_ignoring_case(document, name);
+    let first = matching.next()?;
+    matching.next().is_none().then_some(first)
 }
 
-fn spellings<'a>(document: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+fn fields_ignoring_case<'a>(document: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     let fields = document.as_object().into_iter().flatten();
     fields.filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 /// Whether an object has names that differ by case alone. Those within it may be anybody's own.
-fn has_spellings(document: &Value) -> bool {
+fn has_ambiguous_names(document: &Value) -> bool {
     let mut seen = HashSet::new();
     document.as_object().into_iter().flatten().any(|(name, _)| !seen.insert(name.to_ascii_lowercase()))
 }
@@ -120,9 +120,9 @@ pub fn id(document: &Value, name: &str) -> Option<String> {
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
-    let plain = |byte: u8| byte.is_ascii_graphic() && !b"/\\?#%\"<>{}|^`".contains(&byte);
-    let fits = !id.is_empty() && id.len() <= MAX_ID_BYTES && id != "." && id != ".." && id.bytes().all(plain);
-    fits.then_some(id)
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"/\\?#%\"<>{}|^`".contains(&byte);
+    let is_valid = !id.is_empty() && id.len() <= MAX_ID_BYTES && id != "." && id != ".." && id.bytes().all(is_plain);
+    is_valid.then_some(id)
 }
 
 /// A list: the document itself, one of its fields of these names, or the only list that it holds.
@@ -130,7 +130,7 @@ pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
     if let Some(list) = document.as_array() {
         return Some(list);
     }
-    if names.iter().any(|name| spellings(document, name).nth(1).is_some()) {
+    if names.iter().any(|name| fields_ignoring_case(document, name).nth(1).is_some()) {
         return None;
     }
     // A field of the right name that is no list makes the document a wrong one: another list in it would be something else.
@@ -138,8 +138,8 @@ pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
         return named.as_array().map(Vec::as_slice);
     }
     let mut lists = document.as_object()?.values().filter_map(Value::as_array);
-    let only = lists.next()?;
-    lists.next().is_none().then_some(only.as_slice())
+    let only_list = lists.next()?;
+    lists.next().is_none().then_some(only_list.as_slice())
 }
 
 /// The token in a field. `route` is for the message.
@@ -148,45 +148,49 @@ pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
 /// [`ErrorKind::BadResponse`] if it isn't there, is no text, or is nothing that a header can carry; or if names beside it differ by case
 /// alone, as two tokens' or two expiries'.
 pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
-    let bad = |why: &str| {
-        let what = format!("the answer to {route} {why} in its field `{name}`: check the service's URL and version");
-        Err(Error::new(ErrorKind::BadResponse, what))
+    let bad_response = |reason: &str| {
+        let message = format!("the answer to {route} {reason} in its field `{name}`: check the service's URL and version");
+        Err(Error::new(ErrorKind::BadResponse, message))
     };
-    if has_spellings(document) {
-        let what = format!("the answer to {route} has names that differ by case alone: check the service's URL and version");
-        return Err(Error::new(ErrorKind::BadResponse, what));
+    if has_ambiguous_names(document) {
+        let message = format!("the answer to {route} has names that differ by case alone: check the service's URL and version");
+        return Err(Error::new(ErrorKind::BadResponse, message));
     }
     match field(document, name) {
-        None => bad("has nothing"),
-        Some(Value::String(value)) if is_placeholder(value) => bad("has no token"),
+        None => bad_response("has nothing"),
+        Some(Value::String(value)) if is_placeholder(value) => bad_response("has no token"),
         Some(Value::String(value)) => {
             let value = Secret::from(value.as_str());
-            if value.check("the token").is_ok() && is_in_ascii(&value) { Ok(value) } else { bad("has a token that no header can carry") }
+            if value.check("the token").is_ok() && is_visible_ascii(&value) {
+                Ok(value)
+            } else {
+                bad_response("has a token that no header can carry")
+            }
         }
-        Some(_) => bad("has something that is no text"),
+        Some(_) => bad_response("has something that is no text"),
     }
 }
 
-/// Whether all of it is visible ASCII, as every token is; what else a header carries is read differently from program to program.
-pub fn is_in_ascii(value: &Secret) -> bool {
+/// Whether a value is visible ASCII, as every token is; programs differ in how they read other bytes of a header.
+pub fn is_visible_ascii(value: &Secret) -> bool {
     value.expose().bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether a value is what a program writes where it has none.
+/// Whether a value is what programs write for a missing one.
 pub fn is_placeholder(value: &str) -> bool {
     let value = value.trim();
     ["", "undefined", "null", "(null)", "none", "nil", "nan", "true", "false", "[object object]"]
         .iter()
-        .any(|none| value.eq_ignore_ascii_case(none))
+        .any(|placeholder| value.eq_ignore_ascii_case(placeholder))
 }
 
 /// When a token ends: by itself, else by the first of these fields that is a time; none if neither says it.
 pub fn expiry(token: &Secret, document: &Value, names: &[&str]) -> Option<i64> {
-    jwt::expiry(token.expose()).or_else(|| names.iter().find_map(|name| time_of(field(document, name)?)))
+    jwt::expiry(token.expose()).or_else(|| names.iter().find_map(|name| unix_seconds(field(document, name)?)))
 }
 
 /// A time as RFC 3339, in seconds or in milliseconds since 1970. The year 1 means never.
-fn time_of(value: &Value) -> Option<i64> {
+fn unix_seconds(value: &Value) -> Option<i64> {
     let seconds = match value {
         Value::String(text) => OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp(),
         Value::Number(number) => {
@@ -198,56 +202,62 @@ fn time_of(value: &Value) -> Option<i64> {
     (1..=LATEST_UNIX_S).contains(&seconds).then_some(seconds)
 }
 
-/// An error that an answer caused: with its status, the service's own number, and its sentence where that is harmless.
+/// The error that a response means: with its status, the service's own code, and the service's message where that is safe.
 /// `sent` are the secrets of the request.
-pub fn error(kind: ErrorKind, what: impl Into<String>, response: &Response, sent: &[&Secret]) -> Error {
+pub fn error(kind: ErrorKind, message: impl Into<String>, response: &Response, sent: &[&Secret]) -> Error {
     let document = parse("", response).unwrap_or_default();
-    let first = field(&document, "errors").and_then(Value::as_array).and_then(|errors| errors.first());
-    let code = [Some(&document), first].into_iter().flatten().find_map(|part| field(part, "code")?.as_i64());
-    let said = first.and_then(|first| text(first, "msg").or_else(|| text(first, "message"))).or_else(|| text(&document, "message"));
-    let mut what = what.into();
-    if let Some(said) = said.and_then(|said| harmless(said, sent)) {
-        what = format!("{what} (it says: {said})");
+    let first_error = field(&document, "errors").and_then(Value::as_array).and_then(|errors| errors.first());
+    let code = [Some(&document), first_error].into_iter().flatten().find_map(|part| field(part, "code")?.as_i64());
+    let service_message = first_error
+        .and_then(|first_error| text(first_error, "msg").or_else(|| text(first_error, "message")))
+        .or_else(|| text(&document, "message"));
+    let mut message = message.into();
+    if let Some(service_message) = service_message.and_then(|service_message| sanitize(service_message, sent)) {
+        message = format!("{message} (it says: {service_message})");
     }
-    Error::new(kind, what).with_http_status(response.status).with_service_code(code)
+    Error::new(kind, message).with_http_status(response.status).with_service_code(code)
 }
 
-/// A service's sentence for a message, without control characters, cut short; nothing if it echoes what was sent, or quotes a URL.
-pub fn harmless(said: &str, sent: &[&Secret]) -> Option<String> {
-    let hidden =
+/// A service's text for an error message, without control characters, cut short. None if it echoes a sent secret or quotes a URL.
+pub fn sanitize(text: &str, sent: &[&Secret]) -> Option<String> {
+    let is_hidden =
         |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    let said: String = said.chars().filter(|c| !hidden(*c)).take(MAX_SAID_CHARS).collect();
-    let said = said.trim();
-    let lower = said.to_lowercase();
+    let text: String = text.chars().filter(|c| !is_hidden(*c)).take(MAX_MESSAGE_CHARS).collect();
+    let text = text.trim();
+    let lower = text.to_lowercase();
     let quotes_url = lower.contains("://") || lower.contains("secret=");
-    if said.is_empty() || quotes_url || sent.iter().any(|secret| echoes(&lower, secret)) {
+    if text.is_empty() || quotes_url || sent.iter().any(|secret| contains_secret(&lower, secret)) {
         return None;
     }
-    Some(said.to_owned())
+    Some(text.to_owned())
 }
 
 /// Whether a lower-case text holds a secret, or a telling part of one: as it is, percent-encoded, in hexadecimal digits or base64.
-fn echoes(lower: &str, secret: &Secret) -> bool {
+fn contains_secret(lower: &str, secret: &Secret) -> bool {
     let bytes = secret.expose().as_bytes();
-    let written = |keep: &dyn Fn(u8) -> bool, mark: &str| -> String {
-        bytes.iter().map(|&byte| if keep(byte) { char::from(byte).to_string() } else { format!("{mark}{byte:02x}") }).collect()
+    let encode = |is_literal: &dyn Fn(u8) -> bool, prefix: &str| -> String {
+        bytes.iter().map(|&byte| if is_literal(byte) { char::from(byte).to_string() } else { format!("{prefix}{byte:02x}") }).collect()
     };
-    let percent = written(&|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte), "%");
-    let lightly = written(&|byte| byte.is_ascii_graphic() && !b"%\"#<>?`{}".contains(&byte), "%");
+    let percent_encoded = encode(&|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte), "%");
+    let minimally_encoded = encode(&|byte| byte.is_ascii_graphic() && !b"%\"#<>?`{}".contains(&byte), "%");
     let base64 = (0..bytes.len().min(3)).flat_map(|skip| [STANDARD_NO_PAD.encode(&bytes[skip..]), URL_SAFE_NO_PAD.encode(&bytes[skip..])]);
-    let plain = [secret.expose().to_owned(), percent, lightly].map(|form| (form, ECHO_BYTES));
-    let packed = std::iter::once((written(&|_| false, ""), 2 * ECHO_BYTES)).chain(base64.map(|form| (form, ECHO_BYTES * 4 / 3)));
-    plain.into_iter().chain(packed).any(|(form, width)| holds_part(lower.as_bytes(), &Secret::new(form.to_lowercase()), width))
+    let text_forms = [secret.expose().to_owned(), percent_encoded, minimally_encoded].map(|form| (form, MIN_ECHO_BYTES));
+    let packed_forms =
+        std::iter::once((encode(&|_| false, ""), 2 * MIN_ECHO_BYTES)).chain(base64.map(|form| (form, MIN_ECHO_BYTES * 4 / 3)));
+    text_forms
+        .into_iter()
+        .chain(packed_forms)
+        .any(|(form, width)| shares_substring(lower.as_bytes(), &Secret::new(form.to_lowercase()), width))
 }
 
-fn holds_part(text: &[u8], form: &Secret, width: usize) -> bool {
+fn shares_substring(text: &[u8], form: &Secret, width: usize) -> bool {
     let form = form.expose().as_bytes();
     let width = form.len().min(width);
     width > 0 && text.windows(width).any(|part| form.windows(width).any(|other| other == part))
 }
 
-/// An id or a name for a message: printable, and no longer than a line has room for.
-pub fn shown(text: &str) -> String {
+/// An id or a name for a message: without control characters, at most 64 characters.
+pub fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
@@ -327,8 +337,8 @@ mod tests {
     #[test]
     fn a_services_words_are_passed_on_without_what_was_sent() {
         let password = Secret::from("Hunter2-long-one");
-        let said = |body: &str| error(ErrorKind::BadCredentials, "no", &response(401, body), &[&password]);
-        let error = said(r#"{"code":17,"errors":[{"code":9,"msg":"bad \u001b[31mlogin"}]}"#);
+        let error_of = |body: &str| error(ErrorKind::BadCredentials, "no", &response(401, body), &[&password]);
+        let error = error_of(r#"{"code":17,"errors":[{"code":9,"msg":"bad \u001b[31mlogin"}]}"#);
         assert_eq!((error.message(), error.service_code, error.http_status), ("no (it says: bad [31mlogin)", Some(17), Some(401)));
         for hidden in [
             r#"{"message":"password hunter2-LONG-one is wrong"}"#,
@@ -345,10 +355,10 @@ mod tests {
             "[",
             "{\"message\":[]}",
         ] {
-            assert_eq!(said(hidden).message(), "no", "{hidden}");
+            assert_eq!(error_of(hidden).message(), "no", "{hidden}");
         }
         let long = format!(r#"{{"message":"{}"}}"#, "é".repeat(5000));
-        assert!(said(&long).message().chars().count() < 230);
+        assert!(error_of(&long).message().chars().count() < 230);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A context for the tests of the adapters: settings, tokens that are there, and scripted answers in their order.
+//! A context for the tests of the adapters: settings, tokens, and scripted responses in their order.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -13,10 +13,10 @@ use crate::ports::http::{Method, Request, Response};
 use crate::ports::service::{Context, FoundToken, TokenSpec};
 use crate::secret::Secret;
 
-/// What a request looked like: how it was sent, `GET /path?query`, headers, body.
+/// A request as it was sent: by which method of the context, `GET /path?query`, headers, body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sent {
-    pub(super) by: &'static str,
+pub(super) struct SentRequest {
+    pub(super) via: &'static str,
     pub(super) line: String,
     pub(super) headers: Vec<String>,
     pub(super) body: String,
@@ -25,25 +25,25 @@ pub(super) struct Sent {
 type Script = VecDeque<(String, Result<Response>)>;
 
 #[derive(Default)]
-pub(super) struct Fake {
+pub(super) struct ScriptedContext {
     settings: HashMap<&'static str, &'static str>,
     tokens: RefCell<Vec<(ResourceKind, String, Access, Token)>>,
     script: RefCell<Script>,
-    sent: RefCell<Vec<Sent>>,
+    sent: RefCell<Vec<SentRequest>>,
     pub(super) rejected: RefCell<Vec<String>>,
 }
 
-impl Fake {
+impl ScriptedContext {
     pub(super) fn new(settings: &[(&'static str, &'static str)]) -> Self {
         Self { settings: settings.iter().copied().collect(), ..Self::default() }
     }
 
-    /// The next answer, to exactly this request.
+    /// Scripts the next response, to exactly this request.
     pub(super) fn response(self, line: &str, status: u16, body: impl ToString) -> Self {
-        self.answer_with_cookies(line, status, body, &[])
+        self.response_with_cookies(line, status, body, &[])
     }
 
-    pub(super) fn answer_with_cookies(self, line: &str, status: u16, body: impl ToString, cookies: &[&str]) -> Self {
+    pub(super) fn response_with_cookies(self, line: &str, status: u16, body: impl ToString, cookies: &[&str]) -> Self {
         let cookies = cookies.iter().map(|cookie| Secret::from(*cookie)).collect();
         let body = Secret::new(body.to_string());
         let response = Response { status, date_unix_s: None, retry_after: None, cookies, body };
@@ -56,7 +56,7 @@ impl Fake {
         self
     }
 
-    /// A token that is there. Of two for the same thing the second one is given after the first was rejected.
+    /// Adds a token. Of two for the same resource the second one is returned once the first is rejected.
     pub(super) fn token(self, resource_kind: ResourceKind, id: &str, access: Access, header: &str, value: &str, details: Value) -> Self {
         let mut new_token = NewToken::new(TokenKind::User, header, Secret::from(value), None);
         new_token.details = details;
@@ -71,8 +71,8 @@ impl Fake {
         self.token(ResourceKind::User, "", Access::Full, "X-User-Token", value, details)
     }
 
-    /// All requests so far, once the script is through.
-    pub(super) fn sent(&self) -> Vec<Sent> {
+    /// All requests so far. Fails unless the whole script was used.
+    pub(super) fn sent(&self) -> Vec<SentRequest> {
         assert!(self.script.borrow().is_empty(), "not all of the script was asked for");
         self.sent.borrow().clone()
     }
@@ -81,7 +81,7 @@ impl Fake {
         self.sent().into_iter().map(|sent| sent.line).collect()
     }
 
-    fn exchange(&self, by: &'static str, request: &Request) -> Result<Response> {
+    fn exchange(&self, via: &'static str, request: &Request) -> Result<Response> {
         let method = match request.method {
             Method::Get => "GET",
             Method::Post => "POST",
@@ -92,7 +92,7 @@ impl Fake {
         let line = format!("{method} {}{query}", request.url.path());
         let headers = request.headers.iter().map(|(name, value)| format!("{name}: {}", value.expose())).collect();
         let body = request.body.as_ref().map(|body| body.expose().to_owned()).unwrap_or_default();
-        self.sent.borrow_mut().push(Sent { by, line: line.clone(), headers, body });
+        self.sent.borrow_mut().push(SentRequest { via, line: line.clone(), headers, body });
         let next = self.script.borrow_mut().pop_front();
         let (expected, response) = next.unwrap_or_else(|| panic!("nobody scripted {line}"));
         assert_eq!(expected, line);
@@ -100,14 +100,16 @@ impl Fake {
     }
 }
 
-impl Context for Fake {
+impl Context for ScriptedContext {
     fn setting(&self, name: &str) -> Result<Option<Secret>> {
         Ok(self.settings.get(name).map(|value| Secret::from(*value)))
     }
 
     fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token> {
         let tokens = self.tokens.borrow();
-        let found = tokens.iter().find(|(c, i, a, _)| (*c, i.as_str(), *a) == (resource_kind, id, access));
+        let found = tokens
+            .iter()
+            .find(|(other_kind, other_id, other_access, _)| (*other_kind, other_id.as_str(), *other_access) == (resource_kind, id, access));
         found.map(|(.., token)| token.clone()).ok_or_else(|| Error::new(ErrorKind::NotFound, "the test has no such token: script one"))
     }
 
@@ -121,7 +123,7 @@ impl Context for Fake {
     }
 
     fn send_no_retry(&self, request: &Request) -> Result<Response> {
-        self.exchange("send_once", request)
+        self.exchange("send_no_retry", request)
     }
 
     fn login(&self, _secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Response) -> Option<Error>) -> Result<Response> {
@@ -148,12 +150,12 @@ impl Context for Fake {
     }
 }
 
-/// A wish without a link's secrets.
+/// A token's spec without a link's secrets.
 pub(super) fn spec(resource_kind: ResourceKind, id: &str, access: Access) -> TokenSpec<'_> {
     TokenSpec { resource_kind, id, access, parent: None, link_secret: None, link_password: None }
 }
 
-/// What stands in a draft's headers.
+/// The headers of a new token, as lines.
 pub(super) fn headers(new_token: &NewToken) -> Vec<String> {
     new_token.headers.iter().map(|(name, value)| format!("{name}: {}", value.expose())).collect()
 }

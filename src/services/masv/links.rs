@@ -2,8 +2,7 @@
 
 use serde_json::json;
 
-use super::user::unexpected;
-use super::{Masv, NAME, PACKAGE_HEADER};
+use super::api::{Masv, NAME, PACKAGE_HEADER, unexpected};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Access, ResourceKind};
 use crate::model::token::{NewToken, TokenKind};
@@ -16,62 +15,62 @@ const ROUTE: &str = "GET /v1/links/ID";
 const PASSWORD_HEADER: &str = "X-Link-Password";
 
 impl Masv {
-    /// The read token of the package that a link opens, under the package's name.
-    pub(super) fn link(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
+    /// Acquires the read token of the package that a link opens, under the package's id.
+    pub(super) fn acquire_link(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
         let Some(secret) = spec.link_secret.filter(|secret| !secret.is_empty()) else {
-            let what = "the link has no secret: ask for links/ID?secret=SECRET, or paste the whole link from the e-mail";
-            return Err(Error::new(ErrorKind::InvalidResource, what));
+            let message = "the link has no secret: ask for links/ID?secret=SECRET, or paste the whole link from the e-mail";
+            return Err(Error::new(ErrorKind::InvalidResource, message));
         };
-        let response = self.open_link(spec, secret, context)?;
+        let response = self.fetch_link(spec, secret, context)?;
         let document = response::parse(NAME, &response)?;
         let token = response::token(ROUTE, &document, "package_token")?;
         let missing = || Error::new(ErrorKind::BadResponse, format!("the answer to {ROUTE} has no usable `package_id`: check `masv.url`"));
         let id = response::id(&document, "package_id").ok_or_else(missing)?;
         let expiry = response::expiry(&token, &document, &["package_token_expires_at", "token_expires_at"]);
         let mut new_token = NewToken::new(TokenKind::Package, PACKAGE_HEADER, token, expiry);
-        let part = |name| response::detail(&document, name);
+        let detail = |name| response::detail(&document, name);
         let size = response::field(&document, "package_size").and_then(|size| size.as_u64());
-        new_token.details = json!({ "package_id": id, "name": part("name"), "expiry": part("expiry"), "package_size": size });
+        new_token.details = json!({ "package_id": id, "name": detail("name"), "expiry": detail("expiry"), "package_size": size });
         let found = FoundToken { resource_kind: ResourceKind::Package, id, access: Access::Read, new_token };
         Ok(Acquired { found, renewal: None, others: Vec::new() })
     }
 
-    fn open_link(&self, spec: &TokenSpec<'_>, secret: &Secret, context: &dyn Context) -> Result<Response> {
-        let path = Secret::new(format!("/v1/links/{}?secret={}", spec.id, encode(secret.expose())));
+    fn fetch_link(&self, spec: &TokenSpec<'_>, secret: &Secret, context: &dyn Context) -> Result<Response> {
+        let path = Secret::new(format!("/v1/links/{}?secret={}", spec.id, percent_encode(secret.expose())));
         let mut request = Request::get(self.url(path.expose())?);
-        let mut sent = vec![secret];
+        let mut secrets = vec![secret];
         if let Some(password) = spec.link_password {
             password.check("the link's password")?;
             request = request.header(PASSWORD_HEADER, password.clone());
-            sent.push(password);
+            secrets.push(password);
         }
         let refused = |response: &Response| {
-            let what = if spec.link_password.is_some() {
+            let message = if spec.link_password.is_some() {
                 "MASV refuses the link: check its secret and its password"
             } else {
                 "MASV refuses the link: check its secret, or give its password if it has one"
             };
-            matches!(response.status, 400 | 401 | 403).then(|| response::error(ErrorKind::BadCredentials, what, response, &sent))
+            matches!(response.status, 400 | 401 | 403).then(|| response::error(ErrorKind::BadCredentials, message, response, &secrets))
         };
-        let response = context.login(&sent, &request, &refused)?;
-        let id = response::shown(spec.id);
+        let response = context.login(&secrets, &request, &refused)?;
+        let id = response::printable(spec.id);
         match response.status {
             404 => {
-                let what = format!("MASV knows no link {id} with this secret: check both, or ask the sender whether it was deleted");
-                Err(response::error(ErrorKind::NotFound, what, &response, &sent))
+                let message = format!("MASV knows no link {id} with this secret: check both, or ask the sender whether it was deleted");
+                Err(response::error(ErrorKind::NotFound, message, &response, &secrets))
             }
             410 => {
-                let what = format!("link {id} has expired, or its downloads are used up: ask the sender for a new one");
-                Err(response::error(ErrorKind::NotFound, what, &response, &sent))
+                let message = format!("link {id} has expired, or its downloads are used up: ask the sender for a new one");
+                Err(response::error(ErrorKind::NotFound, message, &response, &secrets))
             }
             _ if response::is_success(&response) => Ok(response),
-            _ => Err(unexpected(ROUTE, &response, &sent)),
+            _ => Err(unexpected(ROUTE, &response, &secrets)),
         }
     }
 }
 
 /// Percent-encodes everything but letters, digits and `-._~`.
-fn encode(text: &str) -> String {
+fn percent_encode(text: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = String::with_capacity(text.len() * 3);
     for byte in text.bytes() {

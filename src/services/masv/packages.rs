@@ -5,28 +5,27 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-use super::user::Reply;
-use super::{Masv, PACKAGE_HEADER};
+use super::api::{ApiResponse, Masv, PACKAGE_HEADER};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Access, ResourceKind};
 use crate::model::token::{NewToken, TokenKind};
 use crate::ports::service::{Acquired, Context, FoundToken, TokenSpec};
 use crate::services::response;
 
-const SINGLE: &str = "GET /v1.1/teams/TEAM/packages/ID";
-/// The service gives at most so many a page.
-const PAGE: usize = 50;
-/// Where a list ends that doesn't end: ten thousand packages.
+const SINGLE_ROUTE: &str = "GET /v1.1/teams/TEAM/packages/ID";
+/// The most packages that the service returns in a page.
+const PAGE_SIZE: usize = 50;
+/// The most pages that are fetched of a list: ten thousand packages.
 const MAX_PAGES: usize = 200;
 
 /// A list of packages. The inbox holds what came in through Portals.
 #[derive(Clone, Copy)]
-enum Shelf {
+enum PackageList {
     Packages,
     Inbox,
 }
 
-impl Shelf {
+impl PackageList {
     fn name(self) -> &'static str {
         match self {
             Self::Packages => "packages",
@@ -35,10 +34,10 @@ impl Shelf {
     }
 }
 
-/// Refuses what user credentials can't give: tokens that read or write.
-pub(super) fn only_managed(spec: &TokenSpec<'_>) -> Result<()> {
-    let id = response::shown(spec.id);
-    let what = match spec.access {
+/// Rejects access that user credentials can't give: read and write.
+pub(super) fn check_manage_access(spec: &TokenSpec<'_>) -> Result<()> {
+    let id = response::printable(spec.id);
+    let message = match spec.access {
         Access::Manage => return Ok(()),
         Access::Read => format!(
             "a management token can't download: make a link with POST /v1/packages/{id}/links and ask for \
@@ -47,65 +46,65 @@ pub(super) fn only_managed(spec: &TokenSpec<'_>) -> Result<()> {
         Access::Write => format!("only the answer that made package {id} in a Portal holds its write token: adopt that one"),
         Access::Full => "a package's token reads, writes or manages: ask for one of these".into(),
     };
-    Err(Error::new(ErrorKind::InsufficientAccess, what))
+    Err(Error::new(ErrorKind::InsufficientAccess, message))
 }
 
 impl Masv {
     /// The management token of a package: the single look-up, else the list, else the inbox.
-    pub(super) fn package(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
+    pub(super) fn acquire_package(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
         let team = self.team(context)?;
-        if !self.no_single_lookup.load(Ordering::Relaxed) {
-            let reply = self.ask(&format!("/v1.1/teams/{team}/packages/{}", spec.id), context)?;
-            if let Some(acquired) = single(spec, &reply)? {
+        if !self.single_lookup_unsupported.load(Ordering::Relaxed) {
+            let response = self.get_as_user(&format!("/v1.1/teams/{team}/packages/{}", spec.id), context)?;
+            if let Some(acquired) = parse_single(spec, &response)? {
                 return Ok(acquired);
             }
-            if reply.status() == 405 {
-                self.no_single_lookup.store(true, Ordering::Relaxed);
+            if response.status() == 405 {
+                self.single_lookup_unsupported.store(true, Ordering::Relaxed);
             }
         }
-        if let Some(new_token) = self.look_in(Shelf::Packages, &team, spec.id, context)? {
+        if let Some(new_token) = self.find_in_list(PackageList::Packages, &team, spec.id, context)? {
             // The list has what the look-up did not: there is no look-up here.
-            self.no_single_lookup.store(true, Ordering::Relaxed);
+            self.single_lookup_unsupported.store(true, Ordering::Relaxed);
             return Ok(Acquired::only(spec, new_token));
         }
-        if let Some(new_token) = self.look_in(Shelf::Inbox, &team, spec.id, context)? {
+        if let Some(new_token) = self.find_in_list(PackageList::Inbox, &team, spec.id, context)? {
             return Ok(Acquired::only(spec, new_token));
         }
-        let what = format!(
+        let message = format!(
             "package {} is not among the packages of team {} nor in its inbox: check the id and `masv.team`",
-            response::shown(spec.id),
-            response::shown(&team)
+            response::printable(spec.id),
+            response::printable(&team)
         );
-        Err(Error::new(ErrorKind::NotFound, what))
+        Err(Error::new(ErrorKind::NotFound, message))
     }
 
-    /// One listing for all who look at the same time; what else it saw goes to memory.
-    fn look_in(&self, shelf: Shelf, team: &str, id: &str, context: &dyn Context) -> Result<Option<NewToken>> {
-        let name = match shelf {
-            Shelf::Packages => format!("listing {team}"),
-            Shelf::Inbox => format!("inbox {team}"),
+    /// Looks a package up in a list, which is fetched once for all concurrent callers. The other packages of the list are cached.
+    fn find_in_list(&self, list: PackageList, team: &str, id: &str, context: &dyn Context) -> Result<Option<NewToken>> {
+        let name = match list {
+            PackageList::Packages => format!("listing {team}"),
+            PackageList::Inbox => format!("inbox {team}"),
         };
-        let all = context.coalesce(&name, &mut || self.pages(shelf, team, context))?;
+        let all = context.coalesce(&name, &mut || self.fetch_list(list, team, context))?;
         Ok(all.iter().find(|found| found.id == id).map(|found| found.new_token.clone()))
     }
 
-    /// All pages. Ends at the total, at a page that brings nothing new, or where no total is given at a short one.
-    fn pages(&self, shelf: Shelf, team: &str, context: &dyn Context) -> Result<Vec<FoundToken>> {
+    /// Fetches all pages. Ends at the total, at a page without new packages, or without a total at a short page.
+    fn fetch_list(&self, list: PackageList, team: &str, context: &dyn Context) -> Result<Vec<FoundToken>> {
         let mut all = Vec::new();
         let mut seen = HashSet::new();
         for page in 1..=MAX_PAGES {
-            let path = format!("/v1.1/teams/{team}/{}?page={page}&limit={PAGE}", shelf.name());
-            let reply = self.ask(&path, context)?;
-            if !response::is_success(&reply.response) {
-                return self.no_page(shelf, team, page, &reply).map(|()| all);
+            let path = format!("/v1.1/teams/{team}/{}?page={page}&limit={PAGE_SIZE}", list.name());
+            let response = self.get_as_user(&path, context)?;
+            if !response.is_success() {
+                return self.page_error(list, team, page, &response).map(|()| all);
             }
-            let document = reply.document()?;
-            let records = response::list(&document, &["records", "packages"]).ok_or_else(|| no_field(shelf, "records"))?;
+            let document = response.document()?;
+            let records = response::list(&document, &["records", "packages"]).ok_or_else(|| missing_field(list, "records"))?;
             let before = seen.len();
-            let added = read_page(shelf, records, &mut seen)?;
+            let added = parse_page(list, records, &mut seen)?;
             all.extend(added);
             let total = response::field(&document, "metadata").and_then(|metadata| response::field(metadata, "total")?.as_u64());
-            let is_last = total.map_or(records.len() < PAGE, |total| seen.len() as u64 >= total);
+            let is_last = total.map_or(records.len() < PAGE_SIZE, |total| seen.len() as u64 >= total);
             if is_last || seen.len() == before {
                 break;
             }
@@ -113,56 +112,56 @@ impl Masv {
         Ok(all)
     }
 
-    /// An inbox that isn't there is empty; a list that isn't there is an error.
-    fn no_page(&self, shelf: Shelf, team: &str, page: usize, reply: &Reply) -> Result<()> {
-        let team_shown = response::shown(team);
-        match (shelf, reply.status()) {
-            (Shelf::Inbox, 403 | 404 | 405 | 410) => Ok(()),
-            (Shelf::Packages, 404 | 410) if page == 1 => {
+    /// The error of a page. A missing inbox is an empty one; a missing list is an error.
+    fn page_error(&self, list: PackageList, team: &str, page: usize, response: &ApiResponse) -> Result<()> {
+        let printable_team = response::printable(team);
+        match (list, response.status()) {
+            (PackageList::Inbox, 403 | 404 | 405 | 410) => Ok(()),
+            (PackageList::Packages, 404 | 410) if page == 1 => {
                 self.forget_team(team);
-                Err(reply.error(ErrorKind::NotFound, format!("MASV knows no team {team_shown}: check `masv.team`")))
+                Err(response.error(ErrorKind::NotFound, format!("MASV knows no team {printable_team}: check `masv.team`")))
             }
             (_, 403) => {
-                let what =
-                    format!("MASV doesn't show the packages of team {team_shown} to this user: check `masv.team`, and the user's role");
-                Err(reply.error(ErrorKind::BadCredentials, what))
+                let message =
+                    format!("MASV doesn't show the packages of team {printable_team} to this user: check `masv.team`, and the user's role");
+                Err(response.error(ErrorKind::BadCredentials, message))
             }
-            _ => Err(reply.unexpected(&format!("GET /v1.1/teams/TEAM/{}", shelf.name()))),
+            _ => Err(response.unexpected(&format!("GET /v1.1/teams/TEAM/{}", list.name()))),
         }
     }
 }
 
-/// What the single look-up says; none if the package has to be looked for elsewhere.
-fn single(spec: &TokenSpec<'_>, reply: &Reply) -> Result<Option<Acquired>> {
-    let id = response::shown(spec.id);
-    match reply.status() {
+/// Parses the single look-up. None if the package has to be looked up elsewhere.
+fn parse_single(spec: &TokenSpec<'_>, response: &ApiResponse) -> Result<Option<Acquired>> {
+    let id = response::printable(spec.id);
+    match response.status() {
         404 | 405 => Ok(None),
-        410 => Err(reply.error(ErrorKind::NotFound, format!("package {id} is gone: it was deleted or has expired"))),
+        410 => Err(response.error(ErrorKind::NotFound, format!("package {id} is gone: it was deleted or has expired"))),
         403 => {
-            let what = format!("MASV doesn't show package {id} to this user: check `masv.team`, and the user's role");
-            Err(reply.error(ErrorKind::BadCredentials, what))
+            let message = format!("MASV doesn't show package {id} to this user: check `masv.team`, and the user's role");
+            Err(response.error(ErrorKind::BadCredentials, message))
         }
-        _ if response::is_success(&reply.response) => {
-            let document = reply.document()?;
-            Ok(Some(Acquired::only(spec, new_token(SINGLE, &document)?)))
+        _ if response.is_success() => {
+            let document = response.document()?;
+            Ok(Some(Acquired::only(spec, new_token(SINGLE_ROUTE, &document)?)))
         }
-        _ => Err(reply.unexpected(SINGLE)),
+        _ => Err(response.unexpected(SINGLE_ROUTE)),
     }
 }
 
-/// The packages of a page that were not seen before. One without a token is passed over; a page of nothing else is wrong.
-fn read_page(shelf: Shelf, records: &[Value], seen: &mut HashSet<String>) -> Result<Vec<FoundToken>> {
+/// The packages of a page that were not seen before. Those without a token are skipped; a page of nothing else is an error.
+fn parse_page(list: PackageList, records: &[Value], seen: &mut HashSet<String>) -> Result<Vec<FoundToken>> {
     let mut all = Vec::new();
     let mut failure = None;
     for record in records {
         let Some(id) = response::id(record, "id") else {
-            failure = Some(no_field(shelf, "id"));
+            failure = Some(missing_field(list, "id"));
             continue;
         };
         if !seen.insert(id.clone()) {
             continue;
         }
-        match new_token(&format!("GET /v1.1/teams/TEAM/{}", shelf.name()), record) {
+        match new_token(&format!("GET /v1.1/teams/TEAM/{}", list.name()), record) {
             Ok(new_token) => all.push(FoundToken { resource_kind: ResourceKind::Package, id, access: Access::Manage, new_token }),
             Err(error) => failure = Some(error),
         }
@@ -173,17 +172,17 @@ fn read_page(shelf: Shelf, records: &[Value], seen: &mut HashSet<String>) -> Res
     }
 }
 
-/// The `expiry` of a package is not its token's: it is told as a detail and counts for nothing.
+/// The token of a package's record. The record's `expiry` is the package's, not the token's: it is only a detail.
 fn new_token(route: &str, record: &Value) -> Result<NewToken> {
     let token = response::token(route, record, "access_token")?;
     let expiry = response::expiry(&token, record, &["access_token_expires_at", "token_expires_at"]);
     let mut new_token = NewToken::new(TokenKind::Package, PACKAGE_HEADER, token, expiry);
-    let part = |name| response::detail(record, name);
-    new_token.details = json!({ "name": part("name"), "state": part("state"), "expiry": part("expiry") });
+    let detail = |name| response::detail(record, name);
+    new_token.details = json!({ "name": detail("name"), "state": detail("state"), "expiry": detail("expiry") });
     Ok(new_token)
 }
 
-fn no_field(shelf: Shelf, field: &str) -> Error {
-    let what = format!("the answer to GET /v1.1/teams/TEAM/{} has no usable `{field}`: check `masv.url`", shelf.name());
-    Error::new(ErrorKind::BadResponse, what)
+fn missing_field(list: PackageList, field: &str) -> Error {
+    let message = format!("the answer to GET /v1.1/teams/TEAM/{} has no usable `{field}`: check `masv.url`", list.name());
+    Error::new(ErrorKind::BadResponse, message)
 }

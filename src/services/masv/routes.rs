@@ -1,4 +1,4 @@
-//! Which header a route of MASV takes: the route table.
+//! The route table: which header each route of MASV takes.
 //!
 //! Looks at a path and nothing else: no I/O, no lock, no allocation, for every look-up passes here.
 
@@ -10,51 +10,52 @@ use crate::model::resource::position;
 use crate::ports::service::{RequiredAccess, Target};
 
 /// Hosts of the web site whose links name packages.
-const PAGES: [&str; 2] = ["get.massive.io", "get.massive.app"];
+const LINK_HOSTS: [&str; 2] = ["get.massive.io", "get.massive.app"];
 
-/// First segments that stand for routes of the user's even where nothing follows them.
+/// First segments that are user routes even where nothing follows them.
 const USER_ROUTES: [&str; 4] = ["user", "teams", "portals", "custom_webhooks"];
 
 /// Rationale: `evil.example/v1/teams` got the API key as a route that is not known yet, and curl would take it to that host.
-const NO_URL: &str = "the path begins like a URL without its scheme: write https:// before a host, or the path below the version alone";
+const MISSING_SCHEME: &str =
+    "the path begins like a URL without its scheme: write https:// before a host, or the path below the version alone";
 
 /// What a path names. `has_key` says whether an API key is configured.
-pub(super) fn classify(path: &str, has_key: bool) -> Result<Target<'_>> {
+pub(super) fn classify(path: &str, has_api_key: bool) -> Result<Target<'_>> {
     if let Some(rest) = path.strip_prefix("packages/") {
         return package(rest);
     }
     if let Some(rest) = path.strip_prefix("transfers/") {
-        return match cut(rest).0 {
-            "" => not_mine("a transfer's path needs its id: transfers/ID"),
+        return match split_segment(rest).0 {
+            "" => unknown_path("a transfer's path needs its id: transfers/ID"),
             id => Ok(transfer(id, None)),
         };
     }
     if let Some(rest) = path.strip_prefix("links/") {
-        return match cut(rest) {
-            ("", _) => not_mine("a link's path needs its id: links/ID?secret=SECRET"),
+        return match split_segment(rest) {
+            ("", _) => unknown_path("a link's path needs its id: links/ID?secret=SECRET"),
             (id, "") => Ok(link(id)),
-            _ => not_mine("nothing is known below links/ID: ask for user if it takes the user's header"),
+            _ => unknown_path("nothing is known below links/ID: ask for user if it takes the user's header"),
         };
     }
-    user_route(path, has_key)
+    user_route(path, has_api_key)
 }
 
 /// What a pasted URL of the web site names.
 pub(super) fn classify_page(url: &Url) -> Option<Target<'_>> {
-    let is_page = url.scheme() == "https" && url.port().is_none() && PAGES.contains(&url.host_str()?);
-    match cut(url.path().strip_prefix('/')?) {
+    let is_page = url.scheme() == "https" && url.port().is_none() && LINK_HOSTS.contains(&url.host_str()?);
+    match split_segment(url.path().strip_prefix('/')?) {
         (id, "") if is_page && !id.is_empty() => Some(link(id)),
         _ => None,
     }
 }
 
 fn package(rest: &str) -> Result<Target<'_>> {
-    let (id, below) = cut(rest);
+    let (id, below) = split_segment(rest);
     if id.is_empty() {
-        return not_mine("a package's path needs its id: packages/ID");
+        return unknown_path("a package's path needs its id: packages/ID");
     }
     if let Some(rest) = below.strip_prefix("transfers/") {
-        let transfer_id = cut(rest).0;
+        let transfer_id = split_segment(rest).0;
         if !transfer_id.is_empty() {
             return Ok(transfer(transfer_id, Some(id)));
         }
@@ -66,8 +67,8 @@ fn package(rest: &str) -> Result<Target<'_>> {
 /// `files/ID/download`.
 fn is_download(below: &str) -> bool {
     below.strip_prefix("files/").is_some_and(|rest| {
-        let (file, verb) = cut(rest);
-        !file.is_empty() && cut(verb) == ("download", "")
+        let (file, verb) = split_segment(rest);
+        !file.is_empty() && split_segment(verb) == ("download", "")
     })
 }
 
@@ -81,49 +82,49 @@ fn link(id: &str) -> Target<'_> {
 
 /// Everything that is no package, transfer or link: the user's header, or none.
 ///
-/// Rationale: a single word that is not known is a slip of the pen ("pacakges"), and an API key would be the wrong answer to it;
-/// a longer path is a route that this table has not heard of yet, and those take the user's header.
-fn user_route(path: &str, has_key: bool) -> Result<Target<'_>> {
-    let any = Target {
-        resource_kind: if has_key { ResourceKind::Key } else { ResourceKind::User },
+/// Rationale: an unknown single word is probably a typo ("pacakges"), and an API key would be the wrong header for it. A longer path is
+/// probably a new route that this table does not have yet, and those take the user's header.
+fn user_route(path: &str, has_api_key: bool) -> Result<Target<'_>> {
+    let user_or_key = Target {
+        resource_kind: if has_api_key { ResourceKind::Key } else { ResourceKind::User },
         id: "",
         required: RequiredAccess::Only(Access::Full),
         parent: None,
     };
-    let login = Target { resource_kind: ResourceKind::User, ..any };
-    let (head, below) = cut(path);
-    let (id, rest) = cut(below);
+    let user_login = Target { resource_kind: ResourceKind::User, ..user_or_key };
+    let (head, below) = split_segment(path);
+    let (id, rest) = split_segment(below);
     match head {
         "" | "package" | "packages" | "transfer" | "transfers" | "link" | "links" => {
-            not_mine("the path is not like user, packages/ID, packages/ID/transfers/ID, transfers/ID or links/ID?secret=SECRET")
+            unknown_path("the path is not like user, packages/ID, packages/ID/transfers/ID, transfers/ID or links/ID?secret=SECRET")
         }
-        "http" | "https" | "v1" => not_mine(NO_URL),
-        _ if !head.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') => not_mine(NO_URL),
+        "http" | "https" | "v1" => unknown_path(MISSING_SCHEME),
+        _ if !head.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') => unknown_path(MISSING_SCHEME),
         "auth" if below.is_empty() => no_header("the login takes no header: e-mail and password stand in its body"),
         "subdomains" => no_header("a portal's address is looked up without any header: send the request as it is"),
-        "users" | "api_keys" => Ok(login),
-        "user" if !below.is_empty() => Ok(login),
-        "teams" | "portals" if id.is_empty() && !rest.is_empty() => not_mine("the path has an empty id"),
-        "teams" if cut(rest).0 == "api_keys" => Ok(login),
-        "portals" if cut(rest) == ("packages", "") => {
+        "users" | "api_keys" => Ok(user_login),
+        "user" if !below.is_empty() => Ok(user_login),
+        "teams" | "portals" if id.is_empty() && !rest.is_empty() => unknown_path("the path has an empty id"),
+        "teams" if split_segment(rest).0 == "api_keys" => Ok(user_login),
+        "portals" if split_segment(rest) == ("packages", "") => {
             no_header("a package is made in a portal without any header: adopt the token of the answer")
         }
-        _ if !below.is_empty() || USER_ROUTES.contains(&head) => Ok(any),
-        _ => not_mine("no route has this name: ask for user if it takes the user's header"),
+        _ if !below.is_empty() || USER_ROUTES.contains(&head) => Ok(user_or_key),
+        _ => unknown_path("no route has this name: ask for user if it takes the user's header"),
     }
 }
 
-fn not_mine(what: &'static str) -> Result<Target<'static>> {
-    Err(Error::new(ErrorKind::UnknownService, what))
+fn unknown_path(message: &'static str) -> Result<Target<'static>> {
+    Err(Error::new(ErrorKind::UnknownService, message))
 }
 
-fn no_header(what: &'static str) -> Result<Target<'static>> {
-    Err(Error::new(ErrorKind::NoHeader, what))
+fn no_header(message: &'static str) -> Result<Target<'static>> {
+    Err(Error::new(ErrorKind::NoHeader, message))
 }
 
-/// The first segment, and what stands behind its slash.
+/// The first segment, and the rest behind its slash.
 #[inline]
-fn cut(path: &str) -> (&str, &str) {
+fn split_segment(path: &str) -> (&str, &str) {
     position(path.as_bytes(), b'/').map_or((path, ""), |at| (&path[..at], &path[at + 1..]))
 }
 

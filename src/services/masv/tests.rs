@@ -1,12 +1,14 @@
 //! Every way to a token of MASV's, against scripted answers.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-mod handed;
+mod links_and_transfers;
 
 use serde_json::json;
 
+use std::sync::atomic::Ordering;
+
 use super::*;
-use crate::services::test_context::{Fake, HOSTILE, headers, spec};
+use crate::services::test_context::{HOSTILE, ScriptedContext, headers, spec};
 
 const TEAM: &str = "01D377KWTJDPC8JQC6XVGPMHDW";
 const API_KEY: &str = "k$!(){}[]=:@/<,.+*~_-k$!(){}[]=:@/<,.+*~_-k$!(){}[]=:@/<,.+*~_-k";
@@ -27,16 +29,16 @@ fn checked(error: Error) -> Error {
     error
 }
 
-fn manage(service: &Masv, id: &str, fake: &Fake) -> Result<Acquired> {
-    service.acquire(&spec(ResourceKind::Package, id, Access::Manage), fake).map_err(checked)
+fn manage(service: &Masv, id: &str, context: &ScriptedContext) -> Result<Acquired> {
+    service.acquire(&spec(ResourceKind::Package, id, Access::Manage), context).map_err(checked)
 }
 
 fn single(id: &str) -> String {
     format!("GET /v1.1/teams/{TEAM}/packages/{id}")
 }
 
-fn page(shelf: &str, page: usize) -> String {
-    format!("GET /v1.1/teams/{TEAM}/{shelf}?page={page}&limit=50")
+fn page(list: &str, page: usize) -> String {
+    format!("GET /v1.1/teams/{TEAM}/{list}?page={page}&limit=50")
 }
 
 fn records(ids: std::ops::Range<usize>, total: Option<usize>) -> Value {
@@ -47,36 +49,39 @@ fn records(ids: std::ops::Range<usize>, total: Option<usize>) -> Value {
 #[test]
 fn the_api_key_is_a_header() {
     let want_key = spec(ResourceKind::Key, "", Access::Full);
-    let found = masv(true).acquire(&want_key, &Fake::new(&[KEY])).unwrap().found;
+    let found = masv(true).acquire(&want_key, &ScriptedContext::new(&[KEY])).unwrap().found;
     assert_eq!(headers(&found.new_token), [format!("X-API-KEY: {API_KEY}")]);
-    assert_eq!(masv(true).acquire(&want_key, &Fake::new(&[])).err().unwrap().kind, ErrorKind::NotConfigured);
-    assert_eq!(masv(true).acquire(&want_key, &Fake::new(&[("masv.api_key", "a\nb")])).err().unwrap().kind, ErrorKind::InvalidValue);
+    assert_eq!(masv(true).acquire(&want_key, &ScriptedContext::new(&[])).err().unwrap().kind, ErrorKind::NotConfigured);
+    assert_eq!(
+        masv(true).acquire(&want_key, &ScriptedContext::new(&[("masv.api_key", "a\nb")])).err().unwrap().kind,
+        ErrorKind::InvalidValue
+    );
 }
 
 #[test]
 fn a_login_gives_the_users_token_and_tells_who_it_is() {
     let body = json!({"token": "jwt-one", "teams": [{"id": TEAM, "name": "Acme"}], "user": {"id": "U"}});
-    let fake = Fake::new(&[EMAIL, PASSWORD]).response("POST /v1/auth", 200, body);
-    let found = masv(false).acquire(&spec(ResourceKind::User, "", Access::Full), &fake).unwrap().found;
+    let context = ScriptedContext::new(&[EMAIL, PASSWORD]).response("POST /v1/auth", 200, body);
+    let found = masv(false).acquire(&spec(ResourceKind::User, "", Access::Full), &context).unwrap().found;
     assert_eq!(headers(&found.new_token), ["X-User-Token: jwt-one"]);
     assert_eq!(found.new_token.details, json!({"user": {"id": "U"}, "teams": [{"id": TEAM, "name": "Acme"}]}));
-    let sent = fake.sent();
-    assert_eq!((sent[0].by, sent[0].headers.len()), ("login", 0));
+    let sent = context.sent();
+    assert_eq!((sent[0].via, sent[0].headers.len()), ("login", 0));
     assert_eq!(sent[0].body, r#"{"email":"ann@example.com","password":"hunter2-hunter2"}"#);
 }
 
 #[test]
 fn without_a_password_the_error_says_what_to_do() {
     let of = |service: Masv, settings: &[(&'static str, &'static str)]| {
-        checked(service.acquire(&spec(ResourceKind::User, "", Access::Full), &Fake::new(settings)).err().unwrap()).kind
+        checked(service.acquire(&spec(ResourceKind::User, "", Access::Full), &ScriptedContext::new(settings)).err().unwrap()).kind
     };
     assert_eq!(of(masv(false), &[]), ErrorKind::NotConfigured);
     assert_eq!(of(masv(false), &[PASSWORD]), ErrorKind::NotConfigured);
     assert_eq!(of(masv(false), &[EMAIL]), ErrorKind::LoginRequired);
     assert_eq!(of(masv(true), &[KEY]), ErrorKind::LoginRequired);
     let service = masv(false);
-    let fake = Fake::new(&[]).response("POST /v1/auth", 200, json!({"token": "jwt-one"}));
-    service.login(&Secret::from("ann@example.com"), &Secret::from("hunter2"), &fake).unwrap();
+    let context = ScriptedContext::new(&[]).response("POST /v1/auth", 200, json!({"token": "jwt-one"}));
+    service.login(&Secret::from("ann@example.com"), &Secret::from("hunter2"), &context).unwrap();
     assert_eq!(of(service, &[]), ErrorKind::LoginRequired);
 }
 
@@ -84,8 +89,8 @@ fn without_a_password_the_error_says_what_to_do() {
 fn a_refused_login_hints_at_mfa_and_repeats_nothing() {
     for status in [400, 401, 403] {
         let body = r#"{"code":9,"errors":[{"code":9,"msg":"wrong password hunter2-hunter2"}]}"#;
-        let fake = Fake::new(&[EMAIL, PASSWORD]).response("POST /v1/auth", status, body);
-        let error = checked(masv(false).acquire(&spec(ResourceKind::User, "", Access::Full), &fake).err().unwrap());
+        let context = ScriptedContext::new(&[EMAIL, PASSWORD]).response("POST /v1/auth", status, body);
+        let error = checked(masv(false).acquire(&spec(ResourceKind::User, "", Access::Full), &context).err().unwrap());
         assert_eq!((error.kind, error.http_status, error.service_code), (ErrorKind::BadCredentials, Some(status), Some(9)));
         assert!(error.message().contains("MFA or SSO") && error.message().contains("API key"), "{error}");
     }
@@ -94,8 +99,8 @@ fn a_refused_login_hints_at_mfa_and_repeats_nothing() {
 #[test]
 fn each_status_of_a_login_has_its_kind() {
     for (status, kind) in [(404, ErrorKind::NotFound), (405, ErrorKind::Unsupported), (418, ErrorKind::BadResponse)] {
-        let fake = Fake::new(&[EMAIL, PASSWORD]).response("POST /v1/auth", status, "<html>");
-        let error = checked(masv(false).acquire(&spec(ResourceKind::User, "", Access::Full), &fake).err().unwrap());
+        let context = ScriptedContext::new(&[EMAIL, PASSWORD]).response("POST /v1/auth", status, "<html>");
+        let error = checked(masv(false).acquire(&spec(ResourceKind::User, "", Access::Full), &context).err().unwrap());
         assert_eq!((error.kind, error.http_status), (kind, Some(status)));
         assert!(error.message().contains("`masv.url`") && !error.message().contains("id"), "{error}");
     }
@@ -107,103 +112,104 @@ fn a_hostile_document_is_a_bad_answer_everywhere() {
     for body in
         HOSTILE.into_iter().chain([deep.as_str(), r#"{"token":null,"access_token":7}"#, r#"{"token":"a\r\nb","access_token":"a\nb"}"#])
     {
-        let fake = Fake::new(&[EMAIL, PASSWORD]).response("POST /v1/auth", 200, body);
-        let error = checked(masv(false).acquire(&spec(ResourceKind::User, "", Access::Full), &fake).err().unwrap());
+        let context = ScriptedContext::new(&[EMAIL, PASSWORD]).response("POST /v1/auth", 200, body);
+        let error = checked(masv(false).acquire(&spec(ResourceKind::User, "", Access::Full), &context).err().unwrap());
         assert_eq!(error.kind, ErrorKind::BadResponse, "{body:.40}");
-        let fake = Fake::new(&[KEY, ("masv.team", TEAM)]).response(&single("P"), 200, body);
-        assert_eq!(manage(&masv(true), "P", &fake).err().unwrap().kind, ErrorKind::BadResponse, "{body:.40}");
+        let context = ScriptedContext::new(&[KEY, ("masv.team", TEAM)]).response(&single("P"), 200, body);
+        assert_eq!(manage(&masv(true), "P", &context).err().unwrap().kind, ErrorKind::BadResponse, "{body:.40}");
         let secret = Secret::from("link-secret");
-        let fake = Fake::new(&[]).response("GET /v1/links/L?secret=link-secret", 200, body);
+        let context = ScriptedContext::new(&[]).response("GET /v1/links/L?secret=link-secret", 200, body);
         let want_link = TokenSpec { link_secret: Some(&secret), ..spec(ResourceKind::Link, "L", Access::Read) };
-        assert_eq!(masv(false).acquire(&want_link, &fake).err().unwrap().kind, ErrorKind::BadResponse, "{body:.40}");
+        assert_eq!(masv(false).acquire(&want_link, &context).err().unwrap().kind, ErrorKind::BadResponse, "{body:.40}");
     }
 }
 
 #[test]
 fn a_package_is_looked_up_with_the_key_alone() {
     let body = json!({"id": "P", "access_token": "t", "name": "n", "expiry": "2030-01-01T00:00:00.000Z"});
-    let fake = Fake::new(&[KEY, ("masv.team", TEAM)]).response(&single("P"), 200, body);
-    let found = manage(&masv(true), "P", &fake).unwrap().found;
+    let context = ScriptedContext::new(&[KEY, ("masv.team", TEAM)]).response(&single("P"), 200, body);
+    let found = manage(&masv(true), "P", &context).unwrap().found;
     assert_eq!((found.resource_kind, found.id.as_str(), found.access), (ResourceKind::Package, "P", Access::Manage));
     assert_eq!((headers(&found.new_token), found.new_token.expires_unix_s), (vec!["X-Package-Token: t".into()], None));
-    let sent = fake.sent();
-    assert_eq!((sent[0].by, sent[0].headers.as_slice()), ("login", &[format!("X-API-KEY: {API_KEY}")][..]));
+    let sent = context.sent();
+    assert_eq!((sent[0].via, sent[0].headers.as_slice()), ("login", &[format!("X-API-KEY: {API_KEY}")][..]));
 }
 
 #[test]
 fn two_hundred_packages_over_four_pages_are_found() {
     for missing in [404, 405] {
-        let mut fake = Fake::new(&[KEY, ("masv.team", TEAM)]).response(&single("P180"), missing, "");
+        let mut context = ScriptedContext::new(&[KEY, ("masv.team", TEAM)]).response(&single("P180"), missing, "");
         for at in 0..4 {
-            fake = fake.response(&page("packages", at + 1), 200, records(at * 50..at * 50 + 50, Some(200)));
+            context = context.response(&page("packages", at + 1), 200, records(at * 50..at * 50 + 50, Some(200)));
         }
         let service = masv(true);
-        let found = manage(&service, "P180", &fake).unwrap().found;
+        let found = manage(&service, "P180", &context).unwrap().found;
         assert_eq!(headers(&found.new_token), ["X-Package-Token: token-180"]);
-        assert_eq!(fake.sent().len(), 5);
+        assert_eq!(context.sent().len(), 5);
         // The look-up has proved not to exist: it is not tried again.
-        let fake = Fake::new(&[KEY, ("masv.team", TEAM)]).response(&page("packages", 1), 200, records(0..1, None));
-        assert!(manage(&service, "P0", &fake).is_ok());
+        let context = ScriptedContext::new(&[KEY, ("masv.team", TEAM)]).response(&page("packages", 1), 200, records(0..1, None));
+        assert!(manage(&service, "P0", &context).is_ok());
     }
 }
 
 #[test]
 fn a_package_that_came_through_a_portal_is_found_in_the_inbox() {
-    let fake = Fake::new(&[KEY, ("masv.team", TEAM)])
+    let context = ScriptedContext::new(&[KEY, ("masv.team", TEAM)])
         .response(&single("P7"), 404, "")
         .response(&page("packages", 1), 200, records(0..5, Some(5)))
         .response(&page("inbox", 1), 200, records(7..8, Some(1)));
     let service = masv(true);
-    assert!(manage(&service, "P7", &fake).is_ok());
-    assert_eq!(fake.sent().len(), 3);
-    assert!(!service.no_single_lookup.load(Ordering::Relaxed), "the list did not have it either");
+    assert!(manage(&service, "P7", &context).is_ok());
+    assert_eq!(context.sent().len(), 3);
+    assert!(!service.single_lookup_unsupported.load(Ordering::Relaxed), "the list did not have it either");
 }
 
 #[test]
 fn a_package_that_is_nowhere_is_not_found() {
     for inbox in [200, 403, 404, 405] {
-        let fake = Fake::new(&[KEY, ("masv.team", TEAM)])
+        let context = ScriptedContext::new(&[KEY, ("masv.team", TEAM)])
             .response(&single("P7"), 404, "")
             .response(&page("packages", 1), 200, records(0..0, Some(0)))
             .response(&page("inbox", 1), inbox, "[]");
-        assert_eq!(manage(&masv(true), "P7", &fake).err().unwrap().kind, ErrorKind::NotFound);
-        fake.sent();
+        assert_eq!(manage(&masv(true), "P7", &context).err().unwrap().kind, ErrorKind::NotFound);
+        context.sent();
     }
 }
 
 #[test]
 fn a_list_without_end_ends() {
     let always = records(0..50, Some(1_000_000));
-    let fake = Fake::new(&[KEY, ("masv.team", TEAM)])
+    let context = ScriptedContext::new(&[KEY, ("masv.team", TEAM)])
         .response(&single("P7"), 405, "")
         .response(&page("packages", 1), 200, &always)
         .response(&page("packages", 2), 200, &always);
-    assert!(manage(&masv(true), "P7", &fake).is_ok());
-    fake.sent();
-    let mut fake = Fake::new(&[KEY, ("masv.team", TEAM)]).response(&single("X"), 405, "");
+    assert!(manage(&masv(true), "P7", &context).is_ok());
+    context.sent();
+    let mut context = ScriptedContext::new(&[KEY, ("masv.team", TEAM)]).response(&single("X"), 405, "");
     for at in 0..200 {
-        fake = fake.response(&page("packages", at + 1), 200, records(at * 50..at * 50 + 50, None));
+        context = context.response(&page("packages", at + 1), 200, records(at * 50..at * 50 + 50, None));
     }
-    fake = fake.response(&page("inbox", 1), 404, "");
-    assert_eq!(manage(&masv(true), "X", &fake).err().unwrap().kind, ErrorKind::NotFound);
-    assert_eq!(fake.sent().len(), 202);
+    context = context.response(&page("inbox", 1), 404, "");
+    assert_eq!(manage(&masv(true), "X", &context).err().unwrap().kind, ErrorKind::NotFound);
+    assert_eq!(context.sent().len(), 202);
 }
 
 #[test]
 fn a_short_page_is_not_the_last_while_the_total_says_more() {
-    let fake = Fake::new(&[KEY, ("masv.team", TEAM)])
+    let context = ScriptedContext::new(&[KEY, ("masv.team", TEAM)])
         .response(&single("P30"), 404, "")
         .response(&page("packages", 1), 200, records(0..25, Some(40)))
         .response(&page("packages", 2), 200, records(25..40, Some(40)));
-    assert!(manage(&masv(true), "P30", &fake).is_ok());
-    fake.sent();
+    assert!(manage(&masv(true), "P30", &context).is_ok());
+    context.sent();
 }
 
 #[test]
 fn a_listing_without_tokens_is_a_bad_answer_and_one_without_some_is_not() {
     let of = |id: &str, body: Value| {
-        let fake = Fake::new(&[KEY, ("masv.team", TEAM)]).response(&single(id), 405, "").response(&page("packages", 1), 200, body);
-        manage(&masv(true), id, &fake)
+        let context =
+            ScriptedContext::new(&[KEY, ("masv.team", TEAM)]).response(&single(id), 405, "").response(&page("packages", 1), 200, body);
+        manage(&masv(true), id, &context)
     };
     let none = of("P", json!({"records": [{"id": "P", "access_token": null}, 7, null]})).err().unwrap();
     assert_eq!(none.kind, ErrorKind::BadResponse);
@@ -216,8 +222,8 @@ fn each_status_of_a_look_up_stands_on_its_own_terms() {
     for (status, kind) in
         [(401, ErrorKind::BadCredentials), (403, ErrorKind::BadCredentials), (410, ErrorKind::NotFound), (418, ErrorKind::BadResponse)]
     {
-        let fake = Fake::new(&[KEY, ("masv.team", TEAM)]).response(&single("P"), status, r#"{"message":"no"}"#);
-        let error = manage(&masv(true), "P", &fake).err().unwrap();
+        let context = ScriptedContext::new(&[KEY, ("masv.team", TEAM)]).response(&single("P"), status, r#"{"message":"no"}"#);
+        let error = manage(&masv(true), "P", &context).err().unwrap();
         assert_eq!((error.kind, error.http_status), (kind, Some(status)));
     }
 }
@@ -225,23 +231,23 @@ fn each_status_of_a_look_up_stands_on_its_own_terms() {
 #[test]
 fn a_users_token_that_ended_early_is_got_once_more() {
     let details = json!({"user": {"primary_team_id": TEAM}, "teams": []});
-    let fake = Fake::new(&[]).user("jwt-one", details.clone()).user("jwt-two", details.clone());
-    let fake = fake.response(&single("P"), 401, "").response(&single("P"), 200, json!({"access_token": "t"}));
-    assert!(manage(&masv(false), "P", &fake).is_ok());
-    assert_eq!(*fake.rejected.borrow(), ["jwt-one"]);
-    let sent = fake.sent();
-    assert_eq!((sent[0].by, sent[0].headers.as_slice()), ("send", &["X-User-Token: jwt-one".to_owned()][..]));
+    let context = ScriptedContext::new(&[]).user("jwt-one", details.clone()).user("jwt-two", details.clone());
+    let context = context.response(&single("P"), 401, "").response(&single("P"), 200, json!({"access_token": "t"}));
+    assert!(manage(&masv(false), "P", &context).is_ok());
+    assert_eq!(*context.rejected.borrow(), ["jwt-one"]);
+    let sent = context.sent();
+    assert_eq!((sent[0].via, sent[0].headers.as_slice()), ("send", &["X-User-Token: jwt-one".to_owned()][..]));
     assert_eq!(sent[1].headers, ["X-User-Token: jwt-two"]);
-    let fake = Fake::new(&[]).user("jwt-one", details.clone()).user("jwt-two", details);
-    let fake = fake.response(&single("P"), 401, "").response(&single("P"), 401, "");
-    assert_eq!(manage(&masv(false), "P", &fake).err().unwrap().kind, ErrorKind::BadCredentials);
-    fake.sent();
+    let context = ScriptedContext::new(&[]).user("jwt-one", details.clone()).user("jwt-two", details);
+    let context = context.response(&single("P"), 401, "").response(&single("P"), 401, "");
+    assert_eq!(manage(&masv(false), "P", &context).err().unwrap().kind, ErrorKind::BadCredentials);
+    context.sent();
 }
 
 #[test]
 fn a_package_gives_its_owner_no_token_that_reads_or_writes() {
     for (access, remedy) in [(Access::Read, "/links"), (Access::Write, "adopt"), (Access::Full, "manages")] {
-        let error = checked(masv(true).acquire(&spec(ResourceKind::Package, "P", access), &Fake::new(&[KEY])).err().unwrap());
+        let error = checked(masv(true).acquire(&spec(ResourceKind::Package, "P", access), &ScriptedContext::new(&[KEY])).err().unwrap());
         assert_eq!(error.kind, ErrorKind::InsufficientAccess);
         assert!(error.message().contains(remedy), "{error}");
     }
@@ -254,10 +260,10 @@ fn the_team_is_the_preferred_the_primary_or_the_only_one() {
     let primary = json!({"user": {"preferred_team_id": null, "primary_team_id": "B"}, "teams": [team("A"), team("B")]});
     let only = json!({"user": {}, "teams": [team("C")]});
     for (details, expected) in [(&both, "A"), (&primary, "B"), (&only, "C")] {
-        assert_eq!(masv(false).team(&Fake::new(&[]).user("jwt-one", details.clone())).unwrap(), expected);
+        assert_eq!(masv(false).team(&ScriptedContext::new(&[]).user("jwt-one", details.clone())).unwrap(), expected);
     }
     for name in ["B", "sub-B", "SUB-b", "name b"] {
-        assert_eq!(masv(false).team(&Fake::new(&[("masv.team", name)]).user("jwt-one", both.clone())).unwrap(), "B");
+        assert_eq!(masv(false).team(&ScriptedContext::new(&[("masv.team", name)]).user("jwt-one", both.clone())).unwrap(), "B");
     }
 }
 
@@ -265,8 +271,8 @@ fn the_team_is_the_preferred_the_primary_or_the_only_one() {
 fn an_api_key_does_not_tell_its_team() {
     let teams = json!({"teams": [{"id": "A", "subdomain": "acme"}, {"id": "B", "subdomain": "beta"}]});
     let ask = |settings: &[(&'static str, &'static str)], body: &Value| {
-        let fake = Fake::new(settings).response("GET /v1/teams", 200, body);
-        masv(true).team(&fake).map_err(checked)
+        let context = ScriptedContext::new(settings).response("GET /v1/teams", 200, body);
+        masv(true).team(&context).map_err(checked)
     };
     assert_eq!(ask(&[KEY], &json!([{"id": 42}])).unwrap(), "42");
     assert_eq!(ask(&[KEY, ("masv.team", "BETA")], &teams).unwrap(), "B");
@@ -286,14 +292,14 @@ fn an_api_key_does_not_tell_its_team() {
 #[test]
 fn a_team_is_asked_for_once_and_forgotten_when_it_is_gone() {
     let service = masv(true);
-    let fake = Fake::new(&[KEY])
+    let context = ScriptedContext::new(&[KEY])
         .response("GET /v1/teams", 200, json!([{"id": "A"}]))
         .response("GET /v1.1/teams/A/packages/P", 200, json!({"access_token": "t"}))
         .response("GET /v1.1/teams/A/packages/P", 404, "")
         .response("GET /v1.1/teams/A/packages?page=1&limit=50", 404, "")
         .response("GET /v1/teams", 200, json!([{"id": "B"}]));
-    assert!(manage(&service, "P", &fake).is_ok());
-    assert_eq!(manage(&service, "P", &fake).err().unwrap().kind, ErrorKind::NotFound);
-    assert_eq!(service.team(&fake).unwrap(), "B");
-    fake.sent();
+    assert!(manage(&service, "P", &context).is_ok());
+    assert_eq!(manage(&service, "P", &context).err().unwrap().kind, ErrorKind::NotFound);
+    assert_eq!(service.team(&context).unwrap(), "B");
+    context.sent();
 }

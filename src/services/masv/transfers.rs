@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::user::Reply;
-use super::{Masv, TRANSFER_HEADER};
+use super::api::{ApiResponse, Masv, TRANSFER_HEADER};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Access, ResourceKind};
 use crate::model::token::{NewToken, Token, TokenKind};
@@ -13,54 +12,54 @@ use crate::services::response;
 const ROUTE: &str = "GET /v1/packages/ID/transfer";
 
 impl Masv {
-    /// The token of one transfer. All others of the package go to memory.
-    pub(super) fn transfer(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
-        let id = response::shown(spec.id);
+    /// Acquires the token of one transfer. All others of the package are cached.
+    pub(super) fn acquire_transfer(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
+        let id = response::printable(spec.id);
         let Some(package) = spec.parent else {
-            let what = format!(
+            let message = format!(
                 "a transfer does not tell its package: ask for packages/PACKAGE/transfers/{id}, \
                  or adopt the token of the answer that started the transfer"
             );
-            return Err(Error::new(ErrorKind::NotFound, what));
+            return Err(Error::new(ErrorKind::NotFound, message));
         };
-        let all = context.coalesce(&format!("transfers {package}"), &mut || self.transfers(package, context))?;
-        match all.iter().find(|found| found.id == spec.id) {
+        let transfers = context.coalesce(&format!("transfers {package}"), &mut || self.fetch_transfers(package, context))?;
+        match transfers.iter().find(|found| found.id == spec.id) {
             Some(found) => Ok(Acquired::only(spec, found.new_token.clone())),
             None => {
-                let what = format!("package {} has no transfer {id}: check both ids", response::shown(package));
-                Err(Error::new(ErrorKind::NotFound, what))
+                let message = format!("package {} has no transfer {id}: check both ids", response::printable(package));
+                Err(Error::new(ErrorKind::NotFound, message))
             }
         }
     }
 
-    fn transfers(&self, package: &str, context: &dyn Context) -> Result<Vec<FoundToken>> {
-        let reply = self.ask_package(&format!("/v1/packages/{package}/transfer"), package, context)?;
-        let shown = response::shown(package);
-        match reply.status() {
+    fn fetch_transfers(&self, package: &str, context: &dyn Context) -> Result<Vec<FoundToken>> {
+        let response = self.get_with_package_token(&format!("/v1/packages/{package}/transfer"), package, context)?;
+        let printable_package = response::printable(package);
+        match response.status() {
             204 => Ok(Vec::new()),
-            404 | 410 => Err(reply.error(ErrorKind::NotFound, format!("MASV has no transfers of package {shown}: check its id"))),
+            404 | 410 => Err(response.error(ErrorKind::NotFound, format!("MASV has no transfers of package {printable_package}: check its id"))),
             403 => {
-                let what = format!("MASV doesn't show the transfers of package {shown} to this token: use its owner's credentials");
-                Err(reply.error(ErrorKind::InsufficientAccess, what))
+                let message = format!("MASV doesn't show the transfers of package {printable_package} to this token: use its owner's credentials");
+                Err(response.error(ErrorKind::InsufficientAccess, message))
             }
-            _ if response::is_success(&reply.response) => read(&reply.document()?, package),
-            _ => Err(reply.unexpected(ROUTE)),
+            _ if response.is_success() => parse_transfers(&response.document()?, package),
+            _ => Err(response.unexpected(ROUTE)),
         }
     }
 
-    /// A 401 means that the package's token has ended early: one more try with a new one.
-    fn ask_package(&self, path: &str, package: &str, context: &dyn Context) -> Result<Reply> {
+    /// Retries once with a new package token after a 401: the token may have ended early.
+    fn get_with_package_token(&self, path: &str, package: &str, context: &dyn Context) -> Result<ApiResponse> {
         let first = package_token(package, context)?;
-        let reply = self.ask_with(path, &first, context)?;
-        if reply.status() != 401 {
-            return Ok(reply);
+        let response = self.get_with_token(path, &first, context)?;
+        if response.status() != 401 {
+            return Ok(response);
         }
         context.reject(&first);
-        self.ask_with(path, &package_token(package, context)?, context)
+        self.get_with_token(path, &package_token(package, context)?, context)
     }
 }
 
-/// The management token, or failing that a read token that is there.
+/// The management token, else a read token that is cached or stored.
 fn package_token(package: &str, context: &dyn Context) -> Result<Token> {
     context.token(ResourceKind::Package, package, Access::Manage).or_else(|error| match error.kind {
         ErrorKind::Cancelled | ErrorKind::Timeout | ErrorKind::Forked => Err(error),
@@ -68,17 +67,17 @@ fn package_token(package: &str, context: &dyn Context) -> Result<Token> {
     })
 }
 
-fn read(document: &Value, package: &str) -> Result<Vec<FoundToken>> {
-    // A single transfer may stand alone.
-    let alone = std::slice::from_ref(document);
+fn parse_transfers(document: &Value, package: &str) -> Result<Vec<FoundToken>> {
+    // A single transfer may stand without a list.
+    let single = std::slice::from_ref(document);
     let has_token = response::field(document, "access_token").is_some();
-    let records = if has_token { Some(alone) } else { response::list(document, &["transfers", "records"]) };
-    let records = records.ok_or_else(|| bad("transfers"))?;
-    records.iter().map(|record| one(record, package)).collect()
+    let records = if has_token { Some(single) } else { response::list(document, &["transfers", "records"]) };
+    let records = records.ok_or_else(|| missing_field("transfers"))?;
+    records.iter().map(|record| parse_transfer(record, package)).collect()
 }
 
-fn one(record: &Value, package: &str) -> Result<FoundToken> {
-    let id = response::id(record, "id").ok_or_else(|| bad("id"))?;
+fn parse_transfer(record: &Value, package: &str) -> Result<FoundToken> {
+    let id = response::id(record, "id").ok_or_else(|| missing_field("id"))?;
     let token = response::token(ROUTE, record, "access_token")?;
     let expiry = response::expiry(&token, record, &["access_token_expires_at", "token_expires_at"]);
     let mut new_token = NewToken::new(TokenKind::Transfer, TRANSFER_HEADER, token, expiry);
@@ -86,6 +85,6 @@ fn one(record: &Value, package: &str) -> Result<FoundToken> {
     Ok(FoundToken { resource_kind: ResourceKind::Transfer, id, access: Access::Full, new_token })
 }
 
-fn bad(field: &str) -> Error {
+fn missing_field(field: &str) -> Error {
     Error::new(ErrorKind::BadResponse, format!("the answer to {ROUTE} has no usable `{field}`: check `masv.url`"))
 }
