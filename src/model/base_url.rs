@@ -1,6 +1,6 @@
-//! Where a credential may go: scheme, host and port, and the path that an API lives under.
+//! The base URL of a service, which limits where its credentials are sent: scheme, host and port, and the path of the API.
 //!
-//! The `url` crate is the one reader of URLs, here and for the connection.
+//! The `url` crate is the only URL parser, here and for the connection.
 
 use std::fmt;
 
@@ -13,45 +13,45 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct BaseUrl {
     url: Url,
     text: String,
-    path_at: usize,
+    path_start: usize,
 }
 
 impl BaseUrl {
-    /// Reads a base URL. `suffixes` are version prefixes that people leave at its end, longest first.
+    /// Parses a base URL. `suffixes` are version prefixes that users leave at its end, longest first.
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming `setting`, if it is no URL, has user-info, a query or a fragment, or would
     /// send credentials in clear to anything but loopback.
     pub fn parse(setting: &str, text: &str, suffixes: &[&str]) -> Result<Self> {
-        let refuse = |why: &str| Err(Error::new(ErrorKind::Config, format!("{setting} {why}")));
+        let reject = |reason: &str| Err(Error::new(ErrorKind::Config, format!("{setting} {reason}")));
         let Ok(mut url) = Url::parse(text) else {
-            return refuse("is no URL: write it like https://api.example.com");
+            return reject("is no URL: write it like https://api.example.com");
         };
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return refuse("is not an https URL: write it like https://api.example.com");
+            return reject("is not an https URL: write it like https://api.example.com");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return refuse("holds a user name or password: put secrets into their own settings");
+            return reject("holds a user name or password: put secrets into their own settings");
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return refuse("has a query or a fragment: write the base URL alone");
+            return reject("has a query or a fragment: write the base URL alone");
         }
         if url.scheme() == "http" && !is_loopback(&url) {
-            return refuse("is http: credentials go over https, or http to this machine (localhost) only");
+            return reject("is http: credentials go over https, or http to this machine (localhost) only");
         }
         let mut path = url.path().trim_end_matches('/').to_owned();
-        if let Some(bare) = suffixes.iter().find_map(|suffix| path.strip_suffix(suffix)) {
-            path = bare.trim_end_matches('/').to_owned();
+        if let Some(without_version) = suffixes.iter().find_map(|suffix| path.strip_suffix(suffix)) {
+            path = without_version.trim_end_matches('/').to_owned();
         }
         url.set_path(&path);
         let origin = url.origin().ascii_serialization();
-        let path_at = origin.len();
-        Ok(Self { text: origin + &path, url, path_at })
+        let path_start = origin.len();
+        Ok(Self { text: origin + &path, url, path_start })
     }
 
     /// Scheme, host and port as `https://host` or `https://host:port`, the port left out where it is the usual one.
     pub fn origin(&self) -> &str {
-        &self.text[..self.path_at]
+        &self.text[..self.path_start]
     }
 
     /// Origin and path, as URLs of the service begin.
@@ -64,7 +64,7 @@ impl BaseUrl {
         if url.origin() != self.url.origin() {
             return None;
         }
-        let rest = url.path().strip_prefix(&self.text[self.path_at..])?;
+        let rest = url.path().strip_prefix(&self.text[self.path_start..])?;
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     }
 
@@ -102,7 +102,7 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Whether a name is this machine's by RFC 6761, section 6.3, whatever a name server says: one that goes there is never asked.
+/// Whether a name is this machine's by RFC 6761, section 6.3, whatever a name server says: it is never looked up.
 pub fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name == "localhost" || name.ends_with(".localhost")

@@ -1,6 +1,6 @@
-//! Under which name a token is kept: for get, save and erase alike.
+//! The key that a token is cached and stored under, and its parts.
 //!
-//! A link's secret and password enter an id as a keyed fingerprint and stand in no name.
+//! The id of a link's key contains its secret and password as a keyed fingerprint only.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
-/// What kind of thing a resource names.
+/// The kind of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ResourceKind {
@@ -46,7 +46,7 @@ impl ResourceKind {
         Self::ALL[self as usize - 1].1
     }
 
-    /// The class of this number.
+    /// The kind of this number.
     #[inline]
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number).wrapping_sub(1)).map(|(resource_kind, _)| *resource_kind)
@@ -84,7 +84,7 @@ impl Access {
     }
 }
 
-/// Whose tokens: one account at one origin of one service.
+/// The owner of tokens: one account at one base URL of one service.
 #[derive(Debug)]
 pub struct Scope {
     /// The service's name.
@@ -99,42 +99,42 @@ pub struct Scope {
 impl Scope {
     /// The scope of these three.
     pub fn new(service: &str, base: &str, account: &str) -> Self {
-        let fingerprint = first_word(digest_of(&[service, base, account]).as_ref());
+        let fingerprint = first_u64(digest(&[service, base, account]).as_ref());
         Self { service: service.into(), base: base.into(), account: account.into(), fingerprint }
     }
 
-    /// A number that tells scopes apart, the same in every process.
+    /// A number that identifies the scope, the same in every process.
     #[inline]
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
-    /// The key of something in this scope; of a link it is [`Scope::link`]. No key is made elsewhere.
+    /// The key of a resource in this scope; for a link see [`Scope::link`]. Keys are made here only.
     pub fn key(self: &Arc<Self>, resource_kind: ResourceKind, id: &str, access: Access) -> TokenKey {
         TokenKey { scope: Arc::clone(self), resource_kind, id: id.into(), access }
     }
 
     /// The key of a link, by its id and the fingerprint of its secret and password: another secret may open another package.
-    pub fn link(self: &Arc<Self>, id: &str, print: Fingerprint) -> TokenKey {
-        self.key(ResourceKind::Link, &format!("{id}{PASSWORD_SEPARATOR}{print}"), Access::Read)
+    pub fn link(self: &Arc<Self>, id: &str, fingerprint: Fingerprint) -> TokenKey {
+        self.key(ResourceKind::Link, &format!("{id}{PASSWORD_SEPARATOR}{fingerprint}"), Access::Read)
     }
 }
 
-/// Each part with its length before it, so that none runs into the next.
-fn digest_of(parts: &[&str]) -> digest::Digest {
-    let mut whole = digest::Context::new(&digest::SHA256);
+/// The digest of these parts, each after its length, so that no two lists of parts have the same input.
+fn digest(parts: &[&str]) -> digest::Digest {
+    let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
-        whole.update(&(part.len() as u64).to_le_bytes());
-        whole.update(part.as_bytes());
+        context.update(&(part.len() as u64).to_le_bytes());
+        context.update(part.as_bytes());
     }
-    whole.finish()
+    context.finish()
 }
 
-fn first_word(digest: &[u8]) -> u64 {
-    digest.iter().take(8).fold(0, |word, byte| word << 8 | u64::from(*byte))
+fn first_u64(digest: &[u8]) -> u64 {
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// What a key says but for the access, borrowed for a look-up.
+/// A key without its access, borrowed for a look-up.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyPrefix<'a> {
     /// [`Scope::fingerprint`].
@@ -167,24 +167,24 @@ pub struct TokenKeyRef<'a> {
 }
 
 impl<'a> TokenKeyRef<'a> {
-    /// What it is the key of.
+    /// The key without its access.
     #[inline]
     pub fn prefix(&self) -> KeyPrefix<'a> {
         KeyPrefix { scope: self.scope, resource_kind: self.resource_kind, id: self.id }
     }
 }
 
-/// Stands between a link's id and its fingerprint, and in no id.
+/// Separates a link's id from its password fingerprint; never occurs in ids.
 const PASSWORD_SEPARATOR: char = '#';
 
-/// A key that is kept.
+/// An owned key.
 #[derive(Clone)]
 pub struct TokenKey {
     /// Whose.
     pub scope: Arc<Scope>,
     /// What the id names.
     pub resource_kind: ResourceKind,
-    /// Which one; empty where there is only one. Of a link it ends in a fingerprint: see [`TokenKey::bare_id`].
+    /// Which one; empty where there is only one. Of a link it ends in a fingerprint: see [`TokenKey::url_id`].
     pub id: Box<str>,
     /// What the token allows.
     pub access: Access,
@@ -196,15 +196,15 @@ impl TokenKey {
         TokenKeyRef { scope: self.scope.fingerprint, resource_kind: self.resource_kind, id: &self.id, access: self.access }
     }
 
-    /// Which one, as its URL says it: without a link's fingerprint.
-    pub fn bare_id(&self) -> &str {
+    /// The id as a URL contains it: without a link's fingerprint.
+    pub fn url_id(&self) -> &str {
         match self.resource_kind {
             ResourceKind::Link => self.id.split(PASSWORD_SEPARATOR).next().unwrap_or_default(),
             _ => &self.id,
         }
     }
 
-    /// The same thing with another access.
+    /// The key of the same resource with another access.
     #[must_use]
     pub fn with_access(&self, access: Access) -> Self {
         Self { access, ..self.clone() }
@@ -232,8 +232,8 @@ impl fmt::Display for TokenKey {
     /// `masv package 01ABC (manage)`; of a link its id alone, without the fingerprint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.scope.service, self.resource_kind.name())?;
-        if !self.bare_id().is_empty() {
-            write!(f, " {}", self.bare_id())?;
+        if !self.url_id().is_empty() {
+            write!(f, " {}", self.url_id())?;
         }
         if self.access != Access::Full {
             write!(f, " ({})", self.access.name())?;
@@ -266,23 +266,23 @@ impl Fingerprinter {
 
     /// The fingerprint of these parts, in this order.
     pub fn of(&self, parts: &[&str]) -> Fingerprint {
-        let mut whole = hmac::Context::with_key(&self.0);
+        let mut context = hmac::Context::with_key(&self.0);
         for part in parts {
-            whole.update(&(part.len() as u64).to_le_bytes());
-            whole.update(part.as_bytes());
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part.as_bytes());
         }
-        let mut short = [0; 16];
-        short.copy_from_slice(&whole.sign().as_ref()[..16]);
-        Fingerprint(short)
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&context.sign().as_ref()[..16]);
+        Fingerprint(bytes)
     }
 }
 
 impl Fingerprint {
     /// Of these parts, in this order, without a key: for what stays sealed.
     pub fn unkeyed(parts: &[&str]) -> Self {
-        let mut short = [0; 16];
-        short.copy_from_slice(&digest_of(parts).as_ref()[..16]);
-        Self(short)
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest(parts).as_ref()[..16]);
+        Self(bytes)
     }
 
     /// One that was kept.
@@ -329,8 +329,8 @@ mod tests {
         let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
         let print = |secret: &str| Fingerprint::unkeyed(&[secret]);
         let key = scope.link("01L", print("a"));
-        assert_eq!((key.to_string().as_str(), key.bare_id()), ("masv link 01L (read)", "01L"));
+        assert_eq!((key.to_string().as_str(), key.url_id()), ("masv link 01L (read)", "01L"));
         assert!(key == scope.link("01L", print("a")) && key != scope.link("01L", print("b")));
-        assert_eq!(scope.key(ResourceKind::Package, "01P", Access::Read).bare_id(), "01P");
+        assert_eq!(scope.key(ResourceKind::Package, "01P", Access::Read).url_id(), "01P");
     }
 }

@@ -1,4 +1,4 @@
-//! The nouns of the library: resources, keys, requests and tokens. They know no service and no policy.
+//! The value types of the library: base URLs, resources, keys, requests and tokens. They know no service and no policy.
 
 pub mod base_url;
 pub mod key;

@@ -9,7 +9,7 @@ use crate::sys::sync::Mutex;
 use crate::model::key::Access;
 use crate::secret::Secret;
 
-/// What is asked for. Only the resource is needed.
+/// A request for a token. Only the resource is required.
 #[derive(Clone, Default)]
 pub struct Request {
     /// A URL or `SERVICE:PATH`, as [`crate::model::resource::Resource`] reads it.
@@ -29,42 +29,42 @@ pub struct Request {
 }
 
 impl Request {
-    /// Asks for this resource.
+    /// A request for this resource.
     pub fn new(resource: impl Into<String>) -> Self {
         Self { resource: resource.into(), ..Self::default() }
     }
 }
 
-/// A switch that ends a wait. Copies are the same switch.
+/// Cancels a wait from another thread. Clones share their state.
 #[derive(Clone, Default)]
-pub struct Cancel(Arc<Switch>);
+pub struct Cancel(Arc<CancelState>);
 
 #[derive(Default)]
-struct Switch {
-    thrown: AtomicBool,
+struct CancelState {
+    cancelled: AtomicBool,
     wakers: Mutex<Vec<Arc<dyn Wake>>>,
 }
 
-/// Something that waits and can be told to look again.
+/// A waiting thread that can be woken.
 pub trait Wake: Send + Sync {
-    /// Look again.
+    /// Wakes the thread, which then checks its condition again.
     fn wake(&self);
 }
 
 impl Cancel {
-    /// Throws the switch for good and wakes who waits.
+    /// Cancels for good, and wakes the waiting threads.
     pub fn cancel(&self) {
-        self.0.thrown.store(true, Ordering::Release);
+        self.0.cancelled.store(true, Ordering::Release);
         let wakers = self.0.wakers.lock().clone();
         wakers.iter().for_each(|waker| waker.wake());
     }
 
-    /// Whether it was thrown.
+    /// Whether it was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.0.thrown.load(Ordering::Acquire)
+        self.0.cancelled.load(Ordering::Acquire)
     }
 
-    /// Has `waker` told while `wait` runs.
+    /// Wakes `waker` on cancellation while `wait` runs.
     pub fn while_waiting<T>(&self, waker: Arc<dyn Wake>, wait: impl FnOnce() -> T) -> T {
         self.0.wakers.lock().push(Arc::clone(&waker));
         let result = wait();

@@ -1,16 +1,15 @@
-//! What a caller wants to reach, as it wrote it: a URL, or `SERVICE:PATH`.
+//! A resource as the caller writes it: a URL, or `SERVICE:PATH`.
 //!
-//! Knows no service: which one a resource belongs to and what it names there is the services' word
-//! ([`crate::ports::service`]).
+//! Knows no service: the services decide which one a resource belongs to, and what it names there ([`crate::ports::service`]).
 
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The longest resource that is read.
+/// The longest resource that is parsed.
 pub const MAX_BYTES: usize = 8 * 1024;
 
-/// A resource, taken apart as far as that goes without knowing any service.
+/// A resource, parsed as far as possible without knowing the service.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Resource<'a> {
     /// An absolute http or https URL.
@@ -35,7 +34,7 @@ impl<'a> Resource<'a> {
     /// # Errors
     /// [`ErrorKind::InvalidResource`] with what is wrong with it; its text is never repeated, for it may hold a link's secret.
     pub fn parse(text: &'a str) -> Result<Self> {
-        check(text)?;
+        check_characters(text)?;
         if is_url(text) {
             return parse_url(text);
         }
@@ -45,8 +44,8 @@ impl<'a> Resource<'a> {
         if service.is_empty() || path.is_empty() || path.starts_with('/') {
             return Err(invalid("can't be read: write user, packages/ID, links/ID?secret=S, SERVICE:PATH or an https URL"));
         }
-        check_dots(path)?;
-        if text.bytes().any(|byte| !PLAIN[byte as usize] && !ODD_IN_A_PATH.contains(&byte)) {
+        check_dot_segments(path)?;
+        if text.bytes().any(|byte| !PLAIN[byte as usize] && !PATH_ONLY.contains(&byte)) {
             return Err(invalid("holds a character that no URL can: percent-encode it"));
         }
         Ok(Self::Path { service, path, query })
@@ -58,18 +57,18 @@ fn parse_url<'a>(text: &str) -> Result<Resource<'a>> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(invalid("holds a user name or password before its host: leave them out"));
     }
-    if !is_one_host(text, &url) {
+    if !has_unambiguous_host(text, &url) {
         return Err(invalid("has a host that not all programs read alike: write it in plain letters, and no backslash behind it"));
     }
     let path = split_query(text).0.split('#').next().unwrap_or_default();
-    check_dots(path)?;
+    check_dot_segments(path)?;
     Ok(Resource::Url(url))
 }
 
-/// Refuses segments that lead up or nowhere, also percent-encoded.
+/// Rejects `.` and `..` segments, also percent-encoded.
 ///
-/// Rationale: one program takes them out before it sends the URL and another doesn't, so the token would be another path's.
-fn check_dots(path: &str) -> Result<()> {
+/// Rationale: some programs remove them before they send the URL and others don't, so the token would be for another path.
+fn check_dot_segments(path: &str) -> Result<()> {
     let is_dots = |segment: &str| matches!(segment.replace("%2e", ".").replace("%2E", ".").as_str(), "." | "..");
     if path.split('/').any(is_dots) { Err(invalid("has . or .. in its path: write the path without")) } else { Ok(()) }
 }
@@ -79,7 +78,7 @@ fn check_dots(path: &str) -> Result<()> {
 /// Rationale: the caller's own HTTP client takes the text apart once more. `https://a.example\@b.example` is at a.example by
 /// one standard and at b.example by another, and percent-encoding, odd digits and other alphabets are read as differently
 /// (CVE-2024-47081 and its kin).
-fn is_one_host(text: &str, url: &Url) -> bool {
+fn has_unambiguous_host(text: &str, url: &Url) -> bool {
     let authority = text.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
     let host = url.host_str().unwrap_or_default();
     let Some((written, port)) = authority.split_at_checked(host.len()) else {
@@ -89,7 +88,7 @@ fn is_one_host(text: &str, url: &Url) -> bool {
     written.eq_ignore_ascii_case(host) && is_port && !text.contains('\\')
 }
 
-fn check(text: &str) -> Result<()> {
+fn check_characters(text: &str) -> Result<()> {
     if text.is_empty() {
         return Err(invalid("is empty: write user, packages/ID or an https URL"));
     }
@@ -97,13 +96,13 @@ fn check(text: &str) -> Result<()> {
     if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err(invalid("holds a space, a line break or another control character: copy it again"));
     }
-    if hides_control(text) {
+    if has_encoded_control(text) {
         return Err(invalid("holds a percent-encoded line break or NUL: copy it again"));
     }
     Ok(())
 }
 
-/// Refuses what is too long, for who would copy it.
+/// Rejects an over-long resource before it is copied.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidResource`].
@@ -111,8 +110,8 @@ pub fn check_length(text: &str) -> Result<()> {
     if text.len() > MAX_BYTES { Err(invalid("is longer than 8 KiB: copy it again")) } else { Ok(()) }
 }
 
-/// Whether CR, LF or NUL stand in it percent-encoded, once or twice over.
-fn hides_control(text: &str) -> bool {
+/// Whether the text contains a percent-encoded CR, LF or NUL, encoded any number of times.
+fn has_encoded_control(text: &str) -> bool {
     let bytes = text.as_bytes();
     (0..bytes.len()).filter(|&at| bytes[at] == b'%').any(|at| {
         let mut rest = &bytes[at + 1..];
@@ -123,17 +122,17 @@ fn hides_control(text: &str) -> bool {
     })
 }
 
-fn invalid(why: &'static str) -> Error {
-    Error::new(ErrorKind::InvalidResource, format!("the resource {why}"))
+fn invalid(reason: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidResource, format!("the resource {reason}"))
 }
 
 /// Whether a resource is a URL, by how it begins.
 pub fn is_url(text: &str) -> bool {
-    let begins = |scheme: &str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
-    begins("https://") || begins("http://")
+    let starts_with = |scheme: &str| text.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme));
+    starts_with("https://") || starts_with("http://")
 }
 
-/// What stands before and behind the first question mark.
+/// The parts before and behind the first question mark.
 #[inline]
 pub fn split_query(text: &str) -> (&str, Option<&str>) {
     position(text.as_bytes(), b'?').map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])))
@@ -149,29 +148,29 @@ pub fn split_service(head: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Where a byte first stands.
+/// The position of the first occurrence of a byte.
 #[inline]
 pub fn position(bytes: &[u8], byte: u8) -> Option<usize> {
-    first(bytes, |word| zeros(word ^ (ONES * u64::from(byte))))
+    first_match(bytes, |word| zero_bytes(word ^ (ONES * u64::from(byte))))
 }
 
-/// Where the first of two bytes stands.
+/// The position of the first occurrence of either byte.
 #[inline]
-fn position_of_either(bytes: &[u8], [one, other]: [u8; 2]) -> Option<usize> {
-    first(bytes, |word| zeros(word ^ (ONES * u64::from(one))) | zeros(word ^ (ONES * u64::from(other))))
+fn position_of_either(bytes: &[u8], [first, second]: [u8; 2]) -> Option<usize> {
+    first_match(bytes, |word| zero_bytes(word ^ (ONES * u64::from(first))) | zero_bytes(word ^ (ONES * u64::from(second))))
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// The top bits of a word's bytes that are zero. Above the first of them others may be set too.
 #[inline]
-fn zeros(word: u64) -> u64 {
+fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & (ONES << 7)
 }
 
 /// Where `hits` first sets a byte's top bit, eight bytes at a time: shorter than a call for texts of this length.
 #[inline]
-fn first(bytes: &[u8], hits: impl Fn(u64) -> u64) -> Option<usize> {
+fn first_match(bytes: &[u8], hits: impl Fn(u64) -> u64) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
     let place = |at: usize, word: u64| Some(hits(word)).filter(|hits| *hits != 0).map(|hits| at + hits.trailing_zeros() as usize / 8);
     let found = words.iter().enumerate().find_map(|(index, word)| place(index * 8, u64::from_le_bytes(*word)));
@@ -179,7 +178,7 @@ fn first(bytes: &[u8], hits: impl Fn(u64) -> u64) -> Option<usize> {
         return found;
     }
     match bytes.last_chunk::<8>() {
-        // What it has twice was no hit the first time.
+        // The bytes that overlap the last full word did not match there.
         Some(last) => place(bytes.len() - 8, u64::from_le_bytes(*last)),
         None => rest.iter().position(|byte| hits(u64::from(*byte)) & 0x80 != 0),
     }
@@ -189,41 +188,41 @@ fn first(bytes: &[u8], hits: impl Fn(u64) -> u64) -> Option<usize> {
 /// a dot. Anything else takes the slow way, through the `url` crate.
 #[inline]
 pub fn is_plain(text: &[u8]) -> bool {
-    let marks = text.iter().fold(0, |marks, byte| marks | MARKS[*byte as usize]);
-    marks == 0 || marks == DOT && !text.windows(2).any(|pair| pair == b"/.")
+    let flags = text.iter().fold(0, |flags, byte| flags | BYTE_FLAGS[*byte as usize]);
+    flags == 0 || flags == DOT && !text.windows(2).any(|pair| pair == b"/.")
 }
 
-/// What to look out for: bytes that are not plain, and dots.
-const ODD: u8 = 1;
+/// Flags of bytes that are not plain, and of dots.
+const NOT_PLAIN: u8 = 1;
 const DOT: u8 = 2;
-const MARKS: [u8; 256] = {
-    let mut marks = [ODD; 256];
+const BYTE_FLAGS: [u8; 256] = {
+    let mut flags = [NOT_PLAIN; 256];
     let mut at = 0;
     while at < 256 {
         if PLAIN[at] {
-            marks[at] = 0;
+            flags[at] = 0;
         }
         at += 1;
     }
-    marks[b'.' as usize] = DOT;
-    marks
+    flags[b'.' as usize] = DOT;
+    flags
 };
 
 /// What the `url` crate leaves in a URL's path as it is, so that a path alone may hold it too. No quick way takes it.
-const ODD_IN_A_PATH: &[u8] = b"%'|[]^";
+const PATH_ONLY: &[u8] = b"%'|[]^";
 
 /// The bytes that every reader of URLs leaves as they are.
 pub const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
-    let marks = b"-._~:/?@!$&()*+,;=";
+    let punctuation = b"-._~:/?@!$&()*+,;=";
     let mut at = 0;
     while at < 256 {
         plain[at] = (at as u8).is_ascii_alphanumeric();
         at += 1;
     }
     at = 0;
-    while at < marks.len() {
-        plain[marks[at] as usize] = true;
+    while at < punctuation.len() {
+        plain[punctuation[at] as usize] = true;
         at += 1;
     }
     plain

@@ -9,11 +9,11 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::error::{Error, ErrorKind as Failure, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Access, ResourceKind, TokenKeyRef};
 use crate::secret::Secret;
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum TokenKind {
@@ -46,10 +46,10 @@ impl TokenKind {
     }
 }
 
-/// "Until it is rejected": the expiry of what has none.
+/// The expiry of a token that is valid until it is rejected.
 pub const NO_EXPIRY: i64 = i64::MAX;
 
-/// What a service gives: a token before it has a generation.
+/// A token as a service returns it, before it has a generation.
 #[derive(Clone)]
 pub struct NewToken {
     /// What it is.
@@ -144,38 +144,39 @@ impl Token {
     /// Makes a token of what a service gave.
     ///
     /// # Errors
-    /// [`Failure::BadResponse`] if a header's name or value can't be sent, or the whole is too long.
+    /// [`ErrorKind::BadResponse`] if a header's name or value can't be sent, or the whole is too long.
     pub fn new(new_token: &NewToken, service: &str, id: &str, meta: TokenMeta) -> Result<Self> {
         if new_token.headers.is_empty() || new_token.headers.len() > 8 {
-            return Err(bad(service, "gave no header, or too many"));
+            return Err(bad_response(service, "gave no header, or too many"));
         }
-        let mut headers = zeroize::Zeroizing::new(Vec::with_capacity(new_token.headers.iter().map(|(n, v)| n.len() + v.len() + 3).sum()));
+        let mut headers =
+            zeroize::Zeroizing::new(Vec::with_capacity(new_token.headers.iter().map(|(name, value)| name.len() + value.len() + 3).sum()));
         for (name, value) in &new_token.headers {
-            check_name(service, name)?;
-            value.check("the token").map_err(|error| bad(service, error.message()))?;
+            check_header_name(service, name)?;
+            value.check("the token").map_err(|error| bad_response(service, error.message()))?;
             headers.extend_from_slice(name.as_bytes());
             headers.extend_from_slice(b"\0 ");
             headers.extend_from_slice(value.expose().as_bytes());
             headers.push(0);
         }
         let details = if new_token.details.is_null() { String::from("{}") } else { new_token.details.to_string() };
-        let part = |len: usize| {
-            u32::try_from(len).ok().filter(|_| len <= MAX_PART_BYTES).ok_or_else(|| bad(service, "sent too much with its token"))
+        let part_len = |len: usize| {
+            u32::try_from(len).ok().filter(|_| len <= MAX_PART_BYTES).ok_or_else(|| bad_response(service, "sent too much with its token"))
         };
         let layout = Layout {
             header_count: new_token.headers.len() as u8,
             name_len: new_token.headers[0].0.len() as u8,
-            id_len: u16::try_from(id.len()).map_err(|_| bad(service, "has an id that is too long"))?,
-            service_len: u8::try_from(service.len()).map_err(|_| bad("a service", "has a name that is too long"))?,
-            headers_len: part(headers.len())?,
-            details_len: part(details.len())?,
+            id_len: u16::try_from(id.len()).map_err(|_| bad_response(service, "has an id that is too long"))?,
+            service_len: u8::try_from(service.len()).map_err(|_| bad_response("a service", "has a name that is too long"))?,
+            headers_len: part_len(headers.len())?,
+            details_len: part_len(details.len())?,
         };
         let mut text = vec![0; layout.text_len()].into_boxed_slice();
-        let mut put = |at: usize, bytes: &[u8]| text[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, &headers);
-        put(layout.id_at(), id.as_bytes());
-        put(layout.service_at(), service.as_bytes());
-        put(layout.details_at(), details.as_bytes());
+        let mut write = |at: usize, bytes: &[u8]| text[at..at + bytes.len()].copy_from_slice(bytes);
+        write(0, &headers);
+        write(layout.id_at(), id.as_bytes());
+        write(layout.service_at(), service.as_bytes());
+        write(layout.details_at(), details.as_bytes());
         Ok(Self { meta, layout, text })
     }
 
@@ -255,7 +256,7 @@ impl Token {
     pub fn value_with_nul(&self) -> &[u8] {
         let (name, value) = self.header_with_nul(0).unwrap_or((&[0], &[0]));
         match value.strip_prefix(b"Bearer ") {
-            Some(bare) if name.eq_ignore_ascii_case(b"authorization\0") => bare,
+            Some(token) if name.eq_ignore_ascii_case(b"authorization\0") => token,
             _ => value,
         }
     }
@@ -266,14 +267,14 @@ impl Token {
     }
 }
 
-fn bad(service: &str, why: &str) -> Error {
-    Error::new(Failure::BadResponse, format!("{service} {why}"))
+fn bad_response(service: &str, reason: &str) -> Error {
+    Error::new(ErrorKind::BadResponse, format!("{service} {reason}"))
 }
 
 /// A header's name is an RFC 9110 token.
-fn check_name(service: &str, name: &str) -> Result<()> {
-    let fits = !name.is_empty() && name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    if fits { Ok(()) } else { Err(bad(service, "gave a header whose name can't be sent")) }
+fn check_header_name(service: &str, name: &str) -> Result<()> {
+    let is_valid = !name.is_empty() && name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if is_valid { Ok(()) } else { Err(bad_response(service, "gave a header whose name can't be sent")) }
 }
 
 fn as_text(bytes: &[u8]) -> &str {
@@ -336,7 +337,7 @@ mod tests {
     fn what_can_not_be_sent_is_no_token() {
         for (name, value) in [("X-A", "a\r\nb"), ("X-A", ""), ("X A", "a"), ("", "a"), ("X:", "a")] {
             let new_token = NewToken::new(TokenKind::User, name, Secret::from(value), None);
-            assert_eq!(Token::new(&new_token, "masv", "", meta()).unwrap_err().kind, Failure::BadResponse);
+            assert_eq!(Token::new(&new_token, "masv", "", meta()).unwrap_err().kind, ErrorKind::BadResponse);
         }
     }
 }

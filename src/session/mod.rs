@@ -386,7 +386,7 @@ impl Session {
             }
             // What is refused of a user's is refused of all that the user asks for; a link is the same with any password.
             let is_user = matches!(resolved.target.resource_kind, ResourceKind::Key | ResourceKind::User | ResourceKind::Bearer);
-            let is_it = |key: &TokenKey| key.resource_kind == resolved.target.resource_kind && key.bare_id() == resolved.target.id;
+            let is_it = |key: &TokenKey| key.resource_kind == resolved.target.resource_kind && key.url_id() == resolved.target.id;
             let is_met = |key: &TokenKey| key.scope.fingerprint() == bound.scope.fingerprint() && (is_user || is_it(key));
             state.backoff.forget(is_met);
             state.forget_refusals(is_met);

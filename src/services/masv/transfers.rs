@@ -37,9 +37,12 @@ impl Masv {
         let printable_package = response::printable(package);
         match response.status() {
             204 => Ok(Vec::new()),
-            404 | 410 => Err(response.error(ErrorKind::NotFound, format!("MASV has no transfers of package {printable_package}: check its id"))),
+            404 | 410 => {
+                Err(response.error(ErrorKind::NotFound, format!("MASV has no transfers of package {printable_package}: check its id")))
+            }
             403 => {
-                let message = format!("MASV doesn't show the transfers of package {printable_package} to this token: use its owner's credentials");
+                let message =
+                    format!("MASV doesn't show the transfers of package {printable_package} to this token: use its owner's credentials");
                 Err(response.error(ErrorKind::InsufficientAccess, message))
             }
             _ if response.is_success() => parse_transfers(&response.document()?, package),
