@@ -302,7 +302,7 @@ pub fn reject(state: &EngineState, token: &Token) -> Result<()> {
 ///
 /// Rationale: a profile whose e-mail was changed went on with the tokens of the former user until they ended.
 pub fn owner(bound: &BoundService, key: &TokenKey) -> Option<Fingerprint> {
-    let mut names = bound.service.owner(key.resource_kind, key.access).into_iter();
+    let mut names = bound.service.owner_settings(key.resource_kind, key.access).into_iter();
     let (name, setting) = names.find_map(|name| Some((name, bound.profile.setting(name)?)))?;
     match setting {
         Setting::Literal(value) => Some(named(name, value)),

@@ -271,7 +271,7 @@ impl Context for ServiceContext<'_> {
         outcome
     }
 
-    fn refused(&self, secrets: &[&Secret], error: &Error) {
+    fn record_refusal(&self, secrets: &[&Secret], error: &Error) {
         if secrets.is_empty() {
             return;
         }

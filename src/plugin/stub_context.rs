@@ -52,7 +52,7 @@ impl Context for StubContext<'_> {
         refused(&response).map_or(Ok(response), Err)
     }
 
-    fn refused(&self, _secrets: &[&Secret], _error: &Error) {}
+    fn record_refusal(&self, _secrets: &[&Secret], _error: &Error) {}
 
     fn coalesce(&self, _name: &str, _job: &mut dyn FnMut() -> Result<Vec<FoundToken>>) -> Result<Arc<Vec<FoundToken>>> {
         unavailable()

@@ -6,7 +6,7 @@
 //! - send to the origin of the request's URL and nowhere else: no redirect is followed, no proxy used for loopback;
 //! - resolve `localhost` to loopback addresses itself;
 //! - refuse http to anything but loopback, and a peer whose certificate does not verify;
-//! - read at most [`MAX_BODY_BYTES`] of the answer and end by the deadline, whatever the peer does;
+//! - read at most [`MAX_BODY_BYTES`] of the response body and end by the deadline, whatever the peer does;
 //! - end every exchange at once when it is closed;
 //! - say truthfully in [`Failure::sent`] whether the peer may have seen the request;
 //! - put no URL, header, body or text of a library into an error.
@@ -20,10 +20,10 @@ use url::Url;
 use crate::error::Error;
 use crate::secret::Secret;
 
-/// What an answer's body may hold at most.
+/// The largest response body that is read.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// The methods in use.
+/// The HTTP methods in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// GET.
@@ -36,11 +36,11 @@ pub enum Method {
     Delete,
 }
 
-/// One request.
+/// An HTTP request.
 pub struct Request {
-    /// How.
+    /// The method.
     pub method: Method,
-    /// Where to.
+    /// The URL.
     pub url: Url,
     /// Names and values of the headers beside the usual ones.
     pub headers: Vec<(String, Secret)>,
@@ -67,7 +67,7 @@ impl Request {
     }
 }
 
-/// One answer.
+/// An HTTP response.
 #[derive(Clone)]
 pub struct Response {
     /// The HTTP status.
@@ -82,7 +82,7 @@ pub struct Response {
     pub body: Secret,
 }
 
-/// Why there is no answer.
+/// A failed exchange.
 #[derive(Debug)]
 pub struct Failure {
     /// The error for the caller.
@@ -93,12 +93,12 @@ pub struct Failure {
 
 /// Sends requests.
 pub trait Http: Send + Sync {
-    /// One exchange, ending by the deadline.
+    /// Sends a request and reads its response, at most until the deadline.
     ///
     /// # Errors
-    /// [`Failure`] where there is no whole answer.
+    /// [`Failure`] where there is no complete response.
     fn exchange(&self, request: &Request, deadline: Instant) -> Result<Response, Failure>;
 
-    /// Ends what is under way and refuses what comes: the session closes.
+    /// Ends all exchanges and refuses new ones: the session closes.
     fn close(&self);
 }

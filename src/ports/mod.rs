@@ -1,4 +1,4 @@
-//! The ports: traits and values between the engine and what it stands on, each with its contract.
+//! The ports: traits and values between the engine and its adapters, each with its contract.
 
 pub mod http;
 pub mod service;

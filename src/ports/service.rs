@@ -1,4 +1,4 @@
-//! The port to a service: which URLs are its own, what they name, how a token is got and renewed.
+//! The port to a service: which URLs are its own, what they name, how a token is acquired and renewed.
 //!
 //! Traits and values only.
 //!
@@ -23,7 +23,7 @@ use crate::model::token::{NewToken, Token};
 use crate::ports::http::{Request, Response};
 use crate::secret::Secret;
 
-/// What a path names.
+/// The resource that a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
     /// The sort of thing.
@@ -32,20 +32,20 @@ pub struct Target<'a> {
     pub id: &'a str,
     /// What the caller's route needs.
     pub required: RequiredAccess,
-    /// The thing that it is found in, where the path says it: the package of a transfer. No part of its key.
+    /// The resource that contains it, where the path names one: the package of a transfer. Not part of its key.
     pub parent: Option<&'a str>,
 }
 
-/// What a route needs of a token.
+/// The access that a route needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequiredAccess {
     /// Exactly this access.
     Only(Access),
-    /// Management, else a write token that is there.
+    /// Management, else a write token that is cached or stored.
     ManageElseWrite,
 }
 
-/// What is to be got. `access` is one, never a choice.
+/// The token to acquire. `access` is one, never a choice.
 pub struct TokenSpec<'a> {
     /// The sort of thing.
     pub resource_kind: ResourceKind,
@@ -61,7 +61,7 @@ pub struct TokenSpec<'a> {
     pub link_password: Option<&'a Secret>,
 }
 
-/// A token that a service gave, and under which name it is to be kept.
+/// A token that a service returned, and the parts of its key.
 pub struct FoundToken {
     /// The sort of thing.
     pub resource_kind: ResourceKind,
@@ -73,18 +73,18 @@ pub struct FoundToken {
     pub new_token: NewToken,
 }
 
-/// What acquiring or renewing gave.
+/// The result of acquiring or renewing.
 pub struct Acquired {
-    /// The token that was wanted. A link's is named by its package.
+    /// The requested token. A link's has the id of its package.
     pub found: FoundToken,
-    /// What the service needs to renew it.
+    /// The secret that renews it.
     pub renewal: Option<Secret>,
-    /// Tokens seen on the way, which are kept in memory.
+    /// Other tokens of the responses, which are cached.
     pub others: Vec<FoundToken>,
 }
 
 impl Acquired {
-    /// The wanted token under its own name, and nothing else.
+    /// The requested token under its own id, and nothing else.
     pub fn only(spec: &TokenSpec<'_>, new_token: NewToken) -> Self {
         let found = FoundToken { resource_kind: spec.resource_kind, id: spec.id.into(), access: spec.access, new_token };
         Self { found, renewal: None, others: Vec::new() }
@@ -107,12 +107,12 @@ pub trait Service: Send + Sync {
     /// Its version prefixes, each with a slash at both ends.
     fn prefixes(&self) -> &[&str];
 
-    /// The settings that say whose a token is: the first of them that is set. None where anybody's will do.
-    fn owner(&self, _class: ResourceKind, _access: Access) -> Vec<&str> {
+    /// The settings that identify a token's user: the first of them that is set. None where any user's token will do.
+    fn owner_settings(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
         Vec::new()
     }
 
-    /// What a path names: the part behind the version prefix, without a slash before it.
+    /// The resource that a path names. `path` is the part behind the version prefix, without a slash before it.
     ///
     /// # Errors
     /// [`ErrorKind::UnknownService`] if the service has no such thing, [`ErrorKind::NoHeader`] if it is reached without any.
@@ -123,7 +123,7 @@ pub trait Service: Send + Sync {
         None
     }
 
-    /// Gets a token with the user's secrets, or with other tokens.
+    /// Acquires a token with the user's secrets, or with other tokens.
     ///
     /// # Errors
     /// Whatever stands in the way, in a sentence that names thing and remedy.
@@ -138,7 +138,7 @@ pub trait Service: Send + Sync {
         self.acquire(spec, context)
     }
 
-    /// Makes a token of a value that the caller got itself.
+    /// Makes a token of a value that the caller obtained itself.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the service has no use for such a value.
@@ -147,7 +147,7 @@ pub trait Service: Send + Sync {
         Err(Error::new(ErrorKind::Unsupported, what))
     }
 
-    /// Logs in with what the caller gives, where the service knows e-mail and password.
+    /// Logs in with the caller's e-mail and password, where the service takes them.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if it doesn't.
@@ -168,7 +168,7 @@ pub trait Service: Send + Sync {
         false
     }
 
-    /// What keeps a caller waiting, where that is worth telling: a plugin that has not come back.
+    /// The reason for a long wait, if one is known: a plugin call that has not returned.
     fn stalled(&self) -> Option<String> {
         None
     }
@@ -181,7 +181,7 @@ pub trait Service: Send + Sync {
 
 /// A program on this machine that signs in by itself: its session is state in it, and no header.
 pub trait Agent {
-    /// Who is signed in: an object of `user` and `teams`, as the agent sent them.
+    /// The user who is signed in: an object of `user` and `teams`, as the agent sent them.
     ///
     /// # Errors
     /// [`ErrorKind::LoginRequired`] if nobody is, [`ErrorKind::Unreachable`] if it doesn't run.
@@ -200,7 +200,7 @@ pub trait Agent {
     fn sign_up(&self, email: &Secret, password: &Secret, name: &str, context: &dyn Context) -> Result<Value>;
 }
 
-/// What the engine does for a service during one flight.
+/// The engine's functions for a service during one flight.
 pub trait Context {
     /// A setting of this account, resolved: `masv.password`. None where it is not set.
     ///
@@ -208,39 +208,39 @@ pub trait Context {
     /// [`ErrorKind::SecretSource`] or [`ErrorKind::UnsafeFile`] if it is set and can't be had.
     fn setting(&self, name: &str) -> Result<Option<Secret>>;
 
-    /// Another token of this service and account, through the same door.
+    /// Another token of this service and account, resolved as a caller's request is.
     ///
     /// # Errors
-    /// Those of getting it.
+    /// Those of acquiring it.
     fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token>;
 
-    /// The service refused this token: it is dead, and the next [`Context::token`] gets another.
+    /// Rejects a token that the service refused: the next [`Context::token`] returns another.
     fn reject(&self, token: &Token);
 
-    /// An exchange that may be repeated: a read. 429 and 5xx have become errors.
+    /// Sends a request that may be retried: a read. 429 and 5xx are returned as errors.
     ///
     /// # Errors
     /// Network, [`ErrorKind::Throttled`], [`ErrorKind::Unavailable`], [`ErrorKind::Redirected`].
     fn send(&self, request: &Request) -> Result<Response>;
 
-    /// The same, but never repeated by itself: it uses something up, as a renewal does that replaces what renews.
+    /// The same, but never retried: for a request that uses a secret up, as a renewal with a rotating secret does.
     ///
     /// # Errors
     /// Those of [`Context::send`].
     fn send_no_retry(&self, request: &Request) -> Result<Response>;
 
-    /// An exchange that carries secrets of the user's: a login, which is never repeated by itself, or a read with an API key.
-    /// `refused` says which of the statuses that are left mean "these secrets are wrong"; such a refusal is remembered for just these.
+    /// Sends a request that carries the user's secrets: a login, which is never retried, or a read with an API key. `refused` returns an
+    /// error for a response that means "these secrets are wrong"; such a refusal is recorded for these secrets.
     ///
     /// # Errors
-    /// Those of [`Context::send`], and [`ErrorKind::BadCredentials`], also from memory.
+    /// Those of [`Context::send`], and [`ErrorKind::BadCredentials`], also a recorded one.
     fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Response) -> Option<Error>) -> Result<Response>;
 
-    /// The service refused these secrets in a way that [`Context::login`] could not see: that is remembered too.
-    fn refused(&self, secrets: &[&Secret], error: &Error);
+    /// Records that the service refused these secrets in a way that [`Context::login`] could not see.
+    fn record_refusal(&self, secrets: &[&Secret], error: &Error);
 
-    /// Runs `job` once for all flights of this account that ask for `name` at the same time; the others wait for it. What it
-    /// found goes to memory, and to all who asked.
+    /// Runs `job` once for all flights of this account that ask for `name` at the same time; the others wait for it. Its tokens are
+    /// cached, and returned to all of them.
     ///
     /// # Errors
     /// Those of the job.
@@ -252,6 +252,6 @@ pub trait Context {
     /// Seconds since 1970 by the service's clock.
     fn now_unix_s(&self) -> i64;
 
-    /// Whether the session is closing: nobody waits any more.
+    /// Whether the session is closing, which ends all waits.
     fn is_closing(&self) -> bool;
 }

@@ -17,35 +17,35 @@ use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::model::token::Token;
 use crate::secret::Secret;
 
-/// What is kept of a key.
+/// The record of a key.
 #[derive(Clone, Default)]
 pub struct Record {
     /// The generation of its token, also when that is gone.
     pub generation: u64,
     /// The token. A store that ends with the process may leave it to the cache.
     pub token: Option<Token>,
-    /// Whose it is: a fingerprint of the setting that says it. None where anybody's will do.
+    /// Its user: a fingerprint of the setting that identifies the user. None where any user's token will do.
     pub owner: Option<Fingerprint>,
-    /// What renews it. Never leaves the engine.
+    /// The secret that renews it. Never leaves the engine.
     pub renewal: Option<Secret>,
-    /// Where the token is instead: the package that a link opens. Of the same scope.
+    /// The key that has the token instead: the package that a link opens. Of the same scope.
     pub alias: Option<TokenKey>,
     /// How far the service's clock was ahead of this machine's when this was kept, in microseconds, if that was known.
     pub skew_us: Option<i64>,
-    /// Its token was rejected, and none was got since.
+    /// Its token was rejected, and none was acquired since.
     pub rejected: bool,
     /// When a token was got in place of a rejected one, in microseconds since 1970 by this machine's clock, if one was.
     pub replaced_us: Option<i64>,
 }
 
-/// What is kept of a secret that a service refused, or of a service that did not answer a login.
+/// The record of a secret that a service refused, or of a service that did not answer a login.
 #[derive(Clone, Debug)]
 pub struct FailureRecord {
-    /// When it was met, in microseconds since 1970 by this machine's clock.
+    /// When it happened, in microseconds since 1970 by this machine's clock.
     pub since_us: i64,
     /// No login before this time.
     pub until_us: i64,
-    /// How many refusals came one after the other.
+    /// The number of consecutive refusals.
     pub step: u32,
     /// What the service said.
     pub error: Error,
@@ -56,7 +56,7 @@ pub trait Store: Send + Sync {
     /// Its name in texts: `memory`, `file`.
     fn name(&self) -> &'static str;
 
-    /// How well it keeps what it keeps, in a few words.
+    /// How its records are protected, in a few words.
     fn protection(&self) -> &'static str;
 
     /// The record of a key.
@@ -95,20 +95,20 @@ pub trait Store: Send + Sync {
     /// [`crate::error::ErrorKind::Store`].
     fn try_lock(&self, key: &TokenKey) -> Result<LockResult>;
 
-    /// Makes the fingerprints of all who share the store.
+    /// Makes the fingerprints for all processes that share the store.
     fn fingerprints(&self) -> &Fingerprinter;
 
-    /// What is remembered of a secret's refusal.
+    /// The record of a secret's refusal.
     fn failure(&self, secret: &Fingerprint) -> Option<FailureRecord>;
 
-    /// Remembers a refusal, or forgets it with `None`, unless `stays` says of the present one that it stays. Nobody else writes between
-    /// that answer and the change.
+    /// Records a refusal, or removes it with `None`, unless `stays` returns true for the present one. No other process writes between
+    /// that check and the change.
     fn set_failure(&self, secret: &Fingerprint, refusal: Option<FailureRecord>, stays: &dyn Fn(&FailureRecord) -> bool);
 }
 
-/// Keeps the key of a store for it, elsewhere than in a file.
+/// Keeps the key of a store elsewhere than in a file.
 pub trait KeyBackend: Send + Sync {
-    /// What is kept under a name, if anything is.
+    /// The key of this name, if there is one.
     ///
     /// # Errors
     /// Whatever stands in the way; not to know is no answer.
@@ -121,18 +121,18 @@ pub trait KeyBackend: Send + Sync {
     fn put(&self, name: &str, key: &Secret) -> Result<()>;
 }
 
-/// What trying a lock gave.
+/// The result of trying a lock.
 pub enum LockResult {
     /// The lock; it ends when it is dropped.
     Locked(Box<dyn Lock>),
-    /// Another holds it: this process, where that is known.
+    /// Another process holds it; its id, where that is known.
     Held(Option<u32>),
 }
 
 /// A lock that ends when it is dropped.
 pub trait Lock {}
 
-/// The lock where nobody can be locked out.
+/// A no-op lock for stores that only one process can open.
 pub struct NoopLock;
 
 impl Lock for NoopLock {}

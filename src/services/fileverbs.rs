@@ -158,7 +158,7 @@ impl Service for FileVerbs {
         &[API_PREFIX]
     }
 
-    fn owner(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
+    fn owner_settings(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
         vec!["fileverbs.secret_key"]
     }
 

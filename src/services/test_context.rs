@@ -131,7 +131,7 @@ impl Context for ScriptedContext {
         refused(&response).map_or(Ok(response), Err)
     }
 
-    fn refused(&self, _secrets: &[&Secret], _error: &Error) {}
+    fn record_refusal(&self, _secrets: &[&Secret], _error: &Error) {}
 
     fn is_closing(&self) -> bool {
         false

@@ -45,7 +45,7 @@ impl Service for Masv {
         &["/v1/", "/v1.1/"]
     }
 
-    fn owner(&self, resource_kind: ResourceKind, access: Access) -> Vec<&str> {
+    fn owner_settings(&self, resource_kind: ResourceKind, access: Access) -> Vec<&str> {
         match resource_kind {
             ResourceKind::User => vec!["masv.email"],
             ResourceKind::Package if access == Access::Manage => vec!["masv.api_key", "masv.email"],
