@@ -26,9 +26,9 @@ pub enum DeclaredKind {
 
 /// A setting that a plugin declares.
 #[derive(Clone, Debug)]
-pub struct Declared {
+pub struct DeclaredSetting {
     /// `vault.token`
-    pub full: String,
+    pub full_key: String,
     /// `token`
     pub key: String,
     /// `KEYFERRY_VAULT_TOKEN`
@@ -41,7 +41,7 @@ pub struct Declared {
     pub about: String,
 }
 
-impl Declared {
+impl DeclaredSetting {
     fn check(&self, kind: ErrorKind, subject: &str, value: &str) -> Result<()> {
         check_text(kind, subject, value)?;
         match self.kind {
@@ -66,7 +66,7 @@ impl Declared {
             }
             Some(Variable::File(path, name)) => (Setting::Mounted(path), name),
         };
-        let key = Cow::Owned(self.full.clone());
+        let key = Cow::Owned(self.full_key.clone());
         Ok(Some(Entry { account: None, key, secret, public: false, layer: Layer::Environment(name), setting }))
     }
 

@@ -20,7 +20,7 @@ mod settings;
 mod value;
 
 pub use account::{ACCOUNT_RULE, DEFAULT_ACCOUNT, is_account};
-pub use declared::{Declared, DeclaredKind};
+pub use declared::{DeclaredKind, DeclaredSetting};
 pub use entry::Setting;
 pub use environment::{Environment, process_environment, variable, without_secrets};
 pub use fields::{FIELDS, Field, PROFILE_KEY, markdown_table};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::account::{DEFAULT_ACCOUNT, check_profile_name, is_account};
-use super::declared::{self, Declared};
+use super::declared::{self, DeclaredSetting};
 use super::entry::{Entry, Setting, checked_literal};
 use super::environment::{self, Environment};
 use super::fields::{self, FIELDS, Field, PROFILE_KEY};
@@ -176,9 +176,9 @@ impl Config {
     /// # Errors
     /// [`ErrorKind::Config`] for a setting that no plugin declares or whose value can't be right, [`ErrorKind::UnsafeFile`] for a secret that
     /// others can read.
-    pub fn apply_declared(&mut self, declared: &[Declared], complete: bool) -> Result<()> {
+    pub fn apply_declared(&mut self, declared: &[DeclaredSetting], complete: bool) -> Result<()> {
         for entry in self.entries.iter_mut().filter(|entry| entry.is_plugin_setting()) {
-            match declared.iter().find(|declared| declared.full == entry.key) {
+            match declared.iter().find(|declared| declared.full_key == entry.key) {
                 Some(declared) => declared.check_entry(entry)?,
                 None if complete => return Err(entry.unknown_key()),
                 None => {}

@@ -106,7 +106,7 @@ impl ConformanceRun {
         config.set("plugins", Secret::new(plugin.path.display().to_string()))?;
         config.set("http.timeout_ms", Secret::from(TIMEOUT_MS))?;
         for declared in plugin.settings.iter().filter(|declared| declared.kind == DeclaredKind::Url) {
-            config.set(&declared.full, Secret::from(URL))?;
+            config.set(&declared.full_key, Secret::from(URL))?;
         }
         config.admit(&plugin.settings, true)?;
         let service = PluginService::open(Arc::clone(instance), &config.profile(config.default_account())?)?;
@@ -224,7 +224,7 @@ impl Fixture {
     }
 
     fn setting(&self, plugin: &Plugin, name: &str) -> Result<Option<Secret>> {
-        let kind = plugin.settings.iter().find(|declared| declared.full == name).map(|declared| declared.kind);
+        let kind = plugin.settings.iter().find(|declared| declared.full_key == name).map(|declared| declared.kind);
         Ok(match kind {
             Some(DeclaredKind::Url) => Some(Secret::from(URL)),
             Some(DeclaredKind::Text) if self.has_settings => Some(Secret::from("plugin-check")),

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use super::abi;
 use super::foreign_memory::{self, PlainData};
 use super::routes::Route;
-use crate::config::{Declared, DeclaredKind, FIELDS};
+use crate::config::{DeclaredKind, DeclaredSetting, FIELDS};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, ResourceKind};
 
@@ -28,7 +28,7 @@ unsafe impl PlainData for abi::keyferry_plugin_header {}
 pub(super) struct Descriptor {
     pub(super) name: String,
     pub(super) version: String,
-    pub(super) settings: Vec<Declared>,
+    pub(super) settings: Vec<DeclaredSetting>,
     pub(super) entry: abi::keyferry_plugin,
 }
 
@@ -142,12 +142,12 @@ unsafe fn read_setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result
         }
         _ => {}
     }
-    let full = format!("{name}.{key}");
+    let full_key = format!("{name}.{key}");
     let variable = format!("KEYFERRY_{}_{}", name.to_ascii_uppercase(), key.to_ascii_uppercase());
     if FIELDS.iter().any(|field| field.env.contains(&variable.as_str())) {
         return Err(format!("({key}) whose variable {variable} is a setting of keyferry's own"));
     }
-    Ok(Declared { full, key, variable, kind, fallback, about })
+    Ok(DeclaredSetting { full_key, key, variable, kind, fallback, about })
 }
 
 /// Reads the table of a service.

@@ -94,7 +94,7 @@ unsafe extern "C" fn get_setting(id: keyferry_plugin_call, key: *const c_char, o
         };
         let value = call.run_on_waiting_thread(move |context| context.setting(&declared.full)).ok_or(SlotError::Cancelled)??;
         let value = value.or_else(|| declared.fallback.as_deref().map(Secret::from)).ok_or_else(|| {
-            let what = format!("`{}` is not set: {}", declared.full, declared.about.trim_end_matches('.'));
+            let what = format!("`{}` is not set: {}", declared.full_key, declared.about.trim_end_matches('.'));
             Error::new(ErrorKind::NotConfigured, what)
         })?;
         let buffer = copy_to_buffer(call, "get_setting", value.expose().as_bytes())?;

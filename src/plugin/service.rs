@@ -150,7 +150,7 @@ impl Service for PluginService {
 
     fn owner(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
         let secrets = self.instance.plugin.settings.iter().filter(|declared| declared.kind == DeclaredKind::Secret);
-        secrets.map(|declared| declared.full.as_str()).collect()
+        secrets.map(|declared| declared.full_key.as_str()).collect()
     }
 
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {

@@ -123,10 +123,10 @@ fn plugin_table(plugins: &Plugins, profile: &Profile) -> Table {
 
 fn plugin_json(instance: &Instance, profile: &Profile) -> Value {
     let plugin = instance.plugin();
-    let setting = |declared: &keyferry::config::Declared| {
+    let setting = |declared: &keyferry::config::DeclaredSetting| {
         json!({
-            "key": declared.full, "environment": declared.variable, "about": declared.about, "default": declared.fallback,
-            "secret": declared.kind == DeclaredKind::Secret, "set": profile.is_set(&declared.full),
+            "key": declared.full_key, "environment": declared.variable, "about": declared.about, "default": declared.fallback,
+            "secret": declared.kind == DeclaredKind::Secret, "set": profile.is_set(&declared.full_key),
         })
     };
     json!({
