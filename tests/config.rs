@@ -16,8 +16,8 @@ use tempfile::TempDir;
 use keyferry_testing::settings::{environment, write};
 
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, Error> {
-    let folder = TempDir::new().unwrap();
-    let path = write(&folder, "config.toml", text, 0o600);
+    let dir = TempDir::new().unwrap();
+    let path = write(&dir, "config.toml", text, 0o600);
     Config::load(Some(&path), environment(variables))
 }
 
@@ -29,7 +29,7 @@ fn value(config: &Config, account: &str, key: &str) -> Option<String> {
 }
 
 /// Who gave a setting to an account.
-fn origin(config: &Config, account: &str, key: &str) -> Option<Layer> {
+fn layer_of(config: &Config, account: &str, key: &str) -> Option<Layer> {
     config.profile(account).unwrap().layer_of(key).cloned()
 }
 
@@ -42,14 +42,14 @@ fn later_layers_win_over_earlier_ones() {
     let text = "[masv]\nteam = 'file'\n";
     let mut config = load(text, &[]).unwrap();
     assert_eq!(value(&config, "default", "masv.team").as_deref(), Some("file"));
-    assert!(matches!(origin(&config, "default", "masv.team"), Some(Layer::File(_))));
+    assert!(matches!(layer_of(&config, "default", "masv.team"), Some(Layer::File(_))));
     config = load(text, &[("MASV_TEAM_ID", "variable")]).unwrap();
     assert_eq!(value(&config, "default", "masv.team").as_deref(), Some("variable"));
-    assert_eq!(origin(&config, "default", "masv.team").unwrap().to_string(), "MASV_TEAM_ID");
+    assert_eq!(layer_of(&config, "default", "masv.team").unwrap().to_string(), "MASV_TEAM_ID");
     set(&mut config, "masv.team", "program");
     assert_eq!(value(&config, "default", "masv.team").as_deref(), Some("program"));
-    assert_eq!(origin(&config, "default", "masv.team"), Some(Layer::Program));
-    assert_eq!(origin(&config, "default", "masv.url"), None);
+    assert_eq!(layer_of(&config, "default", "masv.team"), Some(Layer::Program));
+    assert_eq!(layer_of(&config, "default", "masv.url"), None);
 }
 
 #[test]
@@ -201,11 +201,11 @@ fn deep_documents_are_refused() {
 
 #[test]
 fn references_are_followed_when_the_value_is_needed() {
-    let folder = TempDir::new().unwrap();
-    let secret = write(&folder, "secret", "from file\n", 0o600);
+    let dir = TempDir::new().unwrap();
+    let secret = write(&dir, "secret", "from file\n", 0o600);
     let text =
         format!("[masv]\npassword = {{ env = 'MY_PASSWORD' }}\napi_key = {{ file = '{}' }}\nemail = {{ env = 'MAIL' }}", secret.display());
-    let path = write(&folder, "config.toml", &text, 0o644);
+    let path = write(&dir, "config.toml", &text, 0o644);
     let config = Config::load(Some(&path), environment(&[("MY_PASSWORD", "pass"), ("MAIL", "a@b.example")])).unwrap();
     assert_eq!(value(&config, "default", "masv.password").as_deref(), Some("pass"));
     assert_eq!(value(&config, "default", "masv.api_key").as_deref(), Some("from file"));
@@ -215,15 +215,15 @@ fn references_are_followed_when_the_value_is_needed() {
 
 #[test]
 fn mounted_secrets_may_be_links_that_all_can_read() {
-    let folder = TempDir::new().unwrap();
-    write(&folder, "..data", "mounted\n", 0o644);
-    let link = folder.path().join("secret");
-    symlink(folder.path().join("..data"), &link).unwrap();
+    let dir = TempDir::new().unwrap();
+    write(&dir, "..data", "mounted\n", 0o644);
+    let link = dir.path().join("secret");
+    symlink(dir.path().join("..data"), &link).unwrap();
     let shown = link.to_str().unwrap();
     let config = load("", &[("MASV_API_KEY_FILE", shown), ("KEYFERRY_MASV_EMAIL_FILE", shown)]).unwrap();
     assert_eq!(value(&config, "default", "masv.api_key").as_deref(), Some("mounted"));
     assert_eq!(value(&config, "default", "masv.email").as_deref(), Some("mounted"));
-    assert_eq!(origin(&config, "default", "masv.api_key").unwrap().to_string(), "MASV_API_KEY_FILE");
+    assert_eq!(layer_of(&config, "default", "masv.api_key").unwrap().to_string(), "MASV_API_KEY_FILE");
     for field in FIELDS.iter().filter(|field| field.secret) {
         for name in field.env {
             let name_file = format!("{name}_FILE");
@@ -234,32 +234,32 @@ fn mounted_secrets_may_be_links_that_all_can_read() {
         }
     }
     assert!(load("", &[("MASV_API_KEY_FILE", "relative")]).err().unwrap().message().contains("MASV_API_KEY_FILE is not an absolute path"));
-    assert_eq!(origin(&load("", &[("KEYFERRY_MASV_URL_FILE", shown)]).unwrap(), "default", "masv.url"), None);
+    assert_eq!(layer_of(&load("", &[("KEYFERRY_MASV_URL_FILE", shown)]).unwrap(), "default", "masv.url"), None);
 }
 
 #[test]
 fn a_literal_secret_in_a_public_file_is_refused_with_the_chmod() {
-    let folder = TempDir::new().unwrap();
+    let dir = TempDir::new().unwrap();
     let text = "[profile.work.masv]\npassword = 'canary'";
     for mode in [0o644, 0o640, 0o604] {
-        let path = write(&folder, "config.toml", text, mode);
+        let path = write(&dir, "config.toml", text, mode);
         let error = Config::load(Some(&path), environment(&[])).err().unwrap();
         assert_eq!(error.kind, ErrorKind::UnsafeFile);
         assert!(error.message().contains(&format!("masv.password and can be read by others: chmod 600 {}", path.display())), "{error}");
     }
-    let open = write(&folder, "open.toml", "[masv]\nteam = 't'\nemail = 'a@b.example'", 0o644);
+    let open = write(&dir, "open.toml", "[masv]\nteam = 't'\nemail = 'a@b.example'", 0o644);
     assert!(Config::load(Some(&open), environment(&[])).is_ok());
-    let changeable = write(&folder, "changeable.toml", "", 0o666);
+    let changeable = write(&dir, "changeable.toml", "", 0o666);
     assert_eq!(Config::load(Some(&changeable), environment(&[])).err().unwrap().kind, ErrorKind::UnsafeFile);
 }
 
 #[test]
 fn the_users_file_is_found_below_absolute_folders_only() {
-    let folder = TempDir::new().unwrap();
-    let shown = folder.path().to_str().unwrap();
+    let dir = TempDir::new().unwrap();
+    let shown = dir.path().to_str().unwrap();
     for below in ["xdg/keyferry", ".config/keyferry"] {
-        fs::create_dir_all(folder.path().join(below)).unwrap();
-        write(&folder, &format!("{below}/config.toml"), &format!("[masv]\nteam = '{below}'"), 0o600);
+        fs::create_dir_all(dir.path().join(below)).unwrap();
+        write(&dir, &format!("{below}/config.toml"), &format!("[masv]\nteam = '{below}'"), 0o600);
     }
     let team = |variables: &[(&str, &str)]| value(&Config::load(None, environment(variables)).unwrap(), "default", "masv.team");
     let xdg = format!("{shown}/xdg");
@@ -322,8 +322,8 @@ fn environment_is_about_the_default_account() {
     assert_eq!(chosen.default_account(), "own");
     assert_eq!(value(&chosen, "own", "masv.api_key").as_deref(), Some("variable key"));
     assert_eq!(value(&chosen, "login", "masv.api_key"), None);
-    assert_eq!(origin(&chosen, chosen.default_account(), "masv.api_key").unwrap().to_string(), "MASV_API_KEY");
-    assert!(matches!(origin(&chosen, "login", "masv.password"), Some(Layer::File(_))));
+    assert_eq!(layer_of(&chosen, chosen.default_account(), "masv.api_key").unwrap().to_string(), "MASV_API_KEY");
+    assert!(matches!(layer_of(&chosen, "login", "masv.password"), Some(Layer::File(_))));
     assert_eq!(chosen.default_account_layer().unwrap().to_string(), "KEYFERRY_PROFILE");
 }
 

@@ -15,14 +15,14 @@ use keyferry::transport::{Options, Proxy, Transport};
 use url::Url;
 
 /// A peer for one connection. Gives what `act` gives.
-fn peer<T: Send + 'static>(act: impl FnOnce(TcpStream) -> T + Send + 'static) -> (u16, JoinHandle<T>) {
+fn peer<T: Send + 'static>(action: impl FnOnce(TcpStream) -> T + Send + 'static) -> (u16, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    (port, thread::spawn(move || act(listener.accept().unwrap().0)))
+    (port, thread::spawn(move || action(listener.accept().unwrap().0)))
 }
 
 /// A peer that reads a request and writes these bytes.
-fn answering(bytes: impl Into<Vec<u8>>) -> (u16, JoinHandle<String>) {
+fn peer_that_sends(bytes: impl Into<Vec<u8>>) -> (u16, JoinHandle<String>) {
     let bytes = bytes.into();
     peer(move |mut stream| {
         let request = read_request(&mut stream);
@@ -48,30 +48,30 @@ fn request(text: &str) -> Request {
     Request::get(Url::parse(text).unwrap()).header("X-User-Token", "canary".into())
 }
 
-fn ask_within(transport: &Transport, request: &Request, time: Duration) -> Result<Response, Failure> {
+fn send_within(transport: &Transport, request: &Request, time: Duration) -> Result<Response, Failure> {
     transport.exchange(request, Instant::now() + time)
 }
 
-fn ask(request: &Request) -> Result<Response, Failure> {
-    let result = ask_within(&Transport::new(Options::default()), request, Duration::from_secs(20));
+fn send(request: &Request) -> Result<Response, Failure> {
+    let result = send_within(&Transport::new(Options::default()), request, Duration::from_secs(20));
     if let Err(failure) = &result {
         assert!(!format!("{failure:?}").contains("canary"), "{failure:?}");
     }
     result
 }
 
-fn ask_port(port: u16) -> Result<Response, Failure> {
-    ask(&request(&format!("http://127.0.0.1:{port}/x?q=canary")))
+fn send_to_port(port: u16) -> Result<Response, Failure> {
+    send(&request(&format!("http://127.0.0.1:{port}/x?q=canary")))
 }
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 
 #[test]
 fn a_request_goes_out_as_it_was_made() {
-    let (port, seen) = answering(OK);
+    let (port, seen) = peer_that_sends(OK);
     let url = Url::parse(&format!("http://127.0.0.1:{port}/v1/auth?a=b")).unwrap();
     let post = Request::post(url, Some("{\"password\":\"p\"}".into())).header("X-User-Token", "t\u{e9}".into());
-    assert_eq!(ask(&post).unwrap().body.expose(), "{}");
+    assert_eq!(send(&post).unwrap().body.expose(), "{}");
     let text = seen.join().unwrap().to_lowercase();
     assert!(text.starts_with("post /v1/auth?a=b http/1.1\r\n"), "{text}");
     for line in [
@@ -92,10 +92,10 @@ fn a_request_goes_out_as_it_was_made() {
 fn post_and_put_without_a_body_are_json_and_others_are_not() {
     for (method, word, json) in [(Method::Post, "post", 1), (Method::Put, "put", 1), (Method::Get, "get", 0), (Method::Delete, "delete", 0)]
     {
-        let (port, seen) = answering(OK);
+        let (port, seen) = peer_that_sends(OK);
         let mut request = request(&format!("http://127.0.0.1:{port}/"));
         request.method = method;
-        ask(&request).unwrap();
+        send(&request).unwrap();
         let text = seen.join().unwrap().to_lowercase();
         assert!(text.starts_with(word));
         assert_eq!(text.matches("\r\ncontent-type: application/json\r\n").count(), json, "{text}");
@@ -105,15 +105,15 @@ fn post_and_put_without_a_body_are_json_and_others_are_not() {
 
 #[test]
 fn an_answers_headers_are_read_and_odd_ones_left() {
-    let (port, _) = answering(
+    let (port, _) = peer_that_sends(
         "HTTP/1.1 429 No\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: 120\r\nSet-Cookie: a=1; HttpOnly\r\nSet-Cookie: b=2\r\nContent-Length: 0\r\n\r\n",
     );
-    let answer = ask_port(port).unwrap();
+    let answer = send_to_port(port).unwrap();
     assert_eq!((answer.status, answer.date_unix_s, answer.retry_after.as_deref()), (429, Some(784_111_777), Some("120")));
     assert_eq!(answer.cookies.iter().map(|cookie| cookie.expose()).collect::<Vec<_>>(), ["a=1; HttpOnly", "b=2"]);
     let long = format!("HTTP/1.1 204 No\r\nDate: yesterday\r\nRetry-After: {}\r\n\r\n", "1".repeat(65));
-    let (port, _) = answering(long);
-    let answer = ask_port(port).unwrap();
+    let (port, _) = peer_that_sends(long);
+    let answer = send_to_port(port).unwrap();
     assert_eq!((answer.date_unix_s, answer.retry_after, answer.body.is_empty()), (None, None, true));
 }
 
@@ -127,7 +127,7 @@ fn localhost_is_this_machine_by_either_protocol() {
             read_request(&mut stream);
             stream.write_all(OK.as_bytes()).unwrap();
         });
-        assert_eq!(ask(&request(&format!("http://localhost:{port}/"))).unwrap().status, 200);
+        assert_eq!(send(&request(&format!("http://localhost:{port}/"))).unwrap().status, 200);
         seen.join().unwrap();
     }
 }
@@ -139,10 +139,10 @@ fn no_redirect_is_followed() {
     let target = other.local_addr().unwrap();
     for code in [301, 302, 303, 307, 308] {
         for method in [Method::Get, Method::Post] {
-            let (port, _) = answering(format!("HTTP/1.1 {code} Go\r\nLocation: http://{target}/\r\nContent-Length: 0\r\n\r\n"));
+            let (port, _) = peer_that_sends(format!("HTTP/1.1 {code} Go\r\nLocation: http://{target}/\r\nContent-Length: 0\r\n\r\n"));
             let mut request = request(&format!("http://127.0.0.1:{port}/"));
             (request.method, request.body) = (method, (method == Method::Post).then(|| "{}".into()));
-            assert_eq!(ask(&request).unwrap().status, code);
+            assert_eq!(send(&request).unwrap().status, code);
         }
     }
     assert_eq!(other.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
@@ -170,8 +170,8 @@ fn bad_answers_are_told_apart_in_our_words() {
         ("64 MiB", length(64 << 20, b"canary"), ErrorKind::BadResponse),
         ("all numbers", length(u64::MAX, b"canary"), ErrorKind::BadResponse),
     ] {
-        let (port, _) = answering(bytes);
-        let failure = ask_port(port).err().unwrap_or_else(|| panic!("accepted: {name}"));
+        let (port, _) = peer_that_sends(bytes);
+        let failure = send_to_port(port).err().unwrap_or_else(|| panic!("accepted: {name}"));
         assert_eq!(failure.error.kind, kind, "{name}: {failure:?}");
         assert!(failure.sent && failure.error.message().starts_with(&format!("127.0.0.1:{port} ")), "{name}: {failure:?}");
     }
@@ -179,15 +179,15 @@ fn bad_answers_are_told_apart_in_our_words() {
 
 #[test]
 fn bodies_are_read_up_to_the_limit_and_no_further() {
-    let (port, _) = answering(format!("HTTP/1.1 200 OK\r\n\r\n{}", "a".repeat(MAX_BODY_BYTES)));
-    assert_eq!(ask_port(port).unwrap().body.len(), MAX_BODY_BYTES);
+    let (port, _) = peer_that_sends(format!("HTTP/1.1 200 OK\r\n\r\n{}", "a".repeat(MAX_BODY_BYTES)));
+    assert_eq!(send_to_port(port).unwrap().body.len(), MAX_BODY_BYTES);
     let (port, written) = peer(|mut stream| {
         read_request(&mut stream);
         stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
         let chunk = [b"4000\r\n".as_slice(), &[b'a'; 0x4000], b"\r\n"].concat();
         (0..10_000).take_while(|_| stream.write_all(&chunk).is_ok()).count()
     });
-    assert_eq!(ask_port(port).err().unwrap().error.kind, ErrorKind::BadResponse);
+    assert_eq!(send_to_port(port).err().unwrap().error.kind, ErrorKind::BadResponse);
     assert!(written.join().unwrap() < 2_000, "an endless body was read on");
 }
 
@@ -203,7 +203,7 @@ fn a_dripping_peer_ends_at_the_deadline() {
         });
         let start = Instant::now();
         let request = request(&format!("http://127.0.0.1:{port}/"));
-        let failure = ask_within(&Transport::new(Options::default()), &request, Duration::from_millis(200)).err().unwrap();
+        let failure = send_within(&Transport::new(Options::default()), &request, Duration::from_millis(200)).err().unwrap();
         assert_eq!((failure.error.kind, failure.sent), (ErrorKind::NoResponse, true));
         assert!((Duration::from_millis(190)..Duration::from_millis(900)).contains(&start.elapsed()), "{:?}", start.elapsed());
     }
@@ -212,7 +212,7 @@ fn a_dripping_peer_ends_at_the_deadline() {
 #[test]
 fn what_was_not_sent_is_said_to_be_not_sent() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let refused = ask_port(port).err().unwrap();
+    let refused = send_to_port(port).err().unwrap();
     assert_eq!((refused.error.kind, refused.sent), (ErrorKind::Unreachable, false));
     assert!(refused.error.message().starts_with(&format!("127.0.0.1:{port} takes no connections")));
     for (url, kind) in [
@@ -221,14 +221,14 @@ fn what_was_not_sent_is_said_to_be_not_sent() {
         ("https://user:canary@127.0.0.1:1/", ErrorKind::InvalidResource),
         ("ftp://127.0.0.1/", ErrorKind::InvalidResource),
     ] {
-        let failure = ask(&request(url)).err().unwrap();
+        let failure = send(&request(url)).err().unwrap();
         assert_eq!((failure.error.kind, failure.sent), (kind, false), "{url}");
     }
-    let late = ask_within(&Transport::new(Options::default()), &request("http://127.0.0.1:1/"), Duration::ZERO).err().unwrap();
+    let late = send_within(&Transport::new(Options::default()), &request("http://127.0.0.1:1/"), Duration::ZERO).err().unwrap();
     assert_eq!((late.error.kind, late.sent), (ErrorKind::Timeout, false));
     for (name, value) in [("X-A", "a\r\nX-B: canary"), ("Host", "canary"), ("X A", "canary"), ("X-A", "")] {
         let request = Request::get(Url::parse("http://127.0.0.1:1/").unwrap()).header(name, value.into());
-        assert_eq!(ask(&request).err().unwrap().error.kind, ErrorKind::InvalidValue, "{name}");
+        assert_eq!(send(&request).err().unwrap().error.kind, ErrorKind::InvalidValue, "{name}");
     }
 }
 
@@ -241,7 +241,7 @@ fn a_silent_tls_peer_has_not_seen_the_request() {
     });
     let request = request(&format!("https://127.0.0.1:{port}/"));
     let transport = Transport::new(Options::default());
-    let failure = ask_within(&transport, &request, Duration::from_millis(800)).err().unwrap();
+    let failure = send_within(&transport, &request, Duration::from_millis(800)).err().unwrap();
     assert_eq!((failure.error.kind, failure.sent), (ErrorKind::NoResponse, false), "{failure:?}");
     assert!(!String::from_utf8_lossy(&seen.join().unwrap()).contains("canary"));
 }
@@ -257,7 +257,7 @@ fn closing_ends_what_is_under_way_and_refuses_what_comes() {
     let transport = Transport::new(Options::default());
     let request = request(&format!("http://127.0.0.1:{port}/"));
     thread::scope(|scope| {
-        let hung = scope.spawn(|| (ask_within(&transport, &request, Duration::from_secs(60)).err().unwrap(), Instant::now()));
+        let hung = scope.spawn(|| (send_within(&transport, &request, Duration::from_secs(60)).err().unwrap(), Instant::now()));
         arrival.recv().unwrap();
         let start = Instant::now();
         transport.close();
@@ -265,7 +265,7 @@ fn closing_ends_what_is_under_way_and_refuses_what_comes() {
         assert!(ended - start < Duration::from_millis(200), "{:?}", ended - start);
         assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Cancelled, true));
     });
-    let refused = ask_within(&transport, &request, Duration::from_secs(60)).err().unwrap();
+    let refused = send_within(&transport, &request, Duration::from_secs(60)).err().unwrap();
     assert_eq!((refused.error.kind, refused.sent), (ErrorKind::Cancelled, false));
     transport.close();
 }
@@ -285,7 +285,7 @@ fn many_threads_share_one_transport() {
     let request = request(&format!("http://localhost:{port}/"));
     thread::scope(|scope| {
         for _ in 0..32 {
-            scope.spawn(|| assert_eq!(ask_within(&transport, &request, Duration::from_secs(20)).unwrap().status, 200));
+            scope.spawn(|| assert_eq!(send_within(&transport, &request, Duration::from_secs(20)).unwrap().status, 200));
         }
     });
 }
@@ -302,7 +302,7 @@ fn environment_proxies_see_nothing_of_loopback() {
                 read_request(&mut stream);
                 stream.write_all(OK.as_bytes()).unwrap();
             });
-            assert_eq!(ask(&request(&format!("http://{host}:{port}/"))).unwrap().status, 200);
+            assert_eq!(send(&request(&format!("http://{host}:{port}/"))).unwrap().status, 200);
             seen.join().unwrap();
         }
         return;
@@ -321,9 +321,9 @@ fn environment_proxies_see_nothing_of_loopback() {
 
 #[test]
 fn a_proxy_to_the_cloud_gets_host_and_port_alone() {
-    let (port, seen) = answering("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n");
+    let (port, seen) = peer_that_sends("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n");
     let transport = Transport::new(Options { proxy: Proxy::from_setting(Some(&format!("http://localhost:{port}"))), ca_file: None });
-    let failure = ask_within(&transport, &request("https://cloud.invalid/x?q=canary"), Duration::from_secs(20)).err().unwrap();
+    let failure = send_within(&transport, &request("https://cloud.invalid/x?q=canary"), Duration::from_secs(20)).err().unwrap();
     assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Unreachable, false), "{failure:?}");
     let text = seen.join().unwrap();
     assert!(text.starts_with("CONNECT cloud.invalid:443 HTTP/1.1\r\n") && !text.contains("canary"), "{text}");

@@ -29,13 +29,13 @@ fn deadline() -> Instant {
 }
 
 /// Whether a child that runs this ends well, and soon.
-fn child_ends_well(act: impl FnOnce() -> bool) -> bool {
+fn child_ends_well(action: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child touches nothing but the transport, whose promise is what is tested, and ends by `_exit`.
     let child = unsafe { libc::fork() };
     if child == 0 {
         // SAFETY: both calls take a number; the alarm ends a child that hangs.
         unsafe { libc::alarm(5) };
-        let good = act();
+        let good = action();
         // SAFETY: as above.
         unsafe { libc::_exit(i32::from(!good)) };
     }

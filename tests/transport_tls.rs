@@ -28,7 +28,7 @@ fn authority(name: &str) -> Authority {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-fn names(name: &str) -> CertificateParams {
+fn certificate_params(name: &str) -> CertificateParams {
     CertificateParams::new(vec![name.to_owned()]).unwrap()
 }
 
@@ -57,49 +57,49 @@ fn peer(authority: &Authority, params: &CertificateParams, versions: &[&'static 
     (port, seen)
 }
 
-fn ask(port: u16, ca_file: Option<PathBuf>) -> Result<Response, Failure> {
+fn send(port: u16, ca_file: Option<PathBuf>) -> Result<Response, Failure> {
     let url = Url::parse(&format!("https://localhost:{port}/")).unwrap();
     let transport = Transport::new(Options { ca_file, ..Options::default() });
     transport.exchange(&Request::get(url).header("X-User-Token", "canary".into()), Instant::now() + Duration::from_secs(20))
 }
 
-fn ca_file(folder: &TempDir, authority: &Authority) -> Option<PathBuf> {
-    let path = folder.path().join("ca.pem");
+fn ca_file(dir: &TempDir, authority: &Authority) -> Option<PathBuf> {
+    let path = dir.path().join("ca.pem");
     std::fs::write(&path, authority.pem()).unwrap();
     Some(path)
 }
 
 #[test]
 fn a_configured_authority_is_trusted_with_tls_1_2_and_1_3() {
-    let (folder, authority) = (TempDir::new().unwrap(), authority("ours"));
+    let (dir, authority) = (TempDir::new().unwrap(), authority("ours"));
     for version in [&TLS12, &TLS13] {
-        let (port, seen) = peer(&authority, &names("localhost"), &[version]);
-        assert_eq!(ask(port, ca_file(&folder, &authority)).unwrap().status, 200);
+        let (port, seen) = peer(&authority, &certificate_params("localhost"), &[version]);
+        assert_eq!(send(port, ca_file(&dir, &authority)).unwrap().status, 200);
         assert!(seen.join().unwrap().contains("canary"));
     }
 }
 
 #[test]
 fn every_other_certificate_is_refused_before_the_token_is_sent() {
-    let folder = TempDir::new().unwrap();
+    let dir = TempDir::new().unwrap();
     let (authority, other, namesake) = (authority("ours"), self::authority("another"), self::authority("ours"));
-    let mut expired = names("localhost");
+    let mut expired = certificate_params("localhost");
     (expired.not_before, expired.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-    let mut early = names("localhost");
+    let mut early = certificate_params("localhost");
     (early.not_before, early.not_after) = (date_time_ymd(2999, 1, 1), date_time_ymd(3000, 1, 1));
-    let mut is_authority = names("localhost");
+    let mut is_authority = certificate_params("localhost");
     is_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     for (params, trusted, why) in [
-        (names("localhost"), &other, "unknown issuer"),
-        (names("localhost"), &namesake, "does not verify"),
+        (certificate_params("localhost"), &other, "unknown issuer"),
+        (certificate_params("localhost"), &namesake, "does not verify"),
         (expired, &authority, "has expired"),
         (early, &authority, "not valid yet"),
-        (names("localhost.example.com"), &authority, "for another name"),
-        (names("127.0.0.1"), &authority, "for another name"),
+        (certificate_params("localhost.example.com"), &authority, "for another name"),
+        (certificate_params("127.0.0.1"), &authority, "for another name"),
         (is_authority, &authority, "does not verify"),
     ] {
         let (port, seen) = peer(&authority, &params, &[&TLS12, &TLS13]);
-        let failure = ask(port, ca_file(&folder, trusted)).err().unwrap();
+        let failure = send(port, ca_file(&dir, trusted)).err().unwrap();
         assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Tls, false), "{why}");
         let what = failure.error.message();
         assert!(what.contains(why) && what.contains(&format!("localhost:{port}")), "{what}");
@@ -116,8 +116,8 @@ fn a_peer_without_tls_is_named_as_that() {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         drop(stream.read(&mut [0; 4096]));
     });
-    let folder = TempDir::new().unwrap();
-    let failure = ask(port, ca_file(&folder, &authority("ours"))).err().unwrap();
+    let dir = TempDir::new().unwrap();
+    let failure = send(port, ca_file(&dir, &authority("ours"))).err().unwrap();
     assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Tls, false));
     assert!(failure.error.message().contains("does not speak TLS"), "{failure:?}");
 }
@@ -141,8 +141,8 @@ fn a_peer_that_is_left_at_tls_1_1_gets_nothing() {
         drop(stream.read_to_end(&mut last));
         last
     });
-    let folder = TempDir::new().unwrap();
-    let failure = ask(port, ca_file(&folder, &authority("ours"))).err().unwrap();
+    let dir = TempDir::new().unwrap();
+    let failure = send(port, ca_file(&dir, &authority("ours"))).err().unwrap();
     assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Tls, false));
     assert!(failure.error.message().contains("TLS 1.2"), "{failure:?}");
     // An alert and nothing else: fatal, and the number of one about the hello.
@@ -152,8 +152,8 @@ fn a_peer_that_is_left_at_tls_1_1_gets_nothing() {
 
 #[test]
 fn a_ca_file_that_is_none_is_named() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("ca.pem");
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("ca.pem");
     std::fs::write(&path, "canary").unwrap();
     let bad_certificate = "-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----\n";
     for (text, why) in
@@ -163,7 +163,7 @@ fn a_ca_file_that_is_none_is_named() {
             Some(text) => std::fs::write(&path, text).unwrap(),
             None => std::fs::remove_file(&path).unwrap(),
         }
-        let failure = ask(1, Some(path.clone())).err().unwrap();
+        let failure = send(1, Some(path.clone())).err().unwrap();
         assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Config, false));
         let what = failure.error.message();
         assert!(what.starts_with("http.ca_file: ") && what.contains(why) && !what.contains("canary"), "{what}");

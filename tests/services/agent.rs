@@ -6,9 +6,9 @@ use keyferry::ffi::status as k;
 use keyferry_sandbox::{Fault, FaultAction, Service, credentials as c};
 use serde_json::{Value, json};
 
-use crate::harness::{check_manners, failure, places, sandbox, with_login};
+use crate::harness::{check_requests, config_for, failure, sandbox, with_login};
 
-fn told(text: &str) -> Value {
+fn parse_json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
@@ -19,13 +19,13 @@ fn who_is_signed_in_is_told_by_any_name_of_this_machine() {
     let port = sandbox.agent_url().rsplit_once(':').unwrap().1;
     for url in ["http://127.0.0.1:", "http://localhost:", "http://LOCALHOST:"] {
         for end in ["", "/", "/api/v1", "/api/v1/"] {
-            let session = places(&sandbox).set("agent.url", &format!("{url}{port}{end}")).open();
-            let told = told(&session.agent().unwrap());
-            assert_eq!((&told["user"]["email"], &told["teams"][0]["id"]), (&json!(c::EMAIL), &json!(c::TEAM_ID)));
-            assert_eq!(told["teams"][0]["max_email_recipients"], 50, "as the agent sent it");
+            let session = config_for(&sandbox).set("agent.url", &format!("{url}{port}{end}")).open();
+            let session_json = parse_json(&session.agent().unwrap());
+            assert_eq!((&session_json["user"]["email"], &session_json["teams"][0]["id"]), (&json!(c::EMAIL), &json!(c::TEAM_ID)));
+            assert_eq!(session_json["teams"][0]["max_email_recipients"], 50, "as the agent sent it");
         }
     }
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn an_agent_elsewhere_or_by_a_name_that_only_looks_local_is_refused() {
 #[test]
 fn without_a_session_the_number_and_the_remedy_are_told() {
     let sandbox = sandbox();
-    let error = failure(places(&sandbox).open().agent(), k::KEYFERRY_E_LOGIN_REQUIRED);
+    let error = failure(config_for(&sandbox).open().agent(), k::KEYFERRY_E_LOGIN_REQUIRED);
     assert_eq!((error.service_code, error.http_status), (262_146, 401));
     assert!(error.message.contains("auth.api_key") && error.message.contains("never through argv"), "{error:?}");
     assert!(!error.message.contains("-api-key"), "{error:?}");
@@ -48,9 +48,9 @@ fn without_a_session_the_number_and_the_remedy_are_told() {
 #[test]
 fn signing_in_takes_what_is_given_else_what_is_configured() {
     let sandbox = sandbox();
-    let given = places(&sandbox).open();
-    assert_eq!(told(&given.agent_sign_in(Some(c::EMAIL), Some(c::PASSWORD)).unwrap())["user"]["id"], c::USER_ID);
-    assert_eq!(told(&given.agent().unwrap())["user"]["id"], c::USER_ID);
+    let given = config_for(&sandbox).open();
+    assert_eq!(parse_json(&given.agent_sign_in(Some(c::EMAIL), Some(c::PASSWORD)).unwrap())["user"]["id"], c::USER_ID);
+    assert_eq!(parse_json(&given.agent().unwrap())["user"]["id"], c::USER_ID);
     with_login(&sandbox).open().agent_sign_in(None, None).unwrap();
     with_login(&sandbox).open().agent_sign_in(Some(c::EMAIL), None).unwrap();
     for (email, password) in [(None, None), (Some(c::EMAIL), None), (None, Some(c::PASSWORD))] {
@@ -58,7 +58,7 @@ fn signing_in_takes_what_is_given_else_what_is_configured() {
         assert!(error.message.contains("masv."), "{error:?}");
     }
     assert_eq!(sandbox.count("agent_login"), 3);
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn what_no_login_can_be_is_refused_before_anybody_is_asked() {
 #[test]
 fn a_wrong_password_is_refused_and_a_right_one_taken_at_once() {
     let sandbox = sandbox();
-    let session = places(&sandbox).open();
+    let session = config_for(&sandbox).open();
     for _ in 0..2 {
         let error = failure(session.agent_sign_in(Some(c::EMAIL), Some("not-the-one")), k::KEYFERRY_E_BAD_CREDENTIALS);
         assert_eq!((error.http_status, error.service_code), (401, 262_145));
@@ -91,16 +91,16 @@ fn a_wrong_password_is_refused_and_a_right_one_taken_at_once() {
 #[test]
 fn signing_up_works_with_an_old_agent_and_is_unsupported_by_a_new_one() {
     let sandbox = sandbox();
-    let session = places(&sandbox).open();
+    let session = config_for(&sandbox).open();
     let error = failure(session.agent_sign_up("new@example.com", "a-new-password", "New"), k::KEYFERRY_E_UNSUPPORTED);
     assert!(error.message.contains("auth.api_key") && !error.message.contains("a-new-password"), "{error:?}");
     sandbox.configure("legacy", json!(true));
-    let made = told(&session.agent_sign_up("new@example.com", "a-new-password", "New").unwrap());
+    let made = parse_json(&session.agent_sign_up("new@example.com", "a-new-password", "New").unwrap());
     assert_eq!((&made["user"]["email"], &made["user"]["name"]), (&json!("new@example.com"), &json!("New")));
-    assert_eq!(told(&session.agent().unwrap())["user"]["email"], "new@example.com");
+    assert_eq!(parse_json(&session.agent().unwrap())["user"]["email"], "new@example.com");
     session.agent_sign_in(Some("new@example.com"), Some("a-new-password")).unwrap();
     failure(session.agent_sign_up("new@example.com", "a-new-password", "New"), k::KEYFERRY_E_BAD_CREDENTIALS);
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
@@ -122,12 +122,12 @@ fn teams_that_the_answer_leaves_out_are_asked_for() {
         for body in [json!({"user": {"id": "U"}}), json!({"USER": {"id": "U"}, "teams": null}), json!({"user": {"id": "U"}, "teams": {}})] {
             let literal = FaultAction::Literal { status: 200, media_type: "application/json".into(), body: body.to_string() };
             sandbox.fault(Fault::new(literal).path("/api/v1/login"));
-            let told = told(&places(&sandbox).open().agent().unwrap());
-            assert_eq!((&told["user"]["id"], &told["teams"][0]["id"]), (&json!("U"), &json!(c::TEAM_ID)));
+            let session_json = parse_json(&config_for(&sandbox).open().agent().unwrap());
+            assert_eq!((&session_json["user"]["id"], &session_json["teams"][0]["id"]), (&json!("U"), &json!(c::TEAM_ID)));
         }
     }
     assert_eq!(sandbox.count("agent_teams"), 6);
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]

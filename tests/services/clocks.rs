@@ -16,7 +16,7 @@ const START_US: i64 = 1_800_000_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
 
 /// A sandbox, a session whose clock is so far behind, and that clock.
-fn apart(behind_ms: i64) -> (Sandbox, Session, Clock) {
+fn with_clock_skew(behind_ms: i64) -> (Sandbox, Session, Clock) {
     let clock = Clock::manual(START_US);
     let services = keyferry_sandbox::Clock::manual(START_US / 1000 + behind_ms);
     let sandbox = Sandbox::start(Options { clock: services, ..Options::default() }).unwrap();
@@ -30,7 +30,7 @@ fn apart(behind_ms: i64) -> (Sandbox, Session, Clock) {
 
 /// A token is served for its life by the service's clock, and not a moment longer.
 fn lives_as_long_as_the_service_says(behind_ms: i64) {
-    let (sandbox, session, clock) = apart(behind_ms);
+    let (sandbox, session, clock) = with_clock_skew(behind_ms);
     let first = session.token("fileverbs:bearer").unwrap_or_else(|error| panic!("{behind_ms}: {error}"));
     let pass = |seconds: u64| {
         clock.advance_us(i64::try_from(seconds).unwrap() * 1_000_000);

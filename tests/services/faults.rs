@@ -8,14 +8,14 @@ use crate::rows::Row;
 /// One fault.
 pub(crate) struct Column {
     pub(crate) name: String,
-    pub(crate) act: FaultAction,
+    pub(crate) action: FaultAction,
     pub(crate) retry_after: Option<&'static str>,
     /// What it ends in; 0 is success.
-    pub(crate) ends: i32,
+    pub(crate) expected_status: i32,
 }
 
-fn column(name: &str, act: FaultAction, ends: i32) -> Column {
-    Column { name: name.into(), act, retry_after: None, ends }
+fn column(name: &str, action: FaultAction, expected_status: i32) -> Column {
+    Column { name: name.into(), action, retry_after: None, expected_status }
 }
 
 fn document(status: u16, media_type: &str, body: impl Into<String>) -> FaultAction {
@@ -24,19 +24,19 @@ fn document(status: u16, media_type: &str, body: impl Into<String>) -> FaultActi
 
 /// Documents that are none, or not the right ones.
 pub(crate) fn documents() -> Vec<Column> {
-    let bad = |name: &str, act| column(name, act, k::KEYFERRY_E_BAD_RESPONSE);
-    let raw = |name: &str, bytes: &[u8]| bad(name, FaultAction::Raw(bytes.to_vec()));
+    let bad_response = |name: &str, action| column(name, action, k::KEYFERRY_E_BAD_RESPONSE);
+    let raw = |name: &str, bytes: &[u8]| bad_response(name, FaultAction::Raw(bytes.to_vec()));
     let headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Filler: of no use\r\n".repeat(20_000));
     vec![
         column("wrong case", FaultAction::WrongCase, 0),
-        bad("html", document(200, "text/html", "<html><body><h1>Please log in to the hotel's network</h1></body></html>")),
-        bad("empty", FaultAction::Empty),
-        bad("null", FaultAction::Null),
-        bad("wrong types", FaultAction::WrongTypes),
-        bad("huge", FaultAction::Huge(64 << 20)),
-        bad("endless", FaultAction::Endless),
-        bad("deep", FaultAction::Deep(100_000)),
-        bad("crowded", document(200, "application/json", format!("[{}0]", "0,".repeat(200_000)))),
+        bad_response("html", document(200, "text/html", "<html><body><h1>Please log in to the hotel's network</h1></body></html>")),
+        bad_response("empty", FaultAction::Empty),
+        bad_response("null", FaultAction::Null),
+        bad_response("wrong types", FaultAction::WrongTypes),
+        bad_response("huge", FaultAction::Huge(64 << 20)),
+        bad_response("endless", FaultAction::Endless),
+        bad_response("deep", FaultAction::Deep(100_000)),
+        bad_response("crowded", document(200, "application/json", format!("[{}0]", "0,".repeat(200_000)))),
         raw("not UTF-8", b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n{\"\xff\xfe\"}"),
         raw("not HTTP", b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
         raw("headers without end", headers.as_bytes()),
@@ -61,7 +61,7 @@ pub(crate) fn tokens() -> Vec<Column> {
 }
 
 /// Answers that break off or never come. Those that hang have a test of their own, for their clock.
-pub(crate) fn silences() -> Vec<Column> {
+pub(crate) fn no_responses() -> Vec<Column> {
     let short = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"token\":\"a".to_vec();
     let all = [
         ("half", FaultAction::Half),
@@ -70,12 +70,12 @@ pub(crate) fn silences() -> Vec<Column> {
         ("lost", FaultAction::Lost),
         ("short", FaultAction::Raw(short)),
     ];
-    let silent = |(name, act)| column(name, act, k::KEYFERRY_E_NO_RESPONSE);
+    let silent = |(name, action)| column(name, action, k::KEYFERRY_E_NO_RESPONSE);
     all.into_iter().map(silent).collect()
 }
 
 /// Services that are out of order.
-pub(crate) fn disorders() -> Vec<Column> {
+pub(crate) fn outages() -> Vec<Column> {
     let rows = [(500, BodyKind::Json), (502, BodyKind::Html), (503, BodyKind::Empty), (504, BodyKind::Html), (599, BodyKind::Json)];
     let down =
         |(status, body)| column(&format!("status {status} with {body:?}"), FaultAction::Status { status, body }, k::KEYFERRY_E_UNAVAILABLE);
@@ -99,22 +99,22 @@ pub(crate) fn throttles() -> Vec<Column> {
 /// Every status that means something in a row, with each kind of body.
 pub(crate) fn statuses(row: &Row) -> Vec<Column> {
     let bodies = [BodyKind::Json, BodyKind::Html, BodyKind::Empty];
-    let one = |(status, ends): &(u16, i32)| {
-        let (status, ends) = (*status, *ends);
-        bodies.map(|body| column(&format!("status {status} with {body:?}"), FaultAction::Status { status, body }, ends))
+    let columns_of = |(status, expected_status): &(u16, i32)| {
+        let (status, expected_status) = (*status, *expected_status);
+        bodies.map(|body| column(&format!("status {status} with {body:?}"), FaultAction::Status { status, body }, expected_status))
     };
-    row.statuses.iter().flat_map(one).collect()
+    row.statuses.iter().flat_map(columns_of).collect()
 }
 
 impl Column {
     /// The fault, for all requests of a row.
     pub(crate) fn fault(&self, row: &Row) -> Fault {
-        let fault = Fault::new(self.act.clone()).service(row.service).method(row.method).path(row.path).forever();
+        let fault = Fault::new(self.action.clone()).service(row.service).method(row.method).path(row.path).forever();
         self.retry_after.map_or(fault.clone(), |text| fault.retry_after(text))
     }
 
     /// What it ends in for a row.
-    pub(crate) fn ends(&self, row: &Row) -> i32 {
-        row.otherwise.iter().find(|(name, _)| *name == self.name).map_or(self.ends, |(_, ends)| *ends)
+    pub(crate) fn expected_status(&self, row: &Row) -> i32 {
+        row.exceptions.iter().find(|(name, _)| *name == self.name).map_or(self.expected_status, |(_, expected_status)| *expected_status)
     }
 }

@@ -10,7 +10,7 @@ use keyferry::session;
 use keyferry_sandbox::{Clock, Fault, FaultAction, Options, Sandbox, Service, credentials as c};
 use serde_json::json;
 
-use crate::harness::{self, check_manners, failure, places, prove, sandbox, with_login};
+use crate::harness::{self, call_with_token, check_requests, config_for, failure, sandbox, with_login};
 use keyferry_testing::c_api::Session;
 
 const JOB: (&str, &str, &str) = ("GET", "/api/v1/jobrequests/5f0c1d2e-0000-4000-8000-000000000001/outputs", "");
@@ -49,7 +49,7 @@ fn a_bearer_that_ends_is_renewed_by_its_cookie_which_rotates() {
     services.advance(Duration::from_secs(8 * 86_400));
     session.token("fileverbs:bearer").unwrap();
     assert_eq!((sandbox.count("fileverbs_login"), sandbox.count("refresh_reuse")), (2, 0));
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
@@ -61,12 +61,12 @@ fn a_bearer_is_renewed_by_its_cookie() {
     assert_eq!(first.header().1, format!("Bearer {}", first.value()));
     assert_eq!(first.details()["Email"], c::EMAIL);
     assert!(first.details().get("RefreshToken").is_none() && first.details().get("JwtToken").is_none());
-    prove(sandbox.fileverbs_url(), &first, JOB);
+    call_with_token(sandbox.fileverbs_url(), &first, JOB);
     session.reject(&first);
-    prove(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
+    call_with_token(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
     assert_eq!(sandbox.count("refresh"), 1);
     assert_eq!((sandbox.count("fileverbs_login"), sandbox.count("refresh_reuse")), (1, 0));
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn the_answer_is_read_in_any_case_and_with_the_cookie_or_the_field_alone() {
     let sandbox = sandbox();
     sandbox.configure("camel_case", json!(true));
     let session = with_login(&sandbox).open();
-    prove(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
+    call_with_token(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
     renew(&session);
     assert_eq!((sandbox.count("fileverbs_login"), sandbox.count("refresh")), (1, 1));
     sandbox.reset_counts();
@@ -88,7 +88,7 @@ fn the_answer_is_read_in_any_case_and_with_the_cookie_or_the_field_alone() {
     renew(&session);
     // The field was tried as a cookie; the sandbox has never issued it, so the token call came next.
     assert_eq!((sandbox.count("refresh"), sandbox.count("refresh_refused"), sandbox.count("fileverbs_login")), (1, 1, 2));
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn the_cookie_alone_renews() {
     assert_eq!(session.bearer().unwrap().value(), "opaque-1");
     renew(&session);
     assert_eq!((sandbox.count("refresh"), sandbox.count("refresh_refused")), (1, 1));
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_service_without_a_route_that_renews_is_asked_for_it_once() {
         session.forget(Some("fileverbs:bearer")).unwrap();
         renew(&session);
         assert_eq!(sandbox.count("refresh"), 1, "remembered");
-        check_manners(&sandbox);
+        check_requests(&sandbox);
     }
 }
 
@@ -129,16 +129,16 @@ fn a_revoked_family_is_left_for_the_token_call() {
         let session = with_login(&sandbox).open();
         sandbox.reject_generation("refresh", 1);
         renew(&session);
-        prove(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
+        call_with_token(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
         let counts = ["refresh", "refresh_refused", "fileverbs_login"].map(|name| sandbox.count(name));
         assert_eq!(counts, [1, 1, 2], "{status}");
-        check_manners(&sandbox);
+        check_requests(&sandbox);
     }
 }
 
 #[test]
 fn a_renewal_whose_answer_is_lost_is_not_tried_again_with_the_same_cookie() {
-    for act in [
+    for action in [
         FaultAction::Lost,
         FaultAction::Half,
         FaultAction::Empty,
@@ -149,11 +149,11 @@ fn a_renewal_whose_answer_is_lost_is_not_tried_again_with_the_same_cookie() {
         let sandbox = sandbox();
         let session = with_login(&sandbox).open();
         session.reject(&session.bearer().unwrap());
-        sandbox.fault(Fault::new(act.clone()).path(REFRESH));
-        prove(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
-        assert_eq!((sandbox.count("refresh"), sandbox.count("fileverbs_login")), (1, 2), "{act:?}");
-        assert_eq!(sandbox.count("refresh_reuse"), 0, "{act:?}");
-        check_manners(&sandbox);
+        sandbox.fault(Fault::new(action.clone()).path(REFRESH));
+        call_with_token(sandbox.fileverbs_url(), &session.bearer().unwrap(), JOB);
+        assert_eq!((sandbox.count("refresh"), sandbox.count("fileverbs_login")), (1, 2), "{action:?}");
+        assert_eq!(sandbox.count("refresh_reuse"), 0, "{action:?}");
+        check_requests(&sandbox);
     }
 }
 
@@ -168,7 +168,7 @@ fn another_route_and_cookie_are_settings() {
         renew(&session);
         assert_eq!((sandbox.count("refresh"), sandbox.count("fileverbs_login")), (1, 1), "{path}");
     }
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn wrong_keys_are_sent_once_whatever_the_status() {
     for status in [400, 401, 403] {
         let sandbox = sandbox();
         sandbox.configure("fileverbs_refusal_status", json!(status));
-        let session = places(&sandbox).set("fileverbs.secret_key", "not-the-one-1").set("fileverbs.api_key", "not-the-one-2").open();
+        let session = config_for(&sandbox).set("fileverbs.secret_key", "not-the-one-1").set("fileverbs.api_key", "not-the-one-2").open();
         for _ in 0..20 {
             let error = failure(session.bearer(), k::KEYFERRY_E_BAD_CREDENTIALS);
             assert!(error.message.contains("fileverbs.secret_key") && error.message.contains("fileverbs.api_key"), "{error:?}");
@@ -195,19 +195,19 @@ fn the_secret_key_is_a_header_and_the_bearer_goes_before_it_where_both_keys_are_
     assert_eq!((token.kind(), token.header()), (KEYFERRY_TOKEN_KIND_KEY, ("SecretKey".into(), c::SECRET_KEY.into())));
     prove(sandbox.fileverbs_url(), &token, JOB);
     assert_eq!(both.token(&url).unwrap().header().0, "Authorization");
-    let one = places(&sandbox).set("fileverbs.secret_key", c::SECRET_KEY).open();
+    let one = config_for(&sandbox).set("fileverbs.secret_key", c::SECRET_KEY).open();
     let token = one.token(&url).unwrap();
     assert_eq!(token.header().0, "SecretKey");
-    prove(sandbox.fileverbs_url(), &token, ("GET", "/api/v1/fileuploads", ""));
+    call_with_token(sandbox.fileverbs_url(), &token, ("GET", "/api/v1/fileuploads", ""));
     let error = failure(one.bearer(), k::KEYFERRY_E_NOT_CONFIGURED);
     assert!(error.message.contains("fileverbs.api_key"), "{error:?}");
-    let none = places(&sandbox).open();
+    let none = config_for(&sandbox).open();
     let error = failure(none.secret_key(), k::KEYFERRY_E_NOT_CONFIGURED);
     assert!(error.message.contains("fileverbs.secret_key"), "{error:?}");
     one.reject(&one.secret_key().unwrap());
     assert!(failure(one.secret_key(), k::KEYFERRY_E_BAD_CREDENTIALS).retry_after_ms > 0);
     failure(both.token("fileverbs:accounts/access-token"), k::KEYFERRY_E_NO_HEADER);
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The stage of every test here: a sandbox, sessions that know it, and a bare socket for the call that a token is for.
+//! The harness of these tests: a sandbox, configurations for it, and a plain socket for the calls that tokens are for.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,22 +10,22 @@ use crate::secret_leaks;
 use keyferry_testing::c_api::{Config, Error, Result, Session, Token};
 
 /// What each request may take where a test doesn't say; far more than anything needs here.
-pub(crate) const AMPLE_MS: u32 = 20_000;
+pub(crate) const AMPLE_TIMEOUT_MS: u32 = 20_000;
 /// How much later than its deadline a call may return.
-pub(crate) const GRACE: Duration = Duration::from_millis(500);
+pub(crate) const TIMEOUT_GRACE: Duration = Duration::from_millis(500);
 
 pub(crate) fn sandbox() -> Sandbox {
     secret_leaks::watch_log();
     Sandbox::start(Options::default()).unwrap()
 }
 
-/// Where the three services are.
-pub(crate) trait Places {
-    fn place(&self, service: Service) -> &str;
+/// The base URLs of the three services.
+pub(crate) trait ServiceUrls {
+    fn url_of(&self, service: Service) -> &str;
 }
 
-impl Places for Sandbox {
-    fn place(&self, service: Service) -> &str {
+impl ServiceUrls for Sandbox {
+    fn url_of(&self, service: Service) -> &str {
         match service {
             Service::Masv => self.masv_url(),
             Service::Agent => self.agent_url(),
@@ -34,18 +34,18 @@ impl Places for Sandbox {
     }
 }
 
-/// Every service's place and nothing else.
-pub(crate) fn places(places: &dyn Places) -> Config {
+/// A configuration with the services' URLs and nothing else.
+pub(crate) fn config_for(urls: &dyn ServiceUrls) -> Config {
     Config::new()
-        .set("masv.url", places.place(Service::Masv))
-        .set("agent.url", places.place(Service::Agent))
-        .set("fileverbs.url", places.place(Service::FileVerbs))
-        .set("http.timeout_ms", &AMPLE_MS.to_string())
+        .set("masv.url", urls.url_of(Service::Masv))
+        .set("agent.url", urls.url_of(Service::Agent))
+        .set("fileverbs.url", urls.url_of(Service::FileVerbs))
+        .set("http.timeout_ms", &AMPLE_TIMEOUT_MS.to_string())
 }
 
 /// E-mail and password for MASV and its agent, both keys for FileVerbs.
-pub(crate) fn with_login(at: &dyn Places) -> Config {
-    places(at)
+pub(crate) fn with_login(at: &dyn ServiceUrls) -> Config {
+    config_for(at)
         .set("masv.email", c::EMAIL)
         .set("masv.password", c::PASSWORD)
         .set("fileverbs.secret_key", c::SECRET_KEY)
@@ -53,8 +53,8 @@ pub(crate) fn with_login(at: &dyn Places) -> Config {
 }
 
 /// An API key for MASV, and its team.
-pub(crate) fn with_key(at: &dyn Places) -> Config {
-    places(at).set("masv.api_key", c::API_KEY).set("masv.team", c::TEAM_ID)
+pub(crate) fn with_key(at: &dyn ServiceUrls) -> Config {
+    config_for(at).set("masv.api_key", c::API_KEY).set("masv.team", c::TEAM_ID)
 }
 
 pub(crate) fn package(id: &str) -> String {
@@ -90,7 +90,7 @@ pub(crate) fn exchange(base: &str, method: &str, path: &str, headers: &[(&str, &
 }
 
 /// Makes the call that a token is for, with exactly its header.
-pub(crate) fn prove(base: &str, token: &Token, (method, path, body): (&str, &str, &str)) {
+pub(crate) fn call_with_token(base: &str, token: &Token, (method, path, body): (&str, &str, &str)) {
     let (name, value) = token.header();
     let status = call(base, method, path, &[(&name, &value)], body);
     assert!((200..300).contains(&status), "{method} {path} with {name}: {status}");
@@ -130,17 +130,17 @@ pub(crate) fn failure<T: std::fmt::Debug>(outcome: Result<T>, status: i32) -> Er
 }
 
 /// Runs a call that must end in this time and the grace.
-pub(crate) fn within<T>(time: Duration, name: &str, call: impl FnOnce() -> T) -> T {
+pub(crate) fn within_time<T>(time: Duration, name: &str, call: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let outcome = call();
     let took = start.elapsed();
-    assert!(took < time + GRACE, "{name} took {took:?} of {time:?}");
+    assert!(took < time + TIMEOUT_GRACE, "{name} took {took:?} of {time:?}");
     outcome
 }
 
 /// Waits until nothing is under way any more: a flight goes on without the caller who gave up.
-pub(crate) fn settle(session: &Session) {
-    let deadline = Instant::now() + Duration::from_millis(AMPLE_MS.into());
+pub(crate) fn wait_until_idle(session: &Session) {
+    let deadline = Instant::now() + Duration::from_millis(AMPLE_TIMEOUT_MS.into());
     while !session.stats().contains(r#""flights_under_way":0"#) {
         assert!(Instant::now() < deadline, "{}", session.stats());
         std::thread::park_timeout(Duration::from_millis(5));
@@ -148,8 +148,8 @@ pub(crate) fn settle(session: &Session) {
 }
 
 /// Fails if a request carried what it must not, or anything logged a secret.
-pub(crate) fn check_manners(sandbox: &Sandbox) {
-    let rude = [
+pub(crate) fn check_requests(sandbox: &Sandbox) {
+    let forbidden = [
         "two_credentials",
         "foreign_credential",
         "needless_credential",
@@ -168,7 +168,7 @@ pub(crate) fn check_manners(sandbox: &Sandbox) {
         "wrong_method",
         "redirect_target",
     ];
-    for counter in rude {
+    for counter in forbidden {
         assert_eq!(sandbox.count(counter), 0, "{counter}: {:?}", sandbox.counts());
     }
     secret_leaks::check_log();

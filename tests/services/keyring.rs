@@ -27,7 +27,7 @@ fn a_mute_keyring_holds_all_callers_up_once() {
     let _listener = UnixListener::bind(&bus).unwrap();
     let address = format!("unix:path={}", bus.display());
     let variables = [("DBUS_SESSION_BUS_ADDRESS", address.as_str()), ("CONFIGURED_BY", file.to_str().unwrap())];
-    process::alone("keyring::callers_of_a_keyring_that_is_mute", &variables);
+    process::run_in_own_process("keyring::callers_of_a_keyring_that_is_mute", &variables);
 }
 
 #[test]

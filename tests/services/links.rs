@@ -6,7 +6,7 @@ use keyferry::ffi::token::{KEYFERRY_NO_EXPIRY, KEYFERRY_TOKEN_KIND_PACKAGE};
 use keyferry_sandbox::credentials as c;
 use serde_json::json;
 
-use crate::harness::{self, check_manners, failure, link, package, places, prove, sandbox, with_key, with_login};
+use crate::harness::{self, call_with_token, check_requests, config_for, failure, link, package, sandbox, with_key, with_login};
 use keyferry_testing::c_api::Request;
 
 fn download() -> String {
@@ -16,13 +16,13 @@ fn download() -> String {
 #[test]
 fn a_link_gives_a_read_token_that_serves_its_package_from_then_on() {
     let sandbox = sandbox();
-    let session = places(&sandbox).open();
+    let session = config_for(&sandbox).open();
     let token = session.token(&link(c::LINK_ID, c::LINK_SECRET)).unwrap();
     assert_eq!((token.kind(), token.access()), (KEYFERRY_TOKEN_KIND_PACKAGE, KEYFERRY_ACCESS_READ));
     assert_eq!(token.header().0, "X-Package-Token");
     assert_eq!(token.details()["package_id"], c::PACKAGE_ID);
     assert!(token.expires_unix_s() < KEYFERRY_NO_EXPIRY);
-    prove(sandbox.masv_url(), &token, ("GET", &download(), ""));
+    call_with_token(sandbox.masv_url(), &token, ("GET", &download(), ""));
     for resource in [download(), link(c::LINK_ID, c::LINK_SECRET)] {
         let resource = resource.strip_prefix("/v1/").unwrap_or(&resource).to_owned();
         assert_eq!(session.token(&resource).unwrap().value(), token.value());
@@ -32,34 +32,34 @@ fn a_link_gives_a_read_token_that_serves_its_package_from_then_on() {
         assert_eq!(session.peek(&url).unwrap(), format!("X-Package-Token: {}", token.value()));
     }
     assert_eq!(sandbox.count("link"), 1);
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
 fn a_pasted_link_is_the_link_that_it_names() {
     let sandbox = sandbox();
     for host in ["get.massive.io", "get.massive.app", "GET.Massive.IO"] {
-        let session = places(&sandbox).open();
+        let session = config_for(&sandbox).open();
         let pasted = format!("https://{host}/{}?secret={}", c::LINK_ID, c::LINK_SECRET);
-        prove(sandbox.masv_url(), &session.token(&pasted).unwrap(), ("GET", &download(), ""));
+        call_with_token(sandbox.masv_url(), &session.token(&pasted).unwrap(), ("GET", &download(), ""));
         let more = format!("https://{host}/{}?utm_source=mail&secret={}&x", c::LINK_ID, c::LINK_SECRET);
         session.token(&more).unwrap();
     }
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
 fn a_secret_arrives_as_it_is_however_it_was_encoded() {
     let sandbox = sandbox();
-    let session = places(&sandbox).open();
+    let session = config_for(&sandbox).open();
     for form in [c::ENCODED_LINK_SECRET_IN_URL, "s%2ba%2fn%25d%26b%3do%20x%3f%23%c3%a9"] {
         let token = session.token(&link(c::ENCODED_LINK_ID, form)).unwrap();
-        prove(sandbox.masv_url(), &token, ("GET", &download(), ""));
+        call_with_token(sandbox.masv_url(), &token, ("GET", &download(), ""));
         let pasted = format!("https://get.massive.io/{}?secret={form}", c::ENCODED_LINK_ID);
         session.token(&pasted).unwrap();
     }
     assert_eq!(sandbox.count("bad_link_secret"), 0);
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_wrong_secret_is_asked_for_once_and_the_right_one_works_at_once() {
     for status in [400, 401, 403] {
         sandbox.configure("link_secret_status", json!(status));
         sandbox.reset_counts();
-        let session = places(&sandbox).open();
+        let session = config_for(&sandbox).open();
         for _ in 0..20 {
             let error = failure(session.token(&link(c::LINK_ID, "wrong-secret")), k::KEYFERRY_E_BAD_CREDENTIALS);
             assert!(error.message.contains("secret") && !error.message.contains("wrong-secret"), "{error:?}");
@@ -87,7 +87,7 @@ fn a_wrong_password_is_asked_for_once_and_the_right_one_works_at_once() {
     for status in [400, 401, 403] {
         sandbox.configure("link_password_status", json!(status));
         sandbox.reset_counts();
-        let session = places(&sandbox).open();
+        let session = config_for(&sandbox).open();
         for _ in 0..20 {
             let error = failure(session.token_for(&with("wrong-password")), k::KEYFERRY_E_BAD_CREDENTIALS);
             assert!(error.message.contains("password") && !error.message.contains("wrong-password"), "{error:?}");
@@ -96,17 +96,17 @@ fn a_wrong_password_is_asked_for_once_and_the_right_one_works_at_once() {
         }
         assert_eq!(sandbox.count("link"), 2);
         let token = session.token_for(&with(c::LINK_PASSWORD)).unwrap();
-        prove(sandbox.masv_url(), &token, ("GET", &download(), ""));
+        call_with_token(sandbox.masv_url(), &token, ("GET", &download(), ""));
         assert_eq!(session.token_for(&with(c::LINK_PASSWORD)).unwrap().value(), token.value());
         assert!(session.token_for(&with("wrong-password")).is_err(), "the token of another password");
     }
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
 fn a_link_that_is_gone_or_was_never_there_says_whom_to_ask() {
     let sandbox = sandbox();
-    let session = places(&sandbox).open();
+    let session = config_for(&sandbox).open();
     let error = failure(session.token(&link(c::ARCHIVED_LINK_ID, c::ARCHIVED_LINK_SECRET)), k::KEYFERRY_E_NOT_FOUND);
     assert!(error.http_status == 410 && error.message.contains("ask the sender"), "{error:?}");
     let error = failure(session.token(&link("01J0NOSUCHLINK", "a-secret-of-it")), k::KEYFERRY_E_NOT_FOUND);
@@ -116,7 +116,7 @@ fn a_link_that_is_gone_or_was_never_there_says_whom_to_ask() {
 #[test]
 fn a_link_without_its_secret_or_with_a_hostile_one_is_no_request() {
     let sandbox = sandbox();
-    let session = places(&sandbox).open();
+    let session = config_for(&sandbox).open();
     let id = c::LINK_ID;
     for resource in [
         format!("links/{id}"),
@@ -162,16 +162,16 @@ fn a_download_needs_a_link_and_the_message_says_how_to_make_one() {
         let secret = made["download_secret"].as_str().unwrap().replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         let made = link(made["id"].as_str().unwrap(), &secret);
         let token = session.token_for(&Request::new(&made).link_password("made up")).unwrap();
-        prove(sandbox.masv_url(), &token, ("GET", &download(), ""));
-        prove(sandbox.masv_url(), &session.token(&url).unwrap(), ("GET", &download(), ""));
+        call_with_token(sandbox.masv_url(), &token, ("GET", &download(), ""));
+        call_with_token(sandbox.masv_url(), &session.token(&url).unwrap(), ("GET", &download(), ""));
     }
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
 fn what_is_explained_and_listed_of_a_link_holds_no_secret() {
     let sandbox = sandbox();
-    let session = places(&sandbox).open();
+    let session = config_for(&sandbox).open();
     let resource = link(c::LINK_ID, c::LINK_SECRET);
     for _ in 0..2 {
         for text in [session.explain(&resource).unwrap(), session.list(), session.stats()] {

@@ -9,11 +9,11 @@ use std::net::{TcpListener, TcpStream};
 use keyferry_sandbox::{Sandbox, Service};
 
 use crate::faults::{self, Column};
-use crate::harness::{self, Places};
+use crate::harness::{self, ServiceUrls};
 use crate::rows::{self, Row};
 use crate::{process, table};
 
-const MOST_BYTES: usize = 4 << 20;
+const MAX_GROWTH_BYTES: usize = 4 << 20;
 
 /// What the process holds in memory.
 fn resident_bytes() -> usize {
@@ -27,15 +27,15 @@ fn resident_bytes() -> usize {
 fn columns(row: &Row) -> Vec<Column> {
     let documents = faults::documents().into_iter().chain(faults::statuses(row));
     let tokens = faults::tokens().into_iter().filter(|_| row.has_token);
-    let transient = faults::silences().into_iter().chain(faults::disorders()).chain(faults::throttles());
+    let transient = faults::no_responses().into_iter().chain(faults::outages()).chain(faults::throttles());
     documents.chain(tokens).chain(transient.filter(|_| row.method == "POST")).collect()
 }
 
-fn say(peer: &mut TcpStream) {
+fn send_signal(peer: &mut TcpStream) {
     peer.write_all(b".").unwrap();
 }
 
-fn hear(peer: &mut TcpStream) {
+fn wait_for_signal(peer: &mut TcpStream) {
     peer.read_exact(&mut [0]).unwrap();
 }
 
@@ -45,16 +45,16 @@ fn serve(listener: &TcpListener, all: &[(Row, Sandbox)]) {
     for (row, sandbox) in all {
         (row.set_up)(sandbox);
     }
-    say(&mut peer);
+    send_signal(&mut peer);
     for (row, sandbox) in all {
         for column in columns(row) {
-            hear(&mut peer);
+            wait_for_signal(&mut peer);
             (row.set_up)(sandbox);
             sandbox.fault(column.fault(row));
-            say(&mut peer);
-            hear(&mut peer);
+            send_signal(&mut peer);
+            wait_for_signal(&mut peer);
             sandbox.clear_faults();
-            say(&mut peer);
+            send_signal(&mut peer);
         }
     }
 }
@@ -65,21 +65,21 @@ fn the_whole_table_costs_less_than_four_mebibytes() {
     let all: Vec<_> = rows::all().into_iter().map(|row| (row, harness::sandbox())).collect();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let urls: Vec<_> = all.iter().flat_map(|(_, sandbox)| SERVICES.map(|service| sandbox.place(service).to_owned())).collect();
+    let urls: Vec<_> = all.iter().flat_map(|(_, sandbox)| SERVICES.map(|service| sandbox.url_of(service).to_owned())).collect();
     let urls = urls.join(" ");
     std::thread::scope(|scope| {
         scope.spawn(|| serve(&listener, &all));
         let variables = [("TABLE_AT", address.as_str()), ("TABLE_PLACES", &urls)];
-        process::alone("memory::the_table_in_a_process_of_its_own", &variables);
+        process::run_in_own_process("memory::the_table_in_a_process_of_its_own", &variables);
     });
 }
 
 const SERVICES: [Service; 3] = [Service::Masv, Service::Agent, Service::FileVerbs];
 
-struct Far([String; 3]);
+struct RemoteUrls([String; 3]);
 
-impl Places for Far {
-    fn place(&self, service: Service) -> &str {
+impl ServiceUrls for RemoteUrls {
+    fn url_of(&self, service: Service) -> &str {
         &self.0[SERVICES.iter().position(|other| *other == service).unwrap()]
     }
 }
@@ -89,28 +89,28 @@ impl Places for Far {
 fn the_table_in_a_process_of_its_own() {
     let urls = std::env::var("TABLE_PLACES").unwrap();
     let urls: Vec<_> = urls.split(' ').map(str::to_owned).collect();
-    let places = urls.as_chunks::<3>().0.iter().map(|urls| Far(urls.clone()));
-    let all: Vec<_> = rows::all().into_iter().zip(places).collect();
+    let remotes = urls.as_chunks::<3>().0.iter().map(|urls| RemoteUrls(urls.clone()));
+    let all: Vec<_> = rows::all().into_iter().zip(remotes).collect();
     let mut services = TcpStream::connect(std::env::var("TABLE_AT").unwrap()).unwrap();
-    hear(&mut services);
+    wait_for_signal(&mut services);
     for (row, at) in &all {
-        let session = (row.open)(at).open();
+        let session = (row.config)(at).open();
         (row.prepare)(&session);
         table::succeed(row, at, &session, "before the table");
     }
     let before = resident_bytes();
     for (row, at) in &all {
         for column in columns(row) {
-            let session = (row.open)(at).open();
+            let session = (row.config)(at).open();
             (row.prepare)(&session);
-            say(&mut services);
-            hear(&mut services);
+            send_signal(&mut services);
+            wait_for_signal(&mut services);
             table::fail(row, &column, &session);
-            say(&mut services);
-            hear(&mut services);
+            send_signal(&mut services);
+            wait_for_signal(&mut services);
             table::recover(row, &column, &session, at);
         }
     }
     let grown = resident_bytes().saturating_sub(before);
-    assert!(grown < MOST_BYTES, "{grown} bytes more than before");
+    assert!(grown < MAX_GROWTH_BYTES, "{grown} bytes more than before");
 }

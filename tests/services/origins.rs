@@ -20,7 +20,7 @@ fn session(masv: &str) -> Session {
 }
 
 /// URLs that are the configured origin, in other words or not.
-const OWN: &[&str] = &[
+const OWN_URLS: &[&str] = &[
     "https://api.massive.app/v1/teams",
     "https://api.massive.app/v1.1/teams/T/packages",
     "https://api.massive.app/v1/packages/P/files",
@@ -195,7 +195,7 @@ const AUTHORITIES: &[&str] = &[
 ];
 
 /// Whole resources that look like the configured service.
-const WHOLE: &[&str] = &[
+const OTHER_URLS: &[&str] = &[
     "http://api.massive.app/v1/teams",
     "http://api.massive.app:443/v1/teams",
     "ftp://api.massive.app/v1/teams",
@@ -273,7 +273,7 @@ const WHOLE: &[&str] = &[
 #[test]
 fn the_exact_origin_gets_its_token_however_it_is_written() {
     let session = session("https://api.massive.app");
-    for url in OWN {
+    for url in OWN_URLS {
         let token = session.token(url).unwrap_or_else(|error| panic!("{url}: {error:?}"));
         let expected = if url.contains("/P") { "adopted-token-of-P" } else { c::API_KEY };
         assert_eq!(token.value(), expected, "{url}");
@@ -281,7 +281,7 @@ fn the_exact_origin_gets_its_token_however_it_is_written() {
 }
 
 /// Nothing is handed out for a resource, by any of the doors.
-fn refused(session: &Session, resource: &str) {
+fn assert_refused(session: &Session, resource: &str) {
     let Err(error) = session.token(resource) else { panic!("a token for {resource:?}") };
     let refusals = [k::KEYFERRY_E_UNKNOWN_SERVICE, k::KEYFERRY_E_INVALID_RESOURCE];
     assert!(refusals.contains(&error.status), "{resource:?}: {error:?}");
@@ -299,13 +299,13 @@ fn refused(session: &Session, resource: &str) {
 #[test]
 fn a_look_alike_gets_nothing() {
     let session = session("https://api.massive.app");
-    assert!(AUTHORITIES.len() + WHOLE.len() >= 200, "{}", AUTHORITIES.len() + WHOLE.len());
+    assert!(AUTHORITIES.len() + OTHER_URLS.len() >= 200, "{}", AUTHORITIES.len() + OTHER_URLS.len());
     for authority in AUTHORITIES {
         for path in ["/v1/teams", "/v1/packages/P/files", "/v1/"] {
-            refused(&session, &format!("https://{authority}{path}"));
+            assert_refused(&session, &format!("https://{authority}{path}"));
         }
     }
-    WHOLE.iter().for_each(|resource| refused(&session, resource));
+    OTHER_URLS.iter().for_each(|resource| assert_refused(&session, resource));
     secret_leaks::check_log();
 }
 
@@ -325,7 +325,7 @@ fn a_look_alike_of_a_base_with_a_path_gets_nothing() {
         "https://gate.example/masv%2fv1/teams",
         "https://gate.example.evil.example/masv/v1/teams",
     ];
-    other.iter().for_each(|resource| refused(&session, resource));
+    other.iter().for_each(|resource| assert_refused(&session, resource));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Runs one ignored test of this program alone, with these variables and no others that matter to keyferry.
-pub(crate) fn alone(test: &str, variables: &[(&str, &str)]) {
+pub(crate) fn run_in_own_process(test: &str, variables: &[(&str, &str)]) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([test, "--exact", "--ignored", "--test-threads=1", "--nocapture"]).env_remove("HOME").envs(variables.iter().copied());
     let output = command.output().unwrap();

@@ -7,7 +7,7 @@ use crate::redirects::Sink;
 use crate::{harness, process, rows, secret_leaks, table};
 use keyferry_testing::c_api::Error;
 
-const SPELLINGS: [&str; 10] = [
+const PROXY_VARIABLES: [&str; 10] = [
     "HTTP_PROXY",
     "http_proxy",
     "HTTPS_PROXY",
@@ -25,9 +25,9 @@ fn proxies_of_the_environment_see_nothing_that_goes_to_loopback() {
     for scheme in ["http", "socks5"] {
         let sink = Sink::open();
         let proxy = format!("{scheme}://{}", sink.address);
-        let mut variables: Vec<_> = SPELLINGS.iter().map(|name| (*name, proxy.as_str())).collect();
+        let mut variables: Vec<_> = PROXY_VARIABLES.iter().map(|name| (*name, proxy.as_str())).collect();
         variables.extend([("NO_PROXY", ""), ("no_proxy", "")]);
-        process::alone("proxies::all_exchanges_in_an_environment_with_proxies", &variables);
+        process::run_in_own_process("proxies::all_exchanges_in_an_environment_with_proxies", &variables);
         sink.check();
     }
 }
@@ -38,7 +38,7 @@ fn all_exchanges_in_an_environment_with_proxies() {
     assert!(std::env::var_os("HTTP_PROXY").is_some());
     let sandbox = harness::sandbox();
     for row in rows::all() {
-        let session = (row.open)(&sandbox).open();
+        let session = (row.config)(&sandbox).open();
         (row.set_up)(&sandbox);
         (row.prepare)(&session);
         table::succeed(&row, &sandbox, &session, "beside a proxy");
@@ -46,7 +46,7 @@ fn all_exchanges_in_an_environment_with_proxies() {
     }
     let by_name = sandbox.agent_url().replace("127.0.0.1", "localhost");
     sandbox.configure("agent_signed_in", serde_json::json!(true));
-    harness::places(&sandbox).set("agent.url", &by_name).open().agent().unwrap();
+    harness::config_for(&sandbox).set("agent.url", &by_name).open().agent().unwrap();
     over_tls();
 }
 
@@ -65,7 +65,7 @@ fn over_tls() {
 fn a_configured_proxy_sees_nothing_that_goes_to_loopback() {
     let (sink, sandbox) = (Sink::open(), harness::sandbox());
     for row in rows::all() {
-        let session = (row.open)(&sandbox).set("http.proxy", &format!("http://{}", sink.address)).open();
+        let session = (row.config)(&sandbox).set("http.proxy", &format!("http://{}", sink.address)).open();
         (row.set_up)(&sandbox);
         (row.prepare)(&session);
         table::succeed(&row, &sandbox, &session, "beside a configured proxy");
@@ -79,9 +79,9 @@ fn a_proxy_in_capitals_is_used_and_every_spelling_of_this_machine_is_not() {
     let sink = Sink::open();
     let proxy = format!("SOCKS5://{}", sink.address);
     let variables = [("HTTPS_PROXY", proxy.as_str()), ("https_proxy", ""), ("NO_PROXY", ""), ("no_proxy", "")];
-    process::alone("proxies::this_machine_in_other_spellings", &variables);
+    process::run_in_own_process("proxies::this_machine_in_other_spellings", &variables);
     sink.check();
-    process::alone("proxies::a_cloud_host_by_a_proxy_in_capitals", &variables);
+    process::run_in_own_process("proxies::a_cloud_host_by_a_proxy_in_capitals", &variables);
     // The greeting of SOCKS 5.
     assert_eq!(sink.first_byte(), Some(5));
 }
@@ -92,10 +92,10 @@ fn a_cgi_programs_proxy_is_used_or_an_error() {
     let sink = Sink::open();
     let proxy = format!("socks5://{}", sink.address);
     let by_proxy = [("REQUEST_METHOD", "GET"), ("HTTPS_PROXY", proxy.as_str()), ("NO_PROXY", ""), ("no_proxy", "")];
-    process::alone("proxies::a_cloud_host_by_a_proxy_in_capitals", &by_proxy);
+    process::run_in_own_process("proxies::a_cloud_host_by_a_proxy_in_capitals", &by_proxy);
     assert_eq!(sink.first_byte(), Some(5));
     let broken = [("REQUEST_METHOD", "POST"), ("HTTPS_PROXY", "http://[::1")];
-    process::alone("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &broken);
+    process::run_in_own_process("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &broken);
 }
 
 #[test]
@@ -104,13 +104,13 @@ fn an_empty_exception_hides_no_other() {
     let proxy = format!("socks5://{}", sink.address);
     for exceptions in [["", "255.255.255.255"], ["255.255.255.255", "elsewhere.example"]] {
         let variables = [("HTTPS_PROXY", proxy.as_str()), ("NO_PROXY", exceptions[0]), ("no_proxy", exceptions[1])];
-        process::alone("proxies::a_host_that_is_an_exception", &variables);
+        process::run_in_own_process("proxies::a_host_that_is_an_exception", &variables);
     }
     sink.check();
 }
 
 /// What no proxy can be read from; the user's name for it stands in none of the messages.
-const BROKEN: [&str; 10] = [
+const UNUSABLE_PROXIES: [&str; 10] = [
     "ftp://127.0.0.1:1",
     "http://[::1",
     "http://canary:p@[bad",
@@ -125,51 +125,51 @@ const BROKEN: [&str; 10] = [
 
 #[test]
 fn a_proxy_that_can_not_be_read_is_an_error_and_not_passed_by() {
-    for (at, broken) in BROKEN.iter().enumerate() {
+    for (at, broken) in UNUSABLE_PROXIES.iter().enumerate() {
         let name = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"][at % 4];
-        process::alone("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &[(name, *broken)]);
+        process::run_in_own_process("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &[(name, *broken)]);
     }
     // An empty variable is none, and hides no other.
     let hidden = [("HTTPS_PROXY", ""), ("https_proxy", "http://[::1")];
-    process::alone("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &hidden);
+    process::run_in_own_process("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &hidden);
 }
 
 #[test]
 fn a_proxy_without_a_scheme_or_behind_an_empty_variable_is_used() {
     for variables in [[("HTTPS_PROXY", "127.0.0.1:1"), ("ALL_PROXY", "")], [("HTTPS_PROXY", ""), ("https_proxy", "http://127.0.0.1:1")]] {
-        process::alone("proxies::a_cloud_host_by_a_proxy_that_is_not_there", &variables);
+        process::run_in_own_process("proxies::a_cloud_host_by_a_proxy_that_is_not_there", &variables);
     }
 }
 
-fn refused_at(url: &str) -> Error {
+fn login_error_at(url: &str) -> Error {
     let sandbox = harness::sandbox();
     let session = harness::with_login(&sandbox).set("masv.url", url).open();
     session.token("user").err().unwrap()
 }
 
-fn login_at(url: &str) -> k::keyferry_status {
-    refused_at(url).status
+fn login_status_at(url: &str) -> k::keyferry_status {
+    login_error_at(url).status
 }
 
 #[test]
 #[ignore = "the test above runs it in a process of its own"]
 fn this_machine_in_other_spellings() {
     for url in ["https://[::ffff:127.0.0.1]:1", "https://foo.localhost:1", "https://localhost.:1", "http://foo.localhost:1"] {
-        assert_eq!(login_at(url), k::KEYFERRY_E_UNREACHABLE, "{url}");
+        assert_eq!(login_status_at(url), k::KEYFERRY_E_UNREACHABLE, "{url}");
     }
 }
 
 #[test]
 #[ignore = "the test above runs it in a process of its own"]
 fn a_cloud_host_by_a_proxy_in_capitals() {
-    assert_eq!(login_at("https://192.0.2.1"), k::KEYFERRY_E_UNREACHABLE);
+    assert_eq!(login_status_at("https://192.0.2.1"), k::KEYFERRY_E_UNREACHABLE);
 }
 
 #[test]
 #[ignore = "the test above runs it in a process of its own"]
 fn a_host_that_is_an_exception() {
     // The system itself refuses a connection to all of a network at once.
-    assert_eq!(login_at("https://255.255.255.255:1"), k::KEYFERRY_E_UNREACHABLE);
+    assert_eq!(login_status_at("https://255.255.255.255:1"), k::KEYFERRY_E_UNREACHABLE);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_proxy_that_nobody_can_use_is_not_passed_by() {
     let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
     let (name, value) =
         names.into_iter().find_map(|name| Some((name, std::env::var(name).ok().filter(|value| !value.is_empty())?))).unwrap();
-    let failure = refused_at("https://nowhere.invalid");
+    let failure = login_error_at("https://nowhere.invalid");
     assert_eq!(failure.status, k::KEYFERRY_E_CONFIG, "{value}: {failure:?}");
     let said = &failure.message;
     assert!(said.starts_with(&format!("{name} is no URL of a proxy")), "{said}");
@@ -188,7 +188,7 @@ fn a_proxy_that_nobody_can_use_is_not_passed_by() {
 #[test]
 #[ignore = "the test above runs it in a process of its own"]
 fn a_cloud_host_by_a_proxy_that_is_not_there() {
-    let failure = refused_at("https://192.0.2.1");
+    let failure = login_error_at("https://192.0.2.1");
     assert_eq!(failure.status, k::KEYFERRY_E_UNREACHABLE);
     assert!(failure.message.contains("takes no connections"), "{failure:?}");
 }

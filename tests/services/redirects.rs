@@ -11,7 +11,7 @@ use keyferry::ffi::status as k;
 use keyferry_sandbox::FaultAction;
 
 use crate::faults::Column;
-use crate::harness::Places;
+use crate::harness::ServiceUrls;
 use crate::rows::{self, Row};
 use crate::{harness, secret_leaks, table};
 
@@ -27,7 +27,7 @@ impl Sink {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (visits, heard) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
-        let (counter, ears) = (Arc::clone(&visits), Arc::clone(&heard));
+        let (counter, received) = (Arc::clone(&visits), Arc::clone(&heard));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 counter.fetch_add(1, Ordering::SeqCst);
@@ -35,7 +35,7 @@ impl Sink {
                 stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
                 let mut all = Vec::new();
                 let _ = stream.read_to_end(&mut all);
-                ears.lock().unwrap().extend(all);
+                received.lock().unwrap().extend(all);
             }
         });
         Self { address, visits, heard }
@@ -63,7 +63,7 @@ fn all_targets(row: &Row, sink: &Sink) {
     let port = host.rsplit_once(':').map(|(_, port)| port).unwrap();
     let targets = [
         format!("http://{host}/redirect-target"),
-        format!("{}/redirect-target", sandbox.place(row.service)),
+        format!("{}/redirect-target", sandbox.url_of(row.service)),
         "/redirect-target".to_owned(),
         format!("https://{host}/redirect-target"),
         format!("//{host}/redirect-target"),
@@ -71,13 +71,13 @@ fn all_targets(row: &Row, sink: &Sink) {
     ];
     for status in [301, 302, 303, 307, 308] {
         for to in &targets {
-            let act = FaultAction::Redirect { status, to: to.clone() };
+            let action = FaultAction::Redirect { status, to: to.clone() };
             let name = format!("{status} to {to}");
-            let column = Column { name, act, retry_after: None, ends: k::KEYFERRY_E_REDIRECTED };
+            let column = Column { name, action, retry_after: None, expected_status: k::KEYFERRY_E_REDIRECTED };
             table::cell(row, &column, &sandbox);
         }
     }
-    harness::check_manners(&sandbox);
+    harness::check_requests(&sandbox);
 }
 
 #[test]
@@ -103,14 +103,14 @@ fn a_place_named_in_a_401_is_not_asked() {
          Refresh: 0; url={place}\r\nContent-Length: 2\r\n\r\n{{}}"
     );
     for row in rows::all() {
-        let act = FaultAction::Raw(head.clone().into_bytes());
-        let column = Column { name: "401 that names a place".into(), act, retry_after: None, ends: 0 };
-        let session = (row.open)(&sandbox).open();
+        let action = FaultAction::Raw(head.clone().into_bytes());
+        let column = Column { name: "401 that names a place".into(), action, retry_after: None, expected_status: 0 };
+        let session = (row.config)(&sandbox).open();
         (row.set_up)(&sandbox);
         (row.prepare)(&session);
         sandbox.fault(column.fault(&row));
         // A renewal that is refused goes on with the token call; all others fail.
-        assert!(row.name == "renewal" || (row.ask)(&session, harness::AMPLE_MS).is_err(), "{}", row.name);
+        assert!(row.name == "renewal" || (row.acquire)(&session, harness::AMPLE_TIMEOUT_MS).is_err(), "{}", row.name);
         sandbox.clear_faults();
     }
     sink.check();

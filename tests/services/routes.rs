@@ -3,12 +3,12 @@
 use keyferry_sandbox::credentials as c;
 use serde_json::json;
 
-use crate::harness::{self, check_manners, places, prove, sandbox, with_key, with_login};
+use crate::harness::{self, call_with_token, check_requests, config_for, sandbox, with_key, with_login};
 
 /// Method, path, body, and the header that it takes.
 type Route = (&'static str, String, &'static str, &'static str);
 
-fn managed() -> Vec<Route> {
+fn package_routes() -> Vec<Route> {
     let (p, f) = (format!("/v1/packages/{}", c::PACKAGE_ID), c::FILE_ID);
     let token = "X-Package-Token";
     vec![
@@ -27,7 +27,7 @@ fn managed() -> Vec<Route> {
     ]
 }
 
-fn team(user: &'static str) -> Vec<Route> {
+fn team_routes(user: &'static str) -> Vec<Route> {
     let t = c::TEAM_ID;
     vec![
         ("GET", "/v1/teams".into(), "", user),
@@ -39,7 +39,7 @@ fn team(user: &'static str) -> Vec<Route> {
     ]
 }
 
-fn with_password() -> Vec<Route> {
+fn login_routes() -> Vec<Route> {
     vec![
         ("POST", format!("/v1/teams/{}/api_keys", c::TEAM_ID), r#"{"state":"active","name":"n"}"#, "X-User-Token"),
         ("PUT", "/v1/api_keys/01J0SANDB0XKEY000000000001".into(), r#"{"name":"n"}"#, "X-User-Token"),
@@ -47,7 +47,7 @@ fn with_password() -> Vec<Route> {
     ]
 }
 
-fn transfers() -> Vec<Route> {
+fn transfer_routes() -> Vec<Route> {
     let t = format!("/v1/transfers/{}", c::TRANSFER_ID);
     let token = "X-Transfer-Token";
     vec![
@@ -66,20 +66,22 @@ fn every_route_of_masv_is_opened_by_the_header_that_its_url_gets() {
         let session = config.set("masv.email", c::EMAIL).set("masv.password", c::PASSWORD).open();
         session.token(&format!("packages/{}/transfers/{}", c::PACKAGE_ID, c::TRANSFER_ID)).unwrap();
         let user = if with_api_key { "X-API-KEY" } else { "X-User-Token" };
-        for (method, path, body, header) in team(user).into_iter().chain(with_password()).chain(transfers()).chain(managed()) {
+        for (method, path, body, header) in
+            team_routes(user).into_iter().chain(login_routes()).chain(transfer_routes()).chain(package_routes())
+        {
             let token =
                 session.token(&format!("{}{path}", sandbox.masv_url())).unwrap_or_else(|error| panic!("{method} {path}: {error:?}"));
             assert_eq!(token.header().0, header, "{method} {path}");
-            prove(sandbox.masv_url(), &token, (method, &path, body));
+            call_with_token(sandbox.masv_url(), &token, (method, &path, body));
         }
-        check_manners(&sandbox);
+        check_requests(&sandbox);
     }
 }
 
 #[test]
 fn a_transfer_that_the_caller_started_is_adopted() {
     let sandbox = sandbox();
-    let session = places(&sandbox).open();
+    let session = config_for(&sandbox).open();
     let read = session.token(&harness::link(c::LINK_ID, c::LINK_SECRET)).unwrap();
     let (name, value) = read.header();
     let path = format!("/v1/packages/{}/transfer", c::PACKAGE_ID);
@@ -88,14 +90,14 @@ fn a_transfer_that_the_caller_started_is_adopted() {
     let made: serde_json::Value = serde_json::from_str(&body).unwrap();
     let resource = format!("transfers/{}", made["id"].as_str().unwrap());
     session.adopt(&resource, made["access_token"].as_str().unwrap()).unwrap();
-    prove(sandbox.masv_url(), &session.token(&resource).unwrap(), ("GET", &format!("/v1/{resource}"), ""));
-    check_manners(&sandbox);
+    call_with_token(sandbox.masv_url(), &session.token(&resource).unwrap(), ("GET", &format!("/v1/{resource}"), ""));
+    check_requests(&sandbox);
 }
 
 #[test]
 fn every_route_of_fileverbs_is_opened_by_either_credential() {
     let sandbox = sandbox();
-    let secret_key = places(&sandbox).set("fileverbs.secret_key", c::SECRET_KEY).open();
+    let secret_key = config_for(&sandbox).set("fileverbs.secret_key", c::SECRET_KEY).open();
     for (session, header) in [(with_login(&sandbox).open(), "Authorization"), (secret_key, "SecretKey")] {
         let job = format!("/api/v1/jobrequests/{}", c::JOB_ID);
         let routes = [
@@ -108,10 +110,10 @@ fn every_route_of_fileverbs_is_opened_by_either_credential() {
         for (method, path, body) in &routes {
             let token = session.token(&format!("{}{path}", sandbox.fileverbs_url())).unwrap();
             assert_eq!(token.header().0, header, "{path}");
-            prove(sandbox.fileverbs_url(), &token, (method, path, body));
+            call_with_token(sandbox.fileverbs_url(), &token, (method, path, body));
         }
     }
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }
 
 #[test]
@@ -129,5 +131,5 @@ fn a_token_that_a_call_refused_is_replaced_once_and_a_newer_one_is_kept() {
         assert!(new.generation() > old.generation());
     }
     assert_eq!(sandbox.count("login"), 2);
-    check_manners(&sandbox);
+    check_requests(&sandbox);
 }

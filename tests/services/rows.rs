@@ -6,7 +6,7 @@ use keyferry::ffi::status as k;
 use keyferry_sandbox::{Fault, FaultAction, Sandbox, Service, credentials as c};
 use serde_json::json;
 
-use crate::harness::{Places, link, package, places, with_key, with_login};
+use crate::harness::{ServiceUrls, config_for, link, package, with_key, with_login};
 use keyferry_testing::c_api::{Config, Request, Result, Session, Token};
 
 /// The call that proves a token: method, path below the service, body.
@@ -19,31 +19,31 @@ pub(crate) struct Row {
     pub(crate) method: &'static str,
     /// What its path begins with; with a `?`, path and query.
     pub(crate) path: &'static str,
-    pub(crate) open: fn(&dyn Places) -> Config,
+    pub(crate) config: fn(&dyn ServiceUrls) -> Config,
     /// How the services are set up for it.
     pub(crate) set_up: fn(&Sandbox),
     /// What comes before the call that is looked at.
     pub(crate) prepare: fn(&Session),
     /// The call; the number is the time it may take, in milliseconds, where it can say that.
-    pub(crate) ask: fn(&Session, u32) -> Result<Option<Token>>,
+    pub(crate) acquire: fn(&Session, u32) -> Result<Option<Token>>,
     pub(crate) proof: Proof,
     /// Whether its answer holds a token.
     pub(crate) has_token: bool,
     /// What each status means here; 0 is success by another way.
     pub(crate) statuses: &'static [(u16, i32)],
     /// Faults that end otherwise here than in most rows.
-    pub(crate) otherwise: &'static [(&'static str, i32)],
+    pub(crate) exceptions: &'static [(&'static str, i32)],
 }
 
 fn token(session: &Session, resource: &str, ms: u32) -> Result<Option<Token>> {
     session.token_for(&Request::new(resource).timeout_ms(ms)).map(Some)
 }
 
-fn said(outcome: Result<String>) -> Result<Option<Token>> {
+fn check_session_json(outcome: Result<String>) -> Result<Option<Token>> {
     outcome.map(|text| {
-        let told: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert!(told["user"]["email"].is_string() || told["USER"].is_object() || told["user"]["EMAIL"].is_string(), "{text}");
-        assert!(told["teams"].is_array(), "{text}");
+        let session: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert!(session["user"]["email"].is_string() || session["USER"].is_object() || session["user"]["EMAIL"].is_string(), "{text}");
+        assert!(session["teams"].is_array(), "{text}");
         None
     })
 }
@@ -139,9 +139,9 @@ const BEARER: &[(u16, i32)] = &[
 const REFRESH: &[(u16, i32)] = &[(400, 0), (401, 0), (403, 0), (404, 0), (405, 0), (501, 0), (418, k::KEYFERRY_E_BAD_RESPONSE)];
 
 /// An agent that did what it was asked and sent nothing is asked who it is.
-const EMPTY_WILL_DO: &[(&str, i32)] = &[("empty", 0)];
+const EMPTY_IS_SUCCESS: &[(&str, i32)] = &[("empty", 0)];
 /// A renewal that can't be read, or whose answer is lost, has used up what renews: the token call comes next.
-const LOGS_IN: &[(&str, i32)] = &[
+const FALLS_BACK_TO_LOGIN: &[(&str, i32)] = &[
     ("html", 0),
     ("empty", 0),
     ("null", 0),
@@ -167,19 +167,19 @@ const DOWNLOAD: Proof = ("GET", "/v1/packages/01J0SANDB0XPACKAGE00000001/files/0
 const JOB: Proof = ("GET", "/api/v1/jobrequests/5f0c1d2e-0000-4000-8000-000000000001", "");
 const SINGLE_PATH: &str = "/v1.1/teams/01J0SANDB0XTEAM00000000001/packages/";
 
-const BASE: Row = Row {
+const BASE_ROW: Row = Row {
     name: "",
     service: Service::Masv,
     method: "GET",
     path: "",
-    open: with_login,
+    config: with_login,
     set_up: |_| {},
     prepare: |_| {},
-    ask: |_, _| Ok(None),
+    acquire: |_, _| Ok(None),
     proof: TEAM_CALL,
     has_token: true,
     statuses: &[],
-    otherwise: &[],
+    exceptions: &[],
 };
 
 /// Every exchange of MASV cloud.
@@ -190,18 +190,25 @@ pub(crate) fn masv() -> Vec<Row> {
 
 fn users() -> Vec<Row> {
     vec![
-        Row { name: "masv_login", method: "POST", path: "/v1/auth", ask: |s, _| s.login(None, None).map(Some), statuses: LOGIN, ..BASE },
-        Row { name: "user token", method: "POST", path: "/v1/auth", ask: |s, ms| token(s, "user", ms), statuses: LOGIN, ..BASE },
+        Row {
+            name: "masv_login",
+            method: "POST",
+            path: "/v1/auth",
+            acquire: |s, _| s.login(None, None).map(Some),
+            statuses: LOGIN,
+            ..BASE_ROW
+        },
+        Row { name: "user token", method: "POST", path: "/v1/auth", acquire: |s, ms| token(s, "user", ms), statuses: LOGIN, ..BASE_ROW },
         Row {
             name: "teams of a key",
             path: "/v1/teams",
-            open: |at| places(at).set("masv.api_key", c::API_KEY),
-            ask: |s, ms| token(s, &package(c::PACKAGE_ID), ms),
+            config: |at| config_for(at).set("masv.api_key", c::API_KEY),
+            acquire: |s, ms| token(s, &package(c::PACKAGE_ID), ms),
             proof: RENAME,
             has_token: false,
             statuses: TEAMS,
-            otherwise: &[("wrong types", k::KEYFERRY_E_NOT_FOUND)],
-            ..BASE
+            exceptions: &[("wrong types", k::KEYFERRY_E_NOT_FOUND)],
+            ..BASE_ROW
         },
     ]
 }
@@ -212,38 +219,38 @@ fn listed_packages() -> Vec<Row> {
         Row {
             name: "single look-up with a key",
             path: SINGLE_PATH,
-            open: with_key,
-            ask: |s, ms| token(s, &package(c::PACKAGE_ID), ms),
+            config: with_key,
+            acquire: |s, ms| token(s, &package(c::PACKAGE_ID), ms),
             proof: RENAME,
             statuses: SINGLE,
-            ..BASE
+            ..BASE_ROW
         },
         Row {
             name: "single look-up with a login",
             path: SINGLE_PATH,
-            ask: |s, ms| token(s, &package(c::PACKAGE_ID), ms),
+            acquire: |s, ms| token(s, &package(c::PACKAGE_ID), ms),
             proof: RENAME,
             statuses: SINGLE,
-            ..BASE
+            ..BASE_ROW
         },
         Row {
             name: "paged list",
             path: "/v1.1/teams/01J0SANDB0XTEAM00000000001/packages?",
-            open: with_key,
+            config: with_key,
             set_up: list,
-            ask: |s, ms| token(s, &package(c::PACKAGE_ID), ms),
+            acquire: |s, ms| token(s, &package(c::PACKAGE_ID), ms),
             proof: RENAME,
             statuses: LIST,
-            ..BASE
+            ..BASE_ROW
         },
         Row {
             name: "inbox",
             path: "/v1.1/teams/01J0SANDB0XTEAM00000000001/inbox",
-            open: with_key,
-            ask: |s, ms| token(s, &package(c::INBOX_PACKAGE_ID), ms),
+            config: with_key,
+            acquire: |s, ms| token(s, &package(c::INBOX_PACKAGE_ID), ms),
             proof: ("PUT", "/v1/packages/01J0SANDB0XNB0XPKG00000001", r#"{"name":"In"}"#),
             statuses: INBOX,
-            ..BASE
+            ..BASE_ROW
         },
     ]
 }
@@ -253,39 +260,39 @@ fn linked_packages() -> Vec<Row> {
         Row {
             name: "link",
             path: "/v1/links/",
-            open: places,
-            ask: |s, ms| token(s, &link(c::LINK_ID, c::LINK_SECRET), ms),
+            config: config_for,
+            acquire: |s, ms| token(s, &link(c::LINK_ID, c::LINK_SECRET), ms),
             proof: DOWNLOAD,
             statuses: LINK,
-            ..BASE
+            ..BASE_ROW
         },
         Row {
             name: "link with a password",
             path: "/v1/links/",
-            open: places,
-            ask: |s, ms| {
+            config: config_for,
+            acquire: |s, ms| {
                 let resource = link(c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
                 s.token_for(&Request::new(&resource).link_password(c::LINK_PASSWORD).timeout_ms(ms)).map(Some)
             },
             proof: DOWNLOAD,
             statuses: LINK,
-            ..BASE
+            ..BASE_ROW
         },
         Row {
             name: "transfer",
             path: "/v1/packages/01J0SANDB0XPACKAGE00000001/transfer",
-            open: with_key,
-            ask: |s, ms| token(s, &format!("packages/{}/transfers/{}", c::PACKAGE_ID, c::TRANSFER_ID), ms),
+            config: with_key,
+            acquire: |s, ms| token(s, &format!("packages/{}/transfers/{}", c::PACKAGE_ID, c::TRANSFER_ID), ms),
             proof: ("GET", "/v1/transfers/01J0SANDB0XTRANSFER0000001", ""),
             statuses: TRANSFERS,
-            ..BASE
+            ..BASE_ROW
         },
     ]
 }
 
 /// Every exchange of the agent.
 pub(crate) fn agent() -> Vec<Row> {
-    let row = Row { service: Service::Agent, open: with_login, has_token: false, ..BASE };
+    let row = Row { service: Service::Agent, config: with_login, has_token: false, ..BASE_ROW };
     let signed_in = |sandbox: &Sandbox| sandbox.configure("agent_signed_in", json!(true));
     let user_alone = |sandbox: &Sandbox| {
         sandbox.configure("agent_signed_in", json!(true));
@@ -295,23 +302,30 @@ pub(crate) fn agent() -> Vec<Row> {
     };
     static PERSON: AtomicU64 = AtomicU64::new(0);
     vec![
-        Row { name: "agent's session", path: "/api/v1/login", set_up: signed_in, ask: |s, _| said(s.agent()), statuses: AGENT_GET, ..row },
+        Row {
+            name: "agent's session",
+            path: "/api/v1/login",
+            set_up: signed_in,
+            acquire: |s, _| check_session_json(s.agent()),
+            statuses: AGENT_GET,
+            ..row
+        },
         Row {
             name: "agent's teams",
             path: "/api/v1/teams",
             set_up: user_alone,
-            ask: |s, _| said(s.agent()),
+            acquire: |s, _| check_session_json(s.agent()),
             statuses: AGENT_GET,
-            otherwise: &[("wrong types", 0), ("wrong case", 0)],
+            exceptions: &[("wrong types", 0), ("wrong case", 0)],
             ..row
         },
         Row {
             name: "agent's login",
             method: "POST",
             path: "/api/v1/login",
-            ask: |s, _| said(s.agent_sign_in(None, None)),
+            acquire: |s, _| check_session_json(s.agent_sign_in(None, None)),
             statuses: AGENT_POST,
-            otherwise: EMPTY_WILL_DO,
+            exceptions: EMPTY_IS_SUCCESS,
             ..row
         },
         Row {
@@ -319,12 +333,12 @@ pub(crate) fn agent() -> Vec<Row> {
             method: "POST",
             path: "/api/v1/signup",
             set_up: |sandbox| sandbox.configure("legacy", json!(true)),
-            ask: |s, _| {
+            acquire: |s, _| {
                 let email = format!("ann{}@example.com", PERSON.fetch_add(1, Ordering::Relaxed));
-                said(s.agent_sign_up(&email, c::PASSWORD, "Ann"))
+                check_session_json(s.agent_sign_up(&email, c::PASSWORD, "Ann"))
             },
             statuses: AGENT_POST,
-            otherwise: EMPTY_WILL_DO,
+            exceptions: EMPTY_IS_SUCCESS,
             ..row
         },
     ]
@@ -332,12 +346,12 @@ pub(crate) fn agent() -> Vec<Row> {
 
 /// Every exchange of FileVerbs.
 pub(crate) fn fileverbs() -> Vec<Row> {
-    let row = Row { service: Service::FileVerbs, method: "POST", proof: JOB, ..BASE };
+    let row = Row { service: Service::FileVerbs, method: "POST", proof: JOB, ..BASE_ROW };
     vec![
         Row {
             name: "bearer",
             path: "/api/v1/accounts/access-token",
-            ask: |s, ms| token(s, "fileverbs:bearer", ms),
+            acquire: |s, ms| token(s, "fileverbs:bearer", ms),
             statuses: BEARER,
             ..row
         },
@@ -345,9 +359,9 @@ pub(crate) fn fileverbs() -> Vec<Row> {
             name: "renewal",
             path: "/api/v1/accounts/refresh-token",
             prepare: |session| session.reject(&session.bearer().unwrap()),
-            ask: |s, ms| token(s, "fileverbs:bearer", ms),
+            acquire: |s, ms| token(s, "fileverbs:bearer", ms),
             statuses: REFRESH,
-            otherwise: LOGS_IN,
+            exceptions: FALLS_BACK_TO_LOGIN,
             ..row
         },
     ]

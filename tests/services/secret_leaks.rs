@@ -36,7 +36,7 @@ pub(crate) fn leaks(text: &str, others: &[&str]) -> bool {
 
 static LEAKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-unsafe extern "C" fn look(_level: i32, message: *const c_char, _data: *mut c_void) {
+unsafe extern "C" fn record_leak(_level: i32, message: *const c_char, _data: *mut c_void) {
     // SAFETY: the library's messages end in NUL.
     let message = unsafe { CStr::from_ptr(message) }.to_string_lossy();
     if leaks(&message, &[]) {

@@ -8,21 +8,21 @@ use keyferry::ffi::status as k;
 use keyferry_sandbox::{FaultAction, Sandbox};
 
 use crate::faults::{self, Column};
-use crate::harness::{self, AMPLE_MS, Places};
+use crate::harness::{self, AMPLE_TIMEOUT_MS, ServiceUrls};
 use crate::rows::{self, Row};
 use keyferry_testing::c_api::{Session, Token};
 
 /// Asks, requires success, and makes the call that the token is for.
-pub(crate) fn succeed(row: &Row, at: &dyn Places, session: &Session, what: &str) {
-    let token: Option<Token> = (row.ask)(session, AMPLE_MS).unwrap_or_else(|error| panic!("{}, {what}: {error:?}", row.name));
+pub(crate) fn succeed(row: &Row, at: &dyn ServiceUrls, session: &Session, what: &str) {
+    let token: Option<Token> = (row.acquire)(session, AMPLE_TIMEOUT_MS).unwrap_or_else(|error| panic!("{}, {what}: {error:?}", row.name));
     if let Some(token) = token {
-        harness::prove(at.place(row.service), &token, row.proof);
+        harness::call_with_token(at.url_of(row.service), &token, row.proof);
     }
 }
 
 /// One cell of the table.
 pub(crate) fn cell(row: &Row, column: &Column, sandbox: &Sandbox) {
-    let session = (row.open)(sandbox).open();
+    let session = (row.config)(sandbox).open();
     (row.set_up)(sandbox);
     (row.prepare)(&session);
     sandbox.fault(column.fault(row));
@@ -34,24 +34,24 @@ pub(crate) fn cell(row: &Row, column: &Column, sandbox: &Sandbox) {
 /// Asks while the fault is there.
 pub(crate) fn fail(row: &Row, column: &Column, session: &Session) {
     let what = format!("{}, {}", row.name, column.name);
-    let outcome = harness::within(Duration::from_millis(AMPLE_MS.into()), &what, || (row.ask)(session, AMPLE_MS));
-    match (&outcome, column.ends(row)) {
+    let outcome = harness::within_time(Duration::from_millis(AMPLE_TIMEOUT_MS.into()), &what, || (row.acquire)(session, AMPLE_TIMEOUT_MS));
+    match (&outcome, column.expected_status(row)) {
         (Ok(_), 0) => {}
-        (Err(error), ends) => {
-            assert_eq!(error.status, ends, "{what}: {error:?}");
+        (Err(error), expected_status) => {
+            assert_eq!(error.status, expected_status, "{what}: {error:?}");
             harness::check_message(error, &[]);
             // An inbox that can't be looked into is an empty one.
-            let passed_over = row.name == "inbox" && ends == k::KEYFERRY_E_NOT_FOUND;
-            if let (FaultAction::Status { status, .. } | FaultAction::Redirect { status, .. }, false) = (&column.act, passed_over) {
+            let passed_over = row.name == "inbox" && expected_status == k::KEYFERRY_E_NOT_FOUND;
+            if let (FaultAction::Status { status, .. } | FaultAction::Redirect { status, .. }, false) = (&column.action, passed_over) {
                 assert_eq!(error.http_status, i32::from(*status), "{what}: {error:?}");
             }
         }
-        (Ok(_), ends) => panic!("{what} succeeded, not {ends}"),
+        (Ok(_), expected_status) => panic!("{what} succeeded, not {expected_status}"),
     }
 }
 
 /// Asks once the fault is gone.
-pub(crate) fn recover(row: &Row, column: &Column, session: &Session, at: &dyn Places) {
+pub(crate) fn recover(row: &Row, column: &Column, session: &Session, at: &dyn ServiceUrls) {
     session.forget(None).unwrap();
     succeed(row, at, session, &format!("after {}", column.name));
 }
@@ -63,7 +63,7 @@ fn table(rows: &[Row], columns: fn(&Row) -> Vec<Column>) {
             scope.spawn(move || {
                 let sandbox = harness::sandbox();
                 columns(row).iter().for_each(|column| cell(row, column, &sandbox));
-                harness::check_manners(&sandbox);
+                harness::check_requests(&sandbox);
             });
         }
     });
@@ -73,13 +73,13 @@ fn table(rows: &[Row], columns: fn(&Row) -> Vec<Column>) {
 fn every_exchange_succeeds_and_its_token_opens_what_it_is_for() {
     let sandbox = harness::sandbox();
     for row in rows::all() {
-        let session = (row.open)(&sandbox).open();
+        let session = (row.config)(&sandbox).open();
         (row.set_up)(&sandbox);
         (row.prepare)(&session);
         succeed(&row, &sandbox, &session, "without a fault");
         sandbox.clear_faults();
     }
-    harness::check_manners(&sandbox);
+    harness::check_requests(&sandbox);
 }
 
 #[test]
@@ -95,12 +95,12 @@ fn a_token_that_no_header_can_carry_is_a_bad_answer() {
 
 #[test]
 fn an_answer_that_breaks_off_is_silence() {
-    table(&rows::all(), |_| faults::silences());
+    table(&rows::all(), |_| faults::no_responses());
 }
 
 #[test]
 fn a_service_that_is_out_of_order_is_unavailable() {
-    table(&rows::all(), |_| faults::disorders());
+    table(&rows::all(), |_| faults::outages());
 }
 
 #[test]
@@ -116,20 +116,21 @@ fn every_other_status_ends_as_the_service_means_it() {
 #[test]
 fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
     const TIME_MS: u32 = 400;
-    let hang = || Column { name: "hang".into(), act: FaultAction::Hang, retry_after: None, ends: k::KEYFERRY_E_NO_RESPONSE };
+    let hang = || Column { name: "hang".into(), action: FaultAction::Hang, retry_after: None, expected_status: k::KEYFERRY_E_NO_RESPONSE };
     thread::scope(|scope| {
         for row in rows::all() {
             scope.spawn(move || {
                 let sandbox = harness::sandbox();
-                let session = (row.open)(&sandbox).set("http.timeout_ms", &TIME_MS.to_string()).open();
+                let session = (row.config)(&sandbox).set("http.timeout_ms", &TIME_MS.to_string()).open();
                 (row.set_up)(&sandbox);
                 (row.prepare)(&session);
                 sandbox.fault(hang().fault(&row));
-                let error = harness::within(Duration::from_millis(TIME_MS.into()), row.name, || (row.ask)(&session, TIME_MS)).unwrap_err();
+                let error =
+                    harness::within_time(Duration::from_millis(TIME_MS.into()), row.name, || (row.acquire)(&session, TIME_MS)).unwrap_err();
                 assert!([k::KEYFERRY_E_NO_RESPONSE, k::KEYFERRY_E_TIMEOUT].contains(&error.status), "{}: {error:?}", row.name);
                 harness::check_message(&error, &[]);
                 sandbox.clear_faults();
-                harness::settle(&session);
+                harness::wait_until_idle(&session);
                 session.forget(None).unwrap();
                 succeed(&row, &sandbox, &session, "after hanging");
             });
@@ -141,12 +142,12 @@ fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
 fn a_service_that_refuses_connections_is_unreachable() {
     for row in rows::all() {
         let sandbox = harness::sandbox();
-        let session = (row.open)(&sandbox).open();
+        let session = (row.config)(&sandbox).open();
         // What has to be there beforehand comes from a service that still is; then all of it goes.
         (row.set_up)(&sandbox);
         (row.prepare)(&session);
         drop(sandbox);
-        let error = (row.ask)(&session, AMPLE_MS).unwrap_err();
+        let error = (row.acquire)(&session, AMPLE_TIMEOUT_MS).unwrap_err();
         assert_eq!(error.status, k::KEYFERRY_E_UNREACHABLE, "{}: {error:?}", row.name);
         harness::check_message(&error, &[]);
     }
@@ -156,15 +157,15 @@ fn a_service_that_refuses_connections_is_unreachable() {
 fn a_body_in_drips_is_cut_off_at_the_deadline() {
     let sandbox = harness::sandbox();
     for row in rows::all().into_iter().filter(|row| row.name == "bearer" || row.name == "link") {
-        let session = (row.open)(&sandbox).open();
+        let session = (row.config)(&sandbox).open();
         let drip = Column {
             name: "drip".into(),
-            act: FaultAction::Drip(Duration::from_millis(50)),
+            action: FaultAction::Drip(Duration::from_millis(50)),
             retry_after: None,
-            ends: k::KEYFERRY_E_TIMEOUT,
+            expected_status: k::KEYFERRY_E_TIMEOUT,
         };
         sandbox.fault(drip.fault(&row));
-        let error = harness::within(Duration::from_millis(300), row.name, || (row.ask)(&session, 300)).unwrap_err();
+        let error = harness::within_time(Duration::from_millis(300), row.name, || (row.acquire)(&session, 300)).unwrap_err();
         assert_eq!(error.status, k::KEYFERRY_E_TIMEOUT, "{error:?}");
         sandbox.clear_faults();
     }
@@ -178,13 +179,13 @@ fn the_words_of_a_service_are_passed_on_unless_they_hold_a_secret() {
     for row in rows::all() {
         for form in secrets.iter().flat_map(|secret| crate::secret_leaks::forms(secret)) {
             let body = serde_json::json!({"code": 9, "message": format!("no: {form} is wrong"), "errors": []}).to_string();
-            let act = FaultAction::Literal { status: 401, media_type: "application/json".into(), body };
-            let echo = Column { name: "echo".into(), act, retry_after: None, ends: 0 };
-            let session = (row.open)(&sandbox).open();
+            let action = FaultAction::Literal { status: 401, media_type: "application/json".into(), body };
+            let echo = Column { name: "echo".into(), action, retry_after: None, expected_status: 0 };
+            let session = (row.config)(&sandbox).open();
             (row.set_up)(&sandbox);
             (row.prepare)(&session);
             sandbox.fault(echo.fault(&row));
-            if let Err(error) = (row.ask)(&session, AMPLE_MS) {
+            if let Err(error) = (row.acquire)(&session, AMPLE_TIMEOUT_MS) {
                 let sent = row_sends(&row, &form);
                 assert!(!sent || !crate::secret_leaks::leaks(&error.message, &[]), "{}: {}", row.name, error.message);
             }

@@ -5,7 +5,7 @@ use keyferry_sandbox::{Fault, FaultAction, Sandbox, Service, credentials as c};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::harness::{self, Places, failure, package, with_key, with_login};
+use crate::harness::{self, ServiceUrls, failure, package, with_key, with_login};
 use keyferry_testing::c_api::Session;
 
 fn throttled(retry_after: &str, service: Service, path: &str) -> Fault {
@@ -87,7 +87,7 @@ fn a_retry_after_that_says_nothing_is_passed_over() {
 #[test]
 fn a_password_that_was_refused_is_sent_once() {
     let sandbox = harness::sandbox();
-    let session = harness::places(&sandbox).set("masv.email", c::EMAIL).set("masv.password", "not-the-one").open();
+    let session = harness::config_for(&sandbox).set("masv.email", c::EMAIL).set("masv.password", "not-the-one").open();
     for _ in 0..50 {
         let error = failure(session.token("user"), k::KEYFERRY_E_BAD_CREDENTIALS);
         assert!(error.message.contains("MFA") && error.message.contains("masv.api_key"), "{error:?}");
@@ -100,10 +100,10 @@ fn a_password_that_was_refused_is_sent_once() {
     session.token("user").unwrap();
 }
 
-type Open = fn(&dyn Places) -> keyferry_testing::c_api::Config;
+type MakeConfig = fn(&dyn ServiceUrls) -> keyferry_testing::c_api::Config;
 
 /// Makes a session that was refused, or met a 503, and is asked again through `resource`.
-fn met(sandbox: &Sandbox, fault: u16, path: &str, open: Open, resource: &str) -> Session {
+fn session_after_fault(sandbox: &Sandbox, fault: u16, path: &str, open: MakeConfig, resource: &str) -> Session {
     let session = open(sandbox).open();
     sandbox.fault(Fault::status(fault).path(path).forever());
     session.token(resource).unwrap_err();
@@ -116,14 +116,14 @@ fn forgetting_a_resource_lifts_what_was_remembered_against_it() {
     let sandbox = harness::sandbox();
     let link = harness::link(c::LINK_ID, c::LINK_SECRET);
     for fault in [401, 503] {
-        let rows: [(&str, Open, &str); 4] = [
+        let rows: [(&str, MakeConfig, &str); 4] = [
             ("/v1/auth", with_login, "user"),
             ("/v1.1/teams/", with_key, "packages/01J0SANDB0XPACKAGE00000001"),
             ("/v1/links/", with_login, &link),
             ("/api/v1/accounts/", with_login, "fileverbs:bearer"),
         ];
         for (path, open, resource) in rows {
-            let session = met(&sandbox, fault, path, open, resource);
+            let session = session_after_fault(&sandbox, fault, path, open, resource);
             session.token(resource).unwrap_err();
             session.forget(Some(resource)).unwrap();
             session.token(resource).unwrap_or_else(|error| panic!("{fault} at {path}, then forget {resource}: {error:?}"));
@@ -146,10 +146,10 @@ fn forgetting_the_user_lifts_the_refusal_of_an_explicit_login() {
 fn forgetting_the_user_lifts_the_refusal_of_an_api_key() {
     let sandbox = harness::sandbox();
     let resource = package(c::PACKAGE_ID);
-    let session = met(&sandbox, 401, "/v1.1/teams/", with_key, &resource);
+    let session = session_after_fault(&sandbox, 401, "/v1.1/teams/", with_key, &resource);
     session.forget(Some("user")).unwrap();
     session.token(&resource).unwrap();
-    let session = met(&sandbox, 401, "/v1.1/teams/", with_key, &resource);
+    let session = session_after_fault(&sandbox, 401, "/v1.1/teams/", with_key, &resource);
     let other = package(c::OTHER_PACKAGE_ID);
     failure(session.token(&other), k::KEYFERRY_E_BAD_CREDENTIALS);
     session.forget(Some(&other)).unwrap();
@@ -160,7 +160,7 @@ fn forgetting_the_user_lifts_the_refusal_of_an_api_key() {
 fn forgetting_a_package_lifts_the_refusal_of_the_login_that_it_needs() {
     let sandbox = harness::sandbox();
     let resource = package(c::PACKAGE_ID);
-    let session = met(&sandbox, 401, "/v1/auth", with_login, &resource);
+    let session = session_after_fault(&sandbox, 401, "/v1/auth", with_login, &resource);
     session.forget(Some(&resource)).unwrap();
     session.forget(Some("user")).unwrap();
     session.token(&resource).unwrap();
@@ -170,7 +170,7 @@ fn forgetting_a_package_lifts_the_refusal_of_the_login_that_it_needs() {
 fn forgetting_a_protected_link_lifts_the_refusal_of_its_password() {
     let sandbox = harness::sandbox();
     let resource = harness::link(c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
-    let session = harness::places(&sandbox).open();
+    let session = harness::config_for(&sandbox).open();
     let request = keyferry_testing::c_api::Request::new(&resource).link_password(c::LINK_PASSWORD);
     sandbox.fault(Fault::new(FaultAction::Status { status: 401, body: keyferry_sandbox::BodyKind::Empty }));
     session.token_for(&request).unwrap_err();

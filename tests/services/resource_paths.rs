@@ -8,16 +8,24 @@ use keyferry::secret::Secret;
 use proptest::prelude::*;
 
 /// What a resource was found to be, owned.
-type Seen = (usize, usize, ResourceKind, String, RequiredAccess, Option<String>, Option<String>);
+type OwnedResolution = (usize, usize, ResourceKind, String, RequiredAccess, Option<String>, Option<String>);
 
-fn seen(spot: &ResolvedResource<'_>) -> Seen {
-    let target = &spot.target;
+fn owned(resolved: &ResolvedResource<'_>) -> OwnedResolution {
+    let target = &resolved.target;
     let own = str::to_owned;
-    (spot.account, spot.service, target.resource_kind, own(target.id), target.required, target.parent.map(own), spot.query.map(own))
+    (
+        resolved.account,
+        resolved.service,
+        target.resource_kind,
+        own(target.id),
+        target.required,
+        target.parent.map(own),
+        resolved.query.map(own),
+    )
 }
 
 /// Bases that are alike, nested, and one for all.
-const PLACES: [[&str; 3]; 5] = [
+const BASE_URLS: [[&str; 3]; 5] = [
     ["https://api.massive.app", "http://localhost:8080", "https://api.fileverbs.com"],
     ["http://127.0.0.1:8080", "http://127.0.0.1:8080", "http://127.0.0.1:8080"],
     ["https://gate.example", "http://localhost:8080", "https://gate.example/fv"],
@@ -35,7 +43,7 @@ fn accounts(urls: [&str; 3]) -> Accounts {
 }
 
 /// Pieces that resources are made of, with odd ones among them.
-fn piece() -> impl Strategy<Value = String> {
+fn fragment() -> impl Strategy<Value = String> {
     let common = prop::sample::select(vec![
         "packages",
         "packages/",
@@ -84,19 +92,23 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 fn resource() -> impl Strategy<Value = String> {
-    let bases: Vec<&str> =
-        PLACES.iter().flatten().copied().chain(["", "", "", "masv:", "HTTPS://API.massive.app", "https://api.massive.app:443"]).collect();
+    let bases: Vec<&str> = BASE_URLS
+        .iter()
+        .flatten()
+        .copied()
+        .chain(["", "", "", "masv:", "HTTPS://API.massive.app", "https://api.massive.app:443"])
+        .collect();
     let middle = prop::sample::select(vec!["/v1/", "/v1.1/", "/api/v1/", "/fv/api/v1/", "/masv/v1/", "/", "", "."]);
-    (prop::sample::select(bases), middle, prop::collection::vec(piece(), 0..7)).prop_map(|(base, middle, rest)| {
+    (prop::sample::select(bases), middle, prop::collection::vec(fragment(), 0..7)).prop_map(|(base, middle, rest)| {
         let middle = if base.is_empty() || base.ends_with(':') { "" } else { middle };
         format!("{base}{middle}{}", rest.concat())
     })
 }
 
 /// Whether the quick way answered; if so, the long way has to say the same.
-fn agree(accounts: &Accounts, text: &str) -> std::result::Result<bool, String> {
-    let Some(quick) = accounts.resolve_fast(0, text).map(|spot| seen(&spot)) else { return Ok(false) };
-    match accounts.resolve_slow(0, text, |spot| Ok(seen(&spot))) {
+fn fast_path_agrees(accounts: &Accounts, text: &str) -> std::result::Result<bool, String> {
+    let Some(quick) = accounts.resolve_fast(0, text).map(|resolved| owned(&resolved)) else { return Ok(false) };
+    match accounts.resolve_slow(0, text, |resolved| Ok(owned(&resolved))) {
         Ok(long) if long == quick => Ok(true),
         long => Err(format!("{text:?}: {quick:?} and {long:?}")),
     }
@@ -104,12 +116,12 @@ fn agree(accounts: &Accounts, text: &str) -> std::result::Result<bool, String> {
 
 #[test]
 fn both_ways_to_read_a_resource_agree() {
-    let all: Vec<_> = PLACES.iter().map(|urls| accounts(*urls)).collect();
+    let all: Vec<_> = BASE_URLS.iter().map(|urls| accounts(*urls)).collect();
     let answered = std::cell::Cell::new(0_u32);
     let config = ProptestConfig { cases: 50_000, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(text in resource())| {
         for accounts in &all {
-            match agree(accounts, &text) {
+            match fast_path_agrees(accounts, &text) {
                 Ok(quick) => answered.set(answered.get() + u32::from(quick)),
                 Err(why) => return Err(TestCaseError::fail(why)),
             }
@@ -120,8 +132,8 @@ fn both_ways_to_read_a_resource_agree() {
 
 #[test]
 fn services_that_share_an_origin_are_told_apart_by_their_paths() {
-    let all: Vec<_> = PLACES.iter().map(|urls| accounts(*urls)).collect();
-    for (place, text, service) in [
+    let all: Vec<_> = BASE_URLS.iter().map(|urls| accounts(*urls)).collect();
+    for (index, text, service) in [
         (1, "http://127.0.0.1:8080/v1/teams", "masv"),
         (1, "http://127.0.0.1:8080/api/v1/fileuploads", "agent"),
         (2, "https://gate.example/fv/api/v1/fileuploads", "fileverbs"),
@@ -131,8 +143,8 @@ fn services_that_share_an_origin_are_told_apart_by_their_paths() {
         (4, "https://gate.example:8443/a/b/v1/teams", "masv"),
         (4, "https://gate.example:8443/a/api/v1/fileuploads", "fileverbs"),
     ] {
-        let find = |spot: ResolvedResource<'_>| Ok(all[place].bound(0, spot.service).service.name().to_owned());
-        assert_eq!(all[place].resolve(0, text, find).unwrap(), service, "{text}");
-        assert_eq!(all[place].resolve_slow(0, text, find).unwrap(), service, "{text}");
+        let find = |resolved: ResolvedResource<'_>| Ok(all[index].bound(0, resolved.service).service.name().to_owned());
+        assert_eq!(all[index].resolve(0, text, find).unwrap(), service, "{text}");
+        assert_eq!(all[index].resolve_slow(0, text, find).unwrap(), service, "{text}");
     }
 }
