@@ -9,17 +9,17 @@ use keyferry::engine::accounts::Accounts;
 use keyferry::clock::Clock;
 use keyferry::config::Config;
 use keyferry::engine::state::{Engine, Parts};
-use keyferry::ports::http::{Answer, Failure, Http, Request as Exchange};
+use keyferry::ports::http::{Failure, Http, Request as HttpRequest, Response};
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
 use keyferry::stores::memory::MemoryStore;
 use libfuzzer_sys::fuzz_target;
 
-/// Answers everything the same.
-struct Same(Answer);
+/// Returns the same response to every request.
+struct FixedResponse(Response);
 
-impl Http for Same {
-    fn exchange(&self, _request: &Exchange, _deadline: Instant) -> Result<Answer, Failure> {
+impl Http for FixedResponse {
+    fn exchange(&self, _request: &HttpRequest, _deadline: Instant) -> Result<Response, Failure> {
         Ok(self.0.clone())
     }
 
@@ -45,7 +45,7 @@ fuzz_target!(|bytes: &[u8]| {
     let question = QUESTIONS[usize::from(*question) % QUESTIONS.len()];
     let Ok(body) = str::from_utf8(body) else { return };
     let status = STATUSES[usize::from(*status) % STATUSES.len()];
-    let answer = Answer { status, date_unix_s: None, retry_after: None, cookies: Vec::new(), body: Secret::from(body) };
+    let response = Response { status, date_unix_s: None, retry_after: None, cookies: Vec::new(), body: Secret::from(body) };
     let config = config(question == "user");
     let accounts = Accounts::open(&config, &keyferry::plugin::Plugins::default()).expect("services");
     let parts = Parts {
@@ -53,12 +53,12 @@ fuzz_target!(|bytes: &[u8]| {
         http: Box::new(Same(answer)),
         clock: Clock::system(),
         timeout: Duration::from_secs(5),
-        refreshes_beside: false,
+        refreshes_in_background: false,
     };
     let engine = Arc::new(Engine::new(accounts, parts));
     match engine.token_for(&Request::new(question)) {
         Ok(token) => assert!(token.headers().all(|(_, value)| value.bytes().all(|byte| (b' '..0x7f).contains(&byte)))),
-        Err(error) => assert!(!error.what().chars().any(char::is_control) && !error.what().contains("c4n4ry"), "{}", error.what()),
+        Err(error) => assert!(!error.message().chars().any(char::is_control) && !error.message().contains("c4n4ry"), "{}", error.message()),
     }
     engine.close();
 });

@@ -22,7 +22,7 @@ fuzz_target!(|text: &str| {
         fs::write(&path, text).expect("a file");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
         match Config::load(Some(&path), Arc::new(|_| None)) {
-            Err(error) => assert!(!error.what().contains(CANARY), "a value in an error"),
+            Err(error) => assert!(!error.message().contains(CANARY), "a value in an error"),
             Ok(config) => config.accounts().iter().for_each(|account| drop(config.profile(account))),
         }
     });

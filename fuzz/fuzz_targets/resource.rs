@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use std::mem::MaybeUninit;
 
 use keyferry::config::Config;
-use keyferry::error::Kind;
+use keyferry::error::ErrorKind;
 use keyferry::model::request::Request;
 use keyferry::model::resource::is_url;
 use keyferry::session::Session;
@@ -34,7 +34,7 @@ fuzz_target!(|text: &str| {
         let peeked = session.peek(text, &mut room).map(drop).map_err(|error| error.kind);
         let cached = session.cached(&Request::new(text)).map(drop).map_err(|error| error.kind);
         // The one difference that is meant: a key is handed out as it is, but is nothing that memory has.
-        if cached != Ok(()) || peeked != Err(Kind::NotCached) {
+        if cached != Ok(()) || peeked != Err(ErrorKind::NotCached) {
             assert_eq!(peeked, cached);
         }
         if cached.is_ok() && is_url(text) {
