@@ -1,4 +1,4 @@
-//! The one constructor of HTTP clients: whatever keeps a credential on its way is set here.
+//! The only constructor of HTTP clients: all settings that keep a credential from other hosts are made here.
 //!
 //! Rationale: on a redirect reqwest strips `Authorization` and `Cookie` alone, so `X-User-Token` and the password in the
 //! body would go on to the new host; and it sends `http://localhost` through `HTTP_PROXY`.
@@ -16,15 +16,16 @@ use tower_layer::Layer;
 use tower_service::Service;
 use url::Url;
 
-use super::exchange::PROGRESS;
-use super::{Options, Proxy, proxy, tls};
+use super::options::{Options, Proxy};
+use super::progress::{PROGRESS, Progress};
+use super::{proxy, tls};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::{is_localhost, is_loopback};
 
-/// How long a connection may take, TLS included.
-pub(super) const LONGEST_CONNECT: Duration = Duration::from_secs(10);
+/// How long making a connection may take, TLS included.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The three ways to a service, each with a client of its own.
+/// The three routes to a service, each with a client of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// http to this machine: needs no certificates, and reads none.
@@ -36,8 +37,8 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// The way to a URL; None where credentials would go in clear.
-    pub(super) fn to(url: &Url) -> Option<Self> {
+    /// The route to a URL. None where credentials would go in clear text.
+    pub(super) fn for_url(url: &Url) -> Option<Self> {
         match (url.scheme(), is_loopback(url)) {
             ("http", true) => Some(Self::Plain),
             ("https", true) => Some(Self::Local),
@@ -47,31 +48,31 @@ impl Route {
     }
 }
 
-/// The clients, each made when it is first needed. One that can't be made is tried again.
+/// The clients, each built on first use. One that can't be built is tried again at its next use.
 pub(super) struct Clients<'a> {
     options: &'a Options,
-    made: [Option<Client>; 3],
+    clients: [Option<Client>; 3],
 }
 
 impl<'a> Clients<'a> {
     pub(super) fn new(options: &'a Options) -> Self {
-        Self { options, made: [None, None, None] }
+        Self { options, clients: [None, None, None] }
     }
 
     /// The client of a route.
     pub(super) fn get(&mut self, route: Route) -> Result<Client> {
-        let slot = &mut self.made[route as usize];
+        let slot = &mut self.clients[route as usize];
         if let Some(client) = slot {
             return Ok(client.clone());
         }
-        let client = build(route, self.options)?;
+        let client = build_client(route, self.options)?;
         *slot = Some(client.clone());
         Ok(client)
     }
 }
 
-fn build(route: Route, options: &Options) -> Result<Client> {
-    let tls = if route == Route::Plain { tls::trusting_nobody()? } else { tls::trusting(options.ca_file.as_deref())? };
+fn build_client(route: Route, options: &Options) -> Result<Client> {
+    let tls = if route == Route::Plain { tls::config_without_roots()? } else { tls::config_with_roots(options.ca_file.as_deref())? };
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .https_only(route != Route::Plain)
@@ -80,76 +81,76 @@ fn build(route: Route, options: &Options) -> Result<Client> {
         .referer(false)
         .http1_only()
         .pool_max_idle_per_host(0)
-        .connect_timeout(LONGEST_CONNECT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .connection_verbose(false)
         .dns_resolver(Resolver { route })
-        .connector_layer(Watched)
+        .connector_layer(ProgressLayer)
         .user_agent(concat!("keyferry/", env!("CARGO_PKG_VERSION")));
     match &options.proxy {
         Proxy::System if route == Route::Cloud => {
-            if let Some(proxy) = proxy::of_environment()? {
+            if let Some(proxy) = proxy::from_environment()? {
                 builder = builder.no_proxy().proxy(proxy);
             }
         }
-        Proxy::Url(url) if route == Route::Cloud => builder = builder.no_proxy().proxy(proxy::named("http.proxy", url)?),
+        Proxy::Url(url) if route == Route::Cloud => builder = builder.no_proxy().proxy(proxy::parse("http.proxy", url)?),
         Proxy::System | Proxy::Url(_) | Proxy::None => builder = builder.no_proxy(),
     }
     builder.build().map_err(|_| Error::new(ErrorKind::Config, "HTTP can't be set up: check http.proxy, and HTTPS_PROXY in the environment"))
 }
 
-/// Looks names up; `localhost` is this machine whatever a name server says.
+/// Resolves host names. `localhost` is this machine whatever a name server says.
 struct Resolver {
     route: Route,
 }
 
-/// A name that has no address.
+/// The error for a host name that has no address.
 #[derive(Debug)]
-pub(super) struct NoAddress(pub(super) String);
+pub(super) struct LookupFailed(pub(super) String);
 
-impl fmt::Display for NoAddress {
+impl fmt::Display for LookupFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no address")
     }
 }
 
-impl std::error::Error for NoAddress {}
+impl std::error::Error for LookupFailed {}
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let name = name.as_str().to_owned();
-        let is_here = self.route != Route::Cloud;
+        let is_this_machine = self.route != Route::Cloud;
         Box::pin(async move {
             if is_localhost(&name) {
-                let here: [SocketAddr; 2] = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
-                return Ok(Box::new(here.into_iter()) as Addrs);
+                let loopback: [SocketAddr; 2] = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+                return Ok(Box::new(loopback.into_iter()) as Addrs);
             }
-            let asked = name.clone();
-            let look_up = move || (asked.as_str(), 0).to_socket_addrs();
-            let found = if is_here { None } else { tokio::task::spawn_blocking(look_up).await.ok() };
-            match found {
+            let host = name.clone();
+            let resolve = move || (host.as_str(), 0).to_socket_addrs();
+            let resolved = if is_this_machine { None } else { tokio::task::spawn_blocking(resolve).await.ok() };
+            match resolved {
                 Some(Ok(addresses)) => Ok(Box::new(addresses) as Addrs),
-                _ => Err(NoAddress(name).into()),
+                _ => Err(LookupFailed(name).into()),
             }
         })
     }
 }
 
-/// Notes in [`PROGRESS`] when a connection stands.
+/// Records in [`PROGRESS`] when a connection is made.
 #[derive(Clone)]
-struct Watched;
+struct ProgressLayer;
 
 #[derive(Clone)]
-struct Watch<S>(S);
+struct ProgressService<S>(S);
 
-impl<S> Layer<S> for Watched {
-    type Service = Watch<S>;
+impl<S> Layer<S> for ProgressLayer {
+    type Service = ProgressService<S>;
 
-    fn layer(&self, inner: S) -> Watch<S> {
-        Watch(inner)
+    fn layer(&self, inner: S) -> ProgressService<S> {
+        ProgressService(inner)
     }
 }
 
-impl<S, R> Service<R> for Watch<S>
+impl<S, R> Service<R> for ProgressService<S>
 where
     S: Service<R>,
     S::Future: Send + 'static,
@@ -166,8 +167,8 @@ where
         let connecting = self.0.call(request);
         Box::pin(async move {
             let connection = connecting.await?;
-            // Not told outside of an exchange, where there is none to ask.
-            let _ = PROGRESS.try_with(super::exchange::Progress::connected);
+            // Fails outside of an exchange, where there is no progress to record.
+            let _ = PROGRESS.try_with(Progress::mark_connected);
             Ok(connection)
         })
     }

@@ -12,61 +12,32 @@
 mod client;
 mod exchange;
 mod failure;
+mod options;
+mod progress;
 mod proxy;
 mod tls;
 mod worker;
 
 use std::mem::ManuallyDrop;
-use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-use crate::sys::sync::Mutex;
+pub use options::{Options, Proxy};
 
 use crate::error::{Error, ErrorKind};
 use crate::ports::http::{Failure, Http, Request, Response};
 use crate::sys::fork;
+use crate::sys::sync::Mutex;
+use exchange::Exchange;
 use worker::{Job, Worker};
 
-/// How long dropping waits for the thread.
-const LONGEST_END: Duration = Duration::from_secs(1);
-
-/// The way to cloud hosts. This machine is always reached directly.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Proxy {
-    /// As the system says: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` and their kin.
-    #[default]
-    System,
-    /// Directly.
-    None,
-    /// This one.
-    Url(String),
-}
-
-impl Proxy {
-    /// Reads the setting `http.proxy`.
-    pub fn from_setting(text: Option<&str>) -> Self {
-        match text {
-            None => Self::System,
-            Some("none") => Self::None,
-            Some(url) => Self::Url(url.to_owned()),
-        }
-    }
-}
-
-/// What a transport has to know. It reads nothing else of the configuration.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Certificates to trust beside the system's, as PEM.
-    pub ca_file: Option<PathBuf>,
-    /// The way to cloud hosts.
-    pub proxy: Proxy,
-}
+/// How long dropping a transport waits for its thread.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Sends requests. Making one starts, opens and reads nothing.
 pub struct Transport {
     options: Options,
-    forks: u32,
+    fork_generation: u32,
     /// Never touched in a child: its lock, thread and descriptors are the parent's.
     state: ManuallyDrop<Mutex<WorkerState>>,
 }
@@ -81,10 +52,10 @@ impl Transport {
     /// A transport that has not started yet.
     pub fn new(options: Options) -> Self {
         fork::watch();
-        Self { options, forks: fork::generation(), state: ManuallyDrop::new(Mutex::new(WorkerState::Idle)) }
+        Self { options, fork_generation: fork::generation(), state: ManuallyDrop::new(Mutex::new(WorkerState::Idle)) }
     }
 
-    /// Hands a job to the thread, which is started if need be.
+    /// Submits a job to the thread, and starts the thread first where it does not run.
     fn submit(&self, job: Job) -> Result<(), Error> {
         let mut state = self.state.lock();
         if let WorkerState::Idle = *state {
@@ -92,7 +63,7 @@ impl Transport {
         }
         match &*state {
             WorkerState::Running(worker) => worker.submit(job),
-            _ => Err(closed()),
+            _ => Err(session_closed()),
         }
     }
 
@@ -103,30 +74,30 @@ impl Transport {
 
 impl Http for Transport {
     fn exchange(&self, request: &Request, deadline: Instant) -> Result<Response, Failure> {
-        let unsent = |error| Failure { error, sent: false };
-        if fork::generation() != self.forks {
-            return Err(unsent(Error::new(ErrorKind::Forked, "this session was made before a fork: open another one in the child")));
+        let not_sent = |error| Failure { error, sent: false };
+        if fork::generation() != self.fork_generation {
+            return Err(not_sent(Error::new(ErrorKind::Forked, "this session was made before a fork: open another one in the child")));
         }
-        let call = exchange::Exchange::prepare(request).map_err(unsent)?;
-        let (peer, progress) = (call.peer.clone(), call.progress.clone());
+        let exchange = Exchange::prepare(request).map_err(not_sent)?;
+        let (peer, progress) = (exchange.peer.clone(), exchange.progress.clone());
         let (sender, receiver) = sync_channel(1);
         if Instant::now() >= deadline {
-            return Err(unsent(Error::new(ErrorKind::Timeout, format!("no time was left to ask {peer}: give the call more"))));
+            return Err(not_sent(Error::new(ErrorKind::Timeout, format!("no time was left to ask {peer}: give the call more"))));
         }
-        self.submit(Job { call, deadline, response: sender }).map_err(unsent)?;
-        receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).unwrap_or_else(|why| {
+        self.submit(Job { exchange, deadline, sender }).map_err(not_sent)?;
+        receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).unwrap_or_else(|error| {
             let sent = progress.is_connected();
-            let error = match why {
-                RecvTimeoutError::Timeout => failure::late(&peer, sent),
-                RecvTimeoutError::Disconnected if self.is_closed() => closed(),
-                RecvTimeoutError::Disconnected => worker::broken(),
+            let error = match error {
+                RecvTimeoutError::Timeout => failure::timed_out(&peer, sent),
+                RecvTimeoutError::Disconnected if self.is_closed() => session_closed(),
+                RecvTimeoutError::Disconnected => worker::stopped(),
             };
             Err(Failure { error, sent })
         })
     }
 
     fn close(&self) {
-        if fork::generation() != self.forks {
+        if fork::generation() != self.fork_generation {
             return;
         }
         let mut state = self.state.lock();
@@ -136,23 +107,23 @@ impl Http for Transport {
                 WorkerState::Closed(Some(worker))
             }
             WorkerState::Idle => WorkerState::Closed(None),
-            already @ WorkerState::Closed(_) => already,
+            closed @ WorkerState::Closed(_) => closed,
         };
     }
 }
 
 impl Drop for Transport {
     fn drop(&mut self) {
-        if fork::generation() != self.forks {
+        if fork::generation() != self.fork_generation {
             return;
         }
         self.close();
         if let WorkerState::Closed(Some(worker)) = std::mem::replace(&mut *self.state.lock(), WorkerState::Closed(None)) {
-            worker.wait(LONGEST_END);
+            worker.wait(SHUTDOWN_TIMEOUT);
         }
     }
 }
 
-fn closed() -> Error {
+fn session_closed() -> Error {
     Error::new(ErrorKind::Cancelled, "the session was closed")
 }

@@ -10,49 +10,51 @@ use url::Url;
 use crate::error::{Error, ErrorKind, Result};
 
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
-/// The first one that holds something counts.
-const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+/// The first one that is not empty counts.
+const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 /// As above.
-const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
+const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// The proxy that the environment names. None where it names none.
+/// The proxy that the environment names, if it names one.
 ///
 /// Rationale: for a CGI program too, though `HTTP_PROXY` may come from the request that it answers, as its header `Proxy`: of that
 /// variable nothing is read here.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] if it can't be used.
-pub(super) fn of_environment() -> Result<Option<Proxy>> {
-    let Some((name, value)) = filled(&VARIABLES) else { return Ok(None) };
-    let exceptions = filled(&EXCEPTIONS).and_then(|(_, hosts)| NoProxy::from_string(&hosts));
-    Ok(Some(named(name, &value)?.no_proxy(exceptions)))
+pub(super) fn from_environment() -> Result<Option<Proxy>> {
+    let Some((name, value)) = first_set(&PROXY_VARIABLES) else { return Ok(None) };
+    let exceptions = first_set(&NO_PROXY_VARIABLES).and_then(|(_, hosts)| NoProxy::from_string(&hosts));
+    Ok(Some(parse(name, &value)?.no_proxy(exceptions)))
 }
 
-/// The first of these variables that holds something, and what. Bytes that are no UTF-8 are in no URL and no host.
-fn filled(names: &[&'static str]) -> Option<(&'static str, String)> {
+/// Name and value of the first of these variables that is not empty. Bytes that are not UTF-8 occur in no URL and no host.
+fn first_set(names: &[&'static str]) -> Option<(&'static str, String)> {
     let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     names.iter().find_map(|name| Some((*name, value(name)?.to_string_lossy().into_owned())))
 }
 
-/// The proxy of a text; `whence` is who gave it, and all of it that gets into a message.
+/// Parses a proxy. `setting` names the setting or variable that holds it; no more of it gets into a message.
 ///
 /// # Errors
 /// [`ErrorKind::Config`].
-pub(super) fn named(whence: &str, text: &str) -> Result<Proxy> {
-    let refuse = || Error::new(ErrorKind::Config, format!("{whence} is no URL of a proxy: write it like http://proxy.example:3128"));
-    read(text).and_then(|url| Proxy::all(url).ok()).ok_or_else(refuse)
+pub(super) fn parse(setting: &str, text: &str) -> Result<Proxy> {
+    let refuse = || Error::new(ErrorKind::Config, format!("{setting} is no URL of a proxy: write it like http://proxy.example:3128"));
+    parse_url(text).and_then(|url| Proxy::all(url).ok()).ok_or_else(refuse)
 }
 
-fn read(text: &str) -> Option<Url> {
+fn parse_url(text: &str) -> Option<Url> {
     let text = text.trim();
     let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
     let scheme = SCHEMES.iter().find(|known| scheme.eq_ignore_ascii_case(known))?;
-    // Of what a URL may hold one parser drops what the other refuses.
-    let plain = !rest.is_empty() && !rest.contains(['\\', '\u{fffd}']) && !rest.contains(|c: char| c.is_whitespace() || c.is_control());
-    let url = Url::parse(&format!("{scheme}://{rest}")).ok().filter(|url| plain && url.has_host())?;
+    // One parser drops characters that the other refuses.
+    let has_plain_text =
+        !rest.is_empty() && !rest.contains(['\\', '\u{fffd}']) && !rest.contains(|c: char| c.is_whitespace() || c.is_control());
+    let url = Url::parse(&format!("{scheme}://{rest}")).ok().filter(|url| has_plain_text && url.has_host())?;
     let uri: Uri = url.as_str().parse().ok()?;
-    let same = uri.host() == url.host_str() && uri.port_u16() == url.port() && !rest.starts_with('/') && !url.path().starts_with("//");
-    same.then_some(url)
+    let parsers_agree =
+        uri.host() == url.host_str() && uri.port_u16() == url.port() && !rest.starts_with('/') && !url.path().starts_with("//");
+    parsers_agree.then_some(url)
 }
 
 #[cfg(test)]
@@ -72,7 +74,7 @@ mod tests {
             "user:pass@proxy.example:1",
             " http://proxy.example ",
         ] {
-            assert!(read(good).is_some_and(|url| Proxy::all(url).is_ok()), "{good}");
+            assert!(parse_url(good).is_some_and(|url| Proxy::all(url).is_ok()), "{good}");
         }
         for bad in [
             "",
@@ -94,7 +96,7 @@ mod tests {
             "http://a\u{fffd}",
             "http//a:1:2",
         ] {
-            assert!(read(bad).is_none(), "{bad}");
+            assert!(parse_url(bad).is_none(), "{bad}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! TLS: who is trusted, and what a refusal is called.
+//! TLS: which certificates are trusted, and the errors of a handshake.
 //!
-//! The cryptography is chosen in [`provider`] alone; there is no global one, so that a host
+//! The cryptography is chosen in [`crypto_provider`] alone; there is no global one, so that a host
 //! program's own choice and ours don't meet.
 
 use std::path::Path;
@@ -17,51 +17,51 @@ use rustls_platform_verifier::Verifier;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::private_file::{self, Privacy};
 
-const LONGEST_BYTES: usize = 4 * 1024 * 1024;
+const MAX_CA_FILE_BYTES: usize = 4 * 1024 * 1024;
 
-fn provider() -> Arc<CryptoProvider> {
+fn crypto_provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
-    ClientConfig::builder_with_provider(provider())
+fn config_builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    ClientConfig::builder_with_provider(crypto_provider())
         .with_protocol_versions(&[&TLS13, &TLS12])
         .map_err(|_| Error::new(ErrorKind::Tls, "TLS can't be set up"))
 }
 
-/// For connections that have no TLS: reads nothing, and would refuse everybody.
-pub(super) fn trusting_nobody() -> Result<ClientConfig> {
-    Ok(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+/// The configuration for connections without TLS. It reads no certificates, and would refuse every peer.
+pub(super) fn config_without_roots() -> Result<ClientConfig> {
+    Ok(config_builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
-/// Trusts whom the system trusts, and the certificates of `ca_file`.
-pub(super) fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig> {
-    let extra = ca_file.map(certificates).transpose()?.unwrap_or_default();
+/// The configuration that trusts the system's certificates and those of `ca_file`.
+pub(super) fn config_with_roots(ca_file: Option<&Path>) -> Result<ClientConfig> {
+    let extra_roots = ca_file.map(read_certificates).transpose()?.unwrap_or_default();
     let refuse = |_| match ca_file {
         None => Error::new(ErrorKind::Tls, "this system has no certificates to trust: install ca-certificates, or set http.ca_file"),
         Some(path) => Error::new(ErrorKind::Config, format!("http.ca_file: {} holds a certificate that can't be trusted", path.display())),
     };
-    let verifier = Verifier::new_with_extra_roots(extra, provider()).map_err(refuse)?;
-    let mut config = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+    let verifier = Verifier::new_with_extra_roots(extra_roots, crypto_provider()).map_err(refuse)?;
+    let mut config = config_builder()?.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(config)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let refuse = |what: &str| Error::new(ErrorKind::Config, format!("http.ca_file: {what}"));
-    let bytes = private_file::read(path, Privacy::Mounted, LONGEST_BYTES).map_err(|error| refuse(error.message()))?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
+    let bytes = private_file::read(path, Privacy::Mounted, MAX_CA_FILE_BYTES).map_err(|error| refuse(error.message()))?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(refuse(&format!("{} holds no certificates in PEM", path.display()))),
     }
 }
 
-/// What TLS did not like, in our words.
-pub(super) fn explain(peer: &str, error: &rustls::Error) -> Error {
+/// The error that an error of rustls stands for.
+pub(super) fn from_rustls(peer: &str, error: &rustls::Error) -> Error {
     use rustls::Error as Tls;
     let why = match error {
-        Tls::InvalidCertificate(certificate) => return Error::new(ErrorKind::Tls, certificate_words(peer, certificate)),
+        Tls::InvalidCertificate(certificate) => return Error::new(ErrorKind::Tls, describe_certificate_error(peer, certificate)),
         Tls::NoCertificatesPresented => "shows no certificate",
         Tls::PeerIncompatible(_) => "speaks neither TLS 1.2 nor 1.3 as this program does",
         Tls::InvalidMessage(_) | Tls::InappropriateMessage { .. } => "does not speak TLS: check the URL's scheme and port",
@@ -71,7 +71,7 @@ pub(super) fn explain(peer: &str, error: &rustls::Error) -> Error {
     Error::new(ErrorKind::Tls, format!("{peer} {why}"))
 }
 
-fn certificate_words(peer: &str, error: &CertificateError) -> String {
+fn describe_certificate_error(peer: &str, error: &CertificateError) -> String {
     use CertificateError as Bad;
     let why = match error {
         Bad::Expired | Bad::ExpiredContext { .. } => "has expired: check this machine's clock, or tell its operator",

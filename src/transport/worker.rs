@@ -11,19 +11,20 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::client::Clients;
 use super::exchange::Exchange;
-use super::{Options, failure};
+use super::failure;
+use super::options::Options;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ports::http::{Failure, Response};
 use crate::sys::signals;
 
-/// Look-ups of names at a time. More than a few at once means that the name server is not there.
-const MOST_LOOKUPS: usize = 8;
+/// The most host names that are looked up at a time. More than a few at once means that the name server does not answer.
+const MAX_LOOKUPS: usize = 8;
 
-/// One exchange on its way.
+/// One exchange for the thread, and where its response goes.
 pub(super) struct Job {
-    pub(super) call: Exchange,
+    pub(super) exchange: Exchange,
     pub(super) deadline: Instant,
-    pub(super) response: SyncSender<Result<Response, Failure>>,
+    pub(super) sender: SyncSender<Result<Response, Failure>>,
 }
 
 enum Message {
@@ -31,10 +32,10 @@ enum Message {
     Stop,
 }
 
-/// The thread, from outside.
+/// A handle to the thread.
 pub(super) struct Worker {
     messages: UnboundedSender<Message>,
-    /// Says nothing, and hangs up when the thread is through.
+    /// Disconnected when the thread has ended. Receives nothing.
     ended: Receiver<()>,
     thread: JoinHandle<()>,
 }
@@ -42,13 +43,13 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts the thread.
     pub(super) fn start(options: Options) -> Result<Self> {
-        // The system's own words: the kinds of errors have none for a limit that is reached.
+        // With the system's own text: `io::ErrorKind` has no kind for a limit that is reached.
         let refuse = |what: &str, error: &std::io::Error| Error::new(ErrorKind::Unreachable, format!("{what} ({error}): raise its limit"));
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
             .thread_name("keyferry-dns")
-            .max_blocking_threads(MOST_LOOKUPS)
+            .max_blocking_threads(MAX_LOOKUPS)
             .build()
             .map_err(|error| refuse("the system gives no descriptors for HTTP", &error))?;
         let (messages, inbox) = unbounded_channel();
@@ -56,7 +57,7 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name("keyferry-http".into())
             .spawn(move || {
-                // For the threads that it starts too. Bodies are sent with `writev`, which can't be told to raise nothing.
+                // Inherited by the threads that it starts. Bodies are sent with `writev`, which has no flag against SIGPIPE.
                 signals::block_sigpipe();
                 serve(runtime, &options, inbox);
                 drop(end);
@@ -65,27 +66,27 @@ impl Worker {
         Ok(Self { messages, ended, thread })
     }
 
-    /// Hands over a job.
+    /// Submits a job.
     pub(super) fn submit(&self, job: Job) -> Result<()> {
-        self.messages.send(Message::Job(Box::new(job))).map_err(|_| broken())
+        self.messages.send(Message::Job(Box::new(job))).map_err(|_| stopped())
     }
 
-    /// Has the thread drop what it does and end. Doesn't wait for it.
+    /// Tells the thread to drop its exchanges and end. Doesn't wait for it.
     pub(super) fn stop(&self) {
         drop(self.messages.send(Message::Stop));
     }
 
-    /// Waits for the end, but not longer than this.
-    pub(super) fn wait(self, longest: Duration) {
+    /// Waits at most `timeout` for the thread to end.
+    pub(super) fn wait(self, timeout: Duration) {
         drop(self.messages);
-        if self.ended.recv_timeout(longest) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected) {
+        if self.ended.recv_timeout(timeout) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected) {
             drop(self.thread.join());
         }
     }
 }
 
-/// The error where the thread did not live to answer.
-pub(super) fn broken() -> Error {
+/// The error where the thread ended before it responded.
+pub(super) fn stopped() -> Error {
     Error::new(ErrorKind::Panic, "a fault inside keyferry's HTTP: open the session anew, and tell its authors")
 }
 
@@ -93,16 +94,16 @@ fn serve(runtime: Runtime, options: &Options, mut inbox: UnboundedReceiver<Messa
     runtime.block_on(async {
         let mut clients = Clients::new(options);
         while let Some(Message::Job(job)) = inbox.recv().await {
-            let Job { call, deadline, response } = *job;
-            match clients.get(call.route) {
+            let Job { exchange, deadline, sender } = *job;
+            match clients.get(exchange.route) {
                 Ok(client) => drop(tokio::spawn(async move {
-                    let (peer, progress) = (call.peer.clone(), call.progress.clone());
-                    let finished = tokio::time::timeout_at(deadline.into(), call.run(client)).await;
+                    let (peer, progress) = (exchange.peer.clone(), exchange.progress.clone());
+                    let outcome = tokio::time::timeout_at(deadline.into(), exchange.run(client)).await;
                     let sent = progress.is_connected();
-                    let late = || Err(Failure { error: failure::late(&peer, sent), sent });
-                    drop(response.send(finished.unwrap_or_else(|_| late())));
+                    let timed_out = || Err(Failure { error: failure::timed_out(&peer, sent), sent });
+                    drop(sender.send(outcome.unwrap_or_else(|_| timed_out())));
                 })),
-                Err(error) => drop(response.send(Err(Failure { error, sent: false }))),
+                Err(error) => drop(sender.send(Err(Failure { error, sent: false }))),
             }
         }
     });
