@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use keyferry::engine::accounts::Accounts;
 use keyferry::clock::Clock;
 use keyferry::config::Config;
-use keyferry::engine::state::{Engine, Parts};
+use keyferry::engine::broker::Broker;
+use keyferry::engine::state::Parts;
 use keyferry::ports::http::{Failure, Http, Request as HttpRequest, Response};
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
@@ -50,15 +51,15 @@ fuzz_target!(|bytes: &[u8]| {
     let accounts = Accounts::open(&config, &keyferry::plugin::Plugins::default()).expect("services");
     let parts = Parts {
         store: Box::new(MemoryStore::default()),
-        http: Box::new(Same(answer)),
+        http: Box::new(FixedResponse(response)),
         clock: Clock::system(),
         timeout: Duration::from_secs(5),
         refreshes_in_background: false,
     };
-    let engine = Arc::new(Engine::new(accounts, parts));
-    match engine.token_for(&Request::new(question)) {
+    let broker = Arc::new(Broker::new(accounts, parts));
+    match broker.token_for(&Request::new(question)) {
         Ok(token) => assert!(token.headers().all(|(_, value)| value.bytes().all(|byte| (b' '..0x7f).contains(&byte)))),
         Err(error) => assert!(!error.message().chars().any(char::is_control) && !error.message().contains("c4n4ry"), "{}", error.message()),
     }
-    engine.close();
+    broker.close();
 });

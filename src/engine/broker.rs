@@ -154,7 +154,7 @@ impl Broker {
         }
         match self.flights.join(&acquisition.key) {
             // A configured secret needs no network, so no thread; but a plugin's may.
-            Joined::Leader(flight) if acquisition.key.resource_kind == ResourceKind::Key && !asks_plugins(bound) => {
+            Joined::Leader(flight) if acquisition.key.resource_kind == ResourceKind::Key && !uses_plugin_secrets(bound) => {
                 self.run(acquisition, &flight)
             }
             Joined::Leader(flight) => {
@@ -295,6 +295,6 @@ impl Prerequisites for Broker {
     }
 }
 
-fn asks_plugins(bound: &BoundService) -> bool {
+fn uses_plugin_secrets(bound: &BoundService) -> bool {
     bound.service.is_foreign() || bound.profile.uses_plugin_secrets()
 }

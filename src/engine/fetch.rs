@@ -147,7 +147,7 @@ impl<'a> Fetch<'a> {
         let acquisition = self.acquisition;
         let spec = TokenSpec {
             resource_kind: acquisition.key.resource_kind,
-            id: acquisition.key.bare_id(),
+            id: acquisition.key.url_id(),
             access: acquisition.key.access,
             parent: acquisition.parent.as_deref(),
             link_secret: acquisition.link_secret.as_ref(),

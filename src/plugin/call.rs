@@ -170,7 +170,7 @@ pub(super) fn run(
         && !is_recorded
     {
         // A refusal that only the plugin could read in the response is remembered too.
-        context.refused(&secrets.iter().collect::<Vec<_>>(), error);
+        context.record_refusal(&secrets.iter().collect::<Vec<_>>(), error);
     }
     outcome
 }

@@ -108,7 +108,7 @@ impl ConformanceRun {
         for declared in plugin.settings.iter().filter(|declared| declared.kind == DeclaredKind::Url) {
             config.set(&declared.full_key, Secret::from(URL))?;
         }
-        config.admit(&plugin.settings, true)?;
+        config.apply_declared(&plugin.settings, true)?;
         let service = PluginService::open(Arc::clone(instance), &config.profile(config.default_account())?)?;
         let mut token_kinds: Vec<_> =
             instance.extensions.service.iter().flat_map(|service| service.routes.iter().map(Route::kind_and_access)).collect();

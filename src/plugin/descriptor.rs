@@ -84,7 +84,7 @@ pub(super) unsafe fn read_entry(entry: *const abi::keyferry_plugin) -> Result<De
     // SAFETY: as above.
     let rows = unsafe { foreign_memory::read_array(entry.settings, entry.setting_count as usize, MAX_SETTINGS) };
     let rows = rows.map_err(|fault| format!("({name}) has a list of settings that {fault}"))?;
-    let mut settings: Vec<Declared> = Vec::new();
+    let mut settings: Vec<DeclaredSetting> = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         // SAFETY: as above.
         let declared = unsafe { read_setting(&name, row) }.map_err(|fault| format!("({name}) has a setting {index} {fault}"))?;
@@ -112,7 +112,7 @@ fn is_valid_key(key: &str) -> bool {
 
 /// # Safety
 /// The row's texts are as the header asks of plugins.
-unsafe fn read_setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result<Declared, String> {
+unsafe fn read_setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result<DeclaredSetting, String> {
     // SAFETY: by this function's contract.
     let key = unsafe { foreign_memory::read_text(row.key, MAX_SHORT_TEXT_BYTES) }.map_err(|fault| format!("whose key {fault}"))?;
     if !is_valid_key(&key) {
@@ -157,7 +157,10 @@ unsafe fn read_setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result
 ///
 /// # Safety
 /// `table` points to such a table, as the header asks of plugins.
-pub(super) unsafe fn read_service(table: *const abi::keyferry_plugin_service, settings: &[Declared]) -> Result<ServiceTable, String> {
+pub(super) unsafe fn read_service(
+    table: *const abi::keyferry_plugin_service,
+    settings: &[DeclaredSetting],
+) -> Result<ServiceTable, String> {
     // SAFETY: by this function's contract.
     let table = unsafe { foreign_memory::read_table(table, 0) }.map_err(|fault| format!("has a service table that {fault}"))?;
     // SAFETY: as above.

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::abi;
 use super::descriptor::{Descriptor, GetSecretFunction, ServiceTable};
-use crate::config::Declared;
+use crate::config::DeclaredSetting;
 use crate::error::{Error, ErrorKind, PluginFault};
 use crate::sys::sync::Mutex;
 
@@ -20,7 +20,7 @@ pub struct Plugin {
     /// Its version.
     pub version: String,
     /// The settings that it declares.
-    pub settings: Vec<Declared>,
+    pub settings: Vec<DeclaredSetting>,
     /// The minor number of the ABI that it was built for.
     pub abi_minor: u32,
     pub(super) entry: abi::keyferry_plugin,

@@ -92,7 +92,7 @@ unsafe extern "C" fn get_setting(id: keyferry_plugin_call, key: *const c_char, o
         let Some(declared) = plugin.settings.iter().find(|declared| declared.key == key) else {
             return Err(SlotError::Fault(format!("it asked for the setting `{key}`, which its descriptor does not name")));
         };
-        let value = call.run_on_waiting_thread(move |context| context.setting(&declared.full)).ok_or(SlotError::Cancelled)??;
+        let value = call.run_on_waiting_thread(move |context| context.setting(&declared.full_key)).ok_or(SlotError::Cancelled)??;
         let value = value.or_else(|| declared.fallback.as_deref().map(Secret::from)).ok_or_else(|| {
             let what = format!("`{}` is not set: {}", declared.full_key, declared.about.trim_end_matches('.'));
             Error::new(ErrorKind::NotConfigured, what)

@@ -4,7 +4,7 @@ use super::abi::{self, keyferry_plugin_buffer, keyferry_plugin_request, keyferry
 use super::call::PluginCall;
 use super::foreign_memory::{self, Fault};
 use super::slot::{MAX_NAME_BYTES, MAX_TEXT_BYTES, SlotError, bad_argument};
-use crate::config::{Declared, DeclaredKind};
+use crate::config::{DeclaredKind, DeclaredSetting};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
 use crate::ports::http::{MAX_BODY_BYTES, Method, Request, Response};
@@ -79,7 +79,7 @@ pub(super) unsafe fn read_request(request: *const keyferry_plugin_request) -> Re
 /// Sends a request for a call. It is a login with the secrets that the call has asked for, if there are any.
 pub(super) fn send(call: &PluginCall, plugin_request: PluginRequest) -> Result<Response, SlotError> {
     let plugin = call.plugin;
-    let is_base = |declared: &&Declared| declared.key == plugin_request.base && declared.kind == DeclaredKind::Url;
+    let is_base = |declared: &&DeclaredSetting| declared.key == plugin_request.base && declared.kind == DeclaredKind::Url;
     let Some(declared) = plugin.settings.iter().find(is_base) else {
         return Err(SlotError::Fault(format!("it called `exchange` for `{}`, which is no URL of its descriptor", plugin_request.base)));
     };
@@ -92,10 +92,11 @@ pub(super) fn send(call: &PluginCall, plugin_request: PluginRequest) -> Result<R
         state.secrets.clone()
     };
     let work = move |context: &dyn Context| -> Result<Response, SlotError> {
-        let missing =
-            || Error::new(ErrorKind::NotConfigured, format!("`{}` is not set: {}", declared.full, declared.about.trim_end_matches('.')));
-        let url = context.setting(&declared.full)?.or_else(|| declared.fallback.as_deref().map(Secret::from)).ok_or_else(missing)?;
-        let base = BaseUrl::parse(&format!("`{}`", declared.full), url.expose(), &[])?;
+        let missing = || {
+            Error::new(ErrorKind::NotConfigured, format!("`{}` is not set: {}", declared.full_key, declared.about.trim_end_matches('.')))
+        };
+        let url = context.setting(&declared.full_key)?.or_else(|| declared.fallback.as_deref().map(Secret::from)).ok_or_else(missing)?;
+        let base = BaseUrl::parse(&format!("`{}`", declared.full_key), url.expose(), &[])?;
         let PluginRequest { method, base: _, path, headers, body, bad_credentials_status } = plugin_request;
         let url = base.join(&path).map_err(|_| SlotError::Fault("it called `exchange` with a path that leaves its URL".into()))?;
         let request = Request { method, url, headers, body };

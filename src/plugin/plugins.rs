@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::instance::Instance;
 use super::loader::load;
-use crate::config::{Config, Declared};
+use crate::config::{Config, DeclaredSetting};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 
@@ -25,7 +25,7 @@ impl Plugins {
     /// [`ErrorKind::Config`], [`ErrorKind::UnsafeFile`] if a setting of a plugin can't be used. A plugin that can't be loaded is no
     /// error: see [`Plugins::faults`].
     pub fn load(config: &mut Config) -> Result<Self> {
-        let profile = config.profile(config.chosen_account())?;
+        let profile = config.profile(config.selected_account())?;
         let mut plugins = Self::default();
         for path in profile.text("plugins").unwrap_or_default().split(':').filter(|path| !path.is_empty()) {
             if let Err(error) = plugins.add(Path::new(path)) {
@@ -33,8 +33,8 @@ impl Plugins {
                 plugins.faults.push(error);
             }
         }
-        let declared: Vec<Declared> = plugins.instances.iter().flat_map(|instance| instance.plugin.settings.clone()).collect();
-        config.admit(&declared, plugins.faults.is_empty())?;
+        let declared: Vec<DeclaredSetting> = plugins.instances.iter().flat_map(|instance| instance.plugin.settings.clone()).collect();
+        config.apply_declared(&declared, plugins.faults.is_empty())?;
         Ok(plugins)
     }
 

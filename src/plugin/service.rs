@@ -148,7 +148,7 @@ impl Service for PluginService {
         self.instance.extensions.service.map_or(&[], |service_table| &service_table.prefixes)
     }
 
-    fn owner(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
+    fn owner_settings(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
         let secrets = self.instance.plugin.settings.iter().filter(|declared| declared.kind == DeclaredKind::Secret);
         secrets.map(|declared| declared.full_key.as_str()).collect()
     }

@@ -25,7 +25,7 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
     let Some((program, arguments)) = words.split_first().filter(|(program, _)| Path::new(program).is_absolute()) else {
         return fail("its program has no absolute path: begin it with a slash".into());
     };
-    let (mut output, outcome) = match run(withhold(Command::new(program).args(arguments)), None, limits) {
+    let (mut output, outcome) = match run(without_secrets(Command::new(program).args(arguments)), None, limits) {
         Ok(output) => output,
         Err(error) => return fail(format!("{program} can't be started: {}", error.kind())),
     };

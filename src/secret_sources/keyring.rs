@@ -173,7 +173,7 @@ pub fn save(service: &str, account: &str, secret: &Secret, environment: &Environ
         let label = format!("--label={service} {account}");
         let mut command = Command::new(tool);
         command.args(["store", &label, "service", service, "account", account]);
-        return match run(withhold(&mut command), Some(secret.expose().as_bytes()), LIMITS) {
+        return match run(without_secrets(&mut command), Some(secret.expose().as_bytes()), LIMITS) {
             Ok((_, RunOutcome::Exited(Some(0)))) => Ok("the Secret Service"),
             outcome => Err(tool_error(&outcome)),
         };
@@ -191,7 +191,7 @@ fn find_tool(environment: &Environment) -> Option<&'static str> {
 }
 
 fn look_up_with_tool(tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
-    match run(withhold(Command::new(tool).args(["lookup", "service", service, "account", account])), None, LIMITS) {
+    match run(without_secrets(Command::new(tool).args(["lookup", "service", service, "account", account])), None, LIMITS) {
         Ok((mut bytes, RunOutcome::Exited(Some(0)) | RunOutcome::StatusLost)) if !bytes.is_empty() => {
             if bytes.last() == Some(&b'\n') {
                 bytes.pop();

@@ -146,7 +146,7 @@ impl Session {
     /// none, and without them it can't tell which service a URL belongs to.
     #[doc(hidden)]
     pub fn open_offline(config: Config) -> Result<Self> {
-        if config.profile(config.chosen_account())?.is_set("plugins") {
+        if config.profile(config.selected_account())?.is_set("plugins") {
             return Err(Error::new(ErrorKind::Unsupported, "plugins are configured, which this program does not load"));
         }
         let options = Options { refreshes_in_background: false, ..Options::default() };
@@ -159,7 +159,7 @@ impl Session {
         let account = accounts.number(None)?;
         let profile = &accounts.account(account).profile;
         let parts = Parts {
-            store: stores::open(profile, config.is_bare(), || Box::new(secret_sources::Keyring::new(profile.environment()))),
+            store: stores::open(profile, config.is_standalone(), || Box::new(secret_sources::Keyring::new(profile.environment()))),
             http: http(profile),
             clock: options.clock,
             timeout: Duration::from_millis(profile.milliseconds("http.timeout_ms")),

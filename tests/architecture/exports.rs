@@ -58,14 +58,14 @@ fn is_one_call(file: &File, at: usize, name: &str) -> bool {
 }
 
 /// A function of the header with the comment before it.
-struct Declared {
+struct DeclaredSetting {
     line: usize,
     name: String,
     comment: String,
     signature: String,
 }
 
-impl Declared {
+impl DeclaredSetting {
     /// The names of its parameters.
     fn parameters(&self) -> Vec<&str> {
         let inside = self.signature.split_once('(').map_or("", |(_, rest)| rest).trim_end_matches([';', ')', ' ', '\n']);
@@ -80,7 +80,7 @@ impl Declared {
     }
 }
 
-fn declared(header: &str) -> Vec<Declared> {
+fn declared(header: &str) -> Vec<DeclaredSetting> {
     let mut found = Vec::new();
     for (at, _) in header.match_indices("/**") {
         let Some((comment, rest)) = header[at..].split_once("*/") else { continue };
@@ -88,7 +88,7 @@ fn declared(header: &str) -> Vec<Declared> {
         let name = signature.split('(').next().unwrap_or_default().rsplit([' ', '*']).next().unwrap_or_default();
         if signature.contains('(') && !signature.starts_with(['#', '/']) && !signature.starts_with("typedef") {
             let line = header[..at].matches('\n').count() + comment.matches('\n').count() + 2;
-            found.push(Declared { line, name: name.into(), comment: comment.into(), signature: signature.into() });
+            found.push(DeclaredSetting { line, name: name.into(), comment: comment.into(), signature: signature.into() });
         }
     }
     found
@@ -119,7 +119,7 @@ fn documented(header: &str) -> Vec<String> {
 
 /// Each status stands where a caller looks: in a function's list of errors, or among the rules that hold for all of them.
 fn unlisted(header: &str) -> Vec<String> {
-    let errors = |function: Declared| {
+    let errors = |function: DeclaredSetting| {
         let (_, rest) = function.comment.split_once("\n * Errors: ")?;
         let end = LABELS.iter().filter_map(|label| rest.find(&format!("\n * {label} "))).min().unwrap_or(rest.len());
         Some(rest[..end].to_owned())

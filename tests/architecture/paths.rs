@@ -24,7 +24,7 @@ pub(crate) fn paths(file: &File) -> Vec<Path> {
         spread(&file.code, at + "crate".len(), Vec::new(), &mut found);
     }
     for at in file.words("super") {
-        if file.code[..at].trim_end().ends_with("super::") {
+        if file.code[..at].trim_end().ends_with("super::") || file.code[..at].ends_with("pub(") {
             continue;
         }
         let mut here = module.clone();

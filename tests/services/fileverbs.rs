@@ -193,7 +193,7 @@ fn the_secret_key_is_a_header_and_the_bearer_goes_before_it_where_both_keys_are_
     let both = with_login(&sandbox).open();
     let token = both.secret_key().unwrap();
     assert_eq!((token.kind(), token.header()), (KEYFERRY_TOKEN_KIND_KEY, ("SecretKey".into(), c::SECRET_KEY.into())));
-    prove(sandbox.fileverbs_url(), &token, JOB);
+    call_with_token(sandbox.fileverbs_url(), &token, JOB);
     assert_eq!(both.token(&url).unwrap().header().0, "Authorization");
     let one = config_for(&sandbox).set("fileverbs.secret_key", c::SECRET_KEY).open();
     let token = one.token(&url).unwrap();

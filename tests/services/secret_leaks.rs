@@ -48,8 +48,8 @@ unsafe extern "C" fn record_leak(_level: i32, message: *const c_char, _data: *mu
 pub(crate) fn watch_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: `look` takes any message, and there is no data.
-        let status = unsafe { keyferry_log_set_callback(KEYFERRY_LOG_DEBUG, Some(look), std::ptr::null_mut(), None, None) };
+        // SAFETY: `record_leak` takes any message, and there is no data.
+        let status = unsafe { keyferry_log_set_callback(KEYFERRY_LOG_DEBUG, Some(record_leak), std::ptr::null_mut(), None, None) };
         assert_eq!(status, 0);
     });
 }

@@ -32,7 +32,7 @@ impl CliContext {
     /// # Errors
     /// Those of [`Session::open`].
     pub fn open_session(&self, mut config: Config, account: Option<&str>) -> Result<Session> {
-        account.map_or(Ok(()), |account| config.choose(account))?;
+        account.map_or(Ok(()), |account| config.select_account(account))?;
         Session::open_with(config, Options { refreshes_in_background: false, ..Options::default() })
     }
 

@@ -64,7 +64,7 @@ fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
     if !Path::new(program).is_absolute() {
         return Err(fail("GIT_ASKPASS or SSH_ASKPASS is no absolute path: begin it with a slash".into()));
     }
-    let started = run(withhold(Command::new(program).arg(question)), None, ASKPASS_LIMITS);
+    let started = run(without_secrets(Command::new(program).arg(question)), None, ASKPASS_LIMITS);
     let (mut output, ended) = started.map_err(|error| fail(format!("the program of GIT_ASKPASS can't be started: {}", error.kind())))?;
     if !matches!(ended, RunOutcome::Exited(Some(0))) {
         return Err(Error::new(ErrorKind::Cancelled, "the program of GIT_ASKPASS gave no answer: nothing was typed"));

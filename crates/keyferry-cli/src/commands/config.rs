@@ -63,8 +63,8 @@ fn setting_rows(config: &Config, account: Option<&str>) -> Result<Vec<Row>> {
     let account = account.unwrap_or(config.default_account());
     let profile = config.profile(account)?;
     let row = |field: &'static Field| match field.key {
-        PROFILE => Row { field, value: Some(account.to_owned()), origin: config.chosen_by().map(ToString::to_string) },
-        key => Row { field, value: displayed_value(field, &profile), origin: profile.origin_of(key).map(ToString::to_string) },
+        PROFILE_KEY => Row { field, value: Some(account.to_owned()), origin: config.default_account_layer().map(ToString::to_string) },
+        key => Row { field, value: displayed_value(field, &profile), origin: profile.layer_of(key).map(ToString::to_string) },
     };
     Ok(FIELDS.iter().map(row).collect())
 }

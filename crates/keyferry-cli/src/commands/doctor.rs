@@ -154,7 +154,7 @@ fn check_secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
         match secrets::resolve_setting_or_plugin(profile, field.key, || context.open_configured_session(Some(profile.account()))) {
             Ok(_) => {
                 let from = match setting {
-                    Setting::Literal(_) => profile.origin_of(field.key).map(ToString::to_string).unwrap_or_default(),
+                    Setting::Literal(_) => profile.layer_of(field.key).map(ToString::to_string).unwrap_or_default(),
                     reference => describe_reference(reference),
                 };
                 report.add(field.key, CheckState::Good, format!("set, from {from}"));

@@ -64,7 +64,7 @@ fn set_environment(command: &mut Command, profile: Option<&str>, context: &CliCo
     let config = context.load_config()?;
     let account = profile.unwrap_or(config.default_account());
     let profile = config.profile(account)?;
-    withhold(command);
+    without_secrets(command);
     for field in FIELDS.iter().filter(|field| is_exported(field)) {
         for name in field.env {
             command.env_remove(name).env_remove(format!("{name}_FILE"));

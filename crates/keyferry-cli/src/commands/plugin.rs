@@ -83,9 +83,9 @@ fn list(account: Option<&str>, as_json: bool, context: &CliContext, streams: &mu
 
 fn open_plugins(account: Option<&str>, context: &CliContext) -> Result<(Plugins, Profile)> {
     let mut config = context.load_config()?;
-    account.map_or(Ok(()), |account| config.choose(account))?;
+    account.map_or(Ok(()), |account| config.select_account(account))?;
     let plugins = Plugins::load(&mut config)?;
-    let profile = config.profile(config.chosen_account())?;
+    let profile = config.profile(config.selected_account())?;
     Ok((plugins, profile))
 }
 
@@ -97,8 +97,8 @@ fn plugin_table(plugins: &Plugins, profile: &Profile) -> Table {
             (Some(patterns), is_source) => patterns.join(" ") + if is_source { ", secrets" } else { "" },
             (None, _) => "secrets".into(),
         };
-        let describe_setting = |declared: &keyferry::config::Declared| {
-            let is_set = profile.is_set(&declared.full);
+        let describe_setting = |declared: &keyferry::config::DeclaredSetting| {
+            let is_set = profile.is_set(&declared.full_key);
             let suffix = if is_set {
                 ""
             } else if declared.fallback.is_some() {
@@ -106,7 +106,7 @@ fn plugin_table(plugins: &Plugins, profile: &Profile) -> Table {
             } else {
                 " (not set)"
             };
-            format!("{}{suffix}", declared.full)
+            format!("{}{suffix}", declared.full_key)
         };
         let settings: Vec<_> = plugin.settings.iter().map(describe_setting).collect();
         let file = (Style::Plain, plugin.path.display().to_string());

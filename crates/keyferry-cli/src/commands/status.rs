@@ -79,7 +79,8 @@ fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for account in config.accounts() {
         let (profile, session) = (config.profile(&account)?, context.open_session(config.clone(), Some(&account))?);
-        for service_info in session.inspect().services().filter(|service_info| SERVICE_SETTINGS.iter().any(|(name, _)| *name == service_info.service))
+        for service_info in
+            session.inspect().services().filter(|service_info| SERVICE_SETTINGS.iter().any(|(name, _)| *name == service_info.service))
         {
             let keys = configured_settings(&profile, service_info.service);
             all.push(

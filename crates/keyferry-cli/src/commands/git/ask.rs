@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::context::CliContext;
 use crate::prompt::{PromptOrder, ask};
 use crate::secrets;
-use keyferry::config::{DEFAULT_ACCOUNT, withhold};
+use keyferry::config::{DEFAULT_ACCOUNT, without_secrets};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
@@ -52,7 +52,7 @@ pub fn prompts_allowed(context: &CliContext) -> bool {
     }
     let Some(git) = find_git(context) else { return true };
     let limits = Limits { time: Duration::from_secs(2), bytes: 1024, own_group: true };
-    match run(withhold(Command::new(git).args(["config", "--get", "credential.interactive"])), None, limits) {
+    match run(without_secrets(Command::new(git).args(["config", "--get", "credential.interactive"])), None, limits) {
         Ok((output, RunOutcome::Exited(Some(0)))) => !is_off(&String::from_utf8_lossy(&output)),
         _ => true,
     }

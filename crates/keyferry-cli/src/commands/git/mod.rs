@@ -199,7 +199,8 @@ fn encode_if_user_matches(call: &GitCall<'_>, token: &Token) -> Result<Message> 
 
 /// Explains the missing path for a MASV host; other errors stay.
 fn explain_missing_path(call: &GitCall<'_>, error: Error) -> Result<Message> {
-    if call.request.has_path || !call.session.inspect().services().any(|service| service.service == "masv" && call.request.matches_base(service.base))
+    if call.request.has_path
+        || !call.session.inspect().services().any(|service| service.service == "masv" && call.request.matches_base(service.base))
     {
         return Err(error);
     }
