@@ -10,5 +10,6 @@ mod documents;
 mod exports;
 mod imports;
 mod paths;
+mod retired_names;
 mod secrets;
 mod shape;
