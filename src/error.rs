@@ -99,7 +99,8 @@ pub struct Error {
     /// After how many milliseconds a new try makes sense.
     pub retry_after_ms: Option<u64>,
     /// What a plugin did wrong, if it is a plugin's own failure.
-    pub conduct: Option<PluginFault>,
+    #[doc(hidden)]
+    pub plugin_fault: Option<PluginFault>,
 }
 
 /// The result of nearly everything here.
@@ -108,7 +109,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind`; `what` is lower case, without a full stop, and names thing and remedy.
     pub fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: what.into(), http_status: None, service_code: None, retry_after_ms: None, conduct: None }
+        Self { kind, message: what.into(), http_status: None, service_code: None, retry_after_ms: None, plugin_fault: None }
     }
 
     /// The same, caused by an answer with this status.
@@ -134,8 +135,8 @@ impl Error {
 
     /// The same, by a plugin's own fault.
     #[must_use]
-    pub fn with_conduct(mut self, conduct: PluginFault) -> Self {
-        self.conduct = Some(conduct);
+    pub fn with_plugin_fault(mut self, plugin_fault: PluginFault) -> Self {
+        self.plugin_fault = Some(plugin_fault);
         self
     }
 

@@ -128,29 +128,29 @@ mod tests {
 
     #[test]
     fn failures_pause_longer_each_time_and_success_ends_that() {
-        let (pace, key, down) = (Backoff::default(), key(), Error::new(ErrorKind::Unavailable, "down"));
+        let (backoff, key, down) = (Backoff::default(), key(), Error::new(ErrorKind::Unavailable, "down"));
         let mut now = 0;
         for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
-            pace.record_outcome(&key, Some(&down), now);
-            assert!(pace.remaining(&key, now + pause * SECOND_US - 1).is_some(), "{pause}");
+            backoff.record_outcome(&key, Some(&down), now);
+            assert!(backoff.remaining(&key, now + pause * SECOND_US - 1).is_some(), "{pause}");
             now += pause * SECOND_US;
-            assert!(pace.check(&key, now).is_ok(), "{pause}");
+            assert!(backoff.check(&key, now).is_ok(), "{pause}");
         }
-        pace.record_outcome(&key, None, now);
-        pace.record_outcome(&key, Some(&down), now);
-        assert!(pace.remaining(&key, now + SECOND_US).is_none());
+        backoff.record_outcome(&key, None, now);
+        backoff.record_outcome(&key, Some(&down), now);
+        assert!(backoff.remaining(&key, now + SECOND_US).is_none());
     }
 
     #[test]
     fn a_second_rejection_in_ten_seconds_is_a_refusal() {
-        let (pace, key) = (Backoff::default(), key());
-        pace.rejected(&key, 1);
-        assert!(pace.check(&key, 0).is_ok());
-        pace.record_outcome(&key, None, 0);
-        pace.rejected(&key, 1);
-        assert!(pace.check(&key, SECOND_US).is_ok(), "the same one again");
-        pace.rejected(&key, 2);
-        assert_eq!(pace.check(&key, 9 * SECOND_US).map_err(|error| error.kind), Err(ErrorKind::BadCredentials));
-        assert!(pace.check(&key, 10 * SECOND_US).is_ok());
+        let (backoff, key) = (Backoff::default(), key());
+        backoff.rejected(&key, 1);
+        assert!(backoff.check(&key, 0).is_ok());
+        backoff.record_outcome(&key, None, 0);
+        backoff.rejected(&key, 1);
+        assert!(backoff.check(&key, SECOND_US).is_ok(), "the same one again");
+        backoff.rejected(&key, 2);
+        assert_eq!(backoff.check(&key, 9 * SECOND_US).map_err(|error| error.kind), Err(ErrorKind::BadCredentials));
+        assert!(backoff.check(&key, 10 * SECOND_US).is_ok());
     }
 }

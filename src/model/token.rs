@@ -128,8 +128,27 @@ impl Layout {
     }
 }
 
-/// A token. Its memory is wiped when it is dropped: by the allocator ([`crate::sys::wiping_alloc`]), for wiping byte by byte
-/// would cost a hit more than all the rest of it.
+/// A token: the headers that open a resource, when they expire, and what the service said with them. It does not change, and any
+/// thread may use it. It stays valid when its session is dropped.
+///
+/// ```
+/// # fn main() -> Result<(), keyferry::Error> {
+/// # let mut config = keyferry::Config::new();
+/// # config.set("masv.api_key", "made-up-key".into())?;
+/// # let session = keyferry::Session::open(config)?;
+/// let token = session.token("user")?;
+/// for (name, value) in token.headers() {
+///     // Send each with your HTTP client. The value is a secret.
+/// #   assert_eq!((name, value), ("X-API-KEY", "made-up-key"));
+/// }
+/// assert_eq!(token.kind(), keyferry::TokenKind::Key);
+/// assert_eq!(token.expires_unix_s(), None); // a key does not expire
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Its memory is wiped when it is dropped, by the allocator of the feature `wiping-alloc`: wiping byte by byte would cost a hit more
+/// than all the rest of it.
 #[derive(Clone)]
 pub struct Token {
     meta: TokenMeta,
@@ -145,6 +164,7 @@ impl Token {
     ///
     /// # Errors
     /// [`ErrorKind::BadResponse`] if a header's name or value can't be sent, or the whole is too long.
+    #[doc(hidden)]
     pub fn new(new_token: &NewToken, service: &str, id: &str, meta: TokenMeta) -> Result<Self> {
         if new_token.headers.is_empty() || new_token.headers.len() > 8 {
             return Err(bad_response(service, "gave no header, or too many"));
@@ -181,31 +201,56 @@ impl Token {
     }
 
     /// A token from parts that [`Token::new`] made once.
+    #[doc(hidden)]
     pub fn from_parts(meta: TokenMeta, layout: Layout, text: Box<[u8]>) -> Self {
         Self { meta, layout, text }
     }
 
     /// Its numbers.
+    #[doc(hidden)]
     pub fn meta(&self) -> &TokenMeta {
         &self.meta
     }
 
     /// Where the parts of its text end.
+    #[doc(hidden)]
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
     /// Its text, laid out as this module says.
+    #[doc(hidden)]
     pub fn text(&self) -> &[u8] {
         &self.text
     }
 
     /// Which thing it is for.
+    #[doc(hidden)]
     pub fn key(&self) -> TokenKeyRef<'_> {
         TokenKeyRef { scope: self.meta.scope, resource_kind: self.meta.resource_kind, id: self.id(), access: self.meta.access }
     }
 
-    /// The id of that thing.
+    /// The kind of the token.
+    pub fn kind(&self) -> TokenKind {
+        self.meta.kind
+    }
+
+    /// What the token allows.
+    pub fn access(&self) -> Access {
+        self.meta.access
+    }
+
+    /// When the token expires by the clock of its service, in seconds since 1970; None if it does not expire.
+    pub fn expires_unix_s(&self) -> Option<i64> {
+        (self.meta.expires_us != NO_EXPIRY).then(|| self.meta.expires_us.div_euclid(1_000_000))
+    }
+
+    /// The generation: each token of a resource has a greater one than those before it.
+    pub fn generation(&self) -> u64 {
+        self.meta.generation
+    }
+
+    /// The id of the resource, as of a package; empty where there is only one.
     pub fn id(&self) -> &str {
         as_text(&self.text[self.layout.id_at()..][..self.layout.id_len as usize])
     }
@@ -220,6 +265,7 @@ impl Token {
     }
 
     /// The service's name, NUL behind it.
+    #[doc(hidden)]
     pub fn service_with_nul(&self) -> &[u8] {
         &self.text[self.layout.service_at()..self.layout.details_at()]
     }
@@ -230,6 +276,7 @@ impl Token {
     }
 
     /// What else the service said, as JSON, NUL behind it.
+    #[doc(hidden)]
     pub fn details_with_nul(&self) -> &[u8] {
         &self.text[self.layout.details_at()..self.layout.text_len()]
     }
@@ -240,6 +287,7 @@ impl Token {
     }
 
     /// Name and value of header `index`, NUL behind each.
+    #[doc(hidden)]
     #[inline]
     pub fn header_with_nul(&self, index: usize) -> Option<(&[u8], &[u8])> {
         let headers = self.text.get(..self.layout.headers_len as usize)?;
@@ -253,6 +301,7 @@ impl Token {
     }
 
     /// The value that stands alone, without the scheme of an `Authorization`.
+    #[doc(hidden)]
     pub fn value_with_nul(&self) -> &[u8] {
         let (name, value) = self.header_with_nul(0).unwrap_or((&[0], &[0]));
         match value.strip_prefix(b"Bearer ") {

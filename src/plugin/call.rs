@@ -275,7 +275,7 @@ fn result_of(function: PluginFunction, code: keyferry_plugin_status, state: Call
     };
     Err(match state.error_message {
         Some(message) => plugin_error(plugin, kind, &message),
-        None if kind == ErrorKind::Plugin => plugin_error(plugin, kind, default_message).with_conduct(PluginFault::SaidNothing),
+        None if kind == ErrorKind::Plugin => plugin_error(plugin, kind, default_message).with_plugin_fault(PluginFault::SaidNothing),
         None => plugin_error(plugin, kind, default_message),
     })
 }

@@ -191,7 +191,7 @@ impl ConformanceRun {
             }
             Ok(_) => Ok(()),
             Err(error) if error.message().contains(CANARY_SECRET) => refuse("tells a secret".into()),
-            Err(error) => match error.conduct {
+            Err(error) => match error.plugin_fault {
                 Some(PluginFault::Misbehaved) => refuse(error.message().to_owned()),
                 Some(PluginFault::SaidNothing) => refuse(format!("{}: call `set_error_message` with a sentence", error.message())),
                 None => Ok(()),

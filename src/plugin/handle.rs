@@ -62,6 +62,6 @@ impl Plugin {
 
     /// The error for a plugin that breaks its contract.
     pub(super) fn misbehaved(&self, what: &str) -> Error {
-        Error::new(ErrorKind::Plugin, format!("the plugin {} misbehaves: {what}", self.name)).with_conduct(PluginFault::Misbehaved)
+        Error::new(ErrorKind::Plugin, format!("the plugin {} misbehaves: {what}", self.name)).with_plugin_fault(PluginFault::Misbehaved)
     }
 }

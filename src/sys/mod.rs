@@ -12,4 +12,5 @@ pub mod private_file;
 pub mod process;
 pub mod signals;
 pub mod sync;
+#[cfg(feature = "wiping-alloc")]
 pub mod wiping_alloc;

@@ -141,3 +141,12 @@ fn kill(child: &mut Child, own_group: bool) {
 pub fn this_program() -> io::Result<std::path::PathBuf> {
     std::env::current_exe()
 }
+
+/// Keeps this process's memory out of core files, and from other processes of the same user. For programs, never for the library.
+pub fn keep_out_of_core_files() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the call takes numbers and changes a flag of this process; where it fails nothing is worse than before.
+    unsafe {
+        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
+}

@@ -5,15 +5,6 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// Keeps this process's memory out of core files, and from other processes of the same user. For programs, never for the library.
-pub fn keep_out_of_core_files() {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the call takes numbers and changes a flag of this process; where it fails nothing is worse than before.
-    unsafe {
-        libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
-    }
-}
-
 /// The size from which blocks come from the kernel and go back to it at once.
 ///
 /// Rationale: glibc does that too, until the first large block is freed: from then on it keeps blocks of that size, in an arena for

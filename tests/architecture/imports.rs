@@ -179,7 +179,7 @@ mod tests {
     fn no_two_modules_import_each_other() {
         for root in ["src", "crates/keyferry-cli/src", "crates/keyferry-sandbox/src", "crates/keyferry-testing/src"] {
             let imports = Imports::read(&rust(&[root]));
-            assert!(imports.0.values().flatten().count() > 3, "{root}: the imports could not be read");
+            assert!(imports.0.values().flatten().next().is_some(), "{root}: the imports could not be read");
             holds(imports.circles());
         }
         let files = |files: &[(&str, &str)]| files.iter().map(|(path, text)| File::new(path, text)).collect::<Vec<_>>();

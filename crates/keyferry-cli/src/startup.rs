@@ -21,7 +21,7 @@ use keyferry::log::{self, Level};
 
 /// Runs a program: `run` gets the arguments behind the program's name and returns the exit code.
 pub fn run_program(run: impl FnOnce(Vec<OsString>, &CliContext, &mut Streams<'_>) -> u8) -> ExitCode {
-    keyferry::sys::wiping_alloc::keep_out_of_core_files();
+    keyferry::sys::process::keep_out_of_core_files();
     keyferry::sys::signals::reset_sigchld();
     keyferry::sys::signals::survive_sigxfsz();
     let (stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout().lock(), io::stderr());
