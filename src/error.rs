@@ -86,7 +86,19 @@ pub enum PluginFault {
     SaidNothing,
 }
 
-/// A failure: kind, sentence and what the service said of it. Holds no secret, header, body or query.
+/// A failure: a kind for programs, a sentence for people, and what the service said. It contains no secret, header, body or query.
+///
+/// ```
+/// use keyferry::{Config, ErrorKind, Session};
+///
+/// # fn main() -> Result<(), keyferry::Error> {
+/// let session = Session::open(Config::new())?;
+/// let error = session.token("https://example.com/").unwrap_err();
+/// assert_eq!(error.kind, ErrorKind::UnknownService); // another library may know the URL
+/// assert!(error.message().starts_with("the URL belongs to no configured service"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Error {
     /// What programs switch on.

@@ -9,7 +9,13 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// A password, key or token.
+/// A password, key or token: wiped when it is dropped, and never shown.
+///
+/// ```
+/// let secret = keyferry::Secret::from("made-up-key");
+/// assert_eq!(format!("{secret:?}"), "Secret");
+/// assert_eq!(secret.expose(), "made-up-key"); // only where it leaves the program
+/// ```
 #[derive(Clone, Default)]
 pub struct Secret(Zeroizing<String>);
 

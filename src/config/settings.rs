@@ -17,7 +17,22 @@ use super::value::check_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
-/// All settings.
+/// All settings of a session, of every account.
+///
+/// ```
+/// use keyferry::{Config, Session};
+///
+/// # fn main() -> Result<(), keyferry::Error> {
+/// let mut config = Config::new();
+/// config.set("fileverbs.secret_key", "made-up-key".into())?;
+/// config.set("profile.client.fileverbs.secret_key", "another-key".into())?;
+///
+/// let error = config.set("fileverbs.secret", "made-up-key".into()).unwrap_err();
+/// assert_eq!(error.kind, keyferry::ErrorKind::Config); // the message names the setting that is meant
+/// Session::open(config)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Config {
     entries: Vec<Entry>,
@@ -45,6 +60,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] naming place, key and remedy, [`ErrorKind::UnsafeFile`] with the `chmod` that mends it.
+    #[doc(hidden)]
     pub fn load(path: Option<&Path>, environment: Environment) -> Result<Self> {
         let mut config = Self { environment: Arc::clone(&environment), is_standalone: false, ..Self::new() };
         match path {
@@ -64,6 +80,7 @@ impl Config {
 
     /// Whether it was made by [`Config::new`], which reads neither file nor environment: then tokens are kept in memory unless
     /// `store` is set.
+    #[doc(hidden)]
     pub fn is_standalone(&self) -> bool {
         self.is_standalone
     }
@@ -97,6 +114,7 @@ impl Config {
     }
 
     /// The layer that sets the default account, if one does.
+    #[doc(hidden)]
     pub fn default_account_layer(&self) -> Option<&Layer> {
         self.default_account_entry().map(|entry| &entry.layer)
     }
@@ -130,6 +148,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ErrorKind::NotConfigured`], naming those there are, if there is none of this name.
+    #[doc(hidden)]
     pub fn profile(&self, account: &str) -> Result<Profile> {
         if account != DEFAULT_ACCOUNT && !self.profiles.contains(account) {
             let shown_name = if is_account(account) { account } else { "of that name" };
@@ -176,6 +195,7 @@ impl Config {
     /// # Errors
     /// [`ErrorKind::Config`] for a setting that no plugin declares or whose value can't be right, [`ErrorKind::UnsafeFile`] for a secret that
     /// others can read.
+    #[doc(hidden)]
     pub fn apply_declared(&mut self, declared: &[DeclaredSetting], complete: bool) -> Result<()> {
         for entry in self.entries.iter_mut().filter(|entry| entry.is_plugin_setting()) {
             match declared.iter().find(|declared| declared.full_key == entry.key) {

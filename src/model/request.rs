@@ -10,9 +10,20 @@ use crate::model::key::Access;
 use crate::secret::Secret;
 
 /// A request for a token. Only the resource is required.
+///
+/// ```
+/// use keyferry::{Access, Request};
+/// use std::time::Duration;
+///
+/// let mut request = Request::new("packages/01EXAMPLE");
+/// request.access = Some(Access::Read);
+/// request.min_valid = Duration::from_secs(600);
+/// let cancel = request.cancel.clone(); // `cancel.cancel()` on another thread ends the wait
+/// # assert!(!cancel.is_cancelled());
+/// ```
 #[derive(Clone, Default)]
 pub struct Request {
-    /// A URL or `SERVICE:PATH`, as [`crate::model::resource::Resource`] reads it.
+    /// A URL or `SERVICE:PATH`, as `packages/ID` or `fileverbs:bearer`.
     pub resource: String,
     /// The token must be good for so long; 0 for the engine's own windows.
     pub min_valid: Duration,
