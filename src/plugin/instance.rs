@@ -100,16 +100,18 @@ impl Plugin {
         let refuse = |what: String| {
             Error::new(ErrorKind::Plugin, format!("the plugin {} ({}) {what}: report it to its author", self.name, self.path.display()))
         };
-        let service = match self.extension(abi::KEYFERRY_PLUGIN_EXTENSION_SERVICE)? {
-            None => None,
+        let service = self.extension(abi::KEYFERRY_PLUGIN_EXTENSION_SERVICE)?.map(|table| {
             // SAFETY: the plugin says that this is the table of this extension, and the header that it lives as long as the process.
-            Some(table) => Some(unsafe { descriptor::read_service(table.0.cast(), &self.settings) }.map_err(refuse)?),
-        };
-        let secret_source = match self.extension(abi::KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE)? {
-            None => None,
+            let service = unsafe { descriptor::read_service(table.0.cast(), &self.settings) };
+            service.map_err(refuse)
+        });
+        let service = service.transpose()?;
+        let secret_source = self.extension(abi::KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE)?.map(|table| {
             // SAFETY: as above.
-            Some(table) => Some(unsafe { descriptor::read_secret_source(table.0.cast()) }.map_err(refuse)?),
-        };
+            let secret_source = unsafe { descriptor::read_secret_source(table.0.cast()) };
+            secret_source.map_err(refuse)
+        });
+        let secret_source = secret_source.transpose()?;
         if service.is_none() && secret_source.is_none() {
             let what = format!(
                 "has neither {} nor {}: this keyferry has no use for it",

@@ -162,9 +162,13 @@ impl Service for PluginService {
 
     fn acquire(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
         let (acquire, c_spec) = (self.service_table()?.acquire, self.c_token_spec(spec));
-        // SAFETY: the header tells plugins what `acquire` is called with; all of it lives until that returns.
-        let state = self.run("acquire", context, move |id| c_spec.with_pointer(|spec| unsafe { acquire(id, spec) }))?;
-        self.acquired_token(spec, "acquire", state)
+        let body = move |id| {
+            c_spec.with_pointer(|spec| {
+                // SAFETY: the header tells plugins what `acquire` is called with; all of it lives until that returns.
+                unsafe { acquire(id, spec) }
+            })
+        };
+        self.run("acquire", context, body).and_then(|state| self.acquired_token(spec, "acquire", state))
     }
 
     fn renew(&self, spec: &TokenSpec<'_>, renewal: &Secret, context: &dyn Context) -> Result<Acquired> {

@@ -103,23 +103,58 @@ const DESTRUCTORS: &[Row] = &[
 
 const SETTERS: &[Row] = &[
     // SAFETY: the texts end in NUL.
-    ("keyferry_config_set", || contained(|e| unsafe { config::keyferry_config_set(None, user(), user(), e) })),
+    ("keyferry_config_set", || {
+        contained(|e| {
+            // SAFETY: as above.
+            unsafe { config::keyferry_config_set(None, user(), user(), e) }
+        })
+    }),
     ("keyferry_request_set_min_valid_s", || contained(|e| request::keyferry_request_set_min_valid_s(None, 0, e))),
     ("keyferry_request_set_access", || contained(|e| request::keyferry_request_set_access(None, 0, e))),
     // SAFETY: NULL is allowed.
-    ("keyferry_request_set_account", || contained(|e| unsafe { request::keyferry_request_set_account(None, null(), e) })),
+    ("keyferry_request_set_account", || {
+        contained(|e| {
+            // SAFETY: as above.
+            unsafe { request::keyferry_request_set_account(None, null(), e) }
+        })
+    }),
     // SAFETY: NULL is allowed.
-    ("keyferry_request_set_link_password", || contained(|e| unsafe { request::keyferry_request_set_link_password(None, null(), e) })),
+    ("keyferry_request_set_link_password", || {
+        contained(|e| {
+            // SAFETY: as above.
+            unsafe { request::keyferry_request_set_link_password(None, null(), e) }
+        })
+    }),
     ("keyferry_request_set_timeout_ms", || contained(|e| request::keyferry_request_set_timeout_ms(None, 0, e))),
     ("keyferry_session_reject", || contained(|e| session::keyferry_session_reject(None, None, e))),
     // SAFETY: the texts end in NUL.
-    ("keyferry_session_reject_value", || contained(|e| unsafe { session::keyferry_session_reject_value(None, user(), user(), e) })),
+    ("keyferry_session_reject_value", || {
+        contained(|e| {
+            // SAFETY: as above.
+            unsafe { session::keyferry_session_reject_value(None, user(), user(), e) }
+        })
+    }),
     // SAFETY: the texts end in NUL.
-    ("keyferry_session_adopt", || contained(|e| unsafe { session::keyferry_session_adopt(None, user(), user(), 0, e) })),
+    ("keyferry_session_adopt", || {
+        contained(|e| {
+            // SAFETY: as above.
+            unsafe { session::keyferry_session_adopt(None, user(), user(), 0, e) }
+        })
+    }),
     // SAFETY: NULL is allowed.
-    ("keyferry_session_forget", || contained(|e| unsafe { session::keyferry_session_forget(None, null(), e) })),
+    ("keyferry_session_forget", || {
+        contained(|e| {
+            // SAFETY: as above.
+            unsafe { session::keyferry_session_forget(None, null(), e) }
+        })
+    }),
     // SAFETY: no function is given.
-    ("keyferry_log_set_callback", || contained(|e| unsafe { log::keyferry_log_set_callback(0, None, null_mut::<c_void>(), None, e) })),
+    ("keyferry_log_set_callback", || {
+        contained(|e| {
+            // SAFETY: as above.
+            unsafe { log::keyferry_log_set_callback(0, None, null_mut::<c_void>(), None, e) }
+        })
+    }),
     ("keyferry_session_peek", peek),
 ];
 
@@ -136,25 +171,60 @@ fn user() -> *const c_char {
 const CONSTRUCTORS: &[Row] = &[
     ("keyferry_config_new", || contained_and_null(|out, e| config::keyferry_config_new(out, e))),
     // SAFETY: NULL is allowed.
-    ("keyferry_config_load", || contained_and_null(|out, e| unsafe { config::keyferry_config_load(null(), out, e) })),
+    ("keyferry_config_load", || {
+        contained_and_null(|out, e| {
+            // SAFETY: as above.
+            unsafe { config::keyferry_config_load(null(), out, e) }
+        })
+    }),
     // SAFETY: the text ends in NUL.
-    ("keyferry_request_new", || contained_and_null(|out, e| unsafe { request::keyferry_request_new(user(), out, e) })),
+    ("keyferry_request_new", || {
+        contained_and_null(|out, e| {
+            // SAFETY: as above.
+            unsafe { request::keyferry_request_new(user(), out, e) }
+        })
+    }),
     ("keyferry_session_open", || contained_and_null(|out, e| session::keyferry_session_open(None, out, e))),
     ("keyferry_session_token_for", || contained_and_null(|out, e| session::keyferry_session_token_for(None, None, out, e))),
     ("keyferry_session_cached", || contained_and_null(|out, e| session::keyferry_session_cached(None, None, out, e))),
     // SAFETY: the text ends in NUL.
-    ("keyferry_session_explain", || contained_and_null(|out, e| unsafe { diagnostics::keyferry_session_explain(None, user(), out, e) })),
+    ("keyferry_session_explain", || {
+        contained_and_null(|out, e| {
+            // SAFETY: as above.
+            unsafe { diagnostics::keyferry_session_explain(None, user(), out, e) }
+        })
+    }),
     ("keyferry_session_list", || contained_and_null(|out, e| diagnostics::keyferry_session_list(None, out, e))),
     ("keyferry_session_stats", || contained_and_null(|out, e| diagnostics::keyferry_session_stats(None, out, e))),
     // SAFETY: NULL is allowed.
-    ("masv_login", || contained_and_null(|out, e| unsafe { masv::masv_login(None, null(), null(), out, e) })),
+    ("masv_login", || {
+        contained_and_null(|out, e| {
+            // SAFETY: as above.
+            unsafe { masv::masv_login(None, null(), null(), out, e) }
+        })
+    }),
     // SAFETY: the text ends in NUL.
-    ("masv_token_for", || contained_and_null(|out, e| unsafe { masv::masv_token_for(None, user(), out, e) })),
+    ("masv_token_for", || {
+        contained_and_null(|out, e| {
+            // SAFETY: as above.
+            unsafe { masv::masv_token_for(None, user(), out, e) }
+        })
+    }),
     ("masv_agent_session", || contained_and_null(|out, e| agent::masv_agent_session(None, out, e))),
     // SAFETY: NULL is allowed.
-    ("masv_agent_sign_in", || contained_and_null(|out, e| unsafe { agent::masv_agent_sign_in(None, null(), null(), out, e) })),
+    ("masv_agent_sign_in", || {
+        contained_and_null(|out, e| {
+            // SAFETY: as above.
+            unsafe { agent::masv_agent_sign_in(None, null(), null(), out, e) }
+        })
+    }),
     // SAFETY: the texts end in NUL.
-    ("masv_agent_sign_up", || contained_and_null(|out, e| unsafe { agent::masv_agent_sign_up(None, user(), user(), user(), out, e) })),
+    ("masv_agent_sign_up", || {
+        contained_and_null(|out, e| {
+            // SAFETY: as above.
+            unsafe { agent::masv_agent_sign_up(None, user(), user(), user(), out, e) }
+        })
+    }),
     ("fileverbs_bearer", || contained_and_null(|out, e| fileverbs::fileverbs_bearer(None, out, e))),
     ("fileverbs_secret_key", || contained_and_null(|out, e| fileverbs::fileverbs_secret_key(None, out, e))),
 ];
