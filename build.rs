@@ -1,5 +1,5 @@
-//! Generates `include/keyferry.h` from `src/ffi` and `include/keyferry_plugin.h` from `src/plugin/abi`, and sets the library's soname
-//! and link flags.
+//! Generates `include/keyferry.h` from `src/ffi` and `include/keyferry_plugin.h` from
+//! `src/plugin/abi`, and sets the library's soname and link flags.
 
 use std::{env, fs};
 
@@ -7,19 +7,50 @@ use std::{env, fs};
 const SONAME: &str = "libkeyferry.so.0";
 
 /// The files of the ABI in the order of the header.
-const SOURCES: &[&str] =
-    &["status", "version", "text", "error", "config", "request", "token", "session", "diagnostics", "masv", "agent", "fileverbs", "log"];
+const SOURCES: &[&str] = &[
+    "status",
+    "version",
+    "text",
+    "error",
+    "config",
+    "request",
+    "token",
+    "session",
+    "diagnostics",
+    "masv",
+    "agent",
+    "fileverbs",
+    "log",
+];
 
 /// The files of the plugin ABI in the order of its header.
-const PLUGIN_SOURCES: &[&str] = &["entry", "call", "status", "service", "secret_source", "request", "host"];
+const PLUGIN_SOURCES: &[&str] = &[
+    "entry",
+    "call",
+    "status",
+    "service",
+    "secret_source",
+    "request",
+    "host",
+];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/ffi");
     println!("cargo::rerun-if-changed=src/plugin/abi");
-    let sources: Vec<_> = SOURCES.iter().map(|source| format!("src/ffi/{source}.rs")).collect();
-    generate_header("include/keyferry.h", &sources, config("include/preamble.txt", "KEYFERRY_H"));
-    let sources: Vec<_> = PLUGIN_SOURCES.iter().map(|source| format!("src/plugin/abi/{source}.rs")).collect();
+    let sources: Vec<_> = SOURCES
+        .iter()
+        .map(|source| format!("src/ffi/{source}.rs"))
+        .collect();
+    generate_header(
+        "include/keyferry.h",
+        &sources,
+        config("include/preamble.txt", "KEYFERRY_H"),
+    );
+    let sources: Vec<_> = PLUGIN_SOURCES
+        .iter()
+        .map(|source| format!("src/plugin/abi/{source}.rs"))
+        .collect();
     generate_header("include/keyferry_plugin.h", &sources, plugin_config());
     link();
 }
@@ -51,7 +82,12 @@ fn config(preamble: &str, guard: &str) -> cbindgen::Config {
     println!("cargo::rerun-if-changed={preamble}");
     cbindgen::Config {
         language: cbindgen::Language::C,
-        header: Some(fs::read_to_string(preamble).unwrap_or_default().trim_end().to_owned()),
+        header: Some(
+            fs::read_to_string(preamble)
+                .unwrap_or_default()
+                .trim_end()
+                .to_owned(),
+        ),
         include_guard: Some(guard.into()),
         sys_includes: vec!["stddef.h".into(), "stdint.h".into()],
         no_includes: true,
@@ -64,12 +100,26 @@ fn config(preamble: &str, guard: &str) -> cbindgen::Config {
     }
 }
 
-/// The tables of the plugin ABI. No function uses them here, so they are named; the entry is the plugin's own symbol.
+/// The tables of the plugin ABI. No function uses them here, so they are named; the entry is the
+/// plugin's own symbol.
 fn plugin_config() -> cbindgen::Config {
     let mut config = config("include/plugin_preamble.txt", "KEYFERRY_PLUGIN_H");
-    config.export.include =
-        ["", "_service", "_secret_source", "_request", "_response", "_host"].map(|part| format!("keyferry_plugin{part}")).to_vec();
-    config.trailer = Some(fs::read_to_string("include/plugin_trailer.txt").unwrap_or_default().trim_end().to_owned());
+    config.export.include = [
+        "",
+        "_service",
+        "_secret_source",
+        "_request",
+        "_response",
+        "_host",
+    ]
+    .map(|part| format!("keyferry_plugin{part}"))
+    .to_vec();
+    config.trailer = Some(
+        fs::read_to_string("include/plugin_trailer.txt")
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned(),
+    );
     println!("cargo::rerun-if-changed=include/plugin_trailer.txt");
     config
 }

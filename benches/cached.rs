@@ -1,5 +1,6 @@
-//! What a hit costs through the C ABI, beside the limit row in the same run: compiles `hit.c`, `stall.c` and `load.c` against the
-//! release library and runs them. `cargo bench`. On a machine that does anything else the figures say little; the ratios say more.
+//! What a hit costs through the C ABI, beside the limit row in the same run: compiles `hit.c`,
+//! `stall.c` and `load.c` against the release library and runs them. `cargo bench`. On a machine
+//! that does anything else the figures say little; the ratios say more.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -12,7 +13,10 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("cached: {error}\n"));
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("cached: {error}\n"),
+            );
             ExitCode::FAILURE
         }
     }
@@ -28,9 +32,20 @@ fn run() -> Result<(), Failure> {
     for name in ["load", "hit", "stall"] {
         let program = compile(name, folder.path())?;
         let mut command = Command::new(program);
-        command.env_clear().env("LD_LIBRARY_PATH", folder.path()).env("HOME", folder.path());
-        command.envs(sandbox.variables().into_iter().filter(|(name, _)| !name.starts_with('#')));
-        command.env("KEYFERRY_STORE", "memory").env("TEST_CONTROL_URL", sandbox.masv_url()).env("HIT_PLUGIN", &plugin);
+        command
+            .env_clear()
+            .env("LD_LIBRARY_PATH", folder.path())
+            .env("HOME", folder.path());
+        command.envs(
+            sandbox
+                .variables()
+                .into_iter()
+                .filter(|(name, _)| !name.starts_with('#')),
+        );
+        command
+            .env("KEYFERRY_STORE", "memory")
+            .env("TEST_CONTROL_URL", sandbox.masv_url())
+            .env("HIT_PLUGIN", &plugin);
         if name == "load" {
             command.arg(folder.path().join("libkeyferry.so.0"));
         }
@@ -50,13 +65,28 @@ fn compiler() -> Result<Command, Failure> {
 
 /// A plugin whose service has a token for each id.
 fn plugin(folder: &Path) -> Result<PathBuf, Failure> {
-    let (root, made) = (Path::new(env!("CARGO_MANIFEST_DIR")), folder.join("tables.so"));
+    let (root, made) = (
+        Path::new(env!("CARGO_MANIFEST_DIR")),
+        folder.join("tables.so"),
+    );
     let mut command = compiler()?;
-    command.arg(root.join("c-tests/plugins/tables.c")).args(["-shared", "-fPIC", "-o"]).arg(&made);
+    command
+        .arg(root.join("c-tests/plugins/tables.c"))
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&made);
     // As long a line as those of the built-in rows.
-    command.arg(format!("-DVALUE=\"{}\"", "v".repeat(600 - "X-Token: \0".len())));
-    let status = command.arg(format!("-I{}", root.join("include").display())).status()?;
-    if status.success() { Ok(made) } else { Err("the plugin does not compile".into()) }
+    command.arg(format!(
+        "-DVALUE=\"{}\"",
+        "v".repeat(600 - "X-Token: \0".len())
+    ));
+    let status = command
+        .arg(format!("-I{}", root.join("include").display()))
+        .status()?;
+    if status.success() {
+        Ok(made)
+    } else {
+        Err("the plugin does not compile".into())
+    }
 }
 
 fn compile(name: &str, folder: &Path) -> Result<PathBuf, Failure> {
@@ -67,7 +97,18 @@ fn compile(name: &str, folder: &Path) -> Result<PathBuf, Failure> {
         .arg(format!("-I{}", root.join("include").display()))
         .arg(format!("-L{}", folder.display()))
         .args(["-o".as_ref(), program.as_os_str()])
-        .args(["-Wall", "-Wextra", "-Werror", "-lkeyferry", "-lpthread", "-ldl"])
+        .args([
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-lkeyferry",
+            "-lpthread",
+            "-ldl",
+        ])
         .status()?;
-    if status.success() { Ok(program) } else { Err(format!("{name}.c does not compile").into()) }
+    if status.success() {
+        Ok(program)
+    } else {
+        Err(format!("{name}.c does not compile").into())
+    }
 }

@@ -31,7 +31,8 @@
 #include <stdint.h>
 
 /**
- * The number of this ABI, which the soname holds too. Nothing is removed or changed within a number.
+ * The number of this ABI, which the soname holds too. Nothing is removed or changed within a
+ * number.
  */
 #define KEYFERRY_ABI_VERSION 0
 
@@ -126,24 +127,28 @@ typedef struct keyferry_config keyferry_config;
 typedef struct keyferry_error keyferry_error;
 
 /**
- * A resource and what the caller needs of its token. Set it up in one thread; then any thread may use or cancel it.
+ * A resource and what the caller needs of its token. Set it up in one thread; then any thread may
+ * use or cancel it.
  */
 typedef struct keyferry_request keyferry_request;
 
 /**
- * Configuration, services, cache and store. `const keyferry_session *`: any thread, at once. NULL stands for the default
- * session, which is opened at its first use from the user's configuration, is never freed, and opens anew in a forked child.
+ * Configuration, services, cache and store. `const keyferry_session *`: any thread, at once. NULL
+ * stands for the default session, which is opened at its first use from the user's configuration,
+ * is never freed, and opens anew in a forked child.
  */
 typedef struct keyferry_session keyferry_session;
 
 /**
- * A set of headers with its expiry. Immutable: any thread, at once. Outlives the session that it came from.
+ * A set of headers with its expiry. Immutable: any thread, at once. Outlives the session that it
+ * came from.
  */
 typedef struct keyferry_token keyferry_token;
 
 /**
  * What every fallible call returns: `KEYFERRY_OK`, or one of the `KEYFERRY_E_` numbers below.
- * `keyferry_status_text` says each in words. A number that is not listed here comes from a newer library.
+ * `keyferry_status_text` says each in words. A number that is not listed here comes from a newer
+ * library.
  */
 typedef int32_t keyferry_status;
 
@@ -175,17 +180,20 @@ typedef void (*keyferry_log_finalizer)(void *user_data);
 #define KEYFERRY_E_NOT_UTF8 102
 
 /**
- * A value is empty, too long, out of range, or holds CR, LF, NUL or another control character. Remedy: copy it again.
+ * A value is empty, too long, out of range, or holds CR, LF, NUL or another control character.
+ * Remedy: copy it again.
  */
 #define KEYFERRY_E_INVALID_VALUE 103
 
 /**
- * The resource can't be read. Remedy: write `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH` or an https URL.
+ * The resource can't be read. Remedy: write `user`, `packages/ID`, `links/ID?secret=S`,
+ * `SERVICE:PATH` or an https URL.
  */
 #define KEYFERRY_E_INVALID_RESOURCE 104
 
 /**
- * The resource belongs to no configured service. Remedy: check its host and the services' URLs in the configuration.
+ * The resource belongs to no configured service. Remedy: check its host and the services' URLs in
+ * the configuration.
  */
 #define KEYFERRY_E_UNKNOWN_SERVICE 105
 
@@ -210,7 +218,8 @@ typedef void (*keyferry_log_finalizer)(void *user_data);
 #define KEYFERRY_E_CANCELLED 109
 
 /**
- * The request's time was over first. Remedy: ask again, or give it more with `keyferry_request_set_timeout_ms`.
+ * The request's time was over first. Remedy: ask again, or give it more with
+ * `keyferry_request_set_timeout_ms`.
  */
 #define KEYFERRY_E_TIMEOUT 110
 
@@ -220,12 +229,14 @@ typedef void (*keyferry_log_finalizer)(void *user_data);
 #define KEYFERRY_E_FORKED 111
 
 /**
- * Called from keyferry's own log callback, or from a plugin's. Remedy: hand the message to another thread; use the host's table.
+ * Called from keyferry's own log callback, or from a plugin's. Remedy: hand the message to another
+ * thread; use the host's table.
  */
 #define KEYFERRY_E_REENTRANT 112
 
 /**
- * A fault inside keyferry; the process is fine, what the call was about is not done. Remedy: report it.
+ * A fault inside keyferry; the process is fine, what the call was about is not done. Remedy:
+ * report it.
  */
 #define KEYFERRY_E_PANIC 113
 
@@ -265,7 +276,8 @@ typedef void (*keyferry_log_finalizer)(void *user_data);
 #define KEYFERRY_E_STORE 303
 
 /**
- * No connection. Remedy: check network, the URL in the configuration and, for the MASV Agent, that it runs.
+ * No connection. Remedy: check network, the URL in the configuration and, for the MASV Agent, that
+ * it runs.
  */
 #define KEYFERRY_E_UNREACHABLE 601
 
@@ -280,12 +292,14 @@ typedef void (*keyferry_log_finalizer)(void *user_data);
 #define KEYFERRY_E_NO_RESPONSE 603
 
 /**
- * The service refused the credential. Remedy: check it; the same one is not sent again for a while.
+ * The service refused the credential. Remedy: check it; the same one is not sent again for a
+ * while.
  */
 #define KEYFERRY_E_BAD_CREDENTIALS 701
 
 /**
- * The login ended and can't be renewed without a person. Remedy: `masv_login`, or configure e-mail and password.
+ * The login ended and can't be renewed without a person. Remedy: `masv_login`, or configure e-mail
+ * and password.
  */
 #define KEYFERRY_E_LOGIN_REQUIRED 702
 
@@ -315,7 +329,8 @@ typedef void (*keyferry_log_finalizer)(void *user_data);
 #define KEYFERRY_E_BAD_RESPONSE 707
 
 /**
- * The service redirects, which is never followed with a credential. Remedy: check the URL in the configuration.
+ * The service redirects, which is never followed with a credential. Remedy: check the URL in the
+ * configuration.
  */
 #define KEYFERRY_E_REDIRECTED 708
 
@@ -393,7 +408,8 @@ void keyferry_text_free(char *text);
 keyferry_status keyferry_error_status(const keyferry_error *error);
 
 /**
- * One sentence for people, UTF-8, without a full stop: what is wrong with which thing, and the remedy.
+ * One sentence for people, UTF-8, without a full stop: what is wrong with which thing, and the
+ * remedy.
  *
  * @param error  may be NULL: then NULL
  *
@@ -458,7 +474,8 @@ uint64_t keyferry_error_retry_after_ms(const keyferry_error *error);
 void keyferry_error_free(keyferry_error *error);
 
 /**
- * Makes a configuration with nothing in it: no file and no variable is read. Tokens are kept in memory unless `store` is set.
+ * Makes a configuration with nothing in it: no file and no variable is read. Tokens are kept in
+ * memory unless `store` is set.
  *
  * @param config_out  gets the configuration
  * @param error_out   gets the detail of a failure; may be NULL
@@ -469,8 +486,7 @@ void keyferry_error_free(keyferry_error *error);
  * Source:  keyferry
  * Since:   0.1
  */
-keyferry_status keyferry_config_new(keyferry_config **config_out,
-                                    keyferry_error **error_out);
+keyferry_status keyferry_config_new(keyferry_config **config_out, keyferry_error **error_out);
 
 /**
  * Makes a configuration from a file and, over it, from the environment.
@@ -492,7 +508,8 @@ keyferry_status keyferry_config_load(const char *path,
                                      keyferry_error **error_out);
 
 /**
- * Sets one value, over file and environment. The value is always literal: `env:X` is a password that begins so.
+ * Sets one value, over file and environment. The value is always literal: `env:X` is a password
+ * that begins so.
  *
  * @param config     the configuration
  * @param key        as in the configuration table: `masv.api_key`, `http.timeout_ms`, `profile.NAME.masv.team`. Borrowed.
@@ -541,8 +558,9 @@ void keyferry_config_free(keyferry_config *config);
 keyferry_status keyferry_request_new(const char *resource, keyferry_request **request_out, keyferry_error **error_out);
 
 /**
- * Wants a token that is good for so long, instead of the engine's own windows. A service that gives shorter ones gets the
- * last word: the freshest is returned, and `keyferry_token_expires_unix_s` says when that ends.
+ * Wants a token that is good for so long, instead of the engine's own windows. A service that
+ * gives shorter ones gets the last word: the freshest is returned, and
+ * `keyferry_token_expires_unix_s` says when that ends.
  *
  * @param request      the request
  * @param min_valid_s  seconds; 0 (the default) for the engine's own windows
@@ -625,8 +643,8 @@ keyferry_status keyferry_request_set_timeout_ms(keyferry_request *request,
                                                 keyferry_error **error_out);
 
 /**
- * Ends the wait of whoever waits with this request, now and from now on: it gets `KEYFERRY_E_CANCELLED`. What is under way goes on
- * for others who wait for the same token.
+ * Ends the wait of whoever waits with this request, now and from now on: it gets
+ * `KEYFERRY_E_CANCELLED`. What is under way goes on for others who wait for the same token.
  *
  * @param request  may be NULL: then nothing happens
  *
@@ -678,7 +696,8 @@ size_t keyferry_token_header_count(const keyferry_token *token);
 const char *keyferry_token_header_name(const keyferry_token *token, size_t index);
 
 /**
- * The value of a header, whole: `Bearer eyJ…` for `Authorization`. A secret: keep it out of logs and argument lists.
+ * The value of a header, whole: `Bearer eyJ…` for `Authorization`. A secret: keep it out of logs
+ * and argument lists.
  *
  * @param token  may be NULL: then NULL
  * @param index  from 0; NULL beyond `keyferry_token_header_count`
@@ -755,7 +774,8 @@ int32_t keyferry_token_access(const keyferry_token *token);
 int64_t keyferry_token_expires_unix_s(const keyferry_token *token);
 
 /**
- * Which one of its resource's tokens it is: each later one has a greater number, in all processes that share a store.
+ * Which one of its resource's tokens it is: each later one has a greater number, in all processes
+ * that share a store.
  *
  * @param token  may be NULL: then 0
  *
@@ -767,7 +787,8 @@ int64_t keyferry_token_expires_unix_s(const keyferry_token *token);
 uint64_t keyferry_token_generation(const keyferry_token *token);
 
 /**
- * What else the service said with it, as a JSON object without secrets: of a user token `user` and `teams`, as they came.
+ * What else the service said with it, as a JSON object without secrets: of a user token `user` and
+ * `teams`, as they came.
  *
  * @param token  may be NULL: then NULL
  *
@@ -793,8 +814,9 @@ const char *keyferry_token_details_json(const keyferry_token *token);
 void keyferry_token_free(keyferry_token *token);
 
 /**
- * Opens a session. Goes to no network, and starts no thread but those that initialise the plugins which the configuration names; a
- * plugin that can't be used is left out, and whoever asks for its tokens is told why.
+ * Opens a session. Goes to no network, and starts no thread but those that initialise the plugins
+ * which the configuration names; a plugin that can't be used is left out, and whoever asks for its
+ * tokens is told why.
  *
  * @param config       copied; NULL for the user's `config.toml` and the environment
  * @param session_out  gets the session
@@ -813,7 +835,8 @@ keyferry_status keyferry_session_open(const keyferry_config *config,
                                       keyferry_error **error_out);
 
 /**
- * Closes a session: cancels refreshes, ends its threads within a second. Tokens and errors that came from it live on.
+ * Closes a session: cancels refreshes, ends its threads within a second. Tokens and errors that
+ * came from it live on.
  *
  * @param session  NULL does nothing; in a forked child nothing is freed, on purpose. Taken.
  *
@@ -826,7 +849,8 @@ keyferry_status keyferry_session_open(const keyferry_config *config,
 void keyferry_session_free(keyferry_session *session);
 
 /**
- * Gets the headers for a request, from memory if they are fresh, else from the store or the service. May go to the network.
+ * Gets the headers for a request, from memory if they are fresh, else from the store or the
+ * service. May go to the network.
  *
  * @param session    NULL for the default session
  * @param request    what is wanted. Borrowed.
@@ -845,7 +869,8 @@ keyferry_status keyferry_session_token_for(const keyferry_session *session,
                                            keyferry_error **error_out);
 
 /**
- * Gets an unexpired token from memory. Goes to no store and no network; the first use of NULL opens the default session.
+ * Gets an unexpired token from memory. Goes to no store and no network; the first use of NULL
+ * opens the default session.
  *
  * @param session    NULL for the default session
  * @param request    what is wanted. Borrowed.
@@ -894,8 +919,9 @@ keyferry_status keyferry_session_peek(const keyferry_session *session,
                                       size_t *length_out);
 
 /**
- * Says that the service refused a token (401): its generation is dead, here and in the store, and the next call gets another. A later
- * generation is not harmed. Rejecting an API key or SecretKey keeps it from being handed out for a while.
+ * Says that the service refused a token (401): its generation is dead, here and in the store, and
+ * the next call gets another. A later generation is not harmed. Rejecting an API key or SecretKey
+ * keeps it from being handed out for a while.
  *
  * @param session    NULL for the default session
  * @param token      the token. Borrowed; it may come from another session with the same account.
@@ -912,8 +938,8 @@ keyferry_status keyferry_session_reject(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Says that the service refused a value that was got for a resource, by a caller that has no token object. Nothing happens unless it is
- * the present one.
+ * Says that the service refused a value that was got for a resource, by a caller that has no token
+ * object. Nothing happens unless it is the present one.
  *
  * @param session    NULL for the default session
  * @param resource   what it was got for. Borrowed.
@@ -933,7 +959,8 @@ keyferry_status keyferry_session_reject_value(const keyferry_session *session,
                                               keyferry_error **error_out);
 
 /**
- * Keeps a token that the caller got itself: of a package that it made through a Portal, of a transfer that it started.
+ * Keeps a token that the caller got itself: of a package that it made through a Portal, of a
+ * transfer that it started.
  *
  * @param session         NULL for the default session
  * @param resource        `packages/ID` or `transfers/ID`, or a URL of that. Borrowed.
@@ -957,7 +984,8 @@ keyferry_status keyferry_session_adopt(const keyferry_session *session,
                                        keyferry_error **error_out);
 
 /**
- * Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes drop theirs at their next read.
+ * Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes
+ * drop theirs at their next read.
  *
  * @param session    NULL for the default session
  * @param resource   NULL for everything of every account. Borrowed.
@@ -1015,7 +1043,8 @@ keyferry_status keyferry_session_list(const keyferry_session *session,
                                       keyferry_error **error_out);
 
 /**
- * Counts what the session did: flights, waits, logins, refreshes, refusals. Hits are not counted: that would slow them down.
+ * Counts what the session did: flights, waits, logins, refreshes, refusals. Hits are not counted:
+ * that would slow them down.
  *
  * @param session    NULL for the default session
  * @param text_out   gets a JSON object of numbers
@@ -1027,14 +1056,13 @@ keyferry_status keyferry_session_list(const keyferry_session *session,
  * Source:  keyferry
  * Since:   0.1
  */
-keyferry_status keyferry_session_stats(const keyferry_session *session,
-                                       char **text_out,
-                                       keyferry_error **error_out);
+keyferry_status keyferry_session_stats(const keyferry_session *session, char **text_out, keyferry_error **error_out);
 
 /**
- * Logs in to MASV with e-mail and password: always one `POST /v1/auth`, also where an earlier one was refused. The login is kept for
- * the session's account, so `masv_token_for` works from then on; when it ends and no password is configured, that one answers
- * KEYFERRY_E_LOGIN_REQUIRED. Goes to the network.
+ * Logs in to MASV with e-mail and password: always one `POST /v1/auth`, also where an earlier one
+ * was refused. The login is kept for the session's account, so `masv_token_for` works from then
+ * on; when it ends and no password is configured, that one answers KEYFERRY_E_LOGIN_REQUIRED. Goes
+ * to the network.
  *
  * @param session    NULL for the default session
  * @param email      UTF-8; NULL for the configured `masv.email`. Borrowed.
@@ -1063,8 +1091,9 @@ keyferry_status masv_login(const keyferry_session *session,
                            keyferry_error **error_out);
 
 /**
- * Gets the headers for a resource of any service, from memory if they are fresh, else from the store or the service. A path with no
- * service before it is MASV's. Short for `keyferry_session_token_for` with nothing but a resource. May go to the network.
+ * Gets the headers for a resource of any service, from memory if they are fresh, else from the
+ * store or the service. A path with no service before it is MASV's. Short for
+ * `keyferry_session_token_for` with nothing but a resource. May go to the network.
  *
  * @param session    NULL for the default session
  * @param resource   a URL of a service, `SERVICE:PATH`, a pasted link of get.massive.io, or the path of a MASV thing: `user`,
@@ -1093,7 +1122,8 @@ keyferry_status masv_token_for(const keyferry_session *session,
                                keyferry_error **error_out);
 
 /**
- * Says who is signed in to the MASV Agent on this machine. Goes to the agent, never through a proxy.
+ * Says who is signed in to the MASV Agent on this machine. Goes to the agent, never through a
+ * proxy.
  *
  * @param session    NULL for the default session
  * @param text_out   gets a JSON object with `user` and `teams`, as the agent sent them
@@ -1112,7 +1142,8 @@ keyferry_status masv_token_for(const keyferry_session *session,
 keyferry_status masv_agent_session(const keyferry_session *session, char **text_out, keyferry_error **error_out);
 
 /**
- * Signs in to the MASV Agent, which then acts as this user for all programs of the machine. Goes to the agent.
+ * Signs in to the MASV Agent, which then acts as this user for all programs of the machine. Goes
+ * to the agent.
  *
  * @param session    NULL for the default session
  * @param email      UTF-8; NULL for the configured `masv.email`. Borrowed.
@@ -1137,7 +1168,8 @@ keyferry_status masv_agent_sign_in(const keyferry_session *session,
                                    keyferry_error **error_out);
 
 /**
- * Makes a MASV account through an old MASV Transfer Agent and signs in with it. Never called by keyferry itself. Goes to the agent.
+ * Makes a MASV account through an old MASV Transfer Agent and signs in with it. Never called by
+ * keyferry itself. Goes to the agent.
  *
  * @param session    NULL for the default session
  * @param email      UTF-8. Borrowed.
@@ -1162,7 +1194,8 @@ keyferry_status masv_agent_sign_up(const keyferry_session *session,
                                    keyferry_error **error_out);
 
 /**
- * Gets the `Authorization: Bearer` header of FileVerbs, renewed when it is due. May go to the network.
+ * Gets the `Authorization: Bearer` header of FileVerbs, renewed when it is due. May go to the
+ * network.
  *
  * @param session    NULL for the default session
  * @param token_out  gets the token
@@ -1185,7 +1218,8 @@ keyferry_status fileverbs_bearer(const keyferry_session *session,
                                  keyferry_error **error_out);
 
 /**
- * Gets the `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in the shape of a token.
+ * Gets the `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in
+ * the shape of a token.
  *
  * @param session    NULL for the default session
  * @param token_out  gets the token
@@ -1205,8 +1239,9 @@ keyferry_status fileverbs_secret_key(const keyferry_session *session,
                                      keyferry_error **error_out);
 
 /**
- * Sets the function that gets the log of the whole library. Replaces the one before: waits until no call of it runs, then runs its
- * finalizer. Messages hold no secret. In a forked child nothing is logged until it calls this itself.
+ * Sets the function that gets the log of the whole library. Replaces the one before: waits until
+ * no call of it runs, then runs its finalizer. Messages hold no secret. In a forked child nothing
+ * is logged until it calls this itself.
  *
  * @param level      up to which level: one of `KEYFERRY_LOG_`
  * @param callback   takes the messages; NULL for silence, then `finalizer` runs at once

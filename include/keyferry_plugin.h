@@ -49,7 +49,8 @@
 #define KEYFERRY_PLUGIN_SETTING_TEXT 1
 
 /**
- * A secret: it may come from any source and is never shown. Requests of a call that has read it count as logins.
+ * A secret: it may come from any source and is never shown. Requests of a call that has read it
+ * count as logins.
  */
 #define KEYFERRY_PLUGIN_SETTING_SECRET 2
 
@@ -154,8 +155,9 @@
 typedef int32_t keyferry_plugin_status;
 
 /**
- * A setting of the plugin. Users set it as `KEY` under `[NAME]` in config.toml, or as `KEYFERRY_NAME_KEY` in the environment; a secret
- * also as `KEYFERRY_NAME_KEY_FILE`. Each profile may have its own value.
+ * A setting of the plugin. Users set it as `KEY` under `[NAME]` in config.toml, or as
+ * `KEYFERRY_NAME_KEY` in the environment; a secret also as `KEYFERRY_NAME_KEY_FILE`. Each profile
+ * may have its own value.
  */
 typedef struct {
   /**
@@ -186,7 +188,8 @@ typedef struct {
 typedef uint64_t keyferry_plugin_call;
 
 /**
- * Memory from the host; `data[size]` is NUL. It is valid until the call ends, and is wiped then. A plugin never frees it.
+ * Memory from the host; `data[size]` is NUL. It is valid until the call ends, and is wiped then. A
+ * plugin never frees it.
  */
 typedef struct {
   /**
@@ -204,7 +207,8 @@ typedef struct {
  */
 typedef struct {
   /**
-   * The name. The host sets the headers of the connection (`Host`, `Content-Length`, `Transfer-Encoding` and others) itself.
+   * The name. The host sets the headers of the connection (`Host`, `Content-Length`,
+   * `Transfer-Encoding` and others) itself.
    */
   const char *name;
   /**
@@ -268,7 +272,8 @@ typedef struct {
    */
   uint32_t struct_size;
   /**
-   * The HTTP status. Never a redirect, 401, 429 or a 5xx other than 501: `exchange` returns an error for these.
+   * The HTTP status. Never a redirect, 401, 429 or a 5xx other than 501: `exchange` returns an
+   * error for these.
    */
   uint32_t status;
   /**
@@ -278,13 +283,15 @@ typedef struct {
 } keyferry_plugin_response;
 
 /**
- * The functions of the host. A later host has more functions behind these, and a greater `struct_size`.
+ * The functions of the host. A later host has more functions behind these, and a greater
+ * `struct_size`.
  *
  * The host
- * - follows no redirect, uses https except to this machine, sends requests to URLs below the plugin's own only, and reads at most
- *   1 MiB of a response;
+ * - follows no redirect, uses https except to this machine, sends requests to URLs below the
+ *   plugin's own only, and reads at most 1 MiB of a response;
  * - retries a GET that failed, and no other request that the service may have got;
- * - remembers rejected secrets for a while, in all processes, and does not send them again meanwhile;
+ * - remembers rejected secrets for a while, in all processes, and does not send them again
+ *   meanwhile;
  * - drops log lines and error messages that contain a secret of the call.
  */
 typedef struct {
@@ -305,16 +312,19 @@ typedef struct {
    */
   uint32_t reserved;
   /**
-   * Gets the value of a declared setting for the account of the call. Fails with `KEYFERRY_PLUGIN_E_NOT_CONFIGURED` if it is not set,
-   * with `KEYFERRY_PLUGIN_E_SECRET_SOURCE` if its source does not give it. Not in `init`. May wait.
+   * Gets the value of a declared setting for the account of the call. Fails with
+   * `KEYFERRY_PLUGIN_E_NOT_CONFIGURED` if it is not set, with `KEYFERRY_PLUGIN_E_SECRET_SOURCE`
+   * if its source does not give it. Not in `init`. May wait.
    *
    * Threads: [any]
    */
   keyferry_plugin_status (*get_setting)(keyferry_plugin_call call, const char *key, keyferry_plugin_buffer *out);
   /**
-   * Sends a request and receives the response, at most 16 times in a call. Once the call has read a secret, a 401 or the request's
-   * `bad_credentials_status` is `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS`; so is a request with secrets that were rejected before, which is
-   * not sent. If the plugin returns the error as it is, the user gets all its details. Not in `init`. May wait.
+   * Sends a request and receives the response, at most 16 times in a call. Once the call has
+   * read a secret, a 401 or the request's `bad_credentials_status` is
+   * `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS`; so is a request with secrets that were rejected before,
+   * which is not sent. If the plugin returns the error as it is, the user gets all its details.
+   * Not in `init`. May wait.
    *
    * Threads: [any]
    */
@@ -322,15 +332,18 @@ typedef struct {
                                      const keyferry_plugin_request *request,
                                      keyferry_plugin_response *response);
   /**
-   * Allocates a buffer of `size` zero bytes, for texts that contain secrets. All buffers of a call have at most 4 MiB.
+   * Allocates a buffer of `size` zero bytes, for texts that contain secrets. All buffers of a
+   * call have at most 4 MiB.
    *
    * Threads: [any]
    */
   keyferry_plugin_status (*new_buffer)(keyferry_plugin_call call, size_t size, keyferry_plugin_buffer *out);
   /**
-   * Gets the value at a JSON pointer (RFC 6901: `/data/token`, `/rows/0`) of a JSON document as text: the content of a string, the
-   * digits of a number, `true` or `false`. Fails with `KEYFERRY_PLUGIN_E_NOT_FOUND` if there is no such value, with
-   * `KEYFERRY_PLUGIN_E_BAD_RESPONSE` if the document is not JSON or the text has control characters.
+   * Gets the value at a JSON pointer (RFC 6901: `/data/token`, `/rows/0`) of a JSON document as
+   * text: the content of a string, the digits of a number, `true` or `false`. Fails with
+   * `KEYFERRY_PLUGIN_E_NOT_FOUND` if there is no such value, with
+   * `KEYFERRY_PLUGIN_E_BAD_RESPONSE` if the document is not JSON or the text has control
+   * characters.
    *
    * Threads: [any]
    */
@@ -352,7 +365,8 @@ typedef struct {
    */
   keyferry_plugin_status (*add_header)(keyferry_plugin_call call, const char *name, const char *value);
   /**
-   * Sets when the token expires, in seconds since 1970 by the clock of the service. Without it the token is used until it is rejected.
+   * Sets when the token expires, in seconds since 1970 by the clock of the service. Without it
+   * the token is used until it is rejected.
    *
    * Threads: [any]
    */
@@ -370,8 +384,9 @@ typedef struct {
    */
   keyferry_plugin_status (*set_secret)(keyferry_plugin_call call, const char *secret);
   /**
-   * Sets the message for the error that the call returns: what is wrong and what to do, lower case, no full stop, at most 500 bytes.
-   * The host puts the plugin's name before it. The call itself goes on.
+   * Sets the message for the error that the call returns: what is wrong and what to do, lower
+   * case, no full stop, at most 500 bytes. The host puts the plugin's name before it. The call
+   * itself goes on.
    *
    * Threads: [any]
    */
@@ -383,7 +398,8 @@ typedef struct {
    */
   keyferry_plugin_status (*log)(keyferry_plugin_call call, uint32_t level, const char *message);
   /**
-   * The time in seconds since 1970 by the clock of the service, which the host learns from its responses; 0 if there is no such call.
+   * The time in seconds since 1970 by the clock of the service, which the host learns from its
+   * responses; 0 if there is no such call.
    *
    * Threads: [any]
    */
@@ -395,8 +411,8 @@ typedef struct {
    */
   uint64_t (*time_left_ms)(keyferry_plugin_call call);
   /**
-   * 1 if the call has timed out or the session is closing, else 0. A plugin that works for long without calling the host checks this
-   * from time to time.
+   * 1 if the call has timed out or the session is closing, else 0. A plugin that works for long
+   * without calling the host checks this from time to time.
    *
    * Threads: [any]
    */
@@ -408,16 +424,19 @@ typedef struct {
  *
  * A plugin MUST
  * - export exactly this symbol as constant data, whose numbers are valid before any code runs;
- * - have a name of 1 to 32 lower-case letters and digits, beginning with a letter, that is not the name of a built-in service,
- *   `profile`, `store` or `plugins`, and does not begin with `http`;
+ * - have a name of 1 to 32 lower-case letters and digits, beginning with a letter, that is not the
+ *   name of a built-in service, `profile`, `store` or `plugins`, and does not begin with `http`;
  * - list in `settings` every setting that it reads: the host gives it no other;
- * - return from every function, whatever the network does: every function of the host that may wait returns when the call times out;
+ * - return from every function, whatever the network does: every function of the host that may
+ *   wait returns when the call times out;
  * - use nothing that it got in a call after that call, and store no secret.
  *
  * A plugin SHOULD
  * - do nothing in constructors, and little in `init`;
- * - start no thread. In a forked child its memory is unchanged, its threads are gone, and `init` is called again;
- * - tell the user with `set_error_message` what to do about a failure, in one sentence without secrets.
+ * - start no thread. In a forked child its memory is unchanged, its threads are gone, and `init`
+ *   is called again;
+ * - tell the user with `set_error_message` what to do about a failure, in one sentence without
+ *   secrets.
  */
 typedef struct {
   /**
@@ -449,21 +468,22 @@ typedef struct {
    */
   const keyferry_plugin_setting *settings;
   /**
-   * Called before any other function, once as long as any session uses the plugin. `host` is valid as long as the process. May be
-   * NULL.
+   * Called before any other function, once as long as any session uses the plugin. `host` is
+   * valid as long as the process. May be NULL.
    *
    * Threads: [load]
    */
   keyferry_plugin_status (*init)(const keyferry_plugin_host *host, keyferry_plugin_call call);
   /**
-   * Called when no session uses the plugin any more, if `init` succeeded. `init` may be called again later. May be NULL.
+   * Called when no session uses the plugin any more, if `init` succeeded. `init` may be called
+   * again later. May be NULL.
    *
    * Threads: [load]
    */
   void (*deinit)(void);
   /**
-   * Returns the table of the extension with an id, valid as long as the process; NULL for an id that the plugin does not have. Called
-   * after `init`.
+   * Returns the table of the extension with an id, valid as long as the process; NULL for an id
+   * that the plugin does not have. Called after `init`.
    *
    * Threads: [load]
    */
@@ -471,16 +491,19 @@ typedef struct {
 } keyferry_plugin;
 
 /**
- * A route: which paths of a service need which token. The host matches them without calling the plugin.
+ * A route: which paths of a service need which token. The host matches them without calling the
+ * plugin.
  */
 typedef struct {
   /**
-   * The path behind the prefix, without a leading slash: `assets/{id}/{rest}`. `{id}` matches one whole segment and occurs at most
-   * once; `{rest}` at the end matches any number of segments. All other segments match literally.
+   * The path behind the prefix, without a leading slash: `assets/{id}/{rest}`. `{id}` matches
+   * one whole segment and occurs at most once; `{rest}` at the end matches any number of
+   * segments. All other segments match literally.
    */
   const char *pattern;
   /**
-   * One of `KEYFERRY_PLUGIN_TOKEN_`. The pattern has `{id}` if, and only if, this is `KEYFERRY_PLUGIN_TOKEN_ITEM`.
+   * One of `KEYFERRY_PLUGIN_TOKEN_`. The pattern has `{id}` if, and only if, this is
+   * `KEYFERRY_PLUGIN_TOKEN_ITEM`.
    */
   uint32_t token_kind;
   /**
@@ -520,20 +543,25 @@ typedef struct {
 } keyferry_plugin_token_spec;
 
 /**
- * The extension `keyferry.service/1`: a remote service that needs tokens. Its base URL is the plugin's setting `url`, which MUST be
- * declared. A URL below it, or `NAME:PATH`, belongs to this service if a route matches its path.
+ * The extension `keyferry.service/1`: a remote service that needs tokens. Its base URL is the
+ * plugin's setting `url`, which MUST be declared. A URL below it, or `NAME:PATH`, belongs to this
+ * service if a route matches its path.
  *
- * The host caches the token from `acquire` in memory and stores it, for all programs. Callers at the same time share one call. The
- * token is used until it is about to expire or a caller rejects it. After a failure the host waits before it calls again.
+ * The host caches the token from `acquire` in memory and stores it, for all programs. Callers at
+ * the same time share one call. The token is used until it is about to expire or a caller rejects
+ * it. After a failure the host waits before it calls again.
  *
  * A service MUST
  * - claim no URL of another service: the host refuses such a plugin;
  * - get tokens with `get_setting` and `exchange`, and with nothing else;
- * - add at least one header before it returns `KEYFERRY_PLUGIN_OK`, and set the expiry if it is known;
- * - return `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` if the service says that the secrets are wrong, and in no other case.
+ * - add at least one header before it returns `KEYFERRY_PLUGIN_OK`, and set the expiry if it is
+ *   known;
+ * - return `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` if the service says that the secrets are wrong, and
+ *   in no other case.
  *
  * A service SHOULD
- * - set `bad_credentials_status` in its request if the service answers wrong secrets with a status other than 401;
+ * - set `bad_credentials_status` in its request if the service answers wrong secrets with a status
+ *   other than 401;
  * - accept JSON documents with unknown fields.
  */
 typedef struct {
@@ -564,8 +592,9 @@ typedef struct {
    */
   keyferry_plugin_status (*acquire)(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec);
   /**
-   * Renews a token with the secret from `set_renewal_secret`. After `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` or
-   * `KEYFERRY_PLUGIN_E_UNSUPPORTED` the host calls `acquire`. May be NULL.
+   * Renews a token with the secret from `set_renewal_secret`. After
+   * `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` or `KEYFERRY_PLUGIN_E_UNSUPPORTED` the host calls
+   * `acquire`. May be NULL.
    *
    * Threads: [call]
    */
@@ -575,8 +604,9 @@ typedef struct {
 } keyferry_plugin_service;
 
 /**
- * The extension `keyferry.secret-source/1`: a source of secrets for other services. In config.toml a secret refers to it as
- * `{ plugin = ["NAME", "WHAT"] }`. The host calls it whenever it needs the secret, and neither caches nor stores the result.
+ * The extension `keyferry.secret-source/1`: a source of secrets for other services. In config.toml
+ * a secret refers to it as `{ plugin = ["NAME", "WHAT"] }`. The host calls it whenever it needs
+ * the secret, and neither caches nor stores the result.
  *
  * A source MUST
  * - define what WHAT may be, and fail with an error message for any other;
@@ -623,7 +653,8 @@ typedef struct {
 #define KEYFERRY_PLUGIN_E_UNREACHABLE 3
 
 /**
- * The service rejected the secrets that this call has read. The host does not send them again for a while.
+ * The service rejected the secrets that this call has read. The host does not send them again for
+ * a while.
  */
 #define KEYFERRY_PLUGIN_E_BAD_CREDENTIALS 4
 
@@ -668,8 +699,9 @@ typedef struct {
 #define KEYFERRY_PLUGIN_E_CANCELLED 12
 
 /**
- * An argument is invalid: NULL, too long, not UTF-8, with a control character, or the key of a setting that the plugin does not
- * declare. From the host only; the call then fails as a fault of the plugin, whatever the plugin returns.
+ * An argument is invalid: NULL, too long, not UTF-8, with a control character, or the key of a
+ * setting that the plugin does not declare. From the host only; the call then fails as a fault of
+ * the plugin, whatever the plugin returns.
  */
 #define KEYFERRY_PLUGIN_E_INVALID_ARGUMENT 13
 

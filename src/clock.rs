@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::sys::clock::coarse_unix_us;
 
-/// The latest time that is believed of a service: the end of the year 9999. Beyond it stands a mistake.
+/// The latest time that is believed of a service: the end of the year 9999. Beyond it stands a
+/// mistake.
 pub const LATEST_UNIX_S: i64 = 253_402_300_799;
 
 /// A wall clock, cheap to copy and to read.

@@ -86,7 +86,8 @@ pub enum PluginFault {
     SaidNothing,
 }
 
-/// A failure: a kind for programs, a sentence for people, and what the service said. It contains no secret, header, body or query.
+/// A failure: a kind for programs, a sentence for people, and what the service said. It contains no
+/// secret, header, body or query.
 ///
 /// ```
 /// use keyferry::{Config, ErrorKind, Session};
@@ -121,7 +122,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind`; `what` is lower case, without a full stop, and names thing and remedy.
     pub fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: what.into(), http_status: None, service_code: None, retry_after_ms: None, plugin_fault: None }
+        Self {
+            kind,
+            message: what.into(),
+            http_status: None,
+            service_code: None,
+            retry_after_ms: None,
+            plugin_fault: None,
+        }
     }
 
     /// The same, caused by an answer with this status.
@@ -160,7 +168,10 @@ impl Error {
     /// Whether the same request may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         use ErrorKind::{Busy, NoResponse, Throttled, Timeout, Unavailable, Unreachable};
-        matches!(self.kind, Unreachable | NoResponse | Throttled | Unavailable | Busy | Timeout)
+        matches!(
+            self.kind,
+            Unreachable | NoResponse | Throttled | Unavailable | Busy | Timeout
+        )
     }
 }
 

@@ -1,8 +1,10 @@
-//! keyferry gives every program on a machine the right, unexpired request headers for MASV cloud and FileVerbs, and tells who is
-//! signed in to the local MASV Agent, without a secret in the program's code.
+//! keyferry gives every program on a machine the right, unexpired request headers for MASV cloud
+//! and FileVerbs, and tells who is signed in to the local MASV Agent, without a secret in the
+//! program's code.
 //!
-//! A [`Session`] reads the user's configuration, logs in when it has to, keeps the tokens, and renews them before they expire. A
-//! program names a URL, gets a [`Token`], and sends its headers with any HTTP client.
+//! A [`Session`] reads the user's configuration, logs in when it has to, keeps the tokens, and
+//! renews them before they expire. A program names a URL, gets a [`Token`], and sends its headers
+//! with any HTTP client.
 //!
 //! ```
 //! use keyferry::{Config, Session};
@@ -19,20 +21,21 @@
 //! # }
 //! ```
 //!
-//! Sessions, tokens and errors can be used by any thread. Calls that may go to the network block: in asynchronous code, run them on
-//! a thread for blocking work.
+//! Sessions, tokens and errors can be used by any thread. Calls that may go to the network block:
+//! in asynchronous code, run them on a thread for blocking work.
 //!
 //! # Features
 //!
-//! `wiping-alloc` (default) makes an allocator the global one that wipes each block when it is freed. Without it a program may have
-//! an allocator of its own. Then [`Secret`]s are still wiped, but these are not: tokens and their headers, and the buffers of the
-//! HTTP, TLS and JSON libraries, which may hold passwords.
+//! `wiping-alloc` (default) makes an allocator the global one that wipes each block when it is
+//! freed. Without it a program may have an allocator of its own. Then [`Secret`]s are still wiped,
+//! but these are not: tokens and their headers, and the buffers of the HTTP, TLS and JSON
+//! libraries, which may hold passwords.
 //!
 //! # The folders, in their order
 //!
-//! A module imports from the rows above its own, and inside its row from the modules before it. The adapters do not import each
-//! other. A test in `tests/architecture` holds this. Everything but the types below is for the C ABI and the programs, and may change
-//! in any version.
+//! A module imports from the rows above its own, and inside its row from the modules before it. The
+//! adapters do not import each other. A test in `tests/architecture` holds this. Everything but the
+//! types below is for the C ABI and the programs, and may change in any version.
 //!
 //! | layer | modules |
 //! |---|---|

@@ -3,7 +3,8 @@
 //! Deliberately not the `log` crate: libraries below would write headers into it, and a host would
 //! have to install a logger of its own.
 //!
-//! The function is called from any thread, never under a lock of ours, never on the hit path, never in a forked child.
+//! The function is called from any thread, never under a lock of ours, never on the hit path, never
+//! in a forked child.
 
 use std::cell::Cell;
 use std::fmt::Arguments;
@@ -52,22 +53,37 @@ enum Inside {
 }
 
 thread_local! {
-    /// What this thread is inside of, and in which generation of forks: a child that was forked there is inside of nothing.
+    /// What this thread is inside of, and in which generation of forks: a child that was forked
+    /// there is inside of nothing.
     static INSIDE: Cell<(Inside, u32)> = const { Cell::new((Inside::Nothing, 0)) };
 }
 
-/// Has all messages up to `level` go to `sink` from now on. Returns when no call of the one before is running; that one is
-/// dropped then.
+/// Has all messages up to `level` go to `sink` from now on. Returns when no call of the one before
+/// is running; that one is dropped then.
 ///
 /// # Errors
 /// [`ErrorKind::Reentrant`] from inside a sink.
 pub fn install(level: Option<Level>, sink: Option<Sink>) -> Result<()> {
     check_not_inside()?;
     fork::watch();
-    let fresh = sink.map(|sink| Installed { sink, fork: fork::generation(), running: Mutex::new(0), idle: Condvar::new() }).map(Arc::new);
+    let fresh = sink
+        .map(|sink| Installed {
+            sink,
+            fork: fork::generation(),
+            running: Mutex::new(0),
+            idle: Condvar::new(),
+        })
+        .map(Arc::new);
     let quiet = fresh.is_none();
     let old = std::mem::replace(&mut *SINK.write(), fresh);
-    LEVEL.store(if quiet { 0 } else { level.map_or(0, |level| level as u8) }, Ordering::Release);
+    LEVEL.store(
+        if quiet {
+            0
+        } else {
+            level.map_or(0, |level| level as u8)
+        },
+        Ordering::Release,
+    );
     if let Some(old) = old.filter(|old| old.fork == fork::generation()) {
         let mut running = old.running.lock();
         while *running > 0 {
@@ -88,7 +104,11 @@ pub fn write(level: Level, message: Arguments<'_>) {
     let text = message.to_string();
     RUNNING.fetch_add(1, Ordering::Relaxed);
     // A sink that panics says nothing more; whoever logs goes on.
-    let _ = inside(Inside::Sink, || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (installed.sink)(level, &text))));
+    let _ = inside(Inside::Sink, || {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            (installed.sink)(level, &text)
+        }))
+    });
     RUNNING.fetch_sub(1, Ordering::Relaxed);
     let mut running = installed.running.lock();
     *running -= 1;
@@ -114,10 +134,15 @@ fn enter() -> Option<Arc<Installed>> {
 
 /// In a child the lock itself may have been taken at the fork: it is only tried.
 fn forked_from_installer() -> bool {
-    SINK.try_read().is_none_or(|guard| guard.as_ref().is_none_or(|installed| installed.fork != fork::generation()))
+    SINK.try_read().is_none_or(|guard| {
+        guard
+            .as_ref()
+            .is_none_or(|installed| installed.fork != fork::generation())
+    })
 }
 
-/// Runs a plugin's function: what it calls of keyferry meanwhile is refused, for it may wait for that very function.
+/// Runs a plugin's function: what it calls of keyferry meanwhile is refused, for it may wait for
+/// that very function.
 pub fn inside_plugin<T>(function: impl FnOnce() -> T) -> T {
     RUNNING.fetch_add(1, Ordering::Relaxed);
     let outcome = inside(Inside::Plugin, function);
@@ -134,7 +159,11 @@ fn inside<T>(what: Inside, function: impl FnOnce() -> T) -> T {
 
 fn whereabouts() -> Inside {
     let (inside, forks) = INSIDE.get();
-    if forks == fork::generation() { inside } else { Inside::Nothing }
+    if forks == fork::generation() {
+        inside
+    } else {
+        Inside::Nothing
+    }
 }
 
 /// Refuses calls from inside a sink, and from inside a plugin's function.
@@ -143,16 +172,24 @@ fn whereabouts() -> Inside {
 /// [`ErrorKind::Reentrant`].
 #[inline]
 pub fn check_not_inside() -> Result<()> {
-    if RUNNING.load(Ordering::Relaxed) != 0 { refuse_inside() } else { Ok(()) }
+    if RUNNING.load(Ordering::Relaxed) != 0 {
+        refuse_inside()
+    } else {
+        Ok(())
+    }
 }
 
 #[cold]
 fn refuse_inside() -> Result<()> {
     match whereabouts() {
         Inside::Nothing => Ok(()),
-        Inside::Sink => {
-            Err(Error::new(ErrorKind::Reentrant, "keyferry was called from its own log function: hand the message to another thread"))
-        }
-        Inside::Plugin => Err(Error::new(ErrorKind::Reentrant, "keyferry was called from a plugin's function: use the host's table there")),
+        Inside::Sink => Err(Error::new(
+            ErrorKind::Reentrant,
+            "keyferry was called from its own log function: hand the message to another thread",
+        )),
+        Inside::Plugin => Err(Error::new(
+            ErrorKind::Reentrant,
+            "keyferry was called from a plugin's function: use the host's table there",
+        )),
     }
 }

@@ -57,18 +57,25 @@ impl Secret {
     /// Rationale: a CR or LF in a value becomes a header of its own (CVE-2020-5260 and its kin).
     pub fn check(&self, name: &str) -> Result<()> {
         if self.is_empty() {
-            return Err(Error::new(ErrorKind::InvalidValue, format!("{name} is empty: copy it again, or leave it out")));
+            return Err(Error::new(
+                ErrorKind::InvalidValue,
+                format!("{name} is empty: copy it again, or leave it out"),
+            ));
         }
         if self.len() > MAX_VALUE_BYTES {
             return Err(Error::new(
                 ErrorKind::InvalidValue,
-                format!("{name} is longer than {MAX_VALUE_BYTES} bytes, which no server takes in a header: copy it again"),
+                format!(
+                    "{name} is longer than {MAX_VALUE_BYTES} bytes, which no server takes in a header: copy it again"
+                ),
             ));
         }
         if self.0.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
             return Err(Error::new(
                 ErrorKind::InvalidValue,
-                format!("{name} holds a line break or another control character: copy it again without"),
+                format!(
+                    "{name} holds a line break or another control character: copy it again without"
+                ),
             ));
         }
         Ok(())

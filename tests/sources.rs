@@ -21,20 +21,35 @@ fn a_reference_that_leads_nowhere_says_which() {
         (Setting::Env("EMPTY".into()), "EMPTY is not set"),
         (Setting::Env("ODD".into()), "not UTF-8"),
         (Setting::File("/nonexistent/canary".into()), "is not there"),
-        (Setting::Command(vec!["/bin/false".into()]), "/bin/false ended with exit code 1"),
+        (
+            Setting::Command(vec!["/bin/false".into()]),
+            "/bin/false ended with exit code 1",
+        ),
     ] {
         let error = resolve(&setting, "masv.password", &nothing).unwrap_err();
         assert_eq!(error.kind, ErrorKind::SecretSource);
-        assert!(error.message().starts_with("masv.password: ") && error.message().contains(hint), "{error}");
+        assert!(
+            error.message().starts_with("masv.password: ") && error.message().contains(hint),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn files_with_secrets_have_to_be_private_regular_small_text() {
     let folder = TempDir::new().unwrap();
-    let get =
-        |path: &Path| resolve(&Setting::File(path.into()), "masv.password", &environment(&[])).map(|secret| secret.expose().to_owned());
-    assert_eq!(get(&write(&folder, "crlf", "a b\r\n", 0o400)).unwrap(), "a b");
+    let get = |path: &Path| {
+        resolve(
+            &Setting::File(path.into()),
+            "masv.password",
+            &environment(&[]),
+        )
+        .map(|secret| secret.expose().to_owned())
+    };
+    assert_eq!(
+        get(&write(&folder, "crlf", "a b\r\n", 0o400)).unwrap(),
+        "a b"
+    );
     assert_eq!(get(&write(&folder, "bare", "a", 0o600)).unwrap(), "a");
     for (name, text, mode, kind) in [
         ("public", "canary", 0o644, ErrorKind::UnsafeFile),
@@ -44,11 +59,19 @@ fn files_with_secrets_have_to_be_private_regular_small_text() {
         ("two", "canary\ncanary\n", 0o600, ErrorKind::SecretSource),
         ("blank", "canary\n\n", 0o600, ErrorKind::SecretSource),
         ("tab", "can\tary", 0o600, ErrorKind::SecretSource),
-        ("long", &"canary ".repeat(10_000), 0o600, ErrorKind::SecretSource),
+        (
+            "long",
+            &"canary ".repeat(10_000),
+            0o600,
+            ErrorKind::SecretSource,
+        ),
     ] {
         let error = get(&write(&folder, name, text, mode)).unwrap_err();
         assert_eq!(error.kind, kind, "{name}");
-        assert!(error.message().starts_with("masv.password") && !error.message().contains("canary"), "{error}");
+        assert!(
+            error.message().starts_with("masv.password") && !error.message().contains("canary"),
+            "{error}"
+        );
     }
     let binary = folder.path().join("binary");
     fs::write(&binary, [0xff, 0xfe]).unwrap();

@@ -1,4 +1,5 @@
-//! Commands in a host whose children are collected by somebody else. It changes what is of the whole process, so it is alone here.
+//! Commands in a host whose children are collected by somebody else. It changes what is of the
+//! whole process, so it is alone here.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -33,17 +34,28 @@ fn check(is_lost: bool) {
     for _ in 0..20 {
         assert_eq!(shell("echo first; echo second").unwrap().expose(), "first");
     }
-    assert_eq!(shell("head -c 16000 /dev/zero | tr '\\0' x").unwrap().len(), 16_000);
+    assert_eq!(
+        shell("head -c 16000 /dev/zero | tr '\\0' x").unwrap().len(),
+        16_000
+    );
     assert_eq!(shell("sleep 20 >&2 & echo here").unwrap().expose(), "here");
     for script in ["exit 3", "kill -9 $$", "echo"] {
         let error = shell(script).unwrap_err();
-        assert!(!is_lost || (error.message().contains("/bin/sh") && error.message().contains("SIGCHLD")), "{error}");
+        assert!(
+            !is_lost
+                || (error.message().contains("/bin/sh") && error.message().contains("SIGCHLD")),
+            "{error}"
+        );
     }
     let missing = command(&["/nonexistent/x"]).unwrap_err();
     assert!(missing.message().contains("can't be started"), "{missing}");
     let error = shell("head -c 70000 /dev/zero; sleep 100").unwrap_err();
     assert!(error.message().contains("64 KiB"), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 fn shell(script: &str) -> Result<Secret> {

@@ -1,4 +1,5 @@
-//! What the transport does to the process it lives in: threads and forks. One test, so that all threads are its own.
+//! What the transport does to the process it lives in: threads and forks. One test, so that all
+//! threads are its own.
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
@@ -16,7 +17,8 @@ use url::Url;
 
 fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| name.starts_with("keyferry-")).count()
 }
 
@@ -30,7 +32,8 @@ fn deadline() -> Instant {
 
 /// Whether a child that runs this ends well, and soon.
 fn child_ends_well(action: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child touches nothing but the transport, whose promise is what is tested, and ends by `_exit`.
+    // SAFETY: the child touches nothing but the transport, whose promise is what is tested, and
+    // ends by `_exit`.
     let child = unsafe { libc::fork() };
     if child == 0 {
         // SAFETY: both calls take a number; the alarm ends a child that hangs.
@@ -48,7 +51,8 @@ fn child_ends_well(action: impl FnOnce() -> bool) -> bool {
 #[test]
 fn one_thread_from_the_first_exchange_to_the_end_and_none_in_a_child() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let request = Request::get(Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap());
+    let request =
+        Request::get(Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap());
     let (arrived, arrival) = channel();
     thread::spawn(move || {
         let mut held = Vec::new();
@@ -66,7 +70,10 @@ fn one_thread_from_the_first_exchange_to_the_end_and_none_in_a_child() {
     let before = descriptors();
     let transport = Transport::new(Options::default());
     assert_eq!((threads(), descriptors()), (0, before));
-    assert_eq!(transport.exchange(&request, deadline()).unwrap().status, 204);
+    assert_eq!(
+        transport.exchange(&request, deadline()).unwrap().status,
+        204
+    );
     assert_eq!(threads(), 1);
 
     thread::scope(|scope| {
@@ -79,20 +86,33 @@ fn one_thread_from_the_first_exchange_to_the_end_and_none_in_a_child() {
                 // A copy of the handle, dropped as the child's own exit would.
                 // SAFETY: the original is not used again in this process.
                 drop(unsafe { std::ptr::read(&raw const transport) });
-                failure.is_some_and(|failure| failure.error.kind == ErrorKind::Forked && !failure.sent)
+                failure
+                    .is_some_and(|failure| failure.error.kind == ErrorKind::Forked && !failure.sent)
             }));
             assert!(child_ends_well(|| {
                 let own = Transport::new(Options::default());
-                own.exchange(&request, deadline()).is_ok_and(|answer| answer.status == 204)
+                own.exchange(&request, deadline())
+                    .is_ok_and(|answer| answer.status == 204)
             }));
         }
         let start = Instant::now();
         transport.close();
-        assert_eq!(hung.join().unwrap().err().unwrap().error.kind, ErrorKind::Cancelled);
-        assert!(start.elapsed() < Duration::from_millis(200), "{:?}", start.elapsed());
+        assert_eq!(
+            hung.join().unwrap().err().unwrap().error.kind,
+            ErrorKind::Cancelled
+        );
+        assert!(
+            start.elapsed() < Duration::from_millis(200),
+            "{:?}",
+            start.elapsed()
+        );
     });
     let start = Instant::now();
     drop(transport);
     assert!(start.elapsed() < Duration::from_secs(1));
-    assert_eq!((threads(), descriptors()), (0, before + 1), "one connection is held by the peer");
+    assert_eq!(
+        (threads(), descriptors()),
+        (0, before + 1),
+        "one connection is held by the peer"
+    );
 }

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use keyferry::error::ErrorKind;
 use keyferry::ports::http::{Failure, Http, Request, Response};
 use keyferry::transport::{Options, Transport};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
@@ -33,15 +35,23 @@ fn certificate_params(name: &str) -> CertificateParams {
 }
 
 /// A peer with a certificate. Gives what it could decrypt.
-fn peer(authority: &Authority, params: &CertificateParams, versions: &[&'static SupportedProtocolVersion]) -> (u16, JoinHandle<String>) {
+fn peer(
+    authority: &Authority,
+    params: &CertificateParams,
+    versions: &[&'static SupportedProtocolVersion],
+) -> (u16, JoinHandle<String>) {
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, authority).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
-        .unwrap();
+    let config =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let seen = thread::spawn(move || {
@@ -59,8 +69,14 @@ fn peer(authority: &Authority, params: &CertificateParams, versions: &[&'static 
 
 fn send(port: u16, ca_file: Option<PathBuf>) -> Result<Response, Failure> {
     let url = Url::parse(&format!("https://localhost:{port}/")).unwrap();
-    let transport = Transport::new(Options { ca_file, ..Options::default() });
-    transport.exchange(&Request::get(url).header("X-User-Token", "canary".into()), Instant::now() + Duration::from_secs(20))
+    let transport = Transport::new(Options {
+        ca_file,
+        ..Options::default()
+    });
+    transport.exchange(
+        &Request::get(url).header("X-User-Token", "canary".into()),
+        Instant::now() + Duration::from_secs(20),
+    )
 }
 
 fn ca_file(dir: &TempDir, authority: &Authority) -> Option<PathBuf> {
@@ -82,27 +98,51 @@ fn a_configured_authority_is_trusted_with_tls_1_2_and_1_3() {
 #[test]
 fn every_other_certificate_is_refused_before_the_token_is_sent() {
     let dir = TempDir::new().unwrap();
-    let (authority, other, namesake) = (authority("ours"), self::authority("another"), self::authority("ours"));
+    let (authority, other, namesake) = (
+        authority("ours"),
+        self::authority("another"),
+        self::authority("ours"),
+    );
     let mut expired = certificate_params("localhost");
-    (expired.not_before, expired.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    (expired.not_before, expired.not_after) =
+        (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
     let mut early = certificate_params("localhost");
     (early.not_before, early.not_after) = (date_time_ymd(2999, 1, 1), date_time_ymd(3000, 1, 1));
     let mut is_authority = certificate_params("localhost");
     is_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     for (params, trusted, why) in [
         (certificate_params("localhost"), &other, "unknown issuer"),
-        (certificate_params("localhost"), &namesake, "does not verify"),
+        (
+            certificate_params("localhost"),
+            &namesake,
+            "does not verify",
+        ),
         (expired, &authority, "has expired"),
         (early, &authority, "not valid yet"),
-        (certificate_params("localhost.example.com"), &authority, "for another name"),
-        (certificate_params("127.0.0.1"), &authority, "for another name"),
+        (
+            certificate_params("localhost.example.com"),
+            &authority,
+            "for another name",
+        ),
+        (
+            certificate_params("127.0.0.1"),
+            &authority,
+            "for another name",
+        ),
         (is_authority, &authority, "does not verify"),
     ] {
         let (port, seen) = peer(&authority, &params, &[&TLS12, &TLS13]);
         let failure = send(port, ca_file(&dir, trusted)).err().unwrap();
-        assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Tls, false), "{why}");
+        assert_eq!(
+            (failure.error.kind, failure.sent),
+            (ErrorKind::Tls, false),
+            "{why}"
+        );
         let what = failure.error.message();
-        assert!(what.contains(why) && what.contains(&format!("localhost:{port}")), "{what}");
+        assert!(
+            what.contains(why) && what.contains(&format!("localhost:{port}")),
+            "{what}"
+        );
         assert_eq!(seen.join().unwrap(), "", "{why}");
     }
 }
@@ -113,13 +153,18 @@ fn a_peer_without_tls_is_named_as_that() {
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
         let mut stream = listener.accept().unwrap().0;
-        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        stream
+            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .unwrap();
         drop(stream.read(&mut [0; 4096]));
     });
     let dir = TempDir::new().unwrap();
     let failure = send(port, ca_file(&dir, &authority("ours"))).err().unwrap();
     assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Tls, false));
-    assert!(failure.error.message().contains("does not speak TLS"), "{failure:?}");
+    assert!(
+        failure.error.message().contains("does not speak TLS"),
+        "{failure:?}"
+    );
 }
 
 #[test]
@@ -156,16 +201,24 @@ fn a_ca_file_that_is_none_is_named() {
     let path = dir.path().join("ca.pem");
     std::fs::write(&path, "canary").unwrap();
     let bad_certificate = "-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----\n";
-    for (text, why) in
-        [(Some("canary"), "holds no certificates in PEM"), (Some(bad_certificate), "can't be trusted"), (None, "is not there")]
-    {
+    for (text, why) in [
+        (Some("canary"), "holds no certificates in PEM"),
+        (Some(bad_certificate), "can't be trusted"),
+        (None, "is not there"),
+    ] {
         match text {
             Some(text) => std::fs::write(&path, text).unwrap(),
             None => std::fs::remove_file(&path).unwrap(),
         }
         let failure = send(1, Some(path.clone())).err().unwrap();
-        assert_eq!((failure.error.kind, failure.sent), (ErrorKind::Config, false));
+        assert_eq!(
+            (failure.error.kind, failure.sent),
+            (ErrorKind::Config, false)
+        );
         let what = failure.error.message();
-        assert!(what.starts_with("http.ca_file: ") && what.contains(why) && !what.contains("canary"), "{what}");
+        assert!(
+            what.starts_with("http.ca_file: ") && what.contains(why) && !what.contains("canary"),
+            "{what}"
+        );
     }
 }

@@ -5,6 +5,9 @@ use std::env;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     for name in ["TARGET", "HOST"] {
-        println!("cargo::rustc-env=KEYFERRY_TESTING_{name}={}", env::var(name).unwrap_or_default());
+        println!(
+            "cargo::rustc-env=KEYFERRY_TESTING_{name}={}",
+            env::var(name).unwrap_or_default()
+        );
     }
 }

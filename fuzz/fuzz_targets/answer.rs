@@ -1,5 +1,5 @@
-//! A service's answer: a token that a header can carry, or an error without control characters. The first two bytes choose question
-//! and status, the rest is the body.
+//! A service's answer: a token that a header can carry, or an error without control characters. The
+//! first two bytes choose question and status, the rest is the body.
 #![no_main]
 
 use std::sync::Arc;

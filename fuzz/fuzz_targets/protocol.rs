@@ -1,4 +1,5 @@
-//! A message of the git protocol: what is read is written as it was, and nothing that another reader would split comes out.
+//! A message of the git protocol: what is read is written as it was, and nothing that another
+//! reader would split comes out.
 #![no_main]
 
 use keyferry_cli::commands::git::request::CredentialRequest;

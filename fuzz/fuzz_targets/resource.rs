@@ -1,4 +1,5 @@
-//! A resource: the quick reader and the careful one agree, and no token of one origin is given for another.
+//! A resource: the quick reader and the careful one agree, and no token of one origin is given for
+//! another.
 #![no_main]
 
 use std::cell::OnceCell;
@@ -33,7 +34,8 @@ fuzz_target!(|text: &str| {
         let mut room = [MaybeUninit::uninit(); 256];
         let peeked = session.peek(text, &mut room).map(drop).map_err(|error| error.kind);
         let cached = session.cached(&Request::new(text)).map(drop).map_err(|error| error.kind);
-        // The one difference that is meant: a key is handed out as it is, but is nothing that memory has.
+        // The one difference that is meant: a key is handed out as it is, but is nothing that
+        // memory has.
         if cached != Ok(()) || peeked != Err(ErrorKind::NotCached) {
             assert_eq!(peeked, cached);
         }

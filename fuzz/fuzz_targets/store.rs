@@ -1,5 +1,5 @@
-//! A file of the store with any content: the store gives the stored token or none, never another one, and doesn't crash. The first
-//! byte chooses the file, or that the rest is unsealed content.
+//! A file of the store with any content: the store gives the stored token or none, never another
+//! one, and doesn't crash. The first byte chooses the file, or that the rest is unsealed content.
 #![no_main]
 
 use std::cell::OnceCell;

@@ -1,7 +1,8 @@
-//! Settings that plugins declare: under `[NAME]` in the file, `KEYFERRY_NAME_KEY` in the environment, checked once the plugins are there.
+//! Settings that plugins declare: under `[NAME]` in the file, `KEYFERRY_NAME_KEY` in the
+//! environment, checked once the plugins are there.
 //!
-//! Which plugins there are is a setting itself, so the settings below their names are kept unchecked until
-//! [`Config::apply_declared`](super::settings::Config::apply_declared).
+//! Which plugins there are is a setting itself, so the settings below their names are kept
+//! unchecked until [`Config::apply_declared`](super::settings::Config::apply_declared).
 
 use std::borrow::Cow;
 
@@ -45,9 +46,9 @@ impl DeclaredSetting {
     fn check(&self, kind: ErrorKind, subject: &str, value: &str) -> Result<()> {
         check_text(kind, subject, value)?;
         match self.kind {
-            DeclaredKind::Url => {
-                BaseUrl::parse(subject, value, &[]).map(drop).map_err(|error| Error::new(kind, error.message().to_owned()))
-            }
+            DeclaredKind::Url => BaseUrl::parse(subject, value, &[])
+                .map(drop)
+                .map_err(|error| Error::new(kind, error.message().to_owned())),
             DeclaredKind::Text | DeclaredKind::Secret => Ok(()),
         }
     }
@@ -67,25 +68,44 @@ impl DeclaredSetting {
             Some(Variable::File(path, name)) => (Setting::Mounted(path), name),
         };
         let key = Cow::Owned(self.full_key.clone());
-        Ok(Some(Entry { account: None, key, secret, public: false, layer: Layer::Environment(name), setting }))
+        Ok(Some(Entry {
+            account: None,
+            key,
+            secret,
+            public: false,
+            layer: Layer::Environment(name),
+            setting,
+        }))
     }
 
     /// Checks an entry of this key, which was read before its declaration was known.
     pub(super) fn check_entry(&self, entry: &mut Entry) -> Result<()> {
         let subject = format!("{}: {}", entry.layer, entry.key);
-        let refuse = |message: &str| Err(Error::new(ErrorKind::Config, format!("{subject} {message}")));
+        let refuse = |message: &str| {
+            Err(Error::new(
+                ErrorKind::Config,
+                format!("{subject} {message}"),
+            ))
+        };
         entry.secret = self.kind == DeclaredKind::Secret;
         match &entry.setting {
             Setting::Literal(value) => self.check(ErrorKind::Config, &subject, value.expose())?,
-            _ if !entry.secret => return refuse("is no secret and takes no reference: write its value"),
+            _ if !entry.secret => {
+                return refuse("is no secret and takes no reference: write its value");
+            }
             Setting::Plugin(..) => {
-                return refuse("is a plugin's own secret, which can't come from a plugin: use file, env, keyring or command");
+                return refuse(
+                    "is a plugin's own secret, which can't come from a plugin: use file, env, keyring or command",
+                );
             }
             _ => {}
         }
         if entry.secret && entry.public && matches!(entry.setting, Setting::Literal(_)) {
             let layer = &entry.layer;
-            let message = format!("{layer} holds {} and can be read by others: chmod 600 {layer}", entry.key);
+            let message = format!(
+                "{layer} holds {} and can be read by others: chmod 600 {layer}",
+                entry.key
+            );
             return Err(Error::new(ErrorKind::UnsafeFile, message));
         }
         Ok(())
@@ -94,12 +114,23 @@ impl DeclaredSetting {
 
 /// Whether a section of the file can be a plugin's, by its name.
 pub(super) fn is_plugin_section(name: &str) -> bool {
-    let is_name = matches!(name.len(), 1..=32) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let is_name = matches!(name.len(), 1..=32)
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     is_name && name.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
 /// Whether a key can be a plugin's setting, by its form: `vault.token`.
 pub(super) fn is_plugin_key(key: &str) -> bool {
-    let is_leaf = |leaf: &str| matches!(leaf.len(), 1..=32) && leaf.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    Field::find(key).is_none() && key.split_once('.').is_some_and(|(section, leaf)| is_plugin_section(section) && is_leaf(leaf))
+    let is_leaf = |leaf: &str| {
+        matches!(leaf.len(), 1..=32)
+            && leaf
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    Field::find(key).is_none()
+        && key
+            .split_once('.')
+            .is_some_and(|(section, leaf)| is_plugin_section(section) && is_leaf(leaf))
 }

@@ -1,4 +1,5 @@
-//! Changing one setting of a configuration file and nothing else of it: comments, order and spelling stay.
+//! Changing one setting of a configuration file and nothing else of it: comments, order and
+//! spelling stay.
 //!
 //! The new text counts only if it means what the old one meant, with that one setting changed:
 //! whatever this can't be sure of is left to the user.
@@ -13,16 +14,33 @@ use crate::error::{Error, ErrorKind, Result};
 /// The text of a file with one setting changed. `value` is what stands behind the equals sign.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] with what to write by hand, if the file is written in a way that this can't change safely.
-pub fn with_setting(path: &Path, text: &str, account: &str, key: &str, value: &str) -> Result<String> {
+/// [`ErrorKind::Config`] with what to write by hand, if the file is written in a way that this
+/// can't change safely.
+pub fn with_setting(
+    path: &Path,
+    text: &str,
+    account: &str,
+    key: &str,
+    value: &str,
+) -> Result<String> {
     let (section, leaf) = key.rsplit_once('.').unwrap_or(("", key));
-    let section = if account == DEFAULT_ACCOUNT { section.to_owned() } else { format!("profile.{}.{section}", quoted_key(account)) };
+    let section = if account == DEFAULT_ACCOUNT {
+        section.to_owned()
+    } else {
+        format!("profile.{}.{section}", quoted_key(account))
+    };
     let refuse = || {
         let file = path.display();
-        Error::new(ErrorKind::Config, format!("{file} is left as it is: put `{leaf} = {value}` under [{section}] in it"))
+        Error::new(
+            ErrorKind::Config,
+            format!("{file} is left as it is: put `{leaf} = {value}` under [{section}] in it"),
+        )
     };
     let expected_table = expected_table(text, &section, leaf, value).ok_or_else(refuse)?;
-    let found = candidates(text, &section, leaf, value).find(|text| text.parse::<Table>().is_ok_and(|table| table == expected_table));
+    let found = candidates(text, &section, leaf, value).find(|text| {
+        text.parse::<Table>()
+            .is_ok_and(|table| table == expected_table)
+    });
     found.ok_or_else(refuse)
 }
 
@@ -33,13 +51,19 @@ pub fn quoted(text: &str) -> String {
 
 /// A profile's name as a part of a key: dots in it are no separators.
 fn quoted_key(name: &str) -> String {
-    if name.contains('.') { quoted(name) } else { name.to_owned() }
+    if name.contains('.') {
+        quoted(name)
+    } else {
+        name.to_owned()
+    }
 }
 
 /// What the file has to mean afterwards.
 fn expected_table(text: &str, section: &str, leaf: &str, value: &str) -> Option<Table> {
     let mut table = text.parse::<Table>().ok()?;
-    let addition = format!("[{section}]\n{leaf} = {value}\n").parse::<Table>().ok()?;
+    let addition = format!("[{section}]\n{leaf} = {value}\n")
+        .parse::<Table>()
+        .ok()?;
     merge(&mut table, addition, leaf);
     Some(table)
 }
@@ -47,38 +71,75 @@ fn expected_table(text: &str, section: &str, leaf: &str, value: &str) -> Option<
 fn merge(into: &mut Table, from: Table, leaf: &str) {
     for (name, value) in from {
         match (into.get_mut(&name), value) {
-            (Some(Value::Table(inner)), Value::Table(more)) if name != leaf => merge(inner, more, leaf),
+            (Some(Value::Table(inner)), Value::Table(more)) if name != leaf => {
+                merge(inner, more, leaf)
+            }
             (_, value) => drop(into.insert(name, value)),
         }
     }
 }
 
 /// Texts that may be right, the most careful first.
-fn candidates<'a>(text: &'a str, section: &'a str, leaf: &'a str, value: &'a str) -> impl Iterator<Item = String> + 'a {
-    let lines = || text.split_inclusive('\n').scan(0, |at, line| Some((std::mem::replace(at, *at + line.len()), line)));
+fn candidates<'a>(
+    text: &'a str,
+    section: &'a str,
+    leaf: &'a str,
+    value: &'a str,
+) -> impl Iterator<Item = String> + 'a {
+    let lines = || {
+        text.split_inclusive('\n').scan(0, |at, line| {
+            Some((std::mem::replace(at, *at + line.len()), line))
+        })
+    };
     let replaced = lines().filter_map(move |(at, line)| {
         let (left, _) = line.split_once('=')?;
-        let name = left.trim().rsplit('.').next()?.trim().trim_matches(['"', '\'']);
-        let (_, end) = (name == leaf).then(|| line.split_at(line.trim_end_matches(['\r', '\n']).len()))?;
-        Some(format!("{}{left}= {value}{}{end}{}", &text[..at], comment(line), &text[at + line.len()..]))
+        let name = left
+            .trim()
+            .rsplit('.')
+            .next()?
+            .trim()
+            .trim_matches(['"', '\'']);
+        let (_, end) =
+            (name == leaf).then(|| line.split_at(line.trim_end_matches(['\r', '\n']).len()))?;
+        Some(format!(
+            "{}{left}= {value}{}{end}{}",
+            &text[..at],
+            comment(line),
+            &text[at + line.len()..]
+        ))
     });
-    let inserted = lines().filter(|(_, line)| line.trim_start().starts_with('[')).map(move |(at, line)| {
-        let (before, after) = text.split_at(at + line.len());
-        let end = if line.ends_with('\n') { "" } else { "\n" };
-        format!("{before}{end}{leaf} = {value}\n{after}")
-    });
-    let gap = if text.is_empty() || text.ends_with("\n\n") { "" } else { "\n" };
-    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let inserted = lines()
+        .filter(|(_, line)| line.trim_start().starts_with('['))
+        .map(move |(at, line)| {
+            let (before, after) = text.split_at(at + line.len());
+            let end = if line.ends_with('\n') { "" } else { "\n" };
+            format!("{before}{end}{leaf} = {value}\n{after}")
+        });
+    let gap = if text.is_empty() || text.ends_with("\n\n") {
+        ""
+    } else {
+        "\n"
+    };
+    let end = if text.is_empty() || text.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     let appended = format!("{text}{end}{gap}[{section}]\n{leaf} = {value}\n");
     let dotted = format!("{section}.{leaf} = {value}\n{text}");
     replaced.chain(inserted).chain([appended, dotted])
 }
 
-/// The comment at a line's end. A number sign within a text begins none: what stands before a true one can be read by itself.
+/// The comment at a line's end. A number sign within a text begins none: what stands before a true
+/// one can be read by itself.
 fn comment(line: &str) -> String {
     let line = line.trim_end();
-    let begins = line.match_indices('#').find(|(at, _)| line[..*at].parse::<Table>().is_ok());
-    begins.map(|(at, _)| format!(" {}", &line[at..])).unwrap_or_default()
+    let begins = line
+        .match_indices('#')
+        .find(|(at, _)| line[..*at].parse::<Table>().is_ok());
+    begins
+        .map(|(at, _)| format!(" {}", &line[at..]))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -89,41 +150,92 @@ mod tests {
     const VALUE: &str = r#"{ file = "/s" }"#;
 
     fn edit(text: &str) -> Result<String> {
-        with_setting(Path::new("/c.toml"), text, DEFAULT_ACCOUNT, "masv.password", VALUE)
+        with_setting(
+            Path::new("/c.toml"),
+            text,
+            DEFAULT_ACCOUNT,
+            "masv.password",
+            VALUE,
+        )
     }
 
     #[test]
     fn one_setting_changes_and_the_rest_stays_to_the_letter() {
         for (before, after) in [
             ("", "[masv]\npassword = V\n"),
-            ("store = \"memory\"", "store = \"memory\"\n\n[masv]\npassword = V\n"),
-            ("# top\n[masv] # here\nemail = \"a\"\n\n[agent]\n", "# top\n[masv] # here\npassword = V\nemail = \"a\"\n\n[agent]\n"),
-            ("[masv]\n  password=\"a#b\" # kept\nemail = 'x'\n", "[masv]\n  password= V # kept\nemail = 'x'\n"),
-            ("[masv]\r\npassword = \"a\"\r\n", "[masv]\r\npassword = V\r\n"),
-            ("masv.password = \"a\"\nmasv.email = \"b\"\n", "masv.password = V\nmasv.email = \"b\"\n"),
-            ("masv.email = \"b\"\n[agent]\n", "masv.password = V\nmasv.email = \"b\"\n[agent]\n"),
-            ("[profile.w.masv]\npassword = \"w\"\n", "[profile.w.masv]\npassword = \"w\"\n\n[masv]\npassword = V\n"),
-            ("[profile.w.masv]\npassword = \"w\"\n[masv]\n", "[profile.w.masv]\npassword = \"w\"\n[masv]\npassword = V\n"),
-            ("[masv]\npassword = { env = \"A\" }\n", "[masv]\npassword = V\n"),
+            (
+                "store = \"memory\"",
+                "store = \"memory\"\n\n[masv]\npassword = V\n",
+            ),
+            (
+                "# top\n[masv] # here\nemail = \"a\"\n\n[agent]\n",
+                "# top\n[masv] # here\npassword = V\nemail = \"a\"\n\n[agent]\n",
+            ),
+            (
+                "[masv]\n  password=\"a#b\" # kept\nemail = 'x'\n",
+                "[masv]\n  password= V # kept\nemail = 'x'\n",
+            ),
+            (
+                "[masv]\r\npassword = \"a\"\r\n",
+                "[masv]\r\npassword = V\r\n",
+            ),
+            (
+                "masv.password = \"a\"\nmasv.email = \"b\"\n",
+                "masv.password = V\nmasv.email = \"b\"\n",
+            ),
+            (
+                "masv.email = \"b\"\n[agent]\n",
+                "masv.password = V\nmasv.email = \"b\"\n[agent]\n",
+            ),
+            (
+                "[profile.w.masv]\npassword = \"w\"\n",
+                "[profile.w.masv]\npassword = \"w\"\n\n[masv]\npassword = V\n",
+            ),
+            (
+                "[profile.w.masv]\npassword = \"w\"\n[masv]\n",
+                "[profile.w.masv]\npassword = \"w\"\n[masv]\npassword = V\n",
+            ),
+            (
+                "[masv]\npassword = { env = \"A\" }\n",
+                "[masv]\npassword = V\n",
+            ),
         ] {
-            assert_eq!(edit(before).unwrap(), after.replace('V', VALUE), "{before:?}");
+            assert_eq!(
+                edit(before).unwrap(),
+                after.replace('V', VALUE),
+                "{before:?}"
+            );
         }
     }
 
     #[test]
     fn a_profile_gets_a_section_of_its_own() {
-        let edit = |text, account| with_setting(Path::new("/c"), text, account, "masv.password", VALUE).unwrap();
-        assert_eq!(edit("", "work"), format!("[profile.work.masv]\npassword = {VALUE}\n"));
-        assert_eq!(edit("", "a.b"), format!("[profile.\"a.b\".masv]\npassword = {VALUE}\n"));
+        let edit = |text, account| {
+            with_setting(Path::new("/c"), text, account, "masv.password", VALUE).unwrap()
+        };
+        assert_eq!(
+            edit("", "work"),
+            format!("[profile.work.masv]\npassword = {VALUE}\n")
+        );
+        assert_eq!(
+            edit("", "a.b"),
+            format!("[profile.\"a.b\".masv]\npassword = {VALUE}\n")
+        );
         let both = "[masv]\npassword = \"a\"\n\n[profile.work.masv]\nemail = \"b\"\n";
-        assert_eq!(edit(both, "work"), both.replace("masv]\nemail", &format!("masv]\npassword = {VALUE}\nemail")));
+        assert_eq!(
+            edit(both, "work"),
+            both.replace("masv]\nemail", &format!("masv]\npassword = {VALUE}\nemail"))
+        );
     }
 
     #[test]
     fn what_can_not_be_changed_safely_is_left_alone() {
-        for text in
-            ["masv = { password = \"a\" }\n", "[masv]\npassword = \"\"\"\na\n\"\"\"\n", "no TOML", "[masv]\npassword = [\n\"a\" ]\n"]
-        {
+        for text in [
+            "masv = { password = \"a\" }\n",
+            "[masv]\npassword = \"\"\"\na\n\"\"\"\n",
+            "no TOML",
+            "[masv]\npassword = [\n\"a\" ]\n",
+        ] {
             let error = edit(text).unwrap_err();
             assert!(error.message().contains("put `password = "), "{error}");
         }
@@ -131,6 +243,9 @@ mod tests {
 
     #[test]
     fn nothing_of_the_old_value_stays_behind() {
-        assert_eq!(edit("[masv]\npassword = 'ab#canary'\n").unwrap(), format!("[masv]\npassword = {VALUE}\n"));
+        assert_eq!(
+            edit("[masv]\npassword = 'ab#canary'\n").unwrap(),
+            format!("[masv]\npassword = {VALUE}\n")
+        );
     }
 }

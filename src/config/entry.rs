@@ -34,7 +34,8 @@ pub(super) struct Entry {
     pub(super) account: Option<String>,
     pub(super) key: Cow<'static, str>,
     pub(super) secret: bool,
-    /// Whether it stands in a file that others can read. Set for plugins' settings only, whose kind is known later.
+    /// Whether it stands in a file that others can read. Set for plugins' settings only, whose kind
+    /// is known later.
     pub(super) public: bool,
     pub(super) layer: Layer,
     pub(super) setting: Setting,
@@ -42,8 +43,20 @@ pub(super) struct Entry {
 
 impl Entry {
     /// A setting of this library.
-    pub(super) fn new(account: Option<String>, field: &'static Field, layer: Layer, setting: Setting) -> Self {
-        Self { account, key: Cow::Borrowed(field.key), secret: field.secret, public: false, layer, setting }
+    pub(super) fn new(
+        account: Option<String>,
+        field: &'static Field,
+        layer: Layer,
+        setting: Setting,
+    ) -> Self {
+        Self {
+            account,
+            key: Cow::Borrowed(field.key),
+            secret: field.secret,
+            public: false,
+            layer,
+            setting,
+        }
     }
 
     /// Whether it is a plugin's setting.
@@ -53,19 +66,33 @@ impl Entry {
 
     /// The first part of its key.
     pub(super) fn section(&self) -> &str {
-        self.key.split_once('.').map_or(&*self.key, |(section, _)| section)
+        self.key
+            .split_once('.')
+            .map_or(&*self.key, |(section, _)| section)
     }
 
     /// The error for a setting that does not exist.
     pub(super) fn unknown_key(&self) -> Error {
-        let file = if let Layer::File(path) = &self.layer { Some(path.as_path()) } else { None };
-        let key = self.account.as_ref().map_or_else(|| self.key.to_string(), |account| format!("profile.{account}.{}", self.key));
+        let file = if let Layer::File(path) = &self.layer {
+            Some(path.as_path())
+        } else {
+            None
+        };
+        let key = self.account.as_ref().map_or_else(
+            || self.key.to_string(),
+            |account| format!("profile.{account}.{}", self.key),
+        );
         fields::unknown_key(file, &key)
     }
 }
 
 /// A literal value, checked. `subject` begins the message of an error.
-pub(super) fn checked_literal(field: &Field, kind: ErrorKind, subject: &str, value: Secret) -> Result<Setting> {
+pub(super) fn checked_literal(
+    field: &Field,
+    kind: ErrorKind,
+    subject: &str,
+    value: Secret,
+) -> Result<Setting> {
     field.check(kind, subject, value.expose())?;
     Ok(Setting::Literal(value))
 }

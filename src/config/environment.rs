@@ -19,7 +19,8 @@ use crate::sys::sync::Mutex;
 /// Looks up an environment variable; the process's own, or a test's.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// The environment of this process. Bytes that are no UTF-8 arrive as U+FFFD, which no setting takes.
+/// The environment of this process. Bytes that are no UTF-8 arrive as U+FFFD, which no setting
+/// takes.
 pub fn process_environment() -> Environment {
     Arc::new(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
 }
@@ -29,46 +30,75 @@ pub fn process_environment() -> Environment {
 /// # Errors
 /// [`ErrorKind::Config`] if it is no UTF-8.
 pub fn variable(environment: &Environment, name: &str) -> Result<Option<Secret>> {
-    let value = environment(name).map(Secret::new).filter(|value| !value.is_empty());
-    if value.as_ref().is_some_and(|value| value.expose().contains(char::REPLACEMENT_CHARACTER)) {
-        return Err(Error::new(ErrorKind::Config, format!("{name} is not UTF-8: set it again in a UTF-8 locale")));
+    let value = environment(name)
+        .map(Secret::new)
+        .filter(|value| !value.is_empty());
+    if value
+        .as_ref()
+        .is_some_and(|value| value.expose().contains(char::REPLACEMENT_CHARACTER))
+    {
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!("{name} is not UTF-8: set it again in a UTF-8 locale"),
+        ));
     }
     Ok(value)
 }
 
-/// The variables that hold secrets by reference from a configuration of this process, of any account.
+/// The variables that hold secrets by reference from a configuration of this process, of any
+/// account.
 ///
-/// Rationale: an environment is the process's, whichever configuration a program is started for. A child has what it looks up itself.
+/// Rationale: an environment is the process's, whichever configuration a program is started for. A
+/// child has what it looks up itself.
 static SECRET_VARIABLES: PerProcess<Mutex<BTreeSet<String>>> = PerProcess::new();
 
 /// Records the variables that these entries refer to as secrets, for [`without_secrets`].
 pub(super) fn record_secret_variables(entries: &[Entry]) {
     let is_secret = |entry: &&Entry| entry.secret || entry.is_plugin_setting();
-    let name = |entry: &Entry| if let Setting::Env(name) = &entry.setting { Some(name.clone()) } else { None };
-    SECRET_VARIABLES.get_or_init(Mutex::default).lock().extend(entries.iter().filter(is_secret).filter_map(name));
+    let name = |entry: &Entry| {
+        if let Setting::Env(name) = &entry.setting {
+            Some(name.clone())
+        } else {
+            None
+        }
+    };
+    SECRET_VARIABLES
+        .get_or_init(Mutex::default)
+        .lock()
+        .extend(entries.iter().filter(is_secret).filter_map(name));
 }
 
-/// Removes secrets from the environment of a program that is started for another purpose: this library's, those that a configuration
-/// refers to, and plugins'.
+/// Removes secrets from the environment of a program that is started for another purpose: this
+/// library's, those that a configuration refers to, and plugins'.
 pub fn without_secrets(command: &mut Command) -> &mut Command {
-    for name in FIELDS.iter().filter(|field| field.secret).flat_map(|field| field.env) {
+    for name in FIELDS
+        .iter()
+        .filter(|field| field.secret)
+        .flat_map(|field| field.env)
+    {
         command.env_remove(name);
     }
     for name in SECRET_VARIABLES.get_or_init(Mutex::default).lock().iter() {
         command.env_remove(name);
     }
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(may_be_plugin_secret)) {
+    for (name, _) in
+        std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(may_be_plugin_secret))
+    {
         command.env_remove(name);
     }
     command
 }
 
-/// Whether a variable may be a plugin's secret. Which settings are secrets only a plugin that is loaded tells, and not every program
-/// is started after that: so all go that are neither ours nor the URL `KEYFERRY_NAME_URL` that a service has to have. Others are
-/// secrets at times, such as that of a webhook.
+/// Whether a variable may be a plugin's secret. Which settings are secrets only a plugin that is
+/// loaded tells, and not every program is started after that: so all go that are neither ours nor
+/// the URL `KEYFERRY_NAME_URL` that a service has to have. Others are secrets at times, such as
+/// that of a webhook.
 fn may_be_plugin_secret(name: &str) -> bool {
     let is_ours = |name: &str| FIELDS.iter().any(|field| field.env.contains(&name));
-    let setting = name.strip_prefix("KEYFERRY_").and_then(|rest| rest.split_once('_')).filter(|(_, key)| *key != "URL");
+    let setting = name
+        .strip_prefix("KEYFERRY_")
+        .and_then(|rest| rest.split_once('_'))
+        .filter(|(_, key)| *key != "URL");
     setting.is_some() && !is_ours(name) && !is_ours(name.strip_suffix("_FILE").unwrap_or(name))
 }
 
@@ -87,7 +117,10 @@ pub(super) fn read(environment: &Environment) -> Result<Vec<Entry>> {
         for name in field.env {
             let (setting, name) = match find(environment, name, field.takes_reference())? {
                 None => continue,
-                Some(Variable::Value(value, name)) => (checked_literal(field, ErrorKind::Config, &name, value)?, name),
+                Some(Variable::Value(value, name)) => (
+                    checked_literal(field, ErrorKind::Config, &name, value)?,
+                    name,
+                ),
                 Some(Variable::File(path, name)) => (Setting::Mounted(path), name),
             };
             entries.push(Entry::new(None, field, Layer::Environment(name), setting));
@@ -98,18 +131,32 @@ pub(super) fn read(environment: &Environment) -> Result<Vec<Entry>> {
 }
 
 /// Looks up one variable, and where `takes_file` the one with `_FILE` at its end.
-pub(super) fn find(environment: &Environment, name: &str, takes_file: bool) -> Result<Option<Variable>> {
+pub(super) fn find(
+    environment: &Environment,
+    name: &str,
+    takes_file: bool,
+) -> Result<Option<Variable>> {
     let value = variable(environment, name)?;
     let name_file = format!("{name}_FILE");
-    let path = if takes_file { variable(environment, &name_file)? } else { None };
+    let path = if takes_file {
+        variable(environment, &name_file)?
+    } else {
+        None
+    };
     match (value, path) {
-        (Some(_), Some(_)) => Err(Error::new(ErrorKind::Config, format!("{name} and {name_file} are both set: unset one"))),
+        (Some(_), Some(_)) => Err(Error::new(
+            ErrorKind::Config,
+            format!("{name} and {name_file} are both set: unset one"),
+        )),
         (Some(value), None) => Ok(Some(Variable::Value(value, name.to_owned()))),
         (None, Some(path)) => {
             check_text(ErrorKind::Config, &name_file, path.expose())?;
             let path = PathBuf::from(path.expose());
             if !path.is_absolute() {
-                return Err(Error::new(ErrorKind::Config, format!("{name_file} is not an absolute path: begin it with a slash")));
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    format!("{name_file} is not an absolute path: begin it with a slash"),
+                ));
             }
             Ok(Some(Variable::File(path, name_file)))
         }

@@ -1,4 +1,5 @@
-//! Every setting there is: the one place where keys, variables, defaults and meanings are written down.
+//! Every setting there is: the one place where keys, variables, defaults and meanings are written
+//! down.
 //!
 //! The README's table, `keyferry config` and the texts of errors come from [`FIELDS`]; a new
 //! setting is one entry here.
@@ -181,7 +182,8 @@ impl Field {
         FIELDS.iter().find(|field| field.key == key)
     }
 
-    /// Rejects a value that can't be right. `subject` begins the message: it names the setting and where it was found.
+    /// Rejects a value that can't be right. `subject` begins the message: it names the setting and
+    /// where it was found.
     ///
     /// # Errors
     /// `kind`, without the value.
@@ -189,38 +191,70 @@ impl Field {
         self.format.check(kind, subject, value)
     }
 
-    /// Whether the value may come from somewhere else: a reference in the file, a variable with `_FILE` at its end.
+    /// Whether the value may come from somewhere else: a reference in the file, a variable with
+    /// `_FILE` at its end.
     pub fn takes_reference(&self) -> bool {
         self.secret || self.format == ValueFormat::Login
     }
 }
 
-/// The error for a key that does not exist, with the nearest one that does. `file` is the file it stands in.
+/// The error for a key that does not exist, with the nearest one that does. `file` is the file it
+/// stands in.
 pub(super) fn unknown_key(file: Option<&Path>, key: &str) -> Error {
-    let location = file.map(|path| format!("{}: ", path.display())).unwrap_or_default();
-    if key.len() > 80 || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-        return Error::new(ErrorKind::Config, format!("{location}there is a setting whose name no setting can have"));
+    let location = file
+        .map(|path| format!("{}: ", path.display()))
+        .unwrap_or_default();
+    if key.len() > 80
+        || !key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    {
+        return Error::new(
+            ErrorKind::Config,
+            format!("{location}there is a setting whose name no setting can have"),
+        );
     }
-    let (profile, bare) = match key.strip_prefix("profile.").and_then(|rest| rest.split_once('.')) {
+    let (profile, bare) = match key
+        .strip_prefix("profile.")
+        .and_then(|rest| rest.split_once('.'))
+    {
         Some((name, bare)) => (format!("profile.{name}."), bare),
         None => (String::new(), key),
     };
     let hint = match nearest(bare) {
-        Some(PROFILE_KEY) if !profile.is_empty() => "a profile chooses no other one, set `profile` outside of it".into(),
+        Some(PROFILE_KEY) if !profile.is_empty() => {
+            "a profile chooses no other one, set `profile` outside of it".into()
+        }
         Some(nearest_key) => format!("did you mean {profile}{nearest_key}?"),
         None => "`keyferry config` lists those there are".into(),
     };
-    Error::new(ErrorKind::Config, format!("{location}there is no setting {key}: {hint}"))
+    Error::new(
+        ErrorKind::Config,
+        format!("{location}there is no setting {key}: {hint}"),
+    )
 }
 
 /// All settings as a table in Markdown, for people.
 pub fn markdown_table() -> String {
-    let mut text = String::from("| key | environment | default | what it is |\n|---|---|---|---|\n");
+    let mut text =
+        String::from("| key | environment | default | what it is |\n|---|---|---|---|\n");
     for field in FIELDS {
         let variables: Vec<_> = field.env.iter().map(|name| format!("`{name}`")).collect();
-        let default = field.default.map(|value| format!("`{value}`")).unwrap_or_default();
-        let files = if field.takes_reference() { " Also with `_FILE`." } else { "" };
-        text += &format!("| `{}` | {}{files} | {default} | {} |\n", field.key, variables.join(", else "), field.about);
+        let default = field
+            .default
+            .map(|value| format!("`{value}`"))
+            .unwrap_or_default();
+        let files = if field.takes_reference() {
+            " Also with `_FILE`."
+        } else {
+            ""
+        };
+        text += &format!(
+            "| `{}` | {}{files} | {default} | {} |\n",
+            field.key,
+            variables.join(", else "),
+            field.about
+        );
     }
     text + "| `profile.NAME.KEY` | | | Any key above but `profile`, for the account NAME alone. |\n"
 }
@@ -228,11 +262,17 @@ pub fn markdown_table() -> String {
 /// The known key that is most like this one, if one is near.
 fn nearest(key: &str) -> Option<&'static str> {
     let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
-    let nearest_key = FIELDS.iter().map(|field| (distance(key, field.key), field.key)).min()?;
+    let nearest_key = FIELDS
+        .iter()
+        .map(|field| (distance(key, field.key), field.key))
+        .min()?;
     if nearest_key.0 <= 2.max(nearest_key.1.len() / 4) {
         return Some(nearest_key.1);
     }
-    FIELDS.iter().map(|field| field.key).find(|other| last(other) == key.rsplit('.').next().unwrap_or(key))
+    FIELDS
+        .iter()
+        .map(|field| field.key)
+        .find(|other| last(other) == key.rsplit('.').next().unwrap_or(key))
 }
 
 /// The edit distance: how many bytes have to be changed, added or removed.

@@ -1,6 +1,7 @@
 //! Settings from `config.toml`: literals, and references as tables.
 //!
-//! No text of the TOML library gets into a message: it quotes the lines that it rejects, and those may hold a password.
+//! No text of the TOML library gets into a message: it quotes the lines that it rejects, and those
+//! may hold a password.
 
 use std::path::{Path, PathBuf};
 
@@ -32,16 +33,28 @@ pub(super) fn read(path: &Path) -> Result<FileSettings> {
     let file = private_file::open(path, Privacy::Public)?;
     let bytes = Zeroizing::new(private_file::read_open(&file, path, MAX_FILE_BYTES)?);
     let table = parse(path, &bytes)?;
-    let mut reader = Reader { path, public: private_file::is_public(&file), entries: Vec::new(), profiles: Vec::new() };
+    let mut reader = Reader {
+        path,
+        public: private_file::is_public(&file),
+        entries: Vec::new(),
+        profiles: Vec::new(),
+    };
     reader.read_all(table)?;
-    let is_literal_secret = |entry: &&Entry| entry.secret && matches!(entry.setting, Setting::Literal(_));
+    let is_literal_secret =
+        |entry: &&Entry| entry.secret && matches!(entry.setting, Setting::Literal(_));
     if let Some(entry) = reader.entries.iter().find(is_literal_secret)
         && reader.public
     {
         let (file, key) = (path.display(), &entry.key);
-        return Err(Error::new(ErrorKind::UnsafeFile, format!("{file} holds {key} and can be read by others: chmod 600 {file}")));
+        return Err(Error::new(
+            ErrorKind::UnsafeFile,
+            format!("{file} holds {key} and can be read by others: chmod 600 {file}"),
+        ));
     }
-    Ok(FileSettings { entries: reader.entries, profiles: reader.profiles })
+    Ok(FileSettings {
+        entries: reader.entries,
+        profiles: reader.profiles,
+    })
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Table> {
@@ -65,7 +78,10 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn reject<T>(&self, message: &str) -> Result<T> {
-        Err(Error::new(ErrorKind::Config, format!("{}: {message}", self.path.display())))
+        Err(Error::new(
+            ErrorKind::Config,
+            format!("{}: {message}", self.path.display()),
+        ))
     }
 
     /// The settings outside profiles, then the profiles.
@@ -74,15 +90,24 @@ impl Reader<'_> {
         self.read_section(None, "", table)?;
         match profiles {
             None => Ok(()),
-            Some(Value::Table(profiles)) => profiles.into_iter().try_for_each(|(name, value)| self.read_profile(name, value)),
-            Some(_) => self.reject("profile is a table of profiles here: choose the default one with KEYFERRY_PROFILE"),
+            Some(Value::Table(profiles)) => profiles
+                .into_iter()
+                .try_for_each(|(name, value)| self.read_profile(name, value)),
+            Some(_) => self.reject(
+                "profile is a table of profiles here: choose the default one with KEYFERRY_PROFILE",
+            ),
         }
     }
 
     fn read_profile(&mut self, name: String, value: Value) -> Result<()> {
-        check_profile_name(&name, &format!("{}: a table in profile", self.path.display()))?;
+        check_profile_name(
+            &name,
+            &format!("{}: a table in profile", self.path.display()),
+        )?;
         let Value::Table(table) = value else {
-            return self.reject(&format!("profile.{name} is not a table: write [profile.{name}.masv]"));
+            return self.reject(&format!(
+                "profile.{name} is not a table: write [profile.{name}.masv]"
+            ));
         };
         self.profiles.push(name.clone());
         self.read_section(Some(&name), "", table)
@@ -92,13 +117,22 @@ impl Reader<'_> {
     fn read_section(&mut self, account: Option<&str>, prefix: &str, table: Table) -> Result<()> {
         for (name, value) in table {
             let key = format!("{prefix}{name}");
-            let full_key = account.map_or_else(|| key.clone(), |account| format!("profile.{account}.{key}"));
-            let field = Field::find(&key).filter(|field| field.key != PROFILE_KEY && !name.contains('.'));
+            let full_key =
+                account.map_or_else(|| key.clone(), |account| format!("profile.{account}.{key}"));
+            let field =
+                Field::find(&key).filter(|field| field.key != PROFILE_KEY && !name.contains('.'));
             let below = format!("{key}.");
             if let Some(field) = field {
                 let setting = self.parse_setting(field, &full_key, value)?;
-                self.entries.push(Entry::new(account.map(str::to_owned), field, Layer::File(self.path.to_owned()), setting));
-            } else if !name.contains('.') && FIELDS.iter().any(|field| field.key.starts_with(&below)) {
+                self.entries.push(Entry::new(
+                    account.map(str::to_owned),
+                    field,
+                    Layer::File(self.path.to_owned()),
+                    setting,
+                ));
+            } else if !name.contains('.')
+                && FIELDS.iter().any(|field| field.key.starts_with(&below))
+            {
                 let Value::Table(table) = value else {
                     return self.reject(&format!("{full_key} is not a table: write [{full_key}]"));
                 };
@@ -116,39 +150,75 @@ impl Reader<'_> {
     }
 
     /// The settings below a name that may be a plugin's. Plugins are loaded later.
-    fn read_plugin_section(&mut self, account: Option<&str>, section: &str, table: Table) -> Result<()> {
+    fn read_plugin_section(
+        &mut self,
+        account: Option<&str>,
+        section: &str,
+        table: Table,
+    ) -> Result<()> {
         for (name, value) in table {
             let key = format!("{section}.{name}");
-            let full_key = account.map_or_else(|| key.clone(), |account| format!("profile.{account}.{key}"));
+            let full_key =
+                account.map_or_else(|| key.clone(), |account| format!("profile.{account}.{key}"));
             if !declared::is_plugin_key(&key) {
                 return Err(fields::unknown_key(Some(self.path), &full_key));
             }
             let setting = match value {
                 Value::String(text) => {
-                    check_text(ErrorKind::Config, &format!("{}: {full_key}", self.path.display()), &text)?;
+                    check_text(
+                        ErrorKind::Config,
+                        &format!("{}: {full_key}", self.path.display()),
+                        &text,
+                    )?;
                     Setting::Literal(Secret::new(text))
                 }
                 Value::Table(table) => self.parse_reference(&full_key, table)?,
                 _ => return self.reject(&format!("{full_key} is not a text: put it into quotes")),
             };
-            let (account, layer) = (account.map(str::to_owned), Layer::File(self.path.to_owned()));
-            self.entries.push(Entry { account, key: key.into(), secret: false, public: self.public, layer, setting });
+            let (account, layer) = (
+                account.map(str::to_owned),
+                Layer::File(self.path.to_owned()),
+            );
+            self.entries.push(Entry {
+                account,
+                key: key.into(),
+                secret: false,
+                public: self.public,
+                layer,
+                setting,
+            });
         }
         Ok(())
     }
 
-    fn parse_setting(&self, field: &'static Field, full_key: &str, value: Value) -> Result<Setting> {
+    fn parse_setting(
+        &self,
+        field: &'static Field,
+        full_key: &str,
+        value: Value,
+    ) -> Result<Setting> {
         let subject = format!("{}: {full_key}", self.path.display());
         let is_number = field.format == ValueFormat::Milliseconds;
         match value {
-            Value::String(text) if !is_number => checked_literal(field, ErrorKind::Config, &subject, Secret::new(text)),
-            Value::Integer(count) if is_number => checked_literal(field, ErrorKind::Config, &subject, Secret::new(count.to_string())),
-            Value::Table(_) if !field.takes_reference() => {
-                self.reject(&format!("{full_key} is no secret and takes no reference: write its value"))
+            Value::String(text) if !is_number => {
+                checked_literal(field, ErrorKind::Config, &subject, Secret::new(text))
             }
+            Value::Integer(count) if is_number => checked_literal(
+                field,
+                ErrorKind::Config,
+                &subject,
+                Secret::new(count.to_string()),
+            ),
+            Value::Table(_) if !field.takes_reference() => self.reject(&format!(
+                "{full_key} is no secret and takes no reference: write its value"
+            )),
             Value::Table(table) => self.parse_reference(full_key, table),
-            Value::Float(_) if is_number => self.reject(&format!("{full_key} is not a whole number: write it like 30000")),
-            _ if is_number => self.reject(&format!("{full_key} is not a number: write it without quotes")),
+            Value::Float(_) if is_number => self.reject(&format!(
+                "{full_key} is not a whole number: write it like 30000"
+            )),
+            _ if is_number => self.reject(&format!(
+                "{full_key} is not a number: write it without quotes"
+            )),
             _ => self.reject(&format!("{full_key} is not a text: put it into quotes")),
         }
     }
@@ -157,14 +227,22 @@ impl Reader<'_> {
     fn parse_reference(&self, full_key: &str, table: Table) -> Result<Setting> {
         let mut pairs = table.into_iter();
         let (Some((source, value)), None) = (pairs.next(), pairs.next()) else {
-            return self.reject(&format!("{full_key} needs exactly one of env, file, keyring, command and plugin"));
+            return self.reject(&format!(
+                "{full_key} needs exactly one of env, file, keyring, command and plugin"
+            ));
         };
         let is_single = value.is_str();
         let texts = texts(value);
         if let Some(texts) = &texts {
             let subject = format!("{}: {full_key}.{source}", self.path.display());
-            let is_known_source = matches!(source.as_str(), "env" | "file" | "keyring" | "command" | "plugin");
-            texts.iter().filter(|_| is_known_source).try_for_each(|text| check_text(ErrorKind::Config, &subject, text))?;
+            let is_known_source = matches!(
+                source.as_str(),
+                "env" | "file" | "keyring" | "command" | "plugin"
+            );
+            texts
+                .iter()
+                .filter(|_| is_known_source)
+                .try_for_each(|text| check_text(ErrorKind::Config, &subject, text))?;
         }
         let absolute = |path: &str| Path::new(path).is_absolute();
         match (source.as_str(), texts.as_deref()) {
@@ -193,12 +271,24 @@ impl Reader<'_> {
 fn texts(value: Value) -> Option<Vec<String>> {
     match value {
         Value::String(text) => Some(vec![text]),
-        Value::Array(values) => values.into_iter().map(|value| if let Value::String(text) = value { Some(text) } else { None }).collect(),
+        Value::Array(values) => values
+            .into_iter()
+            .map(|value| {
+                if let Value::String(text) = value {
+                    Some(text)
+                } else {
+                    None
+                }
+            })
+            .collect(),
         _ => None,
     }
 }
 
 fn is_variable_name(name: &str) -> bool {
     let start = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    start && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    start
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

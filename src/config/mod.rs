@@ -1,11 +1,12 @@
-//! Configuration: `config.toml`, then the environment, then what the program sets. The later one wins.
+//! Configuration: `config.toml`, then the environment, then what the program sets. The later one
+//! wins.
 //!
 //! It reads no secret but those that stand in the file or in a variable; references are kept, and
 //! [`crate::secret_sources`] follows them when they are needed. It never looks into the working
 //! directory.
 //!
-//! Values from the environment and from the program are always literal: a password may begin with `env:`. How the
-//! settings of one account are put together is told in `profile.rs`.
+//! Values from the environment and from the program are always literal: a password may begin with
+//! `env:`. How the settings of one account are put together is told in `profile.rs`.
 
 mod account;
 mod declared;

@@ -35,12 +35,14 @@ pub struct BoundService {
 
 /// Greater than every generation: a `Date` header wins over all records.
 const HEARD: u64 = u64::MAX;
-/// A smaller difference of clocks counts as none: the `Date` header has whole seconds, and responses take time.
+/// A smaller difference of clocks counts as none: the `Date` header has whole seconds, and
+/// responses take time.
 const SKEW_FLOOR_US: i64 = 2_000_000;
 /// A greater difference is a mistake of the server.
 ///
-/// Rationale: it was a day once. A machine whose clock is two days off then had the wrong day for every token: ended ones were
-/// handed out as good, or good ones refused as ended. A month is what TLS certificates forgive as well.
+/// Rationale: it was a day once. A machine whose clock is two days off then had the wrong day for
+/// every token: ended ones were handed out as good, or good ones refused as ended. A month is what
+/// TLS certificates forgive as well.
 const SKEW_LIMIT_US: i64 = 31 * 24 * 3600 * 1_000_000;
 
 impl BoundService {
@@ -55,25 +57,34 @@ impl BoundService {
         self.skew_us.load(Ordering::Relaxed)
     }
 
-    /// Learns the skew from the `Date` header of an exchange. The server wrote it at some moment of the exchange: the present skew
-    /// stays if it fits.
+    /// Learns the skew from the `Date` header of an exchange. The server wrote it at some moment of
+    /// the exchange: the present skew stays if it fits.
     ///
-    /// Rationale: without this, a response that took half a minute looked like a clock half a minute behind.
+    /// Rationale: without this, a response that took half a minute looked like a clock half a
+    /// minute behind.
     pub fn learn_skew(&self, date_unix_s: i64, began_us: i64, ended_us: i64) {
         let date_us = date_unix_s.saturating_mul(1_000_000);
         let least = date_us.saturating_sub(ended_us);
         let most = date_us.saturating_add(1_000_000).saturating_sub(began_us);
         let ahead = self.skew_us().min(most).max(least);
-        let believed = if ahead.abs() < SKEW_FLOOR_US { 0 } else { ahead.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US) };
+        let believed = if ahead.abs() < SKEW_FLOOR_US {
+            0
+        } else {
+            ahead.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US)
+        };
         self.set_skew(believed, HEARD);
     }
 
-    /// Takes the skew from the record of a generation, unless a `Date` header or a later record has set it.
+    /// Takes the skew from the record of a generation, unless a `Date` header or a later record has
+    /// set it.
     ///
-    /// Rationale: a program that ends at once asks the store, and hears no `Date`. Without this each of them handed out what had
-    /// ended by the service's clock, or refreshed what had not.
+    /// Rationale: a program that ends at once asks the store, and hears no `Date`. Without this
+    /// each of them handed out what had ended by the service's clock, or refreshed what had not.
     pub fn set_stored_skew(&self, skew_us: i64, generation: u64) {
-        self.set_skew(skew_us.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US), generation.min(HEARD - 1));
+        self.set_skew(
+            skew_us.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US),
+            generation.min(HEARD - 1),
+        );
     }
 
     /// How far the service's clock is ahead, if anybody told it.
@@ -145,10 +156,17 @@ impl Accounts {
     /// [`ErrorKind::Config`] if a setting can't be used.
     pub fn open(config: &Config, plugins: &Plugins) -> Result<Self> {
         let names = config.accounts();
-        // Rationale: a misspelt KEYFERRY_PROFILE once meant the default account, whose tokens then went where another's belonged.
+        // Rationale: a misspelt KEYFERRY_PROFILE once meant the default account, whose tokens then
+        // went where another's belonged.
         config.profile(config.selected_account())?;
-        let default = names.iter().position(|name| name == config.selected_account()).unwrap_or(0);
-        let all = names.iter().map(|name| open(config.profile(name)?, plugins)).collect::<Result<Vec<_>>>()?;
+        let default = names
+            .iter()
+            .position(|name| name == config.selected_account())
+            .unwrap_or(0);
+        let all = names
+            .iter()
+            .map(|name| open(config.profile(name)?, plugins))
+            .collect::<Result<Vec<_>>>()?;
         Ok(Self { all, default })
     }
 
@@ -160,11 +178,28 @@ impl Accounts {
         let Some(name) = name else {
             return Ok(self.default);
         };
-        self.all.iter().position(|account| account.profile.account() == name).ok_or_else(|| {
-            let known: Vec<_> = self.all.iter().map(|account| account.profile.account()).collect();
-            let shown = if is_account(name) { name } else { "of that name" };
-            Error::new(ErrorKind::NotConfigured, format!("there is no profile {shown}: known are {}", known.join(", ")))
-        })
+        self.all
+            .iter()
+            .position(|account| account.profile.account() == name)
+            .ok_or_else(|| {
+                let known: Vec<_> = self
+                    .all
+                    .iter()
+                    .map(|account| account.profile.account())
+                    .collect();
+                let shown = if is_account(name) {
+                    name
+                } else {
+                    "of that name"
+                };
+                Error::new(
+                    ErrorKind::NotConfigured,
+                    format!(
+                        "there is no profile {shown}: known are {}",
+                        known.join(", ")
+                    ),
+                )
+            })
     }
 
     /// An account.
@@ -184,35 +219,56 @@ impl Accounts {
     /// Why it is not there.
     pub fn plugin(&self, account: usize, name: &str) -> Result<usize> {
         let account = &self.all[account];
-        let is_it = |bound: &BoundService| bound.service.is_foreign() && bound.service.name() == name;
-        account.services.iter().position(is_it).ok_or_else(|| account.missing(name))
+        let is_it =
+            |bound: &BoundService| bound.service.is_foreign() && bound.service.name() == name;
+        account
+            .services
+            .iter()
+            .position(is_it)
+            .ok_or_else(|| account.missing(name))
     }
 
     /// The service and account of a scope, by [`Scope::fingerprint`].
     pub fn at_scope(&self, fingerprint: u64) -> Option<&BoundService> {
-        self.all.iter().flat_map(|account| &account.services).find(|bound| bound.scope.fingerprint() == fingerprint)
+        self.all
+            .iter()
+            .flat_map(|account| &account.services)
+            .find(|bound| bound.scope.fingerprint() == fingerprint)
     }
 
     /// Finds what a resource names, and calls `then` with it.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidResource`], [`ErrorKind::UnknownService`], [`ErrorKind::NoHeader`], and those of `then`.
+    /// [`ErrorKind::InvalidResource`], [`ErrorKind::UnknownService`], [`ErrorKind::NoHeader`], and
+    /// those of `then`.
     #[inline]
-    pub fn resolve<T>(&self, account: usize, text: &str, then: impl FnOnce(ResolvedResource<'_>) -> Result<T>) -> Result<T> {
+    pub fn resolve<T>(
+        &self,
+        account: usize,
+        text: &str,
+        then: impl FnOnce(ResolvedResource<'_>) -> Result<T>,
+    ) -> Result<T> {
         match self.resolve_fast(account, text) {
             Some(resolved) => then(resolved),
             None => self.resolve_slow(account, text, then),
         }
     }
 
-    /// The quick way, for text that every reader of URLs leaves as it is. None sends it the long way, also for the error's sake.
+    /// The quick way, for text that every reader of URLs leaves as it is. None sends it the long
+    /// way, also for the error's sake.
     #[inline]
     pub fn resolve_fast<'a>(&self, account: usize, text: &'a str) -> Option<ResolvedResource<'a>> {
-        if resource::is_plain(text.as_bytes()) { self.match_prefix(account, text).map(|fast_match| fast_match.resolved) } else { None }
+        if resource::is_plain(text.as_bytes()) {
+            self.match_prefix(account, text)
+                .map(|fast_match| fast_match.resolved)
+        } else {
+            None
+        }
     }
 
-    /// The quickest way, for a look-up that compares the id with one that is known: everything before the id is compared to the
-    /// letter here, and what follows it is [`FastMatch::rest`], for the caller to check.
+    /// The quickest way, for a look-up that compares the id with one that is known: everything
+    /// before the id is compared to the letter here, and what follows it is [`FastMatch::rest`],
+    /// for the caller to check.
     #[inline(always)]
     pub fn match_prefix<'a>(&self, account: usize, text: &'a str) -> Option<FastMatch<'a>> {
         if text.len() > resource::MAX_BYTES {
@@ -231,39 +287,92 @@ impl Accounts {
                 return None;
             }
             // MASV is the first of them.
-            (name.map_or(Some(0), |name| services.iter().position(|bound| bound.scope.service == name))?, path)
+            (
+                name.map_or(Some(0), |name| {
+                    services
+                        .iter()
+                        .position(|bound| bound.scope.service == name)
+                })?,
+                path,
+            )
         };
         if path.starts_with(['/', '.']) {
             return None;
         }
         let target = services[service].service.classify(path).ok()?;
-        Some(FastMatch { rest: rest_of(text, &target), resolved: ResolvedResource { account, service, target, query } })
+        Some(FastMatch {
+            rest: rest_of(text, &target),
+            resolved: ResolvedResource {
+                account,
+                service,
+                target,
+                query,
+            },
+        })
     }
 
     /// The long way, through the `url` crate.
     ///
     /// # Errors
     /// Those of [`Accounts::resolve`].
-    pub fn resolve_slow<T>(&self, account: usize, text: &str, then: impl FnOnce(ResolvedResource<'_>) -> Result<T>) -> Result<T> {
+    pub fn resolve_slow<T>(
+        &self,
+        account: usize,
+        text: &str,
+        then: impl FnOnce(ResolvedResource<'_>) -> Result<T>,
+    ) -> Result<T> {
         let services = || self.all[account].services.iter().enumerate();
         match Resource::parse(text)? {
-            Resource::Path { service: name, path, query } => {
-                let (service, bound) =
-                    services().find(|(_, bound)| bound.service.name() == name).ok_or_else(|| self.unknown_service(account, name))?;
-                then(ResolvedResource { account, service, target: bound.service.classify(path)?, query })
+            Resource::Path {
+                service: name,
+                path,
+                query,
+            } => {
+                let (service, bound) = services()
+                    .find(|(_, bound)| bound.service.name() == name)
+                    .ok_or_else(|| self.unknown_service(account, name))?;
+                then(ResolvedResource {
+                    account,
+                    service,
+                    target: bound.service.classify(path)?,
+                    query,
+                })
             }
             Resource::Url(url) => {
                 let mut is_near = false;
                 for (service, bound) in services() {
-                    let Some(rest) = bound.service.base().below(&url) else { continue };
-                    // Several services may live at one origin: another one's base may be longer, or its version prefix another.
+                    let Some(rest) = bound.service.base().below(&url) else {
+                        continue;
+                    };
+                    // Several services may live at one origin: another one's base may be longer, or
+                    // its version prefix another.
                     is_near = true;
-                    let Some(path) = below_version(bound, rest) else { continue };
-                    return then(ResolvedResource { account, service, target: bound.service.classify(path)?, query: url.query() });
+                    let Some(path) = below_version(bound, rest) else {
+                        continue;
+                    };
+                    return then(ResolvedResource {
+                        account,
+                        service,
+                        target: bound.service.classify(path)?,
+                        query: url.query(),
+                    });
                 }
-                let page = services().find_map(|(service, bound)| Some((service, bound.service.classify_page(&url)?)));
-                let (service, target) = page.ok_or_else(|| if is_near { not_api() } else { not_mine(&self.all[account].faults) })?;
-                then(ResolvedResource { account, service, target, query: url.query() })
+                let page = services().find_map(|(service, bound)| {
+                    Some((service, bound.service.classify_page(&url)?))
+                });
+                let (service, target) = page.ok_or_else(|| {
+                    if is_near {
+                        not_api()
+                    } else {
+                        not_mine(&self.all[account].faults)
+                    }
+                })?;
+                then(ResolvedResource {
+                    account,
+                    service,
+                    target,
+                    query: url.query(),
+                })
             }
         }
     }
@@ -272,29 +381,65 @@ impl Accounts {
         if !self.all[account].faults.is_empty() && name != DEFAULT_SERVICE {
             return self.all[account].missing(name);
         }
-        let names: Vec<_> = self.all[account].services.iter().map(|bound| bound.service.name()).collect();
-        Error::new(ErrorKind::UnknownService, format!("the resource names no service before its colon: there are {}", names.join(", ")))
+        let names: Vec<_> = self.all[account]
+            .services
+            .iter()
+            .map(|bound| bound.service.name())
+            .collect();
+        Error::new(
+            ErrorKind::UnknownService,
+            format!(
+                "the resource names no service before its colon: there are {}",
+                names.join(", ")
+            ),
+        )
     }
 }
 
 impl Account {
-    /// Why a plugin of this name is not there: the fault that tells of it, else the first one, for a file may have any name in it.
+    /// Why a plugin of this name is not there: the fault that tells of it, else the first one, for
+    /// a file may have any name in it.
     fn missing(&self, name: &str) -> Error {
-        let tells = |error: &&Error| error.message().contains(&format!("plugin {name} ")) || error.message().contains(&format!("/{name}."));
-        let found = self.faults.iter().find(tells).or(self.faults.first()).cloned();
-        found.unwrap_or_else(|| Error::new(ErrorKind::SecretSource, format!("there is no plugin {name}: name its file in `plugins`")))
+        let tells = |error: &&Error| {
+            error.message().contains(&format!("plugin {name} "))
+                || error.message().contains(&format!("/{name}."))
+        };
+        let found = self
+            .faults
+            .iter()
+            .find(tells)
+            .or(self.faults.first())
+            .cloned();
+        found.unwrap_or_else(|| {
+            Error::new(
+                ErrorKind::SecretSource,
+                format!("there is no plugin {name}: name its file in `plugins`"),
+            )
+        })
     }
 }
 
 fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
     let bind = |service: Box<dyn Service>| {
-        let scope = Arc::new(Scope::new(service.name(), service.base().as_str(), profile.account()));
-        BoundService { service, scope, profile: profile.clone(), skew_us: AtomicI64::new(0), skew_by: Mutex::new(0) }
+        let scope = Arc::new(Scope::new(
+            service.name(),
+            service.base().as_str(),
+            profile.account(),
+        ));
+        BoundService {
+            service,
+            scope,
+            profile: profile.clone(),
+            skew_us: AtomicI64::new(0),
+            skew_by: Mutex::new(0),
+        }
     };
     let mut services: Vec<_> = services::open(&profile)?.into_iter().map(bind).collect();
     let mut faults = plugins.faults.clone();
     for instance in &plugins.instances {
-        match PluginService::open(Arc::clone(instance), &profile).and_then(|plugin| unclaimed(plugin, &services)) {
+        match PluginService::open(Arc::clone(instance), &profile)
+            .and_then(|plugin| unclaimed(plugin, &services))
+        {
             Ok(plugin) => services.push(bind(Box::new(plugin))),
             Err(error) => {
                 log::write(Level::Error, format_args!("{error}"));
@@ -302,17 +447,28 @@ fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
             }
         }
     }
-    Ok(Account { profile, services, faults })
+    Ok(Account {
+        profile,
+        services,
+        faults,
+    })
 }
 
-/// Refuses a plugin whose URLs are those of a service that is there already, also where only a web page of it would be.
+/// Refuses a plugin whose URLs are those of a service that is there already, also where only a web
+/// page of it would be.
 fn unclaimed(plugin: PluginService, services: &[BoundService]) -> Result<PluginService> {
     let (name, base) = (plugin.name(), plugin.base());
     let page = Url::parse(&format!("{}/x", base.origin())).ok();
     let claims = |bound: &&BoundService| {
         let other = bound.service.base();
-        let nests = |outer: &BaseUrl, inner: &BaseUrl| Url::parse(inner.as_str()).is_ok_and(|inner| outer.below(&inner).is_some());
-        nests(other, base) || nests(base, other) || page.as_ref().is_some_and(|page| bound.service.classify_page(page).is_some())
+        let nests = |outer: &BaseUrl, inner: &BaseUrl| {
+            Url::parse(inner.as_str()).is_ok_and(|inner| outer.below(&inner).is_some())
+        };
+        nests(other, base)
+            || nests(base, other)
+            || page
+                .as_ref()
+                .is_some_and(|page| bound.service.classify_page(page).is_some())
     };
     if let Some(other) = services.iter().find(claims) {
         let what = format!(
@@ -326,7 +482,11 @@ fn unclaimed(plugin: PluginService, services: &[BoundService]) -> Result<PluginS
 
 #[inline]
 fn below_version<'a>(bound: &BoundService, rest: &'a str) -> Option<&'a str> {
-    bound.service.prefixes().iter().find_map(|prefix| rest.strip_prefix(prefix))
+    bound
+        .service
+        .prefixes()
+        .iter()
+        .find_map(|prefix| rest.strip_prefix(prefix))
 }
 
 fn not_api() -> Error {
@@ -340,6 +500,9 @@ fn not_mine(faults: &[Error]) -> Error {
     let what = "the URL belongs to no configured service: check its host and port against `masv.url`, `fileverbs.url` and `agent.url`";
     match faults.first() {
         None => Error::new(ErrorKind::UnknownService, what),
-        Some(fault) => Error::new(ErrorKind::UnknownService, format!("{what}; a plugin is left out: {fault}")),
+        Some(fault) => Error::new(
+            ErrorKind::UnknownService,
+            format!("{what}; a plugin is left out: {fault}"),
+        ),
     }
 }

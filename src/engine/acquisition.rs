@@ -68,7 +68,10 @@ impl Acquisition {
         cached: Option<&CachedToken>,
     ) -> Result<Self> {
         let (key, link_secret) = match resolved.target.resource_kind {
-            ResourceKind::Link => (link_key(state, bound, resolved, request)?, query_value(resolved.query, "secret")?.map(Secret::new)),
+            ResourceKind::Link => (
+                link_key(state, bound, resolved, request)?,
+                query_value(resolved.query, "secret")?.map(Secret::new),
+            ),
             resource_kind => {
                 let access = accesses(resolved.target.required, request.access)[0];
                 (bound.key(resource_kind, resolved.target.id, access), None)
@@ -90,14 +93,26 @@ impl Acquisition {
 ///
 /// # Errors
 /// [`ErrorKind::InvalidResource`] if the secret can't be read.
-pub fn link_key(state: &EngineState, bound: &BoundService, resolved: &ResolvedResource<'_>, request: &Request) -> Result<TokenKey> {
+pub fn link_key(
+    state: &EngineState,
+    bound: &BoundService,
+    resolved: &ResolvedResource<'_>,
+    request: &Request,
+) -> Result<TokenKey> {
     let secret = query_value(resolved.query, "secret")?.map(Secret::new);
     let password = request.link_password.as_ref();
-    let parts = [resolved.target.id, secret.as_ref().map_or("", Secret::expose), password.map_or("", Secret::expose)];
-    Ok(bound.scope.link(resolved.target.id, state.fingerprints().of(&parts)))
+    let parts = [
+        resolved.target.id,
+        secret.as_ref().map_or("", Secret::expose),
+        password.map_or("", Secret::expose),
+    ];
+    Ok(bound
+        .scope
+        .link(resolved.target.id, state.fingerprints().of(&parts)))
 }
 
-/// The package that a link is known to open. While none is known, no fingerprint is made and the store is not asked for its key.
+/// The package that a link is known to open. While none is known, no fingerprint is made and the
+/// store is not asked for its key.
 ///
 /// # Errors
 /// Those of [`link_key`].
@@ -119,7 +134,9 @@ pub fn opened_by(
 pub fn no_header(service: &str) -> Error {
     Error::new(
         ErrorKind::NoHeader,
-        format!("{service} takes no header: its session is state in the program itself, send the request as it is"),
+        format!(
+            "{service} takes no header: its session is state in the program itself, send the request as it is"
+        ),
     )
 }
 
@@ -141,5 +158,9 @@ pub fn accesses(required: RequiredAccess, asked: Option<Access>) -> &'static [Ac
 /// The prefix of the keys for a look-up.
 #[inline]
 pub fn key_prefix<'a>(bound: &BoundService, resolved: &ResolvedResource<'a>) -> KeyPrefix<'a> {
-    KeyPrefix { scope: bound.scope.fingerprint(), resource_kind: resolved.target.resource_kind, id: resolved.target.id }
+    KeyPrefix {
+        scope: bound.scope.fingerprint(),
+        resource_kind: resolved.target.resource_kind,
+        id: resolved.target.id,
+    }
 }

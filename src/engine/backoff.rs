@@ -1,4 +1,5 @@
-//! When a key is fetched again after a failure or a rejection. What concerns a secret is in [`crate::engine::negative_cache`].
+//! When a key is fetched again after a failure or a rejection. What concerns a secret is in
+//! [`crate::engine::negative_cache`].
 
 use std::collections::HashMap;
 
@@ -23,7 +24,8 @@ struct KeyState {
     step: u32,
     /// Its token was rejected, and none was got since.
     rejected: bool,
-    /// The last generation that was rejected: to hear of it again, from the store too, means nothing.
+    /// The last generation that was rejected: to hear of it again, from the store too, means
+    /// nothing.
     dead: u64,
     /// When the last one after a rejection was got.
     replaced_us: Option<i64>,
@@ -37,13 +39,18 @@ impl Backoff {
         let left_us = until_us - now_us;
         // A clock that was set back must not lock anybody out for long.
         let waits = left_us > 0 && left_us <= MAX_RETRY_AFTER_US;
-        waits.then(|| error.clone().with_retry_after_ms(u64::try_from(left_us / 1000).ok()))
+        waits.then(|| {
+            error
+                .clone()
+                .with_retry_after_ms(u64::try_from(left_us / 1000).ok())
+        })
     }
 
     /// Whether a flight of a key may begin.
     ///
     /// # Errors
-    /// [`ErrorKind::BadCredentials`] if its token was rejected twice in ten seconds; what [`Backoff::remaining`] says.
+    /// [`ErrorKind::BadCredentials`] if its token was rejected twice in ten seconds; what
+    /// [`Backoff::remaining`] says.
     pub fn check(&self, key: &TokenKey, now_us: i64) -> Result<()> {
         if let Some(error) = self.remaining(key, now_us) {
             return Err(error);
@@ -52,12 +59,15 @@ impl Backoff {
         let Some(state) = states.get_mut(key).filter(|state| state.rejected) else {
             return Ok(());
         };
-        let since_us = state.replaced_us.map_or(i64::MAX, |at| now_us.saturating_sub(at));
+        let since_us = state
+            .replaced_us
+            .map_or(i64::MAX, |at| now_us.saturating_sub(at));
         if (0..REJECT_US).contains(&since_us) {
             let what = format!(
                 "{key} was rejected right after it was renewed: what the service refuses is not its age, check the account's rights"
             );
-            return Err(Error::new(ErrorKind::BadCredentials, what).with_retry_after_ms(u64::try_from((REJECT_US - since_us) / 1000).ok()));
+            return Err(Error::new(ErrorKind::BadCredentials, what)
+                .with_retry_after_ms(u64::try_from((REJECT_US - since_us) / 1000).ok()));
         }
         state.rejected = false;
         state.replaced_us = Some(now_us);
@@ -76,14 +86,21 @@ impl Backoff {
             }
             return;
         };
-        if !error.is_transient() && !matches!(error.kind, ErrorKind::BadResponse | ErrorKind::Redirected) {
+        if !error.is_transient()
+            && !matches!(error.kind, ErrorKind::BadResponse | ErrorKind::Redirected)
+        {
             return;
         }
         let state = states.entry(key.clone()).or_default();
         // Retry-After, or the rest of a stored pause, overrides exponential backoff.
-        let asked = error.retry_after_ms.and_then(|ms| i64::try_from(ms).ok()).filter(|ms| *ms > 0);
-        let pause_us = asked
-            .map_or_else(|| (SECOND_US << state.step.min(6)).min(60 * SECOND_US), |ms| ms.saturating_mul(1000).min(MAX_RETRY_AFTER_US));
+        let asked = error
+            .retry_after_ms
+            .and_then(|ms| i64::try_from(ms).ok())
+            .filter(|ms| *ms > 0);
+        let pause_us = asked.map_or_else(
+            || (SECOND_US << state.step.min(6)).min(60 * SECOND_US),
+            |ms| ms.saturating_mul(1000).min(MAX_RETRY_AFTER_US),
+        );
         state.step = state.step.saturating_add(u32::from(asked.is_none()));
         state.pause = Some((now_us + pause_us, error.clone()));
     }
@@ -123,16 +140,29 @@ mod tests {
     use crate::model::key::{Access, ResourceKind, Scope};
 
     fn key() -> TokenKey {
-        Arc::new(Scope::new("masv", "https://a.example", "default")).key(ResourceKind::User, "", Access::Full)
+        Arc::new(Scope::new("masv", "https://a.example", "default")).key(
+            ResourceKind::User,
+            "",
+            Access::Full,
+        )
     }
 
     #[test]
     fn failures_pause_longer_each_time_and_success_ends_that() {
-        let (backoff, key, down) = (Backoff::default(), key(), Error::new(ErrorKind::Unavailable, "down"));
+        let (backoff, key, down) = (
+            Backoff::default(),
+            key(),
+            Error::new(ErrorKind::Unavailable, "down"),
+        );
         let mut now = 0;
         for pause in [1, 2, 4, 8, 16, 32, 60, 60] {
             backoff.record_outcome(&key, Some(&down), now);
-            assert!(backoff.remaining(&key, now + pause * SECOND_US - 1).is_some(), "{pause}");
+            assert!(
+                backoff
+                    .remaining(&key, now + pause * SECOND_US - 1)
+                    .is_some(),
+                "{pause}"
+            );
             now += pause * SECOND_US;
             assert!(backoff.check(&key, now).is_ok(), "{pause}");
         }
@@ -150,7 +180,12 @@ mod tests {
         backoff.rejected(&key, 1);
         assert!(backoff.check(&key, SECOND_US).is_ok(), "the same one again");
         backoff.rejected(&key, 2);
-        assert_eq!(backoff.check(&key, 9 * SECOND_US).map_err(|error| error.kind), Err(ErrorKind::BadCredentials));
+        assert_eq!(
+            backoff
+                .check(&key, 9 * SECOND_US)
+                .map_err(|error| error.kind),
+            Err(ErrorKind::BadCredentials)
+        );
         assert!(backoff.check(&key, 10 * SECOND_US).is_ok());
     }
 }

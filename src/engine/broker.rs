@@ -1,6 +1,7 @@
 //! Resolves a request to a token: cache, then store, then service.
 //!
-//! It decides under locks and acts outside them. A caller that holds a valid token waits for nobody.
+//! It decides under locks and acts outside them. A caller that holds a valid token waits for
+//! nobody.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,7 +40,8 @@ pub struct Broker {
     /// The listings that are being fetched, by scope and name.
     listings: SingleFlight<(u64, String), Arc<Vec<FoundToken>>>,
     workers: Arc<Workers>,
-    /// Whether tokens that are due are refreshed while callers use them: not in a program that ends at once.
+    /// Whether tokens that are due are refreshed while callers use them: not in a program that ends
+    /// at once.
     refreshes_in_background: bool,
     background_refreshes: AtomicUsize,
 }
@@ -68,7 +70,9 @@ impl Broker {
         }
         let accounts = &self.state.accounts;
         let account = accounts.number(request.account.as_deref())?;
-        accounts.resolve(account, &request.resource, |resolved| self.serve(&resolved, request))
+        accounts.resolve(account, &request.resource, |resolved| {
+            self.serve(&resolved, request)
+        })
     }
 
     /// Ends exchanges, pauses and threads.
@@ -82,10 +86,18 @@ impl Broker {
         self.flights.count()
     }
 
-    /// The hit: one look at the cache, one at the clock, one copy. Everything else is [`Broker::obtain`].
+    /// The hit: one look at the cache, one at the clock, one copy. Everything else is
+    /// [`Broker::obtain`].
     #[inline]
-    fn serve(self: &Arc<Self>, resolved: &ResolvedResource<'_>, request: &Request) -> Result<Token> {
-        let bound = self.state.accounts.bound(resolved.account, resolved.service);
+    fn serve(
+        self: &Arc<Self>,
+        resolved: &ResolvedResource<'_>,
+        request: &Request,
+    ) -> Result<Token> {
+        let bound = self
+            .state
+            .accounts
+            .bound(resolved.account, resolved.service);
         let now_us = self.state.now_us(bound);
         let hit = Persistence::new(&self.state, bound).cached_for(resolved, request, now_us)?;
         if let Some(hit) = hit.as_ref().filter(|hit| now_us < hit.times.mandatory_us)
@@ -99,7 +111,8 @@ impl Broker {
         self.obtain(bound, resolved, request, hit)
     }
 
-    /// The miss. `present` is a valid token that is not fresh enough: it serves if nothing better comes.
+    /// The miss. `present` is a valid token that is not fresh enough: it serves if nothing better
+    /// comes.
     #[cold]
     fn obtain(
         self: &Arc<Self>,
@@ -108,7 +121,8 @@ impl Broker {
         request: &Request,
         present: Option<CachedToken>,
     ) -> Result<Token> {
-        let mut acquisition = Acquisition::of_request(&self.state, bound, resolved, request, present.as_ref())?;
+        let mut acquisition =
+            Acquisition::of_request(&self.state, bound, resolved, request, present.as_ref())?;
         let outcome = self.attempt(bound, resolved, &mut acquisition, request);
         let Err(error) = outcome else {
             return outcome;
@@ -119,18 +133,45 @@ impl Broker {
         let now_us = self.state.now_us(bound);
         let tokens = Persistence::new(&self.state, bound);
         // The store may have had one that is not fresh either.
-        let present = present.filter(|hit| now_us < hit.token.meta().expires_us).or_else(|| tokens.cached(&acquisition.key));
+        let present = present
+            .filter(|hit| now_us < hit.token.meta().expires_us)
+            .or_else(|| tokens.cached(&acquisition.key));
         if let Some(present) = present {
             // Busy: another process refreshes it, so nothing is wrong.
-            let level = if error.kind == ErrorKind::Busy { Level::Info } else { Level::Warn };
-            log::write(level, format_args!("{} could not be refreshed, the present token serves on: {error}", acquisition.key));
+            let level = if error.kind == ErrorKind::Busy {
+                Level::Info
+            } else {
+                Level::Warn
+            };
+            log::write(
+                level,
+                format_args!(
+                    "{} could not be refreshed, the present token serves on: {error}",
+                    acquisition.key
+                ),
+            );
             return Ok(present.token);
         }
-        let any_access_helps =
-            matches!(error.kind, ErrorKind::NotConfigured | ErrorKind::LoginRequired | ErrorKind::NotFound | ErrorKind::InsufficientAccess);
-        if any_access_helps && resolved.target.required == RequiredAccess::ManageElseWrite && request.access.is_none() {
-            let read = Acquisition::new(resolved.account, resolved.service, acquisition.key.with_access(Access::Read));
-            return tokens.load_newer(&read).or_else(|| Some(tokens.cached(&read.key)?.token)).ok_or(error);
+        let any_access_helps = matches!(
+            error.kind,
+            ErrorKind::NotConfigured
+                | ErrorKind::LoginRequired
+                | ErrorKind::NotFound
+                | ErrorKind::InsufficientAccess
+        );
+        if any_access_helps
+            && resolved.target.required == RequiredAccess::ManageElseWrite
+            && request.access.is_none()
+        {
+            let read = Acquisition::new(
+                resolved.account,
+                resolved.service,
+                acquisition.key.with_access(Access::Read),
+            );
+            return tokens
+                .load_newer(&read)
+                .or_else(|| Some(tokens.cached(&read.key)?.token))
+                .ok_or(error);
         }
         Err(error)
     }
@@ -149,12 +190,19 @@ impl Broker {
             }
             acquisition.stale = Some(token.meta().generation);
         }
-        if let Some(error) = self.state.backoff.remaining(&acquisition.key, self.state.clock.now_us()) {
+        if let Some(error) = self
+            .state
+            .backoff
+            .remaining(&acquisition.key, self.state.clock.now_us())
+        {
             return Err(error);
         }
         match self.flights.join(&acquisition.key) {
             // A configured secret needs no network, so no thread; but a plugin's may.
-            Joined::Leader(flight) if acquisition.key.resource_kind == ResourceKind::Key && !uses_plugin_secrets(bound) => {
+            Joined::Leader(flight)
+                if acquisition.key.resource_kind == ResourceKind::Key
+                    && !uses_plugin_secrets(bound) =>
+            {
                 self.run(acquisition, &flight)
             }
             Joined::Leader(flight) => {
@@ -181,9 +229,13 @@ impl Broker {
             return tokens.load_newer(acquisition);
         }
         for access in accesses(resolved.target.required, request.access) {
-            let acquisition = Acquisition { key: acquisition.key.with_access(*access), ..acquisition.clone() };
+            let acquisition = Acquisition {
+                key: acquisition.key.with_access(*access),
+                ..acquisition.clone()
+            };
             let token = tokens.load_newer(&acquisition);
-            // A token due for refresh is already cached. As in the cache, don't substitute another access level.
+            // A token due for refresh is already cached. As in the cache, don't substitute another
+            // access level.
             if token.is_some() || tokens.cached(&acquisition.key).is_some() {
                 return token;
             }
@@ -191,8 +243,17 @@ impl Broker {
         None
     }
 
-    fn wait(&self, bound: &BoundService, key: &TokenKey, flight: &Arc<Flight<Token>>, request: &Request) -> Result<Token> {
-        let outcome = flight.wait(Instant::now() + request.timeout.unwrap_or(self.state.timeout), &request.cancel);
+    fn wait(
+        &self,
+        bound: &BoundService,
+        key: &TokenKey,
+        flight: &Arc<Flight<Token>>,
+        request: &Request,
+    ) -> Result<Token> {
+        let outcome = flight.wait(
+            Instant::now() + request.timeout.unwrap_or(self.state.timeout),
+            &request.cancel,
+        );
         outcome.map_err(|error| match error.kind {
             ErrorKind::Timeout => self.state.blocked.lock().get(&key.scope.fingerprint()).cloned().unwrap_or_else(|| {
                 let why = bound.service.stalled().map(|why| format!(", {why}")).unwrap_or_default();
@@ -204,11 +265,18 @@ impl Broker {
 
     /// Runs a flight on this thread.
     fn run(&self, acquisition: &Acquisition, flight: &Flight<Token>) -> Result<Token> {
-        self.flights.run(&acquisition.key, flight, || Fetch::new(&self.state, self, acquisition).run())
+        self.flights.run(&acquisition.key, flight, || {
+            Fetch::new(&self.state, self, acquisition).run()
+        })
     }
 
     /// Runs a flight on a thread of its own, and `after` behind it.
-    fn launch(self: &Arc<Self>, acquisition: Acquisition, flight: Arc<Flight<Token>>, after: impl FnOnce() + Send + 'static) {
+    fn launch(
+        self: &Arc<Self>,
+        acquisition: Acquisition,
+        flight: Arc<Flight<Token>>,
+        after: impl FnOnce() + Send + 'static,
+    ) {
         self.state.stats.flights.fetch_add(1, Ordering::Relaxed);
         let broker = Arc::clone(self);
         self.workers.run(move || {
@@ -220,7 +288,12 @@ impl Broker {
 
     /// Begins a refresh that nobody waits for, unless one is under way or enough are.
     #[cold]
-    fn refresh_in_background(self: &Arc<Self>, resolved: &ResolvedResource<'_>, hit: &CachedToken, now_us: i64) {
+    fn refresh_in_background(
+        self: &Arc<Self>,
+        resolved: &ResolvedResource<'_>,
+        hit: &CachedToken,
+        now_us: i64,
+    ) {
         let state = &self.state;
         // Never beyond the point where callers wait: a hit looks at no other time.
         let next_us = (now_us + BACKGROUND_US).min(hit.times.mandatory_us);
@@ -231,11 +304,18 @@ impl Broker {
             return;
         }
         let bound = state.accounts.bound(resolved.account, resolved.service);
-        let Ok(mut acquisition) = Acquisition::of_request(state, bound, resolved, &Request::default(), Some(hit)) else { return };
+        let Ok(mut acquisition) =
+            Acquisition::of_request(state, bound, resolved, &Request::default(), Some(hit))
+        else {
+            return;
+        };
         if acquisition.key.resource_kind != ResourceKind::Link {
             acquisition.key = acquisition.key.with_access(hit.token.meta().access);
         }
-        if state.backoff.remaining(&acquisition.key, state.clock.now_us()).is_some()
+        if state
+            .backoff
+            .remaining(&acquisition.key, state.clock.now_us())
+            .is_some()
             || self.background_refreshes.fetch_add(1, Ordering::Relaxed) >= MAX_BACKGROUND_REFRESHES
         {
             self.background_refreshes.fetch_sub(1, Ordering::Relaxed);
@@ -260,17 +340,29 @@ impl Prerequisites for Broker {
     fn token(&self, account: usize, service: usize, key: TokenKey) -> Result<Token> {
         let bound = self.state.accounts.bound(account, service);
         let now_us = self.state.now_us(bound);
-        let hit = self.state.cache.get(&key.borrow()).filter(|hit| now_us < hit.token.meta().expires_us);
+        let hit = self
+            .state
+            .cache
+            .get(&key.borrow())
+            .filter(|hit| now_us < hit.token.meta().expires_us);
         if let Some(hit) = hit.as_ref().filter(|hit| now_us < hit.times.mandatory_us) {
             return Ok(hit.token.clone());
         }
-        let acquisition =
-            Acquisition { stale: hit.as_ref().map(|hit| hit.token.meta().generation), ..Acquisition::new(account, service, key) };
+        let acquisition = Acquisition {
+            stale: hit.as_ref().map(|hit| hit.token.meta().generation),
+            ..Acquisition::new(account, service, key)
+        };
         let outcome = match self.flights.join(&acquisition.key) {
             Joined::Leader(flight) => self.run(&acquisition, &flight),
-            Joined::Follower(flight) => flight.wait(Instant::now() + self.state.timeout * 3, &Cancel::default()),
+            Joined::Follower(flight) => {
+                flight.wait(Instant::now() + self.state.timeout * 3, &Cancel::default())
+            }
         };
-        let cached = || Persistence::new(&self.state, bound).cached(&acquisition.key).map(|hit| hit.token);
+        let cached = || {
+            Persistence::new(&self.state, bound)
+                .cached(&acquisition.key)
+                .map(|hit| hit.token)
+        };
         outcome.or_else(|error| cached().ok_or(error))
     }
 
@@ -284,7 +376,9 @@ impl Prerequisites for Broker {
         let bound = self.state.accounts.bound(account, service);
         let key = (bound.scope.fingerprint(), name.to_owned());
         match self.listings.join(&key) {
-            Joined::Follower(flight) => flight.wait(Instant::now() + self.state.timeout * 10, &Cancel::default()),
+            Joined::Follower(flight) => {
+                flight.wait(Instant::now() + self.state.timeout * 10, &Cancel::default())
+            }
             Joined::Leader(flight) => self.listings.run(&key, &flight, || {
                 let found = job()?;
                 let tokens = Persistence::new(&self.state, bound);

@@ -1,4 +1,5 @@
-//! The work of one flight: under the store's lock look once more, then renew or acquire the token, then store it.
+//! The work of one flight: under the store's lock look once more, then renew or acquire the token,
+//! then store it.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -43,15 +44,28 @@ enum Fetched {
 
 impl<'a> Fetch<'a> {
     /// The flight of an acquisition.
-    pub fn new(state: &'a EngineState, prerequisites: &'a dyn Prerequisites, acquisition: &'a Acquisition) -> Self {
-        let bound = state.accounts.bound(acquisition.account, acquisition.service);
-        Self { state, prerequisites, bound, tokens: Persistence::new(state, bound), acquisition }
+    pub fn new(
+        state: &'a EngineState,
+        prerequisites: &'a dyn Prerequisites,
+        acquisition: &'a Acquisition,
+    ) -> Self {
+        let bound = state
+            .accounts
+            .bound(acquisition.account, acquisition.service);
+        Self {
+            state,
+            prerequisites,
+            bound,
+            tokens: Persistence::new(state, bound),
+            acquisition,
+        }
     }
 
     /// Fetches the token.
     ///
     /// # Errors
-    /// Those of the service; [`ErrorKind::Busy`] if another process held the lock until the deadline.
+    /// Those of the service; [`ErrorKind::Busy`] if another process held the lock until the
+    /// deadline.
     pub fn run(&self) -> Result<Token> {
         let key = &self.acquisition.key;
         let began_us = self.state.clock.now_us();
@@ -62,7 +76,9 @@ impl<'a> Fetch<'a> {
         if let Some(token) = self.find_newer() {
             return Ok(token);
         }
-        self.tokens.failed_since(key, began_us).map_or(Ok(()), Err)?;
+        self.tokens
+            .failed_since(key, began_us)
+            .map_or(Ok(()), Err)?;
         self.check_backoff()?;
         let newer = || self.tokens.newer_in_cache(self.acquisition);
         let context = ServiceContext {
@@ -75,10 +91,12 @@ impl<'a> Fetch<'a> {
             newer: Some(&newer),
             deadline: None,
         };
-        let outcome = self.renew_or_acquire(&context).and_then(|fetched| match fetched {
-            Fetched::New(acquired) => self.tokens.store_acquired(self.acquisition, acquired),
-            Fetched::Adopted(token) => Ok(token),
-        });
+        let outcome = self
+            .renew_or_acquire(&context)
+            .and_then(|fetched| match fetched {
+                Fetched::New(acquired) => self.tokens.store_acquired(self.acquisition, acquired),
+                Fetched::Adopted(token) => Ok(token),
+            });
         // The listing of another flight may have brought it meanwhile.
         let outcome = outcome.or_else(|error| newer().ok_or(error));
         let error = outcome.as_ref().err();
@@ -87,15 +105,21 @@ impl<'a> Fetch<'a> {
         }
         // Don't back off after a lock timeout; the caller may retry at once.
         if error.is_none_or(|error| error.kind != ErrorKind::Busy) {
-            self.state.backoff.record_outcome(key, error, self.state.clock.now_us());
+            self.state
+                .backoff
+                .record_outcome(key, error, self.state.clock.now_us());
         }
         outcome
     }
 
-    /// Waits for the store's lock. Between tries it looks for the token of another process. It does not wait if the caller holds an
-    /// unexpired token that lasts as long as the request needs.
+    /// Waits for the store's lock. Between tries it looks for the token of another process. It does
+    /// not wait if the caller holds an unexpired token that lasts as long as the request needs.
     fn wait_for_lock(&self) -> Result<LockOutcome> {
-        let deadline = Instant::now() + self.state.timeout.max(self.acquisition.patience.unwrap_or_default());
+        let deadline = Instant::now()
+            + self
+                .state
+                .timeout
+                .max(self.acquisition.patience.unwrap_or_default());
         let scope = self.bound.scope.fingerprint();
         let outcome = loop {
             let holder = match self.state.store.try_lock(&self.acquisition.key)? {
@@ -110,7 +134,9 @@ impl<'a> Fetch<'a> {
             let jitter = Duration::from_micros(1_000 + u64::from(state::random()) * 35);
             let now_us = self.state.now_us(self.bound);
             let cached = self.tokens.cached(&self.acquisition.key);
-            let serves = cached.is_some_and(|hit| freshness::lasts(hit.token.meta(), self.acquisition.min_valid, now_us));
+            let serves = cached.is_some_and(|hit| {
+                freshness::lasts(hit.token.meta(), self.acquisition.min_valid, now_us)
+            });
             if serves || Instant::now() >= deadline || !self.state.pause(jitter) {
                 break Err(error);
             }
@@ -121,21 +147,28 @@ impl<'a> Fetch<'a> {
 
     /// The fresh token that is there by now, in memory or in the store.
     ///
-    /// Rationale: memory is looked at once more, for a caller in another thread may bring it there from the store between the two
-    /// looks. Then the store has nothing newer, and a flight that held the lock of many processes went out for what all of them had.
+    /// Rationale: memory is looked at once more, for a caller in another thread may bring it there
+    /// from the store between the two looks. Then the store has nothing newer, and a flight that
+    /// held the lock of many processes went out for what all of them had.
     fn find_newer(&self) -> Option<Token> {
         let cached = || self.tokens.newer_in_cache(self.acquisition);
-        cached().or_else(|| self.tokens.load_newer(self.acquisition)).or_else(cached)
+        cached()
+            .or_else(|| self.tokens.load_newer(self.acquisition))
+            .or_else(cached)
     }
 
-    /// Applies rejections recorded by other processes, then asks the backoff whether the service may be asked.
+    /// Applies rejections recorded by other processes, then asks the backoff whether the service
+    /// may be asked.
     fn check_backoff(&self) -> Result<()> {
         let (backoff, key) = (&self.state.backoff, &self.acquisition.key);
         let record = self.tokens.record(key);
         let alias = self.state.aliases.read().get(key).cloned();
         let key = alias.as_ref().unwrap_or(key);
         if let Some(record) = record {
-            record.replaced_us.iter().for_each(|at_us| backoff.replaced(key, *at_us));
+            record
+                .replaced_us
+                .iter()
+                .for_each(|at_us| backoff.replaced(key, *at_us));
             if record.rejected {
                 backoff.rejected(key, record.generation);
             }
@@ -155,12 +188,29 @@ impl<'a> Fetch<'a> {
         };
         let mut tried = None;
         // A second time if another process has stored a newer renewal secret meanwhile.
-        while let Some(record) = self.tokens.record(&acquisition.key).filter(|record| Some(record.generation) > tried) {
-            let Some(renewal) = &record.renewal else { break };
+        while let Some(record) = self
+            .tokens
+            .record(&acquisition.key)
+            .filter(|record| Some(record.generation) > tried)
+        {
+            let Some(renewal) = &record.renewal else {
+                break;
+            };
             self.state.stats.renewals.fetch_add(1, Ordering::Relaxed);
             match self.bound.service.renew(&spec, renewal, context) {
-                Err(error) if matches!(error.kind, ErrorKind::BadCredentials | ErrorKind::Unsupported) => {
-                    log::write(Level::Info, format_args!("{} could not be renewed, logging in again: {error}", acquisition.key));
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        ErrorKind::BadCredentials | ErrorKind::Unsupported
+                    ) =>
+                {
+                    log::write(
+                        Level::Info,
+                        format_args!(
+                            "{} could not be renewed, logging in again: {error}",
+                            acquisition.key
+                        ),
+                    );
                 }
                 outcome => return outcome.map(Fetched::New),
             }
@@ -177,6 +227,14 @@ impl<'a> Fetch<'a> {
 
 /// The error of a caller that can't wait for another process any longer.
 fn busy(key: &TokenKey, holder: Option<u32>) -> Error {
-    let who = holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-    Error::new(ErrorKind::Busy, format!("{key} is being got by {who}, and that takes long: ask again, or look what stops it"))
+    let who = holder.map_or_else(
+        || "another process".to_owned(),
+        |pid| format!("process {pid}"),
+    );
+    Error::new(
+        ErrorKind::Busy,
+        format!(
+            "{key} is being got by {who}, and that takes long: ask again, or look what stops it"
+        ),
+    )
 }

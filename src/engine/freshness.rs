@@ -7,23 +7,33 @@ use crate::model::token::{NO_EXPIRY, TokenMeta};
 
 const SECOND_US: i64 = 1_000_000;
 
-/// The windows of a token that was got at `facts.acquired_us`: callers wait in the last 5 % of its life (10 to 60 s, at most a
-/// quarter of it); a refresh is advisable in the last 20 % (one minute to one hour, at most half of it), give or take a tenth.
-/// `jitter` is 0 to 255.
+/// The windows of a token that was got at `facts.acquired_us`: callers wait in the last 5 % of its
+/// life (10 to 60 s, at most a quarter of it); a refresh is advisable in the last 20 % (one minute
+/// to one hour, at most half of it), give or take a tenth. `jitter` is 0 to 255.
 pub fn windows(meta: &TokenMeta, jitter: u8) -> RefreshTimes {
     let expires = meta.expires_us;
     if expires == NO_EXPIRY {
-        return RefreshTimes { advisory_us: NO_EXPIRY, mandatory_us: NO_EXPIRY };
+        return RefreshTimes {
+            advisory_us: NO_EXPIRY,
+            mandatory_us: NO_EXPIRY,
+        };
     }
     let life = (expires - meta.acquired_us).max(0);
-    let mandatory = (life / 20).clamp(10 * SECOND_US, 60 * SECOND_US).min(life / 4);
-    let advisory = (life / 5).clamp(60 * SECOND_US, 3600 * SECOND_US).min(life / 2);
+    let mandatory = (life / 20)
+        .clamp(10 * SECOND_US, 60 * SECOND_US)
+        .min(life / 4);
+    let advisory = (life / 5)
+        .clamp(60 * SECOND_US, 3600 * SECOND_US)
+        .min(life / 2);
     let spread = advisory / 5 * i64::from(jitter) / 255 - advisory / 10;
-    RefreshTimes { advisory_us: expires - (advisory + spread).max(mandatory), mandatory_us: expires - mandatory }
+    RefreshTimes {
+        advisory_us: expires - (advisory + spread).max(mandatory),
+        mandatory_us: expires - mandatory,
+    }
 }
 
-/// Whether a token is good for as long as the caller wants. A wish beyond the token's whole life can't be met: then half of its
-/// life is as good as it gets.
+/// Whether a token is good for as long as the caller wants. A wish beyond the token's whole life
+/// can't be met: then half of its life is as good as it gets.
 pub fn lasts(meta: &TokenMeta, min_valid: Duration, now_us: i64) -> bool {
     if meta.expires_us == NO_EXPIRY || min_valid.is_zero() {
         return true;
@@ -54,11 +64,23 @@ mod tests {
 
     #[test]
     fn windows_follow_the_life_of_the_token() {
-        // life, mandatory before expiry, advisory before expiry in the middle of its spread: seconds
-        let table = [(8, 2, 4), (40, 10, 20), (120, 10, 60), (900, 45, 180), (7200, 60, 1440), (345_600, 60, 3600)];
+        // life, mandatory before expiry, advisory before expiry in the middle of its spread:
+        // seconds
+        let table = [
+            (8, 2, 4),
+            (40, 10, 20),
+            (120, 10, 60),
+            (900, 45, 180),
+            (7200, 60, 1440),
+            (345_600, 60, 3600),
+        ];
         for (life, mandatory, advisory) in table {
             let times = windows(&meta(life), 127);
-            assert_eq!(times.mandatory_us, (life - mandatory) * SECOND_US, "life {life}");
+            assert_eq!(
+                times.mandatory_us,
+                (life - mandatory) * SECOND_US,
+                "life {life}"
+            );
             let off = times.advisory_us - (life - advisory) * SECOND_US;
             assert!(off.abs() < advisory * SECOND_US / 100, "life {life}: {off}");
         }
@@ -69,7 +91,9 @@ mod tests {
         for life in [1, 8, 900, 345_600] {
             let (early, late) = (windows(&meta(life), 255), windows(&meta(life), 0));
             assert!(
-                early.advisory_us <= late.advisory_us && late.advisory_us <= late.mandatory_us && late.mandatory_us <= life * SECOND_US
+                early.advisory_us <= late.advisory_us
+                    && late.advisory_us <= late.mandatory_us
+                    && late.mandatory_us <= life * SECOND_US
             );
         }
         let spread = windows(&meta(900), 0).advisory_us - windows(&meta(900), 255).advisory_us;

@@ -1,4 +1,5 @@
-//! Negative cache: rejected secrets, login timeouts and throttles, shared so that 50 scripts with a wrong password send one request.
+//! Negative cache: rejected secrets, login timeouts and throttles, shared so that 50 scripts with a
+//! wrong password send one request.
 
 use crate::error::{Error, ErrorKind};
 use crate::model::key::Fingerprint;
@@ -10,12 +11,19 @@ pub const MAX_RETRY_AFTER_US: i64 = 15 * 60 * SECOND_US;
 
 /// The error that is recorded for a secret, while it counts.
 pub fn lookup(store: &dyn Store, secret: &Fingerprint, now_us: i64) -> Option<Error> {
-    let refusal = store.failure(secret).filter(|refusal| is_running(refusal, now_us))?;
+    let refusal = store
+        .failure(secret)
+        .filter(|refusal| is_running(refusal, now_us))?;
     let left_us = refusal.until_us - now_us;
-    Some(refusal.error.with_retry_after_ms(u64::try_from(left_us / 1000).ok()))
+    Some(
+        refusal
+            .error
+            .with_retry_after_ms(u64::try_from(left_us / 1000).ok()),
+    )
 }
 
-/// Whether it still counts. What was met in the future was met before the clock was set back, and would lock out for as long.
+/// Whether it still counts. What was met in the future was met before the clock was set back, and
+/// would lock out for as long.
 fn is_running(refusal: &FailureRecord, now_us: i64) -> bool {
     (refusal.since_us..refusal.until_us).contains(&now_us)
 }
@@ -23,7 +31,9 @@ fn is_running(refusal: &FailureRecord, now_us: i64) -> bool {
 /// Remembers a refusal, unless one that another thread or process has met meanwhile lasts longer.
 fn remember(store: &dyn Store, whose: &Fingerprint, refusal: FailureRecord) {
     let (now_us, until_us) = (refusal.since_us, refusal.until_us);
-    store.set_failure(whose, Some(refusal), &|present| is_running(present, now_us) && present.until_us > until_us);
+    store.set_failure(whose, Some(refusal), &|present| {
+        is_running(present, now_us) && present.until_us > until_us
+    });
 }
 
 /// Records how a login with a secret ended.
@@ -34,31 +44,58 @@ pub fn record(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, 
         }
         return;
     };
-    let step = store.failure(secret).map_or(0, |refusal| refusal.step.saturating_add(1));
+    let step = store
+        .failure(secret)
+        .map_or(0, |refusal| refusal.step.saturating_add(1));
     let Some(pause_us) = pause(error, step) else {
         return;
     };
-    remember(store, secret, FailureRecord { since_us: now_us, until_us: now_us + pause_us, step, error: error.clone() });
+    remember(
+        store,
+        secret,
+        FailureRecord {
+            since_us: now_us,
+            until_us: now_us + pause_us,
+            step,
+            error: error.clone(),
+        },
+    );
 }
 
-/// Records that a service throttles an account: a 429, or a 5xx with a `Retry-After`. Whether it does.
+/// Records that a service throttles an account: a 429, or a 5xx with a `Retry-After`. Whether it
+/// does.
 pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, now_us: i64) -> bool {
-    let wants = error.kind == ErrorKind::Throttled || error.kind == ErrorKind::Unavailable && asked_us(error).is_some();
+    let wants = error.kind == ErrorKind::Throttled
+        || error.kind == ErrorKind::Unavailable && asked_us(error).is_some();
     if !wants {
         return false;
     }
     let before = store.failure(whose);
     let running = before.as_ref().filter(|before| is_running(before, now_us));
     // Answers that were under way together are one occasion.
-    let step = before.as_ref().map_or(0, |before| before.step.saturating_add(u32::from(running.is_none())));
+    let step = before.as_ref().map_or(0, |before| {
+        before.step.saturating_add(u32::from(running.is_none()))
+    });
     let pause_us = asked_us(error).unwrap_or_else(|| doubled_us(5, 300, step));
-    remember(store, whose, FailureRecord { since_us: now_us, until_us: now_us + pause_us, step, error: error.clone() });
+    remember(
+        store,
+        whose,
+        FailureRecord {
+            since_us: now_us,
+            until_us: now_us + pause_us,
+            step,
+            error: error.clone(),
+        },
+    );
     true
 }
 
-/// The service answered a read. A pause that still runs goes on: the answer may have been under way when it began.
+/// The service answered a read. A pause that still runs goes on: the answer may have been under way
+/// when it began.
 pub fn clear_throttle(store: &dyn Store, whose: &Fingerprint, now_us: i64) {
-    let goes_on = |before: &FailureRecord| before.error.kind != ErrorKind::BadCredentials && is_running(before, now_us);
+    let goes_on = |before: &FailureRecord| {
+        before.error.kind != ErrorKind::BadCredentials && is_running(before, now_us)
+    };
     if store.failure(whose).is_some_and(|before| !goes_on(&before)) {
         store.set_failure(whose, None, &goes_on);
     }
@@ -66,7 +103,10 @@ pub fn clear_throttle(store: &dyn Store, whose: &Fingerprint, now_us: i64) {
 
 /// The time that a service named, in bounds. Now is none.
 fn asked_us(error: &Error) -> Option<i64> {
-    let asked = error.retry_after_ms.and_then(|ms| i64::try_from(ms).ok()).filter(|ms| *ms > 0);
+    let asked = error
+        .retry_after_ms
+        .and_then(|ms| i64::try_from(ms).ok())
+        .filter(|ms| *ms > 0);
     asked.map(|ms| ms.saturating_mul(1000).clamp(SECOND_US, MAX_RETRY_AFTER_US))
 }
 
@@ -74,15 +114,17 @@ fn doubled_us(first: i64, most: i64, step: u32) -> i64 {
     (first << step.min(12)).min(most) * SECOND_US
 }
 
-/// How long a secret is not sent again: one minute doubling to an hour after a refusal, five seconds doubling to five minutes
-/// after a 5xx or a lost answer (services have been seen to answer a wrong password with 500), longer if it says so, and what a 429
-/// says. None for what says nothing of the secret: the request never left.
+/// How long a secret is not sent again: one minute doubling to an hour after a refusal, five
+/// seconds doubling to five minutes after a 5xx or a lost answer (services have been seen to answer
+/// a wrong password with 500), longer if it says so, and what a 429 says. None for what says
+/// nothing of the secret: the request never left.
 fn pause(error: &Error, step: u32) -> Option<i64> {
     match error.kind {
         ErrorKind::BadCredentials => Some(doubled_us(60, 3600, step)),
-        ErrorKind::Unavailable | ErrorKind::NoResponse | ErrorKind::BadResponse | ErrorKind::Redirected => {
-            Some(doubled_us(5, 300, step).max(asked_us(error).unwrap_or(0)))
-        }
+        ErrorKind::Unavailable
+        | ErrorKind::NoResponse
+        | ErrorKind::BadResponse
+        | ErrorKind::Redirected => Some(doubled_us(5, 300, step).max(asked_us(error).unwrap_or(0))),
         ErrorKind::Throttled => Some(asked_us(error).unwrap_or_else(|| doubled_us(5, 300, step))),
         _ => None,
     }
@@ -96,12 +138,18 @@ mod tests {
 
     #[test]
     fn pauses_double_and_end_with_success() {
-        let (store, secret) = (MemoryStore::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
+        let (store, secret) = (
+            MemoryStore::default(),
+            Fingerprinter::new(&[1; 32]).of(&["s"]),
+        );
         let error = Error::new(ErrorKind::BadCredentials, "wrong");
         let mut now = 0;
         for pause in [60, 120, 240, 480, 960, 1920, 3600, 3600] {
             record(&store, &secret, Some(&error), now);
-            assert!(lookup(&store, &secret, now + (pause * SECOND_US) - 1).is_some(), "{pause}");
+            assert!(
+                lookup(&store, &secret, now + (pause * SECOND_US) - 1).is_some(),
+                "{pause}"
+            );
             now += pause * SECOND_US;
             assert!(lookup(&store, &secret, now).is_none(), "{pause}");
         }
@@ -112,10 +160,23 @@ mod tests {
 
     #[test]
     fn a_lost_answer_is_remembered_briefly_and_a_failed_connection_not_at_all() {
-        let (store, secret) = (MemoryStore::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
-        record(&store, &secret, Some(&Error::new(ErrorKind::Unreachable, "no")), 0);
+        let (store, secret) = (
+            MemoryStore::default(),
+            Fingerprinter::new(&[1; 32]).of(&["s"]),
+        );
+        record(
+            &store,
+            &secret,
+            Some(&Error::new(ErrorKind::Unreachable, "no")),
+            0,
+        );
         assert!(lookup(&store, &secret, 0).is_none());
-        record(&store, &secret, Some(&Error::new(ErrorKind::Unavailable, "500")), 0);
+        record(
+            &store,
+            &secret,
+            Some(&Error::new(ErrorKind::Unavailable, "500")),
+            0,
+        );
         assert!(lookup(&store, &secret, 5 * SECOND_US - 1).is_some());
         assert!(lookup(&store, &secret, 5 * SECOND_US).is_none());
         let asked = Error::new(ErrorKind::Throttled, "429").with_retry_after_ms(Some(u64::MAX));
@@ -125,27 +186,59 @@ mod tests {
 
     #[test]
     fn a_pause_of_an_account_grows_by_occasions_and_ends_with_an_answer_after_it() {
-        let (store, whose) = (MemoryStore::default(), Fingerprinter::new(&[1; 32]).of(&["s"]));
-        let (bare, down) = (Error::new(ErrorKind::Throttled, "429"), Error::new(ErrorKind::Unavailable, "503"));
-        assert!(
-            !record_throttle(&store, &whose, &down, 0) && !record_throttle(&store, &whose, &Error::new(ErrorKind::BadCredentials, "no"), 0)
+        let (store, whose) = (
+            MemoryStore::default(),
+            Fingerprinter::new(&[1; 32]).of(&["s"]),
         );
-        let left_s = |now_us| lookup(&store, &whose, now_us).and_then(|error| error.retry_after_ms).map_or(0, |ms| ms / 1000);
+        let (bare, down) = (
+            Error::new(ErrorKind::Throttled, "429"),
+            Error::new(ErrorKind::Unavailable, "503"),
+        );
+        assert!(
+            !record_throttle(&store, &whose, &down, 0)
+                && !record_throttle(
+                    &store,
+                    &whose,
+                    &Error::new(ErrorKind::BadCredentials, "no"),
+                    0
+                )
+        );
+        let left_s = |now_us| {
+            lookup(&store, &whose, now_us)
+                .and_then(|error| error.retry_after_ms)
+                .map_or(0, |ms| ms / 1000)
+        };
         let mut now_us = 0;
         for pause in [5, 10, 20, 40] {
             // Two answers at once, and one that comes a moment after them.
-            assert!(record_throttle(&store, &whose, &bare, now_us) && record_throttle(&store, &whose, &bare, now_us));
+            assert!(
+                record_throttle(&store, &whose, &bare, now_us)
+                    && record_throttle(&store, &whose, &bare, now_us)
+            );
             clear_throttle(&store, &whose, now_us + 1);
             assert_eq!(left_s(now_us), pause);
             now_us += i64::try_from(pause).unwrap_or(0) * SECOND_US;
             assert_eq!(left_s(now_us), 0);
         }
         clear_throttle(&store, &whose, now_us);
-        assert!(record_throttle(&store, &whose, &down.with_retry_after_ms(Some(60_000)), now_us));
+        assert!(record_throttle(
+            &store,
+            &whose,
+            &down.with_retry_after_ms(Some(60_000)),
+            now_us
+        ));
         assert_eq!(left_s(now_us), 60);
-        assert!(record_throttle(&store, &whose, &bare, now_us), "a shorter one");
+        assert!(
+            record_throttle(&store, &whose, &bare, now_us),
+            "a shorter one"
+        );
         assert_eq!(left_s(now_us), 60);
-        assert!(record_throttle(&store, &whose, &bare.with_retry_after_ms(Some(0)), now_us + 60 * SECOND_US));
+        assert!(record_throttle(
+            &store,
+            &whose,
+            &bare.with_retry_after_ms(Some(0)),
+            now_us + 60 * SECOND_US
+        ));
         assert_eq!(left_s(now_us + 60 * SECOND_US), 10, "no time is named");
     }
 }

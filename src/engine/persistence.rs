@@ -41,7 +41,12 @@ impl<'a> Persistence<'a> {
     /// # Errors
     /// [`ErrorKind::NoHeader`]; [`ErrorKind::InvalidResource`] if a link's secret can't be read.
     #[inline]
-    pub fn cached_for(&self, resolved: &ResolvedResource<'_>, request: &Request, now_us: i64) -> Result<Option<CachedToken>> {
+    pub fn cached_for(
+        &self,
+        resolved: &ResolvedResource<'_>,
+        request: &Request,
+        now_us: i64,
+    ) -> Result<Option<CachedToken>> {
         let cache = &self.state.cache;
         let live = |hit: &CachedToken| now_us < hit.token.meta().expires_us;
         if resolved.target.resource_kind == ResourceKind::Session {
@@ -49,7 +54,9 @@ impl<'a> Persistence<'a> {
         }
         if resolved.target.resource_kind == ResourceKind::Link {
             let package = opened_by(self.state, self.bound, resolved, request)?;
-            return Ok(package.and_then(|key| cache.get(&key.borrow())).filter(live));
+            return Ok(package
+                .and_then(|key| cache.get(&key.borrow()))
+                .filter(live));
         }
         let prefix = key_prefix(self.bound, resolved);
         let mut accesses = accesses(resolved.target.required, request.access).iter();
@@ -60,80 +67,134 @@ impl<'a> Persistence<'a> {
     pub fn newer_in_cache(&self, acquisition: &Acquisition) -> Option<Token> {
         let now_us = self.state.now_us(self.bound);
         let hit = self.cached(&acquisition.key)?;
-        let newer = acquisition.stale.is_none_or(|stale| hit.token.meta().generation > stale);
+        let newer = acquisition
+            .stale
+            .is_none_or(|stale| hit.token.meta().generation > stale);
         (newer && now_us < hit.times.mandatory_us).then_some(hit.token)
     }
 
     /// The unexpired token in memory under a key, also of a link's package.
     pub fn cached(&self, key: &TokenKey) -> Option<CachedToken> {
-        let alias = if key.resource_kind == ResourceKind::Link { Some(self.state.aliases.read().get(key).cloned()?) } else { None };
+        let alias = if key.resource_kind == ResourceKind::Link {
+            Some(self.state.aliases.read().get(key).cloned()?)
+        } else {
+            None
+        };
         let now_us = self.state.now_us(self.bound);
-        self.state.cache.get(&alias.as_ref().unwrap_or(key).borrow()).filter(|hit| now_us < hit.token.meta().expires_us)
+        self.state
+            .cache
+            .get(&alias.as_ref().unwrap_or(key).borrow())
+            .filter(|hit| now_us < hit.token.meta().expires_us)
     }
 
-    /// The fresh token that another process has stored since the caller looked. An unexpired one is cached, also if it is not fresh,
-    /// unless a later unexpired generation is cached already.
+    /// The fresh token that another process has stored since the caller looked. An unexpired one is
+    /// cached, also if it is not fresh, unless a later unexpired generation is cached already.
     pub fn load_newer(&self, acquisition: &Acquisition) -> Option<Token> {
         let token = self.record(&acquisition.key)?.token?;
         let meta = *token.meta();
         let now_us = self.state.now_us(self.bound);
-        let cached = self.cached(&acquisition.key).map_or(0, |hit| hit.token.meta().generation);
+        let cached = self
+            .cached(&acquisition.key)
+            .map_or(0, |hit| hit.token.meta().generation);
         if now_us >= meta.expires_us || meta.generation <= cached {
             return None;
         }
         let times = freshness::windows(&meta, state::random());
         self.state.cache.publish(&token, &times, now_us);
-        let newer = acquisition.stale.is_none_or(|stale| meta.generation > stale);
+        let newer = acquisition
+            .stale
+            .is_none_or(|stale| meta.generation > stale);
         (newer && now_us < times.mandatory_us).then_some(token)
     }
 
-    /// The record of a key, or of a link's package. A store that can't be read counts as empty. The clock skew in the record is
-    /// applied, unless this process knows it better.
+    /// The record of a key, or of a link's package. A store that can't be read counts as empty. The
+    /// clock skew in the record is applied, unless this process knows it better.
     pub fn record(&self, key: &TokenKey) -> Option<Record> {
         let load = |key: &TokenKey| {
             let loaded = self.state.store.load(key);
-            let record = loaded.map_err(|error| log::write(Level::Warn, format_args!("{key} can't be looked up: {error}"))).ok()??;
+            let record = loaded
+                .map_err(|error| {
+                    log::write(
+                        Level::Warn,
+                        format_args!("{key} can't be looked up: {error}"),
+                    )
+                })
+                .ok()??;
             self.state.observe_generation(record.generation);
             self.apply_stored_skew(&record);
-            let is_anothers = record.owner.is_some_and(|theirs| owner(self.bound, key).is_some_and(|own| own != theirs));
-            Some(if is_anothers { Record { generation: record.generation, ..Record::default() } } else { record })
+            let is_anothers = record
+                .owner
+                .is_some_and(|theirs| owner(self.bound, key).is_some_and(|own| own != theirs));
+            Some(if is_anothers {
+                Record {
+                    generation: record.generation,
+                    ..Record::default()
+                }
+            } else {
+                record
+            })
         };
         let record = load(key)?;
-        let Some(alias) = record.alias.as_ref().filter(|_| key.resource_kind == ResourceKind::Link) else {
+        let Some(alias) = record
+            .alias
+            .as_ref()
+            .filter(|_| key.resource_kind == ResourceKind::Link)
+        else {
             return Some(record);
         };
-        self.state.aliases.write().insert(key.clone(), alias.clone());
+        self.state
+            .aliases
+            .write()
+            .insert(key.clone(), alias.clone());
         load(alias)
     }
 
-    /// Stores the token of an explicit login. Its owner is the given e-mail address, unless a reference in the configuration names
-    /// another. Tokens that a former user could manage are dropped.
+    /// Stores the token of an explicit login. Its owner is the given e-mail address, unless a
+    /// reference in the configuration names another. Tokens that a former user could manage are
+    /// dropped.
     ///
     /// # Errors
     /// Those of [`Engine::store_acquired`].
-    pub fn store_login(&self, mut acquisition: Acquisition, acquired: Acquired, email: &Secret) -> Result<Token> {
-        let before = self.cached(&acquisition.key).and_then(|hit| serde_json::from_str::<Value>(hit.token.details()).ok());
-        if before.is_some_and(|before| before["user"]["id"] != acquired.found.new_token.details["user"]["id"]) {
+    pub fn store_login(
+        &self,
+        mut acquisition: Acquisition,
+        acquired: Acquired,
+        email: &Secret,
+    ) -> Result<Token> {
+        let before = self
+            .cached(&acquisition.key)
+            .and_then(|hit| serde_json::from_str::<Value>(hit.token.details()).ok());
+        if before.is_some_and(|before| {
+            before["user"]["id"] != acquired.found.new_token.details["user"]["id"]
+        }) {
             self.forget_managed();
         }
-        acquisition.owner =
-            matches!(self.bound.profile.setting("masv.email"), None | Some(Setting::Literal(_))).then(|| named("masv.email", email));
+        acquisition.owner = matches!(
+            self.bound.profile.setting("masv.email"),
+            None | Some(Setting::Literal(_))
+        )
+        .then(|| named("masv.email", email));
         self.store_acquired(&acquisition, acquired)
     }
 
     /// Drops the management tokens of the former user, after another user has logged in.
     fn forget_managed(&self) {
         let is_managed = |resource_kind: ResourceKind, access: Access| {
-            resource_kind == ResourceKind::Transfer || resource_kind == ResourceKind::Package && access == Access::Manage
+            resource_kind == ResourceKind::Transfer
+                || resource_kind == ResourceKind::Package && access == Access::Manage
         };
         for hit in self.state.cache.all() {
             let meta = *hit.token.meta();
-            if meta.scope == self.bound.scope.fingerprint() && is_managed(meta.resource_kind, meta.access) {
+            if meta.scope == self.bound.scope.fingerprint()
+                && is_managed(meta.resource_kind, meta.access)
+            {
                 self.state.cache.remove(&hit.token.key(), meta.generation);
             }
         }
         for (key, record) in self.state.store.list().unwrap_or_default() {
-            if key.scope.fingerprint() == self.bound.scope.fingerprint() && is_managed(key.resource_kind, key.access) {
+            if key.scope.fingerprint() == self.bound.scope.fingerprint()
+                && is_managed(key.resource_kind, key.access)
+            {
                 // What can't be removed is told when it is looked up.
                 let _ = self.state.store.remove(&key, record.generation);
             }
@@ -142,9 +203,14 @@ impl<'a> Persistence<'a> {
 
     /// Applies the clock skew of a record.
     pub fn apply_stored_skew(&self, record: &Record) {
-        let Some(skew_us) = record.skew_us else { return };
-        // The token was acquired in the future: the local clock went back, so ignore the stored skew.
-        let got_us = record.token.as_ref().map_or(i64::MIN, |token| token.meta().acquired_us.saturating_sub(skew_us));
+        let Some(skew_us) = record.skew_us else {
+            return;
+        };
+        // The token was acquired in the future: the local clock went back, so ignore the stored
+        // skew.
+        let got_us = record.token.as_ref().map_or(i64::MIN, |token| {
+            token.meta().acquired_us.saturating_sub(skew_us)
+        });
         if got_us <= self.state.clock.now_us() {
             self.bound.set_stored_skew(skew_us, record.generation);
         }
@@ -152,7 +218,10 @@ impl<'a> Persistence<'a> {
 
     fn save(&self, key: &TokenKey, record: &Record) {
         if let Err(error) = self.state.store.save(key, record) {
-            log::write(Level::Warn, format_args!("{key} is kept in memory only: {error}"));
+            log::write(
+                Level::Warn,
+                format_args!("{key} is kept in memory only: {error}"),
+            );
         }
     }
 
@@ -161,7 +230,11 @@ impl<'a> Persistence<'a> {
     /// # Errors
     /// [`ErrorKind::BadResponse`] if it can't be used.
     pub fn store_acquired(&self, acquisition: &Acquisition, acquired: Acquired) -> Result<Token> {
-        let Acquired { found, renewal, others } = acquired;
+        let Acquired {
+            found,
+            renewal,
+            others,
+        } = acquired;
         others.iter().for_each(|found| self.cache_found(found));
         let key = self.bound.key(found.resource_kind, &found.id, found.access);
         // For its generation, which the next one has to exceed.
@@ -170,18 +243,47 @@ impl<'a> Persistence<'a> {
         let generation = token.meta().generation;
         if token.meta().kind == TokenKind::Key {
             let fingerprint = self.state.fingerprint(self.bound, &[token.value()]);
-            negative_cache::lookup(&*self.state.store, &fingerprint, self.state.clock.now_us()).map_or(Ok(()), Err)?;
+            negative_cache::lookup(&*self.state.store, &fingerprint, self.state.clock.now_us())
+                .map_or(Ok(()), Err)?;
         } else {
-            let (token, skew_us, replaced_us) = (Some(token.clone()), self.bound.known_skew_us(), self.state.backoff.replaced_us(&key));
+            let (token, skew_us, replaced_us) = (
+                Some(token.clone()),
+                self.bound.known_skew_us(),
+                self.state.backoff.replaced_us(&key),
+            );
             let owner = acquisition.owner.or_else(|| owner(self.bound, &key));
-            self.save(&key, &Record { generation, token, owner, renewal, skew_us, replaced_us, ..Record::default() });
+            self.save(
+                &key,
+                &Record {
+                    generation,
+                    token,
+                    owner,
+                    renewal,
+                    skew_us,
+                    replaced_us,
+                    ..Record::default()
+                },
+            );
         }
         self.publish(&key, &token);
         if acquisition.key != key {
-            self.save(&acquisition.key, &Record { generation, alias: Some(key.clone()), ..Record::default() });
-            self.state.aliases.write().insert(acquisition.key.clone(), key.clone());
+            self.save(
+                &acquisition.key,
+                &Record {
+                    generation,
+                    alias: Some(key.clone()),
+                    ..Record::default()
+                },
+            );
+            self.state
+                .aliases
+                .write()
+                .insert(acquisition.key.clone(), key.clone());
         }
-        log::write(Level::Info, format_args!("got {key}, generation {generation}"));
+        log::write(
+            Level::Info,
+            format_args!("got {key}, generation {generation}"),
+        );
         Ok(token)
     }
 
@@ -189,9 +291,16 @@ impl<'a> Persistence<'a> {
         let now_us = self.state.now_us(self.bound);
         let mut times = freshness::windows(token.meta(), state::random());
         // The service returned the same expiry, so don't refresh before it.
-        let before = self.state.cache.get(&key.borrow()).map(|hit| hit.token.meta().expires_us);
+        let before = self
+            .state
+            .cache
+            .get(&key.borrow())
+            .map(|hit| hit.token.meta().expires_us);
         if before == Some(token.meta().expires_us) && now_us >= times.advisory_us {
-            times = RefreshTimes { advisory_us: token.meta().expires_us, mandatory_us: token.meta().expires_us };
+            times = RefreshTimes {
+                advisory_us: token.meta().expires_us,
+                mandatory_us: token.meta().expires_us,
+            };
         }
         self.state.cache.publish(token, &times, now_us);
     }
@@ -201,7 +310,10 @@ impl<'a> Persistence<'a> {
         let key = self.bound.key(found.resource_kind, &found.id, found.access);
         match self.make(&key, found) {
             Ok(token) => self.publish(&key, &token),
-            Err(error) => log::write(Level::Warn, format_args!("{key} was listed with a token that can't be used: {error}")),
+            Err(error) => log::write(
+                Level::Warn,
+                format_args!("{key} was listed with a token that can't be used: {error}"),
+            ),
         }
     }
 
@@ -211,12 +323,17 @@ impl<'a> Persistence<'a> {
     /// [`ErrorKind::BadResponse`].
     pub fn make(&self, key: &TokenKey, found: &FoundToken) -> Result<Token> {
         let now_us = self.state.now_us(self.bound);
-        let expires_us = found.new_token.expires_unix_s.map_or(NO_EXPIRY, |expires| expires.saturating_mul(1_000_000));
+        let expires_us = found
+            .new_token
+            .expires_unix_s
+            .map_or(NO_EXPIRY, |expires| expires.saturating_mul(1_000_000));
         let name = self.bound.service.name();
         if expires_us <= now_us {
             return Err(Error::new(
                 ErrorKind::BadResponse,
-                format!("{name} gave a token that has ended already: check the clock of this machine"),
+                format!(
+                    "{name} gave a token that has ended already: check the clock of this machine"
+                ),
             ));
         }
         let meta = TokenMeta {
@@ -234,7 +351,9 @@ impl<'a> Persistence<'a> {
     /// Marks a token of this service as rejected.
     fn reject(&self, token: &Token) -> Result<()> {
         let generation = token.meta().generation;
-        let key = self.bound.key(token.meta().resource_kind, token.id(), token.meta().access);
+        let key = self
+            .bound
+            .key(token.meta().resource_kind, token.id(), token.meta().access);
         let was_there = self.state.cache.remove(&token.key(), generation);
         if token.meta().kind == TokenKind::Key {
             self.refuse_key(key, token);
@@ -245,64 +364,118 @@ impl<'a> Persistence<'a> {
         }
         let record = self.state.store.load(&key)?;
         match record.filter(|record| record.token.is_some() && record.generation <= generation) {
-            Some(record) => self.state.store.save(&key, &Record { token: None, rejected: true, ..record }),
+            Some(record) => self.state.store.save(
+                &key,
+                &Record {
+                    token: None,
+                    rejected: true,
+                    ..record
+                },
+            ),
             None => Ok(()),
         }
     }
 
-    /// Counts one rejection however many callers report it. Ignores handles issued before the pause.
+    /// Counts one rejection however many callers report it. Ignores handles issued before the
+    /// pause.
     fn refuse_key(&self, key: TokenKey, token: &Token) {
-        let (fingerprint, now_us) = (self.state.fingerprint(self.bound, &[token.value()]), self.state.clock.now_us());
+        let (fingerprint, now_us) = (
+            self.state.fingerprint(self.bound, &[token.value()]),
+            self.state.clock.now_us(),
+        );
         let mut refusals = self.state.refusals.lock();
-        if self.state.cache.get(&key.borrow()).is_some() || negative_cache::lookup(&*self.state.store, &fingerprint, now_us).is_some() {
+        if self.state.cache.get(&key.borrow()).is_some()
+            || negative_cache::lookup(&*self.state.store, &fingerprint, now_us).is_some()
+        {
             return;
         }
-        let what = format!("{} refused the configured secret: check it", key.scope.service);
-        negative_cache::record(&*self.state.store, &fingerprint, Some(&Error::new(ErrorKind::BadCredentials, what)), now_us);
+        let what = format!(
+            "{} refused the configured secret: check it",
+            key.scope.service
+        );
+        negative_cache::record(
+            &*self.state.store,
+            &fingerprint,
+            Some(&Error::new(ErrorKind::BadCredentials, what)),
+            now_us,
+        );
         refusals.insert(key, fingerprint);
     }
 
-    /// The failure of a secret source that another process met while this one waited for the lock of a key.
+    /// The failure of a secret source that another process met while this one waited for the lock
+    /// of a key.
     ///
-    /// Rationale: ten programs with a command that fails after a second ran it one after the other, and the last one waited for ten.
-    /// A caller that asks after the failure runs the command anew, for the user may have mended it.
+    /// Rationale: ten programs with a command that fails after a second ran it one after the other,
+    /// and the last one waited for ten. A caller that asks after the failure runs the command anew,
+    /// for the user may have mended it.
     pub fn failed_since(&self, key: &TokenKey, asked_us: i64) -> Option<Error> {
         let failure = self.state.store.failure(&self.failure_fingerprint(key))?;
-        (asked_us..=self.state.clock.now_us()).contains(&failure.until_us).then_some(failure.error)
+        (asked_us..=self.state.clock.now_us())
+            .contains(&failure.until_us)
+            .then_some(failure.error)
     }
 
     /// Records the failure of a secret source for the processes that wait for the lock.
     pub fn note_failure(&self, key: &TokenKey, error: &Error) {
         let now_us = self.state.clock.now_us();
-        let failure = FailureRecord { since_us: now_us, until_us: now_us, step: 0, error: error.clone() };
-        self.state.store.set_failure(&self.failure_fingerprint(key), Some(failure), &|_| false);
+        let failure = FailureRecord {
+            since_us: now_us,
+            until_us: now_us,
+            step: 0,
+            error: error.clone(),
+        };
+        self.state
+            .store
+            .set_failure(&self.failure_fingerprint(key), Some(failure), &|_| false);
     }
 
     fn failure_fingerprint(&self, key: &TokenKey) -> Fingerprint {
-        self.state.fingerprint(self.bound, &["failure", key.resource_kind.name(), &key.id, key.access.name()])
+        self.state.fingerprint(
+            self.bound,
+            &[
+                "failure",
+                key.resource_kind.name(),
+                &key.id,
+                key.access.name(),
+            ],
+        )
     }
 
     /// Removes the dead renewal secret of a record. Its token stays: it may be valid for a while.
     pub fn drop_renewal(&self, key: &TokenKey, record: Record) {
-        self.save(key, &Record { renewal: None, ..record });
+        self.save(
+            key,
+            &Record {
+                renewal: None,
+                ..record
+            },
+        );
     }
 }
 
-/// Marks a token as rejected by its service: its generation is no longer used, in memory and in the store.
+/// Marks a token as rejected by its service: its generation is no longer used, in memory and in the
+/// store.
 ///
 /// # Errors
 /// [`ErrorKind::Store`].
 pub fn reject(state: &EngineState, token: &Token) -> Result<()> {
     state.stats.rejected.fetch_add(1, Ordering::Relaxed);
-    state.accounts.at_scope(token.meta().scope).map_or(Ok(()), |bound| Persistence::new(state, bound).reject(token))
+    state
+        .accounts
+        .at_scope(token.meta().scope)
+        .map_or(Ok(()), |bound| Persistence::new(state, bound).reject(token))
 }
 
-/// The owner of the tokens of a key: a fingerprint of the setting that names the user. A reference counts as it is written, since
-/// its value is read only when it is needed.
+/// The owner of the tokens of a key: a fingerprint of the setting that names the user. A reference
+/// counts as it is written, since its value is read only when it is needed.
 ///
-/// Rationale: a profile whose e-mail was changed went on with the tokens of the former user until they ended.
+/// Rationale: a profile whose e-mail was changed went on with the tokens of the former user until
+/// they ended.
 pub fn owner(bound: &BoundService, key: &TokenKey) -> Option<Fingerprint> {
-    let mut names = bound.service.owner_settings(key.resource_kind, key.access).into_iter();
+    let mut names = bound
+        .service
+        .owner_settings(key.resource_kind, key.access)
+        .into_iter();
     let (name, setting) = names.find_map(|name| Some((name, bound.profile.setting(name)?)))?;
     match setting {
         Setting::Literal(value) => Some(named(name, value)),

@@ -1,5 +1,5 @@
-//! What the engine does for a service during one flight: settings, other tokens, and exchanges with retries, pauses and the
-//! negative cache.
+//! What the engine does for a service during one flight: settings, other tokens, and exchanges with
+//! retries, pauses and the negative cache.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -58,7 +58,8 @@ pub struct ServiceContext<'a> {
     pub key: Option<&'a TokenKey>,
     /// Its token, if another flight has brought it since.
     pub newer: Option<&'a dyn Fn() -> Option<Token>>,
-    /// When all of it has to end, if the caller does it on its own thread. The callers of a flight have deadlines of their own.
+    /// When all of it has to end, if the caller does it on its own thread. The callers of a flight
+    /// have deadlines of their own.
     pub deadline: Option<Instant>,
 }
 
@@ -82,7 +83,9 @@ impl ServiceContext<'_> {
 
     /// Links this refused fingerprint to the key being fetched.
     fn note_refusal_key(&self, fingerprint: Fingerprint) {
-        self.key.iter().for_each(|key| self.state.note_refusal(key, fingerprint));
+        self.key
+            .iter()
+            .for_each(|key| self.state.note_refusal(key, fingerprint));
     }
 
     fn now_us(&self) -> i64 {
@@ -95,15 +98,28 @@ impl ServiceContext<'_> {
         state.stats.exchanges.fetch_add(1, Ordering::Relaxed);
         let began_us = state.clock.now_us();
         let deadline = Instant::now() + state.timeout;
-        let outcome = state.http.exchange(request, self.deadline.map_or(deadline, |at| at.min(deadline)));
+        let outcome = state.http.exchange(
+            request,
+            self.deadline.map_or(deadline, |at| at.min(deadline)),
+        );
         let name = self.bound().service.name();
         match &outcome {
-            Ok(response) => log::write(Level::Debug, format_args!("{name}: {:?} answered with status {}", request.method, response.status)),
-            Err(failure) => log::write(Level::Debug, format_args!("{name}: {:?} failed: {}", request.method, failure.error)),
+            Ok(response) => log::write(
+                Level::Debug,
+                format_args!(
+                    "{name}: {:?} answered with status {}",
+                    request.method, response.status
+                ),
+            ),
+            Err(failure) => log::write(
+                Level::Debug,
+                format_args!("{name}: {:?} failed: {}", request.method, failure.error),
+            ),
         }
         let response = outcome?;
         if let Some(date) = response.date_unix_s {
-            self.bound().learn_skew(date, began_us, state.clock.now_us());
+            self.bound()
+                .learn_skew(date, began_us, state.clock.now_us());
         }
         match self.fault(&response) {
             Some(error) => Err(Failure { error, sent: true }),
@@ -117,16 +133,27 @@ impl ServiceContext<'_> {
     }
 
     fn fault(&self, response: &Response) -> Option<Error> {
-        let (name, title, status) = (self.bound().service.name(), self.bound().service.title(), response.status);
-        let after = response.retry_after.as_deref().and_then(|text| retry_after_ms(text, self.now_us()));
+        let (name, title, status) = (
+            self.bound().service.name(),
+            self.bound().service.title(),
+            response.status,
+        );
+        let after = response
+            .retry_after
+            .as_deref()
+            .and_then(|text| retry_after_ms(text, self.now_us()));
         let error = match status {
             300..=399 => {
-                let what = format!("{title} answers with a redirect ({status}), which is never followed: check `{name}.url`");
+                let what = format!(
+                    "{title} answers with a redirect ({status}), which is never followed: check `{name}.url`"
+                );
                 Error::new(ErrorKind::Redirected, what)
             }
-            429 => {
-                Error::new(ErrorKind::Throttled, format!("{title} wants fewer requests (429): ask again later")).with_retry_after_ms(after)
-            }
+            429 => Error::new(
+                ErrorKind::Throttled,
+                format!("{title} wants fewer requests (429): ask again later"),
+            )
+            .with_retry_after_ms(after),
             500 | 502..=599 => {
                 let what = format!("{title} is out of order (status {status}): ask again later");
                 Error::new(ErrorKind::Unavailable, what).with_retry_after_ms(after)
@@ -140,7 +167,11 @@ impl ServiceContext<'_> {
 impl ServiceContext<'_> {
     /// A read with its repeats.
     fn read(&self, request: &Request) -> Result<Response> {
-        let repeats = if request.method == Method::Get { REPEATS } else { 0 };
+        let repeats = if request.method == Method::Get {
+            REPEATS
+        } else {
+            0
+        };
         let mut pause = PAUSE;
         for _ in 0..repeats {
             let error = match self.exchange(request) {
@@ -165,7 +196,9 @@ impl ServiceContext<'_> {
         let (store, now_us) = (&*self.state.store, self.state.clock.now_us());
         match error {
             None => negative_cache::clear_throttle(store, whose, now_us),
-            Some(error) if negative_cache::record_throttle(store, whose, error, now_us) => self.note_refusal_key(*whose),
+            Some(error) if negative_cache::record_throttle(store, whose, error, now_us) => {
+                self.note_refusal_key(*whose)
+            }
             Some(_) => {}
         }
     }
@@ -173,13 +206,15 @@ impl ServiceContext<'_> {
     fn may_repeat(&self, failure: &Failure) -> bool {
         let error = &failure.error;
         match error.retry_after_ms {
-            Some(asked) if error.kind == ErrorKind::Throttled => asked <= LONGEST_WAIT_MS && self.pause(Duration::from_millis(asked)),
+            Some(asked) if error.kind == ErrorKind::Throttled => {
+                asked <= LONGEST_WAIT_MS && self.pause(Duration::from_millis(asked))
+            }
             _ => !failure.sent && error.is_transient() && self.pause(PAUSE),
         }
     }
 
-    /// A login. What is repeated, once: what has not left, which can't count as a second try of a password, and what the
-    /// service itself asked to repeat soon.
+    /// A login. What is repeated, once: what has not left, which can't count as a second try of a
+    /// password, and what the service itself asked to repeat soon.
     fn send_secrets(&self, request: &Request) -> Result<Response> {
         let outcome = match self.exchange(request) {
             Err(failure) if self.may_repeat(&failure) => self.exchange(request),
@@ -196,8 +231,11 @@ impl Context for ServiceContext<'_> {
             Some(setting) => {
                 // A caller that gives up meanwhile gets this error.
                 let (blocked, scope) = (&self.state.blocked, self.bound().scope.fingerprint());
-                secret_sources::timeout_error(setting, name).into_iter().for_each(|error| drop(blocked.lock().insert(scope, error)));
-                let resolved = secret_sources::resolve_with(setting, name, profile.environment(), self);
+                secret_sources::timeout_error(setting, name)
+                    .into_iter()
+                    .for_each(|error| drop(blocked.lock().insert(scope, error)));
+                let resolved =
+                    secret_sources::resolve_with(setting, name, profile.environment(), self);
                 blocked.lock().remove(&scope);
                 resolved.map(Some)
             }
@@ -206,19 +244,34 @@ impl Context for ServiceContext<'_> {
     }
 
     fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token> {
-        self.prerequisites.token(self.account, self.service, self.bound().key(resource_kind, id, access))
+        self.prerequisites.token(
+            self.account,
+            self.service,
+            self.bound().key(resource_kind, id, access),
+        )
     }
 
     fn reject(&self, token: &Token) {
         if let Err(error) = persistence::reject(self.state, token) {
-            log::write(Level::Warn, format_args!("a refused token could not be forgotten: {error}"));
+            log::write(
+                Level::Warn,
+                format_args!("a refused token could not be forgotten: {error}"),
+            );
         }
     }
 
     fn send(&self, request: &Request) -> Result<Response> {
-        let owner = self.key.and_then(|key| persistence::owner(self.bound(), key)).map(|owner| owner.to_string()).unwrap_or_default();
-        let (store, fingerprint) = (&*self.state.store, self.state.fingerprint(self.bound(), &["pause", &owner, ""]));
-        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.state.clock.now_us()) {
+        let owner = self
+            .key
+            .and_then(|key| persistence::owner(self.bound(), key))
+            .map(|owner| owner.to_string())
+            .unwrap_or_default();
+        let (store, fingerprint) = (
+            &*self.state.store,
+            self.state.fingerprint(self.bound(), &["pause", &owner, ""]),
+        );
+        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.state.clock.now_us())
+        {
             self.note_refusal_key(fingerprint);
             return Err(error);
         }
@@ -230,15 +283,19 @@ impl Context for ServiceContext<'_> {
 
     fn send_no_retry(&self, request: &Request) -> Result<Response> {
         let store = &*self.state.store;
-        let parts = self.key.map_or(["renewal", "", ""], |key| ["renewal", key.resource_kind.name(), &key.id]);
+        let parts = self.key.map_or(["renewal", "", ""], |key| {
+            ["renewal", key.resource_kind.name(), &key.id]
+        });
         let fingerprint = self.state.fingerprint(self.bound(), &parts);
-        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.state.clock.now_us()) {
+        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.state.clock.now_us())
+        {
             self.note_refusal_key(fingerprint);
             return Err(error);
         }
         let outcome = self.exchange(request).map_err(|failure| failure.error);
         let error = outcome.as_ref().err();
-        // For all processes, as with a login. A lost answer may have used up what renews: then it is a login's turn, with its own pauses.
+        // For all processes, as with a login. A lost answer may have used up what renews: then it
+        // is a login's turn, with its own pauses.
         if error.is_none_or(|error| error.kind != ErrorKind::NoResponse) {
             negative_cache::record(store, &fingerprint, error, self.state.clock.now_us());
         }
@@ -248,22 +305,47 @@ impl Context for ServiceContext<'_> {
         outcome
     }
 
-    fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Response) -> Option<Error>) -> Result<Response> {
+    fn login(
+        &self,
+        secrets: &[&Secret],
+        request: &Request,
+        refused: &dyn Fn(&Response) -> Option<Error>,
+    ) -> Result<Response> {
         let (store, fingerprint) = (&*self.state.store, self.fingerprint_of(secrets));
-        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.state.clock.now_us()).filter(|_| !self.explicit) {
-            self.state.stats.refused_from_memory.fetch_add(1, Ordering::Relaxed);
+        if let Some(error) = negative_cache::lookup(store, &fingerprint, self.state.clock.now_us())
+            .filter(|_| !self.explicit)
+        {
+            self.state
+                .stats
+                .refused_from_memory
+                .fetch_add(1, Ordering::Relaxed);
             self.note_refusal_key(fingerprint);
             return Err(error);
         }
         self.state.stats.logins.fetch_add(1, Ordering::Relaxed);
         let is_read = request.method == Method::Get;
-        let outcome = if is_read { self.read(request) } else { self.send_secrets(request) };
+        let outcome = if is_read {
+            self.read(request)
+        } else {
+            self.send_secrets(request)
+        };
         let outcome = outcome.and_then(|response| refused(&response).map_or(Ok(response), Err));
-        if is_read && outcome.as_ref().err().is_none_or(|error| error.kind != ErrorKind::BadCredentials) {
-            // A read that fails says nothing of the key that it was made with: it must not shut that out of all others.
+        if is_read
+            && outcome
+                .as_ref()
+                .err()
+                .is_none_or(|error| error.kind != ErrorKind::BadCredentials)
+        {
+            // A read that fails says nothing of the key that it was made with: it must not shut
+            // that out of all others.
             self.note_read(&fingerprint, outcome.as_ref().err());
         } else {
-            negative_cache::record(store, &fingerprint, outcome.as_ref().err(), self.state.clock.now_us());
+            negative_cache::record(
+                store,
+                &fingerprint,
+                outcome.as_ref().err(),
+                self.state.clock.now_us(),
+            );
         }
         if outcome.is_err() {
             self.note_refusal_key(fingerprint);
@@ -276,7 +358,12 @@ impl Context for ServiceContext<'_> {
             return;
         }
         let fingerprint = self.fingerprint_of(secrets);
-        negative_cache::record(&*self.state.store, &fingerprint, Some(error), self.state.clock.now_us());
+        negative_cache::record(
+            &*self.state.store,
+            &fingerprint,
+            Some(error),
+            self.state.clock.now_us(),
+        );
         self.note_refusal_key(fingerprint);
     }
 
@@ -284,12 +371,21 @@ impl Context for ServiceContext<'_> {
         self.state.closed.load(Ordering::Relaxed)
     }
 
-    fn coalesce(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<FoundToken>>) -> Result<Arc<Vec<FoundToken>>> {
-        // A listing that landed since this flight began: the flight ends with what is in memory, whatever error this is.
+    fn coalesce(
+        &self,
+        name: &str,
+        job: &mut dyn FnMut() -> Result<Vec<FoundToken>>,
+    ) -> Result<Arc<Vec<FoundToken>>> {
+        // A listing that landed since this flight began: the flight ends with what is in memory,
+        // whatever error this is.
         if self.newer.is_some_and(|landed| landed().is_some()) {
-            return Err(Error::new(ErrorKind::Busy, "another request has brought this meanwhile: ask again"));
+            return Err(Error::new(
+                ErrorKind::Busy,
+                "another request has brought this meanwhile: ask again",
+            ));
         }
-        self.prerequisites.listing(self.account, self.service, name, job)
+        self.prerequisites
+            .listing(self.account, self.service, name, job)
     }
 
     fn fingerprint(&self, parts: &[&str]) -> Fingerprint {
@@ -305,20 +401,32 @@ impl PluginSecrets for ServiceContext<'_> {
     /// Asks the plugin in a context of its own: with its clock, its pauses and its refusals.
     fn secret(&self, plugin: &str, what: &str) -> Result<Secret> {
         let service = self.state.accounts.plugin(self.account, plugin)?;
-        let context = ServiceContext { service, key: None, newer: None, ..*self };
+        let context = ServiceContext {
+            service,
+            key: None,
+            newer: None,
+            ..*self
+        };
         context.bound().service.secret(what, &context)
     }
 }
 
-/// A `Retry-After` in milliseconds from now, at most a quarter of an hour: seconds, or a date. None for what is neither, or is over.
+/// A `Retry-After` in milliseconds from now, at most a quarter of an hour: seconds, or a date. None
+/// for what is neither, or is over.
 fn retry_after_ms(text: &str, now_us: i64) -> Option<u64> {
     let most = negative_cache::MAX_RETRY_AFTER_US as u64 / 1000;
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(text.parse::<u64>().map_or(most, |seconds| seconds.saturating_mul(1000).min(most)));
+        return Some(
+            text.parse::<u64>()
+                .map_or(most, |seconds| seconds.saturating_mul(1000).min(most)),
+        );
     }
     let at = OffsetDateTime::parse(&text.replace("GMT", "+0000"), &Rfc2822).ok()?;
-    let left_us = at.unix_timestamp().checked_mul(1_000_000)?.checked_sub(now_us)?;
+    let left_us = at
+        .unix_timestamp()
+        .checked_mul(1_000_000)?
+        .checked_sub(now_us)?;
     u64::try_from(left_us / 1000).ok().map(|ms| ms.min(most))
 }
 

@@ -1,6 +1,8 @@
-//! Single flight: of all callers that need the same thing at the same time, one fetches it and the others wait for it.
+//! Single flight: of all callers that need the same thing at the same time, one fetches it and the
+//! others wait for it.
 //!
-//! Each waiter has a deadline of its own; the flight goes on without it. Waiters are woken outside the lock.
+//! Each waiter has a deadline of its own; the flight goes on without it. Waiters are woken outside
+//! the lock.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -42,15 +44,22 @@ impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
         if let Some(flight) = flights.get(key) {
             return Joined::Follower(Arc::clone(flight));
         }
-        let flight = Arc::new(Flight { outcome: Mutex::new(None), done: Condvar::new() });
+        let flight = Arc::new(Flight {
+            outcome: Mutex::new(None),
+            done: Condvar::new(),
+        });
         flights.insert(key.clone(), Arc::clone(&flight));
         Joined::Leader(flight)
     }
 
     /// Runs the work of a flight and gives every waiter its outcome, also when the work panics.
     pub fn run(&self, key: &K, flight: &Flight<T>, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let outcome = catch_unwind(AssertUnwindSafe(work))
-            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Panic, "a fault inside keyferry while it got a token: report it")));
+        let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            Err(Error::new(
+                ErrorKind::Panic,
+                "a fault inside keyferry while it got a token: report it",
+            ))
+        });
         self.0.lock().remove(key);
         *flight.outcome.lock() = Some(outcome.clone());
         flight.done.notify_all();
@@ -101,7 +110,10 @@ pub fn cancelled() -> Error {
 }
 
 fn timed_out() -> Error {
-    Error::new(ErrorKind::Timeout, "no answer in the time that the request has: ask again, or give it more time")
+    Error::new(
+        ErrorKind::Timeout,
+        "no answer in the time that the request has: ask again, or give it more time",
+    )
 }
 
 #[cfg(test)]
@@ -117,8 +129,12 @@ mod tests {
     #[test]
     fn one_fetches_and_the_others_get_its_outcome() {
         let flights: Arc<SingleFlight<u8, u32>> = Arc::default();
-        let Joined::Leader(flight) = flights.join(&1) else { panic!("the first leads") };
-        let Joined::Follower(other) = flights.join(&1) else { panic!("the second follows") };
+        let Joined::Leader(flight) = flights.join(&1) else {
+            panic!("the first leads")
+        };
+        let Joined::Follower(other) = flights.join(&1) else {
+            panic!("the second follows")
+        };
         let waiter = std::thread::spawn(move || other.wait(far(), &Cancel::default()));
         assert_eq!(flights.run(&1, &flight, || Ok(7)).ok(), Some(7));
         assert_eq!(waiter.join().ok().and_then(Result::ok), Some(7));
@@ -128,20 +144,40 @@ mod tests {
     #[test]
     fn a_panic_ends_the_flight() {
         let flights: SingleFlight<u8, u32> = SingleFlight::default();
-        let Joined::Leader(flight) = flights.join(&1) else { panic!("the first leads") };
-        assert_eq!(flights.run(&1, &flight, || panic!("broken")).map_err(|error| error.kind), Err(ErrorKind::Panic));
+        let Joined::Leader(flight) = flights.join(&1) else {
+            panic!("the first leads")
+        };
+        assert_eq!(
+            flights
+                .run(&1, &flight, || panic!("broken"))
+                .map_err(|error| error.kind),
+            Err(ErrorKind::Panic)
+        );
         assert_eq!(flights.count(), 0);
     }
 
     #[test]
     fn a_waiter_ends_at_its_deadline_and_when_it_is_cancelled() {
         let flights: SingleFlight<u8, u32> = SingleFlight::default();
-        let Joined::Leader(flight) = flights.join(&1) else { panic!("the first leads") };
-        assert_eq!(flight.wait(Instant::now(), &Cancel::default()).map_err(|error| error.kind), Err(ErrorKind::Timeout));
+        let Joined::Leader(flight) = flights.join(&1) else {
+            panic!("the first leads")
+        };
+        assert_eq!(
+            flight
+                .wait(Instant::now(), &Cancel::default())
+                .map_err(|error| error.kind),
+            Err(ErrorKind::Timeout)
+        );
         let cancel = Cancel::default();
         let (theirs, flying) = (cancel.clone(), Arc::clone(&flight));
         let waiter = std::thread::spawn(move || flying.wait(far(), &theirs));
         cancel.cancel();
-        assert_eq!(waiter.join().map(|outcome| outcome.map_err(|error| error.kind)).ok(), Some(Err(ErrorKind::Cancelled)));
+        assert_eq!(
+            waiter
+                .join()
+                .map(|outcome| outcome.map_err(|error| error.kind))
+                .ok(),
+            Some(Err(ErrorKind::Cancelled))
+        );
     }
 }

@@ -94,7 +94,13 @@ impl EngineState {
     /// The state for these accounts.
     pub fn new(accounts: Accounts, parts: Parts) -> Self {
         let seed = RandomState::new().hash_one(());
-        let Parts { store, http, clock, timeout, refreshes_in_background: _ } = parts;
+        let Parts {
+            store,
+            http,
+            clock,
+            timeout,
+            refreshes_in_background: _,
+        } = parts;
         Self {
             accounts,
             cache: Cache::new(seed),
@@ -126,8 +132,14 @@ impl EngineState {
 
     /// Lifts the refusals that stopped some keys.
     pub fn forget_refusals(&self, which: impl Fn(&TokenKey) -> bool) {
-        let stopped: Vec<_> = self.refusals.lock().extract_if(|key, _| which(key)).collect();
-        stopped.iter().for_each(|(_, secret)| self.store.set_failure(secret, None, &|_| false));
+        let stopped: Vec<_> = self
+            .refusals
+            .lock()
+            .extract_if(|key, _| which(key))
+            .collect();
+        stopped
+            .iter()
+            .for_each(|(_, secret)| self.store.set_failure(secret, None, &|_| false));
     }
 
     /// The time by the clock of a service.
@@ -136,12 +148,14 @@ impl EngineState {
         self.clock.now_us() + bound.skew_us()
     }
 
-    /// A generation greater than all before, also than those of rejected tokens. The wall clock keeps those of other
-    /// processes apart.
+    /// A generation greater than all before, also than those of rejected tokens. The wall clock
+    /// keeps those of other processes apart.
     pub fn next_generation(&self) -> u64 {
         let now = u64::try_from(self.clock.now_us()).unwrap_or(0);
         let next = |last: u64| Some(now.max(last + 1));
-        self.generation.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).map_or(now, |last| now.max(last + 1))
+        self.generation
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next)
+            .map_or(now, |last| now.max(last + 1))
     }
 
     /// Takes note of a generation that another process gave: the next one is greater.
@@ -157,7 +171,9 @@ impl EngineState {
     /// The fingerprint of secrets that are sent to a service.
     pub fn fingerprint(&self, bound: &BoundService, secrets: &[&str]) -> Fingerprint {
         let scope = format!("{:016x}", bound.scope.fingerprint());
-        let parts: Vec<&str> = std::iter::once(scope.as_str()).chain(secrets.iter().copied()).collect();
+        let parts: Vec<&str> = std::iter::once(scope.as_str())
+            .chain(secrets.iter().copied())
+            .collect();
         self.fingerprints().of(&parts)
     }
 

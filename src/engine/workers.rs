@@ -1,6 +1,7 @@
 //! The threads that flights run on.
 //!
-//! Each flight has a caller that waits for it, or is one of the few background refreshes, so their number is bounded.
+//! Each flight has a caller that waits for it, or is one of the few background refreshes, so their
+//! number is bounded.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +31,10 @@ impl Workers {
             drop(theirs);
             workers.done();
         };
-        let spawned = std::thread::Builder::new().name("keyferry".into()).stack_size(512 * 1024).spawn(whole);
+        let spawned = std::thread::Builder::new()
+            .name("keyferry".into())
+            .stack_size(512 * 1024)
+            .spawn(whole);
         if spawned.is_err() {
             let work = work.lock().take();
             work.into_iter().for_each(|work| work());

@@ -1,4 +1,5 @@
-//! The local MASV Agent: its session is state inside it, so what is given is who is signed in, not a header.
+//! The local MASV Agent: its session is state inside it, so what is given is who is signed in, not
+//! a header.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -9,7 +10,8 @@ use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 
-/// Says who is signed in to the MASV Agent on this machine. Goes to the agent, never through a proxy.
+/// Says who is signed in to the MASV Agent on this machine. Goes to the agent, never through a
+/// proxy.
 ///
 /// @param session    NULL for the default session
 /// @param text_out   gets a JSON object with `user` and `teams`, as the agent sent them
@@ -36,7 +38,8 @@ pub extern "C" fn masv_agent_session(
     })
 }
 
-/// Signs in to the MASV Agent, which then acts as this user for all programs of the machine. Goes to the agent.
+/// Signs in to the MASV Agent, which then acts as this user for all programs of the machine. Goes
+/// to the agent.
 ///
 /// @param session    NULL for the default session
 /// @param email      UTF-8; NULL for the configured `masv.email`. Borrowed.
@@ -74,7 +77,8 @@ pub unsafe extern "C" fn masv_agent_sign_in(
     })
 }
 
-/// Makes a MASV account through an old MASV Transfer Agent and signs in with it. Never called by keyferry itself. Goes to the agent.
+/// Makes a MASV account through an old MASV Transfer Agent and signs in with it. Never called by
+/// keyferry itself. Goes to the agent.
 ///
 /// @param session    NULL for the default session
 /// @param email      UTF-8. Borrowed.
@@ -106,7 +110,10 @@ pub unsafe extern "C" fn masv_agent_sign_up(
         // SAFETY: by this function's contract.
         let email = boundary::required(unsafe { text::optional_secret(email, "email") }?, "email")?;
         // SAFETY: by this function's contract.
-        let password = boundary::required(unsafe { text::optional_secret(password, "password") }?, "password")?;
+        let password = boundary::required(
+            unsafe { text::optional_secret(password, "password") }?,
+            "password",
+        )?;
         // SAFETY: by this function's contract.
         let name = unsafe { text::required(name, "name") }?;
         text::check_length(name, "name")?;

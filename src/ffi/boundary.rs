@@ -1,6 +1,8 @@
-//! The boundary of the library: no panic crosses it, no out-pointer is set before success, every failure has its detail.
+//! The boundary of the library: no panic crosses it, no out-pointer is set before success, every
+//! failure has its detail.
 //!
-//! Every export's body is one call of [`call`], [`call_with_out`], [`status_only`] or [`panic::infallible`]; a test checks each.
+//! Every export's body is one call of [`call`], [`call_with_out`], [`status_only`] or
+//! [`panic::infallible`]; a test checks each.
 
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,9 +16,14 @@ use crate::log;
 /// An out-pointer that may be NULL.
 pub type Out<'a, T> = Option<&'a mut MaybeUninit<*mut T>>;
 
-/// Runs a call that can fail. `error_out`, if there is one, gets NULL first and the failure's detail at last.
+/// Runs a call that can fail. `error_out`, if there is one, gets NULL first and the failure's
+/// detail at last.
 #[inline]
-pub fn call(name: &'static str, mut error_out: Out<'_, keyferry_error>, body: impl FnOnce() -> Result<()>) -> keyferry_status {
+pub fn call(
+    name: &'static str,
+    mut error_out: Out<'_, keyferry_error>,
+    body: impl FnOnce() -> Result<()>,
+) -> keyferry_status {
     if let Some(out) = error_out.as_deref_mut() {
         out.write(std::ptr::null_mut());
     }
@@ -30,7 +37,8 @@ pub fn call(name: &'static str, mut error_out: Out<'_, keyferry_error>, body: im
     }
 }
 
-/// Runs a call that can fail and makes an object. `out`, if there is one, gets NULL before anything can go wrong.
+/// Runs a call that can fail and makes an object. `out`, if there is one, gets NULL before anything
+/// can go wrong.
 #[inline]
 pub fn call_with_out<'a, T>(
     name: &'static str,
@@ -46,15 +54,22 @@ pub fn call_with_out<'a, T>(
 
 /// Runs a call that reports nothing but its status and allocates nothing of its own.
 #[inline]
-pub fn status_only(name: &'static str, body: impl FnOnce() -> Result<(), keyferry_status>) -> keyferry_status {
-    panic::infallible(name, status::KEYFERRY_E_PANIC, || body().err().unwrap_or(KEYFERRY_OK))
+pub fn status_only(
+    name: &'static str,
+    body: impl FnOnce() -> Result<(), keyferry_status>,
+) -> keyferry_status {
+    panic::infallible(name, status::KEYFERRY_E_PANIC, || {
+        body().err().unwrap_or(KEYFERRY_OK)
+    })
 }
 
 #[cold]
 fn fail(error: Error, error_out: Out<'_, keyferry_error>) -> keyferry_status {
     let status = status::from_kind(error.kind);
     if let Some(out) = error_out {
-        let object = catch_unwind(AssertUnwindSafe(|| Box::into_raw(Box::new(keyferry_error::new(error)))));
+        let object = catch_unwind(AssertUnwindSafe(|| {
+            Box::into_raw(Box::new(keyferry_error::new(error)))
+        }));
         out.write(object.unwrap_or(std::ptr::null_mut()));
     }
     status

@@ -21,7 +21,8 @@ pub struct keyferry_config {
     pub(crate) config: Config,
 }
 
-/// Makes a configuration with nothing in it: no file and no variable is read. Tokens are kept in memory unless `store` is set.
+/// Makes a configuration with nothing in it: no file and no variable is read. Tokens are kept in
+/// memory unless `store` is set.
 ///
 /// @param config_out  gets the configuration
 /// @param error_out   gets the detail of a failure; may be NULL
@@ -38,7 +39,12 @@ pub extern "C" fn keyferry_config_new(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_config_new", config_out, error_out, |out| {
         let out = boundary::required(out, "config_out")?;
-        boundary::write_out(out, keyferry_config { config: Config::new() });
+        boundary::write_out(
+            out,
+            keyferry_config {
+                config: Config::new(),
+            },
+        );
         Ok(())
     })
 }
@@ -70,7 +76,10 @@ pub unsafe extern "C" fn keyferry_config_load(
         // SAFETY: by this function's contract.
         let path = unsafe { text::optional(path, "path") }?;
         if path.is_some_and(|path| path.len() > MAX_PATH_BYTES) {
-            return Err(Error::new(ErrorKind::Config, "the path is longer than any file's: check what made it"));
+            return Err(Error::new(
+                ErrorKind::Config,
+                "the path is longer than any file's: check what made it",
+            ));
         }
         let config = Config::load(path.map(Path::new), config::process_environment())?;
         boundary::write_out(out, keyferry_config { config });
@@ -78,7 +87,8 @@ pub unsafe extern "C" fn keyferry_config_load(
     })
 }
 
-/// Sets one value, over file and environment. The value is always literal: `env:X` is a password that begins so.
+/// Sets one value, over file and environment. The value is always literal: `env:X` is a password
+/// that begins so.
 ///
 /// @param config     the configuration
 /// @param key        as in the configuration table: `masv.api_key`, `http.timeout_ms`, `profile.NAME.masv.team`. Borrowed.

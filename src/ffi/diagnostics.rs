@@ -65,7 +65,8 @@ pub extern "C" fn keyferry_session_list(
     })
 }
 
-/// Counts what the session did: flights, waits, logins, refreshes, refusals. Hits are not counted: that would slow them down.
+/// Counts what the session did: flights, waits, logins, refreshes, refusals. Hits are not counted:
+/// that would slow them down.
 ///
 /// @param session    NULL for the default session
 /// @param text_out   gets a JSON object of numbers

@@ -16,9 +16,17 @@ pub struct keyferry_error {
 impl keyferry_error {
     /// The object for this error.
     pub fn new(error: Error) -> Self {
-        // Control characters can come from a path or an id; a host may print the message on a terminal.
-        let shown: String = error.message().chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-        Self { message: CString::new(shown).unwrap_or_default(), error }
+        // Control characters can come from a path or an id; a host may print the message on a
+        // terminal.
+        let shown: String = error
+            .message()
+            .chars()
+            .map(|c| if c.is_control() { '?' } else { c })
+            .collect();
+        Self {
+            message: CString::new(shown).unwrap_or_default(),
+            error,
+        }
     }
 }
 
@@ -32,10 +40,13 @@ impl keyferry_error {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_error_status(error: Option<&keyferry_error>) -> keyferry_status {
-    panic::infallible("keyferry_error_status", KEYFERRY_OK, || error.map_or(KEYFERRY_OK, |error| status::from_kind(error.error.kind)))
+    panic::infallible("keyferry_error_status", KEYFERRY_OK, || {
+        error.map_or(KEYFERRY_OK, |error| status::from_kind(error.error.kind))
+    })
 }
 
-/// One sentence for people, UTF-8, without a full stop: what is wrong with which thing, and the remedy.
+/// One sentence for people, UTF-8, without a full stop: what is wrong with which thing, and the
+/// remedy.
 ///
 /// @param error  may be NULL: then NULL
 ///
@@ -46,7 +57,9 @@ pub extern "C" fn keyferry_error_status(error: Option<&keyferry_error>) -> keyfe
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_error_message(error: Option<&keyferry_error>) -> *const c_char {
-    panic::infallible("keyferry_error_message", std::ptr::null(), || error.map_or(std::ptr::null(), |error| error.message.as_ptr()))
+    panic::infallible("keyferry_error_message", std::ptr::null(), || {
+        error.map_or(std::ptr::null(), |error| error.message.as_ptr())
+    })
 }
 
 /// The HTTP status behind the failure.
@@ -60,7 +73,11 @@ pub extern "C" fn keyferry_error_message(error: Option<&keyferry_error>) -> *con
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_error_http_status(error: Option<&keyferry_error>) -> i32 {
-    panic::infallible("keyferry_error_http_status", 0, || error.and_then(|error| error.error.http_status).map_or(0, i32::from))
+    panic::infallible("keyferry_error_http_status", 0, || {
+        error
+            .and_then(|error| error.error.http_status)
+            .map_or(0, i32::from)
+    })
 }
 
 /// The service's own error number.
@@ -74,7 +91,11 @@ pub extern "C" fn keyferry_error_http_status(error: Option<&keyferry_error>) -> 
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_error_service_code(error: Option<&keyferry_error>) -> i64 {
-    panic::infallible("keyferry_error_service_code", 0, || error.and_then(|error| error.error.service_code).unwrap_or(0))
+    panic::infallible("keyferry_error_service_code", 0, || {
+        error
+            .and_then(|error| error.error.service_code)
+            .unwrap_or(0)
+    })
 }
 
 /// After how many milliseconds a new try makes sense.
@@ -88,7 +109,11 @@ pub extern "C" fn keyferry_error_service_code(error: Option<&keyferry_error>) ->
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_error_retry_after_ms(error: Option<&keyferry_error>) -> u64 {
-    panic::infallible("keyferry_error_retry_after_ms", 0, || error.and_then(|error| error.error.retry_after_ms).unwrap_or(0))
+    panic::infallible("keyferry_error_retry_after_ms", 0, || {
+        error
+            .and_then(|error| error.error.retry_after_ms)
+            .unwrap_or(0)
+    })
 }
 
 /// Frees an error.

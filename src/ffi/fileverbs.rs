@@ -7,7 +7,8 @@ use crate::ffi::status::keyferry_status;
 use crate::ffi::token::{self, keyferry_token};
 use std::mem::MaybeUninit;
 
-/// Gets the `Authorization: Bearer` header of FileVerbs, renewed when it is due. May go to the network.
+/// Gets the `Authorization: Bearer` header of FileVerbs, renewed when it is due. May go to the
+/// network.
 ///
 /// @param session    NULL for the default session
 /// @param token_out  gets the token
@@ -30,10 +31,13 @@ pub extern "C" fn fileverbs_bearer(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::call_with_out("fileverbs_bearer", token_out, error_out, |out| write_token(session, "fileverbs:bearer", out))
+    boundary::call_with_out("fileverbs_bearer", token_out, error_out, |out| {
+        write_token(session, "fileverbs:bearer", out)
+    })
 }
 
-/// Gets the `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in the shape of a token.
+/// Gets the `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in
+/// the shape of a token.
 ///
 /// @param session    NULL for the default session
 /// @param token_out  gets the token
@@ -53,7 +57,9 @@ pub extern "C" fn fileverbs_secret_key(
     token_out: Option<&mut MaybeUninit<*mut keyferry_token>>,
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
-    boundary::call_with_out("fileverbs_secret_key", token_out, error_out, |out| write_token(session, "fileverbs:secret-key", out))
+    boundary::call_with_out("fileverbs_secret_key", token_out, error_out, |out| {
+        write_token(session, "fileverbs:secret-key", out)
+    })
 }
 
 fn write_token(

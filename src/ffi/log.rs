@@ -24,7 +24,8 @@ pub const KEYFERRY_LOG_DEBUG: i32 = 4;
 /// call, `user_data` is what `keyferry_log_set_callback` was given. Runs on any thread, several at
 /// once. Must not call keyferry: such calls get `KEYFERRY_E_REENTRANT`.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
-pub type keyferry_log_callback = Option<unsafe extern "C" fn(level: i32, message: *const c_char, user_data: *mut c_void)>;
+pub type keyferry_log_callback =
+    Option<unsafe extern "C" fn(level: i32, message: *const c_char, user_data: *mut c_void)>;
 
 /// Frees `user_data`, once, when no call of the callback runs any more.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
@@ -36,7 +37,8 @@ struct LogSink {
     finalizer: keyferry_log_finalizer,
 }
 
-// SAFETY: the caller of `keyferry_log_set_callback` promises that `callback` and `user_data` may be used from any thread.
+// SAFETY: the caller of `keyferry_log_set_callback` promises that `callback` and `user_data` may be
+// used from any thread.
 unsafe impl Send for LogSink {}
 // SAFETY: as above.
 unsafe impl Sync for LogSink {}
@@ -44,7 +46,8 @@ unsafe impl Sync for LogSink {}
 impl LogSink {
     fn write(&self, level: Level, message: &str) {
         let text = CString::new(message).unwrap_or_default();
-        // SAFETY: the caller of `keyferry_log_set_callback` promised a function of this type; `text` lives through the call.
+        // SAFETY: the caller of `keyferry_log_set_callback` promised a function of this type;
+        // `text` lives through the call.
         unsafe { (self.callback)(level as i32, text.as_ptr(), self.user_data) };
     }
 }
@@ -52,14 +55,16 @@ impl LogSink {
 impl Drop for LogSink {
     fn drop(&mut self) {
         if let Some(finalizer) = self.finalizer {
-            // SAFETY: the caller of `keyferry_log_set_callback` promised a function of this type; this runs once.
+            // SAFETY: the caller of `keyferry_log_set_callback` promised a function of this type;
+            // this runs once.
             unsafe { finalizer(self.user_data) };
         }
     }
 }
 
-/// Sets the function that gets the log of the whole library. Replaces the one before: waits until no call of it runs, then runs its
-/// finalizer. Messages hold no secret. In a forked child nothing is logged until it calls this itself.
+/// Sets the function that gets the log of the whole library. Replaces the one before: waits until
+/// no call of it runs, then runs its finalizer. Messages hold no secret. In a forked child nothing
+/// is logged until it calls this itself.
 ///
 /// @param level      up to which level: one of `KEYFERRY_LOG_`
 /// @param callback   takes the messages; NULL for silence, then `finalizer` runs at once
@@ -91,7 +96,12 @@ pub unsafe extern "C" fn keyferry_log_set_callback(
             KEYFERRY_LOG_WARN => Some(Level::Warn),
             KEYFERRY_LOG_INFO => Some(Level::Info),
             KEYFERRY_LOG_DEBUG => Some(Level::Debug),
-            _ => return Err(Error::new(ErrorKind::InvalidValue, format!("level {level} is not one of KEYFERRY_LOG_…"))),
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::InvalidValue,
+                    format!("level {level} is not one of KEYFERRY_LOG_…"),
+                ));
+            }
         };
         let Some(callback) = callback else {
             log::install(None, None)?;
@@ -101,7 +111,14 @@ pub unsafe extern "C" fn keyferry_log_set_callback(
             }
             return Ok(());
         };
-        let sink = LogSink { callback, user_data, finalizer };
-        log::install(level, Some(Box::new(move |level, message| sink.write(level, message))))
+        let sink = LogSink {
+            callback,
+            user_data,
+            finalizer,
+        };
+        log::install(
+            level,
+            Some(Box::new(move |level, message| sink.write(level, message))),
+        )
     })
 }

@@ -10,9 +10,10 @@ use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 use crate::ffi::token::{self, keyferry_token};
 
-/// Logs in to MASV with e-mail and password: always one `POST /v1/auth`, also where an earlier one was refused. The login is kept for
-/// the session's account, so `masv_token_for` works from then on; when it ends and no password is configured, that one answers
-/// KEYFERRY_E_LOGIN_REQUIRED. Goes to the network.
+/// Logs in to MASV with e-mail and password: always one `POST /v1/auth`, also where an earlier one
+/// was refused. The login is kept for the session's account, so `masv_token_for` works from then
+/// on; when it ends and no password is configured, that one answers KEYFERRY_E_LOGIN_REQUIRED. Goes
+/// to the network.
 ///
 /// @param session    NULL for the default session
 /// @param email      UTF-8; NULL for the configured `masv.email`. Borrowed.
@@ -57,8 +58,9 @@ pub unsafe extern "C" fn masv_login(
     })
 }
 
-/// Gets the headers for a resource of any service, from memory if they are fresh, else from the store or the service. A path with no
-/// service before it is MASV's. Short for `keyferry_session_token_for` with nothing but a resource. May go to the network.
+/// Gets the headers for a resource of any service, from memory if they are fresh, else from the
+/// store or the service. A path with no service before it is MASV's. Short for
+/// `keyferry_session_token_for` with nothing but a resource. May go to the network.
 ///
 /// @param session    NULL for the default session
 /// @param resource   a URL of a service, `SERVICE:PATH`, a pasted link of get.massive.io, or the path of a MASV thing: `user`,

@@ -25,17 +25,22 @@ pub fn fallible(name: &'static str, body: impl FnOnce() -> Result<()>) -> Result
         inject(name);
         body()
     };
-    catch_unwind(AssertUnwindSafe(body_with_injection)).unwrap_or_else(|payload| Err(panic_error(name, payload)))
+    catch_unwind(AssertUnwindSafe(body_with_injection))
+        .unwrap_or_else(|payload| Err(panic_error(name, payload)))
 }
 
 #[cold]
 fn panic_error(name: &'static str, payload: Box<dyn Any + Send>) -> Error {
     // Its text may quote a value. It is dropped unread, and dropping it may panic once more.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-    Error::new(ErrorKind::Panic, format!("a fault inside {name}, contained: report it"))
+    Error::new(
+        ErrorKind::Panic,
+        format!("a fault inside {name}, contained: report it"),
+    )
 }
 
-/// Makes the next call of an export panic, so that a test sees the panic contained. In debug builds only.
+/// Makes the next call of an export panic, so that a test sees the panic contained. In debug builds
+/// only.
 #[cfg(debug_assertions)]
 pub mod injection {
     use std::ptr::null_mut;
@@ -43,7 +48,8 @@ pub mod injection {
 
     /// The export that panics next.
     ///
-    /// Rationale: under a lock, which a thread may hold while another one forks, a child hung in its first call.
+    /// Rationale: under a lock, which a thread may hold while another one forks, a child hung in
+    /// its first call.
     static ARMED: AtomicPtr<&'static str> = AtomicPtr::new(null_mut());
 
     /// Makes the next call of `name` panic.
@@ -62,7 +68,9 @@ pub mod injection {
         if unsafe { armed.as_ref() }.is_none_or(|armed| *armed != name) {
             return;
         }
-        let is_first = ARMED.compare_exchange(armed, null_mut(), Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let is_first = ARMED
+            .compare_exchange(armed, null_mut(), Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
         assert!(!is_first, "injected");
     }
 }

@@ -14,7 +14,8 @@ use crate::model::key::Access;
 use crate::model::request::Request;
 use crate::sys::fork;
 
-/// A resource and what the caller needs of its token. Set it up in one thread; then any thread may use or cancel it.
+/// A resource and what the caller needs of its token. Set it up in one thread; then any thread may
+/// use or cancel it.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub struct keyferry_request {
     request: Request,
@@ -25,12 +26,19 @@ impl keyferry_request {
     /// The request, unless it was made before a fork.
     pub(crate) fn checked(request: Option<&Self>) -> Result<&Request> {
         let request = boundary::required(request, "request")?;
-        if request.fork == fork::generation() { Ok(&request.request) } else { Err(forked_error()) }
+        if request.fork == fork::generation() {
+            Ok(&request.request)
+        } else {
+            Err(forked_error())
+        }
     }
 }
 
 fn forked_error() -> Error {
-    Error::new(ErrorKind::Forked, "this request was made before a fork: make another in the child")
+    Error::new(
+        ErrorKind::Forked,
+        "this request was made before a fork: make another in the child",
+    )
 }
 
 /// The access that the resource itself says; the default.
@@ -71,13 +79,20 @@ pub unsafe extern "C" fn keyferry_request_new(
         let resource = unsafe { text::required(resource, "resource") }?;
         crate::model::resource::Resource::parse(resource)?;
         fork::watch();
-        boundary::write_out(out, keyferry_request { request: Request::new(resource), fork: fork::generation() });
+        boundary::write_out(
+            out,
+            keyferry_request {
+                request: Request::new(resource),
+                fork: fork::generation(),
+            },
+        );
         Ok(())
     })
 }
 
-/// Wants a token that is good for so long, instead of the engine's own windows. A service that gives shorter ones gets the
-/// last word: the freshest is returned, and `keyferry_token_expires_unix_s` says when that ends.
+/// Wants a token that is good for so long, instead of the engine's own windows. A service that
+/// gives shorter ones gets the last word: the freshest is returned, and
+/// `keyferry_token_expires_unix_s` says when that ends.
 ///
 /// @param request      the request
 /// @param min_valid_s  seconds; 0 (the default) for the engine's own windows
@@ -95,7 +110,8 @@ pub extern "C" fn keyferry_request_set_min_valid_s(
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::call("keyferry_request_set_min_valid_s", error_out, || {
-        boundary::required(request, "request")?.request.min_valid = Duration::from_secs(min_valid_s.into());
+        boundary::required(request, "request")?.request.min_valid =
+            Duration::from_secs(min_valid_s.into());
         Ok(())
     })
 }
@@ -121,7 +137,10 @@ pub extern "C" fn keyferry_request_set_access(
         let request = boundary::required(request, "request")?;
         let known = u8::try_from(access).ok().and_then(Access::from_number);
         if known.is_none() && access != KEYFERRY_ACCESS_ANY {
-            return Err(Error::new(ErrorKind::InvalidValue, format!("access {access} is not one of KEYFERRY_ACCESS_…")));
+            return Err(Error::new(
+                ErrorKind::InvalidValue,
+                format!("access {access} is not one of KEYFERRY_ACCESS_…"),
+            ));
         }
         request.request.access = known;
         Ok(())
@@ -153,7 +172,14 @@ pub unsafe extern "C" fn keyferry_request_set_account(
         // SAFETY: by this function's contract.
         let account = unsafe { text::optional(account, "account") }?;
         // A name that long is no profile's: it is not copied, and stays one that is none.
-        request.request.account = account.map(|name| if text::check_length(name, "account").is_ok() { name } else { "" }.to_owned());
+        request.request.account = account.map(|name| {
+            if text::check_length(name, "account").is_ok() {
+                name
+            } else {
+                ""
+            }
+            .to_owned()
+        });
         Ok(())
     })
 }
@@ -182,7 +208,9 @@ pub unsafe extern "C" fn keyferry_request_set_link_password(
         let request = boundary::required(request, "request")?;
         // SAFETY: by this function's contract.
         let password = unsafe { text::optional_secret(password, "password") }?;
-        password.iter().try_for_each(|password| password.check("password"))?;
+        password
+            .iter()
+            .try_for_each(|password| password.check("password"))?;
         request.request.link_password = password;
         Ok(())
     })
@@ -208,15 +236,19 @@ pub extern "C" fn keyferry_request_set_timeout_ms(
     boundary::call("keyferry_request_set_timeout_ms", error_out, || {
         let request = boundary::required(request, "request")?;
         if timeout_ms > 600_000 {
-            return Err(Error::new(ErrorKind::InvalidValue, "timeout_ms is above 600000, ten minutes"));
+            return Err(Error::new(
+                ErrorKind::InvalidValue,
+                "timeout_ms is above 600000, ten minutes",
+            ));
         }
-        request.request.timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms.into()));
+        request.request.timeout =
+            (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms.into()));
         Ok(())
     })
 }
 
-/// Ends the wait of whoever waits with this request, now and from now on: it gets `KEYFERRY_E_CANCELLED`. What is under way goes on
-/// for others who wait for the same token.
+/// Ends the wait of whoever waits with this request, now and from now on: it gets
+/// `KEYFERRY_E_CANCELLED`. What is under way goes on for others who wait for the same token.
 ///
 /// @param request  may be NULL: then nothing happens
 ///

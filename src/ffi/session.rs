@@ -9,15 +9,18 @@ use crate::ffi::config::keyferry_config;
 use crate::ffi::error::keyferry_error;
 use crate::ffi::panic;
 use crate::ffi::request::keyferry_request;
-use crate::ffi::status::{self, KEYFERRY_E_FORKED, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_NULL_ARGUMENT, keyferry_status};
+use crate::ffi::status::{
+    self, KEYFERRY_E_FORKED, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_NULL_ARGUMENT, keyferry_status,
+};
 use crate::ffi::text;
 use crate::ffi::token::{self, KEYFERRY_NO_EXPIRY, keyferry_token};
 use crate::secret::Secret;
 use crate::session::Session;
 use crate::sys::fork;
 
-/// Configuration, services, cache and store. `const keyferry_session *`: any thread, at once. NULL stands for the default
-/// session, which is opened at its first use from the user's configuration, is never freed, and opens anew in a forked child.
+/// Configuration, services, cache and store. `const keyferry_session *`: any thread, at once. NULL
+/// stands for the default session, which is opened at its first use from the user's configuration,
+/// is never freed, and opens anew in a forked child.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub struct keyferry_session {
     session: Session,
@@ -36,11 +39,15 @@ pub(crate) fn or_default(handle: Option<&keyferry_session>) -> Result<&Session> 
 
 #[cold]
 fn forked_error() -> Error {
-    Error::new(ErrorKind::Forked, "this session was opened before a fork: pass NULL, or open another in the child")
+    Error::new(
+        ErrorKind::Forked,
+        "this session was opened before a fork: pass NULL, or open another in the child",
+    )
 }
 
-/// Opens a session. Goes to no network, and starts no thread but those that initialise the plugins which the configuration names; a
-/// plugin that can't be used is left out, and whoever asks for its tokens is told why.
+/// Opens a session. Goes to no network, and starts no thread but those that initialise the plugins
+/// which the configuration names; a plugin that can't be used is left out, and whoever asks for its
+/// tokens is told why.
 ///
 /// @param config       copied; NULL for the user's `config.toml` and the environment
 /// @param session_out  gets the session
@@ -66,12 +73,19 @@ pub extern "C" fn keyferry_session_open(
             Some(config) => Session::open(config.config.clone())?,
             None => Session::open_user()?,
         };
-        boundary::write_out(out, keyferry_session { session, fork: fork::generation() });
+        boundary::write_out(
+            out,
+            keyferry_session {
+                session,
+                fork: fork::generation(),
+            },
+        );
         Ok(())
     })
 }
 
-/// Closes a session: cancels refreshes, ends its threads within a second. Tokens and errors that came from it live on.
+/// Closes a session: cancels refreshes, ends its threads within a second. Tokens and errors that
+/// came from it live on.
 ///
 /// @param session  NULL does nothing; in a forked child nothing is freed, on purpose. Taken.
 ///
@@ -88,7 +102,8 @@ pub extern "C" fn keyferry_session_free(session: Option<Box<keyferry_session>>) 
     });
 }
 
-/// Gets the headers for a request, from memory if they are fresh, else from the store or the service. May go to the network.
+/// Gets the headers for a request, from memory if they are fresh, else from the store or the
+/// service. May go to the network.
 ///
 /// @param session    NULL for the default session
 /// @param request    what is wanted. Borrowed.
@@ -115,7 +130,8 @@ pub extern "C" fn keyferry_session_token_for(
     })
 }
 
-/// Gets an unexpired token from memory. Goes to no store and no network; the first use of NULL opens the default session.
+/// Gets an unexpired token from memory. Goes to no store and no network; the first use of NULL
+/// opens the default session.
 ///
 /// @param session    NULL for the default session
 /// @param request    what is wanted. Borrowed.
@@ -185,23 +201,32 @@ pub unsafe extern "C" fn keyferry_session_peek(
             None => Session::default_session().map_err(|error| status::from_kind(error.kind))?,
         };
         // SAFETY: not NULL, so it ends in NUL, by this function's contract.
-        let resource = text::utf8(unsafe { CStr::from_ptr(resource) }).ok_or(KEYFERRY_E_NOT_UTF8)?;
+        let resource =
+            text::utf8(unsafe { CStr::from_ptr(resource) }).ok_or(KEYFERRY_E_NOT_UTF8)?;
         let line: &mut [MaybeUninit<u8>] = if buffer.is_null() {
             &mut []
         } else {
-            // SAFETY: `buffer` has room for `capacity` bytes, by this function's contract; they need not be initialised.
+            // SAFETY: `buffer` has room for `capacity` bytes, by this function's contract; they
+            // need not be initialised.
             unsafe { std::slice::from_raw_parts_mut(buffer.cast(), capacity) }
         };
-        let peeked = session.peek(resource, line).map_err(|error| status::from_kind(error.kind))?;
+        let peeked = session
+            .peek(resource, line)
+            .map_err(|error| status::from_kind(error.kind))?;
         if let Some(out) = length_out {
             out.write(peeked.len);
         }
-        if peeked.len < capacity { Ok(()) } else { Err(status::KEYFERRY_E_BUFFER_TOO_SMALL) }
+        if peeked.len < capacity {
+            Ok(())
+        } else {
+            Err(status::KEYFERRY_E_BUFFER_TOO_SMALL)
+        }
     })
 }
 
-/// Says that the service refused a token (401): its generation is dead, here and in the store, and the next call gets another. A later
-/// generation is not harmed. Rejecting an API key or SecretKey keeps it from being handed out for a while.
+/// Says that the service refused a token (401): its generation is dead, here and in the store, and
+/// the next call gets another. A later generation is not harmed. Rejecting an API key or SecretKey
+/// keeps it from being handed out for a while.
 ///
 /// @param session    NULL for the default session
 /// @param token      the token. Borrowed; it may come from another session with the same account.
@@ -224,8 +249,8 @@ pub extern "C" fn keyferry_session_reject(
     })
 }
 
-/// Says that the service refused a value that was got for a resource, by a caller that has no token object. Nothing happens unless it is
-/// the present one.
+/// Says that the service refused a value that was got for a resource, by a caller that has no token
+/// object. Nothing happens unless it is the present one.
 ///
 /// @param session    NULL for the default session
 /// @param resource   what it was got for. Borrowed.
@@ -254,12 +279,17 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
         // SAFETY: by this function's contract.
         let value = unsafe { text::required(value, "value") }?;
         // What is longer than any token is none of ours, and is not copied.
-        let value = Secret::from(if text::check_length(value, "value").is_ok() { value } else { "" });
+        let value = Secret::from(if text::check_length(value, "value").is_ok() {
+            value
+        } else {
+            ""
+        });
         or_default(session)?.reject_value(resource, &value)
     })
 }
 
-/// Keeps a token that the caller got itself: of a package that it made through a Portal, of a transfer that it started.
+/// Keeps a token that the caller got itself: of a package that it made through a Portal, of a
+/// transfer that it started.
 ///
 /// @param session         NULL for the default session
 /// @param resource        `packages/ID` or `transfers/ID`, or a URL of that. Borrowed.
@@ -296,7 +326,8 @@ pub unsafe extern "C" fn keyferry_session_adopt(
     })
 }
 
-/// Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes drop theirs at their next read.
+/// Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes
+/// drop theirs at their next read.
 ///
 /// @param session    NULL for the default session
 /// @param resource   NULL for everything of every account. Borrowed.

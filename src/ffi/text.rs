@@ -1,4 +1,5 @@
-//! Texts across the boundary: in they are borrowed for the call, out they are the caller's until freed.
+//! Texts across the boundary: in they are borrowed for the call, out they are the caller's until
+//! freed.
 
 use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
@@ -69,13 +70,16 @@ pub unsafe fn optional_secret(text: *const c_char, name: &'static str) -> Result
     Ok(text.map(Secret::from))
 }
 
-/// Refuses what is longer than any value, before it is copied: a host that lacks the memory for that would be aborted.
+/// Refuses what is longer than any value, before it is copied: a host that lacks the memory for
+/// that would be aborted.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidValue`] naming the parameter.
 pub fn check_length(text: &str, name: &str) -> Result<()> {
     if text.len() > MAX_VALUE_BYTES {
-        let what = format!("{name} is longer than {MAX_VALUE_BYTES} bytes, which no service takes: copy it again");
+        let what = format!(
+            "{name} is longer than {MAX_VALUE_BYTES} bytes, which no service takes: copy it again"
+        );
         return Err(Error::new(ErrorKind::InvalidValue, what));
     }
     Ok(())
@@ -86,7 +90,8 @@ pub fn check_length(text: &str, name: &str) -> Result<()> {
 /// # Errors
 /// [`ErrorKind::Panic`] if it holds NUL, which no text of ours does.
 pub fn write_out(out: &mut MaybeUninit<*mut c_char>, text: String) -> Result<()> {
-    let text = CString::new(text).map_err(|_| Error::new(ErrorKind::Panic, "a text of ours holds NUL: report it"))?;
+    let text = CString::new(text)
+        .map_err(|_| Error::new(ErrorKind::Panic, "a text of ours holds NUL: report it"))?;
     out.write(text.into_raw());
     Ok(())
 }

@@ -6,7 +6,8 @@ use std::mem::MaybeUninit;
 use crate::ffi::panic;
 use crate::model::token::{NO_EXPIRY, Token};
 
-/// A set of headers with its expiry. Immutable: any thread, at once. Outlives the session that it came from.
+/// A set of headers with its expiry. Immutable: any thread, at once. Outlives the session that it
+/// came from.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 #[cfg_attr(not(cbindgen), repr(transparent))] // which cbindgen would write out, and C is not to see inside
 pub struct keyferry_token {
@@ -48,7 +49,9 @@ fn c_string(bytes: &[u8]) -> *const c_char {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_header_count(token: Option<&keyferry_token>) -> usize {
-    panic::infallible("keyferry_token_header_count", 0, || token.map_or(0, |token| token.token.layout().header_count.into()))
+    panic::infallible("keyferry_token_header_count", 0, || {
+        token.map_or(0, |token| token.token.layout().header_count.into())
+    })
 }
 
 /// The name of a header: `X-User-Token`, `Authorization`.
@@ -62,13 +65,19 @@ pub extern "C" fn keyferry_token_header_count(token: Option<&keyferry_token>) ->
 /// Source:  services' documents, headers
 /// Since:   0.1
 #[unsafe(no_mangle)]
-pub extern "C" fn keyferry_token_header_name(token: Option<&keyferry_token>, index: usize) -> *const c_char {
+pub extern "C" fn keyferry_token_header_name(
+    token: Option<&keyferry_token>,
+    index: usize,
+) -> *const c_char {
     panic::infallible("keyferry_token_header_name", std::ptr::null(), || {
-        token.and_then(|token| token.token.header_with_nul(index)).map_or(std::ptr::null(), |(name, _)| c_string(name))
+        token
+            .and_then(|token| token.token.header_with_nul(index))
+            .map_or(std::ptr::null(), |(name, _)| c_string(name))
     })
 }
 
-/// The value of a header, whole: `Bearer eyJ…` for `Authorization`. A secret: keep it out of logs and argument lists.
+/// The value of a header, whole: `Bearer eyJ…` for `Authorization`. A secret: keep it out of logs
+/// and argument lists.
 ///
 /// @param token  may be NULL: then NULL
 /// @param index  from 0; NULL beyond `keyferry_token_header_count`
@@ -79,9 +88,14 @@ pub extern "C" fn keyferry_token_header_name(token: Option<&keyferry_token>, ind
 /// Source:  services' documents, headers
 /// Since:   0.1
 #[unsafe(no_mangle)]
-pub extern "C" fn keyferry_token_header_value(token: Option<&keyferry_token>, index: usize) -> *const c_char {
+pub extern "C" fn keyferry_token_header_value(
+    token: Option<&keyferry_token>,
+    index: usize,
+) -> *const c_char {
     panic::infallible("keyferry_token_header_value", std::ptr::null(), || {
-        token.and_then(|token| token.token.header_with_nul(index)).map_or(std::ptr::null(), |(_, value)| c_string(value))
+        token
+            .and_then(|token| token.token.header_with_nul(index))
+            .map_or(std::ptr::null(), |(_, value)| c_string(value))
     })
 }
 
@@ -97,7 +111,9 @@ pub extern "C" fn keyferry_token_header_value(token: Option<&keyferry_token>, in
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_value(token: Option<&keyferry_token>) -> *const c_char {
     panic::infallible("keyferry_token_value", std::ptr::null(), || {
-        token.map_or(std::ptr::null(), |token| c_string(token.token.value_with_nul()))
+        token.map_or(std::ptr::null(), |token| {
+            c_string(token.token.value_with_nul())
+        })
     })
 }
 
@@ -113,7 +129,9 @@ pub extern "C" fn keyferry_token_value(token: Option<&keyferry_token>) -> *const
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_service(token: Option<&keyferry_token>) -> *const c_char {
     panic::infallible("keyferry_token_service", std::ptr::null(), || {
-        token.map_or(std::ptr::null(), |token| c_string(token.token.service_with_nul()))
+        token.map_or(std::ptr::null(), |token| {
+            c_string(token.token.service_with_nul())
+        })
     })
 }
 
@@ -127,7 +145,9 @@ pub extern "C" fn keyferry_token_service(token: Option<&keyferry_token>) -> *con
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_kind(token: Option<&keyferry_token>) -> i32 {
-    panic::infallible("keyferry_token_kind", 0, || token.map_or(0, |token| token.token.meta().kind as i32))
+    panic::infallible("keyferry_token_kind", 0, || {
+        token.map_or(0, |token| token.token.meta().kind as i32)
+    })
 }
 
 /// What it allows: one of `KEYFERRY_ACCESS_`.
@@ -140,7 +160,9 @@ pub extern "C" fn keyferry_token_kind(token: Option<&keyferry_token>) -> i32 {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_access(token: Option<&keyferry_token>) -> i32 {
-    panic::infallible("keyferry_token_access", 0, || token.map_or(0, |token| token.token.meta().access as i32))
+    panic::infallible("keyferry_token_access", 0, || {
+        token.map_or(0, |token| token.token.meta().access as i32)
+    })
 }
 
 /// When it ends.
@@ -162,7 +184,8 @@ pub extern "C" fn keyferry_token_expires_unix_s(token: Option<&keyferry_token>) 
     })
 }
 
-/// Which one of its resource's tokens it is: each later one has a greater number, in all processes that share a store.
+/// Which one of its resource's tokens it is: each later one has a greater number, in all processes
+/// that share a store.
 ///
 /// @param token  may be NULL: then 0
 ///
@@ -172,10 +195,13 @@ pub extern "C" fn keyferry_token_expires_unix_s(token: Option<&keyferry_token>) 
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_generation(token: Option<&keyferry_token>) -> u64 {
-    panic::infallible("keyferry_token_generation", 0, || token.map_or(0, |token| token.token.meta().generation))
+    panic::infallible("keyferry_token_generation", 0, || {
+        token.map_or(0, |token| token.token.meta().generation)
+    })
 }
 
-/// What else the service said with it, as a JSON object without secrets: of a user token `user` and `teams`, as they came.
+/// What else the service said with it, as a JSON object without secrets: of a user token `user` and
+/// `teams`, as they came.
 ///
 /// @param token  may be NULL: then NULL
 ///
@@ -187,7 +213,9 @@ pub extern "C" fn keyferry_token_generation(token: Option<&keyferry_token>) -> u
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_details_json(token: Option<&keyferry_token>) -> *const c_char {
     panic::infallible("keyferry_token_details_json", std::ptr::null(), || {
-        token.map_or(std::ptr::null(), |token| c_string(token.token.details_with_nul()))
+        token.map_or(std::ptr::null(), |token| {
+            c_string(token.token.details_with_nul())
+        })
     })
 }
 

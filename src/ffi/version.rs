@@ -4,13 +4,15 @@ use std::ffi::{CStr, c_char};
 
 use crate::ffi::panic;
 
-/// The number of this ABI, which the soname holds too. Nothing is removed or changed within a number.
+/// The number of this ABI, which the soname holds too. Nothing is removed or changed within a
+/// number.
 pub const KEYFERRY_ABI_VERSION: u32 = 0;
 
-const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-    Ok(version) => version,
-    Err(_) => c"",
-};
+const VERSION: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => c"",
+    };
 
 /// The version of the library at run time, as `0.1.0`.
 ///
@@ -32,5 +34,7 @@ pub extern "C" fn keyferry_version() -> *const c_char {
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_abi_version() -> u32 {
-    panic::infallible("keyferry_abi_version", KEYFERRY_ABI_VERSION, || KEYFERRY_ABI_VERSION)
+    panic::infallible("keyferry_abi_version", KEYFERRY_ABI_VERSION, || {
+        KEYFERRY_ABI_VERSION
+    })
 }

@@ -1,4 +1,5 @@
-//! The base URL of a service, which limits where its credentials are sent: scheme, host and port, and the path of the API.
+//! The base URL of a service, which limits where its credentials are sent: scheme, host and port,
+//! and the path of the API.
 //!
 //! The `url` crate is the only URL parser, here and for the connection.
 
@@ -8,7 +9,8 @@ use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The base of a service: its exact origin and the path before its version prefix, without a slash at the end.
+/// The base of a service: its exact origin and the path before its version prefix, without a slash
+/// at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
     url: Url,
@@ -17,13 +19,15 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Parses a base URL. `suffixes` are version prefixes that users leave at its end, longest first.
+    /// Parses a base URL. `suffixes` are version prefixes that users leave at its end, longest
+    /// first.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`], naming `setting`, if it is no URL, has user-info, a query or a fragment, or would
-    /// send credentials in clear to anything but loopback.
+    /// [`ErrorKind::Config`], naming `setting`, if it is no URL, has user-info, a query or a
+    /// fragment, or would send credentials in clear to anything but loopback.
     pub fn parse(setting: &str, text: &str, suffixes: &[&str]) -> Result<Self> {
-        let reject = |reason: &str| Err(Error::new(ErrorKind::Config, format!("{setting} {reason}")));
+        let reject =
+            |reason: &str| Err(Error::new(ErrorKind::Config, format!("{setting} {reason}")));
         let Ok(mut url) = Url::parse(text) else {
             return reject("is no URL: write it like https://api.example.com");
         };
@@ -37,19 +41,27 @@ impl BaseUrl {
             return reject("has a query or a fragment: write the base URL alone");
         }
         if url.scheme() == "http" && !is_loopback(&url) {
-            return reject("is http: credentials go over https, or http to this machine (localhost) only");
+            return reject(
+                "is http: credentials go over https, or http to this machine (localhost) only",
+            );
         }
         let mut path = url.path().trim_end_matches('/').to_owned();
-        if let Some(without_version) = suffixes.iter().find_map(|suffix| path.strip_suffix(suffix)) {
+        if let Some(without_version) = suffixes.iter().find_map(|suffix| path.strip_suffix(suffix))
+        {
             path = without_version.trim_end_matches('/').to_owned();
         }
         url.set_path(&path);
         let origin = url.origin().ascii_serialization();
         let path_start = origin.len();
-        Ok(Self { text: origin + &path, url, path_start })
+        Ok(Self {
+            text: origin + &path,
+            url,
+            path_start,
+        })
     }
 
-    /// Scheme, host and port as `https://host` or `https://host:port`, the port left out where it is the usual one.
+    /// Scheme, host and port as `https://host` or `https://host:port`, the port left out where it
+    /// is the usual one.
     pub fn origin(&self) -> &str {
         &self.text[..self.path_start]
     }
@@ -71,13 +83,19 @@ impl BaseUrl {
     /// The URL of `path_and_query` below this base. The path starts with a slash.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidResource`] if the result would leave the origin or the path, as `/../` or `//host` try to.
+    /// [`ErrorKind::InvalidResource`] if the result would leave the origin or the path, as `/../`
+    /// or `//host` try to.
     pub fn join(&self, path_and_query: &str) -> Result<Url> {
         let text = format!("{}{path_and_query}", self.text);
         Url::parse(&text)
             .ok()
             .filter(|url| self.below(url).is_some())
-            .ok_or_else(|| Error::new(ErrorKind::InvalidResource, "the path leaves the service: check the id in it"))
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::InvalidResource,
+                    "the path leaves the service: check the id in it",
+                )
+            })
     }
 
     /// Whether the service runs on this machine.
@@ -97,12 +115,18 @@ pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => is_localhost(name),
         Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback() || address.to_ipv4_mapped().is_some_and(|address| address.is_loopback()),
+        Some(Host::Ipv6(address)) => {
+            address.is_loopback()
+                || address
+                    .to_ipv4_mapped()
+                    .is_some_and(|address| address.is_loopback())
+        }
         None => false,
     }
 }
 
-/// Whether a name is this machine's by RFC 6761, section 6.3, whatever a name server says: it is never looked up.
+/// Whether a name is this machine's by RFC 6761, section 6.3, whatever a name server says: it is
+/// never looked up.
 pub fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name == "localhost" || name.ends_with(".localhost")
@@ -117,17 +141,38 @@ mod tests {
 
     #[test]
     fn version_prefix_and_slash_at_the_end_are_left_off() {
-        for text in ["https://API.massive.app:443", "https://api.massive.app/", "https://api.massive.app/v1/"] {
-            assert_eq!(BaseUrl::parse("masv.url", text, VERSIONS).unwrap().as_str(), "https://api.massive.app");
+        for text in [
+            "https://API.massive.app:443",
+            "https://api.massive.app/",
+            "https://api.massive.app/v1/",
+        ] {
+            assert_eq!(
+                BaseUrl::parse("masv.url", text, VERSIONS).unwrap().as_str(),
+                "https://api.massive.app"
+            );
         }
         let base = BaseUrl::parse("masv.url", "https://gate.example/masv/v1.1", VERSIONS).unwrap();
-        assert_eq!((base.origin(), base.as_str()), ("https://gate.example", "https://gate.example/masv"));
+        assert_eq!(
+            (base.origin(), base.as_str()),
+            ("https://gate.example", "https://gate.example/masv")
+        );
     }
 
     #[test]
     fn clear_text_goes_to_loopback_only() {
-        let other = ["http://localhost.:1", "http://a.localhost:1", "http://[::ffff:127.0.0.1]:1"];
-        for good in ["http://localhost:8080", "http://127.0.0.1:1", "http://[::1]:1"].into_iter().chain(other) {
+        let other = [
+            "http://localhost.:1",
+            "http://a.localhost:1",
+            "http://[::ffff:127.0.0.1]:1",
+        ];
+        for good in [
+            "http://localhost:8080",
+            "http://127.0.0.1:1",
+            "http://[::1]:1",
+        ]
+        .into_iter()
+        .chain(other)
+        {
             assert!(BaseUrl::parse("agent.url", good, &[]).is_ok(), "{good}");
         }
         for bad in [
@@ -137,13 +182,23 @@ mod tests {
             "http://evillocalhost",
             "http://[::ffff:10.0.0.1]",
         ] {
-            assert_eq!(BaseUrl::parse("agent.url", bad, &[]).unwrap_err().kind, ErrorKind::Config, "{bad}");
+            assert_eq!(
+                BaseUrl::parse("agent.url", bad, &[]).unwrap_err().kind,
+                ErrorKind::Config,
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn user_info_queries_and_other_schemes_are_refused() {
-        for bad in ["https://a@b.example", "https://a:b@c.example", "https://a.example?x", "ftp://a.example", "a"] {
+        for bad in [
+            "https://a@b.example",
+            "https://a:b@c.example",
+            "https://a.example?x",
+            "ftp://a.example",
+            "a",
+        ] {
             assert!(BaseUrl::parse("masv.url", bad, &[]).is_err(), "{bad}");
         }
     }
@@ -152,8 +207,16 @@ mod tests {
     fn a_path_below_is_found_at_whole_segments_of_the_exact_origin() {
         let base = BaseUrl::parse("masv.url", "https://a.example/x", &[]).unwrap();
         let below = |text: &str| base.below(&Url::parse(text).unwrap()).map(str::to_owned);
-        assert_eq!(below("https://a.example/x/v1/user").as_deref(), Some("/v1/user"));
-        for other in ["https://a.example/xy", "https://a.example:444/x/", "http://a.example/x/", "https://b.a.example/x/"] {
+        assert_eq!(
+            below("https://a.example/x/v1/user").as_deref(),
+            Some("/v1/user")
+        );
+        for other in [
+            "https://a.example/xy",
+            "https://a.example:444/x/",
+            "http://a.example/x/",
+            "https://b.a.example/x/",
+        ] {
             assert_eq!(below(other), None, "{other}");
         }
     }
@@ -161,7 +224,10 @@ mod tests {
     #[test]
     fn join_stays_below_the_base() {
         let base = BaseUrl::parse("masv.url", "https://a.example/x", &[]).unwrap();
-        assert_eq!(base.join("/v1/user?a=b").unwrap().as_str(), "https://a.example/x/v1/user?a=b");
+        assert_eq!(
+            base.join("/v1/user?a=b").unwrap().as_str(),
+            "https://a.example/x/v1/user?a=b"
+        );
         assert!(base.join("/../../y").is_err());
     }
 }

@@ -49,7 +49,9 @@ impl ResourceKind {
     /// The kind of this number.
     #[inline]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(number).wrapping_sub(1)).map(|(resource_kind, _)| *resource_kind)
+        Self::ALL
+            .get(usize::from(number).wrapping_sub(1))
+            .map(|(resource_kind, _)| *resource_kind)
     }
 }
 
@@ -69,8 +71,12 @@ pub enum Access {
 
 impl Access {
     /// All of them, by their numbers from 1 on, with their names in texts and names of files.
-    pub const ALL: [(Self, &'static str); 4] =
-        [(Self::Full, "full"), (Self::Read, "read"), (Self::Write, "write"), (Self::Manage, "manage")];
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::Full, "full"),
+        (Self::Read, "read"),
+        (Self::Write, "write"),
+        (Self::Manage, "manage"),
+    ];
 
     /// Its name in texts and names of files.
     pub fn name(self) -> &'static str {
@@ -80,7 +86,9 @@ impl Access {
     /// The access of this number.
     #[inline]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(number).wrapping_sub(1)).map(|(access, _)| *access)
+        Self::ALL
+            .get(usize::from(number).wrapping_sub(1))
+            .map(|(access, _)| *access)
     }
 }
 
@@ -100,7 +108,12 @@ impl Scope {
     /// The scope of these three.
     pub fn new(service: &str, base: &str, account: &str) -> Self {
         let fingerprint = first_u64(digest(&[service, base, account]).as_ref());
-        Self { service: service.into(), base: base.into(), account: account.into(), fingerprint }
+        Self {
+            service: service.into(),
+            base: base.into(),
+            account: account.into(),
+            fingerprint,
+        }
     }
 
     /// A number that identifies the scope, the same in every process.
@@ -109,18 +122,35 @@ impl Scope {
         self.fingerprint
     }
 
-    /// The key of a resource in this scope; for a link see [`Scope::link`]. Keys are made here only.
-    pub fn key(self: &Arc<Self>, resource_kind: ResourceKind, id: &str, access: Access) -> TokenKey {
-        TokenKey { scope: Arc::clone(self), resource_kind, id: id.into(), access }
+    /// The key of a resource in this scope; for a link see [`Scope::link`]. Keys are made here
+    /// only.
+    pub fn key(
+        self: &Arc<Self>,
+        resource_kind: ResourceKind,
+        id: &str,
+        access: Access,
+    ) -> TokenKey {
+        TokenKey {
+            scope: Arc::clone(self),
+            resource_kind,
+            id: id.into(),
+            access,
+        }
     }
 
-    /// The key of a link, by its id and the fingerprint of its secret and password: another secret may open another package.
+    /// The key of a link, by its id and the fingerprint of its secret and password: another secret
+    /// may open another package.
     pub fn link(self: &Arc<Self>, id: &str, fingerprint: Fingerprint) -> TokenKey {
-        self.key(ResourceKind::Link, &format!("{id}{PASSWORD_SEPARATOR}{fingerprint}"), Access::Read)
+        self.key(
+            ResourceKind::Link,
+            &format!("{id}{PASSWORD_SEPARATOR}{fingerprint}"),
+            Access::Read,
+        )
     }
 }
 
-/// The digest of these parts, each after its length, so that no two lists of parts have the same input.
+/// The digest of these parts, each after its length, so that no two lists of parts have the same
+/// input.
 fn digest(parts: &[&str]) -> digest::Digest {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
@@ -131,7 +161,10 @@ fn digest(parts: &[&str]) -> digest::Digest {
 }
 
 fn first_u64(digest: &[u8]) -> u64 {
-    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// A key without its access, borrowed for a look-up.
@@ -149,7 +182,12 @@ impl<'a> KeyPrefix<'a> {
     /// The key of its token with this access.
     #[inline]
     pub fn with(&self, access: Access) -> TokenKeyRef<'a> {
-        TokenKeyRef { scope: self.scope, resource_kind: self.resource_kind, id: self.id, access }
+        TokenKeyRef {
+            scope: self.scope,
+            resource_kind: self.resource_kind,
+            id: self.id,
+            access,
+        }
     }
 }
 
@@ -170,7 +208,11 @@ impl<'a> TokenKeyRef<'a> {
     /// The key without its access.
     #[inline]
     pub fn prefix(&self) -> KeyPrefix<'a> {
-        KeyPrefix { scope: self.scope, resource_kind: self.resource_kind, id: self.id }
+        KeyPrefix {
+            scope: self.scope,
+            resource_kind: self.resource_kind,
+            id: self.id,
+        }
     }
 }
 
@@ -184,7 +226,8 @@ pub struct TokenKey {
     pub scope: Arc<Scope>,
     /// What the id names.
     pub resource_kind: ResourceKind,
-    /// Which one; empty where there is only one. Of a link it ends in a fingerprint: see [`TokenKey::url_id`].
+    /// Which one; empty where there is only one. Of a link it ends in a fingerprint: see
+    /// [`TokenKey::url_id`].
     pub id: Box<str>,
     /// What the token allows.
     pub access: Access,
@@ -193,7 +236,12 @@ pub struct TokenKey {
 impl TokenKey {
     /// The key for a look-up.
     pub fn borrow(&self) -> TokenKeyRef<'_> {
-        TokenKeyRef { scope: self.scope.fingerprint, resource_kind: self.resource_kind, id: &self.id, access: self.access }
+        TokenKeyRef {
+            scope: self.scope.fingerprint,
+            resource_kind: self.resource_kind,
+            id: &self.id,
+            access: self.access,
+        }
     }
 
     /// The id as a URL contains it: without a link's fingerprint.
@@ -207,7 +255,10 @@ impl TokenKey {
     /// The key of the same resource with another access.
     #[must_use]
     pub fn with_access(&self, access: Access) -> Self {
-        Self { access, ..self.clone() }
+        Self {
+            access,
+            ..self.clone()
+        }
     }
 }
 
@@ -242,8 +293,8 @@ impl fmt::Display for TokenKey {
     }
 }
 
-/// Makes fingerprints of secrets, with a key of the store's own: equal secrets are seen to be equal, and nothing
-/// is learned from a fingerprint that gets out.
+/// Makes fingerprints of secrets, with a key of the store's own: equal secrets are seen to be
+/// equal, and nothing is learned from a fingerprint that gets out.
 pub struct Fingerprinter(hmac::Key);
 
 /// A secret's fingerprint.
@@ -259,7 +310,8 @@ impl Fingerprinter {
     /// With a random key.
     pub fn random() -> Self {
         let mut key = Zeroizing::new([0; 32]);
-        // Without it fingerprints still tell secrets apart; nothing of them is written anywhere then.
+        // Without it fingerprints still tell secrets apart; nothing of them is written anywhere
+        // then.
         let _ = getrandom::fill(&mut *key);
         Self::new(&*key)
     }
@@ -308,9 +360,22 @@ mod tests {
 
     #[test]
     fn numbers_are_places_in_the_tables() {
-        assert!(ResourceKind::ALL.iter().enumerate().all(|(at, (resource_kind, _))| *resource_kind as usize == at + 1));
-        assert!(Access::ALL.iter().enumerate().all(|(at, (access, _))| *access as usize == at + 1));
-        assert_eq!((ResourceKind::from_number(0), Access::from_number(5)), (None, None));
+        assert!(
+            ResourceKind::ALL
+                .iter()
+                .enumerate()
+                .all(|(at, (resource_kind, _))| *resource_kind as usize == at + 1)
+        );
+        assert!(
+            Access::ALL
+                .iter()
+                .enumerate()
+                .all(|(at, (access, _))| *access as usize == at + 1)
+        );
+        assert_eq!(
+            (ResourceKind::from_number(0), Access::from_number(5)),
+            (None, None)
+        );
     }
 
     #[test]
@@ -329,8 +394,16 @@ mod tests {
         let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
         let print = |secret: &str| Fingerprint::unkeyed(&[secret]);
         let key = scope.link("01L", print("a"));
-        assert_eq!((key.to_string().as_str(), key.url_id()), ("masv link 01L (read)", "01L"));
+        assert_eq!(
+            (key.to_string().as_str(), key.url_id()),
+            ("masv link 01L (read)", "01L")
+        );
         assert!(key == scope.link("01L", print("a")) && key != scope.link("01L", print("b")));
-        assert_eq!(scope.key(ResourceKind::Package, "01P", Access::Read).url_id(), "01P");
+        assert_eq!(
+            scope
+                .key(ResourceKind::Package, "01P", Access::Read)
+                .url_id(),
+            "01P"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The value types of the library: base URLs, resources, keys, requests and tokens. They know no service and no policy.
+//! The value types of the library: base URLs, resources, keys, requests and tokens. They know no
+//! service and no policy.
 
 pub mod base_url;
 pub mod key;

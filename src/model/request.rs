@@ -42,7 +42,10 @@ pub struct Request {
 impl Request {
     /// A request for this resource.
     pub fn new(resource: impl Into<String>) -> Self {
-        Self { resource: resource.into(), ..Self::default() }
+        Self {
+            resource: resource.into(),
+            ..Self::default()
+        }
     }
 }
 
@@ -102,7 +105,9 @@ mod tests {
     fn cancel_wakes_those_who_wait_and_no_others() {
         let cancel = Cancel::default();
         let count = Arc::new(Count(0.into()));
-        cancel.while_waiting(Arc::clone(&count) as Arc<dyn Wake>, || cancel.clone().cancel());
+        cancel.while_waiting(Arc::clone(&count) as Arc<dyn Wake>, || {
+            cancel.clone().cancel()
+        });
         cancel.cancel();
         assert!(cancel.is_cancelled());
         assert_eq!(count.0.load(Ordering::Relaxed), 1);

@@ -31,8 +31,13 @@ pub enum TokenKind {
 
 impl TokenKind {
     /// All of them, by their numbers from 1 on, with their names in texts.
-    pub const ALL: [(Self, &'static str); 5] =
-        [(Self::Key, "key"), (Self::User, "user"), (Self::Package, "package"), (Self::Transfer, "transfer"), (Self::Bearer, "bearer")];
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Key, "key"),
+        (Self::User, "user"),
+        (Self::Package, "package"),
+        (Self::Transfer, "transfer"),
+        (Self::Bearer, "bearer"),
+    ];
 
     /// Its name in texts.
     pub fn name(self) -> &'static str {
@@ -42,7 +47,9 @@ impl TokenKind {
     /// The kind of this number.
     #[inline]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.get(usize::from(number).wrapping_sub(1)).map(|(kind, _)| *kind)
+        Self::ALL
+            .get(usize::from(number).wrapping_sub(1))
+            .map(|(kind, _)| *kind)
     }
 }
 
@@ -65,7 +72,12 @@ pub struct NewToken {
 impl NewToken {
     /// A token of one header that says nothing else.
     pub fn new(kind: TokenKind, header: &str, value: Secret, expires_unix_s: Option<i64>) -> Self {
-        Self { kind, headers: vec![(header.into(), value)], expires_unix_s, details: Value::Null }
+        Self {
+            kind,
+            headers: vec![(header.into(), value)],
+            expires_unix_s,
+            details: Value::Null,
+        }
     }
 }
 
@@ -128,8 +140,8 @@ impl Layout {
     }
 }
 
-/// A token: the headers that open a resource, when they expire, and what the service said with them. It does not change, and any
-/// thread may use it. It stays valid when its session is dropped.
+/// A token: the headers that open a resource, when they expire, and what the service said with
+/// them. It does not change, and any thread may use it. It stays valid when its session is dropped.
 ///
 /// ```
 /// # fn main() -> Result<(), keyferry::Error> {
@@ -147,8 +159,8 @@ impl Layout {
 /// # }
 /// ```
 ///
-/// Its memory is wiped when it is dropped, by the allocator of the feature `wiping-alloc`: wiping byte by byte would cost a hit more
-/// than all the rest of it.
+/// Its memory is wiped when it is dropped, by the allocator of the feature `wiping-alloc`: wiping
+/// byte by byte would cost a hit more than all the rest of it.
 #[derive(Clone)]
 pub struct Token {
     meta: TokenMeta,
@@ -163,31 +175,48 @@ impl Token {
     /// Makes a token of what a service gave.
     ///
     /// # Errors
-    /// [`ErrorKind::BadResponse`] if a header's name or value can't be sent, or the whole is too long.
+    /// [`ErrorKind::BadResponse`] if a header's name or value can't be sent, or the whole is too
+    /// long.
     #[doc(hidden)]
     pub fn new(new_token: &NewToken, service: &str, id: &str, meta: TokenMeta) -> Result<Self> {
         if new_token.headers.is_empty() || new_token.headers.len() > 8 {
             return Err(bad_response(service, "gave no header, or too many"));
         }
-        let mut headers =
-            zeroize::Zeroizing::new(Vec::with_capacity(new_token.headers.iter().map(|(name, value)| name.len() + value.len() + 3).sum()));
+        let mut headers = zeroize::Zeroizing::new(Vec::with_capacity(
+            new_token
+                .headers
+                .iter()
+                .map(|(name, value)| name.len() + value.len() + 3)
+                .sum(),
+        ));
         for (name, value) in &new_token.headers {
             check_header_name(service, name)?;
-            value.check("the token").map_err(|error| bad_response(service, error.message()))?;
+            value
+                .check("the token")
+                .map_err(|error| bad_response(service, error.message()))?;
             headers.extend_from_slice(name.as_bytes());
             headers.extend_from_slice(b"\0 ");
             headers.extend_from_slice(value.expose().as_bytes());
             headers.push(0);
         }
-        let details = if new_token.details.is_null() { String::from("{}") } else { new_token.details.to_string() };
+        let details = if new_token.details.is_null() {
+            String::from("{}")
+        } else {
+            new_token.details.to_string()
+        };
         let part_len = |len: usize| {
-            u32::try_from(len).ok().filter(|_| len <= MAX_PART_BYTES).ok_or_else(|| bad_response(service, "sent too much with its token"))
+            u32::try_from(len)
+                .ok()
+                .filter(|_| len <= MAX_PART_BYTES)
+                .ok_or_else(|| bad_response(service, "sent too much with its token"))
         };
         let layout = Layout {
             header_count: new_token.headers.len() as u8,
             name_len: new_token.headers[0].0.len() as u8,
-            id_len: u16::try_from(id.len()).map_err(|_| bad_response(service, "has an id that is too long"))?,
-            service_len: u8::try_from(service.len()).map_err(|_| bad_response("a service", "has a name that is too long"))?,
+            id_len: u16::try_from(id.len())
+                .map_err(|_| bad_response(service, "has an id that is too long"))?,
+            service_len: u8::try_from(service.len())
+                .map_err(|_| bad_response("a service", "has a name that is too long"))?,
             headers_len: part_len(headers.len())?,
             details_len: part_len(details.len())?,
         };
@@ -227,7 +256,12 @@ impl Token {
     /// Which thing it is for.
     #[doc(hidden)]
     pub fn key(&self) -> TokenKeyRef<'_> {
-        TokenKeyRef { scope: self.meta.scope, resource_kind: self.meta.resource_kind, id: self.id(), access: self.meta.access }
+        TokenKeyRef {
+            scope: self.meta.scope,
+            resource_kind: self.meta.resource_kind,
+            id: self.id(),
+            access: self.meta.access,
+        }
     }
 
     /// The kind of the token.
@@ -240,7 +274,8 @@ impl Token {
         self.meta.access
     }
 
-    /// When the token expires by the clock of its service, in seconds since 1970; None if it does not expire.
+    /// When the token expires by the clock of its service, in seconds since 1970; None if it does
+    /// not expire.
     pub fn expires_unix_s(&self) -> Option<i64> {
         (self.meta.expires_us != NO_EXPIRY).then(|| self.meta.expires_us.div_euclid(1_000_000))
     }
@@ -322,8 +357,19 @@ fn bad_response(service: &str, reason: &str) -> Error {
 
 /// A header's name is an RFC 9110 token.
 fn check_header_name(service: &str, name: &str) -> Result<()> {
-    let is_valid = !name.is_empty() && name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    if is_valid { Ok(()) } else { Err(bad_response(service, "gave a header whose name can't be sent")) }
+    let is_valid = !name.is_empty()
+        && name.len() <= 64
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if is_valid {
+        Ok(())
+    } else {
+        Err(bad_response(
+            service,
+            "gave a header whose name can't be sent",
+        ))
+    }
 }
 
 fn as_text(bytes: &[u8]) -> &str {
@@ -336,7 +382,13 @@ fn without_nul(bytes: &[u8]) -> &str {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Token({} {}, generation {})", self.service(), self.meta.kind.name(), self.meta.generation)
+        write!(
+            f,
+            "Token({} {}, generation {})",
+            self.service(),
+            self.meta.kind.name(),
+            self.meta.generation
+        )
     }
 }
 
@@ -347,8 +399,16 @@ mod tests {
 
     #[test]
     fn numbers_are_places_in_the_table() {
-        assert!(TokenKind::ALL.iter().enumerate().all(|(at, (kind, _))| *kind as usize == at + 1));
-        assert_eq!((TokenKind::from_number(0), TokenKind::from_number(6)), (None, None));
+        assert!(
+            TokenKind::ALL
+                .iter()
+                .enumerate()
+                .all(|(at, (kind, _))| *kind as usize == at + 1)
+        );
+        assert_eq!(
+            (TokenKind::from_number(0), TokenKind::from_number(6)),
+            (None, None)
+        );
     }
 
     fn meta() -> TokenMeta {
@@ -365,28 +425,63 @@ mod tests {
 
     #[test]
     fn parts_are_read_back_as_they_were_given() {
-        let mut new_token = NewToken::new(TokenKind::Package, "X-Package-Token", Secret::from("abc"), None);
-        new_token.headers.push(("Authorization".into(), Secret::from("Bearer d e")));
+        let mut new_token = NewToken::new(
+            TokenKind::Package,
+            "X-Package-Token",
+            Secret::from("abc"),
+            None,
+        );
+        new_token
+            .headers
+            .push(("Authorization".into(), Secret::from("Bearer d e")));
         new_token.details = serde_json::json!({"name": "n"});
         let token = Token::new(&new_token, "masv", "01A", meta()).unwrap();
-        assert_eq!((token.id(), token.service(), token.details(), token.value()), ("01A", "masv", "{\"name\":\"n\"}", "abc"));
-        assert_eq!(token.headers().collect::<Vec<_>>(), [("X-Package-Token", "abc"), ("Authorization", "Bearer d e")]);
-        assert_eq!(token.header_with_nul(1).unwrap(), (&b"Authorization\0"[..], &b"Bearer d e\0"[..]));
+        assert_eq!(
+            (token.id(), token.service(), token.details(), token.value()),
+            ("01A", "masv", "{\"name\":\"n\"}", "abc")
+        );
+        assert_eq!(
+            token.headers().collect::<Vec<_>>(),
+            [("X-Package-Token", "abc"), ("Authorization", "Bearer d e")]
+        );
+        assert_eq!(
+            token.header_with_nul(1).unwrap(),
+            (&b"Authorization\0"[..], &b"Bearer d e\0"[..])
+        );
         assert_eq!(token.header_with_nul(2), None);
         assert_eq!(format!("{token:?}"), "Token(masv package, generation 7)");
     }
 
     #[test]
     fn the_scheme_is_left_off_a_bearer_value() {
-        let new_token = NewToken::new(TokenKind::Bearer, "Authorization", Secret::from("Bearer abc"), None);
-        assert_eq!(Token::new(&new_token, "fileverbs", "", meta()).unwrap().value(), "abc");
+        let new_token = NewToken::new(
+            TokenKind::Bearer,
+            "Authorization",
+            Secret::from("Bearer abc"),
+            None,
+        );
+        assert_eq!(
+            Token::new(&new_token, "fileverbs", "", meta())
+                .unwrap()
+                .value(),
+            "abc"
+        );
     }
 
     #[test]
     fn what_can_not_be_sent_is_no_token() {
-        for (name, value) in [("X-A", "a\r\nb"), ("X-A", ""), ("X A", "a"), ("", "a"), ("X:", "a")] {
+        for (name, value) in [
+            ("X-A", "a\r\nb"),
+            ("X-A", ""),
+            ("X A", "a"),
+            ("", "a"),
+            ("X:", "a"),
+        ] {
             let new_token = NewToken::new(TokenKind::User, name, Secret::from(value), None);
-            assert_eq!(Token::new(&new_token, "masv", "", meta()).unwrap_err().kind, ErrorKind::BadResponse);
+            assert_eq!(
+                Token::new(&new_token, "masv", "", meta()).unwrap_err().kind,
+                ErrorKind::BadResponse
+            );
         }
     }
 }

@@ -1,7 +1,8 @@
-//! One call of a function of a plugin: on a thread of its own, identified by a number instead of a pointer, with a timeout.
+//! One call of a function of a plugin: on a thread of its own, identified by a number instead of a
+//! pointer, with a timeout.
 //!
-//! The calling thread waits here and runs what the plugin asks the host for: it alone has the [`Context`]. A call that does not return
-//! keeps its thread and its buffers, and nothing else.
+//! The calling thread waits here and runs what the plugin asks the host for: it alone has the
+//! [`Context`]. A call that does not return keeps its thread and its buffers, and nothing else.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -91,7 +92,10 @@ pub(super) fn find(id: u64) -> Option<Arc<PluginCall>> {
 
 impl PluginCall {
     /// Runs `work` on the thread that waits for the call. None if it waits no more.
-    pub(super) fn run_on_waiting_thread<T: Send + 'static>(&self, work: impl FnOnce(&dyn Context) -> T + Send + 'static) -> Option<T> {
+    pub(super) fn run_on_waiting_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Context) -> T + Send + 'static,
+    ) -> Option<T> {
         let (sender, receiver) = mpsc::channel();
         let work: Work = Box::new(move |context| drop(sender.send(work(context))));
         self.sender.lock().send(Message::Run(work)).ok()?;
@@ -105,13 +109,22 @@ impl PluginCall {
 
     /// The time until its deadline.
     pub(super) fn time_left(&self) -> Duration {
-        if self.is_cancelled() { Duration::ZERO } else { self.deadline.lock().saturating_duration_since(Instant::now()) }
+        if self.is_cancelled() {
+            Duration::ZERO
+        } else {
+            self.deadline
+                .lock()
+                .saturating_duration_since(Instant::now())
+        }
     }
 
     /// Logs a breach of the contract. The first one becomes the error of the call.
     pub(super) fn record_fault(&self, what: String) {
         let name = &self.plugin.name;
-        log::write(Level::Warn, format_args!("the plugin {name} misbehaves: {what}"));
+        log::write(
+            Level::Warn,
+            format_args!("the plugin {name} misbehaves: {what}"),
+        );
         self.state.lock().fault.get_or_insert(what);
     }
 }
@@ -163,7 +176,10 @@ pub(super) fn run(
     let mut state = std::mem::take(&mut *call.state.lock());
     state.buffers = Buffers::default();
     let secrets = state.secrets.clone();
-    let is_recorded = state.last_error.as_ref().is_some_and(|error| error.kind == ErrorKind::BadCredentials);
+    let is_recorded = state
+        .last_error
+        .as_ref()
+        .is_some_and(|error| error.kind == ErrorKind::BadCredentials);
     let outcome = result_of(function, code, state);
     if let Err(error) = &outcome
         && error.kind == ErrorKind::BadCredentials
@@ -178,11 +194,17 @@ pub(super) fn run(
 /// An unused id. Ids are not consecutive, so that a plugin can't guess that of another call.
 fn new_id() -> u64 {
     let step = getrandom::u32().map_or(1, |random| u64::from(random % 0xffff) + 1);
-    NEXT_ID.fetch_add(step, Ordering::Relaxed).wrapping_add(step)
+    NEXT_ID
+        .fetch_add(step, Ordering::Relaxed)
+        .wrapping_add(step)
 }
 
 /// Starts the thread of a call. False if the system gives none.
-fn spawn(id: u64, call: Arc<PluginCall>, body: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static) -> bool {
+fn spawn(
+    id: u64,
+    call: Arc<PluginCall>,
+    body: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static,
+) -> bool {
     let thread = move || {
         // A broken connection of the plugin must not end the host.
         signals::block_sigpipe();
@@ -196,7 +218,11 @@ fn spawn(id: u64, call: Arc<PluginCall>, body: impl FnOnce(u64) -> keyferry_plug
         // The waiting thread receives until it sees this, or has set `TimedOut`.
         drop(call.sender.lock().send(Message::Returned(code)));
     };
-    std::thread::Builder::new().name("keyferry-plugin".into()).stack_size(STACK_BYTES).spawn(thread).is_ok()
+    std::thread::Builder::new()
+        .name("keyferry-plugin".into())
+        .stack_size(STACK_BYTES)
+        .spawn(thread)
+        .is_ok()
 }
 
 fn wait(
@@ -206,7 +232,10 @@ fn wait(
     receiver: &mpsc::Receiver<Message>,
 ) -> Result<keyferry_plugin_status> {
     loop {
-        let time_left = call.deadline.lock().saturating_duration_since(Instant::now());
+        let time_left = call
+            .deadline
+            .lock()
+            .saturating_duration_since(Instant::now());
         if time_left.is_zero() || context.is_closing() {
             break;
         }
@@ -215,12 +244,17 @@ fn wait(
             Ok(Message::Run(work)) => {
                 let started = Instant::now();
                 work(context);
-                // Time spent in the host doesn't count against the plugin's timeout, but very short work of the host does.
-                *call.deadline.lock() += Some(started.elapsed()).filter(|took| *took > MIN_HOST_TIME).unwrap_or_default();
+                // Time spent in the host doesn't count against the plugin's timeout, but very short
+                // work of the host does.
+                *call.deadline.lock() += Some(started.elapsed())
+                    .filter(|took| *took > MIN_HOST_TIME)
+                    .unwrap_or_default();
             }
             Err(RecvTimeoutError::Timeout) => {}
             // The thread holds the sender as long as it runs.
-            Err(RecvTimeoutError::Disconnected) => return Err(function.plugin.misbehaved("its thread ended in a call")),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(function.plugin.misbehaved("its thread ended in a call"));
+            }
         }
     }
     {
@@ -252,7 +286,11 @@ fn wait(
 }
 
 /// The result of a call that returned `code`.
-fn result_of(function: PluginFunction, code: keyferry_plugin_status, state: CallState) -> Result<CallState> {
+fn result_of(
+    function: PluginFunction,
+    code: keyferry_plugin_status,
+    state: CallState,
+) -> Result<CallState> {
     let (plugin, name) = (function.plugin, function.name);
     if let Some(what) = &state.fault {
         return Err(plugin.misbehaved(&format!("{what}, in `{name}`: report it to its author")));
@@ -260,22 +298,35 @@ fn result_of(function: PluginFunction, code: keyferry_plugin_status, state: Call
     if code == KEYFERRY_PLUGIN_OK {
         return Ok(state);
     }
-    let host_error = state.last_error.filter(|error| status::from_kind(error.kind) == code);
+    let host_error = state
+        .last_error
+        .filter(|error| status::from_kind(error.kind) == code);
     if let Some(mut error) = host_error {
         // The plugin's own message, if there is one, with the details that the host knows.
         if let Some(message) = state.error_message {
-            let own = plugin_error(plugin, error.kind, &message).with_retry_after_ms(error.retry_after_ms);
-            error = error.http_status.map_or(own.clone(), |status| own.with_http_status(status));
+            let own = plugin_error(plugin, error.kind, &message)
+                .with_retry_after_ms(error.retry_after_ms);
+            error = error
+                .http_status
+                .map_or(own.clone(), |status| own.with_http_status(status));
         }
         return Err(error);
     }
     let Some((kind, default_message)) = status::kind_and_message(code) else {
-        let hint = if code == KEYFERRY_PLUGIN_E_CANCELLED { ", though its time was not over" } else { ", which it may not return" };
-        return Err(plugin.misbehaved(&format!("`{name}` returned the code {code}{hint}: report it to its author")));
+        let hint = if code == KEYFERRY_PLUGIN_E_CANCELLED {
+            ", though its time was not over"
+        } else {
+            ", which it may not return"
+        };
+        return Err(plugin.misbehaved(&format!(
+            "`{name}` returned the code {code}{hint}: report it to its author"
+        )));
     };
     Err(match state.error_message {
         Some(message) => plugin_error(plugin, kind, &message),
-        None if kind == ErrorKind::Plugin => plugin_error(plugin, kind, default_message).with_plugin_fault(PluginFault::SaidNothing),
+        None if kind == ErrorKind::Plugin => {
+            plugin_error(plugin, kind, default_message).with_plugin_fault(PluginFault::SaidNothing)
+        }
         None => plugin_error(plugin, kind, default_message),
     })
 }

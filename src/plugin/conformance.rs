@@ -1,4 +1,5 @@
-//! The conformance test for authors: a plugin gets every kind of response that a service can give, without any network.
+//! The conformance test for authors: a plugin gets every kind of response that a service can give,
+//! without any network.
 //!
 //! It runs the code of the plugin, which may end the process.
 
@@ -33,7 +34,10 @@ const RESPONSES: &[(u16, &str)] = &[
     (200, "[]"),
     (200, "null"),
     (200, "{\"token\":null,\"ticket\":7,\"auth\":{}}"),
-    (200, "<html><body>Sign in to the hotel's network</body></html>"),
+    (
+        200,
+        "<html><body>Sign in to the hotel's network</body></html>",
+    ),
     (200, "{\"token\": \"half an ans"),
     (204, ""),
     (400, "{\"errors\":[\"bad request\"]}"),
@@ -48,17 +52,38 @@ pub(super) type Report<'a> = dyn FnMut(&str, Option<Result<(), String>>) + 'a;
 
 /// Tests the plugin at a path and reports each step. True if all passed.
 pub fn check(path: &Path, report: &mut Report<'_>) -> bool {
-    let mut steps = Steps { report, passed: true };
-    if steps.run("stands where nobody else can change it, is whole, and speaks this ABI", || loader::examine(path)).is_none() {
+    let mut steps = Steps {
+        report,
+        passed: true,
+    };
+    if steps
+        .run(
+            "stands where nobody else can change it, is whole, and speaks this ABI",
+            || loader::examine(path),
+        )
+        .is_none()
+    {
         return false;
     }
-    let Some(plugin) = steps.run("is loaded, and describes itself and its settings", || loader::load(path)) else { return false };
-    let Some(instance) = steps.run("is initialised, and its tables can be used", || plugin.initialize()) else { return false };
+    let Some(plugin) = steps.run("is loaded, and describes itself and its settings", || {
+        loader::load(path)
+    }) else {
+        return false;
+    };
+    let Some(instance) = steps.run("is initialised, and its tables can be used", || {
+        plugin.initialize()
+    }) else {
+        return false;
+    };
     drop(instance);
     let again = "is initialised once more after its `deinit`";
-    let Some(instance) = steps.run(again, || plugin.initialize()) else { return false };
+    let Some(instance) = steps.run(again, || plugin.initialize()) else {
+        return false;
+    };
     let opened = ConformanceRun::open(plugin, &instance);
-    let Some(run) = steps.run("takes its settings", || opened) else { return false };
+    let Some(run) = steps.run("takes its settings", || opened) else {
+        return false;
+    };
     for case in run.cases() {
         steps.run(&case.name, || (case.run)(&run));
     }
@@ -105,83 +130,164 @@ impl ConformanceRun {
         let mut config = Config::new();
         config.set("plugins", Secret::new(plugin.path.display().to_string()))?;
         config.set("http.timeout_ms", Secret::from(TIMEOUT_MS))?;
-        for declared in plugin.settings.iter().filter(|declared| declared.kind == DeclaredKind::Url) {
+        for declared in plugin
+            .settings
+            .iter()
+            .filter(|declared| declared.kind == DeclaredKind::Url)
+        {
             config.set(&declared.full_key, Secret::from(URL))?;
         }
         config.apply_declared(&plugin.settings, true)?;
-        let service = PluginService::open(Arc::clone(instance), &config.profile(config.default_account())?)?;
-        let mut token_kinds: Vec<_> =
-            instance.extensions.service.iter().flat_map(|service| service.routes.iter().map(Route::kind_and_access)).collect();
+        let service = PluginService::open(
+            Arc::clone(instance),
+            &config.profile(config.default_account())?,
+        )?;
+        let mut token_kinds: Vec<_> = instance
+            .extensions
+            .service
+            .iter()
+            .flat_map(|service| service.routes.iter().map(Route::kind_and_access))
+            .collect();
         token_kinds.dedup();
-        Ok(Self { plugin, service, token_kinds, is_source: instance.extensions.secret_source.is_some() })
+        Ok(Self {
+            plugin,
+            service,
+            token_kinds,
+            is_source: instance.extensions.secret_source.is_some(),
+        })
     }
 
     fn cases(&self) -> Vec<Case> {
         let mut cases = Vec::new();
-        let mut add = |name: &str, run: fn(&Self) -> Result<()>| cases.push(Case { name: name.to_owned(), run });
+        let mut add = |name: &str, run: fn(&Self) -> Result<()>| {
+            cases.push(Case {
+                name: name.to_owned(),
+                run,
+            })
+        };
         if !self.token_kinds.is_empty() {
-            add("`acquire` ends well where nothing is set", |test| test.acquire(&Fixture::NOTHING_SET));
-            add("`acquire` ends well without a network", |test| test.acquire(&Fixture::NO_NETWORK));
-            add("`acquire` ends well with every answer", |test| test.with_each_response(Self::acquire));
-            add("`renew` ends well with every answer", |test| test.with_each_response(Self::renew));
-            add("eight calls of `acquire` at once end well", Self::acquire_concurrently);
+            add("`acquire` ends well where nothing is set", |test| {
+                test.acquire(&Fixture::NOTHING_SET)
+            });
+            add("`acquire` ends well without a network", |test| {
+                test.acquire(&Fixture::NO_NETWORK)
+            });
+            add("`acquire` ends well with every answer", |test| {
+                test.with_each_response(Self::acquire)
+            });
+            add("`renew` ends well with every answer", |test| {
+                test.with_each_response(Self::renew)
+            });
+            add(
+                "eight calls of `acquire` at once end well",
+                Self::acquire_concurrently,
+            );
         }
         if self.is_source {
-            add("`get` ends well where nothing is set", |test| test.get(&Fixture::NOTHING_SET));
-            add("`get` ends well without a network", |test| test.get(&Fixture::NO_NETWORK));
-            add("`get` ends well with every answer", |test| test.with_each_response(Self::get));
+            add("`get` ends well where nothing is set", |test| {
+                test.get(&Fixture::NOTHING_SET)
+            });
+            add("`get` ends well without a network", |test| {
+                test.get(&Fixture::NO_NETWORK)
+            });
+            add("`get` ends well with every answer", |test| {
+                test.with_each_response(Self::get)
+            });
         }
         cases
     }
 
     fn with_each_response(&self, run: fn(&Self, &Fixture) -> Result<()>) -> Result<()> {
-        RESPONSES.iter().try_for_each(|response| run(self, &Fixture { has_settings: true, response: Some(*response) }))
+        RESPONSES.iter().try_for_each(|response| {
+            run(
+                self,
+                &Fixture {
+                    has_settings: true,
+                    response: Some(*response),
+                },
+            )
+        })
     }
 
     fn acquire(&self, fixture: &Fixture) -> Result<()> {
         self.token_kinds.iter().try_for_each(|kind_and_access| {
-            self.run_fixture(fixture, &|context| self.service.acquire(&token_spec(*kind_and_access), context).map(drop))
+            self.run_fixture(fixture, &|context| {
+                self.service
+                    .acquire(&token_spec(*kind_and_access), context)
+                    .map(drop)
+            })
         })
     }
 
     fn renew(&self, fixture: &Fixture) -> Result<()> {
         let renewal = Secret::from("plugin-check-renewal");
         self.token_kinds.iter().try_for_each(|kind_and_access| {
-            self.run_fixture(fixture, &|context| self.service.renew(&token_spec(*kind_and_access), &renewal, context).map(drop))
+            self.run_fixture(fixture, &|context| {
+                self.service
+                    .renew(&token_spec(*kind_and_access), &renewal, context)
+                    .map(drop)
+            })
         })
     }
 
     fn get(&self, fixture: &Fixture) -> Result<()> {
         ["plugin/check#field", "x", "#", " ", "/../../x#y", "a#b#c"]
             .iter()
-            .try_for_each(|what| self.run_fixture(fixture, &|context| self.service.secret(what, context).map(drop)))
+            .try_for_each(|what| {
+                self.run_fixture(fixture, &|context| {
+                    self.service.secret(what, context).map(drop)
+                })
+            })
     }
 
     fn acquire_concurrently(&self) -> Result<()> {
         std::thread::scope(|scope| {
-            let fixture = || Fixture { has_settings: true, response: Some((200, "{}")) };
-            let threads: Vec<_> =
-                (0..CONCURRENT_CALLS).map(|_| scope.spawn(move || (0..8).try_for_each(|_| self.acquire(&fixture())))).collect();
+            let fixture = || Fixture {
+                has_settings: true,
+                response: Some((200, "{}")),
+            };
+            let threads: Vec<_> = (0..CONCURRENT_CALLS)
+                .map(|_| scope.spawn(move || (0..8).try_for_each(|_| self.acquire(&fixture()))))
+                .collect();
             threads.into_iter().try_for_each(|thread| {
-                thread.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Panic, "a fault inside keyferry's own test: report it")))
+                thread.join().unwrap_or_else(|_| {
+                    Err(Error::new(
+                        ErrorKind::Panic,
+                        "a fault inside keyferry's own test: report it",
+                    ))
+                })
             })
         })
     }
 
     /// Makes one call. A failed call passes too, unless the failure is a fault of the plugin.
-    fn run_fixture(&self, fixture: &Fixture, call: &dyn Fn(&StubContext<'_>) -> Result<()>) -> Result<()> {
+    fn run_fixture(
+        &self,
+        fixture: &Fixture,
+        call: &dyn Fn(&StubContext<'_>) -> Result<()>,
+    ) -> Result<()> {
         let (failed, leaked) = (Cell::new(false), RefCell::new(None));
         let settings = |name: &str| fixture.setting(self.plugin, name);
         let services = |request: &Request| {
             if request.url.as_str().contains(CANARY_SECRET) {
-                *leaked.borrow_mut() = Some("puts a secret into a URL, which logs and proxies keep: put it into a header or the body");
+                *leaked.borrow_mut() = Some(
+                    "puts a secret into a URL, which logs and proxies keep: put it into a header or the body",
+                );
             }
             let response = fixture.response();
             failed.set(failed.get() || response.is_err());
             response
         };
-        let outcome = call(&StubContext { settings: &settings, services: &services });
-        let refuse = |what: String| Err(Error::new(ErrorKind::Plugin, format!("{what} ({})", fixture.name())));
+        let outcome = call(&StubContext {
+            settings: &settings,
+            services: &services,
+        });
+        let refuse = |what: String| {
+            Err(Error::new(
+                ErrorKind::Plugin,
+                format!("{what} ({})", fixture.name()),
+            ))
+        };
         if let Some(what) = leaked.take() {
             return refuse(what.to_owned());
         }
@@ -201,8 +307,19 @@ impl ConformanceRun {
 }
 
 fn token_spec((resource_kind, access): (ResourceKind, Access)) -> TokenSpec<'static> {
-    let id = if resource_kind == ResourceKind::Package { "plugin-check" } else { "" };
-    TokenSpec { resource_kind, id, access, parent: None, link_secret: None, link_password: None }
+    let id = if resource_kind == ResourceKind::Package {
+        "plugin-check"
+    } else {
+        ""
+    };
+    TokenSpec {
+        resource_kind,
+        id,
+        access,
+        parent: None,
+        link_secret: None,
+        link_password: None,
+    }
 }
 
 /// The settings and the network of a call.
@@ -212,19 +329,31 @@ struct Fixture {
 }
 
 impl Fixture {
-    const NOTHING_SET: Self = Self { has_settings: false, response: None };
-    const NO_NETWORK: Self = Self { has_settings: true, response: None };
+    const NOTHING_SET: Self = Self {
+        has_settings: false,
+        response: None,
+    };
+    const NO_NETWORK: Self = Self {
+        has_settings: true,
+        response: None,
+    };
 
     fn name(&self) -> String {
         match self.response {
             _ if !self.has_settings => "nothing is set".into(),
             None => "no network".into(),
-            Some((status, body)) => format!("every exchange answered with status {status} and '{body}'"),
+            Some((status, body)) => {
+                format!("every exchange answered with status {status} and '{body}'")
+            }
         }
     }
 
     fn setting(&self, plugin: &Plugin, name: &str) -> Result<Option<Secret>> {
-        let kind = plugin.settings.iter().find(|declared| declared.full_key == name).map(|declared| declared.kind);
+        let kind = plugin
+            .settings
+            .iter()
+            .find(|declared| declared.full_key == name)
+            .map(|declared| declared.kind);
         Ok(match kind {
             Some(DeclaredKind::Url) => Some(Secret::from(URL)),
             Some(DeclaredKind::Text) if self.has_settings => Some(Secret::from("plugin-check")),
@@ -234,7 +363,15 @@ impl Fixture {
     }
 
     fn response(&self) -> Result<Response> {
-        let (status, body) = self.response.ok_or_else(|| Error::new(ErrorKind::Unreachable, "there is no network in this test"))?;
-        Ok(Response { status, date_unix_s: None, retry_after: None, cookies: Vec::new(), body: Secret::from(body) })
+        let (status, body) = self.response.ok_or_else(|| {
+            Error::new(ErrorKind::Unreachable, "there is no network in this test")
+        })?;
+        Ok(Response {
+            status,
+            date_unix_s: None,
+            retry_after: None,
+            cookies: Vec::new(),
+            body: Secret::from(body),
+        })
     }
 }

@@ -39,8 +39,10 @@ pub(super) struct ServiceTable {
     pub(super) routes: Vec<Route>,
     /// The patterns, for people.
     pub(super) patterns: Vec<String>,
-    pub(super) acquire:
-        unsafe extern "C" fn(abi::keyferry_plugin_call, *const abi::keyferry_plugin_token_spec) -> abi::keyferry_plugin_status,
+    pub(super) acquire: unsafe extern "C" fn(
+        abi::keyferry_plugin_call,
+        *const abi::keyferry_plugin_token_spec,
+    ) -> abi::keyferry_plugin_status,
     pub(super) renew: Option<
         unsafe extern "C" fn(
             abi::keyferry_plugin_call,
@@ -51,7 +53,8 @@ pub(super) struct ServiceTable {
 }
 
 /// The function of the extension `keyferry.secret-source/1`.
-pub(super) type GetSecretFunction = unsafe extern "C" fn(abi::keyferry_plugin_call, *const c_char) -> abi::keyferry_plugin_status;
+pub(super) type GetSecretFunction =
+    unsafe extern "C" fn(abi::keyferry_plugin_call, *const c_char) -> abi::keyferry_plugin_status;
 
 const MAX_SHORT_TEXT_BYTES: usize = 64;
 const MAX_LONG_TEXT_BYTES: usize = 512;
@@ -68,11 +71,16 @@ const RESERVED_NAMES: [&str; 6] = ["masv", "agent", "fileverbs", "profile", "sto
 /// `entry` points to such a table, as the header asks of plugins.
 pub(super) unsafe fn read_entry(entry: *const abi::keyferry_plugin) -> Result<Descriptor, String> {
     // SAFETY: by this function's contract.
-    let entry = unsafe { foreign_memory::read_table(entry, std::mem::offset_of!(abi::keyferry_plugin, struct_size)) }
-        .map_err(|fault| format!("has an entry that {fault}"))?;
+    let entry = unsafe {
+        foreign_memory::read_table(
+            entry,
+            std::mem::offset_of!(abi::keyferry_plugin, struct_size),
+        )
+    }
+    .map_err(|fault| format!("has an entry that {fault}"))?;
     // SAFETY: as above.
-    let name =
-        unsafe { foreign_memory::read_text(entry.name, MAX_SHORT_TEXT_BYTES) }.map_err(|fault| format!("has a name that {fault}"))?;
+    let name = unsafe { foreign_memory::read_text(entry.name, MAX_SHORT_TEXT_BYTES) }
+        .map_err(|fault| format!("has a name that {fault}"))?;
     if !is_valid_name(&name) {
         return Err(
             "has a name that no plugin can have: 1 to 32 lower-case letters and digits, a letter first, and no built-in service's".into()
@@ -82,39 +90,62 @@ pub(super) unsafe fn read_entry(entry: *const abi::keyferry_plugin) -> Result<De
     let version = unsafe { foreign_memory::read_text(entry.version, MAX_SHORT_TEXT_BYTES) }
         .map_err(|fault| format!("({name}) has a version that {fault}"))?;
     // SAFETY: as above.
-    let rows = unsafe { foreign_memory::read_array(entry.settings, entry.setting_count as usize, MAX_SETTINGS) };
+    let rows = unsafe {
+        foreign_memory::read_array(entry.settings, entry.setting_count as usize, MAX_SETTINGS)
+    };
     let rows = rows.map_err(|fault| format!("({name}) has a list of settings that {fault}"))?;
     let mut settings: Vec<DeclaredSetting> = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         // SAFETY: as above.
-        let declared = unsafe { read_setting(&name, row) }.map_err(|fault| format!("({name}) has a setting {index} {fault}"))?;
+        let declared = unsafe { read_setting(&name, row) }
+            .map_err(|fault| format!("({name}) has a setting {index} {fault}"))?;
         if settings.iter().any(|other| other.key == declared.key) {
             return Err(format!("({name}) has the setting {} twice", declared.key));
         }
         settings.push(declared);
     }
     if entry.get_extension.is_none() {
-        return Err(format!("({name}) has no get_extension: a plugin without any extension does nothing"));
+        return Err(format!(
+            "({name}) has no get_extension: a plugin without any extension does nothing"
+        ));
     }
-    Ok(Descriptor { name, version, settings, entry })
+    Ok(Descriptor {
+        name,
+        version,
+        settings,
+        entry,
+    })
 }
 
-/// Whether a plugin may have this name. It has no underscore: `KEYFERRY_NAME_KEY` has to be split again.
+/// Whether a plugin may have this name. It has no underscore: `KEYFERRY_NAME_KEY` has to be split
+/// again.
 fn is_valid_name(name: &str) -> bool {
-    let fits = matches!(name.len(), 1..=32) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    fits && name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.starts_with("http") && !RESERVED_NAMES.contains(&name)
+    let fits = matches!(name.len(), 1..=32)
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    fits && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.starts_with("http")
+        && !RESERVED_NAMES.contains(&name)
 }
 
 fn is_valid_key(key: &str) -> bool {
-    let fits = matches!(key.len(), 1..=32) && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let fits = matches!(key.len(), 1..=32)
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     fits && key.starts_with(|c: char| c.is_ascii_lowercase()) && !key.ends_with("_file")
 }
 
 /// # Safety
 /// The row's texts are as the header asks of plugins.
-unsafe fn read_setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result<DeclaredSetting, String> {
+unsafe fn read_setting(
+    name: &str,
+    row: &abi::keyferry_plugin_setting,
+) -> Result<DeclaredSetting, String> {
     // SAFETY: by this function's contract.
-    let key = unsafe { foreign_memory::read_text(row.key, MAX_SHORT_TEXT_BYTES) }.map_err(|fault| format!("whose key {fault}"))?;
+    let key = unsafe { foreign_memory::read_text(row.key, MAX_SHORT_TEXT_BYTES) }
+        .map_err(|fault| format!("whose key {fault}"))?;
     if !is_valid_key(&key) {
         return Err("whose key is not 1 to 32 lower-case letters, digits and underscores, a letter first, and no _file at the end".into());
     }
@@ -136,18 +167,39 @@ unsafe fn read_setting(name: &str, row: &abi::keyferry_plugin_setting) -> Result
         ),
     };
     match (kind, &fallback) {
-        (DeclaredKind::Secret, Some(_)) => return Err(format!("({key}) that is a secret with a default: everybody would know it")),
-        (DeclaredKind::Url, Some(url)) => {
-            drop(BaseUrl::parse(&key, url, &[]).map_err(|error| format!("whose default can't be used: {error}"))?)
+        (DeclaredKind::Secret, Some(_)) => {
+            return Err(format!(
+                "({key}) that is a secret with a default: everybody would know it"
+            ));
         }
+        (DeclaredKind::Url, Some(url)) => drop(
+            BaseUrl::parse(&key, url, &[])
+                .map_err(|error| format!("whose default can't be used: {error}"))?,
+        ),
         _ => {}
     }
     let full_key = format!("{name}.{key}");
-    let variable = format!("KEYFERRY_{}_{}", name.to_ascii_uppercase(), key.to_ascii_uppercase());
-    if FIELDS.iter().any(|field| field.env.contains(&variable.as_str())) {
-        return Err(format!("({key}) whose variable {variable} is a setting of keyferry's own"));
+    let variable = format!(
+        "KEYFERRY_{}_{}",
+        name.to_ascii_uppercase(),
+        key.to_ascii_uppercase()
+    );
+    if FIELDS
+        .iter()
+        .any(|field| field.env.contains(&variable.as_str()))
+    {
+        return Err(format!(
+            "({key}) whose variable {variable} is a setting of keyferry's own"
+        ));
     }
-    Ok(DeclaredSetting { full_key, key, variable, kind, fallback, about })
+    Ok(DeclaredSetting {
+        full_key,
+        key,
+        variable,
+        kind,
+        fallback,
+        about,
+    })
 }
 
 /// Reads the table of a service.
@@ -162,7 +214,8 @@ pub(super) unsafe fn read_service(
     settings: &[DeclaredSetting],
 ) -> Result<ServiceTable, String> {
     // SAFETY: by this function's contract.
-    let table = unsafe { foreign_memory::read_table(table, 0) }.map_err(|fault| format!("has a service table that {fault}"))?;
+    let table = unsafe { foreign_memory::read_table(table, 0) }
+        .map_err(|fault| format!("has a service table that {fault}"))?;
     // SAFETY: as above.
     let title = unsafe { foreign_memory::read_text(table.title, MAX_SHORT_TEXT_BYTES) }
         .map_err(|fault| format!("has a service whose title {fault}"))?;
@@ -170,24 +223,37 @@ pub(super) unsafe fn read_service(
     let prefix = unsafe { foreign_memory::read_text(table.prefix, MAX_SHORT_TEXT_BYTES) }
         .map_err(|fault| format!("has a service whose prefix {fault}"))?;
     let segments = || prefix.trim_matches('/').split('/');
-    let plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte));
+    let plain = prefix
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte));
     let is_prefix = prefix == "/"
-        || prefix.starts_with('/') && prefix.ends_with('/') && segments().all(|part| !part.is_empty() && !part.starts_with('.'));
+        || prefix.starts_with('/')
+            && prefix.ends_with('/')
+            && segments().all(|part| !part.is_empty() && !part.starts_with('.'));
     if !plain || !is_prefix || title.is_empty() {
         return Err("has a service whose prefix is not like /v1/, or whose title is empty".into());
     }
-    if !settings.iter().any(|setting| setting.key == "url" && setting.kind == DeclaredKind::Url) {
-        return Err("has a service and no setting `url` that is a URL: name it in the descriptor".into());
+    if !settings
+        .iter()
+        .any(|setting| setting.key == "url" && setting.kind == DeclaredKind::Url)
+    {
+        return Err(
+            "has a service and no setting `url` that is a URL: name it in the descriptor".into(),
+        );
     }
     // SAFETY: as above.
-    let rows = unsafe { foreign_memory::read_array(table.routes, table.route_count as usize, MAX_ROUTES) };
+    let rows =
+        unsafe { foreign_memory::read_array(table.routes, table.route_count as usize, MAX_ROUTES) };
     let rows = rows.map_err(|fault| format!("has a list of routes that {fault}"))?;
     let (mut routes, mut patterns) = (Vec::new(), Vec::new());
     for (index, row) in rows.iter().enumerate() {
         // SAFETY: as above.
         let pattern = unsafe { foreign_memory::read_text(row.pattern, MAX_LONG_TEXT_BYTES) }
             .map_err(|fault| format!("has a route {index} whose pattern {fault}"))?;
-        routes.push(read_route(&pattern, row).map_err(|fault| format!("has a route {index} ({pattern}) that {fault}"))?);
+        routes.push(
+            read_route(&pattern, row)
+                .map_err(|fault| format!("has a route {index} ({pattern}) that {fault}"))?,
+        );
         patterns.push(pattern);
     }
     if routes.is_empty() {
@@ -196,7 +262,14 @@ pub(super) unsafe fn read_service(
     let acquire = table.acquire.ok_or("has a service without `acquire`")?;
     // The table lives as long as the process, and its prefix with it.
     let prefixes = [&*Box::leak(prefix.into_boxed_str())];
-    Ok(ServiceTable { title, prefixes, routes, patterns, acquire, renew: table.renew })
+    Ok(ServiceTable {
+        title,
+        prefixes,
+        routes,
+        patterns,
+        acquire,
+        renew: table.renew,
+    })
 }
 
 fn read_route(pattern: &str, row: &abi::keyferry_plugin_route) -> Result<Route, String> {
@@ -244,8 +317,13 @@ pub(super) fn access_number(access: Access) -> u32 {
 ///
 /// # Safety
 /// `table` points to such a table, as the header asks of plugins.
-pub(super) unsafe fn read_secret_source(table: *const abi::keyferry_plugin_secret_source) -> Result<GetSecretFunction, String> {
+pub(super) unsafe fn read_secret_source(
+    table: *const abi::keyferry_plugin_secret_source,
+) -> Result<GetSecretFunction, String> {
     // SAFETY: by this function's contract.
-    let table = unsafe { foreign_memory::read_table(table, 0) }.map_err(|fault| format!("has a secret source's table that {fault}"))?;
-    table.get.ok_or_else(|| "has a secret source without `get`".into())
+    let table = unsafe { foreign_memory::read_table(table, 0) }
+        .map_err(|fault| format!("has a secret source's table that {fault}"))?;
+    table
+        .get
+        .ok_or_else(|| "has a secret source without `get`".into())
 }

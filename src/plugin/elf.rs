@@ -1,9 +1,11 @@
-//! Examines a file before it is loaded: whether it is a complete shared object for this machine that exports the entry, and for which
-//! ABI version. No code of the file runs for this. The names of constants are those of the ELF specification.
+//! Examines a file before it is loaded: whether it is a complete shared object for this machine
+//! that exports the entry, and for which ABI version. No code of the file runs for this. The names
+//! of constants are those of the ELF specification.
 //!
 //! No offset or size in the file is trusted.
 //!
-//! Rationale: the linker crashes on a file that ends early, and runs constructors of whatever it is given.
+//! Rationale: the linker crashes on a file that ends early, and runs constructors of whatever it is
+//! given.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -41,7 +43,10 @@ const MAX_SECTION_BYTES: usize = 64 << 20;
 /// # Errors
 /// What is wrong with the file, as the end of a sentence that begins with its path.
 pub(super) fn read_entry_header(file: &File, name: &str) -> Result<EntryHeader, &'static str> {
-    let elf = ElfFile { file, len: file.metadata().map_err(|_| "can't be examined")?.len() };
+    let elf = ElfFile {
+        file,
+        len: file.metadata().map_err(|_| "can't be examined")?.len(),
+    };
     let header = elf.bytes(0, 64).ok_or(NOT_A_SHARED_OBJECT)?;
     // 64 bits, little-endian.
     if header[..6] != [0x7f, b'E', b'L', b'F', 2, 1] || u16_at(&header, 16) != Some(ET_DYN) {
@@ -52,22 +57,45 @@ pub(super) fn read_entry_header(file: &File, name: &str) -> Result<EntryHeader, 
     }
     let segments = elf.table(&header, 32, 54, 56).ok_or(TRUNCATED)?;
     let sections = elf.table(&header, 40, 58, 64).ok_or(TRUNCATED)?;
-    let loadable: Vec<_> = segments.chunks_exact(56).filter(|row| u32_at(row, 0) == Some(PT_LOAD)).filter_map(read_segment).collect();
-    if loadable.is_empty() || loadable.iter().any(|segment| segment.offset.checked_add(segment.size).is_none_or(|end| end > elf.len)) {
+    let loadable: Vec<_> = segments
+        .chunks_exact(56)
+        .filter(|row| u32_at(row, 0) == Some(PT_LOAD))
+        .filter_map(read_segment)
+        .collect();
+    if loadable.is_empty()
+        || loadable.iter().any(|segment| {
+            segment
+                .offset
+                .checked_add(segment.size)
+                .is_none_or(|end| end > elf.len)
+        })
+    {
         return Err(TRUNCATED);
     }
     elf.check_dependencies(&sections)?;
     let address = elf.find_symbol(&sections, name)?;
-    let holds_entry = |segment: &&Segment| address >= segment.address && address - segment.address < segment.size.saturating_sub(11);
-    let segment = loadable.iter().find(holds_entry).ok_or("exports an entry that is no initialised data: define it with its values")?;
-    let numbers = elf.bytes(segment.offset + (address - segment.address), 12).ok_or(TRUNCATED)?;
+    let holds_entry = |segment: &&Segment| {
+        address >= segment.address && address - segment.address < segment.size.saturating_sub(11)
+    };
+    let segment = loadable
+        .iter()
+        .find(holds_entry)
+        .ok_or("exports an entry that is no initialised data: define it with its values")?;
+    let numbers = elf
+        .bytes(segment.offset + (address - segment.address), 12)
+        .ok_or(TRUNCATED)?;
     let number = |at| u32_at(&numbers, at).ok_or(TRUNCATED);
-    Ok(EntryHeader { abi_major: number(0)?, abi_minor: number(4)?, struct_size: number(8)? })
+    Ok(EntryHeader {
+        abi_major: number(0)?,
+        abi_minor: number(4)?,
+        struct_size: number(8)?,
+    })
 }
 
 const NOT_A_SHARED_OBJECT: &str = "is no shared object: compile it with -shared -fPIC";
 const TRUNCATED: &str = "is not whole: copy it again";
-const NO_ENTRY: &str = "exports no constant data `keyferry_plugin_entry`: it is no plugin, or hides its symbols";
+const NO_ENTRY: &str =
+    "exports no constant data `keyferry_plugin_entry`: it is no plugin, or hides its symbols";
 
 struct Segment {
     offset: u64,
@@ -76,7 +104,11 @@ struct Segment {
 }
 
 fn read_segment(row: &[u8]) -> Option<Segment> {
-    Some(Segment { offset: u64_at(row, 8)?, address: u64_at(row, 16)?, size: u64_at(row, 32)? })
+    Some(Segment {
+        offset: u64_at(row, 8)?,
+        address: u64_at(row, 16)?,
+        size: u64_at(row, 32)?,
+    })
 }
 
 struct ElfFile<'a> {
@@ -93,28 +125,56 @@ impl ElfFile<'_> {
         Some(bytes)
     }
 
-    /// A table that the ELF header names. Its offset is at `offset_at`, its row size and row count at `row_size_at`; a row must have
-    /// `row_size` bytes.
-    fn table(&self, header: &[u8], offset_at: usize, row_size_at: usize, row_size: u16) -> Option<Vec<u8>> {
-        let (offset, size, count) = (u64_at(header, offset_at)?, u16_at(header, row_size_at)?, u16_at(header, row_size_at + 2)?);
+    /// A table that the ELF header names. Its offset is at `offset_at`, its row size and row count
+    /// at `row_size_at`; a row must have `row_size` bytes.
+    fn table(
+        &self,
+        header: &[u8],
+        offset_at: usize,
+        row_size_at: usize,
+        row_size: u16,
+    ) -> Option<Vec<u8>> {
+        let (offset, size, count) = (
+            u64_at(header, offset_at)?,
+            u16_at(header, row_size_at)?,
+            u16_at(header, row_size_at + 2)?,
+        );
         if size != row_size || usize::from(count) > MAX_TABLE_ROWS {
             return None;
         }
         self.bytes(offset, usize::from(row_size) * usize::from(count))
     }
 
-    /// Refuses a file with a search path of its own, or with a dependency named by a path: nobody has examined those files.
+    /// Refuses a file with a search path of its own, or with a dependency named by a path: nobody
+    /// has examined those files.
     fn check_dependencies(&self, sections: &[u8]) -> Result<(), &'static str> {
         let rows: Vec<_> = sections.chunks_exact(64).collect();
-        let dynamic = rows.iter().find(|row| u32_at(row, 4) == Some(SHT_DYNAMIC)).ok_or(NO_ENTRY)?;
-        let names = u32_at(dynamic, 40).and_then(|link| rows.get(link as usize)).ok_or(TRUNCATED)?;
-        let (entries, names) = (self.section_bytes(dynamic).ok_or(TRUNCATED)?, self.section_bytes(names).ok_or(TRUNCATED)?);
+        let dynamic = rows
+            .iter()
+            .find(|row| u32_at(row, 4) == Some(SHT_DYNAMIC))
+            .ok_or(NO_ENTRY)?;
+        let names = u32_at(dynamic, 40)
+            .and_then(|link| rows.get(link as usize))
+            .ok_or(TRUNCATED)?;
+        let (entries, names) = (
+            self.section_bytes(dynamic).ok_or(TRUNCATED)?,
+            self.section_bytes(names).ok_or(TRUNCATED)?,
+        );
         for entry in entries.chunks_exact(16) {
-            let at = u64_at(entry, 8).and_then(|at| usize::try_from(at).ok()).unwrap_or(usize::MAX);
-            let text = names.get(at..).and_then(|text| text.split(|byte| *byte == 0).next()).unwrap_or_default();
+            let at = u64_at(entry, 8)
+                .and_then(|at| usize::try_from(at).ok())
+                .unwrap_or(usize::MAX);
+            let text = names
+                .get(at..)
+                .and_then(|text| text.split(|byte| *byte == 0).next())
+                .unwrap_or_default();
             match u64_at(entry, 0) {
-                Some(DT_RPATH | DT_RUNPATH) => return Err("has a search path of its own: link it without -rpath"),
-                Some(DT_NEEDED) if text.contains(&b'/') => return Err("needs a library by a path: link it by name"),
+                Some(DT_RPATH | DT_RUNPATH) => {
+                    return Err("has a search path of its own: link it without -rpath");
+                }
+                Some(DT_NEEDED) if text.contains(&b'/') => {
+                    return Err("needs a library by a path: link it by name");
+                }
                 _ => {}
             }
         }
@@ -124,19 +184,32 @@ impl ElfFile<'_> {
     /// The bytes of a section.
     fn section_bytes(&self, row: &[u8]) -> Option<Vec<u8>> {
         let (offset, size) = (u64_at(row, 24)?, usize::try_from(u64_at(row, 32)?).ok()?);
-        if size > MAX_SECTION_BYTES { None } else { self.bytes(offset, size) }
+        if size > MAX_SECTION_BYTES {
+            None
+        } else {
+            self.bytes(offset, size)
+        }
     }
 
     /// The address of a symbol that is exported and data.
     fn find_symbol(&self, sections: &[u8], name: &str) -> Result<u64, &'static str> {
         let rows: Vec<_> = sections.chunks_exact(64).collect();
-        let dynamic = rows.iter().find(|row| u32_at(row, 4) == Some(SHT_DYNSYM)).ok_or(NO_ENTRY)?;
-        let names = u32_at(dynamic, 40).and_then(|link| rows.get(link as usize)).ok_or(TRUNCATED)?;
-        let (symbols, names) = (self.section_bytes(dynamic).ok_or(TRUNCATED)?, self.section_bytes(names).ok_or(TRUNCATED)?);
+        let dynamic = rows
+            .iter()
+            .find(|row| u32_at(row, 4) == Some(SHT_DYNSYM))
+            .ok_or(NO_ENTRY)?;
+        let names = u32_at(dynamic, 40)
+            .and_then(|link| rows.get(link as usize))
+            .ok_or(TRUNCATED)?;
+        let (symbols, names) = (
+            self.section_bytes(dynamic).ok_or(TRUNCATED)?,
+            self.section_bytes(names).ok_or(TRUNCATED)?,
+        );
         let is_named = |row: &&[u8]| {
             let at = u32_at(row, 0).map_or(usize::MAX, |at| at as usize);
             let text = names.get(at..).unwrap_or_default();
-            text.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
+            text.strip_prefix(name.as_bytes())
+                .is_some_and(|rest| rest.first() == Some(&0))
         };
         let found = symbols.chunks_exact(24).find(is_named).ok_or(NO_ENTRY)?;
         let (kind, binding, section) = (found[4] & 15, found[4] >> 4, u16_at(found, 6));

@@ -42,7 +42,11 @@ pub(super) unsafe fn read_text(text: *const c_char, max: usize) -> Result<String
 ///
 /// # Safety
 /// `data` is NULL, or points to `size` bytes.
-pub(super) unsafe fn read_bytes(data: *const c_char, size: usize, max: usize) -> Result<String, Fault> {
+pub(super) unsafe fn read_bytes(
+    data: *const c_char,
+    size: usize,
+    max: usize,
+) -> Result<String, Fault> {
     if data.is_null() {
         return Err("is NULL");
     }
@@ -56,16 +60,21 @@ pub(super) unsafe fn read_bytes(data: *const c_char, size: usize, max: usize) ->
 
 fn checked_text(bytes: Vec<u8>) -> Result<String, Fault> {
     let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
-    if text.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+    if text
+        .chars()
+        .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
+    {
         return Err("holds a line break or another control character");
     }
     Ok(text)
 }
 
-/// Copies a table that states its size. No byte behind that size is read; fields that the table does not have are zero.
+/// Copies a table that states its size. No byte behind that size is read; fields that the table
+/// does not have are zero.
 ///
 /// # Safety
-/// `table` is NULL, or points to at least `size_at + 4` bytes, and to as many as the number at `size_at` states.
+/// `table` is NULL, or points to at least `size_at + 4` bytes, and to as many as the number at
+/// `size_at` states.
 pub(super) unsafe fn read_table<T: PlainData>(table: *const T, size_at: usize) -> Result<T, Fault> {
     if table.is_null() {
         return Err("is NULL");
@@ -74,13 +83,25 @@ pub(super) unsafe fn read_table<T: PlainData>(table: *const T, size_at: usize) -
         return Err("is not aligned");
     }
     // SAFETY: by this function's contract.
-    let size = unsafe { table.cast::<u8>().wrapping_add(size_at).cast::<u32>().read_unaligned() } as usize;
+    let size = unsafe {
+        table
+            .cast::<u8>()
+            .wrapping_add(size_at)
+            .cast::<u32>()
+            .read_unaligned()
+    } as usize;
     if size < size_at + 4 {
         return Err("says a size that is smaller than its own number");
     }
     let mut copy = MaybeUninit::<T>::zeroed();
     // SAFETY: both have as many bytes, and nothing else points to the copy.
-    unsafe { std::ptr::copy_nonoverlapping(table.cast::<u8>(), copy.as_mut_ptr().cast::<u8>(), size.min(size_of::<T>())) };
+    unsafe {
+        std::ptr::copy_nonoverlapping(
+            table.cast::<u8>(),
+            copy.as_mut_ptr().cast::<u8>(),
+            size.min(size_of::<T>()),
+        )
+    };
     // SAFETY: `Plain` says that any bytes are a value.
     Ok(unsafe { copy.assume_init() })
 }
@@ -89,7 +110,11 @@ pub(super) unsafe fn read_table<T: PlainData>(table: *const T, size_at: usize) -
 ///
 /// # Safety
 /// `rows` is NULL, or points to `count` of them.
-pub(super) unsafe fn read_array<T: PlainData>(rows: *const T, count: usize, max: usize) -> Result<Vec<T>, Fault> {
+pub(super) unsafe fn read_array<T: PlainData>(
+    rows: *const T,
+    count: usize,
+    max: usize,
+) -> Result<Vec<T>, Fault> {
     if count == 0 {
         return Ok(Vec::new());
     }
@@ -131,7 +156,14 @@ mod tests {
     fn texts_are_bounded_and_checked() {
         assert_eq!(read(b"abc\0").unwrap(), "abc");
         assert_eq!(read(b"12345678\0").unwrap(), "12345678");
-        for bad in [&b"123456789"[..], b"a\xff\0", b"a\r\0", b"a\nb\0", b"\x7f\0", b"\xe2\x80\xa8\0"] {
+        for bad in [
+            &b"123456789"[..],
+            b"a\xff\0",
+            b"a\r\0",
+            b"a\nb\0",
+            b"\x7f\0",
+            b"\xe2\x80\xa8\0",
+        ] {
             assert!(read(bad).is_err(), "{bad:?}");
         }
         // SAFETY: NULL is allowed.
@@ -140,11 +172,19 @@ mod tests {
 
     #[test]
     fn no_byte_behind_the_said_size_is_read() {
-        let whole = Table { size: 8, a: 7, b: u64::MAX };
+        let whole = Table {
+            size: 8,
+            a: 7,
+            b: u64::MAX,
+        };
         // SAFETY: the table is larger than it says.
         let copy = unsafe { read_table(&raw const whole, 0) }.unwrap();
         assert_eq!((copy.a, copy.b), (7, 0));
-        let larger = [Table { size: 4096, a: 1, b: 2 }; 2];
+        let larger = [Table {
+            size: 4096,
+            a: 1,
+            b: 2,
+        }; 2];
         // SAFETY: no more than a table is read, however large it says it is.
         let copy = unsafe { read_table(larger.as_ptr(), 0) }.unwrap();
         assert_eq!((copy.a, copy.b), (1, 2));
@@ -157,14 +197,27 @@ mod tests {
 
     #[test]
     fn counts_are_bounded_before_a_row_is_read() {
-        let one = Table { size: 0, a: 3, b: 0 };
+        let one = Table {
+            size: 0,
+            a: 3,
+            b: 0,
+        };
         // SAFETY: the count is refused before anything is read.
         assert!(unsafe { read_array(&raw const one, usize::MAX, 32) }.is_err());
         // SAFETY: as above.
         assert!(unsafe { read_array(std::ptr::null::<Table>(), 1, 32) }.is_err());
         // SAFETY: there is one.
-        assert_eq!(unsafe { read_array(&raw const one, 1, 32) }.unwrap()[0].a, 3);
+        assert_eq!(
+            // SAFETY: as above.
+            unsafe { read_array(&raw const one, 1, 32) }.unwrap()[0].a,
+            3
+        );
         // SAFETY: nothing is read.
-        assert!(unsafe { read_array(std::ptr::null::<Table>(), 0, 32) }.unwrap().is_empty());
+        assert!(
+            // SAFETY: as above.
+            unsafe { read_array(std::ptr::null::<Table>(), 0, 32) }
+                .unwrap()
+                .is_empty()
+        );
     }
 }

@@ -29,8 +29,8 @@ pub struct Plugin {
     pub(super) hung_calls: AtomicUsize,
 }
 
-// SAFETY: the entry is a copy of constants: functions that the ABI says may be called from any thread, and pointers that only
-// `descriptor` follows, while it is made.
+// SAFETY: the entry is a copy of constants: functions that the ABI says may be called from any
+// thread, and pointers that only `descriptor` follows, while it is made.
 unsafe impl Send for Plugin {}
 // SAFETY: as above.
 unsafe impl Sync for Plugin {}
@@ -55,13 +55,31 @@ pub(super) struct Extensions {
 
 impl Plugin {
     pub(super) fn new(path: PathBuf, descriptor: Descriptor) -> Self {
-        let Descriptor { name, version, settings, entry } = descriptor;
+        let Descriptor {
+            name,
+            version,
+            settings,
+            entry,
+        } = descriptor;
         let (lifecycle, hung_calls) = (Mutex::default(), AtomicUsize::new(0));
-        Self { path, name, version, settings, abi_minor: entry.abi_minor, entry, lifecycle, hung_calls }
+        Self {
+            path,
+            name,
+            version,
+            settings,
+            abi_minor: entry.abi_minor,
+            entry,
+            lifecycle,
+            hung_calls,
+        }
     }
 
     /// The error for a plugin that breaks its contract.
     pub(super) fn misbehaved(&self, what: &str) -> Error {
-        Error::new(ErrorKind::Plugin, format!("the plugin {} misbehaves: {what}", self.name)).with_plugin_fault(PluginFault::Misbehaved)
+        Error::new(
+            ErrorKind::Plugin,
+            format!("the plugin {} misbehaves: {what}", self.name),
+        )
+        .with_plugin_fault(PluginFault::Misbehaved)
     }
 }

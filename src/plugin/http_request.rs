@@ -1,4 +1,5 @@
-//! An HTTP exchange for a plugin: below its own URLs only, sent by the engine, as a login if the call has asked for secrets.
+//! An HTTP exchange for a plugin: below its own URLs only, sent by the engine, as a login if the
+//! call has asked for secrets.
 
 use super::abi::{self, keyferry_plugin_buffer, keyferry_plugin_request, keyferry_plugin_response};
 use super::call::PluginCall;
@@ -29,7 +30,9 @@ pub(super) struct PluginRequest {
 ///
 /// # Safety
 /// `request` points to a request, as the header asks of plugins.
-pub(super) unsafe fn read_request(request: *const keyferry_plugin_request) -> Result<PluginRequest, SlotError> {
+pub(super) unsafe fn read_request(
+    request: *const keyferry_plugin_request,
+) -> Result<PluginRequest, SlotError> {
     let fault = |what: &'static str| bad_argument("exchange", what);
     // SAFETY: by this function's contract.
     let request = unsafe { foreign_memory::read_table(request, 0) }.map_err(fault("request"))?;
@@ -38,27 +41,39 @@ pub(super) unsafe fn read_request(request: *const keyferry_plugin_request) -> Re
         abi::KEYFERRY_PLUGIN_METHOD_POST => Method::Post,
         abi::KEYFERRY_PLUGIN_METHOD_PUT => Method::Put,
         abi::KEYFERRY_PLUGIN_METHOD_DELETE => Method::Delete,
-        other => return Err(SlotError::Fault(format!("it called `exchange` with the method {other}, which does not exist"))),
+        other => {
+            return Err(SlotError::Fault(format!(
+                "it called `exchange` with the method {other}, which does not exist"
+            )));
+        }
     };
     let base = match request.base_url_setting.is_null() {
         true => "url".to_owned(),
         // SAFETY: by this function's contract.
-        false => unsafe { foreign_memory::read_text(request.base_url_setting, MAX_NAME_BYTES) }.map_err(fault("base"))?,
+        false => unsafe { foreign_memory::read_text(request.base_url_setting, MAX_NAME_BYTES) }
+            .map_err(fault("base"))?,
     };
     // SAFETY: by this function's contract.
-    let path = unsafe { foreign_memory::read_text(request.path, MAX_PATH_BYTES) }.map_err(fault("path"))?;
+    let path = unsafe { foreign_memory::read_text(request.path, MAX_PATH_BYTES) }
+        .map_err(fault("path"))?;
     if !path.starts_with('/') {
-        return Err(SlotError::Fault("it called `exchange` with a path that begins with no slash".into()));
+        return Err(SlotError::Fault(
+            "it called `exchange` with a path that begins with no slash".into(),
+        ));
     }
     // SAFETY: by this function's contract.
     let rows =
-        unsafe { foreign_memory::read_array(request.headers, request.header_count, MAX_HEADERS) }.map_err(fault("list of headers"))?;
+        unsafe { foreign_memory::read_array(request.headers, request.header_count, MAX_HEADERS) }
+            .map_err(fault("list of headers"))?;
     let mut headers = Vec::new();
     for row in rows {
         // SAFETY: by this function's contract.
-        let name = unsafe { foreign_memory::read_text(row.name, MAX_NAME_BYTES) }.map_err(fault("header's name"))?;
+        let name = unsafe { foreign_memory::read_text(row.name, MAX_NAME_BYTES) }
+            .map_err(fault("header's name"))?;
         // SAFETY: by this function's contract.
-        let value = unsafe { foreign_memory::read_text(row.value, MAX_TEXT_BYTES) }.map(Secret::new).map_err(fault("header's value"))?;
+        let value = unsafe { foreign_memory::read_text(row.value, MAX_TEXT_BYTES) }
+            .map(Secret::new)
+            .map_err(fault("header's value"))?;
         headers.push((name, value));
     }
     let body = match request.body.is_null() {
@@ -70,57 +85,119 @@ pub(super) unsafe fn read_request(request: *const keyferry_plugin_request) -> Re
                 .map_err(fault("body"))?,
         ),
     };
-    let bad_credentials_status = u16::try_from(request.bad_credentials_status).ok().filter(|status| *status < 600);
-    let bad_credentials_status = bad_credentials_status
-        .ok_or_else(|| SlotError::Fault("it called `exchange` with a bad_credentials_status that is no HTTP status".into()))?;
-    Ok(PluginRequest { method, base, path, headers, body, bad_credentials_status })
+    let bad_credentials_status = u16::try_from(request.bad_credentials_status)
+        .ok()
+        .filter(|status| *status < 600);
+    let bad_credentials_status = bad_credentials_status.ok_or_else(|| {
+        SlotError::Fault(
+            "it called `exchange` with a bad_credentials_status that is no HTTP status".into(),
+        )
+    })?;
+    Ok(PluginRequest {
+        method,
+        base,
+        path,
+        headers,
+        body,
+        bad_credentials_status,
+    })
 }
 
-/// Sends a request for a call. It is a login with the secrets that the call has asked for, if there are any.
-pub(super) fn send(call: &PluginCall, plugin_request: PluginRequest) -> Result<Response, SlotError> {
+/// Sends a request for a call. It is a login with the secrets that the call has asked for, if there
+/// are any.
+pub(super) fn send(
+    call: &PluginCall,
+    plugin_request: PluginRequest,
+) -> Result<Response, SlotError> {
     let plugin = call.plugin;
-    let is_base = |declared: &&DeclaredSetting| declared.key == plugin_request.base && declared.kind == DeclaredKind::Url;
+    let is_base = |declared: &&DeclaredSetting| {
+        declared.key == plugin_request.base && declared.kind == DeclaredKind::Url
+    };
     let Some(declared) = plugin.settings.iter().find(is_base) else {
-        return Err(SlotError::Fault(format!("it called `exchange` for `{}`, which is no URL of its descriptor", plugin_request.base)));
+        return Err(SlotError::Fault(format!(
+            "it called `exchange` for `{}`, which is no URL of its descriptor",
+            plugin_request.base
+        )));
     };
     let secrets = {
         let mut state = call.state.lock();
         state.exchange_count += 1;
         if state.exchange_count > MAX_EXCHANGES {
-            return Err(SlotError::Fault(format!("it wants more than {MAX_EXCHANGES} exchanges in one call")));
+            return Err(SlotError::Fault(format!(
+                "it wants more than {MAX_EXCHANGES} exchanges in one call"
+            )));
         }
         state.secrets.clone()
     };
     let work = move |context: &dyn Context| -> Result<Response, SlotError> {
         let missing = || {
-            Error::new(ErrorKind::NotConfigured, format!("`{}` is not set: {}", declared.full_key, declared.about.trim_end_matches('.')))
+            Error::new(
+                ErrorKind::NotConfigured,
+                format!(
+                    "`{}` is not set: {}",
+                    declared.full_key,
+                    declared.about.trim_end_matches('.')
+                ),
+            )
         };
-        let url = context.setting(&declared.full_key)?.or_else(|| declared.fallback.as_deref().map(Secret::from)).ok_or_else(missing)?;
+        let url = context
+            .setting(&declared.full_key)?
+            .or_else(|| declared.fallback.as_deref().map(Secret::from))
+            .ok_or_else(missing)?;
         let base = BaseUrl::parse(&format!("`{}`", declared.full_key), url.expose(), &[])?;
-        let PluginRequest { method, base: _, path, headers, body, bad_credentials_status } = plugin_request;
-        let url = base.join(&path).map_err(|_| SlotError::Fault("it called `exchange` with a path that leaves its URL".into()))?;
-        let request = Request { method, url, headers, body };
+        let PluginRequest {
+            method,
+            base: _,
+            path,
+            headers,
+            body,
+            bad_credentials_status,
+        } = plugin_request;
+        let url = base.join(&path).map_err(|_| {
+            SlotError::Fault("it called `exchange` with a path that leaves its URL".into())
+        })?;
+        let request = Request {
+            method,
+            url,
+            headers,
+            body,
+        };
         if !secrets.is_empty() {
             let secrets: Vec<&Secret> = secrets.iter().collect();
             let refused = |response: &Response| {
-                (response.status == 401 || response.status == bad_credentials_status).then(|| bad_credentials(&plugin.name, response))
+                (response.status == 401 || response.status == bad_credentials_status)
+                    .then(|| bad_credentials(&plugin.name, response))
             };
             return Ok(context.login(&secrets, &request, &refused)?);
         }
-        let response = if method == Method::Get { context.send(&request)? } else { context.send_no_retry(&request)? };
-        if response.status == 401 { Err(bad_credentials(&plugin.name, &response).into()) } else { Ok(response) }
+        let response = if method == Method::Get {
+            context.send(&request)?
+        } else {
+            context.send_no_retry(&request)?
+        };
+        if response.status == 401 {
+            Err(bad_credentials(&plugin.name, &response).into())
+        } else {
+            Ok(response)
+        }
     };
     match call.run_on_waiting_thread(work) {
         None => Err(SlotError::Cancelled),
         Some(Err(SlotError::Error(error))) if error.kind == ErrorKind::InvalidValue => {
-            Err(SlotError::Fault(format!("it called `exchange` with a header that can't be sent ({})", error.message())))
+            Err(SlotError::Fault(format!(
+                "it called `exchange` with a header that can't be sent ({})",
+                error.message()
+            )))
         }
         Some(outcome) => outcome,
     }
 }
 
 fn bad_credentials(name: &str, response: &Response) -> Error {
-    let what = format!("the plugin {name}: the service refuses the secrets (status {}): check them", response.status);
+    let what = format!(
+        "the plugin {name}: the service refuses the secrets (status {}): check them",
+        response.status
+    );
     Error::new(ErrorKind::BadCredentials, what).with_http_status(response.status)
 }
 
@@ -138,10 +215,18 @@ pub(super) unsafe fn write_response(
     if (size as usize) < size_of::<u32>() {
         return Err("says a size that is smaller than its own number");
     }
-    let full = keyferry_plugin_response { struct_size: size, status, body };
+    let full = keyferry_plugin_response {
+        struct_size: size,
+        status,
+        body,
+    };
     // SAFETY: both have as many bytes, and don't overlap.
     unsafe {
-        std::ptr::copy_nonoverlapping((&raw const full).cast::<u8>(), response.cast::<u8>(), (size as usize).min(size_of_val(&full)));
+        std::ptr::copy_nonoverlapping(
+            (&raw const full).cast::<u8>(),
+            response.cast::<u8>(),
+            (size as usize).min(size_of_val(&full)),
+        );
     }
     Ok(())
 }

@@ -33,7 +33,9 @@ impl Instance {
 
     /// The patterns of its service's routes; none without a service.
     pub fn patterns(&self) -> Option<&'static [String]> {
-        self.extensions.service.map(|service| service.patterns.as_slice())
+        self.extensions
+            .service
+            .map(|service| service.patterns.as_slice())
     }
 
     /// Whether it is a source of secrets.
@@ -48,7 +50,8 @@ impl Plugin {
     /// # Errors
     /// [`ErrorKind::Plugin`] if it fails, now or before, or has tables that can't be used.
     pub fn initialize(&'static self) -> Result<Arc<Instance>> {
-        // Held while `init` and `deinit` run: the header promises that no two [load] functions run at once. Each has a timeout.
+        // Held while `init` and `deinit` run: the header promises that no two [load] functions run
+        // at once. Each has a timeout.
         let mut lifecycle = self.lifecycle.lock();
         if let Some(error) = &lifecycle.fault {
             return Err(error.clone());
@@ -57,20 +60,27 @@ impl Plugin {
             match self.run_init(lifecycle.extensions) {
                 Ok(extensions) => lifecycle.extensions = Some(extensions),
                 Err(error) => {
-                    // After an error of this kind `init` is not tried again. Another one, of a setting for example, may pass.
+                    // After an error of this kind `init` is not tried again. Another one, of a
+                    // setting for example, may pass.
                     lifecycle.fault = (error.kind == ErrorKind::Plugin).then(|| error.clone());
                     return Err(error);
                 }
             }
         }
-        let Some(extensions) = lifecycle.extensions else { return Err(self.misbehaved("its tables are gone")) };
+        let Some(extensions) = lifecycle.extensions else {
+            return Err(self.misbehaved("its tables are gone"));
+        };
         lifecycle.users += 1;
-        Ok(Arc::new(Instance { plugin: self, extensions }))
+        Ok(Arc::new(Instance {
+            plugin: self,
+            extensions,
+        }))
     }
 
     fn run_init(&'static self, cached: Option<Extensions>) -> Result<Extensions> {
         if let Some(init) = self.entry.init {
-            // SAFETY: the header tells plugins what `init` is called with; the table lives for ever.
+            // SAFETY: the header tells plugins what `init` is called with; the table lives for
+            // ever.
             self.call("init", move |id| unsafe { init(host_table(), id) })?;
         }
         let extensions = cached.map_or_else(|| self.extensions(), Ok);
@@ -92,25 +102,50 @@ impl Plugin {
         }
     }
 
-    fn call(&'static self, name: &'static str, body: impl FnOnce(u64) -> i32 + Send + 'static) -> Result<()> {
-        call::run(PluginFunction { plugin: self, name, timeout: LIFECYCLE_TIMEOUT }, &NO_CONTEXT, body).map(drop)
+    fn call(
+        &'static self,
+        name: &'static str,
+        body: impl FnOnce(u64) -> i32 + Send + 'static,
+    ) -> Result<()> {
+        call::run(
+            PluginFunction {
+                plugin: self,
+                name,
+                timeout: LIFECYCLE_TIMEOUT,
+            },
+            &NO_CONTEXT,
+            body,
+        )
+        .map(drop)
     }
 
     fn extensions(&'static self) -> Result<Extensions> {
         let refuse = |what: String| {
-            Error::new(ErrorKind::Plugin, format!("the plugin {} ({}) {what}: report it to its author", self.name, self.path.display()))
+            Error::new(
+                ErrorKind::Plugin,
+                format!(
+                    "the plugin {} ({}) {what}: report it to its author",
+                    self.name,
+                    self.path.display()
+                ),
+            )
         };
-        let service = self.extension(abi::KEYFERRY_PLUGIN_EXTENSION_SERVICE)?.map(|table| {
-            // SAFETY: the plugin says that this is the table of this extension, and the header that it lives as long as the process.
-            let service = unsafe { descriptor::read_service(table.0.cast(), &self.settings) };
-            service.map_err(refuse)
-        });
+        let service = self
+            .extension(abi::KEYFERRY_PLUGIN_EXTENSION_SERVICE)?
+            .map(|table| {
+                // SAFETY: the plugin says that this is the table of this extension, and the header
+                // that it lives as long as the process.
+                let service = unsafe { descriptor::read_service(table.0.cast(), &self.settings) };
+                service.map_err(refuse)
+            });
         let service = service.transpose()?;
-        let secret_source = self.extension(abi::KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE)?.map(|table| {
-            // SAFETY: as above.
-            let secret_source = unsafe { descriptor::read_secret_source(table.0.cast()) };
-            secret_source.map_err(refuse)
-        });
+        let secret_source = self
+            .extension(abi::KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE)?
+            .map(|table| {
+                // SAFETY: as above.
+                let secret_source = unsafe { descriptor::read_secret_source(table.0.cast()) };
+                secret_source.map_err(refuse)
+            });
         let secret_source = secret_source.transpose()?;
         if service.is_none() && secret_source.is_none() {
             let what = format!(
@@ -120,11 +155,16 @@ impl Plugin {
             );
             return Err(refuse(what));
         }
-        Ok(Extensions { service: service.map(|service| &*Box::leak(Box::new(service))), secret_source })
+        Ok(Extensions {
+            service: service.map(|service| &*Box::leak(Box::new(service))),
+            secret_source,
+        })
     }
 
     fn extension(&'static self, id: &'static str) -> Result<Option<ExtensionTable>> {
-        let Some(get) = self.entry.get_extension else { return Ok(None) };
+        let Some(get) = self.entry.get_extension else {
+            return Ok(None);
+        };
         let found = Arc::new(Mutex::new(None));
         let sink = Arc::clone(&found);
         let body = move |_| {

@@ -2,18 +2,19 @@
 //!
 //! From a path to a token:
 //!
-//! 1. `plugins` reads the setting, `loader` opens each file. `path_check` and `elf` examine it before any of its code runs;
-//!    `descriptor` reads the entry and checks it, which makes a plugin (`handle`).
+//! 1. `plugins` reads the setting, `loader` opens each file. `path_check` and `elf` examine it
+//!    before any of its code runs; `descriptor` reads the entry and checks it, which makes a plugin
+//!    (`handle`).
 //! 2. `instance` calls `init` and reads the tables of the extensions.
-//! 3. `service` is the plugin behind [`crate::ports::service::Service`]: `routes` matches paths, `call` runs a function of the
-//!    plugin on a thread of its own with a timeout.
-//! 4. The plugin calls back through the table of `host`; `http_request` sends its exchanges. `foreign_memory` copies what it passes,
-//!    `buffers` holds what it gets.
+//! 3. `service` is the plugin behind [`crate::ports::service::Service`]: `routes` matches paths,
+//!    `call` runs a function of the plugin on a thread of its own with a timeout.
+//! 4. The plugin calls back through the table of `host`; `http_request` sends its exchanges.
+//!    `foreign_memory` copies what it passes, `buffers` holds what it gets.
 //!
 //! `abi` is what `keyferry_plugin.h` is generated from. `conformance` is the test for authors.
 //!
-//! A plugin that can't be used is left out and its error kept: the other services go on, and a request for its tokens fails with
-//! that error.
+//! A plugin that can't be used is left out and its error kept: the other services go on, and a
+//! request for its tokens fails with that error.
 
 pub mod abi;
 mod buffers;

@@ -1,4 +1,5 @@
-//! The routes of a plugin's service: patterns parsed once, matched without a call, a lock or an allocation.
+//! The routes of a plugin's service: patterns parsed once, matched without a call, a lock or an
+//! allocation.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Access, ResourceKind};
@@ -23,22 +24,35 @@ impl Route {
     ///
     /// # Errors
     /// What is wrong with it, as the end of a sentence that begins with the pattern.
-    pub(super) fn parse(pattern: &str, resource_kind: ResourceKind, access: Access) -> Result<Self, &'static str> {
+    pub(super) fn parse(
+        pattern: &str,
+        resource_kind: ResourceKind,
+        access: Access,
+    ) -> Result<Self, &'static str> {
         let (fixed, allows_rest) = match pattern.strip_suffix("{rest}") {
             Some("") => ("", true),
-            Some(rest) => (rest.strip_suffix('/').ok_or("has a {rest} that is no whole segment")?, true),
+            Some(rest) => (
+                rest.strip_suffix('/')
+                    .ok_or("has a {rest} that is no whole segment")?,
+                true,
+            ),
             None => (pattern, false),
         };
         if fixed.is_empty() && !allows_rest {
             return Err("is empty");
         }
-        let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:@!$&'()+,;=/".contains(&byte));
+        let is_plain = |text: &str| {
+            text.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:@!$&'()+,;=/".contains(&byte))
+        };
         let parts: Vec<_> = fixed.split("{id}").collect();
         if parts.len() > 2 || !parts.iter().all(|part| is_plain(part)) {
             return Err("holds more than plain segments, one {id}, and {rest} at the end");
         }
         let segments = || fixed.split('/');
-        if !fixed.is_empty() && segments().any(|segment| segment.is_empty() || segment.starts_with('.')) {
+        if !fixed.is_empty()
+            && segments().any(|segment| segment.is_empty() || segment.starts_with('.'))
+        {
             return Err("has an empty segment, or one that begins with a dot");
         }
         let has_id = parts.len() == 2;
@@ -48,7 +62,13 @@ impl Route {
         if has_id != (resource_kind == ResourceKind::Package) {
             return Err("needs an {id} for an item, and none for anything else");
         }
-        Ok(Self { prefix: parts[0].into(), suffix: parts.get(1).map(|suffix| (*suffix).into()), allows_rest, resource_kind, access })
+        Ok(Self {
+            prefix: parts[0].into(),
+            suffix: parts.get(1).map(|suffix| (*suffix).into()),
+            allows_rest,
+            resource_kind,
+            access,
+        })
     }
 
     /// The target of a path, if the pattern matches it. The id is borrowed from the path.
@@ -64,7 +84,8 @@ impl Route {
             }
         };
         let ends = rest.is_empty() || rest == "/";
-        let below = self.allows_rest && (rest.starts_with('/') || self.prefix.is_empty() && self.suffix.is_none());
+        let below = self.allows_rest
+            && (rest.starts_with('/') || self.prefix.is_empty() && self.suffix.is_none());
         (ends || below).then_some(self.target(id))
     }
 
@@ -75,17 +96,26 @@ impl Route {
 
     /// Its target for an id.
     fn target<'a>(&self, id: &'a str) -> Target<'a> {
-        Target { resource_kind: self.resource_kind, id, required: RequiredAccess::Only(self.access), parent: None }
+        Target {
+            resource_kind: self.resource_kind,
+            id,
+            required: RequiredAccess::Only(self.access),
+            parent: None,
+        }
     }
 }
 
 /// The text behind `prefix`.
 ///
-/// Rationale: an empty `Box<str>` has a dangling pointer. The C library's widest `memcmp` of zero bytes from an unmapped page costs
-/// 150 ns.
+/// Rationale: an empty `Box<str>` has a dangling pointer. The C library's widest `memcmp` of zero
+/// bytes from an unmapped page costs 150 ns.
 #[inline]
 fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
-    if prefix.is_empty() { Some(text) } else { text.strip_prefix(prefix) }
+    if prefix.is_empty() {
+        Some(text)
+    } else {
+        text.strip_prefix(prefix)
+    }
 }
 
 /// The target of a path by the first route that matches it.
@@ -106,7 +136,11 @@ mod tests {
     use super::*;
 
     fn parse(pattern: &str) -> Result<Route, &'static str> {
-        let resource_kind = if pattern.contains("{id}") { ResourceKind::Package } else { ResourceKind::Bearer };
+        let resource_kind = if pattern.contains("{id}") {
+            ResourceKind::Package
+        } else {
+            ResourceKind::Bearer
+        };
         Route::parse(pattern, resource_kind, Access::Read)
     }
 
@@ -131,7 +165,13 @@ mod tests {
             ("{rest}", "", Some("")),
             ("{rest}", "any/thing", Some("")),
         ] {
-            assert_eq!(classify(&[parse(pattern).unwrap()], path).ok().map(|target| target.id), id, "{pattern} {path}");
+            assert_eq!(
+                classify(&[parse(pattern).unwrap()], path)
+                    .ok()
+                    .map(|target| target.id),
+                id,
+                "{pattern} {path}"
+            );
         }
     }
 
@@ -167,8 +207,17 @@ mod tests {
 
     #[test]
     fn the_first_route_counts() {
-        let routes = [parse("a/{id}/raw").unwrap(), Route::parse("a/{id}/{rest}", ResourceKind::Package, Access::Manage).unwrap()];
+        let routes = [
+            parse("a/{id}/raw").unwrap(),
+            Route::parse("a/{id}/{rest}", ResourceKind::Package, Access::Manage).unwrap(),
+        ];
         let required = |path| classify(&routes, path).unwrap().required;
-        assert_eq!((required("a/1/raw"), required("a/1/rest")), (RequiredAccess::Only(Access::Read), RequiredAccess::Only(Access::Manage)));
+        assert_eq!(
+            (required("a/1/raw"), required("a/1/rest")),
+            (
+                RequiredAccess::Only(Access::Read),
+                RequiredAccess::Only(Access::Manage)
+            )
+        );
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::abi::{KEYFERRY_PLUGIN_E_INVALID_ARGUMENT, keyferry_plugin_status, keyferry_plugin_token_spec};
+use super::abi::{
+    KEYFERRY_PLUGIN_E_INVALID_ARGUMENT, keyferry_plugin_status, keyferry_plugin_token_spec,
+};
 use super::call::{self, CallState, PluginFunction};
 use super::descriptor::{ServiceTable, access_number, token_kind_number};
 use super::instance::Instance;
@@ -35,7 +37,10 @@ impl PluginService {
     /// [`ErrorKind::NotConfigured`], [`ErrorKind::Config`] if its URL is not set or can't be used.
     pub fn open(instance: Arc<Instance>, profile: &Profile) -> Result<Self> {
         let plugin = instance.plugin;
-        let declared = plugin.settings.iter().find(|declared| declared.key == "url");
+        let declared = plugin
+            .settings
+            .iter()
+            .find(|declared| declared.key == "url");
         let key = format!("{}.url", plugin.name);
         let configured = match profile.setting(&key) {
             Some(Setting::Literal(url)) => Some(url.expose().to_owned()),
@@ -43,19 +48,37 @@ impl PluginService {
         };
         let base = match (configured, instance.extensions.service) {
             (Some(url), _) => BaseUrl::parse(&format!("`{key}`"), &url, &[])?,
-            // A source without a service has no URL. RFC 2606 reserves `.invalid`, so nothing is ever served at this one.
+            // A source without a service has no URL. RFC 2606 reserves `.invalid`, so nothing is
+            // ever served at this one.
             (None, None) => BaseUrl::parse(&key, &format!("https://{}.invalid", plugin.name), &[])?,
             (None, Some(_)) => {
-                return Err(Error::new(ErrorKind::NotConfigured, format!("`{key}` is not set: the plugin {} needs it", plugin.name)));
+                return Err(Error::new(
+                    ErrorKind::NotConfigured,
+                    format!("`{key}` is not set: the plugin {} needs it", plugin.name),
+                ));
             }
         };
         let timeout = Duration::from_millis(profile.milliseconds("http.timeout_ms"));
-        Ok(Self { instance, base, account: profile.account().to_owned(), timeout, running_calls: AtomicUsize::new(0) })
+        Ok(Self {
+            instance,
+            base,
+            account: profile.account().to_owned(),
+            timeout,
+            running_calls: AtomicUsize::new(0),
+        })
     }
 
     fn service_table(&self) -> Result<&'static ServiceTable> {
-        let what = || format!("the plugin {} has no service: it is a source of secrets", self.instance.plugin.name);
-        self.instance.extensions.service.ok_or_else(|| Error::new(ErrorKind::UnknownService, what()))
+        let what = || {
+            format!(
+                "the plugin {} has no service: it is a source of secrets",
+                self.instance.plugin.name
+            )
+        };
+        self.instance
+            .extensions
+            .service
+            .ok_or_else(|| Error::new(ErrorKind::UnknownService, what()))
     }
 
     fn run(
@@ -72,13 +95,26 @@ impl PluginService {
             drop(instance);
             code
         };
-        let outcome = call::run(PluginFunction { plugin: self.instance.plugin, name, timeout: self.timeout }, context, body);
+        let outcome = call::run(
+            PluginFunction {
+                plugin: self.instance.plugin,
+                name,
+                timeout: self.timeout,
+            },
+            context,
+            body,
+        );
         self.running_calls.fetch_sub(1, Ordering::Relaxed);
         outcome
     }
 
     /// The token that a call returned.
-    fn acquired_token(&self, spec: &TokenSpec<'_>, name: &str, state: CallState) -> Result<Acquired> {
+    fn acquired_token(
+        &self,
+        spec: &TokenSpec<'_>,
+        name: &str,
+        state: CallState,
+    ) -> Result<Acquired> {
         if state.headers.is_empty() {
             let what = format!("`{name}` returned without a header: report it to its author");
             return Err(self.instance.plugin.misbehaved(&what));
@@ -89,9 +125,23 @@ impl PluginService {
             ResourceKind::Package => TokenKind::Package,
             _ => TokenKind::Bearer,
         };
-        let new_token = NewToken { kind, headers: state.headers, expires_unix_s: state.expires_unix_s, details: serde_json::Value::Null };
-        let found = FoundToken { resource_kind: spec.resource_kind, id: spec.id.into(), access: spec.access, new_token };
-        Ok(Acquired { found, renewal: state.renewal, others: Vec::new() })
+        let new_token = NewToken {
+            kind,
+            headers: state.headers,
+            expires_unix_s: state.expires_unix_s,
+            details: serde_json::Value::Null,
+        };
+        let found = FoundToken {
+            resource_kind: spec.resource_kind,
+            id: spec.id.into(),
+            access: spec.access,
+            new_token,
+        };
+        Ok(Acquired {
+            found,
+            renewal: state.renewal,
+            others: Vec::new(),
+        })
     }
 }
 
@@ -104,8 +154,16 @@ struct CTokenSpec {
 }
 
 impl CTokenSpec {
-    fn with_pointer(&self, function: impl FnOnce(*const keyferry_plugin_token_spec) -> keyferry_plugin_status) -> keyferry_plugin_status {
-        let Self { id, account, resource_kind, access } = self;
+    fn with_pointer(
+        &self,
+        function: impl FnOnce(*const keyferry_plugin_token_spec) -> keyferry_plugin_status,
+    ) -> keyferry_plugin_status {
+        let Self {
+            id,
+            account,
+            resource_kind,
+            access,
+        } = self;
         let struct_size = size_of::<keyferry_plugin_token_spec>() as u32;
         let spec = keyferry_plugin_token_spec {
             struct_size,
@@ -137,7 +195,12 @@ impl Service for PluginService {
     }
 
     fn title(&self) -> &str {
-        self.instance.extensions.service.map_or(&self.instance.plugin.name, |service_table| &service_table.title)
+        self.instance
+            .extensions
+            .service
+            .map_or(&self.instance.plugin.name, |service_table| {
+                &service_table.title
+            })
     }
 
     fn base(&self) -> &BaseUrl {
@@ -145,18 +208,31 @@ impl Service for PluginService {
     }
 
     fn prefixes(&self) -> &[&str] {
-        self.instance.extensions.service.map_or(&[], |service_table| &service_table.prefixes)
+        self.instance
+            .extensions
+            .service
+            .map_or(&[], |service_table| &service_table.prefixes)
     }
 
     fn owner_settings(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
-        let secrets = self.instance.plugin.settings.iter().filter(|declared| declared.kind == DeclaredKind::Secret);
+        let secrets = self
+            .instance
+            .plugin
+            .settings
+            .iter()
+            .filter(|declared| declared.kind == DeclaredKind::Secret);
         secrets.map(|declared| declared.full_key.as_str()).collect()
     }
 
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
         match self.instance.extensions.service {
             Some(service_table) => routes::classify(&service_table.routes, path),
-            None => self.service_table().and_then(|_| Err(Error::new(ErrorKind::UnknownService, "no path is a source's"))),
+            None => self.service_table().and_then(|_| {
+                Err(Error::new(
+                    ErrorKind::UnknownService,
+                    "no path is a source's",
+                ))
+            }),
         }
     }
 
@@ -164,20 +240,38 @@ impl Service for PluginService {
         let (acquire, c_spec) = (self.service_table()?.acquire, self.c_token_spec(spec));
         let body = move |id| {
             c_spec.with_pointer(|spec| {
-                // SAFETY: the header tells plugins what `acquire` is called with; all of it lives until that returns.
+                // SAFETY: the header tells plugins what `acquire` is called with; all of it lives
+                // until that returns.
                 unsafe { acquire(id, spec) }
             })
         };
-        self.run("acquire", context, body).and_then(|state| self.acquired_token(spec, "acquire", state))
+        self.run("acquire", context, body)
+            .and_then(|state| self.acquired_token(spec, "acquire", state))
     }
 
-    fn renew(&self, spec: &TokenSpec<'_>, renewal: &Secret, context: &dyn Context) -> Result<Acquired> {
-        let unsupported =
-            || Error::new(ErrorKind::Unsupported, format!("the plugin {} can't renew: a new token is got instead", self.name()));
+    fn renew(
+        &self,
+        spec: &TokenSpec<'_>,
+        renewal: &Secret,
+        context: &dyn Context,
+    ) -> Result<Acquired> {
+        let unsupported = || {
+            Error::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "the plugin {} can't renew: a new token is got instead",
+                    self.name()
+                ),
+            )
+        };
         let renew = self.service_table()?.renew.ok_or_else(unsupported)?;
         let (c_spec, renewal) = (self.c_token_spec(spec), renewal.clone());
         let body = move |id| {
-            let mut text: Vec<c_char> = renewal.expose().bytes().map(|byte| byte as c_char).collect();
+            let mut text: Vec<c_char> = renewal
+                .expose()
+                .bytes()
+                .map(|byte| byte as c_char)
+                .collect();
             text.push(0);
             if text.len() != renewal.len() + 1 {
                 return KEYFERRY_PLUGIN_E_INVALID_ARGUMENT;
@@ -191,12 +285,20 @@ impl Service for PluginService {
 
     fn secret(&self, what: &str, context: &dyn Context) -> Result<Secret> {
         let plugin = self.instance.plugin;
-        let missing = || Error::new(ErrorKind::SecretSource, format!("the plugin {} is no source of secrets", plugin.name));
+        let missing = || {
+            Error::new(
+                ErrorKind::SecretSource,
+                format!("the plugin {} is no source of secrets", plugin.name),
+            )
+        };
         let get = self.instance.extensions.secret_source.ok_or_else(missing)?;
         let what = CString::new(what).unwrap_or_default();
-        // SAFETY: the header tells plugins what `get` is called with; the text lives until it returns.
+        // SAFETY: the header tells plugins what `get` is called with; the text lives until it
+        // returns.
         let state = self.run("get", context, move |id| unsafe { get(id, what.as_ptr()) })?;
-        state.secret.ok_or_else(|| plugin.misbehaved("`get` returned without a secret: report it to its author"))
+        state.secret.ok_or_else(|| {
+            plugin.misbehaved("`get` returned without a secret: report it to its author")
+        })
     }
 
     fn is_foreign(&self) -> bool {

@@ -1,5 +1,5 @@
-//! A context without an engine: for calls without an account (`init`, `deinit`, `get_extension`), and for the conformance test, which
-//! chooses the settings and the responses of the service.
+//! A context without an engine: for calls without an account (`init`, `deinit`, `get_extension`),
+//! and for the conformance test, which chooses the settings and the responses of the service.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,10 +22,16 @@ pub(super) struct StubContext<'a> {
 }
 
 /// The context of calls without an account: no settings, no network.
-pub(super) const NO_CONTEXT: StubContext<'static> = StubContext { settings: &|_| unavailable(), services: &|_| unavailable() };
+pub(super) const NO_CONTEXT: StubContext<'static> = StubContext {
+    settings: &|_| unavailable(),
+    services: &|_| unavailable(),
+};
 
 fn unavailable<T>() -> Result<T> {
-    Err(Error::new(ErrorKind::Plugin, "nothing of an account can be had here: ask in `acquire` or `get`"))
+    Err(Error::new(
+        ErrorKind::Plugin,
+        "nothing of an account can be had here: ask in `acquire` or `get`",
+    ))
 }
 
 impl Context for StubContext<'_> {
@@ -47,14 +53,23 @@ impl Context for StubContext<'_> {
         (self.services)(request)
     }
 
-    fn login(&self, _secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Response) -> Option<Error>) -> Result<Response> {
+    fn login(
+        &self,
+        _secrets: &[&Secret],
+        request: &Request,
+        refused: &dyn Fn(&Response) -> Option<Error>,
+    ) -> Result<Response> {
         let response = (self.services)(request)?;
         refused(&response).map_or(Ok(response), Err)
     }
 
     fn record_refusal(&self, _secrets: &[&Secret], _error: &Error) {}
 
-    fn coalesce(&self, _name: &str, _job: &mut dyn FnMut() -> Result<Vec<FoundToken>>) -> Result<Arc<Vec<FoundToken>>> {
+    fn coalesce(
+        &self,
+        _name: &str,
+        _job: &mut dyn FnMut() -> Result<Vec<FoundToken>>,
+    ) -> Result<Arc<Vec<FoundToken>>> {
         unavailable()
     }
 
@@ -63,7 +78,9 @@ impl Context for StubContext<'_> {
     }
 
     fn now_unix_s(&self) -> i64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0))
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0))
     }
 
     fn is_closing(&self) -> bool {

@@ -1,5 +1,5 @@
-//! The host of a later release: its table has one more slot. In debug builds only, to test that plugins built against the present
-//! header work with it.
+//! The host of a later release: its table has one more slot. In debug builds only, to test that
+//! plugins built against the present header work with it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,7 +18,11 @@ extern "C" fn added_slot() -> i32 {
 }
 
 static LATER_HOST: LaterHost = LaterHost {
-    host: keyferry_plugin_host { abi_minor: HOST.abi_minor + 1, struct_size: size_of::<LaterHost>() as u32, ..HOST },
+    host: keyferry_plugin_host {
+        abi_minor: HOST.abi_minor + 1,
+        struct_size: size_of::<LaterHost>() as u32,
+        ..HOST
+    },
     added_slot,
 };
 static IS_ENABLED: AtomicBool = AtomicBool::new(false);
@@ -30,5 +34,7 @@ pub fn enable_test_host() {
 
 /// The later host's table, if it is enabled.
 pub(super) fn table() -> Option<*const keyferry_plugin_host> {
-    IS_ENABLED.load(Ordering::Relaxed).then_some((&raw const LATER_HOST).cast())
+    IS_ENABLED
+        .load(Ordering::Relaxed)
+        .then_some((&raw const LATER_HOST).cast())
 }

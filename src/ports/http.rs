@@ -3,15 +3,18 @@
 //! Traits and values only.
 //!
 //! A provider MUST
-//! - send to the origin of the request's URL and nowhere else: no redirect is followed, no proxy used for loopback;
+//! - send to the origin of the request's URL and nowhere else: no redirect is followed, no proxy
+//!   used for loopback;
 //! - resolve `localhost` to loopback addresses itself;
 //! - refuse http to anything but loopback, and a peer whose certificate does not verify;
-//! - read at most [`MAX_BODY_BYTES`] of the response body and end by the deadline, whatever the peer does;
+//! - read at most [`MAX_BODY_BYTES`] of the response body and end by the deadline, whatever the
+//!   peer does;
 //! - end every exchange at once when it is closed;
 //! - say truthfully in [`Failure::sent`] whether the peer may have seen the request;
 //! - put no URL, header, body or text of a library into an error.
 //!
-//! A provider SHOULD start no thread before its first exchange, and keep no connection open after it.
+//! A provider SHOULD start no thread before its first exchange, and keep no connection open after
+//! it.
 
 use std::time::Instant;
 
@@ -51,12 +54,22 @@ pub struct Request {
 impl Request {
     /// A GET without headers.
     pub fn get(url: Url) -> Self {
-        Self { method: Method::Get, url, headers: Vec::new(), body: None }
+        Self {
+            method: Method::Get,
+            url,
+            headers: Vec::new(),
+            body: None,
+        }
     }
 
     /// A POST of a JSON document.
     pub fn post(url: Url, body: Option<Secret>) -> Self {
-        Self { method: Method::Post, url, headers: Vec::new(), body }
+        Self {
+            method: Method::Post,
+            url,
+            headers: Vec::new(),
+            body,
+        }
     }
 
     /// The same with one more header.

@@ -1,11 +1,13 @@
-//! The port to a service: which URLs are its own, what they name, how a token is acquired and renewed.
+//! The port to a service: which URLs are its own, what they name, how a token is acquired and
+//! renewed.
 //!
 //! Traits and values only.
 //!
 //! A service MUST
 //! - classify without I/O, lock or allocation, the same way for the same path every time;
-//! - send every request through the [`Context`]: whatever carries a secret of the user's (a password, an API key) through
-//!   [`Context::login`], what uses a token up through [`Context::send_no_retry`], all else through [`Context::send`];
+//! - send every request through the [`Context`]: whatever carries a secret of the user's (a
+//!   password, an API key) through [`Context::login`], what uses a token up through
+//!   [`Context::send_no_retry`], all else through [`Context::send`];
 //! - use exactly one credential header a request;
 //! - put no secret, header, body or query into an error;
 //! - parse claims for nothing but expiry and display.
@@ -32,7 +34,8 @@ pub struct Target<'a> {
     pub id: &'a str,
     /// What the caller's route needs.
     pub required: RequiredAccess,
-    /// The resource that contains it, where the path names one: the package of a transfer. Not part of its key.
+    /// The resource that contains it, where the path names one: the package of a transfer. Not part
+    /// of its key.
     pub parent: Option<&'a str>,
 }
 
@@ -86,8 +89,17 @@ pub struct Acquired {
 impl Acquired {
     /// The requested token under its own id, and nothing else.
     pub fn only(spec: &TokenSpec<'_>, new_token: NewToken) -> Self {
-        let found = FoundToken { resource_kind: spec.resource_kind, id: spec.id.into(), access: spec.access, new_token };
-        Self { found, renewal: None, others: Vec::new() }
+        let found = FoundToken {
+            resource_kind: spec.resource_kind,
+            id: spec.id.into(),
+            access: spec.access,
+            new_token,
+        };
+        Self {
+            found,
+            renewal: None,
+            others: Vec::new(),
+        }
     }
 }
 
@@ -107,18 +119,22 @@ pub trait Service: Send + Sync {
     /// Its version prefixes, each with a slash at both ends.
     fn prefixes(&self) -> &[&str];
 
-    /// The settings that identify a token's user: the first of them that is set. None where any user's token will do.
+    /// The settings that identify a token's user: the first of them that is set. None where any
+    /// user's token will do.
     fn owner_settings(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
         Vec::new()
     }
 
-    /// The resource that a path names. `path` is the part behind the version prefix, without a slash before it.
+    /// The resource that a path names. `path` is the part behind the version prefix, without a
+    /// slash before it.
     ///
     /// # Errors
-    /// [`ErrorKind::UnknownService`] if the service has no such thing, [`ErrorKind::NoHeader`] if it is reached without any.
+    /// [`ErrorKind::UnknownService`] if the service has no such thing, [`ErrorKind::NoHeader`] if
+    /// it is reached without any.
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>>;
 
-    /// The same for a pasted URL of the service's web site, where that names something; its host is not the base's.
+    /// The same for a pasted URL of the service's web site, where that names something; its host is
+    /// not the base's.
     fn classify_page<'a>(&self, _url: &'a url::Url) -> Option<Target<'a>> {
         None
     }
@@ -129,12 +145,18 @@ pub trait Service: Send + Sync {
     /// Whatever stands in the way, in a sentence that names thing and remedy.
     fn acquire(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired>;
 
-    /// Renews a token. [`ErrorKind::BadCredentials`] means that the renewal secret is dead, [`ErrorKind::Unsupported`] that there is no way
-    /// to renew; after both the engine goes on with [`Service::acquire`].
+    /// Renews a token. [`ErrorKind::BadCredentials`] means that the renewal secret is dead,
+    /// [`ErrorKind::Unsupported`] that there is no way to renew; after both the engine goes on with
+    /// [`Service::acquire`].
     ///
     /// # Errors
     /// Those of [`Service::acquire`].
-    fn renew(&self, spec: &TokenSpec<'_>, _renewal: &Secret, context: &dyn Context) -> Result<Acquired> {
+    fn renew(
+        &self,
+        spec: &TokenSpec<'_>,
+        _renewal: &Secret,
+        context: &dyn Context,
+    ) -> Result<Acquired> {
         self.acquire(spec, context)
     }
 
@@ -143,7 +165,11 @@ pub trait Service: Send + Sync {
     /// # Errors
     /// [`ErrorKind::Unsupported`] if the service has no use for such a value.
     fn adopt(&self, target: &Target<'_>, _value: Secret) -> Result<FoundToken> {
-        let what = format!("{} has no {} token that can be adopted", self.name(), target.resource_kind.name());
+        let what = format!(
+            "{} has no {} token that can be adopted",
+            self.name(),
+            target.resource_kind.name()
+        );
         Err(Error::new(ErrorKind::Unsupported, what))
     }
 
@@ -151,8 +177,16 @@ pub trait Service: Send + Sync {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] if it doesn't.
-    fn login(&self, _email: &Secret, _password: &Secret, _context: &dyn Context) -> Result<Acquired> {
-        Err(Error::new(ErrorKind::Unsupported, format!("{} takes no e-mail and password", self.name())))
+    fn login(
+        &self,
+        _email: &Secret,
+        _password: &Secret,
+        _context: &dyn Context,
+    ) -> Result<Acquired> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("{} takes no e-mail and password", self.name()),
+        ))
     }
 
     /// A secret of another service, where this is a source of secrets.
@@ -160,10 +194,14 @@ pub trait Service: Send + Sync {
     /// # Errors
     /// [`ErrorKind::SecretSource`] if it is none; whatever stands in the way.
     fn secret(&self, _what: &str, _context: &dyn Context) -> Result<Secret> {
-        Err(Error::new(ErrorKind::SecretSource, format!("{} is no source of secrets", self.name())))
+        Err(Error::new(
+            ErrorKind::SecretSource,
+            format!("{} is no source of secrets", self.name()),
+        ))
     }
 
-    /// Whether getting a token leaves this library even for a configured secret: then it needs a thread, and a clock.
+    /// Whether getting a token leaves this library even for a configured secret: then it needs a
+    /// thread, and a clock.
     fn is_foreign(&self) -> bool {
         false
     }
@@ -190,14 +228,23 @@ pub trait Agent {
     /// Signs in with e-mail and password. Answers as [`Agent::session`].
     ///
     /// # Errors
-    /// [`ErrorKind::BadCredentials`], and [`ErrorKind::Unsupported`] if this agent has no such route.
+    /// [`ErrorKind::BadCredentials`], and [`ErrorKind::Unsupported`] if this agent has no such
+    /// route.
     fn sign_in(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Value>;
 
-    /// Makes an account and signs in with it, where an old agent can. Answers as [`Agent::session`].
+    /// Makes an account and signs in with it, where an old agent can. Answers as
+    /// [`Agent::session`].
     ///
     /// # Errors
-    /// [`ErrorKind::BadCredentials`], and [`ErrorKind::Unsupported`] if this agent has no such route.
-    fn sign_up(&self, email: &Secret, password: &Secret, name: &str, context: &dyn Context) -> Result<Value>;
+    /// [`ErrorKind::BadCredentials`], and [`ErrorKind::Unsupported`] if this agent has no such
+    /// route.
+    fn sign_up(
+        &self,
+        email: &Secret,
+        password: &Secret,
+        name: &str,
+        context: &dyn Context,
+    ) -> Result<Value>;
 }
 
 /// The engine's functions for a service during one flight.
@@ -223,28 +270,40 @@ pub trait Context {
     /// Network, [`ErrorKind::Throttled`], [`ErrorKind::Unavailable`], [`ErrorKind::Redirected`].
     fn send(&self, request: &Request) -> Result<Response>;
 
-    /// The same, but never retried: for a request that uses a secret up, as a renewal with a rotating secret does.
+    /// The same, but never retried: for a request that uses a secret up, as a renewal with a
+    /// rotating secret does.
     ///
     /// # Errors
     /// Those of [`Context::send`].
     fn send_no_retry(&self, request: &Request) -> Result<Response>;
 
-    /// Sends a request that carries the user's secrets: a login, which is never retried, or a read with an API key. `refused` returns an
-    /// error for a response that means "these secrets are wrong"; such a refusal is recorded for these secrets.
+    /// Sends a request that carries the user's secrets: a login, which is never retried, or a read
+    /// with an API key. `refused` returns an error for a response that means "these secrets are
+    /// wrong"; such a refusal is recorded for these secrets.
     ///
     /// # Errors
     /// Those of [`Context::send`], and [`ErrorKind::BadCredentials`], also a recorded one.
-    fn login(&self, secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Response) -> Option<Error>) -> Result<Response>;
+    fn login(
+        &self,
+        secrets: &[&Secret],
+        request: &Request,
+        refused: &dyn Fn(&Response) -> Option<Error>,
+    ) -> Result<Response>;
 
-    /// Records that the service refused these secrets in a way that [`Context::login`] could not see.
+    /// Records that the service refused these secrets in a way that [`Context::login`] could not
+    /// see.
     fn record_refusal(&self, secrets: &[&Secret], error: &Error);
 
-    /// Runs `job` once for all flights of this account that ask for `name` at the same time; the others wait for it. Its tokens are
-    /// cached, and returned to all of them.
+    /// Runs `job` once for all flights of this account that ask for `name` at the same time; the
+    /// others wait for it. Its tokens are cached, and returned to all of them.
     ///
     /// # Errors
     /// Those of the job.
-    fn coalesce(&self, name: &str, job: &mut dyn FnMut() -> Result<Vec<FoundToken>>) -> Result<Arc<Vec<FoundToken>>>;
+    fn coalesce(
+        &self,
+        name: &str,
+        job: &mut dyn FnMut() -> Result<Vec<FoundToken>>,
+    ) -> Result<Arc<Vec<FoundToken>>>;
 
     /// A keyed fingerprint.
     fn fingerprint(&self, parts: &[&str]) -> Fingerprint;

@@ -4,13 +4,14 @@
 //!
 //! A store MUST
 //! - give back a record whole or not at all;
-//! - let one holder at a time have the lock of a key, and free it when the holder ends, however it ends;
+//! - let one holder at a time have the lock of a key, and free it when the holder ends, however it
+//!   ends;
 //! - never wait for a lock: who waits is the engine, which looks into the store between its tries;
 //! - never replace or remove a record of a later generation than the one it is told of;
 //! - open nothing before it is asked for something.
 //!
-//! A store SHOULD survive what it can't do (a full disk, a folder it may not write to): with a warning that names the remedy, and
-//! in memory from there on.
+//! A store SHOULD survive what it can't do (a full disk, a folder it may not write to): with a
+//! warning that names the remedy, and in memory from there on.
 
 use crate::error::{Error, Result};
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
@@ -24,17 +25,20 @@ pub struct Record {
     pub generation: u64,
     /// The token. A store that ends with the process may leave it to the cache.
     pub token: Option<Token>,
-    /// Its user: a fingerprint of the setting that identifies the user. None where any user's token will do.
+    /// Its user: a fingerprint of the setting that identifies the user. None where any user's token
+    /// will do.
     pub owner: Option<Fingerprint>,
     /// The secret that renews it. Never leaves the engine.
     pub renewal: Option<Secret>,
     /// The key that has the token instead: the package that a link opens. Of the same scope.
     pub alias: Option<TokenKey>,
-    /// How far the service's clock was ahead of this machine's when this was kept, in microseconds, if that was known.
+    /// How far the service's clock was ahead of this machine's when this was kept, in microseconds,
+    /// if that was known.
     pub skew_us: Option<i64>,
     /// Its token was rejected, and none was acquired since.
     pub rejected: bool,
-    /// When a token was got in place of a rejected one, in microseconds since 1970 by this machine's clock, if one was.
+    /// When a token was got in place of a rejected one, in microseconds since 1970 by this
+    /// machine's clock, if one was.
     pub replaced_us: Option<i64>,
 }
 
@@ -101,9 +105,14 @@ pub trait Store: Send + Sync {
     /// The record of a secret's refusal.
     fn failure(&self, secret: &Fingerprint) -> Option<FailureRecord>;
 
-    /// Records a refusal, or removes it with `None`, unless `stays` returns true for the present one. No other process writes between
-    /// that check and the change.
-    fn set_failure(&self, secret: &Fingerprint, refusal: Option<FailureRecord>, stays: &dyn Fn(&FailureRecord) -> bool);
+    /// Records a refusal, or removes it with `None`, unless `stays` returns true for the present
+    /// one. No other process writes between that check and the change.
+    fn set_failure(
+        &self,
+        secret: &Fingerprint,
+        refusal: Option<FailureRecord>,
+        stays: &dyn Fn(&FailureRecord) -> bool,
+    );
 }
 
 /// Keeps the key of a store elsewhere than in a file.

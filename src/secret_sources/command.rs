@@ -1,7 +1,7 @@
 //! Secrets that a program prints: `{ command = ["/usr/bin/pass", "masv"] }`.
 //!
-//! It runs without a shell, by its absolute path; the secret is the first line of its output. What it writes to standard error is read
-//! and dropped, for it may contain secrets.
+//! It runs without a shell, by its absolute path; the secret is the first line of its output. What
+//! it writes to standard error is read and dropped, for it may contain secrets.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,46 +12,82 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::process::{Limits, RunOutcome, run};
 
-const LIMITS: Limits = Limits { time: Duration::from_secs(30), bytes: 64 * 1024, own_group: true };
+const LIMITS: Limits = Limits {
+    time: Duration::from_secs(30),
+    bytes: 64 * 1024,
+    own_group: true,
+};
 
 /// The secret of a setting. `None` if the setting names no command.
 pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Result<Secret>> {
-    let Setting::Command(words) = setting else { return None };
+    let Setting::Command(words) = setting else {
+        return None;
+    };
     Some(first_line(words, LIMITS))
 }
 
 fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
     let fail = |what: String| Err(Error::new(ErrorKind::SecretSource, what));
-    let Some((program, arguments)) = words.split_first().filter(|(program, _)| Path::new(program).is_absolute()) else {
+    let Some((program, arguments)) = words
+        .split_first()
+        .filter(|(program, _)| Path::new(program).is_absolute())
+    else {
         return fail("its program has no absolute path: begin it with a slash".into());
     };
-    let (mut output, outcome) = match run(without_secrets(Command::new(program).args(arguments)), None, limits) {
+    let (mut output, outcome) = match run(
+        without_secrets(Command::new(program).args(arguments)),
+        None,
+        limits,
+    ) {
         Ok(output) => output,
         Err(error) => return fail(format!("{program} can't be started: {}", error.kind())),
     };
     match outcome {
         RunOutcome::Exited(Some(0)) => {}
-        // A program that fails usually prints nothing. Without this, every command would fail in such a host.
+        // A program that fails usually prints nothing. Without this, every command would fail in
+        // such a host.
         RunOutcome::StatusLost if !matches!(output.first(), None | Some(b'\r' | b'\n')) => {}
         RunOutcome::StatusLost => {
             let why = "its exit code was taken by this process, which ignores SIGCHLD or waits for children that are not its own";
-            return fail(format!("{program} printed nothing, and {why}: run it by hand to see why"));
+            return fail(format!(
+                "{program} printed nothing, and {why}: run it by hand to see why"
+            ));
         }
-        RunOutcome::Exited(Some(code)) => return fail(format!("{program} ended with exit code {code}: run it by hand to see why")),
-        RunOutcome::Exited(None) => return fail(format!("{program} was ended by a signal: run it by hand to see why")),
+        RunOutcome::Exited(Some(code)) => {
+            return fail(format!(
+                "{program} ended with exit code {code}: run it by hand to see why"
+            ));
+        }
+        RunOutcome::Exited(None) => {
+            return fail(format!(
+                "{program} was ended by a signal: run it by hand to see why"
+            ));
+        }
         RunOutcome::TimedOut => {
-            return fail(format!("{program} took longer than {} s and was ended: run it by hand to see why", limits.time.as_secs()));
+            return fail(format!(
+                "{program} took longer than {} s and was ended: run it by hand to see why",
+                limits.time.as_secs()
+            ));
         }
         RunOutcome::OutputTooLong => {
-            return fail(format!("{program} printed more than {} KiB and was ended: have it print the secret alone", limits.bytes / 1024));
+            return fail(format!(
+                "{program} printed more than {} KiB and was ended: have it print the secret alone",
+                limits.bytes / 1024
+            ));
         }
     }
-    let end = output.iter().position(|byte| *byte == b'\n').unwrap_or(output.len());
+    let end = output
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(output.len());
     output.truncate(end);
     if output.last() == Some(&b'\r') {
         output.pop();
     }
-    Secret::from_bytes(std::mem::take(&mut *output)).map_or_else(|| fail(format!("{program} printed a line that is not UTF-8")), Ok)
+    Secret::from_bytes(std::mem::take(&mut *output)).map_or_else(
+        || fail(format!("{program} printed a line that is not UTF-8")),
+        Ok,
+    )
 }
 
 #[cfg(test)]
@@ -72,13 +108,21 @@ mod tests {
         assert_eq!(get("printf bare"), "bare");
         assert_eq!(get("cat; echo behind"), "behind");
         assert_eq!(get("head -c 300000 /dev/zero >&2; echo kept"), "kept");
-        assert_eq!(first_line(&["/bin/echo".into(), "$HOME;`x`".into()], LIMITS).unwrap().expose(), "$HOME;`x`");
+        assert_eq!(
+            first_line(&["/bin/echo".into(), "$HOME;`x`".into()], LIMITS)
+                .unwrap()
+                .expose(),
+            "$HOME;`x`"
+        );
     }
 
     #[test]
     fn a_program_that_stays_behind_is_not_waited_for() {
         let started = Instant::now();
-        assert_eq!(shell("sleep 20 & echo here", LIMITS).unwrap().expose(), "here");
+        assert_eq!(
+            shell("sleep 20 & echo here", LIMITS).unwrap().expose(),
+            "here"
+        );
         assert!(started.elapsed() < Duration::from_secs(10));
     }
 
@@ -87,12 +131,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pid = folder.path().join("pid");
         let script = format!("sleep 300 & echo $! > {}; wait", pid.display());
-        let error = shell(&script, Limits { time: Duration::from_millis(700), ..LIMITS }).unwrap_err();
-        assert!(error.message().contains("took longer") && error.message().contains("run it by hand"), "{error}");
+        let error = shell(
+            &script,
+            Limits {
+                time: Duration::from_millis(700),
+                ..LIMITS
+            },
+        )
+        .unwrap_err();
+        assert!(
+            error.message().contains("took longer") && error.message().contains("run it by hand"),
+            "{error}"
+        );
         let pid = std::fs::read_to_string(pid).unwrap();
-        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        // Its parent is gone too: where nobody collects it, it stays as a zombie. On a busy machine it takes a moment to end.
-        let is_over = |stat: String| stat.is_empty() || stat.contains(") Z ") || stat.contains(") X ");
+        let stat =
+            || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        // Its parent is gone too: where nobody collects it, it stays as a zombie. On a busy machine
+        // it takes a moment to end.
+        let is_over =
+            |stat: String| stat.is_empty() || stat.contains(") Z ") || stat.contains(") X ");
         let started = Instant::now();
         while !is_over(stat()) {
             assert!(started.elapsed() < Duration::from_secs(10), "{}", stat());
@@ -105,13 +162,18 @@ mod tests {
         for (script, hint) in [
             ("echo canary >&2; echo canary; exit 3", "exit code 3"),
             ("kill -9 $$", "signal"),
-            ("head -c 70000 /dev/zero", "64 KiB and was ended: have it print the secret alone"),
+            (
+                "head -c 70000 /dev/zero",
+                "64 KiB and was ended: have it print the secret alone",
+            ),
             ("printf '\\377\\376\\n'", "UTF-8"),
         ] {
             let error = shell(script, LIMITS).unwrap_err();
             assert_eq!(error.kind, ErrorKind::SecretSource);
             assert!(
-                error.message().contains(hint) && error.message().contains("/bin/sh") && !error.message().contains("canary"),
+                error.message().contains(hint)
+                    && error.message().contains("/bin/sh")
+                    && !error.message().contains("canary"),
                 "{error}"
             );
         }

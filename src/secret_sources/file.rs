@@ -1,4 +1,5 @@
-//! Secrets from files. A file that the configuration names must be private; a mounted one is as the orchestrator makes it.
+//! Secrets from files. A file that the configuration names must be private; a mounted one is as the
+//! orchestrator makes it.
 
 use crate::config::{Environment, Setting};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,7 +21,12 @@ pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Resul
                 bytes.pop();
             }
         }
-        Secret::from_bytes(bytes).ok_or_else(|| Error::new(ErrorKind::SecretSource, format!("{} is not UTF-8", path.display())))
+        Secret::from_bytes(bytes).ok_or_else(|| {
+            Error::new(
+                ErrorKind::SecretSource,
+                format!("{} is not UTF-8", path.display()),
+            )
+        })
     });
     Some(read)
 }

@@ -1,10 +1,11 @@
 //! Secrets in a keyring: `{ keyring = ["SERVICE", "ACCOUNT"] }`.
 //!
-//! On a desktop it uses the Secret Service through libsecret's `secret-tool`; elsewhere the kernel's keys, which are lost when the
-//! machine starts again.
+//! On a desktop it uses the Secret Service through libsecret's `secret-tool`; elsewhere the
+//! kernel's keys, which are lost when the machine starts again.
 //!
-//! Rationale: a locked keyring may wait for ever to be unlocked. A thread that hangs in a library can't be ended, but a program can: it
-//! is killed after two seconds. That also keeps a hundred crates for D-Bus out of the library.
+//! Rationale: a locked keyring may wait for ever to be unlocked. A thread that hangs in a library
+//! can't be ended, but a program can: it is killed after two seconds. That also keeps a hundred
+//! crates for D-Bus out of the library.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,21 +20,26 @@ use crate::sys::keyutils;
 use crate::sys::process::{Limits, RunOutcome, run};
 use crate::sys::sync::Mutex;
 
-const LIMITS: Limits = Limits { time: Duration::from_secs(2), bytes: 64 * 1024, own_group: true };
+const LIMITS: Limits = Limits {
+    time: Duration::from_secs(2),
+    bytes: 64 * 1024,
+    own_group: true,
+};
 const TOOL_PATHS: [&str; 2] = ["/usr/bin/secret-tool", "/usr/local/bin/secret-tool"];
 
 /// The service of this program's own items.
 const SERVICE: &str = "keyferry";
 
-/// Admits one thread at a time. Rationale: some daemons crash on two requests at once. A forked child has a gate of its own, so that it
-/// doesn't wait for a thread of its parent.
+/// Admits one thread at a time. Rationale: some daemons crash on two requests at once. A forked
+/// child has a gate of its own, so that it doesn't wait for a thread of its parent.
 static GATE: PerProcess<Mutex<KeyringGate>> = PerProcess::new();
 
 fn keyring_gate() -> &'static Mutex<KeyringGate> {
     GATE.get_or_init(Mutex::default)
 }
 
-/// How long a tool that failed is not asked again for the same item: as long as a person needs to unlock a keyring and retry.
+/// How long a tool that failed is not asked again for the same item: as long as a person needs to
+/// unlock a keyring and retry.
 const RETRY_COOLDOWN: Duration = Duration::from_secs(3);
 
 /// A tool, a service and an account.
@@ -41,7 +47,8 @@ type ItemId<'a> = (&'a str, &'a str, &'a str);
 
 /// The right to use the keyring, and its recent failures.
 ///
-/// Rationale: a keyring that does not answer costs two seconds, and twelve threads that needed a secret waited one after the other.
+/// Rationale: a keyring that does not answer costs two seconds, and twelve threads that needed a
+/// secret waited one after the other.
 #[derive(Default)]
 struct KeyringGate {
     failures: Vec<RecentFailure>,
@@ -71,24 +78,47 @@ impl KeyringGate {
     }
 
     fn recent_failure(&self, (tool, service, account): ItemId<'_>, now: Instant) -> Option<Error> {
-        let is_recent = |failure: &RecentFailure| now.saturating_duration_since(failure.at) < RETRY_COOLDOWN;
+        let is_recent =
+            |failure: &RecentFailure| now.saturating_duration_since(failure.at) < RETRY_COOLDOWN;
         let applies = |failure: &&RecentFailure| {
-            let is_of_item = failure.item.as_ref().is_none_or(|(of_service, of_account)| of_service == service && of_account == account);
+            let is_of_item = failure
+                .item
+                .as_ref()
+                .is_none_or(|(of_service, of_account)| {
+                    of_service == service && of_account == account
+                });
             failure.tool == tool && is_of_item && is_recent(failure)
         };
-        self.failures.iter().find(applies).map(|failure| failure.error.clone())
+        self.failures
+            .iter()
+            .find(applies)
+            .map(|failure| failure.error.clone())
     }
 
-    fn record_failure(&mut self, (tool, service, account): ItemId<'_>, is_timeout: bool, error: &Error, now: Instant) {
-        self.failures.retain(|failure| now.saturating_duration_since(failure.at) < RETRY_COOLDOWN);
+    fn record_failure(
+        &mut self,
+        (tool, service, account): ItemId<'_>,
+        is_timeout: bool,
+        error: &Error,
+        now: Instant,
+    ) {
+        self.failures
+            .retain(|failure| now.saturating_duration_since(failure.at) < RETRY_COOLDOWN);
         let item = (!is_timeout).then(|| (service.to_owned(), account.to_owned()));
-        self.failures.push(RecentFailure { tool: tool.to_owned(), item, at: now, error: error.clone() });
+        self.failures.push(RecentFailure {
+            tool: tool.to_owned(),
+            item,
+            at: now,
+            error: error.clone(),
+        });
     }
 }
 
 /// The secret of a setting. `None` if the setting names no keyring.
 pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result<Secret>> {
-    let Setting::Keyring(service, account) = setting else { return None };
+    let Setting::Keyring(service, account) = setting else {
+        return None;
+    };
     Some(require(service, account, environment))
 }
 
@@ -104,7 +134,8 @@ fn require(service: &str, account: &str, environment: &Environment) -> Result<Se
 /// The secret of an item. `None` if all keyrings answer that they have no such item.
 fn find(service: &str, account: &str, environment: &Environment) -> Result<Option<Secret>> {
     let mut gate = keyring_gate().lock();
-    // The kernel may have an item that the tool lacks or can't give. The tool's failure is the one to report.
+    // The kernel may have an item that the tool lacks or can't give. The tool's failure is the one
+    // to report.
     let (found, tool_failure) = match find_tool(environment) {
         Some(tool) => match gate.look_up(tool, service, account) {
             Ok(found) => (found, None),
@@ -116,15 +147,16 @@ fn find(service: &str, account: &str, environment: &Environment) -> Result<Optio
         return Ok(found);
     }
     match keyutils::read(&kernel_key_name(service, account)) {
-        Ok(Some(mut bytes)) => {
-            Secret::from_bytes(std::mem::take(&mut *bytes)).map(Some).ok_or_else(|| source_error("the keyring's item is not UTF-8".into()))
-        }
+        Ok(Some(mut bytes)) => Secret::from_bytes(std::mem::take(&mut *bytes))
+            .map(Some)
+            .ok_or_else(|| source_error("the keyring's item is not UTF-8".into())),
         Ok(None) => tool_failure.map_or(Ok(None), Err),
         Err(error) => Err(tool_failure.unwrap_or_else(|| unavailable_error(&error))),
     }
 }
 
-/// How long a keyring that failed is not asked again for the key of a store. Rationale: each look-up of a token would wait for it.
+/// How long a keyring that failed is not asked again for the key of a store. Rationale: each
+/// look-up of a token would wait for it.
 const BACKEND_COOLDOWN: Duration = Duration::from_secs(60);
 
 /// The keyring as the place of a store's key.
@@ -136,7 +168,10 @@ pub struct Keyring {
 impl Keyring {
     /// The keyring that these environment variables lead to. It is not asked yet.
     pub fn new(environment: &Environment) -> Self {
-        Self { environment: environment.clone(), recent_failure: Mutex::default() }
+        Self {
+            environment: environment.clone(),
+            recent_failure: Mutex::default(),
+        }
     }
 
     fn with_cooldown<T>(&self, call: impl FnOnce() -> Result<T>) -> Result<T> {
@@ -146,7 +181,10 @@ impl Keyring {
             return Err(error.clone());
         }
         let outcome = call();
-        *self.recent_failure.lock() = outcome.as_ref().err().map(|error| (Instant::now(), error.clone()));
+        *self.recent_failure.lock() = outcome
+            .as_ref()
+            .err()
+            .map(|error| (Instant::now(), error.clone()));
         outcome
     }
 }
@@ -165,7 +203,12 @@ impl KeyBackend for Keyring {
 ///
 /// # Errors
 /// [`ErrorKind::SecretSource`] if no keyring takes it.
-pub fn save(service: &str, account: &str, secret: &Secret, environment: &Environment) -> Result<&'static str> {
+pub fn save(
+    service: &str,
+    account: &str,
+    secret: &Secret,
+    environment: &Environment,
+) -> Result<&'static str> {
     let mut gate = keyring_gate().lock();
     if let Some(tool) = find_tool(environment) {
         // The user asked for this, and it may mend the cause of recent failures.
@@ -173,12 +216,20 @@ pub fn save(service: &str, account: &str, secret: &Secret, environment: &Environ
         let label = format!("--label={service} {account}");
         let mut command = Command::new(tool);
         command.args(["store", &label, "service", service, "account", account]);
-        return match run(without_secrets(&mut command), Some(secret.expose().as_bytes()), LIMITS) {
+        return match run(
+            without_secrets(&mut command),
+            Some(secret.expose().as_bytes()),
+            LIMITS,
+        ) {
             Ok((_, RunOutcome::Exited(Some(0)))) => Ok("the Secret Service"),
             outcome => Err(tool_error(&outcome)),
         };
     }
-    keyutils::add(&kernel_key_name(service, account), secret.expose().as_bytes()).map_err(|error| unavailable_error(&error))?;
+    keyutils::add(
+        &kernel_key_name(service, account),
+        secret.expose().as_bytes(),
+    )
+    .map_err(|error| unavailable_error(&error))?;
     Ok("the kernel's keyring, until this machine starts again")
 }
 
@@ -187,16 +238,28 @@ fn find_tool(environment: &Environment) -> Option<&'static str> {
     let non_empty = |name: &str| environment(name).filter(|value| !value.is_empty());
     let has_bus = non_empty("DBUS_SESSION_BUS_ADDRESS").is_some()
         || non_empty("XDG_RUNTIME_DIR").is_some_and(|dir| Path::new(&dir).join("bus").exists());
-    TOOL_PATHS.into_iter().find(|path| has_bus && Path::new(path).exists())
+    TOOL_PATHS
+        .into_iter()
+        .find(|path| has_bus && Path::new(path).exists())
 }
 
 fn look_up_with_tool(tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
-    match run(without_secrets(Command::new(tool).args(["lookup", "service", service, "account", account])), None, LIMITS) {
-        Ok((mut bytes, RunOutcome::Exited(Some(0)) | RunOutcome::StatusLost)) if !bytes.is_empty() => {
+    match run(
+        without_secrets(
+            Command::new(tool).args(["lookup", "service", service, "account", account]),
+        ),
+        None,
+        LIMITS,
+    ) {
+        Ok((mut bytes, RunOutcome::Exited(Some(0)) | RunOutcome::StatusLost))
+            if !bytes.is_empty() =>
+        {
             if bytes.last() == Some(&b'\n') {
                 bytes.pop();
             }
-            Secret::from_bytes(std::mem::take(&mut *bytes)).map(Some).ok_or_else(|| source_error("the keyring's item is not UTF-8".into()))
+            Secret::from_bytes(std::mem::take(&mut *bytes))
+                .map(Some)
+                .ok_or_else(|| source_error("the keyring's item is not UTF-8".into()))
         }
         Ok((_, RunOutcome::Exited(Some(0 | 1)))) => Ok(None),
         outcome => Err(tool_error(&outcome)),
@@ -208,7 +271,8 @@ fn tool_error<T>(outcome: &std::io::Result<(T, RunOutcome)>) -> Error {
         Ok((_, RunOutcome::TimedOut)) => {
             source_error("the keyring does not answer within 2 s: unlock it, or keep the secret in a file".into())
         }
-        // It may mean no item, or a refusal. Taken for no item, it could make the store create another key.
+        // It may mean no item, or a refusal. Taken for no item, it could make the store create
+        // another key.
         Ok((_, RunOutcome::StatusLost)) => source_error(
             "the keyring gives nothing, and this process took the exit code of secret-tool: let it not ignore SIGCHLD, nor wait for \
              children that are not its own"
@@ -221,7 +285,9 @@ fn tool_error<T>(outcome: &std::io::Result<(T, RunOutcome)>) -> Error {
 
 fn unavailable_error(error: &std::io::Error) -> Error {
     let kind = error.kind();
-    source_error(format!("there is no keyring here ({kind}): install libsecret-tools on a desktop, or keep the secret in a file"))
+    source_error(format!(
+        "there is no keyring here ({kind}): install libsecret-tools on a desktop, or keep the secret in a file"
+    ))
 }
 
 fn kernel_key_name(service: &str, account: &str) -> String {
@@ -256,18 +322,32 @@ mod tests {
 
     #[test]
     fn the_item_is_what_the_tool_prints() {
-        let exact = r#"[ "$*" = "lookup service keyferry account masv.password" ] && printf 'a=b $c'"#;
+        let exact =
+            r#"[ "$*" = "lookup service keyferry account masv.password" ] && printf 'a=b $c'"#;
         assert_eq!(get(exact).unwrap().unwrap().expose(), "a=b $c");
         assert!(get("exit 1").unwrap().is_none() && get("exit 0").unwrap().is_none());
-        assert!(get("echo canary >&2; exit 5").unwrap_err().message().contains("refuses"));
-        assert!(get(r"printf '\377'").unwrap_err().message().contains("UTF-8"));
+        assert!(
+            get("echo canary >&2; exit 5")
+                .unwrap_err()
+                .message()
+                .contains("refuses")
+        );
+        assert!(
+            get(r"printf '\377'")
+                .unwrap_err()
+                .message()
+                .contains("UTF-8")
+        );
     }
 
     #[test]
     fn a_keyring_that_does_not_answer_is_killed_after_two_seconds() {
         let began = Instant::now();
         let error = get("sleep 60").unwrap_err();
-        assert!(error.message().contains("does not answer within 2 s"), "{error}");
+        assert!(
+            error.message().contains("does not answer within 2 s"),
+            "{error}"
+        );
         assert!(began.elapsed() < Duration::from_secs(10));
     }
 
@@ -277,35 +357,86 @@ mod tests {
         let began = Instant::now();
         std::thread::scope(|scope| {
             // Whichever secret they need.
-            let look_up = |number: usize| keyring_gate().lock().look_up(&name, "keyferry", ["masv.password", "masv.api_key"][number % 2]);
-            let threads: Vec<_> = (0..12).map(|number| scope.spawn(move || look_up(number))).collect();
+            let look_up = |number: usize| {
+                keyring_gate().lock().look_up(
+                    &name,
+                    "keyferry",
+                    ["masv.password", "masv.api_key"][number % 2],
+                )
+            };
+            let threads: Vec<_> = (0..12)
+                .map(|number| scope.spawn(move || look_up(number)))
+                .collect();
             for thread in threads {
                 let error = thread.join().unwrap().unwrap_err();
-                assert!(error.message().contains("does not answer within 2 s"), "{error}");
+                assert!(
+                    error.message().contains("does not answer within 2 s"),
+                    "{error}"
+                );
             }
         });
-        assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(6),
+            "{:?}",
+            began.elapsed()
+        );
         let calls = || fs::read_to_string(folder.path().join("secret-tool.calls")).unwrap();
         assert_eq!(calls(), "\n");
-        assert!(keyring_gate().lock().look_up(&name, "keyferry", "fileverbs.api_key").is_err());
+        assert!(
+            keyring_gate()
+                .lock()
+                .look_up(&name, "keyferry", "fileverbs.api_key")
+                .is_err()
+        );
         assert_eq!(calls(), "\n", "it is left alone for a while");
     }
 
     #[test]
     fn a_timeout_is_remembered_for_a_few_seconds_and_a_refusal_for_its_item_alone() {
         let (mut gate, began) = (KeyringGate::default(), Instant::now());
-        gate.record_failure(("tool", "keyferry", "a"), false, &source_error("refuses".into()), began);
-        assert!(gate.recent_failure(("tool", "keyferry", "a"), began + Duration::from_secs(1)).is_some());
-        assert!(gate.recent_failure(("tool", "keyferry", "b"), began + Duration::from_secs(1)).is_none());
-        gate.record_failure(("tool", "keyferry", "b"), true, &source_error("mute".into()), began);
-        assert!(gate.recent_failure(("tool", "other", "c"), began + Duration::from_secs(1)).is_some());
-        assert!(gate.recent_failure(("other", "keyferry", "b"), began + Duration::from_secs(1)).is_none());
-        assert!(gate.recent_failure(("tool", "keyferry", "a"), began + RETRY_COOLDOWN).is_none());
+        gate.record_failure(
+            ("tool", "keyferry", "a"),
+            false,
+            &source_error("refuses".into()),
+            began,
+        );
+        assert!(
+            gate.recent_failure(("tool", "keyferry", "a"), began + Duration::from_secs(1))
+                .is_some()
+        );
+        assert!(
+            gate.recent_failure(("tool", "keyferry", "b"), began + Duration::from_secs(1))
+                .is_none()
+        );
+        gate.record_failure(
+            ("tool", "keyferry", "b"),
+            true,
+            &source_error("mute".into()),
+            began,
+        );
+        assert!(
+            gate.recent_failure(("tool", "other", "c"), began + Duration::from_secs(1))
+                .is_some()
+        );
+        assert!(
+            gate.recent_failure(("other", "keyferry", "b"), began + Duration::from_secs(1))
+                .is_none()
+        );
+        assert!(
+            gate.recent_failure(("tool", "keyferry", "a"), began + RETRY_COOLDOWN)
+                .is_none()
+        );
         let (_folder, name) = fake_tool("exit 5");
         assert!(gate.look_up(&name, "keyferry", "a").is_err());
         fs::write(&name, "#!/bin/sh\necho mended\n").unwrap();
         assert!(gate.look_up(&name, "keyferry", "a").is_err());
-        assert_eq!(gate.look_up(&name, "keyferry", "b").unwrap().unwrap().expose(), "mended");
+        assert_eq!(
+            gate.look_up(&name, "keyferry", "b")
+                .unwrap()
+                .unwrap()
+                .expose(),
+            "mended"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! FileVerbs: the bearer token, its renewal by cookie, and the SecretKey header.
 //!
-//! Knows no other service. How a token is renewed is undocumented: route and cookie are settings, and a service without
-//! such a route is asked no second time.
+//! Knows no other service. How a token is renewed is undocumented: route and cookie are settings,
+//! and a service without such a route is asked no second time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,7 +30,8 @@ pub struct FileVerbs {
     /// Below the version prefix.
     refresh_path: String,
     refresh_cookie: String,
-    /// Whether URLs take the bearer. They take the SecretKey where that alone is configured; without any key a login may have left one.
+    /// Whether URLs take the bearer. They take the SecretKey where that alone is configured;
+    /// without any key a login may have left one.
     takes_bearer: bool,
     /// Whether the service has shown that it has no refresh route.
     refresh_unsupported: AtomicBool,
@@ -43,37 +44,83 @@ impl FileVerbs {
     /// [`ErrorKind::Config`] if a setting of it can't be used.
     pub fn open(profile: &Profile) -> Result<Self> {
         let base = profile.base_url("fileverbs.url", &["/api/v1"])?;
-        let takes_bearer = profile.is_set("fileverbs.api_key") || !profile.is_set("fileverbs.secret_key");
+        let takes_bearer =
+            profile.is_set("fileverbs.api_key") || !profile.is_set("fileverbs.secret_key");
         let text = |key| profile.text(key).unwrap_or_default();
-        Self::new(base, takes_bearer, text("fileverbs.refresh_path"), text("fileverbs.refresh_cookie"))
+        Self::new(
+            base,
+            takes_bearer,
+            text("fileverbs.refresh_path"),
+            text("fileverbs.refresh_cookie"),
+        )
     }
 
-    pub(super) fn new(base: BaseUrl, takes_bearer: bool, refresh_path: &str, refresh_cookie: &str) -> Result<Self> {
+    pub(super) fn new(
+        base: BaseUrl,
+        takes_bearer: bool,
+        refresh_path: &str,
+        refresh_cookie: &str,
+    ) -> Result<Self> {
         let path = refresh_path.trim_start_matches('/');
-        let path = path.strip_prefix("api/v1/").unwrap_or(path).trim_end_matches('/');
-        let is_cookie_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let path = path
+            .strip_prefix("api/v1/")
+            .unwrap_or(path)
+            .trim_end_matches('/');
+        let is_cookie_name =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if path.is_empty() || base.join(&format!("{API_PREFIX}{path}")).is_err() {
-            return Err(Error::new(ErrorKind::Config, "`fileverbs.refresh_path` is no path: write it like accounts/refresh-token"));
+            return Err(Error::new(
+                ErrorKind::Config,
+                "`fileverbs.refresh_path` is no path: write it like accounts/refresh-token",
+            ));
         }
         if refresh_cookie.is_empty() || !refresh_cookie.bytes().all(is_cookie_name) {
-            return Err(Error::new(ErrorKind::Config, "`fileverbs.refresh_cookie` is no name of a cookie: write it like refreshToken"));
+            return Err(Error::new(
+                ErrorKind::Config,
+                "`fileverbs.refresh_cookie` is no name of a cookie: write it like refreshToken",
+            ));
         }
         let refresh_unsupported = AtomicBool::new(false);
-        Ok(Self { base, refresh_path: path.into(), refresh_cookie: refresh_cookie.into(), takes_bearer, refresh_unsupported })
+        Ok(Self {
+            base,
+            refresh_path: path.into(),
+            refresh_cookie: refresh_cookie.into(),
+            takes_bearer,
+            refresh_unsupported,
+        })
     }
 
     fn acquire_bearer(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
-        let (secret_key, api_key) = match (configured_key("fileverbs.secret_key", context)?, configured_key("fileverbs.api_key", context)?)
-        {
+        let (secret_key, api_key) = match (
+            configured_key("fileverbs.secret_key", context)?,
+            configured_key("fileverbs.api_key", context)?,
+        ) {
             (Some(secret_key), Some(api_key)) => (secret_key, api_key),
-            (Some(_), None) => return Err(not_configured("`fileverbs.api_key` is not set, and a bearer needs both keys", "")),
-            (None, Some(_)) => return Err(not_configured("`fileverbs.secret_key` is not set, and a bearer needs both keys", "")),
+            (Some(_), None) => {
+                return Err(not_configured(
+                    "`fileverbs.api_key` is not set, and a bearer needs both keys",
+                    "",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(not_configured(
+                    "`fileverbs.secret_key` is not set, and a bearer needs both keys",
+                    "",
+                ));
+            }
             (None, None) => {
-                return Err(not_configured("neither `fileverbs.secret_key` nor `fileverbs.api_key` is set, and no bearer is kept", ""));
+                return Err(not_configured(
+                    "neither `fileverbs.secret_key` nor `fileverbs.api_key` is set, and no bearer is kept",
+                    "",
+                ));
             }
         };
-        let body = json!({ "SecretKey": secret_key.expose(), "APIKey": api_key.expose() }).to_string();
-        let request = Request::post(self.base.join(&format!("{API_PREFIX}{TOKEN_PATH}"))?, Some(Secret::new(body)));
+        let body =
+            json!({ "SecretKey": secret_key.expose(), "APIKey": api_key.expose() }).to_string();
+        let request = Request::post(
+            self.base.join(&format!("{API_PREFIX}{TOKEN_PATH}"))?,
+            Some(Secret::new(body)),
+        );
         let secrets = [&secret_key, &api_key];
         let response = context.login(&secrets, &request, &|response| {
             let message = "FileVerbs refuses the keys: check `fileverbs.secret_key` (Integration, API Secret) and \
@@ -81,22 +128,40 @@ impl FileVerbs {
             matches!(response.status, 400 | 401 | 403).then(|| response::error(ErrorKind::BadCredentials, message, response, &secrets))
         })?;
         if !response::is_success(&response) {
-            let kind = if matches!(response.status, 404 | 405 | 501) { ErrorKind::Unsupported } else { ErrorKind::BadResponse };
-            let message = format!("FileVerbs answers {TOKEN_ROUTE} with status {}: check `fileverbs.url`", response.status);
+            let kind = if matches!(response.status, 404 | 405 | 501) {
+                ErrorKind::Unsupported
+            } else {
+                ErrorKind::BadResponse
+            };
+            let message = format!(
+                "FileVerbs answers {TOKEN_ROUTE} with status {}: check `fileverbs.url`",
+                response.status
+            );
             return Err(response::error(kind, message, &response, &secrets));
         }
         self.parse_bearer(TOKEN_ROUTE, spec, &response)
     }
 
     /// Parses the bearer of a response, and the secret that renews it.
-    fn parse_bearer(&self, route: &str, spec: &TokenSpec<'_>, response: &Response) -> Result<Acquired> {
+    fn parse_bearer(
+        &self,
+        route: &str,
+        spec: &TokenSpec<'_>,
+        response: &Response,
+    ) -> Result<Acquired> {
         let document = response::parse(NAME, response)?;
         let token = response::token(route, &document, "JwtToken")?;
-        let expiry = response::expiry(&token, &document, &["JwtTokenExpires", "ExpiresAt", "Expires"]);
+        let expiry = response::expiry(
+            &token,
+            &document,
+            &["JwtTokenExpires", "ExpiresAt", "Expires"],
+        );
         let header = Secret::new(format!("Bearer {}", token.expose()));
         let mut new_token = NewToken::new(TokenKind::Bearer, "Authorization", header, expiry);
         new_token.details = details(&document);
-        let renewal = self.refresh_cookie_value(response).or_else(|| cookie_value(response::text(&document, "RefreshToken")?));
+        let renewal = self
+            .refresh_cookie_value(response)
+            .or_else(|| cookie_value(response::text(&document, "RefreshToken")?));
         let mut acquired = Acquired::only(spec, new_token);
         acquired.renewal = renewal.filter(|_| !self.refresh_unsupported.load(Ordering::Relaxed));
         Ok(acquired)
@@ -107,7 +172,9 @@ impl FileVerbs {
         response.cookies.iter().rev().find_map(|cookie| {
             let pair = cookie.expose().split(';').next()?;
             let (name, value) = pair.split_once('=')?;
-            (name.trim() == self.refresh_cookie).then(|| cookie_value(value.trim())).flatten()
+            (name.trim() == self.refresh_cookie)
+                .then(|| cookie_value(value.trim()))
+                .flatten()
         })
     }
 }
@@ -118,26 +185,36 @@ fn cookie_value(value: &str) -> Option<Secret> {
     (!response::is_placeholder(value) && value.bytes().all(is_allowed)).then(|| Secret::from(value))
 }
 
-/// The details of the account, under the documented names whatever the response's case; nothing else of the response.
+/// The details of the account, under the documented names whatever the response's case; nothing
+/// else of the response.
 fn details(document: &Value) -> Value {
     let named_field = |name: &str| match response::field(document, name)? {
         Value::String(_) => Some((name.to_owned(), response::detail(document, name)?.into())),
         value @ (Value::Number(_) | Value::Bool(_)) => Some((name.to_owned(), value.clone())),
         _ => None,
     };
-    Value::Object(DETAIL_FIELDS.iter().filter_map(|name| named_field(name)).collect::<Map<_, _>>())
+    Value::Object(
+        DETAIL_FIELDS
+            .iter()
+            .filter_map(|name| named_field(name))
+            .collect::<Map<_, _>>(),
+    )
 }
 
 /// A key, if it is set.
 fn configured_key(name: &str, context: &dyn Context) -> Result<Option<Secret>> {
     let key = context.setting(name)?;
-    key.iter().try_for_each(|key| key.check(&format!("`{name}`")))?;
+    key.iter()
+        .try_for_each(|key| key.check(&format!("`{name}`")))?;
     Ok(key)
 }
 
-/// The error for a missing key. A login stores the bearer by itself, and the keys only with `save_option`.
+/// The error for a missing key. A login stores the bearer by itself, and the keys only with
+/// `save_option`.
 fn not_configured(message: &str, save_option: &str) -> Error {
-    let message = format!("{message}: set what FileVerbs' portal has under Integration, or run keyferry login fileverbs{save_option}");
+    let message = format!(
+        "{message}: set what FileVerbs' portal has under Integration, or run keyferry login fileverbs{save_option}"
+    );
     Error::new(ErrorKind::NotConfigured, message)
 }
 
@@ -163,75 +240,136 @@ impl Service for FileVerbs {
     }
 
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
-        let target = |resource_kind| Ok(Target { resource_kind, id: "", required: RequiredAccess::Only(Access::Full), parent: None });
+        let target = |resource_kind| {
+            Ok(Target {
+                resource_kind,
+                id: "",
+                required: RequiredAccess::Only(Access::Full),
+                parent: None,
+            })
+        };
         let path = path.strip_suffix('/').unwrap_or(path);
         match path {
             "bearer" => target(ResourceKind::Bearer),
             "secret-key" => target(ResourceKind::Key),
-            _ if path.is_empty() || path.starts_with('/') => {
-                Err(Error::new(ErrorKind::UnknownService, "the path is not like fileverbs:bearer, fileverbs:secret-key or a FileVerbs URL"))
+            _ if path.is_empty() || path.starts_with('/') => Err(Error::new(
+                ErrorKind::UnknownService,
+                "the path is not like fileverbs:bearer, fileverbs:secret-key or a FileVerbs URL",
+            )),
+            _ if path.eq_ignore_ascii_case(TOKEN_PATH)
+                || path.eq_ignore_ascii_case(&self.refresh_path) =>
+            {
+                Err(Error::new(
+                    ErrorKind::NoHeader,
+                    "the token call takes no header: ask for fileverbs:bearer, which makes it",
+                ))
             }
-            _ if path.eq_ignore_ascii_case(TOKEN_PATH) || path.eq_ignore_ascii_case(&self.refresh_path) => {
-                Err(Error::new(ErrorKind::NoHeader, "the token call takes no header: ask for fileverbs:bearer, which makes it"))
-            }
-            _ => target(if self.takes_bearer { ResourceKind::Bearer } else { ResourceKind::Key }),
+            _ => target(if self.takes_bearer {
+                ResourceKind::Bearer
+            } else {
+                ResourceKind::Key
+            }),
         }
     }
 
     fn acquire(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
         match spec.resource_kind {
             ResourceKind::Key => {
-                let key = configured_key("fileverbs.secret_key", context)?
-                    .ok_or_else(|| not_configured("`fileverbs.secret_key` is not set", " --save file"))?;
-                Ok(Acquired::only(spec, NewToken::new(TokenKind::Key, "SecretKey", key, None)))
+                let key = configured_key("fileverbs.secret_key", context)?.ok_or_else(|| {
+                    not_configured("`fileverbs.secret_key` is not set", " --save file")
+                })?;
+                Ok(Acquired::only(
+                    spec,
+                    NewToken::new(TokenKind::Key, "SecretKey", key, None),
+                ))
             }
             ResourceKind::Bearer => self.acquire_bearer(spec, context),
-            _ => {
-                Err(Error::new(ErrorKind::UnknownService, "FileVerbs has no such token: ask for fileverbs:bearer or fileverbs:secret-key"))
-            }
+            _ => Err(Error::new(
+                ErrorKind::UnknownService,
+                "FileVerbs has no such token: ask for fileverbs:bearer or fileverbs:secret-key",
+            )),
         }
     }
 
-    fn renew(&self, spec: &TokenSpec<'_>, renewal: &Secret, context: &dyn Context) -> Result<Acquired> {
+    fn renew(
+        &self,
+        spec: &TokenSpec<'_>,
+        renewal: &Secret,
+        context: &dyn Context,
+    ) -> Result<Acquired> {
         let unsupported = "FileVerbs has no route that renews here: the token call is used instead";
         if self.refresh_unsupported.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Unsupported, unsupported));
         }
         let cookie = Secret::new(format!("{}={}", self.refresh_cookie, renewal.expose()));
-        let url = self.base.join(&format!("{API_PREFIX}{}", self.refresh_path))?;
-        let response = context.send_no_retry(&Request::post(url, None).header("Cookie", cookie)).map_err(renewal_lost)?;
+        let url = self
+            .base
+            .join(&format!("{API_PREFIX}{}", self.refresh_path))?;
+        let response = context
+            .send_no_retry(&Request::post(url, None).header("Cookie", cookie))
+            .map_err(renewal_lost)?;
         match response.status {
             404 | 405 | 501 => {
                 self.refresh_unsupported.store(true, Ordering::Relaxed);
-                Err(response::error(ErrorKind::Unsupported, unsupported, &response, &[renewal]))
+                Err(response::error(
+                    ErrorKind::Unsupported,
+                    unsupported,
+                    &response,
+                    &[renewal],
+                ))
             }
             400 | 401 | 403 => {
-                let message = "FileVerbs refuses to renew the bearer: the token call gets a new one";
-                Err(response::error(ErrorKind::BadCredentials, message, &response, &[renewal]))
+                let message =
+                    "FileVerbs refuses to renew the bearer: the token call gets a new one";
+                Err(response::error(
+                    ErrorKind::BadCredentials,
+                    message,
+                    &response,
+                    &[renewal],
+                ))
             }
             _ if response::is_success(&response) => self.parse_renewal(spec, renewal, &response),
             status => {
-                let message = format!("FileVerbs answers a renewal with status {status}: check `fileverbs.refresh_path`");
-                Err(response::error(ErrorKind::BadResponse, message, &response, &[renewal]))
+                let message = format!(
+                    "FileVerbs answers a renewal with status {status}: check `fileverbs.refresh_path`"
+                );
+                Err(response::error(
+                    ErrorKind::BadResponse,
+                    message,
+                    &response,
+                    &[renewal],
+                ))
             }
         }
     }
 }
 
-/// Rationale: an answer that was lost may have used the renewal secret up, and sending it once more would look like theft.
+/// Rationale: an answer that was lost may have used the renewal secret up, and sending it once more
+/// would look like theft.
 fn renewal_lost(error: Error) -> Error {
     let message = "FileVerbs broke off while it renewed the bearer: the token call gets a new one";
-    if error.kind == ErrorKind::NoResponse { Error::new(ErrorKind::BadCredentials, message) } else { error }
+    if error.kind == ErrorKind::NoResponse {
+        Error::new(ErrorKind::BadCredentials, message)
+    } else {
+        error
+    }
 }
 
 impl FileVerbs {
-    /// Rationale: a success that can't be read has used the renewal secret up all the same. Keeping that one would fail at
-    /// every renewal to come, or look like theft to a service that watches for reuse, so it counts as dead.
-    fn parse_renewal(&self, spec: &TokenSpec<'_>, renewal: &Secret, response: &Response) -> Result<Acquired> {
+    /// Rationale: a success that can't be read has used the renewal secret up all the same. Keeping
+    /// that one would fail at every renewal to come, or look like theft to a service that watches
+    /// for reuse, so it counts as dead.
+    fn parse_renewal(
+        &self,
+        spec: &TokenSpec<'_>,
+        renewal: &Secret,
+        response: &Response,
+    ) -> Result<Acquired> {
         let route = format!("POST {API_PREFIX}{}", self.refresh_path);
-        let mut acquired = self
-            .parse_bearer(&route, spec, response)
-            .map_err(|error| Error::new(ErrorKind::BadCredentials, error.message().to_owned()).with_http_status(response.status))?;
+        let mut acquired = self.parse_bearer(&route, spec, response).map_err(|error| {
+            Error::new(ErrorKind::BadCredentials, error.message().to_owned())
+                .with_http_status(response.status)
+        })?;
         acquired.renewal = acquired.renewal.or_else(|| Some(renewal.clone()));
         Ok(acquired)
     }
@@ -243,13 +381,22 @@ mod tests {
     use super::*;
     use crate::services::test_context::{HOSTILE, ScriptedContext, headers, spec};
 
-    const KEYS: [(&str, &str); 2] = [("fileverbs.secret_key", "sk=$:one-one"), ("fileverbs.api_key", "ak!two-two")];
+    const KEYS: [(&str, &str); 2] = [
+        ("fileverbs.secret_key", "sk=$:one-one"),
+        ("fileverbs.api_key", "ak!two-two"),
+    ];
     const TOKEN: &str = "POST /api/v1/accounts/access-token";
     const REFRESH: &str = "POST /api/v1/accounts/refresh-token";
 
     fn fileverbs(takes_bearer: bool) -> FileVerbs {
         let base = BaseUrl::parse("fileverbs.url", "https://api.fileverbs.com", &[]).unwrap();
-        FileVerbs::new(base, takes_bearer, "/api/v1/accounts/refresh-token", "refreshToken").unwrap()
+        FileVerbs::new(
+            base,
+            takes_bearer,
+            "/api/v1/accounts/refresh-token",
+            "refreshToken",
+        )
+        .unwrap()
     }
 
     fn bearer(context: &ScriptedContext) -> Result<Acquired> {
@@ -257,7 +404,11 @@ mod tests {
     }
 
     fn renew(service: &FileVerbs, context: &ScriptedContext) -> Result<Acquired> {
-        service.renew(&spec(ResourceKind::Bearer, "", Access::Full), &Secret::from("old%3D%3D"), context)
+        service.renew(
+            &spec(ResourceKind::Bearer, "", Access::Full),
+            &Secret::from("old%3D%3D"),
+            context,
+        )
     }
 
     fn exposed(acquired: &Acquired) -> Option<&str> {
@@ -269,29 +420,67 @@ mod tests {
         let rows = [
             ("bearer", ResourceKind::Bearer, ResourceKind::Bearer),
             ("secret-key", ResourceKind::Key, ResourceKind::Key),
-            ("fileuploads/upload", ResourceKind::Bearer, ResourceKind::Key),
+            (
+                "fileuploads/upload",
+                ResourceKind::Bearer,
+                ResourceKind::Key,
+            ),
             ("fileuploads", ResourceKind::Bearer, ResourceKind::Key),
-            ("jobrequests/J/outputs", ResourceKind::Bearer, ResourceKind::Key),
-            ("accounts/revoke-token", ResourceKind::Bearer, ResourceKind::Key),
+            (
+                "jobrequests/J/outputs",
+                ResourceKind::Bearer,
+                ResourceKind::Key,
+            ),
+            (
+                "accounts/revoke-token",
+                ResourceKind::Bearer,
+                ResourceKind::Key,
+            ),
         ];
         for (path, with_both, with_one) in rows {
-            assert_eq!(fileverbs(true).classify(path).unwrap().resource_kind, with_both, "{path}");
-            assert_eq!(fileverbs(false).classify(path).unwrap().resource_kind, with_one, "{path}");
+            assert_eq!(
+                fileverbs(true).classify(path).unwrap().resource_kind,
+                with_both,
+                "{path}"
+            );
+            assert_eq!(
+                fileverbs(false).classify(path).unwrap().resource_kind,
+                with_one,
+                "{path}"
+            );
         }
-        for path in ["accounts/access-token", "Accounts/Access-Token/", "accounts/refresh-token"] {
-            assert_eq!(fileverbs(true).classify(path).unwrap_err().kind, ErrorKind::NoHeader, "{path}");
+        for path in [
+            "accounts/access-token",
+            "Accounts/Access-Token/",
+            "accounts/refresh-token",
+        ] {
+            assert_eq!(
+                fileverbs(true).classify(path).unwrap_err().kind,
+                ErrorKind::NoHeader,
+                "{path}"
+            );
         }
         for path in ["", "/", "//x"] {
-            assert_eq!(fileverbs(true).classify(path).unwrap_err().kind, ErrorKind::UnknownService, "{path}");
+            assert_eq!(
+                fileverbs(true).classify(path).unwrap_err().kind,
+                ErrorKind::UnknownService,
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn the_secret_key_is_a_header() {
         let wanted = spec(ResourceKind::Key, "", Access::Full);
-        let found = fileverbs(false).acquire(&wanted, &ScriptedContext::new(&KEYS)).unwrap().found;
+        let found = fileverbs(false)
+            .acquire(&wanted, &ScriptedContext::new(&KEYS))
+            .unwrap()
+            .found;
         assert_eq!(headers(&found.new_token), ["SecretKey: sk=$:one-one"]);
-        let error = fileverbs(false).acquire(&wanted, &ScriptedContext::new(&KEYS[1..])).err().unwrap();
+        let error = fileverbs(false)
+            .acquire(&wanted, &ScriptedContext::new(&KEYS[1..]))
+            .err()
+            .unwrap();
         assert_eq!(error.kind, ErrorKind::NotConfigured);
         assert!(error.message().contains("fileverbs.secret_key"), "{error}");
     }
@@ -303,23 +492,50 @@ mod tests {
         for body in [pascal, camel] {
             let context = ScriptedContext::new(&KEYS).response(TOKEN, 200, body);
             let acquired = bearer(&context).unwrap();
-            assert_eq!(headers(&acquired.found.new_token), ["Authorization: Bearer j"]);
+            assert_eq!(
+                headers(&acquired.found.new_token),
+                ["Authorization: Bearer j"]
+            );
             assert_eq!(exposed(&acquired), Some("r"));
-            assert_eq!(acquired.found.new_token.details, json!({"Id": 7, "FirstName": "Ann", "IsVerified": true}));
+            assert_eq!(
+                acquired.found.new_token.details,
+                json!({"Id": 7, "FirstName": "Ann", "IsVerified": true})
+            );
             let sent = context.sent();
             assert_eq!((sent[0].via, sent[0].headers.len()), ("login", 0));
-            assert_eq!(sent[0].body, r#"{"APIKey":"ak!two-two","SecretKey":"sk=$:one-one"}"#);
+            assert_eq!(
+                sent[0].body,
+                r#"{"APIKey":"ak!two-two","SecretKey":"sk=$:one-one"}"#
+            );
         }
     }
 
     #[test]
     fn the_cookie_goes_before_the_field_and_stays_encoded_as_it_came() {
-        let cookies = ["other=1", "refreshToken=new%3D%3D; expires=Wed, 01 Jan 2031 00:00:00 GMT; path=/; httponly"];
-        let context =
-            ScriptedContext::new(&KEYS).response_with_cookies(TOKEN, 200, json!({"JwtToken": "j", "RefreshToken": "new=="}), &cookies);
+        let cookies = [
+            "other=1",
+            "refreshToken=new%3D%3D; expires=Wed, 01 Jan 2031 00:00:00 GMT; path=/; httponly",
+        ];
+        let context = ScriptedContext::new(&KEYS).response_with_cookies(
+            TOKEN,
+            200,
+            json!({"JwtToken": "j", "RefreshToken": "new=="}),
+            &cookies,
+        );
         assert_eq!(exposed(&bearer(&context).unwrap()), Some("new%3D%3D"));
-        for bad in ["refreshToken=", "refreshToken", "refreshTokens=x", "refreshToken=a b", "refreshToken=a\u{1}"] {
-            let context = ScriptedContext::new(&KEYS).response_with_cookies(TOKEN, 200, json!({"JwtToken": "j"}), &[bad]);
+        for bad in [
+            "refreshToken=",
+            "refreshToken",
+            "refreshTokens=x",
+            "refreshToken=a b",
+            "refreshToken=a\u{1}",
+        ] {
+            let context = ScriptedContext::new(&KEYS).response_with_cookies(
+                TOKEN,
+                200,
+                json!({"JwtToken": "j"}),
+                &[bad],
+            );
             assert_eq!(exposed(&bearer(&context).unwrap()), None, "{bad}");
         }
     }
@@ -333,22 +549,36 @@ mod tests {
             (404, ErrorKind::Unsupported),
             (418, ErrorKind::BadResponse),
         ] {
-            let context = ScriptedContext::new(&KEYS).response(TOKEN, status, r#"{"message":"bad key ak!two-two"}"#);
+            let context = ScriptedContext::new(&KEYS).response(
+                TOKEN,
+                status,
+                r#"{"message":"bad key ak!two-two"}"#,
+            );
             let error = bearer(&context).err().unwrap();
             assert_eq!((error.kind, error.http_status), (kind, Some(status)));
             assert!(!error.message().contains("two"), "{error}");
         }
         for missing in [&KEYS[..1], &KEYS[1..], &[]] {
-            assert_eq!(bearer(&ScriptedContext::new(missing)).err().unwrap().kind, ErrorKind::NotConfigured);
+            assert_eq!(
+                bearer(&ScriptedContext::new(missing)).err().unwrap().kind,
+                ErrorKind::NotConfigured
+            );
         }
     }
 
     #[test]
     fn a_hostile_document_is_a_bad_answer() {
-        let bearers = [r#"null"#, r#"["x"]"#, r#""a\nb""#, r#""a","jwttoken":"b""#].map(|bearer| format!("{{\"JwtToken\":{bearer}}}"));
-        for body in HOSTILE.into_iter().chain(bearers.iter().map(String::as_str)) {
+        let bearers = [r#"null"#, r#"["x"]"#, r#""a\nb""#, r#""a","jwttoken":"b""#]
+            .map(|bearer| format!("{{\"JwtToken\":{bearer}}}"));
+        for body in HOSTILE
+            .into_iter()
+            .chain(bearers.iter().map(String::as_str))
+        {
             assert_eq!(
-                bearer(&ScriptedContext::new(&KEYS).response(TOKEN, 200, body)).err().unwrap().kind,
+                bearer(&ScriptedContext::new(&KEYS).response(TOKEN, 200, body))
+                    .err()
+                    .unwrap()
+                    .kind,
                 ErrorKind::BadResponse,
                 "{body}"
             );
@@ -357,29 +587,53 @@ mod tests {
 
     #[test]
     fn a_renewal_is_sent_once_and_rotates() {
-        let context = ScriptedContext::new(&KEYS).response_with_cookies(REFRESH, 200, json!({"jwtToken": "j2"}), &["refreshToken=next%3D"]);
+        let context = ScriptedContext::new(&KEYS).response_with_cookies(
+            REFRESH,
+            200,
+            json!({"jwtToken": "j2"}),
+            &["refreshToken=next%3D"],
+        );
         let acquired = renew(&fileverbs(true), &context).unwrap();
-        assert_eq!(headers(&acquired.found.new_token), ["Authorization: Bearer j2"]);
+        assert_eq!(
+            headers(&acquired.found.new_token),
+            ["Authorization: Bearer j2"]
+        );
         assert_eq!(exposed(&acquired), Some("next%3D"));
         let sent = context.sent();
-        assert_eq!((sent[0].via, sent[0].headers.as_slice()), ("send_no_retry", &["Cookie: refreshToken=old%3D%3D".to_owned()][..]));
+        assert_eq!(
+            (sent[0].via, sent[0].headers.as_slice()),
+            (
+                "send_no_retry",
+                &["Cookie: refreshToken=old%3D%3D".to_owned()][..]
+            )
+        );
         assert_eq!(sent[0].body, "");
         let context = ScriptedContext::new(&KEYS).response(REFRESH, 200, json!({"jwtToken": "j2"}));
-        assert_eq!(exposed(&renew(&fileverbs(true), &context).unwrap()), Some("old%3D%3D"), "it did not rotate");
+        assert_eq!(
+            exposed(&renew(&fileverbs(true), &context).unwrap()),
+            Some("old%3D%3D"),
+            "it did not rotate"
+        );
     }
 
     #[test]
     fn a_service_that_can_not_renew_is_asked_once() {
         for status in [404, 405] {
             let service = fileverbs(true);
-            let context = ScriptedContext::new(&KEYS).response(REFRESH, status, "").response(
-                TOKEN,
-                200,
-                json!({"JwtToken": "j", "RefreshToken": "r"}),
+            let context = ScriptedContext::new(&KEYS)
+                .response(REFRESH, status, "")
+                .response(TOKEN, 200, json!({"JwtToken": "j", "RefreshToken": "r"}));
+            assert_eq!(
+                renew(&service, &context).err().unwrap().kind,
+                ErrorKind::Unsupported
             );
-            assert_eq!(renew(&service, &context).err().unwrap().kind, ErrorKind::Unsupported);
-            assert_eq!(renew(&service, &context).err().unwrap().kind, ErrorKind::Unsupported);
-            let acquired = service.acquire(&spec(ResourceKind::Bearer, "", Access::Full), &context).unwrap();
+            assert_eq!(
+                renew(&service, &context).err().unwrap().kind,
+                ErrorKind::Unsupported
+            );
+            let acquired = service
+                .acquire(&spec(ResourceKind::Bearer, "", Access::Full), &context)
+                .unwrap();
             assert_eq!(exposed(&acquired), None);
             assert_eq!(context.lines(), [REFRESH, TOKEN]);
         }
@@ -388,14 +642,27 @@ mod tests {
     #[test]
     fn a_dead_renewal_is_refused() {
         for status in [400, 401, 403] {
-            let context = ScriptedContext::new(&KEYS).response(REFRESH, status, r#"{"message":"Invalid token old%3D%3D"}"#);
+            let context = ScriptedContext::new(&KEYS).response(
+                REFRESH,
+                status,
+                r#"{"message":"Invalid token old%3D%3D"}"#,
+            );
             let error = renew(&fileverbs(true), &context).err().unwrap();
-            assert_eq!((error.kind, error.http_status), (ErrorKind::BadCredentials, Some(status)));
+            assert_eq!(
+                (error.kind, error.http_status),
+                (ErrorKind::BadCredentials, Some(status))
+            );
             assert!(!error.message().contains("old%3D"), "{error}");
         }
         for body in HOSTILE {
             assert_eq!(
-                renew(&fileverbs(true), &ScriptedContext::new(&KEYS).response(REFRESH, 200, body)).err().unwrap().kind,
+                renew(
+                    &fileverbs(true),
+                    &ScriptedContext::new(&KEYS).response(REFRESH, 200, body)
+                )
+                .err()
+                .unwrap()
+                .kind,
                 ErrorKind::BadCredentials
             );
         }
@@ -404,8 +671,23 @@ mod tests {
     #[test]
     fn settings_that_could_leave_the_service_are_refused() {
         let base = || BaseUrl::parse("fileverbs.url", "https://api.fileverbs.com/x", &[]).unwrap();
-        for (path, cookie) in [("", "c"), ("/", "c"), ("../../../y", "c"), ("p", ""), ("p", "a=b"), ("p", "a;b"), ("p", "a b")] {
-            assert_eq!(FileVerbs::new(base(), true, path, cookie).err().unwrap().kind, ErrorKind::Config, "{path} {cookie}");
+        for (path, cookie) in [
+            ("", "c"),
+            ("/", "c"),
+            ("../../../y", "c"),
+            ("p", ""),
+            ("p", "a=b"),
+            ("p", "a;b"),
+            ("p", "a b"),
+        ] {
+            assert_eq!(
+                FileVerbs::new(base(), true, path, cookie)
+                    .err()
+                    .unwrap()
+                    .kind,
+                ErrorKind::Config,
+                "{path} {cookie}"
+            );
         }
     }
 }

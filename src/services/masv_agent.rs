@@ -26,7 +26,9 @@ impl MasvAgent {
     /// # Errors
     /// [`ErrorKind::Config`] if `agent.url` can't be used.
     pub fn open(profile: &Profile) -> Result<Self> {
-        Ok(Self { base: profile.base_url("agent.url", &["/api/v1"])? })
+        Ok(Self {
+            base: profile.base_url("agent.url", &["/api/v1"])?,
+        })
     }
 
     #[cfg(test)]
@@ -35,11 +37,19 @@ impl MasvAgent {
     }
 
     fn get(&self, path: &str, context: &dyn Context) -> Result<Response> {
-        context.send(&Request::get(self.base.join(path)?)).map_err(|error| self.explain_unreachable(error))
+        context
+            .send(&Request::get(self.base.join(path)?))
+            .map_err(|error| self.explain_unreachable(error))
     }
 
     /// Sends the user's secrets.
-    fn post(&self, path: &str, body: &Value, secrets: &[&Secret], context: &dyn Context) -> Result<Response> {
+    fn post(
+        &self,
+        path: &str,
+        body: &Value,
+        secrets: &[&Secret],
+        context: &dyn Context,
+    ) -> Result<Response> {
         let request = Request::post(self.base.join(path)?, Some(Secret::new(body.to_string())));
         let refused = |response: &Response| {
             let message = "the MASV Agent refuses this e-mail and password: check them; an account with MFA or SSO needs an API key \
@@ -47,7 +57,9 @@ impl MasvAgent {
             matches!(response.status, 400 | 401 | 403 | 409 | 422)
                 .then(|| response::error(ErrorKind::BadCredentials, message, response, secrets))
         };
-        context.login(secrets, &request, &refused).map_err(|error| self.explain_unreachable(error))
+        context
+            .login(secrets, &request, &refused)
+            .map_err(|error| self.explain_unreachable(error))
     }
 
     /// Adds the remedy to the error for an agent that doesn't listen.
@@ -55,15 +67,25 @@ impl MasvAgent {
         if error.kind != ErrorKind::Unreachable {
             return error;
         }
-        let message = format!("nothing answers at {}: start the MASV Agent (masv server start) or set `agent.url`", self.base);
+        let message = format!(
+            "nothing answers at {}: start the MASV Agent (masv server start) or set `agent.url`",
+            self.base
+        );
         Error::new(ErrorKind::Unreachable, message).with_retry_after_ms(error.retry_after_ms)
     }
 
     /// Parses user and teams of a response, and fetches the teams if it has none.
-    fn parse_session(&self, route: &str, response: &Response, context: &dyn Context) -> Result<Value> {
+    fn parse_session(
+        &self,
+        route: &str,
+        response: &Response,
+        context: &dyn Context,
+    ) -> Result<Value> {
         let document = response::parse(NAME, response)?;
         let Some(user) = response::field(&document, "user").filter(|user| user.is_object()) else {
-            let message = format!("the answer to {route} has no `user`: check that a MASV Agent listens at `agent.url`");
+            let message = format!(
+                "the answer to {route} has no `user`: check that a MASV Agent listens at `agent.url`"
+            );
             return Err(Error::new(ErrorKind::BadResponse, message));
         };
         let teams = match response::field(&document, "teams") {
@@ -80,8 +102,15 @@ impl MasvAgent {
             return Err(unexpected(route, &response, &[]));
         }
         let document = response::parse(NAME, &response)?;
-        let no_list = || Error::new(ErrorKind::BadResponse, format!("the answer to {route} holds no list of teams: check `agent.url`"));
-        response::list(&document, &["teams"]).map(<[Value]>::to_vec).ok_or_else(no_list)
+        let no_list = || {
+            Error::new(
+                ErrorKind::BadResponse,
+                format!("the answer to {route} holds no list of teams: check `agent.url`"),
+            )
+        };
+        response::list(&document, &["teams"])
+            .map(<[Value]>::to_vec)
+            .ok_or_else(no_list)
     }
 }
 
@@ -122,9 +151,17 @@ impl Service for MasvAgent {
 
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>> {
         if path.is_empty() {
-            return Err(Error::new(ErrorKind::UnknownService, "the path is empty: ask for agent:session"));
+            return Err(Error::new(
+                ErrorKind::UnknownService,
+                "the path is empty: ask for agent:session",
+            ));
         }
-        Ok(Target { resource_kind: ResourceKind::Session, id: "", required: RequiredAccess::Only(Access::Full), parent: None })
+        Ok(Target {
+            resource_kind: ResourceKind::Session,
+            id: "",
+            required: RequiredAccess::Only(Access::Full),
+            parent: None,
+        })
     }
 
     fn acquire(&self, _spec: &TokenSpec<'_>, _context: &dyn Context) -> Result<Acquired> {
@@ -154,31 +191,58 @@ impl Agent for MasvAgent {
         let response = self.post("/api/v1/login", &body, &secrets, context)?;
         if matches!(response.status, 404 | 405 | 501) {
             let message = "this MASV Agent takes no e-mail and password: start it with an API key in its configuration (auth.api_key)";
-            return Err(response::error(ErrorKind::Unsupported, message, &response, &secrets));
+            return Err(response::error(
+                ErrorKind::Unsupported,
+                message,
+                &response,
+                &secrets,
+            ));
         }
         self.session_after_login("POST /api/v1/login", &response, &secrets, context)
     }
 
-    fn sign_up(&self, email: &Secret, password: &Secret, name: &str, context: &dyn Context) -> Result<Value> {
+    fn sign_up(
+        &self,
+        email: &Secret,
+        password: &Secret,
+        name: &str,
+        context: &dyn Context,
+    ) -> Result<Value> {
         let route = "POST /api/v1/signup";
         let body = json!({ "email": email.expose(), "password": password.expose(), "name": name });
         let secrets = [email, password];
         let response = self.post("/api/v1/signup", &body, &secrets, context)?;
         if matches!(response.status, 404 | 405 | 501) {
             let message = "this MASV Agent makes no accounts: sign up at massive.io, and start it with an API key (auth.api_key)";
-            return Err(response::error(ErrorKind::Unsupported, message, &response, &secrets));
+            return Err(response::error(
+                ErrorKind::Unsupported,
+                message,
+                &response,
+                &secrets,
+            ));
         }
         self.session_after_login(route, &response, &secrets, context)
     }
 }
 
 impl MasvAgent {
-    /// Parses the session of a login's response. A success may have an empty body: then the session is fetched.
-    fn session_after_login(&self, route: &str, response: &Response, secrets: &[&Secret], context: &dyn Context) -> Result<Value> {
+    /// Parses the session of a login's response. A success may have an empty body: then the session
+    /// is fetched.
+    fn session_after_login(
+        &self,
+        route: &str,
+        response: &Response,
+        secrets: &[&Secret],
+        context: &dyn Context,
+    ) -> Result<Value> {
         if !response::is_success(response) {
             return Err(unexpected(route, response, secrets));
         }
-        if response.body.is_empty() { self.session(context) } else { self.parse_session(route, response, context) }
+        if response.body.is_empty() {
+            self.session(context)
+        } else {
+            self.parse_session(route, response, context)
+        }
     }
 }
 
@@ -192,11 +256,16 @@ mod tests {
     const TEAMS: &str = "GET /api/v1/teams";
 
     fn agent() -> MasvAgent {
-        MasvAgent::new(BaseUrl::parse("agent.url", "http://localhost:8080/api/v1", &["/api/v1"]).unwrap())
+        MasvAgent::new(
+            BaseUrl::parse("agent.url", "http://localhost:8080/api/v1", &["/api/v1"]).unwrap(),
+        )
     }
 
     fn secrets() -> (Secret, Secret) {
-        (Secret::from("ann@example.com"), Secret::from("hunter2-hunter2"))
+        (
+            Secret::from("ann@example.com"),
+            Secret::from("hunter2-hunter2"),
+        )
     }
 
     fn whole() -> Value {
@@ -206,11 +275,24 @@ mod tests {
     #[test]
     fn everything_is_the_session_and_has_no_header() {
         for path in ["session", "login", "teams", "packages/P"] {
-            assert_eq!(agent().classify(path).unwrap().resource_kind, ResourceKind::Session);
+            assert_eq!(
+                agent().classify(path).unwrap().resource_kind,
+                ResourceKind::Session
+            );
         }
-        assert_eq!(agent().classify("").unwrap_err().kind, ErrorKind::UnknownService);
+        assert_eq!(
+            agent().classify("").unwrap_err().kind,
+            ErrorKind::UnknownService
+        );
         let wanted = spec(ResourceKind::Session, "", Access::Full);
-        assert_eq!(agent().acquire(&wanted, &ScriptedContext::new(&[])).err().unwrap().kind, ErrorKind::NoHeader);
+        assert_eq!(
+            agent()
+                .acquire(&wanted, &ScriptedContext::new(&[]))
+                .err()
+                .unwrap()
+                .kind,
+            ErrorKind::NoHeader
+        );
     }
 
     #[test]
@@ -218,7 +300,9 @@ mod tests {
         let context = ScriptedContext::new(&[]).response(LOGIN, 200, whole());
         assert_eq!(agent().session(&context).unwrap(), whole());
         for teams in [json!([{"id": "T"}]), json!({"teams": [{"id": "T"}]})] {
-            let context = ScriptedContext::new(&[]).response(LOGIN, 200, json!({"User": {"id": "U"}})).response(TEAMS, 200, teams);
+            let context = ScriptedContext::new(&[])
+                .response(LOGIN, 200, json!({"User": {"id": "U"}}))
+                .response(TEAMS, 200, teams);
             assert_eq!(agent().session(&context).unwrap(), whole());
             assert!(context.sent().iter().all(|sent| sent.headers.is_empty()));
         }
@@ -226,18 +310,41 @@ mod tests {
 
     #[test]
     fn without_a_session_the_error_says_how_to_get_one() {
-        let context = ScriptedContext::new(&[]).response(LOGIN, 401, r#"{"code":262146,"message":"session is nil"}"#);
+        let context = ScriptedContext::new(&[]).response(
+            LOGIN,
+            401,
+            r#"{"code":262146,"message":"session is nil"}"#,
+        );
         let error = agent().session(&context).unwrap_err();
-        assert_eq!((error.kind, error.http_status, error.service_code), (ErrorKind::LoginRequired, Some(401), Some(262_146)));
-        assert!(error.message().contains("auth.api_key") && error.message().contains("never through argv"), "{error}");
+        assert_eq!(
+            (error.kind, error.http_status, error.service_code),
+            (ErrorKind::LoginRequired, Some(401), Some(262_146))
+        );
+        assert!(
+            error.message().contains("auth.api_key")
+                && error.message().contains("never through argv"),
+            "{error}"
+        );
         let context = ScriptedContext::new(&[]).failure(LOGIN, ErrorKind::Unreachable);
         let error = agent().session(&context).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unreachable);
-        assert!(error.message().contains("masv server start") && error.message().contains("agent.url"), "{error}");
+        assert!(
+            error.message().contains("masv server start") && error.message().contains("agent.url"),
+            "{error}"
+        );
         let context = ScriptedContext::new(&[]).failure(LOGIN, ErrorKind::NoResponse);
-        assert_eq!(agent().session(&context).unwrap_err().kind, ErrorKind::NoResponse);
+        assert_eq!(
+            agent().session(&context).unwrap_err().kind,
+            ErrorKind::NoResponse
+        );
         for (status, kind) in [(404, ErrorKind::Unsupported), (418, ErrorKind::BadResponse)] {
-            assert_eq!(agent().session(&ScriptedContext::new(&[]).response(LOGIN, status, "")).unwrap_err().kind, kind);
+            assert_eq!(
+                agent()
+                    .session(&ScriptedContext::new(&[]).response(LOGIN, status, ""))
+                    .unwrap_err()
+                    .kind,
+                kind
+            );
         }
     }
 
@@ -245,13 +352,32 @@ mod tests {
     fn signing_in_sends_a_login_and_believes_an_empty_success() {
         let (email, password) = secrets();
         let context = ScriptedContext::new(&[]).response("POST /api/v1/login", 200, whole());
-        assert_eq!(agent().sign_in(&email, &password, &context).unwrap(), whole());
+        assert_eq!(
+            agent().sign_in(&email, &password, &context).unwrap(),
+            whole()
+        );
         assert_eq!(context.sent()[0].via, "login");
-        assert_eq!(context.sent()[0].body, r#"{"email":"ann@example.com","password":"hunter2-hunter2"}"#);
-        let context = ScriptedContext::new(&[]).response("POST /api/v1/login", 200, "").response(LOGIN, 200, whole());
-        assert_eq!(agent().sign_in(&email, &password, &context).unwrap(), whole());
-        for (status, kind) in [(401, ErrorKind::BadCredentials), (405, ErrorKind::Unsupported), (418, ErrorKind::BadResponse)] {
-            let context = ScriptedContext::new(&[]).response("POST /api/v1/login", status, r#"{"message":"no hunter2-hunter2"}"#);
+        assert_eq!(
+            context.sent()[0].body,
+            r#"{"email":"ann@example.com","password":"hunter2-hunter2"}"#
+        );
+        let context = ScriptedContext::new(&[])
+            .response("POST /api/v1/login", 200, "")
+            .response(LOGIN, 200, whole());
+        assert_eq!(
+            agent().sign_in(&email, &password, &context).unwrap(),
+            whole()
+        );
+        for (status, kind) in [
+            (401, ErrorKind::BadCredentials),
+            (405, ErrorKind::Unsupported),
+            (418, ErrorKind::BadResponse),
+        ] {
+            let context = ScriptedContext::new(&[]).response(
+                "POST /api/v1/login",
+                status,
+                r#"{"message":"no hunter2-hunter2"}"#,
+            );
             let error = agent().sign_in(&email, &password, &context).unwrap_err();
             assert_eq!(error.kind, kind);
             assert!(!error.message().contains("hunter2"), "{error}");
@@ -280,7 +406,10 @@ mod tests {
     fn a_hostile_document_is_a_bad_answer() {
         for body in HOSTILE {
             assert_eq!(
-                agent().session(&ScriptedContext::new(&[]).response(LOGIN, 200, body)).unwrap_err().kind,
+                agent()
+                    .session(&ScriptedContext::new(&[]).response(LOGIN, 200, body))
+                    .unwrap_err()
+                    .kind,
                 ErrorKind::BadResponse,
                 "{body}"
             );

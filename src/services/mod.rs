@@ -24,5 +24,9 @@ pub use masv_agent::MasvAgent;
 /// # Errors
 /// [`ErrorKind::Config`](crate::error::ErrorKind::Config) if a base URL can't be used.
 pub fn open(profile: &Profile) -> Result<Vec<Box<dyn Service>>> {
-    Ok(vec![Box::new(Masv::open(profile)?), Box::new(MasvAgent::open(profile)?), Box::new(FileVerbs::open(profile)?)])
+    Ok(vec![
+        Box::new(Masv::open(profile)?),
+        Box::new(MasvAgent::open(profile)?),
+        Box::new(FileVerbs::open(profile)?),
+    ])
 }

@@ -1,4 +1,5 @@
-//! Reads the responses of services: tolerant of names and forms, bounded in size, and without secrets in what it repeats.
+//! Reads the responses of services: tolerant of names and forms, bounded in size, and without
+//! secrets in what it repeats.
 //!
 //! Knows no service. Fields are found in any case, ids may be text or number, a list may stand bare
 //! or inside an object. A service's own sentence gets into an error only after it was filtered:
@@ -18,7 +19,8 @@ use crate::ports::http::Response;
 use crate::secret::Secret;
 use crate::services::jwt;
 
-/// How many values a document may hold, about: a megabyte of `[[],[],…` would take thirty of memory.
+/// How many values a document may hold, about: a megabyte of `[[],[],…` would take thirty of
+/// memory.
 const MAX_VALUES: usize = 32 * 1024;
 /// The longest id that is believed.
 const MAX_ID_BYTES: usize = 256;
@@ -37,16 +39,27 @@ pub fn is_success(response: &Response) -> bool {
 /// The JSON document of a response.
 ///
 /// # Errors
-/// [`ErrorKind::BadResponse`] if it is no JSON, too deep or too crowded, or an object in it has one name twice.
+/// [`ErrorKind::BadResponse`] if it is no JSON, too deep or too crowded, or an object in it has one
+/// name twice.
 pub fn parse(service: &str, response: &Response) -> Result<Value> {
     let text = response.body.expose();
     // The document is not repeated.
     let bad_response = |message: &str| {
-        let message = format!("{service} sent {message} with status {}: check its URL, or try again", response.status);
+        let message = format!(
+            "{service} sent {message} with status {}: check its URL, or try again",
+            response.status
+        );
         Error::new(ErrorKind::BadResponse, message).with_http_status(response.status)
     };
-    if text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() > MAX_VALUES {
-        return Err(bad_response(&format!("a document of more than {MAX_VALUES} values")));
+    if text
+        .bytes()
+        .filter(|byte| matches!(byte, b',' | b'[' | b'{'))
+        .count()
+        > MAX_VALUES
+    {
+        return Err(bad_response(&format!(
+            "a document of more than {MAX_VALUES} values"
+        )));
     }
     let document = serde_json::from_str(text).map_err(|error| {
         bad_response(if text.is_empty() {
@@ -58,7 +71,11 @@ pub fn parse(service: &str, response: &Response) -> Result<Value> {
         })
     })?;
     // The parser keeps the last of two fields of one name; which one was meant is unknown.
-    if count_fields(&document) == count_colons(text) { Ok(document) } else { Err(bad_response("an object that has one name twice")) }
+    if count_fields(&document) == count_colons(text) {
+        Ok(document)
+    } else {
+        Err(bad_response("an object that has one name twice"))
+    }
 }
 
 /// The number of fields of all objects in a document.
@@ -85,7 +102,8 @@ fn count_colons(text: &str) -> usize {
     count
 }
 
-/// A field, whatever the case of its name. None where two names match: which one was meant is unknown.
+/// A field, whatever the case of its name. None where two names match: which one was meant is
+/// unknown.
 pub fn field<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
     let mut matching = fields_ignoring_case(document, name);
     let first = matching.next()?;
@@ -94,13 +112,19 @@ pub fn field<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
 
 fn fields_ignoring_case<'a>(document: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
     let fields = document.as_object().into_iter().flatten();
-    fields.filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    fields
+        .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }
 
 /// Whether an object has names that differ by case alone. Those within it may be anybody's own.
 fn has_ambiguous_names(document: &Value) -> bool {
     let mut seen = HashSet::new();
-    document.as_object().into_iter().flatten().any(|(name, _)| !seen.insert(name.to_ascii_lowercase()))
+    document
+        .as_object()
+        .into_iter()
+        .flatten()
+        .any(|(name, _)| !seen.insert(name.to_ascii_lowercase()))
 }
 
 /// A field that is text.
@@ -121,7 +145,11 @@ pub fn id(document: &Value, name: &str) -> Option<String> {
         _ => return None,
     };
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"/\\?#%\"<>{}|^`".contains(&byte);
-    let is_valid = !id.is_empty() && id.len() <= MAX_ID_BYTES && id != "." && id != ".." && id.bytes().all(is_plain);
+    let is_valid = !id.is_empty()
+        && id.len() <= MAX_ID_BYTES
+        && id != "."
+        && id != ".."
+        && id.bytes().all(is_plain);
     is_valid.then_some(id)
 }
 
@@ -130,11 +158,18 @@ pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
     if let Some(list) = document.as_array() {
         return Some(list);
     }
-    if names.iter().any(|name| fields_ignoring_case(document, name).nth(1).is_some()) {
+    if names
+        .iter()
+        .any(|name| fields_ignoring_case(document, name).nth(1).is_some())
+    {
         return None;
     }
-    // A field of the right name that is no list makes the document a wrong one: another list in it would be something else.
-    if let Some(named) = names.iter().find_map(|name| field(document, name).filter(|value| !value.is_null())) {
+    // A field of the right name that is no list makes the document a wrong one: another list in it
+    // would be something else.
+    if let Some(named) = names
+        .iter()
+        .find_map(|name| field(document, name).filter(|value| !value.is_null()))
+    {
         return named.as_array().map(Vec::as_slice);
     }
     let mut lists = document.as_object()?.values().filter_map(Value::as_array);
@@ -145,15 +180,19 @@ pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
 /// The token in a field. `route` is for the message.
 ///
 /// # Errors
-/// [`ErrorKind::BadResponse`] if it isn't there, is no text, or is nothing that a header can carry; or if names beside it differ by case
-/// alone, as two tokens' or two expiries'.
+/// [`ErrorKind::BadResponse`] if it isn't there, is no text, or is nothing that a header can carry;
+/// or if names beside it differ by case alone, as two tokens' or two expiries'.
 pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
     let bad_response = |reason: &str| {
-        let message = format!("the answer to {route} {reason} in its field `{name}`: check the service's URL and version");
+        let message = format!(
+            "the answer to {route} {reason} in its field `{name}`: check the service's URL and version"
+        );
         Err(Error::new(ErrorKind::BadResponse, message))
     };
     if has_ambiguous_names(document) {
-        let message = format!("the answer to {route} has names that differ by case alone: check the service's URL and version");
+        let message = format!(
+            "the answer to {route} has names that differ by case alone: check the service's URL and version"
+        );
         return Err(Error::new(ErrorKind::BadResponse, message));
     }
     match field(document, name) {
@@ -171,7 +210,8 @@ pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
     }
 }
 
-/// Whether a value is visible ASCII, as every token is; programs differ in how they read other bytes of a header.
+/// Whether a value is visible ASCII, as every token is; programs differ in how they read other
+/// bytes of a header.
 pub fn is_visible_ascii(value: &Secret) -> bool {
     value.expose().bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -179,14 +219,30 @@ pub fn is_visible_ascii(value: &Secret) -> bool {
 /// Whether a value is what programs write for a missing one.
 pub fn is_placeholder(value: &str) -> bool {
     let value = value.trim();
-    ["", "undefined", "null", "(null)", "none", "nil", "nan", "true", "false", "[object object]"]
-        .iter()
-        .any(|placeholder| value.eq_ignore_ascii_case(placeholder))
+    [
+        "",
+        "undefined",
+        "null",
+        "(null)",
+        "none",
+        "nil",
+        "nan",
+        "true",
+        "false",
+        "[object object]",
+    ]
+    .iter()
+    .any(|placeholder| value.eq_ignore_ascii_case(placeholder))
 }
 
-/// When a token ends: by itself, else by the first of these fields that is a time; none if neither says it.
+/// When a token ends: by itself, else by the first of these fields that is a time; none if neither
+/// says it.
 pub fn expiry(token: &Secret, document: &Value, names: &[&str]) -> Option<i64> {
-    jwt::expiry(token.expose()).or_else(|| names.iter().find_map(|name| unix_seconds(field(document, name)?)))
+    jwt::expiry(token.expose()).or_else(|| {
+        names
+            .iter()
+            .find_map(|name| unix_seconds(field(document, name)?))
+    })
 }
 
 /// A time as RFC 3339, in seconds or in milliseconds since 1970. The year 1 means never.
@@ -194,35 +250,62 @@ fn unix_seconds(value: &Value) -> Option<i64> {
     let seconds = match value {
         Value::String(text) => OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp(),
         Value::Number(number) => {
-            let number = number.as_i64().or_else(|| number.as_f64().map(|number| number as i64))?;
-            if number > LATEST_UNIX_S { number / 1000 } else { number }
+            let number = number
+                .as_i64()
+                .or_else(|| number.as_f64().map(|number| number as i64))?;
+            if number > LATEST_UNIX_S {
+                number / 1000
+            } else {
+                number
+            }
         }
         _ => return None,
     };
     (1..=LATEST_UNIX_S).contains(&seconds).then_some(seconds)
 }
 
-/// The error that a response means: with its status, the service's own code, and the service's message where that is safe.
-/// `sent` are the secrets of the request.
-pub fn error(kind: ErrorKind, message: impl Into<String>, response: &Response, sent: &[&Secret]) -> Error {
+/// The error that a response means: with its status, the service's own code, and the service's
+/// message where that is safe. `sent` are the secrets of the request.
+pub fn error(
+    kind: ErrorKind,
+    message: impl Into<String>,
+    response: &Response,
+    sent: &[&Secret],
+) -> Error {
     let document = parse("", response).unwrap_or_default();
-    let first_error = field(&document, "errors").and_then(Value::as_array).and_then(|errors| errors.first());
-    let code = [Some(&document), first_error].into_iter().flatten().find_map(|part| field(part, "code")?.as_i64());
+    let first_error = field(&document, "errors")
+        .and_then(Value::as_array)
+        .and_then(|errors| errors.first());
+    let code = [Some(&document), first_error]
+        .into_iter()
+        .flatten()
+        .find_map(|part| field(part, "code")?.as_i64());
     let service_message = first_error
         .and_then(|first_error| text(first_error, "msg").or_else(|| text(first_error, "message")))
         .or_else(|| text(&document, "message"));
     let mut message = message.into();
-    if let Some(service_message) = service_message.and_then(|service_message| sanitize(service_message, sent)) {
+    if let Some(service_message) =
+        service_message.and_then(|service_message| sanitize(service_message, sent))
+    {
         message = format!("{message} (it says: {service_message})");
     }
-    Error::new(kind, message).with_http_status(response.status).with_service_code(code)
+    Error::new(kind, message)
+        .with_http_status(response.status)
+        .with_service_code(code)
 }
 
-/// A service's text for an error message, without control characters, cut short. None if it echoes a sent secret or quotes a URL.
+/// A service's text for an error message, without control characters, cut short. None if it echoes
+/// a sent secret or quotes a URL.
 pub fn sanitize(text: &str, sent: &[&Secret]) -> Option<String> {
-    let is_hidden =
-        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    let text: String = text.chars().filter(|c| !is_hidden(*c)).take(MAX_MESSAGE_CHARS).collect();
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let text: String = text
+        .chars()
+        .filter(|c| !is_hidden(*c))
+        .take(MAX_MESSAGE_CHARS)
+        .collect();
     let text = text.trim();
     let lower = text.to_lowercase();
     let quotes_url = lower.contains("://") || lower.contains("secret=");
@@ -232,28 +315,59 @@ pub fn sanitize(text: &str, sent: &[&Secret]) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Whether a lower-case text holds a secret, or a telling part of one: as it is, percent-encoded, in hexadecimal digits or base64.
+/// Whether a lower-case text holds a secret, or a telling part of one: as it is, percent-encoded,
+/// in hexadecimal digits or base64.
 fn contains_secret(lower: &str, secret: &Secret) -> bool {
     let bytes = secret.expose().as_bytes();
     let encode = |is_literal: &dyn Fn(u8) -> bool, prefix: &str| -> String {
-        bytes.iter().map(|&byte| if is_literal(byte) { char::from(byte).to_string() } else { format!("{prefix}{byte:02x}") }).collect()
+        bytes
+            .iter()
+            .map(|&byte| {
+                if is_literal(byte) {
+                    char::from(byte).to_string()
+                } else {
+                    format!("{prefix}{byte:02x}")
+                }
+            })
+            .collect()
     };
-    let percent_encoded = encode(&|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte), "%");
-    let minimally_encoded = encode(&|byte| byte.is_ascii_graphic() && !b"%\"#<>?`{}".contains(&byte), "%");
-    let base64 = (0..bytes.len().min(3)).flat_map(|skip| [STANDARD_NO_PAD.encode(&bytes[skip..]), URL_SAFE_NO_PAD.encode(&bytes[skip..])]);
-    let text_forms = [secret.expose().to_owned(), percent_encoded, minimally_encoded].map(|form| (form, MIN_ECHO_BYTES));
-    let packed_forms =
-        std::iter::once((encode(&|_| false, ""), 2 * MIN_ECHO_BYTES)).chain(base64.map(|form| (form, MIN_ECHO_BYTES * 4 / 3)));
+    let percent_encoded = encode(
+        &|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte),
+        "%",
+    );
+    let minimally_encoded = encode(
+        &|byte| byte.is_ascii_graphic() && !b"%\"#<>?`{}".contains(&byte),
+        "%",
+    );
+    let base64 = (0..bytes.len().min(3)).flat_map(|skip| {
+        [
+            STANDARD_NO_PAD.encode(&bytes[skip..]),
+            URL_SAFE_NO_PAD.encode(&bytes[skip..]),
+        ]
+    });
+    let text_forms = [
+        secret.expose().to_owned(),
+        percent_encoded,
+        minimally_encoded,
+    ]
+    .map(|form| (form, MIN_ECHO_BYTES));
+    let packed_forms = std::iter::once((encode(&|_| false, ""), 2 * MIN_ECHO_BYTES))
+        .chain(base64.map(|form| (form, MIN_ECHO_BYTES * 4 / 3)));
     text_forms
         .into_iter()
         .chain(packed_forms)
-        .any(|(form, width)| shares_substring(lower.as_bytes(), &Secret::new(form.to_lowercase()), width))
+        .any(|(form, width)| {
+            shares_substring(lower.as_bytes(), &Secret::new(form.to_lowercase()), width)
+        })
 }
 
 fn shares_substring(text: &[u8], form: &Secret, width: usize) -> bool {
     let form = form.expose().as_bytes();
     let width = form.len().min(width);
-    width > 0 && text.windows(width).any(|part| form.windows(width).any(|other| other == part))
+    width > 0
+        && text
+            .windows(width)
+            .any(|part| form.windows(width).any(|other| other == part))
 }
 
 /// An id or a name for a message: without control characters, at most 64 characters.
@@ -269,7 +383,13 @@ mod tests {
     use super::*;
 
     fn response(status: u16, body: &str) -> Response {
-        Response { status, date_unix_s: None, retry_after: None, cookies: Vec::new(), body: Secret::from(body) }
+        Response {
+            status,
+            date_unix_s: None,
+            retry_after: None,
+            cookies: Vec::new(),
+            body: Secret::from(body),
+        }
     }
 
     #[test]
@@ -278,17 +398,40 @@ mod tests {
         assert_eq!(text(&document, "jwtToken"), None);
         assert_eq!(text(&json!({"JWTTOKEN": "a"}), "jwtToken"), Some("a"));
         assert_eq!(id(&document, "id").as_deref(), Some("7"));
-        for two in [json!({"records": [], "Records": null}), json!({"teams": [1], "TEAMS": [2]}), json!({"Records": [], "records": 1})] {
+        for two in [
+            json!({"records": [], "Records": null}),
+            json!({"teams": [1], "TEAMS": [2]}),
+            json!({"Records": [], "records": 1}),
+        ] {
             assert_eq!(list(&two, &["records", "teams"]), None, "{two}");
         }
-        for none in [json!(null), json!([]), json!("id"), json!(1), json!({"id": null}), json!({"id": {}}), json!({"id": ""})] {
+        for none in [
+            json!(null),
+            json!([]),
+            json!("id"),
+            json!(1),
+            json!({"id": null}),
+            json!({"id": {}}),
+            json!({"id": ""}),
+        ] {
             assert_eq!(id(&none, "id"), None, "{none}");
         }
     }
 
     #[test]
     fn an_id_that_would_change_a_path_is_none() {
-        for bad in ["../x", "a/b", "a?b", "a#b", "..", "%2e%2e", "a b", "a\nb", "a\\b", &"x".repeat(300)] {
+        for bad in [
+            "../x",
+            "a/b",
+            "a?b",
+            "a#b",
+            "..",
+            "%2e%2e",
+            "a b",
+            "a\nb",
+            "a\\b",
+            &"x".repeat(300),
+        ] {
             assert_eq!(id(&json!({"id": bad}), "id"), None, "{bad}");
         }
     }
@@ -299,14 +442,23 @@ mod tests {
         assert_eq!(of(json!([1, 2])), Some(2));
         assert_eq!(of(json!({"Records": [1], "other": []})), Some(1));
         assert_eq!(of(json!({"teams": [1, 2, 3], "n": 1})), Some(3));
-        for none in [json!({"a": [], "b": []}), json!({}), json!(null), json!("x"), json!({"records": "x", "metadata": []})] {
+        for none in [
+            json!({"a": [], "b": []}),
+            json!({}),
+            json!(null),
+            json!("x"),
+            json!({"records": "x", "metadata": []}),
+        ] {
             assert_eq!(of(none), None);
         }
     }
 
     #[test]
     fn a_token_is_text_that_a_header_can_carry() {
-        assert_eq!(token("GET /x", &json!({"T": "abc"}), "t").unwrap().expose(), "abc");
+        assert_eq!(
+            token("GET /x", &json!({"T": "abc"}), "t").unwrap().expose(),
+            "abc"
+        );
         for bad in [
             json!({}),
             json!({"t": null}),
@@ -319,17 +471,33 @@ mod tests {
         ] {
             let error = token("GET /x", &bad, "t").unwrap_err();
             assert_eq!(error.kind, ErrorKind::BadResponse, "{bad}");
-            assert!(error.message().contains("GET /x") && error.message().contains("`t`"), "{error}");
+            assert!(
+                error.message().contains("GET /x") && error.message().contains("`t`"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn an_expiry_is_a_time_in_any_usual_form() {
-        let of = |value: Value| expiry(&Secret::from("opaque"), &json!({"expires_at": value}), &["expires_at"]);
+        let of = |value: Value| {
+            expiry(
+                &Secret::from("opaque"),
+                &json!({"expires_at": value}),
+                &["expires_at"],
+            )
+        };
         assert_eq!(of(json!("2027-01-15T08:00:00.000Z")), Some(1_800_000_000));
         assert_eq!(of(json!(1_800_000_000)), Some(1_800_000_000));
         assert_eq!(of(json!(1_800_000_000_000_i64)), Some(1_800_000_000));
-        for none in [json!("0001-01-01T00:00:00.000Z"), json!("soon"), json!(-1), json!(null), json!([]), json!(1e300)] {
+        for none in [
+            json!("0001-01-01T00:00:00.000Z"),
+            json!("soon"),
+            json!(-1),
+            json!(null),
+            json!([]),
+            json!(1e300),
+        ] {
             assert_eq!(of(none.clone()), None, "{none}");
         }
     }
@@ -337,9 +505,19 @@ mod tests {
     #[test]
     fn a_services_words_are_passed_on_without_what_was_sent() {
         let password = Secret::from("Hunter2-long-one");
-        let error_of = |body: &str| error(ErrorKind::BadCredentials, "no", &response(401, body), &[&password]);
+        let error_of = |body: &str| {
+            error(
+                ErrorKind::BadCredentials,
+                "no",
+                &response(401, body),
+                &[&password],
+            )
+        };
         let error = error_of(r#"{"code":17,"errors":[{"code":9,"msg":"bad \u001b[31mlogin"}]}"#);
-        assert_eq!((error.message(), error.service_code, error.http_status), ("no (it says: bad [31mlogin)", Some(17), Some(401)));
+        assert_eq!(
+            (error.message(), error.service_code, error.http_status),
+            ("no (it says: bad [31mlogin)", Some(17), Some(401))
+        );
         for hidden in [
             r#"{"message":"password hunter2-LONG-one is wrong"}"#,
             r#"{"message":"password Hunter… is wrong"}"#,
@@ -369,14 +547,26 @@ mod tests {
             r#"{"token":"canary-a","TOKEN":null}"#,
             r#"{"token":"canary-a","expires_at":1,"Expires_At":2}"#,
         ] {
-            let error = token("GET /x", &parse("masv", &response(200, body)).unwrap(), "token").unwrap_err();
+            let error = token(
+                "GET /x",
+                &parse("masv", &response(200, body)).unwrap(),
+                "token",
+            )
+            .unwrap_err();
             assert_eq!(error.kind, ErrorKind::BadResponse, "{body}");
-            assert!(error.message().contains("differ by case") && !error.message().contains("canary"), "{error}");
+            assert!(
+                error.message().contains("differ by case") && !error.message().contains("canary"),
+                "{error}"
+            );
         }
         let body = r#"{"token":"abc","user":{"id":"u","settings":{"Lang":1,"lang":2},"tags":[{"A":{},"a":{}}]}}"#;
         let document = parse("masv", &response(200, body)).unwrap();
         assert_eq!(token("GET /x", &document, "token").unwrap().expose(), "abc");
-        assert_eq!(field(&document, "user").unwrap()["settings"], json!({"Lang": 1, "lang": 2}), "handed on as it came");
+        assert_eq!(
+            field(&document, "user").unwrap()["settings"],
+            json!({"Lang": 1, "lang": 2}),
+            "handed on as it came"
+        );
     }
 
     #[test]
@@ -392,9 +582,19 @@ mod tests {
         ] {
             let error = parse("masv", &response(200, body)).unwrap_err();
             assert_eq!(error.kind, ErrorKind::BadResponse, "{body}");
-            assert!(error.message().contains("one name twice") && !error.message().contains("canary"), "{error}");
+            assert!(
+                error.message().contains("one name twice") && !error.message().contains("canary"),
+                "{error}"
+            );
         }
-        for body in [r#"{"a":"{\"x\":1,\"x\":1}","b":":","c:":{"a":":::\\"}}"#, r#"[{"id":1},{"id":1}]"#, "{}", "[]", "\":\"", "1"] {
+        for body in [
+            r#"{"a":"{\"x\":1,\"x\":1}","b":":","c:":{"a":":::\\"}}"#,
+            r#"[{"id":1},{"id":1}]"#,
+            "{}",
+            "[]",
+            "\":\"",
+            "1",
+        ] {
             parse("masv", &response(200, body)).unwrap_or_else(|error| panic!("{body}: {error}"));
         }
     }
@@ -403,8 +603,18 @@ mod tests {
     fn a_hostile_document_is_an_error_and_costs_little() {
         let deep = "[".repeat(100_000);
         let crowded = format!("[{}0]", "0,".repeat(200_000));
-        for body in ["", "<html>", "{\"a\":", deep.as_str(), crowded.as_str(), &"[".repeat(1000)] {
-            assert_eq!(parse("masv", &response(200, body)).unwrap_err().kind, ErrorKind::BadResponse);
+        for body in [
+            "",
+            "<html>",
+            "{\"a\":",
+            deep.as_str(),
+            crowded.as_str(),
+            &"[".repeat(1000),
+        ] {
+            assert_eq!(
+                parse("masv", &response(200, body)).unwrap_err().kind,
+                ErrorKind::BadResponse
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A context for the tests of the adapters: settings, tokens, and scripted responses in their order.
+//! A context for the tests of the adapters: settings, tokens, and scripted responses in their
+//! order.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -35,7 +36,10 @@ pub(super) struct ScriptedContext {
 
 impl ScriptedContext {
     pub(super) fn new(settings: &[(&'static str, &'static str)]) -> Self {
-        Self { settings: settings.iter().copied().collect(), ..Self::default() }
+        Self {
+            settings: settings.iter().copied().collect(),
+            ..Self::default()
+        }
     }
 
     /// Scripts the next response, to exactly this request.
@@ -43,37 +47,81 @@ impl ScriptedContext {
         self.response_with_cookies(line, status, body, &[])
     }
 
-    pub(super) fn response_with_cookies(self, line: &str, status: u16, body: impl ToString, cookies: &[&str]) -> Self {
+    pub(super) fn response_with_cookies(
+        self,
+        line: &str,
+        status: u16,
+        body: impl ToString,
+        cookies: &[&str],
+    ) -> Self {
         let cookies = cookies.iter().map(|cookie| Secret::from(*cookie)).collect();
         let body = Secret::new(body.to_string());
-        let response = Response { status, date_unix_s: None, retry_after: None, cookies, body };
-        self.script.borrow_mut().push_back((line.into(), Ok(response)));
+        let response = Response {
+            status,
+            date_unix_s: None,
+            retry_after: None,
+            cookies,
+            body,
+        };
+        self.script
+            .borrow_mut()
+            .push_back((line.into(), Ok(response)));
         self
     }
 
     pub(super) fn failure(self, line: &str, kind: ErrorKind) -> Self {
-        self.script.borrow_mut().push_back((line.into(), Err(Error::new(kind, "as scripted"))));
+        self.script
+            .borrow_mut()
+            .push_back((line.into(), Err(Error::new(kind, "as scripted"))));
         self
     }
 
-    /// Adds a token. Of two for the same resource the second one is returned once the first is rejected.
-    pub(super) fn token(self, resource_kind: ResourceKind, id: &str, access: Access, header: &str, value: &str, details: Value) -> Self {
+    /// Adds a token. Of two for the same resource the second one is returned once the first is
+    /// rejected.
+    pub(super) fn token(
+        self,
+        resource_kind: ResourceKind,
+        id: &str,
+        access: Access,
+        header: &str,
+        value: &str,
+        details: Value,
+    ) -> Self {
         let mut new_token = NewToken::new(TokenKind::User, header, Secret::from(value), None);
         new_token.details = details;
-        let meta =
-            TokenMeta { scope: 1, resource_kind, access, kind: TokenKind::User, generation: 1, expires_us: NO_EXPIRY, acquired_us: 0 };
+        let meta = TokenMeta {
+            scope: 1,
+            resource_kind,
+            access,
+            kind: TokenKind::User,
+            generation: 1,
+            expires_us: NO_EXPIRY,
+            acquired_us: 0,
+        };
         let token = Token::new(&new_token, "masv", id, meta).expect("a test's token is in order");
-        self.tokens.borrow_mut().push((resource_kind, id.into(), access, token));
+        self.tokens
+            .borrow_mut()
+            .push((resource_kind, id.into(), access, token));
         self
     }
 
     pub(super) fn user(self, value: &str, details: Value) -> Self {
-        self.token(ResourceKind::User, "", Access::Full, "X-User-Token", value, details)
+        self.token(
+            ResourceKind::User,
+            "",
+            Access::Full,
+            "X-User-Token",
+            value,
+            details,
+        )
     }
 
     /// All requests so far. Fails unless the whole script was used.
     pub(super) fn sent(&self) -> Vec<SentRequest> {
-        assert!(self.script.borrow().is_empty(), "not all of the script was asked for");
+        assert!(
+            self.script.borrow().is_empty(),
+            "not all of the script was asked for"
+        );
         self.sent.borrow().clone()
     }
 
@@ -88,11 +136,28 @@ impl ScriptedContext {
             Method::Put => "PUT",
             Method::Delete => "DELETE",
         };
-        let query = request.url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let query = request
+            .url
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
         let line = format!("{method} {}{query}", request.url.path());
-        let headers = request.headers.iter().map(|(name, value)| format!("{name}: {}", value.expose())).collect();
-        let body = request.body.as_ref().map(|body| body.expose().to_owned()).unwrap_or_default();
-        self.sent.borrow_mut().push(SentRequest { via, line: line.clone(), headers, body });
+        let headers = request
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.expose()))
+            .collect();
+        let body = request
+            .body
+            .as_ref()
+            .map(|body| body.expose().to_owned())
+            .unwrap_or_default();
+        self.sent.borrow_mut().push(SentRequest {
+            via,
+            line: line.clone(),
+            headers,
+            body,
+        });
         let next = self.script.borrow_mut().pop_front();
         let (expected, response) = next.unwrap_or_else(|| panic!("nobody scripted {line}"));
         assert_eq!(expected, line);
@@ -109,13 +174,22 @@ impl Context for ScriptedContext {
         let tokens = self.tokens.borrow();
         let found = tokens
             .iter()
-            .find(|(other_kind, other_id, other_access, _)| (*other_kind, other_id.as_str(), *other_access) == (resource_kind, id, access));
-        found.map(|(.., token)| token.clone()).ok_or_else(|| Error::new(ErrorKind::NotFound, "the test has no such token: script one"))
+            .find(|(other_kind, other_id, other_access, _)| {
+                (*other_kind, other_id.as_str(), *other_access) == (resource_kind, id, access)
+            });
+        found.map(|(.., token)| token.clone()).ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                "the test has no such token: script one",
+            )
+        })
     }
 
     fn reject(&self, token: &Token) {
         self.rejected.borrow_mut().push(token.value().into());
-        self.tokens.borrow_mut().retain(|(.., other)| other.value() != token.value());
+        self.tokens
+            .borrow_mut()
+            .retain(|(.., other)| other.value() != token.value());
     }
 
     fn send(&self, request: &Request) -> Result<Response> {
@@ -126,7 +200,12 @@ impl Context for ScriptedContext {
         self.exchange("send_no_retry", request)
     }
 
-    fn login(&self, _secrets: &[&Secret], request: &Request, refused: &dyn Fn(&Response) -> Option<Error>) -> Result<Response> {
+    fn login(
+        &self,
+        _secrets: &[&Secret],
+        request: &Request,
+        refused: &dyn Fn(&Response) -> Option<Error>,
+    ) -> Result<Response> {
         let response = self.exchange("login", request)?;
         refused(&response).map_or(Ok(response), Err)
     }
@@ -137,7 +216,11 @@ impl Context for ScriptedContext {
         false
     }
 
-    fn coalesce(&self, _name: &str, job: &mut dyn FnMut() -> Result<Vec<FoundToken>>) -> Result<Arc<Vec<FoundToken>>> {
+    fn coalesce(
+        &self,
+        _name: &str,
+        job: &mut dyn FnMut() -> Result<Vec<FoundToken>>,
+    ) -> Result<Arc<Vec<FoundToken>>> {
         job().map(Arc::new)
     }
 
@@ -152,12 +235,23 @@ impl Context for ScriptedContext {
 
 /// A token's spec without a link's secrets.
 pub(super) fn spec(resource_kind: ResourceKind, id: &str, access: Access) -> TokenSpec<'_> {
-    TokenSpec { resource_kind, id, access, parent: None, link_secret: None, link_password: None }
+    TokenSpec {
+        resource_kind,
+        id,
+        access,
+        parent: None,
+        link_secret: None,
+        link_password: None,
+    }
 }
 
 /// The headers of a new token, as lines.
 pub(super) fn headers(new_token: &NewToken) -> Vec<String> {
-    new_token.headers.iter().map(|(name, value)| format!("{name}: {}", value.expose())).collect()
+    new_token
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", value.expose()))
+        .collect()
 }
 
 /// Documents that a broken or hostile server sends in place of the right one.

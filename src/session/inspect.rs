@@ -1,4 +1,5 @@
-//! What a session shows of itself: its services, what would happen for a resource, the tokens in memory and in the store.
+//! What a session shows of itself: its services, what would happen for a resource, the tokens in
+//! memory and in the store.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -31,11 +32,13 @@ pub struct Probe {
     pub status: u16,
     /// How long it took.
     pub time: Duration,
-    /// How far its clock is ahead of this machine's, if it said what time it is. Whole seconds, two of them either way are none.
+    /// How far its clock is ahead of this machine's, if it said what time it is. Whole seconds, two
+    /// of them either way are none.
     pub ahead_s: Option<i64>,
 }
 
-/// The account that calls without a name use, as it can be shown to a person. It contains no secret.
+/// The account that calls without a name use, as it can be shown to a person. It contains no
+/// secret.
 pub struct Inspect<'a> {
     pub(super) state: &'a EngineState,
     pub(super) account: usize,
@@ -47,8 +50,13 @@ impl<'a> Inspect<'a> {
     pub fn services(&self) -> impl Iterator<Item = ServiceInfo<'a>> + use<'a> {
         let services = &self.state.accounts.account(self.account).services;
         // A plugin that is a source of secrets alone is at no URL.
-        let served = services.iter().filter(|bound| !bound.service.prefixes().is_empty());
-        served.map(|bound| ServiceInfo { service: bound.service.name(), base: bound.service.base() })
+        let served = services
+            .iter()
+            .filter(|bound| !bound.service.prefixes().is_empty());
+        served.map(|bound| ServiceInfo {
+            service: bound.service.name(),
+            base: bound.service.base(),
+        })
     }
 
     /// Why plugins are left out of that account.
@@ -71,12 +79,17 @@ impl<'a> Inspect<'a> {
         self.state.store.protection()
     }
 
-    /// When a token ends by the clock of this machine, which is what other programs compare it with.
+    /// When a token ends by the clock of this machine, which is what other programs compare it
+    /// with.
     pub fn ends_here_unix_s(&self, token: &Token) -> Option<i64> {
         let meta = token.meta();
         let bound = self.state.accounts.at_scope(meta.scope);
         let ahead_us = bound.map_or(0, |bound| bound.skew_us());
-        (meta.expires_us != NO_EXPIRY).then(|| meta.expires_us.saturating_sub(ahead_us).div_euclid(1_000_000))
+        (meta.expires_us != NO_EXPIRY).then(|| {
+            meta.expires_us
+                .saturating_sub(ahead_us)
+                .div_euclid(1_000_000)
+        })
     }
 
     /// What would happen for a resource, and why: JSON without secrets.
@@ -85,7 +98,10 @@ impl<'a> Inspect<'a> {
     /// Those of reading the resource.
     pub fn explain(&self, resource: &str) -> Result<String> {
         let state = self.state;
-        let lookup = Lookup { state, account: self.account };
+        let lookup = Lookup {
+            state,
+            account: self.account,
+        };
         lookup.at(resource, |resolved, bound| {
             let now_us = state.now_us(bound);
             let request = Request::default();
@@ -136,17 +152,37 @@ impl<'a> Inspect<'a> {
                 .into_iter()
                 .for_each(|bound| Persistence::new(self.state, bound).apply_stored_skew(record));
         }
-        let account = |token: &Token| accounts.at_scope(token.meta().scope).map(|bound| bound.scope.account.as_str());
-        let rows = self.state.cache.all().into_iter().map(|hit| row(&hit.token, account(&hit.token)));
-        let is_later =
-            |token: &Token| self.state.cache.get(&token.key()).is_none_or(|hit| hit.token.meta().generation < token.meta().generation);
-        let stored = records.into_iter().filter_map(|(key, record)| Some(row(&record.token.filter(is_later)?, Some(&key.scope.account))));
+        let account = |token: &Token| {
+            accounts
+                .at_scope(token.meta().scope)
+                .map(|bound| bound.scope.account.as_str())
+        };
+        let rows = self
+            .state
+            .cache
+            .all()
+            .into_iter()
+            .map(|hit| row(&hit.token, account(&hit.token)));
+        let is_later = |token: &Token| {
+            self.state
+                .cache
+                .get(&token.key())
+                .is_none_or(|hit| hit.token.meta().generation < token.meta().generation)
+        };
+        let stored = records.into_iter().filter_map(|(key, record)| {
+            Some(row(
+                &record.token.filter(is_later)?,
+                Some(&key.scope.account),
+            ))
+        });
         Ok(Value::Array(rows.chain(stored).collect()).to_string())
     }
 
     /// What the session did: JSON of numbers.
     pub fn stats(&self) -> String {
-        let (stats, read) = (&self.state.stats, |count: &AtomicU64| count.load(Ordering::Relaxed));
+        let (stats, read) = (&self.state.stats, |count: &AtomicU64| {
+            count.load(Ordering::Relaxed)
+        });
         json!({
             "flights": read(&stats.flights), "waits": read(&stats.waits), "exchanges": read(&stats.exchanges),
             "logins": read(&stats.logins), "renewals": read(&stats.renewals), "refreshes_beside": read(&stats.background),
@@ -156,19 +192,33 @@ impl<'a> Inspect<'a> {
         .to_string()
     }
 
-    /// Asks for the base URL of a service, without any header: any answer at all shows that it is there.
+    /// Asks for the base URL of a service, without any header: any answer at all shows that it is
+    /// there.
     ///
     /// # Errors
-    /// [`ErrorKind::Unreachable`], [`ErrorKind::Tls`], [`ErrorKind::NoResponse`]; [`ErrorKind::NotConfigured`] if there is no such service.
+    /// [`ErrorKind::Unreachable`], [`ErrorKind::Tls`], [`ErrorKind::NoResponse`];
+    /// [`ErrorKind::NotConfigured`] if there is no such service.
     pub fn probe(&self, service: &str, limit: Duration) -> Result<Probe> {
         let place = self.services().find(|place| place.service == service);
         let base = place.ok_or_else(|| no_service(service))?.base;
-        let url = Url::parse(base.as_str())
-            .map_err(|_| Error::new(ErrorKind::Config, format!("the base URL of {service} can't be read: set `{service}.url` anew")))?;
+        let url = Url::parse(base.as_str()).map_err(|_| {
+            Error::new(
+                ErrorKind::Config,
+                format!("the base URL of {service} can't be read: set `{service}.url` anew"),
+            )
+        })?;
         let (began, clock) = (Instant::now(), Clock::system());
-        let response = self.state.http.exchange(&HttpRequest::get(url), began + limit).map_err(|failure| failure.error)?;
+        let response = self
+            .state
+            .http
+            .exchange(&HttpRequest::get(url), began + limit)
+            .map_err(|failure| failure.error)?;
         let now_s = clock.now_us().div_euclid(1_000_000);
-        Ok(Probe { status: response.status, time: began.elapsed(), ahead_s: response.date_unix_s.map(|date| date - now_s) })
+        Ok(Probe {
+            status: response.status,
+            time: began.elapsed(),
+            ahead_s: response.date_unix_s.map(|date| date - now_s),
+        })
     }
 }
 

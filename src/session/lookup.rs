@@ -21,13 +21,26 @@ pub(crate) struct Lookup<'a> {
 
 impl Lookup<'_> {
     /// Resolves a resource, and calls `then` with it and its service.
-    pub(crate) fn at<T>(&self, resource: &str, then: impl FnOnce(&ResolvedResource<'_>, &BoundService) -> Result<T>) -> Result<T> {
+    pub(crate) fn at<T>(
+        &self,
+        resource: &str,
+        then: impl FnOnce(&ResolvedResource<'_>, &BoundService) -> Result<T>,
+    ) -> Result<T> {
         let accounts = &self.state.accounts;
-        accounts.resolve(self.account, resource, |resolved| then(&resolved, accounts.bound(resolved.account, resolved.service)))
+        accounts.resolve(self.account, resource, |resolved| {
+            then(
+                &resolved,
+                accounts.bound(resolved.account, resolved.service),
+            )
+        })
     }
 
     /// All keys that the tokens of a resource can be under, the usual one first.
-    pub(crate) fn keys(&self, resolved: &ResolvedResource<'_>, bound: &BoundService) -> Result<Vec<TokenKey>> {
+    pub(crate) fn keys(
+        &self,
+        resolved: &ResolvedResource<'_>,
+        bound: &BoundService,
+    ) -> Result<Vec<TokenKey>> {
         if resolved.target.resource_kind == ResourceKind::Link {
             let link = link_key(self.state, bound, resolved, &Request::default())?;
             // Reads what another process knows of the link.
@@ -36,22 +49,34 @@ impl Lookup<'_> {
             return Ok(package.into_iter().chain([link]).collect());
         }
         let usual = accesses(resolved.target.required, None);
-        let others =
-            [Access::Manage, Access::Write, Access::Read].into_iter().filter(|access| usual[0] != Access::Full && !usual.contains(access));
+        let others = [Access::Manage, Access::Write, Access::Read]
+            .into_iter()
+            .filter(|access| usual[0] != Access::Full && !usual.contains(access));
         let key = |access| bound.key(resolved.target.resource_kind, resolved.target.id, access);
         Ok(usual.iter().copied().chain(others).map(key).collect())
     }
 
-    /// The cached or stored token of a resource that has this value. The value may stand behind its scheme, as in the header.
+    /// The cached or stored token of a resource that has this value. The value may stand behind its
+    /// scheme, as in the header.
     pub(crate) fn token_of_value(&self, resource: &str, value: &Secret) -> Result<Option<Token>> {
         // Digests are compared, so the time that it takes tells nothing about the values.
-        let digest = |text: &str| Fingerprint::unkeyed(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
+        let digest =
+            |text: &str| Fingerprint::unkeyed(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
         let wanted = digest(value.expose());
         self.at(resource, |resolved, bound| {
             let known = |key: TokenKey| {
                 let cached = self.state.cache.get(&key.borrow()).map(|hit| hit.token);
-                let stored = || self.state.store.load(&key).ok().flatten().and_then(|record| record.token);
-                cached.or_else(stored).filter(|token| digest(token.value()) == wanted)
+                let stored = || {
+                    self.state
+                        .store
+                        .load(&key)
+                        .ok()
+                        .flatten()
+                        .and_then(|record| record.token)
+                };
+                cached
+                    .or_else(stored)
+                    .filter(|token| digest(token.value()) == wanted)
             };
             Ok(self.keys(resolved, bound)?.into_iter().find_map(known))
         })
@@ -61,10 +86,16 @@ impl Lookup<'_> {
 /// The error of a look-up in memory alone.
 #[cold]
 pub(crate) fn not_cached() -> Error {
-    Error::new(ErrorKind::NotCached, "no fresh token is in memory: ask token_for")
+    Error::new(
+        ErrorKind::NotCached,
+        "no fresh token is in memory: ask token_for",
+    )
 }
 
 /// The error for a service that the account does not have.
 pub(crate) fn no_service(name: &str) -> Error {
-    Error::new(ErrorKind::NotConfigured, format!("there is no service {name}: `keyferry doctor` shows those there are"))
+    Error::new(
+        ErrorKind::NotConfigured,
+        format!("there is no service {name}: `keyferry doctor` shows those there are"),
+    )
 }

@@ -51,13 +51,17 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Clock::system(), refreshes_in_background: true }
+        Self {
+            clock: Clock::system(),
+            refreshes_in_background: true,
+        }
     }
 }
 
 /// One handle over configuration, services, cache and store.
 ///
-/// Any thread may use it at any time. Dropping it ends its background refreshes within a second; its tokens stay valid.
+/// Any thread may use it at any time. Dropping it ends its background refreshes within a second;
+/// its tokens stay valid.
 ///
 /// ```
 /// use keyferry::{Access, Config, Request, Session};
@@ -96,10 +100,12 @@ pub struct TokenView {
 static DEFAULT: PerProcess<Session> = PerProcess::new();
 
 impl Session {
-    /// Opens a session. It reads no secret, goes to no network and starts no thread before it is asked for a token.
+    /// Opens a session. It reads no secret, goes to no network and starts no thread before it is
+    /// asked for a token.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] or [`ErrorKind::UnsafeFile`] if a setting can't be used: the message names it and the remedy.
+    /// [`ErrorKind::Config`] or [`ErrorKind::UnsafeFile`] if a setting can't be used: the message
+    /// names it and the remedy.
     pub fn open(config: Config) -> Result<Self> {
         Self::open_with(config, Options::default())
     }
@@ -112,7 +118,8 @@ impl Session {
         Self::open(Config::load(None, process_environment())?)
     }
 
-    /// The process-wide session, opened from the user's configuration at its first use; a forked child opens its own.
+    /// The process-wide session, opened from the user's configuration at its first use; a forked
+    /// child opens its own.
     ///
     /// # Errors
     /// Those of [`Session::open_user`]; the next call tries again.
@@ -142,45 +149,65 @@ impl Session {
     /// Opens a session without a network.
     ///
     /// # Errors
-    /// Those of [`Session::open`]; [`ErrorKind::Unsupported`] if plugins are configured: a program that is linked statically loads
-    /// none, and without them it can't tell which service a URL belongs to.
+    /// Those of [`Session::open`]; [`ErrorKind::Unsupported`] if plugins are configured: a program
+    /// that is linked statically loads none, and without them it can't tell which service a URL
+    /// belongs to.
     #[doc(hidden)]
     pub fn open_offline(config: Config) -> Result<Self> {
         if config.profile(config.selected_account())?.is_set("plugins") {
-            return Err(Error::new(ErrorKind::Unsupported, "plugins are configured, which this program does not load"));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "plugins are configured, which this program does not load",
+            ));
         }
-        let options = Options { refreshes_in_background: false, ..Options::default() };
-        Self::open_over(&config, options, &Plugins::default(), |_| Box::new(NoNetwork))
+        let options = Options {
+            refreshes_in_background: false,
+            ..Options::default()
+        };
+        Self::open_over(&config, options, &Plugins::default(), |_| {
+            Box::new(NoNetwork)
+        })
     }
 
     /// The same with other plugins, over another HTTP client.
-    fn open_over(config: &Config, options: Options, plugins: &Plugins, http: impl FnOnce(&Profile) -> Box<dyn Http>) -> Result<Self> {
+    fn open_over(
+        config: &Config,
+        options: Options,
+        plugins: &Plugins,
+        http: impl FnOnce(&Profile) -> Box<dyn Http>,
+    ) -> Result<Self> {
         let accounts = Accounts::open(config, plugins)?;
         let account = accounts.number(None)?;
         let profile = &accounts.account(account).profile;
         let parts = Parts {
-            store: stores::open(profile, config.is_standalone(), || Box::new(secret_sources::Keyring::new(profile.environment()))),
+            store: stores::open(profile, config.is_standalone(), || {
+                Box::new(secret_sources::Keyring::new(profile.environment()))
+            }),
             http: http(profile),
             clock: options.clock,
             timeout: Duration::from_millis(profile.milliseconds("http.timeout_ms")),
             refreshes_in_background: options.refreshes_in_background,
         };
-        Ok(Self { broker: Arc::new(Broker::new(accounts, parts)), account })
+        Ok(Self {
+            broker: Arc::new(Broker::new(accounts, parts)),
+            account,
+        })
     }
 
-    /// A token for a request: from the cache, the store or the service. May go to the network, and blocks until the token is there
-    /// or the request's timeout is over.
+    /// A token for a request: from the cache, the store or the service. May go to the network, and
+    /// blocks until the token is there or the request's timeout is over.
     ///
     /// # Errors
-    /// [`ErrorKind::UnknownService`] if no service owns the URL, [`ErrorKind::NotConfigured`] and [`ErrorKind::LoginRequired`] if a
-    /// person has to act, [`ErrorKind::BadCredentials`] if the service refused the secret, [`ErrorKind::Timeout`],
-    /// [`ErrorKind::Cancelled`], and those of the network and the service.
+    /// [`ErrorKind::UnknownService`] if no service owns the URL, [`ErrorKind::NotConfigured`] and
+    /// [`ErrorKind::LoginRequired`] if a person has to act, [`ErrorKind::BadCredentials`] if the
+    /// service refused the secret, [`ErrorKind::Timeout`], [`ErrorKind::Cancelled`], and those of
+    /// the network and the service.
     pub fn token_for(&self, request: &Request) -> Result<Token> {
         self.broker.token_for(request)
     }
 
-    /// A token for a resource: a URL, or a short form such as `packages/ID` or `fileverbs:bearer`. Otherwise as
-    /// [`Session::token_for`].
+    /// A token for a resource: a URL, or a short form such as `packages/ID` or `fileverbs:bearer`.
+    /// Otherwise as [`Session::token_for`].
     ///
     /// # Errors
     /// Those of [`Session::token_for`].
@@ -188,20 +215,34 @@ impl Session {
     pub fn token(&self, resource: &str) -> Result<Box<Token>> {
         match self.cached_fresh(resource) {
             Some(token) => Ok(token),
-            None => resource::check_length(resource).and_then(|()| self.broker.token_for(&Request::new(resource))).map(Box::new),
+            None => resource::check_length(resource)
+                .and_then(|()| self.broker.token_for(&Request::new(resource)))
+                .map(Box::new),
         }
     }
 
     /// The hit on a fresh token under its usual name, without a request object.
     #[inline]
     fn cached_fresh(&self, resource: &str) -> Option<Box<Token>> {
-        let fast_match = &self.broker.state.accounts.match_prefix(self.account, resource);
+        let fast_match = &self
+            .broker
+            .state
+            .accounts
+            .match_prefix(self.account, resource);
         let fast_match = fast_match.as_ref()?;
         let resolved = &fast_match.resolved;
-        if matches!(resolved.target.resource_kind, ResourceKind::Link | ResourceKind::Session) || !is_plain(fast_match.rest.as_bytes()) {
+        if matches!(
+            resolved.target.resource_kind,
+            ResourceKind::Link | ResourceKind::Session
+        ) || !is_plain(fast_match.rest.as_bytes())
+        {
             return None;
         }
-        let bound = self.broker.state.accounts.bound(resolved.account, resolved.service);
+        let bound = self
+            .broker
+            .state
+            .accounts
+            .bound(resolved.account, resolved.service);
         let now_us = self.broker.state.now_us(bound);
         self.broker.state.cache.fresh(
             &acquisition::key_prefix(bound, resolved),
@@ -217,30 +258,45 @@ impl Session {
     pub fn cached(&self, request: &Request) -> Result<Token> {
         let state = &self.broker.state;
         let account = state.accounts.number(request.account.as_deref())?;
-        state.accounts.resolve(account, &request.resource, |resolved| {
-            let bound = state.accounts.bound(resolved.account, resolved.service);
-            let now_us = state.now_us(bound);
-            let hit = Persistence::new(state, bound).cached_for(&resolved, request, now_us)?.map(|hit| hit.token);
-            hit.filter(|token| freshness::lasts(token.meta(), request.min_valid, now_us)).ok_or_else(not_cached)
-        })
+        state
+            .accounts
+            .resolve(account, &request.resource, |resolved| {
+                let bound = state.accounts.bound(resolved.account, resolved.service);
+                let now_us = state.now_us(bound);
+                let hit = Persistence::new(state, bound)
+                    .cached_for(&resolved, request, now_us)?
+                    .map(|hit| hit.token);
+                hit.filter(|token| freshness::lasts(token.meta(), request.min_valid, now_us))
+                    .ok_or_else(not_cached)
+            })
     }
 
-    /// Copies the header line of a fresh token from memory. Goes to no store and no network; allocates for links
-    /// and for odd spellings alone.
+    /// Copies the header line of a fresh token from memory. Goes to no store and no network;
+    /// allocates for links and for odd spellings alone.
     ///
     /// # Errors
     /// [`ErrorKind::NotCached`], [`ErrorKind::MultipleHeaders`], and those of reading the resource.
     #[doc(hidden)]
     #[inline]
     pub fn peek(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<TokenView> {
-        if let Some(fast_match) = &self.broker.state.accounts.match_prefix(self.account, resource)
-            && !matches!(fast_match.resolved.target.resource_kind, ResourceKind::Link | ResourceKind::Session)
+        if let Some(fast_match) = &self
+            .broker
+            .state
+            .accounts
+            .match_prefix(self.account, resource)
+            && !matches!(
+                fast_match.resolved.target.resource_kind,
+                ResourceKind::Link | ResourceKind::Session
+            )
             && is_plain(fast_match.rest.as_bytes())
         {
             match self.look(&fast_match.resolved, out) {
                 Peek::Line(len) => return Ok(TokenView { len }),
-                // Nothing under this id: that is the answer, unless another spelling of it is known.
-                Peek::Miss if !is_plain(fast_match.resolved.target.id.as_bytes()) || fast_match.resolved.target.id.starts_with('.') => {}
+                // Nothing under this id: that is the answer, unless another spelling of it is
+                // known.
+                Peek::Miss
+                    if !is_plain(fast_match.resolved.target.id.as_bytes())
+                        || fast_match.resolved.target.id.starts_with('.') => {}
                 other => return settle(other),
             }
         }
@@ -252,22 +308,37 @@ impl Session {
         let state = &self.broker.state;
         let bound = state.accounts.bound(resolved.account, resolved.service);
         let now_us = state.now_us(bound);
-        state.cache.peek(&acquisition::key_prefix(bound, resolved), acquisition::accesses(resolved.target.required, None), now_us, out)
+        state.cache.peek(
+            &acquisition::key_prefix(bound, resolved),
+            acquisition::accesses(resolved.target.required, None),
+            now_us,
+            out,
+        )
     }
 
     #[cold]
     fn peek_any(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<TokenView> {
         let state = &self.broker.state;
-        state.accounts.resolve_slow(self.account, resource, |resolved| {
-            let bound = state.accounts.bound(resolved.account, resolved.service);
-            match resolved.target.resource_kind {
-                ResourceKind::Session => return Err(acquisition::no_header(bound.service.name())),
-                ResourceKind::Link => {}
-                _ => return settle(self.look(&resolved, out)),
-            }
-            let key = acquisition::opened_by(state, bound, &resolved, &Request::default())?.ok_or_else(not_cached)?;
-            settle(state.cache.peek(&key.borrow().prefix(), &[key.access], state.now_us(bound), out))
-        })
+        state
+            .accounts
+            .resolve_slow(self.account, resource, |resolved| {
+                let bound = state.accounts.bound(resolved.account, resolved.service);
+                match resolved.target.resource_kind {
+                    ResourceKind::Session => {
+                        return Err(acquisition::no_header(bound.service.name()));
+                    }
+                    ResourceKind::Link => {}
+                    _ => return settle(self.look(&resolved, out)),
+                }
+                let key = acquisition::opened_by(state, bound, &resolved, &Request::default())?
+                    .ok_or_else(not_cached)?;
+                settle(state.cache.peek(
+                    &key.borrow().prefix(),
+                    &[key.access],
+                    state.now_us(bound),
+                    out,
+                ))
+            })
     }
 
     /// Logs in to MASV: always one request.
@@ -279,9 +350,20 @@ impl Session {
         let context = self.service_context(number, true);
         let (email, password) = given_or_set(&context, email, password)?;
         let key = bound.key(ResourceKind::User, "", Access::Full);
-        let acquired = bound.service.login(&email, &password, &ServiceContext { key: Some(&key), ..context })?;
+        let acquired = bound.service.login(
+            &email,
+            &password,
+            &ServiceContext {
+                key: Some(&key),
+                ..context
+            },
+        )?;
         self.broker.state.backoff.forget(|other| *other == key);
-        Persistence::new(&self.broker.state, bound).store_login(Acquisition::new(self.account, number, key), acquired, &email)
+        Persistence::new(&self.broker.state, bound).store_login(
+            Acquisition::new(self.account, number, key),
+            acquired,
+            &email,
+        )
     }
 
     /// Who is signed in to the MASV Agent: JSON.
@@ -295,7 +377,8 @@ impl Session {
     /// Signs in to the MASV Agent.
     ///
     /// # Errors
-    /// [`ErrorKind::BadCredentials`], [`ErrorKind::NotConfigured`], [`ErrorKind::Unsupported`], [`ErrorKind::Unreachable`].
+    /// [`ErrorKind::BadCredentials`], [`ErrorKind::NotConfigured`], [`ErrorKind::Unsupported`],
+    /// [`ErrorKind::Unreachable`].
     pub fn agent_sign_in(&self, email: Option<Secret>, password: Option<Secret>) -> Result<String> {
         self.with_agent(true, |agent, context| {
             let (email, password) = given_or_set(context, email, password)?;
@@ -314,14 +397,18 @@ impl Session {
         })
     }
 
-    fn with_agent(&self, explicit: bool, call: impl FnOnce(&dyn Agent, &dyn Context) -> Result<Value>) -> Result<String> {
+    fn with_agent(
+        &self,
+        explicit: bool,
+        call: impl FnOnce(&dyn Agent, &dyn Context) -> Result<Value>,
+    ) -> Result<String> {
         let (number, bound) = self.service(|bound| bound.service.agent().is_some(), "agent")?;
         let agent = bound.service.agent().ok_or_else(|| no_service("agent"))?;
         call(agent, &self.service_context(number, explicit)).map(|response| response.to_string())
     }
 
-    /// Tells that the service answered 401 to this token: it is no longer used, in memory and in the store. A newer token of the
-    /// same resource stays.
+    /// Tells that the service answered 401 to this token: it is no longer used, in memory and in
+    /// the store. A newer token of the same resource stays.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] if the store can't be written.
@@ -339,13 +426,26 @@ impl Session {
             let mut found = bound.service.adopt(&resolved.target, value)?;
             found.new_token.expires_unix_s = expires_unix_s.or(found.new_token.expires_unix_s);
             let now_s = state.now_us(bound).div_euclid(1_000_000);
-            if found.new_token.expires_unix_s.is_some_and(|expires| expires <= now_s) {
-                return Err(Error::new(ErrorKind::InvalidValue, "the token has ended already: get another"));
+            if found
+                .new_token
+                .expires_unix_s
+                .is_some_and(|expires| expires <= now_s)
+            {
+                return Err(Error::new(
+                    ErrorKind::InvalidValue,
+                    "the token has ended already: get another",
+                ));
             }
             let key = bound.key(found.resource_kind, &found.id, found.access);
-            let acquired = Acquired { found, renewal: None, others: Vec::new() };
+            let acquired = Acquired {
+                found,
+                renewal: None,
+                others: Vec::new(),
+            };
             let acquisition = Acquisition::new(resolved.account, resolved.service, key);
-            Persistence::new(state, bound).store_acquired(&acquisition, acquired).map(drop)
+            Persistence::new(state, bound)
+                .store_acquired(&acquisition, acquired)
+                .map(drop)
         })
     }
 
@@ -355,7 +455,9 @@ impl Session {
     /// Those of reading the resource.
     #[doc(hidden)]
     pub fn is_known_value(&self, resource: &str, value: &Secret) -> Result<bool> {
-        self.lookup().token_of_value(resource, value).map(|token| token.is_some())
+        self.lookup()
+            .token_of_value(resource, value)
+            .map(|token| token.is_some())
     }
 
     /// Tells that the service rejected this value, which was handed out for this resource.
@@ -363,10 +465,13 @@ impl Session {
     /// # Errors
     /// Those of reading the resource; [`ErrorKind::Store`].
     pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
-        self.lookup().token_of_value(resource, value)?.map_or(Ok(()), |token| self.reject(&token))
+        self.lookup()
+            .token_of_value(resource, value)?
+            .map_or(Ok(()), |token| self.reject(&token))
     }
 
-    /// Forgets the tokens of a resource, or of all, in memory and in the store, with what renews them.
+    /// Forgets the tokens of a resource, or of all, in memory and in the store, with what renews
+    /// them.
     ///
     /// # Errors
     /// [`ErrorKind::Store`], and those of reading the resource.
@@ -384,10 +489,19 @@ impl Session {
                 state.cache.remove(&key.borrow(), u64::MAX);
                 state.store.remove(&key, u64::MAX)?;
             }
-            // What is refused of a user's is refused of all that the user asks for; a link is the same with any password.
-            let is_user = matches!(resolved.target.resource_kind, ResourceKind::Key | ResourceKind::User | ResourceKind::Bearer);
-            let is_it = |key: &TokenKey| key.resource_kind == resolved.target.resource_kind && key.url_id() == resolved.target.id;
-            let is_met = |key: &TokenKey| key.scope.fingerprint() == bound.scope.fingerprint() && (is_user || is_it(key));
+            // What is refused of a user's is refused of all that the user asks for; a link is the
+            // same with any password.
+            let is_user = matches!(
+                resolved.target.resource_kind,
+                ResourceKind::Key | ResourceKind::User | ResourceKind::Bearer
+            );
+            let is_it = |key: &TokenKey| {
+                key.resource_kind == resolved.target.resource_kind
+                    && key.url_id() == resolved.target.id
+            };
+            let is_met = |key: &TokenKey| {
+                key.scope.fingerprint() == bound.scope.fingerprint() && (is_user || is_it(key))
+            };
             state.backoff.forget(is_met);
             state.forget_refusals(is_met);
             state.aliases.write().retain(|alias, _| !is_it(alias));
@@ -419,10 +533,15 @@ impl Session {
     /// What the session shows of itself.
     #[doc(hidden)]
     pub fn inspect(&self) -> Inspect<'_> {
-        Inspect { state: &self.broker.state, account: self.account, flights_under_way: self.broker.flights_under_way() }
+        Inspect {
+            state: &self.broker.state,
+            account: self.account,
+            flights_under_way: self.broker.flights_under_way(),
+        }
     }
 
-    /// The stored token that serves a request as it is. None where a service, a secret or a fingerprint is needed to tell.
+    /// The stored token that serves a request as it is. None where a service, a secret or a
+    /// fingerprint is needed to tell.
     ///
     /// # Errors
     /// Those of reading the resource.
@@ -441,7 +560,10 @@ impl Session {
     }
 
     fn lookup(&self) -> Lookup<'_> {
-        Lookup { state: &self.broker.state, account: self.account }
+        Lookup {
+            state: &self.broker.state,
+            account: self.account,
+        }
     }
 
     fn service_context(&self, service: usize, explicit: bool) -> ServiceContext<'_> {
@@ -458,9 +580,17 @@ impl Session {
         }
     }
 
-    fn service(&self, is: impl Fn(&BoundService) -> bool, name: &str) -> Result<(usize, &BoundService)> {
+    fn service(
+        &self,
+        is: impl Fn(&BoundService) -> bool,
+        name: &str,
+    ) -> Result<(usize, &BoundService)> {
         let services = &self.broker.state.accounts.account(self.account).services;
-        services.iter().enumerate().find(|(_, bound)| is(bound)).ok_or_else(|| no_service(name))
+        services
+            .iter()
+            .enumerate()
+            .find(|(_, bound)| is(bound))
+            .ok_or_else(|| no_service(name))
     }
 }
 
@@ -470,12 +600,21 @@ impl Drop for Session {
     }
 }
 
-/// E-mail and password of a login by hand: what is given, else what is configured. What can be neither is refused here, for a service
-/// would count it as a wrong try.
-fn given_or_set(context: &dyn Context, email: Option<Secret>, password: Option<Secret>) -> Result<(Secret, Secret)> {
+/// E-mail and password of a login by hand: what is given, else what is configured. What can be
+/// neither is refused here, for a service would count it as a wrong try.
+fn given_or_set(
+    context: &dyn Context,
+    email: Option<Secret>,
+    password: Option<Secret>,
+) -> Result<(Secret, Secret)> {
     let one = |given: Option<Secret>, name: &str| {
         let found = given.map_or_else(|| context.setting(name), |given| Ok(Some(given)))?;
-        let missing = || Error::new(ErrorKind::NotConfigured, format!("`{name}` is neither given nor set: give it, or set it"));
+        let missing = || {
+            Error::new(
+                ErrorKind::NotConfigured,
+                format!("`{name}` is neither given nor set: give it, or set it"),
+            )
+        };
         let found = found.ok_or_else(missing)?;
         found.check(name).map(|()| found)
     };
@@ -485,7 +624,10 @@ fn given_or_set(context: &dyn Context, email: Option<Secret>, password: Option<S
 fn settle(look: Peek) -> Result<TokenView> {
     match look {
         Peek::Line(len) => Ok(TokenView { len }),
-        Peek::Multiple => Err(Error::new(ErrorKind::MultipleHeaders, "the token has several headers: ask token_for for it")),
+        Peek::Multiple => Err(Error::new(
+            ErrorKind::MultipleHeaders,
+            "the token has several headers: ask token_for for it",
+        )),
         Peek::Miss | Peek::RefreshDue => Err(not_cached()),
     }
 }

@@ -1,4 +1,5 @@
-//! The store that ends with the session: renewal secrets and failures. Tokens are cached already, so it keeps none.
+//! The store that ends with the session: renewal secrets and failures. Tokens are cached already,
+//! so it keeps none.
 
 use std::collections::HashMap;
 
@@ -8,12 +9,16 @@ use crate::error::Result;
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::ports::store::{FailureRecord, LockResult, NoopLock, Record, Store};
 
-/// The largest number of failures. Rationale: a caller that asks for many wrong links must not fill the memory.
+/// The largest number of failures. Rationale: a caller that asks for many wrong links must not fill
+/// the memory.
 const MAX_FAILURES: usize = 1024;
 
 /// Removes the failure that ends first.
 fn remove_first_to_end(failures: &mut HashMap<Fingerprint, FailureRecord>) {
-    let first = failures.iter().min_by_key(|(_, failure)| failure.until_us).map(|(secret, _)| *secret);
+    let first = failures
+        .iter()
+        .min_by_key(|(_, failure)| failure.until_us)
+        .map(|(secret, _)| *secret);
     first.map(|secret| failures.remove(&secret));
 }
 
@@ -26,7 +31,11 @@ pub struct MemoryStore {
 
 impl Default for MemoryStore {
     fn default() -> Self {
-        Self { records: Mutex::default(), failures: Mutex::default(), fingerprints: Fingerprinter::random() }
+        Self {
+            records: Mutex::default(),
+            failures: Mutex::default(),
+            fingerprints: Fingerprinter::random(),
+        }
     }
 }
 
@@ -45,11 +54,21 @@ impl Store for MemoryStore {
 
     fn save(&self, key: &TokenKey, record: &Record) -> Result<()> {
         let mut records = self.records.lock();
-        if records.get(key).is_some_and(|present| present.generation > record.generation) {
+        if records
+            .get(key)
+            .is_some_and(|present| present.generation > record.generation)
+        {
             return Ok(());
         }
         match &record.renewal {
-            Some(_) => records.insert(key.clone(), Record { token: None, alias: None, ..record.clone() }),
+            Some(_) => records.insert(
+                key.clone(),
+                Record {
+                    token: None,
+                    alias: None,
+                    ..record.clone()
+                },
+            ),
             None => records.remove(key),
         };
         Ok(())
@@ -57,7 +76,10 @@ impl Store for MemoryStore {
 
     fn remove(&self, key: &TokenKey, up_to_generation: u64) -> Result<()> {
         let mut records = self.records.lock();
-        if records.get(key).is_some_and(|present| present.generation <= up_to_generation) {
+        if records
+            .get(key)
+            .is_some_and(|present| present.generation <= up_to_generation)
+        {
             records.remove(key);
         }
         Ok(())
@@ -87,7 +109,12 @@ impl Store for MemoryStore {
         self.failures.lock().get(secret).cloned()
     }
 
-    fn set_failure(&self, secret: &Fingerprint, failure: Option<FailureRecord>, keep_present: &dyn Fn(&FailureRecord) -> bool) {
+    fn set_failure(
+        &self,
+        secret: &Fingerprint,
+        failure: Option<FailureRecord>,
+        keep_present: &dyn Fn(&FailureRecord) -> bool,
+    ) {
         let mut failures = self.failures.lock();
         if failures.get(secret).is_some_and(keep_present) {
             return;

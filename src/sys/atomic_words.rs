@@ -1,5 +1,5 @@
-//! Atomic words: allocated, and copied and compared while another thread may change them. The caller finds out afterwards whether one
-//! did, and then drops the result.
+//! Atomic words: allocated, and copied and compared while another thread may change them. The
+//! caller finds out afterwards whether one did, and then drops the result.
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
@@ -12,7 +12,8 @@ pub fn zeroed(count: usize) -> Box<[AtomicU64]> {
     unsafe { Box::new_zeroed_slice(count).assume_init() }
 }
 
-/// Copies bytes until `out` is full. Every byte of `out` is written, with NUL where words are missing.
+/// Copies bytes until `out` is full. Every byte of `out` is written, with NUL where words are
+/// missing.
 #[inline]
 pub fn copy_words(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
     let (available, missing) = out.split_at_mut(out.len().min(size_of_val(words)));
@@ -23,19 +24,22 @@ pub fn copy_words(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
 /// Whether the words begin with these bytes.
 #[inline]
 pub fn begin_with(words: &[AtomicU64], bytes: &[u8]) -> bool {
-    // Rationale: empty `bytes` may point to an unmapped address, on which the C library's widest compare takes 150 ns.
+    // Rationale: empty `bytes` may point to an unmapped address, on which the C library's widest
+    // compare takes 150 ns.
     bytes.is_empty() || bytes.len() <= size_of_val(words) && are_bytes(words, bytes)
 }
 
 /// Fills `out`. `words` has at least as many bytes.
 ///
-/// Rationale: the compiler joins no atomic loads, and word by word the copy was a quarter of a look-up's instructions. The C library
-/// uses the widest registers of each processor. Called from a block of assembly it is beyond the compiler's rules for races, and the
-/// processor keeps its loads in order like any others.
+/// Rationale: the compiler joins no atomic loads, and word by word the copy was a quarter of a
+/// look-up's instructions. The C library uses the widest registers of each processor. Called from a
+/// block of assembly it is beyond the compiler's rules for races, and the processor keeps its loads
+/// in order like any others.
 #[cfg(all(target_arch = "x86_64", unix))]
 #[inline]
 fn copy_bytes(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
-    // SAFETY: both have `out.len()` bytes; the call is made by the C ABI, and all that it may change is declared.
+    // SAFETY: both have `out.len()` bytes; the call is made by the C ABI, and all that it may
+    // change is declared.
     unsafe {
         std::arch::asm!(
             "call {copy}",
@@ -48,12 +52,14 @@ fn copy_bytes(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
     }
 }
 
-/// Whether `words`, which has at least as many bytes, begins with `bytes`. Compared as [`copy_bytes`] copies.
+/// Whether `words`, which has at least as many bytes, begins with `bytes`. Compared as
+/// [`copy_bytes`] copies.
 #[cfg(all(target_arch = "x86_64", unix))]
 #[inline]
 fn are_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
     let order: i32;
-    // SAFETY: both have `bytes.len()` bytes; the call is made by the C ABI, and all that it may change is declared.
+    // SAFETY: both have `bytes.len()` bytes; the call is made by the C ABI, and all that it may
+    // change is declared.
     unsafe {
         std::arch::asm!(
             "call {compare}",
@@ -72,19 +78,26 @@ fn are_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
 #[cfg(not(all(target_arch = "x86_64", unix)))]
 #[inline]
 fn copy_bytes(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
-    out.iter_mut().zip(bytes_of(words)).for_each(|(to, byte)| *to = MaybeUninit::new(byte));
+    out.iter_mut()
+        .zip(bytes_of(words))
+        .for_each(|(to, byte)| *to = MaybeUninit::new(byte));
 }
 
 #[cfg(not(all(target_arch = "x86_64", unix)))]
 #[inline]
 fn are_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
-    bytes.iter().zip(bytes_of(words)).all(|(byte, other)| *byte == other)
+    bytes
+        .iter()
+        .zip(bytes_of(words))
+        .all(|(byte, other)| *byte == other)
 }
 
 #[cfg(not(all(target_arch = "x86_64", unix)))]
 #[inline]
 fn bytes_of(words: &[AtomicU64]) -> impl Iterator<Item = u8> {
-    words.iter().flat_map(|word| word.load(Relaxed).to_le_bytes())
+    words
+        .iter()
+        .flat_map(|word| word.load(Relaxed).to_le_bytes())
 }
 
 #[cfg(test)]
@@ -93,7 +106,9 @@ mod tests {
 
     #[test]
     fn words_are_compared_to_the_byte() {
-        let words: Vec<_> = (0..6_u64).map(|n| AtomicU64::new(0x0101_0101_0101_0101 * (n + 1))).collect();
+        let words: Vec<_> = (0..6_u64)
+            .map(|n| AtomicU64::new(0x0101_0101_0101_0101 * (n + 1)))
+            .collect();
         let bytes: Vec<u8> = (0..6 * 8).map(|n| n / 8 + 1).collect();
         for len in 0..=bytes.len() {
             assert!(begin_with(&words, &bytes[..len]), "{len}");
@@ -109,16 +124,25 @@ mod tests {
     #[test]
     fn every_length_is_copied_to_the_byte_and_what_is_missing_is_nul() {
         let bytes: Vec<u8> = (0..40 * 8).map(|n| (n % 251) as u8 + 1).collect();
-        let words: Vec<_> = bytes.as_chunks::<8>().0.iter().map(|word| AtomicU64::new(u64::from_le_bytes(*word))).collect();
+        let words: Vec<_> = bytes
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|word| AtomicU64::new(u64::from_le_bytes(*word)))
+            .collect();
         for have in [0, 1, 7, 8, 9, 40] {
             for len in 0..=bytes.len() {
                 let mut out = vec![MaybeUninit::new(0xff); len];
                 copy_words(&words[..have], &mut out);
                 // SAFETY: every byte was written twice.
-                let out: Vec<u8> = out.into_iter().map(|byte| unsafe { byte.assume_init() }).collect();
+                let out: Vec<u8> = out
+                    .into_iter()
+                    .map(|byte| unsafe { byte.assume_init() })
+                    .collect();
                 let available = len.min(have * 8);
                 assert!(
-                    out[..available] == bytes[..available] && out[available..].iter().all(|byte| *byte == 0),
+                    out[..available] == bytes[..available]
+                        && out[available..].iter().all(|byte| *byte == 0),
                     "{have} words, {len} bytes"
                 );
             }

@@ -3,7 +3,10 @@
 /// Microseconds since 1970 by the coarse wall clock.
 #[cfg(target_os = "linux")]
 pub fn coarse_unix_us() -> i64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `now` is a valid timespec for the call to fill; the clock exists since Linux 2.6.32.
     unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &mut now) };
     now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
@@ -14,5 +17,7 @@ pub fn coarse_unix_us() -> i64 {
 pub fn coarse_unix_us() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+        .map_or(0, |since| {
+            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        })
 }

@@ -1,4 +1,5 @@
-//! Directories by open descriptor: names are looked up from the descriptor, so that no link slips in between a check and a use.
+//! Directories by open descriptor: names are looked up from the descriptor, so that no link slips
+//! in between a check and a use.
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -57,7 +58,8 @@ pub fn cause(error: &Error) -> IoCause {
 /// An open directory.
 pub struct Dir(File);
 
-/// How a file is opened. No mode follows a link at the last name, waits for a writer, or lets a child program inherit the file.
+/// How a file is opened. No mode follows a link at the last name, waits for a writer, or lets a
+/// child program inherit the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
     /// For reading.
@@ -79,7 +81,11 @@ fn c_string(name: &str) -> Result<CString> {
 }
 
 fn check(code: i32) -> Result<()> {
-    if code < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+    if code < 0 {
+        Err(Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 impl Dir {
@@ -88,7 +94,11 @@ impl Dir {
     /// # Errors
     /// Those of the system: `ENOTDIR` for a link or a file.
     pub fn open(path: &Path) -> Result<Self> {
-        OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | COMMON_FLAGS).open(path).map(Self)
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY | COMMON_FLAGS)
+            .open(path)
+            .map(Self)
     }
 
     /// The facts about it.
@@ -104,7 +114,8 @@ impl Dir {
     /// # Errors
     /// Those of [`Dir::open`].
     pub fn open_dir(&self, name: &str) -> Result<Self> {
-        self.open_at(name, libc::O_RDONLY | libc::O_DIRECTORY).map(Self)
+        self.open_at(name, libc::O_RDONLY | libc::O_DIRECTORY)
+            .map(Self)
     }
 
     /// The root directory, opened to traverse it only.
@@ -112,7 +123,11 @@ impl Dir {
     /// # Errors
     /// Those of the system.
     pub fn root() -> Result<Self> {
-        OpenOptions::new().read(true).custom_flags(TRAVERSE_FLAGS).open("/").map(Self)
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(TRAVERSE_FLAGS)
+            .open("/")
+            .map(Self)
     }
 
     /// Opens a directory in it to traverse it only: that needs no permission to list it.
@@ -126,7 +141,8 @@ impl Dir {
     /// Opens a file in it.
     ///
     /// # Errors
-    /// Those of the system: `ELOOP` for a link, `EEXIST` if it exists and the mode is [`OpenMode::CreateNew`].
+    /// Those of the system: `ELOOP` for a link, `EEXIST` if it exists and the mode is
+    /// [`OpenMode::CreateNew`].
     pub fn open_file(&self, name: &str, mode: OpenMode) -> Result<File> {
         let flags = match mode {
             OpenMode::Read => libc::O_RDONLY,
@@ -139,8 +155,16 @@ impl Dir {
     fn open_at(&self, name: &str, flags: i32) -> Result<File> {
         let name = c_string(name)?;
         let mode: libc::c_uint = 0o600;
-        // SAFETY: `name` is a C string that outlives the call; the descriptor is open as long as `self`.
-        let fd = unsafe { libc::openat(self.0.as_raw_fd(), name.as_ptr(), flags | COMMON_FLAGS, mode) };
+        // SAFETY: `name` is a C string that outlives the call; the descriptor is open as long as
+        // `self`.
+        let fd = unsafe {
+            libc::openat(
+                self.0.as_raw_fd(),
+                name.as_ptr(),
+                flags | COMMON_FLAGS,
+                mode,
+            )
+        };
         check(fd)?;
         // SAFETY: the call above has just given this descriptor, and nobody else knows it.
         Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
@@ -156,14 +180,22 @@ impl Dir {
         check(unsafe { libc::mkdirat(self.0.as_raw_fd(), name.as_ptr(), 0o700) })
     }
 
-    /// Renames a file, here or into another directory of the same file system, and replaces the file of that name.
+    /// Renames a file, here or into another directory of the same file system, and replaces the
+    /// file of that name.
     ///
     /// # Errors
     /// Those of the system.
     pub fn rename(&self, from: &str, to_dir: &Self, to: &str) -> Result<()> {
         let (from, to) = (c_string(from)?, c_string(to)?);
         // SAFETY: both names are C strings that outlive the call, and both descriptors are open.
-        check(unsafe { libc::renameat(self.0.as_raw_fd(), from.as_ptr(), to_dir.0.as_raw_fd(), to.as_ptr()) })
+        check(unsafe {
+            libc::renameat(
+                self.0.as_raw_fd(),
+                from.as_ptr(),
+                to_dir.0.as_raw_fd(),
+                to.as_ptr(),
+            )
+        })
     }
 
     /// Renames a file in it, unless the new name exists.
@@ -176,14 +208,32 @@ impl Dir {
         {
             let dir = self.0.as_raw_fd();
             // SAFETY: as in `rename`.
-            let code = unsafe { libc::renameat2(dir, from_name.as_ptr(), dir, to_name.as_ptr(), libc::RENAME_NOREPLACE) };
+            let code = unsafe {
+                libc::renameat2(
+                    dir,
+                    from_name.as_ptr(),
+                    dir,
+                    to_name.as_ptr(),
+                    libc::RENAME_NOREPLACE,
+                )
+            };
             match check(code) {
-                Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => {}
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOSYS)) => {
+                }
                 outcome => return outcome,
             }
         }
-        // SAFETY: as in `rename`. The file system lacks this rename, so for a moment the file has two names.
-        check(unsafe { libc::linkat(self.0.as_raw_fd(), from_name.as_ptr(), self.0.as_raw_fd(), to_name.as_ptr(), 0) })?;
+        // SAFETY: as in `rename`. The file system lacks this rename, so for a moment the file has
+        // two names.
+        check(unsafe {
+            libc::linkat(
+                self.0.as_raw_fd(),
+                from_name.as_ptr(),
+                self.0.as_raw_fd(),
+                to_name.as_ptr(),
+                0,
+            )
+        })?;
         self.remove_file(from)
     }
 
@@ -216,13 +266,20 @@ impl Dir {
             if entry.is_null() {
                 break;
             }
-            // SAFETY: the entry is valid until the next call; only the address of its name is taken here.
+            // SAFETY: the entry is valid until the next call; only the address of its name is taken
+            // here.
             let name = unsafe { &raw const (*entry).d_name };
             // SAFETY: the system ends names with NUL.
             let name = unsafe { std::ffi::CStr::from_ptr(name.cast()) };
-            names.extend(name.to_str().ok().filter(|name| !matches!(*name, "." | "..")).map(str::to_owned));
+            names.extend(
+                name.to_str()
+                    .ok()
+                    .filter(|name| !matches!(*name, "." | ".."))
+                    .map(str::to_owned),
+            );
         }
-        // SAFETY: the stream is open and not used again. An error of closing changes nothing of what was read.
+        // SAFETY: the stream is open and not used again. An error of closing changes nothing of
+        // what was read.
         unsafe { libc::closedir(stream) };
         Ok(names)
     }
@@ -251,16 +308,46 @@ mod tests {
         let subdir = dir.open_dir("in").unwrap();
         std::fs::rename(temp_dir.path().join("in"), temp_dir.path().join("away")).unwrap();
         drop(subdir.open_file("a", OpenMode::CreateNew).unwrap());
-        let mode = |name: &str| std::fs::metadata(temp_dir.path().join(name)).unwrap().permissions().mode() & 0o7777;
+        let mode = |name: &str| {
+            std::fs::metadata(temp_dir.path().join(name))
+                .unwrap()
+                .permissions()
+                .mode()
+                & 0o7777
+        };
         assert_eq!((mode("away"), mode("away/a")), (0o700, 0o600));
-        assert_eq!(subdir.open_file("a", OpenMode::CreateNew).unwrap_err().raw_os_error(), Some(libc::EEXIST));
+        assert_eq!(
+            subdir
+                .open_file("a", OpenMode::CreateNew)
+                .unwrap_err()
+                .raw_os_error(),
+            Some(libc::EEXIST)
+        );
         symlink("a", temp_dir.path().join("away/b")).unwrap();
-        assert_eq!(subdir.open_file("b", OpenMode::Read).unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        assert_eq!(
+            subdir
+                .open_file("b", OpenMode::Read)
+                .unwrap_err()
+                .raw_os_error(),
+            Some(libc::ELOOP)
+        );
         symlink("away", temp_dir.path().join("in")).unwrap();
         assert!(dir.open_dir("in").is_err() && Dir::open(&temp_dir.path().join("in")).is_err());
-        assert_eq!(subdir.rename_no_replace("a", "b").unwrap_err().raw_os_error(), Some(libc::EEXIST));
+        assert_eq!(
+            subdir
+                .rename_no_replace("a", "b")
+                .unwrap_err()
+                .raw_os_error(),
+            Some(libc::EEXIST)
+        );
         subdir.rename("a", &dir, "c").unwrap();
         assert_eq!(dir.list("away").unwrap(), ["b"]);
-        assert_eq!(subdir.open_file("x\0y", OpenMode::Read).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+        assert_eq!(
+            subdir
+                .open_file("x\0y", OpenMode::Read)
+                .unwrap_err()
+                .raw_os_error(),
+            Some(libc::EINVAL)
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Shared objects. They are loaded from an open descriptor, so that the file that was examined is the one that runs, and are never
-//! unloaded.
+//! Shared objects. They are loaded from an open descriptor, so that the file that was examined is
+//! the one that runs, and are never unloaded.
 
 use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
@@ -19,12 +19,23 @@ unsafe impl Sync for Library {}
 /// # Errors
 /// The linker's message.
 pub fn load(file: File) -> Result<Library, String> {
-    // The descriptor stays open: the linker knows an object by its path, so the number must not be reused.
+    // The descriptor stays open: the linker knows an object by its path, so the number must not be
+    // reused.
     let path = format!("/proc/self/fd/{}", file.into_raw_fd());
     let name = CString::new(path.as_str()).unwrap_or_default();
-    // SAFETY: the text ends in NUL. What constructors do is the object's own: the caller has examined it.
-    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE) };
-    if handle.is_null() { Err(last_error().replace(&format!("{path}: "), "")) } else { Ok(Library(handle)) }
+    // SAFETY: the text ends in NUL. What constructors do is the object's own: the caller has
+    // examined it.
+    let handle = unsafe {
+        libc::dlopen(
+            name.as_ptr(),
+            libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE,
+        )
+    };
+    if handle.is_null() {
+        Err(last_error().replace(&format!("{path}: "), ""))
+    } else {
+        Ok(Library(handle))
+    }
 }
 
 /// The linker's message about the last failure on this thread.
@@ -35,7 +46,9 @@ fn last_error() -> String {
         return "the linker gives no reason".into();
     }
     // SAFETY: the linker's texts end in NUL.
-    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+    let text = unsafe { CStr::from_ptr(text) }
+        .to_string_lossy()
+        .into_owned();
     text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 

@@ -1,4 +1,5 @@
-//! What the kernel knows of a file or a directory: its type, owner, permissions, number of names and size.
+//! What the kernel knows of a file or a directory: its type, owner, permissions, number of names
+//! and size.
 
 use std::fs::{self, File, Metadata};
 use std::io::Result;
@@ -98,14 +99,18 @@ impl FileFacts {
         self.0.mode() & OTHERS_WRITE != 0
     }
 
-    /// Whether users other than the owner of a file in this directory can rename or remove that file.
+    /// Whether users other than the owner of a file in this directory can rename or remove that
+    /// file.
     pub fn is_replaceable_by_others(&self) -> bool {
         self.is_writable_by_others() && self.0.mode() & STICKY == 0
     }
 
     /// The identity of the file.
     pub fn id(&self) -> FileId {
-        FileId { device: self.0.dev(), inode: self.0.ino() }
+        FileId {
+            device: self.0.dev(),
+            inode: self.0.ino(),
+        }
     }
 
     /// How many names it has; 0 once it is removed.
@@ -132,28 +137,52 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "text").unwrap();
-        for (mode, is_open, is_writable) in
-            [(0o600, false, false), (0o640, true, false), (0o601, true, false), (0o620, true, true), (0o602, true, true)]
-        {
+        for (mode, is_open, is_writable) in [
+            (0o600, false, false),
+            (0o640, true, false),
+            (0o601, true, false),
+            (0o620, true, true),
+            (0o602, true, true),
+        ] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let facts = FileFacts::at(&path).unwrap();
-            assert_eq!((facts.is_open_to_others(), facts.is_writable_by_others()), (is_open, is_writable), "{mode:o}");
+            assert_eq!(
+                (facts.is_open_to_others(), facts.is_writable_by_others()),
+                (is_open, is_writable),
+                "{mode:o}"
+            );
         }
     }
 
     #[test]
     fn files_in_a_sticky_directory_can_not_be_replaced() {
         let dir = tempfile::tempdir().unwrap();
-        for (mode, is_replaceable) in [(0o755, false), (0o777, true), (0o1777, false), (0o1755, false), (0o775, true)] {
+        for (mode, is_replaceable) in [
+            (0o755, false),
+            (0o777, true),
+            (0o1777, false),
+            (0o1755, false),
+            (0o775, true),
+        ] {
             fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(FileFacts::at(dir.path()).unwrap().is_replaceable_by_others(), is_replaceable, "{mode:o}");
+            assert_eq!(
+                FileFacts::at(dir.path())
+                    .unwrap()
+                    .is_replaceable_by_others(),
+                is_replaceable,
+                "{mode:o}"
+            );
         }
     }
 
     #[test]
     fn a_file_has_one_identity_under_all_its_names() {
         let dir = tempfile::tempdir().unwrap();
-        let (one, two, other) = (dir.path().join("one"), dir.path().join("two"), dir.path().join("other"));
+        let (one, two, other) = (
+            dir.path().join("one"),
+            dir.path().join("two"),
+            dir.path().join("other"),
+        );
         fs::write(&one, "text").unwrap();
         fs::write(&other, "text").unwrap();
         fs::hard_link(&one, &two).unwrap();
@@ -168,8 +197,17 @@ mod tests {
         let file = File::create(&path).unwrap();
         symlink(&path, &link).unwrap();
         let facts = FileFacts::of(&file).unwrap();
-        assert!(facts.is_file() && !facts.is_dir() && facts.is_empty() && facts.is_owned_by_user() && facts.is_owned_by_user_or_root());
-        assert!(FileFacts::at(&link).unwrap().is_file() && !FileFacts::at_no_follow(&link).unwrap().is_file());
+        assert!(
+            facts.is_file()
+                && !facts.is_dir()
+                && facts.is_empty()
+                && facts.is_owned_by_user()
+                && facts.is_owned_by_user_or_root()
+        );
+        assert!(
+            FileFacts::at(&link).unwrap().is_file()
+                && !FileFacts::at_no_follow(&link).unwrap().is_file()
+        );
         fs::hard_link(&path, dir.path().join("second")).unwrap();
         assert_eq!(FileFacts::of(&file).unwrap().link_count(), 2);
     }

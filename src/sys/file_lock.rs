@@ -1,7 +1,8 @@
 //! File locks that end with their process, also when it leaves a forked child behind.
 //!
-//! A lock belongs to an open file, and a child shares its parent's open files, so a lock would outlive the parent. So each file is
-//! entered in a table of the process before it is locked, and a child closes the files in the table.
+//! A lock belongs to an open file, and a child shares its parent's open files, so a lock would
+//! outlive the parent. So each file is entered in a table of the process before it is locked, and a
+//! child closes the files in the table.
 
 use std::fs::{File, TryLockError};
 use std::io::Result;
@@ -29,7 +30,8 @@ extern "C" fn close_in_child() {
     for slot in &LOCK_FDS {
         let fd = slot.swap(FREE, Ordering::Relaxed);
         if fd >= 0 {
-            // SAFETY: the descriptor is one of the table's; its holder runs in the parent alone, and `LockFile` never closes it in a child.
+            // SAFETY: the descriptor is one of the table's; its holder runs in the parent alone,
+            // and `LockFile` never closes it in a child.
             unsafe { libc::close(fd) };
         }
     }
@@ -61,16 +63,24 @@ impl LockFile {
     pub fn new(open: impl FnOnce() -> Result<File>) -> Result<Option<Self>> {
         fork::watch();
         FORK_HANDLER.call_once(|| {
-            // SAFETY: the handler swaps atomics and closes descriptors, which is async-signal-safe, and is never unloaded.
+            // SAFETY: the handler swaps atomics and closes descriptors, which is async-signal-safe,
+            // and is never unloaded.
             unsafe { libc::pthread_atfork(None, None, Some(close_in_child)) };
         });
-        let free = |slot: &&AtomicI32| slot.compare_exchange(FREE, RESERVED, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let free = |slot: &&AtomicI32| {
+            slot.compare_exchange(FREE, RESERVED, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        };
         let Some(slot) = LOCK_FDS.iter().find(free) else {
             return Ok(None);
         };
         let file = open().inspect_err(|_| slot.store(FREE, Ordering::Relaxed))?;
         slot.store(file.as_raw_fd(), Ordering::Relaxed);
-        Ok(Some(Self { file: ManuallyDrop::new(file), slot, fork: fork::generation() }))
+        Ok(Some(Self {
+            file: ManuallyDrop::new(file),
+            slot,
+            fork: fork::generation(),
+        }))
     }
 
     /// Locks the file if it is not locked, and writes the number of this process into it.
@@ -82,7 +92,9 @@ impl LockFile {
             Ok(()) => {
                 let _guard = SigpipeGuard::block();
                 // For the messages of waiting processes. One that can't read it names no process.
-                let _ = self.file.write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0);
+                let _ = self
+                    .file
+                    .write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0);
                 Ok(TryLock::Acquired(HeldLock(self)))
             }
             Err(TryLockError::WouldBlock) => Ok(TryLock::Busy(self)),

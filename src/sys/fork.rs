@@ -1,7 +1,7 @@
 //! The generation of a forking process, and values that each process makes for itself.
 //!
-//! A handler of `pthread_atfork` raises a counter in each child, so the check on the hit path is one load. `getpid` would be a system
-//! call each time.
+//! A handler of `pthread_atfork` raises a counter in each child, so the check on the hit path is
+//! one load. `getpid` would be a system call each time.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -15,18 +15,20 @@ extern "C" fn count_fork() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The number of forks between the first process and this one. It differs between a process and its child.
+/// The number of forks between the first process and this one. It differs between a process and its
+/// child.
 #[inline]
 pub fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Starts to count forks. Call it before the first use of [`generation`]; later calls cost one load.
+/// Starts to count forks. Call it before the first use of [`generation`]; later calls cost one
+/// load.
 pub fn watch() {
     FORK_HANDLER.call_once(|| {
         #[cfg(unix)]
-        // SAFETY: the handler touches one atomic, which is async-signal-safe, and is never unloaded:
-        // the library is linked with -z nodelete.
+        // SAFETY: the handler touches one atomic, which is async-signal-safe, and is never
+        // unloaded: the library is linked with -z nodelete.
         unsafe {
             libc::pthread_atfork(None, None, Some(count_fork));
         }
@@ -35,8 +37,9 @@ pub fn watch() {
 
 /// A value that every process makes for itself: a forked child has none until it makes its own.
 ///
-/// Rationale: the locks, threads and sockets of a parent's value are of no use in a child, and a lock that was held at the moment of
-/// the fork stays held there for ever. The child never touches the parent's value.
+/// Rationale: the locks, threads and sockets of a parent's value are of no use in a child, and a
+/// lock that was held at the moment of the fork stays held there for ever. The child never touches
+/// the parent's value.
 pub struct PerProcess<T: 'static>(AtomicPtr<Slot<T>>);
 
 struct Slot<T> {
@@ -73,8 +76,15 @@ impl<T> PerProcess<T> {
                 break slot;
             }
             let stale = self.0.load(Ordering::Acquire);
-            let fresh = Box::into_raw(Box::new(Slot { generation: generation(), value: OnceCell::new() }));
-            if self.0.compare_exchange(stale, fresh, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            let fresh = Box::into_raw(Box::new(Slot {
+                generation: generation(),
+                value: OnceCell::new(),
+            }));
+            if self
+                .0
+                .compare_exchange(stale, fresh, Ordering::AcqRel, Ordering::Acquire)
+                .is_err()
+            {
                 // SAFETY: `fresh` came from `Box::into_raw` above and was given to no other thread.
                 drop(unsafe { Box::from_raw(fresh) });
             }

@@ -26,17 +26,38 @@ mod linux {
     /// # Errors
     /// Those of the system: `EACCES` where this login has no session keyring.
     pub fn read(description: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-        let Some(key) = find(description)? else { return Ok(None) };
+        let Some(key) = find(description)? else {
+            return Ok(None);
+        };
         let mut bytes = Zeroizing::new(vec![0_u8; MAX_BYTES]);
         let mut read_key = || {
             // SAFETY: the buffer has the given length.
-            check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_READ, key, bytes.as_mut_ptr(), bytes.len(), 0_usize) })
+            check(unsafe {
+                libc::syscall(
+                    libc::SYS_keyctl,
+                    KEYCTL_READ,
+                    key,
+                    bytes.as_mut_ptr(),
+                    bytes.len(),
+                    0_usize,
+                )
+            })
         };
         let length = match read_key() {
-            // Where the session's keyring has no link to the user's, a key there is found but can't be read. Logins usually make the link.
+            // Where the session's keyring has no link to the user's, a key there is found but can't
+            // be read. Logins usually make the link.
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
                 // SAFETY: the call takes numbers alone.
-                check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_LINK, USER_KEYRING, SESSION_KEYRING, 0_usize, 0_usize) })?;
+                check(unsafe {
+                    libc::syscall(
+                        libc::SYS_keyctl,
+                        KEYCTL_LINK,
+                        USER_KEYRING,
+                        SESSION_KEYRING,
+                        0_usize,
+                        0_usize,
+                    )
+                })?;
                 read_key()?
             }
             outcome => outcome?,
@@ -45,15 +66,25 @@ mod linux {
         Ok(Some(bytes))
     }
 
-    /// Adds a key, or changes the value of the present one. The key is lost at the machine's next start.
+    /// Adds a key, or changes the value of the present one. The key is lost at the machine's next
+    /// start.
     ///
     /// # Errors
     /// Those of the system: `EDQUOT` where the user has too many.
     pub fn add(description: &str, value: &[u8]) -> io::Result<()> {
         let name = c_string(description)?;
         // SAFETY: both texts end in NUL and the value has the given length.
-        check(unsafe { libc::syscall(libc::SYS_add_key, KEY_TYPE.as_ptr(), name.as_ptr(), value.as_ptr(), value.len(), USER_KEYRING) })
-            .map(drop)
+        check(unsafe {
+            libc::syscall(
+                libc::SYS_add_key,
+                KEY_TYPE.as_ptr(),
+                name.as_ptr(),
+                value.as_ptr(),
+                value.len(),
+                USER_KEYRING,
+            )
+        })
+        .map(drop)
     }
 
     /// Removes a key. Gives whether there was one.
@@ -61,9 +92,21 @@ mod linux {
     /// # Errors
     /// Those of the system.
     pub fn remove(description: &str) -> io::Result<bool> {
-        let Some(key) = find(description)? else { return Ok(false) };
+        let Some(key) = find(description)? else {
+            return Ok(false);
+        };
         // SAFETY: the call takes numbers alone.
-        check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_UNLINK, key, USER_KEYRING, 0_usize, 0_usize) }).map(|_| true)
+        check(unsafe {
+            libc::syscall(
+                libc::SYS_keyctl,
+                KEYCTL_UNLINK,
+                key,
+                USER_KEYRING,
+                0_usize,
+                0_usize,
+            )
+        })
+        .map(|_| true)
     }
 
     /// Searches the session's keyring, which usually links to the user's, and then the user's.
@@ -71,11 +114,27 @@ mod linux {
         let name = c_string(description)?;
         let search = |ring: c_long| {
             // SAFETY: both texts end in NUL; the key is linked nowhere else.
-            check(unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_SEARCH, ring, KEY_TYPE.as_ptr(), name.as_ptr(), 0_usize) })
+            check(unsafe {
+                libc::syscall(
+                    libc::SYS_keyctl,
+                    KEYCTL_SEARCH,
+                    ring,
+                    KEY_TYPE.as_ptr(),
+                    name.as_ptr(),
+                    0_usize,
+                )
+            })
         };
         match search(SESSION_KEYRING).or_else(|_| search(USER_KEYRING)) {
             Ok(key) => Ok(Some(key)),
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOKEY | libc::EKEYEXPIRED | libc::EKEYREVOKED)) => Ok(None),
+            Err(error)
+                if matches!(
+                    error.raw_os_error(),
+                    Some(libc::ENOKEY | libc::EKEYEXPIRED | libc::EKEYREVOKED)
+                ) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -85,6 +144,10 @@ mod linux {
     }
 
     fn check(result: c_long) -> io::Result<c_long> {
-        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+        if result < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(result)
+        }
     }
 }

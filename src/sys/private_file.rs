@@ -1,4 +1,5 @@
-//! Reads and replaces files that hold secrets. All checks are made on the open descriptor, never on the path.
+//! Reads and replaces files that hold secrets. All checks are made on the open descriptor, never on
+//! the path.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -16,40 +17,70 @@ pub enum Privacy {
     Public,
     /// The user and root alone.
     Private,
-    /// All users: an orchestrator mounted the secret. Docker makes it readable to all, Kubernetes makes it a link.
+    /// All users: an orchestrator mounted the secret. Docker makes it readable to all, Kubernetes
+    /// makes it a link.
     Mounted,
 }
 
-/// Opens a regular file that this user or root owns. Follows no link at the last name, unless it is [`Privacy::Mounted`], and
-/// doesn't wait for a writer.
+/// Opens a regular file that this user or root owns. Follows no link at the last name, unless it is
+/// [`Privacy::Mounted`], and doesn't wait for a writer.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] if it does not exist, [`ErrorKind::UnsafeFile`] with the `chmod` that helps,
-/// [`ErrorKind::Config`] for anything else.
+/// [`ErrorKind::NotFound`] if it does not exist, [`ErrorKind::UnsafeFile`] with the `chmod` that
+/// helps, [`ErrorKind::Config`] for anything else.
 pub fn open(path: &Path, privacy: Privacy) -> Result<File> {
     let shown = path.display();
-    let no_follow = if privacy == Privacy::Mounted { 0 } else { libc::O_NOFOLLOW };
-    let file =
-        OpenOptions::new().read(true).custom_flags(no_follow | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(
-            |error| match error.raw_os_error() {
-                Some(libc::ENOENT | libc::ENOTDIR) => Error::new(ErrorKind::NotFound, format!("{shown} is not there")),
-                Some(libc::ELOOP) => Error::new(ErrorKind::UnsafeFile, format!("{shown} is a link: name the file itself")),
-                _ => Error::new(ErrorKind::Config, format!("{shown} can't be opened: {}", error.kind())),
-            },
-        )?;
-    let facts =
-        FileFacts::of(&file).map_err(|error| Error::new(ErrorKind::Config, format!("{shown} can't be examined: {}", error.kind())))?;
+    let no_follow = if privacy == Privacy::Mounted {
+        0
+    } else {
+        libc::O_NOFOLLOW
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(no_follow | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(|error| match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) => {
+                Error::new(ErrorKind::NotFound, format!("{shown} is not there"))
+            }
+            Some(libc::ELOOP) => Error::new(
+                ErrorKind::UnsafeFile,
+                format!("{shown} is a link: name the file itself"),
+            ),
+            _ => Error::new(
+                ErrorKind::Config,
+                format!("{shown} can't be opened: {}", error.kind()),
+            ),
+        })?;
+    let facts = FileFacts::of(&file).map_err(|error| {
+        Error::new(
+            ErrorKind::Config,
+            format!("{shown} can't be examined: {}", error.kind()),
+        )
+    })?;
     if !facts.is_file() {
-        return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} is not a regular file")));
+        return Err(Error::new(
+            ErrorKind::UnsafeFile,
+            format!("{shown} is not a regular file"),
+        ));
     }
     if !facts.is_owned_by_user_or_root() {
-        return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} belongs to another user: chown it")));
+        return Err(Error::new(
+            ErrorKind::UnsafeFile,
+            format!("{shown} belongs to another user: chown it"),
+        ));
     }
     if facts.is_writable_by_others() {
-        return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} can be changed by others: chmod go-w {shown}")));
+        return Err(Error::new(
+            ErrorKind::UnsafeFile,
+            format!("{shown} can be changed by others: chmod go-w {shown}"),
+        ));
     }
     if privacy == Privacy::Private && facts.is_open_to_others() {
-        return Err(Error::new(ErrorKind::UnsafeFile, format!("{shown} can be read by others: chmod 600 {shown}")));
+        return Err(Error::new(
+            ErrorKind::UnsafeFile,
+            format!("{shown} can be read by others: chmod 600 {shown}"),
+        ));
     }
     Ok(file)
 }
@@ -76,26 +107,45 @@ pub fn read_open(file: &File, path: &Path, limit: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(4096.min(limit + 1));
     file.take(limit as u64 + 1)
         .read_to_end(&mut bytes)
-        .map_err(|error| Error::new(ErrorKind::Config, format!("{shown} can't be read: {}", error.kind())))?;
+        .map_err(|error| {
+            Error::new(
+                ErrorKind::Config,
+                format!("{shown} can't be read: {}", error.kind()),
+            )
+        })?;
     if bytes.len() > limit {
-        return Err(Error::new(ErrorKind::Config, format!("{shown} is longer than {limit} bytes")));
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!("{shown} is longer than {limit} bytes"),
+        ));
     }
     Ok(bytes)
 }
 
-/// Replaces a file as a whole: the new one is 0600, in a directory that is made 0700 if it does not exist.
+/// Replaces a file as a whole: the new one is 0600, in a directory that is made 0700 if it does not
+/// exist.
 ///
 /// # Errors
-/// [`ErrorKind::UnsafeFile`] if the directory is a link, another user's or open to others, [`ErrorKind::Config`] for anything else.
+/// [`ErrorKind::UnsafeFile`] if the directory is a link, another user's or open to others,
+/// [`ErrorKind::Config`] for anything else.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let shown = path.display();
-    let fail = |error: io::Error| Error::new(ErrorKind::Config, format!("{shown} can't be written: {}", error.kind()));
-    let dir = path.parent().ok_or_else(|| Error::new(ErrorKind::Config, format!("{shown} is in no folder")))?;
+    let fail = |error: io::Error| {
+        Error::new(
+            ErrorKind::Config,
+            format!("{shown} can't be written: {}", error.kind()),
+        )
+    };
+    let dir = path
+        .parent()
+        .ok_or_else(|| Error::new(ErrorKind::Config, format!("{shown} is in no folder")))?;
     create_dirs(dir).map_err(fail)?;
     let facts = FileFacts::at_no_follow(dir).map_err(fail)?;
     if !facts.is_dir() || !facts.is_owned_by_user() || facts.is_writable_by_others() {
         let shown = dir.display();
-        let what = format!("{shown} is a link, another user's or can be changed by others: make it your own folder, chmod 700 {shown}");
+        let what = format!(
+            "{shown} is a link, another user's or can be changed by others: make it your own folder, chmod 700 {shown}"
+        );
         return Err(Error::new(ErrorKind::UnsafeFile, what));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -112,7 +162,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
-/// Writes all bytes, and waits until they are on the disk. Fails where files may not grow so large, and doesn't end the host.
+/// Writes all bytes, and waits until they are on the disk. Fails where files may not grow so large,
+/// and doesn't end the host.
 ///
 /// # Errors
 /// Those of the system.
@@ -147,5 +198,10 @@ pub fn create_dir(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Those of the system: `EEXIST` if anything of that name is there.
 pub fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
 }

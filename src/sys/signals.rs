@@ -1,5 +1,5 @@
-//! Signals. A program waits for those that end it, without a handler. In a host, this library blocks those that its own writes raise,
-//! and changes no signal for good.
+//! Signals. A program waits for those that end it, without a handler. In a host, this library
+//! blocks those that its own writes raise, and changes no signal for good.
 
 use std::cell::Cell;
 use std::io;
@@ -13,9 +13,11 @@ const MAX_SIGNAL: libc::c_int = 64;
 /// The signals that ask a program to end: Ctrl-C, `kill`, and a closed terminal.
 const SHUTDOWN_SIGNALS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
-/// Gives SIGCHLD the system's default action, so that exit codes of children are kept. For programs, never for the library.
+/// Gives SIGCHLD the system's default action, so that exit codes of children are kept. For
+/// programs, never for the library.
 ///
-/// Rationale: a process that ignores SIGCHLD hands that on to the programs it starts, which then get no exit code of a command.
+/// Rationale: a process that ignores SIGCHLD hands that on to the programs it starts, which then
+/// get no exit code of a command.
 pub fn reset_sigchld() {
     // SAFETY: the system's own action takes the place of a handler, and this program has set none.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
@@ -23,12 +25,18 @@ pub fn reset_sigchld() {
 
 extern "C" fn ignore(_: libc::c_int) {}
 
-/// Makes a write beyond the largest allowed file fail, as on a full disk, instead of ending the program. For programs, never for the
-/// library. It sets a handler instead of ignoring the signal, so that programs started from here have the default action again.
+/// Makes a write beyond the largest allowed file fail, as on a full disk, instead of ending the
+/// program. For programs, never for the library. It sets a handler instead of ignoring the signal,
+/// so that programs started from here have the default action again.
 pub fn survive_sigxfsz() {
     if !is_ignored(libc::SIGXFSZ) {
         // SAFETY: the handler does nothing, which it may at any moment.
-        unsafe { libc::signal(libc::SIGXFSZ, ignore as extern "C" fn(libc::c_int) as libc::sighandler_t) };
+        unsafe {
+            libc::signal(
+                libc::SIGXFSZ,
+                ignore as extern "C" fn(libc::c_int) as libc::sighandler_t,
+            )
+        };
     }
 }
 
@@ -36,18 +44,28 @@ pub fn survive_sigxfsz() {
 pub struct ShutdownSignals(libc::sigset_t);
 
 impl ShutdownSignals {
-    /// Blocks them in this thread and in those that it starts from now on. Call it before any other thread starts.
+    /// Blocks them in this thread and in those that it starts from now on. Call it before any other
+    /// thread starts.
     ///
-    /// Rationale: a signal that is ignored stays ignored. A shell script's background job ignores Ctrl-C and `nohup` ignores
-    /// the closed terminal, and a blocked signal would be delivered here all the same.
+    /// Rationale: a signal that is ignored stays ignored. A shell script's background job ignores
+    /// Ctrl-C and `nohup` ignores the closed terminal, and a blocked signal would be delivered here
+    /// all the same.
     ///
     /// # Errors
     /// Those of the system, which has none for a known signal.
     pub fn block() -> io::Result<Self> {
-        let set = signal_set(SHUTDOWN_SIGNALS.into_iter().filter(|signal| !is_ignored(*signal)));
+        let set = signal_set(
+            SHUTDOWN_SIGNALS
+                .into_iter()
+                .filter(|signal| !is_ignored(*signal)),
+        );
         // SAFETY: `set` is initialised; where the old mask would go may be NULL.
         let code = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
-        if code == 0 { Ok(Self(set)) } else { Err(io::Error::from_raw_os_error(code)) }
+        if code == 0 {
+            Ok(Self(set))
+        } else {
+            Err(io::Error::from_raw_os_error(code))
+        }
     }
 
     /// Waits for one of the signals.
@@ -69,21 +87,23 @@ impl ShutdownSignals {
 
 fn is_ignored(signal: libc::c_int) -> bool {
     let mut old = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: nothing is changed, for there is no new action; `old` is writable, and filled where the call succeeds.
+    // SAFETY: nothing is changed, for there is no new action; `old` is writable, and filled where
+    // the call succeeds.
     let code = unsafe { libc::sigaction(signal, std::ptr::null(), old.as_mut_ptr()) };
     // SAFETY: read only where the call above succeeded.
     code == 0 && unsafe { old.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// The signals that a thread's own write raises: into a pipe or socket without a reader, and beyond the largest allowed file. Their
-/// default action ends the program.
+/// The signals that a thread's own write raises: into a pipe or socket without a reader, and beyond
+/// the largest allowed file. Their default action ends the program.
 const WRITE_SIGNALS: [libc::c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 
-/// Blocks the signals that writes raise, in this thread, until it is dropped: the write fails instead. A signal of the host's that was
-/// pending before stays pending, and the thread's mask is restored.
+/// Blocks the signals that writes raise, in this thread, until it is dropped: the write fails
+/// instead. A signal of the host's that was pending before stays pending, and the thread's mask is
+/// restored.
 ///
-/// Rationale: a C program has the default action. A secret-tool that ended without reading its input ended the host too, and so did
-/// the first write of the store under `ulimit -f 0`.
+/// Rationale: a C program has the default action. A secret-tool that ended without reading its
+/// input ended the host too, and so did the first write of the store under `ulimit -f 0`.
 pub struct SigpipeGuard {
     /// The signals that were not pending at the beginning, so that they may be consumed at the end.
     not_pending_before: Vec<libc::c_int>,
@@ -95,14 +115,23 @@ pub struct SigpipeGuard {
 impl SigpipeGuard {
     /// Blocks the signals from here on.
     pub fn block() -> Self {
-        let not_pending_before = WRITE_SIGNALS.into_iter().filter(|signal| !is_pending(*signal)).collect();
-        Self { not_pending_before, old_mask: change_mask(libc::SIG_BLOCK, &signal_set(WRITE_SIGNALS)), not_send: PhantomData }
+        let not_pending_before = WRITE_SIGNALS
+            .into_iter()
+            .filter(|signal| !is_pending(*signal))
+            .collect();
+        Self {
+            not_pending_before,
+            old_mask: change_mask(libc::SIG_BLOCK, &signal_set(WRITE_SIGNALS)),
+            not_send: PhantomData,
+        }
     }
 }
 
 impl Drop for SigpipeGuard {
     fn drop(&mut self) {
-        self.not_pending_before.iter().for_each(|signal| consume(*signal));
+        self.not_pending_before
+            .iter()
+            .for_each(|signal| consume(*signal));
         change_mask(libc::SIG_SETMASK, &self.old_mask);
     }
 }
@@ -112,20 +141,23 @@ thread_local! {
     static IS_LIBRARY_THREAD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Blocks SIGPIPE in this thread for good, so that no write ends the process. For the library's own threads.
+/// Blocks SIGPIPE in this thread for good, so that no write ends the process. For the library's own
+/// threads.
 pub fn block_sigpipe() {
     IS_LIBRARY_THREAD.set(true);
     change_mask(libc::SIG_BLOCK, &signal_set([libc::SIGPIPE]));
 }
 
-/// Starts a program with no signal blocked, whatever this thread blocks. Rationale: a program inherits the mask, and one with SIGTERM
-/// or SIGALRM blocked can't be ended and waits for ever. The mask of a host's thread is not changed.
+/// Starts a program with no signal blocked, whatever this thread blocks. Rationale: a program
+/// inherits the mask, and one with SIGTERM or SIGALRM blocked can't be ended and waits for ever.
+/// The mask of a host's thread is not changed.
 ///
 /// # Errors
 /// Those of starting it.
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
     let blocked = change_mask(libc::SIG_BLOCK, &signal_set([]));
-    let blocks_others = (1..=MAX_SIGNAL).any(|signal| signal != libc::SIGPIPE && contains(&blocked, signal));
+    let blocks_others =
+        (1..=MAX_SIGNAL).any(|signal| signal != libc::SIGPIPE && contains(&blocked, signal));
     if !blocks_others && !contains(&blocked, libc::SIGPIPE) {
         return command.spawn();
     }
@@ -136,8 +168,9 @@ pub fn spawn(command: &mut Command) -> io::Result<Child> {
         change_mask(libc::SIG_SETMASK, &blocked);
         return child;
     }
-    // Rationale: a signal that is unblocked in this thread, for however short a time, may be delivered here, and a host that waits for
-    // its signals has no handler. So the child unblocks them, where none is pending yet. That costs a full fork.
+    // Rationale: a signal that is unblocked in this thread, for however short a time, may be
+    // delivered here, and a host that waits for its signals has no handler. So the child unblocks
+    // them, where none is pending yet. That costs a full fork.
     let unblock_all = || {
         change_mask(libc::SIG_SETMASK, &signal_set([]));
         Ok(())
@@ -186,14 +219,18 @@ fn consume(signal: libc::c_int) {
     let set = signal_set([signal]);
     #[cfg(target_os = "linux")]
     {
-        let no_wait = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let no_wait = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         // SAFETY: set and time are initialised; where the details would go may be NULL.
         unsafe { libc::sigtimedwait(&set, std::ptr::null_mut(), &no_wait) };
     }
     #[cfg(not(target_os = "linux"))]
     if is_pending(signal) {
         let mut received = 0;
-        // SAFETY: the set is initialised and `received` is writable; the signal is pending, so the call doesn't wait.
+        // SAFETY: the set is initialised and `received` is writable; the signal is pending, so the
+        // call doesn't wait.
         unsafe { libc::sigwait(&set, &mut received) };
     }
 }

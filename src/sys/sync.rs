@@ -1,9 +1,10 @@
 //! Locks that a forked child can use: the standard library's, without poisoning.
 //!
-//! Rationale: `parking_lot` keeps one table of all parked threads of the process. A child inherits it with entries that point into
-//! the stacks of threads that are gone there, and with buckets that may be locked for ever: a child's first wait crashed or hung.
-//! The standard library's locks wait on a futex and keep no such table. What panicked under a lock left it consistent: all
-//! that happens under them is a look-up or an insertion.
+//! Rationale: `parking_lot` keeps one table of all parked threads of the process. A child inherits
+//! it with entries that point into the stacks of threads that are gone there, and with buckets that
+//! may be locked for ever: a child's first wait crashed or hung. The standard library's locks wait
+//! on a futex and keep no such table. What panicked under a lock left it consistent: all that
+//! happens under them is a look-up or an insertion.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{self, PoisonError};
@@ -64,11 +65,15 @@ impl Condvar {
         guard.0 = Some(self.0.wait(inner).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Waits to be woken, which may happen without a reason, at most until the deadline. Gives whether the deadline has passed.
+    /// Waits to be woken, which may happen without a reason, at most until the deadline. Gives
+    /// whether the deadline has passed.
     pub fn wait_until<T>(&self, guard: &mut Guard<'_, T>, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let inner = guard.0.take().expect(GUARD_PRESENT);
-        let (inner, _) = self.0.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner);
+        let (inner, _) = self
+            .0
+            .wait_timeout(inner, left)
+            .unwrap_or_else(PoisonError::into_inner);
         guard.0 = Some(inner);
         Instant::now() >= deadline
     }

@@ -1,7 +1,9 @@
-//! The only constructor of HTTP clients: all settings that keep a credential from other hosts are made here.
+//! The only constructor of HTTP clients: all settings that keep a credential from other hosts are
+//! made here.
 //!
-//! Rationale: on a redirect reqwest strips `Authorization` and `Cookie` alone, so `X-User-Token` and the password in the
-//! body would go on to the new host; and it sends `http://localhost` through `HTTP_PROXY`.
+//! Rationale: on a redirect reqwest strips `Authorization` and `Cookie` alone, so `X-User-Token`
+//! and the password in the body would go on to the new host; and it sends `http://localhost`
+//! through `HTTP_PROXY`.
 
 use std::fmt;
 use std::future::Future;
@@ -56,7 +58,10 @@ pub(super) struct Clients<'a> {
 
 impl<'a> Clients<'a> {
     pub(super) fn new(options: &'a Options) -> Self {
-        Self { options, clients: [None, None, None] }
+        Self {
+            options,
+            clients: [None, None, None],
+        }
     }
 
     /// The client of a route.
@@ -72,7 +77,11 @@ impl<'a> Clients<'a> {
 }
 
 fn build_client(route: Route, options: &Options) -> Result<Client> {
-    let tls = if route == Route::Plain { tls::config_without_roots()? } else { tls::config_with_roots(options.ca_file.as_deref())? };
+    let tls = if route == Route::Plain {
+        tls::config_without_roots()?
+    } else {
+        tls::config_with_roots(options.ca_file.as_deref())?
+    };
     let mut builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .https_only(route != Route::Plain)
@@ -92,10 +101,17 @@ fn build_client(route: Route, options: &Options) -> Result<Client> {
                 builder = builder.no_proxy().proxy(proxy);
             }
         }
-        Proxy::Url(url) if route == Route::Cloud => builder = builder.no_proxy().proxy(proxy::parse("http.proxy", url)?),
+        Proxy::Url(url) if route == Route::Cloud => {
+            builder = builder.no_proxy().proxy(proxy::parse("http.proxy", url)?)
+        }
         Proxy::System | Proxy::Url(_) | Proxy::None => builder = builder.no_proxy(),
     }
-    builder.build().map_err(|_| Error::new(ErrorKind::Config, "HTTP can't be set up: check http.proxy, and HTTPS_PROXY in the environment"))
+    builder.build().map_err(|_| {
+        Error::new(
+            ErrorKind::Config,
+            "HTTP can't be set up: check http.proxy, and HTTPS_PROXY in the environment",
+        )
+    })
 }
 
 /// Resolves host names. `localhost` is this machine whatever a name server says.
@@ -121,12 +137,19 @@ impl Resolve for Resolver {
         let is_this_machine = self.route != Route::Cloud;
         Box::pin(async move {
             if is_localhost(&name) {
-                let loopback: [SocketAddr; 2] = [(Ipv4Addr::LOCALHOST, 0).into(), (Ipv6Addr::LOCALHOST, 0).into()];
+                let loopback: [SocketAddr; 2] = [
+                    (Ipv4Addr::LOCALHOST, 0).into(),
+                    (Ipv6Addr::LOCALHOST, 0).into(),
+                ];
                 return Ok(Box::new(loopback.into_iter()) as Addrs);
             }
             let host = name.clone();
             let resolve = move || (host.as_str(), 0).to_socket_addrs();
-            let resolved = if is_this_machine { None } else { tokio::task::spawn_blocking(resolve).await.ok() };
+            let resolved = if is_this_machine {
+                None
+            } else {
+                tokio::task::spawn_blocking(resolve).await.ok()
+            };
             match resolved {
                 Some(Ok(addresses)) => Ok(Box::new(addresses) as Addrs),
                 _ => Err(LookupFailed(name).into()),

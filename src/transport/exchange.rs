@@ -1,7 +1,10 @@
-//! One exchange: turns a [`Request`] into one of reqwest's, sends it, and reads at most [`MAX_BODY_BYTES`] of the response.
+//! One exchange: turns a [`Request`] into one of reqwest's, sends it, and reads at most
+//! [`MAX_BODY_BYTES`] of the response.
 
 use reqwest::Client;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE};
+use reqwest::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
+};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use url::Url;
@@ -15,7 +18,16 @@ use crate::ports::http::{Failure, MAX_BODY_BYTES, Method, Request, Response};
 use crate::secret::Secret;
 
 /// Headers that the HTTP client sets itself.
-const RESERVED_HEADERS: &[&str] = &["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect"];
+const RESERVED_HEADERS: &[&str] = &[
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+];
 
 /// The longest `Date` or `Retry-After` that is read.
 const MAX_TIME_HEADER_BYTES: usize = 64;
@@ -32,13 +44,23 @@ pub(super) struct Exchange {
 impl Exchange {
     /// Builds the request, on the caller's thread.
     pub(super) fn prepare(request: &Request) -> Result<Self> {
-        let Request { method, url, headers, body } = request;
+        let Request {
+            method,
+            url,
+            headers,
+            body,
+        } = request;
         let peer = peer_name(url);
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Error::new(ErrorKind::InvalidResource, format!("the URL at {peer} holds a user name or password: leave it out")));
+            return Err(Error::new(
+                ErrorKind::InvalidResource,
+                format!("the URL at {peer} holds a user name or password: leave it out"),
+            ));
         }
         let Some(route) = Route::for_url(url) else {
-            let message = format!("{peer} would be asked in clear: credentials go over https, or http to this machine (localhost) only");
+            let message = format!(
+                "{peer} would be asked in clear: credentials go over https, or http to this machine (localhost) only"
+            );
             return Err(Error::new(ErrorKind::InvalidResource, message));
         };
         let (method, is_json) = match method {
@@ -49,13 +71,17 @@ impl Exchange {
         };
         let mut built = reqwest::Request::new(method, url.clone());
         if is_json {
-            built.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            built
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         if let Some(body) = body {
             *built.body_mut() = Some(body.expose().as_bytes().to_vec().into());
         } else if is_json {
             // reqwest doesn't set it, and some servers answer 411 without it.
-            built.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            built
+                .headers_mut()
+                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         for (name, value) in headers {
             let (name, value) = sensitive_header(name, value)?;
@@ -65,54 +91,96 @@ impl Exchange {
                 built.headers_mut().append(name, value);
             }
         }
-        Ok(Self { route, peer, progress: Progress::default(), request: built })
+        Ok(Self {
+            route,
+            peer,
+            progress: Progress::default(),
+            request: built,
+        })
     }
 
     /// Sends the request and reads the response.
     pub(super) async fn run(self, client: Client) -> Result<Response, Failure> {
-        let Self { peer, progress, request, .. } = self;
+        let Self {
+            peer,
+            progress,
+            request,
+            ..
+        } = self;
         let task_progress = progress.clone();
         let exchange = async {
-            let response = client.execute(request).await.map_err(|error| failure::from_reqwest(&peer, &error))?;
+            let response = client
+                .execute(request)
+                .await
+                .map_err(|error| failure::from_reqwest(&peer, &error))?;
             read_response(response, &peer).await
         };
-        PROGRESS.scope(task_progress, exchange).await.map_err(|error| Failure { error, sent: progress.is_connected() })
+        PROGRESS
+            .scope(task_progress, exchange)
+            .await
+            .map_err(|error| Failure {
+                error,
+                sent: progress.is_connected(),
+            })
     }
 }
 
 /// Host, and port where it is not the default one.
 fn peer_name(url: &Url) -> String {
     let host = url.host_str().unwrap_or("the service");
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// A header that is marked as sensitive, so that no library logs it.
 fn sensitive_header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue)> {
-    let allowed = HeaderName::from_bytes(name.as_bytes()).ok().filter(|name| !RESERVED_HEADERS.contains(&name.as_str()));
-    let name = allowed.ok_or_else(|| Error::new(ErrorKind::InvalidValue, "a header's name is none that can be sent"))?;
+    let allowed = HeaderName::from_bytes(name.as_bytes())
+        .ok()
+        .filter(|name| !RESERVED_HEADERS.contains(&name.as_str()));
+    let name = allowed.ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidValue,
+            "a header's name is none that can be sent",
+        )
+    })?;
     value.check(name.as_str())?;
     let built = HeaderValue::from_bytes(value.expose().as_bytes());
-    let mut built = built.map_err(|_| Error::new(ErrorKind::InvalidValue, format!("{name} holds what no header can")))?;
+    let mut built = built.map_err(|_| {
+        Error::new(
+            ErrorKind::InvalidValue,
+            format!("{name} holds what no header can"),
+        )
+    })?;
     built.set_sensitive(true);
     Ok((name, built))
 }
 
 async fn read_response(mut response: reqwest::Response, peer: &str) -> Result<Response> {
     let status = response.status().as_u16();
-    let bad_response =
-        |message: &str| Error::new(ErrorKind::BadResponse, format!("{peer} sent {message}: check its URL")).with_http_status(status);
+    let bad_response = |message: &str| {
+        Error::new(
+            ErrorKind::BadResponse,
+            format!("{peer} sent {message}: check its URL"),
+        )
+        .with_http_status(status)
+    };
     let expected = response.content_length().unwrap_or(0);
     if expected > MAX_BODY_BYTES as u64 {
         return Err(bad_response("an answer of more than 1 MiB"));
     }
     let mut body = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or(0)));
-    while let Some(chunk) = response.chunk().await.map_err(|error| failure::from_reqwest(peer, &error).with_http_status(status))? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| failure::from_reqwest(peer, &error).with_http_status(status))?
+    {
         if body.len() + chunk.len() > MAX_BODY_BYTES {
             return Err(bad_response("an answer of more than 1 MiB"));
         }
         body.extend_from_slice(&chunk);
     }
-    let body = Secret::from_bytes(std::mem::take(&mut *body)).ok_or_else(|| bad_response("an answer that is not UTF-8"))?;
+    let body = Secret::from_bytes(std::mem::take(&mut *body))
+        .ok_or_else(|| bad_response("an answer that is not UTF-8"))?;
     let headers = response.headers();
     Ok(Response {
         status,
@@ -120,7 +188,11 @@ async fn read_response(mut response: reqwest::Response, peer: &str) -> Result<Re
             .and_then(|text| OffsetDateTime::parse(text, &Rfc2822).ok())
             .map(OffsetDateTime::unix_timestamp),
         retry_after: time_header(headers, RETRY_AFTER).map(str::to_owned),
-        cookies: headers.get_all(SET_COOKIE).iter().filter_map(|value| Secret::from_bytes(value.as_bytes().to_vec())).collect(),
+        cookies: headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter_map(|value| Secret::from_bytes(value.as_bytes().to_vec()))
+            .collect(),
         body,
     })
 }

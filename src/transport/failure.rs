@@ -1,6 +1,7 @@
 //! Turns a failed exchange into an error of ours.
 //!
-//! Errors are told apart by their types. Their texts quote URLs and headers, so they are never read.
+//! Errors are told apart by their types. Their texts quote URLs and headers, so they are never
+//! read.
 
 use std::error::Error as Cause;
 use std::io;
@@ -26,22 +27,38 @@ pub(super) fn from_reqwest(peer: &str, error: &reqwest::Error) -> Error {
         return tls::from_rustls(peer, found);
     }
     if let Some(LookupFailed(name)) = find_cause::<LookupFailed>(error) {
-        return Error::new(ErrorKind::Unreachable, format!("the name {name} has no address: check the URL, the network and the proxy"));
+        return Error::new(
+            ErrorKind::Unreachable,
+            format!("the name {name} has no address: check the URL, the network and the proxy"),
+        );
     }
     let found = find_cause::<io::Error>(error);
     if found.is_some_and(is_out_of_descriptors) {
-        let message = format!("no connection to {peer}, for too many files are open: raise the limit (ulimit -n), or close some");
+        let message = format!(
+            "no connection to {peer}, for too many files are open: raise the limit (ulimit -n), or close some"
+        );
         return Error::new(ErrorKind::Unreachable, message);
     }
     let io_kind = found.map(io::Error::kind);
-    if error.is_connect() { connect_failed(peer, error.is_timeout(), io_kind) } else { exchange_failed(peer, error, io_kind) }
+    if error.is_connect() {
+        connect_failed(peer, error.is_timeout(), io_kind)
+    } else {
+        exchange_failed(peer, error, io_kind)
+    }
 }
 
 fn connect_failed(peer: &str, is_timeout: bool, io_kind: Option<io::ErrorKind>) -> Error {
     let message = match io_kind {
-        _ if is_timeout => format!("{peer} took no connection within {} s: check the URL and the network", CONNECT_TIMEOUT.as_secs()),
-        Some(io::ErrorKind::ConnectionRefused) => format!("{peer} takes no connections: check that it runs, and the URL and its port"),
-        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => format!("no way leads to {peer}: check the network"),
+        _ if is_timeout => format!(
+            "{peer} took no connection within {} s: check the URL and the network",
+            CONNECT_TIMEOUT.as_secs()
+        ),
+        Some(io::ErrorKind::ConnectionRefused) => {
+            format!("{peer} takes no connections: check that it runs, and the URL and its port")
+        }
+        Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
+            format!("no way leads to {peer}: check the network")
+        }
         _ => format!("no connection to {peer}: check the URL, the network and the proxy"),
     };
     Error::new(ErrorKind::Unreachable, message)
@@ -49,13 +66,27 @@ fn connect_failed(peer: &str, is_timeout: bool, io_kind: Option<io::ErrorKind>) 
 
 fn exchange_failed(peer: &str, error: &reqwest::Error, io_kind: Option<io::ErrorKind>) -> Error {
     let http_error = find_cause::<hyper::Error>(error);
-    if http_error.is_some_and(|http_error| http_error.is_parse() || http_error.is_parse_too_large() || http_error.is_parse_status()) {
-        return Error::new(ErrorKind::BadResponse, format!("{peer} sent something that is not HTTP: check its URL and port"));
+    if http_error.is_some_and(|http_error| {
+        http_error.is_parse() || http_error.is_parse_too_large() || http_error.is_parse_status()
+    }) {
+        return Error::new(
+            ErrorKind::BadResponse,
+            format!("{peer} sent something that is not HTTP: check its URL and port"),
+        );
     }
-    if matches!(io_kind, Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)) {
-        return Error::new(ErrorKind::BadResponse, format!("{peer} sent a body that is not HTTP: check its URL"));
+    if matches!(
+        io_kind,
+        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+    ) {
+        return Error::new(
+            ErrorKind::BadResponse,
+            format!("{peer} sent a body that is not HTTP: check its URL"),
+        );
     }
-    Error::new(ErrorKind::NoResponse, format!("{peer} broke off before its answer was complete: try again"))
+    Error::new(
+        ErrorKind::NoResponse,
+        format!("{peer} broke off before its answer was complete: try again"),
+    )
 }
 
 /// The first error of a type among an error and its causes, the contents of I/O errors included.
@@ -66,7 +97,9 @@ fn find_cause<E: Cause + 'static>(error: &reqwest::Error) -> Option<&E> {
             return Some(found);
         }
         // An I/O error's `source` is that of its content, not the content.
-        let content = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let content = cause
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
         next = match content {
             Some(content) => Some(content),
             None => cause.source(),

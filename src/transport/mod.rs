@@ -1,13 +1,15 @@
-//! HTTP over real sockets: the provider of [`crate::ports::http`], and the only place that names reqwest.
+//! HTTP over real sockets: the provider of [`crate::ports::http`], and the only place that names
+//! reqwest.
 //!
 //! It judges no answer: a 401 or a redirect is an answer like any other. No header, body or URL is
 //! logged, and no text of a library gets out.
 //!
-//! Callers see blocking calls. Behind them is one thread, `keyferry-http`, which starts with the first exchange and runs
-//! reqwest's asynchronous client on a tokio runtime of its own.
+//! Callers see blocking calls. Behind them is one thread, `keyferry-http`, which starts with the
+//! first exchange and runs reqwest's asynchronous client on a tokio runtime of its own.
 //!
-//! Rationale: reqwest's blocking client can't end an exchange that is under way. Closing a session has to, at once, and a
-//! name server that never answers must not hold it up: a look-up that hangs is left to its thread and nobody waits for it.
+//! Rationale: reqwest's blocking client can't end an exchange that is under way. Closing a session
+//! has to, at once, and a name server that never answers must not hold it up: a look-up that hangs
+//! is left to its thread and nobody waits for it.
 
 mod client;
 mod exchange;
@@ -52,7 +54,11 @@ impl Transport {
     /// A transport that has not started yet.
     pub fn new(options: Options) -> Self {
         fork::watch();
-        Self { options, fork_generation: fork::generation(), state: ManuallyDrop::new(Mutex::new(WorkerState::Idle)) }
+        Self {
+            options,
+            fork_generation: fork::generation(),
+            state: ManuallyDrop::new(Mutex::new(WorkerState::Idle)),
+        }
     }
 
     /// Submits a job to the thread, and starts the thread first where it does not run.
@@ -76,24 +82,37 @@ impl Http for Transport {
     fn exchange(&self, request: &Request, deadline: Instant) -> Result<Response, Failure> {
         let not_sent = |error| Failure { error, sent: false };
         if fork::generation() != self.fork_generation {
-            return Err(not_sent(Error::new(ErrorKind::Forked, "this session was made before a fork: open another one in the child")));
+            return Err(not_sent(Error::new(
+                ErrorKind::Forked,
+                "this session was made before a fork: open another one in the child",
+            )));
         }
         let exchange = Exchange::prepare(request).map_err(not_sent)?;
         let (peer, progress) = (exchange.peer.clone(), exchange.progress.clone());
         let (sender, receiver) = sync_channel(1);
         if Instant::now() >= deadline {
-            return Err(not_sent(Error::new(ErrorKind::Timeout, format!("no time was left to ask {peer}: give the call more"))));
+            return Err(not_sent(Error::new(
+                ErrorKind::Timeout,
+                format!("no time was left to ask {peer}: give the call more"),
+            )));
         }
-        self.submit(Job { exchange, deadline, sender }).map_err(not_sent)?;
-        receiver.recv_timeout(deadline.saturating_duration_since(Instant::now())).unwrap_or_else(|error| {
-            let sent = progress.is_connected();
-            let error = match error {
-                RecvTimeoutError::Timeout => failure::timed_out(&peer, sent),
-                RecvTimeoutError::Disconnected if self.is_closed() => session_closed(),
-                RecvTimeoutError::Disconnected => worker::stopped(),
-            };
-            Err(Failure { error, sent })
+        self.submit(Job {
+            exchange,
+            deadline,
+            sender,
         })
+        .map_err(not_sent)?;
+        receiver
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            .unwrap_or_else(|error| {
+                let sent = progress.is_connected();
+                let error = match error {
+                    RecvTimeoutError::Timeout => failure::timed_out(&peer, sent),
+                    RecvTimeoutError::Disconnected if self.is_closed() => session_closed(),
+                    RecvTimeoutError::Disconnected => worker::stopped(),
+                };
+                Err(Failure { error, sent })
+            })
     }
 
     fn close(&self) {
@@ -118,7 +137,9 @@ impl Drop for Transport {
             return;
         }
         self.close();
-        if let WorkerState::Closed(Some(worker)) = std::mem::replace(&mut *self.state.lock(), WorkerState::Closed(None)) {
+        if let WorkerState::Closed(Some(worker)) =
+            std::mem::replace(&mut *self.state.lock(), WorkerState::Closed(None))
+        {
             worker.wait(SHUTDOWN_TIMEOUT);
         }
     }

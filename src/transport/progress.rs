@@ -13,7 +13,8 @@ tokio::task_local! {
 pub(super) struct Progress(Arc<AtomicBool>);
 
 impl Progress {
-    /// Records that the connection is made, TLS included: from here on the request may be under way.
+    /// Records that the connection is made, TLS included: from here on the request may be under
+    /// way.
     pub(super) fn mark_connected(&self) {
         self.0.store(true, Ordering::Release);
     }

@@ -17,7 +17,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ports::http::{Failure, Response};
 use crate::sys::signals;
 
-/// The most host names that are looked up at a time. More than a few at once means that the name server does not answer.
+/// The most host names that are looked up at a time. More than a few at once means that the name
+/// server does not answer.
 const MAX_LOOKUPS: usize = 8;
 
 /// One exchange for the thread, and where its response goes.
@@ -44,7 +45,12 @@ impl Worker {
     /// Starts the thread.
     pub(super) fn start(options: Options) -> Result<Self> {
         // With the system's own text: `io::ErrorKind` has no kind for a limit that is reached.
-        let refuse = |what: &str, error: &std::io::Error| Error::new(ErrorKind::Unreachable, format!("{what} ({error}): raise its limit"));
+        let refuse = |what: &str, error: &std::io::Error| {
+            Error::new(
+                ErrorKind::Unreachable,
+                format!("{what} ({error}): raise its limit"),
+            )
+        };
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -57,18 +63,25 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name("keyferry-http".into())
             .spawn(move || {
-                // Inherited by the threads that it starts. Bodies are sent with `writev`, which has no flag against SIGPIPE.
+                // Inherited by the threads that it starts. Bodies are sent with `writev`, which has
+                // no flag against SIGPIPE.
                 signals::block_sigpipe();
                 serve(runtime, &options, inbox);
                 drop(end);
             })
             .map_err(|error| refuse("the system gives no thread for HTTP", &error))?;
-        Ok(Self { messages, ended, thread })
+        Ok(Self {
+            messages,
+            ended,
+            thread,
+        })
     }
 
     /// Submits a job.
     pub(super) fn submit(&self, job: Job) -> Result<()> {
-        self.messages.send(Message::Job(Box::new(job))).map_err(|_| stopped())
+        self.messages
+            .send(Message::Job(Box::new(job)))
+            .map_err(|_| stopped())
     }
 
     /// Tells the thread to drop its exchanges and end. Doesn't wait for it.
@@ -79,7 +92,8 @@ impl Worker {
     /// Waits at most `timeout` for the thread to end.
     pub(super) fn wait(self, timeout: Duration) {
         drop(self.messages);
-        if self.ended.recv_timeout(timeout) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected) {
+        if self.ended.recv_timeout(timeout) == Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
+        {
             drop(self.thread.join());
         }
     }
@@ -87,20 +101,33 @@ impl Worker {
 
 /// The error where the thread ended before it responded.
 pub(super) fn stopped() -> Error {
-    Error::new(ErrorKind::Panic, "a fault inside keyferry's HTTP: open the session anew, and tell its authors")
+    Error::new(
+        ErrorKind::Panic,
+        "a fault inside keyferry's HTTP: open the session anew, and tell its authors",
+    )
 }
 
 fn serve(runtime: Runtime, options: &Options, mut inbox: UnboundedReceiver<Message>) {
     runtime.block_on(async {
         let mut clients = Clients::new(options);
         while let Some(Message::Job(job)) = inbox.recv().await {
-            let Job { exchange, deadline, sender } = *job;
+            let Job {
+                exchange,
+                deadline,
+                sender,
+            } = *job;
             match clients.get(exchange.route) {
                 Ok(client) => drop(tokio::spawn(async move {
                     let (peer, progress) = (exchange.peer.clone(), exchange.progress.clone());
-                    let outcome = tokio::time::timeout_at(deadline.into(), exchange.run(client)).await;
+                    let outcome =
+                        tokio::time::timeout_at(deadline.into(), exchange.run(client)).await;
                     let sent = progress.is_connected();
-                    let timed_out = || Err(Failure { error: failure::timed_out(&peer, sent), sent });
+                    let timed_out = || {
+                        Err(Failure {
+                            error: failure::timed_out(&peer, sent),
+                            sent,
+                        })
+                    };
                     drop(sender.send(outcome.unwrap_or_else(|_| timed_out())));
                 })),
                 Err(error) => drop(sender.send(Err(Failure { error, sent: false }))),

@@ -15,7 +15,11 @@ pub(crate) struct File {
 
 impl File {
     pub(crate) fn new(path: &str, text: &str) -> Self {
-        Self { path: path.into(), text: text.into(), code: without_words(text) }
+        Self {
+            path: path.into(),
+            text: text.into(),
+            code: without_words(text),
+        }
     }
 
     /// A complaint about a place in the file.
@@ -24,26 +28,43 @@ impl File {
     }
 
     pub(crate) fn line(&self, at: usize) -> usize {
-        self.text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1
+        self.text.as_bytes()[..at]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1
     }
 
     /// Where a word of code stands, as a whole word.
     pub(crate) fn words(&self, word: &str) -> Vec<usize> {
-        let is_part = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+        let is_part = |byte: Option<&u8>| {
+            byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        };
         let bytes = self.code.as_bytes();
-        let whole = |at: usize| !is_part(at.checked_sub(1).and_then(|before| bytes.get(before))) && !is_part(bytes.get(at + word.len()));
-        self.code.match_indices(word).map(|(at, _)| at).filter(|at| whole(*at)).collect()
+        let whole = |at: usize| {
+            !is_part(at.checked_sub(1).and_then(|before| bytes.get(before)))
+                && !is_part(bytes.get(at + word.len()))
+        };
+        self.code
+            .match_indices(word)
+            .map(|(at, _)| at)
+            .filter(|at| whole(*at))
+            .collect()
     }
 
     /// Whether a path begins with this name: `name::x`, `pub use name::X`.
     pub(crate) fn starts_a_path(&self, name: &str) -> bool {
-        let follows = |at: usize| self.code[at + name.len()..].starts_with("::") && !self.code[..at].ends_with("::");
+        let follows = |at: usize| {
+            self.code[at + name.len()..].starts_with("::") && !self.code[..at].ends_with("::")
+        };
         self.words(name).into_iter().any(follows)
     }
 
     /// The block that the first brace from here opens, with its braces.
     pub(crate) fn block(&self, from: usize) -> Range<usize> {
-        let open = self.code[from..].find('{').map_or(self.code.len(), |at| from + at);
+        let open = self.code[from..]
+            .find('{')
+            .map_or(self.code.len(), |at| from + at);
         enclosed(&self.code, open, b'{', b'}')
     }
 
@@ -51,7 +72,12 @@ impl File {
     pub(crate) fn tests(&self) -> Vec<Range<usize>> {
         let marks = self.code.match_indices("#[cfg(test)]").map(|(at, _)| at);
         marks
-            .filter(|at| self.code[*at..].lines().nth(1).is_some_and(|line| line.trim_end().ends_with('{') || line.starts_with('#')))
+            .filter(|at| {
+                self.code[*at..]
+                    .lines()
+                    .nth(1)
+                    .is_some_and(|line| line.trim_end().ends_with('{') || line.starts_with('#'))
+            })
             .map(|at| at..self.block(at).end)
             .collect()
     }
@@ -75,7 +101,8 @@ pub(crate) fn enclosed(code: &str, open: usize, opens: u8, closes: u8) -> Range<
 
 /// A file's text.
 pub(crate) fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+        .unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// Whether there is such a file or folder.
@@ -90,8 +117,17 @@ pub(crate) fn paths(folder: &str, ending: &str) -> Vec<String> {
     let mut open = vec![root.join(folder)];
     while let Some(place) = open.pop() {
         if place.is_dir() {
-            open.extend(fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()));
-        } else if let Some(path) = place.strip_prefix(root).unwrap().to_str().filter(|path| path.ends_with(ending)) {
+            open.extend(
+                fs::read_dir(&place)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        } else if let Some(path) = place
+            .strip_prefix(root)
+            .unwrap()
+            .to_str()
+            .filter(|path| path.ends_with(ending))
+        {
             found.push(path.to_owned());
         }
     }
@@ -101,7 +137,10 @@ pub(crate) fn paths(folder: &str, ending: &str) -> Vec<String> {
 
 /// The Rust files below these folders.
 pub(crate) fn rust(folders: &[&str]) -> Vec<File> {
-    let all = folders.iter().filter(|folder| exists(folder)).flat_map(|folder| paths(folder, ".rs"));
+    let all = folders
+        .iter()
+        .filter(|folder| exists(folder))
+        .flat_map(|folder| paths(folder, ".rs"));
     all.map(|path| File::new(&path, &read(&path))).collect()
 }
 
@@ -114,7 +153,12 @@ pub(crate) fn holds(complaints: Vec<String>) {
 /// Fails unless a rule finds fault with this, and says so.
 #[track_caller]
 pub(crate) fn breaks(complaints: &[String], saying: &str) {
-    assert!(complaints.iter().any(|complaint| complaint.contains(saying)), "no complaint says '{saying}': {complaints:?}");
+    assert!(
+        complaints
+            .iter()
+            .any(|complaint| complaint.contains(saying)),
+        "no complaint says '{saying}': {complaints:?}"
+    );
 }
 
 /// Blanks in place of comments and of what stands in quotes; line ends stay.
@@ -124,7 +168,10 @@ fn without_words(text: &str) -> String {
     let mut at = 0;
     while at < bytes.len() {
         let end = word_end(bytes, at);
-        out[at..end.max(at)].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
+        out[at..end.max(at)]
+            .iter_mut()
+            .filter(|byte| **byte != b'\n')
+            .for_each(|byte| *byte = b' ');
         at = end.max(at + 1);
     }
     String::from_utf8(out).unwrap()
@@ -136,16 +183,32 @@ fn word_end(bytes: &[u8], at: usize) -> usize {
     let until = |found: Option<usize>| found.map_or(bytes.len(), |found| at + found);
     match rest {
         [b'/', b'/', ..] => until(rest.iter().position(|byte| *byte == b'\n')),
-        [b'/', b'*', ..] => until(rest.windows(2).position(|pair| pair == b"*/").map(|found| found + 2)),
+        [b'/', b'*', ..] => until(
+            rest.windows(2)
+                .position(|pair| pair == b"*/")
+                .map(|found| found + 2),
+        ),
         [b'r', ..] | [_, b'r', ..] if raw(bytes, at).is_some() => raw(bytes, at).unwrap_or(at),
         [b'"', ..] => until(quoted(rest)),
         // A character, not a lifetime.
-        [b'\'', b'\\', ..] => until(rest.iter().skip(3).position(|byte| *byte == b'\'').map(|found| found + 4)),
+        [b'\'', b'\\', ..] => until(
+            rest.iter()
+                .skip(3)
+                .position(|byte| *byte == b'\'')
+                .map(|found| found + 4),
+        ),
         [b'\'', ..] => {
-            let length =
-                std::str::from_utf8(&rest[1..rest.len().min(5)]).or_else(|error| std::str::from_utf8(&rest[1..1 + error.valid_up_to()]));
-            let wide = length.ok().and_then(|text| text.chars().next()).map_or(1, char::len_utf8);
-            if rest.get(1 + wide) == Some(&b'\'') { at + wide + 2 } else { at }
+            let length = std::str::from_utf8(&rest[1..rest.len().min(5)])
+                .or_else(|error| std::str::from_utf8(&rest[1..1 + error.valid_up_to()]));
+            let wide = length
+                .ok()
+                .and_then(|text| text.chars().next())
+                .map_or(1, char::len_utf8);
+            if rest.get(1 + wide) == Some(&b'\'') {
+                at + wide + 2
+            } else {
+                at
+            }
         }
         _ => at,
     }
@@ -161,16 +224,26 @@ fn raw(bytes: &[u8], at: usize) -> Option<usize> {
     } else {
         return None;
     };
-    if bytes.get(start) != Some(&b'r') || at.checked_sub(1).is_some_and(|before| is_part(&bytes[before])) {
+    if bytes.get(start) != Some(&b'r')
+        || at
+            .checked_sub(1)
+            .is_some_and(|before| is_part(&bytes[before]))
+    {
         return None;
     }
-    let hashes = bytes[start + 1..].iter().take_while(|byte| **byte == b'#').count();
+    let hashes = bytes[start + 1..]
+        .iter()
+        .take_while(|byte| **byte == b'#')
+        .count();
     if bytes.get(start + 1 + hashes) != Some(&b'"') {
         return None;
     }
     let close = [b"\"".as_slice(), &b"#".repeat(hashes)].concat();
     let body = start + 2 + hashes;
-    bytes[body..].windows(close.len()).position(|window| window == close).map(|found| body + found + close.len())
+    bytes[body..]
+        .windows(close.len())
+        .position(|window| window == close)
+        .map(|found| body + found + close.len())
 }
 
 /// How long a string is, with its quotes.
@@ -193,19 +266,36 @@ mod tests {
         let table = [
             ("a // unsafe\nb", "a          \nb"),
             ("a /* x\ny */ b", "a     \n     b"),
-            (r#"a("unsafe \" x", 'c', '\'', '\n')"#, "a(             ,    ,     ,     )"),
-            ("r#\"un\"safe\"# b\"x\" fn f<'a>(x: &'a str)", "             b    fn f<'a>(x: &'a str)"),
+            (
+                r#"a("unsafe \" x", 'c', '\'', '\n')"#,
+                "a(             ,    ,     ,     )",
+            ),
+            (
+                "r#\"un\"safe\"# b\"x\" fn f<'a>(x: &'a str)",
+                "             b    fn f<'a>(x: &'a str)",
+            ),
             ("'é' 'x'", "         "),
         ];
         for (text, code) in table {
-            assert_eq!(File::new("x.rs", text).code.trim_end(), code.trim_end(), "{text}");
+            assert_eq!(
+                File::new("x.rs", text).code.trim_end(),
+                code.trim_end(),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn own_tests_are_told_from_code() {
-        let file = File::new("x.rs", "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() { {} }\n}\nfn c() {}\n");
-        let [tests] = &file.tests()[..] else { panic!("one") };
-        assert!(file.text[tests.clone()].contains("fn b") && !file.text[tests.clone()].contains("fn c"));
+        let file = File::new(
+            "x.rs",
+            "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() { {} }\n}\nfn c() {}\n",
+        );
+        let [tests] = &file.tests()[..] else {
+            panic!("one")
+        };
+        assert!(
+            file.text[tests.clone()].contains("fn b") && !file.text[tests.clone()].contains("fn c")
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! The law of the house: where code may stand, what it may import, how an export is written, what the documents promise.
+//! The law of the house: where code may stand, what it may import, how an export is written, what
+//! the documents promise.
 //!
-//! Each rule is a function from files to complaints; a complaint names file, line and remedy. Each module's `tests` shows that its
-//! rules can fail, by feeding them a file that breaks them.
+//! Each rule is a function from files to complaints; a complaint names file, line and remedy. Each
+//! module's `tests` shows that its rules can fail, by feeding them a file that breaks them.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![cfg(target_os = "linux")]
 

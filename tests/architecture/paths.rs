@@ -11,9 +11,16 @@ pub(crate) struct Path {
 
 /// The module that a file is, in its package: `["services", "masv", "links"]`.
 pub(crate) fn module_of(file: &str) -> Vec<String> {
-    let inner = file.split_once("src/").map_or(file, |(_, inner)| inner).trim_end_matches(".rs");
+    let inner = file
+        .split_once("src/")
+        .map_or(file, |(_, inner)| inner)
+        .trim_end_matches(".rs");
     let inner = inner.strip_suffix("/mod").unwrap_or(inner);
-    inner.split('/').map(str::to_owned).filter(|name| name != "lib").collect()
+    inner
+        .split('/')
+        .map(str::to_owned)
+        .filter(|name| name != "lib")
+        .collect()
 }
 
 /// Every path that begins with `crate` or `super`.
@@ -46,12 +53,21 @@ pub(crate) fn paths(file: &File) -> Vec<Path> {
 fn inline_modules(file: &File, place: usize) -> Vec<String> {
     let around = |at: &usize| {
         let rest = &file.code[at + 3..];
-        rest.find(['{', ';']).is_some_and(|end| rest.as_bytes()[end] == b'{') && file.block(*at).contains(&place)
+        rest.find(['{', ';'])
+            .is_some_and(|end| rest.as_bytes()[end] == b'{')
+            && file.block(*at).contains(&place)
     };
     file.words("mod")
         .into_iter()
         .filter(around)
-        .map(|at| file.code[at + 3..].split('{').next().unwrap_or_default().trim().to_owned())
+        .map(|at| {
+            file.code[at + 3..]
+                .split('{')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        })
         .collect()
 }
 
@@ -64,7 +80,11 @@ fn spread(code: &str, mut at: usize, mut names: Vec<String>, found: &mut Vec<Pat
             let group = enclosed(code, at, b'{', b'}');
             for part in parts(code, group.start + 1, group.end - 1) {
                 let name = name_at(code, part);
-                let names = names.iter().cloned().chain((name != "self").then_some(name.clone())).collect();
+                let names = names
+                    .iter()
+                    .cloned()
+                    .chain((name != "self").then_some(name.clone()))
+                    .collect();
                 spread(code, part + name.len(), names, found);
             }
             return;
@@ -82,7 +102,10 @@ fn spread(code: &str, mut at: usize, mut names: Vec<String>, found: &mut Vec<Pat
 }
 
 fn name_at(code: &str, at: usize) -> String {
-    code[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    code[at..]
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 /// Where each part of a group begins.
@@ -109,15 +132,34 @@ mod tests {
     use super::*;
 
     fn named(path: &str, text: &str) -> Vec<String> {
-        paths(&File::new(path, text)).into_iter().map(|path| path.names.join("::")).collect()
+        paths(&File::new(path, text))
+            .into_iter()
+            .map(|path| path.names.join("::"))
+            .collect()
     }
 
     #[test]
     fn paths_are_written_out_from_the_root() {
         let text = "use crate::{a::{self, B}, c}; fn f() { crate::d::e(); super::user::g(); super::super::fake::h() }";
         let found = named("src/services/masv/links.rs", text);
-        assert_eq!(found, ["a", "a::B", "c", "d::e", "services::masv::user::g", "services::fake::h"]);
-        assert_eq!(named("src/cache.rs", "mod tests { use super::*; }"), ["cache"]);
-        assert_eq!(named("src/a.rs", "// crate::b\nlet x = \"crate::c\";"), Vec::<String>::new());
+        assert_eq!(
+            found,
+            [
+                "a",
+                "a::B",
+                "c",
+                "d::e",
+                "services::masv::user::g",
+                "services::fake::h"
+            ]
+        );
+        assert_eq!(
+            named("src/cache.rs", "mod tests { use super::*; }"),
+            ["cache"]
+        );
+        assert_eq!(
+            named("src/a.rs", "// crate::b\nlet x = \"crate::c\";"),
+            Vec::<String>::new()
+        );
     }
 }

@@ -17,7 +17,10 @@ pub(crate) struct Binding {
     pub(crate) left_out: &'static [(&'static str, &'static str)],
 }
 
-pub(crate) const BINDINGS: &[Binding] = &[crate::python_declarations::BINDING, crate::node_declarations::BINDING];
+pub(crate) const BINDINGS: &[Binding] = &[
+    crate::python_declarations::BINDING,
+    crate::node_declarations::BINDING,
+];
 
 mod tests {
     use super::*;
@@ -33,7 +36,11 @@ mod tests {
             }
             let there = fs::read_to_string(&path).unwrap_or_default();
             let renew = "KEYFERRY_UPDATE=1 cargo test --test bindings the_generated_declarations";
-            assert!(there == text, "{} is not what the header gives: run {renew}", binding.file);
+            assert!(
+                there == text,
+                "{} is not what the header gives: run {renew}",
+                binding.file
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A reader of `include/keyferry.h`: what it declares, with the comments. It knows the shapes that the build writes, and no more of C.
+//! A reader of `include/keyferry.h`: what it declares, with the comments. It knows the shapes that
+//! the build writes, and no more of C.
 
 use std::fs;
 
@@ -57,14 +58,25 @@ impl Header {
     fn add(&mut self, comment: &str, declaration: &str) {
         if let Some(define) = declaration.strip_prefix("#define ") {
             let (name, value) = define.lines().next().unwrap().split_once(' ').unwrap();
-            self.constants.push(Constant { name: name.into(), number: number(value), text: comment.into() });
+            self.constants.push(Constant {
+                name: name.into(),
+                number: number(value),
+                text: comment.into(),
+            });
             return;
         }
-        let line = declaration.split(';').next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        let line = declaration
+            .split(';')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         if let Some(handle) = line.strip_prefix("typedef struct ") {
             self.handles.push(handle.split(' ').next().unwrap().into());
         } else if let Some(callback) = line.strip_prefix("typedef void (*") {
-            self.callbacks.push(function(&format!("void {}", callback.replacen(')', "", 1))));
+            self.callbacks
+                .push(function(&format!("void {}", callback.replacen(')', "", 1))));
         } else if !line.starts_with("typedef ") {
             self.functions.push(function(&line));
         }
@@ -72,31 +84,57 @@ impl Header {
 
     /// The status numbers among the constants, `KEYFERRY_OK` first.
     pub(crate) fn statuses(&self) -> impl Iterator<Item = &Constant> {
-        self.constants.iter().filter(|constant| constant.name == "KEYFERRY_OK" || constant.name.starts_with("KEYFERRY_E_"))
+        self.constants.iter().filter(|constant| {
+            constant.name == "KEYFERRY_OK" || constant.name.starts_with("KEYFERRY_E_")
+        })
     }
 }
 
 /// A comment without its stars and line ends.
 fn one_line(comment: &str) -> String {
-    comment.lines().map(|line| line.trim().trim_start_matches('*').trim()).collect::<Vec<_>>().join(" ").trim().to_owned()
+    comment
+        .lines()
+        .map(|line| line.trim().trim_start_matches('*').trim())
+        .collect::<Vec<_>>()
+        .join(" ")
+        .trim()
+        .to_owned()
 }
 
 fn number(value: &str) -> i64 {
-    if value == "INT64_MAX" { i64::MAX } else { value.parse().unwrap_or_else(|_| panic!("{value} is no number that is known here")) }
+    if value == "INT64_MAX" {
+        i64::MAX
+    } else {
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{value} is no number that is known here"))
+    }
 }
 
 fn function(line: &str) -> Function {
     let (before, inside) = line.split_once('(').unwrap();
     let Parameter { name, kind: result } = parameter(before);
     let inside = inside.trim_end_matches(')');
-    let parameters = if inside == "void" { Vec::new() } else { inside.split(", ").map(parameter).collect() };
-    Function { name, result, parameters, prototype: format!("{line};") }
+    let parameters = if inside == "void" {
+        Vec::new()
+    } else {
+        inside.split(", ").map(parameter).collect()
+    };
+    Function {
+        name,
+        result,
+        parameters,
+        prototype: format!("{line};"),
+    }
 }
 
 /// Type and name: `const char *resource`.
 fn parameter(text: &str) -> Parameter {
     let at = text.rfind([' ', '*']).unwrap() + 1;
-    Parameter { name: text[at..].into(), kind: text[..at].trim_end().into() }
+    Parameter {
+        name: text[at..].into(),
+        kind: text[..at].trim_end().into(),
+    }
 }
 
 mod tests {
@@ -105,13 +143,23 @@ mod tests {
     #[test]
     fn the_reader_sees_all_that_the_header_declares() {
         let header = Header::read();
-        let names: Vec<_> = header.functions.iter().map(|function| function.name.as_str()).collect();
+        let names: Vec<_> = header
+            .functions
+            .iter()
+            .map(|function| function.name.as_str())
+            .collect();
         let listed = fs::read_to_string(host::file("c-tests/symbols.txt")).unwrap();
-        let mut listed: Vec<_> = listed.lines().map(|line| line.split(' ').next().unwrap()).collect();
+        let mut listed: Vec<_> = listed
+            .lines()
+            .map(|line| line.split(' ').next().unwrap())
+            .collect();
         let order = |name: &&str| names.iter().position(|there| there == name);
         listed.sort_by_key(order);
         assert_eq!(names, listed);
-        assert_eq!(header.statuses().count(), keyferry::ffi::status::TABLE.len());
+        assert_eq!(
+            header.statuses().count(),
+            keyferry::ffi::status::TABLE.len()
+        );
         assert_eq!(header.callbacks.len(), 2);
         assert_eq!(header.handles.len(), 5);
     }
@@ -124,15 +172,41 @@ mod tests {
              /** */\ntypedef void (*keyferry_f)(int32_t level, void *data);\n/** */\ntypedef struct keyferry_s keyferry_s;\n",
         );
         let a = &header.functions[0];
-        assert_eq!((a.name.as_str(), a.result.as_str()), ("keyferry_a", "const char *"));
-        assert_eq!(a.prototype, "const char *keyferry_a(const keyferry_session *session, char **text_out, size_t n);");
-        let parameters: Vec<_> = a.parameters.iter().map(|one| (one.kind.as_str(), one.name.as_str())).collect();
-        assert_eq!(parameters, [("const keyferry_session *", "session"), ("char **", "text_out"), ("size_t", "n")]);
+        assert_eq!(
+            (a.name.as_str(), a.result.as_str()),
+            ("keyferry_a", "const char *")
+        );
+        assert_eq!(
+            a.prototype,
+            "const char *keyferry_a(const keyferry_session *session, char **text_out, size_t n);"
+        );
+        let parameters: Vec<_> = a
+            .parameters
+            .iter()
+            .map(|one| (one.kind.as_str(), one.name.as_str()))
+            .collect();
+        assert_eq!(
+            parameters,
+            [
+                ("const keyferry_session *", "session"),
+                ("char **", "text_out"),
+                ("size_t", "n")
+            ]
+        );
         assert!(header.functions[1].parameters.is_empty());
         let status = header.statuses().next().unwrap();
-        assert_eq!((status.name.as_str(), status.number, status.text.as_str()), ("KEYFERRY_E_A", 101, "A. Remedy: b."));
+        assert_eq!(
+            (status.name.as_str(), status.number, status.text.as_str()),
+            ("KEYFERRY_E_A", 101, "A. Remedy: b.")
+        );
         assert_eq!(header.constants[1].number, i64::MAX);
-        assert_eq!((header.callbacks[0].name.as_str(), header.callbacks[0].parameters.len()), ("keyferry_f", 2));
+        assert_eq!(
+            (
+                header.callbacks[0].name.as_str(),
+                header.callbacks[0].parameters.len()
+            ),
+            ("keyferry_f", 2)
+        );
         assert_eq!(header.handles, ["keyferry_s"]);
     }
 }

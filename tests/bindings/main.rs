@@ -1,5 +1,5 @@
-//! The bindings: the declarations that they load are those of the header, each function is bound or has a reason not to be, and both
-//! packages pass their suites as installed.
+//! The bindings: the declarations that they load are those of the header, each function is bound or
+//! has a reason not to be, and both packages pass their suites as installed.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![cfg(target_os = "linux")]
 

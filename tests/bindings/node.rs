@@ -1,6 +1,8 @@
-//! The Node package as its users have it: packed, installed into an empty folder, and tested where no repository is in sight.
+//! The Node package as its users have it: packed, installed into an empty folder, and tested where
+//! no repository is in sight.
 //!
-//! koffi, and TypeScript for the types, come from the package registry through a cache in the build's own folder.
+//! koffi, and TypeScript for the types, come from the package registry through a cache in the
+//! build's own folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,15 +26,29 @@ struct Installed {
 }
 
 fn run(command: &mut Command) -> Ended {
-    let ended = child::run(command.env_remove("LD_LIBRARY_PATH").env_remove("NODE_OPTIONS"), LIMIT);
+    let ended = child::run(
+        command
+            .env_remove("LD_LIBRARY_PATH")
+            .env_remove("NODE_OPTIONS"),
+        LIMIT,
+    );
     assert!(ended.status.success(), "{command:?}: {}", ended.said());
     ended
 }
 
 fn npm(folder: &Path, arguments: &[&str]) -> Ended {
     let mut command = Command::new("npm");
-    command.args(arguments).current_dir(folder).env("HOME", folder).env("KEYFERRY_LIBRARY", host::beside("libkeyferry.so"));
-    command.env("npm_config_cache", Path::new(env!("CARGO_TARGET_TMPDIR")).join("node-npm")).env("npm_config_update_notifier", "false");
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env("HOME", folder)
+        .env("KEYFERRY_LIBRARY", host::beside("libkeyferry.so"));
+    command
+        .env(
+            "npm_config_cache",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("node-npm"),
+        )
+        .env("npm_config_update_notifier", "false");
     run(command.args(["--prefer-offline", "--no-audit", "--no-fund"]))
 }
 
@@ -43,7 +59,10 @@ fn copy(from: &Path, to: &Path) {
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         if path.is_file() {
             fs::copy(path, target).unwrap();
-        } else if !["node_modules", "native"].iter().any(|name| entry.file_name() == *name) {
+        } else if !["node_modules", "native"]
+            .iter()
+            .any(|name| entry.file_name() == *name)
+        {
             copy(&path, &target);
         }
     }
@@ -52,22 +71,45 @@ fn copy(from: &Path, to: &Path) {
 /// Done once for all tests; nothing where Node is missing.
 fn installed() -> Option<&'static Installed> {
     static INSTALLED: OnceLock<Option<Installed>> = OnceLock::new();
-    INSTALLED.get_or_init(|| (child::has("node") && child::has("npm")).then(install)).as_ref()
+    INSTALLED
+        .get_or_init(|| (child::has("node") && child::has("npm")).then(install))
+        .as_ref()
 }
 
 fn install() -> Installed {
     let folder = tempfile::tempdir().unwrap();
-    // A copy is packed, so that nobody else who reads the repository meets what packing puts there for a while.
-    let (source, app) = (folder.path().join("source/bindings/node"), folder.path().join("app"));
+    // A copy is packed, so that nobody else who reads the repository meets what packing puts there
+    // for a while.
+    let (source, app) = (
+        folder.path().join("source/bindings/node"),
+        folder.path().join("app"),
+    );
     copy(&host::file("bindings/node"), &source);
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
-        fs::copy(host::file(licence), folder.path().join("source").join(licence)).unwrap();
+        fs::copy(
+            host::file(licence),
+            folder.path().join("source").join(licence),
+        )
+        .unwrap();
     }
-    let pack_json = npm(&source, &["pack", "--json", "--pack-destination", "../../.."]).out;
-    let pack_json: serde_json::Value = serde_json::from_str(&pack_json[pack_json.find('[').unwrap()..]).unwrap();
-    let packed = pack_json[0]["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap().to_owned()).collect();
+    let pack_json = npm(
+        &source,
+        &["pack", "--json", "--pack-destination", "../../.."],
+    )
+    .out;
+    let pack_json: serde_json::Value =
+        serde_json::from_str(&pack_json[pack_json.find('[').unwrap()..]).unwrap();
+    let packed = pack_json[0]["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["path"].as_str().unwrap().to_owned())
+        .collect();
     let tarball = format!("../{}", pack_json[0]["filename"].as_str().unwrap());
-    assert!(!source.join("native").exists(), "postpack takes away what prepack has put there");
+    assert!(
+        !source.join("native").exists(),
+        "postpack takes away what prepack has put there"
+    );
     fs::create_dir(&app).unwrap();
     fs::write(app.join("package.json"), "{}").unwrap();
     // No script runs: koffi's binary is in its packages.
@@ -88,10 +130,25 @@ fn suite(file: &str) {
     let Some(installed) = installed() else { return };
     let harness = HostHarness::new();
     let mut command = Command::new("node");
-    harness.dress(&mut command).current_dir(installed.app()).args(["--test", "--test-reporter=tap"]).arg(format!("test/{file}.test.mjs"));
+    harness
+        .dress(&mut command)
+        .current_dir(installed.app())
+        .args(["--test", "--test-reporter=tap"])
+        .arg(format!("test/{file}.test.mjs"));
     let ended = run(&mut command);
-    let number = |what: &str| ended.out.split(&format!("# {what} ")).nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
-    assert_eq!((number("fail"), number("skipped"), number("cancelled")), (Some(0), Some(0), Some(0)), "{}", ended.said());
+    let number = |what: &str| {
+        ended
+            .out
+            .split(&format!("# {what} "))
+            .nth(1)
+            .and_then(|rest| rest.lines().next()?.parse().ok())
+    };
+    assert_eq!(
+        (number("fail"), number("skipped"), number("cancelled")),
+        (Some(0), Some(0), Some(0)),
+        "{}",
+        ended.said()
+    );
     assert!(number("pass") > Some(1), "{}", ended.said());
 }
 
@@ -132,24 +189,71 @@ fn the_types_of_the_package_are_those_that_programs_use() {
     fs::create_dir(&folder).unwrap();
     copy(&installed.app().join("test"), &folder.join("test"));
     fs::write(folder.join("package.json"), "{}").unwrap();
-    let tarball = fs::read_dir(installed.folder.path()).unwrap().map(|entry| entry.unwrap().path());
-    let tarball = tarball.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "tgz")).unwrap();
-    npm(&folder, &[&["install", "--ignore-scripts", tarball.to_str().unwrap()][..], &TYPES].concat());
-    run(Command::new(folder.join("node_modules/.bin/tsc")).args(["-p", "test/types"]).current_dir(&folder));
+    let tarball = fs::read_dir(installed.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let tarball = tarball
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|ending| ending == "tgz"))
+        .unwrap();
+    npm(
+        &folder,
+        &[
+            &["install", "--ignore-scripts", tarball.to_str().unwrap()][..],
+            &TYPES,
+        ]
+        .concat(),
+    );
+    run(Command::new(folder.join("node_modules/.bin/tsc"))
+        .args(["-p", "test/types"])
+        .current_dir(&folder));
 }
 
 #[test]
 fn the_package_carries_the_library_and_what_belongs_to_it() {
     let Some(installed) = installed() else { return };
-    for file in ["index.js", "index.d.ts", "README.md", "LICENSE-MIT", "LICENSE-APACHE", "lib/abi.js", "examples/upload-folder.mjs"] {
-        assert!(installed.packed.iter().any(|there| there == file), "{file} is missing: {:?}", installed.packed);
+    for file in [
+        "index.js",
+        "index.d.ts",
+        "README.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "lib/abi.js",
+        "examples/upload-folder.mjs",
+    ] {
+        assert!(
+            installed.packed.iter().any(|there| there == file),
+            "{file} is missing: {:?}",
+            installed.packed
+        );
     }
-    assert_eq!(installed.packed.iter().filter(|file| file.ends_with("/libkeyferry.so")).count(), 1);
-    assert!(installed.packed.iter().all(|file| !file.starts_with("test") && !file.starts_with("scripts")), "{:?}", installed.packed);
+    assert_eq!(
+        installed
+            .packed
+            .iter()
+            .filter(|file| file.ends_with("/libkeyferry.so"))
+            .count(),
+        1
+    );
+    assert!(
+        installed
+            .packed
+            .iter()
+            .all(|file| !file.starts_with("test") && !file.starts_with("scripts")),
+        "{:?}",
+        installed.packed
+    );
 }
 
 #[test]
 fn the_package_has_the_version_of_the_library() {
-    let manifest: serde_json::Value = serde_json::from_str(&fs::read_to_string(host::file("bindings/node/package.json")).unwrap()).unwrap();
-    assert_eq!(manifest["version"], env!("CARGO_PKG_VERSION"), "bindings/node/package.json: npm wants it there: write Cargo.toml's");
+    let manifest: serde_json::Value = serde_json::from_str(
+        &fs::read_to_string(host::file("bindings/node/package.json")).unwrap(),
+    )
+    .unwrap();
+    assert_eq!(
+        manifest["version"],
+        env!("CARGO_PKG_VERSION"),
+        "bindings/node/package.json: npm wants it there: write Cargo.toml's"
+    );
 }

@@ -1,7 +1,8 @@
-//! The Python package as its users have it: built into a wheel, installed, and tested where no repository is in sight.
+//! The Python package as its users have it: built into a wheel, installed, and tested where no
+//! repository is in sight.
 //!
-//! The tools that the tests need beside Python itself (HTTP clients, type checkers, the build backend) come from the package registry,
-//! once, into the build's own folder.
+//! The tools that the tests need beside Python itself (HTTP clients, type checkers, the build
+//! backend) come from the package registry, once, into the build's own folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,16 @@ use keyferry_testing::child::{self, Ended};
 use keyferry_testing::host::{self, HostHarness};
 
 const LIMIT: Duration = Duration::from_secs(400);
-/// The checkers are of one version each, for a later one may find more; of the clients the newest has to work.
-const TOOLS: [&str; 6] = ["hatchling", "httpx", "mypy==2.4.1", "pyright==1.1.414", "requests", "types-requests"];
+/// The checkers are of one version each, for a later one may find more; of the clients the newest
+/// has to work.
+const TOOLS: [&str; 6] = [
+    "hatchling",
+    "httpx",
+    "mypy==2.4.1",
+    "pyright==1.1.414",
+    "requests",
+    "types-requests",
+];
 
 /// A virtual environment.
 struct Environment {
@@ -38,8 +47,14 @@ impl Environment {
     /// Runs a module, and what it says if it fails.
     fn module(&self, arguments: &[&str]) -> Ended {
         let mut command = self.python();
-        command.arg("-m").args(arguments).current_dir(repository("bindings/python"));
-        command.env("HOME", &self.folder).env("PIP_CACHE_DIR", cache("pip")).env("PYRIGHT_PYTHON_CACHE_DIR", cache("pyright"));
+        command
+            .arg("-m")
+            .args(arguments)
+            .current_dir(repository("bindings/python"));
+        command
+            .env("HOME", &self.folder)
+            .env("PIP_CACHE_DIR", cache("pip"))
+            .env("PYRIGHT_PYTHON_CACHE_DIR", cache("pyright"));
         command.env("KEYFERRY_LIBRARY", host::beside("libkeyferry.so"));
         run(&mut command)
     }
@@ -52,7 +67,12 @@ impl Environment {
 }
 
 fn run(command: &mut Command) -> Ended {
-    child::run(command.env_remove("LD_LIBRARY_PATH").env_remove("PYTHONPATH"), LIMIT)
+    child::run(
+        command
+            .env_remove("LD_LIBRARY_PATH")
+            .env_remove("PYTHONPATH"),
+        LIMIT,
+    )
 }
 
 fn repository(path: &str) -> PathBuf {
@@ -63,7 +83,8 @@ fn cache(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("python-{name}"))
 }
 
-/// What all tests share: an environment with the tools, and the wheel, which is installed there too.
+/// What all tests share: an environment with the tools, and the wheel, which is installed there
+/// too.
 struct BuiltPackage {
     tools: Environment,
     wheel: PathBuf,
@@ -73,17 +94,45 @@ struct BuiltPackage {
 /// Builds it once for all tests; nothing where Python is missing.
 fn built_package() -> Option<&'static BuiltPackage> {
     static PACKAGE: OnceLock<Option<BuiltPackage>> = OnceLock::new();
-    PACKAGE.get_or_init(|| child::has("python3").then(build)).as_ref()
+    PACKAGE
+        .get_or_init(|| child::has("python3").then(build))
+        .as_ref()
 }
 
 fn build() -> BuiltPackage {
     let tools = tools();
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().to_str().unwrap();
-    tools.succeeds(&["pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "--wheel-dir", to, "."]);
-    let wheel = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
-    tools.succeeds(&["pip", "install", "--quiet", "--no-index", "--no-deps", "--force-reinstall", wheel.to_str().unwrap()]);
-    BuiltPackage { tools, wheel, _folder: folder }
+    tools.succeeds(&[
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-build-isolation",
+        "--no-deps",
+        "--wheel-dir",
+        to,
+        ".",
+    ]);
+    let wheel = fs::read_dir(folder.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    tools.succeeds(&[
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--force-reinstall",
+        wheel.to_str().unwrap(),
+    ]);
+    BuiltPackage {
+        tools,
+        wheel,
+        _folder: folder,
+    }
 }
 
 /// An environment with the tools. It is kept from one run to the next, for each Python its own.
@@ -100,12 +149,16 @@ fn tools() -> Environment {
     tools
 }
 
-/// Runs modules of the package's own suite in an environment, in a folder that holds nothing else; how many tests it ran and left out.
+/// Runs modules of the package's own suite in an environment, in a folder that holds nothing else;
+/// how many tests it ran and left out.
 fn suite(environment: &Environment, modules: &[&str]) -> (usize, usize) {
     let harness = HostHarness::new();
     for folder in ["tests", "examples"] {
         fs::create_dir(harness.path(folder)).unwrap();
-        for entry in fs::read_dir(repository("bindings/python").join(folder)).unwrap().map(Result::unwrap) {
+        for entry in fs::read_dir(repository("bindings/python").join(folder))
+            .unwrap()
+            .map(Result::unwrap)
+        {
             if entry.path().is_file() {
                 fs::copy(entry.path(), harness.path(folder).join(entry.file_name())).unwrap();
             }
@@ -113,12 +166,19 @@ fn suite(environment: &Environment, modules: &[&str]) -> (usize, usize) {
     }
     let mut command = environment.python();
     command.args(["-m", "unittest", "-b"]).args(modules);
-    harness.dress(&mut command).env("TEST_JOB", credentials::JOB_ID).current_dir(harness.path("tests"));
+    harness
+        .dress(&mut command)
+        .env("TEST_JOB", credentials::JOB_ID)
+        .current_dir(harness.path("tests"));
     let ended = run(&mut command);
     assert!(ended.status.success(), "{}", ended.said());
     let number = |before: &str| {
         let rest = ended.err.split(before).nth(1).unwrap_or("0");
-        rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+        rest.chars()
+            .take_while(char::is_ascii_digit)
+            .collect::<String>()
+            .parse()
+            .unwrap()
     };
     (number("\nRan "), number("skipped="))
 }
@@ -128,14 +188,25 @@ mod tests {
 
     #[test]
     fn the_installed_package_passes_its_suite_with_no_repository_in_sight() {
-        let Some(built_package) = built_package() else { return };
-        let files =
-            fs::read_dir(repository("bindings/python/tests")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let modules: Vec<_> =
-            files.filter_map(|name| Some(name.strip_suffix(".py")?.to_owned())).filter(|name| name != "support").collect();
-        let (ran, skipped) = suite(&built_package.tools, &modules.iter().map(String::as_str).collect::<Vec<_>>());
+        let Some(built_package) = built_package() else {
+            return;
+        };
+        let files = fs::read_dir(repository("bindings/python/tests"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let modules: Vec<_> = files
+            .filter_map(|name| Some(name.strip_suffix(".py")?.to_owned()))
+            .filter(|name| name != "support")
+            .collect();
+        let (ran, skipped) = suite(
+            &built_package.tools,
+            &modules.iter().map(String::as_str).collect::<Vec<_>>(),
+        );
         assert!(ran > 90, "only {ran} tests were found");
-        assert_eq!(skipped, 1, "all but the one for environments without HTTP clients");
+        assert_eq!(
+            skipped, 1,
+            "all but the one for environments without HTTP clients"
+        );
     }
 
     #[test]
@@ -147,67 +218,151 @@ mod tests {
         let empty = Environment::new(folder.path().join("empty"));
         empty.succeeds(&["pip", "install", "--quiet", "."]);
         let list = empty.succeeds(&["pip", "list", "--format", "freeze"]).out;
-        let others: Vec<_> =
-            list.lines().filter(|line| !["keyferry", "pip", "setuptools"].contains(&line.split("==").next().unwrap())).collect();
+        let others: Vec<_> = list
+            .lines()
+            .filter(|line| {
+                !["keyferry", "pip", "setuptools"].contains(&line.split("==").next().unwrap())
+            })
+            .collect();
         assert!(list.contains("keyferry==") && others.is_empty(), "{list}");
         // What takes long runs once, in the other environment.
-        let (ran, skipped) = suite(&empty, &["test_session", "test_crowds", "test_log", "test_clients.Absent"]);
+        let (ran, skipped) = suite(
+            &empty,
+            &[
+                "test_session",
+                "test_crowds",
+                "test_log",
+                "test_clients.Absent",
+            ],
+        );
         assert!(ran > 45 && skipped == 0, "{ran} ran, {skipped} skipped");
     }
 
     #[test]
     fn the_wheel_names_the_oldest_system_that_its_library_runs_on() {
-        let Some(built_package) = built_package() else { return };
+        let Some(built_package) = built_package() else {
+            return;
+        };
         if !child::has("objdump") {
             return;
         }
-        let symbols = run(Command::new("objdump").arg("-T").arg(host::beside("libkeyferry.so"))).out;
+        let symbols = run(Command::new("objdump")
+            .arg("-T")
+            .arg(host::beside("libkeyferry.so")))
+        .out;
         let versions = symbols.split("GLIBC_2.").skip(1).filter_map(|rest| {
             let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
             digits.parse::<u32>().ok()
         });
         let name = built_package.wheel.file_name().unwrap().to_str().unwrap();
-        let tag = format!("-py3-none-manylinux_2_{}_{}.whl", versions.max().unwrap(), std::env::consts::ARCH);
+        let tag = format!(
+            "-py3-none-manylinux_2_{}_{}.whl",
+            versions.max().unwrap(),
+            std::env::consts::ARCH
+        );
         assert!(name.ends_with(&tag), "{name} does not end with {tag}");
     }
 
     #[test]
     fn the_types_are_clean_under_mypy_and_pyright() {
-        let Some(built_package) = built_package() else { return };
+        let Some(built_package) = built_package() else {
+            return;
+        };
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().to_str().unwrap();
-        built_package.tools.succeeds(&["mypy", "--strict", "--cache-dir", cache, "keyferry", "examples/upload_folder.py"]);
+        built_package.tools.succeeds(&[
+            "mypy",
+            "--strict",
+            "--cache-dir",
+            cache,
+            "keyferry",
+            "examples/upload_folder.py",
+        ]);
         let python = built_package.tools.folder.join("bin/python");
-        built_package.tools.succeeds(&["pyright", "--pythonpath", python.to_str().unwrap()]);
+        built_package
+            .tools
+            .succeeds(&["pyright", "--pythonpath", python.to_str().unwrap()]);
         // The checkers see a mistake.
         let wrong = folder.path().join("wrong.py");
-        fs::write(&wrong, "import keyferry\nkeyferry.header(1)\nkeyferry.Request('user', access='all')\n").unwrap();
+        fs::write(
+            &wrong,
+            "import keyferry\nkeyferry.header(1)\nkeyferry.Request('user', access='all')\n",
+        )
+        .unwrap();
         let wrong = wrong.to_str().unwrap();
-        for checker in
-            [&["mypy", "--strict", "--cache-dir", cache, wrong][..], &["pyright", "--pythonpath", python.to_str().unwrap(), wrong]]
-        {
+        for checker in [
+            &["mypy", "--strict", "--cache-dir", cache, wrong][..],
+            &["pyright", "--pythonpath", python.to_str().unwrap(), wrong],
+        ] {
             let ended = built_package.tools.module(checker);
-            assert!(!ended.status.success() && ended.out.contains("wrong.py:2") && ended.out.contains("wrong.py:3"), "{}", ended.said());
+            assert!(
+                !ended.status.success()
+                    && ended.out.contains("wrong.py:2")
+                    && ended.out.contains("wrong.py:3"),
+                "{}",
+                ended.said()
+            );
         }
     }
 
     #[test]
     fn what_lacks_the_repository_or_cargo_is_refused_in_one_sentence() {
-        let Some(built_package) = built_package() else { return };
+        let Some(built_package) = built_package() else {
+            return;
+        };
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().to_str().unwrap();
-        let ended = built_package.tools.module(&["hatchling", "build", "-t", "sdist", "-d", to]);
-        assert!(!ended.status.success() && ended.err.contains("built from its repository, as a wheel"), "{}", ended.said());
+        let ended = built_package
+            .tools
+            .module(&["hatchling", "build", "-t", "sdist", "-d", to]);
+        assert!(
+            !ended.status.success() && ended.err.contains("built from its repository, as a wheel"),
+            "{}",
+            ended.said()
+        );
         for name in ["pyproject.toml", "hatch_build.py", "README.md"] {
-            fs::copy(repository("bindings/python").join(name), folder.path().join(name)).unwrap();
+            fs::copy(
+                repository("bindings/python").join(name),
+                folder.path().join(name),
+            )
+            .unwrap();
         }
-        let ended = built_package.tools.module(&["pip", "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", to, to]);
-        assert!(!ended.status.success() && ended.said().contains("bindings/python alone, copied"), "{}", ended.said());
+        let ended = built_package.tools.module(&[
+            "pip",
+            "wheel",
+            "--no-build-isolation",
+            "--no-deps",
+            "--wheel-dir",
+            to,
+            to,
+        ]);
+        assert!(
+            !ended.status.success() && ended.said().contains("bindings/python alone, copied"),
+            "{}",
+            ended.said()
+        );
         let mut without_cargo = built_package.tools.python();
-        without_cargo.args(["-m", "hatchling", "build", "-t", "wheel", "-d", to]).current_dir(repository("bindings/python"));
+        without_cargo
+            .args(["-m", "hatchling", "build", "-t", "wheel", "-d", to])
+            .current_dir(repository("bindings/python"));
         let ended = run(without_cargo.env("PATH", to).env_remove("KEYFERRY_LIBRARY"));
-        assert!(!ended.status.success() && ended.err.contains("cargo, which is not there"), "{}", ended.said());
-        let ended = built_package.tools.module(&["pip", "install", "--no-build-isolation", "--no-deps", "--editable", "."]);
-        assert!(!ended.status.success() && ended.said().contains("can't be installed as editable"), "{}", ended.said());
+        assert!(
+            !ended.status.success() && ended.err.contains("cargo, which is not there"),
+            "{}",
+            ended.said()
+        );
+        let ended = built_package.tools.module(&[
+            "pip",
+            "install",
+            "--no-build-isolation",
+            "--no-deps",
+            "--editable",
+            ".",
+        ]);
+        assert!(
+            !ended.status.success() && ended.said().contains("can't be installed as editable"),
+            "{}",
+            ended.said()
+        );
     }
 }

@@ -30,7 +30,8 @@ const LOADER: [&str; 17] = [
 
 fn is_loaders(call: &str) -> bool {
     let name = call.split('(').next().unwrap();
-    let is_library = || call.contains(".so") && (call.contains("O_RDONLY|O_CLOEXEC") || call.contains("ENOENT"));
+    let is_library =
+        || call.contains(".so") && (call.contains("O_RDONLY|O_CLOEXEC") || call.contains("ENOENT"));
     LOADER.contains(&name) && (name != "openat" || is_library())
 }
 
@@ -42,7 +43,12 @@ fn loading_starts_no_thread_and_opens_no_file_and_no_socket() {
     let harness = HostHarness::new();
     let program_path = program::compile("loading.c", &harness);
     let mut command = Command::new("strace");
-    harness.dress(&mut command).args(["-f", "-qq", "-o"]).arg(harness.path("calls")).arg(program_path).arg(host::beside("libkeyferry.so"));
+    harness
+        .dress(&mut command)
+        .args(["-f", "-qq", "-o"])
+        .arg(harness.path("calls"))
+        .arg(program_path)
+        .arg(host::beside("libkeyferry.so"));
     let ended = child::run(&mut command, Duration::from_secs(60));
     assert!(ended.status.success(), "{}", ended.said());
     let calls = std::fs::read_to_string(harness.path("calls")).unwrap();
@@ -53,7 +59,10 @@ fn loading_starts_no_thread_and_opens_no_file_and_no_socket() {
         .skip(1)
         .take_while(|call| !call.contains("after loading"))
         .collect();
-    assert!(between.iter().any(|call| call.contains("libkeyferry.so")), "{calls}");
+    assert!(
+        between.iter().any(|call| call.contains("libkeyferry.so")),
+        "{calls}"
+    );
     let foreign: Vec<_> = between.iter().filter(|call| !is_loaders(call)).collect();
     assert!(foreign.is_empty(), "{foreign:#?}");
 }

@@ -1,4 +1,5 @@
-//! The C ABI as C sees it: the programs of `c-tests` against the sandbox, the header under every compiler, what the library exports.
+//! The C ABI as C sees it: the programs of `c-tests` against the sandbox, the header under every
+//! compiler, what the library exports.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![cfg(target_os = "linux")]
 

@@ -9,11 +9,20 @@ use keyferry_testing::host::HostHarness;
 
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// The tool is some thirty times slower: fewer rounds, and more patience where a program measures time.
-const VALGRIND_ENVIRONMENT: [(&str, &str); 4] =
-    [("TEST_THREADS", "16"), ("TEST_ROUNDS", "20"), ("TEST_FORKS", "3"), ("TEST_PATIENCE_S", "20")];
+/// The tool is some thirty times slower: fewer rounds, and more patience where a program measures
+/// time.
+const VALGRIND_ENVIRONMENT: [(&str, &str); 4] = [
+    ("TEST_THREADS", "16"),
+    ("TEST_ROUNDS", "20"),
+    ("TEST_FORKS", "3"),
+    ("TEST_PATIENCE_S", "20"),
+];
 
-const LEAK_CHECK: &[&str] = &["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"];
+const LEAK_CHECK: &[&str] = &[
+    "--leak-check=full",
+    "--show-leak-kinds=definite",
+    "--errors-for-leak-kinds=definite",
+];
 
 fn is_clean(source: &str, options: &[&str]) {
     if !child::has("valgrind") {
@@ -22,8 +31,14 @@ fn is_clean(source: &str, options: &[&str]) {
     let harness = HostHarness::new();
     let program_path = program::compile(source, &harness);
     let mut command = Command::new("valgrind");
-    command.args(["--quiet", "--error-exitcode=9"]).args(options).arg(program_path);
-    let ended = child::run(program::set_environment(&mut command, &harness).envs(VALGRIND_ENVIRONMENT), LIMIT);
+    command
+        .args(["--quiet", "--error-exitcode=9"])
+        .args(options)
+        .arg(program_path);
+    let ended = child::run(
+        program::set_environment(&mut command, &harness).envs(VALGRIND_ENVIRONMENT),
+        LIMIT,
+    );
     assert!(ended.status.success(), "{source}: {}", ended.said());
 }
 
@@ -75,8 +90,8 @@ fn threads_are_clean() {
     is_clean("threads.c", LEAK_CHECK);
 }
 
-/// A child has lost the stacks of its parent's threads, and what they alone pointed to; it leaves an old session alone on purpose.
-/// Its accesses are checked, its leaks are not.
+/// A child has lost the stacks of its parent's threads, and what they alone pointed to; it leaves
+/// an old session alone on purpose. Its accesses are checked, its leaks are not.
 #[test]
 fn forks_are_clean() {
     is_clean("fork.c", &["--leak-check=no"]);

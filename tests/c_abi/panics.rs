@@ -10,7 +10,10 @@ use std::ptr::{NonNull, null, null_mut};
 use keyferry::ffi::error::keyferry_error;
 use keyferry::ffi::panic::injection;
 use keyferry::ffi::status::KEYFERRY_E_PANIC;
-use keyferry::ffi::{agent, config, diagnostics, error, fileverbs, log, masv, request, session, status, text, token, version};
+use keyferry::ffi::{
+    agent, config, diagnostics, error, fileverbs, log, masv, request, session, status, text, token,
+    version,
+};
 
 use super::header::symbols;
 
@@ -34,7 +37,8 @@ fn contained(call: impl FnOnce(ErrorOut<'_>) -> i32) -> bool {
     let mut out = poison::<keyferry_error>();
     let number = call(Some(&mut out));
     // SAFETY: made by `poison`, so it was never without a value.
-    let error = NonNull::new(unsafe { out.assume_init() }).expect("an error object comes with every failure");
+    let error = NonNull::new(unsafe { out.assume_init() })
+        .expect("an error object comes with every failure");
     // SAFETY: keyferry gave it, and nobody else has it.
     let error = unsafe { Box::from_raw(error.as_ptr()) };
     let error_status = error::keyferry_error_status(Some(&error));
@@ -43,30 +47,66 @@ fn contained(call: impl FnOnce(ErrorOut<'_>) -> i32) -> bool {
 }
 
 /// The same for a function that gives an object or a text: its out-pointer is NULL afterwards.
-fn contained_and_null<T>(call: impl FnOnce(Option<&mut MaybeUninit<*mut T>>, ErrorOut<'_>) -> i32) -> bool {
+fn contained_and_null<T>(
+    call: impl FnOnce(Option<&mut MaybeUninit<*mut T>>, ErrorOut<'_>) -> i32,
+) -> bool {
     let mut out = poison();
     contained(|error| call(Some(&mut out), error)) && is_null(out)
 }
 
 const ACCESSORS: &[Row] = &[
-    ("keyferry_status_text", || status::keyferry_status_text(0).is_null()),
+    ("keyferry_status_text", || {
+        status::keyferry_status_text(0).is_null()
+    }),
     ("keyferry_version", || version::keyferry_version().is_null()),
-    ("keyferry_abi_version", || version::keyferry_abi_version() == version::KEYFERRY_ABI_VERSION),
-    ("keyferry_error_status", || error::keyferry_error_status(None) == 0),
-    ("keyferry_error_message", || error::keyferry_error_message(None).is_null()),
-    ("keyferry_error_http_status", || error::keyferry_error_http_status(None) == 0),
-    ("keyferry_error_service_code", || error::keyferry_error_service_code(None) == 0),
-    ("keyferry_error_retry_after_ms", || error::keyferry_error_retry_after_ms(None) == 0),
-    ("keyferry_token_header_count", || token::keyferry_token_header_count(None) == 0),
-    ("keyferry_token_header_name", || token::keyferry_token_header_name(None, 0).is_null()),
-    ("keyferry_token_header_value", || token::keyferry_token_header_value(None, 0).is_null()),
-    ("keyferry_token_value", || token::keyferry_token_value(None).is_null()),
-    ("keyferry_token_service", || token::keyferry_token_service(None).is_null()),
-    ("keyferry_token_kind", || token::keyferry_token_kind(None) == 0),
-    ("keyferry_token_access", || token::keyferry_token_access(None) == 0),
-    ("keyferry_token_expires_unix_s", || token::keyferry_token_expires_unix_s(None) == 0),
-    ("keyferry_token_generation", || token::keyferry_token_generation(None) == 0),
-    ("keyferry_token_details_json", || token::keyferry_token_details_json(None).is_null()),
+    ("keyferry_abi_version", || {
+        version::keyferry_abi_version() == version::KEYFERRY_ABI_VERSION
+    }),
+    ("keyferry_error_status", || {
+        error::keyferry_error_status(None) == 0
+    }),
+    ("keyferry_error_message", || {
+        error::keyferry_error_message(None).is_null()
+    }),
+    ("keyferry_error_http_status", || {
+        error::keyferry_error_http_status(None) == 0
+    }),
+    ("keyferry_error_service_code", || {
+        error::keyferry_error_service_code(None) == 0
+    }),
+    ("keyferry_error_retry_after_ms", || {
+        error::keyferry_error_retry_after_ms(None) == 0
+    }),
+    ("keyferry_token_header_count", || {
+        token::keyferry_token_header_count(None) == 0
+    }),
+    ("keyferry_token_header_name", || {
+        token::keyferry_token_header_name(None, 0).is_null()
+    }),
+    ("keyferry_token_header_value", || {
+        token::keyferry_token_header_value(None, 0).is_null()
+    }),
+    ("keyferry_token_value", || {
+        token::keyferry_token_value(None).is_null()
+    }),
+    ("keyferry_token_service", || {
+        token::keyferry_token_service(None).is_null()
+    }),
+    ("keyferry_token_kind", || {
+        token::keyferry_token_kind(None) == 0
+    }),
+    ("keyferry_token_access", || {
+        token::keyferry_token_access(None) == 0
+    }),
+    ("keyferry_token_expires_unix_s", || {
+        token::keyferry_token_expires_unix_s(None) == 0
+    }),
+    ("keyferry_token_generation", || {
+        token::keyferry_token_generation(None) == 0
+    }),
+    ("keyferry_token_details_json", || {
+        token::keyferry_token_details_json(None).is_null()
+    }),
 ];
 
 const DESTRUCTORS: &[Row] = &[
@@ -109,8 +149,12 @@ const SETTERS: &[Row] = &[
             unsafe { config::keyferry_config_set(None, user(), user(), e) }
         })
     }),
-    ("keyferry_request_set_min_valid_s", || contained(|e| request::keyferry_request_set_min_valid_s(None, 0, e))),
-    ("keyferry_request_set_access", || contained(|e| request::keyferry_request_set_access(None, 0, e))),
+    ("keyferry_request_set_min_valid_s", || {
+        contained(|e| request::keyferry_request_set_min_valid_s(None, 0, e))
+    }),
+    ("keyferry_request_set_access", || {
+        contained(|e| request::keyferry_request_set_access(None, 0, e))
+    }),
     // SAFETY: NULL is allowed.
     ("keyferry_request_set_account", || {
         contained(|e| {
@@ -125,8 +169,12 @@ const SETTERS: &[Row] = &[
             unsafe { request::keyferry_request_set_link_password(None, null(), e) }
         })
     }),
-    ("keyferry_request_set_timeout_ms", || contained(|e| request::keyferry_request_set_timeout_ms(None, 0, e))),
-    ("keyferry_session_reject", || contained(|e| session::keyferry_session_reject(None, None, e))),
+    ("keyferry_request_set_timeout_ms", || {
+        contained(|e| request::keyferry_request_set_timeout_ms(None, 0, e))
+    }),
+    ("keyferry_session_reject", || {
+        contained(|e| session::keyferry_session_reject(None, None, e))
+    }),
     // SAFETY: the texts end in NUL.
     ("keyferry_session_reject_value", || {
         contained(|e| {
@@ -161,7 +209,8 @@ const SETTERS: &[Row] = &[
 fn peek() -> bool {
     let mut length = MaybeUninit::uninit();
     // SAFETY: the text ends in NUL, and a buffer of no bytes may be NULL.
-    (unsafe { session::keyferry_session_peek(None, user(), null_mut(), 0, Some(&mut length)) }) == KEYFERRY_E_PANIC
+    (unsafe { session::keyferry_session_peek(None, user(), null_mut(), 0, Some(&mut length)) })
+        == KEYFERRY_E_PANIC
 }
 
 fn user() -> *const c_char {
@@ -169,7 +218,9 @@ fn user() -> *const c_char {
 }
 
 const CONSTRUCTORS: &[Row] = &[
-    ("keyferry_config_new", || contained_and_null(|out, e| config::keyferry_config_new(out, e))),
+    ("keyferry_config_new", || {
+        contained_and_null(|out, e| config::keyferry_config_new(out, e))
+    }),
     // SAFETY: NULL is allowed.
     ("keyferry_config_load", || {
         contained_and_null(|out, e| {
@@ -184,9 +235,15 @@ const CONSTRUCTORS: &[Row] = &[
             unsafe { request::keyferry_request_new(user(), out, e) }
         })
     }),
-    ("keyferry_session_open", || contained_and_null(|out, e| session::keyferry_session_open(None, out, e))),
-    ("keyferry_session_token_for", || contained_and_null(|out, e| session::keyferry_session_token_for(None, None, out, e))),
-    ("keyferry_session_cached", || contained_and_null(|out, e| session::keyferry_session_cached(None, None, out, e))),
+    ("keyferry_session_open", || {
+        contained_and_null(|out, e| session::keyferry_session_open(None, out, e))
+    }),
+    ("keyferry_session_token_for", || {
+        contained_and_null(|out, e| session::keyferry_session_token_for(None, None, out, e))
+    }),
+    ("keyferry_session_cached", || {
+        contained_and_null(|out, e| session::keyferry_session_cached(None, None, out, e))
+    }),
     // SAFETY: the text ends in NUL.
     ("keyferry_session_explain", || {
         contained_and_null(|out, e| {
@@ -194,8 +251,12 @@ const CONSTRUCTORS: &[Row] = &[
             unsafe { diagnostics::keyferry_session_explain(None, user(), out, e) }
         })
     }),
-    ("keyferry_session_list", || contained_and_null(|out, e| diagnostics::keyferry_session_list(None, out, e))),
-    ("keyferry_session_stats", || contained_and_null(|out, e| diagnostics::keyferry_session_stats(None, out, e))),
+    ("keyferry_session_list", || {
+        contained_and_null(|out, e| diagnostics::keyferry_session_list(None, out, e))
+    }),
+    ("keyferry_session_stats", || {
+        contained_and_null(|out, e| diagnostics::keyferry_session_stats(None, out, e))
+    }),
     // SAFETY: NULL is allowed.
     ("masv_login", || {
         contained_and_null(|out, e| {
@@ -210,7 +271,9 @@ const CONSTRUCTORS: &[Row] = &[
             unsafe { masv::masv_token_for(None, user(), out, e) }
         })
     }),
-    ("masv_agent_session", || contained_and_null(|out, e| agent::masv_agent_session(None, out, e))),
+    ("masv_agent_session", || {
+        contained_and_null(|out, e| agent::masv_agent_session(None, out, e))
+    }),
     // SAFETY: NULL is allowed.
     ("masv_agent_sign_in", || {
         contained_and_null(|out, e| {
@@ -225,12 +288,18 @@ const CONSTRUCTORS: &[Row] = &[
             unsafe { agent::masv_agent_sign_up(None, user(), user(), user(), out, e) }
         })
     }),
-    ("fileverbs_bearer", || contained_and_null(|out, e| fileverbs::fileverbs_bearer(None, out, e))),
-    ("fileverbs_secret_key", || contained_and_null(|out, e| fileverbs::fileverbs_secret_key(None, out, e))),
+    ("fileverbs_bearer", || {
+        contained_and_null(|out, e| fileverbs::fileverbs_bearer(None, out, e))
+    }),
+    ("fileverbs_secret_key", || {
+        contained_and_null(|out, e| fileverbs::fileverbs_secret_key(None, out, e))
+    }),
 ];
 
 fn exports() -> impl Iterator<Item = &'static Row> {
-    [ACCESSORS, DESTRUCTORS, SETTERS, CONSTRUCTORS].into_iter().flatten()
+    [ACCESSORS, DESTRUCTORS, SETTERS, CONSTRUCTORS]
+        .into_iter()
+        .flatten()
 }
 
 #[test]
@@ -246,5 +315,8 @@ fn a_panic_in_any_export_ends_at_the_boundary() {
         })
         .map(|(name, _)| name)
         .collect();
-    assert!(uncontained.is_empty(), "no status, or an out-pointer that is not NULL, after a panic in {uncontained:?}");
+    assert!(
+        uncontained.is_empty(),
+        "no status, or an out-pointer that is not NULL, after a panic in {uncontained:?}"
+    );
 }

@@ -11,13 +11,25 @@ pub(crate) fn compile(source: &str, harness: &HostHarness) -> PathBuf {
     let source = host::file(&format!("c-tests/{source}"));
     let program = harness.path("program");
     let mut command = compiler::strict(&source);
-    command.arg("-I").arg(host::file("include")).arg("-o").arg(&program);
-    command.arg("-L").arg(harness.path("lib")).args(["-lkeyferry", "-pthread", "-ldl"]);
+    command
+        .arg("-I")
+        .arg(host::file("include"))
+        .arg("-o")
+        .arg(&program);
+    command
+        .arg("-L")
+        .arg(harness.path("lib"))
+        .args(["-lkeyferry", "-pthread", "-ldl"]);
     compiler::succeed(&mut command);
     program
 }
 
 /// Gives a command the harness's environment and its library.
-pub(crate) fn set_environment<'a>(command: &'a mut Command, harness: &HostHarness) -> &'a mut Command {
-    harness.dress(command).env("LD_LIBRARY_PATH", harness.path("lib"))
+pub(crate) fn set_environment<'a>(
+    command: &'a mut Command,
+    harness: &HostHarness,
+) -> &'a mut Command {
+    harness
+        .dress(command)
+        .env("LD_LIBRARY_PATH", harness.path("lib"))
 }

@@ -1,4 +1,5 @@
-//! Every program of `c-tests`, each with a sandbox of its own. A program says nothing if all is well.
+//! Every program of `c-tests`, each with a sandbox of its own. A program says nothing if all is
+//! well.
 
 use std::process::Command;
 use std::time::Duration;
@@ -13,12 +14,19 @@ const LIMIT: Duration = Duration::from_secs(180);
 fn run(source: &str, arguments: &[&str]) -> Ended {
     let harness = HostHarness::new();
     let program_path = program::compile(source, &harness);
-    child::run(program::set_environment(Command::new(program_path).args(arguments), &harness), LIMIT)
+    child::run(
+        program::set_environment(Command::new(program_path).args(arguments), &harness),
+        LIMIT,
+    )
 }
 
 fn passes(source: &str) {
     let ended = run(source, &[]);
-    assert!(ended.status.success() && ended.out.is_empty() && ended.err.is_empty(), "{source}: {}", ended.said());
+    assert!(
+        ended.status.success() && ended.out.is_empty() && ended.err.is_empty(),
+        "{source}: {}",
+        ended.said()
+    );
 }
 
 #[test]
@@ -115,7 +123,11 @@ fn secrets_are_wiped_from_memory() {
 fn loading_using_and_unloading_leaves_nothing_behind() {
     let library = host::beside("libkeyferry.so");
     let ended = run("load_unload.c", &[library.to_str().unwrap()]);
-    assert!(ended.status.success() && ended.err.is_empty(), "{}", ended.said());
+    assert!(
+        ended.status.success() && ended.err.is_empty(),
+        "{}",
+        ended.said()
+    );
 }
 
 #[test]
@@ -127,10 +139,18 @@ fn the_cpp_wrapper_does_all_that_the_header_does() {
 fn the_quick_start_prints_name_and_expiry_but_not_the_token() {
     let package = format!("packages/{}", keyferry_sandbox::credentials::PACKAGE_ID);
     let ended = run("quickstart.c", &[&package]);
-    assert!(ended.status.success() && ended.err.is_empty(), "{}", ended.said());
+    assert!(
+        ended.status.success() && ended.err.is_empty(),
+        "{}",
+        ended.said()
+    );
     let lines: Vec<_> = ended.out.lines().collect();
     assert_eq!(lines[0], "X-Package-Token: ...");
-    assert!(lines[1].starts_with("good until ") && lines.len() == 2, "{}", ended.out);
+    assert!(
+        lines[1].starts_with("good until ") && lines.len() == 2,
+        "{}",
+        ended.out
+    );
     assert!(!ended.out.contains("eyJ"), "a JWT begins so");
     let ended = run("quickstart.c", &["packages/nobody-knows"]);
     assert_eq!(ended.status.code(), Some(1), "{}", ended.said());
@@ -147,11 +167,18 @@ fn the_quick_start_is_short() {
 #[test]
 fn every_program_is_run() {
     let here = include_str!("programs.rs");
-    let elsewhere = [include_str!("loading.rs"), include_str!("../../crates/keyferry-cli/tests/plugins/cli.rs")].concat();
+    let elsewhere = [
+        include_str!("loading.rs"),
+        include_str!("../../crates/keyferry-cli/tests/plugins/cli.rs"),
+    ]
+    .concat();
     for entry in std::fs::read_dir(host::file("c-tests")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let is_program = name.ends_with(".c") || name.ends_with(".cpp");
         let quoted = format!("\"{name}\"");
-        assert!(!is_program || here.contains(&quoted) || elsewhere.contains(&quoted), "{name} is run by no test");
+        assert!(
+            !is_program || here.contains(&quoted) || elsewhere.contains(&quoted),
+            "{name} is run by no test"
+        );
     }
 }

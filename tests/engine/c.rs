@@ -4,15 +4,22 @@ use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
-use keyferry::ffi::config::{keyferry_config, keyferry_config_free, keyferry_config_new, keyferry_config_set};
+use keyferry::ffi::config::{
+    keyferry_config, keyferry_config_free, keyferry_config_new, keyferry_config_set,
+};
 use keyferry::ffi::diagnostics;
 use keyferry::ffi::error::{
-    keyferry_error, keyferry_error_free, keyferry_error_http_status, keyferry_error_message, keyferry_error_retry_after_ms,
+    keyferry_error, keyferry_error_free, keyferry_error_http_status, keyferry_error_message,
+    keyferry_error_retry_after_ms,
 };
 use keyferry::ffi::fileverbs::fileverbs_bearer;
 use keyferry::ffi::masv::{masv_login, masv_token_for};
-use keyferry::ffi::request::{self as ask, keyferry_request, keyferry_request_free, keyferry_request_new};
-use keyferry::ffi::session::{self as door, keyferry_session, keyferry_session_free, keyferry_session_open};
+use keyferry::ffi::request::{
+    self as ask, keyferry_request, keyferry_request_free, keyferry_request_new,
+};
+use keyferry::ffi::session::{
+    self as door, keyferry_session, keyferry_session_free, keyferry_session_open,
+};
 use keyferry::ffi::status::{KEYFERRY_OK, keyferry_status};
 use keyferry::ffi::text::keyferry_text_free;
 use keyferry::ffi::token::{self as own, keyferry_token, keyferry_token_free};
@@ -68,7 +75,9 @@ impl std::fmt::Debug for Failure {
 
 impl Failure {
     pub(crate) fn message(&self) -> &str {
-        borrowed(keyferry_error_message(self.error.as_ref().and_then(Object::get)))
+        borrowed(keyferry_error_message(
+            self.error.as_ref().and_then(Object::get),
+        ))
     }
 
     pub(crate) fn http_status(&self) -> i32 {
@@ -104,31 +113,49 @@ fn check(call: impl FnOnce(Out<'_, keyferry_error>) -> keyferry_status) -> Resul
     let mut out = MaybeUninit::new(NonNull::dangling().as_ptr());
     let status = call(Some(&mut out));
     // SAFETY: it was set above, and again by the library.
-    let error = NonNull::new(unsafe { out.assume_init() }).map(|error| Object(error, keyferry_error_free as extern "C" fn(_)));
+    let error = NonNull::new(unsafe { out.assume_init() })
+        .map(|error| Object(error, keyferry_error_free as extern "C" fn(_)));
     assert_eq!(status == KEYFERRY_OK, error.is_none());
-    if status == KEYFERRY_OK { Ok(()) } else { Err(Failure { status, error }) }
+    if status == KEYFERRY_OK {
+        Ok(())
+    } else {
+        Err(Failure { status, error })
+    }
 }
 
 fn borrowed<'a>(text: *const c_char) -> &'a str {
-    // SAFETY: the library's texts end in NUL and live as long as their object, whose borrower this is.
+    // SAFETY: the library's texts end in NUL and live as long as their object, whose borrower this
+    // is.
     unsafe { CStr::from_ptr(text) }.to_str().unwrap()
 }
 
 /// A session with these settings.
 pub(crate) fn open(settings: &[(&str, &str)]) -> Session {
-    let mut config: Object<keyferry_config> = give(keyferry_config_free, |out, error| keyferry_config_new(out, error)).unwrap();
+    let mut config: Object<keyferry_config> = give(keyferry_config_free, |out, error| {
+        keyferry_config_new(out, error)
+    })
+    .unwrap();
     for (key, value) in settings {
         let (key, value) = (CString::new(*key).unwrap(), CString::new(*value).unwrap());
         // SAFETY: both texts end in NUL.
-        check(|error| unsafe { keyferry_config_set(config.get_mut(), key.as_ptr(), value.as_ptr(), error) }).unwrap();
+        check(|error| unsafe {
+            keyferry_config_set(config.get_mut(), key.as_ptr(), value.as_ptr(), error)
+        })
+        .unwrap();
     }
-    give(keyferry_session_free, |out, error| keyferry_session_open(config.get(), out, error)).unwrap()
+    give(keyferry_session_free, |out, error| {
+        keyferry_session_open(config.get(), out, error)
+    })
+    .unwrap()
 }
 
 pub(crate) fn request(resource: &str) -> Request {
     let resource = CString::new(resource).unwrap();
     // SAFETY: the text ends in NUL.
-    give(keyferry_request_free, |out, error| unsafe { keyferry_request_new(resource.as_ptr(), out, error) }).unwrap()
+    give(keyferry_request_free, |out, error| unsafe {
+        keyferry_request_new(resource.as_ptr(), out, error)
+    })
+    .unwrap()
 }
 
 impl Request {
@@ -146,27 +173,44 @@ impl Session {
     pub(crate) fn token_for(&self, resource: &str) -> Result<Token, Failure> {
         let resource = CString::new(resource).unwrap();
         // SAFETY: the text ends in NUL.
-        give(keyferry_token_free, |out, error| unsafe { masv_token_for(self.get(), resource.as_ptr(), out, error) })
+        give(keyferry_token_free, |out, error| unsafe {
+            masv_token_for(self.get(), resource.as_ptr(), out, error)
+        })
     }
 
     pub(crate) fn bearer(&self) -> Result<Token, Failure> {
-        give(keyferry_token_free, |out, error| fileverbs_bearer(self.get(), out, error))
+        give(keyferry_token_free, |out, error| {
+            fileverbs_bearer(self.get(), out, error)
+        })
     }
 
     pub(crate) fn ask(&self, request: &Request) -> Result<Token, Failure> {
-        give(keyferry_token_free, |out, error| door::keyferry_session_token_for(self.get(), request.get(), out, error))
+        give(keyferry_token_free, |out, error| {
+            door::keyferry_session_token_for(self.get(), request.get(), out, error)
+        })
     }
 
     pub(crate) fn cached(&self, request: &Request) -> Result<Token, Failure> {
-        give(keyferry_token_free, |out, error| door::keyferry_session_cached(self.get(), request.get(), out, error))
+        give(keyferry_token_free, |out, error| {
+            door::keyferry_session_cached(self.get(), request.get(), out, error)
+        })
     }
 
     pub(crate) fn login(&self, given: Option<(&str, &str)>) -> Result<Token, Failure> {
-        let given = given.map(|(email, password)| (CString::new(email).unwrap(), CString::new(password).unwrap()));
+        let given = given.map(|(email, password)| {
+            (
+                CString::new(email).unwrap(),
+                CString::new(password).unwrap(),
+            )
+        });
         let null = std::ptr::null();
-        let (email, password) = given.as_ref().map_or((null, null), |(email, password)| (email.as_ptr(), password.as_ptr()));
+        let (email, password) = given.as_ref().map_or((null, null), |(email, password)| {
+            (email.as_ptr(), password.as_ptr())
+        });
         // SAFETY: both are NULL or end in NUL.
-        give(keyferry_token_free, |out, error| unsafe { masv_login(self.get(), email, password, out, error) })
+        give(keyferry_token_free, |out, error| unsafe {
+            masv_login(self.get(), email, password, out, error)
+        })
     }
 
     pub(crate) fn reject(&self, token: &Token) -> Result<(), Failure> {
@@ -174,20 +218,48 @@ impl Session {
     }
 
     pub(crate) fn reject_value(&self, resource: &str, value: &str) -> Result<(), Failure> {
-        let (resource, value) = (CString::new(resource).unwrap(), CString::new(value).unwrap());
+        let (resource, value) = (
+            CString::new(resource).unwrap(),
+            CString::new(value).unwrap(),
+        );
         // SAFETY: both texts end in NUL.
-        check(|error| unsafe { door::keyferry_session_reject_value(self.get(), resource.as_ptr(), value.as_ptr(), error) })
+        check(|error| unsafe {
+            door::keyferry_session_reject_value(
+                self.get(),
+                resource.as_ptr(),
+                value.as_ptr(),
+                error,
+            )
+        })
     }
 
-    pub(crate) fn adopt(&self, resource: &str, value: &str, expires_unix_s: i64) -> Result<(), Failure> {
-        let (resource, value) = (CString::new(resource).unwrap(), CString::new(value).unwrap());
+    pub(crate) fn adopt(
+        &self,
+        resource: &str,
+        value: &str,
+        expires_unix_s: i64,
+    ) -> Result<(), Failure> {
+        let (resource, value) = (
+            CString::new(resource).unwrap(),
+            CString::new(value).unwrap(),
+        );
         // SAFETY: both texts end in NUL.
-        check(|error| unsafe { door::keyferry_session_adopt(self.get(), resource.as_ptr(), value.as_ptr(), expires_unix_s, error) })
+        check(|error| unsafe {
+            door::keyferry_session_adopt(
+                self.get(),
+                resource.as_ptr(),
+                value.as_ptr(),
+                expires_unix_s,
+                error,
+            )
+        })
     }
 
     pub(crate) fn forget(&self, resource: Option<&str>) -> Result<(), Failure> {
         let resource = resource.map(|resource| CString::new(resource).unwrap());
-        let resource = resource.as_ref().map_or(std::ptr::null(), |resource| resource.as_ptr());
+        let resource = resource
+            .as_ref()
+            .map_or(std::ptr::null(), |resource| resource.as_ptr());
         // SAFETY: NULL, or it ends in NUL.
         check(|error| unsafe { door::keyferry_session_forget(self.get(), resource, error) })
     }
@@ -196,18 +268,30 @@ impl Session {
     pub(crate) fn peek(&self, resource: &str, capacity: usize) -> (keyferry_status, usize, String) {
         let resource = CString::new(resource).unwrap();
         let (mut buffer, mut len) = (vec![0_u8; capacity], MaybeUninit::new(usize::MAX));
-        let at = if capacity == 0 { std::ptr::null_mut() } else { buffer.as_mut_ptr().cast() };
+        let at = if capacity == 0 {
+            std::ptr::null_mut()
+        } else {
+            buffer.as_mut_ptr().cast()
+        };
         // SAFETY: the text ends in NUL, and the buffer has this capacity.
-        let status = unsafe { door::keyferry_session_peek(self.get(), resource.as_ptr(), at, capacity, Some(&mut len)) };
+        let status = unsafe {
+            door::keyferry_session_peek(self.get(), resource.as_ptr(), at, capacity, Some(&mut len))
+        };
         let line: Vec<u8> = buffer.into_iter().take_while(|byte| *byte != 0).collect();
         // SAFETY: it was set above.
-        (status, unsafe { len.assume_init() }, String::from_utf8(line).unwrap())
+        (
+            status,
+            unsafe { len.assume_init() },
+            String::from_utf8(line).unwrap(),
+        )
     }
 
     pub(crate) fn explain(&self, resource: &str) -> String {
         let resource = CString::new(resource).unwrap();
         // SAFETY: the text ends in NUL.
-        text(|out, error| unsafe { diagnostics::keyferry_session_explain(self.get(), resource.as_ptr(), out, error) })
+        text(|out, error| unsafe {
+            diagnostics::keyferry_session_explain(self.get(), resource.as_ptr(), out, error)
+        })
     }
 
     pub(crate) fn list(&self) -> String {
@@ -237,7 +321,10 @@ impl Token {
 
     pub(crate) fn header(&self) -> (&str, &str) {
         assert_eq!(own::keyferry_token_header_count(self.get()), 1);
-        (borrowed(own::keyferry_token_header_name(self.get(), 0)), borrowed(own::keyferry_token_header_value(self.get(), 0)))
+        (
+            borrowed(own::keyferry_token_header_name(self.get(), 0)),
+            borrowed(own::keyferry_token_header_value(self.get(), 0)),
+        )
     }
 
     pub(crate) fn generation(&self) -> u64 {

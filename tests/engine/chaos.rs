@@ -1,4 +1,5 @@
-//! Random faults, clocks, rejects and callers: whatever happens, no ended token, no wrong one, and no storm of logins.
+//! Random faults, clocks, rejects and callers: whatever happens, no ended token, no wrong one, and
+//! no storm of logins.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -35,22 +36,51 @@ fn resource(dice: &mut Dice) -> String {
 
 fn fault(dice: &mut Dice) -> Fault {
     let act = match dice.below(12) {
-        0 => FaultAction::Status { status: 503, body: BodyKind::Html },
-        1 => FaultAction::Status { status: 500, body: BodyKind::Json },
-        2 => FaultAction::Status { status: 429, body: BodyKind::Empty },
-        3 => FaultAction::Status { status: 401, body: BodyKind::Json },
+        0 => FaultAction::Status {
+            status: 503,
+            body: BodyKind::Html,
+        },
+        1 => FaultAction::Status {
+            status: 500,
+            body: BodyKind::Json,
+        },
+        2 => FaultAction::Status {
+            status: 429,
+            body: BodyKind::Empty,
+        },
+        3 => FaultAction::Status {
+            status: 401,
+            body: BodyKind::Json,
+        },
         4 => FaultAction::Lost,
         5 => FaultAction::Close,
         6 => FaultAction::Half,
         7 => FaultAction::WrongTypes,
         8 => FaultAction::Token("a\r\nb".into()),
         9 => FaultAction::Null,
-        10 => FaultAction::Redirect { status: 302, to: "/redirect-target".into() },
+        10 => FaultAction::Redirect {
+            status: 302,
+            to: "/redirect-target".into(),
+        },
         _ => FaultAction::Reset,
     };
-    let path = ["/v1/auth", "/v1.1/", "/v1/links", "/v1/packages", "/api/v1/accounts", "/"][dice.below(6) as usize];
-    let fault = Fault::new(act).path(path).times(1 + dice.below(4)).latency(Duration::from_millis(dice.below(3)));
-    if dice.below(4) == 0 { fault.retry_after("30") } else { fault }
+    let path = [
+        "/v1/auth",
+        "/v1.1/",
+        "/v1/links",
+        "/v1/packages",
+        "/api/v1/accounts",
+        "/",
+    ][dice.below(6) as usize];
+    let fault = Fault::new(act)
+        .path(path)
+        .times(1 + dice.below(4))
+        .latency(Duration::from_millis(dice.below(3)));
+    if dice.below(4) == 0 {
+        fault.retry_after("30")
+    } else {
+        fault
+    }
 }
 
 /// When a token ends by what the sandbox wrote into it, in seconds.
@@ -61,20 +91,41 @@ fn ends_s(token: &Token) -> i64 {
 /// A caller: looks at its clock, asks, and judges what it got by the clock before.
 fn call(world: &World, time: &RwLock<()>, dice: &mut Dice) -> bool {
     let resource = resource(dice);
-    // The clock stands while a caller asks: a token must be good at the moment that it is handed out.
+    // The clock stands while a caller asks: a token must be good at the moment that it is handed
+    // out.
     let _stands = time.read();
     if dice.below(4) == 0 {
-        let Ok(line) = world.peek(&resource) else { return false };
+        let Ok(line) = world.peek(&resource) else {
+            return false;
+        };
         let (name, value) = line.split_once(": ").unwrap();
         assert_is_for(&resource, name, value);
-        assert!(world.now_s() < claims(value.trim_start_matches("Bearer "))["exp"].as_i64().unwrap(), "an ended token of {resource}");
+        assert!(
+            world.now_s()
+                < claims(value.trim_start_matches("Bearer "))["exp"]
+                    .as_i64()
+                    .unwrap(),
+            "an ended token of {resource}"
+        );
         return true;
     }
-    let min_valid = Duration::from_secs(if dice.below(5) == 0 { dice.below(1000) } else { 0 });
-    let Ok(token) = world.session.token_for(&Request { min_valid, ..Request::new(resource.as_str()) }) else { return false };
+    let min_valid = Duration::from_secs(if dice.below(5) == 0 {
+        dice.below(1000)
+    } else {
+        0
+    });
+    let Ok(token) = world.session.token_for(&Request {
+        min_valid,
+        ..Request::new(resource.as_str())
+    }) else {
+        return false;
+    };
     let (name, _) = token.headers().next().unwrap();
     assert_is_for(&resource, name, token.value());
-    assert!(world.now_s() < ends_s(&token), "an ended token of {resource}");
+    assert!(
+        world.now_s() < ends_s(&token),
+        "an ended token of {resource}"
+    );
     assert_eq!(token.meta().expires_us, ends_s(&token) * SECOND);
     match dice.below(60) {
         0 => world.session.reject(&token).unwrap(),
@@ -86,9 +137,14 @@ fn call(world: &World, time: &RwLock<()>, dice: &mut Dice) -> bool {
 
 fn storm(seed: u64, length: Duration) {
     let world = World::new();
-    [("user", 600), ("package", 240), ("transfer", 240), ("bearer", 120)]
-        .iter()
-        .for_each(|(kind, life)| world.sandbox.set_life(kind, *life));
+    [
+        ("user", 600),
+        ("package", 240),
+        ("transfer", 240),
+        ("bearer", 120),
+    ]
+    .iter()
+    .for_each(|(kind, life)| world.sandbox.set_life(kind, *life));
     let (time, over) = (RwLock::new(()), AtomicBool::new(false));
     let (served, failed) = (AtomicU64::new(0), AtomicU64::new(0));
     let begun_s = world.now_s();
@@ -98,7 +154,11 @@ fn storm(seed: u64, length: Duration) {
             scope.spawn(move || {
                 let mut dice = Dice(seed * 100 + number);
                 while !over.load(Ordering::Relaxed) {
-                    let count = if call(world, time, &mut dice) { served } else { failed };
+                    let count = if call(world, time, &mut dice) {
+                        served
+                    } else {
+                        failed
+                    };
                     count.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -117,17 +177,31 @@ fn storm(seed: u64, length: Duration) {
                 std::thread::yield_now();
             }
             let _nobody_asks = time.write();
-            world.clock.advance_us(dice.below(12 * SECOND as u64) as i64);
+            world
+                .clock
+                .advance_us(dice.below(12 * SECOND as u64) as i64);
         }
         over.store(true, Ordering::Relaxed);
     });
-    let (seconds, logins) = ((world.now_s() - begun_s) as u64, world.sandbox.count("login"));
+    let (seconds, logins) = (
+        (world.now_s() - begun_s) as u64,
+        world.sandbox.count("login"),
+    );
     let (served, failed) = (served.into_inner(), failed.into_inner());
-    eprintln!("seed {seed}: {served} served, {failed} failed, {logins} logins in {seconds} s of the virtual clock");
+    eprintln!(
+        "seed {seed}: {served} served, {failed} failed, {logins} logins in {seconds} s of the virtual clock"
+    );
     assert!(served > 100);
-    // One in its life of 600 s at the best; one in ten seconds where callers reject it, and they forget it now and then.
+    // One in its life of 600 s at the best; one in ten seconds where callers reject it, and they
+    // forget it now and then.
     assert!(logins < 10 + seconds / 5, "{logins} logins in {seconds} s");
-    assert_eq!((world.sandbox.count("redirect_target"), world.sandbox.count("two_credentials")), (0, 0));
+    assert_eq!(
+        (
+            world.sandbox.count("redirect_target"),
+            world.sandbox.count("two_credentials")
+        ),
+        (0, 0)
+    );
     assert_eq!(world.sandbox.count("foreign_token"), 0);
     recovers(&world);
 }
@@ -138,7 +212,11 @@ fn recovers(world: &World) {
     world.landed();
     world.pass_s(3600);
     for resource in ["user", "fileverbs:bearer", &package(1)] {
-        assert!(world.token(resource).is_ok(), "{resource}: {:?}", world.token(resource));
+        assert!(
+            world.token(resource).is_ok(),
+            "{resource}: {:?}",
+            world.token(resource)
+        );
     }
 }
 
@@ -150,8 +228,14 @@ fn no_ended_and_no_wrong_token_is_handed_out_whatever_fails() {
 #[test]
 fn a_failed_refresh_never_replaces_a_good_token() {
     let acts = [
-        FaultAction::Status { status: 500, body: BodyKind::Html },
-        FaultAction::Status { status: 403, body: BodyKind::Json },
+        FaultAction::Status {
+            status: 500,
+            body: BodyKind::Html,
+        },
+        FaultAction::Status {
+            status: 403,
+            body: BodyKind::Json,
+        },
         FaultAction::Null,
         FaultAction::Half,
         FaultAction::Empty,
@@ -165,13 +249,19 @@ fn a_failed_refresh_never_replaces_a_good_token() {
     for act in acts {
         for pass_s in [830, 960] {
             let world = World::new();
-            ["user", "package", "bearer"].iter().for_each(|kind| world.sandbox.set_life(kind, 1000));
+            ["user", "package", "bearer"]
+                .iter()
+                .for_each(|kind| world.sandbox.set_life(kind, 1000));
             let resources = ["user".to_owned(), "fileverbs:bearer".to_owned(), package(1)];
-            let before = resources.clone().map(|resource| world.token(&resource).unwrap().meta().generation);
+            let before = resources
+                .clone()
+                .map(|resource| world.token(&resource).unwrap().meta().generation);
             world.sandbox.fault(Fault::new(act.clone()).forever());
             world.pass_s(pass_s);
             for _ in 0..3 {
-                let after = resources.clone().map(|resource| world.token(&resource).unwrap().meta().generation);
+                let after = resources
+                    .clone()
+                    .map(|resource| world.token(&resource).unwrap().meta().generation);
                 assert_eq!(after, before, "{act:?}");
                 world.landed();
                 world.pass_s(2);
@@ -183,7 +273,9 @@ fn a_failed_refresh_never_replaces_a_good_token() {
 #[test]
 fn eight_threads_of_everything_never_get_another_s_token() {
     let sandbox = harness::sandbox();
-    [("user", 8), ("package", 6), ("transfer", 6), ("bearer", 4)].iter().for_each(|(kind, life)| sandbox.set_life(kind, *life));
+    [("user", 8), ("package", 6), ("transfer", 6), ("bearer", 4)]
+        .iter()
+        .for_each(|(kind, life)| sandbox.set_life(kind, *life));
     let session = harness::open(&sandbox);
     let end = Instant::now() + Duration::from_secs(6);
     let served: u64 = harness::together(8, |number| {
@@ -220,6 +312,13 @@ fn eight_threads_of_everything_never_get_another_s_token() {
     .sum();
     eprintln!("{served} tokens, {:?}", sandbox.counts());
     assert!(served > 500, "{served}");
-    assert_eq!((sandbox.count("foreign_token"), sandbox.count("two_credentials"), sandbox.count("redirect_target")), (0, 0, 0));
+    assert_eq!(
+        (
+            sandbox.count("foreign_token"),
+            sandbox.count("two_credentials"),
+            sandbox.count("redirect_target")
+        ),
+        (0, 0, 0)
+    );
     assert!(package_id(1).ends_with("01"));
 }

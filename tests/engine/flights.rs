@@ -15,7 +15,9 @@ fn a_crowd_that_misses_a_token_causes_one_login() {
     for _ in 0..20 {
         let sandbox = harness::sandbox();
         let session = harness::open(&sandbox);
-        let values = together(CROWD, |_| session.token_for("user").unwrap().value().to_owned());
+        let values = together(CROWD, |_| {
+            session.token_for("user").unwrap().value().to_owned()
+        });
         assert_eq!(values.iter().collect::<BTreeSet<_>>().len(), 1);
         assert_eq!((sandbox.count("login"), sandbox.count("requests")), (1, 1));
     }
@@ -32,7 +34,10 @@ fn a_crowd_for_as_many_packages_causes_one_login_and_a_look_up_each() {
             assert_is_for(&resource, token.header().0, token.value());
         });
         assert_eq!(sandbox.count("login"), 1);
-        assert!(sandbox.count("lookup") <= CROWD as u64 && sandbox.count("requests") <= 1 + CROWD as u64);
+        assert!(
+            sandbox.count("lookup") <= CROWD as u64
+                && sandbox.count("requests") <= 1 + CROWD as u64
+        );
     }
 }
 
@@ -51,7 +56,11 @@ fn without_the_single_look_up_a_crowd_causes_one_listing() {
         assert_eq!((sandbox.count("login"), sandbox.count("list_page")), (1, 5));
         let before = sandbox.count("requests");
         session.token_for(&package(205)).unwrap();
-        assert_eq!(sandbox.count("requests"), before, "a listing fills memory for all it saw");
+        assert_eq!(
+            sandbox.count("requests"),
+            before,
+            "a listing fills memory for all it saw"
+        );
     }
 }
 
@@ -59,13 +68,20 @@ fn without_the_single_look_up_a_crowd_causes_one_listing() {
 fn a_latecomer_to_a_listing_does_not_begin_another() {
     let sandbox = harness::sandbox();
     sandbox.configure("single_lookup", json!(false));
-    // Each look-up of its own says 404 at another time, so that the flights reach the listing one after the other.
+    // Each look-up of its own says 404 at another time, so that the flights reach the listing one
+    // after the other.
     for number in 1..=16_u64 {
-        let path = format!("/v1.1/teams/{}/packages/{}", made::TEAM_ID, harness::package_id(number as usize));
+        let path = format!(
+            "/v1.1/teams/{}/packages/{}",
+            made::TEAM_ID,
+            harness::package_id(number as usize)
+        );
         sandbox.fault(Fault::slow(Duration::from_millis(number * 25)).path(&path));
     }
     let session = harness::open(&sandbox);
-    together(16, |number| session.token_for(&package(number + 1)).map(drop).unwrap());
+    together(16, |number| {
+        session.token_for(&package(number + 1)).map(drop).unwrap()
+    });
     assert_eq!((sandbox.count("login"), sandbox.count("list_page")), (1, 5));
 }
 
@@ -74,13 +90,21 @@ fn a_package_and_its_transfers_at_once_cost_one_request_each() {
     for round in 0..10 {
         let sandbox = harness::sandbox();
         let session = harness::open(&sandbox);
-        let resources = [package(1), format!("{}/transfers/{}", package(1), made::TRANSFER_ID), "user".to_owned()];
+        let resources = [
+            package(1),
+            format!("{}/transfers/{}", package(1), made::TRANSFER_ID),
+            "user".to_owned(),
+        ];
         together(30, |number| {
             let resource = &resources[(number + round) % 3];
             let token = session.token_for(resource).unwrap();
             assert_is_for(resource, token.header().0, token.value());
         });
-        let counts = (sandbox.count("login"), sandbox.count("lookup"), sandbox.count("transfer_list"));
+        let counts = (
+            sandbox.count("login"),
+            sandbox.count("lookup"),
+            sandbox.count("transfer_list"),
+        );
         assert_eq!(counts, (1, 1, 1));
     }
 }
@@ -106,14 +130,32 @@ fn flights_that_need_each_other_land_in_any_order() {
         sandbox.clear_faults();
     }
     assert_eq!(sandbox.count("login"), 30);
-    assert_eq!((sandbox.count("two_credentials"), sandbox.count("bad_token"), sandbox.count("status_401")), (0, 0, 0));
+    assert_eq!(
+        (
+            sandbox.count("two_credentials"),
+            sandbox.count("bad_token"),
+            sandbox.count("status_401")
+        ),
+        (0, 0, 0)
+    );
 }
 
 #[test]
 fn tokens_that_are_got_at_the_same_moment_have_different_generations() {
     let world = harness::World::new();
     for _ in 0..5 {
-        let generations = together(8, |_| world.session.masv_login(None, None).unwrap().meta().generation);
-        assert_eq!(generations.iter().collect::<BTreeSet<_>>().len(), 8, "{generations:?}");
+        let generations = together(8, |_| {
+            world
+                .session
+                .masv_login(None, None)
+                .unwrap()
+                .meta()
+                .generation
+        });
+        assert_eq!(
+            generations.iter().collect::<BTreeSet<_>>().len(),
+            8,
+            "{generations:?}"
+        );
     }
 }

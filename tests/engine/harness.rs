@@ -52,10 +52,17 @@ pub(crate) fn settings(sandbox: &Sandbox) -> Vec<(&'static str, String)> {
 }
 
 /// The same with some in place of others; an empty value leaves one out.
-pub(crate) fn settings_but(sandbox: &Sandbox, but: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+pub(crate) fn settings_but(
+    sandbox: &Sandbox,
+    but: &[(&'static str, &str)],
+) -> Vec<(&'static str, String)> {
     let mut all = settings(sandbox);
     all.retain(|(key, _)| but.iter().all(|(other, _)| key != other));
-    all.extend(but.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| (*key, (*value).to_owned())));
+    all.extend(
+        but.iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(key, value)| (*key, (*value).to_owned())),
+    );
     all
 }
 
@@ -67,15 +74,31 @@ pub(crate) fn open(sandbox: &Sandbox) -> c::Session {
 /// A session through the C ABI with other settings.
 pub(crate) fn open_but(sandbox: &Sandbox, but: &[(&'static str, &str)]) -> c::Session {
     let settings = settings_but(sandbox, but);
-    let settings: Vec<_> = settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let settings: Vec<_> = settings
+        .iter()
+        .map(|(key, value)| (*key, value.as_str()))
+        .collect();
     c::open(&settings)
 }
 
 /// A session that shows this clock.
-pub(crate) fn session_at(clock: &Clock, sandbox: &Sandbox, but: &[(&'static str, &str)]) -> Session {
+pub(crate) fn session_at(
+    clock: &Clock,
+    sandbox: &Sandbox,
+    but: &[(&'static str, &str)],
+) -> Session {
     let mut config = Config::new();
-    settings_but(sandbox, but).into_iter().for_each(|(key, value)| config.set(key, Secret::new(value)).unwrap());
-    Session::open_with(config, Options { clock: clock.clone(), ..Options::default() }).unwrap()
+    settings_but(sandbox, but)
+        .into_iter()
+        .for_each(|(key, value)| config.set(key, Secret::new(value)).unwrap());
+    Session::open_with(
+        config,
+        Options {
+            clock: clock.clone(),
+            ..Options::default()
+        },
+    )
+    .unwrap()
 }
 
 impl World {
@@ -87,10 +110,19 @@ impl World {
     pub(crate) fn but(but: &[(&'static str, &str)]) -> Self {
         let clock = Clock::manual(START_US);
         let theirs = clock.clone();
-        let clock_of_sandbox = keyferry_sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000));
-        let sandbox = Sandbox::start(keyferry_sandbox::Options { clock: clock_of_sandbox, ..Default::default() }).unwrap();
+        let clock_of_sandbox =
+            keyferry_sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000));
+        let sandbox = Sandbox::start(keyferry_sandbox::Options {
+            clock: clock_of_sandbox,
+            ..Default::default()
+        })
+        .unwrap();
         let session = session_at(&clock, &sandbox, but);
-        Self { sandbox, clock, session }
+        Self {
+            sandbox,
+            clock,
+            session,
+        }
     }
 
     /// Moves the clock of both.
@@ -103,20 +135,33 @@ impl World {
     }
 
     pub(crate) fn token(&self, resource: &str) -> Result<Token, ErrorKind> {
-        self.session.token(resource).map(|token| *token).map_err(|error| error.kind)
+        self.session
+            .token(resource)
+            .map(|token| *token)
+            .map_err(|error| error.kind)
     }
 
     pub(crate) fn token_valid_for(&self, resource: &str, seconds: u64) -> Result<Token, ErrorKind> {
-        let request = Request { min_valid: Duration::from_secs(seconds), ..Request::new(resource) };
+        let request = Request {
+            min_valid: Duration::from_secs(seconds),
+            ..Request::new(resource)
+        };
         self.session.token_for(&request).map_err(|error| error.kind)
     }
 
     /// A header line as `peek` gives it.
     pub(crate) fn peek(&self, resource: &str) -> Result<String, ErrorKind> {
         let mut out = [MaybeUninit::new(0_u8); 2048];
-        let len = self.session.peek(resource, &mut out).map_err(|error| error.kind)?.len;
+        let len = self
+            .session
+            .peek(resource, &mut out)
+            .map_err(|error| error.kind)?
+            .len;
         // SAFETY: each byte was initialised above.
-        let line = out[..len].iter().map(|byte| unsafe { byte.assume_init() }).collect();
+        let line = out[..len]
+            .iter()
+            .map(|byte| unsafe { byte.assume_init() })
+            .collect();
         Ok(String::from_utf8(line).unwrap())
     }
 
@@ -129,7 +174,10 @@ impl World {
     pub(crate) fn landed(&self) {
         let deadline = std::time::Instant::now() + LONG;
         while self.stat("flights_under_way") > 0 {
-            assert!(std::time::Instant::now() < deadline, "a flight does not land");
+            assert!(
+                std::time::Instant::now() < deadline,
+                "a flight does not land"
+            );
             std::thread::yield_now();
         }
     }
@@ -148,7 +196,10 @@ pub(crate) fn together<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync
                 })
             })
             .collect();
-        begun.into_iter().map(|thread| thread.join().unwrap()).collect()
+        begun
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     })
 }
 
@@ -174,7 +225,10 @@ pub(crate) fn assert_is_for(resource: &str, header: &str, value: &str) {
     let (name, subject, level) = match parts.as_slice() {
         ["user"] => ("X-User-Token", made::USER_SUBJECT, None),
         ["fileverbs:bearer"] => {
-            assert!(header == "Authorization" && claims["id"].is_string() && claims["nbf"].is_i64(), "{header} for {resource}");
+            assert!(
+                header == "Authorization" && claims["id"].is_string() && claims["nbf"].is_i64(),
+                "{header} for {resource}"
+            );
             return;
         }
         ["packages", _, "transfers", id] => ("X-Transfer-Token", *id, None),
@@ -182,5 +236,13 @@ pub(crate) fn assert_is_for(resource: &str, header: &str, value: &str) {
         ["links", ..] => ("X-Package-Token", made::PACKAGE_ID, Some("d")),
         _ => panic!("no test asks for {resource}"),
     };
-    assert_eq!((header, claims["sub"].as_str().unwrap(), claims["lvl"].as_str()), (name, subject, level), "for {resource}");
+    assert_eq!(
+        (
+            header,
+            claims["sub"].as_str().unwrap(),
+            claims["lvl"].as_str()
+        ),
+        (name, subject, level),
+        "for {resource}"
+    );
 }

@@ -1,4 +1,5 @@
-//! A session's end, and what it leaves in the process. Counted in a process of its own, where no other test makes noise.
+//! A session's end, and what it leaves in the process. Counted in a process of its own, where no
+//! other test makes noise.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,10 +12,22 @@ use crate::harness::{self, LONG, World, package, together};
 /// Runs an ignored test of this file alone.
 fn alone(name: &str) {
     let program = std::env::current_exe().unwrap();
-    let arguments = ["--exact", name, "--ignored", "--test-threads=1", "--nocapture"];
+    let arguments = [
+        "--exact",
+        name,
+        "--ignored",
+        "--test-threads=1",
+        "--nocapture",
+    ];
     let done = Command::new(program).args(arguments).output().unwrap();
-    let (out, error) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success() && out.contains("1 passed"), "{out}\n{error}");
+    let (out, error) = (
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr),
+    );
+    assert!(
+        done.status.success() && out.contains("1 passed"),
+        "{out}\n{error}"
+    );
 }
 
 #[test]
@@ -29,8 +42,11 @@ fn two_hundred_sessions_leave_nothing_behind() {
 
 fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.starts_with("keyferry") && !name.starts_with("keyferry-sandbo")).count()
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names
+        .filter(|name| name.starts_with("keyferry") && !name.starts_with("keyferry-sandbo"))
+        .count()
 }
 
 fn descriptors() -> usize {
@@ -39,14 +55,22 @@ fn descriptors() -> usize {
 
 fn resident_kib() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Spins until the count is what it was. Threads of ours that have ended take the system a moment to bury.
+/// Spins until the count is what it was. Threads of ours that have ended take the system a moment
+/// to bury.
 fn back_to(what: &str, count: impl Fn() -> usize, before: usize, deadline: Instant) {
     while count() > before {
-        assert!(Instant::now() < deadline, "{} {what} where {before} were before", count());
+        assert!(
+            Instant::now() < deadline,
+            "{} {what} where {before} were before",
+            count()
+        );
         std::thread::yield_now();
     }
 }
@@ -60,23 +84,54 @@ fn hung() {
         let session = harness::open(&sandbox);
         let token = session.token_for(&package(1)).unwrap();
         sandbox.reset_counts();
-        sandbox.fault(Fault::new(if round % 2 == 0 { FaultAction::Hang } else { FaultAction::Drip(LONG) }).path("/v1.1/").forever());
+        sandbox.fault(
+            Fault::new(if round % 2 == 0 {
+                FaultAction::Hang
+            } else {
+                FaultAction::Drip(LONG)
+            })
+            .path("/v1.1/")
+            .forever(),
+        );
         sandbox.fault(Fault::new(FaultAction::Hang).path("/api/").forever());
         // Callers give up, their flights hang on.
-        together(8, |number| session.ask(&crate::c::request(&package(number + 2)).timeout_ms(50)).map(drop).unwrap_err());
-        let failure = session.ask(&crate::c::request("fileverbs:bearer").timeout_ms(50)).map(drop).unwrap_err();
-        assert!(sandbox.wait_for("fileverbs_login", 1, LONG) && sandbox.wait_for("lookup", 8, LONG));
+        together(8, |number| {
+            session
+                .ask(&crate::c::request(&package(number + 2)).timeout_ms(50))
+                .map(drop)
+                .unwrap_err()
+        });
+        let failure = session
+            .ask(&crate::c::request("fileverbs:bearer").timeout_ms(50))
+            .map(drop)
+            .unwrap_err();
+        assert!(
+            sandbox.wait_for("fileverbs_login", 1, LONG) && sandbox.wait_for("lookup", 8, LONG)
+        );
         assert!(threads() > threads_before + 8);
         let begun = Instant::now();
         drop(session);
         let took = begun.elapsed();
         eprintln!("freed with 9 hung flights in {took:?}");
         assert!(took < Duration::from_secs(1), "{took:?}");
-        back_to("threads", threads, threads_before, begun + Duration::from_secs(1));
-        assert!(token.value().starts_with("ey") && failure.message().contains("time"), "both outlive their session");
+        back_to(
+            "threads",
+            threads,
+            threads_before,
+            begun + Duration::from_secs(1),
+        );
+        assert!(
+            token.value().starts_with("ey") && failure.message().contains("time"),
+            "both outlive their session"
+        );
         sandbox.clear_faults();
     }
-    back_to("descriptors", descriptors, descriptors_before, Instant::now() + LONG);
+    back_to(
+        "descriptors",
+        descriptors,
+        descriptors_before,
+        Instant::now() + LONG,
+    );
     refresh_hangs(threads_before);
 }
 
@@ -85,8 +140,12 @@ fn refresh_hangs(threads_before: usize) {
     let world = World::new();
     world.sandbox.set_life("user", 1000);
     world.token("user").unwrap();
-    world.sandbox.fault(Fault::new(FaultAction::Hang).path("/v1/auth").forever());
-    world.sandbox.fault(Fault::status(503).retry_after("2").path("/v1.1/").forever());
+    world
+        .sandbox
+        .fault(Fault::new(FaultAction::Hang).path("/v1/auth").forever());
+    world
+        .sandbox
+        .fault(Fault::status(503).retry_after("2").path("/v1.1/").forever());
     world.pass_s(821);
     world.token("user").unwrap();
     let request = keyferry::model::request::Request {
@@ -95,12 +154,23 @@ fn refresh_hangs(threads_before: usize) {
     };
     world.session.token_for(&request).unwrap_err();
     assert!(world.sandbox.wait_for("login", 2, LONG) && world.sandbox.wait_for("lookup", 1, LONG));
-    let World { sandbox, session, .. } = world;
+    let World {
+        sandbox, session, ..
+    } = world;
     let begun = Instant::now();
     drop(session);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
     drop(sandbox);
-    back_to("threads", threads, threads_before, begun + Duration::from_secs(1));
+    back_to(
+        "threads",
+        threads,
+        threads_before,
+        begun + Duration::from_secs(1),
+    );
 }
 
 #[test]
@@ -114,18 +184,37 @@ fn cycles() {
         session.bearer().unwrap();
         if number.is_multiple_of(10) {
             sandbox.fault(Fault::new(FaultAction::Close).path("/v1.1/").times(3));
-            assert_eq!(session.token_for(&package(201)).map(drop).unwrap_err().status, KEYFERRY_E_NO_RESPONSE);
+            assert_eq!(
+                session
+                    .token_for(&package(201))
+                    .map(drop)
+                    .unwrap_err()
+                    .status,
+                KEYFERRY_E_NO_RESPONSE
+            );
         }
     };
     (0..30).for_each(cycle);
-    let (threads_before, descriptors_before, resident_before) = (threads(), descriptors(), resident_kib());
+    let (threads_before, descriptors_before, resident_before) =
+        (threads(), descriptors(), resident_kib());
     let begun = Instant::now();
     (30..230).for_each(cycle);
     let took = begun.elapsed();
-    back_to("threads", threads, threads_before, Instant::now() + Duration::from_secs(1));
-    back_to("descriptors", descriptors, descriptors_before, Instant::now() + LONG);
+    back_to(
+        "threads",
+        threads,
+        threads_before,
+        Instant::now() + Duration::from_secs(1),
+    );
+    back_to(
+        "descriptors",
+        descriptors,
+        descriptors_before,
+        Instant::now() + LONG,
+    );
     let grown = resident_kib().saturating_sub(resident_before);
     eprintln!("200 sessions in {took:?}, {grown} KiB more");
-    // The sandbox remembers requests and tokens in this process; the last 2,000 of them alone are about 1 MiB.
+    // The sandbox remembers requests and tokens in this process; the last 2,000 of them alone are
+    // about 1 MiB.
     assert!(grown < 4096, "{grown} KiB");
 }

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use keyferry::error::ErrorKind;
 use keyferry::ffi::status::{
-    KEYFERRY_E_BAD_CREDENTIALS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_UNREACHABLE,
+    KEYFERRY_E_BAD_CREDENTIALS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
+    KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_UNREACHABLE,
 };
 use keyferry::secret::Secret;
 use keyferry_sandbox::{Fault, FaultAction, Options, Sandbox, credentials as made};
@@ -19,10 +20,20 @@ fn a_wrong_password_asked_a_thousand_times_is_one_request() {
     let session = harness::open_but(&sandbox, &[WRONG]);
     together(8, |number| {
         for n in 0..125 {
-            let resource = if n % 5 == 4 { package(number + 1) } else { "user".into() };
+            let resource = if n % 5 == 4 {
+                package(number + 1)
+            } else {
+                "user".into()
+            };
             let failure = session.token_for(&resource).unwrap_err();
-            assert_eq!((failure.status, failure.http_status()), (KEYFERRY_E_BAD_CREDENTIALS, 401));
-            assert!(failure.message().contains("masv.password") && !failure.message().contains("wrong"), "{failure:?}");
+            assert_eq!(
+                (failure.status, failure.http_status()),
+                (KEYFERRY_E_BAD_CREDENTIALS, 401)
+            );
+            assert!(
+                failure.message().contains("masv.password") && !failure.message().contains("wrong"),
+                "{failure:?}"
+            );
         }
     });
     assert_eq!((sandbox.count("login"), sandbox.count("requests")), (1, 1));
@@ -50,7 +61,10 @@ fn pauses(world: &World, resource: &str, count: usize) -> Vec<i64> {
 fn a_refusal_is_remembered_for_a_minute_that_doubles_to_an_hour() {
     let world = World::but(&[WRONG]);
     world.token("user").unwrap_err();
-    assert_eq!(pauses(&world, "user", 8), [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+    assert_eq!(
+        pauses(&world, "user", 8),
+        [60, 120, 240, 480, 960, 1920, 3600, 3600]
+    );
 }
 
 #[test]
@@ -66,7 +80,10 @@ fn a_500_to_a_login_is_remembered_for_five_seconds_that_double_to_five_minutes()
         world.sandbox.fault(act.path("/v1/auth").forever());
         world.token("user").unwrap_err();
         assert_eq!(world.sandbox.count("login"), 1, "never repeated by itself");
-        assert_eq!(pauses(&world, "user", 8), [5, 10, 20, 40, 80, 160, 300, 300]);
+        assert_eq!(
+            pauses(&world, "user", 8),
+            [5, 10, 20, 40, 80, 160, 300, 300]
+        );
     }
 }
 
@@ -76,7 +93,11 @@ fn a_login_by_hand_is_tried_at_once() {
     assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     let login = |password: &str| {
         let password = Secret::from(password);
-        world.session.masv_login(Some(Secret::from(made::EMAIL)), Some(password)).map(drop).map_err(|error| error.kind)
+        world
+            .session
+            .masv_login(Some(Secret::from(made::EMAIL)), Some(password))
+            .map(drop)
+            .map_err(|error| error.kind)
     };
     assert_eq!(login("wrong"), Err(ErrorKind::BadCredentials));
     assert_eq!(world.sandbox.count("login"), 2);
@@ -93,28 +114,52 @@ fn after_a_login_of_another_user_the_former_ones_packages_are_gone() {
     let world = World::new();
     world.token("user").unwrap();
     world.token(&package(1)).unwrap();
-    let login = |email: &str, password: &str| world.session.masv_login(Some(email.into()), Some(password.into())).map(drop).unwrap();
+    let login = |email: &str, password: &str| {
+        world
+            .session
+            .masv_login(Some(email.into()), Some(password.into()))
+            .map(drop)
+            .unwrap()
+    };
     login(made::EMAIL, made::PASSWORD);
     assert!(world.peek(&package(1)).is_ok(), "the same user again");
     login(made::SECOND_EMAIL, made::SECOND_PASSWORD);
     assert_eq!(world.peek(&package(1)), Err(ErrorKind::NotCached));
-    assert!(world.token(&package(1)).is_err(), "it is the first user's package");
+    assert!(
+        world.token(&package(1)).is_err(),
+        "it is the first user's package"
+    );
 }
 
 #[test]
 fn a_new_password_is_tried_at_once() {
     let sandbox = harness::sandbox();
-    assert!(harness::open_but(&sandbox, &[WRONG]).token_for("user").is_err());
+    assert!(
+        harness::open_but(&sandbox, &[WRONG])
+            .token_for("user")
+            .is_err()
+    );
     assert!(harness::open(&sandbox).token_for("user").is_ok());
     let world = World::new();
     let url = world.sandbox.masv_url();
-    let good = [("profile.good.masv.url", url), ("profile.good.masv.email", made::EMAIL), ("profile.good.masv.password", made::PASSWORD)];
-    let session = session_at(&world.clock, &world.sandbox, &[&[WRONG], &good[..]].concat());
+    let good = [
+        ("profile.good.masv.url", url),
+        ("profile.good.masv.email", made::EMAIL),
+        ("profile.good.masv.password", made::PASSWORD),
+    ];
+    let session = session_at(
+        &world.clock,
+        &world.sandbox,
+        &[&[WRONG], &good[..]].concat(),
+    );
     let world = World { session, ..world };
     assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     let mut good = keyferry::model::request::Request::new("user");
     good.account = Some("good".into());
-    assert!(world.session.token_for(&good).is_ok(), "another account is not shut out by this one's password");
+    assert!(
+        world.session.token_for(&good).is_ok(),
+        "another account is not shut out by this one's password"
+    );
     assert_eq!(world.sandbox.count("login"), 2);
 }
 
@@ -124,12 +169,16 @@ fn an_error_after_a_success_begins_at_a_minute_again() {
     world.sandbox.set_life("user", 100);
     world.token("user").unwrap();
     world.pass_s(100);
-    world.sandbox.fault(Fault::status(401).path("/v1/auth").times(1));
+    world
+        .sandbox
+        .fault(Fault::status(401).path("/v1/auth").times(1));
     assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     world.pass_s(60);
     assert!(world.token("user").is_ok());
     world.pass_s(100);
-    world.sandbox.fault(Fault::status(401).path("/v1/auth").times(1));
+    world
+        .sandbox
+        .fault(Fault::status(401).path("/v1/auth").times(1));
     assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     world.pass_s(59);
     assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
@@ -139,11 +188,22 @@ fn an_error_after_a_success_begins_at_a_minute_again() {
 
 #[test]
 fn a_429_to_a_login_is_not_repeated_before_its_time() {
-    for (asked, honoured) in [("7", 7), ("120", 120), ("86400", 900), ("99999999999999999999", 900)] {
+    for (asked, honoured) in [
+        ("7", 7),
+        ("120", 120),
+        ("86400", 900),
+        ("99999999999999999999", 900),
+    ] {
         let world = World::new();
-        world.sandbox.fault(Fault::status(429).retry_after(asked).path("/v1/auth"));
+        world
+            .sandbox
+            .fault(Fault::status(429).retry_after(asked).path("/v1/auth"));
         let error = world.session.token("user").map(drop).unwrap_err();
-        assert_eq!((error.kind, error.retry_after_ms), (ErrorKind::Throttled, Some(honoured * 1000)), "{asked}");
+        assert_eq!(
+            (error.kind, error.retry_after_ms),
+            (ErrorKind::Throttled, Some(honoured * 1000)),
+            "{asked}"
+        );
         world.pass_s(honoured as i64 - 1);
         assert_eq!(world.token("user").unwrap_err(), ErrorKind::Throttled);
         assert_eq!(world.sandbox.count("login"), 1);
@@ -155,11 +215,20 @@ fn a_429_to_a_login_is_not_repeated_before_its_time() {
 
 #[test]
 fn a_429_without_a_sensible_time_pauses_all_the_same() {
-    for asked in [None, Some("-5"), Some("soon"), Some("Thu, 01 Jan 1970 00:00:00 GMT")] {
+    for asked in [
+        None,
+        Some("-5"),
+        Some("soon"),
+        Some("Thu, 01 Jan 1970 00:00:00 GMT"),
+    ] {
         let world = World::new();
         let fault = Fault::status(429).path("/v1/auth");
-        world.sandbox.fault(asked.map_or(fault.clone(), |asked| fault.retry_after(asked)));
-        together(8, |_| assert_eq!(world.token("user").unwrap_err(), ErrorKind::Throttled));
+        world
+            .sandbox
+            .fault(asked.map_or(fault.clone(), |asked| fault.retry_after(asked)));
+        together(8, |_| {
+            assert_eq!(world.token("user").unwrap_err(), ErrorKind::Throttled)
+        });
         assert_eq!(world.sandbox.count("login"), 1, "{asked:?}");
         world.pass_s(5);
         assert!(world.token("user").is_ok(), "{asked:?}");
@@ -170,7 +239,11 @@ fn a_429_without_a_sensible_time_pauses_all_the_same() {
 fn a_date_in_retry_after_is_read_by_the_service_s_clock() {
     let world = World::new();
     // The manual clock begins at Fri, 15 Jan 2027 08:00:00 GMT.
-    world.sandbox.fault(Fault::status(429).retry_after("Fri, 15 Jan 2027 08:01:00 GMT").path("/v1/auth"));
+    world.sandbox.fault(
+        Fault::status(429)
+            .retry_after("Fri, 15 Jan 2027 08:01:00 GMT")
+            .path("/v1/auth"),
+    );
     assert_eq!(world.token("user").unwrap_err(), ErrorKind::Throttled);
     world.pass_s(59);
     assert_eq!(world.token("user").unwrap_err(), ErrorKind::Throttled);
@@ -203,38 +276,75 @@ fn each_failure_of_a_login_has_its_status() {
 #[test]
 fn a_lost_answer_is_no_reason_to_send_the_password_again() {
     let world = World::new();
-    world.sandbox.fault(Fault::new(FaultAction::Lost).path("/v1/auth"));
-    together(16, |_| assert_eq!(world.token("user").unwrap_err(), ErrorKind::NoResponse));
-    assert_eq!((world.sandbox.count("login"), world.sandbox.issued("user")), (1, 1));
+    world
+        .sandbox
+        .fault(Fault::new(FaultAction::Lost).path("/v1/auth"));
+    together(16, |_| {
+        assert_eq!(world.token("user").unwrap_err(), ErrorKind::NoResponse)
+    });
+    assert_eq!(
+        (world.sandbox.count("login"), world.sandbox.issued("user")),
+        (1, 1)
+    );
     world.pass_s(5);
     assert!(world.token("user").is_ok());
 }
 
 #[test]
 fn a_connection_that_fails_is_tried_once_more() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let session = harness::open_but(&harness::sandbox(), &[("masv.url", &format!("http://127.0.0.1:{free}"))]);
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let session = harness::open_but(
+        &harness::sandbox(),
+        &[("masv.url", &format!("http://127.0.0.1:{free}"))],
+    );
     let failure = session.token_for("user").unwrap_err();
     assert_eq!(failure.status, KEYFERRY_E_UNREACHABLE, "{failure:?}");
     let stats: serde_json::Value = serde_json::from_str(&session.stats()).unwrap();
-    assert_eq!((stats["logins"].as_u64(), stats["exchanges"].as_u64()), (Some(1), Some(2)));
+    assert_eq!(
+        (stats["logins"].as_u64(), stats["exchanges"].as_u64()),
+        (Some(1), Some(2))
+    );
     let begun = Instant::now();
-    (0..50).for_each(|_| assert_eq!(session.token_for("user").unwrap_err().status, KEYFERRY_E_UNREACHABLE));
-    assert!(begun.elapsed() < Duration::from_secs(2), "the pause answers, not the network");
+    (0..50).for_each(|_| {
+        assert_eq!(
+            session.token_for("user").unwrap_err().status,
+            KEYFERRY_E_UNREACHABLE
+        )
+    });
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "the pause answers, not the network"
+    );
 }
 
 #[test]
 fn a_service_that_comes_back_during_that_pause_is_found() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let elsewhere = harness::sandbox();
-    let session = session_at(&keyferry::clock::Clock::system(), &elsewhere, &[("masv.url", &format!("http://127.0.0.1:{free}"))]);
+    let session = session_at(
+        &keyferry::clock::Clock::system(),
+        &elsewhere,
+        &[("masv.url", &format!("http://127.0.0.1:{free}"))],
+    );
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| session.token("user").map(drop).map_err(|error| error.kind));
         while !session.stats().contains("\"exchanges\":1") {
             std::thread::yield_now();
         }
         // The first try may be under way still; at the latest the second one meets the service.
-        let sandbox = Sandbox::start(Options { masv_port: free, ..Options::default() }).unwrap();
+        let sandbox = Sandbox::start(Options {
+            masv_port: free,
+            ..Options::default()
+        })
+        .unwrap();
         assert_eq!(asked.join().unwrap(), Ok(()));
         assert_eq!(sandbox.count("login"), 1);
     });

@@ -23,7 +23,8 @@ fn many_rejects_of_one_generation_cause_one_login() {
     }
 }
 
-/// A clock that stands still, as the coarse one does for milliseconds at a time: a login on loopback takes less.
+/// A clock that stands still, as the coarse one does for milliseconds at a time: a login on
+/// loopback takes less.
 #[test]
 fn rejecting_a_token_twice_leaves_its_successor_of_the_same_tick_alone() {
     let world = World::new();
@@ -32,7 +33,11 @@ fn rejecting_a_token_twice_leaves_its_successor_of_the_same_tick_alone() {
     let second = world.token("user").unwrap();
     assert!(second.meta().generation > first.meta().generation);
     world.session.reject(&first).unwrap();
-    assert_eq!(world.token("user").unwrap().meta().generation, second.meta().generation, "the late rejection harmed it");
+    assert_eq!(
+        world.token("user").unwrap().meta().generation,
+        second.meta().generation,
+        "the late rejection harmed it"
+    );
     assert_eq!(world.sandbox.count("login"), 2);
 }
 
@@ -45,7 +50,10 @@ fn a_reject_of_an_old_generation_harms_no_newer_one() {
     assert!(second.generation() > first.generation());
     together(8, |_| session.reject(&first).unwrap());
     session.reject_value("user", first.value()).unwrap();
-    assert_eq!(session.token_for("user").unwrap().generation(), second.generation());
+    assert_eq!(
+        session.token_for("user").unwrap().generation(),
+        second.generation()
+    );
     assert_eq!(sandbox.count("login"), 2);
 }
 
@@ -55,10 +63,28 @@ fn a_value_is_known_with_its_scheme_and_without_to_be_held_and_to_be_rejected() 
     for scheme in ["", "Bearer "] {
         let token = world.token("fileverbs:bearer").unwrap();
         let value = Secret::new(format!("{scheme}{}", token.value()));
-        assert!(world.session.is_known_value("fileverbs:bearer", &value).unwrap(), "{scheme:?}");
-        assert!(!world.session.is_known_value("user", &value).unwrap(), "{scheme:?}");
-        world.session.reject_value("fileverbs:bearer", &value).unwrap();
-        assert!(!world.session.is_known_value("fileverbs:bearer", &value).unwrap(), "{scheme:?}");
+        assert!(
+            world
+                .session
+                .is_known_value("fileverbs:bearer", &value)
+                .unwrap(),
+            "{scheme:?}"
+        );
+        assert!(
+            !world.session.is_known_value("user", &value).unwrap(),
+            "{scheme:?}"
+        );
+        world
+            .session
+            .reject_value("fileverbs:bearer", &value)
+            .unwrap();
+        assert!(
+            !world
+                .session
+                .is_known_value("fileverbs:bearer", &value)
+                .unwrap(),
+            "{scheme:?}"
+        );
     }
 }
 
@@ -72,7 +98,10 @@ fn rejects_of_fresh_tokens_cause_one_login_in_ten_seconds() {
     for second in 0..10 {
         let errors = together(8, |_| world.session.token("user").map(drop).unwrap_err());
         assert!(
-            errors.iter().all(|error| error.kind == ErrorKind::BadCredentials && error.retry_after_ms.is_some()),
+            errors
+                .iter()
+                .all(|error| error.kind == ErrorKind::BadCredentials
+                    && error.retry_after_ms.is_some()),
             "at {second} s: {errors:?}"
         );
         world.pass_s(1);
@@ -94,7 +123,11 @@ fn whoever_rejects_every_token_gets_one_login_in_ten_seconds() {
         });
         world.pass_s(1);
     }
-    assert!(world.sandbox.count("login") <= 12, "{} logins in 100 s", world.sandbox.count("login"));
+    assert!(
+        world.sandbox.count("login") <= 12,
+        "{} logins in 100 s",
+        world.sandbox.count("login")
+    );
 }
 
 #[test]
@@ -105,10 +138,17 @@ fn a_package_whose_every_token_is_refused_is_looked_up_once_in_ten_seconds() {
         if let Ok(token) = world.token(&resource) {
             world.session.reject(&token).unwrap();
         }
-        assert!(world.token("user").is_ok(), "the user's token is another matter");
+        assert!(
+            world.token("user").is_ok(),
+            "the user's token is another matter"
+        );
         world.pass_s(1);
     }
-    assert!(world.sandbox.count("lookup") <= 5, "{} look-ups", world.sandbox.count("lookup"));
+    assert!(
+        world.sandbox.count("lookup") <= 5,
+        "{} look-ups",
+        world.sandbox.count("lookup")
+    );
     assert_eq!(world.sandbox.count("login"), 1);
 }
 
@@ -119,11 +159,19 @@ fn a_value_is_rejected_with_and_without_its_scheme() {
     for scheme in ["", "Bearer "] {
         session.forget(None).unwrap();
         let token = session.bearer().unwrap();
-        session.reject_value("fileverbs:bearer", "Bearer no.such.token").unwrap();
+        session
+            .reject_value("fileverbs:bearer", "Bearer no.such.token")
+            .unwrap();
         session.reject_value("fileverbs:bearer", "").unwrap();
         session.reject_value("user", token.value()).unwrap();
-        assert_eq!(session.bearer().unwrap().generation(), token.generation(), "nothing happens unless it is the present one");
-        session.reject_value("fileverbs:bearer", &format!("{scheme}{}", token.value())).unwrap();
+        assert_eq!(
+            session.bearer().unwrap().generation(),
+            token.generation(),
+            "nothing happens unless it is the present one"
+        );
+        session
+            .reject_value("fileverbs:bearer", &format!("{scheme}{}", token.value()))
+            .unwrap();
         assert!(session.bearer().unwrap().generation() > token.generation());
     }
     let link = format!("links/{}?secret={}", made::LINK_ID, made::LINK_SECRET);
@@ -141,12 +189,26 @@ fn a_token_of_another_session_with_the_same_account_can_be_rejected() {
     world.pass_s(1);
     let ours = world.token("user").unwrap();
     world.session.reject(&theirs).unwrap();
-    assert_eq!(world.token("user").unwrap().value(), ours.value(), "theirs is older");
-    assert_eq!(other.token("user").unwrap().value(), theirs.value(), "nobody told them");
+    assert_eq!(
+        world.token("user").unwrap().value(),
+        ours.value(),
+        "theirs is older"
+    );
+    assert_eq!(
+        other.token("user").unwrap().value(),
+        theirs.value(),
+        "nobody told them"
+    );
     other.reject(&ours).unwrap();
-    assert_ne!(other.token("user").unwrap().value(), theirs.value(), "whatever is older than a dead one is dead");
+    assert_ne!(
+        other.token("user").unwrap().value(),
+        theirs.value(),
+        "whatever is older than a dead one is dead"
+    );
     let (sandbox, strange) = (&world.sandbox, world.sandbox.agent_url());
-    session_at(&world.clock, sandbox, &[("masv.url", strange)]).reject(&ours).unwrap();
+    session_at(&world.clock, sandbox, &[("masv.url", strange)])
+        .reject(&ours)
+        .unwrap();
     assert_eq!(world.token("user").unwrap().value(), ours.value());
 }
 
@@ -158,9 +220,16 @@ fn a_rejected_api_key_is_not_handed_out_for_a_while_and_another_is() {
     // However many tell of it: it is one refusal, and the pause is a minute.
     together(64, |_| world.session.reject(&key).unwrap());
     assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
-    assert_eq!(world.token(&package(1)).unwrap_err(), ErrorKind::BadCredentials);
+    assert_eq!(
+        world.token(&package(1)).unwrap_err(),
+        ErrorKind::BadCredentials
+    );
     assert_eq!(world.sandbox.count("requests"), 0);
-    let other = session_at(&world.clock, &world.sandbox, &[("masv.api_key", made::SECOND_API_KEY)]);
+    let other = session_at(
+        &world.clock,
+        &world.sandbox,
+        &[("masv.api_key", made::SECOND_API_KEY)],
+    );
     assert_eq!(other.token("user").unwrap().value(), made::SECOND_API_KEY);
     world.pass_s(59);
     assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
@@ -168,11 +237,18 @@ fn a_rejected_api_key_is_not_handed_out_for_a_while_and_another_is() {
     let again = world.token("user").unwrap();
     assert_eq!(again.value(), made::API_KEY);
     world.session.reject(&key).unwrap();
-    assert!(world.token("user").is_ok(), "the reject of the earlier handle harms no later one");
+    assert!(
+        world.token("user").is_ok(),
+        "the reject of the earlier handle harms no later one"
+    );
     world.session.reject(&again).unwrap();
     assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials);
     world.pass_s(119);
-    assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadCredentials, "the second time it is two minutes");
+    assert_eq!(
+        world.token("user").unwrap_err(),
+        ErrorKind::BadCredentials,
+        "the second time it is two minutes"
+    );
     world.session.forget(Some("user")).unwrap();
     assert!(world.token("user").is_ok());
 }
@@ -185,7 +261,11 @@ fn a_rejected_key_is_refused_through_the_c_abi_too() {
     session.reject(&session.token_for("user").unwrap()).unwrap();
     let failure = session.token_for("user").unwrap_err();
     assert_eq!(failure.status, KEYFERRY_E_BAD_CREDENTIALS);
-    assert!((55_000..=60_000).contains(&failure.retry_after_ms()), "{}", failure.retry_after_ms());
+    assert!(
+        (55_000..=60_000).contains(&failure.retry_after_ms()),
+        "{}",
+        failure.retry_after_ms()
+    );
     assert!(!failure.message().contains(made::API_KEY));
 }
 
@@ -193,8 +273,21 @@ fn a_rejected_key_is_refused_through_the_c_abi_too() {
 fn a_wrong_value_rejects_nothing() {
     let world = World::new();
     let token = world.token("user").unwrap();
-    for value in ["", "Bearer ", "Bearer", "x", &token.value()[1..], &format!("{} ", token.value())] {
-        world.session.reject_value("user", &Secret::from(value)).unwrap();
+    for value in [
+        "",
+        "Bearer ",
+        "Bearer",
+        "x",
+        &token.value()[1..],
+        &format!("{} ", token.value()),
+    ] {
+        world
+            .session
+            .reject_value("user", &Secret::from(value))
+            .unwrap();
     }
-    assert_eq!(world.token("user").unwrap().meta().generation, token.meta().generation);
+    assert_eq!(
+        world.token("user").unwrap().meta().generation,
+        token.meta().generation
+    );
 }

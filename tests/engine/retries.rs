@@ -42,10 +42,20 @@ fn a_read_is_repeated_at_most_twice() {
 fn what_is_no_passing_trouble_is_not_repeated() {
     for status in [400, 403, 404, 410, 418] {
         let world = World::new();
-        world.sandbox.fault(Fault::status(status).path(&format!("/v1/packages/{}/transfer", made::PACKAGE_ID)).forever());
+        world.sandbox.fault(
+            Fault::status(status)
+                .path(&format!("/v1/packages/{}/transfer", made::PACKAGE_ID))
+                .forever(),
+        );
         let resource = format!("{}/transfers/{}", package(1), made::TRANSFER_ID);
         let error = world.token(&resource).unwrap_err();
-        assert!(!matches!(error, ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::NoResponse), "{status}: {error:?}");
+        assert!(
+            !matches!(
+                error,
+                ErrorKind::Unavailable | ErrorKind::Throttled | ErrorKind::NoResponse
+            ),
+            "{status}: {error:?}"
+        );
         assert_eq!(world.sandbox.count("transfer_list"), 1, "{status}");
     }
 }
@@ -57,9 +67,15 @@ fn no_read_is_sent_before_the_time_that_the_service_asked_for() {
             let world = World::new();
             let resource = package(1);
             world.token("user").unwrap();
-            world.sandbox.fault(Fault::status(status).retry_after(asked).path(LOOKUPS));
+            world
+                .sandbox
+                .fault(Fault::status(status).retry_after(asked).path(LOOKUPS));
             assert_eq!(world.token(&resource).unwrap_err(), kind);
-            assert_eq!(world.sandbox.count("lookup"), 1, "no caller is kept waiting for {asked} s");
+            assert_eq!(
+                world.sandbox.count("lookup"),
+                1,
+                "no caller is kept waiting for {asked} s"
+            );
             world.pass_s(honoured - 1);
             together(8, |_| assert_eq!(world.token(&resource).unwrap_err(), kind));
             assert_eq!(world.sandbox.count("lookup"), 1, "{status} {asked}");
@@ -77,17 +93,28 @@ fn a_short_retry_after_is_waited_for_in_the_flight() {
     sandbox.fault(Fault::status(503).retry_after("1").path(LOOKUPS));
     let begun = Instant::now();
     session.token_for(&package(1)).unwrap();
-    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_secs(1),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(sandbox.count("lookup"), 2);
 }
 
 #[test]
 fn a_key_that_is_throttled_is_not_sent_for_another_package_either() {
     let world = World::but(&[("masv.api_key", made::API_KEY)]);
-    world.sandbox.fault(Fault::status(429).retry_after("120").path(LOOKUPS).times(1));
+    world
+        .sandbox
+        .fault(Fault::status(429).retry_after("120").path(LOOKUPS).times(1));
     assert_eq!(world.token(&package(1)).unwrap_err(), ErrorKind::Throttled);
     world.pass_s(119);
-    together(16, |number| assert_eq!(world.token(&package(number + 1)).unwrap_err(), ErrorKind::Throttled));
+    together(16, |number| {
+        assert_eq!(
+            world.token(&package(number + 1)).unwrap_err(),
+            ErrorKind::Throttled
+        )
+    });
     assert_eq!(world.sandbox.count("requests"), 1);
     world.pass_s(1);
     assert!(world.token(&package(7)).is_ok());
@@ -96,10 +123,23 @@ fn a_key_that_is_throttled_is_not_sent_for_another_package_either() {
 #[test]
 fn a_package_that_answers_500_does_not_shut_the_key_out_of_the_others() {
     let world = World::but(&[("masv.api_key", made::API_KEY)]);
-    let broken = format!("{LOOKUPS}{}/packages/{}", made::TEAM_ID, harness::package_id(1));
-    world.sandbox.fault(Fault::status(500).path(&broken).forever());
-    assert_eq!(world.token(&package(1)).unwrap_err(), ErrorKind::Unavailable);
-    assert!(world.token(&package(2)).is_ok(), "{:?}", world.token(&package(2)));
+    let broken = format!(
+        "{LOOKUPS}{}/packages/{}",
+        made::TEAM_ID,
+        harness::package_id(1)
+    );
+    world
+        .sandbox
+        .fault(Fault::status(500).path(&broken).forever());
+    assert_eq!(
+        world.token(&package(1)).unwrap_err(),
+        ErrorKind::Unavailable
+    );
+    assert!(
+        world.token(&package(2)).is_ok(),
+        "{:?}",
+        world.token(&package(2))
+    );
     assert!(world.token("user").is_ok());
 }
 
@@ -110,7 +150,11 @@ fn repeats_come_at_random_distances() {
     let session = harness::open(&sandbox);
     session.token_for("user").unwrap();
     let mut times: Vec<Duration> = together(12, |number| {
-        let path = format!("{LOOKUPS}{}/packages/{}", made::TEAM_ID, harness::package_id(number + 1));
+        let path = format!(
+            "{LOOKUPS}{}/packages/{}",
+            made::TEAM_ID,
+            harness::package_id(number + 1)
+        );
         sandbox.fault(Fault::status(503).path(&path).times(2));
         let begun = Instant::now();
         session.token_for(&package(number + 1)).unwrap();
@@ -119,7 +163,10 @@ fn repeats_come_at_random_distances() {
     times.sort();
     let spread = times[11] - times[0];
     assert!(times[11] < Duration::from_millis(1500), "{times:?}");
-    assert!(spread > Duration::from_millis(75), "a tenth of the longest pause at the least: {times:?}");
+    assert!(
+        spread > Duration::from_millis(75),
+        "a tenth of the longest pause at the least: {times:?}"
+    );
 }
 
 #[test]
@@ -127,15 +174,28 @@ fn a_user_s_token_that_the_service_refuses_is_renewed_once() {
     let world = World::new();
     let first = world.token("user").unwrap();
     world.sandbox.reject_token(first.value());
-    together(32, |number| assert!(world.token(&package(number + 1)).is_ok()));
+    together(32, |number| {
+        assert!(world.token(&package(number + 1)).is_ok())
+    });
     assert_eq!(world.sandbox.count("login"), 2);
     // Now each one that it gives.
     (3..200).for_each(|generation| world.sandbox.reject_generation("user", generation));
     world.pass_s(20);
-    world.sandbox.reject_token(world.token("user").unwrap().value());
+    world
+        .sandbox
+        .reject_token(world.token("user").unwrap().value());
     world.sandbox.reset_counts();
-    together(64, |number| assert_eq!(world.token(&package(number + 100)).unwrap_err(), ErrorKind::BadCredentials));
-    assert_eq!(world.sandbox.count("login"), 1, "one new login in ten seconds");
+    together(64, |number| {
+        assert_eq!(
+            world.token(&package(number + 100)).unwrap_err(),
+            ErrorKind::BadCredentials
+        )
+    });
+    assert_eq!(
+        world.sandbox.count("login"),
+        1,
+        "one new login in ten seconds"
+    );
     assert!(world.sandbox.count("lookup") <= 2 * 64);
 }
 
@@ -143,13 +203,22 @@ fn a_user_s_token_that_the_service_refuses_is_renewed_once() {
 fn a_throttled_account_reads_nothing_else_either() {
     let world = World::new();
     world.token("user").unwrap();
-    world.sandbox.fault(Fault::status(429).retry_after("120").path(LOOKUPS).times(1));
+    world
+        .sandbox
+        .fault(Fault::status(429).retry_after("120").path(LOOKUPS).times(1));
     assert_eq!(world.token(&package(1)).unwrap_err(), ErrorKind::Throttled);
     world.sandbox.reset_counts();
     world.pass_s(119);
-    together(16, |number| assert_eq!(world.token(&package(number + 1)).unwrap_err(), ErrorKind::Throttled));
+    together(16, |number| {
+        assert_eq!(
+            world.token(&package(number + 1)).unwrap_err(),
+            ErrorKind::Throttled
+        )
+    });
     assert!(world.token("user").is_ok() && world.token("fileverbs:bearer").is_ok());
     assert_eq!(world.sandbox.count("requests_masv"), 0);
     world.pass_s(1);
-    together(16, |number| assert!(world.token(&package(number + 1)).is_ok()));
+    together(16, |number| {
+        assert!(world.token(&package(number + 1)).is_ok())
+    });
 }

@@ -10,13 +10,21 @@ use crate::harness::{self, SECOND, claims, session_at};
 const MINUTE: i64 = 60;
 const DAY: i64 = 24 * 3600;
 
-/// A session whose clock is behind the sandbox's by so many seconds, and both clocks run as the returned one.
+/// A session whose clock is behind the sandbox's by so many seconds, and both clocks run as the
+/// returned one.
 fn apart(ahead_s: i64, lives: &[(&str, i64)]) -> (Clock, Sandbox, keyferry::session::Session) {
     let clock = Clock::manual(1_800_000_000 * SECOND);
     let theirs = clock.clone();
-    let clock_of_sandbox = keyferry_sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000 + ahead_s * 1000));
-    let sandbox = Sandbox::start(keyferry_sandbox::Options { clock: clock_of_sandbox, ..Default::default() }).unwrap();
-    lives.iter().for_each(|(kind, life)| sandbox.set_life(kind, *life));
+    let clock_of_sandbox =
+        keyferry_sandbox::Clock::from_fn(Arc::new(move || theirs.now_us() / 1000 + ahead_s * 1000));
+    let sandbox = Sandbox::start(keyferry_sandbox::Options {
+        clock: clock_of_sandbox,
+        ..Default::default()
+    })
+    .unwrap();
+    lives
+        .iter()
+        .for_each(|(kind, life)| sandbox.set_life(kind, *life));
     let session = session_at(&clock, &sandbox, &[]);
     (clock, sandbox, session)
 }
@@ -24,20 +32,37 @@ fn apart(ahead_s: i64, lives: &[(&str, i64)]) -> (Clock, Sandbox, keyferry::sess
 #[test]
 fn no_token_is_handed_out_that_has_ended_by_the_service_s_clock() {
     for ahead_s in [10 * MINUTE, -10 * MINUTE, 2 * DAY, -2 * DAY, 30, -30] {
-        let (clock, sandbox, session) = apart(ahead_s, &[("user", 900), ("package", 300), ("bearer", 120)]);
+        let (clock, sandbox, session) =
+            apart(ahead_s, &[("user", 900), ("package", 300), ("bearer", 120)]);
         for _ in 0..400 {
-            for resource in ["user", "fileverbs:bearer", "packages/01J0SANDB0XPACKAGE00000001"] {
-                let token = session.token(resource).unwrap_or_else(|error| panic!("{ahead_s} s ahead: {error}"));
+            for resource in [
+                "user",
+                "fileverbs:bearer",
+                "packages/01J0SANDB0XPACKAGE00000001",
+            ] {
+                let token = session
+                    .token(resource)
+                    .unwrap_or_else(|error| panic!("{ahead_s} s ahead: {error}"));
                 let ends_s = claims(token.value())["exp"].as_i64().unwrap();
                 let now_s = clock.now_us() / SECOND + ahead_s;
-                assert!(now_s < ends_s, "{resource} ended {} s ago, the service being {ahead_s} s ahead", now_s - ends_s);
+                assert!(
+                    now_s < ends_s,
+                    "{resource} ended {} s ago, the service being {ahead_s} s ahead",
+                    now_s - ends_s
+                );
             }
             clock.advance_us(5 * SECOND);
         }
         // 2,000 s: a user's token lasts 720 s and more, a package's 240, a bearer 60.
         let requests = sandbox.count("requests");
-        assert!(requests < 80, "{requests} requests, the service being {ahead_s} s ahead");
-        assert_eq!((sandbox.count("expired_token"), sandbox.count("status_401")), (0, 0));
+        assert!(
+            requests < 80,
+            "{requests} requests, the service being {ahead_s} s ahead"
+        );
+        assert_eq!(
+            (sandbox.count("expired_token"), sandbox.count("status_401")),
+            (0, 0)
+        );
     }
 }
 
@@ -47,18 +72,31 @@ fn a_clock_that_is_set_while_it_runs_costs_a_login_and_no_storm() {
         let clock = Clock::manual(1_800_000_000 * SECOND);
         let theirs = Clock::manual(1_800_000_000 * SECOND);
         let followed = theirs.clone();
-        let clock_of_sandbox = keyferry_sandbox::Clock::from_fn(Arc::new(move || followed.now_us() / 1000));
-        let sandbox = Sandbox::start(keyferry_sandbox::Options { clock: clock_of_sandbox, ..Default::default() }).unwrap();
+        let clock_of_sandbox =
+            keyferry_sandbox::Clock::from_fn(Arc::new(move || followed.now_us() / 1000));
+        let sandbox = Sandbox::start(keyferry_sandbox::Options {
+            clock: clock_of_sandbox,
+            ..Default::default()
+        })
+        .unwrap();
         sandbox.set_life("user", 900);
         let session = session_at(&clock, &sandbox, &[]);
-        let tick = || [&clock, &theirs].iter().for_each(|clock| clock.advance_us(SECOND));
+        let tick = || {
+            [&clock, &theirs]
+                .iter()
+                .for_each(|clock| clock.advance_us(SECOND))
+        };
         session.token("user").unwrap();
         clock.advance_us(step_s * SECOND);
         for _ in 0..60 {
             session.token("user").unwrap();
             tick();
         }
-        assert!(sandbox.count("login") <= 2, "{} logins", sandbox.count("login"));
+        assert!(
+            sandbox.count("login") <= 2,
+            "{} logins",
+            sandbox.count("login")
+        );
     }
 }
 
@@ -67,7 +105,8 @@ fn a_date_that_is_nonsense_passes_with_the_next_answer() {
     let world = harness::World::new();
     world.token("user").unwrap();
     for skew_s in [400 * 365 * DAY, -20 * 365 * DAY] {
-        let fault = keyferry_sandbox::Fault::new(keyferry_sandbox::FaultAction::Nothing).date_skew_s(skew_s);
+        let fault = keyferry_sandbox::Fault::new(keyferry_sandbox::FaultAction::Nothing)
+            .date_skew_s(skew_s);
         world.sandbox.fault(fault.path("/v1.1/teams/"));
         let _ = world.token(&harness::package(1));
         world.session.forget(Some(&harness::package(1))).unwrap();
@@ -78,7 +117,11 @@ fn a_date_that_is_nonsense_passes_with_the_next_answer() {
         assert!(world.token(&harness::package(3)).is_ok() && world.token("user").is_ok());
         world.session.forget(None).unwrap();
     }
-    assert!(world.sandbox.count("requests") < 40, "{} requests", world.sandbox.count("requests"));
+    assert!(
+        world.sandbox.count("requests") < 40,
+        "{} requests",
+        world.sandbox.count("requests")
+    );
 }
 
 #[test]
@@ -86,10 +129,12 @@ fn an_answer_that_takes_long_is_no_clock_that_is_behind() {
     let world = harness::World::new();
     world.token("user").unwrap();
     let skew = || {
-        let explained: serde_json::Value = serde_json::from_str(&world.session.explain("user").unwrap()).unwrap();
+        let explained: serde_json::Value =
+            serde_json::from_str(&world.session.explain("user").unwrap()).unwrap();
         explained["clock_skew_s"].as_i64().unwrap()
     };
-    // The `Date` is written when the service has thought for 25 s, then the answer takes 25 s to come.
+    // The `Date` is written when the service has thought for 25 s, then the answer takes 25 s to
+    // come.
     for kind in ["thinks", "drips"] {
         world.session.forget(Some(&harness::package(1))).unwrap();
         let act = if kind == "thinks" {
@@ -97,7 +142,8 @@ fn an_answer_that_takes_long_is_no_clock_that_is_behind() {
         } else {
             keyferry_sandbox::FaultAction::Drip(std::time::Duration::from_micros(500))
         };
-        let fault = keyferry_sandbox::Fault::new(act).latency(std::time::Duration::from_millis(100));
+        let fault =
+            keyferry_sandbox::Fault::new(act).latency(std::time::Duration::from_millis(100));
         world.sandbox.reset_counts();
         world.sandbox.fault(fault.path("/v1.1/"));
         std::thread::scope(|scope| {

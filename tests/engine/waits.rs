@@ -31,8 +31,15 @@ fn a_cancelled_request_returns_at_once_and_the_flight_goes_on() {
         mine.cancel();
         let (status, returned) = leader.join().unwrap();
         assert_eq!(status, KEYFERRY_E_CANCELLED);
-        eprintln!("a cancelled request returned after {:?}", returned - cancelled);
-        assert!(returned - cancelled < Duration::from_millis(100), "{:?}", returned - cancelled);
+        eprintln!(
+            "a cancelled request returned after {:?}",
+            returned - cancelled
+        );
+        assert!(
+            returned - cancelled < Duration::from_millis(100),
+            "{:?}",
+            returned - cancelled
+        );
         assert_eq!(sandbox.issued("user"), 0, "the flight is still under way");
         let value = follower.join().unwrap();
         assert_eq!(session.token_for("user").unwrap().value(), value);
@@ -54,7 +61,12 @@ fn one_request_that_many_threads_wait_with_is_cancelled_for_all() {
         }
         session.ask(&request).map(drop).unwrap_err().status
     });
-    assert!(statuses.iter().all(|status| *status == KEYFERRY_E_CANCELLED), "{statuses:?}");
+    assert!(
+        statuses
+            .iter()
+            .all(|status| *status == KEYFERRY_E_CANCELLED),
+        "{statuses:?}"
+    );
 }
 
 #[test]
@@ -63,10 +75,19 @@ fn a_request_that_was_cancelled_before_asks_nobody() {
     let session = harness::open(&sandbox);
     let request = c::request("user");
     request.cancel();
-    assert_eq!(session.ask(&request).map(drop).unwrap_err().status, KEYFERRY_E_CANCELLED);
-    assert_eq!(session.cached(&request).map(drop).unwrap_err().status, KEYFERRY_E_NOT_CACHED);
+    assert_eq!(
+        session.ask(&request).map(drop).unwrap_err().status,
+        KEYFERRY_E_CANCELLED
+    );
+    assert_eq!(
+        session.cached(&request).map(drop).unwrap_err().status,
+        KEYFERRY_E_NOT_CACHED
+    );
     assert_eq!(sandbox.count("requests"), 0);
-    assert!(session.token_for("user").is_ok(), "others are not concerned");
+    assert!(
+        session.token_for("user").is_ok(),
+        "others are not concerned"
+    );
 }
 
 #[test]
@@ -77,17 +98,26 @@ fn a_request_waits_as_long_as_it_says_and_the_flight_goes_on() {
     let begun = Instant::now();
     let times = together(4, |number| {
         let wait = 100 + 100 * number as u32;
-        let failure = session.ask(&c::request("user").timeout_ms(wait)).map(drop).unwrap_err();
+        let failure = session
+            .ask(&c::request("user").timeout_ms(wait))
+            .map(drop)
+            .unwrap_err();
         assert_eq!(failure.status, KEYFERRY_E_TIMEOUT, "{failure:?}");
         (begun.elapsed(), Duration::from_millis(wait.into()))
     });
     for (took, asked) in times {
-        assert!(took >= asked && took < asked + Duration::from_millis(400), "{took:?} for {asked:?}");
+        assert!(
+            took >= asked && took < asked + Duration::from_millis(400),
+            "{took:?} for {asked:?}"
+        );
     }
     assert_eq!(sandbox.issued("user"), 0, "the flight is still under way");
     let token = session.ask(&c::request("user").timeout_ms(20_000)).unwrap();
     assert_eq!((sandbox.count("login"), sandbox.issued("user")), (1, 1));
-    assert_eq!(session.token_for("user").unwrap().generation(), token.generation());
+    assert_eq!(
+        session.token_for("user").unwrap().generation(),
+        token.generation()
+    );
 }
 
 #[test]
@@ -96,8 +126,17 @@ fn a_package_that_waits_for_a_hung_login_ends_in_time() {
     let session = harness::open_but(&sandbox, &[("http.timeout_ms", "700")]);
     sandbox.fault(Fault::new(FaultAction::Hang).path("/v1/auth").forever());
     let begun = Instant::now();
-    together(8, |number| session.token_for(&package(number + 1)).map(drop).unwrap_err());
-    assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+    together(8, |number| {
+        session
+            .token_for(&package(number + 1))
+            .map(drop)
+            .unwrap_err()
+    });
+    assert!(
+        begun.elapsed() < Duration::from_millis(1500),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(sandbox.count("login"), 1);
 }
 
@@ -105,15 +144,32 @@ fn a_package_that_waits_for_a_hung_login_ends_in_time() {
 fn who_can_not_wait_for_a_command_is_told_which_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.toml");
-    std::fs::write(&path, "[masv]\nemail = \"a@b.example\"\npassword = { command = [\"/bin/sleep\", \"3\"] }\n").unwrap();
+    std::fs::write(
+        &path,
+        "[masv]\nemail = \"a@b.example\"\npassword = { command = [\"/bin/sleep\", \"3\"] }\n",
+    )
+    .unwrap();
     let mut config = Config::load(Some(&path), Arc::new(|_| None)).unwrap();
     config.set("store", Secret::from("memory")).unwrap();
-    config.set("masv.url", Secret::from("http://127.0.0.1:1")).unwrap();
+    config
+        .set("masv.url", Secret::from("http://127.0.0.1:1"))
+        .unwrap();
     let session = Session::open(config).unwrap();
-    let request = Request { timeout: Some(Duration::from_millis(200)), ..Request::new("user") };
+    let request = Request {
+        timeout: Some(Duration::from_millis(200)),
+        ..Request::new("user")
+    };
     let began = Instant::now();
     let error = session.token_for(&request).err().unwrap();
     assert_eq!(error.kind, ErrorKind::SecretSource);
-    assert!(error.message().starts_with("masv.password: /bin/sleep ") && error.message().contains("by hand"), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(
+        error.message().starts_with("masv.password: /bin/sleep ")
+            && error.message().contains("by hand"),
+        "{error}"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
 }

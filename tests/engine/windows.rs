@@ -8,7 +8,8 @@ use keyferry_sandbox::{Fault, FaultAction};
 use crate::harness::{World, package, together};
 
 const LIFE_S: i64 = 1000;
-/// A second into the advisory window of [`LIFE_S`], whatever the jitter: a fifth of its life, give or take a tenth of that.
+/// A second into the advisory window of [`LIFE_S`], whatever the jitter: a fifth of its life, give
+/// or take a tenth of that.
 const ADVISORY_S: i64 = LIFE_S - 179;
 /// Into the mandatory window: a twentieth.
 const MANDATORY_S: i64 = LIFE_S - 49;
@@ -26,7 +27,9 @@ fn a_refresh_in_the_advisory_window_delays_nobody() {
     // The machine is shared: the best of three rounds tells of the engine.
     for _ in 0..3 {
         let (world, first) = world_with_user();
-        world.sandbox.fault(Fault::slow(Duration::from_millis(200)).path("/v1/auth"));
+        world
+            .sandbox
+            .fault(Fault::slow(Duration::from_millis(200)).path("/v1/auth"));
         world.pass_s(ADVISORY_S);
         let times = together(16, |_| {
             let begun = Instant::now();
@@ -35,12 +38,22 @@ fn a_refresh_in_the_advisory_window_delays_nobody() {
         });
         slowest = slowest.min(times.into_iter().max().unwrap());
         world.landed();
-        assert_eq!(world.sandbox.count("login"), 2, "the first, and one refresh");
+        assert_eq!(
+            world.sandbox.count("login"),
+            2,
+            "the first, and one refresh"
+        );
         let second = world.token("user").unwrap();
         assert!(second.meta().generation > first);
-        assert_eq!(second.meta().expires_us, world.clock.now_us() + LIFE_S * 1_000_000);
+        assert_eq!(
+            second.meta().expires_us,
+            world.clock.now_us() + LIFE_S * 1_000_000
+        );
         world.token("user").unwrap();
-        assert_eq!((world.sandbox.count("login"), world.stat("refreshes_beside")), (2, 1));
+        assert_eq!(
+            (world.sandbox.count("login"), world.stat("refreshes_beside")),
+            (2, 1)
+        );
     }
     eprintln!("slowest of 16 callers during a refresh of 200 ms: {slowest:?}");
     assert!(slowest < Duration::from_millis(50), "{slowest:?}");
@@ -49,34 +62,53 @@ fn a_refresh_in_the_advisory_window_delays_nobody() {
 #[test]
 fn nobody_waits_for_a_refresh_that_hangs() {
     let (world, first) = world_with_user();
-    world.sandbox.fault(Fault::new(FaultAction::Hang).path("/v1/auth"));
+    world
+        .sandbox
+        .fault(Fault::new(FaultAction::Hang).path("/v1/auth"));
     world.pass_s(ADVISORY_S);
     for _ in 0..100 {
         assert_eq!(world.token("user").unwrap().meta().generation, first);
     }
     assert!(world.sandbox.wait_for("login", 2, crate::harness::LONG));
     assert_eq!(world.token("user").unwrap().meta().generation, first);
-    assert_eq!((world.sandbox.count("login"), world.stat("flights_under_way")), (2, 1));
+    assert_eq!(
+        (
+            world.sandbox.count("login"),
+            world.stat("flights_under_way")
+        ),
+        (2, 1)
+    );
 }
 
 #[test]
 fn callers_in_the_mandatory_window_block_on_one_refresh() {
     let (world, first) = world_with_user();
-    world.sandbox.fault(Fault::slow(Duration::from_millis(100)).path("/v1/auth"));
+    world
+        .sandbox
+        .fault(Fault::slow(Duration::from_millis(100)).path("/v1/auth"));
     world.pass_s(MANDATORY_S);
     let generations = together(32, |_| world.token("user").unwrap().meta().generation);
-    assert!(generations.iter().all(|generation| *generation == generations[0] && *generation > first));
+    assert!(
+        generations
+            .iter()
+            .all(|generation| *generation == generations[0] && *generation > first)
+    );
     assert_eq!(world.sandbox.count("login"), 2);
 }
 
 #[test]
 fn with_the_service_down_the_token_serves_until_it_ends_and_one_clear_error_after() {
     let (world, first) = world_with_user();
-    world.sandbox.fault(Fault::status(503).path("/v1/auth").forever());
+    world
+        .sandbox
+        .fault(Fault::status(503).path("/v1/auth").forever());
     for second in 0..LIFE_S {
         // Three callers a second.
         let tokens = together(3, |_| world.token("user").unwrap());
-        assert!(tokens.iter().all(|token| token.meta().generation == first), "at second {second}");
+        assert!(
+            tokens.iter().all(|token| token.meta().generation == first),
+            "at second {second}"
+        );
         world.pass_s(1);
     }
     world.landed();
@@ -85,20 +117,30 @@ fn with_the_service_down_the_token_serves_until_it_ends_and_one_clear_error_afte
     assert!((3..=16).contains(&at_expiry), "{at_expiry} requests");
     for _ in 0..600 {
         let errors = together(3, |_| world.session.token("user").map(drop).unwrap_err());
-        let sane = |error: &keyferry::error::Error| error.kind == ErrorKind::Unavailable && error.message().contains("ask again later");
+        let sane = |error: &keyferry::error::Error| {
+            error.kind == ErrorKind::Unavailable && error.message().contains("ask again later")
+        };
         assert!(errors.iter().all(sane), "{errors:?}");
         world.pass_s(1);
     }
     let in_ten_minutes = world.sandbox.count("login") - 1 - at_expiry;
-    assert!((1..=13).contains(&in_ten_minutes), "{in_ten_minutes} requests");
-    eprintln!("service down: {at_expiry} logins until the token's end, {in_ten_minutes} in ten minutes after");
+    assert!(
+        (1..=13).contains(&in_ten_minutes),
+        "{in_ten_minutes} requests"
+    );
+    eprintln!(
+        "service down: {at_expiry} logins until the token's end, {in_ten_minutes} in ten minutes after"
+    );
     world.sandbox.clear_faults();
     let recovered = (0..=301).find(|_| {
         let works = world.token("user").is_ok();
         world.pass_s(1);
         works
     });
-    assert!(recovered.is_some(), "it works again within the longest pause");
+    assert!(
+        recovered.is_some(),
+        "it works again within the longest pause"
+    );
 }
 
 #[test]
@@ -107,7 +149,9 @@ fn with_the_service_down_a_package_serves_until_it_ends_too() {
     world.sandbox.set_life("package", 120);
     let resource = package(1);
     let first = world.token(&resource).unwrap().meta().generation;
-    world.sandbox.fault(Fault::new(FaultAction::Close).forever());
+    world
+        .sandbox
+        .fault(Fault::new(FaultAction::Close).forever());
     for _ in 0..12 {
         assert_eq!(world.token(&resource).unwrap().meta().generation, first);
         world.pass_s(10);
@@ -115,7 +159,9 @@ fn with_the_service_down_a_package_serves_until_it_ends_too() {
     world.landed();
     assert_eq!(world.token(&resource).unwrap_err(), ErrorKind::NoResponse);
     let before = world.sandbox.count("requests");
-    together(50, |_| assert_eq!(world.token(&resource).unwrap_err(), ErrorKind::NoResponse));
+    together(50, |_| {
+        assert_eq!(world.token(&resource).unwrap_err(), ErrorKind::NoResponse)
+    });
     assert_eq!(world.sandbox.count("requests"), before, "no storm");
     assert!(before <= 2 + 3 * 6, "{before} requests, repeats among them");
     world.sandbox.clear_faults();
@@ -127,8 +173,19 @@ fn with_the_service_down_a_package_serves_until_it_ends_too() {
 fn min_valid_raises_the_windows() {
     let (world, first) = world_with_user();
     world.pass_s(LIFE_S / 2);
-    assert_eq!(world.token_valid_for("user", 499).unwrap().meta().generation, first);
-    let second = world.token_valid_for("user", 501).unwrap().meta().generation;
+    assert_eq!(
+        world
+            .token_valid_for("user", 499)
+            .unwrap()
+            .meta()
+            .generation,
+        first
+    );
+    let second = world
+        .token_valid_for("user", 501)
+        .unwrap()
+        .meta()
+        .generation;
     assert!(second > first);
     assert_eq!(world.sandbox.count("login"), 2);
     assert_eq!(world.token("user").unwrap().meta().generation, second);
@@ -138,7 +195,9 @@ fn min_valid_raises_the_windows() {
 fn a_wish_beyond_the_life_of_the_token_does_not_loop() {
     let world = World::new();
     world.sandbox.set_life("user", LIFE_S);
-    together(10, |_| (0..10).for_each(|_| drop(world.token_valid_for("user", 5000).unwrap())));
+    together(10, |_| {
+        (0..10).for_each(|_| drop(world.token_valid_for("user", 5000).unwrap()))
+    });
     assert_eq!(world.sandbox.count("login"), 1);
     for _ in 0..100 {
         world.pass_s(10);
@@ -160,7 +219,11 @@ fn a_refresh_that_brings_the_same_end_does_not_loop() {
             world.token_valid_for("user", wish).unwrap();
         }
         world.landed();
-        assert!(world.sandbox.count("login") <= 12, "{} logins for a wish of {wish} s", world.sandbox.count("login"));
+        assert!(
+            world.sandbox.count("login") <= 12,
+            "{} logins for a wish of {wish} s",
+            world.sandbox.count("login")
+        );
     }
 }
 
@@ -173,7 +236,11 @@ fn a_refresh_that_brings_an_ended_token_replaces_nothing_and_does_not_loop() {
         assert_eq!(world.token("user").unwrap().meta().generation, first);
     }
     world.landed();
-    assert!(world.sandbox.count("login") <= 17, "{} logins", world.sandbox.count("login"));
+    assert!(
+        world.sandbox.count("login") <= 17,
+        "{} logins",
+        world.sandbox.count("login")
+    );
     world.pass_s(2);
     assert_eq!(world.token("user").unwrap_err(), ErrorKind::BadResponse);
 }
@@ -184,7 +251,14 @@ fn a_cancelled_request_gets_no_token_that_needs_a_refresh() {
     world.pass_s(MANDATORY_S);
     let request = keyferry::model::request::Request::new("user");
     request.cancel.cancel();
-    assert_eq!(world.session.token_for(&request).map(drop).map_err(|error| error.kind), Err(ErrorKind::Cancelled));
+    assert_eq!(
+        world
+            .session
+            .token_for(&request)
+            .map(drop)
+            .map_err(|error| error.kind),
+        Err(ErrorKind::Cancelled)
+    );
     assert_eq!(world.sandbox.count("login"), 1);
 }
 
@@ -194,7 +268,9 @@ fn a_short_token_serves_to_its_end_and_not_beyond() {
         let world = World::new();
         world.sandbox.set_life("user", life_s);
         world.token("user").unwrap();
-        world.sandbox.fault(Fault::status(503).path("/v1/auth").forever());
+        world
+            .sandbox
+            .fault(Fault::status(503).path("/v1/auth").forever());
         for second in 0..life_s {
             assert!(world.token("user").is_ok(), "second {second} of {life_s}");
             let _ = world.peek("user");
@@ -202,7 +278,11 @@ fn a_short_token_serves_to_its_end_and_not_beyond() {
         }
         world.landed();
         let outcomes = (world.token("user").map(drop), world.peek("user").map(drop));
-        assert_eq!(outcomes, (Err(ErrorKind::Unavailable), Err(ErrorKind::NotCached)), "a life of {life_s} s");
+        assert_eq!(
+            outcomes,
+            (Err(ErrorKind::Unavailable), Err(ErrorKind::NotCached)),
+            "a life of {life_s} s"
+        );
     }
 }
 
@@ -210,8 +290,14 @@ fn a_short_token_serves_to_its_end_and_not_beyond() {
 fn many_tokens_that_age_together_are_refreshed_a_few_at_a_time() {
     let world = World::new();
     world.sandbox.set_life("package", LIFE_S);
-    let first: Vec<_> = (1..=12).map(|number| world.token(&package(number)).unwrap().meta().generation).collect();
-    world.sandbox.fault(Fault::slow(Duration::from_millis(20)).path("/v1.1/").forever());
+    let first: Vec<_> = (1..=12)
+        .map(|number| world.token(&package(number)).unwrap().meta().generation)
+        .collect();
+    world.sandbox.fault(
+        Fault::slow(Duration::from_millis(20))
+            .path("/v1.1/")
+            .forever(),
+    );
     world.pass_s(ADVISORY_S);
     for _ in 0..4 {
         let before = world.sandbox.count("lookup");
@@ -224,7 +310,15 @@ fn many_tokens_that_age_together_are_refreshed_a_few_at_a_time() {
     }
     // Before callers would have to wait, each has been renewed.
     let waits = world.stat("waits");
-    let now: Vec<_> = (1..=12).map(|number| world.token(&package(number)).unwrap().meta().generation).collect();
-    assert!(first.iter().zip(&now).all(|(first, now)| now > first), "{first:?} {now:?}");
-    assert_eq!((world.stat("waits"), world.sandbox.count("lookup")), (waits, 24));
+    let now: Vec<_> = (1..=12)
+        .map(|number| world.token(&package(number)).unwrap().meta().generation)
+        .collect();
+    assert!(
+        first.iter().zip(&now).all(|(first, now)| now > first),
+        "{first:?} {now:?}"
+    );
+    assert_eq!(
+        (world.stat("waits"), world.sandbox.count("lookup")),
+        (waits, 24)
+    );
 }

@@ -1,4 +1,5 @@
-//! The ABI stays compatible: a present plugin in a later host, and a later plugin in the present host.
+//! The ABI stays compatible: a present plugin in a later host, and a later plugin in the present
+//! host.
 
 use std::time::Duration;
 
@@ -20,15 +21,30 @@ fn plugins_load_in_a_later_host_with_larger_tables() {
     const CHILD: &str = "KEYFERRY_TEST_GROWN";
     if std::env::var_os(CHILD).is_none() {
         let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "compatibility::plugins_load_in_a_later_host_with_larger_tables"]).env(CHILD, "1");
+        command
+            .args([
+                "--exact",
+                "compatibility::plugins_load_in_a_later_host_with_larger_tables",
+            ])
+            .env(CHILD, "1");
         let ended = child::run(&mut command, Duration::from_secs(120));
-        assert!(ended.status.success() && ended.out.contains("1 passed"), "{}", ended.said());
+        assert!(
+            ended.status.success() && ended.out.contains("1 passed"),
+            "{}",
+            ended.said()
+        );
         return;
     }
     keyferry::plugin::test_host::enable_test_host();
     let (harness, studio) = (PluginHarness::new(), Studio::start());
-    let session = harness.session(&[&harness.plugin("template.c", &[])], &[("template.url", studio.url()), ("template.key", KEY)]);
-    assert_eq!(header(&session, "template:library").unwrap(), "Authorization: Bearer studio-1");
+    let session = harness.session(
+        &[&harness.plugin("template.c", &[])],
+        &[("template.url", studio.url()), ("template.key", KEY)],
+    );
+    assert_eq!(
+        header(&session, "template:library").unwrap(),
+        "Authorization: Bearer studio-1"
+    );
     // And the one of the future finds its slot.
     let session = harness.session(&[&harness.plugin("new.c", &[])], &[]);
     assert_eq!(header(&session, "new:x").unwrap(), "X-Host: later");

@@ -1,4 +1,5 @@
-//! Hostile plugins: each ends in a clear status that names plugin and fault, and everything else goes on.
+//! Hostile plugins: each ends in a clear status that names plugin and fault, and everything else
+//! goes on.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -22,8 +23,14 @@ const MASV: (&str, &str) = ("masv.api_key", "masv-key");
 fn assert_plugin_fault(error: &Error, plugin: &str, hint: &str) {
     assert_eq!(error.kind, ErrorKind::Plugin, "{error}");
     let what = error.message();
-    assert!(what.contains(plugin) && what.contains(hint), "{hint}: {what}");
-    assert!(!what.chars().any(char::is_control) && !what.ends_with('.') && what.len() < 700, "{what:?}");
+    assert!(
+        what.contains(plugin) && what.contains(hint),
+        "{hint}: {what}"
+    );
+    assert!(
+        !what.chars().any(char::is_control) && !what.ends_with('.') && what.len() < 700,
+        "{what:?}"
+    );
 }
 
 #[test]
@@ -31,7 +38,12 @@ fn every_lie_of_a_function_is_named() {
     let harness = PluginHarness::new();
     let server = Server::start(|_| reply(200, "{}"));
     let url = format!("{}/base", server.url);
-    let settings = [MASV, ("liar.url", url.as_str()), ("liar.key", "canary-key"), ("masv.password", "canary-password")];
+    let settings = [
+        MASV,
+        ("liar.url", url.as_str()),
+        ("liar.key", "canary-key"),
+        ("masv.password", "canary-password"),
+    ];
     let session = harness.session(&[&harness.plugin("liar.c", &[])], &settings);
     assert_eq!(header(&session, "liar:honest").unwrap(), "X-Token: honest");
     for (lie, hint) in [
@@ -40,14 +52,20 @@ fn every_lie_of_a_function_is_named() {
         ("over", "though its time was not over"),
         ("argument", "the code 13, which it may not return"),
         ("nothing", "returned without a header"),
-        ("undeclared", "the setting `masv.password`, which its descriptor does not name"),
+        (
+            "undeclared",
+            "the setting `masv.password`, which its descriptor does not name",
+        ),
         ("headers", "more than 8 headers"),
         ("exchanges", "more than 16 exchanges"),
         ("utf8", "value that is not UTF-8"),
         ("crlf", "value that holds a line break"),
         ("delete", "value that holds a line break"),
         ("empty", "whose value is empty"),
-        ("endless", "value that is longer than it may be, or has no end"),
+        (
+            "endless",
+            "value that is longer than it may be, or has no end",
+        ),
         ("null", "value that is NULL"),
         ("header-name", "name can't be sent"),
         ("null-out", "out-pointer that is NULL"),
@@ -55,7 +73,10 @@ fn every_lie_of_a_function_is_named() {
         ("bad-renewal", "`set_renewal_secret` with a text that holds"),
         ("bad-expiry", "an expiry that is no time"),
         ("bad-level", "the level 99"),
-        ("bad-sentence", "`set_error_message` with a sentence that holds"),
+        (
+            "bad-sentence",
+            "`set_error_message` with a sentence that holds",
+        ),
         ("too-much", "more memory"),
         ("outside", "a path that leaves its URL"),
         ("no-slash", "begins with no slash"),
@@ -70,7 +91,10 @@ fn every_lie_of_a_function_is_named() {
         ("bad-base", "`key`, which is no URL"),
         ("other-base", "`masv.url`, which is no URL"),
     ] {
-        let error = session.token(&format!("liar:{lie}")).err().unwrap_or_else(|| panic!("{lie} is believed"));
+        let error = session
+            .token(&format!("liar:{lie}"))
+            .err()
+            .unwrap_or_else(|| panic!("{lie} is believed"));
         assert_plugin_fault(&error, "the plugin liar", hint);
         assert!(!error.message().contains("canary"), "{lie}: {error}");
         assert_built_in_works(&session);
@@ -79,15 +103,28 @@ fn every_lie_of_a_function_is_named() {
     assert_eq!(header(&session, "liar:honest").unwrap(), "X-Token: honest");
     // Nothing went where it should not, and nothing that the plugin did not name went anywhere.
     let seen = server.requests();
-    assert!(seen.iter().all(|seen| seen.line == "GET /base/x" && seen.header("host") == server.url.strip_prefix("http://")), "{seen:?}");
+    assert!(
+        seen.iter().all(|seen| seen.line == "GET /base/x"
+            && seen.header("host") == server.url.strip_prefix("http://")),
+        "{seen:?}"
+    );
 }
 
 #[test]
 fn a_plugin_that_tells_its_secret_is_not_repeated() {
     let harness = PluginHarness::new();
-    let session = harness.session(&[&harness.plugin("liar.c", &[])], &[("liar.key", "canary-key")]);
+    let session = harness.session(
+        &[&harness.plugin("liar.c", &[])],
+        &[("liar.key", "canary-key")],
+    );
     let error = session.token("liar:tell").unwrap_err();
-    assert_eq!((error.kind, error.message()), (ErrorKind::Plugin, "the plugin liar: failed and does not say why"));
+    assert_eq!(
+        (error.kind, error.message()),
+        (
+            ErrorKind::Plugin,
+            "the plugin liar: failed and does not say why"
+        )
+    );
 }
 
 #[test]
@@ -136,49 +173,90 @@ fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
         (44, "whose pattern is not UTF-8"),
         (50, "`init` returned the code 4711"),
         (51, "no licence is installed here"),
-        (52, "has neither keyferry.service/1 nor keyferry.secret-source/1"),
+        (
+            52,
+            "has neither keyferry.service/1 nor keyferry.secret-source/1",
+        ),
         (53, "a service table that is not aligned"),
     ] {
-        let path = harness.plugin_named("tables.c", &format!("tables-{lie}.so"), &[&format!("-DLIE={lie}")]);
+        let path = harness.plugin_named(
+            "tables.c",
+            &format!("tables-{lie}.so"),
+            &[&format!("-DLIE={lie}")],
+        );
         let session = harness.session(&[&path], &[MASV]);
         assert_built_in_works(&session);
-        let error = session.token("tables:x").err().unwrap_or_else(|| panic!("{lie} is believed"));
+        let error = session
+            .token("tables:x")
+            .err()
+            .unwrap_or_else(|| panic!("{lie} is believed"));
         assert_plugin_fault(&error, "tables", hint);
-        // A URL is somebody else's still, so that git asks its next helper; the fault is told beside.
+        // A URL is somebody else's still, so that git asks its next helper; the fault is told
+        // beside.
         let error = session.token("https://tables.example/x").unwrap_err();
-        assert!(error.kind == ErrorKind::UnknownService && error.message().contains(hint), "{error}");
+        assert!(
+            error.kind == ErrorKind::UnknownService && error.message().contains(hint),
+            "{error}"
+        );
     }
     let honest = harness.plugin_named("tables.c", "tables.so", &[]);
-    assert_eq!(header(&harness.session(&[&honest], &[]), "tables:x").unwrap(), "X-Token: tables");
+    assert_eq!(
+        header(&harness.session(&[&honest], &[]), "tables:x").unwrap(),
+        "X-Token: tables"
+    );
 }
 
 #[test]
 fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
     let harness = PluginHarness::new();
-    let session = harness.session(&[&harness.plugin("slow.c", &[])], &[MASV, ("http.timeout_ms", "300")]);
+    let session = harness.session(
+        &[&harness.plugin("slow.c", &[])],
+        &[MASV, ("http.timeout_ms", "300")],
+    );
     let mut request = Request::new("slow:first");
     request.timeout = Some(Duration::from_millis(50));
     let began = Instant::now();
     let error = session.token_for(&request).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Timeout);
-    assert!(error.message().contains("the plugin slow has not come back so far"), "{error}");
+    assert!(
+        error
+            .message()
+            .contains("the plugin slow has not come back so far"),
+        "{error}"
+    );
     assert!(began.elapsed() < Duration::from_secs(5));
     // Others go on while it hangs, also another call of the same plugin.
     assert_built_in_works(&session);
     assert_eq!(header(&session, "slow:honest").unwrap(), "X-Token: honest");
     let mut patient = Request::new("slow:second");
     patient.timeout = Some(Duration::from_secs(60));
-    assert_plugin_fault(&session.token_for(&patient).unwrap_err(), "the plugin slow", "did not come back from `acquire` in 300 ms");
+    assert_plugin_fault(
+        &session.token_for(&patient).unwrap_err(),
+        "the plugin slow",
+        "did not come back from `acquire` in 300 ms",
+    );
     // Four that never come back are enough.
     for lost in ["third", "fourth"] {
         patient.resource = format!("slow:{lost}");
-        assert_plugin_fault(&session.token_for(&patient).unwrap_err(), "the plugin slow", "did not come back");
+        assert_plugin_fault(
+            &session.token_for(&patient).unwrap_err(),
+            "the plugin slow",
+            "did not come back",
+        );
     }
-    assert_plugin_fault(&session.token("slow:honest-again").unwrap_err(), "the plugin slow", "4 of its calls have not come back");
+    assert_plugin_fault(
+        &session.token("slow:honest-again").unwrap_err(),
+        "the plugin slow",
+        "4 of its calls have not come back",
+    );
     assert_built_in_works(&session);
     let began = Instant::now();
     drop(session);
-    assert!(began.elapsed() < Duration::from_secs(3), "closing waits for nobody: {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "closing waits for nobody: {:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
@@ -188,12 +266,22 @@ fn a_closing_session_waits_for_no_plugin() {
     let session = harness.session(&[&path], &[MASV, ("http.timeout_ms", "60000")]);
     let mut request = Request::new("slow:x");
     request.timeout = Some(Duration::from_millis(30));
-    assert_eq!(session.token_for(&request).unwrap_err().kind, ErrorKind::Timeout);
+    assert_eq!(
+        session.token_for(&request).unwrap_err().kind,
+        ErrorKind::Timeout
+    );
     request.resource = "slow:asks".into();
-    assert_eq!(session.token_for(&request).unwrap_err().kind, ErrorKind::Timeout);
+    assert_eq!(
+        session.token_for(&request).unwrap_err().kind,
+        ErrorKind::Timeout
+    );
     let began = Instant::now();
     drop(session);
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
@@ -203,39 +291,75 @@ fn a_plugin_that_hangs_in_init_is_left_out() {
     let began = Instant::now();
     let session = harness.session(&[&path], &[MASV]);
     assert_built_in_works(&session);
-    assert_plugin_fault(&session.token("slow:x").unwrap_err(), "the plugin slow", "did not come back from `init` in 5000 ms");
+    assert_plugin_fault(
+        &session.token("slow:x").unwrap_err(),
+        "the plugin slow",
+        "did not come back from `init` in 5000 ms",
+    );
     // The next session knows.
     let again = harness.session(&[&path], &[MASV]);
-    assert_plugin_fault(&again.token("slow:x").unwrap_err(), "the plugin slow", "`init`");
-    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    assert_plugin_fault(
+        &again.token("slow:x").unwrap_err(),
+        "the plugin slow",
+        "`init`",
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
 fn a_plugin_may_ask_from_several_threads() {
     let harness = PluginHarness::new();
-    let session = harness.session(&[&harness.plugin("reentrant.c", &["-D_GNU_SOURCE"])], &[("reentrant.key", "k")]);
-    assert_eq!(header(&session, "reentrant:threads").unwrap(), "X-Threads: 4");
+    let session = harness.session(
+        &[&harness.plugin("reentrant.c", &["-D_GNU_SOURCE"])],
+        &[("reentrant.key", "k")],
+    );
+    assert_eq!(
+        header(&session, "reentrant:threads").unwrap(),
+        "X-Threads: 4"
+    );
 }
 
 #[test]
 fn a_second_plugin_of_a_name_is_refused() {
     let harness = PluginHarness::new();
-    let (first, second) = (harness.plugin("liar.c", &[]), harness.plugin_named("liar.c", "liar-too.so", &[]));
+    let (first, second) = (
+        harness.plugin("liar.c", &[]),
+        harness.plugin_named("liar.c", "liar-too.so", &[]),
+    );
     let session = harness.session(&[&first, &second], &[MASV]);
     assert_eq!(header(&session, "liar:honest").unwrap(), "X-Token: honest");
     assert_built_in_works(&session);
     let error = session.token("https://liar.example/x").unwrap_err();
-    assert!(error.message().contains("liar-too.so is named liar, as ") && error.message().contains("take one of them out"), "{error}");
+    assert!(
+        error.message().contains("liar-too.so is named liar, as ")
+            && error.message().contains("take one of them out"),
+        "{error}"
+    );
     let twice = harness.session(&[&first, &first], &[MASV]);
-    assert!(twice.token("https://liar.example/x").unwrap_err().message().contains("named liar, as"));
+    assert!(
+        twice
+            .token("https://liar.example/x")
+            .unwrap_err()
+            .message()
+            .contains("named liar, as")
+    );
 }
 
 /// Every way to stand where a built-in service is, or below it, or above it.
 #[test]
 fn a_plugin_that_claims_urls_of_another_service_is_refused() {
     let harness = PluginHarness::new();
-    let (liar, reentrant) = (harness.plugin("liar.c", &[]), harness.plugin("reentrant.c", &["-D_GNU_SOURCE"]));
-    let open = |url: &str, more: &[(&str, &str)]| harness.session(&[&liar], &[&[MASV, ("liar.url", url)], more].concat());
+    let (liar, reentrant) = (
+        harness.plugin("liar.c", &[]),
+        harness.plugin("reentrant.c", &["-D_GNU_SOURCE"]),
+    );
+    let open = |url: &str, more: &[(&str, &str)]| {
+        harness.session(&[&liar], &[&[MASV, ("liar.url", url)], more].concat())
+    };
     for (url, other) in [
         ("https://api.massive.app", "masv"),
         ("https://API.massive.app:443/", "masv"),
@@ -246,13 +370,34 @@ fn a_plugin_that_claims_urls_of_another_service_is_refused() {
         ("http://localhost:8080", "agent"),
     ] {
         let session = open(url, &[]);
-        assert_plugin_fault(&session.token("liar:honest").unwrap_err(), "the plugin liar", &format!("claims URLs of {other}"));
+        assert_plugin_fault(
+            &session.token("liar:honest").unwrap_err(),
+            "the plugin liar",
+            &format!("claims URLs of {other}"),
+        );
         assert_built_in_works(&session);
     }
     let gate = [("masv.url", "https://gate.example/masv")];
-    assert_plugin_fault(&open("https://gate.example/", &gate).token("liar:honest").unwrap_err(), "the plugin liar", "claims URLs of masv");
-    assert!(open("https://gate.example/masvish", &gate).token("liar:honest").is_ok());
+    assert_plugin_fault(
+        &open("https://gate.example/", &gate)
+            .token("liar:honest")
+            .unwrap_err(),
+        "the plugin liar",
+        "claims URLs of masv",
+    );
+    assert!(
+        open("https://gate.example/masvish", &gate)
+            .token("liar:honest")
+            .is_ok()
+    );
     // One plugin against the other: the first one named has it.
-    let session = harness.session(&[&reentrant as &Path, &liar], &[("liar.url", "http://127.0.0.1:9/below")]);
-    assert_plugin_fault(&session.token("liar:honest").unwrap_err(), "the plugin liar", "claims URLs of reentrant");
+    let session = harness.session(
+        &[&reentrant as &Path, &liar],
+        &[("liar.url", "http://127.0.0.1:9/below")],
+    );
+    assert_plugin_fault(
+        &session.token("liar:honest").unwrap_err(),
+        "the plugin liar",
+        "claims URLs of reentrant",
+    );
 }

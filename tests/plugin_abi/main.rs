@@ -1,4 +1,5 @@
-//! Plugins through the library: the header, the template, hostile plugins, settings, and compatibility of the ABI.
+//! Plugins through the library: the header, the template, hostile plugins, settings, and
+//! compatibility of the ABI.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![cfg(target_os = "linux")]
 

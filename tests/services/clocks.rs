@@ -19,27 +19,50 @@ const HOUR_MS: i64 = 3_600_000;
 fn with_clock_skew(behind_ms: i64) -> (Sandbox, Session, Clock) {
     let clock = Clock::manual(START_US);
     let services = keyferry_sandbox::Clock::manual(START_US / 1000 + behind_ms);
-    let sandbox = Sandbox::start(Options { clock: services, ..Options::default() }).unwrap();
+    let sandbox = Sandbox::start(Options {
+        clock: services,
+        ..Options::default()
+    })
+    .unwrap();
     let mut config = Config::new();
-    for (key, value) in [("url", sandbox.fileverbs_url()), ("secret_key", c::SECRET_KEY), ("api_key", c::FV_API_KEY)] {
-        config.set(&format!("fileverbs.{key}"), Secret::from(value)).unwrap();
+    for (key, value) in [
+        ("url", sandbox.fileverbs_url()),
+        ("secret_key", c::SECRET_KEY),
+        ("api_key", c::FV_API_KEY),
+    ] {
+        config
+            .set(&format!("fileverbs.{key}"), Secret::from(value))
+            .unwrap();
     }
-    let options = session::Options { clock: clock.clone(), refreshes_in_background: false };
+    let options = session::Options {
+        clock: clock.clone(),
+        refreshes_in_background: false,
+    };
     (sandbox, Session::open_with(config, options).unwrap(), clock)
 }
 
 /// A token is served for its life by the service's clock, and not a moment longer.
 fn lives_as_long_as_the_service_says(behind_ms: i64) {
     let (sandbox, session, clock) = with_clock_skew(behind_ms);
-    let first = session.token("fileverbs:bearer").unwrap_or_else(|error| panic!("{behind_ms}: {error}"));
+    let first = session
+        .token("fileverbs:bearer")
+        .unwrap_or_else(|error| panic!("{behind_ms}: {error}"));
     let pass = |seconds: u64| {
         clock.advance_us(i64::try_from(seconds).unwrap() * 1_000_000);
         sandbox.clock().advance(Duration::from_secs(seconds));
     };
     pass(400);
-    assert_eq!(session.token("fileverbs:bearer").unwrap().value(), first.value(), "{behind_ms}");
+    assert_eq!(
+        session.token("fileverbs:bearer").unwrap().value(),
+        first.value(),
+        "{behind_ms}"
+    );
     pass(501);
-    assert_ne!(session.token("fileverbs:bearer").unwrap().value(), first.value(), "{behind_ms}: an expired token");
+    assert_ne!(
+        session.token("fileverbs:bearer").unwrap().value(),
+        first.value(),
+        "{behind_ms}: an expired token"
+    );
 }
 
 #[test]
@@ -63,6 +86,10 @@ fn a_machine_that_is_days_ahead_serves_every_fresh_token() {
 #[ignore = "a Date that is wrong by itself is believed up to 31 days, so that tokens of a shorter life seem to have ended"]
 fn a_date_that_is_days_ahead_harms_nobody() {
     let sandbox = crate::harness::sandbox();
-    sandbox.fault(Fault::new(FaultAction::Nothing).date_skew_s(10 * 86_400).forever());
+    sandbox.fault(
+        Fault::new(FaultAction::Nothing)
+            .date_skew_s(10 * 86_400)
+            .forever(),
+    );
     with_login(&sandbox).open().bearer().unwrap();
 }

@@ -15,34 +15,72 @@ pub(crate) struct Column {
 }
 
 fn column(name: &str, action: FaultAction, expected_status: i32) -> Column {
-    Column { name: name.into(), action, retry_after: None, expected_status }
+    Column {
+        name: name.into(),
+        action,
+        retry_after: None,
+        expected_status,
+    }
 }
 
 fn document(status: u16, media_type: &str, body: impl Into<String>) -> FaultAction {
-    FaultAction::Literal { status, media_type: media_type.into(), body: body.into() }
+    FaultAction::Literal {
+        status,
+        media_type: media_type.into(),
+        body: body.into(),
+    }
 }
 
 /// Documents that are none, or not the right ones.
 pub(crate) fn documents() -> Vec<Column> {
     let bad_response = |name: &str, action| column(name, action, k::KEYFERRY_E_BAD_RESPONSE);
     let raw = |name: &str, bytes: &[u8]| bad_response(name, FaultAction::Raw(bytes.to_vec()));
-    let headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X-Filler: of no use\r\n".repeat(20_000));
+    let headers = format!(
+        "HTTP/1.1 200 OK\r\n{}\r\n",
+        "X-Filler: of no use\r\n".repeat(20_000)
+    );
     vec![
         column("wrong case", FaultAction::WrongCase, 0),
-        bad_response("html", document(200, "text/html", "<html><body><h1>Please log in to the hotel's network</h1></body></html>")),
+        bad_response(
+            "html",
+            document(
+                200,
+                "text/html",
+                "<html><body><h1>Please log in to the hotel's network</h1></body></html>",
+            ),
+        ),
         bad_response("empty", FaultAction::Empty),
         bad_response("null", FaultAction::Null),
         bad_response("wrong types", FaultAction::WrongTypes),
         bad_response("huge", FaultAction::Huge(64 << 20)),
         bad_response("endless", FaultAction::Endless),
         bad_response("deep", FaultAction::Deep(100_000)),
-        bad_response("crowded", document(200, "application/json", format!("[{}0]", "0,".repeat(200_000)))),
-        raw("not UTF-8", b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n{\"\xff\xfe\"}"),
+        bad_response(
+            "crowded",
+            document(
+                200,
+                "application/json",
+                format!("[{}0]", "0,".repeat(200_000)),
+            ),
+        ),
+        raw(
+            "not UTF-8",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n{\"\xff\xfe\"}",
+        ),
         raw("not HTTP", b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"),
         raw("headers without end", headers.as_bytes()),
-        raw("negative length", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n{}"),
-        raw("two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 7\r\n\r\n{}"),
-        raw("bad chunk", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n"),
+        raw(
+            "negative length",
+            b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n{}",
+        ),
+        raw(
+            "two lengths",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 7\r\n\r\n{}",
+        ),
+        raw(
+            "bad chunk",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+        ),
     ]
 }
 
@@ -57,7 +95,15 @@ pub(crate) fn tokens() -> Vec<Column> {
         ("token undefined", "undefined"),
         ("token too long", long.as_str()),
     ];
-    rows.into_iter().map(|(name, token)| column(name, FaultAction::Token(token.into()), k::KEYFERRY_E_BAD_RESPONSE)).collect()
+    rows.into_iter()
+        .map(|(name, token)| {
+            column(
+                name,
+                FaultAction::Token(token.into()),
+                k::KEYFERRY_E_BAD_RESPONSE,
+            )
+        })
+        .collect()
 }
 
 /// Answers that break off or never come. Those that hang have a test of their own, for their clock.
@@ -76,20 +122,40 @@ pub(crate) fn no_responses() -> Vec<Column> {
 
 /// Services that are out of order.
 pub(crate) fn outages() -> Vec<Column> {
-    let rows = [(500, BodyKind::Json), (502, BodyKind::Html), (503, BodyKind::Empty), (504, BodyKind::Html), (599, BodyKind::Json)];
-    let down =
-        |(status, body)| column(&format!("status {status} with {body:?}"), FaultAction::Status { status, body }, k::KEYFERRY_E_UNAVAILABLE);
+    let rows = [
+        (500, BodyKind::Json),
+        (502, BodyKind::Html),
+        (503, BodyKind::Empty),
+        (504, BodyKind::Html),
+        (599, BodyKind::Json),
+    ];
+    let down = |(status, body)| {
+        column(
+            &format!("status {status} with {body:?}"),
+            FaultAction::Status { status, body },
+            k::KEYFERRY_E_UNAVAILABLE,
+        )
+    };
     rows.into_iter().map(down).collect()
 }
 
 /// Requests for fewer requests.
 pub(crate) fn throttles() -> Vec<Column> {
-    let rows = [Some("7"), Some("99999999999999999999"), Some("-5"), Some("soon"), None];
+    let rows = [
+        Some("7"),
+        Some("99999999999999999999"),
+        Some("-5"),
+        Some("soon"),
+        None,
+    ];
     let throttle = |retry_after: Option<&'static str>| Column {
         retry_after,
         ..column(
             &format!("429 with Retry-After {retry_after:?}"),
-            FaultAction::Status { status: 429, body: BodyKind::Html },
+            FaultAction::Status {
+                status: 429,
+                body: BodyKind::Html,
+            },
             k::KEYFERRY_E_THROTTLED,
         )
     };
@@ -101,7 +167,13 @@ pub(crate) fn statuses(row: &Row) -> Vec<Column> {
     let bodies = [BodyKind::Json, BodyKind::Html, BodyKind::Empty];
     let columns_of = |(status, expected_status): &(u16, i32)| {
         let (status, expected_status) = (*status, *expected_status);
-        bodies.map(|body| column(&format!("status {status} with {body:?}"), FaultAction::Status { status, body }, expected_status))
+        bodies.map(|body| {
+            column(
+                &format!("status {status} with {body:?}"),
+                FaultAction::Status { status, body },
+                expected_status,
+            )
+        })
     };
     row.statuses.iter().flat_map(columns_of).collect()
 }
@@ -109,12 +181,22 @@ pub(crate) fn statuses(row: &Row) -> Vec<Column> {
 impl Column {
     /// The fault, for all requests of a row.
     pub(crate) fn fault(&self, row: &Row) -> Fault {
-        let fault = Fault::new(self.action.clone()).service(row.service).method(row.method).path(row.path).forever();
-        self.retry_after.map_or(fault.clone(), |text| fault.retry_after(text))
+        let fault = Fault::new(self.action.clone())
+            .service(row.service)
+            .method(row.method)
+            .path(row.path)
+            .forever();
+        self.retry_after
+            .map_or(fault.clone(), |text| fault.retry_after(text))
     }
 
     /// What it ends in for a row.
     pub(crate) fn expected_status(&self, row: &Row) -> i32 {
-        row.exceptions.iter().find(|(name, _)| *name == self.name).map_or(self.expected_status, |(_, expected_status)| *expected_status)
+        row.exceptions
+            .iter()
+            .find(|(name, _)| *name == self.name)
+            .map_or(self.expected_status, |(_, expected_status)| {
+                *expected_status
+            })
     }
 }

@@ -1,4 +1,5 @@
-//! The harness of these tests: a sandbox, configurations for it, and a plain socket for the calls that tokens are for.
+//! The harness of these tests: a sandbox, configurations for it, and a plain socket for the calls
+//! that tokens are for.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -54,7 +55,9 @@ pub(crate) fn with_login(at: &dyn ServiceUrls) -> Config {
 
 /// An API key for MASV, and its team.
 pub(crate) fn with_key(at: &dyn ServiceUrls) -> Config {
-    config_for(at).set("masv.api_key", c::API_KEY).set("masv.team", c::TEAM_ID)
+    config_for(at)
+        .set("masv.api_key", c::API_KEY)
+        .set("masv.team", c::TEAM_ID)
 }
 
 pub(crate) fn package(id: &str) -> String {
@@ -66,42 +69,83 @@ pub(crate) fn link(id: &str, secret: &str) -> String {
 }
 
 /// Sends a request with these headers, and gives the status of the answer.
-pub(crate) fn call(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> u16 {
+pub(crate) fn call(
+    base: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> u16 {
     exchange(base, method, path, headers, body).0
 }
 
 /// Sends a request; status and body of the answer.
-pub(crate) fn exchange(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
+pub(crate) fn exchange(
+    base: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
     let host = base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
     if matches!(method, "POST" | "PUT") {
         head += "Content-Type: application/json\r\n";
     }
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
-    stream.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
+    stream
+        .write_all(format!("{head}\r\n{body}").as_bytes())
+        .unwrap();
     let mut all = String::new();
     stream.read_to_string(&mut all).unwrap();
-    let status = all.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap();
-    (status, all.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+    let status = all
+        .split(' ')
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap();
+    (
+        status,
+        all.split_once("\r\n\r\n")
+            .map(|(_, body)| body.to_owned())
+            .unwrap_or_default(),
+    )
 }
 
 /// Makes the call that a token is for, with exactly its header.
 pub(crate) fn call_with_token(base: &str, token: &Token, (method, path, body): (&str, &str, &str)) {
     let (name, value) = token.header();
     let status = call(base, method, path, &[(&name, &value)], body);
-    assert!((200..300).contains(&status), "{method} {path} with {name}: {status}");
+    assert!(
+        (200..300).contains(&status),
+        "{method} {path} with {name}: {status}"
+    );
 }
 
-/// Fails unless a message can be shown to a stranger: one sentence of a sensible length with a remedy, and no secret in it.
+/// Fails unless a message can be shown to a stranger: one sentence of a sensible length with a
+/// remedy, and no secret in it.
 pub(crate) fn check_message(error: &Error, secrets: &[&str]) {
     let said = &error.message;
     assert!(!secret_leaks::leaks(said, secrets), "a secret in: {said}");
-    assert!(said.len() > 20 && said.len() < 500 && !said.ends_with('.') && !said.chars().any(char::is_control), "{said}");
-    assert!(said.contains(": ") || said.contains("; "), "no remedy in: {said}");
+    assert!(
+        said.len() > 20
+            && said.len() < 500
+            && !said.ends_with('.')
+            && !said.chars().any(char::is_control),
+        "{said}"
+    );
+    assert!(
+        said.contains(": ") || said.contains("; "),
+        "no remedy in: {said}"
+    );
     let things = [
         "masv",
         "agent",
@@ -118,7 +162,12 @@ pub(crate) fn check_message(error: &Error, secrets: &[&str]) {
         "portal",
         "user",
     ];
-    assert!(things.iter().any(|thing| said.to_lowercase().contains(thing)), "no thing in: {said}");
+    assert!(
+        things
+            .iter()
+            .any(|thing| said.to_lowercase().contains(thing)),
+        "no thing in: {said}"
+    );
 }
 
 /// The error of a call that must fail, its message checked.
@@ -134,7 +183,10 @@ pub(crate) fn within_time<T>(time: Duration, name: &str, call: impl FnOnce() -> 
     let start = Instant::now();
     let outcome = call();
     let took = start.elapsed();
-    assert!(took < time + TIMEOUT_GRACE, "{name} took {took:?} of {time:?}");
+    assert!(
+        took < time + TIMEOUT_GRACE,
+        "{name} took {took:?} of {time:?}"
+    );
     outcome
 }
 
@@ -169,7 +221,12 @@ pub(crate) fn check_requests(sandbox: &Sandbox) {
         "redirect_target",
     ];
     for counter in forbidden {
-        assert_eq!(sandbox.count(counter), 0, "{counter}: {:?}", sandbox.counts());
+        assert_eq!(
+            sandbox.count(counter),
+            0,
+            "{counter}: {:?}",
+            sandbox.counts()
+        );
     }
     secret_leaks::check_log();
 }

@@ -17,7 +17,10 @@ const CALLERS: usize = 12;
 fn a_mute_keyring_holds_all_callers_up_once() {
     if !Path::new("/usr/bin/secret-tool").exists() {
         // Past the test's captured output, so that it is seen in a run that is green.
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"\n*** SKIPPED: secret-tool is not installed ***\n");
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"\n*** SKIPPED: secret-tool is not installed ***\n",
+        );
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -26,7 +29,10 @@ fn a_mute_keyring_holds_all_callers_up_once() {
     // Whoever connects waits in the queue.
     let _listener = UnixListener::bind(&bus).unwrap();
     let address = format!("unix:path={}", bus.display());
-    let variables = [("DBUS_SESSION_BUS_ADDRESS", address.as_str()), ("CONFIGURED_BY", file.to_str().unwrap())];
+    let variables = [
+        ("DBUS_SESSION_BUS_ADDRESS", address.as_str()),
+        ("CONFIGURED_BY", file.to_str().unwrap()),
+    ];
     process::run_in_own_process("keyring::callers_of_a_keyring_that_is_mute", &variables);
 }
 
@@ -34,19 +40,38 @@ fn a_mute_keyring_holds_all_callers_up_once() {
 #[ignore = "the test above runs it in a process of its own"]
 fn callers_of_a_keyring_that_is_mute() {
     let file = std::env::var("CONFIGURED_BY").unwrap();
-    let session = Arc::new(Session::open(Config::load(Some(Path::new(&file)), process_environment()).unwrap()).unwrap());
+    let session = Arc::new(
+        Session::open(Config::load(Some(Path::new(&file)), process_environment()).unwrap())
+            .unwrap(),
+    );
     let ask = |number: usize, session: &Session| {
         let began = Instant::now();
-        let error = session.token(&format!("packages/01J0SANDB0XPACKAGE{number:08}")).err().unwrap();
-        assert!(error.kind == ErrorKind::SecretSource && error.message().contains("does not answer within 2 s"), "{error}");
+        let error = session
+            .token(&format!("packages/01J0SANDB0XPACKAGE{number:08}"))
+            .err()
+            .unwrap();
+        assert!(
+            error.kind == ErrorKind::SecretSource
+                && error.message().contains("does not answer within 2 s"),
+            "{error}"
+        );
         began.elapsed()
     };
     let slowest = std::thread::scope(|scope| {
         let session = &session;
-        let asking: Vec<_> = (0..CALLERS).map(|number| scope.spawn(move || ask(number, session))).collect();
-        asking.into_iter().map(|one| one.join().unwrap()).max().unwrap()
+        let asking: Vec<_> = (0..CALLERS)
+            .map(|number| scope.spawn(move || ask(number, session)))
+            .collect();
+        asking
+            .into_iter()
+            .map(|one| one.join().unwrap())
+            .max()
+            .unwrap()
     });
     // Two seconds each in turn would be 24.
     assert!(slowest < Duration::from_secs(6), "{slowest:?}");
-    assert!(ask(CALLERS, &session) < Duration::from_secs(1), "it is left alone for a while");
+    assert!(
+        ask(CALLERS, &session) < Duration::from_secs(1),
+        "it is left alone for a while"
+    );
 }

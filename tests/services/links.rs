@@ -6,11 +6,18 @@ use keyferry::ffi::token::{KEYFERRY_NO_EXPIRY, KEYFERRY_TOKEN_KIND_PACKAGE};
 use keyferry_sandbox::credentials as c;
 use serde_json::json;
 
-use crate::harness::{self, call_with_token, check_requests, config_for, failure, link, package, sandbox, with_key, with_login};
+use crate::harness::{
+    self, call_with_token, check_requests, config_for, failure, link, package, sandbox, with_key,
+    with_login,
+};
 use keyferry_testing::c_api::Request;
 
 fn download() -> String {
-    format!("/v1/packages/{}/files/{}/download", c::PACKAGE_ID, c::FILE_ID)
+    format!(
+        "/v1/packages/{}/files/{}/download",
+        c::PACKAGE_ID,
+        c::FILE_ID
+    )
 }
 
 #[test]
@@ -18,18 +25,30 @@ fn a_link_gives_a_read_token_that_serves_its_package_from_then_on() {
     let sandbox = sandbox();
     let session = config_for(&sandbox).open();
     let token = session.token(&link(c::LINK_ID, c::LINK_SECRET)).unwrap();
-    assert_eq!((token.kind(), token.access()), (KEYFERRY_TOKEN_KIND_PACKAGE, KEYFERRY_ACCESS_READ));
+    assert_eq!(
+        (token.kind(), token.access()),
+        (KEYFERRY_TOKEN_KIND_PACKAGE, KEYFERRY_ACCESS_READ)
+    );
     assert_eq!(token.header().0, "X-Package-Token");
     assert_eq!(token.details()["package_id"], c::PACKAGE_ID);
     assert!(token.expires_unix_s() < KEYFERRY_NO_EXPIRY);
     call_with_token(sandbox.masv_url(), &token, ("GET", &download(), ""));
     for resource in [download(), link(c::LINK_ID, c::LINK_SECRET)] {
-        let resource = resource.strip_prefix("/v1/").unwrap_or(&resource).to_owned();
+        let resource = resource
+            .strip_prefix("/v1/")
+            .unwrap_or(&resource)
+            .to_owned();
         assert_eq!(session.token(&resource).unwrap().value(), token.value());
         let url = format!("{}/v1/{resource}", sandbox.masv_url());
         assert_eq!(session.token(&url).unwrap().value(), token.value());
-        assert_eq!(session.cached(&Request::new(&url)).unwrap().generation(), token.generation());
-        assert_eq!(session.peek(&url).unwrap(), format!("X-Package-Token: {}", token.value()));
+        assert_eq!(
+            session.cached(&Request::new(&url)).unwrap().generation(),
+            token.generation()
+        );
+        assert_eq!(
+            session.peek(&url).unwrap(),
+            format!("X-Package-Token: {}", token.value())
+        );
     }
     assert_eq!(sandbox.count("link"), 1);
     check_requests(&sandbox);
@@ -41,8 +60,16 @@ fn a_pasted_link_is_the_link_that_it_names() {
     for host in ["get.massive.io", "get.massive.app", "GET.Massive.IO"] {
         let session = config_for(&sandbox).open();
         let pasted = format!("https://{host}/{}?secret={}", c::LINK_ID, c::LINK_SECRET);
-        call_with_token(sandbox.masv_url(), &session.token(&pasted).unwrap(), ("GET", &download(), ""));
-        let more = format!("https://{host}/{}?utm_source=mail&secret={}&x", c::LINK_ID, c::LINK_SECRET);
+        call_with_token(
+            sandbox.masv_url(),
+            &session.token(&pasted).unwrap(),
+            ("GET", &download(), ""),
+        );
+        let more = format!(
+            "https://{host}/{}?utm_source=mail&secret={}&x",
+            c::LINK_ID,
+            c::LINK_SECRET
+        );
         session.token(&more).unwrap();
     }
     check_requests(&sandbox);
@@ -52,10 +79,16 @@ fn a_pasted_link_is_the_link_that_it_names() {
 fn a_secret_arrives_as_it_is_however_it_was_encoded() {
     let sandbox = sandbox();
     let session = config_for(&sandbox).open();
-    for form in [c::ENCODED_LINK_SECRET_IN_URL, "s%2ba%2fn%25d%26b%3do%20x%3f%23%c3%a9"] {
+    for form in [
+        c::ENCODED_LINK_SECRET_IN_URL,
+        "s%2ba%2fn%25d%26b%3do%20x%3f%23%c3%a9",
+    ] {
         let token = session.token(&link(c::ENCODED_LINK_ID, form)).unwrap();
         call_with_token(sandbox.masv_url(), &token, ("GET", &download(), ""));
-        let pasted = format!("https://get.massive.io/{}?secret={form}", c::ENCODED_LINK_ID);
+        let pasted = format!(
+            "https://get.massive.io/{}?secret={form}",
+            c::ENCODED_LINK_ID
+        );
         session.token(&pasted).unwrap();
     }
     assert_eq!(sandbox.count("bad_link_secret"), 0);
@@ -70,8 +103,14 @@ fn a_wrong_secret_is_asked_for_once_and_the_right_one_works_at_once() {
         sandbox.reset_counts();
         let session = config_for(&sandbox).open();
         for _ in 0..20 {
-            let error = failure(session.token(&link(c::LINK_ID, "wrong-secret")), k::KEYFERRY_E_BAD_CREDENTIALS);
-            assert!(error.message.contains("secret") && !error.message.contains("wrong-secret"), "{error:?}");
+            let error = failure(
+                session.token(&link(c::LINK_ID, "wrong-secret")),
+                k::KEYFERRY_E_BAD_CREDENTIALS,
+            );
+            assert!(
+                error.message.contains("secret") && !error.message.contains("wrong-secret"),
+                "{error:?}"
+            );
             assert_eq!(error.http_status, status);
         }
         assert_eq!(sandbox.count("link"), 1);
@@ -89,16 +128,28 @@ fn a_wrong_password_is_asked_for_once_and_the_right_one_works_at_once() {
         sandbox.reset_counts();
         let session = config_for(&sandbox).open();
         for _ in 0..20 {
-            let error = failure(session.token_for(&with("wrong-password")), k::KEYFERRY_E_BAD_CREDENTIALS);
-            assert!(error.message.contains("password") && !error.message.contains("wrong-password"), "{error:?}");
+            let error = failure(
+                session.token_for(&with("wrong-password")),
+                k::KEYFERRY_E_BAD_CREDENTIALS,
+            );
+            assert!(
+                error.message.contains("password") && !error.message.contains("wrong-password"),
+                "{error:?}"
+            );
             let error = failure(session.token(&resource), k::KEYFERRY_E_BAD_CREDENTIALS);
             assert!(error.message.contains("give its password"), "{error:?}");
         }
         assert_eq!(sandbox.count("link"), 2);
         let token = session.token_for(&with(c::LINK_PASSWORD)).unwrap();
         call_with_token(sandbox.masv_url(), &token, ("GET", &download(), ""));
-        assert_eq!(session.token_for(&with(c::LINK_PASSWORD)).unwrap().value(), token.value());
-        assert!(session.token_for(&with("wrong-password")).is_err(), "the token of another password");
+        assert_eq!(
+            session.token_for(&with(c::LINK_PASSWORD)).unwrap().value(),
+            token.value()
+        );
+        assert!(
+            session.token_for(&with("wrong-password")).is_err(),
+            "the token of another password"
+        );
     }
     check_requests(&sandbox);
 }
@@ -107,10 +158,24 @@ fn a_wrong_password_is_asked_for_once_and_the_right_one_works_at_once() {
 fn a_link_that_is_gone_or_was_never_there_says_whom_to_ask() {
     let sandbox = sandbox();
     let session = config_for(&sandbox).open();
-    let error = failure(session.token(&link(c::ARCHIVED_LINK_ID, c::ARCHIVED_LINK_SECRET)), k::KEYFERRY_E_NOT_FOUND);
-    assert!(error.http_status == 410 && error.message.contains("ask the sender"), "{error:?}");
-    let error = failure(session.token(&link("01J0NOSUCHLINK", "a-secret-of-it")), k::KEYFERRY_E_NOT_FOUND);
-    assert!(error.http_status == 404 && error.message.contains("01J0NOSUCHLINK") && !error.message.contains("a-secret-of-it"), "{error:?}");
+    let error = failure(
+        session.token(&link(c::ARCHIVED_LINK_ID, c::ARCHIVED_LINK_SECRET)),
+        k::KEYFERRY_E_NOT_FOUND,
+    );
+    assert!(
+        error.http_status == 410 && error.message.contains("ask the sender"),
+        "{error:?}"
+    );
+    let error = failure(
+        session.token(&link("01J0NOSUCHLINK", "a-secret-of-it")),
+        k::KEYFERRY_E_NOT_FOUND,
+    );
+    assert!(
+        error.http_status == 404
+            && error.message.contains("01J0NOSUCHLINK")
+            && !error.message.contains("a-secret-of-it"),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -132,7 +197,10 @@ fn a_link_without_its_secret_or_with_a_hostile_one_is_no_request() {
         format!("https://get.massive.io/{id}"),
     ] {
         let error = failure(session.token(&resource), k::KEYFERRY_E_INVALID_RESOURCE);
-        assert!(error.message.contains("secret") || error.message.contains("line break"), "{resource}: {error:?}");
+        assert!(
+            error.message.contains("secret") || error.message.contains("line break"),
+            "{resource}: {error:?}"
+        );
     }
     assert_eq!(sandbox.count("requests"), 0);
 }
@@ -146,24 +214,46 @@ fn a_download_needs_a_link_and_the_message_says_how_to_make_one() {
         let url = format!("{}{}", sandbox.masv_url(), download());
         let error = failure(session.token(&url), k::KEYFERRY_E_INSUFFICIENT_ACCESS);
         let remedy = format!("POST /v1/packages/{}/links", c::PACKAGE_ID);
-        assert!(error.message.contains(&remedy) && error.message.contains("get.massive.io"), "{error:?}");
+        assert!(
+            error.message.contains(&remedy) && error.message.contains("get.massive.io"),
+            "{error:?}"
+        );
         let error = failure(
             session.token_for(&Request::new(&package(c::PACKAGE_ID)).access(KEYFERRY_ACCESS_READ)),
             k::KEYFERRY_E_INSUFFICIENT_ACCESS,
         );
         assert!(error.message.contains(&remedy), "{error:?}");
         // What the message says works.
-        let manage = session.token_for(&Request::new(&package(c::PACKAGE_ID)).access(KEYFERRY_ACCESS_MANAGE)).unwrap();
+        let manage = session
+            .token_for(&Request::new(&package(c::PACKAGE_ID)).access(KEYFERRY_ACCESS_MANAGE))
+            .unwrap();
         let (name, value) = manage.header();
         let path = format!("/v1/packages/{}/links", c::PACKAGE_ID);
-        let (status, body) = harness::exchange(sandbox.masv_url(), "POST", &path, &[(&name, &value)], r#"{"password":"made up"}"#);
+        let (status, body) = harness::exchange(
+            sandbox.masv_url(),
+            "POST",
+            &path,
+            &[(&name, &value)],
+            r#"{"password":"made up"}"#,
+        );
         assert_eq!(status, 201, "{body}");
         let made: serde_json::Value = serde_json::from_str(&body).unwrap();
-        let secret = made["download_secret"].as_str().unwrap().replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        let secret = made["download_secret"]
+            .as_str()
+            .unwrap()
+            .replace('+', "%2B")
+            .replace('/', "%2F")
+            .replace('=', "%3D");
         let made = link(made["id"].as_str().unwrap(), &secret);
-        let token = session.token_for(&Request::new(&made).link_password("made up")).unwrap();
+        let token = session
+            .token_for(&Request::new(&made).link_password("made up"))
+            .unwrap();
         call_with_token(sandbox.masv_url(), &token, ("GET", &download(), ""));
-        call_with_token(sandbox.masv_url(), &session.token(&url).unwrap(), ("GET", &download(), ""));
+        call_with_token(
+            sandbox.masv_url(),
+            &session.token(&url).unwrap(),
+            ("GET", &download(), ""),
+        );
     }
     check_requests(&sandbox);
 }
@@ -174,13 +264,20 @@ fn what_is_explained_and_listed_of_a_link_holds_no_secret() {
     let session = config_for(&sandbox).open();
     let resource = link(c::LINK_ID, c::LINK_SECRET);
     for _ in 0..2 {
-        for text in [session.explain(&resource).unwrap(), session.list(), session.stats()] {
+        for text in [
+            session.explain(&resource).unwrap(),
+            session.list(),
+            session.stats(),
+        ] {
             assert!(!crate::secret_leaks::leaks(&text, &[]), "{text}");
         }
         session.token(&resource).unwrap();
     }
     let wrong = link(c::LINK_ID, "wrong-secret");
     session.token(&wrong).unwrap_err();
-    assert!(!crate::secret_leaks::leaks(&session.explain(&wrong).unwrap(), &["wrong-secret"]));
+    assert!(!crate::secret_leaks::leaks(
+        &session.explain(&wrong).unwrap(),
+        &["wrong-secret"]
+    ));
     crate::secret_leaks::check_log();
 }

@@ -1,7 +1,10 @@
-//! The acceptance tables: every way to a token of each service, with every fault, asked for through the C ABI and answered
-//! by the sandbox over real sockets.
+//! The acceptance tables: every way to a token of each service, with every fault, asked for through
+//! the C ABI and answered by the sandbox over real sockets.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on fails where it stands"
+)]
 
 mod agent;
 mod clocks;

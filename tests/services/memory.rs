@@ -1,7 +1,8 @@
 //! Memory: the whole table, one cell after the other, makes the process no larger than four MiB.
 //!
-//! The process that is measured holds the sessions alone. The sandboxes, whose bodies take memory too, are in the process that
-//! starts it; one byte over a socket says when a fault is wanted, and one when it is to go.
+//! The process that is measured holds the sessions alone. The sandboxes, whose bodies take memory
+//! too, are in the process that starts it; one byte over a socket says when a fault is wanted, and
+//! one when it is to go.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -23,12 +24,19 @@ fn resident_bytes() -> usize {
     pages * usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap()
 }
 
-/// The cells of a row. What has a read repeated costs time and no memory, so it stands here for requests that are not.
+/// The cells of a row. What has a read repeated costs time and no memory, so it stands here for
+/// requests that are not.
 fn columns(row: &Row) -> Vec<Column> {
     let documents = faults::documents().into_iter().chain(faults::statuses(row));
     let tokens = faults::tokens().into_iter().filter(|_| row.has_token);
-    let transient = faults::no_responses().into_iter().chain(faults::outages()).chain(faults::throttles());
-    documents.chain(tokens).chain(transient.filter(|_| row.method == "POST")).collect()
+    let transient = faults::no_responses()
+        .into_iter()
+        .chain(faults::outages())
+        .chain(faults::throttles());
+    documents
+        .chain(tokens)
+        .chain(transient.filter(|_| row.method == "POST"))
+        .collect()
 }
 
 fn send_signal(peer: &mut TcpStream) {
@@ -62,10 +70,16 @@ fn serve(listener: &TcpListener, all: &[(Row, Sandbox)]) {
 #[test]
 #[cfg(target_os = "linux")]
 fn the_whole_table_costs_less_than_four_mebibytes() {
-    let all: Vec<_> = rows::all().into_iter().map(|row| (row, harness::sandbox())).collect();
+    let all: Vec<_> = rows::all()
+        .into_iter()
+        .map(|row| (row, harness::sandbox()))
+        .collect();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let urls: Vec<_> = all.iter().flat_map(|(_, sandbox)| SERVICES.map(|service| sandbox.url_of(service).to_owned())).collect();
+    let urls: Vec<_> = all
+        .iter()
+        .flat_map(|(_, sandbox)| SERVICES.map(|service| sandbox.url_of(service).to_owned()))
+        .collect();
     let urls = urls.join(" ");
     std::thread::scope(|scope| {
         scope.spawn(|| serve(&listener, &all));
@@ -89,7 +103,11 @@ impl ServiceUrls for RemoteUrls {
 fn the_table_in_a_process_of_its_own() {
     let urls = std::env::var("TABLE_PLACES").unwrap();
     let urls: Vec<_> = urls.split(' ').map(str::to_owned).collect();
-    let remotes = urls.as_chunks::<3>().0.iter().map(|urls| RemoteUrls(urls.clone()));
+    let remotes = urls
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .map(|urls| RemoteUrls(urls.clone()));
     let all: Vec<_> = rows::all().into_iter().zip(remotes).collect();
     let mut services = TcpStream::connect(std::env::var("TABLE_AT").unwrap()).unwrap();
     wait_for_signal(&mut services);

@@ -1,6 +1,8 @@
-//! Look-alike origins: nothing but the exact configured one gets a token, and none of them is asked anything.
+//! Look-alike origins: nothing but the exact configured one gets a token, and none of them is asked
+//! anything.
 //!
-//! The services are configured at their true addresses here. No request leaves: what is handed out is configured or adopted.
+//! The services are configured at their true addresses here. No request leaves: what is handed out
+//! is configured or adopted.
 
 use keyferry::ffi::status as k;
 use keyferry_sandbox::credentials as c;
@@ -13,7 +15,10 @@ const HOST: &str = "api.massive.app";
 
 fn session(masv: &str) -> Session {
     secret_leaks::watch_log();
-    let config = Config::new().set("masv.url", masv).set("masv.api_key", c::API_KEY).set("fileverbs.secret_key", c::SECRET_KEY);
+    let config = Config::new()
+        .set("masv.url", masv)
+        .set("masv.api_key", c::API_KEY)
+        .set("fileverbs.secret_key", c::SECRET_KEY);
     let session = config.set("http.timeout_ms", "1").open();
     session.adopt("packages/P", "adopted-token-of-P").unwrap();
     session
@@ -34,7 +39,8 @@ const OWN_URLS: &[&str] = &[
     "https://api.massive.app/v1/packages/P/x@y",
 ];
 
-/// Authorities that are not this one, or are it in a spelling that other readers of URLs take for another.
+/// Authorities that are not this one, or are it in a spelling that other readers of URLs take for
+/// another.
 const AUTHORITIES: &[&str] = &[
     // Suffixes and prefixes.
     "api.massive.app.evil.example",
@@ -274,38 +280,73 @@ const OTHER_URLS: &[&str] = &[
 fn the_exact_origin_gets_its_token_however_it_is_written() {
     let session = session("https://api.massive.app");
     for url in OWN_URLS {
-        let token = session.token(url).unwrap_or_else(|error| panic!("{url}: {error:?}"));
-        let expected = if url.contains("/P") { "adopted-token-of-P" } else { c::API_KEY };
+        let token = session
+            .token(url)
+            .unwrap_or_else(|error| panic!("{url}: {error:?}"));
+        let expected = if url.contains("/P") {
+            "adopted-token-of-P"
+        } else {
+            c::API_KEY
+        };
         assert_eq!(token.value(), expected, "{url}");
     }
 }
 
 /// Nothing is handed out for a resource, by any of the doors.
 fn assert_refused(session: &Session, resource: &str) {
-    let Err(error) = session.token(resource) else { panic!("a token for {resource:?}") };
-    let refusals = [k::KEYFERRY_E_UNKNOWN_SERVICE, k::KEYFERRY_E_INVALID_RESOURCE];
+    let Err(error) = session.token(resource) else {
+        panic!("a token for {resource:?}")
+    };
+    let refusals = [
+        k::KEYFERRY_E_UNKNOWN_SERVICE,
+        k::KEYFERRY_E_INVALID_RESOURCE,
+    ];
     assert!(refusals.contains(&error.status), "{resource:?}: {error:?}");
     check_message(&error, &["s3cr3t-of-L", "s3cr3t-pass"]);
     assert_eq!(session.peek(resource), Err(error.status), "{resource:?}");
-    assert_eq!(session.explain(resource).map_err(|error| error.status), Err(error.status), "{resource:?}");
-    assert_eq!(session.adopt(resource, "adopted").map_err(|error| error.status), Err(error.status), "{resource:?}");
-    assert_eq!(session.forget(Some(resource)).map_err(|error| error.status), Err(error.status), "{resource:?}");
+    assert_eq!(
+        session.explain(resource).map_err(|error| error.status),
+        Err(error.status),
+        "{resource:?}"
+    );
+    assert_eq!(
+        session
+            .adopt(resource, "adopted")
+            .map_err(|error| error.status),
+        Err(error.status),
+        "{resource:?}"
+    );
+    assert_eq!(
+        session.forget(Some(resource)).map_err(|error| error.status),
+        Err(error.status),
+        "{resource:?}"
+    );
     match Request::read(resource) {
         Err(read) => assert_eq!(read.status, k::KEYFERRY_E_INVALID_RESOURCE, "{resource:?}"),
-        Ok(request) => assert_eq!(session.cached(&request).unwrap_err().status, error.status, "{resource:?}"),
+        Ok(request) => assert_eq!(
+            session.cached(&request).unwrap_err().status,
+            error.status,
+            "{resource:?}"
+        ),
     }
 }
 
 #[test]
 fn a_look_alike_gets_nothing() {
     let session = session("https://api.massive.app");
-    assert!(AUTHORITIES.len() + OTHER_URLS.len() >= 200, "{}", AUTHORITIES.len() + OTHER_URLS.len());
+    assert!(
+        AUTHORITIES.len() + OTHER_URLS.len() >= 200,
+        "{}",
+        AUTHORITIES.len() + OTHER_URLS.len()
+    );
     for authority in AUTHORITIES {
         for path in ["/v1/teams", "/v1/packages/P/files", "/v1/"] {
             assert_refused(&session, &format!("https://{authority}{path}"));
         }
     }
-    OTHER_URLS.iter().for_each(|resource| assert_refused(&session, resource));
+    OTHER_URLS
+        .iter()
+        .for_each(|resource| assert_refused(&session, resource));
     secret_leaks::check_log();
 }
 
@@ -325,7 +366,9 @@ fn a_look_alike_of_a_base_with_a_path_gets_nothing() {
         "https://gate.example/masv%2fv1/teams",
         "https://gate.example.evil.example/masv/v1/teams",
     ];
-    other.iter().for_each(|resource| assert_refused(&session, resource));
+    other
+        .iter()
+        .for_each(|resource| assert_refused(&session, resource));
 }
 
 #[test]
@@ -344,6 +387,9 @@ fn a_base_that_would_send_secrets_elsewhere_is_refused() {
     for url in bad {
         let error = Config::new().try_set("masv.url", url).unwrap_err();
         assert_eq!(error.status, k::KEYFERRY_E_INVALID_VALUE, "{url}");
-        assert!(error.message.contains("masv.url") && !error.message.contains(HOST), "{error:?}");
+        assert!(
+            error.message.contains("masv.url") && !error.message.contains(HOST),
+            "{error:?}"
+        );
     }
 }

@@ -25,9 +25,15 @@ fn proxies_of_the_environment_see_nothing_that_goes_to_loopback() {
     for scheme in ["http", "socks5"] {
         let sink = Sink::open();
         let proxy = format!("{scheme}://{}", sink.address);
-        let mut variables: Vec<_> = PROXY_VARIABLES.iter().map(|name| (*name, proxy.as_str())).collect();
+        let mut variables: Vec<_> = PROXY_VARIABLES
+            .iter()
+            .map(|name| (*name, proxy.as_str()))
+            .collect();
         variables.extend([("NO_PROXY", ""), ("no_proxy", "")]);
-        process::run_in_own_process("proxies::all_exchanges_in_an_environment_with_proxies", &variables);
+        process::run_in_own_process(
+            "proxies::all_exchanges_in_an_environment_with_proxies",
+            &variables,
+        );
         sink.check();
     }
 }
@@ -46,18 +52,30 @@ fn all_exchanges_in_an_environment_with_proxies() {
     }
     let by_name = sandbox.agent_url().replace("127.0.0.1", "localhost");
     sandbox.configure("agent_signed_in", serde_json::json!(true));
-    harness::config_for(&sandbox).set("agent.url", &by_name).open().agent().unwrap();
+    harness::config_for(&sandbox)
+        .set("agent.url", &by_name)
+        .open()
+        .agent()
+        .unwrap();
     over_tls();
 }
 
 /// https to this machine needs a proxy no more than http does.
 fn over_tls() {
     secret_leaks::watch_log();
-    let sandbox = Sandbox::start(Options { tls: true, ..Options::default() }).unwrap();
+    let sandbox = Sandbox::start(Options {
+        tls: true,
+        ..Options::default()
+    })
+    .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
     std::fs::write(&path, sandbox.ca_pem().unwrap()).unwrap();
-    harness::with_login(&sandbox).set("http.ca_file", path.to_str().unwrap()).open().token("user").unwrap();
+    harness::with_login(&sandbox)
+        .set("http.ca_file", path.to_str().unwrap())
+        .open()
+        .token("user")
+        .unwrap();
     assert_eq!(sandbox.count("login"), 1);
 }
 
@@ -65,7 +83,9 @@ fn over_tls() {
 fn a_configured_proxy_sees_nothing_that_goes_to_loopback() {
     let (sink, sandbox) = (Sink::open(), harness::sandbox());
     for row in rows::all() {
-        let session = (row.config)(&sandbox).set("http.proxy", &format!("http://{}", sink.address)).open();
+        let session = (row.config)(&sandbox)
+            .set("http.proxy", &format!("http://{}", sink.address))
+            .open();
         (row.set_up)(&sandbox);
         (row.prepare)(&session);
         table::succeed(&row, &sandbox, &session, "beside a configured proxy");
@@ -78,7 +98,12 @@ fn a_configured_proxy_sees_nothing_that_goes_to_loopback() {
 fn a_proxy_in_capitals_is_used_and_every_spelling_of_this_machine_is_not() {
     let sink = Sink::open();
     let proxy = format!("SOCKS5://{}", sink.address);
-    let variables = [("HTTPS_PROXY", proxy.as_str()), ("https_proxy", ""), ("NO_PROXY", ""), ("no_proxy", "")];
+    let variables = [
+        ("HTTPS_PROXY", proxy.as_str()),
+        ("https_proxy", ""),
+        ("NO_PROXY", ""),
+        ("no_proxy", ""),
+    ];
     process::run_in_own_process("proxies::this_machine_in_other_spellings", &variables);
     sink.check();
     process::run_in_own_process("proxies::a_cloud_host_by_a_proxy_in_capitals", &variables);
@@ -91,19 +116,34 @@ fn a_proxy_in_capitals_is_used_and_every_spelling_of_this_machine_is_not() {
 fn a_cgi_programs_proxy_is_used_or_an_error() {
     let sink = Sink::open();
     let proxy = format!("socks5://{}", sink.address);
-    let by_proxy = [("REQUEST_METHOD", "GET"), ("HTTPS_PROXY", proxy.as_str()), ("NO_PROXY", ""), ("no_proxy", "")];
+    let by_proxy = [
+        ("REQUEST_METHOD", "GET"),
+        ("HTTPS_PROXY", proxy.as_str()),
+        ("NO_PROXY", ""),
+        ("no_proxy", ""),
+    ];
     process::run_in_own_process("proxies::a_cloud_host_by_a_proxy_in_capitals", &by_proxy);
     assert_eq!(sink.first_byte(), Some(5));
     let broken = [("REQUEST_METHOD", "POST"), ("HTTPS_PROXY", "http://[::1")];
-    process::run_in_own_process("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &broken);
+    process::run_in_own_process(
+        "proxies::a_proxy_that_nobody_can_use_is_not_passed_by",
+        &broken,
+    );
 }
 
 #[test]
 fn an_empty_exception_hides_no_other() {
     let sink = Sink::open();
     let proxy = format!("socks5://{}", sink.address);
-    for exceptions in [["", "255.255.255.255"], ["255.255.255.255", "elsewhere.example"]] {
-        let variables = [("HTTPS_PROXY", proxy.as_str()), ("NO_PROXY", exceptions[0]), ("no_proxy", exceptions[1])];
+    for exceptions in [
+        ["", "255.255.255.255"],
+        ["255.255.255.255", "elsewhere.example"],
+    ] {
+        let variables = [
+            ("HTTPS_PROXY", proxy.as_str()),
+            ("NO_PROXY", exceptions[0]),
+            ("no_proxy", exceptions[1]),
+        ];
         process::run_in_own_process("proxies::a_host_that_is_an_exception", &variables);
     }
     sink.check();
@@ -127,17 +167,29 @@ const UNUSABLE_PROXIES: [&str; 10] = [
 fn a_proxy_that_can_not_be_read_is_an_error_and_not_passed_by() {
     for (at, broken) in UNUSABLE_PROXIES.iter().enumerate() {
         let name = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"][at % 4];
-        process::run_in_own_process("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &[(name, *broken)]);
+        process::run_in_own_process(
+            "proxies::a_proxy_that_nobody_can_use_is_not_passed_by",
+            &[(name, *broken)],
+        );
     }
     // An empty variable is none, and hides no other.
     let hidden = [("HTTPS_PROXY", ""), ("https_proxy", "http://[::1")];
-    process::run_in_own_process("proxies::a_proxy_that_nobody_can_use_is_not_passed_by", &hidden);
+    process::run_in_own_process(
+        "proxies::a_proxy_that_nobody_can_use_is_not_passed_by",
+        &hidden,
+    );
 }
 
 #[test]
 fn a_proxy_without_a_scheme_or_behind_an_empty_variable_is_used() {
-    for variables in [[("HTTPS_PROXY", "127.0.0.1:1"), ("ALL_PROXY", "")], [("HTTPS_PROXY", ""), ("https_proxy", "http://127.0.0.1:1")]] {
-        process::run_in_own_process("proxies::a_cloud_host_by_a_proxy_that_is_not_there", &variables);
+    for variables in [
+        [("HTTPS_PROXY", "127.0.0.1:1"), ("ALL_PROXY", "")],
+        [("HTTPS_PROXY", ""), ("https_proxy", "http://127.0.0.1:1")],
+    ] {
+        process::run_in_own_process(
+            "proxies::a_cloud_host_by_a_proxy_that_is_not_there",
+            &variables,
+        );
     }
 }
 
@@ -154,7 +206,12 @@ fn login_status_at(url: &str) -> k::keyferry_status {
 #[test]
 #[ignore = "the test above runs it in a process of its own"]
 fn this_machine_in_other_spellings() {
-    for url in ["https://[::ffff:127.0.0.1]:1", "https://foo.localhost:1", "https://localhost.:1", "http://foo.localhost:1"] {
+    for url in [
+        "https://[::ffff:127.0.0.1]:1",
+        "https://foo.localhost:1",
+        "https://localhost.:1",
+        "http://foo.localhost:1",
+    ] {
         assert_eq!(login_status_at(url), k::KEYFERRY_E_UNREACHABLE, "{url}");
     }
 }
@@ -162,27 +219,45 @@ fn this_machine_in_other_spellings() {
 #[test]
 #[ignore = "the test above runs it in a process of its own"]
 fn a_cloud_host_by_a_proxy_in_capitals() {
-    assert_eq!(login_status_at("https://192.0.2.1"), k::KEYFERRY_E_UNREACHABLE);
+    assert_eq!(
+        login_status_at("https://192.0.2.1"),
+        k::KEYFERRY_E_UNREACHABLE
+    );
 }
 
 #[test]
 #[ignore = "the test above runs it in a process of its own"]
 fn a_host_that_is_an_exception() {
     // The system itself refuses a connection to all of a network at once.
-    assert_eq!(login_status_at("https://255.255.255.255:1"), k::KEYFERRY_E_UNREACHABLE);
+    assert_eq!(
+        login_status_at("https://255.255.255.255:1"),
+        k::KEYFERRY_E_UNREACHABLE
+    );
 }
 
 #[test]
 #[ignore = "the test above runs it in a process of its own"]
 fn a_proxy_that_nobody_can_use_is_not_passed_by() {
     let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-    let (name, value) =
-        names.into_iter().find_map(|name| Some((name, std::env::var(name).ok().filter(|value| !value.is_empty())?))).unwrap();
+    let (name, value) = names
+        .into_iter()
+        .find_map(|name| {
+            Some((
+                name,
+                std::env::var(name).ok().filter(|value| !value.is_empty())?,
+            ))
+        })
+        .unwrap();
     let failure = login_error_at("https://nowhere.invalid");
     assert_eq!(failure.status, k::KEYFERRY_E_CONFIG, "{value}: {failure:?}");
     let said = &failure.message;
-    assert!(said.starts_with(&format!("{name} is no URL of a proxy")), "{said}");
-    ["canary", "[", ":::", "99999", "127.0.0.1", "socks5"].iter().for_each(|part| assert!(!said.contains(part), "{said}"));
+    assert!(
+        said.starts_with(&format!("{name} is no URL of a proxy")),
+        "{said}"
+    );
+    ["canary", "[", ":::", "99999", "127.0.0.1", "socks5"]
+        .iter()
+        .for_each(|part| assert!(!said.contains(part), "{said}"));
 }
 
 #[test]
@@ -190,5 +265,8 @@ fn a_proxy_that_nobody_can_use_is_not_passed_by() {
 fn a_cloud_host_by_a_proxy_that_is_not_there() {
     let failure = login_error_at("https://192.0.2.1");
     assert_eq!(failure.status, k::KEYFERRY_E_UNREACHABLE);
-    assert!(failure.message.contains("takes no connections"), "{failure:?}");
+    assert!(
+        failure.message.contains("takes no connections"),
+        "{failure:?}"
+    );
 }

@@ -1,4 +1,5 @@
-//! Redirects, of any kind, to anywhere: none is followed, and no byte reaches the place that they name.
+//! Redirects, of any kind, to anywhere: none is followed, and no byte reaches the place that they
+//! name.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -26,19 +27,28 @@ impl Sink {
     pub(crate) fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (visits, heard) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
+        let (visits, heard) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(Mutex::new(Vec::new())),
+        );
         let (counter, received) = (Arc::clone(&visits), Arc::clone(&heard));
         thread::spawn(move || {
             for stream in listener.incoming() {
                 counter.fetch_add(1, Ordering::SeqCst);
                 let mut stream = stream.unwrap();
-                stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+                stream
+                    .set_read_timeout(Some(Duration::from_millis(200)))
+                    .unwrap();
                 let mut all = Vec::new();
                 let _ = stream.read_to_end(&mut all);
                 received.lock().unwrap().extend(all);
             }
         });
-        Self { address, visits, heard }
+        Self {
+            address,
+            visits,
+            heard,
+        }
     }
 
     /// What the first visitor began with; it is waited for.
@@ -52,8 +62,15 @@ impl Sink {
 
     pub(crate) fn check(&self) {
         let heard = self.heard.lock().unwrap();
-        assert!(!secret_leaks::leaks(&String::from_utf8_lossy(&heard), &[]), "a secret at the sink");
-        assert_eq!((self.visits.load(Ordering::SeqCst), heard.len()), (0, 0), "visits and bytes at the sink");
+        assert!(
+            !secret_leaks::leaks(&String::from_utf8_lossy(&heard), &[]),
+            "a secret at the sink"
+        );
+        assert_eq!(
+            (self.visits.load(Ordering::SeqCst), heard.len()),
+            (0, 0),
+            "visits and bytes at the sink"
+        );
     }
 }
 
@@ -71,9 +88,17 @@ fn all_targets(row: &Row, sink: &Sink) {
     ];
     for status in [301, 302, 303, 307, 308] {
         for to in &targets {
-            let action = FaultAction::Redirect { status, to: to.clone() };
+            let action = FaultAction::Redirect {
+                status,
+                to: to.clone(),
+            };
             let name = format!("{status} to {to}");
-            let column = Column { name, action, retry_after: None, expected_status: k::KEYFERRY_E_REDIRECTED };
+            let column = Column {
+                name,
+                action,
+                retry_after: None,
+                expected_status: k::KEYFERRY_E_REDIRECTED,
+            };
             table::cell(row, &column, &sandbox);
         }
     }
@@ -84,7 +109,9 @@ fn all_targets(row: &Row, sink: &Sink) {
 fn no_redirect_is_followed() {
     let sink = Sink::open();
     let all = rows::all();
-    assert!(all.iter().any(|row| row.method == "GET") && all.iter().any(|row| row.method == "POST"));
+    assert!(
+        all.iter().any(|row| row.method == "GET") && all.iter().any(|row| row.method == "POST")
+    );
     thread::scope(|scope| {
         for row in &all {
             let sink = &sink;
@@ -104,13 +131,22 @@ fn a_place_named_in_a_401_is_not_asked() {
     );
     for row in rows::all() {
         let action = FaultAction::Raw(head.clone().into_bytes());
-        let column = Column { name: "401 that names a place".into(), action, retry_after: None, expected_status: 0 };
+        let column = Column {
+            name: "401 that names a place".into(),
+            action,
+            retry_after: None,
+            expected_status: 0,
+        };
         let session = (row.config)(&sandbox).open();
         (row.set_up)(&sandbox);
         (row.prepare)(&session);
         sandbox.fault(column.fault(&row));
         // A renewal that is refused goes on with the token call; all others fail.
-        assert!(row.name == "renewal" || (row.acquire)(&session, harness::AMPLE_TIMEOUT_MS).is_err(), "{}", row.name);
+        assert!(
+            row.name == "renewal" || (row.acquire)(&session, harness::AMPLE_TIMEOUT_MS).is_err(),
+            "{}",
+            row.name
+        );
         sandbox.clear_faults();
     }
     sink.check();

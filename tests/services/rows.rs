@@ -36,13 +36,20 @@ pub(crate) struct Row {
 }
 
 fn token(session: &Session, resource: &str, ms: u32) -> Result<Option<Token>> {
-    session.token_for(&Request::new(resource).timeout_ms(ms)).map(Some)
+    session
+        .token_for(&Request::new(resource).timeout_ms(ms))
+        .map(Some)
 }
 
 fn check_session_json(outcome: Result<String>) -> Result<Option<Token>> {
     outcome.map(|text| {
         let session: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert!(session["user"]["email"].is_string() || session["USER"].is_object() || session["user"]["EMAIL"].is_string(), "{text}");
+        assert!(
+            session["user"]["email"].is_string()
+                || session["USER"].is_object()
+                || session["user"]["EMAIL"].is_string(),
+            "{text}"
+        );
         assert!(session["teams"].is_array(), "{text}");
         None
     })
@@ -136,11 +143,20 @@ const BEARER: &[(u16, i32)] = &[
     (418, k::KEYFERRY_E_BAD_RESPONSE),
     (501, k::KEYFERRY_E_UNSUPPORTED),
 ];
-const REFRESH: &[(u16, i32)] = &[(400, 0), (401, 0), (403, 0), (404, 0), (405, 0), (501, 0), (418, k::KEYFERRY_E_BAD_RESPONSE)];
+const REFRESH: &[(u16, i32)] = &[
+    (400, 0),
+    (401, 0),
+    (403, 0),
+    (404, 0),
+    (405, 0),
+    (501, 0),
+    (418, k::KEYFERRY_E_BAD_RESPONSE),
+];
 
 /// An agent that did what it was asked and sent nothing is asked who it is.
 const EMPTY_IS_SUCCESS: &[(&str, i32)] = &[("empty", 0)];
-/// A renewal that can't be read, or whose answer is lost, has used up what renews: the token call comes next.
+/// A renewal that can't be read, or whose answer is lost, has used up what renews: the token call
+/// comes next.
 const FALLS_BACK_TO_LOGIN: &[(&str, i32)] = &[
     ("html", 0),
     ("empty", 0),
@@ -162,9 +178,21 @@ const FALLS_BACK_TO_LOGIN: &[(&str, i32)] = &[
 ];
 
 const TEAM_CALL: Proof = ("GET", "/v1/teams", "");
-const RENAME: Proof = ("PUT", "/v1/packages/01J0SANDB0XPACKAGE00000001", r#"{"name":"Reel 1"}"#);
-const DOWNLOAD: Proof = ("GET", "/v1/packages/01J0SANDB0XPACKAGE00000001/files/01J0SANDB0XF1LE00000000001/download", "");
-const JOB: Proof = ("GET", "/api/v1/jobrequests/5f0c1d2e-0000-4000-8000-000000000001", "");
+const RENAME: Proof = (
+    "PUT",
+    "/v1/packages/01J0SANDB0XPACKAGE00000001",
+    r#"{"name":"Reel 1"}"#,
+);
+const DOWNLOAD: Proof = (
+    "GET",
+    "/v1/packages/01J0SANDB0XPACKAGE00000001/files/01J0SANDB0XF1LE00000000001/download",
+    "",
+);
+const JOB: Proof = (
+    "GET",
+    "/api/v1/jobrequests/5f0c1d2e-0000-4000-8000-000000000001",
+    "",
+);
 const SINGLE_PATH: &str = "/v1.1/teams/01J0SANDB0XTEAM00000000001/packages/";
 
 const BASE_ROW: Row = Row {
@@ -198,7 +226,14 @@ fn users() -> Vec<Row> {
             statuses: LOGIN,
             ..BASE_ROW
         },
-        Row { name: "user token", method: "POST", path: "/v1/auth", acquire: |s, ms| token(s, "user", ms), statuses: LOGIN, ..BASE_ROW },
+        Row {
+            name: "user token",
+            method: "POST",
+            path: "/v1/auth",
+            acquire: |s, ms| token(s, "user", ms),
+            statuses: LOGIN,
+            ..BASE_ROW
+        },
         Row {
             name: "teams of a key",
             path: "/v1/teams",
@@ -248,7 +283,11 @@ fn listed_packages() -> Vec<Row> {
             path: "/v1.1/teams/01J0SANDB0XTEAM00000000001/inbox",
             config: with_key,
             acquire: |s, ms| token(s, &package(c::INBOX_PACKAGE_ID), ms),
-            proof: ("PUT", "/v1/packages/01J0SANDB0XNB0XPKG00000001", r#"{"name":"In"}"#),
+            proof: (
+                "PUT",
+                "/v1/packages/01J0SANDB0XNB0XPKG00000001",
+                r#"{"name":"In"}"#,
+            ),
             statuses: INBOX,
             ..BASE_ROW
         },
@@ -272,7 +311,12 @@ fn linked_packages() -> Vec<Row> {
             config: config_for,
             acquire: |s, ms| {
                 let resource = link(c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
-                s.token_for(&Request::new(&resource).link_password(c::LINK_PASSWORD).timeout_ms(ms)).map(Some)
+                s.token_for(
+                    &Request::new(&resource)
+                        .link_password(c::LINK_PASSWORD)
+                        .timeout_ms(ms),
+                )
+                .map(Some)
             },
             proof: DOWNLOAD,
             statuses: LINK,
@@ -282,7 +326,13 @@ fn linked_packages() -> Vec<Row> {
             name: "transfer",
             path: "/v1/packages/01J0SANDB0XPACKAGE00000001/transfer",
             config: with_key,
-            acquire: |s, ms| token(s, &format!("packages/{}/transfers/{}", c::PACKAGE_ID, c::TRANSFER_ID), ms),
+            acquire: |s, ms| {
+                token(
+                    s,
+                    &format!("packages/{}/transfers/{}", c::PACKAGE_ID, c::TRANSFER_ID),
+                    ms,
+                )
+            },
             proof: ("GET", "/v1/transfers/01J0SANDB0XTRANSFER0000001", ""),
             statuses: TRANSFERS,
             ..BASE_ROW
@@ -292,13 +342,27 @@ fn linked_packages() -> Vec<Row> {
 
 /// Every exchange of the agent.
 pub(crate) fn agent() -> Vec<Row> {
-    let row = Row { service: Service::Agent, config: with_login, has_token: false, ..BASE_ROW };
+    let row = Row {
+        service: Service::Agent,
+        config: with_login,
+        has_token: false,
+        ..BASE_ROW
+    };
     let signed_in = |sandbox: &Sandbox| sandbox.configure("agent_signed_in", json!(true));
     let user_alone = |sandbox: &Sandbox| {
         sandbox.configure("agent_signed_in", json!(true));
         let body = json!({"user": {"id": "U", "email": "ann@example.com"}}).to_string();
-        let literal = FaultAction::Literal { status: 200, media_type: "application/json".into(), body };
-        sandbox.fault(Fault::new(literal).service(Service::Agent).path("/api/v1/login").forever());
+        let literal = FaultAction::Literal {
+            status: 200,
+            media_type: "application/json".into(),
+            body,
+        };
+        sandbox.fault(
+            Fault::new(literal)
+                .service(Service::Agent)
+                .path("/api/v1/login")
+                .forever(),
+        );
     };
     static PERSON: AtomicU64 = AtomicU64::new(0);
     vec![
@@ -346,7 +410,12 @@ pub(crate) fn agent() -> Vec<Row> {
 
 /// Every exchange of FileVerbs.
 pub(crate) fn fileverbs() -> Vec<Row> {
-    let row = Row { service: Service::FileVerbs, method: "POST", proof: JOB, ..BASE_ROW };
+    let row = Row {
+        service: Service::FileVerbs,
+        method: "POST",
+        proof: JOB,
+        ..BASE_ROW
+    };
     vec![
         Row {
             name: "bearer",
@@ -368,5 +437,9 @@ pub(crate) fn fileverbs() -> Vec<Row> {
 }
 
 pub(crate) fn all() -> Vec<Row> {
-    masv().into_iter().chain(agent()).chain(fileverbs()).collect()
+    masv()
+        .into_iter()
+        .chain(agent())
+        .chain(fileverbs())
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! Secrets that must not be seen: in no message, no log line, no text for people, and on no wire but their own.
+//! Secrets that must not be seen: in no message, no log line, no text for people, and on no wire
+//! but their own.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::{Mutex, Once};
@@ -27,11 +28,18 @@ const SECRETS: [&str; 12] = [
 /// Where every JWT begins; all tokens of the sandbox are some unless a test says otherwise.
 const JWT: &str = "eyJ";
 
-/// Whether a text holds a secret in any of its forms, whatever the case of its letters; `others` are secrets of this test.
+/// Whether a text holds a secret in any of its forms, whatever the case of its letters; `others`
+/// are secrets of this test.
 pub(crate) fn leaks(text: &str, others: &[&str]) -> bool {
     let lower = text.to_lowercase();
-    let all = SECRETS.iter().chain(others).filter(|secret| secret.len() >= 6);
-    text.contains(JWT) || all.flat_map(|secret| forms(secret)).any(|form| lower.contains(&form.to_lowercase()))
+    let all = SECRETS
+        .iter()
+        .chain(others)
+        .filter(|secret| secret.len() >= 6);
+    text.contains(JWT)
+        || all
+            .flat_map(|secret| forms(secret))
+            .any(|form| lower.contains(&form.to_lowercase()))
 }
 
 static LEAKED: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -49,7 +57,15 @@ pub(crate) fn watch_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         // SAFETY: `record_leak` takes any message, and there is no data.
-        let status = unsafe { keyferry_log_set_callback(KEYFERRY_LOG_DEBUG, Some(record_leak), std::ptr::null_mut(), None, None) };
+        let status = unsafe {
+            keyferry_log_set_callback(
+                KEYFERRY_LOG_DEBUG,
+                Some(record_leak),
+                std::ptr::null_mut(),
+                None,
+                None,
+            )
+        };
         assert_eq!(status, 0);
     });
 }
@@ -67,5 +83,9 @@ fn the_search_finds_what_it_is_to_find() {
             assert!(leaks(&format!("it says: {form}!"), &[]), "{form}");
         }
     }
-    assert!(leaks("a eyJhbGciOi", &[]) && leaks("x opaque-1 y", &["opaque-1"]) && !leaks("check `masv.password`", &[]));
+    assert!(
+        leaks("a eyJhbGciOi", &[])
+            && leaks("x opaque-1 y", &["opaque-1"])
+            && !leaks("check `masv.password`", &[])
+    );
 }

@@ -1,5 +1,5 @@
-//! The table: each row with each column ends in the right status, in time, with a message that can be shown, and the session
-//! works as soon as the fault is gone.
+//! The table: each row with each column ends in the right status, in time, with a message that can
+//! be shown, and the session works as soon as the fault is gone.
 
 use std::thread;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use keyferry_testing::c_api::{Session, Token};
 
 /// Asks, requires success, and makes the call that the token is for.
 pub(crate) fn succeed(row: &Row, at: &dyn ServiceUrls, session: &Session, what: &str) {
-    let token: Option<Token> = (row.acquire)(session, AMPLE_TIMEOUT_MS).unwrap_or_else(|error| panic!("{}, {what}: {error:?}", row.name));
+    let token: Option<Token> = (row.acquire)(session, AMPLE_TIMEOUT_MS)
+        .unwrap_or_else(|error| panic!("{}, {what}: {error:?}", row.name));
     if let Some(token) = token {
         harness::call_with_token(at.url_of(row.service), &token, row.proof);
     }
@@ -34,7 +35,11 @@ pub(crate) fn cell(row: &Row, column: &Column, sandbox: &Sandbox) {
 /// Asks while the fault is there.
 pub(crate) fn fail(row: &Row, column: &Column, session: &Session) {
     let what = format!("{}, {}", row.name, column.name);
-    let outcome = harness::within_time(Duration::from_millis(AMPLE_TIMEOUT_MS.into()), &what, || (row.acquire)(session, AMPLE_TIMEOUT_MS));
+    let outcome = harness::within_time(
+        Duration::from_millis(AMPLE_TIMEOUT_MS.into()),
+        &what,
+        || (row.acquire)(session, AMPLE_TIMEOUT_MS),
+    );
     match (&outcome, column.expected_status(row)) {
         (Ok(_), 0) => {}
         (Err(error), expected_status) => {
@@ -42,7 +47,11 @@ pub(crate) fn fail(row: &Row, column: &Column, session: &Session) {
             harness::check_message(error, &[]);
             // An inbox that can't be looked into is an empty one.
             let passed_over = row.name == "inbox" && expected_status == k::KEYFERRY_E_NOT_FOUND;
-            if let (FaultAction::Status { status, .. } | FaultAction::Redirect { status, .. }, false) = (&column.action, passed_over) {
+            if let (
+                FaultAction::Status { status, .. } | FaultAction::Redirect { status, .. },
+                false,
+            ) = (&column.action, passed_over)
+            {
                 assert_eq!(error.http_status, i32::from(*status), "{what}: {error:?}");
             }
         }
@@ -62,7 +71,9 @@ fn table(rows: &[Row], columns: fn(&Row) -> Vec<Column>) {
         for row in rows {
             scope.spawn(move || {
                 let sandbox = harness::sandbox();
-                columns(row).iter().for_each(|column| cell(row, column, &sandbox));
+                columns(row)
+                    .iter()
+                    .for_each(|column| cell(row, column, &sandbox));
                 harness::check_requests(&sandbox);
             });
         }
@@ -89,7 +100,10 @@ fn a_bad_document_is_a_bad_answer() {
 
 #[test]
 fn a_token_that_no_header_can_carry_is_a_bad_answer() {
-    let rows: Vec<_> = rows::all().into_iter().filter(|row| row.has_token).collect();
+    let rows: Vec<_> = rows::all()
+        .into_iter()
+        .filter(|row| row.has_token)
+        .collect();
     table(&rows, |_| faults::tokens());
 }
 
@@ -116,18 +130,32 @@ fn every_other_status_ends_as_the_service_means_it() {
 #[test]
 fn a_service_that_never_answers_costs_no_more_than_the_configured_time() {
     const TIME_MS: u32 = 400;
-    let hang = || Column { name: "hang".into(), action: FaultAction::Hang, retry_after: None, expected_status: k::KEYFERRY_E_NO_RESPONSE };
+    let hang = || Column {
+        name: "hang".into(),
+        action: FaultAction::Hang,
+        retry_after: None,
+        expected_status: k::KEYFERRY_E_NO_RESPONSE,
+    };
     thread::scope(|scope| {
         for row in rows::all() {
             scope.spawn(move || {
                 let sandbox = harness::sandbox();
-                let session = (row.config)(&sandbox).set("http.timeout_ms", &TIME_MS.to_string()).open();
+                let session = (row.config)(&sandbox)
+                    .set("http.timeout_ms", &TIME_MS.to_string())
+                    .open();
                 (row.set_up)(&sandbox);
                 (row.prepare)(&session);
                 sandbox.fault(hang().fault(&row));
                 let error =
-                    harness::within_time(Duration::from_millis(TIME_MS.into()), row.name, || (row.acquire)(&session, TIME_MS)).unwrap_err();
-                assert!([k::KEYFERRY_E_NO_RESPONSE, k::KEYFERRY_E_TIMEOUT].contains(&error.status), "{}: {error:?}", row.name);
+                    harness::within_time(Duration::from_millis(TIME_MS.into()), row.name, || {
+                        (row.acquire)(&session, TIME_MS)
+                    })
+                    .unwrap_err();
+                assert!(
+                    [k::KEYFERRY_E_NO_RESPONSE, k::KEYFERRY_E_TIMEOUT].contains(&error.status),
+                    "{}: {error:?}",
+                    row.name
+                );
                 harness::check_message(&error, &[]);
                 sandbox.clear_faults();
                 harness::wait_until_idle(&session);
@@ -148,7 +176,12 @@ fn a_service_that_refuses_connections_is_unreachable() {
         (row.prepare)(&session);
         drop(sandbox);
         let error = (row.acquire)(&session, AMPLE_TIMEOUT_MS).unwrap_err();
-        assert_eq!(error.status, k::KEYFERRY_E_UNREACHABLE, "{}: {error:?}", row.name);
+        assert_eq!(
+            error.status,
+            k::KEYFERRY_E_UNREACHABLE,
+            "{}: {error:?}",
+            row.name
+        );
         harness::check_message(&error, &[]);
     }
 }
@@ -156,7 +189,10 @@ fn a_service_that_refuses_connections_is_unreachable() {
 #[test]
 fn a_body_in_drips_is_cut_off_at_the_deadline() {
     let sandbox = harness::sandbox();
-    for row in rows::all().into_iter().filter(|row| row.name == "bearer" || row.name == "link") {
+    for row in rows::all()
+        .into_iter()
+        .filter(|row| row.name == "bearer" || row.name == "link")
+    {
         let session = (row.config)(&sandbox).open();
         let drip = Column {
             name: "drip".into(),
@@ -165,7 +201,10 @@ fn a_body_in_drips_is_cut_off_at_the_deadline() {
             expected_status: k::KEYFERRY_E_TIMEOUT,
         };
         sandbox.fault(drip.fault(&row));
-        let error = harness::within_time(Duration::from_millis(300), row.name, || (row.acquire)(&session, 300)).unwrap_err();
+        let error = harness::within_time(Duration::from_millis(300), row.name, || {
+            (row.acquire)(&session, 300)
+        })
+        .unwrap_err();
         assert_eq!(error.status, k::KEYFERRY_E_TIMEOUT, "{error:?}");
         sandbox.clear_faults();
     }
@@ -175,19 +214,44 @@ fn a_body_in_drips_is_cut_off_at_the_deadline() {
 fn the_words_of_a_service_are_passed_on_unless_they_hold_a_secret() {
     use keyferry_sandbox::credentials as c;
     let sandbox = harness::sandbox();
-    let secrets = [c::PASSWORD, c::API_KEY, c::SECRET_KEY, c::FV_API_KEY, c::LINK_SECRET, c::LINK_PASSWORD, c::PROTECTED_LINK_SECRET];
+    let secrets = [
+        c::PASSWORD,
+        c::API_KEY,
+        c::SECRET_KEY,
+        c::FV_API_KEY,
+        c::LINK_SECRET,
+        c::LINK_PASSWORD,
+        c::PROTECTED_LINK_SECRET,
+    ];
     for row in rows::all() {
-        for form in secrets.iter().flat_map(|secret| crate::secret_leaks::forms(secret)) {
+        for form in secrets
+            .iter()
+            .flat_map(|secret| crate::secret_leaks::forms(secret))
+        {
             let body = serde_json::json!({"code": 9, "message": format!("no: {form} is wrong"), "errors": []}).to_string();
-            let action = FaultAction::Literal { status: 401, media_type: "application/json".into(), body };
-            let echo = Column { name: "echo".into(), action, retry_after: None, expected_status: 0 };
+            let action = FaultAction::Literal {
+                status: 401,
+                media_type: "application/json".into(),
+                body,
+            };
+            let echo = Column {
+                name: "echo".into(),
+                action,
+                retry_after: None,
+                expected_status: 0,
+            };
             let session = (row.config)(&sandbox).open();
             (row.set_up)(&sandbox);
             (row.prepare)(&session);
             sandbox.fault(echo.fault(&row));
             if let Err(error) = (row.acquire)(&session, AMPLE_TIMEOUT_MS) {
                 let sent = row_sends(&row, &form);
-                assert!(!sent || !crate::secret_leaks::leaks(&error.message, &[]), "{}: {}", row.name, error.message);
+                assert!(
+                    !sent || !crate::secret_leaks::leaks(&error.message, &[]),
+                    "{}: {}",
+                    row.name,
+                    error.message
+                );
             }
             sandbox.clear_faults();
         }
@@ -205,5 +269,9 @@ fn row_sends(row: &Row, form: &str) -> bool {
         "bearer" | "renewal" => &[c::SECRET_KEY, c::FV_API_KEY],
         _ => &[],
     };
-    sent.iter().any(|secret| crate::secret_leaks::forms(secret).iter().any(|own| own == form))
+    sent.iter().any(|secret| {
+        crate::secret_leaks::forms(secret)
+            .iter()
+            .any(|own| own == form)
+    })
 }

@@ -1,4 +1,5 @@
-//! Damaged, truncated and foreign files: they are detected and quarantined, and the token is fetched again.
+//! Damaged, truncated and foreign files: they are detected and quarantined, and the token is
+//! fetched again.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -30,7 +31,10 @@ fn every_bit_and_every_length_of_a_file_counts() {
     let is_detected = |damaged: &[u8], what: String| {
         std::fs::write(&path, damaged).unwrap();
         assert!(store.load(&key).unwrap().is_none(), "{what}");
-        assert!(!path.exists() && std::fs::read(&bad).unwrap() == damaged, "{what}: it is set aside");
+        assert!(
+            !path.exists() && std::fs::read(&bad).unwrap() == damaged,
+            "{what}: it is set aside"
+        );
         std::fs::set_permissions(&bad, PermissionsExt::from_mode(0o600)).unwrap();
         std::fs::rename(&bad, &path).unwrap();
     };
@@ -50,13 +54,28 @@ fn every_bit_and_every_length_of_a_file_counts() {
 
 fn session(harness: &StoreHarness) -> Session {
     let mut config = Config::new();
-    let all = harness.sandbox.variables().into_iter().map(|(name, value)| (name.to_lowercase().replacen("keyferry_", "", 1), value));
+    let all = harness
+        .sandbox
+        .variables()
+        .into_iter()
+        .map(|(name, value)| (name.to_lowercase().replacen("keyferry_", "", 1), value));
     for (name, value) in all.filter(|(name, _)| name.starts_with("masv_")) {
-        config.set(&name.replacen('_', ".", 1), value.as_str().into()).unwrap();
+        config
+            .set(&name.replacen('_', ".", 1), value.as_str().into())
+            .unwrap();
     }
-    config.set("store", harness.setting().as_str().into()).unwrap();
+    config
+        .set("store", harness.setting().as_str().into())
+        .unwrap();
     let clock = keyferry::clock::Clock::manual(crate::harness::START_MS * 1000);
-    Session::open_with(config, keyferry::session::Options { clock, refreshes_in_background: false }).unwrap()
+    Session::open_with(
+        config,
+        keyferry::session::Options {
+            clock,
+            refreshes_in_background: false,
+        },
+    )
+    .unwrap()
 }
 
 #[test]
@@ -89,7 +108,10 @@ fn a_file_under_another_name_is_damage() {
         std::fs::write(harness.path("store/tokens").join(name), &bytes).unwrap();
     }
     assert!(store.load(&other).unwrap().is_none());
-    assert_eq!(store.load(&first).unwrap().as_ref().map(intact_generation), Some(7));
+    assert_eq!(
+        store.load(&first).unwrap().as_ref().map(intact_generation),
+        Some(7)
+    );
 }
 
 #[test]
@@ -104,7 +126,11 @@ fn what_another_key_or_release_has_written_is_left_alone() {
         std::fs::write(&path, &bytes).unwrap();
         assert!(store.load(&key).unwrap().is_none());
         store.save(&key, &record(&key, 8)).unwrap();
-        assert_eq!(store.load(&key).unwrap().unwrap().generation, 8, "{place}: kept in memory");
+        assert_eq!(
+            store.load(&key).unwrap().unwrap().generation,
+            8,
+            "{place}: kept in memory"
+        );
         assert_eq!(std::fs::read(&path).unwrap(), bytes, "{place}: left alone");
         store.clear().unwrap();
         assert!(!path.exists(), "who has the store cleared means all of it");
@@ -117,7 +143,8 @@ fn a_store_is_not_written_with_another_key() {
     let (harness, other) = (StoreHarness::new(), StoreHarness::new());
     stored(&other);
     for damage in [
-        &(|path: &Path| assert!(std::fs::copy(other.path("store/store.key"), path).is_ok())) as &dyn Fn(&Path),
+        &(|path: &Path| assert!(std::fs::copy(other.path("store/store.key"), path).is_ok()))
+            as &dyn Fn(&Path),
         &|path| std::fs::remove_file(path).unwrap(),
         &|path| std::fs::write(path, lines(path).replacen("key 1", "key 2", 1)).unwrap(),
         &|path| std::fs::write(path, lines(path).replace('a', "b")).unwrap(),
@@ -132,7 +159,13 @@ fn a_store_is_not_written_with_another_key() {
         assert!(store.load(&key).unwrap().is_none());
         store.save(&key, &record(&key, 8)).unwrap();
         let stored: Record = store.load(&key).unwrap().unwrap();
-        assert_eq!((stored.generation, std::fs::read(harness.token_file()).unwrap()), (8, bytes));
+        assert_eq!(
+            (
+                stored.generation,
+                std::fs::read(harness.token_file()).unwrap()
+            ),
+            (8, bytes)
+        );
         assert_eq!(std::fs::read(&path).ok(), damaged);
         let _ = std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600));
         harness.store().clear().unwrap();
@@ -168,7 +201,10 @@ fn odd_files_in_the_place_of_a_token_are_replaced_and_what_they_lead_to_is_not()
         let store = harness.store();
         assert!(store.load(&key).unwrap().is_none());
         store.save(&key, &record(&key, 9)).unwrap();
-        assert_eq!(intact_generation(&harness.store().load(&key).unwrap().unwrap()), 9);
+        assert_eq!(
+            intact_generation(&harness.store().load(&key).unwrap().unwrap()),
+            9
+        );
         assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
         std::fs::remove_dir_all(harness.path("store")).unwrap();
     }
@@ -192,13 +228,32 @@ impl KeyBackend for FakeKeyring {
 #[test]
 fn a_store_whose_key_in_the_keyring_is_damaged_is_good_again_when_it_was_cleared() {
     let (harness, keyring, key) = (StoreHarness::new(), FakeKeyring::default(), key("01A"));
-    let store = || FileStore::with_keyring(Some(Box::new(keyring.clone())), &harness.setting(), &empty_environment());
+    let store = || {
+        FileStore::with_keyring(
+            Some(Box::new(keyring.clone())),
+            &harness.setting(),
+            &empty_environment(),
+        )
+    };
     store().save(&key, &record(&key, 7)).unwrap();
-    assert_eq!(store().load(&key).unwrap().as_ref().map(intact_generation), Some(7));
+    assert_eq!(
+        store().load(&key).unwrap().as_ref().map(intact_generation),
+        Some(7)
+    );
     *keyring.0.lock() = Some("bent".to_owned());
     store().save(&key, &record(&key, 8)).unwrap();
-    assert_eq!((store().load(&key).unwrap().is_none(), keyring.0.lock().as_deref()), (true, Some("bent")), "it is left alone");
+    assert_eq!(
+        (
+            store().load(&key).unwrap().is_none(),
+            keyring.0.lock().as_deref()
+        ),
+        (true, Some("bent")),
+        "it is left alone"
+    );
     store().clear().unwrap();
     store().save(&key, &record(&key, 9)).unwrap();
-    assert_eq!(store().load(&key).unwrap().as_ref().map(intact_generation), Some(9));
+    assert_eq!(
+        store().load(&key).unwrap().as_ref().map(intact_generation),
+        Some(9)
+    );
 }

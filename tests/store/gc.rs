@@ -23,25 +23,53 @@ struct GcHarness {
 impl GcHarness {
     /// A store on a memory file system if there is one: ten thousand files are synced here.
     fn new() -> Self {
-        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let store = FileStore::new(&format!("file:{}/store", folder.path().display()), &empty_environment());
+        let folder = tempfile::tempdir_in("/dev/shm")
+            .or_else(|_| tempfile::tempdir())
+            .unwrap();
+        let store = FileStore::new(
+            &format!("file:{}/store", folder.path().display()),
+            &empty_environment(),
+        );
         Self { folder, store }
     }
 
     fn save(&self, id: &str, expires_us: i64, renewal: Option<&str>) {
         let (key, generation) = (key(id), u64::try_from(NOW_US).unwrap());
         let token = Some(token(&key, "abc", generation, NOW_US, expires_us));
-        self.store.save(&key, &Record { generation, token, renewal: renewal.map(Secret::from), ..Record::default() }).unwrap();
+        self.store
+            .save(
+                &key,
+                &Record {
+                    generation,
+                    token,
+                    renewal: renewal.map(Secret::from),
+                    ..Record::default()
+                },
+            )
+            .unwrap();
     }
 
     fn save_without_token(&self, id: &str, made_us: i64) {
-        self.store.save(&key(id), &Record { generation: u64::try_from(made_us).unwrap(), ..Record::default() }).unwrap();
+        self.store
+            .save(
+                &key(id),
+                &Record {
+                    generation: u64::try_from(made_us).unwrap(),
+                    ..Record::default()
+                },
+            )
+            .unwrap();
     }
 
     /// Makes it look as if the last look at the records was longer ago than an hour.
     fn let_an_hour_pass(&self) {
-        let last_run = File::options().write(true).open(self.folder.path().join("store/swept")).unwrap();
-        last_run.set_modified(SystemTime::now() - Duration::from_secs(3700)).unwrap();
+        let last_run = File::options()
+            .write(true)
+            .open(self.folder.path().join("store/swept"))
+            .unwrap();
+        last_run
+            .set_modified(SystemTime::now() - Duration::from_secs(3700))
+            .unwrap();
     }
 
     fn has(&self, id: &str) -> bool {
@@ -49,7 +77,9 @@ impl GcHarness {
     }
 
     fn count(&self) -> usize {
-        std::fs::read_dir(self.folder.path().join("store/tokens")).unwrap().count()
+        std::fs::read_dir(self.folder.path().join("store/tokens"))
+            .unwrap()
+            .count()
     }
 }
 
@@ -70,7 +100,17 @@ fn records_that_are_over_go_with_a_later_save_once_an_hour() {
     assert_eq!(harness.count(), 9, "what has no token tells no time");
     harness.save("third", NOW_US + HOUR_US, None);
     let gone = ["ended", "rejected long ago"];
-    for id in ["first", "ended", "just ended", "renewable", "endless", "rejected long ago", "rejected", "second", "third"] {
+    for id in [
+        "first",
+        "ended",
+        "just ended",
+        "renewable",
+        "endless",
+        "rejected long ago",
+        "rejected",
+        "second",
+        "third",
+    ] {
         assert_eq!(harness.has(id), !gone.contains(&id), "{id}");
     }
     harness.save("ended again", NOW_US - 2 * DAY_US, None);
@@ -83,7 +123,15 @@ fn ten_thousand_records_are_swept_in_steps_and_what_lives_stays() {
     harness.save("first", NOW_US + HOUR_US, None);
     for at in 0..10_000 {
         let lives = at % 10 == 0;
-        harness.save(&at.to_string(), if lives { NOW_US + HOUR_US } else { NOW_US - 2 * DAY_US }, None);
+        harness.save(
+            &at.to_string(),
+            if lives {
+                NOW_US + HOUR_US
+            } else {
+                NOW_US - 2 * DAY_US
+            },
+            None,
+        );
     }
     assert_eq!(harness.count(), 10_001);
     let (mut slowest, mut steps) = (Duration::ZERO, 0);
@@ -94,10 +142,21 @@ fn ten_thousand_records_are_swept_in_steps_and_what_lives_stays() {
         harness.save("first", NOW_US + HOUR_US, None);
         slowest = slowest.max(began.elapsed());
         steps += 1;
-        assert!(before - harness.count() <= 2_000 && steps < 200, "{before} before, {} after", harness.count());
+        assert!(
+            before - harness.count() <= 2_000 && steps < 200,
+            "{before} before, {} after",
+            harness.count()
+        );
     }
-    println!("10,000 records: {steps} steps, the slowest took {} ms", slowest.as_millis());
-    assert!((0..10_000).step_by(10).all(|at| harness.has(&at.to_string())));
+    println!(
+        "10,000 records: {steps} steps, the slowest took {} ms",
+        slowest.as_millis()
+    );
+    assert!(
+        (0..10_000)
+            .step_by(10)
+            .all(|at| harness.has(&at.to_string()))
+    );
     let began = Instant::now();
     harness.save("first", NOW_US + HOUR_US, None);
     println!("a save that is not due: {} us", began.elapsed().as_micros());

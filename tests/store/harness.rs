@@ -31,7 +31,11 @@ impl StoreHarness {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("home")).unwrap();
-        let sandbox = Sandbox::start(Options { clock: Clock::manual(START_MS), ..Options::default() }).unwrap();
+        let sandbox = Sandbox::start(Options {
+            clock: Clock::manual(START_MS),
+            ..Options::default()
+        })
+        .unwrap();
         Self { folder, sandbox }
     }
 
@@ -50,8 +54,12 @@ impl StoreHarness {
 
     /// The files in a directory of the store.
     pub(crate) fn names(&self, folder: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.path("store").join(folder)).into_iter().flatten();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let entries = std::fs::read_dir(self.path("store").join(folder))
+            .into_iter()
+            .flatten();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -64,12 +72,28 @@ impl StoreHarness {
     }
 
     /// Gives a program its task and the harness's environment, and no other variable.
-    pub(crate) fn set_environment<'a>(&self, command: &'a mut Command, task: &str) -> &'a mut Command {
-        command.env_clear().current_dir(self.folder.path()).envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        command.envs(self.sandbox.variables().into_iter().filter(|(name, _)| !name.starts_with('#')));
+    pub(crate) fn set_environment<'a>(
+        &self,
+        command: &'a mut Command,
+        task: &str,
+    ) -> &'a mut Command {
+        command
+            .env_clear()
+            .current_dir(self.folder.path())
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        command.envs(
+            self.sandbox
+                .variables()
+                .into_iter()
+                .filter(|(name, _)| !name.starts_with('#')),
+        );
         let now_us = self.sandbox.clock().now_unix_ms() * 1000;
-        command.env("HOME", self.path("home")).env("KEYFERRY_STORE", self.setting());
-        command.env("KEYFERRY_ACT", task).env("KEYFERRY_ACT_NOW_US", now_us.to_string())
+        command
+            .env("HOME", self.path("home"))
+            .env("KEYFERRY_STORE", self.setting());
+        command
+            .env("KEYFERRY_ACT", task)
+            .env("KEYFERRY_ACT_NOW_US", now_us.to_string())
     }
 
     /// The command of a worker that is not started yet.
@@ -92,14 +116,21 @@ impl StoreHarness {
     /// Runs many workers that begin at the same moment, and gives the output of each.
     pub(crate) fn run_together(&self, count: usize, task: &str) -> Vec<Vec<String>> {
         let mut workers: Vec<_> = (0..count).map(|_| self.worker(task)).collect();
-        workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "ready"));
+        workers
+            .iter_mut()
+            .for_each(|worker| assert_eq!(worker.line(), "ready"));
         workers.iter_mut().for_each(Worker::go);
         workers.into_iter().map(Worker::finish).collect()
     }
 }
 
 /// The arguments with which this program is a worker.
-pub(crate) const ARGUMENTS: [&str; 4] = ["--exact", "worker::runs_its_task", "--nocapture", "--test-threads=1"];
+pub(crate) const ARGUMENTS: [&str; 4] = [
+    "--exact",
+    "worker::runs_its_task",
+    "--nocapture",
+    "--test-threads=1",
+];
 
 pub(crate) fn empty_environment() -> Environment {
     std::sync::Arc::new(|_| None)
@@ -107,20 +138,31 @@ pub(crate) fn empty_environment() -> Environment {
 
 impl Worker {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
         let (output, lines) = mpsc::channel();
         let out = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {
                 // The test runner writes its own text before the worker's on one line.
-                let Some((_, line)) = line.split_once("@ ") else { continue };
+                let Some((_, line)) = line.split_once("@ ") else {
+                    continue;
+                };
                 if output.send(line.to_owned()).is_err() {
                     return;
                 }
             }
         });
         let stdin = child.stdin.take();
-        Self { child, stdin, lines }
+        Self {
+            child,
+            stdin,
+            lines,
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -129,7 +171,9 @@ impl Worker {
 
     /// The next line of output.
     pub(crate) fn line(&mut self) -> String {
-        self.lines.recv_timeout(LIMIT).expect("a worker reports in time")
+        self.lines
+            .recv_timeout(LIMIT)
+            .expect("a worker reports in time")
     }
 
     /// Lets the worker begin.
@@ -144,7 +188,11 @@ impl Worker {
 
     pub(crate) fn signal(&self, signal: i32) {
         // SAFETY: the child was not waited for yet, so its number is its own.
-        assert_eq!(unsafe { libc::kill(i32::try_from(self.pid()).unwrap(), signal) }, 0);
+        assert_eq!(
+            // SAFETY: as above.
+            unsafe { libc::kill(i32::try_from(self.pid()).unwrap(), signal) },
+            0
+        );
     }
 
     /// All output until the worker exits, which must be with success.
@@ -164,9 +212,14 @@ impl Worker {
         let deadline = Instant::now() + LIMIT;
         let mut lines = Vec::new();
         loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => lines.push(line),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return (lines, self.child.wait().unwrap()),
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return (lines, self.child.wait().unwrap());
+                }
                 Err(mpsc::RecvTimeoutError::Timeout) => panic!("a worker does not end: {lines:?}"),
             }
         }

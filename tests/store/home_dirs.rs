@@ -1,4 +1,5 @@
-//! Homes that are missing, another user's, read-only or full: the caller gets a token, and one warning is logged.
+//! Homes that are missing, another user's, read-only or full: the caller gets a token, and one
+//! warning is logged.
 
 use std::os::unix::fs::chown;
 use std::path::PathBuf;
@@ -11,13 +12,19 @@ use crate::worker::{intact_generation, key, record};
 
 /// The output of a worker with these variables and the default store.
 fn run(harness: &StoreHarness, variables: &[(&str, Option<PathBuf>)]) -> Vec<String> {
-    let mut worker = Worker::start(set_environment(&mut harness.command("get user times 3 threads 1"), variables));
+    let mut worker = Worker::start(set_environment(
+        &mut harness.command("get user times 3 threads 1"),
+        variables,
+    ));
     assert_eq!(worker.line(), "ready");
     worker.go();
     worker.finish()
 }
 
-fn set_environment<'a>(command: &'a mut Command, variables: &[(&str, Option<PathBuf>)]) -> &'a mut Command {
+fn set_environment<'a>(
+    command: &'a mut Command,
+    variables: &[(&str, Option<PathBuf>)],
+) -> &'a mut Command {
     command.env_remove("KEYFERRY_STORE").env_remove("HOME");
     for (name, value) in variables {
         command.envs(value.as_ref().map(|value| (name, value)));
@@ -26,9 +33,18 @@ fn set_environment<'a>(command: &'a mut Command, variables: &[(&str, Option<Path
 }
 
 fn is_token_and_warning(output: &[String], remedy: &str) {
-    let warnings: Vec<_> = output.iter().filter(|line| line.starts_with("log ")).collect();
-    assert!(warnings.len() == 1 && warnings[0].contains(remedy), "{remedy}: {output:?}");
-    assert!(output.iter().any(|line| line.starts_with("got ")), "{remedy}: {output:?}");
+    let warnings: Vec<_> = output
+        .iter()
+        .filter(|line| line.starts_with("log "))
+        .collect();
+    assert!(
+        warnings.len() == 1 && warnings[0].contains(remedy),
+        "{remedy}: {output:?}"
+    );
+    assert!(
+        output.iter().any(|line| line.starts_with("got ")),
+        "{remedy}: {output:?}"
+    );
 }
 
 #[test]
@@ -36,11 +52,24 @@ fn a_home_that_can_not_be_used_costs_one_warning() {
     let harness = StoreHarness::new();
     let path = |name: &str| Some(PathBuf::from(name));
     is_token_and_warning(&run(&harness, &[]), "file:/absolute/path");
-    is_token_and_warning(&run(&harness, &[("HOME", path("/nonexistent"))]), "/nonexistent");
-    is_token_and_warning(&run(&harness, &[("HOME", path("relative")), ("XDG_STATE_HOME", path("./x"))]), "file:/absolute/path");
+    is_token_and_warning(
+        &run(&harness, &[("HOME", path("/nonexistent"))]),
+        "/nonexistent",
+    );
+    is_token_and_warning(
+        &run(
+            &harness,
+            &[("HOME", path("relative")), ("XDG_STATE_HOME", path("./x"))],
+        ),
+        "file:/absolute/path",
+    );
     is_token_and_warning(&run(&harness, &[("HOME", path("/dev/null"))]), "/dev/null");
     assert!(!PathBuf::from("/nonexistent").exists());
-    assert_eq!(std::fs::read_dir(harness.path("")).unwrap().count(), 1, "nothing was made in the working folder");
+    assert_eq!(
+        std::fs::read_dir(harness.path("")).unwrap().count(),
+        1,
+        "nothing was made in the working folder"
+    );
 }
 
 #[test]
@@ -49,16 +78,30 @@ fn the_default_is_the_users_state_folder_with_the_key_outside() {
     let home = harness.path("home");
     for _ in 0..2 {
         let output = run(&harness, &[("HOME", Some(home.clone()))]);
-        assert!(output.len() == 2 && output[0].starts_with("got "), "{output:?}");
+        assert!(
+            output.len() == 2 && output[0].starts_with("got "),
+            "{output:?}"
+        );
     }
     assert_eq!(harness.sandbox.count("login"), 1);
-    for made in [".local/state/keyferry/tokens", ".local/state/keyferry/store", ".local/share/keyferry/store.key"] {
+    for made in [
+        ".local/state/keyferry/tokens",
+        ".local/state/keyferry/store",
+        ".local/share/keyferry/store.key",
+    ] {
         assert!(home.join(made).exists(), "{made}");
     }
     crate::permissions::assert_private(&home.join(".local/state/keyferry"));
     crate::permissions::assert_private(&home.join(".local/share/keyferry"));
     let (state, data) = (harness.path("s"), harness.path("d"));
-    run(&harness, &[("HOME", Some(home)), ("XDG_STATE_HOME", Some(state.clone())), ("XDG_DATA_HOME", Some(data.clone()))]);
+    run(
+        &harness,
+        &[
+            ("HOME", Some(home)),
+            ("XDG_STATE_HOME", Some(state.clone())),
+            ("XDG_DATA_HOME", Some(data.clone())),
+        ],
+    );
     assert!(state.join("keyferry/store").exists() && data.join("keyferry/store.key").exists());
 }
 
@@ -81,7 +124,10 @@ struct Mounted(PathBuf);
 
 impl Mounted {
     fn new(path: PathBuf, options: &str) -> Option<Self> {
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&path).status();
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(&path)
+            .status();
         if !mount.is_ok_and(|status| status.success()) {
             println!("*** SKIPPED: only root can mount ***");
             return None;
@@ -90,7 +136,11 @@ impl Mounted {
     }
 
     fn remount(&self, options: &str) {
-        let status = Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(&self.0).status().unwrap();
+        let status = Command::new("mount")
+            .args(["-o", &format!("remount,{options}")])
+            .arg(&self.0)
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 }
@@ -105,7 +155,9 @@ impl Drop for Mounted {
 fn a_read_only_home_costs_one_warning_and_is_read() {
     let harness = StoreHarness::new();
     let home = harness.path("home");
-    let Some(mounted) = Mounted::new(home.clone(), "size=1m,mode=700") else { return };
+    let Some(mounted) = Mounted::new(home.clone(), "size=1m,mode=700") else {
+        return;
+    };
     mounted.remount("ro");
     is_token_and_warning(&run(&harness, &[("HOME", Some(home.clone()))]), "read-only");
     mounted.remount("rw");
@@ -113,8 +165,14 @@ fn a_read_only_home_costs_one_warning_and_is_read() {
     mounted.remount("ro");
     assert_eq!(harness.sandbox.count("login"), 2);
     let output = run(&harness, &[("HOME", Some(home.clone()))]);
-    assert!(output[0].starts_with("got ") && harness.sandbox.count("login") == 2, "what is there is read: {output:?}");
-    harness.sandbox.clock().advance(std::time::Duration::from_secs(30 * 24 * 3600));
+    assert!(
+        output[0].starts_with("got ") && harness.sandbox.count("login") == 2,
+        "what is there is read: {output:?}"
+    );
+    harness
+        .sandbox
+        .clock()
+        .advance(std::time::Duration::from_secs(30 * 24 * 3600));
     is_token_and_warning(&run(&harness, &[("HOME", Some(home))]), "read-only");
     assert_eq!(harness.sandbox.count("login"), 3);
 }
@@ -123,15 +181,23 @@ fn a_read_only_home_costs_one_warning_and_is_read() {
 fn a_full_disk_costs_one_warning_and_loses_nothing() {
     let harness = StoreHarness::new();
     let home = harness.path("home");
-    let Some(_mounted) = Mounted::new(home.clone(), "size=256k,mode=700") else { return };
+    let Some(_mounted) = Mounted::new(home.clone(), "size=256k,mode=700") else {
+        return;
+    };
     run(&harness, &[("HOME", Some(home.clone()))]);
     let filler = home.join("filler");
     let _ = std::fs::write(&filler, vec![1; 512 * 1024]);
-    harness.sandbox.clock().advance(std::time::Duration::from_secs(30 * 24 * 3600));
+    harness
+        .sandbox
+        .clock()
+        .advance(std::time::Duration::from_secs(30 * 24 * 3600));
     is_token_and_warning(&run(&harness, &[("HOME", Some(home.clone()))]), "full");
     std::fs::remove_file(filler).unwrap();
     let output = run(&harness, &[("HOME", Some(home.clone()))]);
-    assert!(output.len() == 2 && output[0].starts_with("got "), "{output:?}");
+    assert!(
+        output.len() == 2 && output[0].starts_with("got "),
+        "{output:?}"
+    );
     let logins = harness.sandbox.count("login");
     run(&harness, &[("HOME", Some(home))]);
     assert_eq!(harness.sandbox.count("login"), logins, "it is kept again");
@@ -141,14 +207,28 @@ fn a_full_disk_costs_one_warning_and_loses_nothing() {
 fn a_token_that_is_rejected_on_a_full_disk_is_gone_for_all() {
     let harness = StoreHarness::new();
     let home = harness.path("home");
-    let Some(_mounted) = Mounted::new(home.clone(), "size=64k,mode=700") else { return };
+    let Some(_mounted) = Mounted::new(home.clone(), "size=64k,mode=700") else {
+        return;
+    };
     let variables = [("HOME", Some(home.clone()))];
-    let got = |output: Vec<String>| output.into_iter().find(|line| line.starts_with("got ")).unwrap();
+    let got = |output: Vec<String>| {
+        output
+            .into_iter()
+            .find(|line| line.starts_with("got "))
+            .unwrap()
+    };
     let old = got(run(&harness, &variables));
     let filler = home.join("filler");
     let _ = std::fs::write(&filler, vec![1; 512 * 1024]);
-    let output = Worker::start(set_environment(&mut harness.command("reject user"), &variables)).finish();
-    assert!(output.len() == 1 && output[0].contains("full"), "{output:?}");
+    let output = Worker::start(set_environment(
+        &mut harness.command("reject user"),
+        &variables,
+    ))
+    .finish();
+    assert!(
+        output.len() == 1 && output[0].contains("full"),
+        "{output:?}"
+    );
     let new = got(run(&harness, &variables));
     assert_ne!(old, new);
     std::fs::remove_file(filler).unwrap();
@@ -157,10 +237,17 @@ fn a_token_that_is_rejected_on_a_full_disk_is_gone_for_all() {
 
 /// The output of a worker. Fails if it has a warning.
 fn run_without_warning(harness: &StoreHarness, task: &str, password: Option<&str>) -> Vec<String> {
-    let mut worker = Worker::start(harness.command(task).envs(password.map(|password| ("KEYFERRY_MASV_PASSWORD", password))));
+    let mut worker = Worker::start(
+        harness
+            .command(task)
+            .envs(password.map(|password| ("KEYFERRY_MASV_PASSWORD", password))),
+    );
     worker.try_go();
     let output = worker.end().0;
-    assert!(!output.iter().any(|line| line.starts_with("log ")), "{task}: {output:?}");
+    assert!(
+        !output.iter().any(|line| line.starts_with("log ")),
+        "{task}: {output:?}"
+    );
     output
 }
 
@@ -171,12 +258,26 @@ fn a_part_of_the_store_that_was_removed_is_made_anew() {
     for part in ["tokens", "new", "locks", "refusals", "store"] {
         let path = harness.path("store").join(part);
         run_without_warning(&harness, "reject user", None);
-        if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }.unwrap();
+        if path.is_dir() {
+            std::fs::remove_dir_all(&path)
+        } else {
+            std::fs::remove_file(&path)
+        }
+        .unwrap();
         let before = harness.sandbox.count("login");
-        (0..2).for_each(|_| assert!(run_without_warning(&harness, "get user", None)[1].starts_with("got ")));
+        (0..2).for_each(|_| {
+            assert!(run_without_warning(&harness, "get user", None)[1].starts_with("got "))
+        });
         assert!(path.exists(), "{part}");
-        assert_eq!(harness.sandbox.count("login") - before, 1, "{part}: what was got is kept");
-        harness.sandbox.clock().advance(std::time::Duration::from_secs(60));
+        assert_eq!(
+            harness.sandbox.count("login") - before,
+            1,
+            "{part}: what was got is kept"
+        );
+        harness
+            .sandbox
+            .clock()
+            .advance(std::time::Duration::from_secs(60));
     }
 }
 
@@ -186,7 +287,12 @@ fn without_the_folder_of_refusals_a_wrong_password_is_sent_once() {
     run_without_warning(&harness, "get user", None);
     std::fs::remove_file(harness.token_file()).unwrap();
     std::fs::remove_dir_all(harness.path("store/refusals")).unwrap();
-    (0..3).for_each(|_| assert!(run_without_warning(&harness, "get user", Some("wrong"))[1].starts_with("failed BadCredentials ")));
+    (0..3).for_each(|_| {
+        assert!(
+            run_without_warning(&harness, "get user", Some("wrong"))[1]
+                .starts_with("failed BadCredentials ")
+        )
+    });
     assert_eq!(harness.sandbox.count("login"), 2);
 }
 
@@ -199,7 +305,16 @@ fn a_process_that_has_the_store_open_makes_anew_what_is_removed_meanwhile() {
         std::fs::remove_dir_all(harness.path("store").join(part)).unwrap();
         store.save(&key, &record(&key, generation + 1)).unwrap();
         store.save(&key, &record(&key, generation + 1)).unwrap();
-        assert_eq!(harness.store().load(&key).unwrap().as_ref().map(intact_generation), Some(generation + 1), "{part}");
+        assert_eq!(
+            harness
+                .store()
+                .load(&key)
+                .unwrap()
+                .as_ref()
+                .map(intact_generation),
+            Some(generation + 1),
+            "{part}"
+        );
     }
 }
 
@@ -209,7 +324,10 @@ fn without_descriptors_there_is_an_error_or_a_token_and_no_abort() {
     for limit in [3_u64, 4, 5, 6, 8, 10, 12, 16, 24] {
         let mut command = harness.command("get user");
         let set = move || {
-            let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+            let limit = libc::rlimit {
+                rlim_cur: limit,
+                rlim_max: limit,
+            };
             // SAFETY: the limit is read during the call.
             unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
             Ok(())
@@ -220,6 +338,9 @@ fn without_descriptors_there_is_an_error_or_a_token_and_no_abort() {
         worker.try_go();
         let (output, status) = worker.end();
         let code = status.code();
-        assert!(code == Some(0) || (limit < 6 && code.is_some()), "{limit}: {status} {output:?}");
+        assert!(
+            code == Some(0) || (limit < 6 && code.is_some()),
+            "{limit}: {status} {output:?}"
+        );
     }
 }

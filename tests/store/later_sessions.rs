@@ -1,4 +1,5 @@
-//! Processes one after the other, each with a new session: what one has learned is stored for the next.
+//! Processes one after the other, each with a new session: what one has learned is stored for the
+//! next.
 
 use std::time::Duration;
 
@@ -23,14 +24,22 @@ fn a_new_process_knows_the_service_s_clock() {
             let got = *harness.session().token(BEARER).unwrap();
             let stored = harness.session().stored(&Request::new(BEARER)).unwrap();
             for token in [Some(got), stored].into_iter().flatten() {
-                let left_us = token.meta().expires_us - harness.sandbox.clock().now_unix_ms() * 1000;
-                assert!(left_us > 0, "round {round}: ended {} s ago, the service being {ahead_s} s ahead", -left_us / 1_000_000);
+                let left_us =
+                    token.meta().expires_us - harness.sandbox.clock().now_unix_ms() * 1000;
+                assert!(
+                    left_us > 0,
+                    "round {round}: ended {} s ago, the service being {ahead_s} s ahead",
+                    -left_us / 1_000_000
+                );
             }
             harness.advance(20);
         }
         // 1,200 s, and each serves for 570.
         let got = harness.sandbox.count("fileverbs_login") + harness.sandbox.count("refresh");
-        assert!(got <= 3, "{got} bearers, the service being {ahead_s} s ahead");
+        assert!(
+            got <= 3,
+            "{got} bearers, the service being {ahead_s} s ahead"
+        );
     }
 }
 
@@ -63,27 +72,64 @@ fn a_clock_that_was_set_back_since_makes_the_stored_difference_none() {
 
 /// What a process gets, and tells another to be refused.
 fn get_and_reject(harness: &SessionHarness, resource: &str) -> Result<(), ErrorKind> {
-    let token = harness.session().token(resource).map_err(|error| error.kind)?;
-    harness.session().reject_value(resource, &Secret::from(token.value())).unwrap();
+    let token = harness
+        .session()
+        .token(resource)
+        .map_err(|error| error.kind)?;
+    harness
+        .session()
+        .reject_value(resource, &Secret::from(token.value()))
+        .unwrap();
     Ok(())
 }
 
 #[test]
 fn processes_that_reject_each_token_cause_one_login_in_ten_seconds() {
     let harness = SessionHarness::new();
-    for (resource, count) in [("user", "login"), (BEARER, "fileverbs_login"), (&*crate::worker::package(), "lookup")] {
+    for (resource, count) in [
+        ("user", "login"),
+        (BEARER, "fileverbs_login"),
+        (&*crate::worker::package(), "lookup"),
+    ] {
         let before = harness.sandbox.count(count);
-        let got: Vec<_> = (0..10).map(|_| get_and_reject(&harness, resource)).collect();
-        assert_eq!(got[..2], [Ok(()), Ok(())], "{resource}: the first reject is answered with a new token at once");
-        assert!(got[2..].iter().all(|got| *got == Err(ErrorKind::BadCredentials)), "{resource}: {got:?}");
+        let got: Vec<_> = (0..10)
+            .map(|_| get_and_reject(&harness, resource))
+            .collect();
+        assert_eq!(
+            got[..2],
+            [Ok(()), Ok(())],
+            "{resource}: the first reject is answered with a new token at once"
+        );
+        assert!(
+            got[2..]
+                .iter()
+                .all(|got| *got == Err(ErrorKind::BadCredentials)),
+            "{resource}: {got:?}"
+        );
         harness.advance(9);
         let error = harness.session().token(resource).map(drop).unwrap_err();
-        assert_eq!((error.kind, error.retry_after_ms), (ErrorKind::BadCredentials, Some(1000)), "{resource}");
+        assert_eq!(
+            (error.kind, error.retry_after_ms),
+            (ErrorKind::BadCredentials, Some(1000)),
+            "{resource}"
+        );
         harness.advance(1);
         assert_eq!(get_and_reject(&harness, resource), Ok(()), "{resource}");
-        assert_eq!(get_and_reject(&harness, resource), Err(ErrorKind::BadCredentials), "{resource}");
-        let renewed = if resource == BEARER { harness.sandbox.count("refresh") } else { 0 };
-        assert_eq!(harness.sandbox.count(count) + renewed - before, 3, "{resource}");
+        assert_eq!(
+            get_and_reject(&harness, resource),
+            Err(ErrorKind::BadCredentials),
+            "{resource}"
+        );
+        let renewed = if resource == BEARER {
+            harness.sandbox.count("refresh")
+        } else {
+            0
+        };
+        assert_eq!(
+            harness.sandbox.count(count) + renewed - before,
+            3,
+            "{resource}"
+        );
         harness.advance(60);
     }
 }
@@ -94,11 +140,21 @@ fn a_login_that_somebody_asks_for_is_made_and_begins_anew() {
     for _ in 0..3 {
         let _ = get_and_reject(&harness, "user");
     }
-    assert_eq!(harness.session().token("user").map(drop).unwrap_err().kind, ErrorKind::BadCredentials);
+    assert_eq!(
+        harness.session().token("user").map(drop).unwrap_err().kind,
+        ErrorKind::BadCredentials
+    );
     harness.session().masv_login(None, None).unwrap();
     assert_eq!(get_and_reject(&harness, "user"), Ok(()));
-    assert_eq!(get_and_reject(&harness, "user"), Ok(()), "the first reject after it");
-    assert_eq!(get_and_reject(&harness, "user"), Err(ErrorKind::BadCredentials));
+    assert_eq!(
+        get_and_reject(&harness, "user"),
+        Ok(()),
+        "the first reject after it"
+    );
+    assert_eq!(
+        get_and_reject(&harness, "user"),
+        Err(ErrorKind::BadCredentials)
+    );
     harness.session().forget(Some("user")).unwrap();
     assert!(harness.session().token("user").is_ok());
 }
@@ -109,14 +165,22 @@ fn a_login_that_failed_is_no_token_that_was_rejected() {
     get_and_reject(&harness, "user").unwrap();
     let session = harness.session();
     harness.sandbox.fault(Fault::status(503).path("/v1/auth"));
-    assert_eq!(session.token("user").map(drop).unwrap_err().kind, ErrorKind::Unavailable);
+    assert_eq!(
+        session.token("user").map(drop).unwrap_err().kind,
+        ErrorKind::Unavailable
+    );
     harness.advance(6);
     assert!(session.token("user").is_ok());
 }
 
 /// Sixteen processes' worth of asking for a bearer: what they got, or met.
 fn ask(harness: &SessionHarness) -> Vec<Result<u64, ErrorKind>> {
-    let ask = || harness.session().token(BEARER).map(|token| token.meta().generation);
+    let ask = || {
+        harness
+            .session()
+            .token(BEARER)
+            .map(|token| token.meta().generation)
+    };
     (0..16).map(|_| ask().map_err(|error| error.kind)).collect()
 }
 
@@ -127,7 +191,10 @@ fn a_stored_write_token_does_not_stand_in_for_a_management_token_that_is_to_be_r
     harness.sandbox.set_life("package", 1000);
     let first = harness.session().token(&package).unwrap();
     let ends_s = harness.clock.now_us() / 1_000_000 + 10_000;
-    harness.session().adopt(&package, Secret::from("made-up-write-token"), Some(ends_s)).unwrap();
+    harness
+        .session()
+        .adopt(&package, Secret::from("made-up-write-token"), Some(ends_s))
+        .unwrap();
     harness.advance(960);
     let second = harness.session().token(&package).unwrap();
     assert_eq!(second.meta().access, Access::Manage);
@@ -150,9 +217,21 @@ fn of_two_pauses_that_are_met_at_once_the_longer_one_counts() {
         harness.session().token("user").unwrap();
         let packages = [(c::PACKAGE_ID, "600"), (c::OTHER_PACKAGE_ID, "3")];
         for (package, pause) in packages {
-            harness.sandbox.fault(Fault::status(429).path(&path_of(package)).retry_after(pause).latency(Duration::from_millis(30)));
+            harness.sandbox.fault(
+                Fault::status(429)
+                    .path(&path_of(package))
+                    .retry_after(pause)
+                    .latency(Duration::from_millis(30)),
+            );
         }
-        let ask = |package: &str| harness.session().token(&format!("packages/{package}")).map(drop).unwrap_err().retry_after_ms;
+        let ask = |package: &str| {
+            harness
+                .session()
+                .token(&format!("packages/{package}"))
+                .map(drop)
+                .unwrap_err()
+                .retry_after_ms
+        };
         std::thread::scope(|scope| {
             for (package, _) in packages {
                 scope.spawn(move || ask(package));
@@ -170,22 +249,46 @@ fn of_two_pauses_that_are_met_at_once_the_longer_one_counts() {
 fn an_answer_ends_no_pause_that_another_process_has_met_meanwhile() {
     for round in 0..20 {
         let harness = SessionHarness::new();
-        let token = |package: &str| harness.session().token(&format!("packages/{package}")).map_err(|error| error.retry_after_ms);
+        let token = |package: &str| {
+            harness
+                .session()
+                .token(&format!("packages/{package}"))
+                .map_err(|error| error.retry_after_ms)
+        };
         harness.session().token("user").unwrap();
         // One that has run out is there, so that an answer finds something to end.
-        harness.sandbox.fault(Fault::status(429).path(&path_of(c::PACKAGE_ID)).retry_after("3"));
+        harness.sandbox.fault(
+            Fault::status(429)
+                .path(&path_of(c::PACKAGE_ID))
+                .retry_after("3"),
+        );
         assert_eq!(token(c::PACKAGE_ID).map(drop), Err(Some(3000)));
         harness.advance(4);
         let slow = Duration::from_millis(30);
-        harness.sandbox.fault(Fault::status(429).path(&path_of(c::PACKAGE_ID)).retry_after("600").latency(slow));
-        harness.sandbox.fault(Fault::slow(slow).path(&path_of(c::OTHER_PACKAGE_ID)));
+        harness.sandbox.fault(
+            Fault::status(429)
+                .path(&path_of(c::PACKAGE_ID))
+                .retry_after("600")
+                .latency(slow),
+        );
+        harness
+            .sandbox
+            .fault(Fault::slow(slow).path(&path_of(c::OTHER_PACKAGE_ID)));
         let (paused, answered) = std::thread::scope(|scope| {
-            let [one, other] = [c::PACKAGE_ID, c::OTHER_PACKAGE_ID].map(|package| scope.spawn(move || token(package).map(drop)));
+            let [one, other] = [c::PACKAGE_ID, c::OTHER_PACKAGE_ID]
+                .map(|package| scope.spawn(move || token(package).map(drop)));
             (one.join().unwrap(), other.join().unwrap())
         });
         assert_eq!(paused, Err(Some(600_000)), "round {round}");
-        assert!(answered.is_ok() || answered == Err(Some(600_000)), "round {round}: {answered:?}");
-        assert_eq!(token(c::PACKAGE_ID).map(drop), Err(Some(600_000)), "round {round}");
+        assert!(
+            answered.is_ok() || answered == Err(Some(600_000)),
+            "round {round}: {answered:?}"
+        );
+        assert_eq!(
+            token(c::PACKAGE_ID).map(drop),
+            Err(Some(600_000)),
+            "round {round}"
+        );
     }
 }
 
@@ -193,8 +296,15 @@ fn an_answer_ends_no_pause_that_another_process_has_met_meanwhile() {
 fn a_clock_that_is_set_back_ends_what_was_met_before() {
     let harness = SessionHarness::new();
     harness.sandbox.fault(Fault::status(503).path("/v1/auth"));
-    assert_eq!(harness.session().token("user").map(drop).unwrap_err().kind, ErrorKind::Unavailable);
-    assert_eq!(harness.session().token("user").map(drop).unwrap_err().kind, ErrorKind::Unavailable, "remembered");
+    assert_eq!(
+        harness.session().token("user").map(drop).unwrap_err().kind,
+        ErrorKind::Unavailable
+    );
+    assert_eq!(
+        harness.session().token("user").map(drop).unwrap_err().kind,
+        ErrorKind::Unavailable,
+        "remembered"
+    );
     harness.advance(-600);
     assert!(harness.session().token("user").is_ok());
 }
@@ -203,19 +313,39 @@ fn a_clock_that_is_set_back_ends_what_was_met_before() {
 fn a_refresh_that_failed_is_not_repeated_by_the_next_process() {
     const ROUTE: &str = "/api/v1/accounts/refresh-token";
     let throttled = Fault::status(429).retry_after("120");
-    for (fault, kind, pause_s) in [(throttled, ErrorKind::Throttled, 120), (Fault::status(503), ErrorKind::Unavailable, 5)] {
+    for (fault, kind, pause_s) in [
+        (throttled, ErrorKind::Throttled, 120),
+        (Fault::status(503), ErrorKind::Unavailable, 5),
+    ] {
         let harness = SessionHarness::new();
         harness.sandbox.set_life("bearer", 600);
         let old = harness.session().token(BEARER).unwrap();
         harness.sandbox.fault(fault.path(ROUTE).forever());
-        let count = || (harness.sandbox.count("requests"), harness.sandbox.count("fileverbs_login"));
+        let count = || {
+            (
+                harness.sandbox.count("requests"),
+                harness.sandbox.count("fileverbs_login"),
+            )
+        };
         harness.advance(597);
         let present = vec![Ok(old.meta().generation); 16];
-        assert_eq!((ask(&harness), count()), (present, (2, 1)), "{kind:?}: the present token serves on");
+        assert_eq!(
+            (ask(&harness), count()),
+            (present, (2, 1)),
+            "{kind:?}: the present token serves on"
+        );
         harness.advance(4);
-        assert_eq!((ask(&harness), count()), (vec![Err(kind); 16], (2, 1)), "{kind:?}: it has ended, and the pause has not");
+        assert_eq!(
+            (ask(&harness), count()),
+            (vec![Err(kind); 16], (2, 1)),
+            "{kind:?}: it has ended, and the pause has not"
+        );
         harness.advance(pause_s - 4);
-        assert_eq!((ask(&harness), count()), (vec![Err(kind); 16], (3, 1)), "{kind:?}: the pause is over");
+        assert_eq!(
+            (ask(&harness), count()),
+            (vec![Err(kind); 16], (3, 1)),
+            "{kind:?}: the pause is over"
+        );
         harness.sandbox.clear_faults();
         harness.advance(900);
         assert!(ask(&harness).iter().all(Result::is_ok));
@@ -224,6 +354,9 @@ fn a_refresh_that_failed_is_not_repeated_by_the_next_process() {
         harness.sandbox.fault(Fault::status(503).path(ROUTE));
         assert_eq!(ask(&harness)[15], Err(ErrorKind::Unavailable));
         harness.advance(5);
-        assert!(ask(&harness).iter().all(Result::is_ok), "a refresh that went well ended what was remembered");
+        assert!(
+            ask(&harness).iter().all(Result::is_ok),
+            "a refresh that went well ended what was remembered"
+        );
     }
 }

@@ -18,8 +18,25 @@ fn who_has_a_valid_token_is_served_at_once_while_the_holder_is_stopped() {
     assert_eq!(holder.line(), "ready");
     holder.signal(libc::SIGSTOP);
     let output = harness.run_together(4, "get user").concat();
-    assert!(output.iter().filter(|line| line.starts_with("got ")).count() == 4, "{output:?}");
-    let slowest = output.iter().filter_map(|line| line.strip_prefix("good 1 in ")?.split(' ').next()?.parse::<u64>().ok()).max().unwrap();
+    assert!(
+        output
+            .iter()
+            .filter(|line| line.starts_with("got "))
+            .count()
+            == 4,
+        "{output:?}"
+    );
+    let slowest = output
+        .iter()
+        .filter_map(|line| {
+            line.strip_prefix("good 1 in ")?
+                .split(' ')
+                .next()?
+                .parse::<u64>()
+                .ok()
+        })
+        .max()
+        .unwrap();
     assert!(slowest < 1_000_000, "{slowest} us");
     println!("stopped holder, valid token: served after {slowest} us at most");
     assert_eq!(harness.sandbox.count("login"), 1);
@@ -35,20 +52,33 @@ fn others_end_at_their_own_deadline_and_are_told_who_holds_it() {
     for (task, least_ms) in [("get user within 300", 300), ("get user within 900", 900)] {
         let began = Instant::now();
         let output = harness.run_together(2, task).concat();
-        let busy = output.iter().filter(|line| line.starts_with("failed Busy ") && line.contains(&format!("process {}", holder.pid())));
+        let busy = output.iter().filter(|line| {
+            line.starts_with("failed Busy ") && line.contains(&format!("process {}", holder.pid()))
+        });
         assert_eq!(busy.count(), 2, "{output:?}");
-        assert!(began.elapsed() >= Duration::from_millis(least_ms) && began.elapsed() < Duration::from_millis(least_ms + 2_000));
+        assert!(
+            began.elapsed() >= Duration::from_millis(least_ms)
+                && began.elapsed() < Duration::from_millis(least_ms + 2_000)
+        );
     }
     // A package needs the user's token: its callers are told the same.
-    let output = harness.run_together(1, &format!("get {} within 500", crate::worker::package())).concat();
-    assert!(output[0].starts_with("failed Busy ") && output[0].contains(&holder.pid().to_string()), "{output:?}");
+    let output = harness
+        .run_together(1, &format!("get {} within 500", crate::worker::package()))
+        .concat();
+    assert!(
+        output[0].starts_with("failed Busy ") && output[0].contains(&holder.pid().to_string()),
+        "{output:?}"
+    );
     assert_eq!(harness.sandbox.count("login"), 0);
     // It ends with its holder, and with nothing else.
     holder.signal(libc::SIGKILL);
     let began = Instant::now();
     let output = harness.run_together(1, "get user").concat();
     assert!(output[0].starts_with("got "), "{output:?}");
-    println!("killed holder: served after {} us with the start of a process", began.elapsed().as_micros());
+    println!(
+        "killed holder: served after {} us with the start of a process",
+        began.elapsed().as_micros()
+    );
 }
 
 #[test]
@@ -64,10 +94,14 @@ fn a_killed_holder_frees_its_lock_while_others_wait() {
     assert_eq!(harness.sandbox.count("login"), 0);
     let began = Instant::now();
     holder.signal(libc::SIGKILL);
-    // A try is due each few milliseconds; a busy machine takes longer, and the patience of the one that waits is far longer still.
+    // A try is due each few milliseconds; a busy machine takes longer, and the patience of the one
+    // that waits is far longer still.
     assert!(harness.sandbox.wait_for("login", 1, Duration::from_secs(5)));
     let took = began.elapsed();
-    println!("killed holder: the next one asks the service after {} us", took.as_micros());
+    println!(
+        "killed holder: the next one asks the service after {} us",
+        took.as_micros()
+    );
     assert!(waiting.finish()[0].starts_with("got "));
 }
 
@@ -75,9 +109,15 @@ fn a_killed_holder_frees_its_lock_while_others_wait() {
 fn a_forked_child_does_not_keep_its_parents_lock() {
     let harness = StoreHarness::new();
     let mut parent = harness.worker("fork");
-    let child: i32 = parent.line().strip_prefix("child ").unwrap().parse().unwrap();
+    let child: i32 = parent
+        .line()
+        .strip_prefix("child ")
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(parent.end_of_process().success());
-    // The child lets go as soon as it runs, which may be after its parent has ended. Its life is far longer than this wait.
+    // The child lets go as soon as it runs, which may be after its parent has ended. Its life is
+    // far longer than this wait.
     let deadline = Instant::now() + Duration::from_secs(20);
     let attempt = loop {
         match harness.store().try_lock(&key("01A")).unwrap() {
@@ -96,10 +136,18 @@ fn a_lock_is_held_once_and_names_its_holder() {
     let store = harness.store();
     let first = store.try_lock(&key("01A")).unwrap();
     assert!(matches!(first, LockResult::Locked(_)));
-    assert!(matches!(harness.store().try_lock(&key("01A")).unwrap(), LockResult::Held(Some(pid)) if pid == std::process::id()));
+    assert!(
+        matches!(harness.store().try_lock(&key("01A")).unwrap(), LockResult::Held(Some(pid)) if pid == std::process::id())
+    );
     drop(first);
-    assert!(matches!(store.try_lock(&key("01A")).unwrap(), LockResult::Locked(_)));
+    assert!(matches!(
+        store.try_lock(&key("01A")).unwrap(),
+        LockResult::Locked(_)
+    ));
     let before = harness.names("locks");
     (0..500).for_each(|id| drop(store.try_lock(&key(&id.to_string())).unwrap()));
-    assert!(harness.names("locks").len() <= before.len() + 64, "a fixed set");
+    assert!(
+        harness.names("locks").len() <= before.len() + 64,
+        "a fixed set"
+    );
 }

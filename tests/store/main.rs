@@ -1,10 +1,18 @@
-//! The file store under many processes: contention, kills, failing disks, damaged files, stopped lock holders, unsafe directories.
+//! The file store under many processes: contention, kills, failing disks, damaged files, stopped
+//! lock holders, unsafe directories.
 //!
-//! A test's other processes are this same program: [`worker`] runs the task that `KEYFERRY_ACT` names. Each has a time limit.
+//! A test's other processes are this same program: [`worker`] runs the task that `KEYFERRY_ACT`
+//! names. Each has a time limit.
 
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
-#![expect(clippy::print_stdout, reason = "what a worker reports to its test, and timings")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on fails where it stands"
+)]
+#![expect(
+    clippy::print_stdout,
+    reason = "what a worker reports to its test, and timings"
+)]
 
 mod contention;
 mod damage;

@@ -1,4 +1,5 @@
-//! Directories and files that the user doesn't own, or that are open to others: they are refused with a reason and not changed.
+//! Directories and files that the user doesn't own, or that are open to others: they are refused
+//! with a reason and not changed.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
@@ -14,7 +15,9 @@ pub(crate) fn assert_private(path: &Path) {
     let expected = if facts.is_dir() { 0o700 } else { 0o600 };
     assert_eq!(facts.mode() & 0o7777, expected, "{}", path.display());
     if facts.is_dir() {
-        std::fs::read_dir(path).unwrap().for_each(|entry| assert_private(&entry.unwrap().path()));
+        std::fs::read_dir(path)
+            .unwrap()
+            .for_each(|entry| assert_private(&entry.unwrap().path()));
     }
 }
 
@@ -25,16 +28,30 @@ fn is_root() -> bool {
 
 /// The one warning of a worker that gets its token though the store can't be used.
 fn single_warning(harness: &StoreHarness) -> String {
-    let output = harness.run_together(1, "get user times 3 threads 2").concat();
-    let warnings: Vec<_> = output.iter().filter_map(|line| line.strip_prefix("log Warn ")).collect();
+    let output = harness
+        .run_together(1, "get user times 3 threads 2")
+        .concat();
+    let warnings: Vec<_> = output
+        .iter()
+        .filter_map(|line| line.strip_prefix("log Warn "))
+        .collect();
     assert_eq!(warnings.len(), 1, "{output:?}");
-    assert_eq!(output.iter().filter(|line| line.starts_with("got ")).count(), 2, "{output:?}");
+    assert_eq!(
+        output
+            .iter()
+            .filter(|line| line.starts_with("got "))
+            .count(),
+        2,
+        "{output:?}"
+    );
     warnings[0].to_owned()
 }
 
 #[test]
 fn a_folder_that_is_not_safe_is_refused_with_its_remedy() {
-    let wide = |mode| move |path: &Path| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let wide = |mode| {
+        move |path: &Path| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap()
+    };
     type Row<'a> = (&'a dyn Fn(&Path), &'static str);
     let table: [Row<'_>; 5] = [
         (&wide(0o777), "chmod 700"),
@@ -62,7 +79,10 @@ fn a_folder_that_is_not_safe_is_refused_with_its_remedy() {
         damage(&path);
         let before = snapshot(&path);
         let warning = single_warning(&harness);
-        assert!(warning.contains(remedy) && warning.contains("memory only"), "{warning}");
+        assert!(
+            warning.contains(remedy) && warning.contains("memory only"),
+            "{warning}"
+        );
         assert_eq!(snapshot(&path), before, "left as it is");
         assert_eq!(harness.sandbox.count("login"), 1);
     }
@@ -73,10 +93,21 @@ fn snapshot(path: &Path) -> Vec<(String, u32, u32, u64)> {
     let mut all = Vec::new();
     let mut left = vec![path.to_owned(), path.with_extension("real")];
     while let Some(path) = left.pop() {
-        let Ok(facts) = std::fs::symlink_metadata(&path) else { continue };
-        all.push((path.display().to_string(), facts.mode(), facts.uid(), facts.ino()));
+        let Ok(facts) = std::fs::symlink_metadata(&path) else {
+            continue;
+        };
+        all.push((
+            path.display().to_string(),
+            facts.mode(),
+            facts.uid(),
+            facts.ino(),
+        ));
         if facts.is_dir() {
-            left.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            left.extend(
+                std::fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
         }
     }
     all.sort();
@@ -89,7 +120,10 @@ fn what_belongs_to_another_user_is_refused() {
         println!("*** SKIPPED: only root can give files away ***");
         return;
     }
-    for (name, remedy) in [("store", "belongs to another user"), ("store/store.key", "belongs to another user")] {
+    for (name, remedy) in [
+        ("store", "belongs to another user"),
+        ("store/store.key", "belongs to another user"),
+    ] {
         let harness = StoreHarness::new();
         harness.run("save 7");
         chown(harness.path(name), Some(12345), None).unwrap();
@@ -103,7 +137,10 @@ fn what_belongs_to_another_user_is_refused() {
     harness.run("save 7");
     chown(harness.token_file(), Some(12345), None).unwrap();
     assert!(harness.store().load(&key("01A")).unwrap().is_none());
-    harness.store().save(&key("01A"), &record(&key("01A"), 8)).unwrap();
+    harness
+        .store()
+        .save(&key("01A"), &record(&key("01A"), 8))
+        .unwrap();
     assert!(harness.store().load(&key("01A")).unwrap().is_some());
 }
 
@@ -117,7 +154,10 @@ fn an_attacker_who_swaps_names_gets_nothing_written() {
     let (store, aside) = (folder.join("store"), folder.join("aside"));
     let setting = format!("file:{}", store.display());
     let ended = std::sync::atomic::AtomicBool::new(false);
-    let seconds = std::env::var("KEYFERRY_RACE_S").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let seconds = std::env::var("KEYFERRY_RACE_S")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(2);
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -132,8 +172,13 @@ fn an_attacker_who_swaps_names_gets_nothing_written() {
         let mut generation = 0;
         while std::time::Instant::now() < deadline {
             generation += 1;
-            let store = keyferry::stores::file::FileStore::new(&setting, &crate::harness::empty_environment());
-            store.save(&key("01A"), &record(&key("01A"), generation)).unwrap();
+            let store = keyferry::stores::file::FileStore::new(
+                &setting,
+                &crate::harness::empty_environment(),
+            );
+            store
+                .save(&key("01A"), &record(&key("01A"), generation))
+                .unwrap();
             drop(store.load(&key("01A")).unwrap());
         }
         ended.store(true, std::sync::atomic::Ordering::Relaxed);

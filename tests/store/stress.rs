@@ -8,20 +8,32 @@ use crate::worker::intact_generation;
 #[test]
 fn thirty_two_processes_of_two_hundred_operations_read_nothing_broken() {
     let harness = StoreHarness::new();
-    let mut workers: Vec<_> = (1..=32).map(|seed| harness.worker(&format!("mixed {seed}"))).collect();
-    workers.iter_mut().for_each(|worker| assert_eq!(worker.line(), "ready"));
+    let mut workers: Vec<_> = (1..=32)
+        .map(|seed| harness.worker(&format!("mixed {seed}")))
+        .collect();
+    workers
+        .iter_mut()
+        .for_each(|worker| assert_eq!(worker.line(), "ready"));
     let began = std::time::Instant::now();
     workers.iter_mut().for_each(crate::harness::Worker::go);
     let mut slowest = Vec::new();
     for worker in workers {
         let output = worker.finish();
-        // A worker fails at a damaged record. A warning would be about one that could not be read or written.
+        // A worker fails at a damaged record. A warning would be about one that could not be read
+        // or written.
         assert_eq!(output.len(), 1, "{output:?}");
         slowest.push(output[0].clone());
     }
-    println!("32 x 200 operations in {:?}; of each: {slowest:#?}", began.elapsed());
+    println!(
+        "32 x 200 operations in {:?}; of each: {slowest:#?}",
+        began.elapsed()
+    );
     let left = harness.store().list().unwrap();
     assert!(left.iter().all(|(_, record)| intact_generation(record) > 0));
-    let bad = harness.names("tokens").into_iter().filter(|name| name.contains('.')).count();
+    let bad = harness
+        .names("tokens")
+        .into_iter()
+        .filter(|name| name.contains('.'))
+        .count();
     assert_eq!((bad, harness.names("new").len()), (0, 0));
 }

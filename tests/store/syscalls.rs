@@ -1,4 +1,5 @@
-//! System calls as strace shows them: permissions at every instant, and the number of calls of a warm look-up.
+//! System calls as strace shows them: permissions at every instant, and the number of calls of a
+//! warm look-up.
 
 use std::process::Command;
 
@@ -15,15 +16,30 @@ pub(crate) struct SystemCall {
 }
 
 /// Calls that change nothing and can't fail.
-pub(crate) const HARMLESS: [&str; 9] =
-    ["getrandom", "gettid", "getpid", "geteuid", "brk", "mmap", "rt_sigprocmask", "rt_sigpending", "rt_sigtimedwait"];
+pub(crate) const HARMLESS: [&str; 9] = [
+    "getrandom",
+    "gettid",
+    "getpid",
+    "geteuid",
+    "brk",
+    "mmap",
+    "rt_sigprocmask",
+    "rt_sigpending",
+    "rt_sigtimedwait",
+];
 
 /// Whether strace is there and may trace.
 pub(crate) fn can_trace() -> bool {
-    let may = Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|status| status.success());
+    let may = Command::new("strace")
+        .args(["-o", "/dev/null", "true"])
+        .status()
+        .is_ok_and(|status| status.success());
     if !may {
         // Past the test's captured output, so that it is seen in a run that is green.
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"\n*** SKIPPED: strace is not there, or may not trace ***\n");
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            b"\n*** SKIPPED: strace is not there, or may not trace ***\n",
+        );
     }
     may
 }
@@ -31,7 +47,10 @@ pub(crate) fn can_trace() -> bool {
 /// The command of a worker under strace, with these options.
 pub(crate) fn syscalls(harness: &StoreHarness, task: &str, options: &[&str]) -> Command {
     let mut command = Command::new("strace");
-    command.args(options).arg(std::env::current_exe().unwrap()).args(ARGUMENTS);
+    command
+        .args(options)
+        .arg(std::env::current_exe().unwrap())
+        .args(ARGUMENTS);
     harness.set_environment(&mut command, task);
     command
 }
@@ -39,10 +58,21 @@ pub(crate) fn syscalls(harness: &StoreHarness, task: &str, options: &[&str]) -> 
 /// The calls that a worker's thread makes between two marks.
 pub(crate) fn calls(harness: &StoreHarness, task: &str, from: &str, to: &str) -> Vec<SystemCall> {
     let log = harness.path("strace.log");
-    let lines = Worker::start(&mut syscalls(harness, task, &["-f", "-s", "4096", "-o", log.to_str().unwrap()])).finish();
+    let lines = Worker::start(&mut syscalls(
+        harness,
+        task,
+        &["-f", "-s", "4096", "-o", log.to_str().unwrap()],
+    ))
+    .finish();
     assert!(!lines.is_empty());
     let text = std::fs::read_to_string(&log).unwrap();
-    let thread = text.lines().find(|line| line.contains(&format!("\"{from}\""))).unwrap().split(' ').next().unwrap();
+    let thread = text
+        .lines()
+        .find(|line| line.contains(&format!("\"{from}\"")))
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap();
     let mut counts = std::collections::HashMap::new();
     let all: Vec<SystemCall> = text
         .lines()
@@ -51,12 +81,24 @@ pub(crate) fn calls(harness: &StoreHarness, task: &str, from: &str, to: &str) ->
             let (name, _) = line.split_once('(').filter(|_| !line.starts_with("<..."))?;
             let nth = counts.entry(name.to_owned()).or_insert(0);
             *nth += 1;
-            Some(SystemCall { name: name.to_owned(), text: line.to_owned(), nth: *nth })
+            Some(SystemCall {
+                name: name.to_owned(),
+                text: line.to_owned(),
+                nth: *nth,
+            })
         })
         .collect();
     // What hits this thread's count of a call must hit no other thread's.
-    let others = |name: &str| text.lines().filter(|line| !line.starts_with(thread) && line.contains(&format!(" {name}("))).count();
-    let at = |trace_mark: &str| all.iter().position(|call| call.text.contains(&format!("\"{trace_mark}\""))).unwrap();
+    let others = |name: &str| {
+        text.lines()
+            .filter(|line| !line.starts_with(thread) && line.contains(&format!(" {name}(")))
+            .count()
+    };
+    let at = |trace_mark: &str| {
+        all.iter()
+            .position(|call| call.text.contains(&format!("\"{trace_mark}\"")))
+            .unwrap()
+    };
     let found = all[at(from) + 1..at(to)].to_vec();
     if task.starts_with("save") {
         found
@@ -75,7 +117,17 @@ fn nothing_is_ever_open_to_others() {
     for umask in [0o000, 0o022, 0o077] {
         let harness = StoreHarness::new();
         let log = harness.path("strace.log");
-        let mut command = syscalls(&harness, "save 7", &["-f", "-o", log.to_str().unwrap(), "-e", "trace=%file,fchmod"]);
+        let mut command = syscalls(
+            &harness,
+            "save 7",
+            &[
+                "-f",
+                "-o",
+                log.to_str().unwrap(),
+                "-e",
+                "trace=%file,fchmod",
+            ],
+        );
         let set = move || {
             // SAFETY: takes a number and can't fail.
             unsafe { libc::umask(umask) };
@@ -85,8 +137,14 @@ fn nothing_is_ever_open_to_others() {
         unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, set) };
         Worker::start(&mut command).finish();
         let text = std::fs::read_to_string(&log).unwrap();
-        let ours = text.lines().filter(|line| !line.contains("(-1, ") && !line.contains("/nonexistent"));
-        let made: Vec<_> = ours.filter(|line| line.contains("O_CREAT") || line.contains("mkdir") || line.contains("chmod")).collect();
+        let ours = text
+            .lines()
+            .filter(|line| !line.contains("(-1, ") && !line.contains("/nonexistent"));
+        let made: Vec<_> = ours
+            .filter(|line| {
+                line.contains("O_CREAT") || line.contains("mkdir") || line.contains("chmod")
+            })
+            .collect();
         assert!(made.len() >= 8, "{made:#?}");
         let is_private = |line: &&str| line.contains(", 0600)") || line.contains(", 0700)");
         assert!(made.iter().all(is_private), "umask {umask:o}: {made:#?}");
@@ -102,16 +160,42 @@ fn a_warm_look_up_opens_the_folder_the_key_and_the_record() {
     let harness = StoreHarness::new();
     harness.run("save 7");
     let few = calls(&harness, "load", "/begin", "/end");
-    let opened: Vec<_> = few.iter().filter(|call| call.name.starts_with("open")).collect();
-    let ends = ["store\"", "store.key\""].iter().zip(&opened).all(|(end, call)| call.text.contains(end));
-    assert!(opened.len() == 3 && ends && opened[2].text.contains("\"tokens/"), "{opened:#?}");
-    let writes = ["mkdirat", "flock", "fsync", "clone3", "clone", "renameat", "getdents64", "unlinkat", "socket"];
-    assert!(!few.iter().any(|call| writes.contains(&call.name.as_str())), "{few:#?}");
+    let opened: Vec<_> = few
+        .iter()
+        .filter(|call| call.name.starts_with("open"))
+        .collect();
+    let ends = ["store\"", "store.key\""]
+        .iter()
+        .zip(&opened)
+        .all(|(end, call)| call.text.contains(end));
+    assert!(
+        opened.len() == 3 && ends && opened[2].text.contains("\"tokens/"),
+        "{opened:#?}"
+    );
+    let writes = [
+        "mkdirat",
+        "flock",
+        "fsync",
+        "clone3",
+        "clone",
+        "renameat",
+        "getdents64",
+        "unlinkat",
+        "socket",
+    ];
+    assert!(
+        !few.iter().any(|call| writes.contains(&call.name.as_str())),
+        "{few:#?}"
+    );
     let again = calls(&harness, "load", "/begin-again", "/end-again");
     for call in few.iter().chain(&again) {
         println!("{}", call.text.chars().take(150).collect::<String>());
     }
-    println!("warm look-up of a new process: {} calls; the same process again: {}", few.len(), again.len());
+    println!(
+        "warm look-up of a new process: {} calls; the same process again: {}",
+        few.len(),
+        again.len()
+    );
     let store = harness.store();
     // No fsync for these, and none is needed: what is looked at is how many there are.
     let name = harness.token_file();
@@ -123,9 +207,18 @@ fn a_warm_look_up_opens_the_folder_the_key_and_the_record() {
     }
     std::fs::rename(name.with_extension("copy"), &name).unwrap();
     std::fs::set_permissions(&name, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    assert!(keyferry::ports::store::Store::load(&store, &key("01A")).unwrap().is_some());
+    assert!(
+        keyferry::ports::store::Store::load(&store, &key("01A"))
+            .unwrap()
+            .is_some()
+    );
     let many = calls(&harness, "load", "/begin", "/end");
-    let names = |calls: &[SystemCall]| calls.iter().map(|call| call.name.clone()).collect::<Vec<_>>();
+    let names = |calls: &[SystemCall]| {
+        calls
+            .iter()
+            .map(|call| call.name.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(&few), names(&many));
 }
 
@@ -147,12 +240,16 @@ fn figures_of_saves() {
     let store = harness.store();
     let began = std::time::Instant::now();
     for generation in 1..=50 {
-        keyferry::ports::store::Store::save(&store, &key("01A"), &record(&key("01A"), generation)).unwrap();
+        keyferry::ports::store::Store::save(&store, &key("01A"), &record(&key("01A"), generation))
+            .unwrap();
     }
     println!("a save: {} us", began.elapsed().as_micros() / 50);
     let began = std::time::Instant::now();
     (0..1000).for_each(|_| drop(keyferry::ports::store::Store::load(&store, &key("01A")).unwrap()));
-    println!("a look-up by a process that has the store open: {} us", began.elapsed().as_micros() / 1000);
+    println!(
+        "a look-up by a process that has the store open: {} us",
+        began.elapsed().as_micros() / 1000
+    );
     if !can_trace() {
         return;
     }
@@ -161,5 +258,6 @@ fn figures_of_saves() {
     println!("first save of all: {} calls", cold.len());
     let warm = calls(&harness, "save 8", "/begin", "/end");
     println!("later save of a new process: {} calls", warm.len());
-    warm.iter().for_each(|call| println!("{}", call.text.chars().take(150).collect::<String>()));
+    warm.iter()
+        .for_each(|call| println!("{}", call.text.chars().take(150).collect::<String>()));
 }

@@ -24,9 +24,18 @@ impl SessionHarness {
     pub(crate) fn new() -> Self {
         let clock = Clock::manual(START_MS * 1000);
         let session_clock = clock.clone();
-        let shown = keyferry_sandbox::Clock::from_fn(Arc::new(move || session_clock.now_us() / 1000));
-        let sandbox = Sandbox::start(keyferry_sandbox::Options { clock: shown, ..Default::default() }).unwrap();
-        Self { folder: tempfile::tempdir().unwrap(), clock, sandbox }
+        let shown =
+            keyferry_sandbox::Clock::from_fn(Arc::new(move || session_clock.now_us() / 1000));
+        let sandbox = Sandbox::start(keyferry_sandbox::Options {
+            clock: shown,
+            ..Default::default()
+        })
+        .unwrap();
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            clock,
+            sandbox,
+        }
     }
 
     pub(crate) fn session(&self) -> Session {
@@ -42,8 +51,17 @@ impl SessionHarness {
             ("store", &store),
         ];
         let mut config = Config::new();
-        settings.into_iter().for_each(|(key, value)| config.set(key, Secret::from(value)).unwrap());
-        Session::open_with(config, Options { clock: self.clock.clone(), refreshes_in_background: false }).unwrap()
+        settings
+            .into_iter()
+            .for_each(|(key, value)| config.set(key, Secret::from(value)).unwrap());
+        Session::open_with(
+            config,
+            Options {
+                clock: self.clock.clone(),
+                refreshes_in_background: false,
+            },
+        )
+        .unwrap()
     }
 
     pub(crate) fn advance(&self, seconds: i64) {
@@ -52,7 +70,10 @@ impl SessionHarness {
 
     fn token_files(&self) -> Vec<(std::path::PathBuf, Vec<u8>)> {
         let entries = std::fs::read_dir(self.folder.path().join("store/tokens")).unwrap();
-        entries.map(|entry| entry.unwrap().path()).map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+        entries
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect()
     }
 }
 
@@ -64,11 +85,20 @@ fn link() -> String {
 fn what_one_got_the_other_takes() {
     let harness = SessionHarness::new();
     let (first, second) = (harness.session(), harness.session());
-    for resource in ["user", &crate::worker::package(), &link(), "fileverbs:bearer"] {
+    for resource in [
+        "user",
+        &crate::worker::package(),
+        &link(),
+        "fileverbs:bearer",
+    ] {
         let got = first.token(resource).unwrap();
         let requests = harness.sandbox.count("requests");
         let taken = second.token(resource).unwrap();
-        assert_eq!((taken.meta(), taken.value(), taken.details()), (got.meta(), got.value(), got.details()), "{resource}");
+        assert_eq!(
+            (taken.meta(), taken.value(), taken.details()),
+            (got.meta(), got.value(), got.details()),
+            "{resource}"
+        );
         assert_eq!(harness.sandbox.count("requests"), requests, "{resource}");
     }
     assert_eq!(harness.sandbox.count("link"), 1);
@@ -78,12 +108,32 @@ fn what_one_got_the_other_takes() {
 fn nothing_of_a_key_or_token_can_be_read_from_names_or_files() {
     let harness = SessionHarness::new();
     let session = harness.session();
-    let tokens: Vec<_> = ["user", &link(), "fileverbs:bearer"].into_iter().map(|resource| session.token(resource).unwrap()).collect();
-    let mut texts: Vec<&str> = tokens.iter().flat_map(|token| [token.value(), token.id()]).filter(|text| !text.is_empty()).collect();
-    texts.extend([c::EMAIL, c::PASSWORD, c::LINK_ID, c::LINK_SECRET, "masv", "fileverbs", "127.0.0.1"]);
+    let tokens: Vec<_> = ["user", &link(), "fileverbs:bearer"]
+        .into_iter()
+        .map(|resource| session.token(resource).unwrap())
+        .collect();
+    let mut texts: Vec<&str> = tokens
+        .iter()
+        .flat_map(|token| [token.value(), token.id()])
+        .filter(|text| !text.is_empty())
+        .collect();
+    texts.extend([
+        c::EMAIL,
+        c::PASSWORD,
+        c::LINK_ID,
+        c::LINK_SECRET,
+        "masv",
+        "fileverbs",
+        "127.0.0.1",
+    ]);
     for (path, bytes) in harness.token_files() {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let holds = |text: &&str| name.contains(*text) || bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        let holds = |text: &&str| {
+            name.contains(*text)
+                || bytes
+                    .windows(text.len())
+                    .any(|window| window == text.as_bytes())
+        };
         assert_eq!(texts.iter().find(|text| holds(text)), None, "{name}");
     }
 }
@@ -118,7 +168,10 @@ fn the_generation_exceeds_the_stored_one_though_the_clock_goes_back() {
     assert_eq!(harness.session().token("user").unwrap().meta(), new.meta());
     let login = harness.session().masv_login(None, None).unwrap();
     assert!(login.meta().generation > new.meta().generation);
-    assert_eq!(harness.session().token("user").unwrap().meta(), login.meta());
+    assert_eq!(
+        harness.session().token("user").unwrap().meta(),
+        login.meta()
+    );
 }
 
 #[test]
@@ -131,14 +184,27 @@ fn a_refused_refresh_adopts_what_another_has_stored_meanwhile_and_deletes_nothin
     let other = harness.session().token("fileverbs:bearer").unwrap();
     let after = harness.token_files();
     assert_eq!(harness.sandbox.count("refresh"), 1);
-    // As if the lock had not held: this one looked before the other stored, and is refused after it.
-    let put = |files: &[(std::path::PathBuf, Vec<u8>)]| files.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+    // As if the lock had not held: this one looked before the other stored, and is refused after
+    // it.
+    let put = |files: &[(std::path::PathBuf, Vec<u8>)]| {
+        files
+            .iter()
+            .for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap())
+    };
     put(&before);
-    harness.sandbox.fault(Fault::status(400).path("/api/v1/accounts/refresh-token").latency(Duration::from_millis(400)));
+    harness.sandbox.fault(
+        Fault::status(400)
+            .path("/api/v1/accounts/refresh-token")
+            .latency(Duration::from_millis(400)),
+    );
     let late = harness.session();
     let token = std::thread::scope(|scope| {
         let threads = scope.spawn(|| late.token("fileverbs:bearer"));
-        assert!(harness.sandbox.wait_for("refresh", 2, Duration::from_secs(10)));
+        assert!(
+            harness
+                .sandbox
+                .wait_for("refresh", 2, Duration::from_secs(10))
+        );
         put(&after);
         threads.join().unwrap().unwrap()
     });
@@ -155,13 +221,29 @@ fn a_refused_refresh_ends_in_one_login_and_keeps_the_token_until_then() {
     harness.advance(595);
     let refused = || Fault::status(400).path("/api/v1/accounts/refresh-token");
     harness.sandbox.fault(refused());
-    harness.sandbox.fault(Fault::status(503).path("/api/v1/accounts/access-token"));
-    assert_eq!(harness.session().token("fileverbs:bearer").unwrap().meta(), old.meta(), "nothing better came");
+    harness
+        .sandbox
+        .fault(Fault::status(503).path("/api/v1/accounts/access-token"));
+    assert_eq!(
+        harness.session().token("fileverbs:bearer").unwrap().meta(),
+        old.meta(),
+        "nothing better came"
+    );
     harness.advance(4);
-    assert_eq!(harness.session().token("fileverbs:bearer").unwrap().meta(), old.meta(), "a login that failed is not repeated at once");
+    assert_eq!(
+        harness.session().token("fileverbs:bearer").unwrap().meta(),
+        old.meta(),
+        "a login that failed is not repeated at once"
+    );
     harness.advance(60);
     harness.session().token("fileverbs:bearer").unwrap();
-    assert_eq!((harness.sandbox.count("fileverbs_login"), harness.sandbox.count("refresh")), (3, 1));
+    assert_eq!(
+        (
+            harness.sandbox.count("fileverbs_login"),
+            harness.sandbox.count("refresh")
+        ),
+        (3, 1)
+    );
 }
 
 #[test]
@@ -171,15 +253,37 @@ fn what_is_forgotten_is_forgotten_in_the_store_and_the_list_tells() {
     session.token("user").unwrap();
     let opened = session.token(&link()).unwrap();
     let list: Value = serde_json::from_str(&harness.session().list().unwrap()).unwrap();
-    let kinds: Vec<_> = list.as_array().unwrap().iter().map(|row| row["kind"].as_str().unwrap().to_owned()).collect();
-    assert!(kinds.len() == 2 && kinds.contains(&"user".to_owned()) && kinds.contains(&"package".to_owned()), "{list}");
-    assert!(list.as_array().unwrap().iter().all(|row| row["account"] == "default"), "{list}");
+    let kinds: Vec<_> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["kind"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        kinds.len() == 2
+            && kinds.contains(&"user".to_owned())
+            && kinds.contains(&"package".to_owned()),
+        "{list}"
+    );
+    assert!(
+        list.as_array()
+            .unwrap()
+            .iter()
+            .all(|row| row["account"] == "default"),
+        "{list}"
+    );
     assert!(!list.to_string().contains(opened.value()));
     // By a session that knows only the link.
     harness.session().forget(Some(&link())).unwrap();
     let after = harness.session();
     after.token(&link()).unwrap();
-    assert_eq!((harness.sandbox.count("link"), harness.sandbox.count("login")), (2, 1));
+    assert_eq!(
+        (
+            harness.sandbox.count("link"),
+            harness.sandbox.count("login")
+        ),
+        (2, 1)
+    );
     harness.session().forget(None).unwrap();
     assert!(harness.token_files().is_empty());
     harness.session().token("user").unwrap();
@@ -193,7 +297,10 @@ fn one_who_needs_a_token_for_longer_is_not_put_off_with_the_stored_one() {
     let old = harness.session().token("user").unwrap();
     harness.advance(2400);
     assert_eq!(harness.session().token("user").unwrap().meta(), old.meta());
-    let request = Request { min_valid: Duration::from_secs(3000), ..Request::new("user") };
+    let request = Request {
+        min_valid: Duration::from_secs(3000),
+        ..Request::new("user")
+    };
     let new = harness.session().token_for(&request).unwrap();
     assert!(new.meta().generation > old.meta().generation);
     assert_eq!(harness.session().token("user").unwrap().meta(), new.meta());
@@ -208,7 +315,10 @@ fn a_token_that_is_not_fresh_serves_a_new_process_while_the_service_is_down() {
     harness.sandbox.fault(Fault::status(503).forever());
     assert_eq!(harness.session().token("user").unwrap().meta(), old.meta());
     harness.advance(11);
-    assert!(harness.session().token("user").is_err(), "one that has ended is never handed out");
+    assert!(
+        harness.session().token("user").is_err(),
+        "one that has ended is never handed out"
+    );
 }
 
 #[test]
@@ -216,24 +326,45 @@ fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
     let harness = SessionHarness::new();
     harness.sandbox.set_life("user", 600);
     let package = crate::worker::package();
-    let stored = |request: &Request| harness.session().stored(request).unwrap().map(|token| (*token.meta(), token.value().to_owned()));
+    let stored = |request: &Request| {
+        harness
+            .session()
+            .stored(request)
+            .unwrap()
+            .map(|token| (*token.meta(), token.value().to_owned()))
+    };
     assert_eq!(stored(&Request::new("user")), None);
     let session = harness.session();
-    let got = ["user", &package, "fileverbs:bearer", &link()].map(|resource| session.token(resource).unwrap());
+    let got = ["user", &package, "fileverbs:bearer", &link()]
+        .map(|resource| session.token(resource).unwrap());
     let requests = harness.sandbox.count("requests");
     for (resource, token) in ["user", &package, "fileverbs:bearer"].iter().zip(&got) {
-        assert_eq!(stored(&Request::new(*resource)), Some((*token.meta(), token.value().to_owned())), "{resource}");
+        assert_eq!(
+            stored(&Request::new(*resource)),
+            Some((*token.meta(), token.value().to_owned())),
+            "{resource}"
+        );
     }
     // A link's name in the store is a fingerprint; a package's token to manage can't read.
     assert_eq!(stored(&Request::new(link())), None);
     assert_eq!(stored(&Request::new("packages/01UNHEARD")), None);
-    let longer = Request { min_valid: Duration::from_secs(560), ..Request::new("user") };
+    let longer = Request {
+        min_valid: Duration::from_secs(560),
+        ..Request::new("user")
+    };
     harness.advance(60);
     assert!(stored(&Request::new("user")).is_some() && stored(&longer).is_none());
     harness.advance(500);
-    assert!(stored(&Request::new("user")).is_some(), "callers don't wait yet");
+    assert!(
+        stored(&Request::new("user")).is_some(),
+        "callers don't wait yet"
+    );
     harness.advance(20);
-    assert_eq!(stored(&Request::new("user")), None, "in the last twentieth of its life somebody has to refresh it");
+    assert_eq!(
+        stored(&Request::new("user")),
+        None,
+        "in the last twentieth of its life somebody has to refresh it"
+    );
     harness.advance(30);
     assert_eq!(stored(&Request::new("user")), None, "it has ended");
     assert_eq!(harness.sandbox.count("requests"), requests);
@@ -244,6 +375,17 @@ fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
 #[test]
 fn a_configuration_of_its_own_keeps_tokens_in_memory_unless_it_says_otherwise() {
     let session = Session::open(Config::new()).unwrap();
-    assert!(session.explain("user").unwrap().contains("\"store\":\"memory\""));
-    assert!(SessionHarness::new().session().explain("user").unwrap().contains("\"store\":\"file\""));
+    assert!(
+        session
+            .explain("user")
+            .unwrap()
+            .contains("\"store\":\"memory\"")
+    );
+    assert!(
+        SessionHarness::new()
+            .session()
+            .explain("user")
+            .unwrap()
+            .contains("\"store\":\"file\"")
+    );
 }

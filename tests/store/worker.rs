@@ -36,14 +36,32 @@ fn variable(name: &str) -> Option<String> {
 /// Does nothing in the test's own process.
 #[test]
 fn runs_its_task() {
-    let Some(task) = variable("KEYFERRY_ACT") else { return };
-    log::install(Some(Level::Warn), Some(Box::new(|level, text| report(&format!("log {level:?} {text}"))))).unwrap();
+    let Some(task) = variable("KEYFERRY_ACT") else {
+        return;
+    };
+    log::install(
+        Some(Level::Warn),
+        Some(Box::new(|level, text| {
+            report(&format!("log {level:?} {text}"))
+        })),
+    )
+    .unwrap();
     let words: Vec<&str> = task.split(' ').collect();
     match words.as_slice() {
         ["get", resource] => get(resource, 1, 1, None),
-        ["get", resource, "times", times, "threads", threads] => get(resource, times.parse().unwrap(), threads.parse().unwrap(), None),
+        ["get", resource, "times", times, "threads", threads] => get(
+            resource,
+            times.parse().unwrap(),
+            threads.parse().unwrap(),
+            None,
+        ),
         ["get", resource, "telling"] => get_and_report_wait(resource),
-        ["get", resource, "within", ms] => get(resource, 1, 1, Some(Duration::from_millis(ms.parse().unwrap()))),
+        ["get", resource, "within", ms] => get(
+            resource,
+            1,
+            1,
+            Some(Duration::from_millis(ms.parse().unwrap())),
+        ),
         ["reject", resource] => {
             let session = session();
             session.reject(&session.token(resource).unwrap()).unwrap();
@@ -53,16 +71,27 @@ fn runs_its_task() {
         ["hold"] => hold(),
         ["fork"] => fork(),
         ["mixed", seed] => mixed(seed.parse().unwrap()),
-        ["forget"] => report(&format!("{:?}", session().forget(None).map_err(|error| error.to_string()))),
+        ["forget"] => report(&format!(
+            "{:?}",
+            session().forget(None).map_err(|error| error.to_string())
+        )),
         ["list"] => report(&session().list().unwrap()),
         _ => panic!("no task {task}"),
     }
 }
 
 fn session() -> Session {
-    let clock = variable("KEYFERRY_ACT_NOW_US").map_or_else(Clock::system, |now| Clock::manual(now.parse().unwrap()));
+    let clock = variable("KEYFERRY_ACT_NOW_US")
+        .map_or_else(Clock::system, |now| Clock::manual(now.parse().unwrap()));
     let config = Config::load(None, process_environment()).unwrap();
-    Session::open_with(config, Options { clock, refreshes_in_background: false }).unwrap()
+    Session::open_with(
+        config,
+        Options {
+            clock,
+            refreshes_in_background: false,
+        },
+    )
+    .unwrap()
 }
 
 /// Reports for each thread how the last call ended, and for all threads how many calls succeeded.
@@ -73,10 +102,17 @@ fn get(resource: &str, times: usize, threads: usize, within: Option<Duration>) {
     let barrier = Barrier::new(threads);
     let ask = || {
         barrier.wait();
-        let request = Request { timeout: within, ..Request::new(resource) };
+        let request = Request {
+            timeout: within,
+            ..Request::new(resource)
+        };
         let outcomes: Vec<_> = (0..times).map(|_| session.token_for(&request)).collect();
         match outcomes.last() {
-            Some(Ok(token)) => report(&format!("got {} {}", token.meta().generation, token.value())),
+            Some(Ok(token)) => report(&format!(
+                "got {} {}",
+                token.meta().generation,
+                token.value()
+            )),
             Some(Err(error)) => report(&format!("failed {:?} {error}", error.kind)),
             None => {}
         }
@@ -84,29 +120,61 @@ fn get(resource: &str, times: usize, threads: usize, within: Option<Duration>) {
     };
     let good: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(ask)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
     });
-    report(&format!("good {good} in {} us", began.elapsed().as_micros()));
+    report(&format!(
+        "good {good} in {} us",
+        began.elapsed().as_micros()
+    ));
 }
 
-/// Reports when it waits for another process: a call with a short timeout fails for that reason, and the fetch goes on without it.
+/// Reports when it waits for another process: a call with a short timeout fails for that reason,
+/// and the fetch goes on without it.
 fn get_and_report_wait(resource: &str) {
     let session = session();
     wait();
-    let short_request = Request { timeout: Some(Duration::from_millis(50)), ..Request::new(resource) };
-    while !session.token_for(&short_request).is_err_and(|error| error.kind == error::ErrorKind::Busy) {}
+    let short_request = Request {
+        timeout: Some(Duration::from_millis(50)),
+        ..Request::new(resource)
+    };
+    while !session
+        .token_for(&short_request)
+        .is_err_and(|error| error.kind == error::ErrorKind::Busy)
+    {}
     report("waiting");
-    report(&format!("got {}", session.token(resource).unwrap().meta().generation));
+    report(&format!(
+        "got {}",
+        session.token(resource).unwrap().meta().generation
+    ));
 }
 
 pub(crate) fn key(id: &str) -> TokenKey {
     let scope = Arc::new(Scope::new("masv", "https://a.example", "default"));
-    TokenKey { scope, resource_kind: ResourceKind::Package, id: id.into(), access: Access::Manage }
+    TokenKey {
+        scope,
+        resource_kind: ResourceKind::Package,
+        id: id.into(),
+        access: Access::Manage,
+    }
 }
 
 /// A package's token of a key.
-pub(crate) fn token(key: &TokenKey, value: &str, generation: u64, acquired_us: i64, expires_us: i64) -> Token {
-    let new_token = NewToken::new(TokenKind::Package, "X-Package-Token", Secret::from(value), None);
+pub(crate) fn token(
+    key: &TokenKey,
+    value: &str,
+    generation: u64,
+    acquired_us: i64,
+    expires_us: i64,
+) -> Token {
+    let new_token = NewToken::new(
+        TokenKind::Package,
+        "X-Package-Token",
+        Secret::from(value),
+        None,
+    );
     let scope = key.scope.fingerprint();
     let facts = TokenMeta {
         scope,
@@ -124,7 +192,12 @@ pub(crate) fn token(key: &TokenKey, value: &str, generation: u64, acquired_us: i
 pub(crate) fn record(key: &TokenKey, generation: u64) -> Record {
     let value = format!("{generation}-").repeat(40);
     let token = token(key, &value, generation, 0, NO_EXPIRY);
-    Record { generation, token: Some(token), renewal: Some(Secret::new(value)), ..Record::default() }
+    Record {
+        generation,
+        token: Some(token),
+        renewal: Some(Secret::new(value)),
+        ..Record::default()
+    }
 }
 
 /// The generation of a record. Fails if a part of the record does not belong to it.
@@ -144,18 +217,38 @@ fn trace_mark(name: &str) {
     let _ = std::fs::metadata(name);
 }
 
-/// Many failing calls of each sort that a save makes. Strace counts calls by thread: so many as this thread's no other makes, and a
-/// fault that is injected at this thread's count hits no other.
+/// Many failing calls of each sort that a save makes. Strace counts calls by thread: so many as
+/// this thread's no other makes, and a fault that is injected at this thread's count hits no other.
 fn outnumber_other_threads() {
-    use libc::{SYS_close, SYS_fcntl, SYS_flock, SYS_fsync, SYS_getdents64, SYS_newfstatat, SYS_openat, SYS_pwrite64, SYS_read, SYS_write};
+    use libc::{
+        SYS_close, SYS_fcntl, SYS_flock, SYS_fsync, SYS_getdents64, SYS_newfstatat, SYS_openat,
+        SYS_pwrite64, SYS_read, SYS_write,
+    };
     use libc::{SYS_mkdirat, SYS_renameat, SYS_renameat2, SYS_unlinkat};
     let calls = [
-        [SYS_close, SYS_fcntl, SYS_flock, SYS_fsync, SYS_getdents64, SYS_newfstatat, SYS_openat],
-        [SYS_pwrite64, SYS_read, SYS_write, SYS_mkdirat, SYS_renameat, SYS_renameat2, SYS_unlinkat],
+        [
+            SYS_close,
+            SYS_fcntl,
+            SYS_flock,
+            SYS_fsync,
+            SYS_getdents64,
+            SYS_newfstatat,
+            SYS_openat,
+        ],
+        [
+            SYS_pwrite64,
+            SYS_read,
+            SYS_write,
+            SYS_mkdirat,
+            SYS_renameat,
+            SYS_renameat2,
+            SYS_unlinkat,
+        ],
     ];
     for _ in 0..30 {
         for call in calls.concat() {
-            // SAFETY: each of them fails at its first argument, a descriptor that is none, before it looks at another.
+            // SAFETY: each of them fails at its first argument, a descriptor that is none, before
+            // it looks at another.
             unsafe { libc::syscall(call, -1, 0, 0, 0, 0) };
         }
         trace_mark("/nonexistent/x");
@@ -180,7 +273,10 @@ fn load() {
     trace_mark("/begin");
     let found = store.load(&key);
     trace_mark("/end");
-    report(&format!("loaded {:?}", found.unwrap().as_ref().map(intact_generation)));
+    report(&format!(
+        "loaded {:?}",
+        found.unwrap().as_ref().map(intact_generation)
+    ));
     trace_mark("/begin-again");
     let _ = store.load(&key);
     trace_mark("/end-again");
@@ -188,17 +284,30 @@ fn load() {
 
 /// Holds the lock of the user's token until the end.
 fn hold() {
-    let scope = Arc::new(Scope::new("masv", &variable("KEYFERRY_MASV_URL").unwrap(), "default"));
-    let key = TokenKey { scope, resource_kind: ResourceKind::User, id: "".into(), access: Access::Full };
+    let scope = Arc::new(Scope::new(
+        "masv",
+        &variable("KEYFERRY_MASV_URL").unwrap(),
+        "default",
+    ));
+    let key = TokenKey {
+        scope,
+        resource_kind: ResourceKind::User,
+        id: "".into(),
+        access: Access::Full,
+    };
     let store = store();
-    let LockResult::Locked(_lock) = store.try_lock(&key).unwrap() else { panic!("somebody else has the lock") };
+    let LockResult::Locked(_lock) = store.try_lock(&key).unwrap() else {
+        panic!("somebody else has the lock")
+    };
     wait();
 }
 
 /// Leaves a child behind that lives on, and ends without a word while it holds the lock.
 fn fork() {
     let (store, key) = (store(), key("01A"));
-    let LockResult::Locked(lock) = store.try_lock(&key).unwrap() else { panic!("somebody else has the lock") };
+    let LockResult::Locked(lock) = store.try_lock(&key).unwrap() else {
+        panic!("somebody else has the lock")
+    };
     // SAFETY: the child calls nothing but what may be called after a fork.
     match unsafe { libc::fork() } {
         0 => loop {
@@ -211,7 +320,8 @@ fn fork() {
     std::process::exit(0);
 }
 
-/// Two hundred operations in an order that the seed tells, on few keys, by way of a session that is new each tenth time.
+/// Two hundred operations in an order that the seed tells, on few keys, by way of a session that is
+/// new each tenth time.
 fn mixed(seed: u64) {
     wait();
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -232,18 +342,33 @@ fn mixed(seed: u64) {
         let began = Instant::now();
         match random(10) {
             0..=3 => {
-                let before = store.load(key).unwrap().map_or(0, |record| record.generation);
-                store.save(key, &record(key, before + 1 + random(3))).unwrap();
+                let before = store
+                    .load(key)
+                    .unwrap()
+                    .map_or(0, |record| record.generation);
+                store
+                    .save(key, &record(key, before + 1 + random(3)))
+                    .unwrap();
             }
             4 => store.remove(key, random(1000)).unwrap(),
             5 => drop(store.try_lock(key).unwrap()),
-            6 => drop(store.list().unwrap().iter().map(|(_, record)| intact_generation(record)).collect::<Vec<_>>()),
+            6 => drop(
+                store
+                    .list()
+                    .unwrap()
+                    .iter()
+                    .map(|(_, record)| intact_generation(record))
+                    .collect::<Vec<_>>(),
+            ),
             _ => drop(store.load(key).unwrap().as_ref().map(intact_generation)),
         }
         times.push(began.elapsed().as_micros());
     }
     times.sort_unstable();
-    report(&format!("middle {} p99 {} worst {} us", times[100], times[197], times[199]));
+    report(&format!(
+        "middle {} p99 {} worst {} us",
+        times[100], times[197], times[199]
+    ));
 }
 
 /// A package of the sandbox, as it is asked for.

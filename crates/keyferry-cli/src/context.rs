@@ -33,7 +33,13 @@ impl CliContext {
     /// Those of [`Session::open`].
     pub fn open_session(&self, mut config: Config, account: Option<&str>) -> Result<Session> {
         account.map_or(Ok(()), |account| config.select_account(account))?;
-        Session::open_with(config, Options { refreshes_in_background: false, ..Options::default() })
+        Session::open_with(
+            config,
+            Options {
+                refreshes_in_background: false,
+                ..Options::default()
+            },
+        )
     }
 
     /// Opens a session that uses the store alone and no network.

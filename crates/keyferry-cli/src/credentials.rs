@@ -8,12 +8,17 @@ use keyferry::error::Result;
 use keyferry::session::Session;
 
 /// The settings that hold credentials, for each service.
-pub const SERVICE_SETTINGS: [(&str, &[&str]); 2] =
-    [("masv", &["masv.api_key", "masv.email", "masv.password"]), ("fileverbs", &["fileverbs.secret_key", "fileverbs.api_key"])];
+pub const SERVICE_SETTINGS: [(&str, &[&str]); 2] = [
+    ("masv", &["masv.api_key", "masv.email", "masv.password"]),
+    ("fileverbs", &["fileverbs.secret_key", "fileverbs.api_key"]),
+];
 
 /// Lists the credential settings of a service that are set in a profile.
 pub fn configured_settings(profile: &Profile, service: &str) -> Vec<&'static str> {
-    let keys = SERVICE_SETTINGS.iter().filter(|(name, _)| *name == service).flat_map(|(_, keys)| *keys);
+    let keys = SERVICE_SETTINGS
+        .iter()
+        .filter(|(name, _)| *name == service)
+        .flat_map(|(_, keys)| *keys);
     keys.copied().filter(|key| profile.is_set(key)).collect()
 }
 
@@ -23,14 +28,19 @@ pub fn stored_tokens(session: &Session) -> Result<Vec<Value>> {
     let all: Vec<Value> = serde_json::from_str(&session.list()?).unwrap_or_default();
     let row = |mut row: Value| {
         let id = row["id"].as_str().unwrap_or_default();
-        let resource = match (row["service"].as_str().unwrap_or_default(), row["kind"].as_str().unwrap_or_default()) {
+        let resource = match (
+            row["service"].as_str().unwrap_or_default(),
+            row["kind"].as_str().unwrap_or_default(),
+        ) {
             ("fileverbs", "key") => "fileverbs:secret-key".to_owned(),
             ("masv", "key" | "user") => "user".to_owned(),
             ("masv", kind) => format!("{kind}s/{id}"),
             (service, kind) => format!("{service}:{kind}"),
         };
         row["resource"] = json!(resource);
-        row["life_left_s"] = row["expires_here_unix_s"].as_i64().map_or(Value::Null, |expires_unix_s| json!(expires_unix_s - now_s));
+        row["life_left_s"] = row["expires_here_unix_s"]
+            .as_i64()
+            .map_or(Value::Null, |expires_unix_s| json!(expires_unix_s - now_s));
         row
     };
     Ok(all.into_iter().map(row).collect())

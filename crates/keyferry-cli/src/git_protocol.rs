@@ -3,8 +3,8 @@
 //! It knows no key. Lines end at LF only, and a line with a control character is refused, never
 //! split; a message with an unsafe value is not written at all.
 //!
-//! Rationale: a reader that ends lines at CR, or a writer that lets a line break through, gives one host's secret to another
-//! (CVE-2020-5260, CVE-2024-52006, CVE-2024-53263).
+//! Rationale: a reader that ends lines at CR, or a writer that lets a line break through, gives one
+//! host's secret to another (CVE-2020-5260, CVE-2024-52006, CVE-2024-53263).
 
 use std::io::{self, Read, Write};
 
@@ -18,7 +18,8 @@ pub const MAX_LINE_BYTES: usize = 65_535;
 /// The longest message that is read.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
-/// Keys and values in their order. Every value is treated as a secret: a password stands among them.
+/// Keys and values in their order. Every value is treated as a secret: a password stands among
+/// them.
 #[derive(Default)]
 pub struct Message(Vec<(String, Secret)>);
 
@@ -26,8 +27,8 @@ impl Message {
     /// Reads up to an empty line or the end of the input.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidValue`] without any of the text: a control character, no UTF-8, a line without `=`, a line or message that
-    /// is too long, a key that stands twice.
+    /// [`ErrorKind::InvalidValue`] without any of the text: a control character, no UTF-8, a line
+    /// without `=`, a line or message that is too long, a key that stands twice.
     pub fn read(input: &mut dyn Read) -> Result<Self> {
         let bytes = read_to_blank_line(input)?;
         let mut message = Self::default();
@@ -45,7 +46,9 @@ impl Message {
             return Err(invalid_message("a line is longer than 65535 bytes"));
         }
         let text = str::from_utf8(line).map_err(|_| invalid_message("a line is not UTF-8"))?;
-        let (key, value) = text.split_once('=').ok_or_else(|| invalid_message("a line has no ="))?;
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| invalid_message("a line has no ="))?;
         check_line(key, value)?;
         if key.ends_with("[]") && value.is_empty() {
             self.0.retain(|(other, _)| other != key);
@@ -57,7 +60,8 @@ impl Message {
     /// Adds a line.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidValue`] if it can't be one, or a key that has no `[]` at its end is there already.
+    /// [`ErrorKind::InvalidValue`] if it can't be one, or a key that has no `[]` at its end is
+    /// there already.
     pub fn push(&mut self, key: &str, value: Secret) -> Result<()> {
         check_line(key, value.expose())?;
         if !key.ends_with("[]") && self.0.iter().any(|(other, _)| other == key) {
@@ -69,12 +73,18 @@ impl Message {
 
     /// The value of a key, if it is not empty.
     pub fn get(&self, key: &str) -> Option<&Secret> {
-        self.0.iter().find(|(other, _)| other == key).map(|(_, value)| value).filter(|value| !value.is_empty())
+        self.0
+            .iter()
+            .find(|(other, _)| other == key)
+            .map(|(_, value)| value)
+            .filter(|value| !value.is_empty())
     }
 
     /// Whether a key has this value.
     pub fn has_value(&self, key: &str, value: &str) -> bool {
-        self.0.iter().any(|(other, found)| other == key && found.expose() == value)
+        self.0
+            .iter()
+            .any(|(other, found)| other == key && found.expose() == value)
     }
 
     /// Whether there is no line.
@@ -87,7 +97,11 @@ impl Message {
     /// # Errors
     /// Those of the stream.
     pub fn write(&self, output: &mut dyn Write) -> io::Result<()> {
-        let length = self.0.iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+        let length = self
+            .0
+            .iter()
+            .map(|(key, value)| key.len() + value.len() + 2)
+            .sum();
         let mut text = Zeroizing::new(String::with_capacity(length));
         for (key, value) in &self.0 {
             text.extend([key.as_str(), "=", value.expose(), "\n"]);
@@ -99,7 +113,8 @@ impl Message {
 
 /// Reads up to and including the first empty line, or to the end of the input.
 fn read_to_blank_line(input: &mut dyn Read) -> Result<Vec<u8>> {
-    // Read in place: a buffer that grows, or ends, leaves its block to the allocator, which wipes it.
+    // Read in place: a buffer that grows, or ends, leaves its block to the allocator, which wipes
+    // it.
     let mut bytes = Vec::new();
     loop {
         let len = bytes.len();
@@ -121,7 +136,8 @@ fn read_to_blank_line(input: &mut dyn Read) -> Result<Vec<u8>> {
     }
 }
 
-/// Whether an empty line is among the last `count` bytes: the writer may keep the pipe open after it.
+/// Whether an empty line is among the last `count` bytes: the writer may keep the pipe open after
+/// it.
 fn has_blank_line(bytes: &[u8], count: usize) -> bool {
     let from = bytes.len().saturating_sub(count + 1);
     bytes.first() == Some(&b'\n') || bytes[from..].windows(2).any(|bytes| bytes == b"\n\n")
@@ -134,7 +150,11 @@ fn check_line(key: &str, value: &str) -> Result<()> {
     if key.len() + value.len() + 2 > MAX_LINE_BYTES {
         return Err(invalid_message("a line is longer than 65535 bytes"));
     }
-    if key.chars().chain(value.chars()).any(is_control_or_line_break) {
+    if key
+        .chars()
+        .chain(value.chars())
+        .any(is_control_or_line_break)
+    {
         return Err(invalid_message("a line holds a control character"));
     }
     Ok(())
@@ -147,7 +167,10 @@ pub fn is_control_or_line_break(character: char) -> bool {
 
 #[cold]
 fn invalid_message(why: &str) -> Error {
-    Error::new(ErrorKind::InvalidValue, format!("the credential request is not answered: {why}"))
+    Error::new(
+        ErrorKind::InvalidValue,
+        format!("the credential request is not answered: {why}"),
+    )
 }
 
 #[cfg(test)]
@@ -169,12 +192,27 @@ mod tests {
 
     #[test]
     fn lines_are_split_at_the_first_equals_sign_and_end_at_an_empty_one() {
-        let message = read(b"host=a:1\npassword= a=b=$ \nx[]=1\nx[]=2\nempty=\n\nhost=other\n").unwrap();
+        let message =
+            read(b"host=a:1\npassword= a=b=$ \nx[]=1\nx[]=2\nempty=\n\nhost=other\n").unwrap();
         let get = |key| message.get(key).map(Secret::expose);
-        assert_eq!((get("host"), get("password"), get("empty"), get("gone")), (Some("a:1"), Some(" a=b=$ "), None, None));
-        assert!(message.has_value("x[]", "1") && message.has_value("x[]", "2") && !message.has_value("x[]", "3"));
+        assert_eq!(
+            (get("host"), get("password"), get("empty"), get("gone")),
+            (Some("a:1"), Some(" a=b=$ "), None, None)
+        );
+        assert!(
+            message.has_value("x[]", "1")
+                && message.has_value("x[]", "2")
+                && !message.has_value("x[]", "3")
+        );
         assert!(read(b"").unwrap().is_empty() && read(b"\nhost=a\n").unwrap().is_empty());
-        assert_eq!(read(b"host=no line feed").unwrap().get("host").unwrap().expose(), "no line feed");
+        assert_eq!(
+            read(b"host=no line feed")
+                .unwrap()
+                .get("host")
+                .unwrap()
+                .expose(),
+            "no line feed"
+        );
     }
 
     #[test]
@@ -207,7 +245,9 @@ mod tests {
             &long(MAX_MESSAGE_BYTES * 2),
             &many,
         ] {
-            let error = read(bad).err().unwrap_or_else(|| panic!("{:?}", String::from_utf8_lossy(&bad[..bad.len().min(40)])));
+            let error = read(bad).err().unwrap_or_else(|| {
+                panic!("{:?}", String::from_utf8_lossy(&bad[..bad.len().min(40)]))
+            });
             assert_eq!(error.kind, ErrorKind::InvalidValue);
             assert!(!error.message().chars().any(char::is_control));
         }
@@ -216,10 +256,20 @@ mod tests {
     #[test]
     fn nothing_is_written_that_another_reader_would_split() {
         let mut message = Message::default();
-        for bad in ["a\nhost=b", "a\r", "\0", "\u{85}", "\u{2028}", &"a".repeat(MAX_LINE_BYTES)] {
+        for bad in [
+            "a\nhost=b",
+            "a\r",
+            "\0",
+            "\u{85}",
+            "\u{2028}",
+            &"a".repeat(MAX_LINE_BYTES),
+        ] {
             assert!(message.push("password", Secret::from(bad)).is_err());
         }
-        assert!(message.push("a=b", Secret::from("c")).is_err() && message.push("", Secret::from("c")).is_err());
+        assert!(
+            message.push("a=b", Secret::from("c")).is_err()
+                && message.push("", Secret::from("c")).is_err()
+        );
         assert_eq!(written(&message), b"");
         message.push("password", Secret::from("a=b")).unwrap();
         assert!(message.push("password", Secret::from("c")).is_err());

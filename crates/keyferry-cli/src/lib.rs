@@ -1,4 +1,5 @@
-//! The programs `keyferry` and `git-credential-keyferry`: their command line, their commands, and the demo.
+//! The programs `keyferry` and `git-credential-keyferry`: their command line, their commands, and
+//! the demo.
 
 pub mod args;
 pub mod commands;
@@ -24,13 +25,16 @@ pub mod time_format;
 
 use args::Command;
 use commands::print::OutputFormat;
-use commands::{agent, config, doctor, exec, explain, get, git, login, logout, plugin, print, sandbox, status};
+use commands::{
+    agent, config, doctor, exec, explain, get, git, login, logout, plugin, print, sandbox, status,
+};
 use context::CliContext;
 use streams::Streams;
 
 /// Runs a command and returns the exit code.
 ///
-/// A command is a function of its options, the context and the three streams: it reads no variable, argument or clock by itself.
+/// A command is a function of its options, the context and the three streams: it reads no variable,
+/// argument or clock by itself.
 pub fn run(command: Command, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     match command {
         Command::Demo(options) => demo::run(&options, streams),

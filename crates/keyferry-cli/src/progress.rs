@@ -23,10 +23,15 @@ pub fn with_progress<T>(streams: &Streams<'_>, message: &str, work: impl FnOnce(
             if wait.recv_timeout(DELAY) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
-            // A line of its own, taken back when the work is done; nobody is hurt where it can't be written.
+            // A line of its own, taken back when the work is done; nobody is hurt where it can't be
+            // written.
             let _ = write!(io::stderr(), "{message} …");
             let _ = wait.recv();
-            let _ = write!(io::stderr(), "\r{}\r", " ".repeat(message.chars().count() + 2));
+            let _ = write!(
+                io::stderr(),
+                "\r{}\r",
+                " ".repeat(message.chars().count() + 2)
+            );
         });
         let outcome = work();
         drop(done);

@@ -24,19 +24,34 @@ pub enum PromptOrder {
 }
 
 /// Limits of the askpass program: a person may take 5 minutes.
-const ASKPASS_LIMITS: Limits = Limits { time: Duration::from_secs(300), bytes: 16 * 1024, own_group: false };
+const ASKPASS_LIMITS: Limits = Limits {
+    time: Duration::from_secs(300),
+    bytes: 16 * 1024,
+    own_group: false,
+};
 
 /// Prompts for a line; `hidden` turns the echo off.
 ///
 /// # Errors
-/// [`ErrorKind::SecretSource`] if there is nobody to ask, [`ErrorKind::Cancelled`] if the person gave up.
-pub fn ask(question: &str, hidden: bool, order: PromptOrder, environment: &Environment) -> Result<Secret> {
+/// [`ErrorKind::SecretSource`] if there is nobody to ask, [`ErrorKind::Cancelled`] if the person
+/// gave up.
+pub fn ask(
+    question: &str,
+    hidden: bool,
+    order: PromptOrder,
+    environment: &Environment,
+) -> Result<Secret> {
     let question = escape_prompt(question);
-    let program = ["GIT_ASKPASS", "SSH_ASKPASS"].iter().find_map(|name| environment(name).filter(|path| !path.is_empty()));
+    let program = ["GIT_ASKPASS", "SSH_ASKPASS"]
+        .iter()
+        .find_map(|name| environment(name).filter(|path| !path.is_empty()));
     let bytes = match (program, order) {
         (Some(program), PromptOrder::AskpassFirst) => run_askpass(&program, &question)?,
         (program, _) => match (Terminal::open(), program) {
-            (Ok(mut terminal), _) => terminal.ask(&question, hidden).map_err(|error| terminal_error(&error))?.to_vec(),
+            (Ok(mut terminal), _) => terminal
+                .ask(&question, hidden)
+                .map_err(|error| terminal_error(&error))?
+                .to_vec(),
             (Err(_), Some(program)) => run_askpass(&program, &question)?,
             (Err(_), None) => {
                 let what = "there is no terminal to ask at: give --secret-file or --secret-fd, or set it in config.toml";
@@ -44,37 +59,61 @@ pub fn ask(question: &str, hidden: bool, order: PromptOrder, environment: &Envir
             }
         },
     };
-    let answer = Secret::from_bytes(bytes).ok_or_else(|| Error::new(ErrorKind::SecretSource, "what was typed is not UTF-8"))?;
+    let answer = Secret::from_bytes(bytes)
+        .ok_or_else(|| Error::new(ErrorKind::SecretSource, "what was typed is not UTF-8"))?;
     check_text(ErrorKind::SecretSource, "what was typed", answer.expose())?;
     Ok(answer)
 }
 
 fn terminal_error(error: &io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
-            Error::new(ErrorKind::Cancelled, "nothing was typed: the question was left")
-        }
-        kind => Error::new(ErrorKind::SecretSource, format!("the terminal can't be asked: {kind}")),
+        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => Error::new(
+            ErrorKind::Cancelled,
+            "nothing was typed: the question was left",
+        ),
+        kind => Error::new(
+            ErrorKind::SecretSource,
+            format!("the terminal can't be asked: {kind}"),
+        ),
     }
 }
 
-/// Runs the askpass program as git and ssh do: the question is its one argument, the answer its first line of output.
+/// Runs the askpass program as git and ssh do: the question is its one argument, the answer its
+/// first line of output.
 fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
     let fail = |what: String| Error::new(ErrorKind::SecretSource, what);
     if !Path::new(program).is_absolute() {
-        return Err(fail("GIT_ASKPASS or SSH_ASKPASS is no absolute path: begin it with a slash".into()));
+        return Err(fail(
+            "GIT_ASKPASS or SSH_ASKPASS is no absolute path: begin it with a slash".into(),
+        ));
     }
-    let started = run(without_secrets(Command::new(program).arg(question)), None, ASKPASS_LIMITS);
-    let (mut output, ended) = started.map_err(|error| fail(format!("the program of GIT_ASKPASS can't be started: {}", error.kind())))?;
+    let started = run(
+        without_secrets(Command::new(program).arg(question)),
+        None,
+        ASKPASS_LIMITS,
+    );
+    let (mut output, ended) = started.map_err(|error| {
+        fail(format!(
+            "the program of GIT_ASKPASS can't be started: {}",
+            error.kind()
+        ))
+    })?;
     if !matches!(ended, RunOutcome::Exited(Some(0))) {
-        return Err(Error::new(ErrorKind::Cancelled, "the program of GIT_ASKPASS gave no answer: nothing was typed"));
+        return Err(Error::new(
+            ErrorKind::Cancelled,
+            "the program of GIT_ASKPASS gave no answer: nothing was typed",
+        ));
     }
-    let end = output.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(output.len());
+    let end = output
+        .iter()
+        .position(|byte| matches!(byte, b'\n' | b'\r'))
+        .unwrap_or(output.len());
     output.truncate(end);
     Ok(std::mem::take(&mut *output))
 }
 
-/// Percent-encodes the characters of a question that could control the terminal or reorder the line: parts of it may come from a URL.
+/// Percent-encodes the characters of a question that could control the terminal or reorder the
+/// line: parts of it may come from a URL.
 fn escape_prompt(question: &str) -> String {
     let is_unsafe = |character: char| {
         is_control_or_line_break(character)
@@ -83,7 +122,10 @@ fn escape_prompt(question: &str) -> String {
     let mut escaped = String::with_capacity(question.len());
     for character in question.chars() {
         if is_unsafe(character) {
-            character.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| escaped.push_str(&format!("%{byte:02X}")));
+            character
+                .encode_utf8(&mut [0; 4])
+                .bytes()
+                .for_each(|byte| escaped.push_str(&format!("%{byte:02X}")));
         } else {
             escaped.push(character);
         }
@@ -113,16 +155,46 @@ mod tests {
     fn the_askpass_program_gets_the_question_as_one_word() {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("ask pass");
-        let text = format!("#!/bin/sh\nprintf '%s|%s' \"$#\" \"$1\" > '{}/asked'\nprintf 'a b\\r\\nmore\\n'\n", folder.path().display());
+        let text = format!(
+            "#!/bin/sh\nprintf '%s|%s' \"$#\" \"$1\" > '{}/asked'\nprintf 'a b\\r\\nmore\\n'\n",
+            folder.path().display()
+        );
         fs::write(&program, text).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
         let name = program.to_str().unwrap().to_owned();
-        let environment = |value: String| -> Environment { Arc::new(move |name| (name == "SSH_ASKPASS").then(|| value.clone())) };
-        let answer = ask("Who \u{1b}?", true, PromptOrder::AskpassFirst, &environment(name)).unwrap();
+        let environment = |value: String| -> Environment {
+            Arc::new(move |name| (name == "SSH_ASKPASS").then(|| value.clone()))
+        };
+        let answer = ask(
+            "Who \u{1b}?",
+            true,
+            PromptOrder::AskpassFirst,
+            &environment(name),
+        )
+        .unwrap();
         assert_eq!(answer.expose(), "a b");
-        assert_eq!(fs::read_to_string(folder.path().join("asked")).unwrap(), "1|Who %1B?");
-        assert_eq!(ask("?", true, PromptOrder::AskpassFirst, &environment("/bin/false".into())).unwrap_err().kind, ErrorKind::Cancelled);
-        let error = ask("?", true, PromptOrder::AskpassFirst, &environment("askpass".into())).unwrap_err();
+        assert_eq!(
+            fs::read_to_string(folder.path().join("asked")).unwrap(),
+            "1|Who %1B?"
+        );
+        assert_eq!(
+            ask(
+                "?",
+                true,
+                PromptOrder::AskpassFirst,
+                &environment("/bin/false".into())
+            )
+            .unwrap_err()
+            .kind,
+            ErrorKind::Cancelled
+        );
+        let error = ask(
+            "?",
+            true,
+            PromptOrder::AskpassFirst,
+            &environment("askpass".into()),
+        )
+        .unwrap_err();
         assert!(error.message().contains("absolute"), "{error}");
     }
 }

@@ -16,7 +16,10 @@ pub fn read_resource(typed: &str, stdin: &mut dyn Read) -> Result<String> {
     let mut line = String::new();
     let read = BufReader::new(stdin.take(MAX_BYTES as u64 + 2)).read_line(&mut line);
     read.map_err(|_| {
-        Error::new(ErrorKind::InvalidResource, "the resource can't be read from standard input: write one line of text to it")
+        Error::new(
+            ErrorKind::InvalidResource,
+            "the resource can't be read from standard input: write one line of text to it",
+        )
     })?;
     Ok(line.strip_suffix('\n').unwrap_or(&line).to_owned())
 }
@@ -29,7 +32,10 @@ mod tests {
     #[test]
     fn a_resource_is_one_line() {
         let read = |text: &str| read_resource("-", &mut text.as_bytes()).unwrap();
-        assert_eq!((read("links/a?secret=b\nmore"), read("user"), read("a\r\n")), ("links/a?secret=b".into(), "user".into(), "a\r".into()));
+        assert_eq!(
+            (read("links/a?secret=b\nmore"), read("user"), read("a\r\n")),
+            ("links/a?secret=b".into(), "user".into(), "a\r".into())
+        );
         assert_eq!(read_resource("user", &mut &b"other"[..]).unwrap(), "user");
     }
 }

@@ -29,19 +29,44 @@ const MAX_CONFIG_BYTES: usize = 256 * 1024;
 /// Saves a secret for a key of the configuration and returns its location, for people.
 ///
 /// # Errors
-/// [`ErrorKind::Config`], [`ErrorKind::UnsafeFile`], [`ErrorKind::SecretSource`]; the configuration then has no reference to a secret that was not saved.
-pub fn save_secret(target: SaveTarget, account: &str, key: &str, secret: &Secret, context: &CliContext) -> Result<String> {
+/// [`ErrorKind::Config`], [`ErrorKind::UnsafeFile`], [`ErrorKind::SecretSource`]; the configuration
+/// then has no reference to a secret that was not saved.
+pub fn save_secret(
+    target: SaveTarget,
+    account: &str,
+    key: &str,
+    secret: &Secret,
+    context: &CliContext,
+) -> Result<String> {
     let config = config_path(context)?;
-    let item = if account == DEFAULT_ACCOUNT { key.to_owned() } else { format!("{account}.{key}") };
+    let item = if account == DEFAULT_ACCOUNT {
+        key.to_owned()
+    } else {
+        format!("{account}.{key}")
+    };
     let (reference, location) = match target {
         SaveTarget::Keyring => {
             let keyring_name = save_in_keyring("keyferry", &item, secret, &context.environment)?;
-            (format!("{{ keyring = [\"keyferry\", {}] }}", quoted(&item)), keyring_name.to_owned())
+            (
+                format!("{{ keyring = [\"keyferry\", {}] }}", quoted(&item)),
+                keyring_name.to_owned(),
+            )
         }
         SaveTarget::File => {
-            let path = config.parent().unwrap_or(Path::new("/")).join("secrets").join(&item);
-            let name =
-                path.to_str().ok_or_else(|| Error::new(ErrorKind::Config, "the configuration folder's name is not UTF-8"))?.to_owned();
+            let path = config
+                .parent()
+                .unwrap_or(Path::new("/"))
+                .join("secrets")
+                .join(&item);
+            let name = path
+                .to_str()
+                .ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Config,
+                        "the configuration folder's name is not UTF-8",
+                    )
+                })?
+                .to_owned();
             private_file::replace(&path, format!("{}\n", secret.expose()).as_bytes())?;
             (format!("{{ file = {} }}", quoted(&name)), name)
         }
@@ -59,15 +84,29 @@ pub fn save_setting(account: &str, key: &str, text: &str, context: &CliContext) 
 }
 
 fn config_path(context: &CliContext) -> Result<PathBuf> {
-    user_file(&context.environment).ok_or_else(|| Error::new(ErrorKind::Config, "there is no place for config.toml: set HOME"))
+    user_file(&context.environment).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Config,
+            "there is no place for config.toml: set HOME",
+        )
+    })
 }
 
 fn write_setting(path: &Path, account: &str, key: &str, value: &str) -> Result<()> {
     let old_text = match private_file::read(path, Privacy::Public, MAX_CONFIG_BYTES) {
-        Ok(bytes) => String::from_utf8(bytes).map_err(|_| Error::new(ErrorKind::Config, format!("{} is not UTF-8", path.display())))?,
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_| {
+            Error::new(
+                ErrorKind::Config,
+                format!("{} is not UTF-8", path.display()),
+            )
+        })?,
         Err(error) if error.kind == ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };
     let new_text = with_setting(path, &old_text, account, key, value)?;
-    if new_text == old_text { Ok(()) } else { private_file::replace(path, new_text.as_bytes()) }
+    if new_text == old_text {
+        Ok(())
+    } else {
+        private_file::replace(path, new_text.as_bytes())
+    }
 }

@@ -13,14 +13,21 @@ use keyferry::session::Session;
 /// # Errors
 /// Those of its source.
 pub fn resolve_setting(profile: &Profile, key: &str) -> Result<Option<Secret>> {
-    profile.setting(key).map(|setting| secret_sources::resolve(setting, key, profile.environment())).transpose()
+    profile
+        .setting(key)
+        .map(|setting| secret_sources::resolve(setting, key, profile.environment()))
+        .transpose()
 }
 
 /// Resolves a setting that a plugin may provide, through the session that `open` opens.
 ///
 /// # Errors
 /// Those of its source, and of `open`.
-pub fn resolve_setting_or_plugin(profile: &Profile, key: &str, open: impl FnOnce() -> Result<Session>) -> Result<Option<Secret>> {
+pub fn resolve_setting_or_plugin(
+    profile: &Profile,
+    key: &str,
+    open: impl FnOnce() -> Result<Session>,
+) -> Result<Option<Secret>> {
     match profile.setting(key) {
         Some(Setting::Plugin(..)) => open()?.secret(key),
         _ => resolve_setting(profile, key),

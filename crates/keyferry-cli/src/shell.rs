@@ -2,7 +2,8 @@
 //!
 //! It doesn't check for line breaks and control characters; the caller does.
 
-/// Quotes a text as one word that every POSIX shell reads back exactly, including `$ ! ( )` and quotes.
+/// Quotes a text as one word that every POSIX shell reads back exactly, including `$ ! ( )` and
+/// quotes.
 pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -19,7 +20,10 @@ mod tests {
     #[test]
     fn quotes_end_and_begin_again_around_a_quote() {
         assert_eq!(quote(""), "''");
-        assert_eq!(quote("it's $HOME `x` \\ !\""), r#"'it'\''s $HOME `x` \ !"'"#);
+        assert_eq!(
+            quote("it's $HOME `x` \\ !\""),
+            r#"'it'\''s $HOME `x` \ !"'"#
+        );
         assert_eq!(export("A", "b c"), "export A='b c'");
     }
 }

@@ -1,5 +1,5 @@
-//! The start of both programs: streams, environment and memory that is left out of core files; and how
-//! git-credential-keyferry hands over to keyferry.
+//! The start of both programs: streams, environment and memory that is left out of core files; and
+//! how git-credential-keyferry hands over to keyferry.
 //!
 //! Only this file reads the arguments and variables of the process.
 
@@ -20,23 +20,44 @@ use keyferry::config::process_environment;
 use keyferry::log::{self, Level};
 
 /// Runs a program: `run` gets the arguments behind the program's name and returns the exit code.
-pub fn run_program(run: impl FnOnce(Vec<OsString>, &CliContext, &mut Streams<'_>) -> u8) -> ExitCode {
+pub fn run_program(
+    run: impl FnOnce(Vec<OsString>, &CliContext, &mut Streams<'_>) -> u8,
+) -> ExitCode {
     keyferry::sys::process::keep_out_of_core_files();
     keyferry::sys::signals::reset_sigchld();
     keyferry::sys::signals::survive_sigxfsz();
     let (stdin, mut stdout, mut stderr) = (io::stdin(), io::stdout().lock(), io::stderr());
-    let detect_caps = |is_terminal| TerminalCaps::detect(is_terminal, sys::stdio::terminal_width(), &|name| env::var(name).ok());
-    let (stdout_caps, stderr_caps) = (detect_caps(stdout.is_terminal()), detect_caps(stderr.is_terminal()));
-    let context = CliContext { environment: process_environment(), temp_dir: env::temp_dir(), stdin_is_terminal: stdin.is_terminal() };
+    let detect_caps = |is_terminal| {
+        TerminalCaps::detect(is_terminal, sys::stdio::terminal_width(), &|name| {
+            env::var(name).ok()
+        })
+    };
+    let (stdout_caps, stderr_caps) = (
+        detect_caps(stdout.is_terminal()),
+        detect_caps(stderr.is_terminal()),
+    );
+    let context = CliContext {
+        environment: process_environment(),
+        temp_dir: env::temp_dir(),
+        stdin_is_terminal: stdin.is_terminal(),
+    };
     let mut stdin = sys::stdio::BlockingStdin(stdin);
-    let stdout: &mut dyn Write = if sys::stdio::stdout_was_closed() { &mut sys::stdio::ClosedStdout } else { &mut stdout };
+    let stdout: &mut dyn Write = if sys::stdio::stdout_was_closed() {
+        &mut sys::stdio::ClosedStdout
+    } else {
+        &mut stdout
+    };
     let mut streams = Streams {
         stdin: &mut stdin,
         stdout: Output::new(stdout, stdout_caps),
         stderr: Output::new(&mut stderr, stderr_caps),
         detach_stdout: sys::stdio::detach_stdout,
     };
-    ExitCode::from(run(env::args_os().skip(1).collect(), &context, &mut streams))
+    ExitCode::from(run(
+        env::args_os().skip(1).collect(),
+        &context,
+        &mut streams,
+    ))
 }
 
 /// Logs warnings to standard error, such as that of a store that can't be used.
@@ -45,14 +66,26 @@ pub fn log_warnings_to_stderr() {
         // Where standard error is gone, nobody is left to tell.
         let _ = writeln!(io::stderr(), "keyferry: warning: {}", sanitize(text));
     };
-    log::install(Some(Level::Warn), Some(Box::new(log_warning))).expect("nobody logs yet, so this is called from no log");
+    log::install(Some(Level::Warn), Some(Box::new(log_warning)))
+        .expect("nobody logs yet, so this is called from no log");
 }
 
-/// Replaces this program with `keyferry git` from the same folder. Returns the exit code if that fails.
-pub fn exec_full_cli(words: &[OsString], message: Option<&Message>, streams: &mut Streams<'_>) -> u8 {
+/// Replaces this program with `keyferry git` from the same folder. Returns the exit code if that
+/// fails.
+pub fn exec_full_cli(
+    words: &[OsString],
+    message: Option<&Message>,
+    streams: &mut Streams<'_>,
+) -> u8 {
     let mut input = Zeroizing::new(Vec::new());
-    let written = message.map(|message| message.write(&mut *input)).transpose();
-    let stdin_result = written.and_then(|written| written.map(|()| sys::stdio::memfd_stdin(&input)).transpose());
+    let written = message
+        .map(|message| message.write(&mut *input))
+        .transpose();
+    let stdin_result = written.and_then(|written| {
+        written
+            .map(|()| sys::stdio::memfd_stdin(&input))
+            .transpose()
+    });
     let outcome = stdin_result.and_then(|input| {
         let mut full_cli = Command::new(env::current_exe()?.with_file_name("keyferry"));
         input.map(|input| full_cli.stdin(input));
@@ -60,6 +93,10 @@ pub fn exec_full_cli(words: &[OsString], message: Option<&Message>, streams: &mu
         sys::stdio::close_recorded_streams();
         Err::<(), _>(full_cli.exec())
     });
-    let why = outcome.err().map_or(io::ErrorKind::Other, |error| error.kind());
-    streams.fail(&format!("git-credential-keyferry can't start keyferry, which has to be in its folder: {why}"))
+    let why = outcome
+        .err()
+        .map_or(io::ErrorKind::Other, |error| error.kind());
+    streams.fail(&format!(
+        "git-credential-keyferry can't start keyferry, which has to be in its folder: {why}"
+    ))
 }

@@ -1,4 +1,5 @@
-//! The three standard streams of a command, and the exit codes that follow from what is written to them.
+//! The three standard streams of a command, and the exit codes that follow from what is written to
+//! them.
 
 use std::io::{self, Read};
 
@@ -28,9 +29,15 @@ impl Streams<'_> {
 
     /// Writes an error to standard error and returns its exit code.
     pub fn fail_with(&mut self, error: &Error) -> u8 {
-        let pause = error.retry_after_ms.filter(|ms| *ms > 0 && error.is_transient()).map(|ms| ms.div_ceil(1000));
+        let pause = error
+            .retry_after_ms
+            .filter(|ms| *ms > 0 && error.is_transient())
+            .map(|ms| ms.div_ceil(1000));
         match pause {
-            Some(seconds) => self.fail(&format!("{} (not before {seconds} s from now)", error.message())),
+            Some(seconds) => self.fail(&format!(
+                "{} (not before {seconds} s from now)",
+                error.message()
+            )),
             None => self.fail(error.message()),
         };
         match error.kind {
@@ -40,11 +47,16 @@ impl Streams<'_> {
         }
     }
 
-    /// Returns the exit code after a write to standard output. A reader that has gone away has seen enough.
+    /// Returns the exit code after a write to standard output. A reader that has gone away has seen
+    /// enough.
     pub fn finish_write(&mut self, outcome: io::Result<()>) -> u8 {
         match outcome.map_err(|error| error.kind()) {
-            Err(io::ErrorKind::NotConnected) => self.fail("the answer can't be written: standard output is closed"),
-            Err(kind) if kind != io::ErrorKind::BrokenPipe => self.fail(&format!("the answer can't be written: {kind}")),
+            Err(io::ErrorKind::NotConnected) => {
+                self.fail("the answer can't be written: standard output is closed")
+            }
+            Err(kind) if kind != io::ErrorKind::BrokenPipe => {
+                self.fail(&format!("the answer can't be written: {kind}"))
+            }
             _ => EXIT_OK,
         }
     }

@@ -19,11 +19,18 @@ impl TempDir {
     /// [`ErrorKind::Store`] naming the parent.
     pub fn create_in(parent: &Path) -> Result<Self> {
         let shown = parent.display();
-        let random = getrandom::u64().map_err(|_| Error::new(ErrorKind::Config, "the system gives no random numbers"))?;
+        let random = getrandom::u64()
+            .map_err(|_| Error::new(ErrorKind::Config, "the system gives no random numbers"))?;
         let path = parent.join(format!("keyferry-{random:016x}"));
         let made = private_file::create_dir(&path);
         made.map_err(|error| {
-            Error::new(ErrorKind::Store, format!("no folder can be made in {shown}: {}; set TMPDIR to another", error.kind()))
+            Error::new(
+                ErrorKind::Store,
+                format!(
+                    "no folder can be made in {shown}: {}; set TMPDIR to another",
+                    error.kind()
+                ),
+            )
         })?;
         Ok(Self(path))
     }
@@ -34,9 +41,15 @@ impl TempDir {
     /// [`ErrorKind::Store`] naming the folder.
     pub fn write_file(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
-        let write = || -> io::Result<()> { private_file::create_new(&path)?.write_all(text.as_bytes()) };
+        let write =
+            || -> io::Result<()> { private_file::create_new(&path)?.write_all(text.as_bytes()) };
         let shown = self.0.display();
-        write().map_err(|error| Error::new(ErrorKind::Store, format!("no file can be written in {shown}: {}", error.kind())))?;
+        write().map_err(|error| {
+            Error::new(
+                ErrorKind::Store,
+                format!("no file can be written in {shown}: {}", error.kind()),
+            )
+        })?;
         Ok(path)
     }
 }

@@ -1,7 +1,8 @@
 //! Output to a terminal or pipe: control characters are replaced before colour is added.
 //!
-//! Rationale: a server's message with control sequences in it can rewrite what stands on a terminal, or type into it
-//! (CVE-2024-52005), and bidirectional controls can make a line read as another.
+//! Rationale: a server's message with control sequences in it can rewrite what stands on a
+//! terminal, or type into it (CVE-2024-52005), and bidirectional controls can make a line read as
+//! another.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -24,19 +25,37 @@ const DEFAULT_WIDTH: usize = 100;
 
 impl TerminalCaps {
     /// Plain text for programs: no colour, no drawing.
-    pub const PLAIN: Self = Self { is_terminal: false, colour: false, unicode: false, width: DEFAULT_WIDTH };
+    pub const PLAIN: Self = Self {
+        is_terminal: false,
+        colour: false,
+        unicode: false,
+        width: DEFAULT_WIDTH,
+    };
 
-    /// Detects the capabilities of a terminal by its width and the environment; `PLAIN` for anything else.
-    pub fn detect(is_terminal: bool, columns: Option<usize>, variable: &dyn Fn(&str) -> Option<String>) -> Self {
+    /// Detects the capabilities of a terminal by its width and the environment; `PLAIN` for
+    /// anything else.
+    pub fn detect(
+        is_terminal: bool,
+        columns: Option<usize>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Self {
         if !is_terminal {
             return Self::PLAIN;
         }
         let non_empty = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let locale = non_empty("LC_ALL").or_else(|| non_empty("LC_CTYPE")).or_else(|| non_empty("LANG"));
-        let is_utf8 = |locale: String| locale.to_ascii_lowercase().replace('-', "").contains("utf8");
+        let locale = non_empty("LC_ALL")
+            .or_else(|| non_empty("LC_CTYPE"))
+            .or_else(|| non_empty("LANG"));
+        let is_utf8 = |locale: String| {
+            locale
+                .to_ascii_lowercase()
+                .replace('-', "")
+                .contains("utf8")
+        };
         Self {
             is_terminal: true,
-            colour: non_empty("NO_COLOR").is_none() && non_empty("TERM").is_some_and(|term| term != "dumb"),
+            colour: non_empty("NO_COLOR").is_none()
+                && non_empty("TERM").is_some_and(|term| term != "dumb"),
             unicode: locale.is_none_or(is_utf8),
             width: columns.unwrap_or(DEFAULT_WIDTH),
         }
@@ -128,7 +147,8 @@ impl<'a> Output<'a> {
     pub fn write_styled_lines(&mut self, lines: &[Vec<(Style, String)>]) -> io::Result<()> {
         let mut text = String::new();
         for line in lines {
-            line.iter().for_each(|(style, part)| self.push_styled(&mut text, *style, part));
+            line.iter()
+                .for_each(|(style, part)| self.push_styled(&mut text, *style, part));
             text.push('\n');
         }
         self.writer.write_all(text.as_bytes())?;
@@ -146,19 +166,31 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Replaces every character that could control a terminal: control characters but the line feed, and bidirectional
-/// controls.
+/// Replaces every character that could control a terminal: control characters but the line feed,
+/// and bidirectional controls.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
     if !text.chars().any(controls_terminal) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().map(|character| if controls_terminal(character) { char::REPLACEMENT_CHARACTER } else { character }).collect())
+    Cow::Owned(
+        text.chars()
+            .map(|character| {
+                if controls_terminal(character) {
+                    char::REPLACEMENT_CHARACTER
+                } else {
+                    character
+                }
+            })
+            .collect(),
+    )
 }
 
 /// Whether a terminal obeys this character instead of showing it.
 fn controls_terminal(character: char) -> bool {
     let is_bidi_control = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    (character.is_control() && character != '\n') || matches!(character, '\u{2028}' | '\u{2029}') || is_bidi_control
+    (character.is_control() && character != '\n')
+        || matches!(character, '\u{2028}' | '\u{2029}')
+        || is_bidi_control
 }
 
 #[cfg(test)]
@@ -167,7 +199,12 @@ mod tests {
     use super::*;
 
     fn caps(is_terminal: bool, variables: &[(&str, &str)]) -> TerminalCaps {
-        let of = |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+        let of = |name: &str| {
+            variables
+                .iter()
+                .find(|(own, _)| *own == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
         TerminalCaps::detect(is_terminal, Some(80), &of)
     }
 
@@ -175,10 +212,20 @@ mod tests {
     fn no_character_that_steers_a_terminal_passes() {
         let all: String = (0..=0x10_ffff).filter_map(char::from_u32).collect();
         let cleaned = sanitize(&all);
-        let c0_del_c1 = |character: char| (character < ' ' && character != '\n') || ('\u{7f}'..='\u{9f}').contains(&character);
+        let c0_del_c1 = |character: char| {
+            (character < ' ' && character != '\n') || ('\u{7f}'..='\u{9f}').contains(&character)
+        };
         let bidi = "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
-        assert!(!cleaned.chars().any(|character| c0_del_c1(character) || bidi.contains(character)));
-        assert_eq!(cleaned.chars().count(), all.chars().count(), "each has something in its place");
+        assert!(
+            !cleaned
+                .chars()
+                .any(|character| c0_del_c1(character) || bidi.contains(character))
+        );
+        assert_eq!(
+            cleaned.chars().count(),
+            all.chars().count(),
+            "each has something in its place"
+        );
     }
 
     #[test]
@@ -186,17 +233,32 @@ mod tests {
         for text in ["", "a\nb", "über 東京 ✓ ─ שלום", "a b=$!(x)"] {
             assert!(matches!(sanitize(text), Cow::Borrowed(same) if same == text));
         }
-        assert_eq!(sanitize("\u{1b}[2Ja\rb\tc\u{9b}m\u{202e}x"), "\u{fffd}[2Ja\u{fffd}b\u{fffd}c\u{fffd}m\u{fffd}x");
+        assert_eq!(
+            sanitize("\u{1b}[2Ja\rb\tc\u{9b}m\u{202e}x"),
+            "\u{fffd}[2Ja\u{fffd}b\u{fffd}c\u{fffd}m\u{fffd}x"
+        );
     }
 
     #[test]
     fn every_way_out_is_filtered_and_colour_is_ours_alone() {
         for colour in [false, true] {
             let mut bytes = Vec::new();
-            let mut output = Output::new(&mut bytes, TerminalCaps { is_terminal: true, colour, ..TerminalCaps::PLAIN });
+            let mut output = Output::new(
+                &mut bytes,
+                TerminalCaps {
+                    is_terminal: true,
+                    colour,
+                    ..TerminalCaps::PLAIN
+                },
+            );
             output.write_text("a\u{1b}b").unwrap();
             output.write_line("c\u{9b}d").unwrap();
-            output.write_styled_lines(&[vec![(Style::Good, "e\u{1b}[0mf".into()), (Style::Plain, "\u{7f}".into())]]).unwrap();
+            output
+                .write_styled_lines(&[vec![
+                    (Style::Good, "e\u{1b}[0mf".into()),
+                    (Style::Plain, "\u{7f}".into()),
+                ]])
+                .unwrap();
             let text = String::from_utf8(bytes).unwrap();
             assert_eq!(text.matches('\u{1b}').count(), if colour { 2 } else { 0 });
             assert!(!text.contains(['\u{9b}', '\u{7f}']));
@@ -205,7 +267,10 @@ mod tests {
 
     #[test]
     fn colour_is_for_terminals_that_want_it() {
-        assert_eq!(caps(false, &[("TERM", "xterm"), ("LANG", "C.UTF-8")]), TerminalCaps::PLAIN);
+        assert_eq!(
+            caps(false, &[("TERM", "xterm"), ("LANG", "C.UTF-8")]),
+            TerminalCaps::PLAIN
+        );
         let term = ("TERM", "xterm-256color");
         assert!(caps(true, &[term]).colour && caps(true, &[term, ("NO_COLOR", "")]).colour);
         assert!(!caps(true, &[term, ("NO_COLOR", "1")]).colour);
@@ -220,7 +285,10 @@ mod tests {
             (&[("LANG", "C.utf8")], true),
             (&[("LANG", "C")], false),
             (&[("LC_ALL", "POSIX"), ("LANG", "C.UTF-8")], false),
-            (&[("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8"), ("LANG", "C")], true),
+            (
+                &[("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8"), ("LANG", "C")],
+                true,
+            ),
         ] {
             assert_eq!(caps(true, variables).unicode, unicode, "{variables:?}");
         }

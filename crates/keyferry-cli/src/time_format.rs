@@ -3,9 +3,12 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Formats a point in time as RFC 3339, in whole seconds. None for a year that RFC 3339 can't express.
+/// Formats a point in time as RFC 3339, in whole seconds. None for a year that RFC 3339 can't
+/// express.
 pub fn rfc3339(unix_s: i64) -> Option<String> {
-    OffsetDateTime::from_unix_timestamp(unix_s).ok().map(|time| time.format(&Rfc3339).unwrap_or_default())
+    OffsetDateTime::from_unix_timestamp(unix_s)
+        .ok()
+        .map(|time| time.format(&Rfc3339).unwrap_or_default())
 }
 
 /// Formats a duration in its two largest units. A negative one is 0 s.
@@ -13,7 +16,11 @@ pub fn format_duration(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     let two_units = |large: i64, large_unit: &str, small: i64, small_unit: &str| {
-        if small == 0 { format!("{large} {large_unit}") } else { format!("{large} {large_unit} {small} {small_unit}") }
+        if small == 0 {
+            format!("{large} {large_unit}")
+        } else {
+            format!("{large} {large_unit} {small} {small_unit}")
+        }
     };
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),

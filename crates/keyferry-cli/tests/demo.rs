@@ -1,6 +1,10 @@
-//! The executable's first commands, as a user has them: the built program, an empty home, real sockets and a real shell.
+//! The executable's first commands, as a user has them: the built program, an empty home, real
+//! sockets and a real shell.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on fails where it stands"
+)]
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,8 +19,16 @@ use serde_json::Value;
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");
 
 /// Everything that a token or secret of the sandbox would be known by.
-const SECRETS: [&str; 8] =
-    ["eyJ", c::API_KEY, c::PASSWORD, c::SECRET_KEY, c::FV_API_KEY, c::LINK_SECRET, c::LINK_PASSWORD, c::ENCODED_LINK_SECRET_IN_URL];
+const SECRETS: [&str; 8] = [
+    "eyJ",
+    c::API_KEY,
+    c::PASSWORD,
+    c::SECRET_KEY,
+    c::FV_API_KEY,
+    c::LINK_SECRET,
+    c::LINK_PASSWORD,
+    c::ENCODED_LINK_SECRET_IN_URL,
+];
 
 /// Three empty folders, and the program in them without a variable of ours.
 struct DemoHarness(tempfile::TempDir);
@@ -24,7 +36,9 @@ struct DemoHarness(tempfile::TempDir);
 impl DemoHarness {
     fn new() -> DemoHarness {
         let harness = DemoHarness(tempfile::tempdir().unwrap());
-        ["home", "work", "tmp"].iter().for_each(|name| fs::create_dir(harness.folder(name)).unwrap());
+        ["home", "work", "tmp"]
+            .iter()
+            .for_each(|name| fs::create_dir(harness.folder(name)).unwrap());
         harness
     }
 
@@ -34,14 +48,22 @@ impl DemoHarness {
 
     fn keyferry(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(KEYFERRY);
-        command.args(arguments).env_clear().current_dir(self.folder("work"));
-        command.env("HOME", self.folder("home")).env("TMPDIR", self.folder("tmp")).stdin(Stdio::null());
+        command
+            .args(arguments)
+            .env_clear()
+            .current_dir(self.folder("work"));
+        command
+            .env("HOME", self.folder("home"))
+            .env("TMPDIR", self.folder("tmp"))
+            .stdin(Stdio::null());
         command
     }
 
     fn assert_untouched(&self) {
         let is_empty = |path: &Path| fs::read_dir(path).unwrap().next().is_none();
-        ["home", "work", "tmp"].iter().for_each(|name| assert!(is_empty(&self.folder(name)), "{name} was touched"));
+        ["home", "work", "tmp"]
+            .iter()
+            .for_each(|name| assert!(is_empty(&self.folder(name)), "{name} was touched"));
     }
 }
 
@@ -52,8 +74,15 @@ fn text(bytes: &[u8]) -> &str {
 fn assert_no_secret_and_no_control(output: &Output) {
     for stream in [&output.stdout, &output.stderr] {
         let stream = text(stream);
-        SECRETS.iter().for_each(|secret| assert!(!stream.contains(secret), "{secret} was printed"));
-        assert!(!stream.chars().any(|symbol| symbol.is_control() && symbol != '\n'), "a control character was printed");
+        SECRETS
+            .iter()
+            .for_each(|secret| assert!(!stream.contains(secret), "{secret} was printed"));
+        assert!(
+            !stream
+                .chars()
+                .any(|symbol| symbol.is_control() && symbol != '\n'),
+            "a control character was printed"
+        );
     }
 }
 
@@ -66,13 +95,27 @@ fn the_demo_works_for_programs_and_touches_nothing() {
     let rows = report["rows"].as_array().unwrap();
     let failed: Vec<_> = rows.iter().filter(|row| row["ok"] != true).collect();
     assert!(failed.is_empty(), "{failed:#?}");
-    assert_eq!((report["ok"].as_bool(), output.status.code()), (Some(true), Some(0)), "{report}");
+    assert_eq!(
+        (report["ok"].as_bool(), output.status.code()),
+        (Some(true), Some(0)),
+        "{report}"
+    );
     assert!(rows.len() >= 25 && report["elapsed_ms"].as_f64().unwrap() < 5_000.0);
     let has = |name: &str, wanted: &str| rows.iter().any(|row| row[name] == wanted);
-    for header in ["X-API-KEY", "X-User-Token", "X-Package-Token", "X-Transfer-Token", "SecretKey", "Authorization"] {
+    for header in [
+        "X-API-KEY",
+        "X-User-Token",
+        "X-Package-Token",
+        "X-Transfer-Token",
+        "SecretKey",
+        "Authorization",
+    ] {
         assert!(has("header", header), "no row has {header}");
     }
-    for from in ["settings", "login", "look-up", "list", "inbox", "link", "adopted", "memory", "renewal", "refused", "sign-in"] {
+    for from in [
+        "settings", "login", "look-up", "list", "inbox", "link", "adopted", "memory", "renewal",
+        "refused", "sign-in",
+    ] {
         assert!(has("from", from), "no row comes from {from}");
     }
     for access in ["full", "manage", "read", "write"] {
@@ -87,15 +130,26 @@ fn the_demo_works_for_programs_and_touches_nothing() {
 fn the_demo_in_a_pipe_is_plain_columns() {
     let harness = DemoHarness::new();
     // Whatever these say, nobody sits at a pipe.
-    let output = harness.keyferry(&["demo"]).env("TERM", "xterm-256color").env("CLICOLOR_FORCE", "1").output().unwrap();
+    let output = harness
+        .keyferry(&["demo"])
+        .env("TERM", "xterm-256color")
+        .env("CLICOLOR_FORCE", "1")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_no_secret_and_no_control(&output);
     let printed = text(&output.stdout);
     assert!(printed.is_ascii());
     let (table, summary) = printed.split_once("\n\n").unwrap();
     let fields = |line: &str| line.split("  ").filter(|field| !field.is_empty()).count();
-    assert!(table.lines().count() > 25 && table.lines().all(|line| fields(line) == 10), "{table}");
-    assert!(summary.contains("rows, all worked") && summary.contains("logins"), "{summary}");
+    assert!(
+        table.lines().count() > 25 && table.lines().all(|line| fields(line) == 10),
+        "{table}"
+    );
+    assert!(
+        summary.contains("rows, all worked") && summary.contains("logins"),
+        "{summary}"
+    );
     harness.assert_untouched();
 }
 
@@ -106,10 +160,21 @@ fn a_proxy_is_not_asked_and_a_reader_may_leave() {
     dead.set_nonblocking(true).unwrap();
     let proxy = format!("http://127.0.0.1:{}", dead.local_addr().unwrap().port());
     let mut command = harness.keyferry(&["demo"]);
-    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+    for name in [
+        "HTTP_PROXY",
+        "http_proxy",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ] {
         command.env(name, &proxy);
     }
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
@@ -127,10 +192,26 @@ fn the_command_line_is_explained() {
         assert!(text(&help.stdout).contains(word), "{word}");
     }
     let version = run(&["--version"]);
-    assert_eq!((version.status.code(), text(&version.stdout)), (Some(0), concat!("keyferry ", env!("CARGO_PKG_VERSION"), "\n")));
-    for wrong in [&[][..], &["nosuch"], &["demo", "--nosuch"], &["sandbox", "--port-base", "65535"], &["demo", "\u{1b}[2J\u{9b}1m"]] {
+    assert_eq!(
+        (version.status.code(), text(&version.stdout)),
+        (
+            Some(0),
+            concat!("keyferry ", env!("CARGO_PKG_VERSION"), "\n")
+        )
+    );
+    for wrong in [
+        &[][..],
+        &["nosuch"],
+        &["demo", "--nosuch"],
+        &["sandbox", "--port-base", "65535"],
+        &["demo", "\u{1b}[2J\u{9b}1m"],
+    ] {
         let output = run(wrong);
-        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""), "{wrong:?}");
+        assert_eq!(
+            (output.status.code(), text(&output.stdout)),
+            (Some(2), ""),
+            "{wrong:?}"
+        );
         assert!(!output.stderr.is_empty());
         assert_no_secret_and_no_control(&output);
     }
@@ -156,27 +237,48 @@ impl RunningSandbox {
         // A script's background job ignores Ctrl-C, and so would all that it starts.
         // SAFETY: between fork and exec only `signal` is called, which is safe there.
         unsafe { command.pre_exec(restore_sigint) };
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut printed = String::new();
-        child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+        child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut printed)
+            .unwrap();
         RunningSandbox { child, printed }
     }
 
     /// The value of a variable as `sh` has it after evaluating what was printed.
     fn variable(&self, name: &str) -> String {
         let script = format!("eval \"$1\"; printf %s \"${name}\"");
-        let output = Command::new("sh").args(["-c", &script, "sh", &self.printed]).env_clear().output().unwrap();
+        let output = Command::new("sh")
+            .args(["-c", &script, "sh", &self.printed])
+            .env_clear()
+            .output()
+            .unwrap();
         assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
         text(&output.stdout).to_owned()
     }
 
     /// Its end after a signal: exit code and standard error.
     fn stop(mut self, signal: libc::c_int) -> (Option<i32>, String) {
-        let killed = Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap();
+        let killed = Command::new("kill")
+            .args([format!("-{signal}"), self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(killed.success());
         let mut printed_json = String::new();
         // Its end is the stream's.
-        self.child.stderr.take().unwrap().read_to_string(&mut printed_json).unwrap();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut printed_json)
+            .unwrap();
         (self.child.wait().unwrap().code(), printed_json)
     }
 }
@@ -192,7 +294,11 @@ impl Drop for RunningSandbox {
 fn get(base: &str, path: &str, header: &str) -> u16 {
     let address = base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{header}Connection: close\r\n\r\n").unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\n{header}Connection: close\r\n\r\n"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer.split(' ').nth(1).unwrap().parse().unwrap()
@@ -202,7 +308,14 @@ fn get(base: &str, path: &str, header: &str) -> u16 {
 fn a_shell_reads_back_exactly_the_credentials_and_a_signal_ends_it() {
     let harness = DemoHarness::new();
     let running = RunningSandbox::start(&harness, &["sandbox"]);
-    assert!(running.printed.lines().all(|line| line.starts_with("export KEYFERRY_")), "{}", running.printed);
+    assert!(
+        running
+            .printed
+            .lines()
+            .all(|line| line.starts_with("export KEYFERRY_")),
+        "{}",
+        running.printed
+    );
     for (name, value) in [
         ("KEYFERRY_MASV_EMAIL", c::EMAIL),
         ("KEYFERRY_MASV_PASSWORD", c::PASSWORD),
@@ -213,10 +326,27 @@ fn a_shell_reads_back_exactly_the_credentials_and_a_signal_ends_it() {
     ] {
         assert_eq!(running.variable(name), value, "{name}");
     }
-    assert_eq!(get(&running.variable("KEYFERRY_MASV_URL"), "/v1/teams", &format!("X-API-KEY: {}\r\n", c::API_KEY)), 200);
-    assert_eq!(get(&running.variable("KEYFERRY_AGENT_URL"), "/api/v1/login", ""), 401);
+    assert_eq!(
+        get(
+            &running.variable("KEYFERRY_MASV_URL"),
+            "/v1/teams",
+            &format!("X-API-KEY: {}\r\n", c::API_KEY)
+        ),
+        200
+    );
+    assert_eq!(
+        get(&running.variable("KEYFERRY_AGENT_URL"), "/api/v1/login", ""),
+        401
+    );
     let secret_key = format!("SecretKey: {}\r\n", c::SECRET_KEY);
-    assert_eq!(get(&running.variable("KEYFERRY_FILEVERBS_URL"), "/api/v1/fileuploads", &secret_key), 200);
+    assert_eq!(
+        get(
+            &running.variable("KEYFERRY_FILEVERBS_URL"),
+            "/api/v1/fileuploads",
+            &secret_key
+        ),
+        200
+    );
     assert_eq!(running.stop(libc::SIGTERM), (Some(0), String::new()));
     harness.assert_untouched();
 }
@@ -224,23 +354,49 @@ fn a_shell_reads_back_exactly_the_credentials_and_a_signal_ends_it() {
 #[test]
 fn the_sandbox_tells_programs_in_json_and_takes_ports() {
     let harness = DemoHarness::new();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let running = RunningSandbox::start(&harness, &["sandbox", "--json", "--masv-port", &port.to_string()]);
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let running = RunningSandbox::start(
+        &harness,
+        &["sandbox", "--json", "--masv-port", &port.to_string()],
+    );
     let printed_json: Value = serde_json::from_str(&running.printed).unwrap();
-    assert_eq!(printed_json["variables"]["KEYFERRY_MASV_URL"], format!("http://127.0.0.1:{port}"));
     assert_eq!(
-        (printed_json["alternatives"]["KEYFERRY_MASV_API_KEY"].as_str(), printed_json["pid"].as_u64()),
+        printed_json["variables"]["KEYFERRY_MASV_URL"],
+        format!("http://127.0.0.1:{port}")
+    );
+    assert_eq!(
+        (
+            printed_json["alternatives"]["KEYFERRY_MASV_API_KEY"].as_str(),
+            printed_json["pid"].as_u64()
+        ),
         (Some(c::API_KEY), Some(running.child.id().into()))
     );
     // The line to try works as it stands, where there is a curl to try it.
-    if let Ok(output) = Command::new("sh").args(["-c", printed_json["try"].as_str().unwrap()]).output()
+    if let Ok(output) = Command::new("sh")
+        .args(["-c", printed_json["try"].as_str().unwrap()])
+        .output()
         && output.status.code() != Some(127)
     {
-        assert!(text(&output.stdout).contains(c::TEAM_ID), "{}", text(&output.stderr));
+        assert!(
+            text(&output.stdout).contains(c::TEAM_ID),
+            "{}",
+            text(&output.stderr)
+        );
     }
-    let taken = harness.keyferry(&["sandbox", "--masv-port", &port.to_string()]).output().unwrap();
+    let taken = harness
+        .keyferry(&["sandbox", "--masv-port", &port.to_string()])
+        .output()
+        .unwrap();
     assert_eq!(taken.status.code(), Some(1));
-    assert!(text(&taken.stderr).contains("a port is taken"), "{}", text(&taken.stderr));
+    assert!(
+        text(&taken.stderr).contains("a port is taken"),
+        "{}",
+        text(&taken.stderr)
+    );
     assert_eq!(running.stop(libc::SIGINT).0, Some(0));
     harness.assert_untouched();
 }
@@ -249,10 +405,18 @@ fn the_sandbox_tells_programs_in_json_and_takes_ports() {
 fn with_tls_the_ca_is_a_file_until_the_end() {
     let harness = DemoHarness::new();
     let running = RunningSandbox::start(&harness, &["sandbox", "--tls"]);
-    assert!(running.variable("KEYFERRY_MASV_URL").starts_with("https://127.0.0.1:"));
+    assert!(
+        running
+            .variable("KEYFERRY_MASV_URL")
+            .starts_with("https://127.0.0.1:")
+    );
     let ca = running.variable("KEYFERRY_HTTP_CA_FILE");
     assert!(ca.starts_with(harness.folder("tmp").to_str().unwrap()));
-    assert!(fs::read_to_string(&ca).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
+    assert!(
+        fs::read_to_string(&ca)
+            .unwrap()
+            .starts_with("-----BEGIN CERTIFICATE-----")
+    );
     assert_eq!(running.stop(libc::SIGHUP).0, Some(0));
     harness.assert_untouched();
 }
@@ -261,7 +425,11 @@ fn with_tls_the_ca_is_a_file_until_the_end() {
 fn a_script_gets_a_sandbox_in_one_line() {
     let harness = DemoHarness::new();
     let script = r#"eval "$("$1" sandbox &)"; printf '%s ' "$KEYFERRY_MASV_URL"; kill "$KEYFERRY_SANDBOX_PID""#;
-    let shell = Command::new("sh").args(["-c", script, "sh", KEYFERRY]).env("TMPDIR", harness.folder("tmp")).output().unwrap();
+    let shell = Command::new("sh")
+        .args(["-c", script, "sh", KEYFERRY])
+        .env("TMPDIR", harness.folder("tmp"))
+        .output()
+        .unwrap();
     assert_eq!(shell.status.code(), Some(0), "{}", text(&shell.stderr));
     assert!(text(&shell.stdout).starts_with("http://127.0.0.1:"));
 }
@@ -269,10 +437,18 @@ fn a_script_gets_a_sandbox_in_one_line() {
 #[test]
 fn a_sandbox_whose_variables_nobody_reads_ends() {
     let harness = DemoHarness::new();
-    let mut child = harness.keyferry(&["sandbox", "--tls"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = harness
+        .keyferry(&["sandbox", "--tls"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(text(&output.stderr), "keyferry: nobody reads the variables, so the sandbox ends\n");
+    assert_eq!(
+        text(&output.stderr),
+        "keyferry: nobody reads the variables, so the sandbox ends\n"
+    );
     harness.assert_untouched();
 }

@@ -1,4 +1,5 @@
-//! `make install` into a folder of its own, then a C and a C++ program outside the tree, by pkg-config and by CMake.
+//! `make install` into a folder of its own, then a C and a C++ program outside the tree, by
+//! pkg-config and by CMake.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![cfg(target_os = "linux")]
 
@@ -46,7 +47,11 @@ impl Installed {
     fn new() -> Self {
         let harness = HostHarness::new();
         make("install", &harness.path("prefix"), &[]);
-        fs::copy(host::file("c-tests/quickstart.c"), harness.path("quickstart.c")).unwrap();
+        fs::copy(
+            host::file("c-tests/quickstart.c"),
+            harness.path("quickstart.c"),
+        )
+        .unwrap();
         fs::write(harness.path("wrapper.cpp"), CPP).unwrap();
         Self { harness }
     }
@@ -57,31 +62,57 @@ impl Installed {
 
     fn flags(&self, options: &[&str]) -> Vec<OsString> {
         let mut command = Command::new("pkg-config");
-        command.args(options).arg("keyferry").env("PKG_CONFIG_PATH", self.path("prefix/lib/pkgconfig"));
-        compiler::succeed(&mut command).out.split_whitespace().map(OsString::from).collect()
+        command
+            .args(options)
+            .arg("keyferry")
+            .env("PKG_CONFIG_PATH", self.path("prefix/lib/pkgconfig"));
+        compiler::succeed(&mut command)
+            .out
+            .split_whitespace()
+            .map(OsString::from)
+            .collect()
     }
 
     fn compile(&self, source: &str, flags: &[OsString]) -> PathBuf {
         let program = self.path(source).with_extension("program");
-        compiler::succeed(compiler::strict(&self.path(source)).args(flags).arg("-o").arg(&program));
+        compiler::succeed(
+            compiler::strict(&self.path(source))
+                .args(flags)
+                .arg("-o")
+                .arg(&program),
+        );
         program
     }
 
     /// Runs it and looks for the header's name in what it says.
     fn assert_prints_header(&self, program: &Path, libraries: Option<PathBuf>) {
         let mut command = Command::new(program);
-        self.harness.dress(&mut command).envs(libraries.map(|folder| ("LD_LIBRARY_PATH", folder)));
+        self.harness
+            .dress(&mut command)
+            .envs(libraries.map(|folder| ("LD_LIBRARY_PATH", folder)));
         let ended = child::run(&mut command, LIMIT);
-        assert!(ended.status.success() && ended.out.starts_with("X-User-Token"), "{}", ended.said());
+        assert!(
+            ended.status.success() && ended.out.starts_with("X-User-Token"),
+            "{}",
+            ended.said()
+        );
     }
 }
 
 fn make(target: &str, prefix: &Path, settings: &[String]) {
     let mut command = Command::new("make");
-    command.current_dir(host::file("")).env_remove("MAKEFLAGS").args(["--silent", target]);
-    command.arg(format!("PREFIX={}", prefix.display())).arg(format!("LIBRARY_DIR={}", host::beside("").display()));
+    command
+        .current_dir(host::file(""))
+        .env_remove("MAKEFLAGS")
+        .args(["--silent", target]);
+    command
+        .arg(format!("PREFIX={}", prefix.display()))
+        .arg(format!("LIBRARY_DIR={}", host::beside("").display()));
     let programs = Path::new(env!("CARGO_BIN_EXE_keyferry")).parent().unwrap();
-    command.arg(format!("PROGRAM_DIR={}", programs.display())).arg(format!("HELPER_DIR={}", programs.display())).args(settings);
+    command
+        .arg(format!("PROGRAM_DIR={}", programs.display()))
+        .arg(format!("HELPER_DIR={}", programs.display()))
+        .args(settings);
     compiler::succeed(&mut command);
 }
 
@@ -95,7 +126,14 @@ fn files_below(folder: &Path) -> Vec<String> {
             if entry.file_type().unwrap().is_dir() {
                 folders.push(entry.path());
             } else {
-                found.push(entry.path().strip_prefix(folder).unwrap().to_string_lossy().into_owned());
+                found.push(
+                    entry
+                        .path()
+                        .strip_prefix(folder)
+                        .unwrap()
+                        .to_string_lossy()
+                        .into_owned(),
+                );
             }
         }
     }
@@ -110,9 +148,15 @@ fn a_c_and_a_cpp_program_are_built_with_pkg_config() {
     }
     let installed = Installed::new();
     let libraries = Some(installed.path("prefix/lib"));
-    assert_eq!(installed.flags(&["--modversion"]), [env!("CARGO_PKG_VERSION")]);
+    assert_eq!(
+        installed.flags(&["--modversion"]),
+        [env!("CARGO_PKG_VERSION")]
+    );
     let flags = installed.flags(&["--cflags", "--libs"]);
-    installed.assert_prints_header(&installed.compile("quickstart.c", &flags), libraries.clone());
+    installed.assert_prints_header(
+        &installed.compile("quickstart.c", &flags),
+        libraries.clone(),
+    );
     installed.assert_prints_header(&installed.compile("wrapper.cpp", &flags), libraries);
 }
 
@@ -123,10 +167,16 @@ fn a_program_is_linked_statically_with_pkg_config() {
         return;
     }
     let installed = Installed::new();
-    for name in files_below(&installed.path("prefix/lib")).iter().filter(|name| name.contains(".so")) {
+    for name in files_below(&installed.path("prefix/lib"))
+        .iter()
+        .filter(|name| name.contains(".so"))
+    {
         fs::remove_file(installed.path("prefix/lib").join(name)).unwrap();
     }
-    let program = installed.compile("quickstart.c", &installed.flags(&["--static", "--cflags", "--libs"]));
+    let program = installed.compile(
+        "quickstart.c",
+        &installed.flags(&["--static", "--cflags", "--libs"]),
+    );
     installed.assert_prints_header(&program, None);
 }
 
@@ -137,11 +187,22 @@ fn programs_are_built_with_cmake() {
     }
     let installed = Installed::new();
     let (series, _) = env!("CARGO_PKG_VERSION").rsplit_once('.').unwrap();
-    fs::write(installed.path("CMakeLists.txt"), CMAKE.replace("@SERIES@", series)).unwrap();
+    fs::write(
+        installed.path("CMakeLists.txt"),
+        CMAKE.replace("@SERIES@", series),
+    )
+    .unwrap();
     let mut command = Command::new("cmake");
-    command.args(["-S", ".", "-B", "build"]).arg(format!("-DCMAKE_PREFIX_PATH={}", installed.path("prefix").display()));
+    command.args(["-S", ".", "-B", "build"]).arg(format!(
+        "-DCMAKE_PREFIX_PATH={}",
+        installed.path("prefix").display()
+    ));
     compiler::succeed(command.current_dir(installed.path("")));
-    compiler::succeed(Command::new("cmake").args(["--build", "build"]).current_dir(installed.path("")));
+    compiler::succeed(
+        Command::new("cmake")
+            .args(["--build", "build"])
+            .current_dir(installed.path("")),
+    );
     // CMake writes the library's folder into what it builds, so nothing has to be said at run time.
     for program in ["shared", "static", "wrapper"] {
         installed.assert_prints_header(&installed.path("build").join(program), None);
@@ -156,12 +217,27 @@ fn the_installed_programs_run_and_the_helper_finds_its_elder() {
         child::run(installed.harness.dress(&mut command).args(arguments), LIMIT)
     };
     let version = run("keyferry", &["--version"]);
-    assert_eq!(version.out.trim_end(), concat!("keyferry ", env!("CARGO_PKG_VERSION")), "{}", version.said());
+    assert_eq!(
+        version.out.trim_end(),
+        concat!("keyferry ", env!("CARGO_PKG_VERSION")),
+        "{}",
+        version.said()
+    );
     let capability = run("git-credential-keyferry", &["capability"]);
-    assert!(capability.status.success() && capability.out.starts_with("version 0"), "{}", capability.said());
+    assert!(
+        capability.status.success() && capability.out.starts_with("version 0"),
+        "{}",
+        capability.said()
+    );
     fs::remove_file(installed.path("prefix/bin/keyferry")).unwrap();
     let alone = run("git-credential-keyferry", &["erase"]);
-    assert!(!alone.status.success() && alone.out.is_empty() && alone.err.contains("has to be in its folder"), "{}", alone.said());
+    assert!(
+        !alone.status.success()
+            && alone.out.is_empty()
+            && alone.err.contains("has to be in its folder"),
+        "{}",
+        alone.said()
+    );
 }
 
 #[test]
@@ -170,11 +246,21 @@ fn cmake_is_refused_another_series() {
         return;
     }
     let installed = Installed::new();
-    for (wanted, found) in [("0", true), (env!("CARGO_PKG_VERSION"), true), ("999.0", false), ("0.0.1", false)] {
-        let text = format!("cmake_minimum_required(VERSION 3.13)\nproject(outside NONE)\nfind_package(Keyferry {wanted} REQUIRED)\n");
+    for (wanted, found) in [
+        ("0", true),
+        (env!("CARGO_PKG_VERSION"), true),
+        ("999.0", false),
+        ("0.0.1", false),
+    ] {
+        let text = format!(
+            "cmake_minimum_required(VERSION 3.13)\nproject(outside NONE)\nfind_package(Keyferry {wanted} REQUIRED)\n"
+        );
         fs::write(installed.path("CMakeLists.txt"), text).unwrap();
         let mut command = Command::new("cmake");
-        command.args(["-S", ".", "-B", "asked"]).arg(format!("-DCMAKE_PREFIX_PATH={}", installed.path("prefix").display()));
+        command.args(["-S", ".", "-B", "asked"]).arg(format!(
+            "-DCMAKE_PREFIX_PATH={}",
+            installed.path("prefix").display()
+        ));
         let ended = child::run(command.current_dir(installed.path("")), LIMIT);
         assert_eq!(ended.status.success(), found, "{wanted}: {}", ended.said());
     }
@@ -184,7 +270,10 @@ fn cmake_is_refused_another_series() {
 fn what_is_installed_is_staged_and_removed_whole() {
     let folder = tempfile::tempdir().unwrap();
     let prefix = Path::new("/opt/keyferry");
-    let settings = [format!("DESTDIR={}", folder.path().display()), "LIBDIR=/opt/keyferry/lib64".to_owned()];
+    let settings = [
+        format!("DESTDIR={}", folder.path().display()),
+        "LIBDIR=/opt/keyferry/lib64".to_owned(),
+    ];
     make("install", prefix, &settings);
     let abi = keyferry::ffi::version::KEYFERRY_ABI_VERSION;
     let version = env!("CARGO_PKG_VERSION");
@@ -202,17 +291,34 @@ fn what_is_installed_is_staged_and_removed_whole() {
         format!("lib64/libkeyferry.so.{version}"),
         "lib64/pkgconfig/keyferry.pc".to_owned(),
     ];
-    expected.extend(files_below(&host::file("install/man")).into_iter().map(|page| format!("share/man/man1/{page}")));
+    expected.extend(
+        files_below(&host::file("install/man"))
+            .into_iter()
+            .map(|page| format!("share/man/man1/{page}")),
+    );
     let found = files_below(&folder.path().join("opt/keyferry"));
     assert_eq!(found, expected);
     assert!(found.contains(&"share/man/man1/keyferry.1".to_owned()));
     let libraries = folder.path().join("opt/keyferry/lib64");
-    assert_eq!(fs::read_link(libraries.join("libkeyferry.so")).unwrap(), Path::new(&format!("libkeyferry.so.{abi}")));
-    assert_eq!(fs::read_link(libraries.join(format!("libkeyferry.so.{abi}"))).unwrap(), Path::new(&format!("libkeyferry.so.{version}")));
-    let written = ["pkgconfig/keyferry.pc", "cmake/Keyferry/KeyferryConfig.cmake", "cmake/Keyferry/KeyferryConfigVersion.cmake"];
+    assert_eq!(
+        fs::read_link(libraries.join("libkeyferry.so")).unwrap(),
+        Path::new(&format!("libkeyferry.so.{abi}"))
+    );
+    assert_eq!(
+        fs::read_link(libraries.join(format!("libkeyferry.so.{abi}"))).unwrap(),
+        Path::new(&format!("libkeyferry.so.{version}"))
+    );
+    let written = [
+        "pkgconfig/keyferry.pc",
+        "cmake/Keyferry/KeyferryConfig.cmake",
+        "cmake/Keyferry/KeyferryConfigVersion.cmake",
+    ];
     for text in written.map(|name| fs::read_to_string(libraries.join(name)).unwrap()) {
         // The place where it was staged is in no file, and nothing of the templates is left open.
-        assert!(!text.contains('@') && !text.contains(&*folder.path().to_string_lossy()), "{text}");
+        assert!(
+            !text.contains('@') && !text.contains(&*folder.path().to_string_lossy()),
+            "{text}"
+        );
     }
     make("uninstall", prefix, &settings);
     assert_eq!(files_below(folder.path()), Vec::<String>::new());

@@ -16,7 +16,9 @@ const GIT_PAGE: (&str, &str) = ("git-credential-keyferry.1", ".so man1/keyferry-
 fn page(command: &clap::Command, words: &[&str]) -> String {
     // The command line holds names that live for ever.
     let forever: &'static str = words.join("-").leak();
-    let man = Man::new(command.clone().name(forever).bin_name(words.join(" "))).date("").source("keyferry");
+    let man = Man::new(command.clone().name(forever).bin_name(words.join(" ")))
+        .date("")
+        .source("keyferry");
     let mut text = Vec::new();
     man.render_title(&mut text).unwrap();
     man.render_name_section(&mut text).unwrap();
@@ -31,7 +33,9 @@ fn page(command: &clap::Command, words: &[&str]) -> String {
 }
 
 fn pages() -> BTreeMap<String, String> {
-    let mut whole = args::command_line().disable_help_subcommand(true).disable_version_flag(true);
+    let mut whole = args::command_line()
+        .disable_help_subcommand(true)
+        .disable_version_flag(true);
     whole.build();
     let mut pages = BTreeMap::from([(GIT_PAGE.0.to_owned(), GIT_PAGE.1.to_owned())]);
     add_pages(&whole, &["keyferry"], &mut pages);
@@ -52,9 +56,21 @@ fn every_page_that_a_page_names_is_there() {
     let mut named = 0;
     for (name, text) in &pages {
         let text = text.replace('\\', "");
-        for before in text.split("(1)").collect::<Vec<_>>().split_last().unwrap().1 {
-            let other = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '-').next().unwrap();
-            assert!(pages.contains_key(&format!("{other}.1")), "{name} names {other}(1), which is not there");
+        for before in text
+            .split("(1)")
+            .collect::<Vec<_>>()
+            .split_last()
+            .unwrap()
+            .1
+        {
+            let other = before
+                .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+                .next()
+                .unwrap();
+            assert!(
+                pages.contains_key(&format!("{other}.1")),
+                "{name} names {other}(1), which is not there"
+            );
             named += 1;
         }
     }
@@ -66,7 +82,11 @@ fn the_manual_has_a_page_for_every_command_and_each_is_up_to_date() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../install/man");
     fs::create_dir_all(&folder).unwrap();
     let pages = pages();
-    assert!(pages.len() > 15 && pages["keyferry.1"].contains("keyferry\\-login"), "{:?}", pages.keys());
+    assert!(
+        pages.len() > 15 && pages["keyferry.1"].contains("keyferry\\-login"),
+        "{:?}",
+        pages.keys()
+    );
     let mut stale = Vec::new();
     for (name, text) in &pages {
         if fs::read_to_string(folder.join(name)).unwrap_or_default() != *text {
@@ -81,5 +101,9 @@ fn the_manual_has_a_page_for_every_command_and_each_is_up_to_date() {
             stale.push(entry.file_name().to_string_lossy().into_owned());
         }
     }
-    assert!(stale.is_empty(), "install/man was not up to date and is now: commit {}", stale.join(", "));
+    assert!(
+        stale.is_empty(),
+        "install/man was not up to date and is now: commit {}",
+        stale.join(", ")
+    );
 }

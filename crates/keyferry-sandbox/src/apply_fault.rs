@@ -1,4 +1,5 @@
-//! Turns a service's response into the bytes for the wire, altered by the fault that hit the request, if any did.
+//! Turns a service's response into the bytes for the wire, altered by the fault that hit the
+//! request, if any did.
 //!
 //! It doesn't choose the fault: `faults` does.
 
@@ -29,7 +30,11 @@ pub(crate) struct WireResponse {
 }
 
 /// Carries the request out with `handle`, unless the fault prevents it, and alters the response.
-pub(crate) fn apply(service: Service, action: &FaultAction, handle: impl FnOnce() -> Response) -> Outcome {
+pub(crate) fn apply(
+    service: Service,
+    action: &FaultAction,
+    handle: impl FnOnce() -> Response,
+) -> Outcome {
     match action {
         FaultAction::Hang => return Outcome::Hang,
         FaultAction::Close => return Outcome::Close,
@@ -41,21 +46,43 @@ pub(crate) fn apply(service: Service, action: &FaultAction, handle: impl FnOnce(
         }
         _ => {}
     }
-    Outcome::Response(replacement(service, action).map_or_else(|| alter(action, handle()), |response| wire_response(response, Body::whole)))
+    Outcome::Response(replacement(service, action).map_or_else(
+        || alter(action, handle()),
+        |response| wire_response(response, Body::whole),
+    ))
 }
 
 /// The response of a fault that replaces the service's own; the request isn't carried out.
 fn replacement(service: Service, action: &FaultAction) -> Option<Response> {
     match action {
-        FaultAction::Status { status, body: BodyKind::Html } => Some(Response::html(*status)),
-        FaultAction::Status { status, body: BodyKind::Empty } => Some(Response::empty(*status)),
-        FaultAction::Status { status, body: BodyKind::Json } => Some(Response::service_error(service, *status, "scripted by the sandbox")),
-        FaultAction::Literal { status, media_type, body } => {
+        FaultAction::Status {
+            status,
+            body: BodyKind::Html,
+        } => Some(Response::html(*status)),
+        FaultAction::Status {
+            status,
+            body: BodyKind::Empty,
+        } => Some(Response::empty(*status)),
+        FaultAction::Status {
+            status,
+            body: BodyKind::Json,
+        } => Some(Response::service_error(
+            service,
+            *status,
+            "scripted by the sandbox",
+        )),
+        FaultAction::Literal {
+            status,
+            media_type,
+            body,
+        } => {
             let mut response = Response::text(*status, "", body.clone());
             response.headers.push(("content-type", media_type.clone()));
             Some(response)
         }
-        FaultAction::Redirect { status, to } => Some(Response::html(*status).with_header("location", to.clone())),
+        FaultAction::Redirect { status, to } => {
+            Some(Response::html(*status).with_header("location", to.clone()))
+        }
         _ => None,
     }
 }
@@ -63,31 +90,55 @@ fn replacement(service: Service, action: &FaultAction) -> Option<Response> {
 /// The service's response, altered by the fault.
 fn alter(action: &FaultAction, response: Response) -> WireResponse {
     match action {
-        FaultAction::Empty => WireResponse { status: 200, headers: response.headers, body: Body::Whole(None) },
+        FaultAction::Empty => WireResponse {
+            status: 200,
+            headers: response.headers,
+            body: Body::Whole(None),
+        },
         FaultAction::Half => wire_response(response, |bytes| Body::half(bytes.into())),
-        FaultAction::Drip(interval) => wire_response(response, |bytes| Body::drip(bytes.into(), *interval)),
+        FaultAction::Drip(interval) => {
+            wire_response(response, |bytes| Body::drip(bytes.into(), *interval))
+        }
         FaultAction::Huge(total) => wire_response(response, |_| Body::huge(*total)),
         FaultAction::Endless => wire_response(response, |_| Body::endless()),
-        FaultAction::Deep(levels) => wire_response(response, |_| Body::whole(nested_arrays(*levels))),
+        FaultAction::Deep(levels) => {
+            wire_response(response, |_| Body::whole(nested_arrays(*levels)))
+        }
         FaultAction::Null => wire_response(map_document(response, |_| Value::Null), Body::whole),
-        FaultAction::WrongCase => wire_response(map_document(response, uppercase_keys), Body::whole),
+        FaultAction::WrongCase => {
+            wire_response(map_document(response, uppercase_keys), Body::whole)
+        }
         FaultAction::WrongTypes => wire_response(map_document(response, swap_types), Body::whole),
-        FaultAction::Token(value) => wire_response(map_document(response, |document| replace_tokens(document, value)), Body::whole),
+        FaultAction::Token(value) => wire_response(
+            map_document(response, |document| replace_tokens(document, value)),
+            Body::whole,
+        ),
         _ => wire_response(response, Body::whole),
     }
 }
 
 fn wire_response(response: Response, make_body: impl FnOnce(Vec<u8>) -> Body) -> WireResponse {
-    let Response { status, mut headers, content } = response;
+    let Response {
+        status,
+        mut headers,
+        content,
+    } = response;
     let (media_type, bytes) = match content {
         Content::Empty => ("", Vec::new()),
-        Content::Json(document) => ("application/json; charset=utf-8", document.to_string().into_bytes()),
+        Content::Json(document) => (
+            "application/json; charset=utf-8",
+            document.to_string().into_bytes(),
+        ),
         Content::Text { media_type, text } => (media_type, text.into_bytes()),
     };
     if !media_type.is_empty() {
         headers.push(("content-type", media_type.to_owned()));
     }
-    WireResponse { status, headers, body: make_body(bytes) }
+    WireResponse {
+        status,
+        headers,
+        body: make_body(bytes),
+    }
 }
 
 fn map_document(mut response: Response, change: impl FnOnce(Value) -> Value) -> Response {
@@ -101,13 +152,17 @@ fn map_document(mut response: Response, change: impl FnOnce(Value) -> Value) -> 
 
 fn uppercase_keys(document: Value) -> Value {
     match document {
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name.to_uppercase(), uppercase_keys(value))).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name.to_uppercase(), uppercase_keys(value)))
+            .collect(),
         Value::Array(values) => values.into_iter().map(uppercase_keys).collect(),
         other => other,
     }
 }
 
-/// Gives each field another type: texts become numbers; numbers, lists and booleans texts; objects lists; nulls objects.
+/// Gives each field another type: texts become numbers; numbers, lists and booleans texts; objects
+/// lists; nulls objects.
 fn swap_types(document: Value) -> Value {
     let other_type = |value: &Value| match value {
         Value::String(_) => json!(17),
@@ -116,7 +171,10 @@ fn swap_types(document: Value) -> Value {
         Value::Null => json!({}),
     };
     match document {
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, other_type(&value))).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, other_type(&value)))
+            .collect(),
         Value::Array(values) => values.into_iter().map(swap_types).collect(),
         other => other_type(&other),
     }
@@ -128,11 +186,21 @@ fn replace_tokens(document: Value, token: &str) -> Value {
         Value::Object(fields) => {
             let change = |(name, value): (String, Value)| {
                 let is_token = FIELDS.contains(&name.to_lowercase().as_str());
-                (name, if is_token { json!(token) } else { replace_tokens(value, token) })
+                (
+                    name,
+                    if is_token {
+                        json!(token)
+                    } else {
+                        replace_tokens(value, token)
+                    },
+                )
             };
             fields.into_iter().map(change).collect()
         }
-        Value::Array(values) => values.into_iter().map(|value| replace_tokens(value, token)).collect(),
+        Value::Array(values) => values
+            .into_iter()
+            .map(|value| replace_tokens(value, token))
+            .collect(),
         other => other,
     }
 }

@@ -21,13 +21,27 @@ pub(crate) enum Body {
     /// The whole body at once.
     Whole(Option<Bytes>),
     /// The first half of a body under the length of the whole; then the connection breaks.
-    Half { total: u64, first_half: Option<Bytes>, delay: Option<Pin<Box<Sleep>>> },
-    /// A JSON object with one long text in `token`; `remaining` bytes of the text are still to be sent.
-    Huge { total: u64, start: Option<Bytes>, remaining: u64, end: Option<Bytes> },
+    Half {
+        total: u64,
+        first_half: Option<Bytes>,
+        delay: Option<Pin<Box<Sleep>>>,
+    },
+    /// A JSON object with one long text in `token`; `remaining` bytes of the text are still to be
+    /// sent.
+    Huge {
+        total: u64,
+        start: Option<Bytes>,
+        remaining: u64,
+        end: Option<Bytes>,
+    },
     /// A JSON object with one text that never ends, in chunks.
     Endless { start: Option<Bytes> },
     /// One byte each interval.
-    Drip { bytes: Bytes, interval: Duration, delay: Pin<Box<Sleep>> },
+    Drip {
+        bytes: Bytes,
+        interval: Duration,
+        delay: Pin<Box<Sleep>>,
+    },
 }
 
 const OBJECT_START: &[u8] = b"{\"token\":\"";
@@ -42,22 +56,40 @@ impl Body {
         let first_half = bytes.slice(..bytes.len() / 2);
         // An empty body has no half: announce one byte that is never sent.
         let total = (bytes.len() as u64).max(1);
-        Body::Half { total, first_half: Some(first_half), delay: None }
+        Body::Half {
+            total,
+            first_half: Some(first_half),
+            delay: None,
+        }
     }
 
     pub(crate) fn huge(total: u64) -> Body {
         let remaining = total.saturating_sub((OBJECT_START.len() + OBJECT_END.len()) as u64);
-        let (start, end) = (Bytes::from_static(OBJECT_START), Bytes::from_static(OBJECT_END));
+        let (start, end) = (
+            Bytes::from_static(OBJECT_START),
+            Bytes::from_static(OBJECT_END),
+        );
         let total = remaining + (OBJECT_START.len() + OBJECT_END.len()) as u64;
-        Body::Huge { total, start: Some(start), remaining, end: Some(end) }
+        Body::Huge {
+            total,
+            start: Some(start),
+            remaining,
+            end: Some(end),
+        }
     }
 
     pub(crate) fn endless() -> Body {
-        Body::Endless { start: Some(Bytes::from_static(OBJECT_START)) }
+        Body::Endless {
+            start: Some(Bytes::from_static(OBJECT_START)),
+        }
     }
 
     pub(crate) fn drip(bytes: Bytes, interval: Duration) -> Body {
-        Body::Drip { bytes, interval, delay: Box::pin(sleep(interval)) }
+        Body::Drip {
+            bytes,
+            interval,
+            delay: Box::pin(sleep(interval)),
+        }
     }
 }
 
@@ -74,10 +106,23 @@ impl HttpBody for Body {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PollFrame {
         match self.get_mut() {
             Body::Whole(bytes) => bytes.take().map_or(Poll::Ready(None), data_frame),
-            Body::Half { first_half, delay, .. } => poll_half(first_half, delay, cx),
-            Body::Huge { start, remaining, end, .. } => poll_huge(start, remaining, end),
-            Body::Endless { start } => data_frame(start.take().unwrap_or(Bytes::from_static(CHUNK))),
-            Body::Drip { bytes, interval, delay } => poll_drip(bytes, *interval, delay, cx),
+            Body::Half {
+                first_half, delay, ..
+            } => poll_half(first_half, delay, cx),
+            Body::Huge {
+                start,
+                remaining,
+                end,
+                ..
+            } => poll_huge(start, remaining, end),
+            Body::Endless { start } => {
+                data_frame(start.take().unwrap_or(Bytes::from_static(CHUNK)))
+            }
+            Body::Drip {
+                bytes,
+                interval,
+                delay,
+            } => poll_drip(bytes, *interval, delay, cx),
         }
     }
 
@@ -90,7 +135,9 @@ impl HttpBody for Body {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Body::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Body::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
             Body::Half { total, .. } | Body::Huge { total, .. } => SizeHint::with_exact(*total),
             Body::Drip { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
             Body::Endless { .. } => SizeHint::default(),
@@ -98,7 +145,11 @@ impl HttpBody for Body {
     }
 }
 
-fn poll_half(first_half: &mut Option<Bytes>, delay: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> PollFrame {
+fn poll_half(
+    first_half: &mut Option<Bytes>,
+    delay: &mut Option<Pin<Box<Sleep>>>,
+    cx: &mut Context<'_>,
+) -> PollFrame {
     if let Some(bytes) = first_half.take().filter(|bytes| !bytes.is_empty()) {
         return data_frame(bytes);
     }
@@ -106,7 +157,9 @@ fn poll_half(first_half: &mut Option<Bytes>, delay: &mut Option<Pin<Box<Sleep>>>
     let delay = delay.get_or_insert_with(|| Box::pin(sleep(FLUSH_DELAY)));
     match delay.as_mut().poll(cx) {
         Poll::Pending => Poll::Pending,
-        Poll::Ready(()) => Poll::Ready(Some(Err(io::Error::other("the body breaks off here on purpose")))),
+        Poll::Ready(()) => Poll::Ready(Some(Err(io::Error::other(
+            "the body breaks off here on purpose",
+        )))),
     }
 }
 
@@ -123,7 +176,12 @@ fn poll_huge(start: &mut Option<Bytes>, remaining: &mut u64, end: &mut Option<By
     data_frame(Bytes::from_static(&CHUNK[..size]))
 }
 
-fn poll_drip(bytes: &mut Bytes, interval: Duration, delay: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> PollFrame {
+fn poll_drip(
+    bytes: &mut Bytes,
+    interval: Duration,
+    delay: &mut Pin<Box<Sleep>>,
+    cx: &mut Context<'_>,
+) -> PollFrame {
     if bytes.is_empty() {
         return Poll::Ready(None);
     }

@@ -1,4 +1,5 @@
-//! The checks that come before any route: one credential header, of this service, and the content type.
+//! The checks that come before any route: one credential header, of this service, and the content
+//! type.
 //!
 //! It doesn't look at a credential's value; the routes do.
 
@@ -13,17 +14,29 @@ use crate::state::SandboxState;
 /// The name and the value of a request's credential header; `None` if it has none.
 pub(crate) type CredentialHeader = Option<(&'static str, String)>;
 
-/// Returns the credential header of a request; refuses a second one, and one that the service doesn't know.
-pub(crate) fn credential_header(state: &mut SandboxState, request: &SandboxRequest) -> Result<CredentialHeader, Response> {
+/// Returns the credential header of a request; refuses a second one, and one that the service
+/// doesn't know.
+pub(crate) fn credential_header(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+) -> Result<CredentialHeader, Response> {
     let mut credentials = request.credential_headers();
     if credentials.len() > 1 {
         state.count("two_credentials");
-        return Err(Response::service_error(request.service, 400, "more than one credential header"));
+        return Err(Response::service_error(
+            request.service,
+            400,
+            "more than one credential header",
+        ));
     }
     let credential = credentials.pop();
     if request.service == Service::Agent && credential.is_some() {
         state.count("agent_credential_header");
-        return Err(Response::service_error(request.service, 400, "the agent takes no credential header"));
+        return Err(Response::service_error(
+            request.service,
+            400,
+            "the agent takes no credential header",
+        ));
     }
     let is_foreign = credential.as_ref().is_some_and(|(name, _)| {
         let is_of_fileverbs = matches!(*name, "SecretKey" | "Authorization");
@@ -31,17 +44,33 @@ pub(crate) fn credential_header(state: &mut SandboxState, request: &SandboxReque
     });
     if is_foreign {
         state.count("foreign_credential");
-        let status = if request.service == Service::FileVerbs { 400 } else { 401 };
-        return Err(Response::service_error(request.service, status, "this service knows no such credential header"));
+        let status = if request.service == Service::FileVerbs {
+            400
+        } else {
+            401
+        };
+        return Err(Response::service_error(
+            request.service,
+            status,
+            "this service knows no such credential header",
+        ));
     }
     if request.service != Service::FileVerbs && request.headers.contains_key("cookie") {
         state.count("stray_cookie");
-        return Err(Response::service_error(request.service, 400, "this service sets no cookie"));
+        return Err(Response::service_error(
+            request.service,
+            400,
+            "this service sets no cookie",
+        ));
     }
     let is_link = request.service == Service::Masv && request.path.starts_with("/v1/links/");
     if !is_link && request.headers.contains_key("x-link-password") {
         state.count("stray_link_password");
-        return Err(Response::service_error(request.service, 400, "X-Link-Password is for links only"));
+        return Err(Response::service_error(
+            request.service,
+            400,
+            "X-Link-Password is for links only",
+        ));
     }
     Ok(credential)
 }
@@ -56,33 +85,60 @@ pub(crate) fn require_no_credential(
         return Ok(());
     }
     state.count("needless_credential");
-    Err(Response::service_error(request.service, 400, "this route takes no credential header"))
+    Err(Response::service_error(
+        request.service,
+        400,
+        "this route takes no credential header",
+    ))
 }
 
-/// Refuses a POST or PUT whose body isn't declared as JSON. FileVerbs takes forms too, and no type where the body is empty.
-pub(crate) fn require_content_type(state: &mut SandboxState, request: &SandboxRequest) -> Result<(), Response> {
+/// Refuses a POST or PUT whose body isn't declared as JSON. FileVerbs takes forms too, and no type
+/// where the body is empty.
+pub(crate) fn require_content_type(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+) -> Result<(), Response> {
     let may_lack_type = request.service == Service::FileVerbs && request.body.is_empty();
     if !matches!(request.method.as_str(), "POST" | "PUT") || may_lack_type {
         return Ok(());
     }
-    let content_type = request.header("content-type").unwrap_or_default().to_ascii_lowercase();
+    let content_type = request
+        .header("content-type")
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     let is_form = request.service == Service::FileVerbs && media_type == "multipart/form-data";
     if media_type == "application/json" || is_form {
         return Ok(());
     }
     state.count("wrong_content_type");
-    Err(Response::service_error(request.service, 415, "Content-Type: application/json is required"))
+    Err(Response::service_error(
+        request.service,
+        415,
+        "Content-Type: application/json is required",
+    ))
 }
 
-/// Returns the body as a JSON object, an empty one if there is no body; refuses a broken body before its fields are read.
-pub(crate) fn json_object(state: &mut SandboxState, request: &SandboxRequest) -> Result<serde_json::Value, Response> {
-    let document = if request.body.is_empty() { json!({}) } else { request.json_body() };
+/// Returns the body as a JSON object, an empty one if there is no body; refuses a broken body
+/// before its fields are read.
+pub(crate) fn json_object(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+) -> Result<serde_json::Value, Response> {
+    let document = if request.body.is_empty() {
+        json!({})
+    } else {
+        request.json_body()
+    };
     if document.is_object() {
         return Ok(document);
     }
     state.count("bad_document");
-    Err(Response::service_error(request.service, 400, "the body is no JSON object"))
+    Err(Response::service_error(
+        request.service,
+        400,
+        "the body is no JSON object",
+    ))
 }
 
 /// Refuses with the status of a route that a behaviour switched off.

@@ -1,6 +1,7 @@
 //! The virtual clock of the sandbox, and the two date formats that services write.
 //!
-//! It moves expiry and the `Date` header only: latency is real time, since a caller's deadline is real too.
+//! It moves expiry and the `Date` header only: latency is real time, since a caller's deadline is
+//! real too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,13 +35,17 @@ impl Clock {
         Clock::from_source(TimeSource::Manual(start_unix_ms))
     }
 
-    /// A clock that asks `now_unix_ms` each time, so that a test's own clock drives the sandbox too.
+    /// A clock that asks `now_unix_ms` each time, so that a test's own clock drives the sandbox
+    /// too.
     pub fn from_fn(now_unix_ms: Arc<dyn Fn() -> i64 + Send + Sync>) -> Clock {
         Clock::from_source(TimeSource::Function(now_unix_ms))
     }
 
     fn from_source(source: TimeSource) -> Clock {
-        Clock { source, offset_ms: Arc::new(AtomicI64::new(0)) }
+        Clock {
+            source,
+            offset_ms: Arc::new(AtomicI64::new(0)),
+        }
     }
 
     /// Milliseconds since 1970, with the offset added.
@@ -84,12 +89,15 @@ fn real_unix_ms() -> i64 {
 }
 
 fn utc_date_time(unix_ms: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(unix_ms.div_euclid(1000)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    OffsetDateTime::from_unix_timestamp(unix_ms.div_euclid(1000))
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`, as `Date` and `Retry-After` want it.
 pub(crate) fn http_date(unix_ms: i64) -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
     let at = utc_date_time(unix_ms);
     format!(

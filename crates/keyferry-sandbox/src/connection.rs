@@ -1,7 +1,7 @@
 //! The connection below HTTP: plain or TLS, with two ways to break HTTP itself.
 //!
-//! A fault may end a connection with a reset, or put bytes of its own in place of the response. hyper writes only
-//! well-formed responses and can do neither.
+//! A fault may end a connection with a reset, or put bytes of its own in place of the response.
+//! hyper writes only well-formed responses and can do neither.
 
 use std::io;
 use std::pin::Pin;
@@ -53,7 +53,13 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(stream: Stream) -> (Connection, Arc<Mutex<ConnectionFault>>) {
         let connection_fault = Arc::new(Mutex::new(ConnectionFault::default()));
-        (Connection { stream, connection_fault: Arc::clone(&connection_fault) }, connection_fault)
+        (
+            Connection {
+                stream,
+                connection_fault: Arc::clone(&connection_fault),
+            },
+            connection_fault,
+        )
     }
 }
 
@@ -71,7 +77,11 @@ impl Drop for Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
@@ -89,14 +99,21 @@ impl Stream {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let connection = self.get_mut();
         let mut connection_fault = connection.connection_fault.lock();
         let Some(raw_output) = connection_fault.raw_output.as_mut() else {
             return connection.stream.poll_write(cx, bytes);
         };
         while raw_output.written < raw_output.bytes.len() {
-            match connection.stream.poll_write(cx, &raw_output.bytes[raw_output.written..]) {
+            match connection
+                .stream
+                .poll_write(cx, &raw_output.bytes[raw_output.written..])
+            {
                 Poll::Ready(Ok(count)) => raw_output.written += count,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,

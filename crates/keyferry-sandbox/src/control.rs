@@ -1,6 +1,7 @@
 //! The control routes, `/sandbox/…` on every listener, for tests in other languages than Rust.
 //!
-//! They take no credential and are neither counted nor recorded. The crate's documentation shows their JSON.
+//! They take no credential and are neither counted nor recorded. The crate's documentation shows
+//! their JSON.
 
 use serde_json::{Value, json};
 
@@ -10,7 +11,8 @@ use crate::response::Response;
 use crate::state::{SandboxState, Shared};
 use crate::tokens::GrantKind;
 
-/// Target for the redirects of a test: counted as `redirect_target`, and answered with a token that a client must not use.
+/// Target for the redirects of a test: counted as `redirect_target`, and answered with a token that
+/// a client must not use.
 const REDIRECT_TARGET: &str = "/redirect-target";
 
 /// Answers the control routes and the redirect target; `None` for a service's own routes.
@@ -23,16 +25,26 @@ pub(crate) fn handle(shared: &Shared, request: &SandboxRequest) -> Option<Respon
         }));
     }
     let route = request.path.strip_prefix("/sandbox/")?;
-    Some(control_route(shared, request, route).unwrap_or_else(|reason| Response::json(400, json!({"error": reason}))))
+    Some(
+        control_route(shared, request, route)
+            .unwrap_or_else(|reason| Response::json(400, json!({"error": reason}))),
+    )
 }
 
-fn control_route(shared: &Shared, request: &SandboxRequest, route: &str) -> Result<Response, String> {
+fn control_route(
+    shared: &Shared,
+    request: &SandboxRequest,
+    route: &str,
+) -> Result<Response, String> {
     let document = request.json_body();
     let now_ms = shared.clock.now_unix_ms();
     match (request.method.as_str(), route) {
-        ("GET", "counts") => Ok(Response::ok(json!(shared.with(|state| state.counts.clone())))),
+        ("GET", "counts") => Ok(Response::ok(json!(
+            shared.with(|state| state.counts.clone())
+        ))),
         ("GET", "requests") => {
-            let requests = shared.with(|state| state.requests.iter().map(request_json).collect::<Value>());
+            let requests =
+                shared.with(|state| state.requests.iter().map(request_json).collect::<Value>());
             Ok(Response::ok(requests))
         }
         ("POST", "reset") => reset(shared, &document, now_ms),
@@ -55,7 +67,10 @@ fn control_route(shared: &Shared, request: &SandboxRequest, route: &str) -> Resu
             Ok(ok_response())
         }),
         ("POST", "reject") => shared.with(|state| reject(state, &document)),
-        _ => Ok(Response::json(404, json!({"error": "no such control route"}))),
+        _ => Ok(Response::json(
+            404,
+            json!({"error": "no such control route"}),
+        )),
     }
 }
 
@@ -71,10 +86,15 @@ fn request_json(request: &RecordedRequest) -> Value {
 }
 
 fn object_fields(document: &Value) -> Result<&serde_json::Map<String, Value>, String> {
-    document.as_object().ok_or_else(|| "the body is no JSON object".to_owned())
+    document
+        .as_object()
+        .ok_or_else(|| "the body is no JSON object".to_owned())
 }
 
-fn one_or_many<T>(document: &Value, parse: impl Fn(&Value) -> Result<T, String>) -> Result<Vec<T>, String> {
+fn one_or_many<T>(
+    document: &Value,
+    parse: impl Fn(&Value) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
     match document {
         Value::Array(all) => all.iter().map(parse).collect(),
         single => Ok(vec![parse(single)?]),
@@ -93,7 +113,10 @@ fn reset(shared: &Shared, document: &Value, now_ms: i64) -> Result<Response, Str
 fn move_clock(shared: &Shared, document: &Value) -> Result<Response, String> {
     let number = |name: &str| match document.get(name) {
         None => Ok(None),
-        Some(value) => value.as_i64().map(Some).ok_or_else(|| format!("'{name}' wants a whole number")),
+        Some(value) => value
+            .as_i64()
+            .map(Some)
+            .ok_or_else(|| format!("'{name}' wants a whole number")),
     };
     if let Some(offset_ms) = number("offset_ms")? {
         shared.clock.set_offset_ms(offset_ms);
@@ -101,13 +124,19 @@ fn move_clock(shared: &Shared, document: &Value) -> Result<Response, String> {
     if let Some(seconds) = number("advance_s")? {
         shared.clock.advance_ms(seconds.saturating_mul(1000));
     }
-    Ok(Response::ok(json!({"now_unix_ms": shared.clock.now_unix_ms()})))
+    Ok(Response::ok(
+        json!({"now_unix_ms": shared.clock.now_unix_ms()}),
+    ))
 }
 
 fn set_lifetimes(state: &mut SandboxState, document: &Value) -> Result<Response, String> {
     for (name, value) in object_fields(document)? {
-        let seconds = value.as_i64().ok_or_else(|| format!("'{name}' wants seconds"))?;
-        state.tokens.set_lifetime_s(GrantKind::from_name(name)?, seconds);
+        let seconds = value
+            .as_i64()
+            .ok_or_else(|| format!("'{name}' wants seconds"))?;
+        state
+            .tokens
+            .set_lifetime_s(GrantKind::from_name(name)?, seconds);
     }
     Ok(ok_response())
 }
@@ -118,13 +147,18 @@ fn reject(state: &mut SandboxState, document: &Value) -> Result<Response, String
         return Ok(ok_response());
     }
     let number = |name: &str| document.get(name).and_then(Value::as_u64);
-    let kind = document.get("kind").and_then(Value::as_str).ok_or("wants 'token', or 'kind' and 'generation' or 'next'")?;
+    let kind = document
+        .get("kind")
+        .and_then(Value::as_str)
+        .ok_or("wants 'token', or 'kind' and 'generation' or 'next'")?;
     let kind = GrantKind::from_name(kind)?;
     if let Some(generation) = number("generation") {
         state.tokens.reject_generation(kind, generation);
     } else {
         let issued = state.tokens.issued(kind);
-        let next = number("next").ok_or("wants 'generation' or 'next'")?.min(1000);
+        let next = number("next")
+            .ok_or("wants 'generation' or 'next'")?
+            .min(1000);
         (1..=next).for_each(|offset| state.tokens.reject_generation(kind, issued + offset));
     }
     Ok(ok_response())

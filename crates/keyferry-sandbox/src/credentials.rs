@@ -23,7 +23,8 @@ pub const SSO_EMAIL: &str = "sso@example.com";
 /// An account that is in no team; its password is [`PASSWORD`].
 pub const TEAMLESS_EMAIL: &str = "teamless@example.com";
 
-/// A MASV API key of the documented shape: 64 symbols, no prefix, and all that breaks unquoted shells.
+/// A MASV API key of the documented shape: 64 symbols, no prefix, and all that breaks unquoted
+/// shells.
 pub const API_KEY: &str = "kF$1!a(b)c{d}e[f]g=h:i@j/k<l,m.n+o*p~q_r-s=t:u$v!wSANDB0X000001=";
 /// The second account's API key.
 pub const SECOND_API_KEY: &str = "zQ=9$s(e)c{o}n[d]!:@/<,.+*~_-aBcDeFgHiJkLmNoPqRsTuVwXyZ00000002$";
@@ -90,4 +91,7 @@ pub const JOB_ID: &str = "5f0c1d2e-0000-4000-8000-000000000001";
 /// A job request of another account: 404.
 pub const FOREIGN_JOB_ID: &str = "5f0c1d2e-0000-4000-8000-0000000000ff";
 
-const _: () = assert!(API_KEY.len() == 64 && SECOND_API_KEY.len() == 64, "MASV keys are 64 symbols long");
+const _: () = assert!(
+    API_KEY.len() == 64 && SECOND_API_KEY.len() == 64,
+    "MASV keys are 64 symbols long"
+);

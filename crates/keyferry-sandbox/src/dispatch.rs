@@ -1,4 +1,5 @@
-//! Dispatches a request to its service: counts it, finds the fault that hits it, and carries it out.
+//! Dispatches a request to its service: counts it, finds the fault that hits it, and carries it
+//! out.
 
 use crate::faults::{self, Fault};
 use crate::request::SandboxRequest;

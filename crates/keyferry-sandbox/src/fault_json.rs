@@ -28,7 +28,8 @@ const FIELDS: [&str; 17] = [
 ];
 
 impl Fault {
-    /// Reads the JSON form that the sandbox's documentation shows. `Err` says what is wrong with it.
+    /// Reads the JSON form that the sandbox's documentation shows. `Err` says what is wrong with
+    /// it.
     pub fn from_json(document: &Value) -> Result<Fault, String> {
         let fields = document.as_object().ok_or("a fault is a JSON object")?;
         if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
@@ -60,32 +61,56 @@ impl Fault {
         match fields.get("times") {
             None => Ok(fault),
             Some(Value::String(word)) if word == "forever" => Ok(fault.forever()),
-            Some(value) => Ok(fault.times(value.as_u64().ok_or("'times' wants a number or \"forever\"")?)),
+            Some(value) => Ok(fault.times(
+                value
+                    .as_u64()
+                    .ok_or("'times' wants a number or \"forever\"")?,
+            )),
         }
     }
 }
 
 fn parse_action(fields: &Map<String, Value>) -> Result<FaultAction, String> {
-    let status = |default| Ok::<u16, String>(number_field(fields, "status")?.map_or(default, clamp_status));
-    let required_text = |name: &str| text_field(fields, name)?.map(str::to_owned).ok_or_else(|| format!("this kind wants '{name}'"));
-    let required_number = |name: &str| number_field(fields, name)?.ok_or_else(|| format!("this kind wants '{name}'"));
-    let kind = text_field(fields, "kind")?.unwrap_or(if fields.contains_key("status") { "status" } else { "nothing" });
+    let status =
+        |default| Ok::<u16, String>(number_field(fields, "status")?.map_or(default, clamp_status));
+    let required_text = |name: &str| {
+        text_field(fields, name)?
+            .map(str::to_owned)
+            .ok_or_else(|| format!("this kind wants '{name}'"))
+    };
+    let required_number =
+        |name: &str| number_field(fields, name)?.ok_or_else(|| format!("this kind wants '{name}'"));
+    let kind = text_field(fields, "kind")?.unwrap_or(if fields.contains_key("status") {
+        "status"
+    } else {
+        "nothing"
+    });
     Ok(match kind {
         "nothing" => FaultAction::Nothing,
-        "status" => FaultAction::Status { status: status(500)?, body: parse_body_kind(text_field(fields, "body")?)? },
+        "status" => FaultAction::Status {
+            status: status(500)?,
+            body: parse_body_kind(text_field(fields, "body")?)?,
+        },
         "literal" => FaultAction::Literal {
             status: status(200)?,
-            media_type: text_field(fields, "media_type")?.unwrap_or("application/json").to_owned(),
+            media_type: text_field(fields, "media_type")?
+                .unwrap_or("application/json")
+                .to_owned(),
             body: required_text("body")?,
         },
-        "redirect" => FaultAction::Redirect { status: status(302)?, to: required_text("to")? },
+        "redirect" => FaultAction::Redirect {
+            status: status(302)?,
+            to: required_text("to")?,
+        },
         "empty" => FaultAction::Empty,
         "half" => FaultAction::Half,
         "wrong_case" => FaultAction::WrongCase,
         "null" => FaultAction::Null,
         "wrong_types" => FaultAction::WrongTypes,
         "huge" => FaultAction::Huge(required_number("bytes")?),
-        "deep" => FaultAction::Deep(u32::try_from(required_number("levels")?).map_err(|_| "'levels' is too large")?),
+        "deep" => FaultAction::Deep(
+            u32::try_from(required_number("levels")?).map_err(|_| "'levels' is too large")?,
+        ),
         "endless" => FaultAction::Endless,
         "drip" => FaultAction::Drip(Duration::from_millis(required_number("interval_ms")?)),
         "token" => FaultAction::Token(required_text("token")?),
@@ -107,20 +132,28 @@ fn parse_body_kind(name: Option<&str>) -> Result<BodyKind, String> {
         None | Some("json") => Ok(BodyKind::Json),
         Some("html") => Ok(BodyKind::Html),
         Some("empty") => Ok(BodyKind::Empty),
-        Some(other) => Err(format!("'body' of a status is json, html or empty, not '{other}'")),
+        Some(other) => Err(format!(
+            "'body' of a status is json, html or empty, not '{other}'"
+        )),
     }
 }
 
 fn text_field<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, String> {
     match fields.get(name) {
         None => Ok(None),
-        Some(value) => value.as_str().map(Some).ok_or_else(|| format!("'{name}' wants a text")),
+        Some(value) => value
+            .as_str()
+            .map(Some)
+            .ok_or_else(|| format!("'{name}' wants a text")),
     }
 }
 
 fn number_field(fields: &Map<String, Value>, name: &str) -> Result<Option<u64>, String> {
     match fields.get(name) {
         None => Ok(None),
-        Some(value) => value.as_u64().map(Some).ok_or_else(|| format!("'{name}' wants a number")),
+        Some(value) => value
+            .as_u64()
+            .map(Some)
+            .ok_or_else(|| format!("'{name}' wants a number")),
     }
 }

@@ -110,7 +110,10 @@ impl Fault {
 
     /// A status with a JSON error body.
     pub fn status(status: u16) -> Fault {
-        Fault::new(FaultAction::Status { status, body: BodyKind::Json })
+        Fault::new(FaultAction::Status {
+            status,
+            body: BodyKind::Json,
+        })
     }
 
     /// Latency and nothing else, in real time.
@@ -183,10 +186,18 @@ impl Fault {
 
     fn matches(&self, request: &SandboxRequest) -> bool {
         let matches_prefix = |prefix: &String| {
-            if prefix.contains('?') { request.target().starts_with(prefix) } else { request.path.starts_with(prefix) }
+            if prefix.contains('?') {
+                request.target().starts_with(prefix)
+            } else {
+                request.path.starts_with(prefix)
+            }
         };
-        self.service.is_none_or(|service| service == request.service)
-            && self.method.as_ref().is_none_or(|method| *method == request.method)
+        self.service
+            .is_none_or(|service| service == request.service)
+            && self
+                .method
+                .as_ref()
+                .is_none_or(|method| *method == request.method)
             && self.path.as_ref().is_none_or(matches_prefix)
     }
 }
@@ -194,7 +205,11 @@ impl Fault {
 /// Finds the first fault that matches a request and uses up one hit of it.
 pub(crate) fn take_matching(faults: &mut Vec<Fault>, request: &SandboxRequest) -> Option<Fault> {
     let mut hit = None;
-    for (index, fault) in faults.iter_mut().enumerate().filter(|(_, fault)| fault.matches(request)) {
+    for (index, fault) in faults
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, fault)| fault.matches(request))
+    {
         if fault.skip > 0 {
             fault.skip -= 1;
             continue;

@@ -1,6 +1,7 @@
 //! Signs and verifies the JSON web tokens of the sandbox (HS256).
 //!
-//! Each sandbox has a random key of its own, so it refuses the tokens of another one, as two real servers would.
+//! Each sandbox has a random key of its own, so it refuses the tokens of another one, as two real
+//! servers would.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,18 +23,24 @@ impl Signer {
     pub(crate) fn new() -> std::io::Result<Signer> {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
-        Ok(Signer { key: hmac::Key::new(hmac::HMAC_SHA256, &bytes) })
+        Ok(Signer {
+            key: hmac::Key::new(hmac::HMAC_SHA256, &bytes),
+        })
     }
 
-    /// Signs the claims, with `key_id` in the header: the documented claims have no field that differs between two
-    /// tokens of the same second, and two generations must not be the same text.
+    /// Signs the claims, with `key_id` in the header: the documented claims have no field that
+    /// differs between two tokens of the same second, and two generations must not be the same
+    /// text.
     pub(crate) fn sign(&self, key_id: &str, claims: &Value) -> String {
         let header = json!({"alg": "HS256", "kid": key_id, "typ": "JWT"});
         let header = URL_SAFE_NO_PAD.encode(header.to_string());
         let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
         let signing_input = format!("{header}.{payload}");
         let signature = hmac::sign(&self.key, signing_input.as_bytes());
-        format!("{signing_input}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+        format!(
+            "{signing_input}.{}",
+            URL_SAFE_NO_PAD.encode(signature.as_ref())
+        )
     }
 
     /// Verifies a token; `None` if this signer didn't sign it.
@@ -43,7 +50,10 @@ impl Signer {
         hmac::verify(&self.key, signing_input.as_bytes(), &signature).ok()?;
         let (header, payload) = signing_input.split_once('.')?;
         let header = decode_json(header)?;
-        Some(VerifiedToken { key_id: header.get("kid")?.as_str()?.to_owned(), claims: decode_json(payload)? })
+        Some(VerifiedToken {
+            key_id: header.get("kid")?.as_str()?.to_owned(),
+            claims: decode_json(payload)?,
+        })
     }
 }
 
@@ -59,9 +69,17 @@ mod tests {
     fn a_changed_or_foreign_token_is_not_read() {
         let signer = Signer::new().expect("random bytes are there");
         let token = signer.sign("user-1", &json!({"sub": "a"}));
-        assert_eq!(signer.verify(&token).expect("own token").claims, json!({"sub": "a"}));
+        assert_eq!(
+            signer.verify(&token).expect("own token").claims,
+            json!({"sub": "a"})
+        );
         assert!(signer.verify(&token.replacen('.', ".e", 1)).is_none());
-        assert!(Signer::new().expect("random bytes are there").verify(&token).is_none());
+        assert!(
+            Signer::new()
+                .expect("random bytes are there")
+                .verify(&token)
+                .is_none()
+        );
         assert!(signer.verify("undefined").is_none());
     }
 }

@@ -1,17 +1,20 @@
-//! The sandbox: MASV cloud, the MASV Agent and FileVerbs on loopback, as an opponent that checks everything.
+//! The sandbox: MASV cloud, the MASV Agent and FileVerbs on loopback, as an opponent that checks
+//! everything.
 //!
-//! The crate depends on no other crate of the workspace, so that no mistake of the library can hide in it. It reaches
-//! no network but loopback, writes nothing to disk, and all its data is made up ([`credentials`]).
+//! The crate depends on no other crate of the workspace, so that no mistake of the library can hide
+//! in it. It reaches no network but loopback, writes nothing to disk, and all its data is made up
+//! ([`credentials`]).
 //!
-//! Every request may carry one credential header at most, and the right one: anything else is refused and counted.
-//! Tokens are HS256 JWTs with exactly the documented claims; a `kid` in their header keeps two tokens of one second
-//! apart. They are verified on use, by a virtual [`Clock`] that also writes every `Date` header. Pages of a listing
-//! begin at 1. The single look-up doesn't know the inbox's packages.
+//! Every request may carry one credential header at most, and the right one: anything else is
+//! refused and counted. Tokens are HS256 JWTs with exactly the documented claims; a `kid` in their
+//! header keeps two tokens of one second apart. They are verified on use, by a virtual [`Clock`]
+//! that also writes every `Date` header. Pages of a listing begin at 1. The single look-up doesn't
+//! know the inbox's packages.
 //!
 //! # Control routes
 //!
-//! The same on each of the three listeners, without a credential, not counted. A mistake is answered with 400 and
-//! `{"error": …}`.
+//! The same on each of the three listeners, without a credential, not counted. A mistake is
+//! answered with 400 and `{"error": …}`.
 //!
 //! | route | body | effect |
 //! |---|---|---|
@@ -27,7 +30,8 @@
 //! | `POST /sandbox/reject` | `{"token": "…"}` | refuses this token, API key or SecretKey from now on |
 //! | | `{"kind": "user", "generation": N}` or `{"kind": "user", "next": N}` | refuses the N-th token issued since the start, or the next N |
 //!
-//! `ANY /redirect-target…` counts as `redirect_target`: the place to which redirects of a test may lead.
+//! `ANY /redirect-target…` counts as `redirect_target`: the place to which redirects of a test may
+//! lead.
 //!
 //! # Faults
 //!
@@ -36,9 +40,9 @@
 //!  "kind": "status", "status": 429, "body": "html", "retry_after": "120", "date_skew_s": -3600}
 //! ```
 //!
-//! All fields are optional. `service`, `method` and `path` (a prefix; with a `?` in it, of path and query) choose the
-//! requests; `skip` lets some pass first; `times` is 1 unless it says otherwise, or `"forever"`. `latency_ms`,
-//! `retry_after` and `date_skew_s` go with every kind:
+//! All fields are optional. `service`, `method` and `path` (a prefix; with a `?` in it, of path and
+//! query) choose the requests; `skip` lets some pass first; `times` is 1 unless it says otherwise,
+//! or `"forever"`. `latency_ms`, `retry_after` and `date_skew_s` go with every kind:
 //!
 //! | `kind` | further fields | effect |
 //! |---|---|---|
@@ -84,18 +88,21 @@
 //!
 //! # Counters
 //!
-//! As a request arrives, whatever becomes of it: `requests`, `requests_masv`, `requests_agent`, `requests_fileverbs`;
-//! `login`, `teams`, `lookup`, `list_page`, `list_all`, `inbox`, `link`, `transfer_list`, `transfer_start`,
-//! `package_create`, `portal_create`, `api_key_create`, `package_call`, `transfer_call`; `agent_session`,
-//! `agent_login`, `agent_teams`, `agent_signup`; `fileverbs_login`, `refresh`, `revoke`, `fileverbs_call`.
-//! Refusals: `two_credentials`, `foreign_credential` (another service's header), `needless_credential` (on an open
-//! route), `missing_credential`, `agent_credential_header`, `agent_foreign_host`, `stray_cookie`, `stray_link_password`,
-//! `wrong_content_type`, `bad_document`, `bad_token`, `expired_token`, `rejected_token`, `foreign_token` (another
-//! package's or transfer's), `wrong_variant`, `bad_api_key`, `key_refused`, `foreign_team`, `bad_page`,
-//! `login_refused`, `bad_link_secret`, `bad_link_password`, `agent_no_session`, `agent_login_refused`,
-//! `bad_secret_key`, `fileverbs_login_refused`, `refresh_refused`, `refresh_reuse`, `foreign_job`, `unknown_route`,
-//! `wrong_method`. Besides: `package_call_ok`, `transfer_call_ok`, `api_key_made`, `redirect_target`, `faults_hit`,
-//! `connections`, `tls_refused`, and `status_NNN` for each status answered.
+//! As a request arrives, whatever becomes of it: `requests`, `requests_masv`, `requests_agent`,
+//! `requests_fileverbs`; `login`, `teams`, `lookup`, `list_page`, `list_all`, `inbox`, `link`,
+//! `transfer_list`, `transfer_start`, `package_create`, `portal_create`, `api_key_create`,
+//! `package_call`, `transfer_call`; `agent_session`, `agent_login`, `agent_teams`, `agent_signup`;
+//! `fileverbs_login`, `refresh`, `revoke`, `fileverbs_call`. Refusals: `two_credentials`,
+//! `foreign_credential` (another service's header), `needless_credential` (on an open route),
+//! `missing_credential`, `agent_credential_header`, `agent_foreign_host`, `stray_cookie`,
+//! `stray_link_password`, `wrong_content_type`, `bad_document`, `bad_token`, `expired_token`,
+//! `rejected_token`, `foreign_token` (another package's or transfer's), `wrong_variant`,
+//! `bad_api_key`, `key_refused`, `foreign_team`, `bad_page`, `login_refused`, `bad_link_secret`,
+//! `bad_link_password`, `agent_no_session`, `agent_login_refused`, `bad_secret_key`,
+//! `fileverbs_login_refused`, `refresh_refused`, `refresh_reuse`, `foreign_job`, `unknown_route`,
+//! `wrong_method`. Besides: `package_call_ok`, `transfer_call_ok`, `api_key_made`,
+//! `redirect_target`, `faults_hit`, `connections`, `tls_refused`, and `status_NNN` for each status
+//! answered.
 
 mod agent;
 mod apply_fault;

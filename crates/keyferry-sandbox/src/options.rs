@@ -19,6 +19,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { masv_port: 0, agent_port: 0, fileverbs_port: 0, tls: false, clock: Clock::real() }
+        Options {
+            masv_port: 0,
+            agent_port: 0,
+            fileverbs_port: 0,
+            tls: false,
+            clock: Clock::real(),
+        }
     }
 }

@@ -26,8 +26,14 @@ pub struct RecordedRequest {
 }
 
 /// The headers that carry a credential. A request may carry at most one of them.
-pub(crate) const CREDENTIAL_HEADERS: [&str; 6] =
-    ["X-API-KEY", "X-User-Token", "X-Package-Token", "X-Transfer-Token", "SecretKey", "Authorization"];
+pub(crate) const CREDENTIAL_HEADERS: [&str; 6] = [
+    "X-API-KEY",
+    "X-User-Token",
+    "X-Package-Token",
+    "X-Transfer-Token",
+    "SecretKey",
+    "Authorization",
+];
 
 /// Limit of a request's body: 16 MiB.
 const BODY_LIMIT_BYTES: usize = 16 << 20;
@@ -45,10 +51,18 @@ pub(crate) struct SandboxRequest {
 }
 
 impl SandboxRequest {
-    /// Reads the request with its body. `None` if the client breaks off or sends more than [`BODY_LIMIT_BYTES`].
-    pub(crate) async fn read(service: Service, request: Request<Incoming>) -> Option<SandboxRequest> {
+    /// Reads the request with its body. `None` if the client breaks off or sends more than
+    /// [`BODY_LIMIT_BYTES`].
+    pub(crate) async fn read(
+        service: Service,
+        request: Request<Incoming>,
+    ) -> Option<SandboxRequest> {
         let (head, body) = request.into_parts();
-        let body = Limited::new(body, BODY_LIMIT_BYTES).collect().await.ok()?.to_bytes();
+        let body = Limited::new(body, BODY_LIMIT_BYTES)
+            .collect()
+            .await
+            .ok()?
+            .to_bytes();
         Some(SandboxRequest {
             service,
             method: head.method.as_str().to_owned(),
@@ -68,17 +82,25 @@ impl SandboxRequest {
     /// A query field, decoded.
     pub(crate) fn query_value(&self, name: &str) -> Option<String> {
         let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
-        pairs.find(|(field, _)| field == name).map(|(_, value)| value.into_owned())
+        pairs
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.into_owned())
     }
 
     /// Path and query, as sent.
     pub(crate) fn target(&self) -> String {
-        if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
+        if self.query.is_empty() {
+            self.path.clone()
+        } else {
+            format!("{}?{}", self.path, self.query)
+        }
     }
 
     /// The value of a header; of a repeated one, the first.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
-        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        self.headers
+            .get(name)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 
     /// Every credential header, a repeated one each time.
@@ -87,7 +109,10 @@ impl SandboxRequest {
             let values = self.headers.get_all(name).iter();
             values.map(move |value| (name, String::from_utf8_lossy(value.as_bytes()).into_owned()))
         };
-        CREDENTIAL_HEADERS.into_iter().flat_map(headers_named).collect()
+        CREDENTIAL_HEADERS
+            .into_iter()
+            .flat_map(headers_named)
+            .collect()
     }
 
     /// The JSON document of the body; `Null` where there is none.
@@ -101,8 +126,16 @@ impl SandboxRequest {
             service: self.service,
             method: self.method.clone(),
             path: self.target(),
-            headers: self.headers.keys().map(|name| name.as_str().to_owned()).collect(),
-            credentials: self.credential_headers().into_iter().map(|(name, _)| name.to_owned()).collect(),
+            headers: self
+                .headers
+                .keys()
+                .map(|name| name.as_str().to_owned())
+                .collect(),
+            credentials: self
+                .credential_headers()
+                .into_iter()
+                .map(|(name, _)| name.to_owned())
+                .collect(),
         }
     }
 }
@@ -110,6 +143,8 @@ impl SandboxRequest {
 /// A text field of a document, whatever the case of its name.
 pub(crate) fn text_field<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
     let fields = document.as_object()?;
-    let field = fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
+    let field = fields
+        .iter()
+        .find(|(field, _)| field.eq_ignore_ascii_case(name));
     field.and_then(|(_, value)| value.as_str())
 }

@@ -1,4 +1,5 @@
-//! The response of a service, before a fault may alter it: status, headers and a JSON body or a text.
+//! The response of a service, before a fault may alter it: status, headers and a JSON body or a
+//! text.
 //!
 //! Error bodies have the shape that each service documents.
 
@@ -20,12 +21,19 @@ pub(crate) struct Response {
 pub(crate) enum Content {
     Empty,
     Json(Value),
-    Text { media_type: &'static str, text: String },
+    Text {
+        media_type: &'static str,
+        text: String,
+    },
 }
 
 impl Response {
     pub(crate) fn json(status: u16, document: Value) -> Response {
-        Response { status, headers: Vec::new(), content: Content::Json(document) }
+        Response {
+            status,
+            headers: Vec::new(),
+            content: Content::Json(document),
+        }
     }
 
     pub(crate) fn ok(document: Value) -> Response {
@@ -33,16 +41,26 @@ impl Response {
     }
 
     pub(crate) fn empty(status: u16) -> Response {
-        Response { status, headers: Vec::new(), content: Content::Empty }
+        Response {
+            status,
+            headers: Vec::new(),
+            content: Content::Empty,
+        }
     }
 
     pub(crate) fn text(status: u16, media_type: &'static str, text: String) -> Response {
-        Response { status, headers: Vec::new(), content: Content::Text { media_type, text } }
+        Response {
+            status,
+            headers: Vec::new(),
+            content: Content::Text { media_type, text },
+        }
     }
 
     /// The page that a proxy in front of a service sends when the service is down.
     pub(crate) fn html(status: u16) -> Response {
-        let text = format!("<html><head><title>{status}</title></head><body><h1>{status}</h1><hr>proxy</body></html>\n");
+        let text = format!(
+            "<html><head><title>{status}</title></head><body><h1>{status}</h1><hr>proxy</body></html>\n"
+        );
         Response::text(status, "text/html", text)
     }
 
@@ -50,7 +68,10 @@ impl Response {
     pub(crate) fn masv_error(status: u16, message: &str) -> Response {
         let code = u32::from(status) * 1000 + 1;
         let errors = json!([{"code": code, "msg": message, "type": "error"}]);
-        Response::json(status, json!({"code": code, "errors": errors, "message": message}))
+        Response::json(
+            status,
+            json!({"code": code, "errors": errors, "message": message}),
+        )
     }
 
     /// The agent's error body.

@@ -34,9 +34,19 @@ impl Sandbox {
     ///
     /// A port that is taken, or no thread, descriptor or random byte left.
     pub fn start(options: Options) -> std::io::Result<Sandbox> {
-        let Options { masv_port, agent_port, fileverbs_port, tls, clock } = options;
+        let Options {
+            masv_port,
+            agent_port,
+            fileverbs_port,
+            tls,
+            clock,
+        } = options;
         let (acceptor, ca_pem, certificates) = if tls {
-            let TlsSetup { acceptor, ca_pem, certificates } = tls::set_up()?;
+            let TlsSetup {
+                acceptor,
+                ca_pem,
+                certificates,
+            } = tls::set_up()?;
             (Some(acceptor), Some(ca_pem), Some(certificates))
         } else {
             (None, None, None)
@@ -44,8 +54,15 @@ impl Sandbox {
         let shared = Arc::new(Shared::new(clock, certificates)?);
         let server = Server::start(&shared, [masv_port, agent_port, fileverbs_port], acceptor)?;
         let scheme = if tls { "https" } else { "http" };
-        let urls = server.ports.map(|port| format!("{scheme}://127.0.0.1:{port}"));
-        Ok(Sandbox { shared, server, urls, ca_pem })
+        let urls = server
+            .ports
+            .map(|port| format!("{scheme}://127.0.0.1:{port}"));
+        Ok(Sandbox {
+            shared,
+            server,
+            urls,
+            ca_pem,
+        })
     }
 
     /// Base URL of MASV cloud, without a version and without a slash at its end.
@@ -75,7 +92,8 @@ impl Sandbox {
 
     /// One counter; 0 if nothing was counted under this name.
     pub fn count(&self, name: &str) -> u64 {
-        self.shared.with(|state| state.counts.get(name).copied().unwrap_or_default())
+        self.shared
+            .with(|state| state.counts.get(name).copied().unwrap_or_default())
     }
 
     /// All counters.
@@ -98,14 +116,16 @@ impl Sandbox {
         self.shared.with(|state| state.faults.clear());
     }
 
-    /// Sets the lifetime of the tokens of a kind (`user`, `package`, `transfer`, `bearer`, `refresh`) issued from now on.
+    /// Sets the lifetime of the tokens of a kind (`user`, `package`, `transfer`, `bearer`,
+    /// `refresh`) issued from now on.
     ///
     /// # Panics
     ///
     /// On another kind: a typo in a test must not pass as a setting.
     pub fn set_life(&self, kind: &str, seconds: i64) {
         let kind = grant_kind(kind);
-        self.shared.with(|state| state.tokens.set_lifetime_s(kind, seconds));
+        self.shared
+            .with(|state| state.tokens.set_lifetime_s(kind, seconds));
     }
 
     /// The number of tokens of a kind that were issued since the start.
@@ -123,14 +143,16 @@ impl Sandbox {
         self.shared.with(|state| state.tokens.reject(token));
     }
 
-    /// Refuses the `generation`-th token of a kind, counted from the start; set it before that token is issued.
+    /// Refuses the `generation`-th token of a kind, counted from the start; set it before that
+    /// token is issued.
     ///
     /// # Panics
     ///
     /// On an unknown kind.
     pub fn reject_generation(&self, kind: &str, generation: u64) {
         let kind = grant_kind(kind);
-        self.shared.with(|state| state.tokens.reject_generation(kind, generation));
+        self.shared
+            .with(|state| state.tokens.reject_generation(kind, generation));
     }
 
     /// Changes a behaviour of the table in the [crate's documentation](crate).
@@ -140,7 +162,9 @@ impl Sandbox {
     /// On an unknown key or a value of the wrong type; the control route answers 400 instead.
     pub fn configure(&self, key: &str, value: Value) {
         let now_ms = self.shared.clock.now_unix_ms();
-        let result = self.shared.with(|state| state.configure(key, &value, now_ms));
+        let result = self
+            .shared
+            .with(|state| state.configure(key, &value, now_ms));
         if let Err(reason) = result {
             panic!("{reason}");
         }
@@ -148,7 +172,8 @@ impl Sandbox {
 
     /// The last 2,000 requests, oldest first.
     pub fn requests(&self) -> Vec<RecordedRequest> {
-        self.shared.with(|state| state.requests.iter().cloned().collect())
+        self.shared
+            .with(|state| state.requests.iter().cloned().collect())
     }
 
     /// Waits until a counter has reached `n`; `false` if it hasn't within the time.
@@ -156,8 +181,9 @@ impl Sandbox {
         self.shared.wait_for(counter, n, timeout)
     }
 
-    /// The environment variables that point keyferry at this sandbox. A name that begins with `# ` is an alternative,
-    /// to be shown and not set. With TLS the caller adds `KEYFERRY_HTTP_CA_FILE` for the file it wrote [`Sandbox::ca_pem`] to.
+    /// The environment variables that point keyferry at this sandbox. A name that begins with `# `
+    /// is an alternative, to be shown and not set. With TLS the caller adds `KEYFERRY_HTTP_CA_FILE`
+    /// for the file it wrote [`Sandbox::ca_pem`] to.
     pub fn variables(&self) -> Vec<(String, String)> {
         let all = [
             ("KEYFERRY_MASV_URL", self.masv_url()),
@@ -172,7 +198,8 @@ impl Sandbox {
             // A sandbox forgets its tokens when it ends: they are nothing for the user's store.
             ("KEYFERRY_STORE", "memory"),
         ];
-        all.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
+        all.map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
     }
 }
 

@@ -42,21 +42,36 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start(shared: &Arc<Shared>, ports: [u16; 3], tls: Option<TlsAcceptor>) -> io::Result<Server> {
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        ports: [u16; 3],
+        tls: Option<TlsAcceptor>,
+    ) -> io::Result<Server> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let mut bound = [0; 3];
         let services = [Service::Masv, Service::Agent, Service::FileVerbs];
         for ((service, port), slot) in services.into_iter().zip(ports).zip(&mut bound) {
             let listener = listen(&runtime, port)?;
             *slot = listener.local_addr()?.port();
-            runtime.spawn(accept_connections(listener, service, Arc::clone(shared), tls.clone()));
+            runtime.spawn(accept_connections(
+                listener,
+                service,
+                Arc::clone(shared),
+                tls.clone(),
+            ));
         }
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
         // Dropping the runtime at the end of the thread drops every connection, hung ones too.
         let serve_until_stopped = move || runtime.block_on(stopped.notified());
-        let thread = std::thread::Builder::new().name("keyferry-sandbox".to_owned()).spawn(serve_until_stopped)?;
-        Ok(Server { ports: bound, stop, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("keyferry-sandbox".to_owned())
+            .spawn(serve_until_stopped)?;
+        Ok(Server {
+            ports: bound,
+            stop,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -79,12 +94,22 @@ fn listen(runtime: &Runtime, port: u16) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-async fn accept_connections(listener: TcpListener, service: Service, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
+async fn accept_connections(
+    listener: TcpListener,
+    service: Service,
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 shared.with(|state| state.count("connections"));
-                tokio::spawn(serve_connection(stream, service, Arc::clone(&shared), tls.clone()));
+                tokio::spawn(serve_connection(
+                    stream,
+                    service,
+                    Arc::clone(&shared),
+                    tls.clone(),
+                ));
             }
             // No descriptor is free: try again once others are closed.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -92,7 +117,12 @@ async fn accept_connections(listener: TcpListener, service: Service, shared: Arc
     }
 }
 
-async fn serve_connection(socket: TcpStream, service: Service, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
+async fn serve_connection(
+    socket: TcpStream,
+    service: Service,
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+) {
     // Without it responses are late, not wrong.
     let _ = socket.set_nodelay(true);
     let stream = match tls {
@@ -106,9 +136,19 @@ async fn serve_connection(socket: TcpStream, service: Service, shared: Arc<Share
         },
     };
     let (connection, connection_fault) = Connection::new(stream);
-    let handler = service_fn(move |request| serve_request(Arc::clone(&shared), service, Arc::clone(&connection_fault), request));
+    let handler = service_fn(move |request| {
+        serve_request(
+            Arc::clone(&shared),
+            service,
+            Arc::clone(&connection_fault),
+            request,
+        )
+    });
     // An error means that the client went away or that a fault broke the connection.
-    let _ = http1::Builder::new().auto_date_header(false).serve_connection(TokioIo::new(connection), handler).await;
+    let _ = http1::Builder::new()
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(connection), handler)
+        .await;
 }
 
 async fn serve_request(
@@ -118,28 +158,47 @@ async fn serve_request(
     request: Request<Incoming>,
 ) -> io::Result<Response<Body>> {
     let broken_connection = || io::Error::other("the connection breaks off here on purpose");
-    let mut request = SandboxRequest::read(service, request).await.ok_or_else(broken_connection)?;
+    let mut request = SandboxRequest::read(service, request)
+        .await
+        .ok_or_else(broken_connection)?;
     if let Some(response) = control::handle(&shared, &request) {
-        let Outcome::Response(wire_response) = apply_fault::apply(service, &FaultAction::Nothing, || response) else {
+        let Outcome::Response(wire_response) =
+            apply_fault::apply(service, &FaultAction::Nothing, || response)
+        else {
             return Err(broken_connection());
         };
         return http_response(wire_response, shared.clock.now_unix_ms());
     }
-    let fault = dispatch::receive(&shared, &request).unwrap_or_else(|| Fault::new(FaultAction::Nothing));
+    let fault =
+        dispatch::receive(&shared, &request).unwrap_or_else(|| Fault::new(FaultAction::Nothing));
     if !fault.latency.is_zero() {
         tokio::time::sleep(apply_fault::cap_latency(fault.latency)).await;
     }
     request.now_ms = shared.clock.now_unix_ms();
-    match apply_fault::apply(service, &fault.action, || dispatch::handle(&shared, &request)) {
+    match apply_fault::apply(service, &fault.action, || {
+        dispatch::handle(&shared, &request)
+    }) {
         Outcome::Response(mut wire_response) => {
             shared.with(|state| state.count(&format!("status_{}", wire_response.status)));
-            wire_response.headers.extend(fault.retry_after.map(|value| ("retry-after", value)));
-            http_response(wire_response, apply_fault::skew_date_ms(request.now_ms, fault.date_skew_s))
+            wire_response
+                .headers
+                .extend(fault.retry_after.map(|value| ("retry-after", value)));
+            http_response(
+                wire_response,
+                apply_fault::skew_date_ms(request.now_ms, fault.date_skew_s),
+            )
         }
         Outcome::Raw(bytes) => {
             connection_fault.lock().replace_output(bytes);
             let close = vec![("connection", "close".to_owned())];
-            http_response(WireResponse { status: 200, headers: close, body: Body::Whole(None) }, request.now_ms)
+            http_response(
+                WireResponse {
+                    status: 200,
+                    headers: close,
+                    body: Body::Whole(None),
+                },
+                request.now_ms,
+            )
         }
         Outcome::Close => Err(broken_connection()),
         Outcome::Reset => {
@@ -151,8 +210,14 @@ async fn serve_request(
 }
 
 fn http_response(wire_response: WireResponse, date_ms: i64) -> io::Result<Response<Body>> {
-    let WireResponse { status, headers, body } = wire_response;
-    let mut builder = Response::builder().status(status).header("date", http_date(date_ms));
+    let WireResponse {
+        status,
+        headers,
+        body,
+    } = wire_response;
+    let mut builder = Response::builder()
+        .status(status)
+        .header("date", http_date(date_ms));
     for (name, value) in headers {
         // A value that no header can hold is left out: a test that needs it uses the `raw` fault.
         if let Ok(value) = hyper::header::HeaderValue::from_bytes(value.as_bytes()) {

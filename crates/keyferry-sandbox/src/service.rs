@@ -22,7 +22,11 @@ impl Service {
     }
 
     pub(crate) fn from_name(name: &str) -> Result<Service, String> {
-        let service = [Service::Masv, Service::Agent, Service::FileVerbs].into_iter().find(|one| one.name() == name);
-        service.ok_or_else(|| format!("no service is called '{name}': there are masv, agent and fileverbs"))
+        let service = [Service::Masv, Service::Agent, Service::FileVerbs]
+            .into_iter()
+            .find(|one| one.name() == name);
+        service.ok_or_else(|| {
+            format!("no service is called '{name}': there are masv, agent and fileverbs")
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! The behaviours that a test can change while the sandbox runs: what the services leave undocumented.
+//! The behaviours that a test can change while the sandbox runs: what the services leave
+//! undocumented.
 //!
 //! It holds the values; the services act on them.
 
@@ -123,21 +124,30 @@ impl Settings {
 }
 
 fn bool_value(key: &str, value: &Value) -> Result<bool, String> {
-    value.as_bool().ok_or_else(|| format!("'{key}' wants true or false"))
+    value
+        .as_bool()
+        .ok_or_else(|| format!("'{key}' wants true or false"))
 }
 
 fn count_value(key: &str, value: &Value) -> Result<usize, String> {
     let number = value.as_u64().filter(|number| *number <= 1_000_000);
-    number.and_then(|number| usize::try_from(number).ok()).ok_or_else(|| format!("'{key}' wants a number up to 1000000"))
+    number
+        .and_then(|number| usize::try_from(number).ok())
+        .ok_or_else(|| format!("'{key}' wants a number up to 1000000"))
 }
 
 fn text_value(key: &str, value: &Value) -> Result<String, String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| format!("'{key}' wants a text"))
+    value
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| format!("'{key}' wants a text"))
 }
 
 fn status_value(key: &str, value: &Value) -> Result<u16, String> {
     let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
-    number.filter(|number| (200..=999).contains(number)).ok_or_else(|| format!("'{key}' wants an HTTP status"))
+    number
+        .filter(|number| (200..=999).contains(number))
+        .ok_or_else(|| format!("'{key}' wants an HTTP status"))
 }
 
 fn list_shape(key: &str, value: &Value) -> Result<ListShape, String> {
@@ -166,5 +176,8 @@ fn absent_route_override(key: &str, value: &Value) -> Result<RouteOverride, Stri
 fn token_kinds(key: &str, value: &Value) -> Result<BTreeSet<GrantKind>, String> {
     let wrong = || format!("'{key}' wants an array of token kinds");
     let names = value.as_array().ok_or_else(wrong)?;
-    names.iter().map(|name| GrantKind::from_name(name.as_str().ok_or_else(wrong)?)).collect()
+    names
+        .iter()
+        .map(|name| GrantKind::from_name(name.as_str().ok_or_else(wrong)?))
+        .collect()
 }

@@ -19,7 +19,8 @@ use crate::settings::{SettingChange, Settings};
 use crate::tls::Certificates;
 use crate::tokens::Tokens;
 
-/// Requests recorded for [`crate::Sandbox::requests`]. About 1 MB: tests measure the memory of this process.
+/// Requests recorded for [`crate::Sandbox::requests`]. About 1 MB: tests measure the memory of this
+/// process.
 const RECORDED_REQUEST_LIMIT: usize = 2_000;
 
 /// The state and the clock, shared by the server's thread and the test's.
@@ -43,7 +44,10 @@ pub(crate) struct SandboxState {
 }
 
 impl SandboxState {
-    pub(crate) fn new(now_ms: i64, certificates: Option<Arc<Certificates>>) -> std::io::Result<SandboxState> {
+    pub(crate) fn new(
+        now_ms: i64,
+        certificates: Option<Arc<Certificates>>,
+    ) -> std::io::Result<SandboxState> {
         Ok(SandboxState {
             counts: BTreeMap::new(),
             requests: VecDeque::new(),
@@ -78,12 +82,18 @@ impl SandboxState {
         if let Some(certificates) = &self.certificates {
             certificates.select("valid")?;
         }
-        *self = SandboxState::new(now_ms, self.certificates.take()).map_err(|error| error.to_string())?;
+        *self = SandboxState::new(now_ms, self.certificates.take())
+            .map_err(|error| error.to_string())?;
         Ok(())
     }
 
     /// Changes one behaviour. `Err` says why the key or the value is wrong.
-    pub(crate) fn configure(&mut self, key: &str, value: &Value, now_ms: i64) -> Result<(), String> {
+    pub(crate) fn configure(
+        &mut self,
+        key: &str,
+        value: &Value,
+        now_ms: i64,
+    ) -> Result<(), String> {
         match self.settings.set(key, value)? {
             SettingChange::None => {}
             SettingChange::Packages(count) => self.masv.fill_packages(count, now_ms),
@@ -91,7 +101,11 @@ impl SandboxState {
             SettingChange::AgentSignedIn(signed_in) => self.agent.set_signed_in(signed_in),
             SettingChange::Opaque(kinds) => self.tokens.set_opaque(kinds),
             SettingChange::NoExpiry(kinds) => self.tokens.set_no_expiry(kinds),
-            SettingChange::Certificate(kind) => self.certificates.as_ref().ok_or("without TLS there is no certificate")?.select(&kind)?,
+            SettingChange::Certificate(kind) => self
+                .certificates
+                .as_ref()
+                .ok_or("without TLS there is no certificate")?
+                .select(&kind)?,
         }
         Ok(())
     }
@@ -106,13 +120,20 @@ impl SandboxState {
 }
 
 impl Shared {
-    pub(crate) fn new(clock: Clock, certificates: Option<Arc<Certificates>>) -> std::io::Result<Shared> {
+    pub(crate) fn new(
+        clock: Clock,
+        certificates: Option<Arc<Certificates>>,
+    ) -> std::io::Result<Shared> {
         let state = SandboxState::new(clock.now_unix_ms(), certificates)?;
-        Ok(Shared { clock, state: Mutex::new(state), changed: Condvar::new() })
+        Ok(Shared {
+            clock,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        })
     }
 
-    /// Runs `change` under the lock and wakes the threads that wait for a counter. The clock may be a test's own
-    /// function: read it before, never in `change`.
+    /// Runs `change` under the lock and wakes the threads that wait for a counter. The clock may be
+    /// a test's own function: read it before, never in `change`.
     pub(crate) fn with<T>(&self, change: impl FnOnce(&mut SandboxState) -> T) -> T {
         let result = change(&mut self.state.lock());
         self.changed.notify_all();

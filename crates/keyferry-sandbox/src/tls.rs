@@ -1,14 +1,18 @@
-//! A throw-away certificate authority, a certificate for the loopback names, and bad ones to be refused.
+//! A throw-away certificate authority, a certificate for the loopback names, and bad ones to be
+//! refused.
 //!
-//! Nothing is written to disk: a caller that needs the CA in a file writes it. The dates of certificates are real, since a
-//! client checks them by its own clock.
+//! Nothing is written to disk: a caller that needs the CA in a file writes it. The dates of
+//! certificates are real, since a client checks them by its own clock.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -33,18 +37,26 @@ pub(crate) fn set_up() -> io::Result<TlsSetup> {
     let current = Mutex::new(issue_certificate(&issuer, "valid").map_err(io::Error::other)?);
     let certificates = Arc::new(Certificates { issuer, current });
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = builder.map_err(io::Error::other)?.with_no_client_auth().with_cert_resolver(Arc::clone(&certificates) as _);
+    let builder =
+        rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config = builder
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::clone(&certificates) as _);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // A resumed session sends no certificate: the client wouldn't see a change to a bad one.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(TlsSetup { acceptor: TlsAcceptor::from(Arc::new(config)), ca_pem, certificates })
+    Ok(TlsSetup {
+        acceptor: TlsAcceptor::from(Arc::new(config)),
+        ca_pem,
+        certificates,
+    })
 }
 
 impl Certificates {
-    /// Selects the certificate from the next handshake on: `valid`, `expired`, `not_yet_valid`, `wrong_name`, `self_signed`
-    /// or `unknown_ca`.
+    /// Selects the certificate from the next handshake on: `valid`, `expired`, `not_yet_valid`,
+    /// `wrong_name`, `self_signed` or `unknown_ca`.
     pub(crate) fn select(&self, kind: &str) -> Result<(), String> {
         let issued = issue_certificate(&self.issuer, kind)?;
         *self.current.lock() = issued;
@@ -73,20 +85,34 @@ fn new_authority() -> Result<(Issuer<'static, KeyPair>, String), String> {
     let mut ca = CertificateParams::new(Vec::new()).map_err(error_text)?;
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    ca.distinguished_name.push(DnType::CommonName, "keyferry sandbox throw-away CA");
+    ca.distinguished_name
+        .push(DnType::CommonName, "keyferry sandbox throw-away CA");
     let pem = ca.self_signed(&key).map_err(error_text)?.pem();
     Ok((Issuer::new(ca, key), pem))
 }
 
-fn issue_certificate(issuer: &Issuer<'static, KeyPair>, kind: &str) -> Result<Arc<CertifiedKey>, String> {
+fn issue_certificate(
+    issuer: &Issuer<'static, KeyPair>,
+    kind: &str,
+) -> Result<Arc<CertifiedKey>, String> {
     let key = KeyPair::generate().map_err(error_text)?;
-    let names = if kind == "wrong_name" { vec!["other.example"] } else { vec!["localhost", "127.0.0.1", "::1"] };
+    let names = if kind == "wrong_name" {
+        vec!["other.example"]
+    } else {
+        vec!["localhost", "127.0.0.1", "::1"]
+    };
     let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
     let mut leaf = CertificateParams::new(names).map_err(error_text)?;
     match kind {
         "valid" | "wrong_name" | "self_signed" | "unknown_ca" => {}
-        "expired" => (leaf.not_before, leaf.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1)),
-        "not_yet_valid" => (leaf.not_before, leaf.not_after) = (date_time_ymd(2090, 1, 1), date_time_ymd(2091, 1, 1)),
+        "expired" => {
+            (leaf.not_before, leaf.not_after) =
+                (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1))
+        }
+        "not_yet_valid" => {
+            (leaf.not_before, leaf.not_after) =
+                (date_time_ymd(2090, 1, 1), date_time_ymd(2091, 1, 1))
+        }
         other => return Err(format!("no certificate is called '{other}'")),
     }
     let leaf = match kind {
@@ -97,5 +123,7 @@ fn issue_certificate(issuer: &Issuer<'static, KeyPair>, kind: &str) -> Result<Ar
     let chain = vec![leaf.map_err(error_text)?.der().clone()];
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = rustls::crypto::ring::default_provider();
-    CertifiedKey::from_der(chain, key, &provider).map(Arc::new).map_err(error_text)
+    CertifiedKey::from_der(chain, key, &provider)
+        .map(Arc::new)
+        .map_err(error_text)
 }

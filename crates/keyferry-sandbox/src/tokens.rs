@@ -28,14 +28,19 @@ impl GrantKind {
     ];
 
     pub(crate) fn from_name(name: &str) -> Result<GrantKind, String> {
-        let entry = GrantKind::ALL.iter().find(|(_, kind_name, _)| *kind_name == name);
+        let entry = GrantKind::ALL
+            .iter()
+            .find(|(_, kind_name, _)| *kind_name == name);
         entry
             .map(|(kind, _, _)| *kind)
             .ok_or_else(|| format!("no token kind is called '{name}': there are user, package, transfer, bearer and refresh"))
     }
 
     pub(crate) fn name(self) -> &'static str {
-        GrantKind::ALL.iter().find(|(kind, _, _)| *kind == self).map_or("", |(_, name, _)| name)
+        GrantKind::ALL
+            .iter()
+            .find(|(kind, _, _)| *kind == self)
+            .map_or("", |(_, name, _)| name)
     }
 }
 
@@ -74,7 +79,10 @@ impl Tokens {
     pub(crate) fn new() -> std::io::Result<Tokens> {
         Ok(Tokens {
             signer: Signer::new()?,
-            lifetimes_s: GrantKind::ALL.iter().map(|(kind, _, lifetime_s)| (*kind, *lifetime_s)).collect(),
+            lifetimes_s: GrantKind::ALL
+                .iter()
+                .map(|(kind, _, lifetime_s)| (*kind, *lifetime_s))
+                .collect(),
             issued: BTreeMap::new(),
             rejected_generations: BTreeSet::new(),
             rejected: HashSet::new(),
@@ -111,14 +119,17 @@ impl Tokens {
     pub(crate) fn issue(&mut self, kind: GrantKind, mut claims: Value, now_ms: i64) -> String {
         let generation = self.next_generation(kind);
         if !self.no_expiry_kinds.contains(&kind) {
-            let expires_s = now_ms.div_euclid(1000).saturating_add(self.lifetime_s(kind));
+            let expires_s = now_ms
+                .div_euclid(1000)
+                .saturating_add(self.lifetime_s(kind));
             claims["exp"] = expires_s.into();
         }
         let key_id = format!("{}-{generation}", kind.name());
         let mut token = self.signer.sign(&key_id, &claims);
         if self.opaque_kinds.contains(&kind) {
             // The signature of a JWT is as random as any text and differs for each generation.
-            token = format!("{key_id}.{}", token.rsplit('.').next().unwrap_or_default()).replace('.', "_");
+            token = format!("{key_id}.{}", token.rsplit('.').next().unwrap_or_default())
+                .replace('.', "_");
             self.opaque_claims.insert(token.clone(), claims);
         }
         if self.rejected_generations.contains(&(kind, generation)) {
@@ -127,22 +138,31 @@ impl Tokens {
         token
     }
 
-    /// Counts one more token of a kind and returns its number. Refresh tokens, which are no JWTs, are counted too.
+    /// Counts one more token of a kind and returns its number. Refresh tokens, which are no JWTs,
+    /// are counted too.
     pub(crate) fn next_generation(&mut self, kind: GrantKind) -> u64 {
         let count = self.issued.entry(kind).or_default();
         *count += 1;
         *count
     }
 
-    /// Returns the claims of a token that was issued here, is of this kind, unexpired and not rejected.
-    pub(crate) fn verify(&self, kind: GrantKind, token: &str, now_ms: i64) -> Result<Value, TokenError> {
+    /// Returns the claims of a token that was issued here, is of this kind, unexpired and not
+    /// rejected.
+    pub(crate) fn verify(
+        &self,
+        kind: GrantKind,
+        token: &str,
+        now_ms: i64,
+    ) -> Result<Value, TokenError> {
         let claims = match self.opaque_claims.get(token) {
             Some(claims) if token.starts_with(&format!("{}-", kind.name())) => claims.clone(),
             Some(_) => return Err(TokenError::Invalid),
             None => {
                 let verified = self.signer.verify(token).ok_or(TokenError::Invalid)?;
                 let is_of_kind = verified.key_id.split('-').next() == Some(kind.name());
-                is_of_kind.then_some(verified.claims).ok_or(TokenError::Invalid)?
+                is_of_kind
+                    .then_some(verified.claims)
+                    .ok_or(TokenError::Invalid)?
             }
         };
         if self.is_rejected(token) {

@@ -1,14 +1,17 @@
 //! The C ABI in the shape of Rust objects, for tests that ask through it and through nothing else.
 //!
-//! Each call goes to the exported function with the out-pointers that a C program gives it. What the header promises of
-//! every call is checked on the way: outputs are NULL until success, and the error says the status that was returned.
+//! Each call goes to the exported function with the out-pointers that a C program gives it. What
+//! the header promises of every call is checked on the way: outputs are NULL until success, and the
+//! error says the status that was returned.
 
 use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
 use std::ptr;
 
 use keyferry::ffi::agent::{masv_agent_session, masv_agent_sign_in, masv_agent_sign_up};
-use keyferry::ffi::config::{keyferry_config, keyferry_config_free, keyferry_config_new, keyferry_config_set};
+use keyferry::ffi::config::{
+    keyferry_config, keyferry_config_free, keyferry_config_new, keyferry_config_set,
+};
 use keyferry::ffi::diagnostics;
 use keyferry::ffi::error;
 use keyferry::ffi::fileverbs::{fileverbs_bearer, fileverbs_secret_key};
@@ -72,23 +75,33 @@ fn call_status(call: impl FnOnce(Out<'_, error::keyferry_error>) -> i32) -> Resu
 }
 
 /// Runs a call that writes a pointer.
-fn call_ptr<T>(call: impl FnOnce(Out<'_, T>, Out<'_, error::keyferry_error>) -> i32) -> Result<*mut T> {
+fn call_ptr<T>(
+    call: impl FnOnce(Out<'_, T>, Out<'_, error::keyferry_error>) -> i32,
+) -> Result<*mut T> {
     let mut out = MaybeUninit::new(ptr::dangling_mut());
     let outcome = call_status(|error| call(Some(&mut out), error));
     // SAFETY: initialised above, and by every call since.
     let out = unsafe { out.assume_init() };
-    assert_eq!(out.is_null(), outcome.is_err(), "an output without success, or the other way round");
+    assert_eq!(
+        out.is_null(),
+        outcome.is_err(),
+        "an output without success, or the other way round"
+    );
     outcome.map(|()| out)
 }
 
 /// Runs a call that makes an object of the library.
-fn call_boxed<T>(call: impl FnOnce(Out<'_, T>, Out<'_, error::keyferry_error>) -> i32) -> Result<Option<Box<T>>> {
+fn call_boxed<T>(
+    call: impl FnOnce(Out<'_, T>, Out<'_, error::keyferry_error>) -> i32,
+) -> Result<Option<Box<T>>> {
     // SAFETY: the library made it with a Box and gave it away.
     call_ptr(call).map(|object_ptr| Some(unsafe { Box::from_raw(object_ptr) }))
 }
 
 /// Runs a call that makes a text.
-fn call_text(call: impl FnOnce(Out<'_, c_char>, Out<'_, error::keyferry_error>) -> i32) -> Result<String> {
+fn call_text(
+    call: impl FnOnce(Out<'_, c_char>, Out<'_, error::keyferry_error>) -> i32,
+) -> Result<String> {
     let object_ptr = call_ptr(call)?;
     let copy = copy_text(object_ptr);
     // SAFETY: the library gave it as a text, and nobody looks at it any more.
@@ -118,11 +131,16 @@ impl Config {
     pub fn try_set(&mut self, key: &str, value: &str) -> Result<()> {
         let (key, value) = (c_string(key), c_string(value));
         // SAFETY: both end in NUL.
-        call_status(|error| unsafe { keyferry_config_set(self.0.as_deref_mut(), key.as_ptr(), value.as_ptr(), error) })
+        call_status(|error| unsafe {
+            keyferry_config_set(self.0.as_deref_mut(), key.as_ptr(), value.as_ptr(), error)
+        })
     }
 
     pub fn open(&self) -> Session {
-        Session(call_boxed(|out, error| session::keyferry_session_open(self.0.as_deref(), out, error)).unwrap())
+        Session(
+            call_boxed(|out, error| session::keyferry_session_open(self.0.as_deref(), out, error))
+                .unwrap(),
+        )
     }
 }
 
@@ -143,7 +161,10 @@ impl Token {
     /// Name and value of its only header.
     pub fn header(&self) -> (String, String) {
         assert_eq!(token::keyferry_token_header_count(self.get()), 1);
-        (copy_text(token::keyferry_token_header_name(self.get(), 0)), copy_text(token::keyferry_token_header_value(self.get(), 0)))
+        (
+            copy_text(token::keyferry_token_header_name(self.get(), 0)),
+            copy_text(token::keyferry_token_header_value(self.get(), 0)),
+        )
     }
 
     pub fn value(&self) -> String {
@@ -194,24 +215,39 @@ impl Request {
     pub fn read(resource: &str) -> Result<Self> {
         let resource = c_string(resource);
         // SAFETY: it ends in NUL.
-        call_boxed(|out, error| unsafe { request::keyferry_request_new(resource.as_ptr(), out, error) }).map(Self)
+        call_boxed(|out, error| unsafe {
+            request::keyferry_request_new(resource.as_ptr(), out, error)
+        })
+        .map(Self)
     }
 
     pub fn timeout_ms(mut self, ms: u32) -> Self {
-        call_status(|error| request::keyferry_request_set_timeout_ms(self.0.as_deref_mut(), ms, error)).unwrap();
+        call_status(|error| {
+            request::keyferry_request_set_timeout_ms(self.0.as_deref_mut(), ms, error)
+        })
+        .unwrap();
         self
     }
 
     pub fn access(mut self, access: i32) -> Self {
-        call_status(|error| request::keyferry_request_set_access(self.0.as_deref_mut(), access, error)).unwrap();
+        call_status(|error| {
+            request::keyferry_request_set_access(self.0.as_deref_mut(), access, error)
+        })
+        .unwrap();
         self
     }
 
     pub fn link_password(mut self, password: &str) -> Self {
         let password = c_string(password);
         // SAFETY: it ends in NUL.
-        call_status(|error| unsafe { request::keyferry_request_set_link_password(self.0.as_deref_mut(), password.as_ptr(), error) })
-            .unwrap();
+        call_status(|error| unsafe {
+            request::keyferry_request_set_link_password(
+                self.0.as_deref_mut(),
+                password.as_ptr(),
+                error,
+            )
+        })
+        .unwrap();
         self
     }
 }
@@ -234,33 +270,59 @@ impl Session {
     pub fn token(&self, resource: &str) -> Result<Token> {
         let resource = c_string(resource);
         // SAFETY: it ends in NUL.
-        call_boxed(|out, error| unsafe { masv_token_for(self.get(), resource.as_ptr(), out, error) }).map(Token)
+        call_boxed(|out, error| unsafe {
+            masv_token_for(self.get(), resource.as_ptr(), out, error)
+        })
+        .map(Token)
     }
 
     pub fn token_for(&self, request: &Request) -> Result<Token> {
-        call_boxed(|out, error| session::keyferry_session_token_for(self.get(), request.0.as_deref(), out, error)).map(Token)
+        call_boxed(|out, error| {
+            session::keyferry_session_token_for(self.get(), request.0.as_deref(), out, error)
+        })
+        .map(Token)
     }
 
     pub fn cached(&self, request: &Request) -> Result<Token> {
-        call_boxed(|out, error| session::keyferry_session_cached(self.get(), request.0.as_deref(), out, error)).map(Token)
+        call_boxed(|out, error| {
+            session::keyferry_session_cached(self.get(), request.0.as_deref(), out, error)
+        })
+        .map(Token)
     }
 
     /// `keyferry_session_peek`: the line, or the status.
     pub fn peek(&self, resource: &str) -> std::result::Result<String, i32> {
-        let (resource, mut buffer, mut length) = (c_string(resource), vec![0_u8; 17_000], MaybeUninit::new(0));
+        let (resource, mut buffer, mut length) =
+            (c_string(resource), vec![0_u8; 17_000], MaybeUninit::new(0));
         let (at, size) = (buffer.as_mut_ptr().cast(), buffer.len());
         // SAFETY: the text ends in NUL, and the buffer is as long as it is said to be.
-        match unsafe { session::keyferry_session_peek(self.get(), resource.as_ptr(), at, size, Some(&mut length)) } {
-            0 => Ok(CStr::from_bytes_until_nul(&buffer).unwrap().to_str().unwrap().to_owned()),
+        match unsafe {
+            session::keyferry_session_peek(
+                self.get(),
+                resource.as_ptr(),
+                at,
+                size,
+                Some(&mut length),
+            )
+        } {
+            0 => Ok(CStr::from_bytes_until_nul(&buffer)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()),
             status => Err(status),
         }
     }
 
     pub fn login(&self, email: Option<&str>, password: Option<&str>) -> Result<Token> {
         let (email, password) = (email.map(c_string), password.map(c_string));
-        let (email, password) = (pointer_or_null(email.as_ref()), pointer_or_null(password.as_ref()));
+        let (email, password) = (
+            pointer_or_null(email.as_ref()),
+            pointer_or_null(password.as_ref()),
+        );
         // SAFETY: both are NULL or end in NUL.
-        call_boxed(|out, error| unsafe { masv_login(self.get(), email, password, out, error) }).map(Token)
+        call_boxed(|out, error| unsafe { masv_login(self.get(), email, password, out, error) })
+            .map(Token)
     }
 
     pub fn bearer(&self) -> Result<Token> {
@@ -277,38 +339,65 @@ impl Session {
 
     pub fn agent_sign_in(&self, email: Option<&str>, password: Option<&str>) -> Result<String> {
         let (email, password) = (email.map(c_string), password.map(c_string));
-        let (email, password) = (pointer_or_null(email.as_ref()), pointer_or_null(password.as_ref()));
+        let (email, password) = (
+            pointer_or_null(email.as_ref()),
+            pointer_or_null(password.as_ref()),
+        );
         // SAFETY: both are NULL or end in NUL.
-        call_text(|out, error| unsafe { masv_agent_sign_in(self.get(), email, password, out, error) })
+        call_text(|out, error| unsafe {
+            masv_agent_sign_in(self.get(), email, password, out, error)
+        })
     }
 
     pub fn agent_sign_up(&self, email: &str, password: &str, name: &str) -> Result<String> {
         let (email, password, name) = (c_string(email), c_string(password), c_string(name));
         // SAFETY: all end in NUL.
-        call_text(|out, error| unsafe { masv_agent_sign_up(self.get(), email.as_ptr(), password.as_ptr(), name.as_ptr(), out, error) })
+        call_text(|out, error| unsafe {
+            masv_agent_sign_up(
+                self.get(),
+                email.as_ptr(),
+                password.as_ptr(),
+                name.as_ptr(),
+                out,
+                error,
+            )
+        })
     }
 
     pub fn reject(&self, token: &Token) {
-        call_status(|error| session::keyferry_session_reject(self.get(), token.get(), error)).unwrap();
+        call_status(|error| session::keyferry_session_reject(self.get(), token.get(), error))
+            .unwrap();
     }
 
     pub fn adopt(&self, resource: &str, value: &str) -> Result<()> {
         let (resource, value) = (c_string(resource), c_string(value));
         let ends = token::KEYFERRY_NO_EXPIRY;
         // SAFETY: both end in NUL.
-        call_status(|error| unsafe { session::keyferry_session_adopt(self.get(), resource.as_ptr(), value.as_ptr(), ends, error) })
+        call_status(|error| unsafe {
+            session::keyferry_session_adopt(
+                self.get(),
+                resource.as_ptr(),
+                value.as_ptr(),
+                ends,
+                error,
+            )
+        })
     }
 
     pub fn forget(&self, resource: Option<&str>) -> Result<()> {
         let resource = resource.map(c_string);
         // SAFETY: it is NULL or ends in NUL.
-        call_status(|error| unsafe { session::keyferry_session_forget(self.get(), pointer_or_null(resource.as_ref()), error) })
+        call_status(|error| unsafe {
+            session::keyferry_session_forget(self.get(), pointer_or_null(resource.as_ref()), error)
+        })
     }
 
     pub fn explain(&self, resource: &str) -> Result<String> {
         let resource = c_string(resource);
         // SAFETY: it ends in NUL.
-        call_text(|out, error| unsafe { diagnostics::keyferry_session_explain(self.get(), resource.as_ptr(), out, error) })
+        call_text(|out, error| unsafe {
+            diagnostics::keyferry_session_explain(self.get(), resource.as_ptr(), out, error)
+        })
     }
 
     pub fn list(&self) -> String {

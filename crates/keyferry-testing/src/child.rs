@@ -30,8 +30,10 @@ pub fn run(command: &mut Command, limit: Duration) -> Ended {
         .spawn()
         .unwrap_or_else(|error| panic!("{name} can't be started: {error}"));
     let (said, heard) = mpsc::channel();
-    let pipes: [(bool, Box<dyn Read + Send>); 2] =
-        [(true, Box::new(child.stdout.take().unwrap())), (false, Box::new(child.stderr.take().unwrap()))];
+    let pipes: [(bool, Box<dyn Read + Send>); 2] = [
+        (true, Box::new(child.stdout.take().unwrap())),
+        (false, Box::new(child.stderr.take().unwrap())),
+    ];
     for (is_out, mut pipe) in pipes {
         let said = said.clone();
         thread::spawn(move || {
@@ -50,16 +52,27 @@ pub fn run(command: &mut Command, limit: Duration) -> Ended {
         texts[usize::from(!is_out)] = text;
     }
     let [out, err] = texts;
-    Ended { status: child.wait().unwrap(), out, err }
+    Ended {
+        status: child.wait().unwrap(),
+        out,
+        err,
+    }
 }
 
 /// Whether a tool is there. Says so loudly where it isn't: continuous integration installs it.
 pub fn has(tool: &str) -> bool {
-    let found =
-        Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    let found = Command::new(tool)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
     if !found {
         // Past the test's captured output, so that it is seen in a run that is green.
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("\n*** SKIPPED: {tool} is not installed ***\n").as_bytes());
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            format!("\n*** SKIPPED: {tool} is not installed ***\n").as_bytes(),
+        );
     }
     found
 }

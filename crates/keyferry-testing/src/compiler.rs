@@ -10,7 +10,12 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// The compiler that `cc` finds for this target.
 fn compiler(cpp: bool) -> Command {
-    build().cpp(cpp).opt_level(0).debug(true).get_compiler().to_command()
+    build()
+        .cpp(cpp)
+        .opt_level(0)
+        .debug(true)
+        .get_compiler()
+        .to_command()
 }
 
 /// The compiler of C for this target, for code whose speed is measured.
@@ -18,25 +23,39 @@ fn compiler(cpp: bool) -> Command {
 /// # Errors
 /// Those of `cc` where there is no compiler.
 pub fn optimizing() -> Result<Command, cc::Error> {
-    build().opt_level(2).try_get_compiler().map(|compiler| compiler.to_command())
+    build()
+        .opt_level(2)
+        .try_get_compiler()
+        .map(|compiler| compiler.to_command())
 }
 
 fn build() -> cc::Build {
     let mut build = cc::Build::new();
-    build.cargo_metadata(false).target(env!("KEYFERRY_TESTING_TARGET")).host(env!("KEYFERRY_TESTING_HOST"));
+    build
+        .cargo_metadata(false)
+        .target(env!("KEYFERRY_TESTING_TARGET"))
+        .host(env!("KEYFERRY_TESTING_HOST"));
     build
 }
 
 fn is_cpp(source: &Path) -> bool {
-    source.extension().is_some_and(|extension| extension == "cpp")
+    source
+        .extension()
+        .is_some_and(|extension| extension == "cpp")
 }
 
 /// A command that compiles one source with all warnings, without saying what it is to make of it.
 pub fn strict(source: &Path) -> Command {
     let cpp = is_cpp(source);
     let mut command = compiler(cpp);
-    command.args(if cpp { ["-std=c++17", "-Wconversion"] } else { ["-std=c99", "-Wstrict-prototypes"] });
-    command.args(["-Wall", "-Wextra", "-pedantic", "-Werror"]).arg(source);
+    command.args(if cpp {
+        ["-std=c++17", "-Wconversion"]
+    } else {
+        ["-std=c99", "-Wstrict-prototypes"]
+    });
+    command
+        .args(["-Wall", "-Wextra", "-pedantic", "-Werror"])
+        .arg(source);
     command
 }
 

@@ -1,4 +1,5 @@
-//! Where a program runs: an empty home, the library under its soname, the sandbox, and nothing else in the environment.
+//! Where a program runs: an empty home, the library under its soname, the sandbox, and nothing else
+//! in the environment.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,9 @@ use tempfile::TempDir;
 
 /// A file of this package.
 pub fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(name)
 }
 
 /// A file that cargo put beside this test: the one in `target/debug` itself may be older.
@@ -35,10 +38,20 @@ impl HostHarness {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("home")).unwrap();
         std::fs::create_dir(folder.path().join("lib")).unwrap();
-        for name in ["libkeyferry.so".to_owned(), format!("libkeyferry.so.{KEYFERRY_ABI_VERSION}")] {
-            symlink(beside("libkeyferry.so"), folder.path().join("lib").join(name)).unwrap();
+        for name in [
+            "libkeyferry.so".to_owned(),
+            format!("libkeyferry.so.{KEYFERRY_ABI_VERSION}"),
+        ] {
+            symlink(
+                beside("libkeyferry.so"),
+                folder.path().join("lib").join(name),
+            )
+            .unwrap();
         }
-        Self { folder, sandbox: Sandbox::start(Options::default()).unwrap() }
+        Self {
+            folder,
+            sandbox: Sandbox::start(Options::default()).unwrap(),
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -47,10 +60,21 @@ impl HostHarness {
 
     /// Gives a command this environment and no other.
     pub fn dress<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.env_clear().current_dir(self.folder.path()).env("HOME", self.path("home"));
+        command
+            .env_clear()
+            .current_dir(self.folder.path())
+            .env("HOME", self.path("home"));
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        command.envs(self.sandbox.variables().into_iter().filter(|(name, _)| !name.starts_with('#')));
-        command.envs(self.made_up()).env("TEST_FOLDER", self.folder.path()).env("TEST_VERSION", env!("CARGO_PKG_VERSION"))
+        command.envs(
+            self.sandbox
+                .variables()
+                .into_iter()
+                .filter(|(name, _)| !name.starts_with('#')),
+        );
+        command
+            .envs(self.made_up())
+            .env("TEST_FOLDER", self.folder.path())
+            .env("TEST_VERSION", env!("CARGO_PKG_VERSION"))
     }
 
     /// What the test programs need of the sandbox's data beyond the variables that people set.
@@ -60,12 +84,18 @@ impl HostHarness {
             ("TEST_CONTROL_URL", self.sandbox.masv_url().to_owned()),
             ("TEST_API_KEY", c::API_KEY.to_owned()),
             ("TEST_PACKAGE", format!("packages/{}", c::PACKAGE_ID)),
-            ("TEST_OTHER_PACKAGE", format!("packages/{}", c::OTHER_PACKAGE_ID)),
+            (
+                "TEST_OTHER_PACKAGE",
+                format!("packages/{}", c::OTHER_PACKAGE_ID),
+            ),
             ("TEST_TRANSFER", format!("transfers/{}", c::TRANSFER_ID)),
             ("TEST_FILE", c::FILE_ID.to_owned()),
             ("TEST_LINK", link(c::LINK_ID, c::LINK_SECRET)),
             ("TEST_LINK_WITH_WRONG_SECRET", link(c::LINK_ID, "wrong")),
-            ("TEST_PROTECTED_LINK", link(c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET)),
+            (
+                "TEST_PROTECTED_LINK",
+                link(c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET),
+            ),
             ("TEST_LINK_PASSWORD", c::LINK_PASSWORD.to_owned()),
         ]
     }

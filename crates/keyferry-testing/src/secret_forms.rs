@@ -3,10 +3,20 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
-/// A secret as it may be written: as it is, percent-encoded, in base64, in hexadecimal digits, escaped as JSON.
+/// A secret as it may be written: as it is, percent-encoded, in base64, in hexadecimal digits,
+/// escaped as JSON.
 pub fn forms(secret: &str) -> Vec<String> {
     let percent = |keep: fn(u8) -> bool| {
-        secret.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect::<String>()
+        secret
+            .bytes()
+            .map(|byte| {
+                if keep(byte) {
+                    char::from(byte).to_string()
+                } else {
+                    format!("%{byte:02X}")
+                }
+            })
+            .collect::<String>()
     };
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     vec![
@@ -18,6 +28,9 @@ pub fn forms(secret: &str) -> Vec<String> {
         URL_SAFE.encode(secret).trim_end_matches('=').to_owned(),
         hex.to_uppercase(),
         hex,
-        serde_json::Value::from(secret).to_string().trim_matches('"').to_owned(),
+        serde_json::Value::from(secret)
+            .to_string()
+            .trim_matches('"')
+            .to_owned(),
     ]
 }

@@ -10,7 +10,10 @@ use keyferry::config::Environment;
 use tempfile::TempDir;
 
 pub fn environment(pairs: &[(&str, &str)]) -> Environment {
-    let map: HashMap<String, String> = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let map: HashMap<String, String> = pairs
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()))
+        .collect();
     Arc::new(move |name| map.get(name).cloned())
 }
 

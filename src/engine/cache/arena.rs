@@ -1,4 +1,5 @@
-//! Memory for the cache's records: blocks of words that are read without a lock while a writer may change them.
+//! Memory for the cache's records: blocks of words that are read without a lock while a writer may
+//! change them.
 //!
 //! No `unsafe`: a block is never given back to the system while the arena lives, so that a reader
 //! who comes late reads a stale block, never a foreign one, and sees by its version that it is
@@ -23,7 +24,8 @@ fn zeroed(count: usize) -> Box<[AtomicU64]> {
     (0..count).map(|_| AtomicU64::new(0)).collect()
 }
 
-/// How many chunks there can be. Each new one is an eighth of all before, so that they are enough for any memory.
+/// How many chunks there can be. Each new one is an eighth of all before, so that they are enough
+/// for any memory.
 const CHUNKS: usize = 256;
 /// The first chunks' size in words.
 const FIRST_WORDS: usize = 1024;
@@ -50,7 +52,9 @@ pub struct Allocator {
 
 impl Default for Arena {
     fn default() -> Self {
-        Self { chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect() }
+        Self {
+            chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
+        }
     }
 }
 
@@ -58,28 +62,41 @@ impl Arena {
     /// A block and what follows it in its chunk. Empty for a place that was never given out.
     #[inline]
     pub fn at(&self, place: EntrySlot) -> &[AtomicU64] {
-        let chunk = self.chunks.get((place.0 >> 56) as usize).and_then(OnceLock::get);
-        chunk.and_then(|words| words.get((place.0 << 8 >> 8) as usize..)).unwrap_or_default()
+        let chunk = self
+            .chunks
+            .get((place.0 >> 56) as usize)
+            .and_then(OnceLock::get);
+        chunk
+            .and_then(|words| words.get((place.0 << 8 >> 8) as usize..))
+            .unwrap_or_default()
     }
 
-    /// Takes a block of at least `words` words. None when memory for another chunk can't be addressed.
+    /// Takes a block of at least `words` words. None when memory for another chunk can't be
+    /// addressed.
     pub fn allocate(&self, allocator: &mut Allocator, words: usize) -> Option<EntrySlot> {
         let words = words.next_multiple_of(GRAIN);
         if let Some(place) = allocator.free.get_mut(&words).and_then(Vec::pop) {
             return Some(place);
         }
-        let fits = self.chunks.get(allocator.used_chunks.wrapping_sub(1)).and_then(OnceLock::get);
+        let fits = self
+            .chunks
+            .get(allocator.used_chunks.wrapping_sub(1))
+            .and_then(OnceLock::get);
         if fits.is_none_or(|chunk| allocator.used_words + words > chunk.len()) {
             self.grow(allocator, words)?;
         }
-        let place = EntrySlot((allocator.used_chunks as u64 - 1) << 56 | allocator.used_words as u64);
+        let place =
+            EntrySlot((allocator.used_chunks as u64 - 1) << 56 | allocator.used_words as u64);
         allocator.used_words += words;
         Some(place)
     }
 
     fn grow(&self, allocator: &mut Allocator, words: usize) -> Option<()> {
         let size = words.max(FIRST_WORDS).max(allocator.total_words / 8);
-        self.chunks.get(allocator.used_chunks)?.set(zeroed(size)).ok()?;
+        self.chunks
+            .get(allocator.used_chunks)?
+            .set(zeroed(size))
+            .ok()?;
         allocator.used_chunks += 1;
         allocator.used_words = 0;
         allocator.total_words += size;
@@ -89,7 +106,11 @@ impl Arena {
     /// Gives a block of `words` words back, wiped.
     pub fn release(&self, allocator: &mut Allocator, place: EntrySlot, words: usize) {
         let words = words.next_multiple_of(GRAIN);
-        write(&self.at(place)[..words], |content| content.iter().for_each(|word| word.store(0, Ordering::Relaxed)));
+        write(&self.at(place)[..words], |content| {
+            content
+                .iter()
+                .for_each(|word| word.store(0, Ordering::Relaxed))
+        });
         allocator.free.entry(words).or_default().push(place);
     }
 }
@@ -107,7 +128,8 @@ pub fn write(block: &[AtomicU64], change: impl FnOnce(&[AtomicU64])) {
     version.store(before + 2, Ordering::Release);
 }
 
-/// Reads a block's words behind the version. None if it changed meanwhile: what `read` gave was torn.
+/// Reads a block's words behind the version. None if it changed meanwhile: what `read` gave was
+/// torn.
 #[inline]
 pub fn read<T>(block: &[AtomicU64], read: impl FnOnce(&[AtomicU64]) -> T) -> Option<T> {
     let (version, content) = block.split_first()?;
@@ -129,10 +151,20 @@ mod tests {
     fn released_blocks_are_wiped_and_used_again() {
         let (arena, mut allocator) = (Arena::default(), Allocator::default());
         let place = arena.allocate(&mut allocator, 9).unwrap();
-        write(&arena.at(place)[..9], |content| content[3].store(7, Ordering::Relaxed));
-        assert_eq!(read(arena.at(place), |content| content[3].load(Ordering::Relaxed)), Some(7));
+        write(&arena.at(place)[..9], |content| {
+            content[3].store(7, Ordering::Relaxed)
+        });
+        assert_eq!(
+            read(arena.at(place), |content| content[3]
+                .load(Ordering::Relaxed)),
+            Some(7)
+        );
         arena.release(&mut allocator, place, 9);
-        assert!(arena.at(place)[1..16].iter().all(|word| word.load(Ordering::Relaxed) == 0));
+        assert!(
+            arena.at(place)[1..16]
+                .iter()
+                .all(|word| word.load(Ordering::Relaxed) == 0)
+        );
         assert_eq!(arena.allocate(&mut allocator, 16), Some(place));
         assert_ne!(arena.allocate(&mut allocator, 16), Some(place));
     }

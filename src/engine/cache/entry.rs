@@ -87,8 +87,18 @@ fn text_at(content: &[AtomicU64], at: usize) -> &[AtomicU64] {
 }
 
 fn small(meta: &TokenMeta, layout: &Layout) -> u64 {
-    let bytes = [meta.resource_kind as u8, meta.access as u8, meta.kind as u8, layout.header_count, layout.service_len, layout.name_len];
-    let low = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let bytes = [
+        meta.resource_kind as u8,
+        meta.access as u8,
+        meta.kind as u8,
+        layout.header_count,
+        layout.service_len,
+        layout.name_len,
+    ];
+    let low = bytes
+        .iter()
+        .rev()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte));
     low | u64::from(layout.id_len) << 48
 }
 
@@ -116,22 +126,31 @@ pub fn write(content: &[AtomicU64], token: &Token, times: &RefreshTimes) {
         times.mandatory_us as u64,
     ];
     let text = token.text().chunks(8).map(padded);
-    content.iter().zip(head.into_iter().chain(text)).for_each(|(to, word)| to.store(word, Relaxed));
+    content
+        .iter()
+        .zip(head.into_iter().chain(text))
+        .for_each(|(to, word)| to.store(word, Relaxed));
 }
 
 /// Up to eight bytes as a word, with NUL where there are fewer.
 #[inline]
 fn padded(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// Whether a record is the one of this key.
 #[inline]
 pub fn is(content: &[AtomicU64], key: &TokenKeyRef<'_>) -> bool {
     let small = word(content, SMALL);
-    let named = small & 0xffff == (key.resource_kind as u64 | (key.access as u64) << 8) && (small >> 48) as usize == key.id.len();
+    let named = small & 0xffff == (key.resource_kind as u64 | (key.access as u64) << 8)
+        && (small >> 48) as usize == key.id.len();
     let id_at = (word(content, LENGTHS) as u32).div_ceil(8) as usize;
-    named && word(content, SCOPE) == key.scope && begin_with(text_at(content, id_at), key.id.as_bytes())
+    named
+        && word(content, SCOPE) == key.scope
+        && begin_with(text_at(content, id_at), key.id.as_bytes())
 }
 
 /// The numbers of a record.
@@ -163,11 +182,18 @@ fn layout(content: &[AtomicU64]) -> Layout {
 
 /// A copy of the token and its times. None only for words that are torn.
 pub fn copy(content: &[AtomicU64]) -> Option<CachedToken> {
-    let times = RefreshTimes { advisory_us: (word(content, SOFT) & !NOTIFIED) as i64, mandatory_us: word(content, MANDATORY) as i64 };
-    Some(CachedToken { token: *token(content)?, times })
+    let times = RefreshTimes {
+        advisory_us: (word(content, SOFT) & !NOTIFIED) as i64,
+        mandatory_us: word(content, MANDATORY) as i64,
+    };
+    Some(CachedToken {
+        token: *token(content)?,
+        times,
+    })
 }
 
-/// In its place at once: a token that was moved from caller to caller waited for its own stores each time, a third of a hit.
+/// In its place at once: a token that was moved from caller to caller waited for its own stores
+/// each time, a third of a hit.
 #[inline]
 fn token(content: &[AtomicU64]) -> Option<Box<Token>> {
     let layout = layout(content);
@@ -184,12 +210,20 @@ fn token(content: &[AtomicU64]) -> Option<Box<Token>> {
 /// A copy of the token, if no refresh of it is advisable at `now_us`.
 #[inline]
 pub fn fresh(content: &[AtomicU64], now_us: i64) -> Result<Box<Token>, NotFresh> {
-    if now_us < word(content, SOFT) as i64 { token(content).ok_or(NotFresh::Renewable) } else { Err(stale(content, now_us)) }
+    if now_us < word(content, SOFT) as i64 {
+        token(content).ok_or(NotFresh::Renewable)
+    } else {
+        Err(stale(content, now_us))
+    }
 }
 
 #[cold]
 fn stale(content: &[AtomicU64], now_us: i64) -> NotFresh {
-    if now_us < word(content, EXPIRES) as i64 { NotFresh::Renewable } else { NotFresh::Ended }
+    if now_us < word(content, EXPIRES) as i64 {
+        NotFresh::Renewable
+    } else {
+        NotFresh::Ended
+    }
 }
 
 /// Copies the header line, if the token is fresh at `now_us` and nobody has to be told otherwise.
@@ -209,7 +243,11 @@ pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> 
 
 /// The same past the advisory point, when somebody was told.
 pub fn peek_seen(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> EntryView {
-    if now_us >= word(content, MANDATORY) as i64 { EntryView::Stale(stale(content, now_us)) } else { line(content, out) }
+    if now_us >= word(content, MANDATORY) as i64 {
+        EntryView::Stale(stale(content, now_us))
+    } else {
+        line(content, out)
+    }
 }
 
 #[inline]
@@ -231,7 +269,10 @@ fn line(content: &[AtomicU64], out: &mut [MaybeUninit<u8>]) -> EntryView {
 
 /// Changes the advisory point, if it still is `from`.
 ///
-/// The one read that acts: where the record changes behind it, nobody or another token's caller is told, once and too early.
+/// The one read that acts: where the record changes behind it, nobody or another token's caller is
+/// told, once and too early.
 pub fn exchange_soft(content: &[AtomicU64], from: u64, to: u64) -> bool {
-    content.get(SOFT).is_some_and(|soft| soft.compare_exchange(from, to, Relaxed, Relaxed).is_ok())
+    content
+        .get(SOFT)
+        .is_some_and(|soft| soft.compare_exchange(from, to, Relaxed, Relaxed).is_ok())
 }

@@ -1,4 +1,5 @@
-//! Tokens in memory: found by name without a lock, a shared counter or an allocation, so that a second core adds throughput.
+//! Tokens in memory: found by name without a lock, a shared counter or an allocation, so that a
+//! second core adds throughput.
 //!
 //! A table of (hash, place of a record) that is only ever replaced by a larger one, and records of
 //! words behind a version ([`crate::engine::cache::arena`]). Writers take turns under one lock;
@@ -20,7 +21,8 @@ use crate::engine::cache::entry::{CONTENT_TEXT, CachedToken, EntryView, NotFresh
 use crate::model::key::{Access, KeyPrefix, TokenKeyRef};
 use crate::model::token::Token;
 
-/// The sizes of the table, each twice the one before, and of each size two: while one is rebuilt the other serves.
+/// The sizes of the table, each twice the one before, and of each size two: while one is rebuilt
+/// the other serves.
 const TABLES: usize = 2 * 40;
 const FIRST_SLOTS: usize = 64;
 /// One change in [`Cache::current`]; what is below it is the number of a table.
@@ -41,7 +43,8 @@ struct Slot {
 /// Tokens by key.
 pub struct Cache {
     tables: Box<[OnceLock<Box<[Slot]>>]>,
-    /// Which table serves, and above that how often this was changed: a table may come to serve again.
+    /// Which table serves, and above that how often this was changed: a table may come to serve
+    /// again.
     current: AtomicUsize,
     arena: Arena,
     hasher: FixedState,
@@ -84,18 +87,28 @@ impl Cache {
 
     /// The token of a key, whatever its age.
     pub fn get(&self, key: &TokenKeyRef<'_>) -> Option<CachedToken> {
-        self.find(key, self.hash(&key.prefix()), entry::copy).flatten()
+        self.find(key, self.hash(&key.prefix()), entry::copy)
+            .flatten()
     }
 
-    /// A copy of the token that a thing has for the first of these accesses, if no refresh of it is advisable at `now_us`.
+    /// A copy of the token that a thing has for the first of these accesses, if no refresh of it is
+    /// advisable at `now_us`.
     ///
-    /// Rationale: a later access serves where an earlier one has none, or one that has ended. For one that is to be renewed it once
-    /// stood in too: who managed a package was given its write token, and nobody renewed the other.
+    /// Rationale: a later access serves where an earlier one has none, or one that has ended. For
+    /// one that is to be renewed it once stood in too: who managed a package was given its write
+    /// token, and nobody renewed the other.
     #[inline(always)]
-    pub fn fresh(&self, prefix: &KeyPrefix<'_>, accesses: &[Access], now_us: i64) -> Option<Box<Token>> {
+    pub fn fresh(
+        &self,
+        prefix: &KeyPrefix<'_>,
+        accesses: &[Access],
+        now_us: i64,
+    ) -> Option<Box<Token>> {
         let hash = self.hash(prefix);
         for access in accesses {
-            match self.find(&prefix.with(*access), hash, |content| entry::fresh(content, now_us)) {
+            match self.find(&prefix.with(*access), hash, |content| {
+                entry::fresh(content, now_us)
+            }) {
                 Some(Ok(token)) => return Some(token),
                 Some(Err(NotFresh::Renewable)) => return None,
                 Some(Err(NotFresh::Ended)) | None => {}
@@ -104,9 +117,16 @@ impl Cache {
         None
     }
 
-    /// Copies the header line of the token that [`Cache::fresh`] would give into `out`, past its advisory point too.
+    /// Copies the header line of the token that [`Cache::fresh`] would give into `out`, past its
+    /// advisory point too.
     #[inline(always)]
-    pub fn peek(&self, prefix: &KeyPrefix<'_>, accesses: &[Access], now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
+    pub fn peek(
+        &self,
+        prefix: &KeyPrefix<'_>,
+        accesses: &[Access],
+        now_us: i64,
+        out: &mut [MaybeUninit<u8>],
+    ) -> Peek {
         let hash = self.hash(prefix);
         for access in accesses {
             let key = prefix.with(*access);
@@ -123,11 +143,19 @@ impl Cache {
 
     /// Past the advisory point `soft`: one caller is told, and for the others the token serves on.
     #[cold]
-    fn peek_due(&self, key: &TokenKeyRef<'_>, soft: u64, now_us: i64, out: &mut [MaybeUninit<u8>]) -> Peek {
+    fn peek_due(
+        &self,
+        key: &TokenKeyRef<'_>,
+        soft: u64,
+        now_us: i64,
+        out: &mut [MaybeUninit<u8>],
+    ) -> Peek {
         if self.exchange_soft(key, soft, soft | entry::NOTIFIED) {
             return Peek::RefreshDue;
         }
-        match self.find(key, self.hash(&key.prefix()), |content| entry::peek_seen(content, now_us, out)) {
+        match self.find(key, self.hash(&key.prefix()), |content| {
+            entry::peek_seen(content, now_us, out)
+        }) {
             Some(EntryView::Line(len)) => Peek::Line(len),
             Some(EntryView::Multiple) => Peek::Multiple,
             _ => Peek::Miss,
@@ -136,16 +164,30 @@ impl Cache {
 
     /// Changes the advisory point of a key's token, if it still is `from`. Whether it was.
     fn exchange_soft(&self, key: &TokenKeyRef<'_>, from: u64, to: u64) -> bool {
-        self.find(key, self.hash(&key.prefix()), |content| entry::exchange_soft(content, from, to)).unwrap_or(false)
+        self.find(key, self.hash(&key.prefix()), |content| {
+            entry::exchange_soft(content, from, to)
+        })
+        .unwrap_or(false)
     }
 
-    /// Moves the advisory point of a key's token, if it still is the one of `times`. Whether it was.
+    /// Moves the advisory point of a key's token, if it still is the one of `times`. Whether it
+    /// was.
     pub fn postpone(&self, key: &TokenKeyRef<'_>, times: &RefreshTimes, advisory_us: i64) -> bool {
-        let later = RefreshTimes { advisory_us, ..*times }.advisory_word();
-        [times.advisory_word(), times.advisory_word() | entry::NOTIFIED].into_iter().any(|seen| self.exchange_soft(key, seen, later))
+        let later = RefreshTimes {
+            advisory_us,
+            ..*times
+        }
+        .advisory_word();
+        [
+            times.advisory_word(),
+            times.advisory_word() | entry::NOTIFIED,
+        ]
+        .into_iter()
+        .any(|seen| self.exchange_soft(key, seen, later))
     }
 
-    /// Keeps a token in place of the key's present one, unless that one's generation is later and it has not ended at `now_us`.
+    /// Keeps a token in place of the key's present one, unless that one's generation is later and
+    /// it has not ended at `now_us`.
     pub fn publish(&self, token: &Token, times: &RefreshTimes, now_us: i64) -> bool {
         let mut writer = self.writer.lock();
         let key = token.key();
@@ -161,7 +203,9 @@ impl Cache {
         let Some(place) = self.arena.allocate(&mut writer.allocator, words) else {
             return false;
         };
-        arena::write(&self.arena.at(place)[..words], |content| entry::write(content, token, times));
+        arena::write(&self.arena.at(place)[..words], |content| {
+            entry::write(content, token, times)
+        });
         match cached {
             Some((slot, old)) => {
                 slot.place.store(place.0, Ordering::Release);
@@ -175,7 +219,8 @@ impl Cache {
     /// Forgets the token of a key, if its generation is not above this one. Whether there was one.
     pub fn remove(&self, key: &TokenKeyRef<'_>, up_to_generation: u64) -> bool {
         let mut writer = self.writer.lock();
-        let Some((slot, place)) = self.slot_of(key, tag(self.hash(&key.prefix()), key.access)) else {
+        let Some((slot, place)) = self.slot_of(key, tag(self.hash(&key.prefix()), key.access))
+        else {
             return false;
         };
         if entry::meta(self.content(place)).generation > up_to_generation {
@@ -200,8 +245,14 @@ impl Cache {
     /// All tokens, in no order.
     pub fn all(&self) -> Vec<CachedToken> {
         let _writer = self.writer.lock();
-        let live = self.table().iter().filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED);
-        live.filter_map(|slot| entry::copy(self.content(EntrySlot(slot.place.load(Ordering::Relaxed))))).collect()
+        let live = self
+            .table()
+            .iter()
+            .filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED);
+        live.filter_map(|slot| {
+            entry::copy(self.content(EntrySlot(slot.place.load(Ordering::Relaxed))))
+        })
+        .collect()
     }
 
     /// The same for every access, so that a look-up for several of them goes to one place.
@@ -220,7 +271,10 @@ impl Cache {
 
     #[inline]
     fn numbered(&self, current: usize) -> &[Slot] {
-        self.tables.get(current % CHANGE).and_then(OnceLock::get).map_or(&[], |slots| slots)
+        self.tables
+            .get(current % CHANGE)
+            .and_then(OnceLock::get)
+            .map_or(&[], |slots| slots)
     }
 
     #[inline]
@@ -228,16 +282,24 @@ impl Cache {
         self.arena.at(place).get(1..).unwrap_or_default()
     }
 
-    /// Reads the record of a key. `read` may run several times and must not act on what it sees: that may be torn.
+    /// Reads the record of a key. `read` may run several times and must not act on what it sees:
+    /// that may be torn.
     ///
-    /// Rationale: always inlined, for a key that goes through memory is written in bytes and read in words, which waits for each of them.
+    /// Rationale: always inlined, for a key that goes through memory is written in bytes and read
+    /// in words, which waits for each of them.
     #[inline(always)]
-    fn find<T>(&self, key: &TokenKeyRef<'_>, hash: u64, mut read: impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
+    fn find<T>(
+        &self,
+        key: &TokenKeyRef<'_>,
+        hash: u64,
+        mut read: impl FnMut(&[AtomicU64]) -> T,
+    ) -> Option<T> {
         let tag = tag(hash, key.access);
         loop {
             let current = self.current.load(Ordering::Acquire);
             let found = self.find_in(self.numbered(current), tag, key, &mut read);
-            // Rationale: a table that serves no more leads to places that have been used again. What it lacks may be there.
+            // Rationale: a table that serves no more leads to places that have been used again.
+            // What it lacks may be there.
             if found.is_some() || self.current.load(Ordering::Acquire) == current {
                 return found;
             }
@@ -245,7 +307,13 @@ impl Cache {
     }
 
     #[inline(always)]
-    fn find_in<T>(&self, table: &[Slot], tag: u64, key: &TokenKeyRef<'_>, read: &mut impl FnMut(&[AtomicU64]) -> T) -> Option<T> {
+    fn find_in<T>(
+        &self,
+        table: &[Slot],
+        tag: u64,
+        key: &TokenKeyRef<'_>,
+        read: &mut impl FnMut(&[AtomicU64]) -> T,
+    ) -> Option<T> {
         let mut at = first_slot(tag);
         for _ in 0..table.len() {
             let slot = &table[at & (table.len() - 1)];
@@ -253,15 +321,19 @@ impl Cache {
                 EMPTY => return None,
                 found if found == tag => loop {
                     let place = slot.place.load(Ordering::Acquire);
-                    // Rationale: whether the slot still leads here is asked inside the read. Asked behind it, the block could have
-                    // been another key's and this one's again in the meantime, and a token that is there was missed.
-                    let seen = arena::read(self.arena.at(EntrySlot(place)), |content| match entry::is(content, key) {
-                        true => Ok(read(content)),
-                        false => Err(slot.place.load(Ordering::Acquire) == place),
+                    // Rationale: whether the slot still leads here is asked inside the read. Asked
+                    // behind it, the block could have been another key's and this one's again in
+                    // the meantime, and a token that is there was missed.
+                    let seen = arena::read(self.arena.at(EntrySlot(place)), |content| {
+                        match entry::is(content, key) {
+                            true => Ok(read(content)),
+                            false => Err(slot.place.load(Ordering::Acquire) == place),
+                        }
                     });
                     match seen {
                         Some(Ok(result)) => return Some(result),
-                        // Another thing with the same hash, or a record that went while it was looked at.
+                        // Another thing with the same hash, or a record that went while it was
+                        // looked at.
                         Some(Err(true)) => break,
                         _ if slot.tag.load(Ordering::Acquire) != tag => break,
                         _ => std::hint::spin_loop(),
@@ -286,33 +358,55 @@ impl Cache {
     }
 
     fn insert(&self, writer: &mut Writer, tag: u64, place: EntrySlot) {
-        // Half of them stay empty: a look-up that finds nothing goes on to the next empty one, and fuller tables made it slow.
+        // Half of them stay empty: a look-up that finds nothing goes on to the next empty one, and
+        // fuller tables made it slow.
         if (writer.used + 1) * 2 > self.table().len() {
             self.grow(writer);
         }
         writer.used += usize::from(put(self.table(), tag, place));
     }
 
-    /// Replaces the table by one without removed slots, twice as large if it is needed. Readers go on in the one they have, and
-    /// look again if they find nothing there.
+    /// Replaces the table by one without removed slots, twice as large if it is needed. Readers go
+    /// on in the one they have, and look again if they find nothing there.
     fn grow(&self, writer: &mut Writer) {
         let current = self.current.load(Ordering::Relaxed);
         let old = self.table();
-        let live = || old.iter().filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED);
+        let live = || {
+            old.iter()
+                .filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED)
+        };
         let number = current % CHANGE;
-        let (next, count) = if live().count() * 4 > old.len() { (number / 2 * 2 + 2, old.len() * 2) } else { (number ^ 1, old.len()) };
-        let Some(fresh) = self.tables.get(next).map(|table| table.get_or_init(|| slots(count))) else {
+        let (next, count) = if live().count() * 4 > old.len() {
+            (number / 2 * 2 + 2, old.len() * 2)
+        } else {
+            (number ^ 1, old.len())
+        };
+        let Some(fresh) = self
+            .tables
+            .get(next)
+            .map(|table| table.get_or_init(|| slots(count)))
+        else {
             return;
         };
         // Whoever is in there since it served before has to learn of it first.
-        self.current.store(current.wrapping_add(CHANGE), Ordering::Release);
-        fresh.iter().for_each(|slot| slot.tag.store(EMPTY, Ordering::Release));
+        self.current
+            .store(current.wrapping_add(CHANGE), Ordering::Release);
+        fresh
+            .iter()
+            .for_each(|slot| slot.tag.store(EMPTY, Ordering::Release));
         writer.used = 0;
         for slot in live() {
-            put(fresh, slot.tag.load(Ordering::Relaxed), EntrySlot(slot.place.load(Ordering::Relaxed)));
+            put(
+                fresh,
+                slot.tag.load(Ordering::Relaxed),
+                EntrySlot(slot.place.load(Ordering::Relaxed)),
+            );
             writer.used += 1;
         }
-        self.current.store(current.wrapping_add(2 * CHANGE) - number + next, Ordering::Release);
+        self.current.store(
+            current.wrapping_add(2 * CHANGE) - number + next,
+            Ordering::Release,
+        );
     }
 
     fn release(&self, writer: &mut Writer, place: EntrySlot) {
@@ -325,8 +419,8 @@ fn slots(count: usize) -> Box<[Slot]> {
     (0..count).map(|_| Slot::default()).collect()
 }
 
-/// A slot's tag: the hash of the thing, and in the lowest bits the access, so that a look-up for several of them reads one row of slots,
-/// and no record but the right one.
+/// A slot's tag: the hash of the thing, and in the lowest bits the access, so that a look-up for
+/// several of them reads one row of slots, and no record but the right one.
 #[inline]
 fn tag(hash: u64, access: Access) -> u64 {
     (hash & !ACCESS).max(ACCESS + 1) | (access as u64 - 1)

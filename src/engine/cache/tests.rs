@@ -15,21 +15,47 @@ fn token(id: &str, value: &str, generation: u64) -> Token {
         expires_us: NO_EXPIRY,
         acquired_us: 0,
     };
-    Token::new(&NewToken::new(TokenKind::Package, "X-Package-Token", Secret::from(value), None), "masv", id, meta).unwrap()
+    Token::new(
+        &NewToken::new(
+            TokenKind::Package,
+            "X-Package-Token",
+            Secret::from(value),
+            None,
+        ),
+        "masv",
+        id,
+        meta,
+    )
+    .unwrap()
 }
 
 fn key(id: &str) -> TokenKeyRef<'_> {
-    TokenKeyRef { scope: 9, resource_kind: ResourceKind::Package, id, access: Access::Manage }
+    TokenKeyRef {
+        scope: 9,
+        resource_kind: ResourceKind::Package,
+        id,
+        access: Access::Manage,
+    }
 }
 
-const ALWAYS: RefreshTimes = RefreshTimes { advisory_us: NO_EXPIRY, mandatory_us: NO_EXPIRY };
+const ALWAYS: RefreshTimes = RefreshTimes {
+    advisory_us: NO_EXPIRY,
+    mandatory_us: NO_EXPIRY,
+};
 
 fn line(cache: &Cache, id: &str, now_us: i64) -> (Peek, String) {
     let mut out = [MaybeUninit::new(0); 200];
     let peek = cache.peek(&key(id).prefix(), &[key(id).access], now_us, &mut out);
     // SAFETY: each byte was initialised above.
     let bytes = out.map(|byte| unsafe { byte.assume_init() });
-    (peek, bytes.iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect())
+    (
+        peek,
+        bytes
+            .iter()
+            .take_while(|byte| **byte != 0)
+            .map(|byte| char::from(*byte))
+            .collect(),
+    )
 }
 
 #[test]
@@ -38,12 +64,37 @@ fn a_token_comes_back_as_it_went_in() {
     for id in ["", "a", "01234567", "0123456789abcdef0"] {
         assert!(cache.publish(&token(id, "value", 1), &ALWAYS, 0));
         let hit = cache.get(&key(id)).unwrap();
-        assert_eq!((hit.token.id(), hit.token.value(), hit.token.details(), hit.token.service()), (id, "value", "{}", "masv"));
-        assert_eq!(line(&cache, id, 0), (Peek::Line(22), "X-Package-Token: value".into()));
+        assert_eq!(
+            (
+                hit.token.id(),
+                hit.token.value(),
+                hit.token.details(),
+                hit.token.service()
+            ),
+            (id, "value", "{}", "masv")
+        );
+        assert_eq!(
+            line(&cache, id, 0),
+            (Peek::Line(22), "X-Package-Token: value".into())
+        );
     }
     assert!(cache.get(&key("b")).is_none());
-    assert!(cache.get(&TokenKeyRef { scope: 8, ..key("a") }).is_none());
-    assert!(cache.get(&TokenKeyRef { access: Access::Read, ..key("a") }).is_none());
+    assert!(
+        cache
+            .get(&TokenKeyRef {
+                scope: 8,
+                ..key("a")
+            })
+            .is_none()
+    );
+    assert!(
+        cache
+            .get(&TokenKeyRef {
+                access: Access::Read,
+                ..key("a")
+            })
+            .is_none()
+    );
 }
 
 #[test]
@@ -60,7 +111,14 @@ fn a_later_generation_is_not_replaced_while_it_lives() {
 #[test]
 fn the_advisory_point_is_told_once() {
     let cache = Cache::new(1);
-    cache.publish(&token("a", "v", 1), &RefreshTimes { advisory_us: 100, mandatory_us: 200 }, 0);
+    cache.publish(
+        &token("a", "v", 1),
+        &RefreshTimes {
+            advisory_us: 100,
+            mandatory_us: 200,
+        },
+        0,
+    );
     assert_eq!(line(&cache, "a", 99).0, Peek::Line(18));
     assert_eq!(line(&cache, "a", 100).0, Peek::RefreshDue);
     assert_eq!(line(&cache, "a", 100).0, Peek::Line(18));
@@ -77,18 +135,49 @@ fn a_later_access_serves_where_an_earlier_one_has_nothing_left() {
     let (cache, prefix) = (Cache::new(1), key("a").prefix());
     let published = |access, value: &str, expires_us| {
         let manage = token("a", value, 1);
-        let meta = TokenMeta { access, expires_us, ..*manage.meta() };
+        let meta = TokenMeta {
+            access,
+            expires_us,
+            ..*manage.meta()
+        };
         let token = Token::from_parts(meta, *manage.layout(), manage.text().into());
-        cache.publish(&token, &RefreshTimes { advisory_us: expires_us - 200, mandatory_us: expires_us - 100 }, 0);
+        cache.publish(
+            &token,
+            &RefreshTimes {
+                advisory_us: expires_us - 200,
+                mandatory_us: expires_us - 100,
+            },
+            0,
+        );
     };
     published(Access::Manage, "manage", 1000);
     published(Access::Write, "write", 5000);
-    let value = |now_us| cache.fresh(&prefix, &[Access::Manage, Access::Write], now_us).map(|token| token.value().to_owned());
-    let peek = |now_us| cache.peek(&prefix, &[Access::Manage, Access::Write], now_us, &mut [MaybeUninit::new(0); 99]);
-    let [manage, write] = ["X-Package-Token: manage", "X-Package-Token: write"].map(|line| Peek::Line(line.len()));
+    let value = |now_us| {
+        cache
+            .fresh(&prefix, &[Access::Manage, Access::Write], now_us)
+            .map(|token| token.value().to_owned())
+    };
+    let peek = |now_us| {
+        cache.peek(
+            &prefix,
+            &[Access::Manage, Access::Write],
+            now_us,
+            &mut [MaybeUninit::new(0); 99],
+        )
+    };
+    let [manage, write] =
+        ["X-Package-Token: manage", "X-Package-Token: write"].map(|line| Peek::Line(line.len()));
     assert_eq!((value(0).as_deref(), peek(0)), (Some("manage"), manage));
-    assert_eq!((value(800), peek(800)), (None, Peek::RefreshDue), "somebody is to renew it");
-    assert_eq!((value(900), peek(900)), (None, Peek::Miss), "its callers wait for that");
+    assert_eq!(
+        (value(800), peek(800)),
+        (None, Peek::RefreshDue),
+        "somebody is to renew it"
+    );
+    assert_eq!(
+        (value(900), peek(900)),
+        (None, Peek::Miss),
+        "its callers wait for that"
+    );
     assert_eq!((value(1000).as_deref(), peek(1000)), (Some("write"), write));
 }
 
@@ -117,8 +206,16 @@ fn readers_see_whole_tokens_while_writers_change_them() {
         scope.spawn(|| {
             for n in 2..20_000_u64 {
                 let digit = (n % 10).to_string();
-                cache.publish(&token("a", &digit.repeat(300 + n as usize % 2 * 100), n), &ALWAYS, 0);
-                cache.publish(&token(&format!("b{}", n % 50), &"x".repeat(300), n), &ALWAYS, 0);
+                cache.publish(
+                    &token("a", &digit.repeat(300 + n as usize % 2 * 100), n),
+                    &ALWAYS,
+                    0,
+                );
+                cache.publish(
+                    &token(&format!("b{}", n % 50), &"x".repeat(300), n),
+                    &ALWAYS,
+                    0,
+                );
             }
         });
         for _ in 0..2 {
@@ -126,7 +223,11 @@ fn readers_see_whole_tokens_while_writers_change_them() {
                 for _ in 0..20_000 {
                     let hit = cache.get(&key("a")).unwrap();
                     let value = hit.token.value().as_bytes();
-                    assert!(value.iter().all(|byte| *byte == value[0]) && matches!(value.len(), 300 | 400), "torn");
+                    assert!(
+                        value.iter().all(|byte| *byte == value[0])
+                            && matches!(value.len(), 300 | 400),
+                        "torn"
+                    );
                 }
             });
         }
@@ -151,7 +252,9 @@ fn a_token_is_not_missed_while_the_table_grows_or_is_rebuilt() {
                 cache.remove(&key(&format!("b{}", n / 2)), u64::MAX);
             }
             done.store(true, Ordering::Relaxed);
-            let _ = reader.join().map_err(|fault| std::panic::resume_unwind(fault));
+            let _ = reader
+                .join()
+                .map_err(|fault| std::panic::resume_unwind(fault));
         });
     }
 }

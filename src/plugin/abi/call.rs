@@ -8,7 +8,8 @@ pub const KEYFERRY_PLUGIN_MAX_TEXT_BYTES: u32 = 16384;
 /// The id of a call: valid until the call returns or times out.
 pub type keyferry_plugin_call = u64;
 
-/// Memory from the host; `data[size]` is NUL. It is valid until the call ends, and is wiped then. A plugin never frees it.
+/// Memory from the host; `data[size]` is NUL. It is valid until the call ends, and is wiped then. A
+/// plugin never frees it.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct keyferry_plugin_buffer {

@@ -17,7 +17,8 @@ pub const KEYFERRY_PLUGIN_METHOD_DELETE: u32 = 4;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct keyferry_plugin_header {
-    /// The name. The host sets the headers of the connection (`Host`, `Content-Length`, `Transfer-Encoding` and others) itself.
+    /// The name. The host sets the headers of the connection (`Host`, `Content-Length`,
+    /// `Transfer-Encoding` and others) itself.
     pub name: *const c_char,
     /// The value.
     pub value: *const c_char,
@@ -55,7 +56,8 @@ pub struct keyferry_plugin_request {
 pub struct keyferry_plugin_response {
     /// The size of this struct.
     pub struct_size: u32,
-    /// The HTTP status. Never a redirect, 401, 429 or a 5xx other than 501: `exchange` returns an error for these.
+    /// The HTTP status. Never a redirect, 401, 429 or a 5xx other than 501: `exchange` returns an
+    /// error for these.
     pub status: u32,
     /// The body.
     pub body: keyferry_plugin_buffer,

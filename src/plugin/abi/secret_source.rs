@@ -8,8 +8,9 @@ use super::status::keyferry_plugin_status;
 /// The id of the extension whose table is a `keyferry_plugin_secret_source`.
 pub const KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE: &str = "keyferry.secret-source/1";
 
-/// The extension `keyferry.secret-source/1`: a source of secrets for other services. In config.toml a secret refers to it as
-/// `{ plugin = ["NAME", "WHAT"] }`. The host calls it whenever it needs the secret, and neither caches nor stores the result.
+/// The extension `keyferry.secret-source/1`: a source of secrets for other services. In config.toml
+/// a secret refers to it as `{ plugin = ["NAME", "WHAT"] }`. The host calls it whenever it needs
+/// the secret, and neither caches nor stores the result.
 ///
 /// A source MUST
 /// - define what WHAT may be, and fail with an error message for any other;
@@ -27,5 +28,10 @@ pub struct keyferry_plugin_secret_source {
     /// Gets a secret; `secret_name` is WHAT.
     ///
     /// Threads: [call]
-    pub get: Option<unsafe extern "C" fn(call: keyferry_plugin_call, secret_name: *const c_char) -> keyferry_plugin_status>,
+    pub get: Option<
+        unsafe extern "C" fn(
+            call: keyferry_plugin_call,
+            secret_name: *const c_char,
+        ) -> keyferry_plugin_status,
+    >,
 }

@@ -25,14 +25,17 @@ pub const KEYFERRY_PLUGIN_ACCESS_WRITE: u32 = 3;
 /// Access to change and delete.
 pub const KEYFERRY_PLUGIN_ACCESS_MANAGE: u32 = 4;
 
-/// A route: which paths of a service need which token. The host matches them without calling the plugin.
+/// A route: which paths of a service need which token. The host matches them without calling the
+/// plugin.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct keyferry_plugin_route {
-    /// The path behind the prefix, without a leading slash: `assets/{id}/{rest}`. `{id}` matches one whole segment and occurs at most
-    /// once; `{rest}` at the end matches any number of segments. All other segments match literally.
+    /// The path behind the prefix, without a leading slash: `assets/{id}/{rest}`. `{id}` matches
+    /// one whole segment and occurs at most once; `{rest}` at the end matches any number of
+    /// segments. All other segments match literally.
     pub pattern: *const c_char,
-    /// One of `KEYFERRY_PLUGIN_TOKEN_`. The pattern has `{id}` if, and only if, this is `KEYFERRY_PLUGIN_TOKEN_ITEM`.
+    /// One of `KEYFERRY_PLUGIN_TOKEN_`. The pattern has `{id}` if, and only if, this is
+    /// `KEYFERRY_PLUGIN_TOKEN_ITEM`.
     pub token_kind: u32,
     /// One of `KEYFERRY_PLUGIN_ACCESS_`.
     pub access: u32,
@@ -56,20 +59,25 @@ pub struct keyferry_plugin_token_spec {
     pub account: *const c_char,
 }
 
-/// The extension `keyferry.service/1`: a remote service that needs tokens. Its base URL is the plugin's setting `url`, which MUST be
-/// declared. A URL below it, or `NAME:PATH`, belongs to this service if a route matches its path.
+/// The extension `keyferry.service/1`: a remote service that needs tokens. Its base URL is the
+/// plugin's setting `url`, which MUST be declared. A URL below it, or `NAME:PATH`, belongs to this
+/// service if a route matches its path.
 ///
-/// The host caches the token from `acquire` in memory and stores it, for all programs. Callers at the same time share one call. The
-/// token is used until it is about to expire or a caller rejects it. After a failure the host waits before it calls again.
+/// The host caches the token from `acquire` in memory and stores it, for all programs. Callers at
+/// the same time share one call. The token is used until it is about to expire or a caller rejects
+/// it. After a failure the host waits before it calls again.
 ///
 /// A service MUST
 /// - claim no URL of another service: the host refuses such a plugin;
 /// - get tokens with `get_setting` and `exchange`, and with nothing else;
-/// - add at least one header before it returns `KEYFERRY_PLUGIN_OK`, and set the expiry if it is known;
-/// - return `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` if the service says that the secrets are wrong, and in no other case.
+/// - add at least one header before it returns `KEYFERRY_PLUGIN_OK`, and set the expiry if it is
+///   known;
+/// - return `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` if the service says that the secrets are wrong, and
+///   in no other case.
 ///
 /// A service SHOULD
-/// - set `bad_credentials_status` in its request if the service answers wrong secrets with a status other than 401;
+/// - set `bad_credentials_status` in its request if the service answers wrong secrets with a status
+///   other than 401;
 /// - accept JSON documents with unknown fields.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -87,10 +95,15 @@ pub struct keyferry_plugin_service {
     /// Gets a token with the user's secrets.
     ///
     /// Threads: [call]
-    pub acquire:
-        Option<unsafe extern "C" fn(call: keyferry_plugin_call, spec: *const keyferry_plugin_token_spec) -> keyferry_plugin_status>,
-    /// Renews a token with the secret from `set_renewal_secret`. After `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` or
-    /// `KEYFERRY_PLUGIN_E_UNSUPPORTED` the host calls `acquire`. May be NULL.
+    pub acquire: Option<
+        unsafe extern "C" fn(
+            call: keyferry_plugin_call,
+            spec: *const keyferry_plugin_token_spec,
+        ) -> keyferry_plugin_status,
+    >,
+    /// Renews a token with the secret from `set_renewal_secret`. After
+    /// `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` or `KEYFERRY_PLUGIN_E_UNSUPPORTED` the host calls
+    /// `acquire`. May be NULL.
     ///
     /// Threads: [call]
     pub renew: Option<

@@ -11,7 +11,8 @@ pub const KEYFERRY_PLUGIN_E_NOT_CONFIGURED: keyferry_plugin_status = 1;
 pub const KEYFERRY_PLUGIN_E_SECRET_SOURCE: keyferry_plugin_status = 2;
 /// No connection, or no complete response.
 pub const KEYFERRY_PLUGIN_E_UNREACHABLE: keyferry_plugin_status = 3;
-/// The service rejected the secrets that this call has read. The host does not send them again for a while.
+/// The service rejected the secrets that this call has read. The host does not send them again for
+/// a while.
 pub const KEYFERRY_PLUGIN_E_BAD_CREDENTIALS: keyferry_plugin_status = 4;
 /// The user has to log in.
 pub const KEYFERRY_PLUGIN_E_LOGIN_REQUIRED: keyferry_plugin_status = 5;
@@ -29,8 +30,9 @@ pub const KEYFERRY_PLUGIN_E_BAD_RESPONSE: keyferry_plugin_status = 10;
 pub const KEYFERRY_PLUGIN_E_UNSUPPORTED: keyferry_plugin_status = 11;
 /// The call has timed out, or the session is closing. From the host only.
 pub const KEYFERRY_PLUGIN_E_CANCELLED: keyferry_plugin_status = 12;
-/// An argument is invalid: NULL, too long, not UTF-8, with a control character, or the key of a setting that the plugin does not
-/// declare. From the host only; the call then fails as a fault of the plugin, whatever the plugin returns.
+/// An argument is invalid: NULL, too long, not UTF-8, with a control character, or the key of a
+/// setting that the plugin does not declare. From the host only; the call then fails as a fault of
+/// the plugin, whatever the plugin returns.
 pub const KEYFERRY_PLUGIN_E_INVALID_ARGUMENT: keyferry_plugin_status = 13;
 /// There is no call with this id, or it has ended. From the host only.
 pub const KEYFERRY_PLUGIN_E_INVALID_CALL: keyferry_plugin_status = 14;

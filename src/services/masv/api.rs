@@ -1,4 +1,5 @@
-//! The parts of MASV's API that the other files of this folder share: the service's state, headers, URLs and responses.
+//! The parts of MASV's API that the other files of this folder share: the service's state, headers,
+//! URLs and responses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -57,7 +58,11 @@ impl Masv {
     /// The URL of a path. An id in it can't lead to another path.
     pub(super) fn url(&self, path: &str) -> Result<Url> {
         let url = self.base.join(path)?;
-        if url.as_str().strip_prefix(self.base.as_str()) == Some(path) { Ok(url) } else { Err(invalid_id()) }
+        if url.as_str().strip_prefix(self.base.as_str()) == Some(path) {
+            Ok(url)
+        } else {
+            Err(invalid_id())
+        }
     }
 
     /// Records a login by hand. It may be another user's, so the team is fetched anew.
@@ -70,11 +75,18 @@ impl Masv {
 /// Rejects an id that is not one segment of a path, or would not be one when it is sent.
 pub(super) fn check_id(id: &str) -> Result<()> {
     let dots = id.replace("%2e", ".").replace("%2E", ".");
-    if id.contains(['/', '\\', '?', '#']) || dots == "." || dots == ".." { Err(invalid_id()) } else { Ok(()) }
+    if id.contains(['/', '\\', '?', '#']) || dots == "." || dots == ".." {
+        Err(invalid_id())
+    } else {
+        Ok(())
+    }
 }
 
 fn invalid_id() -> Error {
-    Error::new(ErrorKind::InvalidResource, "the id in the path is no id: copy it again")
+    Error::new(
+        ErrorKind::InvalidResource,
+        "the id in the path is no id: copy it again",
+    )
 }
 
 /// A response, and the credential of its request, which errors have to leave out.
@@ -85,7 +97,10 @@ pub(super) struct ApiResponse {
 
 impl ApiResponse {
     pub(super) fn new(response: Response, credential: Secret) -> Self {
-        Self { response, credential }
+        Self {
+            response,
+            credential,
+        }
     }
 
     pub(super) fn status(&self) -> u16 {
@@ -122,15 +137,30 @@ impl ApiResponse {
 pub(super) fn unexpected(route: &str, response: &Response, secrets: &[&Secret]) -> Error {
     let status = response.status;
     let (kind, message) = match status {
-        401 | 403 => (ErrorKind::BadCredentials, format!("MASV refuses {route} with status {status}: the credential may not do this")),
-        404 | 410 if route == LOGIN_ROUTE => {
-            (ErrorKind::NotFound, format!("there is no {route}, status {status}: check that MASV is at `masv.url`"))
-        }
-        404 | 410 => {
-            (ErrorKind::NotFound, format!("MASV has nothing at {route}, status {status}: check the id, or whether it was deleted"))
-        }
-        405 | 501 => (ErrorKind::Unsupported, format!("MASV has no {route}: check `masv.url`")),
-        _ => (ErrorKind::BadResponse, format!("MASV answers {route} with status {status}: check `masv.url`, or try again later")),
+        401 | 403 => (
+            ErrorKind::BadCredentials,
+            format!("MASV refuses {route} with status {status}: the credential may not do this"),
+        ),
+        404 | 410 if route == LOGIN_ROUTE => (
+            ErrorKind::NotFound,
+            format!("there is no {route}, status {status}: check that MASV is at `masv.url`"),
+        ),
+        404 | 410 => (
+            ErrorKind::NotFound,
+            format!(
+                "MASV has nothing at {route}, status {status}: check the id, or whether it was deleted"
+            ),
+        ),
+        405 | 501 => (
+            ErrorKind::Unsupported,
+            format!("MASV has no {route}: check `masv.url`"),
+        ),
+        _ => (
+            ErrorKind::BadResponse,
+            format!(
+                "MASV answers {route} with status {status}: check `masv.url`, or try again later"
+            ),
+        ),
     };
     response::error(kind, message, response, secrets)
 }

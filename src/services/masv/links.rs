@@ -16,7 +16,11 @@ const PASSWORD_HEADER: &str = "X-Link-Password";
 
 impl Masv {
     /// Acquires the read token of the package that a link opens, under the package's id.
-    pub(super) fn acquire_link(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
+    pub(super) fn acquire_link(
+        &self,
+        spec: &TokenSpec<'_>,
+        context: &dyn Context,
+    ) -> Result<Acquired> {
         let Some(secret) = spec.link_secret.filter(|secret| !secret.is_empty()) else {
             let message = "the link has no secret: ask for links/ID?secret=SECRET, or paste the whole link from the e-mail";
             return Err(Error::new(ErrorKind::InvalidResource, message));
@@ -24,19 +28,46 @@ impl Masv {
         let response = self.fetch_link(spec, secret, context)?;
         let document = response::parse(NAME, &response)?;
         let token = response::token(ROUTE, &document, "package_token")?;
-        let missing = || Error::new(ErrorKind::BadResponse, format!("the answer to {ROUTE} has no usable `package_id`: check `masv.url`"));
+        let missing = || {
+            Error::new(
+                ErrorKind::BadResponse,
+                format!("the answer to {ROUTE} has no usable `package_id`: check `masv.url`"),
+            )
+        };
         let id = response::id(&document, "package_id").ok_or_else(missing)?;
-        let expiry = response::expiry(&token, &document, &["package_token_expires_at", "token_expires_at"]);
+        let expiry = response::expiry(
+            &token,
+            &document,
+            &["package_token_expires_at", "token_expires_at"],
+        );
         let mut new_token = NewToken::new(TokenKind::Package, PACKAGE_HEADER, token, expiry);
         let detail = |name| response::detail(&document, name);
         let size = response::field(&document, "package_size").and_then(|size| size.as_u64());
         new_token.details = json!({ "package_id": id, "name": detail("name"), "expiry": detail("expiry"), "package_size": size });
-        let found = FoundToken { resource_kind: ResourceKind::Package, id, access: Access::Read, new_token };
-        Ok(Acquired { found, renewal: None, others: Vec::new() })
+        let found = FoundToken {
+            resource_kind: ResourceKind::Package,
+            id,
+            access: Access::Read,
+            new_token,
+        };
+        Ok(Acquired {
+            found,
+            renewal: None,
+            others: Vec::new(),
+        })
     }
 
-    fn fetch_link(&self, spec: &TokenSpec<'_>, secret: &Secret, context: &dyn Context) -> Result<Response> {
-        let path = Secret::new(format!("/v1/links/{}?secret={}", spec.id, percent_encode(secret.expose())));
+    fn fetch_link(
+        &self,
+        spec: &TokenSpec<'_>,
+        secret: &Secret,
+        context: &dyn Context,
+    ) -> Result<Response> {
+        let path = Secret::new(format!(
+            "/v1/links/{}?secret={}",
+            spec.id,
+            percent_encode(secret.expose())
+        ));
         let mut request = Request::get(self.url(path.expose())?);
         let mut secrets = vec![secret];
         if let Some(password) = spec.link_password {
@@ -50,18 +81,33 @@ impl Masv {
             } else {
                 "MASV refuses the link: check its secret, or give its password if it has one"
             };
-            matches!(response.status, 400 | 401 | 403).then(|| response::error(ErrorKind::BadCredentials, message, response, &secrets))
+            matches!(response.status, 400 | 401 | 403)
+                .then(|| response::error(ErrorKind::BadCredentials, message, response, &secrets))
         };
         let response = context.login(&secrets, &request, &refused)?;
         let id = response::printable(spec.id);
         match response.status {
             404 => {
-                let message = format!("MASV knows no link {id} with this secret: check both, or ask the sender whether it was deleted");
-                Err(response::error(ErrorKind::NotFound, message, &response, &secrets))
+                let message = format!(
+                    "MASV knows no link {id} with this secret: check both, or ask the sender whether it was deleted"
+                );
+                Err(response::error(
+                    ErrorKind::NotFound,
+                    message,
+                    &response,
+                    &secrets,
+                ))
             }
             410 => {
-                let message = format!("link {id} has expired, or its downloads are used up: ask the sender for a new one");
-                Err(response::error(ErrorKind::NotFound, message, &response, &secrets))
+                let message = format!(
+                    "link {id} has expired, or its downloads are used up: ask the sender for a new one"
+                );
+                Err(response::error(
+                    ErrorKind::NotFound,
+                    message,
+                    &response,
+                    &secrets,
+                ))
             }
             _ if response::is_success(&response) => Ok(response),
             _ => Err(unexpected(ROUTE, &response, &secrets)),
@@ -77,7 +123,11 @@ fn percent_encode(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(byte as char);
         } else {
-            encoded.extend(['%', HEX[usize::from(byte >> 4)] as char, HEX[usize::from(byte & 15)] as char]);
+            encoded.extend([
+                '%',
+                HEX[usize::from(byte >> 4)] as char,
+                HEX[usize::from(byte & 15)] as char,
+            ]);
         }
     }
     encoded

@@ -1,7 +1,8 @@
 //! MASV cloud: users, packages, transfers and links.
 //!
-//! One file for each kind of resource; `api.rs` has the parts that they share, and this file the service port. Knows no other
-//! service. Requests and responses follow the service's documentation; where that says nothing, the code is tolerant.
+//! One file for each kind of resource; `api.rs` has the parts that they share, and this file the
+//! service port. Knows no other service. Requests and responses follow the service's documentation;
+//! where that says nothing, the code is tolerant.
 
 mod api;
 mod links;
@@ -23,7 +24,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, ResourceKind};
 use crate::model::token::{NewToken, TokenKind};
-use crate::ports::service::{Acquired, Context, FoundToken, RequiredAccess, Service, Target, TokenSpec};
+use crate::ports::service::{
+    Acquired, Context, FoundToken, RequiredAccess, Service, Target, TokenSpec,
+};
 use crate::secret::Secret;
 use crate::services::response;
 use api::{PACKAGE_HEADER, TRANSFER_HEADER, check_id};
@@ -68,12 +71,14 @@ impl Service for Masv {
         match spec.resource_kind {
             ResourceKind::Key => Ok(Acquired::only(spec, user::api_key_token(context)?)),
             ResourceKind::User => Ok(Acquired::only(spec, self.acquire_user(context)?)),
-            ResourceKind::Package => packages::check_manage_access(spec).and_then(|()| self.acquire_package(spec, context)),
+            ResourceKind::Package => packages::check_manage_access(spec)
+                .and_then(|()| self.acquire_package(spec, context)),
             ResourceKind::Transfer => self.acquire_transfer(spec, context),
             ResourceKind::Link => self.acquire_link(spec, context),
-            ResourceKind::Bearer | ResourceKind::Session => {
-                Err(Error::new(ErrorKind::UnknownService, "MASV has no such token: ask for user or packages/ID"))
-            }
+            ResourceKind::Bearer | ResourceKind::Session => Err(Error::new(
+                ErrorKind::UnknownService,
+                "MASV has no such token: ask for user or packages/ID",
+            )),
         }
     }
 
@@ -84,14 +89,22 @@ impl Service for Masv {
             }
             ResourceKind::Package => (TokenKind::Package, PACKAGE_HEADER, Access::Write),
             ResourceKind::Transfer => (TokenKind::Transfer, TRANSFER_HEADER, Access::Full),
-            ResourceKind::Key => return Err(Error::new(ErrorKind::Unsupported, "an API key is no token to adopt: set `masv.api_key`")),
+            ResourceKind::Key => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "an API key is no token to adopt: set `masv.api_key`",
+                ));
+            }
             // Beside a login's it would act as one: with its renewal, its teams, its refusals.
             ResourceKind::User => {
                 let message = "a user's token is not adopted: log in with `keyferry login masv` or masv_login";
                 return Err(Error::new(ErrorKind::Unsupported, message));
             }
             ResourceKind::Link | ResourceKind::Bearer | ResourceKind::Session => {
-                return Err(Error::new(ErrorKind::Unsupported, "a link's token is adopted for its package: name packages/ID"));
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "a link's token is adopted for its package: name packages/ID",
+                ));
             }
         };
         if response::is_placeholder(value.expose()) {
@@ -115,7 +128,16 @@ impl Service for Masv {
     fn login(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Acquired> {
         let new_token = self.authenticate(email, password, context)?;
         self.record_login();
-        let found = FoundToken { resource_kind: ResourceKind::User, id: String::new(), access: Access::Full, new_token };
-        Ok(Acquired { found, renewal: None, others: Vec::new() })
+        let found = FoundToken {
+            resource_kind: ResourceKind::User,
+            id: String::new(),
+            access: Access::Full,
+            new_token,
+        };
+        Ok(Acquired {
+            found,
+            renewal: None,
+            others: Vec::new(),
+        })
     }
 }

@@ -43,7 +43,9 @@ pub(super) fn check_manage_access(spec: &TokenSpec<'_>) -> Result<()> {
             "a management token can't download: make a link with POST /v1/packages/{id}/links and ask for \
              links/LINK?secret=SECRET, or paste the get.massive.io link"
         ),
-        Access::Write => format!("only the answer that made package {id} in a Portal holds its write token: adopt that one"),
+        Access::Write => format!(
+            "only the answer that made package {id} in a Portal holds its write token: adopt that one"
+        ),
         Access::Full => "a package's token reads, writes or manages: ask for one of these".into(),
     };
     Err(Error::new(ErrorKind::InsufficientAccess, message))
@@ -51,20 +53,29 @@ pub(super) fn check_manage_access(spec: &TokenSpec<'_>) -> Result<()> {
 
 impl Masv {
     /// The management token of a package: the single look-up, else the list, else the inbox.
-    pub(super) fn acquire_package(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
+    pub(super) fn acquire_package(
+        &self,
+        spec: &TokenSpec<'_>,
+        context: &dyn Context,
+    ) -> Result<Acquired> {
         let team = self.team(context)?;
         if !self.single_lookup_unsupported.load(Ordering::Relaxed) {
-            let response = self.get_as_user(&format!("/v1.1/teams/{team}/packages/{}", spec.id), context)?;
+            let response =
+                self.get_as_user(&format!("/v1.1/teams/{team}/packages/{}", spec.id), context)?;
             if let Some(acquired) = parse_single(spec, &response)? {
                 return Ok(acquired);
             }
             if response.status() == 405 {
-                self.single_lookup_unsupported.store(true, Ordering::Relaxed);
+                self.single_lookup_unsupported
+                    .store(true, Ordering::Relaxed);
             }
         }
-        if let Some(new_token) = self.find_in_list(PackageList::Packages, &team, spec.id, context)? {
+        if let Some(new_token) =
+            self.find_in_list(PackageList::Packages, &team, spec.id, context)?
+        {
             // The list has what the look-up did not: there is no look-up here.
-            self.single_lookup_unsupported.store(true, Ordering::Relaxed);
+            self.single_lookup_unsupported
+                .store(true, Ordering::Relaxed);
             return Ok(Acquired::only(spec, new_token));
         }
         if let Some(new_token) = self.find_in_list(PackageList::Inbox, &team, spec.id, context)? {
@@ -78,33 +89,56 @@ impl Masv {
         Err(Error::new(ErrorKind::NotFound, message))
     }
 
-    /// Looks a package up in a list, which is fetched once for all concurrent callers. The other packages of the list are cached.
-    fn find_in_list(&self, list: PackageList, team: &str, id: &str, context: &dyn Context) -> Result<Option<NewToken>> {
+    /// Looks a package up in a list, which is fetched once for all concurrent callers. The other
+    /// packages of the list are cached.
+    fn find_in_list(
+        &self,
+        list: PackageList,
+        team: &str,
+        id: &str,
+        context: &dyn Context,
+    ) -> Result<Option<NewToken>> {
         let name = match list {
             PackageList::Packages => format!("listing {team}"),
             PackageList::Inbox => format!("inbox {team}"),
         };
         let all = context.coalesce(&name, &mut || self.fetch_list(list, team, context))?;
-        Ok(all.iter().find(|found| found.id == id).map(|found| found.new_token.clone()))
+        Ok(all
+            .iter()
+            .find(|found| found.id == id)
+            .map(|found| found.new_token.clone()))
     }
 
-    /// Fetches all pages. Ends at the total, at a page without new packages, or without a total at a short page.
-    fn fetch_list(&self, list: PackageList, team: &str, context: &dyn Context) -> Result<Vec<FoundToken>> {
+    /// Fetches all pages. Ends at the total, at a page without new packages, or without a total at
+    /// a short page.
+    fn fetch_list(
+        &self,
+        list: PackageList,
+        team: &str,
+        context: &dyn Context,
+    ) -> Result<Vec<FoundToken>> {
         let mut all = Vec::new();
         let mut seen = HashSet::new();
         for page in 1..=MAX_PAGES {
-            let path = format!("/v1.1/teams/{team}/{}?page={page}&limit={PAGE_SIZE}", list.name());
+            let path = format!(
+                "/v1.1/teams/{team}/{}?page={page}&limit={PAGE_SIZE}",
+                list.name()
+            );
             let response = self.get_as_user(&path, context)?;
             if !response.is_success() {
                 return self.page_error(list, team, page, &response).map(|()| all);
             }
             let document = response.document()?;
-            let records = response::list(&document, &["records", "packages"]).ok_or_else(|| missing_field(list, "records"))?;
+            let records = response::list(&document, &["records", "packages"])
+                .ok_or_else(|| missing_field(list, "records"))?;
             let before = seen.len();
             let added = parse_page(list, records, &mut seen)?;
             all.extend(added);
-            let total = response::field(&document, "metadata").and_then(|metadata| response::field(metadata, "total")?.as_u64());
-            let is_last = total.map_or(records.len() < PAGE_SIZE, |total| seen.len() as u64 >= total);
+            let total = response::field(&document, "metadata")
+                .and_then(|metadata| response::field(metadata, "total")?.as_u64());
+            let is_last = total.map_or(records.len() < PAGE_SIZE, |total| {
+                seen.len() as u64 >= total
+            });
             if is_last || seen.len() == before {
                 break;
             }
@@ -113,17 +147,27 @@ impl Masv {
     }
 
     /// The error of a page. A missing inbox is an empty one; a missing list is an error.
-    fn page_error(&self, list: PackageList, team: &str, page: usize, response: &ApiResponse) -> Result<()> {
+    fn page_error(
+        &self,
+        list: PackageList,
+        team: &str,
+        page: usize,
+        response: &ApiResponse,
+    ) -> Result<()> {
         let printable_team = response::printable(team);
         match (list, response.status()) {
             (PackageList::Inbox, 403 | 404 | 405 | 410) => Ok(()),
             (PackageList::Packages, 404 | 410) if page == 1 => {
                 self.forget_team(team);
-                Err(response.error(ErrorKind::NotFound, format!("MASV knows no team {printable_team}: check `masv.team`")))
+                Err(response.error(
+                    ErrorKind::NotFound,
+                    format!("MASV knows no team {printable_team}: check `masv.team`"),
+                ))
             }
             (_, 403) => {
-                let message =
-                    format!("MASV doesn't show the packages of team {printable_team} to this user: check `masv.team`, and the user's role");
+                let message = format!(
+                    "MASV doesn't show the packages of team {printable_team} to this user: check `masv.team`, and the user's role"
+                );
                 Err(response.error(ErrorKind::BadCredentials, message))
             }
             _ => Err(response.unexpected(&format!("GET /v1.1/teams/TEAM/{}", list.name()))),
@@ -136,21 +180,34 @@ fn parse_single(spec: &TokenSpec<'_>, response: &ApiResponse) -> Result<Option<A
     let id = response::printable(spec.id);
     match response.status() {
         404 | 405 => Ok(None),
-        410 => Err(response.error(ErrorKind::NotFound, format!("package {id} is gone: it was deleted or has expired"))),
+        410 => Err(response.error(
+            ErrorKind::NotFound,
+            format!("package {id} is gone: it was deleted or has expired"),
+        )),
         403 => {
-            let message = format!("MASV doesn't show package {id} to this user: check `masv.team`, and the user's role");
+            let message = format!(
+                "MASV doesn't show package {id} to this user: check `masv.team`, and the user's role"
+            );
             Err(response.error(ErrorKind::BadCredentials, message))
         }
         _ if response.is_success() => {
             let document = response.document()?;
-            Ok(Some(Acquired::only(spec, new_token(SINGLE_ROUTE, &document)?)))
+            Ok(Some(Acquired::only(
+                spec,
+                new_token(SINGLE_ROUTE, &document)?,
+            )))
         }
         _ => Err(response.unexpected(SINGLE_ROUTE)),
     }
 }
 
-/// The packages of a page that were not seen before. Those without a token are skipped; a page of nothing else is an error.
-fn parse_page(list: PackageList, records: &[Value], seen: &mut HashSet<String>) -> Result<Vec<FoundToken>> {
+/// The packages of a page that were not seen before. Those without a token are skipped; a page of
+/// nothing else is an error.
+fn parse_page(
+    list: PackageList,
+    records: &[Value],
+    seen: &mut HashSet<String>,
+) -> Result<Vec<FoundToken>> {
     let mut all = Vec::new();
     let mut failure = None;
     for record in records {
@@ -162,7 +219,12 @@ fn parse_page(list: PackageList, records: &[Value], seen: &mut HashSet<String>) 
             continue;
         }
         match new_token(&format!("GET /v1.1/teams/TEAM/{}", list.name()), record) {
-            Ok(new_token) => all.push(FoundToken { resource_kind: ResourceKind::Package, id, access: Access::Manage, new_token }),
+            Ok(new_token) => all.push(FoundToken {
+                resource_kind: ResourceKind::Package,
+                id,
+                access: Access::Manage,
+                new_token,
+            }),
             Err(error) => failure = Some(error),
         }
     }
@@ -172,17 +234,26 @@ fn parse_page(list: PackageList, records: &[Value], seen: &mut HashSet<String>) 
     }
 }
 
-/// The token of a package's record. The record's `expiry` is the package's, not the token's: it is only a detail.
+/// The token of a package's record. The record's `expiry` is the package's, not the token's: it is
+/// only a detail.
 fn new_token(route: &str, record: &Value) -> Result<NewToken> {
     let token = response::token(route, record, "access_token")?;
-    let expiry = response::expiry(&token, record, &["access_token_expires_at", "token_expires_at"]);
+    let expiry = response::expiry(
+        &token,
+        record,
+        &["access_token_expires_at", "token_expires_at"],
+    );
     let mut new_token = NewToken::new(TokenKind::Package, PACKAGE_HEADER, token, expiry);
     let detail = |name| response::detail(record, name);
-    new_token.details = json!({ "name": detail("name"), "state": detail("state"), "expiry": detail("expiry") });
+    new_token.details =
+        json!({ "name": detail("name"), "state": detail("state"), "expiry": detail("expiry") });
     Ok(new_token)
 }
 
 fn missing_field(list: PackageList, field: &str) -> Error {
-    let message = format!("the answer to GET /v1.1/teams/TEAM/{} has no usable `{field}`: check `masv.url`", list.name());
+    let message = format!(
+        "the answer to GET /v1.1/teams/TEAM/{} has no usable `{field}`: check `masv.url`",
+        list.name()
+    );
     Error::new(ErrorKind::BadResponse, message)
 }

@@ -15,9 +15,9 @@ const LINK_HOSTS: [&str; 2] = ["get.massive.io", "get.massive.app"];
 /// First segments that are user routes even where nothing follows them.
 const USER_ROUTES: [&str; 4] = ["user", "teams", "portals", "custom_webhooks"];
 
-/// Rationale: `evil.example/v1/teams` got the API key as a route that is not known yet, and curl would take it to that host.
-const MISSING_SCHEME: &str =
-    "the path begins like a URL without its scheme: write https:// before a host, or the path below the version alone";
+/// Rationale: `evil.example/v1/teams` got the API key as a route that is not known yet, and curl
+/// would take it to that host.
+const MISSING_SCHEME: &str = "the path begins like a URL without its scheme: write https:// before a host, or the path below the version alone";
 
 /// What a path names. `has_key` says whether an API key is configured.
 pub(super) fn classify(path: &str, has_api_key: bool) -> Result<Target<'_>> {
@@ -34,7 +34,9 @@ pub(super) fn classify(path: &str, has_api_key: bool) -> Result<Target<'_>> {
         return match split_segment(rest) {
             ("", _) => unknown_path("a link's path needs its id: links/ID?secret=SECRET"),
             (id, "") => Ok(link(id)),
-            _ => unknown_path("nothing is known below links/ID: ask for user if it takes the user's header"),
+            _ => unknown_path(
+                "nothing is known below links/ID: ask for user if it takes the user's header",
+            ),
         };
     }
     user_route(path, has_api_key)
@@ -42,7 +44,8 @@ pub(super) fn classify(path: &str, has_api_key: bool) -> Result<Target<'_>> {
 
 /// What a pasted URL of the web site names.
 pub(super) fn classify_page(url: &Url) -> Option<Target<'_>> {
-    let is_page = url.scheme() == "https" && url.port().is_none() && LINK_HOSTS.contains(&url.host_str()?);
+    let is_page =
+        url.scheme() == "https" && url.port().is_none() && LINK_HOSTS.contains(&url.host_str()?);
     match split_segment(url.path().strip_prefix('/')?) {
         (id, "") if is_page && !id.is_empty() => Some(link(id)),
         _ => None,
@@ -60,8 +63,17 @@ fn package(rest: &str) -> Result<Target<'_>> {
             return Ok(transfer(transfer_id, Some(id)));
         }
     }
-    let required = if is_download(below) { RequiredAccess::Only(Access::Read) } else { RequiredAccess::ManageElseWrite };
-    Ok(Target { resource_kind: ResourceKind::Package, id, required, parent: None })
+    let required = if is_download(below) {
+        RequiredAccess::Only(Access::Read)
+    } else {
+        RequiredAccess::ManageElseWrite
+    };
+    Ok(Target {
+        resource_kind: ResourceKind::Package,
+        id,
+        required,
+        parent: None,
+    })
 }
 
 /// `files/ID/download`.
@@ -73,42 +85,71 @@ fn is_download(below: &str) -> bool {
 }
 
 fn transfer<'a>(id: &'a str, parent: Option<&'a str>) -> Target<'a> {
-    Target { resource_kind: ResourceKind::Transfer, id, required: RequiredAccess::Only(Access::Full), parent }
+    Target {
+        resource_kind: ResourceKind::Transfer,
+        id,
+        required: RequiredAccess::Only(Access::Full),
+        parent,
+    }
 }
 
 fn link(id: &str) -> Target<'_> {
-    Target { resource_kind: ResourceKind::Link, id, required: RequiredAccess::Only(Access::Read), parent: None }
+    Target {
+        resource_kind: ResourceKind::Link,
+        id,
+        required: RequiredAccess::Only(Access::Read),
+        parent: None,
+    }
 }
 
 /// Everything that is no package, transfer or link: the user's header, or none.
 ///
-/// Rationale: an unknown single word is probably a typo ("pacakges"), and an API key would be the wrong header for it. A longer path is
-/// probably a new route that this table does not have yet, and those take the user's header.
+/// Rationale: an unknown single word is probably a typo ("pacakges"), and an API key would be the
+/// wrong header for it. A longer path is probably a new route that this table does not have yet,
+/// and those take the user's header.
 fn user_route(path: &str, has_api_key: bool) -> Result<Target<'_>> {
     let user_or_key = Target {
-        resource_kind: if has_api_key { ResourceKind::Key } else { ResourceKind::User },
+        resource_kind: if has_api_key {
+            ResourceKind::Key
+        } else {
+            ResourceKind::User
+        },
         id: "",
         required: RequiredAccess::Only(Access::Full),
         parent: None,
     };
-    let user_login = Target { resource_kind: ResourceKind::User, ..user_or_key };
+    let user_login = Target {
+        resource_kind: ResourceKind::User,
+        ..user_or_key
+    };
     let (head, below) = split_segment(path);
     let (id, rest) = split_segment(below);
     match head {
-        "" | "package" | "packages" | "transfer" | "transfers" | "link" | "links" => {
-            unknown_path("the path is not like user, packages/ID, packages/ID/transfers/ID, transfers/ID or links/ID?secret=SECRET")
-        }
+        "" | "package" | "packages" | "transfer" | "transfers" | "link" | "links" => unknown_path(
+            "the path is not like user, packages/ID, packages/ID/transfers/ID, transfers/ID or links/ID?secret=SECRET",
+        ),
         "http" | "https" | "v1" => unknown_path(MISSING_SCHEME),
-        _ if !head.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') => unknown_path(MISSING_SCHEME),
-        "auth" if below.is_empty() => no_header("the login takes no header: e-mail and password stand in its body"),
-        "subdomains" => no_header("a portal's address is looked up without any header: send the request as it is"),
+        _ if !head
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') =>
+        {
+            unknown_path(MISSING_SCHEME)
+        }
+        "auth" if below.is_empty() => {
+            no_header("the login takes no header: e-mail and password stand in its body")
+        }
+        "subdomains" => no_header(
+            "a portal's address is looked up without any header: send the request as it is",
+        ),
         "users" | "api_keys" => Ok(user_login),
         "user" if !below.is_empty() => Ok(user_login),
-        "teams" | "portals" if id.is_empty() && !rest.is_empty() => unknown_path("the path has an empty id"),
-        "teams" if split_segment(rest).0 == "api_keys" => Ok(user_login),
-        "portals" if split_segment(rest) == ("packages", "") => {
-            no_header("a package is made in a portal without any header: adopt the token of the answer")
+        "teams" | "portals" if id.is_empty() && !rest.is_empty() => {
+            unknown_path("the path has an empty id")
         }
+        "teams" if split_segment(rest).0 == "api_keys" => Ok(user_login),
+        "portals" if split_segment(rest) == ("packages", "") => no_header(
+            "a package is made in a portal without any header: adopt the token of the answer",
+        ),
         _ if !below.is_empty() || USER_ROUTES.contains(&head) => Ok(user_or_key),
         _ => unknown_path("no route has this name: ask for user if it takes the user's header"),
     }
@@ -156,24 +197,109 @@ mod tests {
         ("portals/O/packages/P", ResourceKind::Key, "", FULL),
         ("custom_webhooks/W", ResourceKind::Key, "", FULL),
         ("cloud_connections/C", ResourceKind::Key, "", FULL),
-        ("packages/01ARZ3NDEKTSV4RRFFQ69G5FAV", ResourceKind::Package, "01ARZ3NDEKTSV4RRFFQ69G5FAV", RequiredAccess::ManageElseWrite),
-        ("packages/P/", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
-        ("packages/P/expiry", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
-        ("packages/P/files", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
-        ("packages/P/files/F", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
-        ("packages/P/files/F/finalize", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
-        ("packages/P/files/F/download", ResourceKind::Package, "P", READ),
-        ("packages/P/files/F/download/", ResourceKind::Package, "P", READ),
-        ("packages/P/files//download", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
-        ("packages/P/files/download", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
-        ("packages/P/files/F/download/x", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
-        ("packages/P/finalize", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
-        ("packages/P/links", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
-        ("packages/P/transfer", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
-        ("packages/P/transfers", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
-        ("packages/P/transfers/", ResourceKind::Package, "P", RequiredAccess::ManageElseWrite),
+        (
+            "packages/01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            ResourceKind::Package,
+            "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/expiry",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/files",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/files/F",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/files/F/finalize",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/files/F/download",
+            ResourceKind::Package,
+            "P",
+            READ,
+        ),
+        (
+            "packages/P/files/F/download/",
+            ResourceKind::Package,
+            "P",
+            READ,
+        ),
+        (
+            "packages/P/files//download",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/files/download",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/files/F/download/x",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/finalize",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/links",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/transfer",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/transfers",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
+        (
+            "packages/P/transfers/",
+            ResourceKind::Package,
+            "P",
+            RequiredAccess::ManageElseWrite,
+        ),
         ("packages/P/transfers/X", ResourceKind::Transfer, "X", FULL),
-        ("packages/P/transfers/X/retry", ResourceKind::Transfer, "X", FULL),
+        (
+            "packages/P/transfers/X/retry",
+            ResourceKind::Transfer,
+            "X",
+            FULL,
+        ),
         ("transfers/X", ResourceKind::Transfer, "X", FULL),
         ("transfers/X/", ResourceKind::Transfer, "X", FULL),
         ("transfers/X/cancel", ResourceKind::Transfer, "X", FULL),
@@ -185,23 +311,49 @@ mod tests {
     fn every_route_has_its_header() {
         for (path, resource_kind, id, required) in ROUTES {
             let target = classify(path, true).unwrap();
-            assert_eq!((target.resource_kind, target.id, target.required), (*resource_kind, *id, *required), "{path}");
+            assert_eq!(
+                (target.resource_kind, target.id, target.required),
+                (*resource_kind, *id, *required),
+                "{path}"
+            );
             let without_key = classify(path, false).unwrap();
-            let expected = if *resource_kind == ResourceKind::Key { ResourceKind::User } else { *resource_kind };
-            assert_eq!((without_key.resource_kind, without_key.id), (expected, *id), "{path} without an API key");
+            let expected = if *resource_kind == ResourceKind::Key {
+                ResourceKind::User
+            } else {
+                *resource_kind
+            };
+            assert_eq!(
+                (without_key.resource_kind, without_key.id),
+                (expected, *id),
+                "{path} without an API key"
+            );
         }
     }
 
     #[test]
     fn a_transfer_carries_its_package_where_the_path_names_it() {
-        assert_eq!(classify("packages/P/transfers/X", true).unwrap().parent, Some("P"));
+        assert_eq!(
+            classify("packages/P/transfers/X", true).unwrap().parent,
+            Some("P")
+        );
         assert_eq!(classify("transfers/X", true).unwrap().parent, None);
     }
 
     #[test]
     fn public_routes_take_no_header() {
-        for path in ["auth", "auth/", "portals/O/packages", "portals/O/packages/", "subdomains/portals/acme", "subdomains/x"] {
-            assert_eq!(classify(path, true).unwrap_err().kind, ErrorKind::NoHeader, "{path}");
+        for path in [
+            "auth",
+            "auth/",
+            "portals/O/packages",
+            "portals/O/packages/",
+            "subdomains/portals/acme",
+            "subdomains/x",
+        ] {
+            assert_eq!(
+                classify(path, true).unwrap_err().kind,
+                ErrorKind::NoHeader,
+                "{path}"
+            );
         }
     }
 
@@ -236,14 +388,25 @@ mod tests {
             "v1/packages/P",
             "v1.1/teams/T/packages",
         ] {
-            assert_eq!(classify(path, true).unwrap_err().kind, ErrorKind::UnknownService, "{path}");
+            assert_eq!(
+                classify(path, true).unwrap_err().kind,
+                ErrorKind::UnknownService,
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn a_pasted_link_is_one_on_exactly_two_hosts() {
-        let of = |text: &str| classify_page(&Url::parse(text).unwrap()).map(|target| (target.resource_kind, target.id.to_owned()));
-        for good in ["https://get.massive.io/L1?secret=s", "https://GET.massive.app:443/L1/?secret=s", "https://get.massive.io/L1"] {
+        let of = |text: &str| {
+            classify_page(&Url::parse(text).unwrap())
+                .map(|target| (target.resource_kind, target.id.to_owned()))
+        };
+        for good in [
+            "https://get.massive.io/L1?secret=s",
+            "https://GET.massive.app:443/L1/?secret=s",
+            "https://get.massive.io/L1",
+        ] {
             assert_eq!(of(good), Some((ResourceKind::Link, "L1".into())), "{good}");
         }
         for other in [

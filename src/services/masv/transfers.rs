@@ -13,7 +13,11 @@ const ROUTE: &str = "GET /v1/packages/ID/transfer";
 
 impl Masv {
     /// Acquires the token of one transfer. All others of the package are cached.
-    pub(super) fn acquire_transfer(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired> {
+    pub(super) fn acquire_transfer(
+        &self,
+        spec: &TokenSpec<'_>,
+        context: &dyn Context,
+    ) -> Result<Acquired> {
         let id = response::printable(spec.id);
         let Some(package) = spec.parent else {
             let message = format!(
@@ -22,27 +26,38 @@ impl Masv {
             );
             return Err(Error::new(ErrorKind::NotFound, message));
         };
-        let transfers = context.coalesce(&format!("transfers {package}"), &mut || self.fetch_transfers(package, context))?;
+        let transfers = context.coalesce(&format!("transfers {package}"), &mut || {
+            self.fetch_transfers(package, context)
+        })?;
         match transfers.iter().find(|found| found.id == spec.id) {
             Some(found) => Ok(Acquired::only(spec, found.new_token.clone())),
             None => {
-                let message = format!("package {} has no transfer {id}: check both ids", response::printable(package));
+                let message = format!(
+                    "package {} has no transfer {id}: check both ids",
+                    response::printable(package)
+                );
                 Err(Error::new(ErrorKind::NotFound, message))
             }
         }
     }
 
     fn fetch_transfers(&self, package: &str, context: &dyn Context) -> Result<Vec<FoundToken>> {
-        let response = self.get_with_package_token(&format!("/v1/packages/{package}/transfer"), package, context)?;
+        let response = self.get_with_package_token(
+            &format!("/v1/packages/{package}/transfer"),
+            package,
+            context,
+        )?;
         let printable_package = response::printable(package);
         match response.status() {
             204 => Ok(Vec::new()),
-            404 | 410 => {
-                Err(response.error(ErrorKind::NotFound, format!("MASV has no transfers of package {printable_package}: check its id")))
-            }
+            404 | 410 => Err(response.error(
+                ErrorKind::NotFound,
+                format!("MASV has no transfers of package {printable_package}: check its id"),
+            )),
             403 => {
-                let message =
-                    format!("MASV doesn't show the transfers of package {printable_package} to this token: use its owner's credentials");
+                let message = format!(
+                    "MASV doesn't show the transfers of package {printable_package} to this token: use its owner's credentials"
+                );
                 Err(response.error(ErrorKind::InsufficientAccess, message))
             }
             _ if response.is_success() => parse_transfers(&response.document()?, package),
@@ -51,7 +66,12 @@ impl Masv {
     }
 
     /// Retries once with a new package token after a 401: the token may have ended early.
-    fn get_with_package_token(&self, path: &str, package: &str, context: &dyn Context) -> Result<ApiResponse> {
+    fn get_with_package_token(
+        &self,
+        path: &str,
+        package: &str,
+        context: &dyn Context,
+    ) -> Result<ApiResponse> {
         let first = package_token(package, context)?;
         let response = self.get_with_token(path, &first, context)?;
         if response.status() != 401 {
@@ -64,30 +84,54 @@ impl Masv {
 
 /// The management token, else a read token that is cached or stored.
 fn package_token(package: &str, context: &dyn Context) -> Result<Token> {
-    context.token(ResourceKind::Package, package, Access::Manage).or_else(|error| match error.kind {
-        ErrorKind::Cancelled | ErrorKind::Timeout | ErrorKind::Forked => Err(error),
-        _ => context.token(ResourceKind::Package, package, Access::Read).map_err(|_| error),
-    })
+    context
+        .token(ResourceKind::Package, package, Access::Manage)
+        .or_else(|error| match error.kind {
+            ErrorKind::Cancelled | ErrorKind::Timeout | ErrorKind::Forked => Err(error),
+            _ => context
+                .token(ResourceKind::Package, package, Access::Read)
+                .map_err(|_| error),
+        })
 }
 
 fn parse_transfers(document: &Value, package: &str) -> Result<Vec<FoundToken>> {
     // A single transfer may stand without a list.
     let single = std::slice::from_ref(document);
     let has_token = response::field(document, "access_token").is_some();
-    let records = if has_token { Some(single) } else { response::list(document, &["transfers", "records"]) };
+    let records = if has_token {
+        Some(single)
+    } else {
+        response::list(document, &["transfers", "records"])
+    };
     let records = records.ok_or_else(|| missing_field("transfers"))?;
-    records.iter().map(|record| parse_transfer(record, package)).collect()
+    records
+        .iter()
+        .map(|record| parse_transfer(record, package))
+        .collect()
 }
 
 fn parse_transfer(record: &Value, package: &str) -> Result<FoundToken> {
     let id = response::id(record, "id").ok_or_else(|| missing_field("id"))?;
     let token = response::token(ROUTE, record, "access_token")?;
-    let expiry = response::expiry(&token, record, &["access_token_expires_at", "token_expires_at"]);
+    let expiry = response::expiry(
+        &token,
+        record,
+        &["access_token_expires_at", "token_expires_at"],
+    );
     let mut new_token = NewToken::new(TokenKind::Transfer, TRANSFER_HEADER, token, expiry);
-    new_token.details = json!({ "package_id": package, "state": response::detail(record, "state") });
-    Ok(FoundToken { resource_kind: ResourceKind::Transfer, id, access: Access::Full, new_token })
+    new_token.details =
+        json!({ "package_id": package, "state": response::detail(record, "state") });
+    Ok(FoundToken {
+        resource_kind: ResourceKind::Transfer,
+        id,
+        access: Access::Full,
+        new_token,
+    })
 }
 
 fn missing_field(field: &str) -> Error {
-    Error::new(ErrorKind::BadResponse, format!("the answer to {ROUTE} has no usable `{field}`: check `masv.url`"))
+    Error::new(
+        ErrorKind::BadResponse,
+        format!("the answer to {ROUTE} has no usable `{field}`: check `masv.url`"),
+    )
 }

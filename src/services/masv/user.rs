@@ -22,7 +22,12 @@ pub(super) fn api_key_token(context: &dyn Context) -> Result<NewToken> {
 }
 
 fn configured_api_key(context: &dyn Context) -> Result<Secret> {
-    let missing = || Error::new(ErrorKind::NotConfigured, "`masv.api_key` is not set: set it, or `masv.email` and `masv.password`");
+    let missing = || {
+        Error::new(
+            ErrorKind::NotConfigured,
+            "`masv.api_key` is not set: set it, or `masv.email` and `masv.password`",
+        )
+    };
     let api_key = context.setting("masv.api_key")?.ok_or_else(missing)?;
     api_key.check("`masv.api_key`")?;
     Ok(api_key)
@@ -31,10 +36,20 @@ fn configured_api_key(context: &dyn Context) -> Result<Secret> {
 impl Masv {
     /// Acquires a user's token with the configured e-mail and password.
     pub(super) fn acquire_user(&self, context: &dyn Context) -> Result<NewToken> {
-        match (context.setting("masv.email")?, context.setting("masv.password")?) {
+        match (
+            context.setting("masv.email")?,
+            context.setting("masv.password")?,
+        ) {
             (Some(email), Some(password)) => self.authenticate(&email, &password, context),
-            (None, Some(_)) => Err(Error::new(ErrorKind::NotConfigured, "`masv.email` is not set, and `masv.password` needs it")),
-            (email, None) if email.is_some() || self.has_api_key || self.logged_in.load(Ordering::Relaxed) => {
+            (None, Some(_)) => Err(Error::new(
+                ErrorKind::NotConfigured,
+                "`masv.email` is not set, and `masv.password` needs it",
+            )),
+            (email, None)
+                if email.is_some()
+                    || self.has_api_key
+                    || self.logged_in.load(Ordering::Relaxed) =>
+            {
                 let message = "no user is logged in, or the login has ended: log in again with `keyferry login masv` or masv_login, \
                             or set `masv.email` and `masv.password`";
                 Err(Error::new(ErrorKind::LoginRequired, message))
@@ -48,7 +63,12 @@ impl Masv {
     }
 
     /// Sends [`LOGIN_ROUTE`].
-    pub(super) fn authenticate(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<NewToken> {
+    pub(super) fn authenticate(
+        &self,
+        email: &Secret,
+        password: &Secret,
+        context: &dyn Context,
+    ) -> Result<NewToken> {
         let body = json!({ "email": email.expose(), "password": password.expose() }).to_string();
         let request = Request::post(self.url("/v1/auth")?, Some(Secret::new(body)));
         let secrets = [email, password];
@@ -65,18 +85,28 @@ impl Masv {
         let token = response::token(LOGIN_ROUTE, &document, "token")?;
         let expiry = response::expiry(&token, &document, &["expires_at", "token_expires_at"]);
         let mut new_token = NewToken::new(TokenKind::User, USER_HEADER, token, expiry);
-        let field_or_null = |name| response::field(&document, name).cloned().unwrap_or_default();
-        new_token.details = json!({ "user": field_or_null("user"), "teams": field_or_null("teams") });
+        let field_or_null = |name| {
+            response::field(&document, name)
+                .cloned()
+                .unwrap_or_default()
+        };
+        new_token.details =
+            json!({ "user": field_or_null("user"), "teams": field_or_null("teams") });
         Ok(new_token)
     }
 
-    /// A GET as the user: with the API key if one is configured, else with the user's token. A 401 is returned as an error.
+    /// A GET as the user: with the API key if one is configured, else with the user's token. A 401
+    /// is returned as an error.
     pub(super) fn get_as_user(&self, path: &str, context: &dyn Context) -> Result<ApiResponse> {
-        if self.has_api_key { self.get_with_api_key(path, context) } else { self.get_with_login(path, context) }
+        if self.has_api_key {
+            self.get_with_api_key(path, context)
+        } else {
+            self.get_with_login(path, context)
+        }
     }
 
-    /// Rationale: a 401 means that the key is wrong, and is recorded for it. A 403 may mean that this key has no access to this one
-    /// resource, and must not block the key for all others.
+    /// Rationale: a 401 means that the key is wrong, and is recorded for it. A 403 may mean that
+    /// this key has no access to this one resource, and must not block the key for all others.
     fn get_with_api_key(&self, path: &str, context: &dyn Context) -> Result<ApiResponse> {
         let api_key = configured_api_key(context)?;
         let request = Request::get(self.url(path)?).header(API_KEY_HEADER, api_key.clone());
@@ -112,9 +142,18 @@ impl Masv {
     }
 
     /// A GET with the headers of a token.
-    pub(super) fn get_with_token(&self, path: &str, token: &Token, context: &dyn Context) -> Result<ApiResponse> {
+    pub(super) fn get_with_token(
+        &self,
+        path: &str,
+        token: &Token,
+        context: &dyn Context,
+    ) -> Result<ApiResponse> {
         let request_without_headers = Request::get(self.url(path)?);
-        let request = token.headers().fold(request_without_headers, |request, (name, value)| request.header(name, Secret::from(value)));
+        let request = token
+            .headers()
+            .fold(request_without_headers, |request, (name, value)| {
+                request.header(name, Secret::from(value))
+            });
         let response = context.send(&request)?;
         Ok(ApiResponse::new(response, Secret::from(token.value())))
     }

@@ -1,7 +1,8 @@
 //! The envelope of every file: XChaCha20-Poly1305, bound to format, key and name.
 //!
-//! `magic version content 0 0 | key id | checksum of these | nonce | sealed bytes and tag`. The checksum protects against no
-//! attacker: it tells a newer format, or another key, from damage. Later formats keep the layout of these first 24 bytes.
+//! `magic version content 0 0 | key id | checksum of these | nonce | sealed bytes and tag`. The
+//! checksum protects against no attacker: it tells a newer format, or another key, from damage.
+//! Later formats keep the layout of these first 24 bytes.
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
@@ -38,7 +39,8 @@ pub(super) enum Unsealed {
     Plaintext(Vec<u8>),
     /// The file is not as it was written.
     Damaged,
-    /// The header is intact, but the file has another format or was sealed with another key: the reason.
+    /// The header is intact, but the file has another format or was sealed with another key: the
+    /// reason.
     Foreign(&'static str),
 }
 
@@ -65,7 +67,10 @@ fn associated_data(header: &[u8; HEADER_BYTES], name: &str) -> Vec<u8> {
 impl SealingKey {
     /// A sealing key of these bytes.
     pub(super) fn new(id: [u8; 8], key: &[u8; 32]) -> Self {
-        Self { id, cipher: XChaCha20Poly1305::new(key.into()) }
+        Self {
+            id,
+            cipher: XChaCha20Poly1305::new(key.into()),
+        }
     }
 
     /// Seals bytes under a name.
@@ -75,10 +80,16 @@ impl SealingKey {
     pub(super) fn seal(&self, content: Content, name: &str, plaintext: &[u8]) -> Result<Vec<u8>> {
         let header = header(VERSION, content, &self.id);
         let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).map_err(|_| Error::new(ErrorKind::Store, "the system gives no random numbers"))?;
-        let payload = Payload { msg: plaintext, aad: &associated_data(&header, name) };
-        let sealed =
-            self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| Error::new(ErrorKind::Store, "too long to be sealed"))?;
+        getrandom::fill(&mut nonce)
+            .map_err(|_| Error::new(ErrorKind::Store, "the system gives no random numbers"))?;
+        let payload = Payload {
+            msg: plaintext,
+            aad: &associated_data(&header, name),
+        };
+        let sealed = self
+            .cipher
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| Error::new(ErrorKind::Store, "too long to be sealed"))?;
         Ok([&header[..], &nonce, &sealed].concat())
     }
 
@@ -91,16 +102,26 @@ impl SealingKey {
             return Unsealed::Damaged;
         }
         if header[4] != VERSION {
-            return Unsealed::Foreign("was written by another release of keyferry: use that one, or a newer");
+            return Unsealed::Foreign(
+                "was written by another release of keyferry: use that one, or a newer",
+            );
         }
         if header[8..16] != self.id {
             return Unsealed::Foreign("was sealed with another key");
         }
-        let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE_BYTES>().filter(|_| header[5..8] == [content as u8, 0, 0]) else {
+        let Some((nonce, sealed)) = rest
+            .split_first_chunk::<NONCE_BYTES>()
+            .filter(|_| header[5..8] == [content as u8, 0, 0])
+        else {
             return Unsealed::Damaged;
         };
-        let payload = Payload { msg: sealed, aad: &associated_data(header, name) };
-        self.cipher.decrypt(&XNonce::from(*nonce), payload).map_or(Unsealed::Damaged, Unsealed::Plaintext)
+        let payload = Payload {
+            msg: sealed,
+            aad: &associated_data(header, name),
+        };
+        self.cipher
+            .decrypt(&XNonce::from(*nonce), payload)
+            .map_or(Unsealed::Damaged, Unsealed::Plaintext)
     }
 }
 
@@ -115,26 +136,59 @@ mod tests {
 
     #[test]
     fn sealed_bytes_are_unsealed_under_their_own_name_alone() {
-        let file = sealing_key().seal(Content::Record, "name", b"plain").unwrap();
+        let file = sealing_key()
+            .seal(Content::Record, "name", b"plain")
+            .unwrap();
         let unseal = |key: SealingKey, content, name| key.unseal(content, name, &file);
-        assert_eq!(unseal(sealing_key(), Content::Record, "name"), Unsealed::Plaintext(b"plain".to_vec()));
-        assert_eq!(unseal(sealing_key(), Content::Record, "other"), Unsealed::Damaged);
-        assert_eq!(unseal(sealing_key(), Content::Failure, "name"), Unsealed::Damaged);
-        assert_eq!(unseal(SealingKey::new([7; 8], &[9; 32]), Content::Record, "name"), Unsealed::Damaged);
-        assert!(matches!(unseal(SealingKey::new([6; 8], &[8; 32]), Content::Record, "name"), Unsealed::Foreign(_)));
-        assert_ne!(file, sealing_key().seal(Content::Record, "name", b"plain").unwrap(), "the nonce is new each time");
+        assert_eq!(
+            unseal(sealing_key(), Content::Record, "name"),
+            Unsealed::Plaintext(b"plain".to_vec())
+        );
+        assert_eq!(
+            unseal(sealing_key(), Content::Record, "other"),
+            Unsealed::Damaged
+        );
+        assert_eq!(
+            unseal(sealing_key(), Content::Failure, "name"),
+            Unsealed::Damaged
+        );
+        assert_eq!(
+            unseal(SealingKey::new([7; 8], &[9; 32]), Content::Record, "name"),
+            Unsealed::Damaged
+        );
+        assert!(matches!(
+            unseal(SealingKey::new([6; 8], &[8; 32]), Content::Record, "name"),
+            Unsealed::Foreign(_)
+        ));
+        assert_ne!(
+            file,
+            sealing_key()
+                .seal(Content::Record, "name", b"plain")
+                .unwrap(),
+            "the nonce is new each time"
+        );
     }
 
     #[test]
     fn every_bit_and_every_length_counts() {
-        let file = sealing_key().seal(Content::Record, "name", b"plain").unwrap();
+        let file = sealing_key()
+            .seal(Content::Record, "name", b"plain")
+            .unwrap();
         for len in 0..file.len() {
-            assert_eq!(sealing_key().unseal(Content::Record, "name", &file[..len]), Unsealed::Damaged, "{len}");
+            assert_eq!(
+                sealing_key().unseal(Content::Record, "name", &file[..len]),
+                Unsealed::Damaged,
+                "{len}"
+            );
         }
         for bit in 0..file.len() * 8 {
             let mut damaged = file.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(sealing_key().unseal(Content::Record, "name", &damaged), Unsealed::Damaged, "{bit}");
+            assert_eq!(
+                sealing_key().unseal(Content::Record, "name", &damaged),
+                Unsealed::Damaged,
+                "{bit}"
+            );
         }
     }
 
@@ -142,6 +196,9 @@ mod tests {
     fn a_newer_format_is_no_damage() {
         let mut file = header(VERSION + 1, Content::Record, &[7; 8]).to_vec();
         file.extend([0; 100]);
-        assert!(matches!(sealing_key().unseal(Content::Record, "name", &file), Unsealed::Foreign(_)));
+        assert!(matches!(
+            sealing_key().unseal(Content::Record, "name", &file),
+            Unsealed::Foreign(_)
+        ));
     }
 }

@@ -21,7 +21,8 @@ use crate::sys::sync::Mutex;
 pub struct FileStore {
     store: LazyStore,
     fingerprints: OnceLock<Fingerprinter>,
-    /// Records that could not be written, or whose file must not be read any more. Each counts until the file has a later one.
+    /// Records that could not be written, or whose file must not be read any more. Each counts
+    /// until the file has a later one.
     unwritten: Mutex<HashMap<TokenKey, Record>>,
     /// Failures that could not be written.
     unwritten_failures: Mutex<HashMap<Fingerprint, FailureRecord>>,
@@ -36,7 +37,11 @@ impl FileStore {
     }
 
     /// The store that a setting names, with its key in a keyring if one is given.
-    pub fn with_keyring(keyring: Option<Box<dyn KeyBackend>>, setting: &str, environment: &Environment) -> Self {
+    pub fn with_keyring(
+        keyring: Option<Box<dyn KeyBackend>>,
+        setting: &str,
+        environment: &Environment,
+    ) -> Self {
         Self {
             store: LazyStore::new(location::find(setting, environment, keyring)),
             fingerprints: OnceLock::new(),
@@ -49,7 +54,10 @@ impl FileStore {
     /// Logs an error once. The next error is logged only after a successful write.
     fn warn(&self, error: &Error) {
         if !self.warned.swap(true, Ordering::Relaxed) {
-            log::write(Level::Warn, format_args!("the store can't be used, tokens are kept in memory only: {error}"));
+            log::write(
+                Level::Warn,
+                format_args!("the store can't be used, tokens are kept in memory only: {error}"),
+            );
         }
     }
 
@@ -64,11 +72,14 @@ impl FileStore {
         let name = RecordName::for_record(&store.keys, key);
         let found = match store.read(&name)? {
             ReadOutcome::Missing => None,
-            ReadOutcome::Intact(plaintext) => {
-                codec::decode_record(&plaintext).filter(|(stored_key, _)| stored_key == key).map(|(_, record)| record)
-            }
+            ReadOutcome::Intact(plaintext) => codec::decode_record(&plaintext)
+                .filter(|(stored_key, _)| stored_key == key)
+                .map(|(_, record)| record),
             ReadOutcome::Damaged(why) => {
-                log::write(Level::Warn, format_args!("the stored {key} {why}: it is set aside, and got anew"));
+                log::write(
+                    Level::Warn,
+                    format_args!("the stored {key} {why}: it is set aside, and got anew"),
+                );
                 store.quarantine(&name);
                 None
             }
@@ -83,8 +94,10 @@ impl FileStore {
     fn save_file(&self, key: &TokenKey, record: &Record) -> Result<()> {
         let store = self.store.for_writing()?;
         let name = RecordName::for_record(&store.keys, key);
-        let is_later =
-            |plaintext: &[u8]| codec::decode_record(plaintext).is_some_and(|(_, present)| present.generation > record.generation);
+        let is_later = |plaintext: &[u8]| {
+            codec::decode_record(plaintext)
+                .is_some_and(|(_, present)| present.generation > record.generation)
+        };
         store.write(&name, &codec::encode_record(key, record), is_later)?;
         gc::remove_expired_records(&store, record);
         Ok(())
@@ -95,7 +108,10 @@ impl FileStore {
             return Ok(());
         };
         let name = RecordName::for_record(&store.keys, key);
-        let keep = |plaintext: &[u8]| codec::decode_record(plaintext).is_some_and(|(_, present)| present.generation > up_to_generation);
+        let keep = |plaintext: &[u8]| {
+            codec::decode_record(plaintext)
+                .is_some_and(|(_, present)| present.generation > up_to_generation)
+        };
         store.remove(&name, up_to_generation == u64::MAX, keep)
     }
 }
@@ -137,16 +153,25 @@ impl Store for FileStore {
         }
         let outcome = self.save_file(key, record);
         if outcome.is_err() && record.rejected {
-            // A full disk still allows removing the file, so that other processes don't use the rejected token.
+            // A full disk still allows removing the file, so that other processes don't use the
+            // rejected token.
             let _ = self.remove_file(key, record.generation);
         }
         let mut unwritten = self.unwritten.lock();
-        let is_later = unwritten.get(key).is_some_and(|in_memory| in_memory.generation > record.generation);
+        let is_later = unwritten
+            .get(key)
+            .is_some_and(|in_memory| in_memory.generation > record.generation);
         if outcome.is_ok() && !is_later {
             unwritten.remove(key);
         } else if !is_later {
             // The token is in the cache.
-            unwritten.insert(key.clone(), Record { token: None, ..record.clone() });
+            unwritten.insert(
+                key.clone(),
+                Record {
+                    token: None,
+                    ..record.clone()
+                },
+            );
         }
         drop(unwritten);
         match outcome {
@@ -164,14 +189,32 @@ impl Store for FileStore {
         if !is_stored(key) {
             return Ok(());
         }
-        let outcome = if self.store.location().is_err() { Ok(()) } else { self.remove_file(key, up_to_generation) };
-        let remaining = outcome.is_err().then(|| self.load_file(key).ok().flatten()).flatten();
+        let outcome = if self.store.location().is_err() {
+            Ok(())
+        } else {
+            self.remove_file(key, up_to_generation)
+        };
+        let remaining = outcome
+            .is_err()
+            .then(|| self.load_file(key).ok().flatten())
+            .flatten();
         let mut unwritten = self.unwritten.lock();
-        if unwritten.get(key).is_some_and(|in_memory| in_memory.generation <= up_to_generation) {
+        if unwritten
+            .get(key)
+            .is_some_and(|in_memory| in_memory.generation <= up_to_generation)
+        {
             unwritten.remove(key);
         }
-        if let Some(remaining) = remaining.filter(|remaining| remaining.generation <= up_to_generation) {
-            unwritten.insert(key.clone(), Record { generation: remaining.generation, ..Record::default() });
+        if let Some(remaining) =
+            remaining.filter(|remaining| remaining.generation <= up_to_generation)
+        {
+            unwritten.insert(
+                key.clone(),
+                Record {
+                    generation: remaining.generation,
+                    ..Record::default()
+                },
+            );
         }
         drop(unwritten);
         // The caller must learn that the record was not removed.
@@ -188,13 +231,20 @@ impl Store for FileStore {
     }
 
     fn list(&self) -> Result<Vec<(TokenKey, Record)>> {
-        let Some(store) = self.store.location().map_or(Ok(None), |_| self.store.for_reading())? else {
+        let Some(store) = self
+            .store
+            .location()
+            .map_or(Ok(None), |_| self.store.for_reading())?
+        else {
             return Ok(Vec::new());
         };
-        let records = store.record_names(TOKENS_DIR)?.into_iter().filter_map(|name| match store.read(&name) {
-            Ok(ReadOutcome::Intact(plaintext)) => codec::decode_record(&plaintext),
-            _ => None,
-        });
+        let records = store
+            .record_names(TOKENS_DIR)?
+            .into_iter()
+            .filter_map(|name| match store.read(&name) {
+                Ok(ReadOutcome::Intact(plaintext)) => codec::decode_record(&plaintext),
+                _ => None,
+            });
         Ok(records.collect())
     }
 
@@ -204,12 +254,17 @@ impl Store for FileStore {
         }
         let attempt = self.store.for_writing().and_then(|store| {
             let name = RecordName::for_record(&store.keys, key);
-            lock::try_acquire(&store.dir, &store.path, &lock::fetch_lock(key.resource_kind, name.hash()))
+            lock::try_acquire(
+                &store.dir,
+                &store.path,
+                &lock::fetch_lock(key.resource_kind, name.hash()),
+            )
         });
         match attempt {
             Ok(LockAttempt::Acquired(lock)) => Ok(LockResult::Locked(Box::new(lock))),
             Ok(LockAttempt::Busy(holder)) => Ok(LockResult::Held(holder)),
-            // Other processes can't be locked out, but a file is never written without its write lock.
+            // Other processes can't be locked out, but a file is never written without its write
+            // lock.
             Err(error) => {
                 self.warn(&error);
                 Ok(LockResult::Locked(Box::new(NoopLock)))
@@ -234,7 +289,10 @@ impl Store for FileStore {
     fn failure(&self, secret: &Fingerprint) -> Option<FailureRecord> {
         let on_disk = || {
             let store = self.store.for_reading().ok()??;
-            match store.read(&RecordName::for_failure(&store.keys, secret)).ok()? {
+            match store
+                .read(&RecordName::for_failure(&store.keys, secret))
+                .ok()?
+            {
                 ReadOutcome::Intact(plaintext) => codec::decode_failure(&plaintext),
                 _ => None,
             }
@@ -243,14 +301,27 @@ impl Store for FileStore {
         in_memory.or_else(on_disk)
     }
 
-    fn set_failure(&self, secret: &Fingerprint, failure: Option<FailureRecord>, keep_present: &dyn Fn(&FailureRecord) -> bool) {
-        let keep = |plaintext: &[u8]| codec::decode_failure(plaintext).is_some_and(|present| keep_present(&present));
+    fn set_failure(
+        &self,
+        secret: &Fingerprint,
+        failure: Option<FailureRecord>,
+        keep_present: &dyn Fn(&FailureRecord) -> bool,
+    ) {
+        let keep = |plaintext: &[u8]| {
+            codec::decode_failure(plaintext).is_some_and(|present| keep_present(&present))
+        };
         let outcome = match failure.as_ref().and_then(codec::encode_failure) {
-            Some(plaintext) => {
-                self.store.for_writing().and_then(|store| store.write(&RecordName::for_failure(&store.keys, secret), &plaintext, keep))
-            }
+            Some(plaintext) => self.store.for_writing().and_then(|store| {
+                store.write(
+                    &RecordName::for_failure(&store.keys, secret),
+                    &plaintext,
+                    keep,
+                )
+            }),
             None => self.store.for_reading().and_then(|store| match store {
-                Some(store) => store.remove(&RecordName::for_failure(&store.keys, secret), true, keep),
+                Some(store) => {
+                    store.remove(&RecordName::for_failure(&store.keys, secret), true, keep)
+                }
                 None => Ok(()),
             }),
         };
@@ -271,7 +342,8 @@ pub fn is_record_or_failure(plaintext: &[u8]) -> bool {
     codec::decode_record(plaintext).is_some() || codec::decode_failure(plaintext).is_some()
 }
 
-/// Whether records of a key are stored. A configured secret stays where its user put it, and a session has no token.
+/// Whether records of a key are stored. A configured secret stays where its user put it, and a
+/// session has no token.
 fn is_stored(key: &TokenKey) -> bool {
     !matches!(key.resource_kind, ResourceKind::Key | ResourceKind::Session)
 }

@@ -1,7 +1,8 @@
-//! Removes files that no process needs any more: those of killed writers, old failures, expired records.
+//! Removes files that no process needs any more: those of killed writers, old failures, expired
+//! records.
 //!
-//! A reader never waits for it. Leftovers are removed when a store is opened for writing; records after a save, once an hour and at
-//! most 2,000 at a time.
+//! A reader never waits for it. Leftovers are removed when a store is opened for writing; records
+//! after a save, once an hour and at most 2,000 at a time.
 
 use std::time::{Duration, SystemTime};
 
@@ -38,7 +39,9 @@ fn is_expired(record: &Record, now_us: i64) -> bool {
     let remove_at_us = match &record.token {
         Some(token) if token.meta().expires_us == NO_EXPIRY => return false,
         Some(token) => token.meta().expires_us.saturating_add(KEEP_AFTER_EXPIRY_US),
-        None => i64::try_from(record.generation).unwrap_or(i64::MAX).saturating_add(KEEP_WITHOUT_TOKEN_US),
+        None => i64::try_from(record.generation)
+            .unwrap_or(i64::MAX)
+            .saturating_add(KEEP_WITHOUT_TOKEN_US),
     };
     record.renewal.is_none() && remove_at_us < now_us
 }
@@ -48,23 +51,29 @@ pub(super) fn remove_leftovers(store: &OpenStore) {
     let dir = &store.dir;
     for name in dir.list(NEW_DIR).unwrap_or_default() {
         if let Ok(number) = name.parse()
-            && let Ok(LockAttempt::Acquired(_lock)) = lock::try_acquire(dir, &store.path, &lock::write_lock(number))
+            && let Ok(LockAttempt::Acquired(_lock)) =
+                lock::try_acquire(dir, &store.path, &lock::write_lock(number))
         {
             let _ = dir.remove_file(&new_file_name(number));
         }
     }
     for name in dir.list(FAILURES_DIR).unwrap_or_default() {
         let name = format!("{FAILURES_DIR}/{name}");
-        let facts = dir.open_file(&name, OpenMode::Read).and_then(|file| FileFacts::of(&file));
+        let facts = dir
+            .open_file(&name, OpenMode::Read)
+            .and_then(|file| FileFacts::of(&file));
         if facts.is_ok_and(|facts| is_older_than(facts.modified(), KEEP_FAILURES)) {
             let _ = dir.remove_file(&name);
         }
     }
 }
 
-/// Removes expired records, if a search is due. The time is when the saved record's token was acquired.
+/// Removes expired records, if a search is due. The time is when the saved record's token was
+/// acquired.
 pub(super) fn remove_expired_records(store: &OpenStore, saved: &Record) {
-    let Some(now_us) = saved.token.as_ref().map(|token| token.meta().acquired_us) else { return };
+    let Some(now_us) = saved.token.as_ref().map(|token| token.meta().acquired_us) else {
+        return;
+    };
     if !is_due(store) {
         return;
     }
@@ -73,13 +82,20 @@ pub(super) fn remove_expired_records(store: &OpenStore, saved: &Record) {
     let start = getrandom::u32().unwrap_or(0) as usize % names.len().max(1);
     names.rotate_left(start);
     let expired_record = |name: &_| match store.read(name) {
-        Ok(ReadOutcome::Intact(plaintext)) => {
-            codec::decode_record(&plaintext).filter(|(_, record)| is_expired(record, now_us)).map(|(_, record)| record)
-        }
+        Ok(ReadOutcome::Intact(plaintext)) => codec::decode_record(&plaintext)
+            .filter(|(_, record)| is_expired(record, now_us))
+            .map(|(_, record)| record),
         _ => None,
     };
-    let expired: Vec<_> = names.iter().take(MAX_RECORDS).filter_map(|name| Some((name, expired_record(name)?.generation))).collect();
-    let removed = expired.iter().filter(|(name, generation)| store.remove_if_unlocked(name, *generation)).count();
+    let expired: Vec<_> = names
+        .iter()
+        .take(MAX_RECORDS)
+        .filter_map(|name| Some((name, expired_record(name)?.generation)))
+        .collect();
+    let removed = expired
+        .iter()
+        .filter(|(name, generation)| store.remove_if_unlocked(name, *generation))
+        .count();
     if removed > 0 {
         // A record that is back after a crash is removed the next time.
         let _ = store.dir.open_dir(TOKENS_DIR).and_then(|dir| dir.sync());
@@ -93,7 +109,10 @@ fn is_due(store: &OpenStore) -> bool {
         _ => return false,
     }
     let file = store.dir.open_file(LAST_RUN_FILE, OpenMode::OpenOrCreate);
-    let Ok((file, facts)) = file.and_then(|file| FileFacts::of(&file).map(|facts| (file, facts))) else { return false };
+    let Ok((file, facts)) = file.and_then(|file| FileFacts::of(&file).map(|facts| (file, facts)))
+    else {
+        return false;
+    };
     let is_due = facts.is_empty() || is_older_than(facts.modified(), RUN_INTERVAL);
     let _guard = SigpipeGuard::block();
     is_due && std::io::Write::write_all(&mut &file, b"\n").is_ok()

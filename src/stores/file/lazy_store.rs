@@ -17,7 +17,10 @@ pub(super) struct LazyStore {
 impl LazyStore {
     /// The store at a location. Nothing is opened yet.
     pub(super) fn new(location: Result<Location>) -> Self {
-        Self { location, open: Mutex::default() }
+        Self {
+            location,
+            open: Mutex::default(),
+        }
     }
 
     /// The location of the store.

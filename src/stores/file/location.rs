@@ -1,4 +1,5 @@
-//! The location of a file store: its directory, and its key in a directory of its own or in a keyring.
+//! The location of a file store: its directory, and its key in a directory of its own or in a
+//! keyring.
 //!
 //! It touches no file.
 //!
@@ -64,19 +65,49 @@ pub(super) struct HomeDir {
 ///
 /// # Errors
 /// [`ErrorKind::Store`] if the environment doesn't name the user's directories.
-pub(super) fn find(setting: &str, environment: &Environment, keyring: Option<Box<dyn KeyBackend>>) -> Result<Location> {
+pub(super) fn find(
+    setting: &str,
+    environment: &Environment,
+    keyring: Option<Box<dyn KeyBackend>>,
+) -> Result<Location> {
     let location = |dir: PathBuf, key_dir, homes| {
         let name = format!("store {}", dir.display());
-        let key = keyring.map_or(KeyLocation::Dir(key_dir), |backend| KeyLocation::Keyring(backend, name));
+        let key = keyring.map_or(KeyLocation::Dir(key_dir), |backend| {
+            KeyLocation::Keyring(backend, name)
+        });
         Location { dir, key, homes }
     };
     if let Some(path) = setting.strip_prefix("file:") {
-        return Ok(location(PathBuf::from(path), PathBuf::from(path), Vec::new()));
+        return Ok(location(
+            PathBuf::from(path),
+            PathBuf::from(path),
+            Vec::new(),
+        ));
     }
-    let absolute = |name: &str| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name: &str| {
+        environment(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let in_home = |name: &str, default: &str| {
-        let configured = absolute(name).map(|base| (base.join("keyferry"), HomeDir { path: base, must_exist: false }));
-        let default = |home: PathBuf| (home.join(default).join("keyferry"), HomeDir { path: home, must_exist: true });
+        let configured = absolute(name).map(|base| {
+            (
+                base.join("keyferry"),
+                HomeDir {
+                    path: base,
+                    must_exist: false,
+                },
+            )
+        });
+        let default = |home: PathBuf| {
+            (
+                home.join(default).join("keyferry"),
+                HomeDir {
+                    path: home,
+                    must_exist: true,
+                },
+            )
+        };
         configured.or_else(|| absolute("HOME").map(default)).ok_or_else(|| {
             let what = format!("neither {name} nor HOME is an absolute path: set one, or set `store` to file:/absolute/path");
             Error::new(ErrorKind::Store, what)
@@ -97,24 +128,63 @@ mod tests {
     #[test]
     fn relative_directories_are_ignored() {
         // variables, store's directory, key's directory
-        type Row = (&'static [(&'static str, &'static str)], Option<(&'static str, &'static str)>);
+        type Row = (
+            &'static [(&'static str, &'static str)],
+            Option<(&'static str, &'static str)>,
+        );
         let table: [Row; 6] = [
-            (&[("HOME", "/h")], Some(("/h/.local/state/keyferry", "/h/.local/share/keyferry"))),
-            (&[("HOME", "/h"), ("XDG_STATE_HOME", "/s"), ("XDG_DATA_HOME", "/d")], Some(("/s/keyferry", "/d/keyferry"))),
-            (&[("HOME", "/h"), ("XDG_STATE_HOME", "s")], Some(("/h/.local/state/keyferry", "/h/.local/share/keyferry"))),
+            (
+                &[("HOME", "/h")],
+                Some(("/h/.local/state/keyferry", "/h/.local/share/keyferry")),
+            ),
+            (
+                &[
+                    ("HOME", "/h"),
+                    ("XDG_STATE_HOME", "/s"),
+                    ("XDG_DATA_HOME", "/d"),
+                ],
+                Some(("/s/keyferry", "/d/keyferry")),
+            ),
+            (
+                &[("HOME", "/h"), ("XDG_STATE_HOME", "s")],
+                Some(("/h/.local/state/keyferry", "/h/.local/share/keyferry")),
+            ),
             (&[("XDG_STATE_HOME", "/s")], None),
             (&[("HOME", ""), ("XDG_STATE_HOME", "./s")], None),
             (&[], None),
         ];
         for (variables, expected) in table {
-            let variables: Vec<(String, String)> = variables.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-            let environment: Environment =
-                Arc::new(move |name| variables.iter().find(|(variable, _)| variable == name).map(|(_, value)| value.clone()));
+            let variables: Vec<(String, String)> = variables
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect();
+            let environment: Environment = Arc::new(move |name| {
+                variables
+                    .iter()
+                    .find(|(variable, _)| variable == name)
+                    .map(|(_, value)| value.clone())
+            });
             let found = find("file", &environment, None).ok();
-            let found = found.map(|location| (location.dir.display().to_string(), location.key.description()));
-            assert_eq!(found, expected.map(|(dir, key)| (dir.to_owned(), format!("{key}/store.key"))));
+            let found = found.map(|location| {
+                (
+                    location.dir.display().to_string(),
+                    location.key.description(),
+                )
+            });
+            assert_eq!(
+                found,
+                expected.map(|(dir, key)| (dir.to_owned(), format!("{key}/store.key")))
+            );
         }
-        let location = find("file:/x/y", &(Arc::new(|_: &str| None) as Environment), None).unwrap();
-        assert_eq!((location.dir, location.key.description()), (PathBuf::from("/x/y"), "/x/y/store.key".to_owned()));
+        let location = find(
+            "file:/x/y",
+            &(Arc::new(|_: &str| None) as Environment),
+            None,
+        )
+        .unwrap();
+        assert_eq!(
+            (location.dir, location.key.description()),
+            (PathBuf::from("/x/y"), "/x/y/store.key".to_owned())
+        );
     }
 }

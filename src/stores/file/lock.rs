@@ -1,10 +1,11 @@
 //! Locks between processes: a fixed set of small files that are never removed.
 //!
-//! A fetch lock is held while a service is asked; it is tried, never waited for. A write lock is held for one write; callers wait
-//! for it.
+//! A fetch lock is held while a service is asked; it is tried, never waited for. A write lock is
+//! held for one write; callers wait for it.
 //!
-//! Each kind of resource has fetch locks of its own. Rationale: a fetch for a package holds its lock while it gets the user's token
-//! under another one; with one file for both, it would wait for itself.
+//! Each kind of resource has fetch locks of its own. Rationale: a fetch for a package holds its
+//! lock while it gets the user's token under another one; with one file for both, it would wait for
+//! itself.
 
 use std::io;
 use std::path::Path;
@@ -27,7 +28,11 @@ impl Lock for HeldLock {}
 
 /// The lock file for fetching the token of a key; `name` is the key's file.
 pub(super) fn fetch_lock(resource_kind: ResourceKind, name: &str) -> String {
-    format!("locks/{}-{:02}", resource_kind.name(), hex_byte(name, 0) % FETCH_LOCKS)
+    format!(
+        "locks/{}-{:02}",
+        resource_kind.name(),
+        hex_byte(name, 0) % FETCH_LOCKS
+    )
 }
 
 /// The number of the lock for writing a file.
@@ -42,7 +47,9 @@ pub(super) fn write_lock(number: u8) -> String {
 
 /// A byte of the name, which is hexadecimal.
 fn hex_byte(name: &str, at: usize) -> u8 {
-    name.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or(0)
+    name.get(at..at + 2)
+        .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        .unwrap_or(0)
 }
 
 /// The outcome of trying a lock.
@@ -71,14 +78,22 @@ pub(super) fn try_acquire(dir: &Dir, path: &Path, name: &str) -> Result<LockAtte
 /// Opens a lock file. `None` if this process holds or tries as many locks as it may.
 fn open_lock_file(dir: &Dir, name: &str) -> io::Result<Option<LockFile>> {
     LockFile::new(|| {
-        let file = dir.open_file(name, OpenMode::OpenOrCreate).or_else(|error| match cause(&error) {
-            // A lock needs no write permission.
-            IoCause::ReadOnly | IoCause::AccessDenied => dir.open_file(name, OpenMode::Read).map_err(|_| error),
-            _ => Err(error),
-        })?;
+        let file = dir
+            .open_file(name, OpenMode::OpenOrCreate)
+            .or_else(|error| match cause(&error) {
+                // A lock needs no write permission.
+                IoCause::ReadOnly | IoCause::AccessDenied => {
+                    dir.open_file(name, OpenMode::Read).map_err(|_| error)
+                }
+                _ => Err(error),
+            })?;
         let facts = FileFacts::of(&file)?;
         let is_lock_file = facts.is_file() && facts.link_count() == 1 && facts.is_owned_by_user();
-        if is_lock_file { Ok(file) } else { Err(io::Error::other("not a lock")) }
+        if is_lock_file {
+            Ok(file)
+        } else {
+            Err(io::Error::other("not a lock"))
+        }
     })
 }
 
@@ -91,21 +106,32 @@ pub(super) fn acquire(dir: &Dir, path: &Path, name: &str) -> Result<HeldLock> {
     let deadline = Instant::now() + MAX_WRITE_WAIT;
     let mut file = open_lock_file(dir, name).map_err(|error| fail(&error))?;
     loop {
-        match file.map(LockFile::try_lock).transpose().map_err(|error| fail(&error))? {
+        match file
+            .map(LockFile::try_lock)
+            .transpose()
+            .map_err(|error| fail(&error))?
+        {
             Some(TryLock::Acquired(lock)) => return Ok(lock),
             Some(TryLock::Busy(busy)) => file = Some(busy),
             None => file = open_lock_file(dir, name).map_err(|error| fail(&error))?,
         }
         if Instant::now() >= deadline {
-            let holder = file.and_then(|file| file.holder()).map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-            let what = format!("{} is held by {holder}: look what stops it", path.join(name).display());
+            let holder = file.and_then(|file| file.holder()).map_or_else(
+                || "another process".to_owned(),
+                |pid| format!("process {pid}"),
+            );
+            let what = format!(
+                "{} is held by {holder}: look what stops it",
+                path.join(name).display()
+            );
             return Err(Error::new(ErrorKind::Store, what));
         }
         std::thread::sleep(retry_delay());
     }
 }
 
-/// A random part of the time that a write takes. Rationale: a process that waits longer between tries is overtaken again and again.
+/// A random part of the time that a write takes. Rationale: a process that waits longer between
+/// tries is overtaken again and again.
 fn retry_delay() -> Duration {
     Duration::from_micros(500 + u64::from(getrandom::u32().unwrap_or(400) % 2_500))
 }

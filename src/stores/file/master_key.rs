@@ -1,7 +1,9 @@
-//! The master key of a store, and the keys derived from it. It is made once, though many processes may start at the same time.
+//! The master key of a store, and the keys derived from it. It is made once, though many processes
+//! may start at the same time.
 //!
-//! The file is text: `keyferry store key 1`, the key's id, the key. The id is the key's own fingerprint, so that a damaged key is
-//! not taken for another one. A keyring holds the key's digits alone.
+//! The file is text: `keyferry store key 1`, the key's id, the key. The id is the key's own
+//! fingerprint, so that a damaged key is not taken for another one. A keyring holds the key's
+//! digits alone.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -51,23 +53,36 @@ impl DerivedKeys {
         id.copy_from_slice(&derive(&key, "keyferry key id")[..8]);
         let sealing_key = SealingKey::new(id, &derive(&key, "keyferry seal"));
         let file_names = Fingerprinter::new(&*derive(&key, "keyferry names"));
-        Self { id: hex(&id), sealing_key, file_names, fingerprint_key: derive(&key, "keyferry fingerprints") }
+        Self {
+            id: hex(&id),
+            sealing_key,
+            file_names,
+            fingerprint_key: derive(&key, "keyferry fingerprints"),
+        }
     }
 }
 
 /// Bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn parse_hex(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
-    let digits: Option<Vec<u8>> = text.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect();
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|digit| digit.to_digit(16).map(|digit| digit as u8))
+        .collect();
     let digits = Zeroizing::new(digits.filter(|digits| digits.len() == 64)?);
-    bytes.iter_mut().zip(digits.chunks(2)).for_each(|(byte, pair)| *byte = pair[0] << 4 | pair[1]);
+    bytes
+        .iter_mut()
+        .zip(digits.chunks(2))
+        .for_each(|(byte, pair)| *byte = pair[0] << 4 | pair[1]);
     Some(bytes)
 }
 
@@ -81,7 +96,9 @@ pub(super) fn read_file(dir: &Dir, path: &Path) -> Result<Option<DerivedKeys>> {
     let bytes = match private_dir::read_file(dir, path, KEY_FILE)? {
         FileContents::Missing => return Ok(None),
         FileContents::Unsafe(fault) => {
-            let what = format!("{path_text} {fault}: it has to be a file of this user's own, chmod 600, with one name");
+            let what = format!(
+                "{path_text} {fault}: it has to be a file of this user's own, chmod 600, with one name"
+            );
             return Err(Error::new(ErrorKind::UnsafeFile, what));
         }
         FileContents::Bytes(bytes) => Zeroizing::new(bytes),
@@ -90,7 +107,9 @@ pub(super) fn read_file(dir: &Dir, path: &Path) -> Result<Option<DerivedKeys>> {
     let damaged = || {
         Error::new(
             ErrorKind::Store,
-            format!("{path_text} is damaged: put it back from a backup, or clear the store with `keyferry logout`"),
+            format!(
+                "{path_text} is damaged: put it back from a backup, or clear the store with `keyferry logout`"
+            ),
         )
     };
     match lines.next().and_then(|line| line.strip_prefix(FIRST_LINE)) {
@@ -98,14 +117,23 @@ pub(super) fn read_file(dir: &Dir, path: &Path) -> Result<Option<DerivedKeys>> {
         Some(version) if version.parse::<u32>().is_ok() => {
             return Err(Error::new(
                 ErrorKind::Store,
-                format!("{path_text} was written by another release of keyferry: use that one, or a newer"),
+                format!(
+                    "{path_text} was written by another release of keyferry: use that one, or a newer"
+                ),
             ));
         }
         _ => return Err(damaged()),
     }
-    let (id, key) = (lines.next().unwrap_or_default(), Zeroizing::new(lines.next().and_then(parse_hex).ok_or_else(damaged)?));
+    let (id, key) = (
+        lines.next().unwrap_or_default(),
+        Zeroizing::new(lines.next().and_then(parse_hex).ok_or_else(damaged)?),
+    );
     let keys = DerivedKeys::new(&key);
-    if id == keys.id { Ok(Some(keys)) } else { Err(damaged()) }
+    if id == keys.id {
+        Ok(Some(keys))
+    } else {
+        Err(damaged())
+    }
 }
 
 /// The key in a keyring's item. `None` if it is damaged.
@@ -117,15 +145,20 @@ fn parse_key(secret: &Secret) -> Option<Zeroizing<[u8; 32]>> {
 ///
 /// # Errors
 /// Those of the keyring; [`ErrorKind::Store`] if the item is damaged.
-pub(super) fn read_from_keyring(backend: &dyn KeyBackend, name: &str) -> Result<Option<DerivedKeys>> {
-    let Some(secret) = backend.get(name)? else { return Ok(None) };
+pub(super) fn read_from_keyring(
+    backend: &dyn KeyBackend,
+    name: &str,
+) -> Result<Option<DerivedKeys>> {
+    let Some(secret) = backend.get(name)? else {
+        return Ok(None);
+    };
     let what = "the store's key in the keyring is damaged: put it back, or clear the store with `keyferry logout`";
     let key = parse_key(&secret).ok_or_else(|| Error::new(ErrorKind::Store, what))?;
     Ok(Some(DerivedKeys::new(&key)))
 }
 
-/// Makes the key in a keyring, unless the keyring has it. The caller holds the label's lock and has found no label that names a
-/// key, so a damaged item unseals nothing and may be overwritten.
+/// Makes the key in a keyring, unless the keyring has it. The caller holds the label's lock and has
+/// found no label that names a key, so a damaged item unseals nothing and may be overwritten.
 ///
 /// # Errors
 /// Those of the keyring.
@@ -140,7 +173,8 @@ pub(super) fn create_in_keyring(backend: &dyn KeyBackend, name: &str) -> Result<
 
 fn random_key() -> Result<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *key).map_err(|_| Error::new(ErrorKind::Store, "the system gives no random numbers"))?;
+    getrandom::fill(&mut *key)
+        .map_err(|_| Error::new(ErrorKind::Store, "the system gives no random numbers"))?;
     Ok(key)
 }
 

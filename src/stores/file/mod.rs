@@ -1,7 +1,8 @@
 //! The store that all programs of a user share: one sealed file for each key.
 //!
-//! It opens nothing before it is asked for something. A store that can't be used becomes a store in memory, with one warning that
-//! names the remedy. A file that another key sealed, or that has a newer format, is never overwritten.
+//! It opens nothing before it is asked for something. A store that can't be used becomes a store in
+//! memory, with one warning that names the remedy. A file that another key sealed, or that has a
+//! newer format, is never overwritten.
 //!
 //! | in the store's directory | content |
 //! |---|---|

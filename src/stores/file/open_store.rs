@@ -1,7 +1,7 @@
 //! An open store: its directory and its keys.
 //!
-//! The file `store` in the directory is the label, which names the key that seals the store. A store is never written with another
-//! key.
+//! The file `store` in the directory is the label, which names the key that seals the store. A
+//! store is never written with another key.
 
 use std::path::PathBuf;
 
@@ -45,14 +45,21 @@ pub(super) fn open_for_reading(location: &Location) -> Result<Option<OpenStore>>
     let Some(dir) = private_dir::open(&location.dir)? else {
         return Ok(None);
     };
-    Ok(read_keys(&dir, location)?.map(|keys| OpenStore { dir, path: location.dir.clone(), keys, is_writable: false }))
+    Ok(read_keys(&dir, location)?.map(|keys| OpenStore {
+        dir,
+        path: location.dir.clone(),
+        keys,
+        is_writable: false,
+    }))
 }
 
 fn read_keys(dir: &Dir, location: &Location) -> Result<Option<DerivedKeys>> {
     match &location.key {
         KeyLocation::Keyring(backend, name) => master_key::read_from_keyring(&**backend, name),
         KeyLocation::Dir(path) if *path == location.dir => master_key::read_file(dir, path),
-        KeyLocation::Dir(path) => private_dir::open(path)?.map_or(Ok(None), |dir| master_key::read_file(&dir, path)),
+        KeyLocation::Dir(path) => {
+            private_dir::open(path)?.map_or(Ok(None), |dir| master_key::read_file(&dir, path))
+        }
     }
 }
 
@@ -61,7 +68,9 @@ fn create_keys(dir: &Dir, location: &Location) -> Result<DerivedKeys> {
     match &location.key {
         KeyLocation::Keyring(backend, name) => master_key::create_in_keyring(&**backend, name),
         KeyLocation::Dir(path) if *path == location.dir => master_key::create_file(dir, path),
-        KeyLocation::Dir(path) => master_key::create_file(&private_dir::open_or_create(path, &location.homes)?, path),
+        KeyLocation::Dir(path) => {
+            master_key::create_file(&private_dir::open_or_create(path, &location.homes)?, path)
+        }
     }
 }
 
@@ -77,28 +86,42 @@ fn read_label(dir: &Dir, location: &Location) -> Result<Label> {
     let path_text = path_text.display();
     let bytes = match private_dir::read_file(dir, &location.dir, LABEL_FILE)? {
         FileContents::Missing => return Ok(Label::Missing),
-        FileContents::Unsafe(fault) => return Err(Error::new(ErrorKind::UnsafeFile, format!("{path_text} {fault}: remove it"))),
+        FileContents::Unsafe(fault) => {
+            return Err(Error::new(
+                ErrorKind::UnsafeFile,
+                format!("{path_text} {fault}: remove it"),
+            ));
+        }
         FileContents::Bytes(bytes) => bytes,
     };
     let mut lines = std::str::from_utf8(&bytes).unwrap_or_default().lines();
-    match lines.next().and_then(|line| line.strip_prefix("keyferry store ")) {
+    match lines
+        .next()
+        .and_then(|line| line.strip_prefix("keyferry store "))
+    {
         Some("1") => {}
         Some(version) if version.parse::<u32>().is_ok() => {
             return Err(Error::new(
                 ErrorKind::Store,
-                format!("{path_text} was written by another release of keyferry: use that one, or a newer"),
+                format!(
+                    "{path_text} was written by another release of keyferry: use that one, or a newer"
+                ),
             ));
         }
         _ => return Ok(Label::Damaged),
     }
-    let key = lines.next().and_then(|line| line.strip_prefix("key ")?.split_once(' '));
+    let key = lines
+        .next()
+        .and_then(|line| line.strip_prefix("key ")?.split_once(' '));
     match key.filter(|(_, id)| id.len() == 16 && bytes.ends_with(b"\n")) {
         Some((kind, id)) if kind == location.key.kind() => Ok(Label::KeyId(id.to_owned())),
         Some((kind @ ("file" | "keyring"), _)) => {
             let store = location.dir.display();
             Err(Error::new(
                 ErrorKind::Store,
-                format!("the key of {store} is not there: set `store_key` to {kind}, or clear the store with `keyferry logout`"),
+                format!(
+                    "the key of {store} is not there: set `store_key` to {kind}, or clear the store with `keyferry logout`"
+                ),
             ))
         }
         _ => Ok(Label::Damaged),
@@ -116,7 +139,12 @@ pub(super) fn open_or_create(location: &Location) -> Result<OpenStore> {
         Label::KeyId(id) => labelled_keys(&id, &dir, location)?,
         _ => create_label(&dir, location)?,
     };
-    Ok(OpenStore { dir, path: location.dir.clone(), keys, is_writable: true })
+    Ok(OpenStore {
+        dir,
+        path: location.dir.clone(),
+        keys,
+        is_writable: true,
+    })
 }
 
 /// The keys of the store, if they are those that the label names.
@@ -128,10 +156,19 @@ fn labelled_keys(id: &str, dir: &Dir, location: &Location) -> Result<DerivedKeys
     };
     match read_keys(dir, location)? {
         Some(keys) if keys.id == id => Ok(keys),
-        Some(keys) => {
-            Err(Error::new(ErrorKind::Store, format!("{store} was sealed with key {id}, and {key_location} holds {}: {remedy}", keys.id)))
-        }
-        None => Err(Error::new(ErrorKind::Store, format!("{store} was sealed with key {id}, which is gone from {key_location}: {remedy}"))),
+        Some(keys) => Err(Error::new(
+            ErrorKind::Store,
+            format!(
+                "{store} was sealed with key {id}, and {key_location} holds {}: {remedy}",
+                keys.id
+            ),
+        )),
+        None => Err(Error::new(
+            ErrorKind::Store,
+            format!(
+                "{store} was sealed with key {id}, which is gone from {key_location}: {remedy}"
+            ),
+        )),
     }
 }
 
@@ -139,7 +176,9 @@ fn labelled_keys(id: &str, dir: &Dir, location: &Location) -> Result<DerivedKeys
 fn create_dirs(dir: &Dir, location: &Location) -> Result<()> {
     for name in [LOCKS_DIR, NEW_DIR, FAILURES_DIR, TOKENS_DIR] {
         match dir.create_dir(name) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(io_error(&location.dir.join(name), &error)),
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(io_error(&location.dir.join(name), &error));
+            }
             _ => {}
         }
     }
@@ -156,7 +195,15 @@ fn create_label(dir: &Dir, location: &Location) -> Result<DerivedKeys> {
     let write = || {
         let _ = dir.remove_file(NEW_LABEL_FILE);
         let mut file = dir.open_file(NEW_LABEL_FILE, OpenMode::CreateNew)?;
-        private_file::write(&mut file, format!("keyferry store 1\nkey {} {}\n", location.key.kind(), keys.id).as_bytes())?;
+        private_file::write(
+            &mut file,
+            format!(
+                "keyferry store 1\nkey {} {}\n",
+                location.key.kind(),
+                keys.id
+            )
+            .as_bytes(),
+        )?;
         dir.rename(NEW_LABEL_FILE, dir, LABEL_FILE)?;
         dir.sync()
     };

@@ -1,4 +1,5 @@
-//! Opens directories and files that the user must own. All checks are made on the open descriptor, never on a path.
+//! Opens directories and files that the user must own. All checks are made on the open descriptor,
+//! never on a path.
 //!
 //! It also turns errors of the system into messages with a remedy.
 
@@ -20,12 +21,18 @@ pub(super) fn io_error(path: &Path, error: &io::Error) -> Error {
     let path_text = path.display();
     let why = match cause(error) {
         IoCause::DiskFull => "the disk is full: make room",
-        IoCause::ReadOnly => "the file system is read-only: set `store` to file:/PATH where it can be written, or to memory",
-        IoCause::AccessDenied => "this user may not use it: see its owner and permissions with ls -ld",
+        IoCause::ReadOnly => {
+            "the file system is read-only: set `store` to file:/PATH where it can be written, or to memory"
+        }
+        IoCause::AccessDenied => {
+            "this user may not use it: see its owner and permissions with ls -ld"
+        }
         IoCause::DiskError => "the disk reports an error: check it",
         IoCause::FileTooLarge => "files may not grow so large here: raise the limit (ulimit -f)",
         IoCause::TooManyFiles => "too many files are open: raise the limit (ulimit -n)",
-        IoCause::NoLocks => "its file system has no locks: set `store` to file:/PATH on a local disk",
+        IoCause::NoLocks => {
+            "its file system has no locks: set `store` to file:/PATH on a local disk"
+        }
         IoCause::LinkOrFile => "a link or a file is in its place: remove that",
         IoCause::NotFound => "it is not there: make it, or set `store` to file:/PATH",
         IoCause::NotAFile | IoCause::Other => "the system can't use it: check it",
@@ -49,10 +56,16 @@ pub(super) fn open(path: &Path) -> Result<Option<Dir>> {
     };
     let facts = dir.facts().map_err(|error| io_error(path, &error))?;
     if !facts.is_owned_by_user() {
-        return Err(unsafe_file(path, "belongs to another user: chown it, or set `store` to file:/PATH"));
+        return Err(unsafe_file(
+            path,
+            "belongs to another user: chown it, or set `store` to file:/PATH",
+        ));
     }
     if facts.is_open_to_others() {
-        return Err(unsafe_file(path, &format!("is open to others: chmod 700 {}", path.display())));
+        return Err(unsafe_file(
+            path,
+            &format!("is open to others: chmod 700 {}", path.display()),
+        ));
     }
     Ok(Some(dir))
 }
@@ -70,7 +83,8 @@ pub(super) fn open_or_create(path: &Path, homes: &[HomeDir]) -> Result<Dir> {
     open(path)?.ok_or_else(|| io_error(path, &io::ErrorKind::NotFound.into()))
 }
 
-/// Fails if another user owns the home. Rationale: under `sudo` it may, and files made there would lock its owner out.
+/// Fails if another user owns the home. Rationale: under `sudo` it may, and files made there would
+/// lock its owner out.
 fn check_home(home: &HomeDir) -> Result<()> {
     let path = &home.path;
     let facts = match FileFacts::at(path) {
@@ -81,7 +95,10 @@ fn check_home(home: &HomeDir) -> Result<()> {
     if facts.is_owned_by_user() {
         return Ok(());
     }
-    Err(unsafe_file(path, "belongs to another user: set HOME to this user's own (sudo -H), or set `store` to file:/PATH"))
+    Err(unsafe_file(
+        path,
+        "belongs to another user: set HOME to this user's own (sudo -H), or set `store` to file:/PATH",
+    ))
 }
 
 /// The outcome of reading a file.
@@ -126,7 +143,9 @@ pub(super) fn read_file(dir: &Dir, path: &Path, name: &str) -> Result<FileConten
     };
     match fault {
         Some(fault) => Ok(FileContents::Unsafe(fault)),
-        None => read_all(&file, facts.len() as usize).map(FileContents::Bytes).map_err(|error| io_error(&path.join(name), &error)),
+        None => read_all(&file, facts.len() as usize)
+            .map(FileContents::Bytes)
+            .map_err(|error| io_error(&path.join(name), &error)),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Reads, writes, quarantines and removes sealed files. A file is written under another name and then renamed.
+//! Reads, writes, quarantines and removes sealed files. A file is written under another name and
+//! then renamed.
 
 use std::io;
 
@@ -28,14 +29,30 @@ impl RecordName {
     /// The name of a record's file.
     pub(super) fn for_record(keys: &DerivedKeys, key: &TokenKey) -> Self {
         let scope = &key.scope;
-        let parts = ["record", &scope.service, &scope.base, &scope.account, key.resource_kind.name(), &key.id, key.access.name()];
-        Self { content: Content::Record, path: format!("{TOKENS_DIR}/{}", keys.file_names.of(&parts)) }
+        let parts = [
+            "record",
+            &scope.service,
+            &scope.base,
+            &scope.account,
+            key.resource_kind.name(),
+            &key.id,
+            key.access.name(),
+        ];
+        Self {
+            content: Content::Record,
+            path: format!("{TOKENS_DIR}/{}", keys.file_names.of(&parts)),
+        }
     }
 
     /// The name of a failure's file.
     pub(super) fn for_failure(keys: &DerivedKeys, secret: &Fingerprint) -> Self {
-        let name = keys.file_names.of(&["refusal", &master_key::hex(secret.bytes())]);
-        Self { content: Content::Failure, path: format!("{FAILURES_DIR}/{name}") }
+        let name = keys
+            .file_names
+            .of(&["refusal", &master_key::hex(secret.bytes())]);
+        Self {
+            content: Content::Failure,
+            path: format!("{FAILURES_DIR}/{name}"),
+        }
     }
 
     /// The last part of the path: a keyed hash in hexadecimal digits.
@@ -79,26 +96,45 @@ impl OpenStore {
             FileContents::Unsafe(fault) => return Ok(ReadOutcome::Damaged(fault)),
             FileContents::Bytes(bytes) => bytes,
         };
-        Ok(match self.keys.sealing_key.unseal(name.content, name.hash(), &bytes) {
-            Unsealed::Plaintext(plaintext) => match name.content {
-                Content::Record if codec::decode_record(&plaintext).is_none() => ReadOutcome::Damaged("can't be understood"),
-                _ => ReadOutcome::Intact(plaintext),
+        Ok(
+            match self
+                .keys
+                .sealing_key
+                .unseal(name.content, name.hash(), &bytes)
+            {
+                Unsealed::Plaintext(plaintext) => match name.content {
+                    Content::Record if codec::decode_record(&plaintext).is_none() => {
+                        ReadOutcome::Damaged("can't be understood")
+                    }
+                    _ => ReadOutcome::Intact(plaintext),
+                },
+                Unsealed::Damaged => ReadOutcome::Damaged("is damaged"),
+                Unsealed::Foreign(why) => ReadOutcome::Foreign(why),
             },
-            Unsealed::Damaged => ReadOutcome::Damaged("is damaged"),
-            Unsealed::Foreign(why) => ReadOutcome::Foreign(why),
-        })
+        )
     }
 
     /// The error for a file that another key or release has written.
     pub(super) fn foreign_error(&self, name: &RecordName, why: &str) -> Error {
-        Error::new(ErrorKind::Store, format!("{} {why}, or clear the store with `keyferry logout`", self.path.join(&name.path).display()))
+        Error::new(
+            ErrorKind::Store,
+            format!(
+                "{} {why}, or clear the store with `keyferry logout`",
+                self.path.join(&name.path).display()
+            ),
+        )
     }
 
     /// Replaces a file, unless `keep` is true for the present content.
     ///
     /// # Errors
     /// [`ErrorKind::Store`]; the present file stays.
-    pub(super) fn write(&self, name: &RecordName, plaintext: &[u8], keep: impl Fn(&[u8]) -> bool) -> Result<()> {
+    pub(super) fn write(
+        &self,
+        name: &RecordName,
+        plaintext: &[u8],
+        keep: impl Fn(&[u8]) -> bool,
+    ) -> Result<()> {
         let lock_number = lock::write_lock_number(name.hash());
         let _lock = lock::acquire(&self.dir, &self.path, &lock::write_lock(lock_number))?;
         match self.read(name)? {
@@ -107,9 +143,14 @@ impl OpenStore {
             ReadOutcome::Damaged(_) => self.rename_damaged(name),
             _ => {}
         }
-        let sealed = self.keys.sealing_key.seal(name.content, name.hash(), plaintext)?;
+        let sealed = self
+            .keys
+            .sealing_key
+            .seal(name.content, name.hash(), plaintext)?;
         let new_file = new_file_name(lock_number);
-        let written = self.write_new(&new_file, &sealed).and_then(|()| self.dir.rename(&new_file, &self.dir, &name.path));
+        let written = self
+            .write_new(&new_file, &sealed)
+            .and_then(|()| self.dir.rename(&new_file, &self.dir, &name.path));
         if let Err(error) = written {
             let _ = self.dir.remove_file(&new_file);
             return Err(io_error(&self.path.join(&name.path), &error));
@@ -134,11 +175,17 @@ impl OpenStore {
         synced.map_err(|error| io_error(&self.path.join(name.dir()), &error))
     }
 
-    /// Removes a file, unless `keep` is true for its content. A foreign file is removed only with `even_foreign`.
+    /// Removes a file, unless `keep` is true for its content. A foreign file is removed only with
+    /// `even_foreign`.
     ///
     /// # Errors
     /// [`ErrorKind::Store`]; the file stays.
-    pub(super) fn remove(&self, name: &RecordName, even_foreign: bool, keep: impl Fn(&[u8]) -> bool) -> Result<()> {
+    pub(super) fn remove(
+        &self,
+        name: &RecordName,
+        even_foreign: bool,
+        keep: impl Fn(&[u8]) -> bool,
+    ) -> Result<()> {
         if matches!(self.read(name)?, ReadOutcome::Missing) {
             return Ok(());
         }
@@ -150,19 +197,27 @@ impl OpenStore {
             _ => {}
         }
         match self.dir.remove_file(&name.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(&self.path.join(&name.path), &error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error(&self.path.join(&name.path), &error))
+            }
             _ => self.sync(name),
         }
     }
 
-    /// Removes a record of exactly this generation, unless a process holds its write lock. Doesn't wait for the disk. Gives whether
-    /// the record was removed.
+    /// Removes a record of exactly this generation, unless a process holds its write lock. Doesn't
+    /// wait for the disk. Gives whether the record was removed.
     pub(super) fn remove_if_unlocked(&self, name: &RecordName, generation: u64) -> bool {
-        let Ok(LockAttempt::Acquired(_lock)) = lock::try_acquire(&self.dir, &self.path, &name.write_lock()) else {
+        let Ok(LockAttempt::Acquired(_lock)) =
+            lock::try_acquire(&self.dir, &self.path, &name.write_lock())
+        else {
             return false;
         };
-        let is_same = |plaintext: &[u8]| codec::decode_record(plaintext).is_some_and(|(_, record)| record.generation == generation);
-        matches!(self.read(name), Ok(ReadOutcome::Intact(plaintext)) if is_same(&plaintext)) && self.dir.remove_file(&name.path).is_ok()
+        let is_same = |plaintext: &[u8]| {
+            codec::decode_record(plaintext)
+                .is_some_and(|(_, record)| record.generation == generation)
+        };
+        matches!(self.read(name), Ok(ReadOutcome::Intact(plaintext)) if is_same(&plaintext))
+            && self.dir.remove_file(&name.path).is_ok()
     }
 
     /// Renames a damaged file, if it still is damaged.
@@ -176,7 +231,11 @@ impl OpenStore {
 
     fn rename_damaged(&self, name: &RecordName) {
         // The newest damaged file of a name is kept. One that can't be renamed is overwritten.
-        let _ = self.dir.rename(&name.path, &self.dir, &format!("{}{QUARANTINE_SUFFIX}", name.path));
+        let _ = self.dir.rename(
+            &name.path,
+            &self.dir,
+            &format!("{}{QUARANTINE_SUFFIX}", name.path),
+        );
     }
 
     /// The names of the records in a directory of the store.
@@ -188,12 +247,21 @@ impl OpenStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             names => names.map_err(|error| io_error(&self.path.join(dir), &error))?,
         };
-        let is_hash = |text: &String| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        Ok(names.into_iter().filter(is_hash).map(|name| RecordName { content: Content::Record, path: format!("{dir}/{name}") }).collect())
+        let is_hash =
+            |text: &String| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Ok(names
+            .into_iter()
+            .filter(is_hash)
+            .map(|name| RecordName {
+                content: Content::Record,
+                path: format!("{dir}/{name}"),
+            })
+            .collect())
     }
 }
 
-/// Removes all files and the label. An intact key stays, for other processes use it; a damaged one is removed.
+/// Removes all files and the label. An intact key stays, for other processes use it; a damaged one
+/// is removed.
 ///
 /// # Errors
 /// [`ErrorKind::UnsafeFile`], [`ErrorKind::Store`]: some files stay.
@@ -206,14 +274,20 @@ pub(super) fn clear(location: &Location) -> Result<()> {
         for name in dir.list(subdir).unwrap_or_default() {
             remove(&dir, location, &format!("{subdir}/{name}"))?;
         }
-        dir.open_dir(subdir).and_then(|subdir| subdir.sync()).or_else(ignore_not_found).map_err(|error| io_error(&path, &error))?;
+        dir.open_dir(subdir)
+            .and_then(|subdir| subdir.sync())
+            .or_else(ignore_not_found)
+            .map_err(|error| io_error(&path, &error))?;
     }
     if let KeyLocation::Dir(path) = &location.key
         && let Some(key_dir) = private_dir::open(path)?
     {
         match master_key::read_file(&key_dir, path) {
             Err(error) if error.kind == ErrorKind::UnsafeFile => return Err(error),
-            Err(_) => key_dir.remove_file(KEY_FILE).or_else(ignore_not_found).map_err(|error| io_error(&path.join(KEY_FILE), &error))?,
+            Err(_) => key_dir
+                .remove_file(KEY_FILE)
+                .or_else(ignore_not_found)
+                .map_err(|error| io_error(&path.join(KEY_FILE), &error))?,
             Ok(_) => {}
         }
     }
@@ -221,9 +295,15 @@ pub(super) fn clear(location: &Location) -> Result<()> {
 }
 
 fn remove(dir: &Dir, location: &Location, name: &str) -> Result<()> {
-    dir.remove_file(name).or_else(ignore_not_found).map_err(|error| io_error(&location.dir.join(name), &error))
+    dir.remove_file(name)
+        .or_else(ignore_not_found)
+        .map_err(|error| io_error(&location.dir.join(name), &error))
 }
 
 fn ignore_not_found(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+    if error.kind() == io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }

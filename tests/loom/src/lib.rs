@@ -1,5 +1,6 @@
-//! The versioned block of `src/arena.rs`, the file itself, in every interleaving of a writer and a reader; and what the cache
-//! does with blocks, in miniature: a slot that names a block, release, and reuse for another key.
+//! The versioned block of `src/arena.rs`, the file itself, in every interleaving of a writer and a
+//! reader; and what the cache does with blocks, in miniature: a slot that names a block, release,
+//! and reuse for another key.
 //!
 //! The controls plant a bug each and have to be caught: a model that finds nothing proves nothing.
 
@@ -44,7 +45,8 @@ fn read(block: &[AtomicU64]) -> Option<(u64, u64)> {
     arena::read(block, take)
 }
 
-/// A record is replaced, wiped and its block used again: a reader sees one of them whole, or nothing.
+/// A record is replaced, wiped and its block used again: a reader sees one of them whole, or
+/// nothing.
 fn no_torn_record(write: Write, read: Read) {
     loom::model(move || {
         let shared = Arc::new(block(1, 10));
@@ -86,7 +88,8 @@ fn a_token_that_is_replaced_is_never_missed_and_never_another_s() {
         let theirs = Arc::clone(&shared);
         let writer = thread::spawn(move || {
             let (slot, blocks) = &*theirs;
-            // `Cache::publish` for key 1, then for key 2, which gets the block that key 1 gave back.
+            // `Cache::publish` for key 1, then for key 2, which gets the block that key 1 gave
+            // back.
             write(&blocks[1][..], (1, 11));
             slot.store(1, Ordering::Release);
             write(&blocks[0][..], (0, 0));

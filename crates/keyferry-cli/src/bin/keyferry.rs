@@ -12,8 +12,10 @@ static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::record_closed_streams;
 
 fn main() -> ExitCode {
     startup::log_warnings_to_stderr();
-    startup::run_program(|arguments, context, streams| match args::parse(arguments, streams) {
-        Ok(command) => keyferry_cli::run(command, context, streams),
-        Err(code) => code,
-    })
+    startup::run_program(
+        |arguments, context, streams| match args::parse(arguments, streams) {
+            Ok(command) => keyferry_cli::run(command, context, streams),
+            Err(code) => code,
+        },
+    )
 }

@@ -57,17 +57,37 @@ pub struct SignInOptions {
 
 /// Shows the agent's session, or signs in.
 pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    if let Some(AgentAction::SignIn(SignInOptions { email, input, profile, json })) = options.action {
-        let options = LoginOptions { service: LoginService::Agent, email, with_key: false, input, save: None, profile, json };
+    if let Some(AgentAction::SignIn(SignInOptions {
+        email,
+        input,
+        profile,
+        json,
+    })) = options.action
+    {
+        let options = LoginOptions {
+            service: LoginService::Agent,
+            email,
+            with_key: false,
+            input,
+            save: None,
+            profile,
+            json,
+        };
         return login::run(&options, context, streams);
     }
     let session = match context.open_configured_session(options.profile.as_deref()) {
         Ok(session) => session,
         Err(error) => return streams.fail_with(&error),
     };
-    let base_url =
-        session.inspect().services().find(|service| service.service == "agent").map(|service| service.base.to_string()).unwrap_or_default();
-    match with_progress(streams, "keyferry: asking the MASV Agent", || session.agent_session()) {
+    let base_url = session
+        .inspect()
+        .services()
+        .find(|service| service.service == "agent")
+        .map(|service| service.base.to_string())
+        .unwrap_or_default();
+    match with_progress(streams, "keyferry: asking the MASV Agent", || {
+        session.agent_session()
+    }) {
         Ok(text) => print_session(&text, &base_url, options.json, streams),
         Err(error) => {
             if options.json {
@@ -84,18 +104,31 @@ pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_
 fn print_session(text: &str, base_url: &str, as_json: bool, streams: &mut Streams<'_>) -> u8 {
     let session: Value = serde_json::from_str(text).unwrap_or_default();
     let written = if as_json {
-        let json =
-            serde_json::json!({ "url": base_url, "runs": true, "signed_in": true, "user": session["user"], "teams": session["teams"] });
+        let json = serde_json::json!({ "url": base_url, "runs": true, "signed_in": true, "user": session["user"], "teams": session["teams"] });
         streams.stdout.write_line(&json.to_string())
     } else {
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        };
         let mut table = Table::new(&["what", "value"]);
         table.add_row([(Style::Faint, "agent".into()), plain_cell(base_url)]);
-        table.add_row([(Style::Faint, "signed in".into()), (Style::Good, text(&session["user"]["email"]))]);
+        table.add_row([
+            (Style::Faint, "signed in".into()),
+            (Style::Good, text(&session["user"]["email"])),
+        ]);
         for team in session["teams"].as_array().into_iter().flatten() {
-            table.add_row([(Style::Faint, "team".into()), plain_cell(format!("{} ({})", text(&team["name"]), text(&team["id"])))]);
+            table.add_row([
+                (Style::Faint, "team".into()),
+                plain_cell(format!("{} ({})", text(&team["name"]), text(&team["id"]))),
+            ]);
         }
         table.write(&mut streams.stdout)
     };
-    if streams.finish_write(written) == EXIT_OK { EXIT_OK } else { EXIT_FAILED }
+    if streams.finish_write(written) == EXIT_OK {
+        EXIT_OK
+    } else {
+        EXIT_FAILED
+    }
 }

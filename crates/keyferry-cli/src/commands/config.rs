@@ -32,7 +32,9 @@ struct Row {
 
 /// Prints all settings.
 pub fn run(options: &ConfigOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let rows_result = context.load_config().and_then(|config| setting_rows(&config, options.profile.as_deref()));
+    let rows_result = context
+        .load_config()
+        .and_then(|config| setting_rows(&config, options.profile.as_deref()));
     let rows = match rows_result {
         Ok(rows) => rows,
         Err(error) => return streams.fail_with(&error),
@@ -46,13 +48,34 @@ pub fn run(options: &ConfigOptions, context: &CliContext, streams: &mut Streams<
             })
         };
         let settings: Vec<Value> = rows.iter().map(setting).collect();
-        streams.stdout.write_line(&json!({ "file": file, "settings": settings }).to_string())
+        streams
+            .stdout
+            .write_line(&json!({ "file": file, "settings": settings }).to_string())
     } else {
         let mut table = Table::new(&["key", "value", "from"]);
-        for Row { field, value, origin } in &rows {
-            let style = if origin.is_some() { Style::Plain } else { Style::Faint };
-            let origin = origin.clone().unwrap_or_else(|| if field.default.is_some() { "default".into() } else { "not set".into() });
-            table.add_row([plain_cell(field.key), (style, value.clone().unwrap_or_default()), (style, origin)]);
+        for Row {
+            field,
+            value,
+            origin,
+        } in &rows
+        {
+            let style = if origin.is_some() {
+                Style::Plain
+            } else {
+                Style::Faint
+            };
+            let origin = origin.clone().unwrap_or_else(|| {
+                if field.default.is_some() {
+                    "default".into()
+                } else {
+                    "not set".into()
+                }
+            });
+            table.add_row([
+                plain_cell(field.key),
+                (style, value.clone().unwrap_or_default()),
+                (style, origin),
+            ]);
         }
         table.write(&mut streams.stdout)
     };
@@ -63,8 +86,16 @@ fn setting_rows(config: &Config, account: Option<&str>) -> Result<Vec<Row>> {
     let account = account.unwrap_or(config.default_account());
     let profile = config.profile(account)?;
     let row = |field: &'static Field| match field.key {
-        PROFILE_KEY => Row { field, value: Some(account.to_owned()), origin: config.default_account_layer().map(ToString::to_string) },
-        key => Row { field, value: displayed_value(field, &profile), origin: profile.layer_of(key).map(ToString::to_string) },
+        PROFILE_KEY => Row {
+            field,
+            value: Some(account.to_owned()),
+            origin: config.default_account_layer().map(ToString::to_string),
+        },
+        key => Row {
+            field,
+            value: displayed_value(field, &profile),
+            origin: profile.layer_of(key).map(ToString::to_string),
+        },
     };
     Ok(FIELDS.iter().map(row).collect())
 }

@@ -43,7 +43,9 @@ pub struct ExecOptions {
 
 /// Replaces this program with the command. Returns only if that fails.
 pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let Some((program, arguments)) = options.command.split_first() else { return EXIT_USAGE };
+    let Some((program, arguments)) = options.command.split_first() else {
+        return EXIT_USAGE;
+    };
     let mut command = Command::new(program);
     command.args(arguments);
     if let Err(error) = set_environment(&mut command, options.profile.as_deref(), context) {
@@ -51,16 +53,30 @@ pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_
     }
     stdio::close_recorded_streams();
     let failed = command.exec();
-    streams.fail(&format!("{} can't be started: {}", program.to_string_lossy(), failed.kind()));
-    if failed.kind() == std::io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_STARTED }
+    streams.fail(&format!(
+        "{} can't be started: {}",
+        program.to_string_lossy(),
+        failed.kind()
+    ));
+    if failed.kind() == std::io::ErrorKind::NotFound {
+        EXIT_NOT_FOUND
+    } else {
+        EXIT_NOT_STARTED
+    }
 }
 
 /// Whether a setting is exported: those of services are, those of keyferry itself stay as they are.
 fn is_exported(field: &Field) -> bool {
-    ["masv.", "fileverbs.", "agent."].iter().any(|service| field.key.starts_with(service))
+    ["masv.", "fileverbs.", "agent."]
+        .iter()
+        .any(|service| field.key.starts_with(service))
 }
 
-fn set_environment(command: &mut Command, profile: Option<&str>, context: &CliContext) -> Result<()> {
+fn set_environment(
+    command: &mut Command,
+    profile: Option<&str>,
+    context: &CliContext,
+) -> Result<()> {
     let config = context.load_config()?;
     let account = profile.unwrap_or(config.default_account());
     let profile = config.profile(account)?;
@@ -69,7 +85,9 @@ fn set_environment(command: &mut Command, profile: Option<&str>, context: &CliCo
         for name in field.env {
             command.env_remove(name).env_remove(format!("{name}_FILE"));
         }
-        if let Some(value) = secrets::resolve_setting_or_plugin(&profile, field.key, || context.open_configured_session(Some(account)))? {
+        if let Some(value) = secrets::resolve_setting_or_plugin(&profile, field.key, || {
+            context.open_configured_session(Some(account))
+        })? {
             command.envs(field.env.iter().map(|name| (name, value.expose())));
         }
     }

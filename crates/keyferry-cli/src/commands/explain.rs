@@ -27,7 +27,11 @@ pub struct ExplainOptions {
 /// Prints what would happen for a resource, and why.
 pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let resource = read_resource(&options.resource, streams.stdin);
-    let explained = resource.and_then(|resource| context.open_configured_session(options.profile.as_deref())?.explain(&resource));
+    let explained = resource.and_then(|resource| {
+        context
+            .open_configured_session(options.profile.as_deref())?
+            .explain(&resource)
+    });
     let text = match explained {
         Ok(text) => text,
         Err(error) => return streams.fail_with(&error),
@@ -39,7 +43,16 @@ pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams
     let explained: Value = serde_json::from_str(&text).unwrap_or_default();
     let mut table = Table::new(&["what", "value"]);
     for (name, value) in explained.as_object().into_iter().flatten() {
-        let shown = value.as_str().map_or_else(|| if value.is_null() { "-".into() } else { value.to_string() }, str::to_owned);
+        let shown = value.as_str().map_or_else(
+            || {
+                if value.is_null() {
+                    "-".into()
+                } else {
+                    value.to_string()
+                }
+            },
+            str::to_owned,
+        );
         table.add_row([(Style::Faint, name.replace('_', " ")), plain_cell(shown)]);
     }
     let written = table.write(&mut streams.stdout);

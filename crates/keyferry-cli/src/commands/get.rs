@@ -21,7 +21,8 @@ const MAX_REQUEST_BYTES: u64 = 64 * 1024;
 /// How `keyferry get` answers.
 #[derive(Args)]
 pub struct GetOptions {
-    /// Leave `expires` out: Bazel 7.1 to 7.3 reads it the wrong way round and asks again for each request.
+    /// Leave `expires` out: Bazel 7.1 to 7.3 reads it the wrong way round and asks again for each
+    /// request.
     #[arg(long)]
     pub no_expires: bool,
     /// The account, a profile of config.toml.
@@ -44,7 +45,12 @@ pub fn run(options: &GetOptions, context: &CliContext, streams: &mut Streams<'_>
 }
 
 fn read_uri(input: &mut dyn Read) -> Result<String> {
-    let invalid_request = |why: &str| Error::new(ErrorKind::InvalidValue, format!("the request is not answered: {why}"));
+    let invalid_request = |why: &str| {
+        Error::new(
+            ErrorKind::InvalidValue,
+            format!("the request is not answered: {why}"),
+        )
+    };
     let mut text = Zeroizing::new(String::new());
     let length = input
         .take(MAX_REQUEST_BYTES + 1)
@@ -53,27 +59,44 @@ fn read_uri(input: &mut dyn Read) -> Result<String> {
     if length as u64 > MAX_REQUEST_BYTES {
         return Err(invalid_request("it is longer than 64 KiB"));
     }
-    let document: Value =
-        serde_json::from_str(&text).map_err(|_| invalid_request("write one JSON object like {\"uri\":\"https://…\"} to it"))?;
-    let uri = document.get("uri").and_then(Value::as_str).ok_or_else(|| invalid_request("it has no text in \"uri\""))?;
+    let document: Value = serde_json::from_str(&text)
+        .map_err(|_| invalid_request("write one JSON object like {\"uri\":\"https://…\"} to it"))?;
+    let uri = document
+        .get("uri")
+        .and_then(Value::as_str)
+        .ok_or_else(|| invalid_request("it has no text in \"uri\""))?;
     if count_key("uri", &text) > 1 {
         return Err(invalid_request("\"uri\" stands in it twice"));
     }
-    let is_absolute = uri.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme));
-    if is_absolute { Ok(uri.to_owned()) } else { Err(invalid_request("\"uri\" has to be a whole one, as https://…")) }
+    let is_absolute = uri
+        .split_once(':')
+        .is_some_and(|(scheme, _)| is_scheme(scheme));
+    if is_absolute {
+        Ok(uri.to_owned())
+    } else {
+        Err(invalid_request(
+            "\"uri\" has to be a whole one, as https://…",
+        ))
+    }
 }
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 /// Counts a key on the top level of a JSON object. The text is known to be valid JSON.
 ///
-/// Rationale: of two equal keys this reader keeps the last and others the first: a caller could name one host and get another's headers.
+/// Rationale: of two equal keys this reader keeps the last and others the first: a caller could
+/// name one host and get another's headers.
 fn count_key(name: &str, object: &str) -> usize {
     let (mut depth, mut count, mut position) = (0_usize, 0, 0);
-    while let Some(found) = object[position..].find(['"', '{', '[', '}', ']']).map(|found| position + found) {
+    while let Some(found) = object[position..]
+        .find(['"', '{', '[', '}', ']'])
+        .map(|found| position + found)
+    {
         position = found + 1;
         match object.as_bytes()[found] {
             b'{' | b'[' => depth += 1,
@@ -87,7 +110,11 @@ fn count_key(name: &str, object: &str) -> usize {
                 });
                 position += end.map_or(object.len() - position, |end| end + 1);
                 let is_key = depth == 1 && object[position..].trim_start().starts_with(':');
-                count += usize::from(is_key && serde_json::from_str::<String>(&object[found..position]).is_ok_and(|key| key == name));
+                count += usize::from(
+                    is_key
+                        && serde_json::from_str::<String>(&object[found..position])
+                            .is_ok_and(|key| key == name),
+                );
             }
         }
     }
@@ -104,12 +131,20 @@ fn headers_for(uri: &str, options: &GetOptions, context: &CliContext) -> Result<
     let token = match session.token_for(&Request::new(uri)) {
         Ok(token) => token,
         // No headers means that none are needed: somebody else's host, or a route that takes none.
-        Err(error) if matches!(error.kind, ErrorKind::UnknownService | ErrorKind::NoHeader) => return Ok(json!({ "headers": {} })),
+        Err(error) if matches!(error.kind, ErrorKind::UnknownService | ErrorKind::NoHeader) => {
+            return Ok(json!({ "headers": {} }));
+        }
         Err(error) => return Err(error),
     };
-    let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!([value]))).collect();
+    let headers: Map<String, Value> = token
+        .headers()
+        .map(|(name, value)| (name.to_owned(), json!([value])))
+        .collect();
     let mut response = json!({ "headers": headers });
-    let expires_unix_s = session.inspect().ends_here_unix_s(&token).filter(|_| !options.no_expires);
+    let expires_unix_s = session
+        .inspect()
+        .ends_here_unix_s(&token)
+        .filter(|_| !options.no_expires);
     if let Some(expires) = expires_unix_s.and_then(rfc3339) {
         response["expires"] = json!(expires);
     }
@@ -118,6 +153,9 @@ fn headers_for(uri: &str, options: &GetOptions, context: &CliContext) -> Result<
 
 /// Replaces the scheme of a gRPC URI with that of its HTTP connection.
 fn grpc_to_http(uri: &str) -> String {
-    let with_scheme = |from: &str, to: &str| uri.strip_prefix(from).map(|rest| format!("{to}{rest}"));
-    with_scheme("grpcs://", "https://").or_else(|| with_scheme("grpc://", "http://")).unwrap_or_else(|| uri.to_owned())
+    let with_scheme =
+        |from: &str, to: &str| uri.strip_prefix(from).map(|rest| format!("{to}{rest}"));
+    with_scheme("grpcs://", "https://")
+        .or_else(|| with_scheme("grpc://", "http://"))
+        .unwrap_or_else(|| uri.to_owned())
 }

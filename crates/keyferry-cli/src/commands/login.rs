@@ -72,23 +72,47 @@ pub fn run(options: &LoginOptions, context: &CliContext, streams: &mut Streams<'
         Ok(outcome) => outcome,
         Err(error) => return streams.fail_with(&error),
     };
-    let LoginOutcome { sentence, mut json, saved } = outcome;
+    let LoginOutcome {
+        sentence,
+        mut json,
+        saved,
+    } = outcome;
     if options.json {
-        json["saved"] = saved.iter().map(|(key, location)| ((*key).to_owned(), json!(location))).collect();
+        json["saved"] = saved
+            .iter()
+            .map(|(key, location)| ((*key).to_owned(), json!(location)))
+            .collect();
         let written = streams.stdout.write_line(&json.to_string());
         return streams.finish_write(written);
     }
     let mut lines = vec![vec![(Style::Good, sentence)]];
-    lines.extend(saved.iter().map(|(key, location)| vec![(Style::Plain, format!("{key} is kept in {location}"))]));
+    lines.extend(
+        saved
+            .iter()
+            .map(|(key, location)| vec![(Style::Plain, format!("{key} is kept in {location}"))]),
+    );
     let written = streams.stdout.write_styled_lines(&lines);
     streams.finish_write(written)
 }
 
-fn login(options: &LoginOptions, context: &CliContext, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
+fn login(
+    options: &LoginOptions,
+    context: &CliContext,
+    streams: &mut Streams<'_>,
+) -> Result<LoginOutcome> {
     let config = context.load_config()?;
-    let account = options.profile.as_deref().unwrap_or(config.default_account()).to_owned();
+    let account = options
+        .profile
+        .as_deref()
+        .unwrap_or(config.default_account())
+        .to_owned();
     let profile = config.profile(&account)?;
-    let attempt = LoginAttempt { options, context, account, profile };
+    let attempt = LoginAttempt {
+        options,
+        context,
+        account,
+        profile,
+    };
     match options.service {
         LoginService::Masv if options.with_key => attempt.save_api_key(streams),
         LoginService::Masv => attempt.log_in_to_masv(config, streams),
@@ -107,7 +131,9 @@ struct LoginAttempt<'a> {
 impl LoginAttempt<'_> {
     /// Whether to use the configured secrets: no option names another, and all are set.
     fn is_configured(&self, keys: &[&str]) -> bool {
-        let is_overridden = self.options.input.is_given() || self.options.email.is_some() || self.options.save.is_some();
+        let is_overridden = self.options.input.is_given()
+            || self.options.email.is_some()
+            || self.options.save.is_some();
         !is_overridden && keys.iter().all(|key| self.profile.is_set(key))
     }
 
@@ -116,11 +142,19 @@ impl LoginAttempt<'_> {
     }
 
     /// Saves secrets that the service has just accepted.
-    fn save_secrets(&self, email: Option<&Secret>, secrets: &[(&'static str, &Secret)]) -> Result<Vec<(&'static str, String)>> {
-        let Some(target) = self.options.save else { return Ok(Vec::new()) };
+    fn save_secrets(
+        &self,
+        email: Option<&Secret>,
+        secrets: &[(&'static str, &Secret)],
+    ) -> Result<Vec<(&'static str, String)>> {
+        let Some(target) = self.options.save else {
+            return Ok(Vec::new());
+        };
         let non_empty = secrets.iter().filter(|(_, secret)| !secret.is_empty());
-        let saved =
-            non_empty.map(|(key, secret)| save_secret(target, &self.account, key, secret, self.context).map(|location| (*key, location)));
+        let saved = non_empty.map(|(key, secret)| {
+            save_secret(target, &self.account, key, secret, self.context)
+                .map(|location| (*key, location))
+        });
         let saved = saved.collect::<Result<Vec<_>>>()?;
         if let Some(email) = email {
             save_setting(&self.account, "masv.email", email.expose(), self.context)?;
@@ -134,19 +168,35 @@ impl LoginAttempt<'_> {
         }
         match secrets::resolve_setting(&self.profile, "masv.email")? {
             Some(email) => Ok(email),
-            None if self.context.stdin_is_terminal => ask("E-mail address: ", false, PromptOrder::TerminalFirst, &self.context.environment),
-            None => Err(Error::new(ErrorKind::NotConfigured, "the e-mail address is not known: give --email, or set `masv.email`")),
+            None if self.context.stdin_is_terminal => ask(
+                "E-mail address: ",
+                false,
+                PromptOrder::TerminalFirst,
+                &self.context.environment,
+            ),
+            None => Err(Error::new(
+                ErrorKind::NotConfigured,
+                "the e-mail address is not known: give --email, or set `masv.email`",
+            )),
         }
     }
 
     /// Reads e-mail address and password. None if the configured ones are used.
-    fn email_and_password(&self, base_url: &str, streams: &mut Streams<'_>) -> Result<Option<(Secret, Secret)>> {
+    fn email_and_password(
+        &self,
+        base_url: &str,
+        streams: &mut Streams<'_>,
+    ) -> Result<Option<(Secret, Secret)>> {
         if self.is_configured(&["masv.email", "masv.password"]) {
             return Ok(None);
         }
         let email = self.email()?;
         let question = format!("Password for {} at {base_url}: ", email.expose());
-        let password = self.options.input.read(&[&question], 1, self.context, streams)?.remove(0);
+        let password = self
+            .options
+            .input
+            .read(&[&question], 1, self.context, streams)?
+            .remove(0);
         Ok(Some((email, password)))
     }
 
@@ -155,50 +205,97 @@ impl LoginAttempt<'_> {
         let credentials = self.email_and_password(&base_url, streams)?;
         let session = self.open_session(config)?;
         let (email, password) = credentials.clone().unzip();
-        let token = with_progress(streams, "keyferry: logging in to MASV", || session.masv_login(email, password))?;
+        let token = with_progress(streams, "keyferry: logging in to MASV", || {
+            session.masv_login(email, password)
+        })?;
         let saved = match &credentials {
-            Some((email, password)) => self.save_secrets(Some(email), &[("masv.password", password)])?,
+            Some((email, password)) => {
+                self.save_secrets(Some(email), &[("masv.password", password)])?
+            }
             None => Vec::new(),
         };
         let details: Value = serde_json::from_str(token.details()).unwrap_or_default();
-        let mut outcome = self.outcome(&session, "masv", &base_url, &token, &details["user"]["email"], saved);
+        let mut outcome = self.outcome(
+            &session,
+            "masv",
+            &base_url,
+            &token,
+            &details["user"]["email"],
+            saved,
+        );
         outcome.json["user"] = details["user"].clone();
         outcome.json["teams"] = details["teams"].clone();
         Ok(outcome)
     }
 
-    /// Saves an API key. There is no login with it: MASV's response to the first call tells whether it is valid.
+    /// Saves an API key. There is no login with it: MASV's response to the first call tells whether
+    /// it is valid.
     fn save_api_key(&self, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
         let Some(target) = self.options.save else {
             let what = "an API key is kept or it is of no use: add --save keyring or --save file, or set MASV_API_KEY";
             return Err(Error::new(ErrorKind::NotConfigured, what));
         };
-        let key = self.options.input.read(&["API key of MASV: "], 1, self.context, streams)?.remove(0);
+        let key = self
+            .options
+            .input
+            .read(&["API key of MASV: "], 1, self.context, streams)?
+            .remove(0);
         key.check("the API key")?;
-        let saved = vec![("masv.api_key", save_secret(target, &self.account, "masv.api_key", &key, self.context)?)];
-        let sentence = "the API key is kept; whether MASV takes it shows at its first use".to_owned();
-        Ok(LoginOutcome { sentence, json: json!({ "service": "masv", "account": self.account, "expires_at": null }), saved })
+        let saved = vec![(
+            "masv.api_key",
+            save_secret(target, &self.account, "masv.api_key", &key, self.context)?,
+        )];
+        let sentence =
+            "the API key is kept; whether MASV takes it shows at its first use".to_owned();
+        Ok(LoginOutcome {
+            sentence,
+            json: json!({ "service": "masv", "account": self.account, "expires_at": null }),
+            saved,
+        })
     }
 
     fn sign_in_to_agent(&self, config: Config, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
-        let base_url = self.profile.text("agent.url").unwrap_or_default().to_owned();
+        let base_url = self
+            .profile
+            .text("agent.url")
+            .unwrap_or_default()
+            .to_owned();
         let credentials = self.email_and_password(&base_url, streams)?;
         let session = self.open_session(config)?;
         let (email, password) = credentials.clone().unzip();
-        let answer = with_progress(streams, "keyferry: signing in to the MASV Agent", || session.agent_sign_in(email, password))?;
+        let answer = with_progress(streams, "keyferry: signing in to the MASV Agent", || {
+            session.agent_sign_in(email, password)
+        })?;
         let saved = match &credentials {
-            Some((email, password)) => self.save_secrets(Some(email), &[("masv.password", password)])?,
+            Some((email, password)) => {
+                self.save_secrets(Some(email), &[("masv.password", password)])?
+            }
             None => Vec::new(),
         };
         let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
-        let user = answer["user"]["email"].as_str().or(answer["user"]["name"].as_str()).unwrap_or("a user without a name");
+        let user = answer["user"]["email"]
+            .as_str()
+            .or(answer["user"]["name"].as_str())
+            .unwrap_or("a user without a name");
         let sentence = format!("signed in to the MASV Agent at {base_url} as {user}");
         let json = json!({ "service": "agent", "account": self.account, "user": answer["user"], "teams": answer["teams"] });
-        Ok(LoginOutcome { sentence, json, saved })
+        Ok(LoginOutcome {
+            sentence,
+            json,
+            saved,
+        })
     }
 
-    fn log_in_to_fileverbs(&self, mut config: Config, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
-        let base_url = self.profile.text("fileverbs.url").unwrap_or_default().to_owned();
+    fn log_in_to_fileverbs(
+        &self,
+        mut config: Config,
+        streams: &mut Streams<'_>,
+    ) -> Result<LoginOutcome> {
+        let base_url = self
+            .profile
+            .text("fileverbs.url")
+            .unwrap_or_default()
+            .to_owned();
         let mut input = Vec::new();
         let mut has_both_keys = true;
         if !self.is_configured(&["fileverbs.secret_key", "fileverbs.api_key"]) {
@@ -206,22 +303,58 @@ impl LoginAttempt<'_> {
                 format!("SecretKey of {base_url} (Integration, API Secret): "),
                 "APIKey (Integration, Access Token; may be left empty): ".into(),
             ];
-            input = self.options.input.read(&[&questions[0], &questions[1]], 1, self.context, streams)?;
+            input = self.options.input.read(
+                &[&questions[0], &questions[1]],
+                1,
+                self.context,
+                streams,
+            )?;
             has_both_keys = !input[1].is_empty();
-            for (key, secret) in FILEVERBS_KEYS.iter().zip(&input).filter(|(_, secret)| !secret.is_empty()) {
-                let prefix = if self.account == DEFAULT_ACCOUNT { String::new() } else { format!("profile.{}.", self.account) };
+            for (key, secret) in FILEVERBS_KEYS
+                .iter()
+                .zip(&input)
+                .filter(|(_, secret)| !secret.is_empty())
+            {
+                let prefix = if self.account == DEFAULT_ACCOUNT {
+                    String::new()
+                } else {
+                    format!("profile.{}.", self.account)
+                };
                 config.set(&format!("{prefix}{key}"), secret.clone())?;
             }
         }
         let session = self.open_session(config)?;
-        let resource = if has_both_keys { "fileverbs:bearer" } else { "fileverbs:secret-key" };
+        let resource = if has_both_keys {
+            "fileverbs:bearer"
+        } else {
+            "fileverbs:secret-key"
+        };
         // A stored token may come from other keys, and would prove nothing about these.
         session.forget(Some(resource))?;
-        let request = Request { account: Some(self.account.clone()), ..Request::new(resource) };
-        let token = with_progress(streams, "keyferry: logging in to FileVerbs", || session.token_for(&request))?;
-        let saved = self.save_secrets(None, &FILEVERBS_KEYS.iter().copied().zip(&input).collect::<Vec<_>>())?;
+        let request = Request {
+            account: Some(self.account.clone()),
+            ..Request::new(resource)
+        };
+        let token = with_progress(streams, "keyferry: logging in to FileVerbs", || {
+            session.token_for(&request)
+        })?;
+        let saved = self.save_secrets(
+            None,
+            &FILEVERBS_KEYS
+                .iter()
+                .copied()
+                .zip(&input)
+                .collect::<Vec<_>>(),
+        )?;
         let details: Value = serde_json::from_str(token.details()).unwrap_or_default();
-        Ok(self.outcome(&session, "fileverbs", &base_url, &token, &details["Email"], saved))
+        Ok(self.outcome(
+            &session,
+            "fileverbs",
+            &base_url,
+            &token,
+            &details["Email"],
+            saved,
+        ))
     }
 
     fn outcome(
@@ -234,7 +367,8 @@ impl LoginAttempt<'_> {
         saved: Vec<(&'static str, String)>,
     ) -> LoginOutcome {
         let expires_unix_s = session.inspect().ends_here_unix_s(token);
-        let left_s = expires_unix_s.map(|expires_unix_s| expires_unix_s - Clock::system().now_us().div_euclid(1_000_000));
+        let left_s = expires_unix_s
+            .map(|expires_unix_s| expires_unix_s - Clock::system().now_us().div_euclid(1_000_000));
         let mut sentence = format!("signed in to {service} at {base_url}");
         if let Some(user) = user.as_str() {
             sentence += &format!(" as {user}");
@@ -249,7 +383,11 @@ impl LoginAttempt<'_> {
             "service": service, "account": self.account, "base": base_url, "generation": token.meta().generation,
             "expires_at": expires_unix_s.and_then(rfc3339), "store": session.inspect().store_name(),
         });
-        LoginOutcome { sentence, json, saved }
+        LoginOutcome {
+            sentence,
+            json,
+            saved,
+        }
     }
 }
 

@@ -44,33 +44,57 @@ impl LogoutService {
     }
 }
 
-/// Forgets tokens. Configured secrets stay and are named: the next call would log in again with them.
+/// Forgets tokens. Configured secrets stay and are named: the next call would log in again with
+/// them.
 pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let outcome = context.load_config().and_then(|config| {
-        let account = options.profile.as_deref().unwrap_or(config.default_account()).to_owned();
+        let account = options
+            .profile
+            .as_deref()
+            .unwrap_or(config.default_account())
+            .to_owned();
         let profile = config.profile(&account)?;
         let session = context.open_session(config, Some(&account))?;
         let forgotten = forget_tokens(&session, options, &account)?;
-        let services =
-            SERVICE_SETTINGS.iter().map(|(name, _)| *name).filter(|name| options.service.is_none_or(|only| only.name() == *name));
-        Ok((forgotten, services.flat_map(|service| configured_settings(&profile, service)).collect::<Vec<_>>()))
+        let services = SERVICE_SETTINGS
+            .iter()
+            .map(|(name, _)| *name)
+            .filter(|name| options.service.is_none_or(|only| only.name() == *name));
+        Ok((
+            forgotten,
+            services
+                .flat_map(|service| configured_settings(&profile, service))
+                .collect::<Vec<_>>(),
+        ))
     });
     let (forgotten, still_configured) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => return streams.fail_with(&error),
     };
-    let still_configured: Vec<_> = still_configured.into_iter().filter(|key| *key != "masv.email").collect();
+    let still_configured: Vec<_> = still_configured
+        .into_iter()
+        .filter(|key| *key != "masv.email")
+        .collect();
     if options.json {
-        let written = streams.stdout.write_line(&json!({ "forgotten": forgotten, "still_configured": still_configured }).to_string());
+        let written = streams.stdout.write_line(
+            &json!({ "forgotten": forgotten, "still_configured": still_configured }).to_string(),
+        );
         return streams.finish_write(written);
     }
     let what = options.service.map_or("everything", LogoutService::name);
     let mut sentence = format!("{what} is forgotten: {forgotten} tokens");
     if !still_configured.is_empty() {
-        sentence += &format!("; still configured, and used at the next call: {} (keyferry config says where)", still_configured.join(", "));
+        sentence += &format!(
+            "; still configured, and used at the next call: {} (keyferry config says where)",
+            still_configured.join(", ")
+        );
     }
     let written = streams.stdout.write_line(&sentence);
-    if streams.finish_write(written) == EXIT_OK { EXIT_OK } else { EXIT_FAILED }
+    if streams.finish_write(written) == EXIT_OK {
+        EXIT_OK
+    } else {
+        EXIT_FAILED
+    }
 }
 
 fn forget_tokens(session: &Session, options: &LogoutOptions, account: &str) -> Result<usize> {
@@ -83,15 +107,26 @@ fn forget_tokens(session: &Session, options: &LogoutOptions, account: &str) -> R
     forget_each(session, &all?, account, options.service)
 }
 
-/// Forgets the tokens of one account or service. User tokens are forgotten even if none is listed: that also clears their
-/// recorded failures and throttles.
-fn forget_each(session: &Session, all: &[Value], account: &str, only: Option<LogoutService>) -> Result<usize> {
-    let is_meant = |row: &&Value| row["account"] == account && only.is_none_or(|only| row["service"] == only.name());
+/// Forgets the tokens of one account or service. User tokens are forgotten even if none is listed:
+/// that also clears their recorded failures and throttles.
+fn forget_each(
+    session: &Session,
+    all: &[Value],
+    account: &str,
+    only: Option<LogoutService>,
+) -> Result<usize> {
+    let is_meant = |row: &&Value| {
+        row["account"] == account && only.is_none_or(|only| row["service"] == only.name())
+    };
     let rows: Vec<_> = all.iter().filter(is_meant).collect();
     for row in &rows {
         session.forget(row["resource"].as_str())?;
     }
-    for (name, resource) in [("masv", "masv:users/self"), ("masv", "masv:user"), ("fileverbs", "fileverbs:bearer")] {
+    for (name, resource) in [
+        ("masv", "masv:users/self"),
+        ("masv", "masv:user"),
+        ("fileverbs", "fileverbs:bearer"),
+    ] {
         if only.is_none_or(|only| only.name() == name) {
             session.forget(Some(resource))?;
         }

@@ -1,4 +1,5 @@
-//! `keyferry plugin list` and `keyferry plugin check FILE`: lists the plugins, and tests one against keyferry_plugin.h.
+//! `keyferry plugin list` and `keyferry plugin check FILE`: lists the plugins, and tests one
+//! against keyferry_plugin.h.
 //!
 //! A check runs in a child process, because the plugin may crash it.
 
@@ -51,7 +52,11 @@ enum PluginAction {
 }
 
 /// Limits of a check; a plugin that hangs in each of its functions ends within them.
-const CHECK_LIMITS: Limits = Limits { time: Duration::from_secs(120), bytes: 256 * 1024, own_group: true };
+const CHECK_LIMITS: Limits = Limits {
+    time: Duration::from_secs(120),
+    bytes: 256 * 1024,
+    own_group: true,
+};
 
 /// Separates a step from its fault; no step's name contains it.
 const FAULT_SEPARATOR: &str = " :: ";
@@ -61,24 +66,45 @@ pub fn run(options: &PluginOptions, context: &CliContext, streams: &mut Streams<
     match &options.action {
         PluginAction::List { profile, json } => list(profile.as_deref(), *json, context, streams),
         PluginAction::Check { file, inside: true } => check_in_this_process(file, streams),
-        PluginAction::Check { file, inside: false } => check_in_child(file, streams),
+        PluginAction::Check {
+            file,
+            inside: false,
+        } => check_in_child(file, streams),
     }
 }
 
-fn list(account: Option<&str>, as_json: bool, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+fn list(
+    account: Option<&str>,
+    as_json: bool,
+    context: &CliContext,
+    streams: &mut Streams<'_>,
+) -> u8 {
     let (plugins, profile) = match open_plugins(account, context) {
         Ok(found) => found,
         Err(error) => return streams.fail_with(&error),
     };
     let written = if as_json {
-        let all: Vec<Value> = plugins.instances.iter().map(|instance| plugin_json(instance, &profile)).collect();
+        let all: Vec<Value> = plugins
+            .instances
+            .iter()
+            .map(|instance| plugin_json(instance, &profile))
+            .collect();
         let faults: Vec<_> = plugins.faults.iter().map(|error| error.message()).collect();
-        streams.stdout.write_line(&json!({ "plugins": all, "left_out": faults }).to_string())
+        streams
+            .stdout
+            .write_line(&json!({ "plugins": all, "left_out": faults }).to_string())
     } else {
         plugin_table(&plugins, &profile).write(&mut streams.stdout)
     };
-    let exit_code = plugins.faults.iter().fold(EXIT_OK, |_, error| streams.fail_with(error));
-    if exit_code == EXIT_OK { streams.finish_write(written) } else { exit_code }
+    let exit_code = plugins
+        .faults
+        .iter()
+        .fold(EXIT_OK, |_, error| streams.fail_with(error));
+    if exit_code == EXIT_OK {
+        streams.finish_write(written)
+    } else {
+        exit_code
+    }
 }
 
 fn open_plugins(account: Option<&str>, context: &CliContext) -> Result<(Plugins, Profile)> {
@@ -94,7 +120,9 @@ fn plugin_table(plugins: &Plugins, profile: &Profile) -> Table {
     for instance in &plugins.instances {
         let plugin = instance.plugin();
         let serves = match (instance.patterns(), instance.is_source()) {
-            (Some(patterns), is_source) => patterns.join(" ") + if is_source { ", secrets" } else { "" },
+            (Some(patterns), is_source) => {
+                patterns.join(" ") + if is_source { ", secrets" } else { "" }
+            }
             (None, _) => "secrets".into(),
         };
         let describe_setting = |declared: &keyferry::config::DeclaredSetting| {
@@ -135,7 +163,8 @@ fn plugin_json(instance: &Instance, profile: &Profile) -> Value {
     })
 }
 
-/// Checks a plugin in this process and prints a line before and after each step, for [`check_in_child`].
+/// Checks a plugin in this process and prints a line before and after each step, for
+/// [`check_in_child`].
 fn check_in_this_process(file: &Path, streams: &mut Streams<'_>) -> u8 {
     let passed = plugin::check(file, &mut |step, outcome| {
         let line = match outcome {
@@ -152,11 +181,15 @@ fn check_in_this_process(file: &Path, streams: &mut Streams<'_>) -> u8 {
 fn check_in_child(file: &Path, streams: &mut Streams<'_>) -> u8 {
     let program = match this_program() {
         Ok(program) => program,
-        Err(error) => return streams.fail(&format!("this program can't find itself: {}", error.kind())),
+        Err(error) => {
+            return streams.fail(&format!("this program can't find itself: {}", error.kind()));
+        }
     };
     let mut command = Command::new(program);
     command.args(["plugin", "check", "--inside"]).arg(file);
-    let outcome = with_progress(streams, "keyferry: testing the plugin", || run_program(&mut command, None, CHECK_LIMITS));
+    let outcome = with_progress(streams, "keyferry: testing the plugin", || {
+        run_program(&mut command, None, CHECK_LIMITS)
+    });
     let (output, ended) = match outcome {
         Ok(done) => done,
         Err(error) => return streams.fail(&format!("the test can't be started: {}", error.kind())),
@@ -165,7 +198,11 @@ fn check_in_child(file: &Path, streams: &mut Streams<'_>) -> u8 {
     let written = report.table.write(&mut streams.stdout);
     match report.faults {
         0 => streams.finish_write(written),
-        faults => streams.fail(&format!("{} keeps not to its contract in {faults} of {} steps", file.display(), report.steps)),
+        faults => streams.fail(&format!(
+            "{} keeps not to its contract in {faults} of {} steps",
+            file.display(),
+            report.steps
+        )),
     }
 }
 
@@ -178,7 +215,11 @@ struct CheckReport {
 
 impl CheckReport {
     fn parse(output: &str, ended: &RunOutcome) -> Self {
-        let mut report = Self { table: Table::new(&["", "step", "what is wrong"]), steps: 0, faults: 0 };
+        let mut report = Self {
+            table: Table::new(&["", "step", "what is wrong"]),
+            steps: 0,
+            faults: 0,
+        };
         let mut open = None;
         for line in output.lines() {
             match line.split_at_checked(2) {
@@ -196,8 +237,12 @@ impl CheckReport {
             }
         }
         let end_reason = match ended {
-            RunOutcome::Exited(Some(_)) | RunOutcome::StatusLost => "it ended the process there, which a plugin must not",
-            RunOutcome::Exited(None) => "it crashed there: run `keyferry plugin check --inside FILE` in a debugger",
+            RunOutcome::Exited(Some(_)) | RunOutcome::StatusLost => {
+                "it ended the process there, which a plugin must not"
+            }
+            RunOutcome::Exited(None) => {
+                "it crashed there: run `keyferry plugin check --inside FILE` in a debugger"
+            }
             RunOutcome::TimedOut => "it did not come back from there in two minutes",
             RunOutcome::OutputTooLong => "it printed more there than a test can be long",
         };
@@ -212,7 +257,15 @@ impl CheckReport {
     fn add_step(&mut self, passed: bool, step: &str, fault: &str) {
         self.steps += 1;
         self.faults += usize::from(!passed);
-        let (style, mark) = if passed { (Style::Plain, "ok") } else { (Style::Bad, "FAULT") };
-        self.table.add_row([(style, mark.to_owned()), plain_cell(step), plain_cell(fault)]);
+        let (style, mark) = if passed {
+            (Style::Plain, "ok")
+        } else {
+            (Style::Bad, "FAULT")
+        };
+        self.table.add_row([
+            (style, mark.to_owned()),
+            plain_cell(step),
+            plain_cell(fault),
+        ]);
     }
 }

@@ -20,8 +20,8 @@ use keyferry::session::Session;
 /// What a script asks for.
 #[derive(Args)]
 pub struct PrintOptions {
-    /// A URL of the service, or `user`, `packages/ID`, `links/ID?secret=S`, `fileverbs:bearer`; `-` reads it from standard input, so
-    /// that a link's secret stands in no argument list.
+    /// A URL of the service, or `user`, `packages/ID`, `links/ID?secret=S`, `fileverbs:bearer`; `-`
+    /// reads it from standard input, so that a link's secret stands in no argument list.
     pub resource: String,
     /// The account, a profile of config.toml.
     #[arg(long, value_name = "NAME")]
@@ -55,14 +55,20 @@ pub enum OutputFormat {
     Header,
     /// A configuration file for `curl -K -`.
     ///
-    /// Rationale: with -L curl took the key on to whatever host a redirect named; it keeps only `Authorization` and cookies back.
+    /// Rationale: with -L curl took the key on to whatever host a redirect named; it keeps only
+    /// `Authorization` and cookies back.
     Curl,
     /// The bare value.
     Token,
 }
 
 /// Prints a token.
-pub fn run(output_format: OutputFormat, options: &PrintOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
+pub fn run(
+    output_format: OutputFormat,
+    options: &PrintOptions,
+    context: &CliContext,
+    streams: &mut Streams<'_>,
+) -> u8 {
     let text = match render(output_format, options, context, streams) {
         Ok(text) => zeroize::Zeroizing::new(text),
         Err(error) => return streams.fail_with(&error),
@@ -71,8 +77,19 @@ pub fn run(output_format: OutputFormat, options: &PrintOptions, context: &CliCon
     streams.finish_write(written)
 }
 
-fn render(output_format: OutputFormat, options: &PrintOptions, context: &CliContext, streams: &mut Streams<'_>) -> Result<String> {
-    let PrintOptions { resource, profile, access, min_valid_s, json } = options;
+fn render(
+    output_format: OutputFormat,
+    options: &PrintOptions,
+    context: &CliContext,
+    streams: &mut Streams<'_>,
+) -> Result<String> {
+    let PrintOptions {
+        resource,
+        profile,
+        access,
+        min_valid_s,
+        json,
+    } = options;
     let resource = read_resource(resource, streams.stdin)?;
     let session = context.open_configured_session(profile.as_deref())?;
     let request = Request {
@@ -84,7 +101,9 @@ fn render(output_format: OutputFormat, options: &PrintOptions, context: &CliCont
         min_valid: std::time::Duration::from_secs((*min_valid_s).into()),
         ..Request::new(resource.as_str())
     };
-    let token = with_progress(streams, "keyferry: getting a token", || session.token_for(&request))?;
+    let token = with_progress(streams, "keyferry: getting a token", || {
+        session.token_for(&request)
+    })?;
     if *json {
         return Ok(format!("{}\n", token_json(&session, &token, &resource)));
     }
@@ -95,13 +114,19 @@ fn render(output_format: OutputFormat, options: &PrintOptions, context: &CliCont
     Ok(match output_format {
         OutputFormat::Token => format!("{}\n", token.value()),
         OutputFormat::Header => lines.collect(),
-        OutputFormat::Curl => std::iter::once("max-redirs = 0\n".to_owned()).chain(lines).collect(),
+        OutputFormat::Curl => std::iter::once("max-redirs = 0\n".to_owned())
+            .chain(lines)
+            .collect(),
     })
 }
 
-/// A token as one JSON object. The resource is named without its query: that may hold a link's secret.
+/// A token as one JSON object. The resource is named without its query: that may hold a link's
+/// secret.
 fn token_json(session: &Session, token: &Token, resource: &str) -> Value {
-    let headers: Map<String, Value> = token.headers().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    let headers: Map<String, Value> = token
+        .headers()
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect();
     let expires_at = session.inspect().ends_here_unix_s(token).and_then(rfc3339);
     json!({
         "headers": headers, "expires_at": expires_at, "service": token.service(), "resource": split_query(resource).0,
@@ -109,8 +134,8 @@ fn token_json(session: &Session, token: &Token, resource: &str) -> Value {
     })
 }
 
-/// A text as curl reads it in a configuration file: within quotes a backslash takes the next character as it is, but for
-/// `\t \n \r \v`, which no header holds.
+/// A text as curl reads it in a configuration file: within quotes a backslash takes the next
+/// character as it is, but for `\t \n \r \v`, which no header holds.
 fn curl_quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -22,7 +22,8 @@ const ALTERNATIVE_PREFIX: &str = "# ";
 /// How `keyferry sandbox` runs.
 #[derive(Args, Default)]
 pub struct SandboxOptions {
-    /// MASV at this port, the MASV Agent at the next, FileVerbs at the one after; without it any that are free.
+    /// MASV at this port, the MASV Agent at the next, FileVerbs at the one after; without it any
+    /// that are free.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65533))]
     pub port_base: Option<u16>,
     /// Port of MASV; 0 is any that is free.
@@ -51,11 +52,20 @@ pub fn run(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -
 }
 
 fn serve(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> Result<()> {
-    let signal_error = |error: io::Error| Error::new(ErrorKind::Config, format!("signals can't be waited for: {}", error.kind()));
-    // Before any thread starts: a signal would end the process in one that doesn't hold it back, and leave the folder behind.
+    let signal_error = |error: io::Error| {
+        Error::new(
+            ErrorKind::Config,
+            format!("signals can't be waited for: {}", error.kind()),
+        )
+    };
+    // Before any thread starts: a signal would end the process in one that doesn't hold it back,
+    // and leave the folder behind.
     let shutdown_signals = ShutdownSignals::block().map_err(signal_error)?;
     let sandbox = start(options)?;
-    let temp_dir = sandbox.ca_pem().map(|_| TempDir::create_in(parent)).transpose()?;
+    let temp_dir = sandbox
+        .ca_pem()
+        .map(|_| TempDir::create_in(parent))
+        .transpose()?;
     let ca_file = match (&temp_dir, sandbox.ca_pem()) {
         (Some(temp_dir), Some(pem)) => Some(printable_path(&temp_dir.write_file("ca.pem", pem)?)?),
         _ => None,
@@ -66,8 +76,19 @@ fn serve(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> 
 }
 
 fn start(options: &SandboxOptions) -> Result<Sandbox> {
-    let SandboxOptions { port_base, masv_port, agent_port, fileverbs_port, tls, json: _ } = options;
-    let port = |given: &Option<u16>, offset: u16| given.or_else(|| port_base.map(|base| base + offset)).unwrap_or(0);
+    let SandboxOptions {
+        port_base,
+        masv_port,
+        agent_port,
+        fileverbs_port,
+        tls,
+        json: _,
+    } = options;
+    let port = |given: &Option<u16>, offset: u16| {
+        given
+            .or_else(|| port_base.map(|base| base + offset))
+            .unwrap_or(0)
+    };
     let defaults = Options::default();
     let started = Sandbox::start(Options {
         masv_port: port(masv_port, 0),
@@ -78,8 +99,13 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
     });
     started.map_err(|error| {
         let what = match error.kind() {
-            io::ErrorKind::AddrInUse => "a port is taken: name others with --port-base, or none to have free ones chosen".into(),
-            io::ErrorKind::PermissionDenied => "a port may not be used by this user: name one above 1023".into(),
+            io::ErrorKind::AddrInUse => {
+                "a port is taken: name others with --port-base, or none to have free ones chosen"
+                    .into()
+            }
+            io::ErrorKind::PermissionDenied => {
+                "a port may not be used by this user: name one above 1023".into()
+            }
             kind => format!("the sandbox can't start: {kind}"),
         };
         Error::new(ErrorKind::Config, what)
@@ -89,7 +115,10 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
 fn printable_path(path: &Path) -> Result<String> {
     let is_printable = |text: &&str| sanitize(text) == *text && !text.contains('\n');
     let what = "the temporary folder has a name that can't be printed: set TMPDIR to another";
-    path.to_str().filter(is_printable).map(str::to_owned).ok_or_else(|| Error::new(ErrorKind::Config, what))
+    path.to_str()
+        .filter(is_printable)
+        .map(str::to_owned)
+        .ok_or_else(|| Error::new(ErrorKind::Config, what))
 }
 
 fn write_error(error: io::Error) -> Error {
@@ -110,35 +139,66 @@ struct SandboxInfo {
 
 impl SandboxInfo {
     fn new(sandbox: &Sandbox, ca_file: Option<String>) -> Self {
-        let (alternatives, mut variables): (Vec<_>, Vec<_>) =
-            sandbox.variables().into_iter().partition(|(name, _)| name.starts_with(ALTERNATIVE_PREFIX));
-        variables.extend(ca_file.iter().map(|path| ("KEYFERRY_HTTP_CA_FILE".to_owned(), path.clone())));
-        variables.push(("KEYFERRY_SANDBOX_PID".to_owned(), std::process::id().to_string()));
-        let bare = |(name, value): (String, String)| (name.trim_start_matches(ALTERNATIVE_PREFIX).to_owned(), value);
+        let (alternatives, mut variables): (Vec<_>, Vec<_>) = sandbox
+            .variables()
+            .into_iter()
+            .partition(|(name, _)| name.starts_with(ALTERNATIVE_PREFIX));
+        variables.extend(
+            ca_file
+                .iter()
+                .map(|path| ("KEYFERRY_HTTP_CA_FILE".to_owned(), path.clone())),
+        );
+        variables.push((
+            "KEYFERRY_SANDBOX_PID".to_owned(),
+            std::process::id().to_string(),
+        ));
+        let bare = |(name, value): (String, String)| {
+            (
+                name.trim_start_matches(ALTERNATIVE_PREFIX).to_owned(),
+                value,
+            )
+        };
         let alternatives = alternatives.into_iter().map(bare).collect();
-        Self { variables, alternatives, masv_url: sandbox.masv_url().to_owned(), ca_file }
+        Self {
+            variables,
+            alternatives,
+            masv_url: sandbox.masv_url().to_owned(),
+            ca_file,
+        }
     }
 
-    /// Writes everything to a terminal; to a pipe only what a program evaluates or parses, and closes it.
+    /// Writes everything to a terminal; to a pipe only what a program evaluates or parses, and
+    /// closes it.
     fn write(&self, as_json: bool, streams: &mut Streams<'_>) -> io::Result<()> {
         let is_terminal = streams.stdout.caps().is_terminal;
-        let output = if as_json { format!("{}\n", self.json()) } else { self.export_lines() };
+        let output = if as_json {
+            format!("{}\n", self.json())
+        } else {
+            self.export_lines()
+        };
         streams.stdout.write_text(&output)?;
         if !as_json && is_terminal {
-            streams.stdout.write_text(&self.comments("press Ctrl-C here"))?;
+            streams
+                .stdout
+                .write_text(&self.comments("press Ctrl-C here"))?;
         }
         if is_terminal {
             return Ok(());
         }
         if streams.stderr.caps().is_terminal && !as_json {
             // A convenience: without it the variables are out all the same.
-            let _ = streams.stderr.write_text(&self.comments("kill \"$KEYFERRY_SANDBOX_PID\""));
+            let _ = streams
+                .stderr
+                .write_text(&self.comments("kill \"$KEYFERRY_SANDBOX_PID\""));
         }
         (streams.detach_stdout)()
     }
 
     fn export_lines(&self) -> String {
-        self.variables.iter().map(|(name, value)| export(name, value) + "\n").collect()
+        self.variables
+            .iter()
+            .map(|(name, value)| export(name, value) + "\n")
+            .collect()
     }
 
     /// Further output as shell comments, so that all of it can be pasted.
@@ -148,22 +208,43 @@ impl SandboxInfo {
             let _ = writeln!(text, "# {}", export(name, value));
         }
         let _ = write!(text, "\n# made-up data: ");
-        let width = sample_data().iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let width = sample_data()
+            .iter()
+            .map(|(name, _)| name.len())
+            .max()
+            .unwrap_or(0);
         for (name, value) in sample_data() {
             let _ = write!(text, "\n#   {name:width$}  {value}");
         }
-        let _ = writeln!(text, "\n\n# try:   {}\n# stop:  {stop}", self.curl_example());
+        let _ = writeln!(
+            text,
+            "\n\n# try:   {}\n# stop:  {stop}",
+            self.curl_example()
+        );
         text
     }
 
     /// A curl command that works without keyferry: the made-up key is no secret.
     fn curl_example(&self) -> String {
-        let ca = self.ca_file.iter().map(|path| format!("--cacert {} ", quote(path))).collect::<String>();
-        format!("curl -sS {ca}-H {} {}/v1/teams", quote(&format!("X-API-KEY: {}", c::API_KEY)), self.masv_url)
+        let ca = self
+            .ca_file
+            .iter()
+            .map(|path| format!("--cacert {} ", quote(path)))
+            .collect::<String>();
+        format!(
+            "curl -sS {ca}-H {} {}/v1/teams",
+            quote(&format!("X-API-KEY: {}", c::API_KEY)),
+            self.masv_url
+        )
     }
 
     fn json(&self) -> Value {
-        let object = |pairs: &[(String, String)]| pairs.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<Map<_, _>>();
+        let object = |pairs: &[(String, String)]| {
+            pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), json!(value)))
+                .collect::<Map<_, _>>()
+        };
         json!({
             "pid": std::process::id(), "variables": object(&self.variables), "alternatives": object(&self.alternatives),
             "made_up": sample_data().iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
@@ -178,10 +259,22 @@ fn sample_data() -> [(&'static str, String); 7] {
         ("team", format!("{} ({})", c::TEAM_ID, c::TEAM_SUBDOMAIN)),
         ("package", c::PACKAGE_ID.to_owned()),
         ("in the inbox", c::INBOX_PACKAGE_ID.to_owned()),
-        ("link", format!("https://get.massive.io/{}?secret={}", c::LINK_ID, c::LINK_SECRET)),
+        (
+            "link",
+            format!(
+                "https://get.massive.io/{}?secret={}",
+                c::LINK_ID,
+                c::LINK_SECRET
+            ),
+        ),
         (
             "link with password",
-            format!("links/{}?secret={}  password {}", c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET, c::LINK_PASSWORD),
+            format!(
+                "links/{}?secret={}  password {}",
+                c::PROTECTED_LINK_ID,
+                c::PROTECTED_LINK_SECRET,
+                c::LINK_PASSWORD
+            ),
         ),
         ("portal", c::PORTAL_ID.to_owned()),
         ("job of FileVerbs", c::JOB_ID.to_owned()),

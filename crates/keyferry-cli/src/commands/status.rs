@@ -26,7 +26,12 @@ pub struct StatusOptions {
 pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let loaded = context.load_config().and_then(|config| {
         let session = context.open_session(config.clone(), None)?;
-        Ok((stored_tokens(&session)?, service_rows(&config, context)?, session.inspect().store_name(), session.inspect().protection()))
+        Ok((
+            stored_tokens(&session)?,
+            service_rows(&config, context)?,
+            session.inspect().store_name(),
+            session.inspect().protection(),
+        ))
     });
     let (tokens, services, store, protection) = match loaded {
         Ok(loaded) => loaded,
@@ -37,13 +42,33 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
         let written = streams.stdout.write_line(&all.to_string());
         return streams.finish_write(written);
     }
-    let mut table = Table::new(&["service", "account", "resource", "life left", "generation", "store", "protection"]);
+    let mut table = Table::new(&[
+        "service",
+        "account",
+        "resource",
+        "life left",
+        "generation",
+        "store",
+        "protection",
+    ]);
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     for token in &tokens {
         let left_s = token["life_left_s"].as_i64();
-        let style = if left_s.is_some_and(|left_s| left_s <= 0) { Style::Bad } else { Style::Good };
-        let remaining =
-            left_s.map_or_else(|| "no end".to_owned(), |left_s| if left_s > 0 { format_duration(left_s) } else { "ended".to_owned() });
+        let style = if left_s.is_some_and(|left_s| left_s <= 0) {
+            Style::Bad
+        } else {
+            Style::Good
+        };
+        let remaining = left_s.map_or_else(
+            || "no end".to_owned(),
+            |left_s| {
+                if left_s > 0 {
+                    format_duration(left_s)
+                } else {
+                    "ended".to_owned()
+                }
+            },
+        );
         table.add_row([
             plain_cell(text(&token["service"])),
             plain_cell(text(&token["account"])),
@@ -54,11 +79,18 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
             plain_cell(protection),
         ]);
     }
-    let has_token =
-        |service: &Value| tokens.iter().any(|token| token["service"] == service["service"] && token["account"] == service["account"]);
+    let has_token = |service: &Value| {
+        tokens.iter().any(|token| {
+            token["service"] == service["service"] && token["account"] == service["account"]
+        })
+    };
     for service in services.iter().filter(|service| !has_token(service)) {
         let keys = service["configured"].as_array().map_or(0, Vec::len);
-        let state = if keys > 0 { "no token yet" } else { "not configured" };
+        let state = if keys > 0 {
+            "no token yet"
+        } else {
+            "not configured"
+        };
         let none = || (Style::Faint, "-".to_owned());
         table.add_row([
             plain_cell(text(&service["service"])),
@@ -78,10 +110,15 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
 fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for account in config.accounts() {
-        let (profile, session) = (config.profile(&account)?, context.open_session(config.clone(), Some(&account))?);
-        for service_info in
-            session.inspect().services().filter(|service_info| SERVICE_SETTINGS.iter().any(|(name, _)| *name == service_info.service))
-        {
+        let (profile, session) = (
+            config.profile(&account)?,
+            context.open_session(config.clone(), Some(&account))?,
+        );
+        for service_info in session.inspect().services().filter(|service_info| {
+            SERVICE_SETTINGS
+                .iter()
+                .any(|(name, _)| *name == service_info.service)
+        }) {
             let keys = configured_settings(&profile, service_info.service);
             all.push(
                 json!({ "service": service_info.service, "account": account, "base": service_info.base.as_str(), "configured": keys }),

@@ -1,4 +1,5 @@
-//! The user's own program, as far as HTTP goes: a plain client that sends the headers it was given to a service on this machine.
+//! The user's own program, as far as HTTP goes: a plain client that sends the headers it was given
+//! to a service on this machine.
 //!
 //! It shares no code with the engine: a header that is right here is right for any HTTP library.
 
@@ -54,47 +55,91 @@ impl Client {
     /// Sends one request. A body is sent as JSON; `headers` are sent as they are.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidResource`] for a URL that is not http to this machine, [`ErrorKind::InvalidValue`] for a method or header that can't
-    /// be sent, [`ErrorKind::NoResponse`] without a whole response. A refusal is no error but a status.
-    pub(super) fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Result<Reply> {
-        let local = Url::parse(url).ok().filter(|url| url.scheme() == "http" && is_loopback(url));
-        let url =
-            local.ok_or_else(|| Error::new(ErrorKind::InvalidResource, "the demo reaches http on this machine alone: check the URL"))?;
-        let method =
-            Method::from_bytes(method.as_bytes()).map_err(|_| Error::new(ErrorKind::InvalidValue, "the method is none of HTTP's"))?;
-        let no_response = |_| Error::new(ErrorKind::NoResponse, format!("{} did not answer", url.authority()));
+    /// [`ErrorKind::InvalidResource`] for a URL that is not http to this machine,
+    /// [`ErrorKind::InvalidValue`] for a method or header that can't be sent,
+    /// [`ErrorKind::NoResponse`] without a whole response. A refusal is no error but a status.
+    pub(super) fn send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Result<Reply> {
+        let local = Url::parse(url)
+            .ok()
+            .filter(|url| url.scheme() == "http" && is_loopback(url));
+        let url = local.ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidResource,
+                "the demo reaches http on this machine alone: check the URL",
+            )
+        })?;
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| Error::new(ErrorKind::InvalidValue, "the method is none of HTTP's"))?;
+        let no_response = |_| {
+            Error::new(
+                ErrorKind::NoResponse,
+                format!("{} did not answer", url.authority()),
+            )
+        };
         let mut request = self.0.request(method, url.clone());
         for (name, value) in headers {
             let (name, value) = sensitive_header(name, value)?;
             request = request.header(name, value);
         }
         if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.to_owned());
+            request = request
+                .header(CONTENT_TYPE, "application/json")
+                .body(body.to_owned());
         }
         let response = request.send().map_err(no_response)?;
         let status = response.status().as_u16();
         let mut body = Zeroizing::new(Vec::new());
-        let cut_off = |_| Error::new(ErrorKind::NoResponse, format!("{} broke off its answer", url.authority())).with_http_status(status);
-        response.take(MAX_BODY_BYTES).read_to_end(&mut body).map_err(cut_off)?;
+        let cut_off = |_| {
+            Error::new(
+                ErrorKind::NoResponse,
+                format!("{} broke off its answer", url.authority()),
+            )
+            .with_http_status(status)
+        };
+        response
+            .take(MAX_BODY_BYTES)
+            .read_to_end(&mut body)
+            .map_err(cut_off)?;
         Ok(Reply { status, body })
     }
 }
 
-/// A TLS configuration that trusts nobody: the client reaches http alone, and reads no certificates for it.
+/// A TLS configuration that trusts nobody: the client reaches http alone, and reads no certificates
+/// for it.
 fn no_tls() -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|_| setup_error())?;
-    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| setup_error())?;
+    Ok(builder
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth())
 }
 
 fn setup_error() -> Error {
-    Error::new(ErrorKind::Config, "HTTP can't be set up: the system may be out of threads or descriptors")
+    Error::new(
+        ErrorKind::Config,
+        "HTTP can't be set up: the system may be out of threads or descriptors",
+    )
 }
 
 /// A header that libraries leave out of their logs.
 fn sensitive_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
-    let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_bytes(value.as_bytes()).ok());
-    let (name, mut value) = header.ok_or_else(|| Error::new(ErrorKind::InvalidValue, "a header holds a character that can't be sent"))?;
+    let header = HeaderName::from_bytes(name.as_bytes())
+        .ok()
+        .zip(HeaderValue::from_bytes(value.as_bytes()).ok());
+    let (name, mut value) = header.ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidValue,
+            "a header holds a character that can't be sent",
+        )
+    })?;
     value.set_sensitive(true);
     Ok((name, value))
 }

@@ -1,4 +1,5 @@
-//! One run of the demo: the sandbox, the engine and the user's program under one clock, and how a row is measured.
+//! One run of the demo: the sandbox, the engine and the user's program under one clock, and how a
+//! row is measured.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,15 +27,35 @@ pub(super) struct ServiceCall {
 
 impl ServiceCall {
     pub(super) fn get(url: impl Into<String>) -> Self {
-        Self { method: "GET", url: url.into(), body: None, status: 200 }
+        Self {
+            method: "GET",
+            url: url.into(),
+            body: None,
+            status: 200,
+        }
     }
 
-    pub(super) fn send(method: &'static str, url: impl Into<String>, body: &'static str, status: u16) -> Self {
-        Self { method, url: url.into(), body: Some(body), status }
+    pub(super) fn send(
+        method: &'static str,
+        url: impl Into<String>,
+        body: &'static str,
+        status: u16,
+    ) -> Self {
+        Self {
+            method,
+            url: url.into(),
+            body: Some(body),
+            status,
+        }
     }
 
     pub(super) fn delete(url: impl Into<String>) -> Self {
-        Self { method: "DELETE", url: url.into(), body: None, status: 204 }
+        Self {
+            method: "DELETE",
+            url: url.into(),
+            body: None,
+            status: 204,
+        }
     }
 
     /// The same call with another expected status.
@@ -74,12 +95,33 @@ impl DemoRun {
         let start = Instant::now();
         let clock = Clock::manual(coarse_unix_us().div_euclid(1_000_000) * 1_000_000);
         let shared = clock.clone();
-        let clock_ms = keyferry_sandbox::Clock::from_fn(Arc::new(move || shared.now_us().div_euclid(1000)));
-        let sandbox = Sandbox::start(keyferry_sandbox::Options { clock: clock_ms, ..keyferry_sandbox::Options::default() })
-            .map_err(|error| Error::new(ErrorKind::Config, format!("the sandbox can't start on this machine: {}", error.kind())))?;
-        let options = Options { clock: clock.clone(), refreshes_in_background: false };
+        let clock_ms =
+            keyferry_sandbox::Clock::from_fn(Arc::new(move || shared.now_us().div_euclid(1000)));
+        let sandbox = Sandbox::start(keyferry_sandbox::Options {
+            clock: clock_ms,
+            ..keyferry_sandbox::Options::default()
+        })
+        .map_err(|error| {
+            Error::new(
+                ErrorKind::Config,
+                format!("the sandbox can't start on this machine: {}", error.kind()),
+            )
+        })?;
+        let options = Options {
+            clock: clock.clone(),
+            refreshes_in_background: false,
+        };
         let session = Session::open_with(config(&sandbox)?, options)?;
-        Ok(Self { sandbox, session, clock, client: Client::new()?, calls: 0, rows: Vec::new(), service: "", start })
+        Ok(Self {
+            sandbox,
+            session,
+            clock,
+            client: Client::new()?,
+            calls: 0,
+            rows: Vec::new(),
+            service: "",
+            start,
+        })
     }
 
     /// Starts the rows of a service.
@@ -98,8 +140,20 @@ impl DemoRun {
     }
 
     /// Adds a row whose token comes from `obtain`.
-    pub(super) fn add_row_with(&mut self, spec: RowSpec<'_>, obtain: impl FnOnce(&Session, &Request) -> Result<Token>) -> Option<Token> {
-        let RowSpec { request, header, access, source, requests, call, note } = spec;
+    pub(super) fn add_row_with(
+        &mut self,
+        spec: RowSpec<'_>,
+        obtain: impl FnOnce(&Session, &Request) -> Result<Token>,
+    ) -> Option<Token> {
+        let RowSpec {
+            request,
+            header,
+            access,
+            source,
+            requests,
+            call,
+            note,
+        } = spec;
         let before = self.sandbox.counts();
         let start = Instant::now();
         let outcome = obtain(&self.session, &request);
@@ -119,12 +173,19 @@ impl DemoRun {
         let meta = token.meta();
         row.header = Some(names.join(", "));
         row.access = Some(meta.access.name());
-        row.life_left_s = (meta.expires_us != NO_EXPIRY).then(|| (meta.expires_us - self.clock.now_us()).div_euclid(1_000_000));
+        row.life_left_s = (meta.expires_us != NO_EXPIRY)
+            .then(|| (meta.expires_us - self.clock.now_us()).div_euclid(1_000_000));
         row.note = (!note.is_empty()).then(|| note.to_owned());
         let headers: Vec<_> = token.headers().collect();
-        row.record_call(self.call(&call, &headers).map(|reply| reply.status), call.status);
+        row.record_call(
+            self.call(&call, &headers).map(|reply| reply.status),
+            call.status,
+        );
         if names != [header] || meta.access != access {
-            row.fail(&format!("the header should be {header}, and allow: {}", access.name()));
+            row.fail(&format!(
+                "the header should be {header}, and allow: {}",
+                access.name()
+            ));
         }
         row.check_requests(requests, &before, &after);
         self.rows.push(row);
@@ -132,7 +193,14 @@ impl DemoRun {
     }
 
     /// Adds a row that has to be refused; the call with `token` shows why.
-    pub(super) fn add_refused_row(&mut self, resource: &str, kind: ErrorKind, access: Access, token: Option<&Token>, call: ServiceCall) {
+    pub(super) fn add_refused_row(
+        &mut self,
+        resource: &str,
+        kind: ErrorKind,
+        access: Access,
+        token: Option<&Token>,
+        call: ServiceCall,
+    ) {
         let before = self.sandbox.counts();
         let start = Instant::now();
         let outcome = self.session.token_for(&Request::new(resource));
@@ -141,7 +209,10 @@ impl DemoRun {
         let mut row = self.new_row(resource, "refused", time, &call);
         row.access = Some(access.name());
         let headers: Vec<_> = token.iter().flat_map(|token| token.headers()).collect();
-        row.record_call(self.call(&call, &headers).map(|reply| reply.status), call.status);
+        row.record_call(
+            self.call(&call, &headers).map(|reply| reply.status),
+            call.status,
+        );
         match outcome {
             Err(error) if error.kind == kind => row.note = Some(error.message().to_owned()),
             Err(error) => row.fail(error.message()),
@@ -184,7 +255,8 @@ impl DemoRun {
     /// Whether a call with this token gets this status.
     pub(super) fn has_status(&mut self, token: &Token, call: &ServiceCall, status: u16) -> bool {
         let headers: Vec<_> = token.headers().collect();
-        self.call(call, &headers).is_ok_and(|reply| reply.status == status)
+        self.call(call, &headers)
+            .is_ok_and(|reply| reply.status == status)
     }
 
     /// Marks the last row as failed.
@@ -197,13 +269,32 @@ impl DemoRun {
     /// Ends the run and returns its report.
     pub(super) fn finish(self) -> Report {
         let stats = serde_json::from_str(&self.session.stats()).unwrap_or_default();
-        Report { rows: self.rows, calls: self.calls, counts: self.sandbox.counts(), stats, elapsed: self.start.elapsed() }
+        Report {
+            rows: self.rows,
+            calls: self.calls,
+            counts: self.sandbox.counts(),
+            stats,
+            elapsed: self.start.elapsed(),
+        }
     }
 
-    fn new_row(&self, resource: &str, source: &'static str, time: Duration, call: &ServiceCall) -> Row {
+    fn new_row(
+        &self,
+        resource: &str,
+        source: &'static str,
+        time: Duration,
+        call: &ServiceCall,
+    ) -> Row {
         let without_query = |text: &str| text.split('?').next().unwrap_or_default().to_owned();
-        let bases = [self.sandbox.masv_url(), self.sandbox.agent_url(), self.sandbox.fileverbs_url()];
-        let path = bases.iter().find_map(|base| call.url.strip_prefix(base)).unwrap_or(&call.url);
+        let bases = [
+            self.sandbox.masv_url(),
+            self.sandbox.agent_url(),
+            self.sandbox.fileverbs_url(),
+        ];
+        let path = bases
+            .iter()
+            .find_map(|base| call.url.strip_prefix(base))
+            .unwrap_or(&call.url);
         Row {
             service: self.service,
             resource: without_query(resource),

@@ -1,4 +1,5 @@
-//! The rows of FileVerbs: the key, the bearer, and a bearer that expires, with and without a route that renews it.
+//! The rows of FileVerbs: the key, the bearer, and a bearer that expires, with and without a route
+//! that renews it.
 
 use serde_json::json;
 
@@ -26,19 +27,57 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
         note: "",
     };
     demo.add_row(key);
-    let first = demo.add_row(bearer_row(BEARER, "login", &[("fileverbs_login", 1)], ServiceCall::get(uploads), ""));
+    let first = demo.add_row(bearer_row(
+        BEARER,
+        "login",
+        &[("fileverbs_login", 1)],
+        ServiceCall::get(uploads),
+        "",
+    ));
     let outputs = format!("{base}/jobrequests/{}/outputs", c::JOB_ID);
-    demo.add_row(bearer_row(&outputs, "memory", &[], ServiceCall::get(&outputs), ""));
+    demo.add_row(bearer_row(
+        &outputs,
+        "memory",
+        &[],
+        ServiceCall::get(&outputs),
+        "",
+    ));
     let call = || ServiceCall::get(outputs.clone());
     let note = "a quarter of an hour later: renewed by cookie, without the keys";
-    let second = renewed_row(demo, first, bearer_row(BEARER, "renewal", &[("refresh", 1)], call(), note), &call());
+    let second = renewed_row(
+        demo,
+        first,
+        bearer_row(BEARER, "renewal", &[("refresh", 1)], call(), note),
+        &call(),
+    );
     let note = "and again: the cookie was changed for another each time";
-    let third = renewed_row(demo, second, bearer_row(BEARER, "renewal", &[("refresh", 1)], call(), note), &call());
+    let third = renewed_row(
+        demo,
+        second,
+        bearer_row(BEARER, "renewal", &[("refresh", 1)], call(), note),
+        &call(),
+    );
     demo.sandbox.configure("no_refresh_route", json!(true));
     let note = "no route that renews any more: the token call instead";
-    let fourth = renewed_row(demo, third, bearer_row(BEARER, "login", &[("refresh", 1), ("fileverbs_login", 1)], call(), note), &call());
+    let fourth = renewed_row(
+        demo,
+        third,
+        bearer_row(
+            BEARER,
+            "login",
+            &[("refresh", 1), ("fileverbs_login", 1)],
+            call(),
+            note,
+        ),
+        &call(),
+    );
     let note = "and that route is asked no second time";
-    renewed_row(demo, fourth, bearer_row(BEARER, "login", &[("fileverbs_login", 1)], call(), note), &call());
+    renewed_row(
+        demo,
+        fourth,
+        bearer_row(BEARER, "login", &[("fileverbs_login", 1)], call(), note),
+        &call(),
+    );
 }
 
 fn bearer_row<'a>(
@@ -48,11 +87,25 @@ fn bearer_row<'a>(
     call: ServiceCall,
     note: &'static str,
 ) -> RowSpec<'a> {
-    RowSpec { request: Request::new(resource), header: "Authorization", access: Access::Full, source, requests, call, note }
+    RowSpec {
+        request: Request::new(resource),
+        header: "Authorization",
+        access: Access::Full,
+        source,
+        requests,
+        call,
+        note,
+    }
 }
 
-/// Adds a row after the bearer has expired: the service refuses the old one, and keyferry fetches another.
-fn renewed_row(demo: &mut DemoRun, old: Option<Token>, spec: RowSpec<'_>, call: &ServiceCall) -> Option<Token> {
+/// Adds a row after the bearer has expired: the service refuses the old one, and keyferry fetches
+/// another.
+fn renewed_row(
+    demo: &mut DemoRun,
+    old: Option<Token>,
+    spec: RowSpec<'_>,
+    call: &ServiceCall,
+) -> Option<Token> {
     demo.advance_clock(BEARER_LIFE_S);
     let was_refused = old.is_some_and(|old| demo.has_status(&old, call, 401));
     let next = demo.add_row(spec);

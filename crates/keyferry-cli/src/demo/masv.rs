@@ -37,7 +37,12 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
 }
 
 fn profile_call(masv: &str) -> ServiceCall {
-    ServiceCall::send("PUT", format!("{masv}/v1/users/{}", c::USER_ID), r#"{"name":"Fer Ry"}"#, 200)
+    ServiceCall::send(
+        "PUT",
+        format!("{masv}/v1/users/{}", c::USER_ID),
+        r#"{"name":"Fer Ry"}"#,
+        200,
+    )
 }
 
 fn user_rows(demo: &mut DemoRun, masv: &str) {
@@ -81,23 +86,56 @@ fn managed_row<'a>(
     call: ServiceCall,
     note: &'static str,
 ) -> RowSpec<'a> {
-    RowSpec { request: Request::new(resource), header: PACKAGE_HEADER, access: Access::Manage, source, requests, call, note }
+    RowSpec {
+        request: Request::new(resource),
+        header: PACKAGE_HEADER,
+        access: Access::Manage,
+        source,
+        requests,
+        call,
+        note,
+    }
 }
 
-/// Adds the rows of management tokens, one for each way to get one. Returns the first package's token.
+/// Adds the rows of management tokens, one for each way to get one. Returns the first package's
+/// token.
 fn package_rows(demo: &mut DemoRun, masv: &str) -> Option<Token> {
     let at = |id: &str| format!("{masv}/v1/packages/{id}");
     let rename = ServiceCall::send("PUT", at(c::PACKAGE_ID), r#"{"name":"Reel 001"}"#, 200);
     let name = |id: &str| format!("packages/{id}");
-    let first = demo.add_row(managed_row(name(c::PACKAGE_ID), "look-up", &[("teams", 1), ("lookup", 1)], rename, ""));
+    let first = demo.add_row(managed_row(
+        name(c::PACKAGE_ID),
+        "look-up",
+        &[("teams", 1), ("lookup", 1)],
+        rename,
+        "",
+    ));
     let files = format!("{}/files", at(c::PACKAGE_ID));
-    demo.add_row(managed_row(files.clone(), "memory", &[], ServiceCall::get(files), ""));
+    demo.add_row(managed_row(
+        files.clone(),
+        "memory",
+        &[],
+        ServiceCall::get(files),
+        "",
+    ));
     demo.sandbox.configure("single_lookup", json!(false));
     let note = "no look-up of one package here: 205 packages on 5 pages hold it";
     let listed = ServiceCall::get(at(c::OTHER_PACKAGE_ID));
-    demo.add_row(managed_row(name(c::OTHER_PACKAGE_ID), "list", &[("lookup", 1), ("list_page", 5)], listed, note));
+    demo.add_row(managed_row(
+        name(c::OTHER_PACKAGE_ID),
+        "list",
+        &[("lookup", 1), ("list_page", 5)],
+        listed,
+        note,
+    ));
     let seen = at("01J0SANDB0XPACKAGE00000200");
-    demo.add_row(managed_row(seen.clone(), "memory", &[], ServiceCall::get(seen), "the list has brought the tokens of all others too"));
+    demo.add_row(managed_row(
+        seen.clone(),
+        "memory",
+        &[],
+        ServiceCall::get(seen),
+        "the list has brought the tokens of all others too",
+    ));
     let inbox = ServiceCall::get(at(c::INBOX_PACKAGE_ID));
     demo.add_row(managed_row(
         name(c::INBOX_PACKAGE_ID),
@@ -111,47 +149,108 @@ fn package_rows(demo: &mut DemoRun, masv: &str) -> Option<Token> {
 
 /// Adds the rows of read tokens, the only ones that allow downloads.
 fn link_rows(demo: &mut DemoRun, masv: &str) {
-    let download = format!("{masv}/v1/packages/{}/files/{}/download", c::PACKAGE_ID, c::FILE_ID);
+    let download = format!(
+        "{masv}/v1/packages/{}/files/{}/download",
+        c::PACKAGE_ID,
+        c::FILE_ID
+    );
     let read = |request: Request, source, requests, note| {
         let call = ServiceCall::get(download.clone());
-        RowSpec { request, header: PACKAGE_HEADER, access: Access::Read, source, requests, call, note }
+        RowSpec {
+            request,
+            header: PACKAGE_HEADER,
+            access: Access::Read,
+            source,
+            requests,
+            call,
+            note,
+        }
     };
     let open = Request::new(format!("links/{}?secret={}", c::LINK_ID, c::LINK_SECRET));
     demo.add_row(read(open, "link", &[("link", 1)], ""));
     demo.add_row(read(Request::new(&download), "memory", &[], ""));
-    let pasted = Request::new(format!("https://get.massive.io/{}?secret={}", c::ENCODED_LINK_ID, c::ENCODED_LINK_SECRET_IN_URL));
-    demo.add_row(read(pasted, "link", &[("link", 1)], "as it was pasted from an e-mail"));
-    let resource = format!("links/{}?secret={}", c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
-    let protected = Request { link_password: Some(Secret::from(c::LINK_PASSWORD)), ..Request::new(resource) };
+    let pasted = Request::new(format!(
+        "https://get.massive.io/{}?secret={}",
+        c::ENCODED_LINK_ID,
+        c::ENCODED_LINK_SECRET_IN_URL
+    ));
+    demo.add_row(read(
+        pasted,
+        "link",
+        &[("link", 1)],
+        "as it was pasted from an e-mail",
+    ));
+    let resource = format!(
+        "links/{}?secret={}",
+        c::PROTECTED_LINK_ID,
+        c::PROTECTED_LINK_SECRET
+    );
+    let protected = Request {
+        link_password: Some(Secret::from(c::LINK_PASSWORD)),
+        ..Request::new(resource)
+    };
     demo.add_row(read(protected, "link", &[("link", 1)], "with a password"));
 }
 
-/// Makes a call whose response holds a token, adopts that token and returns its resource below `class`.
-fn adopt(demo: &mut DemoRun, call: &ServiceCall, headers: &[(&str, &str)], class: &str) -> Result<String> {
+/// Makes a call whose response holds a token, adopts that token and returns its resource below
+/// `class`.
+fn adopt(
+    demo: &mut DemoRun,
+    call: &ServiceCall,
+    headers: &[(&str, &str)],
+    class: &str,
+) -> Result<String> {
     let reply = demo.call(call, headers)?;
     let document: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let text = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
     let resource = format!("{class}/{}", text("id"));
-    demo.session.adopt(&resource, Secret::new(text("access_token")), None)?;
+    demo.session
+        .adopt(&resource, Secret::new(text("access_token")), None)?;
     Ok(resource)
 }
 
 /// The request for an adopted token. If the adoption failed, the row shows that error.
-fn adopted_request(resource: Result<String>) -> (Request, impl FnOnce(&Session, &Request) -> Result<Token>) {
+fn adopted_request(
+    resource: Result<String>,
+) -> (Request, impl FnOnce(&Session, &Request) -> Result<Token>) {
     let (name, failed) = match resource {
         Ok(name) => (name, None),
         Err(error) => ("adopt".into(), Some(error)),
     };
-    (Request::new(name), move |session: &Session, request: &Request| failed.map_or_else(|| session.token_for(request), Err))
+    (
+        Request::new(name),
+        move |session: &Session, request: &Request| {
+            failed.map_or_else(|| session.token_for(request), Err)
+        },
+    )
 }
 
 fn portal_row(demo: &mut DemoRun, masv: &str) {
-    let make = ServiceCall::send("POST", format!("{masv}/v1/portals/{}/packages", c::PORTAL_ID), r#"{"name":"From the demo"}"#, 201);
+    let make = ServiceCall::send(
+        "POST",
+        format!("{masv}/v1/portals/{}/packages", c::PORTAL_ID),
+        r#"{"name":"From the demo"}"#,
+        201,
+    );
     let (request, obtain) = adopted_request(adopt(demo, &make, &[], "packages"));
-    let call = ServiceCall::send("POST", format!("{masv}/v1/{}/files", request.resource), r#"{"name":"a.mov"}"#, 201);
-    let note = "the program made this package in a Portal itself, and gave keyferry the token to keep";
+    let call = ServiceCall::send(
+        "POST",
+        format!("{masv}/v1/{}/files", request.resource),
+        r#"{"name":"a.mov"}"#,
+        201,
+    );
+    let note =
+        "the program made this package in a Portal itself, and gave keyferry the token to keep";
     demo.add_row_with(
-        RowSpec { request, header: PACKAGE_HEADER, access: Access::Write, source: "adopted", requests: &[], call, note },
+        RowSpec {
+            request,
+            header: PACKAGE_HEADER,
+            access: Access::Write,
+            source: "adopted",
+            requests: &[],
+            call,
+            note,
+        },
         obtain,
     );
 }
@@ -167,24 +266,66 @@ fn transfer_rows(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
         note,
     };
     let at = format!("{masv}/v1/transfers/{}", c::TRANSFER_ID);
-    let of_package = Request::new(format!("packages/{}/transfers/{}", c::PACKAGE_ID, c::TRANSFER_ID));
-    demo.add_row(row(of_package, "list", &[("transfer_list", 1)], ServiceCall::get(&at), ""));
+    let of_package = Request::new(format!(
+        "packages/{}/transfers/{}",
+        c::PACKAGE_ID,
+        c::TRANSFER_ID
+    ));
+    demo.add_row(row(
+        of_package,
+        "list",
+        &[("transfer_list", 1)],
+        ServiceCall::get(&at),
+        "",
+    ));
     let by_id = Request::new(format!("transfers/{}", c::TRANSFER_ID));
-    demo.add_row(row(by_id, "memory", &[], ServiceCall::send("POST", format!("{at}/retry"), "{}", 200), ""));
+    demo.add_row(row(
+        by_id,
+        "memory",
+        &[],
+        ServiceCall::send("POST", format!("{at}/retry"), "{}", 200),
+        "",
+    ));
     let retry = format!("{at}/retry");
-    demo.add_row(row(Request::new(&retry), "memory", &[], ServiceCall::get(at), ""));
-    let start = ServiceCall::send("POST", format!("{masv}/v1/packages/{}/transfer", c::PACKAGE_ID), "{}", 201);
+    demo.add_row(row(
+        Request::new(&retry),
+        "memory",
+        &[],
+        ServiceCall::get(at),
+        "",
+    ));
+    let start = ServiceCall::send(
+        "POST",
+        format!("{masv}/v1/packages/{}/transfer", c::PACKAGE_ID),
+        "{}",
+        201,
+    );
     let headers: Vec<_> = managed.iter().flat_map(|token| token.headers()).collect();
     let (request, obtain) = adopted_request(adopt(demo, &start, &headers, "transfers"));
     let cancel = ServiceCall::delete(format!("{masv}/v1/{}", request.resource));
-    demo.add_row_with(row(request, "adopted", &[], cancel, "the program started this transfer itself"), obtain);
+    demo.add_row_with(
+        row(
+            request,
+            "adopted",
+            &[],
+            cancel,
+            "the program started this transfer itself",
+        ),
+        obtain,
+    );
 }
 
 /// Adds the row of a package without an opened link, which no token may download.
 fn download_row(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
     let url = |package: &str| format!("{masv}/v1/packages/{package}/files/{}/download", c::FILE_ID);
     let call = ServiceCall::get(url(c::PACKAGE_ID)).expecting(403);
-    demo.add_refused_row(&url(c::OTHER_PACKAGE_ID), ErrorKind::InsufficientAccess, Access::Read, managed, call);
+    demo.add_refused_row(
+        &url(c::OTHER_PACKAGE_ID),
+        ErrorKind::InsufficientAccess,
+        Access::Read,
+        managed,
+        call,
+    );
 }
 
 /// Adds the rows of a token that is cached, expires and is rejected.
@@ -192,14 +333,27 @@ fn expiry_rows(demo: &mut DemoRun, masv: &str) {
     let resource = format!("{masv}/v1/users/{}", c::USER_ID);
     let row = |source, requests, note| {
         let request = Request::new(&resource);
-        RowSpec { request, header: USER_HEADER, access: Access::Full, source, requests, call: profile_call(masv), note }
+        RowSpec {
+            request,
+            header: USER_HEADER,
+            access: Access::Full,
+            source,
+            requests,
+            call: profile_call(masv),
+            note,
+        }
     };
     demo.advance_clock(HOUR_S);
-    let Some(old) = demo.add_row(row("memory", &[], "an hour later")) else { return };
+    let Some(old) = demo.add_row(row("memory", &[], "an hour later")) else {
+        return;
+    };
     demo.advance_clock(USER_TOKEN_LIFE_S);
     let was_refused = demo.has_status(&old, &profile_call(masv), 401);
-    let Some(next) = demo.add_row(row("login", &[("login", 1)], "three days later: the old token gets a 401, and nobody is handed it"))
-    else {
+    let Some(next) = demo.add_row(row(
+        "login",
+        &[("login", 1)],
+        "three days later: the old token gets a 401, and nobody is handed it",
+    )) else {
         return;
     };
     if !was_refused || next.meta().generation <= old.meta().generation {
@@ -211,22 +365,43 @@ fn expiry_rows(demo: &mut DemoRun, masv: &str) {
     let reject_at_once = |session: &Session, request: &Request| all_reject(session, request, &next);
     let last = demo.add_row_with(row("login", &[("login", 1)], note), reject_at_once);
     if !was_refused || last.is_some_and(|last| last.meta().generation <= next.meta().generation) {
-        demo.fail_last_row("the rejected token was not refused, or its successor is not a later generation");
+        demo.fail_last_row(
+            "the rejected token was not refused, or its successor is not a later generation",
+        );
     }
 }
 
 /// Rejects a token in many threads at once; each asks for another.
 fn all_reject(session: &Session, request: &Request, refused: &Token) -> Result<Token> {
-    let one = || session.reject(refused).and_then(|()| session.token_for(request));
+    let one = || {
+        session
+            .reject(refused)
+            .and_then(|()| session.token_for(request))
+    };
     let all: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..REJECTING_THREADS).map(|_| scope.spawn(one)).collect();
         threads
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(Error::new(ErrorKind::Panic, "a thread of the demo fell"))))
+            .map(|thread| {
+                thread.join().unwrap_or_else(|_| {
+                    Err(Error::new(ErrorKind::Panic, "a thread of the demo fell"))
+                })
+            })
             .collect()
     });
     let mut tokens = all.into_iter().collect::<Result<Vec<_>>>()?;
-    let last = tokens.pop().ok_or_else(|| Error::new(ErrorKind::Panic, "the demo has no threads"))?;
-    let all_equal = tokens.iter().all(|token| token.meta().generation == last.meta().generation);
-    if all_equal { Ok(last) } else { Err(Error::new(ErrorKind::Panic, "the threads were handed different tokens")) }
+    let last = tokens
+        .pop()
+        .ok_or_else(|| Error::new(ErrorKind::Panic, "the demo has no threads"))?;
+    let all_equal = tokens
+        .iter()
+        .all(|token| token.meta().generation == last.meta().generation);
+    if all_equal {
+        Ok(last)
+    } else {
+        Err(Error::new(
+            ErrorKind::Panic,
+            "the threads were handed different tokens",
+        ))
+    }
 }

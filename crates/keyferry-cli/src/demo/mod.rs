@@ -1,11 +1,12 @@
 //! `keyferry demo`: the whole main job against the sandbox, in one process and within a second.
 //!
 //! It gets tokens through [`keyferry::session`], which the C ABI wraps: C functions take no clock,
-//! and tokens have to expire here without a wait of three days. It reads and writes no file, variable
-//! or configuration of the user.
+//! and tokens have to expire here without a wait of three days. It reads and writes no file,
+//! variable or configuration of the user.
 //!
-//! A row counts as worked when the engine sent exactly the requests that the row claims, handed out the header that it names,
-//! and the service took that header, as it was handed out, for the call that it is for.
+//! A row counts as worked when the engine sent exactly the requests that the row claims, handed out
+//! the header that it names, and the service took that header, as it was handed out, for the call
+//! that it is for.
 
 mod agent;
 mod client;
@@ -47,7 +48,9 @@ pub fn run(options: &DemoOptions, streams: &mut Streams<'_>) -> u8 {
     };
     match written {
         // `demo | head` has seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => streams.fail(&format!("the table can't be written: {}", error.kind())),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            streams.fail(&format!("the table can't be written: {}", error.kind()))
+        }
         _ if report.all_ok() => EXIT_OK,
         _ => streams.fail("not every row worked: the table says which, and why"),
     }
@@ -69,7 +72,12 @@ mod tests {
     #[test]
     fn every_row_works() {
         let report = run_demo().unwrap();
-        let failed: Vec<_> = report.rows.iter().filter(|row| !row.ok).map(|row| (&row.resource, &row.note)).collect();
+        let failed: Vec<_> = report
+            .rows
+            .iter()
+            .filter(|row| !row.ok)
+            .map(|row| (&row.resource, &row.note))
+            .collect();
         assert!(failed.is_empty(), "{failed:#?}");
         assert!(report.all_ok(), "{}", report.to_json());
     }

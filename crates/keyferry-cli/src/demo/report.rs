@@ -63,7 +63,10 @@ impl Row {
             Ok(status) => {
                 self.status = Some(status);
                 if status != expected {
-                    self.fail(&format!("{} got status {status}, not {expected}", self.call.clone()));
+                    self.fail(&format!(
+                        "{} got status {status}, not {expected}",
+                        self.call.clone()
+                    ));
                 }
             }
             Err(error) => self.fail(error.message()),
@@ -71,14 +74,29 @@ impl Row {
     }
 
     /// Checks that exactly these requests were sent.
-    pub(super) fn check_requests(&mut self, expected: &[(&str, u64)], before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>) {
-        let wrong = expected.iter().find(|(name, count)| counter_increase(before, after, name) != *count);
+    pub(super) fn check_requests(
+        &mut self,
+        expected: &[(&str, u64)],
+        before: &BTreeMap<String, u64>,
+        after: &BTreeMap<String, u64>,
+    ) {
+        let wrong = expected
+            .iter()
+            .find(|(name, count)| counter_increase(before, after, name) != *count);
         if let Some((name, count)) = wrong {
-            self.fail(&format!("the counter {name} grew by {}, not by {count}", counter_increase(before, after, name)));
+            self.fail(&format!(
+                "the counter {name} grew by {}, not by {count}",
+                counter_increase(before, after, name)
+            ));
         }
-        let (total, expected_total) = (counter_increase(before, after, "requests"), expected.iter().map(|(_, count)| count).sum::<u64>());
+        let (total, expected_total) = (
+            counter_increase(before, after, "requests"),
+            expected.iter().map(|(_, count)| count).sum::<u64>(),
+        );
         if total != expected_total {
-            self.fail(&format!("getting it took {total} requests, not {expected_total}"));
+            self.fail(&format!(
+                "getting it took {total} requests, not {expected_total}"
+            ));
         }
     }
 
@@ -88,7 +106,20 @@ impl Row {
     }
 
     fn to_json(&self) -> Value {
-        let Self { service, resource, header, access, life_left_s, source, requests, time, call, status, ok, note } = self;
+        let Self {
+            service,
+            resource,
+            header,
+            access,
+            life_left_s,
+            source,
+            requests,
+            time,
+            call,
+            status,
+            ok,
+            note,
+        } = self;
         json!({
             "service": service, "resource": resource, "header": header, "access": access, "life_left_s": life_left_s, "from": source,
             "requests": requests, "time_us": time.as_micros(), "call": call, "status": status, "ok": ok, "note": note,
@@ -112,7 +143,10 @@ impl Report {
     /// Whether every row worked, nobody sent a wrong header, and every request is accounted for.
     pub(super) fn all_ok(&self) -> bool {
         let accounted = self.requests() == self.exchanges() + self.calls;
-        accounted && self.mistakes() == 0 && !self.rows.is_empty() && self.rows.iter().all(|row| row.ok)
+        accounted
+            && self.mistakes() == 0
+            && !self.rows.is_empty()
+            && self.rows.iter().all(|row| row.ok)
     }
 
     /// Requests that the services got.
@@ -127,7 +161,10 @@ impl Report {
 
     /// Logins of all services.
     pub(super) fn logins(&self) -> u64 {
-        ["login", "agent_login", "fileverbs_login"].iter().map(|name| self.counter(name)).sum()
+        ["login", "agent_login", "fileverbs_login"]
+            .iter()
+            .map(|name| self.counter(name))
+            .sum()
     }
 
     /// Requests with a header that had no business there.
@@ -153,7 +190,11 @@ impl Report {
 }
 
 /// By how much a counter increased.
-pub(super) fn counter_increase(before: &BTreeMap<String, u64>, after: &BTreeMap<String, u64>, name: &str) -> u64 {
+pub(super) fn counter_increase(
+    before: &BTreeMap<String, u64>,
+    after: &BTreeMap<String, u64>,
+    name: &str,
+) -> u64 {
     let count = |counts: &BTreeMap<String, u64>| counts.get(name).copied().unwrap_or_default();
     count(after).saturating_sub(count(before))
 }

@@ -1,4 +1,5 @@
-//! The report as a table: for a person at a terminal, or in columns that a program can split at two or more spaces.
+//! The report as a table: for a person at a terminal, or in columns that a program can split at two
+//! or more spaces.
 //!
 //! Every character counts as one column.
 
@@ -11,7 +12,15 @@ use crate::time_format::format_duration;
 type Line = Vec<(Style, String)>;
 
 /// The columns, and the order in which they are dropped on a narrow terminal; 0 is never dropped.
-const COLUMNS: [(&str, u8); 7] = [("resource", 0), ("header", 0), ("access", 2), ("life left", 3), ("from", 4), ("time", 1), ("call", 0)];
+const COLUMNS: [(&str, u8); 7] = [
+    ("resource", 0),
+    ("header", 0),
+    ("access", 2),
+    ("life left", 3),
+    ("from", 4),
+    ("time", 1),
+    ("call", 0),
+];
 /// Index of the resource.
 const RESOURCE_COLUMN: usize = 0;
 /// Index of the time, which is aligned to the right.
@@ -24,30 +33,77 @@ const COLUMN_GAP: usize = 2;
 
 /// The whole table.
 pub(super) fn render(report: &Report, caps: TerminalCaps) -> Vec<Line> {
-    if caps.is_terminal { TableLayout::new(report, caps).lines(report) } else { plain_lines(report) }
+    if caps.is_terminal {
+        TableLayout::new(report, caps).lines(report)
+    } else {
+        plain_lines(report)
+    }
 }
 
-/// Plain columns for programs: a line of names, a line a row, an empty line, the summary. Fields hold no two spaces in a row.
+/// Plain columns for programs: a line of names, a line a row, an empty line, the summary. Fields
+/// hold no two spaces in a row.
 fn plain_lines(report: &Report) -> Vec<Line> {
-    let names = ["service", "resource", "header", "access", "life left", "from", "time", "call", "status", "result"];
+    let names = [
+        "service",
+        "resource",
+        "header",
+        "access",
+        "life left",
+        "from",
+        "time",
+        "call",
+        "status",
+        "result",
+    ];
     let mut table = vec![names.map(str::to_owned)];
     for row in &report.rows {
         let [_, header, access, life_left, source, time, _] = cells(row, TerminalCaps::PLAIN);
         let status = row.status.map_or("-".into(), |status| status.to_string());
         let result = if row.ok { "ok" } else { "FAILED" };
         let (service, call) = (row.service.to_owned(), row.call.clone());
-        table.push([service, row.resource.clone(), header, access, life_left, source, time, call, status, result.to_owned()]);
+        table.push([
+            service,
+            row.resource.clone(),
+            header,
+            access,
+            life_left,
+            source,
+            time,
+            call,
+            status,
+            result.to_owned(),
+        ]);
     }
-    let widths: Vec<_> =
-        (0..names.len()).map(|column| table.iter().map(|fields| fields[column].chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<_> = (0..names.len())
+        .map(|column| {
+            table
+                .iter()
+                .map(|fields| fields[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
     let plain_line = |text: String| vec![(Style::Plain, text)];
     let pad_columns = |fields: &[String; 10]| {
-        let padded = fields.iter().zip(&widths).map(|(field, width)| format!("{field:width$}"));
+        let padded = fields
+            .iter()
+            .zip(&widths)
+            .map(|(field, width)| format!("{field:width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     let failed = report.rows.iter().filter(|row| !row.ok);
-    let reasons = failed.map(|row| format!("FAILED {}: {}", row.resource, row.note.as_deref().unwrap_or_default()));
-    let body = table.iter().map(pad_columns).chain(reasons).chain([String::new(), summary(report, TerminalCaps::PLAIN)]);
+    let reasons = failed.map(|row| {
+        format!(
+            "FAILED {}: {}",
+            row.resource,
+            row.note.as_deref().unwrap_or_default()
+        )
+    });
+    let body = table
+        .iter()
+        .map(pad_columns)
+        .chain(reasons)
+        .chain([String::new(), summary(report, TerminalCaps::PLAIN)]);
     body.map(plain_line).collect()
 }
 
@@ -66,7 +122,9 @@ fn cells(row: &Row, caps: TerminalCaps) -> [String; 7] {
         (false, true) => "✗",
         (false, false) => "FAILED",
     };
-    let result = row.status.map_or_else(|| mark.to_owned(), |status| format!("{mark} {status}"));
+    let result = row
+        .status
+        .map_or_else(|| mark.to_owned(), |status| format!("{mark} {status}"));
     let access = or_none(row.access);
     [
         shorten_resource(&row.resource, caps),
@@ -90,27 +148,56 @@ struct TableLayout {
 impl TableLayout {
     fn new(report: &Report, caps: TerminalCaps) -> Self {
         let cells: Vec<_> = report.rows.iter().map(|row| cells(row, caps)).collect();
-        let width_of =
-            |column: usize| cells.iter().map(|row| row[column].chars().count()).chain([COLUMNS[column].0.len()]).max().unwrap_or(0);
-        let mut columns: Vec<_> = (0..COLUMNS.len()).map(|column| (column, width_of(column))).collect();
+        let width_of = |column: usize| {
+            cells
+                .iter()
+                .map(|row| row[column].chars().count())
+                .chain([COLUMNS[column].0.len()])
+                .max()
+                .unwrap_or(0)
+        };
+        let mut columns: Vec<_> = (0..COLUMNS.len())
+            .map(|column| (column, width_of(column)))
+            .collect();
         let available = caps.width;
-        let others = |columns: &[(usize, usize)]| columns.iter().skip(1).map(|(_, width)| width + COLUMN_GAP).sum::<usize>();
+        let others = |columns: &[(usize, usize)]| {
+            columns
+                .iter()
+                .skip(1)
+                .map(|(_, width)| width + COLUMN_GAP)
+                .sum::<usize>()
+        };
         while others(&columns) + MIN_RESOURCE_WIDTH > available {
-            let Some(first) =
-                columns.iter().filter(|(column, _)| COLUMNS[*column].1 > 0).min_by_key(|(column, _)| COLUMNS[*column].1).copied()
+            let Some(first) = columns
+                .iter()
+                .filter(|(column, _)| COLUMNS[*column].1 > 0)
+                .min_by_key(|(column, _)| COLUMNS[*column].1)
+                .copied()
             else {
                 break;
             };
             columns.retain(|column| *column != first);
         }
-        columns[RESOURCE_COLUMN].1 = columns[RESOURCE_COLUMN].1.min(available.saturating_sub(others(&columns)).max(8));
-        Self { caps, columns, cells }
+        columns[RESOURCE_COLUMN].1 = columns[RESOURCE_COLUMN]
+            .1
+            .min(available.saturating_sub(others(&columns)).max(8));
+        Self {
+            caps,
+            columns,
+            cells,
+        }
     }
 
     fn lines(&self, report: &Report) -> Vec<Line> {
         let title = "Every kind of token, got by keyferry and used, against made-up services on this machine";
-        let mut lines: Vec<_> = wrap(title, self.caps.width).into_iter().map(|line| vec![(Style::Strong, line)]).collect();
-        lines.extend([Vec::new(), self.line(&COLUMNS.map(|(name, _)| name.to_owned()), |_| Style::Faint)]);
+        let mut lines: Vec<_> = wrap(title, self.caps.width)
+            .into_iter()
+            .map(|line| vec![(Style::Strong, line)])
+            .collect();
+        lines.extend([
+            Vec::new(),
+            self.line(&COLUMNS.map(|(name, _)| name.to_owned()), |_| Style::Faint),
+        ]);
         let mut service = "";
         for (row, cells) in report.rows.iter().zip(&self.cells) {
             if row.service != service {
@@ -125,14 +212,26 @@ impl TableLayout {
             }));
             lines.extend(self.note(row));
         }
-        let style = if report.all_ok() { Style::Good } else { Style::Bad };
+        let style = if report.all_ok() {
+            Style::Good
+        } else {
+            Style::Bad
+        };
         lines.push(vec![(Style::Faint, self.dashes(self.width()))]);
-        lines.extend(wrap(&summary(report, self.caps), self.caps.width).into_iter().map(|line| vec![(style, line)]));
+        lines.extend(
+            wrap(&summary(report, self.caps), self.caps.width)
+                .into_iter()
+                .map(|line| vec![(style, line)]),
+        );
         lines
     }
 
     fn width(&self) -> usize {
-        let all: usize = self.columns.iter().map(|(_, width)| width + COLUMN_GAP).sum();
+        let all: usize = self
+            .columns
+            .iter()
+            .map(|(_, width)| width + COLUMN_GAP)
+            .sum();
         all.saturating_sub(COLUMN_GAP).min(self.caps.width)
     }
 
@@ -142,7 +241,11 @@ impl TableLayout {
 
     fn rule(&self, service: &str) -> Line {
         let rest = self.width().saturating_sub(service.len() + 4);
-        vec![(Style::Faint, self.dashes(2) + " "), (Style::Strong, service.to_owned()), (Style::Faint, " ".to_owned() + &self.dashes(rest))]
+        vec![
+            (Style::Faint, self.dashes(2) + " "),
+            (Style::Strong, service.to_owned()),
+            (Style::Faint, " ".to_owned() + &self.dashes(rest)),
+        ]
     }
 
     fn line(&self, cells: &[String; 7], style: impl Fn(usize) -> Style) -> Line {
@@ -150,26 +253,51 @@ impl TableLayout {
         let mut line = Vec::new();
         for (column, width) in &self.columns {
             let text = truncate_middle(&cells[*column], *width, self.caps);
-            let padded = if *column == TIME_COLUMN { format!("{text:>width$}") } else { format!("{text:width$}") };
+            let padded = if *column == TIME_COLUMN {
+                format!("{text:>width$}")
+            } else {
+                format!("{text:width$}")
+            };
             let gap = if Some(*column) == last { 0 } else { COLUMN_GAP };
-            line.extend([(style(*column), if gap == 0 { text } else { padded }), (Style::Plain, " ".repeat(gap))]);
+            line.extend([
+                (style(*column), if gap == 0 { text } else { padded }),
+                (Style::Plain, " ".repeat(gap)),
+            ]);
         }
         line
     }
 
     fn note(&self, row: &Row) -> Vec<Line> {
-        let Some(note) = &row.note else { return Vec::new() };
-        let (lead, style) = (if self.caps.unicode { "  └ " } else { "  - " }, if row.ok { Style::Faint } else { Style::Bad });
+        let Some(note) = &row.note else {
+            return Vec::new();
+        };
+        let (lead, style) = (
+            if self.caps.unicode { "  └ " } else { "  - " },
+            if row.ok { Style::Faint } else { Style::Bad },
+        );
         let lines = wrap(note, self.width().saturating_sub(lead.chars().count()));
-        let indent = |number: usize| if number == 0 { lead.to_owned() } else { " ".repeat(lead.chars().count()) };
-        lines.into_iter().enumerate().map(|(number, line)| vec![(style, indent(number) + &line)]).collect()
+        let indent = |number: usize| {
+            if number == 0 {
+                lead.to_owned()
+            } else {
+                " ".repeat(lead.chars().count())
+            }
+        };
+        lines
+            .into_iter()
+            .enumerate()
+            .map(|(number, line)| vec![(style, indent(number) + &line)])
+            .collect()
     }
 }
 
 fn summary(report: &Report, caps: TerminalCaps) -> String {
     let worked = report.rows.iter().filter(|row| row.ok).count();
-    let rows =
-        if report.all_ok() { format!("{worked} rows, all worked") } else { format!("{worked} of {} rows worked", report.rows.len()) };
+    let rows = if report.all_ok() {
+        format!("{worked} rows, all worked")
+    } else {
+        format!("{worked} of {} rows worked", report.rows.len())
+    };
     let (all, own) = (report.requests(), report.exchanges());
     let mut text = format!(
         "{rows}: {all} requests to the services, {own} of them keyferry's, {} logins, {}",
@@ -185,10 +313,23 @@ fn summary(report: &Report, caps: TerminalCaps) -> String {
 /// Shortens a resource for people: without the sandbox's host, and with only the ends of long ids.
 fn shorten_resource(resource: &str, caps: TerminalCaps) -> String {
     let text = resource.strip_prefix("https://").unwrap_or(resource);
-    let path = text.strip_prefix("http://").map_or(text, |local| local.find('/').map_or(local, |index| &local[index..]));
+    let path = text.strip_prefix("http://").map_or(text, |local| {
+        local.find('/').map_or(local, |index| &local[index..])
+    });
     let ellipsis = if caps.unicode { "…" } else { ".." };
-    let is_id = |segment: &str| segment.len() >= 20 && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let segment = |segment: &str| if is_id(segment) { format!("{ellipsis}{}", &segment[segment.len() - 3..]) } else { segment.to_owned() };
+    let is_id = |segment: &str| {
+        segment.len() >= 20
+            && segment
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    let segment = |segment: &str| {
+        if is_id(segment) {
+            format!("{ellipsis}{}", &segment[segment.len() - 3..])
+        } else {
+            segment.to_owned()
+        }
+    };
     path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
@@ -201,7 +342,11 @@ fn truncate_middle(text: &str, width: usize, caps: TerminalCaps) -> String {
     }
     let kept = width.saturating_sub(ellipsis.chars().count());
     let tail = kept / 2;
-    characters[..kept - tail].iter().collect::<String>() + ellipsis + &characters[characters.len() - tail..].iter().collect::<String>()
+    characters[..kept - tail].iter().collect::<String>()
+        + ellipsis
+        + &characters[characters.len() - tail..]
+            .iter()
+            .collect::<String>()
 }
 
 /// Breaks a sentence between words.
@@ -229,6 +374,10 @@ fn format_time(time: Duration, caps: TerminalCaps) -> String {
         nanos @ ..1_000 => format!("{nanos} ns"),
         nanos @ ..1_000_000 => format!("{} {micro}", nanos / 1000),
         nanos @ ..1_000_000_000 => format!("{}.{} ms", nanos / 1_000_000, nanos / 100_000 % 10),
-        nanos => format!("{}.{:02} s", nanos / 1_000_000_000, nanos / 10_000_000 % 100),
+        nanos => format!(
+            "{}.{:02} s",
+            nanos / 1_000_000_000,
+            nanos / 10_000_000 % 100
+        ),
     }
 }

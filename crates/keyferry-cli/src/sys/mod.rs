@@ -1,4 +1,5 @@
-//! What only the operating system can do for a program: its terminal and its standard streams. `unsafe` is allowed here.
+//! What only the operating system can do for a program: its terminal and its standard streams.
+//! `unsafe` is allowed here.
 
 pub mod stdio;
 pub mod terminal;

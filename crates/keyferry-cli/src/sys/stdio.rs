@@ -18,16 +18,20 @@ pub fn terminal_width() -> Option<usize> {
     (failed == 0 && size.ws_col > 0).then_some(size.ws_col.into())
 }
 
-const STANDARD_STREAMS: [libc::c_int; 3] = [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO];
+const STANDARD_STREAMS: [libc::c_int; 3] =
+    [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO];
 /// Which standard streams were closed when this program was started.
 static CLOSED_AT_START: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
-/// Records which standard streams are closed. Call it before Rust's own start, which opens /dev/null in their place: later calls
-/// can't tell that output is lost.
+/// Records which standard streams are closed. Call it before Rust's own start, which opens
+/// /dev/null in their place: later calls can't tell that output is lost.
 pub extern "C" fn record_closed_streams() {
     for (number, was_closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
         // SAFETY: the call takes numbers, and fails where the descriptor is not open.
-        was_closed.store(unsafe { libc::fcntl(number, libc::F_GETFD) } == -1, Ordering::Relaxed);
+        was_closed.store(
+            unsafe { libc::fcntl(number, libc::F_GETFD) } == -1,
+            Ordering::Relaxed,
+        );
     }
 }
 
@@ -36,12 +40,13 @@ pub fn stdout_was_closed() -> bool {
     CLOSED_AT_START[1].load(Ordering::Relaxed)
 }
 
-/// Closes the streams that were closed at the start again, for a program that replaces this one. Call it after everything else was
-/// opened: a new descriptor would get their numbers.
+/// Closes the streams that were closed at the start again, for a program that replaces this one.
+/// Call it after everything else was opened: a new descriptor would get their numbers.
 pub fn close_recorded_streams() {
     for (number, was_closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
         if was_closed.load(Ordering::Relaxed) {
-            // SAFETY: the call takes a number; what stands there is the /dev/null of Rust's start, whose loss nobody here notices.
+            // SAFETY: the call takes a number; what stands there is the /dev/null of Rust's start,
+            // whose loss nobody here notices.
             unsafe { libc::close(number) };
         }
     }
@@ -68,12 +73,17 @@ pub fn detach_stdout() -> io::Result<()> {
     let dev_null = OpenOptions::new().write(true).open("/dev/null")?;
     // SAFETY: both are open descriptors; number 1 stays open, now as another way to /dev/null.
     let failed = unsafe { libc::dup2(dev_null.as_raw_fd(), libc::STDOUT_FILENO) };
-    if failed == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if failed == -1 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// A stream whose reads block even if the descriptor is set to non-blocking.
 ///
-/// Rationale: `O_NONBLOCK` belongs to the open stream, not to a program: an event loop that shares the stream leaves it set.
+/// Rationale: `O_NONBLOCK` belongs to the open stream, not to a program: an event loop that shares
+/// the stream leaves it set.
 pub struct BlockingStdin<T>(pub T);
 
 impl<T: Read + AsRawFd> Read for BlockingStdin<T> {
@@ -83,7 +93,11 @@ impl<T: Read + AsRawFd> Read for BlockingStdin<T> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 outcome => return outcome,
             }
-            let mut polled = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            let mut polled = libc::pollfd {
+                fd: self.0.as_raw_fd(),
+                events: libc::POLLIN,
+                revents: 0,
+            };
             // SAFETY: there is one such entry, and its descriptor is open as long as the stream is.
             unsafe { libc::poll(&mut polled, 1, -1) };
         }

@@ -21,15 +21,21 @@ impl Terminal {
     /// # Errors
     /// Those of the system, where the process has none.
     pub fn open() -> io::Result<Self> {
-        OpenOptions::new().read(true).write(true).open("/dev/tty").map(Self)
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/tty")
+            .map(Self)
     }
 
-    /// Prompts for a line and returns it without its end. [`io::ErrorKind::Interrupted`] means that the person cancelled.
+    /// Prompts for a line and returns it without its end. [`io::ErrorKind::Interrupted`] means that
+    /// the person cancelled.
     ///
     /// # Errors
     /// Those of the terminal.
     pub fn ask(&mut self, question: &str, hidden: bool) -> io::Result<Zeroizing<Vec<u8>>> {
-        // Before the question: whoever answers quickly is not to be seen, and their Ctrl-C not to leave the terminal mute.
+        // Before the question: whoever answers quickly is not to be seen, and their Ctrl-C not to
+        // leave the terminal mute.
         let raw = RawMode::enter(&self.0)?;
         self.0.write_all(question.as_bytes())?;
         let answer = self.read_line(hidden);
@@ -72,7 +78,11 @@ impl Terminal {
     }
 
     fn echo(&mut self, hidden: bool, bytes: &[u8]) -> io::Result<()> {
-        if hidden { Ok(()) } else { self.0.write_all(bytes) }
+        if hidden {
+            Ok(())
+        } else {
+            self.0.write_all(bytes)
+        }
     }
 }
 
@@ -95,7 +105,10 @@ impl RawMode {
         let mut raw = before;
         raw.c_lflag &= !(libc::ECHO | libc::ECHONL | libc::ICANON | libc::ISIG);
         set_attributes(fd, &raw)?;
-        Ok(Self { fd, original: before })
+        Ok(Self {
+            fd,
+            original: before,
+        })
     }
 }
 
@@ -108,5 +121,9 @@ impl Drop for RawMode {
 
 fn set_attributes(fd: i32, attributes: &libc::termios) -> io::Result<()> {
     // SAFETY: the structure came from `tcgetattr` of this terminal.
-    if unsafe { libc::tcsetattr(fd, libc::TCSAFLUSH, attributes) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if unsafe { libc::tcsetattr(fd, libc::TCSAFLUSH, attributes) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

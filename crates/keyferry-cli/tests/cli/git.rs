@@ -1,11 +1,14 @@
-//! Real git: `git credential fill`, `approve` and `reject` with `credential.helper` set to the built program.
+//! Real git: `git credential fill`, `approve` and `reject` with `credential.helper` set to the
+//! built program.
 
 use std::fs;
 use std::process::Command;
 
 use keyferry_sandbox::credentials as c;
 
-use crate::harness::{HELPER, Harness, ProgramOutput, assert_no_secret_in_file, request_status, run_with_input};
+use crate::harness::{
+    HELPER, Harness, ProgramOutput, assert_no_secret_in_file, request_status, run_with_input,
+};
 
 /// `git credential WORD` with helpers and settings.
 fn git(harness: &Harness, settings: &[&str], word: &str, input: &str) -> ProgramOutput {
@@ -14,11 +17,18 @@ fn git(harness: &Harness, settings: &[&str], word: &str, input: &str) -> Program
 
 fn command(harness: &Harness, settings: &[&str], word: &str) -> Command {
     let mut arguments = vec!["-c".to_owned(), "credential.helper=".to_owned()];
-    for setting in settings.iter().map(|setting| (*setting).to_owned()).chain([format!("credential.helper={HELPER}")]) {
+    for setting in settings
+        .iter()
+        .map(|setting| (*setting).to_owned())
+        .chain([format!("credential.helper={HELPER}")])
+    {
         arguments.extend(["-c".to_owned(), setting]);
     }
     arguments.extend(["credential".to_owned(), word.to_owned()]);
-    harness.program("git", &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    harness.program(
+        "git",
+        &arguments.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
 }
 
 const ANNOUNCED: &str = "capability[]=authtype\n";
@@ -26,13 +36,40 @@ const ANNOUNCED: &str = "capability[]=authtype\n";
 #[test]
 fn a_fileverbs_url_is_filled_with_a_bearer_through_authtype() {
     let harness = Harness::new();
-    let output = git(&harness, &[], "fill", &format!("url={}/a/repo.git\n{ANNOUNCED}\n", harness.sandbox.fileverbs_url()));
-    assert_eq!((output.code, output.line("authtype"), output.line("ephemeral")), (Some(0), Some("Bearer"), Some("1")), "{output:?}");
+    let output = git(
+        &harness,
+        &[],
+        "fill",
+        &format!(
+            "url={}/a/repo.git\n{ANNOUNCED}\n",
+            harness.sandbox.fileverbs_url()
+        ),
+    );
+    assert_eq!(
+        (
+            output.code,
+            output.line("authtype"),
+            output.line("ephemeral")
+        ),
+        (Some(0), Some("Bearer"), Some("1")),
+        "{output:?}"
+    );
     let header = format!("Bearer {}", output.line("credential").unwrap());
-    assert_eq!(request_status(harness.sandbox.fileverbs_url(), "/api/v1/fileuploads", &[("Authorization", &header)]), 200);
+    assert_eq!(
+        request_status(
+            harness.sandbox.fileverbs_url(),
+            "/api/v1/fileuploads",
+            &[("Authorization", &header)]
+        ),
+        200
+    );
     for word in ["approve", "reject"] {
         let done = git(&harness, &[], word, &output.out);
-        assert_eq!((done.code, done.out.as_str(), done.err.as_str()), (Some(0), "", ""), "{word}");
+        assert_eq!(
+            (done.code, done.out.as_str(), done.err.as_str()),
+            (Some(0), "", ""),
+            "{word}"
+        );
     }
     harness.assert_no_secret_in_argv();
 }
@@ -40,8 +77,21 @@ fn a_fileverbs_url_is_filled_with_a_bearer_through_authtype() {
 #[test]
 fn without_authtype_it_is_a_password_with_an_end() {
     let harness = Harness::new();
-    let output = git(&harness, &[], "fill", &format!("url={}/a/repo.git\n\n", harness.sandbox.fileverbs_url()));
-    assert_eq!((output.code, output.line("username"), output.line("authtype")), (Some(0), Some("default"), None), "{output:?}");
+    let output = git(
+        &harness,
+        &[],
+        "fill",
+        &format!("url={}/a/repo.git\n\n", harness.sandbox.fileverbs_url()),
+    );
+    assert_eq!(
+        (
+            output.code,
+            output.line("username"),
+            output.line("authtype")
+        ),
+        (Some(0), Some("default"), None),
+        "{output:?}"
+    );
     assert!(output.line("password").is_some() && output.line("password_expiry_utc").is_some());
     for word in ["approve", "reject"] {
         assert_eq!(git(&harness, &[], word, &output.out).code, Some(0));
@@ -51,40 +101,117 @@ fn without_authtype_it_is_a_password_with_an_end() {
 #[test]
 fn trap_3_a_url_behind_the_capability_resets_it_in_git_itself() {
     let harness = Harness::new();
-    let output = git(&harness, &[], "fill", &format!("{ANNOUNCED}url={}/a/repo.git\n\n", harness.sandbox.fileverbs_url()));
-    assert_eq!((output.code, output.line("authtype"), output.line("username")), (Some(0), None, Some("default")), "{output:?}");
+    let output = git(
+        &harness,
+        &[],
+        "fill",
+        &format!(
+            "{ANNOUNCED}url={}/a/repo.git\n\n",
+            harness.sandbox.fileverbs_url()
+        ),
+    );
+    assert_eq!(
+        (
+            output.code,
+            output.line("authtype"),
+            output.line("username")
+        ),
+        (Some(0), None, Some("default")),
+        "{output:?}"
+    );
 }
 
 #[test]
 fn a_masv_package_is_chosen_by_path_with_use_http_path() {
     let harness = Harness::new();
-    let input = format!("url={}/v1/packages/{}/files\n\n", harness.sandbox.masv_url(), c::PACKAGE_ID);
+    let input = format!(
+        "url={}/v1/packages/{}/files\n\n",
+        harness.sandbox.masv_url(),
+        c::PACKAGE_ID
+    );
     let output = git(&harness, &["credential.useHttpPath=true"], "fill", &input);
-    assert_eq!((output.code, output.line("username")), (Some(0), Some("X-Package-Token")), "{output:?}");
-    assert!(!output.out.contains("header[]"), "git drops what it doesn't know");
+    assert_eq!(
+        (output.code, output.line("username")),
+        (Some(0), Some("X-Package-Token")),
+        "{output:?}"
+    );
+    assert!(
+        !output.out.contains("header[]"),
+        "git drops what it doesn't know"
+    );
     let path = format!("/v1/packages/{}/files", c::PACKAGE_ID);
-    assert_eq!(request_status(harness.sandbox.masv_url(), &path, &[("X-Package-Token", output.line("password").unwrap())]), 200);
+    assert_eq!(
+        request_status(
+            harness.sandbox.masv_url(),
+            &path,
+            &[("X-Package-Token", output.line("password").unwrap())]
+        ),
+        200
+    );
     for word in ["approve", "reject"] {
-        let done = git(&harness, &["credential.useHttpPath=true"], word, &output.out);
-        assert_eq!((done.code, done.out.as_str(), done.err.as_str()), (Some(0), "", ""), "{word}");
+        let done = git(
+            &harness,
+            &["credential.useHttpPath=true"],
+            word,
+            &output.out,
+        );
+        assert_eq!(
+            (done.code, done.out.as_str(), done.err.as_str()),
+            (Some(0), "", ""),
+            "{word}"
+        );
     }
 }
 
 #[test]
 fn trap_9_without_use_http_path_no_package_is_chosen() {
     let harness = Harness::new();
-    let output = git(&harness, &[], "fill", &format!("url={}/v1/packages/{}/files\n\n", harness.sandbox.masv_url(), c::PACKAGE_ID));
-    assert!(output.code == Some(128) && output.out.is_empty() && output.err.contains("useHttpPath"), "{output:?}");
+    let output = git(
+        &harness,
+        &[],
+        "fill",
+        &format!(
+            "url={}/v1/packages/{}/files\n\n",
+            harness.sandbox.masv_url(),
+            c::PACKAGE_ID
+        ),
+    );
+    assert!(
+        output.code == Some(128) && output.out.is_empty() && output.err.contains("useHttpPath"),
+        "{output:?}"
+    );
     assert_eq!(harness.sandbox.count("requests"), 0);
 }
 
 #[test]
 fn trap_6_a_cr_in_the_host_ends_git_and_finds_no_credential() {
     let harness = Harness::new();
-    let output = git(&harness, &[], "fill", &format!("protocol=http\nhost={}\rx\n\n", &harness.sandbox.fileverbs_url()[7..]));
-    assert!(output.code != Some(0) && !output.out.contains("password"), "{output:?}");
-    let output = git(&harness, &[], "fill", &format!("url={}/%0d%0ahost=evil.example\n\n", harness.sandbox.fileverbs_url()));
-    assert!(output.code != Some(0) && output.out.is_empty(), "{output:?}");
+    let output = git(
+        &harness,
+        &[],
+        "fill",
+        &format!(
+            "protocol=http\nhost={}\rx\n\n",
+            &harness.sandbox.fileverbs_url()[7..]
+        ),
+    );
+    assert!(
+        output.code != Some(0) && !output.out.contains("password"),
+        "{output:?}"
+    );
+    let output = git(
+        &harness,
+        &[],
+        "fill",
+        &format!(
+            "url={}/%0d%0ahost=evil.example\n\n",
+            harness.sandbox.fileverbs_url()
+        ),
+    );
+    assert!(
+        output.code != Some(0) && output.out.is_empty(),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -92,8 +219,19 @@ fn trap_13_a_helper_that_stores_is_not_given_the_ephemeral_token() {
     let harness = Harness::new();
     let file = harness.path("kept");
     let store = format!("credential.helper=store --file={}", file.display());
-    let output = git(&harness, &[&store], "fill", &format!("url={}/a.git\n{ANNOUNCED}\n", harness.sandbox.fileverbs_url()));
-    assert_eq!(git(&harness, &[&store], "approve", &output.out).code, Some(0));
+    let output = git(
+        &harness,
+        &[&store],
+        "fill",
+        &format!(
+            "url={}/a.git\n{ANNOUNCED}\n",
+            harness.sandbox.fileverbs_url()
+        ),
+    );
+    assert_eq!(
+        git(&harness, &[&store], "approve", &output.out).code,
+        Some(0)
+    );
     assert_no_secret_in_file(&file);
 }
 
@@ -102,17 +240,40 @@ fn the_helper_is_found_by_its_short_name() {
     let harness = Harness::new();
     let folder = std::path::Path::new(HELPER).parent().unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    let mut command = harness.program("git", &["-c", "credential.helper=", "-c", "credential.helper=keyferry", "credential", "fill"]);
-    let output = run_with_input(command.env("PATH", path), &format!("url={}/a.git\n\n", harness.sandbox.fileverbs_url()));
-    assert_eq!((output.code, output.line("username")), (Some(0), Some("default")), "{output:?}");
-    let capability = run_with_input(&mut harness.program("git", &["credential", "capability"]), "");
+    let mut command = harness.program(
+        "git",
+        &[
+            "-c",
+            "credential.helper=",
+            "-c",
+            "credential.helper=keyferry",
+            "credential",
+            "fill",
+        ],
+    );
+    let output = run_with_input(
+        command.env("PATH", path),
+        &format!("url={}/a.git\n\n", harness.sandbox.fileverbs_url()),
+    );
+    assert_eq!(
+        (output.code, output.line("username")),
+        (Some(0), Some("default")),
+        "{output:?}"
+    );
+    let capability = run_with_input(
+        &mut harness.program("git", &["credential", "capability"]),
+        "",
+    );
     assert!(capability.out.starts_with("version 0\n"));
 }
 
 #[test]
 fn a_foreign_host_is_left_to_the_next_helper() {
     let harness = Harness::new();
-    let script = harness.write_private_file("next", "#!/bin/sh\nprintf 'username=ann\\npassword=other\\n'\n");
+    let script = harness.write_private_file(
+        "next",
+        "#!/bin/sh\nprintf 'username=ann\\npassword=other\\n'\n",
+    );
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let arguments = [
         "-c",
@@ -124,6 +285,13 @@ fn a_foreign_host_is_left_to_the_next_helper() {
         "credential",
         "fill",
     ];
-    let output = run_with_input(&mut harness.program("git", &arguments), "protocol=https\nhost=github.com\n\n");
-    assert_eq!((output.code, output.line("username"), output.err.as_str()), (Some(0), Some("ann"), ""), "{output:?}");
+    let output = run_with_input(
+        &mut harness.program("git", &arguments),
+        "protocol=https\nhost=github.com\n\n",
+    );
+    assert_eq!(
+        (output.code, output.line("username"), output.err.as_str()),
+        (Some(0), Some("ann"), ""),
+        "{output:?}"
+    );
 }

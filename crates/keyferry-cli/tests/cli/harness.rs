@@ -1,4 +1,5 @@
-//! The harness: a sandbox, an empty home, the built programs without the tester's environment, and a watch on argument lists.
+//! The harness: a sandbox, an empty home, the built programs without the tester's environment, and
+//! a watch on argument lists.
 
 use std::collections::HashSet;
 use std::fs;
@@ -41,20 +42,37 @@ pub(crate) struct ProgramOutput {
 impl ProgramOutput {
     /// The value of a line of the git protocol.
     pub(crate) fn line(&self, key: &str) -> Option<&str> {
-        self.out.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        self.out
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
     }
 
     /// Nothing on both streams, and exit code 0.
     #[track_caller]
     pub(crate) fn assert_silent(&self) {
-        assert_eq!((self.code, self.out.as_str(), self.err.as_str()), (Some(0), "", ""));
+        assert_eq!(
+            (self.code, self.out.as_str(), self.err.as_str()),
+            (Some(0), "", "")
+        );
     }
 
-    /// Nothing on standard output, one sentence on standard error, no secret and no control character in it.
+    /// Nothing on standard output, one sentence on standard error, no secret and no control
+    /// character in it.
     #[track_caller]
     pub(crate) fn assert_error(&self, code: i32, hint: &str) {
-        assert_eq!((self.code, self.out.as_str()), (Some(code), ""), "{}", self.err);
-        assert!(self.err.contains(hint) && self.err.lines().count() == 1 && self.err.starts_with("keyferry: "), "{}", self.err);
+        assert_eq!(
+            (self.code, self.out.as_str()),
+            (Some(code), ""),
+            "{}",
+            self.err
+        );
+        assert!(
+            self.err.contains(hint)
+                && self.err.lines().count() == 1
+                && self.err.starts_with("keyferry: "),
+            "{}",
+            self.err
+        );
         self.assert_no_secrets();
     }
 
@@ -62,8 +80,15 @@ impl ProgramOutput {
     #[track_caller]
     pub(crate) fn assert_no_secrets(&self) {
         for text in [&self.out, &self.err] {
-            SECRETS.iter().for_each(|secret| assert!(!text.contains(secret), "{secret} was printed: {text}"));
-            assert!(!text.chars().any(|symbol| symbol.is_control() && symbol != '\n'), "a control character was printed: {text:?}");
+            SECRETS
+                .iter()
+                .for_each(|secret| assert!(!text.contains(secret), "{secret} was printed: {text}"));
+            assert!(
+                !text
+                    .chars()
+                    .any(|symbol| symbol.is_control() && symbol != '\n'),
+                "a control character was printed: {text:?}"
+            );
         }
     }
 }
@@ -78,8 +103,14 @@ pub(crate) struct Harness {
 impl Harness {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        ["home", "work"].iter().for_each(|name| fs::create_dir(folder.path().join(name)).unwrap());
-        Self { sandbox: Sandbox::start(Options::default()).unwrap(), folder, watch: ArgvWatch::start() }
+        ["home", "work"]
+            .iter()
+            .for_each(|name| fs::create_dir(folder.path().join(name)).unwrap());
+        Self {
+            sandbox: Sandbox::start(Options::default()).unwrap(),
+            folder,
+            watch: ArgvWatch::start(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -102,22 +133,41 @@ impl Harness {
     /// A program with the sandbox's variables, and none of the tester's.
     pub(crate) fn program(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = self.isolated_program(program, arguments);
-        command.envs(self.sandbox.variables().into_iter().filter(|(name, _)| !name.starts_with('#')));
+        command.envs(
+            self.sandbox
+                .variables()
+                .into_iter()
+                .filter(|(name, _)| !name.starts_with('#')),
+        );
         command
     }
 
     /// A program that knows where the sandbox is, and no secret.
     pub(crate) fn program_without_secrets(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = self.isolated_program(program, arguments);
-        command.envs(self.sandbox.variables().into_iter().filter(|(name, _)| name.ends_with("_URL")));
+        command.envs(
+            self.sandbox
+                .variables()
+                .into_iter()
+                .filter(|(name, _)| name.ends_with("_URL")),
+        );
         command
     }
 
     fn isolated_program(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().current_dir(self.path("work")).env("HOME", self.path("home"));
-        command.env("PATH", std::env::var_os("PATH").unwrap()).env("KEYFERRY_STORE", "memory").env("LC_ALL", "C.UTF-8");
-        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_TERMINAL_PROMPT", "0");
+        command
+            .args(arguments)
+            .env_clear()
+            .current_dir(self.path("work"))
+            .env("HOME", self.path("home"));
+        command
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("KEYFERRY_STORE", "memory")
+            .env("LC_ALL", "C.UTF-8");
+        command
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0");
         command
     }
 
@@ -132,7 +182,10 @@ impl Harness {
 
     /// The lines that name a service's host.
     pub(crate) fn protocol_and_host(&self, url: &str) -> String {
-        format!("protocol=http\nhost={}\n", url.strip_prefix("http://").unwrap())
+        format!(
+            "protocol=http\nhost={}\n",
+            url.strip_prefix("http://").unwrap()
+        )
     }
 
     /// The commands of all programs that ran since, with everything that they ran.
@@ -143,7 +196,12 @@ impl Harness {
 
 /// Runs a program with this at its standard input.
 pub(crate) fn run_with_input(command: &mut Command, input: &str) -> ProgramOutput {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     // A program that doesn't read is no failure.
@@ -151,16 +209,30 @@ pub(crate) fn run_with_input(command: &mut Command, input: &str) -> ProgramOutpu
     let output = child.wait_with_output().unwrap();
     writer.join().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    ProgramOutput { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    ProgramOutput {
+        code: output.status.code(),
+        out: text(output.stdout),
+        err: text(output.stderr),
+    }
 }
 
 /// Sends a request with these headers; the status of the answer.
 pub(crate) fn request_status(base: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
     let host = base.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n").as_bytes()).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    stream
+        .write_all(
+            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n")
+                .as_bytes(),
+        )
+        .unwrap();
     let mut all = String::new();
     stream.read_to_string(&mut all).unwrap();
     all.split(' ').nth(1).unwrap().parse().unwrap()
@@ -175,20 +247,36 @@ struct ArgvWatch {
 
 impl ArgvWatch {
     fn start() -> Self {
-        let (stop, found) = (Arc::<AtomicBool>::default(), Arc::<parking_lot::Mutex<HashSet<String>>>::default());
+        let (stop, found) = (
+            Arc::<AtomicBool>::default(),
+            Arc::<parking_lot::Mutex<HashSet<String>>>::default(),
+        );
         let (until, seen) = (Arc::clone(&stop), Arc::clone(&found));
         let thread = std::thread::spawn(move || {
             while !until.load(Ordering::Relaxed) {
-                seen.lock().extend(descendants().into_iter().filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()));
+                seen.lock().extend(
+                    descendants()
+                        .into_iter()
+                        .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()),
+                );
                 std::thread::park_timeout(Duration::from_millis(2));
             }
         });
-        Self { stop, found, thread: Some(thread) }
+        Self {
+            stop,
+            found,
+            thread: Some(thread),
+        }
     }
 
     fn check(&self) {
         for line in self.found.lock().iter() {
-            SECRETS.iter().for_each(|secret| assert!(!line.contains(secret), "{secret} in an argument list: {line:?}"));
+            SECRETS.iter().for_each(|secret| {
+                assert!(
+                    !line.contains(secret),
+                    "{secret} in an argument list: {line:?}"
+                )
+            });
         }
     }
 }
@@ -209,9 +297,17 @@ fn descendants() -> Vec<u32> {
     let mut found = vec![std::process::id()];
     let mut at = 0;
     while at < found.len() {
-        for task in fs::read_dir(format!("/proc/{}/task", found[at])).into_iter().flatten().flatten() {
+        for task in fs::read_dir(format!("/proc/{}/task", found[at]))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            found.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+            found.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|pid| pid.parse::<u32>().ok()),
+            );
         }
         at += 1;
     }
@@ -221,5 +317,7 @@ fn descendants() -> Vec<u32> {
 /// Whether a file holds none of the secrets.
 pub(crate) fn assert_no_secret_in_file(path: &Path) {
     let text = fs::read_to_string(path).unwrap_or_default();
-    SECRETS.iter().for_each(|secret| assert!(!text.contains(secret), "{secret} in {}", path.display()));
+    SECRETS
+        .iter()
+        .for_each(|secret| assert!(!text.contains(secret), "{secret} in {}", path.display()));
 }

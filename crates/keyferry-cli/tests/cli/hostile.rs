@@ -13,7 +13,11 @@ use keyferry_sandbox::{Options, Sandbox, credentials as c};
 /// Runs the helper in this process and returns its exit code and output.
 fn call_helper(environment: &Environment, word: &str, input: &[u8]) -> (u8, Vec<u8>, Vec<u8>) {
     let (mut out, mut err, mut stdin) = (Vec::new(), Vec::new(), Cursor::new(input.to_vec()));
-    let context = CliContext { environment: Arc::clone(environment), temp_dir: std::env::temp_dir(), stdin_is_terminal: false };
+    let context = CliContext {
+        environment: Arc::clone(environment),
+        temp_dir: std::env::temp_dir(),
+        stdin_is_terminal: false,
+    };
     let mut streams = Streams {
         stdin: &mut stdin,
         stdout: Output::new(&mut out, TerminalCaps::PLAIN),
@@ -25,9 +29,16 @@ fn call_helper(environment: &Environment, word: &str, input: &[u8]) -> (u8, Vec<
         git::FastPath::Answered(code) => code,
         git::FastPath::NeedsFullCli(message) => {
             let mut left = Vec::new();
-            message.iter().for_each(|message| message.write(&mut left).unwrap());
+            message
+                .iter()
+                .for_each(|message| message.write(&mut left).unwrap());
             let mut rest = Cursor::new(left).chain(streams.stdin);
-            let mut streams = Streams { stdin: &mut rest, stdout: streams.stdout, stderr: streams.stderr, detach_stdout: || Ok(()) };
+            let mut streams = Streams {
+                stdin: &mut rest,
+                stdout: streams.stdout,
+                stderr: streams.stderr,
+                detach_stdout: || Ok(()),
+            };
             git::run(&[word.into()], &context, &mut streams)
         }
     };
@@ -36,8 +47,16 @@ fn call_helper(environment: &Environment, word: &str, input: &[u8]) -> (u8, Vec<
 
 fn environment(sandbox: &Sandbox) -> Environment {
     let mut variables = sandbox.variables();
-    variables.extend([("KEYFERRY_STORE".to_owned(), "memory".to_owned()), ("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned())]);
-    Arc::new(move |name| variables.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()))
+    variables.extend([
+        ("KEYFERRY_STORE".to_owned(), "memory".to_owned()),
+        ("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned()),
+    ]);
+    Arc::new(move |name| {
+        variables
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.clone())
+    })
 }
 
 /// A valid request, spoilt in every way that was ever an answer to somebody else's question.
@@ -45,11 +64,24 @@ fn corpus(sandbox: &Sandbox) -> Vec<Vec<u8>> {
     let (masv, fileverbs) = (&sandbox.masv_url()[7..], &sandbox.fileverbs_url()[7..]);
     let valid = [
         format!("protocol=http\nhost={fileverbs}\npath=a\n"),
-        format!("protocol=http\nhost={masv}\npath=v1/packages/{}\n", c::PACKAGE_ID),
+        format!(
+            "protocol=http\nhost={masv}\npath=v1/packages/{}\n",
+            c::PACKAGE_ID
+        ),
         format!("capability[]=authtype\nprotocol=http\nhost={fileverbs}\nusername=default\n"),
     ];
     let mut all: Vec<Vec<u8>> = Vec::new();
-    let symbols: [&[u8]; 9] = [b"\0", b"\x01", b"\t", b"\x0b", b"\r", b"\x1b", b"\x7f", "\u{85}".as_bytes(), "\u{2028}".as_bytes()];
+    let symbols: [&[u8]; 9] = [
+        b"\0",
+        b"\x01",
+        b"\t",
+        b"\x0b",
+        b"\r",
+        b"\x1b",
+        b"\x7f",
+        "\u{85}".as_bytes(),
+        "\u{2028}".as_bytes(),
+    ];
     for text in &valid {
         for at in 0..text.len() {
             for symbol in symbols {
@@ -69,7 +101,10 @@ fn corpus(sandbox: &Sandbox) -> Vec<Vec<u8>> {
         all.push(text.replace("127.0.0.1", "127.0.0.1.").into_bytes());
         all.push(text.replace("127.0.0.1", "127。0.0.1").into_bytes());
         all.push(text.replace("127.0.0.1", "[::ffff:127.0.0.1]").into_bytes());
-        all.push(text.replace("127.0.0.1", "api.fileverbs.com@127.0.0.1").into_bytes());
+        all.push(
+            text.replace("127.0.0.1", "api.fileverbs.com@127.0.0.1")
+                .into_bytes(),
+        );
         all.push([text.as_bytes(), b"host=other.example\n"].concat());
         all.push([text.as_bytes(), b"no equals sign\n"].concat());
         all.push([text.as_bytes(), b"x=\xff\xfe\n"].concat());
@@ -91,8 +126,17 @@ fn no_hostile_request_is_answered() {
             let (code, out, err) = call_helper(&environment, word, input);
             let shown = String::from_utf8_lossy(&input[..input.len().min(200)]);
             assert!(out.is_empty(), "{word} {shown:?} was answered");
-            assert_eq!(code, 0, "{word} {shown:?}: {}", String::from_utf8_lossy(&err));
-            assert!(!err.iter().any(|byte| (*byte < b' ' && *byte != b'\n') || *byte == 0x7f), "{word} {shown:?}");
+            assert_eq!(
+                code,
+                0,
+                "{word} {shown:?}: {}",
+                String::from_utf8_lossy(&err)
+            );
+            assert!(
+                !err.iter()
+                    .any(|byte| (*byte < b' ' && *byte != b'\n') || *byte == 0x7f),
+                "{word} {shown:?}"
+            );
         }
     }
     assert_eq!(sandbox.count("requests"), 0);
@@ -102,19 +146,39 @@ fn no_hostile_request_is_answered() {
 fn what_was_spoilt_is_answered_when_it_is_whole() {
     let sandbox = Sandbox::start(Options::default()).unwrap();
     let host = &sandbox.fileverbs_url()[7..];
-    let (code, out, err) = call_helper(&environment(&sandbox), "get", format!("protocol=http\nhost={host}\npath=a\n").as_bytes());
+    let (code, out, err) = call_helper(
+        &environment(&sandbox),
+        "get",
+        format!("protocol=http\nhost={host}\npath=a\n").as_bytes(),
+    );
     assert!(code == 0 && out.starts_with(b"username=default\npassword=eyJ") && err.is_empty());
 }
 
 #[test]
 fn hosts_that_look_alike_get_nothing() {
-    let variables = [("KEYFERRY_MASV_API_KEY", "canary"), ("KEYFERRY_FILEVERBS_SECRET_KEY", "canary"), ("KEYFERRY_STORE", "memory")];
-    let environment: Environment =
-        Arc::new(move |name| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned()));
+    let variables = [
+        ("KEYFERRY_MASV_API_KEY", "canary"),
+        ("KEYFERRY_FILEVERBS_SECRET_KEY", "canary"),
+        ("KEYFERRY_STORE", "memory"),
+    ];
+    let environment: Environment = Arc::new(move |name| {
+        variables
+            .iter()
+            .find(|(own, _)| *own == name)
+            .map(|(_, value)| (*value).to_owned())
+    });
     let ask_for = |protocol: &str, host: &str, path: &str| {
-        call_helper(&environment, "get", format!("protocol={protocol}\nhost={host}\npath={path}\n").as_bytes()).1
+        call_helper(
+            &environment,
+            "get",
+            format!("protocol={protocol}\nhost={host}\npath={path}\n").as_bytes(),
+        )
+        .1
     };
-    for (host, path) in [("api.massive.app", "v1/user"), ("api.fileverbs.com", "api/v1/jobrequests")] {
+    for (host, path) in [
+        ("api.massive.app", "v1/user"),
+        ("api.fileverbs.com", "api/v1/jobrequests"),
+    ] {
         for right in [host.to_owned(), format!("{host}:443"), host.to_uppercase()] {
             assert!(!ask_for("https", &right, path).is_empty(), "{right}");
         }
@@ -144,6 +208,10 @@ fn hosts_that_look_alike_get_nothing() {
         ] {
             assert!(ask_for("https", &wrong, path).is_empty(), "{wrong}");
         }
-        assert!(ask_for("http", host, path).is_empty() && ask_for("HTTPS", host, path).is_empty() && ask_for("ftp", host, path).is_empty());
+        assert!(
+            ask_for("http", host, path).is_empty()
+                && ask_for("HTTPS", host, path).is_empty()
+                && ask_for("ftp", host, path).is_empty()
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A real Secret Service on a bus of its own, the kernel's keys, and keyrings that are locked, absent or mute.
+//! A real Secret Service on a bus of its own, the kernel's keys, and keyrings that are locked,
+//! absent or mute.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -9,24 +10,45 @@ use keyferry_sandbox::credentials as c;
 
 use crate::harness::{Harness, KEYFERRY, ProgramOutput, assert_no_secret_in_file, run_with_input};
 
-/// Whether the programs are there. Says so loudly where they aren't: continuous integration installs them.
+/// Whether the programs are there. Says so loudly where they aren't: continuous integration
+/// installs them.
 fn has(programs: &[&str]) -> bool {
-    let is_there = |program: &&&str| std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|folder| folder.join(program).is_file());
+    let is_there = |program: &&&str| {
+        std::env::split_paths(&std::env::var_os("PATH").unwrap())
+            .any(|folder| folder.join(program).is_file())
+    };
     let missing = programs.iter().find(|program| !is_there(program));
     if let Some(missing) = missing {
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("\n*** SKIPPED: {missing} is not installed ***\n").as_bytes());
+        let _ = std::io::Write::write_all(
+            &mut std::io::stderr(),
+            format!("\n*** SKIPPED: {missing} is not installed ***\n").as_bytes(),
+        );
     }
     missing.is_none()
 }
 
 /// Runs a script on a bus of its own, with folders of its own; the password is at descriptor 3.
 fn on_a_bus(harness: &Harness, script: &str) -> ProgramOutput {
-    let runtime = harness.write_private_file("runtime/x", "").parent().unwrap().to_owned();
-    fs::set_permissions(&runtime, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let runtime = harness
+        .write_private_file("runtime/x", "")
+        .parent()
+        .unwrap()
+        .to_owned();
+    fs::set_permissions(
+        &runtime,
+        std::os::unix::fs::PermissionsExt::from_mode(0o700),
+    )
+    .unwrap();
     let password = harness.write_private_file("password", c::PASSWORD);
-    let whole = format!("exec 3<\"$PASSWORD_FILE\"\nms() {{ echo $(($(date +%s%N) / 1000000)); }}\n{script}");
-    let mut command = harness.program_without_secrets("dbus-run-session", &["--", "bash", "-c", &whole]);
-    command.env("XDG_DATA_HOME", harness.path("data")).env("XDG_RUNTIME_DIR", runtime).env("PASSWORD_FILE", password);
+    let whole = format!(
+        "exec 3<\"$PASSWORD_FILE\"\nms() {{ echo $(($(date +%s%N) / 1000000)); }}\n{script}"
+    );
+    let mut command =
+        harness.program_without_secrets("dbus-run-session", &["--", "bash", "-c", &whole]);
+    command
+        .env("XDG_DATA_HOME", harness.path("data"))
+        .env("XDG_RUNTIME_DIR", runtime)
+        .env("PASSWORD_FILE", password);
     command.env("KEYFERRY", KEYFERRY).env("EMAIL", c::EMAIL);
     run_with_input(&mut command, "")
 }
@@ -36,14 +58,21 @@ fn with_secret_service(script: &str) -> Option<(Harness, ProgramOutput)> {
     if !has(&["dbus-run-session", "gnome-keyring-daemon", "secret-tool"]) {
         return None;
     }
-    let (harness, unlock) = (Harness::new(), "printf unlocks | gnome-keyring-daemon --unlock --components=secrets > /dev/null");
+    let (harness, unlock) = (
+        Harness::new(),
+        "printf unlocks | gnome-keyring-daemon --unlock --components=secrets > /dev/null",
+    );
     let output = on_a_bus(&harness, &format!("{unlock}\n{script}"));
     Some((harness, output))
 }
 
 /// The number behind a word that a script has printed.
 fn number(output: &ProgramOutput, word: &str) -> u64 {
-    output.line(word).unwrap_or_else(|| panic!("{word} is missing: {output:?}")).parse().unwrap()
+    output
+        .line(word)
+        .unwrap_or_else(|| panic!("{word} is missing: {output:?}"))
+        .parse()
+        .unwrap()
 }
 
 const CONFIGURED: &str = "[masv]\nemail = \"ferry@example.com\"\npassword = { keyring = [\"keyferry\", \"masv.password\"] }\n";
@@ -58,14 +87,36 @@ fn a_secret_is_kept_in_the_secret_service_read_back_and_missed_when_it_is_locked
         began=$(ms); "$KEYFERRY" header user 2> locked; echo "locked=$?"; echo "took=$(($(ms) - began))"
         secret-tool clear service keyferry account masv.password 2> /dev/null"#,
     );
-    let Some((harness, output)) = played else { return };
-    assert_eq!((number(&output, "login"), number(&output, "same"), number(&output, "doctor")), (0, 0, 1), "{output:?}");
-    assert!(output.out.contains("is kept in the Secret Service") && output.out.contains("X-User-Token: ey"), "{output:?}");
+    let Some((harness, output)) = played else {
+        return;
+    };
+    assert_eq!(
+        (
+            number(&output, "login"),
+            number(&output, "same"),
+            number(&output, "doctor")
+        ),
+        (0, 0, 1),
+        "{output:?}"
+    );
+    assert!(
+        output.out.contains("is kept in the Secret Service")
+            && output.out.contains("X-User-Token: ey"),
+        "{output:?}"
+    );
     let config = fs::read_to_string(harness.config()).unwrap();
-    assert!(config.contains("keyring = [\"keyferry\", \"masv.password\"]"), "{config}");
+    assert!(
+        config.contains("keyring = [\"keyferry\", \"masv.password\"]"),
+        "{config}"
+    );
     assert_no_secret_in_file(&harness.config());
     let locked = fs::read_to_string(harness.path("work/locked")).unwrap();
-    assert!(number(&output, "locked") == 1 && locked.contains("masv.password: ") && locked.contains("unlock"), "{output:?} {locked}");
+    assert!(
+        number(&output, "locked") == 1
+            && locked.contains("masv.password: ")
+            && locked.contains("unlock"),
+        "{output:?} {locked}"
+    );
     assert!(number(&output, "took") < 3_000, "{output:?}");
     harness.assert_no_secret_in_argv();
 }
@@ -80,16 +131,46 @@ fn the_key_of_the_store_is_kept_in_the_keyring_where_it_is_asked_for() {
         secret-tool lock --collection=login > /dev/null 2>&1
         began=$(ms); "$KEYFERRY" header user 2> locked; echo "locked=$?"; echo "took=$(($(ms) - began))""#,
     );
-    let Some((harness, output)) = played else { return };
-    assert_eq!((number(&output, "login"), number(&output, "other"), number(&output, "locked")), (0, 3, 3), "{output:?}");
-    assert!(output.out.contains("X-User-Token: ey") && output.out.contains("key in the keyring"), "{output:?}");
-    assert_eq!(harness.sandbox.count("login"), 1, "the second program read what the first had stored");
+    let Some((harness, output)) = played else {
+        return;
+    };
+    assert_eq!(
+        (
+            number(&output, "login"),
+            number(&output, "other"),
+            number(&output, "locked")
+        ),
+        (0, 3, 3),
+        "{output:?}"
+    );
+    assert!(
+        output.out.contains("X-User-Token: ey") && output.out.contains("key in the keyring"),
+        "{output:?}"
+    );
+    assert_eq!(
+        harness.sandbox.count("login"),
+        1,
+        "the second program read what the first had stored"
+    );
     let told = |name: &str| fs::read_to_string(harness.path("work").join(name)).unwrap();
-    assert!(told("other").contains("keyferry: warning: ") && told("other").contains("set `store_key` to keyring"), "{}", told("other"));
-    assert!(told("locked").contains("keyferry: warning: ") && told("locked").contains("unlock it"), "{}", told("locked"));
+    assert!(
+        told("other").contains("keyferry: warning: ")
+            && told("other").contains("set `store_key` to keyring"),
+        "{}",
+        told("other")
+    );
+    assert!(
+        told("locked").contains("keyferry: warning: ") && told("locked").contains("unlock it"),
+        "{}",
+        told("locked")
+    );
     assert!(number(&output, "took") < 4_000, "{output:?}");
     let label = fs::read_to_string(harness.path("home/.local/state/keyferry/store")).unwrap();
-    assert!(label.starts_with("keyferry store 1\nkey keyring ") && !harness.path("data/keyferry/store.key").exists(), "{label}");
+    assert!(
+        label.starts_with("keyferry store 1\nkey keyring ")
+            && !harness.path("data/keyferry/store.key").exists(),
+        "{label}"
+    );
 }
 
 #[test]
@@ -106,8 +187,16 @@ fn a_mute_secret_service_is_left_after_two_seconds() {
         began=$(ms); KEYFERRY_STORE=file KEYFERRY_STORE_KEY=keyring "$KEYFERRY" token user 2> store <&3; echo "store=$(($(ms) - began))""#;
     let output = on_a_bus(&harness, script);
     let told = fs::read_to_string(harness.path("work/mute")).unwrap();
-    assert!(number(&output, "mute") == 1 && told.contains("does not answer within 2 s") && told.lines().count() == 1, "{output:?} {told}");
-    assert!((1_900..4_000).contains(&number(&output, "took")), "{output:?}");
+    assert!(
+        number(&output, "mute") == 1
+            && told.contains("does not answer within 2 s")
+            && told.lines().count() == 1,
+        "{output:?} {told}"
+    );
+    assert!(
+        (1_900..4_000).contains(&number(&output, "took")),
+        "{output:?}"
+    );
     // Once for the password, once for the store's key, however often that is looked for.
     assert!(number(&output, "store") < 6_000, "{output:?}");
 }
@@ -124,9 +213,19 @@ fn a_mute_bus_is_left_after_two_seconds() {
     let _listener = UnixListener::bind(&bus).unwrap();
     let began = Instant::now();
     let mut command = harness.program_without_secrets(KEYFERRY, &["header", "user"]);
-    run_with_input(command.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", bus.display())), "")
-        .assert_error(1, "does not answer within 2 s");
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    run_with_input(
+        command.env(
+            "DBUS_SESSION_BUS_ADDRESS",
+            format!("unix:path={}", bus.display()),
+        ),
+        "",
+    )
+    .assert_error(1, "does not answer within 2 s");
+    assert!(
+        began.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
@@ -134,11 +233,22 @@ fn without_a_keyring_or_an_item_the_answer_is_at_once() {
     let harness = Harness::new();
     harness.write_private_file("home/.config/keyferry/config.toml", CONFIGURED);
     let began = Instant::now();
-    let output = run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["header", "user"]), "");
+    let output = run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &["header", "user"]),
+        "",
+    );
     output.assert_error(1, "masv.password: ");
     let mut command = harness.program_without_secrets(KEYFERRY, &["header", "user"]);
-    run_with_input(command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent"), "").assert_error(1, "masv.password: ");
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    run_with_input(
+        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent"),
+        "",
+    )
+    .assert_error(1, "masv.password: ");
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
@@ -149,22 +259,48 @@ fn without_a_bus_the_kernel_keeps_a_secret_until_the_next_start() {
     let harness = Harness::new();
     // No account of the tester's is called so.
     let account = format!("test-{}", std::process::id());
-    let path =
-        harness.write_private_file("home/.config/keyferry/config.toml", &format!("[profile.{account}.masv]\nemail = \"{}\"\n", c::EMAIL));
+    let path = harness.write_private_file(
+        "home/.config/keyferry/config.toml",
+        &format!("[profile.{account}.masv]\nemail = \"{}\"\n", c::EMAIL),
+    );
     let login = ["login", "masv", "--profile", &account, "--save", "keyring"];
     let in_session = |arguments: &[&str], input: &str| {
         let words = [&["session", "-", KEYFERRY], arguments].concat();
-        run_with_input(harness.program_without_secrets("keyctl", &words).stderr(Stdio::null()), input)
+        run_with_input(
+            harness
+                .program_without_secrets("keyctl", &words)
+                .stderr(Stdio::null()),
+            input,
+        )
     };
     let kept = in_session(&login, c::PASSWORD);
     let read = in_session(&["header", "user", "--profile", &account], "");
     let item = format!("keyferry:{account}.masv.password");
-    let found = Command::new("keyctl").args(["request", "user", &item]).output().unwrap();
+    let found = Command::new("keyctl")
+        .args(["request", "user", &item])
+        .output()
+        .unwrap();
     let number = String::from_utf8(found.stdout).unwrap();
-    assert!(Command::new("keyctl").args(["unlink", number.trim(), "@u"]).status().unwrap().success(), "{kept:?}");
-    assert!(kept.code == Some(0) && kept.out.contains("kernel's keyring, until this machine starts again"), "{kept:?}");
+    assert!(
+        Command::new("keyctl")
+            .args(["unlink", number.trim(), "@u"])
+            .status()
+            .unwrap()
+            .success(),
+        "{kept:?}"
+    );
+    assert!(
+        kept.code == Some(0)
+            && kept
+                .out
+                .contains("kernel's keyring, until this machine starts again"),
+        "{kept:?}"
+    );
     assert!(read.out.starts_with("X-User-Token: eyJ"), "{read:?}");
     assert_no_secret_in_file(&path);
-    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["header", "user", "--profile", &account]), "")
-        .assert_error(1, "masv.password: ");
+    run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &["header", "user", "--profile", &account]),
+        "",
+    )
+    .assert_error(1, "masv.password: ");
 }

@@ -1,4 +1,5 @@
-//! `keyferry login` and `logout`: where secrets come from, where they are kept, and what is refused.
+//! `keyferry login` and `logout`: where secrets come from, where they are kept, and what is
+//! refused.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -31,15 +32,22 @@ fn no_option_takes_a_secret() {
         output.assert_error(2, "--secret-file or --secret-fd");
         assert!(!output.err.contains(&secret), "{}", output.err);
     }
-    for arguments in
-        [vec!["login", "masv", &secret], vec!["login", &secret], vec!["login", "masv", "--hunter2"], vec!["agent", "sign-in", &secret]]
-    {
+    for arguments in [
+        vec!["login", "masv", &secret],
+        vec!["login", &secret],
+        vec!["login", "masv", "--hunter2"],
+        vec!["agent", "sign-in", &secret],
+    ] {
         let output = harness.keyferry(&arguments);
         output.assert_error(2, "never a secret");
         assert!(!output.err.contains(&secret), "{}", output.err);
     }
     let help = harness.keyferry(&["login", "--help"]);
-    assert!(help.code == Some(0) && !help.out.contains("--password"), "{}", help.out);
+    assert!(
+        help.code == Some(0) && !help.out.contains("--password"),
+        "{}",
+        help.out
+    );
     assert_eq!(harness.sandbox.count("requests"), 0);
 }
 
@@ -50,27 +58,66 @@ fn a_password_comes_from_standard_input_a_descriptor_or_a_file() {
     let file_name = file.to_str().unwrap();
     let lines = format!("{}\r\nsecond\n", c::PASSWORD);
     let by_file = [&MASV[..], &["--secret-file", file_name]].concat();
-    let fd = format!("\"$KEYFERRY\" login masv --email {} --secret-fd 3 3<\"$FILE\"", c::EMAIL);
+    let fd = format!(
+        "\"$KEYFERRY\" login masv --email {} --secret-fd 3 3<\"$FILE\"",
+        c::EMAIL
+    );
     for output in [
-        run_with_input(&mut harness.program_without_secrets(KEYFERRY, &MASV), c::PASSWORD),
-        run_with_input(&mut harness.program_without_secrets(KEYFERRY, &MASV), &lines),
+        run_with_input(
+            &mut harness.program_without_secrets(KEYFERRY, &MASV),
+            c::PASSWORD,
+        ),
+        run_with_input(
+            &mut harness.program_without_secrets(KEYFERRY, &MASV),
+            &lines,
+        ),
         run_with_input(&mut harness.program_without_secrets(KEYFERRY, &by_file), ""),
-        run_with_input(harness.program_without_secrets("sh", &["-c", &fd]).env("KEYFERRY", KEYFERRY).env("FILE", &file), ""),
+        run_with_input(
+            harness
+                .program_without_secrets("sh", &["-c", &fd])
+                .env("KEYFERRY", KEYFERRY)
+                .env("FILE", &file),
+            "",
+        ),
     ] {
-        assert!(output.code == Some(0) && output.out.contains(&format!("as {}", c::EMAIL)), "{output:?}");
+        assert!(
+            output.code == Some(0) && output.out.contains(&format!("as {}", c::EMAIL)),
+            "{output:?}"
+        );
         output.assert_no_secrets();
     }
     assert_eq!(harness.sandbox.count("login"), 4);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &by_file), "").assert_error(1, "chmod 600");
-    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &MASV), "").assert_error(1, "no secret came");
-    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["login", "masv"]), "x").assert_error(3, "--email");
-    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &[&MASV[..], &["--secret-fd", "77"]].concat()), "")
-        .assert_error(1, "not open");
-    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &[&MASV[..], &["--secret-fd", "1"]].concat()), "")
-        .assert_error(1, "where answers go");
-    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &MASV), "a\tb\n").assert_error(1, "control character");
-    assert!(!harness.config().exists(), "nothing is kept unless it is asked for");
+    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &by_file), "")
+        .assert_error(1, "chmod 600");
+    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &MASV), "")
+        .assert_error(1, "no secret came");
+    run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &["login", "masv"]),
+        "x",
+    )
+    .assert_error(3, "--email");
+    run_with_input(
+        &mut harness
+            .program_without_secrets(KEYFERRY, &[&MASV[..], &["--secret-fd", "77"]].concat()),
+        "",
+    )
+    .assert_error(1, "not open");
+    run_with_input(
+        &mut harness
+            .program_without_secrets(KEYFERRY, &[&MASV[..], &["--secret-fd", "1"]].concat()),
+        "",
+    )
+    .assert_error(1, "where answers go");
+    run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &MASV),
+        "a\tb\n",
+    )
+    .assert_error(1, "control character");
+    assert!(
+        !harness.config().exists(),
+        "nothing is kept unless it is asked for"
+    );
 }
 
 #[test]
@@ -78,12 +125,24 @@ fn what_is_configured_needs_no_question() {
     let harness = Harness::new();
     let output = harness.keyferry(&["login", "masv", "--json"]);
     let object: Value = serde_json::from_str(&output.out).unwrap();
-    assert_eq!((object["user"]["email"].as_str(), object["store"].as_str()), (Some(c::EMAIL), Some("memory")));
+    assert_eq!(
+        (object["user"]["email"].as_str(), object["store"].as_str()),
+        (Some(c::EMAIL), Some("memory"))
+    );
     assert_eq!(object["teams"][0]["id"], c::TEAM_ID);
     output.assert_no_secrets();
     let both = harness.keyferry(&["login", "fileverbs"]);
-    assert!(both.code == Some(0) && both.out.contains("fileverbs"), "{both:?}");
-    assert_eq!((harness.sandbox.count("login"), harness.sandbox.count("fileverbs_login")), (1, 1));
+    assert!(
+        both.code == Some(0) && both.out.contains("fileverbs"),
+        "{both:?}"
+    );
+    assert_eq!(
+        (
+            harness.sandbox.count("login"),
+            harness.sandbox.count("fileverbs_login")
+        ),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -92,37 +151,87 @@ fn save_keeps_the_secret_in_a_private_file_and_refers_to_it() {
     let before = "# mine\nstore = \"memory\" # kept\n\n[agent]\nurl = \"http://127.0.0.1:1\"\n";
     harness.write_private_file("home/.config/keyferry/config.toml", before);
     let save = [&MASV[..], &["--save", "file"]].concat();
-    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &save), "wrong\n").assert_error(1, "refuses");
-    assert_eq!(fs::read_to_string(harness.config()).unwrap(), before, "what is refused is not kept");
+    run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &save),
+        "wrong\n",
+    )
+    .assert_error(1, "refuses");
+    assert_eq!(
+        fs::read_to_string(harness.config()).unwrap(),
+        before,
+        "what is refused is not kept"
+    );
 
-    let output = run_with_input(&mut harness.program_without_secrets(KEYFERRY, &save), c::PASSWORD);
+    let output = run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &save),
+        c::PASSWORD,
+    );
     assert_eq!(output.code, Some(0), "{output:?}");
     output.assert_no_secrets();
     let after = fs::read_to_string(harness.config()).unwrap();
-    assert!(after.starts_with(before) && after.contains("[masv]\n") && after.contains(c::EMAIL), "{after}");
+    assert!(
+        after.starts_with(before) && after.contains("[masv]\n") && after.contains(c::EMAIL),
+        "{after}"
+    );
     assert_no_secret_in_file(&harness.config());
     let secret = harness.path("home/.config/keyferry/secrets/masv.password");
-    assert_eq!((mode(&secret), mode(secret.parent().unwrap()), mode(&harness.config())), (0o600, 0o700, 0o600));
-    assert_eq!(fs::read_to_string(&secret).unwrap(), format!("{}\n", c::PASSWORD));
-    let token = run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["header", "user"]), "");
+    assert_eq!(
+        (
+            mode(&secret),
+            mode(secret.parent().unwrap()),
+            mode(&harness.config())
+        ),
+        (0o600, 0o700, 0o600)
+    );
+    assert_eq!(
+        fs::read_to_string(&secret).unwrap(),
+        format!("{}\n", c::PASSWORD)
+    );
+    let token = run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &["header", "user"]),
+        "",
+    );
     assert!(token.out.starts_with("X-User-Token: eyJ"), "{token:?}");
 
     let keys = format!("{}\n{}\n", c::SECRET_KEY, c::FV_API_KEY);
-    let output = run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["login", "fileverbs", "--save", "file", "--json"]), &keys);
+    let output = run_with_input(
+        &mut harness.program_without_secrets(
+            KEYFERRY,
+            &["login", "fileverbs", "--save", "file", "--json"],
+        ),
+        &keys,
+    );
     assert_eq!(output.code, Some(0), "{output:?}");
-    let bearer = run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["token", "fileverbs:bearer"]), "");
+    let bearer = run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &["token", "fileverbs:bearer"]),
+        "",
+    );
     assert!(bearer.out.starts_with("eyJ"), "{bearer:?}");
 
-    let key =
-        run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--with-key", "--save", "file"]), c::API_KEY);
+    let key = run_with_input(
+        &mut harness
+            .program_without_secrets(KEYFERRY, &["login", "masv", "--with-key", "--save", "file"]),
+        c::API_KEY,
+    );
     assert_eq!(key.code, Some(0), "{key:?}");
     assert_eq!(
-        run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["header", "user"]), "").out,
+        run_with_input(
+            &mut harness.program_without_secrets(KEYFERRY, &["header", "user"]),
+            ""
+        )
+        .out,
         format!("X-API-KEY: {}\n", c::API_KEY)
     );
-    assert!(fs::read_to_string(harness.config()).unwrap().starts_with(before));
+    assert!(
+        fs::read_to_string(harness.config())
+            .unwrap()
+            .starts_with(before)
+    );
     assert_no_secret_in_file(&harness.config());
-    let left: Vec<_> = fs::read_dir(harness.config().parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = fs::read_dir(harness.config().parent().unwrap())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(left.len(), 2, "nothing is left beside them: {left:?}");
 }
 
@@ -131,7 +240,10 @@ fn a_configuration_that_can_not_be_changed_safely_is_left_alone() {
     let harness = Harness::new();
     let before = format!("masv = {{ email = \"{}\", team = \"x\" }}\n", c::EMAIL);
     harness.write_private_file("home/.config/keyferry/config.toml", &before);
-    let output = run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--save", "file"]), c::PASSWORD);
+    let output = run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--save", "file"]),
+        c::PASSWORD,
+    );
     output.assert_error(1, "is left as it is: put `password = ");
     assert_eq!(fs::read_to_string(harness.config()).unwrap(), before);
 }
@@ -139,25 +251,57 @@ fn a_configuration_that_can_not_be_changed_safely_is_left_alone() {
 #[test]
 fn an_account_with_a_second_factor_is_told_to_use_a_key() {
     let harness = Harness::new();
-    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--email", c::MFA_EMAIL]), c::PASSWORD)
-        .assert_error(1, "API key");
-    run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--with-key"]), c::API_KEY).assert_error(3, "--save");
+    run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--email", c::MFA_EMAIL]),
+        c::PASSWORD,
+    )
+    .assert_error(1, "API key");
+    run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--with-key"]),
+        c::API_KEY,
+    )
+    .assert_error(3, "--save");
 }
 
 #[test]
 fn the_agent_is_looked_at_and_signed_in_to() {
     let harness = Harness::new();
-    harness.keyferry(&["agent"]).assert_error(3, "nobody is signed in");
+    harness
+        .keyferry(&["agent"])
+        .assert_error(3, "nobody is signed in");
     let absent: Value = serde_json::from_str(&harness.keyferry(&["agent", "--json"]).out).unwrap();
-    assert_eq!((&absent["runs"], &absent["signed_in"]), (&Value::Bool(true), &Value::Bool(false)));
-    let output = run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["agent", "sign-in", "--email", c::EMAIL]), c::PASSWORD);
-    assert!(output.code == Some(0) && output.out.contains(c::EMAIL), "{output:?}");
+    assert_eq!(
+        (&absent["runs"], &absent["signed_in"]),
+        (&Value::Bool(true), &Value::Bool(false))
+    );
+    let output = run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &["agent", "sign-in", "--email", c::EMAIL]),
+        c::PASSWORD,
+    );
+    assert!(
+        output.code == Some(0) && output.out.contains(c::EMAIL),
+        "{output:?}"
+    );
     let output = harness.keyferry(&["agent"]);
-    assert!(output.code == Some(0) && output.out.contains(c::TEAM_NAME), "{output:?}");
+    assert!(
+        output.code == Some(0) && output.out.contains(c::TEAM_NAME),
+        "{output:?}"
+    );
     output.assert_no_secrets();
     let session: Value = serde_json::from_str(&harness.keyferry(&["agent", "--json"]).out).unwrap();
-    assert_eq!((session["user"]["email"].as_str(), session["signed_in"].as_bool()), (Some(c::EMAIL), Some(true)));
-    let gone = run_with_input(harness.program(KEYFERRY, &["agent"]).env("KEYFERRY_AGENT_URL", "http://127.0.0.1:1"), "");
+    assert_eq!(
+        (
+            session["user"]["email"].as_str(),
+            session["signed_in"].as_bool()
+        ),
+        (Some(c::EMAIL), Some(true))
+    );
+    let gone = run_with_input(
+        harness
+            .program(KEYFERRY, &["agent"])
+            .env("KEYFERRY_AGENT_URL", "http://127.0.0.1:1"),
+        "",
+    );
     gone.assert_error(4, "start the MASV Agent");
 }
 
@@ -165,8 +309,16 @@ fn the_agent_is_looked_at_and_signed_in_to() {
 fn logout_says_what_would_log_in_again() {
     let harness = Harness::new();
     let output = harness.keyferry(&["logout"]);
-    assert!(output.code == Some(0) && output.out.contains("still configured") && output.out.contains("masv.password"), "{output:?}");
-    let output = run_with_input(&mut harness.program_without_secrets(KEYFERRY, &["logout", "masv", "--json"]), "");
+    assert!(
+        output.code == Some(0)
+            && output.out.contains("still configured")
+            && output.out.contains("masv.password"),
+        "{output:?}"
+    );
+    let output = run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &["logout", "masv", "--json"]),
+        "",
+    );
     assert_eq!(output.out, "{\"forgotten\":0,\"still_configured\":[]}\n");
     assert_eq!(harness.keyferry(&["logout", "elsewhere"]).code, Some(2));
 }

@@ -1,7 +1,10 @@
-//! The programs as their callers run them: the built programs, real git and real curl, an empty home, the sandbox over
-//! real sockets. Each trap of the helper protocols is a test here.
+//! The programs as their callers run them: the built programs, real git and real curl, an empty
+//! home, the sandbox over real sockets. Each trap of the helper protocols is a test here.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on fails where it stands")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that can't go on fails where it stands"
+)]
 
 mod commands;
 mod curl;

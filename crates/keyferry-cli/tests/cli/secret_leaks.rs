@@ -1,4 +1,5 @@
-//! Secrets in every command under every fault: on no stream that isn't meant for them, in no file in clear, in no message of the log.
+//! Secrets in every command under every fault: on no stream that isn't meant for them, in no file
+//! in clear, in no message of the log.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,17 +21,21 @@ use keyferry_testing::secret_forms::forms;
 
 static LOGGED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// The secrets that a text holds, in whatever form. Three letters are found in noise: they count as they are.
+/// The secrets that a text holds, in whatever form. Three letters are found in noise: they count as
+/// they are.
 fn secrets_in(text: &str) -> Vec<&'static str> {
     let lower = text.to_lowercase();
     let holds = |secret: &&&str| match secret.len() {
         ..6 => text.contains(**secret),
-        _ => forms(secret).iter().any(|form| lower.contains(&form.to_lowercase())),
+        _ => forms(secret)
+            .iter()
+            .any(|form| lower.contains(&form.to_lowercase())),
     };
     SECRETS.iter().filter(holds).copied().collect()
 }
 
-/// A command: its words, what it reads, and whether its standard output is meant to hold a token or a key.
+/// A command: its words, what it reads, and whether its standard output is meant to hold a token or
+/// a key.
 struct CommandCase {
     words: Vec<&'static str>,
     input: String,
@@ -38,31 +43,82 @@ struct CommandCase {
 }
 
 fn command_cases(harness: &Harness) -> Vec<CommandCase> {
-    let case =
-        |words: &[&'static str], input: &str, prints_token| CommandCase { words: words.to_vec(), input: input.to_owned(), prints_token };
-    let link = format!("links/{}?secret={}\n", c::PROTECTED_LINK_ID, c::PROTECTED_LINK_SECRET);
+    let case = |words: &[&'static str], input: &str, prints_token| CommandCase {
+        words: words.to_vec(),
+        input: input.to_owned(),
+        prints_token,
+    };
+    let link = format!(
+        "links/{}?secret={}\n",
+        c::PROTECTED_LINK_ID,
+        c::PROTECTED_LINK_SECRET
+    );
     let package = format!("packages/{}\n", c::PACKAGE_ID);
     let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
-    let of_package = format!("{}path=v1/packages/{}\n", harness.protocol_and_host(harness.sandbox.masv_url()), c::PACKAGE_ID);
-    let uri = json!({ "uri": format!("{}/v1/packages/{}", harness.sandbox.masv_url(), c::PACKAGE_ID) }).to_string();
+    let of_package = format!(
+        "{}path=v1/packages/{}\n",
+        harness.protocol_and_host(harness.sandbox.masv_url()),
+        c::PACKAGE_ID
+    );
+    let uri =
+        json!({ "uri": format!("{}/v1/packages/{}", harness.sandbox.masv_url(), c::PACKAGE_ID) })
+            .to_string();
     let keys = format!("{}\n{}\n", c::SECRET_KEY, c::FV_API_KEY);
     let mut all = vec![
         case(&["get"], &uri, true),
         case(&["git", "get"], &question, true),
         case(&["git", "get"], &of_package, true),
-        case(&["git", "store"], &format!("{of_package}username=X-Package-Token\npassword={}\n", c::SECOND_PASSWORD), false),
-        case(&["git", "erase"], &format!("{question}password={}\n", c::PASSWORD), false),
+        case(
+            &["git", "store"],
+            &format!(
+                "{of_package}username=X-Package-Token\npassword={}\n",
+                c::SECOND_PASSWORD
+            ),
+            false,
+        ),
+        case(
+            &["git", "erase"],
+            &format!("{question}password={}\n", c::PASSWORD),
+            false,
+        ),
         case(&["login", "masv", "--email", c::EMAIL], c::PASSWORD, false),
-        case(&["login", "masv", "--email", c::EMAIL, "--save", "file"], c::SECOND_PASSWORD, false),
-        case(&["login", "masv", "--with-key", "--save", "file"], c::API_KEY, false),
+        case(
+            &["login", "masv", "--email", c::EMAIL, "--save", "file"],
+            c::SECOND_PASSWORD,
+            false,
+        ),
+        case(
+            &["login", "masv", "--with-key", "--save", "file"],
+            c::API_KEY,
+            false,
+        ),
         case(&["login", "fileverbs"], &keys, false),
-        case(&["agent", "sign-in", "--email", c::EMAIL], c::PASSWORD, false),
+        case(
+            &["agent", "sign-in", "--email", c::EMAIL],
+            c::PASSWORD,
+            false,
+        ),
     ];
-    for words in [&["login", "masv"][..], &["agent"], &["status"], &["doctor"], &["config"], &["logout"], &["login", "fileverbs"]] {
+    for words in [
+        &["login", "masv"][..],
+        &["agent"],
+        &["status"],
+        &["doctor"],
+        &["config"],
+        &["logout"],
+        &["login", "fileverbs"],
+    ] {
         all.push(case(words, "", false));
         all.push(case(&[words, &["--json"]].concat(), "", false));
     }
-    for input in [&link, &package, "user\n", "masv:users/self\n", "fileverbs:bearer\n", "fileverbs:secret-key\n"] {
+    for input in [
+        &link,
+        &package,
+        "user\n",
+        "masv:users/self\n",
+        "fileverbs:bearer\n",
+        "fileverbs:secret-key\n",
+    ] {
         for word in ["header", "curl", "token"] {
             all.push(case(&[word, "-"], input, true));
         }
@@ -74,19 +130,40 @@ fn command_cases(harness: &Harness) -> Vec<CommandCase> {
 
 /// What a service does wrong; its own words repeat what it was told.
 fn fault_actions() -> Vec<Option<FaultAction>> {
-    let echo = SECRETS.iter().filter(|secret| secret.len() > 3).copied().collect::<Vec<_>>().join(" ");
-    let says = |status, body: String| FaultAction::Literal { status, media_type: "application/json".into(), body };
+    let echo = SECRETS
+        .iter()
+        .filter(|secret| secret.len() > 3)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let says = |status, body: String| FaultAction::Literal {
+        status,
+        media_type: "application/json".into(),
+        body,
+    };
     let status = |status, body| FaultAction::Status { status, body };
     let mut all = vec![None];
     all.extend(
         [
-            says(401, json!({ "message": echo, "errors": [{ "msg": echo }] }).to_string()),
+            says(
+                401,
+                json!({ "message": echo, "errors": [{ "msg": echo }] }).to_string(),
+            ),
             says(500, echo.clone()),
-            says(200, json!({ "token": echo, "JwtToken": [echo], "user": echo }).to_string()),
+            says(
+                200,
+                json!({ "token": echo, "JwtToken": [echo], "user": echo }).to_string(),
+            ),
             says(200, format!("{{\"token\": \"{echo}\", ")),
             status(403, BodyKind::Json),
             status(404, BodyKind::Html),
-            FaultAction::Redirect { status: 307, to: format!("http://127.0.0.1:1/?secret={}", c::PASSWORD.replace(' ', "+")) },
+            FaultAction::Redirect {
+                status: 307,
+                to: format!(
+                    "http://127.0.0.1:1/?secret={}",
+                    c::PASSWORD.replace(' ', "+")
+                ),
+            },
             FaultAction::Empty,
             FaultAction::Half,
             FaultAction::WrongTypes,
@@ -101,8 +178,16 @@ fn fault_actions() -> Vec<Option<FaultAction>> {
 
 /// Runs a command here, with the log at its highest level; what it printed.
 fn run(environment: &Environment, temporary: &Path, case: &CommandCase) -> (String, String) {
-    let (mut out, mut err, mut stdin) = (Vec::new(), Vec::new(), Cursor::new(case.input.clone().into_bytes()));
-    let context = CliContext { environment: Arc::clone(environment), temp_dir: temporary.to_owned(), stdin_is_terminal: false };
+    let (mut out, mut err, mut stdin) = (
+        Vec::new(),
+        Vec::new(),
+        Cursor::new(case.input.clone().into_bytes()),
+    );
+    let context = CliContext {
+        environment: Arc::clone(environment),
+        temp_dir: temporary.to_owned(),
+        stdin_is_terminal: false,
+    };
     let mut streams = Streams {
         stdin: &mut stdin,
         stdout: Output::new(&mut out, TerminalCaps::PLAIN),
@@ -118,17 +203,38 @@ fn run(environment: &Environment, temporary: &Path, case: &CommandCase) -> (Stri
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    let entries = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 /// No file below the home holds a secret in clear, but those that the user asked for.
 fn assert_sealed(home: &Path, why: &str) {
-    for path in files(home).iter().filter(|path| !path.components().any(|case| case.as_os_str() == "secrets")) {
+    for path in files(home)
+        .iter()
+        .filter(|path| !path.components().any(|case| case.as_os_str() == "secrets"))
+    {
         let text = String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
         // Three letters are found in noise every now and then.
-        let secrets_in: Vec<_> = secrets_in(&text).into_iter().filter(|secret| secret.len() > 3).collect();
-        assert!(secrets_in.is_empty() && !text.contains("eyJhbGci"), "{why}: {secrets_in:?} in {}", path.display());
+        let secrets_in: Vec<_> = secrets_in(&text)
+            .into_iter()
+            .filter(|secret| secret.len() > 3)
+            .collect();
+        assert!(
+            secrets_in.is_empty() && !text.contains("eyJhbGci"),
+            "{why}: {secrets_in:?} in {}",
+            path.display()
+        );
     }
 }
 
@@ -139,10 +245,18 @@ fn no_command_shows_a_secret_under_any_fault() {
     log::install(Some(Level::Debug), Some(Box::new(take))).unwrap();
     let mut variables = harness.sandbox.variables();
     variables.retain(|(name, _)| !name.starts_with('#') && name != "KEYFERRY_STORE");
-    let more = [("HOME", harness.path("home").display().to_string()), ("GIT_TERMINAL_PROMPT", "0".into())];
+    let more = [
+        ("HOME", harness.path("home").display().to_string()),
+        ("GIT_TERMINAL_PROMPT", "0".into()),
+    ];
     variables.extend(more.map(|(name, value)| (name.to_owned(), value)));
     variables.push(("KEYFERRY_HTTP_TIMEOUT_MS".to_owned(), "400".to_owned()));
-    let environment: Environment = Arc::new(move |name| variables.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone()));
+    let environment: Environment = Arc::new(move |name| {
+        variables
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.clone())
+    });
     let mut count = 0;
     for action in fault_actions() {
         // Refusals, pauses and tokens of the one before are no part of this.
@@ -155,12 +269,27 @@ fn no_command_shows_a_secret_under_any_fault() {
         for case in command_cases(&harness) {
             let (out, err) = run(&environment, &harness.path("work"), &case);
             let why = format!("{:?} under {action:?}", case.words);
-            assert!(secrets_in(&err).is_empty(), "{why}: {:?} on standard error: {err}", secrets_in(&err));
+            assert!(
+                secrets_in(&err).is_empty(),
+                "{why}: {:?} on standard error: {err}",
+                secrets_in(&err)
+            );
             // What is printed is a token, a key that is one, or a link's; never what logs in.
-            let never = |secret: &&str| !case.prints_token || [c::PASSWORD, c::SECOND_PASSWORD, c::LINK_PASSWORD].contains(secret);
-            let shown: Vec<_> = secrets_in(&out).into_iter().filter(|secret| never(secret)).collect();
-            let is_echo = case.prints_token && out.contains(c::PASSWORD) && matches!(action, Some(FaultAction::Literal { .. }));
-            assert!(shown.is_empty() || is_echo, "{why}: {shown:?} on standard output: {out}");
+            let never = |secret: &&str| {
+                !case.prints_token
+                    || [c::PASSWORD, c::SECOND_PASSWORD, c::LINK_PASSWORD].contains(secret)
+            };
+            let shown: Vec<_> = secrets_in(&out)
+                .into_iter()
+                .filter(|secret| never(secret))
+                .collect();
+            let is_echo = case.prints_token
+                && out.contains(c::PASSWORD)
+                && matches!(action, Some(FaultAction::Literal { .. }));
+            assert!(
+                shown.is_empty() || is_echo,
+                "{why}: {shown:?} on standard output: {out}"
+            );
             count += 1;
         }
         assert_sealed(&harness.path("home"), &format!("{action:?}"));
@@ -168,8 +297,18 @@ fn no_command_shows_a_secret_under_any_fault() {
         harness.sandbox.clear_faults();
     }
     let logged = LOGGED.lock().unwrap();
-    assert!(count > 500 && logged.len() > 100, "{count} commands, {} messages", logged.len());
-    logged.iter().for_each(|text| assert!(secrets_in(text).is_empty(), "{:?} was logged: {text}", secrets_in(text)));
+    assert!(
+        count > 500 && logged.len() > 100,
+        "{count} commands, {} messages",
+        logged.len()
+    );
+    logged.iter().for_each(|text| {
+        assert!(
+            secrets_in(text).is_empty(),
+            "{:?} was logged: {text}",
+            secrets_in(text)
+        )
+    });
     harness.assert_no_secret_in_argv();
 }
 
@@ -177,7 +316,10 @@ fn no_command_shows_a_secret_under_any_fault() {
 fn a_program_that_is_started_for_another_end_inherits_no_secret() {
     let harness = Harness::new();
     let script = |name: &str, prints_token: &str| {
-        let text = format!("#!/bin/sh\nenv >> '{}'\n{prints_token}\n", harness.path("seen").display());
+        let text = format!(
+            "#!/bin/sh\nenv >> '{}'\n{prints_token}\n",
+            harness.path("seen").display()
+        );
         let path = harness.write_private_file(name, &text);
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
         path
@@ -185,20 +327,41 @@ fn a_program_that_is_started_for_another_end_inherits_no_secret() {
     let password = script("password", "echo wrong");
     let askpass = script("askpass", "echo wrong");
     script("bin/git", "exit 1");
-    let config = format!("[masv]\npassword = {{ command = [\"{}\"] }}\n", password.display());
+    let config = format!(
+        "[masv]\npassword = {{ command = [\"{}\"] }}\n",
+        password.display()
+    );
     harness.write_private_file("home/.config/keyferry/config.toml", &config);
     let host = harness.protocol_and_host(harness.sandbox.masv_url());
-    let path = format!("{}:{}", harness.path("bin").display(), std::env::var("PATH").unwrap());
+    let path = format!(
+        "{}:{}",
+        harness.path("bin").display(),
+        std::env::var("PATH").unwrap()
+    );
     for (arguments, is_asked) in [(["login", "masv"], false), (["git", "get"], true)] {
         let mut command = harness.program(crate::harness::KEYFERRY, &arguments);
-        command.env("PATH", &path).env("GIT_ASKPASS", &askpass).env_remove("GIT_TERMINAL_PROMPT").env_remove("KEYFERRY_MASV_PASSWORD");
+        command
+            .env("PATH", &path)
+            .env("GIT_ASKPASS", &askpass)
+            .env_remove("GIT_TERMINAL_PROMPT")
+            .env_remove("KEYFERRY_MASV_PASSWORD");
         if is_asked {
             fs::remove_file(harness.config()).unwrap();
         }
-        let output = crate::harness::run_with_input(command.env("MASV_API_KEY", "").env("MINE", "stays"), &format!("{host}path=v1/user\n"));
+        let output = crate::harness::run_with_input(
+            command.env("MASV_API_KEY", "").env("MINE", "stays"),
+            &format!("{host}path=v1/user\n"),
+        );
         assert_ne!(output.code, Some(101), "{output:?}");
     }
     let seen = fs::read_to_string(harness.path("seen")).unwrap();
-    assert!(seen.matches("MINE=stays").count() == 3, "the command, git and the window were asked: {seen}");
-    assert!(secrets_in(&seen).is_empty(), "{:?}: {seen}", secrets_in(&seen));
+    assert!(
+        seen.matches("MINE=stays").count() == 3,
+        "the command, git and the window were asked: {seen}"
+    );
+    assert!(
+        secrets_in(&seen).is_empty(),
+        "{:?}: {seen}",
+        secrets_in(&seen)
+    );
 }

@@ -1,4 +1,5 @@
-//! What a program does beside its answer, as the system sees it: no thread, no socket, no other program, no file that is not its own.
+//! What a program does beside its answer, as the system sees it: no thread, no socket, no other
+//! program, no file that is not its own.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,27 +32,65 @@ fn bait(harness: &Harness) {
 }
 
 /// Runs a program under strace with the store that users have; its system calls.
-fn traced(harness: &Harness, program: &str, arguments: &[&str], input: &str) -> (ProgramOutput, Vec<String>) {
+fn traced(
+    harness: &Harness,
+    program: &str,
+    arguments: &[&str],
+    input: &str,
+) -> (ProgramOutput, Vec<String>) {
     let log = harness.path("trace");
-    let calls = "trace=clone,clone3,fork,vfork,execve,execveat,socket,open,openat,openat2,creat,chdir";
-    let all = [&["-f", "-qq", "-s", "400", "-e", calls, "-o", log.to_str().unwrap(), program], arguments].concat();
+    let calls =
+        "trace=clone,clone3,fork,vfork,execve,execveat,socket,open,openat,openat2,creat,chdir";
+    let all = [
+        &[
+            "-f",
+            "-qq",
+            "-s",
+            "400",
+            "-e",
+            calls,
+            "-o",
+            log.to_str().unwrap(),
+            program,
+        ],
+        arguments,
+    ]
+    .concat();
     let path = format!(".::{}", std::env::var("PATH").unwrap());
     let mut command: Command = harness.program("/usr/bin/strace", &all);
-    let output = run_with_input(command.env_remove("KEYFERRY_STORE").env("PATH", path).env("LD_LIBRARY_PATH", ""), input);
+    let output = run_with_input(
+        command
+            .env_remove("KEYFERRY_STORE")
+            .env("PATH", path)
+            .env("LD_LIBRARY_PATH", ""),
+        input,
+    );
     let trace = fs::read_to_string(&log).unwrap();
-    (output, trace.lines().map(|line| line.split_once(' ').unwrap().1.trim_start().to_owned()).collect())
+    (
+        output,
+        trace
+            .lines()
+            .map(|line| line.split_once(' ').unwrap().1.trim_start().to_owned())
+            .collect(),
+    )
 }
 
 /// Fails where a file is looked for from the folder that the program is in.
 fn assert_looks_nowhere_here(calls: &[String]) {
     for call in calls.iter().filter(|call| call.starts_with("open")) {
         let from_here = call.contains("(AT_FDCWD, \"") || call.starts_with("open(");
-        assert!(!from_here || call.split('"').nth(1).unwrap().starts_with('/'), "{call}");
+        assert!(
+            !from_here || call.split('"').nth(1).unwrap().starts_with('/'),
+            "{call}"
+        );
     }
 }
 
 fn count(calls: &[String], names: &[&str]) -> usize {
-    calls.iter().filter(|call| names.contains(&call.split('(').next().unwrap())).count()
+    calls
+        .iter()
+        .filter(|call| names.contains(&call.split('(').next().unwrap()))
+        .count()
 }
 
 const PROCESSES: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
@@ -62,26 +101,77 @@ fn an_answer_from_the_store_takes_no_thread_no_socket_no_program_and_five_files(
         return eprintln_skipped();
     }
     let harness = Harness::new();
-    harness.write_private_file("home/.config/keyferry/config.toml", "[masv]\nteam = \"x\"\n");
+    harness.write_private_file(
+        "home/.config/keyferry/config.toml",
+        "[masv]\nteam = \"x\"\n",
+    );
     let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
     let (cold, _) = traced(&harness, HELPER, &["get"], &question);
     bait(&harness);
     let (warm, calls) = traced(&harness, HELPER, &["get"], &question);
-    assert!(warm.code == Some(0) && warm.out == cold.out && warm.line("password").is_some() && warm.err.is_empty(), "{warm:?}");
-    assert_eq!((count(&calls, &PROCESSES), count(&calls, &["socket"]), count(&calls, &["execve", "execveat"])), (0, 0, 1), "{calls:#?}");
+    assert!(
+        warm.code == Some(0)
+            && warm.out == cold.out
+            && warm.line("password").is_some()
+            && warm.err.is_empty(),
+        "{warm:?}"
+    );
+    assert_eq!(
+        (
+            count(&calls, &PROCESSES),
+            count(&calls, &["socket"]),
+            count(&calls, &["execve", "execveat"])
+        ),
+        (0, 0, 1),
+        "{calls:#?}"
+    );
     assert_looks_nowhere_here(&calls);
     let of_system = ["/proc/self/", "/lib", "/usr/lib", "/etc/ld.so", "/sys/"];
-    let opened = calls.iter().filter(|call| call.starts_with("open")).map(|call| call.split('"').nth(1).unwrap());
-    let opened: BTreeSet<_> = opened.filter(|path| !of_system.iter().any(|system| path.starts_with(system))).collect();
+    let opened = calls
+        .iter()
+        .filter(|call| call.starts_with("open"))
+        .map(|call| call.split('"').nth(1).unwrap());
+    let opened: BTreeSet<_> = opened
+        .filter(|path| !of_system.iter().any(|system| path.starts_with(system)))
+        .collect();
     let home = harness.path("home");
-    let below_home = |path: &str| path.strip_prefix(home.to_str().unwrap()).unwrap_or(path).to_owned();
-    let (tokens, rest): (Vec<_>, Vec<_>) = opened.iter().map(|path| below_home(path)).partition(|path| path.starts_with("tokens/"));
+    let below_home = |path: &str| {
+        path.strip_prefix(home.to_str().unwrap())
+            .unwrap_or(path)
+            .to_owned()
+    };
+    let (tokens, rest): (Vec<_>, Vec<_>) = opened
+        .iter()
+        .map(|path| below_home(path))
+        .partition(|path| path.starts_with("tokens/"));
     assert_eq!(tokens.len(), 1, "{opened:?}");
-    assert_eq!(rest, ["/.config/keyferry/config.toml", "/.local/share/keyferry", "/.local/state/keyferry", "store.key"]);
-    let (foreign, calls) = traced(&harness, HELPER, &["get"], "protocol=https\nhost=github.com\n\n");
+    assert_eq!(
+        rest,
+        [
+            "/.config/keyferry/config.toml",
+            "/.local/share/keyferry",
+            "/.local/state/keyferry",
+            "store.key"
+        ]
+    );
+    let (foreign, calls) = traced(
+        &harness,
+        HELPER,
+        &["get"],
+        "protocol=https\nhost=github.com\n\n",
+    );
     foreign.assert_silent();
-    assert_eq!(count(&calls, &["execve", "execveat"]), 1, "what is not ours needs no other program: {calls:#?}");
-    let (told, calls) = traced(&harness, HELPER, &["store"], "protocol=https\nhost=github.com\nusername=ann\npassword=typed\n\n");
+    assert_eq!(
+        count(&calls, &["execve", "execveat"]),
+        1,
+        "what is not ours needs no other program: {calls:#?}"
+    );
+    let (told, calls) = traced(
+        &harness,
+        HELPER,
+        &["store"],
+        "protocol=https\nhost=github.com\nusername=ann\npassword=typed\n\n",
+    );
     told.assert_silent();
     assert_eq!(count(&calls, &["execve", "execveat"]), 1, "{calls:#?}");
 }
@@ -106,13 +196,25 @@ fn whatever_else_is_done_nothing_is_looked_for_in_a_hostile_folder() {
         let (output, calls) = traced(&harness, program, arguments, input);
         assert_eq!(output.code, Some(0), "{output:?}");
         assert_looks_nowhere_here(&calls);
-        let started: Vec<_> = calls.iter().filter(|call| call.starts_with("execve") && call.contains("= 0")).collect();
+        let started: Vec<_> = calls
+            .iter()
+            .filter(|call| call.starts_with("execve") && call.contains("= 0"))
+            .collect();
         assert_eq!(started.len(), programs, "{started:#?}");
-        assert!(started.iter().skip(1).all(|call| call.starts_with(&format!("execve(\"{}\"", own.display()))), "{started:#?}");
+        assert!(
+            started
+                .iter()
+                .skip(1)
+                .all(|call| call.starts_with(&format!("execve(\"{}\"", own.display()))),
+            "{started:#?}"
+        );
     }
     assert!(!harness.path("work/was-run").exists());
 }
 
 fn eprintln_skipped() {
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), b"\n*** SKIPPED: strace is not installed ***\n");
+    let _ = std::io::Write::write_all(
+        &mut std::io::stderr(),
+        b"\n*** SKIPPED: strace is not installed ***\n",
+    );
 }

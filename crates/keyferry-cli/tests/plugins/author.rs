@@ -15,14 +15,20 @@ const HELPER: &str = env!("CARGO_BIN_EXE_git-credential-keyferry");
 const LIMIT: Duration = Duration::from_secs(300);
 
 fn check(harness: &PluginHarness, path: &Path) -> Ended {
-    child::run(&mut harness.program(KEYFERRY, &["plugin", "check", path.to_str().unwrap()]), LIMIT)
+    child::run(
+        &mut harness.program(KEYFERRY, &["plugin", "check", path.to_str().unwrap()]),
+        LIMIT,
+    )
 }
 
 /// The blocks of a language in the page, one after the other.
 fn page(language: &str) -> String {
     let text = fs::read_to_string(file("docs/plugins.md")).unwrap();
     let fence = format!("```{language}\n");
-    let blocks = text.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks = text
+        .split(&fence)
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
     blocks.collect::<Vec<_>>().join("\n")
 }
 
@@ -31,16 +37,45 @@ fn the_page_leads_from_an_empty_file_to_git() {
     let (harness, studio) = (PluginHarness::new(), Studio::start());
     let plugin = harness.plugin_from_text("studio.c", &page("c"));
     let checked = check(&harness, &plugin);
-    assert!(checked.status.success() && checked.err.is_empty(), "{}", checked.said());
+    assert!(
+        checked.status.success() && checked.err.is_empty(),
+        "{}",
+        checked.said()
+    );
     let helper = format!("credential.helper={HELPER}");
-    let arguments = ["-c", "credential.helper=", "-c", &helper, "-c", "credential.useHttpPath=true", "credential", "fill"];
+    let arguments = [
+        "-c",
+        "credential.helper=",
+        "-c",
+        &helper,
+        "-c",
+        "credential.useHttpPath=true",
+        "credential",
+        "fill",
+    ];
     let mut command = harness.program("git", &arguments);
-    command.env("KEYFERRY_PLUGINS", &plugin).env("KEYFERRY_STUDIO_URL", studio.url()).env("KEYFERRY_STUDIO_KEY", KEY);
-    let mut git = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    git.stdin.take().unwrap().write_all(format!("url={}/v1/library.git\n\n", studio.url()).as_bytes()).unwrap();
+    command
+        .env("KEYFERRY_PLUGINS", &plugin)
+        .env("KEYFERRY_STUDIO_URL", studio.url())
+        .env("KEYFERRY_STUDIO_KEY", KEY);
+    let mut git = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    git.stdin
+        .take()
+        .unwrap()
+        .write_all(format!("url={}/v1/library.git\n\n", studio.url()).as_bytes())
+        .unwrap();
     let said = git.wait_with_output().unwrap();
     let out = String::from_utf8(said.stdout).unwrap();
-    assert!(said.status.success() && out.contains("password=studio-1\n") && out.contains("password_expiry_utc="), "{out}");
+    assert!(
+        said.status.success()
+            && out.contains("password=studio-1\n")
+            && out.contains("password_expiry_utc="),
+        "{out}"
+    );
 }
 
 /// The page's configuration is one, with the page's plugin.
@@ -48,13 +83,24 @@ fn the_page_leads_from_an_empty_file_to_git() {
 fn the_pages_configuration_is_read() {
     let harness = PluginHarness::new();
     let plugin = harness.plugin_from_text("studio.c", &page("c"));
-    let text = page("toml").replace("/usr/local/lib/keyferry/studio.so", plugin.to_str().unwrap());
+    let text = page("toml").replace(
+        "/usr/local/lib/keyferry/studio.so",
+        plugin.to_str().unwrap(),
+    );
     fs::create_dir_all(harness.path("home/.config/keyferry")).unwrap();
     fs::write(harness.path("home/.config/keyferry/config.toml"), text).unwrap();
     let listed = child::run(&mut harness.program(KEYFERRY, &["plugin", "list"]), LIMIT);
-    assert!(listed.status.success() && listed.err.is_empty(), "{}", listed.said());
+    assert!(
+        listed.status.success() && listed.err.is_empty(),
+        "{}",
+        listed.said()
+    );
     let row = listed.out.lines().nth(1).unwrap();
-    assert!(row.starts_with("studio  1.0      {rest}  studio.url studio.key  ") && row.ends_with("/studio.so"), "{row}");
+    assert!(
+        row.starts_with("studio  1.0      {rest}  studio.url studio.key  ")
+            && row.ends_with("/studio.so"),
+        "{row}"
+    );
 }
 
 #[test]
@@ -62,8 +108,16 @@ fn honest_plugins_pass() {
     let harness = PluginHarness::new();
     for name in ["template.c", "vault.c", "new.c", "reentrant.c", "canary.c"] {
         let checked = check(&harness, &harness.plugin(name, &["-D_GNU_SOURCE"]));
-        assert!(checked.status.success() && checked.err.is_empty(), "{name}: {}", checked.said());
-        assert!(!checked.out.contains("FAULT") && checked.out.lines().count() >= 10, "{name}: {}", checked.out);
+        assert!(
+            checked.status.success() && checked.err.is_empty(),
+            "{name}: {}",
+            checked.said()
+        );
+        assert!(
+            !checked.out.contains("FAULT") && checked.out.lines().count() >= 10,
+            "{name}: {}",
+            checked.out
+        );
     }
 }
 
@@ -79,25 +133,71 @@ fn a_report_says_what_is_wrong_at_which_step() {
         );
         harness.plugin_from_text(name, &text)
     };
-    let deaf = small("deaf.c", "host->exchange(call, &request, &response); return host->add_header(call, \"X-A\", \"b\");");
+    let deaf = small(
+        "deaf.c",
+        "host->exchange(call, &request, &response); return host->add_header(call, \"X-A\", \"b\");",
+    );
     let open = small(
         "open.c",
         "if (host->get_setting(call, \"key\", &key) != KEYFERRY_PLUGIN_OK) return KEYFERRY_PLUGIN_E_NOT_CONFIGURED;\n\
          static char path[128] = \"/x?key=\"; strcpy(path + 7, key.data); request.path = path; return host->exchange(call, &request, &response);",
     );
     let mute = small("mute.c", "return KEYFERRY_PLUGIN_E_FAILED;");
-    let quits = small("quits.c", "extern void _exit(int); _exit(0);\nreturn host->exchange(call, &request, &response);");
+    let quits = small(
+        "quits.c",
+        "extern void _exit(int); _exit(0);\nreturn host->exchange(call, &request, &response);",
+    );
     for (plugin, step, what) in [
-        (deaf, "`acquire` ends well where nothing is set", "although its exchange had failed"),
-        (open, "`acquire` ends well without a network", "puts a secret into a URL"),
-        (mute, "`acquire` ends well where nothing is set", "call `set_error_message` with a sentence"),
-        (quits, "`acquire` ends well where nothing is set", "it ended the process there"),
-        (harness.plugin("crasher.c", &[]), "`acquire` ends well where nothing is set", "it crashed there"),
-        (harness.plugin_named("crasher.c", "crasher-init.so", &["-DCRASH_IN_INIT"]), "is initialised, and its tables", "it crashed there"),
-        (harness.plugin("slow.c", &[]), "`acquire` ends well where nothing is set", "did not come back from `acquire` in 2000 ms"),
-        (harness.plugin_named("tables.c", "t50.so", &["-DLIE=50"]), "is initialised", "`init` returned the code 4711"),
-        (harness.plugin_named("tables.c", "t20.so", &["-DLIE=20"]), "is loaded", "whose key is not"),
-        (harness.plugin_named("tables.c", "t1.so", &["-DLIE=1"]), "stands where", "speaks version 0"),
+        (
+            deaf,
+            "`acquire` ends well where nothing is set",
+            "although its exchange had failed",
+        ),
+        (
+            open,
+            "`acquire` ends well without a network",
+            "puts a secret into a URL",
+        ),
+        (
+            mute,
+            "`acquire` ends well where nothing is set",
+            "call `set_error_message` with a sentence",
+        ),
+        (
+            quits,
+            "`acquire` ends well where nothing is set",
+            "it ended the process there",
+        ),
+        (
+            harness.plugin("crasher.c", &[]),
+            "`acquire` ends well where nothing is set",
+            "it crashed there",
+        ),
+        (
+            harness.plugin_named("crasher.c", "crasher-init.so", &["-DCRASH_IN_INIT"]),
+            "is initialised, and its tables",
+            "it crashed there",
+        ),
+        (
+            harness.plugin("slow.c", &[]),
+            "`acquire` ends well where nothing is set",
+            "did not come back from `acquire` in 2000 ms",
+        ),
+        (
+            harness.plugin_named("tables.c", "t50.so", &["-DLIE=50"]),
+            "is initialised",
+            "`init` returned the code 4711",
+        ),
+        (
+            harness.plugin_named("tables.c", "t20.so", &["-DLIE=20"]),
+            "is loaded",
+            "whose key is not",
+        ),
+        (
+            harness.plugin_named("tables.c", "t1.so", &["-DLIE=1"]),
+            "stands where",
+            "speaks version 0",
+        ),
         (harness.path("gone.so"), "stands where", "is not there"),
     ] {
         let checked = check(&harness, &plugin);
@@ -108,7 +208,12 @@ fn a_report_says_what_is_wrong_at_which_step() {
             .find(|line| line.starts_with("FAULT"))
             .unwrap_or_else(|| panic!("{}: {}", plugin.display(), checked.said()));
         assert!(row.contains(step) && row.contains(what), "{row}");
-        assert!(checked.err.contains("keeps not to its contract in ") && !checked.said().contains("canary-4fd1c6"), "{}", checked.said());
+        assert!(
+            checked.err.contains("keeps not to its contract in ")
+                && !checked.said().contains("canary-4fd1c6"),
+            "{}",
+            checked.said()
+        );
     }
 }
 
@@ -116,34 +221,70 @@ fn a_report_says_what_is_wrong_at_which_step() {
 #[test]
 fn what_a_plugin_says_of_its_service_is_not_taken_for_a_fault_of_its_own() {
     let harness = PluginHarness::new();
-    for (name, words) in [("rude.c", "my service misbehaves: it is out"), ("coy.c", "my service fails and does not say why")] {
+    for (name, words) in [
+        ("rude.c", "my service misbehaves: it is out"),
+        ("coy.c", "my service fails and does not say why"),
+    ] {
         let text = format!(
             "#define NAME \"small\"\n#include \"small.h\"\nstatic keyferry_plugin_status acquire(keyferry_plugin_call call, const \
              keyferry_plugin_token_spec *spec) {{\n(void)spec;\nhost->set_error_message(call, \"{words}\");\nreturn KEYFERRY_PLUGIN_E_FAILED;\n}}\n"
         );
         let checked = check(&harness, &harness.plugin_from_text(name, &text));
-        assert!(checked.status.success() && checked.err.is_empty(), "{}", checked.said());
+        assert!(
+            checked.status.success() && checked.err.is_empty(),
+            "{}",
+            checked.said()
+        );
     }
 }
 
 #[test]
 fn the_list_tells_what_is_there_and_what_is_left_out() {
     let harness = PluginHarness::new();
-    let (vault, old) = (harness.plugin("vault.c", &[]), harness.plugin_named("canary.c", "old.so", &["-DMAJOR=0"]));
+    let (vault, old) = (
+        harness.plugin("vault.c", &[]),
+        harness.plugin_named("canary.c", "old.so", &["-DMAJOR=0"]),
+    );
     let listed = |plugins: String, arguments: &[&str]| {
         let mut command = harness.program(KEYFERRY, arguments);
-        command.env("KEYFERRY_PLUGINS", plugins).env("KEYFERRY_VAULT_TOKEN", "canary-token");
+        command
+            .env("KEYFERRY_PLUGINS", plugins)
+            .env("KEYFERRY_VAULT_TOKEN", "canary-token");
         child::run(&mut command, LIMIT)
     };
     let good = listed(vault.display().to_string(), &["plugin", "list", "--json"]);
     let document: serde_json::Value = serde_json::from_str(&good.out).unwrap();
     let row = &document["plugins"][0];
-    assert_eq!((row["name"].as_str(), row["is_source"].as_bool(), row["routes"][0].as_str()), (Some("vault"), Some(true), Some("{rest}")));
+    assert_eq!(
+        (
+            row["name"].as_str(),
+            row["is_source"].as_bool(),
+            row["routes"][0].as_str()
+        ),
+        (Some("vault"), Some(true), Some("{rest}"))
+    );
     assert_eq!(row["settings"][1]["environment"], "KEYFERRY_VAULT_TOKEN");
-    assert!(row["settings"][1]["set"] == true && row["settings"][3]["set"] == false && document["left_out"].as_array().unwrap().is_empty());
+    assert!(
+        row["settings"][1]["set"] == true
+            && row["settings"][3]["set"] == false
+            && document["left_out"].as_array().unwrap().is_empty()
+    );
     assert!(good.status.success() && !good.said().contains("canary-token"));
-    let both = listed(format!("{}:{}", vault.display(), old.display()), &["plugin", "list"]);
-    assert!(both.out.contains("vault") && both.err.contains("old.so speaks version 0") && both.status.code() == Some(1), "{}", both.said());
+    let both = listed(
+        format!("{}:{}", vault.display(), old.display()),
+        &["plugin", "list"],
+    );
+    assert!(
+        both.out.contains("vault")
+            && both.err.contains("old.so speaks version 0")
+            && both.status.code() == Some(1),
+        "{}",
+        both.said()
+    );
     let none = listed(String::new(), &["plugin", "list"]);
-    assert!(none.status.success() && none.err.is_empty(), "{}", none.said());
+    assert!(
+        none.status.success() && none.err.is_empty(),
+        "{}",
+        none.said()
+    );
 }

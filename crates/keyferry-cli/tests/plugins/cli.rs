@@ -1,4 +1,5 @@
-//! The template's service through the doors: C, git, curl and scripts. Not a line of keyferry knows of it.
+//! The template's service through the doors: C, git, curl and scripts. Not a line of keyferry knows
+//! of it.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -27,13 +28,20 @@ impl TemplateHarness {
     fn new() -> Self {
         let harness = PluginHarness::new();
         let template = harness.plugin("template.c", &[]);
-        Self { harness, studio: Studio::start(), template }
+        Self {
+            harness,
+            studio: Studio::start(),
+            template,
+        }
     }
 
     /// A program that is told of the plugin, its URL and its key.
     fn program(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = self.harness.program(program, arguments);
-        command.env("KEYFERRY_PLUGINS", &self.template).env("KEYFERRY_TEMPLATE_URL", self.studio.url()).env("KEYFERRY_TEMPLATE_KEY", KEY);
+        command
+            .env("KEYFERRY_PLUGINS", &self.template)
+            .env("KEYFERRY_TEMPLATE_URL", self.studio.url())
+            .env("KEYFERRY_TEMPLATE_KEY", KEY);
         command
     }
 
@@ -45,15 +53,42 @@ impl TemplateHarness {
         self.git_credential("fill", input, &[])
     }
 
-    fn git_credential(&self, word: &str, input: &str, variables: &[(&str, &str)]) -> (bool, String) {
+    fn git_credential(
+        &self,
+        word: &str,
+        input: &str,
+        variables: &[(&str, &str)],
+    ) -> (bool, String) {
         let helper = format!("credential.helper={HELPER}");
-        let arguments = ["-c", "credential.helper=", "-c", &helper, "-c", "credential.useHttpPath=true", "credential", word];
+        let arguments = [
+            "-c",
+            "credential.helper=",
+            "-c",
+            &helper,
+            "-c",
+            "credential.useHttpPath=true",
+            "credential",
+            word,
+        ];
         let mut command = self.program("git", &arguments);
         command.envs(variables.iter().copied());
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .unwrap();
         let ended = child.wait_with_output().unwrap();
-        (ended.status.success(), String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned())
+        (
+            ended.status.success(),
+            String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned(),
+        )
     }
 }
 
@@ -62,16 +97,32 @@ fn git_fills_in_the_plugins_token() {
     let template = TemplateHarness::new();
     let url = template.studio.url();
     let (filled, said) = template.git(&format!("url={url}/v1/library.git\n\n"));
-    assert!(filled && said.contains("\nusername=default\n") && said.contains("\npassword=studio-1\n"), "{said}");
-    let (filled, said) = template.git(&format!("capability[]=authtype\nurl={url}/v1/library.git\n\n"));
+    assert!(
+        filled && said.contains("\nusername=default\n") && said.contains("\npassword=studio-1\n"),
+        "{said}"
+    );
+    let (filled, said) = template.git(&format!(
+        "capability[]=authtype\nurl={url}/v1/library.git\n\n"
+    ));
     // What git reads of `url` resets the capabilities before it: they have to follow.
     assert!(filled, "{said}");
-    let (filled, said) = template.git(&format!("url={url}/v1/library.git\ncapability[]=authtype\n\n"));
-    assert!(filled && said.contains("authtype=Bearer\n") && said.contains("credential=studio-"), "{said}");
+    let (filled, said) = template.git(&format!(
+        "url={url}/v1/library.git\ncapability[]=authtype\n\n"
+    ));
+    assert!(
+        filled && said.contains("authtype=Bearer\n") && said.contains("credential=studio-"),
+        "{said}"
+    );
     let (filled, said) = template.git(&format!("url={url}/v1/assets/7/raw\n\n"));
-    assert!(filled && said.contains("username=X-Asset-Ticket\n") && said.contains("password=ticket-"), "{said}");
+    assert!(
+        filled && said.contains("username=X-Asset-Ticket\n") && said.contains("password=ticket-"),
+        "{said}"
+    );
     let (filled, said) = template.git("url=https://elsewhere.example/v1/library.git\n\n");
-    assert!(!filled && !said.contains("studio-") && !said.contains("keyferry:"), "{said}");
+    assert!(
+        !filled && !said.contains("studio-") && !said.contains("keyferry:"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -79,13 +130,40 @@ fn what_git_rejects_is_forgotten_and_what_it_approves_is_left_alone() {
     let template = TemplateHarness::new();
     let store = [("KEYFERRY_STORE", "file")];
     let url = format!("url={}/v1/library.git\n", template.studio.url());
-    let fill = || template.git_credential("fill", &format!("{url}\n"), &store).1;
+    let fill = || {
+        template
+            .git_credential("fill", &format!("{url}\n"), &store)
+            .1
+    };
     assert!(fill().contains("password=studio-1\n"));
-    assert_eq!(template.git_credential("approve", &format!("{url}username=default\npassword=studio-1\n\n"), &store), (true, String::new()));
+    assert_eq!(
+        template.git_credential(
+            "approve",
+            &format!("{url}username=default\npassword=studio-1\n\n"),
+            &store
+        ),
+        (true, String::new())
+    );
     assert!(fill().contains("password=studio-1\n"));
-    assert_eq!(template.git_credential("reject", &format!("{url}username=default\npassword=studio-1\n\n"), &store), (true, String::new()));
-    assert!(fill().contains("password=studio-2\n"), "renewed with what the first one came with");
-    assert_eq!((template.studio.server.count("POST /v1/sessions/renew"), template.studio.server.requests().len()), (1, 2));
+    assert_eq!(
+        template.git_credential(
+            "reject",
+            &format!("{url}username=default\npassword=studio-1\n\n"),
+            &store
+        ),
+        (true, String::new())
+    );
+    assert!(
+        fill().contains("password=studio-2\n"),
+        "renewed with what the first one came with"
+    );
+    assert_eq!(
+        (
+            template.studio.server.count("POST /v1/sessions/renew"),
+            template.studio.server.requests().len()
+        ),
+        (1, 2)
+    );
 }
 
 #[test]
@@ -94,16 +172,32 @@ fn scripts_get_its_header_and_curl_uses_it() {
     let url = format!("{}/v1/library", template.studio.url());
     for (word, expected) in [
         ("header", "Authorization: Bearer studio-1\n"),
-        ("curl", "max-redirs = 0\nheader = \"Authorization: Bearer studio-2\"\n"),
+        (
+            "curl",
+            "max-redirs = 0\nheader = \"Authorization: Bearer studio-2\"\n",
+        ),
         ("token", "studio-3\n"),
     ] {
         let ended = template.keyferry(&[word, &url]);
-        assert_eq!((ended.status.success(), ended.out.as_str(), ended.err.as_str()), (true, expected, ""));
+        assert_eq!(
+            (
+                ended.status.success(),
+                ended.out.as_str(),
+                ended.err.as_str()
+            ),
+            (true, expected, "")
+        );
     }
     let explained = template.keyferry(&["explain", &url]);
-    assert!(explained.status.success() && explained.out.contains("template"), "{}", explained.said());
+    assert!(
+        explained.status.success() && explained.out.contains("template"),
+        "{}",
+        explained.said()
+    );
     if child::has("curl") {
-        let script = format!("'{KEYFERRY}' curl '{url}' | curl -sS -o /dev/null -w '%{{http_code}}' -K - '{url}'");
+        let script = format!(
+            "'{KEYFERRY}' curl '{url}' | curl -sS -o /dev/null -w '%{{http_code}}' -K - '{url}'"
+        );
         let ended = child::run(&mut template.program("sh", &["-c", &script]), LIMIT);
         assert_eq!(ended.out, "200", "{}", ended.said());
     }
@@ -115,7 +209,12 @@ fn one_login_serves_many_commands() {
     for _ in 0..4 {
         let mut command = template.program(KEYFERRY, &["header", "template:library"]);
         let ended = child::run(command.env("KEYFERRY_STORE", "file"), LIMIT);
-        assert_eq!(ended.out, "Authorization: Bearer studio-1\n", "{}", ended.said());
+        assert_eq!(
+            ended.out,
+            "Authorization: Bearer studio-1\n",
+            "{}",
+            ended.said()
+        );
     }
     assert_eq!(template.studio.server.requests().len(), 1);
 }
@@ -124,12 +223,23 @@ fn one_login_serves_many_commands() {
 fn compile_c_program(template: &TemplateHarness, flags: &[&str]) -> (PathBuf, Sandbox) {
     let lib = template.harness.path("lib");
     std::fs::create_dir(&lib).unwrap();
-    for name in ["libkeyferry.so".to_owned(), format!("libkeyferry.so.{KEYFERRY_ABI_VERSION}")] {
+    for name in [
+        "libkeyferry.so".to_owned(),
+        format!("libkeyferry.so.{KEYFERRY_ABI_VERSION}"),
+    ] {
         std::os::unix::fs::symlink(beside("libkeyferry.so"), lib.join(name)).unwrap();
     }
     let program = template.harness.path("program");
     let mut command = compiler::strict(&file("c-tests").join("plugin.c"));
-    command.args(flags).arg("-I").arg(file("include")).arg("-o").arg(&program).arg("-L").arg(&lib).args(["-lkeyferry", "-pthread", "-ldl"]);
+    command
+        .args(flags)
+        .arg("-I")
+        .arg(file("include"))
+        .arg("-o")
+        .arg(&program)
+        .arg("-L")
+        .arg(&lib)
+        .args(["-lkeyferry", "-pthread", "-ldl"]);
     compiler::succeed(&mut command);
     (program, Sandbox::start(Options::default()).unwrap())
 }
@@ -137,14 +247,36 @@ fn compile_c_program(template: &TemplateHarness, flags: &[&str]) -> (PathBuf, Sa
 fn run_c_program(runner: &[&str], arguments: &[&str], flags: &[&str]) -> Ended {
     let template = TemplateHarness::new();
     let (program, sandbox) = compile_c_program(&template, flags);
-    let plugin = |source: &str| template.harness.plugin(source, &[&["-D_GNU_SOURCE"], flags].concat()).display().to_string();
+    let plugin = |source: &str| {
+        template
+            .harness
+            .plugin(source, &[&["-D_GNU_SOURCE"], flags].concat())
+            .display()
+            .to_string()
+    };
     let plugins = ["template.c", "liar.c", "reentrant.c"].map(plugin);
-    let words: Vec<_> = runner.iter().copied().chain([program.to_str().unwrap()]).chain(arguments.iter().copied()).collect();
+    let words: Vec<_> = runner
+        .iter()
+        .copied()
+        .chain([program.to_str().unwrap()])
+        .chain(arguments.iter().copied())
+        .collect();
     let mut command = template.program(words[0], &words[1..]);
-    command.env("KEYFERRY_PLUGINS", plugins.join(":")).env("LD_LIBRARY_PATH", template.harness.path("lib"));
-    command.envs(sandbox.variables().into_iter().filter(|(name, _)| !name.starts_with('#')));
-    command.env("KEYFERRY_LIAR_URL", "http://127.0.0.1:9/liar").env("KEYFERRY_REENTRANT_URL", "http://127.0.0.1:9/reentrant");
-    command.env("KEYFERRY_LIAR_KEY", "k").env("KEYFERRY_STORE", "memory");
+    command
+        .env("KEYFERRY_PLUGINS", plugins.join(":"))
+        .env("LD_LIBRARY_PATH", template.harness.path("lib"));
+    command.envs(
+        sandbox
+            .variables()
+            .into_iter()
+            .filter(|(name, _)| !name.starts_with('#')),
+    );
+    command
+        .env("KEYFERRY_LIAR_URL", "http://127.0.0.1:9/liar")
+        .env("KEYFERRY_REENTRANT_URL", "http://127.0.0.1:9/reentrant");
+    command
+        .env("KEYFERRY_LIAR_KEY", "k")
+        .env("KEYFERRY_STORE", "memory");
     child::run(&mut command, LIMIT)
 }
 
@@ -152,7 +284,11 @@ fn run_c_program(runner: &[&str], arguments: &[&str], flags: &[&str]) -> Ended {
 fn c_programs_reach_it_like_a_built_in_service() {
     for arguments in [&[][..], &["fork"]] {
         let ended = run_c_program(&[], arguments, &[]);
-        assert!(ended.status.success() && ended.out.is_empty() && ended.err.is_empty(), "{}", ended.said());
+        assert!(
+            ended.status.success() && ended.out.is_empty() && ended.err.is_empty(),
+            "{}",
+            ended.said()
+        );
     }
 }
 
@@ -179,7 +315,11 @@ fn host_and_plugins_are_clean_under_valgrind() {
 #[test]
 fn host_and_plugins_are_clean_under_the_address_sanitizer() {
     let ended = run_c_program(&[], &[], &["-fsanitize=address"]);
-    assert!(ended.status.success() && ended.err.is_empty(), "{}", ended.said());
+    assert!(
+        ended.status.success() && ended.err.is_empty(),
+        "{}",
+        ended.said()
+    );
 }
 
 /// The parts of a binding, and the library that it finds beside them.
@@ -198,9 +338,25 @@ fn link_package(template: &TemplateHarness, from: &str, parts: &[&str], library:
 /// The token is fetched once and shown twice: by header, and by token object.
 fn assert_reached(template: &TemplateHarness, command: &mut Command) {
     let ended = child::run(command, LIMIT);
-    assert!(ended.status.success() && ended.err.is_empty(), "{}", ended.said());
-    assert_eq!(ended.out, "Authorization Bearer studio-1 template\n", "{}", ended.said());
-    assert_eq!(template.studio.state.token_count.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert!(
+        ended.status.success() && ended.err.is_empty(),
+        "{}",
+        ended.said()
+    );
+    assert_eq!(
+        ended.out,
+        "Authorization Bearer studio-1 template\n",
+        "{}",
+        ended.said()
+    );
+    assert_eq!(
+        template
+            .studio
+            .state
+            .token_count
+            .load(std::sync::atomic::Ordering::Relaxed),
+        1
+    );
 }
 
 #[test]
@@ -209,14 +365,29 @@ fn python_reaches_it_like_a_built_in_service() {
         return;
     }
     let template = TemplateHarness::new();
-    let sources = std::fs::read_dir(file("bindings/python/keyferry")).unwrap().map(|entry| entry.unwrap().file_name());
-    let sources: Vec<_> = sources.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".py")).collect();
+    let sources = std::fs::read_dir(file("bindings/python/keyferry"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let sources: Vec<_> = sources
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| name.ends_with(".py"))
+        .collect();
     let parts: Vec<_> = sources.iter().map(String::as_str).collect();
-    let package = link_package(&template, "bindings/python/keyferry", &parts, "libkeyferry.so");
+    let package = link_package(
+        &template,
+        "bindings/python/keyferry",
+        &parts,
+        "libkeyferry.so",
+    );
     let url = template.studio.url();
-    let code = format!("import keyferry\nprint(*keyferry.header('{url}/v1/library'), keyferry.token_for('template:library').service)");
+    let code = format!(
+        "import keyferry\nprint(*keyferry.header('{url}/v1/library'), keyferry.token_for('template:library').service)"
+    );
     let mut command = template.program("python3", &["-c", &code]);
-    assert_reached(&template, command.env("PYTHONPATH", package.parent().unwrap()));
+    assert_reached(
+        &template,
+        command.env("PYTHONPATH", package.parent().unwrap()),
+    );
 }
 
 #[test]
@@ -225,22 +396,43 @@ fn node_reaches_it_like_a_built_in_service() {
         return;
     }
     let template = TemplateHarness::new();
-    let library = format!("native/linux-{}/libkeyferry.so", if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" });
+    let library = format!(
+        "native/linux-{}/libkeyferry.so",
+        if cfg!(target_arch = "aarch64") {
+            "arm64"
+        } else {
+            "x64"
+        }
+    );
     let package = link_package(&template, "bindings/node", &[], &library);
     for part in ["index.js", "package.json"] {
         std::fs::copy(file("bindings/node").join(part), package.join(part)).unwrap();
     }
     std::fs::create_dir(package.join("lib")).unwrap();
-    for source in std::fs::read_dir(file("bindings/node/lib")).unwrap().map(Result::unwrap) {
+    for source in std::fs::read_dir(file("bindings/node/lib"))
+        .unwrap()
+        .map(Result::unwrap)
+    {
         std::fs::copy(source.path(), package.join("lib").join(source.file_name())).unwrap();
     }
     let cache = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("node-npm");
-    let mut npm = template.harness.program("npm", &["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]);
-    npm.current_dir(&package).env("npm_config_cache", cache).env("npm_config_update_notifier", "false");
-    // Where its packages come from is the tester's own matter.
-    npm.envs(
-        std::env::vars().filter(|(name, _)| name.to_lowercase().starts_with("npm_config_") || name.to_lowercase().ends_with("_proxy")),
+    let mut npm = template.harness.program(
+        "npm",
+        &[
+            "install",
+            "--ignore-scripts",
+            "--prefer-offline",
+            "--no-audit",
+            "--no-fund",
+        ],
     );
+    npm.current_dir(&package)
+        .env("npm_config_cache", cache)
+        .env("npm_config_update_notifier", "false");
+    // Where its packages come from is the tester's own matter.
+    npm.envs(std::env::vars().filter(|(name, _)| {
+        name.to_lowercase().starts_with("npm_config_") || name.to_lowercase().ends_with("_proxy")
+    }));
     let ended = child::run(&mut npm, LIMIT);
     assert!(ended.status.success(), "{}", ended.said());
     let url = template.studio.url();

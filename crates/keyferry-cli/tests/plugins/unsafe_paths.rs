@@ -26,15 +26,22 @@ impl CanaryHarness {
         Self { harness, good }
     }
 
-    /// Requests a token of the plugin in a process of its own. Returns whether the constructor ran, and the output.
+    /// Requests a token of the plugin in a process of its own. Returns whether the constructor ran,
+    /// and the output.
     fn request_token(&self, plugins: &str, change: impl FnOnce(&mut Command)) -> (bool, String) {
         let marker = self.harness.path("song");
         let _ = fs::remove_file(&marker);
         let mut command = self.harness.program(KEYFERRY, &["header", "canary:x"]);
-        command.env("KEYFERRY_PLUGINS", plugins).env("KEYFERRY_CANARY", &marker);
+        command
+            .env("KEYFERRY_PLUGINS", plugins)
+            .env("KEYFERRY_CANARY", &marker);
         change(&mut command);
         let ended = child::run(&mut command, std::time::Duration::from_secs(60));
-        assert!(ended.out.is_empty() || ended.out == "X-Token: canary\n", "{}", ended.said());
+        assert!(
+            ended.out.is_empty() || ended.out == "X-Token: canary\n",
+            "{}",
+            ended.said()
+        );
         (marker.exists(), ended.said())
     }
 
@@ -42,7 +49,10 @@ impl CanaryHarness {
     fn assert_refused(&self, plugins: &str, hint: &str) {
         let (ran, said) = self.request_token(plugins, |_| ());
         assert!(!ran, "a constructor ran: {hint}: {said}");
-        assert!(said.contains("exit status: 1") && said.contains(hint), "{hint}: {said}");
+        assert!(
+            said.contains("exit status: 1") && said.contains(hint),
+            "{hint}: {said}"
+        );
     }
 
     fn good(&self) -> &str {
@@ -77,7 +87,9 @@ fn twelve_unsafe_paths_run_no_constructor() {
     canary.assert_refused("canary.so", "is not a list of absolute paths");
     // 3: a bare name that the linker would find.
     let (ran, said) = canary.request_token("canary.so", |command| {
-        command.env("LD_LIBRARY_PATH", harness.path("lib")).current_dir(harness.path("lib"));
+        command
+            .env("LD_LIBRARY_PATH", harness.path("lib"))
+            .current_dir(harness.path("lib"));
     });
     assert!(!ran && said.contains("absolute paths"), "{said}");
     // 4 and 5: links, to the file and on the way to it.
@@ -88,23 +100,39 @@ fn twelve_unsafe_paths_run_no_constructor() {
     // 6 and 7: files that others can change.
     let file = copy("open/canary.so");
     set_mode(Path::new(&file), 0o775);
-    canary.assert_refused(&file, &format!("can be changed by others: chmod go-w {file}"));
+    canary.assert_refused(
+        &file,
+        &format!("can be changed by others: chmod go-w {file}"),
+    );
     set_mode(Path::new(&file), 0o757);
     canary.assert_refused(&file, "can be changed by others");
     // 8 and 9: folders that others can change, near and far.
     let file = copy("near/canary.so");
     set_mode(&harness.path("near"), 0o777);
-    canary.assert_refused(&file, &format!("below {}, which others can change", at("near")));
+    canary.assert_refused(
+        &file,
+        &format!("below {}, which others can change", at("near")),
+    );
     let file = copy("far/away/from/here/canary.so");
     set_mode(&harness.path("far"), 0o775);
-    canary.assert_refused(&file, &format!("below {}, which others can change", at("far")));
+    canary.assert_refused(
+        &file,
+        &format!("below {}, which others can change", at("far")),
+    );
     // 10: no regular file.
-    let status = Command::new("mkfifo").arg(harness.path("pipe.so")).status().unwrap();
+    let status = Command::new("mkfifo")
+        .arg(harness.path("pipe.so"))
+        .status()
+        .unwrap();
     assert!(status.success());
     canary.assert_refused(&at("pipe.so"), "is not a regular file");
     canary.assert_refused(&at("lib"), "regular file");
     // 11 and 12: ways that are not what they look like.
-    for odd in [format!("{}/../lib/canary.so", at("lib")), format!("{}//canary.so", at("lib")), format!("{}/./canary.so", at("lib"))] {
+    for odd in [
+        format!("{}/../lib/canary.so", at("lib")),
+        format!("{}//canary.so", at("lib")),
+        format!("{}/./canary.so", at("lib")),
+    ] {
         canary.assert_refused(&odd, "no plain absolute path");
     }
     // And a plugin that is not there.
@@ -122,23 +150,46 @@ fn what_is_no_plugin_of_this_machine_runs_no_constructor() {
         set_mode(&harness.path(name), 0o755);
         harness.path(name).to_str().unwrap().to_owned()
     };
-    canary.assert_refused(&write_plugin("half.so", &whole[..whole.len() / 2]), "is not whole");
+    canary.assert_refused(
+        &write_plugin("half.so", &whole[..whole.len() / 2]),
+        "is not whole",
+    );
     canary.assert_refused(&write_plugin("empty.so", b""), "is no shared object");
-    canary.assert_refused(&write_plugin("text.so", b"#!/bin/sh\necho sang > song\n"), "is no shared object");
+    canary.assert_refused(
+        &write_plugin("text.so", b"#!/bin/sh\necho sang > song\n"),
+        "is no shared object",
+    );
     let mut machine = whole.clone();
     machine[18] = 0xf3;
-    canary.assert_refused(&write_plugin("machine.so", &machine), "another kind of machine");
+    canary.assert_refused(
+        &write_plugin("machine.so", &machine),
+        "another kind of machine",
+    );
     // A library that is no plugin, whose constructors have run when a linker would find that out.
-    let library = harness.plugin_named("canary.c", "library.so", &["-Dkeyferry_plugin_entry=something_else"]);
-    canary.assert_refused(library.to_str().unwrap(), "exports no constant data `keyferry_plugin_entry`");
+    let library = harness.plugin_named(
+        "canary.c",
+        "library.so",
+        &["-Dkeyferry_plugin_entry=something_else"],
+    );
+    canary.assert_refused(
+        library.to_str().unwrap(),
+        "exports no constant data `keyferry_plugin_entry`",
+    );
     // A search path, and a name with a slash, lead to libraries that nobody has examined.
     let searching = harness.plugin_named("canary.c", "searching.so", &["-Wl,-rpath,/tmp"]);
     canary.assert_refused(searching.to_str().unwrap(), "has a search path of its own");
-    let needing = harness.plugin_named("canary.c", "needing.so", &["-Wl,--no-as-needed", searching.to_str().unwrap()]);
+    let needing = harness.plugin_named(
+        "canary.c",
+        "needing.so",
+        &["-Wl,--no-as-needed", searching.to_str().unwrap()],
+    );
     canary.assert_refused(needing.to_str().unwrap(), "needs a library by a path");
     // Another version of the ABI.
     let old = harness.plugin_named("canary.c", "old.so", &["-DMAJOR=0"]);
-    canary.assert_refused(old.to_str().unwrap(), "speaks version 0 of the plugin ABI, and this keyferry takes 1: build it against");
+    canary.assert_refused(
+        old.to_str().unwrap(),
+        "speaks version 0 of the plugin ABI, and this keyferry takes 1: build it against",
+    );
 }
 
 #[test]
@@ -157,7 +208,8 @@ fn a_foreign_owner_is_refused_of_file_and_folder() {
     canary.assert_refused(file.to_str().unwrap(), "which belongs to another user");
 }
 
-/// Every cut, and every byte of the head and the tables spoiled: an answer, never a crash, and never a song of what is not whole.
+/// Every cut, and every byte of the head and the tables spoiled: an answer, never a crash, and
+/// never a song of what is not whole.
 #[test]
 fn no_damage_to_a_file_brings_the_host_down() {
     let harness = PluginHarness::new();
@@ -173,7 +225,11 @@ fn no_damage_to_a_file_brings_the_host_down() {
         assert!(load(&whole[..cut]).is_err(), "{cut}");
     }
     let mut accepted = 0;
-    for at in (0..64).chain(64..whole.len().min(1200)).step_by(3).chain((whole.len().saturating_sub(2400)..whole.len()).step_by(7)) {
+    for at in (0..64)
+        .chain(64..whole.len().min(1200))
+        .step_by(3)
+        .chain((whole.len().saturating_sub(2400)..whole.len()).step_by(7))
+    {
         for value in [0xff, whole[at] ^ 0x10] {
             let mut bytes = whole.clone();
             bytes[at] = value;

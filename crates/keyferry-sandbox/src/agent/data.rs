@@ -28,5 +28,9 @@ impl AgentData {
 
 /// The user that owns the sandbox's data.
 pub(crate) fn sandbox_user() -> AgentUser {
-    AgentUser { id: c::USER_ID.to_owned(), email: c::EMAIL.to_owned(), name: "Fer Ry".to_owned() }
+    AgentUser {
+        id: c::USER_ID.to_owned(),
+        email: c::EMAIL.to_owned(),
+        name: "Fer Ry".to_owned(),
+    }
 }

@@ -1,6 +1,7 @@
 //! The routes of the MASV Agent, which takes no credential header: the session is its own state.
 //!
-//! There is no route to sign out, as the true agent has none; a test changes the session through a behaviour.
+//! There is no route to sign out, as the true agent has none; a test changes the session through a
+//! behaviour.
 
 use serde_json::{Value, json};
 
@@ -53,8 +54,12 @@ fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response,
     }
 }
 
-/// Refuses a `Host` that is no loopback name: a web page whose name was rebound to loopback sends its own name.
-fn require_loopback_host(state: &mut SandboxState, request: &SandboxRequest) -> Result<(), Response> {
+/// Refuses a `Host` that is no loopback name: a web page whose name was rebound to loopback sends
+/// its own name.
+fn require_loopback_host(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+) -> Result<(), Response> {
     let host = request.header("host").unwrap_or_default();
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -64,7 +69,11 @@ fn require_loopback_host(state: &mut SandboxState, request: &SandboxRequest) -> 
         return Ok(());
     }
     state.count("agent_foreign_host");
-    Err(Response::service_error(Service::Agent, 403, "the agent answers on loopback names only"))
+    Err(Response::service_error(
+        Service::Agent,
+        403,
+        "the agent answers on loopback names only",
+    ))
 }
 
 fn session_response(state: &mut SandboxState) -> Result<Response, Response> {
@@ -92,14 +101,31 @@ fn teams() -> Value {
 
 fn log_in(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
     let document = checks::json_object(state, request)?;
-    let field = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default();
+    let field = |name: &str| {
+        document
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let (email, password) = (field("email"), field("password"));
     let is_sandbox_user = email == c::EMAIL && password == c::PASSWORD;
-    let signed_up = state.agent.signed_up.iter().find(|(user, user_password)| user.email == email && user_password == password);
-    let user = if is_sandbox_user { Some(sandbox_user()) } else { signed_up.map(|(user, _)| user.clone()) };
+    let signed_up = state
+        .agent
+        .signed_up
+        .iter()
+        .find(|(user, user_password)| user.email == email && user_password == password);
+    let user = if is_sandbox_user {
+        Some(sandbox_user())
+    } else {
+        signed_up.map(|(user, _)| user.clone())
+    };
     let Some(user) = user else {
         state.count("agent_login_refused");
-        return Err(Response::agent_error(401, 262_145, "invalid email or password"));
+        return Err(Response::agent_error(
+            401,
+            262_145,
+            "invalid email or password",
+        ));
     };
     let response = user_response(&user);
     state.agent.session = Some(user);
@@ -108,11 +134,26 @@ fn log_in(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response
 
 fn sign_up(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
     let document = checks::json_object(state, request)?;
-    let field = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let field = |name: &str| {
+        document
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let (email, password, name) = (field("email"), field("password"), field("name"));
-    let is_taken = email == c::EMAIL || state.agent.signed_up.iter().any(|(user, _)| user.email == email);
+    let is_taken = email == c::EMAIL
+        || state
+            .agent
+            .signed_up
+            .iter()
+            .any(|(user, _)| user.email == email);
     if email.is_empty() || password.is_empty() || name.is_empty() {
-        return Err(Response::agent_error(400, 262_147, "email, password and name are required"));
+        return Err(Response::agent_error(
+            400,
+            262_147,
+            "email, password and name are required",
+        ));
     }
     if is_taken {
         return Err(Response::agent_error(409, 262_148, "this email is taken"));

@@ -1,6 +1,7 @@
 //! FileVerbs' account routes: the token call, refresh by a cookie that rotates, and revocation.
 //!
-//! A second use of a refresh token revokes its whole family, as in the sample that FileVerbs resembles.
+//! A second use of a refresh token revokes its whole family, as in the sample that FileVerbs
+//! resembles.
 
 use serde_json::{Value, json};
 
@@ -16,12 +17,19 @@ use crate::tokens::GrantKind;
 const ACCOUNT_ID: u32 = 7001;
 
 /// The token call: both keys for a bearer and a refresh token.
-pub(crate) fn log_in(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
+pub(crate) fn log_in(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+) -> Result<Response, Response> {
     let document = checks::json_object(state, request)?;
-    let is_correct = text_field(&document, "SecretKey") == Some(c::SECRET_KEY) && text_field(&document, "APIKey") == Some(c::FV_API_KEY);
+    let is_correct = text_field(&document, "SecretKey") == Some(c::SECRET_KEY)
+        && text_field(&document, "APIKey") == Some(c::FV_API_KEY);
     if !is_correct || state.tokens.is_rejected(c::SECRET_KEY) {
         state.count("fileverbs_login_refused");
-        return Err(Response::fileverbs_message(state.settings.fileverbs_refusal_status, "SecretKey or APIKey is incorrect"));
+        return Err(Response::fileverbs_message(
+            state.settings.fileverbs_refusal_status,
+            "SecretKey or APIKey is incorrect",
+        ));
     }
     state.fileverbs.family_count += 1;
     let family = state.fileverbs.family_count;
@@ -29,18 +37,38 @@ pub(crate) fn log_in(state: &mut SandboxState, request: &SandboxRequest) -> Resu
 }
 
 /// Issues a bearer token and a refresh token of this family.
-fn issue_tokens(state: &mut SandboxState, request: &SandboxRequest, family: u64) -> Result<Response, Response> {
+fn issue_tokens(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    family: u64,
+) -> Result<Response, Response> {
     let refresh_token = new_refresh_token(state, request, family)?;
     token_response(state, request, &refresh_token)
 }
 
 /// The response with a new bearer token and this refresh token, which is in a cookie too.
-fn token_response(state: &mut SandboxState, request: &SandboxRequest, refresh_token: &str) -> Result<Response, Response> {
+fn token_response(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    refresh_token: &str,
+) -> Result<Response, Response> {
     let now_s = request.now_ms.div_euclid(1000);
     let claims = json!({"id": ACCOUNT_ID.to_string(), "iat": now_s, "nbf": now_s});
-    let token = state.tokens.issue(GrantKind::Bearer, claims, request.now_ms);
-    let expires = http_date(request.now_ms.saturating_add(state.tokens.lifetime_s(GrantKind::Refresh).saturating_mul(1000)));
-    let cookie = format!("{}={refresh_token}; expires={expires}; path=/; httponly", state.settings.refresh_cookie);
+    let token = state
+        .tokens
+        .issue(GrantKind::Bearer, claims, request.now_ms);
+    let expires = http_date(
+        request.now_ms.saturating_add(
+            state
+                .tokens
+                .lifetime_s(GrantKind::Refresh)
+                .saturating_mul(1000),
+        ),
+    );
+    let cookie = format!(
+        "{}={refresh_token}; expires={expires}; path=/; httponly",
+        state.settings.refresh_cookie
+    );
     let fields = [
         ("Id", json!(ACCOUNT_ID)),
         ("FirstName", json!("Fer")),
@@ -51,8 +79,17 @@ fn token_response(state: &mut SandboxState, request: &SandboxRequest, refresh_to
         ("JwtToken", json!(token)),
         ("RefreshToken", json!(refresh_token)),
     ];
-    let field_name = |name: &str| if state.settings.camel_case { lower_first(name) } else { name.to_owned() };
-    let document: Value = fields.into_iter().map(|(name, value)| (field_name(name), value)).collect();
+    let field_name = |name: &str| {
+        if state.settings.camel_case {
+            lower_first(name)
+        } else {
+            name.to_owned()
+        }
+    };
+    let document: Value = fields
+        .into_iter()
+        .map(|(name, value)| (field_name(name), value))
+        .collect();
     Ok(Response::ok(document).with_header("set-cookie", cookie))
 }
 
@@ -62,33 +99,61 @@ fn lower_first(name: &str) -> String {
     format!("{}{rest}", first.to_lowercase())
 }
 
-fn new_refresh_token(state: &mut SandboxState, request: &SandboxRequest, family: u64) -> Result<String, Response> {
+fn new_refresh_token(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    family: u64,
+) -> Result<String, Response> {
     let mut bytes = [0_u8; 40];
     getrandom::fill(&mut bytes).map_err(|_| Response::fileverbs_message(500, "no random bytes"))?;
     let token: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
     let generation = state.tokens.next_generation(GrantKind::Refresh);
-    if state.tokens.is_rejected_generation(GrantKind::Refresh, generation) {
+    if state
+        .tokens
+        .is_rejected_generation(GrantKind::Refresh, generation)
+    {
         state.tokens.reject(&token);
     }
-    let lifetime_ms = state.tokens.lifetime_s(GrantKind::Refresh).saturating_mul(1000);
+    let lifetime_ms = state
+        .tokens
+        .lifetime_s(GrantKind::Refresh)
+        .saturating_mul(1000);
     let expires_ms = request.now_ms.saturating_add(lifetime_ms);
     if state.fileverbs.refresh_tokens.len() > 10_000 {
-        // A test that runs for hours gets many. Expired ones are refused, whether they are kept or not.
-        state.fileverbs.refresh_tokens.retain(|_, refresh_token| request.now_ms < refresh_token.expires_ms);
+        // A test that runs for hours gets many. Expired ones are refused, whether they are kept or
+        // not.
+        state
+            .fileverbs
+            .refresh_tokens
+            .retain(|_, refresh_token| request.now_ms < refresh_token.expires_ms);
     }
-    state.fileverbs.refresh_tokens.insert(token.clone(), RefreshToken { family, expires_ms, used: false });
+    state.fileverbs.refresh_tokens.insert(
+        token.clone(),
+        RefreshToken {
+            family,
+            expires_ms,
+            used: false,
+        },
+    );
     Ok(token)
 }
 
 /// The refresh token in the request's cookies.
 fn cookie_token(state: &SandboxState, request: &SandboxRequest) -> Option<String> {
     let cookies = request.header("cookie")?;
-    let mut pairs = cookies.split(';').filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == state.settings.refresh_cookie).map(|(_, value)| value.to_owned())
+    let mut pairs = cookies
+        .split(';')
+        .filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .find(|(name, _)| *name == state.settings.refresh_cookie)
+        .map(|(_, value)| value.to_owned())
 }
 
 /// Issues new tokens for the refresh token in the cookie.
-pub(crate) fn refresh(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
+pub(crate) fn refresh(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+) -> Result<Response, Response> {
     let Some(token) = cookie_token(state, request) else {
         return Err(refresh_refusal(state, "Token is required"));
     };
@@ -99,7 +164,10 @@ pub(crate) fn refresh(state: &mut SandboxState, request: &SandboxRequest) -> Res
         return Err(refresh_refusal(state, "Invalid token"));
     };
     let family = refresh_token.family;
-    if data.revoked_families.contains(&family) || rejected || request.now_ms >= refresh_token.expires_ms {
+    if data.revoked_families.contains(&family)
+        || rejected
+        || request.now_ms >= refresh_token.expires_ms
+    {
         return Err(refresh_refusal(state, "Invalid token"));
     }
     if refresh_token.used {
@@ -108,7 +176,11 @@ pub(crate) fn refresh(state: &mut SandboxState, request: &SandboxRequest) -> Res
         return Err(refresh_refusal(state, "Invalid token"));
     }
     refresh_token.used = rotates;
-    if rotates { issue_tokens(state, request, family) } else { token_response(state, request, &token) }
+    if rotates {
+        issue_tokens(state, request, family)
+    } else {
+        token_response(state, request, &token)
+    }
 }
 
 fn refresh_refusal(state: &mut SandboxState, message: &str) -> Response {
@@ -117,10 +189,17 @@ fn refresh_refusal(state: &mut SandboxState, message: &str) -> Response {
 }
 
 /// Revokes the family of a refresh token.
-pub(crate) fn revoke(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
+pub(crate) fn revoke(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+) -> Result<Response, Response> {
     let document = request.json_body();
-    let token = text_field(&document, "token").map(str::to_owned).or_else(|| cookie_token(state, request));
-    let family = token.and_then(|token| state.fileverbs.refresh_tokens.get(&token)).map(|refresh_token| refresh_token.family);
+    let token = text_field(&document, "token")
+        .map(str::to_owned)
+        .or_else(|| cookie_token(state, request));
+    let family = token
+        .and_then(|token| state.fileverbs.refresh_tokens.get(&token))
+        .map(|refresh_token| refresh_token.family);
     match family {
         None => Err(Response::fileverbs_message(400, "Token is required")),
         Some(family) => {

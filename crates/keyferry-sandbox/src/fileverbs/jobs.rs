@@ -9,13 +9,25 @@ use crate::response::Response;
 use crate::state::SandboxState;
 
 /// Carries out a route of uploads or job requests.
-pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest, rest: &[&str]) -> Result<Response, Response> {
-    let is_own = |state: &SandboxState, id: &str| id == c::JOB_ID || state.fileverbs.jobs.contains(id);
+pub(crate) fn handle(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    rest: &[&str],
+) -> Result<Response, Response> {
+    let is_own =
+        |state: &SandboxState, id: &str| id == c::JOB_ID || state.fileverbs.jobs.contains(id);
     match (request.method.as_str(), rest) {
-        ("GET", ["fileuploads"]) => Ok(Response::ok(json!([{"Id": 1, "FileName": "contract.docx"}]))),
-        ("POST", ["fileuploads", "upload"]) => Ok(Response::ok(json!({"Id": 2, "FileName": "upload.docx"}))),
+        ("GET", ["fileuploads"]) => Ok(Response::ok(
+            json!([{"Id": 1, "FileName": "contract.docx"}]),
+        )),
+        ("POST", ["fileuploads", "upload"]) => {
+            Ok(Response::ok(json!({"Id": 2, "FileName": "upload.docx"})))
+        }
         ("POST", ["jobrequests"]) => {
-            let id = format!("5f0c1d2e-0000-4000-8000-{:012}", state.fileverbs.jobs.len() + 100);
+            let id = format!(
+                "5f0c1d2e-0000-4000-8000-{:012}",
+                state.fileverbs.jobs.len() + 100
+            );
             state.fileverbs.jobs.insert(id.clone());
             Ok(Response::json(201, json!({"Id": id, "Status": "Queued"})))
         }
@@ -25,8 +37,12 @@ pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest, rest: &
             Err(Response::fileverbs_message(404, "Not found"))
         }
         ("GET", ["jobrequests", id]) => Ok(Response::ok(json!({"Id": id, "Status": "Done"}))),
-        ("GET", ["jobrequests", id, "outputs"]) => Ok(Response::ok(json!([{"JobId": id, "FileName": "contract.pdf", "Size": 4096}]))),
-        (_, ["fileuploads" | "jobrequests"] | ["fileuploads", "upload"] | ["jobrequests", _]) => Err(checks::wrong_method(state, request)),
+        ("GET", ["jobrequests", id, "outputs"]) => Ok(Response::ok(
+            json!([{"JobId": id, "FileName": "contract.pdf", "Size": 4096}]),
+        )),
+        (_, ["fileuploads" | "jobrequests"] | ["fileuploads", "upload"] | ["jobrequests", _]) => {
+            Err(checks::wrong_method(state, request))
+        }
         _ => Err(checks::unknown_route(state, request)),
     }
 }

@@ -51,7 +51,9 @@ fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response,
             require_credential(state, request, &credential)?;
             accounts::revoke(state, request)
         }
-        (_, ["accounts", "access-token" | "revoke-token"]) => Err(checks::wrong_method(state, request)),
+        (_, ["accounts", "access-token" | "revoke-token"]) => {
+            Err(checks::wrong_method(state, request))
+        }
         (_, ["fileuploads" | "jobrequests", ..]) => {
             require_credential(state, request, &credential)?;
             jobs::handle(state, request, rest)
@@ -61,19 +63,30 @@ fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response,
 }
 
 /// Requires the SecretKey header or a bearer token.
-fn require_credential(state: &mut SandboxState, request: &SandboxRequest, credential: &CredentialHeader) -> Result<(), Response> {
+fn require_credential(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
+) -> Result<(), Response> {
     let refuse = |state: &mut SandboxState, counter: &str| {
         state.count(counter);
         Err(Response::fileverbs_message(401, "Unauthorized"))
     };
     match credential {
-        Some(("SecretKey", value)) if value == c::SECRET_KEY && !state.tokens.is_rejected(value) => Ok(()),
+        Some(("SecretKey", value))
+            if value == c::SECRET_KEY && !state.tokens.is_rejected(value) =>
+        {
+            Ok(())
+        }
         Some(("SecretKey", _)) => refuse(state, "bad_secret_key"),
         Some(("Authorization", value)) => {
             let Some(token) = value.strip_prefix("Bearer ") else {
                 return refuse(state, "bad_token");
             };
-            match state.tokens.verify(GrantKind::Bearer, token, request.now_ms) {
+            match state
+                .tokens
+                .verify(GrantKind::Bearer, token, request.now_ms)
+            {
                 Ok(_) => Ok(()),
                 Err(error) => refuse(state, error.counter()),
             }

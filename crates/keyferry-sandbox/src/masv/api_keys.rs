@@ -24,8 +24,15 @@ pub(crate) fn create(
     let user = authenticate_by_token(state, request, credential)?;
     require_team(state, &user, team)?;
     let document = checks::json_object(state, request)?;
-    let active = parse_active(&document)?.ok_or_else(|| Response::masv_error(400, "state is required"))?;
-    let text = |name: &str| document.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let active =
+        parse_active(&document)?.ok_or_else(|| Response::masv_error(400, "state is required"))?;
+    let text = |name: &str| {
+        document
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let key = ApiKey {
         id: state.masv.new_id("KEY"),
         value: new_key_value()?,
@@ -52,7 +59,11 @@ pub(crate) fn update(
     let user = authenticate_by_token(state, request, credential)?;
     let document = checks::json_object(state, request)?;
     let active = parse_active(&document)?;
-    let key = state.masv.api_keys.iter_mut().find(|key| key.id == id && key.account == user.account);
+    let key = state
+        .masv
+        .api_keys
+        .iter_mut()
+        .find(|key| key.id == id && key.account == user.account);
     let key = key.ok_or_else(|| Response::masv_error(404, "API key not found"))?;
     key.active = active.unwrap_or(key.active);
     if let Some(name) = document.get("name").and_then(Value::as_str) {
@@ -80,7 +91,9 @@ pub(crate) fn update_profile(
     if let Some(name) = document.get("name").and_then(Value::as_str) {
         account.name = name.to_owned();
     }
-    Ok(Response::ok(json!({"id": account.id, "email": account.email, "name": account.name})))
+    Ok(Response::ok(
+        json!({"id": account.id, "email": account.email, "name": account.name}),
+    ))
 }
 
 fn parse_active(document: &Value) -> Result<Option<bool>, Response> {

@@ -16,7 +16,8 @@ pub(crate) const NEVER: &str = "0001-01-01T00:00:00.000Z";
 pub(crate) const MANAGE: &str = "f";
 /// The `lvl` claim of a package token for reading, listing and downloading.
 pub(crate) const READ: &str = "d";
-/// The `lvl` claim of a package token for adding files. The letter is undocumented: clients must not rely on it.
+/// The `lvl` claim of a package token for adding files. The letter is undocumented: clients must
+/// not rely on it.
 pub(crate) const WRITE: &str = "u";
 
 pub(crate) struct Account {
@@ -84,28 +85,50 @@ impl MasvData {
             accounts: accounts(),
             api_keys: vec![
                 fixed_api_key("01J0SANDB0XKEY000000000001", c::API_KEY, c::TEAM_ID, 0),
-                fixed_api_key("01J0SANDB0XKEY000000000002", c::SECOND_API_KEY, c::SECOND_TEAM_ID, 1),
+                fixed_api_key(
+                    "01J0SANDB0XKEY000000000002",
+                    c::SECOND_API_KEY,
+                    c::SECOND_TEAM_ID,
+                    1,
+                ),
             ],
             packages: BTreeMap::new(),
             links: links(now_ms),
             transfers: BTreeMap::new(),
             created_ids: 0,
         };
-        for (id, package) in [(c::TRANSFER_ID, c::PACKAGE_ID), (c::OTHER_TRANSFER_ID, c::OTHER_PACKAGE_ID)] {
-            data.transfers.insert(id.to_owned(), Transfer { package: package.to_owned(), state: "running" });
+        for (id, package) in [
+            (c::TRANSFER_ID, c::PACKAGE_ID),
+            (c::OTHER_TRANSFER_ID, c::OTHER_PACKAGE_ID),
+        ] {
+            data.transfers.insert(
+                id.to_owned(),
+                Transfer {
+                    package: package.to_owned(),
+                    state: "running",
+                },
+            );
         }
         data.fill_packages(205, now_ms);
         data.fill_inbox(3, now_ms);
         for number in 1..=3 {
-            let package = new_package(c::SECOND_TEAM_ID, false, format!("second {number}"), "finalized", now_ms);
-            data.packages.insert(format!("01J0SANDB0XSECPACK{number:08}"), package);
+            let package = new_package(
+                c::SECOND_TEAM_ID,
+                false,
+                format!("second {number}"),
+                "finalized",
+                now_ms,
+            );
+            data.packages
+                .insert(format!("01J0SANDB0XSECPACK{number:08}"), package);
         }
         data
     }
 
     /// Gives the first team this many packages, numbered from 1.
     pub(crate) fn fill_packages(&mut self, count: usize, now_ms: i64) {
-        self.packages.retain(|_, package| package.inbox || package.team != c::TEAM_ID);
+        self.packages
+            .retain(|_, package| package.inbox || package.team != c::TEAM_ID);
         for number in 1..=count {
             let state = match number % 10 {
                 4 => "archived",
@@ -118,7 +141,8 @@ impl MasvData {
             if let Some(transfer) = [c::TRANSFER_ID, c::OTHER_TRANSFER_ID].get(number - 1) {
                 package.transfers.push((*transfer).to_owned());
             }
-            self.packages.insert(format!("01J0SANDB0XPACKAGE{number:08}"), package);
+            self.packages
+                .insert(format!("01J0SANDB0XPACKAGE{number:08}"), package);
         }
     }
 
@@ -126,8 +150,15 @@ impl MasvData {
     pub(crate) fn fill_inbox(&mut self, count: usize, now_ms: i64) {
         self.packages.retain(|_, package| !package.inbox);
         for number in 1..=count {
-            let package = new_package(c::TEAM_ID, true, format!("Sent in {number}"), "finalized", now_ms);
-            self.packages.insert(format!("01J0SANDB0XNB0XPKG{number:08}"), package);
+            let package = new_package(
+                c::TEAM_ID,
+                true,
+                format!("Sent in {number}"),
+                "finalized",
+                now_ms,
+            );
+            self.packages
+                .insert(format!("01J0SANDB0XNB0XPKG{number:08}"), package);
         }
     }
 
@@ -135,42 +166,88 @@ impl MasvData {
     pub(crate) fn new_id(&mut self, type_name: &str) -> String {
         self.created_ids += 1;
         let prefix = format!("01J0SANDB0X{type_name}");
-        format!("{prefix}9{:0width$}", self.created_ids, width = 25_usize.saturating_sub(prefix.len()))
+        format!(
+            "{prefix}9{:0width$}",
+            self.created_ids,
+            width = 25_usize.saturating_sub(prefix.len())
+        )
     }
 
     /// The teams of an account; the first account has `count` of them.
     pub(crate) fn teams(&self, account: usize, count: usize) -> Vec<Team> {
-        let team =
-            |id: &str, name: &str, subdomain: &str| Team { id: id.to_owned(), name: name.to_owned(), subdomain: subdomain.to_owned() };
+        let team = |id: &str, name: &str, subdomain: &str| Team {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            subdomain: subdomain.to_owned(),
+        };
         let numbered_team = |number: usize| {
             let id = format!("01J0SANDB0XTEAM{:011}", number + 100);
             team(&id, &format!("Team {number}"), &format!("team{number}"))
         };
         let first_team = || team(c::TEAM_ID, c::TEAM_NAME, c::TEAM_SUBDOMAIN);
         match account {
-            0 => std::iter::once(first_team()).chain((2..=count).map(numbered_team)).take(count).collect(),
-            1 => vec![team(c::SECOND_TEAM_ID, "Second Team", c::SECOND_TEAM_SUBDOMAIN)],
+            0 => std::iter::once(first_team())
+                .chain((2..=count).map(numbered_team))
+                .take(count)
+                .collect(),
+            1 => vec![team(
+                c::SECOND_TEAM_ID,
+                "Second Team",
+                c::SECOND_TEAM_SUBDOMAIN,
+            )],
             _ => Vec::new(),
         }
     }
 }
 
 fn accounts() -> Vec<Account> {
-    let account = |email, password, id, subject, name: &str| Account { email, password, id, subject, name: name.to_owned() };
+    let account = |email, password, id, subject, name: &str| Account {
+        email,
+        password,
+        id,
+        subject,
+        name: name.to_owned(),
+    };
     vec![
         account(c::EMAIL, c::PASSWORD, c::USER_ID, c::USER_SUBJECT, "Fer Ry"),
-        account(c::SECOND_EMAIL, c::SECOND_PASSWORD, c::SECOND_USER_ID, c::SECOND_SUBJECT, "Sec Ond"),
-        account(c::TEAMLESS_EMAIL, c::PASSWORD, "01J0SANDB0XVSER00000000003", "01J0SANDB0XSVBJECT00000003", "Nobody"),
+        account(
+            c::SECOND_EMAIL,
+            c::SECOND_PASSWORD,
+            c::SECOND_USER_ID,
+            c::SECOND_SUBJECT,
+            "Sec Ond",
+        ),
+        account(
+            c::TEAMLESS_EMAIL,
+            c::PASSWORD,
+            "01J0SANDB0XVSER00000000003",
+            "01J0SANDB0XSVBJECT00000003",
+            "Nobody",
+        ),
     ]
 }
 
 fn fixed_api_key(id: &str, value: &str, team: &str, account: usize) -> ApiKey {
     let (id, value, team) = (id.to_owned(), value.to_owned(), team.to_owned());
-    ApiKey { id, value, team, account, name: "fixed".to_owned(), active: true, expires_ms: None }
+    ApiKey {
+        id,
+        value,
+        team,
+        account,
+        name: "fixed".to_owned(),
+        active: true,
+        expires_ms: None,
+    }
 }
 
 /// A package with one file; its expiry is past if its state is `expired`.
-pub(crate) fn new_package(team: &str, inbox: bool, name: String, state: &'static str, now_ms: i64) -> Package {
+pub(crate) fn new_package(
+    team: &str,
+    inbox: bool,
+    name: String,
+    state: &'static str,
+    now_ms: i64,
+) -> Package {
     let days = if state == "expired" { -1 } else { 10 };
     Package {
         team: team.to_owned(),
@@ -192,14 +269,32 @@ fn links(now_ms: i64) -> BTreeMap<String, Link> {
         expiry: rfc3339_ms(now_ms.saturating_add(5 * DAY_MS)),
     };
     BTreeMap::from([
-        (c::LINK_ID.to_owned(), link(c::PACKAGE_ID, c::LINK_SECRET, None, false)),
-        (c::PROTECTED_LINK_ID.to_owned(), link(c::PACKAGE_ID, c::PROTECTED_LINK_SECRET, Some(c::LINK_PASSWORD), false)),
-        (c::ENCODED_LINK_ID.to_owned(), link(c::PACKAGE_ID, c::ENCODED_LINK_SECRET, None, false)),
-        (c::ARCHIVED_LINK_ID.to_owned(), link(c::ARCHIVED_PACKAGE_ID, c::ARCHIVED_LINK_SECRET, None, true)),
+        (
+            c::LINK_ID.to_owned(),
+            link(c::PACKAGE_ID, c::LINK_SECRET, None, false),
+        ),
+        (
+            c::PROTECTED_LINK_ID.to_owned(),
+            link(
+                c::PACKAGE_ID,
+                c::PROTECTED_LINK_SECRET,
+                Some(c::LINK_PASSWORD),
+                false,
+            ),
+        ),
+        (
+            c::ENCODED_LINK_ID.to_owned(),
+            link(c::PACKAGE_ID, c::ENCODED_LINK_SECRET, None, false),
+        ),
+        (
+            c::ARCHIVED_LINK_ID.to_owned(),
+            link(c::ARCHIVED_PACKAGE_ID, c::ARCHIVED_LINK_SECRET, None, true),
+        ),
     ])
 }
 
-/// Parses the `expiry` of a request; `None`, which never expires, if it is empty, year 1 or malformed.
+/// Parses the `expiry` of a request; `None`, which never expires, if it is empty, year 1 or
+/// malformed.
 pub(crate) fn parse_expiry_ms(text: &str) -> Option<i64> {
     use time::format_description::well_known::Rfc3339;
     if text.is_empty() || text.starts_with("0001-01-01") {

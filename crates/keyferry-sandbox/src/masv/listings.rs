@@ -1,4 +1,5 @@
-//! MASV's packages as user credentials, a Portal or a link open them: the routes that issue package tokens.
+//! MASV's packages as user credentials, a Portal or a link open them: the routes that issue package
+//! tokens.
 //!
 //! What a package token permits is decided in `packages`.
 
@@ -14,14 +15,26 @@ use crate::service::Service;
 use crate::state::SandboxState;
 use crate::tokens::GrantKind;
 
-fn management_token(state: &mut SandboxState, request: &SandboxRequest, account: usize, id: &str) -> String {
+fn management_token(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    account: usize,
+    id: &str,
+) -> String {
     let user_id = state.masv.accounts[account].id;
     let claims = json!({"imp": false, "lvl": MANAGE, "sub": id, "typ": "package", "uid": user_id});
-    state.tokens.issue(GrantKind::Package, claims, request.now_ms)
+    state
+        .tokens
+        .issue(GrantKind::Package, claims, request.now_ms)
 }
 
 /// A package as lists show it, each time with a new management token.
-fn package_record(state: &mut SandboxState, request: &SandboxRequest, user: &User, id: &str) -> Value {
+fn package_record(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    user: &User,
+    id: &str,
+) -> Value {
     let token = management_token(state, request, user.account, id);
     match state.masv.packages.get(id) {
         None => Value::Null,
@@ -33,7 +46,11 @@ fn package_record(state: &mut SandboxState, request: &SandboxRequest, user: &Use
 }
 
 fn package_ids(state: &SandboxState, team: &str, inbox: bool) -> Vec<String> {
-    let packages = state.masv.packages.iter().filter(|(_, package)| package.team == team && package.inbox == inbox);
+    let packages = state
+        .masv
+        .packages
+        .iter()
+        .filter(|(_, package)| package.team == team && package.inbox == inbox);
     packages.map(|(id, _)| id.clone()).collect()
 }
 
@@ -48,12 +65,28 @@ pub(crate) fn list_all(
     let mut ids = package_ids(state, team, false);
     for filter in ["expired", "finalized", "new", "archived"] {
         match request.query_value(filter).as_deref() {
-            Some("true") => ids.retain(|id| state.masv.packages.get(id).is_some_and(|package| package.state == filter)),
-            Some("false") => ids.retain(|id| state.masv.packages.get(id).is_some_and(|package| package.state != filter)),
+            Some("true") => ids.retain(|id| {
+                state
+                    .masv
+                    .packages
+                    .get(id)
+                    .is_some_and(|package| package.state == filter)
+            }),
+            Some("false") => ids.retain(|id| {
+                state
+                    .masv
+                    .packages
+                    .get(id)
+                    .is_some_and(|package| package.state != filter)
+            }),
             _ => {}
         }
     }
-    Ok(Response::ok(ids.iter().map(|id| package_record(state, request, &user, id)).collect()))
+    Ok(Response::ok(
+        ids.iter()
+            .map(|id| package_record(state, request, &user, id))
+            .collect(),
+    ))
 }
 
 /// `GET /v1.1/teams/{team}/packages`: one page of packages.
@@ -82,19 +115,36 @@ pub(crate) fn list_inbox(
     page_of(state, request, &user, &ids)
 }
 
-fn page_of(state: &mut SandboxState, request: &SandboxRequest, user: &User, ids: &[String]) -> Result<Response, Response> {
+fn page_of(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    user: &User,
+    ids: &[String],
+) -> Result<Response, Response> {
     let number_of = |name: &str, default: usize| match request.query_value(name) {
         None => Ok(default),
-        Some(text) => text.parse::<usize>().map_err(|_| Response::masv_error(400, "page and limit are numbers")),
+        Some(text) => text
+            .parse::<usize>()
+            .map_err(|_| Response::masv_error(400, "page and limit are numbers")),
     };
     let (page, limit) = (number_of("page", 1)?, number_of("limit", 20)?);
     if page == 0 || !(1..=50).contains(&limit) {
         state.count("bad_page");
-        return Err(Response::masv_error(400, "page begins at 1 and limit is 1 to 50"));
+        return Err(Response::masv_error(
+            400,
+            "page begins at 1 and limit is 1 to 50",
+        ));
     }
-    let page_ids = ids.iter().skip((page - 1).saturating_mul(limit)).take(limit);
-    let records: Vec<Value> = page_ids.map(|id| package_record(state, request, user, id)).collect();
-    Ok(Response::ok(json!({"metadata": {"total": ids.len()}, "records": records})))
+    let page_ids = ids
+        .iter()
+        .skip((page - 1).saturating_mul(limit))
+        .take(limit);
+    let records: Vec<Value> = page_ids
+        .map(|id| package_record(state, request, user, id))
+        .collect();
+    Ok(Response::ok(
+        json!({"metadata": {"total": ids.len()}, "records": records}),
+    ))
 }
 
 /// `GET /v1.1/teams/{team}/packages/{id}`: one of the team's own packages, none of the inbox.
@@ -107,7 +157,11 @@ pub(crate) fn look_up(
 ) -> Result<Response, Response> {
     let user = authenticate_member(state, request, credential, team)?;
     checks::require_route(Service::Masv, state.settings.single_lookup)?;
-    let is_listed = state.masv.packages.get(id).is_some_and(|package| package.team == team && !package.inbox);
+    let is_listed = state
+        .masv
+        .packages
+        .get(id)
+        .is_some_and(|package| package.team == team && !package.inbox);
     if !is_listed {
         return Err(Response::masv_error(404, "package not found"));
     }
@@ -127,9 +181,18 @@ pub(crate) fn create_package(
     Ok(Response::json(201, record))
 }
 
-fn insert_new_package(state: &mut SandboxState, request: &SandboxRequest, team: &str, inbox: bool) -> Result<String, Response> {
+fn insert_new_package(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    team: &str,
+    inbox: bool,
+) -> Result<String, Response> {
     let document = checks::json_object(state, request)?;
-    let name = document.get("name").and_then(Value::as_str).unwrap_or("untitled").to_owned();
+    let name = document
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or("untitled")
+        .to_owned();
     let id = state.masv.new_id("PACKAGE");
     let mut package = new_package(team, inbox, name, "new", request.now_ms);
     package.files.clear();
@@ -150,8 +213,13 @@ pub(crate) fn create_package_by_portal(
     }
     let id = insert_new_package(state, request, c::TEAM_ID, true)?;
     let claims = json!({"imp": false, "lvl": WRITE, "sub": id, "typ": "package", "uid": ""});
-    let token = state.tokens.issue(GrantKind::Package, claims, request.now_ms);
-    Ok(Response::json(201, json!({"access_token": token, "id": id, "state": "new"})))
+    let token = state
+        .tokens
+        .issue(GrantKind::Package, claims, request.now_ms);
+    Ok(Response::json(
+        201,
+        json!({"access_token": token, "id": id, "state": "new"}),
+    ))
 }
 
 /// `GET /v1/subdomains/portals/{name}`: the Portal of a subdomain.
@@ -165,7 +233,9 @@ pub(crate) fn look_up_portal(
     if name != c::PORTAL_SUBDOMAIN {
         return Err(Response::masv_error(404, "portal not found"));
     }
-    Ok(Response::ok(json!({"id": c::PORTAL_ID, "name": "Sandbox Portal", "subdomain": name})))
+    Ok(Response::ok(
+        json!({"id": c::PORTAL_ID, "name": "Sandbox Portal", "subdomain": name}),
+    ))
 }
 
 /// `GET /v1/links/{id}`: a read token for the package of a link, in exchange for its secret.
@@ -178,26 +248,46 @@ pub(crate) fn open_link(
     checks::require_no_credential(state, request, credential)?;
     let secret = request.query_value("secret").unwrap_or_default();
     let password = request.header("x-link-password");
-    let (secret_status, password_status) = (state.settings.link_secret_status, state.settings.link_password_status);
+    let (secret_status, password_status) = (
+        state.settings.link_secret_status,
+        state.settings.link_password_status,
+    );
     let Some(link) = state.masv.links.get(id) else {
         return Err(Response::masv_error(404, "link not found"));
     };
     if link.secret != secret {
-        return Err(link_refusal(state, "bad_link_secret", secret_status, "wrong secret"));
+        return Err(link_refusal(
+            state,
+            "bad_link_secret",
+            secret_status,
+            "wrong secret",
+        ));
     }
     if link.archived {
         return Err(Response::masv_error(410, "link is no longer available"));
     }
     // A link without a password ignores one that is sent.
     if link.password.is_some() && link.password != password {
-        return Err(link_refusal(state, "bad_link_password", password_status, "wrong or missing password"));
+        return Err(link_refusal(
+            state,
+            "bad_link_password",
+            password_status,
+            "wrong or missing password",
+        ));
     }
     let (package_id, expiry) = (link.package.clone(), link.expiry.clone());
-    let Some(name) = state.masv.packages.get(&package_id).map(|package| package.name.clone()) else {
+    let Some(name) = state
+        .masv
+        .packages
+        .get(&package_id)
+        .map(|package| package.name.clone())
+    else {
         return Err(Response::masv_error(410, "package is gone"));
     };
     let claims = json!({"imp": false, "lid": id, "lvl": READ, "sub": package_id, "typ": "package"});
-    let token = state.tokens.issue(GrantKind::Package, claims, request.now_ms);
+    let token = state
+        .tokens
+        .issue(GrantKind::Package, claims, request.now_ms);
     Ok(Response::ok(json!({
         "package_token": token, "package_id": package_id, "expiry": expiry, "name": name, "package_size": 4096,
     })))

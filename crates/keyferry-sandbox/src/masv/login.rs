@@ -11,7 +11,9 @@ use crate::tokens::GrantKind;
 
 fn teams_array(state: &SandboxState, account: usize) -> Value {
     let teams = state.masv.teams(account, state.settings.teams);
-    let teams = teams.iter().map(|team| json!({"id": team.id, "name": team.name, "subdomain": team.subdomain}));
+    let teams = teams
+        .iter()
+        .map(|team| json!({"id": team.id, "name": team.name, "subdomain": team.subdomain}));
     Value::Array(teams.collect())
 }
 
@@ -24,20 +26,35 @@ pub(crate) fn teams_document(state: &SandboxState, account: usize) -> Value {
 }
 
 /// Logs in with e-mail address and password.
-pub(crate) fn log_in(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response, Response> {
+pub(crate) fn log_in(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+) -> Result<Response, Response> {
     let document = checks::json_object(state, request)?;
-    let field = |name: &str| document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let field = |name: &str| {
+        document
+            .get(name)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    };
     let (Some(email), Some(password)) = (field("email"), field("password")) else {
         state.count("bad_document");
         return Err(Response::masv_error(400, "email and password are required"));
     };
     if email.starts_with("mfa@") {
-        return Err(login_refusal(state, "multi-factor authentication is enabled for this account"));
+        return Err(login_refusal(
+            state,
+            "multi-factor authentication is enabled for this account",
+        ));
     }
     if email.starts_with("sso@") {
         return Err(login_refusal(state, "this account signs in with SSO"));
     }
-    let account = state.masv.accounts.iter().position(|account| account.email == email && account.password == password);
+    let account = state
+        .masv
+        .accounts
+        .iter()
+        .position(|account| account.email == email && account.password == password);
     match account {
         Some(account) => Ok(login_response(state, request, account)),
         None => Err(login_refusal(state, "invalid email or password")),
@@ -46,7 +63,10 @@ pub(crate) fn log_in(state: &mut SandboxState, request: &SandboxRequest) -> Resu
 
 fn login_refusal(state: &mut SandboxState, message: &str) -> Response {
     state.count("login_refused");
-    match (state.settings.auth_refusal_status, state.settings.auth_refusal_json) {
+    match (
+        state.settings.auth_refusal_status,
+        state.settings.auth_refusal_json,
+    ) {
         (status, true) => Response::masv_error(status, message),
         (status, false) => Response::html(status),
     }
@@ -54,7 +74,11 @@ fn login_refusal(state: &mut SandboxState, message: &str) -> Response {
 
 fn login_response(state: &mut SandboxState, request: &SandboxRequest, account: usize) -> Response {
     let teams = teams_array(state, account);
-    let first_team_id = teams.get(0).and_then(|team| team.get("id")).cloned().unwrap_or(Value::Null);
+    let first_team_id = teams
+        .get(0)
+        .and_then(|team| team.get("id"))
+        .cloned()
+        .unwrap_or(Value::Null);
     let account = &state.masv.accounts[account];
     let mut user = json!({
         "id": account.id, "email": account.email, "name": account.name, "level": "user", "time_zone": "America/Toronto",

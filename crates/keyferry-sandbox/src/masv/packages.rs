@@ -64,8 +64,14 @@ pub(crate) fn handle(
     rest: &[&str],
 ) -> Result<Response, Response> {
     let Some((operation, variants)) = operation(&request.method, rest) else {
-        let is_known = ["GET", "POST", "PUT", "DELETE"].iter().any(|method| self::operation(method, rest).is_some());
-        return Err(if is_known { checks::wrong_method(state, request) } else { checks::unknown_route(state, request) });
+        let is_known = ["GET", "POST", "PUT", "DELETE"]
+            .iter()
+            .any(|method| self::operation(method, rest).is_some());
+        return Err(if is_known {
+            checks::wrong_method(state, request)
+        } else {
+            checks::unknown_route(state, request)
+        });
     };
     let variant = token_variant(state, request, credential, id)?;
     let mut is_allowed = variants.contains(&variant.as_str());
@@ -74,7 +80,10 @@ pub(crate) fn handle(
     }
     if !is_allowed {
         state.count("wrong_variant");
-        return Err(Response::masv_error(403, "this package token may not do that"));
+        return Err(Response::masv_error(
+            403,
+            "this package token may not do that",
+        ));
     }
     if !state.masv.packages.contains_key(id) {
         return Err(Response::masv_error(404, "package not found"));
@@ -84,14 +93,27 @@ pub(crate) fn handle(
 }
 
 /// Returns the `lvl` claim of the token, which must be for exactly this package.
-fn token_variant(state: &mut SandboxState, request: &SandboxRequest, credential: &CredentialHeader, id: &str) -> Result<String, Response> {
+fn token_variant(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    credential: &CredentialHeader,
+    id: &str,
+) -> Result<String, Response> {
     let Some(("X-Package-Token", value)) = credential else {
-        return Err(unauthorized(state, "missing_credential", "X-Package-Token is required"));
+        return Err(unauthorized(
+            state,
+            "missing_credential",
+            "X-Package-Token is required",
+        ));
     };
     let claims = verify_token(state, request, GrantKind::Package, value)?;
     let field = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
     if field("sub") != id {
-        return Err(unauthorized(state, "foreign_token", "this token is for another package"));
+        return Err(unauthorized(
+            state,
+            "foreign_token",
+            "this token is for another package",
+        ));
     }
     Ok(field("lvl").to_owned())
 }
@@ -105,14 +127,18 @@ fn perform(
 ) -> Result<Response, Response> {
     match operation {
         Operation::Show => Ok(Response::ok(package_json(state, id))),
-        Operation::Rename | Operation::SetExpiry | Operation::Finalize => update_package(state, request, operation, id),
+        Operation::Rename | Operation::SetExpiry | Operation::Finalize => {
+            update_package(state, request, operation, id)
+        }
         Operation::Delete => {
             state.masv.packages.remove(id);
             Ok(Response::empty(204))
         }
         Operation::AddFile => add_file(state, request, id),
         Operation::ListFiles => Ok(Response::ok(file_list(state, id))),
-        Operation::UploadFile | Operation::FinalizeFile | Operation::Download => file_operation(state, operation, id, rest),
+        Operation::UploadFile | Operation::FinalizeFile | Operation::Download => {
+            file_operation(state, operation, id, rest)
+        }
         Operation::CreateLink => create_link(state, request, id),
         Operation::ListTransfers => transfers::list_transfers(state, request, id),
         Operation::StartTransfer => transfers::start_transfer(state, request, id),
@@ -124,9 +150,19 @@ fn package_json(state: &SandboxState, id: &str) -> Value {
     package.map_or(Value::Null, |package| json!({"id": id, "name": package.name, "state": package.state, "expiry": package.expiry}))
 }
 
-fn update_package(state: &mut SandboxState, request: &SandboxRequest, operation: Operation, id: &str) -> Result<Response, Response> {
+fn update_package(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    operation: Operation,
+    id: &str,
+) -> Result<Response, Response> {
     let document = checks::json_object(state, request)?;
-    let text = |name: &str| document.get(name).and_then(Value::as_str).map(str::to_owned);
+    let text = |name: &str| {
+        document
+            .get(name)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     if let Some(package) = state.masv.packages.get_mut(id) {
         match operation {
             Operation::SetExpiry => package.expiry = text("expiry").unwrap_or_default(),
@@ -137,7 +173,11 @@ fn update_package(state: &mut SandboxState, request: &SandboxRequest, operation:
     Ok(Response::ok(package_json(state, id)))
 }
 
-fn add_file(state: &mut SandboxState, request: &SandboxRequest, id: &str) -> Result<Response, Response> {
+fn add_file(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    id: &str,
+) -> Result<Response, Response> {
     checks::json_object(state, request)?;
     let file = state.masv.new_id("F1LE");
     if let Some(package) = state.masv.packages.get_mut(id) {
@@ -147,28 +187,63 @@ fn add_file(state: &mut SandboxState, request: &SandboxRequest, id: &str) -> Res
 }
 
 fn file_list(state: &SandboxState, id: &str) -> Value {
-    let files = state.masv.packages.get(id).map(|package| package.files.as_slice()).unwrap_or_default();
-    files.iter().map(|file| json!({"id": file, "name": format!("{file}.mov"), "size": 4096})).collect()
+    let files = state
+        .masv
+        .packages
+        .get(id)
+        .map(|package| package.files.as_slice())
+        .unwrap_or_default();
+    files
+        .iter()
+        .map(|file| json!({"id": file, "name": format!("{file}.mov"), "size": 4096}))
+        .collect()
 }
 
-fn file_operation(state: &SandboxState, operation: Operation, id: &str, rest: &[&str]) -> Result<Response, Response> {
+fn file_operation(
+    state: &SandboxState,
+    operation: Operation,
+    id: &str,
+    rest: &[&str],
+) -> Result<Response, Response> {
     let file = rest.get(1).copied().unwrap_or_default();
-    let package = state.masv.packages.get(id).filter(|package| package.files.iter().any(|package_file| package_file == file));
+    let package = state.masv.packages.get(id).filter(|package| {
+        package
+            .files
+            .iter()
+            .any(|package_file| package_file == file)
+    });
     let package = package.ok_or_else(|| Response::masv_error(404, "file not found"))?;
     match operation {
-        Operation::Download if package.state != "finalized" => Err(Response::masv_error(410, "package is not available")),
-        Operation::Download => Ok(Response::ok(json!({"url": format!("https://storage.invalid/{id}/{file}")}))),
+        Operation::Download if package.state != "finalized" => {
+            Err(Response::masv_error(410, "package is not available"))
+        }
+        Operation::Download => Ok(Response::ok(
+            json!({"url": format!("https://storage.invalid/{id}/{file}")}),
+        )),
         _ => Ok(Response::ok(json!({"id": file}))),
     }
 }
 
-fn create_link(state: &mut SandboxState, request: &SandboxRequest, package: &str) -> Result<Response, Response> {
+fn create_link(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    package: &str,
+) -> Result<Response, Response> {
     let document = checks::json_object(state, request)?;
-    let password = document.get("password").and_then(Value::as_str).map(str::to_owned);
+    let password = document
+        .get("password")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     let id = state.masv.new_id("11NK");
     let secret = format!("made+{id}/=");
     let expiry = rfc3339_ms(request.now_ms.saturating_add(432_000_000));
-    let link = Link { package: package.to_owned(), secret, password, archived: false, expiry };
+    let link = Link {
+        package: package.to_owned(),
+        secret,
+        password,
+        archived: false,
+        expiry,
+    };
     let mut created = json!({"id": id, "package_id": package, "expiry": link.expiry});
     if state.settings.download_secret {
         created["download_secret"] = json!(link.secret);

@@ -46,19 +46,39 @@ fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response,
             let user = auth::authenticate(state, request, &credential)?;
             Ok(Response::ok(login::teams_document(state, user.account)))
         }
-        ("POST", ["v1", "teams", team, "api_keys"]) => api_keys::create(state, request, &credential, team),
+        ("POST", ["v1", "teams", team, "api_keys"]) => {
+            api_keys::create(state, request, &credential, team)
+        }
         ("PUT", ["v1", "api_keys", id]) => api_keys::update(state, request, &credential, id),
         ("PUT", ["v1", "users", id]) => api_keys::update_profile(state, request, &credential, id),
-        ("POST", ["v1", "teams", team, "packages"]) => listings::create_package(state, request, &credential, team),
-        ("GET", ["v1", "teams", team, "packages"]) => listings::list_all(state, request, &credential, team),
-        ("GET", ["v1.1", "teams", team, "packages"]) => listings::list_page(state, request, &credential, team),
-        ("GET", ["v1.1", "teams", team, "packages", id]) => listings::look_up(state, request, &credential, team, id),
-        ("GET", ["v1.1", "teams", team, "inbox"]) => listings::list_inbox(state, request, &credential, team),
-        ("POST", ["v1", "portals", portal, "packages"]) => listings::create_package_by_portal(state, request, &credential, portal),
-        ("GET", ["v1", "subdomains", "portals", name]) => listings::look_up_portal(state, request, &credential, name),
+        ("POST", ["v1", "teams", team, "packages"]) => {
+            listings::create_package(state, request, &credential, team)
+        }
+        ("GET", ["v1", "teams", team, "packages"]) => {
+            listings::list_all(state, request, &credential, team)
+        }
+        ("GET", ["v1.1", "teams", team, "packages"]) => {
+            listings::list_page(state, request, &credential, team)
+        }
+        ("GET", ["v1.1", "teams", team, "packages", id]) => {
+            listings::look_up(state, request, &credential, team, id)
+        }
+        ("GET", ["v1.1", "teams", team, "inbox"]) => {
+            listings::list_inbox(state, request, &credential, team)
+        }
+        ("POST", ["v1", "portals", portal, "packages"]) => {
+            listings::create_package_by_portal(state, request, &credential, portal)
+        }
+        ("GET", ["v1", "subdomains", "portals", name]) => {
+            listings::look_up_portal(state, request, &credential, name)
+        }
         ("GET", ["v1", "links", id]) => listings::open_link(state, request, &credential, id),
-        (_, ["v1", "packages", id, rest @ ..]) => packages::handle(state, request, &credential, id, rest),
-        (_, ["v1", "transfers", id, rest @ ..]) => transfers::handle(state, request, &credential, id, rest),
+        (_, ["v1", "packages", id, rest @ ..]) => {
+            packages::handle(state, request, &credential, id, rest)
+        }
+        (_, ["v1", "transfers", id, rest @ ..]) => {
+            transfers::handle(state, request, &credential, id, rest)
+        }
         (_, path) if is_known_path(path) => Err(checks::wrong_method(state, request)),
         _ => Err(checks::unknown_route(state, request)),
     }

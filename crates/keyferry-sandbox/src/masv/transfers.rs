@@ -1,4 +1,5 @@
-//! MASV's transfers: listed and started below a package, then shown, retried and cancelled with their own tokens.
+//! MASV's transfers: listed and started below a package, then shown, retried and cancelled with
+//! their own tokens.
 //!
 //! User credentials open none of these routes, not even the owner's.
 
@@ -16,15 +17,33 @@ use crate::tokens::GrantKind;
 /// A transfer with a new token.
 fn transfer_json(state: &mut SandboxState, request: &SandboxRequest, id: &str) -> Value {
     let claims = json!({"sub": id, "typ": "transfer"});
-    let token = state.tokens.issue(GrantKind::Transfer, claims, request.now_ms);
-    let transfer_state = state.masv.transfers.get(id).map_or("gone", |transfer| transfer.state);
+    let token = state
+        .tokens
+        .issue(GrantKind::Transfer, claims, request.now_ms);
+    let transfer_state = state
+        .masv
+        .transfers
+        .get(id)
+        .map_or("gone", |transfer| transfer.state);
     json!({"id": id, "state": transfer_state, "access_token": token})
 }
 
 /// Lists a package's transfers, each with a new token.
-pub(crate) fn list_transfers(state: &mut SandboxState, request: &SandboxRequest, id: &str) -> Result<Response, Response> {
-    let ids = state.masv.packages.get(id).map(|package| package.transfers.clone()).unwrap_or_default();
-    let all: Value = ids.iter().map(|transfer| transfer_json(state, request, transfer)).collect();
+pub(crate) fn list_transfers(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    id: &str,
+) -> Result<Response, Response> {
+    let ids = state
+        .masv
+        .packages
+        .get(id)
+        .map(|package| package.transfers.clone())
+        .unwrap_or_default();
+    let all: Value = ids
+        .iter()
+        .map(|transfer| transfer_json(state, request, transfer))
+        .collect();
     Ok(Response::ok(match state.settings.transfers_shape {
         ListShape::Array => all,
         ListShape::Object => json!({"transfers": all}),
@@ -32,10 +51,20 @@ pub(crate) fn list_transfers(state: &mut SandboxState, request: &SandboxRequest,
 }
 
 /// Starts a transfer of a package.
-pub(crate) fn start_transfer(state: &mut SandboxState, request: &SandboxRequest, id: &str) -> Result<Response, Response> {
+pub(crate) fn start_transfer(
+    state: &mut SandboxState,
+    request: &SandboxRequest,
+    id: &str,
+) -> Result<Response, Response> {
     checks::json_object(state, request)?;
     let transfer = state.masv.new_id("TRANSFER");
-    state.masv.transfers.insert(transfer.clone(), Transfer { package: id.to_owned(), state: "running" });
+    state.masv.transfers.insert(
+        transfer.clone(),
+        Transfer {
+            package: id.to_owned(),
+            state: "running",
+        },
+    );
     if let Some(package) = state.masv.packages.get_mut(id) {
         package.transfers.push(transfer.clone());
     }
@@ -43,7 +72,8 @@ pub(crate) fn start_transfer(state: &mut SandboxState, request: &SandboxRequest,
     Ok(Response::json(201, created))
 }
 
-/// Carries out a route below `/v1/transfers/{id}`, with that transfer's own token: status, retry, cancel.
+/// Carries out a route below `/v1/transfers/{id}`, with that transfer's own token: status, retry,
+/// cancel.
 pub(crate) fn handle(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -59,11 +89,19 @@ pub(crate) fn handle(
         _ => return Err(checks::unknown_route(state, request)),
     };
     let Some(("X-Transfer-Token", value)) = credential else {
-        return Err(unauthorized(state, "missing_credential", "X-Transfer-Token is required"));
+        return Err(unauthorized(
+            state,
+            "missing_credential",
+            "X-Transfer-Token is required",
+        ));
     };
     let claims = verify_token(state, request, GrantKind::Transfer, value)?;
     if claims.get("sub").and_then(Value::as_str) != Some(id) {
-        return Err(unauthorized(state, "foreign_token", "this token is for another transfer"));
+        return Err(unauthorized(
+            state,
+            "foreign_token",
+            "this token is for another transfer",
+        ));
     }
     let Some(transfer) = state.masv.transfers.get_mut(id) else {
         return Err(Response::masv_error(404, "transfer not found"));
@@ -73,6 +111,8 @@ pub(crate) fn handle(
     state.count("transfer_call_ok");
     match request.method.as_str() {
         "DELETE" => Ok(Response::empty(204)),
-        _ => Ok(Response::ok(json!({"id": id, "package_id": package, "state": transfer_state}))),
+        _ => Ok(Response::ok(
+            json!({"id": id, "package_id": package, "state": transfer_state}),
+        )),
     }
 }

@@ -1,4 +1,5 @@
-//! A bare HTTP/1.1 client: one request on one connection, then every byte until the server closes it.
+//! A bare HTTP/1.1 client: one request on one connection, then every byte until the server closes
+//! it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,7 +12,11 @@ use serde_json::{Value, json};
 pub(crate) const START_MS: i64 = 1_782_864_000_000;
 
 pub(crate) fn sandbox() -> Sandbox {
-    Sandbox::start(Options { clock: Clock::manual(START_MS), ..Options::default() }).unwrap()
+    Sandbox::start(Options {
+        clock: Clock::manual(START_MS),
+        ..Options::default()
+    })
+    .unwrap()
 }
 
 /// A response.
@@ -32,7 +37,10 @@ impl HttpResponse {
 
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next()
+        lines
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.to_owned())
+            .next()
     }
 }
 
@@ -42,7 +50,9 @@ pub(crate) fn port(base: &str) -> u16 {
 
 pub(crate) fn connect(base: &str) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", port(base))).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
     stream
 }
 
@@ -61,10 +71,19 @@ pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
     format!("{text}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
-/// Sends a request and reads until the connection ends, however it ends. Status 0 means that no response came.
-pub(crate) fn send(base: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> HttpResponse {
+/// Sends a request and reads until the connection ends, however it ends. Status 0 means that no
+/// response came.
+pub(crate) fn send(
+    base: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> HttpResponse {
     let mut stream = connect(base);
-    stream.write_all(request(method, path, headers, body).as_bytes()).unwrap();
+    stream
+        .write_all(request(method, path, headers, body).as_bytes())
+        .unwrap();
     let mut all = Vec::new();
     // A reset after the first half of a response is one of the faults under test.
     let _ = stream.read_to_end(&mut all);
@@ -74,11 +93,23 @@ pub(crate) fn send(base: &str, method: &str, path: &str, headers: &[(&str, &str)
 pub(crate) fn parse(all: Vec<u8>) -> HttpResponse {
     let end = all.windows(4).position(|four| four == b"\r\n\r\n");
     let Some(end) = end else {
-        return HttpResponse { status: 0, head: String::new(), body: all };
+        return HttpResponse {
+            status: 0,
+            head: String::new(),
+            body: all,
+        };
     };
     let head = String::from_utf8_lossy(&all[..end]).into_owned();
-    let status = head.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
-    HttpResponse { status, head, body: all[end + 4..].to_vec() }
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    HttpResponse {
+        status,
+        head,
+        body: all[end + 4..].to_vec(),
+    }
 }
 
 pub(crate) fn get(base: &str, path: &str, headers: &[(&str, &str)]) -> HttpResponse {
@@ -90,7 +121,12 @@ pub(crate) fn post(base: &str, path: &str, headers: &[(&str, &str)], body: &Valu
 }
 
 pub(crate) fn log_in(sandbox: &Sandbox) -> HttpResponse {
-    post(sandbox.masv_url(), "/v1/auth", &[], &json!({"email": c::EMAIL, "password": c::PASSWORD}))
+    post(
+        sandbox.masv_url(),
+        "/v1/auth",
+        &[],
+        &json!({"email": c::EMAIL, "password": c::PASSWORD}),
+    )
 }
 
 /// A user token of the first account.
@@ -114,5 +150,10 @@ pub(crate) fn read_token(sandbox: &Sandbox) -> String {
 pub(crate) fn claims(token: &str) -> Value {
     use base64::Engine;
     let part = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+    serde_json::from_slice(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(part)
+            .unwrap(),
+    )
+    .unwrap()
 }

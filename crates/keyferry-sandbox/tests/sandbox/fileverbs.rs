@@ -11,15 +11,31 @@ const TOKEN: &str = "/api/v1/accounts/access-token";
 const REFRESH: &str = "/api/v1/accounts/refresh-token";
 
 fn log_in(sandbox: &Sandbox) -> HttpResponse {
-    post(sandbox.fileverbs_url(), TOKEN, &[], &json!({"SecretKey": c::SECRET_KEY, "APIKey": c::FV_API_KEY}))
+    post(
+        sandbox.fileverbs_url(),
+        TOKEN,
+        &[],
+        &json!({"SecretKey": c::SECRET_KEY, "APIKey": c::FV_API_KEY}),
+    )
 }
 
 fn refresh(sandbox: &Sandbox, token: &str) -> HttpResponse {
-    send(sandbox.fileverbs_url(), "POST", REFRESH, &[("Cookie", &format!("other=1; refreshToken={token}"))], "")
+    send(
+        sandbox.fileverbs_url(),
+        "POST",
+        REFRESH,
+        &[("Cookie", &format!("other=1; refreshToken={token}"))],
+        "",
+    )
 }
 
 fn bearer_status(sandbox: &Sandbox, token: &str) -> u16 {
-    get(sandbox.fileverbs_url(), "/api/v1/fileuploads", &[("Authorization", &format!("Bearer {token}"))]).status
+    get(
+        sandbox.fileverbs_url(),
+        "/api/v1/fileuploads",
+        &[("Authorization", &format!("Bearer {token}"))],
+    )
+    .status
 }
 
 #[test]
@@ -28,12 +44,23 @@ fn the_token_call_answers_in_pascal_case_with_a_cookie() {
     let response = log_in(&sandbox);
     let cookie = response.header("set-cookie").unwrap();
     assert!(cookie.starts_with(&format!("refreshToken={};", response.text("RefreshToken"))));
-    assert!(cookie.ends_with("httponly") && cookie.contains("expires=Wed, 08 Jul 2026 00:00:00 GMT"));
-    assert_eq!(claims(&response.text("JwtToken"))["exp"], START_MS / 1000 + 900);
+    assert!(
+        cookie.ends_with("httponly") && cookie.contains("expires=Wed, 08 Jul 2026 00:00:00 GMT")
+    );
+    assert_eq!(
+        claims(&response.text("JwtToken"))["exp"],
+        START_MS / 1000 + 900
+    );
     assert_eq!(bearer_status(&sandbox, &response.text("JwtToken")), 200);
     sandbox.configure("camel_case", json!(true));
     assert!(log_in(&sandbox).json()["jwtToken"].is_string());
-    assert_eq!((sandbox.count("fileverbs_login"), sandbox.count("fileverbs_call")), (2, 1));
+    assert_eq!(
+        (
+            sandbox.count("fileverbs_login"),
+            sandbox.count("fileverbs_call")
+        ),
+        (2, 1)
+    );
 }
 
 #[test]
@@ -41,12 +68,38 @@ fn wrong_keys_are_refused_with_the_chosen_status() {
     let sandbox = sandbox();
     for status in [400, 401, 403] {
         sandbox.configure("fileverbs_refusal_status", json!(status));
-        let response = post(sandbox.fileverbs_url(), TOKEN, &[], &json!({"SecretKey": c::SECRET_KEY, "APIKey": "wrong"}));
-        assert_eq!((response.status, response.json()["message"].is_string()), (status, true));
+        let response = post(
+            sandbox.fileverbs_url(),
+            TOKEN,
+            &[],
+            &json!({"SecretKey": c::SECRET_KEY, "APIKey": "wrong"}),
+        );
+        assert_eq!(
+            (response.status, response.json()["message"].is_string()),
+            (status, true)
+        );
     }
     let body = json!({"SecretKey": c::SECRET_KEY, "APIKey": c::FV_API_KEY});
-    assert_eq!(post(sandbox.fileverbs_url(), TOKEN, &[("SecretKey", c::SECRET_KEY)], &body).status, 400);
-    assert_eq!(post(sandbox.fileverbs_url(), TOKEN, &[("Content-Type", "text/plain")], &body).status, 415);
+    assert_eq!(
+        post(
+            sandbox.fileverbs_url(),
+            TOKEN,
+            &[("SecretKey", c::SECRET_KEY)],
+            &body
+        )
+        .status,
+        400
+    );
+    assert_eq!(
+        post(
+            sandbox.fileverbs_url(),
+            TOKEN,
+            &[("Content-Type", "text/plain")],
+            &body
+        )
+        .status,
+        415
+    );
     assert_eq!(sandbox.count("fileverbs_login_refused"), 3);
 }
 
@@ -61,11 +114,25 @@ fn a_refresh_rotates_and_a_second_use_revokes_the_family() {
     assert_ne!(first, second);
     let other = log_in(&sandbox).text("RefreshToken");
     let reused = refresh(&sandbox, &first);
-    assert_eq!((reused.status, reused.json()), (400, json!({"message": "Invalid token"})));
+    assert_eq!(
+        (reused.status, reused.json()),
+        (400, json!({"message": "Invalid token"}))
+    );
     assert_eq!(sandbox.count("refresh_reuse"), 1);
-    assert_eq!(refresh(&sandbox, &second).status, 400, "the family is revoked");
-    assert_eq!(refresh(&sandbox, &other).status, 200, "another family isn't");
-    assert_eq!((sandbox.count("refresh"), sandbox.count("refresh_refused")), (4, 2));
+    assert_eq!(
+        refresh(&sandbox, &second).status,
+        400,
+        "the family is revoked"
+    );
+    assert_eq!(
+        refresh(&sandbox, &other).status,
+        200,
+        "another family isn't"
+    );
+    assert_eq!(
+        (sandbox.count("refresh"), sandbox.count("refresh_refused")),
+        (4, 2)
+    );
 }
 
 #[test]
@@ -80,14 +147,29 @@ fn refresh_tokens_expire_are_revoked_and_need_not_rotate() {
     let body = json!({"Token": response.text("RefreshToken")});
     let path = "/api/v1/accounts/revoke-token";
     assert_eq!(post(sandbox.fileverbs_url(), path, &[], &body).status, 401);
-    assert_eq!(post(sandbox.fileverbs_url(), path, &[("Authorization", &authorization)], &body).status, 200);
-    assert_eq!(refresh(&sandbox, &response.text("RefreshToken")).status, 400);
+    assert_eq!(
+        post(
+            sandbox.fileverbs_url(),
+            path,
+            &[("Authorization", &authorization)],
+            &body
+        )
+        .status,
+        200
+    );
+    assert_eq!(
+        refresh(&sandbox, &response.text("RefreshToken")).status,
+        400
+    );
     sandbox.configure("refresh_rotates", json!(false));
     let token = log_in(&sandbox).text("RefreshToken");
     assert_eq!(refresh(&sandbox, &token).text("RefreshToken"), token);
     assert_eq!(refresh(&sandbox, &token).status, 200);
     sandbox.reject_generation("refresh", sandbox.issued("refresh") + 1);
-    assert_eq!(refresh(&sandbox, &log_in(&sandbox).text("RefreshToken")).status, 400);
+    assert_eq!(
+        refresh(&sandbox, &log_in(&sandbox).text("RefreshToken")).status,
+        400
+    );
 }
 
 #[test]
@@ -102,7 +184,13 @@ fn the_refresh_route_can_be_absent_or_elsewhere() {
     sandbox.configure("refresh_path", json!("/api/v1/token/renew"));
     sandbox.configure("refresh_cookie", json!("fv"));
     assert_eq!(refresh(&sandbox, &token).status, 404);
-    let moved = send(sandbox.fileverbs_url(), "POST", "/api/v1/token/renew", &[("Cookie", &format!("fv={token}"))], "");
+    let moved = send(
+        sandbox.fileverbs_url(),
+        "POST",
+        "/api/v1/token/renew",
+        &[("Cookie", &format!("fv={token}"))],
+        "",
+    );
     assert_eq!(moved.status, 200);
 }
 
@@ -114,18 +202,69 @@ fn working_calls_take_either_credential_and_only_one() {
     let authorization = format!("Bearer {token}");
     let key = ("SecretKey", c::SECRET_KEY);
     assert_eq!(get(url, "/api/v1/fileuploads", &[key]).status, 200);
-    assert_eq!(get(url, "/api/v1/fileuploads", &[key, ("Authorization", &authorization)]).status, 400);
+    assert_eq!(
+        get(
+            url,
+            "/api/v1/fileuploads",
+            &[key, ("Authorization", &authorization)]
+        )
+        .status,
+        400
+    );
     assert_eq!(get(url, "/api/v1/fileuploads", &[]).status, 401);
-    assert_eq!(get(url, "/api/v1/fileuploads", &[("SecretKey", "wrong")]).status, 401);
-    assert_eq!(get(url, "/api/v1/fileuploads", &[("Authorization", &token)]).status, 401, "no scheme");
-    assert_eq!(get(url, "/api/v1/fileuploads", &[("X-API-KEY", c::API_KEY)]).status, 400);
-    assert_eq!(post(url, "/api/v1/fileuploads/upload", &[key], &json!({})).status, 200);
+    assert_eq!(
+        get(url, "/api/v1/fileuploads", &[("SecretKey", "wrong")]).status,
+        401
+    );
+    assert_eq!(
+        get(url, "/api/v1/fileuploads", &[("Authorization", &token)]).status,
+        401,
+        "no scheme"
+    );
+    assert_eq!(
+        get(url, "/api/v1/fileuploads", &[("X-API-KEY", c::API_KEY)]).status,
+        400
+    );
+    assert_eq!(
+        post(url, "/api/v1/fileuploads/upload", &[key], &json!({})).status,
+        200
+    );
     let job = post(url, "/api/v1/jobrequests", &[key], &json!({})).text("Id");
-    assert_eq!(get(url, &format!("/api/v1/jobrequests/{job}"), &[key]).status, 200);
-    assert_eq!(get(url, &format!("/api/v1/jobrequests/{}/outputs", c::JOB_ID), &[key]).status, 200);
-    assert_eq!(get(url, &format!("/api/v1/jobrequests/{}/outputs", c::FOREIGN_JOB_ID), &[key]).status, 404);
-    assert_eq!(bearer_status(&sandbox, &user_token(&sandbox)), 401, "a token of MASV has a good signature and the wrong kind");
+    assert_eq!(
+        get(url, &format!("/api/v1/jobrequests/{job}"), &[key]).status,
+        200
+    );
+    assert_eq!(
+        get(
+            url,
+            &format!("/api/v1/jobrequests/{}/outputs", c::JOB_ID),
+            &[key]
+        )
+        .status,
+        200
+    );
+    assert_eq!(
+        get(
+            url,
+            &format!("/api/v1/jobrequests/{}/outputs", c::FOREIGN_JOB_ID),
+            &[key]
+        )
+        .status,
+        404
+    );
+    assert_eq!(
+        bearer_status(&sandbox, &user_token(&sandbox)),
+        401,
+        "a token of MASV has a good signature and the wrong kind"
+    );
     sandbox.clock().advance(Duration::from_secs(900));
     assert_eq!(bearer_status(&sandbox, &token), 401);
-    assert_eq!((sandbox.count("expired_token"), sandbox.count("two_credentials"), sandbox.count("foreign_job")), (1, 1, 1));
+    assert_eq!(
+        (
+            sandbox.count("expired_token"),
+            sandbox.count("two_credentials"),
+            sandbox.count("foreign_job")
+        ),
+        (1, 1, 1)
+    );
 }

@@ -14,7 +14,9 @@ use tempfile::TempDir;
 use crate::compiler;
 
 pub fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(name)
 }
 
 /// A file that cargo put beside this test: the one in `target/debug` itself may be older.
@@ -22,7 +24,8 @@ pub fn beside(name: &str) -> PathBuf {
     std::env::current_exe().unwrap().with_file_name(name)
 }
 
-/// A temporary directory for plugins and homes, removed on drop. Plugins loaded from it stay loaded.
+/// A temporary directory for plugins and homes, removed on drop. Plugins loaded from it stay
+/// loaded.
 pub struct PluginHarness {
     folder: TempDir,
 }
@@ -64,8 +67,16 @@ impl PluginHarness {
     fn compile(&self, source: &Path, name: &str, defines: &[&str]) -> PathBuf {
         let output = self.path(name);
         let mut command = compiler::strict(source);
-        command.args(["-shared", "-fPIC", "-fvisibility=hidden", "-pthread"]).args(defines).arg("-o").arg(&output);
-        command.arg("-I").arg(file("include")).arg("-I").arg(file("c-tests/plugins"));
+        command
+            .args(["-shared", "-fPIC", "-fvisibility=hidden", "-pthread"])
+            .args(defines)
+            .arg("-o")
+            .arg(&output);
+        command
+            .arg("-I")
+            .arg(file("include"))
+            .arg("-I")
+            .arg(file("c-tests/plugins"));
         compiler::succeed(&mut command);
         fs::set_permissions(&output, fs::Permissions::from_mode(0o755)).unwrap();
         output
@@ -76,16 +87,29 @@ impl PluginHarness {
         self.try_session(plugins, settings).unwrap()
     }
 
-    pub fn try_session(&self, plugins: &[&Path], settings: &[(&str, &str)]) -> Result<Session, Error> {
+    pub fn try_session(
+        &self,
+        plugins: &[&Path],
+        settings: &[(&str, &str)],
+    ) -> Result<Session, Error> {
         Session::open(config(plugins, settings)?)
     }
 
     /// A command with an environment of its own.
     pub fn program(&self, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().current_dir(self.folder.path()).env("HOME", self.path("home"));
-        command.env("PATH", std::env::var_os("PATH").unwrap()).env("LC_ALL", "C.UTF-8").env("KEYFERRY_STORE", "memory");
-        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_TERMINAL_PROMPT", "0");
+        command
+            .args(arguments)
+            .env_clear()
+            .current_dir(self.folder.path())
+            .env("HOME", self.path("home"));
+        command
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("LC_ALL", "C.UTF-8")
+            .env("KEYFERRY_STORE", "memory");
+        command
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0");
         command
     }
 }
@@ -94,11 +118,19 @@ pub fn config(plugins: &[&Path], settings: &[(&str, &str)]) -> Result<Config, Er
     let mut config = Config::new();
     let paths: Vec<_> = plugins.iter().map(|path| path.to_str().unwrap()).collect();
     config.set("plugins", Secret::new(paths.join(":")))?;
-    settings.iter().try_for_each(|(key, value)| config.set(key, Secret::from(*value)))?;
+    settings
+        .iter()
+        .try_for_each(|(key, value)| config.set(key, Secret::from(*value)))?;
     Ok(config)
 }
 
 /// The one header of a token.
 pub fn header(session: &Session, resource: &str) -> Result<String, Error> {
-    session.token(resource).map(|token| token.headers().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n"))
+    session.token(resource).map(|token| {
+        token
+            .headers()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    })
 }

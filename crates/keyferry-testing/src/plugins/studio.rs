@@ -28,14 +28,23 @@ pub struct Studio {
 }
 
 pub fn now_s() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs() as i64
 }
 
 impl Studio {
     pub fn start() -> Self {
-        let state = Arc::new(StudioState { token_lifetime_s: AtomicI64::new(3600), ..StudioState::default() });
+        let state = Arc::new(StudioState {
+            token_lifetime_s: AtomicI64::new(3600),
+            ..StudioState::default()
+        });
         let server_state = Arc::clone(&state);
-        Self { server: Server::start(move |request| answer(&server_state, request)), state }
+        Self {
+            server: Server::start(move |request| answer(&server_state, request)),
+            state,
+        }
     }
 
     pub fn url(&self) -> &str {
@@ -52,14 +61,27 @@ fn answer(state: &StudioState, request: &ReceivedRequest) -> Reply {
             status => reply(status, "{}"),
         },
         "POST /v1/sessions/renew" => {
-            let known = body["refresh"].as_str().is_some_and(|text| text.starts_with("refresh-"));
-            if known { session(state) } else { reply(403, "{}") }
+            let known = body["refresh"]
+                .as_str()
+                .is_some_and(|text| text.starts_with("refresh-"));
+            if known {
+                session(state)
+            } else {
+                reply(403, "{}")
+            }
         }
-        "GET /v1/assets/7/ticket" if request.header("X-Studio-Key") == Some(KEY) => {
-            reply(200, json!({"ticket": format!("ticket-{}", state.token_count.fetch_add(1, Ordering::SeqCst) + 1)}))
-        }
+        "GET /v1/assets/7/ticket" if request.header("X-Studio-Key") == Some(KEY) => reply(
+            200,
+            json!({"ticket": format!("ticket-{}", state.token_count.fetch_add(1, Ordering::SeqCst) + 1)}),
+        ),
         "GET /v1/assets/7/ticket" => reply(401, "{}"),
-        "GET /v1/library" if request.header("Authorization").is_some_and(|value| value.starts_with("Bearer studio-")) => reply(200, "{}"),
+        "GET /v1/library"
+            if request
+                .header("Authorization")
+                .is_some_and(|value| value.starts_with("Bearer studio-")) =>
+        {
+            reply(200, "{}")
+        }
         _ => reply(404, "{}"),
     }
 }
@@ -67,5 +89,8 @@ fn answer(state: &StudioState, request: &ReceivedRequest) -> Reply {
 fn session(state: &StudioState) -> Reply {
     let number = state.token_count.fetch_add(1, Ordering::SeqCst) + 1;
     let ends = now_s() + state.token_lifetime_s.load(Ordering::SeqCst);
-    reply(200, json!({"token": format!("studio-{number}"), "refresh": format!("refresh-{number}"), "expires_at": ends}))
+    reply(
+        200,
+        json!({"token": format!("studio-{number}"), "refresh": format!("refresh-{number}"), "expires_at": ends}),
+    )
 }

@@ -17,42 +17,92 @@ use keyferry::secret::Secret;
 use keyferry::session::Session;
 use keyferry::sys::process::{Limits, RunOutcome, run};
 
-/// Prompts for MASV's password if that is all that is missing, logs in with it and gets the token. Returns the original error if
-/// no prompt is allowed.
+/// Prompts for MASV's password if that is all that is missing, logs in with it and gets the token.
+/// Returns the original error if no prompt is allowed.
 ///
 /// # Errors
 /// That one, and those of the login.
-pub fn sign_in_and_retry(session: &Session, resource: &str, error: &Error, context: &CliContext) -> Result<Token> {
-    let explained: serde_json::Value = serde_json::from_str(&session.explain(resource)?).unwrap_or_default();
-    let password_may_help = matches!(error.kind, ErrorKind::LoginRequired | ErrorKind::NotConfigured) && explained["service"] == "masv";
-    let email = if password_may_help { configured_email(session, context)? } else { None };
-    let Some(email) = email.filter(|_| prompts_allowed(context)) else { return Err(error.clone()) };
+pub fn sign_in_and_retry(
+    session: &Session,
+    resource: &str,
+    error: &Error,
+    context: &CliContext,
+) -> Result<Token> {
+    let explained: serde_json::Value =
+        serde_json::from_str(&session.explain(resource)?).unwrap_or_default();
+    let password_may_help = matches!(
+        error.kind,
+        ErrorKind::LoginRequired | ErrorKind::NotConfigured
+    ) && explained["service"] == "masv";
+    let email = if password_may_help {
+        configured_email(session, context)?
+    } else {
+        None
+    };
+    let Some(email) = email.filter(|_| prompts_allowed(context)) else {
+        return Err(error.clone());
+    };
     let base = explained["base"].as_str().unwrap_or_default();
     let question = format!("Password for {} at {base}: ", email.expose());
     // Nobody to ask is not what the caller has to mend.
-    let password = ask(&question, true, PromptOrder::AskpassFirst, &context.environment)
-        .map_err(|prompt_error| if prompt_error.kind == ErrorKind::Cancelled { prompt_error } else { error.clone() })?;
+    let password = ask(
+        &question,
+        true,
+        PromptOrder::AskpassFirst,
+        &context.environment,
+    )
+    .map_err(|prompt_error| {
+        if prompt_error.kind == ErrorKind::Cancelled {
+            prompt_error
+        } else {
+            error.clone()
+        }
+    })?;
     session.masv_login(Some(email), Some(password))?;
     session.token_for(&Request::new(resource))
 }
 
-/// The configured e-mail address, if no password is configured: a wrong one has to be corrected there.
+/// The configured e-mail address, if no password is configured: a wrong one has to be corrected
+/// there.
 fn configured_email(session: &Session, context: &CliContext) -> Result<Option<Secret>> {
     let config = context.load_config()?;
-    let account = if session.inspect().account_name().is_empty() { DEFAULT_ACCOUNT } else { session.inspect().account_name() };
+    let account = if session.inspect().account_name().is_empty() {
+        DEFAULT_ACCOUNT
+    } else {
+        session.inspect().account_name()
+    };
     let profile = config.profile(account)?;
-    if profile.is_set("masv.password") { Ok(None) } else { secrets::resolve_setting(&profile, "masv.email") }
+    if profile.is_set("masv.password") {
+        Ok(None)
+    } else {
+        secrets::resolve_setting(&profile, "masv.email")
+    }
 }
 
 /// Whether git's own switches allow a prompt: `GIT_TERMINAL_PROMPT` and `credential.interactive`.
 pub fn prompts_allowed(context: &CliContext) -> bool {
-    let is_off = |value: &str| matches!(value.trim().to_ascii_lowercase().as_str(), "0" | "no" | "off" | "false" | "never");
+    let is_off = |value: &str| {
+        matches!(
+            value.trim().to_ascii_lowercase().as_str(),
+            "0" | "no" | "off" | "false" | "never"
+        )
+    };
     if (context.environment)("GIT_TERMINAL_PROMPT").is_some_and(|value| is_off(&value)) {
         return false;
     }
-    let Some(git) = find_git(context) else { return true };
-    let limits = Limits { time: Duration::from_secs(2), bytes: 1024, own_group: true };
-    match run(without_secrets(Command::new(git).args(["config", "--get", "credential.interactive"])), None, limits) {
+    let Some(git) = find_git(context) else {
+        return true;
+    };
+    let limits = Limits {
+        time: Duration::from_secs(2),
+        bytes: 1024,
+        own_group: true,
+    };
+    match run(
+        without_secrets(Command::new(git).args(["config", "--get", "credential.interactive"])),
+        None,
+        limits,
+    ) {
         Ok((output, RunOutcome::Exited(Some(0)))) => !is_off(&String::from_utf8_lossy(&output)),
         _ => true,
     }
@@ -61,5 +111,8 @@ pub fn prompts_allowed(context: &CliContext) -> bool {
 /// Finds git by its absolute path: a name alone might be found in the current folder.
 fn find_git(context: &CliContext) -> Option<PathBuf> {
     let path = (context.environment)("PATH")?;
-    path.split(':').filter(|folder| Path::new(folder).is_absolute()).map(|folder| Path::new(folder).join("git")).find(|file| file.is_file())
+    path.split(':')
+        .filter(|folder| Path::new(folder).is_absolute())
+        .map(|folder| Path::new(folder).join("git"))
+        .find(|file| file.is_file())
 }

@@ -30,7 +30,8 @@ const HOST_RESOURCES: &[(&str, &str)] = &[("fileverbs", "fileverbs:git")];
 /// Arguments of `keyferry git`.
 #[derive(Args)]
 pub struct GitOptions {
-    /// `get`, `store`, `erase` or `capability`; the rest is on standard input. Anything else is answered with nothing.
+    /// `get`, `store`, `erase` or `capability`; the rest is on standard input. Anything else is
+    /// answered with nothing.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<OsString>,
 }
@@ -47,19 +48,25 @@ pub fn run(arguments: &[OsString], context: &CliContext, streams: &mut Streams<'
 
 /// The name of the operation; empty if it is not UTF-8.
 fn operation_name(arguments: &[OsString]) -> Option<&str> {
-    arguments.first().map(|name| name.to_str().unwrap_or_default())
+    arguments
+        .first()
+        .map(|name| name.to_str().unwrap_or_default())
 }
 
 /// Answers what needs no credential: `capability`, a missing operation and unknown ones.
 fn answer_without_credential(name: Option<&str>, streams: &mut Streams<'_>) -> u8 {
     match name {
         Some("capability") => {
-            let outcome = streams.stdout.write_data("version 0\ncapability authtype\n");
+            let outcome = streams
+                .stdout
+                .write_data("version 0\ncapability authtype\n");
             streams.finish_write(outcome)
         }
         None => {
             // Where standard error is gone, nobody is left to tell.
-            let _ = streams.stderr.write_line("usage: git-credential-keyferry get|store|erase|capability, as git calls it");
+            let _ = streams.stderr.write_line(
+                "usage: git-credential-keyferry get|store|erase|capability, as git calls it",
+            );
             EXIT_USAGE
         }
         _ => EXIT_OK,
@@ -70,12 +77,18 @@ fn answer_without_credential(name: Option<&str>, streams: &mut Streams<'_>) -> u
 pub enum FastPath {
     /// Answered, with this exit code.
     Answered(u8),
-    /// Needs the full program, which has to read this message, or standard input if nothing was read yet.
+    /// Needs the full program, which has to read this message, or standard input if nothing was
+    /// read yet.
     NeedsFullCli(Option<Message>),
 }
 
-/// Answers calls that need the store alone, or nothing: git asks every helper about every host, and sends each every password.
-pub fn fast_path(arguments: &[OsString], context: &CliContext, streams: &mut Streams<'_>) -> FastPath {
+/// Answers calls that need the store alone, or nothing: git asks every helper about every host, and
+/// sends each every password.
+pub fn fast_path(
+    arguments: &[OsString],
+    context: &CliContext,
+    streams: &mut Streams<'_>,
+) -> FastPath {
     let is_get = match operation_name(arguments) {
         Some("get") => true,
         Some("store") => false,
@@ -92,16 +105,26 @@ pub fn fast_path(arguments: &[OsString], context: &CliContext, streams: &mut Str
         Ok(_) => Some(Message::default()),
         Err(error) => return FastPath::Answered(warn(streams, error.message())),
     };
-    answer.map_or(FastPath::NeedsFullCli(Some(message)), |answer| FastPath::Answered(write_message(&answer, streams)))
+    answer.map_or(FastPath::NeedsFullCli(Some(message)), |answer| {
+        FastPath::Answered(write_message(&answer, streams))
+    })
 }
 
-/// The answer from the store, or an empty one for a foreign host. None if the full program is needed.
+/// The answer from the store, or an empty one for a foreign host. None if the full program is
+/// needed.
 fn stored_answer(request: &CredentialRequest, context: &CliContext) -> Option<Message> {
     let session = open_session(request, context, CliContext::open_offline).ok()?;
-    let call = GitCall { request, session: &session, context };
+    let call = GitCall {
+        request,
+        session: &session,
+        context,
+    };
     match call.with_resource(|resource| session.stored(&Request::new(resource))) {
         Ok(token) => encode_if_user_matches(&call, &token?).ok(),
-        Err(error) => explain_missing_path(&call, error).err().filter(is_foreign).map(|_| Message::default()),
+        Err(error) => explain_missing_path(&call, error)
+            .err()
+            .filter(is_foreign)
+            .map(|_| Message::default()),
     }
 }
 
@@ -115,14 +138,21 @@ struct GitCall<'a> {
 }
 
 fn run_operation(operation: Operation, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    let request = match Message::read(streams.stdin).and_then(|message| CredentialRequest::read(&message)) {
-        Ok(Some(request)) => request,
-        Ok(None) => return EXIT_OK,
-        // Git ignores the exit code, so warn on standard error for the user.
-        Err(error) => return warn(streams, error.message()),
-    };
+    let request =
+        match Message::read(streams.stdin).and_then(|message| CredentialRequest::read(&message)) {
+            Ok(Some(request)) => request,
+            Ok(None) => return EXIT_OK,
+            // Git ignores the exit code, so warn on standard error for the user.
+            Err(error) => return warn(streams, error.message()),
+        };
     let session = open_session(&request, context, CliContext::open_session);
-    match session.and_then(|session| operation(&GitCall { request: &request, session: &session, context })) {
+    match session.and_then(|session| {
+        operation(&GitCall {
+            request: &request,
+            session: &session,
+            context,
+        })
+    }) {
         Ok(message) => write_message(&message, streams),
         Err(error) if error.kind == ErrorKind::Cancelled => warn(streams, error.message()),
         Err(error) if is_foreign(&error) => EXIT_OK,
@@ -145,7 +175,10 @@ fn warn(streams: &mut Streams<'_>, message: &str) -> u8 {
 
 /// Whether the error means that the request is for another helper.
 fn is_foreign(error: &Error) -> bool {
-    matches!(error.kind, ErrorKind::UnknownService | ErrorKind::NoHeader | ErrorKind::InvalidResource)
+    matches!(
+        error.kind,
+        ErrorKind::UnknownService | ErrorKind::NoHeader | ErrorKind::InvalidResource
+    )
 }
 
 /// Opens a session for the account that the user name names, else for the default one.
@@ -156,36 +189,54 @@ fn open_session(
 ) -> Result<Session> {
     let config = context.load_config()?;
     let accounts = config.accounts();
-    let account = request.username.as_ref().filter(|name| accounts.contains(name));
+    let account = request
+        .username
+        .as_ref()
+        .filter(|name| accounts.contains(name));
     open(context, config, account.map(String::as_str))
 }
 
 impl GitCall<'_> {
-    /// Calls `operation` with the URL of the request, else with the resource that its host stands for.
+    /// Calls `operation` with the URL of the request, else with the resource that its host stands
+    /// for.
     fn with_resource<T>(&self, operation: impl Fn(&str) -> Result<T>) -> Result<T> {
         let outcome = operation(&self.request.url);
         match outcome {
-            Err(error) if error.kind == ErrorKind::UnknownService => operation(self.host_resource().ok_or(error)?),
+            Err(error) if error.kind == ErrorKind::UnknownService => {
+                operation(self.host_resource().ok_or(error)?)
+            }
             other => other,
         }
     }
 
     /// The resource that the request's host stands for, if one service alone is there.
     ///
-    /// Rationale: git sends a path only where `credential.useHttpPath` is set. One bearer serves all of FileVerbs; for MASV a
-    /// host says too little, and the user's own token in place of a package's would be too much.
+    /// Rationale: git sends a path only where `credential.useHttpPath` is set. One bearer serves
+    /// all of FileVerbs; for MASV a host says too little, and the user's own token in place of a
+    /// package's would be too much.
     fn host_resource(&self) -> Option<&'static str> {
-        let mut services = self.session.inspect().services().filter(|service| self.request.matches_base(service.base));
+        let mut services = self
+            .session
+            .inspect()
+            .services()
+            .filter(|service| self.request.matches_base(service.base));
         let service = services.next().filter(|_| services.next().is_none())?;
-        HOST_RESOURCES.iter().find(|(name, _)| *name == service.service).map(|(_, resource)| *resource)
+        HOST_RESOURCES
+            .iter()
+            .find(|(name, _)| *name == service.service)
+            .map(|(_, resource)| *resource)
     }
 }
 
 fn get(call: &GitCall<'_>) -> Result<Message> {
     let outcome = call.with_resource(|resource| call.session.token_for(&Request::new(resource)));
     let token = match outcome {
-        Err(error) if error.kind == ErrorKind::UnknownService => return explain_missing_path(call, error),
-        Err(error) => call.with_resource(|resource| ask::sign_in_and_retry(call.session, resource, &error, call.context))?,
+        Err(error) if error.kind == ErrorKind::UnknownService => {
+            return explain_missing_path(call, error);
+        }
+        Err(error) => call.with_resource(|resource| {
+            ask::sign_in_and_retry(call.session, resource, &error, call.context)
+        })?,
         Ok(token) => token,
     };
     encode_if_user_matches(call, &token)
@@ -193,14 +244,25 @@ fn get(call: &GitCall<'_>) -> Result<Message> {
 
 /// Encodes the token, or nothing if the request names another user.
 fn encode_if_user_matches(call: &GitCall<'_>, token: &Token) -> Result<Message> {
-    let matches_user = |name: &String| name == call.session.inspect().account_name() || token.headers().any(|(header, _)| header == name);
-    if call.request.username.as_ref().is_none_or(matches_user) { encode(call, token) } else { Ok(Message::default()) }
+    let matches_user = |name: &String| {
+        name == call.session.inspect().account_name()
+            || token.headers().any(|(header, _)| header == name)
+    };
+    if call.request.username.as_ref().is_none_or(matches_user) {
+        encode(call, token)
+    } else {
+        Ok(Message::default())
+    }
 }
 
 /// Explains the missing path for a MASV host; other errors stay.
 fn explain_missing_path(call: &GitCall<'_>, error: Error) -> Result<Message> {
     if call.request.has_path
-        || !call.session.inspect().services().any(|service| service.service == "masv" && call.request.matches_base(service.base))
+        || !call
+            .session
+            .inspect()
+            .services()
+            .any(|service| service.service == "masv" && call.request.matches_base(service.base))
     {
         return Err(error);
     }
@@ -208,12 +270,14 @@ fn explain_missing_path(call: &GitCall<'_>, error: Error) -> Result<Message> {
     Err(Error::new(ErrorKind::Cancelled, what))
 }
 
-/// Encodes a token as a message. `authtype` is claimed only where the caller understands it: git takes an answer with it
-/// for an empty one otherwise, and asks nobody else.
+/// Encodes a token as a message. `authtype` is claimed only where the caller understands it: git
+/// takes an answer with it for an empty one otherwise, and asks nobody else.
 fn encode(call: &GitCall<'_>, token: &Token) -> Result<Message> {
     let mut message = Message::default();
     let mut push = |key: &str, value: &str| message.push(key, Secret::from(value));
-    let Some((name, value)) = token.headers().next() else { return Ok(message) };
+    let Some((name, value)) = token.headers().next() else {
+        return Ok(message);
+    };
     if name.eq_ignore_ascii_case("authorization") {
         match value.split_once(' ') {
             Some((scheme, credential)) if call.request.knows_authtype => {
@@ -235,18 +299,26 @@ fn encode(call: &GitCall<'_>, token: &Token) -> Result<Message> {
         }
     }
     // 0 would mean "never ends".
-    if let Some(expires_unix_s) = call.session.inspect().ends_here_unix_s(token).filter(|expires_unix_s| *expires_unix_s > 0) {
+    if let Some(expires_unix_s) = call
+        .session
+        .inspect()
+        .ends_here_unix_s(token)
+        .filter(|expires_unix_s| *expires_unix_s > 0)
+    {
         push("password_expiry_utc", &expires_unix_s.to_string())?;
     }
     Ok(message)
 }
 
-/// Adopts a package's write token that the caller fetched itself. git sends every helper every password that worked: all others, and
-/// those that came from here, are ignored.
+/// Adopts a package's write token that the caller fetched itself. git sends every helper every
+/// password that worked: all others, and those that came from here, are ignored.
 fn store(call: &GitCall<'_>) -> Result<Message> {
     let (request, session) = (call.request, call.session);
-    let Some(value) = adopted_value(request) else { return Ok(Message::default()) };
-    let explained: serde_json::Value = serde_json::from_str(&session.explain(&request.url)?).unwrap_or_default();
+    let Some(value) = adopted_value(request) else {
+        return Ok(Message::default());
+    };
+    let explained: serde_json::Value =
+        serde_json::from_str(&session.explain(&request.url)?).unwrap_or_default();
     // What a package's routes usually want is management or writing; a download's is reading.
     let is_package = explained["class"] == "package" && explained["access"] == "manage";
     if is_package && !session.is_known_value(&request.url, value)? {
@@ -256,12 +328,18 @@ fn store(call: &GitCall<'_>) -> Result<Message> {
 }
 
 fn adopted_value(request: &CredentialRequest) -> Option<&Secret> {
-    request.password.as_ref().filter(|_| request.username.as_deref() == Some(ADOPTED_HEADER) && request.has_path)
+    request
+        .password
+        .as_ref()
+        .filter(|_| request.username.as_deref() == Some(ADOPTED_HEADER) && request.has_path)
 }
 
 /// Rejects exactly the value in the request; without one, nothing.
 fn erase(call: &GitCall<'_>) -> Result<Message> {
-    for value in [&call.request.credential, &call.request.password].into_iter().flatten() {
+    for value in [&call.request.credential, &call.request.password]
+        .into_iter()
+        .flatten()
+    {
         call.with_resource(|resource| call.session.reject_value(resource, value))?;
     }
     Ok(Message::default())

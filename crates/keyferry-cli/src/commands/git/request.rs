@@ -36,7 +36,8 @@ struct Address {
 }
 
 impl CredentialRequest {
-    /// Reads a message. None if it names no protocol or host, or one that no URL can hold: such a request has no answer.
+    /// Reads a message. None if it names no protocol or host, or one that no URL can hold: such a
+    /// request has no answer.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidValue`] if a URL in it hides control characters, or is given twice over.
@@ -54,35 +55,54 @@ impl CredentialRequest {
                 username: None,
             },
         };
-        let Some(url) = address.to_url() else { return Ok(None) };
+        let Some(url) = address.to_url() else {
+            return Ok(None);
+        };
         Ok(Some(Self {
             url,
             has_path: !address.path.is_empty(),
-            username: text("username").or(address.username).filter(|name| !name.is_empty()),
+            username: text("username")
+                .or(address.username)
+                .filter(|name| !name.is_empty()),
             password: message.get("password").cloned(),
             credential: message.get("credential").cloned(),
-            expires_unix_s: text("password_expiry_utc").and_then(|text| text.parse().ok()).filter(|expires_unix_s| *expires_unix_s > 0),
+            expires_unix_s: text("password_expiry_utc")
+                .and_then(|text| text.parse().ok())
+                .filter(|expires_unix_s| *expires_unix_s > 0),
             knows_authtype: message.has_value("capability[]", "authtype"),
         }))
     }
 
     /// Whether the request is for a base URL. Without a path its origin alone counts.
     pub fn matches_base(&self, base: &BaseUrl) -> bool {
-        let Ok(url) = Url::parse(&self.url) else { return false };
-        if self.has_path { base.below(&url).is_some() } else { url.origin().ascii_serialization() == base.origin() }
+        let Ok(url) = Url::parse(&self.url) else {
+            return false;
+        };
+        if self.has_path {
+            base.below(&url).is_some()
+        } else {
+            url.origin().ascii_serialization() == base.origin()
+        }
     }
 }
 
 impl Address {
     /// The parts of a URL, percent-decoded once, as git itself does it.
     fn parse_url(text: &str) -> Result<Self> {
-        let Some((protocol, rest)) = text.split_once("://") else { return Ok(Self::default()) };
+        let Some((protocol, rest)) = text.split_once("://") else {
+            return Ok(Self::default());
+        };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        let (user, host) = authority.split_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+        let (user, host) = authority
+            .split_once('@')
+            .map_or((None, authority), |(user, host)| (Some(user), host));
         let name = user.map(|user| user.split(':').next().unwrap_or_default());
         let decode = |text: &str| {
-            let decoded = percent_decode(text).filter(|decoded| !decoded.chars().any(is_control_or_line_break));
-            decoded.ok_or_else(|| invalid_request("its URL hides a control character, or is not UTF-8"))
+            let decoded = percent_decode(text)
+                .filter(|decoded| !decoded.chars().any(is_control_or_line_break));
+            decoded.ok_or_else(|| {
+                invalid_request("its URL hides a control character, or is not UTF-8")
+            })
         };
         Ok(Self {
             protocol: protocol.to_owned(),
@@ -94,11 +114,17 @@ impl Address {
 
     /// Builds the URL. None if a part holds a delimiter of another part.
     fn to_url(&self) -> Option<String> {
-        let Self { protocol, host, path, username: _ } = self;
+        let Self {
+            protocol,
+            host,
+            path,
+            username: _,
+        } = self;
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         let is_web = matches!(protocol.as_str(), "http" | "https");
         // Encoded twice it is a line break to whoever decodes it once more.
-        let hides_control_character = percent_decode(path).is_none_or(|decoded| decoded.chars().any(is_control_or_line_break));
+        let hides_control_character = percent_decode(path)
+            .is_none_or(|decoded| decoded.chars().any(is_control_or_line_break));
         if hides_control_character
             || !is_web
             || host.is_empty()
@@ -120,5 +146,8 @@ impl Address {
 }
 
 fn invalid_request(why: &str) -> Error {
-    Error::new(ErrorKind::InvalidValue, format!("the credential request is not answered: {why}"))
+    Error::new(
+        ErrorKind::InvalidValue,
+        format!("the credential request is not answered: {why}"),
+    )
 }
