@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use keyferry::config::{Config, FIELDS, Layer, Setting, markdown_table};
+use keyferry::config::{Config, Layer, SETTINGS, Setting, markdown_table};
 use keyferry::error::{Error, ErrorKind};
 use keyferry::secret::Secret;
 use keyferry::secret_sources::resolve;
@@ -377,7 +377,7 @@ fn mounted_secrets_may_be_links_that_all_can_read() {
             .to_string(),
         "MASV_API_KEY_FILE"
     );
-    for field in FIELDS.iter().filter(|field| field.secret) {
+    for field in SETTINGS.iter().filter(|field| field.secret) {
         for name in field.env {
             let name_file = format!("{name}_FILE");
             let config = load("", &[(&name_file, shown)]).unwrap();
@@ -644,9 +644,12 @@ fn nothing_shows_a_secret() {
 #[test]
 fn every_setting_is_documented_once_in_the_table() {
     let text = markdown_table();
-    for field in FIELDS {
+    for field in SETTINGS {
         assert_eq!(
-            FIELDS.iter().filter(|other| other.key == field.key).count(),
+            SETTINGS
+                .iter()
+                .filter(|other| other.key == field.key)
+                .count(),
             1
         );
         assert_eq!(

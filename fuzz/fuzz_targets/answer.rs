@@ -9,7 +9,7 @@ use keyferry::engine::accounts::Accounts;
 use keyferry::clock::Clock;
 use keyferry::config::Config;
 use keyferry::engine::broker::Broker;
-use keyferry::engine::state::Parts;
+use keyferry::engine::state::EngineParts;
 use keyferry::ports::http::{Failure, Http, Request as HttpRequest, Response};
 use keyferry::model::request::Request;
 use keyferry::secret::Secret;
@@ -49,7 +49,7 @@ fuzz_target!(|bytes: &[u8]| {
     let response = Response { status, date_unix_s: None, retry_after: None, cookies: Vec::new(), body: Secret::from(body) };
     let config = config(question == "user");
     let accounts = Accounts::open(&config, &keyferry::plugin::Plugins::default()).expect("services");
-    let parts = Parts {
+    let parts = EngineParts {
         store: Box::new(MemoryStore::default()),
         http: Box::new(FixedResponse(response)),
         clock: Clock::system(),

@@ -2,14 +2,14 @@
 //! environment, checked once the plugins are there.
 //!
 //! Which plugins there are is a setting itself, so the settings below their names are kept
-//! unchecked until [`Config::apply_declared`](super::settings::Config::apply_declared).
+//! unchecked until [`Config::apply_declared`](super::configuration::Config::apply_declared).
 
 use std::borrow::Cow;
 
 use super::entry::{Entry, Setting};
 use super::environment::{self, Environment, Variable};
-use super::fields::Field;
 use super::layer::Layer;
+use super::settings::SettingDefinition;
 use super::value::check_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
@@ -129,7 +129,7 @@ pub(super) fn is_plugin_key(key: &str) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    Field::find(key).is_none()
+    SettingDefinition::find(key).is_none()
         && key
             .split_once('.')
             .is_some_and(|(section, leaf)| is_plugin_section(section) && is_leaf(leaf))

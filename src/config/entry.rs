@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use super::fields::{self, Field};
 use super::layer::Layer;
+use super::settings::{self, SettingDefinition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
@@ -45,7 +45,7 @@ impl Entry {
     /// A setting of this library.
     pub(super) fn new(
         account: Option<String>,
-        field: &'static Field,
+        field: &'static SettingDefinition,
         layer: Layer,
         setting: Setting,
     ) -> Self {
@@ -61,7 +61,7 @@ impl Entry {
 
     /// Whether it is a plugin's setting.
     pub(super) fn is_plugin_setting(&self) -> bool {
-        Field::find(&self.key).is_none()
+        SettingDefinition::find(&self.key).is_none()
     }
 
     /// The first part of its key.
@@ -82,13 +82,13 @@ impl Entry {
             || self.key.to_string(),
             |account| format!("profile.{account}.{}", self.key),
         );
-        fields::unknown_key(file, &key)
+        settings::unknown_key(file, &key)
     }
 }
 
 /// A literal value, checked. `subject` begins the message of an error.
 pub(super) fn checked_literal(
-    field: &Field,
+    field: &SettingDefinition,
     kind: ErrorKind,
     subject: &str,
     value: Secret,

@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use super::entry::{Entry, Setting, checked_literal};
-use super::fields::FIELDS;
 use super::layer::Layer;
+use super::settings::SETTINGS;
 use super::value::check_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -71,7 +71,7 @@ pub(super) fn record_secret_variables(entries: &[Entry]) {
 /// Removes secrets from the environment of a program that is started for another purpose: this
 /// library's, those that a configuration refers to, and plugins'.
 pub fn without_secrets(command: &mut Command) -> &mut Command {
-    for name in FIELDS
+    for name in SETTINGS
         .iter()
         .filter(|field| field.secret)
         .flat_map(|field| field.env)
@@ -94,7 +94,7 @@ pub fn without_secrets(command: &mut Command) -> &mut Command {
 /// the URL `KEYFERRY_NAME_URL` that a service has to have. Others are secrets at times, such as
 /// that of a webhook.
 fn may_be_plugin_secret(name: &str) -> bool {
-    let is_ours = |name: &str| FIELDS.iter().any(|field| field.env.contains(&name));
+    let is_ours = |name: &str| SETTINGS.iter().any(|field| field.env.contains(&name));
     let setting = name
         .strip_prefix("KEYFERRY_")
         .and_then(|rest| rest.split_once('_'))
@@ -113,7 +113,7 @@ pub(super) enum Variable {
 /// Reads all settings of the environment.
 pub(super) fn read(environment: &Environment) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
-    for field in FIELDS {
+    for field in SETTINGS {
         for name in field.env {
             let (setting, name) = match find(environment, name, field.takes_reference())? {
                 None => continue,

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 use super::account::check_profile_name;
 use super::declared;
 use super::entry::{Entry, Setting, checked_literal};
-use super::fields::{self, FIELDS, Field, PROFILE_KEY};
 use super::layer::Layer;
+use super::settings::{self, PROFILE_KEY, SETTINGS, SettingDefinition};
 use super::value::{ValueFormat, check_text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -119,8 +119,8 @@ impl Reader<'_> {
             let key = format!("{prefix}{name}");
             let full_key =
                 account.map_or_else(|| key.clone(), |account| format!("profile.{account}.{key}"));
-            let field =
-                Field::find(&key).filter(|field| field.key != PROFILE_KEY && !name.contains('.'));
+            let field = SettingDefinition::find(&key)
+                .filter(|field| field.key != PROFILE_KEY && !name.contains('.'));
             let below = format!("{key}.");
             if let Some(field) = field {
                 let setting = self.parse_setting(field, &full_key, value)?;
@@ -131,7 +131,7 @@ impl Reader<'_> {
                     setting,
                 ));
             } else if !name.contains('.')
-                && FIELDS.iter().any(|field| field.key.starts_with(&below))
+                && SETTINGS.iter().any(|field| field.key.starts_with(&below))
             {
                 let Value::Table(table) = value else {
                     return self.reject(&format!("{full_key} is not a table: write [{full_key}]"));
@@ -143,7 +143,7 @@ impl Reader<'_> {
             {
                 self.read_plugin_section(account, &name, table)?;
             } else {
-                return Err(fields::unknown_key(Some(self.path), &full_key));
+                return Err(settings::unknown_key(Some(self.path), &full_key));
             }
         }
         Ok(())
@@ -161,7 +161,7 @@ impl Reader<'_> {
             let full_key =
                 account.map_or_else(|| key.clone(), |account| format!("profile.{account}.{key}"));
             if !declared::is_plugin_key(&key) {
-                return Err(fields::unknown_key(Some(self.path), &full_key));
+                return Err(settings::unknown_key(Some(self.path), &full_key));
             }
             let setting = match value {
                 Value::String(text) => {
@@ -193,7 +193,7 @@ impl Reader<'_> {
 
     fn parse_setting(
         &self,
-        field: &'static Field,
+        field: &'static SettingDefinition,
         full_key: &str,
         value: Value,
     ) -> Result<Setting> {

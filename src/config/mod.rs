@@ -9,11 +9,11 @@
 //! `env:`. How the settings of one account are put together is told in `profile.rs`.
 
 mod account;
+mod configuration;
 mod declared;
 pub mod edit;
 mod entry;
 mod environment;
-mod fields;
 mod file;
 mod layer;
 mod profile;
@@ -21,11 +21,11 @@ mod settings;
 mod value;
 
 pub use account::{ACCOUNT_RULE, DEFAULT_ACCOUNT, is_account};
+pub use configuration::{Config, user_file};
 pub use declared::{DeclaredKind, DeclaredSetting};
 pub use entry::Setting;
 pub use environment::{Environment, process_environment, variable, without_secrets};
-pub use fields::{FIELDS, Field, PROFILE_KEY, markdown_table};
 pub use layer::Layer;
 pub use profile::Profile;
-pub use settings::{Config, user_file};
+pub use settings::{PROFILE_KEY, SETTINGS, SettingDefinition, markdown_table};
 pub use value::{ValueFormat, check_text};

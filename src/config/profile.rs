@@ -19,8 +19,8 @@ use std::sync::Arc;
 use super::account::DEFAULT_ACCOUNT;
 use super::entry::{Entry, Setting};
 use super::environment::Environment;
-use super::fields::Field;
 use super::layer::Layer;
+use super::settings::SettingDefinition;
 use super::value::ValueFormat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
@@ -136,7 +136,7 @@ impl Profile {
 
     /// A value that is no secret: what is set literally, or the default.
     pub fn text(&self, key: &str) -> Option<&str> {
-        let field = Field::find(key).filter(|field| !field.secret)?;
+        let field = SettingDefinition::find(key).filter(|field| !field.secret)?;
         match self.setting(key) {
             Some(Setting::Literal(value)) => Some(value.expose()),
             Some(_) => None,
@@ -164,8 +164,8 @@ impl Profile {
 
     /// A number of milliseconds, checked when it was set; 0 for a key that is no such number.
     pub fn milliseconds(&self, key: &str) -> u64 {
-        let is_time =
-            Field::find(key).is_some_and(|field| field.format == ValueFormat::Milliseconds);
+        let is_time = SettingDefinition::find(key)
+            .is_some_and(|field| field.format == ValueFormat::Milliseconds);
         self.text(key)
             .filter(|_| is_time)
             .and_then(|text| text.parse().ok())

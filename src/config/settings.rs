@@ -1,333 +1,291 @@
-//! All settings, and how they are loaded and set.
+//! Every setting there is: the one place where keys, variables, defaults and meanings are written
+//! down.
+//!
+//! The README's table, `keyferry config` and the texts of errors come from [`FIELDS`]; a new
+//! setting is one entry here.
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use super::account::{DEFAULT_ACCOUNT, check_profile_name, is_account};
-use super::declared::{self, DeclaredSetting};
-use super::entry::{Entry, Setting, checked_literal};
-use super::environment::{self, Environment};
-use super::fields::{self, FIELDS, Field, PROFILE_KEY};
-use super::file;
-use super::layer::Layer;
-use super::profile::{self, Profile};
-use super::value::check_text;
+use super::value::ValueFormat;
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::Secret;
 
-/// All settings of a session, of every account.
-///
-/// ```
-/// use keyferry::{Config, Session};
-///
-/// # fn main() -> Result<(), keyferry::Error> {
-/// let mut config = Config::new();
-/// config.set("fileverbs.secret_key", "made-up-key".into())?;
-/// config.set("profile.client.fileverbs.secret_key", "another-key".into())?;
-///
-/// let error = config.set("fileverbs.secret", "made-up-key".into()).unwrap_err();
-/// assert_eq!(error.kind, keyferry::ErrorKind::Config); // the message names the setting that is meant
-/// Session::open(config)?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct Config {
-    entries: Vec<Entry>,
-    profiles: BTreeSet<String>,
-    environment: Environment,
-    is_standalone: bool,
-    /// The account of calls that name none, where that is not the default one.
-    selected: Option<String>,
+/// One setting that exists: its key, variables, default and meaning.
+pub struct SettingDefinition {
+    /// `masv.api_key`
+    pub key: &'static str,
+    /// Its variables, the first one that is set counts.
+    pub env: &'static [&'static str],
+    /// Whether it is a secret: never shown, and `_FILE` works.
+    pub secret: bool,
+    /// The default.
+    pub default: Option<&'static str>,
+    /// What it is, one sentence.
+    pub about: &'static str,
+    /// The format of its value.
+    pub format: ValueFormat,
 }
 
-impl Default for Config {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// The key that picks the default account.
+pub const PROFILE_KEY: &str = "profile";
 
-impl Config {
-    /// A configuration without settings. Neither a file nor the environment is read, now or later.
-    pub fn new() -> Self {
-        Self {
-            entries: Vec::new(),
-            profiles: BTreeSet::new(),
-            environment: Arc::new(|_| None),
-            is_standalone: true,
-            selected: None,
-        }
+/// Every setting.
+pub static SETTINGS: &[SettingDefinition] = &[
+    SettingDefinition {
+        key: "masv.url",
+        env: &["KEYFERRY_MASV_URL", "MASV_BASE_URL"],
+        secret: false,
+        default: Some("https://api.massive.app"),
+        about: "Where MASV cloud is.",
+        format: ValueFormat::Url,
+    },
+    SettingDefinition {
+        key: "masv.api_key",
+        env: &["KEYFERRY_MASV_API_KEY", "MASV_API_KEY"],
+        secret: true,
+        default: None,
+        about: "An API key of MASV.",
+        format: ValueFormat::Text,
+    },
+    SettingDefinition {
+        key: "masv.email",
+        env: &["KEYFERRY_MASV_EMAIL"],
+        secret: false,
+        default: None,
+        about: "The e-mail address that logs in to MASV.",
+        format: ValueFormat::Login,
+    },
+    SettingDefinition {
+        key: "masv.password",
+        env: &["KEYFERRY_MASV_PASSWORD"],
+        secret: true,
+        default: None,
+        about: "Its password.",
+        format: ValueFormat::Text,
+    },
+    SettingDefinition {
+        key: "masv.team",
+        env: &["KEYFERRY_MASV_TEAM", "MASV_TEAM_ID"],
+        secret: false,
+        default: None,
+        about: "The team's id or subdomain; without it the login answer tells, or the list of teams if it has just one.",
+        format: ValueFormat::Text,
+    },
+    SettingDefinition {
+        key: "agent.url",
+        env: &["KEYFERRY_AGENT_URL"],
+        secret: false,
+        default: Some("http://localhost:8080"),
+        about: "Where MASV Agent is.",
+        format: ValueFormat::Url,
+    },
+    SettingDefinition {
+        key: "fileverbs.url",
+        env: &["KEYFERRY_FILEVERBS_URL"],
+        secret: false,
+        default: Some("https://api.fileverbs.com"),
+        about: "Where FileVerbs is.",
+        format: ValueFormat::Url,
+    },
+    SettingDefinition {
+        key: "fileverbs.secret_key",
+        env: &["KEYFERRY_FILEVERBS_SECRET_KEY"],
+        secret: true,
+        default: None,
+        about: "The SecretKey of FileVerbs (Integration, API Secret).",
+        format: ValueFormat::Text,
+    },
+    SettingDefinition {
+        key: "fileverbs.api_key",
+        env: &["KEYFERRY_FILEVERBS_API_KEY"],
+        secret: true,
+        default: None,
+        about: "The APIKey of FileVerbs (Integration, Access Token), which a bearer token needs too.",
+        format: ValueFormat::Text,
+    },
+    SettingDefinition {
+        key: "fileverbs.refresh_path",
+        env: &["KEYFERRY_FILEVERBS_REFRESH_PATH"],
+        secret: false,
+        default: Some("/api/v1/accounts/refresh-token"),
+        about: "The route that renews a bearer token.",
+        format: ValueFormat::UrlPath,
+    },
+    SettingDefinition {
+        key: "fileverbs.refresh_cookie",
+        env: &["KEYFERRY_FILEVERBS_REFRESH_COOKIE"],
+        secret: false,
+        default: Some("refreshToken"),
+        about: "The cookie that the refresh token travels in.",
+        format: ValueFormat::CookieName,
+    },
+    SettingDefinition {
+        key: "store",
+        env: &["KEYFERRY_STORE"],
+        secret: false,
+        default: Some("file"),
+        about: "Where tokens are kept: `file` (sealed, in the user's state folder, for all programs), `file:/absolute/path`, or `memory`.",
+        format: ValueFormat::Store,
+    },
+    SettingDefinition {
+        key: "store_key",
+        env: &["KEYFERRY_STORE_KEY"],
+        secret: false,
+        default: Some("file"),
+        about: "Where the key of a file store is, from when it is made: `file` (which nobody else can read), or `keyring`, which every program asks at its start.",
+        format: ValueFormat::KeyLocation,
+    },
+    SettingDefinition {
+        key: "plugins",
+        env: &["KEYFERRY_PLUGINS"],
+        secret: false,
+        default: None,
+        about: "Plugins to load: absolute paths with colons between them.",
+        format: ValueFormat::Paths,
+    },
+    SettingDefinition {
+        key: "http.timeout_ms",
+        env: &["KEYFERRY_HTTP_TIMEOUT_MS"],
+        secret: false,
+        default: Some("30000"),
+        about: "How long a call may take in all, 1 to 600000 milliseconds.",
+        format: ValueFormat::Milliseconds,
+    },
+    SettingDefinition {
+        key: "http.ca_file",
+        env: &["KEYFERRY_HTTP_CA_FILE"],
+        secret: false,
+        default: None,
+        about: "A PEM file of certificates to trust beside the system's.",
+        format: ValueFormat::Path,
+    },
+    SettingDefinition {
+        key: "http.proxy",
+        env: &["KEYFERRY_HTTP_PROXY"],
+        secret: false,
+        default: None,
+        about: "The proxy to cloud hosts, or `none`; without it the system's. Never used for this machine.",
+        format: ValueFormat::Proxy,
+    },
+    SettingDefinition {
+        key: PROFILE_KEY,
+        env: &["KEYFERRY_PROFILE"],
+        secret: false,
+        default: Some("default"),
+        about: "The account where a call names none; from the environment or the program only.",
+        format: ValueFormat::AccountName,
+    },
+];
+
+impl SettingDefinition {
+    /// The setting of a key.
+    pub fn find(key: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|field| field.key == key)
     }
 
-    /// File, then environment. Without a path it is the user's file, which need not be there:
-    /// `keyferry/config.toml` in `$XDG_CONFIG_HOME` if that is an absolute path, else in
-    /// `$HOME/.config`.
+    /// Rejects a value that can't be right. `subject` begins the message: it names the setting and
+    /// where it was found.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] naming place, key and remedy, [`ErrorKind::UnsafeFile`] with the
-    /// `chmod` that mends it.
-    #[doc(hidden)]
-    pub fn load(path: Option<&Path>, environment: Environment) -> Result<Self> {
-        let mut config = Self {
-            environment: Arc::clone(&environment),
-            is_standalone: false,
-            ..Self::new()
-        };
-        match path {
-            Some(path) => file::read(path)
-                .map(|settings| config.insert_file(settings))
-                .map_err(|error| match error.kind {
-                    ErrorKind::NotFound => Error::new(
-                        ErrorKind::Config,
-                        format!("{}: write it, or leave the path out", error.message()),
-                    ),
-                    _ => error,
-                })?,
-            None => {
-                let loaded = user_file(&environment).map_or(Ok(()), |path| {
-                    file::read(&path).map(|settings| config.insert_file(settings))
-                });
-                loaded.or_else(|error| {
-                    if error.kind == ErrorKind::NotFound {
-                        Ok(())
-                    } else {
-                        Err(error)
-                    }
-                })?;
-            }
-        }
-        environment::read(&environment)?
-            .into_iter()
-            .for_each(|entry| config.insert(entry));
-        config.check_plugin_sections()?;
-        Ok(config)
+    /// `kind`, without the value.
+    pub fn check(&self, kind: ErrorKind, subject: &str, value: &str) -> Result<()> {
+        self.format.check(kind, subject, value)
     }
 
-    /// Whether it was made by [`Config::new`], which reads neither file nor environment: then
-    /// tokens are kept in memory unless `store` is set.
-    #[doc(hidden)]
-    pub fn is_standalone(&self) -> bool {
-        self.is_standalone
-    }
-
-    /// Sets a literal value: `masv.team`, or `profile.NAME.masv.team` for one account.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] if there is no such key, [`ErrorKind::InvalidValue`] if the value
-    /// can't be right.
-    pub fn set(&mut self, key: &str, value: Secret) -> Result<()> {
-        let (account, name) = self.parse_key(key)?;
-        match name {
-            KeyName::Own(field) => {
-                let setting = checked_literal(field, ErrorKind::InvalidValue, key, value)?;
-                self.insert(Entry::new(account, field, Layer::Program, setting));
-            }
-            KeyName::Plugin(name) => {
-                check_text(ErrorKind::InvalidValue, key, value.expose())?;
-                let (key, setting) = (Cow::Owned(name), Setting::Literal(value));
-                self.insert(Entry {
-                    account,
-                    key,
-                    secret: false,
-                    public: false,
-                    layer: Layer::Program,
-                    setting,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// The default account: a profile's name or `default`.
-    pub fn default_account(&self) -> &str {
-        match self.default_account_entry().map(|entry| &entry.setting) {
-            Some(Setting::Literal(name)) => name.expose(),
-            _ => DEFAULT_ACCOUNT,
-        }
-    }
-
-    /// The layer that sets the default account, if one does.
-    #[doc(hidden)]
-    pub fn default_account_layer(&self) -> Option<&Layer> {
-        self.default_account_entry().map(|entry| &entry.layer)
-    }
-
-    fn default_account_entry(&self) -> Option<&Entry> {
-        self.entries
-            .iter()
-            .filter(|entry| entry.key == PROFILE_KEY)
-            .max_by_key(|entry| entry.layer.precedence())
-    }
-
-    /// Selects the account of calls that name none. It does not become the default account:
-    /// settings of the environment still belong to the default account, and the profile's own
-    /// settings win over them.
-    ///
-    /// # Errors
-    /// Those of [`Config::profile`].
-    pub fn select_account(&mut self, account: &str) -> Result<()> {
-        self.profile(account)?;
-        self.selected = Some(account.to_owned());
-        Ok(())
-    }
-
-    /// The account of calls that name none.
-    pub fn selected_account(&self) -> &str {
-        self.selected
-            .as_deref()
-            .unwrap_or_else(|| self.default_account())
-    }
-
-    /// All accounts: `default` and every profile.
-    pub fn accounts(&self) -> Vec<String> {
-        std::iter::once(DEFAULT_ACCOUNT.to_owned())
-            .chain(self.profiles.iter().cloned())
-            .collect()
-    }
-
-    /// The settings of an account.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotConfigured`], naming those there are, if there is none of this name.
-    #[doc(hidden)]
-    pub fn profile(&self, account: &str) -> Result<Profile> {
-        if account != DEFAULT_ACCOUNT && !self.profiles.contains(account) {
-            let shown_name = if is_account(account) {
-                account
-            } else {
-                "of that name"
-            };
-            let known = self.accounts().join(", ");
-            let message = format!(
-                "there is no profile {shown_name}: there is {known}; a setting under [profile.NAME] in config.toml makes one"
-            );
-            return Err(Error::new(ErrorKind::NotConfigured, message));
-        }
-        environment::record_secret_variables(&self.entries);
-        Ok(profile::assemble(
-            &self.entries,
-            account,
-            self.default_account(),
-            &self.environment,
-        ))
-    }
-
-    /// Inserts the profiles and settings of the file.
-    fn insert_file(&mut self, settings: file::FileSettings) {
-        self.profiles.extend(settings.profiles);
-        settings
-            .entries
-            .into_iter()
-            .for_each(|entry| self.insert(entry));
-    }
-
-    /// Inserts an entry in place of the same setting of the same layer.
-    fn insert(&mut self, entry: Entry) {
-        self.profiles.extend(entry.account.clone());
-        let is_same = |old: &Entry| {
-            old.account == entry.account
-                && old.key == entry.key
-                && old.layer.precedence() == entry.layer.precedence()
-        };
-        self.entries.retain(|old| !is_same(old));
-        self.entries.push(entry);
+    /// Whether the value may come from somewhere else: a reference in the file, a variable with
+    /// `_FILE` at its end.
+    pub fn takes_reference(&self) -> bool {
+        self.secret || self.format == ValueFormat::Login
     }
 }
 
-impl Config {
-    /// Rejects sections of plugins where no plugins are set.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`], as for any setting that does not exist.
-    fn check_plugin_sections(&self) -> Result<()> {
-        if self.entries.iter().any(|entry| entry.key == "plugins") {
-            return Ok(());
-        }
-        self.entries
-            .iter()
-            .find(|entry| entry.is_plugin_setting())
-            .map_or(Ok(()), |entry| Err(entry.unknown_key()))
+/// The error for a key that does not exist, with the nearest one that does. `file` is the file it
+/// stands in.
+pub(super) fn unknown_key(file: Option<&Path>, key: &str) -> Error {
+    let location = file
+        .map(|path| format!("{}: ", path.display()))
+        .unwrap_or_default();
+    if key.len() > 80
+        || !key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    {
+        return Error::new(
+            ErrorKind::Config,
+            format!("{location}there is a setting whose name no setting can have"),
+        );
     }
-
-    /// Applies the settings that loaded plugins declare: checks those given so far, and reads those
-    /// of the environment. `complete` says that all configured plugins are loaded.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] for a setting that no plugin declares or whose value can't be right,
-    /// [`ErrorKind::UnsafeFile`] for a secret that others can read.
-    #[doc(hidden)]
-    pub fn apply_declared(&mut self, declared: &[DeclaredSetting], complete: bool) -> Result<()> {
-        for entry in self
-            .entries
-            .iter_mut()
-            .filter(|entry| entry.is_plugin_setting())
-        {
-            match declared
-                .iter()
-                .find(|declared| declared.full_key == entry.key)
-            {
-                Some(declared) => declared.check_entry(entry)?,
-                None if complete => return Err(entry.unknown_key()),
-                None => {}
-            }
-        }
-        for setting in declared {
-            let entry = setting.find_in_environment(&self.environment)?;
-            entry.into_iter().for_each(|entry| self.insert(entry));
-        }
-        Ok(())
-    }
-}
-
-/// The setting that a key names.
-enum KeyName {
-    /// A setting of this library.
-    Own(&'static Field),
-    /// A plugin's setting, if a plugin declares it.
-    Plugin(String),
-}
-
-impl Config {
-    /// Splits a key into the account and the setting it names.
-    fn parse_key(&self, key: &str) -> Result<(Option<String>, KeyName)> {
-        let unknown = || fields::unknown_key(None, key);
-        let takes_plugins = self.entries.iter().any(|entry| entry.key == "plugins");
-        let plugins = |key: &str| {
-            (takes_plugins && declared::is_plugin_key(key)).then(|| KeyName::Plugin(key.to_owned()))
-        };
-        let Some(rest) = key.strip_prefix("profile.") else {
-            let own = Field::find(key).map(KeyName::Own);
-            return Ok((None, own.or_else(|| plugins(key)).ok_or_else(unknown)?));
-        };
-        let own = FIELDS
-            .iter()
-            .filter(|field| field.key != PROFILE_KEY)
-            .find_map(|field| {
-                Some((
-                    rest.strip_suffix(field.key)?.strip_suffix('.')?,
-                    KeyName::Own(field),
-                ))
-            });
-        let plugins_own = || {
-            let dot = rest.rmatch_indices('.').nth(1)?.0;
-            Some((&rest[..dot], plugins(&rest[dot + 1..])?))
-        };
-        let (account, name) = own.or_else(plugins_own).ok_or_else(unknown)?;
-        check_profile_name(account, "profile.NAME")?;
-        Ok((Some(account.to_owned()), name))
-    }
-}
-
-/// The user's own file. Relative folders don't count: they would be searched for in whatever folder
-/// the program is in.
-pub fn user_file(environment: &Environment) -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        environment(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
+    let (profile, bare) = match key
+        .strip_prefix("profile.")
+        .and_then(|rest| rest.split_once('.'))
+    {
+        Some((name, bare)) => (format!("profile.{name}."), bare),
+        None => (String::new(), key),
     };
-    let dir = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
-    Some(dir.join("keyferry/config.toml"))
+    let hint = match nearest(bare) {
+        Some(PROFILE_KEY) if !profile.is_empty() => {
+            "a profile chooses no other one, set `profile` outside of it".into()
+        }
+        Some(nearest_key) => format!("did you mean {profile}{nearest_key}?"),
+        None => "`keyferry config` lists those there are".into(),
+    };
+    Error::new(
+        ErrorKind::Config,
+        format!("{location}there is no setting {key}: {hint}"),
+    )
+}
+
+/// All settings as a table in Markdown, for people.
+pub fn markdown_table() -> String {
+    let mut text =
+        String::from("| key | environment | default | what it is |\n|---|---|---|---|\n");
+    for field in SETTINGS {
+        let variables: Vec<_> = field.env.iter().map(|name| format!("`{name}`")).collect();
+        let default = field
+            .default
+            .map(|value| format!("`{value}`"))
+            .unwrap_or_default();
+        let files = if field.takes_reference() {
+            " Also with `_FILE`."
+        } else {
+            ""
+        };
+        text += &format!(
+            "| `{}` | {}{files} | {default} | {} |\n",
+            field.key,
+            variables.join(", else "),
+            field.about
+        );
+    }
+    text + "| `profile.NAME.KEY` | | | Any key above but `profile`, for the account NAME alone. |\n"
+}
+
+/// The known key that is most like this one, if one is near.
+fn nearest(key: &str) -> Option<&'static str> {
+    let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
+    let nearest_key = SETTINGS
+        .iter()
+        .map(|field| (distance(key, field.key), field.key))
+        .min()?;
+    if nearest_key.0 <= 2.max(nearest_key.1.len() / 4) {
+        return Some(nearest_key.1);
+    }
+    SETTINGS
+        .iter()
+        .map(|field| field.key)
+        .find(|other| last(other) == key.rsplit('.').next().unwrap_or(key))
+}
+
+/// The edit distance: how many bytes have to be changed, added or removed.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.bytes().enumerate() {
+            let change = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[to.len()]
 }

@@ -30,11 +30,11 @@ pub struct BoundService {
     /// How far the service's clock is ahead of this machine's, in microseconds.
     skew_us: AtomicI64,
     /// Source of the skew: none (0), a record's generation, or a `Date` header ([`HEARD`]).
-    skew_by: Mutex<u64>,
+    skew_source: Mutex<u64>,
 }
 
 /// Greater than every generation: a `Date` header wins over all records.
-const HEARD: u64 = u64::MAX;
+const FROM_DATE_HEADER: u64 = u64::MAX;
 /// A smaller difference of clocks counts as none: the `Date` header has whole seconds, and
 /// responses take time.
 const SKEW_FLOOR_US: i64 = 2_000_000;
@@ -72,7 +72,7 @@ impl BoundService {
         } else {
             ahead.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US)
         };
-        self.set_skew(believed, HEARD);
+        self.set_skew(believed, FROM_DATE_HEADER);
     }
 
     /// Takes the skew from the record of a generation, unless a `Date` header or a later record has
@@ -83,19 +83,19 @@ impl BoundService {
     pub fn set_stored_skew(&self, skew_us: i64, generation: u64) {
         self.set_skew(
             skew_us.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US),
-            generation.min(HEARD - 1),
+            generation.min(FROM_DATE_HEADER - 1),
         );
     }
 
     /// How far the service's clock is ahead, if anybody told it.
     pub fn known_skew_us(&self) -> Option<i64> {
-        let by = self.skew_by.lock();
+        let by = self.skew_source.lock();
         (*by > 0).then(|| self.skew_us())
     }
 
     fn set_skew(&self, skew_us: i64, teller: u64) {
-        let mut by = self.skew_by.lock();
-        if teller == HEARD || teller > *by {
+        let mut by = self.skew_source.lock();
+        if teller == FROM_DATE_HEADER || teller > *by {
             *by = teller;
             self.skew_us.store(skew_us, Ordering::Relaxed);
         }
@@ -431,7 +431,7 @@ fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
             scope,
             profile: profile.clone(),
             skew_us: AtomicI64::new(0),
-            skew_by: Mutex::new(0),
+            skew_source: Mutex::new(0),
         }
     };
     let mut services: Vec<_> = services::open(&profile)?.into_iter().map(bind).collect();

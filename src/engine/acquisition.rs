@@ -28,9 +28,9 @@ pub struct Acquisition {
     /// The password of a link.
     pub link_password: Option<Secret>,
     /// The generation that will not do, if there is one.
-    pub stale: Option<u64>,
+    pub stale_generation: Option<u64>,
     /// The caller's timeout, if the request sets one.
-    pub patience: Option<Duration>,
+    pub caller_timeout: Option<Duration>,
     /// How long the caller needs the token.
     pub min_valid: Duration,
     /// The owner of the token, where the configuration does not say it.
@@ -47,8 +47,8 @@ impl Acquisition {
             parent: None,
             link_secret: None,
             link_password: None,
-            stale: None,
-            patience: None,
+            stale_generation: None,
+            caller_timeout: None,
             min_valid: Duration::ZERO,
             owner: None,
         }
@@ -81,8 +81,8 @@ impl Acquisition {
             parent: resolved.target.parent.map(str::to_owned),
             link_secret,
             link_password: request.link_password.clone(),
-            stale: cached.map(|cached| cached.token.meta().generation),
-            patience: request.timeout,
+            stale_generation: cached.map(|cached| cached.token.meta().generation),
+            caller_timeout: request.timeout,
             min_valid: request.min_valid,
             ..Self::new(resolved.account, resolved.service, key)
         })

@@ -1,5 +1,5 @@
-//! When a key is fetched again after a failure or a rejection. What concerns a secret is in
-//! [`crate::engine::negative_cache`].
+//! When this process fetches a key again after a failure or a rejection. What concerns a secret is
+//! in [`crate::engine::negative_cache`].
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::model::key::TokenKey;
 
 const SECOND_US: i64 = 1_000_000;
 /// Minimum interval between fetches when the caller rejects every token.
-const REJECT_US: i64 = 10 * SECOND_US;
+const MIN_REPLACE_INTERVAL_US: i64 = 10 * SECOND_US;
 
 /// The keys that have to wait.
 #[derive(Default)]
@@ -20,13 +20,13 @@ pub struct Backoff(Mutex<HashMap<TokenKey, KeyState>>);
 #[derive(Default)]
 struct KeyState {
     /// Not before then, and what is answered until then.
-    pause: Option<(i64, Error)>,
+    waits_until: Option<(i64, Error)>,
     step: u32,
     /// Its token was rejected, and none was got since.
     rejected: bool,
     /// The last generation that was rejected: to hear of it again, from the store too, means
     /// nothing.
-    dead: u64,
+    last_rejected_generation: u64,
     /// When the last one after a rejection was got.
     replaced_us: Option<i64>,
 }
@@ -35,7 +35,7 @@ impl Backoff {
     /// The error of the last failure, while the key has to wait.
     pub fn remaining(&self, key: &TokenKey, now_us: i64) -> Option<Error> {
         let states = self.0.lock();
-        let (until_us, error) = states.get(key)?.pause.as_ref()?;
+        let (until_us, error) = states.get(key)?.waits_until.as_ref()?;
         let left_us = until_us - now_us;
         // A clock that was set back must not lock anybody out for long.
         let waits = left_us > 0 && left_us <= MAX_RETRY_AFTER_US;
@@ -62,12 +62,15 @@ impl Backoff {
         let since_us = state
             .replaced_us
             .map_or(i64::MAX, |at| now_us.saturating_sub(at));
-        if (0..REJECT_US).contains(&since_us) {
+        if (0..MIN_REPLACE_INTERVAL_US).contains(&since_us) {
             let what = format!(
                 "{key} was rejected right after it was renewed: what the service refuses is not its age, check the account's rights"
             );
-            return Err(Error::new(ErrorKind::BadCredentials, what)
-                .with_retry_after_ms(u64::try_from((REJECT_US - since_us) / 1000).ok()));
+            return Err(
+                Error::new(ErrorKind::BadCredentials, what).with_retry_after_ms(
+                    u64::try_from((MIN_REPLACE_INTERVAL_US - since_us) / 1000).ok(),
+                ),
+            );
         }
         state.rejected = false;
         state.replaced_us = Some(now_us);
@@ -79,7 +82,7 @@ impl Backoff {
         let mut states = self.0.lock();
         let Some(error) = error else {
             if let Some(state) = states.get_mut(key) {
-                (state.pause, state.step) = (None, 0);
+                (state.waits_until, state.step) = (None, 0);
                 if state.replaced_us.is_none() {
                     states.remove(key);
                 }
@@ -102,15 +105,15 @@ impl Backoff {
             |ms| ms.saturating_mul(1000).min(MAX_RETRY_AFTER_US),
         );
         state.step = state.step.saturating_add(u32::from(asked.is_none()));
-        state.pause = Some((now_us + pause_us, error.clone()));
+        state.waits_until = Some((now_us + pause_us, error.clone()));
     }
 
     /// The token of a key was rejected, here or in another process.
     pub fn rejected(&self, key: &TokenKey, generation: u64) {
         let mut states = self.0.lock();
         let state = states.entry(key.clone()).or_default();
-        if generation > state.dead {
-            (state.dead, state.rejected) = (generation, true);
+        if generation > state.last_rejected_generation {
+            (state.last_rejected_generation, state.rejected) = (generation, true);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::engine::freshness;
 use crate::engine::persistence::Persistence;
 use crate::engine::service_context::Prerequisites;
 use crate::engine::single_flight::{self, Flight, Joined, SingleFlight};
-use crate::engine::state::{EngineState, Parts};
+use crate::engine::state::{EngineParts, EngineState};
 use crate::engine::workers::Workers;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
@@ -27,7 +27,7 @@ use crate::ports::service::{FoundToken, RequiredAccess};
 /// At most this many refreshes run in the background at the same time.
 const MAX_BACKGROUND_REFRESHES: usize = 4;
 /// A background refresh has this long before another caller begins one.
-const BACKGROUND_US: i64 = 30_000_000;
+const BACKGROUND_GRACE_US: i64 = 30_000_000;
 /// When the session closes, flights have this long to end.
 const MAX_CLOSE: Duration = Duration::from_secs(1);
 
@@ -48,7 +48,7 @@ pub struct Broker {
 
 impl Broker {
     /// A broker for these accounts.
-    pub fn new(accounts: Accounts, parts: Parts) -> Self {
+    pub fn new(accounts: Accounts, parts: EngineParts) -> Self {
         let refreshes_in_background = parts.refreshes_in_background;
         Self {
             state: EngineState::new(accounts, parts),
@@ -71,7 +71,7 @@ impl Broker {
         let accounts = &self.state.accounts;
         let account = accounts.number(request.account.as_deref())?;
         accounts.resolve(account, &request.resource, |resolved| {
-            self.serve(&resolved, request)
+            self.serve_hit(&resolved, request)
         })
     }
 
@@ -89,7 +89,7 @@ impl Broker {
     /// The hit: one look at the cache, one at the clock, one copy. Everything else is
     /// [`Broker::obtain`].
     #[inline]
-    fn serve(
+    fn serve_hit(
         self: &Arc<Self>,
         resolved: &ResolvedResource<'_>,
         request: &Request,
@@ -108,13 +108,13 @@ impl Broker {
             }
             return Ok(hit.token.clone());
         }
-        self.obtain(bound, resolved, request, hit)
+        self.serve_miss(bound, resolved, request, hit)
     }
 
     /// The miss. `present` is a valid token that is not fresh enough: it serves if nothing better
     /// comes.
     #[cold]
-    fn obtain(
+    fn serve_miss(
         self: &Arc<Self>,
         bound: &BoundService,
         resolved: &ResolvedResource<'_>,
@@ -123,7 +123,7 @@ impl Broker {
     ) -> Result<Token> {
         let mut acquisition =
             Acquisition::of_request(&self.state, bound, resolved, request, present.as_ref())?;
-        let outcome = self.attempt(bound, resolved, &mut acquisition, request);
+        let outcome = self.try_once(bound, resolved, &mut acquisition, request);
         let Err(error) = outcome else {
             return outcome;
         };
@@ -177,7 +177,7 @@ impl Broker {
     }
 
     /// One try: the store, then the backoff, then a flight.
-    fn attempt(
+    fn try_once(
         self: &Arc<Self>,
         bound: &BoundService,
         resolved: &ResolvedResource<'_>,
@@ -188,7 +188,7 @@ impl Broker {
             if freshness::lasts(token.meta(), request.min_valid, self.state.now_us(bound)) {
                 return Ok(token);
             }
-            acquisition.stale = Some(token.meta().generation);
+            acquisition.stale_generation = Some(token.meta().generation);
         }
         if let Some(error) = self
             .state
@@ -206,7 +206,7 @@ impl Broker {
                 self.run(acquisition, &flight)
             }
             Joined::Leader(flight) => {
-                self.launch(acquisition.clone(), Arc::clone(&flight), || ());
+                self.run_on_thread(acquisition.clone(), Arc::clone(&flight), || ());
                 self.wait(bound, &acquisition.key, &flight, request)
             }
             Joined::Follower(flight) => {
@@ -271,7 +271,7 @@ impl Broker {
     }
 
     /// Runs a flight on a thread of its own, and `after` behind it.
-    fn launch(
+    fn run_on_thread(
         self: &Arc<Self>,
         acquisition: Acquisition,
         flight: Arc<Flight<Token>>,
@@ -296,7 +296,7 @@ impl Broker {
     ) {
         let state = &self.state;
         // Never beyond the point where callers wait: a hit looks at no other time.
-        let next_us = (now_us + BACKGROUND_US).min(hit.times.mandatory_us);
+        let next_us = (now_us + BACKGROUND_GRACE_US).min(hit.times.mandatory_us);
         if !self.refreshes_in_background
             || state.closed.load(Ordering::Relaxed)
             || !state.cache.postpone(&hit.token.key(), &hit.times, next_us)
@@ -328,7 +328,7 @@ impl Broker {
         match self.flights.join(&acquisition.key) {
             Joined::Leader(flight) => {
                 state.stats.background.fetch_add(1, Ordering::Relaxed);
-                self.launch(acquisition, flight, done);
+                self.run_on_thread(acquisition, flight, done);
             }
             Joined::Follower(_) => done(),
         }
@@ -349,7 +349,7 @@ impl Prerequisites for Broker {
             return Ok(hit.token.clone());
         }
         let acquisition = Acquisition {
-            stale: hit.as_ref().map(|hit| hit.token.meta().generation),
+            stale_generation: hit.as_ref().map(|hit| hit.token.meta().generation),
             ..Acquisition::new(account, service, key)
         };
         let outcome = match self.flights.join(&acquisition.key) {

@@ -17,7 +17,7 @@ use crate::model::token::Token;
 use crate::ports::service::{Acquired, TokenSpec};
 use crate::ports::store::{Lock, LockResult};
 
-/// One flight.
+/// Fetches one token.
 pub struct Fetch<'a> {
     state: &'a EngineState,
     prerequisites: &'a dyn Prerequisites,
@@ -119,7 +119,7 @@ impl<'a> Fetch<'a> {
             + self
                 .state
                 .timeout
-                .max(self.acquisition.patience.unwrap_or_default());
+                .max(self.acquisition.caller_timeout.unwrap_or_default());
         let scope = self.bound.scope.fingerprint();
         let outcome = loop {
             let holder = match self.state.store.try_lock(&self.acquisition.key)? {

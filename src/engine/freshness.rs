@@ -7,7 +7,7 @@ use crate::model::token::{NO_EXPIRY, TokenMeta};
 
 const SECOND_US: i64 = 1_000_000;
 
-/// The windows of a token that was got at `facts.acquired_us`: callers wait in the last 5 % of its
+/// The windows of a token acquired at `meta.acquired_us`: callers wait in the last 5 % of its
 /// life (10 to 60 s, at most a quarter of it); a refresh is advisable in the last 20 % (one minute
 /// to one hour, at most half of it), give or take a tenth. `jitter` is 0 to 255.
 pub fn windows(meta: &TokenMeta, jitter: u8) -> RefreshTimes {

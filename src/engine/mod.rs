@@ -2,15 +2,15 @@
 //!
 //! The path of `masv_token_for`, from the C call to the HTTP request:
 //!
-//! 1. `ffi/boundary.rs`, `call_with_out`: sets the out-pointers to NULL and stops panics;
-//!    `ffi/text.rs` checks the text.
+//! 1. `ffi/boundary.rs`, `call_with_out`: sets the out-pointers to NULL; `ffi/panic.rs` stops
+//!    panics, and `ffi/text.rs` checks the text.
 //! 2. `session/mod.rs`, `Session::token`: asks the cache; a fresh token of a usual name is returned
 //!    here.
 //! 3. `engine/accounts.rs`, `Accounts::resolve`: finds the service that the resource belongs to,
 //!    and what it names there.
 //! 4. `engine/broker.rs`, `Broker::token_for`: looks at the cache again, as the request wants it;
 //!    `engine/freshness.rs` decides.
-//! 5. `engine/broker.rs`, `Broker::attempt`: asks the store, then `engine/backoff.rs` whether the
+//! 5. `engine/broker.rs`, `Broker::try_once`: asks the store, then `engine/backoff.rs` whether the
 //!    service may be asked.
 //! 6. `engine/single_flight.rs`, `SingleFlight::join`: one caller leads the flight, the others wait
 //!    for it.

@@ -36,7 +36,7 @@ fn remember(store: &dyn Store, whose: &Fingerprint, refusal: FailureRecord) {
     });
 }
 
-/// Records how a login with a secret ended.
+/// Records how a login or a renewal ended.
 pub fn record(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, now_us: i64) {
     let Some(error) = outcome else {
         if store.failure(secret).is_some() {

@@ -1,4 +1,4 @@
-//! Storing what a service gave, in the store and in memory, and forgetting what it rejected.
+//! The tokens of one service in the cache and the store: looks them up, stores them, rejects them.
 
 use std::sync::atomic::Ordering;
 
@@ -68,7 +68,7 @@ impl<'a> Persistence<'a> {
         let now_us = self.state.now_us(self.bound);
         let hit = self.cached(&acquisition.key)?;
         let newer = acquisition
-            .stale
+            .stale_generation
             .is_none_or(|stale| hit.token.meta().generation > stale);
         (newer && now_us < hit.times.mandatory_us).then_some(hit.token)
     }
@@ -102,7 +102,7 @@ impl<'a> Persistence<'a> {
         let times = freshness::windows(&meta, state::random());
         self.state.cache.publish(&token, &times, now_us);
         let newer = acquisition
-            .stale
+            .stale_generation
             .is_none_or(|stale| meta.generation > stale);
         (newer && now_us < times.mandatory_us).then_some(token)
     }
@@ -154,7 +154,7 @@ impl<'a> Persistence<'a> {
     /// dropped.
     ///
     /// # Errors
-    /// Those of [`Engine::store_acquired`].
+    /// Those of [`Persistence::store_acquired`].
     pub fn store_login(
         &self,
         mut acquisition: Acquisition,

@@ -17,7 +17,7 @@ use crate::sys::sync::{Condvar, Mutex};
 /// The flights under way.
 pub struct SingleFlight<K, T>(Mutex<HashMap<K, Arc<Flight<T>>>>);
 
-/// One flight.
+/// What the callers of one flight wait for.
 pub struct Flight<T> {
     outcome: Mutex<Option<Result<T>>>,
     done: Condvar,

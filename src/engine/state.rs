@@ -34,13 +34,13 @@ pub struct Stats {
     pub exchanges: AtomicU64,
     /// Of these the ones that carried the user's secrets.
     pub logins: AtomicU64,
-    /// Tokens renewed without the user's secrets.
+    /// Attempts to renew a token without the user's secrets.
     pub renewals: AtomicU64,
     /// Refreshes that ran in the background.
     pub background: AtomicU64,
     /// Refusals that were answered from memory.
     pub refused_from_memory: AtomicU64,
-    /// Tokens that callers rejected.
+    /// Tokens that callers or services rejected.
     pub rejected: AtomicU64,
 }
 
@@ -64,7 +64,7 @@ pub struct EngineState {
     pub stats: Stats,
     /// Which keys wait after a failure or a rejection.
     pub backoff: Backoff,
-    /// The fingerprint of the refused secret, by the key that it stopped.
+    /// The fingerprint of the refusal or throttle, by the key that it stopped.
     pub refusals: Mutex<HashMap<TokenKey, Fingerprint>>,
     /// The package that a link opened, by the key of the link.
     pub aliases: RwLock<HashMap<TokenKey, TokenKey>>,
@@ -77,7 +77,7 @@ pub struct EngineState {
 }
 
 /// What the state is made of.
-pub struct Parts {
+pub struct EngineParts {
     /// Keeps records.
     pub store: Box<dyn Store>,
     /// Sends requests.
@@ -92,9 +92,9 @@ pub struct Parts {
 
 impl EngineState {
     /// The state for these accounts.
-    pub fn new(accounts: Accounts, parts: Parts) -> Self {
+    pub fn new(accounts: Accounts, parts: EngineParts) -> Self {
         let seed = RandomState::new().hash_one(());
-        let Parts {
+        let EngineParts {
             store,
             http,
             clock,

@@ -1,5 +1,5 @@
-//! The boundary of the library: no panic crosses it, no out-pointer is set before success, every
-//! failure has its detail.
+//! The boundary of the library: no out-pointer is set before success, and every failure has its
+//! detail. [`panic`] stops panics here.
 //!
 //! Every export's body is one call of [`call`], [`call_with_out`], [`status_only`] or
 //! [`panic::infallible`]; a test checks each.

@@ -216,7 +216,7 @@ impl<'a> TokenKeyRef<'a> {
     }
 }
 
-/// Separates a link's id from its password fingerprint; never occurs in ids.
+/// Separates a link's id from the fingerprint of its secret and password; never occurs in ids.
 const PASSWORD_SEPARATOR: char = '#';
 
 /// An owned key.

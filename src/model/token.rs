@@ -100,7 +100,7 @@ pub struct TokenMeta {
     pub acquired_us: i64,
 }
 
-/// Where the parts of a token's text end. In bytes.
+/// The lengths of the parts of a token's text, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// How many headers there are.
@@ -241,7 +241,7 @@ impl Token {
         &self.meta
     }
 
-    /// Where the parts of its text end.
+    /// The lengths of the parts of its text.
     #[doc(hidden)]
     pub fn layout(&self) -> &Layout {
         &self.layout

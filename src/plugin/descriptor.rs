@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use super::abi;
 use super::foreign_memory::{self, PlainData};
 use super::routes::Route;
-use crate::config::{DeclaredKind, DeclaredSetting, FIELDS};
+use crate::config::{DeclaredKind, DeclaredSetting, SETTINGS};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, ResourceKind};
 
@@ -184,7 +184,7 @@ unsafe fn read_setting(
         name.to_ascii_uppercase(),
         key.to_ascii_uppercase()
     );
-    if FIELDS
+    if SETTINGS
         .iter()
         .any(|field| field.env.contains(&variable.as_str()))
     {

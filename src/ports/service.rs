@@ -277,9 +277,10 @@ pub trait Context {
     /// Those of [`Context::send`].
     fn send_no_retry(&self, request: &Request) -> Result<Response>;
 
-    /// Sends a request that carries the user's secrets: a login, which is never retried, or a read
-    /// with an API key. `refused` returns an error for a response that means "these secrets are
-    /// wrong"; such a refusal is recorded for these secrets.
+    /// Sends a request that carries the user's secrets: a login, which is retried only if it was
+    /// not sent or the service asked for it with a 429, or a read with an API key. `refused`
+    /// returns an error for a response that means "these secrets are wrong"; such a refusal is
+    /// recorded for these secrets.
     ///
     /// # Errors
     /// Those of [`Context::send`], and [`ErrorKind::BadCredentials`], also a recorded one.

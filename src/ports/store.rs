@@ -42,12 +42,13 @@ pub struct Record {
     pub replaced_us: Option<i64>,
 }
 
-/// The record of a secret that a service refused, or of a service that did not answer a login.
+/// The record of a failure that all processes respect: a refused secret, a login without response,
+/// a throttle, or a secret source that failed.
 #[derive(Clone, Debug)]
 pub struct FailureRecord {
     /// When it happened, in microseconds since 1970 by this machine's clock.
     pub since_us: i64,
-    /// No login before this time.
+    /// It counts until this time.
     pub until_us: i64,
     /// The number of consecutive refusals.
     pub step: u32,
@@ -102,7 +103,7 @@ pub trait Store: Send + Sync {
     /// Makes the fingerprints for all processes that share the store.
     fn fingerprints(&self) -> &Fingerprinter;
 
-    /// The record of a secret's refusal.
+    /// The failure that is recorded under a fingerprint.
     fn failure(&self, secret: &Fingerprint) -> Option<FailureRecord>;
 
     /// Records a refusal, or removes it with `None`, unless `stays` returns true for the present

@@ -1,6 +1,12 @@
 //! The services: one file or folder each, one line each in [`open`].
 //!
 //! They never import each other.
+//!
+//! To add one: a file here with its `Service`, its line in [`open`], its settings in
+//! `config/settings.rs`, its credentials in `CREDENTIAL_GROUPS` of `config/profile.rs` (without
+//! that, credentials of two accounts mix), and its name in `RESERVED_NAMES` of
+//! `plugin/descriptor.rs`. For the programs: `credentials.rs`, `commands/login.rs` and
+//! `commands/logout.rs` in `crates/keyferry-cli/src`.
 
 mod fileverbs;
 pub mod jwt;

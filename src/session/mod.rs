@@ -22,7 +22,7 @@ use crate::engine::cache::Peek;
 use crate::engine::freshness;
 use crate::engine::persistence::{self, Persistence};
 use crate::engine::service_context::ServiceContext;
-use crate::engine::state::Parts;
+use crate::engine::state::EngineParts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::{Access, ResourceKind, TokenKey};
 use crate::model::request::Request;
@@ -100,8 +100,8 @@ pub struct TokenView {
 static DEFAULT: PerProcess<Session> = PerProcess::new();
 
 impl Session {
-    /// Opens a session. It reads no secret, goes to no network and starts no thread before it is
-    /// asked for a token.
+    /// Opens a session. It reads no secret, goes to no network and, unless plugins are set, starts
+    /// no thread before it is asked for a token.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] or [`ErrorKind::UnsafeFile`] if a setting can't be used: the message
@@ -179,7 +179,7 @@ impl Session {
         let accounts = Accounts::open(config, plugins)?;
         let account = accounts.number(None)?;
         let profile = &accounts.account(account).profile;
-        let parts = Parts {
+        let parts = EngineParts {
             store: stores::open(profile, config.is_standalone(), || {
                 Box::new(secret_sources::Keyring::new(profile.environment()))
             }),
@@ -341,7 +341,7 @@ impl Session {
             })
     }
 
-    /// Logs in to MASV: always one request.
+    /// Logs in to MASV, also if a token is cached.
     ///
     /// # Errors
     /// [`ErrorKind::NotConfigured`], and those of the service.

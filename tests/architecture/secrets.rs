@@ -50,7 +50,7 @@ const EXPOSED: &[(&str, usize, &str)] = &[
         "gives settings that are no secret",
     ),
     (
-        "src/config/settings.rs",
+        "src/config/configuration.rs",
         2,
         "checks values, and reads the name of the default account",
     ),

@@ -1,25 +1,13 @@
 //! The command line of `keyferry`: what it accepts and how it is parsed.
 //!
-//! A new command is one file in `commands/`, a variant of [`Command`] and an arm of [`crate::run`].
+//! The commands and their options are in [`crate::commands`].
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser};
 
-use crate::commands::agent::AgentOptions;
-use crate::commands::config::ConfigOptions;
-use crate::commands::doctor::DoctorOptions;
-use crate::commands::exec::{self, ExecOptions};
-use crate::commands::explain::ExplainOptions;
-use crate::commands::get::GetOptions;
+use crate::commands::Command;
 use crate::commands::git::GitOptions;
-use crate::commands::login::LoginOptions;
-use crate::commands::logout::LogoutOptions;
-use crate::commands::plugin::PluginOptions;
-use crate::commands::print::PrintOptions;
-use crate::commands::sandbox::SandboxOptions;
-use crate::commands::status::StatusOptions;
-use crate::demo::DemoOptions;
 use crate::exit_code::{EXIT_CODES_HELP, EXIT_FAILED, EXIT_OK, EXIT_USAGE};
 use crate::secret_input;
 use crate::streams::Streams;
@@ -30,86 +18,6 @@ use crate::streams::Streams;
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
-}
-
-/// The commands of `keyferry`.
-#[derive(Subcommand)]
-pub enum Command {
-    /// Show the main job: every kind of token, got and used against made-up services on this
-    /// machine.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Demo(DemoOptions),
-    /// Serve made-up MASV, MASV Agent and FileVerbs on this machine until Ctrl-C or SIGTERM, which
-    /// is exit code 0.
-    ///
-    /// Prints the variables that point keyferry there. On a terminal it tells the rest too;
-    /// otherwise standard output holds the `export` lines alone and is closed behind them, so that
-    /// `eval "$(keyferry sandbox &)"` works in a script, which stops it with `kill
-    /// "$KEYFERRY_SANDBOX_PID"`.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Sandbox(SandboxOptions),
-    /// Log in once; every program of yours is served from then on.
-    ///
-    /// The secret comes from the prompt, from standard input where that is no terminal, or from
-    /// --secret-fd or --secret-file; never from the command line, which everybody on the machine
-    /// can read.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Login(LoginOptions),
-    /// Forget tokens, and what renews them.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Logout(LogoutOptions),
-    /// Show which tokens are kept, and how long they last.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Status(StatusOptions),
-    /// Print `Name: value` lines for `curl -H @-`.
-    ///
-    /// Example: `curl -H @<(keyferry header URL) URL`. Other programs can't see a token that comes
-    /// this way. Send it to the host of the URL alone, and follow no redirect with it: clients,
-    /// `curl -L` among them, take such a header on to the next host.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Header(PrintOptions),
-    /// Print a configuration for `curl -K -`, quoted by curl's own rules.
-    ///
-    /// Example: `keyferry curl URL | curl -K - URL`. Its first line, `max-redirs = 0`, has curl
-    /// follow no redirect, also with -L: curl would take the header on to the next host.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Curl(PrintOptions),
-    /// Print the bare token or key.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Token(PrintOptions),
-    /// Run a program with a profile's secrets in its environment: `keyferry exec --profile work --
-    /// COMMAND`.
-    ///
-    /// The program takes this one's place, so exit code and signals are its own.
-    #[command(after_help = exec::EXIT_CODES_HELP)]
-    Exec(ExecOptions),
-    /// Show whether the MASV Agent runs and who is signed in, or sign in.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Agent(AgentOptions),
-    /// Say what would happen for a resource, and why.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Explain(ExplainOptions),
-    /// Examine configuration, secrets, store, network and clock. Holds nothing that can't be shown
-    /// to a stranger.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Doctor(DoctorOptions),
-    /// Show the plugins, or test one as its author.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Plugin(PluginOptions),
-    /// Show every setting, whether it is set and by whom; no secret's value.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Config(ConfigOptions),
-    /// Answer a build tool: one JSON object `{"uri": …}` on standard input, headers and their end
-    /// on standard output.
-    ///
-    /// EngFlow's credential helper protocol, as `bazel --credential_helper=HOST=/path/to/keyferry`
-    /// speaks it.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Get(GetOptions),
-    /// Answer git: `git config --global credential.helper keyferry`, with git-credential-keyferry
-    /// on PATH.
-    #[command(after_help = EXIT_CODES_HELP)]
-    Git(GitOptions),
 }
 
 /// The command line, for the manual.

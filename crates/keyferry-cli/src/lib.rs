@@ -22,36 +22,3 @@ pub mod table;
 pub mod temp_dir;
 pub mod terminal;
 pub mod time_format;
-
-use args::Command;
-use commands::print::OutputFormat;
-use commands::{
-    agent, config, doctor, exec, explain, get, git, login, logout, plugin, print, sandbox, status,
-};
-use context::CliContext;
-use streams::Streams;
-
-/// Runs a command and returns the exit code.
-///
-/// A command is a function of its options, the context and the three streams: it reads no variable,
-/// argument or clock by itself.
-pub fn run(command: Command, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
-    match command {
-        Command::Demo(options) => demo::run(&options, streams),
-        Command::Sandbox(options) => sandbox::run(&options, &context.temp_dir, streams),
-        Command::Login(options) => login::run(&options, context, streams),
-        Command::Logout(options) => logout::run(&options, context, streams),
-        Command::Status(options) => status::run(&options, context, streams),
-        Command::Exec(options) => exec::run(&options, context, streams),
-        Command::Agent(options) => agent::run(options, context, streams),
-        Command::Explain(options) => explain::run(&options, context, streams),
-        Command::Doctor(options) => doctor::run(&options, context, streams),
-        Command::Plugin(options) => plugin::run(&options, context, streams),
-        Command::Config(options) => config::run(&options, context, streams),
-        Command::Header(options) => print::run(OutputFormat::Header, &options, context, streams),
-        Command::Curl(options) => print::run(OutputFormat::Curl, &options, context, streams),
-        Command::Token(options) => print::run(OutputFormat::Token, &options, context, streams),
-        Command::Get(options) => get::run(&options, context, streams),
-        Command::Git(options) => git::run(&options.words, context, streams),
-    }
-}

@@ -30,7 +30,7 @@ const CHUNKS: usize = 256;
 /// The first chunks' size in words.
 const FIRST_WORDS: usize = 1024;
 /// Blocks have a multiple of so many words: a line of the processor's cache.
-const GRAIN: usize = 8;
+const BLOCK_MULTIPLE_WORDS: usize = 8;
 
 /// Where a block is: the chunk in the upper 8 bits, the offset in words in the 56 below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,7 +74,7 @@ impl Arena {
     /// Takes a block of at least `words` words. None when memory for another chunk can't be
     /// addressed.
     pub fn allocate(&self, allocator: &mut Allocator, words: usize) -> Option<EntrySlot> {
-        let words = words.next_multiple_of(GRAIN);
+        let words = words.next_multiple_of(BLOCK_MULTIPLE_WORDS);
         if let Some(place) = allocator.free.get_mut(&words).and_then(Vec::pop) {
             return Some(place);
         }
@@ -105,7 +105,7 @@ impl Arena {
 
     /// Gives a block of `words` words back, wiped.
     pub fn release(&self, allocator: &mut Allocator, place: EntrySlot, words: usize) {
-        let words = words.next_multiple_of(GRAIN);
+        let words = words.next_multiple_of(BLOCK_MULTIPLE_WORDS);
         write(&self.at(place)[..words], |content| {
             content
                 .iter()

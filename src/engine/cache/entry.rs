@@ -2,9 +2,9 @@
 //!
 //! All that reads here may see torn words: it stays inside the block, and what it gives is thrown
 //! away by [`crate::engine::cache::arena::read`] if the record changed meanwhile. The words behind
-//! the version are: scope; class, access, kind, header count, id length, service length, name
-//! length; headers and details length; generation; expiry; acquisition; advisory point; mandatory
-//! point; then the token's text.
+//! the version are: scope; resource kind, access, kind, header count, id length, service length,
+//! name length; headers and details length; generation; expiry; acquisition; advisory point;
+//! mandatory point; then the token's text.
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,12 +14,12 @@ use crate::model::token::{Layout, Token, TokenKind, TokenMeta};
 use crate::sys::atomic_words::{begin_with, copy_words};
 
 const SCOPE: usize = 0;
-const SMALL: usize = 1;
+const PACKED_META: usize = 1;
 const LENGTHS: usize = 2;
 const GENERATION: usize = 3;
 const EXPIRES: usize = 4;
 const ACQUIRED: usize = 5;
-const SOFT: usize = 6;
+const ADVISORY: usize = 6;
 const MANDATORY: usize = 7;
 /// Where the text begins.
 pub const CONTENT_TEXT: usize = 8;
@@ -86,7 +86,7 @@ fn text_at(content: &[AtomicU64], at: usize) -> &[AtomicU64] {
     content.get(CONTENT_TEXT + at..).unwrap_or_default()
 }
 
-fn small(meta: &TokenMeta, layout: &Layout) -> u64 {
+fn packed_meta(meta: &TokenMeta, layout: &Layout) -> u64 {
     let bytes = [
         meta.resource_kind as u8,
         meta.access as u8,
@@ -117,7 +117,7 @@ pub fn write(content: &[AtomicU64], token: &Token, times: &RefreshTimes) {
     let (meta, layout) = (token.meta(), token.layout());
     let head = [
         meta.scope,
-        small(meta, layout),
+        packed_meta(meta, layout),
         u64::from(layout.headers_len) | u64::from(layout.details_len) << 32,
         meta.generation,
         meta.expires_us as u64,
@@ -143,8 +143,8 @@ fn padded(bytes: &[u8]) -> u64 {
 
 /// Whether a record is the one of this key.
 #[inline]
-pub fn is(content: &[AtomicU64], key: &TokenKeyRef<'_>) -> bool {
-    let small = word(content, SMALL);
+pub fn has_key(content: &[AtomicU64], key: &TokenKeyRef<'_>) -> bool {
+    let small = word(content, PACKED_META);
     let named = small & 0xffff == (key.resource_kind as u64 | (key.access as u64) << 8)
         && (small >> 48) as usize == key.id.len();
     let id_at = (word(content, LENGTHS) as u32).div_ceil(8) as usize;
@@ -155,7 +155,7 @@ pub fn is(content: &[AtomicU64], key: &TokenKeyRef<'_>) -> bool {
 
 /// The numbers of a record.
 pub fn meta(content: &[AtomicU64]) -> TokenMeta {
-    let small = word(content, SMALL);
+    let small = word(content, PACKED_META);
     TokenMeta {
         scope: word(content, SCOPE),
         resource_kind: ResourceKind::from_number(small as u8).unwrap_or(ResourceKind::Key),
@@ -169,7 +169,7 @@ pub fn meta(content: &[AtomicU64]) -> TokenMeta {
 
 #[inline]
 fn layout(content: &[AtomicU64]) -> Layout {
-    let (small, lengths) = (word(content, SMALL), word(content, LENGTHS));
+    let (small, lengths) = (word(content, PACKED_META), word(content, LENGTHS));
     Layout {
         header_count: (small >> 24) as u8,
         service_len: (small >> 32) as u8,
@@ -183,7 +183,7 @@ fn layout(content: &[AtomicU64]) -> Layout {
 /// A copy of the token and its times. None only for words that are torn.
 pub fn copy(content: &[AtomicU64]) -> Option<CachedToken> {
     let times = RefreshTimes {
-        advisory_us: (word(content, SOFT) & !NOTIFIED) as i64,
+        advisory_us: (word(content, ADVISORY) & !NOTIFIED) as i64,
         mandatory_us: word(content, MANDATORY) as i64,
     };
     Some(CachedToken {
@@ -210,7 +210,7 @@ fn token(content: &[AtomicU64]) -> Option<Box<Token>> {
 /// A copy of the token, if no refresh of it is advisable at `now_us`.
 #[inline]
 pub fn fresh(content: &[AtomicU64], now_us: i64) -> Result<Box<Token>, NotFresh> {
-    if now_us < word(content, SOFT) as i64 {
+    if now_us < word(content, ADVISORY) as i64 {
         token(content).ok_or(NotFresh::Renewable)
     } else {
         Err(stale(content, now_us))
@@ -229,20 +229,20 @@ fn stale(content: &[AtomicU64], now_us: i64) -> NotFresh {
 /// Copies the header line, if the token is fresh at `now_us` and nobody has to be told otherwise.
 #[inline]
 pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> EntryView {
-    let soft = word(content, SOFT);
-    if now_us >= soft as i64 {
+    let advisory = word(content, ADVISORY);
+    if now_us >= advisory as i64 {
         if now_us >= word(content, MANDATORY) as i64 {
             return EntryView::Stale(stale(content, now_us));
         }
-        if soft & NOTIFIED == 0 {
-            return EntryView::Due(soft);
+        if advisory & NOTIFIED == 0 {
+            return EntryView::Due(advisory);
         }
     }
     line(content, out)
 }
 
 /// The same past the advisory point, when somebody was told.
-pub fn peek_seen(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> EntryView {
+pub fn peek_notified(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> EntryView {
     if now_us >= word(content, MANDATORY) as i64 {
         EntryView::Stale(stale(content, now_us))
     } else {
@@ -271,8 +271,10 @@ fn line(content: &[AtomicU64], out: &mut [MaybeUninit<u8>]) -> EntryView {
 ///
 /// The one read that acts: where the record changes behind it, nobody or another token's caller is
 /// told, once and too early.
-pub fn exchange_soft(content: &[AtomicU64], from: u64, to: u64) -> bool {
-    content
-        .get(SOFT)
-        .is_some_and(|soft| soft.compare_exchange(from, to, Relaxed, Relaxed).is_ok())
+pub fn exchange_advisory(content: &[AtomicU64], from: u64, to: u64) -> bool {
+    content.get(ADVISORY).is_some_and(|advisory| {
+        advisory
+            .compare_exchange(from, to, Relaxed, Relaxed)
+            .is_ok()
+    })
 }

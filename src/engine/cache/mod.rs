@@ -26,7 +26,7 @@ use crate::model::token::Token;
 const TABLES: usize = 2 * 40;
 const FIRST_SLOTS: usize = 64;
 /// One change in [`Cache::current`]; what is below it is the number of a table.
-const CHANGE: usize = 1 << 8;
+const TABLE_CHANGE_STEP: usize = 1 << 8;
 
 /// The bits of a tag that are an access. There are four.
 const ACCESS: u64 = 3;
@@ -35,14 +35,14 @@ const EMPTY: u64 = 0;
 const REMOVED: u64 = 1;
 
 #[derive(Default)]
-struct Slot {
+struct TableSlot {
     tag: AtomicU64,
     place: AtomicU64,
 }
 
 /// Tokens by key.
 pub struct Cache {
-    tables: Box<[OnceLock<Box<[Slot]>>]>,
+    tables: Box<[OnceLock<Box<[TableSlot]>>]>,
     /// Which table serves, and above that how often this was changed: a table may come to serve
     /// again.
     current: AtomicUsize,
@@ -74,7 +74,8 @@ pub enum Peek {
 impl Cache {
     /// An empty cache. `seed` should be random: it decides which ids share a place.
     pub fn new(seed: u64) -> Self {
-        let tables: Box<[OnceLock<Box<[Slot]>>]> = (0..TABLES).map(|_| OnceLock::new()).collect();
+        let tables: Box<[OnceLock<Box<[TableSlot]>>]> =
+            (0..TABLES).map(|_| OnceLock::new()).collect();
         let _ = tables[0].set(slots(FIRST_SLOTS));
         Self {
             tables,
@@ -133,7 +134,9 @@ impl Cache {
             match self.find(&key, hash, |content| entry::peek(content, now_us, out)) {
                 Some(EntryView::Line(len)) => return Peek::Line(len),
                 Some(EntryView::Multiple) => return Peek::Multiple,
-                Some(EntryView::Due(soft)) => return self.peek_due(&key, soft, now_us, out),
+                Some(EntryView::Due(advisory)) => {
+                    return self.peek_due(&key, advisory, now_us, out);
+                }
                 Some(EntryView::Stale(NotFresh::Renewable)) => return Peek::Miss,
                 Some(EntryView::Stale(NotFresh::Ended)) | None => {}
             }
@@ -141,20 +144,20 @@ impl Cache {
         Peek::Miss
     }
 
-    /// Past the advisory point `soft`: one caller is told, and for the others the token serves on.
+    /// Past the advisory point `advisory`: one caller is told, and for the others the token serves on.
     #[cold]
     fn peek_due(
         &self,
         key: &TokenKeyRef<'_>,
-        soft: u64,
+        advisory: u64,
         now_us: i64,
         out: &mut [MaybeUninit<u8>],
     ) -> Peek {
-        if self.exchange_soft(key, soft, soft | entry::NOTIFIED) {
+        if self.exchange_advisory(key, advisory, advisory | entry::NOTIFIED) {
             return Peek::RefreshDue;
         }
         match self.find(key, self.hash(&key.prefix()), |content| {
-            entry::peek_seen(content, now_us, out)
+            entry::peek_notified(content, now_us, out)
         }) {
             Some(EntryView::Line(len)) => Peek::Line(len),
             Some(EntryView::Multiple) => Peek::Multiple,
@@ -163,9 +166,9 @@ impl Cache {
     }
 
     /// Changes the advisory point of a key's token, if it still is `from`. Whether it was.
-    fn exchange_soft(&self, key: &TokenKeyRef<'_>, from: u64, to: u64) -> bool {
+    fn exchange_advisory(&self, key: &TokenKeyRef<'_>, from: u64, to: u64) -> bool {
         self.find(key, self.hash(&key.prefix()), |content| {
-            entry::exchange_soft(content, from, to)
+            entry::exchange_advisory(content, from, to)
         })
         .unwrap_or(false)
     }
@@ -183,7 +186,7 @@ impl Cache {
             times.advisory_word() | entry::NOTIFIED,
         ]
         .into_iter()
-        .any(|seen| self.exchange_soft(key, seen, later))
+        .any(|seen| self.exchange_advisory(key, seen, later))
     }
 
     /// Keeps a token in place of the key's present one, unless that one's generation is later and
@@ -265,14 +268,14 @@ impl Cache {
     }
 
     #[inline]
-    fn table(&self) -> &[Slot] {
+    fn table(&self) -> &[TableSlot] {
         self.numbered(self.current.load(Ordering::Acquire))
     }
 
     #[inline]
-    fn numbered(&self, current: usize) -> &[Slot] {
+    fn numbered(&self, current: usize) -> &[TableSlot] {
         self.tables
-            .get(current % CHANGE)
+            .get(current % TABLE_CHANGE_STEP)
             .and_then(OnceLock::get)
             .map_or(&[], |slots| slots)
     }
@@ -309,7 +312,7 @@ impl Cache {
     #[inline(always)]
     fn find_in<T>(
         &self,
-        table: &[Slot],
+        table: &[TableSlot],
         tag: u64,
         key: &TokenKeyRef<'_>,
         read: &mut impl FnMut(&[AtomicU64]) -> T,
@@ -319,26 +322,28 @@ impl Cache {
             let slot = &table[at & (table.len() - 1)];
             match slot.tag.load(Ordering::Acquire) {
                 EMPTY => return None,
-                found if found == tag => loop {
-                    let place = slot.place.load(Ordering::Acquire);
-                    // Rationale: whether the slot still leads here is asked inside the read. Asked
-                    // behind it, the block could have been another key's and this one's again in
-                    // the meantime, and a token that is there was missed.
-                    let seen = arena::read(self.arena.at(EntrySlot(place)), |content| {
-                        match entry::is(content, key) {
-                            true => Ok(read(content)),
-                            false => Err(slot.place.load(Ordering::Acquire) == place),
+                found if found == tag => {
+                    loop {
+                        let place = slot.place.load(Ordering::Acquire);
+                        // Rationale: whether the slot still leads here is asked inside the read.
+                        // Asked behind it, the block could have been another key's and this one's
+                        // again in the meantime, and a token that is there was missed.
+                        let seen = arena::read(self.arena.at(EntrySlot(place)), |content| {
+                            match entry::has_key(content, key) {
+                                true => Ok(read(content)),
+                                false => Err(slot.place.load(Ordering::Acquire) == place),
+                            }
+                        });
+                        match seen {
+                            Some(Ok(result)) => return Some(result),
+                            // Another thing with the same hash, or a record that went while it was
+                            // looked at.
+                            Some(Err(true)) => break,
+                            _ if slot.tag.load(Ordering::Acquire) != tag => break,
+                            _ => std::hint::spin_loop(),
                         }
-                    });
-                    match seen {
-                        Some(Ok(result)) => return Some(result),
-                        // Another thing with the same hash, or a record that went while it was
-                        // looked at.
-                        Some(Err(true)) => break,
-                        _ if slot.tag.load(Ordering::Acquire) != tag => break,
-                        _ => std::hint::spin_loop(),
                     }
-                },
+                }
                 _ => {}
             }
             at = at.wrapping_add(1);
@@ -347,14 +352,14 @@ impl Cache {
     }
 
     /// The slot and record of a key. For writers, under their lock.
-    fn slot_of(&self, key: &TokenKeyRef<'_>, tag: u64) -> Option<(&Slot, EntrySlot)> {
+    fn slot_of(&self, key: &TokenKeyRef<'_>, tag: u64) -> Option<(&TableSlot, EntrySlot)> {
         let table = self.table();
         (0..table.len())
             .map(|step| &table[first_slot(tag).wrapping_add(step) & (table.len() - 1)])
             .take_while(|slot| slot.tag.load(Ordering::Relaxed) != EMPTY)
             .filter(|slot| slot.tag.load(Ordering::Relaxed) == tag)
             .map(|slot| (slot, EntrySlot(slot.place.load(Ordering::Relaxed))))
-            .find(|(_, place)| entry::is(self.content(*place), key))
+            .find(|(_, place)| entry::has_key(self.content(*place), key))
     }
 
     fn insert(&self, writer: &mut Writer, tag: u64, place: EntrySlot) {
@@ -375,7 +380,7 @@ impl Cache {
             old.iter()
                 .filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED)
         };
-        let number = current % CHANGE;
+        let number = current % TABLE_CHANGE_STEP;
         let (next, count) = if live().count() * 4 > old.len() {
             (number / 2 * 2 + 2, old.len() * 2)
         } else {
@@ -390,7 +395,7 @@ impl Cache {
         };
         // Whoever is in there since it served before has to learn of it first.
         self.current
-            .store(current.wrapping_add(CHANGE), Ordering::Release);
+            .store(current.wrapping_add(TABLE_CHANGE_STEP), Ordering::Release);
         fresh
             .iter()
             .for_each(|slot| slot.tag.store(EMPTY, Ordering::Release));
@@ -404,7 +409,7 @@ impl Cache {
             writer.used += 1;
         }
         self.current.store(
-            current.wrapping_add(2 * CHANGE) - number + next,
+            current.wrapping_add(2 * TABLE_CHANGE_STEP) - number + next,
             Ordering::Release,
         );
     }
@@ -415,8 +420,8 @@ impl Cache {
     }
 }
 
-fn slots(count: usize) -> Box<[Slot]> {
-    (0..count).map(|_| Slot::default()).collect()
+fn slots(count: usize) -> Box<[TableSlot]> {
+    (0..count).map(|_| TableSlot::default()).collect()
 }
 
 /// A slot's tag: the hash of the thing, and in the lowest bits the access, so that a look-up for
@@ -433,7 +438,7 @@ fn first_slot(tag: u64) -> usize {
 }
 
 /// Fills the first slot that is free for a tag. Whether it was an empty one.
-fn put(table: &[Slot], tag: u64, place: EntrySlot) -> bool {
+fn put(table: &[TableSlot], tag: u64, place: EntrySlot) -> bool {
     let mut at = first_slot(tag);
     loop {
         let slot = &table[at & (table.len() - 1)];

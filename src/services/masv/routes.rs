@@ -19,7 +19,7 @@ const USER_ROUTES: [&str; 4] = ["user", "teams", "portals", "custom_webhooks"];
 /// would take it to that host.
 const MISSING_SCHEME: &str = "the path begins like a URL without its scheme: write https:// before a host, or the path below the version alone";
 
-/// What a path names. `has_key` says whether an API key is configured.
+/// What a path names. `has_api_key` says whether an API key is configured.
 pub(super) fn classify(path: &str, has_api_key: bool) -> Result<Target<'_>> {
     if let Some(rest) = path.strip_prefix("packages/") {
         return package(rest);

@@ -2,7 +2,8 @@
 //!
 //! The bytes were authenticated before they are decoded, so malformed ones are a mistake of this
 //! program; the store treats them as damage. Numbers are little-endian; a text has its length
-//! before it.
+//! before it. A change of the bytes needs a new `VERSION` in `envelope.rs`; without it, older files
+//! count as damaged.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use keyferry_cli::{args, startup};
+use keyferry_cli::{args, commands, startup};
 
 /// Before Rust's own start.
 #[cfg(target_os = "linux")]
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     startup::log_warnings_to_stderr();
     startup::run_program(
         |arguments, context, streams| match args::parse(arguments, streams) {
-            Ok(command) => keyferry_cli::run(command, context, streams),
+            Ok(command) => commands::run(command, context, streams),
             Err(code) => code,
         },
     )

@@ -9,7 +9,9 @@ use crate::context::CliContext;
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
-use keyferry::config::{Config, FIELDS, Field, PROFILE_KEY, Profile, Setting, user_file};
+use keyferry::config::{
+    Config, PROFILE_KEY, Profile, SETTINGS, Setting, SettingDefinition, user_file,
+};
 use keyferry::error::Result;
 
 /// How `keyferry config` runs.
@@ -25,7 +27,7 @@ pub struct ConfigOptions {
 
 /// One setting, its displayed value and its origin.
 struct Row {
-    field: &'static Field,
+    field: &'static SettingDefinition,
     value: Option<String>,
     origin: Option<String>,
 }
@@ -85,7 +87,7 @@ pub fn run(options: &ConfigOptions, context: &CliContext, streams: &mut Streams<
 fn setting_rows(config: &Config, account: Option<&str>) -> Result<Vec<Row>> {
     let account = account.unwrap_or(config.default_account());
     let profile = config.profile(account)?;
-    let row = |field: &'static Field| match field.key {
+    let row = |field: &'static SettingDefinition| match field.key {
         PROFILE_KEY => Row {
             field,
             value: Some(account.to_owned()),
@@ -97,11 +99,11 @@ fn setting_rows(config: &Config, account: Option<&str>) -> Result<Vec<Row>> {
             origin: profile.layer_of(key).map(ToString::to_string),
         },
     };
-    Ok(FIELDS.iter().map(row).collect())
+    Ok(SETTINGS.iter().map(row).collect())
 }
 
 /// The displayed value of a setting: a secret is `(set)`, a reference its source.
-fn displayed_value(field: &Field, profile: &Profile) -> Option<String> {
+fn displayed_value(field: &SettingDefinition, profile: &Profile) -> Option<String> {
     match profile.setting(field.key) {
         None => field.default.map(str::to_owned),
         Some(Setting::Literal(_)) if field.secret => Some("(set)".into()),

@@ -19,7 +19,7 @@ use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use keyferry::clock::Clock;
-use keyferry::config::{Config, FIELDS, Profile, Setting, user_file};
+use keyferry::config::{Config, Profile, SETTINGS, Setting, user_file};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
@@ -180,7 +180,7 @@ fn check_config_file(context: &CliContext, report: &mut Report) {
 
 /// Checks that each secret can be resolved. Its value is not shown.
 fn check_secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
-    let set_fields = FIELDS
+    let set_fields = SETTINGS
         .iter()
         .filter(|field| field.takes_reference())
         .filter_map(|field| Some((field, profile.setting(field.key)?)));

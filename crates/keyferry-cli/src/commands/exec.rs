@@ -16,7 +16,7 @@ use crate::exit_code::EXIT_USAGE;
 use crate::secrets;
 use crate::streams::Streams;
 use crate::sys::stdio;
-use keyferry::config::{DEFAULT_ACCOUNT, FIELDS, Field, without_secrets};
+use keyferry::config::{DEFAULT_ACCOUNT, SETTINGS, SettingDefinition, without_secrets};
 use keyferry::error::Result;
 
 /// The program was not found, as in shells.
@@ -66,7 +66,7 @@ pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_
 }
 
 /// Whether a setting is exported: those of services are, those of keyferry itself stay as they are.
-fn is_exported(field: &Field) -> bool {
+fn is_exported(field: &SettingDefinition) -> bool {
     ["masv.", "fileverbs.", "agent."]
         .iter()
         .any(|service| field.key.starts_with(service))
@@ -81,7 +81,7 @@ fn set_environment(
     let account = profile.unwrap_or(config.default_account());
     let profile = config.profile(account)?;
     without_secrets(command);
-    for field in FIELDS.iter().filter(|field| is_exported(field)) {
+    for field in SETTINGS.iter().filter(|field| is_exported(field)) {
         for name in field.env {
             command.env_remove(name).env_remove(format!("{name}_FILE"));
         }

@@ -196,7 +196,7 @@ fn run(environment: &Environment, temporary: &Path, case: &CommandCase) -> (Stri
     };
     let words = case.words.iter().map(OsString::from).collect();
     if let Ok(command) = args::parse(words, &mut streams) {
-        keyferry_cli::run(command, &context, &mut streams);
+        keyferry_cli::commands::run(command, &context, &mut streams);
     }
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (text(out), text(err))

@@ -164,7 +164,7 @@ fn config_says_who_set_what_and_shows_no_secret() {
     let object = json(&work);
     assert_eq!(
         object["settings"].as_array().unwrap().len(),
-        keyferry::config::FIELDS.len()
+        keyferry::config::SETTINGS.len()
     );
     harness
         .keyferry(&["config", "--profile", "none"])
