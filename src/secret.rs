@@ -1,7 +1,7 @@
 //! Secret text: wiped when dropped, never shown, with one way out.
 //!
 //! Deliberately has no `Debug` content, no `Display`, no `Serialize` and no `Deref`:
-//! [`Secret::expose`] is the exit, and the house test counts where it is used.
+//! [`Secret::expose`] is the exit, and `tests/architecture` counts where it is used.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! Every setting there is: the one place where keys, variables, defaults and meanings are written
 //! down.
 //!
-//! The README's table, `keyferry config` and the texts of errors come from [`FIELDS`]; a new
+//! The README's table, `keyferry config` and the texts of errors come from [`SETTINGS`]; a new
 //! setting is one entry here.
 
 use std::path::Path;

@@ -29,7 +29,7 @@ pub struct BoundService {
     pub profile: Profile,
     /// How far the service's clock is ahead of this machine's, in microseconds.
     skew_us: AtomicI64,
-    /// Source of the skew: none (0), a record's generation, or a `Date` header ([`HEARD`]).
+    /// Source of the skew: none (0), a record's generation, or a `Date` header ([`FROM_DATE_HEADER`]).
     skew_source: Mutex<u64>,
 }
 
