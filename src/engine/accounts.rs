@@ -14,7 +14,7 @@ use crate::log::{self, Level};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, ResourceKind, Scope, TokenKey};
 use crate::model::resource::{self, DEFAULT_SERVICE, Resource};
-use crate::plugin::{PluginService, Plugins};
+use crate::plugin::{PluginService, Plugins, UnusablePlugin};
 use crate::ports::service::{Service, Target};
 use crate::services;
 use crate::sys::sync::Mutex;
@@ -109,7 +109,7 @@ pub struct Account {
     /// Its services, MASV first, those of plugins last.
     pub services: Vec<BoundService>,
     /// Why plugins are left out here.
-    pub faults: Vec<Error>,
+    pub faults: Vec<UnusablePlugin>,
 }
 
 /// All accounts of a configuration.
@@ -397,20 +397,12 @@ impl Accounts {
 }
 
 impl Account {
-    /// Why a plugin of this name is not there: the fault that tells of it, else the first one, for
-    /// a file may have any name in it.
+    /// Why a plugin of this name is not there: the reason of the unusable plugin that may be it,
+    /// else of the first one, for a file may have any name in it.
     fn missing(&self, name: &str) -> Error {
-        let tells = |error: &&Error| {
-            error.message().contains(&format!("plugin {name} "))
-                || error.message().contains(&format!("/{name}."))
-        };
-        let found = self
-            .faults
-            .iter()
-            .find(tells)
-            .or(self.faults.first())
-            .cloned();
-        found.unwrap_or_else(|| {
+        let may_be = self.faults.iter().find(|plugin| plugin.may_be(name));
+        let found = may_be.or(self.faults.first());
+        found.map(|plugin| plugin.error.clone()).unwrap_or_else(|| {
             Error::new(
                 ErrorKind::SecretSource,
                 format!("there is no plugin {name}: name its file in `plugins`"),
@@ -443,7 +435,15 @@ fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
             Ok(plugin) => services.push(bind(Box::new(plugin))),
             Err(error) => {
                 log::write(Level::Error, format_args!("{error}"));
-                faults.push(error);
+                let (path, name) = (
+                    instance.plugin().path.clone(),
+                    instance.plugin().name.clone(),
+                );
+                faults.push(UnusablePlugin {
+                    path,
+                    name: Some(name),
+                    error,
+                });
             }
         }
     }
@@ -496,13 +496,13 @@ fn not_api() -> Error {
     )
 }
 
-fn not_mine(faults: &[Error]) -> Error {
+fn not_mine(faults: &[UnusablePlugin]) -> Error {
     let what = "the URL belongs to no configured service: check its host and port against `masv.url`, `fileverbs.url` and `agent.url`";
     match faults.first() {
         None => Error::new(ErrorKind::UnknownService, what),
         Some(fault) => Error::new(
             ErrorKind::UnknownService,
-            format!("{what}; a plugin is left out: {fault}"),
+            format!("{what}; a plugin is left out: {}", fault.error),
         ),
     }
 }

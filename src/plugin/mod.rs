@@ -42,5 +42,5 @@ pub use conformance::check;
 pub use handle::Plugin;
 pub use instance::Instance;
 pub use loader::{examine, load};
-pub use plugins::Plugins;
+pub use plugins::{Plugins, UnusablePlugin};
 pub use service::PluginService;

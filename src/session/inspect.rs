@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
 use crate::model::request::Request;
 use crate::model::token::{NO_EXPIRY, Token};
+use crate::plugin::UnusablePlugin;
 use crate::ports::http::Request as HttpRequest;
 use crate::session::lookup::{Lookup, no_service, not_cached};
 
@@ -60,7 +61,7 @@ impl<'a> Inspect<'a> {
     }
 
     /// Why plugins are left out of that account.
-    pub fn plugin_faults(&self) -> &'a [Error] {
+    pub fn plugin_faults(&self) -> &'a [UnusablePlugin] {
         &self.state.accounts.account(self.account).faults
     }
 

@@ -139,7 +139,7 @@ fn run_checks(account: Option<&str>, context: &CliContext, report: &mut Report) 
                 .inspect()
                 .plugin_faults()
                 .iter()
-                .for_each(|fault| report.add("plugin", CheckState::Bad, fault.message()));
+                .for_each(|fault| report.add("plugin", CheckState::Bad, fault.error.message()));
             check_store(&session, &config, &account, context, report);
             check_services(&session, &profile, report);
         }

@@ -89,7 +89,11 @@ fn list(
             .iter()
             .map(|instance| plugin_json(instance, &profile))
             .collect();
-        let faults: Vec<_> = plugins.faults.iter().map(|error| error.message()).collect();
+        let faults: Vec<_> = plugins
+            .faults
+            .iter()
+            .map(|plugin| plugin.error.message())
+            .collect();
         streams
             .stdout
             .write_line(&json!({ "plugins": all, "left_out": faults }).to_string())
@@ -99,7 +103,7 @@ fn list(
     let exit_code = plugins
         .faults
         .iter()
-        .fold(EXIT_OK, |_, error| streams.fail_with(error));
+        .fold(EXIT_OK, |_, plugin| streams.fail_with(&plugin.error));
     if exit_code == EXIT_OK {
         streams.finish_write(written)
     } else {
