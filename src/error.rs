@@ -8,6 +8,7 @@ use std::fmt;
 
 /// What a program can react to. One variant is one status number of the C ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// A pointer that must not be NULL is NULL.
     NullArgument,

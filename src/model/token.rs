@@ -16,6 +16,7 @@ use crate::secret::Secret;
 /// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum TokenKind {
     /// A secret handed out as a header: an API key or SecretKey.
     Key = 1,
