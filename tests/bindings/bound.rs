@@ -5,16 +5,16 @@ use std::fs;
 
 use crate::declarations::Binding;
 use crate::header::Header;
-use keyferry_testing::host;
+use keyferry_testing::files;
 
 /// The sources of a binding but the generated file: path and text.
 fn sources(binding: &Binding) -> BTreeMap<String, String> {
     let (folder, ending) = binding.sources;
-    let entries = fs::read_dir(host::file(folder))
+    let entries = fs::read_dir(files::file(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let paths = entries.filter(|path| {
-        path.extension().is_some_and(|there| there == ending) && *path != host::file(binding.file)
+        path.extension().is_some_and(|there| there == ending) && *path != files::file(binding.file)
     });
     paths
         .map(|path| {

@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::header::Header;
-use keyferry_testing::host;
+use keyferry_testing::files;
 
 /// A binding as these rules see it.
 pub(crate) struct Binding {
@@ -29,7 +29,7 @@ mod tests {
     fn the_generated_declarations_are_those_of_the_header() {
         let header = Header::read();
         for binding in BINDINGS {
-            let (path, text) = (host::file(binding.file), (binding.render)(&header));
+            let (path, text) = (files::file(binding.file), (binding.render)(&header));
             if std::env::var_os("KEYFERRY_UPDATE").is_some() {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(&path, &text).unwrap();

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use keyferry_testing::host;
+use keyferry_testing::files;
 
 /// The whole header, in its order.
 #[derive(Default)]
@@ -43,7 +43,7 @@ pub(crate) struct Parameter {
 impl Header {
     /// The one that is committed.
     pub(crate) fn read() -> Self {
-        Self::parse(&fs::read_to_string(host::file("include/keyferry.h")).unwrap())
+        Self::parse(&fs::read_to_string(files::file("include/keyferry.h")).unwrap())
     }
 
     pub(crate) fn parse(text: &str) -> Self {
@@ -148,7 +148,7 @@ mod tests {
             .iter()
             .map(|function| function.name.as_str())
             .collect();
-        let listed = fs::read_to_string(host::file("c-tests/symbols.txt")).unwrap();
+        let listed = fs::read_to_string(files::file("c-tests/symbols.txt")).unwrap();
         let mut listed: Vec<_> = listed
             .lines()
             .map(|line| line.split(' ').next().unwrap())

@@ -13,7 +13,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use keyferry_testing::child::{self, Ended};
-use keyferry_testing::host::{self, HostHarness};
+use keyferry_testing::files;
+use keyferry_testing::host::HostHarness;
 
 const LIMIT: Duration = Duration::from_secs(400);
 /// What the check of the types needs; 20 is the oldest Node whose types know `using`.
@@ -42,7 +43,7 @@ fn npm(folder: &Path, arguments: &[&str]) -> Ended {
         .args(arguments)
         .current_dir(folder)
         .env("HOME", folder)
-        .env("KEYFERRY_LIBRARY", host::beside("libkeyferry.so"));
+        .env("KEYFERRY_LIBRARY", files::beside("libkeyferry.so"));
     command
         .env(
             "npm_config_cache",
@@ -84,10 +85,10 @@ fn install() -> Installed {
         folder.path().join("source/bindings/node"),
         folder.path().join("app"),
     );
-    copy(&host::file("bindings/node"), &source);
+    copy(&files::file("bindings/node"), &source);
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
         fs::copy(
-            host::file(licence),
+            files::file(licence),
             folder.path().join("source").join(licence),
         )
         .unwrap();
@@ -248,7 +249,7 @@ fn the_package_carries_the_library_and_what_belongs_to_it() {
 #[test]
 fn the_package_has_the_version_of_the_library() {
     let manifest: serde_json::Value = serde_json::from_str(
-        &fs::read_to_string(host::file("bindings/node/package.json")).unwrap(),
+        &fs::read_to_string(files::file("bindings/node/package.json")).unwrap(),
     )
     .unwrap();
     assert_eq!(

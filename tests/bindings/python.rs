@@ -14,7 +14,8 @@ use keyferry_sandbox::credentials;
 use tempfile::TempDir;
 
 use keyferry_testing::child::{self, Ended};
-use keyferry_testing::host::{self, HostHarness};
+use keyferry_testing::files;
+use keyferry_testing::host::HostHarness;
 
 const LIMIT: Duration = Duration::from_secs(400);
 /// The checkers are of one version each, for a later one may find more; of the clients the newest
@@ -55,7 +56,7 @@ impl Environment {
             .env("HOME", &self.folder)
             .env("PIP_CACHE_DIR", cache("pip"))
             .env("PYRIGHT_PYTHON_CACHE_DIR", cache("pyright"));
-        command.env("KEYFERRY_LIBRARY", host::beside("libkeyferry.so"));
+        command.env("KEYFERRY_LIBRARY", files::beside("libkeyferry.so"));
         run(&mut command)
     }
 
@@ -76,7 +77,7 @@ fn run(command: &mut Command) -> Ended {
 }
 
 fn repository(path: &str) -> PathBuf {
-    host::file(path)
+    files::file(path)
 }
 
 fn cache(name: &str) -> PathBuf {
@@ -248,7 +249,7 @@ mod tests {
         }
         let symbols = run(Command::new("objdump")
             .arg("-T")
-            .arg(host::beside("libkeyferry.so")))
+            .arg(files::beside("libkeyferry.so")))
         .out;
         let versions = symbols.split("GLIBC_2.").skip(1).filter_map(|rest| {
             let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use keyferry_testing::{child, compiler, host};
+use keyferry_testing::{child, compiler, files};
 
 const C: [&str; 2] = ["c99", "c11"];
 const CPP: [&str; 2] = ["c++17", "c++20"];
@@ -30,7 +30,7 @@ fn compiles(tool: &str, language: &str, dialects: &[&str], header: &str, folder:
             .args(WARNINGS)
             .arg("-fsyntax-only")
             .arg("-I")
-            .arg(host::file("include"))
+            .arg(files::file("include"))
             .arg(&source);
         compiler::succeed(&mut command);
     }
@@ -82,7 +82,7 @@ fn functions(text: &str) -> BTreeSet<String> {
 
 /// The list of exported functions, each with the version that it came in.
 pub(crate) fn symbols() -> BTreeSet<String> {
-    let text = fs::read_to_string(host::file("c-tests/symbols.txt")).unwrap();
+    let text = fs::read_to_string(files::file("c-tests/symbols.txt")).unwrap();
     let names: Vec<_> = text
         .lines()
         .map(|line| line.split_once(' ').unwrap().0.to_owned())
@@ -94,15 +94,15 @@ pub(crate) fn symbols() -> BTreeSet<String> {
 #[test]
 fn the_header_declares_exactly_the_listed_functions() {
     assert_eq!(
-        functions(&fs::read_to_string(host::file("include/keyferry.h")).unwrap()),
+        functions(&fs::read_to_string(files::file("include/keyferry.h")).unwrap()),
         symbols()
     );
 }
 
 #[test]
 fn each_function_says_the_version_that_the_list_says() {
-    let header = fs::read_to_string(host::file("include/keyferry.h")).unwrap();
-    let list = fs::read_to_string(host::file("c-tests/symbols.txt")).unwrap();
+    let header = fs::read_to_string(files::file("include/keyferry.h")).unwrap();
+    let list = fs::read_to_string(files::file("c-tests/symbols.txt")).unwrap();
     for (name, version) in list.lines().map(|line| line.split_once(' ').unwrap()) {
         let before = header
             .split(&format!("{name}("))
@@ -120,7 +120,7 @@ fn each_function_says_the_version_that_the_list_says() {
 
 #[test]
 fn every_function_is_called_with_null() {
-    let called = functions(&fs::read_to_string(host::file("c-tests/null_arguments.c")).unwrap());
+    let called = functions(&fs::read_to_string(files::file("c-tests/null_arguments.c")).unwrap());
     assert_eq!(
         symbols().difference(&called).collect::<Vec<_>>(),
         Vec::<&String>::new()
@@ -129,7 +129,7 @@ fn every_function_is_called_with_null() {
 
 #[test]
 fn the_cpp_wrapper_reaches_every_function() {
-    let text = fs::read_to_string(host::file("include/keyferry.hpp")).unwrap();
+    let text = fs::read_to_string(files::file("include/keyferry.hpp")).unwrap();
     // The status that the call returned is the same, and is there also where no object could be
     // made.
     let needless = "keyferry_error_status";

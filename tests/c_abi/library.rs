@@ -6,14 +6,14 @@ use std::process::Command;
 use keyferry::ffi::version::KEYFERRY_ABI_VERSION;
 
 use super::header::symbols;
-use keyferry_testing::{child, compiler, host};
+use keyferry_testing::{child, compiler, files};
 
 fn tool_output(tool: &str, options: &[&str]) -> Option<String> {
     child::has(tool).then(|| {
         compiler::succeed(
             Command::new(tool)
                 .args(options)
-                .arg(host::beside("libkeyferry.so")),
+                .arg(files::beside("libkeyferry.so")),
         )
         .out
     })

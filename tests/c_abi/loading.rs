@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::program;
 use keyferry_testing::child;
-use keyferry_testing::host::{self, HostHarness};
+use keyferry_testing::files;
+use keyferry_testing::host::HostHarness;
 
 /// All that the loader does to bring a library in.
 const LOADER: [&str; 17] = [
@@ -48,7 +49,7 @@ fn loading_starts_no_thread_and_opens_no_file_and_no_socket() {
         .args(["-f", "-qq", "-o"])
         .arg(harness.path("calls"))
         .arg(program_path)
-        .arg(host::beside("libkeyferry.so"));
+        .arg(files::beside("libkeyferry.so"));
     let ended = child::run(&mut command, Duration::from_secs(60));
     assert!(ended.status.success(), "{}", ended.said());
     let calls = std::fs::read_to_string(harness.path("calls")).unwrap();

@@ -4,16 +4,17 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use keyferry_testing::compiler;
-use keyferry_testing::host::{self, HostHarness};
+use keyferry_testing::files;
+use keyferry_testing::host::HostHarness;
 
 /// Compiles a program into the harness's folder.
 pub(crate) fn compile(source: &str, harness: &HostHarness) -> PathBuf {
-    let source = host::file(&format!("c-tests/{source}"));
+    let source = files::file(&format!("c-tests/{source}"));
     let program = harness.path("program");
     let mut command = compiler::strict(&source);
     command
         .arg("-I")
-        .arg(host::file("include"))
+        .arg(files::file("include"))
         .arg("-o")
         .arg(&program);
     command

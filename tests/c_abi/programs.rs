@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::program;
 use keyferry_testing::child::{self, Ended};
-use keyferry_testing::host::{self, HostHarness};
+use keyferry_testing::files;
+use keyferry_testing::host::HostHarness;
 
 const LIMIT: Duration = Duration::from_secs(180);
 
@@ -121,7 +122,7 @@ fn secrets_are_wiped_from_memory() {
 
 #[test]
 fn loading_using_and_unloading_leaves_nothing_behind() {
-    let library = host::beside("libkeyferry.so");
+    let library = files::beside("libkeyferry.so");
     let ended = run("load_unload.c", &[library.to_str().unwrap()]);
     assert!(
         ended.status.success() && ended.err.is_empty(),
@@ -159,7 +160,7 @@ fn the_quick_start_prints_name_and_expiry_but_not_the_token() {
 
 #[test]
 fn the_quick_start_is_short() {
-    let text = std::fs::read_to_string(host::file("c-tests/quickstart.c")).unwrap();
+    let text = std::fs::read_to_string(files::file("c-tests/quickstart.c")).unwrap();
     let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("/*");
     assert!(text.lines().filter(is_code).count() <= 20);
 }
@@ -172,7 +173,7 @@ fn every_program_is_run() {
         include_str!("../../crates/keyferry-cli/tests/plugins/cli.rs"),
     ]
     .concat();
-    for entry in std::fs::read_dir(host::file("c-tests")).unwrap() {
+    for entry in std::fs::read_dir(files::file("c-tests")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let is_program = name.ends_with(".c") || name.ends_with(".cpp");
         let quoted = format!("\"{name}\"");

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use keyferry_testing::plugins::harness::file;
+use keyferry_testing::files::file;
 use keyferry_testing::{child, compiler};
 
 const WARNINGS: [&str; 8] = [

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use keyferry_testing::host::{self, HostHarness};
+use keyferry_testing::files;
+use keyferry_testing::host::HostHarness;
 use keyferry_testing::{child, compiler};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -48,7 +49,7 @@ impl Installed {
         let harness = HostHarness::new();
         make("install", &harness.path("prefix"), &[]);
         fs::copy(
-            host::file("c-tests/quickstart.c"),
+            files::file("c-tests/quickstart.c"),
             harness.path("quickstart.c"),
         )
         .unwrap();
@@ -102,12 +103,12 @@ impl Installed {
 fn make(target: &str, prefix: &Path, settings: &[String]) {
     let mut command = Command::new("make");
     command
-        .current_dir(host::file(""))
+        .current_dir(files::file(""))
         .env_remove("MAKEFLAGS")
         .args(["--silent", target]);
     command
         .arg(format!("PREFIX={}", prefix.display()))
-        .arg(format!("LIBRARY_DIR={}", host::beside("").display()));
+        .arg(format!("LIBRARY_DIR={}", files::beside("").display()));
     let programs = Path::new(env!("CARGO_BIN_EXE_keyferry")).parent().unwrap();
     command
         .arg(format!("PROGRAM_DIR={}", programs.display()))
@@ -292,7 +293,7 @@ fn what_is_installed_is_staged_and_removed_whole() {
         "lib64/pkgconfig/keyferry.pc".to_owned(),
     ];
     expected.extend(
-        files_below(&host::file("install/man"))
+        files_below(&files::file("install/man"))
             .into_iter()
             .map(|page| format!("share/man/man1/{page}")),
     );

@@ -2,24 +2,14 @@
 //! in the environment.
 
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use keyferry::ffi::version::KEYFERRY_ABI_VERSION;
 use keyferry_sandbox::{Options, Sandbox, credentials as c};
 use tempfile::TempDir;
 
-/// A file of this package.
-pub fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(name)
-}
-
-/// A file that cargo put beside this test: the one in `target/debug` itself may be older.
-pub fn beside(name: &str) -> PathBuf {
-    std::env::current_exe().unwrap().with_file_name(name)
-}
+use crate::files::beside;
 
 /// A sandbox, and a folder that is gone with it; the shared library and its links are in `lib`.
 pub struct HostHarness {

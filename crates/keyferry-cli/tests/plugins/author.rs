@@ -7,7 +7,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use keyferry_testing::child::{self, Ended};
-use keyferry_testing::plugins::harness::{PluginHarness, file};
+use keyferry_testing::files::file;
+use keyferry_testing::plugins::harness::PluginHarness;
 use keyferry_testing::plugins::studio::{KEY, Studio};
 
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");

@@ -11,7 +11,8 @@ use keyferry_sandbox::{Options, Sandbox};
 
 use keyferry_testing::child::{self, Ended};
 use keyferry_testing::compiler;
-use keyferry_testing::plugins::harness::{PluginHarness, beside, file};
+use keyferry_testing::files::{beside, file};
+use keyferry_testing::plugins::harness::PluginHarness;
 use keyferry_testing::plugins::studio::{KEY, Studio};
 
 const KEYFERRY: &str = env!("CARGO_BIN_EXE_keyferry");

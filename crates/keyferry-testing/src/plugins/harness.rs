@@ -12,17 +12,7 @@ use keyferry::session::Session;
 use tempfile::TempDir;
 
 use crate::compiler;
-
-pub fn file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(name)
-}
-
-/// A file that cargo put beside this test: the one in `target/debug` itself may be older.
-pub fn beside(name: &str) -> PathBuf {
-    std::env::current_exe().unwrap().with_file_name(name)
-}
+use crate::files::file;
 
 /// A temporary directory for plugins and homes, removed on drop. Plugins loaded from it stay
 /// loaded.
