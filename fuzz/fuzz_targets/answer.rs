@@ -54,9 +54,8 @@ fuzz_target!(|bytes: &[u8]| {
         http: Box::new(FixedResponse(response)),
         clock: Clock::system(),
         timeout: Duration::from_secs(5),
-        refreshes_in_background: false,
     };
-    let broker = Arc::new(Broker::new(accounts, parts));
+    let broker = Arc::new(Broker::new(accounts, parts, false));
     match broker.token_for(&Request::new(question)) {
         Ok(token) => assert!(token.headers().all(|(_, value)| value.bytes().all(|byte| (b' '..0x7f).contains(&byte)))),
         Err(error) => assert!(!error.message().chars().any(char::is_control) && !error.message().contains("c4n4ry"), "{}", error.message()),

@@ -38,6 +38,11 @@ pub struct Acquisition {
 }
 
 impl Acquisition {
+    /// Whether a token of this generation will do: it is later than the one that will not.
+    pub fn accepts(&self, generation: u64) -> bool {
+        self.stale_generation.is_none_or(|stale| generation > stale)
+    }
+
     /// The acquisition of a key, with nothing special.
     pub fn new(account: usize, service: usize, key: TokenKey) -> Self {
         Self {

@@ -47,9 +47,9 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A broker for these accounts.
-    pub fn new(accounts: Accounts, parts: EngineParts) -> Self {
-        let refreshes_in_background = parts.refreshes_in_background;
+    /// A broker for these accounts. `refreshes_in_background` says whether tokens that are due are
+    /// refreshed while callers use them.
+    pub fn new(accounts: Accounts, parts: EngineParts, refreshes_in_background: bool) -> Self {
         Self {
             state: EngineState::new(accounts, parts),
             flights: SingleFlight::default(),

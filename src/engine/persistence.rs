@@ -67,9 +67,7 @@ impl<'a> Persistence<'a> {
     pub fn newer_in_cache(&self, acquisition: &Acquisition) -> Option<Token> {
         let now_us = self.state.now_us(self.bound);
         let hit = self.cached(&acquisition.key)?;
-        let newer = acquisition
-            .stale_generation
-            .is_none_or(|stale| hit.token.meta().generation > stale);
+        let newer = acquisition.accepts(hit.token.meta().generation);
         (newer && now_us < hit.times.mandatory_us).then_some(hit.token)
     }
 
@@ -101,10 +99,7 @@ impl<'a> Persistence<'a> {
         }
         let times = freshness::windows(&meta, state::random());
         self.state.cache.publish(&token, &times, now_us);
-        let newer = acquisition
-            .stale_generation
-            .is_none_or(|stale| meta.generation > stale);
-        (newer && now_us < times.mandatory_us).then_some(token)
+        (acquisition.accepts(meta.generation) && now_us < times.mandatory_us).then_some(token)
     }
 
     /// The record of a key, or of a link's package. A store that can't be read counts as empty. The

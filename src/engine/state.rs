@@ -86,8 +86,6 @@ pub struct EngineParts {
     pub clock: Clock,
     /// The limit of one exchange.
     pub timeout: Duration,
-    /// Whether tokens that are due are refreshed while callers use them.
-    pub refreshes_in_background: bool,
 }
 
 impl EngineState {
@@ -99,7 +97,6 @@ impl EngineState {
             http,
             clock,
             timeout,
-            refreshes_in_background: _,
         } = parts;
         Self {
             accounts,

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::clock::Clock;
+use crate::engine::broker::Broker;
 use crate::engine::persistence::Persistence;
-use crate::engine::state::EngineState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
 use crate::model::request::Request;
@@ -41,15 +41,14 @@ pub struct Probe {
 /// The account that calls without a name use, as it can be shown to a person. It contains no
 /// secret.
 pub struct Inspect<'a> {
-    pub(super) state: &'a EngineState,
+    pub(super) broker: &'a Broker,
     pub(super) account: usize,
-    pub(super) flights_under_way: usize,
 }
 
 impl<'a> Inspect<'a> {
     /// The services of the account that calls without a name are about.
     pub fn services(&self) -> impl Iterator<Item = ServiceInfo<'a>> + use<'a> {
-        let services = &self.state.accounts.account(self.account).services;
+        let services = &self.broker.state.accounts.account(self.account).services;
         // A plugin that is a source of secrets alone is at no URL.
         let served = services
             .iter()
@@ -62,29 +61,34 @@ impl<'a> Inspect<'a> {
 
     /// Why plugins are left out of that account.
     pub fn plugin_faults(&self) -> &'a [UnusablePlugin] {
-        &self.state.accounts.account(self.account).faults
+        &self.broker.state.accounts.account(self.account).faults
     }
 
     /// The name of that account.
     pub fn account_name(&self) -> &'a str {
-        self.state.accounts.account(self.account).profile.account()
+        self.broker
+            .state
+            .accounts
+            .account(self.account)
+            .profile
+            .account()
     }
 
     /// The name of the store.
     pub fn store_name(&self) -> &'static str {
-        self.state.store.name()
+        self.broker.state.store.name()
     }
 
     /// How well the store keeps what it keeps.
     pub fn protection(&self) -> &'static str {
-        self.state.store.protection()
+        self.broker.state.store.protection()
     }
 
     /// When a token ends by the clock of this machine, which is what other programs compare it
     /// with.
     pub fn ends_here_unix_s(&self, token: &Token) -> Option<i64> {
         let meta = token.meta();
-        let bound = self.state.accounts.at_scope(meta.scope);
+        let bound = self.broker.state.accounts.at_scope(meta.scope);
         let ahead_us = bound.map_or(0, |bound| bound.skew_us());
         (meta.expires_us != NO_EXPIRY).then(|| {
             meta.expires_us
@@ -98,7 +102,7 @@ impl<'a> Inspect<'a> {
     /// # Errors
     /// Those of reading the resource.
     pub fn explain(&self, resource: &str) -> Result<String> {
-        let state = self.state;
+        let state = &self.broker.state;
         let lookup = Lookup {
             state,
             account: self.account,
@@ -138,20 +142,22 @@ impl<'a> Inspect<'a> {
     /// # Errors
     /// [`crate::error::ErrorKind::Store`] if the store can't be read.
     pub fn list(&self) -> Result<String> {
-        let accounts = &self.state.accounts;
+        let accounts = &self.broker.state.accounts;
         let row = |token: &Token, account: Option<&str>| {
             let mut row = describe(token);
             row["account"] = json!(account);
             row["expires_here_unix_s"] = json!(self.ends_here_unix_s(token));
             row
         };
-        let records = self.state.store.list()?;
+        let records = self.broker.state.store.list()?;
         for (key, record) in &records {
             // What they know of the services' clocks is what an end by this machine's is told with.
             accounts
                 .at_scope(key.scope.fingerprint())
                 .into_iter()
-                .for_each(|bound| Persistence::new(self.state, bound).apply_stored_skew(record));
+                .for_each(|bound| {
+                    Persistence::new(&self.broker.state, bound).apply_stored_skew(record)
+                });
         }
         let account = |token: &Token| {
             accounts
@@ -159,13 +165,15 @@ impl<'a> Inspect<'a> {
                 .map(|bound| bound.scope.account.as_str())
         };
         let rows = self
+            .broker
             .state
             .cache
             .all()
             .into_iter()
             .map(|hit| row(&hit.token, account(&hit.token)));
         let is_later = |token: &Token| {
-            self.state
+            self.broker
+                .state
                 .cache
                 .get(&token.key())
                 .is_none_or(|hit| hit.token.meta().generation < token.meta().generation)
@@ -181,14 +189,14 @@ impl<'a> Inspect<'a> {
 
     /// What the session did: JSON of numbers.
     pub fn stats(&self) -> String {
-        let (stats, read) = (&self.state.stats, |count: &AtomicU64| {
+        let (stats, read) = (&self.broker.state.stats, |count: &AtomicU64| {
             count.load(Ordering::Relaxed)
         });
         json!({
             "flights": read(&stats.flights), "waits": read(&stats.waits), "exchanges": read(&stats.exchanges),
             "logins": read(&stats.logins), "renewals": read(&stats.renewals), "refreshes_beside": read(&stats.background),
             "refused_from_memory": read(&stats.refused_from_memory), "rejected": read(&stats.rejected),
-            "flights_under_way": self.flights_under_way,
+            "flights_under_way": self.broker.flights_under_way(),
         })
         .to_string()
     }
@@ -210,6 +218,7 @@ impl<'a> Inspect<'a> {
         })?;
         let (began, clock) = (Instant::now(), Clock::system());
         let response = self
+            .broker
             .state
             .http
             .exchange(&HttpRequest::get(url), began + limit)

@@ -186,10 +186,13 @@ impl Session {
             http: http(profile),
             clock: options.clock,
             timeout: Duration::from_millis(profile.milliseconds("http.timeout_ms")),
-            refreshes_in_background: options.refreshes_in_background,
         };
         Ok(Self {
-            broker: Arc::new(Broker::new(accounts, parts)),
+            broker: Arc::new(Broker::new(
+                accounts,
+                parts,
+                options.refreshes_in_background,
+            )),
             account,
         })
     }
@@ -534,9 +537,8 @@ impl Session {
     #[doc(hidden)]
     pub fn inspect(&self) -> Inspect<'_> {
         Inspect {
-            state: &self.broker.state,
+            broker: &self.broker,
             account: self.account,
-            flights_under_way: self.broker.flights_under_way(),
         }
     }
 

@@ -6,7 +6,6 @@ use super::code::{self, File};
 /// Types, functions and files of before the renaming, without those that are words of their own
 /// today.
 const RETIRED: &[&str] = &[
-    "Acceptable",
     "Alone",
     "Bound",
     "Card",
