@@ -45,7 +45,7 @@ if command -v valgrind > /dev/null; then
     printf '\n'
     for program in git-credential-keyferry 'keyferry git'; do
         # shellcheck disable=SC2086 # two words are two words
-        valgrind --tool=callgrind --callgrind-out-file=/dev/null "$installed"/bin/$program get < "$place/question" 2>&1 > "$place/noise" |
+        valgrind --tool=callgrind --callgrind-out-file="$place/callgrind" "$installed"/bin/$program get < "$place/question" 2>&1 > "$place/noise" |
             sed -n "s/.*Collected : /$program get, instructions: /p"
     done
 fi

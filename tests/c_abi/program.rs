@@ -1,17 +1,21 @@
-//! Makes a program of `c-tests`, linked with the shared library.
+//! Makes a C or C++ program, linked with the shared library.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use keyferry_testing::compiler;
 use keyferry_testing::files;
 use keyferry_testing::host::HostHarness;
 
-/// Compiles a program into the harness's folder.
+/// Compiles a program of `c-tests` into the harness's folder.
 pub(crate) fn compile(source: &str, harness: &HostHarness) -> PathBuf {
-    let source = files::file(&format!("c-tests/{source}"));
+    compile_file(&files::file(&format!("c-tests/{source}")), harness)
+}
+
+/// Compiles a program into the harness's folder.
+pub(crate) fn compile_file(source: &Path, harness: &HostHarness) -> PathBuf {
     let program = harness.path("program");
-    let mut command = compiler::strict(&source);
+    let mut command = compiler::strict(source);
     command
         .arg("-I")
         .arg(files::file("include"))

@@ -5,6 +5,7 @@
 pub mod c_api;
 pub mod child;
 pub mod compiler;
+pub mod documents;
 pub mod files;
 pub mod host;
 pub mod plugins;

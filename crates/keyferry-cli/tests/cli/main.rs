@@ -8,6 +8,7 @@
 
 mod commands;
 mod curl;
+mod documents;
 mod exec;
 mod fetch;
 mod file_store;

@@ -10,6 +10,7 @@
 mod agent;
 mod client;
 mod control;
+mod documents;
 mod faults;
 mod fileverbs;
 mod masv;

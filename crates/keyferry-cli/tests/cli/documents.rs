@@ -1,0 +1,95 @@
+//! The shell code of the documents, run by a real shell against the sandbox. Each page is one
+//! script, with an empty home.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use keyferry_sandbox::credentials as c;
+use keyferry_testing::child;
+use keyferry_testing::documents::{self, Block, blocks};
+
+use super::harness::{HELPER, Harness, KEYFERRY, run_with_input};
+
+/// Blocks that build or install something: their first words, and what runs them instead.
+const RUN_ELSEWHERE: [(&str, &str); 6] = [
+    ("cargo run --release -- demo\ncargo test\n", ".ci/run"),
+    ("make\nsudo make install", "tests/install.rs and .ci/run"),
+    ("cc quickstart.c", "tests/install.rs"),
+    ("cc -std=c99 -shared", "tests/plugins/author.rs"),
+    ("sudo install -D", "tests/plugins/author.rs"),
+    ("pip install", "tests/bindings of the library"),
+];
+
+fn is_run_here(block: &Block) -> bool {
+    block.language == "sh"
+        && !RUN_ELSEWHERE
+            .iter()
+            .any(|(words, _)| block.text.starts_with(words))
+}
+
+/// A script with a page's blocks. Commands that ask for a password read it from a file.
+fn script(blocks: &[Block], harness: &Harness) -> String {
+    let url = format!(
+        "{}/v1/packages/{}/files",
+        harness.sandbox.masv_url(),
+        c::PACKAGE_ID
+    );
+    let link = format!("links/{}?secret={}", c::LINK_ID, c::LINK_SECRET);
+    let mut script = format!("set -euo pipefail\nurl='{url}'\nlink='{link}'\n");
+    for block in blocks.iter().filter(|block| is_run_here(block)) {
+        for line in documents::with_sandbox(&block.text, &harness.sandbox).lines() {
+            let command = line.split("  #").next().unwrap_or(line);
+            if command.starts_with("keyferry login ") {
+                script += &format!("{command} < ../password\n");
+            } else {
+                script += &format!("{line}\n");
+            }
+        }
+    }
+    script
+}
+
+#[test]
+fn every_shell_block_runs() {
+    if !child::has("curl") {
+        return;
+    }
+    let mut run = 0;
+    for page in documents::pages() {
+        let blocks = blocks(&documents::read(&page));
+        if !blocks.iter().any(is_run_here) {
+            continue;
+        }
+        let harness = Harness::new();
+        let programs = harness.path("bin");
+        fs::create_dir(&programs).unwrap();
+        for program in [KEYFERRY, HELPER] {
+            let name = std::path::Path::new(program).file_name().unwrap();
+            symlink(program, programs.join(name)).unwrap();
+        }
+        // Stands for the reader's own program.
+        let quickstart = harness.path("work/quickstart");
+        fs::write(&quickstart, "#!/bin/sh\nexec keyferry header \"$1\"\n").unwrap();
+        fs::set_permissions(&quickstart, PermissionsExt::from_mode(0o755)).unwrap();
+        harness.write_private_file("password", c::PASSWORD);
+
+        let path = std::env::join_paths(
+            std::iter::once(programs)
+                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        );
+        let mut command = harness.program("bash", &["-c", &script(&blocks, &harness)]);
+        command
+            .env("PATH", path.unwrap())
+            .env("KEYFERRY_STORE", "file");
+        let output = run_with_input(&mut command, "");
+        assert_eq!(
+            output.code,
+            Some(0),
+            "{page}: {}\n{}",
+            output.err,
+            script(&blocks, &harness)
+        );
+        run += 1;
+    }
+    assert!(run >= 4, "only {run} pages have shell code");
+}
