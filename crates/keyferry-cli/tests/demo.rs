@@ -147,7 +147,7 @@ fn the_demo_in_a_pipe_is_plain_columns() {
         "{table}"
     );
     assert!(
-        summary.contains("rows, all worked") && summary.contains("logins"),
+        summary.contains("rows, all succeeded") && summary.contains("logins"),
         "{summary}"
     );
     harness.assert_untouched();
@@ -393,7 +393,7 @@ fn the_sandbox_tells_programs_in_json_and_takes_ports() {
         .unwrap();
     assert_eq!(taken.status.code(), Some(1));
     assert!(
-        text(&taken.stderr).contains("a port is taken"),
+        text(&taken.stderr).contains("a port is in use"),
         "{}",
         text(&taken.stderr)
     );
@@ -448,7 +448,7 @@ fn a_sandbox_whose_variables_nobody_reads_ends() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         text(&output.stderr),
-        "keyferry: nobody reads the variables, so the sandbox ends\n"
+        "keyferry: cannot print the variables: the reader closed the pipe; read all of the output\n"
     );
     harness.assert_untouched();
 }

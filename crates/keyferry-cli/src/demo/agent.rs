@@ -1,4 +1,4 @@
-//! The rows of the MASV Agent: its session is state inside it, so there is no header to hand out.
+//! The rows of the MASV Agent. The agent keeps its session itself, so there is no header to return.
 
 use serde_json::Value;
 
@@ -22,6 +22,7 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
         session
             .agent_sign_in(None, None)
             .and_then(|response| describe_user(&response))
+            .map(|user| format!("keyferry signs in as {user}; the agent keeps the session, so calls need no header"))
     };
     demo.add_session_row(
         (RESOURCE, "sign-in"),
@@ -33,6 +34,7 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
         session
             .agent_session()
             .and_then(|response| describe_user(&response))
+            .map(|user| format!("keyferry asks the agent who is signed in: {user}"))
     };
     demo.add_session_row(
         (RESOURCE, "agent"),
@@ -42,29 +44,29 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
     );
 }
 
-/// The message of the expected error: nobody is signed in.
+/// Returns the message of the expected error: nobody is signed in.
 fn expect_login_required(session: &Session) -> Result<String> {
     match session.agent_session() {
-        Err(error) if error.kind == ErrorKind::LoginRequired => Ok(error.message().to_owned()),
-        Err(error) => Err(error),
-        Ok(_) => Err(Error::new(
-            ErrorKind::Panic,
-            "somebody is signed in already",
+        Err(error) if error.kind == ErrorKind::LoginRequired => Ok(format!(
+            "the agent has no session yet, so keyferry returns an error: \"{}\"",
+            error.message()
         )),
+        Err(error) => Err(error),
+        Ok(_) => Err(Error::new(ErrorKind::Panic, "a user is already signed in")),
     }
 }
 
-/// A sentence that names the user and the team.
+/// Returns the name of the user and the team in a response.
 fn describe_user(response: &str) -> Result<String> {
     let response: Value = serde_json::from_str(response).unwrap_or_default();
     match (
         response["user"]["name"].as_str(),
         response["teams"][0]["name"].as_str(),
     ) {
-        (Some(user), Some(team)) => Ok(format!("{user} is signed in, for the team {team}")),
+        (Some(user), Some(team)) => Ok(format!("{user}, team {team}")),
         _ => Err(Error::new(
             ErrorKind::BadResponse,
-            "the agent does not say who is signed in",
+            "the agent's response contains no user or no team",
         )),
     }
 }

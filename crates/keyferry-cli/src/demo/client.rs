@@ -1,7 +1,7 @@
-//! The user's own program, as far as HTTP goes: a plain client that sends the headers it was given
-//! to a service on this machine.
+//! The HTTP client of the demo's application: it sends the headers that keyferry returned to a
+//! service on this machine.
 //!
-//! It shares no code with the engine: a header that is right here is right for any HTTP library.
+//! It shares no code with the engine. A header that works here works with any HTTP library.
 
 use std::io::Read;
 use std::net::Ipv4Addr;
@@ -16,28 +16,28 @@ use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 use zeroize::Zeroizing;
 
-/// Services on this machine answer in a moment.
+/// The services run on this machine and normally respond within milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// More than any response of the sandbox.
+/// Larger than any response of the sandbox.
 const MAX_BODY_BYTES: u64 = 1024 * 1024;
 
-/// A client that follows no redirect and uses no proxy.
+/// A client that follows no redirects and uses no proxy.
 pub(super) struct Client(reqwest::blocking::Client);
 
 /// A response.
 pub(super) struct Reply {
     /// The HTTP status.
     pub(super) status: u16,
-    /// The body. It may hold a token, so it is wiped.
+    /// The body. It is wiped after use, because it may contain a token.
     pub(super) body: Zeroizing<Vec<u8>>,
 }
 
 impl Client {
-    /// Makes the client.
+    /// Creates the client.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if HTTP can't be set up.
+    /// [`ErrorKind::Config`] if the HTTP client cannot be set up.
     pub(super) fn new() -> Result<Self> {
         reqwest::blocking::Client::builder()
             .tls_backend_preconfigured(no_tls()?)
@@ -52,12 +52,13 @@ impl Client {
             .map_err(|_| setup_error())
     }
 
-    /// Sends one request. A body is sent as JSON; `headers` are sent as they are.
+    /// Sends one request. A body is sent as JSON. `headers` are sent unchanged. An error status is
+    /// not an error here.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidResource`] for a URL that is not http to this machine,
-    /// [`ErrorKind::InvalidValue`] for a method or header that can't be sent,
-    /// [`ErrorKind::NoResponse`] without a whole response. A refusal is no error but a status.
+    /// [`ErrorKind::InvalidResource`] if the URL is not an http URL of this machine;
+    /// [`ErrorKind::InvalidValue`] if the method or a header is invalid; [`ErrorKind::NoResponse`]
+    /// if no complete response arrives.
     pub(super) fn send(
         &self,
         method: &str,
@@ -71,15 +72,15 @@ impl Client {
         let url = local.ok_or_else(|| {
             Error::new(
                 ErrorKind::InvalidResource,
-                "the demo reaches http on this machine alone: check the URL",
+                "cannot send the request: its URL is not an http URL of this machine",
             )
         })?;
         let method = Method::from_bytes(method.as_bytes())
-            .map_err(|_| Error::new(ErrorKind::InvalidValue, "the method is none of HTTP's"))?;
+            .map_err(|_| Error::new(ErrorKind::InvalidValue, "the method is not an HTTP method"))?;
         let no_response = |_| {
             Error::new(
                 ErrorKind::NoResponse,
-                format!("{} did not answer", url.authority()),
+                format!("no response from {}", url.authority()),
             )
         };
         let mut request = self.0.request(method, url.clone());
@@ -98,7 +99,7 @@ impl Client {
         let cut_off = |_| {
             Error::new(
                 ErrorKind::NoResponse,
-                format!("{} broke off its answer", url.authority()),
+                format!("incomplete response from {}", url.authority()),
             )
             .with_http_status(status)
         };
@@ -110,8 +111,8 @@ impl Client {
     }
 }
 
-/// A TLS configuration that trusts nobody: the client reaches http alone, and reads no certificates
-/// for it.
+/// Returns a TLS configuration without trusted certificates. The client only uses http, so it
+/// doesn't load the system's certificates.
 fn no_tls() -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
@@ -125,11 +126,11 @@ fn no_tls() -> Result<ClientConfig> {
 fn setup_error() -> Error {
     Error::new(
         ErrorKind::Config,
-        "HTTP can't be set up: the system may be out of threads or descriptors",
+        "cannot set up the HTTP client; check the limits on threads and descriptors (`ulimit -a`)",
     )
 }
 
-/// A header that libraries leave out of their logs.
+/// Returns a header marked as sensitive, so that libraries leave its value out of logs.
 fn sensitive_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)> {
     let header = HeaderName::from_bytes(name.as_bytes())
         .ok()
@@ -137,7 +138,7 @@ fn sensitive_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue)
     let (name, mut value) = header.ok_or_else(|| {
         Error::new(
             ErrorKind::InvalidValue,
-            "a header holds a character that can't be sent",
+            "a header contains a character that cannot be sent",
         )
     })?;
     value.set_sensitive(true);

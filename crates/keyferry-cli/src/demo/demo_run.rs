@@ -1,5 +1,5 @@
-//! One run of the demo: the sandbox, the engine and the user's program under one clock, and how a
-//! row is measured.
+//! A run of the demo. The sandbox, the engine and the demo's application share one clock. Each row
+//! records what keyferry and the service did.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use keyferry::session::{Options, Session};
 use keyferry::sys::clock::coarse_unix_us;
 use keyferry_sandbox::{self, Sandbox, credentials as c};
 
-/// A call to a service and its expected status.
+/// A call of the application to a service, and the status that it should get.
 pub(super) struct ServiceCall {
     method: &'static str,
     url: String,
@@ -58,7 +58,7 @@ impl ServiceCall {
         }
     }
 
-    /// The same call with another expected status.
+    /// Returns the same call with another expected status.
     pub(super) fn expecting(self, status: u16) -> Self {
         Self { status, ..self }
     }
@@ -69,15 +69,16 @@ pub(super) struct RowSpec<'a> {
     pub(super) request: Request,
     pub(super) header: &'static str,
     pub(super) access: Access,
-    /// Where the token comes from, in a word.
+    /// Where the token comes from, in one word.
     pub(super) source: &'static str,
-    /// The requests that this takes: counters of the sandbox, and by how much they increase.
+    /// The requests that keyferry should send for the token: counters of the sandbox and their
+    /// increases.
     pub(super) requests: &'a [(&'static str, u64)],
     pub(super) call: ServiceCall,
     pub(super) note: &'static str,
 }
 
-/// The sandbox, the engine and the user's program.
+/// The sandbox, the engine and the demo's application.
 pub(super) struct DemoRun {
     pub(super) sandbox: Sandbox,
     pub(super) session: Session,
@@ -90,7 +91,8 @@ pub(super) struct DemoRun {
 }
 
 impl DemoRun {
-    /// Starts the sandbox and opens a session on it. Whole seconds, for the tokens' expiries are.
+    /// Starts the sandbox and opens a session with it. The clock starts at a whole second, because
+    /// tokens expire at whole seconds.
     pub(super) fn start() -> Result<Self> {
         let start = Instant::now();
         let clock = Clock::manual(coarse_unix_us().div_euclid(1_000_000) * 1_000_000);
@@ -104,7 +106,7 @@ impl DemoRun {
         .map_err(|error| {
             Error::new(
                 ErrorKind::Config,
-                format!("the sandbox can't start on this machine: {}", error.kind()),
+                format!("cannot start the sandbox: {}", error.kind()),
             )
         })?;
         let options = Options {
@@ -124,17 +126,17 @@ impl DemoRun {
         })
     }
 
-    /// Starts the rows of a service.
+    /// Starts the section of a service.
     pub(super) fn begin_service(&mut self, name: &'static str) {
         self.service = name;
     }
 
-    /// Advances the clock that sandbox and engine share.
+    /// Advances the clock that the sandbox and the engine share.
     pub(super) fn advance_clock(&self, seconds: i64) {
         self.clock.advance_us(seconds * 1_000_000);
     }
 
-    /// Adds a row: fetches a token and makes the call that it is for.
+    /// Adds a row: gets a token from keyferry and makes the call with it.
     pub(super) fn add_row(&mut self, spec: RowSpec<'_>) -> Option<Token> {
         self.add_row_with(spec, |session, request| session.token_for(request))
     }
@@ -183,7 +185,7 @@ impl DemoRun {
         );
         if names != [header] || meta.access != access {
             row.fail(&format!(
-                "the header should be {header}, and allow: {}",
+                "the header should be {header} with access {}",
                 access.name()
             ));
         }
@@ -192,7 +194,8 @@ impl DemoRun {
         Some(token)
     }
 
-    /// Adds a row that has to be refused; the call with `token` shows why.
+    /// Adds a row for which keyferry has to return an error. The call with `token` shows why: the
+    /// service rejects that token.
     pub(super) fn add_refused_row(
         &mut self,
         resource: &str,
@@ -214,15 +217,20 @@ impl DemoRun {
             call.status,
         );
         match outcome {
-            Err(error) if error.kind == kind => row.note = Some(error.message().to_owned()),
+            Err(error) if error.kind == kind => {
+                row.note = Some(format!(
+                    "keyferry has no token that the service accepts here, so it returns an error: \"{}\"",
+                    error.message()
+                ));
+            }
             Err(error) => row.fail(error.message()),
-            Ok(_) => row.fail("a token was handed out that can't be right"),
+            Ok(_) => row.fail("keyferry returned a token instead of an error"),
         }
         row.check_requests(&[], &before, &after);
         self.rows.push(row);
     }
 
-    /// Adds a row for a service that keeps the session itself and hands out no header.
+    /// Adds a row for a service that keeps the session itself, so that keyferry returns no header.
     pub(super) fn add_session_row(
         &mut self,
         (resource, source): (&str, &'static str),
@@ -246,7 +254,7 @@ impl DemoRun {
         self.rows.push(row);
     }
 
-    /// Makes a call as the user's program.
+    /// Makes a call as the demo's application.
     pub(super) fn call(&mut self, call: &ServiceCall, headers: &[(&str, &str)]) -> Result<Reply> {
         self.calls += 1;
         self.client.send(call.method, &call.url, headers, call.body)
@@ -312,7 +320,7 @@ impl DemoRun {
     }
 }
 
-/// The configuration for the sandbox's account, as a user writes it into `config.toml`.
+/// Returns a configuration for the sandbox's account, as a user would write it into `config.toml`.
 fn config(sandbox: &Sandbox) -> Result<Config> {
     let mut config = Config::new();
     for (key, value) in [

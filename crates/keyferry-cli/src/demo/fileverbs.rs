@@ -1,5 +1,5 @@
-//! The rows of FileVerbs: the key, the bearer, and a bearer that expires, with and without a route
-//! that renews it.
+//! The rows of FileVerbs: the key, the bearer token, and a bearer token that expires, with and
+//! without a refresh route.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use keyferry::model::token::Token;
 use keyferry_sandbox::credentials as c;
 
 const BEARER: &str = "fileverbs:bearer";
-/// Lifetime of the sandbox's bearers.
+/// The lifetime of the sandbox's bearer tokens.
 const BEARER_LIFE_S: i64 = 900;
 
 pub(super) fn add_rows(demo: &mut DemoRun) {
@@ -24,7 +24,7 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
         source: "settings",
         requests: &[],
         call: ServiceCall::get(&uploads),
-        note: "",
+        note: "the SecretKey from the settings, without a login",
     };
     demo.add_row(key);
     let first = demo.add_row(bearer_row(
@@ -32,7 +32,7 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
         "login",
         &[("fileverbs_login", 1)],
         ServiceCall::get(uploads),
-        "",
+        "keyferry logs in with SecretKey and APIKey and gets a bearer token",
     ));
     let outputs = format!("{base}/jobrequests/{}/outputs", c::JOB_ID);
     demo.add_row(bearer_row(
@@ -40,17 +40,18 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
         "memory",
         &[],
         ServiceCall::get(&outputs),
-        "",
+        "the cached bearer token works for every URL of the service",
     ));
     let call = || ServiceCall::get(outputs.clone());
-    let note = "a quarter of an hour later: renewed by cookie, without the keys";
+    let note = "15 minutes later the token has expired: keyferry refreshes it with the cookie from the login, without the keys";
     let second = renewed_row(
         demo,
         first,
         bearer_row(BEARER, "renewal", &[("refresh", 1)], call(), note),
         &call(),
     );
-    let note = "and again: the cookie was changed for another each time";
+    let note =
+        "15 minutes later, again: each refresh replaces the cookie, and keyferry uses the new one";
     let third = renewed_row(
         demo,
         second,
@@ -58,7 +59,7 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
         &call(),
     );
     demo.sandbox.configure("no_refresh_route", json!(true));
-    let note = "no route that renews any more: the token call instead";
+    let note = "the service no longer has a refresh route: keyferry notices this and logs in with the keys";
     let fourth = renewed_row(
         demo,
         third,
@@ -71,7 +72,7 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
         ),
         &call(),
     );
-    let note = "and that route is asked no second time";
+    let note = "15 minutes later keyferry logs in at once, without trying the refresh route";
     renewed_row(
         demo,
         fourth,
@@ -98,8 +99,8 @@ fn bearer_row<'a>(
     }
 }
 
-/// Adds a row after the bearer has expired: the service refuses the old one, and keyferry fetches
-/// another.
+/// Adds a row after the bearer token has expired: the service rejects the old token, and keyferry
+/// gets a new one.
 fn renewed_row(
     demo: &mut DemoRun,
     old: Option<Token>,
@@ -110,7 +111,7 @@ fn renewed_row(
     let was_refused = old.is_some_and(|old| demo.has_status(&old, call, 401));
     let next = demo.add_row(spec);
     if !was_refused {
-        demo.fail_last_row("the bearer before did not end");
+        demo.fail_last_row("the previous bearer token did not expire");
     }
     next
 }

@@ -1,4 +1,4 @@
-//! The rows of MASV cloud: key, login, packages, links, transfers, and a token that ends.
+//! The rows of MASV cloud: API key, login, packages, links, transfers, and a token that expires.
 //!
 //! The routes are those of the sandbox.
 
@@ -19,9 +19,9 @@ const PACKAGE_HEADER: &str = "X-Package-Token";
 const TRANSFER_HEADER: &str = "X-Transfer-Token";
 
 const HOUR_S: i64 = 3600;
-/// Lifetime of the sandbox's user tokens.
+/// The lifetime of the sandbox's user tokens.
 const USER_TOKEN_LIFE_S: i64 = 72 * HOUR_S;
-/// Threads that reject the same token at once.
+/// The number of threads that reject the same token at once.
 const REJECTING_THREADS: usize = 8;
 
 pub(super) fn add_rows(demo: &mut DemoRun) {
@@ -53,7 +53,7 @@ fn user_rows(demo: &mut DemoRun, masv: &str) {
         source: "settings",
         requests: &[],
         call: ServiceCall::get(format!("{masv}/v1/teams")),
-        note: "",
+        note: "the API key from the settings, without a login",
     };
     demo.add_row(key);
     let list = format!("{masv}/v1.1/teams/{}/packages?page=1&limit=1", c::TEAM_ID);
@@ -64,7 +64,7 @@ fn user_rows(demo: &mut DemoRun, masv: &str) {
         source: "memory",
         requests: &[],
         call: ServiceCall::get(list),
-        note: "any URL of the API will do as the name of what is wanted",
+        note: "a program can name the URL that it calls; keyferry knows that the API key works there",
     };
     demo.add_row(by_url);
     let profile = RowSpec {
@@ -74,7 +74,7 @@ fn user_rows(demo: &mut DemoRun, masv: &str) {
         source: "login",
         requests: &[("login", 1)],
         call: profile_call(masv),
-        note: "this route refuses API keys, so keyferry logs in",
+        note: "this route rejects API keys, so keyferry logs in with the password",
     };
     demo.add_row(profile);
 }
@@ -97,8 +97,8 @@ fn managed_row<'a>(
     }
 }
 
-/// Adds the rows of management tokens, one for each way to get one. Returns the first package's
-/// token.
+/// Adds the rows of management tokens, one for each way to get one. Returns the token of the first
+/// package.
 fn package_rows(demo: &mut DemoRun, masv: &str) -> Option<Token> {
     let at = |id: &str| format!("{masv}/v1/packages/{id}");
     let rename = ServiceCall::send("PUT", at(c::PACKAGE_ID), r#"{"name":"Reel 001"}"#, 200);
@@ -108,7 +108,7 @@ fn package_rows(demo: &mut DemoRun, masv: &str) -> Option<Token> {
         "look-up",
         &[("teams", 1), ("lookup", 1)],
         rename,
-        "",
+        "keyferry finds the team, looks up the package there and gets its management token",
     ));
     let files = format!("{}/files", at(c::PACKAGE_ID));
     demo.add_row(managed_row(
@@ -116,10 +116,10 @@ fn package_rows(demo: &mut DemoRun, masv: &str) -> Option<Token> {
         "memory",
         &[],
         ServiceCall::get(files),
-        "",
+        "the cached token works for every route of the package, so keyferry sends no request",
     ));
     demo.sandbox.configure("single_lookup", json!(false));
-    let note = "no look-up of one package here: 205 packages on 5 pages hold it";
+    let note = "look-ups of single packages now fail, so keyferry searches the list: 205 packages on 5 pages";
     let listed = ServiceCall::get(at(c::OTHER_PACKAGE_ID));
     demo.add_row(managed_row(
         name(c::OTHER_PACKAGE_ID),
@@ -134,7 +134,7 @@ fn package_rows(demo: &mut DemoRun, masv: &str) -> Option<Token> {
         "memory",
         &[],
         ServiceCall::get(seen),
-        "the list has brought the tokens of all others too",
+        "the list contained the tokens of all these packages, so this one is already cached",
     ));
     let inbox = ServiceCall::get(at(c::INBOX_PACKAGE_ID));
     demo.add_row(managed_row(
@@ -142,12 +142,12 @@ fn package_rows(demo: &mut DemoRun, masv: &str) -> Option<Token> {
         "inbox",
         &[("list_page", 5), ("inbox", 1)],
         inbox,
-        "it came in through a Portal: the inbox alone lists it",
+        "a package received through a Portal: keyferry searches the list, then finds it in the inbox",
     ));
     first
 }
 
-/// Adds the rows of read tokens, the only ones that allow downloads.
+/// Adds the rows of read tokens. No other tokens allow downloads.
 fn link_rows(demo: &mut DemoRun, masv: &str) {
     let download = format!(
         "{masv}/v1/packages/{}/files/{}/download",
@@ -167,8 +167,18 @@ fn link_rows(demo: &mut DemoRun, masv: &str) {
         }
     };
     let open = Request::new(format!("links/{}?secret={}", c::LINK_ID, c::LINK_SECRET));
-    demo.add_row(read(open, "link", &[("link", 1)], ""));
-    demo.add_row(read(Request::new(&download), "memory", &[], ""));
+    demo.add_row(read(
+        open,
+        "link",
+        &[("link", 1)],
+        "downloads need a read token, which keyferry gets by opening a link",
+    ));
+    demo.add_row(read(
+        Request::new(&download),
+        "memory",
+        &[],
+        "the same file by its download URL: the cached read token works",
+    ));
     let pasted = Request::new(format!(
         "https://get.massive.io/{}?secret={}",
         c::ENCODED_LINK_ID,
@@ -178,7 +188,7 @@ fn link_rows(demo: &mut DemoRun, masv: &str) {
         pasted,
         "link",
         &[("link", 1)],
-        "as it was pasted from an e-mail",
+        "a link as pasted from an e-mail: keyferry decodes the secret in it",
     ));
     let resource = format!(
         "links/{}?secret={}",
@@ -189,10 +199,15 @@ fn link_rows(demo: &mut DemoRun, masv: &str) {
         link_password: Some(Secret::from(c::LINK_PASSWORD)),
         ..Request::new(resource)
     };
-    demo.add_row(read(protected, "link", &[("link", 1)], "with a password"));
+    demo.add_row(read(
+        protected,
+        "link",
+        &[("link", 1)],
+        "a link with a password, which the program gives to keyferry",
+    ));
 }
 
-/// Makes a call whose response holds a token, adopts that token and returns its resource below
+/// Makes a call whose response contains a token, adopts that token and returns its resource below
 /// `class`.
 fn adopt(
     demo: &mut DemoRun,
@@ -209,7 +224,7 @@ fn adopt(
     Ok(resource)
 }
 
-/// The request for an adopted token. If the adoption failed, the row shows that error.
+/// Returns the request for an adopted token. If adopting it failed, the row shows that error.
 fn adopted_request(
     resource: Result<String>,
 ) -> (Request, impl FnOnce(&Session, &Request) -> Result<Token>) {
@@ -240,7 +255,7 @@ fn portal_row(demo: &mut DemoRun, masv: &str) {
         201,
     );
     let note =
-        "the program made this package in a Portal itself, and gave keyferry the token to keep";
+        "the program created this package itself, through a Portal, and gave the token to keyferry";
     demo.add_row_with(
         RowSpec {
             request,
@@ -276,7 +291,7 @@ fn transfer_rows(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
         "list",
         &[("transfer_list", 1)],
         ServiceCall::get(&at),
-        "",
+        "transfers have their own tokens, which keyferry gets from the package's list of transfers",
     ));
     let by_id = Request::new(format!("transfers/{}", c::TRANSFER_ID));
     demo.add_row(row(
@@ -284,7 +299,7 @@ fn transfer_rows(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
         "memory",
         &[],
         ServiceCall::send("POST", format!("{at}/retry"), "{}", 200),
-        "",
+        "the same transfer by its ID: its token is cached",
     ));
     let retry = format!("{at}/retry");
     demo.add_row(row(
@@ -292,7 +307,7 @@ fn transfer_rows(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
         "memory",
         &[],
         ServiceCall::get(at),
-        "",
+        "the same transfer by its URL: the cached token works here too",
     ));
     let start = ServiceCall::send(
         "POST",
@@ -309,13 +324,13 @@ fn transfer_rows(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
             "adopted",
             &[],
             cancel,
-            "the program started this transfer itself",
+            "the program started this transfer itself and gave the token to keyferry",
         ),
         obtain,
     );
 }
 
-/// Adds the row of a package without an opened link, which no token may download.
+/// Adds the row of a package whose link was not opened, so that no token allows downloads from it.
 fn download_row(demo: &mut DemoRun, masv: &str, managed: Option<&Token>) {
     let url = |package: &str| format!("{masv}/v1/packages/{package}/files/{}/download", c::FILE_ID);
     let call = ServiceCall::get(url(c::PACKAGE_ID)).expecting(403);
@@ -344,7 +359,11 @@ fn expiry_rows(demo: &mut DemoRun, masv: &str) {
         }
     };
     demo.advance_clock(HOUR_S);
-    let Some(old) = demo.add_row(row("memory", &[], "an hour later")) else {
+    let Some(old) = demo.add_row(row(
+        "memory",
+        &[],
+        "one hour later: the cached token is still valid",
+    )) else {
         return;
     };
     demo.advance_clock(USER_TOKEN_LIFE_S);
@@ -352,26 +371,26 @@ fn expiry_rows(demo: &mut DemoRun, masv: &str) {
     let Some(next) = demo.add_row(row(
         "login",
         &[("login", 1)],
-        "three days later: the old token gets a 401, and nobody is handed it",
+        "three days later the old token has expired (status 401), so keyferry logs in again",
     )) else {
         return;
     };
     if !was_refused || next.meta().generation <= old.meta().generation {
-        demo.fail_last_row("the token did not end, or its successor is not a later generation");
+        demo.fail_last_row("the old token did not expire, or the new one has no higher generation");
     }
     demo.sandbox.reject_token(next.value());
     let was_refused = demo.has_status(&next, &profile_call(masv), 401);
-    let note = "revoked early: 8 threads reject it at once, and one login serves them all";
+    let note = "the service revokes the token: 8 threads report this at once, and keyferry logs in once for all";
     let reject_at_once = |session: &Session, request: &Request| all_reject(session, request, &next);
     let last = demo.add_row_with(row("login", &[("login", 1)], note), reject_at_once);
     if !was_refused || last.is_some_and(|last| last.meta().generation <= next.meta().generation) {
         demo.fail_last_row(
-            "the rejected token was not refused, or its successor is not a later generation",
+            "the service accepted the revoked token, or the new one has no higher generation",
         );
     }
 }
 
-/// Rejects a token in many threads at once; each asks for another.
+/// Rejects a token in several threads at once. Each thread then asks for a new token.
 fn all_reject(session: &Session, request: &Request, refused: &Token) -> Result<Token> {
     let one = || {
         session
@@ -384,7 +403,10 @@ fn all_reject(session: &Session, request: &Request, refused: &Token) -> Result<T
             .into_iter()
             .map(|thread| {
                 thread.join().unwrap_or_else(|_| {
-                    Err(Error::new(ErrorKind::Panic, "a thread of the demo fell"))
+                    Err(Error::new(
+                        ErrorKind::Panic,
+                        "a thread of the demo panicked",
+                    ))
                 })
             })
             .collect()
@@ -392,7 +414,7 @@ fn all_reject(session: &Session, request: &Request, refused: &Token) -> Result<T
     let mut tokens = all.into_iter().collect::<Result<Vec<_>>>()?;
     let last = tokens
         .pop()
-        .ok_or_else(|| Error::new(ErrorKind::Panic, "the demo has no threads"))?;
+        .ok_or_else(|| Error::new(ErrorKind::Panic, "the demo started no threads"))?;
     let all_equal = tokens
         .iter()
         .all(|token| token.meta().generation == last.meta().generation);
@@ -401,7 +423,7 @@ fn all_reject(session: &Session, request: &Request, refused: &Token) -> Result<T
     } else {
         Err(Error::new(
             ErrorKind::Panic,
-            "the threads were handed different tokens",
+            "the threads got different tokens",
         ))
     }
 }

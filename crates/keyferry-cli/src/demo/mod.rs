@@ -1,12 +1,11 @@
-//! `keyferry demo`: the whole main job against the sandbox, in one process and within a second.
+//! `keyferry demo`: a tour of keyferry against the sandbox, in one process and within a second.
 //!
-//! It gets tokens through [`keyferry::session`], which the C ABI wraps: C functions take no clock,
-//! and tokens have to expire here without a wait of three days. It reads and writes no file,
-//! variable or configuration of the user.
+//! The demo gets tokens through [`keyferry::session`], which the C ABI wraps. It cannot use the C
+//! functions, because they take no clock: the demo moves the clock forward by three days so that
+//! tokens expire. It reads and writes no files, environment variables or configuration of the user.
 //!
-//! A row counts as worked when the engine sent exactly the requests that the row claims, handed out
-//! the header that it names, and the service took that header, as it was handed out, for the call
-//! that it is for.
+//! A row succeeds if the engine sent exactly the expected requests and returned the expected
+//! header, and the service accepted that header for the call in the row.
 
 mod agent;
 mod client;
@@ -26,15 +25,15 @@ use demo_run::DemoRun;
 use keyferry::error::Result;
 use report::Report;
 
-/// How `keyferry demo` runs.
+/// The options of `keyferry demo`.
 #[derive(Args)]
 pub struct DemoOptions {
-    /// One JSON object instead of the table.
+    /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
 }
 
-/// Runs the demo and prints its report: [`EXIT_OK`] only if every row worked.
+/// Runs the demo and prints its report. Returns [`EXIT_OK`] only if every row succeeded.
 pub fn run(options: &DemoOptions, streams: &mut Streams<'_>) -> u8 {
     let report = match run_demo() {
         Ok(report) => report,
@@ -47,12 +46,12 @@ pub fn run(options: &DemoOptions, streams: &mut Streams<'_>) -> u8 {
         output.write_styled_lines(&table::render(&report, output.caps()))
     };
     match written {
-        // `demo | head` has seen enough.
+        // A closed pipe is not an error, as in `keyferry demo | head`.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            streams.fail(&format!("the table can't be written: {}", error.kind()))
+            streams.fail(&format!("cannot write the table: {}", error.kind()))
         }
         _ if report.all_ok() => EXIT_OK,
-        _ => streams.fail("not every row worked: the table says which, and why"),
+        _ => streams.fail("some rows failed; the table shows which and why"),
     }
 }
 

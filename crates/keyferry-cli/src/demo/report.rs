@@ -1,6 +1,6 @@
 //! The report of a demo run: rows and counters, for the table and as JSON.
 //!
-//! It holds no header value.
+//! It contains no header values.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use keyferry::error::Result;
 
-/// Counters of the sandbox that a correct program leaves at 0.
+/// Counters of the sandbox that stay at 0 if the client is correct.
 const MISTAKE_COUNTERS: [&str; 13] = [
     "two_credentials",
     "foreign_credential",
@@ -26,22 +26,22 @@ const MISTAKE_COUNTERS: [&str; 13] = [
     "unknown_route",
 ];
 
-/// The outcome of one token and one call.
+/// The outcome of a row: one token and one call.
 pub(super) struct Row {
     pub(super) service: &'static str,
-    /// What was asked for, without its query.
+    /// The requested resource without its query.
     pub(super) resource: String,
     /// The names of the headers.
     pub(super) header: Option<String>,
     pub(super) access: Option<&'static str>,
-    /// None where there is no end, or no token.
+    /// None if the token doesn't expire or there is no token.
     pub(super) life_left_s: Option<i64>,
     pub(super) source: &'static str,
-    /// Requests that getting it took.
+    /// The number of requests that keyferry sent for the token.
     pub(super) requests: u64,
-    /// How long getting it took.
+    /// How long keyferry took to return the token.
     pub(super) time: Duration,
-    /// The protected call.
+    /// The application's call to the service.
     pub(super) call: String,
     pub(super) status: Option<u16>,
     pub(super) ok: bool,
@@ -49,7 +49,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Marks the row as failed; the first reason stays.
+    /// Marks the row as failed. The first reason is kept.
     pub(super) fn fail(&mut self, why: &str) {
         if self.ok {
             self.note = Some(why.to_owned());
@@ -57,14 +57,14 @@ impl Row {
         self.ok = false;
     }
 
-    /// Records the status of the protected call, which has to be `expected`.
+    /// Records the status of the call. The row fails unless it is `expected`.
     pub(super) fn record_call(&mut self, status: Result<u16>, expected: u16) {
         match status {
             Ok(status) => {
                 self.status = Some(status);
                 if status != expected {
                     self.fail(&format!(
-                        "{} got status {status}, not {expected}",
+                        "{} got status {status} instead of {expected}",
                         self.call.clone()
                     ));
                 }
@@ -73,7 +73,7 @@ impl Row {
         }
     }
 
-    /// Checks that exactly these requests were sent.
+    /// Checks that keyferry sent exactly these requests.
     pub(super) fn check_requests(
         &mut self,
         expected: &[(&str, u64)],
@@ -85,7 +85,7 @@ impl Row {
             .find(|(name, count)| counter_increase(before, after, name) != *count);
         if let Some((name, count)) = wrong {
             self.fail(&format!(
-                "the counter {name} grew by {}, not by {count}",
+                "the counter {name} increased by {} instead of {count}",
                 counter_increase(before, after, name)
             ));
         }
@@ -95,12 +95,12 @@ impl Row {
         );
         if total != expected_total {
             self.fail(&format!(
-                "getting it took {total} requests, not {expected_total}"
+                "keyferry sent {total} requests instead of {expected_total}"
             ));
         }
     }
 
-    /// Whether a token was handed out.
+    /// Whether keyferry returned a token.
     pub(super) fn has_token(&self) -> bool {
         self.header.is_some()
     }
@@ -127,20 +127,21 @@ impl Row {
     }
 }
 
-/// All rows, and what the services and the engine counted.
+/// All rows, and the counters of the services and the engine.
 pub(super) struct Report {
     pub(super) rows: Vec<Row>,
-    /// Calls of the user's own program.
+    /// The number of calls of the demo's application.
     pub(super) calls: u64,
     /// The sandbox's counters.
     pub(super) counts: BTreeMap<String, u64>,
-    /// The engine's.
+    /// The engine's counters.
     pub(super) stats: Value,
     pub(super) elapsed: Duration,
 }
 
 impl Report {
-    /// Whether every row worked, nobody sent a wrong header, and every request is accounted for.
+    /// Whether every row succeeded, no request contained a wrong header, and every request is
+    /// accounted for.
     pub(super) fn all_ok(&self) -> bool {
         let accounted = self.requests() == self.exchanges() + self.calls;
         accounted
@@ -149,17 +150,17 @@ impl Report {
             && self.rows.iter().all(|row| row.ok)
     }
 
-    /// Requests that the services got.
+    /// Returns the number of requests that the services received.
     pub(super) fn requests(&self) -> u64 {
         self.counter("requests")
     }
 
-    /// Those of them that the engine sent.
+    /// Returns the number of requests that the engine sent.
     pub(super) fn exchanges(&self) -> u64 {
         self.stats["exchanges"].as_u64().unwrap_or_default()
     }
 
-    /// Logins of all services.
+    /// Returns the number of logins to all services.
     pub(super) fn logins(&self) -> u64 {
         ["login", "agent_login", "fileverbs_login"]
             .iter()
@@ -167,7 +168,7 @@ impl Report {
             .sum()
     }
 
-    /// Requests with a header that had no business there.
+    /// Returns the number of requests that contained a wrong header.
     pub(super) fn mistakes(&self) -> u64 {
         MISTAKE_COUNTERS.iter().map(|name| self.counter(name)).sum()
     }
@@ -176,7 +177,7 @@ impl Report {
         self.counts.get(name).copied().unwrap_or_default()
     }
 
-    /// The report for `--json`.
+    /// Returns the report for `--json`.
     pub(super) fn to_json(&self) -> Value {
         json!({
             "rows": self.rows.iter().map(Row::to_json).collect::<Vec<_>>(), "ok": self.all_ok(),
@@ -189,7 +190,7 @@ impl Report {
     }
 }
 
-/// By how much a counter increased.
+/// Returns the increase of a counter.
 pub(super) fn counter_increase(
     before: &BTreeMap<String, u64>,
     after: &BTreeMap<String, u64>,

@@ -1,7 +1,7 @@
-//! The report as a table: for a person at a terminal, or in columns that a program can split at two
-//! or more spaces.
+//! Formats the report as a table: laid out for a terminal, or in columns that a program can split
+//! at two or more spaces.
 //!
-//! Every character counts as one column.
+//! Every character is assumed to be one column wide.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::time_format::format_duration;
 
 type Line = Vec<(Style, String)>;
 
-/// The columns, and the order in which they are dropped on a narrow terminal; 0 is never dropped.
+/// The columns, and the order in which they are dropped on a narrow terminal. 0 means never.
 const COLUMNS: [(&str, u8); 7] = [
     ("resource", 0),
     ("header", 0),
@@ -19,7 +19,7 @@ const COLUMNS: [(&str, u8); 7] = [
     ("life left", 3),
     ("from", 4),
     ("time", 1),
-    ("call", 0),
+    ("response", 0),
 ];
 /// Index of the resource.
 const RESOURCE_COLUMN: usize = 0;
@@ -27,11 +27,23 @@ const RESOURCE_COLUMN: usize = 0;
 const TIME_COLUMN: usize = 5;
 /// Index of the result.
 const RESULT_COLUMN: usize = 6;
-/// A column is dropped before the resource gets narrower than this.
+/// A column is dropped if the resource would otherwise be narrower than this.
 const MIN_RESOURCE_WIDTH: usize = 22;
 const COLUMN_GAP: usize = 2;
 
-/// The whole table.
+const TITLE: &str = "keyferry demo: every kind of token, with test services on this machine";
+/// The paragraphs above the table on a terminal.
+const INTRODUCTION: [&str; 2] = [
+    "In each row, the demo program asks keyferry for a resource and calls the service with the header \
+     that keyferry returns. The last column shows the service's response and whether it was expected.",
+    "The column \"from\" shows where keyferry got the token, and \"time\" shows how long that took. \
+     \"memory\" means that the token was cached: keyferry sent no request for it.",
+];
+/// The paragraph below the table on a terminal, if every row succeeded.
+const NEXT_STEPS: &str = "Next: `keyferry sandbox` serves these test services to your own programs. \
+     `keyferry login masv` and `keyferry login fileverbs` log in to your accounts.";
+
+/// Returns the lines of the table.
 pub(super) fn render(report: &Report, caps: TerminalCaps) -> Vec<Line> {
     if caps.is_terminal {
         TableLayout::new(report, caps).lines(report)
@@ -40,8 +52,8 @@ pub(super) fn render(report: &Report, caps: TerminalCaps) -> Vec<Line> {
     }
 }
 
-/// Plain columns for programs: a line of names, a line a row, an empty line, the summary. Fields
-/// hold no two spaces in a row.
+/// Returns plain columns for programs: a line of column names, one line per row, an empty line and
+/// the summary. Fields never contain two spaces in a row.
 fn plain_lines(report: &Report) -> Vec<Line> {
     let names = [
         "service",
@@ -107,13 +119,13 @@ fn plain_lines(report: &Report) -> Vec<Line> {
     body.map(plain_line).collect()
 }
 
-/// The fields of a row, one for each column.
+/// Returns the fields of a row, one for each column.
 fn cells(row: &Row, caps: TerminalCaps) -> [String; 7] {
     let none = if caps.unicode { "–" } else { "-" };
     let or_none = |text: Option<&str>| text.unwrap_or(none).to_owned();
     let life_left = match row.life_left_s {
         Some(left) => format_duration(left),
-        None if row.has_token() => "no end".into(),
+        None if row.has_token() => "no expiry".into(),
         None => none.into(),
     };
     let mark = match (row.ok, caps.unicode) {
@@ -137,10 +149,10 @@ fn cells(row: &Row, caps: TerminalCaps) -> [String; 7] {
     ]
 }
 
-/// A table laid out for a terminal's width.
+/// A table laid out for the width of a terminal.
 struct TableLayout {
     caps: TerminalCaps,
-    /// Which columns are shown, and how wide.
+    /// The shown columns and their widths.
     columns: Vec<(usize, usize)>,
     cells: Vec<[String; 7]>,
 }
@@ -189,11 +201,17 @@ impl TableLayout {
     }
 
     fn lines(&self, report: &Report) -> Vec<Line> {
-        let title = "Every kind of token, got by keyferry and used, against made-up services on this machine";
-        let mut lines: Vec<_> = wrap(title, self.caps.width)
-            .into_iter()
-            .map(|line| vec![(Style::Strong, line)])
-            .collect();
+        let paragraph = |style: Style, text: &str| -> Vec<Line> {
+            wrap(text, self.caps.width)
+                .into_iter()
+                .map(|line| vec![(style, line)])
+                .collect()
+        };
+        let mut lines = paragraph(Style::Strong, TITLE);
+        for text in INTRODUCTION {
+            lines.push(Vec::new());
+            lines.extend(paragraph(Style::Plain, text));
+        }
         lines.extend([
             Vec::new(),
             self.line(&COLUMNS.map(|(name, _)| name.to_owned()), |_| Style::Faint),
@@ -223,6 +241,10 @@ impl TableLayout {
                 .into_iter()
                 .map(|line| vec![(style, line)]),
         );
+        if report.all_ok() {
+            lines.push(Vec::new());
+            lines.extend(paragraph(Style::Plain, NEXT_STEPS));
+        }
         lines
     }
 
@@ -294,23 +316,24 @@ impl TableLayout {
 fn summary(report: &Report, caps: TerminalCaps) -> String {
     let worked = report.rows.iter().filter(|row| row.ok).count();
     let rows = if report.all_ok() {
-        format!("{worked} rows, all worked")
+        format!("{worked} rows, all succeeded")
     } else {
-        format!("{worked} of {} rows worked", report.rows.len())
+        format!("{worked} of {} rows succeeded", report.rows.len())
     };
     let (all, own) = (report.requests(), report.exchanges());
     let mut text = format!(
-        "{rows}: {all} requests to the services, {own} of them keyferry's, {} logins, {}",
+        "{rows} in {}: the services received {all} requests, {own} of them from keyferry, including {} logins",
+        format_time(report.elapsed, caps),
         report.logins(),
-        format_time(report.elapsed, caps)
     );
     if report.mistakes() > 0 {
-        text += &format!(", {} with a wrong header", report.mistakes());
+        text += &format!(", and {} requests with a wrong header", report.mistakes());
     }
     text
 }
 
-/// Shortens a resource for people: without the sandbox's host, and with only the ends of long ids.
+/// Shortens a resource for people: removes the sandbox's host and all but the last characters of
+/// long IDs.
 fn shorten_resource(resource: &str, caps: TerminalCaps) -> String {
     let text = resource.strip_prefix("https://").unwrap_or(resource);
     let path = text.strip_prefix("http://").map_or(text, |local| {
@@ -333,7 +356,7 @@ fn shorten_resource(resource: &str, caps: TerminalCaps) -> String {
     path.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-/// Truncates a text in the middle if it is wider than this.
+/// Truncates a string in the middle if it is wider than `width`.
 fn truncate_middle(text: &str, width: usize, caps: TerminalCaps) -> String {
     let characters: Vec<char> = text.chars().collect();
     let ellipsis = if caps.unicode { "…" } else { ".." };
@@ -349,7 +372,7 @@ fn truncate_middle(text: &str, width: usize, caps: TerminalCaps) -> String {
             .collect::<String>()
 }
 
-/// Breaks a sentence between words.
+/// Breaks a text into lines between words.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -367,7 +390,7 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A time with at most three digits before its unit.
+/// Formats a time with at most three digits before its unit.
 fn format_time(time: Duration, caps: TerminalCaps) -> String {
     let micro = if caps.unicode { "µs" } else { "us" };
     match time.as_nanos() {
