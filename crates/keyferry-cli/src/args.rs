@@ -1,6 +1,6 @@
-//! The command line of `keyferry`: what it accepts and how it is parsed.
+//! The command line of `keyferry` and its parser.
 //!
-//! The commands and their options are in [`crate::commands`].
+//! [`crate::commands`] defines the commands and their options.
 
 use std::ffi::OsString;
 
@@ -14,24 +14,31 @@ use crate::streams::Streams;
 
 #[derive(Parser)]
 #[command(name = "keyferry", version, about, after_help = EXIT_CODES_HELP)]
-/// The right, unexpired request headers for MASV and FileVerbs, for every program on the machine.
+/// Get valid authentication headers for MASV and FileVerbs
+///
+/// keyferry logs in when necessary, stores the token and refreshes it before it expires. All of the
+/// user's programs share the stored tokens: scripts, curl, git, build tools and applications.
+///
+/// For a first look, run `keyferry demo`. It needs no account.
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
 }
 
-/// The command line, for the manual.
+/// Returns the definition of the command line, from which the manual pages are generated.
 pub fn command_line() -> clap::Command {
     CommandLine::command()
 }
 
-/// Parses the arguments behind the program's name. If there is no command to run, the reason was
-/// written to a stream and the error is the exit code. Git's arguments bypass clap: git starts this
-/// program for every fetch.
+/// Parses the arguments that follow the program's name.
+///
+/// Arguments of `git` bypass clap to save time, because git starts this program for every fetch. If
+/// there is no command to run, this function writes the help text or error message itself and
+/// returns the exit code as the error.
 ///
 /// # Errors
-/// [`EXIT_OK`] after `--help` and `--version`, [`EXIT_USAGE`] after a command line that can't be
-/// parsed, [`EXIT_FAILED`] if the message couldn't be written.
+/// [`EXIT_OK`] after `--help` and `--version`; [`EXIT_USAGE`] if the command line is invalid;
+/// [`EXIT_FAILED`] if the message cannot be written.
 pub fn parse(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Command, u8> {
     if arguments.first().is_some_and(|argument| argument == "git")
         && arguments
@@ -55,8 +62,10 @@ pub fn parse(arguments: Vec<OsString>, streams: &mut Streams<'_>) -> Result<Comm
         Err(error) => error,
     };
     if takes_secrets && error.use_stderr() {
-        // The reader would repeat the word that it doesn't know, and that may be a password.
-        streams.fail("the command line was not understood: a service, options of `keyferry login --help`, and never a secret");
+        // clap's message would quote the unknown argument, which may be a password.
+        streams.fail(
+            "invalid arguments; see the command's --help, and never pass a secret as an argument",
+        );
         return Err(EXIT_USAGE);
     }
     let (output, code) = if error.use_stderr() {

@@ -1,6 +1,6 @@
-//! The context of a command beside its streams: the environment, and sessions for one call.
+//! The environment that a command runs in, and the sessions that it opens.
 //!
-//! Every command reaches services through a session that it opens here.
+//! Commands reach services only through a session that is opened here.
 
 use std::path::PathBuf;
 
@@ -8,11 +8,11 @@ use keyferry::config::{Config, Environment};
 use keyferry::error::Result;
 use keyferry::session::{Options, Session};
 
-/// The parts of the process that a command may see.
+/// The parts of the process environment that a command may use.
 pub struct CliContext {
     /// The environment variables.
     pub environment: Environment,
-    /// The folder for temporary files.
+    /// The directory for temporary files.
     pub temp_dir: PathBuf,
     /// Whether standard input is a terminal.
     pub stdin_is_terminal: bool,
@@ -22,15 +22,16 @@ impl CliContext {
     /// Loads the user's configuration.
     ///
     /// # Errors
-    /// Those of [`Config::load`].
+    /// Returns the errors of [`Config::load`].
     pub fn load_config(&self) -> Result<Config> {
         Config::load(None, self.environment.clone())
     }
 
-    /// Opens a session for one call, without background refreshes.
+    /// Opens a session without background refreshes, which could not finish before the command
+    /// ends.
     ///
     /// # Errors
-    /// Those of [`Session::open`].
+    /// Returns the errors of [`Session::open`].
     pub fn open_session(&self, mut config: Config, account: Option<&str>) -> Result<Session> {
         account.map_or(Ok(()), |account| config.select_account(account))?;
         Session::open_with(
@@ -42,10 +43,10 @@ impl CliContext {
         )
     }
 
-    /// Opens a session that uses the store alone and no network.
+    /// Opens a session that uses only the store and no network.
     ///
     /// # Errors
-    /// Those of [`Session::open`].
+    /// Returns the errors of [`Session::open`].
     pub fn open_offline(&self, mut config: Config, account: Option<&str>) -> Result<Session> {
         account.map_or(Ok(()), |account| config.select_account(account))?;
         Session::open_offline(config)
@@ -54,7 +55,7 @@ impl CliContext {
     /// Loads the configuration and opens a session.
     ///
     /// # Errors
-    /// Those of [`CliContext::load_config`] and [`CliContext::open_session`].
+    /// Returns the errors of [`CliContext::load_config`] and [`CliContext::open_session`].
     pub fn open_configured_session(&self, account: Option<&str>) -> Result<Session> {
         self.open_session(self.load_config()?, account)
     }

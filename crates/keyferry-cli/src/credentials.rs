@@ -1,4 +1,4 @@
-//! The credentials of each service: the settings that are set, and the tokens that are stored.
+//! The credentials of each service: configured settings and stored tokens.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use keyferry::config::Profile;
 use keyferry::error::Result;
 use keyferry::session::Session;
 
-/// The settings that hold credentials, for each service.
+/// The settings that contain credentials, by service.
 pub const SERVICE_SETTINGS: [(&str, &[&str]); 2] = [
     ("masv", &["masv.api_key", "masv.email", "masv.password"]),
     ("fileverbs", &["fileverbs.secret_key", "fileverbs.api_key"]),
@@ -22,7 +22,7 @@ pub fn configured_settings(profile: &Profile, service: &str) -> Vec<&'static str
     keys.copied().filter(|key| profile.is_set(key)).collect()
 }
 
-/// Lists the stored tokens as JSON, each with its resource and remaining life.
+/// Lists the stored tokens as JSON, each with its resource and remaining lifetime.
 pub fn stored_tokens(session: &Session) -> Result<Vec<Value>> {
     let now_s = Clock::system().now_us().div_euclid(1_000_000);
     let all: Vec<Value> = serde_json::from_str(&session.list()?).unwrap_or_default();

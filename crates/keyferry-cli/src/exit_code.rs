@@ -1,16 +1,20 @@
 //! The exit codes of both programs.
 
-/// Everything worked.
+/// The command succeeded.
 pub const EXIT_OK: u8 = 0;
-/// Something failed; standard error says what.
+/// The command failed. Standard error contains the reason.
 pub const EXIT_FAILED: u8 = 1;
-/// The command line could not be understood.
+/// The command line is invalid.
 pub const EXIT_USAGE: u8 = 2;
-/// A person has to log in or configure something.
+/// The user must log in or change the configuration.
 pub const EXIT_LOGIN_REQUIRED: u8 = 3;
-/// The same may work later without anybody changing anything.
+/// The failure is temporary. The same command may succeed later.
 pub const EXIT_RETRY_LATER: u8 = 4;
 
 /// The section of a command's help that lists the exit codes.
-pub const EXIT_CODES_HELP: &str = "Exit codes:\n  0  it worked\n  1  it failed: standard error says why and what helps\n  2  the command line was not understood\n  \
-     3  somebody has to log in or configure something\n  4  it failed and may work later: no network, too many requests, a lock";
+pub const EXIT_CODES_HELP: &str = "Exit codes:
+  0  success
+  1  failure; standard error says why and what to do
+  2  invalid command line
+  3  login or configuration required
+  4  temporary failure such as no network, rate limiting or a held lock; retry later";

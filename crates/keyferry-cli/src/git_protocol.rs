@@ -1,10 +1,11 @@
-//! The line protocol of git's credential helpers: `key=value`, one a line.
+//! The line protocol of git's credential helpers: one `key=value` pair per line.
 //!
-//! It knows no key. Lines end at LF only, and a line with a control character is refused, never
-//! split; a message with an unsafe value is not written at all.
+//! This module gives no meaning to keys. Lines end only at LF. A line with any other control
+//! character is rejected, not split. A message with an unsafe value is not written at all.
 //!
-//! Rationale: a reader that ends lines at CR, or a writer that lets a line break through, gives one
-//! host's secret to another (CVE-2020-5260, CVE-2024-52006, CVE-2024-53263).
+//! Rationale: if a reader also ends lines at CR, or a writer lets a line break through, an attacker
+//! can insert a `host` line and obtain another host's secret (CVE-2020-5260, CVE-2024-52006,
+//! CVE-2024-53263).
 
 use std::io::{self, Read, Write};
 
@@ -13,22 +14,23 @@ use zeroize::Zeroizing;
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
 
-/// The longest line with its line feed, as git has it.
+/// The longest line including its line feed. git has the same limit.
 pub const MAX_LINE_BYTES: usize = 65_535;
 /// The longest message that is read.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
 
-/// Keys and values in their order. Every value is treated as a secret: a password stands among
-/// them.
+/// Keys and values in their original order. Every value is treated as a secret, because one of them
+/// may be a password.
 #[derive(Default)]
 pub struct Message(Vec<(String, Secret)>);
 
 impl Message {
-    /// Reads up to an empty line or the end of the input.
+    /// Reads a message up to an empty line or the end of the input.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidValue`] without any of the text: a control character, no UTF-8, a line
-    /// without `=`, a line or message that is too long, a key that stands twice.
+    /// [`ErrorKind::InvalidValue`] if the input contains a control character, invalid UTF-8, a line
+    /// without `=` or a repeated key, or if a line or the message is too long. The error message
+    /// contains none of the input.
     pub fn read(input: &mut dyn Read) -> Result<Self> {
         let bytes = read_to_blank_line(input)?;
         let mut message = Self::default();
@@ -48,7 +50,7 @@ impl Message {
         let text = str::from_utf8(line).map_err(|_| invalid_message("a line is not UTF-8"))?;
         let (key, value) = text
             .split_once('=')
-            .ok_or_else(|| invalid_message("a line has no ="))?;
+            .ok_or_else(|| invalid_message("a line contains no ="))?;
         check_line(key, value)?;
         if key.ends_with("[]") && value.is_empty() {
             self.0.retain(|(other, _)| other != key);
@@ -60,18 +62,18 @@ impl Message {
     /// Adds a line.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidValue`] if it can't be one, or a key that has no `[]` at its end is
-    /// there already.
+    /// [`ErrorKind::InvalidValue`] if the key or value is not allowed in a line, or if the key
+    /// occurs already and doesn't end with `[]`.
     pub fn push(&mut self, key: &str, value: Secret) -> Result<()> {
         check_line(key, value.expose())?;
         if !key.ends_with("[]") && self.0.iter().any(|(other, _)| other == key) {
-            return Err(invalid_message("a key stands there twice"));
+            return Err(invalid_message("a key occurs twice"));
         }
         self.0.push((key.to_owned(), value));
         Ok(())
     }
 
-    /// The value of a key, if it is not empty.
+    /// Returns the value of a key, or None if it is missing or empty.
     pub fn get(&self, key: &str) -> Option<&Secret> {
         self.0
             .iter()
@@ -87,7 +89,7 @@ impl Message {
             .any(|(other, found)| other == key && found.expose() == value)
     }
 
-    /// Whether there is no line.
+    /// Whether the message has no lines.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -95,7 +97,7 @@ impl Message {
     /// Writes all lines in one write.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// Returns the errors of the stream.
     pub fn write(&self, output: &mut dyn Write) -> io::Result<()> {
         let length = self
             .0
@@ -113,8 +115,8 @@ impl Message {
 
 /// Reads up to and including the first empty line, or to the end of the input.
 fn read_to_blank_line(input: &mut dyn Read) -> Result<Vec<u8>> {
-    // Read in place: a buffer that grows, or ends, leaves its block to the allocator, which wipes
-    // it.
+    // Read directly into this buffer. The allocator wipes memory that it gets back, so no copy of
+    // the secrets remains when the buffer grows or is freed.
     let mut bytes = Vec::new();
     loop {
         let len = bytes.len();
@@ -125,7 +127,7 @@ fn read_to_blank_line(input: &mut dyn Read) -> Result<Vec<u8>> {
             Ok(0) => return Ok(bytes),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => return Err(invalid_message("it can't be read")),
+            Err(_) => return Err(invalid_message("standard input cannot be read")),
         };
         if has_blank_line(&bytes, count) {
             return Ok(bytes);
@@ -136,7 +138,7 @@ fn read_to_blank_line(input: &mut dyn Read) -> Result<Vec<u8>> {
     }
 }
 
-/// Whether an empty line is among the last `count` bytes: the writer may keep the pipe open after
+/// Whether the last `count` bytes contain an empty line. The writer may keep the pipe open after
 /// it.
 fn has_blank_line(bytes: &[u8], count: usize) -> bool {
     let from = bytes.len().saturating_sub(count + 1);
@@ -145,7 +147,7 @@ fn has_blank_line(bytes: &[u8], count: usize) -> bool {
 
 fn check_line(key: &str, value: &str) -> Result<()> {
     if key.is_empty() || key.contains('=') {
-        return Err(invalid_message("a line has no key"));
+        return Err(invalid_message("a line contains no key"));
     }
     if key.len() + value.len() + 2 > MAX_LINE_BYTES {
         return Err(invalid_message("a line is longer than 65535 bytes"));
@@ -155,12 +157,12 @@ fn check_line(key: &str, value: &str) -> Result<()> {
         .chain(value.chars())
         .any(is_control_or_line_break)
     {
-        return Err(invalid_message("a line holds a control character"));
+        return Err(invalid_message("a line contains a control character"));
     }
     Ok(())
 }
 
-/// Whether any reader takes this character for the end of a line, or a terminal obeys it.
+/// Whether some program treats this character as the end of a line, or a terminal interprets it.
 pub fn is_control_or_line_break(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }
@@ -169,7 +171,7 @@ pub fn is_control_or_line_break(character: char) -> bool {
 fn invalid_message(why: &str) -> Error {
     Error::new(
         ErrorKind::InvalidValue,
-        format!("the credential request is not answered: {why}"),
+        format!("cannot answer the credential request: {why}"),
     )
 }
 
@@ -299,7 +301,7 @@ mod tests {
         fn a_control_character_anywhere_is_refused(at in 0_usize..46, character in prop::sample::select(b"\0\x01\t\x0b\x0c\r\x1b\x1f\x7f".to_vec())) {
             let mut bytes = b"protocol=https\nhost=api.fileverbs.com\npath=a\n".to_vec();
             bytes.insert(at.min(bytes.len()), character);
-            // Behind the last line feed nothing stands but the symbol: a line without a key.
+            // A character after the last line feed forms a line without a key.
             prop_assert!(read(&bytes).is_err());
         }
     }

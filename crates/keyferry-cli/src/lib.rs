@@ -1,5 +1,5 @@
-//! The programs `keyferry` and `git-credential-keyferry`: their command line, their commands, and
-//! the demo.
+//! The code of the programs `keyferry` and `git-credential-keyferry`: command line, commands and
+//! demo.
 
 pub mod args;
 pub mod commands;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use crate::streams::Streams;
 use crate::terminal::sanitize;
 
-/// Delay before a progress message is shown.
+/// The delay before a progress message is shown.
 const DELAY: Duration = Duration::from_secs(1);
 
-/// Runs something that may take long; after 1 s a person at standard error sees the message.
+/// Runs work that may take long. If standard error is a terminal, shows the message there after one
+/// second.
 pub fn with_progress<T>(streams: &Streams<'_>, message: &str, work: impl FnOnce() -> T) -> T {
     if !streams.stderr.caps().is_terminal {
         return work();
@@ -23,8 +24,8 @@ pub fn with_progress<T>(streams: &Streams<'_>, message: &str, work: impl FnOnce(
             if wait.recv_timeout(DELAY) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
-            // A line of its own, taken back when the work is done; nobody is hurt where it can't be
-            // written.
+            // Show the message on its own line and erase it when the work is done. Failed writes
+            // are ignored, because the message is only informative.
             let _ = write!(io::stderr(), "{message} …");
             let _ = wait.recv();
             let _ = write!(

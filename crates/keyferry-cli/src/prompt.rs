@@ -1,6 +1,7 @@
-//! Prompts for secrets: at the terminal, or through the program of `GIT_ASKPASS` or `SSH_ASKPASS`.
+//! Prompts for secrets at the terminal, or through the program that `GIT_ASKPASS` or `SSH_ASKPASS`
+//! names.
 //!
-//! It is no source of a setting: only commands that may prompt call it.
+//! A setting cannot use a prompt as its source. Only commands that may prompt call this module.
 
 use std::io;
 use std::path::Path;
@@ -14,27 +15,27 @@ use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
 use keyferry::sys::process::{Limits, RunOutcome, run};
 
-/// What a prompt tries first.
+/// The order in which the ways to prompt are tried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PromptOrder {
-    /// The terminal that the command was typed at.
+    /// The terminal first.
     TerminalFirst,
-    /// The askpass program, as git does it.
+    /// The askpass program first, as git does.
     AskpassFirst,
 }
 
-/// Limits of the askpass program: a person may take 5 minutes.
+/// The limits of the askpass program. The user has 5 minutes to respond.
 const ASKPASS_LIMITS: Limits = Limits {
     time: Duration::from_secs(300),
     bytes: 16 * 1024,
     own_group: false,
 };
 
-/// Prompts for a line; `hidden` turns the echo off.
+/// Prompts for a line of input. `hidden` turns the echo off.
 ///
 /// # Errors
-/// [`ErrorKind::SecretSource`] if there is nobody to ask, [`ErrorKind::Cancelled`] if the person
-/// gave up.
+/// [`ErrorKind::SecretSource`] if no prompt is possible or the input is invalid;
+/// [`ErrorKind::Cancelled`] if the user cancelled the prompt.
 pub fn ask(
     question: &str,
     hidden: bool,
@@ -54,37 +55,36 @@ pub fn ask(
                 .to_vec(),
             (Err(_), Some(program)) => run_askpass(&program, &question)?,
             (Err(_), None) => {
-                let what = "there is no terminal to ask at: give --secret-file or --secret-fd, or set it in config.toml";
+                let what = "cannot prompt: there is no terminal; use --secret-file or --secret-fd, or set the value in config.toml";
                 return Err(Error::new(ErrorKind::SecretSource, what));
             }
         },
     };
     let answer = Secret::from_bytes(bytes)
-        .ok_or_else(|| Error::new(ErrorKind::SecretSource, "what was typed is not UTF-8"))?;
-    check_text(ErrorKind::SecretSource, "what was typed", answer.expose())?;
+        .ok_or_else(|| Error::new(ErrorKind::SecretSource, "the input is not UTF-8"))?;
+    check_text(ErrorKind::SecretSource, "the input", answer.expose())?;
     Ok(answer)
 }
 
 fn terminal_error(error: &io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => Error::new(
-            ErrorKind::Cancelled,
-            "nothing was typed: the question was left",
-        ),
+        io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
+            Error::new(ErrorKind::Cancelled, "prompt cancelled: no input")
+        }
         kind => Error::new(
             ErrorKind::SecretSource,
-            format!("the terminal can't be asked: {kind}"),
+            format!("cannot prompt at the terminal: {kind}"),
         ),
     }
 }
 
-/// Runs the askpass program as git and ssh do: the question is its one argument, the answer its
-/// first line of output.
+/// Runs the askpass program as git and ssh do: the prompt is its only argument, and the first line
+/// of its output is the input.
 fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
     let fail = |what: String| Error::new(ErrorKind::SecretSource, what);
     if !Path::new(program).is_absolute() {
         return Err(fail(
-            "GIT_ASKPASS or SSH_ASKPASS is no absolute path: begin it with a slash".into(),
+            "cannot run the askpass program: its path is not absolute; set GIT_ASKPASS or SSH_ASKPASS to an absolute path".into(),
         ));
     }
     let started = run(
@@ -94,14 +94,14 @@ fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
     );
     let (mut output, ended) = started.map_err(|error| {
         fail(format!(
-            "the program of GIT_ASKPASS can't be started: {}",
+            "cannot start the askpass program: {}; check GIT_ASKPASS and SSH_ASKPASS",
             error.kind()
         ))
     })?;
     if !matches!(ended, RunOutcome::Exited(Some(0))) {
         return Err(Error::new(
             ErrorKind::Cancelled,
-            "the program of GIT_ASKPASS gave no answer: nothing was typed",
+            "prompt cancelled: the askpass program returned no input",
         ));
     }
     let end = output
@@ -112,8 +112,8 @@ fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
     Ok(std::mem::take(&mut *output))
 }
 
-/// Percent-encodes the characters of a question that could control the terminal or reorder the
-/// line: parts of it may come from a URL.
+/// Percent-encodes the characters of a prompt that could control the terminal or reorder the line.
+/// Parts of a prompt may come from a URL.
 fn escape_prompt(question: &str) -> String {
     let is_unsafe = |character: char| {
         is_control_or_line_break(character)

@@ -1,14 +1,14 @@
-//! The resource that a command is asked about: as it was typed, or from standard input.
+//! Reads the resource of a command from its argument or from standard input.
 
 use std::io::{BufRead, BufReader, Read};
 
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::resource::MAX_BYTES;
 
-/// Returns the resource as it was typed, or the first line of standard input for `-`.
+/// Returns the resource as typed. If it is `-`, returns the first line of standard input.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidResource`] if that can't be read.
+/// [`ErrorKind::InvalidResource`] if standard input cannot be read.
 pub fn read_resource(typed: &str, stdin: &mut dyn Read) -> Result<String> {
     if typed != "-" {
         return Ok(typed.to_owned());
@@ -18,7 +18,7 @@ pub fn read_resource(typed: &str, stdin: &mut dyn Read) -> Result<String> {
     read.map_err(|_| {
         Error::new(
             ErrorKind::InvalidResource,
-            "the resource can't be read from standard input: write one line of text to it",
+            "cannot read the resource from standard input; write it as one line of UTF-8",
         )
     })?;
     Ok(line.strip_suffix('\n').unwrap_or(&line).to_owned())

@@ -1,6 +1,7 @@
-//! Saves a secret in the keyring or a 0600 file, and a reference to it in `config.toml`.
+//! Saves a secret in the keyring or in a file with mode 0600, and writes a reference to it into
+//! `config.toml`.
 //!
-//! The secret itself is never written to the configuration.
+//! The secret itself is never written into the configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -14,23 +15,24 @@ use keyferry::secret::Secret;
 use keyferry::secret_sources::save_in_keyring;
 use keyferry::sys::private_file::{self, Privacy};
 
-/// Where a secret is kept.
+/// Where a secret is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SaveTarget {
-    /// The desktop's keyring; without one the kernel's, until the next start.
+    /// The desktop's keyring or, if there is none, the kernel's keyring until the next reboot
     Keyring,
-    /// A file that nobody else can read, beside config.toml.
+    /// A file next to config.toml that other users cannot read
     File,
 }
 
-/// The longest configuration that is edited.
+/// The longest configuration file that can be edited.
 const MAX_CONFIG_BYTES: usize = 256 * 1024;
 
-/// Saves a secret for a key of the configuration and returns its location, for people.
+/// Saves the secret of a setting. Returns a description of where it was saved.
 ///
 /// # Errors
-/// [`ErrorKind::Config`], [`ErrorKind::UnsafeFile`], [`ErrorKind::SecretSource`]; the configuration
-/// then has no reference to a secret that was not saved.
+/// [`ErrorKind::Config`] if the configuration cannot be found or edited; [`ErrorKind::UnsafeFile`]
+/// if a file is not safe to use; [`ErrorKind::SecretSource`] if the keyring fails. If the secret
+/// could not be saved, the configuration contains no reference to it.
 pub fn save_secret(
     target: SaveTarget,
     account: &str,
@@ -63,7 +65,7 @@ pub fn save_secret(
                 .ok_or_else(|| {
                     Error::new(
                         ErrorKind::Config,
-                        "the configuration folder's name is not UTF-8",
+                        "cannot save the secret: the path of the configuration directory is not UTF-8",
                     )
                 })?
                 .to_owned();
@@ -75,10 +77,10 @@ pub fn save_secret(
     Ok(location)
 }
 
-/// Saves a value that is no secret in `config.toml`.
+/// Saves a value that is not secret in `config.toml`.
 ///
 /// # Errors
-/// Those of [`save_secret`].
+/// Returns the errors of [`save_secret`].
 pub fn save_setting(account: &str, key: &str, text: &str, context: &CliContext) -> Result<()> {
     write_setting(&config_path(context)?, account, key, &quoted(text))
 }
@@ -87,7 +89,7 @@ fn config_path(context: &CliContext) -> Result<PathBuf> {
     user_file(&context.environment).ok_or_else(|| {
         Error::new(
             ErrorKind::Config,
-            "there is no place for config.toml: set HOME",
+            "cannot find the directory of config.toml; set HOME",
         )
     })
 }
@@ -97,7 +99,7 @@ fn write_setting(path: &Path, account: &str, key: &str, value: &str) -> Result<(
         Ok(bytes) => String::from_utf8(bytes).map_err(|_| {
             Error::new(
                 ErrorKind::Config,
-                format!("{} is not UTF-8", path.display()),
+                format!("cannot edit {}: it is not UTF-8", path.display()),
             )
         })?,
         Err(error) if error.kind == ErrorKind::NotFound => String::new(),

@@ -1,7 +1,7 @@
-//! Secrets as a command's input: from a descriptor, a file, standard input, or a prompt.
+//! Reads secrets for a command from a descriptor, a file, standard input or a prompt.
 //!
-//! No option takes a secret's value: every user of the machine can read the argument lists of all
-//! programs.
+//! No option takes the value of a secret, because every user of the machine can read the arguments
+//! of every process.
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -21,18 +21,20 @@ use keyferry::sys::private_file::{self, Privacy};
 
 const MAX_INPUT_BYTES: usize = 64 * 1024;
 
-/// Where a secret comes from, if not from the prompt or standard input.
+/// The source of a secret. Without an option it is the prompt, or standard input if that is not a
+/// terminal.
 #[derive(Args)]
 pub struct SecretInput {
-    /// Read the secret from this open descriptor, a line each where there are two.
+    /// Read the secret from this file descriptor, one secret per line
     #[arg(long, value_name = "N", conflicts_with = "secret_file")]
     pub secret_fd: Option<i32>,
-    /// Read it from this file, which nobody else may read.
+    /// Read the secret from this file, which other users must not be able to read
     #[arg(long, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
 }
 
-/// Options that people try, refused before any message repeats their value.
+/// Options that users might try to pass a secret with. They are rejected before clap's error
+/// message could repeat their value.
 const SECRET_OPTIONS: [&str; 12] = [
     "--password",
     "--passwd",
@@ -48,8 +50,8 @@ const SECRET_OPTIONS: [&str; 12] = [
     "-p",
 ];
 
-/// The error message for a command line that passes a secret as an option, if it does. Words behind
-/// `--` belong to another program.
+/// Returns the error message for a command line that passes a secret as an option. None if it
+/// doesn't. Arguments after `--` are not checked, because they belong to another program.
 pub fn secret_option_error(words: &[OsString]) -> Option<String> {
     let own_words = words
         .iter()
@@ -61,22 +63,23 @@ pub fn secret_option_error(words: &[OsString]) -> Option<String> {
     });
     let name = found.into_iter().next()?;
     Some(format!(
-        "{name} is no option: every user of this machine can read a secret in an argument list; type it at the prompt, or give \
-         --secret-file or --secret-fd, and change one that stood in a command line"
+        "{name} is not an option: other users can read secrets in a command line; use the prompt, --secret-file or --secret-fd, and \
+         replace a secret that was already passed this way"
     ))
 }
 
 impl SecretInput {
-    /// Whether a descriptor or a file was named.
+    /// Whether an option names a descriptor or a file.
     pub fn is_given(&self) -> bool {
         self.secret_fd.is_some() || self.secret_file.is_some()
     }
 
-    /// Reads the secrets for these prompts, in their order. A missing optional one is empty.
+    /// Reads one secret for each prompt, in this order. The first `required` ones must be there.
+    /// Others that are missing are returned empty.
     ///
     /// # Errors
-    /// [`ErrorKind::SecretSource`] if a required one is missing, [`ErrorKind::UnsafeFile`] if
-    /// others could read the file.
+    /// [`ErrorKind::SecretSource`] if a required secret is missing or the input is invalid;
+    /// [`ErrorKind::UnsafeFile`] if other users can read the file.
     pub fn read(
         &self,
         prompts: &[&str],
@@ -87,12 +90,12 @@ impl SecretInput {
         let secrets = match (&self.secret_fd, &self.secret_file) {
             (Some(1 | 2), _) => {
                 return Err(source_error(
-                    "--secret-fd 1 and 2 are where answers go: open another, as in --secret-fd 3 3<FILE",
+                    "cannot read a secret from --secret-fd 1 or 2: they are for output; use another descriptor, as in --secret-fd 3 3<FILE",
                 ));
             }
             (Some(number), _) => {
                 let file = stdio::open_inherited_fd(*number).map_err(|_| {
-                    source_error("--secret-fd is not open: write it like --secret-fd 3 3<FILE")
+                    source_error("the descriptor of --secret-fd is not open; open it, as in --secret-fd 3 3<FILE")
                 })?;
                 read_lines(&file)?
             }
@@ -108,7 +111,7 @@ impl SecretInput {
         };
         if secrets.len() < required || secrets.iter().take(required).any(Secret::is_empty) {
             return Err(source_error(
-                "no secret came: type it at a terminal, or give --secret-file or --secret-fd",
+                "the secret is missing or empty; type it at a terminal, or use --secret-file or --secret-fd",
             ));
         }
         secrets
@@ -154,7 +157,7 @@ fn read_lines(input: impl Read) -> Result<Vec<Secret>> {
     input
         .take(MAX_INPUT_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
-        .map_err(|_| source_error("the secret can't be read"))?;
+        .map_err(|_| source_error("cannot read the secret from its file descriptor"))?;
     if bytes.len() > MAX_INPUT_BYTES {
         return Err(source_error("the secret is longer than 64 KiB"));
     }

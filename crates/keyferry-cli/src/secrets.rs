@@ -1,6 +1,6 @@
-//! Resolves the settings that hold secrets, for commands that need their values.
+//! Resolves settings that contain secrets, for commands that need the values.
 //!
-//! The engine needs none of this: it resolves a setting when a service asks for it.
+//! The engine doesn't use this module. It resolves a setting when a service needs it.
 
 use keyferry::config::{Profile, Setting};
 use keyferry::error::Result;
@@ -11,7 +11,7 @@ use keyferry::session::Session;
 /// Resolves a setting to its value. None if it is not set.
 ///
 /// # Errors
-/// Those of its source.
+/// Returns the errors of the setting's source.
 pub fn resolve_setting(profile: &Profile, key: &str) -> Result<Option<Secret>> {
     profile
         .setting(key)
@@ -19,10 +19,11 @@ pub fn resolve_setting(profile: &Profile, key: &str) -> Result<Option<Secret>> {
         .transpose()
 }
 
-/// Resolves a setting that a plugin may provide, through the session that `open` opens.
+/// Resolves a setting that may come from a plugin. If it does, `open` opens the session that loads
+/// the plugin.
 ///
 /// # Errors
-/// Those of its source, and of `open`.
+/// Returns the errors of the setting's source and of `open`.
 pub fn resolve_setting_or_plugin(
     profile: &Profile,
     key: &str,

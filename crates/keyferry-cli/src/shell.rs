@@ -1,14 +1,14 @@
 //! Quoting for POSIX shells.
 //!
-//! It doesn't check for line breaks and control characters; the caller does.
+//! The caller has to check for line breaks and control characters.
 
-/// Quotes a text as one word that every POSIX shell reads back exactly, including `$ ! ( )` and
+/// Quotes a string as one word that every POSIX shell reads back unchanged, including `$ ! ( )` and
 /// quotes.
 pub fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A line that exports a variable.
+/// Returns a shell command that exports a variable.
 pub fn export(name: &str, value: &str) -> String {
     format!("export {name}={}", quote(value))
 }

@@ -1,7 +1,7 @@
-//! The start of both programs: streams, environment and memory that is left out of core files; and
-//! how git-credential-keyferry hands over to keyferry.
+//! The start of both programs: standard streams, environment and core files. Also how
+//! git-credential-keyferry hands over to keyferry.
 //!
-//! Only this file reads the arguments and variables of the process.
+//! Only this file reads the arguments and environment variables of the process.
 
 use std::env;
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ use crate::terminal::{Output, TerminalCaps, sanitize};
 use keyferry::config::process_environment;
 use keyferry::log::{self, Level};
 
-/// Runs a program: `run` gets the arguments behind the program's name and returns the exit code.
+/// Runs a program. `run` receives the arguments after the program's name and returns the exit code.
 pub fn run_program(
     run: impl FnOnce(Vec<OsString>, &CliContext, &mut Streams<'_>) -> u8,
 ) -> ExitCode {
@@ -60,17 +60,17 @@ pub fn run_program(
     ))
 }
 
-/// Logs warnings to standard error, such as that of a store that can't be used.
+/// Logs warnings to standard error, for example that the store cannot be used.
 pub fn log_warnings_to_stderr() {
     let log_warning = |_, text: &str| {
-        // Where standard error is gone, nobody is left to tell.
+        // If standard error is closed, the warning is lost.
         let _ = writeln!(io::stderr(), "keyferry: warning: {}", sanitize(text));
     };
     log::install(Some(Level::Warn), Some(Box::new(log_warning)))
-        .expect("nobody logs yet, so this is called from no log");
+        .expect("no log callback is installed yet, so this is not called from one");
 }
 
-/// Replaces this program with `keyferry git` from the same folder. Returns the exit code if that
+/// Replaces this program with `keyferry git` from the same directory. Returns an exit code if that
 /// fails.
 pub fn exec_full_cli(
     words: &[OsString],
@@ -97,6 +97,6 @@ pub fn exec_full_cli(
         .err()
         .map_or(io::ErrorKind::Other, |error| error.kind());
     streams.fail(&format!(
-        "git-credential-keyferry can't start keyferry, which has to be in its folder: {why}"
+        "git-credential-keyferry cannot start keyferry: {why}; install both programs in the same directory"
     ))
 }

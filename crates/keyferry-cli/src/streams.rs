@@ -1,5 +1,4 @@
-//! The three standard streams of a command, and the exit codes that follow from what is written to
-//! them.
+//! The three standard streams of a command, and the exit codes for errors and failed writes.
 
 use std::io::{self, Read};
 
@@ -15,14 +14,14 @@ pub struct Streams<'a> {
     pub stdout: Output<'a>,
     /// Standard error.
     pub stderr: Output<'a>,
-    /// Closes standard output for its reader, who goes on while the command still runs.
+    /// Closes standard output, so that its reader continues while the command is still running.
     pub detach_stdout: fn() -> io::Result<()>,
 }
 
 impl Streams<'_> {
     /// Writes a message to standard error and returns [`EXIT_FAILED`].
     pub fn fail(&mut self, message: &str) -> u8 {
-        // Where standard error is gone, nobody is left to tell.
+        // If standard error is closed, the message is lost.
         let _ = self.stderr.write_line(&format!("keyferry: {message}"));
         EXIT_FAILED
     }
@@ -47,15 +46,15 @@ impl Streams<'_> {
         }
     }
 
-    /// Returns the exit code after a write to standard output. A reader that has gone away has seen
-    /// enough.
+    /// Returns the exit code after a write to standard output. A closed pipe is not an error: the
+    /// reader has stopped reading.
     pub fn finish_write(&mut self, outcome: io::Result<()>) -> u8 {
         match outcome.map_err(|error| error.kind()) {
             Err(io::ErrorKind::NotConnected) => {
-                self.fail("the answer can't be written: standard output is closed")
+                self.fail("cannot write the output: standard output is closed")
             }
             Err(kind) if kind != io::ErrorKind::BrokenPipe => {
-                self.fail(&format!("the answer can't be written: {kind}"))
+                self.fail(&format!("cannot write the output: {kind}"))
             }
             _ => EXIT_OK,
         }

@@ -1,7 +1,6 @@
-//! A table for a person at a terminal, and the same in columns that a program can split at two or
-//! more spaces.
+//! A table that people can read at a terminal and programs can split at two or more spaces.
 //!
-//! A field holds no two spaces in a row, and is never cut: what a script reads is whole.
+//! Fields never contain two spaces in a row, and are never truncated.
 
 use std::io;
 
@@ -16,7 +15,7 @@ pub struct Table {
 const COLUMN_GAP: usize = 2;
 
 impl Table {
-    /// A table without rows.
+    /// Creates a table without rows.
     pub fn new(names: &[&'static str]) -> Self {
         Self {
             names: names.to_vec(),
@@ -40,10 +39,10 @@ impl Table {
         self.rows.push(fields.into_iter().map(normalize).collect());
     }
 
-    /// Writes it.
+    /// Writes the table.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// Returns the errors of the stream.
     pub fn write(&self, output: &mut Output<'_>) -> io::Result<()> {
         let names: Vec<_> = self
             .names
@@ -88,7 +87,7 @@ impl Table {
     }
 }
 
-/// A cell without a style.
+/// Returns a cell without a style.
 pub fn plain_cell(text: impl Into<String>) -> (Style, String) {
     (Style::Plain, text.into())
 }

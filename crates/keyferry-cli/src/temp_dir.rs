@@ -1,6 +1,6 @@
-//! A private temporary folder that is removed when it is dropped.
+//! A private temporary directory that is removed when it is dropped.
 //!
-//! Not for secrets: a killed process leaves it behind.
+//! Not for secrets: if the process is killed, the directory remains.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,25 +9,30 @@ use std::path::{Path, PathBuf};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::sys::private_file;
 
-/// A temporary folder with mode 0700.
+/// A temporary directory with mode 0700.
 pub struct TempDir(PathBuf);
 
 impl TempDir {
-    /// Creates a folder in `parent` under a random name.
+    /// Creates a directory with a random name in `parent`.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] naming the parent.
+    /// [`ErrorKind::Store`] if the directory cannot be created; [`ErrorKind::Config`] if the system
+    /// provides no random numbers.
     pub fn create_in(parent: &Path) -> Result<Self> {
         let shown = parent.display();
-        let random = getrandom::u64()
-            .map_err(|_| Error::new(ErrorKind::Config, "the system gives no random numbers"))?;
+        let random = getrandom::u64().map_err(|_| {
+            Error::new(
+                ErrorKind::Config,
+                "cannot get random numbers from the system",
+            )
+        })?;
         let path = parent.join(format!("keyferry-{random:016x}"));
         let made = private_file::create_dir(&path);
         made.map_err(|error| {
             Error::new(
                 ErrorKind::Store,
                 format!(
-                    "no folder can be made in {shown}: {}; set TMPDIR to another",
+                    "cannot create a directory in {shown}: {}; set TMPDIR to another directory",
                     error.kind()
                 ),
             )
@@ -35,10 +40,10 @@ impl TempDir {
         Ok(Self(path))
     }
 
-    /// Writes a new file with mode 0600 into the folder.
+    /// Writes a new file with mode 0600 into the directory.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] naming the folder.
+    /// [`ErrorKind::Store`] if the file cannot be written.
     pub fn write_file(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.0.join(name);
         let write =
@@ -47,7 +52,7 @@ impl TempDir {
         write().map_err(|error| {
             Error::new(
                 ErrorKind::Store,
-                format!("no file can be written in {shown}: {}", error.kind()),
+                format!("cannot write a file in {shown}: {}", error.kind()),
             )
         })?;
         Ok(path)
@@ -56,7 +61,7 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        // What can't be removed is one public certificate in the temporary folder.
+        // A failure leaves only a public certificate in the temporary directory.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

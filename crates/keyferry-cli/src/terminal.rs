@@ -1,30 +1,30 @@
-//! Output to a terminal or pipe: control characters are replaced before colour is added.
+//! Writes output to a terminal or pipe. Control characters are replaced before colour is added.
 //!
-//! Rationale: a server's message with control sequences in it can rewrite what stands on a
-//! terminal, or type into it (CVE-2024-52005), and bidirectional controls can make a line read as
+//! Rationale: a server's error message can contain control sequences. These can rewrite text on the
+//! terminal or inject input (CVE-2024-52005). Bidirectional controls can make a line look like
 //! another.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-/// The capabilities of the terminal or pipe at a stream's other end.
+/// The capabilities of the terminal or pipe that a stream writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TerminalCaps {
-    /// It is a terminal.
+    /// Whether it is a terminal.
     pub is_terminal: bool,
-    /// It shows colours.
+    /// Whether it shows colours.
     pub colour: bool,
-    /// It shows more than ASCII.
+    /// Whether it shows characters other than ASCII.
     pub unicode: bool,
-    /// Columns of a line.
+    /// The number of columns in a line.
     pub width: usize,
 }
 
-/// Columns of a line if the terminal doesn't tell.
+/// The number of columns if the terminal's width is unknown.
 const DEFAULT_WIDTH: usize = 100;
 
 impl TerminalCaps {
-    /// Plain text for programs: no colour, no drawing.
+    /// Plain text for programs: no colour and no line drawing.
     pub const PLAIN: Self = Self {
         is_terminal: false,
         colour: false,
@@ -32,8 +32,8 @@ impl TerminalCaps {
         width: DEFAULT_WIDTH,
     };
 
-    /// Detects the capabilities of a terminal by its width and the environment; `PLAIN` for
-    /// anything else.
+    /// Detects the capabilities of a terminal from its width and the environment variables. Returns
+    /// `PLAIN` if it is not a terminal.
     pub fn detect(
         is_terminal: bool,
         columns: Option<usize>,
@@ -96,12 +96,12 @@ pub struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// Wraps a writer whose other end has these capabilities.
+    /// Wraps a writer to a terminal or pipe with these capabilities.
     pub fn new(writer: &'a mut dyn Write, caps: TerminalCaps) -> Self {
         Self { writer, caps }
     }
 
-    /// The capabilities of the other end.
+    /// Returns the capabilities of the terminal or pipe.
     pub fn caps(&self) -> TerminalCaps {
         self.caps
     }
@@ -109,16 +109,16 @@ impl<'a> Output<'a> {
     /// Writes sanitized text and flushes it.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// Returns the errors of the stream.
     pub fn write_text(&mut self, text: &str) -> io::Result<()> {
         self.writer.write_all(sanitize(text).as_bytes())?;
         self.writer.flush()
     }
 
-    /// Writes data for a program as it is; at a terminal it is sanitized.
+    /// Writes data for a program. The data is unchanged in a pipe and sanitized at a terminal.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// Returns the errors of the stream.
     pub fn write_data(&mut self, text: &str) -> io::Result<()> {
         if self.caps.is_terminal {
             return self.write_text(text);
@@ -127,7 +127,8 @@ impl<'a> Output<'a> {
         self.writer.flush()
     }
 
-    /// The unfiltered writer, for a protocol with its own rules about control characters.
+    /// Returns the unfiltered writer, for a protocol that has its own rules about control
+    /// characters.
     pub fn raw(&mut self) -> &mut dyn Write {
         self.writer
     }
@@ -135,7 +136,7 @@ impl<'a> Output<'a> {
     /// Writes a line.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// Returns the errors of the stream.
     pub fn write_line(&mut self, text: &str) -> io::Result<()> {
         self.write_text(&format!("{text}\n"))
     }
@@ -143,7 +144,7 @@ impl<'a> Output<'a> {
     /// Writes lines of styled parts in one write.
     ///
     /// # Errors
-    /// Those of the stream.
+    /// Returns the errors of the stream.
     pub fn write_styled_lines(&mut self, lines: &[Vec<(Style, String)>]) -> io::Result<()> {
         let mut text = String::new();
         for line in lines {
@@ -155,7 +156,7 @@ impl<'a> Output<'a> {
         self.writer.flush()
     }
 
-    /// The only place that makes control sequences.
+    /// Appends text with its style. This is the only function that produces control sequences.
     fn push_styled(&self, text: &mut String, style: Style, part: &str) {
         let part = sanitize(part);
         if !self.caps.colour || style == Style::Plain {
@@ -166,8 +167,8 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Replaces every character that could control a terminal: control characters but the line feed,
-/// and bidirectional controls.
+/// Replaces every character that could control a terminal: bidirectional controls and all control
+/// characters except the line feed.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
     if !text.chars().any(controls_terminal) {
         return Cow::Borrowed(text);
@@ -185,7 +186,7 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     )
 }
 
-/// Whether a terminal obeys this character instead of showing it.
+/// Whether a terminal may interpret this character instead of showing it.
 fn controls_terminal(character: char) -> bool {
     let is_bidi_control = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     (character.is_control() && character != '\n')

@@ -1,17 +1,16 @@
-//! Times as people and programs read them.
+//! Formats times for people and programs.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Formats a point in time as RFC 3339, in whole seconds. None for a year that RFC 3339 can't
-/// express.
+/// Formats a point in time as RFC 3339 in whole seconds. None if RFC 3339 cannot express its year.
 pub fn rfc3339(unix_s: i64) -> Option<String> {
     OffsetDateTime::from_unix_timestamp(unix_s)
         .ok()
         .map(|time| time.format(&Rfc3339).unwrap_or_default())
 }
 
-/// Formats a duration in its two largest units. A negative one is 0 s.
+/// Formats a duration in its two largest units. A negative duration is shown as 0 s.
 pub fn format_duration(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);

@@ -235,7 +235,9 @@ fn the_installed_programs_run_and_the_helper_finds_its_elder() {
     assert!(
         !alone.status.success()
             && alone.out.is_empty()
-            && alone.err.contains("has to be in its folder"),
+            && alone
+                .err
+                .contains("install both programs in the same directory"),
         "{}",
         alone.said()
     );

@@ -1,19 +1,20 @@
-//! The name by which git finds the helper: it answers from the store, and becomes `keyferry git`
-//! for all else.
+//! The program `git-credential-keyferry`, which git starts as its credential helper. It answers
+//! from the store alone if it can. Otherwise it replaces itself with `keyferry git`.
 //!
-//! Rationale: git starts it for every fetch, and most of what it costs is what a program with a
-//! network links and sets up. This one has none, and `make` links it statically where that can be.
+//! Rationale: git starts this program for every fetch. A program with network code spends most of
+//! its start-up time on loading and initialising that code. This program contains none, and `make`
+//! links it statically where the platform allows it.
 
 use std::process::ExitCode;
 
 use keyferry_cli::commands::git::{FastPath, fast_path};
 use keyferry_cli::startup;
 
-/// Before Rust's own start.
+/// Runs before Rust's runtime starts.
 #[cfg(target_os = "linux")]
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::record_closed_streams;
+static RECORD_CLOSED_STREAMS: extern "C" fn() = keyferry_cli::sys::stdio::record_closed_streams;
 
 fn main() -> ExitCode {
     startup::run_program(

@@ -1,14 +1,14 @@
-//! The executable.
+//! The program `keyferry`.
 
 use std::process::ExitCode;
 
 use keyferry_cli::{args, commands, startup};
 
-/// Before Rust's own start.
+/// Runs before Rust's runtime starts.
 #[cfg(target_os = "linux")]
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = keyferry_cli::sys::stdio::record_closed_streams;
+static RECORD_CLOSED_STREAMS: extern "C" fn() = keyferry_cli::sys::stdio::record_closed_streams;
 
 fn main() -> ExitCode {
     startup::log_warnings_to_stderr();

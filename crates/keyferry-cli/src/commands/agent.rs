@@ -1,6 +1,6 @@
-//! `keyferry agent`: whether the MASV Agent runs, and which user is signed in.
+//! `keyferry agent`: shows whether the MASV Agent is running and which user is signed in.
 //!
-//! `keyferry agent sign-in` is another name of `keyferry login agent`.
+//! `keyferry agent sign-in` is an alias of `keyferry login agent`.
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -15,47 +15,51 @@ use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use keyferry::error::ErrorKind;
 
-/// How `keyferry agent` runs.
+/// The options of `keyferry agent`.
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct AgentOptions {
-    /// What to do, if not to look.
+    /// Subcommand; without one, the agent's state is shown.
     #[command(subcommand)]
     pub action: Option<AgentAction>,
-    /// The account, a profile of config.toml.
+    /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// One JSON object instead of the table.
+    /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
 }
 
-/// What can be done with the agent.
+/// The subcommands of `keyferry agent`.
 #[derive(Subcommand)]
 pub enum AgentAction {
-    /// Sign in with e-mail and password: those configured, or those given.
+    /// Sign in to the MASV Agent with e-mail address and password
+    ///
+    /// Uses the configured e-mail address and password unless an option overrides them. Same as
+    /// `keyferry login agent`.
     #[command(after_help = crate::exit_code::EXIT_CODES_HELP)]
     SignIn(SignInOptions),
 }
 
-/// How `keyferry agent sign-in` runs.
+/// The options of `keyferry agent sign-in`.
 #[derive(Args)]
 pub struct SignInOptions {
-    /// The e-mail address; without it the configured one, or a question.
+    /// E-mail address [default: `masv.email`, else prompt]
     #[arg(long, value_name = "ADDRESS")]
     pub email: Option<String>,
-    /// Where the password comes from; without it the prompt, or standard input.
+    /// The source of the password. The default is a prompt, or standard input if that is not a
+    /// terminal.
     #[command(flatten)]
     pub input: SecretInput,
-    /// The account, a profile of config.toml.
+    /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// One JSON object instead of a sentence.
+    /// Print JSON instead of a message
     #[arg(long)]
     pub json: bool,
 }
 
-/// Shows the agent's session, or signs in.
+/// Shows who is signed in to the agent, or signs in.
 pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     if let Some(AgentAction::SignIn(SignInOptions {
         email,
@@ -85,7 +89,7 @@ pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_
         .find(|service| service.service == "agent")
         .map(|service| service.base.to_string())
         .unwrap_or_default();
-    match with_progress(streams, "keyferry: asking the MASV Agent", || {
+    match with_progress(streams, "keyferry: contacting the MASV Agent", || {
         session.agent_session()
     }) {
         Ok(text) => print_session(&text, &base_url, options.json, streams),
@@ -93,7 +97,7 @@ pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_
             if options.json {
                 let runs = !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::NoResponse);
                 let json = serde_json::json!({ "url": base_url, "runs": runs, "signed_in": false, "why": error.message() });
-                // The exit code tells the same.
+                // A failed write is ignored: the exit code carries the same result.
                 let _ = streams.stdout.write_line(&json.to_string());
             }
             streams.fail_with(&error)
@@ -112,7 +116,7 @@ fn print_session(text: &str, base_url: &str, as_json: bool, streams: &mut Stream
                 .as_str()
                 .map_or_else(|| value.to_string(), str::to_owned)
         };
-        let mut table = Table::new(&["what", "value"]);
+        let mut table = Table::new(&["property", "value"]);
         table.add_row([(Style::Faint, "agent".into()), plain_cell(base_url)]);
         table.add_row([
             (Style::Faint, "signed in".into()),

@@ -1,6 +1,7 @@
-//! `keyferry config`: every setting, whether it is set and where; no secret's value.
+//! `keyferry config`: lists every setting, its value and where it is set. Values of secrets are not
+//! shown.
 //!
-//! It resolves no reference: it reads the configuration and nothing else.
+//! References to secrets are shown but not resolved. Only the configuration is read.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -14,18 +15,18 @@ use keyferry::config::{
 };
 use keyferry::error::Result;
 
-/// How `keyferry config` runs.
+/// The options of `keyferry config`.
 #[derive(Args)]
 pub struct ConfigOptions {
-    /// The account, a profile of config.toml.
+    /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// One JSON object instead of the table.
+    /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
 }
 
-/// One setting, its displayed value and its origin.
+/// A setting with its displayed value and its origin.
 struct Row {
     field: &'static SettingDefinition,
     value: Option<String>,
@@ -102,7 +103,8 @@ fn setting_rows(config: &Config, account: Option<&str>) -> Result<Vec<Row>> {
     Ok(SETTINGS.iter().map(row).collect())
 }
 
-/// The displayed value of a setting: a secret is `(set)`, a reference its source.
+/// Returns the displayed value of a setting: `(set)` for a secret, the source for a reference,
+/// otherwise the value itself.
 fn displayed_value(field: &SettingDefinition, profile: &Profile) -> Option<String> {
     match profile.setting(field.key) {
         None => field.default.map(str::to_owned),
@@ -112,7 +114,7 @@ fn displayed_value(field: &SettingDefinition, profile: &Profile) -> Option<Strin
     }
 }
 
-/// Describes the source of a reference, without a command's arguments.
+/// Describes the source of a reference. A command's arguments are left out.
 pub fn describe_reference(setting: &Setting) -> String {
     match setting {
         Setting::Literal(_) => "a value".into(),

@@ -1,8 +1,8 @@
-//! `keyferry doctor`: checks configuration, secrets, store, network and clock. Its output is safe
-//! to paste into an issue.
+//! `keyferry doctor`: checks the configuration, secrets, store, network and clock. Its output is
+//! safe to paste into an issue.
 //!
-//! It logs in nowhere and shows no value: a home folder becomes `~`, an e-mail address `(e-mail)`,
-//! and user names in a proxy's URL are left out.
+//! It doesn't log in to any service and shows no private values: it replaces the home directory
+//! with `~` and the e-mail address with `(e-mail)`, and removes user names from proxy URLs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,13 +27,13 @@ use keyferry::secret::Secret;
 use keyferry::session::Session;
 use keyferry::sys::private_file::{self, Privacy};
 
-/// How `keyferry doctor` runs.
+/// The options of `keyferry doctor`.
 #[derive(Args)]
 pub struct DoctorOptions {
-    /// The account, a profile of config.toml.
+    /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// One JSON object instead of the table.
+    /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
 }
@@ -66,15 +66,16 @@ impl Report {
     }
 }
 
-/// Timeout for a response of a service.
+/// How long to wait for a service's response.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// With more clock skew than this, expired tokens seem valid or valid ones expired.
+/// The largest acceptable clock skew. With a larger one, expired tokens may seem valid and valid
+/// ones expired.
 const MAX_CLOCK_SKEW_S: i64 = 120;
 
 /// Runs all checks.
 pub fn run(options: &DoctorOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let mut report = Report::default();
-    with_progress(streams, "keyferry: examining", || {
+    with_progress(streams, "keyferry: checking", || {
         run_checks(options.profile.as_deref(), context, &mut report)
     });
     let redaction = Redaction::new(context, options.profile.as_deref());
@@ -90,7 +91,7 @@ pub fn run(options: &DoctorOptions, context: &CliContext, streams: &mut Streams<
         let json = json!({ "version": env!("CARGO_PKG_VERSION"), "system": std::env::consts::OS, "ok": is_well, "checks": checks });
         streams.stdout.write_line(&json.to_string())
     } else {
-        let mut table = Table::new(&["check", "state", "what"]);
+        let mut table = Table::new(&["check", "state", "details"]);
         for (name, state, what) in rows {
             let style = match state {
                 CheckState::Good => Style::Good,
@@ -152,7 +153,7 @@ fn check_config_file(context: &CliContext, report: &mut Report) {
         return report.add(
             "configuration",
             CheckState::Note,
-            "no place for config.toml: set HOME, or give everything in variables",
+            "no configuration directory; set HOME, or use environment variables for all settings",
         );
     };
     let shown = path.display();
@@ -161,24 +162,24 @@ fn check_config_file(context: &CliContext, report: &mut Report) {
             report.add(
                 "configuration",
                 CheckState::Note,
-                format!("{shown} is understood; others can read it, which is fine while it holds no secret"),
+                format!("{shown} is valid; other users can read it, which is safe as long as it contains no secrets"),
             );
         }
         Ok(_) => report.add(
             "configuration",
             CheckState::Good,
-            format!("{shown} is understood, and nobody else can read it"),
+            format!("{shown} is valid, and other users cannot read it"),
         ),
         Err(error) if error.kind == ErrorKind::NotFound => report.add(
             "configuration",
             CheckState::Note,
-            format!("{shown} is not there: variables and defaults count"),
+            format!("{shown} does not exist; environment variables and defaults apply"),
         ),
         Err(error) => report.add("configuration", CheckState::Bad, error.message()),
     }
 }
 
-/// Checks that each secret can be resolved. Its value is not shown.
+/// Checks that each configured secret can be resolved. The values are not shown.
 fn check_secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
     let set_fields = SETTINGS
         .iter()
@@ -212,7 +213,7 @@ fn check_secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
     }
 }
 
-/// The message where no secret is configured: a stored login may do without one.
+/// Returns the message for a profile without secrets. A stored login may make them unnecessary.
 fn no_secret_message(profile: &Profile, context: &CliContext) -> String {
     let stored = context
         .open_configured_session(Some(profile.account()))
@@ -236,10 +237,10 @@ fn no_secret_message(profile: &Profile, context: &CliContext) -> String {
         .filter_map(|token| token["service"].as_str())
         .collect();
     if services.is_empty() {
-        return "none is configured: keyferry login masv, or keyferry login fileverbs".into();
+        return "none configured; run `keyferry login masv` or `keyferry login fileverbs`".into();
     }
     let services = services.into_iter().collect::<Vec<_>>().join(" and ");
-    format!("none is configured; logged in to {services}, keyferry status tells for how long")
+    format!("none configured, but logged in to {services}; see `keyferry status`")
 }
 
 fn check_proxy(profile: &Profile, context: &CliContext, report: &mut Report) {
@@ -257,7 +258,7 @@ fn check_proxy(profile: &Profile, context: &CliContext, report: &mut Report) {
             "proxy",
             CheckState::Good,
             format!(
-                "{} (http.proxy), never for this machine",
+                "{} (from http.proxy), not used for this machine",
                 without_user(setting)
             ),
         );
@@ -272,13 +273,16 @@ fn check_proxy(profile: &Profile, context: &CliContext, report: &mut Report) {
         Some((name, value)) => report.add(
             "proxy",
             CheckState::Good,
-            format!("{} ({name}), never for this machine", without_user(&value)),
+            format!(
+                "{} (from {name}), not used for this machine",
+                without_user(&value)
+            ),
         ),
         None => report.add("proxy", CheckState::Good, "none"),
     }
 }
 
-/// Checks the store: a made-up token is stored, read in another session and forgotten.
+/// Checks the store: stores a test token, reads it in another session and deletes it.
 fn check_store(
     session: &Session,
     config: &Config,
@@ -292,14 +296,14 @@ fn check_store(
             report.add(
                 "store",
                 CheckState::Note,
-                "memory: every program logs in by itself; set `store` to file to share tokens",
+                "memory: tokens are not shared between programs; set `store` to file to share them",
             );
         }
         Ok(()) => report.add(
             "store",
             CheckState::Good,
             format!(
-                "{name}, {}: kept, read by another session, forgotten",
+                "{name}, {}: a test token was stored, read by another session and deleted",
                 session.inspect().protection()
             ),
         ),
@@ -332,7 +336,7 @@ fn round_trip(
     };
     let is_same = read.is_ok_and(|token| token.value() == value.expose());
     session.forget(Some(RESOURCE))?;
-    let what = "what was kept does not come back: see that the store's folder is yours, and that its disk has room";
+    let what = "cannot read back a test token; check that you own the store's directory and that its disk has free space";
     if is_same {
         Ok(())
     } else {
@@ -353,7 +357,11 @@ fn check_services(session: &Session, profile: &Profile, report: &mut Report) {
                 report.add(
                     service.service,
                     CheckState::Good,
-                    format!("{} answers in {} ms", service.base, probe.time.as_millis()),
+                    format!(
+                        "{} responded in {} ms",
+                        service.base,
+                        probe.time.as_millis()
+                    ),
                 );
             }
             Err(error) => {
@@ -363,18 +371,14 @@ fn check_services(session: &Session, profile: &Profile, report: &mut Report) {
                     CheckState::Note
                 };
                 let hint = if service.service == "agent" {
-                    "start it (masv server start) if you use it"
+                    "; start the agent (`masv server start`) if you use it"
                 } else {
-                    "see network, proxy and its URL"
+                    ""
                 };
                 report.add(
                     service.service,
                     state,
-                    format!(
-                        "{} can't be reached: {}; {hint}",
-                        service.base,
-                        error.message()
-                    ),
+                    format!("cannot check {}: {}{hint}", service.base, error.message()),
                 );
             }
         }
@@ -385,17 +389,25 @@ fn check_services(session: &Session, profile: &Profile, report: &mut Report) {
                 "clock",
                 CheckState::Bad,
                 format!(
-                    "this machine's clock is off by {} s: set it (timedatectl set-ntp true)",
+                    "this machine's clock is off by {} s; set it (`timedatectl set-ntp true`)",
                     -skew_s
                 ),
             );
         }
-        Some(_) => report.add("clock", CheckState::Good, "agrees with the services'"),
-        None => report.add("clock", CheckState::Note, "no service said what time it is"),
+        Some(_) => report.add(
+            "clock",
+            CheckState::Good,
+            "agrees with the clocks of the services",
+        ),
+        None => report.add(
+            "clock",
+            CheckState::Note,
+            "not checked, because no service sent its time",
+        ),
     }
 }
 
-/// Replacements for private values in the output.
+/// Private values and their replacements in the output.
 struct Redaction(Vec<(String, &'static str)>);
 
 impl Redaction {

@@ -1,9 +1,10 @@
-//! `keyferry exec -- COMMAND`: the secrets of one profile in the environment of one program.
+//! `keyferry exec -- COMMAND`: runs a program with the secrets of one profile in its environment.
 //!
-//! The program takes this one's place, so its exit code and signals are its own, and a stream that
-//! this one was started without is closed for it too. Whatever another profile has in the
-//! environment is taken out of it, also under a name of its own that `config.toml` refers to, and
-//! so are plugins' secrets.
+//! The program replaces keyferry, so its exit code and signals are its own. A standard stream that
+//! was closed when keyferry started is also closed for the program.
+//!
+//! The secrets of other profiles and of plugins are removed from the environment, including
+//! variables that `config.toml` refers to by name.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -19,29 +20,32 @@ use crate::sys::stdio;
 use keyferry::config::{DEFAULT_ACCOUNT, SETTINGS, SettingDefinition, without_secrets};
 use keyferry::error::Result;
 
-/// The program was not found, as in shells.
+/// The program does not exist. Shells use the same exit code.
 const EXIT_NOT_FOUND: u8 = 127;
-/// The program was found and can't be started.
+/// The program exists but cannot be started.
 const EXIT_NOT_STARTED: u8 = 126;
 
 /// The section of the help that lists the exit codes.
-pub const EXIT_CODES_HELP: &str = "Exit codes: the program's own. Where it was not started:\n  \
-     1    a setting could not be had: standard error says why and what helps\n  2    the command line was not understood\n  \
-     3    somebody has to log in or configure something\n  4    it failed and may work later\n  126  the program can't be started\n  \
-     127  it is not there";
+pub const EXIT_CODES_HELP: &str = "Exit codes: those of the program. If keyferry cannot start it:
+  1    failure to read a setting; standard error says why and what to do
+  2    invalid command line
+  3    login or configuration required
+  4    temporary failure; retry later
+  126  the program cannot be started
+  127  the program does not exist";
 
-/// How `keyferry exec` runs.
+/// The options of `keyferry exec`.
 #[derive(Args)]
 pub struct ExecOptions {
-    /// The account, a profile of config.toml.
+    /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// The program and its arguments.
+    /// Program to run and its arguments
     #[arg(required = true, last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
-/// Replaces this program with the command. Returns only if that fails.
+/// Replaces this process with the program. Returns only if that fails.
 pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let Some((program, arguments)) = options.command.split_first() else {
         return EXIT_USAGE;
@@ -54,7 +58,7 @@ pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_
     stdio::close_recorded_streams();
     let failed = command.exec();
     streams.fail(&format!(
-        "{} can't be started: {}",
+        "cannot start {}: {}",
         program.to_string_lossy(),
         failed.kind()
     ));
@@ -65,7 +69,8 @@ pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_
     }
 }
 
-/// Whether a setting is exported: those of services are, those of keyferry itself stay as they are.
+/// Whether a setting is exported. Settings of services are. Settings of keyferry itself stay
+/// unchanged in the environment.
 fn is_exported(field: &SettingDefinition) -> bool {
     ["masv.", "fileverbs.", "agent."]
         .iter()
@@ -91,7 +96,7 @@ fn set_environment(
             command.envs(field.env.iter().map(|name| (name, value.expose())));
         }
     }
-    // A keyferry in the program then keeps its tokens under the same name.
+    // If the program calls keyferry, that call then uses the same account.
     if account == DEFAULT_ACCOUNT {
         command.env_remove("KEYFERRY_PROFILE")
     } else {

@@ -1,6 +1,6 @@
-//! `keyferry explain`: what would happen for a resource, and why.
+//! `keyferry explain`: explains which credential keyferry would use for a resource, and why.
 //!
-//! It never goes to the network.
+//! It doesn't use the network.
 
 use clap::Args;
 use serde_json::Value;
@@ -11,20 +11,20 @@ use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 
-/// How `keyferry explain` runs.
+/// The options of `keyferry explain`.
 #[derive(Args)]
 pub struct ExplainOptions {
-    /// As for `keyferry token`; `-` reads it from standard input.
+    /// URL or short form, as for `keyferry header`; `-` reads it from standard input
     pub resource: String,
-    /// The account, a profile of config.toml.
+    /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// One JSON object instead of lines.
+    /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
 }
 
-/// Prints what would happen for a resource, and why.
+/// Prints which credential would be used, and why.
 pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let resource = read_resource(&options.resource, streams.stdin);
     let explained = resource.and_then(|resource| {
@@ -41,7 +41,7 @@ pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams
         return streams.finish_write(written);
     }
     let explained: Value = serde_json::from_str(&text).unwrap_or_default();
-    let mut table = Table::new(&["what", "value"]);
+    let mut table = Table::new(&["property", "value"]);
     for (name, value) in explained.as_object().into_iter().flatten() {
         let shown = value.as_str().map_or_else(
             || {

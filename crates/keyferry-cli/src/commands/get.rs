@@ -1,6 +1,7 @@
-//! `keyferry get`: EngFlow's credential helper protocol for Bazel and other build tools.
+//! `keyferry get`: answers requests of Bazel and other build tools in EngFlow's credential helper
+//! protocol.
 //!
-//! It never prompts: its callers give up after 10 s.
+//! It never prompts, because build tools wait only 10 s for a response.
 
 use std::io::Read;
 
@@ -15,20 +16,22 @@ use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
 use keyferry::model::resource::is_url;
 
-/// The longest request: a URI of 8 KiB and room for future properties.
+/// The longest request that is read: a URI of 8 KiB, and room for properties that the protocol may
+/// add.
 const MAX_REQUEST_BYTES: u64 = 64 * 1024;
 
-/// How `keyferry get` answers.
+/// The options of `keyferry get`.
 #[derive(Args)]
 pub struct GetOptions {
-    /// Leave `expires` out: Bazel 7.1 to 7.3 reads it the wrong way round and asks again for each
-    /// request.
+    /// Omit `expires` from the output
+    ///
+    /// For Bazel 7.1 to 7.3, which misinterpret `expires` and run keyferry again for every request.
     #[arg(long)]
     pub no_expires: bool,
-    /// The account, a profile of config.toml.
+    /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// Whatever else a build tool adds.
+    /// Further arguments of a build tool, which are ignored.
     #[arg(hide = true, trailing_var_arg = true)]
     pub rest: Vec<std::ffi::OsString>,
 }
@@ -48,25 +51,28 @@ fn read_uri(input: &mut dyn Read) -> Result<String> {
     let invalid_request = |why: &str| {
         Error::new(
             ErrorKind::InvalidValue,
-            format!("the request is not answered: {why}"),
+            format!("cannot answer the request: {why}"),
         )
     };
     let mut text = Zeroizing::new(String::new());
     let length = input
         .take(MAX_REQUEST_BYTES + 1)
         .read_to_string(&mut text)
-        .map_err(|_| invalid_request("standard input is not UTF-8, or can't be read"))?;
+        .map_err(|_| invalid_request("standard input is not UTF-8 or cannot be read"))?;
     if length as u64 > MAX_REQUEST_BYTES {
         return Err(invalid_request("it is longer than 64 KiB"));
     }
-    let document: Value = serde_json::from_str(&text)
-        .map_err(|_| invalid_request("write one JSON object like {\"uri\":\"https://…\"} to it"))?;
+    let document: Value = serde_json::from_str(&text).map_err(|_| {
+        invalid_request(
+            "standard input is not a JSON object; write one such as {\"uri\":\"https://…\"}",
+        )
+    })?;
     let uri = document
         .get("uri")
         .and_then(Value::as_str)
-        .ok_or_else(|| invalid_request("it has no text in \"uri\""))?;
+        .ok_or_else(|| invalid_request("\"uri\" is missing or not a string"))?;
     if count_key("uri", &text) > 1 {
-        return Err(invalid_request("\"uri\" stands in it twice"));
+        return Err(invalid_request("\"uri\" occurs twice"));
     }
     let is_absolute = uri
         .split_once(':')
@@ -75,7 +81,7 @@ fn read_uri(input: &mut dyn Read) -> Result<String> {
         Ok(uri.to_owned())
     } else {
         Err(invalid_request(
-            "\"uri\" has to be a whole one, as https://…",
+            "\"uri\" is not absolute; begin it with a scheme, as in https://…",
         ))
     }
 }
@@ -87,10 +93,12 @@ fn is_scheme(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// Counts a key on the top level of a JSON object. The text is known to be valid JSON.
+/// Counts how often a key occurs at the top level of a JSON object. The caller has checked that the
+/// text is valid JSON.
 ///
-/// Rationale: of two equal keys this reader keeps the last and others the first: a caller could
-/// name one host and get another's headers.
+/// Rationale: if a key occurs twice, serde_json keeps the last value and other parsers keep the
+/// first. A build tool that checked the first `uri` could then receive headers for the host in the
+/// last.
 fn count_key(name: &str, object: &str) -> usize {
     let (mut depth, mut count, mut position) = (0_usize, 0, 0);
     while let Some(found) = object[position..]
@@ -123,14 +131,16 @@ fn count_key(name: &str, object: &str) -> usize {
 
 fn headers_for(uri: &str, options: &GetOptions, context: &CliContext) -> Result<Value> {
     let uri = grpc_to_http(uri);
-    // Another scheme is nobody's here, also where it is how a resource begins.
+    // No service uses another scheme. Check this first, because some short forms of resources also
+    // begin with a word and a colon.
     if !is_url(&uri) {
         return Ok(json!({ "headers": {} }));
     }
     let session = context.open_configured_session(options.profile.as_deref())?;
     let token = match session.token_for(&Request::new(uri)) {
         Ok(token) => token,
-        // No headers means that none are needed: somebody else's host, or a route that takes none.
+        // An empty object means that the URI needs no headers: the host is unknown, or the route
+        // takes no credential.
         Err(error) if matches!(error.kind, ErrorKind::UnknownService | ErrorKind::NoHeader) => {
             return Ok(json!({ "headers": {} }));
         }
@@ -151,7 +161,7 @@ fn headers_for(uri: &str, options: &GetOptions, context: &CliContext) -> Result<
     Ok(response)
 }
 
-/// Replaces the scheme of a gRPC URI with that of its HTTP connection.
+/// Replaces the scheme of a gRPC URI with the scheme of its HTTP connection.
 fn grpc_to_http(uri: &str) -> String {
     let with_scheme =
         |from: &str, to: &str| uri.strip_prefix(from).map(|rest| format!("{to}{rest}"));

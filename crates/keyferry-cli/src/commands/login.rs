@@ -1,4 +1,4 @@
-//! `keyferry login`: logs in to a service and stores the token for every program of the user.
+//! `keyferry login`: logs in to a service and stores the token for all programs of the user.
 //!
 //! A secret that the service rejects is not saved.
 
@@ -22,40 +22,46 @@ use keyferry::model::token::Token;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
 
-/// How `keyferry login` runs.
+/// The options of `keyferry login`.
 #[derive(Args)]
 pub struct LoginOptions {
-    /// Where to log in.
+    /// Service to log in to
     #[arg(value_enum)]
     pub service: LoginService,
-    /// The e-mail address, of MASV and its agent; without it the configured one, or a question.
+    /// E-mail address, for masv and agent [default: `masv.email`, else prompt]
     #[arg(long, value_name = "ADDRESS")]
     pub email: Option<String>,
-    /// The secret is an API key of MASV: for accounts with a second factor or single sign-on.
+    /// Read a MASV API key instead of a password
+    ///
+    /// For MASV accounts with two-factor authentication or single sign-on, which cannot log in with
+    /// a password. Requires --save.
     #[arg(long)]
     pub with_key: bool,
-    /// Where the secret comes from; without it the prompt, or standard input.
+    /// The source of the secret. The default is a prompt, or standard input if that is not a
+    /// terminal.
     #[command(flatten)]
     pub input: SecretInput,
-    /// Keep the secret for later, and write the reference to it into config.toml.
+    /// Save the secret, so that keyferry can log in again by itself
+    ///
+    /// The secret goes into the keyring or a file, and config.toml refers to it.
     #[arg(long, value_enum, value_name = "WHERE")]
     pub save: Option<SaveTarget>,
-    /// The account, a profile of config.toml.
+    /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// One JSON object instead of a sentence.
+    /// Print JSON instead of a message
     #[arg(long)]
     pub json: bool,
 }
 
-/// What can be logged in to.
+/// A service to log in to.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LoginService {
     /// MASV cloud.
     Masv,
-    /// FileVerbs: SecretKey and APIKey, a line or a question each.
+    /// FileVerbs; takes the SecretKey and then, optionally, the APIKey, each on its own line
     Fileverbs,
-    /// The MASV Agent on this machine.
+    /// The MASV Agent on this machine
     Agent,
 }
 
@@ -89,7 +95,7 @@ pub fn run(options: &LoginOptions, context: &CliContext, streams: &mut Streams<'
     lines.extend(
         saved
             .iter()
-            .map(|(key, location)| vec![(Style::Plain, format!("{key} is kept in {location}"))]),
+            .map(|(key, location)| vec![(Style::Plain, format!("saved {key} in {location}"))]),
     );
     let written = streams.stdout.write_styled_lines(&lines);
     streams.finish_write(written)
@@ -129,7 +135,7 @@ struct LoginAttempt<'a> {
 }
 
 impl LoginAttempt<'_> {
-    /// Whether to use the configured secrets: no option names another, and all are set.
+    /// Whether to use the configured secrets: all of them are set, and no option overrides them.
     fn is_configured(&self, keys: &[&str]) -> bool {
         let is_overridden = self.options.input.is_given()
             || self.options.email.is_some()
@@ -176,12 +182,12 @@ impl LoginAttempt<'_> {
             ),
             None => Err(Error::new(
                 ErrorKind::NotConfigured,
-                "the e-mail address is not known: give --email, or set `masv.email`",
+                "no e-mail address; use --email or set `masv.email`",
             )),
         }
     }
 
-    /// Reads e-mail address and password. None if the configured ones are used.
+    /// Reads e-mail address and password. None if the configured ones are to be used.
     fn email_and_password(
         &self,
         base_url: &str,
@@ -228,25 +234,24 @@ impl LoginAttempt<'_> {
         Ok(outcome)
     }
 
-    /// Saves an API key. There is no login with it: MASV's response to the first call tells whether
-    /// it is valid.
+    /// Saves an API key. There is no login with an API key, so it is first checked when MASV
+    /// responds to a request with it.
     fn save_api_key(&self, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
         let Some(target) = self.options.save else {
-            let what = "an API key is kept or it is of no use: add --save keyring or --save file, or set MASV_API_KEY";
+            let what = "cannot log in with an API key without saving it; add --save keyring or --save file, or set MASV_API_KEY";
             return Err(Error::new(ErrorKind::NotConfigured, what));
         };
         let key = self
             .options
             .input
-            .read(&["API key of MASV: "], 1, self.context, streams)?
+            .read(&["MASV API key: "], 1, self.context, streams)?
             .remove(0);
         key.check("the API key")?;
         let saved = vec![(
             "masv.api_key",
             save_secret(target, &self.account, "masv.api_key", &key, self.context)?,
         )];
-        let sentence =
-            "the API key is kept; whether MASV takes it shows at its first use".to_owned();
+        let sentence = "the API key is saved; MASV checks it when it is first used".to_owned();
         Ok(LoginOutcome {
             sentence,
             json: json!({ "service": "masv", "account": self.account, "expires_at": null }),
@@ -276,7 +281,7 @@ impl LoginAttempt<'_> {
         let user = answer["user"]["email"]
             .as_str()
             .or(answer["user"]["name"].as_str())
-            .unwrap_or("a user without a name");
+            .unwrap_or("an unnamed user");
         let sentence = format!("signed in to the MASV Agent at {base_url} as {user}");
         let json = json!({ "service": "agent", "account": self.account, "user": answer["user"], "teams": answer["teams"] });
         Ok(LoginOutcome {
@@ -300,8 +305,8 @@ impl LoginAttempt<'_> {
         let mut has_both_keys = true;
         if !self.is_configured(&["fileverbs.secret_key", "fileverbs.api_key"]) {
             let questions = [
-                format!("SecretKey of {base_url} (Integration, API Secret): "),
-                "APIKey (Integration, Access Token; may be left empty): ".into(),
+                format!("SecretKey for {base_url} (in FileVerbs: Integration, API Secret): "),
+                "APIKey (in FileVerbs: Integration, Access Token; optional): ".into(),
             ];
             input = self.options.input.read(
                 &[&questions[0], &questions[1]],
@@ -329,7 +334,7 @@ impl LoginAttempt<'_> {
         } else {
             "fileverbs:secret-key"
         };
-        // A stored token may come from other keys, and would prove nothing about these.
+        // A stored token may come from other keys. Forget it, so that these keys are checked.
         session.forget(Some(resource))?;
         let request = Request {
             account: Some(self.account.clone()),
@@ -369,15 +374,15 @@ impl LoginAttempt<'_> {
         let expires_unix_s = session.inspect().ends_here_unix_s(token);
         let left_s = expires_unix_s
             .map(|expires_unix_s| expires_unix_s - Clock::system().now_us().div_euclid(1_000_000));
-        let mut sentence = format!("signed in to {service} at {base_url}");
+        let mut sentence = format!("logged in to {service} at {base_url}");
         if let Some(user) = user.as_str() {
             sentence += &format!(" as {user}");
         }
         if let Some(left_s) = left_s {
-            sentence += &format!(", for {}", format_duration(left_s));
+            sentence += &format!("; valid for {}", format_duration(left_s));
         }
         if session.inspect().store_name() == "memory" {
-            sentence += "; the store is memory, so no other program sees it: set `store` to file";
+            sentence += "; not shared with other programs, because `store` is memory (set it to file to share)";
         }
         let json = json!({
             "service": service, "account": self.account, "base": base_url, "generation": token.meta().generation,

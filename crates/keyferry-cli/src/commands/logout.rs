@@ -1,6 +1,6 @@
-//! `keyferry logout`: forgets stored tokens.
+//! `keyferry logout`: deletes stored tokens.
 //!
-//! It never goes to the network.
+//! It doesn't use the network.
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -12,16 +12,16 @@ use crate::streams::Streams;
 use keyferry::error::Result;
 use keyferry::session::Session;
 
-/// How `keyferry logout` runs.
+/// The options of `keyferry logout`.
 #[derive(Args)]
 pub struct LogoutOptions {
-    /// Where to log out; without it everywhere.
+    /// Service to log out of [default: all]
     #[arg(value_enum)]
     pub service: Option<LogoutService>,
-    /// The account, a profile of config.toml.
+    /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// One JSON object instead of a sentence.
+    /// Print JSON instead of a message
     #[arg(long)]
     pub json: bool,
 }
@@ -44,8 +44,8 @@ impl LogoutService {
     }
 }
 
-/// Forgets tokens. Configured secrets stay and are named: the next call would log in again with
-/// them.
+/// Deletes tokens. Configured secrets are kept, and the output lists them, because the next request
+/// logs in again with them.
 pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let outcome = context.load_config().and_then(|config| {
         let account = options
@@ -81,11 +81,12 @@ pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<
         );
         return streams.finish_write(written);
     }
-    let what = options.service.map_or("everything", LogoutService::name);
-    let mut sentence = format!("{what} is forgotten: {forgotten} tokens");
+    let service = options.service.map_or("all services", LogoutService::name);
+    let unit = if forgotten == 1 { "token" } else { "tokens" };
+    let mut sentence = format!("logged out of {service}; {forgotten} {unit} deleted");
     if !still_configured.is_empty() {
         sentence += &format!(
-            "; still configured, and used at the next call: {} (keyferry config says where)",
+            "; still configured and used for the next login: {} (see `keyferry config`)",
             still_configured.join(", ")
         );
     }
@@ -100,15 +101,15 @@ pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<
 fn forget_tokens(session: &Session, options: &LogoutOptions, account: &str) -> Result<usize> {
     let all = stored_tokens(session);
     if options.service.is_none() && options.profile.is_none() {
-        // Also records that can't be read: this clears a store whose key is damaged.
+        // Also deletes records that cannot be decrypted. This clears a store whose key is damaged.
         session.forget(None)?;
         return Ok(all.map_or(0, |all| all.len()));
     }
     forget_each(session, &all?, account, options.service)
 }
 
-/// Forgets the tokens of one account or service. User tokens are forgotten even if none is listed:
-/// that also clears their recorded failures and throttles.
+/// Deletes the tokens of one account or service. User tokens are deleted even if none is listed,
+/// because that also clears their recorded failures and throttles.
 fn forget_each(
     session: &Session,
     all: &[Value],

@@ -1,6 +1,6 @@
 //! The commands of `keyferry`, one file each.
 //!
-//! To add a command: a file here, a variant of [`Command`] and an arm of [`run`].
+//! To add a command, create a file here, a variant of [`Command`] and an arm in [`run`].
 
 pub mod agent;
 pub mod config;
@@ -41,87 +41,122 @@ use status::StatusOptions;
 /// The commands of `keyferry`.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Show the main job: every kind of token, got and used against made-up services on this
-    /// machine.
+    /// Show a tour of keyferry, using test services on this machine
+    ///
+    /// Fetches and uses every kind of token that keyferry supports, and shows the service's
+    /// response each time. Needs no account and no internet access. Reads and writes no files.
     #[command(after_help = EXIT_CODES_HELP)]
     Demo(DemoOptions),
-    /// Serve made-up MASV, MASV Agent and FileVerbs on this machine until Ctrl-C or SIGTERM, which
-    /// is exit code 0.
+    /// Serve MASV, the MASV Agent and FileVerbs with test data on this machine
     ///
-    /// Prints the variables that point keyferry there. On a terminal it tells the rest too;
-    /// otherwise standard output holds the `export` lines alone and is closed behind them, so that
-    /// `eval "$(keyferry sandbox &)"` works in a script, which stops it with `kill
-    /// "$KEYFERRY_SANDBOX_PID"`.
+    /// Use it to test your own programs without an account. It runs until Ctrl-C or SIGTERM and
+    /// then exits with code 0.
+    ///
+    /// It prints the environment variables that point keyferry to these services. At a terminal it
+    /// also prints test data and a command to try. Otherwise it prints only `export` lines and then
+    /// closes standard output, so that a script can run `eval "$(keyferry sandbox &)"`. The script
+    /// stops the sandbox with `kill "$KEYFERRY_SANDBOX_PID"`.
     #[command(after_help = EXIT_CODES_HELP)]
     Sandbox(SandboxOptions),
-    /// Log in once; every program of yours is served from then on.
+    /// Log in to a service and store the token for all your programs
     ///
-    /// The secret comes from the prompt, from standard input where that is no terminal, or from
-    /// --secret-fd or --secret-file; never from the command line, which everybody on the machine
-    /// can read.
+    /// keyferry prompts for the secret. If standard input is not a terminal, it reads the secret
+    /// from there. --secret-fd and --secret-file name another source. No option takes the secret
+    /// itself, because other users of the machine can read command lines.
     #[command(after_help = EXIT_CODES_HELP)]
     Login(LoginOptions),
-    /// Forget tokens, and what renews them.
+    /// Delete stored tokens, including the secrets that refresh them
+    ///
+    /// Configured passwords and keys are kept. The output lists them, because the next request uses
+    /// them to log in again.
     #[command(after_help = EXIT_CODES_HELP)]
     Logout(LogoutOptions),
-    /// Show which tokens are kept, and how long they last.
+    /// List the stored tokens and how long they remain valid
+    ///
+    /// Also lists the services that have no token yet. Sends no request to any service.
     #[command(after_help = EXIT_CODES_HELP)]
     Status(StatusOptions),
-    /// Print `Name: value` lines for `curl -H @-`.
+    /// Print the request headers for a URL, for use with `curl -H @-`
     ///
-    /// Example: `curl -H @<(keyferry header URL) URL`. Other programs can't see a token that comes
-    /// this way. Send it to the host of the URL alone, and follow no redirect with it: clients,
-    /// `curl -L` among them, take such a header on to the next host.
+    /// Prints one `Name: value` line per header.
+    ///
+    /// Example: `curl -H @<(keyferry header URL) URL`
+    ///
+    /// This keeps the token out of the command line, where other users could read it. Send the
+    /// header only to the host of the URL, and don't follow redirects: `curl -L` and most other
+    /// clients also send such a header to the host that a redirect names.
     #[command(after_help = EXIT_CODES_HELP)]
     Header(PrintOptions),
-    /// Print a configuration for `curl -K -`, quoted by curl's own rules.
+    /// Print a curl configuration with the headers for a URL, for use with `curl -K -`
     ///
-    /// Example: `keyferry curl URL | curl -K - URL`. Its first line, `max-redirs = 0`, has curl
-    /// follow no redirect, also with -L: curl would take the header on to the next host.
+    /// Example: `keyferry curl URL | curl -K - URL`
+    ///
+    /// The configuration sets `max-redirs = 0`, so that curl follows no redirects even with -L.
+    /// Otherwise curl would also send the header to the host that a redirect names.
     #[command(after_help = EXIT_CODES_HELP)]
     Curl(PrintOptions),
-    /// Print the bare token or key.
+    /// Print the token or key for a URL, without a header name
+    ///
+    /// Use it for programs that build the header themselves. `keyferry header` also prints the
+    /// header's name.
     #[command(after_help = EXIT_CODES_HELP)]
     Token(PrintOptions),
-    /// Run a program with a profile's secrets in its environment: `keyferry exec --profile work --
-    /// COMMAND`.
+    /// Run a program with the secrets of a profile in its environment
     ///
-    /// The program takes this one's place, so exit code and signals are its own.
+    /// Sets the environment variables of the profile's MASV, MASV Agent and FileVerbs settings,
+    /// such as MASV_API_KEY. Removes the secrets of other profiles from the environment.
+    ///
+    /// Example: `keyferry exec --profile work -- COMMAND`
+    ///
+    /// The program replaces the keyferry process, so the exit code is the program's own.
     #[command(after_help = exec::EXIT_CODES_HELP)]
     Exec(ExecOptions),
-    /// Show whether the MASV Agent runs and who is signed in, or sign in.
+    /// Show whether the MASV Agent is running and who is signed in, or sign in
+    ///
+    /// Without a subcommand, prints the agent's URL, the user who is signed in and the user's
+    /// teams.
     #[command(after_help = EXIT_CODES_HELP)]
     Agent(AgentOptions),
-    /// Say what would happen for a resource, and why.
+    /// Explain which credential keyferry would use for a URL, and why
+    ///
+    /// Sends no request to any service.
     #[command(after_help = EXIT_CODES_HELP)]
     Explain(ExplainOptions),
-    /// Examine configuration, secrets, store, network and clock. Holds nothing that can't be shown
-    /// to a stranger.
+    /// Check the configuration, secrets, store, network and clock
+    ///
+    /// Run it when something doesn't work. The output contains no secrets, so it is safe to paste
+    /// into an issue.
     #[command(after_help = EXIT_CODES_HELP)]
     Doctor(DoctorOptions),
-    /// Show the plugins, or test one as its author.
+    /// List the configured plugins, or check a plugin file
     #[command(after_help = EXIT_CODES_HELP)]
     Plugin(PluginOptions),
-    /// Show every setting, whether it is set and by whom; no secret's value.
+    /// List every setting, its value and where it is set
+    ///
+    /// Values of secrets are not shown.
     #[command(after_help = EXIT_CODES_HELP)]
     Config(ConfigOptions),
-    /// Answer a build tool: one JSON object `{"uri": …}` on standard input, headers and their end
-    /// on standard output.
+    /// Answer a request of Bazel or another build tool
     ///
-    /// EngFlow's credential helper protocol, as `bazel --credential_helper=HOST=/path/to/keyferry`
-    /// speaks it.
+    /// Reads one JSON object `{"uri": …}` from standard input. Prints a JSON object with the
+    /// request headers and the time when they expire.
+    ///
+    /// This is EngFlow's credential helper protocol. Example: `bazel build
+    /// --credential_helper=HOST=/path/to/keyferry`
     #[command(after_help = EXIT_CODES_HELP)]
     Get(GetOptions),
-    /// Answer git: `git config --global credential.helper keyferry`, with git-credential-keyferry
-    /// on PATH.
+    /// Answer a request of git's credential helper protocol
+    ///
+    /// To have git use keyferry, run `git config --global credential.helper keyferry`. git then
+    /// starts git-credential-keyferry, which must be on PATH and in the same directory as keyferry.
     #[command(after_help = EXIT_CODES_HELP)]
     Git(GitOptions),
 }
 
 /// Runs a command and returns the exit code.
 ///
-/// A command is a function of its options, the context and the three streams: it reads no variable,
-/// argument or clock by itself.
+/// A command depends only on its options, the context and the three streams. It doesn't read
+/// arguments, environment variables or the clock of the process itself.
 pub fn run(command: Command, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     match command {
         Command::Demo(options) => demo::run(&options, streams),

@@ -1,7 +1,7 @@
-//! `keyferry plugin list` and `keyferry plugin check FILE`: lists the plugins, and tests one
+//! `keyferry plugin list` lists the configured plugins. `keyferry plugin check FILE` tests a plugin
 //! against keyferry_plugin.h.
 //!
-//! A check runs in a child process, because the plugin may crash it.
+//! A check runs in a child process, because the plugin may crash.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ use keyferry::error::Result;
 use keyferry::plugin::{self, Instance, Plugins};
 use keyferry::sys::process::{Limits, RunOutcome, run as run_program, this_program};
 
-/// How `keyferry plugin` runs.
+/// The options of `keyferry plugin`.
 #[derive(Args)]
 pub struct PluginOptions {
     #[command(subcommand)]
@@ -30,35 +30,38 @@ pub struct PluginOptions {
 
 #[derive(Subcommand)]
 enum PluginAction {
-    /// Show the plugins that `plugins` names: what each serves, and which of its settings are set.
+    /// List the plugins of the setting `plugins`, what they serve and which of their settings are
+    /// set
     #[command(after_help = crate::exit_code::EXIT_CODES_HELP)]
     List {
-        /// The account, a profile of config.toml.
+        /// Use this profile from config.toml
         #[arg(long, value_name = "NAME")]
         profile: Option<String>,
-        /// One JSON object instead of the table.
+        /// Print JSON instead of a table
         #[arg(long)]
         json: bool,
     },
-    /// Test whether a plugin keeps to keyferry_plugin.h, step by step, without any network.
+    /// Check that a plugin follows keyferry_plugin.h, without using the network
+    ///
+    /// For authors of plugins. Prints the result of each step.
     #[command(after_help = crate::exit_code::EXIT_CODES_HELP)]
     Check {
-        /// The plugin, by its absolute path.
+        /// Absolute path of the plugin file
         file: PathBuf,
-        /// The test itself, whose lines the command reads.
+        /// Run the check in this process, as the child process of the command does.
         #[arg(long, hide = true)]
         inside: bool,
     },
 }
 
-/// Limits of a check; a plugin that hangs in each of its functions ends within them.
+/// The limits of a check. A plugin that hangs in every function still ends within them.
 const CHECK_LIMITS: Limits = Limits {
     time: Duration::from_secs(120),
     bytes: 256 * 1024,
     own_group: true,
 };
 
-/// Separates a step from its fault; no step's name contains it.
+/// Separates a step from its fault. Never occurs in the name of a step.
 const FAULT_SEPARATOR: &str = " :: ";
 
 /// Lists or checks plugins.
@@ -167,8 +170,8 @@ fn plugin_json(instance: &Instance, profile: &Profile) -> Value {
     })
 }
 
-/// Checks a plugin in this process and prints a line before and after each step, for
-/// [`check_in_child`].
+/// Checks a plugin in this process. Prints a line before and after each step, which
+/// [`check_in_child`] reads.
 fn check_in_this_process(file: &Path, streams: &mut Streams<'_>) -> u8 {
     let passed = plugin::check(file, &mut |step, outcome| {
         let line = match outcome {
@@ -176,7 +179,7 @@ fn check_in_this_process(file: &Path, streams: &mut Streams<'_>) -> u8 {
             Some(Ok(())) => format!("+ {step}"),
             Some(Err(fault)) => format!("- {step}{FAULT_SEPARATOR}{fault}"),
         };
-        // Who reads it sees where it ends.
+        // If the write fails, the parent process sees the output end here.
         let _ = streams.stdout.write_line(&line);
     });
     if passed { EXIT_OK } else { EXIT_FAILED }
@@ -186,24 +189,27 @@ fn check_in_child(file: &Path, streams: &mut Streams<'_>) -> u8 {
     let program = match this_program() {
         Ok(program) => program,
         Err(error) => {
-            return streams.fail(&format!("this program can't find itself: {}", error.kind()));
+            return streams.fail(&format!(
+                "cannot find the path of this program: {}",
+                error.kind()
+            ));
         }
     };
     let mut command = Command::new(program);
     command.args(["plugin", "check", "--inside"]).arg(file);
-    let outcome = with_progress(streams, "keyferry: testing the plugin", || {
+    let outcome = with_progress(streams, "keyferry: checking the plugin", || {
         run_program(&mut command, None, CHECK_LIMITS)
     });
     let (output, ended) = match outcome {
         Ok(done) => done,
-        Err(error) => return streams.fail(&format!("the test can't be started: {}", error.kind())),
+        Err(error) => return streams.fail(&format!("cannot start the check: {}", error.kind())),
     };
     let report = CheckReport::parse(&String::from_utf8_lossy(&output), &ended);
     let written = report.table.write(&mut streams.stdout);
     match report.faults {
         0 => streams.finish_write(written),
         faults => streams.fail(&format!(
-            "{} keeps not to its contract in {faults} of {} steps",
+            "{} does not follow keyferry_plugin.h: {faults} of {} steps failed; see the table",
             file.display(),
             report.steps
         )),
@@ -220,7 +226,7 @@ struct CheckReport {
 impl CheckReport {
     fn parse(output: &str, ended: &RunOutcome) -> Self {
         let mut report = Self {
-            table: Table::new(&["", "step", "what is wrong"]),
+            table: Table::new(&["", "step", "fault"]),
             steps: 0,
             faults: 0,
         };
@@ -242,13 +248,13 @@ impl CheckReport {
         }
         let end_reason = match ended {
             RunOutcome::Exited(Some(_)) | RunOutcome::StatusLost => {
-                "it ended the process there, which a plugin must not"
+                "it ended the process; return an error instead"
             }
             RunOutcome::Exited(None) => {
-                "it crashed there: run `keyferry plugin check --inside FILE` in a debugger"
+                "it crashed the process; run `keyferry plugin check --inside FILE` in a debugger"
             }
-            RunOutcome::TimedOut => "it did not come back from there in two minutes",
-            RunOutcome::OutputTooLong => "it printed more there than a test can be long",
+            RunOutcome::TimedOut => "it did not return within 2 minutes",
+            RunOutcome::OutputTooLong => "it printed more than 256 KiB",
         };
         if let Some(step) = open {
             report.add_step(false, step, end_reason);

@@ -17,48 +17,52 @@ use keyferry::model::resource::split_query;
 use keyferry::model::token::Token;
 use keyferry::session::Session;
 
-/// What a script asks for.
+/// The options of `keyferry header`, `keyferry curl` and `keyferry token`.
 #[derive(Args)]
 pub struct PrintOptions {
-    /// A URL of the service, or `user`, `packages/ID`, `links/ID?secret=S`, `fileverbs:bearer`; `-`
-    /// reads it from standard input, so that a link's secret stands in no argument list.
+    /// URL that the request will be sent to, or a short form
+    ///
+    /// Short forms: `user`, `packages/ID`, `links/ID?secret=SECRET`, `transfers/ID`,
+    /// `fileverbs:bearer`, `fileverbs:secret-key`. With `-`, keyferry reads the URL from standard
+    /// input, which keeps a link's secret out of the command line.
     pub resource: String,
-    /// The account, a profile of config.toml.
+    /// Use this profile from config.toml
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
-    /// What the token must allow, where the resource doesn't say it.
+    /// Access that the package token must allow [default: derived from the URL]
     #[arg(long, value_enum)]
     pub access: Option<PackageAccess>,
-    /// The token must be good for so many seconds.
+    /// Return a token that is valid for at least this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub min_valid_s: u32,
-    /// One JSON object: headers, expires_at, service, resource, generation.
+    /// Print JSON with headers, expires_at, service, resource and generation
     #[arg(long)]
     pub json: bool,
 }
 
-/// What a package's token allows.
+/// The access that a package token allows.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum PackageAccess {
-    /// List and download.
+    /// List and download files
     Read,
-    /// Add files and finalize.
+    /// Add files and finalize the package
     Write,
-    /// Everything but downloads.
+    /// Everything except downloads
     Manage,
 }
 
 /// The format in which a token is printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
-    /// `Name: value` lines, for `curl -H @-`.
+    /// `Name: value` lines for `curl -H @-`.
     Header,
     /// A configuration file for `curl -K -`.
     ///
-    /// Rationale: with -L curl took the key on to whatever host a redirect named; it keeps only
-    /// `Authorization` and cookies back.
+    /// Rationale: with -L, curl follows redirects and sends the header to any host that a redirect
+    /// names. curl removes only `Authorization` and cookies from such a request. The configuration
+    /// therefore forbids redirects.
     Curl,
-    /// The bare value.
+    /// The value without a header name.
     Token,
 }
 
@@ -101,7 +105,7 @@ fn render(
         min_valid: std::time::Duration::from_secs((*min_valid_s).into()),
         ..Request::new(resource.as_str())
     };
-    let token = with_progress(streams, "keyferry: getting a token", || {
+    let token = with_progress(streams, "keyferry: fetching a token", || {
         session.token_for(&request)
     })?;
     if *json {
@@ -120,8 +124,8 @@ fn render(
     })
 }
 
-/// A token as one JSON object. The resource is named without its query: that may hold a link's
-/// secret.
+/// Returns a token as a JSON object. The resource appears without its query, which may contain a
+/// link's secret.
 fn token_json(session: &Session, token: &Token, resource: &str) -> Value {
     let headers: Map<String, Value> = token
         .headers()
@@ -134,8 +138,9 @@ fn token_json(session: &Session, token: &Token, resource: &str) -> Value {
     })
 }
 
-/// A text as curl reads it in a configuration file: within quotes a backslash takes the next
-/// character as it is, but for `\t \n \r \v`, which no header holds.
+/// Quotes a string for a curl configuration file. Inside quotes, curl takes the character after a
+/// backslash literally, except in `\t`, `\n`, `\r` and `\v`. Headers contain none of these four
+/// characters.
 fn curl_quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -1,4 +1,5 @@
-//! `keyferry sandbox`: serves MASV, MASV Agent and FileVerbs with made-up data until a signal.
+//! `keyferry sandbox`: serves MASV, the MASV Agent and FileVerbs with test data until it receives a
+//! signal.
 
 use std::fmt::Write as _;
 use std::io;
@@ -16,34 +17,36 @@ use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::sys::signals::ShutdownSignals;
 use keyferry_sandbox::{Options, Sandbox, credentials as c};
 
-/// Prefix of a variable that is shown but not set.
+/// Prefix of a variable that is printed as a comment and not set.
 const ALTERNATIVE_PREFIX: &str = "# ";
 
-/// How `keyferry sandbox` runs.
+/// The options of `keyferry sandbox`.
 #[derive(Args, Default)]
 pub struct SandboxOptions {
-    /// MASV at this port, the MASV Agent at the next, FileVerbs at the one after; without it any
-    /// that are free.
+    /// Use three consecutive ports from this one: MASV, MASV Agent, FileVerbs [default: free ports]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65533))]
     pub port_base: Option<u16>,
-    /// Port of MASV; 0 is any that is free.
+    /// Port of MASV; 0 selects a free port
     #[arg(long, value_name = "PORT")]
     pub masv_port: Option<u16>,
-    /// Port of the MASV Agent; 0 is any that is free.
+    /// Port of the MASV Agent; 0 selects a free port
     #[arg(long, value_name = "PORT")]
     pub agent_port: Option<u16>,
-    /// Port of FileVerbs; 0 is any that is free.
+    /// Port of FileVerbs; 0 selects a free port
     #[arg(long, value_name = "PORT")]
     pub fileverbs_port: Option<u16>,
-    /// Serve https with a throw-away certificate, and name its CA in `KEYFERRY_HTTP_CA_FILE`.
+    /// Serve https with a temporary certificate
+    ///
+    /// The path of its CA certificate is printed as `KEYFERRY_HTTP_CA_FILE`. The file is deleted
+    /// when the sandbox ends.
     #[arg(long)]
     pub tls: bool,
-    /// One JSON object instead of `export` lines.
+    /// Print JSON instead of `export` lines
     #[arg(long)]
     pub json: bool,
 }
 
-/// Serves until a signal. The folder of the CA's file is created in `parent`.
+/// Serves until the process receives a signal. Creates the directory for the CA file in `parent`.
 pub fn run(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> u8 {
     match serve(options, parent, streams) {
         Ok(()) => EXIT_OK,
@@ -55,11 +58,11 @@ fn serve(options: &SandboxOptions, parent: &Path, streams: &mut Streams<'_>) -> 
     let signal_error = |error: io::Error| {
         Error::new(
             ErrorKind::Config,
-            format!("signals can't be waited for: {}", error.kind()),
+            format!("cannot wait for signals: {}", error.kind()),
         )
     };
-    // Before any thread starts: a signal would end the process in one that doesn't hold it back,
-    // and leave the folder behind.
+    // Block signals before any thread starts. Otherwise a thread without the block could receive
+    // one, and the process would end without deleting the directory.
     let shutdown_signals = ShutdownSignals::block().map_err(signal_error)?;
     let sandbox = start(options)?;
     let temp_dir = sandbox
@@ -100,13 +103,13 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
     started.map_err(|error| {
         let what = match error.kind() {
             io::ErrorKind::AddrInUse => {
-                "a port is taken: name others with --port-base, or none to have free ones chosen"
+                "cannot start the sandbox: a port is in use; choose others with --port-base, or omit the port options to use free ports"
                     .into()
             }
             io::ErrorKind::PermissionDenied => {
-                "a port may not be used by this user: name one above 1023".into()
+                "cannot start the sandbox: permission denied for a port; choose ports above 1023".into()
             }
-            kind => format!("the sandbox can't start: {kind}"),
+            kind => format!("cannot start the sandbox: {kind}"),
         };
         Error::new(ErrorKind::Config, what)
     })
@@ -114,7 +117,7 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
 
 fn printable_path(path: &Path) -> Result<String> {
     let is_printable = |text: &&str| sanitize(text) == *text && !text.contains('\n');
-    let what = "the temporary folder has a name that can't be printed: set TMPDIR to another";
+    let what = "cannot print the path of the temporary directory: it contains control characters or is not UTF-8; set TMPDIR to another directory";
     path.to_str()
         .filter(is_printable)
         .map(str::to_owned)
@@ -123,13 +126,15 @@ fn printable_path(path: &Path) -> Result<String> {
 
 fn write_error(error: io::Error) -> Error {
     let what = match error.kind() {
-        io::ErrorKind::BrokenPipe => "nobody reads the variables, so the sandbox ends".into(),
-        kind => format!("the variables can't be written: {kind}"),
+        io::ErrorKind::BrokenPipe => {
+            "cannot print the variables: the reader closed the pipe; read all of the output".into()
+        }
+        kind => format!("cannot print the variables: {kind}"),
     };
     Error::new(ErrorKind::Config, what)
 }
 
-/// The output about a running sandbox.
+/// The information to print about a running sandbox.
 struct SandboxInfo {
     variables: Vec<(String, String)>,
     alternatives: Vec<(String, String)>,
@@ -167,8 +172,8 @@ impl SandboxInfo {
         }
     }
 
-    /// Writes everything to a terminal; to a pipe only what a program evaluates or parses, and
-    /// closes it.
+    /// Writes all information to a terminal. To a pipe, writes only what a program evaluates or
+    /// parses, and then closes it.
     fn write(&self, as_json: bool, streams: &mut Streams<'_>) -> io::Result<()> {
         let is_terminal = streams.stdout.caps().is_terminal;
         let output = if as_json {
@@ -186,7 +191,7 @@ impl SandboxInfo {
             return Ok(());
         }
         if streams.stderr.caps().is_terminal && !as_json {
-            // A convenience: without it the variables are out all the same.
+            // A failed write is ignored: the variables were already printed.
             let _ = streams
                 .stderr
                 .write_text(&self.comments("kill \"$KEYFERRY_SANDBOX_PID\""));
@@ -201,13 +206,14 @@ impl SandboxInfo {
             .collect()
     }
 
-    /// Further output as shell comments, so that all of it can be pasted.
+    /// Returns further information as shell comments, so that the whole output can be pasted into a
+    /// shell.
     fn comments(&self, stop: &str) -> String {
-        let mut text = String::from("\n# MASV with an API key instead of the login:\n");
+        let mut text = String::from("\n# to use MASV with an API key instead of a password:\n");
         for (name, value) in &self.alternatives {
             let _ = writeln!(text, "# {}", export(name, value));
         }
-        let _ = write!(text, "\n# made-up data: ");
+        let _ = write!(text, "\n# test data:");
         let width = sample_data()
             .iter()
             .map(|(name, _)| name.len())
@@ -224,7 +230,8 @@ impl SandboxInfo {
         text
     }
 
-    /// A curl command that works without keyferry: the made-up key is no secret.
+    /// Returns a curl command that works without keyferry. The API key in it is not secret, because
+    /// it is the same in every sandbox.
     fn curl_example(&self) -> String {
         let ca = self
             .ca_file
@@ -253,12 +260,12 @@ impl SandboxInfo {
     }
 }
 
-/// Made-up data besides the credentials in the variables.
+/// The test data other than the credentials in the variables.
 fn sample_data() -> [(&'static str, String); 7] {
     [
         ("team", format!("{} ({})", c::TEAM_ID, c::TEAM_SUBDOMAIN)),
         ("package", c::PACKAGE_ID.to_owned()),
-        ("in the inbox", c::INBOX_PACKAGE_ID.to_owned()),
+        ("package in the inbox", c::INBOX_PACKAGE_ID.to_owned()),
         (
             "link",
             format!(
@@ -277,6 +284,6 @@ fn sample_data() -> [(&'static str, String); 7] {
             ),
         ),
         ("portal", c::PORTAL_ID.to_owned()),
-        ("job of FileVerbs", c::JOB_ID.to_owned()),
+        ("FileVerbs job", c::JOB_ID.to_owned()),
     ]
 }

@@ -1,6 +1,6 @@
-//! `keyferry status`: the stored tokens and how long they last.
+//! `keyferry status`: lists the stored tokens and how long they remain valid.
 //!
-//! It never goes to the network.
+//! It doesn't use the network.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -14,10 +14,10 @@ use crate::time_format::format_duration;
 use keyferry::config::Config;
 use keyferry::error::Result;
 
-/// How `keyferry status` runs.
+/// The options of `keyferry status`.
 #[derive(Args)]
 pub struct StatusOptions {
-    /// One JSON object instead of the table.
+    /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
 }
@@ -60,12 +60,12 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
             Style::Good
         };
         let remaining = left_s.map_or_else(
-            || "no end".to_owned(),
+            || "no expiry".to_owned(),
             |left_s| {
                 if left_s > 0 {
                     format_duration(left_s)
                 } else {
-                    "ended".to_owned()
+                    "expired".to_owned()
                 }
             },
         );

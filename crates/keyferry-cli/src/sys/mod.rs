@@ -1,5 +1,4 @@
-//! What only the operating system can do for a program: its terminal and its standard streams.
-//! `unsafe` is allowed here.
+//! System calls for the terminal and the standard streams. `unsafe` is allowed here.
 
 pub mod stdio;
 pub mod terminal;

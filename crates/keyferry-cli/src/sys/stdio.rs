@@ -8,12 +8,13 @@ use std::os::fd::{AsRawFd, FromRawFd};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The width of the terminal at standard output in columns, if it is a terminal and tells.
+/// Returns the width in columns of the terminal at standard output. None if standard output is not
+/// a terminal or the width is unknown.
 pub fn terminal_width() -> Option<usize> {
     let mut size = MaybeUninit::<libc::winsize>::zeroed();
-    // SAFETY: the call fills a `winsize`, which this is, or fails.
+    // SAFETY: the pointer is valid for one `winsize`, which the call fills unless it fails.
     let failed = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, size.as_mut_ptr()) };
-    // SAFETY: a `winsize` is four numbers, for which all zeros are a value.
+    // SAFETY: a `winsize` consists of four integers, for which zero is a valid value.
     let size = unsafe { size.assume_init() };
     (failed == 0 && size.ws_col > 0).then_some(size.ws_col.into())
 }
@@ -23,11 +24,12 @@ const STANDARD_STREAMS: [libc::c_int; 3] =
 /// Which standard streams were closed when this program was started.
 static CLOSED_AT_START: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
-/// Records which standard streams are closed. Call it before Rust's own start, which opens
-/// /dev/null in their place: later calls can't tell that output is lost.
+/// Records which standard streams are closed. Call it before Rust's runtime starts: the runtime
+/// opens /dev/null in place of a closed stream, and the program could no longer tell that its
+/// output is lost.
 pub extern "C" fn record_closed_streams() {
     for (number, was_closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
-        // SAFETY: the call takes numbers, and fails where the descriptor is not open.
+        // SAFETY: the call takes only integers, and fails if the descriptor is not open.
         was_closed.store(
             unsafe { libc::fcntl(number, libc::F_GETFD) } == -1,
             Ordering::Relaxed,
@@ -35,24 +37,25 @@ pub extern "C" fn record_closed_streams() {
     }
 }
 
-/// Whether this program was started without a standard output, as by `>&-`.
+/// Whether standard output was closed when this program was started, as with `>&-`.
 pub fn stdout_was_closed() -> bool {
     CLOSED_AT_START[1].load(Ordering::Relaxed)
 }
 
-/// Closes the streams that were closed at the start again, for a program that replaces this one.
-/// Call it after everything else was opened: a new descriptor would get their numbers.
+/// Closes the streams that were closed at the start, before another program replaces this one. Call
+/// it after all files are open. Otherwise a new descriptor would get the number of a standard
+/// stream.
 pub fn close_recorded_streams() {
     for (number, was_closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
         if was_closed.load(Ordering::Relaxed) {
-            // SAFETY: the call takes a number; what stands there is the /dev/null of Rust's start,
-            // whose loss nobody here notices.
+            // SAFETY: the call takes only an integer. The descriptor is the /dev/null that Rust's
+            // runtime opened, and no object in this program owns it.
             unsafe { libc::close(number) };
         }
     }
 }
 
-/// A closed standard output: every write fails.
+/// A standard output that is closed: every write fails.
 pub struct ClosedStdout;
 
 impl Write for ClosedStdout {
@@ -65,13 +68,13 @@ impl Write for ClosedStdout {
     }
 }
 
-/// Closes standard output for its reader while the program runs on. Later output is lost.
+/// Closes standard output for its reader while the program continues. Later output is lost.
 ///
 /// # Errors
-/// Those of opening `/dev/null`.
+/// Returns the errors of opening `/dev/null` and of replacing the descriptor.
 pub fn detach_stdout() -> io::Result<()> {
     let dev_null = OpenOptions::new().write(true).open("/dev/null")?;
-    // SAFETY: both are open descriptors; number 1 stays open, now as another way to /dev/null.
+    // SAFETY: `dev_null` is open, and descriptor 1 stays open: it now refers to /dev/null.
     let failed = unsafe { libc::dup2(dev_null.as_raw_fd(), libc::STDOUT_FILENO) };
     if failed == -1 {
         Err(io::Error::last_os_error())
@@ -80,10 +83,10 @@ pub fn detach_stdout() -> io::Result<()> {
     }
 }
 
-/// A stream whose reads block even if the descriptor is set to non-blocking.
+/// A stream whose reads block even if its descriptor is non-blocking.
 ///
-/// Rationale: `O_NONBLOCK` belongs to the open stream, not to a program: an event loop that shares
-/// the stream leaves it set.
+/// Rationale: `O_NONBLOCK` is a property of the open file, which several processes can share. A
+/// process with an event loop may leave it set.
 pub struct BlockingStdin<T>(pub T);
 
 impl<T: Read + AsRawFd> Read for BlockingStdin<T> {
@@ -98,30 +101,32 @@ impl<T: Read + AsRawFd> Read for BlockingStdin<T> {
                 events: libc::POLLIN,
                 revents: 0,
             };
-            // SAFETY: there is one such entry, and its descriptor is open as long as the stream is.
+            // SAFETY: the pointer is valid for the one entry, and its descriptor is open as long as
+            // `self` exists.
             unsafe { libc::poll(&mut polled, 1, -1) };
         }
     }
 }
 
-/// Opens a descriptor that this program inherited from its parent.
+/// Duplicates a descriptor that this process inherited from its parent.
 ///
 /// # Errors
-/// Those of the system, where it is not open.
+/// Returns the system's error if the descriptor is not open.
 pub fn open_inherited_fd(number: i32) -> io::Result<File> {
-    // SAFETY: the call takes numbers; it fails where the descriptor is not open.
+    // SAFETY: the call takes only integers, and fails if the descriptor is not open.
     let duplicate = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
     if duplicate == -1 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor was made above and belongs to nobody else.
+    // SAFETY: the call above created this descriptor, and nothing else owns it.
     Ok(unsafe { File::from_raw_fd(duplicate) })
 }
 
-/// Standard input that holds these bytes. They are in memory only, not in a named file.
+/// Creates a standard input that contains these bytes. They are in memory only, not in a named
+/// file.
 ///
 /// # Errors
-/// Those of the system.
+/// Returns the errors of the system calls.
 pub fn memfd_stdin(bytes: &[u8]) -> io::Result<Stdio> {
     #[cfg(target_os = "linux")]
     {
@@ -130,7 +135,7 @@ pub fn memfd_stdin(bytes: &[u8]) -> io::Result<Stdio> {
         if number == -1 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the call above has just given this descriptor, and nobody else knows it.
+        // SAFETY: the call above created this descriptor, and nothing else owns it.
         let mut file = unsafe { File::from_raw_fd(number) };
         file.write_all(bytes)?;
         io::Seek::rewind(&mut file)?;

@@ -1,6 +1,6 @@
 //! Prompts at the terminal, without echo for secrets.
 //!
-//! It reads key by key, so that Ctrl-C cancels the prompt and restores the terminal.
+//! Input is read key by key, so that Ctrl-C cancels the prompt and the terminal is restored.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -9,17 +9,17 @@ use std::os::fd::AsRawFd;
 
 use zeroize::Zeroizing;
 
-/// The controlling terminal of this process, independent of its standard streams.
+/// The controlling terminal of this process. It doesn't depend on the standard streams.
 pub struct Terminal(File);
 
-/// The longest answer that is read.
+/// The longest input that is read.
 const MAX_ANSWER_BYTES: usize = 16 * 1024;
 
 impl Terminal {
     /// Opens the terminal.
     ///
     /// # Errors
-    /// Those of the system, where the process has none.
+    /// Returns the system's error if the process has no controlling terminal.
     pub fn open() -> io::Result<Self> {
         OpenOptions::new()
             .read(true)
@@ -28,14 +28,14 @@ impl Terminal {
             .map(Self)
     }
 
-    /// Prompts for a line and returns it without its end. [`io::ErrorKind::Interrupted`] means that
-    /// the person cancelled.
+    /// Prompts for a line and returns it without its line end.
     ///
     /// # Errors
-    /// Those of the terminal.
+    /// [`io::ErrorKind::Interrupted`] if the user cancelled the prompt. Otherwise returns the
+    /// errors of the terminal.
     pub fn ask(&mut self, question: &str, hidden: bool) -> io::Result<Zeroizing<Vec<u8>>> {
-        // Before the question: whoever answers quickly is not to be seen, and their Ctrl-C not to
-        // leave the terminal mute.
+        // Enter raw mode before the prompt is shown. Otherwise early input would be echoed, and an
+        // early Ctrl-C would leave the terminal without echo.
         let raw = RawMode::enter(&self.0)?;
         self.0.write_all(question.as_bytes())?;
         let answer = self.read_line(hidden);
@@ -56,7 +56,8 @@ impl Terminal {
                 0x03 | 0x1b => return Err(io::ErrorKind::Interrupted.into()),
                 0x04 if line.is_empty() => return Err(io::ErrorKind::Interrupted.into()),
                 0x08 | 0x7f => {
-                    // A letter may be several bytes: all but the first begin with the bits 10.
+                    // A character may consist of several bytes. All except the first begin with the
+                    // bits 10.
                     while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
                     self.echo(hidden, b"\x08 \x08")?;
                 }
@@ -86,7 +87,7 @@ impl Terminal {
     }
 }
 
-/// A terminal without echo and line editing, until this is dropped.
+/// A terminal without echo and line editing. Dropping this restores the original mode.
 struct RawMode {
     fd: i32,
     original: libc::termios,
@@ -100,7 +101,7 @@ impl RawMode {
         if unsafe { libc::tcgetattr(fd, before.as_mut_ptr()) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: it was filled above.
+        // SAFETY: the call above filled the structure.
         let before = unsafe { before.assume_init() };
         let mut raw = before;
         raw.c_lflag &= !(libc::ECHO | libc::ECHONL | libc::ICANON | libc::ISIG);
@@ -114,13 +115,13 @@ impl RawMode {
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        // A terminal that is gone needs no mending.
+        // If the terminal is gone, there is nothing to restore.
         let _ = set_attributes(self.fd, &self.original);
     }
 }
 
 fn set_attributes(fd: i32, attributes: &libc::termios) -> io::Result<()> {
-    // SAFETY: the structure came from `tcgetattr` of this terminal.
+    // SAFETY: `tcgetattr` filled the structure for this terminal.
     if unsafe { libc::tcsetattr(fd, libc::TCSAFLUSH, attributes) } == 0 {
         Ok(())
     } else {

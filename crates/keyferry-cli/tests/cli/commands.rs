@@ -242,7 +242,7 @@ fn an_answer_that_nobody_can_get_is_no_success() {
     }
     for word in ["--version", "--help", "help", "header --help"] {
         closed(&format!("'{KEYFERRY}' {word}"), "")
-            .assert_error(1, "the answer can't be written: standard output is closed");
+            .assert_error(1, "cannot write the output: standard output is closed");
         let full = run_with_input(
             &mut harness.program(
                 "sh",
@@ -250,7 +250,7 @@ fn an_answer_that_nobody_can_get_is_no_success() {
             ),
             "",
         );
-        full.assert_error(1, "the answer can't be written: ");
+        full.assert_error(1, "cannot write the output: ");
     }
     let question = harness.protocol_and_host(harness.sandbox.fileverbs_url());
     closed(&format!("'{HELPER}' get"), &question).assert_error(1, "standard output is closed");

@@ -89,10 +89,10 @@ fn exit_codes_are_the_programs_own() {
     );
     harness
         .keyferry(&["exec", "--", "/nonexistent/x"])
-        .assert_error(127, "/nonexistent/x can't be started");
+        .assert_error(127, "cannot start /nonexistent/x");
     harness
         .keyferry(&["exec", "--", "/etc"])
-        .assert_error(126, "can't be started");
+        .assert_error(126, "cannot start /etc");
     harness
         .keyferry(&["exec", "--profile", "none", "--", "env"])
         .assert_error(3, "there is no profile none");

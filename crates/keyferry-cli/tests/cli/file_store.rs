@@ -88,7 +88,7 @@ fn a_login_without_saved_keys_serves_every_url_of_fileverbs() {
     run(HELPER, &["get"], &question).assert_error(3, "keyferry login fileverbs");
     let none = run(KEYFERRY, &["doctor"], "").out;
     assert!(
-        none.contains("none is configured: keyferry login masv"),
+        none.contains("none configured; run `keyferry login masv`"),
         "{none}"
     );
 
@@ -116,7 +116,7 @@ fn a_login_without_saved_keys_serves_every_url_of_fileverbs() {
     assert_eq!(harness.sandbox.count("fileverbs_login"), 1);
     let doctor = run(KEYFERRY, &["doctor"], "").out;
     assert!(
-        doctor.contains("none is configured; logged in to fileverbs"),
+        doctor.contains("none configured, but logged in to fileverbs"),
         "{doctor}"
     );
 }
@@ -351,7 +351,7 @@ fn a_store_whose_key_is_damaged_says_how_to_clear_it_and_is_cleared_so() {
         let output = run(&harness, KEYFERRY, &["logout"], "");
         assert!(
             (output.code, output.err.as_str()) == (Some(0), "")
-                && output.out.starts_with("everything is forgotten"),
+                && output.out.starts_with("logged out of all services"),
             "{output:?}"
         );
         let first = token(&harness, "user");

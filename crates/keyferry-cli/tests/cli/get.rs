@@ -94,7 +94,7 @@ fn what_can_not_be_answered_is_an_error_and_no_output() {
         "\u{feff}{}",
         &long,
     ] {
-        get(&harness, &[], input).assert_error(1, "the request is not answered");
+        get(&harness, &[], input).assert_error(1, "cannot answer the request");
     }
     let ours = format!("{}/api/v1/fileuploads", harness.sandbox.fileverbs_url());
     for input in [
@@ -103,7 +103,7 @@ fn what_can_not_be_answered_is_an_error_and_no_output() {
         format!("{{\"uri\":\"https://a.example\",\"uri\":\"{ours}\"}}"),
         format!("{{\"uri\":\"{ours}\",\"x\":[{{}}, \"}}\"],\"u\\u0072i\":\"{ours}\"}}"),
     ] {
-        get(&harness, &[], &input).assert_error(1, "the request is not answered");
+        get(&harness, &[], &input).assert_error(1, "cannot answer the request");
     }
     assert_eq!(harness.sandbox.count("requests"), 0);
     let nested = format!(

@@ -159,7 +159,7 @@ fn trap_3_a_url_counts_wherever_it_stands() {
     // Two addresses in one request: which one is meant is nobody's guess.
     harness
         .helper("get", &format!("{url}host=other.example\n"))
-        .assert_error(0, "url stands beside");
+        .assert_error(0, "url as well as protocol or host");
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn trap_7_what_a_url_hides_is_refused() {
         ] {
             harness
                 .helper("get", &format!("url={url}\n"))
-                .assert_error(0, "hides a control character");
+                .assert_error(0, "contains an encoded control character");
         }
         // Encoded once more it is text to git, and would be a line break to the next reader.
         let output = harness.helper(

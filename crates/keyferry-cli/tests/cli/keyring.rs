@@ -100,7 +100,9 @@ fn a_secret_is_kept_in_the_secret_service_read_back_and_missed_when_it_is_locked
         "{output:?}"
     );
     assert!(
-        output.out.contains("is kept in the Secret Service")
+        output
+            .out
+            .contains("saved masv.password in the Secret Service")
             && output.out.contains("X-User-Token: ey"),
         "{output:?}"
     );

@@ -39,7 +39,7 @@ fn no_option_takes_a_secret() {
         vec!["agent", "sign-in", &secret],
     ] {
         let output = harness.keyferry(&arguments);
-        output.assert_error(2, "never a secret");
+        output.assert_error(2, "never pass a secret");
         assert!(!output.err.contains(&secret), "{}", output.err);
     }
     let help = harness.keyferry(&["login", "--help"]);
@@ -91,7 +91,7 @@ fn a_password_comes_from_standard_input_a_descriptor_or_a_file() {
     run_with_input(&mut harness.program_without_secrets(KEYFERRY, &by_file), "")
         .assert_error(1, "chmod 600");
     run_with_input(&mut harness.program_without_secrets(KEYFERRY, &MASV), "")
-        .assert_error(1, "no secret came");
+        .assert_error(1, "the secret is missing or empty");
     run_with_input(
         &mut harness.program_without_secrets(KEYFERRY, &["login", "masv"]),
         "x",
@@ -108,7 +108,7 @@ fn a_password_comes_from_standard_input_a_descriptor_or_a_file() {
             .program_without_secrets(KEYFERRY, &[&MASV[..], &["--secret-fd", "1"]].concat()),
         "",
     )
-    .assert_error(1, "where answers go");
+    .assert_error(1, "they are for output");
     run_with_input(
         &mut harness.program_without_secrets(KEYFERRY, &MASV),
         "a\tb\n",

@@ -161,7 +161,7 @@ fn a_program_that_takes_the_place_finds_the_streams_closed_that_were() {
         (output.code, output.out.as_str(), output.err.as_str()),
         (Some(42), "", "")
     );
-    closed("/nonexistent/x >&- <&-").assert_error(127, "/nonexistent/x can't be started");
+    closed("/nonexistent/x >&- <&-").assert_error(127, "cannot start /nonexistent/x");
     let output = closed("/bin/cat");
     assert_eq!(
         (output.code, output.err.as_str()),

@@ -276,7 +276,7 @@ fn doctor_names_what_is_wrong_and_what_mends_it() {
     assert!(found[0].1.contains("set it"), "{found:?}");
     let agent = doctor(&[("KEYFERRY_AGENT_URL", "http://127.0.0.1:1")]);
     assert!(
-        agent.out.contains("start it (masv server start)"),
+        agent.out.contains("start the agent (`masv server start`)"),
         "{}",
         agent.out
     );

@@ -116,7 +116,7 @@ fn a_password_is_asked_for_without_echo() {
     let (seen, code) = session.end();
     assert_eq!(code, Some(0), "{seen}");
     assert!(
-        seen.contains("signed in to masv") && seen.contains(COLOUR),
+        seen.contains("logged in to masv") && seen.contains(COLOUR),
         "{seen:?}"
     );
     SECRETS
@@ -137,7 +137,7 @@ fn ctrl_c_leaves_a_question_and_the_terminal_as_it_was() {
     session.send("half a pass\u{3}");
     let (seen, _) = session.end();
     assert!(
-        seen.contains("nothing was typed") && seen.contains("code 1") && seen.contains("\necho"),
+        seen.contains("prompt cancelled") && seen.contains("code 1") && seen.contains("\necho"),
         "{seen:?}"
     );
     assert!(
@@ -197,12 +197,12 @@ fn a_slow_answer_is_announced_after_a_second() {
     let (seen, code) =
         TerminalSession::start(&mut harness.program(KEYFERRY, &["header", "user"])).end();
     assert!(
-        code == Some(0) && seen.contains("getting a token …") && seen.contains("X-User-Token"),
+        code == Some(0) && seen.contains("fetching a token …") && seen.contains("X-User-Token"),
         "{seen:?}"
     );
     let (quick, _) =
         TerminalSession::start(&mut harness.program(KEYFERRY, &["header", "user"])).end();
-    assert!(!quick.contains("getting a token"), "{quick:?}");
+    assert!(!quick.contains("fetching a token"), "{quick:?}");
 }
 
 #[test]

@@ -167,17 +167,17 @@ fn a_report_says_what_is_wrong_at_which_step() {
         (
             quits,
             "`acquire` ends well where nothing is set",
-            "it ended the process there",
+            "it ended the process;",
         ),
         (
             harness.plugin("crasher.c", &[]),
             "`acquire` ends well where nothing is set",
-            "it crashed there",
+            "it crashed the process;",
         ),
         (
             harness.plugin_named("crasher.c", "crasher-init.so", &["-DCRASH_IN_INIT"]),
             "is initialised, and its tables",
-            "it crashed there",
+            "it crashed the process;",
         ),
         (
             harness.plugin("slow.c", &[]),
@@ -210,7 +210,7 @@ fn a_report_says_what_is_wrong_at_which_step() {
             .unwrap_or_else(|| panic!("{}: {}", plugin.display(), checked.said()));
         assert!(row.contains(step) && row.contains(what), "{row}");
         assert!(
-            checked.err.contains("keeps not to its contract in ")
+            checked.err.contains("does not follow keyferry_plugin.h: ")
                 && !checked.said().contains("canary-4fd1c6"),
             "{}",
             checked.said()

@@ -1,6 +1,6 @@
-//! Prompts for a missing password, where git allows it.
+//! Prompts for a missing password if git allows prompts.
 //!
-//! It prompts once: a wrong password is an error.
+//! It prompts once. A wrong password is an error.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,11 +17,11 @@ use keyferry::secret::Secret;
 use keyferry::session::Session;
 use keyferry::sys::process::{Limits, RunOutcome, run};
 
-/// Prompts for MASV's password if that is all that is missing, logs in with it and gets the token.
-/// Returns the original error if no prompt is allowed.
+/// Prompts for the MASV password if only that is missing, logs in with it and returns the token.
+/// Returns the original error if prompts are not allowed.
 ///
 /// # Errors
-/// That one, and those of the login.
+/// Returns the original error or the errors of the login.
 pub fn sign_in_and_retry(
     session: &Session,
     resource: &str,
@@ -44,7 +44,7 @@ pub fn sign_in_and_retry(
     };
     let base = explained["base"].as_str().unwrap_or_default();
     let question = format!("Password for {} at {base}: ", email.expose());
-    // Nobody to ask is not what the caller has to mend.
+    // If no prompt is possible, the original error is more useful to the user.
     let password = ask(
         &question,
         true,
@@ -62,8 +62,8 @@ pub fn sign_in_and_retry(
     session.token_for(&Request::new(resource))
 }
 
-/// The configured e-mail address, if no password is configured: a wrong one has to be corrected
-/// there.
+/// Returns the configured e-mail address. None if a password is configured too: the user then has
+/// to correct that password instead of typing another.
 fn configured_email(session: &Session, context: &CliContext) -> Result<Option<Secret>> {
     let config = context.load_config()?;
     let account = if session.inspect().account_name().is_empty() {
@@ -79,7 +79,7 @@ fn configured_email(session: &Session, context: &CliContext) -> Result<Option<Se
     }
 }
 
-/// Whether git's own switches allow a prompt: `GIT_TERMINAL_PROMPT` and `credential.interactive`.
+/// Whether git's settings allow a prompt: `GIT_TERMINAL_PROMPT` and `credential.interactive`.
 pub fn prompts_allowed(context: &CliContext) -> bool {
     let is_off = |value: &str| {
         matches!(
@@ -108,11 +108,12 @@ pub fn prompts_allowed(context: &CliContext) -> bool {
     }
 }
 
-/// Finds git by its absolute path: a name alone might be found in the current folder.
+/// Finds git in the absolute directories of PATH. Running the bare name could start a program in
+/// the current directory.
 fn find_git(context: &CliContext) -> Option<PathBuf> {
     let path = (context.environment)("PATH")?;
     path.split(':')
-        .filter(|folder| Path::new(folder).is_absolute())
-        .map(|folder| Path::new(folder).join("git"))
+        .filter(|directory| Path::new(directory).is_absolute())
+        .map(|directory| Path::new(directory).join("git"))
         .find(|file| file.is_file())
 }

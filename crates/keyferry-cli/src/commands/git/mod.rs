@@ -1,7 +1,9 @@
-//! `keyferry git`: git's credential protocol with `get`, `store`, `erase` and `capability`.
+//! `keyferry git`: answers git's credential helper protocol with the operations `get`, `store`,
+//! `erase` and `capability`.
 //!
-//! A response is complete or empty; a foreign host gets an empty one, exit code 0 and no message.
-//! It stores no typed password, and prompts only where git allows it.
+//! A response is either complete or empty. For an unknown host it is empty, with exit code 0 and no
+//! message. keyferry doesn't store passwords that the user typed for git, and prompts only if git
+//! allows it.
 
 pub mod ask;
 pub mod request;
@@ -22,16 +24,17 @@ use keyferry::model::token::Token;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
 
-/// The header whose token a caller may have fetched itself.
+/// The header whose token the caller may have fetched itself.
 const ADOPTED_HEADER: &str = "X-Package-Token";
-/// The resource that a host alone stands for, by service.
+/// The resource to use for a service if the request contains no path.
 const HOST_RESOURCES: &[(&str, &str)] = &[("fileverbs", "fileverbs:git")];
 
-/// Arguments of `keyferry git`.
+/// The arguments of `keyferry git`.
 #[derive(Args)]
 pub struct GitOptions {
-    /// `get`, `store`, `erase` or `capability`; the rest is on standard input. Anything else is
-    /// answered with nothing.
+    /// Operation: `get`, `store`, `erase` or `capability`
+    ///
+    /// The request is read from standard input. Unknown operations print nothing.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<OsString>,
 }
@@ -46,14 +49,14 @@ pub fn run(arguments: &[OsString], context: &CliContext, streams: &mut Streams<'
     }
 }
 
-/// The name of the operation; empty if it is not UTF-8.
+/// Returns the name of the operation. Empty if it is not UTF-8.
 fn operation_name(arguments: &[OsString]) -> Option<&str> {
     arguments
         .first()
         .map(|name| name.to_str().unwrap_or_default())
 }
 
-/// Answers what needs no credential: `capability`, a missing operation and unknown ones.
+/// Answers operations that need no credential: `capability`, a missing operation and unknown ones.
 fn answer_without_credential(name: Option<&str>, streams: &mut Streams<'_>) -> u8 {
     match name {
         Some("capability") => {
@@ -63,9 +66,9 @@ fn answer_without_credential(name: Option<&str>, streams: &mut Streams<'_>) -> u
             streams.finish_write(outcome)
         }
         None => {
-            // Where standard error is gone, nobody is left to tell.
+            // If standard error is closed, the message is lost.
             let _ = streams.stderr.write_line(
-                "usage: git-credential-keyferry get|store|erase|capability, as git calls it",
+                "usage: git-credential-keyferry get|store|erase|capability (git runs this program)",
             );
             EXIT_USAGE
         }
@@ -73,17 +76,17 @@ fn answer_without_credential(name: Option<&str>, streams: &mut Streams<'_>) -> u
     }
 }
 
-/// The outcome of a call in git-credential-keyferry, which has no network.
+/// The outcome of a request in git-credential-keyferry, which contains no network code.
 pub enum FastPath {
-    /// Answered, with this exit code.
+    /// The request was answered. Contains the exit code.
     Answered(u8),
-    /// Needs the full program, which has to read this message, or standard input if nothing was
-    /// read yet.
+    /// The full program has to answer. Contains the message if it was already read from standard
+    /// input.
     NeedsFullCli(Option<Message>),
 }
 
-/// Answers calls that need the store alone, or nothing: git asks every helper about every host, and
-/// sends each every password.
+/// Answers requests that need only the store, or nothing at all. These are most requests: git asks
+/// every helper about every host, and sends every password to every helper.
 pub fn fast_path(
     arguments: &[OsString],
     context: &CliContext,
@@ -110,8 +113,8 @@ pub fn fast_path(
     })
 }
 
-/// The answer from the store, or an empty one for a foreign host. None if the full program is
-/// needed.
+/// Returns the response from the store, or an empty one for an unknown host. None if the full
+/// program is needed.
 fn stored_answer(request: &CredentialRequest, context: &CliContext) -> Option<Message> {
     let session = open_session(request, context, CliContext::open_offline).ok()?;
     let call = GitCall {
@@ -130,7 +133,7 @@ fn stored_answer(request: &CredentialRequest, context: &CliContext) -> Option<Me
 
 type Operation = fn(&GitCall<'_>) -> Result<Message>;
 
-/// One request and its session.
+/// A request and its session.
 struct GitCall<'a> {
     request: &'a CredentialRequest,
     session: &'a Session,
@@ -173,7 +176,7 @@ fn warn(streams: &mut Streams<'_>, message: &str) -> u8 {
     EXIT_OK
 }
 
-/// Whether the error means that the request is for another helper.
+/// Whether the error means that the request is for another credential helper.
 fn is_foreign(error: &Error) -> bool {
     matches!(
         error.kind,
@@ -181,7 +184,8 @@ fn is_foreign(error: &Error) -> bool {
     )
 }
 
-/// Opens a session for the account that the user name names, else for the default one.
+/// Opens a session for the account that the user name selects. Uses the default account if there is
+/// no user name or no such account.
 fn open_session(
     request: &CredentialRequest,
     context: &CliContext,
@@ -197,8 +201,8 @@ fn open_session(
 }
 
 impl GitCall<'_> {
-    /// Calls `operation` with the URL of the request, else with the resource that its host stands
-    /// for.
+    /// Calls `operation` with the URL of the request. If no service knows that URL, calls it with
+    /// the resource for the host.
     fn with_resource<T>(&self, operation: impl Fn(&str) -> Result<T>) -> Result<T> {
         let outcome = operation(&self.request.url);
         match outcome {
@@ -209,11 +213,11 @@ impl GitCall<'_> {
         }
     }
 
-    /// The resource that the request's host stands for, if one service alone is there.
+    /// Returns the resource for the host of the request, if exactly one service is at that host.
     ///
-    /// Rationale: git sends a path only where `credential.useHttpPath` is set. One bearer serves
-    /// all of FileVerbs; for MASV a host says too little, and the user's own token in place of a
-    /// package's would be too much.
+    /// Rationale: git sends a path only if `credential.useHttpPath` is set. FileVerbs needs no
+    /// path, because one bearer token is valid for all of it. MASV does: without a path, keyferry
+    /// could only return the user's own token, which allows more than a package token.
     fn host_resource(&self) -> Option<&'static str> {
         let mut services = self
             .session
@@ -242,7 +246,7 @@ fn get(call: &GitCall<'_>) -> Result<Message> {
     encode_if_user_matches(call, &token)
 }
 
-/// Encodes the token, or nothing if the request names another user.
+/// Encodes the token. Returns an empty message if the request names another user.
 fn encode_if_user_matches(call: &GitCall<'_>, token: &Token) -> Result<Message> {
     let matches_user = |name: &String| {
         name == call.session.inspect().account_name()
@@ -255,7 +259,8 @@ fn encode_if_user_matches(call: &GitCall<'_>, token: &Token) -> Result<Message> 
     }
 }
 
-/// Explains the missing path for a MASV host; other errors stay.
+/// Returns an error that explains the missing path if the host is MASV's. Otherwise returns the
+/// original error.
 fn explain_missing_path(call: &GitCall<'_>, error: Error) -> Result<Message> {
     if call.request.has_path
         || !call
@@ -266,12 +271,12 @@ fn explain_missing_path(call: &GitCall<'_>, error: Error) -> Result<Message> {
     {
         return Err(error);
     }
-    let what = "MASV's tokens differ by path, and git sent none: git config --global credential.URL.useHttpPath true, with MASV's URL";
+    let what = "cannot choose a MASV token: git sent no path; run `git config --global credential.URL.useHttpPath true` with MASV's URL";
     Err(Error::new(ErrorKind::Cancelled, what))
 }
 
-/// Encodes a token as a message. `authtype` is claimed only where the caller understands it: git
-/// takes an answer with it for an empty one otherwise, and asks nobody else.
+/// Encodes a token as a message. It contains `authtype` only if the caller understands that key.
+/// Otherwise git would treat the response as empty and not ask other helpers.
 fn encode(call: &GitCall<'_>, token: &Token) -> Result<Message> {
     let mut message = Message::default();
     let mut push = |key: &str, value: &str| message.push(key, Secret::from(value));
@@ -298,7 +303,7 @@ fn encode(call: &GitCall<'_>, token: &Token) -> Result<Message> {
             push("header[]", &format!("{name}: {value}"))?;
         }
     }
-    // 0 would mean "never ends".
+    // Git would read 0 as "never expires".
     if let Some(expires_unix_s) = call
         .session
         .inspect()
@@ -310,8 +315,9 @@ fn encode(call: &GitCall<'_>, token: &Token) -> Result<Message> {
     Ok(message)
 }
 
-/// Adopts a package's write token that the caller fetched itself. git sends every helper every
-/// password that worked: all others, and those that came from here, are ignored.
+/// Adopts a package's write token that the caller fetched itself. git sends every password that
+/// worked to every helper, so all other passwords are ignored, and so are tokens that came from
+/// keyferry.
 fn store(call: &GitCall<'_>) -> Result<Message> {
     let (request, session) = (call.request, call.session);
     let Some(value) = adopted_value(request) else {
@@ -319,7 +325,8 @@ fn store(call: &GitCall<'_>) -> Result<Message> {
     };
     let explained: serde_json::Value =
         serde_json::from_str(&session.explain(&request.url)?).unwrap_or_default();
-    // What a package's routes usually want is management or writing; a download's is reading.
+    // `explain` reports `manage` for package URLs that accept a management or a write token, and
+    // `read` for download URLs.
     let is_package = explained["class"] == "package" && explained["access"] == "manage";
     if is_package && !session.is_known_value(&request.url, value)? {
         session.adopt(&request.url, value.clone(), request.expires_unix_s)?;
@@ -334,7 +341,7 @@ fn adopted_value(request: &CredentialRequest) -> Option<&Secret> {
         .filter(|_| request.username.as_deref() == Some(ADOPTED_HEADER) && request.has_path)
 }
 
-/// Rejects exactly the value in the request; without one, nothing.
+/// Rejects exactly the value in the request. Does nothing if the request contains none.
 fn erase(call: &GitCall<'_>) -> Result<Message> {
     for value in [&call.request.credential, &call.request.password]
         .into_iter()

@@ -1,4 +1,5 @@
-//! A request of git's credential protocol: URL, user, value, and the capabilities of the caller.
+//! A request of git's credential protocol: URL, user name, value, and the capabilities of the
+//! caller.
 
 use url::Url;
 
@@ -8,11 +9,11 @@ use keyferry::model::base_url::BaseUrl;
 use keyferry::model::resource::{PLAIN, percent_decode};
 use keyferry::secret::Secret;
 
-/// A request that names a host.
+/// A request for a host's credential.
 pub struct CredentialRequest {
     /// Protocol, host and path as a URL.
     pub url: String,
-    /// There is a path.
+    /// Whether the request contains a path.
     pub has_path: bool,
     /// The user name.
     pub username: Option<String>,
@@ -26,7 +27,7 @@ pub struct CredentialRequest {
     pub knows_authtype: bool,
 }
 
-/// Protocol, host, path and user.
+/// The address of a request.
 #[derive(Default)]
 struct Address {
     protocol: String,
@@ -36,16 +37,19 @@ struct Address {
 }
 
 impl CredentialRequest {
-    /// Reads a message. None if it names no protocol or host, or one that no URL can hold: such a
-    /// request has no answer.
+    /// Reads a request from a message. None if the protocol or host is missing or not allowed in a
+    /// URL: no credential can match such a request.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidValue`] if a URL in it hides control characters, or is given twice over.
+    /// [`ErrorKind::InvalidValue`] if the URL contains encoded control characters, or if the
+    /// message contains both `url` and `protocol` or `host`.
     pub fn read(message: &Message) -> Result<Option<Self>> {
         let text = |key: &str| message.get(key).map(|value| value.expose().to_owned());
         let address = match text("url") {
             Some(_) if text("protocol").or_else(|| text("host")).is_some() => {
-                return Err(invalid_request("url stands beside protocol or host"));
+                return Err(invalid_request(
+                    "it contains url as well as protocol or host",
+                ));
             }
             Some(url) => Address::parse_url(&url)?,
             None => Address {
@@ -73,7 +77,7 @@ impl CredentialRequest {
         }))
     }
 
-    /// Whether the request is for a base URL. Without a path its origin alone counts.
+    /// Whether the request is for this base URL. A request without a path matches by origin.
     pub fn matches_base(&self, base: &BaseUrl) -> bool {
         let Ok(url) = Url::parse(&self.url) else {
             return false;
@@ -87,7 +91,7 @@ impl CredentialRequest {
 }
 
 impl Address {
-    /// The parts of a URL, percent-decoded once, as git itself does it.
+    /// Splits a URL into its parts and percent-decodes each part once, as git does.
     fn parse_url(text: &str) -> Result<Self> {
         let Some((protocol, rest)) = text.split_once("://") else {
             return Ok(Self::default());
@@ -101,7 +105,7 @@ impl Address {
             let decoded = percent_decode(text)
                 .filter(|decoded| !decoded.chars().any(is_control_or_line_break));
             decoded.ok_or_else(|| {
-                invalid_request("its URL hides a control character, or is not UTF-8")
+                invalid_request("its URL contains an encoded control character or is not UTF-8")
             })
         };
         Ok(Self {
@@ -112,7 +116,8 @@ impl Address {
         })
     }
 
-    /// Builds the URL. None if a part holds a delimiter of another part.
+    /// Builds the URL. None if the protocol is not http or https, or if a part contains characters
+    /// or segments that are not allowed in it.
     fn to_url(&self) -> Option<String> {
         let Self {
             protocol,
@@ -122,7 +127,8 @@ impl Address {
         } = self;
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         let is_web = matches!(protocol.as_str(), "http" | "https");
-        // Encoded twice it is a line break to whoever decodes it once more.
+        // A twice-encoded control character becomes a line break in a program that decodes the path
+        // again.
         let hides_control_character = percent_decode(path)
             .is_none_or(|decoded| decoded.chars().any(is_control_or_line_break));
         if hides_control_character
@@ -134,7 +140,7 @@ impl Address {
             return None;
         }
         let mut url = format!("{protocol}://{host}/");
-        // The path was decoded once: a percent sign in it is one.
+        // The path was decoded once, so a percent sign in it is literal.
         for byte in path.bytes() {
             match PLAIN[usize::from(byte)] {
                 true => url.push(char::from(byte)),
@@ -148,6 +154,6 @@ impl Address {
 fn invalid_request(why: &str) -> Error {
     Error::new(
         ErrorKind::InvalidValue,
-        format!("the credential request is not answered: {why}"),
+        format!("cannot answer the credential request: {why}"),
     )
 }

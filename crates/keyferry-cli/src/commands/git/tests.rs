@@ -1,5 +1,5 @@
-//! Tests of the git operations on a session that lives longer than one call: trap 10, and adopted
-//! tokens.
+//! Tests of the git operations on a session that lives longer than one request: trap 10, and
+//! adopted tokens.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -126,8 +126,8 @@ fn store_adopts_a_packages_token_and_nothing_else() {
         format!("{}/v1/user", harness.sandbox.masv_url()),
         harness.sandbox.fileverbs_url().to_owned(),
     ] {
-        // Not a package's, or not one that it may write to: some of these are no errors, none is
-        // kept.
+        // These URLs are not a package's or don't take a write token. Some of them cause no error,
+        // but no token is stored for any.
         assert_eq!(harness.call(store, &elsewhere, adopted), "");
     }
     assert_eq!(harness.session.list().unwrap(), "[]");
