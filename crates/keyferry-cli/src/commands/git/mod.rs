@@ -102,20 +102,20 @@ pub fn fast_path(
         Ok(message) => message,
         Err(error) => return FastPath::Answered(warn(streams, error.message())),
     };
-    let answer = match CredentialRequest::read(&message) {
-        Ok(Some(request)) if is_get => stored_answer(&request, context),
+    let response = match CredentialRequest::read(&message) {
+        Ok(Some(request)) if is_get => stored_response(&request, context),
         Ok(Some(request)) if adopted_value(&request).is_some() => None,
         Ok(_) => Some(Message::default()),
         Err(error) => return FastPath::Answered(warn(streams, error.message())),
     };
-    answer.map_or(FastPath::NeedsFullCli(Some(message)), |answer| {
-        FastPath::Answered(write_message(&answer, streams))
+    response.map_or(FastPath::NeedsFullCli(Some(message)), |response| {
+        FastPath::Answered(write_message(&response, streams))
     })
 }
 
 /// Returns the response from the store, or an empty one for an unknown host. None if the full
 /// program is needed.
-fn stored_answer(request: &CredentialRequest, context: &CliContext) -> Option<Message> {
+fn stored_response(request: &CredentialRequest, context: &CliContext) -> Option<Message> {
     let session = open_session(request, context, CliContext::open_offline).ok()?;
     let call = GitCall {
         request,
