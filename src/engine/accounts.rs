@@ -1,7 +1,8 @@
-//! The accounts, the services of each, and which service a resource belongs to.
+//! The accounts, the services of each, and the service that a resource belongs to.
 //!
-//! A URL in its usual spelling is matched without allocation; any odd byte sends it through the
-//! `url` crate. Both ways end in the same [`Service::classify`], and a test holds them together.
+//! A URL in its usual spelling is matched without allocation. A URL with any unusual byte is parsed
+//! by the `url` crate. Both ways end in the same [`Service::classify`], and a test checks that they
+//! agree.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -29,39 +30,40 @@ pub struct BoundService {
     pub profile: Profile,
     /// How far the service's clock is ahead of this machine's, in microseconds.
     skew_us: AtomicI64,
-    /// Source of the skew: none (0), a record's generation, or a `Date` header ([`FROM_DATE_HEADER`]).
+    /// The source of the skew: none (0), a record's generation, or a `Date` header
+    /// ([`FROM_DATE_HEADER`]).
     skew_source: Mutex<u64>,
 }
 
-/// Greater than every generation: a `Date` header wins over all records.
+/// The source number of a `Date` header. It is greater than every generation, so a `Date` header
+/// overrides all records.
 const FROM_DATE_HEADER: u64 = u64::MAX;
-/// A smaller difference of clocks counts as none: the `Date` header has whole seconds, and
-/// responses take time.
+/// A smaller skew counts as none: the `Date` header has whole seconds, and responses take time.
 const SKEW_FLOOR_US: i64 = 2_000_000;
-/// A greater difference is a mistake of the server.
+/// The largest skew that is believed. A greater one is a mistake of the server.
 ///
-/// Rationale: it was a day once. A machine whose clock is two days off then had the wrong day for
-/// every token: ended ones were handed out as good, or good ones refused as ended. A month is what
-/// TLS certificates forgive as well.
+/// Rationale: this limit was once a day. On a machine whose clock was two days off, the time was
+/// then wrong for every token: expired tokens were handed out as valid, or valid tokens rejected as
+/// expired. TLS certificates tolerate a month as well.
 const SKEW_LIMIT_US: i64 = 31 * 24 * 3600 * 1_000_000;
 
 impl BoundService {
-    /// The key of something of this service and account.
+    /// Returns the key of a resource of this service and account.
     pub fn key(&self, resource_kind: ResourceKind, id: &str, access: Access) -> TokenKey {
         self.scope.key(resource_kind, id, access)
     }
 
-    /// How far the service's clock is ahead.
+    /// Returns how far the service's clock is ahead of this machine's, in microseconds.
     #[inline]
     pub fn skew_us(&self) -> i64 {
         self.skew_us.load(Ordering::Relaxed)
     }
 
-    /// Learns the skew from the `Date` header of an exchange. The server wrote it at some moment of
-    /// the exchange: the present skew stays if it fits.
+    /// Learns the skew from the `Date` header of an exchange. The server wrote the header at some
+    /// moment during the exchange. The present skew stays if it fits one of those moments.
     ///
-    /// Rationale: without this, a response that took half a minute looked like a clock half a
-    /// minute behind.
+    /// Rationale: without this, a response that took half a minute looked like a clock that is half
+    /// a minute behind.
     pub fn learn_skew(&self, date_unix_s: i64, began_us: i64, ended_us: i64) {
         let date_us = date_unix_s.saturating_mul(1_000_000);
         let least = date_us.saturating_sub(ended_us);
@@ -75,11 +77,12 @@ impl BoundService {
         self.set_skew(believed, FROM_DATE_HEADER);
     }
 
-    /// Takes the skew from the record of a generation, unless a `Date` header or a later record has
+    /// Sets the skew from the record of a generation, unless a `Date` header or a later record has
     /// set it.
     ///
-    /// Rationale: a program that ends at once asks the store, and hears no `Date`. Without this
-    /// each of them handed out what had ended by the service's clock, or refreshed what had not.
+    /// Rationale: a program that exits at once reads the store and sees no `Date` header. Without
+    /// this, each such program handed out tokens that had expired by the service's clock, or
+    /// refreshed tokens that had not.
     pub fn set_stored_skew(&self, skew_us: i64, generation: u64) {
         self.set_skew(
             skew_us.clamp(-SKEW_LIMIT_US, SKEW_LIMIT_US),
@@ -87,16 +90,16 @@ impl BoundService {
         );
     }
 
-    /// How far the service's clock is ahead, if anybody told it.
+    /// Returns the skew, if a `Date` header or a record has set it.
     pub fn known_skew_us(&self) -> Option<i64> {
-        let by = self.skew_source.lock();
-        (*by > 0).then(|| self.skew_us())
+        let source = self.skew_source.lock();
+        (*source > 0).then(|| self.skew_us())
     }
 
-    fn set_skew(&self, skew_us: i64, teller: u64) {
-        let mut by = self.skew_source.lock();
-        if teller == FROM_DATE_HEADER || teller > *by {
-            *by = teller;
+    fn set_skew(&self, skew_us: i64, source: u64) {
+        let mut present = self.skew_source.lock();
+        if source == FROM_DATE_HEADER || source > *present {
+            *present = source;
             self.skew_us.store(skew_us, Ordering::Relaxed);
         }
     }
@@ -106,9 +109,9 @@ impl BoundService {
 pub struct Account {
     /// Its settings.
     pub profile: Profile,
-    /// Its services, MASV first, those of plugins last.
+    /// Its services: MASV first, those of plugins last.
     pub services: Vec<BoundService>,
-    /// Why plugins are left out here.
+    /// The plugins that this account cannot use, and why.
     pub faults: Vec<UnusablePlugin>,
 }
 
@@ -118,28 +121,29 @@ pub struct Accounts {
     default: usize,
 }
 
-/// A resource: the account, the service, and what it names there.
+/// A resource, resolved to its account, its service, and the target in that service.
 #[derive(Clone, Copy)]
 pub struct ResolvedResource<'a> {
-    /// Which account.
+    /// The number of the account.
     pub account: usize,
-    /// Which of its services.
+    /// The number of the service in that account.
     pub service: usize,
-    /// What.
+    /// The resource that the path names.
     pub target: Target<'a>,
-    /// What stood behind the question mark.
+    /// The query of the URL, without its question mark.
     pub query: Option<&'a str>,
 }
 
-/// A resource whose id was not checked yet.
+/// A resource whose id is not checked yet.
 pub struct FastMatch<'a> {
     /// The resource.
     pub resolved: ResolvedResource<'a>,
-    /// What of the text was neither compared to the letter nor is the id.
+    /// The part of the string that was not compared literally and is not the id.
     pub rest: &'a str,
 }
 
-/// What follows the id; everything, where more than the id was taken from the text.
+/// Returns the part after the id. Returns the whole string if there is no id, or if more than the
+/// id was taken from the string.
 #[inline]
 fn rest_of<'a>(text: &'a str, target: &Target<'a>) -> &'a str {
     if target.id.is_empty() || target.parent.is_some() {
@@ -153,11 +157,11 @@ impl Accounts {
     /// Opens the services of every account.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if a setting can't be used.
+    /// [`ErrorKind::Config`] if a setting is invalid.
     pub fn open(config: &Config, plugins: &Plugins) -> Result<Self> {
         let names = config.accounts();
-        // Rationale: a misspelt KEYFERRY_PROFILE once meant the default account, whose tokens then
-        // went where another's belonged.
+        // Rationale: a misspelt KEYFERRY_PROFILE once selected the default account. Its tokens were
+        // then sent where another account's tokens belonged.
         config.profile(config.selected_account())?;
         let default = names
             .iter()
@@ -170,10 +174,10 @@ impl Accounts {
         Ok(Self { all, default })
     }
 
-    /// The number of an account; the default one where there is no name.
+    /// Returns the number of an account, or of the default account if there is no name.
     ///
     /// # Errors
-    /// [`ErrorKind::NotConfigured`] naming the accounts there are.
+    /// [`ErrorKind::NotConfigured`] if there is no such account; the message names the accounts.
     pub fn number(&self, name: Option<&str>) -> Result<usize> {
         let Some(name) = name else {
             return Ok(self.default);
@@ -195,28 +199,28 @@ impl Accounts {
                 Error::new(
                     ErrorKind::NotConfigured,
                     format!(
-                        "there is no profile {shown}: known are {}",
+                        "there is no profile {shown}; use one of: {}",
                         known.join(", ")
                     ),
                 )
             })
     }
 
-    /// An account.
+    /// Returns an account.
     pub fn account(&self, number: usize) -> &Account {
         &self.all[number]
     }
 
-    /// A service of an account.
+    /// Returns a service of an account.
     #[inline]
     pub fn bound(&self, account: usize, service: usize) -> &BoundService {
         &self.all[account].services[service]
     }
 
-    /// The number of a plugin among the services of an account.
+    /// Returns the number of a plugin's service in an account.
     ///
     /// # Errors
-    /// Why it is not there.
+    /// Returns the error that says why the plugin is missing.
     pub fn plugin(&self, account: usize, name: &str) -> Result<usize> {
         let account = &self.all[account];
         let is_it =
@@ -228,7 +232,7 @@ impl Accounts {
             .ok_or_else(|| account.missing(name))
     }
 
-    /// The service and account of a scope, by [`Scope::fingerprint`].
+    /// Returns the service of a scope, by its [`Scope::fingerprint`].
     pub fn at_scope(&self, fingerprint: u64) -> Option<&BoundService> {
         self.all
             .iter()
@@ -236,11 +240,12 @@ impl Accounts {
             .find(|bound| bound.scope.fingerprint() == fingerprint)
     }
 
-    /// Finds what a resource names, and calls `then` with it.
+    /// Resolves a resource, and calls `then` with the result.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidResource`], [`ErrorKind::UnknownService`], [`ErrorKind::NoHeader`], and
-    /// those of `then`.
+    /// [`ErrorKind::InvalidResource`] if the string is malformed; [`ErrorKind::UnknownService`] if
+    /// no service owns the resource; [`ErrorKind::NoHeader`] if the resource needs no header; the
+    /// errors of `then`.
     #[inline]
     pub fn resolve<T>(
         &self,
@@ -254,8 +259,8 @@ impl Accounts {
         }
     }
 
-    /// The quick way, for text that every reader of URLs leaves as it is. None sends it the long
-    /// way, also for the error's sake.
+    /// Resolves a string that every URL parser leaves unchanged. After `None`, the caller must use
+    /// [`Accounts::resolve_slow`], which also returns the right error.
     #[inline]
     pub fn resolve_fast<'a>(&self, account: usize, text: &'a str) -> Option<ResolvedResource<'a>> {
         if resource::is_plain(text.as_bytes()) {
@@ -266,9 +271,8 @@ impl Accounts {
         }
     }
 
-    /// The quickest way, for a look-up that compares the id with one that is known: everything
-    /// before the id is compared to the letter here, and what follows it is [`FastMatch::rest`],
-    /// for the caller to check.
+    /// Resolves a string for a lookup that compares the id with a known one. Everything before the
+    /// id is compared literally here. The caller must check the rest, [`FastMatch::rest`].
     #[inline(always)]
     pub fn match_prefix<'a>(&self, account: usize, text: &'a str) -> Option<FastMatch<'a>> {
         if text.len() > resource::MAX_BYTES {
@@ -286,7 +290,7 @@ impl Accounts {
             if path.is_empty() {
                 return None;
             }
-            // MASV is the first of them.
+            // A path without a service's name belongs to MASV, the first service.
             (
                 name.map_or(Some(0), |name| {
                     services
@@ -311,10 +315,10 @@ impl Accounts {
         })
     }
 
-    /// The long way, through the `url` crate.
+    /// Resolves a string with the `url` crate.
     ///
     /// # Errors
-    /// Those of [`Accounts::resolve`].
+    /// Returns the errors of [`Accounts::resolve`].
     pub fn resolve_slow<T>(
         &self,
         account: usize,
@@ -339,14 +343,14 @@ impl Accounts {
                 })
             }
             Resource::Url(url) => {
-                let mut is_near = false;
+                let mut is_below_a_base = false;
                 for (service, bound) in services() {
                     let Some(rest) = bound.service.base().below(&url) else {
                         continue;
                     };
-                    // Several services may live at one origin: another one's base may be longer, or
-                    // its version prefix another.
-                    is_near = true;
+                    // Several services may share an origin: another service may have a longer base
+                    // URL or another version prefix.
+                    is_below_a_base = true;
                     let Some(path) = below_version(bound, rest) else {
                         continue;
                     };
@@ -361,10 +365,10 @@ impl Accounts {
                     Some((service, bound.service.classify_page(&url)?))
                 });
                 let (service, target) = page.ok_or_else(|| {
-                    if is_near {
-                        not_api()
+                    if is_below_a_base {
+                        no_version_prefix()
                     } else {
-                        not_mine(&self.all[account].faults)
+                        no_service_for_url(&self.all[account].faults)
                     }
                 })?;
                 then(ResolvedResource {
@@ -389,7 +393,7 @@ impl Accounts {
         Error::new(
             ErrorKind::UnknownService,
             format!(
-                "the resource names no service before its colon: there are {}",
+                "the resource has an unknown service before its colon; use one of: {}",
                 names.join(", ")
             ),
         )
@@ -397,15 +401,16 @@ impl Accounts {
 }
 
 impl Account {
-    /// Why a plugin of this name is not there: the reason of the unusable plugin that may be it,
-    /// else of the first one, for a file may have any name in it.
+    /// Returns why the plugin of this name is missing. This is the error of the unusable plugin
+    /// that may have the name. If there is none, it is the error of the first unusable plugin,
+    /// because a plugin's name need not be that of its file.
     fn missing(&self, name: &str) -> Error {
         let may_be = self.faults.iter().find(|plugin| plugin.may_be(name));
         let found = may_be.or(self.faults.first());
         found.map(|plugin| plugin.error.clone()).unwrap_or_else(|| {
             Error::new(
                 ErrorKind::SecretSource,
-                format!("there is no plugin {name}: name its file in `plugins`"),
+                format!("there is no plugin {name}; add its file to `plugins`"),
             )
         })
     }
@@ -454,8 +459,8 @@ fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
     })
 }
 
-/// Refuses a plugin whose URLs are those of a service that is there already, also where only a web
-/// page of it would be.
+/// Rejects a plugin whose URLs belong to another service of the account. URLs that are only web
+/// pages of that service count too.
 fn unclaimed(plugin: PluginService, services: &[BoundService]) -> Result<PluginService> {
     let (name, base) = (plugin.name(), plugin.base());
     let page = Url::parse(&format!("{}/x", base.origin())).ok();
@@ -472,7 +477,7 @@ fn unclaimed(plugin: PluginService, services: &[BoundService]) -> Result<PluginS
     };
     if let Some(other) = services.iter().find(claims) {
         let what = format!(
-            "the plugin {name} claims URLs of {} ({base}): set `{name}.url` to its own, or take it out of `plugins`",
+            "the plugin {name} claims URLs of {} ({base}); set `{name}.url` to the plugin's own URL, or remove the plugin from `plugins`",
             other.service.name()
         );
         return Err(Error::new(ErrorKind::Plugin, what));
@@ -489,20 +494,20 @@ fn below_version<'a>(bound: &BoundService, rest: &'a str) -> Option<&'a str> {
         .find_map(|prefix| rest.strip_prefix(prefix))
 }
 
-fn not_api() -> Error {
+fn no_version_prefix() -> Error {
     Error::new(
         ErrorKind::UnknownService,
-        "the URL is at a configured service, but below none of its version prefixes: check its path, it begins with /v1/, /v1.1/ or /api/v1/",
+        "the URL belongs to a configured service, but its path has no known version prefix; check that the path begins with /v1/, /v1.1/ or /api/v1/",
     )
 }
 
-fn not_mine(faults: &[UnusablePlugin]) -> Error {
-    let what = "the URL belongs to no configured service: check its host and port against `masv.url`, `fileverbs.url` and `agent.url`";
+fn no_service_for_url(faults: &[UnusablePlugin]) -> Error {
+    let what = "the URL belongs to no configured service; check its host and port against `masv.url`, `fileverbs.url` and `agent.url`";
     match faults.first() {
         None => Error::new(ErrorKind::UnknownService, what),
         Some(fault) => Error::new(
             ErrorKind::UnknownService,
-            format!("{what}; a plugin is left out: {}", fault.error),
+            format!("{what}; one plugin cannot be used: {}", fault.error),
         ),
     }
 }

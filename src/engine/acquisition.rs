@@ -1,4 +1,4 @@
-//! One token to acquire: its key, and what the service needs to know.
+//! One token to acquire: its key, and the details that the service needs.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::model::resource::query_value;
 use crate::ports::service::RequiredAccess;
 use crate::secret::Secret;
 
-/// One token to acquire. It owns what it needs, for a flight outlives the call that began it.
+/// One token to acquire. It owns its data, because a flight outlives the call that started it.
 #[derive(Clone)]
 pub struct Acquisition {
     /// The number of the account.
@@ -21,29 +21,30 @@ pub struct Acquisition {
     pub service: usize,
     /// The key of the token.
     pub key: TokenKey,
-    /// The package of a transfer, where the URL names it.
+    /// The package of a transfer, if the URL names it.
     pub parent: Option<String>,
     /// The secret of a link.
     pub link_secret: Option<Secret>,
     /// The password of a link.
     pub link_password: Option<Secret>,
-    /// The generation that will not do, if there is one.
+    /// The generation of the token that is not fresh enough, if the caller has one.
     pub stale_generation: Option<u64>,
     /// The caller's timeout, if the request sets one.
     pub caller_timeout: Option<Duration>,
-    /// How long the caller needs the token.
+    /// How long the token must stay valid.
     pub min_valid: Duration,
-    /// The owner of the token, where the configuration does not say it.
+    /// The owner of the token, if it is not the owner that the configuration names.
     pub owner: Option<Fingerprint>,
 }
 
 impl Acquisition {
-    /// Whether a token of this generation will do: it is later than the one that will not.
+    /// Returns whether a token of this generation is acceptable: it must be later than the stale
+    /// one.
     pub fn accepts(&self, generation: u64) -> bool {
         self.stale_generation.is_none_or(|stale| generation > stale)
     }
 
-    /// The acquisition of a key, with nothing special.
+    /// Creates the acquisition of a key, without further details.
     pub fn new(account: usize, service: usize, key: TokenKey) -> Self {
         Self {
             account,
@@ -61,10 +62,11 @@ impl Acquisition {
 }
 
 impl Acquisition {
-    /// What a request asks for; `cached` is the token that will not do.
+    /// Creates the acquisition for a request. `cached` is the cached token that is not fresh
+    /// enough.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidResource`] if a link's secret can't be read.
+    /// [`ErrorKind::InvalidResource`] if a link's secret is malformed.
     pub fn of_request(
         state: &EngineState,
         bound: &BoundService,
@@ -94,10 +96,10 @@ impl Acquisition {
     }
 }
 
-/// The key of a link: its id, with its secret and password as a fingerprint.
+/// Returns the key of a link: its id, and a fingerprint of its secret and password.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidResource`] if the secret can't be read.
+/// [`ErrorKind::InvalidResource`] if the link's secret is malformed.
 pub fn link_key(
     state: &EngineState,
     bound: &BoundService,
@@ -116,11 +118,11 @@ pub fn link_key(
         .link(resolved.target.id, state.fingerprints().of(&parts)))
 }
 
-/// The package that a link is known to open. While none is known, no fingerprint is made and the
-/// store is not asked for its key.
+/// Returns the package that a link is known to open. While the package of no link is known, this
+/// makes no fingerprint, because a fingerprint needs the store's key.
 ///
 /// # Errors
-/// Those of [`link_key`].
+/// Returns the errors of [`link_key`].
 pub fn opened_by(
     state: &EngineState,
     bound: &BoundService,
@@ -134,18 +136,18 @@ pub fn opened_by(
     Ok(state.aliases.read().get(&link).cloned())
 }
 
-/// The error for a resource that is reached without a header.
+/// Builds the error for a resource that needs no header.
 #[cold]
 pub fn no_header(service: &str) -> Error {
     Error::new(
         ErrorKind::NoHeader,
         format!(
-            "{service} takes no header: its session is state in the program itself, send the request as it is"
+            "{service} needs no header: the program itself keeps the session; send the request as it is"
         ),
     )
 }
 
-/// The accesses that serve a resource, best first.
+/// Returns the accesses that serve a resource, best first.
 #[inline]
 pub fn accesses(required: RequiredAccess, asked: Option<Access>) -> &'static [Access] {
     const MANAGE_ELSE_WRITE: &[Access] = &[Access::Manage, Access::Write];
@@ -160,7 +162,7 @@ pub fn accesses(required: RequiredAccess, asked: Option<Access>) -> &'static [Ac
     }
 }
 
-/// The prefix of the keys for a look-up.
+/// Returns the prefix of a resource's keys, for a lookup.
 #[inline]
 pub fn key_prefix<'a>(bound: &BoundService, resolved: &ResolvedResource<'a>) -> KeyPrefix<'a> {
     KeyPrefix {

@@ -1,5 +1,5 @@
-//! When this process fetches a key again after a failure or a rejection. What concerns a secret is
-//! in [`crate::engine::negative_cache`].
+//! Decides when this process may fetch a key again after a failure or a rejection. Failures of a
+//! secret are in [`crate::engine::negative_cache`].
 
 use std::collections::HashMap;
 
@@ -10,34 +10,36 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::key::TokenKey;
 
 const SECOND_US: i64 = 1_000_000;
-/// Minimum interval between fetches when the caller rejects every token.
+/// The minimum interval between fetches if the caller rejects every token.
 const MIN_REPLACE_INTERVAL_US: i64 = 10 * SECOND_US;
 
-/// The keys that have to wait.
+/// The keys that must wait.
 #[derive(Default)]
 pub struct Backoff(Mutex<HashMap<TokenKey, KeyState>>);
 
 #[derive(Default)]
 struct KeyState {
-    /// Not before then, and what is answered until then.
+    /// The time until which the key must wait, and the error that callers get until then.
     waits_until: Option<(i64, Error)>,
+    /// The number of consecutive failures, without those that had a `Retry-After`.
     step: u32,
-    /// Its token was rejected, and none was got since.
+    /// Whether a token of the key was rejected and no new fetch has started since.
     rejected: bool,
-    /// The last generation that was rejected: to hear of it again, from the store too, means
-    /// nothing.
+    /// The last generation that was rejected. Another report of the same generation is ignored,
+    /// also one from the store.
     last_rejected_generation: u64,
-    /// When the last one after a rejection was got.
+    /// When the last fetch that replaces a rejected token started.
     replaced_us: Option<i64>,
 }
 
 impl Backoff {
-    /// The error of the last failure, while the key has to wait.
+    /// Returns the error of the last failure while the key must wait.
     pub fn remaining(&self, key: &TokenKey, now_us: i64) -> Option<Error> {
         let states = self.0.lock();
         let (until_us, error) = states.get(key)?.waits_until.as_ref()?;
         let left_us = until_us - now_us;
-        // A clock that was set back must not lock anybody out for long.
+        // If the clock was set back, the wait looks too long. Ignore a wait that exceeds the
+        // maximum.
         let waits = left_us > 0 && left_us <= MAX_RETRY_AFTER_US;
         waits.then(|| {
             error
@@ -46,11 +48,11 @@ impl Backoff {
         })
     }
 
-    /// Whether a flight of a key may begin.
+    /// Checks whether a flight of a key may start.
     ///
     /// # Errors
-    /// [`ErrorKind::BadCredentials`] if its token was rejected twice in ten seconds; what
-    /// [`Backoff::remaining`] says.
+    /// [`ErrorKind::BadCredentials`] if two tokens of the key were rejected within 10 s; the error
+    /// of [`Backoff::remaining`] if the key must wait.
     pub fn check(&self, key: &TokenKey, now_us: i64) -> Result<()> {
         if let Some(error) = self.remaining(key, now_us) {
             return Err(error);
@@ -64,7 +66,7 @@ impl Backoff {
             .map_or(i64::MAX, |at| now_us.saturating_sub(at));
         if (0..MIN_REPLACE_INTERVAL_US).contains(&since_us) {
             let what = format!(
-                "{key} was rejected right after it was renewed: what the service refuses is not its age, check the account's rights"
+                "the service rejected the token for {key} less than 10 s after a refresh; check the account's permissions"
             );
             return Err(
                 Error::new(ErrorKind::BadCredentials, what).with_retry_after_ms(
@@ -77,7 +79,7 @@ impl Backoff {
         Ok(())
     }
 
-    /// Records how the flight of a key ended.
+    /// Records the outcome of a flight of a key.
     pub fn record_outcome(&self, key: &TokenKey, error: Option<&Error>, now_us: i64) {
         let mut states = self.0.lock();
         let Some(error) = error else {
@@ -95,7 +97,7 @@ impl Backoff {
             return;
         }
         let state = states.entry(key.clone()).or_default();
-        // Retry-After, or the rest of a stored pause, overrides exponential backoff.
+        // A `Retry-After`, or the rest of a stored pause, overrides the exponential backoff.
         let asked = error
             .retry_after_ms
             .and_then(|ms| i64::try_from(ms).ok())
@@ -108,7 +110,7 @@ impl Backoff {
         state.waits_until = Some((now_us + pause_us, error.clone()));
     }
 
-    /// The token of a key was rejected, here or in another process.
+    /// Records that a token of a key was rejected, here or in another process.
     pub fn rejected(&self, key: &TokenKey, generation: u64) {
         let mut states = self.0.lock();
         let state = states.entry(key.clone()).or_default();
@@ -117,19 +119,19 @@ impl Backoff {
         }
     }
 
-    /// Another process has got a token of a key in place of a rejected one.
+    /// Records when another process fetched a token of a key in place of a rejected one.
     pub fn replaced(&self, key: &TokenKey, at_us: i64) {
         let mut states = self.0.lock();
         let state = states.entry(key.clone()).or_default();
         state.replaced_us = state.replaced_us.max(Some(at_us));
     }
 
-    /// When a token of a key was got in place of a rejected one, if one was.
+    /// Returns when a token of a key was last fetched in place of a rejected one.
     pub fn replaced_us(&self, key: &TokenKey) -> Option<i64> {
         self.0.lock().get(key)?.replaced_us
     }
 
-    /// Forgets some keys.
+    /// Forgets the keys for which `which` returns true.
     pub fn forget(&self, which: impl Fn(&TokenKey) -> bool) {
         self.0.lock().retain(|key, _| !which(key));
     }

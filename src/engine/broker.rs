@@ -1,7 +1,6 @@
 //! Resolves a request to a token: cache, then store, then service.
 //!
-//! It decides under locks and acts outside them. A caller that holds a valid token waits for
-//! nobody.
+//! No mutex is held while a token is fetched. A caller never waits if its cached token is fresh.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,31 +23,31 @@ use crate::model::request::{Cancel, Request};
 use crate::model::token::Token;
 use crate::ports::service::{FoundToken, RequiredAccess};
 
-/// At most this many refreshes run in the background at the same time.
+/// The maximum number of background refreshes that run at the same time.
 const MAX_BACKGROUND_REFRESHES: usize = 4;
-/// A background refresh has this long before another caller begins one.
+/// The minimum time between two background refreshes of the same token.
 const BACKGROUND_GRACE_US: i64 = 30_000_000;
-/// When the session closes, flights have this long to end.
+/// How long [`Broker::close`] waits for running flights.
 const MAX_CLOSE: Duration = Duration::from_secs(1);
 
-/// The entry to the engine.
+/// The engine's entry point.
 pub struct Broker {
     /// The shared state.
     pub state: EngineState,
-    /// The tokens that are being fetched.
+    /// The token fetches under way.
     flights: SingleFlight<TokenKey, Token>,
-    /// The listings that are being fetched, by scope and name.
+    /// The listing fetches under way, by the scope's fingerprint and the listing's name.
     listings: SingleFlight<(u64, String), Arc<Vec<FoundToken>>>,
     workers: Arc<Workers>,
-    /// Whether tokens that are due are refreshed while callers use them: not in a program that ends
-    /// at once.
+    /// Whether tokens that are due for refresh are refreshed in the background. False in a program
+    /// that exits at once.
     refreshes_in_background: bool,
     background_refreshes: AtomicUsize,
 }
 
 impl Broker {
-    /// A broker for these accounts. `refreshes_in_background` says whether tokens that are due are
-    /// refreshed while callers use them.
+    /// Creates a broker for these accounts. `refreshes_in_background` says whether tokens that are
+    /// due for refresh are refreshed while callers use them.
     pub fn new(accounts: Accounts, parts: EngineParts, refreshes_in_background: bool) -> Self {
         Self {
             state: EngineState::new(accounts, parts),
@@ -60,10 +59,11 @@ impl Broker {
         }
     }
 
-    /// A token for a request: from the cache, the store or the service.
+    /// Returns a token for a request: from the cache, the store or the service.
     ///
     /// # Errors
-    /// [`ErrorKind::Cancelled`], those of reading the resource, and those of fetching the token.
+    /// [`ErrorKind::Cancelled`] if the request was cancelled; the errors of [`Accounts::resolve`];
+    /// the errors of fetching the token.
     pub fn token_for(self: &Arc<Self>, request: &Request) -> Result<Token> {
         if request.cancel.is_cancelled() {
             return Err(single_flight::cancelled());
@@ -75,19 +75,19 @@ impl Broker {
         })
     }
 
-    /// Ends exchanges, pauses and threads.
+    /// Ends HTTP exchanges and retry pauses, then waits at most 1 s for the worker threads.
     pub fn close(&self) {
         self.state.close();
         self.workers.wait_idle(MAX_CLOSE);
     }
 
-    /// How many tokens are being fetched.
+    /// Returns the number of tokens that are being fetched.
     pub fn flights_under_way(&self) -> usize {
         self.flights.count()
     }
 
-    /// The hit: one look at the cache, one at the clock, one copy. Everything else is
-    /// [`Broker::obtain`].
+    /// Serves a fresh cached token: one cache lookup, one clock read, one copy. Any other case goes
+    /// to [`Broker::serve_miss`].
     #[inline]
     fn serve_hit(
         self: &Arc<Self>,
@@ -111,8 +111,8 @@ impl Broker {
         self.serve_miss(bound, resolved, request, hit)
     }
 
-    /// The miss. `present` is a valid token that is not fresh enough: it serves if nothing better
-    /// comes.
+    /// Handles a miss. `present` is a cached token that is valid but not fresh enough. The caller
+    /// gets it if no better token can be fetched.
     #[cold]
     fn serve_miss(
         self: &Arc<Self>,
@@ -132,12 +132,12 @@ impl Broker {
         }
         let now_us = self.state.now_us(bound);
         let tokens = Persistence::new(&self.state, bound);
-        // The store may have had one that is not fresh either.
+        // `try_once` may have cached a stored token that is valid but not fresh.
         let present = present
             .filter(|hit| now_us < hit.token.meta().expires_us)
             .or_else(|| tokens.cached(&acquisition.key));
         if let Some(present) = present {
-            // Busy: another process refreshes it, so nothing is wrong.
+            // Busy means that another process is fetching the token, so nothing is wrong.
             let level = if error.kind == ErrorKind::Busy {
                 Level::Info
             } else {
@@ -146,7 +146,7 @@ impl Broker {
             log::write(
                 level,
                 format_args!(
-                    "{} could not be refreshed, the present token serves on: {error}",
+                    "using the cached token for {}, because it cannot be refreshed: {error}",
                     acquisition.key
                 ),
             );
@@ -176,7 +176,7 @@ impl Broker {
         Err(error)
     }
 
-    /// One try: the store, then the backoff, then a flight.
+    /// Makes one attempt: looks in the store, checks the backoff, then leads or joins a flight.
     fn try_once(
         self: &Arc<Self>,
         bound: &BoundService,
@@ -198,7 +198,8 @@ impl Broker {
             return Err(error);
         }
         match self.flights.join(&acquisition.key) {
-            // A configured secret needs no network, so no thread; but a plugin's may.
+            // A configured secret needs no network, so the caller's own thread reads it. A secret
+            // from a plugin may block, so a worker thread reads it.
             Joined::Leader(flight)
                 if acquisition.key.resource_kind == ResourceKind::Key
                     && !uses_plugin_secrets(bound) =>
@@ -216,7 +217,8 @@ impl Broker {
         }
     }
 
-    /// The stored token that serves a resource, under the first access that has one.
+    /// Returns the stored token for a resource, under the first acceptable access level that has
+    /// one.
     fn stored_for(
         &self,
         bound: &BoundService,
@@ -234,8 +236,9 @@ impl Broker {
                 ..acquisition.clone()
             };
             let token = tokens.load_newer(&acquisition);
-            // A token due for refresh is already cached. As in the cache, don't substitute another
-            // access level.
+            // `load_newer` caches a token that is due for refresh, but does not return it. Stop at
+            // that token: as in the cache, another access level must not replace a token that only
+            // needs a refresh.
             if token.is_some() || tokens.cached(&acquisition.key).is_some() {
                 return token;
             }
@@ -243,6 +246,8 @@ impl Broker {
         None
     }
 
+    /// Waits for a flight until the request's timeout. The timeout error names the cause of the
+    /// delay if it is known: a lock, a secret source or a plugin.
     fn wait(
         &self,
         bound: &BoundService,
@@ -255,22 +260,35 @@ impl Broker {
             &request.cancel,
         );
         outcome.map_err(|error| match error.kind {
-            ErrorKind::Timeout => self.state.blocked.lock().get(&key.scope.fingerprint()).cloned().unwrap_or_else(|| {
-                let why = bound.service.stalled().map(|why| format!(", {why}")).unwrap_or_default();
-                Error::new(ErrorKind::Timeout, format!("no {key} in the time that the request has{why}: ask again, or give it more time"))
-            }),
+            ErrorKind::Timeout => self
+                .state
+                .blocked
+                .lock()
+                .get(&key.scope.fingerprint())
+                .cloned()
+                .unwrap_or_else(|| {
+                    let why = bound
+                        .service
+                        .stalled()
+                        .map(|why| format!(": {why}"))
+                        .unwrap_or_default();
+                    Error::new(
+                        ErrorKind::Timeout,
+                        format!("timed out waiting for the token for {key}{why}; retry, or set a longer timeout"),
+                    )
+                }),
             _ => error,
         })
     }
 
-    /// Runs a flight on this thread.
+    /// Runs a flight on the calling thread.
     fn run(&self, acquisition: &Acquisition, flight: &Flight<Token>) -> Result<Token> {
         self.flights.run(&acquisition.key, flight, || {
             Fetch::new(&self.state, self, acquisition).run()
         })
     }
 
-    /// Runs a flight on a thread of its own, and `after` behind it.
+    /// Runs a flight on a worker thread, then runs `after` there.
     fn run_on_thread(
         self: &Arc<Self>,
         acquisition: Acquisition,
@@ -280,13 +298,14 @@ impl Broker {
         self.state.stats.flights.fetch_add(1, Ordering::Relaxed);
         let broker = Arc::clone(self);
         self.workers.run(move || {
-            // Waiters get the outcome from the flight.
+            // The waiting callers read the outcome from the flight.
             let _ = broker.run(&acquisition, &flight);
             after();
         });
     }
 
-    /// Begins a refresh that nobody waits for, unless one is under way or enough are.
+    /// Starts a refresh that no caller waits for, unless one is under way for this key or
+    /// [`MAX_BACKGROUND_REFRESHES`] are running.
     #[cold]
     fn refresh_in_background(
         self: &Arc<Self>,
@@ -295,7 +314,8 @@ impl Broker {
         now_us: i64,
     ) {
         let state = &self.state;
-        // Never beyond the point where callers wait: a hit looks at no other time.
+        // Don't postpone past the mandatory time. The fast hit path compares only the advisory
+        // time, so it would hand out the token past its mandatory time.
         let next_us = (now_us + BACKGROUND_GRACE_US).min(hit.times.mandatory_us);
         if !self.refreshes_in_background
             || state.closed.load(Ordering::Relaxed)
@@ -336,7 +356,7 @@ impl Broker {
 }
 
 impl Prerequisites for Broker {
-    /// Fetches the token on the thread of the flight that needs it.
+    /// Returns a cached token, or fetches one on the calling flight's thread.
     fn token(&self, account: usize, service: usize, key: TokenKey) -> Result<Token> {
         let bound = self.state.accounts.bound(account, service);
         let now_us = self.state.now_us(bound);

@@ -1,5 +1,5 @@
-//! The work of one flight: under the store's lock look once more, then renew or acquire the token,
-//! then store it.
+//! The work of one flight: takes the store's lock, looks for a newer token, refreshes or acquires
+//! the token, and stores it.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -30,20 +30,20 @@ pub struct Fetch<'a> {
 enum LockOutcome {
     /// This flight holds the lock.
     Locked(Box<dyn Lock>),
-    /// Another flight held it and brought the token.
-    Brought(Token),
+    /// The token appeared in the cache or the store while another process held the lock.
+    AlreadyFetched(Token),
 }
 
-/// Where the token came from.
+/// The source of the token.
 enum Fetched {
-    /// From the service.
+    /// The service returned the token.
     New(Acquired),
-    /// From another process, through the store.
+    /// Another process stored the token.
     Adopted(Token),
 }
 
 impl<'a> Fetch<'a> {
-    /// The flight of an acquisition.
+    /// Prepares the flight of an acquisition.
     pub fn new(
         state: &'a EngineState,
         prerequisites: &'a dyn Prerequisites,
@@ -64,14 +64,14 @@ impl<'a> Fetch<'a> {
     /// Fetches the token.
     ///
     /// # Errors
-    /// Those of the service; [`ErrorKind::Busy`] if another process held the lock until the
-    /// deadline.
+    /// Returns the errors of the service; [`ErrorKind::Busy`] if another process holds the lock,
+    /// and either the deadline passes or the caller already has a valid token.
     pub fn run(&self) -> Result<Token> {
         let key = &self.acquisition.key;
         let began_us = self.state.clock.now_us();
         let _lock = match self.wait_for_lock()? {
             LockOutcome::Locked(lock) => lock,
-            LockOutcome::Brought(token) => return Ok(token),
+            LockOutcome::AlreadyFetched(token) => return Ok(token),
         };
         if let Some(token) = self.find_newer() {
             return Ok(token);
@@ -97,13 +97,13 @@ impl<'a> Fetch<'a> {
                 Fetched::New(acquired) => self.tokens.store_acquired(self.acquisition, acquired),
                 Fetched::Adopted(token) => Ok(token),
             });
-        // The listing of another flight may have brought it meanwhile.
+        // The listing of another flight may have cached the token meanwhile.
         let outcome = outcome.or_else(|error| newer().ok_or(error));
         let error = outcome.as_ref().err();
         if let Some(error) = error.filter(|error| error.kind == ErrorKind::SecretSource) {
             self.tokens.note_failure(key, error);
         }
-        // Don't back off after a lock timeout; the caller may retry at once.
+        // Don't back off after a lock timeout. The caller may retry at once.
         if error.is_none_or(|error| error.kind != ErrorKind::Busy) {
             self.state
                 .backoff
@@ -112,8 +112,9 @@ impl<'a> Fetch<'a> {
         outcome
     }
 
-    /// Waits for the store's lock. Between tries it looks for the token of another process. It does
-    /// not wait if the caller holds an unexpired token that lasts as long as the request needs.
+    /// Waits for the store's lock until the deadline, and tries again every 1 to 10 ms. Between
+    /// tries it looks for a token that another process has stored. It stops waiting at once if the
+    /// cache holds an unexpired token that lasts as long as the request needs.
     fn wait_for_lock(&self) -> Result<LockOutcome> {
         let deadline = Instant::now()
             + self
@@ -127,7 +128,7 @@ impl<'a> Fetch<'a> {
                 LockResult::Held(holder) => holder,
             };
             if let Some(token) = self.find_newer() {
-                break Ok(LockOutcome::Brought(token));
+                break Ok(LockOutcome::AlreadyFetched(token));
             }
             let error = busy(&self.acquisition.key, holder);
             self.state.blocked.lock().insert(scope, error.clone());
@@ -145,11 +146,12 @@ impl<'a> Fetch<'a> {
         outcome
     }
 
-    /// The fresh token that is there by now, in memory or in the store.
+    /// Returns a fresh token that has appeared in the cache or the store since the caller looked.
     ///
-    /// Rationale: memory is looked at once more, for a caller in another thread may bring it there
-    /// from the store between the two looks. Then the store has nothing newer, and a flight that
-    /// held the lock of many processes went out for what all of them had.
+    /// Rationale: the cache is checked both before and after the store. Between those checks, a
+    /// caller on another thread may copy the token from the store to the cache. The store then has
+    /// no token newer than the cached one. Without the second check, the one flight that got the
+    /// lock among many processes fetched a token that all of them already had.
     fn find_newer(&self) -> Option<Token> {
         let cached = || self.tokens.newer_in_cache(self.acquisition);
         cached()
@@ -157,8 +159,8 @@ impl<'a> Fetch<'a> {
             .or_else(cached)
     }
 
-    /// Applies rejections recorded by other processes, then asks the backoff whether the service
-    /// may be asked.
+    /// Applies rejections recorded by other processes, then checks whether the backoff allows a
+    /// request.
     fn check_backoff(&self) -> Result<()> {
         let (backoff, key) = (&self.state.backoff, &self.acquisition.key);
         let record = self.tokens.record(key);
@@ -176,6 +178,8 @@ impl<'a> Fetch<'a> {
         backoff.check(key, self.state.clock.now_us())
     }
 
+    /// Refreshes the token with the stored renewal secret. If there is none or the service rejects
+    /// it, acquires a new token.
     fn renew_or_acquire(&self, context: &ServiceContext<'_>) -> Result<Fetched> {
         let acquisition = self.acquisition;
         let spec = TokenSpec {
@@ -187,7 +191,7 @@ impl<'a> Fetch<'a> {
             link_password: acquisition.link_password.as_ref(),
         };
         let mut tried = None;
-        // A second time if another process has stored a newer renewal secret meanwhile.
+        // The loop repeats only if another process has stored a newer renewal secret meanwhile.
         while let Some(record) = self
             .tokens
             .record(&acquisition.key)
@@ -207,7 +211,7 @@ impl<'a> Fetch<'a> {
                     log::write(
                         Level::Info,
                         format_args!(
-                            "{} could not be renewed, logging in again: {error}",
+                            "acquiring a new token for {}, because the present one cannot be refreshed: {error}",
                             acquisition.key
                         ),
                     );
@@ -217,7 +221,7 @@ impl<'a> Fetch<'a> {
             if let Some(token) = self.tokens.load_newer(acquisition) {
                 return Ok(Fetched::Adopted(token));
             }
-            // A later record stays as it is.
+            // A later record in the store stays unchanged.
             tried = Some(record.generation);
             self.tokens.drop_renewal(&acquisition.key, record);
         }
@@ -225,7 +229,7 @@ impl<'a> Fetch<'a> {
     }
 }
 
-/// The error of a caller that can't wait for another process any longer.
+/// Builds the error for a caller that cannot wait any longer for another process.
 fn busy(key: &TokenKey, holder: Option<u32>) -> Error {
     let who = holder.map_or_else(
         || "another process".to_owned(),
@@ -234,7 +238,7 @@ fn busy(key: &TokenKey, holder: Option<u32>) -> Error {
     Error::new(
         ErrorKind::Busy,
         format!(
-            "{key} is being got by {who}, and that takes long: ask again, or look what stops it"
+            "timed out waiting for {who} to fetch the token for {key}; retry, or check that process"
         ),
     )
 }

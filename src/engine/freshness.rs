@@ -1,4 +1,4 @@
-//! When a token is to be renewed. Arithmetic alone.
+//! Computes when a token should be refreshed.
 
 use std::time::Duration;
 
@@ -7,9 +7,14 @@ use crate::model::token::{NO_EXPIRY, TokenMeta};
 
 const SECOND_US: i64 = 1_000_000;
 
-/// The windows of a token acquired at `meta.acquired_us`: callers wait in the last 5 % of its
-/// life (10 to 60 s, at most a quarter of it); a refresh is advisable in the last 20 % (one minute
-/// to one hour, at most half of it), give or take a tenth. `jitter` is 0 to 255.
+/// Returns the refresh times of a token that was acquired at `meta.acquired_us`. `jitter` is 0 to
+/// 255.
+///
+/// - Mandatory: callers wait for a refresh in the last 5 % of the token's lifetime. This window is
+///   10 to 60 s, but at most a quarter of the lifetime.
+/// - Advisory: a refresh is advisable in the last 20 % of the lifetime. This window is 1 minute to
+///   1 hour, but at most half of the lifetime. Jitter changes it by up to a tenth in either
+///   direction.
 pub fn windows(meta: &TokenMeta, jitter: u8) -> RefreshTimes {
     let expires = meta.expires_us;
     if expires == NO_EXPIRY {
@@ -32,8 +37,8 @@ pub fn windows(meta: &TokenMeta, jitter: u8) -> RefreshTimes {
     }
 }
 
-/// Whether a token is good for as long as the caller wants. A wish beyond the token's whole life
-/// can't be met: then half of its life is as good as it gets.
+/// Returns whether a token stays valid for as long as the caller needs it. If the caller needs it
+/// for longer than its whole lifetime, half of the lifetime is enough.
 pub fn lasts(meta: &TokenMeta, min_valid: Duration, now_us: i64) -> bool {
     if meta.expires_us == NO_EXPIRY || min_valid.is_zero() {
         return true;
@@ -64,8 +69,7 @@ mod tests {
 
     #[test]
     fn windows_follow_the_life_of_the_token() {
-        // life, mandatory before expiry, advisory before expiry in the middle of its spread:
-        // seconds
+        // In seconds: the lifetime, the mandatory window, and the advisory window without jitter.
         let table = [
             (8, 2, 4),
             (40, 10, 20),

@@ -1,27 +1,28 @@
-//! The core: from a request to a fresh token.
+//! The core: turns a request into a fresh token.
 //!
-//! The path of `masv_token_for`, from the C call to the HTTP request:
+//! The path of one `masv_token_for` call, from the C function to the HTTP request:
 //!
-//! 1. `ffi/boundary.rs`, `call_with_out`: sets the out-pointers to NULL; `ffi/panic.rs` stops
-//!    panics, and `ffi/text.rs` checks the text.
-//! 2. `session/mod.rs`, `Session::token`: asks the cache; a fresh token of a usual name is returned
-//!    here.
-//! 3. `engine/accounts.rs`, `Accounts::resolve`: finds the service that the resource belongs to,
-//!    and what it names there.
-//! 4. `engine/broker.rs`, `Broker::token_for`: looks at the cache again, as the request wants it;
-//!    `engine/freshness.rs` decides.
-//! 5. `engine/broker.rs`, `Broker::try_once`: asks the store, then `engine/backoff.rs` whether the
-//!    service may be asked.
-//! 6. `engine/single_flight.rs`, `SingleFlight::join`: one caller leads the flight, the others wait
-//!    for it.
-//! 7. `engine/fetch.rs`, `Fetch::run`: takes the store's lock, looks once more, then renews or
-//!    acquires.
-//! 8. `services/masv/`, `Service::acquire`: makes the requests of the service and reads its
-//!    responses.
-//! 9. `engine/service_context.rs`, `Context::send` and `login`: applies retries, pauses and
-//!    `engine/negative_cache.rs`, then sends through `transport/mod.rs`.
-//! 10. `engine/persistence.rs`, `Persistence::store_acquired`: stores the token, caches it, and the
-//!     waiters are woken.
+//! 1. `ffi/boundary.rs`, `call_with_out`: sets the out-pointers to NULL. `ffi/panic.rs` catches
+//!    panics, and `ffi/text.rs` checks the caller's strings.
+//! 2. `session/mod.rs`, `Session::token`: looks in the cache. If the resource is spelled in the
+//!    usual way and its token is fresh, the call returns here.
+//! 3. `engine/broker.rs`, `Broker::token_for`: handles every other case.
+//! 4. `engine/accounts.rs`, `Accounts::resolve`: finds the service that the resource belongs to,
+//!    and the kind and id that the resource names in that service.
+//! 5. `engine/broker.rs`, `Broker::serve_hit`: looks in the cache again, now with the access, the
+//!    minimum lifetime and the link password of the request. `engine/freshness.rs` says whether the
+//!    token is fresh.
+//! 6. `engine/broker.rs`, `Broker::try_once`: looks in the store. If it has no fresh token,
+//!    `engine/backoff.rs` says whether the service may be contacted now.
+//! 7. `engine/single_flight.rs`, `SingleFlight::join`: one caller leads the flight. Other callers
+//!    for the same key wait for the outcome of that flight.
+//! 8. `engine/fetch.rs`, `Fetch::run`: takes the store's lock for the key, looks in the cache and
+//!    the store once more, then refreshes or acquires the token.
+//! 9. `services/masv/`, `Service::acquire`: builds the service's requests and reads the responses.
+//! 10. `engine/service_context.rs`, `Context::send` and `Context::login`: check
+//!     `engine/negative_cache.rs`, send the request through `transport/mod.rs`, and retry.
+//! 11. `engine/persistence.rs`, `Persistence::store_acquired`: stores the token, then caches it.
+//!     `SingleFlight::run` then wakes the waiting callers.
 
 pub mod accounts;
 pub mod acquisition;

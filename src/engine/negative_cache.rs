@@ -1,5 +1,5 @@
-//! Negative cache: rejected secrets, login timeouts and throttles, shared so that 50 scripts with a
-//! wrong password send one request.
+//! Negative cache: rejected secrets, logins without a response, and throttles. Processes share it
+//! through the store, so that 50 scripts with a wrong password send one request.
 
 use crate::error::{Error, ErrorKind};
 use crate::model::key::Fingerprint;
@@ -9,7 +9,7 @@ const SECOND_US: i64 = 1_000_000;
 /// The longest `Retry-After` that is honoured.
 pub const MAX_RETRY_AFTER_US: i64 = 15 * 60 * SECOND_US;
 
-/// The error that is recorded for a secret, while it counts.
+/// Returns the error that is recorded for a secret, while that record is in force.
 pub fn lookup(store: &dyn Store, secret: &Fingerprint, now_us: i64) -> Option<Error> {
     let refusal = store
         .failure(secret)
@@ -22,13 +22,14 @@ pub fn lookup(store: &dyn Store, secret: &Fingerprint, now_us: i64) -> Option<Er
     )
 }
 
-/// Whether it still counts. What was met in the future was met before the clock was set back, and
-/// would lock out for as long.
+/// Returns whether a recorded failure is in force. If its time is in the future, the clock was set
+/// back since. Such a record is ignored, because it would block the secret for too long.
 fn is_running(refusal: &FailureRecord, now_us: i64) -> bool {
     (refusal.since_us..refusal.until_us).contains(&now_us)
 }
 
-/// Remembers a refusal, unless one that another thread or process has met meanwhile lasts longer.
+/// Records a failure, unless another thread or process has recorded one meanwhile that lasts
+/// longer.
 fn remember(store: &dyn Store, whose: &Fingerprint, refusal: FailureRecord) {
     let (now_us, until_us) = (refusal.since_us, refusal.until_us);
     store.set_failure(whose, Some(refusal), &|present| {
@@ -36,7 +37,7 @@ fn remember(store: &dyn Store, whose: &Fingerprint, refusal: FailureRecord) {
     });
 }
 
-/// Records how a login or a renewal ended.
+/// Records the outcome of a login or a refresh.
 pub fn record(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, now_us: i64) {
     let Some(error) = outcome else {
         if store.failure(secret).is_some() {
@@ -62,8 +63,8 @@ pub fn record(store: &dyn Store, secret: &Fingerprint, outcome: Option<&Error>, 
     );
 }
 
-/// Records that a service throttles an account: a 429, or a 5xx with a `Retry-After`. Whether it
-/// does.
+/// Records that a service throttles an account: with a 429, or with a 5xx that has a `Retry-After`.
+/// Returns whether the error is one of these.
 pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, now_us: i64) -> bool {
     let wants = error.kind == ErrorKind::Throttled
         || error.kind == ErrorKind::Unavailable && asked_us(error).is_some();
@@ -72,7 +73,7 @@ pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, no
     }
     let before = store.failure(whose);
     let running = before.as_ref().filter(|before| is_running(before, now_us));
-    // Answers that were under way together are one occasion.
+    // Responses that were under way at the same time count as one throttle.
     let step = before.as_ref().map_or(0, |before| {
         before.step.saturating_add(u32::from(running.is_none()))
     });
@@ -90,8 +91,9 @@ pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, no
     true
 }
 
-/// The service answered a read. A pause that still runs goes on: the answer may have been under way
-/// when it began.
+/// Removes the recorded failure of an account after a successful read. A rejection is always
+/// removed. A throttle or another failure in force stays: the read may have been under way when it
+/// began.
 pub fn clear_throttle(store: &dyn Store, whose: &Fingerprint, now_us: i64) {
     let goes_on = |before: &FailureRecord| {
         before.error.kind != ErrorKind::BadCredentials && is_running(before, now_us)
@@ -101,7 +103,8 @@ pub fn clear_throttle(store: &dyn Store, whose: &Fingerprint, now_us: i64) {
     }
 }
 
-/// The time that a service named, in bounds. Now is none.
+/// Returns the `Retry-After` of an error, limited to between 1 s and 15 min. A `Retry-After` of 0
+/// counts as none.
 fn asked_us(error: &Error) -> Option<i64> {
     let asked = error
         .retry_after_ms
@@ -114,10 +117,15 @@ fn doubled_us(first: i64, most: i64, step: u32) -> i64 {
     (first << step.min(12)).min(most) * SECOND_US
 }
 
-/// How long a secret is not sent again: one minute doubling to an hour after a refusal, five
-/// seconds doubling to five minutes after a 5xx or a lost answer (services have been seen to answer
-/// a wrong password with 500), longer if it says so, and what a 429 says. None for what says
-/// nothing of the secret: the request never left.
+/// Returns how long a secret is not sent again:
+///
+/// - after a rejection: 1 min, doubling to 1 h
+/// - after a 5xx, a redirect, or a lost or malformed response: 5 s, doubling to 5 min, or a longer
+///   `Retry-After` (services have been seen to answer a wrong password with 500)
+/// - after a 429: its `Retry-After`, else 5 s, doubling to 5 min
+///
+/// Returns `None` for an error that says nothing about the secret, because the request was never
+/// sent.
 fn pause(error: &Error, step: u32) -> Option<i64> {
     match error.kind {
         ErrorKind::BadCredentials => Some(doubled_us(60, 3600, step)),
@@ -210,7 +218,7 @@ mod tests {
         };
         let mut now_us = 0;
         for pause in [5, 10, 20, 40] {
-            // Two answers at once, and one that comes a moment after them.
+            // Two throttles at the same time, then a successful read that was under way with them.
             assert!(
                 record_throttle(&store, &whose, &bare, now_us)
                     && record_throttle(&store, &whose, &bare, now_us)

@@ -1,4 +1,4 @@
-//! The tokens of one service in the cache and the store: looks them up, stores them, rejects them.
+//! Looks up, stores and rejects the tokens of one service, in the cache and the store.
 
 use std::sync::atomic::Ordering;
 
@@ -20,7 +20,7 @@ use crate::ports::service::{Acquired, FoundToken};
 use crate::ports::store::{FailureRecord, Record};
 use crate::secret::Secret;
 
-/// The cache and the store, as one service of one account uses them.
+/// A view of the cache and the store, for one service of one account.
 #[derive(Clone, Copy)]
 pub struct Persistence<'a> {
     /// The engine's shared state.
@@ -30,16 +30,18 @@ pub struct Persistence<'a> {
 }
 
 impl<'a> Persistence<'a> {
-    /// The cache and the store for a service.
+    /// Creates the view of one service.
     #[inline]
     pub fn new(state: &'a EngineState, bound: &'a BoundService) -> Self {
         Self { state, bound }
     }
 
-    /// The unexpired cached token that serves a resource best.
+    /// Returns the unexpired cached token for a resource, under the first acceptable access level
+    /// that has one.
     ///
     /// # Errors
-    /// [`ErrorKind::NoHeader`]; [`ErrorKind::InvalidResource`] if a link's secret can't be read.
+    /// [`ErrorKind::NoHeader`] if the resource needs no header; [`ErrorKind::InvalidResource`] if
+    /// the link's secret is malformed.
     #[inline]
     pub fn cached_for(
         &self,
@@ -63,7 +65,7 @@ impl<'a> Persistence<'a> {
         Ok(accesses.find_map(|access| cache.get(&prefix.with(*access)).filter(live)))
     }
 
-    /// The fresh token that came into memory since the caller looked.
+    /// Returns the fresh token that was cached since the caller looked.
     pub fn newer_in_cache(&self, acquisition: &Acquisition) -> Option<Token> {
         let now_us = self.state.now_us(self.bound);
         let hit = self.cached(&acquisition.key)?;
@@ -71,7 +73,8 @@ impl<'a> Persistence<'a> {
         (newer && now_us < hit.times.mandatory_us).then_some(hit.token)
     }
 
-    /// The unexpired token in memory under a key, also of a link's package.
+    /// Returns the unexpired cached token of a key. For a link's key, this is the token of the
+    /// link's package.
     pub fn cached(&self, key: &TokenKey) -> Option<CachedToken> {
         let alias = if key.resource_kind == ResourceKind::Link {
             Some(self.state.aliases.read().get(key).cloned()?)
@@ -85,8 +88,9 @@ impl<'a> Persistence<'a> {
             .filter(|hit| now_us < hit.token.meta().expires_us)
     }
 
-    /// The fresh token that another process has stored since the caller looked. An unexpired one is
-    /// cached, also if it is not fresh, unless a later unexpired generation is cached already.
+    /// Returns the fresh token that another process has stored since the caller looked. A stored
+    /// token that is unexpired but not fresh is cached too. A token is not cached if the cache
+    /// holds an unexpired one of the same or a later generation.
     pub fn load_newer(&self, acquisition: &Acquisition) -> Option<Token> {
         let token = self.record(&acquisition.key)?.token?;
         let meta = *token.meta();
@@ -102,17 +106,15 @@ impl<'a> Persistence<'a> {
         (acquisition.accepts(meta.generation) && now_us < times.mandatory_us).then_some(token)
     }
 
-    /// The record of a key, or of a link's package. A store that can't be read counts as empty. The
-    /// clock skew in the record is applied, unless this process knows it better.
+    /// Returns the record of a key, or of a link's package. A store that cannot be read counts as
+    /// empty. If the record belongs to another user, only its generation is returned. The clock
+    /// skew in the record is applied, unless this process knows a better value.
     pub fn record(&self, key: &TokenKey) -> Option<Record> {
         let load = |key: &TokenKey| {
             let loaded = self.state.store.load(key);
             let record = loaded
                 .map_err(|error| {
-                    log::write(
-                        Level::Warn,
-                        format_args!("{key} can't be looked up: {error}"),
-                    )
+                    log::write(Level::Warn, format_args!("cannot look up {key}: {error}"))
                 })
                 .ok()??;
             self.state.observe_generation(record.generation);
@@ -144,12 +146,12 @@ impl<'a> Persistence<'a> {
         load(alias)
     }
 
-    /// Stores the token of an explicit login. Its owner is the given e-mail address, unless a
-    /// reference in the configuration names another. Tokens that a former user could manage are
-    /// dropped.
+    /// Stores the token of an explicit login. The token's owner is the given e-mail address, unless
+    /// `masv.email` is a reference: then the owner is that reference. If another user was logged in
+    /// before, that user's management and transfer tokens are dropped.
     ///
     /// # Errors
-    /// Those of [`Persistence::store_acquired`].
+    /// Returns the errors of [`Persistence::store_acquired`].
     pub fn store_login(
         &self,
         mut acquisition: Acquisition,
@@ -172,7 +174,7 @@ impl<'a> Persistence<'a> {
         self.store_acquired(&acquisition, acquired)
     }
 
-    /// Drops the management tokens of the former user, after another user has logged in.
+    /// Drops the former user's management and transfer tokens, after another user has logged in.
     fn forget_managed(&self) {
         let is_managed = |resource_kind: ResourceKind, access: Access| {
             resource_kind == ResourceKind::Transfer
@@ -190,7 +192,7 @@ impl<'a> Persistence<'a> {
             if key.scope.fingerprint() == self.bound.scope.fingerprint()
                 && is_managed(key.resource_kind, key.access)
             {
-                // What can't be removed is told when it is looked up.
+                // Ignore a failure here: the next lookup of the key reports a broken store.
                 let _ = self.state.store.remove(&key, record.generation);
             }
         }
@@ -201,12 +203,12 @@ impl<'a> Persistence<'a> {
         let Some(skew_us) = record.skew_us else {
             return;
         };
-        // The token was acquired in the future: the local clock went back, so ignore the stored
-        // skew.
-        let got_us = record.token.as_ref().map_or(i64::MIN, |token| {
+        // If the token's time of acquisition is in the future, the local clock has been set back
+        // since. The stored skew is then wrong, so ignore it.
+        let acquired_us = record.token.as_ref().map_or(i64::MIN, |token| {
             token.meta().acquired_us.saturating_sub(skew_us)
         });
-        if got_us <= self.state.clock.now_us() {
+        if acquired_us <= self.state.clock.now_us() {
             self.bound.set_stored_skew(skew_us, record.generation);
         }
     }
@@ -215,15 +217,16 @@ impl<'a> Persistence<'a> {
         if let Err(error) = self.state.store.save(key, record) {
             log::write(
                 Level::Warn,
-                format_args!("{key} is kept in memory only: {error}"),
+                format_args!("the token for {key} is cached but not stored: {error}"),
             );
         }
     }
 
-    /// Stores what a service gave: in the store, then in memory.
+    /// Stores a token that a service returned, then caches it. A configured secret is only cached.
     ///
     /// # Errors
-    /// [`ErrorKind::BadResponse`] if it can't be used.
+    /// [`ErrorKind::BadResponse`] if the token is malformed or has expired; the recorded error if
+    /// the token is a configured secret that was rejected recently.
     pub fn store_acquired(&self, acquisition: &Acquisition, acquired: Acquired) -> Result<Token> {
         let Acquired {
             found,
@@ -232,7 +235,7 @@ impl<'a> Persistence<'a> {
         } = acquired;
         others.iter().for_each(|found| self.cache_found(found));
         let key = self.bound.key(found.resource_kind, &found.id, found.access);
-        // For its generation, which the next one has to exceed.
+        // Reading the record makes the next generation exceed the stored one.
         let _ = self.record(&key);
         let token = self.make(&key, &found)?;
         let generation = token.meta().generation;
@@ -277,7 +280,7 @@ impl<'a> Persistence<'a> {
         }
         log::write(
             Level::Info,
-            format_args!("got {key}, generation {generation}"),
+            format_args!("acquired a token for {key}, generation {generation}"),
         );
         Ok(token)
     }
@@ -285,7 +288,8 @@ impl<'a> Persistence<'a> {
     fn publish(&self, key: &TokenKey, token: &Token) {
         let now_us = self.state.now_us(self.bound);
         let mut times = freshness::windows(token.meta(), state::random());
-        // The service returned the same expiry, so don't refresh before it.
+        // The service returned the same expiry, so refreshing again would not help. Don't refresh
+        // before the token expires.
         let before = self
             .state
             .cache
@@ -300,22 +304,22 @@ impl<'a> Persistence<'a> {
         self.state.cache.publish(token, &times, now_us);
     }
 
-    /// Caches a token that a listing brought along.
+    /// Caches a token that a listing or another response contained.
     pub fn cache_found(&self, found: &FoundToken) {
         let key = self.bound.key(found.resource_kind, &found.id, found.access);
         match self.make(&key, found) {
             Ok(token) => self.publish(&key, &token),
             Err(error) => log::write(
                 Level::Warn,
-                format_args!("{key} was listed with a token that can't be used: {error}"),
+                format_args!("cannot use the listed token for {key}: {error}"),
             ),
         }
     }
 
-    /// Makes a token with the next generation; refuses one that has expired.
+    /// Makes a token with the next generation.
     ///
     /// # Errors
-    /// [`ErrorKind::BadResponse`].
+    /// [`ErrorKind::BadResponse`] if the token is malformed or has expired.
     pub fn make(&self, key: &TokenKey, found: &FoundToken) -> Result<Token> {
         let now_us = self.state.now_us(self.bound);
         let expires_us = found
@@ -327,7 +331,7 @@ impl<'a> Persistence<'a> {
             return Err(Error::new(
                 ErrorKind::BadResponse,
                 format!(
-                    "{name} gave a token that has ended already: check the clock of this machine"
+                    "{name} returned a token that has already expired; check this machine's clock"
                 ),
             ));
         }
@@ -371,8 +375,10 @@ impl<'a> Persistence<'a> {
         }
     }
 
-    /// Counts one rejection however many callers report it. Ignores handles issued before the
-    /// pause.
+    /// Records that the service rejected a configured secret, which blocks the secret for a while.
+    /// Further reports during that time concern the same rejection and are ignored. A report is
+    /// also ignored if the secret is cached again: the reported token is then from before the
+    /// block.
     fn refuse_key(&self, key: TokenKey, token: &Token) {
         let (fingerprint, now_us) = (
             self.state.fingerprint(self.bound, &[token.value()]),
@@ -385,7 +391,7 @@ impl<'a> Persistence<'a> {
             return;
         }
         let what = format!(
-            "{} refused the configured secret: check it",
+            "{} rejected the configured secret; check its setting",
             key.scope.service
         );
         negative_cache::record(
@@ -397,12 +403,12 @@ impl<'a> Persistence<'a> {
         refusals.insert(key, fingerprint);
     }
 
-    /// The failure of a secret source that another process met while this one waited for the lock
-    /// of a key.
+    /// Returns the failure of a secret source that another process recorded while this process
+    /// waited for the lock of the key.
     ///
-    /// Rationale: ten programs with a command that fails after a second ran it one after the other,
-    /// and the last one waited for ten. A caller that asks after the failure runs the command anew,
-    /// for the user may have mended it.
+    /// Rationale: without this, ten programs whose command failed after 1 s ran the command one
+    /// after the other, and the last program waited 10 s. A request made after the failure runs the
+    /// command again, because the user may have fixed it.
     pub fn failed_since(&self, key: &TokenKey, asked_us: i64) -> Option<Error> {
         let failure = self.state.store.failure(&self.failure_fingerprint(key))?;
         (asked_us..=self.state.clock.now_us())
@@ -410,7 +416,7 @@ impl<'a> Persistence<'a> {
             .then_some(failure.error)
     }
 
-    /// Records the failure of a secret source for the processes that wait for the lock.
+    /// Records the failure of a secret source, for the processes that wait for the lock of the key.
     pub fn note_failure(&self, key: &TokenKey, error: &Error) {
         let now_us = self.state.clock.now_us();
         let failure = FailureRecord {
@@ -436,7 +442,8 @@ impl<'a> Persistence<'a> {
         )
     }
 
-    /// Removes the dead renewal secret of a record. Its token stays: it may be valid for a while.
+    /// Removes a rejected renewal secret from a record. The record keeps its token, which may still
+    /// be valid.
     pub fn drop_renewal(&self, key: &TokenKey, record: Record) {
         self.save(
             key,
@@ -448,11 +455,11 @@ impl<'a> Persistence<'a> {
     }
 }
 
-/// Marks a token as rejected by its service: its generation is no longer used, in memory and in the
-/// store.
+/// Marks a token as rejected by its service. Neither the cache nor the store serves this generation
+/// of the token any more.
 ///
 /// # Errors
-/// [`ErrorKind::Store`].
+/// [`ErrorKind::Store`] if the store cannot be read or written.
 pub fn reject(state: &EngineState, token: &Token) -> Result<()> {
     state.stats.rejected.fetch_add(1, Ordering::Relaxed);
     state
@@ -461,11 +468,12 @@ pub fn reject(state: &EngineState, token: &Token) -> Result<()> {
         .map_or(Ok(()), |bound| Persistence::new(state, bound).reject(token))
 }
 
-/// The owner of the tokens of a key: a fingerprint of the setting that names the user. A reference
-/// counts as it is written, since its value is read only when it is needed.
+/// Returns the owner of the tokens of a key: a fingerprint of the setting that identifies the user.
+/// For a reference, the fingerprint covers the reference itself, because its value is read only
+/// when it is needed.
 ///
-/// Rationale: a profile whose e-mail was changed went on with the tokens of the former user until
-/// they ended.
+/// Rationale: without this, a profile whose e-mail address was changed went on using the former
+/// user's tokens until they expired.
 pub fn owner(bound: &BoundService, key: &TokenKey) -> Option<Fingerprint> {
     let mut names = bound
         .service

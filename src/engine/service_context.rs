@@ -1,5 +1,5 @@
-//! What the engine does for a service during one flight: settings, other tokens, and exchanges with
-//! retries, pauses and the negative cache.
+//! The engine's functions for a service during one flight: settings, other tokens, and HTTP
+//! exchanges with retries, pauses and the negative cache.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,18 +21,18 @@ use crate::ports::service::{Context, FoundToken};
 use crate::secret::Secret;
 use crate::secret_sources::{self, PluginSecrets};
 
-/// What a service may need during a flight besides its own exchanges. The broker provides it.
+/// Fetches the other tokens and the listings that a flight needs. The broker implements this trait.
 pub trait Prerequisites {
-    /// Another token that the flight needs.
+    /// Returns another token that the flight needs.
     ///
     /// # Errors
-    /// Those of fetching it.
+    /// Returns the errors of fetching the token.
     fn token(&self, account: usize, service: usize, key: TokenKey) -> Result<Token>;
 
-    /// A listing, fetched once for all flights that need it at the same time.
+    /// Returns a listing, fetched once for all flights that need it at the same time.
     ///
     /// # Errors
-    /// Those of the job.
+    /// Returns the errors of `job`.
     fn listing(
         &self,
         account: usize,
@@ -52,22 +52,23 @@ pub struct ServiceContext<'a> {
     pub account: usize,
     /// The number of the service in that account.
     pub service: usize,
-    /// A person asked for this login: it is tried even if the secret was refused before.
+    /// Whether a person asked for this login. It is then sent even if the negative cache has its
+    /// secrets.
     pub explicit: bool,
-    /// The key that is being fetched, if there is one.
+    /// The key that is being fetched, if any.
     pub key: Option<&'a TokenKey>,
-    /// Its token, if another flight has brought it since.
+    /// Returns the token of `key`, if another flight has cached it since this flight began.
     pub newer: Option<&'a dyn Fn() -> Option<Token>>,
-    /// When all of it has to end, if the caller does it on its own thread. The callers of a flight
-    /// have deadlines of their own.
+    /// When all exchanges must end, if the caller makes them on its own thread. The callers of a
+    /// flight have deadlines of their own.
     pub deadline: Option<Instant>,
 }
 
-/// How often a read is repeated.
+/// How often a read is retried.
 const REPEATS: u32 = 2;
-/// The pause before the first repeat is random below this; it doubles.
+/// The upper limit of the random pause before the first retry. It doubles with each retry.
 const PAUSE: Duration = Duration::from_millis(250);
-/// A longer `Retry-After` is the caller's business, not waited for in a flight.
+/// The longest `Retry-After` that a flight waits for. The caller gets a longer one in the error.
 const LONGEST_WAIT_MS: u64 = 2_000;
 
 impl ServiceContext<'_> {
@@ -75,13 +76,13 @@ impl ServiceContext<'_> {
         self.state.accounts.bound(self.account, self.service)
     }
 
-    /// The fingerprint of secrets that are sent together.
+    /// Returns the fingerprint of secrets that are sent together.
     fn fingerprint_of(&self, secrets: &[&Secret]) -> Fingerprint {
         let exposed: Vec<&str> = secrets.iter().map(|secret| secret.expose()).collect();
         self.state.fingerprint(self.bound(), &exposed)
     }
 
-    /// Links this refused fingerprint to the key being fetched.
+    /// Links the failure recorded under a fingerprint to the key that is being fetched.
     fn note_refusal_key(&self, fingerprint: Fingerprint) {
         self.key
             .iter()
@@ -92,7 +93,7 @@ impl ServiceContext<'_> {
         self.state.clock.now_us() + self.bound().skew_us()
     }
 
-    /// One exchange. Redirects, 429 and 5xx become errors.
+    /// Makes one exchange. Redirects, 429, and 5xx except 501 become errors.
     fn exchange(&self, request: &Request) -> Result<Response, Failure> {
         let state = self.state;
         state.stats.exchanges.fetch_add(1, Ordering::Relaxed);
@@ -107,7 +108,7 @@ impl ServiceContext<'_> {
             Ok(response) => log::write(
                 Level::Debug,
                 format_args!(
-                    "{name}: {:?} answered with status {}",
+                    "{name}: {:?} returned status {}",
                     request.method, response.status
                 ),
             ),
@@ -127,11 +128,13 @@ impl ServiceContext<'_> {
         }
     }
 
-    /// Waits before a repeat. Whether there is time for it.
+    /// Waits before a retry. Returns false if there is no time for the pause, or the session
+    /// closes.
     fn pause(&self, pause: Duration) -> bool {
         self.deadline.is_none_or(|at| Instant::now() + pause < at) && self.state.pause(pause)
     }
 
+    /// Returns the error for a redirect, a 429, or a 5xx except 501.
     fn fault(&self, response: &Response) -> Option<Error> {
         let (name, title, status) = (
             self.bound().service.name(),
@@ -145,17 +148,17 @@ impl ServiceContext<'_> {
         let error = match status {
             300..=399 => {
                 let what = format!(
-                    "{title} answers with a redirect ({status}), which is never followed: check `{name}.url`"
+                    "{title} returned a redirect ({status}), which is never followed; check `{name}.url`"
                 );
                 Error::new(ErrorKind::Redirected, what)
             }
             429 => Error::new(
                 ErrorKind::Throttled,
-                format!("{title} wants fewer requests (429): ask again later"),
+                format!("{title} is rate limiting requests (429); retry later"),
             )
             .with_retry_after_ms(after),
             500 | 502..=599 => {
-                let what = format!("{title} is out of order (status {status}): ask again later");
+                let what = format!("{title} is unavailable (status {status}); retry later");
                 Error::new(ErrorKind::Unavailable, what).with_retry_after_ms(after)
             }
             _ => return None,
@@ -165,7 +168,7 @@ impl ServiceContext<'_> {
 }
 
 impl ServiceContext<'_> {
-    /// A read with its repeats.
+    /// Sends a read. A GET is retried at most 2 times.
     fn read(&self, request: &Request) -> Result<Response> {
         let repeats = if request.method == Method::Get {
             REPEATS
@@ -191,7 +194,7 @@ impl ServiceContext<'_> {
         self.exchange(request).map_err(|failure| failure.error)
     }
 
-    /// Notes how a read ended, for all who read so.
+    /// Records the outcome of a read, for all reads that share this fingerprint.
     fn note_read(&self, whose: &Fingerprint, error: Option<&Error>) {
         let (store, now_us) = (&*self.state.store, self.state.clock.now_us());
         match error {
@@ -203,6 +206,7 @@ impl ServiceContext<'_> {
         }
     }
 
+    /// Pauses before the retry of a login. Returns whether the login may be retried.
     fn may_repeat(&self, failure: &Failure) -> bool {
         let error = &failure.error;
         match error.retry_after_ms {
@@ -213,8 +217,8 @@ impl ServiceContext<'_> {
         }
     }
 
-    /// A login. What is repeated, once: what has not left, which can't count as a second try of a
-    /// password, and what the service itself asked to repeat soon.
+    /// Sends a login. It is retried once if it was not sent, because then it cannot count as a
+    /// second try of a password. It is also retried once if the service asked for a retry soon.
     fn send_secrets(&self, request: &Request) -> Result<Response> {
         let outcome = match self.exchange(request) {
             Err(failure) if self.may_repeat(&failure) => self.exchange(request),
@@ -229,7 +233,7 @@ impl Context for ServiceContext<'_> {
         let profile = &self.bound().profile;
         match profile.setting(name) {
             Some(setting) => {
-                // A caller that gives up meanwhile gets this error.
+                // A caller that times out meanwhile gets this error.
                 let (blocked, scope) = (&self.state.blocked, self.bound().scope.fingerprint());
                 secret_sources::timeout_error(setting, name)
                     .into_iter()
@@ -255,7 +259,7 @@ impl Context for ServiceContext<'_> {
         if let Err(error) = persistence::reject(self.state, token) {
             log::write(
                 Level::Warn,
-                format_args!("a refused token could not be forgotten: {error}"),
+                format_args!("cannot record that a token was rejected: {error}"),
             );
         }
     }
@@ -276,7 +280,7 @@ impl Context for ServiceContext<'_> {
             return Err(error);
         }
         let outcome = self.read(request);
-        // The throttle applies to all of this user's reads, in every process.
+        // The throttle applies to all reads of this user, in every process.
         self.note_read(&fingerprint, outcome.as_ref().err());
         outcome
     }
@@ -294,8 +298,9 @@ impl Context for ServiceContext<'_> {
         }
         let outcome = self.exchange(request).map_err(|failure| failure.error);
         let error = outcome.as_ref().err();
-        // For all processes, as with a login. A lost answer may have used up what renews: then it
-        // is a login's turn, with its own pauses.
+        // Record the outcome for all processes, as for a login. A lost response is not recorded,
+        // because the service may have used up the renewal secret. A login follows then, and it has
+        // its own pauses.
         if error.is_none_or(|error| error.kind != ErrorKind::NoResponse) {
             negative_cache::record(store, &fingerprint, error, self.state.clock.now_us());
         }
@@ -336,8 +341,8 @@ impl Context for ServiceContext<'_> {
                 .err()
                 .is_none_or(|error| error.kind != ErrorKind::BadCredentials)
         {
-            // A read that fails says nothing of the key that it was made with: it must not shut
-            // that out of all others.
+            // A read that failed without a rejection says nothing about its API key. Record only a
+            // throttle, so that the failure does not block the key.
             self.note_read(&fingerprint, outcome.as_ref().err());
         } else {
             negative_cache::record(
@@ -376,12 +381,12 @@ impl Context for ServiceContext<'_> {
         name: &str,
         job: &mut dyn FnMut() -> Result<Vec<FoundToken>>,
     ) -> Result<Arc<Vec<FoundToken>>> {
-        // A listing that landed since this flight began: the flight ends with what is in memory,
-        // whatever error this is.
-        if self.newer.is_some_and(|landed| landed().is_some()) {
+        // The listing of another flight has cached the token since this flight began. This flight
+        // then returns the cached token and drops the error.
+        if self.newer.is_some_and(|newer| newer().is_some()) {
             return Err(Error::new(
                 ErrorKind::Busy,
-                "another request has brought this meanwhile: ask again",
+                "another request has fetched this token meanwhile; retry",
             ));
         }
         self.prerequisites
@@ -398,7 +403,8 @@ impl Context for ServiceContext<'_> {
 }
 
 impl PluginSecrets for ServiceContext<'_> {
-    /// Asks the plugin in a context of its own: with its clock, its pauses and its refusals.
+    /// Reads a secret from a plugin, in the context of the plugin's own service: with its clock,
+    /// its pauses and its recorded failures.
     fn secret(&self, plugin: &str, what: &str) -> Result<Secret> {
         let service = self.state.accounts.plugin(self.account, plugin)?;
         let context = ServiceContext {
@@ -411,8 +417,8 @@ impl PluginSecrets for ServiceContext<'_> {
     }
 }
 
-/// A `Retry-After` in milliseconds from now, at most a quarter of an hour: seconds, or a date. None
-/// for what is neither, or is over.
+/// Parses a `Retry-After`, which is seconds or a date, into milliseconds from now, at most 15 min.
+/// Returns `None` if it is malformed or a date in the past.
 fn retry_after_ms(text: &str, now_us: i64) -> Option<u64> {
     let most = negative_cache::MAX_RETRY_AFTER_US as u64 / 1000;
     let text = text.trim();

@@ -1,8 +1,8 @@
-//! Single flight: of all callers that need the same thing at the same time, one fetches it and the
-//! others wait for it.
+//! Single flight: of all callers that need the same token or listing at the same time, one fetches
+//! it and the others wait for it.
 //!
-//! Each waiter has a deadline of its own; the flight goes on without it. Waiters are woken outside
-//! the lock.
+//! Each caller waits until its own deadline. The flight goes on after a caller stops waiting.
+//! Waiting callers are woken after all locks are released.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -17,17 +17,17 @@ use crate::sys::sync::{Condvar, Mutex};
 /// The flights under way.
 pub struct SingleFlight<K, T>(Mutex<HashMap<K, Arc<Flight<T>>>>);
 
-/// What the callers of one flight wait for.
+/// One fetch that several callers share.
 pub struct Flight<T> {
     outcome: Mutex<Option<Result<T>>>,
     done: Condvar,
 }
 
-/// What joining gave.
+/// The result of joining a flight.
 pub enum Joined<T> {
-    /// A new flight: the caller has to call [`SingleFlight::run`].
+    /// A new flight. The caller must run it with [`SingleFlight::run`].
     Leader(Arc<Flight<T>>),
-    /// A flight that is under way.
+    /// A flight that another caller has started.
     Follower(Arc<Flight<T>>),
 }
 
@@ -38,7 +38,7 @@ impl<K, T> Default for SingleFlight<K, T> {
 }
 
 impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
-    /// Joins the flight of a key, or begins one.
+    /// Joins the flight of a key, or starts one.
     pub fn join(&self, key: &K) -> Joined<T> {
         let mut flights = self.0.lock();
         if let Some(flight) = flights.get(key) {
@@ -52,12 +52,13 @@ impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
         Joined::Leader(flight)
     }
 
-    /// Runs the work of a flight and gives every waiter its outcome, also when the work panics.
+    /// Runs the work of a flight and gives every waiting caller its outcome, even if the work
+    /// panics.
     pub fn run(&self, key: &K, flight: &Flight<T>, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
             Err(Error::new(
                 ErrorKind::Panic,
-                "a fault inside keyferry while it got a token: report it",
+                "cannot fetch the token: keyferry panicked; report this bug",
             ))
         });
         self.0.lock().remove(key);
@@ -66,17 +67,18 @@ impl<K: Eq + Hash + Clone, T: Clone> SingleFlight<K, T> {
         outcome
     }
 
-    /// How many are under way.
+    /// Returns the number of flights under way.
     pub fn count(&self) -> usize {
         self.0.lock().len()
     }
 }
 
 impl<T: Clone + Send + 'static> Flight<T> {
-    /// Waits for the outcome.
+    /// Waits for the outcome of the flight.
     ///
     /// # Errors
-    /// That of the flight; [`ErrorKind::Timeout`] at the deadline, [`ErrorKind::Cancelled`].
+    /// Returns the error of the flight; [`ErrorKind::Timeout`] at the deadline;
+    /// [`ErrorKind::Cancelled`] if the caller cancels.
     pub fn wait(self: &Arc<Self>, deadline: Instant, cancel: &Cancel) -> Result<T> {
         let waker = Arc::clone(self) as Arc<dyn Wake>;
         cancel.while_waiting(waker, || {
@@ -98,13 +100,14 @@ impl<T: Clone + Send + 'static> Flight<T> {
 
 impl<T: Send> Wake for Flight<T> {
     fn wake(&self) {
-        // Under the lock, so that nobody is between looking and waiting.
+        // Take the lock, so that no waiting thread is between its check and its sleep. Such a
+        // thread would miss the signal.
         let _outcome = self.outcome.lock();
         self.done.notify_all();
     }
 }
 
-/// The error of a caller who cancelled.
+/// Builds the error for a request that was cancelled.
 pub fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the request was cancelled")
 }
@@ -112,7 +115,7 @@ pub fn cancelled() -> Error {
 fn timed_out() -> Error {
     Error::new(
         ErrorKind::Timeout,
-        "no answer in the time that the request has: ask again, or give it more time",
+        "timed out waiting for a response; retry, or set a longer timeout",
     )
 }
 

@@ -15,10 +15,10 @@ use crate::ports::http::Http;
 use crate::ports::store::Store;
 use crate::sys::sync::{Condvar, Mutex, RwLock};
 
-/// At most this many keys are linked to the refusal that stopped them.
+/// The maximum number of links from a key to the recorded failure that stopped it.
 const MAX_REFUSALS: usize = 1024;
 
-/// Random 0 to 255.
+/// Returns a random number from 0 to 255, or 127 if the kernel provides none.
 pub fn random() -> u8 {
     getrandom::u32().map_or(127, |random| random as u8)
 }
@@ -26,57 +26,58 @@ pub fn random() -> u8 {
 /// Counters of what the session did.
 #[derive(Default)]
 pub struct Stats {
-    /// Flights begun.
+    /// Flights started.
     pub flights: AtomicU64,
     /// Callers that waited for the flight of another caller.
     pub waits: AtomicU64,
-    /// Exchanges with services.
+    /// HTTP exchanges with services.
     pub exchanges: AtomicU64,
-    /// Of these the ones that carried the user's secrets.
+    /// Requests that carried the user's secrets, without their retries.
     pub logins: AtomicU64,
-    /// Attempts to renew a token without the user's secrets.
+    /// Attempts to refresh a token without the user's secrets.
     pub renewals: AtomicU64,
     /// Refreshes that ran in the background.
     pub background: AtomicU64,
-    /// Refusals that were answered from memory.
+    /// Logins that were not sent, because the negative cache has their secrets.
     pub refused_from_memory: AtomicU64,
     /// Tokens that callers or services rejected.
     pub rejected: AtomicU64,
 }
 
-/// What the broker, the persistence and the exchanges with services share.
+/// The state that the broker, the persistence and the service contexts share.
 pub struct EngineState {
-    /// The profiles, and the services of each.
+    /// The profiles and the services of each.
     pub accounts: Accounts,
     /// Tokens in memory.
     pub cache: Cache,
-    /// Records beyond this process.
+    /// Keeps records beyond the cache.
     pub store: Box<dyn Store>,
     /// Sends requests.
     pub http: Box<dyn Http>,
     /// The wall clock.
     pub clock: Clock,
-    /// The limit of one exchange, and of a request that sets none.
+    /// The time limit of one exchange, and of a request without a timeout of its own.
     pub timeout: Duration,
-    /// The last generation that was given or seen.
+    /// The last generation that this process issued or saw.
     generation: AtomicU64,
     /// Counters.
     pub stats: Stats,
-    /// Which keys wait after a failure or a rejection.
+    /// The keys that must wait after a failure or a rejection.
     pub backoff: Backoff,
-    /// The fingerprint of the refusal or throttle, by the key that it stopped.
+    /// The fingerprint under which a failure or throttle is recorded, by the key that it stopped.
     pub refusals: Mutex<HashMap<TokenKey, Fingerprint>>,
-    /// The package that a link opened, by the key of the link.
+    /// The package that a link opens, by the link's key.
     pub aliases: RwLock<HashMap<TokenKey, TokenKey>>,
-    /// The session is being closed.
+    /// Whether the session is closing.
     pub closed: AtomicBool,
-    /// What flights wait for, by the scope of their tokens.
+    /// The error for callers that time out while a flight waits for a lock or a secret source, by
+    /// the scope of the flight's token.
     pub blocked: Mutex<HashMap<u64, Error>>,
-    /// Signalled when the session closes; wakes sleeping retries.
+    /// Signalled when the session closes. Wakes sleeping retries.
     closing: (Mutex<()>, Condvar),
 }
 
-/// What the state is made of.
+/// The parts of a new [`EngineState`].
 pub struct EngineParts {
     /// Keeps records.
     pub store: Box<dyn Store>,
@@ -84,12 +85,12 @@ pub struct EngineParts {
     pub http: Box<dyn Http>,
     /// The wall clock.
     pub clock: Clock,
-    /// The limit of one exchange.
+    /// The time limit of one exchange.
     pub timeout: Duration,
 }
 
 impl EngineState {
-    /// The state for these accounts.
+    /// Creates the state for these accounts.
     pub fn new(accounts: Accounts, parts: EngineParts) -> Self {
         let seed = RandomState::new().hash_one(());
         let EngineParts {
@@ -116,18 +117,19 @@ impl EngineState {
         }
     }
 
-    /// Links a refusal to the key that it stopped: forgetting the key lifts the refusal.
+    /// Links a recorded failure to the key that it stopped. Forgetting the key then removes the
+    /// failure.
     pub fn note_refusal(&self, key: &TokenKey, secret: Fingerprint) {
         let mut refusals = self.refusals.lock();
         if refusals.len() >= MAX_REFUSALS {
-            // Evict any entry. The refusal itself stays; only its link to the key is lost.
+            // Evict any entry. Its failure stays recorded: only the link to the key is lost.
             let some = refusals.keys().next().cloned();
             some.map(|key| refusals.remove(&key));
         }
         refusals.insert(key.clone(), secret);
     }
 
-    /// Lifts the refusals that stopped some keys.
+    /// Removes the recorded failures that stopped some keys.
     pub fn forget_refusals(&self, which: impl Fn(&TokenKey) -> bool) {
         let stopped: Vec<_> = self
             .refusals
@@ -139,14 +141,15 @@ impl EngineState {
             .for_each(|(_, secret)| self.store.set_failure(secret, None, &|_| false));
     }
 
-    /// The time by the clock of a service.
+    /// Returns the time by the clock of a service.
     #[inline]
     pub fn now_us(&self, bound: &BoundService) -> i64 {
         self.clock.now_us() + bound.skew_us()
     }
 
-    /// A generation greater than all before, also than those of rejected tokens. The wall clock
-    /// keeps those of other processes apart.
+    /// Returns a generation greater than all before, including those of rejected tokens. It is at
+    /// least the wall clock in microseconds, which keeps the generations of different processes
+    /// apart.
     pub fn next_generation(&self) -> u64 {
         let now = u64::try_from(self.clock.now_us()).unwrap_or(0);
         let next = |last: u64| Some(now.max(last + 1));
@@ -155,17 +158,18 @@ impl EngineState {
             .map_or(now, |last| now.max(last + 1))
     }
 
-    /// Takes note of a generation that another process gave: the next one is greater.
+    /// Records a generation that another process issued. The next one is greater.
     pub fn observe_generation(&self, generation: u64) {
         self.generation.fetch_max(generation, Ordering::Relaxed);
     }
 
-    /// Makes fingerprints of secrets, the same in all processes that share the store.
+    /// Returns the fingerprinter of the store. It gives the same fingerprints in all processes that
+    /// share the store.
     pub fn fingerprints(&self) -> &Fingerprinter {
         self.store.fingerprints()
     }
 
-    /// The fingerprint of secrets that are sent to a service.
+    /// Returns the fingerprint of secrets that are sent to a service.
     pub fn fingerprint(&self, bound: &BoundService, secrets: &[&str]) -> Fingerprint {
         let scope = format!("{:016x}", bound.scope.fingerprint());
         let parts: Vec<&str> = std::iter::once(scope.as_str())
@@ -174,7 +178,8 @@ impl EngineState {
         self.fingerprints().of(&parts)
     }
 
-    /// Sleeps; returns at once when the session closes. Whether the caller may go on.
+    /// Sleeps, but returns at once when the session closes. Returns whether the session is still
+    /// open.
     pub fn pause(&self, pause: Duration) -> bool {
         let deadline = Instant::now() + pause;
         let mut guard = self.closing.0.lock();

@@ -1,7 +1,7 @@
-//! The threads that flights run on.
+//! The threads that run flights.
 //!
-//! Each flight has a caller that waits for it, or is one of the few background refreshes, so their
-//! number is bounded.
+//! Each flight either has a caller that waits for it, or is one of at most 4 background refreshes.
+//! The number of threads is therefore bounded.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::sys::signals;
 use crate::sys::sync::{Condvar, Mutex};
 
-/// The threads of flights, one each.
+/// The worker threads, one for each running flight.
 #[derive(Default)]
 pub struct Workers {
     active: Mutex<usize>,
@@ -17,7 +17,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Runs `work` on a thread of its own; here and now if there can't be one.
+    /// Runs `work` on a new thread, or on the calling thread if no thread can be started.
     pub fn run(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
         *self.active.lock() += 1;
         let workers = Arc::clone(self);
@@ -50,7 +50,7 @@ impl Workers {
         }
     }
 
-    /// Waits until none runs, at most so long. Whether none does.
+    /// Waits until no worker runs, for at most `at_most`. Returns whether none runs.
     pub fn wait_idle(&self, at_most: Duration) -> bool {
         let deadline = Instant::now() + at_most;
         let mut active = self.active.lock();

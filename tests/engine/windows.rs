@@ -118,7 +118,7 @@ fn with_the_service_down_the_token_serves_until_it_ends_and_one_clear_error_afte
     for _ in 0..600 {
         let errors = together(3, |_| world.session.token("user").map(drop).unwrap_err());
         let sane = |error: &keyferry::error::Error| {
-            error.kind == ErrorKind::Unavailable && error.message().contains("ask again later")
+            error.kind == ErrorKind::Unavailable && error.message().contains("retry later")
         };
         assert!(errors.iter().all(sane), "{errors:?}");
         world.pass_s(1);

@@ -265,5 +265,5 @@ fn where_no_agent_runs_the_message_says_how_to_start_one() {
         );
     }
     let error = failure(session.token("agent:session"), k::KEYFERRY_E_NO_HEADER);
-    assert!(error.message.contains("session is state"), "{error:?}");
+    assert!(error.message.contains("keeps the session"), "{error:?}");
 }

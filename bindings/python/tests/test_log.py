@@ -59,7 +59,7 @@ class Log(Case):
         self.session.forget_all()
         self.session.token_for("user")
         self.assertEqual((len(self.handler.records), len(other.records) > 0), (0, True))
-        self.assertEqual(sum("got" in record.getMessage() for record in other.records), 1)
+        self.assertEqual(sum("acquired" in record.getMessage() for record in other.records), 1)
 
     def test_what_is_installed_lives_however_two_threads_meet(self):
         call_status, calls, other = keyferry.log.call_status, itertools.count(), RecordingHandler()
@@ -150,5 +150,5 @@ class Log(Case):
             "keyferry.token_for('user')\n"
         )
         before, after = run(program).split("last\n")
-        self.assertIn("INFO:keyferry:got", before)
+        self.assertIn("INFO:keyferry:acquired", before)
         self.assertEqual(after, "")

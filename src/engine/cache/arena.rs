@@ -1,11 +1,12 @@
-//! Memory for the cache's records: blocks of words that are read without a lock while a writer may
-//! change them.
+//! Memory for the cache's entries: blocks of words that readers read without a lock while a writer
+//! may change them.
 //!
-//! No `unsafe`: a block is never given back to the system while the arena lives, so that a reader
-//! who comes late reads a stale block, never a foreign one, and sees by its version that it is
+//! No `unsafe` is needed: no block is given back to the system while the arena lives. A late reader
+//! reads a stale block, never memory of something else, and the block's version shows that it is
 //! stale.
 //!
-//! Word 0 of each block is its version: odd while it is written, and different after each change.
+//! Word 0 of each block is its version. It is odd while the block is written, and different after
+//! each change.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(not(loom))]
 use crate::sys::atomic_words::zeroed;
 
-// `tests/loom` runs this very file in every order that the memory model allows.
+// `tests/loom` compiles this same file, and runs it in every order that the memory model allows.
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -24,24 +25,26 @@ fn zeroed(count: usize) -> Box<[AtomicU64]> {
     (0..count).map(|_| AtomicU64::new(0)).collect()
 }
 
-/// How many chunks there can be. Each new one is an eighth of all before, so that they are enough
-/// for any memory.
+/// The maximum number of chunks. Each new chunk has at least an eighth of the size of all chunks
+/// before it, so 256 chunks are enough for any memory.
 const CHUNKS: usize = 256;
-/// The first chunks' size in words.
+/// The minimum size of a chunk, in words.
 const FIRST_WORDS: usize = 1024;
-/// Blocks have a multiple of so many words: a line of the processor's cache.
+/// The size of a block is a multiple of this many words, which are one line of the processor's
+/// cache.
 const BLOCK_MULTIPLE_WORDS: usize = 8;
 
-/// Where a block is: the chunk in the upper 8 bits, the offset in words in the 56 below.
+/// The address of a block: the number of its chunk in the upper 8 bits, and its offset in words in
+/// the lower 56.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EntrySlot(pub u64);
 
-/// Blocks of words.
+/// Blocks of words, in chunks.
 pub struct Arena {
     chunks: Box<[OnceLock<Box<[AtomicU64]>>]>,
 }
 
-/// Which blocks are in use. Belongs to the one who writes.
+/// Tracks which blocks are in use. Only the writer uses it.
 #[derive(Default)]
 pub struct Allocator {
     used_chunks: usize,
@@ -59,24 +62,25 @@ impl Default for Arena {
 }
 
 impl Arena {
-    /// A block and what follows it in its chunk. Empty for a place that was never given out.
+    /// Returns a block and all words after it in its chunk. The slice is empty for an address that
+    /// was never allocated.
     #[inline]
-    pub fn at(&self, place: EntrySlot) -> &[AtomicU64] {
+    pub fn at(&self, block: EntrySlot) -> &[AtomicU64] {
         let chunk = self
             .chunks
-            .get((place.0 >> 56) as usize)
+            .get((block.0 >> 56) as usize)
             .and_then(OnceLock::get);
         chunk
-            .and_then(|words| words.get((place.0 << 8 >> 8) as usize..))
+            .and_then(|words| words.get((block.0 << 8 >> 8) as usize..))
             .unwrap_or_default()
     }
 
-    /// Takes a block of at least `words` words. None when memory for another chunk can't be
-    /// addressed.
+    /// Allocates a block of at least `words` words. Returns `None` if another chunk is needed and
+    /// there are 256 already.
     pub fn allocate(&self, allocator: &mut Allocator, words: usize) -> Option<EntrySlot> {
         let words = words.next_multiple_of(BLOCK_MULTIPLE_WORDS);
-        if let Some(place) = allocator.free.get_mut(&words).and_then(Vec::pop) {
-            return Some(place);
+        if let Some(block) = allocator.free.get_mut(&words).and_then(Vec::pop) {
+            return Some(block);
         }
         let fits = self
             .chunks
@@ -85,10 +89,10 @@ impl Arena {
         if fits.is_none_or(|chunk| allocator.used_words + words > chunk.len()) {
             self.grow(allocator, words)?;
         }
-        let place =
+        let block =
             EntrySlot((allocator.used_chunks as u64 - 1) << 56 | allocator.used_words as u64);
         allocator.used_words += words;
-        Some(place)
+        Some(block)
     }
 
     fn grow(&self, allocator: &mut Allocator, words: usize) -> Option<()> {
@@ -103,33 +107,33 @@ impl Arena {
         Some(())
     }
 
-    /// Gives a block of `words` words back, wiped.
-    pub fn release(&self, allocator: &mut Allocator, place: EntrySlot, words: usize) {
+    /// Wipes a block of `words` words and makes it available again.
+    pub fn release(&self, allocator: &mut Allocator, block: EntrySlot, words: usize) {
         let words = words.next_multiple_of(BLOCK_MULTIPLE_WORDS);
-        write(&self.at(place)[..words], |content| {
+        write(&self.at(block)[..words], |content| {
             content
                 .iter()
                 .for_each(|word| word.store(0, Ordering::Relaxed))
         });
-        allocator.free.entry(words).or_default().push(place);
+        allocator.free.entry(words).or_default().push(block);
     }
 }
 
-/// Changes a block's words behind the version. One writer at a time.
+/// Changes a block's words under its version. Only one writer at a time may call this.
 pub fn write(block: &[AtomicU64], change: impl FnOnce(&[AtomicU64])) {
     let Some((version, content)) = block.split_first() else {
         return;
     };
     let before = version.load(Ordering::Relaxed);
     version.store(before + 1, Ordering::Relaxed);
-    // Whoever sees a word of the change sees the odd version too.
+    // A reader that sees any word of the change also sees the odd version, or a later one.
     fence(Ordering::Release);
     change(content);
     version.store(before + 2, Ordering::Release);
 }
 
-/// Reads a block's words behind the version. None if it changed meanwhile: what `read` gave was
-/// torn.
+/// Reads a block's words under its version. Returns `None` if the block changed meanwhile, because
+/// the result of `read` may then be torn.
 #[inline]
 pub fn read<T>(block: &[AtomicU64], read: impl FnOnce(&[AtomicU64]) -> T) -> Option<T> {
     let (version, content) = block.split_first()?;
@@ -150,30 +154,30 @@ mod tests {
     #[test]
     fn released_blocks_are_wiped_and_used_again() {
         let (arena, mut allocator) = (Arena::default(), Allocator::default());
-        let place = arena.allocate(&mut allocator, 9).unwrap();
-        write(&arena.at(place)[..9], |content| {
+        let block = arena.allocate(&mut allocator, 9).unwrap();
+        write(&arena.at(block)[..9], |content| {
             content[3].store(7, Ordering::Relaxed)
         });
         assert_eq!(
-            read(arena.at(place), |content| content[3]
+            read(arena.at(block), |content| content[3]
                 .load(Ordering::Relaxed)),
             Some(7)
         );
-        arena.release(&mut allocator, place, 9);
+        arena.release(&mut allocator, block, 9);
         assert!(
-            arena.at(place)[1..16]
+            arena.at(block)[1..16]
                 .iter()
                 .all(|word| word.load(Ordering::Relaxed) == 0)
         );
-        assert_eq!(arena.allocate(&mut allocator, 16), Some(place));
-        assert_ne!(arena.allocate(&mut allocator, 16), Some(place));
+        assert_eq!(arena.allocate(&mut allocator, 16), Some(block));
+        assert_ne!(arena.allocate(&mut allocator, 16), Some(block));
     }
 
     #[test]
     fn a_block_that_is_longer_than_a_chunk_gets_its_own() {
         let (arena, mut allocator) = (Arena::default(), Allocator::default());
-        let place = arena.allocate(&mut allocator, FIRST_WORDS * 3).unwrap();
-        assert!(arena.at(place).len() >= FIRST_WORDS * 3);
+        let block = arena.allocate(&mut allocator, FIRST_WORDS * 3).unwrap();
+        assert!(arena.at(block).len() >= FIRST_WORDS * 3);
         assert!(arena.at(EntrySlot(77 << 56)).is_empty());
     }
 }

@@ -1,10 +1,18 @@
-//! A token as the words of a cache record, and back.
+//! Encodes a token as the words of a cache entry, and decodes it.
 //!
-//! All that reads here may see torn words: it stays inside the block, and what it gives is thrown
-//! away by [`crate::engine::cache::arena::read`] if the record changed meanwhile. The words behind
-//! the version are: scope; resource kind, access, kind, header count, id length, service length,
-//! name length; headers and details length; generation; expiry; acquisition; advisory point;
-//! mandatory point; then the token's text.
+//! The functions that read here may see torn words. They stay inside the block, and
+//! [`crate::engine::cache::arena::read`] discards their results if the entry changed meanwhile.
+//!
+//! The words after the version are:
+//!
+//! - 0: the scope
+//! - 1: resource kind, access, token kind, header count, service length and name length, one byte
+//!   each, then the id length in two bytes
+//! - 2: the length of the headers in the lower half, and of the details in the upper half
+//! - 3: the generation
+//! - 4 and 5: the times of expiry and acquisition
+//! - 6 and 7: the advisory and the mandatory time
+//! - from 8 on: the token's text, in the layout of [`crate::model::token`]
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -21,59 +29,59 @@ const EXPIRES: usize = 4;
 const ACQUIRED: usize = 5;
 const ADVISORY: usize = 6;
 const MANDATORY: usize = 7;
-/// Where the text begins.
+/// The word at which the token's text begins.
 pub const CONTENT_TEXT: usize = 8;
 
-/// The lowest bit of the advisory point: one caller was told that it is over.
+/// The lowest bit of the advisory time: set once a caller was notified that this time has passed.
 pub const NOTIFIED: u64 = 1;
 
-/// When a token is to be renewed. Microseconds since 1970 by the service's clock.
+/// When a token should be refreshed, in microseconds since 1970 by the service's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshTimes {
-    /// From here on one refresh is advisable.
+    /// From this time on, a refresh is advisable.
     pub advisory_us: i64,
-    /// From here on callers wait for it.
+    /// From this time on, callers wait for the refresh.
     pub mandatory_us: i64,
 }
 
 impl RefreshTimes {
-    /// The advisory point as it stands in a record, where nobody was told yet.
+    /// Returns the advisory time as an entry holds it before any caller was notified.
     pub fn advisory_word(&self) -> u64 {
         self.advisory_us as u64 & !NOTIFIED
     }
 }
 
-/// A token and when it is to be renewed.
+/// A token and its refresh times.
 #[derive(Clone)]
 pub struct CachedToken {
     /// A copy of the token.
     pub token: Token,
-    /// From when on.
+    /// Its refresh times.
     pub times: RefreshTimes,
 }
 
-/// A token that is not handed out.
+/// Why a cached token is not handed out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum NotFresh {
-    /// It is to be renewed.
+    /// The token is due for refresh.
     Renewable,
-    /// It has ended, as if it were not there.
+    /// The token has expired. It counts as missing.
     Ended,
 }
 
-/// What a look-up for a header line met.
+/// The result of reading an entry for its header line.
 pub enum EntryView {
-    /// A line of this length; it was copied if the buffer is longer.
+    /// The length of the line without NUL. The line was copied if the buffer is longer than that.
     Line(usize),
-    /// A token of several headers.
+    /// The token has several headers.
     Multiple,
-    /// A token past its mandatory point, or past its end.
+    /// The token is past its mandatory time, or expired.
     Stale(NotFresh),
-    /// A token past its advisory point, which nobody was told yet.
+    /// The token is past its advisory time, which is this word, and no caller was notified yet.
     Due(u64),
 }
 
-/// What a place without a record says.
+/// Stands in for the words of a block that is too short for an entry.
 static NOTHING: [AtomicU64; CONTENT_TEXT] = [const { AtomicU64::new(0) }; CONTENT_TEXT];
 
 #[inline]
@@ -102,17 +110,17 @@ fn packed_meta(meta: &TokenMeta, layout: &Layout) -> u64 {
     low | u64::from(layout.id_len) << 48
 }
 
-/// How many words a token's record takes, with its version.
+/// Returns the size of a token's entry in words, including the version.
 pub fn words(token: &Token) -> usize {
     1 + CONTENT_TEXT + token.layout().text_len().div_ceil(8)
 }
 
-/// How many words the text of a record takes.
+/// Returns the size of an entry's text in words.
 pub fn text_words(content: &[AtomicU64]) -> usize {
     layout(content).text_len().div_ceil(8)
 }
 
-/// Writes a token and its times.
+/// Writes a token and its refresh times to an entry.
 pub fn write(content: &[AtomicU64], token: &Token, times: &RefreshTimes) {
     let (meta, layout) = (token.meta(), token.layout());
     let head = [
@@ -132,7 +140,7 @@ pub fn write(content: &[AtomicU64], token: &Token, times: &RefreshTimes) {
         .for_each(|(to, word)| to.store(word, Relaxed));
 }
 
-/// Up to eight bytes as a word, with NUL where there are fewer.
+/// Packs up to 8 bytes into a word, with NUL in place of missing bytes.
 #[inline]
 fn padded(bytes: &[u8]) -> u64 {
     bytes
@@ -141,7 +149,7 @@ fn padded(bytes: &[u8]) -> u64 {
         .fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
-/// Whether a record is the one of this key.
+/// Returns whether an entry is the one of this key.
 #[inline]
 pub fn has_key(content: &[AtomicU64], key: &TokenKeyRef<'_>) -> bool {
     let small = word(content, PACKED_META);
@@ -153,7 +161,7 @@ pub fn has_key(content: &[AtomicU64], key: &TokenKeyRef<'_>) -> bool {
         && begin_with(text_at(content, id_at), key.id.as_bytes())
 }
 
-/// The numbers of a record.
+/// Reads the metadata of an entry's token.
 pub fn meta(content: &[AtomicU64]) -> TokenMeta {
     let small = word(content, PACKED_META);
     TokenMeta {
@@ -180,7 +188,7 @@ fn layout(content: &[AtomicU64]) -> Layout {
     }
 }
 
-/// A copy of the token and its times. None only for words that are torn.
+/// Copies the token and its refresh times. Returns `None` only if the words are torn.
 pub fn copy(content: &[AtomicU64]) -> Option<CachedToken> {
     let times = RefreshTimes {
         advisory_us: (word(content, ADVISORY) & !NOTIFIED) as i64,
@@ -192,22 +200,24 @@ pub fn copy(content: &[AtomicU64]) -> Option<CachedToken> {
     })
 }
 
-/// In its place at once: a token that was moved from caller to caller waited for its own stores
-/// each time, a third of a hit.
+/// Copies the token into a box.
+///
+/// Rationale: the box is made here, not by a caller. When a token was moved from function to
+/// function, each move waited for the writes of the one before, which took a third of a hit's time.
 #[inline]
 fn token(content: &[AtomicU64]) -> Option<Box<Token>> {
     let layout = layout(content);
     let len = layout.text_len();
-    // Before so much is allocated: a torn length may be anything.
+    // Check the length before allocating: a torn length may be any number.
     let words = content.get(CONTENT_TEXT..CONTENT_TEXT + len.div_ceil(8))?;
     let mut text = Box::new_uninit_slice(len);
     copy_words(words, &mut text);
-    // SAFETY: `copy_words` has written every byte.
+    // SAFETY: `copy_words` promises to write every byte of `text`.
     let text = unsafe { text.assume_init() };
     Some(Box::new(Token::from_parts(meta(content), layout, text)))
 }
 
-/// A copy of the token, if no refresh of it is advisable at `now_us`.
+/// Copies the token, if no refresh of it is advisable at `now_us`.
 #[inline]
 pub fn fresh(content: &[AtomicU64], now_us: i64) -> Result<Box<Token>, NotFresh> {
     if now_us < word(content, ADVISORY) as i64 {
@@ -226,7 +236,8 @@ fn stale(content: &[AtomicU64], now_us: i64) -> NotFresh {
     }
 }
 
-/// Copies the header line, if the token is fresh at `now_us` and nobody has to be told otherwise.
+/// Copies the header line if the token is fresh at `now_us`. From the advisory time on, returns
+/// [`EntryView::Due`] until a caller was notified.
 #[inline]
 pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> EntryView {
     let advisory = word(content, ADVISORY);
@@ -241,7 +252,7 @@ pub fn peek(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> 
     line(content, out)
 }
 
-/// The same past the advisory point, when somebody was told.
+/// Copies the header line of a token past its advisory time, after a caller was notified.
 pub fn peek_notified(content: &[AtomicU64], now_us: i64, out: &mut [MaybeUninit<u8>]) -> EntryView {
     if now_us >= word(content, MANDATORY) as i64 {
         EntryView::Stale(stale(content, now_us))
@@ -267,10 +278,10 @@ fn line(content: &[AtomicU64], out: &mut [MaybeUninit<u8>]) -> EntryView {
     EntryView::Line(len.saturating_sub(1))
 }
 
-/// Changes the advisory point, if it still is `from`.
+/// Changes the advisory time from `from` to `to`. Returns false if it is no longer `from`.
 ///
-/// The one read that acts: where the record changes behind it, nobody or another token's caller is
-/// told, once and too early.
+/// This is the only read with a side effect. If the entry changes during the read, either no caller
+/// is notified, or a caller of another token is notified once and too early.
 pub fn exchange_advisory(content: &[AtomicU64], from: u64, to: u64) -> bool {
     content.get(ADVISORY).is_some_and(|advisory| {
         advisory

@@ -1,9 +1,10 @@
-//! Tokens in memory: found by name without a lock, a shared counter or an allocation, so that a
-//! second core adds throughput.
+//! The token cache in memory. Finding a token takes no lock, changes no shared counter and
+//! allocates nothing, so a second core adds throughput.
 //!
-//! A table of (hash, place of a record) that is only ever replaced by a larger one, and records of
-//! words behind a version ([`crate::engine::cache::arena`]). Writers take turns under one lock;
-//! readers never see it.
+//! The cache consists of a hash table and an arena. Each slot of the table holds a hash and the
+//! address of an entry. The entries are blocks of words in the arena, each with a version
+//! ([`crate::engine::cache::arena`]). A table is never resized: a new table replaces it. Writers
+//! take turns under one mutex, which readers never take.
 
 pub mod arena;
 pub mod entry;
@@ -21,30 +22,32 @@ use crate::engine::cache::entry::{CONTENT_TEXT, CachedToken, EntryView, NotFresh
 use crate::model::key::{Access, KeyPrefix, TokenKeyRef};
 use crate::model::token::Token;
 
-/// The sizes of the table, each twice the one before, and of each size two: while one is rebuilt
-/// the other serves.
+/// The number of tables. Each size is twice the one before, and each size has 2 tables: readers use
+/// one while the other is rebuilt.
 const TABLES: usize = 2 * 40;
 const FIRST_SLOTS: usize = 64;
-/// One change in [`Cache::current`]; what is below it is the number of a table.
+/// The increment of [`Cache::current`] for one change of tables. The bits below it hold the number
+/// of a table.
 const TABLE_CHANGE_STEP: usize = 1 << 8;
 
-/// The bits of a tag that are an access. There are four.
+/// The bits of a tag that hold the access. There are 4 accesses.
 const ACCESS: u64 = 3;
-/// Tags of slots that hold nothing: never used, and used before.
+/// The tag of a slot that was never used.
 const EMPTY: u64 = 0;
+/// The tag of a slot whose entry was removed.
 const REMOVED: u64 = 1;
 
 #[derive(Default)]
 struct TableSlot {
     tag: AtomicU64,
-    place: AtomicU64,
+    block: AtomicU64,
 }
 
 /// Tokens by key.
 pub struct Cache {
     tables: Box<[OnceLock<Box<[TableSlot]>>]>,
-    /// Which table serves, and above that how often this was changed: a table may come to serve
-    /// again.
+    /// The number of the table in use, and in the bits above it a counter of changes. The counter
+    /// is needed because a table can be put in use again, and its number alone would not show that.
     current: AtomicUsize,
     arena: Arena,
     hasher: FixedState,
@@ -54,25 +57,26 @@ pub struct Cache {
 #[derive(Default)]
 struct Writer {
     allocator: Allocator,
-    /// Slots that are not empty, removed ones too.
+    /// The number of slots that are not empty, including removed ones.
     used: usize,
 }
 
-/// What a look-up for a header line gave.
+/// The result of looking up a header line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Peek {
-    /// Nothing that is fresh.
+    /// No fresh token is cached.
     Miss,
-    /// A token whose advisory point is over: this one caller is told.
+    /// The token is past its advisory time. Only one caller gets this result.
     RefreshDue,
-    /// Several headers.
+    /// The token has several headers.
     Multiple,
-    /// A line of this length without NUL; it stands in the buffer if that was longer.
+    /// The length of the header line without NUL. The line was copied if the buffer is longer than
+    /// that.
     Line(usize),
 }
 
 impl Cache {
-    /// An empty cache. `seed` should be random: it decides which ids share a place.
+    /// Creates an empty cache. `seed` should be random: it decides which ids collide in the table.
     pub fn new(seed: u64) -> Self {
         let tables: Box<[OnceLock<Box<[TableSlot]>>]> =
             (0..TABLES).map(|_| OnceLock::new()).collect();
@@ -86,18 +90,18 @@ impl Cache {
         }
     }
 
-    /// The token of a key, whatever its age.
+    /// Returns the token of a key, of any age.
     pub fn get(&self, key: &TokenKeyRef<'_>) -> Option<CachedToken> {
         self.find(key, self.hash(&key.prefix()), entry::copy)
             .flatten()
     }
 
-    /// A copy of the token that a thing has for the first of these accesses, if no refresh of it is
-    /// advisable at `now_us`.
+    /// Returns a copy of a resource's token. The token is the one of the first access that has an
+    /// unexpired token. Returns `None` if a refresh of that token is advisable at `now_us`.
     ///
-    /// Rationale: a later access serves where an earlier one has none, or one that has ended. For
-    /// one that is to be renewed it once stood in too: who managed a package was given its write
-    /// token, and nobody renewed the other.
+    /// Rationale: a later access is used only if an earlier one has no token or an expired one.
+    /// Once, it was also used if the earlier token was due for refresh. A caller that managed a
+    /// package then got the package's write token, and nothing refreshed the management token.
     #[inline(always)]
     pub fn fresh(
         &self,
@@ -118,8 +122,8 @@ impl Cache {
         None
     }
 
-    /// Copies the header line of the token that [`Cache::fresh`] would give into `out`, past its
-    /// advisory point too.
+    /// Copies the header line of the token that [`Cache::fresh`] would return into `out`. A token
+    /// past its advisory time is copied too, until its mandatory time.
     #[inline(always)]
     pub fn peek(
         &self,
@@ -144,7 +148,8 @@ impl Cache {
         Peek::Miss
     }
 
-    /// Past the advisory point `advisory`: one caller is told, and for the others the token serves on.
+    /// Handles a token past its advisory time, which is `advisory`. One caller gets
+    /// [`Peek::RefreshDue`]. The others still get the token.
     #[cold]
     fn peek_due(
         &self,
@@ -165,7 +170,8 @@ impl Cache {
         }
     }
 
-    /// Changes the advisory point of a key's token, if it still is `from`. Whether it was.
+    /// Changes the advisory time of a key's token from `from` to `to`. Returns false if it is no
+    /// longer `from`.
     fn exchange_advisory(&self, key: &TokenKeyRef<'_>, from: u64, to: u64) -> bool {
         self.find(key, self.hash(&key.prefix()), |content| {
             entry::exchange_advisory(content, from, to)
@@ -173,8 +179,8 @@ impl Cache {
         .unwrap_or(false)
     }
 
-    /// Moves the advisory point of a key's token, if it still is the one of `times`. Whether it
-    /// was.
+    /// Moves the advisory time of a key's token to `advisory_us`. Returns false if it is no longer
+    /// the one of `times`.
     pub fn postpone(&self, key: &TokenKeyRef<'_>, times: &RefreshTimes, advisory_us: i64) -> bool {
         let later = RefreshTimes {
             advisory_us,
@@ -189,63 +195,64 @@ impl Cache {
         .any(|seen| self.exchange_advisory(key, seen, later))
     }
 
-    /// Keeps a token in place of the key's present one, unless that one's generation is later and
-    /// it has not ended at `now_us`.
+    /// Caches a token in place of the key's present one. Returns false if the present token has a
+    /// later generation and has not expired at `now_us`, or if the arena is full.
     pub fn publish(&self, token: &Token, times: &RefreshTimes, now_us: i64) -> bool {
         let mut writer = self.writer.lock();
         let key = token.key();
         let tag = tag(self.hash(&key.prefix()), key.access);
         let cached = self.slot_of(&key, tag);
-        if let Some((_, place)) = cached {
-            let meta = entry::meta(self.content(place));
+        if let Some((_, block)) = cached {
+            let meta = entry::meta(self.content(block));
             if meta.generation > token.meta().generation && meta.expires_us > now_us {
                 return false;
             }
         }
         let words = entry::words(token);
-        let Some(place) = self.arena.allocate(&mut writer.allocator, words) else {
+        let Some(block) = self.arena.allocate(&mut writer.allocator, words) else {
             return false;
         };
-        arena::write(&self.arena.at(place)[..words], |content| {
+        arena::write(&self.arena.at(block)[..words], |content| {
             entry::write(content, token, times)
         });
         match cached {
             Some((slot, old)) => {
-                slot.place.store(place.0, Ordering::Release);
+                slot.block.store(block.0, Ordering::Release);
                 self.release(&mut writer, old);
             }
-            None => self.insert(&mut writer, tag, place),
+            None => self.insert(&mut writer, tag, block),
         }
         true
     }
 
-    /// Forgets the token of a key, if its generation is not above this one. Whether there was one.
+    /// Removes the token of a key, if its generation is at most `up_to_generation`. Returns whether
+    /// a token was removed.
     pub fn remove(&self, key: &TokenKeyRef<'_>, up_to_generation: u64) -> bool {
         let mut writer = self.writer.lock();
-        let Some((slot, place)) = self.slot_of(key, tag(self.hash(&key.prefix()), key.access))
+        let Some((slot, block)) = self.slot_of(key, tag(self.hash(&key.prefix()), key.access))
         else {
             return false;
         };
-        if entry::meta(self.content(place)).generation > up_to_generation {
+        if entry::meta(self.content(block)).generation > up_to_generation {
             return false;
         }
         slot.tag.store(REMOVED, Ordering::Release);
-        self.release(&mut writer, place);
+        self.release(&mut writer, block);
         true
     }
 
-    /// Forgets everything.
+    /// Removes all tokens.
     pub fn clear(&self) {
         let mut writer = self.writer.lock();
         for slot in self.table() {
             if slot.tag.load(Ordering::Relaxed) > REMOVED {
                 slot.tag.store(REMOVED, Ordering::Release);
-                self.release(&mut writer, EntrySlot(slot.place.load(Ordering::Relaxed)));
+                self.release(&mut writer, EntrySlot(slot.block.load(Ordering::Relaxed)));
             }
         }
     }
 
-    /// All tokens, in no order.
+    /// Returns all tokens, in no order.
     pub fn all(&self) -> Vec<CachedToken> {
         let _writer = self.writer.lock();
         let live = self
@@ -253,12 +260,13 @@ impl Cache {
             .iter()
             .filter(|slot| slot.tag.load(Ordering::Relaxed) > REMOVED);
         live.filter_map(|slot| {
-            entry::copy(self.content(EntrySlot(slot.place.load(Ordering::Relaxed))))
+            entry::copy(self.content(EntrySlot(slot.block.load(Ordering::Relaxed))))
         })
         .collect()
     }
 
-    /// The same for every access, so that a look-up for several of them goes to one place.
+    /// Hashes a key without its access, so that a lookup for several accesses searches the same
+    /// slots.
     #[inline]
     fn hash(&self, prefix: &KeyPrefix<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
@@ -281,15 +289,16 @@ impl Cache {
     }
 
     #[inline]
-    fn content(&self, place: EntrySlot) -> &[AtomicU64] {
-        self.arena.at(place).get(1..).unwrap_or_default()
+    fn content(&self, block: EntrySlot) -> &[AtomicU64] {
+        self.arena.at(block).get(1..).unwrap_or_default()
     }
 
-    /// Reads the record of a key. `read` may run several times and must not act on what it sees:
-    /// that may be torn.
+    /// Reads the entry of a key. `read` may run several times and must have no side effects,
+    /// because the words that it sees may be torn. [`entry::exchange_advisory`] is the only
+    /// exception.
     ///
-    /// Rationale: always inlined, for a key that goes through memory is written in bytes and read
-    /// in words, which waits for each of them.
+    /// Rationale: this function is always inlined. A key that is passed through memory is written
+    /// in bytes and read in words, and each read of a word waits for the writes of its bytes.
     #[inline(always)]
     fn find<T>(
         &self,
@@ -301,8 +310,8 @@ impl Cache {
         loop {
             let current = self.current.load(Ordering::Acquire);
             let found = self.find_in(self.numbered(current), tag, key, &mut read);
-            // Rationale: a table that serves no more leads to places that have been used again.
-            // What it lacks may be there.
+            // Rationale: the slots of a table that was replaced may point to blocks that now hold
+            // other entries. A token that is missing in such a table may be in the new one.
             if found.is_some() || self.current.load(Ordering::Acquire) == current {
                 return found;
             }
@@ -324,22 +333,24 @@ impl Cache {
                 EMPTY => return None,
                 found if found == tag => {
                     loop {
-                        let place = slot.place.load(Ordering::Acquire);
-                        // Rationale: whether the slot still leads here is asked inside the read.
-                        // Asked behind it, the block could have been another key's and this one's
-                        // again in the meantime, and a token that is there was missed.
-                        let seen = arena::read(self.arena.at(EntrySlot(place)), |content| {
+                        let block = slot.block.load(Ordering::Acquire);
+                        // Rationale: the check that the slot still points to this block is inside
+                        // the versioned read. When it came after the read, the block could hold
+                        // another key's entry during the read, and this key's entry again at the
+                        // check. The lookup then missed a cached token.
+                        let seen = arena::read(self.arena.at(EntrySlot(block)), |content| {
                             match entry::has_key(content, key) {
                                 true => Ok(read(content)),
-                                false => Err(slot.place.load(Ordering::Acquire) == place),
+                                false => Err(slot.block.load(Ordering::Acquire) == block),
                             }
                         });
                         match seen {
                             Some(Ok(result)) => return Some(result),
-                            // Another thing with the same hash, or a record that went while it was
-                            // looked at.
+                            // The slot belongs to another key with the same tag.
                             Some(Err(true)) => break,
+                            // The entry was removed meanwhile.
                             _ if slot.tag.load(Ordering::Acquire) != tag => break,
+                            // The entry was replaced or changed meanwhile: read it again.
                             _ => std::hint::spin_loop(),
                         }
                     }
@@ -351,28 +362,28 @@ impl Cache {
         None
     }
 
-    /// The slot and record of a key. For writers, under their lock.
+    /// Returns the slot and the entry of a key. For writers, which hold the mutex.
     fn slot_of(&self, key: &TokenKeyRef<'_>, tag: u64) -> Option<(&TableSlot, EntrySlot)> {
         let table = self.table();
         (0..table.len())
             .map(|step| &table[first_slot(tag).wrapping_add(step) & (table.len() - 1)])
             .take_while(|slot| slot.tag.load(Ordering::Relaxed) != EMPTY)
             .filter(|slot| slot.tag.load(Ordering::Relaxed) == tag)
-            .map(|slot| (slot, EntrySlot(slot.place.load(Ordering::Relaxed))))
-            .find(|(_, place)| entry::has_key(self.content(*place), key))
+            .map(|slot| (slot, EntrySlot(slot.block.load(Ordering::Relaxed))))
+            .find(|(_, block)| entry::has_key(self.content(*block), key))
     }
 
-    fn insert(&self, writer: &mut Writer, tag: u64, place: EntrySlot) {
-        // Half of them stay empty: a look-up that finds nothing goes on to the next empty one, and
-        // fuller tables made it slow.
+    fn insert(&self, writer: &mut Writer, tag: u64, block: EntrySlot) {
+        // At least half of the slots stay empty. A lookup that finds nothing goes on to the next
+        // empty slot, and fuller tables made that slow.
         if (writer.used + 1) * 2 > self.table().len() {
             self.grow(writer);
         }
-        writer.used += usize::from(put(self.table(), tag, place));
+        writer.used += usize::from(put(self.table(), tag, block));
     }
 
-    /// Replaces the table by one without removed slots, twice as large if it is needed. Readers go
-    /// on in the one they have, and look again if they find nothing there.
+    /// Replaces the table by one without removed slots, twice as large if needed. Readers finish in
+    /// the table that they loaded. If they find nothing there, they look in the new one.
     fn grow(&self, writer: &mut Writer) {
         let current = self.current.load(Ordering::Relaxed);
         let old = self.table();
@@ -393,7 +404,8 @@ impl Cache {
         else {
             return;
         };
-        // Whoever is in there since it served before has to learn of it first.
+        // A reader may still be in this table from the last time it was in use. Change `current`
+        // before clearing the table, so that this reader sees the change and looks again.
         self.current
             .store(current.wrapping_add(TABLE_CHANGE_STEP), Ordering::Release);
         fresh
@@ -404,7 +416,7 @@ impl Cache {
             put(
                 fresh,
                 slot.tag.load(Ordering::Relaxed),
-                EntrySlot(slot.place.load(Ordering::Relaxed)),
+                EntrySlot(slot.block.load(Ordering::Relaxed)),
             );
             writer.used += 1;
         }
@@ -414,9 +426,9 @@ impl Cache {
         );
     }
 
-    fn release(&self, writer: &mut Writer, place: EntrySlot) {
-        let words = CONTENT_TEXT + 1 + entry::text_words(self.content(place));
-        self.arena.release(&mut writer.allocator, place, words);
+    fn release(&self, writer: &mut Writer, block: EntrySlot) {
+        let words = CONTENT_TEXT + 1 + entry::text_words(self.content(block));
+        self.arena.release(&mut writer.allocator, block, words);
     }
 }
 
@@ -424,27 +436,27 @@ fn slots(count: usize) -> Box<[TableSlot]> {
     (0..count).map(|_| TableSlot::default()).collect()
 }
 
-/// A slot's tag: the hash of the thing, and in the lowest bits the access, so that a look-up for
-/// several of them reads one row of slots, and no record but the right one.
+/// Returns a slot's tag: the hash of the key without its access, and the access in the lowest bits.
+/// A lookup for several accesses then reads one run of slots, and no entry except the right one.
 #[inline]
 fn tag(hash: u64, access: Access) -> u64 {
     (hash & !ACCESS).max(ACCESS + 1) | (access as u64 - 1)
 }
 
-/// Where the look for a tag begins.
+/// Returns the slot at which the search for a tag begins.
 #[inline]
 fn first_slot(tag: u64) -> usize {
     (tag / (ACCESS + 1)) as usize
 }
 
-/// Fills the first slot that is free for a tag. Whether it was an empty one.
-fn put(table: &[TableSlot], tag: u64, place: EntrySlot) -> bool {
+/// Fills the first free slot for a tag. Returns whether that slot was empty, that is, never used.
+fn put(table: &[TableSlot], tag: u64, block: EntrySlot) -> bool {
     let mut at = first_slot(tag);
     loop {
         let slot = &table[at & (table.len() - 1)];
         let found = slot.tag.load(Ordering::Relaxed);
         if found <= REMOVED {
-            slot.place.store(place.0, Ordering::Release);
+            slot.block.store(block.0, Ordering::Release);
             slot.tag.store(tag, Ordering::Release);
             return found == EMPTY;
         }

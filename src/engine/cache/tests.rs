@@ -1,4 +1,4 @@
-//! The cache: what goes in comes out, whole, also while it changes.
+//! Tests that the cache returns every token whole, also while a writer changes it.
 
 use super::*;
 use crate::model::key::{Access, ResourceKind};
@@ -46,7 +46,7 @@ const ALWAYS: RefreshTimes = RefreshTimes {
 fn line(cache: &Cache, id: &str, now_us: i64) -> (Peek, String) {
     let mut out = [MaybeUninit::new(0); 200];
     let peek = cache.peek(&key(id).prefix(), &[key(id).access], now_us, &mut out);
-    // SAFETY: each byte was initialised above.
+    // SAFETY: every byte was initialised above.
     let bytes = out.map(|byte| unsafe { byte.assume_init() });
     (
         peek,
