@@ -1,5 +1,5 @@
-//! What a session shows of itself: its services, what would happen for a resource, the tokens in
-//! memory and in the store.
+//! The parts of a session that can be shown to a person: its services, the token that a resource
+//! gets, and the cached and stored tokens.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use crate::plugin::UnusablePlugin;
 use crate::ports::http::Request as HttpRequest;
 use crate::session::lookup::{Lookup, no_service, not_cached};
 
-/// A service, and where it is.
+/// A service and its base URL.
 #[derive(Clone, Copy)]
 pub struct ServiceInfo<'a> {
     /// Its name.
@@ -27,18 +27,18 @@ pub struct ServiceInfo<'a> {
     pub base: &'a BaseUrl,
 }
 
-/// What a service answered to a request without any header.
+/// The response of a service to a request without any header.
 pub struct Probe {
     /// The HTTP status.
     pub status: u16,
-    /// How long it took.
+    /// How long the exchange took.
     pub time: Duration,
-    /// How far its clock is ahead of this machine's, if it said what time it is. Whole seconds, two
-    /// of them either way are none.
+    /// How far the service's clock is ahead of this machine's, in whole seconds, if the response
+    /// had a `Date` header. A value from -2 to 2 means no measurable difference.
     pub ahead_s: Option<i64>,
 }
 
-/// The account that calls without a name use, as it can be shown to a person. It contains no
+/// The account for calls that name none, in a form that can be shown to a person. It contains no
 /// secret.
 pub struct Inspect<'a> {
     pub(super) broker: &'a Broker,
@@ -46,10 +46,10 @@ pub struct Inspect<'a> {
 }
 
 impl<'a> Inspect<'a> {
-    /// The services of the account that calls without a name are about.
+    /// Returns the services of that account.
     pub fn services(&self) -> impl Iterator<Item = ServiceInfo<'a>> + use<'a> {
         let services = &self.broker.state.accounts.account(self.account).services;
-        // A plugin that is a source of secrets alone is at no URL.
+        // A plugin that only provides secrets has no URL.
         let served = services
             .iter()
             .filter(|bound| !bound.service.prefixes().is_empty());
@@ -59,12 +59,12 @@ impl<'a> Inspect<'a> {
         })
     }
 
-    /// Why plugins are left out of that account.
+    /// Returns the plugins that the account cannot use, and why.
     pub fn plugin_faults(&self) -> &'a [UnusablePlugin] {
         &self.broker.state.accounts.account(self.account).faults
     }
 
-    /// The name of that account.
+    /// Returns the name of that account.
     pub fn account_name(&self) -> &'a str {
         self.broker
             .state
@@ -74,18 +74,18 @@ impl<'a> Inspect<'a> {
             .account()
     }
 
-    /// The name of the store.
+    /// Returns the name of the store.
     pub fn store_name(&self) -> &'static str {
         self.broker.state.store.name()
     }
 
-    /// How well the store keeps what it keeps.
+    /// Returns how the store protects its records.
     pub fn protection(&self) -> &'static str {
         self.broker.state.store.protection()
     }
 
-    /// When a token ends by the clock of this machine, which is what other programs compare it
-    /// with.
+    /// Returns when a token expires by the clock of this machine. Other programs compare the expiry
+    /// with that clock.
     pub fn ends_here_unix_s(&self, token: &Token) -> Option<i64> {
         let meta = token.meta();
         let bound = self.broker.state.accounts.at_scope(meta.scope);
@@ -97,10 +97,10 @@ impl<'a> Inspect<'a> {
         })
     }
 
-    /// What would happen for a resource, and why: JSON without secrets.
+    /// Explains which token a resource gets, and why: JSON without secrets.
     ///
     /// # Errors
-    /// Those of reading the resource.
+    /// Returns the errors of resolving the resource.
     pub fn explain(&self, resource: &str) -> Result<String> {
         let state = &self.broker.state;
         let lookup = Lookup {
@@ -114,11 +114,11 @@ impl<'a> Inspect<'a> {
             let key = lookup.keys(resolved, bound)?.into_iter().next().ok_or_else(not_cached)?;
             let pause = state.backoff.remaining(&key, state.clock.now_us());
             let next = match &hit {
-                Some(hit) if now_us < hit.times.advisory_us => "the token in memory is fresh and is handed out",
-                Some(hit) if now_us < hit.times.mandatory_us => "the token in memory is handed out, and refreshed beside",
-                Some(_) => "callers wait for a refresh; the token in memory serves if that fails",
-                None if pause.is_some() => "the last failure is answered until the pause is over",
-                None => "store, then service, are asked",
+                Some(hit) if now_us < hit.times.advisory_us => "the cached token is fresh and is returned",
+                Some(hit) if now_us < hit.times.mandatory_us => "the cached token is returned, and refreshed in the background",
+                Some(_) => "callers wait for a refresh; if it fails, the cached token is returned",
+                None if pause.is_some() => "the last error is returned until the pause ends",
+                None => "the store is checked, then the service is contacted",
             };
             let seconds = |us: i64| if us == NO_EXPIRY { Value::Null } else { json!(us.div_euclid(1_000_000)) };
             let mut token = hit.as_ref().map_or(Value::Null, |hit| describe(&hit.token));
@@ -137,10 +137,10 @@ impl<'a> Inspect<'a> {
         })
     }
 
-    /// The tokens in memory and in the store: JSON without secrets.
+    /// Lists the cached and stored tokens: JSON without secrets.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Store`] if the store can't be read.
+    /// [`crate::error::ErrorKind::Store`] if the store cannot be read.
     pub fn list(&self) -> Result<String> {
         let accounts = &self.broker.state.accounts;
         let row = |token: &Token, account: Option<&str>| {
@@ -151,7 +151,8 @@ impl<'a> Inspect<'a> {
         };
         let records = self.broker.state.store.list()?;
         for (key, record) in &records {
-            // What they know of the services' clocks is what an end by this machine's is told with.
+            // Apply the clock skew in the records: the expiry by this machine's clock depends on
+            // it.
             accounts
                 .at_scope(key.scope.fingerprint())
                 .into_iter()
@@ -187,7 +188,7 @@ impl<'a> Inspect<'a> {
         Ok(Value::Array(rows.chain(stored).collect()).to_string())
     }
 
-    /// What the session did: JSON of numbers.
+    /// Returns counters of the session's work: JSON of numbers.
     pub fn stats(&self) -> String {
         let (stats, read) = (&self.broker.state.stats, |count: &AtomicU64| {
             count.load(Ordering::Relaxed)
@@ -201,19 +202,19 @@ impl<'a> Inspect<'a> {
         .to_string()
     }
 
-    /// Asks for the base URL of a service, without any header: any answer at all shows that it is
-    /// there.
+    /// Requests the base URL of a service, without any header. Any response shows that the service
+    /// is there.
     ///
     /// # Errors
-    /// [`ErrorKind::Unreachable`], [`ErrorKind::Tls`], [`ErrorKind::NoResponse`];
-    /// [`ErrorKind::NotConfigured`] if there is no such service.
+    /// [`ErrorKind::Unreachable`], [`ErrorKind::Tls`] or [`ErrorKind::NoResponse`] if the service
+    /// does not respond; [`ErrorKind::NotConfigured`] if there is no such service.
     pub fn probe(&self, service: &str, limit: Duration) -> Result<Probe> {
-        let place = self.services().find(|place| place.service == service);
-        let base = place.ok_or_else(|| no_service(service))?.base;
+        let found = self.services().find(|info| info.service == service);
+        let base = found.ok_or_else(|| no_service(service))?.base;
         let url = Url::parse(base.as_str()).map_err(|_| {
             Error::new(
                 ErrorKind::Config,
-                format!("the base URL of {service} can't be read: set `{service}.url` anew"),
+                format!("the base URL of {service} is malformed; correct `{service}.url`"),
             )
         })?;
         let (began, clock) = (Instant::now(), Clock::system());
@@ -232,7 +233,7 @@ impl<'a> Inspect<'a> {
     }
 }
 
-/// A token for people: everything but its headers' values.
+/// Describes a token for people: everything except the values of its headers.
 pub fn describe(token: &Token) -> Value {
     let meta = token.meta();
     let expires = (meta.expires_us != NO_EXPIRY).then(|| meta.expires_us.div_euclid(1_000_000));

@@ -1,4 +1,4 @@
-//! The keys that the tokens of a resource are under, and the token that a value belongs to.
+//! Finds the keys of a resource's tokens, and the token that has a given value.
 
 use crate::engine::accounts::{BoundService, ResolvedResource};
 use crate::engine::acquisition::{accesses, link_key};
@@ -10,7 +10,7 @@ use crate::model::request::Request;
 use crate::model::token::Token;
 use crate::secret::Secret;
 
-/// Looks up the resources of one account.
+/// A lookup of resources of one account.
 #[derive(Clone, Copy)]
 pub(crate) struct Lookup<'a> {
     /// The engine's shared state.
@@ -20,7 +20,7 @@ pub(crate) struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// Resolves a resource, and calls `then` with it and its service.
+    /// Resolves a resource, and calls `then` with the result and its service.
     pub(crate) fn at<T>(
         &self,
         resource: &str,
@@ -35,7 +35,7 @@ impl Lookup<'_> {
         })
     }
 
-    /// All keys that the tokens of a resource can be under, the usual one first.
+    /// Returns all keys that the tokens of a resource can have, the usual one first.
     pub(crate) fn keys(
         &self,
         resolved: &ResolvedResource<'_>,
@@ -43,7 +43,7 @@ impl Lookup<'_> {
     ) -> Result<Vec<TokenKey>> {
         if resolved.target.resource_kind == ResourceKind::Link {
             let link = link_key(self.state, bound, resolved, &Request::default())?;
-            // Reads what another process knows of the link.
+            // Loads the link's package, if another process has stored it.
             let _ = Persistence::new(self.state, bound).record(&link);
             let package = self.state.aliases.read().get(&link).cloned();
             return Ok(package.into_iter().chain([link]).collect());
@@ -56,10 +56,10 @@ impl Lookup<'_> {
         Ok(usual.iter().copied().chain(others).map(key).collect())
     }
 
-    /// The cached or stored token of a resource that has this value. The value may stand behind its
-    /// scheme, as in the header.
+    /// Returns the cached or stored token of a resource that has this value. The value may have its
+    /// scheme in front, as in the header.
     pub(crate) fn token_of_value(&self, resource: &str, value: &Secret) -> Result<Option<Token>> {
-        // Digests are compared, so the time that it takes tells nothing about the values.
+        // Digests are compared, so the duration of the comparison reveals nothing about the values.
         let digest =
             |text: &str| Fingerprint::unkeyed(&[text.strip_prefix("Bearer ").unwrap_or(text)]);
         let wanted = digest(value.expose());
@@ -83,19 +83,19 @@ impl Lookup<'_> {
     }
 }
 
-/// The error of a look-up in memory alone.
+/// Builds the error of a lookup that uses only the cache.
 #[cold]
 pub(crate) fn not_cached() -> Error {
     Error::new(
         ErrorKind::NotCached,
-        "no fresh token is in memory: ask token_for",
+        "no fresh token is cached; call token_for",
     )
 }
 
-/// The error for a service that the account does not have.
+/// Builds the error for a service that the account does not have.
 pub(crate) fn no_service(name: &str) -> Error {
     Error::new(
         ErrorKind::NotConfigured,
-        format!("there is no service {name}: `keyferry doctor` shows those there are"),
+        format!("there is no service {name}; run `keyferry doctor` to list the services"),
     )
 }

@@ -1,6 +1,6 @@
 //! The public Rust API: [`Session`], one handle over configuration, services, cache and store.
 //!
-//! One default session serves the whole process.
+//! A process-wide default session is opened at its first use.
 
 pub mod inspect;
 mod lookup;
@@ -41,11 +41,12 @@ use inspect::Inspect;
 use lookup::{Lookup, no_service, not_cached};
 use offline::NoNetwork;
 
-/// How a session differs from the usual one.
+/// The options of a session.
 pub struct Options {
     /// The wall clock.
     pub clock: Clock,
-    /// Whether refreshes run beside callers; a program that ends at once has no use for that.
+    /// Whether tokens are refreshed in the background. A program that exits at once has no use for
+    /// that.
     pub refreshes_in_background: bool,
 }
 
@@ -60,8 +61,8 @@ impl Default for Options {
 
 /// One handle over configuration, services, cache and store.
 ///
-/// Any thread may use it at any time. Dropping it ends its background refreshes within a second;
-/// its tokens stay valid.
+/// Any thread may use it at any time. Dropping it ends its background refreshes within 1 s. Its
+/// tokens stay valid.
 ///
 /// ```
 /// use keyferry::{Access, Config, Request, Session};
@@ -72,13 +73,13 @@ impl Default for Options {
 /// # config.set("masv.api_key", "made-up-key".into())?;
 /// let session = Session::open(config)?;
 ///
-/// // A plain URL or a short form such as `packages/ID`, and a request that says more.
+/// // A resource is a URL or a short form such as `packages/ID`. A request has more options.
 /// let token = session.token("user")?;
 /// let mut request = Request::new("user");
 /// request.timeout = Some(Duration::from_secs(5));
 /// assert_eq!(session.token_for(&request)?.value(), token.value());
 ///
-/// // After a 401: the next call gets another token, or tells why there is none.
+/// // After a 401, reject the token. The next call returns another token, or the reason why not.
 /// session.reject(&token)?;
 /// assert!(session.token("user").is_err());
 /// # Ok(())
@@ -86,43 +87,43 @@ impl Default for Options {
 /// ```
 pub struct Session {
     broker: Arc<Broker>,
-    /// The number of the account that calls without a name use.
+    /// The number of the account for requests that name none.
     account: usize,
 }
 
-/// A header line that was found; it stands in the buffer if that is longer than the line.
+/// A header line that was found. The buffer holds the line if it is longer than the line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TokenView {
-    /// Its length in bytes, without NUL.
+    /// The length of the line in bytes, without NUL.
     pub len: usize,
 }
 
 static DEFAULT: PerProcess<Session> = PerProcess::new();
 
 impl Session {
-    /// Opens a session. It reads no secret, goes to no network and, unless plugins are set, starts
-    /// no thread before it is asked for a token.
+    /// Opens a session. This reads no secret and uses no network. Unless plugins are configured, no
+    /// thread starts before the first token is requested.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] or [`ErrorKind::UnsafeFile`] if a setting can't be used: the message
-    /// names it and the remedy.
+    /// [`ErrorKind::Config`] or [`ErrorKind::UnsafeFile`] if a setting cannot be used; the message
+    /// names the setting and the remedy.
     pub fn open(config: Config) -> Result<Self> {
         Self::open_with(config, Options::default())
     }
 
-    /// Opens a session from the user's file and the environment.
+    /// Opens a session from the user's configuration file and the environment.
     ///
     /// # Errors
-    /// Those of [`Session::open`].
+    /// Returns the errors of [`Session::open`].
     pub fn open_user() -> Result<Self> {
         Self::open(Config::load(None, process_environment())?)
     }
 
-    /// The process-wide session, opened from the user's configuration at its first use; a forked
-    /// child opens its own.
+    /// Returns the process-wide session. The first call opens it from the user's configuration. A
+    /// forked child opens its own.
     ///
     /// # Errors
-    /// Those of [`Session::open_user`]; the next call tries again.
+    /// Returns the errors of [`Session::open_user`]. After an error, the next call tries again.
     #[inline]
     pub fn default_session() -> Result<&'static Self> {
         match DEFAULT.get() {
@@ -131,10 +132,10 @@ impl Session {
         }
     }
 
-    /// Opens a session that differs from the usual one.
+    /// Opens a session with options.
     ///
     /// # Errors
-    /// Those of [`Session::open`].
+    /// Returns the errors of [`Session::open`].
     #[doc(hidden)]
     pub fn open_with(mut config: Config, options: Options) -> Result<Self> {
         let plugins = Plugins::load(&mut config)?;
@@ -149,15 +150,15 @@ impl Session {
     /// Opens a session without a network.
     ///
     /// # Errors
-    /// Those of [`Session::open`]; [`ErrorKind::Unsupported`] if plugins are configured: a program
-    /// that is linked statically loads none, and without them it can't tell which service a URL
-    /// belongs to.
+    /// Returns the errors of [`Session::open`]; [`ErrorKind::Unsupported`] if plugins are
+    /// configured. A statically linked program cannot load plugins, and without them it cannot tell
+    /// which service a URL belongs to.
     #[doc(hidden)]
     pub fn open_offline(config: Config) -> Result<Self> {
         if config.profile(config.selected_account())?.is_set("plugins") {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                "plugins are configured, which this program does not load",
+                "plugins are configured, but this program cannot load plugins; use `keyferry`",
             ));
         }
         let options = Options {
@@ -169,7 +170,7 @@ impl Session {
         })
     }
 
-    /// The same with other plugins, over another HTTP client.
+    /// Opens a session with these plugins and this HTTP client.
     fn open_over(
         config: &Config,
         options: Options,
@@ -197,23 +198,23 @@ impl Session {
         })
     }
 
-    /// A token for a request: from the cache, the store or the service. May go to the network, and
-    /// blocks until the token is there or the request's timeout is over.
+    /// Returns a token for a request: from the cache, the store or the service. Blocks until the
+    /// token is there or the request times out, and may use the network.
     ///
     /// # Errors
-    /// [`ErrorKind::UnknownService`] if no service owns the URL, [`ErrorKind::NotConfigured`] and
-    /// [`ErrorKind::LoginRequired`] if a person has to act, [`ErrorKind::BadCredentials`] if the
-    /// service refused the secret, [`ErrorKind::Timeout`], [`ErrorKind::Cancelled`], and those of
-    /// the network and the service.
+    /// [`ErrorKind::UnknownService`] if no service owns the URL; [`ErrorKind::NotConfigured`] or
+    /// [`ErrorKind::LoginRequired`] if a person has to act; [`ErrorKind::BadCredentials`] if the
+    /// service rejected the secret; [`ErrorKind::Timeout`] if the request timed out;
+    /// [`ErrorKind::Cancelled`] if it was cancelled; the errors of the network and the service.
     pub fn token_for(&self, request: &Request) -> Result<Token> {
         self.broker.token_for(request)
     }
 
-    /// A token for a resource: a URL, or a short form such as `packages/ID` or `fileverbs:bearer`.
-    /// Otherwise as [`Session::token_for`].
+    /// Returns a token for a resource: a URL, or a short form such as `packages/ID` or
+    /// `fileverbs:bearer`. Otherwise the same as [`Session::token_for`].
     ///
     /// # Errors
-    /// Those of [`Session::token_for`].
+    /// Returns the errors of [`Session::token_for`].
     #[inline]
     pub fn token(&self, resource: &str) -> Result<Box<Token>> {
         match self.cached_fresh(resource) {
@@ -224,7 +225,7 @@ impl Session {
         }
     }
 
-    /// The hit on a fresh token under its usual name, without a request object.
+    /// Returns a fresh cached token for a resource in its usual spelling, without a request object.
     #[inline]
     fn cached_fresh(&self, resource: &str) -> Option<Box<Token>> {
         let fast_match = &self
@@ -254,10 +255,12 @@ impl Session {
         )
     }
 
-    /// An unexpired token from memory. Never goes to the network and never blocks.
+    /// Returns an unexpired cached token. Never uses the network and never blocks.
     ///
     /// # Errors
-    /// [`ErrorKind::NotCached`]: ask [`Session::token_for`]; and those of reading the resource.
+    /// [`ErrorKind::NotCached`] if no usable token is cached (call [`Session::token_for`] then);
+    /// [`ErrorKind::InvalidResource`], [`ErrorKind::UnknownService`] or [`ErrorKind::NoHeader`] if
+    /// the resource has no token.
     pub fn cached(&self, request: &Request) -> Result<Token> {
         let state = &self.broker.state;
         let account = state.accounts.number(request.account.as_deref())?;
@@ -274,11 +277,13 @@ impl Session {
             })
     }
 
-    /// Copies the header line of a fresh token from memory. Goes to no store and no network;
-    /// allocates for links and for odd spellings alone.
+    /// Copies the header line of a fresh cached token into `out`. Uses neither the store nor the
+    /// network. Allocates only for links and unusual spellings.
     ///
     /// # Errors
-    /// [`ErrorKind::NotCached`], [`ErrorKind::MultipleHeaders`], and those of reading the resource.
+    /// [`ErrorKind::NotCached`] if no fresh token is cached; [`ErrorKind::MultipleHeaders`] if the
+    /// token has several headers; [`ErrorKind::InvalidResource`], [`ErrorKind::UnknownService`] or
+    /// [`ErrorKind::NoHeader`] if the resource has no token.
     #[doc(hidden)]
     #[inline]
     pub fn peek(&self, resource: &str, out: &mut [MaybeUninit<u8>]) -> Result<TokenView> {
@@ -295,8 +300,8 @@ impl Session {
         {
             match self.look(&fast_match.resolved, out) {
                 Peek::Line(len) => return Ok(TokenView { len }),
-                // Nothing under this id: that is the answer, unless another spelling of it is
-                // known.
+                // An unusual id may be cached under its normalized spelling, which `peek_any` looks
+                // up.
                 Peek::Miss
                     if !is_plain(fast_match.resolved.target.id.as_bytes())
                         || fast_match.resolved.target.id.starts_with('.') => {}
@@ -344,10 +349,12 @@ impl Session {
             })
     }
 
-    /// Logs in to MASV, also if a token is cached.
+    /// Logs in to MASV, even if a token is cached. `masv.email` and `masv.password` replace a
+    /// missing argument.
     ///
     /// # Errors
-    /// [`ErrorKind::NotConfigured`], and those of the service.
+    /// [`ErrorKind::NotConfigured`] if the e-mail address or the password is neither given nor set;
+    /// the errors of the service.
     pub fn masv_login(&self, email: Option<Secret>, password: Option<Secret>) -> Result<Token> {
         let (number, bound) = self.service(|bound| bound.service.name() == "masv", "masv")?;
         let context = self.service_context(number, true);
@@ -369,19 +376,22 @@ impl Session {
         )
     }
 
-    /// Who is signed in to the MASV Agent: JSON.
+    /// Returns the user who is signed in to the MASV Agent, as JSON.
     ///
     /// # Errors
-    /// [`ErrorKind::LoginRequired`], [`ErrorKind::Unreachable`].
+    /// [`ErrorKind::LoginRequired`] if no user is signed in; [`ErrorKind::Unreachable`] if the
+    /// agent is not running.
     pub fn agent_session(&self) -> Result<String> {
         self.with_agent(false, |agent, context| agent.session(context))
     }
 
-    /// Signs in to the MASV Agent.
+    /// Signs in to the MASV Agent. Returns the user as [`Session::agent_session`] does.
     ///
     /// # Errors
-    /// [`ErrorKind::BadCredentials`], [`ErrorKind::NotConfigured`], [`ErrorKind::Unsupported`],
-    /// [`ErrorKind::Unreachable`].
+    /// [`ErrorKind::BadCredentials`] if the agent rejects the password;
+    /// [`ErrorKind::NotConfigured`] if the e-mail address or the password is neither given nor set;
+    /// [`ErrorKind::Unsupported`] if this agent cannot sign in users; [`ErrorKind::Unreachable`] if
+    /// the agent is not running.
     pub fn agent_sign_in(&self, email: Option<Secret>, password: Option<Secret>) -> Result<String> {
         self.with_agent(true, |agent, context| {
             let (email, password) = given_or_set(context, email, password)?;
@@ -389,10 +399,12 @@ impl Session {
         })
     }
 
-    /// Makes an account through an old agent, and signs in with it.
+    /// Creates an account through an old agent, and signs in with it.
     ///
     /// # Errors
-    /// [`ErrorKind::BadCredentials`], [`ErrorKind::Unsupported`], [`ErrorKind::Unreachable`].
+    /// [`ErrorKind::BadCredentials`] if the agent rejects the password; [`ErrorKind::Unsupported`]
+    /// if this agent cannot create accounts; [`ErrorKind::Unreachable`] if the agent is not
+    /// running.
     pub fn agent_sign_up(&self, email: Secret, password: Secret, name: &str) -> Result<String> {
         self.with_agent(true, |agent, context| {
             let (email, password) = given_or_set(context, Some(email), Some(password))?;
@@ -410,19 +422,21 @@ impl Session {
         call(agent, &self.service_context(number, explicit)).map(|response| response.to_string())
     }
 
-    /// Tells that the service answered 401 to this token: it is no longer used, in memory and in
-    /// the store. A newer token of the same resource stays.
+    /// Reports that the service answered 401 to this token. The session no longer uses the token,
+    /// in memory or in the store. A newer token of the same resource stays.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if the store can't be written.
+    /// [`ErrorKind::Store`] if the store cannot be written.
     pub fn reject(&self, token: &Token) -> Result<()> {
         persistence::reject(&self.broker.state, token)
     }
 
-    /// Stores a token that the caller got itself.
+    /// Stores a token that the caller obtained itself.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidValue`], [`ErrorKind::Unsupported`], and those of reading the resource.
+    /// [`ErrorKind::InvalidValue`] if the value is malformed or has expired;
+    /// [`ErrorKind::Unsupported`] if the service cannot use such a value; the errors of resolving
+    /// the resource.
     pub fn adopt(&self, resource: &str, value: Secret, expires_unix_s: Option<i64>) -> Result<()> {
         let state = &self.broker.state;
         self.lookup().at(resource, |resolved, bound| {
@@ -436,7 +450,7 @@ impl Session {
             {
                 return Err(Error::new(
                     ErrorKind::InvalidValue,
-                    "the token has ended already: get another",
+                    "the token has already expired; get a new one",
                 ));
             }
             let key = bound.key(found.resource_kind, &found.id, found.access);
@@ -452,10 +466,10 @@ impl Session {
         })
     }
 
-    /// Whether a cached or stored token of this resource has this value.
+    /// Returns whether a cached or stored token of this resource has this value.
     ///
     /// # Errors
-    /// Those of reading the resource.
+    /// Returns the errors of resolving the resource.
     #[doc(hidden)]
     pub fn is_known_value(&self, resource: &str, value: &Secret) -> Result<bool> {
         self.lookup()
@@ -463,21 +477,22 @@ impl Session {
             .map(|token| token.is_some())
     }
 
-    /// Tells that the service rejected this value, which was handed out for this resource.
+    /// Reports that the service rejected this value, which was handed out for this resource.
     ///
     /// # Errors
-    /// Those of reading the resource; [`ErrorKind::Store`].
+    /// Returns the errors of resolving the resource; [`ErrorKind::Store`] if the store cannot be
+    /// written.
     pub fn reject_value(&self, resource: &str, value: &Secret) -> Result<()> {
         self.lookup()
             .token_of_value(resource, value)?
             .map_or(Ok(()), |token| self.reject(&token))
     }
 
-    /// Forgets the tokens of a resource, or of all, in memory and in the store, with what renews
-    /// them.
+    /// Removes the tokens of a resource, or all tokens, from the cache and the store. Their renewal
+    /// secrets are removed too.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`], and those of reading the resource.
+    /// [`ErrorKind::Store`] if the store cannot be written; the errors of resolving the resource.
     pub fn forget(&self, resource: Option<&str>) -> Result<()> {
         let state = &self.broker.state;
         let Some(resource) = resource else {
@@ -492,8 +507,9 @@ impl Session {
                 state.cache.remove(&key.borrow(), u64::MAX);
                 state.store.remove(&key, u64::MAX)?;
             }
-            // What is refused of a user's is refused of all that the user asks for; a link is the
-            // same with any password.
+            // The user's own credential fetches every other token of the service, so forgetting
+            // that credential forgets all failures of the service. For another resource, only its
+            // own failures are forgotten. A link counts as one resource, whatever its password.
             let is_user = matches!(
                 resolved.target.resource_kind,
                 ResourceKind::Key | ResourceKind::User | ResourceKind::Bearer
@@ -502,38 +518,38 @@ impl Session {
                 key.resource_kind == resolved.target.resource_kind
                     && key.url_id() == resolved.target.id
             };
-            let is_met = |key: &TokenKey| {
+            let is_affected = |key: &TokenKey| {
                 key.scope.fingerprint() == bound.scope.fingerprint() && (is_user || is_it(key))
             };
-            state.backoff.forget(is_met);
-            state.forget_refusals(is_met);
+            state.backoff.forget(is_affected);
+            state.forget_refusals(is_affected);
             state.aliases.write().retain(|alias, _| !is_it(alias));
             Ok(())
         })
     }
 
-    /// What would happen for a resource, and why: JSON without secrets.
+    /// Explains which token a resource gets, and why: JSON without secrets.
     ///
     /// # Errors
-    /// Those of reading the resource.
+    /// Returns the errors of resolving the resource.
     pub fn explain(&self, resource: &str) -> Result<String> {
         self.inspect().explain(resource)
     }
 
-    /// The tokens in memory and in the store: JSON without secrets.
+    /// Lists the cached and stored tokens: JSON without secrets.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if the store can't be read.
+    /// [`ErrorKind::Store`] if the store cannot be read.
     pub fn list(&self) -> Result<String> {
         self.inspect().list()
     }
 
-    /// Counters of what the session did: JSON of numbers.
+    /// Returns counters of the session's work: JSON of numbers.
     pub fn stats(&self) -> String {
         self.inspect().stats()
     }
 
-    /// What the session shows of itself.
+    /// Returns the parts of the session that can be shown to a person.
     #[doc(hidden)]
     pub fn inspect(&self) -> Inspect<'_> {
         Inspect {
@@ -542,20 +558,21 @@ impl Session {
         }
     }
 
-    /// The stored token that serves a request as it is. None where a service, a secret or a
-    /// fingerprint is needed to tell.
+    /// Returns the stored token for a request, without contacting a service. Returns `None` if this
+    /// needs a service, a secret or a fingerprint.
     ///
     /// # Errors
-    /// Those of reading the resource.
+    /// Returns the errors of resolving the resource.
     #[doc(hidden)]
     pub fn stored(&self, request: &Request) -> Result<Option<Token>> {
         offline::stored(&self.broker.state, request)
     }
 
-    /// A setting of that account, from wherever it is, plugins too; none where it is not set.
+    /// Returns a setting of the session's account, read from its source, which may be a plugin.
+    /// Returns `None` if it is not set.
     ///
     /// # Errors
-    /// Those of its source.
+    /// Returns the errors of the source.
     #[doc(hidden)]
     pub fn secret(&self, key: &str) -> Result<Option<Secret>> {
         self.service_context(0, false).setting(key)
@@ -602,8 +619,9 @@ impl Drop for Session {
     }
 }
 
-/// E-mail and password of a login by hand: what is given, else what is configured. What can be
-/// neither is refused here, for a service would count it as a wrong try.
+/// Returns the e-mail address and the password for an explicit login: the given ones, else the
+/// configured ones. A missing or malformed one is an error here, because the service would count it
+/// as a wrong try.
 fn given_or_set(
     context: &dyn Context,
     email: Option<Secret>,
@@ -614,7 +632,7 @@ fn given_or_set(
         let missing = || {
             Error::new(
                 ErrorKind::NotConfigured,
-                format!("`{name}` is neither given nor set: give it, or set it"),
+                format!("`{name}` is neither given nor set; set it, or pass it to the login"),
             )
         };
         let found = found.ok_or_else(missing)?;
@@ -628,7 +646,7 @@ fn settle(look: Peek) -> Result<TokenView> {
         Peek::Line(len) => Ok(TokenView { len }),
         Peek::Multiple => Err(Error::new(
             ErrorKind::MultipleHeaders,
-            "the token has several headers: ask token_for for it",
+            "the token has several headers; get it with token_for",
         )),
         Peek::Miss | Peek::RefreshDue => Err(not_cached()),
     }

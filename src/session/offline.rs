@@ -1,7 +1,7 @@
-//! A session without a network: it hands out what the store has.
+//! A session without a network. It returns stored tokens.
 //!
-//! For a program that ends at once and leaves the rest to another program: it links no network and
-//! starts no thread.
+//! It is for a program that exits at once and leaves all other work to another program. Such a
+//! program links no network code, and the session starts no thread.
 
 use std::time::Instant;
 
@@ -21,7 +21,10 @@ pub(super) struct NoNetwork;
 impl Http for NoNetwork {
     fn exchange(&self, _request: &HttpRequest, _deadline: Instant) -> Result<Response, Failure> {
         Err(Failure {
-            error: Error::new(ErrorKind::Unreachable, "this program has no network"),
+            error: Error::new(
+                ErrorKind::Unreachable,
+                "cannot send a request: this program has no network code; use `keyferry`",
+            ),
             sent: false,
         })
     }
@@ -29,11 +32,11 @@ impl Http for NoNetwork {
     fn close(&self) {}
 }
 
-/// The stored token that serves a request as it is. None where a service, a secret or a fingerprint
-/// is needed to tell.
+/// Returns the stored token for a request, without contacting a service. Returns `None` if this
+/// needs a service, a secret or a fingerprint.
 ///
 /// # Errors
-/// Those of reading the resource.
+/// Returns the errors of resolving the resource.
 pub(super) fn stored(state: &EngineState, request: &Request) -> Result<Option<Token>> {
     let account = state.accounts.number(request.account.as_deref())?;
     state
@@ -48,7 +51,7 @@ pub(super) fn stored(state: &EngineState, request: &Request) -> Result<Option<To
             let bound = state.accounts.bound(resolved.account, resolved.service);
             let tokens = Persistence::new(state, bound);
             let serves = |token: &Token| {
-                // Only now: the record may have told of the service's clock.
+                // Read the clock after the record, which may have set the service's clock skew.
                 let now_us = state.now_us(bound);
                 let times = freshness::windows(token.meta(), 0);
                 now_us < times.mandatory_us
