@@ -1,7 +1,6 @@
-//! Turns a service's response into the bytes for the wire, altered by the fault that hit the
-//! request, if any did.
+//! Applies a fault to a request and turns the service's response into the one that is sent.
 //!
-//! It doesn't choose the fault: `faults` does.
+//! `faults` chooses the fault.
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use crate::faults::{BodyKind, FaultAction};
 use crate::response::{Content, Response};
 use crate::service::Service;
 
-/// How a request ends.
+/// How the server ends a request.
 pub(crate) enum Outcome {
     Response(WireResponse),
     Raw(Vec<u8>),
@@ -22,14 +21,15 @@ pub(crate) enum Outcome {
     Hang,
 }
 
-/// A response, ready for the wire.
+/// A response with an encoded body, ready to be sent.
 pub(crate) struct WireResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Body,
 }
 
-/// Carries the request out with `handle`, unless the fault prevents it, and alters the response.
+/// Calls `handle` to carry the request out, unless the fault prevents that, and applies the fault
+/// to the response.
 pub(crate) fn apply(
     service: Service,
     action: &FaultAction,
@@ -52,7 +52,8 @@ pub(crate) fn apply(
     ))
 }
 
-/// The response of a fault that replaces the service's own; the request isn't carried out.
+/// Returns the response of a fault that replaces the service's response. The request isn't carried
+/// out then.
 fn replacement(service: Service, action: &FaultAction) -> Option<Response> {
     match action {
         FaultAction::Status {
@@ -69,7 +70,7 @@ fn replacement(service: Service, action: &FaultAction) -> Option<Response> {
         } => Some(Response::service_error(
             service,
             *status,
-            "scripted by the sandbox",
+            "fault injected by the sandbox",
         )),
         FaultAction::Literal {
             status,
@@ -87,7 +88,7 @@ fn replacement(service: Service, action: &FaultAction) -> Option<Response> {
     }
 }
 
-/// The service's response, altered by the fault.
+/// Returns the service's response with the fault applied.
 fn alter(action: &FaultAction, response: Response) -> WireResponse {
     match action {
         FaultAction::Empty => WireResponse {
@@ -161,8 +162,8 @@ fn uppercase_keys(document: Value) -> Value {
     }
 }
 
-/// Gives each field another type: texts become numbers; numbers, lists and booleans texts; objects
-/// lists; nulls objects.
+/// Gives each field another type. Strings become numbers; numbers, booleans and arrays become
+/// strings; objects become arrays; nulls become objects.
 fn swap_types(document: Value) -> Value {
     let other_type = |value: &Value| match value {
         Value::String(_) => json!(17),
@@ -206,18 +207,19 @@ fn replace_tokens(document: Value, token: &str) -> Value {
 }
 
 fn nested_arrays(levels: u32) -> Bytes {
-    // This body is built in memory: the limit keeps a typo in a script from filling it.
+    // The body is built in memory. The limit keeps a typo in a test from using all of the memory.
     let levels = usize::try_from(levels.min(10_000_000)).unwrap_or(0);
     let text = format!("{{\"token\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
     Bytes::from(text)
 }
 
-/// The time of the `Date` header, moved by `skew_s`, at most to the ends of the range.
+/// Returns the time for the `Date` header: `now_ms` moved by `skew_s`, saturating at the limits of
+/// the type.
 pub(crate) fn skew_date_ms(now_ms: i64, skew_s: i64) -> i64 {
     now_ms.saturating_add(skew_s.saturating_mul(1000))
 }
 
-/// The latency of a fault, at most an hour, so that a typo in a script doesn't look like a hang.
+/// Limits a fault's latency to 1 hour, so that a typo in a test doesn't look like a hang.
 pub(crate) fn cap_latency(latency: Duration) -> Duration {
     latency.min(Duration::from_secs(3600))
 }

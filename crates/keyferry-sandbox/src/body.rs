@@ -1,6 +1,6 @@
-//! Bodies as they go over the wire: whole, or broken as a hostile or failing server breaks them.
+//! Response bodies: complete, or broken in the ways of a failing or hostile server.
 //!
-//! Endless and huge bodies are made chunk by chunk, never whole in memory.
+//! Endless and huge bodies are generated in chunks and never held in memory as a whole.
 
 use std::future::Future;
 use std::io;
@@ -13,30 +13,31 @@ use tokio::time::{Sleep, sleep};
 
 const CHUNK: &[u8] = &[b'a'; 16 * 1024];
 
-/// Time for the first half of a body to leave before the connection breaks.
+/// How long to wait after the first half of a body is sent before breaking the connection.
 const FLUSH_DELAY: Duration = Duration::from_millis(2);
 
 /// The body of a response.
 pub(crate) enum Body {
-    /// The whole body at once.
+    /// A complete body, sent at once.
     Whole(Option<Bytes>),
-    /// The first half of a body under the length of the whole; then the connection breaks.
+    /// The first half of a body, with the `Content-Length` of the whole body. Then the connection
+    /// breaks.
     Half {
         total: u64,
         first_half: Option<Bytes>,
         delay: Option<Pin<Box<Sleep>>>,
     },
-    /// A JSON object with one long text in `token`; `remaining` bytes of the text are still to be
-    /// sent.
+    /// A JSON object with one long string in `token`. `remaining` bytes of the string have not been
+    /// sent yet.
     Huge {
         total: u64,
         start: Option<Bytes>,
         remaining: u64,
         end: Option<Bytes>,
     },
-    /// A JSON object with one text that never ends, in chunks.
+    /// A JSON object with a string that never ends, sent in chunks.
     Endless { start: Option<Bytes> },
-    /// One byte each interval.
+    /// A body sent one byte per interval.
     Drip {
         bytes: Bytes,
         interval: Duration,
@@ -54,7 +55,7 @@ impl Body {
 
     pub(crate) fn half(bytes: Bytes) -> Body {
         let first_half = bytes.slice(..bytes.len() / 2);
-        // An empty body has no half: announce one byte that is never sent.
+        // An empty body has no first half. Announce one byte, which is never sent.
         let total = (bytes.len() as u64).max(1);
         Body::Half {
             total,
@@ -153,12 +154,13 @@ fn poll_half(
     if let Some(bytes) = first_half.take().filter(|bytes| !bytes.is_empty()) {
         return data_frame(bytes);
     }
-    // hyper flushes its buffer when a body has to wait, and drops the buffer when a body fails.
+    // Wait before failing: hyper flushes its buffer while a body is pending, but drops the buffer
+    // when a body fails.
     let delay = delay.get_or_insert_with(|| Box::pin(sleep(FLUSH_DELAY)));
     match delay.as_mut().poll(cx) {
         Poll::Pending => Poll::Pending,
         Poll::Ready(()) => Poll::Ready(Some(Err(io::Error::other(
-            "the body breaks off here on purpose",
+            "the sandbox cuts the body off on purpose",
         )))),
     }
 }

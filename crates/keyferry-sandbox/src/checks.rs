@@ -1,7 +1,7 @@
-//! The checks that come before any route: one credential header, of this service, and the content
-//! type.
+//! Checks that run before any route: the credential header, other headers with secrets, and the
+//! content type.
 //!
-//! It doesn't look at a credential's value; the routes do.
+//! They check which headers are present. The routes verify the values.
 
 use serde_json::json;
 
@@ -11,11 +11,12 @@ use crate::service::Service;
 use crate::settings::RouteOverride;
 use crate::state::SandboxState;
 
-/// The name and the value of a request's credential header; `None` if it has none.
+/// The name and value of a request's credential header, or `None` if it has none.
 pub(crate) type CredentialHeader = Option<(&'static str, String)>;
 
-/// Returns the credential header of a request; refuses a second one, and one that the service
-/// doesn't know.
+/// Returns the credential header of a request. Refuses a second credential header, one that this
+/// service doesn't accept, a cookie from a service that sets none, and a link password outside the
+/// link routes.
 pub(crate) fn credential_header(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -35,7 +36,7 @@ pub(crate) fn credential_header(
         return Err(Response::service_error(
             request.service,
             400,
-            "the agent takes no credential header",
+            "the agent accepts no credential header",
         ));
     }
     let is_foreign = credential.as_ref().is_some_and(|(name, _)| {
@@ -52,7 +53,7 @@ pub(crate) fn credential_header(
         return Err(Response::service_error(
             request.service,
             status,
-            "this service knows no such credential header",
+            "this service does not accept this credential header",
         ));
     }
     if request.service != Service::FileVerbs && request.headers.contains_key("cookie") {
@@ -60,7 +61,7 @@ pub(crate) fn credential_header(
         return Err(Response::service_error(
             request.service,
             400,
-            "this service sets no cookie",
+            "this service does not accept cookies",
         ));
     }
     let is_link = request.service == Service::Masv && request.path.starts_with("/v1/links/");
@@ -69,13 +70,13 @@ pub(crate) fn credential_header(
         return Err(Response::service_error(
             request.service,
             400,
-            "X-Link-Password is for links only",
+            "X-Link-Password is accepted for links only",
         ));
     }
     Ok(credential)
 }
 
-/// Refuses a credential on a route that takes none.
+/// Refuses a credential header on a route that needs none.
 pub(crate) fn require_no_credential(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -88,12 +89,12 @@ pub(crate) fn require_no_credential(
     Err(Response::service_error(
         request.service,
         400,
-        "this route takes no credential header",
+        "this route accepts no credential header",
     ))
 }
 
-/// Refuses a POST or PUT whose body isn't declared as JSON. FileVerbs takes forms too, and no type
-/// where the body is empty.
+/// Refuses a POST or PUT whose body isn't declared as JSON. FileVerbs also accepts forms, and an
+/// empty body without a content type.
 pub(crate) fn require_content_type(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -119,8 +120,7 @@ pub(crate) fn require_content_type(
     ))
 }
 
-/// Returns the body as a JSON object, an empty one if there is no body; refuses a broken body
-/// before its fields are read.
+/// Returns the body as a JSON object. An empty body is an empty object. Refuses any other body.
 pub(crate) fn json_object(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -137,11 +137,11 @@ pub(crate) fn json_object(
     Err(Response::service_error(
         request.service,
         400,
-        "the body is no JSON object",
+        "the body is not a JSON object",
     ))
 }
 
-/// Refuses with the status of a route that a behaviour switched off.
+/// Refuses a request to a route that a behaviour has switched off, with the configured status.
 pub(crate) fn require_route(service: Service, replacement: RouteOverride) -> Result<(), Response> {
     match replacement {
         None => Ok(()),
@@ -149,13 +149,13 @@ pub(crate) fn require_route(service: Service, replacement: RouteOverride) -> Res
     }
 }
 
-/// Refuses a path that the service doesn't have.
+/// Counts a request to an unknown path and returns a 404 response.
 pub(crate) fn unknown_route(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     state.count("unknown_route");
     Response::service_error(request.service, 404, "no such route")
 }
 
-/// Refuses a method that the path doesn't take.
+/// Counts a request with a method that the path doesn't support and returns a 405 response.
 pub(crate) fn wrong_method(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     state.count("wrong_method");
     Response::service_error(request.service, 405, "method not allowed")

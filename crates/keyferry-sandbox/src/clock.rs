@@ -1,7 +1,7 @@
-//! The virtual clock of the sandbox, and the two date formats that services write.
+//! The sandbox's virtual clock, and the two date formats that the services write.
 //!
-//! It moves expiry and the `Date` header only: latency is real time, since a caller's deadline is
-//! real too.
+//! The clock only affects token expiry and the `Date` header. Latency is real time, because a
+//! caller's deadline is real time too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 
-/// A clock that can be moved by hand. Clones share their time.
+/// A clock that a test can move. Clones share the same time.
 #[derive(Clone)]
 pub struct Clock {
     source: TimeSource,
@@ -25,18 +25,18 @@ enum TimeSource {
 }
 
 impl Clock {
-    /// The machine's wall clock; it runs by itself and can be advanced as well.
+    /// Returns a clock that follows the system's clock. It can be advanced as well.
     pub fn real() -> Clock {
         Clock::from_source(TimeSource::Real)
     }
 
-    /// A clock that stands at `start_unix_ms` until it is advanced.
+    /// Returns a clock that stands still at `start_unix_ms` until it is advanced.
     pub fn manual(start_unix_ms: i64) -> Clock {
         Clock::from_source(TimeSource::Manual(start_unix_ms))
     }
 
-    /// A clock that asks `now_unix_ms` each time, so that a test's own clock drives the sandbox
-    /// too.
+    /// Returns a clock that calls `now_unix_ms` for the time, so that a test's own clock also
+    /// drives the sandbox.
     pub fn from_fn(now_unix_ms: Arc<dyn Fn() -> i64 + Send + Sync>) -> Clock {
         Clock::from_source(TimeSource::Function(now_unix_ms))
     }
@@ -48,7 +48,7 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since 1970, with the offset added.
+    /// Returns the time in milliseconds since 1970, including the offset.
     pub fn now_unix_ms(&self) -> i64 {
         let base = match &self.source {
             TimeSource::Real => real_unix_ms(),
@@ -58,13 +58,14 @@ impl Clock {
         base.saturating_add(self.offset_ms.load(Ordering::SeqCst))
     }
 
-    /// Moves the clock on.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.advance_ms(ms);
     }
 
-    /// Sets the distance from the clock's source, whatever it was before; negative is in the past.
+    /// Sets the offset from the time that the clock follows, replacing any earlier offset. A
+    /// negative offset puts the clock in the past.
     pub fn set_offset_ms(&self, offset_ms: i64) {
         self.offset_ms.store(offset_ms, Ordering::SeqCst);
     }
@@ -93,7 +94,7 @@ fn utc_date_time(unix_ms: i64) -> OffsetDateTime {
         .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, as `Date` and `Retry-After` want it.
+/// Formats a time for HTTP headers: `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub(crate) fn http_date(unix_ms: i64) -> String {
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -112,7 +113,7 @@ pub(crate) fn http_date(unix_ms: i64) -> String {
     )
 }
 
-/// `2026-07-01T12:00:00.000Z`, as MASV writes its times.
+/// Formats a time as MASV does: `2026-07-01T12:00:00.000Z`.
 pub(crate) fn rfc3339_ms(unix_ms: i64) -> String {
     let at = utc_date_time(unix_ms);
     format!(

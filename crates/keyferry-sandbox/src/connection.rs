@@ -1,7 +1,7 @@
-//! The connection below HTTP: plain or TLS, with two ways to break HTTP itself.
+//! A client's TCP connection, plain or TLS, which faults can break.
 //!
-//! A fault may end a connection with a reset, or put bytes of its own in place of the response.
-//! hyper writes only well-formed responses and can do neither.
+//! A fault can reset the connection, or send raw bytes instead of the response. hyper can do
+//! neither: it writes only well-formed responses.
 
 use std::io;
 use std::pin::Pin;
@@ -13,38 +13,39 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// How a fault breaks a connection; set by the request's handler, carried out by the connection.
+/// How a fault breaks a connection. The request's handler sets it, and the connection carries it
+/// out.
 #[derive(Default)]
 pub(crate) struct ConnectionFault {
     reset_on_drop: bool,
     raw_output: Option<RawOutput>,
 }
 
-/// Bytes that replace what hyper writes, and how many of them were written.
+/// Bytes to send instead of hyper's output, and how many of them have been sent.
 struct RawOutput {
     bytes: Vec<u8>,
     written: usize,
 }
 
 impl ConnectionFault {
-    /// Ends the connection with a reset when it is dropped.
+    /// Makes the connection end with a TCP reset when it is dropped.
     pub(crate) fn reset_on_drop(&mut self) {
         self.reset_on_drop = true;
     }
 
-    /// Sends these bytes in place of what is written next.
+    /// Sends these bytes and discards everything that hyper writes from now on.
     pub(crate) fn replace_output(&mut self, bytes: Vec<u8>) {
         self.raw_output = Some(RawOutput { bytes, written: 0 });
     }
 }
 
-/// The stream of a connection.
+/// The stream of a connection: plain or TLS.
 pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A client's connection, as hyper reads and writes it.
+/// A client's connection, which hyper reads and writes.
 pub(crate) struct Connection {
     stream: Stream,
     connection_fault: Arc<Mutex<ConnectionFault>>,
@@ -70,7 +71,7 @@ impl Drop for Connection {
                 Stream::Plain(socket) => socket,
                 Stream::Tls(stream) => stream.get_ref().0,
             };
-            // If this fails the connection closes in order, which a client must survive as well.
+            // If this fails, the connection closes normally. A client must survive that too.
             let _ = socket.set_zero_linger();
         }
     }

@@ -1,7 +1,7 @@
-//! The control routes, `/sandbox/…` on every listener, for tests in other languages than Rust.
+//! The control routes, `/sandbox/…` on every listener, for tests in languages other than Rust.
 //!
-//! They take no credential and are neither counted nor recorded. The crate's documentation shows
-//! their JSON.
+//! They need no credential and are neither counted nor recorded. The crate's documentation
+//! describes their JSON.
 
 use serde_json::{Value, json};
 
@@ -11,11 +11,11 @@ use crate::response::Response;
 use crate::state::{SandboxState, Shared};
 use crate::tokens::GrantKind;
 
-/// Target for the redirects of a test: counted as `redirect_target`, and answered with a token that
-/// a client must not use.
+/// The path that tests redirect clients to. A request to it is counted as `redirect_target`, and
+/// its response has a token that a client must not use.
 const REDIRECT_TARGET: &str = "/redirect-target";
 
-/// Answers the control routes and the redirect target; `None` for a service's own routes.
+/// Handles the control routes and the redirect target. Returns `None` for a service's own routes.
 pub(crate) fn handle(shared: &Shared, request: &SandboxRequest) -> Option<Response> {
     if request.path.starts_with(REDIRECT_TARGET) {
         return Some(shared.with(|state| {
@@ -88,7 +88,7 @@ fn request_json(request: &RecordedRequest) -> Value {
 fn object_fields(document: &Value) -> Result<&serde_json::Map<String, Value>, String> {
     document
         .as_object()
-        .ok_or_else(|| "the body is no JSON object".to_owned())
+        .ok_or_else(|| "the body is not a JSON object".to_owned())
 }
 
 fn one_or_many<T>(
@@ -116,7 +116,7 @@ fn move_clock(shared: &Shared, document: &Value) -> Result<Response, String> {
         Some(value) => value
             .as_i64()
             .map(Some)
-            .ok_or_else(|| format!("'{name}' wants a whole number")),
+            .ok_or_else(|| format!("'{name}' must be an integer")),
     };
     if let Some(offset_ms) = number("offset_ms")? {
         shared.clock.set_offset_ms(offset_ms);
@@ -133,7 +133,7 @@ fn set_lifetimes(state: &mut SandboxState, document: &Value) -> Result<Response,
     for (name, value) in object_fields(document)? {
         let seconds = value
             .as_i64()
-            .ok_or_else(|| format!("'{name}' wants seconds"))?;
+            .ok_or_else(|| format!("'{name}' must be an integer number of seconds"))?;
         state
             .tokens
             .set_lifetime_s(GrantKind::from_name(name)?, seconds);
@@ -150,14 +150,14 @@ fn reject(state: &mut SandboxState, document: &Value) -> Result<Response, String
     let kind = document
         .get("kind")
         .and_then(Value::as_str)
-        .ok_or("wants 'token', or 'kind' and 'generation' or 'next'")?;
+        .ok_or("the body needs 'token', or 'kind' with 'generation' or 'next'")?;
     let kind = GrantKind::from_name(kind)?;
     if let Some(generation) = number("generation") {
         state.tokens.reject_generation(kind, generation);
     } else {
         let issued = state.tokens.issued(kind);
         let next = number("next")
-            .ok_or("wants 'generation' or 'next'")?
+            .ok_or("the body needs 'generation' or 'next'")?
             .min(1000);
         (1..=next).for_each(|offset| state.tokens.reject_generation(kind, issued + offset));
     }

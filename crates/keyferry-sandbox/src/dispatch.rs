@@ -1,5 +1,4 @@
-//! Dispatches a request to its service: counts it, finds the fault that hits it, and carries it
-//! out.
+//! Passes a request to its service: counts it, finds the fault that applies, and carries it out.
 
 use crate::faults::{self, Fault};
 use crate::request::SandboxRequest;
@@ -8,7 +7,7 @@ use crate::service::Service;
 use crate::state::{SandboxState, Shared};
 use crate::{agent, fileverbs, masv};
 
-/// Counts a request that arrived and finds the fault that hits it, if any.
+/// Counts a request that arrived and returns the fault that applies to it, if any.
 pub(crate) fn receive(shared: &Shared, request: &SandboxRequest) -> Option<Fault> {
     shared.with(|state| {
         count_arrival(state, request);

@@ -1,4 +1,4 @@
-//! The JSON form of a fault, for the control route.
+//! Parses faults from JSON, for the control route.
 
 use std::time::Duration;
 
@@ -28,10 +28,15 @@ const FIELDS: [&str; 17] = [
 ];
 
 impl Fault {
-    /// Reads the JSON form that the sandbox's documentation shows. `Err` says what is wrong with
-    /// it.
+    /// Parses a fault from the JSON that the crate's documentation describes.
+    ///
+    /// # Errors
+    ///
+    /// Returns a message that says what is wrong with the document.
     pub fn from_json(document: &Value) -> Result<Fault, String> {
-        let fields = document.as_object().ok_or("a fault is a JSON object")?;
+        let fields = document
+            .as_object()
+            .ok_or("a fault must be a JSON object")?;
         if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
             return Err(format!("a fault has no field '{unknown}'"));
         }
@@ -52,11 +57,11 @@ impl Fault {
             fault = fault.latency(Duration::from_millis(ms));
         }
         if let Some(value) = fields.get("retry_after") {
-            // A number is as good as a text here.
+            // Accept a number as well as a string.
             fault = fault.retry_after(value.as_str().unwrap_or(&value.to_string()));
         }
         if let Some(value) = fields.get("date_skew_s") {
-            fault = fault.date_skew_s(value.as_i64().ok_or("'date_skew_s' wants a whole number")?);
+            fault = fault.date_skew_s(value.as_i64().ok_or("'date_skew_s' must be an integer")?);
         }
         match fields.get("times") {
             None => Ok(fault),
@@ -64,7 +69,7 @@ impl Fault {
             Some(value) => Ok(fault.times(
                 value
                     .as_u64()
-                    .ok_or("'times' wants a number or \"forever\"")?,
+                    .ok_or("'times' must be a number or \"forever\"")?,
             )),
         }
     }
@@ -76,10 +81,11 @@ fn parse_action(fields: &Map<String, Value>) -> Result<FaultAction, String> {
     let required_text = |name: &str| {
         text_field(fields, name)?
             .map(str::to_owned)
-            .ok_or_else(|| format!("this kind wants '{name}'"))
+            .ok_or_else(|| format!("this kind of fault needs '{name}'"))
     };
-    let required_number =
-        |name: &str| number_field(fields, name)?.ok_or_else(|| format!("this kind wants '{name}'"));
+    let required_number = |name: &str| {
+        number_field(fields, name)?.ok_or_else(|| format!("this kind of fault needs '{name}'"))
+    };
     let kind = text_field(fields, "kind")?.unwrap_or(if fields.contains_key("status") {
         "status"
     } else {
@@ -119,7 +125,7 @@ fn parse_action(fields: &Map<String, Value>) -> Result<FaultAction, String> {
         "reset" => FaultAction::Reset,
         "lost" => FaultAction::Lost,
         "hang" => FaultAction::Hang,
-        other => return Err(format!("no fault is of kind '{other}'")),
+        other => return Err(format!("no fault kind is called '{other}'")),
     })
 }
 
@@ -133,7 +139,7 @@ fn parse_body_kind(name: Option<&str>) -> Result<BodyKind, String> {
         Some("html") => Ok(BodyKind::Html),
         Some("empty") => Ok(BodyKind::Empty),
         Some(other) => Err(format!(
-            "'body' of a status is json, html or empty, not '{other}'"
+            "'body' of a status fault must be json, html or empty, not '{other}'"
         )),
     }
 }
@@ -144,7 +150,7 @@ fn text_field<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<Option<&
         Some(value) => value
             .as_str()
             .map(Some)
-            .ok_or_else(|| format!("'{name}' wants a text")),
+            .ok_or_else(|| format!("'{name}' must be a string")),
     }
 }
 
@@ -154,6 +160,6 @@ fn number_field(fields: &Map<String, Value>, name: &str) -> Result<Option<u64>, 
         Some(value) => value
             .as_u64()
             .map(Some)
-            .ok_or_else(|| format!("'{name}' wants a number")),
+            .ok_or_else(|| format!("'{name}' must be a number")),
     }
 }

@@ -1,84 +1,88 @@
-//! Scripted faults, and which request each one hits: the first that matches and has hits left.
+//! Faults that a test injects, and which of them applies to a request: the first that matches and
+//! has uses left.
 //!
-//! `fault_json` reads them from JSON; `apply_fault` carries them out.
+//! `fault_json` parses faults from JSON. `apply_fault` applies them.
 
 use std::time::Duration;
 
 use crate::request::SandboxRequest;
 use crate::service::Service;
 
-/// What happens to a request that a fault hits.
+/// What a fault does to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FaultAction {
-    /// Nothing: for a fault that is latency or `Date` skew alone.
+    /// No change, for a fault that only adds latency, `Retry-After` or `Date` skew.
     Nothing,
-    /// Another status with a body of this kind; the request isn't carried out.
+    /// A response with this status and a body of this kind. The request isn't carried out.
     Status {
-        /// Status to answer.
+        /// Status of the response.
         status: u16,
         /// Kind of its body.
         body: BodyKind,
     },
-    /// A whole response, literally; the request isn't carried out.
+    /// Exactly this response. The request isn't carried out.
     Literal {
-        /// Status to answer.
+        /// Status of the response.
         status: u16,
         /// Value of `Content-Type`.
         media_type: String,
         /// The body.
         body: String,
     },
-    /// A redirect; the request isn't carried out.
+    /// A redirect. The request isn't carried out.
     Redirect {
         /// 301, 302, 303, 307 or 308.
         status: u16,
         /// Value of `Location`.
         to: String,
     },
-    /// 200 with an empty body, though the request was carried out.
+    /// Status 200 with an empty body. The request is carried out.
     Empty,
-    /// The true response's first half under its whole length, then the connection closes.
+    /// The first half of the normal response, with the `Content-Length` of the whole. Then the
+    /// connection closes.
     Half,
-    /// The true response with all field names in upper case.
+    /// The normal response with all field names in upper case.
     WrongCase,
-    /// The body `null`.
+    /// The normal response with the body `null`.
     Null,
-    /// The true response with each field of another type.
+    /// The normal response with a wrong type for each field.
     WrongTypes,
-    /// An object of this many bytes with one long `token`.
+    /// A JSON object of this many bytes, most of them in one long `token`.
     Huge(u64),
-    /// `token` is this many arrays within each other.
+    /// A JSON object whose `token` is this many nested arrays.
     Deep(u32),
-    /// A body that never ends, in chunks.
+    /// A chunked body that never ends.
     Endless,
-    /// The true response, one byte each interval.
+    /// The normal response, one byte per interval.
     Drip(Duration),
-    /// The true response with another value in each token field; it may hold CR, LF or NUL.
+    /// The normal response with this value in each token field. The value may contain CR, LF or
+    /// NUL.
     Token(String),
-    /// These bytes in place of the response, status line included, then the connection closes.
+    /// These bytes instead of a response, status line included. Then the connection closes. The
+    /// request isn't carried out.
     Raw(Vec<u8>),
-    /// The connection closes before a response; the request isn't carried out.
+    /// Closes the connection without a response. The request isn't carried out.
     Close,
-    /// The connection is reset before a response; the request isn't carried out.
+    /// Resets the connection without a response. The request isn't carried out.
     Reset,
-    /// The request **is** carried out, then the connection closes without a response.
+    /// Closes the connection without a response, but only after the request **was** carried out.
     Lost,
-    /// The request is read and never answered.
+    /// Reads the request and never responds. The request isn't carried out.
     Hang,
 }
 
-/// Kind of the body of a faulty status.
+/// The kind of body that an injected error status has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
     /// The service's own error document.
     Json,
-    /// A page of a proxy.
+    /// An HTML error page, as a proxy sends it.
     Html,
-    /// None.
+    /// No body.
     Empty,
 }
 
-/// A fault: where, how often, and what.
+/// A fault: which requests it matches, how often it applies, and what it does.
 #[derive(Clone, Debug)]
 pub struct Fault {
     service: Option<Service>,
@@ -93,7 +97,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault that hits the next request, whatever it is; narrow it with the methods below.
+    /// Returns a fault that applies to the next request. The methods below restrict the requests
+    /// that it matches.
     pub fn new(action: FaultAction) -> Fault {
         Fault {
             service: None,
@@ -108,7 +113,7 @@ impl Fault {
         }
     }
 
-    /// A status with a JSON error body.
+    /// Returns a fault that responds with this status and a JSON error body.
     pub fn status(status: u16) -> Fault {
         Fault::new(FaultAction::Status {
             status,
@@ -116,68 +121,69 @@ impl Fault {
         })
     }
 
-    /// Latency and nothing else, in real time.
+    /// Returns a fault that only delays the response, in real time.
     pub fn slow(latency: Duration) -> Fault {
         Fault::new(FaultAction::Nothing).latency(latency)
     }
 
-    /// Only this service.
+    /// Matches only requests to this service.
     #[must_use]
     pub fn service(mut self, service: Service) -> Fault {
         self.service = Some(service);
         self
     }
 
-    /// Only this method.
+    /// Matches only requests with this method.
     #[must_use]
     pub fn method(mut self, method: &str) -> Fault {
         self.method = Some(method.to_owned());
         self
     }
 
-    /// Only paths that begin so; with a `?` in it, path and query.
+    /// Matches only paths that start with `prefix`. A prefix that contains `?` is compared with
+    /// path and query.
     #[must_use]
     pub fn path(mut self, prefix: &str) -> Fault {
         self.path = Some(prefix.to_owned());
         self
     }
 
-    /// This many requests.
+    /// Applies to this many requests.
     #[must_use]
     pub fn times(mut self, times: u64) -> Fault {
         self.times = Some(times);
         self
     }
 
-    /// Every request, until the faults are cleared.
+    /// Applies to every matching request until the faults are cleared.
     #[must_use]
     pub fn forever(mut self) -> Fault {
         self.times = None;
         self
     }
 
-    /// Lets this many matching requests pass first.
+    /// Lets this many matching requests pass before the fault applies.
     #[must_use]
     pub fn skip(mut self, skip: u64) -> Fault {
         self.skip = skip;
         self
     }
 
-    /// Waits before anything else, in real time.
+    /// Waits this long, in real time, before the request is handled.
     #[must_use]
     pub fn latency(mut self, latency: Duration) -> Fault {
         self.latency = latency;
         self
     }
 
-    /// Adds `Retry-After` with this text, sensible or not.
+    /// Adds a `Retry-After` header with this value, which doesn't have to be valid.
     #[must_use]
     pub fn retry_after(mut self, value: &str) -> Fault {
         self.retry_after = Some(value.to_owned());
         self
     }
 
-    /// Moves the response's `Date`, and nothing else, by this much.
+    /// Moves the response's `Date` header by this many seconds. Nothing else changes.
     #[must_use]
     pub fn date_skew_s(mut self, seconds: i64) -> Fault {
         self.date_skew_s = seconds;
@@ -202,7 +208,7 @@ impl Fault {
     }
 }
 
-/// Finds the first fault that matches a request and uses up one hit of it.
+/// Returns the first fault that applies to a request, and uses it up once.
 pub(crate) fn take_matching(faults: &mut Vec<Fault>, request: &SandboxRequest) -> Option<Fault> {
     let mut hit = None;
     for (index, fault) in faults

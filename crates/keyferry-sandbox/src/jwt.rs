@@ -1,6 +1,6 @@
-//! Signs and verifies the JSON web tokens of the sandbox (HS256).
+//! Signs and verifies the sandbox's JSON web tokens (HS256).
 //!
-//! Each sandbox has a random key of its own, so it refuses the tokens of another one, as two real
+//! Each sandbox has its own random key, so it refuses the tokens of another sandbox, as two real
 //! servers would.
 
 use base64::Engine;
@@ -8,12 +8,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::{Value, json};
 
-/// The key that signs and verifies.
+/// The key that signs and verifies tokens.
 pub(crate) struct Signer {
     key: hmac::Key,
 }
 
-/// The contents of a token with a valid signature.
+/// The contents of a token whose signature is valid.
 pub(crate) struct VerifiedToken {
     pub(crate) key_id: String,
     pub(crate) claims: Value,
@@ -28,9 +28,8 @@ impl Signer {
         })
     }
 
-    /// Signs the claims, with `key_id` in the header: the documented claims have no field that
-    /// differs between two tokens of the same second, and two generations must not be the same
-    /// text.
+    /// Signs the claims, with `key_id` in the header. Two tokens must never be equal, but the
+    /// documented claims of two tokens issued in the same second are. `key_id` makes them differ.
     pub(crate) fn sign(&self, key_id: &str, claims: &Value) -> String {
         let header = json!({"alg": "HS256", "kid": key_id, "typ": "JWT"});
         let header = URL_SAFE_NO_PAD.encode(header.to_string());
@@ -43,7 +42,7 @@ impl Signer {
         )
     }
 
-    /// Verifies a token; `None` if this signer didn't sign it.
+    /// Verifies a token. Returns `None` if this signer didn't sign it.
     pub(crate) fn verify(&self, token: &str) -> Option<VerifiedToken> {
         let (signing_input, signature) = token.rsplit_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;

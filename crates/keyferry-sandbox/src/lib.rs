@@ -1,37 +1,39 @@
-//! The sandbox: MASV cloud, the MASV Agent and FileVerbs on loopback, as an opponent that checks
-//! everything.
+//! Offline stand-ins for MASV cloud, the MASV Agent and FileVerbs, for tests and demos.
 //!
-//! The crate depends on no other crate of the workspace, so that no mistake of the library can hide
-//! in it. It reaches no network but loopback, writes nothing to disk, and all its data is made up
-//! ([`credentials`]).
+//! A [`Sandbox`] serves all three services on loopback and checks every request strictly, so that a
+//! client's mistake fails its test. It uses no network but loopback and writes nothing to disk. All
+//! its data is made up; see [`credentials`]. The crate depends on no other crate of the workspace,
+//! so it can't repeat a mistake of the library and thereby hide it.
 //!
-//! Every request may carry one credential header at most, and the right one: anything else is
-//! refused and counted. Tokens are HS256 JWTs with exactly the documented claims; a `kid` in their
-//! header keeps two tokens of one second apart. They are verified on use, by a virtual [`Clock`]
-//! that also writes every `Date` header. Pages of a listing begin at 1. The single look-up doesn't
-//! know the inbox's packages.
+//! A request may carry at most one credential header, and it must be one that the route accepts.
+//! Any other request is refused with a 4xx status and counted. Tokens are HS256 JWTs with exactly
+//! the documented claims. The `kid` in their header makes two tokens of the same second differ.
+//! Tokens are verified each time they are used. A virtual [`Clock`] decides when they expire and
+//! sets every `Date` header. The pages of a listing are numbered from 1. The route that looks up a
+//! single package doesn't find packages in the inbox.
 //!
 //! # Control routes
 //!
-//! The same on each of the three listeners, without a credential, not counted. A mistake is
-//! answered with 400 and `{"error": …}`.
+//! Each of the three listeners has these routes. They need no credential and aren't counted. If the
+//! body is invalid, the response is a 400 with `{"error": …}`.
 //!
 //! | route | body | effect |
 //! |---|---|---|
-//! | `GET /sandbox/counts` | | `{"login": 1, …}` |
-//! | `GET /sandbox/requests` | | the last 2,000: `[{service, method, path, headers, credentials}]`, names only |
-//! | `POST /sandbox/reset` | `{}` or `{"all": true}` | forgets counts and requests, or everything |
-//! | `GET /sandbox/clock` | | `{"now_unix_ms": N}` |
-//! | `POST /sandbox/clock` | `{"advance_s": N}`, `{"offset_ms": N}` | moves the virtual clock |
-//! | `POST /sandbox/fault` | a fault, or an array of them | adds faults; the first that matches acts |
-//! | `DELETE /sandbox/faults` | | removes them |
-//! | `POST /sandbox/life` | `{"user": S, "package": S, "transfer": S, "bearer": S, "refresh": S}` | lives of new tokens |
+//! | `GET /sandbox/counts` | | returns the counters: `{"login": 1, …}` |
+//! | `GET /sandbox/requests` | | returns the last 2,000 requests: `[{service, method, path, headers, credentials}]`, with the names of headers but not their values |
+//! | `POST /sandbox/reset` | `{}` or `{"all": true}` | clears the counters and the recorded requests; with `all`, resets everything except the clock |
+//! | `GET /sandbox/clock` | | returns `{"now_unix_ms": N}` |
+//! | `POST /sandbox/clock` | `{"advance_s": N}`, `{"offset_ms": N}` | advances the virtual clock, or sets its offset |
+//! | `POST /sandbox/fault` | a fault, or an array of faults | adds faults; the first one that matches a request applies |
+//! | `DELETE /sandbox/faults` | | removes all faults |
+//! | `POST /sandbox/life` | `{"user": S, "package": S, "transfer": S, "bearer": S, "refresh": S}` | sets the lifetime, in seconds, of new tokens |
 //! | `POST /sandbox/configure` | `{"key": value, …}` | changes behaviours, see below |
 //! | `POST /sandbox/reject` | `{"token": "…"}` | refuses this token, API key or SecretKey from now on |
-//! | | `{"kind": "user", "generation": N}` or `{"kind": "user", "next": N}` | refuses the N-th token issued since the start, or the next N |
+//! | | `{"kind": "user", "generation": N}` | refuses the N-th token of this kind, counted from the start |
+//! | | `{"kind": "user", "next": N}` | refuses the next N tokens of this kind |
 //!
-//! `ANY /redirect-target…` counts as `redirect_target`: the place to which redirects of a test may
-//! lead.
+//! A request to `/redirect-target…`, with any method, counts as `redirect_target`. Tests redirect
+//! clients there.
 //!
 //! # Faults
 //!
@@ -40,69 +42,78 @@
 //!  "kind": "status", "status": 429, "body": "html", "retry_after": "120", "date_skew_s": -3600}
 //! ```
 //!
-//! All fields are optional. `service`, `method` and `path` (a prefix; with a `?` in it, of path and
-//! query) choose the requests; `skip` lets some pass first; `times` is 1 unless it says otherwise,
-//! or `"forever"`. `latency_ms`, `retry_after` and `date_skew_s` go with every kind:
+//! All fields are optional. `service`, `method` and `path` select the requests. `path` is a prefix
+//! of the path, or of path and query if it contains a `?`. `skip` is the number of matching requests
+//! that pass before the fault applies. `times` is the number of requests that it applies to: a
+//! number (default 1) or `"forever"`. `latency_ms`, `retry_after` and `date_skew_s` can be added to
+//! every kind. Without `kind`, the kind is `status` if there is a `status`, else `nothing`.
 //!
 //! | `kind` | further fields | effect |
 //! |---|---|---|
-//! | `nothing` | | latency and skew alone |
-//! | `status` | `status`, `body`: `json`, `html`, `empty` | another status; the request isn't carried out |
-//! | `literal` | `status`, `media_type`, `body` | an answer in these words |
-//! | `redirect` | `status`, `to` | a redirect |
-//! | `empty`, `null`, `half`, `wrong_case`, `wrong_types` | | spoils the true answer |
+//! | `nothing` | | the normal response |
+//! | `status` | `status`, `body`: `json`, `html`, `empty` | an error response with this status; the request isn't carried out |
+//! | `literal` | `status`, `media_type`, `body` | exactly this response; the request isn't carried out |
+//! | `redirect` | `status`, `to` | a redirect; the request isn't carried out |
+//! | `empty` | | the normal response with status 200 and an empty body |
+//! | `null` | | the normal response with the body `null` |
+//! | `half` | | the first half of the normal response, then the connection closes |
+//! | `wrong_case` | | the normal response with all field names in upper case |
+//! | `wrong_types` | | the normal response with a wrong type for each field |
 //! | `huge` | `bytes` | a JSON object of this size, streamed |
-//! | `deep` | `levels` | arrays within arrays |
-//! | `endless` | | chunks that never end |
-//! | `drip` | `interval_ms` | the true answer, a byte at a time |
-//! | `token` | `token` | another text in every token field |
-//! | `raw` | `body` | these bytes in place of an HTTP answer |
-//! | `close`, `reset`, `hang` | | no answer; the request isn't carried out |
-//! | `lost` | | no answer, though the request was carried out |
+//! | `deep` | `levels` | nested arrays |
+//! | `endless` | | a chunked body that never ends |
+//! | `drip` | `interval_ms` | the normal response, one byte per interval |
+//! | `token` | `token` | the normal response with this value in every token field |
+//! | `raw` | `body` | these bytes instead of an HTTP response; the request isn't carried out |
+//! | `close`, `reset`, `hang` | | no response; the request isn't carried out |
+//! | `lost` | | no response, although the request was carried out |
 //!
 //! # Behaviours
 //!
-//! | key | value (default) | |
+//! | key | value (default) | controls |
 //! |---|---|---|
-//! | `auth_refusal_status` | status (401) | of a refused `POST /v1/auth` |
-//! | `auth_refusal_json` | bool (true) | its body: an error document, or HTML |
-//! | `teams` | number (1) | teams of the first account |
-//! | `teams_shape` | `array` (default), `object` | of `GET /v1/teams` |
-//! | `preferred_team` | bool (true) | `preferred_team_id` and `primary_team_id` in the login's answer |
-//! | `packages`, `inbox` | number (205, 3) | packages of the first team and of its inbox |
-//! | `single_lookup`, `paged_list`, `inbox_route` | bool or status (true) | whether the route is there, or what it answers instead |
-//! | `link_secret_status`, `link_password_status` | status (401) | of a wrong secret or password |
-//! | `download_secret` | bool (true) | in the answer of a new link |
+//! | `auth_refusal_status` | status (401) | the status of a refused `POST /v1/auth` |
+//! | `auth_refusal_json` | bool (true) | whether its body is a JSON error document or HTML |
+//! | `teams` | number (1) | how many teams the first account has |
+//! | `teams_shape` | `array` (default), `object` | the shape of `GET /v1/teams` |
+//! | `preferred_team` | bool (true) | whether the login response has `preferred_team_id` and `primary_team_id` |
+//! | `packages`, `inbox` | number (205, 3) | how many packages the first team and its inbox have |
+//! | `single_lookup`, `paged_list`, `inbox_route` | bool or status (true) | whether the route works; `false` is a 404, a status is returned instead |
+//! | `link_secret_status`, `link_password_status` | status (401) | the status for a wrong link secret or password |
+//! | `download_secret` | bool (true) | whether the response for a new link has `download_secret` |
 //! | `read_lists_transfers` | bool (true) | whether a read token may list transfers |
-//! | `transfers_shape` | `array` (default), `object` | of a package's transfer list |
-//! | `opaque`, `no_exp` | array of kinds (`[]`) | tokens without structure, JWTs without `exp` |
-//! | `agent_signed_in` | bool (false) | the agent's session |
-//! | `agent_teams_shape` | `array` (default), `object` | of the agent's `GET /teams` |
-//! | `legacy` | bool (false) | the agent has `POST /signup` |
-//! | `camel_case` | bool (false) | field names of FileVerbs' token call |
-//! | `no_refresh_route` | bool or status (false) | 404, or this, for a refresh |
-//! | `refresh_path`, `refresh_cookie` | text | where FileVerbs' refresh is, and its cookie |
-//! | `refresh_rotates` | bool (true) | whether a refresh token works once |
-//! | `certificate` | `valid` (default), `expired`, `not_yet_valid`, `wrong_name`, `self_signed`, `unknown_ca` | with TLS |
-//! | `refresh_refusal_status`, `fileverbs_refusal_status` | status (400) | of a refused refresh, of a refused token call |
+//! | `transfers_shape` | `array` (default), `object` | the shape of a package's transfer list |
+//! | `opaque`, `no_exp` | array of token kinds (`[]`) | which kinds are random strings instead of JWTs, and which are JWTs without `exp` |
+//! | `agent_signed_in` | bool (false) | whether a user is signed in to the agent |
+//! | `agent_teams_shape` | `array` (default), `object` | the shape of the agent's `GET /teams` |
+//! | `legacy` | bool (false) | whether the agent has `POST /signup` |
+//! | `camel_case` | bool (false) | whether FileVerbs' token response has camelCase field names |
+//! | `no_refresh_route` | bool or status (false) | whether FileVerbs' refresh route is missing; `true` is a 404, a status is returned instead |
+//! | `refresh_path`, `refresh_cookie` | string | the path of FileVerbs' refresh route, and the name of its cookie |
+//! | `refresh_rotates` | bool (true) | whether a refresh token works only once |
+//! | `certificate` | `valid` (default), `expired`, `not_yet_valid`, `wrong_name`, `self_signed`, `unknown_ca` | the certificate of new connections, with TLS only |
+//! | `refresh_refusal_status`, `fileverbs_refusal_status` | status (400) | the status of a refused refresh, and of a refused FileVerbs login |
 //!
 //! # Counters
 //!
-//! As a request arrives, whatever becomes of it: `requests`, `requests_masv`, `requests_agent`,
-//! `requests_fileverbs`; `login`, `teams`, `lookup`, `list_page`, `list_all`, `inbox`, `link`,
-//! `transfer_list`, `transfer_start`, `package_create`, `portal_create`, `api_key_create`,
-//! `package_call`, `transfer_call`; `agent_session`, `agent_login`, `agent_teams`, `agent_signup`;
-//! `fileverbs_login`, `refresh`, `revoke`, `fileverbs_call`. Refusals: `two_credentials`,
-//! `foreign_credential` (another service's header), `needless_credential` (on an open route),
-//! `missing_credential`, `agent_credential_header`, `agent_foreign_host`, `stray_cookie`,
-//! `stray_link_password`, `wrong_content_type`, `bad_document`, `bad_token`, `expired_token`,
-//! `rejected_token`, `foreign_token` (another package's or transfer's), `wrong_variant`,
-//! `bad_api_key`, `key_refused`, `foreign_team`, `bad_page`, `login_refused`, `bad_link_secret`,
+//! Counted when a request arrives, before it is handled: `requests`, `requests_masv`,
+//! `requests_agent`, `requests_fileverbs`; `login`, `teams`, `lookup`, `list_page`, `list_all`,
+//! `inbox`, `link`, `transfer_list`, `transfer_start`, `package_create`, `portal_create`,
+//! `api_key_create`, `package_call`, `transfer_call`; `agent_session`, `agent_login`,
+//! `agent_teams`, `agent_signup`; `fileverbs_login`, `refresh`, `revoke`, `fileverbs_call`.
+//!
+//! Counted when a request is refused: `two_credentials`, `foreign_credential` (another service's
+//! header), `needless_credential` (on a route that needs none), `missing_credential`,
+//! `agent_credential_header`, `agent_foreign_host`, `stray_cookie`, `stray_link_password`,
+//! `wrong_content_type`, `bad_document`, `bad_token`, `expired_token`, `rejected_token`,
+//! `foreign_token` (another package's or transfer's), `wrong_variant`, `bad_api_key`,
+//! `key_refused`, `foreign_team`, `bad_page`, `login_refused`, `bad_link_secret`,
 //! `bad_link_password`, `agent_no_session`, `agent_login_refused`, `bad_secret_key`,
 //! `fileverbs_login_refused`, `refresh_refused`, `refresh_reuse`, `foreign_job`, `unknown_route`,
-//! `wrong_method`. Besides: `package_call_ok`, `transfer_call_ok`, `api_key_made`,
-//! `redirect_target`, `faults_hit`, `connections`, `tls_refused`, and `status_NNN` for each status
-//! answered.
+//! `wrong_method`.
+//!
+//! Other counters: `package_call_ok`, `transfer_call_ok`, `api_key_made`, `redirect_target`,
+//! `faults_hit`, `connections`, `tls_refused`, and `status_NNN` for each status that was returned.
 
 mod agent;
 mod apply_fault;

@@ -1,19 +1,20 @@
-//! The options of a sandbox: ports, TLS and the clock.
+//! The options of a sandbox: ports, TLS and clock.
 
 use crate::clock::Clock;
 
-/// How a sandbox starts. The default is any free port, no TLS, the real clock.
+/// The options of a sandbox. By default it uses free ports, no TLS and the real clock.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Port of MASV cloud; 0 is any that is free.
+    /// Port of MASV cloud; 0 means any free port.
     pub masv_port: u16,
-    /// Port of the MASV Agent.
+    /// Port of the MASV Agent; 0 means any free port.
     pub agent_port: u16,
-    /// Port of FileVerbs.
+    /// Port of FileVerbs; 0 means any free port.
     pub fileverbs_port: u16,
-    /// All three behind TLS, with a certificate of [`Sandbox::ca_pem`](crate::Sandbox::ca_pem).
+    /// Serves all three over TLS, with a certificate issued by the CA that
+    /// [`Sandbox::ca_pem`](crate::Sandbox::ca_pem) returns.
     pub tls: bool,
-    /// The clock of tokens and `Date` headers.
+    /// The clock for token expiry and `Date` headers.
     pub clock: Clock,
 }
 

@@ -1,6 +1,4 @@
-//! One request as the services see it: read whole, with its credential headers sorted out.
-//!
-//! It decides nothing: `checks` and the services do.
+//! A request as the services see it: read completely, with its credential headers identified.
 
 use http_body_util::{BodyExt, Limited};
 use hyper::Request;
@@ -10,18 +8,18 @@ use serde_json::Value;
 
 use crate::service::Service;
 
-/// A request that arrived, with the names of its headers and none of their values.
+/// A request that arrived, recorded with the names of its headers but not their values.
 #[derive(Clone, Debug)]
 pub struct RecordedRequest {
-    /// Which listener took it.
+    /// The service that received it.
     pub service: Service,
-    /// `GET`, `POST`, …
+    /// Its method, such as `GET`.
     pub method: String,
     /// Path and query, as sent.
     pub path: String,
-    /// Names of all headers, in lower case.
+    /// Names of all its headers, in lower case.
     pub headers: Vec<String>,
-    /// The credential headers among them, written as the services document them.
+    /// Names of the credential headers among them, spelled as the services document them.
     pub credentials: Vec<String>,
 }
 
@@ -35,7 +33,7 @@ pub(crate) const CREDENTIAL_HEADERS: [&str; 6] = [
     "Authorization",
 ];
 
-/// Limit of a request's body: 16 MiB.
+/// Maximum size of a request body: 16 MiB.
 const BODY_LIMIT_BYTES: usize = 16 << 20;
 
 /// A request to one of the services.
@@ -46,12 +44,12 @@ pub(crate) struct SandboxRequest {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// Time of the virtual clock when the service handles the request, after any latency.
+    /// The virtual time at which the service handles the request, after any latency.
     pub(crate) now_ms: i64,
 }
 
 impl SandboxRequest {
-    /// Reads the request with its body. `None` if the client breaks off or sends more than
+    /// Reads the request with its body. Returns `None` if the client disconnects or sends more than
     /// [`BODY_LIMIT_BYTES`].
     pub(crate) async fn read(
         service: Service,
@@ -74,12 +72,12 @@ impl SandboxRequest {
         })
     }
 
-    /// The segments of the path.
+    /// Returns the segments of the path.
     pub(crate) fn path_segments(&self) -> Vec<&str> {
         self.path.trim_start_matches('/').split('/').collect()
     }
 
-    /// A query field, decoded.
+    /// Returns the decoded value of a query field.
     pub(crate) fn query_value(&self, name: &str) -> Option<String> {
         let mut pairs = url::form_urlencoded::parse(self.query.as_bytes());
         pairs
@@ -87,7 +85,7 @@ impl SandboxRequest {
             .map(|(_, value)| value.into_owned())
     }
 
-    /// Path and query, as sent.
+    /// Returns path and query, as sent.
     pub(crate) fn target(&self) -> String {
         if self.query.is_empty() {
             self.path.clone()
@@ -96,14 +94,14 @@ impl SandboxRequest {
         }
     }
 
-    /// The value of a header; of a repeated one, the first.
+    /// Returns the value of a header. If the header is repeated, returns the first value.
     pub(crate) fn header(&self, name: &str) -> Option<String> {
         self.headers
             .get(name)
             .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 
-    /// Every credential header, a repeated one each time.
+    /// Returns all credential headers, each repetition included.
     pub(crate) fn credential_headers(&self) -> Vec<(&'static str, String)> {
         let headers_named = |name: &'static str| {
             let values = self.headers.get_all(name).iter();
@@ -115,12 +113,12 @@ impl SandboxRequest {
             .collect()
     }
 
-    /// The JSON document of the body; `Null` where there is none.
+    /// Parses the body as JSON. Returns `Null` if that fails.
     pub(crate) fn json_body(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// What is recorded of the request.
+    /// Returns the record of this request that tests can read.
     pub(crate) fn recorded(&self) -> RecordedRequest {
         RecordedRequest {
             service: self.service,
@@ -140,7 +138,7 @@ impl SandboxRequest {
     }
 }
 
-/// A text field of a document, whatever the case of its name.
+/// Returns a string field of a document, ignoring the case of the field's name.
 pub(crate) fn text_field<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
     let fields = document.as_object()?;
     let field = fields

@@ -1,13 +1,12 @@
-//! The response of a service, before a fault may alter it: status, headers and a JSON body or a
-//! text.
+//! A service's response before a fault is applied: status, headers, and a JSON or text body.
 //!
-//! Error bodies have the shape that each service documents.
+//! Error bodies have the format that each service documents.
 
 use serde_json::{Value, json};
 
 use crate::service::Service;
 
-/// 0x40000, the agent's code for an error that has none of its own.
+/// The agent's code for errors that have no code of their own: 0x40000.
 const AGENT_ERROR: u32 = 262_144;
 
 /// The response of a service.
@@ -56,7 +55,7 @@ impl Response {
         }
     }
 
-    /// The page that a proxy in front of a service sends when the service is down.
+    /// Returns the error page that a proxy sends when the service behind it is down.
     pub(crate) fn html(status: u16) -> Response {
         let text = format!(
             "<html><head><title>{status}</title></head><body><h1>{status}</h1><hr>proxy</body></html>\n"
@@ -64,7 +63,8 @@ impl Response {
         Response::text(status, "text/html", text)
     }
 
-    /// MASV's error body: an integer `code` and `errors` of `code`, `msg`, `type`.
+    /// Returns an error in MASV's format: an integer `code`, and `errors` with `code`, `msg` and
+    /// `type`.
     pub(crate) fn masv_error(status: u16, message: &str) -> Response {
         let code = u32::from(status) * 1000 + 1;
         let errors = json!([{"code": code, "msg": message, "type": "error"}]);
@@ -74,17 +74,17 @@ impl Response {
         )
     }
 
-    /// The agent's error body.
+    /// Returns an error in the agent's format.
     pub(crate) fn agent_error(status: u16, code: u32, message: &str) -> Response {
         Response::json(status, json!({"code": code, "message": message}))
     }
 
-    /// FileVerbs' error body.
+    /// Returns a message in FileVerbs' format, which it also uses for errors.
     pub(crate) fn fileverbs_message(status: u16, message: &str) -> Response {
         Response::json(status, json!({"message": message}))
     }
 
-    /// The error body that a service documents, with the agent's general code.
+    /// Returns an error in a service's own format. For the agent it has the code [`AGENT_ERROR`].
     pub(crate) fn service_error(service: Service, status: u16, message: &str) -> Response {
         match service {
             Service::Masv => Response::masv_error(status, message),

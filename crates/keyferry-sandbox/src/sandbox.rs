@@ -1,4 +1,5 @@
-//! A running sandbox: starts it, and lets a Rust test count, configure and break what it serves.
+//! A running sandbox: starts the services, and lets a Rust test count requests, change behaviours
+//! and inject faults.
 //!
 //! The control routes do the same over HTTP, for tests in other languages.
 
@@ -19,7 +20,7 @@ use crate::state::{SandboxState, Shared};
 use crate::tls::{self, TlsSetup};
 use crate::tokens::GrantKind;
 
-/// The three services, serving until this is dropped. Dropping ends every connection at once.
+/// The three running services. Dropping this stops them and closes every connection at once.
 pub struct Sandbox {
     shared: Arc<Shared>,
     server: Server,
@@ -32,7 +33,8 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// A port that is taken, or no thread, descriptor or random byte left.
+    /// Returns an error if a port is in use, or if the system has no thread, file descriptor or
+    /// random bytes left.
     pub fn start(options: Options) -> std::io::Result<Sandbox> {
         let Options {
             masv_port,
@@ -65,74 +67,74 @@ impl Sandbox {
         })
     }
 
-    /// Base URL of MASV cloud, without a version and without a slash at its end.
+    /// Returns the base URL of MASV cloud, without a version and without a trailing slash.
     pub fn masv_url(&self) -> &str {
         &self.urls[0]
     }
 
-    /// Base URL of the MASV Agent.
+    /// Returns the base URL of the MASV Agent.
     pub fn agent_url(&self) -> &str {
         &self.urls[1]
     }
 
-    /// Base URL of FileVerbs.
+    /// Returns the base URL of FileVerbs.
     pub fn fileverbs_url(&self) -> &str {
         &self.urls[2]
     }
 
-    /// Certificate of the throw-away CA, if TLS is on.
+    /// Returns the certificate of the throw-away CA if TLS is on.
     pub fn ca_pem(&self) -> Option<&str> {
         self.ca_pem.as_deref()
     }
 
-    /// The virtual clock.
+    /// Returns the virtual clock.
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
     }
 
-    /// One counter; 0 if nothing was counted under this name.
+    /// Returns one counter, or 0 if nothing was counted under this name.
     pub fn count(&self, name: &str) -> u64 {
         self.shared
             .with(|state| state.counts.get(name).copied().unwrap_or_default())
     }
 
-    /// All counters.
+    /// Returns all counters.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         self.shared.with(|state| state.counts.clone())
     }
 
-    /// Forgets all counts and recorded requests.
+    /// Clears all counters and recorded requests.
     pub fn reset_counts(&self) {
         self.shared.with(SandboxState::reset_counts);
     }
 
-    /// Adds a fault behind those that are there.
+    /// Adds a fault after the existing ones.
     pub fn fault(&self, fault: Fault) {
         self.shared.with(|state| state.faults.push(fault));
     }
 
-    /// Removes all faults. Requests that hang already keep hanging.
+    /// Removes all faults. Requests that already hang keep hanging.
     pub fn clear_faults(&self) {
         self.shared.with(|state| state.faults.clear());
     }
 
-    /// Sets the lifetime of the tokens of a kind (`user`, `package`, `transfer`, `bearer`,
-    /// `refresh`) issued from now on.
+    /// Sets the lifetime of the tokens of one kind (`user`, `package`, `transfer`, `bearer`,
+    /// `refresh`) that are issued from now on.
     ///
     /// # Panics
     ///
-    /// On another kind: a typo in a test must not pass as a setting.
+    /// Panics if the kind is unknown, so that a typo in a test doesn't go unnoticed.
     pub fn set_life(&self, kind: &str, seconds: i64) {
         let kind = grant_kind(kind);
         self.shared
             .with(|state| state.tokens.set_lifetime_s(kind, seconds));
     }
 
-    /// The number of tokens of a kind that were issued since the start.
+    /// Returns how many tokens of a kind were issued since the start.
     ///
     /// # Panics
     ///
-    /// On an unknown kind.
+    /// Panics if the kind is unknown.
     pub fn issued(&self, kind: &str) -> u64 {
         let kind = grant_kind(kind);
         self.shared.with(|state| state.tokens.issued(kind))
@@ -143,23 +145,24 @@ impl Sandbox {
         self.shared.with(|state| state.tokens.reject(token));
     }
 
-    /// Refuses the `generation`-th token of a kind, counted from the start; set it before that
+    /// Refuses the `generation`-th token of a kind, counted from the start. Call this before that
     /// token is issued.
     ///
     /// # Panics
     ///
-    /// On an unknown kind.
+    /// Panics if the kind is unknown.
     pub fn reject_generation(&self, kind: &str, generation: u64) {
         let kind = grant_kind(kind);
         self.shared
             .with(|state| state.tokens.reject_generation(kind, generation));
     }
 
-    /// Changes a behaviour of the table in the [crate's documentation](crate).
+    /// Changes one of the behaviours listed in the [crate's documentation](crate).
     ///
     /// # Panics
     ///
-    /// On an unknown key or a value of the wrong type; the control route answers 400 instead.
+    /// Panics if the key is unknown or the value has the wrong type. The control route returns a
+    /// 400 instead.
     pub fn configure(&self, key: &str, value: Value) {
         let now_ms = self.shared.clock.now_unix_ms();
         let result = self
@@ -170,20 +173,22 @@ impl Sandbox {
         }
     }
 
-    /// The last 2,000 requests, oldest first.
+    /// Returns the last 2,000 requests, oldest first.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.shared
             .with(|state| state.requests.iter().cloned().collect())
     }
 
-    /// Waits until a counter has reached `n`; `false` if it hasn't within the time.
+    /// Waits until a counter reaches `n`. Returns `false` if the timeout expires first.
     pub fn wait_for(&self, counter: &str, n: u64, timeout: Duration) -> bool {
         self.shared.wait_for(counter, n, timeout)
     }
 
-    /// The environment variables that point keyferry at this sandbox. A name that begins with `# `
-    /// is an alternative, to be shown and not set. With TLS the caller adds `KEYFERRY_HTTP_CA_FILE`
-    /// for the file it wrote [`Sandbox::ca_pem`] to.
+    /// Returns the environment variables that point keyferry at this sandbox.
+    ///
+    /// A name that starts with `# ` is an alternative: show it, but don't set it. With TLS, the
+    /// caller also has to write [`Sandbox::ca_pem`] to a file and set `KEYFERRY_HTTP_CA_FILE` to
+    /// its path.
     pub fn variables(&self) -> Vec<(String, String)> {
         let all = [
             ("KEYFERRY_MASV_URL", self.masv_url()),
@@ -195,7 +200,7 @@ impl Sandbox {
             ("KEYFERRY_FILEVERBS_URL", self.fileverbs_url()),
             ("KEYFERRY_FILEVERBS_SECRET_KEY", credentials::SECRET_KEY),
             ("KEYFERRY_FILEVERBS_API_KEY", credentials::FV_API_KEY),
-            // A sandbox forgets its tokens when it ends: they are nothing for the user's store.
+            // The sandbox forgets its tokens when it ends, so keep them out of the user's store.
             ("KEYFERRY_STORE", "memory"),
         ];
         all.map(|(name, value)| (name.to_owned(), value.to_owned()))

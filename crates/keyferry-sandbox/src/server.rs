@@ -1,6 +1,5 @@
-//! The thread that serves the three listeners, and the path of a request through it.
-//!
-//! It decides nothing about a request: `control`, `dispatch` and the services do.
+//! The server's thread: it accepts connections on the three listeners and passes each request
+//! through the sandbox.
 
 use std::future::pending;
 use std::io;
@@ -31,10 +30,10 @@ use crate::request::SandboxRequest;
 use crate::service::Service;
 use crate::state::Shared;
 
-/// Length of the listen queue: hundreds of clients may connect at once.
+/// Length of the listen queue. Tests may connect hundreds of clients at once.
 const BACKLOG: u32 = 4096;
 
-/// The server's thread; dropping it ends the thread and every connection.
+/// The server's thread. Dropping this ends the thread and every connection.
 pub(crate) struct Server {
     pub(crate) ports: [u16; 3],
     stop: Arc<Notify>,
@@ -62,7 +61,7 @@ impl Server {
         }
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);
-        // Dropping the runtime at the end of the thread drops every connection, hung ones too.
+        // The runtime is dropped when the thread ends. That closes every connection, hung ones too.
         let serve_until_stopped = move || runtime.block_on(stopped.notified());
         let thread = std::thread::Builder::new()
             .name("keyferry-sandbox".to_owned())
@@ -79,7 +78,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.stop.notify_one();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread was printed already, and a drop can't report it.
+            // If the thread panicked, the panic was already printed, and `drop` can't report it.
             let _ = thread.join();
         }
     }
@@ -111,7 +110,7 @@ async fn accept_connections(
                     tls.clone(),
                 ));
             }
-            // No descriptor is free: try again once others are closed.
+            // No file descriptor is free. Retry, because other connections may close meanwhile.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
@@ -123,7 +122,7 @@ async fn serve_connection(
     shared: Arc<Shared>,
     tls: Option<TlsAcceptor>,
 ) {
-    // Without it responses are late, not wrong.
+    // If this fails, responses are late but not wrong.
     let _ = socket.set_nodelay(true);
     let stream = match tls {
         None => Stream::Plain(socket),
@@ -144,7 +143,7 @@ async fn serve_connection(
             request,
         )
     });
-    // An error means that the client went away or that a fault broke the connection.
+    // An error means that the client disconnected or that a fault broke the connection.
     let _ = http1::Builder::new()
         .auto_date_header(false)
         .serve_connection(TokioIo::new(connection), handler)
@@ -157,7 +156,7 @@ async fn serve_request(
     connection_fault: Arc<Mutex<ConnectionFault>>,
     request: Request<Incoming>,
 ) -> io::Result<Response<Body>> {
-    let broken_connection = || io::Error::other("the connection breaks off here on purpose");
+    let broken_connection = || io::Error::other("the sandbox closes the connection on purpose");
     let mut request = SandboxRequest::read(service, request)
         .await
         .ok_or_else(broken_connection)?;
@@ -219,7 +218,7 @@ fn http_response(wire_response: WireResponse, date_ms: i64) -> io::Result<Respon
         .status(status)
         .header("date", http_date(date_ms));
     for (name, value) in headers {
-        // A value that no header can hold is left out: a test that needs it uses the `raw` fault.
+        // Skip a value that is invalid in a header. A test that needs one can use the `raw` fault.
         if let Ok(value) = hyper::header::HeaderValue::from_bytes(value.as_bytes()) {
             builder = builder.header(name, value);
         }

@@ -1,4 +1,4 @@
-//! The three services that the sandbox stands in for.
+//! The three services that the sandbox provides.
 
 /// One of the three services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// `masv`, `agent` or `fileverbs`.
+    /// Returns `masv`, `agent` or `fileverbs`.
     pub fn name(self) -> &'static str {
         match self {
             Service::Masv => "masv",
@@ -25,8 +25,7 @@ impl Service {
         let service = [Service::Masv, Service::Agent, Service::FileVerbs]
             .into_iter()
             .find(|one| one.name() == name);
-        service.ok_or_else(|| {
-            format!("no service is called '{name}': there are masv, agent and fileverbs")
-        })
+        service
+            .ok_or_else(|| format!("no service is called '{name}'; use masv, agent or fileverbs"))
     }
 }

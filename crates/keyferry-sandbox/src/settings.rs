@@ -1,7 +1,7 @@
-//! The behaviours that a test can change while the sandbox runs: what the services leave
+//! The behaviours that a test can change while the sandbox runs. They cover what the services leave
 //! undocumented.
 //!
-//! It holds the values; the services act on them.
+//! This module stores the values. The services act on them.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use crate::tokens::GrantKind;
 
-/// How a service wraps a list.
+/// Whether a response contains a list directly, or inside an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ListShape {
     Array,
     Object,
 }
 
-/// The status that a route answers instead of working; `None` leaves the route as it is.
+/// The status that a route returns instead of working, or `None` if the route works.
 pub(crate) type RouteOverride = Option<u16>;
 
 /// The current value of each behaviour.
@@ -46,9 +46,9 @@ pub(crate) struct Settings {
     pub(crate) fileverbs_refusal_status: u16,
 }
 
-/// The part of a changed behaviour that the settings don't hold themselves.
+/// What the caller must do after [`Settings::set`], for behaviours that [`Settings`] doesn't store.
 pub(crate) enum SettingChange {
-    /// Nothing: the settings hold it all.
+    /// Nothing: the value is stored in [`Settings`].
     None,
     Packages(usize),
     Inbox(usize),
@@ -86,7 +86,7 @@ impl Settings {
         }
     }
 
-    /// Sets one key of the table in the crate's documentation.
+    /// Sets one behaviour. The crate's documentation lists the keys.
     pub(crate) fn set(&mut self, key: &str, value: &Value) -> Result<SettingChange, String> {
         match key {
             "auth_refusal_status" => self.auth_refusal_status = status_value(key, value)?,
@@ -126,35 +126,35 @@ impl Settings {
 fn bool_value(key: &str, value: &Value) -> Result<bool, String> {
     value
         .as_bool()
-        .ok_or_else(|| format!("'{key}' wants true or false"))
+        .ok_or_else(|| format!("'{key}' must be true or false"))
 }
 
 fn count_value(key: &str, value: &Value) -> Result<usize, String> {
     let number = value.as_u64().filter(|number| *number <= 1_000_000);
     number
         .and_then(|number| usize::try_from(number).ok())
-        .ok_or_else(|| format!("'{key}' wants a number up to 1000000"))
+        .ok_or_else(|| format!("'{key}' must be a number from 0 to 1000000"))
 }
 
 fn text_value(key: &str, value: &Value) -> Result<String, String> {
     value
         .as_str()
         .map(str::to_owned)
-        .ok_or_else(|| format!("'{key}' wants a text"))
+        .ok_or_else(|| format!("'{key}' must be a string"))
 }
 
 fn status_value(key: &str, value: &Value) -> Result<u16, String> {
     let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
     number
         .filter(|number| (200..=999).contains(number))
-        .ok_or_else(|| format!("'{key}' wants an HTTP status"))
+        .ok_or_else(|| format!("'{key}' must be an HTTP status"))
 }
 
 fn list_shape(key: &str, value: &Value) -> Result<ListShape, String> {
     match value.as_str() {
         Some("array") => Ok(ListShape::Array),
         Some("object") => Ok(ListShape::Object),
-        _ => Err(format!("'{key}' wants \"array\" or \"object\"")),
+        _ => Err(format!("'{key}' must be \"array\" or \"object\"")),
     }
 }
 
@@ -174,7 +174,7 @@ fn absent_route_override(key: &str, value: &Value) -> Result<RouteOverride, Stri
 }
 
 fn token_kinds(key: &str, value: &Value) -> Result<BTreeSet<GrantKind>, String> {
-    let wrong = || format!("'{key}' wants an array of token kinds");
+    let wrong = || format!("'{key}' must be an array of token kinds");
     let names = value.as_array().ok_or_else(wrong)?;
     names
         .iter()

@@ -1,6 +1,6 @@
-//! The state of a sandbox, behind one lock, and the counters that a test can wait for.
+//! The sandbox's state, behind one lock, and the counters that a test can wait for.
 //!
-//! The lock is held for one decision at a time, never while the network is used.
+//! The lock is held for one decision at a time, never during network I/O.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use crate::settings::{SettingChange, Settings};
 use crate::tls::Certificates;
 use crate::tokens::Tokens;
 
-/// Requests recorded for [`crate::Sandbox::requests`]. About 1 MB: tests measure the memory of this
-/// process.
+/// Maximum number of requests recorded for [`crate::Sandbox::requests`]. They take about 1 MB,
+/// which is small enough for tests that measure the memory of this process.
 const RECORDED_REQUEST_LIMIT: usize = 2_000;
 
-/// The state and the clock, shared by the server's thread and the test's.
+/// The state and the clock, shared by the server's thread and the test's thread.
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     state: Mutex<SandboxState>,
     changed: Condvar,
 }
 
-/// Everything that a sandbox remembers between two requests.
+/// Everything that the sandbox remembers between two requests.
 pub(crate) struct SandboxState {
     pub(crate) counts: BTreeMap<String, u64>,
     pub(crate) requests: VecDeque<RecordedRequest>,
@@ -61,7 +61,7 @@ impl SandboxState {
         })
     }
 
-    /// Adds one to a counter.
+    /// Adds 1 to a counter.
     pub(crate) fn count(&mut self, name: &str) {
         match self.counts.get_mut(name) {
             Some(count) => *count += 1,
@@ -71,13 +71,13 @@ impl SandboxState {
         }
     }
 
-    /// Forgets counts and recorded requests, and nothing else.
+    /// Clears the counters and the recorded requests, and nothing else.
     pub(crate) fn reset_counts(&mut self) {
         self.counts.clear();
         self.requests.clear();
     }
 
-    /// Resets everything to the state of the start, but not the clock.
+    /// Resets everything except the clock to its initial state.
     pub(crate) fn reset_all(&mut self, now_ms: i64) -> Result<(), String> {
         if let Some(certificates) = &self.certificates {
             certificates.select("valid")?;
@@ -87,7 +87,7 @@ impl SandboxState {
         Ok(())
     }
 
-    /// Changes one behaviour. `Err` says why the key or the value is wrong.
+    /// Changes one behaviour. Returns a message if the key or the value is wrong.
     pub(crate) fn configure(
         &mut self,
         key: &str,
@@ -104,13 +104,13 @@ impl SandboxState {
             SettingChange::Certificate(kind) => self
                 .certificates
                 .as_ref()
-                .ok_or("without TLS there is no certificate")?
+                .ok_or("the sandbox has no certificate without TLS")?
                 .select(&kind)?,
         }
         Ok(())
     }
 
-    /// Records a request for a test to read; forgets the oldest beyond the limit.
+    /// Records a request for tests. Drops the oldest one if the limit is reached.
     pub(crate) fn record_request(&mut self, request: &SandboxRequest) {
         if self.requests.len() == RECORDED_REQUEST_LIMIT {
             self.requests.pop_front();
@@ -132,15 +132,17 @@ impl Shared {
         })
     }
 
-    /// Runs `change` under the lock and wakes the threads that wait for a counter. The clock may be
-    /// a test's own function: read it before, never in `change`.
+    /// Runs `change` under the lock, then wakes the threads that wait for a counter.
+    ///
+    /// `change` must not read the clock, because the clock may call a function of the test. Read
+    /// the clock before this call.
     pub(crate) fn with<T>(&self, change: impl FnOnce(&mut SandboxState) -> T) -> T {
         let result = change(&mut self.state.lock());
         self.changed.notify_all();
         result
     }
 
-    /// Waits until a counter has reached `minimum`; `false` after the timeout.
+    /// Waits until a counter reaches `minimum`. Returns `false` if the timeout expires first.
     pub(crate) fn wait_for(&self, counter: &str, minimum: u64, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut state = self.state.lock();

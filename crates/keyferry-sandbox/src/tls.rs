@@ -1,8 +1,8 @@
-//! A throw-away certificate authority, a certificate for the loopback names, and bad ones to be
-//! refused.
+//! TLS for the sandbox: a throw-away certificate authority (CA), a valid certificate for the
+//! loopback names, and bad certificates that clients must refuse.
 //!
-//! Nothing is written to disk: a caller that needs the CA in a file writes it. The dates of
-//! certificates are real, since a client checks them by its own clock.
+//! Nothing is written to disk. If a caller needs the CA's certificate in a file, it has to write
+//! that file. Certificates have real dates, because clients check them by their own clock.
 
 use std::fmt;
 use std::io;
@@ -18,20 +18,20 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
-/// The certificate of the next handshake, and the authority that issues others.
+/// The certificate for new connections, and the CA that issues others.
 pub(crate) struct Certificates {
     issuer: Issuer<'static, KeyPair>,
     current: Mutex<Arc<CertifiedKey>>,
 }
 
-/// What a TLS server needs, and what its clients need to trust it.
+/// The server's TLS acceptor, and the CA certificate that clients need to trust it.
 pub(crate) struct TlsSetup {
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) ca_pem: String,
     pub(crate) certificates: Arc<Certificates>,
 }
 
-/// Makes an authority and a valid certificate.
+/// Creates a CA and a valid certificate.
 pub(crate) fn set_up() -> io::Result<TlsSetup> {
     let (issuer, ca_pem) = new_authority().map_err(io::Error::other)?;
     let current = Mutex::new(issue_certificate(&issuer, "valid").map_err(io::Error::other)?);
@@ -44,7 +44,8 @@ pub(crate) fn set_up() -> io::Result<TlsSetup> {
         .with_no_client_auth()
         .with_cert_resolver(Arc::clone(&certificates) as _);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // A resumed session sends no certificate: the client wouldn't see a change to a bad one.
+    // A resumed TLS session sends no certificate, so the client wouldn't notice a change to a bad
+    // one.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(TlsSetup {
@@ -55,7 +56,7 @@ pub(crate) fn set_up() -> io::Result<TlsSetup> {
 }
 
 impl Certificates {
-    /// Selects the certificate from the next handshake on: `valid`, `expired`, `not_yet_valid`,
+    /// Selects the certificate for new connections: `valid`, `expired`, `not_yet_valid`,
     /// `wrong_name`, `self_signed` or `unknown_ca`.
     pub(crate) fn select(&self, kind: &str) -> Result<(), String> {
         let issued = issue_certificate(&self.issuer, kind)?;
@@ -113,7 +114,11 @@ fn issue_certificate(
             (leaf.not_before, leaf.not_after) =
                 (date_time_ymd(2090, 1, 1), date_time_ymd(2091, 1, 1))
         }
-        other => return Err(format!("no certificate is called '{other}'")),
+        other => {
+            return Err(format!(
+                "no certificate is called '{other}'; use valid, expired, not_yet_valid, wrong_name, self_signed or unknown_ca"
+            ));
+        }
     }
     let leaf = match kind {
         "self_signed" => leaf.self_signed(&key),

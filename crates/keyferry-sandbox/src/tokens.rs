@@ -1,6 +1,6 @@
-//! Issues, verifies and rejects the tokens of all three services: kinds, lifetimes, generations.
+//! Issues, verifies and rejects the tokens of all three services.
 //!
-//! It doesn't know what a token permits; the services decide that from its claims.
+//! The services decide what a token permits, based on its claims.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::jwt::Signer;
 
-/// A kind of token, with a lifetime and generations of its own.
+/// A kind of token. Each kind has its own lifetime and generation counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum GrantKind {
     User,
@@ -31,9 +31,11 @@ impl GrantKind {
         let entry = GrantKind::ALL
             .iter()
             .find(|(_, kind_name, _)| *kind_name == name);
-        entry
-            .map(|(kind, _, _)| *kind)
-            .ok_or_else(|| format!("no token kind is called '{name}': there are user, package, transfer, bearer and refresh"))
+        entry.map(|(kind, _, _)| *kind).ok_or_else(|| {
+            format!(
+                "no token kind is called '{name}'; use user, package, transfer, bearer or refresh"
+            )
+        })
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -63,7 +65,7 @@ impl TokenError {
     }
 }
 
-/// The tokens that were issued and rejected, and how the next ones are issued.
+/// The tokens that were issued and rejected, and the options for new ones.
 pub(crate) struct Tokens {
     signer: Signer,
     lifetimes_s: BTreeMap<GrantKind, i64>,
@@ -100,22 +102,22 @@ impl Tokens {
         self.lifetimes_s.insert(kind, seconds);
     }
 
-    /// Sets the kinds that are issued as random text instead of a JWT.
+    /// Sets the kinds that are issued as random strings instead of JWTs.
     pub(crate) fn set_opaque(&mut self, kinds: BTreeSet<GrantKind>) {
         self.opaque_kinds = kinds;
     }
 
-    /// Sets the kinds whose JWT has no `exp`.
+    /// Sets the kinds whose JWTs have no `exp`.
     pub(crate) fn set_no_expiry(&mut self, kinds: BTreeSet<GrantKind>) {
         self.no_expiry_kinds = kinds;
     }
 
-    /// The number of tokens of a kind that were issued since the start.
+    /// Returns how many tokens of a kind were issued since the start.
     pub(crate) fn issued(&self, kind: GrantKind) -> u64 {
         self.issued.get(&kind).copied().unwrap_or_default()
     }
 
-    /// Issues a token with these claims, a JSON object, and adds `exp` unless the kind has none.
+    /// Issues a token with these claims, a JSON object. Adds `exp` unless the kind has no expiry.
     pub(crate) fn issue(&mut self, kind: GrantKind, mut claims: Value, now_ms: i64) -> String {
         let generation = self.next_generation(kind);
         if !self.no_expiry_kinds.contains(&kind) {
@@ -127,7 +129,8 @@ impl Tokens {
         let key_id = format!("{}-{generation}", kind.name());
         let mut token = self.signer.sign(&key_id, &claims);
         if self.opaque_kinds.contains(&kind) {
-            // The signature of a JWT is as random as any text and differs for each generation.
+            // A JWT's signature looks random and differs for each generation, so use it as the
+            // string.
             token = format!("{key_id}.{}", token.rsplit('.').next().unwrap_or_default())
                 .replace('.', "_");
             self.opaque_claims.insert(token.clone(), claims);
@@ -138,16 +141,16 @@ impl Tokens {
         token
     }
 
-    /// Counts one more token of a kind and returns its number. Refresh tokens, which are no JWTs,
-    /// are counted too.
+    /// Counts a new token of a kind and returns its number. Refresh tokens are counted too,
+    /// although they aren't JWTs.
     pub(crate) fn next_generation(&mut self, kind: GrantKind) -> u64 {
         let count = self.issued.entry(kind).or_default();
         *count += 1;
         *count
     }
 
-    /// Returns the claims of a token that was issued here, is of this kind, unexpired and not
-    /// rejected.
+    /// Returns the claims of a token that was issued here, is of this kind, and is neither expired
+    /// nor rejected.
     pub(crate) fn verify(
         &self,
         kind: GrantKind,

@@ -1,13 +1,13 @@
-//! The data of the MASV Agent: its session and the accounts that signed up.
+//! The state of the MASV Agent: its session, and the accounts created through it.
 
 use crate::credentials as c;
 
-/// All data of the agent.
+/// The state of the agent.
 #[derive(Default)]
 pub(crate) struct AgentData {
-    /// The user that is signed in.
+    /// The signed-in user, if any.
     pub(crate) session: Option<AgentUser>,
-    /// The users that signed up, with their passwords.
+    /// The users that signed up, each with a password.
     pub(crate) signed_up: Vec<(AgentUser, String)>,
 }
 
@@ -20,13 +20,13 @@ pub(crate) struct AgentUser {
 }
 
 impl AgentData {
-    /// Signs the sandbox's user in, or ends the session.
+    /// Signs in the user that owns the sandbox's data, or signs out.
     pub(crate) fn set_signed_in(&mut self, signed_in: bool) {
         self.session = signed_in.then(sandbox_user);
     }
 }
 
-/// The user that owns the sandbox's data.
+/// Returns the user that owns the sandbox's data.
 pub(crate) fn sandbox_user() -> AgentUser {
     AgentUser {
         id: c::USER_ID.to_owned(),

@@ -1,7 +1,8 @@
-//! The routes of the MASV Agent, which takes no credential header: the session is its own state.
+//! The routes of the MASV Agent. They accept no credential header: the agent keeps one session for
+//! the whole machine.
 //!
-//! There is no route to sign out, as the true agent has none; a test changes the session through a
-//! behaviour.
+//! There is no route to sign out, because the real agent has none. A test signs out with the
+//! behaviour `agent_signed_in`.
 
 use serde_json::{Value, json};
 
@@ -14,10 +15,10 @@ use crate::service::Service;
 use crate::settings::ListShape;
 use crate::state::SandboxState;
 
-/// 0x40002, "session is nil".
+/// The agent's code for "session is nil": 0x40002.
 const NO_SESSION: u32 = 262_146;
 
-/// The counter of a request, added to as it arrives.
+/// Returns the name of the counter that a request increases when it arrives.
 pub(crate) fn counter(request: &SandboxRequest) -> Option<&'static str> {
     match (request.method.as_str(), request.path.as_str()) {
         ("POST", "/api/v1/login") => Some("agent_login"),
@@ -28,7 +29,7 @@ pub(crate) fn counter(request: &SandboxRequest) -> Option<&'static str> {
     }
 }
 
-/// Carries a request out. A refusal is a response like any other.
+/// Handles a request. A refusal becomes a normal response.
 pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     route(state, request).unwrap_or_else(|refusal| refusal)
 }
@@ -54,8 +55,8 @@ fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response,
     }
 }
 
-/// Refuses a `Host` that is no loopback name: a web page whose name was rebound to loopback sends
-/// its own name.
+/// Refuses a request whose `Host` is not a loopback name. A web page that rebinds its own name to
+/// loopback (DNS rebinding) sends that name.
 fn require_loopback_host(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -72,7 +73,7 @@ fn require_loopback_host(
     Err(Response::service_error(
         Service::Agent,
         403,
-        "the agent answers on loopback names only",
+        "the Host header must be a loopback name",
     ))
 }
 

@@ -1,7 +1,7 @@
-//! FileVerbs' account routes: the token call, refresh by a cookie that rotates, and revocation.
+//! FileVerbs' account routes: login, refresh with a rotating cookie, and revocation.
 //!
-//! A second use of a refresh token revokes its whole family, as in the sample that FileVerbs
-//! resembles.
+//! A second use of a refresh token revokes its whole family, as in the ASP.NET sample that
+//! FileVerbs resembles.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::tokens::GrantKind;
 
 const ACCOUNT_ID: u32 = 7001;
 
-/// The token call: both keys for a bearer and a refresh token.
+/// Logs in with both keys. The response has a bearer token and a refresh token.
 pub(crate) fn log_in(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -46,7 +46,8 @@ fn issue_tokens(
     token_response(state, request, &refresh_token)
 }
 
-/// The response with a new bearer token and this refresh token, which is in a cookie too.
+/// Returns a response with a new bearer token and this refresh token, which is also set as a
+/// cookie.
 fn token_response(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -93,7 +94,7 @@ fn token_response(
     Ok(Response::ok(document).with_header("set-cookie", cookie))
 }
 
-/// `JwtToken` as `jwtToken`.
+/// Makes the first letter lower case: `JwtToken` becomes `jwtToken`.
 fn lower_first(name: &str) -> String {
     let (first, rest) = name.split_at(1.min(name.len()));
     format!("{}{rest}", first.to_lowercase())
@@ -120,8 +121,8 @@ fn new_refresh_token(
         .saturating_mul(1000);
     let expires_ms = request.now_ms.saturating_add(lifetime_ms);
     if state.fileverbs.refresh_tokens.len() > 10_000 {
-        // A test that runs for hours gets many. Expired ones are refused, whether they are kept or
-        // not.
+        // A test that runs for hours collects many. Drop the expired ones, which are refused
+        // anyway.
         state
             .fileverbs
             .refresh_tokens
@@ -138,7 +139,7 @@ fn new_refresh_token(
     Ok(token)
 }
 
-/// The refresh token in the request's cookies.
+/// Returns the refresh token in the request's cookies.
 fn cookie_token(state: &SandboxState, request: &SandboxRequest) -> Option<String> {
     let cookies = request.header("cookie")?;
     let mut pairs = cookies

@@ -1,8 +1,8 @@
-//! The data of FileVerbs: refresh tokens, their revoked families, and job requests.
+//! The state of FileVerbs: refresh tokens, revoked families of them, and job requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// All data of FileVerbs.
+/// The state of FileVerbs.
 #[derive(Default)]
 pub(crate) struct FileVerbsData {
     pub(crate) refresh_tokens: BTreeMap<String, RefreshToken>,
@@ -11,7 +11,7 @@ pub(crate) struct FileVerbsData {
     pub(crate) jobs: BTreeSet<String>,
 }
 
-/// A refresh token that was issued. A login starts a family; each rotation adds a token to it.
+/// An issued refresh token. A login starts a family, and each rotation adds a token to it.
 pub(crate) struct RefreshToken {
     pub(crate) family: u64,
     pub(crate) expires_ms: i64,

@@ -1,4 +1,4 @@
-//! FileVerbs' uploads and job requests, once the credential was checked.
+//! FileVerbs' uploads and job requests. The caller has already checked the credential.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::request::SandboxRequest;
 use crate::response::Response;
 use crate::state::SandboxState;
 
-/// Carries out a route of uploads or job requests.
+/// Carries out a request for uploads or job requests.
 pub(crate) fn handle(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -31,7 +31,7 @@ pub(crate) fn handle(
             state.fileverbs.jobs.insert(id.clone());
             Ok(Response::json(201, json!({"Id": id, "Status": "Queued"})))
         }
-        // The job of another account is answered like one that doesn't exist.
+        // Another account's job gets the same response as a job that doesn't exist.
         ("GET", ["jobrequests", id] | ["jobrequests", id, "outputs"]) if !is_own(state, id) => {
             state.count("foreign_job");
             Err(Response::fileverbs_message(404, "Not found"))

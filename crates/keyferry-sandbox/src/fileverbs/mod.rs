@@ -1,4 +1,4 @@
-//! FileVerbs: the token call, refresh, and the calls that its credentials open.
+//! FileVerbs: login, refresh, uploads and job requests.
 
 pub(crate) mod accounts;
 pub(crate) mod data;

@@ -1,4 +1,4 @@
-//! FileVerbs' routes, and the two credentials that open uploads and job requests.
+//! FileVerbs' routes, and the two credentials that uploads and job requests accept.
 
 use super::{accounts, jobs};
 use crate::checks::{self, CredentialHeader};
@@ -13,7 +13,7 @@ use crate::tokens::GrantKind;
 const TOKEN_PATH: &str = "/api/v1/accounts/access-token";
 const REVOKE_PATH: &str = "/api/v1/accounts/revoke-token";
 
-/// The counter of a request, added to as it arrives.
+/// Returns the name of the counter that a request increases when it arrives.
 pub(crate) fn counter(request: &SandboxRequest, settings: &Settings) -> Option<&'static str> {
     let path = request.path.as_str();
     match (request.method.as_str(), path) {
@@ -25,7 +25,7 @@ pub(crate) fn counter(request: &SandboxRequest, settings: &Settings) -> Option<&
     }
 }
 
-/// Carries a request out. A refusal is a response like any other.
+/// Handles a request. A refusal becomes a normal response.
 pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     route(state, request).unwrap_or_else(|refusal| refusal)
 }
@@ -62,7 +62,7 @@ fn route(state: &mut SandboxState, request: &SandboxRequest) -> Result<Response,
     }
 }
 
-/// Requires the SecretKey header or a bearer token.
+/// Requires a valid SecretKey header or bearer token.
 fn require_credential(
     state: &mut SandboxState,
     request: &SandboxRequest,

@@ -1,6 +1,6 @@
-//! MASV's API keys and the user's profile: the routes that take a user token and refuse an API key.
+//! MASV's API keys and the user's profile. These routes need a user token and refuse an API key.
 //!
-//! Listing, reading and deleting keys are undocumented and not here.
+//! The routes that list, read and delete keys are undocumented, so the sandbox doesn't have them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +14,7 @@ use crate::request::SandboxRequest;
 use crate::response::Response;
 use crate::state::SandboxState;
 
-/// Creates an API key of a team; the only response that shows its value.
+/// Creates an API key for a team. No other response contains the key's value.
 pub(crate) fn create(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -49,7 +49,7 @@ pub(crate) fn create(
     Ok(Response::json(201, created))
 }
 
-/// Changes the state, name or expiry of the user's own API key.
+/// Changes the state, name or expiry of one of the user's own API keys.
 pub(crate) fn update(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -86,7 +86,10 @@ pub(crate) fn update_profile(
     let document = checks::json_object(state, request)?;
     let account = &mut state.masv.accounts[user.account];
     if account.id != id {
-        return Err(Response::masv_error(403, "this is another user"));
+        return Err(Response::masv_error(
+            403,
+            "this profile belongs to another user",
+        ));
     }
     if let Some(name) = document.get("name").and_then(Value::as_str) {
         account.name = name.to_owned();
@@ -101,7 +104,10 @@ fn parse_active(document: &Value) -> Result<Option<bool>, Response> {
         None => Ok(None),
         Some(Some("active")) => Ok(Some(true)),
         Some(Some("inactive")) => Ok(Some(false)),
-        Some(_) => Err(Response::masv_error(400, "state is active or inactive")),
+        Some(_) => Err(Response::masv_error(
+            400,
+            "state must be active or inactive",
+        )),
     }
 }
 
@@ -111,7 +117,8 @@ fn api_key_json(key: &ApiKey) -> Value {
     json!({"id": key.id, "name": key.name, "state": state, "expiry": expiry})
 }
 
-/// A random key of 64 symbols, with those that break unquoted shells.
+/// Returns a random key of 64 symbols. Some of them are characters that a shell interprets unless
+/// they are quoted.
 fn new_key_value() -> Result<String, Response> {
     let mut bytes = [0_u8; 36];
     getrandom::fill(&mut bytes).map_err(|_| Response::masv_error(500, "no random bytes"))?;

@@ -1,7 +1,8 @@
-//! Authentication of MASV's routes: which user calls, and which team it may use.
+//! Authentication for MASV's routes: which user sends the request, and which teams that user may
+//! use.
 //!
-//! Package and transfer tokens are only verified here; what they open is decided in `packages` and
-//! `transfers`.
+//! Package and transfer tokens are only verified here. The modules `packages` and `transfers`
+//! decide what these tokens permit.
 
 use serde_json::Value;
 
@@ -11,15 +12,15 @@ use crate::response::Response;
 use crate::state::SandboxState;
 use crate::tokens::{GrantKind, TokenError};
 
-/// The user of a request.
+/// The user who sends a request.
 pub(crate) struct User {
     /// Index of the account.
     pub(crate) account: usize,
-    /// The team of an API key; a user token has none.
+    /// The team of the API key, or `None` for a user token.
     key_team: Option<String>,
 }
 
-/// Returns the user on a route that takes an API key or a user token.
+/// Returns the user, on a route that accepts an API key or a user token.
 pub(crate) fn authenticate(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -36,7 +37,7 @@ pub(crate) fn authenticate(
     }
 }
 
-/// Returns the user on a route that takes a user token and no API key.
+/// Returns the user, on a route that accepts a user token but no API key.
 pub(crate) fn authenticate_by_token(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -48,7 +49,7 @@ pub(crate) fn authenticate_by_token(
             state.count("key_refused");
             Err(Response::masv_error(
                 403,
-                "an API key may not do this: X-User-Token is required",
+                "an API key is not accepted here: X-User-Token is required",
             ))
         }
         _ => Err(unauthorized(
@@ -59,7 +60,7 @@ pub(crate) fn authenticate_by_token(
     }
 }
 
-/// Returns the user on a route of a team, who must be a member of it.
+/// Returns the user, on a route of a team. Refuses users who aren't members of the team.
 pub(crate) fn authenticate_member(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -71,7 +72,7 @@ pub(crate) fn authenticate_member(
     Ok(user)
 }
 
-/// Refuses a user who isn't in the team, and an API key of another team.
+/// Refuses a user who isn't a member of the team, and an API key of another team.
 pub(crate) fn require_team(
     state: &mut SandboxState,
     user: &User,
@@ -145,7 +146,7 @@ fn user_of_token(
     })
 }
 
-/// Returns the claims of a valid token of this kind, or the 401 response for another.
+/// Returns the claims of a valid token of this kind, or a 401 response for any other token.
 pub(crate) fn verify_token(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -165,7 +166,7 @@ pub(crate) fn verify_token(
         })
 }
 
-/// Counts a refusal and returns its 401 response.
+/// Counts a refusal and returns a 401 response.
 pub(crate) fn unauthorized(state: &mut SandboxState, counter: &str, message: &str) -> Response {
     state.count(counter);
     Response::masv_error(401, message)

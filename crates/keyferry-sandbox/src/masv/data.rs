@@ -1,6 +1,7 @@
-//! The made-up data of MASV cloud: accounts, teams, keys, packages, links, transfers.
+//! The state of MASV cloud, with made-up data: accounts, teams, keys, packages, links and
+//! transfers.
 //!
-//! Ids and texts are fixed; times follow the clock.
+//! Ids and names are fixed. Times follow the virtual clock.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +13,12 @@ const DAY_MS: i64 = 86_400_000;
 /// The `expiry` of a key that never expires.
 pub(crate) const NEVER: &str = "0001-01-01T00:00:00.000Z";
 
-/// The `lvl` claim of a package token that may do everything but download.
+/// The `lvl` claim of a package token that permits everything except downloads.
 pub(crate) const MANAGE: &str = "f";
-/// The `lvl` claim of a package token for reading, listing and downloading.
+/// The `lvl` claim of a package token that permits reading, listing and downloading.
 pub(crate) const READ: &str = "d";
-/// The `lvl` claim of a package token for adding files. The letter is undocumented: clients must
-/// not rely on it.
+/// The `lvl` claim of a package token that permits adding files. MASV doesn't document its letter,
+/// so clients must not rely on this one.
 pub(crate) const WRITE: &str = "u";
 
 pub(crate) struct Account {
@@ -42,7 +43,7 @@ pub(crate) struct ApiKey {
     pub(crate) account: usize,
     pub(crate) name: String,
     pub(crate) active: bool,
-    /// `None` never expires.
+    /// `None` if the key never expires.
     pub(crate) expires_ms: Option<i64>,
 }
 
@@ -69,7 +70,7 @@ pub(crate) struct Transfer {
     pub(crate) state: &'static str,
 }
 
-/// All data of MASV cloud.
+/// The state of MASV cloud.
 pub(crate) struct MasvData {
     pub(crate) accounts: Vec<Account>,
     pub(crate) api_keys: Vec<ApiKey>,
@@ -125,7 +126,7 @@ impl MasvData {
         data
     }
 
-    /// Gives the first team this many packages, numbered from 1.
+    /// Replaces the first team's packages with `count` new ones, numbered from 1.
     pub(crate) fn fill_packages(&mut self, count: usize, now_ms: i64) {
         self.packages
             .retain(|_, package| package.inbox || package.team != c::TEAM_ID);
@@ -146,7 +147,7 @@ impl MasvData {
         }
     }
 
-    /// Gives the first team's inbox this many packages.
+    /// Replaces the packages in the first team's inbox with `count` new ones.
     pub(crate) fn fill_inbox(&mut self, count: usize, now_ms: i64) {
         self.packages.retain(|_, package| !package.inbox);
         for number in 1..=count {
@@ -162,7 +163,7 @@ impl MasvData {
         }
     }
 
-    /// Returns an id that no other object has.
+    /// Returns an id that is not in use.
     pub(crate) fn new_id(&mut self, type_name: &str) -> String {
         self.created_ids += 1;
         let prefix = format!("01J0SANDB0X{type_name}");
@@ -173,7 +174,7 @@ impl MasvData {
         )
     }
 
-    /// The teams of an account; the first account has `count` of them.
+    /// Returns the teams of an account. The first account has `count` of them.
     pub(crate) fn teams(&self, account: usize, count: usize) -> Vec<Team> {
         let team = |id: &str, name: &str, subdomain: &str| Team {
             id: id.to_owned(),
@@ -240,7 +241,7 @@ fn fixed_api_key(id: &str, value: &str, team: &str, account: usize) -> ApiKey {
     }
 }
 
-/// A package with one file; its expiry is past if its state is `expired`.
+/// Returns a package with one file. If its state is `expired`, its expiry is in the past.
 pub(crate) fn new_package(
     team: &str,
     inbox: bool,
@@ -293,8 +294,8 @@ fn links(now_ms: i64) -> BTreeMap<String, Link> {
     ])
 }
 
-/// Parses the `expiry` of a request; `None`, which never expires, if it is empty, year 1 or
-/// malformed.
+/// Parses the `expiry` of a request. Returns `None`, which means that it never expires, if the
+/// string is empty, malformed or in year 1.
 pub(crate) fn parse_expiry_ms(text: &str) -> Option<i64> {
     use time::format_description::well_known::Rfc3339;
     if text.is_empty() || text.starts_with("0001-01-01") {

@@ -1,7 +1,6 @@
-//! MASV's packages as user credentials, a Portal or a link open them: the routes that issue package
-//! tokens.
+//! MASV's routes that issue package tokens: listings, lookups, new packages, Portals and links.
 //!
-//! What a package token permits is decided in `packages`.
+//! The module `packages` decides what a package token permits.
 
 use serde_json::{Value, json};
 
@@ -28,7 +27,7 @@ fn management_token(
         .issue(GrantKind::Package, claims, request.now_ms)
 }
 
-/// A package as lists show it, each time with a new management token.
+/// Returns a package as the listings show it, with a new management token.
 fn package_record(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -102,7 +101,7 @@ pub(crate) fn list_page(
     page_of(state, request, &user, &ids)
 }
 
-/// `GET /v1.1/teams/{team}/inbox`: one page of the packages that came in by a Portal.
+/// `GET /v1.1/teams/{team}/inbox`: one page of the packages that were received through a Portal.
 pub(crate) fn list_inbox(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -125,14 +124,14 @@ fn page_of(
         None => Ok(default),
         Some(text) => text
             .parse::<usize>()
-            .map_err(|_| Response::masv_error(400, "page and limit are numbers")),
+            .map_err(|_| Response::masv_error(400, "page and limit must be numbers")),
     };
     let (page, limit) = (number_of("page", 1)?, number_of("limit", 20)?);
     if page == 0 || !(1..=50).contains(&limit) {
         state.count("bad_page");
         return Err(Response::masv_error(
             400,
-            "page begins at 1 and limit is 1 to 50",
+            "page must be at least 1 and limit from 1 to 50",
         ));
     }
     let page_ids = ids
@@ -147,7 +146,7 @@ fn page_of(
     ))
 }
 
-/// `GET /v1.1/teams/{team}/packages/{id}`: one of the team's own packages, none of the inbox.
+/// `GET /v1.1/teams/{team}/packages/{id}`: one of the team's packages, but none from the inbox.
 pub(crate) fn look_up(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -222,7 +221,7 @@ pub(crate) fn create_package_by_portal(
     ))
 }
 
-/// `GET /v1/subdomains/portals/{name}`: the Portal of a subdomain.
+/// `GET /v1/subdomains/portals/{name}`: the Portal with this subdomain.
 pub(crate) fn look_up_portal(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -238,7 +237,7 @@ pub(crate) fn look_up_portal(
     ))
 }
 
-/// `GET /v1/links/{id}`: a read token for the package of a link, in exchange for its secret.
+/// `GET /v1/links/{id}`: a read token for the link's package, in exchange for the link's secret.
 pub(crate) fn open_link(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -266,7 +265,7 @@ pub(crate) fn open_link(
     if link.archived {
         return Err(Response::masv_error(410, "link is no longer available"));
     }
-    // A link without a password ignores one that is sent.
+    // A link without a password ignores a password that the client sends.
     if link.password.is_some() && link.password != password {
         return Err(link_refusal(
             state,
@@ -282,7 +281,7 @@ pub(crate) fn open_link(
         .get(&package_id)
         .map(|package| package.name.clone())
     else {
-        return Err(Response::masv_error(410, "package is gone"));
+        return Err(Response::masv_error(410, "the package was deleted"));
     };
     let claims = json!({"imp": false, "lid": id, "lvl": READ, "sub": package_id, "typ": "package"});
     let token = state

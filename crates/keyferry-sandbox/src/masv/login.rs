@@ -17,7 +17,7 @@ fn teams_array(state: &SandboxState, account: usize) -> Value {
     Value::Array(teams.collect())
 }
 
-/// The list of an account's teams, in the configured shape.
+/// Returns the list of an account's teams, in the configured shape.
 pub(crate) fn teams_document(state: &SandboxState, account: usize) -> Value {
     match state.settings.teams_shape {
         ListShape::Array => teams_array(state, account),
@@ -25,7 +25,7 @@ pub(crate) fn teams_document(state: &SandboxState, account: usize) -> Value {
     }
 }
 
-/// Logs in with e-mail address and password.
+/// Logs in with an e-mail address and password.
 pub(crate) fn log_in(
     state: &mut SandboxState,
     request: &SandboxRequest,

@@ -1,4 +1,4 @@
-//! MASV cloud: logging in, API keys, packages, links and transfers.
+//! MASV cloud: login, API keys, packages, links and transfers.
 
 pub(crate) mod api_keys;
 pub(crate) mod auth;

@@ -1,6 +1,6 @@
-//! MASV's routes below one package, each open to certain variants of the package's token.
+//! MASV's routes below one package. Each accepts certain variants of the package's token.
 //!
-//! User credentials open none of them, not even the owner's.
+//! None of them accepts a user credential, not even the owner's.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::response::Response;
 use crate::state::SandboxState;
 use crate::tokens::GrantKind;
 
-/// The operation of a route, performed once its token is verified.
+/// What a route does once its token is verified.
 #[derive(Clone, Copy)]
 enum Operation {
     Show,
@@ -32,7 +32,7 @@ enum Operation {
     StartTransfer,
 }
 
-/// The operation of a route and the token variants that permit it.
+/// Returns the operation of a route and the token variants that permit it.
 fn operation(method: &str, rest: &[&str]) -> Option<(Operation, &'static [&'static str])> {
     const MANAGEMENT: &[&str] = &[MANAGE];
     const READING: &[&str] = &[READ, MANAGE];
@@ -55,7 +55,7 @@ fn operation(method: &str, rest: &[&str]) -> Option<(Operation, &'static [&'stat
     })
 }
 
-/// Carries out a route below `/v1/packages/{id}`, with a token of that package.
+/// Carries out a request below `/v1/packages/{id}`, which needs a token of that package.
 pub(crate) fn handle(
     state: &mut SandboxState,
     request: &SandboxRequest,
@@ -82,7 +82,7 @@ pub(crate) fn handle(
         state.count("wrong_variant");
         return Err(Response::masv_error(
             403,
-            "this package token may not do that",
+            "this package token does not permit this operation",
         ));
     }
     if !state.masv.packages.contains_key(id) {
@@ -92,7 +92,7 @@ pub(crate) fn handle(
     perform(state, request, operation, id, rest)
 }
 
-/// Returns the `lvl` claim of the token, which must be for exactly this package.
+/// Returns the `lvl` claim of the request's token. Refuses a token of another package.
 fn token_variant(
     state: &mut SandboxState,
     request: &SandboxRequest,

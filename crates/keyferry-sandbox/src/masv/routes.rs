@@ -1,4 +1,4 @@
-//! MASV's routes: the counter and the handler of each.
+//! MASV's routes: the counter and the handler of each route.
 
 use super::{api_keys, auth, listings, login, packages, transfers};
 use crate::checks;
@@ -6,7 +6,7 @@ use crate::request::SandboxRequest;
 use crate::response::Response;
 use crate::state::SandboxState;
 
-/// The counter of a request, added to as it arrives.
+/// Returns the name of the counter that a request increases when it arrives.
 pub(crate) fn counter(request: &SandboxRequest) -> Option<&'static str> {
     let segments = request.path_segments();
     match (request.method.as_str(), segments.as_slice()) {
@@ -28,7 +28,7 @@ pub(crate) fn counter(request: &SandboxRequest) -> Option<&'static str> {
     }
 }
 
-/// Carries a request out. A refusal is a response like any other.
+/// Handles a request. A refusal becomes a normal response.
 pub(crate) fn handle(state: &mut SandboxState, request: &SandboxRequest) -> Response {
     route(state, request).unwrap_or_else(|refusal| refusal)
 }

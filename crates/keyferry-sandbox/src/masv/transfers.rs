@@ -1,7 +1,7 @@
-//! MASV's transfers: listed and started below a package, then shown, retried and cancelled with
-//! their own tokens.
+//! MASV's transfers. Routes below a package list and start them. Each transfer's own token shows,
+//! retries and cancels it.
 //!
-//! User credentials open none of these routes, not even the owner's.
+//! None of these routes accepts a user credential, not even the owner's.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::settings::ListShape;
 use crate::state::SandboxState;
 use crate::tokens::GrantKind;
 
-/// A transfer with a new token.
+/// Returns a transfer as JSON, with a new token.
 fn transfer_json(state: &mut SandboxState, request: &SandboxRequest, id: &str) -> Value {
     let claims = json!({"sub": id, "typ": "transfer"});
     let token = state
@@ -72,8 +72,8 @@ pub(crate) fn start_transfer(
     Ok(Response::json(201, created))
 }
 
-/// Carries out a route below `/v1/transfers/{id}`, with that transfer's own token: status, retry,
-/// cancel.
+/// Carries out a request below `/v1/transfers/{id}`: status, retry or cancel. It needs that
+/// transfer's own token.
 pub(crate) fn handle(
     state: &mut SandboxState,
     request: &SandboxRequest,

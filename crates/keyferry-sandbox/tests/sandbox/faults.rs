@@ -99,7 +99,7 @@ fn statuses_come_with_their_bodies_and_retry_after() {
     );
     assert_eq!(
         get(sandbox.fileverbs_url(), "/api/v1/fileuploads", &[]).json(),
-        json!({"message": "scripted by the sandbox"})
+        json!({"message": "fault injected by the sandbox"})
     );
     assert_eq!(
         (sandbox.count("login"), sandbox.issued("user")),
