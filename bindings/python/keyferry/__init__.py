@@ -1,4 +1,4 @@
-"""The right, unexpired request headers for MASV cloud, the local MASV Agent and FileVerbs.
+"""Valid request headers for MASV cloud and FileVerbs, and the session of the local MASV Agent.
 
 ```
 import keyferry.requests, requests
@@ -8,16 +8,17 @@ client.auth = keyferry.requests.Auth()
 client.get("https://api.massive.app/v1/packages/01EXAMPLE/files")
 ```
 
-`keyferry.httpx.Auth()` does the same for httpx. For any other client there are `headers`, `header` and `token_for`: they ask the
-process's default session, which is opened from the user's `config.toml` and the environment at its first use. `Session` opens another
-one. `keyferry.log.start()` sends the log to `logging`.
+`keyferry.httpx.Auth()` does the same for httpx. For any other client, use `headers`, `header` and
+`token_for`. They use the default session of the process, which opens at its first use with the
+user's `config.toml` and the environment. To open another session, use `Session`.
+`keyferry.log.start()` sends keyferry's log messages to `logging`.
 
-Units: all times are seconds, as `int` or `float`; moments are aware `datetime` objects in UTC.
-Errors: every failure is an `Error` of its kind, with `status`, `remedy`, `http_status`, `service_code` and `retry_after`.
-Secrets: values of headers are secrets. A password handed over as a `bytearray` is wiped; `str` and `bytes` can't be.
-Threads: everything here may be used from any thread at once, but a `Config` that is still being set. A forked child gets a session of
-         its own by itself.
-Source: `keyferry.h` and the services' documents that it names; each docstring names its own.
+Units: times are seconds, as `int` or `float`; points in time are aware `datetime` objects in UTC.
+Errors: every failure raises a subclass of `Error`, with `status`, `remedy`, `http_status`, `service_code` and `retry_after`.
+Secrets: header values are secrets. A secret passed as a `bytearray` is overwritten with zeros; `str` and `bytes` can't be.
+Threads: all objects may be used from any thread, except a `Config` that is still being changed. A forked child opens its own
+         session automatically.
+Source: `keyferry.h`, and the services' documentation that each docstring names.
 """
 
 from ._library import version as __version__
@@ -59,7 +60,7 @@ from .request import Request
 from .session import Session
 from .token import Token
 
-#: The session of the whole process.
+#: The default session of the process.
 default: Session = Session.default()
 header = default.header
 headers = default.headers

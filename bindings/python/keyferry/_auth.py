@@ -1,4 +1,4 @@
-"""What the adapters for HTTP clients share."""
+"""Code that the adapters for HTTP clients share."""
 
 from .error import BadCredentials, InsufficientAccess, InvalidResource, LoginRequired, NoHeader, NotConfigured, NotFound, UnknownService
 
@@ -6,14 +6,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .session import Session
 
-#: A request to such a URL goes as it is: it is of no configured service, open to all, or can't be read.
+#: Errors after which a request is sent without headers: its URL belongs to no configured service,
+#: needs no credential, or is invalid.
 NOT_OURS = (UnknownService, NoHeader, InvalidResource)
-#: After a 401: there is nothing else to try, so that is the answer.
+#: Errors that mean that there is no other token. After a 401, the caller then gets the 401
+#: response.
 NO_OTHER_TOKEN = (LoginRequired, NotConfigured, NotFound, BadCredentials, InsufficientAccess)
 
 
 def headers_for(session: "Session", url: str) -> "dict[str, str]":
-    """The authentication headers for a request to a URL; empty for a URL that needs none of ours."""
+    """Returns the authentication headers for a URL, or an empty dict if keyferry has none for it."""
     try:
         return session.headers(url)
     except NOT_OURS:
@@ -21,7 +23,9 @@ def headers_for(session: "Session", url: str) -> "dict[str, str]":
 
 
 def headers_after_401(session: "Session", url: str, sent_headers: "dict[str, str]") -> "dict[str, str]":
-    """Rejects the headers that were answered with 401, and gets others; empty if there are none."""
+    """Rejects the headers of a request that got a 401 and returns new ones, or an empty dict if
+    there are none.
+    """
     _reject(session, url, sent_headers)
     try:
         headers = headers_for(session, url)
@@ -36,7 +40,7 @@ def _reject(session: "Session", url: str, sent_headers: "dict[str, str]") -> Non
 
 
 async def aheaders_for(session: "Session", url: str) -> "dict[str, str]":
-    """`headers_for` for asyncio."""
+    """The asyncio version of `headers_for`."""
     try:
         return await session.aheaders(url)
     except NOT_OURS:
@@ -44,7 +48,10 @@ async def aheaders_for(session: "Session", url: str) -> "dict[str, str]":
 
 
 async def aheaders_after_401(session: "Session", url: str, sent_headers: "dict[str, str]") -> "dict[str, str]":
-    """`headers_after_401` for asyncio: cancelling the task cancels the request."""
+    """The asyncio version of `headers_after_401`.
+
+    Cancelling the task cancels the request for the token.
+    """
     from asyncio import get_running_loop
 
     await get_running_loop().run_in_executor(None, _reject, session, url, sent_headers)

@@ -1,4 +1,4 @@
-"""How a function of the C ABI is called: its texts go in, its result comes out, or its error is raised."""
+"""Calls functions of the C ABI: converts arguments, returns results, and raises errors."""
 
 from ctypes import byref, c_char, c_size_t, c_void_p, memset, string_at
 
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
 _text_free = bind_gil("keyferry_text_free")
 
-#: Room for the one number or address that a call writes, with the reference that the function takes. Whoever calls takes one out and
-#: puts it back, so that no two calls share one, not even where a signal handler calls in the middle of another call.
+#: Out-parameters for C functions: memory for one number or address, and a reference to it. A caller
+#: takes an entry from the list and puts it back, so two calls never share one. That holds even if a
+#: signal handler makes a call in the middle of another call.
 out_params: "list[tuple[c_size_t, Any]]" = []
 
 
 def new_out_param() -> "tuple[c_size_t, Any]":
-    """One more, where all are in use."""
+    """Returns a new entry for `out_params`, for use when the list is empty."""
     value = c_size_t()
     return value, byref(value)
 
 
 def call_status(function: "Function", *arguments: "Any") -> None:
-    """A call that gives nothing but its status."""
+    """Calls a function that returns only a status."""
     error = c_void_p()
     status = function(*arguments, byref(error))
     if status:
@@ -36,14 +37,14 @@ def call_status(function: "Function", *arguments: "Any") -> None:
 
 
 def call_ptr(function: "Function", *arguments: "Any") -> int:
-    """A call that gives an address."""
+    """Calls a function that returns an address."""
     out = c_void_p()
     call_status(function, *arguments, byref(out))
     return out.value or 0
 
 
 def call_text(function: "Function", *arguments: "Any") -> str:
-    """A call that gives a text."""
+    """Calls a function that returns a string."""
     address = call_ptr(function, *arguments)
     try:
         return string_at(address).decode()
@@ -52,36 +53,41 @@ def call_text(function: "Function", *arguments: "Any") -> str:
 
 
 def encode(text: str) -> bytes:
-    """A text as C reads it. C would cut it at a NUL, and ask for something else."""
+    """Encodes a string for C. Refuses a NUL, because C would read only the part before it."""
     if not isinstance(text, str):
         raise wrong_type(text)
     if "\0" in text:
-        raise InvalidValue("a text holds NUL: copy it again")
+        raise InvalidValue("the string contains a NUL; copy it again")
     return encode_utf8(text)
 
 
 def wrong_type(value: object) -> TypeError:
-    """Names the type alone: the value may be a secret."""
-    return TypeError(f"a text is wanted: give a str, not {type(value).__name__}")
+    """Returns an error that names the value's type only, because the value may be a secret."""
+    return TypeError(f"expected a str, not {type(value).__name__}; pass a str")
 
 
 def encode_utf8(text: str) -> bytes:
-    """A text's bytes. Half a character has none; Python's own error would keep the text, which may be a secret."""
+    """Encodes a string as UTF-8.
+
+    Python's own error for a lone surrogate would contain the string, which may be a secret.
+    """
     try:
         return text.encode()
     except UnicodeEncodeError:
         pass
-    raise InvalidValue("a text holds half a character: decode it again")
+    raise InvalidValue("the string contains a lone surrogate; decode it again")
 
 
 def encode_optional(text: "Optional[str]") -> "Optional[bytes]":
-    """The same, or NULL."""
+    """Encodes a string for C; `None` becomes NULL."""
     return None if text is None else encode(text)
 
 
 class WipedSecrets:
-    """Secrets for one call, in memory that is wiped behind it. A `bytearray` is wiped with it, also where the
-    call fails: whatever can fail stands inside. `str` and `bytes` can't be wiped.
+    """Copies of secrets for one call, in memory that is wiped afterwards.
+
+    A secret that is a `bytearray` is wiped too, even if the call fails, as long as the failure is
+    inside the `with` block. `str` and `bytes` can't be wiped.
     """
 
     __slots__ = ("_copies", "_secrets")
@@ -100,7 +106,7 @@ class WipedSecrets:
     def _copy(self, secret: "Secret") -> "Any":
         encoded = encode_utf8(secret) if isinstance(secret, str) else secret
         if 0 in encoded:
-            raise InvalidValue("a secret holds NUL: copy it again")
+            raise InvalidValue("the secret contains a NUL; copy it again")
         copy = (c_char * (len(encoded) + 1))()
         self._copies.append(copy)
         memoryview(copy).cast("B")[: len(encoded)] = encoded

@@ -1,7 +1,8 @@
-"""The shared library, loaded and declared: what every other module binds its functions from. Holds no policy.
+"""Loads the shared library and declares its functions.
 
-Each function is bound once, by the name that it has in C. `bind_gil` keeps the GIL and is for functions that never wait; `bind_nogil`
-releases it while the function runs, and is for all that may wait for a lock, a file or the network.
+Each function is bound once, by its name in C. `bind_gil` keeps the GIL and is for functions that
+never wait. `bind_nogil` releases the GIL during the call and is for functions that may wait for a
+lock, a file or the network.
 """
 
 import os
@@ -17,13 +18,16 @@ if TYPE_CHECKING:
 
 
 def _load() -> CDLL:
-    """The library that the wheel carries, else the one that `make install` put where the system looks."""
+    """Loads the library in the wheel.
+
+    If there is none, loads the one that `make install` installed for the system.
+    """
     bundled = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libkeyferry.so")
     name = bundled if os.path.exists(bundled) else f"libkeyferry.so.{_abi.KEYFERRY_ABI_VERSION}"
     try:
         return CDLL(name)
     except OSError as error:
-        raise ImportError(f"the keyferry library can't be loaded: {error}; install a wheel of keyferry, or the library") from error
+        raise ImportError(f"cannot load the keyferry library: {error}; install a wheel of keyferry, or run `make install`") from error
 
 
 _nogil_library = _load()
@@ -37,17 +41,17 @@ def _bind(library: CDLL, name: str) -> "Function":
 
 
 def bind_gil(name: str) -> "Function":
-    """A function that never waits: the GIL is kept."""
+    """Binds a function that never waits. The GIL is kept during the call."""
     return _bind(_gil_library, name)
 
 
 def bind_nogil(name: str) -> "Function":
-    """A function that may wait: the GIL is released."""
+    """Binds a function that may wait. The GIL is released during the call."""
     return _bind(_nogil_library, name)
 
 
 if bind_gil("keyferry_abi_version")() != _abi.KEYFERRY_ABI_VERSION:
-    raise ImportError(f"{_nogil_library._name} has another ABI than this package: install both in one version")
+    raise ImportError(f"cannot use {_nogil_library._name}: its ABI differs from this package's; install both in the same version")
 
 #: The version of the library.
 version: str = bind_gil("keyferry_version")().decode()

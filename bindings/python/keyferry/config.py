@@ -1,4 +1,4 @@
-"""Configurations: the settings of a session."""
+"""The settings of a session."""
 
 from ._call import WipedSecrets, call_ptr, call_status, encode
 from ._library import bind_gil, bind_nogil
@@ -20,15 +20,16 @@ _free = bind_gil("keyferry_config_free")
 class Config:
     """The settings of a session.
 
-    `Config()` begins with nothing: no file and no variable is read, and tokens stay in memory. `Config.load()` begins with the user's
-    `config.toml` and the environment. The keys stand in the configuration table of keyferry's README.
+    `Config()` is empty: it reads no file and no environment variable, and its session keeps tokens
+    in memory only. `Config.load()` reads the user's `config.toml` and the environment. keyferry's
+    README lists the keys in its configuration table.
     """
 
     __slots__ = ("_address",)
     _address: int
 
     def __init__(self, settings: "Optional[Mapping[str, Secret]]" = None) -> None:
-        """Takes settings by key, such as `{"masv.api_key": key}`. Raises as `set` does."""
+        """Sets the given settings, such as `{"masv.api_key": key}`. Raises the errors of `set`."""
         self._address = call_ptr(_config_new)
         settings = settings or {}
         with WipedSecrets(*settings.values()) as copies:
@@ -37,24 +38,29 @@ class Config:
 
     @classmethod
     def load(cls, path: "Union[str, PathLike[str], None]" = None) -> "Config":
-        """Reads a file and, over it, the environment. Without a path: `keyferry/config.toml` in the user's configuration folder, which
-        may be absent. Raises `ConfigError` with file, key and line, or `UnsafeFile` with the `chmod` that mends it.
+        """Reads a configuration file, then the environment, which overrides it.
+
+        Without a path, reads `keyferry/config.toml` in the user's configuration directory, if it
+        exists. Raises `ConfigError`, which names the file, key and line, or `UnsafeFile`, which
+        shows the `chmod` command to run.
         """
         config = cls.__new__(cls)
         config._address = call_ptr(_config_load, None if path is None else encode(str(path)))
         return config
 
     def set(self, key: str, value: "Secret") -> None:
-        """Sets one value, over file and environment. It is always literal: `env:X` is a password that begins so.
+        """Sets one value, which overrides file and environment.
 
-        `value` is UTF-8; a `bytearray` is wiped. Raises `ConfigError` if there is no such key, `InvalidValue` if the value is out of range.
+        The value is always literal: `env:X` is not a reference to a variable. It must be UTF-8. A
+        `bytearray` is wiped. Raises `ConfigError` if the key is unknown and `InvalidValue` if the
+        value is invalid.
         """
         with WipedSecrets(value) as (copy,):
             call_status(_config_set, self._address, encode(key), copy)
 
     def __del__(self, _free: "Any" = _free) -> None:
-        # What could not be made has none.
+        # The attribute is missing if the constructor failed.
         _free(getattr(self, "_address", None))
 
     def __reduce__(self) -> "NoReturn":
-        raise TypeError("a configuration holds secrets and can't be copied or sent to another process")
+        raise TypeError("cannot copy or pickle a Config: it contains secrets; create it again where it is needed")

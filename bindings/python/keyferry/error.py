@@ -1,4 +1,7 @@
-"""Exceptions by kind. Each kind is one status number of the C ABI; the texts are the library's."""
+"""Exception classes, one for each kind of failure.
+
+Each kind is a status number of the C ABI. The messages come from the library.
+"""
 
 from . import _abi
 from ._library import bind_gil
@@ -16,25 +19,32 @@ _free = bind_gil("keyferry_error_free")
 
 
 class Error(Exception):
-    """What keyferry could not do. `str()` says it in one sentence with the remedy, and holds no secret.
+    """A failure of keyferry.
+
+    `str()` returns a message that says what failed and what to do about it. It contains no secret.
 
     Source: the table of status numbers in `keyferry.h`.
     """
 
     #: The status number of the C ABI, one of `KEYFERRY_E_…`.
     status: int = _abi.KEYFERRY_E_PANIC
-    #: The HTTP status behind it, or `None` where no answer came.
+    #: The HTTP status of the response, or `None` if there was no response.
     http_status: "Optional[int]" = None
-    #: The service's own error number, or `None` where it sent none.
+    #: The service's own error number, or `None` if it sent none.
     service_code: "Optional[int]" = None
-    #: After how many seconds a new try makes sense, or `None` where nobody named a time.
+    #: The number of seconds to wait before a retry, or `None` if it is unknown.
     retry_after: "Optional[float]" = None
 
     @property
     def remedy(self) -> str:
-        """What helps against this kind of failure, in a few words; what is special to this one stands in the message."""
+        """A short remedy for this kind of failure.
+
+        `str()` has the remedy for this particular failure.
+        """
         text: str = _status_text(self.status).decode()
-        return text.partition(": ")[2] or text
+        # A status text is `reason; remedy` or `reason: remedy`.
+        separator = "; " if "; " in text else ": "
+        return text.partition(separator)[2] or text
 
     def __reduce__(self) -> "tuple[Any, ...]":
         return _unpickle, (type(self), self.args, self.__dict__)
@@ -47,31 +57,34 @@ def _unpickle(error_class: "type[Error]", arguments: "tuple[Any, ...]", details:
 
 
 class InvalidValue(Error, ValueError):
-    """A value is empty, too long, out of range, or holds a control character."""
+    """A value is empty, too long, out of range, or contains a control character."""
 
     status = _abi.KEYFERRY_E_INVALID_VALUE
 
 
 class InvalidResource(Error, ValueError):
-    """The resource can't be read: write `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH` or an https URL."""
+    """The resource is invalid.
+
+    Use `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH` or an https URL.
+    """
 
     status = _abi.KEYFERRY_E_INVALID_RESOURCE
 
 
 class UnknownService(Error):
-    """The resource belongs to no configured service."""
+    """The URL or resource belongs to no configured service."""
 
     status = _abi.KEYFERRY_E_UNKNOWN_SERVICE
 
 
 class NoHeader(Error):
-    """The resource is reached without any header: send the request as it is."""
+    """The resource needs no header. Send the request without one."""
 
     status = _abi.KEYFERRY_E_NO_HEADER
 
 
 class MultipleHeaders(Error):
-    """The token has several headers: use `headers`."""
+    """The token has several headers. Use `headers`."""
 
     status = _abi.KEYFERRY_E_MULTIPLE_HEADERS
 
@@ -83,145 +96,172 @@ class Cancelled(Error):
 
 
 class Timeout(Error, TimeoutError):
-    """The request's time was over first. Ask again, or give it a longer `timeout`."""
+    """The request timed out. Retry, or use a longer `timeout`."""
 
     status = _abi.KEYFERRY_E_TIMEOUT
 
 
 class Forked(Error):
-    """The request was made before a fork: make another in the child."""
+    """The request was created before a fork. Create a new one in the child."""
 
     status = _abi.KEYFERRY_E_FORKED
 
 
 class Reentrant(Error):
-    """Called from a handler of keyferry's own log: hand the message to another thread."""
+    """keyferry was called from a handler of its own log.
+
+    Pass the message to another thread instead.
+    """
 
     status = _abi.KEYFERRY_E_REENTRANT
 
 
 class PanicError(Error):
-    """A fault inside keyferry. The process is fine; what the call was about is not done. Report it."""
+    """A bug in keyferry. The call failed, but the process can continue. Please report it."""
 
     status = _abi.KEYFERRY_E_PANIC
 
 
 class ConfigError(Error):
-    """The configuration can't be read or understood; the message names file, key and line."""
+    """The configuration can't be read or is invalid. The message names the file, key and line."""
 
     status = _abi.KEYFERRY_E_CONFIG
 
 
 class NotConfigured(Error):
-    """A setting that is needed is not there; the message names it."""
+    """A required setting is missing. The message names it."""
 
     status = _abi.KEYFERRY_E_NOT_CONFIGURED
 
 
 class UnsafeFile(Error):
-    """A file with secrets can be read or changed by others; the message has the `chmod`."""
+    """Other users can read or change a file with secrets.
+
+    The message shows the `chmod` command to run.
+    """
 
     status = _abi.KEYFERRY_E_UNSAFE_FILE
 
 
 class SecretSourceError(Error):
-    """A secret's source did not give it; the message names source and setting."""
+    """A secret can't be read from its source. The message names the source and the setting."""
 
     status = _abi.KEYFERRY_E_SECRET_SOURCE
 
 
 class NotCached(Error, LookupError):
-    """Nothing usable in memory: ask `token_for`."""
+    """No usable token is cached. Call `token_for`."""
 
     status = _abi.KEYFERRY_E_NOT_CACHED
 
 
 class Busy(Error):
-    """Another process holds the lock: ask again."""
+    """Another process holds the lock. Retry."""
 
     status = _abi.KEYFERRY_E_BUSY
 
 
 class StoreError(Error):
-    """The store can't be used; the message names it."""
+    """The store can't be used. The message names it."""
 
     status = _abi.KEYFERRY_E_STORE
 
 
 class Unreachable(Error, ConnectionError):
-    """No connection. Check the network, the URL in the configuration and, for the MASV Agent, that it runs."""
+    """The service can't be reached.
+
+    Check the network and the configured URL. For the MASV Agent, check that it is running.
+    """
 
     status = _abi.KEYFERRY_E_UNREACHABLE
 
 
 class TlsError(Error, ConnectionError):
-    """TLS refused the server. Check the clock, the URL, and `http.ca_file` for a private CA."""
+    """The TLS connection failed. Check the clock, the URL and, for a private CA, `http.ca_file`."""
 
     status = _abi.KEYFERRY_E_TLS
 
 
 class NoResponse(Error, ConnectionError):
-    """The service did not answer in time, or broke off: ask again later."""
+    """The service didn't respond in time, or closed the connection. Retry later."""
 
     status = _abi.KEYFERRY_E_NO_RESPONSE
 
 
 class BadCredentials(Error):
-    """The service refused the credential. Check it; the same one is not sent again for a while."""
+    """The service rejected the credential.
+
+    Check it. keyferry doesn't send the same credential again for a while.
+    """
 
     status = _abi.KEYFERRY_E_BAD_CREDENTIALS
 
 
 class LoginRequired(Error):
-    """The login ended and can't be renewed without a person: `Session.masv_login`, or configure e-mail and password."""
+    """The login expired and can't be refreshed without the user.
+
+    Call `Session.masv_login`, or configure e-mail and password.
+    """
 
     status = _abi.KEYFERRY_E_LOGIN_REQUIRED
 
 
 class NotFound(Error, LookupError):
-    """The service does not know the thing. Check its id, and that the account may see it."""
+    """The service doesn't know the resource.
+
+    Check its id, and that the account has access to it.
+    """
 
     status = _abi.KEYFERRY_E_NOT_FOUND
 
 
 class InsufficientAccess(Error):
-    """The credentials at hand can't do this; the message names the one that can."""
+    """The configured credentials don't permit this. The message names a credential that does."""
 
     status = _abi.KEYFERRY_E_INSUFFICIENT_ACCESS
 
 
 class Throttled(Error):
-    """The service wants fewer requests: ask again after `retry_after` seconds."""
+    """The service is rate limiting requests. Retry after `retry_after` seconds."""
 
     status = _abi.KEYFERRY_E_THROTTLED
 
 
 class Unavailable(Error):
-    """The service is out of order (5xx): ask again later."""
+    """The service failed with a 5xx status. Retry later."""
 
     status = _abi.KEYFERRY_E_UNAVAILABLE
 
 
 class BadResponse(Error):
-    """The answer is not what the service documents. Check the URL; a proxy may stand between."""
+    """The response is not what the service documents.
+
+    Check the URL, and whether a proxy changed the response.
+    """
 
     status = _abi.KEYFERRY_E_BAD_RESPONSE
 
 
 class Redirected(Error):
-    """The service redirects, which is never followed with a credential. Check the URL in the configuration."""
+    """The service sent a redirect, which keyferry never follows with a credential.
+
+    Check the configured URL.
+    """
 
     status = _abi.KEYFERRY_E_REDIRECTED
 
 
 class Unsupported(Error):
-    """The service has no such route; the message says what it has."""
+    """The service doesn't have this route. The message says what it has instead."""
 
     status = _abi.KEYFERRY_E_UNSUPPORTED
 
 
 class PluginError(Error):
-    """A plugin misbehaved; the message names plugin and fault. Report it to its author."""
+    """A plugin failed.
+
+    The message names the plugin and the fault. Report it to the plugin's author.
+    """
 
     status = _abi.KEYFERRY_E_PLUGIN
 
@@ -231,7 +271,7 @@ CLASS_BY_STATUS.update({_abi.KEYFERRY_E_NULL_ARGUMENT: InvalidValue, _abi.KEYFER
 
 
 def error_from(status: int, address: "Optional[int]") -> Error:
-    """The exception for a failed call; frees the error object of the C ABI."""
+    """Returns the exception for a failed call. Frees the error object of the C ABI."""
     text = _message(address) or _status_text(status)
     error = CLASS_BY_STATUS.get(status, Error)(text.decode())
     error.status = status

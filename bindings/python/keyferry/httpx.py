@@ -1,4 +1,4 @@
-"""Authentication for the HTTP client `httpx`, which has to be installed."""
+"""Authentication for the HTTP client `httpx`, which must be installed."""
 
 import httpx
 
@@ -14,23 +14,30 @@ __all__ = ["Auth"]
 
 
 class Auth(httpx.Auth):
-    """Puts the right headers on each request by its URL, for the origins of the configured services only. Other requests go as they are.
+    """Adds the headers that match each request's URL.
+
+    Only requests to the configured services get headers.
 
     ```
     client = httpx.Client(auth=keyferry.httpx.Auth())
     client.get("https://api.massive.app/v1/packages/01EXAMPLE/files")
     ```
 
-    On a 401 the token is rejected, and the request is sent once more with a new one, unless its body comes from a stream; where there is
-    no new one, the 401 is the answer. A redirect takes no header anywhere. With `httpx.AsyncClient` it runs on asyncio, off the event
-    loop. Getting a token raises as `keyferry.Session.token_for` does. Source: RFC 9110, 15.5.2.
+    After a 401 the token is rejected and the request is sent once more with a new token, unless its
+    body is a stream. If there is no new token, the caller gets the 401 response. The headers are
+    never sent along a redirect. With `httpx.AsyncClient` this runs on asyncio and doesn't block the
+    event loop. Raises the errors of `keyferry.Session.token_for` if no token can be had. Source:
+    RFC 9110, 15.5.2.
     """
 
     def __init__(self, session: "Optional[Session]" = None) -> None:
-        """Takes the session to ask; without it the default one."""
+        """Takes the session to use; the default session if there is none."""
         self._session = session or default
         if "x-probe" in httpx.Headers(_HeadersWithAuth(httpx.Headers(), {"x-probe": "x"})):
-            raise ImportError("this version of httpx would take headers along at a redirect: use another, or do without keyferry.httpx")
+            raise ImportError(
+                "cannot use this version of httpx: it would send the headers along redirects; "
+                "install another version, or get the headers from `keyferry.headers`"
+            )
 
     def sync_auth_flow(self, request: httpx.Request) -> "Generator[httpx.Request, httpx.Response, None]":
         sent = [request]
@@ -58,8 +65,11 @@ class Auth(httpx.Auth):
 
 
 class _HeadersWithAuth(httpx.Headers):
-    """A request's headers with ours beside them. They are sent with these and are not copied with them: at a redirect httpx makes a new
-    request of the old one's headers, wherever that goes.
+    """A request's headers, together with the authentication headers. httpx sends both, but copies
+    only the request's own headers.
+
+    On a redirect it builds the new request from that copy, so the authentication headers don't go
+    to another URL.
     """
 
     def __init__(self, headers: httpx.Headers, auth_headers: "dict[str, str]") -> None:
@@ -84,7 +94,9 @@ def _auth_headers_of(request: httpx.Request) -> "dict[str, str]":
 
 
 def _remove_auth(requests: "list[httpx.Request]") -> None:
-    """Takes ours off again: the caller may send the request elsewhere, with a client that does not know of us."""
+    """Removes the authentication headers, because the caller may send the request again with a
+    client that doesn't use keyferry.
+    """
     for request in requests:
         request.headers = httpx.Headers(request.headers)
 
@@ -94,7 +106,11 @@ def _can_retry(response: httpx.Response) -> bool:
 
 
 def _is_in_memory(stream: object) -> bool:
-    """Whether a body is there once more: all of it, or each part of a form. A file may have been closed, a generator is used up."""
+    """Returns whether a body can be sent again: it is in memory as a whole, or is a form whose
+    parts all are.
+
+    A file may have been closed, and a generator can be read only once.
+    """
     fields = getattr(stream, "fields", None)
     parts = fields and all(isinstance(getattr(field, "file", b""), (bytes, str)) for field in fields)
     return isinstance(stream, httpx.ByteStream) or bool(parts)

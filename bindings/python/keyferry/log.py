@@ -1,4 +1,4 @@
-"""Sends keyferry's log to `logging`. Messages hold no secret.
+"""Sends keyferry's log messages to `logging`. They contain no secret.
 
 ```
 import keyferry.log, logging
@@ -32,8 +32,9 @@ _LEVELS = {
     _abi.KEYFERRY_LOG_DEBUG: logging.DEBUG,
 }
 
-#: Every logger that was logged to, by what the library hands to `_write`. They stay, as those of `logging` do: which of them is in use,
-#: only the library knows, for two threads may come at once.
+#: Every logger ever passed to `start`, by the number that the library passes to `_forward`. None is
+#: removed: two threads may call `start` at once, and only the library knows which logger is in use.
+#: `logging` keeps its loggers too.
 _loggers: "dict[int, logging.Logger]" = {}
 
 
@@ -41,15 +42,19 @@ def _forward(level: int, message: bytes, logger: int) -> None:
     _loggers[logger].log(_LEVELS[level], "%s", message.decode())
 
 
-#: One for all, never freed: the library may be calling it.
+#: The only callback. It is never freed, because the library may be calling it.
 _forward_callback = _Callback(_forward)
 
 
 def start(level: int = logging.INFO, logger: "Optional[logging.Logger]" = None) -> None:
-    """Logs to the logger `keyferry`, or to another, from `level` on. Replaces what was there before.
+    """Sends messages of at least `level` to `logger`, by default the logger `keyferry`.
 
-    Messages come on any thread, several at once. A handler must not call keyferry: that raises `Reentrant`; a `QueueHandler` may. In a
-    forked child nothing is logged until it calls this itself. Ends by itself when the interpreter does.
+    Replaces an earlier `start`.
+
+    Messages may come from any thread, and from several threads at once. A handler must not call
+    keyferry, which would raise `Reentrant`. A `QueueHandler` can pass messages to a thread that
+    may. A forked child logs nothing until it calls `start` itself. Logging stops when the
+    interpreter exits.
     """
     target = logger or logging.getLogger("keyferry")
     _loggers[id(target)] = target
@@ -58,9 +63,9 @@ def start(level: int = logging.INFO, logger: "Optional[logging.Logger]" = None) 
 
 
 def stop() -> None:
-    """Logs nothing any more. Returns when no message is under way."""
+    """Stops logging. Waits for messages that are being handled."""
     call_status(_set_callback, _abi.KEYFERRY_LOG_OFF, None, None, None)
 
 
-# A message that came while the interpreter ends would find no interpreter.
+# Python can't handle a message while the interpreter shuts down.
 atexit.register(stop)

@@ -1,4 +1,4 @@
-"""Requests: a resource and what the caller needs of its token."""
+"""Requests for tokens: a resource, and what the caller requires of its token."""
 
 from . import _abi
 from ._call import WipedSecrets, call_ptr, call_status, encode, encode_optional
@@ -26,17 +26,23 @@ _MAX_UINT32 = 2**32 - 1
 
 
 def _round_up(amount: float, name: str) -> int:
-    """A number for C, rounded up; one that is too large for it is too large for keyferry too."""
+    """Rounds a number up for C.
+
+    A number too large for C becomes the largest one, which the library refuses as too large.
+    """
     if not amount >= 0:
-        raise InvalidValue(f"{name} is not a number from 0 on")
+        raise InvalidValue(f"{name} must be a number of at least 0")
     return int(-(-amount // 1)) if amount < _MAX_UINT32 else _MAX_UINT32
 
 
 class Request:
-    """A resource and what is wanted of its token. Any thread may use it, several times, and cancel it.
+    """A resource and what the caller requires of its token.
 
-    `resource` is a URL of a service, `SERVICE:PATH`, or the path of a MASV thing: `user`, `packages/ID`, `packages/ID/transfers/ID`,
-    `transfers/ID`, `links/ID?secret=S`. A request belongs to the process that made it: in a forked child it raises `Forked`.
+    Any thread may use it repeatedly and cancel it.
+
+    `resource` is a URL of a service, `SERVICE:PATH`, or the path of a MASV resource: `user`,
+    `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. A request
+    belongs to the process that created it. In a forked child it raises `Forked`.
     """
 
     __slots__ = ("_address", "_key")
@@ -51,15 +57,18 @@ class Request:
         link_password: "Optional[Secret]" = None,
         timeout: "Optional[float]" = None,
     ) -> None:
-        """
-        min_valid      for how many seconds the token must be good; 0 for keyferry's own windows. Where a service gives shorter ones,
-                       the freshest is returned.
-        access         `read`, `write` or `manage` instead of what the resource says. Source: MASV API, package tokens.
-        account        the profile in the configuration to act as; without it the default one.
-        link_password  the password of a protected link; a `bytearray` is wiped.
-        timeout        how many seconds to wait, 0.001 to 600; without it the configured `http.timeout_ms`.
+        """Creates a request.
 
-        Raises `InvalidResource` if the resource can't be read, `InvalidValue` for a number out of range.
+        min_valid      how many seconds the token must remain valid; 0 uses keyferry's refresh windows. If the
+                       service issues tokens with a shorter life, the newest one is returned.
+        access         `read`, `write` or `manage`; by default the resource decides. Source: MASV API,
+                       package tokens.
+        account        the profile to use from the configuration; by default the default profile.
+        link_password  the password of a protected link. A `bytearray` is wiped.
+        timeout        how many seconds to wait, 0.001 to 600; by default the setting `http.timeout_ms`.
+
+        Raises `InvalidResource` if the resource is invalid, `InvalidValue` if a number is out of
+        range.
         """
         with WipedSecrets(link_password) as (password,):
             self._key = encode(resource)
@@ -76,19 +85,22 @@ class Request:
                 call_status(_set_timeout_ms, self._address, max(1, _round_up(timeout * 1000, "timeout")))
 
     def cancel(self) -> None:
-        """Ends the wait of whoever waits with this request, now and from now on, with `Cancelled`. For any thread."""
+        """Cancels every wait with this request, current and future.
+
+        The waiting calls raise `Cancelled`. May be called from any thread.
+        """
         _cancel(self._address)
 
     def __del__(self, _free: "Any" = _free) -> None:
-        # What could not be made has none.
+        # The attribute is missing if the constructor failed.
         _free(getattr(self, "_address", None))
 
     def __reduce__(self) -> "NoReturn":
-        raise TypeError("a request can't be copied or sent to another process: make another there")
+        raise TypeError("cannot copy or pickle a Request: it belongs to this process; create another one where it is needed")
 
 
 def _access_number(access: "Access") -> int:
     for number, name in ACCESS_NAMES.items():
         if name == access:
             return number
-    raise InvalidValue(f"access {access!r} is none of {', '.join(ACCESS_NAMES.values())}")
+    raise InvalidValue(f"unknown access {access!r}; use one of {', '.join(ACCESS_NAMES.values())}")

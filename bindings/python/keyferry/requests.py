@@ -1,4 +1,4 @@
-"""Authentication for the HTTP client `requests`, which has to be installed."""
+"""Authentication for the HTTP client `requests`, which must be installed."""
 
 from requests import PreparedRequest, Response
 from requests.auth import AuthBase
@@ -15,7 +15,9 @@ __all__ = ["Auth"]
 
 
 class Auth(AuthBase):
-    """Puts the right headers on each request by its URL, for the origins of the configured services only. Other requests go as they are.
+    """Adds the headers that match each request's URL.
+
+    Only requests to the configured services get headers.
 
     ```
     client = requests.Session()
@@ -23,13 +25,15 @@ class Auth(AuthBase):
     client.get("https://api.massive.app/v1/packages/01EXAMPLE/files")
     ```
 
-    On a 401 the token is rejected, and the request is sent once more with a new one, unless its body can't be sent again; where there is
-    no new one, the 401 is the answer. A redirect takes no header anywhere: the next place gets its own after a 401. Getting a token
-    raises as `keyferry.Session.token_for` does. Source: RFC 9110, 15.5.2.
+    After a 401 the token is rejected and the request is sent once more with a new token, unless its
+    body can't be sent again. If there is no new token, the caller gets the 401 response. The
+    headers are never sent along a redirect. If the redirect's target responds with a 401, the
+    request is sent there once more with the target's own headers. Raises the errors of
+    `keyferry.Session.token_for` if no token can be had. Source: RFC 9110, 15.5.2.
     """
 
     def __init__(self, session: "Optional[Session]" = None) -> None:
-        """Takes the session to ask; without it the default one."""
+        """Takes the session to use; the default session if there is none."""
         self._session = session or default
 
     def __call__(self, r: PreparedRequest) -> PreparedRequest:
@@ -39,8 +43,10 @@ class Auth(AuthBase):
 
 
 class _RequestWithAuth(PreparedRequest):
-    """A request that wears headers of ours, which its copies don't: at a redirect the client makes a copy for the next place, wherever
-    that is. The caller's own request is for one place and may be sent again: it stays as it is.
+    """A request with authentication headers, which its copies don't have.
+
+    On a redirect `requests` sends a copy to the new URL, which may be anywhere. The caller's own
+    request keeps its headers and can be sent again.
     """
 
     auth_headers: "dict[str, str]"
@@ -63,13 +69,18 @@ def _add_auth(request: PreparedRequest, headers: "dict[str, str]") -> PreparedRe
 
 
 def _auth_headers_of(request: PreparedRequest) -> "dict[str, str]":
-    """What of ours a request has: its owner may have put on another."""
+    """Returns the authentication headers that keyferry added to a request, without those that the
+    caller has replaced since.
+    """
     auth_headers = request.auth_headers if isinstance(request, _RequestWithAuth) else {}
     return {name: value for name, value in auth_headers.items() if request.headers.get(name) == value}
 
 
 class _RetryAfter401:
-    """What follows an answer. It remembers nothing of it: a prepared request may be sent many times."""
+    """Response hook that sends a request again after a 401.
+
+    It keeps no state between responses, because a prepared request may be sent many times.
+    """
 
     def __init__(self, session: Session, body: "Any") -> None:
         self._session = session
@@ -83,10 +94,12 @@ class _RetryAfter401:
         headers = headers_after_401(self._session, str(request.url), auth_headers)
         if not headers:
             return response
-        # The caller's request, which may be sent again, wears the new ones; the answer keeps what it was sent.
+        # The caller's request gets the new headers, because the caller may send it again. The
+        # response keeps a request with the headers that were sent.
         response.request = _add_auth(request.copy(), auth_headers)
         retried = _send_again(response, _add_auth(request, headers), options)
-        # What came by a redirect wore nothing, so that no token was refused yet.
+        # A request that followed a redirect had no authentication headers, so no token was rejected
+        # yet. Allow it one more retry.
         return retried if auth_headers else self(retried, **options)
 
     def _rewind(self, body: "Any") -> bool:
@@ -99,7 +112,7 @@ class _RetryAfter401:
 
 
 def _send_again(response: Response, request: PreparedRequest, options: "dict[str, Any]") -> Response:
-    # The connection goes back to its pool when all of the answer was read.
+    # Read the whole response, so that the connection returns to its pool.
     _ = response.content
     response.close()
     connection: "Any" = response.connection
@@ -109,7 +122,7 @@ def _send_again(response: Response, request: PreparedRequest, options: "dict[str
 
 
 def _position(body: "Any") -> "Optional[int]":
-    """Where a file that is to be sent stands; none for what is no file, or can't go back."""
+    """Returns the current position of a file-like body, or `None` if it isn't a file or can't seek."""
     try:
         position: int = body.tell()
         body.seek(position)

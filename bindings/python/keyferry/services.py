@@ -1,4 +1,7 @@
-"""What a session does for one service alone, by the names that these calls have in C."""
+"""Methods of a session that are specific to one service.
+
+Their names are those of the C functions.
+"""
 
 from ._call import WipedSecrets, call_ptr, call_text, encode
 from ._library import bind_gil, bind_nogil
@@ -22,7 +25,7 @@ _fileverbs_secret_key = bind_nogil("fileverbs_secret_key")
 
 
 class Services:
-    """The part of `Session` that knows services by name."""
+    """The part of `Session` with the methods that are specific to one service."""
 
     __slots__ = ()
 
@@ -30,62 +33,80 @@ class Services:
         raise NotImplementedError
 
     def _json(self, function: "Function", *arguments: "Any") -> "Any":
-        """A call that gives a text, read."""
+        """Calls a function that returns JSON, and parses the result."""
         from json import loads
 
         return loads(self._call_with_handle(call_text, function, *arguments))
 
     def masv_login(self, email: "Optional[str]" = None, password: "Optional[Secret]" = None) -> Token:
-        """Logs in to MASV: always one `POST /v1/auth`, also where an earlier one was refused. Goes to the network.
+        """Logs in to MASV.
 
-        What is not given is taken from `masv.email` and `masv.password`. A `bytearray` is wiped. The login is kept, so `token_for` works
-        from then on; when it ends and no password is configured, that one raises `LoginRequired`. The token's `details` have `user` and
-        `teams`. Raises `NotConfigured` if one is neither given nor configured; `BadCredentials` for a wrong password, and for
-        accounts with MFA or SSO, which need an API key; `Unreachable`, `Timeout` and others. Source: MASV API, `POST /v1/auth`.
+        Always sends one `POST /v1/auth`, even if an earlier login was rejected.
+
+        A missing argument is read from `masv.email` or `masv.password`. A `bytearray` is wiped. The
+        login is cached and stored, so `token_for` uses it from then on. When the login expires and
+        no password is configured, `token_for` raises `LoginRequired`. The token's `details` contain
+        `user` and `teams`.
+
+        Raises `NotConfigured` if an argument is neither passed nor configured; `BadCredentials` for
+        a wrong password, and for accounts with MFA or SSO, which need an API key; `Unreachable`,
+        `Timeout` and others. Source: MASV API, `POST /v1/auth`.
         """
         with WipedSecrets(email, password) as secrets:
             return take_token(self._call_with_handle(call_ptr, _masv_login, *secrets))
 
     def masv_agent_session(self) -> "Json":
-        """Who is signed in to the MASV Agent on this machine: `user` and `teams`, as the agent sent them. Never goes through a proxy.
+        """Returns the user who is signed in to the MASV Agent on this machine: `user` and `teams`,
+        as the agent sent them.
 
-        Raises `LoginRequired` if nobody is, `Unreachable` if no agent runs. Source: MASV Agent, `GET /api/v1/login`.
+        Never uses a proxy.
+
+        Raises `LoginRequired` if no user is signed in, `Unreachable` if no agent is running.
+        Source: MASV Agent, `GET /api/v1/login`.
         """
         session: "Json" = self._json(_masv_agent_session)
         return session
 
     def masv_agent_sign_in(self, email: "Optional[str]" = None, password: "Optional[Secret]" = None) -> "Json":
-        """Signs in to the MASV Agent, which then acts as this user for all programs of the machine; returns `user` and `teams`.
+        """Signs in to the MASV Agent and returns `user` and `teams`.
 
-        What is not given is taken from `masv.email` and `masv.password`. A `bytearray` is wiped. Raises `BadCredentials` if they are wrong,
-        `Unsupported` if this agent takes an API key only. Source: MASV Agent, `POST /api/v1/login`.
+        The agent then acts as this user for all programs on the machine.
+
+        A missing argument is read from `masv.email` or `masv.password`. A `bytearray` is wiped.
+        Raises `BadCredentials` if e-mail or password is wrong, `Unsupported` if this agent accepts
+        only an API key. Source: MASV Agent, `POST /api/v1/login`.
         """
         with WipedSecrets(email, password) as secrets:
             session: "Json" = self._json(_masv_agent_sign_in, *secrets)
             return session
 
     def masv_agent_sign_up(self, email: str, password: "Secret", name: str) -> "Json":
-        """Makes a MASV account through an old MASV Transfer Agent and signs in with it. Never called by keyferry itself.
+        """Creates a MASV account through a legacy MASV Transfer Agent and signs in with it.
+        keyferry never does this by itself.
 
-        A `bytearray` is wiped. Raises `BadCredentials` if the agent will not, `Unsupported` if it is a new one. Source: MASV Transfer Agent
-        (legacy), `POST /api/v1/signup`.
+        A `bytearray` is wiped. Raises `BadCredentials` if the agent refuses, `Unsupported` if the
+        agent is a newer one. Source: MASV Transfer Agent (legacy), `POST /api/v1/signup`.
         """
         with WipedSecrets(email, password) as secrets:
             session: "Json" = self._json(_masv_agent_sign_up, *secrets, encode(name))
             return session
 
     def fileverbs_bearer(self) -> Token:
-        """The `Authorization: Bearer` header of FileVerbs, renewed when it is due. May go to the network.
+        """Returns the `Authorization: Bearer` header of FileVerbs, refreshed if necessary.
 
-        Raises `NotConfigured` without `fileverbs.secret_key` and `fileverbs.api_key`, `BadCredentials` if they are wrong, `Unreachable`,
-        `Timeout` and others. Source: FileVerbs API, `POST /accounts/access-token`.
+        May use the network.
+
+        Raises `NotConfigured` without `fileverbs.secret_key` and `fileverbs.api_key`,
+        `BadCredentials` if they are wrong, `Unreachable`, `Timeout` and others. Source: FileVerbs
+        API, `POST /accounts/access-token`.
         """
         return take_token(self._call_with_handle(call_ptr, _fileverbs_bearer))
 
     def fileverbs_secret_key(self) -> Token:
-        """The `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in the shape of a token.
+        """Returns the configured `SecretKey` header of FileVerbs as a token, for machine-to-machine
+        requests.
 
-        Raises `NotConfigured` without `fileverbs.secret_key`, `BadCredentials` for a while after it was rejected. Source: FileVerbs API,
-        SecretKey (Integration, API Secret).
+        Raises `NotConfigured` without `fileverbs.secret_key`, and `BadCredentials` for a while
+        after the key was rejected. Source: FileVerbs API, SecretKey (Integration, API Secret).
         """
         return take_token(self._call_with_handle(call_ptr, _fileverbs_secret_key))

@@ -37,19 +37,22 @@ _explain = bind_nogil("keyferry_session_explain")
 _list = bind_nogil("keyferry_session_list")
 _stats = bind_nogil("keyferry_session_stats")
 
-#: Longer header lines are taken from a token object.
+#: Size of the buffer for a header line. Longer lines are read from a token object.
 _LINE_BYTES = 2048
 _ZEROS = bytes(_LINE_BYTES)
-#: Room for header lines: the buffer, its address, and where its length is written. For `out_params` says how they are used.
+#: Buffers for header lines: the buffer, its address, and the out-parameter for the line's length.
+#: They are taken and put back like `out_params`.
 _line_buffers: "list[tuple[Any, int, Any, Any]]" = []
 
-#: So many resources are kept as requests, which spares reading them again.
+#: Maximum number of requests kept by resource. A kept request saves parsing the resource again.
 _MAX_KEPT_REQUESTS = 64
 
 
 class _Handle:
-    """The session of the C ABI. It is freed when nobody holds it any more: `close` takes it from the session, and calls that are under
-    way in other threads keep it until they are done. So no call ever meets a session that is gone.
+    """A session of the C ABI, freed when the last reference to it is dropped.
+
+    `close` drops the reference of the `Session`. Calls that are running in other threads keep
+    theirs until they return, so no call uses a freed session.
     """
 
     __slots__ = ("address", "child_handles", "process")
@@ -57,7 +60,7 @@ class _Handle:
     def __init__(self, address: "Optional[int]") -> None:
         self.address = address
         self.process = os.getpid()
-        #: By process: what a forked child uses instead.
+        #: The handles that forked children use instead, by process id.
         self.child_handles: "dict[int, _Handle]" = {}
 
     def __del__(self, _free: "Any" = _free) -> None:
@@ -80,36 +83,41 @@ def _new_line_buffer() -> "tuple[Any, int, Any, Any]":
 
 
 class Session(Services):
-    """Configuration, services, cache and store. Any thread may use it, several at once.
+    """Configuration, services, cache and store. Any number of threads may use it at once.
 
     ```
     with keyferry.Session() as session:
         name, value = session.header("https://api.massive.app/v1/packages/01EXAMPLE/files")
     ```
 
-    A session in a forked child opens itself anew, from the same configuration. Each method says what it raises beyond `ValueError` for a
-    closed session; every exception of the library is an `Error`.
+    In a forked child, a session opens itself again with the same configuration. Each method
+    documents the errors that it raises. All of them also raise `ValueError` if the session is
+    closed. Every exception of the library is an `Error`.
     """
 
     __slots__ = ("__weakref__", "_config", "_handle", "_requests")
 
     def __init__(self, config: "Optional[Config]" = None) -> None:
-        """Opens a session: with `config`, else with the user's `config.toml` and the environment. Goes to no network, and starts
-        no thread but those that initialise plugins.
+        """Opens a session with `config`, by default with the user's `config.toml` and the
+        environment.
+
+        Uses no network. Starts no threads, except to initialize plugins.
 
         Raises `ConfigError` or `UnsafeFile` if the configuration can't be used.
         """
         self._handle: "_Handle" = _CLOSED
         if config is not None and not isinstance(config, Config):
-            raise TypeError("a session is opened with a Config")
+            raise TypeError(f"expected a Config, not {type(config).__name__}; pass a keyferry.Config")
         self._config = config
         self._requests: "dict[str, Request]" = {}
         self._handle = self._open_handle()
 
     @classmethod
     def default(cls) -> "Session":
-        """The session of the whole process, which other parts of it share, in whatever language they are. Opened at its first use from
-        the user's configuration, and never closed.
+        """Returns the default session of the process.
+
+        Code in other languages in the same process shares this session. It opens at its first use
+        with the user's configuration, and is never closed.
         """
         session = cls.__new__(cls)
         session._config = None
@@ -121,8 +129,10 @@ class Session(Services):
         return _Handle(call_ptr(_open, None if self._config is None else self._config._address))
 
     def close(self) -> None:
-        """Closes the session: cancels refreshes and ends its threads, within a second; calls that are under way in other threads end
-        first. Tokens live on. Does nothing to the default session, and nothing the second time.
+        """Closes the session: cancels refreshes and ends its threads, within 1 second.
+
+        Calls that are running in other threads finish first. Tokens remain valid. A second call
+        does nothing. The default session can't be closed: for it, `close` does nothing.
         """
         if self._handle is not _CLOSED and self._handle.address is not None:
             self._handle = _CLOSED
@@ -137,10 +147,13 @@ class Session(Services):
     def __reduce__(self) -> "tuple[Any, ...]":
         if self._handle is not _CLOSED and self._handle.address is None:
             return Session.default, ()
-        raise TypeError("a session can't be copied or sent to another process: open one there")
+        raise TypeError("cannot copy or pickle a Session; open another one where it is needed")
 
     def _call_with_handle(self, call: "Function", function: "Function", *arguments: "Any") -> "Any":
-        """A call with the handle in front; where a fork made that useless, with a new one."""
+        """Calls a function with the session's handle.
+
+        If the handle was created before a fork, opens a new one and calls the function again.
+        """
         handle = self._handle
         try:
             return call(function, handle.address, *arguments)
@@ -148,17 +161,22 @@ class Session(Services):
             process = os.getpid()
             if handle.process == process or handle.address is None:
                 raise
-        # Threads of the child may come here at once: the first one's session is everybody's.
+        # Several threads of the child may get here at once. They all use the session of the first
+        # one.
         child_handle = self._handle = handle.child_handles.setdefault(process, self._open_handle())
         return call(function, child_handle.address, *arguments)
 
     def header(self, resource: str) -> "tuple[str, str]":
-        """Name and value of the header for a URL or another resource, from memory if it is fresh, else from the store or the service.
+        """Returns the name and value of the header for a URL or another resource.
 
-        May go to the network. Raises as `token_for` does, and `MultipleHeaders` where `headers` is needed. The value is a secret.
+        A fresh header comes from the cache, any other from the store or the service.
+
+        May use the network. Raises the errors of `token_for`, and `MultipleHeaders` if there are
+        several headers; use `headers` then. The value is a secret.
         """
         handle = self._handle
-        # One call less for a hit. What else than plain ASCII there is, and what can't be told, is left to `encode`.
+        # Encoding plain ASCII here saves a function call for each cache hit. `encode` handles the
+        # rest.
         try:
             key = resource.encode() if "\0" not in resource and resource.isascii() else encode(resource)
         except (AttributeError, TypeError):
@@ -175,14 +193,19 @@ class Session(Services):
             return name, value
         buffer.raw = _ZEROS
         _line_buffers.append(line)
-        # Not `token_for`: it would ask `peek` again, which says only once that a refresh is due.
+        # Don't call `token_for`: it would call `peek` again, which reports only once that a refresh
+        # is due.
         headers = self._fetch_token(self._request_for(resource)).headers
         if len(headers) != 1:
             raise error_from(_abi.KEYFERRY_E_MULTIPLE_HEADERS, None)
         return headers.popitem()
 
     def headers(self, resource: str) -> "dict[str, str]":
-        """The headers for a URL or another resource, as `header` gets them, in a new `dict` for an HTTP client."""
+        """Returns the headers for a URL or another resource, in a new `dict`.
+
+        Uses the cache, the store and the network as `header` does. Raises the errors of
+        `token_for`.
+        """
         try:
             name, value = self.header(resource)
         except MultipleHeaders:
@@ -190,21 +213,27 @@ class Session(Services):
         return {name: value}
 
     async def aheaders(self, resource: str) -> "dict[str, str]":
-        """`headers` for asyncio, as `atoken_for` gets them."""
+        """The asyncio version of `headers`. Waits as `atoken_for` does."""
         return (await self.atoken_for(resource)).headers
 
     def token_for(self, resource: "Union[str, Request]") -> Token:
-        """The token for a URL, another resource or a `Request`, from memory if it is fresh, else from the store or the service.
+        """Returns the token for a URL, another resource or a `Request`.
 
-        May go to the network, for as many seconds as the request or `http.timeout_ms` says; Ctrl-C takes effect after that. Threads that
-        want the same token wait for one request. Raises `UnknownService`, `NoHeader`, `NotConfigured`, `LoginRequired`,
-        `BadCredentials`, `NotFound`, `InsufficientAccess`, `Throttled`, `Unreachable`, `Timeout` and others of `keyferry.error`.
-        Source: the services' documents.
+        A fresh token comes from the cache, any other from the store or the service.
+
+        May use the network. Waits at most as long as the request's timeout or `http.timeout_ms`;
+        Ctrl-C takes effect only after that. Threads that need the same token share one request to
+        the service. Raises `UnknownService`, `NoHeader`, `NotConfigured`, `LoginRequired`,
+        `BadCredentials`, `NotFound`, `InsufficientAccess`, `Throttled`, `Unreachable`, `Timeout`
+        and others of `keyferry.error`. Source: the services' documentation.
         """
         return self._cached_if_fresh(resource) or self._fetch_token(self._request_for(resource))
 
     def _cached_if_fresh(self, resource: "Union[str, Request]") -> "Optional[Token]":
-        """The token if it is in memory and no refresh is due: with an empty buffer, `peek` tells just that."""
+        """Returns the token if it is cached and no refresh is due.
+
+        `peek` with an empty buffer reports exactly that.
+        """
         request = self._requests.get(resource)  # type: ignore[arg-type]
         if request is None:
             return None
@@ -221,7 +250,11 @@ class Session(Services):
         return token
 
     def _request_for(self, resource: "Union[str, Request]") -> Request:
-        """The request for a resource. One of a text is kept for the next time, unless its query may hold a secret."""
+        """Returns the request for a resource.
+
+        Keeps a request made from a string for the next call, unless the string has a query, which
+        may contain a secret.
+        """
         if isinstance(resource, Request):
             return resource
         request = Request(resource)
@@ -232,14 +265,21 @@ class Session(Services):
         return request
 
     def cached(self, resource: "Union[str, Request]") -> Token:
-        """An unexpired token from memory: goes to no store and no network. Raises `NotCached` where there is none."""
+        """Returns an unexpired token from the cache.
+
+        Uses neither store nor network. Raises `NotCached` if there is none.
+        """
         return take_token(self._call_with_handle(call_ptr, _cached, self._request_for(resource)._address))
 
     def _fetch_token(self, request: Request) -> Token:
         return take_token(self._call_with_handle(call_ptr, _token_for, request._address))
 
     async def atoken_for(self, resource: "Union[str, Request]") -> Token:
-        """`token_for` for asyncio: what may wait runs in the event loop's thread pool. Cancelling the task cancels the request."""
+        """The asyncio version of `token_for`.
+
+        If the call has to wait, it waits in the event loop's thread pool. Cancelling the task
+        cancels the request for the token.
+        """
         token = self._cached_if_fresh(resource)
         if token:
             return token
@@ -253,57 +293,78 @@ class Session(Services):
             raise
 
     def reject(self, token: Token) -> None:
-        """Says that the service refused a token (401): its generation is dead, here and in the store, and the next call gets another. A
-        later generation is not harmed. A rejected API key or SecretKey is not handed out for a while. Source: RFC 9110, 15.5.2.
+        """Marks a token as rejected after the service responded with a 401.
+
+        The token's generation is removed from cache and store, and the next call returns a new
+        token. Later generations are not affected. A rejected API key or SecretKey is not returned
+        for a while. Source: RFC 9110, 15.5.2.
         """
         self._call_with_handle(call_status, _reject, token._address)
 
     def reject_value(self, resource: str, value: "Secret") -> None:
-        """The same for a header's value, with or without `Bearer `, that was got for a resource. Nothing happens unless it is the present
-        one.
+        """Rejects a header value, with or without `Bearer `, that keyferry returned for a resource.
+
+        Does nothing if the value isn't the current one.
         """
         with WipedSecrets(value) as (copy,):
             self._call_with_handle(call_status, _reject_value, encode(resource), copy)
 
     def adopt(self, resource: str, value: "Secret", expires_at: "Optional[datetime]" = None) -> None:
-        """Keeps a token that the caller got itself: of a package that it made through a Portal, of a transfer that it started.
+        """Adds a token that the caller got without keyferry.
 
-        `resource` is `packages/ID` or `transfers/ID`, or a URL of that. `expires_at` is an aware `datetime`; without it the token says
-        itself when it ends. Raises `InvalidValue` if it can't be a token or has ended, `Unsupported` if the resource takes no such token.
+        Examples are the token of a package that the caller created through a Portal, and that of a
+        transfer that the caller started. `resource` is `packages/ID`, `transfers/ID`, or a URL of
+        one of them. `expires_at` is an aware `datetime`; without it the expiry is read from the
+        token.
+
+        Raises `InvalidValue` if the value can't be a token or has expired, `Unsupported` if the
+        resource doesn't accept adopted tokens.
         """
         with WipedSecrets(value) as (copy,):
             expires = _abi.KEYFERRY_NO_EXPIRY if expires_at is None else _unix_s(expires_at)
             self._call_with_handle(call_status, _adopt, encode(resource), copy, expires)
 
     def forget(self, resource: str) -> None:
-        """Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes drop theirs at their next read."""
+        """Deletes the cached and stored data of a resource: token, record, renewal secret and
+        remembered refusals.
+
+        Other processes drop their cached token at their next read.
+        """
         self._call_with_handle(call_status, _forget, encode(resource))
 
     def forget_all(self) -> None:
-        """The same for everything of every account."""
+        """Does what `forget` does, for all resources of all accounts."""
         self._call_with_handle(call_status, _forget, None)
 
     def explain(self, resource: str) -> "Json":
-        """What would happen for a resource and why: service, account, key, what is in memory, when it is refreshed, for how long the last
-        failure is answered. Goes nowhere and tells no secret.
+        """Explains which credential a resource would get and why: service, account, key, what is
+        cached, when it will be refreshed, and for how long the last failure is returned without a
+        new request.
+
+        Uses no network. The result contains no secret.
         """
         explanation: "Json" = self._json(_explain, encode(resource))
         return explanation
 
     def list(self) -> "List[Json]":
-        """The tokens in memory and in the store, without secrets: service, account, kind, id, access, generation, expires_unix_s."""
+        """Returns the cached and stored tokens without secrets: service, account, kind, id, access,
+        generation, expires_unix_s.
+        """
         tokens: "List[Json]" = self._json(_list)
         return tokens
 
     def stats(self) -> "Json":
-        """What the session did, counted: flights, waits, logins, refreshes, refusals. Hits are not counted."""
+        """Returns counters of the session: flights, waits, logins, refreshes, refusals.
+
+        Cache hits are not counted.
+        """
         counts: "Json" = self._json(_stats)
         return counts
 
 
 def _unix_s(moment: "datetime") -> int:
     if moment.tzinfo is None:
-        raise InvalidValue("expires_at has no time zone: give it one")
+        raise InvalidValue("expires_at has no time zone; pass an aware datetime")
     from datetime import datetime, timedelta, timezone
 
     return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(seconds=1)

@@ -1,4 +1,4 @@
-"""Tokens: a set of headers with its expiry."""
+"""Tokens: a set of headers with an expiry."""
 
 from . import _abi
 from ._library import bind_gil
@@ -28,7 +28,7 @@ _MAX_UNIX_S = 253_402_300_799
 
 
 def _words_by_number(prefix: str) -> "dict[int, Any]":
-    """The words for the numbers of one group: the ends of their names in C."""
+    """Maps the numbers of a group of C constants to the ends of their names, in lower case."""
     constants = ((name, number) for name, number in vars(_abi).items() if name.startswith(prefix))
     return {number: name[len(prefix) :].lower() for name, number in constants}
 
@@ -38,23 +38,29 @@ ACCESS_NAMES: "dict[int, Access]" = _words_by_number("KEYFERRY_ACCESS_")
 
 
 class Token:
-    """The headers that a request needs, and until when they are good. Immutable; any thread may use it; it outlives its session.
+    """The headers for a request, and when they expire.
 
-    Made by `Session.token_for` and its kin. Its memory in the library is wiped when the last reference goes; copies in Python can't be.
+    Immutable. Any thread may use a token. A token outlives its session.
+
+    `Session.token_for` and similar methods return tokens. The library wipes a token's memory when
+    the last reference is dropped. Copies in Python can't be wiped.
     """
 
     __slots__ = ("_address",)
     _address: int
 
     def __new__(cls) -> "Token":
-        raise TypeError("tokens come from a session: ask Session.token_for")
+        raise TypeError("cannot create a Token directly; call Session.token_for")
 
     def __del__(self, _free: "Any" = _free) -> None:
         _free(self._address)
 
     @property
     def headers(self) -> "dict[str, str]":
-        """The headers to send, by name. Their values are secrets: keep them out of logs and argument lists."""
+        """The headers to send, by name.
+
+        Their values are secrets: keep them out of logs and argument lists.
+        """
         address = self._address
         return {
             _header_name(address, index).decode(): _header_value(address, index).decode() for index in range(_header_count(address))
@@ -62,30 +68,42 @@ class Token:
 
     @property
     def value(self) -> str:
-        """The bare value of the first header, without the scheme of an `Authorization`. A secret."""
+        """The value of the first header, without the scheme of an `Authorization` header.
+
+        A secret.
+        """
         value: str = _value(self._address).decode()
         return value
 
     @property
     def service(self) -> str:
-        """The service that it is for: `masv`, `fileverbs`."""
+        """The service that the token is for: `masv` or `fileverbs`, or the name of a plugin's
+        service.
+        """
         service: str = _service(self._address).decode()
         return service
 
     @property
     def kind(self) -> "TokenKind":
-        """What it is: `key`, `user`, `package`, `transfer` or `bearer`."""
+        """The kind of token: `key`, `user`, `package`, `transfer` or `bearer`."""
         return KIND_NAMES[_kind(self._address)]
 
     @property
     def access(self) -> "Access":
-        """What it allows: `read`, `write`, `manage`, or `full` where there is only one sort. Source: MASV API, package tokens."""
+        """What the token permits: `read`, `write` or `manage`, or `full` if this kind of token has
+        no levels.
+
+        Source: MASV API, package tokens.
+        """
         return ACCESS_NAMES[_access(self._address)]
 
     @property
     def expires_at(self) -> "Optional[datetime]":
-        """When it ends, in UTC by the service's clock; `None` if it is good until it is rejected. What ends later than a
-        `datetime` can say ends with the year 9999. Source: RFC 7519, `exp`.
+        """When the token expires, in UTC by the service's clock, or `None` if it is valid until it
+        is rejected.
+
+        Later dates than a `datetime` can represent are returned as the end of the year 9999.
+        Source: RFC 7519, `exp`.
         """
         from datetime import datetime, timezone
 
@@ -94,13 +112,19 @@ class Token:
 
     @property
     def generation(self) -> int:
-        """Which one of its resource's tokens it is: each later one has a greater number, in all processes that share a store."""
+        """A number that orders the tokens of a resource.
+
+        Later tokens have greater numbers, in all processes that share a store.
+        """
         generation: int = _generation(self._address)
         return generation
 
     @property
     def details(self) -> "dict[str, Any]":
-        """What else the service said with it, without secrets: of a user token `user` and `teams`, as they came."""
+        """Further data that the service sent with the token, without secrets.
+
+        A user token has `user` and `teams`, as the service sent them.
+        """
         import json
 
         details: "dict[str, Any]" = json.loads(_details_json(self._address))
@@ -110,14 +134,14 @@ class Token:
         return f"<keyferry.Token {self.service} {self.kind}, access {self.access}, generation {self.generation}>"
 
     def __reduce__(self) -> "NoReturn":
-        raise TypeError("a token can't be copied or sent to another process: ask a session there")
+        raise TypeError("cannot copy or pickle a Token: it contains a secret; get another one from a session where it is needed")
 
 
 _new_object = object.__new__
 
 
 def take_token(address: int) -> Token:
-    """The token that the library gave away."""
+    """Returns a token object for an address. Takes ownership of the address."""
     token = _new_object(Token)
     token._address = address
     return token

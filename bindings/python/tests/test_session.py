@@ -145,7 +145,7 @@ class Tokens(Case):
         for wrong in (None, b"user", 5, keyferry.Request("user")):
             for call in (self.session.forget, self.session.header, self.session.explain):
                 message = str(self.fails(TypeError, call, wrong))
-                self.assertEqual(message, f"a text is wanted: give a str, not {type(wrong).__name__}")
+                self.assertEqual(message, f"expected a str, not {type(wrong).__name__}; pass a str")
         self.assertNotEqual(self.session.list(), [])
         self.session.forget_all()
         self.assertEqual(self.session.list(), [])
