@@ -1,5 +1,5 @@
 /**
- * The right, unexpired request headers for MASV cloud, the local MASV Agent and FileVerbs.
+ * Valid request headers for MASV cloud and FileVerbs, and the session of the local MASV Agent.
  *
  * ```js
  * import { createFetch } from 'keyferry';
@@ -8,119 +8,168 @@
  * const files = await (await fetch('https://api.massive.app/v1/packages/01EXAMPLE/files')).json();
  * ```
  *
- * Units: all spans of time are milliseconds, as everywhere in Node; moments are `Date`.
- * Errors: every failure of the library is a {@link KeyferryError}.
- * Secrets: values of headers are secrets. One that is handed over as a `Buffer` or `Uint8Array` is wiped; a string can't be.
- * Threads: each worker thread imports the package for itself; {@link Session.default} is the same session in all of them.
+ * Units: durations are milliseconds; points in time are `Date` objects.
+ * Errors: every failure of the library throws a {@link KeyferryError}.
+ * Secrets: header values are secrets. A secret passed as a `Buffer` or `Uint8Array` is overwritten with zeros; a string can't be.
+ * Threads: each worker thread imports the package itself. {@link Session.default} is the same session in all of them.
  *
  * @packageDocumentation
  */
 
-/** What a token allows: `full` where there is only one sort. Source: MASV API, package tokens. */
+/**
+ * What a token permits; `full` if this kind of token has no levels.
+ *
+ * Source: MASV API, package tokens.
+ */
 export type Access = 'any' | 'full' | 'read' | 'write' | 'manage';
 
-/** What a token is. */
+/** The kind of a token. */
 export type TokenKind = 'key' | 'user' | 'package' | 'transfer' | 'bearer';
 
-/** A long-lived secret. A `Buffer` or `Uint8Array` is overwritten with zeros when the call has ended; a string can't be. */
+/**
+ * A long-lived secret.
+ *
+ * A `Buffer` or `Uint8Array` is overwritten with zeros when the call ends; a string can't be.
+ */
 export type Secret = string | Uint8Array;
 
 /**
- * What to reach: a URL of a service, `SERVICE:PATH`, or the path of a MASV thing: `user`, `packages/ID`, `packages/ID/transfers/ID`,
- * `transfers/ID`, `links/ID?secret=S`, or a pasted link of `get.massive.io`.
+ * What to reach: a URL of a service, `SERVICE:PATH`, a link copied from `get.massive.io`, or the
+ * path of a MASV resource: `user`, `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`,
+ * `links/ID?secret=S`.
  */
 export type Resource = string | URL;
 
 /** A JSON document. */
 export type Json = Record<string, any>;
 
-/** What a caller needs of a token. */
+/** What a caller requires of a token. */
 export interface TokenOptions {
   /**
-   * For how many milliseconds the token must be good, instead of keyferry's own windows. Where a service gives shorter ones, the freshest
-   * is returned.
+   * How many milliseconds the token must remain valid.
+   *
+   * By default keyferry's refresh windows apply. If the service issues tokens with a shorter life,
+   * the newest one is returned.
    */
   minValid?: number;
-  /** `read`, `write` or `manage` instead of what the resource says. */
+  /** `read`, `write` or `manage`. By default the resource determines the access. */
   access?: Access;
-  /** The profile in the configuration to act as, instead of the default one. */
+  /** The profile to use from the configuration. By default the default profile. */
   account?: string;
   /** The password of a protected link. */
   linkPassword?: Secret;
-  /** How many milliseconds to wait, 1 to 600000; without it the configured `http.timeout_ms`. */
+  /** How many milliseconds to wait, 1 to 600000. By default the setting `http.timeout_ms`. */
   timeout?: number;
 }
 
-/** {@link TokenOptions} of a call that can be given up. */
+/** {@link TokenOptions} for a call that can be aborted. */
 export interface WaitOptions extends TokenOptions {
   /**
-   * Ends the wait with an error of the name `AbortError`; one that was aborted before lets no call begin. What is under way goes on for
-   * others who wait for the same token.
+   * Ends the wait with an error named `AbortError`.
+   *
+   * If the signal is already aborted, no call starts. The request to the service continues for
+   * other callers that wait for the same token.
    */
   signal?: AbortSignal;
 }
 
-/** How a session is configured. Without `file` and `settings`: by the user's `config.toml` and the environment. */
+/**
+ * The configuration of a session.
+ *
+ * Without `file` and `settings`, the user's `config.toml` and the environment are used.
+ */
 export interface SessionOptions {
   /**
-   * Another `config.toml`, an absolute path or a `file:` URL; `false` to read neither a file nor the environment, and to keep tokens in
-   * memory.
+   * A different `config.toml`, as an absolute path or a `file:` URL.
+   *
+   * With `false`, the session reads neither a file nor the environment and keeps tokens in memory.
    */
   file?: string | URL | false;
   /**
-   * Values by key, such as `masv.api_key`, over file and environment. Always literal. The keys stand in the configuration table of
-   * keyferry's README.
+   * Settings by key, such as `masv.api_key`.
+   *
+   * They override file and environment. Values are always literal. keyferry's README lists the keys
+   * in its configuration table.
    */
   settings?: Record<string, Secret>;
 }
 
-/** `KEYFERRY_E_` and a word for each status of `keyferry.h`. A code that is not listed comes from a newer library. */
+/**
+ * A status of `keyferry.h`: `KEYFERRY_E_` and a word.
+ *
+ * A newer library may return codes that are not listed there.
+ */
 export type KeyferryCode = `KEYFERRY_E_${string}`;
 
 /**
- * What keyferry could not do. The message says it in one sentence with the remedy, and holds no secret.
+ * A failure of keyferry.
+ *
+ * The message says what failed and what to do about it. It contains no secret.
  *
  * Source: the table of status numbers in `keyferry.h`.
  */
 export class KeyferryError extends Error {
   private constructor();
-  /** What kind of failure it is, such as `KEYFERRY_E_LOGIN_REQUIRED`. */
+  /** The kind of failure, such as `KEYFERRY_E_LOGIN_REQUIRED`. */
   readonly code: KeyferryCode;
   /** The status number of the C ABI for {@link code}. */
   readonly status: number;
-  /** The HTTP status behind it; undefined where no answer came. */
+  /** The HTTP status of the response; undefined if there was no response. */
   readonly httpStatus?: number;
-  /** The service's own error number; undefined where it sent none. */
+  /** The service's own error number; undefined if it sent none. */
   readonly serviceCode?: number;
-  /** After how many milliseconds a new try makes sense; undefined where nobody named a time. */
+  /** How many milliseconds to wait before a retry; undefined if that is unknown. */
   readonly retryAfter?: number;
-  /** The reason of the signal, where the caller's own signal ended the wait; `name` is `AbortError` then. */
+  /** The reason of the caller's own signal if it ended the wait; `name` is `AbortError` then. */
   readonly cause?: unknown;
-  /** What helps against this kind of failure, in a few words. */
+  /**
+   * A short remedy for this kind of failure.
+   *
+   * The message has the remedy for this particular failure.
+   */
   get remedy(): string;
 }
 
 /**
- * The headers that a request needs, and until when they are good. Immutable; it outlives its session. `console.log` and `JSON.stringify`
- * show no secret of it.
+ * The headers for a request, and when they expire. Immutable. A token outlives its session.
+ *
+ * `console.log` and `JSON.stringify` show no secret of a token.
  */
 export class Token {
   private constructor();
-  /** The headers to send, by name. Their values are secrets: keep them out of logs and argument lists. */
+  /**
+   * The headers to send, by name.
+   *
+   * Their values are secrets: keep them out of logs and argument lists.
+   */
   get headers(): Readonly<Record<string, string>>;
-  /** The bare value of the first header, without the scheme of an `Authorization`. A secret. */
+  /** The value of the first header, without the scheme of an `Authorization` header. A secret. */
   get value(): string;
-  /** The service that it is for: `masv`, `fileverbs`. */
+  /**
+   * The service that the token is for: `masv` or `fileverbs`, or the name of a plugin's service.
+   */
   get service(): string;
-  /** What it is. */
+  /** The kind of token. */
   get kind(): TokenKind;
-  /** What it allows. */
+  /** What the token permits. */
   get access(): Access;
-  /** When it ends, by the service's clock; null if it is good until it is rejected. Source: RFC 7519, `exp`. */
+  /**
+   * When the token expires, by the service's clock; null if it is valid until it is rejected.
+   *
+   * Source: RFC 7519, `exp`.
+   */
   get expiresAt(): Date | null;
-  /** Which one of its resource's tokens it is: each later one has a greater number, in all processes that share a store. */
+  /**
+   * A number that orders the tokens of a resource.
+   *
+   * Later tokens have greater numbers, in all processes that share a store.
+   */
   get generation(): number;
-  /** What else the service said with it, without secrets: of a user token `user` and `teams`, as they came. */
+  /**
+   * Further data that the service sent with the token, without secrets.
+   *
+   * A user token has `user` and `teams`, as the service sent them.
+   */
   get details(): Json;
 }
 
@@ -128,189 +177,253 @@ export class Token {
  * Configuration, services, cache and store.
  *
  * Methods that may wait for a service, a file or another process return a promise and wait on a
- * thread of libuv's pool. Those of one JavaScript thread take at most half of it; worker threads
- * share the pool, and each counts its own waits. Each method has a twin that ends in `Sync`, which
- * waits where it is called: for scripts. All throw {@link KeyferryError}; and an `Error` with the
- * code `ERR_INVALID_STATE` after {@link close}.
+ * thread of libuv's pool. The waiting calls of one JavaScript thread use at most half of the pool.
+ * Worker threads share the pool, but each has its own limit. Each such method has a blocking
+ * version for scripts, whose name ends in `Sync`.
+ *
+ * All methods throw {@link KeyferryError}. After {@link close} they throw an `Error` with the code
+ * `ERR_INVALID_STATE`.
  */
 export class Session {
-  /** Opens a session. Goes to no network. Throws `KEYFERRY_E_CONFIG` or `KEYFERRY_E_UNSAFE_FILE` if the configuration can't be used. */
+  /**
+   * Opens a session. Uses no network.
+   *
+   * Throws `KEYFERRY_E_CONFIG` or `KEYFERRY_E_UNSAFE_FILE` if the configuration can't be used.
+   */
   constructor(options?: SessionOptions);
 
   /**
-   * The session of the whole process, which its worker threads and other libraries in it share. Opened at its first use from the user's
-   * configuration, and never closed.
+   * The default session of the process.
+   *
+   * Its worker threads, and other libraries in the process, share it. It opens at its first use
+   * with the user's configuration, and is never closed.
    */
   static get default(): Session;
 
   /**
-   * Name and value of the header for a resource, if a fresh one is in memory; else undefined: then
-   * ask {@link headersFor}. Never waits. The value is a secret.
+   * Returns the name and value of the header for a resource if a fresh one is cached, else
+   * undefined.
    *
-   * It asks for no refresh itself. When one is due soon it answers undefined once, and {@link headersFor} or {@link tokenFor}, asked then
-   * for the same resource, gives the present header and has the next one got in the background.
+   * Never waits. The value is a secret.
+   *
+   * If the result is undefined, call {@link headersFor}. This method doesn't start a refresh. When
+   * a refresh is due soon, it returns undefined once. The next {@link headersFor} or
+   * {@link tokenFor} for the same resource then returns the cached header and refreshes it in the
+   * background.
    *
    * ```js
    * const [name, value] = session.header(url) ?? Object.entries(await session.headersFor(url))[0];
    * ```
    *
    * Throws `KEYFERRY_E_UNKNOWN_SERVICE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_INVALID_RESOURCE`, or
-   * `KEYFERRY_E_MULTIPLE_HEADERS` where {@link headersFor} is needed.
+   * `KEYFERRY_E_MULTIPLE_HEADERS` if there are several headers; use {@link headersFor} then.
    */
   header(resource: Resource): [name: string, value: string] | undefined;
 
-  /** The headers for a resource, by name, as {@link tokenFor} gets them. */
+  /** Returns the headers for a resource, by name. Gets them as {@link tokenFor} does. */
   headersFor(resource: Resource, options?: WaitOptions): Promise<Readonly<Record<string, string>>>;
-  /** As {@link headersFor}, but waits. */
+  /** Blocking version of {@link headersFor}. */
   headersForSync(resource: Resource, options?: TokenOptions): Readonly<Record<string, string>>;
 
   /**
-   * The token for a resource: from memory if it is fresh, else from the store or the service.
-   * Callers that want the same token wait for one request, from the first one's start on.
+   * Returns the token for a resource.
    *
+   * A fresh token comes from the cache, any other from the store or the service.
+   *
+   * Callers that need the same token share one call, whose timeout starts with the first caller.
    * Throws `KEYFERRY_E_UNKNOWN_SERVICE`, `KEYFERRY_E_NO_HEADER`, `KEYFERRY_E_NOT_CONFIGURED`,
    * `KEYFERRY_E_LOGIN_REQUIRED`, `KEYFERRY_E_BAD_CREDENTIALS`, `KEYFERRY_E_NOT_FOUND`,
    * `KEYFERRY_E_INSUFFICIENT_ACCESS`, `KEYFERRY_E_THROTTLED`, `KEYFERRY_E_UNREACHABLE`,
-   * `KEYFERRY_E_TIMEOUT`, `KEYFERRY_E_CANCELLED` and others. Source: the services' documents.
+   * `KEYFERRY_E_TIMEOUT`, `KEYFERRY_E_CANCELLED` and others. Source: the services' documentation.
    */
   tokenFor(resource: Resource, options?: WaitOptions): Promise<Token>;
-  /** As {@link tokenFor}, but waits. */
+  /** Blocking version of {@link tokenFor}. */
   tokenForSync(resource: Resource, options?: TokenOptions): Token;
 
-  /** An unexpired token from memory, or undefined. Goes to no store and no network, and asks for no refresh. */
+  /**
+   * Returns an unexpired token from the cache, or undefined.
+   *
+   * Uses neither store nor network and starts no refresh.
+   */
   cached(resource: Resource, options?: TokenOptions): Token | undefined;
 
   /**
-   * Says that the service refused a token (401): its generation is dead, here and in the store, and the next call gets another. A later
-   * generation is not harmed. A rejected API key or SecretKey is not handed out for a while. Source: RFC 9110, 15.5.2.
+   * Marks a token as rejected after the service responded with a 401.
+   *
+   * The token's generation is removed from cache and store, and the next call returns a new token.
+   * Later generations are not affected. A rejected API key or SecretKey is not returned for a
+   * while. Source: RFC 9110, 15.5.2.
    */
   reject(token: Token): Promise<void>;
-  /** As {@link reject}, but waits. */
+  /** Blocking version of {@link reject}. */
   rejectSync(token: Token): void;
 
   /**
-   * As {@link reject}, for a header's value, with or without `Bearer `, that was got for a resource. Nothing happens unless it is the
-   * present one.
+   * Rejects a header value, with or without `Bearer `, that keyferry returned for a resource.
+   *
+   * Does nothing if the value isn't the current one.
    */
   rejectValue(resource: Resource, value: Secret): Promise<void>;
-  /** As {@link rejectValue}, but waits. */
+  /** Blocking version of {@link rejectValue}. */
   rejectValueSync(resource: Resource, value: Secret): void;
 
   /**
-   * Keeps a token that the caller got itself: of a package that it made through a Portal, of a transfer that it started. `resource` is
-   * `packages/ID` or `transfers/ID`, or a URL of that. Without `expiresAt` the token says itself when it ends.
+   * Adds a token that the caller got without keyferry.
    *
-   * Throws `KEYFERRY_E_INVALID_VALUE` if it can't be a token or has ended, `KEYFERRY_E_UNSUPPORTED`
-   * if the resource takes no such token. Source: MASV API, `POST /v1/portals/{portal_id}/packages`
-   * and `POST /v1/packages/{id}/transfer`.
+   * Examples are the token of a package that the caller created through a Portal, and that of a
+   * transfer that the caller started. `resource` is `packages/ID`, `transfers/ID`, or a URL of one
+   * of them. Without `expiresAt` the expiry is read from the token.
+   *
+   * Throws `KEYFERRY_E_INVALID_VALUE` if the value can't be a token or has expired,
+   * `KEYFERRY_E_UNSUPPORTED` if the resource doesn't accept adopted tokens. Source: MASV API,
+   * `POST /v1/portals/{portal_id}/packages` and `POST /v1/packages/{id}/transfer`.
    */
   adopt(resource: Resource, value: Secret, options?: { expiresAt?: Date | null }): Promise<void>;
-  /** As {@link adopt}, but waits. */
+  /** Blocking version of {@link adopt}. */
   adoptSync(resource: Resource, value: Secret, options?: { expiresAt?: Date | null }): void;
 
-  /** Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes drop theirs at their next read. */
+  /**
+   * Deletes the cached and stored data of a resource: token, record, renewal secret and remembered
+   * refusals.
+   *
+   * Other processes drop their cached token at their next read.
+   */
   forget(resource: Resource): Promise<void>;
-  /** As {@link forget}, but waits. */
+  /** Blocking version of {@link forget}. */
   forgetSync(resource: Resource): void;
 
-  /** As {@link forget}, for everything of every account. */
+  /** Does what {@link forget} does, for all resources of all accounts. */
   forgetAll(): Promise<void>;
-  /** As {@link forgetAll}, but waits. */
+  /** Blocking version of {@link forgetAll}. */
   forgetAllSync(): void;
 
   /**
-   * What would happen for a resource and why: service, account, key, what is in memory, when it is
-   * refreshed, for how long the last failure is answered. Goes nowhere and tells no secret.
+   * Explains which credential a resource would get and why.
+   *
+   * The result has the service, account and key, what is cached, when it will be refreshed, and for
+   * how long the last failure is returned without a new request. Uses no network. The result
+   * contains no secret.
    */
   explain(resource: Resource): Promise<Json>;
-  /** As {@link explain}, but waits. */
+  /** Blocking version of {@link explain}. */
   explainSync(resource: Resource): Json;
 
-  /** The tokens in memory and in the store, without secrets: service, account, kind, id, access, generation, `expires_unix_s`. */
+  /**
+   * Returns the cached and stored tokens without secrets: service, account, kind, id, access,
+   * generation, `expires_unix_s`.
+   */
   list(): Promise<Json[]>;
-  /** As {@link list}, but waits. */
+  /** Blocking version of {@link list}. */
   listSync(): Json[];
 
-  /** What the session did, counted: flights, waits, logins, refreshes, refusals. Hits are not counted. */
+  /**
+   * Returns counters of the session: flights, waits, logins, refreshes, refusals.
+   *
+   * Cache hits are not counted.
+   */
   stats(): Record<string, number>;
 
   /**
-   * Logs in to MASV: always one `POST /v1/auth`, also where an earlier one was refused. What is not given is taken from `masv.email` and
-   * `masv.password`. The login is kept, so {@link tokenFor} works from then on; the token's `details` have `user` and `teams`.
+   * Logs in to MASV. Always sends one `POST /v1/auth`, even if an earlier login was rejected.
    *
-   * Throws `KEYFERRY_E_NOT_CONFIGURED` if one is neither given nor configured;
+   * A missing argument is read from `masv.email` or `masv.password`. The login is cached and
+   * stored, so {@link tokenFor} uses it from then on. The token's `details` contain `user` and
+   * `teams`.
+   *
+   * Throws `KEYFERRY_E_NOT_CONFIGURED` if an argument is neither passed nor configured;
    * `KEYFERRY_E_BAD_CREDENTIALS` for a wrong password, and for accounts with MFA or SSO, which need
    * an API key. Source: MASV API, `POST /v1/auth`.
    */
   masvLogin(email?: string, password?: Secret): Promise<Token>;
-  /** As {@link masvLogin}, but waits. */
+  /** Blocking version of {@link masvLogin}. */
   masvLoginSync(email?: string, password?: Secret): Token;
 
   /**
-   * Who is signed in to the MASV Agent on this machine: `user` and `teams`, as the agent sent them. Throws `KEYFERRY_E_LOGIN_REQUIRED` if
-   * nobody is, `KEYFERRY_E_UNREACHABLE` if no agent runs. Source: MASV Agent, `GET /api/v1/login`.
+   * Returns the user who is signed in to the MASV Agent on this machine: `user` and `teams`, as the
+   * agent sent them.
+   *
+   * Throws `KEYFERRY_E_LOGIN_REQUIRED` if no user is signed in, `KEYFERRY_E_UNREACHABLE` if no
+   * agent is running. Source: MASV Agent, `GET /api/v1/login`.
    */
   masvAgentSession(): Promise<Json>;
-  /** As {@link masvAgentSession}, but waits. */
+  /** Blocking version of {@link masvAgentSession}. */
   masvAgentSessionSync(): Json;
 
   /**
-   * Signs in to the MASV Agent, which then acts as this user for all programs of the machine. What
-   * is not given is taken from `masv.email` and `masv.password`. Throws
-   * `KEYFERRY_E_BAD_CREDENTIALS` if they are wrong, `KEYFERRY_E_UNSUPPORTED` if this agent takes an
-   * API key only.
-   * Source: MASV Agent, `POST /api/v1/login`.
+   * Signs in to the MASV Agent and returns `user` and `teams`.
+   *
+   * The agent then acts as this user for all programs on the machine. A missing argument is read
+   * from `masv.email` or `masv.password`. Throws `KEYFERRY_E_BAD_CREDENTIALS` if e-mail or password
+   * is wrong, `KEYFERRY_E_UNSUPPORTED` if this agent accepts only an API key. Source: MASV Agent,
+   * `POST /api/v1/login`.
    */
   masvAgentSignIn(email?: string, password?: Secret): Promise<Json>;
-  /** As {@link masvAgentSignIn}, but waits. */
+  /** Blocking version of {@link masvAgentSignIn}. */
   masvAgentSignInSync(email?: string, password?: Secret): Json;
 
   /**
-   * Makes a MASV account through an old MASV Transfer Agent and signs in with it. Never called by keyferry itself. Throws
-   * `KEYFERRY_E_UNSUPPORTED` if the agent is a new one. Source: MASV Transfer Agent (legacy), `POST /api/v1/signup`.
+   * Creates a MASV account through a legacy MASV Transfer Agent and signs in with it. keyferry
+   * never does this by itself.
+   *
+   * Throws `KEYFERRY_E_UNSUPPORTED` if the agent is a newer one. Source: MASV Transfer Agent
+   * (legacy), `POST /api/v1/signup`.
    */
   masvAgentSignUp(email: string, password: Secret, name: string): Promise<Json>;
-  /** As {@link masvAgentSignUp}, but waits. */
+  /** Blocking version of {@link masvAgentSignUp}. */
   masvAgentSignUpSync(email: string, password: Secret, name: string): Json;
 
   /**
-   * The `Authorization: Bearer` header of FileVerbs, renewed when it is due. Throws `KEYFERRY_E_NOT_CONFIGURED` without
-   * `fileverbs.secret_key` and `fileverbs.api_key`. Source: FileVerbs API, `POST /accounts/access-token`.
+   * Returns the `Authorization: Bearer` header of FileVerbs, refreshed if necessary.
+   *
+   * Throws `KEYFERRY_E_NOT_CONFIGURED` without `fileverbs.secret_key` and `fileverbs.api_key`.
+   * Source: FileVerbs API, `POST /accounts/access-token`.
    */
   fileverbsBearer(): Promise<Token>;
-  /** As {@link fileverbsBearer}, but waits. */
+  /** Blocking version of {@link fileverbsBearer}. */
   fileverbsBearerSync(): Token;
 
   /**
-   * The `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in the shape of a token. Source: FileVerbs API,
-   * SecretKey (Integration, API Secret).
+   * Returns the configured `SecretKey` header of FileVerbs as a token, for machine-to-machine
+   * requests.
+   *
+   * Source: FileVerbs API, SecretKey (Integration, API Secret).
    */
   fileverbsSecretKey(): Promise<Token>;
-  /** As {@link fileverbsSecretKey}, but waits. */
+  /** Blocking version of {@link fileverbsSecretKey}. */
   fileverbsSecretKeySync(): Token;
 
   /**
-   * Closes the session: ends the waits for tokens with `KEYFERRY_E_CANCELLED`, cancels refreshes, ends its threads within a second. The
-   * promise tells when all of it is done. Tokens live on. Does nothing to the default session. A session that is dropped closes itself.
+   * Closes the session.
+   *
+   * Calls that wait for a token fail with `KEYFERRY_E_CANCELLED`, refreshes are cancelled, and the
+   * session's threads end within 1 second. The promise resolves when this is done. Tokens remain
+   * valid. The default session can't be closed: for it, `close` does nothing. A session that is
+   * garbage collected is closed automatically.
    */
   close(): Promise<void>;
-  /** {@link close}, without telling when it is done. */
+  /** Calls {@link close} without waiting for it. */
   [Symbol.dispose](): void;
-  /** {@link close}. */
+  /** Calls {@link close}. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
- * A `fetch` that puts the right headers on each request by its URL, for the origins of the configured services only. Other requests go as
- * they are. A redirect takes no header to a place that it is not for.
+ * Returns a `fetch` that adds the headers that match each request's URL.
  *
- * On a 401 the token is rejected, and the request is sent once more with a new one, unless its body is a stream, or one in a `Request`
- * that is larger than 1 MiB; where there is no new one, the 401 is the answer. Such a body does not follow a redirect that wants it again
- * (307, 308). After a redirect the `dispatcher` of `init` is used, one inside a `Request` is not. Getting a token throws as
- * {@link Session.tokenFor} does. Source: RFC 9110, 15.5.2; Fetch Standard.
+ * Only requests to the configured services get headers.
  *
- * @param session the session to ask; without it {@link Session.default}
- * @param fetch   what sends the requests; without it the global `fetch`
+ * On a redirect, the new URL gets only the headers that match it. After a 401 the token is rejected
+ * and the request is sent once more with a new token. If there is no new token, the caller gets the
+ * 401 response. A body that is a stream, or that is inside a `Request` and larger than 1 MiB, can't
+ * be sent again. A request with such a body is not retried, and fails on a redirect that requires
+ * the body (307, 308). After a redirect, the `dispatcher` in `init` is used, but not one inside a
+ * `Request`.
+ *
+ * Throws the errors of {@link Session.tokenFor} if no token can be had. Source: RFC 9110, 15.5.2;
+ * Fetch Standard.
+ *
+ * @param session the session to use; by default {@link Session.default}
+ * @param fetch   the function that sends the requests; by default the global `fetch`
  */
 export function createFetch(session?: Session, fetch?: typeof globalThis.fetch): typeof globalThis.fetch;
 

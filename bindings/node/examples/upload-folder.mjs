@@ -1,10 +1,11 @@
 /**
- * Uploads a folder to a new MASV package, with progress, and lists what FileVerbs has.
+ * Uploads a directory to a new MASV package, with progress, and lists the files in FileVerbs.
  *
  *     npm install keyferry
- *     node upload-folder.mjs FOLDER [--job ID ...]
+ *     node upload-folder.mjs DIRECTORY [--job ID ...]
  *
- * Who you are stands in keyferry's configuration: an API key, or e-mail and password. No token appears in this file.
+ * keyferry's configuration has your credentials: an API key, or e-mail and password. This file
+ * contains no token.
  */
 import { open, readdir, stat } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
@@ -14,7 +15,7 @@ import { KeyferryError, Session, createFetch } from 'keyferry';
 
 const fetch = createFetch();
 
-// Where the services are is configured too.
+// The configuration also has the URLs of the services.
 const base = async (resource) => (await Session.default.explain(resource)).base;
 const masv = `${await base('masv:user')}/v1`;
 const fileverbs = `${await base('fileverbs:bearer')}/api/v1`;
@@ -25,22 +26,26 @@ async function call(method, url, document) {
   const body = document && JSON.stringify(document);
   const response = await fetch(url, { method, body, headers: body && { 'Content-Type': 'application/json' } });
   const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${new URL(url).pathname} answered ${response.status}`);
+  if (!response.ok) throw new Error(`${method} ${new URL(url).pathname} failed with status ${response.status}`);
   return text ? JSON.parse(text) : undefined;
 }
 
-/** The files below a folder, each with its size. */
-async function filesBelow(folder) {
-  const entries = await readdir(folder, { withFileTypes: true });
-  const found = entries.map(async (entry) => {
-    const path = join(folder, entry.name);
+/** Returns the files in a directory and its subdirectories, each with its size. */
+async function filesBelow(directory) {
+  const entries = await readdir(directory, { withFileTypes: true });
+  const files = entries.map(async (entry) => {
+    const path = join(directory, entry.name);
     if (entry.isDirectory()) return filesBelow(path);
     return entry.isFile() ? [{ path, size: (await stat(path)).size }] : [];
   });
-  return (await Promise.all(found)).flat().sort((one, other) => (one.path < other.path ? -1 : 1));
+  return (await Promise.all(files)).flat().sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Puts a file's parts where the service says. That is a storage with signed URLs, and no header of ours goes there. */
+/**
+ * Uploads a file's parts to the URLs that MASV returned.
+ *
+ * They are signed URLs of a storage service, so keyferry adds no headers to these requests.
+ */
 async function send(path, parts) {
   const sent = [];
   const content = await open(path);
@@ -48,7 +53,7 @@ async function send(path, parts) {
     for (const [index, { method, url, headers }] of parts.entries()) {
       const { bytesRead, buffer } = await content.read({ buffer: Buffer.alloc(PART_BYTES), position: index * PART_BYTES });
       const response = await fetch(url, { method, headers, body: buffer.subarray(0, bytesRead) });
-      if (!response.ok) throw new Error(`the storage answered ${response.status}`);
+      if (!response.ok) throw new Error(`upload to the storage service failed with status ${response.status}`);
       sent.push({ partNumber: String(index + 1), etag: response.headers.get('etag') ?? '' });
     }
   } finally {
@@ -57,20 +62,20 @@ async function send(path, parts) {
   return sent;
 }
 
-async function upload(folder, files, progress) {
+async function upload(directory, files, progress) {
   const [team] = await call('GET', `${masv}/teams`);
-  const { id } = await call('POST', `${masv}/teams/${team.id}/packages`, { name: basename(folder), description: '' });
-  const place = `${masv}/packages/${id}`;
+  const { id } = await call('POST', `${masv}/teams/${team.id}/packages`, { name: basename(directory), description: '' });
+  const packageUrl = `${masv}/packages/${id}`;
   for (const { path, size } of files) {
-    const parent = relative(folder, join(path, '..'));
-    const made = await call('POST', `${place}/files`, { kind: 'file', name: basename(path), path: parent, size });
-    const file = `${place}/files/${made.file.id}`;
+    const parent = relative(directory, join(path, '..'));
+    const created = await call('POST', `${packageUrl}/files`, { kind: 'file', name: basename(path), path: parent, size });
+    const file = `${packageUrl}/files/${created.file.id}`;
     const parts = await call('POST', file, { start_part: 1, part_count: Math.ceil(size / PART_BYTES) });
     const extras = await send(path, Array.isArray(parts) ? parts : []);
     await call('POST', `${file}/finalize`, { size, chunk_size: PART_BYTES, chunk_extras: extras });
     progress(path, size);
   }
-  await call('POST', `${place}/finalize`, {});
+  await call('POST', `${packageUrl}/finalize`, {});
 }
 
 async function show(jobs) {
@@ -84,22 +89,22 @@ async function show(jobs) {
 
 const { values, positionals } = parseArgs({ options: { job: { type: 'string', multiple: true, default: [] } }, allowPositionals: true });
 if (positionals.length !== 1) {
-  console.error('node upload-folder.mjs FOLDER [--job ID ...]');
+  console.error('usage: node upload-folder.mjs DIRECTORY [--job ID ...]');
   process.exit(2);
 }
 try {
-  const folder = resolve(positionals[0]);
-  const files = await filesBelow(folder);
+  const directory = resolve(positionals[0]);
+  const files = await filesBelow(directory);
   const total = files.reduce((sum, { size }) => sum + size, 0);
   let done = 0;
-  await upload(folder, files, (path, size) => {
+  await upload(directory, files, (path, size) => {
     done += size;
-    console.log(`${String(Math.floor((100 * done) / Math.max(total, 1))).padStart(3)} %  ${relative(folder, path)}`);
+    console.log(`${String(Math.floor((100 * done) / Math.max(total, 1))).padStart(3)} %  ${relative(directory, path)}`);
   });
   await show(values.job);
 } catch (error) {
   if (!(error instanceof KeyferryError)) throw error;
-  // One sentence with the remedy, and never a secret.
+  // The message says what failed and what to do. It never contains a secret.
   console.error(`${error.code}: ${error.message}`);
   process.exitCode = 1;
 }

@@ -1,8 +1,10 @@
 /**
- * The shared library, loaded and declared, and how its functions are called: texts go in, a result comes out, or an error is raised.
+ * Loads the shared library, declares its functions and calls them: converts arguments, returns
+ * results, throws errors.
  *
- * It is the library that the package carries and no other: neither the working directory nor a variable leads to another place. Only
- * built-in types of koffi are used, so nothing is registered twice when worker threads evaluate this module again.
+ * Only the library inside the package is loaded; neither the working directory nor an environment
+ * variable can name another one. Only built-in types of koffi are used: a type of our own would be
+ * registered twice when a worker thread evaluates this module again.
  */
 import { fileURLToPath } from 'node:url';
 
@@ -16,28 +18,35 @@ function load() {
   try {
     return koffi.load(path);
   } catch (cause) {
-    throw new Error(`the keyferry library can't be loaded from ${path}: install a package of keyferry that was made for this platform`, {
-      cause,
-    });
+    const messageText = `cannot load the keyferry library ${path}: ${cause.message}; install a package of keyferry for this platform`;
+    throw new Error(messageText, { cause });
   }
 }
 
 const library = load();
 
-/** A function of the C ABI by its name there. Addresses are numbers; its `async` runs it on a thread of the pool. */
+/**
+ * Returns a function of the C ABI by its C name.
+ *
+ * Addresses are numbers. Its `async` property runs it on libuv's thread pool.
+ */
 export function bind(name) {
   const [result, parameters] = abi.FUNCTIONS[name];
   return library.func(name, result, parameters);
 }
 
-/** Memory that the library may write to, at a place where it stays. Whoever holds the array keeps it. */
+/**
+ * Allocates memory at a fixed address that the library may write to.
+ *
+ * It is freed with the last reference to the array.
+ */
 export function allocate(bytes) {
   const array = new Uint8Array(new ArrayBuffer(bytes));
   return { array, address: Number(koffi.address(array)) };
 }
 
 if (bind('keyferry_abi_version')() !== abi.KEYFERRY_ABI_VERSION) {
-  throw new Error(`${path} has another ABI than this package: install the package anew`);
+  throw new Error(`cannot use ${path}: its ABI differs from this package's; reinstall the package`);
 }
 
 /** The version of the library. */
@@ -63,13 +72,19 @@ export class KeyferryError extends Error {
 
   get remedy() {
     const messageText = statusText(this.status);
-    return messageText.slice(messageText.indexOf(': ') + 1).trim();
+    // A status text is `reason; remedy` or `reason: remedy`.
+    const separator = messageText.includes('; ') ? '; ' : ': ';
+    return messageText.slice(messageText.indexOf(separator) + 1).trim();
   }
 }
 
 Object.defineProperty(KeyferryError.prototype, 'name', { value: 'KeyferryError', configurable: true, writable: true });
 
-/** The exception for a failed call; frees the error object of the C ABI. Without an object the status alone speaks. */
+/**
+ * Returns the exception for a failed call and frees the error object of the C ABI.
+ *
+ * Without an error object, the message is the status text.
+ */
 export function errorFrom(status, address = 0) {
   const details = {
     httpStatus: httpStatus(address) || undefined,
@@ -81,27 +96,34 @@ export function errorFrom(status, address = 0) {
   return error;
 }
 
-/** The exception of a caller whose signal was aborted, by the name that Node gives such errors. */
+/**
+ * Returns the exception for a call whose signal was aborted.
+ *
+ * It has the name that Node gives such errors.
+ */
 export function abortError(signal) {
   const messageText = 'the signal was aborted';
   return new KeyferryError(abi.KEYFERRY_E_CANCELLED, messageText, { name: 'AbortError', cause: signal.reason });
 }
 
-/** The exception for an argument that C could not read as it was meant. */
+/** Returns the exception for an argument that C can't read correctly. */
 export function invalidValue(messageText) {
   return new KeyferryError(abi.KEYFERRY_E_INVALID_VALUE, messageText);
 }
 
 const textFree = bind('keyferry_text_free');
 
-/** Out-parameters of one call: memory for the address or the number that it writes, and for its error. */
+/**
+ * Out-parameters of one call: memory for the address or number that it returns, and for its error.
+ */
 export class OutParams {
   #memory = allocate(16);
   #words = new Uint32Array(this.#memory.array.buffer);
   out = this.#memory.address;
   error = this.out + 8;
 
-  // Two halves are read faster than a BigInt, and an address fits into a number. All platforms of the package have the lower half first.
+  // Reading two halves is faster than reading a BigInt, and an address fits into a number. All
+  // platforms of the package are little-endian, so the lower half comes first.
   get result() {
     return this.#words[0] + this.#words[1] * 2 ** 32;
   }
@@ -111,27 +133,35 @@ export class OutParams {
   }
 }
 
-/** For calls that are over when they return: no two of them are under way in one thread. */
+/**
+ * Out-parameters for synchronous calls.
+ *
+ * Only one such call runs at a time in a thread, so all of them share these.
+ */
 export const outParams = new OutParams();
 
-/** A text as C reads it. C would cut it at a NUL, and ask for something else. */
+/** Checks a string for C. Refuses a NUL, because C would read only the part before it. */
 export function text(value) {
   if (typeof value !== 'string') {
     if (value instanceof URL) return value.href;
-    throw new TypeError(`a string is needed, not ${value === null ? 'null' : typeof value}`);
+    throw new TypeError(`expected a string, not ${value === null ? 'null' : typeof value}; pass a string or a URL`);
   }
-  if (value.includes('\0')) throw invalidValue('a text holds NUL: copy it again');
+  if (value.includes('\0')) throw invalidValue('the string contains a NUL; copy it again');
   return value;
 }
 
-/** The same, or NULL. */
+/** Checks a string for C; undefined and null become NULL. */
 export function optionalText(value) {
   return value === undefined || value === null ? null : text(value);
 }
 
 /**
- * Secrets for one call, in memory that is wiped behind it. A `Uint8Array` is wiped with it; strings can't be. What the caller gave is named
- * at the start: the call may fail before it comes to a secret.
+ * Copies of secrets for one call, in memory that is wiped afterwards.
+ *
+ * A secret that is a `Uint8Array` is wiped too; a string can't be.
+ *
+ * The constructor takes all secrets of the caller, because the call may fail before `take` is
+ * called for each of them.
  */
 export class Secrets {
   #wiped;
@@ -140,17 +170,21 @@ export class Secrets {
     this.#wiped = given.filter((value) => value instanceof Uint8Array);
   }
 
-  /** The secret as C reads it, or NULL. */
+  /** Returns a copy of the secret that C can read, or null for NULL. */
   take(secret) {
     if (secret === undefined || secret === null) return null;
-    // Else it would be encoded as another secret.
-    if (typeof secret === 'string' && /\p{Surrogate}/u.test(secret)) throw invalidValue('a secret holds half a character: copy it again');
+    // Encoding would replace a lone surrogate and so change the secret.
+    if (typeof secret === 'string' && /\p{Surrogate}/u.test(secret)) {
+      throw invalidValue('the secret contains a lone surrogate; copy it again');
+    }
     const given = typeof secret === 'string' ? new TextEncoder().encode(secret) : secret;
-    if (!(given instanceof Uint8Array)) throw new TypeError('a secret is a string, a Buffer or a Uint8Array');
+    if (!(given instanceof Uint8Array)) {
+      throw new TypeError(`expected a secret, not ${typeof secret}; pass a string, a Buffer or a Uint8Array`);
+    }
     const copy = allocate(given.length + 1).array;
     this.#wiped.push(copy, given);
     copy.set(given);
-    if (given.includes(0)) throw invalidValue('a secret holds NUL: copy it again');
+    if (given.includes(0)) throw invalidValue('the secret contains a NUL; copy it again');
     return copy;
   }
 
@@ -160,7 +194,7 @@ export class Secrets {
   }
 }
 
-/** The text at an address that a call wrote; frees it. */
+/** Returns the string at an address that a call returned, and frees it. */
 export function takeText(address) {
   try {
     return koffi.decode.string(address);
@@ -169,7 +203,10 @@ export function takeText(address) {
   }
 }
 
-/** The arguments of a call with the places that it writes to: its result, if `convert` wants one, and its error. */
+/**
+ * Appends the out-parameters to the arguments: one for the result if there is a `convert`, and one
+ * for the error.
+ */
 function withOutParams(args, convert, outs) {
   return convert ? [...args, outs.out, outs.error] : [...args, outs.error];
 }
@@ -179,15 +216,24 @@ function finish(status, convert, outs) {
   return convert?.(outs.result);
 }
 
-/** Calls and waits. `convert` makes the result from the address that the call writes. */
+/**
+ * Calls a function and blocks until it returns.
+ *
+ * `convert` makes the result from the address or number that the function returned.
+ */
 export function callSync(call, args, convert) {
   return finish(call(...withOutParams(args, convert, outParams)), convert, outParams);
 }
 
 /**
- * The threads of libuv's pool are shared by files, name look-ups and all other native code of the process. Calls of keyferry may wait there
- * for seconds, so those of this JavaScript thread take at most half of it; the others wait here, in their order. Worker threads are not
- * counted together: one that is terminated while it waits would never give its share back.
+ * The number of threads in libuv's pool.
+ *
+ * File access, DNS lookups and all other native code of the process share them. Calls of keyferry
+ * may occupy a thread for seconds, so the calls of this JavaScript thread use at most half of the
+ * pool. Further calls wait in `queue`, in order.
+ *
+ * Each worker thread has its own limit. A limit shared between workers would lose the share of a
+ * worker that is terminated while it waits.
  */
 const threads = Number.parseInt(process.env.UV_THREADPOOL_SIZE ?? '', 10) || 4;
 const maxRunning = Math.max(1, Math.floor(threads / 2));
@@ -202,7 +248,7 @@ function startQueued() {
   }
 }
 
-/** Runs a function that takes Node's kind of callback, when there is a thread for it. */
+/** Runs a function that takes a Node-style callback, as soon as the limit allows it. */
 function runOnPool(run) {
   return new Promise((resolve, reject) => {
     const settle = (error, result) => {
@@ -222,7 +268,11 @@ function runOnPool(run) {
   });
 }
 
-/** Calls on a thread of the pool: a promise of the same. Whoever calls keeps the arguments until it is settled. */
+/**
+ * Calls a function on a thread of the pool and returns a promise of its result.
+ *
+ * The caller must keep the arguments alive until the promise settles.
+ */
 export function callAsync(call, args, convert) {
   const outs = new OutParams();
   const run = (done) => call.async(...withOutParams(args, convert, outs), done);

@@ -1,4 +1,4 @@
-/** Configurations: what a session is opened with. */
+/** Configurations: the settings that a session is opened with. */
 import { fileURLToPath } from 'node:url';
 
 import { Secrets, bind, callSync, text } from './call.js';
@@ -17,7 +17,9 @@ function newConfigFrom(file) {
   return callSync(loadConfig, [path === undefined ? null : text(path)], identity);
 }
 
-/** Opens a session and gives its address; the configuration lives no longer than this takes. */
+/**
+ * Opens a session and returns its address. The configuration object is freed before this returns.
+ */
 export function openSession({ file, settings = {} }) {
   const secrets = new Secrets(Object.values(settings));
   let config = 0;

@@ -1,10 +1,17 @@
-/** A `fetch` that adds the right headers: by origin, anew at each redirect, and once more after a 401. */
+/**
+ * A `fetch` that adds the headers that match each URL, including redirects, and retries once after
+ * a 401.
+ */
 import * as abi from './abi.js';
 import { Session } from './session.js';
 
-/** A URL that keyferry has nothing for is fetched as it is. */
+/** Errors after which a URL is fetched without headers of keyferry. */
 const NOT_OURS = [abi.KEYFERRY_E_UNKNOWN_SERVICE, abi.KEYFERRY_E_NO_HEADER, abi.KEYFERRY_E_INVALID_RESOURCE];
-/** Where there is nothing new after a 401, that is the answer. */
+/**
+ * Errors that mean that there is no other token.
+ *
+ * After a 401, the caller then gets the 401 response.
+ */
 const NO_OTHER_TOKEN = [
   abi.KEYFERRY_E_LOGIN_REQUIRED,
   abi.KEYFERRY_E_NOT_CONFIGURED,
@@ -15,17 +22,21 @@ const NO_OTHER_TOKEN = [
 
 const REDIRECTS = [301, 302, 303, 307, 308];
 const MAX_REDIRECTS = 20;
-/** What a request leaves behind on its way to another origin. Source: Fetch Standard, HTTP-redirect fetch. */
+/**
+ * Headers that are removed on a redirect to another origin.
+ *
+ * Source: Fetch Standard, HTTP-redirect fetch.
+ */
 const ORIGIN_HEADERS = ['authorization', 'proxy-authorization', 'cookie', 'host'];
 const BODY_HEADERS = ['content-encoding', 'content-language', 'content-location', 'content-type', 'content-length'];
 const REQUEST_OPTIONS = ['method', 'signal', 'credentials', 'cache', 'mode', 'referrer', 'referrerPolicy', 'keepalive'];
-/** So much of a body in a `Request` is kept to be sent again. */
+/** The largest body of a `Request` that is kept to be sent again. */
 const MAX_KEPT_BYTES = 2 ** 20;
 
-/** A stream is gone once it was read; all else can be sent twice. */
+/** Whether a body is a stream, which can be read only once. All other bodies can be sent again. */
 const isStream = (body) => typeof body?.[Symbol.asyncIterator] === 'function';
 
-/** The bytes of a stream, if they are no more than can be kept. */
+/** Returns the bytes of a stream, or undefined if there are more than `MAX_KEPT_BYTES`. */
 async function bytesOf(stream) {
   const reader = stream.getReader();
   const chunks = [];
@@ -35,20 +46,30 @@ async function bytesOf(stream) {
     chunks.push(value);
     size += value.length;
   }
-  // It ends when the other reader has, who is not waited for.
+  // The cancellation completes only when the other reader of the body has finished. Don't wait for
+  // that.
   reader.cancel().catch(() => {});
   return undefined;
 }
 
-/** Keeps the body of a `Request` while it is sent, for it does not tell what it was made of. `bytes` are there when all of it was read. */
+/**
+ * Copies the body of a `Request` while it is sent, because a `Request` doesn't reveal what its body
+ * was created from.
+ *
+ * `bytes` is set once the whole body was read.
+ */
 function keepBody(request) {
   const keptBody = { bytes: undefined };
-  // A body that fails does so where it is sent.
+  // If the body fails, sending it fails too and reports the error.
   if (request.body) bytesOf(request.clone().body).then((bytes) => (keptBody.bytes = bytes), () => {});
   return keptBody;
 }
 
-/** Where a request goes and what it takes along, from what `fetch` is given. The headers are those of the caller alone. */
+/**
+ * Returns the URL, options and headers of a request, from the arguments of `fetch`.
+ *
+ * The headers are the caller's only.
+ */
 function outgoingRequest(input, init) {
   if (!(input instanceof Request)) return { url: new URL(input), options: init ?? {}, headers: new Headers(init?.headers) };
   const requestObject = new Request(input, init);
@@ -57,34 +78,40 @@ function outgoingRequest(input, init) {
   return { url: new URL(requestObject.url), requestObject, keptBody: keepBody(requestObject), options, headers };
 }
 
-/** Whether a request can be sent twice. */
+/** Returns whether a request can be sent again. */
 function isReplayable({ requestObject, keptBody, options }) {
   return requestObject ? requestObject.body === null || keptBody.bytes !== undefined : !isStream(options.body);
 }
 
-/** What a redirect makes of a request. Source: Fetch Standard, HTTP-redirect fetch. */
+/** Returns the request that follows a redirect. Source: Fetch Standard, HTTP-redirect fetch. */
 function redirected(request, status, location) {
   const { url, requestObject, keptBody, headers } = request;
   const next = new URL(location, url);
-  if (!['http:', 'https:'].includes(next.protocol)) throw new TypeError(`fetch failed: a redirect leads to ${next.protocol}`);
+  if (!['http:', 'https:'].includes(next.protocol)) throw new TypeError(`fetch failed: redirect to unsupported protocol ${next.protocol}`);
   const options = { ...request.options };
   for (const name of requestObject ? REQUEST_OPTIONS : []) options[name] = requestObject[name];
   if (requestObject && keptBody.bytes !== undefined) options.body = keptBody.bytes;
   const method = (options.method ?? 'GET').toUpperCase();
   const becomesGet = status === 303 ? !['GET', 'HEAD'].includes(method) : status < 303 && method === 'POST';
-  if (!becomesGet && !isReplayable(request)) throw new TypeError('fetch failed: a redirect wants a body again that was a stream');
+  if (!becomesGet && !isReplayable(request)) {
+    throw new TypeError('fetch failed: the redirect requires the body again, but the body was a stream or larger than 1 MiB');
+  }
   const droppedHeaders = [...(becomesGet ? BODY_HEADERS : []), ...(next.origin === url.origin ? [] : ORIGIN_HEADERS)];
   for (const name of droppedHeaders) headers.delete(name);
   return { url: next, headers, options: becomesGet ? { ...options, method: 'GET', body: undefined } : options };
 }
 
-/** A response behind redirects, and its clones. */
+/** Marks a response and its clones as redirected. */
 function asRedirected(response) {
   const clone = response.clone;
   return Object.defineProperties(response, { redirected: { value: true }, clone: { value: () => asRedirected(clone.call(response)) } });
 }
 
-/** Fails as `fetch` does where a body is another than was meant. `fetch` itself would measure redirects and refusals by it too. */
+/**
+ * Fails as `fetch` does if the body doesn't match the caller's `integrity`.
+ *
+ * The option isn't passed to `fetch`, which would also apply it to redirects and 401 responses.
+ */
 async function checkIntegrity(response, integrity) {
   const url = URL.createObjectURL(await response.clone().blob());
   try {
@@ -95,7 +122,12 @@ async function checkIntegrity(response, integrity) {
 }
 
 export function createFetch(session = Session.default, fetch = globalThis.fetch) {
-  /** The headers for a URL: none where it is nothing of ours, undefined where what was said is the case. */
+  /**
+   * Returns the headers for a URL.
+   *
+   * They are empty if keyferry has none for it, and undefined if it fails with one of
+   * `excusedStatuses`.
+   */
   async function headersFor(url, signal, excusedStatuses = []) {
     try {
       return await session.headersFor(url.href, { signal });
@@ -107,7 +139,7 @@ export function createFetch(session = Session.default, fetch = globalThis.fetch)
     }
   }
 
-  /** Rejects what a 401 came for. What there is instead, if there is something else. */
+  /** Rejects the headers that got a 401. Returns new headers, or undefined if there are none. */
   async function headersAfter401(url, authHeaders, signal) {
     for (const value of Object.values(authHeaders)) await session.rejectValue(url.href, value);
     const newHeaders = await headersFor(url, signal, NO_OTHER_TOKEN);
@@ -116,7 +148,8 @@ export function createFetch(session = Session.default, fetch = globalThis.fetch)
   }
 
   function send({ url, requestObject, keptBody, options, headers }, authHeaders, redirect) {
-    // A caller may have got the same header and put it on: it is ours all the same, and goes no further than this.
+    // The caller may have set the same header from keyferry. Remove it, so that it isn't sent along
+    // a redirect.
     for (const name of Object.keys(authHeaders)) headers.delete(name);
     const allHeaders = new Headers(headers);
     for (const [name, value] of Object.entries(authHeaders)) allHeaders.set(name, value);

@@ -1,4 +1,4 @@
-/** The session of the C ABI, with the requests that are kept for it. */
+/** A session of the C ABI, with the requests that are kept for it. */
 import { bind } from './call.js';
 import { openSession } from './config.js';
 import { freeRequest, openRequest } from './request.js';
@@ -6,21 +6,25 @@ import { wipeLine } from './token.js';
 
 const freeSession = bind('keyferry_session_free');
 
-/** At most so many resources have a request kept for the next call. */
+/** Maximum number of resources whose request is kept for the next call. */
 export const MAX_READY = 64;
 
-/** The session of the C ABI with what belongs to it. It knows nothing of the `Session` that holds it, so it can outlive that one. */
+/**
+ * A session of the C ABI with its requests.
+ *
+ * It has no reference to the `Session` that uses it, so it can outlive that `Session`.
+ */
 export class NativeSession {
   address;
-  /** By resource: the request, made once, and the token that came last. */
+  /** By resource: its request, created once, and its last token. */
   ready = new Map();
 
-  /** Without options the default session of the process. */
+  /** Opens a session; without options, uses the default session of the process. */
   constructor(options) {
     this.address = options === undefined ? 0 : openSession(options);
   }
 
-  /** The request for nothing but a resource, and what it gave last. */
+  /** Returns the kept request for a resource without further options, with its last token. */
   entryFor(resource) {
     let entry = this.ready.get(resource);
     if (entry === undefined) {
@@ -36,13 +40,17 @@ export class NativeSession {
     this.ready.delete(resource);
   }
 
-  /** Frees the requests that are kept. */
+  /** Frees the kept requests and wipes the cached header line. */
   clear() {
     wipeLine();
     for (const resource of this.ready.keys()) this.#drop(resource);
   }
 
-  /** Frees all of it; the session on a thread of the pool, for its own threads may take a second to end. */
+  /**
+   * Frees everything.
+   *
+   * The session is freed on a thread of the pool, because its own threads may take a second to end.
+   */
   close(done = () => {}) {
     const address = this.address;
     this.address = 0;

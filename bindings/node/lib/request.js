@@ -1,4 +1,4 @@
-/** Requests: a resource and what the caller needs of its token. */
+/** Requests for tokens: a resource, and what the caller requires of its token. */
 import { Secrets, bind, callSync, invalidValue, optionalText, text } from './call.js';
 import { accessNames } from './token.js';
 
@@ -12,15 +12,19 @@ export const freeRequest = bind('keyferry_request_free');
 
 const MAX_UINT32 = 2 ** 32 - 1;
 
-/** A number for C, rounded up; one that is too large for it is too large for keyferry too. */
+/**
+ * Rounds a number up for C.
+ *
+ * A number too large for C becomes the largest one, which the library refuses as too large.
+ */
 function roundUp(amount, name) {
-  if (!(amount >= 0)) throw invalidValue(`${name} is not a number from 0 on`);
+  if (!(amount >= 0)) throw invalidValue(`${name} must be a number of at least 0`);
   return Math.min(Math.ceil(amount), MAX_UINT32);
 }
 
 function accessNumber(access) {
   for (const [number, name] of accessNames) if (name === access) return number;
-  throw invalidValue(`access is none of ${[...accessNames.values()].join(', ')}`);
+  throw invalidValue(`unknown access; use one of ${[...accessNames.values()].join(', ')}`);
 }
 
 function setOptions(address, { minValid, access, account, linkPassword, timeout }) {
@@ -37,7 +41,7 @@ function setOptions(address, { minValid, access, account, linkPassword, timeout 
   }
 }
 
-/** Makes a request and gives its address. The caller frees it. */
+/** Creates a request and returns its address. The caller frees it. */
 export function openRequest(resource, options = {}) {
   const address = callSync(newRequest, [text(resource)], (made) => made);
   try {
@@ -49,12 +53,14 @@ export function openRequest(resource, options = {}) {
   return address;
 }
 
-/** Whether these options ask for no more than the resource does. */
+/** Returns whether the options require nothing beyond the resource itself. */
 export function isPlain(options) {
   return options === undefined || Object.entries(options).every(([name, value]) => name === 'signal' || value === undefined);
 }
 
-/** The key under which calls share one wait. A request with a password has a key of its own. */
+/**
+ * Returns the key under which calls share one wait. A request with a password gets a unique key.
+ */
 export function shareKey(resource, { minValid, access, account, linkPassword, timeout } = {}) {
   return linkPassword === undefined ? JSON.stringify([text(resource), minValid, access, account, timeout]) : Symbol('alone');
 }

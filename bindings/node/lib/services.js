@@ -1,7 +1,9 @@
 /**
- * What a session does beyond handing tokens out: per call its function, its arguments and what it gives.
+ * The methods of a session other than those that return tokens for resources.
  *
- * `Session` makes two methods of each, one that returns a promise and one that waits.
+ * Each entry has the C function, its arguments and the conversion of its result.
+ *
+ * `Session` makes two methods of each entry: one that returns a promise, and one that blocks.
  */
 import { KEYFERRY_NO_EXPIRY } from './abi.js';
 import { bind, invalidValue, optionalText, takeText, text } from './call.js';
@@ -26,15 +28,19 @@ const tokenFrom = (resource) => (address) => takeToken(address, resource);
 function unixS(moment) {
   if (moment === undefined || moment === null) return KEYFERRY_NO_EXPIRY;
   const seconds = Math.floor(moment.getTime() / 1000);
-  if (!Number.isSafeInteger(seconds)) throw invalidValue('expiresAt is no moment');
+  if (!Number.isSafeInteger(seconds)) throw invalidValue('expiresAt must be a valid Date');
   return seconds;
 }
 
-/** By the method's name: makes a plan of a call from the secrets to be wiped and the method's arguments. */
+/**
+ * By method name: a function that takes the `Secrets` of the call and the method's arguments, and
+ * returns the C call to make.
+ */
 export const plans = {
   reject(_secrets, token) {
     const { resource, address } = identityOf(token);
-    // The token is what the arguments point to: it must live as long as they do.
+    // The argument is the address of the token's native object, so the token must stay alive until
+    // the call ends.
     if (resource === undefined) return { call: reject, args: [address], keepAlive: token };
     return plans.rejectValue(_secrets, resource, token.value);
   },

@@ -1,4 +1,4 @@
-/** Sessions: where tokens come from. */
+/** Sessions, which return tokens. */
 import * as abi from './abi.js';
 import { Secrets, abortError, bind, callAsync, callSync, errorFrom, outParams, takeText, text } from './call.js';
 import { MAX_READY, NativeSession } from './native.js';
@@ -17,7 +17,7 @@ const asyncDispose = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose');
 
 const finalizers = new FinalizationRegistry((native) => native.close());
 
-/** Stands for the native side of a closed session. */
+/** Replaces the native session of a closed session. */
 const closed = {
   get address() {
     throw Object.assign(new Error('the session is closed'), { code: 'ERR_INVALID_STATE' });
@@ -30,11 +30,11 @@ export class Session {
   static #default;
 
   #native;
-  /** Calls on the pool that have not ended. */
+  /** Calls on the thread pool that have not ended. */
   #running = new Map();
-  /** Waits that several callers share, by what they ask for. */
+  /** Waits that several callers share, by the key from `shareKey`. */
   #waits = new Map();
-  /** Resources that `header` did not find in memory, until the next call for them. */
+  /** Resources that `header` didn't find in the cache, until the next call for them. */
   #missed = new Set();
 
   constructor(options = {}) {
@@ -53,7 +53,7 @@ export class Session {
     return line;
   }
 
-  /** The line in memory as `convert` reads it, if a fresh one is there. */
+  /** Returns the cached header line, converted by `convert`, if a fresh one is cached. */
   #line(resource, convert) {
     const status = peek(this.#native.address, text(resource), lineAddress, LINE_BYTES, outParams.out);
     if (status === abi.KEYFERRY_OK) return convert(outParams.result);
@@ -61,13 +61,23 @@ export class Session {
     throw errorFrom(status);
   }
 
-  /** When a refresh is advisable, a peek says so once. The next call for that resource has to go to the library. */
+  /**
+   * Records that `header` returned undefined.
+   *
+   * `peek` reports only once that a refresh is due, so the next call for this resource must call
+   * the library instead of using the cache.
+   */
   #noteMiss(resource) {
     if (this.#missed.size >= MAX_READY) this.#missed.delete(this.#missed.values().next().value);
     this.#missed.add(resource);
   }
 
-  /** Whether the answer may come from memory: nothing more is asked than the resource, and nothing sends the caller to the library. */
+  /**
+   * Returns whether a call may use the cache: it has no options beyond the resource, and `header`
+   * has recorded no miss.
+   *
+   * Clears the recorded miss.
+   */
   #mayUseMemory(resource, options) {
     if (options?.signal?.aborted) return false;
     return isPlain(options) && !(this.#missed.size > 0 && this.#missed.delete(text(resource)));
@@ -108,17 +118,25 @@ export class Session {
     }
   }
 
-  /** The token in memory, if it needs no refresh. Any failure is told by the call that comes after this one. */
+  /**
+   * Returns the cached token if it needs no refresh.
+   *
+   * Errors are ignored here; the call that follows reports them.
+   */
   #fresh(resource, options) {
     if (!this.#mayUseMemory(resource, options)) return undefined;
-    // There is no room for its line: so says the number, if there is one.
+    // The buffer is empty, so the status says whether a line is cached.
     const resourceText = text(resource);
     const status = peek(this.#native.address, resourceText, 0, 0, 0);
     const isCached = status === abi.KEYFERRY_E_BUFFER_TOO_SMALL || status === abi.KEYFERRY_E_MULTIPLE_HEADERS;
     return isCached ? this.#cachedToken(resourceText, true) : undefined;
   }
 
-  /** The token in memory. One of the same generation is the same, and is made once. */
+  /**
+   * Returns the cached token.
+   *
+   * A token of the same generation is the same token, so its object is created once.
+   */
   #cachedToken(resource, quiet = false) {
     const native = this.#native;
     const entry = native.entryFor(resource);
@@ -137,7 +155,7 @@ export class Session {
     return entry.token;
   }
 
-  /** Calls with a request of its own, and waits. */
+  /** Makes a blocking call with its own request. */
   #callWithRequest(call, resource, options) {
     const secrets = new Secrets([options?.linkPassword]);
     let request = 0;
@@ -156,7 +174,7 @@ export class Session {
     return (address) => takeToken(address, resourceText);
   }
 
-  /** Waits together with all who ask for the same. */
+  /** Waits for a token together with all callers that need the same one. */
   async #sharedToken(resource, options) {
     const signal = options?.signal;
     const secrets = new Secrets([options?.linkPassword]);
@@ -165,7 +183,7 @@ export class Session {
       const key = shareKey(resource, options);
       return (this.#waits.get(key) ?? this.#startWait(key, resource, options)).join(signal);
     } finally {
-      // The request has its own copy by now; nothing is waited for here.
+      // The request has its own copy of the secrets by now, although the token is still awaited.
       secrets.wipe();
     }
   }
@@ -181,7 +199,9 @@ export class Session {
     return wait;
   }
 
-  /** A call on the pool; what it needs lives until it has ended. */
+  /**
+   * Makes a call on the thread pool. Its arguments and `keepAlive` stay referenced until it ends.
+   */
   #callAsync(call, args, convert, keepAlive) {
     const promise = callAsync(call, args, convert).finally(() => this.#running.delete(promise));
     this.#running.set(promise, [args, keepAlive]);

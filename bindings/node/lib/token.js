@@ -1,4 +1,8 @@
-/** Tokens: a set of headers with its expiry; and the header lines that are had without a token. */
+/**
+ * Tokens: a set of headers with an expiry.
+ *
+ * Also the header lines that are read without creating a token.
+ */
 import * as abi from './abi.js';
 import { allocate, bind } from './call.js';
 
@@ -14,7 +18,7 @@ const detailsJson = bind('keyferry_token_details_json');
 export const generationOf = bind('keyferry_token_generation');
 export const freeToken = bind('keyferry_token_free');
 
-/** The words for the numbers of one group: the ends of their names in C. */
+/** Maps the numbers of a group of C constants to the ends of their names, in lower case. */
 function wordsByNumber(prefix) {
   const constants = Object.entries(abi).filter(([name]) => name.startsWith(prefix));
   return new Map(constants.map(([name, number]) => [number, name.slice(prefix.length).toLowerCase()]));
@@ -33,20 +37,28 @@ function headersOf(address) {
   return Object.freeze(headers);
 }
 
-/** Whether the caller is this module: nobody else makes tokens. */
+/**
+ * Passed to the constructor to prove that the call comes from this module, which alone creates
+ * tokens.
+ */
 const constructorKey = Symbol('inside');
 
 /**
- * The token of an address that the library gave away, got for nothing but a resource, or for more than that. Not for users of the package:
- * any address is believed.
+ * Creates a token from an address that the library returned, and takes ownership of the address.
+ *
+ * `resource` is undefined if the request had options beyond the resource. Internal: the address is
+ * not checked.
  */
 export let takeToken;
-/** By which resource, or else at which address, the library knows a token again. */
+/** Returns the resource, or else the address, by which the library identifies a token. */
 export let identityOf;
 
 /**
- * All of a token is read at once and its memory in the library freed: a loop that takes a million tokens never lets the collector of
- * garbage run. Only what can't be asked for again by its resource alone keeps the library's object, for `reject`.
+ * A token.
+ *
+ * All its values are read at once, and then its memory in the library is freed: a loop that takes a
+ * million tokens leaves the garbage collector no time to run. Only a token that can't be identified
+ * by its resource keeps the library's object, which `reject` needs.
  */
 export class Token {
   #headers;
@@ -61,7 +73,7 @@ export class Token {
   #address = 0;
 
   constructor(key, address, resource) {
-    if (key !== constructorKey) throw new TypeError('tokens come from a session: ask tokenFor');
+    if (key !== constructorKey) throw new TypeError('cannot create a Token directly; call tokenFor of a Session');
     this.#headers = headersOf(address);
     this.#value = bareValue(address);
     this.#service = serviceOf(address);
@@ -85,7 +97,7 @@ export class Token {
       return token;
     };
     identityOf = (token) => {
-      if (!(token instanceof Object && #address in token)) throw new TypeError('a token of keyferry is needed');
+      if (!(token instanceof Object && #address in token)) throw new TypeError('expected a Token; pass one that keyferry returned');
       return { resource: token.#resource, address: token.#address };
     };
   }
@@ -127,7 +139,7 @@ export class Token {
   }
 }
 
-/** As long as a line can be, and a multiple of eight. */
+/** Maximum length of a header line, rounded up to a multiple of 8. */
 export const LINE_BYTES = 17_000;
 
 const line = allocate(LINE_BYTES);
@@ -137,9 +149,12 @@ const previousWords = new Float64Array(previousLine.array.buffer);
 const lineBuffer = Buffer.from(line.array.buffer);
 
 /**
- * Where a peek writes to. What it wrote is kept until the next one: to make strings of a line costs more than to get it, and it is mostly
- * the same line as the time before, which then is the same header. Lines are compared eight bytes at a time; what stands behind their end
- * is compared too, which can only make two equal ones differ.
+ * The buffer that `peek` writes to.
+ *
+ * The last line is kept, because creating strings costs more than getting a line, and most lines
+ * equal the previous one. Lines are compared 8 bytes at a time. The comparison includes bytes after
+ * the end of the line. So two equal lines may look different, but two different lines never look
+ * equal.
  */
 export const lineAddress = line.address;
 
@@ -154,7 +169,7 @@ function isSameLine(bytes) {
   return true;
 }
 
-/** Reads the line that was written. A line of HTTP is Latin-1. */
+/** Reads the line in the buffer. HTTP header lines are Latin-1. */
 function readLine(bytes) {
   if (isSameLine(bytes)) return;
   const lineText = lineBuffer.latin1Slice(0, bytes);
@@ -165,19 +180,19 @@ function readLine(bytes) {
   previousLength = bytes;
 }
 
-/** Name and value of the line that was written. */
+/** Returns name and value of the line in the buffer. */
 export function lineHeader(bytes) {
   readLine(bytes);
   return [name, value];
 }
 
-/** The same by name. */
+/** Returns the line in the buffer as an object with the header's name as key. */
 export function lineHeaders(bytes) {
   readLine(bytes);
   return headers;
 }
 
-/** Forgets the line. */
+/** Wipes the line and the strings made from it. */
 export function wipeLine() {
   line.array.fill(0);
   previousLine.array.fill(0);

@@ -4,7 +4,7 @@ import { freeRequest } from './request.js';
 
 const cancel = bind('keyferry_request_cancel');
 
-/** The promise, or the failure of a caller whose signal is aborted first. */
+/** Returns the result of the promise, or fails if the signal is aborted first. */
 function orAborted(promise, signal) {
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(abortError(signal));
@@ -13,7 +13,11 @@ function orAborted(promise, signal) {
   });
 }
 
-/** One wait for a token, shared by all callers that ask for the same. It takes one thread of the pool, however many they are. */
+/**
+ * A wait for a token that several callers share.
+ *
+ * It uses one thread of the pool, however many callers there are.
+ */
 export class SharedWait {
   #request;
   #token;
@@ -21,16 +25,20 @@ export class SharedWait {
   #waiters = 0;
   #isDone = false;
 
-  /** `start` waits with the request, which this owns from now on. `onClosed` is called when nobody can join any more. */
+  /**
+   * Starts the wait by calling `start` with the request, which this object owns from now on.
+   *
+   * `onClosed` is called when no further caller can join.
+   */
   constructor(request, start, onClosed) {
     this.#request = request;
     this.#onClosed = onClosed;
     this.#token = start(request).finally(() => this.#end());
-    // Each caller that still waits gets a failure; without one it is dropped.
+    // Each waiting caller gets the failure. If there are none, it is ignored.
     this.#token.catch(() => {});
   }
 
-  /** The token. The last one to go without it ends the wait. */
+  /** Returns the token. If the last caller leaves without it, the wait is cancelled. */
   async join(signal) {
     this.#waiters += 1;
     try {

@@ -1,4 +1,4 @@
-/** Takes away what `prepack.mjs` put there. */
+/** Removes the files that `prepack.mjs` copied. */
 import { rmSync } from 'node:fs';
 
 import { licences, packageFolder } from './carried.mjs';

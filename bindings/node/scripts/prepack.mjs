@@ -1,7 +1,10 @@
 /**
- * Puts what the package carries into place before `npm pack`: the library, built by cargo, and the licences. `postpack.mjs` takes it away.
+ * Copies files into the package before `npm pack`: the library, which cargo builds, and the
+ * licences.
  *
- * `KEYFERRY_LIBRARY` names a library that was built already.
+ * `postpack.mjs` removes them.
+ *
+ * Set `KEYFERRY_LIBRARY` to the path of a library that is already built to use that one.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';
@@ -11,16 +14,19 @@ import { carried, licences, packageFolder } from './carried.mjs';
 
 const repository = new URL('../../', packageFolder);
 
-/** Where cargo says that it put the library. */
+/** Builds the library and returns its path, which cargo prints. */
 function built() {
   const order = ['build', '--release', '--package', 'keyferry', '--lib', '--locked', '--message-format=json-render-diagnostics'];
   const cargo = spawnSync('cargo', order, { cwd: repository, encoding: 'utf8', maxBuffer: 2 ** 28, stdio: ['ignore', 'pipe', 'inherit'] });
-  if (cargo.error) throw new Error('cargo is needed to build the library, or KEYFERRY_LIBRARY', { cause: cargo.error });
-  if (cargo.status !== 0) throw new Error(`cargo failed with status ${cargo.status}`);
+  if (cargo.error) {
+    const message = `cannot run cargo: ${cargo.error.message}; install Rust, or set KEYFERRY_LIBRARY to a built library`;
+    throw new Error(message, { cause: cargo.error });
+  }
+  if (cargo.status !== 0) throw new Error(`cannot build the library: cargo failed with status ${cargo.status}; see its output above`);
   const messages = cargo.stdout.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
   const files = messages.filter(({ reason, target }) => reason === 'compiler-artifact' && target.name === 'keyferry');
   const library = files.flatMap(({ filenames }) => filenames).find((name) => name.endsWith('libkeyferry.so'));
-  if (!library) throw new Error('cargo built no libkeyferry.so');
+  if (!library) throw new Error('cannot find libkeyferry.so in the output of cargo');
   return library;
 }
 
@@ -29,5 +35,5 @@ mkdirSync(new URL('./', carried), { recursive: true });
 copyFileSync(library, carried);
 chmodSync(carried, 0o755);
 const strip = spawnSync('strip', ['--strip-unneeded', fileURLToPath(carried)], { stdio: 'inherit' });
-if (strip.error) process.stderr.write('strip is not installed: the package gets larger\n');
+if (strip.error) process.stderr.write('strip is not installed; the package will be larger\n');
 for (const name of licences) copyFileSync(new URL(name, repository), new URL(name, packageFolder));

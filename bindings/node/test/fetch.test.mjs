@@ -131,7 +131,7 @@ test('redirects end, and only those that are followed', async () => {
   assert.equal((await keyferryFetch(`${foreignHost.url}/round`, { redirect: 'manual' })).status, 302);
   await assert.rejects(keyferryFetch(`${foreignHost.url}/round`, { redirect: 'error' }), TypeError);
   await sandbox.fault({ path: `/v1/${pack}`, kind: 'redirect', status: 302, to: 'file:///etc/passwd' });
-  await assert.rejects(keyferryFetch(files), /leads to file:/);
+  await assert.rejects(keyferryFetch(files), /redirect to unsupported protocol file:/);
 });
 
 test('after a 401 the token is rejected and the request sent once more', async () => {

@@ -61,7 +61,7 @@ class Request:
 
         min_valid      how many seconds the token must remain valid; 0 uses keyferry's refresh windows. If the
                        service issues tokens with a shorter life, the newest one is returned.
-        access         `read`, `write` or `manage`; by default the resource decides. Source: MASV API,
+        access         `read`, `write` or `manage`; by default the resource determines it. Source: MASV API,
                        package tokens.
         account        the profile to use from the configuration; by default the default profile.
         link_password  the password of a protected link. A `bytearray` is wiped.
