@@ -24,6 +24,15 @@ PASSWORD = os.environ["KEYFERRY_MASV_PASSWORD"]
 PACKAGE = os.environ["TEST_PACKAGE"]
 FILES = f"{MASV}/v1/{PACKAGE}/files"
 TEAMS = f"{MASV}/v1/teams"
+SETTINGS = {
+    "masv.url": MASV,
+    "masv.email": EMAIL,
+    "masv.password": PASSWORD,
+    "agent.url": os.environ["KEYFERRY_AGENT_URL"],
+    "fileverbs.url": FILEVERBS,
+    "fileverbs.secret_key": os.environ["KEYFERRY_FILEVERBS_SECRET_KEY"],
+    "fileverbs.api_key": os.environ["KEYFERRY_FILEVERBS_API_KEY"],
+}
 
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -74,16 +83,7 @@ def status_of(url, headers, method="GET"):
 
 def config(**more):
     """Settings for a session on the sandbox that know nothing of this machine; `masv_team="x"` sets `masv.team`."""
-    settings = {
-        "masv.url": MASV,
-        "masv.email": EMAIL,
-        "masv.password": PASSWORD,
-        "agent.url": os.environ["KEYFERRY_AGENT_URL"],
-        "fileverbs.url": FILEVERBS,
-        "fileverbs.secret_key": os.environ["KEYFERRY_FILEVERBS_SECRET_KEY"],
-        "fileverbs.api_key": os.environ["KEYFERRY_FILEVERBS_API_KEY"],
-    }
-    settings.update({name.replace("_", ".", 1): value for name, value in more.items()})
+    settings = {**SETTINGS, **{name.replace("_", ".", 1): value for name, value in more.items()}}
     return keyferry.Config({key: value for key, value in settings.items() if value is not None})
 
 

@@ -1,6 +1,7 @@
 """The package as a whole: what it exports, what importing it costs, what it keeps."""
 
 import ast
+import asyncio
 import gc
 import importlib.metadata
 import inspect
@@ -11,7 +12,7 @@ import unittest
 
 import keyferry
 from keyferry import _abi, error
-from support import FILES, Case, run
+from support import EMAIL, FILES, FILEVERBS, MASV, PACKAGE, PASSWORD, SETTINGS, Case, control, run
 
 #: What no caller of Python meets: these come as a plain `Error`, if at all.
 NOT_FROM_PYTHON = {
@@ -90,14 +91,39 @@ class Weight(Case):
         self.grows_by_less_than_a_mebibyte(take, 2_000, 20_000)
 
 
-class Readme(unittest.TestCase):
-    def test_its_python_can_be_read_and_names_only_what_there_is(self):
-        message = importlib.metadata.metadata("keyferry")
-        text = message.get_payload() or message["Description"]
-        blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+def readme():
+    """The README, and its blocks of Python."""
+    message = importlib.metadata.metadata("keyferry")
+    text = message.get_payload() or message["Description"]
+    return text, re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+class Readme(Case):
+    def test_its_python_runs_against_the_sandbox(self):
+        replaced = {
+            "https://api.massive.app": MASV,
+            "https://api.fileverbs.com": FILEVERBS,
+            "01EXAMPLE": PACKAGE.split("/")[1],
+            "me@example.com": EMAIL,
+            'account="client"': 'account="default"',
+            "keyferry.Config({": "keyferry.Config({**settings, ",
+        }
+        control("POST", "configure", {"agent_signed_in": True})
+        self.addCleanup(control, "POST", "configure", {"agent_signed_in": False})
+        names = {"url": FILES, "password": PASSWORD, "token_of_a_portal_package": "made up", "settings": SETTINGS}
+        for block in readme()[1]:
+            for example, made_up in replaced.items():
+                block = block.replace(example, made_up)
+            names["session"] = keyferry.default
+            with self.subTest(block):
+                code = compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+                result = eval(code, names)
+                if inspect.iscoroutine(result):
+                    asyncio.run(result)
+
+    def test_it_names_only_what_there_is(self):
+        text, blocks = readme()
         self.assertGreater(len(blocks), 5)
-        for block in blocks:
-            compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         submodules = {"requests", "httpx", "log"}
         named = set(re.findall(r"\bkeyferry\.(\w+)", " ".join(re.findall(r"`[^`]+`", text)) + "".join(blocks))) - submodules - {"com"}
         self.assertGreater(len(named), 5)
