@@ -1,27 +1,40 @@
 /*
- * keyferry: the right, unexpired request headers for MASV cloud, the local MASV Agent and FileVerbs.
+ * keyferry: gets, caches and refreshes the HTTP headers that authenticate requests to MASV cloud and FileVerbs, and signs
+ * in to the MASV Agent.
  *
- * Generated from src/ffi by the build; changes belong there.
+ * build.rs generates this file from src/ffi. Edit the sources, not this file.
  *
  * Rules
- *   Status   Every call that can fail returns a keyferry_status and takes an error_out, which may be NULL. On failure it
- *            gets an object with every detail, to be freed with keyferry_error_free; on success NULL.
- *   Outputs  An out-pointer is NULL until success, then owns what it points to. No call fails half.
- *   Text     In: UTF-8 that ends in NUL, borrowed for the call. Out: borrowed from an object until that is freed, but a
- *            text_out, which is the caller's until keyferry_text_free.
- *   Free     Each _free takes NULL and does nothing then. Tokens and errors outlive their session.
- *   Faults   No panic leaves the library: KEYFERRY_E_PANIC, or NULL, 0 or nothing from functions without a status.
- *   Errors   A function's comment lists its own. Besides, one with an error_out answers KEYFERRY_E_REENTRANT inside a log
- *            callback; opening the default session, for NULL, may fail with KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE or
- *            KEYFERRY_E_NOT_CONFIGURED; and what only a plugin could give that is left out is KEYFERRY_E_PLUGIN or
- *            KEYFERRY_E_UNSAFE_FILE.
- *   Fork     In a forked child a handle made before answers KEYFERRY_E_FORKED; NULL, or a session of its own, works.
- *   Load     Loading the library starts, opens and reads nothing. No thread starts before the first use of the network, but those
- *            that plugins run on.
+ *   Status   Each function that can fail returns a keyferry_status. All of these functions except keyferry_session_peek also
+ *            take an error_out, which may be NULL. On failure, *error_out is set to an error object with the details, which
+ *            the caller frees with keyferry_error_free. On success, *error_out is set to NULL.
+ *   Outputs  An out-pointer such as token_out or text_out is set to NULL first. On success it receives the new object or
+ *            string, which the caller then owns. A failed call has no partial result.
+ *   Strings  Arguments are UTF-8 and end in NUL. A returned string belongs to an object and is valid until that object is
+ *            freed. Only a string from text_out belongs to the caller, who frees it with keyferry_text_free.
+ *   Owner    "Borrowed" means that keyferry does not use the argument after the function returns. "Taken" means that the
+ *            caller must not use the argument any more.
+ *   Free     Each function whose name ends in _free accepts NULL, and then does nothing. Tokens and errors stay valid after
+ *            their session is freed.
+ *   Panics   No Rust panic leaves the library. After a panic, a function returns KEYFERRY_E_PANIC; a function without a status
+ *            returns NULL, 0 or nothing.
+ *   Network  A function makes a network request only if its comment says so.
+ *   Prompts  keyferry itself never prompts the user. A configured secret source may do so, such as a locked keyring.
+ *   Errors   The comment of each function lists its error codes. The comment of each code gives its remedy. The lists leave
+ *            out these errors:
+ *            - A function with an error_out returns KEYFERRY_E_REENTRANT if a log callback or a plugin calls it.
+ *            - With NULL as the session, a function may fail to open the default session. It then returns
+ *              KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE or KEYFERRY_E_NOT_CONFIGURED.
+ *            - A function that needs a plugin which could not be loaded returns KEYFERRY_E_PLUGIN or
+ *              KEYFERRY_E_UNSAFE_FILE.
+ *   Fork     In a forked child, a call with a session or request that was created before the fork returns
+ *            KEYFERRY_E_FORKED. The child can pass NULL as the session, or open its own session.
+ *   Load     Loading the library starts no thread, opens no file and reads nothing. Before its first network request, the
+ *            library starts no thread except those that run plugins.
  *
  * Threads
- *   [any]    any thread, several at once, also with the same objects.
- *   [one]    one thread at a time for that object.
+ *   [any]    Any thread may call the function, at the same time as other threads and with the same objects.
+ *   [one]    Only one thread at a time may use the object.
  */
 
 #ifndef KEYFERRY_H
@@ -31,58 +44,58 @@
 #include <stdint.h>
 
 /**
- * The number of this ABI, which the soname holds too. Nothing is removed or changed within a
- * number.
+ * The version of the ABI, which is also the number in the soname. Within one version, nothing is
+ * removed or changed.
  */
 #define KEYFERRY_ABI_VERSION 0
 
 /**
- * The access that the resource itself says; the default.
+ * The access that the resource implies. This is the default.
  */
 #define KEYFERRY_ACCESS_ANY 0
 
 /**
- * All that this kind of token allows: there is only one sort of it.
+ * Full access, for a kind of token that has only one level of access.
  */
 #define KEYFERRY_ACCESS_FULL 1
 
 /**
- * List and download a package.
+ * Access to list and download a package.
  */
 #define KEYFERRY_ACCESS_READ 2
 
 /**
- * Add files to a package and finalize it.
+ * Access to add files to a package and finalize it.
  */
 #define KEYFERRY_ACCESS_WRITE 3
 
 /**
- * Rename, expire, link, transfer and delete a package.
+ * Access to rename, expire, link, transfer and delete a package.
  */
 #define KEYFERRY_ACCESS_MANAGE 4
 
 /**
- * The expiry of a token that is good until it is rejected.
+ * The expiry of a token that is valid until the service rejects it.
  */
 #define KEYFERRY_NO_EXPIRY INT64_MAX
 
 /**
- * An API key or SecretKey, as it is configured.
+ * A configured API key or SecretKey.
  */
 #define KEYFERRY_TOKEN_KIND_KEY 1
 
 /**
- * A user's login.
+ * The token of a user, from a login.
  */
 #define KEYFERRY_TOKEN_KIND_USER 2
 
 /**
- * A package's token.
+ * The token of a package.
  */
 #define KEYFERRY_TOKEN_KIND_PACKAGE 3
 
 /**
- * A transfer's token.
+ * The token of a transfer.
  */
 #define KEYFERRY_TOKEN_KIND_TRANSFER 4
 
@@ -92,255 +105,276 @@
 #define KEYFERRY_TOKEN_KIND_BEARER 5
 
 /**
- * Nothing.
+ * Log nothing.
  */
 #define KEYFERRY_LOG_OFF 0
 
 /**
- * What the user has to mend.
+ * An error that the user must fix.
  */
 #define KEYFERRY_LOG_ERROR 1
 
 /**
- * What works in spite of a fault.
+ * A fault after which keyferry continues to work.
  */
 #define KEYFERRY_LOG_WARN 2
 
 /**
- * Logins, refreshes, refusals.
+ * Logins, refreshes and rejections.
  */
 #define KEYFERRY_LOG_INFO 3
 
 /**
- * Each exchange.
+ * Every HTTP request.
  */
 #define KEYFERRY_LOG_DEBUG 4
 
 /**
- * Settings for a session. Not shared between threads without a lock of the caller's.
+ * Settings for a session. If several threads use one configuration, they must lock it.
  */
 typedef struct keyferry_config keyferry_config;
 
 /**
- * Every detail of a failure. Holds no secret. Immutable, outlives the session that it came from.
+ * The details of a failure, without secrets. An error is immutable and stays valid after its
+ * session is freed.
  */
 typedef struct keyferry_error keyferry_error;
 
 /**
- * A resource and what the caller needs of its token. Set it up in one thread; then any thread may
- * use or cancel it.
+ * A resource and the requirements for its token. One thread sets up a request; after that, any
+ * thread may use or cancel it.
  */
 typedef struct keyferry_request keyferry_request;
 
 /**
- * Configuration, services, cache and store. `const keyferry_session *`: any thread, at once. NULL
- * stands for the default session, which is opened at its first use from the user's configuration,
- * is never freed, and opens anew in a forked child.
+ * A session: configuration, services, cache and store. Any number of threads may use one session
+ * at the same time.
+ *
+ * NULL stands for the default session. keyferry opens it at its first use from the user's
+ * configuration and never frees it. A forked child opens its own default session.
  */
 typedef struct keyferry_session keyferry_session;
 
 /**
- * A set of headers with its expiry. Immutable: any thread, at once. Outlives the session that it
- * came from.
+ * A set of headers with an expiry. A token is immutable: any number of threads may use it at the
+ * same time. It stays valid after its session is freed.
  */
 typedef struct keyferry_token keyferry_token;
 
 /**
- * What every fallible call returns: `KEYFERRY_OK`, or one of the `KEYFERRY_E_` numbers below.
- * `keyferry_status_text` says each in words. A number that is not listed here comes from a newer
- * library.
+ * The result of each function that can fail: `KEYFERRY_OK`, or one of the `KEYFERRY_E_` codes
+ * below. `keyferry_status_text` describes a code in words. A code that isn't listed here comes
+ * from a newer library.
  */
 typedef int32_t keyferry_status;
 
 /**
- * Takes a message: `level` is one of `KEYFERRY_LOG_`, `message` is UTF-8 and borrowed for the
- * call, `user_data` is what `keyferry_log_set_callback` was given. Runs on any thread, several at
- * once. Must not call keyferry: such calls get `KEYFERRY_E_REENTRANT`.
+ * Receives a log message.
+ *
+ * Any thread may run the callback, and several threads may run it at the same time. It must not
+ * call keyferry: such a call returns `KEYFERRY_E_REENTRANT`.
+ *
+ * @param level      one of `KEYFERRY_LOG_`
+ * @param message    UTF-8. Borrowed.
+ * @param user_data  the pointer that `keyferry_log_set_callback` received
  */
 typedef void (*keyferry_log_callback)(int32_t level, const char *message, void *user_data);
 
 /**
- * Frees `user_data`, once, when no call of the callback runs any more.
+ * Frees `user_data`. Runs once, when no call of the callback is running any more.
  */
 typedef void (*keyferry_log_finalizer)(void *user_data);
 
 /**
- * Done.
+ * Success.
  */
 #define KEYFERRY_OK 0
 
 /**
- * A pointer that must not be NULL is NULL. Remedy: see the function's comment.
+ * An argument that must not be NULL is NULL. Remedy: pass a value; the error message names the
+ * parameter.
  */
 #define KEYFERRY_E_NULL_ARGUMENT 101
 
 /**
- * A text is not UTF-8. Remedy: convert it first.
+ * A string is not UTF-8. Remedy: convert it to UTF-8.
  */
 #define KEYFERRY_E_NOT_UTF8 102
 
 /**
- * A value is empty, too long, out of range, or holds CR, LF, NUL or another control character.
- * Remedy: copy it again.
+ * A value is empty, too long or out of range, or contains CR, LF, NUL or another control
+ * character. Remedy: correct the value that the error message names.
  */
 #define KEYFERRY_E_INVALID_VALUE 103
 
 /**
- * The resource can't be read. Remedy: write `user`, `packages/ID`, `links/ID?secret=S`,
+ * The resource is malformed. Remedy: pass `user`, `packages/ID`, `links/ID?secret=S`,
  * `SERVICE:PATH` or an https URL.
  */
 #define KEYFERRY_E_INVALID_RESOURCE 104
 
 /**
- * The resource belongs to no configured service. Remedy: check its host and the services' URLs in
- * the configuration.
+ * The resource belongs to no configured service. Remedy: check its host and the URLs of the
+ * services in the configuration.
  */
 #define KEYFERRY_E_UNKNOWN_SERVICE 105
 
 /**
- * The resource is reached without any header. Remedy: send the request as it is.
+ * The resource takes no credential header. Remedy: send the request without one.
  */
 #define KEYFERRY_E_NO_HEADER 106
 
 /**
- * The token has several headers. Remedy: take them from `keyferry_session_cached`.
+ * The token has more than one header, and the function returns only one. Remedy: call
+ * `keyferry_session_cached` and read all headers of its token.
  */
 #define KEYFERRY_E_MULTIPLE_HEADERS 107
 
 /**
- * The buffer is too small. Remedy: bring as many bytes as `length_out` says and one for the NUL.
+ * The buffer is too small. Remedy: pass a buffer of at least `length_out` + 1 bytes.
  */
 #define KEYFERRY_E_BUFFER_TOO_SMALL 108
 
 /**
- * `keyferry_request_cancel` was called.
+ * The request was cancelled with `keyferry_request_cancel`.
  */
 #define KEYFERRY_E_CANCELLED 109
 
 /**
- * The request's time was over first. Remedy: ask again, or give it more with
+ * The request timed out. Remedy: retry, or set a longer timeout with
  * `keyferry_request_set_timeout_ms`.
  */
 #define KEYFERRY_E_TIMEOUT 110
 
 /**
- * The handle was made before a fork. Remedy: pass NULL, or open another in the child.
+ * The session or request was created before a fork. Remedy: in the child, pass NULL as the
+ * session, or create a new object.
  */
 #define KEYFERRY_E_FORKED 111
 
 /**
- * Called from keyferry's own log callback, or from a plugin's. Remedy: hand the message to another
- * thread; use the host's table.
+ * keyferry was called from its own log callback or from a plugin. Remedy: in a log callback, pass
+ * the message to another thread; in a plugin, call the functions of keyferry_plugin_host.
  */
 #define KEYFERRY_E_REENTRANT 112
 
 /**
- * A fault inside keyferry; the process is fine, what the call was about is not done. Remedy:
- * report it.
+ * An internal error in keyferry made the call fail; the process can continue. Remedy: report it as
+ * a bug.
  */
 #define KEYFERRY_E_PANIC 113
 
 /**
- * The configuration can't be read or understood. Remedy: the message names file, key and line.
+ * The configuration cannot be read or is invalid. Remedy: correct the file, line or key that the
+ * error message names.
  */
 #define KEYFERRY_E_CONFIG 201
 
 /**
- * A setting that is needed is not there. Remedy: the message names it.
+ * A required setting is missing. Remedy: set the setting that the error message names.
  */
 #define KEYFERRY_E_NOT_CONFIGURED 202
 
 /**
- * A file with secrets can be read or changed by others. Remedy: the message has the chmod.
+ * Other users can read or change a file that contains secrets. Remedy: run the `chmod` command
+ * that the error message gives.
  */
 #define KEYFERRY_E_UNSAFE_FILE 203
 
 /**
- * A secret's source did not give it. Remedy: the message names source and setting.
+ * A secret source did not return the secret. Remedy: check the source and the setting that the
+ * error message names.
  */
 #define KEYFERRY_E_SECRET_SOURCE 204
 
 /**
- * Nothing usable in memory. Remedy: `keyferry_session_token_for`.
+ * No usable token is cached. Remedy: call `keyferry_session_token_for`.
  */
 #define KEYFERRY_E_NOT_CACHED 301
 
 /**
- * Another process holds the lock. Remedy: ask again; the message names the process.
+ * Another process holds the lock. Remedy: retry; the error message names the process.
  */
 #define KEYFERRY_E_BUSY 302
 
 /**
- * The store can't be used. Remedy: the message names it.
+ * The token store cannot be used. Remedy: check the store that the error message names.
  */
 #define KEYFERRY_E_STORE 303
 
 /**
- * No connection. Remedy: check network, the URL in the configuration and, for the MASV Agent, that
- * it runs.
+ * keyferry cannot connect to the service. Remedy: check the network and the URL in the
+ * configuration; for the MASV Agent, check that it is running.
  */
 #define KEYFERRY_E_UNREACHABLE 601
 
 /**
- * TLS refused the server. Remedy: check the clock, the URL, and `http.ca_file` for a private CA.
+ * The TLS connection to the server failed. Remedy: check the system clock and the URL; for a
+ * private CA, set `http.ca_file`.
  */
 #define KEYFERRY_E_TLS 602
 
 /**
- * The service did not answer in time, or broke off. Remedy: ask again later.
+ * The service did not respond in time, or closed the connection too early. Remedy: retry later.
  */
 #define KEYFERRY_E_NO_RESPONSE 603
 
 /**
- * The service refused the credential. Remedy: check it; the same one is not sent again for a
- * while.
+ * The service rejected the credential. Remedy: check it; keyferry does not send the same
+ * credential again for a while.
  */
 #define KEYFERRY_E_BAD_CREDENTIALS 701
 
 /**
- * The login ended and can't be renewed without a person. Remedy: `masv_login`, or configure e-mail
- * and password.
+ * There is no valid login, and keyferry cannot log in without the user. Remedy: call `masv_login`,
+ * or configure e-mail and password.
  */
 #define KEYFERRY_E_LOGIN_REQUIRED 702
 
 /**
- * The service does not know the thing. Remedy: check its id, and that the account may see it.
+ * The service does not know the requested item. Remedy: check its ID, and that the account has
+ * access to it.
  */
 #define KEYFERRY_E_NOT_FOUND 703
 
 /**
- * The credentials at hand can't do this. Remedy: the message names the one that can.
+ * The available credentials do not allow this access. Remedy: configure the credential that the
+ * error message names.
  */
 #define KEYFERRY_E_INSUFFICIENT_ACCESS 704
 
 /**
- * The service wants fewer requests. Remedy: ask again after `keyferry_error_retry_after_ms`.
+ * The service is rate limiting requests. Remedy: wait as long as `keyferry_error_retry_after_ms`
+ * says, then retry.
  */
 #define KEYFERRY_E_THROTTLED 705
 
 /**
- * The service is out of order (5xx). Remedy: ask again later.
+ * The service is unavailable (5xx). Remedy: retry later.
  */
 #define KEYFERRY_E_UNAVAILABLE 706
 
 /**
- * The answer is not what the service documents. Remedy: check the URL; a proxy may stand between.
+ * The response is not what the service documents. Remedy: check the URL; a proxy may have sent the
+ * response.
  */
 #define KEYFERRY_E_BAD_RESPONSE 707
 
 /**
- * The service redirects, which is never followed with a credential. Remedy: check the URL in the
- * configuration.
+ * The service sent a redirect, which keyferry never follows with a credential. Remedy: check the
+ * URL in the configuration.
  */
 #define KEYFERRY_E_REDIRECTED 708
 
 /**
- * The service has no such route. Remedy: the message says what it has.
+ * The service does not support this operation. Remedy: use the alternative that the error message
+ * names.
  */
 #define KEYFERRY_E_UNSUPPORTED 709
 
 /**
- * A plugin misbehaved. Remedy: the message names plugin and fault; report it to its author.
+ * A plugin failed, or broke a rule of keyferry_plugin.h. Remedy: report it to the author of the
+ * plugin; the error message names the plugin and the fault.
  */
 #define KEYFERRY_E_PLUGIN 801
 
@@ -349,23 +383,23 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Says a status in words.
+ * Describes a status code in words: what happened, then the remedy.
  *
- * @param status  any number; an unknown one gives a text that says so
+ * @param status  any number; for an unknown code the string says so
  *
  * Errors:  none
- * Owner:   the text is static, never freed
+ * Owner:   the string is static; never free it
  * Threads: [any]
- * Source:  the table of status numbers in this header
+ * Source:  the status codes in this header
  * Since:   0.1
  */
 const char *keyferry_status_text(keyferry_status status);
 
 /**
- * The version of the library at run time, as `0.1.0`.
+ * Returns the version of the library at run time, such as `0.1.0`.
  *
  * Errors:  none
- * Owner:   static, never freed
+ * Owner:   the string is static; never free it
  * Threads: [any]
  * Source:  semver.org
  * Since:   0.1
@@ -373,7 +407,8 @@ const char *keyferry_status_text(keyferry_status status);
 const char *keyferry_version(void);
 
 /**
- * The ABI number of the library at run time; `KEYFERRY_ABI_VERSION` is the header's.
+ * Returns the ABI version of the library at run time. `KEYFERRY_ABI_VERSION` is that of the
+ * header.
  *
  * Errors:  none
  * Threads: [any]
@@ -383,12 +418,12 @@ const char *keyferry_version(void);
 uint32_t keyferry_abi_version(void);
 
 /**
- * Frees a text that keyferry gave.
+ * Frees a string that keyferry returned through a parameter named `text_out`.
  *
- * @param text  from an out-parameter named `text_out`; NULL does nothing. Taken.
+ * @param text  the string; NULL does nothing. Taken.
  *
  * Errors:  none
- * Owner:   the text is gone afterwards
+ * Owner:   takes `text`
  * Threads: [any]
  * Source:  keyferry
  * Since:   0.1
@@ -396,9 +431,9 @@ uint32_t keyferry_abi_version(void);
 void keyferry_text_free(char *text);
 
 /**
- * The status that the failing call returned.
+ * Returns the status code that the failed call returned.
  *
- * @param error  may be NULL: then `KEYFERRY_OK`
+ * @param error  NULL gives `KEYFERRY_OK`
  *
  * Errors:  none
  * Threads: [any]
@@ -408,10 +443,10 @@ void keyferry_text_free(char *text);
 keyferry_status keyferry_error_status(const keyferry_error *error);
 
 /**
- * One sentence for people, UTF-8, without a full stop: what is wrong with which thing, and the
- * remedy.
+ * Returns the error message for people: the cause, the file, setting or other item that caused it,
+ * and the remedy. The message is one line of UTF-8 without a full stop at the end.
  *
- * @param error  may be NULL: then NULL
+ * @param error  NULL gives NULL
  *
  * Errors:  none
  * Owner:   borrowed from `error`, valid until it is freed
@@ -422,10 +457,10 @@ keyferry_status keyferry_error_status(const keyferry_error *error);
 const char *keyferry_error_message(const keyferry_error *error);
 
 /**
- * The HTTP status behind the failure.
+ * Returns the HTTP status of the response that caused the failure.
  *
- * @param error  may be NULL: then 0
- * @return       the status, 0 where no answer came
+ * @param error  NULL gives 0
+ * @return       the status; 0 if there was no response
  *
  * Errors:  none
  * Threads: [any]
@@ -435,10 +470,10 @@ const char *keyferry_error_message(const keyferry_error *error);
 int32_t keyferry_error_http_status(const keyferry_error *error);
 
 /**
- * The service's own error number.
+ * Returns the service's own error code.
  *
- * @param error  may be NULL: then 0
- * @return       the number, e.g. 262146 of the MASV Agent; 0 where the service sent none
+ * @param error  NULL gives 0
+ * @return       the code, such as 262146 of the MASV Agent; 0 if the service sent none
  *
  * Errors:  none
  * Threads: [any]
@@ -448,10 +483,10 @@ int32_t keyferry_error_http_status(const keyferry_error *error);
 int64_t keyferry_error_service_code(const keyferry_error *error);
 
 /**
- * After how many milliseconds a new try makes sense.
+ * Returns how long to wait before a retry.
  *
- * @param error  may be NULL: then 0
- * @return       milliseconds; 0 where nobody named a time
+ * @param error  NULL gives 0
+ * @return       milliseconds; 0 if no time is known
  *
  * Errors:  none
  * Threads: [any]
@@ -466,22 +501,24 @@ uint64_t keyferry_error_retry_after_ms(const keyferry_error *error);
  * @param error  NULL does nothing. Taken.
  *
  * Errors:  none
- * Owner:   the error and its message are gone afterwards
- * Threads: [any], but not while another call uses it
+ * Owner:   takes `error` and its message
+ * Threads: [any], but not while another call uses `error`
  * Source:  keyferry
  * Since:   0.1
  */
 void keyferry_error_free(keyferry_error *error);
 
 /**
- * Makes a configuration with nothing in it: no file and no variable is read. Tokens are kept in
- * memory unless `store` is set.
+ * Creates an empty configuration.
  *
- * @param config_out  gets the configuration
- * @param error_out   gets the detail of a failure; may be NULL
+ * Reads no file and no environment variable. Tokens are cached in memory and not stored, unless
+ * `store` is set.
+ *
+ * @param config_out  receives the configuration
+ * @param error_out   receives the details of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NULL_ARGUMENT if `config_out` is NULL
- * Owner:   the caller frees it with `keyferry_config_free`
+ * Owner:   the caller frees the configuration with `keyferry_config_free`
  * Threads: [any]
  * Source:  keyferry
  * Since:   0.1
@@ -489,37 +526,46 @@ void keyferry_error_free(keyferry_error *error);
 keyferry_status keyferry_config_new(keyferry_config **config_out, keyferry_error **error_out);
 
 /**
- * Makes a configuration from a file and, over it, from the environment.
+ * Loads a configuration from a file and from the environment. An environment variable overrides
+ * the file.
  *
- * @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration folder, which may be absent. Borrowed.
- * @param config_out  gets the configuration
- * @param error_out   gets the detail of a failure; may be NULL
+ * @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration directory, which
+ *                    need not exist. Borrowed.
+ * @param config_out  receives the configuration
+ * @param error_out   receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; KEYFERRY_E_CONFIG if it can't be read or
- *          understood: the message names file, key and line; KEYFERRY_E_UNSAFE_FILE if it holds
- *          secrets and is open to others: the message has the chmod
- * Owner:   the caller frees it with `keyferry_config_free`
- * Threads: [any]; the environment must not be changed meanwhile
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `config_out` is NULL;
+ *          KEYFERRY_E_NOT_UTF8 if `path` is not UTF-8;
+ *          KEYFERRY_E_CONFIG if the configuration cannot be read or is invalid: the error message
+ *            names the file, the key and the line;
+ *          KEYFERRY_E_UNSAFE_FILE if the file contains secrets and other users can read or change
+ *            it: the error message gives the `chmod` command
+ * Owner:   the caller frees the configuration with `keyferry_config_free`
+ * Threads: [any]; no thread may change the environment during the call
  * Source:  the configuration table in README.md
  * Since:   0.1
  */
-keyferry_status keyferry_config_load(const char *path,
-                                     keyferry_config **config_out,
-                                     keyferry_error **error_out);
+keyferry_status keyferry_config_load(const char *path, keyferry_config **config_out, keyferry_error **error_out);
 
 /**
- * Sets one value, over file and environment. The value is always literal: `env:X` is a password
- * that begins so.
+ * Sets one value, which overrides the file and the environment.
+ *
+ * The value is always literal: `env:X` is a password that begins with `env:`, not the name of an
+ * environment variable.
  *
  * @param config     the configuration
- * @param key        as in the configuration table: `masv.api_key`, `http.timeout_ms`, `profile.NAME.masv.team`. Borrowed.
- * @param value      UTF-8. Borrowed and copied; our copy is wiped when the configuration is freed.
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param key        a key of the configuration table, such as `masv.api_key`, `http.timeout_ms` or
+ *                   `profile.NAME.masv.team`; UTF-8. Borrowed.
+ * @param value      UTF-8. Borrowed and copied; `keyferry_config_free` wipes the copy.
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; KEYFERRY_E_CONFIG if there is no such key: the message names the nearest;
- *          KEYFERRY_E_INVALID_VALUE if the value is out of range or holds a control character
- * Owner:   nothing changes hands
- * Threads: [one]: no other call with `config` at the same time
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `config`, `key` or `value` is NULL;
+ *          KEYFERRY_E_NOT_UTF8 if `key` or `value` is not UTF-8;
+ *          KEYFERRY_E_CONFIG if there is no such key: the error message names the most similar
+ *            one;
+ *          KEYFERRY_E_INVALID_VALUE if the value is out of range or contains a control character
+ * Owner:   ownership does not change
+ * Threads: [one]: no other call may use `config` at the same time
  * Source:  the configuration table in README.md
  * Since:   0.1
  */
@@ -529,12 +575,12 @@ keyferry_status keyferry_config_set(keyferry_config *config,
                                     keyferry_error **error_out);
 
 /**
- * Frees a configuration. Sessions opened with it keep what they need.
+ * Frees a configuration. Sessions that were opened with it have copied their settings.
  *
  * @param config  NULL does nothing. Taken.
  *
  * Errors:  none
- * Owner:   the configuration is gone afterwards, its secrets wiped
+ * Owner:   takes `config` and wipes its secrets
  * Threads: [one]
  * Source:  keyferry
  * Since:   0.1
@@ -542,15 +588,17 @@ keyferry_status keyferry_config_set(keyferry_config *config,
 void keyferry_config_free(keyferry_config *config);
 
 /**
- * Makes a request for a resource.
+ * Creates a request for a resource.
  *
- * @param resource     a URL of a service, `SERVICE:PATH`, or the path of a MASV thing: `user`, `packages/ID`,
+ * @param resource     a URL of a service, `SERVICE:PATH`, or a MASV path: `user`, `packages/ID`,
  *                     `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8. Borrowed and copied.
- * @param request_out  gets the request
- * @param error_out    gets the detail of a failure; may be NULL
+ * @param request_out  receives the request
+ * @param error_out    receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE if it can't be read
- * Owner:   the caller frees it with `keyferry_request_free`
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `request_out` is NULL;
+ *          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed
+ * Owner:   the caller frees the request with `keyferry_request_free`
  * Threads: [any]
  * Source:  keyferry
  * Since:   0.1
@@ -558,16 +606,17 @@ void keyferry_config_free(keyferry_config *config);
 keyferry_status keyferry_request_new(const char *resource, keyferry_request **request_out, keyferry_error **error_out);
 
 /**
- * Wants a token that is good for so long, instead of the engine's own windows. A service that
- * gives shorter ones gets the last word: the freshest is returned, and
- * `keyferry_token_expires_unix_s` says when that ends.
+ * Sets how long the token must stay valid. keyferry refreshes a token that expires sooner.
+ *
+ * If the service issues only tokens with a shorter lifetime, keyferry returns the freshest one;
+ * `keyferry_token_expires_unix_s` gives its expiry.
  *
  * @param request      the request
- * @param min_valid_s  seconds; 0 (the default) for the engine's own windows
- * @param error_out    gets the detail of a failure; may be NULL
+ * @param min_valid_s  seconds; with 0, the default, only keyferry's own refresh windows apply
+ * @param error_out    receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT
- * Owner:   nothing changes hands
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL
+ * Owner:   ownership does not change
  * Threads: [one]
  * Source:  keyferry
  * Since:   0.1
@@ -577,14 +626,15 @@ keyferry_status keyferry_request_set_min_valid_s(keyferry_request *request,
                                                  keyferry_error **error_out);
 
 /**
- * Wants this access instead of the one that the resource says.
+ * Sets the access that the token must allow, instead of the access that the resource implies.
  *
  * @param request    the request
  * @param access     one of `KEYFERRY_ACCESS_`
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_INVALID_VALUE for another number
- * Owner:   nothing changes hands
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
+ *          KEYFERRY_E_INVALID_VALUE if `access` is another number
+ * Owner:   ownership does not change
  * Threads: [one]
  * Source:  MASV API, package tokens
  * Since:   0.1
@@ -592,14 +642,19 @@ keyferry_status keyferry_request_set_min_valid_s(keyferry_request *request,
 keyferry_status keyferry_request_set_access(keyferry_request *request, int32_t access, keyferry_error **error_out);
 
 /**
- * Acts as another account than the default one.
+ * Sets the account to use instead of the default account.
+ *
+ * The name is not checked here: the first call that uses the request returns
+ * KEYFERRY_E_NOT_CONFIGURED if there is no such profile.
  *
  * @param request    the request
- * @param account    a profile's name from the configuration, UTF-8; NULL for the default. Borrowed and copied.
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param account    the name of a profile in the configuration, UTF-8; NULL for the default account. Borrowed and
+ *                   copied.
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; an unknown profile shows at the first use, as KEYFERRY_E_NOT_CONFIGURED
- * Owner:   nothing changes hands
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
+ *          KEYFERRY_E_NOT_UTF8 if `account` is not UTF-8
+ * Owner:   ownership does not change
  * Threads: [one]
  * Source:  keyferry
  * Since:   0.1
@@ -609,14 +664,17 @@ keyferry_status keyferry_request_set_account(keyferry_request *request,
                                              keyferry_error **error_out);
 
 /**
- * Brings the password of a protected link.
+ * Sets the password of a password-protected link.
  *
  * @param request    the request
- * @param password   UTF-8; NULL for none. Borrowed and copied; our copy is wiped when the request is freed.
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param password   UTF-8; NULL for no password. Borrowed and copied; `keyferry_request_free` wipes the copy.
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; KEYFERRY_E_INVALID_VALUE if it is empty or holds a control character
- * Owner:   nothing changes hands
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
+ *          KEYFERRY_E_NOT_UTF8 if `password` is not UTF-8;
+ *          KEYFERRY_E_INVALID_VALUE if `password` is empty, longer than 16 KiB or contains a
+ *            control character
+ * Owner:   ownership does not change
  * Threads: [one]
  * Source:  MASV API, `GET /v1/links/{link_id}`, header X-Link-Password
  * Since:   0.1
@@ -626,14 +684,15 @@ keyferry_status keyferry_request_set_link_password(keyferry_request *request,
                                                    keyferry_error **error_out);
 
 /**
- * Waits no longer than this.
+ * Sets how long a call with this request may wait for its token.
  *
- * @param request    the request
- * @param timeout_ms milliseconds, 1 to 600000; 0 (the default) for the configured `http.timeout_ms`
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param request     the request
+ * @param timeout_ms  milliseconds, 1 to 600000 (10 minutes); 0, the default, for the configured `http.timeout_ms`
+ * @param error_out   receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_INVALID_VALUE above ten minutes
- * Owner:   nothing changes hands
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
+ *          KEYFERRY_E_INVALID_VALUE if `timeout_ms` is above 600000
+ * Owner:   ownership does not change
  * Threads: [one]
  * Source:  keyferry
  * Since:   0.1
@@ -643,26 +702,28 @@ keyferry_status keyferry_request_set_timeout_ms(keyferry_request *request,
                                                 keyferry_error **error_out);
 
 /**
- * Ends the wait of whoever waits with this request, now and from now on: it gets
- * `KEYFERRY_E_CANCELLED`. What is under way goes on for others who wait for the same token.
+ * Cancels a request for good. Calls that wait with it, and all later calls with it, return
+ * `KEYFERRY_E_CANCELLED`.
  *
- * @param request  may be NULL: then nothing happens
+ * A fetch that has started goes on for other callers that wait for the same token.
+ *
+ * @param request  NULL does nothing
  *
  * Errors:  none
- * Owner:   nothing changes hands
- * Threads: [any], also while another thread waits with `request`
+ * Owner:   ownership does not change
+ * Threads: [any], even while another thread waits with `request`
  * Source:  keyferry
  * Since:   0.1
  */
 void keyferry_request_cancel(const keyferry_request *request);
 
 /**
- * Frees a request.
+ * Frees a request and wipes its link password.
  *
  * @param request  NULL does nothing. Taken.
  *
  * Errors:  none
- * Owner:   the request is gone afterwards; no call may be using it
+ * Owner:   takes `request`; no call may be using it
  * Threads: [one]
  * Source:  keyferry
  * Since:   0.1
@@ -670,63 +731,63 @@ void keyferry_request_cancel(const keyferry_request *request);
 void keyferry_request_free(keyferry_request *request);
 
 /**
- * How many headers a request needs. All services of this version need one.
+ * Returns the number of headers that a request needs. All built-in services need one.
  *
- * @param token  may be NULL: then 0
+ * @param token  NULL gives 0
  *
  * Errors:  none
  * Threads: [any]
- * Source:  services' documents, headers
+ * Source:  API documentation of the services, headers
  * Since:   0.1
  */
 size_t keyferry_token_header_count(const keyferry_token *token);
 
 /**
- * The name of a header: `X-User-Token`, `Authorization`.
+ * Returns the name of a header, such as `X-User-Token` or `Authorization`.
  *
- * @param token  may be NULL: then NULL
- * @param index  from 0; NULL beyond `keyferry_token_header_count`
+ * @param token  NULL gives NULL
+ * @param index  from 0; an index of `keyferry_token_header_count` or more gives NULL
  *
  * Errors:  none
  * Owner:   borrowed from `token`, valid until it is freed
  * Threads: [any]
- * Source:  services' documents, headers
+ * Source:  API documentation of the services, headers
  * Since:   0.1
  */
 const char *keyferry_token_header_name(const keyferry_token *token, size_t index);
 
 /**
- * The value of a header, whole: `Bearer eyJ…` for `Authorization`. A secret: keep it out of logs
- * and argument lists.
+ * Returns the complete value of a header, such as `Bearer eyJ…` for `Authorization`. The value is
+ * a secret: do not log it, and do not pass it as a command-line argument.
  *
- * @param token  may be NULL: then NULL
- * @param index  from 0; NULL beyond `keyferry_token_header_count`
+ * @param token  NULL gives NULL
+ * @param index  from 0; an index of `keyferry_token_header_count` or more gives NULL
  *
  * Errors:  none
- * Owner:   borrowed from `token`, valid until it is freed, and wiped then
+ * Owner:   borrowed from `token`, valid until it is freed; `keyferry_token_free` wipes it
  * Threads: [any]
- * Source:  services' documents, headers
+ * Source:  API documentation of the services, headers
  * Since:   0.1
  */
 const char *keyferry_token_header_value(const keyferry_token *token, size_t index);
 
 /**
- * The bare value of the first header, without the scheme of an `Authorization`. A secret.
+ * Returns the value of the first header without a scheme such as `Bearer`. The value is a secret.
  *
- * @param token  may be NULL: then NULL
+ * @param token  NULL gives NULL
  *
  * Errors:  none
- * Owner:   borrowed from `token`, valid until it is freed, and wiped then
+ * Owner:   borrowed from `token`, valid until it is freed; `keyferry_token_free` wipes it
  * Threads: [any]
- * Source:  services' documents, headers
+ * Source:  API documentation of the services, headers
  * Since:   0.1
  */
 const char *keyferry_token_value(const keyferry_token *token);
 
 /**
- * The service that it is for: `masv`, `fileverbs`.
+ * Returns the name of the service that the token is for, such as `masv` or `fileverbs`.
  *
- * @param token  may be NULL: then NULL
+ * @param token  NULL gives NULL
  *
  * Errors:  none
  * Owner:   borrowed from `token`, valid until it is freed
@@ -737,9 +798,9 @@ const char *keyferry_token_value(const keyferry_token *token);
 const char *keyferry_token_service(const keyferry_token *token);
 
 /**
- * What it is: one of `KEYFERRY_TOKEN_KIND_`.
+ * Returns the kind of the token: one of `KEYFERRY_TOKEN_KIND_`.
  *
- * @param token  may be NULL: then 0
+ * @param token  NULL gives 0
  *
  * Errors:  none
  * Threads: [any]
@@ -749,9 +810,9 @@ const char *keyferry_token_service(const keyferry_token *token);
 int32_t keyferry_token_kind(const keyferry_token *token);
 
 /**
- * What it allows: one of `KEYFERRY_ACCESS_`.
+ * Returns the access that the token allows: one of `KEYFERRY_ACCESS_`.
  *
- * @param token  may be NULL: then `KEYFERRY_ACCESS_ANY`
+ * @param token  NULL gives `KEYFERRY_ACCESS_ANY`
  *
  * Errors:  none
  * Threads: [any]
@@ -761,23 +822,24 @@ int32_t keyferry_token_kind(const keyferry_token *token);
 int32_t keyferry_token_access(const keyferry_token *token);
 
 /**
- * When it ends.
+ * Returns the expiry of the token.
  *
- * @param token  may be NULL: then 0
- * @return       seconds since 1970, UTC, by the service's clock; `KEYFERRY_NO_EXPIRY` if it is good until rejected
+ * @param token  NULL gives 0
+ * @return       seconds since 1970, UTC, by the clock of the service; `KEYFERRY_NO_EXPIRY` if the token is valid
+ *               until the service rejects it
  *
  * Errors:  none
  * Threads: [any]
- * Source:  RFC 7519, section 4.1.4 (exp), else the service's answer
+ * Source:  RFC 7519, section 4.1.4 (exp), otherwise the response of the service
  * Since:   0.1
  */
 int64_t keyferry_token_expires_unix_s(const keyferry_token *token);
 
 /**
- * Which one of its resource's tokens it is: each later one has a greater number, in all processes
- * that share a store.
+ * Returns the generation of the token, a number that orders the tokens of one resource. A newer
+ * token has a greater number, in all processes that share a store.
  *
- * @param token  may be NULL: then 0
+ * @param token  NULL gives 0
  *
  * Errors:  none
  * Threads: [any]
@@ -787,10 +849,10 @@ int64_t keyferry_token_expires_unix_s(const keyferry_token *token);
 uint64_t keyferry_token_generation(const keyferry_token *token);
 
 /**
- * What else the service said with it, as a JSON object without secrets: of a user token `user` and
- * `teams`, as they came.
+ * Returns other data that the service sent with the token, as a JSON object without secrets. For a
+ * user token, the object has `user` and `teams` as the service sent them.
  *
- * @param token  may be NULL: then NULL
+ * @param token  NULL gives NULL
  *
  * Errors:  none
  * Owner:   borrowed from `token`, valid until it is freed
@@ -801,31 +863,34 @@ uint64_t keyferry_token_generation(const keyferry_token *token);
 const char *keyferry_token_details_json(const keyferry_token *token);
 
 /**
- * Frees a token.
+ * Frees a token and wipes its memory.
  *
  * @param token  NULL does nothing. Taken.
  *
  * Errors:  none
- * Owner:   the token and all that was borrowed from it are gone afterwards, its memory wiped
- * Threads: [any], but not while another call uses it
+ * Owner:   takes `token`; all strings borrowed from it become invalid
+ * Threads: [any], but not while another call uses `token`
  * Source:  keyferry
  * Since:   0.1
  */
 void keyferry_token_free(keyferry_token *token);
 
 /**
- * Opens a session. Goes to no network, and starts no thread but those that initialise the plugins
- * which the configuration names; a plugin that can't be used is left out, and whoever asks for its
- * tokens is told why.
+ * Opens a session.
  *
- * @param config       copied; NULL for the user's `config.toml` and the environment
- * @param session_out  gets the session
- * @param error_out    gets the detail of a failure; may be NULL
+ * Makes no network request. Starts no thread, except those that initialise the configured plugins.
+ * A plugin that cannot be used does not make this function fail: only requests for tokens of that
+ * plugin fail, with the reason as their error message.
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the
- *          configuration can't be used: the message names the key; KEYFERRY_E_NOT_CONFIGURED if
- *          there is no such `profile`
- * Owner:   the caller frees it with `keyferry_session_free`
+ * @param config       NULL for the user's `config.toml` and the environment. Borrowed and copied.
+ * @param session_out  receives the session
+ * @param error_out    receives the details of a failure; may be NULL
+ *
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `session_out` is NULL;
+ *          KEYFERRY_E_CONFIG or KEYFERRY_E_UNSAFE_FILE if the configuration cannot be used: the
+ *            error message names the key;
+ *          KEYFERRY_E_NOT_CONFIGURED if the selected `profile` does not exist
+ * Owner:   the caller frees the session with `keyferry_session_free`
  * Threads: [any]
  * Source:  the configuration table in README.md
  * Since:   0.1
@@ -835,13 +900,14 @@ keyferry_status keyferry_session_open(const keyferry_config *config,
                                       keyferry_error **error_out);
 
 /**
- * Closes a session: cancels refreshes, ends its threads within a second. Tokens and errors that
- * came from it live on.
+ * Closes and frees a session. It cancels running refreshes and ends the threads of the session
+ * within one second. Tokens and errors of the session stay valid.
  *
- * @param session  NULL does nothing; in a forked child nothing is freed, on purpose. Taken.
+ * @param session  NULL does nothing. In a forked child, a session from before the fork is not freed, on purpose.
+ *                 Taken.
  *
  * Errors:  none
- * Owner:   the session is gone afterwards; no call with it may be in progress
+ * Owner:   takes `session`; no call may be using it
  * Threads: [one]
  * Source:  keyferry
  * Since:   0.1
@@ -849,18 +915,23 @@ keyferry_status keyferry_session_open(const keyferry_config *config,
 void keyferry_session_free(keyferry_session *session);
 
 /**
- * Gets the headers for a request, from memory if they are fresh, else from the store or the
- * service. May go to the network.
+ * Gets the headers for a request.
+ *
+ * Uses the cached token if it is fresh; otherwise loads a token from the store or requests one
+ * from the service.
  *
  * @param session    NULL for the default session
- * @param request    what is wanted. Borrowed.
- * @param token_out  gets the token
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param request    the resource and the requirements for its token. Borrowed.
+ * @param token_out  receives the token
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  those of `masv_token_for` and `fileverbs_bearer`; KEYFERRY_E_CANCELLED
+ * Errors:  all errors of `masv_token_for` and `fileverbs_bearer`;
+ *          KEYFERRY_E_NULL_ARGUMENT if `request` or `token_out` is NULL;
+ *          KEYFERRY_E_FORKED if `session` or `request` was created before a fork;
+ *          KEYFERRY_E_CANCELLED if `request` is cancelled
  * Owner:   the caller frees the token with `keyferry_token_free`
- * Threads: [any]; threads that want the same token wait for one request
- * Source:  services' documents
+ * Threads: [any]; threads that need the same token share one request
+ * Source:  API documentation of the services
  * Since:   0.1
  */
 keyferry_status keyferry_session_token_for(const keyferry_session *session,
@@ -869,18 +940,25 @@ keyferry_status keyferry_session_token_for(const keyferry_session *session,
                                            keyferry_error **error_out);
 
 /**
- * Gets an unexpired token from memory. Goes to no store and no network; the first use of NULL
- * opens the default session.
+ * Gets an unexpired token from the cache.
+ *
+ * Does not read the store and makes no network request. The first use of the default session opens
+ * it, which reads the configuration.
  *
  * @param session    NULL for the default session
- * @param request    what is wanted. Borrowed.
- * @param token_out  gets the token
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param request    the resource and the requirements for its token. Borrowed.
+ * @param token_out  receives the token
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond
- *          a token's whole life: for half of it); KEYFERRY_E_NULL_ARGUMENT,
- *          KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER,
- *          KEYFERRY_E_NOT_CONFIGURED for an unknown account, KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NOT_CACHED if no unexpired token is cached, or if the cached token expires
+ *            in less than `min_valid_s` seconds (if `min_valid_s` exceeds the whole lifetime of
+ *            the token, half of that lifetime is required instead);
+ *          KEYFERRY_E_NULL_ARGUMENT if `request` or `token_out` is NULL;
+ *          KEYFERRY_E_INVALID_RESOURCE if the resource is malformed;
+ *          KEYFERRY_E_UNKNOWN_SERVICE if the resource belongs to no configured service;
+ *          KEYFERRY_E_NO_HEADER if the resource takes no credential header;
+ *          KEYFERRY_E_NOT_CONFIGURED if the account does not exist;
+ *          KEYFERRY_E_FORKED if `session` or `request` was created before a fork
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  keyferry
@@ -892,22 +970,35 @@ keyferry_status keyferry_session_cached(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Copies the header line of a fresh token from memory: `Name: value` and NUL. Goes to no store and
- * no network; allocates for links and for odd spellings of a URL; the first use of NULL opens the
- * default session. From the moment on when a refresh is advisable it answers KEYFERRY_E_NOT_CACHED
- * once, so that somebody calls `keyferry_session_token_for`.
+ * Copies the header line of a fresh cached token, `Name: value`, and a NUL into a buffer.
+ *
+ * Does not read the store and makes no network request. Allocates memory only for links and for
+ * URLs in an unusual spelling. The first use of the default session opens it, which reads the
+ * configuration.
+ *
+ * Once a refresh of the token is due, one call returns KEYFERRY_E_NOT_CACHED although the token is
+ * still valid. The caller should then call `keyferry_session_token_for`, which starts the refresh.
+ * All other calls still return the token.
  *
  * @param session     NULL for the default session
  * @param resource    as for `masv_token_for`. Borrowed.
- * @param buffer      gets the line; may be NULL if `capacity` is 0. After any status but KEYFERRY_OK it may hold bytes of a token.
- * @param capacity    its size in bytes; a line is shorter than 17000
- * @param length_out  gets the line's length in bytes without NUL, also with KEYFERRY_E_BUFFER_TOO_SMALL; may be NULL
+ * @param buffer      receives the line; may be NULL if `capacity` is 0. After any status other than KEYFERRY_OK it
+ *                    may contain bytes of a token.
+ * @param capacity    the size of `buffer` in bytes; a line is shorter than 17000 bytes
+ * @param length_out  receives the length of the line in bytes without NUL, also with KEYFERRY_E_BUFFER_TOO_SMALL;
+ *                    may be NULL
  *
- * Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER_TOO_SMALL;
- *          KEYFERRY_E_MULTIPLE_HEADERS; KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8,
- *          KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER,
- *          KEYFERRY_E_FORKED
- * Owner:   nothing changes hands; the line is a secret: wipe the buffer, whatever the status is
+ * Errors:  KEYFERRY_E_NOT_CACHED if no fresh token is cached: call `keyferry_session_token_for`;
+ *          KEYFERRY_E_BUFFER_TOO_SMALL if the line and its NUL do not fit;
+ *          KEYFERRY_E_MULTIPLE_HEADERS if the token has more than one header;
+ *          KEYFERRY_E_NULL_ARGUMENT if `resource` is NULL, or if `buffer` is NULL and `capacity`
+ *            is not 0;
+ *          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+ *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
+ *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
+ * Owner:   ownership does not change; the line is a secret: wipe `buffer` whatever the status is
  * Threads: [any]
  * Source:  keyferry
  * Since:   0.1
@@ -919,16 +1010,21 @@ keyferry_status keyferry_session_peek(const keyferry_session *session,
                                       size_t *length_out);
 
 /**
- * Says that the service refused a token (401): its generation is dead, here and in the store, and
- * the next call gets another. A later generation is not harmed. Rejecting an API key or SecretKey
- * keeps it from being handed out for a while.
+ * Reports that the service rejected a token (401). keyferry stops using this generation of the
+ * token, both cached and stored, and the next call returns another token. A later generation stays
+ * valid.
+ *
+ * keyferry does not return a rejected API key or SecretKey again for a while. Makes no network
+ * request.
  *
  * @param session    NULL for the default session
  * @param token      the token. Borrowed; it may come from another session with the same account.
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_STORE, KEYFERRY_E_FORKED
- * Owner:   nothing changes hands: the token is still to be freed
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `token` is NULL;
+ *          KEYFERRY_E_STORE if the store cannot be written;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
+ * Owner:   ownership does not change: the caller still frees `token`
  * Threads: [any]
  * Source:  RFC 9110, section 15.5.2
  * Since:   0.1
@@ -938,17 +1034,24 @@ keyferry_status keyferry_session_reject(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Says that the service refused a value that was got for a resource, by a caller that has no token
- * object. Nothing happens unless it is the present one.
+ * Reports that the service rejected a header value, for a caller that has no token object. Does
+ * nothing unless the value belongs to the current token of the resource.
+ *
+ * Makes no network request.
  *
  * @param session    NULL for the default session
- * @param resource   what it was got for. Borrowed.
- * @param value      the header's value, with or without `Bearer `. Borrowed.
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param resource   the resource that the value was returned for. Borrowed.
+ * @param value      the value of the header, with or without `Bearer `; UTF-8. Borrowed.
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  those of `keyferry_session_reject`; KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
- *          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER
- * Owner:   nothing changes hands
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `value` is NULL;
+ *          KEYFERRY_E_NOT_UTF8 if `resource` or `value` is not UTF-8;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+ *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
+ *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
+ *          KEYFERRY_E_STORE if the store cannot be written;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
+ * Owner:   ownership does not change
  * Threads: [any]
  * Source:  RFC 9110, section 15.5.2
  * Since:   0.1
@@ -959,20 +1062,27 @@ keyferry_status keyferry_session_reject_value(const keyferry_session *session,
                                               keyferry_error **error_out);
 
 /**
- * Keeps a token that the caller got itself: of a package that it made through a Portal, of a
- * transfer that it started.
+ * Adds a token that the caller got from the service itself, such as the token of a package that it
+ * created through a Portal, or of a transfer that it started.
+ *
+ * Caches and stores the token. Makes no network request.
  *
  * @param session         NULL for the default session
- * @param resource        `packages/ID` or `transfers/ID`, or a URL of that. Borrowed.
- * @param value           the token. Borrowed and copied.
- * @param expires_unix_s  when it ends, seconds since 1970; `KEYFERRY_NO_EXPIRY` to have it read from the token
- * @param error_out       gets the detail of a failure; may be NULL
+ * @param resource        `packages/ID` or `transfers/ID`, or the URL of one. Borrowed.
+ * @param value           the token, UTF-8. Borrowed and copied.
+ * @param expires_unix_s  the expiry in seconds since 1970; `KEYFERRY_NO_EXPIRY` to read it from the token
+ * @param error_out       receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
- *          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_INVALID_VALUE if it can't
- *          be a token or has ended; KEYFERRY_E_UNSUPPORTED if the resource takes no such token;
- *          KEYFERRY_E_STORE, KEYFERRY_E_FORKED
- * Owner:   nothing changes hands
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `value` is NULL;
+ *          KEYFERRY_E_NOT_UTF8 if `resource` or `value` is not UTF-8;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+ *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
+ *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
+ *          KEYFERRY_E_INVALID_VALUE if `value` cannot be a token, or the token has expired;
+ *          KEYFERRY_E_UNSUPPORTED if a token of `resource` cannot be added;
+ *          KEYFERRY_E_STORE if the store cannot be written;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
+ * Owner:   ownership does not change
  * Threads: [any]
  * Source:  MASV API, `POST /v1/portals/{portal_id}/packages` and `POST /v1/packages/{id}/transfer`
  * Since:   0.1
@@ -984,17 +1094,24 @@ keyferry_status keyferry_session_adopt(const keyferry_session *session,
                                        keyferry_error **error_out);
 
 /**
- * Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes
- * drop theirs at their next read.
+ * Removes everything that keyferry caches or stores for a resource: the token, its record, its
+ * renewal secret and remembered rejections. Other processes remove their copies when they next
+ * read the store.
+ *
+ * Makes no network request.
  *
  * @param session    NULL for the default session
- * @param resource   NULL for everything of every account. Borrowed.
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param resource   NULL for all resources of all accounts; otherwise as for `masv_token_for`. Borrowed.
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE,
- *          KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if something is still in
- *          the store; KEYFERRY_E_FORKED
- * Owner:   nothing changes hands
+ * Errors:  KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+ *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
+ *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
+ *          KEYFERRY_E_STORE or KEYFERRY_E_UNSAFE_FILE if a record could not be removed from the
+ *            store;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
+ * Owner:   ownership does not change
  * Threads: [any]
  * Source:  keyferry
  * Since:   0.1
@@ -1004,17 +1121,24 @@ keyferry_status keyferry_session_forget(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Explains what would happen for a resource and why: service, account, key, what is in memory,
- * when it is refreshed, for how long the last failure is answered. Goes nowhere.
+ * Explains what a request for a resource would do, and why: the service, account and key, the
+ * cached token, when it will be refreshed, and how long keyferry will return the last error
+ * without a new request.
+ *
+ * Makes no network request.
  *
  * @param session    NULL for the default session
  * @param resource   as for `masv_token_for`. Borrowed.
- * @param text_out   gets a JSON object without secrets
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param text_out   receives a JSON object without secrets
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
- *          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
- * Owner:   the caller frees the text with `keyferry_text_free`
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `text_out` is NULL;
+ *          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+ *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
+ *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
+ * Owner:   the caller frees the string with `keyferry_text_free`
  * Threads: [any]
  * Source:  keyferry
  * Since:   0.1
@@ -1025,33 +1149,39 @@ keyferry_status keyferry_session_explain(const keyferry_session *session,
                                          keyferry_error **error_out);
 
 /**
- * Lists the tokens in memory and in the store.
+ * Lists the cached and the stored tokens, without their values.
+ *
+ * Reads the store. Makes no network request.
  *
  * @param session    NULL for the default session
- * @param text_out   gets a JSON array without secrets: service, account, kind, id, access, generation, expires_unix_s, and
- *                   expires_here_unix_s by this machine's clock; both are null where a token has no end
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param text_out   receives a JSON array without secrets. Each element has `service`, `account`, `kind`, `id`,
+ *                   `access`, `generation`, `expires_unix_s`, and `expires_here_unix_s`, which is the expiry by
+ *                   the clock of this machine. Both times are null if the token has no expiry.
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_FORKED; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if the store can't be read
- * Owner:   the caller frees the text with `keyferry_text_free`
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `text_out` is NULL;
+ *          KEYFERRY_E_STORE or KEYFERRY_E_UNSAFE_FILE if the store cannot be read;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
+ * Owner:   the caller frees the string with `keyferry_text_free`
  * Threads: [any]
  * Source:  keyferry
  * Since:   0.1
  */
-keyferry_status keyferry_session_list(const keyferry_session *session,
-                                      char **text_out,
-                                      keyferry_error **error_out);
+keyferry_status keyferry_session_list(const keyferry_session *session, char **text_out, keyferry_error **error_out);
 
 /**
- * Counts what the session did: flights, waits, logins, refreshes, refusals. Hits are not counted:
- * that would slow them down.
+ * Gets the counters of the session, such as flights, waits, logins, refreshes and rejected tokens.
+ * A flight is one fetch that several callers share.
+ *
+ * Cache hits are not counted, because counting would slow them down. Makes no network request.
  *
  * @param session    NULL for the default session
- * @param text_out   gets a JSON object of numbers
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param text_out   receives a JSON object of numbers
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_FORKED
- * Owner:   the caller frees the text with `keyferry_text_free`
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `text_out` is NULL;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
+ * Owner:   the caller frees the string with `keyferry_text_free`
  * Threads: [any]
  * Source:  keyferry
  * Since:   0.1
@@ -1059,26 +1189,32 @@ keyferry_status keyferry_session_list(const keyferry_session *session,
 keyferry_status keyferry_session_stats(const keyferry_session *session, char **text_out, keyferry_error **error_out);
 
 /**
- * Logs in to MASV with e-mail and password: always one `POST /v1/auth`, also where an earlier one
- * was refused. The login is kept for the session's account, so `masv_token_for` works from then
- * on; when it ends and no password is configured, that one answers KEYFERRY_E_LOGIN_REQUIRED. Goes
- * to the network.
+ * Logs in to MASV with e-mail and password.
+ *
+ * Always sends one `POST /v1/auth`, even if MASV rejected an earlier login. keyferry caches and
+ * stores the token under the session's account, so that `masv_token_for` can use it. When the
+ * token expires and no password is configured, `masv_token_for` returns KEYFERRY_E_LOGIN_REQUIRED.
  *
  * @param session    NULL for the default session
  * @param email      UTF-8; NULL for the configured `masv.email`. Borrowed.
- * @param password   UTF-8; NULL for the configured `masv.password`. Borrowed; our copy is wiped.
- * @param token_out  gets the user token, with `user` and `teams` in its details; may be NULL
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param password   UTF-8; NULL for the configured `masv.password`. Borrowed; keyferry wipes its copy.
+ * @param token_out  receives the user token, whose details have `user` and `teams`; may be NULL
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured;
- *          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a configured one
- *          can't be had; KEYFERRY_E_BAD_CREDENTIALS for a wrong password, and for accounts with
- *          MFA or SSO, which need an API key; KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNSUPPORTED if MASV
- *          is not at `masv.url`; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE,
- *          KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE,
- *          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; KEYFERRY_E_NOT_UTF8;
- *          KEYFERRY_E_INVALID_VALUE if one is empty, longer than 16 KiB or holds a control
- *          character
+ * Errors:  KEYFERRY_E_NOT_CONFIGURED if e-mail or password is neither passed nor configured;
+ *          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE or KEYFERRY_E_PLUGIN if a configured
+ *            e-mail or password cannot be read;
+ *          KEYFERRY_E_BAD_CREDENTIALS if the password is wrong, or if the account uses MFA or SSO
+ *            and therefore needs an API key;
+ *          KEYFERRY_E_NOT_FOUND or KEYFERRY_E_UNSUPPORTED if the server at `masv.url` is not MASV;
+ *          KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
+ *            KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE or KEYFERRY_E_REDIRECTED if the
+ *            request fails;
+ *          KEYFERRY_E_TIMEOUT if the request times out;
+ *          KEYFERRY_E_NOT_UTF8 if `email` or `password` is not UTF-8;
+ *          KEYFERRY_E_INVALID_VALUE if e-mail or password is empty, longer than 16 KiB or contains
+ *            a control character;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  MASV API, `POST /v1/auth`
@@ -1091,29 +1227,42 @@ keyferry_status masv_login(const keyferry_session *session,
                            keyferry_error **error_out);
 
 /**
- * Gets the headers for a resource of any service, from memory if they are fresh, else from the
- * store or the service. A path with no service before it is MASV's. Short for
- * `keyferry_session_token_for` with nothing but a resource. May go to the network.
+ * Gets the headers for a resource of any service. A path without a service name belongs to MASV.
+ *
+ * Uses the cached token if it is fresh; otherwise loads a token from the store or requests one
+ * from the service. Does the same as `keyferry_session_token_for` with a request for which only
+ * the resource is set.
  *
  * @param session    NULL for the default session
- * @param resource   a URL of a service, `SERVICE:PATH`, a pasted link of get.massive.io, or the path of a MASV thing: `user`,
- *                   `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8. Borrowed.
- * @param token_out  gets the token
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param resource   a URL of a service, `SERVICE:PATH`, a pasted link of get.massive.io, or a MASV path: `user`,
+ *                   `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8.
+ *                   Borrowed.
+ * @param token_out  receives the token
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
- *          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
- *          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_BAD_CREDENTIALS, KEYFERRY_E_NOT_FOUND,
- *          KEYFERRY_E_INSUFFICIENT_ACCESS (a download needs a link), KEYFERRY_E_UNSUPPORTED;
- *          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if a secret can't be had;
- *          KEYFERRY_E_PLUGIN if a plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE,
- *          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
- *          KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if
- *          another process that gets it takes too long; KEYFERRY_E_FORKED; `keyferry_status_text`
- *          has each remedy
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `token_out` is NULL;
+ *          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
+ *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+ *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
+ *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
+ *          KEYFERRY_E_NOT_CONFIGURED if a required setting is missing;
+ *          KEYFERRY_E_LOGIN_REQUIRED if the user must log in;
+ *          KEYFERRY_E_BAD_CREDENTIALS if the service rejects the credential;
+ *          KEYFERRY_E_NOT_FOUND if the service does not know the requested item;
+ *          KEYFERRY_E_INSUFFICIENT_ACCESS if the available credentials do not allow the access (a
+ *            download needs a link);
+ *          KEYFERRY_E_UNSUPPORTED if the service does not support the operation;
+ *          KEYFERRY_E_SECRET_SOURCE or KEYFERRY_E_UNSAFE_FILE if a secret cannot be read;
+ *          KEYFERRY_E_PLUGIN if a required plugin fails;
+ *          KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
+ *            KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE or KEYFERRY_E_REDIRECTED if the
+ *            request fails;
+ *          KEYFERRY_E_TIMEOUT if the request times out;
+ *          KEYFERRY_E_BUSY if another process takes too long to fetch the token;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
  * Owner:   the caller frees the token with `keyferry_token_free`
- * Threads: [any]; threads that want the same token wait for one request
- * Source:  services' documents
+ * Threads: [any]; threads that need the same token share one request
+ * Source:  API documentation of the services
  * Since:   0.1
  */
 keyferry_status masv_token_for(const keyferry_session *session,
@@ -1122,19 +1271,23 @@ keyferry_status masv_token_for(const keyferry_session *session,
                                keyferry_error **error_out);
 
 /**
- * Says who is signed in to the MASV Agent on this machine. Goes to the agent, never through a
- * proxy.
+ * Gets the user who is signed in to the MASV Agent on this machine.
+ *
+ * Sends a request to the agent, never through a proxy. Does not use the cache.
  *
  * @param session    NULL for the default session
- * @param text_out   gets a JSON object with `user` and `teams`, as the agent sent them
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param text_out   receives a JSON object with `user` and `teams`, as the agent sent them
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in;
- *          KEYFERRY_E_UNREACHABLE if no agent runs: the message says how to start it;
- *          KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS,
- *          KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
- *          KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED
- * Owner:   the caller frees the text with `keyferry_text_free`
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `text_out` is NULL;
+ *          KEYFERRY_E_LOGIN_REQUIRED if no user is signed in to the agent;
+ *          KEYFERRY_E_UNREACHABLE if no agent is running: the error message says how to start one;
+ *          KEYFERRY_E_UNSUPPORTED if the server at `agent.url` is not a MASV Agent;
+ *          KEYFERRY_E_TIMEOUT if the request times out;
+ *          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
+ *            KEYFERRY_E_BAD_RESPONSE or KEYFERRY_E_REDIRECTED if the request fails;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
+ * Owner:   the caller frees the string with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Agent, `GET /api/v1/login` and `GET /api/v1/teams`
  * Since:   0.1
@@ -1142,21 +1295,27 @@ keyferry_status masv_token_for(const keyferry_session *session,
 keyferry_status masv_agent_session(const keyferry_session *session, char **text_out, keyferry_error **error_out);
 
 /**
- * Signs in to the MASV Agent, which then acts as this user for all programs of the machine. Goes
- * to the agent.
+ * Signs in to the MASV Agent, which then acts as this user for all programs on the machine.
+ *
+ * Sends a request to the agent, never through a proxy. Does not use the cache.
  *
  * @param session    NULL for the default session
  * @param email      UTF-8; NULL for the configured `masv.email`. Borrowed.
- * @param password   UTF-8; NULL for the configured `masv.password`. Borrowed; our copy is wiped.
- * @param text_out   gets a JSON object with `user` and `teams`; may be NULL
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param password   UTF-8; NULL for the configured `masv.password`. Borrowed; keyferry wipes its copy.
+ * @param text_out   receives a JSON object with `user` and `teams`; may be NULL
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor
- *          configured; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a
- *          configured one can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong;
- *          KEYFERRY_E_NOT_UTF8; KEYFERRY_E_INVALID_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if
- *          this agent takes an API key only: the message says how to give it
- * Owner:   the caller frees the text with `keyferry_text_free`
+ * Errors:  all errors of `masv_agent_session`;
+ *          KEYFERRY_E_NOT_CONFIGURED if e-mail or password is neither passed nor configured;
+ *          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE or KEYFERRY_E_PLUGIN if a configured
+ *            e-mail or password cannot be read;
+ *          KEYFERRY_E_BAD_CREDENTIALS if the agent rejects e-mail or password;
+ *          KEYFERRY_E_NOT_UTF8 if `email` or `password` is not UTF-8;
+ *          KEYFERRY_E_INVALID_VALUE if e-mail or password is empty, longer than 16 KiB or contains
+ *            a control character;
+ *          KEYFERRY_E_UNSUPPORTED if this agent accepts only an API key: the error message says
+ *            how to set it
+ * Owner:   the caller frees the string with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Agent, `POST /api/v1/login`
  * Since:   0.1
@@ -1168,20 +1327,26 @@ keyferry_status masv_agent_sign_in(const keyferry_session *session,
                                    keyferry_error **error_out);
 
 /**
- * Makes a MASV account through an old MASV Transfer Agent and signs in with it. Never called by
- * keyferry itself. Goes to the agent.
+ * Creates a MASV account through an old MASV Transfer Agent and signs in to it. Only the
+ * application calls this function; keyferry never does so by itself.
+ *
+ * Sends a request to the agent, never through a proxy. Does not use the cache.
  *
  * @param session    NULL for the default session
  * @param email      UTF-8. Borrowed.
- * @param password   UTF-8. Borrowed; our copy is wiped.
- * @param name       the person's name, UTF-8. Borrowed.
- * @param text_out   gets a JSON object with `user` and `teams`; may be NULL
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param password   UTF-8. Borrowed; keyferry wipes its copy.
+ * @param name       the name of the person, UTF-8. Borrowed.
+ * @param text_out   receives a JSON object with `user` and `teams`; may be NULL
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8;
- *          KEYFERRY_E_INVALID_VALUE beyond 16 KiB; KEYFERRY_E_BAD_CREDENTIALS if the agent will
- *          not; KEYFERRY_E_UNSUPPORTED if it is a new one
- * Owner:   the caller frees the text with `keyferry_text_free`
+ * Errors:  all errors of `masv_agent_session`;
+ *          KEYFERRY_E_NULL_ARGUMENT if `email`, `password` or `name` is NULL;
+ *          KEYFERRY_E_NOT_UTF8 if `email`, `password` or `name` is not UTF-8;
+ *          KEYFERRY_E_INVALID_VALUE if `email`, `password` or `name` is longer than 16 KiB, or if
+ *            `email` or `password` is empty or contains a control character;
+ *          KEYFERRY_E_BAD_CREDENTIALS if the agent rejects the new account;
+ *          KEYFERRY_E_UNSUPPORTED if this agent cannot create accounts, as new agents cannot
+ * Owner:   the caller frees the string with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Transfer Agent (legacy), `POST /api/v1/signup`
  * Since:   0.1
@@ -1194,22 +1359,30 @@ keyferry_status masv_agent_sign_up(const keyferry_session *session,
                                    keyferry_error **error_out);
 
 /**
- * Gets the `Authorization: Bearer` header of FileVerbs, renewed when it is due. May go to the
- * network.
+ * Gets the `Authorization: Bearer` header of FileVerbs. keyferry refreshes the token when it is
+ * due.
+ *
+ * Uses the cached token if it is fresh; otherwise loads a token from the store or requests one
+ * from the service.
  *
  * @param session    NULL for the default session
- * @param token_out  gets the token
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param token_out  receives the token
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and
- *          `fileverbs.api_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE,
- *          KEYFERRY_E_PLUGIN if they can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong;
- *          KEYFERRY_E_UNSUPPORTED if FileVerbs is not at `fileverbs.url`; KEYFERRY_E_UNREACHABLE,
- *          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
- *          KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if
- *          another process that gets it takes too long; KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `token_out` is NULL;
+ *          KEYFERRY_E_NOT_CONFIGURED if `fileverbs.secret_key` or `fileverbs.api_key` is not set;
+ *          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE or KEYFERRY_E_PLUGIN if one of these
+ *            keys cannot be read;
+ *          KEYFERRY_E_BAD_CREDENTIALS if FileVerbs rejects the keys;
+ *          KEYFERRY_E_UNSUPPORTED if the server at `fileverbs.url` is not FileVerbs;
+ *          KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
+ *            KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE or KEYFERRY_E_REDIRECTED if the
+ *            request fails;
+ *          KEYFERRY_E_TIMEOUT if the request times out;
+ *          KEYFERRY_E_BUSY if another process takes too long to fetch the token;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
  * Owner:   the caller frees the token with `keyferry_token_free`
- * Threads: [any]; threads that want it at the same time wait for one request
+ * Threads: [any]; threads that need the token at the same time share one request
  * Source:  FileVerbs API, `POST /accounts/access-token`
  * Since:   0.1
  */
@@ -1218,17 +1391,23 @@ keyferry_status fileverbs_bearer(const keyferry_session *session,
                                  keyferry_error **error_out);
 
 /**
- * Gets the `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in
- * the shape of a token.
+ * Gets the configured `SecretKey` header of FileVerbs, for machine-to-machine calls, as a token.
+ *
+ * Makes no network request, unless a plugin supplies the secret.
  *
  * @param session    NULL for the default session
- * @param token_out  gets the token
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param token_out  receives the token
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`;
- *          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if it can't be had; KEYFERRY_E_PLUGIN,
- *          KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it;
- *          KEYFERRY_E_BAD_CREDENTIALS for a while after it was rejected; KEYFERRY_E_FORKED
+ * Errors:  KEYFERRY_E_NULL_ARGUMENT if `token_out` is NULL;
+ *          KEYFERRY_E_NOT_CONFIGURED if `fileverbs.secret_key` is not set;
+ *          KEYFERRY_E_SECRET_SOURCE or KEYFERRY_E_UNSAFE_FILE if the setting cannot be read;
+ *          KEYFERRY_E_PLUGIN, KEYFERRY_E_TIMEOUT, KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS,
+ *            KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
+ *            KEYFERRY_E_BAD_RESPONSE or KEYFERRY_E_REDIRECTED if a plugin supplies the secret and
+ *            fails;
+ *          KEYFERRY_E_BAD_CREDENTIALS for a while after the secret was rejected;
+ *          KEYFERRY_E_FORKED if `session` was opened before a fork
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
  * Source:  FileVerbs API, SecretKey (Integration, API Secret)
@@ -1239,19 +1418,22 @@ keyferry_status fileverbs_secret_key(const keyferry_session *session,
                                      keyferry_error **error_out);
 
 /**
- * Sets the function that gets the log of the whole library. Replaces the one before: waits until
- * no call of it runs, then runs its finalizer. Messages hold no secret. In a forked child nothing
- * is logged until it calls this itself.
+ * Sets the function that receives the log messages of the whole library. The messages contain no
+ * secrets.
  *
- * @param level      up to which level: one of `KEYFERRY_LOG_`
- * @param callback   takes the messages; NULL for silence, then `finalizer` runs at once
- * @param user_data  handed to `callback`; may be NULL. Taken.
+ * It replaces the previous callback: keyferry waits until no call of that callback is running, and
+ * then runs its finalizer. A forked child logs nothing until it calls this function itself.
+ *
+ * @param level      the most detailed level to log: one of `KEYFERRY_LOG_`
+ * @param callback   receives the messages; NULL turns the log off, and `finalizer` then runs at once
+ * @param user_data  is passed to `callback`; may be NULL. Taken.
  * @param finalizer  frees `user_data`; may be NULL
- * @param error_out  gets the detail of a failure; may be NULL
+ * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_INVALID_VALUE for another level; KEYFERRY_E_REENTRANT from inside a log
- *          callback; after both `user_data` is still the caller's
- * Owner:   `user_data` is keyferry's until `finalizer` has run
+ * Errors:  KEYFERRY_E_INVALID_VALUE if `level` is another number;
+ *          KEYFERRY_E_REENTRANT if a log callback calls this function;
+ *          after either error the caller still owns `user_data`
+ * Owner:   keyferry owns `user_data` until `finalizer` has run
  * Threads: [any]
  * Source:  keyferry
  * Since:   0.1

@@ -1,5 +1,5 @@
-//! The local MASV Agent: its session is state inside it, so what is given is who is signed in, not
-//! a header.
+//! The MASV Agent on this machine. It takes no header. The login is state inside the agent, so
+//! these functions return the signed-in user.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -10,19 +10,23 @@ use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 
-/// Says who is signed in to the MASV Agent on this machine. Goes to the agent, never through a
-/// proxy.
+/// Gets the user who is signed in to the MASV Agent on this machine.
+///
+/// Sends a request to the agent, never through a proxy. Does not use the cache.
 ///
 /// @param session    NULL for the default session
-/// @param text_out   gets a JSON object with `user` and `teams`, as the agent sent them
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param text_out   receives a JSON object with `user` and `teams`, as the agent sent them
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_LOGIN_REQUIRED if nobody is signed in;
-///          KEYFERRY_E_UNREACHABLE if no agent runs: the message says how to start it;
-///          KEYFERRY_E_UNSUPPORTED if what listens there is none; KEYFERRY_E_TLS,
-///          KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
-///          KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED
-/// Owner:   the caller frees the text with `keyferry_text_free`
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `text_out` is NULL;
+///          KEYFERRY_E_LOGIN_REQUIRED if no user is signed in to the agent;
+///          KEYFERRY_E_UNREACHABLE if no agent is running: the error message says how to start one;
+///          KEYFERRY_E_UNSUPPORTED if the server at `agent.url` is not a MASV Agent;
+///          KEYFERRY_E_TIMEOUT if the request times out;
+///          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
+///            KEYFERRY_E_BAD_RESPONSE or KEYFERRY_E_REDIRECTED if the request fails;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
+/// Owner:   the caller frees the string with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  MASV Agent, `GET /api/v1/login` and `GET /api/v1/teams`
 /// Since:   0.1
@@ -38,27 +42,33 @@ pub extern "C" fn masv_agent_session(
     })
 }
 
-/// Signs in to the MASV Agent, which then acts as this user for all programs of the machine. Goes
-/// to the agent.
+/// Signs in to the MASV Agent, which then acts as this user for all programs on the machine.
+///
+/// Sends a request to the agent, never through a proxy. Does not use the cache.
 ///
 /// @param session    NULL for the default session
 /// @param email      UTF-8; NULL for the configured `masv.email`. Borrowed.
-/// @param password   UTF-8; NULL for the configured `masv.password`. Borrowed; our copy is wiped.
-/// @param text_out   gets a JSON object with `user` and `teams`; may be NULL
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param password   UTF-8; NULL for the configured `masv.password`. Borrowed; keyferry wipes its copy.
+/// @param text_out   receives a JSON object with `user` and `teams`; may be NULL
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  those of `masv_agent_session`; KEYFERRY_E_NOT_CONFIGURED if one is neither given nor
-///          configured; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a
-///          configured one can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong;
-///          KEYFERRY_E_NOT_UTF8; KEYFERRY_E_INVALID_VALUE beyond 16 KiB; KEYFERRY_E_UNSUPPORTED if
-///          this agent takes an API key only: the message says how to give it
-/// Owner:   the caller frees the text with `keyferry_text_free`
+/// Errors:  all errors of `masv_agent_session`;
+///          KEYFERRY_E_NOT_CONFIGURED if e-mail or password is neither passed nor configured;
+///          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE or KEYFERRY_E_PLUGIN if a configured
+///            e-mail or password cannot be read;
+///          KEYFERRY_E_BAD_CREDENTIALS if the agent rejects e-mail or password;
+///          KEYFERRY_E_NOT_UTF8 if `email` or `password` is not UTF-8;
+///          KEYFERRY_E_INVALID_VALUE if e-mail or password is empty, longer than 16 KiB or contains
+///            a control character;
+///          KEYFERRY_E_UNSUPPORTED if this agent accepts only an API key: the error message says
+///            how to set it
+/// Owner:   the caller frees the string with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  MASV Agent, `POST /api/v1/login`
 /// Since:   0.1
 ///
 /// # Safety
-/// `email` and `password` are NULL or end in NUL.
+/// `email` and `password` are each NULL or end in NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn masv_agent_sign_in(
     session: Option<&keyferry_session>,
@@ -68,35 +78,41 @@ pub unsafe extern "C" fn masv_agent_sign_in(
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::call_with_out("masv_agent_sign_in", text_out, error_out, |out| {
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `email` is NULL or ends in NUL.
         let email = unsafe { text::optional_secret(email, "email") }?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `password` is NULL or ends in NUL.
         let password = unsafe { text::optional_secret(password, "password") }?;
         let text = session::or_default(session)?.agent_sign_in(email, password)?;
         out.map_or(Ok(()), |out| text::write_out(out, text))
     })
 }
 
-/// Makes a MASV account through an old MASV Transfer Agent and signs in with it. Never called by
-/// keyferry itself. Goes to the agent.
+/// Creates a MASV account through an old MASV Transfer Agent and signs in to it. Only the
+/// application calls this function; keyferry never does so by itself.
+///
+/// Sends a request to the agent, never through a proxy. Does not use the cache.
 ///
 /// @param session    NULL for the default session
 /// @param email      UTF-8. Borrowed.
-/// @param password   UTF-8. Borrowed; our copy is wiped.
-/// @param name       the person's name, UTF-8. Borrowed.
-/// @param text_out   gets a JSON object with `user` and `teams`; may be NULL
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param password   UTF-8. Borrowed; keyferry wipes its copy.
+/// @param name       the name of the person, UTF-8. Borrowed.
+/// @param text_out   receives a JSON object with `user` and `teams`; may be NULL
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  those of `masv_agent_session`; KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8;
-///          KEYFERRY_E_INVALID_VALUE beyond 16 KiB; KEYFERRY_E_BAD_CREDENTIALS if the agent will
-///          not; KEYFERRY_E_UNSUPPORTED if it is a new one
-/// Owner:   the caller frees the text with `keyferry_text_free`
+/// Errors:  all errors of `masv_agent_session`;
+///          KEYFERRY_E_NULL_ARGUMENT if `email`, `password` or `name` is NULL;
+///          KEYFERRY_E_NOT_UTF8 if `email`, `password` or `name` is not UTF-8;
+///          KEYFERRY_E_INVALID_VALUE if `email`, `password` or `name` is longer than 16 KiB, or if
+///            `email` or `password` is empty or contains a control character;
+///          KEYFERRY_E_BAD_CREDENTIALS if the agent rejects the new account;
+///          KEYFERRY_E_UNSUPPORTED if this agent cannot create accounts, as new agents cannot
+/// Owner:   the caller frees the string with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  MASV Transfer Agent (legacy), `POST /api/v1/signup`
 /// Since:   0.1
 ///
 /// # Safety
-/// `email`, `password` and `name` are NULL or end in NUL.
+/// `email`, `password` and `name` are each NULL or end in NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn masv_agent_sign_up(
     session: Option<&keyferry_session>,
@@ -107,14 +123,14 @@ pub unsafe extern "C" fn masv_agent_sign_up(
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::call_with_out("masv_agent_sign_up", text_out, error_out, |out| {
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `email` is NULL or ends in NUL.
         let email = boundary::required(unsafe { text::optional_secret(email, "email") }?, "email")?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `password` is NULL or ends in NUL.
         let password = boundary::required(
             unsafe { text::optional_secret(password, "password") }?,
             "password",
         )?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `name` is NULL or ends in NUL.
         let name = unsafe { text::required(name, "name") }?;
         text::check_length(name, "name")?;
         let text = session::or_default(session)?.agent_sign_up(email, password, name)?;

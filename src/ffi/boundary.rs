@@ -1,8 +1,8 @@
-//! The boundary of the library: no out-pointer is set before success, and every failure has its
-//! detail. [`panic`] stops panics here.
+//! The entry of each exported function: sets out-pointers to NULL before any work, and turns each
+//! error into a status code and an error object. [`panic`] catches panics here.
 //!
-//! Every export's body is one call of [`call`], [`call_with_out`], [`status_only`] or
-//! [`panic::infallible`]; a test checks each.
+//! The body of each exported function is one call of [`call`], [`call_with_out`],
+//! [`status_only`] or [`panic::infallible`]. A test checks this.
 
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,11 +13,11 @@ use crate::ffi::panic;
 use crate::ffi::status::{self, KEYFERRY_OK, keyferry_status};
 use crate::log;
 
-/// An out-pointer that may be NULL.
+/// An out-pointer from C, which may be NULL.
 pub type Out<'a, T> = Option<&'a mut MaybeUninit<*mut T>>;
 
-/// Runs a call that can fail. `error_out`, if there is one, gets NULL first and the failure's
-/// detail at last.
+/// Runs the body of a function that can fail. Sets `error_out`, unless it is NULL, to NULL first
+/// and to an error object if the body fails.
 #[inline]
 pub fn call(
     name: &'static str,
@@ -37,8 +37,8 @@ pub fn call(
     }
 }
 
-/// Runs a call that can fail and makes an object. `out`, if there is one, gets NULL before anything
-/// can go wrong.
+/// Runs the body of a function that can fail and creates an object. Sets `out`, unless it is NULL,
+/// to NULL first.
 #[inline]
 pub fn call_with_out<'a, T>(
     name: &'static str,
@@ -52,7 +52,8 @@ pub fn call_with_out<'a, T>(
     call(name, error_out, || body(out))
 }
 
-/// Runs a call that reports nothing but its status and allocates nothing of its own.
+/// Runs the body of a function that reports only a status code, without an error object. Allocates
+/// nothing itself.
 #[inline]
 pub fn status_only(
     name: &'static str,
@@ -78,7 +79,7 @@ fn fail(error: Error, error_out: Out<'_, keyferry_error>) -> keyferry_status {
 /// Unwraps an argument that must not be NULL.
 ///
 /// # Errors
-/// [`ErrorKind::NullArgument`] naming the parameter.
+/// [`ErrorKind::NullArgument`] if it is NULL; the message names the parameter.
 #[inline]
 pub fn required<T>(argument: Option<T>, name: &'static str) -> Result<T> {
     argument.ok_or_else(|| null_error(name))
@@ -86,10 +87,13 @@ pub fn required<T>(argument: Option<T>, name: &'static str) -> Result<T> {
 
 #[cold]
 fn null_error(name: &'static str) -> Error {
-    Error::new(ErrorKind::NullArgument, format!("{name} is NULL"))
+    Error::new(
+        ErrorKind::NullArgument,
+        format!("{name} is NULL; pass a value"),
+    )
 }
 
-/// Gives an object to C.
+/// Passes ownership of an object to the C caller.
 #[inline]
 pub fn write_out<T>(out: &mut MaybeUninit<*mut T>, object: T) {
     out.write(Box::into_raw(Box::new(object)));

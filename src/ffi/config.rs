@@ -1,4 +1,4 @@
-//! The configuration object: what a session is opened with.
+//! The configuration object, from which a session is opened.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -12,23 +12,26 @@ use crate::ffi::panic;
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 
-/// A longer path is refused before it is copied: no system has one.
+/// The longest path of a configuration file. It is Linux's `PATH_MAX`, so a longer path cannot name
+/// a file and is rejected before it is copied.
 const MAX_PATH_BYTES: usize = 4096;
 
-/// Settings for a session. Not shared between threads without a lock of the caller's.
+/// Settings for a session. If several threads use one configuration, they must lock it.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub struct keyferry_config {
     pub(crate) config: Config,
 }
 
-/// Makes a configuration with nothing in it: no file and no variable is read. Tokens are kept in
-/// memory unless `store` is set.
+/// Creates an empty configuration.
 ///
-/// @param config_out  gets the configuration
-/// @param error_out   gets the detail of a failure; may be NULL
+/// Reads no file and no environment variable. Tokens are cached in memory and not stored, unless
+/// `store` is set.
+///
+/// @param config_out  receives the configuration
+/// @param error_out   receives the details of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NULL_ARGUMENT if `config_out` is NULL
-/// Owner:   the caller frees it with `keyferry_config_free`
+/// Owner:   the caller frees the configuration with `keyferry_config_free`
 /// Threads: [any]
 /// Source:  keyferry
 /// Since:   0.1
@@ -49,17 +52,22 @@ pub extern "C" fn keyferry_config_new(
     })
 }
 
-/// Makes a configuration from a file and, over it, from the environment.
+/// Loads a configuration from a file and from the environment. An environment variable overrides
+/// the file.
 ///
-/// @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration folder, which may be absent. Borrowed.
-/// @param config_out  gets the configuration
-/// @param error_out   gets the detail of a failure; may be NULL
+/// @param path        the file, UTF-8; NULL for `keyferry/config.toml` in the user's configuration directory, which
+///                    need not exist. Borrowed.
+/// @param config_out  receives the configuration
+/// @param error_out   receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; KEYFERRY_E_CONFIG if it can't be read or
-///          understood: the message names file, key and line; KEYFERRY_E_UNSAFE_FILE if it holds
-///          secrets and is open to others: the message has the chmod
-/// Owner:   the caller frees it with `keyferry_config_free`
-/// Threads: [any]; the environment must not be changed meanwhile
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `config_out` is NULL;
+///          KEYFERRY_E_NOT_UTF8 if `path` is not UTF-8;
+///          KEYFERRY_E_CONFIG if the configuration cannot be read or is invalid: the error message
+///            names the file, the key and the line;
+///          KEYFERRY_E_UNSAFE_FILE if the file contains secrets and other users can read or change
+///            it: the error message gives the `chmod` command
+/// Owner:   the caller frees the configuration with `keyferry_config_free`
+/// Threads: [any]; no thread may change the environment during the call
 /// Source:  the configuration table in README.md
 /// Since:   0.1
 ///
@@ -73,12 +81,12 @@ pub unsafe extern "C" fn keyferry_config_load(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_config_load", config_out, error_out, |out| {
         let out = boundary::required(out, "config_out")?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `path` is NULL or ends in NUL.
         let path = unsafe { text::optional(path, "path") }?;
         if path.is_some_and(|path| path.len() > MAX_PATH_BYTES) {
             return Err(Error::new(
                 ErrorKind::Config,
-                "the path is longer than any file's: check what made it",
+                "cannot load the configuration: the path is longer than 4096 bytes; check the path",
             ));
         }
         let config = Config::load(path.map(Path::new), config::process_environment())?;
@@ -87,23 +95,29 @@ pub unsafe extern "C" fn keyferry_config_load(
     })
 }
 
-/// Sets one value, over file and environment. The value is always literal: `env:X` is a password
-/// that begins so.
+/// Sets one value, which overrides the file and the environment.
+///
+/// The value is always literal: `env:X` is a password that begins with `env:`, not the name of an
+/// environment variable.
 ///
 /// @param config     the configuration
-/// @param key        as in the configuration table: `masv.api_key`, `http.timeout_ms`, `profile.NAME.masv.team`. Borrowed.
-/// @param value      UTF-8. Borrowed and copied; our copy is wiped when the configuration is freed.
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param key        a key of the configuration table, such as `masv.api_key`, `http.timeout_ms` or
+///                   `profile.NAME.masv.team`; UTF-8. Borrowed.
+/// @param value      UTF-8. Borrowed and copied; `keyferry_config_free` wipes the copy.
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; KEYFERRY_E_CONFIG if there is no such key: the message names the nearest;
-///          KEYFERRY_E_INVALID_VALUE if the value is out of range or holds a control character
-/// Owner:   nothing changes hands
-/// Threads: [one]: no other call with `config` at the same time
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `config`, `key` or `value` is NULL;
+///          KEYFERRY_E_NOT_UTF8 if `key` or `value` is not UTF-8;
+///          KEYFERRY_E_CONFIG if there is no such key: the error message names the most similar
+///            one;
+///          KEYFERRY_E_INVALID_VALUE if the value is out of range or contains a control character
+/// Owner:   ownership does not change
+/// Threads: [one]: no other call may use `config` at the same time
 /// Source:  the configuration table in README.md
 /// Since:   0.1
 ///
 /// # Safety
-/// `key` and `value` are NULL or end in NUL.
+/// `key` and `value` are each NULL or end in NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keyferry_config_set(
     config: Option<&mut keyferry_config>,
@@ -113,20 +127,20 @@ pub unsafe extern "C" fn keyferry_config_set(
 ) -> keyferry_status {
     boundary::call("keyferry_config_set", error_out, || {
         let config = boundary::required(config, "config")?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `key` is NULL or ends in NUL.
         let key = unsafe { text::required(key, "key") }?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `value` is NULL or ends in NUL.
         let value = boundary::required(unsafe { text::optional_secret(value, "value") }?, "value")?;
         config.config.set(key, value)
     })
 }
 
-/// Frees a configuration. Sessions opened with it keep what they need.
+/// Frees a configuration. Sessions that were opened with it have copied their settings.
 ///
 /// @param config  NULL does nothing. Taken.
 ///
 /// Errors:  none
-/// Owner:   the configuration is gone afterwards, its secrets wiped
+/// Owner:   takes `config` and wipes its secrets
 /// Threads: [one]
 /// Source:  keyferry
 /// Since:   0.1

@@ -1,4 +1,4 @@
-//! What a session tells of itself, as text.
+//! Descriptions of a session as JSON.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -9,17 +9,24 @@ use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 
-/// Explains what would happen for a resource and why: service, account, key, what is in memory,
-/// when it is refreshed, for how long the last failure is answered. Goes nowhere.
+/// Explains what a request for a resource would do, and why: the service, account and key, the
+/// cached token, when it will be refreshed, and how long keyferry will return the last error
+/// without a new request.
+///
+/// Makes no network request.
 ///
 /// @param session    NULL for the default session
 /// @param resource   as for `masv_token_for`. Borrowed.
-/// @param text_out   gets a JSON object without secrets
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param text_out   receives a JSON object without secrets
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
-///          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_FORKED
-/// Owner:   the caller frees the text with `keyferry_text_free`
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `text_out` is NULL;
+///          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
+///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
+/// Owner:   the caller frees the string with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  keyferry
 /// Since:   0.1
@@ -35,21 +42,26 @@ pub unsafe extern "C" fn keyferry_session_explain(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_session_explain", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `resource` is NULL or ends in NUL.
         let resource = unsafe { text::required(resource, "resource") }?;
         text::write_out(out, session::or_default(session)?.explain(resource)?)
     })
 }
 
-/// Lists the tokens in memory and in the store.
+/// Lists the cached and the stored tokens, without their values.
+///
+/// Reads the store. Makes no network request.
 ///
 /// @param session    NULL for the default session
-/// @param text_out   gets a JSON array without secrets: service, account, kind, id, access, generation, expires_unix_s, and
-///                   expires_here_unix_s by this machine's clock; both are null where a token has no end
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param text_out   receives a JSON array without secrets. Each element has `service`, `account`, `kind`, `id`,
+///                   `access`, `generation`, `expires_unix_s`, and `expires_here_unix_s`, which is the expiry by
+///                   the clock of this machine. Both times are null if the token has no expiry.
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_FORKED; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if the store can't be read
-/// Owner:   the caller frees the text with `keyferry_text_free`
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `text_out` is NULL;
+///          KEYFERRY_E_STORE or KEYFERRY_E_UNSAFE_FILE if the store cannot be read;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
+/// Owner:   the caller frees the string with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  keyferry
 /// Since:   0.1
@@ -65,15 +77,18 @@ pub extern "C" fn keyferry_session_list(
     })
 }
 
-/// Counts what the session did: flights, waits, logins, refreshes, refusals. Hits are not counted:
-/// that would slow them down.
+/// Gets the counters of the session, such as flights, waits, logins, refreshes and rejected tokens.
+/// A flight is one fetch that several callers share.
+///
+/// Cache hits are not counted, because counting would slow them down. Makes no network request.
 ///
 /// @param session    NULL for the default session
-/// @param text_out   gets a JSON object of numbers
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param text_out   receives a JSON object of numbers
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_FORKED
-/// Owner:   the caller frees the text with `keyferry_text_free`
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `text_out` is NULL;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
+/// Owner:   the caller frees the string with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  keyferry
 /// Since:   0.1

@@ -1,4 +1,4 @@
-//! The error object: every detail of a failure.
+//! The error object, which has the details of a failure.
 
 use std::ffi::{CString, c_char};
 
@@ -6,7 +6,8 @@ use crate::error::Error;
 use crate::ffi::panic;
 use crate::ffi::status::{self, KEYFERRY_OK, keyferry_status};
 
-/// Every detail of a failure. Holds no secret. Immutable, outlives the session that it came from.
+/// The details of a failure, without secrets. An error is immutable and stays valid after its
+/// session is freed.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub struct keyferry_error {
     error: Error,
@@ -14,10 +15,10 @@ pub struct keyferry_error {
 }
 
 impl keyferry_error {
-    /// The object for this error.
+    /// Creates the object for an error.
     pub fn new(error: Error) -> Self {
-        // Control characters can come from a path or an id; a host may print the message on a
-        // terminal.
+        // A path or an ID in the message may contain control characters, and the application may
+        // print the message on a terminal.
         let shown: String = error
             .message()
             .chars()
@@ -30,9 +31,9 @@ impl keyferry_error {
     }
 }
 
-/// The status that the failing call returned.
+/// Returns the status code that the failed call returned.
 ///
-/// @param error  may be NULL: then `KEYFERRY_OK`
+/// @param error  NULL gives `KEYFERRY_OK`
 ///
 /// Errors:  none
 /// Threads: [any]
@@ -45,10 +46,10 @@ pub extern "C" fn keyferry_error_status(error: Option<&keyferry_error>) -> keyfe
     })
 }
 
-/// One sentence for people, UTF-8, without a full stop: what is wrong with which thing, and the
-/// remedy.
+/// Returns the error message for people: the cause, the file, setting or other item that caused it,
+/// and the remedy. The message is one line of UTF-8 without a full stop at the end.
 ///
-/// @param error  may be NULL: then NULL
+/// @param error  NULL gives NULL
 ///
 /// Errors:  none
 /// Owner:   borrowed from `error`, valid until it is freed
@@ -62,10 +63,10 @@ pub extern "C" fn keyferry_error_message(error: Option<&keyferry_error>) -> *con
     })
 }
 
-/// The HTTP status behind the failure.
+/// Returns the HTTP status of the response that caused the failure.
 ///
-/// @param error  may be NULL: then 0
-/// @return       the status, 0 where no answer came
+/// @param error  NULL gives 0
+/// @return       the status; 0 if there was no response
 ///
 /// Errors:  none
 /// Threads: [any]
@@ -80,10 +81,10 @@ pub extern "C" fn keyferry_error_http_status(error: Option<&keyferry_error>) -> 
     })
 }
 
-/// The service's own error number.
+/// Returns the service's own error code.
 ///
-/// @param error  may be NULL: then 0
-/// @return       the number, e.g. 262146 of the MASV Agent; 0 where the service sent none
+/// @param error  NULL gives 0
+/// @return       the code, such as 262146 of the MASV Agent; 0 if the service sent none
 ///
 /// Errors:  none
 /// Threads: [any]
@@ -98,10 +99,10 @@ pub extern "C" fn keyferry_error_service_code(error: Option<&keyferry_error>) ->
     })
 }
 
-/// After how many milliseconds a new try makes sense.
+/// Returns how long to wait before a retry.
 ///
-/// @param error  may be NULL: then 0
-/// @return       milliseconds; 0 where nobody named a time
+/// @param error  NULL gives 0
+/// @return       milliseconds; 0 if no time is known
 ///
 /// Errors:  none
 /// Threads: [any]
@@ -121,8 +122,8 @@ pub extern "C" fn keyferry_error_retry_after_ms(error: Option<&keyferry_error>) 
 /// @param error  NULL does nothing. Taken.
 ///
 /// Errors:  none
-/// Owner:   the error and its message are gone afterwards
-/// Threads: [any], but not while another call uses it
+/// Owner:   takes `error` and its message
+/// Threads: [any], but not while another call uses `error`
 /// Source:  keyferry
 /// Since:   0.1
 #[unsafe(no_mangle)]

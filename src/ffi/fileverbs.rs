@@ -1,4 +1,4 @@
-//! FileVerbs by the names that callers look for.
+//! The functions for FileVerbs. They have short names, so that FileVerbs developers find them.
 
 use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
@@ -7,22 +7,30 @@ use crate::ffi::status::keyferry_status;
 use crate::ffi::token::{self, keyferry_token};
 use std::mem::MaybeUninit;
 
-/// Gets the `Authorization: Bearer` header of FileVerbs, renewed when it is due. May go to the
-/// network.
+/// Gets the `Authorization: Bearer` header of FileVerbs. keyferry refreshes the token when it is
+/// due.
+///
+/// Uses the cached token if it is fresh; otherwise loads a token from the store or requests one
+/// from the service.
 ///
 /// @param session    NULL for the default session
-/// @param token_out  gets the token
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param token_out  receives the token
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key` and
-///          `fileverbs.api_key`; KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE,
-///          KEYFERRY_E_PLUGIN if they can't be had; KEYFERRY_E_BAD_CREDENTIALS if they are wrong;
-///          KEYFERRY_E_UNSUPPORTED if FileVerbs is not at `fileverbs.url`; KEYFERRY_E_UNREACHABLE,
-///          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
-///          KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if
-///          another process that gets it takes too long; KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `token_out` is NULL;
+///          KEYFERRY_E_NOT_CONFIGURED if `fileverbs.secret_key` or `fileverbs.api_key` is not set;
+///          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE or KEYFERRY_E_PLUGIN if one of these
+///            keys cannot be read;
+///          KEYFERRY_E_BAD_CREDENTIALS if FileVerbs rejects the keys;
+///          KEYFERRY_E_UNSUPPORTED if the server at `fileverbs.url` is not FileVerbs;
+///          KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
+///            KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE or KEYFERRY_E_REDIRECTED if the
+///            request fails;
+///          KEYFERRY_E_TIMEOUT if the request times out;
+///          KEYFERRY_E_BUSY if another process takes too long to fetch the token;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
 /// Owner:   the caller frees the token with `keyferry_token_free`
-/// Threads: [any]; threads that want it at the same time wait for one request
+/// Threads: [any]; threads that need the token at the same time share one request
 /// Source:  FileVerbs API, `POST /accounts/access-token`
 /// Since:   0.1
 #[unsafe(no_mangle)]
@@ -36,17 +44,23 @@ pub extern "C" fn fileverbs_bearer(
     })
 }
 
-/// Gets the `SecretKey` header of FileVerbs for machine-to-machine calls: the configured one, in
-/// the shape of a token.
+/// Gets the configured `SecretKey` header of FileVerbs, for machine-to-machine calls, as a token.
+///
+/// Makes no network request, unless a plugin supplies the secret.
 ///
 /// @param session    NULL for the default session
-/// @param token_out  gets the token
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param token_out  receives the token
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_NOT_CONFIGURED without `fileverbs.secret_key`;
-///          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if it can't be had; KEYFERRY_E_PLUGIN,
-///          KEYFERRY_E_TIMEOUT and those of the network if a plugin gives it;
-///          KEYFERRY_E_BAD_CREDENTIALS for a while after it was rejected; KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `token_out` is NULL;
+///          KEYFERRY_E_NOT_CONFIGURED if `fileverbs.secret_key` is not set;
+///          KEYFERRY_E_SECRET_SOURCE or KEYFERRY_E_UNSAFE_FILE if the setting cannot be read;
+///          KEYFERRY_E_PLUGIN, KEYFERRY_E_TIMEOUT, KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS,
+///            KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
+///            KEYFERRY_E_BAD_RESPONSE or KEYFERRY_E_REDIRECTED if a plugin supplies the secret and
+///            fails;
+///          KEYFERRY_E_BAD_CREDENTIALS for a while after the secret was rejected;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
 /// Source:  FileVerbs API, SecretKey (Integration, API Secret)

@@ -1,4 +1,4 @@
-//! The log: messages go to one callback of the host.
+//! The log: keyferry sends its messages to one callback of the application.
 
 use std::ffi::{CString, c_char, c_void};
 use std::mem::MaybeUninit;
@@ -9,25 +9,30 @@ use crate::ffi::error::keyferry_error;
 use crate::ffi::status::keyferry_status;
 use crate::log::{self, Level};
 
-/// Nothing.
+/// Log nothing.
 pub const KEYFERRY_LOG_OFF: i32 = 0;
-/// What the user has to mend.
+/// An error that the user must fix.
 pub const KEYFERRY_LOG_ERROR: i32 = 1;
-/// What works in spite of a fault.
+/// A fault after which keyferry continues to work.
 pub const KEYFERRY_LOG_WARN: i32 = 2;
-/// Logins, refreshes, refusals.
+/// Logins, refreshes and rejections.
 pub const KEYFERRY_LOG_INFO: i32 = 3;
-/// Each exchange.
+/// Every HTTP request.
 pub const KEYFERRY_LOG_DEBUG: i32 = 4;
 
-/// Takes a message: `level` is one of `KEYFERRY_LOG_`, `message` is UTF-8 and borrowed for the
-/// call, `user_data` is what `keyferry_log_set_callback` was given. Runs on any thread, several at
-/// once. Must not call keyferry: such calls get `KEYFERRY_E_REENTRANT`.
+/// Receives a log message.
+///
+/// Any thread may run the callback, and several threads may run it at the same time. It must not
+/// call keyferry: such a call returns `KEYFERRY_E_REENTRANT`.
+///
+/// @param level      one of `KEYFERRY_LOG_`
+/// @param message    UTF-8. Borrowed.
+/// @param user_data  the pointer that `keyferry_log_set_callback` received
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub type keyferry_log_callback =
     Option<unsafe extern "C" fn(level: i32, message: *const c_char, user_data: *mut c_void)>;
 
-/// Frees `user_data`, once, when no call of the callback runs any more.
+/// Frees `user_data`. Runs once, when no call of the callback is running any more.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub type keyferry_log_finalizer = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
@@ -37,17 +42,18 @@ struct LogSink {
     finalizer: keyferry_log_finalizer,
 }
 
-// SAFETY: the caller of `keyferry_log_set_callback` promises that `callback` and `user_data` may be
-// used from any thread.
+// SAFETY: the caller of `keyferry_log_set_callback` promises that any thread may use `callback` and
+// `user_data`.
 unsafe impl Send for LogSink {}
-// SAFETY: as above.
+// SAFETY: the caller of `keyferry_log_set_callback` promises that several threads may use
+// `callback` and `user_data` at the same time.
 unsafe impl Sync for LogSink {}
 
 impl LogSink {
     fn write(&self, level: Level, message: &str) {
         let text = CString::new(message).unwrap_or_default();
-        // SAFETY: the caller of `keyferry_log_set_callback` promised a function of this type;
-        // `text` lives through the call.
+        // SAFETY: the caller of `keyferry_log_set_callback` promises that `callback` is a function
+        // of this type. `text` lives until the call returns.
         unsafe { (self.callback)(level as i32, text.as_ptr(), self.user_data) };
     }
 }
@@ -55,32 +61,35 @@ impl LogSink {
 impl Drop for LogSink {
     fn drop(&mut self) {
         if let Some(finalizer) = self.finalizer {
-            // SAFETY: the caller of `keyferry_log_set_callback` promised a function of this type;
-            // this runs once.
+            // SAFETY: the caller of `keyferry_log_set_callback` promises that `finalizer` is a
+            // function of this type. It runs once, because `drop` does.
             unsafe { finalizer(self.user_data) };
         }
     }
 }
 
-/// Sets the function that gets the log of the whole library. Replaces the one before: waits until
-/// no call of it runs, then runs its finalizer. Messages hold no secret. In a forked child nothing
-/// is logged until it calls this itself.
+/// Sets the function that receives the log messages of the whole library. The messages contain no
+/// secrets.
 ///
-/// @param level      up to which level: one of `KEYFERRY_LOG_`
-/// @param callback   takes the messages; NULL for silence, then `finalizer` runs at once
-/// @param user_data  handed to `callback`; may be NULL. Taken.
+/// It replaces the previous callback: keyferry waits until no call of that callback is running, and
+/// then runs its finalizer. A forked child logs nothing until it calls this function itself.
+///
+/// @param level      the most detailed level to log: one of `KEYFERRY_LOG_`
+/// @param callback   receives the messages; NULL turns the log off, and `finalizer` then runs at once
+/// @param user_data  is passed to `callback`; may be NULL. Taken.
 /// @param finalizer  frees `user_data`; may be NULL
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_INVALID_VALUE for another level; KEYFERRY_E_REENTRANT from inside a log
-///          callback; after both `user_data` is still the caller's
-/// Owner:   `user_data` is keyferry's until `finalizer` has run
+/// Errors:  KEYFERRY_E_INVALID_VALUE if `level` is another number;
+///          KEYFERRY_E_REENTRANT if a log callback calls this function;
+///          after either error the caller still owns `user_data`
+/// Owner:   keyferry owns `user_data` until `finalizer` has run
 /// Threads: [any]
 /// Source:  keyferry
 /// Since:   0.1
 ///
 /// # Safety
-/// `callback` and `finalizer` may be called from any thread with `user_data`.
+/// Any thread may call `callback` and `finalizer` with `user_data`, several at the same time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keyferry_log_set_callback(
     level: i32,
@@ -99,14 +108,14 @@ pub unsafe extern "C" fn keyferry_log_set_callback(
             _ => {
                 return Err(Error::new(
                     ErrorKind::InvalidValue,
-                    format!("level {level} is not one of KEYFERRY_LOG_…"),
+                    format!("level {level} is invalid; use one of KEYFERRY_LOG_…"),
                 ));
             }
         };
         let Some(callback) = callback else {
             log::install(None, None)?;
             if let Some(finalizer) = finalizer {
-                // SAFETY: by this function's contract.
+                // SAFETY: the caller promises that `finalizer` may be called with `user_data`.
                 unsafe { finalizer(user_data) };
             }
             return Ok(());

@@ -1,4 +1,4 @@
-//! MASV cloud by the names that callers look for.
+//! The functions for MASV cloud. They have short names, so that MASV developers find them.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -10,33 +10,39 @@ use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 use crate::ffi::token::{self, keyferry_token};
 
-/// Logs in to MASV with e-mail and password: always one `POST /v1/auth`, also where an earlier one
-/// was refused. The login is kept for the session's account, so `masv_token_for` works from then
-/// on; when it ends and no password is configured, that one answers KEYFERRY_E_LOGIN_REQUIRED. Goes
-/// to the network.
+/// Logs in to MASV with e-mail and password.
+///
+/// Always sends one `POST /v1/auth`, even if MASV rejected an earlier login. keyferry caches and
+/// stores the token under the session's account, so that `masv_token_for` can use it. When the
+/// token expires and no password is configured, `masv_token_for` returns KEYFERRY_E_LOGIN_REQUIRED.
 ///
 /// @param session    NULL for the default session
 /// @param email      UTF-8; NULL for the configured `masv.email`. Borrowed.
-/// @param password   UTF-8; NULL for the configured `masv.password`. Borrowed; our copy is wiped.
-/// @param token_out  gets the user token, with `user` and `teams` in its details; may be NULL
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param password   UTF-8; NULL for the configured `masv.password`. Borrowed; keyferry wipes its copy.
+/// @param token_out  receives the user token, whose details have `user` and `teams`; may be NULL
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NOT_CONFIGURED if one is neither given nor configured;
-///          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_PLUGIN if a configured one
-///          can't be had; KEYFERRY_E_BAD_CREDENTIALS for a wrong password, and for accounts with
-///          MFA or SSO, which need an API key; KEYFERRY_E_NOT_FOUND, KEYFERRY_E_UNSUPPORTED if MASV
-///          is not at `masv.url`; KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE,
-///          KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE,
-///          KEYFERRY_E_REDIRECTED, KEYFERRY_E_TIMEOUT, KEYFERRY_E_FORKED; KEYFERRY_E_NOT_UTF8;
-///          KEYFERRY_E_INVALID_VALUE if one is empty, longer than 16 KiB or holds a control
-///          character
+/// Errors:  KEYFERRY_E_NOT_CONFIGURED if e-mail or password is neither passed nor configured;
+///          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE or KEYFERRY_E_PLUGIN if a configured
+///            e-mail or password cannot be read;
+///          KEYFERRY_E_BAD_CREDENTIALS if the password is wrong, or if the account uses MFA or SSO
+///            and therefore needs an API key;
+///          KEYFERRY_E_NOT_FOUND or KEYFERRY_E_UNSUPPORTED if the server at `masv.url` is not MASV;
+///          KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
+///            KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE or KEYFERRY_E_REDIRECTED if the
+///            request fails;
+///          KEYFERRY_E_TIMEOUT if the request times out;
+///          KEYFERRY_E_NOT_UTF8 if `email` or `password` is not UTF-8;
+///          KEYFERRY_E_INVALID_VALUE if e-mail or password is empty, longer than 16 KiB or contains
+///            a control character;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
 /// Source:  MASV API, `POST /v1/auth`
 /// Since:   0.1
 ///
 /// # Safety
-/// `email` and `password` are NULL or end in NUL.
+/// `email` and `password` are each NULL or end in NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn masv_login(
     session: Option<&keyferry_session>,
@@ -46,9 +52,9 @@ pub unsafe extern "C" fn masv_login(
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::call_with_out("masv_login", token_out, error_out, |out| {
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `email` is NULL or ends in NUL.
         let email = unsafe { text::optional_secret(email, "email") }?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `password` is NULL or ends in NUL.
         let password = unsafe { text::optional_secret(password, "password") }?;
         let token = session::or_default(session)?.masv_login(email, password)?;
         if let Some(out) = out {
@@ -58,29 +64,42 @@ pub unsafe extern "C" fn masv_login(
     })
 }
 
-/// Gets the headers for a resource of any service, from memory if they are fresh, else from the
-/// store or the service. A path with no service before it is MASV's. Short for
-/// `keyferry_session_token_for` with nothing but a resource. May go to the network.
+/// Gets the headers for a resource of any service. A path without a service name belongs to MASV.
+///
+/// Uses the cached token if it is fresh; otherwise loads a token from the store or requests one
+/// from the service. Does the same as `keyferry_session_token_for` with a request for which only
+/// the resource is set.
 ///
 /// @param session    NULL for the default session
-/// @param resource   a URL of a service, `SERVICE:PATH`, a pasted link of get.massive.io, or the path of a MASV thing: `user`,
-///                   `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8. Borrowed.
-/// @param token_out  gets the token
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param resource   a URL of a service, `SERVICE:PATH`, a pasted link of get.massive.io, or a MASV path: `user`,
+///                   `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8.
+///                   Borrowed.
+/// @param token_out  receives the token
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
-///          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED,
-///          KEYFERRY_E_LOGIN_REQUIRED, KEYFERRY_E_BAD_CREDENTIALS, KEYFERRY_E_NOT_FOUND,
-///          KEYFERRY_E_INSUFFICIENT_ACCESS (a download needs a link), KEYFERRY_E_UNSUPPORTED;
-///          KEYFERRY_E_SECRET_SOURCE, KEYFERRY_E_UNSAFE_FILE if a secret can't be had;
-///          KEYFERRY_E_PLUGIN if a plugin that is needed misbehaves; KEYFERRY_E_UNREACHABLE,
-///          KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED, KEYFERRY_E_UNAVAILABLE,
-///          KEYFERRY_E_BAD_RESPONSE, KEYFERRY_E_REDIRECTED; KEYFERRY_E_TIMEOUT, KEYFERRY_E_BUSY if
-///          another process that gets it takes too long; KEYFERRY_E_FORKED; `keyferry_status_text`
-///          has each remedy
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `token_out` is NULL;
+///          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
+///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
+///          KEYFERRY_E_NOT_CONFIGURED if a required setting is missing;
+///          KEYFERRY_E_LOGIN_REQUIRED if the user must log in;
+///          KEYFERRY_E_BAD_CREDENTIALS if the service rejects the credential;
+///          KEYFERRY_E_NOT_FOUND if the service does not know the requested item;
+///          KEYFERRY_E_INSUFFICIENT_ACCESS if the available credentials do not allow the access (a
+///            download needs a link);
+///          KEYFERRY_E_UNSUPPORTED if the service does not support the operation;
+///          KEYFERRY_E_SECRET_SOURCE or KEYFERRY_E_UNSAFE_FILE if a secret cannot be read;
+///          KEYFERRY_E_PLUGIN if a required plugin fails;
+///          KEYFERRY_E_UNREACHABLE, KEYFERRY_E_TLS, KEYFERRY_E_NO_RESPONSE, KEYFERRY_E_THROTTLED,
+///            KEYFERRY_E_UNAVAILABLE, KEYFERRY_E_BAD_RESPONSE or KEYFERRY_E_REDIRECTED if the
+///            request fails;
+///          KEYFERRY_E_TIMEOUT if the request times out;
+///          KEYFERRY_E_BUSY if another process takes too long to fetch the token;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
 /// Owner:   the caller frees the token with `keyferry_token_free`
-/// Threads: [any]; threads that want the same token wait for one request
-/// Source:  services' documents
+/// Threads: [any]; threads that need the same token share one request
+/// Source:  API documentation of the services
 /// Since:   0.1
 ///
 /// # Safety
@@ -94,7 +113,7 @@ pub unsafe extern "C" fn masv_token_for(
 ) -> keyferry_status {
     boundary::call_with_out("masv_token_for", token_out, error_out, |out| {
         let out = boundary::required(out, "token_out")?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `resource` is NULL or ends in NUL.
         let resource = unsafe { text::required(resource, "resource") }?;
         let token = session::or_default(session)?.token(resource)?;
         token::write_out(out, token);

@@ -1,11 +1,12 @@
-//! The C ABI: what `include/keyferry.h` is generated from. It translates and holds no policy and no
-//! state.
+//! The C ABI, from which `include/keyferry.h` is generated. It translates between C and Rust, and
+//! has no policy and no state.
 //!
-//! One file for each object of the header. Each export takes pointers as `Option<&T>` (NULL is
-//! `None`) and is one call of [`boundary`], or of [`panic::infallible`] where it can't fail.
+//! There is one file for each object of the header. Exported functions take pointers as
+//! `Option<&T>`, so NULL is `None`. The body of each is one call of [`boundary`], or of
+//! [`panic::infallible`] if the function cannot fail.
 #![expect(
     rustdoc::broken_intra_doc_links,
-    reason = "[any] and [one] are the header's words for threads, no links"
+    reason = "[any] and [one] are tags that the header defines for threads, not links"
 )]
 
 pub mod agent;

@@ -1,11 +1,11 @@
-//! Catches panics, so that none leaves the library. Knows nothing of statuses and error objects.
+//! Catches panics, so that no panic leaves the library.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Runs the body of an export that can't fail. After a panic the result is `fallback`.
+/// Runs the body of an exported function that cannot fail. Returns `fallback` if the body panics.
 #[inline]
 pub fn infallible<T>(name: &'static str, fallback: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(|| {
@@ -15,10 +15,10 @@ pub fn infallible<T>(name: &'static str, fallback: T, body: impl FnOnce() -> T) 
     .unwrap_or(fallback)
 }
 
-/// Runs the body of an export that can fail.
+/// Runs the body of an exported function that can fail.
 ///
 /// # Errors
-/// Those of `body`; [`ErrorKind::Panic`] after a panic.
+/// Returns the errors of `body`; [`ErrorKind::Panic`] if it panics.
 #[inline]
 pub fn fallible(name: &'static str, body: impl FnOnce() -> Result<()>) -> Result<()> {
     let body_with_injection = || {
@@ -31,40 +31,41 @@ pub fn fallible(name: &'static str, body: impl FnOnce() -> Result<()>) -> Result
 
 #[cold]
 fn panic_error(name: &'static str, payload: Box<dyn Any + Send>) -> Error {
-    // Its text may quote a value. It is dropped unread, and dropping it may panic once more.
+    // The payload's message may contain a secret, so it is dropped unread. Dropping it may panic
+    // again.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
     Error::new(
         ErrorKind::Panic,
-        format!("a fault inside {name}, contained: report it"),
+        format!("internal error in {name}; report it as a bug"),
     )
 }
 
-/// Makes the next call of an export panic, so that a test sees the panic contained. In debug builds
-/// only.
+/// Makes the next call of an exported function panic, so that a test can check that the library
+/// catches the panic. Exists only in debug builds.
 #[cfg(debug_assertions)]
 pub mod injection {
     use std::ptr::null_mut;
     use std::sync::atomic::{AtomicPtr, Ordering};
 
-    /// The export that panics next.
+    /// The name of the exported function that panics next, or NULL.
     ///
-    /// Rationale: under a lock, which a thread may hold while another one forks, a child hung in
-    /// its first call.
+    /// Rationale: this is not a lock. A thread could hold a lock while another thread forked, and
+    /// the child then hung in its first call.
     static ARMED: AtomicPtr<&'static str> = AtomicPtr::new(null_mut());
 
-    /// Makes the next call of `name` panic.
+    /// Makes the next call of the exported function `name` panic.
     pub fn arm(name: &'static str) {
         ARMED.store(Box::into_raw(Box::new(name)), Ordering::Release);
     }
 
-    /// Whether an armed panic has not happened yet.
+    /// Returns whether an injected panic is still pending.
     pub fn is_armed() -> bool {
         !ARMED.load(Ordering::Acquire).is_null()
     }
 
     pub(super) fn maybe_panic(name: &str) {
         let armed = ARMED.load(Ordering::Acquire);
-        // SAFETY: a pointer in here came from `Box::into_raw`, and is never freed.
+        // SAFETY: the pointer is NULL, or `arm` got it from `Box::into_raw` and nothing frees it.
         if unsafe { armed.as_ref() }.is_none_or(|armed| *armed != name) {
             return;
         }

@@ -1,4 +1,4 @@
-//! The request object: a resource and what the caller needs of its token.
+//! The request object: a resource and the requirements for its token.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -14,8 +14,8 @@ use crate::model::key::Access;
 use crate::model::request::Request;
 use crate::sys::fork;
 
-/// A resource and what the caller needs of its token. Set it up in one thread; then any thread may
-/// use or cancel it.
+/// A resource and the requirements for its token. One thread sets up a request; after that, any
+/// thread may use or cancel it.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub struct keyferry_request {
     request: Request,
@@ -23,7 +23,7 @@ pub struct keyferry_request {
 }
 
 impl keyferry_request {
-    /// The request, unless it was made before a fork.
+    /// Returns the request, or an error if it was created before a fork.
     pub(crate) fn checked(request: Option<&Self>) -> Result<&Request> {
         let request = boundary::required(request, "request")?;
         if request.fork == fork::generation() {
@@ -37,30 +37,32 @@ impl keyferry_request {
 fn forked_error() -> Error {
     Error::new(
         ErrorKind::Forked,
-        "this request was made before a fork: make another in the child",
+        "this request was created before a fork; create a new one in the child",
     )
 }
 
-/// The access that the resource itself says; the default.
+/// The access that the resource implies. This is the default.
 pub const KEYFERRY_ACCESS_ANY: i32 = 0;
-/// All that this kind of token allows: there is only one sort of it.
+/// Full access, for a kind of token that has only one level of access.
 pub const KEYFERRY_ACCESS_FULL: i32 = 1;
-/// List and download a package.
+/// Access to list and download a package.
 pub const KEYFERRY_ACCESS_READ: i32 = 2;
-/// Add files to a package and finalize it.
+/// Access to add files to a package and finalize it.
 pub const KEYFERRY_ACCESS_WRITE: i32 = 3;
-/// Rename, expire, link, transfer and delete a package.
+/// Access to rename, expire, link, transfer and delete a package.
 pub const KEYFERRY_ACCESS_MANAGE: i32 = 4;
 
-/// Makes a request for a resource.
+/// Creates a request for a resource.
 ///
-/// @param resource     a URL of a service, `SERVICE:PATH`, or the path of a MASV thing: `user`, `packages/ID`,
+/// @param resource     a URL of a service, `SERVICE:PATH`, or a MASV path: `user`, `packages/ID`,
 ///                     `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8. Borrowed and copied.
-/// @param request_out  gets the request
-/// @param error_out    gets the detail of a failure; may be NULL
+/// @param request_out  receives the request
+/// @param error_out    receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE if it can't be read
-/// Owner:   the caller frees it with `keyferry_request_free`
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `request_out` is NULL;
+///          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed
+/// Owner:   the caller frees the request with `keyferry_request_free`
 /// Threads: [any]
 /// Source:  keyferry
 /// Since:   0.1
@@ -75,7 +77,7 @@ pub unsafe extern "C" fn keyferry_request_new(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_request_new", request_out, error_out, |out| {
         let out = boundary::required(out, "request_out")?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `resource` is NULL or ends in NUL.
         let resource = unsafe { text::required(resource, "resource") }?;
         crate::model::resource::Resource::parse(resource)?;
         fork::watch();
@@ -90,16 +92,17 @@ pub unsafe extern "C" fn keyferry_request_new(
     })
 }
 
-/// Wants a token that is good for so long, instead of the engine's own windows. A service that
-/// gives shorter ones gets the last word: the freshest is returned, and
-/// `keyferry_token_expires_unix_s` says when that ends.
+/// Sets how long the token must stay valid. keyferry refreshes a token that expires sooner.
+///
+/// If the service issues only tokens with a shorter lifetime, keyferry returns the freshest one;
+/// `keyferry_token_expires_unix_s` gives its expiry.
 ///
 /// @param request      the request
-/// @param min_valid_s  seconds; 0 (the default) for the engine's own windows
-/// @param error_out    gets the detail of a failure; may be NULL
+/// @param min_valid_s  seconds; with 0, the default, only keyferry's own refresh windows apply
+/// @param error_out    receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT
-/// Owner:   nothing changes hands
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL
+/// Owner:   ownership does not change
 /// Threads: [one]
 /// Source:  keyferry
 /// Since:   0.1
@@ -116,14 +119,15 @@ pub extern "C" fn keyferry_request_set_min_valid_s(
     })
 }
 
-/// Wants this access instead of the one that the resource says.
+/// Sets the access that the token must allow, instead of the access that the resource implies.
 ///
 /// @param request    the request
 /// @param access     one of `KEYFERRY_ACCESS_`
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_INVALID_VALUE for another number
-/// Owner:   nothing changes hands
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
+///          KEYFERRY_E_INVALID_VALUE if `access` is another number
+/// Owner:   ownership does not change
 /// Threads: [one]
 /// Source:  MASV API, package tokens
 /// Since:   0.1
@@ -139,7 +143,7 @@ pub extern "C" fn keyferry_request_set_access(
         if known.is_none() && access != KEYFERRY_ACCESS_ANY {
             return Err(Error::new(
                 ErrorKind::InvalidValue,
-                format!("access {access} is not one of KEYFERRY_ACCESS_…"),
+                format!("access {access} is invalid; use one of KEYFERRY_ACCESS_…"),
             ));
         }
         request.request.access = known;
@@ -147,14 +151,19 @@ pub extern "C" fn keyferry_request_set_access(
     })
 }
 
-/// Acts as another account than the default one.
+/// Sets the account to use instead of the default account.
+///
+/// The name is not checked here: the first call that uses the request returns
+/// KEYFERRY_E_NOT_CONFIGURED if there is no such profile.
 ///
 /// @param request    the request
-/// @param account    a profile's name from the configuration, UTF-8; NULL for the default. Borrowed and copied.
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param account    the name of a profile in the configuration, UTF-8; NULL for the default account. Borrowed and
+///                   copied.
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; an unknown profile shows at the first use, as KEYFERRY_E_NOT_CONFIGURED
-/// Owner:   nothing changes hands
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
+///          KEYFERRY_E_NOT_UTF8 if `account` is not UTF-8
+/// Owner:   ownership does not change
 /// Threads: [one]
 /// Source:  keyferry
 /// Since:   0.1
@@ -169,9 +178,10 @@ pub unsafe extern "C" fn keyferry_request_set_account(
 ) -> keyferry_status {
     boundary::call("keyferry_request_set_account", error_out, || {
         let request = boundary::required(request, "request")?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `account` is NULL or ends in NUL.
         let account = unsafe { text::optional(account, "account") }?;
-        // A name that long is no profile's: it is not copied, and stays one that is none.
+        // An over-long name matches no profile. It is replaced by the empty name, which matches
+        // none either, so that it is not copied.
         request.request.account = account.map(|name| {
             if text::check_length(name, "account").is_ok() {
                 name
@@ -184,14 +194,17 @@ pub unsafe extern "C" fn keyferry_request_set_account(
     })
 }
 
-/// Brings the password of a protected link.
+/// Sets the password of a password-protected link.
 ///
 /// @param request    the request
-/// @param password   UTF-8; NULL for none. Borrowed and copied; our copy is wiped when the request is freed.
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param password   UTF-8; NULL for no password. Borrowed and copied; `keyferry_request_free` wipes the copy.
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8; KEYFERRY_E_INVALID_VALUE if it is empty or holds a control character
-/// Owner:   nothing changes hands
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
+///          KEYFERRY_E_NOT_UTF8 if `password` is not UTF-8;
+///          KEYFERRY_E_INVALID_VALUE if `password` is empty, longer than 16 KiB or contains a
+///            control character
+/// Owner:   ownership does not change
 /// Threads: [one]
 /// Source:  MASV API, `GET /v1/links/{link_id}`, header X-Link-Password
 /// Since:   0.1
@@ -206,7 +219,7 @@ pub unsafe extern "C" fn keyferry_request_set_link_password(
 ) -> keyferry_status {
     boundary::call("keyferry_request_set_link_password", error_out, || {
         let request = boundary::required(request, "request")?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `password` is NULL or ends in NUL.
         let password = unsafe { text::optional_secret(password, "password") }?;
         password
             .iter()
@@ -216,14 +229,15 @@ pub unsafe extern "C" fn keyferry_request_set_link_password(
     })
 }
 
-/// Waits no longer than this.
+/// Sets how long a call with this request may wait for its token.
 ///
-/// @param request    the request
-/// @param timeout_ms milliseconds, 1 to 600000; 0 (the default) for the configured `http.timeout_ms`
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param request     the request
+/// @param timeout_ms  milliseconds, 1 to 600000 (10 minutes); 0, the default, for the configured `http.timeout_ms`
+/// @param error_out   receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_INVALID_VALUE above ten minutes
-/// Owner:   nothing changes hands
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
+///          KEYFERRY_E_INVALID_VALUE if `timeout_ms` is above 600000
+/// Owner:   ownership does not change
 /// Threads: [one]
 /// Source:  keyferry
 /// Since:   0.1
@@ -238,7 +252,7 @@ pub extern "C" fn keyferry_request_set_timeout_ms(
         if timeout_ms > 600_000 {
             return Err(Error::new(
                 ErrorKind::InvalidValue,
-                "timeout_ms is above 600000, ten minutes",
+                "timeout_ms is above 600000 (10 minutes); pass a smaller value",
             ));
         }
         request.request.timeout =
@@ -247,14 +261,16 @@ pub extern "C" fn keyferry_request_set_timeout_ms(
     })
 }
 
-/// Ends the wait of whoever waits with this request, now and from now on: it gets
-/// `KEYFERRY_E_CANCELLED`. What is under way goes on for others who wait for the same token.
+/// Cancels a request for good. Calls that wait with it, and all later calls with it, return
+/// `KEYFERRY_E_CANCELLED`.
 ///
-/// @param request  may be NULL: then nothing happens
+/// A fetch that has started goes on for other callers that wait for the same token.
+///
+/// @param request  NULL does nothing
 ///
 /// Errors:  none
-/// Owner:   nothing changes hands
-/// Threads: [any], also while another thread waits with `request`
+/// Owner:   ownership does not change
+/// Threads: [any], even while another thread waits with `request`
 /// Source:  keyferry
 /// Since:   0.1
 #[unsafe(no_mangle)]
@@ -266,12 +282,12 @@ pub extern "C" fn keyferry_request_cancel(request: Option<&keyferry_request>) {
     });
 }
 
-/// Frees a request.
+/// Frees a request and wipes its link password.
 ///
 /// @param request  NULL does nothing. Taken.
 ///
 /// Errors:  none
-/// Owner:   the request is gone afterwards; no call may be using it
+/// Owner:   takes `request`; no call may be using it
 /// Threads: [one]
 /// Source:  keyferry
 /// Since:   0.1

@@ -18,16 +18,18 @@ use crate::secret::Secret;
 use crate::session::Session;
 use crate::sys::fork;
 
-/// Configuration, services, cache and store. `const keyferry_session *`: any thread, at once. NULL
-/// stands for the default session, which is opened at its first use from the user's configuration,
-/// is never freed, and opens anew in a forked child.
+/// A session: configuration, services, cache and store. Any number of threads may use one session
+/// at the same time.
+///
+/// NULL stands for the default session. keyferry opens it at its first use from the user's
+/// configuration and never frees it. A forked child opens its own default session.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
 pub struct keyferry_session {
     session: Session,
     fork: u32,
 }
 
-/// The session of a handle, or the default one.
+/// Returns the session of a handle, or the default session for NULL.
 #[inline]
 pub(crate) fn or_default(handle: Option<&keyferry_session>) -> Result<&Session> {
     match handle {
@@ -41,22 +43,25 @@ pub(crate) fn or_default(handle: Option<&keyferry_session>) -> Result<&Session> 
 fn forked_error() -> Error {
     Error::new(
         ErrorKind::Forked,
-        "this session was opened before a fork: pass NULL, or open another in the child",
+        "this session was opened before a fork; pass NULL, or open a new one in the child",
     )
 }
 
-/// Opens a session. Goes to no network, and starts no thread but those that initialise the plugins
-/// which the configuration names; a plugin that can't be used is left out, and whoever asks for its
-/// tokens is told why.
+/// Opens a session.
 ///
-/// @param config       copied; NULL for the user's `config.toml` and the environment
-/// @param session_out  gets the session
-/// @param error_out    gets the detail of a failure; may be NULL
+/// Makes no network request. Starts no thread, except those that initialise the configured plugins.
+/// A plugin that cannot be used does not make this function fail: only requests for tokens of that
+/// plugin fail, with the reason as their error message.
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT; KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE if the
-///          configuration can't be used: the message names the key; KEYFERRY_E_NOT_CONFIGURED if
-///          there is no such `profile`
-/// Owner:   the caller frees it with `keyferry_session_free`
+/// @param config       NULL for the user's `config.toml` and the environment. Borrowed and copied.
+/// @param session_out  receives the session
+/// @param error_out    receives the details of a failure; may be NULL
+///
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `session_out` is NULL;
+///          KEYFERRY_E_CONFIG or KEYFERRY_E_UNSAFE_FILE if the configuration cannot be used: the
+///            error message names the key;
+///          KEYFERRY_E_NOT_CONFIGURED if the selected `profile` does not exist
+/// Owner:   the caller frees the session with `keyferry_session_free`
 /// Threads: [any]
 /// Source:  the configuration table in README.md
 /// Since:   0.1
@@ -84,13 +89,14 @@ pub extern "C" fn keyferry_session_open(
     })
 }
 
-/// Closes a session: cancels refreshes, ends its threads within a second. Tokens and errors that
-/// came from it live on.
+/// Closes and frees a session. It cancels running refreshes and ends the threads of the session
+/// within one second. Tokens and errors of the session stay valid.
 ///
-/// @param session  NULL does nothing; in a forked child nothing is freed, on purpose. Taken.
+/// @param session  NULL does nothing. In a forked child, a session from before the fork is not freed, on purpose.
+///                 Taken.
 ///
 /// Errors:  none
-/// Owner:   the session is gone afterwards; no call with it may be in progress
+/// Owner:   takes `session`; no call may be using it
 /// Threads: [one]
 /// Source:  keyferry
 /// Since:   0.1
@@ -102,18 +108,23 @@ pub extern "C" fn keyferry_session_free(session: Option<Box<keyferry_session>>) 
     });
 }
 
-/// Gets the headers for a request, from memory if they are fresh, else from the store or the
-/// service. May go to the network.
+/// Gets the headers for a request.
+///
+/// Uses the cached token if it is fresh; otherwise loads a token from the store or requests one
+/// from the service.
 ///
 /// @param session    NULL for the default session
-/// @param request    what is wanted. Borrowed.
-/// @param token_out  gets the token
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param request    the resource and the requirements for its token. Borrowed.
+/// @param token_out  receives the token
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  those of `masv_token_for` and `fileverbs_bearer`; KEYFERRY_E_CANCELLED
+/// Errors:  all errors of `masv_token_for` and `fileverbs_bearer`;
+///          KEYFERRY_E_NULL_ARGUMENT if `request` or `token_out` is NULL;
+///          KEYFERRY_E_FORKED if `session` or `request` was created before a fork;
+///          KEYFERRY_E_CANCELLED if `request` is cancelled
 /// Owner:   the caller frees the token with `keyferry_token_free`
-/// Threads: [any]; threads that want the same token wait for one request
-/// Source:  services' documents
+/// Threads: [any]; threads that need the same token share one request
+/// Source:  API documentation of the services
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_session_token_for(
@@ -130,18 +141,25 @@ pub extern "C" fn keyferry_session_token_for(
     })
 }
 
-/// Gets an unexpired token from memory. Goes to no store and no network; the first use of NULL
-/// opens the default session.
+/// Gets an unexpired token from the cache.
+///
+/// Does not read the store and makes no network request. The first use of the default session opens
+/// it, which reads the configuration.
 ///
 /// @param session    NULL for the default session
-/// @param request    what is wanted. Borrowed.
-/// @param token_out  gets the token
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param request    the resource and the requirements for its token. Borrowed.
+/// @param token_out  receives the token
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NOT_CACHED if there is none, or none that is good for `min_valid_s` (beyond
-///          a token's whole life: for half of it); KEYFERRY_E_NULL_ARGUMENT,
-///          KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER,
-///          KEYFERRY_E_NOT_CONFIGURED for an unknown account, KEYFERRY_E_FORKED
+/// Errors:  KEYFERRY_E_NOT_CACHED if no unexpired token is cached, or if the cached token expires
+///            in less than `min_valid_s` seconds (if `min_valid_s` exceeds the whole lifetime of
+///            the token, half of that lifetime is required instead);
+///          KEYFERRY_E_NULL_ARGUMENT if `request` or `token_out` is NULL;
+///          KEYFERRY_E_INVALID_RESOURCE if the resource is malformed;
+///          KEYFERRY_E_UNKNOWN_SERVICE if the resource belongs to no configured service;
+///          KEYFERRY_E_NO_HEADER if the resource takes no credential header;
+///          KEYFERRY_E_NOT_CONFIGURED if the account does not exist;
+///          KEYFERRY_E_FORKED if `session` or `request` was created before a fork
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
 /// Source:  keyferry
@@ -161,28 +179,41 @@ pub extern "C" fn keyferry_session_cached(
     })
 }
 
-/// Copies the header line of a fresh token from memory: `Name: value` and NUL. Goes to no store and
-/// no network; allocates for links and for odd spellings of a URL; the first use of NULL opens the
-/// default session. From the moment on when a refresh is advisable it answers KEYFERRY_E_NOT_CACHED
-/// once, so that somebody calls `keyferry_session_token_for`.
+/// Copies the header line of a fresh cached token, `Name: value`, and a NUL into a buffer.
+///
+/// Does not read the store and makes no network request. Allocates memory only for links and for
+/// URLs in an unusual spelling. The first use of the default session opens it, which reads the
+/// configuration.
+///
+/// Once a refresh of the token is due, one call returns KEYFERRY_E_NOT_CACHED although the token is
+/// still valid. The caller should then call `keyferry_session_token_for`, which starts the refresh.
+/// All other calls still return the token.
 ///
 /// @param session     NULL for the default session
 /// @param resource    as for `masv_token_for`. Borrowed.
-/// @param buffer      gets the line; may be NULL if `capacity` is 0. After any status but KEYFERRY_OK it may hold bytes of a token.
-/// @param capacity    its size in bytes; a line is shorter than 17000
-/// @param length_out  gets the line's length in bytes without NUL, also with KEYFERRY_E_BUFFER_TOO_SMALL; may be NULL
+/// @param buffer      receives the line; may be NULL if `capacity` is 0. After any status other than KEYFERRY_OK it
+///                    may contain bytes of a token.
+/// @param capacity    the size of `buffer` in bytes; a line is shorter than 17000 bytes
+/// @param length_out  receives the length of the line in bytes without NUL, also with KEYFERRY_E_BUFFER_TOO_SMALL;
+///                    may be NULL
 ///
-/// Errors:  KEYFERRY_E_NOT_CACHED: call `keyferry_session_token_for`; KEYFERRY_E_BUFFER_TOO_SMALL;
-///          KEYFERRY_E_MULTIPLE_HEADERS; KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8,
-///          KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER,
-///          KEYFERRY_E_FORKED
-/// Owner:   nothing changes hands; the line is a secret: wipe the buffer, whatever the status is
+/// Errors:  KEYFERRY_E_NOT_CACHED if no fresh token is cached: call `keyferry_session_token_for`;
+///          KEYFERRY_E_BUFFER_TOO_SMALL if the line and its NUL do not fit;
+///          KEYFERRY_E_MULTIPLE_HEADERS if the token has more than one header;
+///          KEYFERRY_E_NULL_ARGUMENT if `resource` is NULL, or if `buffer` is NULL and `capacity`
+///            is not 0;
+///          KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
+///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
+/// Owner:   ownership does not change; the line is a secret: wipe `buffer` whatever the status is
 /// Threads: [any]
 /// Source:  keyferry
 /// Since:   0.1
 ///
 /// # Safety
-/// `resource` ends in NUL; `buffer` has room for `capacity` bytes.
+/// `resource` is NULL or ends in NUL. `buffer` has room for `capacity` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keyferry_session_peek(
     session: Option<&keyferry_session>,
@@ -200,14 +231,14 @@ pub unsafe extern "C" fn keyferry_session_peek(
             Some(_) => return Err(KEYFERRY_E_FORKED),
             None => Session::default_session().map_err(|error| status::from_kind(error.kind))?,
         };
-        // SAFETY: not NULL, so it ends in NUL, by this function's contract.
+        // SAFETY: `resource` is not NULL, and the caller promises that it then ends in NUL.
         let resource =
             text::utf8(unsafe { CStr::from_ptr(resource) }).ok_or(KEYFERRY_E_NOT_UTF8)?;
         let line: &mut [MaybeUninit<u8>] = if buffer.is_null() {
             &mut []
         } else {
-            // SAFETY: `buffer` has room for `capacity` bytes, by this function's contract; they
-            // need not be initialised.
+            // SAFETY: the caller promises that `buffer` has room for `capacity` bytes, which need
+            // not be initialised.
             unsafe { std::slice::from_raw_parts_mut(buffer.cast(), capacity) }
         };
         let peeked = session
@@ -224,16 +255,21 @@ pub unsafe extern "C" fn keyferry_session_peek(
     })
 }
 
-/// Says that the service refused a token (401): its generation is dead, here and in the store, and
-/// the next call gets another. A later generation is not harmed. Rejecting an API key or SecretKey
-/// keeps it from being handed out for a while.
+/// Reports that the service rejected a token (401). keyferry stops using this generation of the
+/// token, both cached and stored, and the next call returns another token. A later generation stays
+/// valid.
+///
+/// keyferry does not return a rejected API key or SecretKey again for a while. Makes no network
+/// request.
 ///
 /// @param session    NULL for the default session
 /// @param token      the token. Borrowed; it may come from another session with the same account.
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_STORE, KEYFERRY_E_FORKED
-/// Owner:   nothing changes hands: the token is still to be freed
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `token` is NULL;
+///          KEYFERRY_E_STORE if the store cannot be written;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
+/// Owner:   ownership does not change: the caller still frees `token`
 /// Threads: [any]
 /// Source:  RFC 9110, section 15.5.2
 /// Since:   0.1
@@ -249,23 +285,30 @@ pub extern "C" fn keyferry_session_reject(
     })
 }
 
-/// Says that the service refused a value that was got for a resource, by a caller that has no token
-/// object. Nothing happens unless it is the present one.
+/// Reports that the service rejected a header value, for a caller that has no token object. Does
+/// nothing unless the value belongs to the current token of the resource.
+///
+/// Makes no network request.
 ///
 /// @param session    NULL for the default session
-/// @param resource   what it was got for. Borrowed.
-/// @param value      the header's value, with or without `Bearer `. Borrowed.
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param resource   the resource that the value was returned for. Borrowed.
+/// @param value      the value of the header, with or without `Bearer `; UTF-8. Borrowed.
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  those of `keyferry_session_reject`; KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
-///          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER
-/// Owner:   nothing changes hands
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `value` is NULL;
+///          KEYFERRY_E_NOT_UTF8 if `resource` or `value` is not UTF-8;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
+///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
+///          KEYFERRY_E_STORE if the store cannot be written;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
+/// Owner:   ownership does not change
 /// Threads: [any]
 /// Source:  RFC 9110, section 15.5.2
 /// Since:   0.1
 ///
 /// # Safety
-/// `resource` and `value` are NULL or end in NUL.
+/// `resource` and `value` are each NULL or end in NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keyferry_session_reject_value(
     session: Option<&keyferry_session>,
@@ -274,11 +317,12 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::call("keyferry_session_reject_value", error_out, || {
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `resource` is NULL or ends in NUL.
         let resource = unsafe { text::required(resource, "resource") }?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `value` is NULL or ends in NUL.
         let value = unsafe { text::required(value, "value") }?;
-        // What is longer than any token is none of ours, and is not copied.
+        // An over-long value belongs to no token, so it is not copied. The empty value belongs to
+        // none either.
         let value = Secret::from(if text::check_length(value, "value").is_ok() {
             value
         } else {
@@ -288,26 +332,33 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
     })
 }
 
-/// Keeps a token that the caller got itself: of a package that it made through a Portal, of a
-/// transfer that it started.
+/// Adds a token that the caller got from the service itself, such as the token of a package that it
+/// created through a Portal, or of a transfer that it started.
+///
+/// Caches and stores the token. Makes no network request.
 ///
 /// @param session         NULL for the default session
-/// @param resource        `packages/ID` or `transfers/ID`, or a URL of that. Borrowed.
-/// @param value           the token. Borrowed and copied.
-/// @param expires_unix_s  when it ends, seconds since 1970; `KEYFERRY_NO_EXPIRY` to have it read from the token
-/// @param error_out       gets the detail of a failure; may be NULL
+/// @param resource        `packages/ID` or `transfers/ID`, or the URL of one. Borrowed.
+/// @param value           the token, UTF-8. Borrowed and copied.
+/// @param expires_unix_s  the expiry in seconds since 1970; `KEYFERRY_NO_EXPIRY` to read it from the token
+/// @param error_out       receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NULL_ARGUMENT, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE,
-///          KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER; KEYFERRY_E_INVALID_VALUE if it can't
-///          be a token or has ended; KEYFERRY_E_UNSUPPORTED if the resource takes no such token;
-///          KEYFERRY_E_STORE, KEYFERRY_E_FORKED
-/// Owner:   nothing changes hands
+/// Errors:  KEYFERRY_E_NULL_ARGUMENT if `resource` or `value` is NULL;
+///          KEYFERRY_E_NOT_UTF8 if `resource` or `value` is not UTF-8;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
+///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
+///          KEYFERRY_E_INVALID_VALUE if `value` cannot be a token, or the token has expired;
+///          KEYFERRY_E_UNSUPPORTED if a token of `resource` cannot be added;
+///          KEYFERRY_E_STORE if the store cannot be written;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
+/// Owner:   ownership does not change
 /// Threads: [any]
 /// Source:  MASV API, `POST /v1/portals/{portal_id}/packages` and `POST /v1/packages/{id}/transfer`
 /// Since:   0.1
 ///
 /// # Safety
-/// `resource` and `value` are NULL or end in NUL.
+/// `resource` and `value` are each NULL or end in NUL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keyferry_session_adopt(
     session: Option<&keyferry_session>,
@@ -317,26 +368,33 @@ pub unsafe extern "C" fn keyferry_session_adopt(
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::call("keyferry_session_adopt", error_out, || {
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `resource` is NULL or ends in NUL.
         let resource = unsafe { text::required(resource, "resource") }?;
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `value` is NULL or ends in NUL.
         let value = boundary::required(unsafe { text::optional_secret(value, "value") }?, "value")?;
         let expires = (expires_unix_s != KEYFERRY_NO_EXPIRY).then_some(expires_unix_s);
         or_default(session)?.adopt(resource, value, expires)
     })
 }
 
-/// Forgets what is kept of a resource: token, record, renewal secret, refusals. Other processes
-/// drop theirs at their next read.
+/// Removes everything that keyferry caches or stores for a resource: the token, its record, its
+/// renewal secret and remembered rejections. Other processes remove their copies when they next
+/// read the store.
+///
+/// Makes no network request.
 ///
 /// @param session    NULL for the default session
-/// @param resource   NULL for everything of every account. Borrowed.
-/// @param error_out  gets the detail of a failure; may be NULL
+/// @param resource   NULL for all resources of all accounts; otherwise as for `masv_token_for`. Borrowed.
+/// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_NOT_UTF8, KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE,
-///          KEYFERRY_E_NO_HEADER; KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE if something is still in
-///          the store; KEYFERRY_E_FORKED
-/// Owner:   nothing changes hands
+/// Errors:  KEYFERRY_E_NOT_UTF8 if `resource` is not UTF-8;
+///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
+///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
+///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
+///          KEYFERRY_E_STORE or KEYFERRY_E_UNSAFE_FILE if a record could not be removed from the
+///            store;
+///          KEYFERRY_E_FORKED if `session` was opened before a fork
+/// Owner:   ownership does not change
 /// Threads: [any]
 /// Source:  keyferry
 /// Since:   0.1
@@ -350,7 +408,7 @@ pub unsafe extern "C" fn keyferry_session_forget(
     error_out: Option<&mut MaybeUninit<*mut keyferry_error>>,
 ) -> keyferry_status {
     boundary::call("keyferry_session_forget", error_out, || {
-        // SAFETY: by this function's contract.
+        // SAFETY: the caller promises that `resource` is NULL or ends in NUL.
         let resource = unsafe { text::optional(resource, "resource") }?;
         or_default(session)?.forget(resource)
     })

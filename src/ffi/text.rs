@@ -1,5 +1,5 @@
-//! Texts across the boundary: in they are borrowed for the call, out they are the caller's until
-//! freed.
+//! Strings between C and Rust. Arguments are borrowed until the function returns. Returned strings
+//! belong to the caller, which frees them.
 
 use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
@@ -9,43 +9,45 @@ use crate::ffi::boundary;
 use crate::ffi::panic;
 use crate::secret::{MAX_VALUE_BYTES, Secret};
 
-/// Reads a text that must be there.
+/// Reads a string argument that must not be NULL.
 ///
 /// # Errors
-/// [`ErrorKind::NullArgument`], [`ErrorKind::NotUtf8`], both naming the parameter.
+/// [`ErrorKind::NullArgument`] if it is NULL; [`ErrorKind::NotUtf8`] if it is not UTF-8. The
+/// message names the parameter.
 ///
 /// # Safety
-/// `text` is NULL or points to bytes that end in NUL and outlive `'a`.
+/// `text` is NULL, or points to bytes that end in NUL and outlive `'a`.
 #[inline]
 pub unsafe fn required<'a>(text: *const c_char, name: &'static str) -> Result<&'a str> {
-    // SAFETY: by this function's contract.
+    // SAFETY: the caller makes the same promise as for `optional`.
     let text = unsafe { optional(text, name) }?;
     boundary::required(text, name)
 }
 
-/// Reads a text that may be NULL.
+/// Reads a string argument that may be NULL.
 ///
 /// # Errors
-/// [`ErrorKind::NotUtf8`] naming the parameter.
+/// [`ErrorKind::NotUtf8`] if it is not UTF-8. The message names the parameter.
 ///
 /// # Safety
-/// That of [`required`].
+/// The same as for [`required`].
 #[inline]
 pub unsafe fn optional<'a>(text: *const c_char, name: &'static str) -> Result<Option<&'a str>> {
     if text.is_null() {
         return Ok(None);
     }
-    // SAFETY: not NULL, so it ends in NUL, by this function's contract.
+    // SAFETY: `text` is not NULL, and the caller promises that it then ends in NUL.
     let bytes = unsafe { CStr::from_ptr(text) };
     utf8(bytes).map(Some).ok_or_else(|| not_utf8(name))
 }
 
-/// The text, if it is UTF-8. ASCII, which nearly all is, costs a few instructions.
+/// Returns the string if it is UTF-8. For ASCII, by far the most common case, this takes only a few
+/// instructions.
 #[inline]
 pub fn utf8(text: &CStr) -> Option<&str> {
     let bytes = text.to_bytes();
     if bytes.is_ascii() {
-        // SAFETY: ASCII is UTF-8.
+        // SAFETY: the bytes are ASCII, which is valid UTF-8.
         return Some(unsafe { std::str::from_utf8_unchecked(bytes) });
     }
     std::str::from_utf8(bytes).ok()
@@ -53,66 +55,75 @@ pub fn utf8(text: &CStr) -> Option<&str> {
 
 #[cold]
 fn not_utf8(name: &str) -> Error {
-    Error::new(ErrorKind::NotUtf8, format!("{name} is not UTF-8"))
+    Error::new(
+        ErrorKind::NotUtf8,
+        format!("{name} is not UTF-8; convert it to UTF-8"),
+    )
 }
 
-/// Reads a secret that may be NULL.
+/// Reads a secret argument that may be NULL.
 ///
 /// # Errors
-/// [`ErrorKind::NotUtf8`], [`ErrorKind::InvalidValue`], both naming the parameter.
+/// [`ErrorKind::NotUtf8`] if it is not UTF-8; [`ErrorKind::InvalidValue`] if it is too long. The
+/// message names the parameter.
 ///
 /// # Safety
-/// That of [`required`].
+/// The same as for [`required`].
 pub unsafe fn optional_secret(text: *const c_char, name: &'static str) -> Result<Option<Secret>> {
-    // SAFETY: by this function's contract.
+    // SAFETY: the caller makes the same promise as for `optional`.
     let text = unsafe { optional(text, name) }?;
     text.map_or(Ok(()), |text| check_length(text, name))?;
     Ok(text.map(Secret::from))
 }
 
-/// Refuses what is longer than any value, before it is copied: a host that lacks the memory for
-/// that would be aborted.
+/// Rejects a string that is longer than any valid value, before it is copied. Rust aborts the
+/// process if there is not enough memory for a copy.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidValue`] naming the parameter.
+/// [`ErrorKind::InvalidValue`] if it is too long. The message names the parameter.
 pub fn check_length(text: &str, name: &str) -> Result<()> {
     if text.len() > MAX_VALUE_BYTES {
         let what = format!(
-            "{name} is longer than {MAX_VALUE_BYTES} bytes, which no service takes: copy it again"
+            "{name} is longer than {MAX_VALUE_BYTES} bytes, the limit of any service; copy it again"
         );
         return Err(Error::new(ErrorKind::InvalidValue, what));
     }
     Ok(())
 }
 
-/// Gives a text to C.
+/// Passes ownership of a string to the C caller.
 ///
 /// # Errors
-/// [`ErrorKind::Panic`] if it holds NUL, which no text of ours does.
+/// [`ErrorKind::Panic`] if the string contains NUL, which would be a bug in keyferry.
 pub fn write_out(out: &mut MaybeUninit<*mut c_char>, text: String) -> Result<()> {
-    let text = CString::new(text)
-        .map_err(|_| Error::new(ErrorKind::Panic, "a text of ours holds NUL: report it"))?;
+    let text = CString::new(text).map_err(|_| {
+        Error::new(
+            ErrorKind::Panic,
+            "internal error: a string contains NUL; report it as a bug",
+        )
+    })?;
     out.write(text.into_raw());
     Ok(())
 }
 
-/// Frees a text that keyferry gave.
+/// Frees a string that keyferry returned through a parameter named `text_out`.
 ///
-/// @param text  from an out-parameter named `text_out`; NULL does nothing. Taken.
+/// @param text  the string; NULL does nothing. Taken.
 ///
 /// Errors:  none
-/// Owner:   the text is gone afterwards
+/// Owner:   takes `text`
 /// Threads: [any]
 /// Source:  keyferry
 /// Since:   0.1
 ///
 /// # Safety
-/// `text` came from keyferry and was not freed before.
+/// `text` is NULL, or came from keyferry and was not freed before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn keyferry_text_free(text: *mut c_char) {
     panic::infallible("keyferry_text_free", (), || {
         if !text.is_null() {
-            // SAFETY: it came from `CString::into_raw` in `write_out`, by this function's contract.
+            // SAFETY: the caller promises that `text` came from keyferry, so `write_out` got it
+            // from `CString::into_raw`, and that nothing has freed it.
             drop(unsafe { CString::from_raw(text) });
         }
     });

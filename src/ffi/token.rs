@@ -1,4 +1,4 @@
-//! The token object: headers, expiry, generation.
+//! The token object: headers, expiry and generation.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -6,31 +6,32 @@ use std::mem::MaybeUninit;
 use crate::ffi::panic;
 use crate::model::token::{NO_EXPIRY, Token};
 
-/// A set of headers with its expiry. Immutable: any thread, at once. Outlives the session that it
-/// came from.
+/// A set of headers with an expiry. A token is immutable: any number of threads may use it at the
+/// same time. It stays valid after its session is freed.
 #[expect(non_camel_case_types, reason = "the name that C programs see")]
-#[cfg_attr(not(cbindgen), repr(transparent))] // which cbindgen would write out, and C is not to see inside
+// With `repr(transparent)` cbindgen would write the field to the header, where the type is opaque.
+#[cfg_attr(not(cbindgen), repr(transparent))]
 pub struct keyferry_token {
     pub(crate) token: Token,
 }
 
-/// Gives a token to C, from where it is.
+/// Passes ownership of a token to the C caller, without a copy.
 #[inline]
 pub(crate) fn write_out(out: &mut MaybeUninit<*mut keyferry_token>, token: Box<Token>) {
-    // The two are alike in memory, so that `keyferry_token_free` can take it as its own.
+    // `keyferry_token` is `repr(transparent)`, so `keyferry_token_free` can free this box.
     out.write(Box::into_raw(token).cast());
 }
 
-/// The expiry of a token that is good until it is rejected.
+/// The expiry of a token that is valid until the service rejects it.
 pub const KEYFERRY_NO_EXPIRY: i64 = i64::MAX;
 
-/// An API key or SecretKey, as it is configured.
+/// A configured API key or SecretKey.
 pub const KEYFERRY_TOKEN_KIND_KEY: i32 = 1;
-/// A user's login.
+/// The token of a user, from a login.
 pub const KEYFERRY_TOKEN_KIND_USER: i32 = 2;
-/// A package's token.
+/// The token of a package.
 pub const KEYFERRY_TOKEN_KIND_PACKAGE: i32 = 3;
-/// A transfer's token.
+/// The token of a transfer.
 pub const KEYFERRY_TOKEN_KIND_TRANSFER: i32 = 4;
 /// A bearer token.
 pub const KEYFERRY_TOKEN_KIND_BEARER: i32 = 5;
@@ -39,13 +40,13 @@ fn c_string(bytes: &[u8]) -> *const c_char {
     bytes.as_ptr().cast()
 }
 
-/// How many headers a request needs. All services of this version need one.
+/// Returns the number of headers that a request needs. All built-in services need one.
 ///
-/// @param token  may be NULL: then 0
+/// @param token  NULL gives 0
 ///
 /// Errors:  none
 /// Threads: [any]
-/// Source:  services' documents, headers
+/// Source:  API documentation of the services, headers
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_header_count(token: Option<&keyferry_token>) -> usize {
@@ -54,15 +55,15 @@ pub extern "C" fn keyferry_token_header_count(token: Option<&keyferry_token>) ->
     })
 }
 
-/// The name of a header: `X-User-Token`, `Authorization`.
+/// Returns the name of a header, such as `X-User-Token` or `Authorization`.
 ///
-/// @param token  may be NULL: then NULL
-/// @param index  from 0; NULL beyond `keyferry_token_header_count`
+/// @param token  NULL gives NULL
+/// @param index  from 0; an index of `keyferry_token_header_count` or more gives NULL
 ///
 /// Errors:  none
 /// Owner:   borrowed from `token`, valid until it is freed
 /// Threads: [any]
-/// Source:  services' documents, headers
+/// Source:  API documentation of the services, headers
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_header_name(
@@ -76,16 +77,16 @@ pub extern "C" fn keyferry_token_header_name(
     })
 }
 
-/// The value of a header, whole: `Bearer eyJ…` for `Authorization`. A secret: keep it out of logs
-/// and argument lists.
+/// Returns the complete value of a header, such as `Bearer eyJ…` for `Authorization`. The value is
+/// a secret: do not log it, and do not pass it as a command-line argument.
 ///
-/// @param token  may be NULL: then NULL
-/// @param index  from 0; NULL beyond `keyferry_token_header_count`
+/// @param token  NULL gives NULL
+/// @param index  from 0; an index of `keyferry_token_header_count` or more gives NULL
 ///
 /// Errors:  none
-/// Owner:   borrowed from `token`, valid until it is freed, and wiped then
+/// Owner:   borrowed from `token`, valid until it is freed; `keyferry_token_free` wipes it
 /// Threads: [any]
-/// Source:  services' documents, headers
+/// Source:  API documentation of the services, headers
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_header_value(
@@ -99,14 +100,14 @@ pub extern "C" fn keyferry_token_header_value(
     })
 }
 
-/// The bare value of the first header, without the scheme of an `Authorization`. A secret.
+/// Returns the value of the first header without a scheme such as `Bearer`. The value is a secret.
 ///
-/// @param token  may be NULL: then NULL
+/// @param token  NULL gives NULL
 ///
 /// Errors:  none
-/// Owner:   borrowed from `token`, valid until it is freed, and wiped then
+/// Owner:   borrowed from `token`, valid until it is freed; `keyferry_token_free` wipes it
 /// Threads: [any]
-/// Source:  services' documents, headers
+/// Source:  API documentation of the services, headers
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_value(token: Option<&keyferry_token>) -> *const c_char {
@@ -117,9 +118,9 @@ pub extern "C" fn keyferry_token_value(token: Option<&keyferry_token>) -> *const
     })
 }
 
-/// The service that it is for: `masv`, `fileverbs`.
+/// Returns the name of the service that the token is for, such as `masv` or `fileverbs`.
 ///
-/// @param token  may be NULL: then NULL
+/// @param token  NULL gives NULL
 ///
 /// Errors:  none
 /// Owner:   borrowed from `token`, valid until it is freed
@@ -135,9 +136,9 @@ pub extern "C" fn keyferry_token_service(token: Option<&keyferry_token>) -> *con
     })
 }
 
-/// What it is: one of `KEYFERRY_TOKEN_KIND_`.
+/// Returns the kind of the token: one of `KEYFERRY_TOKEN_KIND_`.
 ///
-/// @param token  may be NULL: then 0
+/// @param token  NULL gives 0
 ///
 /// Errors:  none
 /// Threads: [any]
@@ -150,9 +151,9 @@ pub extern "C" fn keyferry_token_kind(token: Option<&keyferry_token>) -> i32 {
     })
 }
 
-/// What it allows: one of `KEYFERRY_ACCESS_`.
+/// Returns the access that the token allows: one of `KEYFERRY_ACCESS_`.
 ///
-/// @param token  may be NULL: then `KEYFERRY_ACCESS_ANY`
+/// @param token  NULL gives `KEYFERRY_ACCESS_ANY`
 ///
 /// Errors:  none
 /// Threads: [any]
@@ -165,14 +166,15 @@ pub extern "C" fn keyferry_token_access(token: Option<&keyferry_token>) -> i32 {
     })
 }
 
-/// When it ends.
+/// Returns the expiry of the token.
 ///
-/// @param token  may be NULL: then 0
-/// @return       seconds since 1970, UTC, by the service's clock; `KEYFERRY_NO_EXPIRY` if it is good until rejected
+/// @param token  NULL gives 0
+/// @return       seconds since 1970, UTC, by the clock of the service; `KEYFERRY_NO_EXPIRY` if the token is valid
+///               until the service rejects it
 ///
 /// Errors:  none
 /// Threads: [any]
-/// Source:  RFC 7519, section 4.1.4 (exp), else the service's answer
+/// Source:  RFC 7519, section 4.1.4 (exp), otherwise the response of the service
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_token_expires_unix_s(token: Option<&keyferry_token>) -> i64 {
@@ -184,10 +186,10 @@ pub extern "C" fn keyferry_token_expires_unix_s(token: Option<&keyferry_token>) 
     })
 }
 
-/// Which one of its resource's tokens it is: each later one has a greater number, in all processes
-/// that share a store.
+/// Returns the generation of the token, a number that orders the tokens of one resource. A newer
+/// token has a greater number, in all processes that share a store.
 ///
-/// @param token  may be NULL: then 0
+/// @param token  NULL gives 0
 ///
 /// Errors:  none
 /// Threads: [any]
@@ -200,10 +202,10 @@ pub extern "C" fn keyferry_token_generation(token: Option<&keyferry_token>) -> u
     })
 }
 
-/// What else the service said with it, as a JSON object without secrets: of a user token `user` and
-/// `teams`, as they came.
+/// Returns other data that the service sent with the token, as a JSON object without secrets. For a
+/// user token, the object has `user` and `teams` as the service sent them.
 ///
-/// @param token  may be NULL: then NULL
+/// @param token  NULL gives NULL
 ///
 /// Errors:  none
 /// Owner:   borrowed from `token`, valid until it is freed
@@ -219,13 +221,13 @@ pub extern "C" fn keyferry_token_details_json(token: Option<&keyferry_token>) ->
     })
 }
 
-/// Frees a token.
+/// Frees a token and wipes its memory.
 ///
 /// @param token  NULL does nothing. Taken.
 ///
 /// Errors:  none
-/// Owner:   the token and all that was borrowed from it are gone afterwards, its memory wiped
-/// Threads: [any], but not while another call uses it
+/// Owner:   takes `token`; all strings borrowed from it become invalid
+/// Threads: [any], but not while another call uses `token`
 /// Source:  keyferry
 /// Since:   0.1
 #[unsafe(no_mangle)]

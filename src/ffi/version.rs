@@ -1,11 +1,11 @@
-//! Which library this is.
+//! The version of the library.
 
 use std::ffi::{CStr, c_char};
 
 use crate::ffi::panic;
 
-/// The number of this ABI, which the soname holds too. Nothing is removed or changed within a
-/// number.
+/// The version of the ABI, which is also the number in the soname. Within one version, nothing is
+/// removed or changed.
 pub const KEYFERRY_ABI_VERSION: u32 = 0;
 
 const VERSION: &CStr =
@@ -14,10 +14,10 @@ const VERSION: &CStr =
         Err(_) => c"",
     };
 
-/// The version of the library at run time, as `0.1.0`.
+/// Returns the version of the library at run time, such as `0.1.0`.
 ///
 /// Errors:  none
-/// Owner:   static, never freed
+/// Owner:   the string is static; never free it
 /// Threads: [any]
 /// Source:  semver.org
 /// Since:   0.1
@@ -26,7 +26,8 @@ pub extern "C" fn keyferry_version() -> *const c_char {
     panic::infallible("keyferry_version", std::ptr::null(), || VERSION.as_ptr())
 }
 
-/// The ABI number of the library at run time; `KEYFERRY_ABI_VERSION` is the header's.
+/// Returns the ABI version of the library at run time. `KEYFERRY_ABI_VERSION` is that of the
+/// header.
 ///
 /// Errors:  none
 /// Threads: [any]

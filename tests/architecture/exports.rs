@@ -526,7 +526,7 @@ mod tests {
             let needs_none =
                 kind.is_none() || *number == keyferry::ffi::status::KEYFERRY_E_CANCELLED;
             assert!(
-                needs_none || words.contains(": "),
+                needs_none || words.contains("; "),
                 "src/ffi/status.rs: {number} says what is wrong and not what helps: '{words}'"
             );
         }

@@ -1,106 +1,106 @@
 // Generated from include/keyferry.h; changes belong there. CONTRIBUTING.md says how to renew it.
 
-/** The number of this ABI, which the soname holds too. Nothing is removed or changed within a number. */
+/** The version of the ABI, which is also the number in the soname. Within one version, nothing is removed or changed. */
 export const KEYFERRY_ABI_VERSION = 0;
-/** The access that the resource itself says; the default. */
+/** The access that the resource implies. This is the default. */
 export const KEYFERRY_ACCESS_ANY = 0;
-/** All that this kind of token allows: there is only one sort of it. */
+/** Full access, for a kind of token that has only one level of access. */
 export const KEYFERRY_ACCESS_FULL = 1;
-/** List and download a package. */
+/** Access to list and download a package. */
 export const KEYFERRY_ACCESS_READ = 2;
-/** Add files to a package and finalize it. */
+/** Access to add files to a package and finalize it. */
 export const KEYFERRY_ACCESS_WRITE = 3;
-/** Rename, expire, link, transfer and delete a package. */
+/** Access to rename, expire, link, transfer and delete a package. */
 export const KEYFERRY_ACCESS_MANAGE = 4;
-/** The expiry of a token that is good until it is rejected. */
+/** The expiry of a token that is valid until the service rejects it. */
 export const KEYFERRY_NO_EXPIRY = 9223372036854775807n;
-/** An API key or SecretKey, as it is configured. */
+/** A configured API key or SecretKey. */
 export const KEYFERRY_TOKEN_KIND_KEY = 1;
-/** A user's login. */
+/** The token of a user, from a login. */
 export const KEYFERRY_TOKEN_KIND_USER = 2;
-/** A package's token. */
+/** The token of a package. */
 export const KEYFERRY_TOKEN_KIND_PACKAGE = 3;
-/** A transfer's token. */
+/** The token of a transfer. */
 export const KEYFERRY_TOKEN_KIND_TRANSFER = 4;
 /** A bearer token. */
 export const KEYFERRY_TOKEN_KIND_BEARER = 5;
-/** Nothing. */
+/** Log nothing. */
 export const KEYFERRY_LOG_OFF = 0;
-/** What the user has to mend. */
+/** An error that the user must fix. */
 export const KEYFERRY_LOG_ERROR = 1;
-/** What works in spite of a fault. */
+/** A fault after which keyferry continues to work. */
 export const KEYFERRY_LOG_WARN = 2;
-/** Logins, refreshes, refusals. */
+/** Logins, refreshes and rejections. */
 export const KEYFERRY_LOG_INFO = 3;
-/** Each exchange. */
+/** Every HTTP request. */
 export const KEYFERRY_LOG_DEBUG = 4;
-/** Done. */
+/** Success. */
 export const KEYFERRY_OK = 0;
-/** A pointer that must not be NULL is NULL. */
+/** An argument that must not be NULL is NULL. */
 export const KEYFERRY_E_NULL_ARGUMENT = 101;
-/** A text is not UTF-8. */
+/** A string is not UTF-8. */
 export const KEYFERRY_E_NOT_UTF8 = 102;
-/** A value is empty, too long, out of range, or holds CR, LF, NUL or another control character. */
+/** A value is empty, too long or out of range, or contains CR, LF, NUL or another control character. */
 export const KEYFERRY_E_INVALID_VALUE = 103;
-/** The resource can't be read. */
+/** The resource is malformed. */
 export const KEYFERRY_E_INVALID_RESOURCE = 104;
 /** The resource belongs to no configured service. */
 export const KEYFERRY_E_UNKNOWN_SERVICE = 105;
-/** The resource is reached without any header. */
+/** The resource takes no credential header. */
 export const KEYFERRY_E_NO_HEADER = 106;
-/** The token has several headers. */
+/** The token has more than one header, and the function returns only one. */
 export const KEYFERRY_E_MULTIPLE_HEADERS = 107;
 /** The buffer is too small. */
 export const KEYFERRY_E_BUFFER_TOO_SMALL = 108;
-/** `keyferry_request_cancel` was called. */
+/** The request was cancelled with `keyferry_request_cancel`. */
 export const KEYFERRY_E_CANCELLED = 109;
-/** The request's time was over first. */
+/** The request timed out. */
 export const KEYFERRY_E_TIMEOUT = 110;
-/** The handle was made before a fork. */
+/** The session or request was created before a fork. */
 export const KEYFERRY_E_FORKED = 111;
-/** Called from keyferry's own log callback, or from a plugin's. */
+/** keyferry was called from its own log callback or from a plugin. */
 export const KEYFERRY_E_REENTRANT = 112;
-/** A fault inside keyferry; the process is fine, what the call was about is not done. */
+/** An internal error in keyferry made the call fail; the process can continue. */
 export const KEYFERRY_E_PANIC = 113;
-/** The configuration can't be read or understood. */
+/** The configuration cannot be read or is invalid. */
 export const KEYFERRY_E_CONFIG = 201;
-/** A setting that is needed is not there. */
+/** A required setting is missing. */
 export const KEYFERRY_E_NOT_CONFIGURED = 202;
-/** A file with secrets can be read or changed by others. */
+/** Other users can read or change a file that contains secrets. */
 export const KEYFERRY_E_UNSAFE_FILE = 203;
-/** A secret's source did not give it. */
+/** A secret source did not return the secret. */
 export const KEYFERRY_E_SECRET_SOURCE = 204;
-/** Nothing usable in memory. */
+/** No usable token is cached. */
 export const KEYFERRY_E_NOT_CACHED = 301;
 /** Another process holds the lock. */
 export const KEYFERRY_E_BUSY = 302;
-/** The store can't be used. */
+/** The token store cannot be used. */
 export const KEYFERRY_E_STORE = 303;
-/** No connection. */
+/** keyferry cannot connect to the service. */
 export const KEYFERRY_E_UNREACHABLE = 601;
-/** TLS refused the server. */
+/** The TLS connection to the server failed. */
 export const KEYFERRY_E_TLS = 602;
-/** The service did not answer in time, or broke off. */
+/** The service did not respond in time, or closed the connection too early. */
 export const KEYFERRY_E_NO_RESPONSE = 603;
-/** The service refused the credential. */
+/** The service rejected the credential. */
 export const KEYFERRY_E_BAD_CREDENTIALS = 701;
-/** The login ended and can't be renewed without a person. */
+/** There is no valid login, and keyferry cannot log in without the user. */
 export const KEYFERRY_E_LOGIN_REQUIRED = 702;
-/** The service does not know the thing. */
+/** The service does not know the requested item. */
 export const KEYFERRY_E_NOT_FOUND = 703;
-/** The credentials at hand can't do this. */
+/** The available credentials do not allow this access. */
 export const KEYFERRY_E_INSUFFICIENT_ACCESS = 704;
-/** The service wants fewer requests. */
+/** The service is rate limiting requests. */
 export const KEYFERRY_E_THROTTLED = 705;
-/** The service is out of order (5xx). */
+/** The service is unavailable (5xx). */
 export const KEYFERRY_E_UNAVAILABLE = 706;
-/** The answer is not what the service documents. */
+/** The response is not what the service documents. */
 export const KEYFERRY_E_BAD_RESPONSE = 707;
-/** The service redirects, which is never followed with a credential. */
+/** The service sent a redirect, which keyferry never follows with a credential. */
 export const KEYFERRY_E_REDIRECTED = 708;
-/** The service has no such route. */
+/** The service does not support this operation. */
 export const KEYFERRY_E_UNSUPPORTED = 709;
-/** A plugin misbehaved. */
+/** A plugin failed, or broke a rule of keyferry_plugin.h. */
 export const KEYFERRY_E_PLUGIN = 801;
 
 /** By name: the type of the result, and those of the parameters. An address is a number. */
