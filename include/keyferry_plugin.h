@@ -1,30 +1,38 @@
 /*
- * keyferry plugins: services and secret sources of your own, for all programs that use keyferry.
+ * keyferry plugins: add services and secret sources to keyferry, for all programs that use it.
  *
- * Generated from src/plugin/abi by the build; changes belong there. docs/plugins.md leads from an empty file to a working plugin.
+ * build.rs generates this file from src/plugin/abi. Edit the sources, not this file. docs/plugins.md is a tutorial: it starts with an
+ * empty file and ends with a working plugin.
+ *
+ * Words
+ *   host     The keyferry library that loaded the plugin.
+ *   call     One call of a function of the plugin by the host.
+ *   table    A struct of function pointers and data that the host and the plugin share.
  *
  * Rules
- *   Entry    A plugin is a shared object that exports one constant, `keyferry_plugin_entry`. keyferry reads its version from the file
- *            before it loads it, loads no file without an entry, and never unloads one that it has loaded.
- *   Growth   A published table never changes. A new ability is a new extension id, or a field behind the last one of a table.
- *            `struct_size` is the size of a table. The host reads no byte behind it, and a plugin must read none either.
- *   Text     UTF-8 that ends in NUL, without CR, LF or other control characters, at most KEYFERRY_PLUGIN_MAX_TEXT_BYTES long. The host
- *            copies what a plugin passes before the function returns. What the host gives is valid until the call ends, and is wiped
- *            then.
- *   Codes    Functions return a keyferry_plugin_status. Any other number is a fault of the plugin or host that returns it.
- *   Calls    The host gives each call an id. The id is valid until the call returns or times out; with any other id a function of the
+ *   Entry    A plugin is a shared object that exports one constant, `keyferry_plugin_entry`. The host reads the ABI version from the
+ *            file before it loads the file. It loads no file without an entry, and never unloads a plugin.
+ *   Growth   A published table never changes. A new feature is a new extension id, or a new field at the end of a table.
+ *            `struct_size` is the size of a table. The host reads no byte beyond that size, and a plugin must not do so either.
+ *   Strings  Strings are UTF-8 and end in NUL. They contain no CR, LF or other control character, and have at most
+ *            KEYFERRY_PLUGIN_MAX_TEXT_BYTES bytes. When a plugin passes a string, the function of the host copies it.
+ *            Strings and buffers from the host are valid until the call ends; the host then wipes them.
+ *   Codes    Functions return a keyferry_plugin_status. A plugin or host that returns a number not listed here breaks the rules.
+ *   Calls    The host gives each call an id, which is valid until the call returns or times out. With any other id, a function of the
  *            host has no effect and returns KEYFERRY_PLUGIN_E_INVALID_CALL.
- *   Time     A call has a timeout (`http.timeout_ms`; time that the host works doesn't count). The host abandons a call that exceeds
- *            it: the call fails. After four abandoned calls the plugin is not called again until one of them returns.
- *   Trust    A plugin runs in the host's process. It MUST NOT call the functions of keyferry.h from a call (they return
- *            KEYFERRY_E_REENTRANT), end the process, throw, longjmp out of a call, or change signals, locale or working directory.
+ *   Time     A call has a timeout, `http.timeout_ms`. Time spent in functions of the host does not count. The host abandons a call
+ *            that exceeds the timeout, and the call fails. After four abandoned calls, the host does not call the plugin again until
+ *            one of them returns.
+ *   Trust    A plugin runs in the same process as the host. It MUST NOT call the functions of keyferry.h in a call: they would return
+ *            KEYFERRY_E_REENTRANT. It MUST NOT end the process, let an exception or a longjmp leave a call, or change signals, the
+ *            locale or the working directory.
  *
  * Threads
- *   [load]   any thread; no other function of this plugin runs at the same time.
- *   [call]   a thread of the host for this call; several calls may run at once. SIGPIPE is blocked there, so that a broken connection
- *            of the plugin doesn't end the host. A program that the plugin starts inherits this: the plugin unblocks it there, with
- *            posix_spawnattr_setsigmask, or between fork and exec.
- *   [any]    any thread, as long as the call lasts.
+ *   [load]   Any thread. No other function of the plugin runs at the same time.
+ *   [call]   A thread that the host started for this call. Several calls may run at the same time. SIGPIPE is blocked on this thread,
+ *            so that a broken connection of the plugin does not end the process. A program that the plugin starts inherits the blocked
+ *            SIGPIPE. The plugin must unblock it for that program, with posix_spawnattr_setsigmask or between fork and exec.
+ *   [any]    Any thread, until the call ends.
  */
 
 #ifndef KEYFERRY_PLUGIN_H
@@ -34,38 +42,40 @@
 #include <stdint.h>
 
 /**
- * The major version of the ABI. Versions with different major numbers are not compatible.
+ * The major version of the ABI. Different major versions are not compatible.
  */
 #define KEYFERRY_PLUGIN_ABI_MAJOR 1
 
 /**
- * The minor version of the ABI. A greater one adds functions and extensions, and removes nothing.
+ * The minor version of the ABI. A higher minor version adds functions and extensions, and removes
+ * nothing.
  */
 #define KEYFERRY_PLUGIN_ABI_MINOR 0
 
 /**
- * A text that is no secret.
+ * A string that is not a secret.
  */
 #define KEYFERRY_PLUGIN_SETTING_TEXT 1
 
 /**
- * A secret: it may come from any source and is never shown. Requests of a call that has read it
- * count as logins.
+ * A secret. It may come from any secret source, and keyferry never shows it. After a call has read
+ * a secret, the host treats the requests of the call as logins: see `exchange`.
  */
 #define KEYFERRY_PLUGIN_SETTING_SECRET 2
 
 /**
- * A base URL: https, or http to this machine. Requests go to URLs below it and nowhere else.
+ * A base URL: https, or http to this machine. The plugin can send requests only to URLs below one
+ * of its base URLs.
  */
 #define KEYFERRY_PLUGIN_SETTING_URL 3
 
 /**
- * The longest text, in bytes without the NUL.
+ * The maximum length of a string, in bytes without the NUL.
  */
 #define KEYFERRY_PLUGIN_MAX_TEXT_BYTES 16384
 
 /**
- * One token for everything that this account has at the service.
+ * One token for everything that the account can reach at the service.
  */
 #define KEYFERRY_PLUGIN_TOKEN_BEARER 1
 
@@ -80,12 +90,12 @@
 #define KEYFERRY_PLUGIN_TOKEN_ITEM 3
 
 /**
- * A configured secret, used as the token itself. It is cached in memory and never stored.
+ * A configured secret that is itself the token. The host caches it in memory and never stores it.
  */
 #define KEYFERRY_PLUGIN_TOKEN_KEY 4
 
 /**
- * The service has only one kind of access.
+ * Full access, for a service that has only one level of access.
  */
 #define KEYFERRY_PLUGIN_ACCESS_FULL 1
 
@@ -95,12 +105,12 @@
 #define KEYFERRY_PLUGIN_ACCESS_READ 2
 
 /**
- * Access to add.
+ * Access to add data.
  */
 #define KEYFERRY_PLUGIN_ACCESS_WRITE 3
 
 /**
- * Access to change and delete.
+ * Access to change and delete data.
  */
 #define KEYFERRY_PLUGIN_ACCESS_MANAGE 4
 
@@ -125,17 +135,17 @@
 #define KEYFERRY_PLUGIN_METHOD_DELETE 4
 
 /**
- * An error that the user has to fix.
+ * An error that the user must fix.
  */
 #define KEYFERRY_PLUGIN_LOG_ERROR 1
 
 /**
- * A fault in spite of which the plugin works.
+ * A fault after which the plugin continues to work.
  */
 #define KEYFERRY_PLUGIN_LOG_WARN 2
 
 /**
- * An action.
+ * An action, such as a login.
  */
 #define KEYFERRY_PLUGIN_LOG_INFO 3
 
@@ -145,7 +155,7 @@
 #define KEYFERRY_PLUGIN_LOG_DEBUG 4
 
 /**
- * The host breaks the rules of this header. The host itself logs plugins that do.
+ * The host broke a rule of this header. (If a plugin breaks a rule, the host itself logs that.)
  */
 #define KEYFERRY_PLUGIN_LOG_HOST_MISBEHAVES 5
 
@@ -155,21 +165,23 @@
 typedef int32_t keyferry_plugin_status;
 
 /**
- * A setting of the plugin. Users set it as `KEY` under `[NAME]` in config.toml, or as
- * `KEYFERRY_NAME_KEY` in the environment; a secret also as `KEYFERRY_NAME_KEY_FILE`. Each profile
- * may have its own value.
+ * A setting of the plugin.
+ *
+ * Users set it as `KEY` in the section `[NAME]` of config.toml, where NAME is the name of the
+ * plugin, or with the environment variable `KEYFERRY_NAME_KEY`, all in upper case. For a secret,
+ * `KEYFERRY_NAME_KEY_FILE` can name a file that contains it. Each profile can have its own value.
  */
 typedef struct {
   /**
-   * The key: 1 to 32 lower-case letters, digits and underscores, beginning with a letter.
+   * The key: 1 to 32 lower-case letters, digits and underscores, with a letter first.
    */
   const char *key;
   /**
-   * One sentence for users.
+   * A description for users, in one sentence.
    */
   const char *description;
   /**
-   * The value if the user sets none, or NULL. NULL for a secret.
+   * The default value, or NULL if there is none. It must be NULL for a secret.
    */
   const char *default_value;
   /**
@@ -177,27 +189,27 @@ typedef struct {
    */
   uint32_t kind;
   /**
-   * 0.
+   * Reserved; must be 0.
    */
   uint32_t reserved;
 } keyferry_plugin_setting;
 
 /**
- * The id of a call: valid until the call returns or times out.
+ * The id of a call. It is valid until the call returns or times out.
  */
 typedef uint64_t keyferry_plugin_call;
 
 /**
- * Memory from the host; `data[size]` is NUL. It is valid until the call ends, and is wiped then. A
- * plugin never frees it.
+ * Memory from the host. `data[size]` is NUL. The memory is valid until the call ends; the host
+ * then wipes it. A plugin never frees it.
  */
 typedef struct {
   /**
-   * The first byte. Only the memory from `new_buffer` may be written to.
+   * The first byte. A plugin may write only to memory from `new_buffer`.
    */
   char *data;
   /**
-   * The number of bytes without the NUL.
+   * The number of bytes, without the NUL.
    */
   size_t size;
 } keyferry_plugin_buffer;
@@ -207,8 +219,8 @@ typedef struct {
  */
 typedef struct {
   /**
-   * The name. The host sets the headers of the connection (`Host`, `Content-Length`,
-   * `Transfer-Encoding` and others) itself.
+   * The name. The host itself sets the headers of the connection, such as `Host`,
+   * `Content-Length` and `Transfer-Encoding`.
    */
   const char *name;
   /**
@@ -218,7 +230,7 @@ typedef struct {
 } keyferry_plugin_header;
 
 /**
- * A request. Set all bytes to zero first.
+ * A request. Set all its bytes to zero before you fill it in.
  */
 typedef struct {
   /**
@@ -230,11 +242,12 @@ typedef struct {
    */
   uint32_t method;
   /**
-   * The key of the setting with the base URL; NULL for `url`.
+   * The key of the setting that has the base URL; NULL for `url`.
    */
   const char *base_url_setting;
   /**
-   * Path and query below the base URL, with a leading slash. `..` can't leave the base URL.
+   * The path and query below the base URL, with a leading slash. A path with `..` cannot leave
+   * the base URL.
    */
   const char *path;
   /**
@@ -246,7 +259,7 @@ typedef struct {
    */
   size_t header_count;
   /**
-   * The body, UTF-8; NULL for none. Its type is JSON unless there is a `Content-Type` header.
+   * The body, UTF-8; NULL for none. It is JSON unless `headers` has a `Content-Type`.
    */
   const char *body;
   /**
@@ -254,11 +267,11 @@ typedef struct {
    */
   size_t body_size;
   /**
-   * The HTTP status with which the service answers wrong secrets, besides 401; 0 for none.
+   * The HTTP status, besides 401, with which the service rejects wrong secrets; 0 for none.
    */
   uint32_t bad_credentials_status;
   /**
-   * 0.
+   * Reserved; must be 0.
    */
   uint32_t reserved;
 } keyferry_plugin_request;
@@ -272,8 +285,8 @@ typedef struct {
    */
   uint32_t struct_size;
   /**
-   * The HTTP status. Never a redirect, 401, 429 or a 5xx other than 501: `exchange` returns an
-   * error for these.
+   * The HTTP status. It is never a redirect, 401, 429, or a 5xx other than 501: for these
+   * `exchange` returns an error code.
    */
   uint32_t status;
   /**
@@ -283,24 +296,24 @@ typedef struct {
 } keyferry_plugin_response;
 
 /**
- * The functions of the host. A later host has more functions behind these, and a greater
- * `struct_size`.
+ * The functions of the host. A later version of the host has more functions after these, and a
+ * greater `struct_size`.
  *
  * The host
- * - follows no redirect, uses https except to this machine, sends requests to URLs below the
- *   plugin's own only, and reads at most 1 MiB of a response;
- * - retries a GET that failed, and no other request that the service may have got;
- * - remembers rejected secrets for a while, in all processes, and does not send them again
- *   meanwhile;
- * - drops log lines and error messages that contain a secret of the call.
+ * - follows no redirect, and uses https except for connections to this machine;
+ * - sends requests only to URLs below those of the plugin, and reads at most 1 MiB of a response;
+ * - retries a failed GET, and no other request that may have reached the service;
+ * - remembers rejected secrets for a while, in all processes, and does not send them again during
+ *   that time;
+ * - drops log messages and error messages that contain a secret of the call.
  */
 typedef struct {
   /**
-   * The major number of the host's ABI.
+   * The major version of the host's ABI.
    */
   uint32_t abi_major;
   /**
-   * Its minor number.
+   * The minor version of the host's ABI.
    */
   uint32_t abi_minor;
   /**
@@ -308,23 +321,28 @@ typedef struct {
    */
   uint32_t struct_size;
   /**
-   * 0.
+   * Reserved; 0.
    */
   uint32_t reserved;
   /**
-   * Gets the value of a declared setting for the account of the call. Fails with
-   * `KEYFERRY_PLUGIN_E_NOT_CONFIGURED` if it is not set, with `KEYFERRY_PLUGIN_E_SECRET_SOURCE`
-   * if its source does not give it. Not in `init`. May wait.
+   * Gets the value of a declared setting for the account of the call. Returns
+   * `KEYFERRY_PLUGIN_E_NOT_CONFIGURED` if the setting is not set, and
+   * `KEYFERRY_PLUGIN_E_SECRET_SOURCE` if its source does not return the value. Not allowed in
+   * `init`. May block.
    *
    * Threads: [any]
    */
   keyferry_plugin_status (*get_setting)(keyferry_plugin_call call, const char *key, keyferry_plugin_buffer *out);
   /**
-   * Sends a request and receives the response, at most 16 times in a call. Once the call has
-   * read a secret, a 401 or the request's `bad_credentials_status` is
-   * `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS`; so is a request with secrets that were rejected before,
-   * which is not sent. If the plugin returns the error as it is, the user gets all its details.
-   * Not in `init`. May wait.
+   * Sends a request and receives the response, at most 16 times in a call.
+   *
+   * After the call has read a secret, the host treats its requests as logins. If the response
+   * then has the status 401 or the `bad_credentials_status` of the request, `exchange` returns
+   * `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS`. If the service has recently rejected the same secrets,
+   * `exchange` returns this code without sending the request.
+   *
+   * If a plugin returns the error code of `exchange` unchanged, the user gets all details of the
+   * error. Not allowed in `init`. May block.
    *
    * Threads: [any]
    */
@@ -332,18 +350,18 @@ typedef struct {
                                      const keyferry_plugin_request *request,
                                      keyferry_plugin_response *response);
   /**
-   * Allocates a buffer of `size` zero bytes, for texts that contain secrets. All buffers of a
-   * call have at most 4 MiB.
+   * Allocates a buffer of `size` zero bytes, for strings that contain secrets. All buffers of a
+   * call together have at most 4 MiB.
    *
    * Threads: [any]
    */
   keyferry_plugin_status (*new_buffer)(keyferry_plugin_call call, size_t size, keyferry_plugin_buffer *out);
   /**
-   * Gets the value at a JSON pointer (RFC 6901: `/data/token`, `/rows/0`) of a JSON document as
-   * text: the content of a string, the digits of a number, `true` or `false`. Fails with
-   * `KEYFERRY_PLUGIN_E_NOT_FOUND` if there is no such value, with
-   * `KEYFERRY_PLUGIN_E_BAD_RESPONSE` if the document is not JSON or the text has control
-   * characters.
+   * Gets a value of a JSON document as a string: the content of a string, the digits of a
+   * number, `true` or `false`. `pointer` is a JSON pointer (RFC 6901), such as `/data/token` or
+   * `/rows/0`. Returns `KEYFERRY_PLUGIN_E_NOT_FOUND` if there is no such value, and
+   * `KEYFERRY_PLUGIN_E_BAD_RESPONSE` if the document is not JSON or the value contains a control
+   * character.
    *
    * Threads: [any]
    */
@@ -353,26 +371,27 @@ typedef struct {
                                           const char *pointer,
                                           keyferry_plugin_buffer *out);
   /**
-   * Converts a text to a JSON string, with quotes.
+   * Converts a string to a JSON string, with quotes.
    *
    * Threads: [any]
    */
   keyferry_plugin_status (*json_quote)(keyferry_plugin_call call, const char *text, keyferry_plugin_buffer *out);
   /**
-   * Adds a header to the token that this call returns, at most 8.
+   * Adds a header to the token that this call returns. A token has at most 8 headers.
    *
    * Threads: [any]
    */
   keyferry_plugin_status (*add_header)(keyferry_plugin_call call, const char *name, const char *value);
   /**
-   * Sets when the token expires, in seconds since 1970 by the clock of the service. Without it
-   * the token is used until it is rejected.
+   * Sets the expiry of the token, in seconds since 1970 by the clock of the service. Without an
+   * expiry the host uses the token until it is rejected.
    *
    * Threads: [any]
    */
   keyferry_plugin_status (*set_expiry)(keyferry_plugin_call call, int64_t unix_s);
   /**
-   * Sets the secret that `renew` gets later. It is stored encrypted, with the token.
+   * Sets the secret that the host passes to `renew` later. The host stores it encrypted, with
+   * the token.
    *
    * Threads: [any]
    */
@@ -384,35 +403,36 @@ typedef struct {
    */
   keyferry_plugin_status (*set_secret)(keyferry_plugin_call call, const char *secret);
   /**
-   * Sets the message for the error that the call returns: what is wrong and what to do, lower
-   * case, no full stop, at most 500 bytes. The host puts the plugin's name before it. The call
-   * itself goes on.
+   * Sets the error message of the call: what is wrong and what to do, in lower case, without a
+   * full stop, at most 500 bytes. The host puts the name of the plugin before it. The call
+   * continues.
    *
    * Threads: [any]
    */
   keyferry_plugin_status (*set_error_message)(keyferry_plugin_call call, const char *message);
   /**
-   * Logs a line of at most 500 bytes. `level` is one of `KEYFERRY_PLUGIN_LOG_`.
+   * Logs a message of at most 500 bytes. `level` is one of `KEYFERRY_PLUGIN_LOG_`.
    *
    * Threads: [any]
    */
   keyferry_plugin_status (*log)(keyferry_plugin_call call, uint32_t level, const char *message);
   /**
-   * The time in seconds since 1970 by the clock of the service, which the host learns from its
-   * responses; 0 if there is no such call.
+   * Returns the time in seconds since 1970 by the clock of the service, which the host learns
+   * from the responses of the service. Returns 0 if there is no call with this id.
    *
    * Threads: [any]
    */
   int64_t (*now_unix_s)(keyferry_plugin_call call);
   /**
-   * The time until the call times out, in milliseconds; 0 if it is cancelled.
+   * Returns the time until the call times out, in milliseconds. Returns 0 if the call is
+   * cancelled.
    *
    * Threads: [any]
    */
   uint64_t (*time_left_ms)(keyferry_plugin_call call);
   /**
-   * 1 if the call has timed out or the session is closing, else 0. A plugin that works for long
-   * without calling the host checks this from time to time.
+   * Returns 1 if the call has timed out or the session is closing, otherwise 0. A plugin that
+   * works for a long time without calling the host should check this regularly.
    *
    * Threads: [any]
    */
@@ -420,22 +440,23 @@ typedef struct {
 } keyferry_plugin_host;
 
 /**
- * The entry of a plugin: the type of the constant `keyferry_plugin_entry`.
+ * The type of the constant `keyferry_plugin_entry`, which every plugin exports.
  *
  * A plugin MUST
- * - export exactly this symbol as constant data, whose numbers are valid before any code runs;
- * - have a name of 1 to 32 lower-case letters and digits, beginning with a letter, that is not the
- *   name of a built-in service, `profile`, `store` or `plugins`, and does not begin with `http`;
- * - list in `settings` every setting that it reads: the host gives it no other;
+ * - export a symbol with exactly this name, as constant data: the host reads its numbers before any
+ *   code of the plugin runs;
+ * - have a name of 1 to 32 lower-case letters and digits that begins with a letter, does not begin
+ *   with `http`, and is not `profile`, `store`, `plugins` or the name of a built-in service;
+ * - declare in `settings` every setting that it reads: the host gives it no other setting;
  * - return from every function, whatever the network does: every function of the host that may
- *   wait returns when the call times out;
- * - use nothing that it got in a call after that call, and store no secret.
+ *   block returns when the call times out;
+ * - stop using the strings and buffers of a call when the call ends, and store no secret.
  *
  * A plugin SHOULD
  * - do nothing in constructors, and little in `init`;
- * - start no thread. In a forked child its memory is unchanged, its threads are gone, and `init`
- *   is called again;
- * - tell the user with `set_error_message` what to do about a failure, in one sentence without
+ * - start no thread: in a forked child the memory of the plugin is unchanged, but its threads are
+ *   gone, and the host calls `init` again;
+ * - after a failure, tell the user with `set_error_message` what to do, in one sentence without
  *   secrets.
  */
 typedef struct {
@@ -456,11 +477,11 @@ typedef struct {
    */
   uint32_t setting_count;
   /**
-   * The name of the plugin, of its service and of its secret source.
+   * The name of the plugin, and of its service and its secret source.
    */
   const char *name;
   /**
-   * Its version, for users.
+   * The version of the plugin, for users.
    */
   const char *version;
   /**
@@ -468,22 +489,22 @@ typedef struct {
    */
   const keyferry_plugin_setting *settings;
   /**
-   * Called before any other function, once as long as any session uses the plugin. `host` is
-   * valid as long as the process. May be NULL.
+   * Initialises the plugin. The host calls it before any other function, and only once while any
+   * session uses the plugin. `host` stays valid until the process ends. May be NULL.
    *
    * Threads: [load]
    */
   keyferry_plugin_status (*init)(const keyferry_plugin_host *host, keyferry_plugin_call call);
   /**
-   * Called when no session uses the plugin any more, if `init` succeeded. `init` may be called
-   * again later. May be NULL.
+   * Releases what `init` set up. If `init` succeeded, the host calls `deinit` when no session
+   * uses the plugin any more. The host may call `init` again later. May be NULL.
    *
    * Threads: [load]
    */
   void (*deinit)(void);
   /**
-   * Returns the table of the extension with an id, valid as long as the process; NULL for an id
-   * that the plugin does not have. Called after `init`.
+   * Returns the table of the extension `id`, or NULL if the plugin does not have this extension.
+   * The table must stay valid until the process ends. The host calls this function after `init`.
    *
    * Threads: [load]
    */
@@ -491,14 +512,14 @@ typedef struct {
 } keyferry_plugin;
 
 /**
- * A route: which paths of a service need which token. The host matches them without calling the
- * plugin.
+ * A route: the paths of a service that need a certain token. The host matches routes without
+ * calling the plugin.
  */
 typedef struct {
   /**
-   * The path behind the prefix, without a leading slash: `assets/{id}/{rest}`. `{id}` matches
-   * one whole segment and occurs at most once; `{rest}` at the end matches any number of
-   * segments. All other segments match literally.
+   * The path after the prefix, without a leading slash, such as `assets/{id}/{rest}`. `{id}`
+   * matches one whole segment and occurs at most once. `{rest}` occurs only at the end and
+   * matches any number of segments. All other segments match literally.
    */
   const char *pattern;
   /**
@@ -513,7 +534,7 @@ typedef struct {
 } keyferry_plugin_route;
 
 /**
- * Which token to get.
+ * The token to get.
  */
 typedef struct {
   /**
@@ -529,11 +550,11 @@ typedef struct {
    */
   uint32_t access;
   /**
-   * 0.
+   * Reserved; 0.
    */
   uint32_t reserved;
   /**
-   * The id of the item, as it is written in the URL; empty for the other kinds.
+   * The id of the item, as it is written in the URL; empty for the other kinds of token.
    */
   const char *id;
   /**
@@ -543,26 +564,28 @@ typedef struct {
 } keyferry_plugin_token_spec;
 
 /**
- * The extension `keyferry.service/1`: a remote service that needs tokens. Its base URL is the
- * plugin's setting `url`, which MUST be declared. A URL below it, or `NAME:PATH`, belongs to this
- * service if a route matches its path.
+ * The extension `keyferry.service/1`: a remote service that needs tokens.
  *
- * The host caches the token from `acquire` in memory and stores it, for all programs. Callers at
- * the same time share one call. The token is used until it is about to expire or a caller rejects
- * it. After a failure the host waits before it calls again.
+ * The base URL of the service is the plugin's setting `url`, which the plugin MUST declare. A URL
+ * below the base URL, or `NAME:PATH`, belongs to the service if a route matches its path.
+ *
+ * The host caches the token from `acquire` in memory and stores it, so that all programs share it.
+ * Callers that need the token at the same time share one call of the plugin. The host uses the
+ * token until it is about to expire or a caller rejects it. After a failure the host backs off
+ * before it calls the plugin again.
  *
  * A service MUST
- * - claim no URL of another service: the host refuses such a plugin;
- * - get tokens with `get_setting` and `exchange`, and with nothing else;
+ * - claim no URL of another service: the host rejects a plugin that does;
+ * - get tokens only with `get_setting` and `exchange`;
  * - add at least one header before it returns `KEYFERRY_PLUGIN_OK`, and set the expiry if it is
  *   known;
  * - return `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` if the service says that the secrets are wrong, and
  *   in no other case.
  *
  * A service SHOULD
- * - set `bad_credentials_status` in its request if the service answers wrong secrets with a status
+ * - set `bad_credentials_status` in its request if the service rejects wrong secrets with a status
  *   other than 401;
- * - accept JSON documents with unknown fields.
+ * - accept JSON documents that have unknown fields.
  */
 typedef struct {
   /**
@@ -578,22 +601,23 @@ typedef struct {
    */
   const char *title;
   /**
-   * The beginning of all its paths below the base URL, with a slash at both ends: `/` or `/v1/`.
+   * The prefix of all paths of the service below the base URL. It begins and ends with a slash:
+   * `/` or `/v1/`.
    */
   const char *prefix;
   /**
-   * An array of `route_count` routes. The first one that matches a path is used.
+   * An array of `route_count` routes. The host uses the first route that matches a path.
    */
   const keyferry_plugin_route *routes;
   /**
-   * Gets a token with the user's secrets.
+   * Gets a token with the secrets of the user.
    *
    * Threads: [call]
    */
   keyferry_plugin_status (*acquire)(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec);
   /**
-   * Renews a token with the secret from `set_renewal_secret`. After
-   * `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` or `KEYFERRY_PLUGIN_E_UNSUPPORTED` the host calls
+   * Refreshes a token with the secret from `set_renewal_secret`. If it returns
+   * `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` or `KEYFERRY_PLUGIN_E_UNSUPPORTED`, the host calls
    * `acquire`. May be NULL.
    *
    * Threads: [call]
@@ -604,13 +628,15 @@ typedef struct {
 } keyferry_plugin_service;
 
 /**
- * The extension `keyferry.secret-source/1`: a source of secrets for other services. In config.toml
- * a secret refers to it as `{ plugin = ["NAME", "WHAT"] }`. The host calls it whenever it needs
- * the secret, and neither caches nor stores the result.
+ * The extension `keyferry.secret-source/1`: a source of secrets for other services.
+ *
+ * In config.toml a secret refers to it as `{ plugin = ["NAME", "WHAT"] }`. NAME is the name of the
+ * plugin, and WHAT is the name of the secret. The host calls `get` each time it needs the secret,
+ * and neither caches nor stores the secret.
  *
  * A source MUST
- * - define what WHAT may be, and fail with an error message for any other;
- * - set the whole secret with `set_secret` before it returns `KEYFERRY_PLUGIN_OK`;
+ * - define the names that WHAT can be, and fail with an error message for any other name;
+ * - pass the complete secret to `set_secret` before it returns `KEYFERRY_PLUGIN_OK`;
  * - not prompt: there may be no user at a terminal.
  *
  * A source SHOULD return within two seconds.
@@ -621,11 +647,11 @@ typedef struct {
    */
   uint32_t struct_size;
   /**
-   * 0.
+   * Reserved; must be 0.
    */
   uint32_t reserved;
   /**
-   * Gets a secret; `secret_name` is WHAT.
+   * Gets a secret. `secret_name` is WHAT.
    *
    * Threads: [call]
    */
@@ -638,28 +664,28 @@ typedef struct {
 #define KEYFERRY_PLUGIN_OK 0
 
 /**
- * A setting that is needed is not set.
+ * A required setting is not set.
  */
 #define KEYFERRY_PLUGIN_E_NOT_CONFIGURED 1
 
 /**
- * A setting is set, but its source does not give the value.
+ * A setting is set, but its source does not return the value.
  */
 #define KEYFERRY_PLUGIN_E_SECRET_SOURCE 2
 
 /**
- * No connection, or no complete response.
+ * There was no connection, or no complete response.
  */
 #define KEYFERRY_PLUGIN_E_UNREACHABLE 3
 
 /**
- * The service rejected the secrets that this call has read. The host does not send them again for
- * a while.
+ * The service rejected the secrets that this call has read. The host does not send the same
+ * secrets again for a while.
  */
 #define KEYFERRY_PLUGIN_E_BAD_CREDENTIALS 4
 
 /**
- * The user has to log in.
+ * The user must log in.
  */
 #define KEYFERRY_PLUGIN_E_LOGIN_REQUIRED 5
 
@@ -669,7 +695,7 @@ typedef struct {
 #define KEYFERRY_PLUGIN_E_NOT_FOUND 6
 
 /**
- * The configured secrets don't give this access.
+ * The configured secrets do not allow this access.
  */
 #define KEYFERRY_PLUGIN_E_INSUFFICIENT_ACCESS 7
 
@@ -689,29 +715,29 @@ typedef struct {
 #define KEYFERRY_PLUGIN_E_BAD_RESPONSE 10
 
 /**
- * Not supported. From `renew`: the host calls `acquire` instead.
+ * The operation is not supported. If `renew` returns it, the host calls `acquire` instead.
  */
 #define KEYFERRY_PLUGIN_E_UNSUPPORTED 11
 
 /**
- * The call has timed out, or the session is closing. From the host only.
+ * The call has timed out, or the session is closing. Only the host returns this code.
  */
 #define KEYFERRY_PLUGIN_E_CANCELLED 12
 
 /**
- * An argument is invalid: NULL, too long, not UTF-8, with a control character, or the key of a
- * setting that the plugin does not declare. From the host only; the call then fails as a fault of
- * the plugin, whatever the plugin returns.
+ * An argument is invalid: it is NULL, too long or not UTF-8, contains a control character, or is
+ * the key of a setting that the plugin does not declare. Only the host returns this code. The call
+ * then fails as a fault of the plugin, whatever the plugin returns.
  */
 #define KEYFERRY_PLUGIN_E_INVALID_ARGUMENT 13
 
 /**
- * There is no call with this id, or it has ended. From the host only.
+ * There is no call with this id, or the call has ended. Only the host returns this code.
  */
 #define KEYFERRY_PLUGIN_E_INVALID_CALL 14
 
 /**
- * Any other failure; `set_error_message` tells why.
+ * Any other failure. The plugin describes it with `set_error_message`.
  */
 #define KEYFERRY_PLUGIN_E_FAILED 15
 
@@ -734,7 +760,7 @@ typedef struct {
 #endif
 
 /**
- * The constant that a plugin exports, also if it is compiled with hidden symbols. Define it in one file.
+ * The constant that every plugin exports. Define it in exactly one file. It is exported even if the plugin is compiled with hidden symbols.
  */
 #ifdef __GNUC__
 KEYFERRY_PLUGIN_EXTERN __attribute__((visibility("default"))) const keyferry_plugin keyferry_plugin_entry;

@@ -1,4 +1,4 @@
-//! The entry of a plugin: the ABI version, the settings, and the functions of the plugin itself.
+//! The entry of a plugin: its ABI version, settings and functions.
 
 use std::ffi::{c_char, c_void};
 
@@ -6,53 +6,58 @@ use super::call::keyferry_plugin_call;
 use super::host::keyferry_plugin_host;
 use super::status::keyferry_plugin_status;
 
-/// The major version of the ABI. Versions with different major numbers are not compatible.
+/// The major version of the ABI. Different major versions are not compatible.
 pub const KEYFERRY_PLUGIN_ABI_MAJOR: u32 = 1;
-/// The minor version of the ABI. A greater one adds functions and extensions, and removes nothing.
+/// The minor version of the ABI. A higher minor version adds functions and extensions, and removes
+/// nothing.
 pub const KEYFERRY_PLUGIN_ABI_MINOR: u32 = 0;
 
-/// A text that is no secret.
+/// A string that is not a secret.
 pub const KEYFERRY_PLUGIN_SETTING_TEXT: u32 = 1;
-/// A secret: it may come from any source and is never shown. Requests of a call that has read it
-/// count as logins.
+/// A secret. It may come from any secret source, and keyferry never shows it. After a call has read
+/// a secret, the host treats the requests of the call as logins: see `exchange`.
 pub const KEYFERRY_PLUGIN_SETTING_SECRET: u32 = 2;
-/// A base URL: https, or http to this machine. Requests go to URLs below it and nowhere else.
+/// A base URL: https, or http to this machine. The plugin can send requests only to URLs below one
+/// of its base URLs.
 pub const KEYFERRY_PLUGIN_SETTING_URL: u32 = 3;
 
-/// A setting of the plugin. Users set it as `KEY` under `[NAME]` in config.toml, or as
-/// `KEYFERRY_NAME_KEY` in the environment; a secret also as `KEYFERRY_NAME_KEY_FILE`. Each profile
-/// may have its own value.
+/// A setting of the plugin.
+///
+/// Users set it as `KEY` in the section `[NAME]` of config.toml, where NAME is the name of the
+/// plugin, or with the environment variable `KEYFERRY_NAME_KEY`, all in upper case. For a secret,
+/// `KEYFERRY_NAME_KEY_FILE` can name a file that contains it. Each profile can have its own value.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct keyferry_plugin_setting {
-    /// The key: 1 to 32 lower-case letters, digits and underscores, beginning with a letter.
+    /// The key: 1 to 32 lower-case letters, digits and underscores, with a letter first.
     pub key: *const c_char,
-    /// One sentence for users.
+    /// A description for users, in one sentence.
     pub description: *const c_char,
-    /// The value if the user sets none, or NULL. NULL for a secret.
+    /// The default value, or NULL if there is none. It must be NULL for a secret.
     pub default_value: *const c_char,
     /// One of `KEYFERRY_PLUGIN_SETTING_`.
     pub kind: u32,
-    /// 0.
+    /// Reserved; must be 0.
     pub reserved: u32,
 }
 
-/// The entry of a plugin: the type of the constant `keyferry_plugin_entry`.
+/// The type of the constant `keyferry_plugin_entry`, which every plugin exports.
 ///
 /// A plugin MUST
-/// - export exactly this symbol as constant data, whose numbers are valid before any code runs;
-/// - have a name of 1 to 32 lower-case letters and digits, beginning with a letter, that is not the
-///   name of a built-in service, `profile`, `store` or `plugins`, and does not begin with `http`;
-/// - list in `settings` every setting that it reads: the host gives it no other;
+/// - export a symbol with exactly this name, as constant data: the host reads its numbers before any
+///   code of the plugin runs;
+/// - have a name of 1 to 32 lower-case letters and digits that begins with a letter, does not begin
+///   with `http`, and is not `profile`, `store`, `plugins` or the name of a built-in service;
+/// - declare in `settings` every setting that it reads: the host gives it no other setting;
 /// - return from every function, whatever the network does: every function of the host that may
-///   wait returns when the call times out;
-/// - use nothing that it got in a call after that call, and store no secret.
+///   block returns when the call times out;
+/// - stop using the strings and buffers of a call when the call ends, and store no secret.
 ///
 /// A plugin SHOULD
 /// - do nothing in constructors, and little in `init`;
-/// - start no thread. In a forked child its memory is unchanged, its threads are gone, and `init`
-///   is called again;
-/// - tell the user with `set_error_message` what to do about a failure, in one sentence without
+/// - start no thread: in a forked child the memory of the plugin is unchanged, but its threads are
+///   gone, and the host calls `init` again;
+/// - after a failure, tell the user with `set_error_message` what to do, in one sentence without
 ///   secrets.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -65,14 +70,14 @@ pub struct keyferry_plugin {
     pub struct_size: u32,
     /// The number of settings, at most 32.
     pub setting_count: u32,
-    /// The name of the plugin, of its service and of its secret source.
+    /// The name of the plugin, and of its service and its secret source.
     pub name: *const c_char,
-    /// Its version, for users.
+    /// The version of the plugin, for users.
     pub version: *const c_char,
     /// An array of `setting_count` settings; NULL for none.
     pub settings: *const keyferry_plugin_setting,
-    /// Called before any other function, once as long as any session uses the plugin. `host` is
-    /// valid as long as the process. May be NULL.
+    /// Initialises the plugin. The host calls it before any other function, and only once while any
+    /// session uses the plugin. `host` stays valid until the process ends. May be NULL.
     ///
     /// Threads: [load]
     pub init: Option<
@@ -81,13 +86,13 @@ pub struct keyferry_plugin {
             call: keyferry_plugin_call,
         ) -> keyferry_plugin_status,
     >,
-    /// Called when no session uses the plugin any more, if `init` succeeded. `init` may be called
-    /// again later. May be NULL.
+    /// Releases what `init` set up. If `init` succeeded, the host calls `deinit` when no session
+    /// uses the plugin any more. The host may call `init` again later. May be NULL.
     ///
     /// Threads: [load]
     pub deinit: Option<unsafe extern "C" fn()>,
-    /// Returns the table of the extension with an id, valid as long as the process; NULL for an id
-    /// that the plugin does not have. Called after `init`.
+    /// Returns the table of the extension `id`, or NULL if the plugin does not have this extension.
+    /// The table must stay valid until the process ends. The host calls this function after `init`.
     ///
     /// Threads: [load]
     pub get_extension: Option<unsafe extern "C" fn(id: *const c_char) -> *const c_void>,

@@ -1,4 +1,4 @@
-//! The host's table, and the levels of its log.
+//! The table of the host, and its log levels.
 
 use std::ffi::c_char;
 
@@ -6,41 +6,42 @@ use super::call::{keyferry_plugin_buffer, keyferry_plugin_call};
 use super::request::{keyferry_plugin_request, keyferry_plugin_response};
 use super::status::keyferry_plugin_status;
 
-/// An error that the user has to fix.
+/// An error that the user must fix.
 pub const KEYFERRY_PLUGIN_LOG_ERROR: u32 = 1;
-/// A fault in spite of which the plugin works.
+/// A fault after which the plugin continues to work.
 pub const KEYFERRY_PLUGIN_LOG_WARN: u32 = 2;
-/// An action.
+/// An action, such as a login.
 pub const KEYFERRY_PLUGIN_LOG_INFO: u32 = 3;
 /// A detail of an action.
 pub const KEYFERRY_PLUGIN_LOG_DEBUG: u32 = 4;
-/// The host breaks the rules of this header. The host itself logs plugins that do.
+/// The host broke a rule of this header. (If a plugin breaks a rule, the host itself logs that.)
 pub const KEYFERRY_PLUGIN_LOG_HOST_MISBEHAVES: u32 = 5;
 
-/// The functions of the host. A later host has more functions behind these, and a greater
-/// `struct_size`.
+/// The functions of the host. A later version of the host has more functions after these, and a
+/// greater `struct_size`.
 ///
 /// The host
-/// - follows no redirect, uses https except to this machine, sends requests to URLs below the
-///   plugin's own only, and reads at most 1 MiB of a response;
-/// - retries a GET that failed, and no other request that the service may have got;
-/// - remembers rejected secrets for a while, in all processes, and does not send them again
-///   meanwhile;
-/// - drops log lines and error messages that contain a secret of the call.
+/// - follows no redirect, and uses https except for connections to this machine;
+/// - sends requests only to URLs below those of the plugin, and reads at most 1 MiB of a response;
+/// - retries a failed GET, and no other request that may have reached the service;
+/// - remembers rejected secrets for a while, in all processes, and does not send them again during
+///   that time;
+/// - drops log messages and error messages that contain a secret of the call.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct keyferry_plugin_host {
-    /// The major number of the host's ABI.
+    /// The major version of the host's ABI.
     pub abi_major: u32,
-    /// Its minor number.
+    /// The minor version of the host's ABI.
     pub abi_minor: u32,
     /// The size of this table.
     pub struct_size: u32,
-    /// 0.
+    /// Reserved; 0.
     pub reserved: u32,
-    /// Gets the value of a declared setting for the account of the call. Fails with
-    /// `KEYFERRY_PLUGIN_E_NOT_CONFIGURED` if it is not set, with `KEYFERRY_PLUGIN_E_SECRET_SOURCE`
-    /// if its source does not give it. Not in `init`. May wait.
+    /// Gets the value of a declared setting for the account of the call. Returns
+    /// `KEYFERRY_PLUGIN_E_NOT_CONFIGURED` if the setting is not set, and
+    /// `KEYFERRY_PLUGIN_E_SECRET_SOURCE` if its source does not return the value. Not allowed in
+    /// `init`. May block.
     ///
     /// Threads: [any]
     pub get_setting: Option<
@@ -50,11 +51,15 @@ pub struct keyferry_plugin_host {
             out: *mut keyferry_plugin_buffer,
         ) -> keyferry_plugin_status,
     >,
-    /// Sends a request and receives the response, at most 16 times in a call. Once the call has
-    /// read a secret, a 401 or the request's `bad_credentials_status` is
-    /// `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS`; so is a request with secrets that were rejected before,
-    /// which is not sent. If the plugin returns the error as it is, the user gets all its details.
-    /// Not in `init`. May wait.
+    /// Sends a request and receives the response, at most 16 times in a call.
+    ///
+    /// After the call has read a secret, the host treats its requests as logins. If the response
+    /// then has the status 401 or the `bad_credentials_status` of the request, `exchange` returns
+    /// `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS`. If the service has recently rejected the same secrets,
+    /// `exchange` returns this code without sending the request.
+    ///
+    /// If a plugin returns the error code of `exchange` unchanged, the user gets all details of the
+    /// error. Not allowed in `init`. May block.
     ///
     /// Threads: [any]
     pub exchange: Option<
@@ -64,8 +69,8 @@ pub struct keyferry_plugin_host {
             response: *mut keyferry_plugin_response,
         ) -> keyferry_plugin_status,
     >,
-    /// Allocates a buffer of `size` zero bytes, for texts that contain secrets. All buffers of a
-    /// call have at most 4 MiB.
+    /// Allocates a buffer of `size` zero bytes, for strings that contain secrets. All buffers of a
+    /// call together have at most 4 MiB.
     ///
     /// Threads: [any]
     pub new_buffer: Option<
@@ -75,11 +80,11 @@ pub struct keyferry_plugin_host {
             out: *mut keyferry_plugin_buffer,
         ) -> keyferry_plugin_status,
     >,
-    /// Gets the value at a JSON pointer (RFC 6901: `/data/token`, `/rows/0`) of a JSON document as
-    /// text: the content of a string, the digits of a number, `true` or `false`. Fails with
-    /// `KEYFERRY_PLUGIN_E_NOT_FOUND` if there is no such value, with
-    /// `KEYFERRY_PLUGIN_E_BAD_RESPONSE` if the document is not JSON or the text has control
-    /// characters.
+    /// Gets a value of a JSON document as a string: the content of a string, the digits of a
+    /// number, `true` or `false`. `pointer` is a JSON pointer (RFC 6901), such as `/data/token` or
+    /// `/rows/0`. Returns `KEYFERRY_PLUGIN_E_NOT_FOUND` if there is no such value, and
+    /// `KEYFERRY_PLUGIN_E_BAD_RESPONSE` if the document is not JSON or the value contains a control
+    /// character.
     ///
     /// Threads: [any]
     pub json_get_text: Option<
@@ -91,7 +96,7 @@ pub struct keyferry_plugin_host {
             out: *mut keyferry_plugin_buffer,
         ) -> keyferry_plugin_status,
     >,
-    /// Converts a text to a JSON string, with quotes.
+    /// Converts a string to a JSON string, with quotes.
     ///
     /// Threads: [any]
     pub json_quote: Option<
@@ -101,7 +106,7 @@ pub struct keyferry_plugin_host {
             out: *mut keyferry_plugin_buffer,
         ) -> keyferry_plugin_status,
     >,
-    /// Adds a header to the token that this call returns, at most 8.
+    /// Adds a header to the token that this call returns. A token has at most 8 headers.
     ///
     /// Threads: [any]
     pub add_header: Option<
@@ -111,14 +116,15 @@ pub struct keyferry_plugin_host {
             value: *const c_char,
         ) -> keyferry_plugin_status,
     >,
-    /// Sets when the token expires, in seconds since 1970 by the clock of the service. Without it
-    /// the token is used until it is rejected.
+    /// Sets the expiry of the token, in seconds since 1970 by the clock of the service. Without an
+    /// expiry the host uses the token until it is rejected.
     ///
     /// Threads: [any]
     pub set_expiry: Option<
         unsafe extern "C" fn(call: keyferry_plugin_call, unix_s: i64) -> keyferry_plugin_status,
     >,
-    /// Sets the secret that `renew` gets later. It is stored encrypted, with the token.
+    /// Sets the secret that the host passes to `renew` later. The host stores it encrypted, with
+    /// the token.
     ///
     /// Threads: [any]
     pub set_renewal_secret: Option<
@@ -136,9 +142,9 @@ pub struct keyferry_plugin_host {
             secret: *const c_char,
         ) -> keyferry_plugin_status,
     >,
-    /// Sets the message for the error that the call returns: what is wrong and what to do, lower
-    /// case, no full stop, at most 500 bytes. The host puts the plugin's name before it. The call
-    /// itself goes on.
+    /// Sets the error message of the call: what is wrong and what to do, in lower case, without a
+    /// full stop, at most 500 bytes. The host puts the name of the plugin before it. The call
+    /// continues.
     ///
     /// Threads: [any]
     pub set_error_message: Option<
@@ -147,7 +153,7 @@ pub struct keyferry_plugin_host {
             message: *const c_char,
         ) -> keyferry_plugin_status,
     >,
-    /// Logs a line of at most 500 bytes. `level` is one of `KEYFERRY_PLUGIN_LOG_`.
+    /// Logs a message of at most 500 bytes. `level` is one of `KEYFERRY_PLUGIN_LOG_`.
     ///
     /// Threads: [any]
     pub log: Option<
@@ -157,17 +163,18 @@ pub struct keyferry_plugin_host {
             message: *const c_char,
         ) -> keyferry_plugin_status,
     >,
-    /// The time in seconds since 1970 by the clock of the service, which the host learns from its
-    /// responses; 0 if there is no such call.
+    /// Returns the time in seconds since 1970 by the clock of the service, which the host learns
+    /// from the responses of the service. Returns 0 if there is no call with this id.
     ///
     /// Threads: [any]
     pub now_unix_s: Option<unsafe extern "C" fn(call: keyferry_plugin_call) -> i64>,
-    /// The time until the call times out, in milliseconds; 0 if it is cancelled.
+    /// Returns the time until the call times out, in milliseconds. Returns 0 if the call is
+    /// cancelled.
     ///
     /// Threads: [any]
     pub time_left_ms: Option<unsafe extern "C" fn(call: keyferry_plugin_call) -> u64>,
-    /// 1 if the call has timed out or the session is closing, else 0. A plugin that works for long
-    /// without calling the host checks this from time to time.
+    /// Returns 1 if the call has timed out or the session is closing, otherwise 0. A plugin that
+    /// works for a long time without calling the host should check this regularly.
     ///
     /// Threads: [any]
     pub is_cancelled: Option<unsafe extern "C" fn(call: keyferry_plugin_call) -> i32>,

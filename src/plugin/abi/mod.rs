@@ -1,11 +1,11 @@
-//! The ABI of plugins: what `keyferry_plugin.h` is generated from. Types and numbers, no code, no
-//! type in common with `keyferry.h`.
+//! The plugin ABI, from which `keyferry_plugin.h` is generated. It has only types and constants,
+//! and shares no type with `keyferry.h`.
 //!
-//! One file for each table; `build.rs` names them in the header's order.
+//! There is one file for each table. `build.rs` lists the files in the order of the header.
 #![expect(non_camel_case_types, reason = "the names that C programs see")]
 #![expect(
     rustdoc::broken_intra_doc_links,
-    reason = "[load], [call] and [any] are the header's words for threads, no links"
+    reason = "[load], [call] and [any] are tags that the header defines for threads, not links"
 )]
 
 mod call;
