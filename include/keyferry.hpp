@@ -1,15 +1,17 @@
 /*
- * keyferry for C++17: the objects of keyferry.h as classes. Header only; link the same library.
+ * keyferry for C++17: classes for the objects of keyferry.h. It is a header-only wrapper; link the same library as for C.
  *
  * Rules
- *   Errors     What returns a status in C throws keyferry::error here. Destructors and accessors never throw.
- *   Ownership  A config, request, token or session owns its C object, can be moved and not copied. A moved-from object may only be
+ *   Errors     A function that returns an error status in C throws keyferry::error here. Destructors and accessors never throw.
+ *   Ownership  A config, request, token or session owns its C object. It can be moved, but not copied. A moved-from object can only be
  *              assigned to or destroyed.
- *   Text       In: keyferry::text, made from a const char * or a std::string, UTF-8, borrowed for the call.
- *              Out: a std::string_view that a class gives is borrowed from that object, valid as long as the object is neither
- *              destroyed nor assigned to; behind its last character stands NUL, so its data() is a C string. Moving the object keeps it.
- *   Secrets    Values of headers are secrets. A copy in a std::string isn't wiped: hand the view on and let the token go.
- *   Threads    As in keyferry.h: [any] any thread, several at once; [one] one thread at a time for that object.
+ *   Strings    Arguments have the type keyferry::text, which is made from a const char * or a std::string. They are UTF-8 and are
+ *              borrowed until the function returns. A std::string_view that a method returns is borrowed from the object, and is valid
+ *              until the object is destroyed or assigned to. Moving the object keeps the view valid. NUL follows the last character of
+ *              the view, so data() is a C string.
+ *   Secrets    Header values are secrets. keyferry does not wipe a copy in a std::string, so pass on the view instead of a copy, and
+ *              destroy the token soon.
+ *   Threads    As in keyferry.h: [any] means any thread, several at the same time; [one] means one thread at a time for the object.
  */
 
 #ifndef KEYFERRY_HPP
@@ -31,25 +33,25 @@
 
 namespace keyferry {
 
-/// Why a call failed. Holds no secret; what() is one sentence for people, with the remedy.
+/// The failure of a call. It contains no secret. what() is the error message for people, with the remedy.
 ///
-/// Errors: none. Ownership: a value, independent of every session. Threads: [any].
+/// Errors: none. Ownership: a value that depends on no session. Threads: [any].
 class error : public std::runtime_error {
 public:
-    /// Takes the C object, which may be NULL, and frees it.
+    /// Takes ownership of the C object, which may be NULL, and frees it.
     error(keyferry_status status, keyferry_error *detail)
         : error(status, std::unique_ptr<keyferry_error, void (*)(keyferry_error *)>(detail, keyferry_error_free)) {}
 
-    /// One of the KEYFERRY_E_ numbers.
+    /// Returns the status: one of the KEYFERRY_E_ codes.
     keyferry_status status() const noexcept { return status_; }
 
-    /// The HTTP status behind the failure; nothing where no answer came.
+    /// Returns the HTTP status of the response that caused the failure; std::nullopt if there was no response.
     std::optional<std::int32_t> http_status() const noexcept { return http_status_; }
 
-    /// The service's own number, such as 262146 of the MASV Agent; nothing where it sent none.
+    /// Returns the service's own error code, such as 262146 of the MASV Agent; std::nullopt if the service sent none.
     std::optional<std::int64_t> service_code() const noexcept { return service_code_; }
 
-    /// After how many milliseconds a new try makes sense; nothing where nobody named a time.
+    /// Returns how long to wait before a retry; std::nullopt if no time is known.
     std::optional<std::chrono::milliseconds> retry_after() const noexcept { return retry_after_; }
 
 private:
@@ -67,7 +69,7 @@ private:
         if (message == nullptr) {
             message = keyferry_status_text(status);
         }
-        return message == nullptr ? "a fault inside keyferry" : message;
+        return message == nullptr ? "internal error in keyferry" : message;
     }
 
     template <typename Number>
@@ -87,31 +89,31 @@ private:
     std::optional<std::chrono::milliseconds> retry_after_;
 };
 
-/// A text for a call: a parameter type, made from what the caller has without a copy.
+/// The type of string parameters. It refers to the caller's string without a copy.
 ///
-/// Errors: a std::string with a NUL inside throws KEYFERRY_E_INVALID_VALUE: C would read its beginning only.
+/// Errors: KEYFERRY_E_INVALID_VALUE for a std::string that contains NUL, because C would read only the part before the NUL.
 /// Ownership: borrows. Threads: [any].
 class text {
 public:
-    /// No text, where a function allows that.
+    /// No string, for functions that accept nullptr.
     text(std::nullptr_t = nullptr) noexcept : text_(nullptr) {}
-    /// A text that ends in NUL, or NULL.
+    /// A string that ends in NUL, or NULL.
     text(const char *characters) noexcept : text_(characters) {}
-    /// The string's characters, as long as it isn't changed.
+    /// The characters of a std::string, which must not change or be destroyed during the call.
     text(const std::string &characters) : text_(characters.c_str()) {
         if (characters.find('\0') != std::string::npos) {
             throw error(KEYFERRY_E_INVALID_VALUE, nullptr);
         }
     }
 
-    /// The C string, borrowed.
+    /// Returns the C string, which is borrowed.
     const char *c_str() const noexcept { return text_; }
 
 private:
     const char *text_;
 };
 
-/// What a token is.
+/// The kind of a token.
 enum class token_kind : std::int32_t {
     key = KEYFERRY_TOKEN_KIND_KEY,
     user = KEYFERRY_TOKEN_KIND_USER,
@@ -120,7 +122,7 @@ enum class token_kind : std::int32_t {
     bearer = KEYFERRY_TOKEN_KIND_BEARER
 };
 
-/// What a token allows.
+/// The access that a token allows.
 enum class access : std::int32_t {
     any = KEYFERRY_ACCESS_ANY,
     full = KEYFERRY_ACCESS_FULL,
@@ -129,7 +131,7 @@ enum class access : std::int32_t {
     manage = KEYFERRY_ACCESS_MANAGE
 };
 
-/// How severe a message is, and how much is logged.
+/// The severity of a log message, and the most detailed level to log.
 enum class log_level : std::int32_t {
     off = KEYFERRY_LOG_OFF,
     error = KEYFERRY_LOG_ERROR,
@@ -138,13 +140,13 @@ enum class log_level : std::int32_t {
     debug = KEYFERRY_LOG_DEBUG
 };
 
-/// When a token ends.
+/// The type of an expiry.
 using time_point = std::chrono::time_point<std::chrono::system_clock, std::chrono::seconds>;
 
-/// What every call of this header goes through: not for users.
+/// Helpers of this header. Applications must not use them.
 namespace detail {
 
-/// Makes a call that can fail.
+/// Calls a function that can fail, and throws if it does.
 template <typename Function>
 void call(Function function) {
     keyferry_error *failure = nullptr;
@@ -158,7 +160,7 @@ inline std::string_view view(const char *borrowed) noexcept {
     return borrowed == nullptr ? std::string_view() : std::string_view(borrowed);
 }
 
-/// Calls a function that gives a text, and takes the text over.
+/// Calls a function that returns a string, copies the string and frees it.
 template <typename Function>
 std::string call_text(Function function) {
     char *text = nullptr;
@@ -167,7 +169,7 @@ std::string call_text(Function function) {
     return std::string(view(text));
 }
 
-/// Calls a function that makes an object.
+/// Calls a function that creates an object.
 template <typename Object, typename Function>
 Object *call_object(Function function) {
     Object *object = nullptr;
@@ -177,63 +179,63 @@ Object *call_object(Function function) {
 
 }  // namespace detail
 
-/// Says a status in words; static. Errors: none. Threads: [any].
+/// Describes a status in words. The string is static. Errors: none. Threads: [any].
 inline std::string_view status_text(keyferry_status status) noexcept { return detail::view(keyferry_status_text(status)); }
 
-/// The version of the library at run time; static. Errors: none. Threads: [any].
+/// Returns the version of the library at run time. The string is static. Errors: none. Threads: [any].
 inline std::string_view version() noexcept { return detail::view(keyferry_version()); }
 
-/// The ABI number of the library at run time. Errors: none. Threads: [any].
+/// Returns the ABI version of the library at run time. Errors: none. Threads: [any].
 inline std::uint32_t abi_version() noexcept { return keyferry_abi_version(); }
 
-/// A header for a request; both views are borrowed from the token.
+/// An HTTP header. Both views are borrowed from the token.
 struct header {
     std::string_view name;
-    /// A secret.
+    /// The value, a secret.
     std::string_view value;
 };
 
-/// A set of headers with its expiry. Immutable; outlives the session that it came from.
+/// A set of headers with an expiry. A token is immutable and stays valid after its session is destroyed.
 ///
 /// Errors: none. Ownership: owns the C object; views are borrowed from it. Threads: [any].
 class token {
 public:
-    /// Takes a C object over.
+    /// Takes ownership of a C object.
     explicit token(keyferry_token *handle) noexcept : token_(handle, keyferry_token_free) {}
 
-    /// How many headers a request needs.
+    /// Returns the number of headers that a request needs.
     std::size_t header_count() const noexcept { return keyferry_token_header_count(get()); }
 
-    /// A header, from 0; empty views beyond header_count().
+    /// Returns a header; the first index is 0. The views are empty for an index of header_count() or more.
     keyferry::header header(std::size_t index = 0) const noexcept {
         return {detail::view(keyferry_token_header_name(get(), index)), detail::view(keyferry_token_header_value(get(), index))};
     }
 
-    /// The bare value of the first header, without the scheme of an Authorization. A secret.
+    /// Returns the value of the first header without a scheme such as `Bearer`. The value is a secret.
     std::string_view value() const noexcept { return detail::view(keyferry_token_value(get())); }
 
-    /// The service that it is for.
+    /// Returns the name of the service that the token is for.
     std::string_view service() const noexcept { return detail::view(keyferry_token_service(get())); }
 
-    /// What it is.
+    /// Returns the kind of the token.
     keyferry::token_kind kind() const noexcept { return static_cast<keyferry::token_kind>(keyferry_token_kind(get())); }
 
-    /// What it allows.
+    /// Returns the access that the token allows.
     keyferry::access access() const noexcept { return static_cast<keyferry::access>(keyferry_token_access(get())); }
 
-    /// When it ends, by the service's clock; nothing if it is good until rejected.
+    /// Returns the expiry by the clock of the service; std::nullopt if the token is valid until the service rejects it.
     std::optional<time_point> expires() const noexcept {
         const std::int64_t at = keyferry_token_expires_unix_s(get());
         return at == KEYFERRY_NO_EXPIRY ? std::nullopt : std::optional(time_point(std::chrono::seconds(at)));
     }
 
-    /// Which one of its resource's tokens it is: each later one has a greater number.
+    /// Returns the generation, a number that orders the tokens of one resource. A newer token has a greater number.
     std::uint64_t generation() const noexcept { return keyferry_token_generation(get()); }
 
-    /// What else the service said with it, a JSON object without secrets.
+    /// Returns other data that the service sent with the token, as a JSON object without secrets.
     std::string_view details_json() const noexcept { return detail::view(keyferry_token_details_json(get())); }
 
-    /// The C object, still owned by this.
+    /// Returns the C object, which this object still owns.
     const keyferry_token *get() const noexcept { return token_.get(); }
 
 private:
@@ -242,26 +244,26 @@ private:
 
 /// Settings for a session.
 ///
-/// Errors: KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_NOT_UTF8; the message names file and key.
+/// Errors: KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE, KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_NOT_UTF8. The message names file and key.
 /// Ownership: owns the C object; a session copies what it needs. Threads: [one].
 class config {
 public:
-    /// Nothing set: no file and no variable is read.
+    /// Creates an empty configuration. Reads no file and no environment variable.
     config() : config(detail::call_object<keyferry_config>(keyferry_config_new)) {}
 
-    /// From a file, or the user's own for nullptr, and over it from the environment.
+    /// Loads a file, or for nullptr the user's config.toml. Environment variables override the file.
     static config load(const text &path = nullptr) {
         return config(detail::call_object<keyferry_config>(
             [&](auto out, auto failure) { return keyferry_config_load(path.c_str(), out, failure); }));
     }
 
-    /// Sets one value, always literal, over file and environment.
+    /// Sets one value, which is always literal and overrides the file and the environment.
     config &set(const text &key, const text &value) {
         detail::call([&](auto failure) { return keyferry_config_set(config_.get(), key.c_str(), value.c_str(), failure); });
         return *this;
     }
 
-    /// The C object, still owned by this.
+    /// Returns the C object, which this object still owns.
     const keyferry_config *get() const noexcept { return config_.get(); }
 
 private:
@@ -270,49 +272,49 @@ private:
     std::unique_ptr<keyferry_config, void (*)(keyferry_config *)> config_;
 };
 
-/// A resource and what the caller needs of its token.
+/// A resource and the requirements for its token.
 ///
 /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_NOT_UTF8, KEYFERRY_E_NULL_ARGUMENT.
-/// Ownership: owns the C object and copies of what is set. Threads: [one], but cancel() and its use in a session: [any].
+/// Ownership: owns the C object, which copies the values that are set. Threads: [one]; for cancel() and session calls: [any].
 class request {
 public:
-    /// `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH`, or a URL of a service.
+    /// Creates a request for `user`, `packages/ID`, `links/ID?secret=S`, `SERVICE:PATH`, or a URL of a service.
     explicit request(const text &resource)
         : request_(detail::call_object<keyferry_request>(
                        [&](auto out, auto failure) { return keyferry_request_new(resource.c_str(), out, failure); }),
                    keyferry_request_free) {}
 
-    /// Wants a token that is good for so long; 0 for the engine's own windows, negative counts as 0.
+    /// Sets how long the token must stay valid. With 0 or a negative value, only keyferry's own refresh windows apply.
     request &min_valid(std::chrono::seconds duration) {
         return apply([&](auto object, auto failure) { return keyferry_request_set_min_valid_s(object, clamp(duration.count()), failure); });
     }
 
-    /// Wants this access instead of the one that the resource says.
+    /// Sets the access that the token must allow, instead of the access that the resource implies.
     request &access(keyferry::access access) {
         return apply([&](auto object, auto failure) {
             return keyferry_request_set_access(object, static_cast<std::int32_t>(access), failure);
         });
     }
 
-    /// Acts as another account; nullptr for the default one.
+    /// Sets the account to use; nullptr for the default account.
     request &account(const text &name) {
         return apply([&](auto object, auto failure) { return keyferry_request_set_account(object, name.c_str(), failure); });
     }
 
-    /// Brings the password of a protected link; nullptr for none.
+    /// Sets the password of a password-protected link; nullptr for no password.
     request &link_password(const text &password) {
         return apply([&](auto object, auto failure) { return keyferry_request_set_link_password(object, password.c_str(), failure); });
     }
 
-    /// Waits no longer than this, ten minutes at most; 0 for the configured time.
+    /// Sets how long a call with this request may wait, at most 10 minutes; 0 for the configured `http.timeout_ms`.
     request &timeout(std::chrono::milliseconds duration) {
         return apply([&](auto object, auto failure) { return keyferry_request_set_timeout_ms(object, clamp(duration.count()), failure); });
     }
 
-    /// Ends the wait of whoever waits with this request, now and from now on.
+    /// Cancels the request for good. Calls that wait with it, and all later calls with it, throw KEYFERRY_E_CANCELLED.
     void cancel() const noexcept { keyferry_request_cancel(request_.get()); }
 
-    /// The C object, still owned by this.
+    /// Returns the C object, which this object still owns.
     const keyferry_request *get() const noexcept { return request_.get(); }
 
 private:
@@ -334,36 +336,38 @@ private:
     std::unique_ptr<keyferry_request, void (*)(keyferry_request *)> request_;
 };
 
-/// Configuration, services, cache and store.
+/// A session: configuration, services, cache and store.
 ///
-/// Errors: each function names those of its own; KEYFERRY_E_FORKED for one that was opened before a fork.
-/// Ownership: owns the C object; tokens outlive it; no call may be in progress when it is destroyed. Threads: [any].
+/// Errors: each function lists its own. Functions also throw KEYFERRY_E_FORKED if the session was opened before a fork.
+/// Ownership: owns the C object. Tokens stay valid after the session is destroyed. No call may use a session while it is destroyed.
+/// Threads: [any].
 class session {
 public:
-    /// Opens one from the user's configuration. Goes to no network.
+    /// Opens a session from the user's configuration. Makes no network request.
     session() : session(open(nullptr)) {}
 
-    /// Opens one from this configuration. Goes to no network.
+    /// Opens a session from this configuration. Makes no network request.
     explicit session(const config &settings) : session(open(settings.get())) {}
 
-    /// The process's own, opened at its first use from the user's configuration. Nothing is owned; it works in a forked child.
+    /// Returns the default session of the process, without ownership. keyferry opens it at its first use from the user's configuration. A
+    /// forked child opens its own.
     static session process_default() noexcept { return session(nullptr); }
 
-    /// Gets the headers for a request, from memory if they are fresh. May go to the network.
-    /// Errors: those of token_for(resource), KEYFERRY_E_CANCELLED, KEYFERRY_E_TIMEOUT.
+    /// Gets the headers for a request. Uses the cached token if it is fresh, otherwise the store or a network request.
+    /// Errors: all errors of token_for(resource), KEYFERRY_E_CANCELLED, KEYFERRY_E_TIMEOUT.
     token token_for(const request &request) const {
         return call_token([&](auto out, auto failure) { return keyferry_session_token_for(get(), request.get(), out, failure); });
     }
 
-    /// Gets the headers for a resource of any service; a path with no service before it is MASV's. May go to the network.
-    /// Errors: those of masv_token_for in keyferry.h.
+    /// Gets the headers for a resource of any service. A path without a service name belongs to MASV. May make a network request.
+    /// Errors: all errors of masv_token_for in keyferry.h.
     token token_for(const text &resource) const {
         return call_token([&](auto out, auto failure) { return masv_token_for(get(), resource.c_str(), out, failure); });
     }
 
-    /// Gets an unexpired token from memory; nothing if there is none. Goes to no store and no network; the first use of the process's own
-    /// session opens it.
-    /// Errors: KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED for an unknown account.
+    /// Gets an unexpired token from the cache; std::nullopt if there is none. Does not read the store and makes no network request. The
+    /// first use of the default session opens it.
+    /// Errors: KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_NOT_CONFIGURED if the account does not exist.
     std::optional<token> cached(const request &request) const {
         keyferry_token *out = nullptr;
         detail::call([&](auto failure) {
@@ -377,25 +381,26 @@ public:
         return out == nullptr ? std::nullopt : std::optional<token>(std::in_place, out);
     }
 
-    /// Copies the line `Name: value` and NUL of a token in memory, and gives its length. Goes to no store and no network; allocates for
-    /// links and for odd spellings of a URL; the first use of the process's own session opens it. Never throws: the status is
-    /// keyferry_session_peek's. Wipe the buffer, whatever the status is: it may hold bytes of a token.
+    /// Copies the header line of a fresh cached token, `Name: value`, and a NUL into a buffer, and sets `length` to the length of the line.
+    /// Does not read the store and makes no network request. Allocates memory only for links and for URLs in an unusual spelling. The first
+    /// use of the default session opens it. Never throws: it returns the status of keyferry_session_peek. Wipe the buffer whatever the
+    /// status is, because it may contain bytes of a token.
     keyferry_status peek(const char *resource, char *buffer, std::size_t capacity, std::size_t &length) const noexcept {
         return keyferry_session_peek(get(), resource, buffer, capacity, &length);
     }
 
-    /// Says that the service refused a token: the next call gets another. Errors: KEYFERRY_E_STORE.
+    /// Reports that the service rejected a token. The next call gets another token. Errors: KEYFERRY_E_STORE.
     void reject(const token &refused) const {
         detail::call([&](auto failure) { return keyferry_session_reject(get(), refused.get(), failure); });
     }
 
-    /// The same for a caller that has the header's value alone.
+    /// Reports that the service rejected a header value, for a caller that has no token object.
     /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE.
     void reject_value(const text &resource, const text &value) const {
         detail::call([&](auto failure) { return keyferry_session_reject_value(get(), resource.c_str(), value.c_str(), failure); });
     }
 
-    /// Keeps a token that the caller got itself; without an expiry it is read from the token.
+    /// Adds a token that the caller got from the service itself. Without `expires`, the expiry is read from the token.
     /// Errors: KEYFERRY_E_INVALID_VALUE, KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE,
     ///         KEYFERRY_E_NO_HEADER, KEYFERRY_E_UNSUPPORTED, KEYFERRY_E_STORE.
     void adopt(const text &resource, const text &value, std::optional<time_point> expires = std::nullopt) const {
@@ -403,7 +408,7 @@ public:
         detail::call([&](auto failure) { return keyferry_session_adopt(get(), resource.c_str(), value.c_str(), at, failure); });
     }
 
-    /// Forgets what is kept of a resource.
+    /// Removes everything that keyferry caches or stores for a resource.
     /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER, KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     void forget(const text &resource) const {
         if (resource.c_str() == nullptr) {
@@ -412,61 +417,61 @@ public:
         detail::call([&](auto failure) { return keyferry_session_forget(get(), resource.c_str(), failure); });
     }
 
-    /// Forgets everything of every account. Errors: KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
+    /// Removes everything that keyferry caches or stores for all accounts. Errors: KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     void forget_all() const {
         detail::call([&](auto failure) { return keyferry_session_forget(get(), nullptr, failure); });
     }
 
-    /// What would happen for a resource and why, a JSON object without secrets.
+    /// Explains what a request for a resource would do, and why, as a JSON object without secrets.
     /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER.
     std::string explain(const text &resource) const {
         return detail::call_text([&](auto out, auto failure) { return keyferry_session_explain(get(), resource.c_str(), out, failure); });
     }
 
-    /// The tokens in memory and in the store, a JSON array without secrets. Errors: KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
+    /// Lists the cached and the stored tokens as a JSON array without secrets. Errors: KEYFERRY_E_STORE, KEYFERRY_E_UNSAFE_FILE.
     std::string list() const {
         return detail::call_text([&](auto out, auto failure) { return keyferry_session_list(get(), out, failure); });
     }
 
-    /// What the session did, a JSON object of numbers.
+    /// Gets the counters of the session as a JSON object of numbers.
     std::string stats() const {
         return detail::call_text([&](auto out, auto failure) { return keyferry_session_stats(get(), out, failure); });
     }
 
-    /// Logs in to MASV with one request; nullptr for what is configured. Errors: those of masv_login in keyferry.h.
+    /// Logs in to MASV; nullptr for the configured value. Always sends a request. Errors: all errors of masv_login in keyferry.h.
     token masv_login(const text &email = nullptr, const text &password = nullptr) const {
         return call_token([&](auto out, auto failure) { return ::masv_login(get(), email.c_str(), password.c_str(), out, failure); });
     }
 
-    /// Who is signed in to the MASV Agent, a JSON object. Errors: those of masv_agent_session in keyferry.h.
+    /// Gets the user who is signed in to the MASV Agent, as a JSON object. Errors: all errors of masv_agent_session in keyferry.h.
     std::string masv_agent_session() const {
         return detail::call_text([&](auto out, auto failure) { return ::masv_agent_session(get(), out, failure); });
     }
 
-    /// Signs in to the MASV Agent; nullptr for what is configured. Errors: those of masv_agent_sign_in in keyferry.h.
+    /// Signs in to the MASV Agent; nullptr for the configured value. Errors: all errors of masv_agent_sign_in in keyferry.h.
     std::string masv_agent_sign_in(const text &email = nullptr, const text &password = nullptr) const {
         return detail::call_text(
             [&](auto out, auto failure) { return ::masv_agent_sign_in(get(), email.c_str(), password.c_str(), out, failure); });
     }
 
-    /// Makes an account through an old MASV Transfer Agent. Errors: those of masv_agent_sign_up in keyferry.h.
+    /// Creates an account through an old MASV Transfer Agent. Errors: all errors of masv_agent_sign_up in keyferry.h.
     std::string masv_agent_sign_up(const text &email, const text &password, const text &name) const {
         return detail::call_text([&](auto out, auto failure) {
             return ::masv_agent_sign_up(get(), email.c_str(), password.c_str(), name.c_str(), out, failure);
         });
     }
 
-    /// The Authorization header of FileVerbs. Errors: those of fileverbs_bearer in keyferry.h.
+    /// Gets the Authorization header of FileVerbs. Errors: all errors of fileverbs_bearer in keyferry.h.
     token fileverbs_bearer() const {
         return call_token([&](auto out, auto failure) { return ::fileverbs_bearer(get(), out, failure); });
     }
 
-    /// The SecretKey header of FileVerbs. Errors: those of fileverbs_secret_key in keyferry.h.
+    /// Gets the SecretKey header of FileVerbs. Errors: all errors of fileverbs_secret_key in keyferry.h.
     token fileverbs_secret_key() const {
         return call_token([&](auto out, auto failure) { return ::fileverbs_secret_key(get(), out, failure); });
     }
 
-    /// The C object, still owned by this; NULL for the process's own.
+    /// Returns the C object, which this object still owns; NULL for the default session.
     const keyferry_session *get() const noexcept { return session_.get(); }
 
 private:
@@ -485,11 +490,12 @@ private:
     std::unique_ptr<keyferry_session, void (*)(keyferry_session *)> session_;
 };
 
-/// Takes a message, borrowed for the call. Runs on any thread, several at once; must not call keyferry. What it throws is dropped.
+/// Receives a log message, which is borrowed until the function returns. Any thread may run it, and several at the same time. It must not
+/// call keyferry. Exceptions that it throws are ignored.
 using log_callback = std::function<void(log_level, std::string_view)>;
 
-/// Sets the function that gets the log of the whole library, up to this level; an empty one for silence. The one before is destroyed
-/// once no call of it runs.
+/// Sets the function that receives the log messages of the whole library, up to this level. An empty function turns the log off. The
+/// previous function is destroyed when no call of it is running any more.
 ///
 /// Errors: KEYFERRY_E_REENTRANT from inside a log callback. Ownership: takes the function. Threads: [any].
 inline void log_set_callback(log_level level, log_callback callback) {
@@ -503,7 +509,7 @@ inline void log_set_callback(log_level level, log_callback callback) {
         try {
             (*static_cast<log_callback *>(user_data))(static_cast<log_level>(message_level), detail::view(message));
         } catch (...) {
-            // C code is above: nothing may pass through it.
+            // keyferry called this lambda through C, so no exception may leave it.
         }
     };
     const keyferry_log_finalizer finalizer = [](void *user_data) { delete static_cast<log_callback *>(user_data); };
