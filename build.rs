@@ -1,12 +1,13 @@
 //! Generates `include/keyferry.h` from `src/ffi` and `include/keyferry_plugin.h` from
-//! `src/plugin/abi`, and sets the library's soname and link flags.
+//! `src/plugin/abi`, and sets the soname and the link flags of the library.
 
 use std::{env, fs};
 
-/// The ABI number, the same as `KEYFERRY_ABI_VERSION`; a test compares it with the header.
+/// The soname. Its number is the ABI version, `KEYFERRY_ABI_VERSION`. A test compares this constant
+/// with the header.
 const SONAME: &str = "libkeyferry.so.0";
 
-/// The files of the ABI in the order of the header.
+/// The source files of the C ABI, in the order of the header.
 const SOURCES: &[&str] = &[
     "status",
     "version",
@@ -23,7 +24,7 @@ const SOURCES: &[&str] = &[
     "log",
 ];
 
-/// The files of the plugin ABI in the order of its header.
+/// The source files of the plugin ABI, in the order of the header.
 const PLUGIN_SOURCES: &[&str] = &[
     "entry",
     "call",
@@ -64,16 +65,17 @@ fn generate_header(path: &str, sources: &[String], config: cbindgen::Config) {
     match builder.generate() {
         Ok(bindings) => bindings.write(&mut text),
         Err(error) => {
-            println!("cargo::error=the header can't be generated: {error}");
+            println!("cargo::error=cannot generate {path}: {error}");
             return;
         }
     };
     let text = without_rust_sections(&String::from_utf8_lossy(&text));
-    // Written only when it differs, so that a build of the packaged crate leaves its sources alone.
+    // An unchanged header is not written, because a build of the packaged crate must not change its
+    // sources.
     if fs::read_to_string(path).unwrap_or_default() != text {
         let written = fs::create_dir_all("include").and_then(|()| fs::write(path, text));
         if let Err(error) = written {
-            println!("cargo::error={path} can't be written: {error}");
+            println!("cargo::error=cannot write {path}: {error}");
         }
     }
 }
@@ -100,8 +102,9 @@ fn config(preamble: &str, guard: &str) -> cbindgen::Config {
     }
 }
 
-/// The tables of the plugin ABI. No function uses them here, so they are named; the entry is the
-/// plugin's own symbol.
+/// Returns the cbindgen configuration of the plugin header. cbindgen leaves out types that no
+/// exported function uses, so the tables are listed here. `plugin_trailer.txt` declares the entry,
+/// because each plugin defines that symbol itself.
 fn plugin_config() -> cbindgen::Config {
     let mut config = config("include/plugin_preamble.txt", "KEYFERRY_PLUGIN_H");
     config.export.include = [
@@ -124,7 +127,7 @@ fn plugin_config() -> cbindgen::Config {
     config
 }
 
-/// Leaves out what only Rust's readers need: sections that begin with `# `.
+/// Removes the sections that are only for readers of the Rust documentation, such as `# Safety`.
 fn without_rust_sections(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut skipping = false;
@@ -144,16 +147,16 @@ fn without_rust_sections(text: &str) -> String {
     out
 }
 
-/// Flags that the linkers of GNU, LLVM and mold take alike.
+/// Sets the linker flags. GNU ld, LLD and mold all accept them.
 fn link() {
     if !is("CARGO_CFG_TARGET_OS", "linux") {
         return;
     }
-    // nodelete: unloading a library whose threads live on is a crash.
+    // nodelete: the process would crash if the library were unloaded while its threads run.
     for flag in ["now", "relro", "nodelete"] {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-z,{flag}");
     }
-    // cargo-c sets a soname of its own.
+    // cargo-c sets the soname itself.
     if env::var_os("CARGO_CFG_CARGO_C").is_none() {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{SONAME}");
     }
