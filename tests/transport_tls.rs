@@ -111,25 +111,21 @@ fn every_other_certificate_is_refused_before_the_token_is_sent() {
     let mut is_authority = certificate_params("localhost");
     is_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     for (params, trusted, why) in [
-        (certificate_params("localhost"), &other, "unknown issuer"),
-        (
-            certificate_params("localhost"),
-            &namesake,
-            "does not verify",
-        ),
+        (certificate_params("localhost"), &other, "issuer is unknown"),
+        (certificate_params("localhost"), &namesake, "it is invalid"),
         (expired, &authority, "has expired"),
         (early, &authority, "not valid yet"),
         (
             certificate_params("localhost.example.com"),
             &authority,
-            "for another name",
+            "for another host name",
         ),
         (
             certificate_params("127.0.0.1"),
             &authority,
-            "for another name",
+            "for another host name",
         ),
-        (is_authority, &authority, "does not verify"),
+        (is_authority, &authority, "it is invalid"),
     ] {
         let (port, seen) = peer(&authority, &params, &[&TLS12, &TLS13]);
         let failure = send(port, ca_file(&dir, trusted)).err().unwrap();
@@ -202,8 +198,8 @@ fn a_ca_file_that_is_none_is_named() {
     std::fs::write(&path, "canary").unwrap();
     let bad_certificate = "-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----\n";
     for (text, why) in [
-        (Some("canary"), "holds no certificates in PEM"),
-        (Some(bad_certificate), "can't be trusted"),
+        (Some("canary"), "contains no PEM certificates"),
+        (Some(bad_certificate), "contains an invalid certificate"),
         (None, "is not there"),
     ] {
         match text {

@@ -1,9 +1,10 @@
-//! The only constructor of HTTP clients: all settings that keep a credential from other hosts are
-//! made here.
+//! Builds the HTTP clients, with the settings that keep credentials from other hosts.
 //!
-//! Rationale: on a redirect reqwest strips `Authorization` and `Cookie` alone, so `X-User-Token`
-//! and the password in the body would go on to the new host; and it sends `http://localhost`
-//! through `HTTP_PROXY`.
+//! No other file builds a client.
+//!
+//! Rationale: by default, reqwest follows redirects. It then removes only `Authorization` and
+//! `Cookie`, so it would send `X-User-Token` and the password in the body to the new host. By
+//! default, reqwest also sends requests to `http://localhost` through `HTTP_PROXY`.
 
 use std::fmt;
 use std::future::Future;
@@ -24,22 +25,23 @@ use super::{proxy, tls};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::{is_localhost, is_loopback};
 
-/// How long making a connection may take, TLS included.
+/// The time limit for connecting, including the TLS handshake.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The three routes to a service, each with a client of its own.
+/// The way to reach a service. Each route has its own client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
-    /// http to this machine: needs no certificates, and reads none.
+    /// http to this machine. The client loads no certificates.
     Plain,
     /// https to this machine.
     Local,
-    /// https to anywhere else.
+    /// https to any other machine.
     Cloud,
 }
 
 impl Route {
-    /// The route to a URL. None where credentials would go in clear text.
+    /// Returns the route to a URL. `None` if it would send credentials unencrypted to another
+    /// machine.
     pub(super) fn for_url(url: &Url) -> Option<Self> {
         match (url.scheme(), is_loopback(url)) {
             ("http", true) => Some(Self::Plain),
@@ -50,7 +52,8 @@ impl Route {
     }
 }
 
-/// The clients, each built on first use. One that can't be built is tried again at its next use.
+/// The clients of all routes. Each is built on its first use. If building fails, the next use
+/// retries it.
 pub(super) struct Clients<'a> {
     options: &'a Options,
     clients: [Option<Client>; 3],
@@ -64,7 +67,7 @@ impl<'a> Clients<'a> {
         }
     }
 
-    /// The client of a route.
+    /// Returns the client of a route.
     pub(super) fn get(&mut self, route: Route) -> Result<Client> {
         let slot = &mut self.clients[route as usize];
         if let Some(client) = slot {
@@ -109,17 +112,17 @@ fn build_client(route: Route, options: &Options) -> Result<Client> {
     builder.build().map_err(|_| {
         Error::new(
             ErrorKind::Config,
-            "HTTP can't be set up: check http.proxy, and HTTPS_PROXY in the environment",
+            "cannot set up the HTTP client; check `http.proxy` and the environment variable HTTPS_PROXY",
         )
     })
 }
 
-/// Resolves host names. `localhost` is this machine whatever a name server says.
+/// Resolves host names. `localhost` always resolves to this machine, without a name server.
 struct Resolver {
     route: Route,
 }
 
-/// The error for a host name that has no address.
+/// The error for a host name that cannot be resolved.
 #[derive(Debug)]
 pub(super) struct LookupFailed(pub(super) String);
 
@@ -158,7 +161,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// Records in [`PROGRESS`] when a connection is made.
+/// Records in [`PROGRESS`] that the connection is established.
 #[derive(Clone)]
 struct ProgressLayer;
 
@@ -190,7 +193,7 @@ where
         let connecting = self.0.call(request);
         Box::pin(async move {
             let connection = connecting.await?;
-            // Fails outside of an exchange, where there is no progress to record.
+            // Fails only outside an exchange, when there is no progress to record.
             let _ = PROGRESS.try_with(Progress::mark_connected);
             Ok(connection)
         })

@@ -1,5 +1,4 @@
-//! One exchange: turns a [`Request`] into one of reqwest's, sends it, and reads at most
-//! [`MAX_BODY_BYTES`] of the response.
+//! Converts a [`Request`] to a reqwest request, sends it, and reads the response.
 
 use reqwest::Client;
 use reqwest::header::{
@@ -29,20 +28,20 @@ const RESERVED_HEADERS: &[&str] = &[
     "expect",
 ];
 
-/// The longest `Date` or `Retry-After` that is read.
+/// The maximum length of a `Date` or `Retry-After` header. Longer ones are ignored.
 const MAX_TIME_HEADER_BYTES: usize = 64;
 
-/// A request that is ready to be sent.
+/// A request that is ready to send.
 pub(super) struct Exchange {
     pub(super) route: Route,
-    /// Host and port, for messages.
+    /// Host and port, for error messages.
     pub(super) peer: String,
     pub(super) progress: Progress,
     request: reqwest::Request,
 }
 
 impl Exchange {
-    /// Builds the request, on the caller's thread.
+    /// Checks and builds the request. Runs on the caller's thread.
     pub(super) fn prepare(request: &Request) -> Result<Self> {
         let Request {
             method,
@@ -54,12 +53,12 @@ impl Exchange {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::new(
                 ErrorKind::InvalidResource,
-                format!("the URL at {peer} holds a user name or password: leave it out"),
+                format!("the URL of {peer} contains a user name or password; remove it"),
             ));
         }
         let Some(route) = Route::for_url(url) else {
             let message = format!(
-                "{peer} would be asked in clear: credentials go over https, or http to this machine (localhost) only"
+                "cannot send credentials to {peer}: its URL is not https; use https (http only for localhost)"
             );
             return Err(Error::new(ErrorKind::InvalidResource, message));
         };
@@ -78,7 +77,7 @@ impl Exchange {
         if let Some(body) = body {
             *built.body_mut() = Some(body.expose().as_bytes().to_vec().into());
         } else if is_json {
-            // reqwest doesn't set it, and some servers answer 411 without it.
+            // reqwest doesn't set this header, and some servers respond with 411 without it.
             built
                 .headers_mut()
                 .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -125,14 +124,14 @@ impl Exchange {
     }
 }
 
-/// Host, and port where it is not the default one.
+/// Returns the host of a URL, and the port if it is not the scheme's default.
 fn peer_name(url: &Url) -> String {
     let host = url.host_str().unwrap_or("the service");
     url.port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// A header that is marked as sensitive, so that no library logs it.
+/// Builds a header that is marked as sensitive, so that no library logs it.
 fn sensitive_header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue)> {
     let allowed = HeaderName::from_bytes(name.as_bytes())
         .ok()
@@ -140,7 +139,7 @@ fn sensitive_header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderVal
     let name = allowed.ok_or_else(|| {
         Error::new(
             ErrorKind::InvalidValue,
-            "a header's name is none that can be sent",
+            "cannot send a request: a header name is invalid or reserved; use another name",
         )
     })?;
     value.check(name.as_str())?;
@@ -148,7 +147,7 @@ fn sensitive_header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderVal
     let mut built = built.map_err(|_| {
         Error::new(
             ErrorKind::InvalidValue,
-            format!("{name} holds what no header can"),
+            format!("cannot send the header {name}: its value has invalid characters; remove them"),
         )
     })?;
     built.set_sensitive(true);
@@ -160,13 +159,13 @@ async fn read_response(mut response: reqwest::Response, peer: &str) -> Result<Re
     let bad_response = |message: &str| {
         Error::new(
             ErrorKind::BadResponse,
-            format!("{peer} sent {message}: check its URL"),
+            format!("{peer} sent {message}; check its URL"),
         )
         .with_http_status(status)
     };
     let expected = response.content_length().unwrap_or(0);
     if expected > MAX_BODY_BYTES as u64 {
-        return Err(bad_response("an answer of more than 1 MiB"));
+        return Err(bad_response("a response of more than 1 MiB"));
     }
     let mut body = Zeroizing::new(Vec::with_capacity(usize::try_from(expected).unwrap_or(0)));
     while let Some(chunk) = response
@@ -175,12 +174,12 @@ async fn read_response(mut response: reqwest::Response, peer: &str) -> Result<Re
         .map_err(|error| failure::from_reqwest(peer, &error).with_http_status(status))?
     {
         if body.len() + chunk.len() > MAX_BODY_BYTES {
-            return Err(bad_response("an answer of more than 1 MiB"));
+            return Err(bad_response("a response of more than 1 MiB"));
         }
         body.extend_from_slice(&chunk);
     }
     let body = Secret::from_bytes(std::mem::take(&mut *body))
-        .ok_or_else(|| bad_response("an answer that is not UTF-8"))?;
+        .ok_or_else(|| bad_response("a response that is not UTF-8"))?;
     let headers = response.headers();
     Ok(Response {
         status,
@@ -197,7 +196,8 @@ async fn read_response(mut response: reqwest::Response, peer: &str) -> Result<Re
     })
 }
 
-/// A header that holds a time, if it is text of at most [`MAX_TIME_HEADER_BYTES`].
+/// Returns the value of a header that contains a time. `None` if it is missing, not visible ASCII
+/// or longer than [`MAX_TIME_HEADER_BYTES`].
 fn time_header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     let text = headers.get(name)?.to_str().ok()?.trim();
     (text.len() <= MAX_TIME_HEADER_BYTES).then_some(text)

@@ -1,7 +1,7 @@
-//! Turns a failed exchange into an error of ours.
+//! Converts a failed exchange to an [`Error`].
 //!
-//! Errors are told apart by their types. Their texts quote URLs and headers, so they are never
-//! read.
+//! The cause is found by the types of the library errors. Their messages quote URLs and headers, so
+//! they are never used.
 
 use std::error::Error as Cause;
 use std::io;
@@ -11,17 +11,17 @@ use super::tls;
 use crate::error::{Error, ErrorKind};
 use crate::sys::private_file::is_out_of_descriptors;
 
-/// The error for a deadline that has passed.
+/// Returns the error for a deadline that has passed.
 pub(super) fn timed_out(peer: &str, connected: bool) -> Error {
     let message = if connected {
-        format!("{peer} did not answer in time: try again, or raise http.timeout_ms")
+        format!("{peer} did not respond in time; retry, or raise `http.timeout_ms`")
     } else {
-        format!("no connection to {peer} in time: check the URL, the network and the proxy")
+        format!("timed out connecting to {peer}; check the URL, the network and the proxy")
     };
     Error::new(ErrorKind::NoResponse, message)
 }
 
-/// The error that an error of reqwest stands for.
+/// Converts an error of reqwest.
 pub(super) fn from_reqwest(peer: &str, error: &reqwest::Error) -> Error {
     if let Some(found) = find_cause::<rustls::Error>(error) {
         return tls::from_rustls(peer, found);
@@ -29,13 +29,15 @@ pub(super) fn from_reqwest(peer: &str, error: &reqwest::Error) -> Error {
     if let Some(LookupFailed(name)) = find_cause::<LookupFailed>(error) {
         return Error::new(
             ErrorKind::Unreachable,
-            format!("the name {name} has no address: check the URL, the network and the proxy"),
+            format!(
+                "cannot resolve the host name {name}; check the URL, the network and the proxy"
+            ),
         );
     }
     let found = find_cause::<io::Error>(error);
     if found.is_some_and(is_out_of_descriptors) {
         let message = format!(
-            "no connection to {peer}, for too many files are open: raise the limit (ulimit -n), or close some"
+            "cannot connect to {peer}: too many open files; raise the limit (`ulimit -n`), or close some files"
         );
         return Error::new(ErrorKind::Unreachable, message);
     }
@@ -50,16 +52,18 @@ pub(super) fn from_reqwest(peer: &str, error: &reqwest::Error) -> Error {
 fn connect_failed(peer: &str, is_timeout: bool, io_kind: Option<io::ErrorKind>) -> Error {
     let message = match io_kind {
         _ if is_timeout => format!(
-            "{peer} took no connection within {} s: check the URL and the network",
+            "cannot connect to {peer} within {} s; check the URL and the network",
             CONNECT_TIMEOUT.as_secs()
         ),
         Some(io::ErrorKind::ConnectionRefused) => {
-            format!("{peer} takes no connections: check that it runs, and the URL and its port")
+            format!(
+                "cannot connect to {peer}: connection refused; check that it is running, and check its URL and port"
+            )
         }
         Some(io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable) => {
-            format!("no way leads to {peer}: check the network")
+            format!("cannot reach {peer}: network unreachable; check the network")
         }
-        _ => format!("no connection to {peer}: check the URL, the network and the proxy"),
+        _ => format!("cannot connect to {peer}; check the URL, the network and the proxy"),
     };
     Error::new(ErrorKind::Unreachable, message)
 }
@@ -71,7 +75,7 @@ fn exchange_failed(peer: &str, error: &reqwest::Error, io_kind: Option<io::Error
     }) {
         return Error::new(
             ErrorKind::BadResponse,
-            format!("{peer} sent something that is not HTTP: check its URL and port"),
+            format!("{peer} sent a response that is not HTTP; check its URL and port"),
         );
     }
     if matches!(
@@ -80,23 +84,24 @@ fn exchange_failed(peer: &str, error: &reqwest::Error, io_kind: Option<io::Error
     ) {
         return Error::new(
             ErrorKind::BadResponse,
-            format!("{peer} sent a body that is not HTTP: check its URL"),
+            format!("{peer} sent a response body that is not valid HTTP; check its URL"),
         );
     }
     Error::new(
         ErrorKind::NoResponse,
-        format!("{peer} broke off before its answer was complete: try again"),
+        format!("{peer} closed the connection before its response was complete; retry"),
     )
 }
 
-/// The first error of a type among an error and its causes, the contents of I/O errors included.
+/// Returns the first error of type `E` in an error's chain of causes. Also looks into the errors
+/// that I/O errors wrap.
 fn find_cause<E: Cause + 'static>(error: &reqwest::Error) -> Option<&E> {
     let mut next: Option<&(dyn Cause + 'static)> = Some(error);
     while let Some(cause) = next {
         if let Some(found) = cause.downcast_ref::<E>() {
             return Some(found);
         }
-        // An I/O error's `source` is that of its content, not the content.
+        // `io::Error::source` skips the wrapped error and returns the source of that error.
         let content = cause
             .downcast_ref::<io::Error>()
             .and_then(io::Error::get_ref);

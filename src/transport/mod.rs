@@ -1,15 +1,14 @@
-//! HTTP over real sockets: the provider of [`crate::ports::http`], and the only place that names
-//! reqwest.
+//! Implements [`crate::ports::http`] with real sockets. No other module uses reqwest.
 //!
-//! It judges no answer: a 401 or a redirect is an answer like any other. No header, body or URL is
-//! logged, and no text of a library gets out.
+//! Every HTTP status is a successful exchange here, including a 401 and a redirect. The transport
+//! logs no header, body or URL, and its errors quote no message of a library.
 //!
-//! Callers see blocking calls. Behind them is one thread, `keyferry-http`, which starts with the
-//! first exchange and runs reqwest's asynchronous client on a tokio runtime of its own.
+//! Calls block. They are served by one thread, `keyferry-http`, which the first exchange starts. The
+//! thread runs reqwest's asynchronous client on its own tokio runtime.
 //!
-//! Rationale: reqwest's blocking client can't end an exchange that is under way. Closing a session
-//! has to, at once, and a name server that never answers must not hold it up: a look-up that hangs
-//! is left to its thread and nobody waits for it.
+//! Rationale: reqwest's blocking client can't abort a running exchange. Closing a session must abort
+//! all exchanges at once, even if a name server never responds. A hung lookup is abandoned: its
+//! thread goes on, and nothing waits for the thread.
 
 mod client;
 mod exchange;
@@ -33,14 +32,14 @@ use crate::sys::sync::Mutex;
 use exchange::Exchange;
 use worker::{Job, Worker};
 
-/// How long dropping a transport waits for its thread.
+/// The longest time that dropping a transport waits for its thread.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Sends requests. Making one starts, opens and reads nothing.
+/// Sends requests over the network. Creating a transport starts no thread and opens no file.
 pub struct Transport {
     options: Options,
     fork_generation: u32,
-    /// Never touched in a child: its lock, thread and descriptors are the parent's.
+    /// Never used in a forked child: the lock, thread and descriptors belong to the parent.
     state: ManuallyDrop<Mutex<WorkerState>>,
 }
 
@@ -51,7 +50,7 @@ enum WorkerState {
 }
 
 impl Transport {
-    /// A transport that has not started yet.
+    /// Creates a transport. Its thread is not started yet.
     pub fn new(options: Options) -> Self {
         fork::watch();
         Self {
@@ -61,7 +60,7 @@ impl Transport {
         }
     }
 
-    /// Submits a job to the thread, and starts the thread first where it does not run.
+    /// Submits a job to the thread. Starts the thread if it is not running.
     fn submit(&self, job: Job) -> Result<(), Error> {
         let mut state = self.state.lock();
         if let WorkerState::Idle = *state {
@@ -84,7 +83,7 @@ impl Http for Transport {
         if fork::generation() != self.fork_generation {
             return Err(not_sent(Error::new(
                 ErrorKind::Forked,
-                "this session was made before a fork: open another one in the child",
+                "this session was opened before a fork; open a new session in the child process",
             )));
         }
         let exchange = Exchange::prepare(request).map_err(not_sent)?;
@@ -93,7 +92,9 @@ impl Http for Transport {
         if Instant::now() >= deadline {
             return Err(not_sent(Error::new(
                 ErrorKind::Timeout,
-                format!("no time was left to ask {peer}: give the call more"),
+                format!(
+                    "the time limit passed before the request to {peer} was sent; raise the limit"
+                ),
             )));
         }
         self.submit(Job {

@@ -1,21 +1,22 @@
-//! What a transport is configured with. It reads nothing else of the configuration.
+//! The options of a transport.
 
 use std::path::PathBuf;
 
-/// The route to cloud hosts. This machine is always reached directly.
+/// The proxy for requests to other machines. Requests to this machine never use a proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Proxy {
-    /// As the system says: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` and their kin.
+    /// The proxy that the environment variables name: `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, or
+    /// their lower-case forms.
     #[default]
     System,
-    /// Directly.
+    /// No proxy.
     None,
-    /// This proxy.
+    /// The proxy at this URL.
     Url(String),
 }
 
 impl Proxy {
-    /// Reads the setting `http.proxy`.
+    /// Parses the setting `http.proxy`.
     pub fn from_setting(text: Option<&str>) -> Self {
         match text {
             None => Self::System,
@@ -28,8 +29,8 @@ impl Proxy {
 /// The options of a transport.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Certificates to trust beside the system's, as PEM.
+    /// A PEM file of CA certificates to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// The route to cloud hosts.
+    /// The proxy for requests to other machines.
     pub proxy: Proxy,
 }

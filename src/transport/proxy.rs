@@ -1,9 +1,11 @@
-//! The proxy to cloud hosts: one that the environment or `http.proxy` names is used, or is an
-//! error; it is never passed by.
+//! Reads the proxy for requests to other machines from `http.proxy` or the environment.
 //!
-//! Rationale: what reqwest can't read in a variable it leaves out, and then goes directly what was
-//! to be kept from the network; a port that is none becomes the usual one. So variables are read
-//! here, and what is handed on was read as reqwest will read it.
+//! A configured proxy is either used or reported as an error. A request never bypasses it.
+//!
+//! Rationale: reqwest ignores an environment variable that it can't parse. It would then connect
+//! directly, although the user configured a proxy. It also replaces an invalid port by the default
+//! port. So this module reads the variables itself, and accepts a URL only if its own parser and
+//! reqwest's agree on host and port.
 
 use hyper::Uri;
 use reqwest::{NoProxy, Proxy};
@@ -12,18 +14,18 @@ use url::Url;
 use crate::error::{Error, ErrorKind, Result};
 
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
-/// The first one that is not empty counts.
+/// The first variable that is not empty is used.
 const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-/// As above.
+/// The first variable that is not empty is used.
 const NO_PROXY_VARIABLES: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// The proxy that the environment names, if it names one.
+/// Returns the proxy that the environment variables name. `None` if none of them is set.
 ///
-/// Rationale: for a CGI program too, though `HTTP_PROXY` may come from the request that it answers,
-/// as its header `Proxy`: of that variable nothing is read here.
+/// Rationale: `HTTP_PROXY` is never read. In a CGI program, that variable may contain the `Proxy`
+/// header of an attacker's request. The variables read here are safe in a CGI program too.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] if it can't be used.
+/// [`ErrorKind::Config`] if the proxy can't be used.
 pub(super) fn from_environment() -> Result<Option<Proxy>> {
     let Some((name, value)) = first_set(&PROXY_VARIABLES) else {
         return Ok(None);
@@ -33,8 +35,8 @@ pub(super) fn from_environment() -> Result<Option<Proxy>> {
     Ok(Some(parse(name, &value)?.no_proxy(exceptions)))
 }
 
-/// Name and value of the first of these variables that is not empty. Bytes that are not UTF-8 occur
-/// in no URL and no host.
+/// Returns the name and value of the first of these variables that is not empty. Bytes that are not
+/// UTF-8 become U+FFFD, which is never valid in a URL or a host.
 fn first_set(names: &[&'static str]) -> Option<(&'static str, String)> {
     let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     names
@@ -42,21 +44,21 @@ fn first_set(names: &[&'static str]) -> Option<(&'static str, String)> {
         .find_map(|name| Some((*name, value(name)?.to_string_lossy().into_owned())))
 }
 
-/// Parses a proxy. `setting` names the setting or variable that holds it; no more of it gets into a
-/// message.
+/// Parses a proxy URL. `setting` is the name of the setting or environment variable, for error
+/// messages. They never quote the value, which may contain a password.
 ///
 /// # Errors
-/// [`ErrorKind::Config`].
+/// [`ErrorKind::Config`] if the URL is invalid.
 pub(super) fn parse(setting: &str, text: &str) -> Result<Proxy> {
-    let refuse = || {
+    let invalid = || {
         Error::new(
             ErrorKind::Config,
-            format!("{setting} is no URL of a proxy: write it like http://proxy.example:3128"),
+            format!("{setting} is not a proxy URL; write it like http://proxy.example:3128"),
         )
     };
     parse_url(text)
         .and_then(|url| Proxy::all(url).ok())
-        .ok_or_else(refuse)
+        .ok_or_else(invalid)
 }
 
 fn parse_url(text: &str) -> Option<Url> {
@@ -65,7 +67,7 @@ fn parse_url(text: &str) -> Option<Url> {
     let scheme = SCHEMES
         .iter()
         .find(|known| scheme.eq_ignore_ascii_case(known))?;
-    // One parser drops characters that the other refuses.
+    // `Url` silently drops some of these characters. `Uri` rejects them.
     let has_plain_text = !rest.is_empty()
         && !rest.contains(['\\', '\u{fffd}'])
         && !rest.contains(|c: char| c.is_whitespace() || c.is_control());

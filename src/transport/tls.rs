@@ -1,7 +1,7 @@
-//! TLS: which certificates are trusted, and the errors of a handshake.
+//! Builds the TLS configuration, and converts TLS errors.
 //!
-//! The cryptography is chosen in [`crypto_provider`] alone; there is no global one, so that a host
-//! program's own choice and ours don't meet.
+//! Only [`crypto_provider`] chooses the cryptography provider. keyferry installs no process-wide
+//! default, because the application may install its own.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,38 +26,43 @@ fn crypto_provider() -> Arc<CryptoProvider> {
 fn config_builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
     ClientConfig::builder_with_provider(crypto_provider())
         .with_protocol_versions(&[&TLS13, &TLS12])
-        .map_err(|_| Error::new(ErrorKind::Tls, "TLS can't be set up"))
+        .map_err(|_| {
+            Error::new(
+                ErrorKind::Tls,
+                "cannot set up TLS: the cryptography provider lacks TLS 1.2 and 1.3; report this bug",
+            )
+        })
 }
 
-/// The configuration for connections without TLS. It reads no certificates, and would refuse every
-/// peer.
+/// Returns the configuration for connections without TLS. It loads no certificates. If TLS were used
+/// with it, it would reject every peer.
 pub(super) fn config_without_roots() -> Result<ClientConfig> {
     Ok(config_builder()?
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth())
 }
 
-/// The configuration that trusts the system's certificates and those of `ca_file`.
+/// Returns a configuration that trusts the system's certificates and those in `ca_file`.
 pub(super) fn config_with_roots(ca_file: Option<&Path>) -> Result<ClientConfig> {
     let extra_roots = ca_file
         .map(read_certificates)
         .transpose()?
         .unwrap_or_default();
-    let refuse = |_| match ca_file {
+    let unusable = |_| match ca_file {
         None => Error::new(
             ErrorKind::Tls,
-            "this system has no certificates to trust: install ca-certificates, or set http.ca_file",
+            "cannot set up TLS: this system has no trusted certificates; install ca-certificates, or set `http.ca_file`",
         ),
         Some(path) => Error::new(
             ErrorKind::Config,
             format!(
-                "http.ca_file: {} holds a certificate that can't be trusted",
+                "http.ca_file: {} contains an invalid certificate; replace it",
                 path.display()
             ),
         ),
     };
     let verifier =
-        Verifier::new_with_extra_roots(extra_roots, crypto_provider()).map_err(refuse)?;
+        Verifier::new_with_extra_roots(extra_roots, crypto_provider()).map_err(unusable)?;
     let mut config = config_builder()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
@@ -67,20 +72,20 @@ pub(super) fn config_with_roots(ca_file: Option<&Path>) -> Result<ClientConfig> 
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let refuse = |what: &str| Error::new(ErrorKind::Config, format!("http.ca_file: {what}"));
+    let config_error = |what: &str| Error::new(ErrorKind::Config, format!("http.ca_file: {what}"));
     let bytes = private_file::read(path, Privacy::Mounted, MAX_CA_FILE_BYTES)
-        .map_err(|error| refuse(error.message()))?;
+        .map_err(|error| config_error(error.message()))?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(refuse(&format!(
-            "{} holds no certificates in PEM",
+        _ => Err(config_error(&format!(
+            "{} contains no PEM certificates; name a PEM file of CA certificates",
             path.display()
         ))),
     }
 }
 
-/// The error that an error of rustls stands for.
+/// Converts an error of rustls.
 pub(super) fn from_rustls(peer: &str, error: &rustls::Error) -> Error {
     use rustls::Error as Tls;
     let why = match error {
@@ -90,34 +95,39 @@ pub(super) fn from_rustls(peer: &str, error: &rustls::Error) -> Error {
                 describe_certificate_error(peer, certificate),
             );
         }
-        Tls::NoCertificatesPresented => "shows no certificate",
-        Tls::PeerIncompatible(_) => "speaks neither TLS 1.2 nor 1.3 as this program does",
-        Tls::InvalidMessage(_) | Tls::InappropriateMessage { .. } => {
-            "does not speak TLS: check the URL's scheme and port"
+        Tls::NoCertificatesPresented => "it sent no certificate; check its URL",
+        Tls::PeerIncompatible(_) => {
+            "it has no TLS version or cipher in common with keyferry; ask its operator to enable TLS 1.2 or 1.3"
         }
-        Tls::AlertReceived(_) => "refuses the TLS connection",
-        _ => "can't be spoken to over TLS",
+        Tls::InvalidMessage(_) | Tls::InappropriateMessage { .. } => {
+            "it does not speak TLS; check the URL's scheme and port"
+        }
+        Tls::AlertReceived(_) => "it rejected the TLS connection; check its URL",
+        _ => "the TLS connection failed; check its URL and the proxy",
     };
-    Error::new(ErrorKind::Tls, format!("{peer} {why}"))
+    Error::new(
+        ErrorKind::Tls,
+        format!("cannot connect to {peer} over TLS: {why}"),
+    )
 }
 
 fn describe_certificate_error(peer: &str, error: &CertificateError) -> String {
     use CertificateError as Bad;
     let why = match error {
         Bad::Expired | Bad::ExpiredContext { .. } => {
-            "has expired: check this machine's clock, or tell its operator"
+            "it has expired; check this machine's clock, or ask the operator to renew it"
         }
         Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
-            "is not valid yet: check this machine's clock"
+            "it is not valid yet; check this machine's clock"
         }
         Bad::UnknownIssuer => {
-            "is from an unknown issuer: if you trust it, name its CA in http.ca_file"
+            "its issuer is unknown; if you trust the issuer, set `http.ca_file` to its CA certificate"
         }
         Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
-            "is for another name: check the URL"
+            "it is for another host name; check the URL"
         }
-        Bad::Revoked => "is revoked",
-        _ => "does not verify",
+        Bad::Revoked => "it is revoked; ask the operator for a new one",
+        _ => "it is invalid; ask the operator to replace it",
     };
-    format!("the certificate of {peer} {why}")
+    format!("cannot verify the certificate of {peer}: {why}")
 }

@@ -1,6 +1,6 @@
-//! The one thread that HTTP runs on.
+//! The thread that runs all HTTP exchanges.
 //!
-//! Everything of reqwest and tokio is made, used and dropped on this thread.
+//! All reqwest and tokio objects are created, used and dropped on this thread.
 
 use std::sync::mpsc::{Receiver, SyncSender, channel};
 use std::thread::JoinHandle;
@@ -17,11 +17,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ports::http::{Failure, Response};
 use crate::sys::signals;
 
-/// The most host names that are looked up at a time. More than a few at once means that the name
-/// server does not answer.
+/// The maximum number of host name lookups at a time. More than a few at once means that the name
+/// server does not respond.
 const MAX_LOOKUPS: usize = 8;
 
-/// One exchange for the thread, and where its response goes.
+/// An exchange for the thread to run, and the channel for its response.
 pub(super) struct Job {
     pub(super) exchange: Exchange,
     pub(super) deadline: Instant,
@@ -36,7 +36,7 @@ enum Message {
 /// A handle to the thread.
 pub(super) struct Worker {
     messages: UnboundedSender<Message>,
-    /// Disconnected when the thread has ended. Receives nothing.
+    /// Disconnects when the thread ends. Never receives a message.
     ended: Receiver<()>,
     thread: JoinHandle<()>,
 }
@@ -44,11 +44,11 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts the thread.
     pub(super) fn start(options: Options) -> Result<Self> {
-        // With the system's own text: `io::ErrorKind` has no kind for a limit that is reached.
-        let refuse = |what: &str, error: &std::io::Error| {
+        // Quotes the system's own message: `io::ErrorKind` has no kind for a reached limit.
+        let start_error = |limit: &str, error: &std::io::Error| {
             Error::new(
                 ErrorKind::Unreachable,
-                format!("{what} ({error}): raise its limit"),
+                format!("cannot start HTTP: {error}; raise the limit on {limit}"),
             )
         };
         let runtime = Builder::new_current_thread()
@@ -57,19 +57,19 @@ impl Worker {
             .thread_name("keyferry-dns")
             .max_blocking_threads(MAX_LOOKUPS)
             .build()
-            .map_err(|error| refuse("the system gives no descriptors for HTTP", &error))?;
+            .map_err(|error| start_error("open files (`ulimit -n`)", &error))?;
         let (messages, inbox) = unbounded_channel();
         let (end, ended) = channel();
         let thread = std::thread::Builder::new()
             .name("keyferry-http".into())
             .spawn(move || {
-                // Inherited by the threads that it starts. Bodies are sent with `writev`, which has
-                // no flag against SIGPIPE.
+                // Bodies are sent with `writev`, which has no flag to suppress SIGPIPE. The threads
+                // that this thread starts inherit the block.
                 signals::block_sigpipe();
                 serve(runtime, &options, inbox);
                 drop(end);
             })
-            .map_err(|error| refuse("the system gives no thread for HTTP", &error))?;
+            .map_err(|error| start_error("threads (`ulimit -u`)", &error))?;
         Ok(Self {
             messages,
             ended,
@@ -84,7 +84,7 @@ impl Worker {
             .map_err(|_| stopped())
     }
 
-    /// Tells the thread to drop its exchanges and end. Doesn't wait for it.
+    /// Tells the thread to drop its exchanges and end. Doesn't wait for the thread.
     pub(super) fn stop(&self) {
         drop(self.messages.send(Message::Stop));
     }
@@ -99,11 +99,11 @@ impl Worker {
     }
 }
 
-/// The error where the thread ended before it responded.
+/// Returns the error for a thread that ended before it responded.
 pub(super) fn stopped() -> Error {
     Error::new(
         ErrorKind::Panic,
-        "a fault inside keyferry's HTTP: open the session anew, and tell its authors",
+        "keyferry's HTTP thread stopped unexpectedly; open a new session, and report this bug",
     )
 }
 

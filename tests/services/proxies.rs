@@ -252,7 +252,7 @@ fn a_proxy_that_nobody_can_use_is_not_passed_by() {
     assert_eq!(failure.status, k::KEYFERRY_E_CONFIG, "{value}: {failure:?}");
     let said = &failure.message;
     assert!(
-        said.starts_with(&format!("{name} is no URL of a proxy")),
+        said.starts_with(&format!("{name} is not a proxy URL")),
         "{said}"
     );
     ["canary", "[", ":::", "99999", "127.0.0.1", "socks5"]
@@ -266,7 +266,7 @@ fn a_cloud_host_by_a_proxy_that_is_not_there() {
     let failure = login_error_at("https://192.0.2.1");
     assert_eq!(failure.status, k::KEYFERRY_E_UNREACHABLE);
     assert!(
-        failure.message.contains("takes no connections"),
+        failure.message.contains("connection refused"),
         "{failure:?}"
     );
 }
