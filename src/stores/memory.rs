@@ -1,5 +1,5 @@
-//! The store that ends with the session: renewal secrets and failures. Tokens are cached already,
-//! so it keeps none.
+//! Keeps renewal secrets and failures in memory until the session ends. It keeps no tokens, because
+//! the cache already holds them.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::ports::store::{FailureRecord, LockResult, NoopLock, Record, Store};
 
-/// The largest number of failures. Rationale: a caller that asks for many wrong links must not fill
-/// the memory.
+/// The maximum number of failures. Rationale: without a limit, a caller that requests many wrong
+/// links would use more and more memory.
 const MAX_FAILURES: usize = 1024;
 
-/// Removes the failure that ends first.
+/// Removes the failure that expires first.
 fn remove_first_to_end(failures: &mut HashMap<Fingerprint, FailureRecord>) {
     let first = failures
         .iter()
@@ -45,7 +45,7 @@ impl Store for MemoryStore {
     }
 
     fn protection(&self) -> &'static str {
-        "ends with the process"
+        "lost when the process exits"
     }
 
     fn load(&self, key: &TokenKey) -> Result<Option<Record>> {
@@ -91,12 +91,13 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    /// None: all records are in the cache.
+    /// Returns no records: the cache already holds them.
     fn list(&self) -> Result<Vec<(TokenKey, Record)>> {
         Ok(Vec::new())
     }
 
-    /// No other process uses this store, and the engine's single flight keeps threads apart.
+    /// Always succeeds. No other process uses this store, and the engine's single flight lets only one
+    /// thread fetch the token of a key.
     fn try_lock(&self, _key: &TokenKey) -> Result<LockResult> {
         Ok(LockResult::Locked(Box::new(NoopLock)))
     }

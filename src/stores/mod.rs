@@ -1,4 +1,4 @@
-//! The stores, one file or directory each.
+//! The stores: one file or directory for each.
 
 pub mod file;
 pub mod memory;
@@ -8,9 +8,11 @@ use crate::ports::store::{KeyBackend, Store};
 use file::FileStore;
 use memory::MemoryStore;
 
-/// The store that a profile configures. `keyring` is called if the store's key is to be in a
-/// keyring. Nothing is opened yet. A bare configuration uses no file of the user's, so it gets the
-/// user's store only if it sets `store`.
+/// Returns the store that a profile configures. No file is opened yet. `keyring` is called only if
+/// the store's key is in a keyring.
+///
+/// A standalone configuration uses none of the user's files unless it names them. So it gets a file
+/// store only if it sets `store`.
 pub fn open(
     profile: &Profile,
     is_standalone: bool,

@@ -1,9 +1,10 @@
 //! Encodes records and failures as bytes, and decodes them.
 //!
-//! The bytes were authenticated before they are decoded, so malformed ones are a mistake of this
-//! program; the store treats them as damage. Numbers are little-endian; a text has its length
-//! before it. A change of the bytes needs a new `VERSION` in `envelope.rs`; without it, older files
-//! count as damaged.
+//! The bytes are authenticated before they are decoded. So malformed bytes mean a bug in keyferry.
+//! The store treats them as damage.
+//!
+//! Numbers are little-endian. A string follows its length. To change the encoding, increment
+//! `VERSION` in `envelope.rs`; otherwise older files are treated as damaged.
 
 use std::sync::Arc;
 
@@ -62,7 +63,7 @@ pub(super) fn encode_record(key: &TokenKey, record: &Record) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// Decodes a record and its key. `None` if the bytes are no record.
+/// Decodes a record and its key. `None` if the bytes are not a valid record.
 pub(super) fn decode_record(bytes: &[u8]) -> Option<(TokenKey, Record)> {
     let mut input = Decoder(bytes);
     let scope = Arc::new(Scope::new(input.text()?, input.text()?, input.text()?));
@@ -203,7 +204,7 @@ fn decode_token(input: &mut Decoder<'_>) -> Option<Token> {
     Some(Token::from_parts(meta, layout, text.into()))
 }
 
-/// The kinds of errors that are stored, each with its number in a file.
+/// The kinds of errors that are stored, each with its number in the encoding.
 const STORED_KINDS: [(ErrorKind, u8); 7] = [
     (ErrorKind::BadCredentials, 1),
     (ErrorKind::Unavailable, 2),
@@ -234,7 +235,7 @@ pub(super) fn encode_failure(failure: &FailureRecord) -> Option<Vec<u8>> {
     Some(out.into_bytes())
 }
 
-/// Decodes a failure. `None` if the bytes are no failure.
+/// Decodes a failure. `None` if the bytes are not a valid failure.
 pub(super) fn decode_failure(bytes: &[u8]) -> Option<FailureRecord> {
     let mut input = Decoder(bytes);
     let (since_us, until_us, step) = (
@@ -257,7 +258,7 @@ pub(super) fn decode_failure(bytes: &[u8]) -> Option<FailureRecord> {
     })
 }
 
-/// Appends numbers and texts to a buffer.
+/// Appends numbers and strings to a buffer.
 #[derive(Default)]
 struct Encoder(Vec<u8>);
 
@@ -284,7 +285,7 @@ impl Encoder {
     }
 }
 
-/// Takes numbers and texts from the front of a buffer. Each call gives `None` where too few bytes
+/// Takes numbers and strings from the front of a buffer. Each method returns `None` if too few bytes
 /// are left.
 struct Decoder<'a>(&'a [u8]);
 

@@ -1,8 +1,11 @@
-//! The envelope of every file: XChaCha20-Poly1305, bound to format, key and name.
+//! Encrypts and authenticates ("seals") the files of a store with XChaCha20-Poly1305.
 //!
-//! `magic version content 0 0 | key id | checksum of these | nonce | sealed bytes and tag`. The
-//! checksum protects against no attacker: it tells a newer format, or another key, from damage.
-//! Later formats keep the layout of these first 24 bytes.
+//! The layout of a file is
+//! `magic version content 0 0 | key id | checksum | nonce | ciphertext and tag`.
+//! The first 24 bytes are the header. The tag also authenticates the header and the file's name. The
+//! checksum covers the header before it. The checksum does not protect against an attacker: it
+//! distinguishes a newer format or another key from damage. Later formats must keep the layout of
+//! the header.
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
@@ -11,7 +14,7 @@ use ring::digest;
 use crate::error::{Error, ErrorKind, Result};
 
 const MAGIC: [u8; 4] = *b"kfst";
-/// The format of this release.
+/// The format version that this release writes.
 pub(super) const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 24;
 const NONCE_BYTES: usize = 24;
@@ -26,7 +29,7 @@ pub(super) enum Content {
     Failure = 2,
 }
 
-/// A key that seals files, and its id.
+/// A key that seals files, with its ID.
 pub(super) struct SealingKey {
     id: [u8; 8],
     cipher: XChaCha20Poly1305,
@@ -37,10 +40,10 @@ pub(super) struct SealingKey {
 pub(super) enum Unsealed {
     /// The bytes that were sealed.
     Plaintext(Vec<u8>),
-    /// The file is not as it was written.
+    /// The file was changed after it was written.
     Damaged,
-    /// The header is intact, but the file has another format or was sealed with another key: the
-    /// reason.
+    /// The header is intact, but the file has another format or was sealed with another key. The
+    /// string is the reason, with a remedy.
     Foreign(&'static str),
 }
 
@@ -65,7 +68,7 @@ fn associated_data(header: &[u8; HEADER_BYTES], name: &str) -> Vec<u8> {
 }
 
 impl SealingKey {
-    /// A sealing key of these bytes.
+    /// Creates a sealing key from its bytes.
     pub(super) fn new(id: [u8; 8], key: &[u8; 32]) -> Self {
         Self {
             id,
@@ -73,15 +76,19 @@ impl SealingKey {
         }
     }
 
-    /// Seals bytes under a name.
+    /// Seals bytes for a file of this name.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if the system gives no random numbers.
+    /// [`ErrorKind::Store`] if the system returns no random numbers.
     pub(super) fn seal(&self, content: Content, name: &str, plaintext: &[u8]) -> Result<Vec<u8>> {
         let header = header(VERSION, content, &self.id);
         let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce)
-            .map_err(|_| Error::new(ErrorKind::Store, "the system gives no random numbers"))?;
+        getrandom::fill(&mut nonce).map_err(|_| {
+            Error::new(
+                ErrorKind::Store,
+                "cannot get random numbers from the system; retry",
+            )
+        })?;
         let payload = Payload {
             msg: plaintext,
             aad: &associated_data(&header, name),
@@ -89,11 +96,16 @@ impl SealingKey {
         let sealed = self
             .cipher
             .encrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| Error::new(ErrorKind::Store, "too long to be sealed"))?;
+            .map_err(|_| {
+                Error::new(
+                    ErrorKind::Store,
+                    "cannot seal the file: its content is too long; report this bug",
+                )
+            })?;
         Ok([&header[..], &nonce, &sealed].concat())
     }
 
-    /// Unseals a file that was sealed under this name.
+    /// Unseals a file of this name.
     pub(super) fn unseal(&self, content: Content, name: &str, bytes: &[u8]) -> Unsealed {
         let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
             return Unsealed::Damaged;
@@ -103,11 +115,11 @@ impl SealingKey {
         }
         if header[4] != VERSION {
             return Unsealed::Foreign(
-                "was written by another release of keyferry: use that one, or a newer",
+                "was written by another release of keyferry; use that release or a newer one",
             );
         }
         if header[8..16] != self.id {
-            return Unsealed::Foreign("was sealed with another key");
+            return Unsealed::Foreign("was sealed with another key; restore that key");
         }
         let Some((nonce, sealed)) = rest
             .split_first_chunk::<NONCE_BYTES>()

@@ -1,4 +1,4 @@
-//! The operations of the file store. A record or failure that can't be written stays in memory.
+//! Implements the file store. A record or failure that can't be written is kept in memory.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -21,8 +21,8 @@ use crate::sys::sync::Mutex;
 pub struct FileStore {
     store: LazyStore,
     fingerprints: OnceLock<Fingerprinter>,
-    /// Records that could not be written, or whose file must not be read any more. Each counts
-    /// until the file has a later one.
+    /// Records that could not be written, or that replace a file which could not be removed. Each
+    /// overrides its file until the file has a later generation.
     unwritten: Mutex<HashMap<TokenKey, Record>>,
     /// Failures that could not be written.
     unwritten_failures: Mutex<HashMap<Fingerprint, FailureRecord>>,
@@ -31,12 +31,12 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// The store that a setting names: `file`, or `file:` and an absolute path.
+    /// Creates the store that a setting names: `file`, or `file:` and an absolute path.
     pub fn new(setting: &str, environment: &Environment) -> Self {
         Self::with_keyring(None, setting, environment)
     }
 
-    /// The store that a setting names, with its key in a keyring if one is given.
+    /// Creates the store that a setting names. Its key is in `keyring` if there is one, else in a file.
     pub fn with_keyring(
         keyring: Option<Box<dyn KeyBackend>>,
         setting: &str,
@@ -51,12 +51,12 @@ impl FileStore {
         }
     }
 
-    /// Logs an error once. The next error is logged only after a successful write.
+    /// Logs an error, unless one was logged since the last successful write.
     fn warn(&self, error: &Error) {
         if !self.warned.swap(true, Ordering::Relaxed) {
             log::write(
                 Level::Warn,
-                format_args!("the store can't be used, tokens are kept in memory only: {error}"),
+                format_args!("cannot use the store, so tokens stay in memory only: {error}"),
             );
         }
     }
@@ -78,7 +78,9 @@ impl FileStore {
             ReadOutcome::Damaged(why) => {
                 log::write(
                     Level::Warn,
-                    format_args!("the stored {key} {why}: it is set aside, and got anew"),
+                    format_args!(
+                        "the stored {key} {why}; keyferry renames the file and fetches a new token"
+                    ),
                 );
                 store.quarantine(&name);
                 None
@@ -153,7 +155,7 @@ impl Store for FileStore {
         }
         let outcome = self.save_file(key, record);
         if outcome.is_err() && record.rejected {
-            // A full disk still allows removing the file, so that other processes don't use the
+            // Even on a full disk the file can be removed. Then other processes don't use the
             // rejected token.
             let _ = self.remove_file(key, record.generation);
         }
@@ -164,7 +166,7 @@ impl Store for FileStore {
         if outcome.is_ok() && !is_later {
             unwritten.remove(key);
         } else if !is_later {
-            // The token is in the cache.
+            // The cache holds the token.
             unwritten.insert(
                 key.clone(),
                 Record {
@@ -178,7 +180,7 @@ impl Store for FileStore {
             Ok(()) => self.reset_warning(),
             Err(error) => {
                 self.warn(&error);
-                // The next use makes what is missing.
+                // The next use opens the store again and creates missing directories.
                 self.store.close();
             }
         }
@@ -263,8 +265,8 @@ impl Store for FileStore {
         match attempt {
             Ok(LockAttempt::Acquired(lock)) => Ok(LockResult::Locked(Box::new(lock))),
             Ok(LockAttempt::Busy(holder)) => Ok(LockResult::Held(holder)),
-            // Other processes can't be locked out, but a file is never written without its write
-            // lock.
+            // Without the fetch lock, several processes may fetch the same token. Writing a file still
+            // requires its write lock.
             Err(error) => {
                 self.warn(&error);
                 Ok(LockResult::Locked(Box::new(NoopLock)))
@@ -325,7 +327,7 @@ impl Store for FileStore {
                 None => Ok(()),
             }),
         };
-        // It logs no warning: saving the token will.
+        // An error logs no warning here. Saving the token logs it.
         let mut unwritten_failures = self.unwritten_failures.lock();
         if outcome.is_err() && unwritten_failures.get(secret).is_some_and(keep_present) {
             return;
@@ -337,13 +339,14 @@ impl Store for FileStore {
     }
 }
 
-/// Whether unsealed bytes are a record or a failure. For the fuzz target alone, which can't seal.
+/// Returns whether decrypted bytes are a record or a failure. Only the fuzz target calls this,
+/// because it can't seal files.
 pub fn is_record_or_failure(plaintext: &[u8]) -> bool {
     codec::decode_record(plaintext).is_some() || codec::decode_failure(plaintext).is_some()
 }
 
-/// Whether records of a key are stored. A configured secret stays where its user put it, and a
-/// session has no token.
+/// Returns whether the store keeps records of a key. It keeps none of a configured secret, which
+/// stays where the user put it, and none of a session, which has no token.
 fn is_stored(key: &TokenKey) -> bool {
     !matches!(key.resource_kind, ResourceKind::Key | ResourceKind::Session)
 }

@@ -1,8 +1,8 @@
-//! Removes files that no process needs any more: those of killed writers, old failures, expired
+//! Removes files that are no longer needed: leftovers of killed writers, old failures and expired
 //! records.
 //!
-//! A reader never waits for it. Leftovers are removed when a store is opened for writing; records
-//! after a save, once an hour and at most 2,000 at a time.
+//! Readers never wait for this. Leftovers and old failures are removed when a store is opened for
+//! writing. Expired records are removed after a save, once an hour and at most 2,000 at a time.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,24 +17,25 @@ use crate::sys::dir::OpenMode;
 use crate::sys::file_facts::FileFacts;
 use crate::sys::signals::SigpipeGuard;
 
-/// The file whose time of change is that of the last search for expired records.
+/// The file whose modification time is the time of the last search for expired records.
 const LAST_RUN_FILE: &str = "swept";
-/// The shortest time between two searches for expired records.
+/// The minimum interval between searches for expired records.
 const RUN_INTERVAL: Duration = Duration::from_secs(3600);
 /// How long failures are kept after they were written.
 const KEEP_FAILURES: Duration = Duration::from_secs(24 * 3600);
-/// The largest number of records in one search. Later searches come to the rest.
+/// The maximum number of records that one search reads. Later searches read the others.
 const MAX_RECORDS: usize = 2_000;
 /// How long a record is kept after its token has expired.
 const KEEP_AFTER_EXPIRY_US: i64 = 24 * 3600 * 1_000_000;
-/// How long a record without a token is kept after it was made: a rejected token's, a link's.
+/// How long a record without a token is kept after it was created. Such a record belongs to a
+/// rejected token or to a link.
 const KEEP_WITHOUT_TOKEN_US: i64 = 31 * KEEP_AFTER_EXPIRY_US;
 
 fn is_older_than(modified: std::io::Result<SystemTime>, age: Duration) -> bool {
     modified.is_ok_and(|at| at.elapsed().is_ok_and(|passed| passed > age))
 }
 
-/// Whether a record is not needed any more. One that renews a token is always kept.
+/// Returns whether a record is no longer needed. A record with a renewal secret is always kept.
 fn is_expired(record: &Record, now_us: i64) -> bool {
     let remove_at_us = match &record.token {
         Some(token) if token.meta().expires_us == NO_EXPIRY => return false,
@@ -46,7 +47,7 @@ fn is_expired(record: &Record, now_us: i64) -> bool {
     record.renewal.is_none() && remove_at_us < now_us
 }
 
-/// Removes the files of killed writers, and old failures.
+/// Removes files that killed writers left behind, and old failures.
 pub(super) fn remove_leftovers(store: &OpenStore) {
     let dir = &store.dir;
     for name in dir.list(NEW_DIR).unwrap_or_default() {
@@ -68,8 +69,8 @@ pub(super) fn remove_leftovers(store: &OpenStore) {
     }
 }
 
-/// Removes expired records, if a search is due. The time is when the saved record's token was
-/// acquired.
+/// Removes expired records if a search is due. `saved` is the record that was just saved: the time
+/// at which its token was acquired is used as the present time.
 pub(super) fn remove_expired_records(store: &OpenStore, saved: &Record) {
     let Some(now_us) = saved.token.as_ref().map(|token| token.meta().acquired_us) else {
         return;
@@ -78,7 +79,7 @@ pub(super) fn remove_expired_records(store: &OpenStore, saved: &Record) {
         return;
     }
     let mut names = store.record_names(TOKENS_DIR).unwrap_or_default();
-    // Each search begins at another record.
+    // Each search starts at a random record, so that all records are searched in time.
     let start = getrandom::u32().unwrap_or(0) as usize % names.len().max(1);
     names.rotate_left(start);
     let expired_record = |name: &_| match store.read(name) {
@@ -97,12 +98,14 @@ pub(super) fn remove_expired_records(store: &OpenStore, saved: &Record) {
         .filter(|(name, generation)| store.remove_if_unlocked(name, *generation))
         .count();
     if removed > 0 {
-        // A record that is back after a crash is removed the next time.
+        // If the sync fails and the machine crashes, a removed record may reappear. A later search
+        // removes it again.
         let _ = store.dir.open_dir(TOKENS_DIR).and_then(|dir| dir.sync());
     }
 }
 
-/// Whether the last search is longer ago than an hour. If it is, the next hour begins now.
+/// Returns whether the last search was more than an hour ago. If so, records the present time as
+/// that of the last search.
 fn is_due(store: &OpenStore) -> bool {
     match private_dir::read_file(&store.dir, &store.path, LAST_RUN_FILE) {
         Ok(FileContents::Missing | FileContents::Bytes(_)) => {}

@@ -1,4 +1,4 @@
-//! A store that is opened at its first use: for reading alone, until something is to be written.
+//! Opens a store on its first use. The store is opened for reading only, until the first write.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use super::open_store::{OpenStore, open_for_reading, open_or_create};
 use crate::error::Result;
 use crate::sys::sync::Mutex;
 
-/// A store that is opened at its first use.
+/// A store that is opened on its first use.
 pub(super) struct LazyStore {
     location: Result<Location>,
     open: Mutex<Option<Arc<OpenStore>>>,
 }
 
 impl LazyStore {
-    /// The store at a location. Nothing is opened yet.
+    /// Creates the store at a location. No file is opened yet.
     pub(super) fn new(location: Result<Location>) -> Self {
         Self {
             location,
@@ -23,7 +23,7 @@ impl LazyStore {
         }
     }
 
-    /// The location of the store.
+    /// Returns the location of the store.
     ///
     /// # Errors
     /// [`crate::error::ErrorKind::Store`] if the environment doesn't name the user's directories.
@@ -31,10 +31,10 @@ impl LazyStore {
         self.location.as_ref().map_err(Clone::clone)
     }
 
-    /// The store as it is on disk. `None` if it does not exist.
+    /// Returns the store, opened for reading. `None` if it does not exist on disk.
     ///
     /// # Errors
-    /// Those of [`open_for_reading`].
+    /// Returns the errors of [`open_for_reading`].
     pub(super) fn for_reading(&self) -> Result<Option<Arc<OpenStore>>> {
         let mut open = self.open.lock();
         if open.is_none() {
@@ -43,15 +43,15 @@ impl LazyStore {
         Ok(open.clone())
     }
 
-    /// The store with all files and directories that a write needs.
+    /// Returns the store, opened for writing. Creates missing files and directories.
     ///
     /// # Errors
-    /// Those of [`open_or_create`].
+    /// Returns the errors of [`open_or_create`].
     pub(super) fn for_writing(&self) -> Result<Arc<OpenStore>> {
         let mut open = self.open.lock();
         if let Some(store) = open.as_ref()
             && store.is_writable
-            // Somebody may have removed the directory.
+            // Another program may have removed the directory.
             && store.dir.facts().is_ok_and(|facts| facts.link_count() > 0)
         {
             return Ok(Arc::clone(store));

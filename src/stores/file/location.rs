@@ -1,12 +1,10 @@
-//! The location of a file store: its directory, and its key in a directory of its own or in a
-//! keyring.
+//! Determines the location of a file store: its directory, and the file or keyring that holds its
+//! key. It accesses no file.
 //!
-//! It touches no file.
-//!
-//! | `store` | directory | key |
+//! | setting `store` | directory | file of the key |
 //! |---|---|---|
 //! | `file` | `$XDG_STATE_HOME/keyferry`, else `$HOME/.local/state/keyferry` | `$XDG_DATA_HOME/keyferry/store.key`, else `$HOME/.local/share/keyferry/store.key` |
-//! | `file:/PATH` | `/PATH` | `/PATH/store.key`, beside the directories with tokens |
+//! | `file:/PATH` | `/PATH` | `/PATH/store.key` |
 
 use std::path::PathBuf;
 
@@ -14,29 +12,29 @@ use crate::config::Environment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ports::store::KeyBackend;
 
-/// The name of the key's file in its directory.
+/// The name of the file that holds the key.
 pub(super) const KEY_FILE: &str = "store.key";
 
 /// The location of a store.
 pub(super) struct Location {
     /// The store's directory.
     pub(super) dir: PathBuf,
-    /// The location of its key.
+    /// The location of the store's key.
     pub(super) key: KeyLocation,
-    /// Directories that the user must own before anything is made below them.
+    /// Directories that the user must own. They are checked before directories are created in them.
     pub(super) homes: Vec<HomeDir>,
 }
 
 /// The location of a store's key.
 pub(super) enum KeyLocation {
-    /// A file in this directory.
+    /// The file [`KEY_FILE`] in this directory.
     Dir(PathBuf),
-    /// An item of this name in a keyring.
+    /// The item of this name in a keyring.
     Keyring(Box<dyn KeyBackend>, String),
 }
 
 impl KeyLocation {
-    /// The kind of location, as the store's label names it.
+    /// Returns the kind of location, as the store's label names it.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Dir(_) => "file",
@@ -44,7 +42,7 @@ impl KeyLocation {
         }
     }
 
-    /// A text for messages.
+    /// Returns the location as error messages show it.
     pub(super) fn description(&self) -> String {
         match self {
             Self::Dir(dir) => dir.join(KEY_FILE).display().to_string(),
@@ -53,15 +51,15 @@ impl KeyLocation {
     }
 }
 
-/// A directory that the environment names.
+/// A directory that an environment variable names.
 pub(super) struct HomeDir {
     /// The directory.
     pub(super) path: PathBuf,
-    /// Whether it must exist: an XDG directory is made, a home is not.
+    /// Whether the directory must exist. A missing XDG directory is created, a missing home is not.
     pub(super) must_exist: bool,
 }
 
-/// The location that a setting names.
+/// Returns the location that the setting `store` names.
 ///
 /// # Errors
 /// [`ErrorKind::Store`] if the environment doesn't name the user's directories.
@@ -109,8 +107,8 @@ pub(super) fn find(
             )
         };
         configured.or_else(|| absolute("HOME").map(default)).ok_or_else(|| {
-            let what = format!("neither {name} nor HOME is an absolute path: set one, or set `store` to file:/absolute/path");
-            Error::new(ErrorKind::Store, what)
+            let message = format!("cannot locate the store: neither {name} nor HOME is an absolute path; set one of them, or set `store` to file:/absolute/path");
+            Error::new(ErrorKind::Store, message)
         })
     };
     let (dir, home) = in_home("XDG_STATE_HOME", ".local/state")?;

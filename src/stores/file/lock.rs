@@ -1,11 +1,12 @@
-//! Locks between processes: a fixed set of small files that are never removed.
+//! Locks between processes. The lock files are a fixed set and are never removed.
 //!
-//! A fetch lock is held while a service is asked; it is tried, never waited for. A write lock is
-//! held for one write; callers wait for it.
+//! A process holds a fetch lock while it fetches a token. A caller tries a fetch lock and never
+//! waits for it. A process holds a write lock while it writes one file. Callers wait for a write
+//! lock.
 //!
-//! Each kind of resource has fetch locks of its own. Rationale: a fetch for a package holds its
-//! lock while it gets the user's token under another one; with one file for both, it would wait for
-//! itself.
+//! Each kind of resource has its own fetch locks. Rationale: to fetch a package's token, a process
+//! may also have to fetch the user's token, and holds both locks then. If both keys used the same
+//! lock file, the process would wait for itself.
 
 use std::io;
 use std::path::Path;
@@ -19,14 +20,14 @@ use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
 use crate::sys::file_facts::FileFacts;
 use crate::sys::file_lock::{HeldLock, LockFile, TryLock};
 
-/// The longest that a write waits for another write.
+/// The longest time that a caller waits for a write lock.
 const MAX_WRITE_WAIT: Duration = Duration::from_secs(5);
 const FETCH_LOCKS: u8 = 64;
 const WRITE_LOCKS: u8 = 16;
 
 impl Lock for HeldLock {}
 
-/// The lock file for fetching the token of a key; `name` is the key's file.
+/// Returns the fetch lock file of a key. `name` is the name of the key's record file.
 pub(super) fn fetch_lock(resource_kind: ResourceKind, name: &str) -> String {
     format!(
         "locks/{}-{:02}",
@@ -35,17 +36,17 @@ pub(super) fn fetch_lock(resource_kind: ResourceKind, name: &str) -> String {
     )
 }
 
-/// The number of the lock for writing a file.
+/// Returns the number of a file's write lock.
 pub(super) fn write_lock_number(name: &str) -> u8 {
     hex_byte(name, 2) % WRITE_LOCKS
 }
 
-/// The lock file of this number for writing.
+/// Returns the write lock file of this number.
 pub(super) fn write_lock(number: u8) -> String {
     format!("locks/write-{number:02}")
 }
 
-/// A byte of the name, which is hexadecimal.
+/// Parses the byte at position `at` of a name that consists of hexadecimal digits.
 fn hex_byte(name: &str, at: usize) -> u8 {
     name.get(at..at + 2)
         .and_then(|digits| u8::from_str_radix(digits, 16).ok())
@@ -54,16 +55,16 @@ fn hex_byte(name: &str, at: usize) -> u8 {
 
 /// The outcome of trying a lock.
 pub(super) enum LockAttempt {
-    /// The lock, which this caller holds now.
+    /// The caller now holds this lock.
     Acquired(HeldLock),
-    /// Another process holds it, or this one: the process, where it is known.
+    /// Another process or this process holds the lock. The number is its process ID, if known.
     Busy(Option<u32>),
 }
 
-/// Tries a lock once.
+/// Tries a lock once, without waiting.
 ///
 /// # Errors
-/// [`ErrorKind::Store`].
+/// [`ErrorKind::Store`] if the lock file can't be used.
 pub(super) fn try_acquire(dir: &Dir, path: &Path, name: &str) -> Result<LockAttempt> {
     let outcome = open_lock_file(dir, name).and_then(|file| match file {
         Some(file) => file.try_lock().map(|attempt| match attempt {
@@ -75,13 +76,13 @@ pub(super) fn try_acquire(dir: &Dir, path: &Path, name: &str) -> Result<LockAtte
     outcome.map_err(|error| io_error(&path.join(name), &error))
 }
 
-/// Opens a lock file. `None` if this process holds or tries as many locks as it may.
+/// Opens a lock file. `None` if this process already holds or tries the maximum number of locks.
 fn open_lock_file(dir: &Dir, name: &str) -> io::Result<Option<LockFile>> {
     LockFile::new(|| {
         let file = dir
             .open_file(name, OpenMode::OpenOrCreate)
             .or_else(|error| match cause(&error) {
-                // A lock needs no write permission.
+                // Locking needs no write permission.
                 IoCause::ReadOnly | IoCause::AccessDenied => {
                     dir.open_file(name, OpenMode::Read).map_err(|_| error)
                 }
@@ -97,10 +98,11 @@ fn open_lock_file(dir: &Dir, name: &str) -> io::Result<Option<LockFile>> {
     })
 }
 
-/// Waits for a lock that is held for moments only.
+/// Waits at most 5 s for a write lock or another lock that processes hold only briefly.
 ///
 /// # Errors
-/// [`ErrorKind::Store`] if it is held for longer than 5 s, naming the holder.
+/// [`ErrorKind::Store`] if the lock file can't be used, or if the wait times out. The error message
+/// then names the holder.
 pub(super) fn acquire(dir: &Dir, path: &Path, name: &str) -> Result<HeldLock> {
     let fail = |error: &io::Error| io_error(&path.join(name), error);
     let deadline = Instant::now() + MAX_WRITE_WAIT;
@@ -120,18 +122,18 @@ pub(super) fn acquire(dir: &Dir, path: &Path, name: &str) -> Result<HeldLock> {
                 || "another process".to_owned(),
                 |pid| format!("process {pid}"),
             );
-            let what = format!(
-                "{} is held by {holder}: look what stops it",
+            let message = format!(
+                "timed out waiting for the lock {}, held by {holder}; retry, or check that process",
                 path.join(name).display()
             );
-            return Err(Error::new(ErrorKind::Store, what));
+            return Err(Error::new(ErrorKind::Store, message));
         }
         std::thread::sleep(retry_delay());
     }
 }
 
-/// A random part of the time that a write takes. Rationale: a process that waits longer between
-/// tries is overtaken again and again.
+/// Returns the delay before the next try: random, and shorter than a write takes. Rationale: while a
+/// process waits longer between tries, other processes get the lock before it again and again.
 fn retry_delay() -> Duration {
     Duration::from_micros(500 + u64::from(getrandom::u32().unwrap_or(400) % 2_500))
 }

@@ -1,9 +1,9 @@
-//! The master key of a store, and the keys derived from it. It is made once, though many processes
-//! may start at the same time.
+//! Reads and creates the master key of a store, and derives keys from it. The key is created only
+//! once, even if many processes start at the same time.
 //!
-//! The file is text: `keyferry store key 1`, the key's id, the key. The id is the key's own
-//! fingerprint, so that a damaged key is not taken for another one. A keyring holds the key's
-//! digits alone.
+//! The key file has three lines: `keyferry store key 1`, the key's ID and the key, in hexadecimal
+//! digits. The ID is a fingerprint of the key, which distinguishes a damaged key from another key. A
+//! keyring item contains only the digits of the key.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(super) struct DerivedKeys {
     pub(super) id: String,
     /// Seals files.
     pub(super) sealing_key: SealingKey,
-    /// Makes the names of files.
+    /// Computes the names of files.
     pub(super) file_names: Fingerprinter,
     /// The key of the fingerprints of secrets.
     pub(super) fingerprint_key: Zeroizing<[u8; 32]>,
@@ -62,7 +62,7 @@ impl DerivedKeys {
     }
 }
 
-/// Bytes as lower-case hexadecimal digits.
+/// Formats bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
@@ -89,17 +89,18 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
 /// Reads the key from its file. `None` if the file does not exist.
 ///
 /// # Errors
-/// [`ErrorKind::UnsafeFile`], [`ErrorKind::Store`], each with its remedy.
+/// [`ErrorKind::UnsafeFile`] if other users could access the file or it is not a regular file;
+/// [`ErrorKind::Store`] if the file can't be read or is damaged.
 pub(super) fn read_file(dir: &Dir, path: &Path) -> Result<Option<DerivedKeys>> {
     let path_text = path.join(KEY_FILE);
     let path_text = path_text.display();
     let bytes = match private_dir::read_file(dir, path, KEY_FILE)? {
         FileContents::Missing => return Ok(None),
         FileContents::Unsafe(fault) => {
-            let what = format!(
-                "{path_text} {fault}: it has to be a file of this user's own, chmod 600, with one name"
+            let message = format!(
+                "{path_text} {fault}; make it a regular file that you own, with no other hard link, and run `chmod 600 {path_text}`"
             );
-            return Err(Error::new(ErrorKind::UnsafeFile, what));
+            return Err(Error::new(ErrorKind::UnsafeFile, message));
         }
         FileContents::Bytes(bytes) => Zeroizing::new(bytes),
     };
@@ -108,7 +109,7 @@ pub(super) fn read_file(dir: &Dir, path: &Path) -> Result<Option<DerivedKeys>> {
         Error::new(
             ErrorKind::Store,
             format!(
-                "{path_text} is damaged: put it back from a backup, or clear the store with `keyferry logout`"
+                "{path_text} is damaged; restore it from a backup, or clear the store with `keyferry logout`"
             ),
         )
     };
@@ -118,7 +119,7 @@ pub(super) fn read_file(dir: &Dir, path: &Path) -> Result<Option<DerivedKeys>> {
             return Err(Error::new(
                 ErrorKind::Store,
                 format!(
-                    "{path_text} was written by another release of keyferry: use that one, or a newer"
+                    "{path_text} was written by another release of keyferry; use that release or a newer one"
                 ),
             ));
         }
@@ -136,7 +137,7 @@ pub(super) fn read_file(dir: &Dir, path: &Path) -> Result<Option<DerivedKeys>> {
     }
 }
 
-/// The key in a keyring's item. `None` if it is damaged.
+/// Parses the key in a keyring item. `None` if the item is damaged.
 fn parse_key(secret: &Secret) -> Option<Zeroizing<[u8; 32]>> {
     parse_hex(secret.expose()).map(Zeroizing::new)
 }
@@ -144,7 +145,7 @@ fn parse_key(secret: &Secret) -> Option<Zeroizing<[u8; 32]>> {
 /// Reads the key from a keyring. `None` if the keyring has no such item.
 ///
 /// # Errors
-/// Those of the keyring; [`ErrorKind::Store`] if the item is damaged.
+/// [`ErrorKind::Store`] if the item is damaged. Also returns the errors of the keyring.
 pub(super) fn read_from_keyring(
     backend: &dyn KeyBackend,
     name: &str,
@@ -152,16 +153,17 @@ pub(super) fn read_from_keyring(
     let Some(secret) = backend.get(name)? else {
         return Ok(None);
     };
-    let what = "the store's key in the keyring is damaged: put it back, or clear the store with `keyferry logout`";
-    let key = parse_key(&secret).ok_or_else(|| Error::new(ErrorKind::Store, what))?;
+    let message = "the store's key in the keyring is damaged; restore it, or clear the store with `keyferry logout`";
+    let key = parse_key(&secret).ok_or_else(|| Error::new(ErrorKind::Store, message))?;
     Ok(Some(DerivedKeys::new(&key)))
 }
 
-/// Makes the key in a keyring, unless the keyring has it. The caller holds the label's lock and has
-/// found no label that names a key, so a damaged item unseals nothing and may be overwritten.
+/// Creates the key in a keyring, unless the keyring has a valid one. The caller must hold the label's
+/// lock and have found no label that names a key. Then no file depends on a damaged item, so the item
+/// may be overwritten.
 ///
 /// # Errors
-/// Those of the keyring.
+/// Returns the errors of the keyring; [`ErrorKind::Store`] if the system returns no random numbers.
 pub(super) fn create_in_keyring(backend: &dyn KeyBackend, name: &str) -> Result<DerivedKeys> {
     if let Some(key) = backend.get(name)?.as_ref().and_then(parse_key) {
         return Ok(DerivedKeys::new(&key));
@@ -173,15 +175,19 @@ pub(super) fn create_in_keyring(backend: &dyn KeyBackend, name: &str) -> Result<
 
 fn random_key() -> Result<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
-    getrandom::fill(&mut *key)
-        .map_err(|_| Error::new(ErrorKind::Store, "the system gives no random numbers"))?;
+    getrandom::fill(&mut *key).map_err(|_| {
+        Error::new(
+            ErrorKind::Store,
+            "cannot get random numbers from the system; retry",
+        )
+    })?;
     Ok(key)
 }
 
-/// Makes the key's file, unless another process has made it meanwhile.
+/// Creates the key file, unless another process has just created it.
 ///
 /// # Errors
-/// Those of [`read_file`].
+/// Returns the errors of [`read_file`]; [`ErrorKind::Store`] if the file can't be written.
 pub(super) fn create_file(dir: &Dir, path: &Path) -> Result<DerivedKeys> {
     let _lock = lock::acquire(dir, path, LOCK_FILE)?;
     if let Some(keys) = read_file(dir, path)? {
@@ -191,7 +197,7 @@ pub(super) fn create_file(dir: &Dir, path: &Path) -> Result<DerivedKeys> {
     let (keys, digits) = (DerivedKeys::new(&key), Zeroizing::new(hex(&*key)));
     let text = Zeroizing::new(format!("{FIRST_LINE}{VERSION}\n{}\n{}\n", keys.id, *digits));
     let write = || {
-        // A killed process may have left it behind.
+        // A killed process may have left this file behind.
         let _ = dir.remove_file(NEW_FILE);
         let mut file = dir.open_file(NEW_FILE, OpenMode::CreateNew)?;
         private_file::write(&mut file, text.as_bytes())?;

@@ -1,18 +1,18 @@
-//! The store that all programs of a user share: one sealed file for each key.
+//! The store that all programs of a user share. Each record is an encrypted ("sealed") file.
 //!
-//! It opens nothing before it is asked for something. A store that can't be used becomes a store in
-//! memory, with one warning that names the remedy. A file that another key sealed, or that has a
-//! newer format, is never overwritten.
+//! The store opens its first file when it is first used. If the store can't be used, it logs one
+//! warning that names the remedy, and keeps its records in memory. The store never overwrites a file
+//! that was sealed with another key or that has a newer format.
 //!
 //! | in the store's directory | content |
 //! |---|---|
-//! | `store` | names the key that seals the store |
+//! | `store` | the label: names the key that seals the store |
 //! | `tokens/`, `refusals/` | sealed files whose names are keyed hashes |
 //! | `new/` | files that are being written |
-//! | `locks/` | the locks |
+//! | `locks/` | lock files |
 //! | `swept` | the time of the last search for expired records |
 //!
-//! A reader takes no lock: a file gets its name once it is complete.
+//! Readers take no lock, because a file is renamed to its final name only when it is complete.
 
 mod codec;
 mod envelope;

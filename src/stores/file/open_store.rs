@@ -1,7 +1,7 @@
-//! An open store: its directory and its keys.
+//! Opens a store: its directory and its keys.
 //!
-//! The file `store` in the directory is the label, which names the key that seals the store. A
-//! store is never written with another key.
+//! The file `store` in the directory is the label. It names the key that seals the store. No other
+//! key is ever used to write to the store.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub(super) const FAILURES_DIR: &str = "refusals";
 /// The directory of files that are being written.
 pub(super) const NEW_DIR: &str = "new";
 const LOCKS_DIR: &str = "locks";
-/// The label.
+/// The file of the label.
 pub(super) const LABEL_FILE: &str = "store";
 const NEW_LABEL_FILE: &str = "store.new";
 const LABEL_LOCK_FILE: &str = "locks/label";
@@ -29,7 +29,7 @@ const LABEL_LOCK_FILE: &str = "locks/label";
 pub(super) struct OpenStore {
     /// The store's directory.
     pub(super) dir: Dir,
-    /// The path of the directory, for messages.
+    /// The path of the directory, for error messages.
     pub(super) path: PathBuf,
     /// The keys of the store.
     pub(super) keys: DerivedKeys,
@@ -37,10 +37,11 @@ pub(super) struct OpenStore {
     pub(super) is_writable: bool,
 }
 
-/// Opens a store as it is. `None` if it does not exist.
+/// Opens a store for reading, without creating files. `None` if the store or its key does not exist.
 ///
 /// # Errors
-/// [`ErrorKind::UnsafeFile`], [`ErrorKind::Store`], each with its remedy.
+/// [`ErrorKind::UnsafeFile`] if other users could access a file or directory;
+/// [`ErrorKind::Store`] if one can't be read or is damaged. Also returns the errors of the keyring.
 pub(super) fn open_for_reading(location: &Location) -> Result<Option<OpenStore>> {
     let Some(dir) = private_dir::open(&location.dir)? else {
         return Ok(None);
@@ -63,7 +64,7 @@ fn read_keys(dir: &Dir, location: &Location) -> Result<Option<DerivedKeys>> {
     }
 }
 
-/// Makes the master key, unless it exists.
+/// Creates the master key, unless it exists.
 fn create_keys(dir: &Dir, location: &Location) -> Result<DerivedKeys> {
     match &location.key {
         KeyLocation::Keyring(backend, name) => master_key::create_in_keyring(&**backend, name),
@@ -89,7 +90,7 @@ fn read_label(dir: &Dir, location: &Location) -> Result<Label> {
         FileContents::Unsafe(fault) => {
             return Err(Error::new(
                 ErrorKind::UnsafeFile,
-                format!("{path_text} {fault}: remove it"),
+                format!("{path_text} {fault}; remove it"),
             ));
         }
         FileContents::Bytes(bytes) => bytes,
@@ -104,7 +105,7 @@ fn read_label(dir: &Dir, location: &Location) -> Result<Label> {
             return Err(Error::new(
                 ErrorKind::Store,
                 format!(
-                    "{path_text} was written by another release of keyferry: use that one, or a newer"
+                    "{path_text} was written by another release of keyferry; use that release or a newer one"
                 ),
             ));
         }
@@ -120,7 +121,7 @@ fn read_label(dir: &Dir, location: &Location) -> Result<Label> {
             Err(Error::new(
                 ErrorKind::Store,
                 format!(
-                    "the key of {store} is not there: set `store_key` to {kind}, or clear the store with `keyferry logout`"
+                    "cannot open the store {store}: its key is not in the configured location; set `store_key` to {kind}, or clear the store with `keyferry logout`"
                 ),
             ))
         }
@@ -128,10 +129,11 @@ fn read_label(dir: &Dir, location: &Location) -> Result<Label> {
     }
 }
 
-/// Opens a store for reading and writing, and makes what is missing.
+/// Opens a store for reading and writing. Creates missing files and directories.
 ///
 /// # Errors
-/// Those of [`open_for_reading`].
+/// Returns the errors of [`open_for_reading`]; [`ErrorKind::Store`] if a file or directory can't be
+/// created.
 pub(super) fn open_or_create(location: &Location) -> Result<OpenStore> {
     let dir = private_dir::open_or_create(&location.dir, &location.homes)?;
     create_dirs(&dir, location)?;
@@ -147,32 +149,32 @@ pub(super) fn open_or_create(location: &Location) -> Result<OpenStore> {
     })
 }
 
-/// The keys of the store, if they are those that the label names.
+/// Returns the keys of the store. Fails unless the label names them.
 fn labelled_keys(id: &str, dir: &Dir, location: &Location) -> Result<DerivedKeys> {
     let (key_location, store) = (location.key.description(), location.dir.display());
     let remedy = match location.key {
-        KeyLocation::Dir(_) => "put it back, or clear the store with `keyferry logout`",
-        KeyLocation::Keyring(..) => "unlock it, or clear the store with `keyferry logout`",
+        KeyLocation::Dir(_) => "restore the key, or clear the store with `keyferry logout`",
+        KeyLocation::Keyring(..) => "unlock the keyring, or clear the store with `keyferry logout`",
     };
     match read_keys(dir, location)? {
         Some(keys) if keys.id == id => Ok(keys),
         Some(keys) => Err(Error::new(
             ErrorKind::Store,
             format!(
-                "{store} was sealed with key {id}, and {key_location} holds {}: {remedy}",
+                "cannot open the store {store}: it was sealed with key {id}, but {key_location} holds key {}; {remedy}",
                 keys.id
             ),
         )),
         None => Err(Error::new(
             ErrorKind::Store,
             format!(
-                "{store} was sealed with key {id}, which is gone from {key_location}: {remedy}"
+                "cannot open the store {store}: it was sealed with key {id}, which is missing from {key_location}; {remedy}"
             ),
         )),
     }
 }
 
-/// Makes the missing directories: also one that somebody has removed from a store in use.
+/// Creates missing directories, including one that was removed while the store was in use.
 fn create_dirs(dir: &Dir, location: &Location) -> Result<()> {
     for name in [LOCKS_DIR, NEW_DIR, FAILURES_DIR, TOKENS_DIR] {
         match dir.create_dir(name) {
@@ -185,7 +187,7 @@ fn create_dirs(dir: &Dir, location: &Location) -> Result<()> {
     Ok(())
 }
 
-/// Makes the master key if it is missing, and then the label that names it.
+/// Creates the master key if it is missing, and then the label that names it.
 fn create_label(dir: &Dir, location: &Location) -> Result<DerivedKeys> {
     let _lock = lock::acquire(dir, &location.dir, LABEL_LOCK_FILE)?;
     if let Label::KeyId(id) = read_label(dir, location)? {
@@ -214,7 +216,7 @@ fn create_label(dir: &Dir, location: &Location) -> Result<DerivedKeys> {
     Ok(keys)
 }
 
-/// The file that the holder of this write lock writes, before it gets its name.
+/// Returns the temporary file that the holder of this write lock writes and then renames.
 pub(super) fn new_file_name(write_lock_number: u8) -> String {
     format!("{NEW_DIR}/{write_lock_number:02}")
 }

@@ -1,7 +1,7 @@
-//! Opens directories and files that the user must own. All checks are made on the open descriptor,
-//! never on a path.
+//! Opens directories and files that the user must own. All checks use the open descriptor, never a
+//! path.
 //!
-//! It also turns errors of the system into messages with a remedy.
+//! It also converts system errors to error messages with a remedy.
 
 use std::fs::File;
 use std::io;
@@ -13,41 +13,41 @@ use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
 use crate::sys::file_facts::FileFacts;
 use crate::sys::private_file;
 
-/// The largest size of a file in a store.
+/// The maximum size of a file in a store.
 pub(super) const MAX_FILE_BYTES: usize = 1024 * 1024;
 
-/// The error for a file or directory of the store that the system can't use, with its remedy.
+/// Converts a system error about a file or directory of the store to an error with a remedy.
 pub(super) fn io_error(path: &Path, error: &io::Error) -> Error {
     let path_text = path.display();
     let why = match cause(error) {
-        IoCause::DiskFull => "the disk is full: make room",
+        IoCause::DiskFull => "the disk is full; free some space",
         IoCause::ReadOnly => {
-            "the file system is read-only: set `store` to file:/PATH where it can be written, or to memory"
+            "the file system is read-only; set `store` to file:/PATH with a writable path, or to memory"
         }
-        IoCause::AccessDenied => {
-            "this user may not use it: see its owner and permissions with ls -ld"
-        }
-        IoCause::DiskError => "the disk reports an error: check it",
-        IoCause::FileTooLarge => "files may not grow so large here: raise the limit (ulimit -f)",
-        IoCause::TooManyFiles => "too many files are open: raise the limit (ulimit -n)",
+        IoCause::AccessDenied => "permission denied; check its owner and permissions with `ls -ld`",
+        IoCause::DiskError => "the disk reports an error; check the disk",
+        IoCause::FileTooLarge => "the file size limit is reached; raise the limit (`ulimit -f`)",
+        IoCause::TooManyFiles => "too many open files; raise the limit (`ulimit -n`)",
         IoCause::NoLocks => {
-            "its file system has no locks: set `store` to file:/PATH on a local disk"
+            "its file system has no locks; set `store` to file:/PATH on a local disk"
         }
-        IoCause::LinkOrFile => "a link or a file is in its place: remove that",
-        IoCause::NotFound => "it is not there: make it, or set `store` to file:/PATH",
-        IoCause::NotAFile | IoCause::Other => "the system can't use it: check it",
+        IoCause::LinkOrFile => "a link or a file is in its place; remove the link or file",
+        IoCause::NotFound => "it does not exist; create it, or set `store` to file:/PATH",
+        IoCause::NotAFile => "it is not a regular file; remove it",
+        IoCause::Other => "the system reports an error; check its type and owner with `ls -ld`",
     };
-    Error::new(ErrorKind::Store, format!("{path_text}: {why}"))
+    Error::new(ErrorKind::Store, format!("cannot use {path_text}: {why}"))
 }
 
 fn unsafe_file(path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::UnsafeFile, format!("{} {why}", path.display()))
 }
 
-/// Opens a directory that the user owns and others can't enter. `None` if it does not exist.
+/// Opens a directory. `None` if it does not exist.
 ///
 /// # Errors
-/// [`ErrorKind::UnsafeFile`] with its remedy, [`ErrorKind::Store`].
+/// [`ErrorKind::UnsafeFile`] if this user does not own the directory or other users can access it;
+/// [`ErrorKind::Store`] if it can't be opened.
 pub(super) fn open(path: &Path) -> Result<Option<Dir>> {
     let dir = match Dir::open(path) {
         Ok(dir) => dir,
@@ -58,22 +58,24 @@ pub(super) fn open(path: &Path) -> Result<Option<Dir>> {
     if !facts.is_owned_by_user() {
         return Err(unsafe_file(
             path,
-            "belongs to another user: chown it, or set `store` to file:/PATH",
+            "belongs to another user; change its owner with `chown`, or set `store` to file:/PATH",
         ));
     }
     if facts.is_open_to_others() {
         return Err(unsafe_file(
             path,
-            &format!("is open to others: chmod 700 {}", path.display()),
+            &format!("is open to other users; run `chmod 700 {}`", path.display()),
         ));
     }
     Ok(Some(dir))
 }
 
-/// Opens a directory as [`open`] does, and makes it for the user alone if it does not exist.
+/// Opens a directory as [`open`] does. If it does not exist, creates it with access for this user
+/// only.
 ///
 /// # Errors
-/// Those of [`open`].
+/// Returns the errors of [`open`]; [`ErrorKind::UnsafeFile`] if another user owns one of `homes`;
+/// [`ErrorKind::Store`] if the directory can't be created.
 pub(super) fn open_or_create(path: &Path, homes: &[HomeDir]) -> Result<Dir> {
     if let Some(dir) = open(path)? {
         return Ok(dir);
@@ -83,8 +85,9 @@ pub(super) fn open_or_create(path: &Path, homes: &[HomeDir]) -> Result<Dir> {
     open(path)?.ok_or_else(|| io_error(path, &io::ErrorKind::NotFound.into()))
 }
 
-/// Fails if another user owns the home. Rationale: under `sudo` it may, and files made there would
-/// lock its owner out.
+/// Fails if another user owns the home directory. Rationale: under `sudo`, HOME may still name the
+/// directory of the user who called it. Root's files in it would make the store unusable for that
+/// user.
 fn check_home(home: &HomeDir) -> Result<()> {
     let path = &home.path;
     let facts = match FileFacts::at(path) {
@@ -97,7 +100,7 @@ fn check_home(home: &HomeDir) -> Result<()> {
     }
     Err(unsafe_file(
         path,
-        "belongs to another user: set HOME to this user's own (sudo -H), or set `store` to file:/PATH",
+        "belongs to another user; set HOME to this user's home (`sudo -H`), or set `store` to file:/PATH",
     ))
 }
 
@@ -107,14 +110,14 @@ pub(super) enum FileContents {
     Missing,
     /// Its bytes.
     Bytes(Vec<u8>),
-    /// It is no file that the store has made: the reason.
+    /// The store did not create the file in this state. The string is the reason.
     Unsafe(&'static str),
 }
 
-/// Reads a file that the user owns and others can't read.
+/// Reads a file. Doesn't read one that this user does not own or that other users can access.
 ///
 /// # Errors
-/// [`ErrorKind::Store`] if the system doesn't let it be read.
+/// [`ErrorKind::Store`] if the system reports an error.
 pub(super) fn read_file(dir: &Dir, path: &Path, name: &str) -> Result<FileContents> {
     let file = match dir.open_file(name, OpenMode::Read) {
         Ok(file) => file,
@@ -133,11 +136,11 @@ pub(super) fn read_file(dir: &Dir, path: &Path, name: &str) -> Result<FileConten
     } else if !facts.is_owned_by_user() {
         Some("belongs to another user")
     } else if facts.is_open_to_others() {
-        Some("is open to others")
+        Some("is open to other users")
     } else if facts.link_count() > 1 {
-        Some("has a second name")
+        Some("has a second hard link")
     } else if facts.len() > MAX_FILE_BYTES as u64 {
-        Some("is longer than anything the store keeps")
+        Some("is larger than 1 MiB")
     } else {
         None
     };
@@ -149,7 +152,8 @@ pub(super) fn read_file(dir: &Dir, path: &Path, name: &str) -> Result<FileConten
     }
 }
 
-/// Reads all of a file. One call is enough: no writer changes a file that has its name.
+/// Reads `size` bytes of a file, or fewer if it is shorter. The size can't change meanwhile: writers
+/// replace a file and never change it.
 fn read_all(mut file: &File, size: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; size];
     let mut len = 0;

@@ -1,4 +1,4 @@
-//! Reads, writes, quarantines and removes sealed files. A file is written under another name and
+//! Reads, writes, quarantines and removes sealed files. A file is written under a temporary name and
 //! then renamed.
 
 use std::io;
@@ -15,18 +15,18 @@ use crate::model::key::{Fingerprint, TokenKey};
 use crate::sys::dir::{Dir, OpenMode};
 use crate::sys::private_file;
 
-/// The end of a quarantined file's name.
+/// The suffix of a quarantined file's name.
 const QUARANTINE_SUFFIX: &str = ".bad";
 
-/// The name of a record's or failure's file. Nothing of the key can be read from it.
+/// The name of the file of a record or failure. It reveals nothing about the key.
 pub(super) struct RecordName {
     content: Content,
-    /// The path in the store's directory.
+    /// The path relative to the store's directory.
     path: String,
 }
 
 impl RecordName {
-    /// The name of a record's file.
+    /// Returns the name of a record's file.
     pub(super) fn for_record(keys: &DerivedKeys, key: &TokenKey) -> Self {
         let scope = &key.scope;
         let parts = [
@@ -44,7 +44,7 @@ impl RecordName {
         }
     }
 
-    /// The name of a failure's file.
+    /// Returns the name of a failure's file.
     pub(super) fn for_failure(keys: &DerivedKeys, secret: &Fingerprint) -> Self {
         let name = keys
             .file_names
@@ -55,12 +55,12 @@ impl RecordName {
         }
     }
 
-    /// The last part of the path: a keyed hash in hexadecimal digits.
+    /// Returns the last part of the path: a keyed hash in hexadecimal digits.
     pub(super) fn hash(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The lock file for writing this file.
+    /// Returns the write lock of this file.
     fn write_lock(&self) -> String {
         lock::write_lock(lock::write_lock_number(self.hash()))
     }
@@ -79,9 +79,10 @@ pub(super) enum ReadOutcome {
     Missing,
     /// The bytes that were sealed.
     Intact(Vec<u8>),
-    /// The file is not as the store wrote it: the reason.
+    /// The file was changed after the store wrote it. The string is the reason.
     Damaged(&'static str),
-    /// Another key or release has written the file: the reason.
+    /// The file was written with another key or by another release. The string is the reason, with a
+    /// remedy.
     Foreign(&'static str),
 }
 
@@ -89,7 +90,7 @@ impl OpenStore {
     /// Reads and unseals a file.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if it can't be read.
+    /// [`ErrorKind::Store`] if the file can't be read.
     pub(super) fn read(&self, name: &RecordName) -> Result<ReadOutcome> {
         let bytes = match private_dir::read_file(&self.dir, &self.path, &name.path)? {
             FileContents::Missing => return Ok(ReadOutcome::Missing),
@@ -104,7 +105,7 @@ impl OpenStore {
             {
                 Unsealed::Plaintext(plaintext) => match name.content {
                     Content::Record if codec::decode_record(&plaintext).is_none() => {
-                        ReadOutcome::Damaged("can't be understood")
+                        ReadOutcome::Damaged("cannot be decoded")
                     }
                     _ => ReadOutcome::Intact(plaintext),
                 },
@@ -114,7 +115,7 @@ impl OpenStore {
         )
     }
 
-    /// The error for a file that another key or release has written.
+    /// Returns the error for a file that was written with another key or by another release.
     pub(super) fn foreign_error(&self, name: &RecordName, why: &str) -> Error {
         Error::new(
             ErrorKind::Store,
@@ -125,10 +126,10 @@ impl OpenStore {
         )
     }
 
-    /// Replaces a file, unless `keep` is true for the present content.
+    /// Writes a file. Keeps the present file if `keep` returns true for its content.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`]; the present file stays.
+    /// [`ErrorKind::Store`] if the file can't be written.
     pub(super) fn write(
         &self,
         name: &RecordName,
@@ -160,7 +161,7 @@ impl OpenStore {
 
     fn write_new(&self, new_file: &str, bytes: &[u8]) -> io::Result<()> {
         let mut file = match self.dir.open_file(new_file, OpenMode::CreateNew) {
-            // A killed process left it behind: this one holds its lock now.
+            // A killed process left the file behind. This process now holds the lock for it.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.dir.remove_file(new_file)?;
                 self.dir.open_file(new_file, OpenMode::CreateNew)?
@@ -175,11 +176,11 @@ impl OpenStore {
         synced.map_err(|error| io_error(&self.path.join(name.dir()), &error))
     }
 
-    /// Removes a file, unless `keep` is true for its content. A foreign file is removed only with
-    /// `even_foreign`.
+    /// Removes a file. Keeps the file if `keep` returns true for its content. A foreign file is
+    /// removed only if `even_foreign` is set.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`]; the file stays.
+    /// [`ErrorKind::Store`] if the file can't be removed, or is foreign and `even_foreign` is not set.
     pub(super) fn remove(
         &self,
         name: &RecordName,
@@ -204,8 +205,8 @@ impl OpenStore {
         }
     }
 
-    /// Removes a record of exactly this generation, unless a process holds its write lock. Doesn't
-    /// wait for the disk. Gives whether the record was removed.
+    /// Removes the file of a record if it has exactly this generation. Keeps it if a process holds its
+    /// write lock. Doesn't sync the directory. Returns whether the file was removed.
     pub(super) fn remove_if_unlocked(&self, name: &RecordName, generation: u64) -> bool {
         let Ok(LockAttempt::Acquired(_lock)) =
             lock::try_acquire(&self.dir, &self.path, &name.write_lock())
@@ -220,7 +221,7 @@ impl OpenStore {
             && self.dir.remove_file(&name.path).is_ok()
     }
 
-    /// Renames a damaged file, if it still is damaged.
+    /// Renames a damaged file. Does nothing if it was replaced in the meantime.
     pub(super) fn quarantine(&self, name: &RecordName) {
         if let Ok(_lock) = lock::acquire(&self.dir, &self.path, &name.write_lock())
             && matches!(self.read(name), Ok(ReadOutcome::Damaged(_)))
@@ -230,7 +231,8 @@ impl OpenStore {
     }
 
     fn rename_damaged(&self, name: &RecordName) {
-        // The newest damaged file of a name is kept. One that can't be renamed is overwritten.
+        // This replaces an earlier damaged file of the same name. If the rename fails, the next write
+        // overwrites the damaged file.
         let _ = self.dir.rename(
             &name.path,
             &self.dir,
@@ -238,10 +240,10 @@ impl OpenStore {
         );
     }
 
-    /// The names of the records in a directory of the store.
+    /// Returns the names of the records in a directory of the store.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if it can't be read.
+    /// [`ErrorKind::Store`] if the directory can't be read.
     pub(super) fn record_names(&self, dir: &str) -> Result<Vec<RecordName>> {
         let names = match self.dir.list(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -260,11 +262,12 @@ impl OpenStore {
     }
 }
 
-/// Removes all files and the label. An intact key stays, for other processes use it; a damaged one
-/// is removed.
+/// Removes all records, all failures and the label. Keeps an intact key file, because other processes
+/// use it. Removes a damaged key file.
 ///
 /// # Errors
-/// [`ErrorKind::UnsafeFile`], [`ErrorKind::Store`]: some files stay.
+/// [`ErrorKind::UnsafeFile`] if other users could access the store's directory or key;
+/// [`ErrorKind::Store`] if a file can't be removed. Some files may then remain.
 pub(super) fn clear(location: &Location) -> Result<()> {
     let Some(dir) = private_dir::open(&location.dir)? else {
         return Ok(());
