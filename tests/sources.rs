@@ -17,13 +17,13 @@ use keyferry_testing::settings::{environment, write};
 fn a_reference_that_leads_nowhere_says_which() {
     let nothing = environment(&[("ODD", "a\u{fffd}b"), ("EMPTY", "")]);
     for (setting, hint) in [
-        (Setting::Env("GONE".into()), "GONE is not set: export it"),
+        (Setting::Env("GONE".into()), "GONE is not set; export it"),
         (Setting::Env("EMPTY".into()), "EMPTY is not set"),
         (Setting::Env("ODD".into()), "not UTF-8"),
         (Setting::File("/nonexistent/canary".into()), "is not there"),
         (
             Setting::Command(vec!["/bin/false".into()]),
-            "/bin/false ended with exit code 1",
+            "/bin/false failed with exit code 1",
         ),
     ] {
         let error = resolve(&setting, "masv.password", &nothing).unwrap_err();

@@ -48,7 +48,10 @@ fn check(is_lost: bool) {
         );
     }
     let missing = command(&["/nonexistent/x"]).unwrap_err();
-    assert!(missing.message().contains("can't be started"), "{missing}");
+    assert!(
+        missing.message().contains("cannot run /nonexistent/x"),
+        "{missing}"
+    );
     let error = shell("head -c 70000 /dev/zero; sleep 100").unwrap_err();
     assert!(error.message().contains("64 KiB"), "{error}");
     assert!(

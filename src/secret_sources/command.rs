@@ -1,7 +1,7 @@
 //! Secrets that a program prints: `{ command = ["/usr/bin/pass", "masv"] }`.
 //!
-//! It runs without a shell, by its absolute path; the secret is the first line of its output. What
-//! it writes to standard error is read and dropped, for it may contain secrets.
+//! keyferry runs the program by its absolute path, without a shell. The secret is the first line of
+//! its output. Its standard error is discarded, because it may contain secrets.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,7 +18,7 @@ const LIMITS: Limits = Limits {
     own_group: true,
 };
 
-/// The secret of a setting. `None` if the setting names no command.
+/// Returns the secret of a setting. `None` if the setting names no command.
 pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Result<Secret>> {
     let Setting::Command(words) = setting else {
         return None;
@@ -32,7 +32,7 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
         .split_first()
         .filter(|(program, _)| Path::new(program).is_absolute())
     else {
-        return fail("its program has no absolute path: begin it with a slash".into());
+        return fail("the command's program has no absolute path; start it with a slash".into());
     };
     let (mut output, outcome) = match run(
         without_secrets(Command::new(program).args(arguments)),
@@ -40,38 +40,44 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
         limits,
     ) {
         Ok(output) => output,
-        Err(error) => return fail(format!("{program} can't be started: {}", error.kind())),
+        Err(error) => {
+            return fail(format!(
+                "cannot run {program}: {}; check its path and permissions",
+                error.kind()
+            ));
+        }
     };
     match outcome {
         RunOutcome::Exited(Some(0)) => {}
-        // A program that fails usually prints nothing. Without this, every command would fail in
-        // such a host.
+        // The exit code is lost if the application ignores SIGCHLD or waits for all children. Accept a
+        // non-empty first line then: a program that fails usually prints nothing. Otherwise every
+        // command would fail in such an application.
         RunOutcome::StatusLost if !matches!(output.first(), None | Some(b'\r' | b'\n')) => {}
         RunOutcome::StatusLost => {
-            let why = "its exit code was taken by this process, which ignores SIGCHLD or waits for children that are not its own";
+            let why = "its exit code was lost, because this process ignores SIGCHLD or waits for all children";
             return fail(format!(
-                "{program} printed nothing, and {why}: run it by hand to see why"
+                "{program} printed nothing, and {why}; run it by hand to see why it printed nothing"
             ));
         }
         RunOutcome::Exited(Some(code)) => {
             return fail(format!(
-                "{program} ended with exit code {code}: run it by hand to see why"
+                "{program} failed with exit code {code}; run it by hand to see why"
             ));
         }
         RunOutcome::Exited(None) => {
             return fail(format!(
-                "{program} was ended by a signal: run it by hand to see why"
+                "{program} was killed by a signal; run it by hand to see why"
             ));
         }
         RunOutcome::TimedOut => {
             return fail(format!(
-                "{program} took longer than {} s and was ended: run it by hand to see why",
+                "{program} took longer than {} s and was killed; run it by hand to see why",
                 limits.time.as_secs()
             ));
         }
         RunOutcome::OutputTooLong => {
             return fail(format!(
-                "{program} printed more than {} KiB and was ended: have it print the secret alone",
+                "{program} printed more than {} KiB and was killed; make it print only the secret",
                 limits.bytes / 1024
             ));
         }
@@ -85,7 +91,11 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
         output.pop();
     }
     Secret::from_bytes(std::mem::take(&mut *output)).map_or_else(
-        || fail(format!("{program} printed a line that is not UTF-8")),
+        || {
+            fail(format!(
+                "{program} printed a line that is not UTF-8; make it print UTF-8"
+            ))
+        },
         Ok,
     )
 }
@@ -146,8 +156,8 @@ mod tests {
         let pid = std::fs::read_to_string(pid).unwrap();
         let stat =
             || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        // Its parent is gone too: where nobody collects it, it stays as a zombie. On a busy machine
-        // it takes a moment to end.
+        // Its parent is dead too. If no process reaps it, it remains a zombie. On a busy machine it may
+        // take a moment to die.
         let is_over =
             |stat: String| stat.is_empty() || stat.contains(") Z ") || stat.contains(") X ");
         let started = Instant::now();
@@ -164,7 +174,7 @@ mod tests {
             ("kill -9 $$", "signal"),
             (
                 "head -c 70000 /dev/zero",
-                "64 KiB and was ended: have it print the secret alone",
+                "64 KiB and was killed; make it print only the secret",
             ),
             ("printf '\\377\\376\\n'", "UTF-8"),
         ] {
@@ -178,7 +188,10 @@ mod tests {
             );
         }
         let error = first_line(&["/nonexistent/x".into()], LIMITS).unwrap_err();
-        assert!(error.message().contains("can't be started"), "{error}");
+        assert!(
+            error.message().contains("cannot run /nonexistent/x"),
+            "{error}"
+        );
         assert!(first_line(&["true".into()], LIMITS).is_err() && first_line(&[], LIMITS).is_err());
     }
 }

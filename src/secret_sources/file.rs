@@ -1,5 +1,7 @@
-//! Secrets from files. A file that the configuration names must be private; a mounted one is as the
-//! orchestrator makes it.
+//! Secrets in files.
+//!
+//! Other users must not be able to access a file that the configuration names. They may be able to
+//! access a mounted file, because the orchestrator sets its permissions.
 
 use crate::config::{Environment, Setting};
 use crate::error::{Error, ErrorKind, Result};
@@ -8,7 +10,7 @@ use crate::sys::private_file::{self, Privacy};
 
 const MAX_BYTES: usize = 64 * 1024;
 
-/// The secret of a setting. `None` if the setting names no file.
+/// Returns the secret of a setting. `None` if the setting names no file.
 pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Result<Secret>> {
     let (path, privacy) = match setting {
         Setting::File(path) => (path, Privacy::Private),
@@ -24,7 +26,7 @@ pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Resul
         Secret::from_bytes(bytes).ok_or_else(|| {
             Error::new(
                 ErrorKind::SecretSource,
-                format!("{} is not UTF-8", path.display()),
+                format!("{} is not UTF-8; save it as UTF-8", path.display()),
             )
         })
     });

@@ -1,11 +1,11 @@
 //! Secrets in a keyring: `{ keyring = ["SERVICE", "ACCOUNT"] }`.
 //!
-//! On a desktop it uses the Secret Service through libsecret's `secret-tool`; elsewhere the
-//! kernel's keys, which are lost when the machine starts again.
+//! On a desktop, keyferry uses the Secret Service through libsecret's program `secret-tool`.
+//! Elsewhere, it uses the kernel's keyring, which is lost when the machine reboots.
 //!
-//! Rationale: a locked keyring may wait for ever to be unlocked. A thread that hangs in a library
-//! can't be ended, but a program can: it is killed after two seconds. That also keeps a hundred
-//! crates for D-Bus out of the library.
+//! Rationale: a request to a locked keyring may hang until the user unlocks it. A thread that hangs in
+//! a library can't be killed, but a process can: keyferry kills it after two seconds. Using a program
+//! also keeps a hundred crates for D-Bus out of the library.
 
 use std::path::Path;
 use std::process::Command;
@@ -27,28 +27,28 @@ const LIMITS: Limits = Limits {
 };
 const TOOL_PATHS: [&str; 2] = ["/usr/bin/secret-tool", "/usr/local/bin/secret-tool"];
 
-/// The service of this program's own items.
+/// The service name of keyferry's own items.
 const SERVICE: &str = "keyferry";
 
-/// Admits one thread at a time. Rationale: some daemons crash on two requests at once. A forked
-/// child has a gate of its own, so that it doesn't wait for a thread of its parent.
+/// Lets one thread at a time use the keyring. Rationale: some daemons crash on two requests at once. A
+/// forked child has its own gate, so that it doesn't wait for a thread of its parent.
 static GATE: PerProcess<Mutex<KeyringGate>> = PerProcess::new();
 
 fn keyring_gate() -> &'static Mutex<KeyringGate> {
     GATE.get_or_init(Mutex::default)
 }
 
-/// How long a tool that failed is not asked again for the same item: as long as a person needs to
-/// unlock a keyring and retry.
+/// How long a tool that failed is not run again for the same item. This is about the time that a
+/// person needs to unlock a keyring and retry.
 const RETRY_COOLDOWN: Duration = Duration::from_secs(3);
 
 /// A tool, a service and an account.
 type ItemId<'a> = (&'a str, &'a str, &'a str);
 
-/// The right to use the keyring, and its recent failures.
+/// The recent failures of the keyring. The thread that has locked it may use the keyring.
 ///
-/// Rationale: a keyring that does not answer costs two seconds, and twelve threads that needed a
-/// secret waited one after the other.
+/// Rationale: a keyring that hangs costs two seconds. Without recorded failures, 12 threads that
+/// needed a secret each waited two seconds, one after the other.
 #[derive(Default)]
 struct KeyringGate {
     failures: Vec<RecentFailure>,
@@ -56,14 +56,14 @@ struct KeyringGate {
 
 struct RecentFailure {
     tool: String,
-    /// Service and account. `None` after a timeout, which applies to all items.
+    /// Service and account. `None` after a timeout, because a timeout applies to all items.
     item: Option<(String, String)>,
     at: Instant,
     error: Error,
 }
 
 impl KeyringGate {
-    /// Looks an item up with a tool, unless the tool has just failed.
+    /// Looks up an item with a tool. Returns the recent error instead if the tool has just failed.
     fn look_up(&mut self, tool: &str, service: &str, account: &str) -> Result<Option<Secret>> {
         let item = (tool, service, account);
         if let Some(error) = self.recent_failure(item, Instant::now()) {
@@ -114,7 +114,7 @@ impl KeyringGate {
     }
 }
 
-/// The secret of a setting. `None` if the setting names no keyring.
+/// Returns the secret of a setting. `None` if the setting names no keyring.
 pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result<Secret>> {
     let Setting::Keyring(service, account) = setting else {
         return None;
@@ -125,17 +125,17 @@ pub(super) fn get(setting: &Setting, environment: &Environment) -> Option<Result
 fn require(service: &str, account: &str, environment: &Environment) -> Result<Secret> {
     let missing = || {
         source_error(format!(
-            "no keyring has an item of service {service} and account {account}: unlock it, or keyferry login --save keyring"
+            "no keyring has an item with service {service} and account {account}; unlock the keyring, or run `keyferry login --save keyring`"
         ))
     };
     find(service, account, environment)?.ok_or_else(missing)
 }
 
-/// The secret of an item. `None` if all keyrings answer that they have no such item.
+/// Returns the secret of an item. `None` if all keyrings report that they have no such item.
 fn find(service: &str, account: &str, environment: &Environment) -> Result<Option<Secret>> {
     let mut gate = keyring_gate().lock();
-    // The kernel may have an item that the tool lacks or can't give. The tool's failure is the one
-    // to report.
+    // The kernel's keyring may have an item that the tool does not find. If it has none either, report
+    // the tool's failure.
     let (found, tool_failure) = match find_tool(environment) {
         Some(tool) => match gate.look_up(tool, service, account) {
             Ok(found) => (found, None),
@@ -149,24 +149,27 @@ fn find(service: &str, account: &str, environment: &Environment) -> Result<Optio
     match keyutils::read(&kernel_key_name(service, account)) {
         Ok(Some(mut bytes)) => Secret::from_bytes(std::mem::take(&mut *bytes))
             .map(Some)
-            .ok_or_else(|| source_error("the keyring's item is not UTF-8".into())),
+            .ok_or_else(|| {
+                source_error("the keyring's item is not UTF-8; save the secret again".into())
+            }),
         Ok(None) => tool_failure.map_or(Ok(None), Err),
         Err(error) => Err(tool_failure.unwrap_or_else(|| unavailable_error(&error))),
     }
 }
 
-/// How long a keyring that failed is not asked again for the key of a store. Rationale: each
-/// look-up of a token would wait for it.
+/// How long a keyring that failed is not queried again for the key of a store. Rationale: otherwise
+/// each lookup of a token would wait for the keyring.
 const BACKEND_COOLDOWN: Duration = Duration::from_secs(60);
 
-/// The keyring as the place of a store's key.
+/// A keyring that holds the key of a store.
 pub struct Keyring {
     environment: Environment,
     recent_failure: Mutex<Option<(Instant, Error)>>,
 }
 
 impl Keyring {
-    /// The keyring that these environment variables lead to. It is not asked yet.
+    /// Creates a backend for the keyring that these environment variables determine. The keyring is not
+    /// accessed yet.
     pub fn new(environment: &Environment) -> Self {
         Self {
             environment: environment.clone(),
@@ -199,10 +202,10 @@ impl KeyBackend for Keyring {
     }
 }
 
-/// Saves a secret. Gives the name of the keyring that has it now.
+/// Saves a secret in a keyring. Returns the name of the keyring.
 ///
 /// # Errors
-/// [`ErrorKind::SecretSource`] if no keyring takes it.
+/// [`ErrorKind::SecretSource`] if no keyring stores the secret.
 pub fn save(
     service: &str,
     account: &str,
@@ -211,7 +214,7 @@ pub fn save(
 ) -> Result<&'static str> {
     let mut gate = keyring_gate().lock();
     if let Some(tool) = find_tool(environment) {
-        // The user asked for this, and it may mend the cause of recent failures.
+        // The user requested this, and it may fix the cause of recent failures.
         gate.failures.clear();
         let label = format!("--label={service} {account}");
         let mut command = Command::new(tool);
@@ -230,10 +233,11 @@ pub fn save(
         secret.expose().as_bytes(),
     )
     .map_err(|error| unavailable_error(&error))?;
-    Ok("the kernel's keyring, until this machine starts again")
+    Ok("the kernel's keyring, until this machine reboots")
 }
 
-/// The path of the tool. `None` if it is not installed, or there is no bus to reach the keyring by.
+/// Returns the path of the tool. `None` if it is not installed, or if there is no D-Bus session bus
+/// to reach the keyring.
 fn find_tool(environment: &Environment) -> Option<&'static str> {
     let non_empty = |name: &str| environment(name).filter(|value| !value.is_empty());
     let has_bus = non_empty("DBUS_SESSION_BUS_ADDRESS").is_some()
@@ -259,7 +263,9 @@ fn look_up_with_tool(tool: &str, service: &str, account: &str) -> Result<Option<
             }
             Secret::from_bytes(std::mem::take(&mut *bytes))
                 .map(Some)
-                .ok_or_else(|| source_error("the keyring's item is not UTF-8".into()))
+                .ok_or_else(|| {
+                    source_error("the keyring's item is not UTF-8; save the secret again".into())
+                })
         }
         Ok((_, RunOutcome::Exited(Some(0 | 1)))) => Ok(None),
         outcome => Err(tool_error(&outcome)),
@@ -269,24 +275,24 @@ fn look_up_with_tool(tool: &str, service: &str, account: &str) -> Result<Option<
 fn tool_error<T>(outcome: &std::io::Result<(T, RunOutcome)>) -> Error {
     match outcome {
         Ok((_, RunOutcome::TimedOut)) => {
-            source_error("the keyring does not answer within 2 s: unlock it, or keep the secret in a file".into())
+            source_error("the keyring did not respond within 2 s; unlock it, or keep the secret in a file".into())
         }
-        // It may mean no item, or a refusal. Taken for no item, it could make the store create
-        // another key.
+        // Either there is no item, or the keyring rejected the request. If this counted as "no item",
+        // the store might create another key.
         Ok((_, RunOutcome::StatusLost)) => source_error(
-            "the keyring gives nothing, and this process took the exit code of secret-tool: let it not ignore SIGCHLD, nor wait for \
-             children that are not its own"
+            "cannot read the keyring: secret-tool printed nothing and its exit code was lost; change this process so that it \
+             neither ignores SIGCHLD nor waits for all children"
                 .into(),
         ),
-        Ok(_) => source_error("the keyring refuses: unlock it, or keep the secret in a file".into()),
-        Err(error) => source_error(format!("secret-tool can't be started: {}", error.kind())),
+        Ok(_) => source_error("cannot use the keyring: secret-tool failed; unlock the keyring, or keep the secret in a file".into()),
+        Err(error) => source_error(format!("cannot run secret-tool: {}; check its installation", error.kind())),
     }
 }
 
 fn unavailable_error(error: &std::io::Error) -> Error {
     let kind = error.kind();
     source_error(format!(
-        "there is no keyring here ({kind}): install libsecret-tools on a desktop, or keep the secret in a file"
+        "no keyring is available ({kind}); install libsecret-tools on a desktop, or keep the secret in a file"
     ))
 }
 
@@ -305,7 +311,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    /// A stand-in for `secret-tool`: no test touches a real keyring.
+    /// Creates a fake `secret-tool`, so that no test accesses a real keyring.
     fn fake_tool(script: &str) -> (tempfile::TempDir, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret-tool");
@@ -330,7 +336,7 @@ mod tests {
             get("echo canary >&2; exit 5")
                 .unwrap_err()
                 .message()
-                .contains("refuses")
+                .contains("secret-tool failed")
         );
         assert!(
             get(r"printf '\377'")
@@ -345,7 +351,7 @@ mod tests {
         let began = Instant::now();
         let error = get("sleep 60").unwrap_err();
         assert!(
-            error.message().contains("does not answer within 2 s"),
+            error.message().contains("did not respond within 2 s"),
             "{error}"
         );
         assert!(began.elapsed() < Duration::from_secs(10));
@@ -356,7 +362,7 @@ mod tests {
         let (folder, name) = fake_tool("echo >> \"$0.calls\"; sleep 60");
         let began = Instant::now();
         std::thread::scope(|scope| {
-            // Whichever secret they need.
+            // The threads need different secrets.
             let look_up = |number: usize| {
                 keyring_gate().lock().look_up(
                     &name,
@@ -370,7 +376,7 @@ mod tests {
             for thread in threads {
                 let error = thread.join().unwrap().unwrap_err();
                 assert!(
-                    error.message().contains("does not answer within 2 s"),
+                    error.message().contains("did not respond within 2 s"),
                     "{error}"
                 );
             }
@@ -388,7 +394,7 @@ mod tests {
                 .look_up(&name, "keyferry", "fileverbs.api_key")
                 .is_err()
         );
-        assert_eq!(calls(), "\n", "it is left alone for a while");
+        assert_eq!(calls(), "\n", "it is not run again during the cooldown");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! The sources of secrets: one file and one line in the table for each.
+//! Reads the user's secrets from their sources.
 //!
-//! A source is asked each time that its secret is needed, so a changed secret is used at once. No
-//! secret is cached here.
+//! Each source has its own file and a line in [`SOURCES`]. Secrets are not cached: a source is read
+//! each time that its secret is needed, so a changed secret takes effect at once.
 
 mod command;
 mod env;
@@ -16,23 +16,23 @@ use crate::secret::Secret;
 pub use keyring::{Keyring, save as save_in_keyring};
 pub use plugin::PluginSecrets;
 
-/// Gives the secret of a setting. `None` if the setting names another source.
+/// A function that returns the secret of a setting. `None` if the setting names another source.
 type Source = fn(&Setting, &Environment) -> Option<Result<Secret>>;
 
 const SOURCES: &[Source] = &[env::get, file::get, command::get, keyring::get];
 
-/// The error for a caller whose time is over while it waits for the secret of a setting. `None` if
-/// the source answers at once.
+/// Returns the error for a caller whose deadline passes while it waits for the secret of a setting.
+/// `None` for a source that never makes a caller wait.
 pub fn timeout_error(setting: &Setting, key: &str) -> Option<Error> {
     let what = match setting {
         Setting::Command(words) => {
             let program = words.first().map_or("its command", String::as_str);
             format!(
-                "{program} is still running: run it by hand to see why, or give the request more time"
+                "{program} is still running; run it by hand to see why, or raise the request's timeout"
             )
         }
         Setting::Keyring(..) => {
-            "the keyring has not answered yet: unlock it, or keep the secret in a file".to_owned()
+            "the keyring has not responded yet; unlock it, or keep the secret in a file".to_owned()
         }
         _ => return None,
     };
@@ -42,19 +42,20 @@ pub fn timeout_error(setting: &Setting, key: &str) -> Option<Error> {
     ))
 }
 
-/// The secret of a setting, without plugins. `key` is the setting's name in messages.
+/// Returns the secret of a setting. Does not support secrets from plugins. `key` is the setting's
+/// name, for error messages.
 ///
 /// # Errors
-/// [`ErrorKind::SecretSource`] if the source does not give it, [`ErrorKind::UnsafeFile`] if other
-/// users could read it.
+/// [`ErrorKind::SecretSource`] if the source does not return the secret; [`ErrorKind::UnsafeFile`] if
+/// other users could access the secret's file.
 pub fn resolve(setting: &Setting, key: &str, environment: &Environment) -> Result<Secret> {
     resolve_from(setting, key, environment, None)
 }
 
-/// The secret of a setting, from a plugin if the setting names one.
+/// Returns the secret of a setting. Supports secrets from plugins.
 ///
 /// # Errors
-/// Those of [`resolve`].
+/// Returns the errors of [`resolve`] and of [`PluginSecrets::secret`].
 pub fn resolve_with(
     setting: &Setting,
     key: &str,
@@ -79,7 +80,7 @@ fn resolve_from(
         (_, Some(found)) => found.map_err(|error| {
             let kind = match error.kind {
                 ErrorKind::UnsafeFile | ErrorKind::Plugin => error.kind,
-                // A plugin's failure may be transient too.
+                // A plugin's failure may be transient. The caller must see that.
                 _ if error.is_transient() => error.kind,
                 _ => ErrorKind::SecretSource,
             };
@@ -90,7 +91,7 @@ fn resolve_from(
         (_, None) => {
             return Err(Error::new(
                 ErrorKind::SecretSource,
-                format!("{key}: no source knows it"),
+                format!("{key}: no secret source supports this value; report this bug"),
             ));
         }
     };

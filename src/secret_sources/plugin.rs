@@ -1,22 +1,23 @@
-//! Secrets that a plugin gives: `{ plugin = ["NAME", "WHAT"] }`.
+//! Secrets from a plugin: `{ plugin = ["NAME", "SECRET"] }`.
 //!
-//! The caller knows which plugins there are and what they may use of a profile: see
-//! [`PluginSecrets`].
+//! The caller implements [`PluginSecrets`]. It decides which plugins are available and which settings
+//! of a profile they may use.
 
 use crate::config::Setting;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
-/// Gets secrets from plugins, for one profile.
+/// Gets secrets from plugins on behalf of one profile.
 pub trait PluginSecrets {
-    /// The secret that a plugin has under this name.
+    /// Returns the secret of this name from a plugin.
     ///
     /// # Errors
-    /// Those of the plugin; [`ErrorKind::SecretSource`] if the plugin has none of this name.
+    /// [`ErrorKind::SecretSource`] if the plugin has no secret of this name. Also returns the errors of
+    /// the plugin.
     fn secret(&self, plugin: &str, name: &str) -> Result<Secret>;
 }
 
-/// The secret of a setting. `None` if the setting names no plugin.
+/// Returns the secret of a setting. `None` if the setting names no plugin.
 pub(super) fn get(
     setting: &Setting,
     plugins: Option<&dyn PluginSecrets>,
@@ -27,7 +28,9 @@ pub(super) fn get(
     let unavailable = || {
         Error::new(
             ErrorKind::SecretSource,
-            format!("the plugin {plugin} gives it to its service alone, not to this command"),
+            format!(
+                "this command cannot read secrets from the plugin {plugin}; use another source"
+            ),
         )
     };
     Some(

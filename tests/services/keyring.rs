@@ -52,7 +52,7 @@ fn callers_of_a_keyring_that_is_mute() {
             .unwrap();
         assert!(
             error.kind == ErrorKind::SecretSource
-                && error.message().contains("does not answer within 2 s"),
+                && error.message().contains("did not respond within 2 s"),
             "{error}"
         );
         began.elapsed()

@@ -191,7 +191,7 @@ fn a_mute_secret_service_is_left_after_two_seconds() {
     let told = fs::read_to_string(harness.path("work/mute")).unwrap();
     assert!(
         number(&output, "mute") == 1
-            && told.contains("does not answer within 2 s")
+            && told.contains("did not respond within 2 s")
             && told.lines().count() == 1,
         "{output:?} {told}"
     );
@@ -222,7 +222,7 @@ fn a_mute_bus_is_left_after_two_seconds() {
         ),
         "",
     )
-    .assert_error(1, "does not answer within 2 s");
+    .assert_error(1, "did not respond within 2 s");
     assert!(
         began.elapsed() < Duration::from_secs(4),
         "{:?}",
@@ -295,7 +295,7 @@ fn without_a_bus_the_kernel_keeps_a_secret_until_the_next_start() {
         kept.code == Some(0)
             && kept
                 .out
-                .contains("kernel's keyring, until this machine starts again"),
+                .contains("kernel's keyring, until this machine reboots"),
         "{kept:?}"
     );
     assert!(read.out.starts_with("X-User-Token: eyJ"), "{read:?}");
