@@ -1,7 +1,7 @@
-//! FileVerbs: the bearer token, its renewal by cookie, and the SecretKey header.
+//! FileVerbs: the bearer token, its refresh with a cookie, and the SecretKey header.
 //!
-//! Knows no other service. How a token is renewed is undocumented: route and cookie are settings,
-//! and a service without such a route is asked no second time.
+//! FileVerbs does not document how to refresh a token, so the route and the cookie are settings. If
+//! the service turns out to have no such route, keyferry does not try it again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,27 +21,27 @@ const NAME: &str = "FileVerbs";
 const API_PREFIX: &str = "/api/v1/";
 const TOKEN_PATH: &str = "accounts/access-token";
 const TOKEN_ROUTE: &str = "POST /api/v1/accounts/access-token";
-/// The fields of the token call that describe the account.
+/// The fields of the token response that describe the account.
 const DETAIL_FIELDS: [&str; 6] = ["Id", "FirstName", "LastName", "Email", "Role", "IsVerified"];
 
 /// FileVerbs, for one account.
 pub struct FileVerbs {
     base: BaseUrl,
-    /// Below the version prefix.
+    /// The path of the refresh route, below the version prefix.
     refresh_path: String,
     refresh_cookie: String,
-    /// Whether URLs take the bearer. They take the SecretKey where that alone is configured;
-    /// without any key a login may have left one.
+    /// Whether URLs take the bearer token. They take the SecretKey if only that key is configured. If
+    /// no key is configured, an earlier login may have stored a bearer token.
     takes_bearer: bool,
     /// Whether the service has shown that it has no refresh route.
     refresh_unsupported: AtomicBool,
 }
 
 impl FileVerbs {
-    /// FileVerbs as an account has it configured.
+    /// Creates the service from the configuration of an account.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if a setting of it can't be used.
+    /// [`ErrorKind::Config`] if a setting is invalid.
     pub fn open(profile: &Profile) -> Result<Self> {
         let base = profile.base_url("fileverbs.url", &["/api/v1"])?;
         let takes_bearer =
@@ -71,13 +71,13 @@ impl FileVerbs {
         if path.is_empty() || base.join(&format!("{API_PREFIX}{path}")).is_err() {
             return Err(Error::new(
                 ErrorKind::Config,
-                "`fileverbs.refresh_path` is no path: write it like accounts/refresh-token",
+                "`fileverbs.refresh_path` is not a path; write it like accounts/refresh-token",
             ));
         }
         if refresh_cookie.is_empty() || !refresh_cookie.bytes().all(is_cookie_name) {
             return Err(Error::new(
                 ErrorKind::Config,
-                "`fileverbs.refresh_cookie` is no name of a cookie: write it like refreshToken",
+                "`fileverbs.refresh_cookie` is not a cookie name; write it like refreshToken",
             ));
         }
         let refresh_unsupported = AtomicBool::new(false);
@@ -98,19 +98,19 @@ impl FileVerbs {
             (Some(secret_key), Some(api_key)) => (secret_key, api_key),
             (Some(_), None) => {
                 return Err(not_configured(
-                    "`fileverbs.api_key` is not set, and a bearer needs both keys",
+                    "cannot get a bearer token: `fileverbs.api_key` is not set",
                     "",
                 ));
             }
             (None, Some(_)) => {
                 return Err(not_configured(
-                    "`fileverbs.secret_key` is not set, and a bearer needs both keys",
+                    "cannot get a bearer token: `fileverbs.secret_key` is not set",
                     "",
                 ));
             }
             (None, None) => {
                 return Err(not_configured(
-                    "neither `fileverbs.secret_key` nor `fileverbs.api_key` is set, and no bearer is kept",
+                    "cannot get a bearer token: none is stored, and neither `fileverbs.secret_key` nor `fileverbs.api_key` is set",
                     "",
                 ));
             }
@@ -123,7 +123,7 @@ impl FileVerbs {
         );
         let secrets = [&secret_key, &api_key];
         let response = context.login(&secrets, &request, &|response| {
-            let message = "FileVerbs refuses the keys: check `fileverbs.secret_key` (Integration, API Secret) and \
+            let message = "FileVerbs rejected the keys; check `fileverbs.secret_key` (Integration, API Secret) and \
                         `fileverbs.api_key` (Integration, Access Token)";
             matches!(response.status, 400 | 401 | 403).then(|| response::error(ErrorKind::BadCredentials, message, response, &secrets))
         })?;
@@ -134,7 +134,7 @@ impl FileVerbs {
                 ErrorKind::BadResponse
             };
             let message = format!(
-                "FileVerbs answers {TOKEN_ROUTE} with status {}: check `fileverbs.url`",
+                "FileVerbs responded to {TOKEN_ROUTE} with status {}; check `fileverbs.url`",
                 response.status
             );
             return Err(response::error(kind, message, &response, &secrets));
@@ -142,7 +142,7 @@ impl FileVerbs {
         self.parse_bearer(TOKEN_ROUTE, spec, &response)
     }
 
-    /// Parses the bearer of a response, and the secret that renews it.
+    /// Parses the bearer token of a response, and its renewal secret.
     fn parse_bearer(
         &self,
         route: &str,
@@ -167,7 +167,8 @@ impl FileVerbs {
         Ok(acquired)
     }
 
-    /// The renewal secret as the response's cookie encodes it, which is how it has to be sent back.
+    /// Returns the renewal secret from the response's cookie, still encoded. It must be sent back in
+    /// that form.
     fn refresh_cookie_value(&self, response: &Response) -> Option<Secret> {
         response.cookies.iter().rev().find_map(|cookie| {
             let pair = cookie.expose().split(';').next()?;
@@ -179,14 +180,15 @@ impl FileVerbs {
     }
 }
 
-/// A value that a cookie can carry as it is: visible ASCII without comma, semicolon and backslash.
+/// Returns a value if a cookie can contain it unchanged: visible ASCII without comma, semicolon and
+/// backslash.
 fn cookie_value(value: &str) -> Option<Secret> {
     let is_allowed = |byte: u8| byte.is_ascii_graphic() && !b",;\\".contains(&byte);
     (!response::is_placeholder(value) && value.bytes().all(is_allowed)).then(|| Secret::from(value))
 }
 
-/// The details of the account, under the documented names whatever the response's case; nothing
-/// else of the response.
+/// Returns the fields that describe the account, under their documented names. The names in the
+/// response may differ in case. Other fields are left out.
 fn details(document: &Value) -> Value {
     let named_field = |name: &str| match response::field(document, name)? {
         Value::String(_) => Some((name.to_owned(), response::detail(document, name)?.into())),
@@ -201,7 +203,7 @@ fn details(document: &Value) -> Value {
     )
 }
 
-/// A key, if it is set.
+/// Returns a configured key. `None` if it is not set.
 fn configured_key(name: &str, context: &dyn Context) -> Result<Option<Secret>> {
     let key = context.setting(name)?;
     key.iter()
@@ -209,11 +211,11 @@ fn configured_key(name: &str, context: &dyn Context) -> Result<Option<Secret>> {
     Ok(key)
 }
 
-/// The error for a missing key. A login stores the bearer by itself, and the keys only with
-/// `save_option`.
+/// Returns the error for a missing key. The command `keyferry login` always stores the bearer token.
+/// It saves the keys only with `save_option`.
 fn not_configured(message: &str, save_option: &str) -> Error {
     let message = format!(
-        "{message}: set what FileVerbs' portal has under Integration, or run keyferry login fileverbs{save_option}"
+        "{message}; copy the keys from Integration in the FileVerbs portal, or run `keyferry login fileverbs{save_option}`"
     );
     Error::new(ErrorKind::NotConfigured, message)
 }
@@ -254,14 +256,14 @@ impl Service for FileVerbs {
             "secret-key" => target(ResourceKind::Key),
             _ if path.is_empty() || path.starts_with('/') => Err(Error::new(
                 ErrorKind::UnknownService,
-                "the path is not like fileverbs:bearer, fileverbs:secret-key or a FileVerbs URL",
+                "unknown FileVerbs path; use fileverbs:bearer, fileverbs:secret-key or a FileVerbs URL",
             )),
             _ if path.eq_ignore_ascii_case(TOKEN_PATH)
                 || path.eq_ignore_ascii_case(&self.refresh_path) =>
             {
                 Err(Error::new(
                     ErrorKind::NoHeader,
-                    "the token call takes no header: ask for fileverbs:bearer, which makes it",
+                    "this route issues tokens and takes no header; request fileverbs:bearer instead",
                 ))
             }
             _ => target(if self.takes_bearer {
@@ -286,7 +288,7 @@ impl Service for FileVerbs {
             ResourceKind::Bearer => self.acquire_bearer(spec, context),
             _ => Err(Error::new(
                 ErrorKind::UnknownService,
-                "FileVerbs has no such token: ask for fileverbs:bearer or fileverbs:secret-key",
+                "FileVerbs has no token of this kind; request fileverbs:bearer or fileverbs:secret-key",
             )),
         }
     }
@@ -297,7 +299,8 @@ impl Service for FileVerbs {
         renewal: &Secret,
         context: &dyn Context,
     ) -> Result<Acquired> {
-        let unsupported = "FileVerbs has no route that renews here: the token call is used instead";
+        let unsupported =
+            "FileVerbs has no route at `fileverbs.refresh_path`; keyferry logs in again";
         if self.refresh_unsupported.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Unsupported, unsupported));
         }
@@ -320,7 +323,7 @@ impl Service for FileVerbs {
             }
             400 | 401 | 403 => {
                 let message =
-                    "FileVerbs refuses to renew the bearer: the token call gets a new one";
+                    "FileVerbs rejected the refresh of the bearer token; keyferry logs in again";
                 Err(response::error(
                     ErrorKind::BadCredentials,
                     message,
@@ -331,7 +334,7 @@ impl Service for FileVerbs {
             _ if response::is_success(&response) => self.parse_renewal(spec, renewal, &response),
             status => {
                 let message = format!(
-                    "FileVerbs answers a renewal with status {status}: check `fileverbs.refresh_path`"
+                    "FileVerbs responded to the refresh request with status {status}; check `fileverbs.refresh_path`"
                 );
                 Err(response::error(
                     ErrorKind::BadResponse,
@@ -344,10 +347,11 @@ impl Service for FileVerbs {
     }
 }
 
-/// Rationale: an answer that was lost may have used the renewal secret up, and sending it once more
-/// would look like theft.
+/// Converts a missing response to a rejected renewal secret. Rationale: the service may have received
+/// the request, and each renewal secret may be valid only once. Sending it again could look like
+/// theft to the service.
 fn renewal_lost(error: Error) -> Error {
-    let message = "FileVerbs broke off while it renewed the bearer: the token call gets a new one";
+    let message = "cannot refresh the bearer token: FileVerbs sent no complete response; keyferry logs in again";
     if error.kind == ErrorKind::NoResponse {
         Error::new(ErrorKind::BadCredentials, message)
     } else {
@@ -356,9 +360,10 @@ fn renewal_lost(error: Error) -> Error {
 }
 
 impl FileVerbs {
-    /// Rationale: a success that can't be read has used the renewal secret up all the same. Keeping
-    /// that one would fail at every renewal to come, or look like theft to a service that watches
-    /// for reuse, so it counts as dead.
+    /// Parses the response to a refresh. A successful response that can't be parsed counts as a
+    /// rejected renewal secret. Rationale: the service may have invalidated the old secret when it
+    /// sent the response. If keyferry kept that secret, each later refresh would fail, or look like
+    /// theft to a service that detects reuse.
     fn parse_renewal(
         &self,
         spec: &TokenSpec<'_>,

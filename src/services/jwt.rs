@@ -1,4 +1,4 @@
-//! What a client can read of a JWT: its expiry. Nothing is verified, and nothing else is believed.
+//! Reads the expiry of a JWT. The signature is not verified, and no other claim is used.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::clock::LATEST_UNIX_S;
 
-/// The `exp` claim in seconds since 1970; none for an opaque token or a claim that is no time.
+/// Returns the `exp` claim in seconds since 1970. `None` if the token is not a JWT or the claim is not
+/// a valid time.
 pub fn expiry(token: &str) -> Option<i64> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);

@@ -1,6 +1,6 @@
-//! The MASV Agent on this machine: whether somebody is signed in, and signing in.
+//! The MASV Agent on this machine: queries which user is signed in, and signs a user in.
 //!
-//! It takes no header of any kind: its session is state inside it. Knows no other service.
+//! Requests to the agent need no credential header. The agent itself keeps the session.
 
 use serde_json::{Value, json};
 
@@ -21,10 +21,10 @@ pub struct MasvAgent {
 }
 
 impl MasvAgent {
-    /// The agent as an account has it configured.
+    /// Creates the service from the configuration of an account.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if `agent.url` can't be used.
+    /// [`ErrorKind::Config`] if `agent.url` is invalid.
     pub fn open(profile: &Profile) -> Result<Self> {
         Ok(Self {
             base: profile.base_url("agent.url", &["/api/v1"])?,
@@ -42,7 +42,7 @@ impl MasvAgent {
             .map_err(|error| self.explain_unreachable(error))
     }
 
-    /// Sends the user's secrets.
+    /// Sends a request whose body contains the user's secrets.
     fn post(
         &self,
         path: &str,
@@ -52,7 +52,7 @@ impl MasvAgent {
     ) -> Result<Response> {
         let request = Request::post(self.base.join(path)?, Some(Secret::new(body.to_string())));
         let refused = |response: &Response| {
-            let message = "the MASV Agent refuses this e-mail and password: check them; an account with MFA or SSO needs an API key \
+            let message = "the MASV Agent rejected the e-mail and password; check them, or for an account with MFA or SSO set an API key \
                         in the agent's configuration (auth.api_key)";
             matches!(response.status, 400 | 401 | 403 | 409 | 422)
                 .then(|| response::error(ErrorKind::BadCredentials, message, response, secrets))
@@ -62,19 +62,19 @@ impl MasvAgent {
             .map_err(|error| self.explain_unreachable(error))
     }
 
-    /// Adds the remedy to the error for an agent that doesn't listen.
+    /// Replaces the message of a connection error by one that says how to start the agent.
     fn explain_unreachable(&self, error: Error) -> Error {
         if error.kind != ErrorKind::Unreachable {
             return error;
         }
         let message = format!(
-            "nothing answers at {}: start the MASV Agent (masv server start) or set `agent.url`",
+            "cannot connect to the MASV Agent at {}; start it (`masv server start`), or set `agent.url`",
             self.base
         );
         Error::new(ErrorKind::Unreachable, message).with_retry_after_ms(error.retry_after_ms)
     }
 
-    /// Parses user and teams of a response, and fetches the teams if it has none.
+    /// Parses the user and the teams in a response. Fetches the teams if the response has none.
     fn parse_session(
         &self,
         route: &str,
@@ -84,7 +84,7 @@ impl MasvAgent {
         let document = response::parse(NAME, response)?;
         let Some(user) = response::field(&document, "user").filter(|user| user.is_object()) else {
             let message = format!(
-                "the answer to {route} has no `user`: check that a MASV Agent listens at `agent.url`"
+                "the response to {route} has no `user`; check that a MASV Agent listens at `agent.url`"
             );
             return Err(Error::new(ErrorKind::BadResponse, message));
         };
@@ -105,7 +105,7 @@ impl MasvAgent {
         let no_list = || {
             Error::new(
                 ErrorKind::BadResponse,
-                format!("the answer to {route} holds no list of teams: check `agent.url`"),
+                format!("the response to {route} has no list of teams; check `agent.url`"),
             )
         };
         response::list(&document, &["teams"])
@@ -114,20 +114,20 @@ impl MasvAgent {
     }
 }
 
-/// The error that a response means which is no success.
+/// Creates the error for a response that is not a success.
 fn unexpected(route: &str, response: &Response, secrets: &[&Secret]) -> Error {
     let status = response.status;
     let (kind, message) = match status {
         401 | 403 => (
             ErrorKind::LoginRequired,
-            "nobody is signed in to the MASV Agent: start it with an API key in its configuration (auth.api_key) or environment, \
-             never through argv, or sign in with masv.email and masv.password"
+            "no user is signed in to the MASV Agent; start it with an API key in its configuration (auth.api_key) or environment, \
+             never on its command line, or sign in with `masv.email` and `masv.password`"
                 .to_owned(),
         ),
         404 | 405 | 501 => {
-            (ErrorKind::Unsupported, format!("what listens at `agent.url` has no {route}: check the URL, and the agent's version"))
+            (ErrorKind::Unsupported, format!("the program at `agent.url` does not support {route}; check the URL and the agent's version"))
         }
-        _ => (ErrorKind::BadResponse, format!("the MASV Agent answers {route} with status {status}: check `agent.url`, or start it again")),
+        _ => (ErrorKind::BadResponse, format!("the MASV Agent responded to {route} with status {status}; check `agent.url`, or restart the agent")),
     };
     response::error(kind, message, response, secrets)
 }
@@ -153,7 +153,7 @@ impl Service for MasvAgent {
         if path.is_empty() {
             return Err(Error::new(
                 ErrorKind::UnknownService,
-                "the path is empty: ask for agent:session",
+                "the path is empty; request agent:session",
             ));
         }
         Ok(Target {
@@ -165,8 +165,8 @@ impl Service for MasvAgent {
     }
 
     fn acquire(&self, _spec: &TokenSpec<'_>, _context: &dyn Context) -> Result<Acquired> {
-        let message = "the MASV Agent takes no header: its session is state inside the agent; `keyferry agent` and masv_agent_session say \
-                    who is signed in";
+        let message = "requests to the MASV Agent need no header; run `keyferry agent` or call masv_agent_session to see \
+                    which user is signed in";
         Err(Error::new(ErrorKind::NoHeader, message))
     }
 
@@ -190,7 +190,7 @@ impl Agent for MasvAgent {
         let secrets = [email, password];
         let response = self.post("/api/v1/login", &body, &secrets, context)?;
         if matches!(response.status, 404 | 405 | 501) {
-            let message = "this MASV Agent takes no e-mail and password: start it with an API key in its configuration (auth.api_key)";
+            let message = "this MASV Agent does not support signing in; start it with an API key in its configuration (auth.api_key)";
             return Err(response::error(
                 ErrorKind::Unsupported,
                 message,
@@ -213,7 +213,7 @@ impl Agent for MasvAgent {
         let secrets = [email, password];
         let response = self.post("/api/v1/signup", &body, &secrets, context)?;
         if matches!(response.status, 404 | 405 | 501) {
-            let message = "this MASV Agent makes no accounts: sign up at massive.io, and start it with an API key (auth.api_key)";
+            let message = "this MASV Agent cannot create accounts; sign up at massive.io, and start the agent with an API key (auth.api_key)";
             return Err(response::error(
                 ErrorKind::Unsupported,
                 message,
@@ -226,8 +226,8 @@ impl Agent for MasvAgent {
 }
 
 impl MasvAgent {
-    /// Parses the session of a login's response. A success may have an empty body: then the session
-    /// is fetched.
+    /// Parses the session in the response to a login. If the response is a success with an empty body,
+    /// fetches the session.
     fn session_after_login(
         &self,
         route: &str,
@@ -322,7 +322,7 @@ mod tests {
         );
         assert!(
             error.message().contains("auth.api_key")
-                && error.message().contains("never through argv"),
+                && error.message().contains("never on its command line"),
             "{error}"
         );
         let context = ScriptedContext::new(&[]).failure(LOGIN, ErrorKind::Unreachable);

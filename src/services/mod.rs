@@ -1,12 +1,14 @@
-//! The services: one file or folder each, one line each in [`open`].
+//! The built-in services: one file or directory for each.
 //!
-//! They never import each other.
+//! Services never import each other. To add a service:
 //!
-//! To add one: a file here with its `Service`, its line in [`open`], its settings in
-//! `config/settings.rs`, its credentials in `CREDENTIAL_GROUPS` of `config/profile.rs` (without
-//! that, credentials of two accounts mix), and its name in `RESERVED_NAMES` of
-//! `plugin/descriptor.rs`. For the programs: `credentials.rs`, `commands/login.rs` and
-//! `commands/logout.rs` in `crates/keyferry-cli/src`.
+//! 1. Implement [`Service`] in a new file here, and add a line to [`open`].
+//! 2. Add its settings to `config/settings.rs`.
+//! 3. Add its credentials to `CREDENTIAL_GROUPS` in `config/profile.rs`. Otherwise one profile may
+//!    combine credentials of two accounts.
+//! 4. Add its name to `RESERVED_NAMES` in `plugin/descriptor.rs`.
+//! 5. For the programs, extend `credentials.rs`, `commands/login.rs` and `commands/logout.rs` in
+//!    `crates/keyferry-cli/src`.
 
 mod fileverbs;
 pub mod jwt;
@@ -25,10 +27,10 @@ pub use fileverbs::FileVerbs;
 pub use masv::Masv;
 pub use masv_agent::MasvAgent;
 
-/// The services of one account. A bare path belongs to the first one.
+/// Returns the services of one account. A path without a service name belongs to the first.
 ///
 /// # Errors
-/// [`ErrorKind::Config`](crate::error::ErrorKind::Config) if a base URL can't be used.
+/// [`ErrorKind::Config`](crate::error::ErrorKind::Config) if a base URL is invalid.
 pub fn open(profile: &Profile) -> Result<Vec<Box<dyn Service>>> {
     Ok(vec![
         Box::new(Masv::open(profile)?),

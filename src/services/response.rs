@@ -1,9 +1,10 @@
-//! Reads the responses of services: tolerant of names and forms, bounded in size, and without
-//! secrets in what it repeats.
+//! Parses the responses of services. All services use it.
 //!
-//! Knows no service. Fields are found in any case, ids may be text or number, a list may stand bare
-//! or inside an object. A service's own sentence gets into an error only after it was filtered:
-//! what echoes a secret, a URL or a query is left out whole.
+//! The parser is tolerant: field names match in any case, an ID may be a string or a number, and a
+//! list may be the document itself or a field of it. The number of values in a document is limited.
+//!
+//! An error quotes a service's own message only if that message contains no secret of the request and
+//! no URL. Otherwise the whole message is left out.
 
 use std::collections::HashSet;
 
@@ -19,34 +20,34 @@ use crate::ports::http::Response;
 use crate::secret::Secret;
 use crate::services::jwt;
 
-/// How many values a document may hold, about: a megabyte of `[[],[],…` would take thirty of
-/// memory.
+/// The approximate maximum number of values in a document. Without a limit, a document of 1 MB such as
+/// `[[],[],…` would take 30 MB of memory.
 const MAX_VALUES: usize = 32 * 1024;
-/// The longest id that is believed.
+/// The maximum length of an ID.
 const MAX_ID_BYTES: usize = 256;
-/// The longest text that a token's details repeat.
+/// The maximum length of a string in a token's details.
 const MAX_DETAIL_BYTES: usize = 1024;
-/// The longest part of a service's message that is passed on.
+/// The maximum length of a service's message in an error. Longer messages are truncated.
 const MAX_MESSAGE_CHARS: usize = 200;
-/// The fewest consecutive bytes of a secret that count as an echo of it.
+/// The minimum number of consecutive bytes of a secret that count as a leak of the secret.
 const MIN_ECHO_BYTES: usize = 6;
 
-/// Whether a status says that the request worked.
+/// Returns whether the status is a success (2xx).
 pub fn is_success(response: &Response) -> bool {
     (200..300).contains(&response.status)
 }
 
-/// The JSON document of a response.
+/// Parses the JSON document of a response. `service` is the service's name for error messages.
 ///
 /// # Errors
-/// [`ErrorKind::BadResponse`] if it is no JSON, too deep or too crowded, or an object in it has one
-/// name twice.
+/// [`ErrorKind::BadResponse`] if the body is not JSON, is nested too deeply, has too many values, or
+/// contains an object with a duplicate name.
 pub fn parse(service: &str, response: &Response) -> Result<Value> {
     let text = response.body.expose();
-    // The document is not repeated.
+    // The error message must not quote the document.
     let bad_response = |message: &str| {
         let message = format!(
-            "{service} sent {message} with status {}: check its URL, or try again",
+            "{service} sent {message} with status {}; check its URL, or retry",
             response.status
         );
         Error::new(ErrorKind::BadResponse, message).with_http_status(response.status)
@@ -58,27 +59,28 @@ pub fn parse(service: &str, response: &Response) -> Result<Value> {
         > MAX_VALUES
     {
         return Err(bad_response(&format!(
-            "a document of more than {MAX_VALUES} values"
+            "a response of more than {MAX_VALUES} values"
         )));
     }
     let document = serde_json::from_str(text).map_err(|error| {
         bad_response(if text.is_empty() {
-            "an empty answer"
+            "an empty response"
         } else if error.is_eof() {
-            "half an answer"
+            "a truncated response"
         } else {
-            "an answer that is not JSON (a proxy's page?)"
+            "a response that is not JSON (perhaps a proxy's page)"
         })
     })?;
-    // The parser keeps the last of two fields of one name; which one was meant is unknown.
+    // If an object has two fields of one name, the parser silently keeps the last. The service may
+    // mean the other one, so such a document is an error.
     if count_fields(&document) == count_colons(text) {
         Ok(document)
     } else {
-        Err(bad_response("an object that has one name twice"))
+        Err(bad_response("a JSON object with a duplicate name"))
     }
 }
 
-/// The number of fields of all objects in a document.
+/// Returns the number of fields of all objects in a document.
 fn count_fields(document: &Value) -> usize {
     match document {
         Value::Array(list) => list.iter().map(count_fields).sum(),
@@ -87,7 +89,7 @@ fn count_fields(document: &Value) -> usize {
     }
 }
 
-/// The number of field names in a JSON text: each has a colon behind it.
+/// Returns the number of field names in valid JSON: the number of colons outside strings.
 fn count_colons(text: &str) -> usize {
     let (mut count, mut in_string, mut escaped) = (0, false, false);
     for byte in text.bytes() {
@@ -102,8 +104,8 @@ fn count_colons(text: &str) -> usize {
     count
 }
 
-/// A field, whatever the case of its name. None where two names match: which one was meant is
-/// unknown.
+/// Returns a field of an object. The case of its name does not matter. `None` if two names match,
+/// because the right one is unknown.
 pub fn field<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
     let mut matching = fields_ignoring_case(document, name);
     let first = matching.next()?;
@@ -117,7 +119,8 @@ fn fields_ignoring_case<'a>(document: &'a Value, name: &str) -> impl Iterator<It
         .map(|(_, value)| value)
 }
 
-/// Whether an object has names that differ by case alone. Those within it may be anybody's own.
+/// Returns whether an object has field names that differ only in case. Nested objects are not
+/// checked: their names may come from a user.
 fn has_ambiguous_names(document: &Value) -> bool {
     let mut seen = HashSet::new();
     document
@@ -127,17 +130,19 @@ fn has_ambiguous_names(document: &Value) -> bool {
         .any(|(name, _)| !seen.insert(name.to_ascii_lowercase()))
 }
 
-/// A field that is text.
+/// Returns a string field.
 pub fn text<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
     field(document, name)?.as_str()
 }
 
-/// A field that is text of a sensible length, for the details of a token.
+/// Returns a string field for the details of a token. `None` if it is longer than
+/// [`MAX_DETAIL_BYTES`].
 pub fn detail<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
     text(document, name).filter(|text| text.len() <= MAX_DETAIL_BYTES)
 }
 
-/// A field that is an id: text or a number, and fit to be a segment of a path as it is.
+/// Returns a field that contains an ID: a string or a number that can be used as a path segment
+/// without encoding.
 pub fn id(document: &Value, name: &str) -> Option<String> {
     let id = match field(document, name)? {
         Value::String(text) => text.clone(),
@@ -153,7 +158,7 @@ pub fn id(document: &Value, name: &str) -> Option<String> {
     is_valid.then_some(id)
 }
 
-/// A list: the document itself, one of its fields of these names, or the only list that it holds.
+/// Returns a list: the document itself, its field with one of these names, or its only list.
 pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
     if let Some(list) = document.as_array() {
         return Some(list);
@@ -164,8 +169,8 @@ pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
     {
         return None;
     }
-    // A field of the right name that is no list makes the document a wrong one: another list in it
-    // would be something else.
+    // If a field has the right name but is not a list, another list in the document contains
+    // something else.
     if let Some(named) = names
         .iter()
         .find_map(|name| field(document, name).filter(|value| !value.is_null()))
@@ -177,46 +182,50 @@ pub fn list<'a>(document: &'a Value, names: &[&str]) -> Option<&'a [Value]> {
     lists.next().is_none().then_some(only_list.as_slice())
 }
 
-/// The token in a field. `route` is for the message.
+/// Returns the token in a field. `route` is for error messages.
 ///
 /// # Errors
-/// [`ErrorKind::BadResponse`] if it isn't there, is no text, or is nothing that a header can carry;
-/// or if names beside it differ by case alone, as two tokens' or two expiries'.
+/// [`ErrorKind::BadResponse`] if the field is missing, is not a string, or has characters that a
+/// header can't contain; [`ErrorKind::BadResponse`] if two field names of the object differ only in
+/// case. Such an object could have two tokens or two expiries.
 pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
     let bad_response = |reason: &str| {
-        let message = format!(
-            "the answer to {route} {reason} in its field `{name}`: check the service's URL and version"
-        );
+        let message =
+            format!("the response to {route} has {reason}; check the service's URL and version");
         Err(Error::new(ErrorKind::BadResponse, message))
     };
     if has_ambiguous_names(document) {
         let message = format!(
-            "the answer to {route} has names that differ by case alone: check the service's URL and version"
+            "the response to {route} has field names that differ only in case; check the service's URL and version"
         );
         return Err(Error::new(ErrorKind::BadResponse, message));
     }
     match field(document, name) {
-        None => bad_response("has nothing"),
-        Some(Value::String(value)) if is_placeholder(value) => bad_response("has no token"),
+        None => bad_response(&format!("no field `{name}`")),
+        Some(Value::String(value)) if is_placeholder(value) => {
+            bad_response(&format!("no token in the field `{name}`"))
+        }
         Some(Value::String(value)) => {
             let value = Secret::from(value.as_str());
             if value.check("the token").is_ok() && is_visible_ascii(&value) {
                 Ok(value)
             } else {
-                bad_response("has a token that no header can carry")
+                bad_response(&format!(
+                    "a token with invalid characters in the field `{name}`"
+                ))
             }
         }
-        Some(_) => bad_response("has something that is no text"),
+        Some(_) => bad_response(&format!("a field `{name}` that is not a string")),
     }
 }
 
-/// Whether a value is visible ASCII, as every token is; programs differ in how they read other
-/// bytes of a header.
+/// Returns whether a value consists of visible ASCII characters, as every token does. Programs treat
+/// other bytes in a header differently.
 pub fn is_visible_ascii(value: &Secret) -> bool {
     value.expose().bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Whether a value is what programs write for a missing one.
+/// Returns whether a value is a string that programs write for a missing value, such as `null`.
 pub fn is_placeholder(value: &str) -> bool {
     let value = value.trim();
     [
@@ -235,8 +244,8 @@ pub fn is_placeholder(value: &str) -> bool {
     .any(|placeholder| value.eq_ignore_ascii_case(placeholder))
 }
 
-/// When a token ends: by itself, else by the first of these fields that is a time; none if neither
-/// says it.
+/// Returns when a token expires, in seconds since 1970: its own expiry if it is a JWT, else the first
+/// of these fields that is a valid time. `None` if there is neither.
 pub fn expiry(token: &Secret, document: &Value, names: &[&str]) -> Option<i64> {
     jwt::expiry(token.expose()).or_else(|| {
         names
@@ -245,7 +254,8 @@ pub fn expiry(token: &Secret, document: &Value, names: &[&str]) -> Option<i64> {
     })
 }
 
-/// A time as RFC 3339, in seconds or in milliseconds since 1970. The year 1 means never.
+/// Parses a time: a string in RFC 3339 format, or a number of seconds or milliseconds since 1970.
+/// `None` if it is before 1970: services write the year 1 for "never".
 fn unix_seconds(value: &Value) -> Option<i64> {
     let seconds = match value {
         Value::String(text) => OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp(),
@@ -264,8 +274,9 @@ fn unix_seconds(value: &Value) -> Option<i64> {
     (1..=LATEST_UNIX_S).contains(&seconds).then_some(seconds)
 }
 
-/// The error that a response means: with its status, the service's own code, and the service's
-/// message where that is safe. `sent` are the secrets of the request.
+/// Creates an error from a response, with its status, the service's error code and the service's
+/// message. The service's message is left out if it could reveal a secret. `sent` are the secrets of
+/// the request.
 pub fn error(
     kind: ErrorKind,
     message: impl Into<String>,
@@ -287,15 +298,15 @@ pub fn error(
     if let Some(service_message) =
         service_message.and_then(|service_message| sanitize(service_message, sent))
     {
-        message = format!("{message} (it says: {service_message})");
+        message = format!("{message} (service message: {service_message})");
     }
     Error::new(kind, message)
         .with_http_status(response.status)
         .with_service_code(code)
 }
 
-/// A service's text for an error message, without control characters, cut short. None if it echoes
-/// a sent secret or quotes a URL.
+/// Returns a service's string for use in an error message, truncated and without control characters.
+/// `None` if it contains a secret of the request or a URL.
 pub fn sanitize(text: &str, sent: &[&Secret]) -> Option<String> {
     let is_hidden = |c: char| {
         c.is_control()
@@ -315,8 +326,8 @@ pub fn sanitize(text: &str, sent: &[&Secret]) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Whether a lower-case text holds a secret, or a telling part of one: as it is, percent-encoded,
-/// in hexadecimal digits or base64.
+/// Returns whether a lower-case string contains a secret or a part of it: unchanged, percent-encoded,
+/// in hexadecimal digits or in base64.
 fn contains_secret(lower: &str, secret: &Secret) -> bool {
     let bytes = secret.expose().as_bytes();
     let encode = |is_literal: &dyn Fn(u8) -> bool, prefix: &str| -> String {
@@ -370,7 +381,8 @@ fn shares_substring(text: &[u8], form: &Secret, width: usize) -> bool {
             .any(|part| form.windows(width).any(|other| other == part))
 }
 
-/// An id or a name for a message: without control characters, at most 64 characters.
+/// Returns an ID or a name for use in an error message: without control characters, at most 64
+/// characters.
 pub fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
@@ -516,7 +528,7 @@ mod tests {
         let error = error_of(r#"{"code":17,"errors":[{"code":9,"msg":"bad \u001b[31mlogin"}]}"#);
         assert_eq!(
             (error.message(), error.service_code, error.http_status),
-            ("no (it says: bad [31mlogin)", Some(17), Some(401))
+            ("no (service message: bad [31mlogin)", Some(17), Some(401))
         );
         for hidden in [
             r#"{"message":"password hunter2-LONG-one is wrong"}"#,
@@ -555,7 +567,8 @@ mod tests {
             .unwrap_err();
             assert_eq!(error.kind, ErrorKind::BadResponse, "{body}");
             assert!(
-                error.message().contains("differ by case") && !error.message().contains("canary"),
+                error.message().contains("differ only in case")
+                    && !error.message().contains("canary"),
                 "{error}"
             );
         }
@@ -583,7 +596,7 @@ mod tests {
             let error = parse("masv", &response(200, body)).unwrap_err();
             assert_eq!(error.kind, ErrorKind::BadResponse, "{body}");
             assert!(
-                error.message().contains("one name twice") && !error.message().contains("canary"),
+                error.message().contains("duplicate name") && !error.message().contains("canary"),
                 "{error}"
             );
         }

@@ -1,5 +1,4 @@
-//! A context for the tests of the adapters: settings, tokens, and scripted responses in their
-//! order.
+//! A [`Context`] for the tests of the services: settings, tokens, and scripted responses in order.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -14,7 +13,7 @@ use crate::ports::http::{Method, Request, Response};
 use crate::ports::service::{Context, FoundToken, TokenSpec};
 use crate::secret::Secret;
 
-/// A request as it was sent: by which method of the context, `GET /path?query`, headers, body.
+/// A sent request: the context's method that sent it, the line `GET /path?query`, headers and body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SentRequest {
     pub(super) via: &'static str,
@@ -42,7 +41,7 @@ impl ScriptedContext {
         }
     }
 
-    /// Scripts the next response, to exactly this request.
+    /// Adds the next response to the script. It responds to exactly this request.
     pub(super) fn response(self, line: &str, status: u16, body: impl ToString) -> Self {
         self.response_with_cookies(line, status, body, &[])
     }
@@ -76,8 +75,7 @@ impl ScriptedContext {
         self
     }
 
-    /// Adds a token. Of two for the same resource the second one is returned once the first is
-    /// rejected.
+    /// Adds a token. If a resource has two tokens, the second is returned after the first is rejected.
     pub(super) fn token(
         self,
         resource_kind: ResourceKind,
@@ -116,11 +114,11 @@ impl ScriptedContext {
         )
     }
 
-    /// All requests so far. Fails unless the whole script was used.
+    /// Returns all requests so far. Fails unless the whole script was used.
     pub(super) fn sent(&self) -> Vec<SentRequest> {
         assert!(
             self.script.borrow().is_empty(),
-            "not all of the script was asked for"
+            "not all of the script was used"
         );
         self.sent.borrow().clone()
     }
@@ -159,7 +157,8 @@ impl ScriptedContext {
             body,
         });
         let next = self.script.borrow_mut().pop_front();
-        let (expected, response) = next.unwrap_or_else(|| panic!("nobody scripted {line}"));
+        let (expected, response) =
+            next.unwrap_or_else(|| panic!("no response is scripted for {line}"));
         assert_eq!(expected, line);
         response
     }
@@ -180,7 +179,7 @@ impl Context for ScriptedContext {
         found.map(|(.., token)| token.clone()).ok_or_else(|| {
             Error::new(
                 ErrorKind::NotFound,
-                "the test has no such token: script one",
+                "the test has no such token; add one to the script",
             )
         })
     }
@@ -225,7 +224,7 @@ impl Context for ScriptedContext {
     }
 
     fn fingerprint(&self, _parts: &[&str]) -> Fingerprint {
-        unreachable!("no adapter asks for one")
+        unreachable!("no service calls this")
     }
 
     fn now_unix_s(&self) -> i64 {
@@ -233,7 +232,7 @@ impl Context for ScriptedContext {
     }
 }
 
-/// A token's spec without a link's secrets.
+/// Returns the spec of a token, without secrets of a link.
 pub(super) fn spec(resource_kind: ResourceKind, id: &str, access: Access) -> TokenSpec<'_> {
     TokenSpec {
         resource_kind,
@@ -245,7 +244,7 @@ pub(super) fn spec(resource_kind: ResourceKind, id: &str, access: Access) -> Tok
     }
 }
 
-/// The headers of a new token, as lines.
+/// Returns the headers of a new token, as lines.
 pub(super) fn headers(new_token: &NewToken) -> Vec<String> {
     new_token
         .headers
@@ -254,7 +253,7 @@ pub(super) fn headers(new_token: &NewToken) -> Vec<String> {
         .collect()
 }
 
-/// Documents that a broken or hostile server sends in place of the right one.
+/// Documents that a broken or hostile server could send.
 pub(super) const HOSTILE: [&str; 12] = [
     "",
     "<html><b>502</b></html>",

@@ -70,7 +70,8 @@ fn without_a_session_the_number_and_the_remedy_are_told() {
     );
     assert_eq!((error.service_code, error.http_status), (262_146, 401));
     assert!(
-        error.message.contains("auth.api_key") && error.message.contains("never through argv"),
+        error.message.contains("auth.api_key")
+            && error.message.contains("never on its command line"),
         "{error:?}"
     );
     assert!(!error.message.contains("-api-key"), "{error:?}");

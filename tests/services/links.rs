@@ -137,7 +137,7 @@ fn a_wrong_password_is_asked_for_once_and_the_right_one_works_at_once() {
                 "{error:?}"
             );
             let error = failure(session.token(&resource), k::KEYFERRY_E_BAD_CREDENTIALS);
-            assert!(error.message.contains("give its password"), "{error:?}");
+            assert!(error.message.contains("pass its password"), "{error:?}");
         }
         assert_eq!(sandbox.count("link"), 2);
         let token = session.token_for(&with(c::LINK_PASSWORD)).unwrap();

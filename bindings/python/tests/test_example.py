@@ -43,4 +43,4 @@ class Example(Case):
     def test_a_wrong_password_is_one_sentence(self):
         ended = self.start(KEYFERRY_MASV_PASSWORD="wrong")
         self.assertEqual((ended.returncode, ended.stdout), (1, ""))
-        self.assertRegex(ended.stderr, "^BadCredentials: MASV refuses this e-mail and password: .*\n$")
+        self.assertRegex(ended.stderr, "^BadCredentials: MASV rejected the e-mail and password; .*\n$")

@@ -1,5 +1,5 @@
-//! The parts of MASV's API that the other files of this folder share: the service's state, headers,
-//! URLs and responses.
+//! The parts of MASV's API that the other files in this directory share: the service's state,
+//! headers, URLs and responses.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -25,21 +25,21 @@ pub(super) const USER_HEADER: &str = "X-User-Token";
 /// MASV cloud, for one account.
 pub struct Masv {
     pub(super) base: BaseUrl,
-    /// Whether an API key is configured: it is used before the user's login.
+    /// Whether an API key is configured. It takes precedence over the user's login.
     pub(super) has_api_key: bool,
-    /// The team that was fetched from the service.
+    /// The ID of the team that was fetched from the service.
     pub(super) fetched_team: Mutex<Option<String>>,
-    /// Whether the service has shown that it can't look up a single package.
+    /// Whether the service has shown that it does not support the lookup of a single package.
     pub(super) single_lookup_unsupported: AtomicBool,
-    /// Whether a user has logged in by hand.
+    /// Whether [`Service::login`](crate::ports::service::Service::login) has succeeded.
     pub(super) logged_in: AtomicBool,
 }
 
 impl Masv {
-    /// MASV as an account has it configured.
+    /// Creates the service from the configuration of an account.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if `masv.url` can't be used.
+    /// [`ErrorKind::Config`] if `masv.url` is invalid.
     pub fn open(profile: &Profile) -> Result<Self> {
         let base = profile.base_url("masv.url", &["/v1.1", "/v1"])?;
         Ok(Self::new(base, profile.is_set("masv.api_key")))
@@ -55,7 +55,7 @@ impl Masv {
         }
     }
 
-    /// The URL of a path. An id in it can't lead to another path.
+    /// Returns the URL of a path. Fails if an ID in the path would lead to another path.
     pub(super) fn url(&self, path: &str) -> Result<Url> {
         let url = self.base.join(path)?;
         if url.as_str().strip_prefix(self.base.as_str()) == Some(path) {
@@ -65,14 +65,14 @@ impl Masv {
         }
     }
 
-    /// Records a login by hand. It may be another user's, so the team is fetched anew.
+    /// Records a successful login. It may be another user's, so the team must be fetched again.
     pub(super) fn record_login(&self) {
         self.logged_in.store(true, Ordering::Relaxed);
         *self.fetched_team.lock() = None;
     }
 }
 
-/// Rejects an id that is not one segment of a path, or would not be one when it is sent.
+/// Rejects an ID that is not a single path segment, or would not stay one in a URL.
 pub(super) fn check_id(id: &str) -> Result<()> {
     let dots = id.replace("%2e", ".").replace("%2E", ".");
     if id.contains(['/', '\\', '?', '#']) || dots == "." || dots == ".." {
@@ -85,11 +85,11 @@ pub(super) fn check_id(id: &str) -> Result<()> {
 fn invalid_id() -> Error {
     Error::new(
         ErrorKind::InvalidResource,
-        "the id in the path is no id: copy it again",
+        "invalid ID in the path; copy it again",
     )
 }
 
-/// A response, and the credential of its request, which errors have to leave out.
+/// A response, and the credential of its request. Errors must not quote the credential.
 pub(super) struct ApiResponse {
     response: Response,
     credential: Secret,
@@ -107,58 +107,61 @@ impl ApiResponse {
         self.response.status
     }
 
-    /// Whether the status says that the request worked.
+    /// Returns whether the status is a success (2xx).
     pub(super) fn is_success(&self) -> bool {
         response::is_success(&self.response)
     }
 
-    /// The document of a successful response.
+    /// Parses the document of a successful response.
     pub(super) fn document(&self) -> Result<Value> {
         response::parse(NAME, &self.response)
     }
 
-    /// A text of this response for an error message, unless it echoes the credential.
+    /// Returns a string of this response for use in an error message. `None` if it contains the
+    /// credential or a URL.
     pub(super) fn sanitize(&self, text: &str) -> Option<String> {
         response::sanitize(text, &[&self.credential])
     }
 
-    /// The error that this response means.
+    /// Creates an error from this response.
     pub(super) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
         response::error(kind, message, &self.response, &[&self.credential])
     }
 
-    /// The error for a response that has no special meaning.
+    /// Creates the error for a response that the caller does not handle itself.
     pub(super) fn unexpected(&self, route: &str) -> Error {
         unexpected(route, &self.response, &[&self.credential])
     }
 }
 
-/// The error for a response to `route` that has no special meaning.
+/// Creates the error for a response to `route` that the caller does not handle itself.
 pub(super) fn unexpected(route: &str, response: &Response, secrets: &[&Secret]) -> Error {
     let status = response.status;
     let (kind, message) = match status {
         401 | 403 => (
             ErrorKind::BadCredentials,
-            format!("MASV refuses {route} with status {status}: the credential may not do this"),
+            format!(
+                "MASV rejected {route} with status {status}; check that the credential may do this"
+            ),
         ),
         404 | 410 if route == LOGIN_ROUTE => (
             ErrorKind::NotFound,
-            format!("there is no {route}, status {status}: check that MASV is at `masv.url`"),
+            format!("MASV has no {route} (status {status}); check `masv.url`"),
         ),
         404 | 410 => (
             ErrorKind::NotFound,
             format!(
-                "MASV has nothing at {route}, status {status}: check the id, or whether it was deleted"
+                "MASV has nothing at {route} (status {status}); check the ID, and whether it was deleted"
             ),
         ),
         405 | 501 => (
             ErrorKind::Unsupported,
-            format!("MASV has no {route}: check `masv.url`"),
+            format!("MASV does not support {route}; check `masv.url`"),
         ),
         _ => (
             ErrorKind::BadResponse,
             format!(
-                "MASV answers {route} with status {status}: check `masv.url`, or try again later"
+                "MASV responded to {route} with status {status}; check `masv.url`, or retry later"
             ),
         ),
     };

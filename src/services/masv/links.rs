@@ -1,4 +1,4 @@
-//! Read tokens, which links give.
+//! Fetches the read token of a package with a link.
 
 use serde_json::json;
 
@@ -15,14 +15,14 @@ const ROUTE: &str = "GET /v1/links/ID";
 const PASSWORD_HEADER: &str = "X-Link-Password";
 
 impl Masv {
-    /// Acquires the read token of the package that a link opens, under the package's id.
+    /// Acquires the read token of the package that a link opens. The token's ID is the package's.
     pub(super) fn acquire_link(
         &self,
         spec: &TokenSpec<'_>,
         context: &dyn Context,
     ) -> Result<Acquired> {
         let Some(secret) = spec.link_secret.filter(|secret| !secret.is_empty()) else {
-            let message = "the link has no secret: ask for links/ID?secret=SECRET, or paste the whole link from the e-mail";
+            let message = "the link has no secret; use links/ID?secret=SECRET, or paste the whole link from the e-mail";
             return Err(Error::new(ErrorKind::InvalidResource, message));
         };
         let response = self.fetch_link(spec, secret, context)?;
@@ -31,7 +31,7 @@ impl Masv {
         let missing = || {
             Error::new(
                 ErrorKind::BadResponse,
-                format!("the answer to {ROUTE} has no usable `package_id`: check `masv.url`"),
+                format!("the response to {ROUTE} has no valid `package_id`; check `masv.url`"),
             )
         };
         let id = response::id(&document, "package_id").ok_or_else(missing)?;
@@ -77,9 +77,9 @@ impl Masv {
         }
         let refused = |response: &Response| {
             let message = if spec.link_password.is_some() {
-                "MASV refuses the link: check its secret and its password"
+                "MASV rejected the link; check its secret and its password"
             } else {
-                "MASV refuses the link: check its secret, or give its password if it has one"
+                "MASV rejected the link; check its secret, or pass its password if it has one"
             };
             matches!(response.status, 400 | 401 | 403)
                 .then(|| response::error(ErrorKind::BadCredentials, message, response, &secrets))
@@ -89,7 +89,7 @@ impl Masv {
         match response.status {
             404 => {
                 let message = format!(
-                    "MASV knows no link {id} with this secret: check both, or ask the sender whether it was deleted"
+                    "MASV has no link {id} with this secret; check both, or ask the sender whether it was deleted"
                 );
                 Err(response::error(
                     ErrorKind::NotFound,
@@ -100,7 +100,7 @@ impl Masv {
             }
             410 => {
                 let message = format!(
-                    "link {id} has expired, or its downloads are used up: ask the sender for a new one"
+                    "the link {id} has expired or has no downloads left; ask the sender for a new link"
                 );
                 Err(response::error(
                     ErrorKind::NotFound,
@@ -115,7 +115,7 @@ impl Masv {
     }
 }
 
-/// Percent-encodes everything but letters, digits and `-._~`.
+/// Percent-encodes all characters except letters, digits and `-._~`.
 fn percent_encode(text: &str) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut encoded = String::with_capacity(text.len() * 3);

@@ -1,8 +1,8 @@
 //! MASV cloud: users, packages, transfers and links.
 //!
-//! One file for each kind of resource; `api.rs` has the parts that they share, and this file the
-//! service port. Knows no other service. Requests and responses follow the service's documentation;
-//! where that says nothing, the code is tolerant.
+//! Each kind of resource has its own file. `api.rs` contains their shared parts, and this file
+//! implements [`Service`]. Requests and responses follow MASV's documentation. If the documentation
+//! leaves something open, the code accepts several forms.
 
 mod api;
 mod links;
@@ -77,7 +77,7 @@ impl Service for Masv {
             ResourceKind::Link => self.acquire_link(spec, context),
             ResourceKind::Bearer | ResourceKind::Session => Err(Error::new(
                 ErrorKind::UnknownService,
-                "MASV has no such token: ask for user or packages/ID",
+                "MASV has no token of this kind; request user or packages/ID",
             )),
         }
     }
@@ -92,28 +92,30 @@ impl Service for Masv {
             ResourceKind::Key => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    "an API key is no token to adopt: set `masv.api_key`",
+                    "cannot adopt an API key; set `masv.api_key`",
                 ));
             }
-            // Beside a login's it would act as one: with its renewal, its teams, its refusals.
+            // An adopted user token would be treated like a login's token: the teams and the recorded
+            // failures of the configured user would be applied to it.
             ResourceKind::User => {
-                let message = "a user's token is not adopted: log in with `keyferry login masv` or masv_login";
+                let message =
+                    "cannot adopt a user token; log in with `keyferry login masv` or masv_login";
                 return Err(Error::new(ErrorKind::Unsupported, message));
             }
             ResourceKind::Link | ResourceKind::Bearer | ResourceKind::Session => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    "a link's token is adopted for its package: name packages/ID",
+                    "cannot adopt a token for a link; adopt it for its package (packages/ID)",
                 ));
             }
         };
         if response::is_placeholder(value.expose()) {
-            let message = "the value is no token but what a program prints for a missing one: take it from `access_token` of the answer";
+            let message = "cannot adopt the token: the value stands for a missing token; copy `access_token` from the response";
             return Err(Error::new(ErrorKind::InvalidValue, message));
         }
         value.check("the token")?;
         if !response::is_visible_ascii(&value) {
-            let message = "the token holds a space or a character beyond ASCII, which no token has: copy it again";
+            let message = "cannot adopt the token: it contains a space or a non-ASCII character; copy it again";
             return Err(Error::new(ErrorKind::InvalidValue, message));
         }
         let expiry = response::expiry(&value, &Value::Null, &[]);

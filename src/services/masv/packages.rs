@@ -1,4 +1,4 @@
-//! Management tokens of packages: one by its id, or a team's whole list.
+//! Fetches the management token of a package: by its ID, or from the list of a team's packages.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -13,12 +13,12 @@ use crate::ports::service::{Acquired, Context, FoundToken, TokenSpec};
 use crate::services::response;
 
 const SINGLE_ROUTE: &str = "GET /v1.1/teams/TEAM/packages/ID";
-/// The most packages that the service returns in a page.
+/// The number of packages in a page. The service returns no larger pages.
 const PAGE_SIZE: usize = 50;
-/// The most pages that are fetched of a list: ten thousand packages.
+/// The maximum number of pages that are fetched from a list: 10,000 packages.
 const MAX_PAGES: usize = 200;
 
-/// A list of packages. The inbox holds what came in through Portals.
+/// A list of a team's packages. The inbox contains the packages that were sent through Portals.
 #[derive(Clone, Copy)]
 enum PackageList {
     Packages,
@@ -34,25 +34,28 @@ impl PackageList {
     }
 }
 
-/// Rejects access that user credentials can't give: read and write.
+/// Rejects access other than manage. A user's credentials can fetch only management tokens.
 pub(super) fn check_manage_access(spec: &TokenSpec<'_>) -> Result<()> {
     let id = response::printable(spec.id);
     let message = match spec.access {
         Access::Manage => return Ok(()),
         Access::Read => format!(
-            "a management token can't download: make a link with POST /v1/packages/{id}/links and ask for \
+            "cannot download with a management token; create a link with POST /v1/packages/{id}/links and request \
              links/LINK?secret=SECRET, or paste the get.massive.io link"
         ),
         Access::Write => format!(
-            "only the answer that made package {id} in a Portal holds its write token: adopt that one"
+            "cannot fetch a write token: MASV sends it only when package {id} is created in a Portal; adopt the token from that response"
         ),
-        Access::Full => "a package's token reads, writes or manages: ask for one of these".into(),
+        Access::Full => {
+            "a package has no token with full access; request read, write or manage access".into()
+        }
     };
     Err(Error::new(ErrorKind::InsufficientAccess, message))
 }
 
 impl Masv {
-    /// The management token of a package: the single look-up, else the list, else the inbox.
+    /// Acquires the management token of a package. Tries the lookup by ID first, then the list of
+    /// packages, then the inbox.
     pub(super) fn acquire_package(
         &self,
         spec: &TokenSpec<'_>,
@@ -73,7 +76,8 @@ impl Masv {
         if let Some(new_token) =
             self.find_in_list(PackageList::Packages, &team, spec.id, context)?
         {
-            // The list has what the look-up did not: there is no look-up here.
+            // The list has the package but the lookup by ID did not find it. So the service does not
+            // support the lookup.
             self.single_lookup_unsupported
                 .store(true, Ordering::Relaxed);
             return Ok(Acquired::only(spec, new_token));
@@ -82,15 +86,15 @@ impl Masv {
             return Ok(Acquired::only(spec, new_token));
         }
         let message = format!(
-            "package {} is not among the packages of team {} nor in its inbox: check the id and `masv.team`",
+            "package {} is neither in the packages nor in the inbox of team {}; check the ID and `masv.team`",
             response::printable(spec.id),
             response::printable(&team)
         );
         Err(Error::new(ErrorKind::NotFound, message))
     }
 
-    /// Looks a package up in a list, which is fetched once for all concurrent callers. The other
-    /// packages of the list are cached.
+    /// Looks up a package in a list. The list is fetched only once for all concurrent callers, and the
+    /// tokens of its other packages are cached.
     fn find_in_list(
         &self,
         list: PackageList,
@@ -109,8 +113,8 @@ impl Masv {
             .map(|found| found.new_token.clone()))
     }
 
-    /// Fetches all pages. Ends at the total, at a page without new packages, or without a total at
-    /// a short page.
+    /// Fetches all pages of a list. Stops when the total is reached or a page has no new package. If
+    /// the response has no total, stops at a page that is not full.
     fn fetch_list(
         &self,
         list: PackageList,
@@ -146,7 +150,8 @@ impl Masv {
         Ok(all)
     }
 
-    /// The error of a page. A missing inbox is an empty one; a missing list is an error.
+    /// Returns the error for the response to a page. A missing inbox counts as empty and is no error.
+    /// A missing list of packages is an error.
     fn page_error(
         &self,
         list: PackageList,
@@ -161,12 +166,12 @@ impl Masv {
                 self.forget_team(team);
                 Err(response.error(
                     ErrorKind::NotFound,
-                    format!("MASV knows no team {printable_team}: check `masv.team`"),
+                    format!("MASV has no team {printable_team}; check `masv.team`"),
                 ))
             }
             (_, 403) => {
                 let message = format!(
-                    "MASV doesn't show the packages of team {printable_team} to this user: check `masv.team`, and the user's role"
+                    "MASV does not let this user list the packages of team {printable_team}; check `masv.team` and the user's role"
                 );
                 Err(response.error(ErrorKind::BadCredentials, message))
             }
@@ -175,18 +180,18 @@ impl Masv {
     }
 }
 
-/// Parses the single look-up. None if the package has to be looked up elsewhere.
+/// Parses the response to the lookup by ID. `None` if the package must be looked up in the lists.
 fn parse_single(spec: &TokenSpec<'_>, response: &ApiResponse) -> Result<Option<Acquired>> {
     let id = response::printable(spec.id);
     match response.status() {
         404 | 405 => Ok(None),
         410 => Err(response.error(
             ErrorKind::NotFound,
-            format!("package {id} is gone: it was deleted or has expired"),
+            format!("package {id} was deleted or has expired; check the ID"),
         )),
         403 => {
             let message = format!(
-                "MASV doesn't show package {id} to this user: check `masv.team`, and the user's role"
+                "MASV does not let this user see package {id}; check `masv.team` and the user's role"
             );
             Err(response.error(ErrorKind::BadCredentials, message))
         }
@@ -201,8 +206,8 @@ fn parse_single(spec: &TokenSpec<'_>, response: &ApiResponse) -> Result<Option<A
     }
 }
 
-/// The packages of a page that were not seen before. Those without a token are skipped; a page of
-/// nothing else is an error.
+/// Returns the new packages of a page. Packages in `seen` are skipped. Packages without a token are
+/// skipped too, but a page with only such packages is an error.
 fn parse_page(
     list: PackageList,
     records: &[Value],
@@ -234,8 +239,8 @@ fn parse_page(
     }
 }
 
-/// The token of a package's record. The record's `expiry` is the package's, not the token's: it is
-/// only a detail.
+/// Parses the token in a package's JSON object. The object's `expiry` is the package's expiry, not the
+/// token's, so it is used only as a detail.
 fn new_token(route: &str, record: &Value) -> Result<NewToken> {
     let token = response::token(route, record, "access_token")?;
     let expiry = response::expiry(
@@ -252,7 +257,7 @@ fn new_token(route: &str, record: &Value) -> Result<NewToken> {
 
 fn missing_field(list: PackageList, field: &str) -> Error {
     let message = format!(
-        "the answer to GET /v1.1/teams/TEAM/{} has no usable `{field}`: check `masv.url`",
+        "the response to GET /v1.1/teams/TEAM/{} has no valid `{field}`; check `masv.url`",
         list.name()
     );
     Error::new(ErrorKind::BadResponse, message)

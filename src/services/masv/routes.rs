@@ -1,6 +1,6 @@
-//! The route table: which header each route of MASV takes.
+//! The route table: determines which header each route of MASV takes.
 //!
-//! Looks at a path and nothing else: no I/O, no lock, no allocation, for every look-up passes here.
+//! Every lookup runs this code, so it does no I/O, takes no lock and allocates no memory.
 
 use url::Url;
 
@@ -9,40 +9,40 @@ use crate::model::key::{Access, ResourceKind};
 use crate::model::resource::position;
 use crate::ports::service::{RequiredAccess, Target};
 
-/// Hosts of the web site whose links name packages.
+/// The hosts of MASV's download links.
 const LINK_HOSTS: [&str; 2] = ["get.massive.io", "get.massive.app"];
 
-/// First segments that are user routes even where nothing follows them.
+/// User routes that consist of one segment.
 const USER_ROUTES: [&str; 4] = ["user", "teams", "portals", "custom_webhooks"];
 
-/// Rationale: `evil.example/v1/teams` got the API key as a route that is not known yet, and curl
-/// would take it to that host.
-const MISSING_SCHEME: &str = "the path begins like a URL without its scheme: write https:// before a host, or the path below the version alone";
+/// Rationale: `evil.example/v1/teams` used to count as an unknown route and got the API key. curl adds
+/// the missing scheme itself, so it would have sent the key to that host.
+const MISSING_SCHEME: &str = "the path looks like a URL without its scheme; add https://, or use only the part after the version";
 
-/// What a path names. `has_api_key` says whether an API key is configured.
+/// Returns the resource that a path names. `has_api_key` is whether an API key is configured.
 pub(super) fn classify(path: &str, has_api_key: bool) -> Result<Target<'_>> {
     if let Some(rest) = path.strip_prefix("packages/") {
         return package(rest);
     }
     if let Some(rest) = path.strip_prefix("transfers/") {
         return match split_segment(rest).0 {
-            "" => unknown_path("a transfer's path needs its id: transfers/ID"),
+            "" => unknown_path("the path has no transfer ID; use transfers/ID"),
             id => Ok(transfer(id, None)),
         };
     }
     if let Some(rest) = path.strip_prefix("links/") {
         return match split_segment(rest) {
-            ("", _) => unknown_path("a link's path needs its id: links/ID?secret=SECRET"),
+            ("", _) => unknown_path("the path has no link ID; use links/ID?secret=SECRET"),
             (id, "") => Ok(link(id)),
             _ => unknown_path(
-                "nothing is known below links/ID: ask for user if it takes the user's header",
+                "unknown route below links/ID; request user if the route takes the user's header",
             ),
         };
     }
     user_route(path, has_api_key)
 }
 
-/// What a pasted URL of the web site names.
+/// Returns the resource that a pasted download link names.
 pub(super) fn classify_page(url: &Url) -> Option<Target<'_>> {
     let is_page =
         url.scheme() == "https" && url.port().is_none() && LINK_HOSTS.contains(&url.host_str()?);
@@ -55,7 +55,7 @@ pub(super) fn classify_page(url: &Url) -> Option<Target<'_>> {
 fn package(rest: &str) -> Result<Target<'_>> {
     let (id, below) = split_segment(rest);
     if id.is_empty() {
-        return unknown_path("a package's path needs its id: packages/ID");
+        return unknown_path("the path has no package ID; use packages/ID");
     }
     if let Some(rest) = below.strip_prefix("transfers/") {
         let transfer_id = split_segment(rest).0;
@@ -76,7 +76,7 @@ fn package(rest: &str) -> Result<Target<'_>> {
     })
 }
 
-/// `files/ID/download`.
+/// Returns whether the part after the package ID is `files/ID/download`.
 fn is_download(below: &str) -> bool {
     below.strip_prefix("files/").is_some_and(|rest| {
         let (file, verb) = split_segment(rest);
@@ -102,11 +102,12 @@ fn link(id: &str) -> Target<'_> {
     }
 }
 
-/// Everything that is no package, transfer or link: the user's header, or none.
+/// Classifies a path that does not name a package, transfer or link. It takes the user's header or
+/// none.
 ///
-/// Rationale: an unknown single word is probably a typo ("pacakges"), and an API key would be the
-/// wrong header for it. A longer path is probably a new route that this table does not have yet,
-/// and those take the user's header.
+/// Rationale: an unknown path of one segment is probably a typo ("pacakges"), and the user's header
+/// would be the wrong one for it. A longer unknown path is probably a new route that this table does
+/// not have yet. New routes usually take the user's header.
 fn user_route(path: &str, has_api_key: bool) -> Result<Target<'_>> {
     let user_or_key = Target {
         resource_kind: if has_api_key {
@@ -126,7 +127,7 @@ fn user_route(path: &str, has_api_key: bool) -> Result<Target<'_>> {
     let (id, rest) = split_segment(below);
     match head {
         "" | "package" | "packages" | "transfer" | "transfers" | "link" | "links" => unknown_path(
-            "the path is not like user, packages/ID, packages/ID/transfers/ID, transfers/ID or links/ID?secret=SECRET",
+            "unknown MASV path; use user, packages/ID, packages/ID/transfers/ID, transfers/ID or links/ID?secret=SECRET",
         ),
         "http" | "https" | "v1" => unknown_path(MISSING_SCHEME),
         _ if !head
@@ -136,22 +137,22 @@ fn user_route(path: &str, has_api_key: bool) -> Result<Target<'_>> {
             unknown_path(MISSING_SCHEME)
         }
         "auth" if below.is_empty() => {
-            no_header("the login takes no header: e-mail and password stand in its body")
+            no_header("the login takes no header; send the e-mail and password in the body")
         }
         "subdomains" => no_header(
-            "a portal's address is looked up without any header: send the request as it is",
+            "the lookup of a portal's address takes no header; send the request without one",
         ),
         "users" | "api_keys" => Ok(user_login),
         "user" if !below.is_empty() => Ok(user_login),
         "teams" | "portals" if id.is_empty() && !rest.is_empty() => {
-            unknown_path("the path has an empty id")
+            unknown_path("the path has an empty ID; add the ID")
         }
         "teams" if split_segment(rest).0 == "api_keys" => Ok(user_login),
         "portals" if split_segment(rest) == ("packages", "") => no_header(
-            "a package is made in a portal without any header: adopt the token of the answer",
+            "creating a package in a portal takes no header; adopt the token from the response",
         ),
         _ if !below.is_empty() || USER_ROUTES.contains(&head) => Ok(user_or_key),
-        _ => unknown_path("no route has this name: ask for user if it takes the user's header"),
+        _ => unknown_path("unknown MASV route; request user if the route takes the user's header"),
     }
 }
 
@@ -163,7 +164,7 @@ fn no_header(message: &'static str) -> Result<Target<'static>> {
     Err(Error::new(ErrorKind::NoHeader, message))
 }
 
-/// The first segment, and the rest behind its slash.
+/// Returns the first segment, and the rest after its slash.
 #[inline]
 fn split_segment(path: &str) -> (&str, &str) {
     position(path.as_bytes(), b'/').map_or((path, ""), |at| (&path[..at], &path[at + 1..]))

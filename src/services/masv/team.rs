@@ -1,7 +1,7 @@
-//! The team whose packages are meant.
+//! Determines the team whose packages are used.
 //!
-//! The configured one, else what the login answer says, else the only one there is. An API key does
-//! not tell its team.
+//! This is the configured team, else the team in the login's response, else the user's only team. An
+//! API key does not identify a team.
 
 use serde_json::Value;
 
@@ -11,11 +11,11 @@ use crate::ports::service::Context;
 use crate::services::response;
 
 const TEAMS_ROUTE: &str = "GET /v1/teams";
-/// The most teams that an error names.
+/// The maximum number of teams that an error message names.
 const MAX_LISTED_TEAMS: usize = 12;
 
 impl Masv {
-    /// The id of the team.
+    /// Returns the ID of the team.
     pub(super) fn team(&self, context: &dyn Context) -> Result<String> {
         let configured = context
             .setting("masv.team")?
@@ -39,7 +39,7 @@ impl Masv {
         self.fetch_team(configured, context)
     }
 
-    /// Fetches the team once for all concurrent callers, and keeps it.
+    /// Fetches the team, once for all concurrent callers, and caches it.
     fn fetch_team(&self, configured: Option<&str>, context: &dyn Context) -> Result<String> {
         context.coalesce("teams", &mut || {
             let response = self.get_as_user(TEAMS_PATH, context)?;
@@ -51,7 +51,7 @@ impl Masv {
             let teams = teams.ok_or_else(|| {
                 Error::new(
                     ErrorKind::BadResponse,
-                    format!("the answer to {TEAMS_ROUTE} holds no list of teams: check `masv.url`"),
+                    format!("the response to {TEAMS_ROUTE} has no list of teams; check `masv.url`"),
                 )
             })?;
             *self.fetched_team.lock() = Some(choose_team(teams, configured, &response)?);
@@ -60,13 +60,13 @@ impl Masv {
         let changed = || {
             Error::new(
                 ErrorKind::Unavailable,
-                "the team was changed while it was looked up: try again",
+                "the team changed while keyferry looked it up; retry",
             )
         };
         self.fetched_team.lock().clone().ok_or_else(changed)
     }
 
-    /// Forgets a fetched team that the service does not know.
+    /// Removes a team from the cache, because the service has no such team.
     pub(super) fn forget_team(&self, team: &str) {
         let mut fetched_team = self.fetched_team.lock();
         if fetched_team.as_deref() == Some(team) {
@@ -75,12 +75,12 @@ impl Masv {
     }
 }
 
-/// Ids are ULIDs: 26 letters and digits.
+/// Returns whether a string has the form of a team ID: a ULID of 26 letters and digits.
 fn is_team_id(team: &str) -> bool {
     team.len() == 26 && team.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// The team by the details of a login, if they decide it.
+/// Returns the team from the details of a login. `None` if they don't identify one team.
 fn team_of_login(details: &Value, configured: Option<&str>) -> Option<String> {
     let teams = response::field(details, "teams")
         .and_then(Value::as_array)
@@ -102,7 +102,7 @@ fn team_of_login(details: &Value, configured: Option<&str>) -> Option<String> {
         .or_else(only)
 }
 
-/// The team of this id, subdomain or name, in this order.
+/// Returns the ID of the team with this ID, else this subdomain, else this name.
 fn find_team(teams: &[Value], name: &str) -> Option<String> {
     let has_name = |team: &&Value, field: &str| {
         response::text(team, field).is_some_and(|value| value.to_lowercase() == name.to_lowercase())
@@ -125,26 +125,30 @@ fn choose_team(
         ))
     };
     if let Some(name) = configured {
-        let unknown = "`masv.team` names no team of this user: there is ";
+        let unknown = "`masv.team` names no team of this user; set it to one of the user's teams: ";
         return find_team(teams, name)
             .map_or_else(|| not_configured(unknown, &team_names(teams, response)), Ok);
     }
     match teams {
-        [] => not_configured("the user is in no team: packages belong to one", ""),
+        [] => not_configured(
+            "cannot look up packages: the user is in no team; join or create a team",
+            "",
+        ),
         [team] => response::id(team, "id").ok_or_else(|| {
             Error::new(
                 ErrorKind::BadResponse,
-                format!("the answer to {TEAMS_ROUTE} has no usable `id`: check `masv.url`"),
+                format!("the response to {TEAMS_ROUTE} has no valid `id`; check `masv.url`"),
             )
         }),
         _ => not_configured(
-            "`masv.team` is not set: the user is in several teams, so set it to one of ",
+            "`masv.team` is not set, and the user is in several teams; set it to one of: ",
             &team_names(teams, response),
         ),
     }
 }
 
-/// The subdomains of teams, for a message: those that do not hold what was sent.
+/// Returns the subdomains of teams for an error message. Leaves out those that contain the
+/// credential.
 fn team_names(teams: &[Value], response: &ApiResponse) -> String {
     let name = |team: &Value| {
         response::text(team, "subdomain")

@@ -1,4 +1,4 @@
-//! Every way to a token of MASV's, against scripted answers.
+//! Tests every way to get a token of MASV, with scripted responses.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod links_and_transfers;
@@ -23,7 +23,7 @@ fn masv(has_key: bool) -> Masv {
     )
 }
 
-/// An error that names thing and remedy as people read it, without what was sent.
+/// Checks that an error message names a remedy and contains no secret that was sent.
 fn checked(error: Error) -> Error {
     for secret in [
         API_KEY,
@@ -39,7 +39,7 @@ fn checked(error: Error) -> Error {
         assert!(!error.message().contains(secret), "{error}");
     }
     assert!(
-        !error.message().ends_with('.') && error.message().contains([':', ',']),
+        !error.message().ends_with('.') && error.message().contains([';', ':']),
         "no remedy: {error}"
     );
     error
@@ -280,7 +280,7 @@ fn two_hundred_packages_over_four_pages_are_found() {
         let found = manage(&service, "P180", &context).unwrap().found;
         assert_eq!(headers(&found.new_token), ["X-Package-Token: token-180"]);
         assert_eq!(context.sent().len(), 5);
-        // The look-up has proved not to exist: it is not tried again.
+        // The service does not support the lookup by ID, so it is not tried again.
         let context = ScriptedContext::new(&[KEY, ("masv.team", TEAM)]).response(
             &page("packages", 1),
             200,
@@ -442,7 +442,7 @@ fn a_package_gives_its_owner_no_token_that_reads_or_writes() {
     for (access, remedy) in [
         (Access::Read, "/links"),
         (Access::Write, "adopt"),
-        (Access::Full, "manages"),
+        (Access::Full, "manage access"),
     ] {
         let error = checked(
             masv(true)
@@ -495,7 +495,7 @@ fn an_api_key_does_not_tell_its_team() {
     let several = ask(&[KEY], &teams).unwrap_err();
     assert_eq!(several.kind, ErrorKind::NotConfigured);
     assert!(
-        several.message().starts_with("`masv.team` is not set: ")
+        several.message().starts_with("`masv.team` is not set, ")
             && several.message().contains("acme, beta"),
         "{several}"
     );
@@ -507,7 +507,7 @@ fn an_api_key_does_not_tell_its_team() {
         &json!([{"id": "A", "subdomain": format!("x{}", KEY.1)}, {"id": KEY.1}, {"id": "C"}]),
     )
     .unwrap_err();
-    assert!(echo.message().ends_with("one of C"), "{echo}");
+    assert!(echo.message().ends_with("one of: C"), "{echo}");
     assert_eq!(
         ask(&[KEY], &json!([])).unwrap_err().kind,
         ErrorKind::NotConfigured

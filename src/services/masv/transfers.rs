@@ -1,4 +1,4 @@
-//! Transfer tokens, which the list of a package's transfers holds.
+//! Fetches transfer tokens from the list of a package's transfers.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::services::response;
 const ROUTE: &str = "GET /v1/packages/ID/transfer";
 
 impl Masv {
-    /// Acquires the token of one transfer. All others of the package are cached.
+    /// Acquires the token of a transfer. The tokens of the package's other transfers are cached.
     pub(super) fn acquire_transfer(
         &self,
         spec: &TokenSpec<'_>,
@@ -21,8 +21,8 @@ impl Masv {
         let id = response::printable(spec.id);
         let Some(package) = spec.parent else {
             let message = format!(
-                "a transfer does not tell its package: ask for packages/PACKAGE/transfers/{id}, \
-                 or adopt the token of the answer that started the transfer"
+                "the path does not name the package of transfer {id}; request packages/PACKAGE/transfers/{id}, \
+                 or adopt the token from the response that started the transfer"
             );
             return Err(Error::new(ErrorKind::NotFound, message));
         };
@@ -33,7 +33,7 @@ impl Masv {
             Some(found) => Ok(Acquired::only(spec, found.new_token.clone())),
             None => {
                 let message = format!(
-                    "package {} has no transfer {id}: check both ids",
+                    "package {} has no transfer {id}; check both IDs",
                     response::printable(package)
                 );
                 Err(Error::new(ErrorKind::NotFound, message))
@@ -52,11 +52,11 @@ impl Masv {
             204 => Ok(Vec::new()),
             404 | 410 => Err(response.error(
                 ErrorKind::NotFound,
-                format!("MASV has no transfers of package {printable_package}: check its id"),
+                format!("MASV has no transfers of package {printable_package}; check its ID"),
             )),
             403 => {
                 let message = format!(
-                    "MASV doesn't show the transfers of package {printable_package} to this token: use its owner's credentials"
+                    "MASV does not let this token list the transfers of package {printable_package}; use the credentials of the package's owner"
                 );
                 Err(response.error(ErrorKind::InsufficientAccess, message))
             }
@@ -65,7 +65,8 @@ impl Masv {
         }
     }
 
-    /// Retries once with a new package token after a 401: the token may have ended early.
+    /// Sends a GET with the package's token. After a 401, retries once with a new token, because the
+    /// service may have revoked the first one.
     fn get_with_package_token(
         &self,
         path: &str,
@@ -82,7 +83,7 @@ impl Masv {
     }
 }
 
-/// The management token, else a read token that is cached or stored.
+/// Returns the management token of a package, else a cached or stored read token.
 fn package_token(package: &str, context: &dyn Context) -> Result<Token> {
     context
         .token(ResourceKind::Package, package, Access::Manage)
@@ -95,7 +96,7 @@ fn package_token(package: &str, context: &dyn Context) -> Result<Token> {
 }
 
 fn parse_transfers(document: &Value, package: &str) -> Result<Vec<FoundToken>> {
-    // A single transfer may stand without a list.
+    // The service may return a single transfer without a list.
     let single = std::slice::from_ref(document);
     let has_token = response::field(document, "access_token").is_some();
     let records = if has_token {
@@ -132,6 +133,6 @@ fn parse_transfer(record: &Value, package: &str) -> Result<FoundToken> {
 fn missing_field(field: &str) -> Error {
     Error::new(
         ErrorKind::BadResponse,
-        format!("the answer to {ROUTE} has no usable `{field}`: check `masv.url`"),
+        format!("the response to {ROUTE} has no valid `{field}`; check `masv.url`"),
     )
 }

@@ -1,4 +1,4 @@
-//! The user: the API key, the login, and requests that are made as the user.
+//! The user's API key and login, and requests with the user's credentials.
 
 use std::sync::atomic::Ordering;
 
@@ -15,7 +15,7 @@ use crate::services::response;
 
 const API_KEY_HEADER: &str = "X-API-KEY";
 
-/// The token of the configured API key.
+/// Returns a token that contains the configured API key.
 pub(super) fn api_key_token(context: &dyn Context) -> Result<NewToken> {
     let api_key = configured_api_key(context)?;
     Ok(NewToken::new(TokenKind::Key, API_KEY_HEADER, api_key, None))
@@ -25,7 +25,7 @@ fn configured_api_key(context: &dyn Context) -> Result<Secret> {
     let missing = || {
         Error::new(
             ErrorKind::NotConfigured,
-            "`masv.api_key` is not set: set it, or `masv.email` and `masv.password`",
+            "`masv.api_key` is not set; set it, or set `masv.email` and `masv.password`",
         )
     };
     let api_key = context.setting("masv.api_key")?.ok_or_else(missing)?;
@@ -34,7 +34,7 @@ fn configured_api_key(context: &dyn Context) -> Result<Secret> {
 }
 
 impl Masv {
-    /// Acquires a user's token with the configured e-mail and password.
+    /// Acquires a user token with the configured e-mail and password.
     pub(super) fn acquire_user(&self, context: &dyn Context) -> Result<NewToken> {
         match (
             context.setting("masv.email")?,
@@ -43,26 +43,26 @@ impl Masv {
             (Some(email), Some(password)) => self.authenticate(&email, &password, context),
             (None, Some(_)) => Err(Error::new(
                 ErrorKind::NotConfigured,
-                "`masv.email` is not set, and `masv.password` needs it",
+                "`masv.password` is set without `masv.email`; set `masv.email`",
             )),
             (email, None)
                 if email.is_some()
                     || self.has_api_key
                     || self.logged_in.load(Ordering::Relaxed) =>
             {
-                let message = "no user is logged in, or the login has ended: log in again with `keyferry login masv` or masv_login, \
+                let message = "no user is logged in, or the login has expired; log in with `keyferry login masv` or masv_login, \
                             or set `masv.email` and `masv.password`";
                 Err(Error::new(ErrorKind::LoginRequired, message))
             }
             (_, None) => {
-                let message = "MASV has no credential: set `masv.api_key`, or `masv.email` and `masv.password`, \
+                let message = "no credential for MASV is configured; set `masv.api_key`, or `masv.email` and `masv.password`, \
                             or log in with `keyferry login masv` or masv_login";
                 Err(Error::new(ErrorKind::NotConfigured, message))
             }
         }
     }
 
-    /// Sends [`LOGIN_ROUTE`].
+    /// Logs in at [`LOGIN_ROUTE`]. Returns the user token.
     pub(super) fn authenticate(
         &self,
         email: &Secret,
@@ -73,8 +73,8 @@ impl Masv {
         let request = Request::post(self.url("/v1/auth")?, Some(Secret::new(body)));
         let secrets = [email, password];
         let response = context.login(&secrets, &request, &|response| {
-            let message = "MASV refuses this e-mail and password: check `masv.email` and `masv.password`; \
-                        an account with MFA or SSO can't log in with a password: use an API key (`masv.api_key`)";
+            let message = "MASV rejected the e-mail and password; check `masv.email` and `masv.password`, \
+                        or for an account with MFA or SSO set an API key (`masv.api_key`)";
             matches!(response.status, 400 | 401 | 403 | 422)
                 .then(|| response::error(ErrorKind::BadCredentials, message, response, &secrets))
         })?;
@@ -95,8 +95,8 @@ impl Masv {
         Ok(new_token)
     }
 
-    /// A GET as the user: with the API key if one is configured, else with the user's token. A 401
-    /// is returned as an error.
+    /// Sends a GET with the API key if one is configured, else with the user token. Returns an error
+    /// for a 401.
     pub(super) fn get_as_user(&self, path: &str, context: &dyn Context) -> Result<ApiResponse> {
         if self.has_api_key {
             self.get_with_api_key(path, context)
@@ -105,20 +105,22 @@ impl Masv {
         }
     }
 
-    /// Rationale: a 401 means that the key is wrong, and is recorded for it. A 403 may mean that
-    /// this key has no access to this one resource, and must not block the key for all others.
+    /// Sends a GET with the API key. Rationale: a 401 means that the key is wrong, so it is recorded as
+    /// a failure of the key. A 403 may mean only that the key has no access to this one resource. It
+    /// must not block the key for other resources, so it is not recorded.
     fn get_with_api_key(&self, path: &str, context: &dyn Context) -> Result<ApiResponse> {
         let api_key = configured_api_key(context)?;
         let request = Request::get(self.url(path)?).header(API_KEY_HEADER, api_key.clone());
         let response = context.login(&[&api_key], &request, &|response| {
             let is_bad_key = response.status == 401 || response.status == 403 && path == TEAMS_PATH;
-            let message = "MASV refuses the API key: check `masv.api_key`, and that the key is active and its user still there";
+            let message = "MASV rejected the API key; check `masv.api_key`, and that the key is active and its user still exists";
             is_bad_key.then(|| response::error(ErrorKind::BadCredentials, message, response, &[&api_key]))
         })?;
         Ok(ApiResponse::new(response, api_key))
     }
 
-    /// Retries once with a new token after a 401: the token may have ended early.
+    /// Sends a GET with the user token. After a 401, retries once with a new token, because the service
+    /// may have revoked the first one.
     fn get_with_login(&self, path: &str, context: &dyn Context) -> Result<ApiResponse> {
         let first_token = self.user_token(context)?;
         let response = self.get_with_token(path, &first_token, context)?;
@@ -133,15 +135,15 @@ impl Masv {
         }
         context.reject(&second_token);
         Err(response
-            .error(ErrorKind::BadCredentials, "MASV refuses the login that it has just given: check `masv.url`, and the account at MASV"))
+            .error(ErrorKind::BadCredentials, "MASV rejected a user token that it had just issued; check `masv.url` and the account at MASV"))
     }
 
-    /// The user's token.
+    /// Returns the user token.
     pub(super) fn user_token(&self, context: &dyn Context) -> Result<Token> {
         context.token(ResourceKind::User, "", Access::Full)
     }
 
-    /// A GET with the headers of a token.
+    /// Sends a GET with the headers of a token.
     pub(super) fn get_with_token(
         &self,
         path: &str,

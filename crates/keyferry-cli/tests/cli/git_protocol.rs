@@ -31,7 +31,7 @@ fn trap_1_nothing_is_half_printed() {
             harness.program(HELPER, &["get"]).env(variable, value),
             &fileverbs(&harness),
         );
-        output.assert_error(1, "FileVerbs refuses the keys");
+        output.assert_error(1, "FileVerbs rejected the keys");
     }
     for act in [
         FaultAction::Empty,
@@ -371,7 +371,7 @@ fn trap_8_a_question_shows_nothing_that_steers() {
             harness.sandbox.masv_url()
         )
     );
-    ask("a\u{202e}b@example.com").assert_error(1, "refuses");
+    ask("a\u{202e}b@example.com").assert_error(1, "rejected");
     assert!(
         fs::read_to_string(harness.path("asked"))
             .unwrap()
@@ -546,7 +546,7 @@ fn store_and_erase_say_nothing_and_keep_no_typed_password() {
             package(&harness)
         ),
     );
-    output.assert_error(1, "no token");
+    output.assert_error(1, "missing token");
     assert_eq!(
         harness.sandbox.count("requests"),
         0,

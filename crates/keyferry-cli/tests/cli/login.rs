@@ -155,7 +155,7 @@ fn save_keeps_the_secret_in_a_private_file_and_refers_to_it() {
         &mut harness.program_without_secrets(KEYFERRY, &save),
         "wrong\n",
     )
-    .assert_error(1, "refuses");
+    .assert_error(1, "rejected");
     assert_eq!(
         fs::read_to_string(harness.config()).unwrap(),
         before,
@@ -268,7 +268,7 @@ fn the_agent_is_looked_at_and_signed_in_to() {
     let harness = Harness::new();
     harness
         .keyferry(&["agent"])
-        .assert_error(3, "nobody is signed in");
+        .assert_error(3, "no user is signed in");
     let absent: Value = serde_json::from_str(&harness.keyferry(&["agent", "--json"]).out).unwrap();
     assert_eq!(
         (&absent["runs"], &absent["signed_in"]),
@@ -302,7 +302,7 @@ fn the_agent_is_looked_at_and_signed_in_to() {
             .env("KEYFERRY_AGENT_URL", "http://127.0.0.1:1"),
         "",
     );
-    gone.assert_error(4, "start the MASV Agent");
+    gone.assert_error(4, "cannot connect to the MASV Agent");
 }
 
 #[test]

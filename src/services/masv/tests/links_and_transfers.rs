@@ -1,4 +1,4 @@
-//! Tokens that others hand over: by a link, in a package's list of transfers, or adopted.
+//! Tests tokens from links, from a package's list of transfers, and adopted tokens.
 
 use super::*;
 
