@@ -49,9 +49,9 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
     };
     match outcome {
         RunOutcome::Exited(Some(0)) => {}
-        // The exit code is lost if the application ignores SIGCHLD or waits for all children. Accept a
-        // non-empty first line then: a program that fails usually prints nothing. Otherwise every
-        // command would fail in such an application.
+        // The exit code is lost if the application ignores SIGCHLD or waits for all children.
+        // Accept a non-empty first line then: a program that fails usually prints nothing.
+        // Otherwise every command would fail in such an application.
         RunOutcome::StatusLost if !matches!(output.first(), None | Some(b'\r' | b'\n')) => {}
         RunOutcome::StatusLost => {
             let why = "its exit code was lost, because this process ignores SIGCHLD or waits for all children";
@@ -156,8 +156,8 @@ mod tests {
         let pid = std::fs::read_to_string(pid).unwrap();
         let stat =
             || std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        // Its parent is dead too. If no process reaps it, it remains a zombie. On a busy machine it may
-        // take a moment to die.
+        // Its parent is dead too. If no process reaps it, it remains a zombie. On a busy machine it
+        // may take a moment to die.
         let is_over =
             |stat: String| stat.is_empty() || stat.contains(") Z ") || stat.contains(") X ");
         let started = Instant::now();

@@ -3,9 +3,9 @@
 //! On a desktop, keyferry uses the Secret Service through libsecret's program `secret-tool`.
 //! Elsewhere, it uses the kernel's keyring, which is lost when the machine reboots.
 //!
-//! Rationale: a request to a locked keyring may hang until the user unlocks it. A thread that hangs in
-//! a library can't be killed, but a process can: keyferry kills it after two seconds. Using a program
-//! also keeps a hundred crates for D-Bus out of the library.
+//! Rationale: a request to a locked keyring may hang until the user unlocks it. A thread that hangs
+//! in a library can't be killed, but a process can: keyferry kills it after two seconds. Using a
+//! program also keeps a hundred crates for D-Bus out of the library.
 
 use std::path::Path;
 use std::process::Command;
@@ -30,8 +30,8 @@ const TOOL_PATHS: [&str; 2] = ["/usr/bin/secret-tool", "/usr/local/bin/secret-to
 /// The service name of keyferry's own items.
 const SERVICE: &str = "keyferry";
 
-/// Lets one thread at a time use the keyring. Rationale: some daemons crash on two requests at once. A
-/// forked child has its own gate, so that it doesn't wait for a thread of its parent.
+/// Lets one thread at a time use the keyring. Rationale: some daemons crash on two requests at
+/// once. A forked child has its own gate, so that it doesn't wait for a thread of its parent.
 static GATE: PerProcess<Mutex<KeyringGate>> = PerProcess::new();
 
 fn keyring_gate() -> &'static Mutex<KeyringGate> {
@@ -134,8 +134,8 @@ fn require(service: &str, account: &str, environment: &Environment) -> Result<Se
 /// Returns the secret of an item. `None` if all keyrings report that they have no such item.
 fn find(service: &str, account: &str, environment: &Environment) -> Result<Option<Secret>> {
     let mut gate = keyring_gate().lock();
-    // The kernel's keyring may have an item that the tool does not find. If it has none either, report
-    // the tool's failure.
+    // The kernel's keyring may have an item that the tool does not find. If it has none either,
+    // report the tool's failure.
     let (found, tool_failure) = match find_tool(environment) {
         Some(tool) => match gate.look_up(tool, service, account) {
             Ok(found) => (found, None),
@@ -168,8 +168,8 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Creates a backend for the keyring that these environment variables determine. The keyring is not
-    /// accessed yet.
+    /// Creates a backend for the keyring that these environment variables determine. The keyring is
+    /// not accessed yet.
     pub fn new(environment: &Environment) -> Self {
         Self {
             environment: environment.clone(),
@@ -277,8 +277,8 @@ fn tool_error<T>(outcome: &std::io::Result<(T, RunOutcome)>) -> Error {
         Ok((_, RunOutcome::TimedOut)) => {
             source_error("the keyring did not respond within 2 s; unlock it, or keep the secret in a file".into())
         }
-        // Either there is no item, or the keyring rejected the request. If this counted as "no item",
-        // the store might create another key.
+        // Either there is no item, or the keyring rejected the request. If this counted as "no
+        // item", the store might create another key.
         Ok((_, RunOutcome::StatusLost)) => source_error(
             "cannot read the keyring: secret-tool printed nothing and its exit code was lost; change this process so that it \
              neither ignores SIGCHLD nor waits for all children"

@@ -1,7 +1,7 @@
 //! Reads the user's secrets from their sources.
 //!
-//! Each source has its own file and a line in [`SOURCES`]. Secrets are not cached: a source is read
-//! each time that its secret is needed, so a changed secret takes effect at once.
+//! Each source has its own file and a line in the list `SOURCES`. Secrets are not cached: a source
+//! is read each time that its secret is needed, so a changed secret takes effect at once.
 
 mod command;
 mod env;
@@ -46,8 +46,8 @@ pub fn timeout_error(setting: &Setting, key: &str) -> Option<Error> {
 /// name, for error messages.
 ///
 /// # Errors
-/// [`ErrorKind::SecretSource`] if the source does not return the secret; [`ErrorKind::UnsafeFile`] if
-/// other users could access the secret's file.
+/// [`ErrorKind::SecretSource`] if the source does not return the secret; [`ErrorKind::UnsafeFile`]
+/// if other users could access the secret's file.
 pub fn resolve(setting: &Setting, key: &str, environment: &Environment) -> Result<Secret> {
     resolve_from(setting, key, environment, None)
 }

@@ -1,7 +1,7 @@
 //! Secrets from a plugin: `{ plugin = ["NAME", "SECRET"] }`.
 //!
-//! The caller implements [`PluginSecrets`]. It decides which plugins are available and which settings
-//! of a profile they may use.
+//! The caller implements [`PluginSecrets`]. It decides which plugins are available and which
+//! settings of a profile they may use.
 
 use crate::config::Setting;
 use crate::error::{Error, ErrorKind, Result};
@@ -12,8 +12,8 @@ pub trait PluginSecrets {
     /// Returns the secret of this name from a plugin.
     ///
     /// # Errors
-    /// [`ErrorKind::SecretSource`] if the plugin has no secret of this name. Also returns the errors of
-    /// the plugin.
+    /// [`ErrorKind::SecretSource`] if the plugin has no secret of this name. Also returns the
+    /// errors of the plugin.
     fn secret(&self, plugin: &str, name: &str) -> Result<Secret>;
 }
 

@@ -30,8 +30,8 @@ pub struct FileVerbs {
     /// The path of the refresh route, below the version prefix.
     refresh_path: String,
     refresh_cookie: String,
-    /// Whether URLs take the bearer token. They take the SecretKey if only that key is configured. If
-    /// no key is configured, an earlier login may have stored a bearer token.
+    /// Whether URLs take the bearer token. They take the SecretKey if only that key is configured.
+    /// If no key is configured, an earlier login may have stored a bearer token.
     takes_bearer: bool,
     /// Whether the service has shown that it has no refresh route.
     refresh_unsupported: AtomicBool,
@@ -167,8 +167,8 @@ impl FileVerbs {
         Ok(acquired)
     }
 
-    /// Returns the renewal secret from the response's cookie, still encoded. It must be sent back in
-    /// that form.
+    /// Returns the renewal secret from the response's cookie, still encoded. It must be sent back
+    /// in that form.
     fn refresh_cookie_value(&self, response: &Response) -> Option<Secret> {
         response.cookies.iter().rev().find_map(|cookie| {
             let pair = cookie.expose().split(';').next()?;
@@ -211,11 +211,11 @@ fn configured_key(name: &str, context: &dyn Context) -> Result<Option<Secret>> {
     Ok(key)
 }
 
-/// Returns the error for a missing key. The command `keyferry login` always stores the bearer token.
-/// It saves the keys only with `save_option`.
+/// Returns the error for a missing key. The command `keyferry login` always stores the bearer
+/// token. It saves the keys only with `save_option`.
 fn not_configured(message: &str, save_option: &str) -> Error {
     let message = format!(
-        "{message}; copy the keys from Integration in the FileVerbs portal, or run `keyferry login fileverbs{save_option}`"
+        "{message}; set the keys that the FileVerbs portal shows under Integration, or run `keyferry login fileverbs{save_option}`"
     );
     Error::new(ErrorKind::NotConfigured, message)
 }
@@ -347,9 +347,9 @@ impl Service for FileVerbs {
     }
 }
 
-/// Converts a missing response to a rejected renewal secret. Rationale: the service may have received
-/// the request, and each renewal secret may be valid only once. Sending it again could look like
-/// theft to the service.
+/// Converts a missing response to a rejected renewal secret. Rationale: the service may have
+/// received the request, and each renewal secret may be valid only once. Sending it again could
+/// look like theft to the service.
 fn renewal_lost(error: Error) -> Error {
     let message = "cannot refresh the bearer token: FileVerbs sent no complete response; keyferry logs in again";
     if error.kind == ErrorKind::NoResponse {

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::clock::LATEST_UNIX_S;
 
-/// Returns the `exp` claim in seconds since 1970. `None` if the token is not a JWT or the claim is not
-/// a valid time.
+/// Returns the `exp` claim in seconds since 1970. `None` if the token is not a JWT or the claim is
+/// not a valid time.
 pub fn expiry(token: &str) -> Option<i64> {
     let mut parts = token.split('.');
     let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);

@@ -226,8 +226,8 @@ impl Agent for MasvAgent {
 }
 
 impl MasvAgent {
-    /// Parses the session in the response to a login. If the response is a success with an empty body,
-    /// fetches the session.
+    /// Parses the session in the response to a login. If the response is a success with an empty
+    /// body, fetches the session.
     fn session_after_login(
         &self,
         route: &str,

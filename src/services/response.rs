@@ -3,8 +3,8 @@
 //! The parser is tolerant: field names match in any case, an ID may be a string or a number, and a
 //! list may be the document itself or a field of it. The number of values in a document is limited.
 //!
-//! An error quotes a service's own message only if that message contains no secret of the request and
-//! no URL. Otherwise the whole message is left out.
+//! An error quotes a service's own message only if that message contains no secret of the request
+//! and no URL. Otherwise the whole message is left out.
 
 use std::collections::HashSet;
 
@@ -20,8 +20,8 @@ use crate::ports::http::Response;
 use crate::secret::Secret;
 use crate::services::jwt;
 
-/// The approximate maximum number of values in a document. Without a limit, a document of 1 MB such as
-/// `[[],[],…` would take 30 MB of memory.
+/// The approximate maximum number of values in a document. Without a limit, a document of 1 MB such
+/// as `[[],[],…` would take 30 MB of memory.
 const MAX_VALUES: usize = 32 * 1024;
 /// The maximum length of an ID.
 const MAX_ID_BYTES: usize = 256;
@@ -40,8 +40,8 @@ pub fn is_success(response: &Response) -> bool {
 /// Parses the JSON document of a response. `service` is the service's name for error messages.
 ///
 /// # Errors
-/// [`ErrorKind::BadResponse`] if the body is not JSON, is nested too deeply, has too many values, or
-/// contains an object with a duplicate name.
+/// [`ErrorKind::BadResponse`] if the body is not JSON, is nested too deeply, has too many values,
+/// or contains an object with a duplicate name.
 pub fn parse(service: &str, response: &Response) -> Result<Value> {
     let text = response.body.expose();
     // The error message must not quote the document.
@@ -135,8 +135,7 @@ pub fn text<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
     field(document, name)?.as_str()
 }
 
-/// Returns a string field for the details of a token. `None` if it is longer than
-/// [`MAX_DETAIL_BYTES`].
+/// Returns a string field for the details of a token. `None` if it is longer than 1,024 bytes.
 pub fn detail<'a>(document: &'a Value, name: &str) -> Option<&'a str> {
     text(document, name).filter(|text| text.len() <= MAX_DETAIL_BYTES)
 }
@@ -219,8 +218,8 @@ pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
     }
 }
 
-/// Returns whether a value consists of visible ASCII characters, as every token does. Programs treat
-/// other bytes in a header differently.
+/// Returns whether a value consists of visible ASCII characters, as every token does. Programs
+/// treat other bytes in a header differently.
 pub fn is_visible_ascii(value: &Secret) -> bool {
     value.expose().bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -244,8 +243,8 @@ pub fn is_placeholder(value: &str) -> bool {
     .any(|placeholder| value.eq_ignore_ascii_case(placeholder))
 }
 
-/// Returns when a token expires, in seconds since 1970: its own expiry if it is a JWT, else the first
-/// of these fields that is a valid time. `None` if there is neither.
+/// Returns when a token expires, in seconds since 1970: its own expiry if it is a JWT, else the
+/// first of these fields that is a valid time. `None` if there is neither.
 pub fn expiry(token: &Secret, document: &Value, names: &[&str]) -> Option<i64> {
     jwt::expiry(token.expose()).or_else(|| {
         names
@@ -275,8 +274,8 @@ fn unix_seconds(value: &Value) -> Option<i64> {
 }
 
 /// Creates an error from a response, with its status, the service's error code and the service's
-/// message. The service's message is left out if it could reveal a secret. `sent` are the secrets of
-/// the request.
+/// message. The service's message is left out if it could reveal a secret. `sent` are the secrets
+/// of the request.
 pub fn error(
     kind: ErrorKind,
     message: impl Into<String>,
@@ -305,8 +304,8 @@ pub fn error(
         .with_service_code(code)
 }
 
-/// Returns a service's string for use in an error message, truncated and without control characters.
-/// `None` if it contains a secret of the request or a URL.
+/// Returns a service's string for use in an error message, truncated and without control
+/// characters. `None` if it contains a secret of the request or a URL.
 pub fn sanitize(text: &str, sent: &[&Secret]) -> Option<String> {
     let is_hidden = |c: char| {
         c.is_control()
@@ -326,8 +325,8 @@ pub fn sanitize(text: &str, sent: &[&Secret]) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Returns whether a lower-case string contains a secret or a part of it: unchanged, percent-encoded,
-/// in hexadecimal digits or in base64.
+/// Returns whether a lower-case string contains a secret or a part of it: unchanged,
+/// percent-encoded, in hexadecimal digits or in base64.
 fn contains_secret(lower: &str, secret: &Secret) -> bool {
     let bytes = secret.expose().as_bytes();
     let encode = |is_literal: &dyn Fn(u8) -> bool, prefix: &str| -> String {

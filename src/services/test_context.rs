@@ -75,7 +75,8 @@ impl ScriptedContext {
         self
     }
 
-    /// Adds a token. If a resource has two tokens, the second is returned after the first is rejected.
+    /// Adds a token. If a resource has two tokens, the second is returned after the first is
+    /// rejected.
     pub(super) fn token(
         self,
         resource_kind: ResourceKind,

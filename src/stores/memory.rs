@@ -96,8 +96,8 @@ impl Store for MemoryStore {
         Ok(Vec::new())
     }
 
-    /// Always succeeds. No other process uses this store, and the engine's single flight lets only one
-    /// thread fetch the token of a key.
+    /// Always succeeds. No other process uses this store, and the engine's single flight lets only
+    /// one thread fetch the token of a key.
     fn try_lock(&self, _key: &TokenKey) -> Result<LockResult> {
         Ok(LockResult::Locked(Box::new(NoopLock)))
     }

@@ -3,12 +3,12 @@
 //! Every HTTP status is a successful exchange here, including a 401 and a redirect. The transport
 //! logs no header, body or URL, and its errors quote no message of a library.
 //!
-//! Calls block. They are served by one thread, `keyferry-http`, which the first exchange starts. The
-//! thread runs reqwest's asynchronous client on its own tokio runtime.
+//! Calls block. They are served by one thread, `keyferry-http`, which the first exchange starts.
+//! The thread runs reqwest's asynchronous client on its own tokio runtime.
 //!
-//! Rationale: reqwest's blocking client can't abort a running exchange. Closing a session must abort
-//! all exchanges at once, even if a name server never responds. A hung lookup is abandoned: its
-//! thread goes on, and nothing waits for the thread.
+//! Rationale: reqwest's blocking client can't abort a running exchange. Closing a session must
+//! abort all exchanges at once, even if a name server never responds. A hung lookup is abandoned:
+//! its thread goes on, and nothing waits for the thread.
 
 mod client;
 mod exchange;
@@ -93,7 +93,7 @@ impl Http for Transport {
             return Err(not_sent(Error::new(
                 ErrorKind::Timeout,
                 format!(
-                    "the time limit passed before the request to {peer} was sent; raise the limit"
+                    "the deadline passed before the request to {peer} was sent; raise the timeout"
                 ),
             )));
         }

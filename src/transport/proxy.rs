@@ -4,8 +4,8 @@
 //!
 //! Rationale: reqwest ignores an environment variable that it can't parse. It would then connect
 //! directly, although the user configured a proxy. It also replaces an invalid port by the default
-//! port. So this module reads the variables itself, and accepts a URL only if its own parser and
-//! reqwest's agree on host and port.
+//! port. So this module reads the variables itself. It accepts a URL only if the parsers [`Url`]
+//! and [`Uri`] agree on its host and port, because reqwest reads the URL with `Uri`.
 
 use hyper::Uri;
 use reqwest::{NoProxy, Proxy};

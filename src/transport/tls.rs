@@ -34,8 +34,8 @@ fn config_builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
         })
 }
 
-/// Returns the configuration for connections without TLS. It loads no certificates. If TLS were used
-/// with it, it would reject every peer.
+/// Returns the configuration for connections without TLS. It loads no certificates. If TLS were
+/// used with it, it would reject every peer.
 pub(super) fn config_without_roots() -> Result<ClientConfig> {
     Ok(config_builder()?
         .with_root_certificates(RootCertStore::empty())
@@ -103,7 +103,7 @@ pub(super) fn from_rustls(peer: &str, error: &rustls::Error) -> Error {
             "it does not speak TLS; check the URL's scheme and port"
         }
         Tls::AlertReceived(_) => "it rejected the TLS connection; check its URL",
-        _ => "the TLS connection failed; check its URL and the proxy",
+        _ => "a TLS error occurred; check its URL and the proxy",
     };
     Error::new(
         ErrorKind::Tls,

@@ -95,8 +95,8 @@ impl Service for Masv {
                     "cannot adopt an API key; set `masv.api_key`",
                 ));
             }
-            // An adopted user token would be treated like a login's token: the teams and the recorded
-            // failures of the configured user would be applied to it.
+            // An adopted user token would be treated like a login's token: the teams and the
+            // recorded failures of the configured user would be applied to it.
             ResourceKind::User => {
                 let message =
                     "cannot adopt a user token; log in with `keyferry login masv` or masv_login";

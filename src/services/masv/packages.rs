@@ -76,8 +76,8 @@ impl Masv {
         if let Some(new_token) =
             self.find_in_list(PackageList::Packages, &team, spec.id, context)?
         {
-            // The list has the package but the lookup by ID did not find it. So the service does not
-            // support the lookup.
+            // The list has the package but the lookup by ID did not find it. So the service does
+            // not support the lookup.
             self.single_lookup_unsupported
                 .store(true, Ordering::Relaxed);
             return Ok(Acquired::only(spec, new_token));
@@ -93,8 +93,8 @@ impl Masv {
         Err(Error::new(ErrorKind::NotFound, message))
     }
 
-    /// Looks up a package in a list. The list is fetched only once for all concurrent callers, and the
-    /// tokens of its other packages are cached.
+    /// Looks up a package in a list. The list is fetched only once for all concurrent callers, and
+    /// the tokens of its other packages are cached.
     fn find_in_list(
         &self,
         list: PackageList,
@@ -113,8 +113,8 @@ impl Masv {
             .map(|found| found.new_token.clone()))
     }
 
-    /// Fetches all pages of a list. Stops when the total is reached or a page has no new package. If
-    /// the response has no total, stops at a page that is not full.
+    /// Fetches all pages of a list. Stops when the total is reached or a page has no new package.
+    /// If the response has no total, stops at a page that is not full.
     fn fetch_list(
         &self,
         list: PackageList,
@@ -150,8 +150,8 @@ impl Masv {
         Ok(all)
     }
 
-    /// Returns the error for the response to a page. A missing inbox counts as empty and is no error.
-    /// A missing list of packages is an error.
+    /// Returns the error for the response to a page. A missing inbox counts as empty and is no
+    /// error. A missing list of packages is an error.
     fn page_error(
         &self,
         list: PackageList,
@@ -239,8 +239,8 @@ fn parse_page(
     }
 }
 
-/// Parses the token in a package's JSON object. The object's `expiry` is the package's expiry, not the
-/// token's, so it is used only as a detail.
+/// Parses the token in a package's JSON object. The object's `expiry` is the package's expiry, not
+/// the token's, so it is used only as a detail.
 fn new_token(route: &str, record: &Value) -> Result<NewToken> {
     let token = response::token(route, record, "access_token")?;
     let expiry = response::expiry(

@@ -15,8 +15,8 @@ const LINK_HOSTS: [&str; 2] = ["get.massive.io", "get.massive.app"];
 /// User routes that consist of one segment.
 const USER_ROUTES: [&str; 4] = ["user", "teams", "portals", "custom_webhooks"];
 
-/// Rationale: `evil.example/v1/teams` used to count as an unknown route and got the API key. curl adds
-/// the missing scheme itself, so it would have sent the key to that host.
+/// Rationale: `evil.example/v1/teams` used to count as an unknown route and got the API key. curl
+/// adds the missing scheme itself, so it would have sent the key to that host.
 const MISSING_SCHEME: &str = "the path looks like a URL without its scheme; add https://, or use only the part after the version";
 
 /// Returns the resource that a path names. `has_api_key` is whether an API key is configured.
@@ -106,8 +106,8 @@ fn link(id: &str) -> Target<'_> {
 /// none.
 ///
 /// Rationale: an unknown path of one segment is probably a typo ("pacakges"), and the user's header
-/// would be the wrong one for it. A longer unknown path is probably a new route that this table does
-/// not have yet. New routes usually take the user's header.
+/// would be the wrong one for it. A longer unknown path is probably a new route that this table
+/// does not have yet. New routes usually take the user's header.
 fn user_route(path: &str, has_api_key: bool) -> Result<Target<'_>> {
     let user_or_key = Target {
         resource_kind: if has_api_key {

@@ -1,7 +1,7 @@
 //! Determines the team whose packages are used.
 //!
-//! This is the configured team, else the team in the login's response, else the user's only team. An
-//! API key does not identify a team.
+//! This is the configured team, else the team in the login's response, else the user's only team.
+//! An API key does not identify a team.
 
 use serde_json::Value;
 

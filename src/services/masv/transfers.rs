@@ -65,8 +65,8 @@ impl Masv {
         }
     }
 
-    /// Sends a GET with the package's token. After a 401, retries once with a new token, because the
-    /// service may have revoked the first one.
+    /// Sends a GET with the package's token. After a 401, retries once with a new token, because
+    /// the service may have revoked the first one.
     fn get_with_package_token(
         &self,
         path: &str,

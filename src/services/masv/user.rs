@@ -95,8 +95,8 @@ impl Masv {
         Ok(new_token)
     }
 
-    /// Sends a GET with the API key if one is configured, else with the user token. Returns an error
-    /// for a 401.
+    /// Sends a GET with the API key if one is configured, else with the user token. Returns an
+    /// error for a 401.
     pub(super) fn get_as_user(&self, path: &str, context: &dyn Context) -> Result<ApiResponse> {
         if self.has_api_key {
             self.get_with_api_key(path, context)
@@ -105,9 +105,9 @@ impl Masv {
         }
     }
 
-    /// Sends a GET with the API key. Rationale: a 401 means that the key is wrong, so it is recorded as
-    /// a failure of the key. A 403 may mean only that the key has no access to this one resource. It
-    /// must not block the key for other resources, so it is not recorded.
+    /// Sends a GET with the API key. Rationale: a 401 means that the key is wrong, so it is
+    /// recorded as a failure of the key. A 403 may mean only that the key has no access to this one
+    /// resource. It must not block the key for other resources, so it is not recorded.
     fn get_with_api_key(&self, path: &str, context: &dyn Context) -> Result<ApiResponse> {
         let api_key = configured_api_key(context)?;
         let request = Request::get(self.url(path)?).header(API_KEY_HEADER, api_key.clone());
@@ -119,8 +119,8 @@ impl Masv {
         Ok(ApiResponse::new(response, api_key))
     }
 
-    /// Sends a GET with the user token. After a 401, retries once with a new token, because the service
-    /// may have revoked the first one.
+    /// Sends a GET with the user token. After a 401, retries once with a new token, because the
+    /// service may have revoked the first one.
     fn get_with_login(&self, path: &str, context: &dyn Context) -> Result<ApiResponse> {
         let first_token = self.user_token(context)?;
         let response = self.get_with_token(path, &first_token, context)?;

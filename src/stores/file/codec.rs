@@ -285,8 +285,8 @@ impl Encoder {
     }
 }
 
-/// Takes numbers and strings from the front of a buffer. Each method returns `None` if too few bytes
-/// are left.
+/// Takes numbers and strings from the front of a buffer. Each method returns `None` if too few
+/// bytes are left.
 struct Decoder<'a>(&'a [u8]);
 
 impl<'a> Decoder<'a> {

@@ -1,11 +1,10 @@
 //! Encrypts and authenticates ("seals") the files of a store with XChaCha20-Poly1305.
 //!
-//! The layout of a file is
-//! `magic version content 0 0 | key id | checksum | nonce | ciphertext and tag`.
-//! The first 24 bytes are the header. The tag also authenticates the header and the file's name. The
-//! checksum covers the header before it. The checksum does not protect against an attacker: it
-//! distinguishes a newer format or another key from damage. Later formats must keep the layout of
-//! the header.
+//! The layout of a file is `magic version content 0 0 | key id | checksum | nonce | ciphertext and
+//! tag`. The first 24 bytes are the header. The tag also authenticates the header and the file's
+//! name. The checksum covers the first 16 bytes. The checksum does not protect against an attacker:
+//! it distinguishes a newer format or another key from damage. Later formats must keep the layout
+//! of the header.
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};

@@ -36,7 +36,8 @@ impl FileStore {
         Self::with_keyring(None, setting, environment)
     }
 
-    /// Creates the store that a setting names. Its key is in `keyring` if there is one, else in a file.
+    /// Creates the store that a setting names. Its key is in `keyring` if there is one, else in a
+    /// file.
     pub fn with_keyring(
         keyring: Option<Box<dyn KeyBackend>>,
         setting: &str,
@@ -265,8 +266,8 @@ impl Store for FileStore {
         match attempt {
             Ok(LockAttempt::Acquired(lock)) => Ok(LockResult::Locked(Box::new(lock))),
             Ok(LockAttempt::Busy(holder)) => Ok(LockResult::Held(holder)),
-            // Without the fetch lock, several processes may fetch the same token. Writing a file still
-            // requires its write lock.
+            // Without the fetch lock, several processes may fetch the same token. Writing a file
+            // still requires its write lock.
             Err(error) => {
                 self.warn(&error);
                 Ok(LockResult::Locked(Box::new(NoopLock)))

@@ -132,8 +132,8 @@ pub(super) fn acquire(dir: &Dir, path: &Path, name: &str) -> Result<HeldLock> {
     }
 }
 
-/// Returns the delay before the next try: random, and shorter than a write takes. Rationale: while a
-/// process waits longer between tries, other processes get the lock before it again and again.
+/// Returns the delay before the next try: random, and shorter than a write takes. Rationale: while
+/// a process waits longer between tries, other processes get the lock before it again and again.
 fn retry_delay() -> Duration {
     Duration::from_micros(500 + u64::from(getrandom::u32().unwrap_or(400) % 2_500))
 }

@@ -2,8 +2,8 @@
 //! once, even if many processes start at the same time.
 //!
 //! The key file has three lines: `keyferry store key 1`, the key's ID and the key, in hexadecimal
-//! digits. The ID is a fingerprint of the key, which distinguishes a damaged key from another key. A
-//! keyring item contains only the digits of the key.
+//! digits. The ID is a fingerprint of the key, which distinguishes a damaged key from another key.
+//! A keyring item contains only the digits of the key.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -158,9 +158,9 @@ pub(super) fn read_from_keyring(
     Ok(Some(DerivedKeys::new(&key)))
 }
 
-/// Creates the key in a keyring, unless the keyring has a valid one. The caller must hold the label's
-/// lock and have found no label that names a key. Then no file depends on a damaged item, so the item
-/// may be overwritten.
+/// Creates the key in a keyring, unless the keyring has a valid one. The caller must hold the
+/// label's lock and have found no label that names a key. Then no file depends on a damaged item,
+/// so the item may be overwritten.
 ///
 /// # Errors
 /// Returns the errors of the keyring; [`ErrorKind::Store`] if the system returns no random numbers.

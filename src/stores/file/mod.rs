@@ -1,8 +1,8 @@
 //! The store that all programs of a user share. Each record is an encrypted ("sealed") file.
 //!
 //! The store opens its first file when it is first used. If the store can't be used, it logs one
-//! warning that names the remedy, and keeps its records in memory. The store never overwrites a file
-//! that was sealed with another key or that has a newer format.
+//! warning that names the remedy, and keeps its records in memory. The store never overwrites a
+//! file that was sealed with another key or that has a newer format.
 //!
 //! | in the store's directory | content |
 //! |---|---|

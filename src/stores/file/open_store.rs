@@ -37,7 +37,8 @@ pub(super) struct OpenStore {
     pub(super) is_writable: bool,
 }
 
-/// Opens a store for reading, without creating files. `None` if the store or its key does not exist.
+/// Opens a store for reading, without creating files. `None` if the store or its key does not
+/// exist.
 ///
 /// # Errors
 /// [`ErrorKind::UnsafeFile`] if other users could access a file or directory;

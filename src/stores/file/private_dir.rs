@@ -110,7 +110,7 @@ pub(super) enum FileContents {
     Missing,
     /// Its bytes.
     Bytes(Vec<u8>),
-    /// The store did not create the file in this state. The string is the reason.
+    /// The file is not safe to use. The string is the reason.
     Unsafe(&'static str),
 }
 
@@ -152,8 +152,8 @@ pub(super) fn read_file(dir: &Dir, path: &Path, name: &str) -> Result<FileConten
     }
 }
 
-/// Reads `size` bytes of a file, or fewer if it is shorter. The size can't change meanwhile: writers
-/// replace a file and never change it.
+/// Reads `size` bytes of a file, or fewer if it is shorter. The size can't change meanwhile:
+/// writers replace a file and never change it.
 fn read_all(mut file: &File, size: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; size];
     let mut len = 0;

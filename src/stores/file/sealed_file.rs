@@ -1,5 +1,5 @@
-//! Reads, writes, quarantines and removes sealed files. A file is written under a temporary name and
-//! then renamed.
+//! Reads, writes, quarantines and removes sealed files. A file is written under a temporary name
+//! and then renamed.
 
 use std::io;
 
@@ -81,8 +81,8 @@ pub(super) enum ReadOutcome {
     Intact(Vec<u8>),
     /// The file was changed after the store wrote it. The string is the reason.
     Damaged(&'static str),
-    /// The file was written with another key or by another release. The string is the reason, with a
-    /// remedy.
+    /// The file was written with another key or by another release. The string is the reason, with
+    /// a remedy.
     Foreign(&'static str),
 }
 
@@ -180,7 +180,8 @@ impl OpenStore {
     /// removed only if `even_foreign` is set.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if the file can't be removed, or is foreign and `even_foreign` is not set.
+    /// [`ErrorKind::Store`] if the file can't be removed, or is foreign and `even_foreign` is not
+    /// set.
     pub(super) fn remove(
         &self,
         name: &RecordName,
@@ -205,8 +206,8 @@ impl OpenStore {
         }
     }
 
-    /// Removes the file of a record if it has exactly this generation. Keeps it if a process holds its
-    /// write lock. Doesn't sync the directory. Returns whether the file was removed.
+    /// Removes the file of a record if it has exactly this generation. Keeps it if a process holds
+    /// its write lock. Doesn't sync the directory. Returns whether the file was removed.
     pub(super) fn remove_if_unlocked(&self, name: &RecordName, generation: u64) -> bool {
         let Ok(LockAttempt::Acquired(_lock)) =
             lock::try_acquire(&self.dir, &self.path, &name.write_lock())
@@ -231,8 +232,8 @@ impl OpenStore {
     }
 
     fn rename_damaged(&self, name: &RecordName) {
-        // This replaces an earlier damaged file of the same name. If the rename fails, the next write
-        // overwrites the damaged file.
+        // This replaces an earlier damaged file of the same name. If the rename fails, the next
+        // write overwrites the damaged file.
         let _ = self.dir.rename(
             &name.path,
             &self.dir,
@@ -262,8 +263,8 @@ impl OpenStore {
     }
 }
 
-/// Removes all records, all failures and the label. Keeps an intact key file, because other processes
-/// use it. Removes a damaged key file.
+/// Removes all records, all failures and the label. Keeps an intact key file, because other
+/// processes use it. Removes a damaged key file.
 ///
 /// # Errors
 /// [`ErrorKind::UnsafeFile`] if other users could access the store's directory or key;
