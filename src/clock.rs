@@ -1,17 +1,17 @@
-//! What time it is: the system's, or a test's.
+//! The wall clock: the system's, or a manual one for tests.
 //!
-//! Expiry goes by this wall clock; deadlines go by `std::time::Instant`.
+//! Expiry times use this clock. Deadlines use `std::time::Instant`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use crate::sys::clock::coarse_unix_us;
 
-/// The latest time that is believed of a service: the end of the year 9999. Beyond it stands a
-/// mistake.
+/// The latest time that keyferry accepts from a service: the end of the year 9999. A later time is
+/// a mistake.
 pub const LATEST_UNIX_S: i64 = 253_402_300_799;
 
-/// A wall clock, cheap to copy and to read.
+/// A wall clock that is cheap to clone and to read.
 #[derive(Clone)]
 pub struct Clock(Source);
 
@@ -22,17 +22,18 @@ enum Source {
 }
 
 impl Clock {
-    /// The system's coarse wall clock.
+    /// Returns the system's coarse wall clock.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that stands until it is moved. Copies show the same time.
+    /// Returns a clock that changes only when [`Clock::advance_us`] is called. Clones share their
+    /// time.
     pub fn manual(unix_us: i64) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(unix_us))))
     }
 
-    /// Microseconds since 1970.
+    /// Returns the microseconds since 1970.
     #[inline]
     pub fn now_us(&self) -> i64 {
         match &self.0 {
@@ -41,7 +42,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock; the system's stays as it is.
+    /// Advances a manual clock. Does nothing on the system clock.
     pub fn advance_us(&self, by: i64) {
         if let Source::Manual(now) = &self.0 {
             now.fetch_add(by, Ordering::Relaxed);

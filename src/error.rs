@@ -1,94 +1,95 @@
-//! What can go wrong: one [`ErrorKind`] for programs, one sentence for people.
+//! The error type: an [`ErrorKind`] for programs and an error message for people.
 //!
-//! It deliberately keeps no source error: the texts of HTTP and JSON libraries quote URLs, headers
-//! and values, so whoever meets such an error says in its own words what happened.
+//! An [`Error`] never contains the error of another library. HTTP and JSON libraries quote URLs,
+//! headers and values in their messages, and those may be secret. Code that receives such an error
+//! writes its own message.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// What a program can react to. One variant is one status number of the C ABI.
+/// The kind of an error. Each variant has its own status code in the C ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A pointer that must not be NULL is NULL.
+    /// A required pointer is NULL.
     NullArgument,
-    /// Text from the caller is not UTF-8.
+    /// A string from the caller is not UTF-8.
     NotUtf8,
-    /// A value holds CR, LF or NUL, is empty, too long or out of range.
+    /// A value contains CR, LF or NUL, or is empty, too long or out of range.
     InvalidValue,
-    /// A resource that can't be read.
+    /// The resource is malformed.
     InvalidResource,
-    /// A resource that no configured service owns: ask the next source.
+    /// The resource belongs to no configured service. The caller may try another credential source.
     UnknownService,
-    /// The resource is reached without any header.
+    /// The resource needs no credential header.
     NoHeader,
-    /// The token has several headers and the call can give one.
+    /// The token has several headers, but the call returns only one.
     MultipleHeaders,
     /// The caller's buffer is too small.
     BufferTooSmall,
-    /// The caller cancelled its request.
+    /// The caller cancelled the request.
     Cancelled,
     /// The caller's deadline passed.
     Timeout,
-    /// The handle was made before a fork.
+    /// The handle was created before a fork and used in the child process.
     Forked,
-    /// keyferry was called from its own log callback.
+    /// keyferry was called from its own log callback or from a plugin's function.
     Reentrant,
-    /// A fault inside keyferry, contained at the boundary.
+    /// keyferry panicked. The C ABI caught the panic.
     Panic,
-    /// Configuration that can't be read or understood.
+    /// The configuration cannot be read or is invalid.
     Config,
-    /// A setting that is needed is not there.
+    /// A required setting is missing.
     NotConfigured,
-    /// A file with secrets that others can read or change.
+    /// Other users can read or change a file that contains secrets.
     UnsafeFile,
-    /// A secret's source did not give it.
+    /// A secret source failed to provide a secret.
     SecretSource,
-    /// Nothing usable in memory.
+    /// No usable token is cached.
     NotCached,
     /// Another process holds the lock.
     Busy,
-    /// The store can't be used.
+    /// The store cannot be used.
     Store,
-    /// No connection to the service.
+    /// keyferry could not connect to the service.
     Unreachable,
-    /// TLS refused the service.
+    /// The TLS handshake with the service failed.
     Tls,
-    /// The service did not answer in time, or broke off.
+    /// The service did not respond in time, or closed the connection early.
     NoResponse,
-    /// The service refused the credential.
+    /// The service rejected the credential.
     BadCredentials,
-    /// The login ended and can't be renewed without a person.
+    /// The login expired and cannot be refreshed without the user.
     LoginRequired,
-    /// The service does not know the thing: ask the next source.
+    /// The service does not have the resource. The caller may try another credential source.
     NotFound,
-    /// The credential can't be used for this.
+    /// The credential does not allow this access.
     InsufficientAccess,
-    /// 429: too many requests.
+    /// The service throttled the request (HTTP status 429).
     Throttled,
-    /// A 5xx answer.
+    /// The service returned a 5xx status.
     Unavailable,
-    /// An answer that is not what the service documents.
+    /// The response differs from the service's documentation.
     BadResponse,
-    /// A redirect, which is never followed.
+    /// The service redirected the request. keyferry follows no redirects.
     Redirected,
-    /// The service has no such route.
+    /// The service does not support this operation.
     Unsupported,
-    /// A plugin misbehaved.
+    /// A plugin violated its contract or failed.
     Plugin,
 }
 
-/// What a plugin did that its author has to mend.
+/// A mistake in a plugin, for the plugin's author to fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PluginFault {
-    /// What the contract forbids.
+    /// The plugin violated its contract.
     Misbehaved,
-    /// It failed, and gave no sentence.
+    /// The plugin returned a failure without an error message.
     SaidNothing,
 }
 
-/// A failure: a kind for programs, a sentence for people, and what the service said. It contains no
-/// secret, header, body or query.
+/// An error: its kind for programs, its message for people, and details from the service. An error
+/// never contains a secret, header, body or query.
 ///
 /// ```
 /// use keyferry::{Config, ErrorKind, Session};
@@ -103,29 +104,30 @@ pub enum PluginFault {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Error {
-    /// What programs switch on.
+    /// The kind of the error.
     pub kind: ErrorKind,
     message: Cow<'static, str>,
-    /// The HTTP status that caused it, if one did.
+    /// The HTTP status of the response that caused the error, if any.
     pub http_status: Option<u16>,
-    /// The service's own error number, if it sent one.
+    /// The service's error code, if the service sent one.
     pub service_code: Option<i64>,
-    /// After how many milliseconds a new try makes sense.
+    /// Milliseconds to wait before the next retry, if known.
     pub retry_after_ms: Option<u64>,
-    /// What a plugin did wrong, if it is a plugin's own failure.
+    /// The plugin's mistake, if a plugin caused the error.
     #[doc(hidden)]
     pub plugin_fault: Option<PluginFault>,
 }
 
-/// The result of nearly everything here.
+/// A result whose error is [`Error`] by default.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of `kind`; `what` is lower case, without a full stop, and names thing and remedy.
-    pub fn new(kind: ErrorKind, what: impl Into<Cow<'static, str>>) -> Self {
+    /// Creates an error. `message` is lower case, has no full stop, and names the affected item and
+    /// the remedy.
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
-            message: what.into(),
+            message: message.into(),
             http_status: None,
             service_code: None,
             retry_after_ms: None,
@@ -133,40 +135,40 @@ impl Error {
         }
     }
 
-    /// The same, caused by an answer with this status.
+    /// Sets the HTTP status of the response that caused the error.
     #[must_use]
     pub fn with_http_status(mut self, status: u16) -> Self {
         self.http_status = Some(status);
         self
     }
 
-    /// The same, with the service's own error number.
+    /// Sets the service's error code.
     #[must_use]
     pub fn with_service_code(mut self, code: Option<i64>) -> Self {
         self.service_code = code;
         self
     }
 
-    /// The same, worth another try after so many milliseconds.
+    /// Sets the number of milliseconds to wait before the next retry.
     #[must_use]
     pub fn with_retry_after_ms(mut self, after_ms: Option<u64>) -> Self {
         self.retry_after_ms = after_ms;
         self
     }
 
-    /// The same, by a plugin's own fault.
+    /// Marks the error as a plugin's mistake.
     #[must_use]
     pub fn with_plugin_fault(mut self, plugin_fault: PluginFault) -> Self {
         self.plugin_fault = Some(plugin_fault);
         self
     }
 
-    /// The sentence for people.
+    /// Returns the error message for people.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether the same request may succeed later without anybody changing anything.
+    /// Returns whether the same request may succeed if it is retried later.
     pub fn is_transient(&self) -> bool {
         use ErrorKind::{Busy, NoResponse, Throttled, Timeout, Unavailable, Unreachable};
         matches!(

@@ -1,16 +1,16 @@
-//! keyferry gives every program on a machine the right, unexpired request headers for MASV cloud
-//! and FileVerbs, and tells who is signed in to the local MASV Agent, without a secret in the
-//! program's code.
+//! keyferry provides valid request headers for MASV cloud and FileVerbs to any program on a
+//! machine. It also reports who is signed in to the local MASV Agent. The programs contain no
+//! secrets.
 //!
-//! A [`Session`] reads the user's configuration, logs in when it has to, keeps the tokens, and
-//! renews them before they expire. A program names a URL, gets a [`Token`], and sends its headers
-//! with any HTTP client.
+//! A [`Session`] reads the user's configuration, logs in when necessary, caches and stores tokens,
+//! and refreshes them before they expire. A program passes a URL, gets a [`Token`], and sends its
+//! headers with any HTTP client.
 //!
 //! ```
 //! use keyferry::{Config, Session};
 //!
 //! # fn main() -> Result<(), keyferry::Error> {
-//! let mut config = Config::new(); // `Session::open_user` reads the user's own instead
+//! let mut config = Config::new(); // `Session::open_user` reads the user's configuration instead
 //! config.set("masv.api_key", "made-up-key".into())?;
 //! let session = Session::open(config)?;
 //!
@@ -21,21 +21,22 @@
 //! # }
 //! ```
 //!
-//! Sessions, tokens and errors can be used by any thread. Calls that may go to the network block:
-//! in asynchronous code, run them on a thread for blocking work.
+//! Any thread can use sessions, tokens and errors. Calls that may use the network block the thread.
+//! In asynchronous code, run them on a thread for blocking work.
 //!
 //! # Features
 //!
-//! `wiping-alloc` (default) makes an allocator the global one that wipes each block when it is
-//! freed. Without it a program may have an allocator of its own. Then [`Secret`]s are still wiped,
-//! but these are not: tokens and their headers, and the buffers of the HTTP, TLS and JSON
-//! libraries, which may hold passwords.
+//! `wiping-alloc` (default) sets a global allocator that wipes each block when it is freed. A
+//! program that needs its own allocator must turn this feature off. [`Secret`]s are then still
+//! wiped. Tokens, their headers and the buffers of the HTTP, TLS and JSON libraries are not, and
+//! these buffers may contain passwords.
 //!
-//! # The folders, in their order
+//! # Module order
 //!
-//! A module imports from the rows above its own, and inside its row from the modules before it. The
-//! adapters do not import each other. A test in `tests/architecture` holds this. Everything but the
-//! types below is for the C ABI and the programs, and may change in any version.
+//! A module may import the modules of the rows above its own, and the modules before it in its own
+//! row. Adapters do not import each other. A test in `tests/architecture` checks these rules. Only
+//! the types re-exported below are public API. All other items serve the C ABI and the programs,
+//! and may change in any version.
 //!
 //! | layer | modules |
 //! |---|---|
@@ -89,7 +90,7 @@ pub use session::Session;
 #[global_allocator]
 static ALLOCATOR: sys::wiping_alloc::WipingAlloc = sys::wiping_alloc::WipingAlloc;
 
-/// The code of the README, run by the tests of the documentation.
+/// Runs the Rust code in the README as documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeExamples;

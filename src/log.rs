@@ -1,10 +1,10 @@
-//! The log: one function of the host program, or nothing.
+//! The log: passes messages to one function of the application, or discards them.
 //!
-//! Deliberately not the `log` crate: libraries below would write headers into it, and a host would
-//! have to install a logger of its own.
+//! Rationale: keyferry does not use the `log` crate. The libraries below keyferry would write
+//! headers to that log, and the application would have to install a logger.
 //!
-//! The function is called from any thread, never under a lock of ours, never on the hit path, never
-//! in a forked child.
+//! keyferry may call the function from any thread. It never calls the function while it holds one
+//! of its own locks, on a cache hit, or in a forked child.
 
 use std::cell::Cell;
 use std::fmt::Arguments;
@@ -16,21 +16,21 @@ use crate::sys::sync::{Condvar, Mutex, RwLock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::fork;
 
-/// How much is said.
+/// The severity of a log message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Level {
-    /// What the user has to mend.
+    /// A fault that the user must fix.
     Error = 1,
-    /// What works in spite of a fault.
+    /// A fault that keyferry works around.
     Warn = 2,
-    /// Logins, refreshes, refusals.
+    /// Logins, refreshes and rejections.
     Info = 3,
-    /// Each exchange.
+    /// Every HTTP exchange.
     Debug = 4,
 }
 
-/// Takes messages. What it owns is freed when it is dropped.
+/// The application's log function.
 pub type Sink = Box<dyn Fn(Level, &str) + Send + Sync>;
 
 struct Installed {
@@ -44,7 +44,7 @@ static LEVEL: AtomicU8 = AtomicU8::new(0);
 static RUNNING: AtomicU32 = AtomicU32::new(0);
 static SINK: RwLock<Option<Arc<Installed>>> = RwLock::new(None);
 
-/// Whose code runs on this thread that must not call keyferry back.
+/// The foreign code that runs on a thread and must not call keyferry.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Inside {
     Nothing,
@@ -53,16 +53,16 @@ enum Inside {
 }
 
 thread_local! {
-    /// What this thread is inside of, and in which generation of forks: a child that was forked
-    /// there is inside of nothing.
+    /// The foreign code that runs on this thread, and the fork generation in which it was entered.
+    /// In a forked child the entry of the parent does not count.
     static INSIDE: Cell<(Inside, u32)> = const { Cell::new((Inside::Nothing, 0)) };
 }
 
-/// Has all messages up to `level` go to `sink` from now on. Returns when no call of the one before
-/// is running; that one is dropped then.
+/// Sends all messages up to `level` to `sink` from now on. Waits until no call of the previous sink
+/// is running, then drops that sink.
 ///
 /// # Errors
-/// [`ErrorKind::Reentrant`] from inside a sink.
+/// [`ErrorKind::Reentrant`] if called from a sink or from a plugin's function.
 pub fn install(level: Option<Level>, sink: Option<Sink>) -> Result<()> {
     check_not_inside()?;
     fork::watch();
@@ -93,7 +93,7 @@ pub fn install(level: Option<Level>, sink: Option<Sink>) -> Result<()> {
     Ok(())
 }
 
-/// Says something at a level.
+/// Writes a log message.
 pub fn write(level: Level, message: Arguments<'_>) {
     if level as u8 > LEVEL.load(Ordering::Relaxed) {
         return;
@@ -103,7 +103,7 @@ pub fn write(level: Level, message: Arguments<'_>) {
     };
     let text = message.to_string();
     RUNNING.fetch_add(1, Ordering::Relaxed);
-    // A sink that panics says nothing more; whoever logs goes on.
+    // A panic in the sink loses this message only. The code that wrote the message continues.
     let _ = inside(Inside::Sink, || {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             (installed.sink)(level, &text)
@@ -120,7 +120,7 @@ pub fn write(level: Level, message: Arguments<'_>) {
 }
 
 fn enter() -> Option<Arc<Installed>> {
-    if whereabouts() == Inside::Sink {
+    if current_code() == Inside::Sink {
         return None;
     }
     if fork::generation() != 0 && forked_from_installer() {
@@ -132,7 +132,9 @@ fn enter() -> Option<Arc<Installed>> {
     Some(Arc::clone(installed))
 }
 
-/// In a child the lock itself may have been taken at the fork: it is only tried.
+/// Returns whether a forked child must discard messages: an ancestor process installed the sink, no
+/// sink is installed, or the lock is taken. This function only tries the lock. If another thread
+/// held the lock during the fork, the lock stays taken in the child.
 fn forked_from_installer() -> bool {
     SINK.try_read().is_none_or(|guard| {
         guard
@@ -141,8 +143,8 @@ fn forked_from_installer() -> bool {
     })
 }
 
-/// Runs a plugin's function: what it calls of keyferry meanwhile is refused, for it may wait for
-/// that very function.
+/// Runs a plugin's function. Calls from that function to keyferry's public API fail meanwhile,
+/// because they may wait for that same function.
 pub fn inside_plugin<T>(function: impl FnOnce() -> T) -> T {
     RUNNING.fetch_add(1, Ordering::Relaxed);
     let outcome = inside(Inside::Plugin, function);
@@ -150,14 +152,14 @@ pub fn inside_plugin<T>(function: impl FnOnce() -> T) -> T {
     outcome
 }
 
-fn inside<T>(what: Inside, function: impl FnOnce() -> T) -> T {
-    let before = INSIDE.replace((what, fork::generation()));
+fn inside<T>(code: Inside, function: impl FnOnce() -> T) -> T {
+    let before = INSIDE.replace((code, fork::generation()));
     let outcome = function();
     INSIDE.set(before);
     outcome
 }
 
-fn whereabouts() -> Inside {
+fn current_code() -> Inside {
     let (inside, forks) = INSIDE.get();
     if forks == fork::generation() {
         inside
@@ -166,10 +168,10 @@ fn whereabouts() -> Inside {
     }
 }
 
-/// Refuses calls from inside a sink, and from inside a plugin's function.
+/// Rejects calls from inside a sink or a plugin's function.
 ///
 /// # Errors
-/// [`ErrorKind::Reentrant`].
+/// [`ErrorKind::Reentrant`] if the calling thread is inside one of these.
 #[inline]
 pub fn check_not_inside() -> Result<()> {
     if RUNNING.load(Ordering::Relaxed) != 0 {
@@ -181,15 +183,15 @@ pub fn check_not_inside() -> Result<()> {
 
 #[cold]
 fn refuse_inside() -> Result<()> {
-    match whereabouts() {
+    match current_code() {
         Inside::Nothing => Ok(()),
         Inside::Sink => Err(Error::new(
             ErrorKind::Reentrant,
-            "keyferry was called from its own log function: hand the message to another thread",
+            "keyferry was called from its own log function; pass the message to another thread",
         )),
         Inside::Plugin => Err(Error::new(
             ErrorKind::Reentrant,
-            "keyferry was called from a plugin's function: use the host's table there",
+            "keyferry was called from a plugin's function; use the host's table there instead",
         )),
     }
 }

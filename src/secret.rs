@@ -1,7 +1,8 @@
-//! Secret text: wiped when dropped, never shown, with one way out.
+//! A secret string that is wiped when it is dropped and never printed.
 //!
-//! Deliberately has no `Debug` content, no `Display`, no `Serialize` and no `Deref`:
-//! [`Secret::expose`] is the exit, and `tests/architecture` counts where it is used.
+//! [`Secret`] implements neither `Display`, `Serialize` nor `Deref`, and its `Debug` output omits
+//! the string. Only [`Secret::expose`] returns the string, and `tests/architecture` counts its
+//! uses.
 
 use std::fmt;
 
@@ -9,23 +10,23 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// A password, key or token: wiped when it is dropped, and never shown.
+/// A password, key or token. It is wiped when it is dropped, and never printed.
 ///
 /// ```
 /// let secret = keyferry::Secret::from("made-up-key");
 /// assert_eq!(format!("{secret:?}"), "Secret");
-/// assert_eq!(secret.expose(), "made-up-key"); // only where it leaves the program
+/// assert_eq!(secret.expose(), "made-up-key"); // only where the secret leaves the program
 /// ```
 #[derive(Clone, Default)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes the text over. No copy is made.
+    /// Wraps a string without copying it.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// Takes bytes over that have to be UTF-8; others are wiped.
+    /// Wraps bytes without copying them. Returns `None` and wipes the bytes if they are not UTF-8.
     pub fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
         match String::from_utf8(bytes) {
             Ok(text) => Some(Self::new(text)),
@@ -36,37 +37,40 @@ impl Secret {
         }
     }
 
-    /// The text itself, for the place where it leaves.
+    /// Returns the string. Call this only where the secret leaves the process.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no text.
+    /// Returns whether the string is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Refuses what can't be the value of a header: empty, control characters, or beyond
-    /// [`MAX_VALUE_BYTES`]. `name` says whose value it is.
+    /// Checks that the secret is a valid header value: not empty, without control characters, and
+    /// at most [`MAX_VALUE_BYTES`] long. `name` identifies the secret in the error message.
     ///
-    /// Rationale: a CR or LF in a value becomes a header of its own (CVE-2020-5260 and its kin).
+    /// Rationale: CR or LF in a value starts a new header (CVE-2020-5260 and similar).
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidValue`] if the secret is not a valid header value.
     pub fn check(&self, name: &str) -> Result<()> {
         if self.is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidValue,
-                format!("{name} is empty: copy it again, or leave it out"),
+                format!("{name} is empty; copy it again or leave it out"),
             ));
         }
         if self.len() > MAX_VALUE_BYTES {
             return Err(Error::new(
                 ErrorKind::InvalidValue,
                 format!(
-                    "{name} is longer than {MAX_VALUE_BYTES} bytes, which no server takes in a header: copy it again"
+                    "{name} is longer than {MAX_VALUE_BYTES} bytes, the limit for a header value; copy it again"
                 ),
             ));
         }
@@ -74,7 +78,7 @@ impl Secret {
             return Err(Error::new(
                 ErrorKind::InvalidValue,
                 format!(
-                    "{name} holds a line break or another control character: copy it again without"
+                    "{name} contains a line break or another control character; copy it again without it"
                 ),
             ));
         }
@@ -82,7 +86,8 @@ impl Secret {
     }
 }
 
-/// The longest value of one header: more than common servers accept (8 KiB), less than hurts.
+/// The maximum length of a header value. Common servers accept 8 KiB, so 16 KiB rejects only
+/// mistakes.
 pub const MAX_VALUE_BYTES: usize = 16 * 1024;
 
 impl From<&str> for Secret {

@@ -1,7 +1,7 @@
-//! The base URL of a service, which limits where its credentials are sent: scheme, host and port,
-//! and the path of the API.
+//! The base URL of a service. Its scheme, host, port and path limit where the service's credentials
+//! are sent.
 //!
-//! The `url` crate is the only URL parser, here and for the connection.
+//! The `url` crate parses all URLs, both here and for connections, so that both agree.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The base of a service: its exact origin and the path before its version prefix, without a slash
-/// at the end.
+/// The base URL of a service: its exact origin and the path before the version prefix, without a
+/// slash at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
     url: Url,
@@ -19,30 +19,30 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Parses a base URL. `suffixes` are version prefixes that users leave at its end, longest
-    /// first.
+    /// Parses a base URL. `suffixes` lists the version prefixes, longest first. If the URL ends in
+    /// one of them, it is removed, because users often include it.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`], naming `setting`, if it is no URL, has user-info, a query or a
-    /// fragment, or would send credentials in clear to anything but loopback.
+    /// [`ErrorKind::Config`], naming `setting`, if `text` is not an http or https URL; if it has a
+    /// user name, password, query or fragment; or if it uses http and its host is not loopback.
     pub fn parse(setting: &str, text: &str, suffixes: &[&str]) -> Result<Self> {
         let reject =
             |reason: &str| Err(Error::new(ErrorKind::Config, format!("{setting} {reason}")));
         let Ok(mut url) = Url::parse(text) else {
-            return reject("is no URL: write it like https://api.example.com");
+            return reject("is not a URL; write it like https://api.example.com");
         };
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return reject("is not an https URL: write it like https://api.example.com");
+            return reject("is not an https URL; write it like https://api.example.com");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return reject("holds a user name or password: put secrets into their own settings");
+            return reject("contains a user name or password; put secrets in their own settings");
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return reject("has a query or a fragment: write the base URL alone");
+            return reject("has a query or a fragment; write only the base URL");
         }
         if url.scheme() == "http" && !is_loopback(&url) {
             return reject(
-                "is http: credentials go over https, or http to this machine (localhost) only",
+                "uses http, which is allowed only for this machine (localhost); use https",
             );
         }
         let mut path = url.path().trim_end_matches('/').to_owned();
@@ -60,18 +60,19 @@ impl BaseUrl {
         })
     }
 
-    /// Scheme, host and port as `https://host` or `https://host:port`, the port left out where it
-    /// is the usual one.
+    /// Returns scheme, host and port as `https://host` or `https://host:port`. The scheme's default
+    /// port is omitted.
     pub fn origin(&self) -> &str {
         &self.text[..self.path_start]
     }
 
-    /// Origin and path, as URLs of the service begin.
+    /// Returns origin and path, the common beginning of all URLs of the service.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The path of `url` below this base, if `url` has exactly this origin.
+    /// Returns the path of `url` below this base URL, or `None` if `url` has another origin or is
+    /// not below this base URL.
     pub fn below<'a>(&self, url: &'a Url) -> Option<&'a str> {
         if url.origin() != self.url.origin() {
             return None;
@@ -80,11 +81,12 @@ impl BaseUrl {
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
     }
 
-    /// The URL of `path_and_query` below this base. The path starts with a slash.
+    /// Returns the URL of `path_and_query` below this base URL. `path_and_query` must start with a
+    /// slash.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidResource`] if the result would leave the origin or the path, as `/../`
-    /// or `//host` try to.
+    /// [`ErrorKind::InvalidResource`] if the result is not below this base URL, for example because
+    /// of `/../` or `//host`.
     pub fn join(&self, path_and_query: &str) -> Result<Url> {
         let text = format!("{}{path_and_query}", self.text);
         Url::parse(&text)
@@ -93,12 +95,12 @@ impl BaseUrl {
             .ok_or_else(|| {
                 Error::new(
                     ErrorKind::InvalidResource,
-                    "the path leaves the service: check the id in it",
+                    "the path is outside the service's base URL; check the ID in it",
                 )
             })
     }
 
-    /// Whether the service runs on this machine.
+    /// Returns whether the service runs on this machine.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.url)
     }
@@ -110,7 +112,8 @@ impl fmt::Display for BaseUrl {
     }
 }
 
-/// Whether a URL names this machine: `localhost` and what is below it, or a loopback address.
+/// Returns whether a URL's host is this machine: `localhost`, a name below `localhost`, or a
+/// loopback address.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => is_localhost(name),
@@ -125,8 +128,8 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Whether a name is this machine's by RFC 6761, section 6.3, whatever a name server says: it is
-/// never looked up.
+/// Returns whether a name is `localhost` or below it. RFC 6761, section 6.3, reserves these names
+/// for this machine, so keyferry never looks them up in DNS.
 pub fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     name == "localhost" || name.ends_with(".localhost")

@@ -1,6 +1,7 @@
-//! The key that a token is cached and stored under, and its parts.
+//! The key under which a token is cached and stored, and its parts.
 //!
-//! The id of a link's key contains its secret and password as a keyed fingerprint only.
+//! The key of a link contains a keyed fingerprint of the link's secret and password, never the
+//! values themselves.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -13,24 +14,25 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum ResourceKind {
-    /// The configured API key or SecretKey, handed out as it is.
+    /// The configured API key or SecretKey, which is returned unchanged.
     Key = 1,
-    /// The login of a user.
+    /// A user's login.
     User = 2,
     /// One package.
     Package = 3,
     /// One transfer.
     Transfer = 4,
-    /// One link: an alias of the package that it opens.
+    /// One link. It is an alias of the package that it opens.
     Link = 5,
     /// A bearer token.
     Bearer = 6,
-    /// A session that is state elsewhere and no header.
+    /// A session that another program keeps. It has no header.
     Session = 7,
 }
 
 impl ResourceKind {
-    /// All of them, by their numbers from 1 on, with their names in texts and names of files.
+    /// All variants in the order of their numbers, from 1 on, with the names used in messages and
+    /// file names.
     pub const ALL: [(Self, &'static str); 7] = [
         (Self::Key, "key"),
         (Self::User, "user"),
@@ -41,12 +43,12 @@ impl ResourceKind {
         (Self::Session, "session"),
     ];
 
-    /// Its name in texts and names of files.
+    /// Returns the name used in messages and file names.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize - 1].1
     }
 
-    /// The kind of this number.
+    /// Returns the kind with this number.
     #[inline]
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL
@@ -55,22 +57,23 @@ impl ResourceKind {
     }
 }
 
-/// What a token allows.
+/// The access that a token allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Access {
-    /// All that the thing's kind of token allows; there is only one sort.
+    /// Everything that this kind of token allows. The resource has only one access level.
     Full = 1,
     /// List and download.
     Read = 2,
     /// Add files and finalize.
     Write = 3,
-    /// Rename, expiry, links, delete, transfers.
+    /// Rename, delete, change the expiry, manage links and transfers.
     Manage = 4,
 }
 
 impl Access {
-    /// All of them, by their numbers from 1 on, with their names in texts and names of files.
+    /// All variants in the order of their numbers, from 1 on, with the names used in messages and
+    /// file names.
     pub const ALL: [(Self, &'static str); 4] = [
         (Self::Full, "full"),
         (Self::Read, "read"),
@@ -78,12 +81,12 @@ impl Access {
         (Self::Manage, "manage"),
     ];
 
-    /// Its name in texts and names of files.
+    /// Returns the name used in messages and file names.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize - 1].1
     }
 
-    /// The access of this number.
+    /// Returns the access with this number.
     #[inline]
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL
@@ -95,17 +98,17 @@ impl Access {
 /// The owner of tokens: one account at one base URL of one service.
 #[derive(Debug)]
 pub struct Scope {
-    /// The service's name.
+    /// The name of the service.
     pub service: String,
-    /// Its base URL: a token from one is never used at another.
+    /// The service's base URL. A token from one base URL is never sent to another.
     pub base: String,
-    /// The profile's name.
+    /// The name of the account.
     pub account: String,
     fingerprint: u64,
 }
 
 impl Scope {
-    /// The scope of these three.
+    /// Creates the scope of an account at a service's base URL.
     pub fn new(service: &str, base: &str, account: &str) -> Self {
         let fingerprint = first_u64(digest(&[service, base, account]).as_ref());
         Self {
@@ -116,14 +119,14 @@ impl Scope {
         }
     }
 
-    /// A number that identifies the scope, the same in every process.
+    /// Returns a number that identifies the scope. It is the same in every process.
     #[inline]
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
 
-    /// The key of a resource in this scope; for a link see [`Scope::link`]. Keys are made here
-    /// only.
+    /// Returns the key of a resource in this scope. For a link, use [`Scope::link`]. All keys are
+    /// created in this module.
     pub fn key(
         self: &Arc<Self>,
         resource_kind: ResourceKind,
@@ -138,8 +141,8 @@ impl Scope {
         }
     }
 
-    /// The key of a link, by its id and the fingerprint of its secret and password: another secret
-    /// may open another package.
+    /// Returns the key of a link. The key contains the fingerprint of the link's secret and
+    /// password, because another secret may open another package.
     pub fn link(self: &Arc<Self>, id: &str, fingerprint: Fingerprint) -> TokenKey {
         self.key(
             ResourceKind::Link,
@@ -149,8 +152,8 @@ impl Scope {
     }
 }
 
-/// The digest of these parts, each after its length, so that no two lists of parts have the same
-/// input.
+/// Returns the digest of these parts. Each part is preceded by its length, so that different lists
+/// of parts never have the same input.
 fn digest(parts: &[&str]) -> digest::Digest {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
@@ -167,19 +170,19 @@ fn first_u64(digest: &[u8]) -> u64 {
         .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// A key without its access, borrowed for a look-up.
+/// A borrowed key without its access, for look-ups.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyPrefix<'a> {
     /// [`Scope::fingerprint`].
     pub scope: u64,
-    /// What the id names.
+    /// The kind of the resource.
     pub resource_kind: ResourceKind,
-    /// Which one.
+    /// The id of the resource.
     pub id: &'a str,
 }
 
 impl<'a> KeyPrefix<'a> {
-    /// The key of its token with this access.
+    /// Returns the key with this access.
     #[inline]
     pub fn with(&self, access: Access) -> TokenKeyRef<'a> {
         TokenKeyRef {
@@ -191,21 +194,21 @@ impl<'a> KeyPrefix<'a> {
     }
 }
 
-/// A key, borrowed for a look-up.
+/// A borrowed key, for look-ups.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TokenKeyRef<'a> {
     /// [`Scope::fingerprint`].
     pub scope: u64,
-    /// What the id names.
+    /// The kind of the resource.
     pub resource_kind: ResourceKind,
-    /// Which one.
+    /// The id of the resource.
     pub id: &'a str,
-    /// What the token allows.
+    /// The access that the token allows.
     pub access: Access,
 }
 
 impl<'a> TokenKeyRef<'a> {
-    /// The key without its access.
+    /// Returns the key without its access.
     #[inline]
     pub fn prefix(&self) -> KeyPrefix<'a> {
         KeyPrefix {
@@ -216,25 +219,25 @@ impl<'a> TokenKeyRef<'a> {
     }
 }
 
-/// Separates a link's id from the fingerprint of its secret and password; never occurs in ids.
+/// Separates a link's id from the fingerprint of its secret and password. Never occurs in ids.
 const PASSWORD_SEPARATOR: char = '#';
 
 /// An owned key.
 #[derive(Clone)]
 pub struct TokenKey {
-    /// Whose.
+    /// The scope of the token.
     pub scope: Arc<Scope>,
-    /// What the id names.
+    /// The kind of the resource.
     pub resource_kind: ResourceKind,
-    /// Which one; empty where there is only one. Of a link it ends in a fingerprint: see
-    /// [`TokenKey::url_id`].
+    /// The id of the resource. It is empty if the service has only one resource of this kind. The
+    /// id of a link ends in a fingerprint; see [`TokenKey::url_id`].
     pub id: Box<str>,
-    /// What the token allows.
+    /// The access that the token allows.
     pub access: Access,
 }
 
 impl TokenKey {
-    /// The key for a look-up.
+    /// Borrows the key for a look-up.
     pub fn borrow(&self) -> TokenKeyRef<'_> {
         TokenKeyRef {
             scope: self.scope.fingerprint,
@@ -244,7 +247,7 @@ impl TokenKey {
         }
     }
 
-    /// The id as a URL contains it: without a link's fingerprint.
+    /// Returns the id as it appears in URLs, without a link's fingerprint.
     pub fn url_id(&self) -> &str {
         match self.resource_kind {
             ResourceKind::Link => self.id.split(PASSWORD_SEPARATOR).next().unwrap_or_default(),
@@ -252,7 +255,7 @@ impl TokenKey {
         }
     }
 
-    /// The key of the same resource with another access.
+    /// Returns the key of the same resource with another access.
     #[must_use]
     pub fn with_access(&self, access: Access) -> Self {
         Self {
@@ -280,7 +283,7 @@ impl Hash for TokenKey {
 }
 
 impl fmt::Display for TokenKey {
-    /// `masv package 01ABC (manage)`; of a link its id alone, without the fingerprint.
+    /// Writes `masv package 01ABC (manage)`. A link's fingerprint is omitted.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.scope.service, self.resource_kind.name())?;
         if !self.url_id().is_empty() {
@@ -293,30 +296,30 @@ impl fmt::Display for TokenKey {
     }
 }
 
-/// Makes fingerprints of secrets, with a key of the store's own: equal secrets are seen to be
-/// equal, and nothing is learned from a fingerprint that gets out.
+/// Computes fingerprints of secrets with a key that belongs to the store. Equal secrets have equal
+/// fingerprints. A leaked fingerprint reveals nothing about its secret.
 pub struct Fingerprinter(hmac::Key);
 
-/// A secret's fingerprint.
+/// The fingerprint of a secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 16]);
 
 impl Fingerprinter {
-    /// With this key, which should be random.
+    /// Creates a fingerprinter with this key, which should be random.
     pub fn new(key: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 
-    /// With a random key.
+    /// Creates a fingerprinter with a random key.
     pub fn random() -> Self {
         let mut key = Zeroizing::new([0; 32]);
-        // Without it fingerprints still tell secrets apart; nothing of them is written anywhere
-        // then.
+        // If this fails, the key is all zeros. Fingerprints still distinguish secrets, and
+        // fingerprints of this fingerprinter are never written to disk.
         let _ = getrandom::fill(&mut *key);
         Self::new(&*key)
     }
 
-    /// The fingerprint of these parts, in this order.
+    /// Returns the fingerprint of these parts, in this order.
     pub fn of(&self, parts: &[&str]) -> Fingerprint {
         let mut context = hmac::Context::with_key(&self.0);
         for part in parts {
@@ -330,19 +333,20 @@ impl Fingerprinter {
 }
 
 impl Fingerprint {
-    /// Of these parts, in this order, without a key: for what stays sealed.
+    /// Returns the fingerprint of these parts, in this order, without a key. Only for fingerprints
+    /// that are stored encrypted.
     pub fn unkeyed(parts: &[&str]) -> Self {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest(parts).as_ref()[..16]);
         Self(bytes)
     }
 
-    /// One that was kept.
+    /// Restores a fingerprint that was stored.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes, to keep what is known of a secret under.
+    /// Returns the bytes, which serve as the key of a stored failure record.
     pub fn bytes(&self) -> &[u8; 16] {
         &self.0
     }

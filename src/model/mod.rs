@@ -1,5 +1,5 @@
-//! The value types of the library: base URLs, resources, keys, requests and tokens. They know no
-//! service and no policy.
+//! The library's value types: base URLs, resources, keys, requests and tokens. They contain no code
+//! for a particular service and no policy.
 
 pub mod base_url;
 pub mod key;

@@ -1,4 +1,4 @@
-//! A resource and what the caller needs of its token.
+//! A request for a token of a resource.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,29 +18,30 @@ use crate::secret::Secret;
 /// let mut request = Request::new("packages/01EXAMPLE");
 /// request.access = Some(Access::Read);
 /// request.min_valid = Duration::from_secs(600);
-/// let cancel = request.cancel.clone(); // `cancel.cancel()` on another thread ends the wait
+/// let cancel = request.cancel.clone(); // another thread may call `cancel.cancel()` to end the wait
 /// # assert!(!cancel.is_cancelled());
 /// ```
 #[derive(Clone, Default)]
 pub struct Request {
-    /// A URL or `SERVICE:PATH`, as `packages/ID` or `fileverbs:bearer`.
+    /// A URL, a path such as `packages/ID`, or `SERVICE:PATH` such as `fileverbs:bearer`.
     pub resource: String,
-    /// The token must be good for so long; 0 for the engine's own windows.
+    /// The minimum time for which the token must still be valid. 0 means the default refresh
+    /// windows.
     pub min_valid: Duration,
-    /// What the token must allow, if the resource doesn't say it.
+    /// The access that the token must allow. `None` means the access that the resource implies.
     pub access: Option<Access>,
-    /// Whose: a profile's name.
+    /// The account whose token is requested. `None` means the session's selected account.
     pub account: Option<String>,
-    /// The password of a link.
+    /// The password of the link, if the resource is a link with a password.
     pub link_password: Option<Secret>,
-    /// How long to wait; the configured time if there is none.
+    /// How long to wait. `None` means the setting `http.timeout_ms`.
     pub timeout: Option<Duration>,
-    /// Ends the wait from another thread.
+    /// Lets another thread end the wait.
     pub cancel: Cancel,
 }
 
 impl Request {
-    /// A request for this resource.
+    /// Creates a request for this resource.
     pub fn new(resource: impl Into<String>) -> Self {
         Self {
             resource: resource.into(),
@@ -49,7 +50,7 @@ impl Request {
     }
 }
 
-/// Cancels a wait from another thread. Clones share their state.
+/// Cancels a request from another thread. All clones share one state.
 #[derive(Clone, Default)]
 pub struct Cancel(Arc<CancelState>);
 
@@ -66,19 +67,19 @@ pub trait Wake: Send + Sync {
 }
 
 impl Cancel {
-    /// Cancels for good, and wakes the waiting threads.
+    /// Cancels permanently and wakes the waiting threads.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Release);
         let wakers = self.0.wakers.lock().clone();
         wakers.iter().for_each(|waker| waker.wake());
     }
 
-    /// Whether it was cancelled.
+    /// Returns whether [`Cancel::cancel`] was called.
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.load(Ordering::Acquire)
     }
 
-    /// Wakes `waker` on cancellation while `wait` runs.
+    /// Runs `wait`. A cancellation during that time wakes `waker`.
     pub fn while_waiting<T>(&self, waker: Arc<dyn Wake>, wait: impl FnOnce() -> T) -> T {
         self.0.wakers.lock().push(Arc::clone(&waker));
         let result = wait();

@@ -1,40 +1,40 @@
-//! A resource as the caller writes it: a URL, or `SERVICE:PATH`.
+//! A resource in the form that callers pass: a URL, or `SERVICE:PATH`.
 //!
-//! Knows no service: the services decide which one a resource belongs to, and what it names there
-//! ([`crate::ports::service`]).
+//! This module contains no code for a particular service. Each service decides which resources
+//! belong to it, and what their paths mean ([`crate::ports::service`]).
 
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The longest resource that is parsed.
+/// The maximum length of a resource.
 pub const MAX_BYTES: usize = 8 * 1024;
 
-/// A resource, parsed as far as possible without knowing the service.
+/// A resource whose path is not classified yet. Only a service can classify the path.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Resource<'a> {
     /// An absolute http or https URL.
     Url(Url),
     /// A path below a service's version prefix.
     Path {
-        /// The service's name; a bare path means `masv`.
+        /// The name of the service. It is `masv` if the resource names no service.
         service: &'a str,
-        /// The path, without a slash before it.
+        /// The path, without a leading slash.
         path: &'a str,
-        /// What stands behind a question mark.
+        /// The query: the part after the question mark.
         query: Option<&'a str>,
     },
 }
 
-/// The service that a bare path belongs to.
+/// The service of a resource that names no service.
 pub const DEFAULT_SERVICE: &str = "masv";
 
 impl<'a> Resource<'a> {
-    /// Reads a resource.
+    /// Parses a resource.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidResource`] with what is wrong with it; its text is never repeated, for
-    /// it may hold a link's secret.
+    /// [`ErrorKind::InvalidResource`] if the resource is malformed. The error message never quotes
+    /// the resource, because it may contain a link's secret.
     pub fn parse(text: &'a str) -> Result<Self> {
         check_characters(text)?;
         if is_url(text) {
@@ -45,7 +45,7 @@ impl<'a> Resource<'a> {
         let service = service.unwrap_or(DEFAULT_SERVICE);
         if service.is_empty() || path.is_empty() || path.starts_with('/') {
             return Err(invalid(
-                "can't be read: write user, packages/ID, links/ID?secret=S, SERVICE:PATH or an https URL",
+                "cannot be parsed; write user, packages/ID, links/ID?secret=S, SERVICE:PATH or an https URL",
             ));
         }
         check_dot_segments(path)?;
@@ -54,7 +54,7 @@ impl<'a> Resource<'a> {
             .any(|byte| !PLAIN[byte as usize] && !PATH_ONLY.contains(&byte))
         {
             return Err(invalid(
-                "holds a character that no URL can: percent-encode it",
+                "contains a character that is not allowed in URLs; percent-encode it",
             ));
         }
         Ok(Self::Path {
@@ -66,16 +66,16 @@ impl<'a> Resource<'a> {
 }
 
 fn parse_url<'a>(text: &str) -> Result<Resource<'a>> {
-    let url = Url::parse(text)
-        .map_err(|_| invalid("is no URL that can be read: check its host and port"))?;
+    let url =
+        Url::parse(text).map_err(|_| invalid("is not a valid URL; check its host and port"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(invalid(
-            "holds a user name or password before its host: leave them out",
+            "contains a user name or password before the host; remove it",
         ));
     }
     if !has_unambiguous_host(text, &url) {
         return Err(invalid(
-            "has a host that not all programs read alike: write it in plain letters, and no backslash behind it",
+            "has a host or port that programs parse differently, or a backslash; write the host in plain ASCII and remove the backslash",
         ));
     }
     let path = split_query(text).0.split('#').next().unwrap_or_default();
@@ -85,8 +85,8 @@ fn parse_url<'a>(text: &str) -> Result<Resource<'a>> {
 
 /// Rejects `.` and `..` segments, also percent-encoded.
 ///
-/// Rationale: some programs remove them before they send the URL and others don't, so the token
-/// would be for another path.
+/// Rationale: some programs remove these segments before they send the URL and others don't. The
+/// token could then be for another path than the one that is sent.
 fn check_dot_segments(path: &str) -> Result<()> {
     let is_dots = |segment: &str| {
         matches!(
@@ -95,18 +95,20 @@ fn check_dot_segments(path: &str) -> Result<()> {
         )
     };
     if path.split('/').any(is_dots) {
-        Err(invalid("has . or .. in its path: write the path without"))
+        Err(invalid(
+            "has a . or .. segment in its path; write the path without it",
+        ))
     } else {
         Ok(())
     }
 }
 
-/// Whether the host stands in the text as the `url` crate reads it.
+/// Returns whether the host is written exactly as the `url` crate parses it.
 ///
-/// Rationale: the caller's own HTTP client takes the text apart once more.
-/// `https://a.example\@b.example` is at a.example by one standard and at b.example by another, and
-/// percent-encoding, odd digits and other alphabets are read as differently (CVE-2024-47081 and its
-/// kin).
+/// Rationale: the caller's HTTP client parses the URL again, and may find another host. In
+/// `https://a.example\@b.example` the host is a.example by one standard and b.example by another.
+/// Parsers also differ on percent-encoding, unusual digits and non-Latin letters in hosts
+/// (CVE-2024-47081 and similar).
 fn has_unambiguous_host(text: &str, url: &Url) -> bool {
     let authority = text
         .split("://")
@@ -126,17 +128,17 @@ fn has_unambiguous_host(text: &str, url: &Url) -> bool {
 
 fn check_characters(text: &str) -> Result<()> {
     if text.is_empty() {
-        return Err(invalid("is empty: write user, packages/ID or an https URL"));
+        return Err(invalid("is empty; write user, packages/ID or an https URL"));
     }
     check_length(text)?;
     if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
         return Err(invalid(
-            "holds a space, a line break or another control character: copy it again",
+            "contains a space, a line break or another control character; copy it again",
         ));
     }
     if has_encoded_control(text) {
         return Err(invalid(
-            "holds a percent-encoded line break or NUL: copy it again",
+            "contains a percent-encoded line break or NUL; copy it again",
         ));
     }
     Ok(())
@@ -145,16 +147,16 @@ fn check_characters(text: &str) -> Result<()> {
 /// Rejects an over-long resource before it is copied.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidResource`].
+/// [`ErrorKind::InvalidResource`] if it is longer than [`MAX_BYTES`].
 pub fn check_length(text: &str) -> Result<()> {
     if text.len() > MAX_BYTES {
-        Err(invalid("is longer than 8 KiB: copy it again"))
+        Err(invalid("is longer than 8 KiB; copy it again"))
     } else {
         Ok(())
     }
 }
 
-/// Whether the text contains a percent-encoded CR, LF or NUL, encoded any number of times.
+/// Returns whether the string contains CR, LF or NUL that is percent-encoded one or more times.
 fn has_encoded_control(text: &str) -> bool {
     let bytes = text.as_bytes();
     (0..bytes.len()).filter(|&at| bytes[at] == b'%').any(|at| {
@@ -170,7 +172,7 @@ fn invalid(reason: &'static str) -> Error {
     Error::new(ErrorKind::InvalidResource, format!("the resource {reason}"))
 }
 
-/// Whether a resource is a URL, by how it begins.
+/// Returns whether a resource begins with `http://` or `https://`.
 pub fn is_url(text: &str) -> bool {
     let starts_with = |scheme: &str| {
         text.get(..scheme.len())
@@ -179,13 +181,14 @@ pub fn is_url(text: &str) -> bool {
     starts_with("https://") || starts_with("http://")
 }
 
-/// The parts before and behind the first question mark.
+/// Splits a resource at the first question mark.
 #[inline]
 pub fn split_query(text: &str) -> (&str, Option<&str>) {
     position(text.as_bytes(), b'?').map_or((text, None), |at| (&text[..at], Some(&text[at + 1..])))
 }
 
-/// The service's name, if there is one, and the path: a colon counts before the first slash only.
+/// Splits a resource into the service's name, if any, and the path. A colon separates them only if
+/// no slash precedes it.
 #[inline(always)]
 pub fn split_service(head: &str) -> (Option<&str>, &str) {
     let bytes = head.as_bytes();
@@ -195,13 +198,13 @@ pub fn split_service(head: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// The position of the first occurrence of a byte.
+/// Returns the position of the first occurrence of a byte.
 #[inline]
 pub fn position(bytes: &[u8], byte: u8) -> Option<usize> {
     first_match(bytes, |word| zero_bytes(word ^ (ONES * u64::from(byte))))
 }
 
-/// The position of the first occurrence of either byte.
+/// Returns the position of the first occurrence of either byte.
 #[inline]
 fn position_of_either(bytes: &[u8], [first, second]: [u8; 2]) -> Option<usize> {
     first_match(bytes, |word| {
@@ -211,14 +214,15 @@ fn position_of_either(bytes: &[u8], [first, second]: [u8; 2]) -> Option<usize> {
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 
-/// The top bits of a word's bytes that are zero. Above the first of them others may be set too.
+/// Sets the top bit of each byte of `word` that is zero. The lowest set bit is exact. Higher bits
+/// may be set for bytes that are not zero.
 #[inline]
 fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & (ONES << 7)
 }
 
-/// Where `hits` first sets a byte's top bit, eight bytes at a time: shorter than a call for texts
-/// of this length.
+/// Returns the position of the first byte for which `hits` sets the top bit. Checks 8 bytes at a
+/// time, which takes less time than a call of `memchr` for strings of this length.
 #[inline]
 fn first_match(bytes: &[u8], hits: impl Fn(u64) -> u64) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
@@ -235,7 +239,8 @@ fn first_match(bytes: &[u8], hits: impl Fn(u64) -> u64) -> Option<usize> {
         return found;
     }
     match bytes.last_chunk::<8>() {
-        // The bytes that overlap the last full word did not match there.
+        // The last 8 bytes overlap the last full word, but the overlapping bytes did not match
+        // before.
         Some(last) => place(bytes.len() - 8, u64::from_le_bytes(*last)),
         None => rest
             .iter()
@@ -243,8 +248,8 @@ fn first_match(bytes: &[u8], hits: impl Fn(u64) -> u64) -> Option<usize> {
     }
 }
 
-/// Whether every reader of URLs would leave the text as it is: plain characters, and no segment
-/// that begins with a dot. Anything else takes the slow way, through the `url` crate.
+/// Returns whether every URL parser leaves the string unchanged: it has only plain characters, and
+/// no path segment begins with a dot. All other strings take the slow path through the `url` crate.
 #[inline]
 pub fn is_plain(text: &[u8]) -> bool {
     let flags = text
@@ -253,8 +258,9 @@ pub fn is_plain(text: &[u8]) -> bool {
     flags == 0 || flags == DOT && !text.windows(2).any(|pair| pair == b"/.")
 }
 
-/// Flags of bytes that are not plain, and of dots.
+/// The flag of a byte that is not plain.
 const NOT_PLAIN: u8 = 1;
+/// The flag of a dot.
 const DOT: u8 = 2;
 const BYTE_FLAGS: [u8; 256] = {
     let mut flags = [NOT_PLAIN; 256];
@@ -269,11 +275,11 @@ const BYTE_FLAGS: [u8; 256] = {
     flags
 };
 
-/// What the `url` crate leaves in a URL's path as it is, so that a path alone may hold it too. No
-/// quick way takes it.
+/// Bytes that the `url` crate leaves unchanged in a URL's path, so they are also allowed in a
+/// resource without a host. Resources with these bytes take the slow path.
 const PATH_ONLY: &[u8] = b"%'|[]^";
 
-/// The bytes that every reader of URLs leaves as they are.
+/// The bytes that every URL parser leaves unchanged.
 pub const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let punctuation = b"-._~:/?@!$&()*+,;=";
@@ -290,11 +296,11 @@ pub const PLAIN: [bool; 256] = {
     plain
 };
 
-/// The value of `name` in a query, percent-decoded once.
+/// Returns the value of `name` in a query, percent-decoded once.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidResource`] if it stands there twice, or decodes to control characters or to
-/// no UTF-8.
+/// [`ErrorKind::InvalidResource`] if the query contains `name` more than once, or if the decoded
+/// value is not UTF-8 or contains a control character.
 pub fn query_value(query: Option<&str>, name: &str) -> Result<Option<String>> {
     let mut values = query
         .unwrap_or_default()
@@ -306,20 +312,21 @@ pub fn query_value(query: Option<&str>, name: &str) -> Result<Option<String>> {
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(invalid("names its secret twice: leave one out"));
+        return Err(invalid("contains its secret twice; remove one"));
     }
-    let value = percent_decode(value)
-        .ok_or_else(|| invalid("has a secret that is not UTF-8 once decoded: copy it again"))?;
+    let value = percent_decode(value).ok_or_else(|| {
+        invalid("has a secret that is not UTF-8 after percent-decoding; copy it again")
+    })?;
     if value.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
         return Err(invalid(
-            "has a secret with a control character: copy it again",
+            "has a secret with a control character; copy it again",
         ));
     }
     Ok(Some(value))
 }
 
-/// The text with every `%XX` turned into its byte; none if that is not UTF-8. A `%` that begins
-/// nothing stays.
+/// Decodes every `%XX`. Returns `None` if the result is not UTF-8. A `%` without two hexadecimal
+/// digits is left unchanged.
 pub fn percent_decode(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());

@@ -1,9 +1,12 @@
-//! A token: a set of headers, an expiry and a generation. Immutable.
+//! A token: an immutable set of headers with an expiry and a generation.
 //!
-//! A token's text lies in one block, laid out as the cache keeps it, so that a hit is one copy:
-//! `(name NUL SPACE value NUL)… id NUL… service NUL details NUL`, the id beginning at a multiple of
-//! eight. The headers come first: where they are is known before the record that says how long they
-//! are has come from memory.
+//! All strings of a token are in one block, in the same layout as in the cache, so that a cache hit
+//! is one copy:
+//!
+//! `(name NUL SPACE value NUL)… id NUL… service NUL details NUL`
+//!
+//! The id starts at a multiple of 8 bytes. The headers come first, because their position is then
+//! known before the CPU has loaded the cache entry that contains their length.
 
 use std::fmt;
 
@@ -18,20 +21,20 @@ use crate::secret::Secret;
 #[repr(u8)]
 #[non_exhaustive]
 pub enum TokenKind {
-    /// A secret handed out as a header: an API key or SecretKey.
+    /// A secret that is used as a header unchanged: an API key or SecretKey.
     Key = 1,
     /// A user's login.
     User = 2,
-    /// A package's.
+    /// The token of a package.
     Package = 3,
-    /// A transfer's.
+    /// The token of a transfer.
     Transfer = 4,
     /// A bearer token.
     Bearer = 5,
 }
 
 impl TokenKind {
-    /// All of them, by their numbers from 1 on, with their names in texts.
+    /// All variants in the order of their numbers, from 1 on, with the names used in messages.
     pub const ALL: [(Self, &'static str); 5] = [
         (Self::Key, "key"),
         (Self::User, "user"),
@@ -40,12 +43,12 @@ impl TokenKind {
         (Self::Bearer, "bearer"),
     ];
 
-    /// Its name in texts.
+    /// Returns the name used in messages.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize - 1].1
     }
 
-    /// The kind of this number.
+    /// Returns the kind with this number.
     #[inline]
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL
@@ -54,24 +57,24 @@ impl TokenKind {
     }
 }
 
-/// The expiry of a token that is valid until it is rejected.
+/// The expiry of a token that never expires. Such a token is valid until it is rejected.
 pub const NO_EXPIRY: i64 = i64::MAX;
 
-/// A token as a service returns it, before it has a generation.
+/// A token that a service returned, before it has a generation.
 #[derive(Clone)]
 pub struct NewToken {
-    /// What it is.
+    /// The kind of the token.
     pub kind: TokenKind,
-    /// Names and values of its headers, in order.
+    /// Names and values of the headers, in order.
     pub headers: Vec<(String, Secret)>,
-    /// When it ends, in seconds since 1970 by the service's clock.
+    /// When the token expires, in seconds since 1970 by the service's clock.
     pub expires_unix_s: Option<i64>,
-    /// What else the service said, without secrets, for people and programs.
+    /// Other data from the service's response, without secrets, for people and programs.
     pub details: Value,
 }
 
 impl NewToken {
-    /// A token of one header that says nothing else.
+    /// Creates a token with one header and without details.
     pub fn new(kind: TokenKind, header: &str, value: Secret, expires_unix_s: Option<i64>) -> Self {
         Self {
             kind,
@@ -82,29 +85,30 @@ impl NewToken {
     }
 }
 
-/// The numbers of a token. Times are microseconds since 1970 by the service's clock.
+/// The metadata of a token. Times are microseconds since 1970 by the service's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenMeta {
-    /// [`crate::model::key::Scope::fingerprint`] of whose it is.
+    /// [`crate::model::key::Scope::fingerprint`] of the token's scope.
     pub scope: u64,
-    /// What its id names.
+    /// The kind of the resource that the token is for.
     pub resource_kind: ResourceKind,
-    /// What it allows.
+    /// The access that the token allows.
     pub access: Access,
-    /// What it is.
+    /// The kind of the token.
     pub kind: TokenKind,
-    /// Told apart from the key's other tokens by this number; a later one is greater.
+    /// Distinguishes the token from other tokens of the same key. A later token has a greater
+    /// generation.
     pub generation: u64,
-    /// When it ends, or [`NO_EXPIRY`].
+    /// When the token expires, or [`NO_EXPIRY`].
     pub expires_us: i64,
-    /// When it was got.
+    /// When the token was acquired.
     pub acquired_us: i64,
 }
 
-/// The lengths of the parts of a token's text, in bytes.
+/// The lengths of the parts of a token's block, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// How many headers there are.
+    /// The number of headers.
     pub header_count: u8,
     /// Length of the first header's name.
     pub name_len: u8,
@@ -119,13 +123,14 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Where the id begins.
+    /// Returns the position of the id.
     #[inline]
     pub fn id_at(&self) -> usize {
         (self.headers_len as usize).next_multiple_of(8)
     }
 
-    /// NUL fills up the id's last eight bytes.
+    /// Returns the position of the service's name. The id is padded with NUL to a multiple of 8
+    /// bytes.
     fn service_at(&self) -> usize {
         self.id_at() + (self.id_len as usize + 1).next_multiple_of(8)
     }
@@ -134,15 +139,16 @@ impl Layout {
         self.service_at() + self.service_len as usize + 1
     }
 
-    /// Length of the whole text.
+    /// Returns the length of the whole block.
     #[inline]
     pub fn text_len(&self) -> usize {
         self.details_at() + self.details_len as usize + 1
     }
 }
 
-/// A token: the headers that open a resource, when they expire, and what the service said with
-/// them. It does not change, and any thread may use it. It stays valid when its session is dropped.
+/// A token: the headers that give access to a resource, their expiry, and other data from the
+/// service. A token is immutable. Any thread may use it, and it stays usable after its session is
+/// dropped.
 ///
 /// ```
 /// # fn main() -> Result<(), keyferry::Error> {
@@ -160,8 +166,8 @@ impl Layout {
 /// # }
 /// ```
 ///
-/// Its memory is wiped when it is dropped, by the allocator of the feature `wiping-alloc`: wiping
-/// byte by byte would cost a hit more than all the rest of it.
+/// The allocator of the feature `wiping-alloc` wipes the token's memory when the token is dropped.
+/// The token does not wipe itself, because that would more than double the time of a cache hit.
 #[derive(Clone)]
 pub struct Token {
     meta: TokenMeta,
@@ -169,19 +175,22 @@ pub struct Token {
     text: Box<[u8]>,
 }
 
-/// The longest set of headers, and the longest details, that are kept.
+/// The maximum length of all headers together, and the maximum length of the details.
 const MAX_PART_BYTES: usize = 256 * 1024;
 
 impl Token {
-    /// Makes a token of what a service gave.
+    /// Creates a token from a service's response.
     ///
     /// # Errors
-    /// [`ErrorKind::BadResponse`] if a header's name or value can't be sent, or the whole is too
-    /// long.
+    /// [`ErrorKind::BadResponse`] if there is no header or more than 8, if a header's name or value
+    /// is invalid, or if a part is too long.
     #[doc(hidden)]
     pub fn new(new_token: &NewToken, service: &str, id: &str, meta: TokenMeta) -> Result<Self> {
         if new_token.headers.is_empty() || new_token.headers.len() > 8 {
-            return Err(bad_response(service, "gave no header, or too many"));
+            return Err(bad_response(
+                service,
+                "returned a token with no header or with more than 8",
+            ));
         }
         let mut headers = zeroize::Zeroizing::new(Vec::with_capacity(
             new_token
@@ -192,9 +201,12 @@ impl Token {
         ));
         for (name, value) in &new_token.headers {
             check_header_name(service, name)?;
-            value
-                .check("the token")
-                .map_err(|error| bad_response(service, error.message()))?;
+            value.check("its value").map_err(|error| {
+                bad_response(
+                    service,
+                    &format!("returned an invalid token: {}", error.message()),
+                )
+            })?;
             headers.extend_from_slice(name.as_bytes());
             headers.extend_from_slice(b"\0 ");
             headers.extend_from_slice(value.expose().as_bytes());
@@ -209,15 +221,24 @@ impl Token {
             u32::try_from(len)
                 .ok()
                 .filter(|_| len <= MAX_PART_BYTES)
-                .ok_or_else(|| bad_response(service, "sent too much with its token"))
+                .ok_or_else(|| {
+                    bad_response(
+                        service,
+                        "returned a token with more than 256 KiB of headers or details",
+                    )
+                })
         };
         let layout = Layout {
             header_count: new_token.headers.len() as u8,
             name_len: new_token.headers[0].0.len() as u8,
-            id_len: u16::try_from(id.len())
-                .map_err(|_| bad_response(service, "has an id that is too long"))?,
+            id_len: u16::try_from(id.len()).map_err(|_| {
+                bad_response(
+                    service,
+                    "returned a token whose resource ID is longer than 65535 bytes",
+                )
+            })?,
             service_len: u8::try_from(service.len())
-                .map_err(|_| bad_response("a service", "has a name that is too long"))?,
+                .map_err(|_| bad_response("a service", "has a name longer than 255 bytes"))?,
             headers_len: part_len(headers.len())?,
             details_len: part_len(details.len())?,
         };
@@ -230,31 +251,31 @@ impl Token {
         Ok(Self { meta, layout, text })
     }
 
-    /// A token from parts that [`Token::new`] made once.
+    /// Restores a token from the parts of a token that [`Token::new`] created.
     #[doc(hidden)]
     pub fn from_parts(meta: TokenMeta, layout: Layout, text: Box<[u8]>) -> Self {
         Self { meta, layout, text }
     }
 
-    /// Its numbers.
+    /// Returns the metadata.
     #[doc(hidden)]
     pub fn meta(&self) -> &TokenMeta {
         &self.meta
     }
 
-    /// The lengths of the parts of its text.
+    /// Returns the lengths of the parts of the block.
     #[doc(hidden)]
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// Its text, laid out as this module says.
+    /// Returns the block, in the layout that this module's documentation describes.
     #[doc(hidden)]
     pub fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Which thing it is for.
+    /// Returns the key of the token.
     #[doc(hidden)]
     pub fn key(&self) -> TokenKeyRef<'_> {
         TokenKeyRef {
@@ -265,33 +286,35 @@ impl Token {
         }
     }
 
-    /// The kind of the token.
+    /// Returns the kind of the token.
     pub fn kind(&self) -> TokenKind {
         self.meta.kind
     }
 
-    /// What the token allows.
+    /// Returns the access that the token allows.
     pub fn access(&self) -> Access {
         self.meta.access
     }
 
-    /// When the token expires by the clock of its service, in seconds since 1970; None if it does
-    /// not expire.
+    /// Returns when the token expires by the service's clock, in seconds since 1970, or `None` if
+    /// it does not expire.
     pub fn expires_unix_s(&self) -> Option<i64> {
         (self.meta.expires_us != NO_EXPIRY).then(|| self.meta.expires_us.div_euclid(1_000_000))
     }
 
-    /// The generation: each token of a resource has a greater one than those before it.
+    /// Returns the generation. Each token of a resource has a greater generation than earlier
+    /// tokens of that resource.
     pub fn generation(&self) -> u64 {
         self.meta.generation
     }
 
-    /// The id of the resource, as of a package; empty where there is only one.
+    /// Returns the id of the resource, for example of a package. It is empty if the service has
+    /// only one resource of this kind.
     pub fn id(&self) -> &str {
         as_text(&self.text[self.layout.id_at()..][..self.layout.id_len as usize])
     }
 
-    /// Names and values of its headers.
+    /// Returns the names and values of the headers.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let mut parts = self.text[..self.layout.headers_len as usize].split(|byte| *byte == 0);
         std::iter::from_fn(move || {
@@ -300,29 +323,29 @@ impl Token {
         })
     }
 
-    /// The service's name, NUL behind it.
+    /// Returns the name of the service, followed by NUL.
     #[doc(hidden)]
     pub fn service_with_nul(&self) -> &[u8] {
         &self.text[self.layout.service_at()..self.layout.details_at()]
     }
 
-    /// The service's name.
+    /// Returns the name of the service.
     pub fn service(&self) -> &str {
         without_nul(self.service_with_nul())
     }
 
-    /// What else the service said, as JSON, NUL behind it.
+    /// Returns other data from the service's response as JSON, followed by NUL.
     #[doc(hidden)]
     pub fn details_with_nul(&self) -> &[u8] {
         &self.text[self.layout.details_at()..self.layout.text_len()]
     }
 
-    /// What else the service said, as JSON.
+    /// Returns other data from the service's response as JSON.
     pub fn details(&self) -> &str {
         without_nul(self.details_with_nul())
     }
 
-    /// Name and value of header `index`, NUL behind each.
+    /// Returns name and value of header `index`, each followed by NUL.
     #[doc(hidden)]
     #[inline]
     pub fn header_with_nul(&self, index: usize) -> Option<(&[u8], &[u8])> {
@@ -336,7 +359,7 @@ impl Token {
         Some((name, parts.next()?.get(1..)?))
     }
 
-    /// The value that stands alone, without the scheme of an `Authorization`.
+    /// Like [`Token::value`], followed by NUL.
     #[doc(hidden)]
     pub fn value_with_nul(&self) -> &[u8] {
         let (name, value) = self.header_with_nul(0).unwrap_or((&[0], &[0]));
@@ -346,7 +369,8 @@ impl Token {
         }
     }
 
-    /// The value that stands alone, without the scheme of an `Authorization`.
+    /// Returns the value of the first header. The scheme `Bearer` of an `Authorization` header is
+    /// removed.
     pub fn value(&self) -> &str {
         without_nul(self.value_with_nul())
     }
@@ -356,7 +380,8 @@ fn bad_response(service: &str, reason: &str) -> Error {
     Error::new(ErrorKind::BadResponse, format!("{service} {reason}"))
 }
 
-/// A header's name is an RFC 9110 token.
+/// Checks that a header's name has 1 to 64 letters, digits, dashes and underscores. All such names
+/// are valid by RFC 9110.
 fn check_header_name(service: &str, name: &str) -> Result<()> {
     let is_valid = !name.is_empty()
         && name.len() <= 64
@@ -368,7 +393,7 @@ fn check_header_name(service: &str, name: &str) -> Result<()> {
     } else {
         Err(bad_response(
             service,
-            "gave a header whose name can't be sent",
+            "returned a header with an invalid name",
         ))
     }
 }

@@ -1,19 +1,20 @@
-//! Atomic words: allocated, and copied and compared while another thread may change them. The
-//! caller finds out afterwards whether one did, and then drops the result.
+//! Allocates, copies and compares atomic words while another thread may change them. The caller
+//! checks afterwards whether another thread did, and then discards the result.
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;
 #[cfg(not(all(target_arch = "x86_64", unix)))]
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Words of zero. The kernel provides the pages of a large slice when they are first written.
+/// Allocates words that are zero. For a large slice, the kernel provides each page when it is first
+/// written.
 pub fn zeroed(count: usize) -> Box<[AtomicU64]> {
-    // SAFETY: bytes of zero are a word.
+    // SAFETY: a word of zero bytes is a valid `AtomicU64`.
     unsafe { Box::new_zeroed_slice(count).assume_init() }
 }
 
-/// Copies bytes until `out` is full. Every byte of `out` is written, with NUL where words are
-/// missing.
+/// Copies the bytes of the words to `out`. Every byte of `out` is written: if `out` is longer than
+/// the words, the rest is filled with NUL.
 #[inline]
 pub fn copy_words(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
     let (available, missing) = out.split_at_mut(out.len().min(size_of_val(words)));
@@ -21,25 +22,25 @@ pub fn copy_words(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
     missing.fill(MaybeUninit::new(0));
 }
 
-/// Whether the words begin with these bytes.
+/// Returns whether the words begin with these bytes.
 #[inline]
 pub fn begin_with(words: &[AtomicU64], bytes: &[u8]) -> bool {
-    // Rationale: empty `bytes` may point to an unmapped address, on which the C library's widest
-    // compare takes 150 ns.
+    // Rationale: an empty slice may have an unmapped address. The C library's AVX `memcmp` takes
+    // 150 ns on such an address.
     bytes.is_empty() || bytes.len() <= size_of_val(words) && are_bytes(words, bytes)
 }
 
-/// Fills `out`. `words` has at least as many bytes.
+/// Fills `out` with the bytes of `words`, which must have at least as many bytes.
 ///
-/// Rationale: the compiler joins no atomic loads, and word by word the copy was a quarter of a
-/// look-up's instructions. The C library uses the widest registers of each processor. Called from a
-/// block of assembly it is beyond the compiler's rules for races, and the processor keeps its loads
-/// in order like any others.
+/// Rationale: the compiler does not combine atomic loads. A copy word by word took a quarter of a
+/// look-up's instructions. The C library's `memcpy` uses the widest registers of each processor.
+/// The call is made from assembly, because the compiler's rules about data races do not apply
+/// there. The processor keeps these loads in order like any other loads.
 #[cfg(all(target_arch = "x86_64", unix))]
 #[inline]
 fn copy_bytes(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
-    // SAFETY: both have `out.len()` bytes; the call is made by the C ABI, and all that it may
-    // change is declared.
+    // SAFETY: the caller promises that both slices have at least `out.len()` bytes. The call
+    // follows the C ABI, and all registers that it may change are declared.
     unsafe {
         std::arch::asm!(
             "call {copy}",
@@ -52,14 +53,14 @@ fn copy_bytes(words: &[AtomicU64], out: &mut [MaybeUninit<u8>]) {
     }
 }
 
-/// Whether `words`, which has at least as many bytes, begins with `bytes`. Compared as
-/// [`copy_bytes`] copies.
+/// Returns whether `words` begins with `bytes`. `words` must have at least as many bytes. Uses the
+/// C library's `memcmp` for the reasons given at [`copy_bytes`].
 #[cfg(all(target_arch = "x86_64", unix))]
 #[inline]
 fn are_bytes(words: &[AtomicU64], bytes: &[u8]) -> bool {
     let order: i32;
-    // SAFETY: both have `bytes.len()` bytes; the call is made by the C ABI, and all that it may
-    // change is declared.
+    // SAFETY: the caller promises that both slices have at least `bytes.len()` bytes. The call
+    // follows the C ABI, and all registers that it may change are declared.
     unsafe {
         std::arch::asm!(
             "call {compare}",

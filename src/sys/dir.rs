@@ -1,5 +1,5 @@
-//! Directories by open descriptor: names are looked up from the descriptor, so that no link slips
-//! in between a check and a use.
+//! Directories that are accessed through an open descriptor. Names are looked up relative to the
+//! descriptor, so that no symbolic link can replace a directory between a check and a use.
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -10,34 +10,34 @@ use std::path::Path;
 
 use super::file_facts::FileFacts;
 
-/// The cause of an error of the system.
+/// The cause of an operating system error.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum IoCause {
-    /// The disk is full, or the user's share of it.
+    /// The disk or the user's quota is full.
     DiskFull,
     /// The file system is read-only.
     ReadOnly,
-    /// This user lacks the permission.
+    /// The user lacks permission.
     AccessDenied,
-    /// The disk reports an error.
+    /// The disk reported an error.
     DiskError,
-    /// A file may not grow so large here.
+    /// The file would exceed the file size limit.
     FileTooLarge,
     /// Too many files are open.
     TooManyFiles,
-    /// The file system has no locks.
+    /// The file system does not support locks, or has none left.
     NoLocks,
-    /// A link, or a file where a directory should be.
+    /// The path is a symbolic link, or a file instead of a directory.
     LinkOrFile,
-    /// A socket or a device, which can't be opened as a file.
+    /// The path is a socket or a device, which cannot be opened as a file.
     NotAFile,
-    /// It does not exist.
+    /// The file or directory does not exist.
     NotFound,
-    /// Anything else.
+    /// Any other cause.
     Other,
 }
 
-/// The cause of an error.
+/// Returns the cause of an error.
 pub fn cause(error: &Error) -> IoCause {
     match error.raw_os_error() {
         Some(libc::ENOSPC | libc::EDQUOT) => IoCause::DiskFull,
@@ -58,15 +58,15 @@ pub fn cause(error: &Error) -> IoCause {
 /// An open directory.
 pub struct Dir(File);
 
-/// How a file is opened. No mode follows a link at the last name, waits for a writer, or lets a
-/// child program inherit the file.
+/// How to open a file. No mode follows a symbolic link in the last path component, waits for a
+/// writer, or lets a child program inherit the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
-    /// For reading.
+    /// Opens an existing file for reading.
     Read,
-    /// For writing; it must not exist, and is readable to the user alone.
+    /// Creates a file for writing, which only the user can read. Fails if the file exists.
     CreateNew,
-    /// For reading and writing; it is made if it does not exist.
+    /// Opens a file for reading and writing. Creates the file if it does not exist.
     OpenOrCreate,
 }
 
@@ -89,10 +89,10 @@ fn check(code: i32) -> Result<()> {
 }
 
 impl Dir {
-    /// Opens a directory. Fails for a link at the last name.
+    /// Opens a directory. Fails if the last path component is a symbolic link.
     ///
     /// # Errors
-    /// Those of the system: `ENOTDIR` for a link or a file.
+    /// Returns the operating system's error: `ENOTDIR` for a symbolic link or a file.
     pub fn open(path: &Path) -> Result<Self> {
         OpenOptions::new()
             .read(true)
@@ -101,27 +101,27 @@ impl Dir {
             .map(Self)
     }
 
-    /// The facts about it.
+    /// Reads the metadata of this directory.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn facts(&self) -> Result<FileFacts> {
         FileFacts::of(&self.0)
     }
 
-    /// Opens a directory in it.
+    /// Opens a subdirectory.
     ///
     /// # Errors
-    /// Those of [`Dir::open`].
+    /// Returns the errors of [`Dir::open`].
     pub fn open_dir(&self, name: &str) -> Result<Self> {
         self.open_at(name, libc::O_RDONLY | libc::O_DIRECTORY)
             .map(Self)
     }
 
-    /// The root directory, opened to traverse it only.
+    /// Opens the root directory for traversal only.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn root() -> Result<Self> {
         OpenOptions::new()
             .read(true)
@@ -130,19 +130,19 @@ impl Dir {
             .map(Self)
     }
 
-    /// Opens a directory in it to traverse it only: that needs no permission to list it.
+    /// Opens a subdirectory for traversal only. This needs no permission to list the subdirectory.
     ///
     /// # Errors
-    /// Those of [`Dir::open`].
+    /// Returns the errors of [`Dir::open`].
     pub fn traverse(&self, name: &str) -> Result<Self> {
         self.open_at(name, TRAVERSE_FLAGS).map(Self)
     }
 
-    /// Opens a file in it.
+    /// Opens a file in this directory.
     ///
     /// # Errors
-    /// Those of the system: `ELOOP` for a link, `EEXIST` if it exists and the mode is
-    /// [`OpenMode::CreateNew`].
+    /// Returns the operating system's error: `ELOOP` for a symbolic link, `EEXIST` if the file
+    /// exists and the mode is [`OpenMode::CreateNew`].
     pub fn open_file(&self, name: &str, mode: OpenMode) -> Result<File> {
         let flags = match mode {
             OpenMode::Read => libc::O_RDONLY,
@@ -155,8 +155,8 @@ impl Dir {
     fn open_at(&self, name: &str, flags: i32) -> Result<File> {
         let name = c_string(name)?;
         let mode: libc::c_uint = 0o600;
-        // SAFETY: `name` is a C string that outlives the call; the descriptor is open as long as
-        // `self`.
+        // SAFETY: `name` is a C string that outlives the call, and `self` keeps the descriptor
+        // open.
         let fd = unsafe {
             libc::openat(
                 self.0.as_raw_fd(),
@@ -166,25 +166,25 @@ impl Dir {
             )
         };
         check(fd)?;
-        // SAFETY: the call above has just given this descriptor, and nobody else knows it.
+        // SAFETY: the call above has just opened this descriptor, and no other code owns it.
         Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Makes a directory in it for the user alone.
+    /// Creates a subdirectory that only the user can access.
     ///
     /// # Errors
-    /// Those of the system: `EEXIST` if anything of that name is there.
+    /// Returns the operating system's error: `EEXIST` if the name is taken.
     pub fn create_dir(&self, name: &str) -> Result<()> {
         let name = c_string(name)?;
         // SAFETY: as in `open_at`.
         check(unsafe { libc::mkdirat(self.0.as_raw_fd(), name.as_ptr(), 0o700) })
     }
 
-    /// Renames a file, here or into another directory of the same file system, and replaces the
-    /// file of that name.
+    /// Renames a file, or moves it to another directory of the same file system. Replaces an
+    /// existing file of the new name.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn rename(&self, from: &str, to_dir: &Self, to: &str) -> Result<()> {
         let (from, to) = (c_string(from)?, c_string(to)?);
         // SAFETY: both names are C strings that outlive the call, and both descriptors are open.
@@ -198,10 +198,10 @@ impl Dir {
         })
     }
 
-    /// Renames a file in it, unless the new name exists.
+    /// Renames a file in this directory. Fails if the new name exists.
     ///
     /// # Errors
-    /// Those of the system: `EEXIST` if it does.
+    /// Returns the operating system's error: `EEXIST` if the new name exists.
     pub fn rename_no_replace(&self, from: &str, to: &str) -> Result<()> {
         let (from_name, to_name) = (c_string(from)?, c_string(to)?);
         #[cfg(target_os = "linux")]
@@ -223,8 +223,8 @@ impl Dir {
                 outcome => return outcome,
             }
         }
-        // SAFETY: as in `rename`. The file system lacks this rename, so for a moment the file has
-        // two names.
+        // SAFETY: as in `rename`. The file system does not support `RENAME_NOREPLACE`, so the file
+        // is linked to its new name first, and has both names for a moment.
         check(unsafe {
             libc::linkat(
                 self.0.as_raw_fd(),
@@ -237,23 +237,24 @@ impl Dir {
         self.remove_file(from)
     }
 
-    /// Removes a file.
+    /// Removes a file from this directory.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn remove_file(&self, name: &str) -> Result<()> {
         let name = c_string(name)?;
         // SAFETY: as in `open_at`.
         check(unsafe { libc::unlinkat(self.0.as_raw_fd(), name.as_ptr(), 0) })
     }
 
-    /// The names in a directory in it, without those that are not UTF-8.
+    /// Returns the names in a subdirectory, except names that are not UTF-8.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn list(&self, name: &str) -> Result<Vec<String>> {
         let dir = self.open_dir(name)?.0;
-        // SAFETY: the descriptor is open, and belongs to the stream from here on.
+        // SAFETY: the descriptor is open. If the call succeeds, the stream owns the descriptor, and
+        // `dir` is forgotten below.
         let stream = unsafe { libc::fdopendir(dir.as_raw_fd()) };
         if stream.is_null() {
             return Err(Error::last_os_error());
@@ -261,15 +262,15 @@ impl Dir {
         std::mem::forget(dir);
         let mut names = Vec::new();
         loop {
-            // SAFETY: the stream is open, and nobody else reads from it.
+            // SAFETY: the stream is open, and only this function uses it.
             let entry = unsafe { libc::readdir(stream) };
             if entry.is_null() {
                 break;
             }
-            // SAFETY: the entry is valid until the next call; only the address of its name is taken
-            // here.
+            // SAFETY: the entry is valid until the next call of `readdir`. Only the address of its
+            // name is taken here.
             let name = unsafe { &raw const (*entry).d_name };
-            // SAFETY: the system ends names with NUL.
+            // SAFETY: `readdir` returns names as C strings.
             let name = unsafe { std::ffi::CStr::from_ptr(name.cast()) };
             names.extend(
                 name.to_str()
@@ -278,16 +279,16 @@ impl Dir {
                     .map(str::to_owned),
             );
         }
-        // SAFETY: the stream is open and not used again. An error of closing changes nothing of
-        // what was read.
+        // SAFETY: the stream is open and not used afterwards. An error while closing does not
+        // affect the names that were read.
         unsafe { libc::closedir(stream) };
         Ok(names)
     }
 
-    /// Writes the names in it to the disk.
+    /// Flushes this directory to disk, so that its file names survive a crash.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn sync(&self) -> Result<()> {
         self.0.sync_all()
     }

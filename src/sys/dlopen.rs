@@ -1,30 +1,30 @@
-//! Shared objects. They are loaded from an open descriptor, so that the file that was examined is
-//! the one that runs, and are never unloaded.
+//! Loads shared objects from an open file descriptor. This ensures that the file that was checked
+//! is the file that is loaded. Shared objects are never unloaded.
 
 use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
 use std::os::fd::IntoRawFd;
 
-/// A loaded object.
+/// A loaded shared object.
 #[derive(Clone, Copy)]
 pub struct Library(*mut c_void);
 
-// SAFETY: the handle is the linker's own, which takes it from any thread, and it is never closed.
+// SAFETY: `dlsym` accepts the handle from any thread, and the handle is never closed.
 unsafe impl Send for Library {}
 // SAFETY: as above.
 unsafe impl Sync for Library {}
 
-/// Loads an object and runs its constructors.
+/// Loads a shared object and runs its constructors.
 ///
 /// # Errors
-/// The linker's message.
+/// Returns the message of the dynamic linker.
 pub fn load(file: File) -> Result<Library, String> {
-    // The descriptor stays open: the linker knows an object by its path, so the number must not be
-    // reused.
+    // The descriptor stays open. The dynamic linker identifies an object by its path, which
+    // contains the descriptor's number, so this number must not be reused for another file.
     let path = format!("/proc/self/fd/{}", file.into_raw_fd());
     let name = CString::new(path.as_str()).unwrap_or_default();
-    // SAFETY: the text ends in NUL. What constructors do is the object's own: the caller has
-    // examined it.
+    // SAFETY: `name` is a C string. The constructors run arbitrary code; the caller has checked
+    // that the file may be loaded.
     let handle = unsafe {
         libc::dlopen(
             name.as_ptr(),
@@ -38,14 +38,15 @@ pub fn load(file: File) -> Result<Library, String> {
     }
 }
 
-/// The linker's message about the last failure on this thread.
+/// Returns the dynamic linker's message about the last failure on this thread.
 fn last_error() -> String {
-    // SAFETY: the call takes nothing; the text is this thread's until its next call of the linker.
+    // SAFETY: the call takes no arguments. The returned string belongs to this thread and is valid
+    // until the thread's next call of the dynamic linker.
     let text = unsafe { libc::dlerror() };
     if text.is_null() {
-        return "the linker gives no reason".into();
+        return "the dynamic linker returned no reason".into();
     }
-    // SAFETY: the linker's texts end in NUL.
+    // SAFETY: the pointer is not NULL, and `dlerror` returns C strings.
     let text = unsafe { CStr::from_ptr(text) }
         .to_string_lossy()
         .into_owned();
@@ -53,9 +54,9 @@ fn last_error() -> String {
 }
 
 impl Library {
-    /// The address of a symbol.
+    /// Returns the address of a symbol.
     pub fn symbol(&self, name: &CStr) -> Option<*const c_void> {
-        // SAFETY: the handle is open for ever, and the name ends in NUL.
+        // SAFETY: the handle is never closed, and `name` is a C string.
         let found = unsafe { libc::dlsym(self.0, name.as_ptr()) };
         (!found.is_null()).then_some(found.cast_const())
     }

@@ -1,5 +1,4 @@
-//! What the kernel knows of a file or a directory: its type, owner, permissions, number of names
-//! and size.
+//! The metadata of a file or directory: its type, owner, permissions, link count and size.
 
 use std::fs::{self, File, Metadata};
 use std::io::Result;
@@ -8,18 +7,19 @@ use std::path::Path;
 use std::time::SystemTime;
 
 const ROOT: u32 = 0;
-/// The permission bits of the group and of all others.
+/// The permission bits of the group and of other users.
 const OTHERS: u32 = 0o077;
-/// The permission bits with which the group and all others write.
+/// The permission bits that let the group and other users write.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// With this bit on a directory only the owner of a file in it renames or removes that file.
+/// The sticky bit. In a directory with this bit, a file can only be renamed or removed by the
+/// file's owner, the directory's owner or root.
 const STICKY: u32 = 0o1000;
 
-/// The facts about one file or directory, as they were when it was examined.
+/// The metadata of one file or directory at the time it was read.
 pub struct FileFacts(Metadata);
 
-/// The identity of a file: the same for every path that leads to it.
+/// The identity of a file. All paths to the same file have the same identity.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FileId {
     device: u64,
@@ -27,85 +27,85 @@ pub struct FileId {
 }
 
 impl FileFacts {
-    /// The facts about an open file.
+    /// Reads the metadata of an open file.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn of(file: &File) -> Result<Self> {
         file.metadata().map(Self)
     }
 
-    /// The facts about what a path leads to. Follows links.
+    /// Reads the metadata of the file at a path. Follows symbolic links.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn at(path: &Path) -> Result<Self> {
         fs::metadata(path).map(Self)
     }
 
-    /// The facts about what stands at a path, which may be a link.
+    /// Reads the metadata of the file at a path. If the path is a symbolic link, reads that of the
+    /// link itself.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn at_no_follow(path: &Path) -> Result<Self> {
         fs::symlink_metadata(path).map(Self)
     }
 
-    /// Whether it is a regular file.
+    /// Returns whether this is a regular file.
     pub fn is_file(&self) -> bool {
         self.0.is_file()
     }
 
-    /// Whether it is a directory.
+    /// Returns whether this is a directory.
     pub fn is_dir(&self) -> bool {
         self.0.is_dir()
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     pub fn len(&self) -> u64 {
         self.0.len()
     }
 
-    /// Whether it has no bytes.
+    /// Returns whether the file is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// When its content last changed.
+    /// Returns the time when the content last changed.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn modified(&self) -> Result<SystemTime> {
         self.0.modified()
     }
 
-    /// Whether the user that this process acts as owns it.
+    /// Returns whether the process's effective user owns the file.
     pub fn is_owned_by_user(&self) -> bool {
         self.0.uid() == user_id()
     }
 
-    /// Whether that user or root owns it.
+    /// Returns whether the process's effective user or root owns the file.
     pub fn is_owned_by_user_or_root(&self) -> bool {
         self.is_owned_by_user() || self.0.uid() == ROOT
     }
 
-    /// Whether users other than its owner have any access to it.
+    /// Returns whether users other than the owner have any access.
     pub fn is_open_to_others(&self) -> bool {
         self.0.mode() & OTHERS != 0
     }
 
-    /// Whether users other than its owner can write to it.
+    /// Returns whether users other than the owner can write.
     pub fn is_writable_by_others(&self) -> bool {
         self.0.mode() & OTHERS_WRITE != 0
     }
 
-    /// Whether users other than the owner of a file in this directory can rename or remove that
-    /// file.
+    /// Returns whether other users can rename or remove files of the owner in this directory.
     pub fn is_replaceable_by_others(&self) -> bool {
         self.is_writable_by_others() && self.0.mode() & STICKY == 0
     }
 
-    /// The identity of the file.
+    /// Returns the identity of the file.
     pub fn id(&self) -> FileId {
         FileId {
             device: self.0.dev(),
@@ -113,15 +113,15 @@ impl FileFacts {
         }
     }
 
-    /// How many names it has; 0 once it is removed.
+    /// Returns the number of hard links to the file. It is 0 after the last one is removed.
     pub fn link_count(&self) -> u64 {
         self.0.nlink()
     }
 }
 
-/// The user that this process acts as.
+/// Returns the id of the process's effective user.
 pub fn user_id() -> u32 {
-    // SAFETY: the call takes nothing and can't fail.
+    // SAFETY: the call takes no arguments and cannot fail.
     unsafe { libc::geteuid() }
 }
 

@@ -1,8 +1,8 @@
-//! File locks that end with their process, also when it leaves a forked child behind.
+//! File locks that are released when their process ends, even if a forked child of it still runs.
 //!
-//! A lock belongs to an open file, and a child shares its parent's open files, so a lock would
-//! outlive the parent. So each file is entered in a table of the process before it is locked, and a
-//! child closes the files in the table.
+//! The kernel ties a lock to an open file, and a forked child inherits its parent's open files.
+//! Without this module the child would keep the lock after the parent ended. So each process
+//! records its lock files in a table, and a child closes the files in the table.
 
 use std::fs::{File, TryLockError};
 use std::io::Result;
@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use super::fork;
 use super::signals::SigpipeGuard;
 
-/// The largest number of locks that a process holds or tries at one time.
+/// The maximum number of locks that a process holds or tries at one time.
 const MAX_LOCKS: usize = 512;
-/// In place of a descriptor: the entry is unused.
+/// Marks a table entry as unused.
 const FREE: i32 = -1;
-/// In place of a descriptor: a file is about to be opened for the entry.
+/// Marks a table entry as taken by a file that is not open yet.
 const RESERVED: i32 = -2;
 
 /// The descriptors of all lock files of this process.
@@ -30,41 +30,42 @@ extern "C" fn close_in_child() {
     for slot in &LOCK_FDS {
         let fd = slot.swap(FREE, Ordering::Relaxed);
         if fd >= 0 {
-            // SAFETY: the descriptor is one of the table's; its holder runs in the parent alone,
-            // and `LockFile` never closes it in a child.
+            // SAFETY: the descriptor is from the table. Only this handler closes it in a child,
+            // because `LockFile` closes descriptors only in the process that opened them.
             unsafe { libc::close(fd) };
         }
     }
 }
 
-/// A file that can be locked, entered in the table.
+/// An open file that can be locked. It is recorded in the table.
 pub struct LockFile {
     file: ManuallyDrop<File>,
     slot: &'static AtomicI32,
     fork: u32,
 }
 
-/// A locked file. The lock ends when this is dropped, or with the process.
+/// A locked file. The lock is released when this value is dropped or the process ends.
 pub struct HeldLock(LockFile);
 
-/// The outcome of trying a lock.
+/// The result of [`LockFile::try_lock`].
 pub enum TryLock {
-    /// The lock, which this caller holds now.
+    /// The caller now holds the lock.
     Acquired(HeldLock),
-    /// Another holder has it: the file, to be tried again.
+    /// Another process or thread holds the lock. The caller may try the file again.
     Busy(LockFile),
 }
 
 impl LockFile {
-    /// Enters the file that `open` opens. `None` if the table is full.
+    /// Records the file that `open` opens. Returns `None` if the table is full.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn new(open: impl FnOnce() -> Result<File>) -> Result<Option<Self>> {
         fork::watch();
         FORK_HANDLER.call_once(|| {
-            // SAFETY: the handler swaps atomics and closes descriptors, which is async-signal-safe,
-            // and is never unloaded.
+            // SAFETY: the handler only swaps atomics and closes descriptors, which is
+            // async-signal-safe. It is never unloaded, because the library is linked with `-z
+            // nodelete`.
             unsafe { libc::pthread_atfork(None, None, Some(close_in_child)) };
         });
         let free = |slot: &&AtomicI32| {
@@ -83,15 +84,17 @@ impl LockFile {
         }))
     }
 
-    /// Locks the file if it is not locked, and writes the number of this process into it.
+    /// Tries to lock the file without waiting. On success, writes the id of this process to the
+    /// file.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn try_lock(self) -> Result<TryLock> {
         match self.file.try_lock() {
             Ok(()) => {
                 let _guard = SigpipeGuard::block();
-                // For the messages of waiting processes. One that can't read it names no process.
+                // Waiting processes name this process id in their error messages. If the write
+                // fails, their messages name no process.
                 let _ = self
                     .file
                     .write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0);
@@ -102,7 +105,7 @@ impl LockFile {
         }
     }
 
-    /// The process that locked the file last.
+    /// Returns the id of the process that locked the file last.
     pub fn holder(&self) -> Option<u32> {
         let mut text = [0; 10];
         self.file.read_exact_at(&mut text, 0).ok()?;
@@ -120,12 +123,13 @@ impl Drop for HeldLock {
 
 impl Drop for LockFile {
     fn drop(&mut self) {
-        // In a child the descriptor is closed already, and its number may be another file's.
+        // In a child, `close_in_child` has already closed the descriptor, and its number may belong
+        // to another file.
         if self.fork != fork::generation() {
             return;
         }
         self.slot.store(FREE, Ordering::Relaxed);
-        // SAFETY: dropped here once, and never used again.
+        // SAFETY: the file is dropped only here, and `self` is not used afterwards.
         unsafe { ManuallyDrop::drop(&mut self.file) };
     }
 }

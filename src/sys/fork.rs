@@ -1,7 +1,7 @@
-//! The generation of a forking process, and values that each process makes for itself.
+//! Detects forks, and holds values that each process creates for itself.
 //!
-//! A handler of `pthread_atfork` raises a counter in each child, so the check on the hit path is
-//! one load. `getpid` would be a system call each time.
+//! A `pthread_atfork` handler increments a counter in each child process. A fork check on a cache
+//! hit is then one load, whereas `getpid` would be a system call.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -15,31 +15,31 @@ extern "C" fn count_fork() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The number of forks between the first process and this one. It differs between a process and its
-/// child.
+/// Returns the number of forks between the first process and this one. A child process always has a
+/// different number than its parent.
 #[inline]
 pub fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Starts to count forks. Call it before the first use of [`generation`]; later calls cost one
-/// load.
+/// Starts counting forks. Call it before the first use of [`generation`]. Every later call costs
+/// one load.
 pub fn watch() {
     FORK_HANDLER.call_once(|| {
         #[cfg(unix)]
-        // SAFETY: the handler touches one atomic, which is async-signal-safe, and is never
-        // unloaded: the library is linked with -z nodelete.
+        // SAFETY: the handler only changes one atomic, which is async-signal-safe. It is never
+        // unloaded, because the library is linked with `-z nodelete`.
         unsafe {
             libc::pthread_atfork(None, None, Some(count_fork));
         }
     });
 }
 
-/// A value that every process makes for itself: a forked child has none until it makes its own.
+/// A value that each process creates for itself. A forked child starts without a value.
 ///
-/// Rationale: the locks, threads and sockets of a parent's value are of no use in a child, and a
-/// lock that was held at the moment of the fork stays held there for ever. The child never touches
-/// the parent's value.
+/// Rationale: a child cannot use the locks, threads and sockets of the parent's value. A lock that
+/// was held during the fork stays locked in the child forever. So the child never touches the
+/// parent's value.
 pub struct PerProcess<T: 'static>(AtomicPtr<Slot<T>>);
 
 struct Slot<T> {
@@ -48,27 +48,28 @@ struct Slot<T> {
 }
 
 impl<T> PerProcess<T> {
-    /// No value yet.
+    /// Creates a holder without a value.
     pub const fn new() -> Self {
         Self(AtomicPtr::new(std::ptr::null_mut()))
     }
 
-    /// The value, if this process has made it.
+    /// Returns the value, if this process has created it.
     #[inline]
     pub fn get(&self) -> Option<&'static T> {
         self.slot().and_then(|slot| slot.value.get())
     }
 
-    /// The value, made by `make` if this process has none. Other threads wait for it meanwhile.
+    /// Returns the value of this process. If there is none, `make` creates it while other threads
+    /// wait.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &'static T {
         let Ok(value) = self.get_or_try_init(|| Ok::<_, std::convert::Infallible>(make()));
         value
     }
 
-    /// The value, made by `make` if this process has none. `make` can fail.
+    /// Returns the value of this process. If there is none, `make` creates it, and may fail.
     ///
     /// # Errors
-    /// Those of `make`; the next call tries again.
+    /// Returns the error of `make`. The next call runs its own `make`.
     pub fn get_or_try_init<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&'static T, E> {
         watch();
         let slot = loop {
@@ -85,7 +86,7 @@ impl<T> PerProcess<T> {
                 .compare_exchange(stale, fresh, Ordering::AcqRel, Ordering::Acquire)
                 .is_err()
             {
-                // SAFETY: `fresh` came from `Box::into_raw` above and was given to no other thread.
+                // SAFETY: `fresh` came from `Box::into_raw` above, and no other thread has seen it.
                 drop(unsafe { Box::from_raw(fresh) });
             }
         };
@@ -94,7 +95,7 @@ impl<T> PerProcess<T> {
 
     #[inline]
     fn slot(&self) -> Option<&'static Slot<T>> {
-        // SAFETY: a pointer in here came from `Box::into_raw` and is never freed.
+        // SAFETY: the pointer is NULL, or came from `Box::into_raw` and is never freed.
         let slot = unsafe { self.0.load(Ordering::Acquire).as_ref() };
         slot.filter(|slot| slot.generation == generation())
     }

@@ -1,6 +1,7 @@
-//! The kernel's keys of this user: finds, reads, adds and removes them by description.
+//! Reads, adds and removes the user's keys in the Linux kernel's keyrings. Each key is found by its
+//! description.
 //!
-//! It never uses the process keyring, which belongs to a single thread's credentials.
+//! Never uses the process keyring, because it belongs to the credentials of a single thread.
 
 #[cfg(target_os = "linux")]
 pub use linux::{add, read, remove};
@@ -21,17 +22,17 @@ mod linux {
     const KEY_TYPE: &CStr = c"user";
     const MAX_BYTES: usize = 64 * 1024;
 
-    /// The value of a key. `None` if there is no such key.
+    /// Returns the value of a key, or `None` if the key does not exist.
     ///
     /// # Errors
-    /// Those of the system: `EACCES` where this login has no session keyring.
+    /// Returns the operating system's error: `EACCES` if this login has no session keyring.
     pub fn read(description: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let Some(key) = find(description)? else {
             return Ok(None);
         };
         let mut bytes = Zeroizing::new(vec![0_u8; MAX_BYTES]);
         let mut read_key = || {
-            // SAFETY: the buffer has the given length.
+            // SAFETY: `bytes` is writable and has the given length.
             check(unsafe {
                 libc::syscall(
                     libc::SYS_keyctl,
@@ -44,10 +45,10 @@ mod linux {
             })
         };
         let length = match read_key() {
-            // Where the session's keyring has no link to the user's, a key there is found but can't
-            // be read. Logins usually make the link.
+            // The session keyring usually links to the user keyring. Without this link, a key in
+            // the user keyring can be found but not read, so the link is added here.
             Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
-                // SAFETY: the call takes numbers alone.
+                // SAFETY: the call only takes numbers.
                 check(unsafe {
                     libc::syscall(
                         libc::SYS_keyctl,
@@ -66,14 +67,14 @@ mod linux {
         Ok(Some(bytes))
     }
 
-    /// Adds a key, or changes the value of the present one. The key is lost at the machine's next
-    /// start.
+    /// Adds a key, or replaces the value of an existing key. The key is lost when the machine
+    /// restarts.
     ///
     /// # Errors
-    /// Those of the system: `EDQUOT` where the user has too many.
+    /// Returns the operating system's error: `EDQUOT` if the user has too many keys.
     pub fn add(description: &str, value: &[u8]) -> io::Result<()> {
         let name = c_string(description)?;
-        // SAFETY: both texts end in NUL and the value has the given length.
+        // SAFETY: both strings are C strings, and `value` has the given length.
         check(unsafe {
             libc::syscall(
                 libc::SYS_add_key,
@@ -87,15 +88,15 @@ mod linux {
         .map(drop)
     }
 
-    /// Removes a key. Gives whether there was one.
+    /// Removes a key. Returns whether the key existed.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Returns the operating system's error.
     pub fn remove(description: &str) -> io::Result<bool> {
         let Some(key) = find(description)? else {
             return Ok(false);
         };
-        // SAFETY: the call takes numbers alone.
+        // SAFETY: the call only takes numbers.
         check(unsafe {
             libc::syscall(
                 libc::SYS_keyctl,
@@ -109,11 +110,13 @@ mod linux {
         .map(|_| true)
     }
 
-    /// Searches the session's keyring, which usually links to the user's, and then the user's.
+    /// Searches the session keyring, which usually links to the user keyring, and then the user
+    /// keyring.
     fn find(description: &str) -> io::Result<Option<c_long>> {
         let name = c_string(description)?;
         let search = |ring: c_long| {
-            // SAFETY: both texts end in NUL; the key is linked nowhere else.
+            // SAFETY: both strings are C strings. The last argument is 0, so the kernel links the
+            // key to no other keyring.
             check(unsafe {
                 libc::syscall(
                     libc::SYS_keyctl,

@@ -1,4 +1,4 @@
-//! Calls of the operating system, and the facts about files. `unsafe` is allowed here.
+//! Wrappers around operating system calls. `unsafe` is allowed in this module.
 
 pub mod atomic_words;
 pub mod clock;

@@ -1,5 +1,5 @@
-//! Reads and replaces files that hold secrets. All checks are made on the open descriptor, never on
-//! the path.
+//! Reads and replaces files that contain secrets. A file is checked through its open descriptor,
+//! never through its path.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,24 +10,25 @@ use super::file_facts::FileFacts;
 use super::signals::SigpipeGuard;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The users who may read a file.
+/// Which users may read a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Privacy {
-    /// All users: it holds no secret.
+    /// All users, because the file contains no secret.
     Public,
-    /// The user and root alone.
+    /// Only the user and root.
     Private,
-    /// All users: an orchestrator mounted the secret. Docker makes it readable to all, Kubernetes
-    /// makes it a link.
+    /// All users, because an orchestrator mounted the file. Docker makes such a file readable to
+    /// all users. Kubernetes mounts it as a symbolic link.
     Mounted,
 }
 
-/// Opens a regular file that this user or root owns. Follows no link at the last name, unless it is
-/// [`Privacy::Mounted`], and doesn't wait for a writer.
+/// Opens a regular file that the user or root owns. Follows a symbolic link in the last path
+/// component only for [`Privacy::Mounted`], and does not wait for a writer.
 ///
 /// # Errors
-/// [`ErrorKind::NotFound`] if it does not exist, [`ErrorKind::UnsafeFile`] with the `chmod` that
-/// helps, [`ErrorKind::Config`] for anything else.
+/// [`ErrorKind::NotFound`] if the file does not exist; [`ErrorKind::UnsafeFile`] if the file is
+/// unsafe, with the `chmod` command that fixes its permissions; [`ErrorKind::Config`] for any other
+/// failure.
 pub fn open(path: &Path, privacy: Privacy) -> Result<File> {
     let shown = path.display();
     let no_follow = if privacy == Privacy::Mounted {
@@ -40,68 +41,70 @@ pub fn open(path: &Path, privacy: Privacy) -> Result<File> {
         .custom_flags(no_follow | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
         .map_err(|error| match error.raw_os_error() {
-            Some(libc::ENOENT | libc::ENOTDIR) => {
-                Error::new(ErrorKind::NotFound, format!("{shown} is not there"))
-            }
+            Some(libc::ENOENT | libc::ENOTDIR) => Error::new(
+                ErrorKind::NotFound,
+                format!("{shown} does not exist; create it or correct the path"),
+            ),
             Some(libc::ELOOP) => Error::new(
                 ErrorKind::UnsafeFile,
-                format!("{shown} is a link: name the file itself"),
+                format!("{shown} is a symbolic link; use the path of the file itself"),
             ),
             _ => Error::new(
                 ErrorKind::Config,
-                format!("{shown} can't be opened: {}", error.kind()),
+                format!("cannot open {shown}: {}", error.kind()),
             ),
         })?;
     let facts = FileFacts::of(&file).map_err(|error| {
         Error::new(
             ErrorKind::Config,
-            format!("{shown} can't be examined: {}", error.kind()),
+            format!("cannot read the permissions of {shown}: {}", error.kind()),
         )
     })?;
     if !facts.is_file() {
         return Err(Error::new(
             ErrorKind::UnsafeFile,
-            format!("{shown} is not a regular file"),
+            format!("{shown} is not a regular file; use the path of a regular file"),
         ));
     }
     if !facts.is_owned_by_user_or_root() {
         return Err(Error::new(
             ErrorKind::UnsafeFile,
-            format!("{shown} belongs to another user: chown it"),
+            format!("{shown} belongs to another user; run `chown` to make it yours"),
         ));
     }
     if facts.is_writable_by_others() {
         return Err(Error::new(
             ErrorKind::UnsafeFile,
-            format!("{shown} can be changed by others: chmod go-w {shown}"),
+            format!("other users can change {shown}; run `chmod go-w {shown}`"),
         ));
     }
     if privacy == Privacy::Private && facts.is_open_to_others() {
         return Err(Error::new(
             ErrorKind::UnsafeFile,
-            format!("{shown} can be read by others: chmod 600 {shown}"),
+            format!("other users can read {shown}; run `chmod 600 {shown}`"),
         ));
     }
     Ok(file)
 }
 
-/// Reads a file of at most `limit` bytes, under the rules of [`open`].
+/// Opens a file with [`open`] and reads it. The file may have at most `limit` bytes.
 ///
 /// # Errors
-/// Those of [`open`], and [`ErrorKind::Config`] if it is longer or can't be read.
+/// Returns the errors of [`open`] and [`read_open`].
 pub fn read(path: &Path, privacy: Privacy, limit: usize) -> Result<Vec<u8>> {
     read_open(&open(path, privacy)?, path, limit)
 }
 
-/// Whether an error says that this process, or the machine, has as many files open as it may.
+/// Returns whether an error means that this process or the machine has reached its limit of open
+/// files.
 pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
-/// Reads an open file of at most `limit` bytes; `path` is for messages.
+/// Reads an open file of at most `limit` bytes. `path` is used in error messages.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] if it is longer or can't be read.
+/// [`ErrorKind::Config`] if the file is longer or cannot be read.
 pub fn read_open(file: &File, path: &Path, limit: usize) -> Result<Vec<u8>> {
     let shown = path.display();
     let mut bytes = Vec::with_capacity(4096.min(limit + 1));
@@ -110,43 +113,58 @@ pub fn read_open(file: &File, path: &Path, limit: usize) -> Result<Vec<u8>> {
         .map_err(|error| {
             Error::new(
                 ErrorKind::Config,
-                format!("{shown} can't be read: {}", error.kind()),
+                format!("cannot read {shown}: {}", error.kind()),
             )
         })?;
     if bytes.len() > limit {
         return Err(Error::new(
             ErrorKind::Config,
-            format!("{shown} is longer than {limit} bytes"),
+            format!("{shown} is longer than {limit} bytes; make it shorter"),
         ));
     }
     Ok(bytes)
 }
 
-/// Replaces a file as a whole: the new one is 0600, in a directory that is made 0700 if it does not
-/// exist.
+/// Replaces a file atomically. The new file has mode 0600. A missing directory is created with mode
+/// 0700.
 ///
 /// # Errors
-/// [`ErrorKind::UnsafeFile`] if the directory is a link, another user's or open to others,
-/// [`ErrorKind::Config`] for anything else.
+/// [`ErrorKind::UnsafeFile`] if the directory is a symbolic link, belongs to another user, or can
+/// be changed by other users; [`ErrorKind::Config`] for any other failure.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let shown = path.display();
     let fail = |error: io::Error| {
         Error::new(
             ErrorKind::Config,
-            format!("{shown} can't be written: {}", error.kind()),
+            format!("cannot write {shown}: {}", error.kind()),
         )
     };
-    let dir = path
-        .parent()
-        .ok_or_else(|| Error::new(ErrorKind::Config, format!("{shown} is in no folder")))?;
+    let dir = path.parent().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Config,
+            format!("{shown} is not the path of a file; use the path of a file"),
+        )
+    })?;
     create_dirs(dir).map_err(fail)?;
     let facts = FileFacts::at_no_follow(dir).map_err(fail)?;
-    if !facts.is_dir() || !facts.is_owned_by_user() || facts.is_writable_by_others() {
-        let shown = dir.display();
-        let what = format!(
-            "{shown} is a link, another user's or can be changed by others: make it your own folder, chmod 700 {shown}"
-        );
-        return Err(Error::new(ErrorKind::UnsafeFile, what));
+    let shown_dir = dir.display();
+    let problem = if !facts.is_dir() {
+        Some(format!(
+            "{shown_dir} is a symbolic link; replace it with a directory of your own"
+        ))
+    } else if !facts.is_owned_by_user() {
+        Some(format!(
+            "{shown_dir} belongs to another user; run `chown` to make it yours"
+        ))
+    } else if facts.is_writable_by_others() {
+        Some(format!(
+            "other users can change {shown_dir}; run `chmod 700 {shown_dir}`"
+        ))
+    } else {
+        None
+    };
+    if let Some(problem) = problem {
+        return Err(Error::new(ErrorKind::UnsafeFile, problem));
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temp_path = dir.join(format!(".{name}.{}", std::process::id()));
@@ -156,47 +174,48 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         File::open(dir)?.sync_all()
     });
     written.map_err(|error| {
-        // The new file may hold a secret. Where it can't be removed, nothing more can be done.
+        // The new file may contain a secret. If removing it fails, nothing more can be done.
         let _ = fs::remove_file(&temp_path);
         fail(error)
     })
 }
 
-/// Writes all bytes, and waits until they are on the disk. Fails where files may not grow so large,
-/// and doesn't end the host.
+/// Writes all bytes and waits until they are on disk. Beyond the file size limit the write fails;
+/// the kernel does not end the process.
 ///
 /// # Errors
-/// Those of the system.
+/// Returns the operating system's error.
 pub fn write(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     let _guard = SigpipeGuard::block();
     file.write_all(bytes)?;
     file.sync_all()
 }
 
-/// Whether others than the owner have access to an open file.
+/// Returns whether users other than the owner have access to an open file, or its permissions
+/// cannot be read.
 pub fn is_public(file: &File) -> bool {
     FileFacts::of(file).map_or(true, |facts| facts.is_open_to_others())
 }
-/// Makes a directory and its missing parents, each for this user alone.
+/// Creates a directory and its missing parents. Only the user can access them.
 ///
 /// # Errors
-/// Those of the system.
+/// Returns the operating system's error.
 pub fn create_dirs(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Makes a directory for this user alone.
+/// Creates a directory that only the user can access.
 ///
 /// # Errors
-/// Those of the system: `EEXIST` if anything of that name is there.
+/// Returns the operating system's error: `EEXIST` if the path exists.
 pub fn create_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Makes a file that this user alone can read, and opens it for writing.
+/// Creates a file that only the user can access, and opens it for writing.
 ///
 /// # Errors
-/// Those of the system: `EEXIST` if anything of that name is there.
+/// Returns the operating system's error: `EEXIST` if the path exists.
 pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)

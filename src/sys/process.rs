@@ -1,7 +1,6 @@
-//! Runs another program without a shell, within limits of time and output, and leaves no process
-//! behind.
+//! Runs a program without a shell, limits its time and output, and leaves no process behind.
 //!
-//! It starts no thread, and drops what the program writes to standard error.
+//! Starts no thread. Discards the program's standard error.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -13,41 +12,43 @@ use zeroize::Zeroizing;
 
 use super::signals::{self, SigpipeGuard};
 
-/// The limits of a program.
+/// The limits for one run of a program.
 #[derive(Clone, Copy)]
 pub struct Limits {
-    /// The longest that the program may run.
+    /// The maximum running time.
     pub time: Duration,
-    /// The largest size of its standard output.
+    /// The maximum size of its standard output, in bytes.
     pub bytes: usize,
-    /// Whether it gets a process group of its own, which is killed with it. A program that asks at
-    /// the terminal needs this process's.
+    /// Whether the program runs in a process group of its own, which is killed together with the
+    /// program. A program that prompts at the terminal must stay in the process group of this
+    /// process.
     pub own_group: bool,
 }
 
-/// How a program ended.
+/// The outcome of running a program.
 pub enum RunOutcome {
-    /// It exited with this code. `None` if a signal ended it.
+    /// The program exited with this code, or with `None` if a signal ended it.
     Exited(Option<i32>),
-    /// It ended, but its exit code is lost: the host ignores SIGCHLD, or waits for children that
-    /// are not its own.
+    /// The program ended, but its exit code is lost, because the application ignores SIGCHLD or
+    /// waits for all child processes.
     StatusLost,
-    /// It was killed at the limit of time.
+    /// The program was killed because it reached the time limit.
     TimedOut,
-    /// It was killed because it printed too much.
+    /// The program was killed because its output exceeded the size limit.
     OutputTooLong,
 }
 
-/// How long output is read after the program has ended, while another process holds the pipe open.
+/// How long to read output after the program has ended, while another process keeps the pipe open.
 const DRAIN_TIME: Duration = Duration::from_millis(50);
-/// How often the program's end is checked. A closed pipe wakes earlier.
+/// The interval at which to check whether the program has ended. Output or a closed pipe ends the
+/// interval early.
 const POLL_MS: i32 = 20;
 
-/// Runs a program with `input` as its standard input, or an empty one. Gives its standard output
-/// and how it ended.
+/// Runs a program with `input` as its standard input, or with `/dev/null`. Returns its standard
+/// output and the outcome.
 ///
 /// # Errors
-/// Those of starting it.
+/// Returns the error of starting the program.
 pub fn run(
     command: &mut Command,
     input: Option<&[u8]>,
@@ -68,7 +69,8 @@ pub fn run(
     let mut child = signals::spawn(command)?;
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
         let _guard = SigpipeGuard::block();
-        // A secret fits into a pipe. A program that doesn't read it fails by itself.
+        // A secret fits into the pipe's buffer, so the write does not wait. If the write fails, the
+        // program ended without reading the secret and reports its own failure.
         let _ = pipe.write_all(input);
     }
     let mut output = Zeroizing::new(Vec::with_capacity(limits.bytes.min(4096) + 1));
@@ -106,7 +108,7 @@ fn read_output(
         }
         let now = Instant::now();
         match exited {
-            // The output that is in the pipe is read first, however late that is.
+            // Even after the deadline, output that is already in the pipe is read first.
             Some((outcome, until))
                 if pipes.is_empty() || (idle && now >= until) || now >= deadline.max(until) =>
             {
@@ -132,7 +134,7 @@ fn read_output(
     }
 }
 
-/// How the program ended. `None` while it runs.
+/// Returns the outcome, or `None` while the program runs.
 fn try_wait(child: &mut Child) -> Option<RunOutcome> {
     match child.try_wait() {
         Ok(status) => status.map(|status| RunOutcome::Exited(status.code())),
@@ -143,8 +145,8 @@ fn try_wait(child: &mut Child) -> Option<RunOutcome> {
 trait Pipe: Read + AsRawFd {}
 impl<T: Read + AsRawFd> Pipe for T {}
 
-/// Waits up to 20 ms for a pipe to be readable. Gives for each pipe whether it is readable or
-/// closed.
+/// Waits up to 20 ms until a pipe is readable or closed. Returns, for each pipe, whether it is
+/// readable or closed.
 fn poll(pipes: &[(Box<dyn Pipe>, bool)]) -> Vec<bool> {
     let mut polled: Vec<_> = pipes
         .iter()
@@ -154,25 +156,25 @@ fn poll(pipes: &[(Box<dyn Pipe>, bool)]) -> Vec<bool> {
             revents: 0,
         })
         .collect();
-    // SAFETY: the array has the given length, and its descriptors are open; with none it is a
-    // pause.
+    // SAFETY: the array has the given length, and its descriptors are open. With an empty array the
+    // call only sleeps.
     unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, POLL_MS) };
     polled.iter().map(|one| one.revents != 0).collect()
 }
 
-/// Kills the program and its group.
+/// Kills the program and its process group.
 ///
-/// Rationale: where other code collects this process's children, the number of one that is gone may
-/// be another process's already, or another group's. So the child is checked once more, and one
-/// that can't be waited for is left alone.
+/// Rationale: other code in this process may have waited for the child already. The kernel may then
+/// have reused the child's id for another process or group, which must not be killed. So this
+/// function checks the child again, and kills nothing if the child cannot be waited for.
 fn kill(child: &mut Child, own_group: bool) {
     let is_ours = matches!(child.try_wait(), Ok(None));
     if let Some(group) = i32::try_from(child.id())
         .ok()
         .filter(|_| is_ours && own_group)
     {
-        // SAFETY: the call takes numbers. The child was there a moment ago, so the number, which is
-        // its group's, is nobody else's.
+        // SAFETY: the call only takes numbers. The child still existed when it was checked above,
+        // so its id is also the id of its own group.
         unsafe { libc::kill(-group, libc::SIGKILL) };
     }
     if is_ours {
@@ -181,20 +183,20 @@ fn kill(child: &mut Child, own_group: bool) {
     }
 }
 
-/// The path of this process's program.
+/// Returns the path of the program that this process runs.
 ///
 /// # Errors
-/// Those of the system.
+/// Returns the operating system's error.
 pub fn this_program() -> io::Result<std::path::PathBuf> {
     std::env::current_exe()
 }
 
-/// Keeps this process's memory out of core files, and from other processes of the same user. For
-/// programs, never for the library.
+/// Excludes this process's memory from core files, and hides it from other processes of the same
+/// user. Only for keyferry's own programs, never for the library.
 pub fn keep_out_of_core_files() {
     #[cfg(target_os = "linux")]
-    // SAFETY: the call takes numbers and changes a flag of this process; where it fails nothing is
-    // worse than before.
+    // SAFETY: the call only takes numbers and sets a flag of this process. If it fails, nothing has
+    // changed.
     unsafe {
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
     }

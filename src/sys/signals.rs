@@ -1,5 +1,6 @@
-//! Signals. A program waits for those that end it, without a handler. In a host, this library
-//! blocks those that its own writes raise, and changes no signal for good.
+//! Signal handling. keyferry's own programs wait for the signals that end them, without a handler.
+//! In an application, the library only blocks the signals that its own writes raise, and restores
+//! the signal mask afterwards.
 
 use std::cell::Cell;
 use std::io;
@@ -8,29 +9,30 @@ use std::mem::MaybeUninit;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
-/// The largest number of a signal.
+/// The largest signal number.
 const MAX_SIGNAL: libc::c_int = 64;
-/// The signals that ask a program to end: Ctrl-C, `kill`, and a closed terminal.
+/// The signals that ask a program to end: from Ctrl-C, `kill`, and a closed terminal.
 const SHUTDOWN_SIGNALS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
-/// Gives SIGCHLD the system's default action, so that exit codes of children are kept. For
-/// programs, never for the library.
+/// Resets SIGCHLD to its default action, so that the kernel keeps the exit codes of child
+/// processes. Only for keyferry's own programs, never for the library.
 ///
-/// Rationale: a process that ignores SIGCHLD hands that on to the programs it starts, which then
-/// get no exit code of a command.
+/// Rationale: a program inherits an ignored SIGCHLD from the process that starts it. It then cannot
+/// read the exit code of a command that it runs.
 pub fn reset_sigchld() {
-    // SAFETY: the system's own action takes the place of a handler, and this program has set none.
+    // SAFETY: the default action needs no handler, and this program has set no handler that it
+    // could replace.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
 extern "C" fn ignore(_: libc::c_int) {}
 
-/// Makes a write beyond the largest allowed file fail, as on a full disk, instead of ending the
-/// program. For programs, never for the library. It sets a handler instead of ignoring the signal,
-/// so that programs started from here have the default action again.
+/// Makes a write beyond the file size limit fail, as on a full disk, instead of ending the program.
+/// Only for keyferry's own programs, never for the library. This function sets a handler instead of
+/// ignoring the signal, so that programs started by this one get the default action again.
 pub fn survive_sigxfsz() {
     if !is_ignored(libc::SIGXFSZ) {
-        // SAFETY: the handler does nothing, which it may at any moment.
+        // SAFETY: the handler does nothing, so it is safe to run at any time.
         unsafe {
             libc::signal(
                 libc::SIGXFSZ,
@@ -40,26 +42,28 @@ pub fn survive_sigxfsz() {
     }
 }
 
-/// The signals that end a program, blocked until the program waits for them.
+/// The signals that ask a program to end. They stay blocked until the program waits for them.
 pub struct ShutdownSignals(libc::sigset_t);
 
 impl ShutdownSignals {
-    /// Blocks them in this thread and in those that it starts from now on. Call it before any other
-    /// thread starts.
+    /// Blocks the signals in this thread and in the threads that it starts later. Call it before
+    /// any other thread starts.
     ///
-    /// Rationale: a signal that is ignored stays ignored. A shell script's background job ignores
-    /// Ctrl-C and `nohup` ignores the closed terminal, and a blocked signal would be delivered here
-    /// all the same.
+    /// Signals that are ignored stay ignored.
+    ///
+    /// Rationale: a background job of a shell script ignores Ctrl-C, and `nohup` ignores the closed
+    /// terminal. If this function blocked these signals, [`ShutdownSignals::wait`] would receive
+    /// them although they are ignored.
     ///
     /// # Errors
-    /// Those of the system, which has none for a known signal.
+    /// Returns the operating system's error. No error is defined for these signals.
     pub fn block() -> io::Result<Self> {
         let set = signal_set(
             SHUTDOWN_SIGNALS
                 .into_iter()
                 .filter(|signal| !is_ignored(*signal)),
         );
-        // SAFETY: `set` is initialised; where the old mask would go may be NULL.
+        // SAFETY: `set` is initialised, and the pointer to the old mask may be NULL.
         let code = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
         if code == 0 {
             Ok(Self(set))
@@ -68,10 +72,10 @@ impl ShutdownSignals {
         }
     }
 
-    /// Waits for one of the signals.
+    /// Waits until one of the signals arrives.
     ///
     /// # Errors
-    /// Those of the system, which has none for a known signal.
+    /// Returns the operating system's error. No error is defined for these signals.
     pub fn wait(&self) -> io::Result<()> {
         let mut signal = 0;
         loop {
@@ -87,33 +91,34 @@ impl ShutdownSignals {
 
 fn is_ignored(signal: libc::c_int) -> bool {
     let mut old = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: nothing is changed, for there is no new action; `old` is writable, and filled where
-    // the call succeeds.
+    // SAFETY: the call changes no action, because the new action is NULL. `old` is writable.
     let code = unsafe { libc::sigaction(signal, std::ptr::null(), old.as_mut_ptr()) };
-    // SAFETY: read only where the call above succeeded.
+    // SAFETY: the call above succeeded, so it filled `old`.
     code == 0 && unsafe { old.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// The signals that a thread's own write raises: into a pipe or socket without a reader, and beyond
-/// the largest allowed file. Their default action ends the program.
+/// The signals that a write raises in its own thread: SIGPIPE if the pipe or socket has no reader,
+/// SIGXFSZ beyond the file size limit. Their default action ends the process.
 const WRITE_SIGNALS: [libc::c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 
-/// Blocks the signals that writes raise, in this thread, until it is dropped: the write fails
-/// instead. A signal of the host's that was pending before stays pending, and the thread's mask is
-/// restored.
+/// Blocks SIGPIPE and SIGXFSZ in this thread until the guard is dropped. A write then fails instead
+/// of raising a signal. A signal that was already pending for the application stays pending.
+/// Dropping the guard restores the thread's signal mask.
 ///
-/// Rationale: a C program has the default action. A secret-tool that ended without reading its
-/// input ended the host too, and so did the first write of the store under `ulimit -f 0`.
+/// Rationale: in a C program these signals have the default action, which ends the process. The
+/// application was killed when `secret-tool` exited without reading its input, and when the store
+/// wrote its first file under `ulimit -f 0`.
 pub struct SigpipeGuard {
-    /// The signals that were not pending at the beginning, so that they may be consumed at the end.
+    /// The signals that were not pending when the guard was created. If one is pending when the
+    /// guard is dropped, keyferry's write raised it, and the guard consumes it.
     not_pending_before: Vec<libc::c_int>,
     old_mask: libc::sigset_t,
-    /// The mask is this thread's, so the guard must not move to another.
+    /// Keeps the guard in its thread, because the mask belongs to the thread.
     not_send: PhantomData<*const ()>,
 }
 
 impl SigpipeGuard {
-    /// Blocks the signals from here on.
+    /// Blocks the signals until the guard is dropped.
     pub fn block() -> Self {
         let not_pending_before = WRITE_SIGNALS
             .into_iter()
@@ -137,23 +142,25 @@ impl Drop for SigpipeGuard {
 }
 
 thread_local! {
-    /// Whether this thread is the library's own.
+    /// Whether the library started this thread.
     static IS_LIBRARY_THREAD: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Blocks SIGPIPE in this thread for good, so that no write ends the process. For the library's own
-/// threads.
+/// Blocks SIGPIPE in this thread permanently, so that no write ends the process. Only for threads
+/// that the library started.
 pub fn block_sigpipe() {
     IS_LIBRARY_THREAD.set(true);
     change_mask(libc::SIG_BLOCK, &signal_set([libc::SIGPIPE]));
 }
 
-/// Starts a program with no signal blocked, whatever this thread blocks. Rationale: a program
-/// inherits the mask, and one with SIGTERM or SIGALRM blocked can't be ended and waits for ever.
-/// The mask of a host's thread is not changed.
+/// Starts a program with no signal blocked, even if this thread blocks signals. The mask of an
+/// application's thread is not changed.
+///
+/// Rationale: a program inherits the signal mask. A program that blocks SIGTERM cannot be ended,
+/// and one that blocks SIGALRM may wait forever.
 ///
 /// # Errors
-/// Those of starting it.
+/// Returns the error of starting the program.
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
     let blocked = change_mask(libc::SIG_BLOCK, &signal_set([]));
     let blocks_others =
@@ -161,60 +168,64 @@ pub fn spawn(command: &mut Command) -> io::Result<Child> {
     if !blocks_others && !contains(&blocked, libc::SIGPIPE) {
         return command.spawn();
     }
-    // A pending SIGPIPE would be delivered now, and end the process.
+    // Unblocking a pending SIGPIPE would deliver it and end the process, so only threads without
+    // one take this path.
     if !blocks_others && IS_LIBRARY_THREAD.get() && !is_pending(libc::SIGPIPE) {
         change_mask(libc::SIG_UNBLOCK, &signal_set([libc::SIGPIPE]));
         let child = command.spawn();
         change_mask(libc::SIG_SETMASK, &blocked);
         return child;
     }
-    // Rationale: a signal that is unblocked in this thread, for however short a time, may be
-    // delivered here, and a host that waits for its signals has no handler. So the child unblocks
-    // them, where none is pending yet. That costs a full fork.
+    // Rationale: a signal that this thread unblocks, even briefly, may be delivered here. An
+    // application that waits for its signals has no handler, so the signal would end it. So the
+    // child process unblocks the signals instead, because it has no pending signals. This requires
+    // a full fork, which is slower.
     let unblock_all = || {
         change_mask(libc::SIG_SETMASK, &signal_set([]));
         Ok(())
     };
-    // SAFETY: in the child it makes two calls that are allowed there, and allocates nothing.
+    // SAFETY: the closure only changes the signal mask, with calls that are async-signal-safe, and
+    // allocates nothing.
     unsafe { command.pre_exec(unblock_all) };
     command.spawn()
 }
 
 fn signal_set(signals: impl IntoIterator<Item = libc::c_int>) -> libc::sigset_t {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: `set` is writable, and the call fills all of it; it can't fail.
+    // SAFETY: `set` is writable.
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: it was filled above.
+    // SAFETY: `sigemptyset` cannot fail, and has filled the whole set.
     let mut set = unsafe { set.assume_init() };
     for signal in signals {
-        // SAFETY: `set` is initialised and `signal` is one of the system's, so the call can't fail.
+        // SAFETY: `set` is initialised, and `signal` is a valid signal number.
         unsafe { libc::sigaddset(&mut set, signal) };
     }
     set
 }
 
-/// Changes this thread's mask, and gives the old one.
+/// Changes this thread's signal mask and returns the old one.
 fn change_mask(how: libc::c_int, set: &libc::sigset_t) -> libc::sigset_t {
     let mut old_mask = signal_set([]);
-    // SAFETY: both sets are initialised. With a `how` of the system's the call can't fail.
+    // SAFETY: both sets are initialised. The call cannot fail, because `how` is one of the libc
+    // constants.
     unsafe { libc::pthread_sigmask(how, set, &mut old_mask) };
     old_mask
 }
 
-/// Whether a signal is pending for this thread or for the process.
+/// Returns whether a signal is pending for this thread or for the process.
 fn is_pending(signal: libc::c_int) -> bool {
     let mut pending = signal_set([]);
-    // SAFETY: the set is writable.
+    // SAFETY: `pending` is writable.
     unsafe { libc::sigpending(&mut pending) };
     contains(&pending, signal)
 }
 
 fn contains(set: &libc::sigset_t, signal: libc::c_int) -> bool {
-    // SAFETY: the set is initialised. A number that is no signal's is in none.
+    // SAFETY: the set is initialised. For an invalid signal number the call returns an error.
     unsafe { libc::sigismember(set, signal) == 1 }
 }
 
-/// Consumes a blocked signal, if it is pending.
+/// Consumes a blocked signal if it is pending.
 fn consume(signal: libc::c_int) {
     let set = signal_set([signal]);
     #[cfg(target_os = "linux")]
@@ -223,14 +234,15 @@ fn consume(signal: libc::c_int) {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        // SAFETY: set and time are initialised; where the details would go may be NULL.
+        // SAFETY: `set` and `no_wait` are initialised, and the pointer to the signal's details may
+        // be NULL.
         unsafe { libc::sigtimedwait(&set, std::ptr::null_mut(), &no_wait) };
     }
     #[cfg(not(target_os = "linux"))]
     if is_pending(signal) {
         let mut received = 0;
-        // SAFETY: the set is initialised and `received` is writable; the signal is pending, so the
-        // call doesn't wait.
+        // SAFETY: `set` is initialised and `received` is writable. The signal is pending, so the
+        // call does not wait.
         unsafe { libc::sigwait(&set, &mut received) };
     }
 }

@@ -1,10 +1,13 @@
-//! Locks that a forked child can use: the standard library's, without poisoning.
+//! Locks that a forked child can use: wrappers around the standard library's locks, without
+//! poisoning.
 //!
-//! Rationale: `parking_lot` keeps one table of all parked threads of the process. A child inherits
-//! it with entries that point into the stacks of threads that are gone there, and with buckets that
-//! may be locked for ever: a child's first wait crashed or hung. The standard library's locks wait
-//! on a futex and keep no such table. What panicked under a lock left it consistent: all that
-//! happens under them is a look-up or an insertion.
+//! Rationale: `parking_lot` keeps one table of all waiting threads in the process. A forked child
+//! inherits this table. Its entries point to the stacks of threads that do not exist in the child,
+//! and its buckets may stay locked forever. The first wait in a child crashed or hung. The standard
+//! library's locks wait on a futex and have no such table.
+//!
+//! Poisoning is not needed: code under these locks only looks up or inserts values, so a panic
+//! leaves the data consistent.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{self, PoisonError};
@@ -14,11 +17,11 @@ use std::time::Instant;
 #[derive(Default)]
 pub struct Mutex<T>(sync::Mutex<T>);
 
-/// Access to the value of a [`Mutex`], until this is dropped.
+/// Exclusive access to the value of a [`Mutex`]. Dropping the guard releases the mutex.
 pub struct Guard<'a, T>(Option<sync::MutexGuard<'a, T>>);
 
 impl<T> Mutex<T> {
-    /// A lock around a value.
+    /// Creates a lock around a value.
     pub const fn new(value: T) -> Self {
         Self(sync::Mutex::new(value))
     }
@@ -29,7 +32,7 @@ impl<T> Mutex<T> {
     }
 }
 
-const GUARD_PRESENT: &str = "only a wait takes the guard out, and puts it back";
+const GUARD_PRESENT: &str = "the guard is only missing during a wait";
 
 impl<T> Deref for Guard<'_, T> {
     type Target = T;
@@ -49,7 +52,7 @@ impl<T> DerefMut for Guard<'_, T> {
 pub struct Condvar(sync::Condvar);
 
 impl Condvar {
-    /// A condition variable that no thread waits for.
+    /// Creates a condition variable.
     pub const fn new() -> Self {
         Self(sync::Condvar::new())
     }
@@ -59,14 +62,14 @@ impl Condvar {
         self.0.notify_all();
     }
 
-    /// Waits to be woken, which may happen without a reason.
+    /// Waits to be woken. Wakeups may be spurious.
     pub fn wait<T>(&self, guard: &mut Guard<'_, T>) {
         let inner = guard.0.take().expect(GUARD_PRESENT);
         guard.0 = Some(self.0.wait(inner).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Waits to be woken, which may happen without a reason, at most until the deadline. Gives
-    /// whether the deadline has passed.
+    /// Waits to be woken, at most until the deadline. Wakeups may be spurious. Returns whether the
+    /// deadline has passed.
     pub fn wait_until<T>(&self, guard: &mut Guard<'_, T>, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         let inner = guard.0.take().expect(GUARD_PRESENT);
@@ -84,7 +87,7 @@ impl Condvar {
 pub struct RwLock<T>(sync::RwLock<T>);
 
 impl<T> RwLock<T> {
-    /// A lock around a value.
+    /// Creates a lock around a value.
     pub const fn new(value: T) -> Self {
         Self(sync::RwLock::new(value))
     }
@@ -94,7 +97,7 @@ impl<T> RwLock<T> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shared access, if no writer has the lock.
+    /// Returns shared access if it is available without waiting.
     pub fn try_read(&self) -> Option<sync::RwLockReadGuard<'_, T>> {
         self.0.try_read().ok()
     }

@@ -1,23 +1,24 @@
 //! An allocator that wipes memory when it is freed.
 //!
-//! Rationale: HTTP, TLS and JSON libraries keep copies of passwords in buffers of their own. Wiping
-//! at the one place that every buffer passes keeps them out of core files and of reused memory.
+//! Rationale: HTTP, TLS and JSON libraries copy passwords into their own buffers. Every buffer is
+//! freed through the allocator. Wiping there keeps the passwords out of core files and out of
+//! reused memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// The size from which blocks come from the kernel and go back to it at once.
+/// The size from which a block is mapped directly from the kernel, and unmapped when it is freed.
 ///
-/// Rationale: glibc does that too, until the first large block is freed: from then on it keeps
-/// blocks of that size, in an arena for each few threads. A host that met some answers of a
-/// mebibyte stayed larger by several, for good.
+/// Rationale: glibc also maps large blocks, but only until the first large block is freed. After
+/// that it keeps freed blocks of that size in its arenas. An application that received a few
+/// responses of 1 MiB stayed several MiB larger until it ended.
 const LARGE_BYTES: usize = 128 * 1024;
 
-/// The system's allocator, with a wipe before each free.
+/// The system's allocator, extended to wipe each block before it is freed.
 pub struct WipingAlloc;
 
-// SAFETY: a call for a small block is passed on to `System` with the caller's own arguments, one
-// for a large block to the kernel: which of them it is depends on the layout alone. The wipe before
-// a free stays inside the block that the layout describes.
+// SAFETY: small blocks are allocated and freed by `System` with the caller's arguments, large
+// blocks by the kernel. Only the layout decides which, so a block is freed where it was allocated.
+// The wipe before a free stays inside the block that the layout describes.
 unsafe impl GlobalAlloc for WipingAlloc {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -40,32 +41,36 @@ unsafe impl GlobalAlloc for WipingAlloc {
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if is_large(layout) {
-            // SAFETY: the block came from `map` with this size, by the contract of
-            // `GlobalAlloc::dealloc`.
+            // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`, so the block came
+            // from `map` with this size.
             return unsafe { unmap(block, layout.size()) };
         }
-        // SAFETY: `block` is a live block of `layout`, by the contract of `GlobalAlloc::dealloc`.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`, so `block` is a live
+        // block of this layout.
         unsafe { wipe(block, layout.size()) };
         // SAFETY: as above.
         unsafe { System.dealloc(block, layout) };
     }
-    // `realloc` is the trait's own: a new block, a copy, and `dealloc` above for the old one.
+    // `realloc` is the default of the trait: it allocates a new block, copies the content, and
+    // frees the old block with `dealloc` above.
 }
 
-/// A page is the strictest alignment that the kernel's blocks have for certain.
+/// Returns whether a block is mapped directly. Mapped blocks are only guaranteed to be
+/// page-aligned, so a stricter alignment goes to `System`.
 #[inline]
 fn is_large(layout: Layout) -> bool {
     layout.size() >= LARGE_BYTES && layout.align() <= 4096
 }
 
-/// A zeroed block of the kernel's, or NULL.
+/// Maps a zeroed block. Returns NULL on failure.
 #[cold]
 fn map(size: usize) -> *mut u8 {
     let (access, flags) = (
         libc::PROT_READ | libc::PROT_WRITE,
         libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
     );
-    // SAFETY: asks for fresh pages at no certain place, so that nothing that is there is touched.
+    // SAFETY: without an address, the kernel chooses unused pages, so the call touches no existing
+    // memory.
     let block = unsafe { libc::mmap(std::ptr::null_mut(), size, access, flags, -1, 0) };
     if block == libc::MAP_FAILED {
         std::ptr::null_mut()
@@ -74,27 +79,27 @@ fn map(size: usize) -> *mut u8 {
     }
 }
 
-/// Gives a block back. It needs no wiping: the kernel gives its pages to nobody before it has
-/// zeroed them, and no core file has them.
+/// Unmaps a block. The block needs no wiping: the kernel zeroes the pages before it reuses them,
+/// and unmapped pages are not in core files.
 ///
 /// # Safety
-/// `block` came from [`map`] with this size, and is used no more.
+/// `block` must come from [`map`] with this size, and must not be used afterwards.
 #[cold]
 unsafe fn unmap(block: *mut u8, size: usize) {
-    // SAFETY: by this function's contract.
+    // SAFETY: the caller keeps this function's contract.
     unsafe { libc::munmap(block.cast(), size) };
 }
 
-/// Writes zeros that the compiler may not drop.
+/// Overwrites a block with zeros. The compiler cannot remove this write.
 ///
 /// # Safety
-/// `block` points to `len` writable bytes.
+/// `block` must point to `len` writable bytes.
 #[inline]
 unsafe fn wipe(block: *mut u8, len: usize) {
-    // SAFETY: by this function's contract.
+    // SAFETY: the caller keeps this function's contract.
     unsafe { std::ptr::write_bytes(block, 0, len) };
-    // SAFETY: an empty block of assembly that claims to read memory, so that the zeros have to be
-    // there.
+    // SAFETY: the assembly is empty. The compiler must assume that it reads memory, so it must
+    // write the zeros first.
     unsafe {
         std::arch::asm!("/* {0} */", in(reg) block, options(nostack, preserves_flags, readonly))
     };
