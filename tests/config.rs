@@ -229,7 +229,7 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
         assert!(
             error
                 .message()
-                .contains(&format!("no setting {key}: did you mean {near}?")),
+                .contains(&format!("no setting {key}; did you mean {near}?")),
             "{error}"
         );
     }
@@ -254,8 +254,8 @@ fn mistakes_in_the_file_name_place_and_remedy_but_no_value() {
             "there is no setting masv.api_key",
         ),
         ("masv = 'canary'", "write [masv]"),
-        ("[masv]\nteam = 7", "put it into quotes"),
-        ("[masv]\nteam = ['canary']", "put it into quotes"),
+        ("[masv]\nteam = 7", "put it in quotes"),
+        ("[masv]\nteam = ['canary']", "put it in quotes"),
         ("[masv]\nteam = { env = 'CANARY' }", "takes no reference"),
         ("[http]\ntimeout_ms = '5'", "without quotes"),
         ("[http]\ntimeout_ms = 1e3", "whole number"),
@@ -267,7 +267,7 @@ fn mistakes_in_the_file_name_place_and_remedy_but_no_value() {
             "not an absolute path",
         ),
         ("[masv]\npassword = { file = \"/can\\nary\" }", "line break"),
-        ("[masv]\npassword = { keyring = ['canary'] }", "two texts"),
+        ("[masv]\npassword = { keyring = ['canary'] }", "two strings"),
         (
             "[masv]\npassword = { command = ['canary'] }",
             "absolute path",
@@ -391,7 +391,7 @@ fn mounted_secrets_may_be_links_that_all_can_read() {
                 .unwrap();
             assert_eq!(
                 error.message(),
-                format!("{name} and {name_file} are both set: unset one")
+                format!("{name} and {name_file} are both set; unset one")
             );
         }
     }
@@ -422,7 +422,7 @@ fn a_literal_secret_in_a_public_file_is_refused_with_the_chmod() {
         assert_eq!(error.kind, ErrorKind::UnsafeFile);
         assert!(
             error.message().contains(&format!(
-                "masv.password and can be read by others: chmod 600 {}",
+                "masv.password and other users can read it; run `chmod 600 {}`",
                 path.display()
             )),
             "{error}"
@@ -496,7 +496,7 @@ fn the_users_file_is_found_below_absolute_folders_only() {
         error.kind == ErrorKind::Config
             && error
                 .message()
-                .starts_with("/nonexistent/config.toml is not there"),
+                .starts_with("/nonexistent/config.toml does not exist"),
         "{error}"
     );
 }
@@ -622,7 +622,7 @@ fn an_unknown_profile_is_not_configured_and_names_those_there_are() {
         (error.kind, error.message()),
         (
             ErrorKind::NotConfigured,
-            "there is no profile wrok: there is default, work; a setting under [profile.NAME] in config.toml makes one"
+            "there is no profile wrok; use one of default, work, or add a section [profile.NAME] to config.toml"
         )
     );
     assert!(

@@ -20,7 +20,10 @@ fn a_reference_that_leads_nowhere_says_which() {
         (Setting::Env("GONE".into()), "GONE is not set; export it"),
         (Setting::Env("EMPTY".into()), "EMPTY is not set"),
         (Setting::Env("ODD".into()), "not UTF-8"),
-        (Setting::File("/nonexistent/canary".into()), "is not there"),
+        (
+            Setting::File("/nonexistent/canary".into()),
+            "does not exist",
+        ),
         (
             Setting::Command(vec!["/bin/false".into()]),
             "/bin/false failed with exit code 1",

@@ -200,7 +200,7 @@ fn a_ca_file_that_is_none_is_named() {
     for (text, why) in [
         (Some("canary"), "contains no PEM certificates"),
         (Some(bad_certificate), "contains an invalid certificate"),
-        (None, "is not there"),
+        (None, "does not exist"),
     ] {
         match text {
             Some(text) => std::fs::write(&path, text).unwrap(),

@@ -1,4 +1,4 @@
-//! All settings, and how they are loaded and set.
+//! Loads and changes the settings of all accounts.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use super::value::check_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
-/// All settings of a session, of every account.
+/// The configuration of a session: the settings of all accounts.
 ///
 /// ```
 /// use keyferry::{Config, Session};
@@ -28,7 +28,7 @@ use crate::secret::Secret;
 /// config.set("profile.client.fileverbs.secret_key", "another-key".into())?;
 ///
 /// let error = config.set("fileverbs.secret", "made-up-key".into()).unwrap_err();
-/// assert_eq!(error.kind, keyferry::ErrorKind::Config); // the message names the setting that is meant
+/// assert_eq!(error.kind, keyferry::ErrorKind::Config); // the message suggests `fileverbs.secret_key`
 /// Session::open(config)?;
 /// # Ok(())
 /// # }
@@ -39,7 +39,7 @@ pub struct Config {
     profiles: BTreeSet<String>,
     environment: Environment,
     is_standalone: bool,
-    /// The account of calls that name none, where that is not the default one.
+    /// The account for calls that name no account, if it is not the default account.
     selected: Option<String>,
 }
 
@@ -50,7 +50,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// A configuration without settings. Neither a file nor the environment is read, now or later.
+    /// Creates a configuration without settings. It reads neither a file nor the environment, now
+    /// or later.
     pub fn new() -> Self {
         Self {
             entries: Vec::new(),
@@ -61,13 +62,14 @@ impl Config {
         }
     }
 
-    /// File, then environment. Without a path it is the user's file, which need not be there:
-    /// `keyferry/config.toml` in `$XDG_CONFIG_HOME` if that is an absolute path, else in
-    /// `$HOME/.config`.
+    /// Loads a file, then the environment, which overrides the file. Without a path it loads the
+    /// user's configuration file, if it exists: `keyferry/config.toml` in `$XDG_CONFIG_HOME` if
+    /// that is an absolute path, else in `$HOME/.config`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] naming place, key and remedy, [`ErrorKind::UnsafeFile`] with the
-    /// `chmod` that mends it.
+    /// [`ErrorKind::Config`] if the file or a variable is invalid, naming source, key and remedy;
+    /// [`ErrorKind::UnsafeFile`] if other users can read or change the file, with the `chmod`
+    /// command that fixes this.
     #[doc(hidden)]
     pub fn load(path: Option<&Path>, environment: Environment) -> Result<Self> {
         let mut config = Self {
@@ -81,7 +83,10 @@ impl Config {
                 .map_err(|error| match error.kind {
                     ErrorKind::NotFound => Error::new(
                         ErrorKind::Config,
-                        format!("{}: write it, or leave the path out", error.message()),
+                        format!(
+                            "{} does not exist; create it, or use no path to load the user's file",
+                            path.display()
+                        ),
                     ),
                     _ => error,
                 })?,
@@ -105,18 +110,19 @@ impl Config {
         Ok(config)
     }
 
-    /// Whether it was made by [`Config::new`], which reads neither file nor environment: then
-    /// tokens are kept in memory unless `store` is set.
+    /// Returns whether the configuration was created by [`Config::new`] and reads neither a file
+    /// nor the environment. Its store is then `memory`, unless `store` is set.
     #[doc(hidden)]
     pub fn is_standalone(&self) -> bool {
         self.is_standalone
     }
 
-    /// Sets a literal value: `masv.team`, or `profile.NAME.masv.team` for one account.
+    /// Sets a literal value. `key` is a key such as `masv.team`, or `profile.NAME.masv.team` for
+    /// one account.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if there is no such key, [`ErrorKind::InvalidValue`] if the value
-    /// can't be right.
+    /// [`ErrorKind::Config`] if the key does not exist; [`ErrorKind::InvalidValue`] if the value is
+    /// invalid.
     pub fn set(&mut self, key: &str, value: Secret) -> Result<()> {
         let (account, name) = self.parse_key(key)?;
         match name {
@@ -140,7 +146,7 @@ impl Config {
         Ok(())
     }
 
-    /// The default account: a profile's name or `default`.
+    /// Returns the default account: a profile's name or `default`.
     pub fn default_account(&self) -> &str {
         match self.default_account_entry().map(|entry| &entry.setting) {
             Some(Setting::Literal(name)) => name.expose(),
@@ -148,7 +154,7 @@ impl Config {
         }
     }
 
-    /// The layer that sets the default account, if one does.
+    /// Returns the layer that sets the default account, if any.
     #[doc(hidden)]
     pub fn default_account_layer(&self) -> Option<&Layer> {
         self.default_account_entry().map(|entry| &entry.layer)
@@ -161,36 +167,37 @@ impl Config {
             .max_by_key(|entry| entry.layer.precedence())
     }
 
-    /// Selects the account of calls that name none. It does not become the default account:
-    /// settings of the environment still belong to the default account, and the profile's own
-    /// settings win over them.
+    /// Selects the account for calls that name no account. It does not become the default account:
+    /// environment variables still belong to the default account, and the selected profile's own
+    /// settings override them.
     ///
     /// # Errors
-    /// Those of [`Config::profile`].
+    /// [`ErrorKind::NotConfigured`] if the account does not exist.
     pub fn select_account(&mut self, account: &str) -> Result<()> {
         self.profile(account)?;
         self.selected = Some(account.to_owned());
         Ok(())
     }
 
-    /// The account of calls that name none.
+    /// Returns the account for calls that name no account.
     pub fn selected_account(&self) -> &str {
         self.selected
             .as_deref()
             .unwrap_or_else(|| self.default_account())
     }
 
-    /// All accounts: `default` and every profile.
+    /// Returns all accounts: `default` and every profile.
     pub fn accounts(&self) -> Vec<String> {
         std::iter::once(DEFAULT_ACCOUNT.to_owned())
             .chain(self.profiles.iter().cloned())
             .collect()
     }
 
-    /// The settings of an account.
+    /// Returns the settings of an account.
     ///
     /// # Errors
-    /// [`ErrorKind::NotConfigured`], naming those there are, if there is none of this name.
+    /// [`ErrorKind::NotConfigured`] if the account does not exist. The error message lists the
+    /// existing accounts.
     #[doc(hidden)]
     pub fn profile(&self, account: &str) -> Result<Profile> {
         if account != DEFAULT_ACCOUNT && !self.profiles.contains(account) {
@@ -201,7 +208,7 @@ impl Config {
             };
             let known = self.accounts().join(", ");
             let message = format!(
-                "there is no profile {shown_name}: there is {known}; a setting under [profile.NAME] in config.toml makes one"
+                "there is no profile {shown_name}; use one of {known}, or add a section [profile.NAME] to config.toml"
             );
             return Err(Error::new(ErrorKind::NotConfigured, message));
         }
@@ -214,7 +221,7 @@ impl Config {
         ))
     }
 
-    /// Inserts the profiles and settings of the file.
+    /// Inserts the profiles and settings of a file.
     fn insert_file(&mut self, settings: file::FileSettings) {
         self.profiles.extend(settings.profiles);
         settings
@@ -223,7 +230,7 @@ impl Config {
             .for_each(|entry| self.insert(entry));
     }
 
-    /// Inserts an entry in place of the same setting of the same layer.
+    /// Inserts an entry. It replaces an entry of the same setting, account and layer.
     fn insert(&mut self, entry: Entry) {
         self.profiles.extend(entry.account.clone());
         let is_same = |old: &Entry| {
@@ -237,10 +244,10 @@ impl Config {
 }
 
 impl Config {
-    /// Rejects sections of plugins where no plugins are set.
+    /// Rejects settings of plugins if `plugins` is not set.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`], as for any setting that does not exist.
+    /// [`ErrorKind::Config`] if there is such a setting, as for any setting that does not exist.
     fn check_plugin_sections(&self) -> Result<()> {
         if self.entries.iter().any(|entry| entry.key == "plugins") {
             return Ok(());
@@ -251,12 +258,13 @@ impl Config {
             .map_or(Ok(()), |entry| Err(entry.unknown_key()))
     }
 
-    /// Applies the settings that loaded plugins declare: checks those given so far, and reads those
-    /// of the environment. `complete` says that all configured plugins are loaded.
+    /// Applies the declarations of loaded plugins: checks the settings of plugins that are already
+    /// set, and reads others from the environment. `complete` is true if all configured plugins are
+    /// loaded.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a setting that no plugin declares or whose value can't be right,
-    /// [`ErrorKind::UnsafeFile`] for a secret that others can read.
+    /// [`ErrorKind::Config`] if a value is invalid, or if no plugin declares a setting and
+    /// `complete` is true; [`ErrorKind::UnsafeFile`] if other users can read the file of a secret.
     #[doc(hidden)]
     pub fn apply_declared(&mut self, declared: &[DeclaredSetting], complete: bool) -> Result<()> {
         for entry in self
@@ -283,14 +291,14 @@ impl Config {
 
 /// The setting that a key names.
 enum KeyName {
-    /// A setting of this library.
+    /// One of keyferry's own settings.
     Own(&'static SettingDefinition),
-    /// A plugin's setting, if a plugin declares it.
+    /// The setting of a plugin, if a loaded plugin declares it.
     Plugin(String),
 }
 
 impl Config {
-    /// Splits a key into the account and the setting it names.
+    /// Splits a key into its account and its setting.
     fn parse_key(&self, key: &str) -> Result<(Option<String>, KeyName)> {
         let unknown = || settings::unknown_key(None, key);
         let takes_plugins = self.entries.iter().any(|entry| entry.key == "plugins");
@@ -315,13 +323,13 @@ impl Config {
             Some((&rest[..dot], plugins(&rest[dot + 1..])?))
         };
         let (account, name) = own.or_else(plugins_own).ok_or_else(unknown)?;
-        check_profile_name(account, "profile.NAME")?;
+        check_profile_name(account, "the name in profile.NAME")?;
         Ok((Some(account.to_owned()), name))
     }
 }
 
-/// The user's own file. Relative folders don't count: they would be searched for in whatever folder
-/// the program is in.
+/// Returns the path of the user's configuration file. Relative directories in the environment are
+/// ignored, because they would depend on the program's working directory.
 pub fn user_file(environment: &Environment) -> Option<PathBuf> {
     let absolute = |name: &str| {
         environment(name)

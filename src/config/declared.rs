@@ -1,8 +1,9 @@
-//! Settings that plugins declare: under `[NAME]` in the file, `KEYFERRY_NAME_KEY` in the
-//! environment, checked once the plugins are there.
+//! Settings that plugins declare. Plugin NAME has its settings in section `[NAME]` of the file and
+//! in environment variables `KEYFERRY_NAME_KEY`.
 //!
-//! Which plugins there are is a setting itself, so the settings below their names are kept
-//! unchecked until [`Config::apply_declared`](super::configuration::Config::apply_declared).
+//! The list of plugins is itself a setting, so the settings of plugins are read before the plugins
+//! are loaded. [`Config::apply_declared`](super::configuration::Config::apply_declared) checks them
+//! after the plugins are loaded.
 
 use std::borrow::Cow;
 
@@ -14,10 +15,10 @@ use super::value::check_text;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
 
-/// What a declared setting is.
+/// The kind of a declared setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeclaredKind {
-    /// A text that is no secret.
+    /// A string that is not a secret.
     Text,
     /// A secret.
     Secret,
@@ -28,17 +29,17 @@ pub enum DeclaredKind {
 /// A setting that a plugin declares.
 #[derive(Clone, Debug)]
 pub struct DeclaredSetting {
-    /// `vault.token`
+    /// The key with the plugin's name, such as `vault.token`.
     pub full_key: String,
-    /// `token`
+    /// The key without the plugin's name, such as `token`.
     pub key: String,
-    /// `KEYFERRY_VAULT_TOKEN`
+    /// The environment variable, such as `KEYFERRY_VAULT_TOKEN`.
     pub variable: String,
-    /// What it is.
+    /// The kind of the setting.
     pub kind: DeclaredKind,
-    /// Its value where nobody sets one.
+    /// The default value.
     pub fallback: Option<String>,
-    /// What it is, one sentence.
+    /// A description in one sentence.
     pub about: String,
 }
 
@@ -53,10 +54,10 @@ impl DeclaredSetting {
         }
     }
 
-    /// The setting as the environment gives it, checked.
+    /// Reads the setting from the environment and checks it.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if its value can't be right.
+    /// [`ErrorKind::Config`] if the value is invalid.
     pub(super) fn find_in_environment(&self, environment: &Environment) -> Result<Option<Entry>> {
         let secret = self.kind == DeclaredKind::Secret;
         let (setting, name) = match environment::find(environment, &self.variable, secret)? {
@@ -78,7 +79,7 @@ impl DeclaredSetting {
         }))
     }
 
-    /// Checks an entry of this key, which was read before its declaration was known.
+    /// Checks an entry of this setting that was read before the plugin was loaded.
     pub(super) fn check_entry(&self, entry: &mut Entry) -> Result<()> {
         let subject = format!("{}: {}", entry.layer, entry.key);
         let refuse = |message: &str| {
@@ -91,11 +92,11 @@ impl DeclaredSetting {
         match &entry.setting {
             Setting::Literal(value) => self.check(ErrorKind::Config, &subject, value.expose())?,
             _ if !entry.secret => {
-                return refuse("is no secret and takes no reference: write its value");
+                return refuse("is not a secret and takes no reference; write its value");
             }
             Setting::Plugin(..) => {
                 return refuse(
-                    "is a plugin's own secret, which can't come from a plugin: use file, env, keyring or command",
+                    "is a plugin's secret and cannot come from a plugin; use file, env, keyring or command",
                 );
             }
             _ => {}
@@ -103,7 +104,7 @@ impl DeclaredSetting {
         if entry.secret && entry.public && matches!(entry.setting, Setting::Literal(_)) {
             let layer = &entry.layer;
             let message = format!(
-                "{layer} holds {} and can be read by others: chmod 600 {layer}",
+                "{layer} contains {} and other users can read it; run `chmod 600 {layer}`",
                 entry.key
             );
             return Err(Error::new(ErrorKind::UnsafeFile, message));
@@ -112,7 +113,7 @@ impl DeclaredSetting {
     }
 }
 
-/// Whether a section of the file can be a plugin's, by its name.
+/// Returns whether a section's name is valid for a plugin.
 pub(super) fn is_plugin_section(name: &str) -> bool {
     let is_name = matches!(name.len(), 1..=32)
         && name
@@ -121,7 +122,7 @@ pub(super) fn is_plugin_section(name: &str) -> bool {
     is_name && name.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
-/// Whether a key can be a plugin's setting, by its form: `vault.token`.
+/// Returns whether a key such as `vault.token` is valid for a plugin's setting.
 pub(super) fn is_plugin_key(key: &str) -> bool {
     let is_leaf = |leaf: &str| {
         matches!(leaf.len(), 1..=32)

@@ -1,8 +1,7 @@
-//! Changing one setting of a configuration file and nothing else of it: comments, order and
-//! spelling stay.
+//! Changes one setting of a configuration file. Comments, order and formatting of the rest stay.
 //!
-//! The new text counts only if it means what the old one meant, with that one setting changed:
-//! whatever this can't be sure of is left to the user.
+//! Parses the new content and compares it with the old. If anything except the one setting has
+//! changed, the edit fails and the user must edit the file.
 
 use std::path::Path;
 
@@ -11,11 +10,12 @@ use toml::{Table, Value};
 use super::account::DEFAULT_ACCOUNT;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The text of a file with one setting changed. `value` is what stands behind the equals sign.
+/// Returns the content of a file with one setting changed. `value` is the TOML expression after the
+/// equals sign.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] with what to write by hand, if the file is written in a way that this
-/// can't change safely.
+/// [`ErrorKind::Config`] if the file cannot be changed safely. The error message contains the line
+/// that the user must add.
 pub fn with_setting(
     path: &Path,
     text: &str,
@@ -33,7 +33,9 @@ pub fn with_setting(
         let file = path.display();
         Error::new(
             ErrorKind::Config,
-            format!("{file} is left as it is: put `{leaf} = {value}` under [{section}] in it"),
+            format!(
+                "cannot change {file} safely; put `{leaf} = {value}` under [{section}] yourself"
+            ),
         )
     };
     let expected_table = expected_table(text, &section, leaf, value).ok_or_else(refuse)?;
@@ -44,12 +46,14 @@ pub fn with_setting(
     found.ok_or_else(refuse)
 }
 
-/// A text as TOML writes it. Settings hold no control characters.
+/// Returns a string as a TOML basic string. Control characters are not escaped, because settings
+/// contain none.
 pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// A profile's name as a part of a key: dots in it are no separators.
+/// Returns a profile's name as one part of a TOML key. A name with dots is quoted, because unquoted
+/// dots separate parts.
 fn quoted_key(name: &str) -> String {
     if name.contains('.') {
         quoted(name)
@@ -58,7 +62,7 @@ fn quoted_key(name: &str) -> String {
     }
 }
 
-/// What the file has to mean afterwards.
+/// Returns the settings that the changed file must contain.
 fn expected_table(text: &str, section: &str, leaf: &str, value: &str) -> Option<Table> {
     let mut table = text.parse::<Table>().ok()?;
     let addition = format!("[{section}]\n{leaf} = {value}\n")
@@ -79,7 +83,7 @@ fn merge(into: &mut Table, from: Table, leaf: &str) {
     }
 }
 
-/// Texts that may be right, the most careful first.
+/// Returns candidates for the new content, the smallest change first.
 fn candidates<'a>(
     text: &'a str,
     section: &'a str,
@@ -130,8 +134,8 @@ fn candidates<'a>(
     replaced.chain(inserted).chain([appended, dotted])
 }
 
-/// The comment at a line's end. A number sign within a text begins none: what stands before a true
-/// one can be read by itself.
+/// Returns the comment at the end of a line. A `#` begins a comment only if the part of the line
+/// before it is valid TOML. A `#` inside a string does not.
 fn comment(line: &str) -> String {
     let line = line.trim_end();
     let begins = line

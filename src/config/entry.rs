@@ -1,4 +1,4 @@
-//! One setting as a layer gives it.
+//! One setting from one layer of the configuration.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -8,41 +8,42 @@ use super::settings::{self, SettingDefinition};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 
-/// Where a value comes from.
+/// A literal value, or a reference to one.
 #[derive(Clone, Debug)]
 pub enum Setting {
-    /// The value itself.
+    /// A literal value.
     Literal(Secret),
-    /// An environment variable.
+    /// The name of an environment variable.
     Env(String),
-    /// A file.
+    /// The path of a file.
     File(PathBuf),
-    /// A file that a variable with `_FILE` at its end names, as Docker and Kubernetes mount them.
+    /// The path of a file, from an environment variable whose name ends in `_FILE`. Docker and
+    /// Kubernetes mount such files.
     Mounted(PathBuf),
-    /// A keyring item: service, account.
+    /// A keyring item: its service and account.
     Keyring(String, String),
     /// A program and its arguments.
     Command(Vec<String>),
-    /// A plugin, and the name of its secret.
+    /// A plugin and the name of a secret that it provides.
     Plugin(String, String),
 }
 
-/// One setting as a layer gives it.
+/// One setting from one layer.
 #[derive(Clone)]
 pub(super) struct Entry {
-    /// The profile it belongs to. None for a general setting.
+    /// The profile that the setting belongs to. `None` for a general setting.
     pub(super) account: Option<String>,
     pub(super) key: Cow<'static, str>,
     pub(super) secret: bool,
-    /// Whether it stands in a file that others can read. Set for plugins' settings only, whose kind
-    /// is known later.
+    /// Whether the setting comes from a file that other users can read. Only set for settings of
+    /// plugins, because keyferry learns later which of them are secrets.
     pub(super) public: bool,
     pub(super) layer: Layer,
     pub(super) setting: Setting,
 }
 
 impl Entry {
-    /// A setting of this library.
+    /// Creates an entry for a setting that is not a plugin's.
     pub(super) fn new(
         account: Option<String>,
         field: &'static SettingDefinition,
@@ -59,19 +60,19 @@ impl Entry {
         }
     }
 
-    /// Whether it is a plugin's setting.
+    /// Returns whether the entry is a setting of a plugin.
     pub(super) fn is_plugin_setting(&self) -> bool {
         SettingDefinition::find(&self.key).is_none()
     }
 
-    /// The first part of its key.
+    /// Returns the part of the key before the first dot.
     pub(super) fn section(&self) -> &str {
         self.key
             .split_once('.')
             .map_or(&*self.key, |(section, _)| section)
     }
 
-    /// The error for a setting that does not exist.
+    /// Returns the error for a setting that does not exist.
     pub(super) fn unknown_key(&self) -> Error {
         let file = if let Layer::File(path) = &self.layer {
             Some(path.as_path())
@@ -86,7 +87,7 @@ impl Entry {
     }
 }
 
-/// A literal value, checked. `subject` begins the message of an error.
+/// Checks a literal value. The error message begins with `subject`.
 pub(super) fn checked_literal(
     field: &SettingDefinition,
     kind: ErrorKind,

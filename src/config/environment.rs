@@ -1,6 +1,6 @@
-//! Settings from environment variables. Their values are always literal.
+//! Reads settings from environment variables. Their values are always literal.
 //!
-//! An empty variable counts as not set.
+//! An empty variable counts as unset.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,19 +16,19 @@ use crate::secret::Secret;
 use crate::sys::fork::PerProcess;
 use crate::sys::sync::Mutex;
 
-/// Looks up an environment variable; the process's own, or a test's.
+/// A function that looks up an environment variable. Tests provide their own.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// The environment of this process. Bytes that are no UTF-8 arrive as U+FFFD, which no setting
-/// takes.
+/// Returns the environment of this process. Bytes that are not UTF-8 become U+FFFD, which
+/// [`variable`] rejects.
 pub fn process_environment() -> Environment {
     Arc::new(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
 }
 
-/// The value of a variable, if it has one.
+/// Returns the value of a variable, or `None` if it is unset or empty.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] if it is no UTF-8.
+/// [`ErrorKind::Config`] if the value is not UTF-8.
 pub fn variable(environment: &Environment, name: &str) -> Result<Option<Secret>> {
     let value = environment(name)
         .map(Secret::new)
@@ -39,20 +39,22 @@ pub fn variable(environment: &Environment, name: &str) -> Result<Option<Secret>>
     {
         return Err(Error::new(
             ErrorKind::Config,
-            format!("{name} is not UTF-8: set it again in a UTF-8 locale"),
+            format!("{name} is not UTF-8; set it again in a UTF-8 locale"),
         ));
     }
     Ok(value)
 }
 
-/// The variables that hold secrets by reference from a configuration of this process, of any
+/// The environment variables that any configuration of this process refers to as secrets, for any
 /// account.
 ///
-/// Rationale: an environment is the process's, whichever configuration a program is started for. A
-/// child has what it looks up itself.
+/// Rationale: all configurations of a process share its environment, so a program started for one
+/// of them would also inherit the secrets of the others. A forked child records only the variables
+/// of its own configurations.
 static SECRET_VARIABLES: PerProcess<Mutex<BTreeSet<String>>> = PerProcess::new();
 
-/// Records the variables that these entries refer to as secrets, for [`without_secrets`].
+/// Records the variables that these entries refer to as secrets, so that [`without_secrets`]
+/// removes them.
 pub(super) fn record_secret_variables(entries: &[Entry]) {
     let is_secret = |entry: &&Entry| entry.secret || entry.is_plugin_setting();
     let name = |entry: &Entry| {
@@ -68,8 +70,8 @@ pub(super) fn record_secret_variables(entries: &[Entry]) {
         .extend(entries.iter().filter(is_secret).filter_map(name));
 }
 
-/// Removes secrets from the environment of a program that is started for another purpose: this
-/// library's, those that a configuration refers to, and plugins'.
+/// Removes secrets from the environment of a program that does not need them: keyferry's own, those
+/// that a configuration refers to, and those of plugins.
 pub fn without_secrets(command: &mut Command) -> &mut Command {
     for name in SETTINGS
         .iter()
@@ -89,10 +91,11 @@ pub fn without_secrets(command: &mut Command) -> &mut Command {
     command
 }
 
-/// Whether a variable may be a plugin's secret. Which settings are secrets only a plugin that is
-/// loaded tells, and not every program is started after that: so all go that are neither ours nor
-/// the URL `KEYFERRY_NAME_URL` that a service has to have. Others are secrets at times, such as
-/// that of a webhook.
+/// Returns whether a variable may be a plugin's secret. Only a loaded plugin declares which of its
+/// settings are secrets, and some programs are started before the plugins are loaded. So this
+/// returns true for every variable `KEYFERRY_NAME_KEY` that is not one of keyferry's own settings.
+/// The only exception is `KEYFERRY_NAME_URL`, the URL that every service must have. Other URLs may
+/// be secrets, such as the URL of a webhook.
 fn may_be_plugin_secret(name: &str) -> bool {
     let is_ours = |name: &str| SETTINGS.iter().any(|field| field.env.contains(&name));
     let setting = name
@@ -102,15 +105,15 @@ fn may_be_plugin_secret(name: &str) -> bool {
     setting.is_some() && !is_ours(name) && !is_ours(name.strip_suffix("_FILE").unwrap_or(name))
 }
 
-/// The content of a variable, and its name.
+/// The content and the name of an environment variable.
 pub(super) enum Variable {
-    /// The value itself.
+    /// A literal value.
     Value(Secret, String),
-    /// The path of a file, from a variable with `_FILE` at its end.
+    /// The path of a file, from a variable whose name ends in `_FILE`.
     File(PathBuf, String),
 }
 
-/// Reads all settings of the environment.
+/// Reads all settings from the environment.
 pub(super) fn read(environment: &Environment) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for field in SETTINGS {
@@ -130,7 +133,7 @@ pub(super) fn read(environment: &Environment) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Looks up one variable, and where `takes_file` the one with `_FILE` at its end.
+/// Looks up a variable and, if `takes_file`, also the variable with `_FILE` appended to its name.
 pub(super) fn find(
     environment: &Environment,
     name: &str,
@@ -146,7 +149,7 @@ pub(super) fn find(
     match (value, path) {
         (Some(_), Some(_)) => Err(Error::new(
             ErrorKind::Config,
-            format!("{name} and {name_file} are both set: unset one"),
+            format!("{name} and {name_file} are both set; unset one"),
         )),
         (Some(value), None) => Ok(Some(Variable::Value(value, name.to_owned()))),
         (None, Some(path)) => {
@@ -155,7 +158,7 @@ pub(super) fn find(
             if !path.is_absolute() {
                 return Err(Error::new(
                     ErrorKind::Config,
-                    format!("{name_file} is not an absolute path: begin it with a slash"),
+                    format!("{name_file} is not an absolute path; begin it with a slash"),
                 ));
             }
             Ok(Some(Variable::File(path, name_file)))

@@ -1,7 +1,7 @@
-//! Settings from `config.toml`: literals, and references as tables.
+//! Reads settings from `config.toml`: literal values, and references, which are tables.
 //!
-//! No text of the TOML library gets into a message: it quotes the lines that it rejects, and those
-//! may hold a password.
+//! No error message contains a message of the TOML library. That library quotes the lines that it
+//! rejects, and they may contain a password.
 
 use std::path::{Path, PathBuf};
 
@@ -20,11 +20,11 @@ use crate::sys::private_file::{self, Privacy};
 
 const MAX_FILE_BYTES: usize = 256 * 1024;
 
-/// The content of a file.
+/// The content of a configuration file.
 pub(super) struct FileSettings {
-    /// Its settings.
+    /// The settings of the file.
     pub(super) entries: Vec<Entry>,
-    /// The profiles it names, also those without a setting.
+    /// The profiles that the file names, including profiles without settings.
     pub(super) profiles: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn read(path: &Path) -> Result<FileSettings> {
         let (file, key) = (path.display(), &entry.key);
         return Err(Error::new(
             ErrorKind::UnsafeFile,
-            format!("{file} holds {key} and can be read by others: chmod 600 {file}"),
+            format!("{file} contains {key} and other users can read it; run `chmod 600 {file}`"),
         ));
     }
     Ok(FileSettings {
@@ -60,12 +60,13 @@ pub(super) fn read(path: &Path) -> Result<FileSettings> {
 fn parse(path: &Path, bytes: &[u8]) -> Result<Table> {
     let file = path.display();
     let reject = |message: String| Error::new(ErrorKind::Config, message);
-    let text = str::from_utf8(bytes).map_err(|_| reject(format!("{file} is not UTF-8")))?;
+    let text = str::from_utf8(bytes)
+        .map_err(|_| reject(format!("{file} is not UTF-8; save it as UTF-8")))?;
     text.parse::<Table>().map_err(|error| {
         let before = &bytes[..error.span().map_or(0, |span| span.start.min(bytes.len()))];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-        reject(format!("{file} is not TOML at line {line}, column {column}: put texts into quotes, and write each key once"))
+        reject(format!("{file} is not valid TOML at line {line}, column {column}; check for missing quotes and repeated keys"))
     })
 }
 
@@ -84,7 +85,7 @@ impl Reader<'_> {
         ))
     }
 
-    /// The settings outside profiles, then the profiles.
+    /// Reads the settings outside profiles, then the profiles.
     fn read_all(&mut self, mut table: Table) -> Result<()> {
         let profiles = table.remove(PROFILE_KEY);
         self.read_section(None, "", table)?;
@@ -94,7 +95,7 @@ impl Reader<'_> {
                 .into_iter()
                 .try_for_each(|(name, value)| self.read_profile(name, value)),
             Some(_) => self.reject(
-                "profile is a table of profiles here: choose the default one with KEYFERRY_PROFILE",
+                "profile is not a table; set KEYFERRY_PROFILE to select the default account",
             ),
         }
     }
@@ -102,18 +103,18 @@ impl Reader<'_> {
     fn read_profile(&mut self, name: String, value: Value) -> Result<()> {
         check_profile_name(
             &name,
-            &format!("{}: a table in profile", self.path.display()),
+            &format!("{}: the name of a table in profile", self.path.display()),
         )?;
         let Value::Table(table) = value else {
             return self.reject(&format!(
-                "profile.{name} is not a table: write [profile.{name}.masv]"
+                "profile.{name} is not a table; write a section such as [profile.{name}.masv]"
             ));
         };
         self.profiles.push(name.clone());
         self.read_section(Some(&name), "", table)
     }
 
-    /// The settings of a table whose keys begin with `prefix`.
+    /// Reads the settings of a table. `prefix` is the first part of their keys.
     fn read_section(&mut self, account: Option<&str>, prefix: &str, table: Table) -> Result<()> {
         for (name, value) in table {
             let key = format!("{prefix}{name}");
@@ -134,7 +135,9 @@ impl Reader<'_> {
                 && SETTINGS.iter().any(|field| field.key.starts_with(&below))
             {
                 let Value::Table(table) = value else {
-                    return self.reject(&format!("{full_key} is not a table: write [{full_key}]"));
+                    return self.reject(&format!(
+                        "{full_key} is not a table; write it as a section, [{full_key}]"
+                    ));
                 };
                 self.read_section(account, &below, table)?;
             } else if let Value::Table(table) = value
@@ -149,7 +152,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The settings below a name that may be a plugin's. Plugins are loaded later.
+    /// Reads the settings of a section that may belong to a plugin. Plugins are loaded later.
     fn read_plugin_section(
         &mut self,
         account: Option<&str>,
@@ -173,7 +176,7 @@ impl Reader<'_> {
                     Setting::Literal(Secret::new(text))
                 }
                 Value::Table(table) => self.parse_reference(&full_key, table)?,
-                _ => return self.reject(&format!("{full_key} is not a text: put it into quotes")),
+                _ => return self.reject(&format!("{full_key} is not a string; put it in quotes")),
             };
             let (account, layer) = (
                 account.map(str::to_owned),
@@ -210,25 +213,25 @@ impl Reader<'_> {
                 Secret::new(count.to_string()),
             ),
             Value::Table(_) if !field.takes_reference() => self.reject(&format!(
-                "{full_key} is no secret and takes no reference: write its value"
+                "{full_key} is not a secret and takes no reference; write its value"
             )),
             Value::Table(table) => self.parse_reference(full_key, table),
             Value::Float(_) if is_number => self.reject(&format!(
-                "{full_key} is not a whole number: write it like 30000"
+                "{full_key} is not a whole number; write it like 30000"
             )),
             _ if is_number => self.reject(&format!(
-                "{full_key} is not a number: write it without quotes"
+                "{full_key} is not a number; write a number without quotes"
             )),
-            _ => self.reject(&format!("{full_key} is not a text: put it into quotes")),
+            _ => self.reject(&format!("{full_key} is not a string; put it in quotes")),
         }
     }
 
-    /// `{ env = "NAME" }` and its kin.
+    /// Parses a reference such as `{ env = "NAME" }`.
     fn parse_reference(&self, full_key: &str, table: Table) -> Result<Setting> {
         let mut pairs = table.into_iter();
         let (Some((source, value)), None) = (pairs.next(), pairs.next()) else {
             return self.reject(&format!(
-                "{full_key} needs exactly one of env, file, keyring, command and plugin"
+                "{full_key} is not a valid reference; write exactly one of env, file, keyring, command and plugin"
             ));
         };
         let is_single = value.is_str();
@@ -247,27 +250,27 @@ impl Reader<'_> {
         let absolute = |path: &str| Path::new(path).is_absolute();
         match (source.as_str(), texts.as_deref()) {
             ("env", Some([name])) if is_single && is_variable_name(name) => Ok(Setting::Env(name.clone())),
-            ("env", _) => self.reject(&format!("{full_key}.env is not the name of a variable: write {{ env = \"NAME\" }}")),
+            ("env", _) => self.reject(&format!("{full_key}.env is not the name of an environment variable; write {{ env = \"NAME\" }}")),
             ("file", Some([path])) if is_single && absolute(path) => Ok(Setting::File(PathBuf::from(path))),
-            ("file", _) => self.reject(&format!("{full_key}.file is not an absolute path: write {{ file = \"/path\" }}")),
+            ("file", _) => self.reject(&format!("{full_key}.file is not an absolute path; write {{ file = \"/path\" }}")),
             ("keyring", Some([service, account])) => Ok(Setting::Keyring(service.clone(), account.clone())),
             ("keyring", _) => {
-                self.reject(&format!("{full_key}.keyring is not two texts: write {{ keyring = [\"SERVICE\", \"ACCOUNT\"] }}"))
+                self.reject(&format!("{full_key}.keyring is not a list of two strings; write {{ keyring = [\"SERVICE\", \"ACCOUNT\"] }}"))
             }
             ("command", Some([program, ..])) if !is_single && absolute(program) => Ok(Setting::Command(texts.unwrap_or_default())),
             ("command", _) => self.reject(&format!(
-                "{full_key}.command does not begin with an absolute path: write {{ command = [\"/path\", \"argument\"] }}"
+                "{full_key}.command is not a list that begins with an absolute path; write {{ command = [\"/path\", \"argument\"] }}"
             )),
             ("plugin", Some([plugin, what])) if declared::is_plugin_section(plugin) => Ok(Setting::Plugin(plugin.clone(), what.clone())),
             ("plugin", _) => {
-                self.reject(&format!("{full_key}.plugin is not a plugin's name and a text: write {{ plugin = [\"NAME\", \"WHAT\"] }}"))
+                self.reject(&format!("{full_key}.plugin is not a list of a plugin's name and a string; write {{ plugin = [\"NAME\", \"SECRET\"] }}"))
             }
-            _ => self.reject(&format!("{full_key} needs exactly one of env, file, keyring, command and plugin")),
+            _ => self.reject(&format!("{full_key} is not a valid reference; write exactly one of env, file, keyring, command and plugin")),
         }
     }
 }
 
-/// A text or a list of texts.
+/// Returns a string or a list of strings as a list.
 fn texts(value: Value) -> Option<Vec<String>> {
     match value {
         Value::String(text) => Some(vec![text]),

@@ -3,19 +3,19 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// The source of a setting. A later layer wins over an earlier one.
+/// The source of a setting. Each layer overrides the layers before it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
     /// The configuration file.
     File(PathBuf),
-    /// An environment variable.
+    /// The environment variable of this name.
     Environment(String),
     /// The program.
     Program,
 }
 
 impl Layer {
-    /// The precedence of the layer: the higher one wins.
+    /// Returns the precedence of the layer. The higher value wins.
     pub(super) fn precedence(&self) -> u8 {
         match self {
             Self::File(_) => 0,

@@ -1,12 +1,13 @@
-//! Configuration: `config.toml`, then the environment, then what the program sets. The later one
-//! wins.
+//! The configuration. Settings come from `config.toml`, from environment variables, and from the
+//! program. The program overrides the environment, and the environment overrides the file.
 //!
-//! It reads no secret but those that stand in the file or in a variable; references are kept, and
-//! [`crate::secret_sources`] follows them when they are needed. It never looks into the working
-//! directory.
+//! This module only reads secrets that are literal values in the file or in a variable. A setting
+//! may also refer to a secret elsewhere. [`crate::secret_sources`] reads such a secret when it is
+//! needed. Files in the working directory are never read.
 //!
-//! Values from the environment and from the program are always literal: a password may begin with
-//! `env:`. How the settings of one account are put together is told in `profile.rs`.
+//! Values from the environment and from the program are always literal, because a password may
+//! begin with a string such as `env:`. `profile.rs` describes how the settings of one account are
+//! combined.
 
 mod account;
 mod configuration;

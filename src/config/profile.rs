@@ -1,17 +1,17 @@
-//! The settings of one account, put together from its own and the general ones.
+//! Combines the settings of one account from its profile and the general settings.
 //!
-//! - The later layer wins: file, environment, program. In one layer the profile's own value wins
-//!   over the general one.
-//! - The environment is about the default account (the one that `profile` or `KEYFERRY_PROFILE`
-//!   picks): there it wins over the file as always. To a profile that a call names while it is not
-//!   the default, a profile's own value wins over every general one, whichever layer that is from:
-//!   `MASV_API_KEY` in the shell doesn't turn "work" into somebody else.
-//! - Credentials don't mix. A profile that has a URL or a credential of a service of its own takes
-//!   no general credential of that service from the same or an earlier layer.
+//! - The program overrides the environment, and the environment overrides the file. Within one of
+//!   these layers, the profile's own value overrides the general value.
+//! - Environment variables belong to the default account, which `profile` or `KEYFERRY_PROFILE`
+//!   selects. If a call names another account, that profile's own values override all general
+//!   values, from any layer. So `MASV_API_KEY` in the shell does not change the user of the profile
+//!   "work".
+//! - Credentials are not mixed. If a profile sets a URL or a credential of a service, it does not
+//!   use general credentials of that service from the same or a lower layer.
 //!
-//! Rationale for the last: an API key is used before e-mail and password, so a general key would
-//! silently act in place of the profile's own login; and a profile that is there for another host
-//! must not carry the usual host's key to it.
+//! Rationale for the last rule: an API key takes precedence over e-mail address and password. A
+//! general API key would silently replace the profile's own login. Also, a profile for another host
+//! must not send the usual host's key to it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use super::value::ValueFormat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
 
-/// The credentials of a service, which count as one. An own setting of the first list suppresses
-/// general ones of the second.
+/// Groups of credentials, one per service. If a profile sets one of the settings in the first list,
+/// the general settings in the second list do not apply to it.
 const CREDENTIAL_GROUPS: &[(&[&str], &[&str])] = &[
     (
         &["masv.url", "masv.api_key", "masv.email", "masv.password"],
@@ -46,10 +46,10 @@ pub struct Profile {
     environment: Environment,
 }
 
-/// The precedence of an entry: the larger wins.
+/// The precedence of an entry. The larger value wins.
 type Precedence = (u8, u8);
 
-/// Puts the settings of an account together.
+/// Combines the settings of an account.
 pub(super) fn assemble(
     entries: &[Entry],
     account: &str,
@@ -84,7 +84,7 @@ pub(super) fn assemble(
         let by_group = groups.any(|(triggers, _)| {
             own_precedence(&|own| triggers.contains(&&*own.key)) > Some(precedence(entry))
         });
-        // A plugin's secrets count as one too, with its URL.
+        // The secrets and the URL of a plugin form a group, too.
         let triggers = |own: &Entry| {
             own.section() == entry.section() && (own.secret || own.key.ends_with(".url"))
         };
@@ -112,29 +112,30 @@ pub(super) fn assemble(
 }
 
 impl Profile {
-    /// The account's name.
+    /// Returns the account's name.
     pub fn account(&self) -> &str {
         &self.account
     }
 
-    /// Whether a key is set (a default doesn't count).
+    /// Returns whether a key is set. A default does not count.
     pub fn is_set(&self, key: &str) -> bool {
         self.settings.contains_key(key)
     }
 
-    /// The setting of a key, for [`crate::secret_sources`].
+    /// Returns the setting of a key, for [`crate::secret_sources`].
     pub fn setting(&self, key: &str) -> Option<&Setting> {
         self.settings.get(key).map(|(setting, _)| setting)
     }
 
-    /// Whether a plugin is the source of any of its secrets.
+    /// Returns whether any setting of this account comes from a plugin.
     pub fn uses_plugin_secrets(&self) -> bool {
         self.settings
             .values()
             .any(|(setting, _)| matches!(setting, Setting::Plugin(..)))
     }
 
-    /// A value that is no secret: what is set literally, or the default.
+    /// Returns the literal value or the default of a setting. Returns `None` for a secret, a
+    /// reference or a missing value.
     pub fn text(&self, key: &str) -> Option<&str> {
         let field = SettingDefinition::find(key).filter(|field| !field.secret)?;
         match self.setting(key) {
@@ -144,15 +145,15 @@ impl Profile {
         }
     }
 
-    /// The base URL that a setting names. `suffixes` are as for [`BaseUrl::parse`].
+    /// Parses the base URL in a setting. `suffixes` is passed to [`BaseUrl::parse`].
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if the setting can't be used as one.
+    /// [`ErrorKind::Config`] if the setting is not a valid base URL.
     pub fn base_url(&self, key: &str, suffixes: &[&str]) -> Result<BaseUrl> {
         let no_text = || {
             Error::new(
                 ErrorKind::Config,
-                format!("`{key}` has no plain text: write the URL itself, not a reference to it"),
+                format!("`{key}` has no literal value; write the URL itself, not a reference"),
             )
         };
         BaseUrl::parse(
@@ -162,7 +163,8 @@ impl Profile {
         )
     }
 
-    /// A number of milliseconds, checked when it was set; 0 for a key that is no such number.
+    /// Returns a setting in milliseconds, which was checked when it was set. Returns 0 if the
+    /// setting is not a number of milliseconds.
     pub fn milliseconds(&self, key: &str) -> u64 {
         let is_time = SettingDefinition::find(key)
             .is_some_and(|field| field.format == ValueFormat::Milliseconds);
@@ -172,12 +174,12 @@ impl Profile {
             .unwrap_or(0)
     }
 
-    /// The layer that gives the setting of a key. None for a default.
+    /// Returns the layer that a setting comes from. Returns `None` if it is a default or not set.
     pub fn layer_of(&self, key: &str) -> Option<&Layer> {
         self.settings.get(key).map(|(_, layer)| layer)
     }
 
-    /// Looks up variables.
+    /// Returns the function that looks up environment variables.
     pub fn environment(&self) -> &Environment {
         &self.environment
     }

@@ -1,31 +1,31 @@
-//! Every setting there is: the one place where keys, variables, defaults and meanings are written
-//! down.
+//! The table of all settings: their keys, environment variables, defaults and descriptions.
 //!
-//! The README's table, `keyferry config` and the texts of errors come from [`SETTINGS`]; a new
-//! setting is one entry here.
+//! The README's table, `keyferry config` and error messages use [`SETTINGS`]. To add a setting, add
+//! an entry here.
 
 use std::path::Path;
 
 use super::value::ValueFormat;
 use crate::error::{Error, ErrorKind, Result};
 
-/// One setting that exists: its key, variables, default and meaning.
+/// The definition of a setting.
 pub struct SettingDefinition {
-    /// `masv.api_key`
+    /// The key, such as `masv.api_key`.
     pub key: &'static str,
-    /// Its variables, the first one that is set counts.
+    /// The environment variables. The first one that is set counts.
     pub env: &'static [&'static str],
-    /// Whether it is a secret: never shown, and `_FILE` works.
+    /// Whether the setting is a secret. Secrets are never printed, and may be set with a `_FILE`
+    /// variable.
     pub secret: bool,
     /// The default.
     pub default: Option<&'static str>,
-    /// What it is, one sentence.
+    /// A description for the settings table and `keyferry config`.
     pub about: &'static str,
-    /// The format of its value.
+    /// The format of the value.
     pub format: ValueFormat,
 }
 
-/// The key that picks the default account.
+/// The key that selects the default account.
 pub const PROFILE_KEY: &str = "profile";
 
 /// Every setting.
@@ -35,7 +35,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_MASV_URL", "MASV_BASE_URL"],
         secret: false,
         default: Some("https://api.massive.app"),
-        about: "Where MASV cloud is.",
+        about: "The base URL of MASV cloud.",
         format: ValueFormat::Url,
     },
     SettingDefinition {
@@ -43,7 +43,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_MASV_API_KEY", "MASV_API_KEY"],
         secret: true,
         default: None,
-        about: "An API key of MASV.",
+        about: "The MASV API key.",
         format: ValueFormat::Text,
     },
     SettingDefinition {
@@ -51,7 +51,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_MASV_EMAIL"],
         secret: false,
         default: None,
-        about: "The e-mail address that logs in to MASV.",
+        about: "The e-mail address for the MASV login.",
         format: ValueFormat::Login,
     },
     SettingDefinition {
@@ -59,7 +59,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_MASV_PASSWORD"],
         secret: true,
         default: None,
-        about: "Its password.",
+        about: "The password for the MASV login.",
         format: ValueFormat::Text,
     },
     SettingDefinition {
@@ -67,7 +67,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_MASV_TEAM", "MASV_TEAM_ID"],
         secret: false,
         default: None,
-        about: "The team's id or subdomain; without it the login answer tells, or the list of teams if it has just one.",
+        about: "The ID or subdomain of the MASV team. If unset: the team in the login response, or the only team of the user.",
         format: ValueFormat::Text,
     },
     SettingDefinition {
@@ -75,7 +75,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_AGENT_URL"],
         secret: false,
         default: Some("http://localhost:8080"),
-        about: "Where MASV Agent is.",
+        about: "The base URL of MASV Agent.",
         format: ValueFormat::Url,
     },
     SettingDefinition {
@@ -83,7 +83,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_FILEVERBS_URL"],
         secret: false,
         default: Some("https://api.fileverbs.com"),
-        about: "Where FileVerbs is.",
+        about: "The base URL of FileVerbs.",
         format: ValueFormat::Url,
     },
     SettingDefinition {
@@ -91,7 +91,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_FILEVERBS_SECRET_KEY"],
         secret: true,
         default: None,
-        about: "The SecretKey of FileVerbs (Integration, API Secret).",
+        about: "The FileVerbs SecretKey (in FileVerbs: Integration, API Secret).",
         format: ValueFormat::Text,
     },
     SettingDefinition {
@@ -99,7 +99,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_FILEVERBS_API_KEY"],
         secret: true,
         default: None,
-        about: "The APIKey of FileVerbs (Integration, Access Token), which a bearer token needs too.",
+        about: "The FileVerbs APIKey (in FileVerbs: Integration, Access Token). Bearer tokens require it in addition to the SecretKey.",
         format: ValueFormat::Text,
     },
     SettingDefinition {
@@ -107,7 +107,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_FILEVERBS_REFRESH_PATH"],
         secret: false,
         default: Some("/api/v1/accounts/refresh-token"),
-        about: "The route that renews a bearer token.",
+        about: "The URL path that refreshes a FileVerbs bearer token.",
         format: ValueFormat::UrlPath,
     },
     SettingDefinition {
@@ -115,7 +115,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_FILEVERBS_REFRESH_COOKIE"],
         secret: false,
         default: Some("refreshToken"),
-        about: "The cookie that the refresh token travels in.",
+        about: "The name of the cookie that contains the FileVerbs refresh token.",
         format: ValueFormat::CookieName,
     },
     SettingDefinition {
@@ -123,7 +123,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_STORE"],
         secret: false,
         default: Some("file"),
-        about: "Where tokens are kept: `file` (sealed, in the user's state folder, for all programs), `file:/absolute/path`, or `memory`.",
+        about: "Where tokens are stored: `file` (encrypted, in the user's state directory, shared by all programs of the user), `file:/absolute/path` (encrypted, in that directory), or `memory` (only in this process).",
         format: ValueFormat::Store,
     },
     SettingDefinition {
@@ -131,7 +131,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_STORE_KEY"],
         secret: false,
         default: Some("file"),
-        about: "Where the key of a file store is, from when it is made: `file` (which nobody else can read), or `keyring`, which every program asks at its start.",
+        about: "Where a file store keeps its encryption key: `file` (only the user can read it) or `keyring` (every program reads the keyring when it starts). Set it before the store is created.",
         format: ValueFormat::KeyLocation,
     },
     SettingDefinition {
@@ -139,7 +139,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_PLUGINS"],
         secret: false,
         default: None,
-        about: "Plugins to load: absolute paths with colons between them.",
+        about: "The plugins to load: absolute paths, separated by colons.",
         format: ValueFormat::Paths,
     },
     SettingDefinition {
@@ -147,7 +147,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_HTTP_TIMEOUT_MS"],
         secret: false,
         default: Some("30000"),
-        about: "How long a call may take in all, 1 to 600000 milliseconds.",
+        about: "The time limit for a whole call, in milliseconds, from 1 to 600000.",
         format: ValueFormat::Milliseconds,
     },
     SettingDefinition {
@@ -155,7 +155,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_HTTP_CA_FILE"],
         secret: false,
         default: None,
-        about: "A PEM file of certificates to trust beside the system's.",
+        about: "A PEM file with CA certificates to trust in addition to the system's.",
         format: ValueFormat::Path,
     },
     SettingDefinition {
@@ -163,7 +163,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_HTTP_PROXY"],
         secret: false,
         default: None,
-        about: "The proxy to cloud hosts, or `none`; without it the system's. Never used for this machine.",
+        about: "The proxy for requests to the cloud, or `none`. If unset: the system's proxy settings. Requests to this machine never use a proxy.",
         format: ValueFormat::Proxy,
     },
     SettingDefinition {
@@ -171,35 +171,35 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_PROFILE"],
         secret: false,
         default: Some("default"),
-        about: "The account where a call names none; from the environment or the program only.",
+        about: "The default account, for calls that name no account. Cannot be set in the file.",
         format: ValueFormat::AccountName,
     },
 ];
 
 impl SettingDefinition {
-    /// The setting of a key.
+    /// Returns the setting with this key.
     pub fn find(key: &str) -> Option<&'static Self> {
         SETTINGS.iter().find(|field| field.key == key)
     }
 
-    /// Rejects a value that can't be right. `subject` begins the message: it names the setting and
-    /// where it was found.
+    /// Rejects an invalid value. `subject` names the setting and its source. The error message
+    /// begins with it.
     ///
     /// # Errors
-    /// `kind`, without the value.
+    /// An error of `kind` if the value is invalid.
     pub fn check(&self, kind: ErrorKind, subject: &str, value: &str) -> Result<()> {
         self.format.check(kind, subject, value)
     }
 
-    /// Whether the value may come from somewhere else: a reference in the file, a variable with
-    /// `_FILE` at its end.
+    /// Returns whether the value may be a reference in the file, or come from a variable whose name
+    /// ends in `_FILE`.
     pub fn takes_reference(&self) -> bool {
         self.secret || self.format == ValueFormat::Login
     }
 }
 
-/// The error for a key that does not exist, with the nearest one that does. `file` is the file it
-/// stands in.
+/// Returns the error for a key that does not exist. It suggests the most similar key. `file` is the
+/// file that contains the key.
 pub(super) fn unknown_key(file: Option<&Path>, key: &str) -> Error {
     let location = file
         .map(|path| format!("{}: ", path.display()))
@@ -211,7 +211,9 @@ pub(super) fn unknown_key(file: Option<&Path>, key: &str) -> Error {
     {
         return Error::new(
             ErrorKind::Config,
-            format!("{location}there is a setting whose name no setting can have"),
+            format!(
+                "{location}there is no setting of this name; use only letters, digits, dots, dashes and underscores, at most 80"
+            ),
         );
     }
     let (profile, bare) = match key
@@ -223,21 +225,21 @@ pub(super) fn unknown_key(file: Option<&Path>, key: &str) -> Error {
     };
     let hint = match nearest(bare) {
         Some(PROFILE_KEY) if !profile.is_empty() => {
-            "a profile chooses no other one, set `profile` outside of it".into()
+            "set `profile` in the environment or the program".into()
         }
         Some(nearest_key) => format!("did you mean {profile}{nearest_key}?"),
-        None => "`keyferry config` lists those there are".into(),
+        None => "run `keyferry config` to list all settings".into(),
     };
     Error::new(
         ErrorKind::Config,
-        format!("{location}there is no setting {key}: {hint}"),
+        format!("{location}there is no setting {key}; {hint}"),
     )
 }
 
-/// All settings as a table in Markdown, for people.
+/// Returns all settings as a Markdown table.
 pub fn markdown_table() -> String {
     let mut text =
-        String::from("| key | environment | default | what it is |\n|---|---|---|---|\n");
+        String::from("| key | environment variable | default | meaning |\n|---|---|---|---|\n");
     for field in SETTINGS {
         let variables: Vec<_> = field.env.iter().map(|name| format!("`{name}`")).collect();
         let default = field
@@ -245,7 +247,7 @@ pub fn markdown_table() -> String {
             .map(|value| format!("`{value}`"))
             .unwrap_or_default();
         let files = if field.takes_reference() {
-            " Also with `_FILE`."
+            "; also with `_FILE` appended"
         } else {
             ""
         };
@@ -256,10 +258,10 @@ pub fn markdown_table() -> String {
             field.about
         );
     }
-    text + "| `profile.NAME.KEY` | | | Any key above but `profile`, for the account NAME alone. |\n"
+    text + "| `profile.NAME.KEY` | | | Any key above except `profile`, for account NAME only. |\n"
 }
 
-/// The known key that is most like this one, if one is near.
+/// Returns the most similar existing key, if there is a similar one.
 fn nearest(key: &str) -> Option<&'static str> {
     let last = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
     let nearest_key = SETTINGS
@@ -275,7 +277,7 @@ fn nearest(key: &str) -> Option<&'static str> {
         .find(|other| last(other) == key.rsplit('.').next().unwrap_or(key))
 }
 
-/// The edit distance: how many bytes have to be changed, added or removed.
+/// Returns the edit distance: the number of bytes to change, add or remove.
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (i, a) in from.bytes().enumerate() {

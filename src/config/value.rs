@@ -1,6 +1,6 @@
-//! The format of values, and its check.
+//! The formats of values, and their checks.
 //!
-//! No message repeats the value.
+//! No error message contains the value.
 
 use std::path::Path;
 
@@ -14,9 +14,10 @@ use crate::secret::MAX_VALUE_BYTES;
 /// The format of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueFormat {
-    /// Any text without control characters.
+    /// Any string without control characters.
     Text,
-    /// The name of a person's login: no secret, but it may come from where the password comes from.
+    /// The user's login name. It is not a secret, but it may come from a secret source like the
+    /// password.
     Login,
     /// The base URL of a service.
     Url,
@@ -24,7 +25,7 @@ pub enum ValueFormat {
     Milliseconds,
     /// An absolute path.
     Path,
-    /// Absolute paths with colons between them.
+    /// Absolute paths, separated by colons.
     Paths,
     /// `memory`, `file` or `file:/absolute/path`.
     Store,
@@ -43,11 +44,11 @@ pub enum ValueFormat {
 const MAX_TIME_MS: u64 = 600_000;
 
 impl ValueFormat {
-    /// Rejects a value that can't be right. `subject` begins the message: it names the setting and
-    /// where it was found.
+    /// Rejects an invalid value. `subject` names the setting and its source. The error message
+    /// begins with it.
     ///
     /// # Errors
-    /// `kind`, without the value.
+    /// An error of `kind` if the value is invalid.
     pub fn check(self, kind: ErrorKind, subject: &str, value: &str) -> Result<()> {
         check_text(kind, subject, value)?;
         let reject = |reason: &str| Err(Error::new(kind, format!("{subject} {reason}")));
@@ -57,28 +58,28 @@ impl ValueFormat {
                 .map(drop)
                 .map_err(|error| Error::new(kind, error.message().to_owned())),
             ValueFormat::Milliseconds if !is_milliseconds(value) => {
-                reject("is not a whole number of milliseconds from 1 to 600000")
+                reject("is not a whole number from 1 to 600000; write a number of milliseconds")
             }
             ValueFormat::Path if !Path::new(value).is_absolute() => {
-                reject("is not an absolute path: begin it with a slash")
+                reject("is not an absolute path; begin it with a slash")
             }
             ValueFormat::Paths if !value.split(':').all(|path| Path::new(path).is_absolute()) => {
                 reject(
-                    "is not a list of absolute paths: begin each with a slash, and put colons between them",
+                    "is not a list of absolute paths; begin each path with a slash and separate paths with colons",
                 )
             }
             ValueFormat::Store if !is_store(value) => {
-                reject("is not memory, file or file:/absolute/path")
+                reject("is not a store; write memory, file or file:/absolute/path")
             }
             ValueFormat::KeyLocation if !matches!(value, "file" | "keyring") => {
-                reject("is neither file nor keyring")
+                reject("is neither file nor keyring; write one of them")
             }
             ValueFormat::Proxy => check_proxy(value).or_else(reject),
-            ValueFormat::UrlPath if !is_url_path(value) => {
-                reject("is not a path: begin it with one slash, and leave query and fragment off")
-            }
+            ValueFormat::UrlPath if !is_url_path(value) => reject(
+                "is not a URL path; begin it with one slash and leave out query and fragment",
+            ),
             ValueFormat::CookieName if !value.bytes().all(is_token_byte) => {
-                reject("is not the name of a cookie")
+                reject("is not a cookie name; use letters, digits, dashes and underscores")
             }
             ValueFormat::AccountName if !is_account(value) => reject(ACCOUNT_RULE),
             _ => Ok(()),
@@ -86,20 +87,21 @@ impl ValueFormat {
     }
 }
 
-/// Rejects text that no setting can be: empty, too long, or with a control character in it.
+/// Rejects a string that is invalid for every setting: it is empty, too long, or contains a control
+/// character.
 ///
 /// # Errors
-/// `kind`, without the text.
+/// An error of `kind` if the string is invalid.
 pub fn check_text(kind: ErrorKind, subject: &str, text: &str) -> Result<()> {
     let reason = if text.is_empty() {
-        "is empty: give it a value, or leave it out"
+        "is empty; give it a value or remove it"
     } else if text.len() > MAX_VALUE_BYTES {
-        "is longer than any setting can be (16 KiB)"
+        "is longer than 16 KiB; shorten it"
     } else if text
         .chars()
         .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
     {
-        "holds a line break or another control character: copy it again without"
+        "contains a line break or another control character; copy it again without it"
     } else {
         return Ok(());
     };
@@ -136,17 +138,19 @@ fn check_proxy(value: &str) -> Result<(), &'static str> {
         return Ok(());
     }
     let url = Url::parse(value)
-        .map_err(|_| "is neither none nor a URL: write it like http://proxy.example:3128")?;
+        .map_err(|_| "is neither none nor a URL; write it like http://proxy.example:3128")?;
     if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") || url.host().is_none() {
-        return Err("is no URL of http, https, socks5 or socks5h");
+        return Err(
+            "is not a proxy URL; begin it with http://, https://, socks5:// or socks5h:// and a host",
+        );
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
-            "holds a user name or password: leave them to the system's own setting, HTTPS_PROXY",
+            "contains a user name or password; remove the setting and put the proxy in HTTPS_PROXY",
         );
     }
     if url.query().is_some() || url.fragment().is_some() || !matches!(url.path(), "" | "/") {
-        return Err("has more than scheme, host and port");
+        return Err("has more than scheme, host and port; remove the rest");
     }
     Ok(())
 }

@@ -1,20 +1,19 @@
-//! The port to HTTP: one exchange, under the rules of trust.
+//! The port for HTTP: sends one request and returns its response, under strict security rules.
 //!
-//! Traits and values only.
-//!
-//! A provider MUST
-//! - send to the origin of the request's URL and nowhere else: no redirect is followed, no proxy
-//!   used for loopback;
+//! An implementation MUST
+//! - send the request only to the origin of its URL, follow no redirect, and use no proxy for
+//!   loopback hosts;
 //! - resolve `localhost` to loopback addresses itself;
-//! - refuse http to anything but loopback, and a peer whose certificate does not verify;
-//! - read at most [`MAX_BODY_BYTES`] of the response body and end by the deadline, whatever the
-//!   peer does;
-//! - end every exchange at once when it is closed;
-//! - say truthfully in [`Failure::sent`] whether the peer may have seen the request;
-//! - put no URL, header, body or text of a library into an error.
+//! - reject http URLs unless the host is loopback, and reject peers whose certificate cannot be
+//!   verified;
+//! - read at most [`MAX_BODY_BYTES`] of the response body, and return by the deadline, whatever the
+//!   peer sends;
+//! - end all exchanges immediately when [`Http::close`] is called;
+//! - set [`Failure::sent`] correctly: true if the peer may have received any of the request;
+//! - put no URL, header, body or library message into an error.
 //!
-//! A provider SHOULD start no thread before its first exchange, and keep no connection open after
-//! it.
+//! An implementation SHOULD start no thread before its first exchange, and close each connection
+//! after its exchange.
 
 use std::time::Instant;
 
@@ -23,17 +22,17 @@ use url::Url;
 use crate::error::Error;
 use crate::secret::Secret;
 
-/// The largest response body that is read.
+/// The maximum length of a response body.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// The HTTP methods in use.
+/// The HTTP methods that services use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// GET.
     Get,
-    /// POST, with `Content-Type: application/json` even where the body is empty.
+    /// POST, with `Content-Type: application/json` even if the body is empty.
     Post,
-    /// PUT, likewise.
+    /// PUT, with `Content-Type: application/json` even if the body is empty.
     Put,
     /// DELETE.
     Delete,
@@ -45,14 +44,14 @@ pub struct Request {
     pub method: Method,
     /// The URL.
     pub url: Url,
-    /// Names and values of the headers beside the usual ones.
+    /// Names and values of the additional headers.
     pub headers: Vec<(String, Secret)>,
-    /// A JSON document.
+    /// The body, a JSON document.
     pub body: Option<Secret>,
 }
 
 impl Request {
-    /// A GET without headers.
+    /// Creates a GET request without additional headers.
     pub fn get(url: Url) -> Self {
         Self {
             method: Method::Get,
@@ -62,7 +61,7 @@ impl Request {
         }
     }
 
-    /// A POST of a JSON document.
+    /// Creates a POST request with a JSON document as its body.
     pub fn post(url: Url, body: Option<Secret>) -> Self {
         Self {
             method: Method::Post,
@@ -72,7 +71,7 @@ impl Request {
         }
     }
 
-    /// The same with one more header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: Secret) -> Self {
         self.headers.push((name.into(), value));
@@ -85,9 +84,9 @@ impl Request {
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// The `Date` header, in seconds since 1970, if there is one that can be read.
+    /// The `Date` header in seconds since 1970, if the response has a valid one.
     pub date_unix_s: Option<i64>,
-    /// The `Retry-After` header as it came.
+    /// The unparsed `Retry-After` header.
     pub retry_after: Option<String>,
     /// The `Set-Cookie` headers.
     pub cookies: Vec<Secret>,
@@ -100,18 +99,18 @@ pub struct Response {
 pub struct Failure {
     /// The error for the caller.
     pub error: Error,
-    /// Whether the peer may have seen any of the request.
+    /// Whether the peer may have received any of the request.
     pub sent: bool,
 }
 
-/// Sends requests.
+/// An HTTP client.
 pub trait Http: Send + Sync {
-    /// Sends a request and reads its response, at most until the deadline.
+    /// Sends a request and returns its response, at the latest by the deadline.
     ///
     /// # Errors
-    /// [`Failure`] where there is no complete response.
+    /// A [`Failure`] if there is no complete response.
     fn exchange(&self, request: &Request, deadline: Instant) -> Result<Response, Failure>;
 
-    /// Ends all exchanges and refuses new ones: the session closes.
+    /// Ends all exchanges and rejects new ones. The session calls this when it closes.
     fn close(&self);
 }

@@ -1,4 +1,4 @@
-//! The ports: traits and values between the engine and its adapters, each with its contract.
+//! The ports: the traits and value types between the engine and its adapters, with their contracts.
 
 pub mod http;
 pub mod service;

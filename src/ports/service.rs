@@ -1,18 +1,16 @@
-//! The port to a service: which URLs are its own, what they name, how a token is acquired and
-//! renewed.
-//!
-//! Traits and values only.
+//! The port for a service: classifies the service's URLs, and acquires and refreshes its tokens.
 //!
 //! A service MUST
-//! - classify without I/O, lock or allocation, the same way for the same path every time;
-//! - send every request through the [`Context`]: whatever carries a secret of the user's (a
-//!   password, an API key) through [`Context::login`], what uses a token up through
-//!   [`Context::send_no_retry`], all else through [`Context::send`];
-//! - use exactly one credential header a request;
+//! - classify paths without I/O, locks or allocations, and always return the same result for the
+//!   same path;
+//! - send every request through the [`Context`]: a request with a secret of the user (a password,
+//!   an API key) with [`Context::login`], a request that uses up a token with
+//!   [`Context::send_no_retry`], and any other request with [`Context::send`];
+//! - use exactly one credential header per request;
 //! - put no secret, header, body or query into an error;
-//! - parse claims for nothing but expiry and display.
+//! - use the claims in a token only for its expiry and for display.
 //!
-//! A service SHOULD accept unknown fields, and names of fields in any case.
+//! A service SHOULD accept unknown fields in responses, and ignore the case of field names.
 
 use std::sync::Arc;
 
@@ -28,35 +26,36 @@ use crate::secret::Secret;
 /// The resource that a path names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// The sort of thing.
+    /// The kind of the resource.
     pub resource_kind: ResourceKind,
-    /// Which one, borrowed from the path; empty where there is only one.
+    /// The id of the resource, borrowed from the path. It is empty if the service has only one
+    /// resource of this kind.
     pub id: &'a str,
-    /// What the caller's route needs.
+    /// The access that the caller's request needs.
     pub required: RequiredAccess,
-    /// The resource that contains it, where the path names one: the package of a transfer. Not part
-    /// of its key.
+    /// The id of the containing resource, if the path names one, such as the package of a transfer.
+    /// It is not part of the key.
     pub parent: Option<&'a str>,
 }
 
-/// The access that a route needs.
+/// The access that a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequiredAccess {
     /// Exactly this access.
     Only(Access),
-    /// Management, else a write token that is cached or stored.
+    /// [`Access::Manage`]. A write token is also accepted if it is already cached or stored.
     ManageElseWrite,
 }
 
-/// The token to acquire. `access` is one, never a choice.
+/// The description of a token to acquire.
 pub struct TokenSpec<'a> {
-    /// The sort of thing.
+    /// The kind of the resource.
     pub resource_kind: ResourceKind,
-    /// Which one; of a link without its fingerprint.
+    /// The id of the resource. The id of a link has no fingerprint here.
     pub id: &'a str,
-    /// What the token shall allow.
+    /// The access that the token must allow. It is always a single access, never a choice.
     pub access: Access,
-    /// [`Target::parent`], passed on.
+    /// The [`Target::parent`] of the resource.
     pub parent: Option<&'a str>,
     /// The secret of a link.
     pub link_secret: Option<&'a Secret>,
@@ -66,28 +65,28 @@ pub struct TokenSpec<'a> {
 
 /// A token that a service returned, and the parts of its key.
 pub struct FoundToken {
-    /// The sort of thing.
+    /// The kind of the resource.
     pub resource_kind: ResourceKind,
-    /// Which one.
+    /// The id of the resource.
     pub id: String,
-    /// What the token allows.
+    /// The access that the token allows.
     pub access: Access,
     /// The token.
     pub new_token: NewToken,
 }
 
-/// The result of acquiring or renewing.
+/// The result of acquiring or refreshing a token.
 pub struct Acquired {
-    /// The requested token. A link's has the id of its package.
+    /// The requested token. For a link, this is the token of its package, with the package's id.
     pub found: FoundToken,
-    /// The secret that renews it.
+    /// The renewal secret, if the service returned one.
     pub renewal: Option<Secret>,
-    /// Other tokens of the responses, which are cached.
+    /// Other tokens from the service's responses. The engine caches them.
     pub others: Vec<FoundToken>,
 }
 
 impl Acquired {
-    /// The requested token under its own id, and nothing else.
+    /// Creates a result with the requested token only, under the id of `spec`.
     pub fn only(spec: &TokenSpec<'_>, new_token: NewToken) -> Self {
         let found = FoundToken {
             resource_kind: spec.resource_kind,
@@ -103,54 +102,55 @@ impl Acquired {
     }
 }
 
-/// A remote system. One value serves one account.
+/// A service, as used by one account.
 pub trait Service: Send + Sync {
-    /// Its name, as in `NAME:PATH`.
+    /// Returns the name, as in `NAME:PATH`.
     fn name(&self) -> &str;
 
-    /// Its name in sentences.
+    /// Returns the name used in messages.
     fn title(&self) -> &str {
         self.name()
     }
 
-    /// Its base URL: origin, and the path before the version prefixes.
+    /// Returns the base URL: the origin, and the path before the version prefix.
     fn base(&self) -> &BaseUrl;
 
-    /// Its version prefixes, each with a slash at both ends.
+    /// Returns the version prefixes. Each begins and ends with a slash.
     fn prefixes(&self) -> &[&str];
 
-    /// The settings that identify a token's user: the first of them that is set. None where any
-    /// user's token will do.
+    /// Returns the settings that identify the user of a token. The first one that is set counts. An
+    /// empty list means that the token does not depend on the user.
     fn owner_settings(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
         Vec::new()
     }
 
-    /// The resource that a path names. `path` is the part behind the version prefix, without a
-    /// slash before it.
+    /// Returns the resource that a path names. `path` is the part after the version prefix, without
+    /// a leading slash.
     ///
     /// # Errors
-    /// [`ErrorKind::UnknownService`] if the service has no such thing, [`ErrorKind::NoHeader`] if
-    /// it is reached without any.
+    /// [`ErrorKind::UnknownService`] if the service has no such resource; [`ErrorKind::NoHeader`]
+    /// if the resource needs no credential header.
     fn classify<'a>(&self, path: &'a str) -> Result<Target<'a>>;
 
-    /// The same for a pasted URL of the service's web site, where that names something; its host is
-    /// not the base's.
+    /// Returns the resource that a URL of the service's web site names, if any. Users may paste
+    /// such URLs. Their host differs from the base URL's.
     fn classify_page<'a>(&self, _url: &'a url::Url) -> Option<Target<'a>> {
         None
     }
 
-    /// Acquires a token with the user's secrets, or with other tokens.
+    /// Acquires a token with the user's secrets or with other tokens.
     ///
     /// # Errors
-    /// Whatever stands in the way, in a sentence that names thing and remedy.
+    /// The error that prevents it, with a message that names the affected item and the remedy.
     fn acquire(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired>;
 
-    /// Renews a token. [`ErrorKind::BadCredentials`] means that the renewal secret is dead,
-    /// [`ErrorKind::Unsupported`] that there is no way to renew; after both the engine goes on with
-    /// [`Service::acquire`].
+    /// Refreshes a token with its renewal secret. If this fails with one of the first two errors
+    /// below, the engine calls [`Service::acquire`] next.
     ///
     /// # Errors
-    /// Those of [`Service::acquire`].
+    /// [`ErrorKind::BadCredentials`] if the renewal secret is no longer valid;
+    /// [`ErrorKind::Unsupported`] if the service cannot refresh the token; otherwise returns the
+    /// errors of [`Service::acquire`].
     fn renew(
         &self,
         spec: &TokenSpec<'_>,
@@ -160,23 +160,24 @@ pub trait Service: Send + Sync {
         self.acquire(spec, context)
     }
 
-    /// Makes a token of a value that the caller obtained itself.
+    /// Creates a token from a value that the caller obtained without keyferry.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] if the service has no use for such a value.
+    /// [`ErrorKind::Unsupported`] if the service cannot use such a value.
     fn adopt(&self, target: &Target<'_>, _value: Secret) -> Result<FoundToken> {
         let what = format!(
-            "{} has no {} token that can be adopted",
+            "{} cannot adopt a {} token; let keyferry fetch the token instead",
             self.name(),
             target.resource_kind.name()
         );
         Err(Error::new(ErrorKind::Unsupported, what))
     }
 
-    /// Logs in with the caller's e-mail and password, where the service takes them.
+    /// Logs in with an e-mail address and a password from the caller.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] if it doesn't.
+    /// [`ErrorKind::Unsupported`] if the service has no such login; otherwise returns the errors of
+    /// [`Service::acquire`].
     fn login(
         &self,
         _email: &Secret,
@@ -185,59 +186,62 @@ pub trait Service: Send + Sync {
     ) -> Result<Acquired> {
         Err(Error::new(
             ErrorKind::Unsupported,
-            format!("{} takes no e-mail and password", self.name()),
+            format!("{} has no login with e-mail and password", self.name()),
         ))
     }
 
-    /// A secret of another service, where this is a source of secrets.
+    /// Returns a secret of another service, if this service is a secret source.
     ///
     /// # Errors
-    /// [`ErrorKind::SecretSource`] if it is none; whatever stands in the way.
+    /// [`ErrorKind::SecretSource`] if this service is not a secret source; otherwise the error that
+    /// prevents reading the secret.
     fn secret(&self, _what: &str, _context: &dyn Context) -> Result<Secret> {
         Err(Error::new(
             ErrorKind::SecretSource,
-            format!("{} is no source of secrets", self.name()),
+            format!("{} is not a secret source; use another plugin", self.name()),
         ))
     }
 
-    /// Whether getting a token leaves this library even for a configured secret: then it needs a
-    /// thread, and a clock.
+    /// Returns whether code outside keyferry provides the tokens, even for a configured secret. The
+    /// engine then needs a thread and a time limit to acquire a token.
     fn is_foreign(&self) -> bool {
         false
     }
 
-    /// The reason for a long wait, if one is known: a plugin call that has not returned.
+    /// Returns the reason for a long wait, if known: a plugin call that has not returned yet.
     fn stalled(&self) -> Option<String> {
         None
     }
 
-    /// The service as a program on this machine that keeps a session of its own, if it is one.
+    /// Returns this service as an [`Agent`], if it is one.
     fn agent(&self) -> Option<&dyn Agent> {
         None
     }
 }
 
-/// A program on this machine that signs in by itself: its session is state in it, and no header.
+/// A program on this machine that keeps its own session. The program holds the session as internal
+/// state, so there is no header for it.
 pub trait Agent {
-    /// The user who is signed in: an object of `user` and `teams`, as the agent sent them.
+    /// Returns the signed-in user: a JSON object with `user` and `teams` as the agent sent them.
     ///
     /// # Errors
-    /// [`ErrorKind::LoginRequired`] if nobody is, [`ErrorKind::Unreachable`] if it doesn't run.
+    /// [`ErrorKind::LoginRequired`] if no user is signed in; [`ErrorKind::Unreachable`] if the
+    /// agent is not running.
     fn session(&self, context: &dyn Context) -> Result<Value>;
 
-    /// Signs in with e-mail and password. Answers as [`Agent::session`].
+    /// Signs in with e-mail address and password. Returns the same object as [`Agent::session`].
     ///
     /// # Errors
-    /// [`ErrorKind::BadCredentials`], and [`ErrorKind::Unsupported`] if this agent has no such
-    /// route.
+    /// [`ErrorKind::BadCredentials`] if the agent rejects them; [`ErrorKind::Unsupported`] if this
+    /// agent does not have the endpoint.
     fn sign_in(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Value>;
 
-    /// Makes an account and signs in with it, where an old agent can. Answers as
-    /// [`Agent::session`].
+    /// Creates an account and signs in with it. Only old agents support this. Returns the same
+    /// object as [`Agent::session`].
     ///
     /// # Errors
-    /// [`ErrorKind::BadCredentials`], and [`ErrorKind::Unsupported`] if this agent has no such
-    /// route.
+    /// [`ErrorKind::BadCredentials`] if the agent rejects them; [`ErrorKind::Unsupported`] if this
+    /// agent does not have the endpoint.
     fn sign_up(
         &self,
         email: &Secret,
@@ -247,43 +251,50 @@ pub trait Agent {
     ) -> Result<Value>;
 }
 
-/// The engine's functions for a service during one flight.
+/// The engine's functions that a service may call while it acquires a token.
 pub trait Context {
-    /// A setting of this account, resolved: `masv.password`. None where it is not set.
+    /// Returns the value of a setting of this account, such as `masv.password`. References are
+    /// resolved. Returns `None` if the setting is not set.
     ///
     /// # Errors
-    /// [`ErrorKind::SecretSource`] or [`ErrorKind::UnsafeFile`] if it is set and can't be had.
+    /// [`ErrorKind::SecretSource`] or [`ErrorKind::UnsafeFile`] if the setting is set but its value
+    /// cannot be read.
     fn setting(&self, name: &str) -> Result<Option<Secret>>;
 
-    /// Another token of this service and account, resolved as a caller's request is.
+    /// Returns another token of this service and account, resolved in the same way as a caller's
+    /// request.
     ///
     /// # Errors
-    /// Those of acquiring it.
+    /// The error of acquiring that token.
     fn token(&self, resource_kind: ResourceKind, id: &str, access: Access) -> Result<Token>;
 
-    /// Rejects a token that the service refused: the next [`Context::token`] returns another.
+    /// Rejects a token that the service did not accept. The next call of [`Context::token`] returns
+    /// another token.
     fn reject(&self, token: &Token);
 
-    /// Sends a request that may be retried: a read. 429 and 5xx are returned as errors.
+    /// Sends a request that may be retried, such as a read. Responses with status 429 or 5xx are
+    /// returned as errors.
     ///
     /// # Errors
-    /// Network, [`ErrorKind::Throttled`], [`ErrorKind::Unavailable`], [`ErrorKind::Redirected`].
+    /// A network error if there is no response; [`ErrorKind::Throttled`] for status 429;
+    /// [`ErrorKind::Unavailable`] for 5xx; [`ErrorKind::Redirected`] for a redirect.
     fn send(&self, request: &Request) -> Result<Response>;
 
-    /// The same, but never retried: for a request that uses a secret up, as a renewal with a
-    /// rotating secret does.
+    /// Sends a request that must not be retried because it uses up a secret, such as a refresh with
+    /// a rotating renewal secret.
     ///
     /// # Errors
-    /// Those of [`Context::send`].
+    /// Returns the errors of [`Context::send`].
     fn send_no_retry(&self, request: &Request) -> Result<Response>;
 
-    /// Sends a request that carries the user's secrets: a login, which is retried only if it was
-    /// not sent or the service asked for it with a 429, or a read with an API key. `refused`
-    /// returns an error for a response that means "these secrets are wrong"; such a refusal is
-    /// recorded for these secrets.
+    /// Sends a request that contains the user's secrets: a login, or a read with an API key. A
+    /// login is retried only if it was not sent, or if the service asked for a retry with status
+    /// 429. `refused` returns an error for a response that means "these secrets are wrong". That
+    /// error is recorded for these secrets.
     ///
     /// # Errors
-    /// Those of [`Context::send`], and [`ErrorKind::BadCredentials`], also a recorded one.
+    /// Returns the errors of [`Context::send`]; [`ErrorKind::BadCredentials`] if the service
+    /// rejects the secrets, or a recorded rejection of them still applies.
     fn login(
         &self,
         secrets: &[&Secret],
@@ -291,27 +302,28 @@ pub trait Context {
         refused: &dyn Fn(&Response) -> Option<Error>,
     ) -> Result<Response>;
 
-    /// Records that the service refused these secrets in a way that [`Context::login`] could not
-    /// see.
+    /// Records that the service rejected these secrets, if [`Context::login`] could not detect the
+    /// rejection.
     fn record_refusal(&self, secrets: &[&Secret], error: &Error);
 
-    /// Runs `job` once for all flights of this account that ask for `name` at the same time; the
-    /// others wait for it. Its tokens are cached, and returned to all of them.
+    /// Runs `job` once for all concurrent flights of this account that pass the same `name`. The
+    /// other flights wait for it. The engine caches the tokens of `job`, and returns them to all of
+    /// these flights.
     ///
     /// # Errors
-    /// Those of the job.
+    /// Returns the error of `job`.
     fn coalesce(
         &self,
         name: &str,
         job: &mut dyn FnMut() -> Result<Vec<FoundToken>>,
     ) -> Result<Arc<Vec<FoundToken>>>;
 
-    /// A keyed fingerprint.
+    /// Returns the keyed fingerprint of these parts.
     fn fingerprint(&self, parts: &[&str]) -> Fingerprint;
 
-    /// Seconds since 1970 by the service's clock.
+    /// Returns the seconds since 1970 by the service's clock.
     fn now_unix_s(&self) -> i64;
 
-    /// Whether the session is closing, which ends all waits.
+    /// Returns whether the session is closing, which ends all waits.
     fn is_closing(&self) -> bool;
 }

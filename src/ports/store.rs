@@ -1,113 +1,117 @@
-//! The port to a store: keeps records beyond the cache, shared by all who use it.
-//!
-//! Traits and values only.
+//! The port for a store: keeps the records of tokens, and shares them between the processes that
+//! use the store.
 //!
 //! A store MUST
-//! - give back a record whole or not at all;
-//! - let one holder at a time have the lock of a key, and free it when the holder ends, however it
-//!   ends;
-//! - never wait for a lock: who waits is the engine, which looks into the store between its tries;
-//! - never replace or remove a record of a later generation than the one it is told of;
-//! - open nothing before it is asked for something.
+//! - return a record completely or not at all;
+//! - grant the lock of a key to one holder at a time, and release it when the holding process ends
+//!   for any reason;
+//! - never wait for a lock, because the engine retries and reads the store between its tries;
+//! - never replace or remove a record of a later generation than the generation that the caller
+//!   passes;
+//! - open no file or connection before its first operation.
 //!
-//! A store SHOULD survive what it can't do (a full disk, a folder it may not write to): with a
-//! warning that names the remedy, and in memory from there on.
+//! A store SHOULD continue in memory if it cannot write, for example because the disk is full or a
+//! directory is not writable. It then logs a warning that names the remedy.
 
 use crate::error::{Error, Result};
 use crate::model::key::{Fingerprint, Fingerprinter, TokenKey};
 use crate::model::token::Token;
 use crate::secret::Secret;
 
-/// The record of a key.
+/// The stored data for one key.
 #[derive(Clone, Default)]
 pub struct Record {
-    /// The generation of its token, also when that is gone.
+    /// The generation of the token. It remains after the token is removed.
     pub generation: u64,
-    /// The token. A store that ends with the process may leave it to the cache.
+    /// The token. A store that only lives as long as the process may omit it, because the token is
+    /// cached.
     pub token: Option<Token>,
-    /// Its user: a fingerprint of the setting that identifies the user. None where any user's token
-    /// will do.
+    /// A fingerprint of the setting that identifies the token's user. `None` if the token does not
+    /// depend on the user.
     pub owner: Option<Fingerprint>,
-    /// The secret that renews it. Never leaves the engine.
+    /// The renewal secret. It never leaves the engine.
     pub renewal: Option<Secret>,
-    /// The key that has the token instead: the package that a link opens. Of the same scope.
+    /// For a link: the key of the package that the link opens, which has the token. It has the same
+    /// scope.
     pub alias: Option<TokenKey>,
-    /// How far the service's clock was ahead of this machine's when this was kept, in microseconds,
-    /// if that was known.
+    /// How many microseconds the service's clock was ahead of this machine's when the record was
+    /// saved, if known.
     pub skew_us: Option<i64>,
-    /// Its token was rejected, and none was acquired since.
+    /// Whether the token was rejected and no token has been acquired since.
     pub rejected: bool,
-    /// When a token was got in place of a rejected one, in microseconds since 1970 by this
-    /// machine's clock, if one was.
+    /// When a token was last acquired to replace a rejected one, if ever, in microseconds since
+    /// 1970 by this machine's clock.
     pub replaced_us: Option<i64>,
 }
 
-/// The record of a failure that all processes respect: a refused secret, a login without response,
-/// a throttle, or a secret source that failed.
+/// The record of a failure that applies to all processes: a rejected secret, a login without
+/// response, a throttle, or a failed secret source.
 #[derive(Clone, Debug)]
 pub struct FailureRecord {
-    /// When it happened, in microseconds since 1970 by this machine's clock.
+    /// When the failure happened, in microseconds since 1970 by this machine's clock.
     pub since_us: i64,
-    /// It counts until this time.
+    /// Until when the failure applies, by the same clock.
     pub until_us: i64,
-    /// The number of consecutive refusals.
+    /// The number of consecutive failures.
     pub step: u32,
-    /// What the service said.
+    /// The error that caused the record.
     pub error: Error,
 }
 
-/// Keeps records. The default ends with the session.
+/// A store of records.
 pub trait Store: Send + Sync {
-    /// Its name in texts: `memory`, `file`.
+    /// Returns the name used in messages, such as `memory` or `file`.
     fn name(&self) -> &'static str;
 
-    /// How its records are protected, in a few words.
+    /// Describes in a few words how the records are protected.
     fn protection(&self) -> &'static str;
 
-    /// The record of a key.
+    /// Returns the record of a key, or `None` if there is none.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Store`] if the store can't be read; none there is `None`.
+    /// [`crate::error::ErrorKind::Store`] if the store cannot be read.
     fn load(&self, key: &TokenKey) -> Result<Option<Record>>;
 
-    /// Keeps a record in place of the one before, unless that is of a later generation.
+    /// Saves a record. It replaces the previous record, unless that has a later generation.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Store`]; the record before is still there.
+    /// [`crate::error::ErrorKind::Store`] if the record cannot be saved. The previous record is
+    /// then unchanged.
     fn save(&self, key: &TokenKey, record: &Record) -> Result<()>;
 
-    /// Forgets the record of a key, if its generation is not above this one.
+    /// Removes the record of a key, unless its generation is greater than `up_to_generation`.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Store`].
+    /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
     fn remove(&self, key: &TokenKey, up_to_generation: u64) -> Result<()>;
 
-    /// Forgets everything, refusals too.
+    /// Removes all records, including failure records.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Store`].
+    /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
     fn clear(&self) -> Result<()>;
 
-    /// All records that outlive the cache.
+    /// Returns all records that outlive the cache.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Store`].
+    /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
     fn list(&self) -> Result<Vec<(TokenKey, Record)>>;
 
-    /// Locks a key against other processes, if nobody holds it.
+    /// Tries to lock a key against other processes, without waiting.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Store`].
+    /// [`crate::error::ErrorKind::Store`] if the store cannot be used.
     fn try_lock(&self, key: &TokenKey) -> Result<LockResult>;
 
-    /// Makes the fingerprints for all processes that share the store.
+    /// Returns the fingerprinter that all processes of the store share.
     fn fingerprints(&self) -> &Fingerprinter;
 
-    /// The failure that is recorded under a fingerprint.
+    /// Returns the failure that is recorded for a fingerprint.
     fn failure(&self, secret: &Fingerprint) -> Option<FailureRecord>;
 
-    /// Records a refusal, or removes it with `None`, unless `stays` returns true for the present
-    /// one. No other process writes between that check and the change.
+    /// Replaces the failure recorded for a fingerprint, or removes it if `refusal` is `None`.
+    /// Changes nothing if `stays` returns true for the current failure. No other process changes
+    /// the record between that check and the replacement.
     fn set_failure(
         &self,
         secret: &Fingerprint,
@@ -116,30 +120,30 @@ pub trait Store: Send + Sync {
     );
 }
 
-/// Keeps the key of a store elsewhere than in a file.
+/// Keeps the encryption key of a store somewhere other than in a file.
 pub trait KeyBackend: Send + Sync {
-    /// The key of this name, if there is one.
+    /// Returns the key with this name, or `None` if it does not exist.
     ///
     /// # Errors
-    /// Whatever stands in the way; not to know is no answer.
+    /// An error if the key cannot be read, or if the backend cannot tell whether it exists.
     fn get(&self, name: &str) -> Result<Option<Secret>>;
 
-    /// Keeps a key.
+    /// Saves a key.
     ///
     /// # Errors
-    /// Whatever stands in the way.
+    /// An error if the key cannot be saved.
     fn put(&self, name: &str, key: &Secret) -> Result<()>;
 }
 
 /// The result of trying a lock.
 pub enum LockResult {
-    /// The lock; it ends when it is dropped.
+    /// The caller holds the lock until this value is dropped.
     Locked(Box<dyn Lock>),
-    /// Another process holds it; its id, where that is known.
+    /// Another process holds the lock. Contains its process id, if known.
     Held(Option<u32>),
 }
 
-/// A lock that ends when it is dropped.
+/// A lock that is released when it is dropped.
 pub trait Lock {}
 
 /// A no-op lock for stores that only one process can open.

@@ -162,20 +162,20 @@ fn what_no_plugin_declares_is_refused() {
         "[templat]\nkey = 'canary'",
         "there is no setting templat.key",
     );
-    assert_refused("[template]\nkey = 7", "put it into quotes");
+    assert_refused("[template]\nkey = 7", "put it in quotes");
     assert_refused("[template]\n'a.b' = 'canary'", "there is no setting");
     assert_refused(
         "[template]\nurl = 'ftp://canary'",
-        "is not an https URL: write it like",
+        "is not an https URL; write it like",
     );
-    assert_refused("[template]\nurl = 'http://elsewhere.example'", "is http");
+    assert_refused("[template]\nurl = 'http://elsewhere.example'", "uses http");
     assert_refused(
         "[template]\nurl = { env = 'URL' }",
-        "is no secret and takes no reference",
+        "is not a secret and takes no reference",
     );
     assert_refused(
         "[template]\nkey = { plugin = ['template', 'canary'] }",
-        "can't come from a plugin",
+        "cannot come from a plugin",
     );
     assert_refused(
         "[template]\nkey = { plugin = 'template' }",
@@ -213,7 +213,7 @@ fn what_no_plugin_declares_is_refused() {
         &[],
         0o644,
         ErrorKind::UnsafeFile,
-        "holds template.key and can be read by others: chmod 600",
+        "contains template.key and other users can read it; run `chmod 600",
     );
     // What is no secret may be read by others; and without the plugin nobody knows what may be.
     assert!(

@@ -149,7 +149,7 @@ fn too_few_descriptors_or_too_little_memory_are_a_sentence_or_an_answer() {
 fn a_configuration_that_can_not_be_read_answers_no_helper() {
     let harness = Harness::new();
     for (text, mode, hint) in [
-        ("no TOML", 0o600, "config.toml is not TOML"),
+        ("no TOML", 0o600, "config.toml is not valid TOML"),
         ("[masv]\npassword = \"canary\"\n", 0o644, "chmod 600"),
         (
             "[masv]\npasword = \"x\"\n",

@@ -244,7 +244,7 @@ fn a_configuration_that_can_not_be_changed_safely_is_left_alone() {
         &mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--save", "file"]),
         c::PASSWORD,
     );
-    output.assert_error(1, "is left as it is: put `password = ");
+    output.assert_error(1, "safely; put `password = ");
     assert_eq!(fs::read_to_string(harness.config()).unwrap(), before);
 }
 
