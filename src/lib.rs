@@ -1,6 +1,6 @@
 //! keyferry provides valid request headers for MASV cloud and FileVerbs to any program on a
-//! machine. It also reports who is signed in to the local MASV Agent. The programs contain no
-//! secrets.
+//! machine. It also reports the signed-in user of the local MASV Agent. The programs themselves
+//! contain no secrets.
 //!
 //! A [`Session`] reads the user's configuration, logs in when necessary, caches and stores tokens,
 //! and refreshes them before they expire. A program passes a URL, gets a [`Token`], and sends its

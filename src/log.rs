@@ -54,7 +54,7 @@ enum Inside {
 
 thread_local! {
     /// The foreign code that runs on this thread, and the fork generation in which it was entered.
-    /// In a forked child the entry of the parent does not count.
+    /// A forked child ignores the value of its parent.
     static INSIDE: Cell<(Inside, u32)> = const { Cell::new((Inside::Nothing, 0)) };
 }
 

@@ -11,7 +11,7 @@
 //!
 //! Rationale for the last rule: an API key takes precedence over e-mail address and password. A
 //! general API key would silently replace the profile's own login. Also, a profile for another host
-//! must not send the usual host's key to it.
+//! must not send the default host's key there.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -23,7 +23,7 @@ use crate::secret::Secret;
 pub enum TokenKind {
     /// A secret that is used as a header unchanged: an API key or SecretKey.
     Key = 1,
-    /// A user's login.
+    /// The token of a user's login.
     User = 2,
     /// The token of a package.
     Package = 3,
@@ -251,7 +251,7 @@ impl Token {
         Ok(Self { meta, layout, text })
     }
 
-    /// Restores a token from the parts of a token that [`Token::new`] created.
+    /// Creates a token from parts that [`Token::new`] created earlier.
     #[doc(hidden)]
     pub fn from_parts(meta: TokenMeta, layout: Layout, text: Box<[u8]>) -> Self {
         Self { meta, layout, text }

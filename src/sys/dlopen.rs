@@ -11,7 +11,7 @@ pub struct Library(*mut c_void);
 
 // SAFETY: `dlsym` accepts the handle from any thread, and the handle is never closed.
 unsafe impl Send for Library {}
-// SAFETY: as above.
+// SAFETY: as for `Send` above.
 unsafe impl Sync for Library {}
 
 /// Loads a shared object and runs its constructors.

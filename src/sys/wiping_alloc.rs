@@ -48,7 +48,7 @@ unsafe impl GlobalAlloc for WipingAlloc {
         // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`, so `block` is a live
         // block of this layout.
         unsafe { wipe(block, layout.size()) };
-        // SAFETY: as above.
+        // SAFETY: `System` allocated the block with this layout, because the block is not large.
         unsafe { System.dealloc(block, layout) };
     }
     // `realloc` is the default of the trait: it allocates a new block, copies the content, and
