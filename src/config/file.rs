@@ -135,9 +135,7 @@ impl Reader<'_> {
                 && SETTINGS.iter().any(|field| field.key.starts_with(&below))
             {
                 let Value::Table(table) = value else {
-                    return self.reject(&format!(
-                        "{full_key} is not a table; write it as a section, [{full_key}]"
-                    ));
+                    return self.reject(&format!("{full_key} is not a table; write [{full_key}]"));
                 };
                 self.read_section(account, &below, table)?;
             } else if let Value::Table(table) = value
