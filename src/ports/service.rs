@@ -141,7 +141,8 @@ pub trait Service: Send + Sync {
     /// Acquires a token with the user's secrets or with other tokens.
     ///
     /// # Errors
-    /// The error that prevents it, with a message that names the affected item and the remedy.
+    /// Any error that prevents acquiring the token. Its message names the affected item and the
+    /// remedy.
     fn acquire(&self, spec: &TokenSpec<'_>, context: &dyn Context) -> Result<Acquired>;
 
     /// Refreshes a token with its renewal secret. If this fails with one of the first two errors
@@ -202,8 +203,9 @@ pub trait Service: Send + Sync {
         ))
     }
 
-    /// Returns whether code outside keyferry provides the tokens, even for a configured secret. The
-    /// engine then needs a thread and a time limit to acquire a token.
+    /// Returns whether code outside keyferry, such as a plugin, provides the tokens. The engine
+    /// then acquires a token in a separate thread with a time limit, even if the token is a
+    /// configured secret.
     fn is_foreign(&self) -> bool {
         false
     }

@@ -50,7 +50,7 @@ pub struct Record {
 pub struct FailureRecord {
     /// When the failure happened, in microseconds since 1970 by this machine's clock.
     pub since_us: i64,
-    /// Until when the failure applies, by the same clock.
+    /// The time until which the failure applies, by the same clock.
     pub until_us: i64,
     /// The number of consecutive failures.
     pub step: u32,

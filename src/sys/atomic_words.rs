@@ -1,5 +1,6 @@
 //! Allocates, copies and compares atomic words while another thread may change them. The caller
-//! checks afterwards whether another thread did, and then discards the result.
+//! checks afterwards whether another thread has changed the words. If so, the caller discards the
+//! result.
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicU64;

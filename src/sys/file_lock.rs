@@ -64,8 +64,7 @@ impl LockFile {
         fork::watch();
         FORK_HANDLER.call_once(|| {
             // SAFETY: the handler only swaps atomics and closes descriptors, which is
-            // async-signal-safe. It is never unloaded, because the library is linked with `-z
-            // nodelete`.
+            // async-signal-safe. It is never unloaded: the link option `-z nodelete` prevents that.
             unsafe { libc::pthread_atfork(None, None, Some(close_in_child)) };
         });
         let free = |slot: &&AtomicI32| {

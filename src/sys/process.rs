@@ -27,7 +27,7 @@ pub struct Limits {
 
 /// The outcome of running a program.
 pub enum RunOutcome {
-    /// The program exited with this code, or with `None` if a signal ended it.
+    /// The program exited with this code. `None` means that a signal ended it.
     Exited(Option<i32>),
     /// The program ended, but its exit code is lost, because the application ignores SIGCHLD or
     /// waits for all child processes.

@@ -17,8 +17,8 @@ const SHUTDOWN_SIGNALS: [libc::c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::S
 /// Resets SIGCHLD to its default action, so that the kernel keeps the exit codes of child
 /// processes. Only for keyferry's own programs, never for the library.
 ///
-/// Rationale: a program inherits an ignored SIGCHLD from the process that starts it. It then cannot
-/// read the exit code of a command that it runs.
+/// Rationale: a program inherits an ignored SIGCHLD from the process that starts it. A program that
+/// ignores SIGCHLD cannot read the exit codes of its commands.
 pub fn reset_sigchld() {
     // SAFETY: the default action needs no handler, and this program has set no handler that it
     // could replace.
@@ -176,10 +176,10 @@ pub fn spawn(command: &mut Command) -> io::Result<Child> {
         change_mask(libc::SIG_SETMASK, &blocked);
         return child;
     }
-    // Rationale: a signal that this thread unblocks, even briefly, may be delivered here. An
-    // application that waits for its signals has no handler, so the signal would end it. So the
-    // child process unblocks the signals instead, because it has no pending signals. This requires
-    // a full fork, which is slower.
+    // Rationale: a signal that this thread unblocks, even briefly, may be delivered here. If the
+    // application waits for its signals, it has no handler, and the signal would end it. So the
+    // child process unblocks the signals instead: a child starts without pending signals. This
+    // requires a full fork, which is slower.
     let unblock_all = || {
         change_mask(libc::SIG_SETMASK, &signal_set([]));
         Ok(())
