@@ -73,7 +73,7 @@ static void checks_liars(void) {
     size_t i;
     for (i = 0; i < sizeof faults / sizeof faults[0]; i++) {
         snprintf(resource, sizeof resource, "liar:%s", faults[i]);
-        FAILS_SAYING(KEYFERRY_E_PLUGIN, "the plugin liar misbehaves", masv_token_for(DEFAULT, resource, &token, &error));
+        FAILS_SAYING(KEYFERRY_E_PLUGIN, "the plugin liar misbehaved", masv_token_for(DEFAULT, resource, &token, &error));
     }
     SUCCEEDS(masv_token_for(DEFAULT, "liar:honest", &token, &error));
     keyferry_token_free(token);

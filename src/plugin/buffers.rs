@@ -1,7 +1,8 @@
-//! The buffers that the host gives to a call: they don't move until the call ends, and are wiped
-//! then.
+//! Buffers that the host gives to a call. A buffer keeps its address until the call ends, and is
+//! wiped then.
 //!
-//! The allocator wipes freed memory too ([`crate::sys::wiping_alloc`]), where it is in use.
+//! Applications can build keyferry without [`crate::sys::wiping_alloc`], so the buffers don't rely
+//! on it.
 
 use std::ffi::c_char;
 
@@ -9,10 +10,10 @@ use zeroize::Zeroize;
 
 use super::abi::keyferry_plugin_buffer;
 
-/// The sum of all buffers of one call.
-const MAX_TOTAL_BYTES: usize = 4 * 1024 * 1024;
+/// The maximum size of all buffers of one call together: 4 MiB.
+pub(super) const MAX_TOTAL_BYTES: usize = 4 * 1024 * 1024;
 
-/// The buffers of a call.
+/// The buffers of one call.
 #[derive(Default)]
 pub(super) struct Buffers {
     buffers: Vec<Buffer>,
@@ -24,13 +25,13 @@ struct Buffer {
     len: usize,
 }
 
-// SAFETY: a buffer belongs to its call alone, which may use it from any thread.
+// SAFETY: the buffer belongs to one call, and its memory may be used and freed on any thread.
 unsafe impl Send for Buffer {}
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // SAFETY: `data` came from a boxed slice of this length in `Buffers::zeroed`, and is freed
-        // here alone.
+        // SAFETY: `Buffers::zeroed` made `data` from a boxed slice of this length, and only this
+        // `drop` frees it.
         let mut bytes =
             unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.data, self.len)) };
         bytes.zeroize();
@@ -38,17 +39,20 @@ impl Drop for Buffer {
 }
 
 impl Buffers {
-    /// A buffer with a copy of these bytes and a NUL behind them; none beyond [`MAX_TOTAL_BYTES`].
+    /// Returns a buffer with a copy of `bytes`, followed by a NUL. Returns `None` if the call's
+    /// buffers would exceed [`MAX_TOTAL_BYTES`].
     pub(super) fn copy_of(&mut self, bytes: &[u8]) -> Option<keyferry_plugin_buffer> {
         let buffer = self.zeroed(bytes.len())?;
-        // SAFETY: the buffer was made with as many bytes, and nothing else points to it yet.
+        // SAFETY: the buffer has room for `bytes.len()` bytes and a NUL. It is new, so it does not
+        // overlap `bytes`.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), buffer.data.cast::<u8>(), bytes.len())
         };
         Some(buffer)
     }
 
-    /// A buffer of zeros; none beyond [`MAX_TOTAL_BYTES`].
+    /// Returns a buffer of `size` zeros, followed by a NUL. Returns `None` if the call's buffers
+    /// would exceed [`MAX_TOTAL_BYTES`].
     pub(super) fn zeroed(&mut self, size: usize) -> Option<keyferry_plugin_buffer> {
         let total = size
             .checked_add(1)

@@ -1,8 +1,9 @@
-//! One call of a function of a plugin: on a thread of its own, identified by a number instead of a
-//! pointer, with a timeout.
+//! Calls a function of a plugin on a new thread, with a timeout.
 //!
-//! The calling thread waits here and runs what the plugin asks the host for: it alone has the
-//! [`Context`]. A call that does not return keeps its thread and its buffers, and nothing else.
+//! The plugin identifies a call by a number instead of a pointer, so the host never follows a stale
+//! pointer. The caller's thread waits here and runs the work of the host's slots, because only that
+//! thread has the [`Context`]. A call that doesn't return keeps its thread and its buffers, but
+//! blocks no caller.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,23 +23,23 @@ use crate::sys::fork::PerProcess;
 use crate::sys::signals;
 use crate::sys::sync::Mutex;
 
-/// With so many calls that have not returned a plugin is not called again.
+/// The number of hung calls after which the host stops calling the plugin.
 pub(super) const MAX_HUNG_CALLS: usize = 4;
-/// How often the waiting thread checks whether the session closes.
+/// The interval at which the waiting thread checks whether the session is closing.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// Work of the host that takes less counts as the plugin's time.
+/// The minimum time of a slot's work that doesn't count against the plugin's timeout.
 const MIN_HOST_TIME: Duration = Duration::from_millis(1);
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 
 type Work = Box<dyn FnOnce(&dyn Context) + Send>;
 
-/// From the threads of a call to the thread that waits for it.
+/// A message from a thread of the plugin to the thread that waits for the call.
 enum Message {
     Run(Work),
     Returned(keyferry_plugin_status),
 }
 
-/// A call under way, as the host's functions see it.
+/// A running call, as the host's slots see it.
 pub(super) struct PluginCall {
     pub(super) plugin: &'static Plugin,
     sender: Mutex<Sender<Message>>,
@@ -48,7 +49,7 @@ pub(super) struct PluginCall {
     pub(super) state: Mutex<CallState>,
 }
 
-/// How far a call is. It returns or times out, whichever comes first.
+/// The phase of a call. A call either returns or times out.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CallPhase {
     Running,
@@ -56,28 +57,28 @@ enum CallPhase {
     TimedOut,
 }
 
-/// What a call got from the host, and what it gave.
+/// The data that the plugin got from the host, and passed to the host, during a call.
 #[derive(Default)]
 pub(super) struct CallState {
     pub(super) buffers: Buffers,
-    /// The secrets that it asked for.
+    /// The secrets that the call has read.
     pub(super) secrets: Vec<Secret>,
     pub(super) headers: Vec<(String, Secret)>,
     pub(super) expires_unix_s: Option<i64>,
     pub(super) renewal: Option<Secret>,
     pub(super) secret: Option<Secret>,
     pub(super) exchange_count: u32,
-    /// The plugin's own message for the error of the call.
+    /// The error message that the plugin has set.
     pub(super) error_message: Option<String>,
-    /// The last error that a function of the host returned to it.
+    /// The last error that a slot of the host returned to the plugin.
     pub(super) last_error: Option<Error>,
-    /// Its first breach of the contract.
+    /// The plugin's first breach of the contract in this call.
     pub(super) fault: Option<String>,
 }
 
 type ActiveCalls = Mutex<HashMap<u64, Arc<PluginCall>>>;
 
-/// The calls under way, by id.
+/// The running calls, by id.
 static ACTIVE_CALLS: PerProcess<ActiveCalls> = PerProcess::new();
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
@@ -85,13 +86,14 @@ fn active_calls() -> &'static ActiveCalls {
     ACTIVE_CALLS.get_or_init(Mutex::default)
 }
 
-/// The call with an id, while it lasts.
+/// Returns the running call with this id.
 pub(super) fn find(id: u64) -> Option<Arc<PluginCall>> {
     active_calls().lock().get(&id).cloned()
 }
 
 impl PluginCall {
-    /// Runs `work` on the thread that waits for the call. None if it waits no more.
+    /// Runs `work` on the thread that waits for the call, and returns its result. Returns `None` if
+    /// no thread waits any more.
     pub(super) fn run_on_waiting_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn Context) -> T + Send + 'static,
@@ -102,12 +104,12 @@ impl PluginCall {
         receiver.recv().ok()
     }
 
-    /// Whether no thread waits for it any more.
+    /// Returns whether the call has timed out or the session is closing.
     pub(super) fn is_cancelled(&self) -> bool {
         self.is_cancelled.load(Ordering::Acquire)
     }
 
-    /// The time until its deadline.
+    /// Returns the time until the deadline: zero for a cancelled call.
     pub(super) fn time_left(&self) -> Duration {
         if self.is_cancelled() {
             Duration::ZERO
@@ -118,18 +120,18 @@ impl PluginCall {
         }
     }
 
-    /// Logs a breach of the contract. The first one becomes the error of the call.
+    /// Logs a breach of the contract. The first breach becomes the error of the call.
     pub(super) fn record_fault(&self, what: String) {
         let name = &self.plugin.name;
         log::write(
             Level::Warn,
-            format_args!("the plugin {name} misbehaves: {what}"),
+            format_args!("the plugin {name} misbehaved: {what}"),
         );
         self.state.lock().fault.get_or_insert(what);
     }
 }
 
-/// A function of a plugin: its name, for messages, and its timeout.
+/// A function of a plugin, with its name for messages and its timeout.
 #[derive(Clone, Copy)]
 pub(super) struct PluginFunction {
     pub(super) plugin: &'static Plugin,
@@ -137,10 +139,12 @@ pub(super) struct PluginFunction {
     pub(super) timeout: Duration,
 }
 
-/// Calls a function of a plugin and waits for it. Runs meanwhile what the call asks the host for.
+/// Calls a function of a plugin and waits until it returns. Meanwhile, runs the work of the slots
+/// that the plugin calls.
 ///
 /// # Errors
-/// The error that the plugin returned; [`ErrorKind::Plugin`] for a breach of the contract.
+/// The error that the plugin returned; [`ErrorKind::Plugin`] if the plugin broke the contract or
+/// timed out; [`ErrorKind::Cancelled`] if the session is closing.
 pub(super) fn run(
     function: PluginFunction,
     context: &dyn Context,
@@ -149,7 +153,7 @@ pub(super) fn run(
     let plugin = function.plugin;
     if plugin.hung_calls.load(Ordering::Relaxed) >= MAX_HUNG_CALLS {
         let what = format!(
-            "{MAX_HUNG_CALLS} of its calls have not come back: it is called again when one of them does; restart the program, and report it to its author"
+            "{MAX_HUNG_CALLS} of its calls have not returned, so it is not called until one of them returns; restart the application, and report it to the plugin's author"
         );
         return Err(plugin.misbehaved(&what));
     }
@@ -168,10 +172,11 @@ pub(super) fn run(
     let outcome = if is_started {
         wait(function, &call, context, &receiver)
     } else {
-        Err(plugin.misbehaved("no thread can be started for it: end some programs"))
+        Err(no_thread(function))
     };
     active_calls().lock().remove(&id);
-    // The buffers of a hung call stay with its thread, which may still use them.
+    // On a timeout this returns the error. The call keeps its buffers, which the plugin may still
+    // use.
     let code = outcome?;
     let mut state = std::mem::take(&mut *call.state.lock());
     state.buffers = Buffers::default();
@@ -185,13 +190,14 @@ pub(super) fn run(
         && error.kind == ErrorKind::BadCredentials
         && !is_recorded
     {
-        // A refusal that only the plugin could read in the response is remembered too.
+        // The engine records a rejected secret when it sees the service's status. Here only the
+        // plugin could tell from the response that the service rejected the secret.
         context.record_refusal(&secrets.iter().collect::<Vec<_>>(), error);
     }
     outcome
 }
 
-/// An unused id. Ids are not consecutive, so that a plugin can't guess that of another call.
+/// Returns an unused id. Ids are not consecutive, so a plugin can't guess the id of another call.
 fn new_id() -> u64 {
     let step = getrandom::u32().map_or(1, |random| u64::from(random % 0xffff) + 1);
     NEXT_ID
@@ -199,14 +205,14 @@ fn new_id() -> u64 {
         .wrapping_add(step)
 }
 
-/// Starts the thread of a call. False if the system gives none.
+/// Starts the thread of a call. Returns `false` if the system can't create a thread.
 fn spawn(
     id: u64,
     call: Arc<PluginCall>,
     body: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static,
 ) -> bool {
     let thread = move || {
-        // A broken connection of the plugin must not end the host.
+        // Without this, the plugin would kill the process by writing to a closed connection.
         signals::block_sigpipe();
         let code = log::inside_plugin(|| body(id));
         let mut phase = call.phase.lock();
@@ -215,7 +221,7 @@ fn spawn(
             return;
         }
         *phase = CallPhase::Returned;
-        // The waiting thread receives until it sees this, or has set `TimedOut`.
+        // The waiting thread receives messages until it gets this one, or sets `TimedOut`.
         drop(call.sender.lock().send(Message::Returned(code)));
     };
     std::thread::Builder::new()
@@ -251,23 +257,26 @@ fn wait(
                     .unwrap_or_default();
             }
             Err(RecvTimeoutError::Timeout) => {}
-            // The thread holds the sender as long as it runs.
+            // The plugin's thread owns a sender while it runs, so it has ended without a result.
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(function.plugin.misbehaved("its thread ended in a call"));
+                return Err(function.plugin.misbehaved(&format!(
+                    "its thread ended in `{}`; report it to its author",
+                    function.name
+                )));
             }
         }
     }
     {
         let mut phase = call.phase.lock();
         if *phase == CallPhase::Running {
-            // From here on the call counts as hung; its thread takes that back when it returns.
+            // The call counts as hung from now on. Its thread lowers the count when it returns.
             *phase = CallPhase::TimedOut;
             function.plugin.hung_calls.fetch_add(1, Ordering::Relaxed);
             call.is_cancelled.store(true, Ordering::Release);
         }
     }
     if !call.is_cancelled() {
-        // It returned between the last check and the lock.
+        // The call returned after the last check, before this thread locked the phase.
         while let Ok(message) = receiver.recv() {
             if let Message::Returned(code) = message {
                 return Ok(code);
@@ -277,15 +286,20 @@ fn wait(
     if context.is_closing() {
         return Err(Error::new(ErrorKind::Cancelled, "the session is closed"));
     }
+    // `http.timeout_ms` doesn't apply to these three functions.
+    let remedy = match function.name {
+        "init" | "deinit" | "get_extension" => "",
+        _ => ", or raise `http.timeout_ms`",
+    };
     let what = format!(
-        "it did not come back from `{}` in {} ms: report it to its author; `http.timeout_ms` sets the limit",
+        "`{}` did not return within {} ms; report it to its author{remedy}",
         function.name,
         function.timeout.as_millis()
     );
     Err(function.plugin.misbehaved(&what))
 }
 
-/// The result of a call that returned `code`.
+/// Returns the result of a call that returned `code`.
 fn result_of(
     function: PluginFunction,
     code: keyferry_plugin_status,
@@ -293,7 +307,7 @@ fn result_of(
 ) -> Result<CallState> {
     let (plugin, name) = (function.plugin, function.name);
     if let Some(what) = &state.fault {
-        return Err(plugin.misbehaved(&format!("{what}, in `{name}`: report it to its author")));
+        return Err(plugin.misbehaved(&format!("in `{name}`, {what}; report it to its author")));
     }
     if code == KEYFERRY_PLUGIN_OK {
         return Ok(state);
@@ -302,7 +316,8 @@ fn result_of(
         .last_error
         .filter(|error| status::from_kind(error.kind) == code);
     if let Some(mut error) = host_error {
-        // The plugin's own message, if there is one, with the details that the host knows.
+        // The plugin's own message, if it has set one, replaces the host's message. The HTTP status
+        // and the retry time stay.
         if let Some(message) = state.error_message {
             let own = plugin_error(plugin, error.kind, &message)
                 .with_retry_after_ms(error.retry_after_ms);
@@ -314,12 +329,12 @@ fn result_of(
     }
     let Some((kind, default_message)) = status::kind_and_message(code) else {
         let hint = if code == KEYFERRY_PLUGIN_E_CANCELLED {
-            ", though its time was not over"
+            ", but the host did not cancel the call"
         } else {
-            ", which it may not return"
+            ", which a plugin must not return"
         };
         return Err(plugin.misbehaved(&format!(
-            "`{name}` returned the code {code}{hint}: report it to its author"
+            "`{name}` returned the code {code}{hint}; report it to its author"
         )));
     };
     Err(match state.error_message {
@@ -329,6 +344,15 @@ fn result_of(
         }
         None => plugin_error(plugin, kind, default_message),
     })
+}
+
+/// Returns the error for a thread that can't be started.
+fn no_thread(function: PluginFunction) -> Error {
+    let what = format!(
+        "cannot call `{}` of the plugin {}: the system cannot start a thread; end some programs",
+        function.name, function.plugin.name
+    );
+    Error::new(ErrorKind::Plugin, what).with_plugin_fault(PluginFault::Misbehaved)
 }
 
 fn plugin_error(plugin: &Plugin, kind: ErrorKind, message: &str) -> Error {

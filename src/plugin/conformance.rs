@@ -1,7 +1,8 @@
-//! The conformance test for authors: a plugin gets every kind of response that a service can give,
-//! without any network.
+//! The conformance test for plugin authors.
 //!
-//! It runs the code of the plugin, which may end the process.
+//! The test calls the plugin with missing settings, without a network, and with every kind of
+//! response that a service can send. It sends nothing to the network. It runs in this process,
+//! which a faulty plugin may crash.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -20,14 +21,14 @@ use crate::ports::http::{Request, Response};
 use crate::ports::service::{Service, TokenSpec};
 use crate::secret::Secret;
 
-/// The value of every secret in the test.
+/// The value of every secret setting in the test.
 const CANARY_SECRET: &str = "canary-4fd1c6-never-shown";
 const URL: &str = "https://plugin-check.invalid";
-/// The timeout of one call.
+/// The timeout of one call, in milliseconds.
 const TIMEOUT_MS: &str = "2000";
 const CONCURRENT_CALLS: usize = 8;
 
-/// The responses of a service: status and body.
+/// The responses that the plugin gets: status and body.
 const RESPONSES: &[(u16, &str)] = &[
     (200, ""),
     (200, "{}"),
@@ -47,41 +48,39 @@ const RESPONSES: &[(u16, &str)] = &[
     (418, "no teapot"),
 ];
 
-/// Called with the name of a step before it, and with the name and the result after it.
+/// The callback that reports a step: called with its name and `None` before the step, and with its
+/// name and its result after it.
 pub(super) type Report<'a> = dyn FnMut(&str, Option<Result<(), String>>) + 'a;
 
-/// Tests the plugin at a path and reports each step. True if all passed.
+/// Tests the plugin at `path` and reports each step. Returns whether all steps passed.
 pub fn check(path: &Path, report: &mut Report<'_>) -> bool {
     let mut steps = Steps {
         report,
         passed: true,
     };
     if steps
-        .run(
-            "stands where nobody else can change it, is whole, and speaks this ABI",
-            || loader::examine(path),
-        )
+        .run("its file is safe, complete, and built for this ABI", || {
+            loader::examine(path)
+        })
         .is_none()
     {
         return false;
     }
-    let Some(plugin) = steps.run("is loaded, and describes itself and its settings", || {
-        loader::load(path)
-    }) else {
+    let Some(plugin) = steps.run("it loads, and its entry is valid", || loader::load(path)) else {
         return false;
     };
-    let Some(instance) = steps.run("is initialised, and its tables can be used", || {
+    let Some(instance) = steps.run("`init` succeeds, and its tables are valid", || {
         plugin.initialize()
     }) else {
         return false;
     };
     drop(instance);
-    let again = "is initialised once more after its `deinit`";
+    let again = "`init` succeeds again after `deinit`";
     let Some(instance) = steps.run(again, || plugin.initialize()) else {
         return false;
     };
     let opened = ConformanceRun::open(plugin, &instance);
-    let Some(run) = steps.run("takes its settings", || opened) else {
+    let Some(run) = steps.run("it accepts its settings", || opened) else {
         return false;
     };
     for case in run.cases() {
@@ -111,13 +110,13 @@ impl Steps<'_, '_> {
     }
 }
 
-/// One step for an initialised plugin.
+/// One test step for an initialised plugin.
 struct Case {
     name: String,
     run: fn(&ConformanceRun) -> Result<()>,
 }
 
-/// A plugin with an account made for the test.
+/// A plugin with the settings of the test.
 struct ConformanceRun {
     plugin: &'static Plugin,
     service: PluginService,
@@ -166,31 +165,31 @@ impl ConformanceRun {
             })
         };
         if !self.token_kinds.is_empty() {
-            add("`acquire` ends well where nothing is set", |test| {
+            add("`acquire` handles missing settings", |test| {
                 test.acquire(&Fixture::NOTHING_SET)
             });
-            add("`acquire` ends well without a network", |test| {
+            add("`acquire` handles a missing network", |test| {
                 test.acquire(&Fixture::NO_NETWORK)
             });
-            add("`acquire` ends well with every answer", |test| {
+            add("`acquire` handles every response", |test| {
                 test.with_each_response(Self::acquire)
             });
-            add("`renew` ends well with every answer", |test| {
+            add("`renew` handles every response", |test| {
                 test.with_each_response(Self::renew)
             });
             add(
-                "eight calls of `acquire` at once end well",
+                "`acquire` handles 8 calls at the same time",
                 Self::acquire_concurrently,
             );
         }
         if self.is_source {
-            add("`get` ends well where nothing is set", |test| {
+            add("`get` handles missing settings", |test| {
                 test.get(&Fixture::NOTHING_SET)
             });
-            add("`get` ends well without a network", |test| {
+            add("`get` handles a missing network", |test| {
                 test.get(&Fixture::NO_NETWORK)
             });
-            add("`get` ends well with every answer", |test| {
+            add("`get` handles every response", |test| {
                 test.with_each_response(Self::get)
             });
         }
@@ -253,14 +252,15 @@ impl ConformanceRun {
                 thread.join().unwrap_or_else(|_| {
                     Err(Error::new(
                         ErrorKind::Panic,
-                        "a fault inside keyferry's own test: report it",
+                        "a thread of keyferry's own test panicked; report it to keyferry",
                     ))
                 })
             })
         })
     }
 
-    /// Makes one call. A failed call passes too, unless the failure is a fault of the plugin.
+    /// Makes one call. A call that returns an error passes too, unless the plugin broke its
+    /// contract.
     fn run_fixture(
         &self,
         fixture: &Fixture,
@@ -271,7 +271,7 @@ impl ConformanceRun {
         let services = |request: &Request| {
             if request.url.as_str().contains(CANARY_SECRET) {
                 *leaked.borrow_mut() = Some(
-                    "puts a secret into a URL, which logs and proxies keep: put it into a header or the body",
+                    "it puts a secret into a URL, which logs and proxies record; put it into a header or the body",
                 );
             }
             let response = fixture.response();
@@ -282,24 +282,24 @@ impl ConformanceRun {
             settings: &settings,
             services: &services,
         });
-        let refuse = |what: String| {
+        let fail = |reason: String| {
             Err(Error::new(
                 ErrorKind::Plugin,
-                format!("{what} ({})", fixture.name()),
+                format!("{reason} ({})", fixture.name()),
             ))
         };
         if let Some(what) = leaked.take() {
-            return refuse(what.to_owned());
+            return fail(what.to_owned());
         }
         match outcome {
             Ok(_) if failed.get() => {
-                refuse("returned KEYFERRY_PLUGIN_OK although its exchange had failed: return the status of the exchange".into())
+                fail("it returned KEYFERRY_PLUGIN_OK although `exchange` had failed; return the status of `exchange`".into())
             }
             Ok(_) => Ok(()),
-            Err(error) if error.message().contains(CANARY_SECRET) => refuse("tells a secret".into()),
+            Err(error) if error.message().contains(CANARY_SECRET) => fail("its error message contains a secret; remove the secret".into()),
             Err(error) => match error.plugin_fault {
-                Some(PluginFault::Misbehaved) => refuse(error.message().to_owned()),
-                Some(PluginFault::SaidNothing) => refuse(format!("{}: call `set_error_message` with a sentence", error.message())),
+                Some(PluginFault::Misbehaved) => fail(error.message().to_owned()),
+                Some(PluginFault::SaidNothing) => fail("it returned KEYFERRY_PLUGIN_E_FAILED without an error message; call `set_error_message` first".into()),
                 None => Ok(()),
             },
         }
@@ -322,7 +322,7 @@ fn token_spec((resource_kind, access): (ResourceKind, Access)) -> TokenSpec<'sta
     }
 }
 
-/// The settings and the network of a call.
+/// The settings and the response that one call gets.
 struct Fixture {
     has_settings: bool,
     response: Option<(u16, &'static str)>,
@@ -340,10 +340,10 @@ impl Fixture {
 
     fn name(&self) -> String {
         match self.response {
-            _ if !self.has_settings => "nothing is set".into(),
+            _ if !self.has_settings => "no settings".into(),
             None => "no network".into(),
             Some((status, body)) => {
-                format!("every exchange answered with status {status} and '{body}'")
+                format!("every response: status {status}, body '{body}'")
             }
         }
     }
@@ -363,9 +363,9 @@ impl Fixture {
     }
 
     fn response(&self) -> Result<Response> {
-        let (status, body) = self.response.ok_or_else(|| {
-            Error::new(ErrorKind::Unreachable, "there is no network in this test")
-        })?;
+        let (status, body) = self
+            .response
+            .ok_or_else(|| Error::new(ErrorKind::Unreachable, "this step has no network"))?;
         Ok(Response {
             status,
             date_unix_s: None,

@@ -1,4 +1,4 @@
-//! The tables of a plugin as the host keeps them: read once, checked, copied.
+//! Reads a plugin's tables, checks them, and keeps the host's own copy.
 
 use std::ffi::c_char;
 
@@ -9,7 +9,7 @@ use crate::config::{DeclaredKind, DeclaredSetting, SETTINGS};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, ResourceKind};
 
-// SAFETY: numbers, pointers and optional functions, for all of which zero is a value.
+// SAFETY: the fields are numbers, pointers and optional functions, which may all be zero.
 unsafe impl PlainData for abi::keyferry_plugin {}
 // SAFETY: as above.
 unsafe impl PlainData for abi::keyferry_plugin_setting {}
@@ -24,7 +24,7 @@ unsafe impl PlainData for abi::keyferry_plugin_request {}
 // SAFETY: as above.
 unsafe impl PlainData for abi::keyferry_plugin_header {}
 
-/// The entry of a plugin.
+/// A plugin's entry, checked and copied.
 pub(super) struct Descriptor {
     pub(super) name: String,
     pub(super) version: String,
@@ -32,12 +32,12 @@ pub(super) struct Descriptor {
     pub(super) entry: abi::keyferry_plugin,
 }
 
-/// The extension `keyferry.service/1` of a plugin.
+/// A plugin's extension `keyferry.service/1`.
 pub(super) struct ServiceTable {
     pub(super) title: String,
     pub(super) prefixes: [&'static str; 1],
     pub(super) routes: Vec<Route>,
-    /// The patterns, for people.
+    /// The patterns of the routes, as the plugin wrote them.
     pub(super) patterns: Vec<String>,
     pub(super) acquire: unsafe extern "C" fn(
         abi::keyferry_plugin_call,
@@ -62,13 +62,14 @@ const MAX_SETTINGS: usize = 32;
 const MAX_ROUTES: usize = 64;
 const RESERVED_NAMES: [&str; 6] = ["masv", "agent", "fileverbs", "profile", "store", "plugins"];
 
-/// Reads the entry.
+/// Reads a plugin's entry.
 ///
 /// # Errors
-/// What is wrong with it, as the end of a sentence that begins with the plugin's path.
+/// Returns the reason why the entry is invalid, which the caller adds to "cannot load the plugin
+/// PATH: ".
 ///
 /// # Safety
-/// `entry` points to such a table, as the header asks of plugins.
+/// `entry` points to a `keyferry_plugin` that meets the requirements of the header.
 pub(super) unsafe fn read_entry(entry: *const abi::keyferry_plugin) -> Result<Descriptor, String> {
     // SAFETY: by this function's contract.
     let entry = unsafe {
@@ -77,37 +78,35 @@ pub(super) unsafe fn read_entry(entry: *const abi::keyferry_plugin) -> Result<De
             std::mem::offset_of!(abi::keyferry_plugin, struct_size),
         )
     }
-    .map_err(|fault| format!("has an entry that {fault}"))?;
+    .map_err(|fault| format!("its entry {fault}"))?;
     // SAFETY: as above.
     let name = unsafe { foreign_memory::read_text(entry.name, MAX_SHORT_TEXT_BYTES) }
-        .map_err(|fault| format!("has a name that {fault}"))?;
+        .map_err(|fault| format!("its name {fault}"))?;
     if !is_valid_name(&name) {
         return Err(
-            "has a name that no plugin can have: 1 to 32 lower-case letters and digits, a letter first, and no built-in service's".into()
+            "its name is reserved, or is not 1 to 32 lower-case letters and digits beginning with a letter".into()
         );
     }
     // SAFETY: as above.
     let version = unsafe { foreign_memory::read_text(entry.version, MAX_SHORT_TEXT_BYTES) }
-        .map_err(|fault| format!("({name}) has a version that {fault}"))?;
+        .map_err(|fault| format!("its version {fault}"))?;
     // SAFETY: as above.
     let rows = unsafe {
         foreign_memory::read_array(entry.settings, entry.setting_count as usize, MAX_SETTINGS)
     };
-    let rows = rows.map_err(|fault| format!("({name}) has a list of settings that {fault}"))?;
+    let rows = rows.map_err(|fault| format!("its list of settings {fault}"))?;
     let mut settings: Vec<DeclaredSetting> = Vec::new();
     for (index, row) in rows.iter().enumerate() {
         // SAFETY: as above.
         let declared = unsafe { read_setting(&name, row) }
-            .map_err(|fault| format!("({name}) has a setting {index} {fault}"))?;
+            .map_err(|fault| format!("its setting {index} {fault}"))?;
         if settings.iter().any(|other| other.key == declared.key) {
-            return Err(format!("({name}) has the setting {} twice", declared.key));
+            return Err(format!("it declares the setting {} twice", declared.key));
         }
         settings.push(declared);
     }
     if entry.get_extension.is_none() {
-        return Err(format!(
-            "({name}) has no get_extension: a plugin without any extension does nothing"
-        ));
+        return Err("its `get_extension` is NULL".into());
     }
     Ok(Descriptor {
         name,
@@ -117,8 +116,8 @@ pub(super) unsafe fn read_entry(entry: *const abi::keyferry_plugin) -> Result<De
     })
 }
 
-/// Whether a plugin may have this name. It has no underscore: `KEYFERRY_NAME_KEY` has to be split
-/// again.
+/// Returns whether a plugin may have this name. An underscore is not allowed, because it separates
+/// the name from the key in the environment variable `KEYFERRY_NAME_KEY`.
 fn is_valid_name(name: &str) -> bool {
     let fits = matches!(name.len(), 1..=32)
         && name
@@ -137,44 +136,53 @@ fn is_valid_key(key: &str) -> bool {
     fits && key.starts_with(|c: char| c.is_ascii_lowercase()) && !key.ends_with("_file")
 }
 
+/// Reads one row of the list of settings.
+///
+/// # Errors
+/// Returns the reason why the row is invalid, which the caller adds to "its setting INDEX ".
+///
 /// # Safety
-/// The row's texts are as the header asks of plugins.
+/// Each string in `row` is NULL or ends in NUL.
 unsafe fn read_setting(
     name: &str,
     row: &abi::keyferry_plugin_setting,
 ) -> Result<DeclaredSetting, String> {
     // SAFETY: by this function's contract.
     let key = unsafe { foreign_memory::read_text(row.key, MAX_SHORT_TEXT_BYTES) }
-        .map_err(|fault| format!("whose key {fault}"))?;
+        .map_err(|fault| format!("has a key that {fault}"))?;
     if !is_valid_key(&key) {
-        return Err("whose key is not 1 to 32 lower-case letters, digits and underscores, a letter first, and no _file at the end".into());
+        return Err("has a key that is not 1 to 32 lower-case letters, digits and underscores beginning with a letter, or that ends in `_file`".into());
     }
     // SAFETY: as above.
     let about = unsafe { foreign_memory::read_text(row.description, MAX_LONG_TEXT_BYTES) }
-        .map_err(|fault| format!("({key}) whose sentence {fault}"))?;
+        .map_err(|fault| format!("({key}) has a description that {fault}"))?;
     let kind = match row.kind {
         abi::KEYFERRY_PLUGIN_SETTING_TEXT => DeclaredKind::Text,
         abi::KEYFERRY_PLUGIN_SETTING_SECRET => DeclaredKind::Secret,
         abi::KEYFERRY_PLUGIN_SETTING_URL => DeclaredKind::Url,
-        other => return Err(format!("({key}) of the kind {other}, which does not exist")),
+        other => {
+            return Err(format!(
+                "({key}) has the kind {other}, which does not exist"
+            ));
+        }
     };
     let fallback = match row.default_value.is_null() {
         true => None,
         // SAFETY: as above.
         false => Some(
             unsafe { foreign_memory::read_text(row.default_value, MAX_LONG_TEXT_BYTES) }
-                .map_err(|fault| format!("({key}) whose default {fault}"))?,
+                .map_err(|fault| format!("({key}) has a default value that {fault}"))?,
         ),
     };
     match (kind, &fallback) {
         (DeclaredKind::Secret, Some(_)) => {
             return Err(format!(
-                "({key}) that is a secret with a default: everybody would know it"
+                "({key}) is a secret, so it must not have a default value"
             ));
         }
         (DeclaredKind::Url, Some(url)) => drop(
             BaseUrl::parse(&key, url, &[])
-                .map_err(|error| format!("whose default can't be used: {error}"))?,
+                .map_err(|error| format!("({key}) has an invalid default value ({error})"))?,
         ),
         _ => {}
     }
@@ -189,7 +197,7 @@ unsafe fn read_setting(
         .any(|field| field.env.contains(&variable.as_str()))
     {
         return Err(format!(
-            "({key}) whose variable {variable} is a setting of keyferry's own"
+            "({key}) would have the environment variable {variable}, which is one of keyferry's own"
         ));
     }
     Ok(DeclaredSetting {
@@ -202,26 +210,28 @@ unsafe fn read_setting(
     })
 }
 
-/// Reads the table of a service.
+/// Reads the table of a plugin's service.
 ///
 /// # Errors
-/// What is wrong with it, as the end of a sentence that begins with the plugin's name.
+/// Returns the reason why the table is invalid, which the caller adds to "cannot use the plugin
+/// NAME (PATH): ".
 ///
 /// # Safety
-/// `table` points to such a table, as the header asks of plugins.
+/// `table` is NULL, or points to a `keyferry_plugin_service` that meets the requirements of the
+/// header.
 pub(super) unsafe fn read_service(
     table: *const abi::keyferry_plugin_service,
     settings: &[DeclaredSetting],
 ) -> Result<ServiceTable, String> {
     // SAFETY: by this function's contract.
     let table = unsafe { foreign_memory::read_table(table, 0) }
-        .map_err(|fault| format!("has a service table that {fault}"))?;
+        .map_err(|fault| format!("its service table {fault}"))?;
     // SAFETY: as above.
     let title = unsafe { foreign_memory::read_text(table.title, MAX_SHORT_TEXT_BYTES) }
-        .map_err(|fault| format!("has a service whose title {fault}"))?;
+        .map_err(|fault| format!("the title of its service {fault}"))?;
     // SAFETY: as above.
     let prefix = unsafe { foreign_memory::read_text(table.prefix, MAX_SHORT_TEXT_BYTES) }
-        .map_err(|fault| format!("has a service whose prefix {fault}"))?;
+        .map_err(|fault| format!("the prefix of its service {fault}"))?;
     let segments = || prefix.trim_matches('/').split('/');
     let plain = prefix
         .bytes()
@@ -230,37 +240,42 @@ pub(super) unsafe fn read_service(
         || prefix.starts_with('/')
             && prefix.ends_with('/')
             && segments().all(|part| !part.is_empty() && !part.starts_with('.'));
-    if !plain || !is_prefix || title.is_empty() {
-        return Err("has a service whose prefix is not like /v1/, or whose title is empty".into());
+    if !plain || !is_prefix {
+        return Err("the prefix of its service is not a path like `/v1/`".into());
+    }
+    if title.is_empty() {
+        return Err("the title of its service is empty".into());
     }
     if !settings
         .iter()
         .any(|setting| setting.key == "url" && setting.kind == DeclaredKind::Url)
     {
         return Err(
-            "has a service and no setting `url` that is a URL: name it in the descriptor".into(),
+            "it has a service, but its entry declares no setting `url` of the kind URL".into(),
         );
     }
     // SAFETY: as above.
     let rows =
         unsafe { foreign_memory::read_array(table.routes, table.route_count as usize, MAX_ROUTES) };
-    let rows = rows.map_err(|fault| format!("has a list of routes that {fault}"))?;
+    let rows = rows.map_err(|fault| format!("its list of routes {fault}"))?;
     let (mut routes, mut patterns) = (Vec::new(), Vec::new());
     for (index, row) in rows.iter().enumerate() {
         // SAFETY: as above.
         let pattern = unsafe { foreign_memory::read_text(row.pattern, MAX_LONG_TEXT_BYTES) }
-            .map_err(|fault| format!("has a route {index} whose pattern {fault}"))?;
+            .map_err(|fault| format!("its route {index} has a pattern that {fault}"))?;
         routes.push(
             read_route(&pattern, row)
-                .map_err(|fault| format!("has a route {index} ({pattern}) that {fault}"))?,
+                .map_err(|fault| format!("its route {index} ({pattern}) {fault}"))?,
         );
         patterns.push(pattern);
     }
     if routes.is_empty() {
-        return Err("has a service without routes: no path is its own".into());
+        return Err("its service has no routes".into());
     }
-    let acquire = table.acquire.ok_or("has a service without `acquire`")?;
-    // The table lives as long as the process, and its prefix with it.
+    let acquire = table
+        .acquire
+        .ok_or("the `acquire` of its service is NULL")?;
+    // A plugin is never unloaded, so its prefix is leaked once.
     let prefixes = [&*Box::leak(prefix.into_boxed_str())];
     Ok(ServiceTable {
         title,
@@ -290,7 +305,7 @@ fn read_route(pattern: &str, row: &abi::keyferry_plugin_route) -> Result<Route, 
     Route::parse(pattern, resource_kind, access).map_err(str::to_owned)
 }
 
-/// The ABI's number for a kind of token.
+/// Returns the ABI's number for a kind of token.
 pub(super) fn token_kind_number(resource_kind: ResourceKind) -> u32 {
     match resource_kind {
         ResourceKind::User => abi::KEYFERRY_PLUGIN_TOKEN_USER,
@@ -300,7 +315,7 @@ pub(super) fn token_kind_number(resource_kind: ResourceKind) -> u32 {
     }
 }
 
-/// The ABI's number for an access.
+/// Returns the ABI's number for an access.
 pub(super) fn access_number(access: Access) -> u32 {
     match access {
         Access::Full => abi::KEYFERRY_PLUGIN_ACCESS_FULL,
@@ -310,20 +325,22 @@ pub(super) fn access_number(access: Access) -> u32 {
     }
 }
 
-/// Reads the table of a secret source.
+/// Reads the table of a plugin's secret source.
 ///
 /// # Errors
-/// What is wrong with it, as the end of a sentence that begins with the plugin's name.
+/// Returns the reason why the table is invalid, which the caller adds to "cannot use the plugin
+/// NAME (PATH): ".
 ///
 /// # Safety
-/// `table` points to such a table, as the header asks of plugins.
+/// `table` is NULL, or points to a `keyferry_plugin_secret_source` that meets the requirements of
+/// the header.
 pub(super) unsafe fn read_secret_source(
     table: *const abi::keyferry_plugin_secret_source,
 ) -> Result<GetSecretFunction, String> {
     // SAFETY: by this function's contract.
     let table = unsafe { foreign_memory::read_table(table, 0) }
-        .map_err(|fault| format!("has a secret source's table that {fault}"))?;
+        .map_err(|fault| format!("its secret source table {fault}"))?;
     table
         .get
-        .ok_or_else(|| "has a secret source without `get`".into())
+        .ok_or_else(|| "the `get` of its secret source is NULL".into())
 }

@@ -1,16 +1,16 @@
-//! Examines a file before it is loaded: whether it is a complete shared object for this machine
-//! that exports the entry, and for which ABI version. No code of the file runs for this. The names
-//! of constants are those of the ELF specification.
+//! Examines a plugin's file before it is loaded.
 //!
-//! No offset or size in the file is trusted.
+//! Checks that the file is a complete ELF shared object for this architecture and exports the
+//! entry, and reads the entry's ABI version. No code of the file runs. Every offset and size in the
+//! file is checked before it is used. Constants have the names of the ELF specification.
 //!
-//! Rationale: the linker crashes on a file that ends early, and runs constructors of whatever it is
-//! given.
+//! Rationale: the dynamic linker crashes on a truncated file, and runs the constructors of any
+//! shared object before its caller can check it.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// The first three fields of the entry.
+/// The first three fields of a plugin's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct EntryHeader {
     pub(super) abi_major: u32,
@@ -33,27 +33,30 @@ const DT_NEEDED: u64 = 1;
 const DT_RPATH: u64 = 15;
 const DT_RUNPATH: u64 = 29;
 const STT_OBJECT: u8 = 1;
-/// A file with a longer table of segments or sections is refused.
+/// The maximum number of rows in a segment or section table. A file with more rows is rejected.
 const MAX_TABLE_ROWS: usize = 4096;
-/// A file with a larger table of symbols or names is refused.
+/// The maximum size of a symbol or string table. A file with a larger one is rejected.
 const MAX_SECTION_BYTES: usize = 64 << 20;
 
-/// Reads the first fields of the entry, which is the symbol `name`.
+/// Reads the first three fields of the entry. `name` is the entry's symbol.
 ///
 /// # Errors
-/// What is wrong with the file, as the end of a sentence that begins with its path.
+/// Returns a reason and a remedy, which the caller adds to "cannot load the plugin PATH: ".
 pub(super) fn read_entry_header(file: &File, name: &str) -> Result<EntryHeader, &'static str> {
     let elf = ElfFile {
         file,
-        len: file.metadata().map_err(|_| "can't be examined")?.len(),
+        len: file
+            .metadata()
+            .map_err(|_| "cannot read its metadata; check the file system")?
+            .len(),
     };
     let header = elf.bytes(0, 64).ok_or(NOT_A_SHARED_OBJECT)?;
-    // 64 bits, little-endian.
+    // The bytes 2 and 1 mean 64-bit and little-endian.
     if header[..6] != [0x7f, b'E', b'L', b'F', 2, 1] || u16_at(&header, 16) != Some(ET_DYN) {
         return Err(NOT_A_SHARED_OBJECT);
     }
     if u16_at(&header, 18) != Some(EM_THIS_MACHINE) {
-        return Err("is made for another kind of machine: compile it here");
+        return Err("it is compiled for another architecture; compile it for this one");
     }
     let segments = elf.table(&header, 32, 54, 56).ok_or(TRUNCATED)?;
     let sections = elf.table(&header, 40, 58, 64).ok_or(TRUNCATED)?;
@@ -80,7 +83,7 @@ pub(super) fn read_entry_header(file: &File, name: &str) -> Result<EntryHeader, 
     let segment = loadable
         .iter()
         .find(holds_entry)
-        .ok_or("exports an entry that is no initialised data: define it with its values")?;
+        .ok_or("its `keyferry_plugin_entry` is not initialised data; define it with its values")?;
     let numbers = elf
         .bytes(segment.offset + (address - segment.address), 12)
         .ok_or(TRUNCATED)?;
@@ -92,10 +95,10 @@ pub(super) fn read_entry_header(file: &File, name: &str) -> Result<EntryHeader, 
     })
 }
 
-const NOT_A_SHARED_OBJECT: &str = "is no shared object: compile it with -shared -fPIC";
-const TRUNCATED: &str = "is not whole: copy it again";
-const NO_ENTRY: &str =
-    "exports no constant data `keyferry_plugin_entry`: it is no plugin, or hides its symbols";
+const NOT_A_SHARED_OBJECT: &str =
+    "it is not a 64-bit ELF shared object; compile it with `-shared -fPIC`";
+const TRUNCATED: &str = "the file is truncated or damaged; copy it again";
+const NO_ENTRY: &str = "it exports no constant data `keyferry_plugin_entry`; name a plugin, or rebuild it with that symbol exported";
 
 struct Segment {
     offset: u64,
@@ -117,7 +120,7 @@ struct ElfFile<'a> {
 }
 
 impl ElfFile<'_> {
-    /// Bytes of the file; none if it ends before.
+    /// Reads `len` bytes at the offset `at`. Returns `None` if the file is too short.
     fn bytes(&self, at: u64, len: usize) -> Option<Vec<u8>> {
         at.checked_add(len as u64).filter(|end| *end <= self.len)?;
         let mut bytes = vec![0; len];
@@ -125,8 +128,9 @@ impl ElfFile<'_> {
         Some(bytes)
     }
 
-    /// A table that the ELF header names. Its offset is at `offset_at`, its row size and row count
-    /// at `row_size_at`; a row must have `row_size` bytes.
+    /// Reads a table that the ELF header describes. The table's offset is at `offset_at` in the
+    /// header. The row size is at `row_size_at`, followed by the row count. Returns `None` if a row
+    /// is not `row_size` bytes long.
     fn table(
         &self,
         header: &[u8],
@@ -145,8 +149,8 @@ impl ElfFile<'_> {
         self.bytes(offset, usize::from(row_size) * usize::from(count))
     }
 
-    /// Refuses a file with a search path of its own, or with a dependency named by a path: nobody
-    /// has examined those files.
+    /// Rejects a file that has its own library search path, or that names a library by its path.
+    /// The linker would load libraries from there, and the host has not examined those files.
     fn check_dependencies(&self, sections: &[u8]) -> Result<(), &'static str> {
         let rows: Vec<_> = sections.chunks_exact(64).collect();
         let dynamic = rows
@@ -170,10 +174,10 @@ impl ElfFile<'_> {
                 .unwrap_or_default();
             match u64_at(entry, 0) {
                 Some(DT_RPATH | DT_RUNPATH) => {
-                    return Err("has a search path of its own: link it without -rpath");
+                    return Err("it has its own library search path; link it without `-rpath`");
                 }
                 Some(DT_NEEDED) if text.contains(&b'/') => {
-                    return Err("needs a library by a path: link it by name");
+                    return Err("it names a library by its path; link the library by its name");
                 }
                 _ => {}
             }
@@ -181,7 +185,7 @@ impl ElfFile<'_> {
         Ok(())
     }
 
-    /// The bytes of a section.
+    /// Reads the bytes of a section.
     fn section_bytes(&self, row: &[u8]) -> Option<Vec<u8>> {
         let (offset, size) = (u64_at(row, 24)?, usize::try_from(u64_at(row, 32)?).ok()?);
         if size > MAX_SECTION_BYTES {
@@ -191,7 +195,7 @@ impl ElfFile<'_> {
         }
     }
 
-    /// The address of a symbol that is exported and data.
+    /// Returns the address of an exported data symbol.
     fn find_symbol(&self, sections: &[u8], name: &str) -> Result<u64, &'static str> {
         let rows: Vec<_> = sections.chunks_exact(64).collect();
         let dynamic = rows

@@ -1,44 +1,47 @@
-//! Reading a plugin's memory: bounded, checked, copied before anything else happens.
+//! Copies data out of a plugin's memory, with checks and size limits.
 //!
-//! A dangling pointer can't be told from a valid one; everything else is checked.
+//! The host can't detect a dangling pointer. It checks everything else.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
-/// What is wrong with a value that a plugin passed, as the end of a sentence: "is not UTF-8".
+/// What is wrong with a value that a plugin passed: a verb phrase such as "is not UTF-8".
 pub(super) type Fault = &'static str;
 
-/// A type of the ABI for which all bytes are a value, zeros too.
+/// A type of the ABI for which any bytes are a valid value, including all zeros.
 ///
 /// # Safety
-/// That has to be true.
+/// All fields are numbers, pointers or optional functions.
 pub(super) unsafe trait PlainData: Copy {}
 
-/// Copies a text that ends in NUL within `max` bytes: UTF-8 without control characters.
+/// Copies a string that ends in NUL. Rejects a string that is longer than `max` bytes, is not UTF-8
+/// or contains control characters.
 ///
 /// # Safety
-/// `text` is NULL, or points to bytes that end in NUL or are more than `max`.
+/// `text` is NULL, or points to a string that ends in NUL, or to more than `max` bytes.
 pub(super) unsafe fn read_text(text: *const c_char, max: usize) -> Result<String, Fault> {
     if text.is_null() {
         return Err("is NULL");
     }
     let mut bytes = Vec::with_capacity(64);
     loop {
-        // SAFETY: no NUL came so far, so by this function's contract this byte is there.
+        // SAFETY: none of the at most `max` bytes before this one is NUL, so by this function's
+        // contract this byte is valid.
         let byte = unsafe { text.wrapping_add(bytes.len()).read() } as u8;
         if byte == 0 {
             break;
         }
         if bytes.len() >= max {
             bytes.fill(0);
-            return Err("is longer than it may be, or has no end");
+            return Err("is too long, or does not end in NUL");
         }
         bytes.push(byte);
     }
     checked_text(bytes)
 }
 
-/// Copies `size` bytes that are UTF-8; they may have control characters.
+/// Copies `size` bytes. Rejects more than `max` bytes, or bytes that are not UTF-8. Control
+/// characters are allowed.
 ///
 /// # Safety
 /// `data` is NULL, or points to `size` bytes.
@@ -51,7 +54,7 @@ pub(super) unsafe fn read_bytes(
         return Err("is NULL");
     }
     if size > max {
-        return Err("is longer than it may be");
+        return Err("is too long");
     }
     // SAFETY: by this function's contract.
     let bytes = unsafe { std::slice::from_raw_parts(data.cast::<u8>(), size) };
@@ -64,17 +67,17 @@ fn checked_text(bytes: Vec<u8>) -> Result<String, Fault> {
         .chars()
         .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
     {
-        return Err("holds a line break or another control character");
+        return Err("contains a line break or another control character");
     }
     Ok(text)
 }
 
-/// Copies a table that states its size. No byte behind that size is read; fields that the table
-/// does not have are zero.
+/// Copies a table whose `struct_size` is at the offset `size_at`. Reads no byte after that size.
+/// Fields that the table doesn't have are zero in the copy.
 ///
 /// # Safety
-/// `table` is NULL, or points to at least `size_at + 4` bytes, and to as many as the number at
-/// `size_at` states.
+/// `table` is NULL or not aligned, or points to at least `size_at + 4` bytes and to as many bytes
+/// as its `struct_size` states.
 pub(super) unsafe fn read_table<T: PlainData>(table: *const T, size_at: usize) -> Result<T, Fault> {
     if table.is_null() {
         return Err("is NULL");
@@ -91,10 +94,10 @@ pub(super) unsafe fn read_table<T: PlainData>(table: *const T, size_at: usize) -
             .read_unaligned()
     } as usize;
     if size < size_at + 4 {
-        return Err("says a size that is smaller than its own number");
+        return Err("has a `struct_size` that is too small");
     }
     let mut copy = MaybeUninit::<T>::zeroed();
-    // SAFETY: both have as many bytes, and nothing else points to the copy.
+    // SAFETY: both have at least this many bytes, and nothing else points to the copy.
     unsafe {
         std::ptr::copy_nonoverlapping(
             table.cast::<u8>(),
@@ -102,14 +105,14 @@ pub(super) unsafe fn read_table<T: PlainData>(table: *const T, size_at: usize) -
             size.min(size_of::<T>()),
         )
     };
-    // SAFETY: `Plain` says that any bytes are a value.
+    // SAFETY: `PlainData` promises that these bytes are a valid value.
     Ok(unsafe { copy.assume_init() })
 }
 
-/// Copies an array of `count` rows.
+/// Copies an array of `count` rows. Rejects more than `max` rows.
 ///
 /// # Safety
-/// `rows` is NULL, or points to `count` of them.
+/// `rows` is NULL or not aligned, or points to `count` rows.
 pub(super) unsafe fn read_array<T: PlainData>(
     rows: *const T,
     count: usize,
@@ -125,7 +128,7 @@ pub(super) unsafe fn read_array<T: PlainData>(
         return Err("is not aligned");
     }
     if count > max {
-        return Err("says a count that is greater than there may be");
+        return Err("has too many elements");
     }
     // SAFETY: by this function's contract.
     Ok(unsafe { std::slice::from_raw_parts(rows, count) }.to_vec())
@@ -144,11 +147,11 @@ mod tests {
         b: u64,
     }
 
-    // SAFETY: numbers alone.
+    // SAFETY: all fields are numbers.
     unsafe impl PlainData for Table {}
 
     fn read(text_bytes: &[u8]) -> Result<String, Fault> {
-        // SAFETY: each ends in NUL, or is longer than the limit.
+        // SAFETY: each string ends in NUL, or is longer than the limit of 8 bytes.
         unsafe { read_text(text_bytes.as_ptr().cast(), 8) }
     }
 
@@ -177,7 +180,7 @@ mod tests {
             a: 7,
             b: u64::MAX,
         };
-        // SAFETY: the table is larger than it says.
+        // SAFETY: the table is larger than its `size` states.
         let copy = unsafe { read_table(&raw const whole, 0) }.unwrap();
         assert_eq!((copy.a, copy.b), (7, 0));
         let larger = [Table {
@@ -185,7 +188,7 @@ mod tests {
             a: 1,
             b: 2,
         }; 2];
-        // SAFETY: no more than a table is read, however large it says it is.
+        // SAFETY: at most `size_of::<Table>()` bytes are read, even if `size` is larger.
         let copy = unsafe { read_table(larger.as_ptr(), 0) }.unwrap();
         assert_eq!((copy.a, copy.b), (1, 2));
         for size in 0..4 {
@@ -202,17 +205,17 @@ mod tests {
             a: 3,
             b: 0,
         };
-        // SAFETY: the count is refused before anything is read.
+        // SAFETY: the count is rejected before a row is read.
         assert!(unsafe { read_array(&raw const one, usize::MAX, 32) }.is_err());
         // SAFETY: as above.
         assert!(unsafe { read_array(std::ptr::null::<Table>(), 1, 32) }.is_err());
-        // SAFETY: there is one.
+        // SAFETY: the array has one row.
         assert_eq!(
             // SAFETY: as above.
             unsafe { read_array(&raw const one, 1, 32) }.unwrap()[0].a,
             3
         );
-        // SAFETY: nothing is read.
+        // SAFETY: no row is read if the count is 0.
         assert!(
             // SAFETY: as above.
             unsafe { read_array(std::ptr::null::<Table>(), 0, 32) }

@@ -1,6 +1,5 @@
-//! A loaded plugin: what its entry says, and the state of its initialisation.
-//!
-//! Calls no function of it: see `instance.rs`.
+//! A loaded plugin: the data of its entry, and the state of its initialisation. `instance.rs` calls
+//! its functions.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
@@ -11,42 +10,42 @@ use crate::config::DeclaredSetting;
 use crate::error::{Error, ErrorKind, PluginFault};
 use crate::sys::sync::Mutex;
 
-/// A loaded plugin. It lives as long as the process.
+/// A loaded plugin. The host never unloads it.
 pub struct Plugin {
-    /// Its file.
+    /// The plugin's file.
     pub path: PathBuf,
-    /// Its name.
+    /// The plugin's name.
     pub name: String,
-    /// Its version.
+    /// The plugin's version.
     pub version: String,
-    /// The settings that it declares.
+    /// The settings that the plugin declares.
     pub settings: Vec<DeclaredSetting>,
-    /// The minor number of the ABI that it was built for.
+    /// The minor version of the ABI that the plugin was built for.
     pub abi_minor: u32,
     pub(super) entry: abi::keyferry_plugin,
     pub(super) lifecycle: Mutex<Lifecycle>,
-    /// How many of its calls have timed out and not returned since.
+    /// The number of calls that have timed out and not returned yet.
     pub(super) hung_calls: AtomicUsize,
 }
 
-// SAFETY: the entry is a copy of constants: functions that the ABI says may be called from any
-// thread, and pointers that only `descriptor` follows, while it is made.
+// SAFETY: the entry is a copy of constant data. The ABI allows its functions to be called from any
+// thread. Only `descriptor` follows its other pointers, before this value exists.
 unsafe impl Send for Plugin {}
 // SAFETY: as above.
 unsafe impl Sync for Plugin {}
 
-/// The state of a plugin between `init` and `deinit`.
+/// The initialisation state of a plugin.
 #[derive(Default)]
 pub(super) struct Lifecycle {
-    /// How many instances there are.
+    /// The number of instances. The plugin is initialised while this is not 0.
     pub(super) users: usize,
-    /// Read after the first `init`, and valid as long as the process.
+    /// The plugin's extensions, which are read after the first `init` and stay valid.
     pub(super) extensions: Option<Extensions>,
-    /// Why the plugin is not initialised again.
+    /// The error after which the host does not call `init` again.
     pub(super) fault: Option<Error>,
 }
 
-/// The extensions that a plugin has.
+/// The extensions of a plugin.
 #[derive(Clone, Copy)]
 pub(super) struct Extensions {
     pub(super) service: Option<&'static ServiceTable>,
@@ -74,11 +73,11 @@ impl Plugin {
         }
     }
 
-    /// The error for a plugin that breaks its contract.
+    /// Returns the error for a plugin that broke its contract.
     pub(super) fn misbehaved(&self, what: &str) -> Error {
         Error::new(
             ErrorKind::Plugin,
-            format!("the plugin {} misbehaves: {what}", self.name),
+            format!("the plugin {} misbehaved: {what}", self.name),
         )
         .with_plugin_fault(PluginFault::Misbehaved)
     }

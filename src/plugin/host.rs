@@ -1,7 +1,7 @@
-//! The host's table: the functions that plugins call, each with the id of its call.
+//! The host's table: the slots that plugins call.
 //!
-//! No panic crosses the boundary, a wrong argument is recorded as a fault of the plugin, and
-//! nothing is written to a plugin's memory before the pointer is checked.
+//! Each slot takes the id of the call in which the plugin uses it. A slot catches panics, records
+//! an invalid argument as a fault of the plugin, and checks an out-pointer before it writes to it.
 
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,10 +13,11 @@ use super::abi::{
     self, keyferry_plugin_buffer, keyferry_plugin_call, keyferry_plugin_host,
     keyferry_plugin_status,
 };
+use super::buffers::MAX_TOTAL_BYTES;
 use super::call::{self, PluginCall};
 use super::foreign_memory;
 use super::http_request;
-use super::slot::{MAX_NAME_BYTES, MAX_TEXT_BYTES, SlotError, bad_argument};
+use super::slot::{MAX_NAME_BYTES, MAX_TEXT_BYTES, SlotError, bad_argument, not_set};
 use super::status;
 use crate::clock::LATEST_UNIX_S;
 use crate::config::DeclaredKind;
@@ -24,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::secret::Secret;
 
-/// The table that `init` gets.
+/// The host's table, which the host passes to `init`.
 pub(super) static HOST: keyferry_plugin_host = keyferry_plugin_host {
     abi_major: abi::KEYFERRY_PLUGIN_ABI_MAJOR,
     abi_minor: abi::KEYFERRY_PLUGIN_ABI_MINOR,
@@ -46,11 +47,11 @@ pub(super) static HOST: keyferry_plugin_host = keyferry_plugin_host {
     is_cancelled: Some(is_cancelled),
 };
 
-/// The longest sentence: of an error, of the log, and the longest JSON pointer.
-const MAX_SENTENCE_BYTES: usize = 500;
+/// The maximum length of an error message, a log message or a JSON pointer.
+const MAX_MESSAGE_BYTES: usize = 500;
 const MAX_HEADERS: usize = 8;
 
-/// Runs the body of a slot for the call with an id.
+/// Finds the call `id`, runs the body of a slot for it, and returns the slot's status.
 fn run_slot(
     id: keyferry_plugin_call,
     work: impl FnOnce(&Arc<PluginCall>) -> Result<(), SlotError>,
@@ -76,20 +77,25 @@ fn run_slot(
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(abi::KEYFERRY_PLUGIN_E_FAILED)
 }
 
-/// Copies bytes into a buffer of the call.
+/// Copies `bytes` into a new buffer of the call.
 fn copy_to_buffer(
     call: &PluginCall,
     slot: &str,
     bytes: &[u8],
 ) -> Result<keyferry_plugin_buffer, SlotError> {
-    call.state.lock().buffers.copy_of(bytes).ok_or_else(|| {
-        SlotError::Fault(format!(
-            "it wants more memory of `{slot}` than a call may have"
-        ))
-    })
+    let buffer = call.state.lock().buffers.copy_of(bytes);
+    buffer.ok_or_else(|| too_much_memory(slot))
 }
 
-/// Checks an out-pointer, before anything else happens.
+/// Returns the error for a call whose buffers would exceed [`MAX_TOTAL_BYTES`].
+fn too_much_memory(slot: &str) -> SlotError {
+    SlotError::Fault(format!(
+        "it called `{slot}` for more memory than the {} MiB that one call may use",
+        MAX_TOTAL_BYTES >> 20
+    ))
+}
+
+/// Checks that an out-pointer is aligned and not NULL. Slots call this first.
 fn check_out_pointer<T>(out: *mut T, slot: &str) -> Result<(), SlotError> {
     let fits = !out.is_null() && out.is_aligned();
     if fits {
@@ -108,13 +114,13 @@ unsafe extern "C" fn get_setting(
 ) -> keyferry_plugin_status {
     run_slot(id, |call| {
         check_out_pointer(out, "get_setting")?;
-        // SAFETY: the header asks plugins for texts that end in NUL.
+        // SAFETY: the header requires that strings end in NUL.
         let key = unsafe { foreign_memory::read_text(key, MAX_NAME_BYTES) }
             .map_err(bad_argument("get_setting", "key"))?;
         let plugin = call.plugin;
         let Some(declared) = plugin.settings.iter().find(|declared| declared.key == key) else {
             return Err(SlotError::Fault(format!(
-                "it asked for the setting `{key}`, which its descriptor does not name"
+                "it called `get_setting` for `{key}`, which its entry does not declare"
             )));
         };
         let value = call
@@ -122,19 +128,12 @@ unsafe extern "C" fn get_setting(
             .ok_or(SlotError::Cancelled)??;
         let value = value
             .or_else(|| declared.fallback.as_deref().map(Secret::from))
-            .ok_or_else(|| {
-                let what = format!(
-                    "`{}` is not set: {}",
-                    declared.full_key,
-                    declared.about.trim_end_matches('.')
-                );
-                Error::new(ErrorKind::NotConfigured, what)
-            })?;
+            .ok_or_else(|| not_set(declared))?;
         let buffer = copy_to_buffer(call, "get_setting", value.expose().as_bytes())?;
         if declared.kind == DeclaredKind::Secret {
             call.state.lock().secrets.push(value);
         }
-        // SAFETY: checked above; the header asks plugins that it points to a buffer.
+        // SAFETY: `out` is aligned and not NULL. The header requires that it points to a buffer.
         unsafe { out.write(buffer) };
         Ok(())
     })
@@ -147,13 +146,13 @@ unsafe extern "C" fn exchange_slot(
 ) -> keyferry_plugin_status {
     run_slot(id, |call| {
         check_out_pointer(response, "exchange")?;
-        // SAFETY: the header asks plugins for a request with its size.
+        // SAFETY: the header requires that `request` points to a request that states its size.
         let request = unsafe { http_request::read_request(request) }?;
         let received = http_request::send(call, request)?;
         let body = copy_to_buffer(call, "exchange", received.body.expose().as_bytes())?;
-        // SAFETY: the header asks plugins for a response with its size.
+        // SAFETY: the header requires that `response` points to a response that states its size.
         unsafe { http_request::write_response(response, u32::from(received.status), body) }
-            .map_err(bad_argument("exchange", "answer"))
+            .map_err(bad_argument("exchange", "response"))
     })
 }
 
@@ -164,15 +163,9 @@ unsafe extern "C" fn new_buffer(
 ) -> keyferry_plugin_status {
     run_slot(id, |call| {
         check_out_pointer(out, "new_buffer")?;
-        let too_much =
-            || SlotError::Fault("it wants more memory of `new_buffer` than a call may have".into());
-        let buffer = call
-            .state
-            .lock()
-            .buffers
-            .zeroed(size)
-            .ok_or_else(too_much)?;
-        // SAFETY: checked above; the header asks plugins that it points to a buffer.
+        let buffer = call.state.lock().buffers.zeroed(size);
+        let buffer = buffer.ok_or_else(|| too_much_memory("new_buffer"))?;
+        // SAFETY: `out` is aligned and not NULL. The header requires that it points to a buffer.
         unsafe { out.write(buffer) };
         Ok(())
     })
@@ -187,21 +180,21 @@ unsafe extern "C" fn json_get_text(
 ) -> keyferry_plugin_status {
     run_slot(id, |call| {
         check_out_pointer(out, "json_get_text")?;
-        // SAFETY: the header asks plugins for as many bytes as they say.
+        // SAFETY: the header requires that `document` points to `document_size` bytes.
         let text = unsafe {
             foreign_memory::read_bytes(document, document_size, crate::ports::http::MAX_BODY_BYTES)
         }
         .map_err(bad_argument("json_get_text", "document"))?;
-        // SAFETY: the header asks plugins for texts that end in NUL.
-        let pointer = unsafe { foreign_memory::read_text(pointer, MAX_SENTENCE_BYTES) }
-            .map_err(bad_argument("json_get_text", "pointer"))?;
+        // SAFETY: the header requires that strings end in NUL.
+        let pointer = unsafe { foreign_memory::read_text(pointer, MAX_MESSAGE_BYTES) }
+            .map_err(bad_argument("json_get_text", "JSON pointer"))?;
         let text = Secret::new(text);
-        // The message of the parser quotes the document.
+        // The parser's message is dropped, because it quotes the document, which may hold secrets.
         let document: Value = serde_json::from_str(text.expose()).map_err(|_| {
             Error::new(
                 ErrorKind::BadResponse,
                 format!(
-                    "the plugin {}: the service's answer is no JSON: check its URL",
+                    "the plugin {}: the service's response is not JSON; check the service's URL",
                     call.plugin.name
                 ),
             )
@@ -210,7 +203,7 @@ unsafe extern "C" fn json_get_text(
             Error::new(
                 ErrorKind::NotFound,
                 format!(
-                    "the plugin {}: the service's answer has no {pointer}",
+                    "the plugin {}: the service's response has no `{pointer}`; check the service's URL",
                     call.plugin.name
                 ),
             )
@@ -222,15 +215,15 @@ unsafe extern "C" fn json_get_text(
         };
         let value = Secret::new(value);
         if value.expose().chars().any(char::is_control) {
-            // A NUL would end the text for the plugin.
+            // A NUL would end the string early for the plugin.
             let what = format!(
-                "the plugin {}: the service's answer has a control character in {pointer}",
+                "the plugin {}: the service's response has a control character in `{pointer}`; check the service's URL",
                 call.plugin.name
             );
             return Err(Error::new(ErrorKind::BadResponse, what).into());
         }
         let buffer = copy_to_buffer(call, "json_get_text", value.expose().as_bytes())?;
-        // SAFETY: checked above; the header asks plugins that it points to a buffer.
+        // SAFETY: `out` is aligned and not NULL. The header requires that it points to a buffer.
         unsafe { out.write(buffer) };
         Ok(())
     })
@@ -243,13 +236,13 @@ unsafe extern "C" fn json_quote(
 ) -> keyferry_plugin_status {
     run_slot(id, |call| {
         check_out_pointer(out, "json_quote")?;
-        // SAFETY: the header asks plugins for texts that end in NUL.
+        // SAFETY: the header requires that strings end in NUL.
         let text = unsafe { foreign_memory::read_text(text, MAX_TEXT_BYTES) }
             .map(Secret::new)
-            .map_err(bad_argument("json_quote", "text"))?;
+            .map_err(bad_argument("json_quote", "string"))?;
         let quoted = Secret::new(Value::from(text.expose()).to_string());
         let buffer = copy_to_buffer(call, "json_quote", quoted.expose().as_bytes())?;
-        // SAFETY: checked above; the header asks plugins that it points to a buffer.
+        // SAFETY: `out` is aligned and not NULL. The header requires that it points to a buffer.
         unsafe { out.write(buffer) };
         Ok(())
     })
@@ -261,7 +254,7 @@ unsafe extern "C" fn add_header(
     value: *const c_char,
 ) -> keyferry_plugin_status {
     run_slot(id, |call| {
-        // SAFETY: the header asks plugins for texts that end in NUL.
+        // SAFETY: the header requires that strings end in NUL.
         let name = unsafe { foreign_memory::read_text(name, MAX_NAME_BYTES) }
             .map_err(bad_argument("add_header", "name"))?;
         // SAFETY: as above.
@@ -272,15 +265,21 @@ unsafe extern "C" fn add_header(
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        if !is_name || value.is_empty() {
+        if !is_name {
             return Err(SlotError::Fault(
-                "it gave a header whose name can't be sent, or whose value is empty".into(),
+                "it called `add_header` with a name that is not letters, digits, `-` and `_`"
+                    .into(),
+            ));
+        }
+        if value.is_empty() {
+            return Err(SlotError::Fault(
+                "it called `add_header` with a value that is empty".into(),
             ));
         }
         let mut state = call.state.lock();
         if state.headers.len() >= MAX_HEADERS {
             return Err(SlotError::Fault(format!(
-                "it gave more than {MAX_HEADERS} headers"
+                "it called `add_header` more than {MAX_HEADERS} times"
             )));
         }
         state.headers.push((name, value));
@@ -291,27 +290,27 @@ unsafe extern "C" fn add_header(
 unsafe extern "C" fn set_expiry(id: keyferry_plugin_call, unix_s: i64) -> keyferry_plugin_status {
     run_slot(id, |call| {
         if !(1..=LATEST_UNIX_S).contains(&unix_s) {
-            return Err(SlotError::Fault(
-                "it gave an expiry that is no time in seconds since 1970".into(),
-            ));
+            return Err(SlotError::Fault(format!(
+                "it called `set_expiry` with {unix_s}, which is not a time in seconds since 1970"
+            )));
         }
         call.state.lock().expires_unix_s = Some(unix_s);
         Ok(())
     })
 }
 
-/// Copies a secret that a plugin passes.
+/// Copies a secret that the plugin passes to `slot`.
 ///
 /// # Safety
-/// `text` is NULL, or ends in NUL.
+/// `text` is NULL, or points to a string that ends in NUL.
 unsafe fn read_secret(slot: &str, text: *const c_char) -> Result<Secret, SlotError> {
     // SAFETY: by this function's contract.
     let secret = unsafe { foreign_memory::read_text(text, MAX_TEXT_BYTES) }
         .map(Secret::new)
-        .map_err(bad_argument(slot, "text"))?;
+        .map_err(bad_argument(slot, "string"))?;
     if secret.is_empty() {
         Err(SlotError::Fault(format!(
-            "it called `{slot}` with a text that is empty"
+            "it called `{slot}` with a string that is empty"
         )))
     } else {
         Ok(secret)
@@ -323,7 +322,7 @@ unsafe extern "C" fn set_renewal_secret(
     renewal_secret: *const c_char,
 ) -> keyferry_plugin_status {
     run_slot(id, |call| {
-        // SAFETY: the header asks plugins for texts that end in NUL.
+        // SAFETY: the header requires that strings end in NUL.
         let renewal_secret = unsafe { read_secret("set_renewal_secret", renewal_secret) }?;
         call.state.lock().renewal = Some(renewal_secret);
         Ok(())
@@ -335,25 +334,26 @@ unsafe extern "C" fn set_secret(
     secret: *const c_char,
 ) -> keyferry_plugin_status {
     run_slot(id, |call| {
-        // SAFETY: the header asks plugins for texts that end in NUL.
+        // SAFETY: the header requires that strings end in NUL.
         let secret = unsafe { read_secret("set_secret", secret) }?;
         call.state.lock().secret = Some(secret);
         Ok(())
     })
 }
 
-/// Copies a sentence for users. None if it is empty or contains a secret of the call.
+/// Copies a message for users. Returns `None` if the message is empty or contains a secret of the
+/// call.
 ///
 /// # Safety
-/// `text` is NULL, or ends in NUL.
-unsafe fn read_sentence(
+/// `text` is NULL, or points to a string that ends in NUL.
+unsafe fn read_message(
     call: &PluginCall,
     slot: &str,
     text: *const c_char,
 ) -> Result<Option<String>, SlotError> {
-    // SAFETY: the header asks plugins for texts that end in NUL.
-    let text = unsafe { foreign_memory::read_text(text, MAX_SENTENCE_BYTES) }
-        .map_err(bad_argument(slot, "sentence"))?;
+    // SAFETY: by this function's contract.
+    let text = unsafe { foreign_memory::read_text(text, MAX_MESSAGE_BYTES) }
+        .map_err(bad_argument(slot, "message"))?;
     let state = call.state.lock();
     let headers = state.headers.iter().map(|(_, value)| value);
     let mut secrets = state
@@ -371,8 +371,8 @@ unsafe extern "C" fn set_error_message(
     message: *const c_char,
 ) -> keyferry_plugin_status {
     run_slot(id, |call| {
-        // SAFETY: the header asks plugins for texts that end in NUL.
-        let message = unsafe { read_sentence(call, "set_error_message", message) }?;
+        // SAFETY: the header requires that strings end in NUL.
+        let message = unsafe { read_message(call, "set_error_message", message) }?;
         call.state.lock().error_message = message;
         Ok(())
     })
@@ -390,16 +390,16 @@ unsafe extern "C" fn log_slot(
             abi::KEYFERRY_PLUGIN_LOG_INFO => (Level::Info, ""),
             abi::KEYFERRY_PLUGIN_LOG_DEBUG => (Level::Debug, ""),
             abi::KEYFERRY_PLUGIN_LOG_HOST_MISBEHAVES => {
-                (Level::Warn, "says that keyferry misbehaves: ")
+                (Level::Warn, "reports a fault of keyferry: ")
             }
             other => {
                 return Err(SlotError::Fault(format!(
-                    "it logged at the level {other}, which does not exist"
+                    "it called `log` with the level {other}, which does not exist"
                 )));
             }
         };
-        // SAFETY: the header asks plugins for texts that end in NUL.
-        if let Some(message) = unsafe { read_sentence(call, "log", message) }? {
+        // SAFETY: the header requires that strings end in NUL.
+        if let Some(message) = unsafe { read_message(call, "log", message) }? {
             log::write(
                 level,
                 format_args!("the plugin {}: {word}{message}", call.plugin.name),

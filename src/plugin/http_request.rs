@@ -1,10 +1,12 @@
-//! An HTTP exchange for a plugin: below its own URLs only, sent by the engine, as a login if the
-//! call has asked for secrets.
+//! The slot `exchange`: sends an HTTP request for a plugin.
+//!
+//! The request can only go to a URL below one of the plugin's URL settings. The engine sends it. If
+//! the call has read a secret, the engine treats the request as a login.
 
 use super::abi::{self, keyferry_plugin_buffer, keyferry_plugin_request, keyferry_plugin_response};
 use super::call::PluginCall;
 use super::foreign_memory::{self, Fault};
-use super::slot::{MAX_NAME_BYTES, MAX_TEXT_BYTES, SlotError, bad_argument};
+use super::slot::{MAX_NAME_BYTES, MAX_TEXT_BYTES, SlotError, bad_argument, not_set};
 use crate::config::{DeclaredKind, DeclaredSetting};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
@@ -16,7 +18,7 @@ const MAX_PATH_BYTES: usize = 8 * 1024;
 const MAX_HEADERS: usize = 16;
 const MAX_EXCHANGES: u32 = 16;
 
-/// A request of a plugin, copied.
+/// A copy of a plugin's request.
 pub(super) struct PluginRequest {
     method: Method,
     base: String,
@@ -26,10 +28,10 @@ pub(super) struct PluginRequest {
     bad_credentials_status: u16,
 }
 
-/// Copies and checks a request.
+/// Copies and checks a plugin's request.
 ///
 /// # Safety
-/// `request` points to a request, as the header asks of plugins.
+/// `request` is NULL, or points to a request that meets the requirements of the header.
 pub(super) unsafe fn read_request(
     request: *const keyferry_plugin_request,
 ) -> Result<PluginRequest, SlotError> {
@@ -51,14 +53,14 @@ pub(super) unsafe fn read_request(
         true => "url".to_owned(),
         // SAFETY: by this function's contract.
         false => unsafe { foreign_memory::read_text(request.base_url_setting, MAX_NAME_BYTES) }
-            .map_err(fault("base"))?,
+            .map_err(fault("base_url_setting"))?,
     };
     // SAFETY: by this function's contract.
     let path = unsafe { foreign_memory::read_text(request.path, MAX_PATH_BYTES) }
         .map_err(fault("path"))?;
     if !path.starts_with('/') {
         return Err(SlotError::Fault(
-            "it called `exchange` with a path that begins with no slash".into(),
+            "it called `exchange` with a path that does not begin with `/`".into(),
         ));
     }
     // SAFETY: by this function's contract.
@@ -69,11 +71,11 @@ pub(super) unsafe fn read_request(
     for row in rows {
         // SAFETY: by this function's contract.
         let name = unsafe { foreign_memory::read_text(row.name, MAX_NAME_BYTES) }
-            .map_err(fault("header's name"))?;
+            .map_err(fault("header name"))?;
         // SAFETY: by this function's contract.
         let value = unsafe { foreign_memory::read_text(row.value, MAX_TEXT_BYTES) }
             .map(Secret::new)
-            .map_err(fault("header's value"))?;
+            .map_err(fault("header value"))?;
         headers.push((name, value));
     }
     let body = match request.body.is_null() {
@@ -89,9 +91,10 @@ pub(super) unsafe fn read_request(
         .ok()
         .filter(|status| *status < 600);
     let bad_credentials_status = bad_credentials_status.ok_or_else(|| {
-        SlotError::Fault(
-            "it called `exchange` with a bad_credentials_status that is no HTTP status".into(),
-        )
+        SlotError::Fault(format!(
+            "it called `exchange` with the bad_credentials_status {}, which is not an HTTP status",
+            request.bad_credentials_status
+        ))
     })?;
     Ok(PluginRequest {
         method,
@@ -103,8 +106,7 @@ pub(super) unsafe fn read_request(
     })
 }
 
-/// Sends a request for a call. It is a login with the secrets that the call has asked for, if there
-/// are any.
+/// Sends a plugin's request. If the call has read secrets, sends it as a login with those secrets.
 pub(super) fn send(
     call: &PluginCall,
     plugin_request: PluginRequest,
@@ -115,7 +117,7 @@ pub(super) fn send(
     };
     let Some(declared) = plugin.settings.iter().find(is_base) else {
         return Err(SlotError::Fault(format!(
-            "it called `exchange` for `{}`, which is no URL of its descriptor",
+            "it called `exchange` with the base_url_setting `{}`, which its entry does not declare as a URL",
             plugin_request.base
         )));
     };
@@ -124,26 +126,16 @@ pub(super) fn send(
         state.exchange_count += 1;
         if state.exchange_count > MAX_EXCHANGES {
             return Err(SlotError::Fault(format!(
-                "it wants more than {MAX_EXCHANGES} exchanges in one call"
+                "it called `exchange` more than {MAX_EXCHANGES} times in one call"
             )));
         }
         state.secrets.clone()
     };
     let work = move |context: &dyn Context| -> Result<Response, SlotError> {
-        let missing = || {
-            Error::new(
-                ErrorKind::NotConfigured,
-                format!(
-                    "`{}` is not set: {}",
-                    declared.full_key,
-                    declared.about.trim_end_matches('.')
-                ),
-            )
-        };
         let url = context
             .setting(&declared.full_key)?
             .or_else(|| declared.fallback.as_deref().map(Secret::from))
-            .ok_or_else(missing)?;
+            .ok_or_else(|| not_set(declared))?;
         let base = BaseUrl::parse(&format!("`{}`", declared.full_key), url.expose(), &[])?;
         let PluginRequest {
             method,
@@ -154,7 +146,9 @@ pub(super) fn send(
             bad_credentials_status,
         } = plugin_request;
         let url = base.join(&path).map_err(|_| {
-            SlotError::Fault("it called `exchange` with a path that leaves its URL".into())
+            SlotError::Fault(
+                "it called `exchange` with a path that leads outside its base URL".into(),
+            )
         })?;
         let request = Request {
             method,
@@ -185,7 +179,7 @@ pub(super) fn send(
         None => Err(SlotError::Cancelled),
         Some(Err(SlotError::Error(error))) if error.kind == ErrorKind::InvalidValue => {
             Err(SlotError::Fault(format!(
-                "it called `exchange` with a header that can't be sent ({})",
+                "it called `exchange` with a header that cannot be sent ({})",
                 error.message()
             )))
         }
@@ -195,16 +189,18 @@ pub(super) fn send(
 
 fn bad_credentials(name: &str, response: &Response) -> Error {
     let what = format!(
-        "the plugin {name}: the service refuses the secrets (status {}): check them",
+        "the plugin {name}: the service rejected the configured secrets (status {}); check them",
         response.status
     );
     Error::new(ErrorKind::BadCredentials, what).with_http_status(response.status)
 }
 
-/// Writes a response into the plugin's memory, and no byte behind the size that it states.
+/// Writes a response into the plugin's memory. Writes no byte after the size that the plugin's
+/// `struct_size` states.
 ///
 /// # Safety
-/// `response` points to as many bytes as its first field states.
+/// `response` is aligned, and points to at least 4 bytes and to as many bytes as its `struct_size`
+/// states.
 pub(super) unsafe fn write_response(
     response: *mut keyferry_plugin_response,
     status: u32,
@@ -213,14 +209,15 @@ pub(super) unsafe fn write_response(
     // SAFETY: by this function's contract.
     let size = unsafe { response.cast::<u32>().read() };
     if (size as usize) < size_of::<u32>() {
-        return Err("says a size that is smaller than its own number");
+        return Err("has a `struct_size` that is too small");
     }
     let full = keyferry_plugin_response {
         struct_size: size,
         status,
         body,
     };
-    // SAFETY: both have as many bytes, and don't overlap.
+    // SAFETY: both have at least this many bytes, and `full` is a local value, so they don't
+    // overlap.
     unsafe {
         std::ptr::copy_nonoverlapping(
             (&raw const full).cast::<u8>(),

@@ -1,4 +1,5 @@
-//! An initialised plugin: `init` is called for the first user, `deinit` after the last.
+//! Initialised plugins. The host calls `init` before the first [`Instance`] is created, and
+//! `deinit` after the last one is dropped.
 
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
@@ -19,39 +20,40 @@ use crate::sys::sync::Mutex;
 /// The timeout of `init`, `deinit` and `get_extension`.
 const LIFECYCLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// An initialised plugin. It stays initialised until the last instance is dropped.
+/// An initialised plugin. The plugin stays initialised until its last instance is dropped.
 pub struct Instance {
     pub(super) plugin: &'static Plugin,
     pub(super) extensions: Extensions,
 }
 
 impl Instance {
-    /// The plugin.
+    /// Returns the plugin.
     pub fn plugin(&self) -> &'static Plugin {
         self.plugin
     }
 
-    /// The patterns of its service's routes; none without a service.
+    /// Returns the route patterns of the plugin's service, or `None` if it has no service.
     pub fn patterns(&self) -> Option<&'static [String]> {
         self.extensions
             .service
             .map(|service| service.patterns.as_slice())
     }
 
-    /// Whether it is a source of secrets.
+    /// Returns whether the plugin is a source of secrets.
     pub fn is_source(&self) -> bool {
         self.extensions.secret_source.is_some()
     }
 }
 
 impl Plugin {
-    /// Initialises it, unless it is initialised already.
+    /// Initialises the plugin, unless it is initialised already.
     ///
     /// # Errors
-    /// [`ErrorKind::Plugin`] if it fails, now or before, or has tables that can't be used.
+    /// [`ErrorKind::Plugin`] if `init` fails now or failed before, or if one of the plugin's tables
+    /// is invalid; another kind if the plugin's `init` returns that error.
     pub fn initialize(&'static self) -> Result<Arc<Instance>> {
-        // Held while `init` and `deinit` run: the header promises that no two [load] functions run
-        // at once. Each has a timeout.
+        // The lock is held while `init` and `deinit` run, because the header promises that two
+        // functions marked [load] never run at the same time. Each has a timeout.
         let mut lifecycle = self.lifecycle.lock();
         if let Some(error) = &lifecycle.fault {
             return Err(error.clone());
@@ -60,15 +62,15 @@ impl Plugin {
             match self.run_init(lifecycle.extensions) {
                 Ok(extensions) => lifecycle.extensions = Some(extensions),
                 Err(error) => {
-                    // After an error of this kind `init` is not tried again. Another one, of a
-                    // setting for example, may pass.
+                    // `init` is not called again after an error of this kind. Other errors, such as
+                    // a missing setting, may be temporary.
                     lifecycle.fault = (error.kind == ErrorKind::Plugin).then(|| error.clone());
                     return Err(error);
                 }
             }
         }
         let Some(extensions) = lifecycle.extensions else {
-            return Err(self.misbehaved("its tables are gone"));
+            return Err(self.misbehaved("its tables are missing; report it to its author"));
         };
         lifecycle.users += 1;
         Ok(Arc::new(Instance {
@@ -79,8 +81,8 @@ impl Plugin {
 
     fn run_init(&'static self, cached: Option<Extensions>) -> Result<Extensions> {
         if let Some(init) = self.entry.init {
-            // SAFETY: the header tells plugins what `init` is called with; the table lives for
-            // ever.
+            // SAFETY: the arguments are those that the header promises for `init`, and the host's
+            // table is a static.
             self.call("init", move |id| unsafe { init(host_table(), id) })?;
         }
         let extensions = cached.map_or_else(|| self.extensions(), Ok);
@@ -93,11 +95,12 @@ impl Plugin {
     fn run_deinit(&'static self) {
         if let Some(deinit) = self.entry.deinit {
             let body = move |_| {
-                // SAFETY: `init` was done, and nobody uses the plugin now.
+                // SAFETY: `init` has succeeded, and no instance uses the plugin. The lifecycle
+                // lock, which the caller holds, prevents new instances.
                 unsafe { deinit() };
                 KEYFERRY_PLUGIN_OK
             };
-            // A fault was logged, and nothing here depends on it.
+            // The caller can't do anything about a failed `deinit`.
             let _ = self.call("deinit", body);
         }
     }
@@ -120,11 +123,11 @@ impl Plugin {
     }
 
     fn extensions(&'static self) -> Result<Extensions> {
-        let refuse = |what: String| {
+        let refuse = |reason: String| {
             Error::new(
                 ErrorKind::Plugin,
                 format!(
-                    "the plugin {} ({}) {what}: report it to its author",
+                    "cannot use the plugin {} ({}): {reason}; report it to its author",
                     self.name,
                     self.path.display()
                 ),
@@ -133,8 +136,8 @@ impl Plugin {
         let service = self
             .extension(abi::KEYFERRY_PLUGIN_EXTENSION_SERVICE)?
             .map(|table| {
-                // SAFETY: the plugin says that this is the table of this extension, and the header
-                // that it lives as long as the process.
+                // SAFETY: the plugin returned this table for this extension. The header requires
+                // that the table is valid until the process ends.
                 let service = unsafe { descriptor::read_service(table.0.cast(), &self.settings) };
                 service.map_err(refuse)
             });
@@ -149,7 +152,7 @@ impl Plugin {
         let secret_source = secret_source.transpose()?;
         if service.is_none() && secret_source.is_none() {
             let what = format!(
-                "has neither {} nor {}: this keyferry has no use for it",
+                "it has neither {} nor {}, the extensions that this keyferry supports",
                 abi::KEYFERRY_PLUGIN_EXTENSION_SERVICE,
                 abi::KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE
             );
@@ -169,7 +172,8 @@ impl Plugin {
         let sink = Arc::clone(&found);
         let body = move |_| {
             let id = CString::new(id).unwrap_or_default();
-            // SAFETY: the header tells plugins what `get_extension` is called with.
+            // SAFETY: the argument is a string that ends in NUL, as the header promises for
+            // `get_extension`.
             let table = unsafe { get(id.as_ptr()) };
             *sink.lock() = (!table.is_null()).then_some(ExtensionTable(table));
             KEYFERRY_PLUGIN_OK
@@ -184,17 +188,17 @@ impl Drop for Instance {
     fn drop(&mut self) {
         let mut lifecycle = self.plugin.lifecycle.lock();
         lifecycle.users -= 1;
-        // A hung call still runs the code of the plugin.
+        // A hung call is still running the plugin's code.
         if lifecycle.users == 0 && self.plugin.hung_calls.load(Ordering::Relaxed) == 0 {
             self.plugin.run_deinit();
         }
     }
 }
 
-/// The table of an extension, passed between threads.
+/// A pointer to the table of an extension, which may be sent to another thread.
 struct ExtensionTable(*const c_void);
 
-// SAFETY: the header asks of plugins that the table lives as long as the process.
+// SAFETY: the header requires that the table is constant and valid until the process ends.
 unsafe impl Send for ExtensionTable {}
 
 fn host_table() -> *const abi::keyferry_plugin_host {

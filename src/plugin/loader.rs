@@ -1,5 +1,4 @@
-//! Loading plugins: each is examined before it is loaded, loaded once in a process, and never
-//! unloaded.
+//! Loads plugins. Each file is examined first, loaded once per process, and never unloaded.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -17,27 +16,33 @@ use crate::sys::file_facts::{FileFacts, FileId};
 use crate::sys::fork::PerProcess;
 use crate::sys::sync::Mutex;
 
-/// The major numbers of the ABI that this host takes.
+/// The major versions of the ABI that this host supports.
 const ABI_MAJORS: std::ops::RangeInclusive<u32> = 1..=abi::KEYFERRY_PLUGIN_ABI_MAJOR;
-/// The symbol that a plugin exports.
+/// The symbol that every plugin exports.
 const ENTRY_SYMBOL: &str = "keyferry_plugin_entry";
 
 type LoadedPlugins = Mutex<HashMap<FileId, &'static Plugin>>;
 
-/// The plugins that are loaded in this process. A forked child loads them again, which runs no
-/// constructor again.
+/// The plugins loaded in this process. A forked child starts with an empty map and loads them
+/// again. The dynamic linker still has the objects then, so their constructors don't run a second
+/// time.
 static LOADED: PerProcess<LoadedPlugins> = PerProcess::new();
 
-/// Loads the plugin at a path, if its file is safe and whole.
+/// Loads the plugin at `path` after examining the file.
 ///
 /// # Errors
-/// [`ErrorKind::UnsafeFile`] for the place of the file, [`ErrorKind::Plugin`] for its content; both
-/// name it. None of its code has run then, unless the error is about its tables.
+/// [`ErrorKind::UnsafeFile`] if another user could replace the file; [`ErrorKind::Plugin`] if the
+/// file can't be loaded or its entry is invalid. Both messages name the file. If the examination
+/// fails, no code of the file has run.
 pub fn load(path: &Path) -> Result<&'static Plugin> {
-    let refuse = |what: &str| refused(path, what);
+    let refuse = |reason: &str| refused(path, reason);
     let file = path_check::open(path)?;
-    let facts = FileFacts::of(&file)
-        .map_err(|error| refuse(&format!("can't be examined: {}", error.kind())))?;
+    let facts = FileFacts::of(&file).map_err(|error| {
+        refuse(&format!(
+            "cannot read its metadata ({}); check the file system",
+            error.kind()
+        ))
+    })?;
     let loaded = LOADED.get_or_try_init(|| Ok::<_, Error>(LoadedPlugins::default()))?;
     let mut loaded = loaded.lock();
     if let Some(plugin) = loaded.get(&facts.id()) {
@@ -45,36 +50,37 @@ pub fn load(path: &Path) -> Result<&'static Plugin> {
     }
     verify_abi(&file, path)?;
     let library =
-        dlopen::load(file).map_err(|reason| refuse(&format!("can't be loaded: {reason}")))?;
+        dlopen::load(file).map_err(|reason| refuse(&format!("the dynamic linker rejects it ({reason}); install the libraries that it needs, or rebuild it")))?;
     let symbol = CString::new(ENTRY_SYMBOL).unwrap_or_default();
-    let entry = library
-        .symbol(&symbol)
-        .ok_or_else(|| refuse("has lost its entry while it was loaded"))?;
-    // SAFETY: the symbol is data of the examined file; that it is such a table is what the header
-    // asks of a plugin.
+    let entry = library.symbol(&symbol).ok_or_else(|| {
+        refuse("the dynamic linker does not find `keyferry_plugin_entry`; rebuild it")
+    })?;
+    // SAFETY: `elf` has checked that the symbol is data in this file. The header requires the
+    // plugin to define it as a `keyferry_plugin`.
     let descriptor = unsafe { descriptor::read_entry(entry.cast::<abi::keyferry_plugin>()) };
     let descriptor =
-        descriptor.map_err(|what| refuse(&format!("{what}: report it to its author")))?;
+        descriptor.map_err(|reason| refuse(&format!("{reason}; report it to its author")))?;
     let plugin: &'static Plugin = Box::leak(Box::new(Plugin::new(path.to_owned(), descriptor)));
     loaded.insert(facts.id(), plugin);
     Ok(plugin)
 }
 
-/// Examines the file at a path as [`load`] does, without loading it.
+/// Examines the file at `path` like [`load`], without loading it.
 ///
 /// # Errors
-/// Those of [`load`].
+/// Returns the errors of [`load`].
 pub fn examine(path: &Path) -> Result<()> {
     verify_abi(&path_check::open(path)?, path)
 }
 
 fn verify_abi(file: &File, path: &Path) -> Result<()> {
-    let header = elf::read_entry_header(file, ENTRY_SYMBOL).map_err(|what| refused(path, what))?;
+    let header =
+        elf::read_entry_header(file, ENTRY_SYMBOL).map_err(|reason| refused(path, reason))?;
     if ABI_MAJORS.contains(&header.abi_major) {
         return Ok(());
     }
     let remedy = if header.abi_major < *ABI_MAJORS.start() {
-        "build it against the present keyferry_plugin.h"
+        "build it against the current keyferry_plugin.h"
     } else {
         "install a newer keyferry"
     };
@@ -82,14 +88,14 @@ fn verify_abi(file: &File, path: &Path) -> Result<()> {
     Err(refused(
         path,
         &format!(
-            "speaks version {theirs} of the plugin ABI, and this keyferry takes {ours}: {remedy}"
+            "it uses version {theirs} of the plugin ABI, and this keyferry supports version {ours}; {remedy}"
         ),
     ))
 }
 
-fn refused(path: &Path, what: &str) -> Error {
+fn refused(path: &Path, reason: &str) -> Error {
     Error::new(
         ErrorKind::Plugin,
-        format!("the plugin {} {what}", path.display()),
+        format!("cannot load the plugin {}: {reason}", path.display()),
     )
 }

@@ -1,20 +1,24 @@
-//! Plugins: services and secret sources of other authors, behind a C ABI that stays compatible.
+//! Plugins: services and secret sources by other authors, loaded through a stable C ABI.
 //!
-//! From a path to a token:
+//! In this module *the host* is the keyferry library that loaded the plugin. A *slot* is a function
+//! in the host's table or in a plugin's table.
 //!
-//! 1. `plugins` reads the setting, `loader` opens each file. `path_check` and `elf` examine it
-//!    before any of its code runs; `descriptor` reads the entry and checks it, which makes a plugin
-//!    (`handle`).
-//! 2. `instance` calls `init` and reads the tables of the extensions.
-//! 3. `service` is the plugin behind [`crate::ports::service::Service`]: `routes` matches paths,
-//!    `call` runs a function of the plugin on a thread of its own with a timeout.
-//! 4. The plugin calls back through the table of `host`; `http_request` sends its exchanges.
-//!    `foreign_memory` copies what it passes, `buffers` holds what it gets.
+//! How a configured path becomes a token:
 //!
-//! `abi` is what `keyferry_plugin.h` is generated from. `conformance` is the test for authors.
+//! 1. `plugins` reads the setting `plugins`, and `loader` opens each file. `path_check` and `elf`
+//!    examine the file before any of its code runs. `descriptor` reads and checks the plugin's
+//!    entry. The result is a `handle::Plugin`.
+//! 2. `instance` calls `init` and reads the tables of the plugin's extensions.
+//! 3. `service` implements [`crate::ports::service::Service`] with the plugin. `routes` matches
+//!    paths, and `call` runs a function of the plugin on its own thread with a timeout.
+//! 4. The plugin calls the host's slots, which are in `host`. `http_request` sends the plugin's
+//!    HTTP requests. `foreign_memory` copies the plugin's arguments, and `buffers` owns the memory
+//!    that the host gives to the plugin.
 //!
-//! A plugin that can't be used is left out and its error kept: the other services go on, and a
-//! request for its tokens fails with that error.
+//! `keyferry_plugin.h` is generated from `abi`. `conformance` is the test for plugin authors.
+//!
+//! If a plugin can't be used, the session opens without it and keeps its error. The other services
+//! work as usual, and a request for one of the plugin's tokens fails with that error.
 
 pub mod abi;
 mod buffers;

@@ -1,10 +1,10 @@
-//! Whether a plugin's file lies where no other user can replace it. Decided on open descriptors,
-//! before anything is loaded.
+//! Checks that no other user can replace a plugin's file.
 //!
-//! What the file holds is examined in `elf.rs`.
+//! The checks use open file descriptors and run before the file is loaded. `elf.rs` checks the
+//! file's content.
 //!
-//! Rationale: constructors run inside the linker's call, before any check that follows it
-//! (CVE-2023-38408).
+//! Rationale: `dlopen` runs a library's constructors before it returns, so a check after `dlopen`
+//! is too late (CVE-2023-38408).
 
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
@@ -13,20 +13,19 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::dir::{Dir, IoCause, OpenMode, cause};
 use crate::sys::file_facts::FileFacts;
 
-/// Opens a plugin's file, if it and every directory above it are safe: no link, owned by this user
-/// or root, writable by nobody else.
+/// Opens a plugin's file if the file and every directory above it are safe: not a symbolic link,
+/// owned by this user or root, and not writable by other users.
 ///
 /// # Errors
-/// [`ErrorKind::UnsafeFile`] with the command that mends it, [`ErrorKind::Plugin`] if it is not
-/// there.
+/// [`ErrorKind::UnsafeFile`] if one of them is unsafe; [`ErrorKind::Plugin`] if the file doesn't
+/// exist or can't be opened. The message names the remedy.
 pub(super) fn open(path: &Path) -> Result<File> {
-    let shown = path.display();
     let names = names(path).ok_or_else(|| {
-        unsafe_file(format!("the plugin {shown} is named by no plain absolute path: name it from the root, without `.` and `..`"))
+        unsafe_file(path, "its path is not absolute, or is not plain UTF-8 without `.`, `..` and `//`; use the path that `realpath` prints")
     })?;
     let (file_name, dir_names) = names
         .split_last()
-        .ok_or_else(|| unsafe_file(format!("the plugin {shown} is a folder: name the file")))?;
+        .ok_or_else(|| unsafe_file(path, "it is a directory; name the plugin's file"))?;
     let mut dir_path = PathBuf::from("/");
     let mut dir = Dir::root().map_err(|error| open_error(path, &dir_path, &error))?;
     check_dir(path, &dir_path, &dir)?;
@@ -44,7 +43,8 @@ pub(super) fn open(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// The names in an absolute path; none if it has `.` or `..`, or a name that is not UTF-8.
+/// Splits an absolute path into names. Returns `None` if the path contains `.`, `..`, `//` or a
+/// name that is not UTF-8.
 fn names(path: &Path) -> Option<Vec<&str>> {
     let mut components = path.components();
     (components.next() == Some(Component::RootDir)).then_some(())?;
@@ -56,7 +56,7 @@ fn names(path: &Path) -> Option<Vec<&str>> {
         }
     };
     let names: Option<Vec<_>> = components.map(name).collect();
-    // The iterator leaves `.` and `//` out: the path has to be written as it is read.
+    // `components` skips `.` and `//`. Joining the names again detects both.
     names.filter(|names| path.to_str() == Some(&format!("/{}", names.join("/"))))
 }
 
@@ -64,62 +64,81 @@ fn check_dir(plugin: &Path, path: &Path, dir: &Dir) -> Result<()> {
     let facts = dir
         .facts()
         .map_err(|error| open_error(plugin, path, &error))?;
-    let (plugin, path) = (plugin.display(), path.display());
+    let path = path.display();
     if !facts.is_owned_by_user_or_root() {
-        return Err(unsafe_file(format!(
-            "the plugin {plugin} is below {path}, which belongs to another user: move it, or chown {path}"
-        )));
+        return Err(unsafe_file(
+            plugin,
+            &format!(
+                "the directory {path} belongs to another user; move the plugin, or change the owner of {path} with `chown`"
+            ),
+        ));
     }
     if facts.is_replaceable_by_others() {
-        return Err(unsafe_file(format!(
-            "the plugin {plugin} is below {path}, which others can change: chmod go-w {path}"
-        )));
+        return Err(unsafe_file(
+            plugin,
+            &format!("the directory {path} can be changed by other users; run `chmod go-w {path}`"),
+        ));
     }
     Ok(())
 }
 
 fn check_file(path: &Path, file: &File) -> Result<()> {
     let facts = FileFacts::of(file).map_err(|error| open_error(path, path, &error))?;
-    let shown = path.display();
     if !facts.is_file() {
-        return Err(unsafe_file(format!(
-            "the plugin {shown} is not a regular file: name the file itself"
-        )));
+        return Err(unsafe_file(
+            path,
+            "it is not a regular file; name the plugin's file",
+        ));
     }
     if !facts.is_owned_by_user_or_root() {
-        return Err(unsafe_file(format!(
-            "the plugin {shown} belongs to another user: chown it"
-        )));
+        return Err(unsafe_file(
+            path,
+            "the file belongs to another user; change its owner with `chown`",
+        ));
     }
     if facts.is_writable_by_others() {
-        return Err(unsafe_file(format!(
-            "the plugin {shown} can be changed by others: chmod go-w {shown}"
-        )));
+        return Err(unsafe_file(
+            path,
+            &format!(
+                "the file can be changed by other users; run `chmod go-w {}`",
+                path.display()
+            ),
+        ));
     }
     Ok(())
 }
 
-/// The error for `path`, which is the plugin's file or a directory above it.
+/// Returns the error for a failure to open `path`, which is the plugin's file or a directory above
+/// it.
 fn open_error(plugin: &Path, path: &Path, error: &std::io::Error) -> Error {
-    let (plugin, path) = (plugin.display(), path.display());
+    let path = path.display();
     match cause(error) {
-        IoCause::LinkOrFile => unsafe_file(format!(
-            "the plugin {plugin} is reached through {path}, which is a link or no folder: name the file itself, as `realpath` prints it"
-        )),
-        IoCause::NotFound => Error::new(
-            ErrorKind::Plugin,
-            format!("the plugin {plugin} is not there: install it, or take it out of `plugins`"),
-        ),
-        _ => Error::new(
-            ErrorKind::Plugin,
-            format!(
-                "the plugin {plugin} can't be opened ({}): make it readable",
-                error.kind()
+        IoCause::LinkOrFile => unsafe_file(
+            plugin,
+            &format!(
+                "{path} is a symbolic link, or not a directory; use the path that `realpath` prints"
             ),
+        ),
+        IoCause::NotFound => cannot_load(
+            ErrorKind::Plugin,
+            plugin,
+            "the file does not exist; install it, or remove it from `plugins`",
+        ),
+        _ => cannot_load(
+            ErrorKind::Plugin,
+            plugin,
+            &format!("cannot open {path} ({}); make it readable", error.kind()),
         ),
     }
 }
 
-fn unsafe_file(what: String) -> Error {
-    Error::new(ErrorKind::UnsafeFile, what)
+fn unsafe_file(plugin: &Path, reason: &str) -> Error {
+    cannot_load(ErrorKind::UnsafeFile, plugin, reason)
+}
+
+fn cannot_load(kind: ErrorKind, plugin: &Path, reason: &str) -> Error {
+    Error::new(
+        kind,
+        format!("cannot load the plugin {}: {reason}", plugin.display()),
+    )
 }

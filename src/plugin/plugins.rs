@@ -1,4 +1,4 @@
-//! The plugins of a session, as the setting `plugins` names them.
+//! Loads the plugins that the setting `plugins` lists.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,26 +12,26 @@ use crate::log::{self, Level};
 /// The plugins of a session.
 #[derive(Default)]
 pub struct Plugins {
-    /// The plugins that are initialised.
+    /// The initialised plugins.
     pub instances: Vec<Arc<Instance>>,
-    /// Why each of the others can't be used.
+    /// The configured plugins that can't be used, with their errors.
     pub faults: Vec<UnusablePlugin>,
 }
 
 /// A configured plugin that can't be used.
 #[derive(Clone)]
 pub struct UnusablePlugin {
-    /// Its file, as the setting `plugins` names it.
+    /// The file's path, as written in the setting `plugins`.
     pub path: PathBuf,
-    /// Its name, if it was read.
+    /// The plugin's name, if the host could read it.
     pub name: Option<String>,
-    /// Why it can't be used.
+    /// The reason why it can't be used.
     pub error: Error,
 }
 
 impl UnusablePlugin {
-    /// Whether it is, or is likely to be, the plugin of this name: a plugin whose name was not read
-    /// counts by the name of its file.
+    /// Returns whether this may be the plugin called `name`. If the plugin's name is unknown,
+    /// compares the file name up to its first dot.
     pub fn may_be(&self, name: &str) -> bool {
         let file = self.path.file_name().and_then(|file| file.to_str());
         let is_of_file = || file.is_some_and(|file| file.split('.').next() == Some(name));
@@ -42,11 +42,13 @@ impl UnusablePlugin {
 }
 
 impl Plugins {
-    /// Loads the plugins that a configuration names, and adds the settings that they declare to it.
+    /// Loads the plugins that `config` lists, and adds the settings that they declare to `config`.
+    ///
+    /// A plugin that can't be loaded is not an error: see [`Plugins::faults`].
     ///
     /// # Errors
-    /// [`ErrorKind::Config`], [`ErrorKind::UnsafeFile`] if a setting of a plugin can't be used. A
-    /// plugin that can't be loaded is no error: see [`Plugins::faults`].
+    /// [`ErrorKind::Config`] if a plugin's setting is unknown or has an invalid value;
+    /// [`ErrorKind::UnsafeFile`] if other users can read the file that holds a plugin's secret.
     pub fn load(config: &mut Config) -> Result<Self> {
         let profile = config.profile(config.selected_account())?;
         let mut plugins = Self::default();
@@ -85,7 +87,7 @@ impl Plugins {
         {
             let (name, first, second) = (&plugin.name, other.plugin.path.display(), path.display());
             let what = format!(
-                "the plugin {second} is named {name}, as {first} is already: take one of them out of `plugins`"
+                "cannot load the plugin {second}: the name {name} is already used by {first}; remove one of them from `plugins`"
             );
             return Err(unusable(Error::new(ErrorKind::Plugin, what)));
         }
@@ -103,7 +105,7 @@ mod tests {
         let plugin = |name: Option<&str>| UnusablePlugin {
             path: PathBuf::from("/opt/vault.so.1"),
             name: name.map(str::to_owned),
-            error: Error::new(ErrorKind::Plugin, "it can't be loaded"),
+            error: Error::new(ErrorKind::Plugin, "cannot load the plugin"),
         };
         assert!(plugin(None).may_be("vault") && !plugin(None).may_be("vaul"));
         assert!(plugin(Some("safe")).may_be("safe") && !plugin(Some("safe")).may_be("vault"));

@@ -1,4 +1,4 @@
-//! A plugin behind the port for services: its service and its secret source, for one account.
+//! [`Service`] for a plugin: its service and its secret source, with the settings of one account.
 
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct PluginService {
     base: BaseUrl,
     account: String,
     timeout: Duration,
-    /// How many of its functions are running.
+    /// The number of calls that callers wait for now.
     running_calls: AtomicUsize,
 }
 
@@ -34,7 +34,8 @@ impl PluginService {
     /// Opens a plugin for an account.
     ///
     /// # Errors
-    /// [`ErrorKind::NotConfigured`], [`ErrorKind::Config`] if its URL is not set or can't be used.
+    /// [`ErrorKind::NotConfigured`] if the plugin's URL is not set; [`ErrorKind::Config`] if the
+    /// URL is invalid.
     pub fn open(instance: Arc<Instance>, profile: &Profile) -> Result<Self> {
         let plugin = instance.plugin;
         let declared = plugin
@@ -48,13 +49,16 @@ impl PluginService {
         };
         let base = match (configured, instance.extensions.service) {
             (Some(url), _) => BaseUrl::parse(&format!("`{key}`"), &url, &[])?,
-            // A source without a service has no URL. RFC 2606 reserves `.invalid`, so nothing is
-            // ever served at this one.
+            // A secret source without a service has no URL, so it gets one that never exists:
+            // RFC 2606 reserves `.invalid`.
             (None, None) => BaseUrl::parse(&key, &format!("https://{}.invalid", plugin.name), &[])?,
             (None, Some(_)) => {
                 return Err(Error::new(
                     ErrorKind::NotConfigured,
-                    format!("`{key}` is not set: the plugin {} needs it", plugin.name),
+                    format!(
+                        "the plugin {} needs `{key}`, which is not set; set it",
+                        plugin.name
+                    ),
                 ));
             }
         };
@@ -70,9 +74,9 @@ impl PluginService {
 
     fn service_table(&self) -> Result<&'static ServiceTable> {
         let what = || {
+            let name = &self.instance.plugin.name;
             format!(
-                "the plugin {} has no service: it is a source of secrets",
-                self.instance.plugin.name
+                "the plugin {name} is a secret source, not a service; use it in a setting as `{{ plugin = [\"{name}\", \"...\"] }}`"
             )
         };
         self.instance
@@ -88,7 +92,7 @@ impl PluginService {
         function: impl FnOnce(u64) -> keyferry_plugin_status + Send + 'static,
     ) -> Result<CallState> {
         self.running_calls.fetch_add(1, Ordering::Relaxed);
-        // A hung call keeps the plugin initialised as long as it runs.
+        // The plugin stays initialised until a hung call returns.
         let instance = Arc::clone(&self.instance);
         let body = move |id| {
             let code = function(id);
@@ -108,7 +112,7 @@ impl PluginService {
         outcome
     }
 
-    /// The token that a call returned.
+    /// Returns the token that a call has passed to the host.
     fn acquired_token(
         &self,
         spec: &TokenSpec<'_>,
@@ -116,7 +120,9 @@ impl PluginService {
         state: CallState,
     ) -> Result<Acquired> {
         if state.headers.is_empty() {
-            let what = format!("`{name}` returned without a header: report it to its author");
+            let what = format!(
+                "`{name}` returned KEYFERRY_PLUGIN_OK without a header; report it to its author"
+            );
             return Err(self.instance.plugin.misbehaved(&what));
         }
         let kind = match spec.resource_kind {
@@ -145,7 +151,7 @@ impl PluginService {
     }
 }
 
-/// A token spec with the memory that its C form points to.
+/// A token spec for the plugin. It owns the strings that the C struct points to.
 struct CTokenSpec {
     id: CString,
     account: CString,
@@ -230,7 +236,7 @@ impl Service for PluginService {
             None => self.service_table().and_then(|_| {
                 Err(Error::new(
                     ErrorKind::UnknownService,
-                    "no path is a source's",
+                    "a secret source has no paths",
                 ))
             }),
         }
@@ -240,8 +246,8 @@ impl Service for PluginService {
         let (acquire, c_spec) = (self.service_table()?.acquire, self.c_token_spec(spec));
         let body = move |id| {
             c_spec.with_pointer(|spec| {
-                // SAFETY: the header tells plugins what `acquire` is called with; all of it lives
-                // until that returns.
+                // SAFETY: the arguments are those that the header promises for `acquire`, and are
+                // valid until it returns.
                 unsafe { acquire(id, spec) }
             })
         };
@@ -259,7 +265,7 @@ impl Service for PluginService {
             Error::new(
                 ErrorKind::Unsupported,
                 format!(
-                    "the plugin {} can't renew: a new token is got instead",
+                    "the plugin {} has no `renew`; a new token is fetched instead",
                     self.name()
                 ),
             )
@@ -276,7 +282,7 @@ impl Service for PluginService {
             if text.len() != renewal.len() + 1 {
                 return KEYFERRY_PLUGIN_E_INVALID_ARGUMENT;
             }
-            // SAFETY: as above.
+            // SAFETY: as above, for `renew`. `text` ends in NUL.
             c_spec.with_pointer(|spec| unsafe { renew(id, spec, text.as_ptr()) })
         };
         let state = self.run("renew", context, body)?;
@@ -288,16 +294,21 @@ impl Service for PluginService {
         let missing = || {
             Error::new(
                 ErrorKind::SecretSource,
-                format!("the plugin {} is no source of secrets", plugin.name),
+                format!(
+                    "the plugin {} is not a secret source; name another plugin in the setting",
+                    plugin.name
+                ),
             )
         };
         let get = self.instance.extensions.secret_source.ok_or_else(missing)?;
         let what = CString::new(what).unwrap_or_default();
-        // SAFETY: the header tells plugins what `get` is called with; the text lives until it
-        // returns.
+        // SAFETY: the arguments are those that the header promises for `get`, and the string is
+        // valid until it returns.
         let state = self.run("get", context, move |id| unsafe { get(id, what.as_ptr()) })?;
         state.secret.ok_or_else(|| {
-            plugin.misbehaved("`get` returned without a secret: report it to its author")
+            plugin.misbehaved(
+                "`get` returned KEYFERRY_PLUGIN_OK without a secret; report it to its author",
+            )
         })
     }
 
@@ -307,6 +318,6 @@ impl Service for PluginService {
 
     fn stalled(&self) -> Option<String> {
         let is_running = self.running_calls.load(Ordering::Relaxed) > 0;
-        is_running.then(|| format!("the plugin {} has not come back so far", self.name()))
+        is_running.then(|| format!("the plugin {} has not returned yet", self.name()))
     }
 }

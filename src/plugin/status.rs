@@ -1,9 +1,9 @@
-//! Translates the status codes of the ABI to kinds of error, and back.
+//! Converts the status codes of the ABI to kinds of error, and back.
 
 use super::abi::{self, keyferry_plugin_status};
 use crate::error::ErrorKind;
 
-/// The code that a slot returns for an error.
+/// Returns the code that a slot of the host returns for an error.
 pub(super) fn from_kind(kind: ErrorKind) -> keyferry_plugin_status {
     match kind {
         ErrorKind::NotConfigured => abi::KEYFERRY_PLUGIN_E_NOT_CONFIGURED,
@@ -27,50 +27,58 @@ pub(super) fn from_kind(kind: ErrorKind) -> keyferry_plugin_status {
     }
 }
 
-/// The kind of error that a plugin means by a code, and a message where the plugin has none. None
-/// for a code that it may not return.
+/// Returns the kind of error for a code that a plugin returned, and the message to use if the
+/// plugin has set none. Returns `None` for a code that a plugin must not return.
 pub(super) fn kind_and_message(code: keyferry_plugin_status) -> Option<(ErrorKind, &'static str)> {
     let known = match code {
         abi::KEYFERRY_PLUGIN_E_NOT_CONFIGURED => (
             ErrorKind::NotConfigured,
-            "a setting that is needed is not there",
+            "a required setting is not set; run `keyferry plugin list` to see the plugin's settings",
         ),
         abi::KEYFERRY_PLUGIN_E_SECRET_SOURCE => (
             ErrorKind::SecretSource,
-            "a setting can't be had from its source",
+            "cannot read a setting from its source; check the source",
         ),
-        abi::KEYFERRY_PLUGIN_E_UNREACHABLE => {
-            (ErrorKind::Unreachable, "the service can't be reached")
-        }
+        abi::KEYFERRY_PLUGIN_E_UNREACHABLE => (
+            ErrorKind::Unreachable,
+            "cannot reach the service; check the network",
+        ),
         abi::KEYFERRY_PLUGIN_E_BAD_CREDENTIALS => (
             ErrorKind::BadCredentials,
-            "the service refuses the configured secrets: check them",
+            "the service rejected the configured secrets; check them",
         ),
-        abi::KEYFERRY_PLUGIN_E_LOGIN_REQUIRED => {
-            (ErrorKind::LoginRequired, "a person has to log in")
-        }
+        abi::KEYFERRY_PLUGIN_E_LOGIN_REQUIRED => (
+            ErrorKind::LoginRequired,
+            "the service requires a login; log in to the service",
+        ),
         abi::KEYFERRY_PLUGIN_E_NOT_FOUND => (
             ErrorKind::NotFound,
-            "the service does not know the thing: check its id",
+            "the service has no such item; check its id",
         ),
         abi::KEYFERRY_PLUGIN_E_INSUFFICIENT_ACCESS => (
             ErrorKind::InsufficientAccess,
-            "the secrets at hand can't do this",
+            "the configured secrets do not give this access; configure secrets that do",
         ),
         abi::KEYFERRY_PLUGIN_E_THROTTLED => (
             ErrorKind::Throttled,
-            "the service wants fewer requests: ask again later",
+            "the service is rate limiting requests; retry later",
         ),
         abi::KEYFERRY_PLUGIN_E_UNAVAILABLE => (
             ErrorKind::Unavailable,
-            "the service is out of order: ask again later",
+            "the service is unavailable; retry later",
         ),
         abi::KEYFERRY_PLUGIN_E_BAD_RESPONSE => (
             ErrorKind::BadResponse,
-            "the service's answer is not what it documents: check its URL",
+            "unexpected response from the service; check its URL",
         ),
-        abi::KEYFERRY_PLUGIN_E_UNSUPPORTED => (ErrorKind::Unsupported, "there is no such way"),
-        abi::KEYFERRY_PLUGIN_E_FAILED => (ErrorKind::Plugin, "failed and does not say why"),
+        abi::KEYFERRY_PLUGIN_E_UNSUPPORTED => (
+            ErrorKind::Unsupported,
+            "it does not support this request; check its documentation",
+        ),
+        abi::KEYFERRY_PLUGIN_E_FAILED => (
+            ErrorKind::Plugin,
+            "it failed without an error message; report it to its author",
+        ),
         _ => return None,
     };
     Some(known)

@@ -1,5 +1,6 @@
-//! A context without an engine: for calls without an account (`init`, `deinit`, `get_extension`),
-//! and for the conformance test, which chooses the settings and the responses of the service.
+//! A [`Context`] without an engine. The host uses it for calls without an account (`init`,
+//! `deinit`, `get_extension`), and for the conformance test, which supplies the settings and the
+//! responses.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,9 +12,9 @@ use crate::ports::http::{Request, Response};
 use crate::ports::service::{Context, FoundToken};
 use crate::secret::Secret;
 
-/// The value of a setting.
+/// A function that returns the value of a setting.
 type Settings<'a> = dyn Fn(&str) -> Result<Option<Secret>> + 'a;
-/// The response of a service.
+/// A function that returns the response to a request.
 type Services<'a> = dyn Fn(&Request) -> Result<Response> + 'a;
 
 pub(super) struct StubContext<'a> {
@@ -30,7 +31,7 @@ pub(super) const NO_CONTEXT: StubContext<'static> = StubContext {
 fn unavailable<T>() -> Result<T> {
     Err(Error::new(
         ErrorKind::Plugin,
-        "nothing of an account can be had here: ask in `acquire` or `get`",
+        "settings and the network are not available in `init`, `deinit` and `get_extension`; use them in `acquire`, `renew` or `get`",
     ))
 }
 

@@ -1,12 +1,12 @@
-//! The host of a later release: its table has one more slot. In debug builds only, to test that
-//! plugins built against the present header work with it.
+//! The table of a later host, with one more slot. Exists in debug builds only, to test that plugins
+//! built against the current header work with it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::abi::keyferry_plugin_host;
 use super::host::HOST;
 
-/// A table with a slot that the present header does not have.
+/// A table with a slot that the current header doesn't have.
 #[repr(C)]
 struct LaterHost {
     host: keyferry_plugin_host,
@@ -27,12 +27,12 @@ static LATER_HOST: LaterHost = LaterHost {
 };
 static IS_ENABLED: AtomicBool = AtomicBool::new(false);
 
-/// Initialises plugins with the later host from now on.
+/// Makes the host pass the later table to `init` from now on.
 pub fn enable_test_host() {
     IS_ENABLED.store(true, Ordering::Relaxed);
 }
 
-/// The later host's table, if it is enabled.
+/// Returns the later host's table if [`enable_test_host`] was called.
 pub(super) fn table() -> Option<*const keyferry_plugin_host> {
     IS_ENABLED
         .load(Ordering::Relaxed)

@@ -49,47 +49,62 @@ fn every_lie_of_a_function_is_named() {
     for (lie, hint) in [
         ("code", "the code 4711"),
         ("negative", "the code -1"),
-        ("over", "though its time was not over"),
-        ("argument", "the code 13, which it may not return"),
-        ("nothing", "returned without a header"),
+        ("over", "the code 12, but the host did not cancel the call"),
+        ("argument", "the code 13, which a plugin must not return"),
+        ("nothing", "returned KEYFERRY_PLUGIN_OK without a header"),
         (
             "undeclared",
-            "the setting `masv.password`, which its descriptor does not name",
+            "`get_setting` for `masv.password`, which its entry does not declare",
         ),
-        ("headers", "more than 8 headers"),
-        ("exchanges", "more than 16 exchanges"),
+        ("headers", "`add_header` more than 8 times"),
+        ("exchanges", "`exchange` more than 16 times"),
         ("utf8", "value that is not UTF-8"),
-        ("crlf", "value that holds a line break"),
-        ("delete", "value that holds a line break"),
-        ("empty", "whose value is empty"),
-        (
-            "endless",
-            "value that is longer than it may be, or has no end",
-        ),
+        ("crlf", "value that contains a line break"),
+        ("delete", "value that contains a line break"),
+        ("empty", "`add_header` with a value that is empty"),
+        ("endless", "value that is too long, or does not end in NUL"),
         ("null", "value that is NULL"),
-        ("header-name", "name can't be sent"),
+        (
+            "header-name",
+            "a name that is not letters, digits, `-` and `_`",
+        ),
         ("null-out", "out-pointer that is NULL"),
         ("odd-out", "out-pointer that is NULL or not aligned"),
-        ("bad-renewal", "`set_renewal_secret` with a text that holds"),
-        ("bad-expiry", "an expiry that is no time"),
+        (
+            "bad-renewal",
+            "`set_renewal_secret` with a string that contains",
+        ),
+        ("bad-expiry", "which is not a time in seconds since 1970"),
         ("bad-level", "the level 99"),
         (
             "bad-sentence",
-            "`set_error_message` with a sentence that holds",
+            "`set_error_message` with a message that contains",
         ),
         ("too-much", "more memory"),
-        ("outside", "a path that leaves its URL"),
-        ("no-slash", "begins with no slash"),
-        ("backslash", "a path that leaves its URL"),
-        ("host-header", "a header that can't be sent"),
-        ("bad-header", "header's value that holds a line break"),
-        ("many-headers", "a count that is greater"),
-        ("small-request", "smaller than its own number"),
+        ("outside", "a path that leads outside its base URL"),
+        ("no-slash", "a path that does not begin with `/`"),
+        ("backslash", "a path that leads outside its base URL"),
+        ("host-header", "a header that cannot be sent"),
+        ("bad-header", "header value that contains a line break"),
+        ("many-headers", "list of headers that has too many elements"),
+        (
+            "small-request",
+            "request that has a `struct_size` that is too small",
+        ),
         ("half-request", "path that is NULL"),
-        ("small-answer", "smaller than its own number"),
+        (
+            "small-answer",
+            "response that has a `struct_size` that is too small",
+        ),
         ("bad-method", "the method 77"),
-        ("bad-base", "`key`, which is no URL"),
-        ("other-base", "`masv.url`, which is no URL"),
+        (
+            "bad-base",
+            "`key`, which its entry does not declare as a URL",
+        ),
+        (
+            "other-base",
+            "`masv.url`, which its entry does not declare as a URL",
+        ),
     ] {
         let error = session
             .token(&format!("liar:{lie}"))
@@ -122,7 +137,7 @@ fn a_plugin_that_tells_its_secret_is_not_repeated() {
         (error.kind, error.message()),
         (
             ErrorKind::Plugin,
-            "the plugin liar: failed and does not say why"
+            "the plugin liar: it failed without an error message; report it to its author"
         )
     );
 }
@@ -131,53 +146,53 @@ fn a_plugin_that_tells_its_secret_is_not_repeated() {
 fn every_lie_of_a_table_is_named_and_the_session_opens_all_the_same() {
     let harness = PluginHarness::new();
     for (lie, hint) in [
-        (1, "speaks version 0"),
-        (2, "speaks version 2"),
+        (1, "uses version 0"),
+        (2, "uses version 2"),
         (3, "install a newer keyferry"),
-        (4, "an entry that says a size that is smaller"),
-        (5, "an entry that says a size that is smaller"),
-        (6, "a name that is NULL"),
-        (7, "a list of settings that says a count"),
-        (8, "a list of settings that says a count"),
-        (9, "a name that is NULL"),
-        (10, "a name that no plugin can have"),
-        (11, "a name that no plugin can have"),
-        (12, "a name that no plugin can have"),
-        (13, "a name that is not UTF-8"),
-        (14, "a name that no plugin can have"),
-        (15, "a name that"),
-        (16, "a version that holds"),
-        (17, "a list of settings that is NULL"),
-        (18, "a list of settings that is not aligned"),
-        (19, "no get_extension"),
-        (20, "whose key is not"),
-        (21, "of the kind 99"),
-        (22, "everybody would know it"),
-        (23, "whose default can't be used"),
-        (24, "whose sentence holds"),
-        (25, "whose key is NULL"),
+        (4, "its entry has a `struct_size` that is too small"),
+        (5, "its entry has a `struct_size` that is too small"),
+        (6, "its name is NULL"),
+        (7, "its list of settings has too many elements"),
+        (8, "its list of settings has too many elements"),
+        (9, "its name is NULL"),
+        (10, "its name is reserved, or is not"),
+        (11, "its name is reserved, or is not"),
+        (12, "its name is reserved, or is not"),
+        (13, "its name is not UTF-8"),
+        (14, "its name is reserved, or is not"),
+        (15, "its name is too long"),
+        (16, "its version contains"),
+        (17, "its list of settings is NULL"),
+        (18, "its list of settings is not aligned"),
+        (19, "its `get_extension` is NULL"),
+        (20, "has a key that is not"),
+        (21, "has the kind 99"),
+        (22, "is a secret, so it must not have a default value"),
+        (23, "has an invalid default value"),
+        (24, "has a description that contains"),
+        (25, "has a key that is NULL"),
         (26, "the setting url twice"),
-        (30, "a service table that says a size"),
-        (31, "title is NULL"),
-        (32, "a list of routes that says a count"),
-        (33, "a service without routes"),
-        (34, "title is NULL"),
-        (35, "prefix is not like /v1/"),
-        (36, "prefix is not like /v1/"),
-        (37, "a list of routes that is NULL"),
-        (38, "without `acquire`"),
+        (30, "its service table has a `struct_size`"),
+        (31, "the title of its service is NULL"),
+        (32, "its list of routes has too many elements"),
+        (33, "its service has no routes"),
+        (34, "the title of its service is NULL"),
+        (35, "the prefix of its service is not a path like `/v1/`"),
+        (36, "the prefix of its service is not a path like `/v1/`"),
+        (37, "its list of routes is NULL"),
+        (38, "the `acquire` of its service is NULL"),
         (40, "an empty segment"),
         (41, "the token kind 99"),
         (42, "the access 99"),
-        (43, "whose pattern"),
-        (44, "whose pattern is not UTF-8"),
+        (43, "has a pattern that"),
+        (44, "has a pattern that is not UTF-8"),
         (50, "`init` returned the code 4711"),
         (51, "no licence is installed here"),
         (
             52,
             "has neither keyferry.service/1 nor keyferry.secret-source/1",
         ),
-        (53, "a service table that is not aligned"),
+        (53, "its service table is not aligned"),
     ] {
         let path = harness.plugin_named(
             "tables.c",
@@ -221,7 +236,7 @@ fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
     assert!(
         error
             .message()
-            .contains("the plugin slow has not come back so far"),
+            .contains("the plugin slow has not returned yet"),
         "{error}"
     );
     assert!(began.elapsed() < Duration::from_secs(5));
@@ -233,7 +248,7 @@ fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
     assert_plugin_fault(
         &session.token_for(&patient).unwrap_err(),
         "the plugin slow",
-        "did not come back from `acquire` in 300 ms",
+        "`acquire` did not return within 300 ms",
     );
     // Four that never come back are enough.
     for lost in ["third", "fourth"] {
@@ -241,13 +256,13 @@ fn a_plugin_that_hangs_ends_for_its_callers_and_for_nobody_else() {
         assert_plugin_fault(
             &session.token_for(&patient).unwrap_err(),
             "the plugin slow",
-            "did not come back",
+            "did not return within",
         );
     }
     assert_plugin_fault(
         &session.token("slow:honest-again").unwrap_err(),
         "the plugin slow",
-        "4 of its calls have not come back",
+        "4 of its calls have not returned",
     );
     assert_built_in_works(&session);
     let began = Instant::now();
@@ -294,7 +309,7 @@ fn a_plugin_that_hangs_in_init_is_left_out() {
     assert_plugin_fault(
         &session.token("slow:x").unwrap_err(),
         "the plugin slow",
-        "did not come back from `init` in 5000 ms",
+        "`init` did not return within 5000 ms",
     );
     // The next session knows.
     let again = harness.session(&[&path], &[MASV]);
@@ -335,8 +350,12 @@ fn a_second_plugin_of_a_name_is_refused() {
     assert_built_in_works(&session);
     let error = session.token("https://liar.example/x").unwrap_err();
     assert!(
-        error.message().contains("liar-too.so is named liar, as ")
-            && error.message().contains("take one of them out"),
+        error
+            .message()
+            .contains("liar-too.so: the name liar is already used by ")
+            && error
+                .message()
+                .contains("remove one of them from `plugins`"),
         "{error}"
     );
     let twice = harness.session(&[&first, &first], &[MASV]);
@@ -345,7 +364,7 @@ fn a_second_plugin_of_a_name_is_refused() {
             .token("https://liar.example/x")
             .unwrap_err()
             .message()
-            .contains("named liar, as")
+            .contains("the name liar is already used by")
     );
 }
 

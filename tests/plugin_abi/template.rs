@@ -238,7 +238,7 @@ fn what_is_not_set_is_named_with_its_own_words() {
     assert_eq!(error.kind, ErrorKind::NotConfigured);
     assert_eq!(
         error.message(),
-        "`template.key` is not set: Its API key (Settings, Access)"
+        "`template.key` (\"Its API key (Settings, Access)\") is not set; set it or `KEYFERRY_TEMPLATE_KEY`"
     );
     assert_eq!(studio.server.requests().len(), 0);
 }
@@ -366,7 +366,7 @@ fn a_caller_ends_at_its_deadline_while_the_service_is_mute() {
     assert!(
         error
             .message()
-            .contains("the plugin template has not come back so far"),
+            .contains("the plugin template has not returned yet"),
         "{error}"
     );
     drop(release);

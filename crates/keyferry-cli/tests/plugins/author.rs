@@ -151,55 +151,59 @@ fn a_report_says_what_is_wrong_at_which_step() {
     for (plugin, step, what) in [
         (
             deaf,
-            "`acquire` ends well where nothing is set",
-            "although its exchange had failed",
+            "`acquire` handles missing settings",
+            "although `exchange` had failed",
         ),
         (
             open,
-            "`acquire` ends well without a network",
+            "`acquire` handles a missing network",
             "puts a secret into a URL",
         ),
         (
             mute,
-            "`acquire` ends well where nothing is set",
-            "call `set_error_message` with a sentence",
+            "`acquire` handles missing settings",
+            "call `set_error_message` first",
         ),
         (
             quits,
-            "`acquire` ends well where nothing is set",
+            "`acquire` handles missing settings",
             "it ended the process;",
         ),
         (
             harness.plugin("crasher.c", &[]),
-            "`acquire` ends well where nothing is set",
+            "`acquire` handles missing settings",
             "it crashed the process;",
         ),
         (
             harness.plugin_named("crasher.c", "crasher-init.so", &["-DCRASH_IN_INIT"]),
-            "is initialised, and its tables",
+            "`init` succeeds, and its tables are valid",
             "it crashed the process;",
         ),
         (
             harness.plugin("slow.c", &[]),
-            "`acquire` ends well where nothing is set",
-            "did not come back from `acquire` in 2000 ms",
+            "`acquire` handles missing settings",
+            "`acquire` did not return within 2000 ms",
         ),
         (
             harness.plugin_named("tables.c", "t50.so", &["-DLIE=50"]),
-            "is initialised",
+            "`init` succeeds",
             "`init` returned the code 4711",
         ),
         (
             harness.plugin_named("tables.c", "t20.so", &["-DLIE=20"]),
-            "is loaded",
-            "whose key is not",
+            "it loads, and its entry is valid",
+            "has a key that is not",
         ),
         (
             harness.plugin_named("tables.c", "t1.so", &["-DLIE=1"]),
-            "stands where",
-            "speaks version 0",
+            "its file is safe",
+            "uses version 0",
         ),
-        (harness.path("gone.so"), "stands where", "is not there"),
+        (
+            harness.path("gone.so"),
+            "its file is safe",
+            "the file does not exist",
+        ),
     ] {
         let checked = check(&harness, &plugin);
         assert_eq!(checked.status.code(), Some(1), "{}", checked.said());
@@ -277,7 +281,7 @@ fn the_list_tells_what_is_there_and_what_is_left_out() {
     );
     assert!(
         both.out.contains("vault")
-            && both.err.contains("old.so speaks version 0")
+            && both.err.contains("old.so: it uses version 0")
             && both.status.code() == Some(1),
         "{}",
         both.said()

@@ -94,30 +94,30 @@ fn twelve_unsafe_paths_run_no_constructor() {
     assert!(!ran && said.contains("absolute paths"), "{said}");
     // 4 and 5: links, to the file and on the way to it.
     symlink(&canary.good, harness.path("link.so")).unwrap();
-    canary.assert_refused(&at("link.so"), "which is a link");
+    canary.assert_refused(&at("link.so"), "is a symbolic link");
     symlink(harness.path("lib"), harness.path("folder")).unwrap();
-    canary.assert_refused(&at("folder/canary.so"), "which is a link");
+    canary.assert_refused(&at("folder/canary.so"), "is a symbolic link");
     // 6 and 7: files that others can change.
     let file = copy("open/canary.so");
     set_mode(Path::new(&file), 0o775);
     canary.assert_refused(
         &file,
-        &format!("can be changed by others: chmod go-w {file}"),
+        &format!("the file can be changed by other users; run `chmod go-w {file}`"),
     );
     set_mode(Path::new(&file), 0o757);
-    canary.assert_refused(&file, "can be changed by others");
+    canary.assert_refused(&file, "the file can be changed by other users");
     // 8 and 9: folders that others can change, near and far.
     let file = copy("near/canary.so");
     set_mode(&harness.path("near"), 0o777);
     canary.assert_refused(
         &file,
-        &format!("below {}, which others can change", at("near")),
+        &format!("the directory {} can be changed by other users", at("near")),
     );
     let file = copy("far/away/from/here/canary.so");
     set_mode(&harness.path("far"), 0o775);
     canary.assert_refused(
         &file,
-        &format!("below {}, which others can change", at("far")),
+        &format!("the directory {} can be changed by other users", at("far")),
     );
     // 10: no regular file.
     let status = Command::new("mkfifo")
@@ -126,17 +126,17 @@ fn twelve_unsafe_paths_run_no_constructor() {
         .unwrap();
     assert!(status.success());
     canary.assert_refused(&at("pipe.so"), "is not a regular file");
-    canary.assert_refused(&at("lib"), "regular file");
+    canary.assert_refused(&at("lib"), "is not a regular file");
     // 11 and 12: ways that are not what they look like.
     for odd in [
         format!("{}/../lib/canary.so", at("lib")),
         format!("{}//canary.so", at("lib")),
         format!("{}/./canary.so", at("lib")),
     ] {
-        canary.assert_refused(&odd, "no plain absolute path");
+        canary.assert_refused(&odd, "is not absolute, or is not plain UTF-8 without");
     }
     // And a plugin that is not there.
-    canary.assert_refused(&at("gone.so"), "is not there");
+    canary.assert_refused(&at("gone.so"), "the file does not exist");
     assert!(canary.request_token(canary.good(), |_| ()).0);
 }
 
@@ -152,18 +152,21 @@ fn what_is_no_plugin_of_this_machine_runs_no_constructor() {
     };
     canary.assert_refused(
         &write_plugin("half.so", &whole[..whole.len() / 2]),
-        "is not whole",
+        "is truncated or damaged",
     );
-    canary.assert_refused(&write_plugin("empty.so", b""), "is no shared object");
+    canary.assert_refused(
+        &write_plugin("empty.so", b""),
+        "is not a 64-bit ELF shared object",
+    );
     canary.assert_refused(
         &write_plugin("text.so", b"#!/bin/sh\necho sang > song\n"),
-        "is no shared object",
+        "is not a 64-bit ELF shared object",
     );
     let mut machine = whole.clone();
     machine[18] = 0xf3;
     canary.assert_refused(
         &write_plugin("machine.so", &machine),
-        "another kind of machine",
+        "compiled for another architecture",
     );
     // A library that is no plugin, whose constructors have run when a linker would find that out.
     let library = harness.plugin_named(
@@ -173,22 +176,25 @@ fn what_is_no_plugin_of_this_machine_runs_no_constructor() {
     );
     canary.assert_refused(
         library.to_str().unwrap(),
-        "exports no constant data `keyferry_plugin_entry`",
+        "it exports no constant data `keyferry_plugin_entry`",
     );
     // A search path, and a name with a slash, lead to libraries that nobody has examined.
     let searching = harness.plugin_named("canary.c", "searching.so", &["-Wl,-rpath,/tmp"]);
-    canary.assert_refused(searching.to_str().unwrap(), "has a search path of its own");
+    canary.assert_refused(
+        searching.to_str().unwrap(),
+        "has its own library search path",
+    );
     let needing = harness.plugin_named(
         "canary.c",
         "needing.so",
         &["-Wl,--no-as-needed", searching.to_str().unwrap()],
     );
-    canary.assert_refused(needing.to_str().unwrap(), "needs a library by a path");
+    canary.assert_refused(needing.to_str().unwrap(), "names a library by its path");
     // Another version of the ABI.
     let old = harness.plugin_named("canary.c", "old.so", &["-DMAJOR=0"]);
     canary.assert_refused(
         old.to_str().unwrap(),
-        "speaks version 0 of the plugin ABI, and this keyferry takes 1: build it against",
+        "it uses version 0 of the plugin ABI, and this keyferry supports version 1; build it against",
     );
 }
 
@@ -202,10 +208,10 @@ fn a_foreign_owner_is_refused_of_file_and_folder() {
         // Only root can give a file away; continuous integration is root.
         return;
     }
-    canary.assert_refused(file.to_str().unwrap(), "belongs to another user");
+    canary.assert_refused(file.to_str().unwrap(), "the file belongs to another user");
     chown(&file, Some(0), None).unwrap();
     chown(canary.harness.path("theirs"), other, None).unwrap();
-    canary.assert_refused(file.to_str().unwrap(), "which belongs to another user");
+    canary.assert_refused(file.to_str().unwrap(), "theirs belongs to another user");
 }
 
 /// Every cut, and every byte of the head and the tables spoiled: an answer, never a crash, and

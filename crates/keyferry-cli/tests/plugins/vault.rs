@@ -297,7 +297,7 @@ fn commands_have_a_vaults_secret_too() {
         "{examined}"
     );
     assert!(
-        examined.contains("gone.so is not there")
+        examined.contains("gone.so: the file does not exist")
             && !examined.contains("from-the-vault")
             && !examined.contains(TOKEN),
         "{examined}"
