@@ -1,6 +1,6 @@
-//! What a hit costs through the C ABI, beside the limit row in the same run: compiles `hit.c`,
-//! `stall.c` and `load.c` against the release library and runs them. `cargo bench`. On a machine
-//! that does anything else the figures say little; the ratios say more.
+//! Measures cache hits through the C ABI: compiles `load.c`, `hit.c` and `stall.c` against the
+//! release library and runs them. Run `cargo bench`. Compare the ratios rather than the times,
+//! which depend on the machine's load.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -49,7 +49,7 @@ fn run() -> Result<(), Failure> {
         if name == "load" {
             command.arg(folder.path().join("libkeyferry.so.0"));
         }
-        // The first load reads the disk; the later ones tell what a host pays.
+        // The first load reads the library from the disk, so `load` runs 5 times.
         for _ in 0..if name == "load" { 5 } else { 1 } {
             if !command.status()?.success() {
                 return Err(format!("{name} failed").into());
@@ -63,7 +63,7 @@ fn compiler() -> Result<Command, Failure> {
     Ok(keyferry_testing::compiler::optimizing()?)
 }
 
-/// A plugin whose service has a token for each id.
+/// Compiles a plugin whose service has a token for each id, and returns its path.
 fn plugin(folder: &Path) -> Result<PathBuf, Failure> {
     let (root, made) = (
         Path::new(env!("CARGO_MANIFEST_DIR")),
@@ -74,7 +74,7 @@ fn plugin(folder: &Path) -> Result<PathBuf, Failure> {
         .arg(root.join("c-tests/plugins/tables.c"))
         .args(["-shared", "-fPIC", "-o"])
         .arg(&made);
-    // As long a line as those of the built-in rows.
+    // The header line is as long as in the rows for the built-in services: 600 bytes.
     command.arg(format!(
         "-DVALUE=\"{}\"",
         "v".repeat(600 - "X-Token: \0".len())
@@ -85,7 +85,7 @@ fn plugin(folder: &Path) -> Result<PathBuf, Failure> {
     if status.success() {
         Ok(made)
     } else {
-        Err("the plugin does not compile".into())
+        Err("cannot compile the plugin".into())
     }
 }
 
@@ -109,6 +109,6 @@ fn compile(name: &str, folder: &Path) -> Result<PathBuf, Failure> {
     if status.success() {
         Ok(program)
     } else {
-        Err(format!("{name}.c does not compile").into())
+        Err(format!("cannot compile {name}.c").into())
     }
 }

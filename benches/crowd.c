@@ -1,5 +1,5 @@
-/* Starts many processes at once and says when the last of them had ended: `crowd COUNT INPUT COMMAND...`, in milliseconds.
- * Each gets INPUT at its standard input. Fails where one of them fails or where they don't all print the same, and something. */
+/* Starts COUNT processes at the same time and prints the milliseconds until the last one ends: `crowd COUNT INPUT COMMAND...`
+ * The file INPUT is the standard input of each process. Fails if a process fails or prints nothing, or if their outputs differ. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <spawn.h>
@@ -50,7 +50,7 @@ int main(int argc, char **argv) {
         ssize_t more = read(outputs[at], at ? other : first, LONGEST);
         if (at == 0) length = more;
         if (more <= 0 || more != length || memcmp(first, at ? other : first, (size_t)more) != 0) {
-            fprintf(stderr, "crowd: %s printed different answers, or none\n", argv[3]);
+            fprintf(stderr, "crowd: the runs of %s printed different outputs, or nothing\n", argv[3]);
             return 1;
         }
     }

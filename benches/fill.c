@@ -1,4 +1,4 @@
-/* Fills the user's store with made-up tokens of MASV packages: `fill COUNT`; uses the shared library. */
+/* Fills the user's store with made-up tokens of MASV packages: `fill COUNT`. Links the shared library. */
 #include <keyferry.h>
 #include <stdio.h>
 #include <stdlib.h>

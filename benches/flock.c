@@ -1,5 +1,5 @@
-/* The least that a shared login can be: `flock FOLDER MS`. One process sleeps as long as a login takes and writes a file, under a
- * lock; the others wait for the lock and read the file. Linked statically. */
+/* The baseline of race.sh for a login that many processes share: `flock DIRECTORY MS`. The first process takes a lock, sleeps for MS
+ * milliseconds, the time of a login, and writes a file. The others wait for the lock and read the file. Linked statically. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# What one call of the helper costs on a warm store, spawn to exit, beside git-credential-cache and the least that a C program can do.
+# Measures one call of git-credential-keyferry with a token in its store, from spawn to exit. Compares it with git-credential-cache and
+# with a C program that only reads three files (reader.c).
 #
 #   make && benches/helper.sh [ROUNDS]
 #
-# Needs gcc and git; valgrind for the rows of instructions. KEYFERRY_BENCH_FOLDER puts the store elsewhere than into memory.
+# Needs gcc and git, and valgrind to count instructions. KEYFERRY_BENCH_FOLDER names a directory for the store; the default is in memory
+# (/dev/shm).
 . "$(dirname "$0")/stage.sh"
 rounds=${1:-300}
 cache=$(git --exec-path)/git-credential-cache
@@ -12,25 +14,25 @@ at_end+=("'$cache' --socket '$socket' exit")
 gcc -O2 -Iinclude -o "$place/fill" benches/fill.c "$installed/lib/libkeyferry.so"
 ln -s "$installed/lib/libkeyferry.so" "$place/$(readelf -d "$installed/lib/libkeyferry.so" | sed -n 's/.*soname: \[\(.*\)\]/\1/p')"
 
-# The same question for all. The cache keeps no ephemeral credential, so it has the same token as a password.
-"$installed/bin/git-credential-keyferry" get < "$place/question" > "$place/answer"
-grep -q '^credential=' "$place/answer"
+# All programs get the same request. git-credential-cache stores no ephemeral credential, so it gets the same token as a password.
+"$installed/bin/git-credential-keyferry" get < "$place/request" > "$place/response"
+grep -q '^credential=' "$place/response"
 mkdir "$place/cache"
 {
     printf 'protocol=http\nhost=%s\nusername=default\npassword=' "$host"
-    sed -n 's/^credential=//p' "$place/answer"
+    sed -n 's/^credential=//p' "$place/response"
 } | "$cache" --timeout 3600 --socket "$socket" store
-"$cache" --socket "$socket" get < "$place/question" | grep -q '^password='
+"$cache" --socket "$socket" get < "$place/request" | grep -q '^password='
 
 git=$(command -v git)
 measure() {
-    "$place/turns" "$rounds" "$place/question" \
+    "$place/turns" "$rounds" "$place/request" \
         'static C that reads three files' \
-        "$place/reader" "$HOME/.config/keyferry/config.toml" "$HOME/.local/share/keyferry/store.key" "$place/answer" -- \
+        "$place/reader" "$HOME/.config/keyferry/config.toml" "$HOME/.local/share/keyferry/store.key" "$place/response" -- \
         'git-credential-keyferry get' "$installed/bin/git-credential-keyferry" get -- \
         'git-credential-cache get' "$cache" --socket "$socket" get -- \
         'keyferry git get' "$installed/bin/keyferry" git get
-    "$place/turns" "$rounds" "$place/question" \
+    "$place/turns" "$rounds" "$place/request" \
         'git credential fill, -cache' "$git" -c credential.helper= -c "credential.helper=cache --socket $socket" credential fill -- \
         'git credential fill, keyferry' "$git" -c credential.helper= -c "credential.helper=$installed/bin/git-credential-keyferry" credential fill
 }
@@ -44,8 +46,8 @@ done
 if command -v valgrind > /dev/null; then
     printf '\n'
     for program in git-credential-keyferry 'keyferry git'; do
-        # shellcheck disable=SC2086 # two words are two words
-        valgrind --tool=callgrind --callgrind-out-file="$place/callgrind" "$installed"/bin/$program get < "$place/question" 2>&1 > "$place/noise" |
+        # shellcheck disable=SC2086 # 'keyferry git' is a program and its argument
+        valgrind --tool=callgrind --callgrind-out-file="$place/callgrind" "$installed"/bin/$program get < "$place/request" 2>&1 > "$place/noise" |
             sed -n "s/.*Collected : /$program get, instructions: /p"
     done
 fi

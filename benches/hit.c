@@ -1,5 +1,5 @@
-/* What a hit costs through the C ABI, beside the limit row in the same run. One line a row, with one thread and with two.
- * `hit ROW N` runs one row alone, for counting instructions. */
+/* Measures cache hits through the C ABI and compares them with the row `limit` (see limit.h) of the same run. Prints one line per row,
+ * with the times for one thread and for two threads. `hit ROW N` runs N look-ups of one row, for counting instructions. */
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <keyferry.h>
@@ -13,7 +13,7 @@ enum { NAME = 96, LINE = 600, CAPACITY = 1024, SMALL = 1000 };
 static keyferry_session *session;
 static limit_table limit;
 static size_t tokens;
-static char (*names)[NAME]; /* the names that a row looks up, in random order */
+static char (*names)[NAME]; /* the names that a row looks up, shuffled */
 
 static void die(const char *what) {
     fprintf(stderr, "hit: %s\n", what);
@@ -69,11 +69,11 @@ static void *run(void *argument) {
         if (++at == tokens) at = 0;
     }
     mine->ended = now_ns();
-    if (found != (mine->misses ? 0 : mine->rounds)) die("a look-up went wrong");
+    if (found != (mine->misses ? 0 : mine->rounds)) die("a look-up returned the wrong result");
     return NULL;
 }
 
-/* One turn: each thread on a core of its own, all beginning at once. Nanoseconds a look-up. */
+/* Runs one turn: all threads start together, each pinned to its own core. Returns the nanoseconds per look-up. */
 static double turn(look_up *look, int threads, int misses, size_t rounds) {
     job jobs[2];
     pthread_t ids[2];
@@ -81,7 +81,7 @@ static double turn(look_up *look, int threads, int misses, size_t rounds) {
     pthread_barrier_init(&start, NULL, (unsigned)threads);
     for (int n = 0; n < threads; n++) {
         jobs[n] = (job){look, rounds, tokens / (size_t)threads * (size_t)n, misses, n, &start, 0, 0};
-        if (pthread_create(&ids[n], NULL, run, &jobs[n])) die("no thread");
+        if (pthread_create(&ids[n], NULL, run, &jobs[n])) die("cannot start a thread");
     }
     double began = 1e300, ended = 0;
     for (int n = 0; n < threads; n++) {
@@ -93,7 +93,7 @@ static double turn(look_up *look, int threads, int misses, size_t rounds) {
     return (ended - began) / (double)(rounds * (size_t)threads);
 }
 
-/* Names of `count` things, in an order that no prefetcher guesses. */
+/* Fills in the names, in an order that the hardware prefetcher can't predict. */
 static void name_all(const char *form) {
     for (size_t n = 0; n < tokens; n++) {
         size_t shuffled = (n * 7919 + 13) % tokens;
@@ -104,13 +104,14 @@ static void name_all(const char *form) {
 static void open_session(void) {
     keyferry_config *config = NULL;
     const char *plugin = getenv("HIT_PLUGIN");
-    if (keyferry_config_new(&config, NULL) || !plugin || keyferry_config_set(config, "plugins", plugin, NULL)) die("no plugin");
-    if (keyferry_session_open(config, &session, NULL)) die("no session");
+    if (!plugin) die("HIT_PLUGIN is not set; set it to the path of the plugin");
+    if (keyferry_config_new(&config, NULL) || keyferry_config_set(config, "plugins", plugin, NULL)) die("cannot configure the plugin");
+    if (keyferry_session_open(config, &session, NULL)) die("cannot open a session");
     keyferry_config_free(config);
-    if (keyferry_session_adopt(session, "packages/FIRST", "eyJmaXJzdA.e30.e30", KEYFERRY_NO_EXPIRY, NULL)) die("no token");
+    if (keyferry_session_adopt(session, "packages/FIRST", "eyJmaXJzdA.e30.e30", KEYFERRY_NO_EXPIRY, NULL)) die("cannot store a token");
 }
 
-/* Each token is a transfer's; where there are few, as many packages' and as many of a plugin's stand beside them. */
+/* Caches `count` tokens of transfers. If `count` is at most SMALL, also caches `count` tokens of packages and of the plugin. */
 static void fill(size_t count) {
     char value[LINE], name[NAME];
     for (size_t n = 0; n < count; n++) {
@@ -119,13 +120,13 @@ static void fill(size_t count) {
         value[head] = 'v';
         value[LINE - sizeof "X-Transfer-Token: "] = 0;
         snprintf(name, sizeof name, "transfers/01J0SANDB0XTRANSFER%07u", (unsigned)n);
-        if (keyferry_session_adopt(session, name, value, KEYFERRY_NO_EXPIRY, NULL)) die("no token");
+        if (keyferry_session_adopt(session, name, value, KEYFERRY_NO_EXPIRY, NULL)) die("cannot store a token");
         snprintf(name, sizeof name, "packages/01J0SANDB0XPACKAGE%07u", (unsigned)n);
         if (count > SMALL) continue;
-        if (keyferry_session_adopt(session, name, value, KEYFERRY_NO_EXPIRY, NULL)) die("no token");
+        if (keyferry_session_adopt(session, name, value, KEYFERRY_NO_EXPIRY, NULL)) die("cannot store a token");
         keyferry_token *token = NULL;
         snprintf(name, sizeof name, "tables:01J0SANDB0XAPLUGINS%07u", (unsigned)n);
-        if (masv_token_for(session, name, &token, NULL)) die("no token of the plugin");
+        if (masv_token_for(session, name, &token, NULL)) die("cannot get a token from the plugin");
         keyferry_token_free(token);
     }
 }
@@ -154,13 +155,14 @@ static const struct {
     {"token_for, URL", "https://api.massive.app/v1/transfers/01J0SANDB0XTRANSFER%07u/retry", by_token, 0},
     {"peek, write token", "packages/01J0SANDB0XPACKAGE%07u", by_peek, 0},
     {"peek, URL of a new file", "https://api.massive.app/v1/packages/01J0SANDB0XPACKAGE%07u/files/new", by_peek, 0},
-    {"peek, a plugin's", "tables:01J0SANDB0XAPLUGINS%07u", by_peek, 0},
-    {"peek, URL of a plugin's", "http://127.0.0.1:9/01J0SANDB0XAPLUGINS%07u", by_peek, 0},
-    {"token_for, a plugin's", "tables:01J0SANDB0XAPLUGINS%07u", by_token, 0},
+    {"peek, plugin token", "tables:01J0SANDB0XAPLUGINS%07u", by_peek, 0},
+    {"peek, URL of plugin token", "http://127.0.0.1:9/01J0SANDB0XAPLUGINS%07u", by_peek, 0},
+    {"token_for, plugin token", "tables:01J0SANDB0XAPLUGINS%07u", by_token, 0},
 };
 enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS, ROW_COUNT_LARGE = ROW_COUNT - 5 };
 
-/* The best of many short turns, of all rows and both numbers of threads by turns: noise only adds, and it meets all alike. */
+/* Keeps the best time of many short turns, because noise can only add time. The rows and the numbers of threads take turns, so noise
+ * affects all of them alike. */
 static void measure(int row_count, size_t rounds, int turns, double best[][3]) {
     for (int n = 0; n < turns; n++) {
         for (int row = 0; row < row_count; row++) {
@@ -173,11 +175,11 @@ static void measure(int row_count, size_t rounds, int turns, double best[][3]) {
     }
 }
 
-/* What the process holds in memory. */
+/* Returns the resident memory of the process in bytes. */
 static size_t resident(void) {
     long pages = 0;
     FILE *file = fopen("/proc/self/statm", "r");
-    if (!file || fscanf(file, "%*d %ld", &pages) != 1) die("no /proc");
+    if (!file || fscanf(file, "%*d %ld", &pages) != 1) die("cannot read /proc/self/statm");
     fclose(file);
     return (size_t)pages * 4096;
 }
@@ -187,7 +189,7 @@ static void all_rows(size_t count) {
     tokens = count;
     names = malloc(count * NAME);
     open_session();
-    fill(1); /* what the first of each kind sets up is no token's */
+    fill(1); /* excludes one-time allocations from the memory per token */
     size_t before = resident();
     fill(count);
     size_t ours = resident() - before;
@@ -202,14 +204,14 @@ static void all_rows(size_t count) {
         double *ns = best[row], *bound = best[0];
         printf("%s\t%zu\t%.1f\t%.2f\t%.1f\t%.2f\t%.2f\n", ROWS[row].name, count, ns[1], ns[1] / bound[1], ns[2], ns[2] / bound[2], ns[1] / ns[2]);
     }
-    printf("memory, bytes a token\t%zu\t%zu\t%.2f\n", kept, ours / kept, (double)ours / (double)kept / ((double)theirs / (double)count));
+    printf("memory, bytes per token\t%zu\t%zu\t%.2f\n", kept, ours / kept, (double)ours / (double)kept / ((double)theirs / (double)count));
     fflush(stdout);
     keyferry_session_free(session);
     free(names);
 }
 
 int main(int argc, char **argv) {
-    if (argc == 3) { /* one row, so many look-ups of one name */
+    if (argc == 3) { /* N look-ups of one name, in one row */
         tokens = 1;
         names = malloc(NAME);
         open_session();

@@ -1,5 +1,6 @@
-/* The limit row: what a cache can't be faster than. Hashes the same name, reads without a lock, checks the coarse clock,
- * copies 600 bytes. It keeps what it is given for ever and knows no URL, no handle, no window and no fork. */
+/* The minimal cache that the row `limit` measures, as a bound on the speed of keyferry's cache. A look-up hashes the name, reads the
+ * record without a lock, checks the coarse clock and copies 600 bytes. Records are never removed. There is no support for URLs, token
+ * objects, refresh windows or fork. */
 #ifndef LIMIT_H
 #define LIMIT_H
 
@@ -22,7 +23,7 @@ typedef struct {
     limit_record **slots;
 } limit_table;
 
-/* Eight bytes at a time. */
+/* Hashes 8 bytes at a time, and stores the length of `name`. */
 static inline uint64_t limit_hash(const char *name, size_t *length) {
     size_t left = *length = strlen(name);
     uint64_t hash = left, word = 0;
@@ -60,7 +61,7 @@ static void limit_put(limit_table *table, const char *name, const char *line, in
     table->slots[at] = record;
 }
 
-/* The line's length, or 0. */
+/* Copies the line to `buffer`. Returns the line's length, or 0 if there is none. */
 static inline size_t limit_get(const limit_table *table, const char *name, char *buffer, size_t capacity) {
     size_t name_length;
     uint64_t hash = limit_hash(name, &name_length);

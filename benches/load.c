@@ -1,5 +1,5 @@
-/* What loading the library and the first hit cost a host: time and resident memory. `load LIBRARY`; with one more word the session is
- * that of the user's configuration, which opens files. */
+/* Measures the time and the resident memory of loading the library and of the first hit: `load LIBRARY`. With any second argument, the
+ * session uses the user's configuration and so also opens its files. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <keyferry.h>
@@ -13,7 +13,7 @@ static double now_us(void) {
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-/* Resident memory in KiB: all of it, and the part that no other process shares, which is what it costs the machine. */
+/* Reads the resident memory in KiB: all of it, and the part that is dirty and not shared with other processes. */
 static void memory(long *resident, long *private_dirty) {
     char line[256];
     FILE *file = fopen("/proc/self/smaps_rollup", "r");
@@ -30,7 +30,7 @@ static void memory(long *resident, long *private_dirty) {
 int main(int argc, char **argv) {
     if (argc < 2) return 2;
     long before[2] = {0, 0}, after[2] = {0, 0};
-    memory(&before[0], &before[1]); /* once for stdio's own buffers */
+    memory(&before[0], &before[1]); /* the first call makes stdio allocate its buffers */
     memory(&before[0], &before[1]);
     double begin = now_us();
     void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);

@@ -1,8 +1,9 @@
 /**
- * What a hit costs from Node, beside a bare koffi call and beside what else fetches a cached token in Node, in the same run; and what
- * importing the package costs. `node benches/node.mjs`. On a machine that does anything else the figures say little; the ratios say more.
+ * Measures cache hits from Node, and compares them with a bare koffi call and with other credential libraries. Also measures the import
+ * of the package. Run `node benches/node.mjs`. Compare the ratios rather than the times, which depend on the machine's load.
  *
- * Packs and installs the package with the release library into a folder of its own, with the peers from the package registry.
+ * Packs the package with the release library, and installs it in target/node-bench together with the other libraries from the package
+ * registry. `--prepare` stops after the installation.
  */
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';

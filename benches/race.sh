@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# 64 processes want a token at once, the store is empty, a login takes 200 ms: when the last of them is served, beside the least that
-# C programs with a lock and a file can do.
+# Measures 64 processes that request a token at the same time, with an empty store and a login of 200 ms: the time until the last one
+# has its token. Compares it with a baseline of C programs that share a file and a lock (flock.c).
 #
 #   make && benches/race.sh [ROUNDS]
 #
-# KEYFERRY_BENCH_FOLDER puts the store elsewhere than into memory. Fails if there is more than one login.
+# KEYFERRY_BENCH_FOLDER names a directory for the store; the default is in memory (/dev/shm). Fails if there is more than one login.
 . "$(dirname "$0")/stage.sh"
 rounds=${1:-10}
 processes=64
@@ -16,17 +16,19 @@ middle() { sort -n "$1" | sed -n "$(((rounds + 1) / 2))p"; }
 
 before=0
 for ((round = 1; round <= rounds; round++)); do
-    rm -rf "$place/least" "$HOME/.local"
-    mkdir "$place/least"
-    "$place/crowd" $processes "$place/question" "$place/flock" "$place/least" $login_ms >> "$place/least_ms"
-    "$place/crowd" $processes "$place/question" "$installed/bin/git-credential-keyferry" get >> "$place/ours_ms"
+    rm -rf "$place/baseline" "$HOME/.local"
+    mkdir "$place/baseline"
+    "$place/crowd" $processes "$place/request" "$place/flock" "$place/baseline" $login_ms >> "$place/baseline_ms"
+    "$place/crowd" $processes "$place/request" "$installed/bin/git-credential-keyferry" get >> "$place/keyferry_ms"
     now=$(logins)
     if [ "$now" -ne $((before + 1)) ]; then
-        printf '%d logins in round %d\n' $((now - before)) "$round" >&2
+        printf 'race: %d logins instead of 1 in round %d\n' $((now - before)) "$round" >&2
         exit 1
     fi
     before=$now
 done
-printf '%d processes, a login of %d ms, %d rounds: last served, median and worst, ms\n' $processes $login_ms "$rounds"
-for who in least ours; do printf '%-6s %8s %8s\n' $who "$(middle "$place/${who}_ms")" "$(sort -n "$place/${who}_ms" | tail -1)"; done
-awk -v least="$(middle "$place/least_ms")" -v ours="$(middle "$place/ours_ms")" 'BEGIN { printf "times  %8.2f\n", ours / least }'
+printf '%d processes, a login of %d ms, %d rounds: ms until the last process has its token\n' $processes $login_ms "$rounds"
+printf '%-8s %8s %8s\n' '' median worst
+for row in baseline keyferry; do printf '%-8s %8s %8s\n' $row "$(middle "$place/${row}_ms")" "$(sort -n "$place/${row}_ms" | tail -1)"; done
+awk -v baseline="$(middle "$place/baseline_ms")" -v keyferry="$(middle "$place/keyferry_ms")" \
+    'BEGIN { printf "ratio    %8.2f\n", keyferry / baseline }'

@@ -1,4 +1,4 @@
-/* The least that a helper can do: reads three files and prints the last. `reader CONFIG KEY ANSWER`; linked statically. */
+/* The baseline of helper.sh: reads three files and prints the last one. `reader CONFIG KEY RESPONSE`. Linked statically. */
 #include <fcntl.h>
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
-# What the benchmarks of the executable begin with, to be sourced: a home of its own, C programs, a sandbox and a config.toml that leads
-# there. Gives $place, $installed (what `make install` installs), $host and `control ROUTE JSON`; takes all of it away at the end. It
-# takes no notice of the user's own home.
+# The setup of helper.sh and race.sh, which source this file. Creates a temporary home directory, compiles the C programs, starts a
+# sandbox and writes a config.toml for it. Sets $place (a temporary directory), $installed (the prefix of `make install`) and $host (the
+# sandbox), and defines `control METHOD ROUTE JSON`. Removes everything on exit, and never uses the user's own home directory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 place=$(mktemp -d "${KEYFERRY_BENCH_FOLDER:-/dev/shm}/keyferry-bench.XXXXXX")
@@ -28,7 +28,7 @@ mkfifo "$place/variables"
 at_end+=("kill $!")
 eval "$(sed 's/^export //' "$place/variables")"
 cat > "$HOME/.config/keyferry/config.toml" << TOML
-# where the services are, and who logs in
+# the sandbox's services and the account
 [masv]
 url = "$KEYFERRY_MASV_URL"
 email = "$KEYFERRY_MASV_EMAIL"
@@ -42,9 +42,9 @@ TOML
 services=$KEYFERRY_FILEVERBS_URL
 host=${services#http://}
 unset "${!KEYFERRY_@}"
-printf 'capability[]=authtype\nprotocol=http\nhost=%s\n\n' "$host" > "$place/question"
+printf 'capability[]=authtype\nprotocol=http\nhost=%s\n\n' "$host" > "$place/request"
 
-# Asks the sandbox's control route, without any program but the shell.
+# Sends a request to the sandbox's control route, with the shell only.
 control() {
     local method=$1 route=$2 body=${3:-} line
     exec 5<> "/dev/tcp/${host%:*}/${host#*:}"

@@ -1,5 +1,6 @@
-/* Whether a refresh that is under way delays a look-up. A user token reaches its advisory point, the login is slowed down to
- * 200 ms, and one thread looks up all the while. Prints: look-ups, how many ns the slowest took, how often the token changed. */
+/* Measures whether a running refresh delays look-ups. A user token enters its advisory refresh window, a login takes 200 ms, and one
+ * thread looks up the token for 600 ms. Prints the number of look-ups, the time of the slowest one, the number that took more than 1 ms,
+ * and whether the token was refreshed. */
 #define _POSIX_C_SOURCE 200809L
 #include "../c-tests/test.h"
 
@@ -17,7 +18,7 @@ int main(void) {
 
     control("POST", "life", "{\"user\":1000}");
     keyferry_token_free(token_for(session, "user"));
-    /* The service's clock goes on to the advisory point; the next answer's Date tells of it. */
+    /* Moves the service's clock into the advisory window. The library learns of it from the Date header of the next response. */
     control("POST", "clock", "{\"advance_s\":900}");
     keyferry_token_free(token_for(session, "links/01J0SANDB0X11NK00000000001?secret=sandboxLinkSecret0001"));
     control("POST", "fault", "{\"service\":\"masv\",\"path\":\"/v1/auth\",\"kind\":\"nothing\",\"latency_ms\":200}");

@@ -1,6 +1,7 @@
-/* Takes programs in turns and measures each from its spawn to its end: `turns ROUNDS INPUT NAME COMMAND... -- NAME COMMAND... -- ...`
- * Each gets INPUT at its standard input; what it prints goes to /dev/null. Turns, so that what disturbs the machine disturbs all.
- * Prints one line a program: name, median, 90 % and least in microseconds, times the first program's median, and peak memory in KiB. */
+/* Measures several programs, each from spawn to exit: `turns ROUNDS INPUT NAME COMMAND... -- NAME COMMAND... -- ...`
+ * The file INPUT is the standard input of each program, and its output goes to /dev/null. The programs take turns, so that noise on the
+ * machine affects all of them alike. Prints one line per program: name; median, 90th percentile and minimum in microseconds; the ratio
+ * to the first program's median; and peak memory in KiB. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <spawn.h>
@@ -60,10 +61,10 @@ int main(int argc, char **argv) {
     posix_spawn_file_actions_init(&streams);
     posix_spawn_file_actions_addopen(&streams, 0, argv[2], O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&streams, 1, "/dev/null", O_WRONLY, 0);
-    /* The first turns only warm up. */
+    /* The first 3 turns are a warm-up and are not measured. */
     for (int turn = -3; turn < rounds; turn++)
         for (int at = 0; at < count; at++) run(&programs[at], &streams, turn);
-    printf("%-36s %9s %9s %9s %7s %9s\n", "program", "median us", "90 % us", "least us", "times", "peak KiB");
+    printf("%-36s %9s %9s %9s %7s %9s\n", "program", "median us", "90 % us", "min us", "ratio", "peak KiB");
     for (int at = 0; at < count; at++) {
         double *us = programs[at].us;
         qsort(us, (size_t)rounds, sizeof *us, by_size);

@@ -1,4 +1,5 @@
-/* What a call through koffi costs at the least: the parameters of keyferry_session_peek and of masv_token_for, and a text of 600 bytes. */
+/* Baseline functions for koffi calls. `five` has the parameters of keyferry_session_peek and copies a string with 600 bytes of token.
+ * `four` has the parameters of masv_token_for and returns that string. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/** What `import 'keyferry'` costs over `import 'koffi'`, each in processes of their own, the best of some. */
+/** Measures how long `import 'keyferry'` takes after `import 'koffi'`. Prints the best times of 15 processes. */
 import { execFileSync } from 'node:child_process';
 
 const program = `
@@ -10,4 +10,4 @@ const program = `
 
 const runs = Array.from({ length: 15 }, () => JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', program])));
 const best = (index) => Math.min(...runs.map((run) => run[index])).toFixed(1);
-console.log(`load: koffi ${best(0)} ms, keyferry over it ${best(1)} ms`);
+console.log(`load: koffi ${best(0)} ms, keyferry after koffi ${best(1)} ms`);
