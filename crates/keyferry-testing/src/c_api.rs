@@ -1,8 +1,8 @@
-//! The C ABI in the shape of Rust objects, for tests that ask through it and through nothing else.
+//! Rust wrappers around the C ABI, for tests that use the library only through its C functions.
 //!
-//! Each call goes to the exported function with the out-pointers that a C program gives it. What
-//! the header promises of every call is checked on the way: outputs are NULL until success, and the
-//! error says the status that was returned.
+//! Each wrapper calls the exported function with out-pointers, as a C program does. It also checks
+//! what the header promises for every call: outputs are NULL unless the call succeeds, and the
+//! error object has the status that the function returned.
 
 use std::ffi::{CStr, CString, c_char};
 use std::mem::MaybeUninit;
@@ -37,7 +37,7 @@ type Out<'a, T> = Option<&'a mut MaybeUninit<*mut T>>;
 
 fn copy_text(at: *const c_char) -> String {
     assert!(!at.is_null());
-    // SAFETY: not NULL, and every text of the library ends in NUL.
+    // SAFETY: `at` is not NULL, and all strings of the library end in NUL.
     unsafe { CStr::from_ptr(at) }.to_str().unwrap().to_owned()
 }
 
@@ -49,18 +49,18 @@ fn pointer_or_null(text: Option<&CString>) -> *const c_char {
     text.map_or(ptr::null(), |text| text.as_ptr())
 }
 
-/// Runs a call without a result.
+/// Makes a call that returns only a status.
 fn call_status(call: impl FnOnce(Out<'_, error::keyferry_error>) -> i32) -> Result<()> {
     let mut error = MaybeUninit::new(ptr::dangling_mut());
     let status = call(Some(&mut error));
-    // SAFETY: initialised above, and by every call since.
+    // SAFETY: initialised when it was declared.
     let error: *mut error::keyferry_error = unsafe { error.assume_init() };
     if status == 0 {
-        assert!(error.is_null(), "an error with success");
+        assert!(error.is_null(), "an error object with success");
         return Ok(());
     }
-    assert!(!error.is_null(), "status {status} without its detail");
-    // SAFETY: the library made it with a Box and gave it away.
+    assert!(!error.is_null(), "status {status} without an error object");
+    // SAFETY: the library created it with a `Box` and passed ownership to the caller.
     let error = unsafe { Box::from_raw(error) };
     let details = Error {
         status,
@@ -74,37 +74,37 @@ fn call_status(call: impl FnOnce(Out<'_, error::keyferry_error>) -> i32) -> Resu
     Err(details)
 }
 
-/// Runs a call that writes a pointer.
+/// Makes a call that writes a pointer.
 fn call_ptr<T>(
     call: impl FnOnce(Out<'_, T>, Out<'_, error::keyferry_error>) -> i32,
 ) -> Result<*mut T> {
     let mut out = MaybeUninit::new(ptr::dangling_mut());
     let outcome = call_status(|error| call(Some(&mut out), error));
-    // SAFETY: initialised above, and by every call since.
+    // SAFETY: initialised when it was declared.
     let out = unsafe { out.assume_init() };
     assert_eq!(
         out.is_null(),
         outcome.is_err(),
-        "an output without success, or the other way round"
+        "an output without success, or success without an output"
     );
     outcome.map(|()| out)
 }
 
-/// Runs a call that makes an object of the library.
+/// Makes a call that creates an object.
 fn call_boxed<T>(
     call: impl FnOnce(Out<'_, T>, Out<'_, error::keyferry_error>) -> i32,
 ) -> Result<Option<Box<T>>> {
-    // SAFETY: the library made it with a Box and gave it away.
+    // SAFETY: the library created it with a `Box` and passed ownership to the caller.
     call_ptr(call).map(|object_ptr| Some(unsafe { Box::from_raw(object_ptr) }))
 }
 
-/// Runs a call that makes a text.
+/// Makes a call that creates a string.
 fn call_text(
     call: impl FnOnce(Out<'_, c_char>, Out<'_, error::keyferry_error>) -> i32,
 ) -> Result<String> {
     let object_ptr = call_ptr(call)?;
     let copy = copy_text(object_ptr);
-    // SAFETY: the library gave it as a text, and nobody looks at it any more.
+    // SAFETY: the library created it as a string for the caller to free, and it isn't used again.
     unsafe { keyferry_text_free(object_ptr) };
     Ok(copy)
 }
@@ -130,7 +130,7 @@ impl Config {
 
     pub fn try_set(&mut self, key: &str, value: &str) -> Result<()> {
         let (key, value) = (c_string(key), c_string(value));
-        // SAFETY: both end in NUL.
+        // SAFETY: both strings end in NUL.
         call_status(|error| unsafe {
             keyferry_config_set(self.0.as_deref_mut(), key.as_ptr(), value.as_ptr(), error)
         })
@@ -158,7 +158,7 @@ impl Token {
         self.0.as_deref()
     }
 
-    /// Name and value of its only header.
+    /// Returns the name and the value of the token's only header.
     pub fn header(&self) -> (String, String) {
         assert_eq!(token::keyferry_token_header_count(self.get()), 1);
         (
@@ -214,7 +214,7 @@ impl Request {
 
     pub fn read(resource: &str) -> Result<Self> {
         let resource = c_string(resource);
-        // SAFETY: it ends in NUL.
+        // SAFETY: the string ends in NUL.
         call_boxed(|out, error| unsafe {
             request::keyferry_request_new(resource.as_ptr(), out, error)
         })
@@ -239,7 +239,7 @@ impl Request {
 
     pub fn link_password(mut self, password: &str) -> Self {
         let password = c_string(password);
-        // SAFETY: it ends in NUL.
+        // SAFETY: the string ends in NUL.
         call_status(|error| unsafe {
             request::keyferry_request_set_link_password(
                 self.0.as_deref_mut(),
@@ -269,7 +269,7 @@ impl Session {
     /// `masv_token_for`.
     pub fn token(&self, resource: &str) -> Result<Token> {
         let resource = c_string(resource);
-        // SAFETY: it ends in NUL.
+        // SAFETY: the string ends in NUL.
         call_boxed(|out, error| unsafe {
             masv_token_for(self.get(), resource.as_ptr(), out, error)
         })
@@ -290,12 +290,12 @@ impl Session {
         .map(Token)
     }
 
-    /// `keyferry_session_peek`: the line, or the status.
+    /// `keyferry_session_peek`: returns the header line, or the status.
     pub fn peek(&self, resource: &str) -> std::result::Result<String, i32> {
         let (resource, mut buffer, mut length) =
             (c_string(resource), vec![0_u8; 17_000], MaybeUninit::new(0));
         let (at, size) = (buffer.as_mut_ptr().cast(), buffer.len());
-        // SAFETY: the text ends in NUL, and the buffer is as long as it is said to be.
+        // SAFETY: the string ends in NUL, and the buffer has `size` bytes.
         match unsafe {
             session::keyferry_session_peek(
                 self.get(),
@@ -320,7 +320,7 @@ impl Session {
             pointer_or_null(email.as_ref()),
             pointer_or_null(password.as_ref()),
         );
-        // SAFETY: both are NULL or end in NUL.
+        // SAFETY: both are NULL or strings that end in NUL.
         call_boxed(|out, error| unsafe { masv_login(self.get(), email, password, out, error) })
             .map(Token)
     }
@@ -343,7 +343,7 @@ impl Session {
             pointer_or_null(email.as_ref()),
             pointer_or_null(password.as_ref()),
         );
-        // SAFETY: both are NULL or end in NUL.
+        // SAFETY: both are NULL or strings that end in NUL.
         call_text(|out, error| unsafe {
             masv_agent_sign_in(self.get(), email, password, out, error)
         })
@@ -351,7 +351,7 @@ impl Session {
 
     pub fn agent_sign_up(&self, email: &str, password: &str, name: &str) -> Result<String> {
         let (email, password, name) = (c_string(email), c_string(password), c_string(name));
-        // SAFETY: all end in NUL.
+        // SAFETY: all strings end in NUL.
         call_text(|out, error| unsafe {
             masv_agent_sign_up(
                 self.get(),
@@ -372,7 +372,7 @@ impl Session {
     pub fn adopt(&self, resource: &str, value: &str) -> Result<()> {
         let (resource, value) = (c_string(resource), c_string(value));
         let ends = token::KEYFERRY_NO_EXPIRY;
-        // SAFETY: both end in NUL.
+        // SAFETY: both strings end in NUL.
         call_status(|error| unsafe {
             session::keyferry_session_adopt(
                 self.get(),
@@ -386,7 +386,7 @@ impl Session {
 
     pub fn forget(&self, resource: Option<&str>) -> Result<()> {
         let resource = resource.map(c_string);
-        // SAFETY: it is NULL or ends in NUL.
+        // SAFETY: it is NULL or a string that ends in NUL.
         call_status(|error| unsafe {
             session::keyferry_session_forget(self.get(), pointer_or_null(resource.as_ref()), error)
         })
@@ -394,7 +394,7 @@ impl Session {
 
     pub fn explain(&self, resource: &str) -> Result<String> {
         let resource = c_string(resource);
-        // SAFETY: it ends in NUL.
+        // SAFETY: the string ends in NUL.
         call_text(|out, error| unsafe {
             diagnostics::keyferry_session_explain(self.get(), resource.as_ptr(), out, error)
         })

@@ -1,4 +1,4 @@
-//! Runs a program with a time limit and keeps what it said.
+//! Runs programs with a time limit and captures their output.
 
 use std::io::Read;
 use std::process::{Command, ExitStatus, Stdio};
@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// A program that has ended.
+/// The exit status and the output of a program.
 pub struct Ended {
     pub status: ExitStatus,
     pub out: String,
@@ -14,13 +14,14 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// All that it said, for a failed check.
+    /// Returns the status and all output, for the message of a failed assertion.
     pub fn said(&self) -> String {
         format!("{}\n{}{}", self.status, self.out, self.err)
     }
 }
 
-/// Runs it to its end. The end is seen at its closed outputs, so no turn of a loop waits for it.
+/// Runs a program until it closes its outputs. Panics if that takes longer than `limit`. Waiting
+/// for the outputs to close needs no polling.
 pub fn run(command: &mut Command, limit: Duration) -> Ended {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
@@ -28,7 +29,7 @@ pub fn run(command: &mut Command, limit: Duration) -> Ended {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("{name} can't be started: {error}"));
+        .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
     let (said, heard) = mpsc::channel();
     let pipes: [(bool, Box<dyn Read + Send>); 2] = [
         (true, Box::new(child.stdout.take().unwrap())),
@@ -59,7 +60,8 @@ pub fn run(command: &mut Command, limit: Duration) -> Ended {
     }
 }
 
-/// Whether a tool is there. Says so loudly where it isn't: continuous integration installs it.
+/// Returns whether a tool is installed. Prints a warning if it isn't; continuous integration fails
+/// on that warning.
 pub fn has(tool: &str) -> bool {
     let found = Command::new(tool)
         .arg("--version")
@@ -68,7 +70,7 @@ pub fn has(tool: &str) -> bool {
         .status()
         .is_ok_and(|status| status.success());
     if !found {
-        // Past the test's captured output, so that it is seen in a run that is green.
+        // Writes to standard error directly, because `eprintln!` is captured in passing tests.
         let _ = std::io::Write::write_all(
             &mut std::io::stderr(),
             format!("\n*** SKIPPED: {tool} is not installed ***\n").as_bytes(),

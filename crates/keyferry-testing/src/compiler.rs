@@ -1,4 +1,4 @@
-//! Compiles C and C++ against the header, every warning an error.
+//! Compiles C and C++ programs against the headers, with warnings as errors.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::child::{self, Ended};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The compiler that `cc` finds for this target.
+/// Returns the debug compiler command that `cc` finds for this target.
 fn compiler(cpp: bool) -> Command {
     build()
         .cpp(cpp)
@@ -18,10 +18,10 @@ fn compiler(cpp: bool) -> Command {
         .to_command()
 }
 
-/// The compiler of C for this target, for code whose speed is measured.
+/// Returns the C compiler command for this target with optimisation, for benchmarks.
 ///
 /// # Errors
-/// Those of `cc` where there is no compiler.
+/// Returns the error of `cc` if there is no compiler.
 pub fn optimizing() -> Result<Command, cc::Error> {
     build()
         .opt_level(2)
@@ -44,7 +44,8 @@ fn is_cpp(source: &Path) -> bool {
         .is_some_and(|extension| extension == "cpp")
 }
 
-/// A command that compiles one source with all warnings, without saying what it is to make of it.
+/// Returns a command that compiles one source with all warnings as errors. The caller adds the
+/// output and the libraries.
 pub fn strict(source: &Path) -> Command {
     let cpp = is_cpp(source);
     let mut command = compiler(cpp);
@@ -59,7 +60,7 @@ pub fn strict(source: &Path) -> Command {
     command
 }
 
-/// Runs a compiler's command and shows what it said if it failed.
+/// Runs a compiler command. Panics with the compiler's output if the command fails.
 pub fn succeed(command: &mut Command) -> Ended {
     let ended = child::run(command, LIMIT);
     assert!(ended.status.success(), "{command:?}: {}", ended.said());

@@ -1,5 +1,5 @@
-//! Where a program runs: an empty home, the library under its soname, the sandbox, and nothing else
-//! in the environment.
+//! A clean environment for test programs: an empty home directory, the shared library under its
+//! soname, a sandbox, and no other environment variables than these need.
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::files::beside;
 
-/// A sandbox, and a folder that is gone with it; the shared library and its links are in `lib`.
+/// A sandbox and a temporary directory, both removed on drop. The directory `lib` in it holds links
+/// to the shared library.
 pub struct HostHarness {
     folder: TempDir,
     sandbox: Sandbox,
@@ -52,7 +53,7 @@ impl HostHarness {
         self.folder.path().join(name)
     }
 
-    /// Gives a command this environment and no other.
+    /// Replaces the command's environment with this one.
     pub fn dress<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env_clear()
@@ -71,7 +72,8 @@ impl HostHarness {
             .env("TEST_VERSION", env!("CARGO_PKG_VERSION"))
     }
 
-    /// What the test programs need of the sandbox's data beyond the variables that people set.
+    /// Returns variables with the sandbox's made-up data, which the test programs need in addition
+    /// to the settings.
     fn made_up(&self) -> [(&'static str, String); 10] {
         let link = |id: &str, secret: &str| format!("links/{id}?secret={secret}");
         [

@@ -1,6 +1,6 @@
-//! Test code that several packages of the workspace share. It is never published.
-#![expect(missing_docs, reason = "the name of a test's tool says what it does")]
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+//! Test code that several packages of the workspace share. This package is never published.
+#![expect(missing_docs, reason = "the names of test helpers say what they do")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 pub mod c_api;
 pub mod child;

@@ -1,10 +1,10 @@
-//! How a secret may be written.
+//! The encodings in which a secret could leak.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
-/// A secret as it may be written: as it is, percent-encoded, in base64, in hexadecimal digits,
-/// escaped as JSON.
+/// Returns a secret in every form in which it could leak: unchanged, percent-encoded, in base64, in
+/// hexadecimal, and escaped for JSON.
 pub fn forms(secret: &str) -> Vec<String> {
     let percent = |keep: fn(u8) -> bool| {
         secret

@@ -1,4 +1,4 @@
-//! An environment of a test's own, and files with the mode that a test needs.
+//! Creates environments for tests, and files with a given mode.
 
 use std::collections::HashMap;
 use std::fs;

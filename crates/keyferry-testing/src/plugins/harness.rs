@@ -1,4 +1,4 @@
-//! Compiles plugins of `c-tests/plugins`, and opens sessions that use them.
+//! Compiles the plugins of `c-tests/plugins` and opens sessions that use them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use crate::compiler;
 use crate::files::file;
 
-/// A temporary directory for plugins and homes, removed on drop. Plugins loaded from it stay
-/// loaded.
+/// A temporary directory for plugins and a home directory, removed on drop. Plugins that were
+/// loaded from it stay loaded.
 pub struct PluginHarness {
     folder: TempDir,
 }
@@ -42,12 +42,12 @@ impl PluginHarness {
         self.plugin_named(source, &source.replace(".c", ".so"), defines)
     }
 
-    /// The same, to a file of this name.
+    /// Compiles a plugin of `c-tests/plugins` to a file called `name`.
     pub fn plugin_named(&self, source: &str, name: &str, defines: &[&str]) -> PathBuf {
         self.compile(&file("c-tests/plugins").join(source), name, defines)
     }
 
-    /// Compiles a plugin from C text.
+    /// Compiles a plugin from C source text.
     pub fn plugin_from_text(&self, name: &str, text: &str) -> PathBuf {
         let source = self.path(name);
         fs::write(&source, text).unwrap();
@@ -72,7 +72,7 @@ impl PluginHarness {
         output
     }
 
-    /// Opens a session with these plugins and settings and a store in memory.
+    /// Opens a session with these plugins and settings and with the store in memory.
     pub fn session(&self, plugins: &[&Path], settings: &[(&str, &str)]) -> Session {
         self.try_session(plugins, settings).unwrap()
     }
@@ -85,7 +85,7 @@ impl PluginHarness {
         Session::open(config(plugins, settings)?)
     }
 
-    /// A command with an environment of its own.
+    /// Returns a command that inherits only `PATH` from this process's environment.
     pub fn program(&self, program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
@@ -114,7 +114,7 @@ pub fn config(plugins: &[&Path], settings: &[(&str, &str)]) -> Result<Config, Er
     Ok(config)
 }
 
-/// The one header of a token.
+/// Returns a token's headers, one per line.
 pub fn header(session: &Session, resource: &str) -> Result<String, Error> {
     session.token(resource).map(|token| {
         token

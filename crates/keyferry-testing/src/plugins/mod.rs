@@ -1,4 +1,5 @@
-//! Plugins of `c-tests/plugins`, and the fake service behind the template.
+//! Helpers for tests of plugins: the plugins of `c-tests/plugins`, and a fake service for
+//! `template.c`.
 
 pub mod harness;
 pub mod server;

@@ -1,4 +1,4 @@
-//! A small HTTP server: a function makes its replies, and it records the requests.
+//! A small HTTP server. A function creates the replies, and the server records the requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A request that the server got.
+/// A request that the server received.
 #[derive(Clone, Debug)]
 pub struct ReceivedRequest {
-    /// `GET /path?query`
+    /// The method, path and query: `GET /path?query`.
     pub line: String,
     headers: Vec<(String, String)>,
     pub body: String,
@@ -24,7 +24,7 @@ impl ReceivedRequest {
     }
 }
 
-/// A reply.
+/// The response to a request.
 pub struct Reply {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
@@ -79,12 +79,12 @@ impl Server {
         }
     }
 
-    /// All requests so far.
+    /// Returns all requests received so far.
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// The number of requests whose first line begins with `line`.
+    /// Returns the number of requests whose [`ReceivedRequest::line`] begins with `line`.
     pub fn count(&self, line: &str) -> usize {
         self.requests()
             .iter()

@@ -1,4 +1,4 @@
-//! A fake asset store: the service of the template plugin.
+//! A fake asset store, which is the service of the plugin `template.c`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU32, Ordering};
@@ -10,18 +10,18 @@ use super::server::{ReceivedRequest, Reply, Server, reply};
 
 pub const KEY: &str = "studio-key-\"one\"";
 
-/// The state of the store, which tests change.
+/// The state of the asset store. Tests may change it.
 #[derive(Default)]
 pub struct StudioState {
-    /// The lifetime of new tokens.
+    /// The lifetime of new tokens in seconds.
     pub token_lifetime_s: AtomicI64,
-    /// The status of the next responses to logins; 0 for a token.
+    /// The status of all responses to logins; 0 if logins succeed.
     pub failure_status: AtomicU16,
-    /// The number of tokens so far.
+    /// The number of tokens issued so far.
     pub token_count: AtomicU32,
 }
 
-/// The asset store on a server of its own.
+/// The asset store and its HTTP server.
 pub struct Studio {
     pub server: Server,
     pub state: Arc<StudioState>,
