@@ -1,5 +1,8 @@
-//! A service's answer: a token that a header can carry, or an error without control characters. The
-//! first two bytes choose question and status, the rest is the body.
+//! Fuzzes the parsers of service responses. Every response must give a token with printable header
+//! values, or an error message without control characters and secrets.
+//!
+//! The first input byte chooses the resource, the second the status. The rest is the response's
+//! body.
 #![no_main]
 
 use std::sync::Arc;
@@ -28,7 +31,7 @@ impl Http for FixedResponse {
 }
 
 const QUESTIONS: [&str; 5] = ["user", "packages/P", "links/L?secret=S", "packages/P/transfers/T", "fileverbs:bearer"];
-/// Of those that a service sends, the ones after which nothing is tried again.
+/// The response statuses after which the engine doesn't retry.
 const STATUSES: [u16; 8] = [200, 201, 204, 301, 400, 401, 403, 404];
 
 fn config(is_login: bool) -> Config {

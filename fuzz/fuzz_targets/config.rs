@@ -1,4 +1,5 @@
-//! A configuration file: an error that repeats nothing of it, or settings that can all be read.
+//! Fuzzes the parser of the configuration file. Loading must succeed with readable profiles, or
+//! fail with a message that doesn't quote a secret from the file.
 #![no_main]
 
 use std::cell::OnceCell;

@@ -1,5 +1,5 @@
-//! A message of the git protocol: what is read is written as it was, and nothing that another
-//! reader would split comes out.
+//! Fuzzes the parser of git's credential protocol. A message that was read and written again must
+//! not change. A request's URL must have a scheme and a host, and no space or control character.
 #![no_main]
 
 use keyferry_cli::commands::git::request::CredentialRequest;

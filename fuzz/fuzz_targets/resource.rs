@@ -1,5 +1,5 @@
-//! A resource: the quick reader and the careful one agree, and no token of one origin is given for
-//! another.
+//! Fuzzes the parsers of resources. The fast parser of `peek` and the full parser must agree, and a
+//! URL must never get a token for another origin.
 #![no_main]
 
 use std::cell::OnceCell;
@@ -34,8 +34,8 @@ fuzz_target!(|text: &str| {
         let mut room = [MaybeUninit::uninit(); 256];
         let peeked = session.peek(text, &mut room).map(drop).map_err(|error| error.kind);
         let cached = session.cached(&Request::new(text)).map(drop).map_err(|error| error.kind);
-        // The one difference that is meant: a key is handed out as it is, but is nothing that
-        // memory has.
+        // The only intended difference: `cached` returns a configured API key, which `peek` doesn't
+        // find because it is not in the cache.
         if cached != Ok(()) || peeked != Err(ErrorKind::NotCached) {
             assert_eq!(peeked, cached);
         }

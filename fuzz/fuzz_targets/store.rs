@@ -1,5 +1,8 @@
-//! A file of the store with any content: the store gives the stored token or none, never another
-//! one, and doesn't crash. The first byte chooses the file, or that the rest is unsealed content.
+//! Fuzzes the store's files. Whatever a file contains, the store must return the stored token or
+//! none, and must not crash.
+//!
+//! The first input byte chooses the file that gets the rest of the input. From 128, the rest is
+//! parsed as decrypted content instead.
 #![no_main]
 
 use std::cell::OnceCell;
@@ -23,7 +26,7 @@ fn secret() -> Fingerprint {
     Fingerprint::from_bytes([7; 16])
 }
 
-/// A store with a record and a refusal, and its files as they were written.
+/// A store with one record and one refusal, and the original content of its files.
 struct Kept {
     folder: TempDir,
     key: TokenKey,
