@@ -1,10 +1,11 @@
-# Builds and installs the C library (shared and static, headers, pkg-config and CMake files), the two programs and their manual.
+# Builds and installs the C library (shared and static, with headers, pkg-config and CMake files), the two programs and their man pages.
 #
-#   make                            builds it (needs cargo and a C compiler)
-#   make install PREFIX=/usr/local  installs what was built: runs no cargo, so `sudo make install` needs none
-#   make uninstall PREFIX=…         removes what install wrote
+#   make                            builds everything (needs cargo and a C compiler)
+#   make install PREFIX=/usr/local  installs the built files; doesn't run cargo, so `sudo make install` works without it
+#   make uninstall PREFIX=…         removes the installed files
 #
-# DESTDIR stages; LIBDIR, INCLUDEDIR, BINDIR and MANDIR move the parts. Versions are read from Cargo.toml, the ABI number from the header.
+# DESTDIR is prepended to every installed path. LIBDIR, INCLUDEDIR, BINDIR and MANDIR override the directories below PREFIX. The version
+# is read from Cargo.toml, and the ABI number from include/keyferry.h.
 
 PREFIX = /usr/local
 LIBDIR = $(PREFIX)/lib
@@ -18,12 +19,13 @@ PROFILE = release
 CARGO_TARGET_DIR ?= target
 LIBRARY_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
 PROGRAM_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)
-# A later `cargo build` overwrites the helper in PROGRAM_DIR by one that is linked dynamically, so the one to install is kept apart.
+# A later `cargo build` overwrites the helper in PROGRAM_DIR with a dynamically linked one, so the helper to install has its own directory.
 HELPER_DIR = $(CARGO_TARGET_DIR)/$(PROFILE)/static
 INSTALL = install
 
 CARGO_FLAGS = --locked $(if $(filter release,$(PROFILE)),--release)
-# git starts the helper for every fetch, and the dynamic linker takes longer than all that the helper does. It needs a static libc.
+# git starts the helper for every fetch. The helper is linked statically, because dynamic linking would take longer than the helper's own
+# work. Static linking needs a static libc (libc.a).
 HELPER_FLAGS := $(if $(filter /%,$(shell $(CC) -print-file-name=libc.a)),-C target-feature=+crt-static)
 
 package_field = $(shell sed -n 's/^$(1) = "\(.*\)"$$/\1/p' Cargo.toml | head -n 1)
@@ -31,13 +33,13 @@ VERSION := $(call package_field,version)
 DESCRIPTION := $(call package_field,description)
 ABI := $(shell sed -n 's/^.define KEYFERRY_ABI_VERSION \([0-9][0-9]*\)$$/\1/p' include/keyferry.h)
 
-# What a program that links libkeyferry.a needs besides: `cargo rustc --lib --crate-type staticlib -- --print native-static-libs`.
+# The libraries that a program needs in addition to libkeyferry.a, as printed by: `cargo rustc --lib --crate-type staticlib -- --print native-static-libs`
 STATIC_LIBS = -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 
 SHARED = libkeyferry.so.$(VERSION)
 SONAME = libkeyferry.so.$(ABI)
 HEADERS = keyferry.h keyferry.hpp keyferry_plugin.h
-# git-credential-keyferry leaves what it can't answer by itself to keyferry, which it finds beside it.
+# git-credential-keyferry runs keyferry, from the same directory, for the requests that it can't serve itself.
 PROGRAMS = keyferry git-credential-keyferry
 PAGES = $(notdir $(wildcard install/man/*.1))
 PKGCONFIG = $(LIBDIR)/pkgconfig/keyferry.pc
@@ -45,10 +47,10 @@ CMAKE_DIR = $(LIBDIR)/cmake/Keyferry
 CMAKE_FILES = KeyferryConfig.cmake KeyferryConfigVersion.cmake
 
 ifeq ($(and $(VERSION),$(ABI)),)
-$(error the version in Cargo.toml or the ABI number in include/keyferry.h can not be read)
+$(error cannot read the version in Cargo.toml or the ABI number in include/keyferry.h)
 endif
 
-# Fills a template of install/ and puts it into place.
+# Fills in a template from install/ and writes it to its installed path.
 define fill
 sed -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|g' \
     -e 's|@VERSION@|$(VERSION)|g' -e 's|@ABI@|$(ABI)|g' -e 's|@DESCRIPTION@|$(DESCRIPTION)|g' \
@@ -59,7 +61,7 @@ endef
 .PHONY: all install uninstall
 
 all:
-	$(if $(HELPER_FLAGS),,@echo 'warning: no static libc (libc.a): git-credential-keyferry is linked dynamically and starts slower' >&2)
+	$(if $(HELPER_FLAGS),,@echo 'warning: no static libc (libc.a) found, so git-credential-keyferry is linked dynamically and starts slower; install it' >&2)
 	$(CARGO) build --package keyferry --lib $(CARGO_FLAGS)
 	$(CARGO) build --package keyferry-cli --bin keyferry $(CARGO_FLAGS)
 	$(CARGO) rustc --package keyferry-cli --bin git-credential-keyferry $(CARGO_FLAGS) -- $(HELPER_FLAGS)
@@ -68,7 +70,7 @@ all:
 
 install:
 	@for file in '$(LIBRARY_DIR)/libkeyferry.so' '$(LIBRARY_DIR)/libkeyferry.a' '$(PROGRAM_DIR)/keyferry' '$(HELPER_DIR)/git-credential-keyferry'; do \
-	    test -f "$$file" || { echo "$$file is not there: run make first" >&2; exit 1; }; \
+	    test -f "$$file" || { echo "cannot find $$file; run make first" >&2; exit 1; }; \
 	done
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig' '$(DESTDIR)$(CMAKE_DIR)' '$(DESTDIR)$(INCLUDEDIR)' '$(DESTDIR)$(BINDIR)' \
 	    '$(DESTDIR)$(MANDIR)/man1'
