@@ -133,7 +133,7 @@ pub(super) fn classify<'a>(routes: &[Route], path: &'a str) -> Result<Target<'a>
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::*;
 
