@@ -189,7 +189,7 @@ static void all_rows(size_t count) {
     tokens = count;
     names = malloc(count * NAME);
     open_session();
-    fill(1); /* excludes one-time allocations from the memory per token */
+    fill(1); /* makes the one-time allocations before memory is measured */
     size_t before = resident();
     fill(count);
     size_t ours = resident() - before;

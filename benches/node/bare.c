@@ -1,5 +1,5 @@
-/* Baseline functions for koffi calls. `five` has the parameters of keyferry_session_peek and copies a string with 600 bytes of token.
- * `four` has the parameters of masv_token_for and returns that string. */
+/* Baseline functions for koffi calls. `five` has the parameters of keyferry_session_peek and copies a header line with a token of
+ * 600 bytes. `four` has the parameters of masv_token_for and returns that line. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 //! Fuzzes the store's files. Whatever a file contains, the store must return the stored token or
 //! none, and must not crash.
 //!
-//! The first input byte chooses the file that gets the rest of the input. From 128, the rest is
-//! parsed as decrypted content instead.
+//! The first input byte chooses the file that gets the rest of the input. If the first byte is 128
+//! or more, the rest is parsed as the decrypted content of a file instead.
 #![no_main]
 
 use std::cell::OnceCell;

@@ -153,7 +153,7 @@ pub(super) fn run(
     let plugin = function.plugin;
     if plugin.hung_calls.load(Ordering::Relaxed) >= MAX_HUNG_CALLS {
         let what = format!(
-            "{MAX_HUNG_CALLS} of its calls have not returned, so it is not called until one of them returns; restart the application, and report it to the plugin's author"
+            "{MAX_HUNG_CALLS} of its calls have not returned, so it is not called until one of them returns; restart the application, and report this to the plugin's author"
         );
         return Err(plugin.misbehaved(&what));
     }
@@ -260,7 +260,7 @@ fn wait(
             // The plugin's thread owns a sender while it runs, so it has ended without a result.
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(function.plugin.misbehaved(&format!(
-                    "its thread ended in `{}`; report it to its author",
+                    "its thread ended in `{}`; report this to the plugin's author",
                     function.name
                 )));
             }
@@ -292,7 +292,7 @@ fn wait(
         _ => ", or raise `http.timeout_ms`",
     };
     let what = format!(
-        "`{}` did not return within {} ms; report it to its author{remedy}",
+        "`{}` did not return within {} ms; report this to the plugin's author{remedy}",
         function.name,
         function.timeout.as_millis()
     );
@@ -307,7 +307,9 @@ fn result_of(
 ) -> Result<CallState> {
     let (plugin, name) = (function.plugin, function.name);
     if let Some(what) = &state.fault {
-        return Err(plugin.misbehaved(&format!("in `{name}`, {what}; report it to its author")));
+        return Err(plugin.misbehaved(&format!(
+            "in `{name}`, {what}; report this to the plugin's author"
+        )));
     }
     if code == KEYFERRY_PLUGIN_OK {
         return Ok(state);
@@ -334,7 +336,7 @@ fn result_of(
             ", which a plugin must not return"
         };
         return Err(plugin.misbehaved(&format!(
-            "`{name}` returned the code {code}{hint}; report it to its author"
+            "`{name}` returned the code {code}{hint}; report this to the plugin's author"
         )));
     };
     Err(match state.error_message {

@@ -252,7 +252,7 @@ impl ConformanceRun {
                 thread.join().unwrap_or_else(|_| {
                     Err(Error::new(
                         ErrorKind::Panic,
-                        "a thread of keyferry's own test panicked; report it to keyferry",
+                        "a thread of keyferry's own test panicked; report it to the keyferry project",
                     ))
                 })
             })

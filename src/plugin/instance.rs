@@ -70,7 +70,9 @@ impl Plugin {
             }
         }
         let Some(extensions) = lifecycle.extensions else {
-            return Err(self.misbehaved("its tables are missing; report it to its author"));
+            return Err(
+                self.misbehaved("its tables are missing; report this to the plugin's author")
+            );
         };
         lifecycle.users += 1;
         Ok(Arc::new(Instance {
@@ -127,7 +129,7 @@ impl Plugin {
             Error::new(
                 ErrorKind::Plugin,
                 format!(
-                    "cannot use the plugin {} ({}): {reason}; report it to its author",
+                    "cannot use the plugin {} ({}): {reason}; report this to the plugin's author",
                     self.name,
                     self.path.display()
                 ),

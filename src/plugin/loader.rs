@@ -58,8 +58,8 @@ pub fn load(path: &Path) -> Result<&'static Plugin> {
     // SAFETY: `elf` has checked that the symbol is data in this file. The header requires the
     // plugin to define it as a `keyferry_plugin`.
     let descriptor = unsafe { descriptor::read_entry(entry.cast::<abi::keyferry_plugin>()) };
-    let descriptor =
-        descriptor.map_err(|reason| refuse(&format!("{reason}; report it to its author")))?;
+    let descriptor = descriptor
+        .map_err(|reason| refuse(&format!("{reason}; report this to the plugin's author")))?;
     let plugin: &'static Plugin = Box::leak(Box::new(Plugin::new(path.to_owned(), descriptor)));
     loaded.insert(facts.id(), plugin);
     Ok(plugin)

@@ -121,7 +121,7 @@ impl PluginService {
     ) -> Result<Acquired> {
         if state.headers.is_empty() {
             let what = format!(
-                "`{name}` returned KEYFERRY_PLUGIN_OK without a header; report it to its author"
+                "`{name}` returned KEYFERRY_PLUGIN_OK without a header; report this to the plugin's author"
             );
             return Err(self.instance.plugin.misbehaved(&what));
         }
@@ -307,7 +307,7 @@ impl Service for PluginService {
         let state = self.run("get", context, move |id| unsafe { get(id, what.as_ptr()) })?;
         state.secret.ok_or_else(|| {
             plugin.misbehaved(
-                "`get` returned KEYFERRY_PLUGIN_OK without a secret; report it to its author",
+                "`get` returned KEYFERRY_PLUGIN_OK without a secret; report this to the plugin's author",
             )
         })
     }

@@ -77,7 +77,7 @@ pub(super) fn kind_and_message(code: keyferry_plugin_status) -> Option<(ErrorKin
         ),
         abi::KEYFERRY_PLUGIN_E_FAILED => (
             ErrorKind::Plugin,
-            "it failed without an error message; report it to its author",
+            "it failed without an error message; report this to the plugin's author",
         ),
         _ => return None,
     };

@@ -53,7 +53,7 @@ fn pointer_or_null(text: Option<&CString>) -> *const c_char {
 fn call_status(call: impl FnOnce(Out<'_, error::keyferry_error>) -> i32) -> Result<()> {
     let mut error = MaybeUninit::new(ptr::dangling_mut());
     let status = call(Some(&mut error));
-    // SAFETY: initialised when it was declared.
+    // SAFETY: `MaybeUninit::new` initialised it.
     let error: *mut error::keyferry_error = unsafe { error.assume_init() };
     if status == 0 {
         assert!(error.is_null(), "an error object with success");
@@ -80,7 +80,7 @@ fn call_ptr<T>(
 ) -> Result<*mut T> {
     let mut out = MaybeUninit::new(ptr::dangling_mut());
     let outcome = call_status(|error| call(Some(&mut out), error));
-    // SAFETY: initialised when it was declared.
+    // SAFETY: `MaybeUninit::new` initialised it.
     let out = unsafe { out.assume_init() };
     assert_eq!(
         out.is_null(),

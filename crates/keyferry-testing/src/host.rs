@@ -1,5 +1,5 @@
 //! A clean environment for test programs: an empty home directory, the shared library under its
-//! soname, a sandbox, and no other environment variables than these need.
+//! soname, and a sandbox. Programs inherit no environment variable except `PATH`.
 
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
