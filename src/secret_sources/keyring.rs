@@ -45,7 +45,7 @@ const RETRY_COOLDOWN: Duration = Duration::from_secs(3);
 /// A tool, a service and an account.
 type ItemId<'a> = (&'a str, &'a str, &'a str);
 
-/// The recent failures of the keyring. The thread that has locked it may use the keyring.
+/// The recent failures of the keyring. A thread must lock this value to use the keyring.
 ///
 /// Rationale: a keyring that hangs costs two seconds. Without recorded failures, 12 threads that
 /// needed a secret each waited two seconds, one after the other.

@@ -15,7 +15,8 @@ const ROUTE: &str = "GET /v1/links/ID";
 const PASSWORD_HEADER: &str = "X-Link-Password";
 
 impl Masv {
-    /// Acquires the read token of the package that a link opens. The token's ID is the package's.
+    /// Acquires the read token of the package that a link opens. The token is cached under the
+    /// package's ID.
     pub(super) fn acquire_link(
         &self,
         spec: &TokenSpec<'_>,

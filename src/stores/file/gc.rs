@@ -79,7 +79,7 @@ pub(super) fn remove_expired_records(store: &OpenStore, saved: &Record) {
         return;
     }
     let mut names = store.record_names(TOKENS_DIR).unwrap_or_default();
-    // Each search starts at a random record, so that all records are searched in time.
+    // Each search starts at a random record, so that repeated searches reach all records.
     let start = getrandom::u32().unwrap_or(0) as usize % names.len().max(1);
     names.rotate_left(start);
     let expired_record = |name: &_| match store.read(name) {

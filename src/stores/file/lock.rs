@@ -5,7 +5,7 @@
 //! lock.
 //!
 //! Each kind of resource has its own fetch locks. Rationale: to fetch a package's token, a process
-//! may also have to fetch the user's token, and holds both locks then. If both keys used the same
+//! may also have to fetch the user's token. It then holds both locks. If both keys used the same
 //! lock file, the process would wait for itself.
 
 use std::io;

@@ -162,7 +162,8 @@ fn the_key_of_the_store_is_kept_in_the_keyring_where_it_is_asked_for() {
         told("other")
     );
     assert!(
-        told("locked").contains("keyferry: warning: ") && told("locked").contains("unlock it"),
+        told("locked").contains("keyferry: warning: ")
+            && told("locked").contains("unlock the keyring"),
         "{}",
         told("locked")
     );
