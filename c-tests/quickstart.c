@@ -1,4 +1,4 @@
-/* Gets the headers for a MASV package, as the user's configuration says: quickstart packages/ID */
+/* Gets the headers for a MASV resource, with the user's configuration. Usage: quickstart packages/ID */
 #include <inttypes.h>
 #include <keyferry.h>
 #include <stdio.h>
@@ -13,10 +13,10 @@ int main(int argc, char **argv) {
         return 1;
     }
     for (size_t i = 0; i < keyferry_token_header_count(token); i++) {
-        /* keyferry_token_header_value(token, i) is what your HTTP client sends. A secret: it is not printed. */
+        /* Your HTTP client sends keyferry_token_header_value(token, i). It is a secret, so don't print it. */
         printf("%s: ...\n", keyferry_token_header_name(token, i));
     }
-    printf("good until %" PRId64 " (seconds since 1970)\n", keyferry_token_expires_unix_s(token));
+    printf("expires at %" PRId64 " (seconds since 1970)\n", keyferry_token_expires_unix_s(token));
     keyferry_token_free(token);
     return 0;
 }

@@ -148,7 +148,7 @@ fn the_quick_start_prints_name_and_expiry_but_not_the_token() {
     let lines: Vec<_> = ended.out.lines().collect();
     assert_eq!(lines[0], "X-Package-Token: ...");
     assert!(
-        lines[1].starts_with("good until ") && lines.len() == 2,
+        lines[1].starts_with("expires at ") && lines.len() == 2,
         "{}",
         ended.out
     );

@@ -47,7 +47,7 @@ test('a token tells all that the library knows of it', async () => {
   assert.ok(token.expiresAt.getTime() > Date.now() && token.expiresAt.getTime() % 1000 === 0);
   assert.ok(Number.isSafeInteger(token.generation) && token.generation > 0);
   assert.equal(token.details.user.email, sandbox.email);
-  assert.throws(() => new Token(), /come from a session/);
+  assert.throws(() => new Token(), /call tokenFor of a Session/);
   assert.throws(() => (token.headers.more = 1), TypeError);
 });
 

@@ -110,7 +110,7 @@ class Readme(Case):
         }
         control("POST", "configure", {"agent_signed_in": True})
         self.addCleanup(control, "POST", "configure", {"agent_signed_in": False})
-        names = {"url": FILES, "password": PASSWORD, "token_of_a_portal_package": "made up", "settings": SETTINGS}
+        names = {"url": FILES, "password": PASSWORD, "token_of_a_portal_package": "made-up", "settings": SETTINGS}
         for block in readme()[1]:
             for example, made_up in replaced.items():
                 block = block.replace(example, made_up)

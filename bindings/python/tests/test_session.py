@@ -114,7 +114,7 @@ class Tokens(Case):
         self.session.close()
         self.assertEqual(token.kind, "package")
         for refused in (copy.copy, copy.deepcopy, pickle.dumps):
-            self.assertIn("token", str(self.fails(TypeError, refused, token)))
+            self.assertIn("Token", str(self.fails(TypeError, refused, token)))
             self.fails(TypeError, refused, self.session)
             self.fails(TypeError, refused, config())
             self.fails(TypeError, refused, keyferry.Request("user"))
