@@ -213,7 +213,7 @@ fn a_vault_that_is_down_is_told_as_such_and_not_stormed() {
         assert!(
             error
                 .message()
-                .starts_with("masv.api_key: the vault is out of order"),
+                .starts_with("masv.api_key: the vault is unavailable"),
             "{error}"
         );
     }
