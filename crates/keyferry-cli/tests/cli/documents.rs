@@ -90,3 +90,13 @@ fn every_shell_block_runs() {
     }
     assert!(run >= 4, "only {run} pages have shell code");
 }
+
+#[test]
+fn the_picture_of_the_demo_shows_what_the_demo_prints() {
+    if !child::has("python3") {
+        return;
+    }
+    let script = keyferry_testing::files::file("docs/images/draw.py");
+    let mut draw = std::process::Command::new("python3");
+    keyferry_testing::compiler::succeed(draw.arg(script).args(["demo", KEYFERRY, "--check"]));
+}
