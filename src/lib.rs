@@ -28,8 +28,8 @@
 //!
 //! `wiping-alloc` (default) sets a global allocator that wipes each block when it is freed. A
 //! program that needs its own allocator must turn this feature off. [`Secret`]s are then still
-//! wiped. Tokens, their headers and the buffers of the HTTP, TLS and JSON libraries are not, and
-//! these buffers may contain passwords.
+//! wiped. Tokens, their headers and the buffers of the HTTP, TLS and JSON libraries are not wiped,
+//! and these buffers may contain passwords.
 //!
 //! # Module order
 //!

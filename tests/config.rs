@@ -256,7 +256,10 @@ fn mistakes_in_the_file_name_place_and_remedy_but_no_value() {
         ("masv = 'canary'", "write [masv]"),
         ("[masv]\nteam = 7", "put it in quotes"),
         ("[masv]\nteam = ['canary']", "put it in quotes"),
-        ("[masv]\nteam = { env = 'CANARY' }", "takes no reference"),
+        (
+            "[masv]\nteam = { env = 'CANARY' }",
+            "is not a secret, so it cannot be a table",
+        ),
         ("[http]\ntimeout_ms = '5'", "without quotes"),
         ("[http]\ntimeout_ms = 1e3", "whole number"),
         ("[http]\ntimeout_ms = 0", "1 to 600000"),

@@ -50,8 +50,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Creates a configuration without settings. It reads neither a file nor the environment, now
-    /// or later.
+    /// Creates a configuration without settings. It never reads a file or the environment.
     pub fn new() -> Self {
         Self {
             entries: Vec::new(),
@@ -247,7 +246,8 @@ impl Config {
     /// Rejects settings of plugins if `plugins` is not set.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if there is such a setting, as for any setting that does not exist.
+    /// [`ErrorKind::Config`] if such a setting is set. The error is that of a setting that does not
+    /// exist.
     fn check_plugin_sections(&self) -> Result<()> {
         if self.entries.iter().any(|entry| entry.key == "plugins") {
             return Ok(());
@@ -258,13 +258,14 @@ impl Config {
             .map_or(Ok(()), |entry| Err(entry.unknown_key()))
     }
 
-    /// Applies the declarations of loaded plugins: checks the settings of plugins that are already
-    /// set, and reads others from the environment. `complete` is true if all configured plugins are
-    /// loaded.
+    /// Applies the declarations of loaded plugins: checks the plugin settings that are already set,
+    /// and reads the other plugin settings from the environment. `complete` is true if all
+    /// configured plugins are loaded.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if a value is invalid, or if no plugin declares a setting and
-    /// `complete` is true; [`ErrorKind::UnsafeFile`] if other users can read the file of a secret.
+    /// [`ErrorKind::Config`] if a value is invalid, or if `complete` is true and a setting is set
+    /// that no plugin declares; [`ErrorKind::UnsafeFile`] if other users can read the file of a
+    /// secret.
     #[doc(hidden)]
     pub fn apply_declared(&mut self, declared: &[DeclaredSetting], complete: bool) -> Result<()> {
         for entry in self

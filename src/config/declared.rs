@@ -92,7 +92,9 @@ impl DeclaredSetting {
         match &entry.setting {
             Setting::Literal(value) => self.check(ErrorKind::Config, &subject, value.expose())?,
             _ if !entry.secret => {
-                return refuse("is not a secret and takes no reference; write its value");
+                return refuse(
+                    "is not a secret, so it cannot be a table such as { env = \"NAME\" }; write the value itself",
+                );
             }
             Setting::Plugin(..) => {
                 return refuse(

@@ -1,6 +1,6 @@
 //! Reads settings from environment variables. Their values are always literal.
 //!
-//! An empty variable counts as unset.
+//! An empty variable is treated as unset.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -70,8 +70,8 @@ pub(super) fn record_secret_variables(entries: &[Entry]) {
         .extend(entries.iter().filter(is_secret).filter_map(name));
 }
 
-/// Removes secrets from the environment of a program that does not need them: keyferry's own, those
-/// that a configuration refers to, and those of plugins.
+/// Removes variables that may contain secrets from the environment of a program that does not need
+/// them: keyferry's own variables, those that a configuration refers to, and those of plugins.
 pub fn without_secrets(command: &mut Command) -> &mut Command {
     for name in SETTINGS
         .iter()

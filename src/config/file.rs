@@ -95,7 +95,7 @@ impl Reader<'_> {
                 .into_iter()
                 .try_for_each(|(name, value)| self.read_profile(name, value)),
             Some(_) => self.reject(
-                "profile is not a table; set KEYFERRY_PROFILE to select the default account",
+                "profile is not a table; write each profile as a section [profile.NAME], and select the default account with the environment variable KEYFERRY_PROFILE",
             ),
         }
     }
@@ -211,7 +211,7 @@ impl Reader<'_> {
                 Secret::new(count.to_string()),
             ),
             Value::Table(_) if !field.takes_reference() => self.reject(&format!(
-                "{full_key} is not a secret and takes no reference; write its value"
+                "{full_key} is not a secret, so it cannot be a table such as {{ env = \"NAME\" }}; write the value itself"
             )),
             Value::Table(table) => self.parse_reference(full_key, table),
             Value::Float(_) if is_number => self.reject(&format!(

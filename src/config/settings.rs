@@ -1,7 +1,7 @@
 //! The table of all settings: their keys, environment variables, defaults and descriptions.
 //!
-//! The README's table, `keyferry config` and error messages use [`SETTINGS`]. To add a setting, add
-//! an entry here.
+//! The table in docs/configuration.md, `keyferry config` and error messages use [`SETTINGS`]. To
+//! add a setting, add an entry here.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct SettingDefinition {
     /// The key, such as `masv.api_key`.
     pub key: &'static str,
-    /// The environment variables. The first one that is set counts.
+    /// The environment variables. keyferry uses the first variable that is set.
     pub env: &'static [&'static str],
     /// Whether the setting is a secret. Secrets are never printed, and may be set with a `_FILE`
     /// variable.
@@ -131,7 +131,7 @@ pub static SETTINGS: &[SettingDefinition] = &[
         env: &["KEYFERRY_STORE_KEY"],
         secret: false,
         default: Some("file"),
-        about: "Where a file store keeps its encryption key: `file` (only the user can read it) or `keyring` (every program reads the keyring when it starts). Set it before the store is created.",
+        about: "Where a file store keeps its encryption key: `file` (only the user can read it) or `keyring` (every program that uses the store reads the key from the keyring when it starts). Set it before the store is created.",
         format: ValueFormat::KeyLocation,
     },
     SettingDefinition {

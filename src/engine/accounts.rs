@@ -30,21 +30,23 @@ pub struct BoundService {
     pub profile: Profile,
     /// How far the service's clock is ahead of this machine's, in microseconds.
     skew_us: AtomicI64,
-    /// The source of the skew: none (0), a record's generation, or a `Date` header
-    /// ([`FROM_DATE_HEADER`]).
+    /// The source of the skew: 0 for none, the generation of a stored record, or
+    /// [`FROM_DATE_HEADER`] for a `Date` header.
     skew_source: Mutex<u64>,
 }
 
 /// The source number of a `Date` header. It is greater than every generation, so a `Date` header
-/// overrides all records.
+/// overrides all stored records.
 const FROM_DATE_HEADER: u64 = u64::MAX;
-/// A smaller skew counts as none: the `Date` header has whole seconds, and responses take time.
+/// A smaller skew is treated as 0: the `Date` header has whole seconds, and responses take time.
 const SKEW_FLOOR_US: i64 = 2_000_000;
-/// The largest skew that is believed. A greater one is a mistake of the server.
+/// The largest skew that keyferry applies. A greater skew is the server's mistake, so keyferry
+/// limits it to this value.
 ///
-/// Rationale: this limit was once a day. On a machine whose clock was two days off, the time was
-/// then wrong for every token: expired tokens were handed out as valid, or valid tokens rejected as
-/// expired. TLS certificates tolerate a month as well.
+/// Rationale: in an earlier version, this limit was 24 hours. If a machine's clock was 48 hours
+/// off, keyferry handed out expired tokens as valid, or rejected valid tokens as expired. Most TLS
+/// certificates can still be verified if the clock is up to 31 days off, so keyferry can still
+/// reach the service.
 const SKEW_LIMIT_US: i64 = 31 * 24 * 3600 * 1_000_000;
 
 impl BoundService {
@@ -59,8 +61,9 @@ impl BoundService {
         self.skew_us.load(Ordering::Relaxed)
     }
 
-    /// Learns the skew from the `Date` header of an exchange. The server wrote the header at some
-    /// moment during the exchange. The present skew stays if it fits one of those moments.
+    /// Learns the skew from the `Date` header of an exchange. The server wrote the header at an
+    /// unknown time during the exchange, so the header only limits the skew to a range. If the
+    /// present skew is within this range, it stays.
     ///
     /// Rationale: without this, a response that took half a minute looked like a clock that is half
     /// a minute behind.
@@ -77,8 +80,9 @@ impl BoundService {
         self.set_skew(believed, FROM_DATE_HEADER);
     }
 
-    /// Sets the skew from the record of a generation, unless a `Date` header or a later record has
-    /// set it.
+    /// Sets the skew from a stored record. `generation` is the generation of the record's token.
+    /// Does nothing if a `Date` header or a record with the same or a later generation has already
+    /// set the skew.
     ///
     /// Rationale: a program that exits at once reads the store and sees no `Date` header. Without
     /// this, each such program handed out tokens that had expired by the service's clock, or
@@ -138,12 +142,13 @@ pub struct ResolvedResource<'a> {
 pub struct FastMatch<'a> {
     /// The resource.
     pub resolved: ResolvedResource<'a>,
-    /// The part of the string that was not compared literally and is not the id.
+    /// The part of the string that the caller must still check: the part after the id. It is the
+    /// whole string if the target has no id or also has a parent.
     pub rest: &'a str,
 }
 
-/// Returns the part after the id. Returns the whole string if there is no id, or if more than the
-/// id was taken from the string.
+/// Returns the part after the id. Returns the whole string if the target has no id, or if the
+/// string also contains the id of a parent, such as the package of a transfer.
 #[inline]
 fn rest_of<'a>(text: &'a str, target: &Target<'a>) -> &'a str {
     if target.id.is_empty() || target.parent.is_some() {
@@ -401,9 +406,10 @@ impl Accounts {
 }
 
 impl Account {
-    /// Returns why the plugin of this name is missing. This is the error of the unusable plugin
-    /// that may have the name. If there is none, it is the error of the first unusable plugin,
-    /// because a plugin's name need not be that of its file.
+    /// Returns the reason why the plugin of this name is missing. If the name of an unusable plugin
+    /// is unknown, its file name is compared instead. If neither a name nor a file name matches,
+    /// returns the error of the first unusable plugin, because a plugin and its file may have
+    /// different names.
     fn missing(&self, name: &str) -> Error {
         let may_be = self.faults.iter().find(|plugin| plugin.may_be(name));
         let found = may_be.or(self.faults.first());
@@ -459,8 +465,8 @@ fn open(profile: Profile, plugins: &Plugins) -> Result<Account> {
     })
 }
 
-/// Rejects a plugin whose URLs belong to another service of the account. URLs that are only web
-/// pages of that service count too.
+/// Rejects a plugin whose URLs belong to another service of the account, either to its API or to
+/// its web site.
 fn unclaimed(plugin: PluginService, services: &[BoundService]) -> Result<PluginService> {
     let (name, base) = (plugin.name(), plugin.base());
     let page = Url::parse(&format!("{}/x", base.origin())).ok();

@@ -27,7 +27,7 @@ pub struct Acquisition {
     pub link_secret: Option<Secret>,
     /// The password of a link.
     pub link_password: Option<Secret>,
-    /// The generation of the token that is not fresh enough, if the caller has one.
+    /// The generation of the cached token that is not fresh enough, if there is such a token.
     pub stale_generation: Option<u64>,
     /// The caller's timeout, if the request sets one.
     pub caller_timeout: Option<Duration>,
@@ -118,8 +118,8 @@ pub fn link_key(
         .link(resolved.target.id, state.fingerprints().of(&parts)))
 }
 
-/// Returns the package that a link is known to open. While the package of no link is known, this
-/// makes no fingerprint, because a fingerprint needs the store's key.
+/// Returns the key of the package that a link opens, if this process knows it. If it knows no
+/// link's package, it computes no fingerprint, because a fingerprint needs the store's key.
 ///
 /// # Errors
 /// Returns the errors of [`link_key`].
@@ -147,7 +147,7 @@ pub fn no_header(service: &str) -> Error {
     )
 }
 
-/// Returns the accesses that serve a resource, best first.
+/// Returns the access levels that are sufficient for a resource, best first.
 #[inline]
 pub fn accesses(required: RequiredAccess, asked: Option<Access>) -> &'static [Access] {
     const MANAGE_ELSE_WRITE: &[Access] = &[Access::Manage, Access::Write];

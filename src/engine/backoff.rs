@@ -1,5 +1,5 @@
 //! Decides when this process may fetch a key again after a failure or a rejection. Failures of a
-//! secret are in [`crate::engine::negative_cache`].
+//! secret are recorded in [`crate::engine::negative_cache`].
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ const SECOND_US: i64 = 1_000_000;
 /// The minimum interval between fetches if the caller rejects every token.
 const MIN_REPLACE_INTERVAL_US: i64 = 10 * SECOND_US;
 
-/// The keys that must wait.
+/// The keys that must wait before their next fetch.
 #[derive(Default)]
 pub struct Backoff(Mutex<HashMap<TokenKey, KeyState>>);
 
@@ -25,8 +25,8 @@ struct KeyState {
     step: u32,
     /// Whether a token of the key was rejected and no new fetch has started since.
     rejected: bool,
-    /// The last generation that was rejected. Another report of the same generation is ignored,
-    /// also one from the store.
+    /// The generation of the last token that was rejected. A second report of the same generation
+    /// is ignored, even if the report comes from the store.
     last_rejected_generation: u64,
     /// When the last fetch that replaces a rejected token started.
     replaced_us: Option<i64>,
@@ -97,7 +97,8 @@ impl Backoff {
             return;
         }
         let state = states.entry(key.clone()).or_default();
-        // A `Retry-After`, or the rest of a stored pause, overrides the exponential backoff.
+        // A `Retry-After`, or the remaining time of a stored pause, overrides the exponential
+        // backoff.
         let asked = error
             .retry_after_ms
             .and_then(|ms| i64::try_from(ms).ok())

@@ -36,7 +36,8 @@ pub struct Broker {
     pub state: EngineState,
     /// The token fetches under way.
     flights: SingleFlight<TokenKey, Token>,
-    /// The listing fetches under way, by the scope's fingerprint and the listing's name.
+    /// The fetches under way of whole lists, such as all packages of a team. The key is the scope's
+    /// fingerprint and the name of the list.
     listings: SingleFlight<(u64, String), Arc<Vec<FoundToken>>>,
     workers: Arc<Workers>,
     /// Whether tokens that are due for refresh are refreshed in the background. False in a program
@@ -236,9 +237,9 @@ impl Broker {
                 ..acquisition.clone()
             };
             let token = tokens.load_newer(&acquisition);
-            // `load_newer` caches a token that is due for refresh, but does not return it. Stop at
-            // that token: as in the cache, another access level must not replace a token that only
-            // needs a refresh.
+            // `load_newer` caches a token that is due for refresh, but does not return it. If it
+            // has cached such a token, stop here: the token only needs a refresh, so a token of
+            // another access level must not replace it.
             if token.is_some() || tokens.cached(&acquisition.key).is_some() {
                 return token;
             }
@@ -314,8 +315,8 @@ impl Broker {
         now_us: i64,
     ) {
         let state = &self.state;
-        // Don't postpone past the mandatory time. The fast hit path compares only the advisory
-        // time, so it would hand out the token past its mandatory time.
+        // Don't postpone the advisory time past the mandatory time. `Cache::fresh` compares only
+        // the advisory time, so it would hand out the token after its mandatory time.
         let next_us = (now_us + BACKGROUND_GRACE_US).min(hit.times.mandatory_us);
         if !self.refreshes_in_background
             || state.closed.load(Ordering::Relaxed)

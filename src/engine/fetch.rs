@@ -97,7 +97,8 @@ impl<'a> Fetch<'a> {
                 Fetched::New(acquired) => self.tokens.store_acquired(self.acquisition, acquired),
                 Fetched::Adopted(token) => Ok(token),
             });
-        // The listing of another flight may have cached the token meanwhile.
+        // Another flight may have cached the token meanwhile, because it fetched a list with this
+        // token.
         let outcome = outcome.or_else(|error| newer().ok_or(error));
         let error = outcome.as_ref().err();
         if let Some(error) = error.filter(|error| error.kind == ErrorKind::SecretSource) {
@@ -150,8 +151,9 @@ impl<'a> Fetch<'a> {
     ///
     /// Rationale: the cache is checked both before and after the store. Between those checks, a
     /// caller on another thread may copy the token from the store to the cache. The store then has
-    /// no token newer than the cached one. Without the second check, the one flight that got the
-    /// lock among many processes fetched a token that all of them already had.
+    /// no token newer than the cached one. Without the second check of the cache, the flight that
+    /// held the lock then fetched another token, although this process and all waiting processes
+    /// already had a fresh one.
     fn find_newer(&self) -> Option<Token> {
         let cached = || self.tokens.newer_in_cache(self.acquisition);
         cached()
@@ -221,7 +223,7 @@ impl<'a> Fetch<'a> {
             if let Some(token) = self.tokens.load_newer(acquisition) {
                 return Ok(Fetched::Adopted(token));
             }
-            // A later record in the store stays unchanged.
+            // If the store has a later record by now, `drop_renewal` does not change that record.
             tried = Some(record.generation);
             self.tokens.drop_renewal(&acquisition.key, record);
         }

@@ -73,7 +73,7 @@ pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, no
     }
     let before = store.failure(whose);
     let running = before.as_ref().filter(|before| is_running(before, now_us));
-    // Responses that were under way at the same time count as one throttle.
+    // All responses that were under way at the same time are treated as one throttle.
     let step = before.as_ref().map_or(0, |before| {
         before.step.saturating_add(u32::from(running.is_none()))
     });
@@ -92,8 +92,8 @@ pub fn record_throttle(store: &dyn Store, whose: &Fingerprint, error: &Error, no
 }
 
 /// Removes the recorded failure of an account after a successful read. A rejection is always
-/// removed. A throttle or another failure in force stays: the read may have been under way when it
-/// began.
+/// removed. A throttle or another failure that is in force stays, because the read may have been
+/// sent before that failure.
 pub fn clear_throttle(store: &dyn Store, whose: &Fingerprint, now_us: i64) {
     let goes_on = |before: &FailureRecord| {
         before.error.kind != ErrorKind::BadCredentials && is_running(before, now_us)
@@ -104,7 +104,7 @@ pub fn clear_throttle(store: &dyn Store, whose: &Fingerprint, now_us: i64) {
 }
 
 /// Returns the `Retry-After` of an error, limited to between 1 s and 15 min. A `Retry-After` of 0
-/// counts as none.
+/// is ignored.
 fn asked_us(error: &Error) -> Option<i64> {
     let asked = error
         .retry_after_ms

@@ -65,7 +65,7 @@ impl<'a> Persistence<'a> {
         Ok(accesses.find_map(|access| cache.get(&prefix.with(*access)).filter(live)))
     }
 
-    /// Returns the fresh token that was cached since the caller looked.
+    /// Returns the cached token if it is fresh and newer than the stale token of `acquisition`.
     pub fn newer_in_cache(&self, acquisition: &Acquisition) -> Option<Token> {
         let now_us = self.state.now_us(self.bound);
         let hit = self.cached(&acquisition.key)?;
@@ -88,9 +88,9 @@ impl<'a> Persistence<'a> {
             .filter(|hit| now_us < hit.token.meta().expires_us)
     }
 
-    /// Returns the fresh token that another process has stored since the caller looked. A stored
-    /// token that is unexpired but not fresh is cached too. A token is not cached if the cache
-    /// holds an unexpired one of the same or a later generation.
+    /// Returns the stored token if it is fresh and newer than both the stale token of `acquisition`
+    /// and the cached token. Also caches the stored token if it has not expired, unless the cache
+    /// has an unexpired token of the same or a later generation.
     pub fn load_newer(&self, acquisition: &Acquisition) -> Option<Token> {
         let token = self.record(&acquisition.key)?.token?;
         let meta = *token.meta();
@@ -106,8 +106,8 @@ impl<'a> Persistence<'a> {
         (acquisition.accepts(meta.generation) && now_us < times.mandatory_us).then_some(token)
     }
 
-    /// Returns the record of a key, or of a link's package. A store that cannot be read counts as
-    /// empty. If the record belongs to another user, only its generation is returned. The clock
+    /// Returns the record of a key, or of a link's package. A store that cannot be read is treated
+    /// as empty. If the record belongs to another user, only its generation is returned. The clock
     /// skew in the record is applied, unless this process knows a better value.
     pub fn record(&self, key: &TokenKey) -> Option<Record> {
         let load = |key: &TokenKey| {
@@ -288,8 +288,8 @@ impl<'a> Persistence<'a> {
     fn publish(&self, key: &TokenKey, token: &Token) {
         let now_us = self.state.now_us(self.bound);
         let mut times = freshness::windows(token.meta(), state::random());
-        // The service returned the same expiry, so refreshing again would not help. Don't refresh
-        // before the token expires.
+        // If the service returned a token with the same expiry as before, another refresh would not
+        // help. In that case, don't refresh before the token expires.
         let before = self
             .state
             .cache
@@ -304,7 +304,7 @@ impl<'a> Persistence<'a> {
         self.state.cache.publish(token, &times, now_us);
     }
 
-    /// Caches a token that a listing or another response contained.
+    /// Caches a token from a list or from another response of the service.
     pub fn cache_found(&self, found: &FoundToken) {
         let key = self.bound.key(found.resource_kind, &found.id, found.access);
         match self.make(&key, found) {

@@ -21,7 +21,8 @@ use crate::ports::service::{Context, FoundToken};
 use crate::secret::Secret;
 use crate::secret_sources::{self, PluginSecrets};
 
-/// Fetches the other tokens and the listings that a flight needs. The broker implements this trait.
+/// Fetches the other data that a flight needs: tokens, and whole lists such as the packages of a
+/// team. The broker implements this trait.
 pub trait Prerequisites {
     /// Returns another token that the flight needs.
     ///
@@ -29,7 +30,8 @@ pub trait Prerequisites {
     /// Returns the errors of fetching the token.
     fn token(&self, account: usize, service: usize, key: TokenKey) -> Result<Token>;
 
-    /// Returns a listing, fetched once for all flights that need it at the same time.
+    /// Returns the tokens of a list. The list is fetched only once for all flights that need it at
+    /// the same time.
     ///
     /// # Errors
     /// Returns the errors of `job`.
@@ -46,29 +48,30 @@ pub trait Prerequisites {
 pub struct ServiceContext<'a> {
     /// The engine's shared state.
     pub state: &'a EngineState,
-    /// Fetches other tokens and listings.
+    /// Fetches other tokens and lists.
     pub prerequisites: &'a dyn Prerequisites,
     /// The number of the account.
     pub account: usize,
     /// The number of the service in that account.
     pub service: usize,
-    /// Whether a person asked for this login. It is then sent even if the negative cache has its
-    /// secrets.
+    /// Whether a person asked for this login. Such a login is sent even if the negative cache has a
+    /// failure of its secrets.
     pub explicit: bool,
     /// The key that is being fetched, if any.
     pub key: Option<&'a TokenKey>,
     /// Returns the token of `key`, if another flight has cached it since this flight began.
     pub newer: Option<&'a dyn Fn() -> Option<Token>>,
-    /// When all exchanges must end, if the caller makes them on its own thread. The callers of a
-    /// flight have deadlines of their own.
+    /// The deadline for all exchanges, if the caller runs them on its own thread. `None` in a
+    /// flight, because its callers have deadlines of their own.
     pub deadline: Option<Instant>,
 }
 
-/// How often a read is retried.
+/// The maximum number of retries of a read.
 const REPEATS: u32 = 2;
 /// The upper limit of the random pause before the first retry. It doubles with each retry.
 const PAUSE: Duration = Duration::from_millis(250);
-/// The longest `Retry-After` that a flight waits for. The caller gets a longer one in the error.
+/// The longest `Retry-After` that a flight waits for. If the `Retry-After` is longer, the flight
+/// fails, and the error contains it.
 const LONGEST_WAIT_MS: u64 = 2_000;
 
 impl ServiceContext<'_> {
@@ -217,8 +220,9 @@ impl ServiceContext<'_> {
         }
     }
 
-    /// Sends a login. It is retried once if it was not sent, because then it cannot count as a
-    /// second try of a password. It is also retried once if the service asked for a retry soon.
+    /// Sends a login. If the login was not sent, retries it once: the service cannot treat the
+    /// retry as a second attempt with a wrong password. Also retries it once if the service asked
+    /// for a retry soon.
     fn send_secrets(&self, request: &Request) -> Result<Response> {
         let outcome = match self.exchange(request) {
             Err(failure) if self.may_repeat(&failure) => self.exchange(request),
@@ -233,7 +237,8 @@ impl Context for ServiceContext<'_> {
         let profile = &self.bound().profile;
         match profile.setting(name) {
             Some(setting) => {
-                // A caller that times out meanwhile gets this error.
+                // A caller that times out while the secret is read gets the error of
+                // `timeout_error`.
                 let (blocked, scope) = (&self.state.blocked, self.bound().scope.fingerprint());
                 secret_sources::timeout_error(setting, name)
                     .into_iter()
@@ -381,8 +386,8 @@ impl Context for ServiceContext<'_> {
         name: &str,
         job: &mut dyn FnMut() -> Result<Vec<FoundToken>>,
     ) -> Result<Arc<Vec<FoundToken>>> {
-        // The listing of another flight has cached the token since this flight began. This flight
-        // then returns the cached token and drops the error.
+        // Another flight has fetched a list with this token, and cached the token, since this
+        // flight began. `Fetch::run` returns the cached token and drops this error.
         if self.newer.is_some_and(|newer| newer().is_some()) {
             return Err(Error::new(
                 ErrorKind::Busy,

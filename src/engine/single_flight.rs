@@ -1,5 +1,5 @@
-//! Single flight: of all callers that need the same token or listing at the same time, one fetches
-//! it and the others wait for it.
+//! Single flight: of all callers that need the same token or the same list of tokens at the same
+//! time, one caller fetches it and the others wait for the result.
 //!
 //! Each caller waits until its own deadline. The flight goes on after a caller stops waiting.
 //! Waiting callers are woken after all locks are released.

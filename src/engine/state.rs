@@ -15,7 +15,7 @@ use crate::ports::http::Http;
 use crate::ports::store::Store;
 use crate::sys::sync::{Condvar, Mutex, RwLock};
 
-/// The maximum number of links from a key to the recorded failure that stopped it.
+/// The maximum number of entries in [`EngineState::refusals`].
 const MAX_REFUSALS: usize = 1024;
 
 /// Returns a random number from 0 to 255, or 127 if the kernel provides none.
@@ -32,13 +32,13 @@ pub struct Stats {
     pub waits: AtomicU64,
     /// HTTP exchanges with services.
     pub exchanges: AtomicU64,
-    /// Requests that carried the user's secrets, without their retries.
+    /// Requests that carried the user's secrets. Retries are not counted.
     pub logins: AtomicU64,
     /// Attempts to refresh a token without the user's secrets.
     pub renewals: AtomicU64,
     /// Refreshes that ran in the background.
     pub background: AtomicU64,
-    /// Logins that were not sent, because the negative cache has their secrets.
+    /// Logins that were not sent, because the negative cache has a failure of their secrets.
     pub refused_from_memory: AtomicU64,
     /// Tokens that callers or services rejected.
     pub rejected: AtomicU64,

@@ -20,7 +20,7 @@ pub struct BaseUrl {
 
 impl BaseUrl {
     /// Parses a base URL. `suffixes` lists the version prefixes, longest first. If the URL ends in
-    /// one of them, it is removed, because users often include it.
+    /// one of these prefixes, that prefix is removed, because users often include it.
     ///
     /// # Errors
     /// [`ErrorKind::Config`], naming `setting`, if `text` is not an http or https URL; if it has a
@@ -136,7 +136,7 @@ pub fn is_localhost(name: &str) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::*;
 

@@ -86,7 +86,7 @@ fn parse_url<'a>(text: &str) -> Result<Resource<'a>> {
 /// Rejects `.` and `..` segments, also percent-encoded.
 ///
 /// Rationale: some programs remove these segments before they send the URL and others don't. The
-/// token could then be for another path than the one that is sent.
+/// token could then be for another path than the path that is sent.
 fn check_dot_segments(path: &str) -> Result<()> {
     let is_dots = |segment: &str| {
         matches!(
@@ -214,8 +214,8 @@ fn position_of_either(bytes: &[u8], [first, second]: [u8; 2]) -> Option<usize> {
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 
-/// Sets the top bit of each byte of `word` that is zero. The lowest set bit is exact. Higher bits
-/// may be set for bytes that are not zero.
+/// Sets the top bit of each byte of `word` that is zero. The lowest bit that is set is always
+/// correct. Higher bits may also be set for bytes that are not zero.
 #[inline]
 fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & (ONES << 7)
@@ -345,7 +345,7 @@ pub fn percent_decode(text: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::*;
 

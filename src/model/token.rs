@@ -359,7 +359,7 @@ impl Token {
         Some((name, parts.next()?.get(1..)?))
     }
 
-    /// Like [`Token::value`], followed by NUL.
+    /// Returns the same value as [`Token::value`], followed by NUL.
     #[doc(hidden)]
     pub fn value_with_nul(&self) -> &[u8] {
         let (name, value) = self.header_with_nul(0).unwrap_or((&[0], &[0]));
@@ -419,7 +419,7 @@ impl fmt::Debug for Token {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::*;
 

@@ -27,7 +27,7 @@ use crate::sys::sync::Mutex;
 pub(super) const MAX_HUNG_CALLS: usize = 4;
 /// The interval at which the waiting thread checks whether the session is closing.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// The minimum time of a slot's work that doesn't count against the plugin's timeout.
+/// If the host's work in a slot takes longer than this, it does not use up the plugin's timeout.
 const MIN_HOST_TIME: Duration = Duration::from_millis(1);
 const STACK_BYTES: usize = 2 * 1024 * 1024;
 
@@ -175,8 +175,8 @@ pub(super) fn run(
         Err(no_thread(function))
     };
     active_calls().lock().remove(&id);
-    // On a timeout this returns the error. The call keeps its buffers, which the plugin may still
-    // use.
+    // After a timeout, this line returns the error. The call keeps its buffers, which the plugin
+    // may still use.
     let code = outcome?;
     let mut state = std::mem::take(&mut *call.state.lock());
     state.buffers = Buffers::default();
@@ -250,8 +250,8 @@ fn wait(
             Ok(Message::Run(work)) => {
                 let started = Instant::now();
                 work(context);
-                // Time spent in the host doesn't count against the plugin's timeout, but very short
-                // work of the host does.
+                // The host's own work extends the deadline, so that it does not use up the plugin's
+                // timeout. Very short work does not extend the deadline.
                 *call.deadline.lock() += Some(started.elapsed())
                     .filter(|took| *took > MIN_HOST_TIME)
                     .unwrap_or_default();
@@ -269,7 +269,8 @@ fn wait(
     {
         let mut phase = call.phase.lock();
         if *phase == CallPhase::Running {
-            // The call counts as hung from now on. Its thread lowers the count when it returns.
+            // From now on, the call is hung. Its thread decrements `hung_calls` when the call
+            // returns.
             *phase = CallPhase::TimedOut;
             function.plugin.hung_calls.fetch_add(1, Ordering::Relaxed);
             call.is_cancelled.store(true, Ordering::Release);

@@ -98,7 +98,7 @@ pub(super) fn read_entry_header(file: &File, name: &str) -> Result<EntryHeader, 
 const NOT_A_SHARED_OBJECT: &str =
     "it is not a 64-bit ELF shared object; compile it with `-shared -fPIC`";
 const TRUNCATED: &str = "the file is truncated or damaged; copy it again";
-const NO_ENTRY: &str = "it exports no constant data `keyferry_plugin_entry`; name a plugin, or rebuild it with that symbol exported";
+const NO_ENTRY: &str = "it exports no constant data `keyferry_plugin_entry`; use the path of a plugin, or rebuild it with that symbol exported";
 
 struct Segment {
     offset: u64,

@@ -267,7 +267,7 @@ unsafe extern "C" fn add_header(
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         if !is_name {
             return Err(SlotError::Fault(
-                "it called `add_header` with a name that is not letters, digits, `-` and `_`"
+                "it called `add_header` with a name that is empty, or contains other characters than letters, digits, `-` and `_`"
                     .into(),
             ));
         }
@@ -384,13 +384,13 @@ unsafe extern "C" fn log_slot(
     message: *const c_char,
 ) -> keyferry_plugin_status {
     run_slot(id, |call| {
-        let (level, word) = match level {
-            abi::KEYFERRY_PLUGIN_LOG_ERROR => (Level::Error, ""),
-            abi::KEYFERRY_PLUGIN_LOG_WARN => (Level::Warn, ""),
-            abi::KEYFERRY_PLUGIN_LOG_INFO => (Level::Info, ""),
-            abi::KEYFERRY_PLUGIN_LOG_DEBUG => (Level::Debug, ""),
+        let (level, separator) = match level {
+            abi::KEYFERRY_PLUGIN_LOG_ERROR => (Level::Error, ": "),
+            abi::KEYFERRY_PLUGIN_LOG_WARN => (Level::Warn, ": "),
+            abi::KEYFERRY_PLUGIN_LOG_INFO => (Level::Info, ": "),
+            abi::KEYFERRY_PLUGIN_LOG_DEBUG => (Level::Debug, ": "),
             abi::KEYFERRY_PLUGIN_LOG_HOST_MISBEHAVES => {
-                (Level::Warn, "reports a fault of keyferry: ")
+                (Level::Warn, " reports a fault of keyferry: ")
             }
             other => {
                 return Err(SlotError::Fault(format!(
@@ -402,7 +402,7 @@ unsafe extern "C" fn log_slot(
         if let Some(message) = unsafe { read_message(call, "log", message) }? {
             log::write(
                 level,
-                format_args!("the plugin {}: {word}{message}", call.plugin.name),
+                format_args!("the plugin {}{separator}{message}", call.plugin.name),
             );
         }
         Ok(())

@@ -50,7 +50,7 @@ impl Plugin {
     ///
     /// # Errors
     /// [`ErrorKind::Plugin`] if `init` fails now or failed before, or if one of the plugin's tables
-    /// is invalid; another kind if the plugin's `init` returns that error.
+    /// is invalid; otherwise the error that the plugin's `init` returned.
     pub fn initialize(&'static self) -> Result<Arc<Instance>> {
         // The lock is held while `init` and `deinit` run, because the header promises that two
         // functions marked [load] never run at the same time. Each has a timeout.

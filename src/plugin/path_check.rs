@@ -25,7 +25,7 @@ pub(super) fn open(path: &Path) -> Result<File> {
     })?;
     let (file_name, dir_names) = names
         .split_last()
-        .ok_or_else(|| unsafe_file(path, "it is a directory; name the plugin's file"))?;
+        .ok_or_else(|| unsafe_file(path, "it is a directory; use the path of the plugin's file"))?;
     let mut dir_path = PathBuf::from("/");
     let mut dir = Dir::root().map_err(|error| open_error(path, &dir_path, &error))?;
     check_dir(path, &dir_path, &dir)?;
@@ -87,7 +87,7 @@ fn check_file(path: &Path, file: &File) -> Result<()> {
     if !facts.is_file() {
         return Err(unsafe_file(
             path,
-            "it is not a regular file; name the plugin's file",
+            "it is not a regular file; use the path of the plugin's file",
         ));
     }
     if !facts.is_owned_by_user_or_root() {

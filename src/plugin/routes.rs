@@ -62,7 +62,9 @@ impl Route {
             return Err("has an `{id}` that is not a whole segment");
         }
         if has_id != (resource_kind == ResourceKind::Package) {
-            return Err("must contain `{id}` if its token kind is an item, and must not otherwise");
+            return Err(
+                "must contain `{id}` if its token kind is an item, and must not contain it otherwise",
+            );
         }
         Ok(Self {
             prefix: parts[0].into(),

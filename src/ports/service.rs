@@ -118,8 +118,8 @@ pub trait Service: Send + Sync {
     /// Returns the version prefixes. Each begins and ends with a slash.
     fn prefixes(&self) -> &[&str];
 
-    /// Returns the settings that identify the user of a token. The first one that is set counts. An
-    /// empty list means that the token does not depend on the user.
+    /// Returns the settings that identify the user of a token. The engine uses the first of these
+    /// that has a value. An empty list means that the token does not depend on the user.
     fn owner_settings(&self, _resource_kind: ResourceKind, _access: Access) -> Vec<&str> {
         Vec::new()
     }

@@ -101,7 +101,7 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use std::time::Instant;
 

@@ -38,8 +38,8 @@ fn keyring_gate() -> &'static Mutex<KeyringGate> {
     GATE.get_or_init(Mutex::default)
 }
 
-/// How long a tool that failed is not run again for the same item. This is about the time that a
-/// person needs to unlock a keyring and retry.
+/// The time after a tool's failure during which the tool is not run again for the same item. A
+/// person needs about this time to unlock a keyring and retry.
 const RETRY_COOLDOWN: Duration = Duration::from_secs(3);
 
 /// A tool, a service and an account.
@@ -47,8 +47,8 @@ type ItemId<'a> = (&'a str, &'a str, &'a str);
 
 /// The recent failures of the keyring. A thread must lock this value to use the keyring.
 ///
-/// Rationale: a keyring that hangs costs two seconds. Without recorded failures, 12 threads that
-/// needed a secret each waited two seconds, one after the other.
+/// Rationale: a request to a keyring that hangs takes two seconds. Without recorded failures, 12
+/// threads that needed a secret each waited two seconds, one after the other.
 #[derive(Default)]
 struct KeyringGate {
     failures: Vec<RecentFailure>,
@@ -157,8 +157,8 @@ fn find(service: &str, account: &str, environment: &Environment) -> Result<Optio
     }
 }
 
-/// How long a keyring that failed is not queried again for the key of a store. Rationale: otherwise
-/// each lookup of a token would wait for the keyring.
+/// The time after a keyring's failure during which keyferry does not ask it again for the key of a
+/// store. Rationale: otherwise each lookup of a token would wait for the keyring.
 const BACKEND_COOLDOWN: Duration = Duration::from_secs(60);
 
 /// A keyring that holds the key of a store.
@@ -214,7 +214,7 @@ pub fn save(
 ) -> Result<&'static str> {
     let mut gate = keyring_gate().lock();
     if let Some(tool) = find_tool(environment) {
-        // The user requested this, and it may fix the cause of recent failures.
+        // The user requested this save, and it may succeed although recent requests failed.
         gate.failures.clear();
         let label = format!("--label={service} {account}");
         let mut command = Command::new(tool);
@@ -277,7 +277,7 @@ fn tool_error<T>(outcome: &std::io::Result<(T, RunOutcome)>) -> Error {
         Ok((_, RunOutcome::TimedOut)) => {
             source_error("the keyring did not respond within 2 s; unlock it, or keep the secret in a file".into())
         }
-        // Either there is no item, or the keyring rejected the request. If this counted as "no
+        // Either there is no item, or the keyring rejected the request. If this were treated as "no
         // item", the store might create another key.
         Ok((_, RunOutcome::StatusLost)) => source_error(
             "cannot read the keyring: secret-tool printed nothing and its exit code was lost; change this process so that it \
@@ -305,7 +305,7 @@ fn source_error(what: String) -> Error {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::*;
     use std::fs;

@@ -30,8 +30,9 @@ pub struct FileVerbs {
     /// The path of the refresh route, below the version prefix.
     refresh_path: String,
     refresh_cookie: String,
-    /// Whether URLs take the bearer token. They take the SecretKey if only that key is configured.
-    /// If no key is configured, an earlier login may have stored a bearer token.
+    /// Whether requests to URLs use the bearer token. They use the SecretKey if it is the only
+    /// configured key. If no key is configured, they use the bearer token, because an earlier login
+    /// may have stored one.
     takes_bearer: bool,
     /// Whether the service has shown that it has no refresh route.
     refresh_unsupported: AtomicBool,
@@ -263,7 +264,7 @@ impl Service for FileVerbs {
             {
                 Err(Error::new(
                     ErrorKind::NoHeader,
-                    "this route issues tokens and takes no header; request fileverbs:bearer instead",
+                    "this route issues tokens and needs no header; request fileverbs:bearer instead",
                 ))
             }
             _ => target(if self.takes_bearer {
@@ -347,9 +348,9 @@ impl Service for FileVerbs {
     }
 }
 
-/// Converts a missing response to a rejected renewal secret. Rationale: the service may have
-/// received the request, and each renewal secret may be valid only once. Sending it again could
-/// look like theft to the service.
+/// Converts the error for a missing response to the error for a rejected renewal secret. Rationale:
+/// the service may have received the request, and each renewal secret may be valid only once.
+/// Sending it again could look like theft to the service.
 fn renewal_lost(error: Error) -> Error {
     let message = "cannot refresh the bearer token: FileVerbs sent no complete response; keyferry logs in again";
     if error.kind == ErrorKind::NoResponse {
@@ -360,10 +361,10 @@ fn renewal_lost(error: Error) -> Error {
 }
 
 impl FileVerbs {
-    /// Parses the response to a refresh. A successful response that can't be parsed counts as a
-    /// rejected renewal secret. Rationale: the service may have invalidated the old secret when it
-    /// sent the response. If keyferry kept that secret, each later refresh would fail, or look like
-    /// theft to a service that detects reuse.
+    /// Parses the response to a refresh. A successful response that can't be parsed is treated as a
+    /// rejection of the renewal secret. Rationale: the service may have invalidated the old secret
+    /// when it sent the response. If keyferry kept that secret, each later refresh would fail, or
+    /// look like theft to a service that detects reuse.
     fn parse_renewal(
         &self,
         spec: &TokenSpec<'_>,
@@ -381,7 +382,7 @@ impl FileVerbs {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::*;
     use crate::services::test_context::{HOSTILE, ScriptedContext, headers, spec};

@@ -247,7 +247,7 @@ impl MasvAgent {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::*;
     use crate::services::test_context::{HOSTILE, ScriptedContext, spec};

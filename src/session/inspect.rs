@@ -38,15 +38,15 @@ pub struct Probe {
     pub ahead_s: Option<i64>,
 }
 
-/// The account for calls that name none, in a form that can be shown to a person. It contains no
-/// secret.
+/// The account for calls that name no account, in a form that can be shown to a person. It contains
+/// no secret.
 pub struct Inspect<'a> {
     pub(super) broker: &'a Broker,
     pub(super) account: usize,
 }
 
 impl<'a> Inspect<'a> {
-    /// Returns the services of that account.
+    /// Returns the services of the account.
     pub fn services(&self) -> impl Iterator<Item = ServiceInfo<'a>> + use<'a> {
         let services = &self.broker.state.accounts.account(self.account).services;
         // A plugin that only provides secrets has no URL.
@@ -64,7 +64,7 @@ impl<'a> Inspect<'a> {
         &self.broker.state.accounts.account(self.account).faults
     }
 
-    /// Returns the name of that account.
+    /// Returns the name of the account.
     pub fn account_name(&self) -> &'a str {
         self.broker
             .state

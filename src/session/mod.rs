@@ -45,8 +45,8 @@ use offline::NoNetwork;
 pub struct Options {
     /// The wall clock.
     pub clock: Clock,
-    /// Whether tokens are refreshed in the background. A program that exits at once has no use for
-    /// that.
+    /// Whether tokens are refreshed in the background. A program that exits at once does not need
+    /// such refreshes.
     pub refreshes_in_background: bool,
 }
 
@@ -87,11 +87,12 @@ impl Default for Options {
 /// ```
 pub struct Session {
     broker: Arc<Broker>,
-    /// The number of the account for requests that name none.
+    /// The number of the account for requests that name no account.
     account: usize,
 }
 
-/// A header line that was found. The buffer holds the line if it is longer than the line.
+/// A header line that was found. The line was copied to the caller's buffer only if the buffer is
+/// longer than the line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TokenView {
     /// The length of the line in bytes, without NUL.
@@ -509,7 +510,8 @@ impl Session {
             }
             // The user's own credential fetches every other token of the service, so forgetting
             // that credential forgets all failures of the service. For another resource, only its
-            // own failures are forgotten. A link counts as one resource, whatever its password.
+            // own failures are forgotten. A link is one resource, even if it was requested with
+            // several passwords.
             let is_user = matches!(
                 resolved.target.resource_kind,
                 ResourceKind::Key | ResourceKind::User | ResourceKind::Bearer
@@ -620,8 +622,8 @@ impl Drop for Session {
 }
 
 /// Returns the e-mail address and the password for an explicit login: the given ones, else the
-/// configured ones. A missing or malformed one is an error here, because the service would count it
-/// as a wrong try.
+/// configured ones. A missing or malformed value is an error here, because the service would treat
+/// it as an attempt with a wrong password.
 fn given_or_set(
     context: &dyn Context,
     email: Option<Secret>,

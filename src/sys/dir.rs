@@ -58,8 +58,8 @@ pub fn cause(error: &Error) -> IoCause {
 /// An open directory.
 pub struct Dir(File);
 
-/// How to open a file. No mode follows a symbolic link in the last path component, waits for a
-/// writer, or lets a child program inherit the file.
+/// How to open a file. No mode follows a symbolic link in the last path component, blocks if the
+/// path is a named pipe, or lets a child program inherit the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OpenMode {
     /// Opens an existing file for reading.
@@ -295,7 +295,7 @@ impl Dir {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 

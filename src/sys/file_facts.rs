@@ -43,8 +43,8 @@ impl FileFacts {
         fs::metadata(path).map(Self)
     }
 
-    /// Reads the metadata of the file at a path. If the path is a symbolic link, reads that of the
-    /// link itself.
+    /// Reads the metadata of the file at a path. If the path is a symbolic link, reads the metadata
+    /// of the link itself.
     ///
     /// # Errors
     /// Returns the operating system's error.
@@ -126,7 +126,7 @@ pub fn user_id() -> u32 {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 

@@ -23,7 +23,8 @@ pub enum Privacy {
 }
 
 /// Opens a regular file that the user or root owns. Follows a symbolic link in the last path
-/// component only for [`Privacy::Mounted`], and does not wait for a writer.
+/// component only for [`Privacy::Mounted`]. If the path is a named pipe, rejects it without
+/// blocking.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] if the file does not exist; [`ErrorKind::UnsafeFile`] if the file is

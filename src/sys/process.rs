@@ -38,7 +38,7 @@ pub enum RunOutcome {
     OutputTooLong,
 }
 
-/// How long to read output after the program has ended, while another process keeps the pipe open.
+/// How long to wait for output after the program has ended, if another process keeps the pipe open.
 const DRAIN_TIME: Duration = Duration::from_millis(50);
 /// The interval at which to check whether the program has ended. Output or a closed pipe ends the
 /// interval early.

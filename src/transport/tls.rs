@@ -79,7 +79,7 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(config_error(&format!(
-            "{} contains no PEM certificates; name a PEM file of CA certificates",
+            "{} contains no PEM certificates; use a PEM file with CA certificates",
             path.display()
         ))),
     }

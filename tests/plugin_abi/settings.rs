@@ -171,7 +171,7 @@ fn what_no_plugin_declares_is_refused() {
     assert_refused("[template]\nurl = 'http://elsewhere.example'", "uses http");
     assert_refused(
         "[template]\nurl = { env = 'URL' }",
-        "is not a secret and takes no reference",
+        "is not a secret, so it cannot be a table such as { env = \"NAME\" }",
     );
     assert_refused(
         "[template]\nkey = { plugin = ['template', 'canary'] }",

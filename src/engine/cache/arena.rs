@@ -1,12 +1,12 @@
-//! Memory for the cache's entries: blocks of words that readers read without a lock while a writer
-//! may change them.
+//! Memory for the cache's entries: blocks of 64-bit words. Readers take no lock, even while a
+//! writer changes a block.
 //!
-//! No `unsafe` is needed: no block is given back to the system while the arena lives. A late reader
-//! reads a stale block, never memory of something else, and the block's version shows that it is
-//! stale.
+//! No `unsafe` is needed, because the arena returns no memory to the system while it exists. A late
+//! reader may read a block that was released or used again, and the block's version then shows the
+//! change.
 //!
-//! Word 0 of each block is its version. It is odd while the block is written, and different after
-//! each change.
+//! Word 0 of each block is its version. It is odd while a writer changes the block, and each change
+//! increases it.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -30,12 +30,11 @@ fn zeroed(count: usize) -> Box<[AtomicU64]> {
 const CHUNKS: usize = 256;
 /// The minimum size of a chunk, in words.
 const FIRST_WORDS: usize = 1024;
-/// The size of a block is a multiple of this many words, which are one line of the processor's
-/// cache.
+/// The size of a block is a multiple of this number of words: one line of the processor's cache.
 const BLOCK_MULTIPLE_WORDS: usize = 8;
 
 /// The address of a block: the number of its chunk in the upper 8 bits, and its offset in words in
-/// the lower 56.
+/// the lower 56 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EntrySlot(pub u64);
 
@@ -119,7 +118,8 @@ impl Arena {
     }
 }
 
-/// Changes a block's words under its version. Only one writer at a time may call this.
+/// Changes a block's words with `change`. Increments the block's version before and after the
+/// change, so that readers notice it. Only one writer at a time may call this.
 pub fn write(block: &[AtomicU64], change: impl FnOnce(&[AtomicU64])) {
     let Some((version, content)) = block.split_first() else {
         return;
@@ -132,8 +132,8 @@ pub fn write(block: &[AtomicU64], change: impl FnOnce(&[AtomicU64])) {
     version.store(before + 2, Ordering::Release);
 }
 
-/// Reads a block's words under its version. Returns `None` if the block changed meanwhile, because
-/// the result of `read` may then be torn.
+/// Reads a block's words with `read`. Returns `None` if the block's version shows a change during
+/// the read, because the result may then mix old and new words.
 #[inline]
 pub fn read<T>(block: &[AtomicU64], read: impl FnOnce(&[AtomicU64]) -> T) -> Option<T> {
     let (version, content) = block.split_first()?;
@@ -147,7 +147,7 @@ pub fn read<T>(block: &[AtomicU64], read: impl FnOnce(&[AtomicU64]) -> T) -> Opt
 }
 
 #[cfg(all(test, not(loom)))]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::*;
 

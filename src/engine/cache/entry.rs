@@ -1,6 +1,7 @@
 //! Encodes a token as the words of a cache entry, and decodes it.
 //!
-//! The functions that read here may see torn words. They stay inside the block, and
+//! The functions that read an entry may see torn words: some from before a change and some from
+//! after it. These functions never read outside the block, and
 //! [`crate::engine::cache::arena::read`] discards their results if the entry changed meanwhile.
 //!
 //! The words after the version are:
@@ -32,7 +33,8 @@ const MANDATORY: usize = 7;
 /// The word at which the token's text begins.
 pub const CONTENT_TEXT: usize = 8;
 
-/// The lowest bit of the advisory time: set once a caller was notified that this time has passed.
+/// The lowest bit of the word `ADVISORY`. It is set after a caller was notified that the advisory
+/// time has passed.
 pub const NOTIFIED: u64 = 1;
 
 /// When a token should be refreshed, in microseconds since 1970 by the service's clock.
@@ -45,7 +47,7 @@ pub struct RefreshTimes {
 }
 
 impl RefreshTimes {
-    /// Returns the advisory time as an entry holds it before any caller was notified.
+    /// Returns the word for the advisory time in a new entry: the bit `NOTIFIED` is 0.
     pub fn advisory_word(&self) -> u64 {
         self.advisory_us as u64 & !NOTIFIED
     }
@@ -65,7 +67,7 @@ pub struct CachedToken {
 pub enum NotFresh {
     /// The token is due for refresh.
     Renewable,
-    /// The token has expired. It counts as missing.
+    /// The token has expired. It is treated as missing.
     Ended,
 }
 
@@ -77,7 +79,8 @@ pub enum EntryView {
     Multiple,
     /// The token is past its mandatory time, or expired.
     Stale(NotFresh),
-    /// The token is past its advisory time, which is this word, and no caller was notified yet.
+    /// The token is past its advisory time, and no caller was notified yet. Contains the entry's
+    /// word for the advisory time.
     Due(u64),
 }
 
@@ -149,7 +152,7 @@ fn padded(bytes: &[u8]) -> u64 {
         .fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
-/// Returns whether an entry is the one of this key.
+/// Returns whether an entry belongs to this key.
 #[inline]
 pub fn has_key(content: &[AtomicU64], key: &TokenKeyRef<'_>) -> bool {
     let small = word(content, PACKED_META);
@@ -203,7 +206,8 @@ pub fn copy(content: &[AtomicU64]) -> Option<CachedToken> {
 /// Copies the token into a box.
 ///
 /// Rationale: the box is made here, not by a caller. When a token was moved from function to
-/// function, each move waited for the writes of the one before, which took a third of a hit's time.
+/// function, each move waited for the writes of the previous move. This waiting took a third of the
+/// time of a cache hit.
 #[inline]
 fn token(content: &[AtomicU64]) -> Option<Box<Token>> {
     let layout = layout(content);
@@ -278,10 +282,11 @@ fn line(content: &[AtomicU64], out: &mut [MaybeUninit<u8>]) -> EntryView {
     EntryView::Line(len.saturating_sub(1))
 }
 
-/// Changes the advisory time from `from` to `to`. Returns false if it is no longer `from`.
+/// Changes the word for the advisory time from `from` to `to`. Returns false if the word is no
+/// longer `from`.
 ///
-/// This is the only read with a side effect. If the entry changes during the read, either no caller
-/// is notified, or a caller of another token is notified once and too early.
+/// Callers of this function hold no lock. If a writer replaces the entry at the same time, either
+/// no caller is notified, or a caller of another token is notified once and too early.
 pub fn exchange_advisory(content: &[AtomicU64], from: u64, to: u64) -> bool {
     content.get(ADVISORY).is_some_and(|advisory| {
         advisory

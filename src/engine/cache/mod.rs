@@ -22,8 +22,8 @@ use crate::engine::cache::entry::{CONTENT_TEXT, CachedToken, EntryView, NotFresh
 use crate::model::key::{Access, KeyPrefix, TokenKeyRef};
 use crate::model::token::Token;
 
-/// The number of tables. Each size is twice the one before, and each size has 2 tables: readers use
-/// one while the other is rebuilt.
+/// The number of tables: 2 for each of 40 sizes. Each size is twice the previous size. Readers use
+/// one table of a size while the other is rebuilt.
 const TABLES: usize = 2 * 40;
 const FIRST_SLOTS: usize = 64;
 /// The increment of [`Cache::current`] for one change of tables. The bits below it hold the number
@@ -46,8 +46,8 @@ struct TableSlot {
 /// Tokens by key.
 pub struct Cache {
     tables: Box<[OnceLock<Box<[TableSlot]>>]>,
-    /// The number of the table in use, and in the bits above it a counter of changes. The counter
-    /// is needed because a table can be put in use again, and its number alone would not show that.
+    /// The number of the table in use, and a counter of table changes in the bits above it. Without
+    /// the counter, a reader would not notice that its table was replaced and then used again.
     current: AtomicUsize,
     arena: Arena,
     hasher: FixedState,
@@ -90,18 +90,20 @@ impl Cache {
         }
     }
 
-    /// Returns the token of a key, of any age.
+    /// Returns the token of a key, even if it has expired.
     pub fn get(&self, key: &TokenKeyRef<'_>) -> Option<CachedToken> {
         self.find(key, self.hash(&key.prefix()), entry::copy)
             .flatten()
     }
 
-    /// Returns a copy of a resource's token. The token is the one of the first access that has an
-    /// unexpired token. Returns `None` if a refresh of that token is advisable at `now_us`.
+    /// Returns a copy of a resource's token. The token is that of the first access in `accesses`
+    /// that has an unexpired token. Returns `None` if a refresh of that token is advisable at
+    /// `now_us`.
     ///
-    /// Rationale: a later access is used only if an earlier one has no token or an expired one.
-    /// Once, it was also used if the earlier token was due for refresh. A caller that managed a
-    /// package then got the package's write token, and nothing refreshed the management token.
+    /// Rationale: a later access is used only if all earlier ones have no token or an expired
+    /// token. In a previous version, a later access was also used if the earlier token was due for
+    /// refresh. A caller that managed a package then got the package's write token, and nothing
+    /// refreshed the management token.
     #[inline(always)]
     pub fn fresh(
         &self,
@@ -148,8 +150,8 @@ impl Cache {
         Peek::Miss
     }
 
-    /// Handles a token past its advisory time, which is `advisory`. One caller gets
-    /// [`Peek::RefreshDue`]. The others still get the token.
+    /// Handles a token past its advisory time. `advisory` is the entry's word for that time. One
+    /// caller gets [`Peek::RefreshDue`]. The others still get the token.
     #[cold]
     fn peek_due(
         &self,
@@ -170,8 +172,8 @@ impl Cache {
         }
     }
 
-    /// Changes the advisory time of a key's token from `from` to `to`. Returns false if it is no
-    /// longer `from`.
+    /// Changes the word for the advisory time of a key's token from `from` to `to`. Returns false
+    /// if the word is no longer `from`.
     fn exchange_advisory(&self, key: &TokenKeyRef<'_>, from: u64, to: u64) -> bool {
         self.find(key, self.hash(&key.prefix()), |content| {
             entry::exchange_advisory(content, from, to)
@@ -179,8 +181,8 @@ impl Cache {
         .unwrap_or(false)
     }
 
-    /// Moves the advisory time of a key's token to `advisory_us`. Returns false if it is no longer
-    /// the one of `times`.
+    /// Moves the advisory time of a key's token to `advisory_us`. Returns false if the advisory
+    /// time is no longer that of `times`.
     pub fn postpone(&self, key: &TokenKeyRef<'_>, times: &RefreshTimes, advisory_us: i64) -> bool {
         let later = RefreshTimes {
             advisory_us,
@@ -252,7 +254,7 @@ impl Cache {
         }
     }
 
-    /// Returns all tokens, in no order.
+    /// Returns all tokens, in no particular order.
     pub fn all(&self) -> Vec<CachedToken> {
         let _writer = self.writer.lock();
         let live = self
@@ -362,7 +364,7 @@ impl Cache {
         None
     }
 
-    /// Returns the slot and the entry of a key. For writers, which hold the mutex.
+    /// Returns the slot and the entry of a key. Only for writers, which hold the mutex.
     fn slot_of(&self, key: &TokenKeyRef<'_>, tag: u64) -> Option<(&TableSlot, EntrySlot)> {
         let table = self.table();
         (0..table.len())
@@ -437,7 +439,8 @@ fn slots(count: usize) -> Box<[TableSlot]> {
 }
 
 /// Returns a slot's tag: the hash of the key without its access, and the access in the lowest bits.
-/// A lookup for several accesses then reads one run of slots, and no entry except the right one.
+/// A lookup for several accesses then searches the same run of slots, and reads an entry only if
+/// the tag of its slot matches.
 #[inline]
 fn tag(hash: u64, access: Access) -> u64 {
     (hash & !ACCESS).max(ACCESS + 1) | (access as u64 - 1)
@@ -465,5 +468,5 @@ fn put(table: &[TableSlot], tag: u64, block: EntrySlot) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests;

@@ -150,8 +150,8 @@ impl Masv {
         Ok(all)
     }
 
-    /// Returns the error for the response to a page. A missing inbox counts as empty and is no
-    /// error. A missing list of packages is an error.
+    /// Returns the error for the response to a page. A missing inbox is treated as empty. A missing
+    /// list of packages is an error.
     fn page_error(
         &self,
         list: PackageList,

@@ -1,4 +1,4 @@
-//! The route table: determines which header each route of MASV takes.
+//! The route table: determines which header each route of MASV needs.
 //!
 //! Every lookup runs this code, so it does no I/O, takes no lock and allocates no memory.
 
@@ -15,8 +15,9 @@ const LINK_HOSTS: [&str; 2] = ["get.massive.io", "get.massive.app"];
 /// User routes that consist of one segment.
 const USER_ROUTES: [&str; 4] = ["user", "teams", "portals", "custom_webhooks"];
 
-/// Rationale: `evil.example/v1/teams` used to count as an unknown route and got the API key. curl
-/// adds the missing scheme itself, so it would have sent the key to that host.
+/// Rationale: in an earlier version, `evil.example/v1/teams` was treated as an unknown route and
+/// got the API key. curl adds the missing scheme itself, so it would have sent the key to that
+/// host.
 const MISSING_SCHEME: &str = "the path looks like a URL without its scheme; add https://, or use only the part after the version";
 
 /// Returns the resource that a path names. `has_api_key` is whether an API key is configured.
@@ -35,7 +36,7 @@ pub(super) fn classify(path: &str, has_api_key: bool) -> Result<Target<'_>> {
             ("", _) => unknown_path("the path has no link ID; use links/ID?secret=SECRET"),
             (id, "") => Ok(link(id)),
             _ => unknown_path(
-                "unknown route below links/ID; request user if the route takes the user's header",
+                "unknown route below links/ID; request user if the route needs the user's header",
             ),
         };
     }
@@ -102,8 +103,8 @@ fn link(id: &str) -> Target<'_> {
     }
 }
 
-/// Classifies a path that does not name a package, transfer or link. It takes the user's header or
-/// none.
+/// Classifies a path that does not name a package, transfer or link. Such a path needs the user's
+/// header or no header.
 ///
 /// Rationale: an unknown path of one segment is probably a typo ("pacakges"), and the user's header
 /// would be the wrong one for it. A longer unknown path is probably a new route that this table
@@ -137,10 +138,10 @@ fn user_route(path: &str, has_api_key: bool) -> Result<Target<'_>> {
             unknown_path(MISSING_SCHEME)
         }
         "auth" if below.is_empty() => {
-            no_header("the login takes no header; send the e-mail and password in the body")
+            no_header("the login needs no header; send the e-mail and password in the body")
         }
         "subdomains" => no_header(
-            "the lookup of a portal's address takes no header; send the request without one",
+            "the lookup of a portal's address needs no header; send the request without one",
         ),
         "users" | "api_keys" => Ok(user_login),
         "user" if !below.is_empty() => Ok(user_login),
@@ -149,10 +150,10 @@ fn user_route(path: &str, has_api_key: bool) -> Result<Target<'_>> {
         }
         "teams" if split_segment(rest).0 == "api_keys" => Ok(user_login),
         "portals" if split_segment(rest) == ("packages", "") => no_header(
-            "creating a package in a portal takes no header; adopt the token from the response",
+            "creating a package in a portal needs no header; adopt the token from the response",
         ),
         _ if !below.is_empty() || USER_ROUTES.contains(&head) => Ok(user_or_key),
-        _ => unknown_path("unknown MASV route; request user if the route takes the user's header"),
+        _ => unknown_path("unknown MASV route; request user if the route needs the user's header"),
     }
 }
 
@@ -171,7 +172,7 @@ fn split_segment(path: &str) -> (&str, &str) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::*;
 

@@ -1,5 +1,5 @@
 //! Tests every way to get a token of MASV, with scripted responses.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod links_and_transfers;
 

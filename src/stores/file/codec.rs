@@ -315,7 +315,7 @@ impl<'a> Decoder<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::*;
     use crate::model::token::{NO_EXPIRY, NewToken};

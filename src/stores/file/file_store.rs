@@ -328,7 +328,7 @@ impl Store for FileStore {
                 None => Ok(()),
             }),
         };
-        // An error logs no warning here. Saving the token logs it.
+        // Don't log an error here. Saving the token fails for the same reason, and logs it.
         let mut unwritten_failures = self.unwritten_failures.lock();
         if outcome.is_err() && unwritten_failures.get(secret).is_some_and(keep_present) {
             return;
@@ -346,8 +346,8 @@ pub fn is_record_or_failure(plaintext: &[u8]) -> bool {
     codec::decode_record(plaintext).is_some() || codec::decode_failure(plaintext).is_some()
 }
 
-/// Returns whether the store keeps records of a key. It keeps none of a configured secret, which
-/// stays where the user put it, and none of a session, which has no token.
+/// Returns whether the store keeps records of a key. It keeps no record of a configured secret,
+/// which stays where the user put it, and no record of a session, which has no token.
 fn is_stored(key: &TokenKey) -> bool {
     !matches!(key.resource_kind, ResourceKind::Key | ResourceKind::Session)
 }

@@ -1,8 +1,9 @@
-//! Removes files that are no longer needed: leftovers of killed writers, old failures and expired
-//! records.
+//! Removes files that are no longer needed: leftovers of killed writers, old failure records and
+//! expired token records.
 //!
-//! Readers never wait for this. Leftovers and old failures are removed when a store is opened for
-//! writing. Expired records are removed after a save, once an hour and at most 2,000 at a time.
+//! Readers never wait for the removal. Leftovers and old failure records are removed when a store
+//! is opened for writing. Expired token records are removed after a save, at most once an hour.
+//! Each search for them reads at most 2,000 records.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +22,7 @@ use crate::sys::signals::SigpipeGuard;
 const LAST_RUN_FILE: &str = "swept";
 /// The minimum interval between searches for expired records.
 const RUN_INTERVAL: Duration = Duration::from_secs(3600);
-/// How long failures are kept after they were written.
+/// How long the record of a failure is kept after it was written.
 const KEEP_FAILURES: Duration = Duration::from_secs(24 * 3600);
 /// The maximum number of records that one search reads. Later searches read the others.
 const MAX_RECORDS: usize = 2_000;
@@ -47,7 +48,7 @@ fn is_expired(record: &Record, now_us: i64) -> bool {
     record.renewal.is_none() && remove_at_us < now_us
 }
 
-/// Removes files that killed writers left behind, and old failures.
+/// Removes files that killed writers left behind, and old failure records.
 pub(super) fn remove_leftovers(store: &OpenStore) {
     let dir = &store.dir;
     for name in dir.list(NEW_DIR).unwrap_or_default() {
@@ -105,7 +106,7 @@ pub(super) fn remove_expired_records(store: &OpenStore, saved: &Record) {
 }
 
 /// Returns whether the last search was more than an hour ago. If so, records the present time as
-/// that of the last search.
+/// the time of the last search.
 fn is_due(store: &OpenStore) -> bool {
     match private_dir::read_file(&store.dir, &store.path, LAST_RUN_FILE) {
         Ok(FileContents::Missing | FileContents::Bytes(_)) => {}

@@ -114,7 +114,7 @@ pub(super) enum FileContents {
     Unsafe(&'static str),
 }
 
-/// Reads a file. Doesn't read one that this user does not own or that other users can access.
+/// Reads a file, unless this user does not own it or other users can access it.
 ///
 /// # Errors
 /// [`ErrorKind::Store`] if the system reports an error.
