@@ -18,6 +18,7 @@ mod c;
 mod chaos;
 mod flights;
 mod harness;
+mod json;
 mod life;
 mod logins;
 mod peek;
