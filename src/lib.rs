@@ -80,11 +80,12 @@ pub mod transport;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
-pub use model::key::Access;
+pub use model::key::{Access, ResourceKind};
 pub use model::request::{Cancel, Request};
 pub use model::token::{Token, TokenKind};
 pub use secret::Secret;
 pub use session::Session;
+pub use session::inspect::{Explanation, SessionStats, TokenInfo};
 
 #[cfg(feature = "wiping-alloc")]
 #[global_allocator]

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 
 use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
+use crate::ffi::json;
 use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
@@ -44,7 +45,8 @@ pub unsafe extern "C" fn keyferry_session_explain(
         let out = boundary::required(out, "text_out")?;
         // SAFETY: the caller promises that `resource` is NULL or ends in NUL.
         let resource = unsafe { text::required(resource, "resource") }?;
-        text::write_out(out, session::or_default(session)?.explain(resource)?)
+        let explanation = session::or_default(session)?.explain(resource)?;
+        text::write_out(out, json::explanation(&explanation).to_string())
     })
 }
 
@@ -73,7 +75,8 @@ pub extern "C" fn keyferry_session_list(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_session_list", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        text::write_out(out, session::or_default(session)?.list()?)
+        let tokens = session::or_default(session)?.list()?;
+        text::write_out(out, json::tokens(&tokens).to_string())
     })
 }
 
@@ -100,6 +103,7 @@ pub extern "C" fn keyferry_session_stats(
 ) -> keyferry_status {
     boundary::call_with_out("keyferry_session_stats", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        text::write_out(out, session::or_default(session)?.stats())
+        let stats = session::or_default(session)?.stats();
+        text::write_out(out, json::stats(&stats).to_string())
     })
 }

@@ -15,6 +15,7 @@ pub mod config;
 pub mod diagnostics;
 pub mod error;
 pub mod fileverbs;
+pub mod json;
 pub mod log;
 pub mod masv;
 pub mod panic;

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 /// The kind of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum ResourceKind {
     /// The configured API key or SecretKey, which is returned unchanged.
     Key = 1,

@@ -4,16 +4,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use url::Url;
 
 use crate::clock::Clock;
 use crate::engine::broker::Broker;
+use crate::engine::cache::entry::RefreshTimes;
 use crate::engine::persistence::Persistence;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
+use crate::model::key::{Access, ResourceKind};
 use crate::model::request::Request;
-use crate::model::token::{NO_EXPIRY, Token};
+use crate::model::token::{NO_EXPIRY, Token, TokenKind};
 use crate::plugin::UnusablePlugin;
 use crate::ports::http::Request as HttpRequest;
 use crate::session::lookup::{Lookup, no_service, not_cached};
@@ -38,8 +39,96 @@ pub struct Probe {
     pub ahead_s: Option<i64>,
 }
 
-/// The account for calls that name no account, in a form that can be shown to a person. It contains
-/// no secret.
+/// What a request for a resource would do, and why. It contains no secret.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The name of the service that the resource belongs to.
+    pub service: String,
+    /// The base URL of that service.
+    pub base: String,
+    /// The account.
+    pub account: String,
+    /// The kind of the resource.
+    pub resource_kind: ResourceKind,
+    /// The id of the resource. It is empty if the service has only one resource of this kind.
+    pub id: String,
+    /// The access of the token that the request looks for first.
+    pub access: Access,
+    /// The key of that token, in words.
+    pub key: String,
+    /// The name of the store.
+    pub store: &'static str,
+    /// How far the service's clock is ahead of this machine's, in seconds.
+    pub clock_skew_s: i64,
+    /// The cached token, if it has not expired.
+    pub token: Option<TokenInfo>,
+    /// When requests begin to refresh the cached token in the background, by the service's clock.
+    /// `None` without such a token or such a time.
+    pub refresh_from_unix_s: Option<i64>,
+    /// When requests begin to wait for the refresh of the cached token, by the service's clock.
+    /// `None` without such a token or such a time.
+    pub callers_wait_from_unix_s: Option<i64>,
+    /// What the next request does, as a sentence.
+    pub next: &'static str,
+    /// The last error, if requests return it for a while without contacting the service.
+    pub pause: Option<Error>,
+}
+
+/// A cached or stored token without the values of its headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenInfo {
+    /// The name of the service.
+    pub service: String,
+    /// The account, if the configuration still has it.
+    pub account: Option<String>,
+    /// The kind of the token.
+    pub kind: TokenKind,
+    /// The id of the resource. It is empty if the service has only one resource of this kind.
+    pub id: String,
+    /// The access that the token allows.
+    pub access: Access,
+    /// The generation. A later token of the same resource has a greater one.
+    pub generation: u64,
+    /// When the token expires by the service's clock, in seconds since 1970, or `None` if it does
+    /// not expire.
+    pub expires_unix_s: Option<i64>,
+    /// When the token expires by the clock of this machine, in seconds since 1970, or `None` if it
+    /// does not expire.
+    pub expires_here_unix_s: Option<i64>,
+    /// When the token was acquired by the service's clock, in seconds since 1970.
+    pub acquired_unix_s: i64,
+    /// The names of the token's headers.
+    pub header_names: Vec<String>,
+}
+
+/// Counters of a session's work. Cache hits are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionStats {
+    /// Fetches that were started. Callers that need the same token share one.
+    pub flights: u64,
+    /// Fetches that have not ended yet.
+    pub flights_under_way: usize,
+    /// Callers that waited for the fetch of another caller.
+    pub waits: u64,
+    /// HTTP exchanges with services.
+    pub exchanges: u64,
+    /// Requests that carried the user's secrets, without their retries.
+    pub logins: u64,
+    /// Attempts to refresh a token without the user's secrets.
+    pub renewals: u64,
+    /// Refreshes that ran in the background.
+    pub background_refreshes: u64,
+    /// Logins that were not sent, because the service recently rejected the same secrets.
+    pub refused_from_memory: u64,
+    /// Tokens that callers or services rejected.
+    pub rejected: u64,
+}
+
+/// The account for calls that name none, in a form that can be shown to a person. It contains no
+/// secret.
 pub struct Inspect<'a> {
     pub(super) broker: &'a Broker,
     pub(super) account: usize,
@@ -97,11 +186,11 @@ impl<'a> Inspect<'a> {
         })
     }
 
-    /// Explains which token a resource gets, and why: JSON without secrets.
+    /// Explains what a request for a resource would do, and why.
     ///
     /// # Errors
     /// Returns the errors of resolving the resource.
-    pub fn explain(&self, resource: &str) -> Result<String> {
+    pub fn explain(&self, resource: &str) -> Result<Explanation> {
         let state = &self.broker.state;
         let lookup = Lookup {
             state,
@@ -111,95 +200,90 @@ impl<'a> Inspect<'a> {
             let now_us = state.now_us(bound);
             let request = Request::default();
             let hit = Persistence::new(state, bound).cached_for(resolved, &request, now_us)?;
-            let key = lookup.keys(resolved, bound)?.into_iter().next().ok_or_else(not_cached)?;
+            let keys = lookup.keys(resolved, bound)?;
+            let key = keys.into_iter().next().ok_or_else(not_cached)?;
             let pause = state.backoff.remaining(&key, state.clock.now_us());
-            let next = match &hit {
-                Some(hit) if now_us < hit.times.advisory_us => "the cached token is fresh and is returned",
-                Some(hit) if now_us < hit.times.mandatory_us => "the cached token is returned, and refreshed in the background",
-                Some(_) => "callers wait for a refresh; if it fails, the cached token is returned",
-                None if pause.is_some() => "the last error is returned until the pause ends",
-                None => "the store is checked, then the service is contacted",
-            };
-            let seconds = |us: i64| if us == NO_EXPIRY { Value::Null } else { json!(us.div_euclid(1_000_000)) };
-            let mut token = hit.as_ref().map_or(Value::Null, |hit| describe(&hit.token));
-            if let Some(hit) = &hit {
-                token["refresh_from_unix_s"] = seconds(hit.times.advisory_us);
-                token["callers_wait_from_unix_s"] = seconds(hit.times.mandatory_us);
-            }
-            let explained = json!({
-                "service": bound.service.name(), "base": bound.service.base().as_str(), "account": bound.scope.account,
-                "class": resolved.target.resource_kind.name(), "id": resolved.target.id, "access": key.access.name(),
-                "key": key.to_string(), "store": state.store.name(), "clock_skew_s": bound.skew_us() / 1_000_000,
-                "token": token, "next": next,
-                "pause": pause.map(|error| json!({"error": error.message(), "retry_after_ms": error.retry_after_ms})),
-            });
-            Ok(explained.to_string())
+            let account = &bound.scope.account;
+            let times = hit.as_ref().map(|hit| hit.times);
+            Ok(Explanation {
+                service: bound.service.name().to_owned(),
+                base: bound.service.base().to_string(),
+                account: account.clone(),
+                resource_kind: resolved.target.resource_kind,
+                id: resolved.target.id.to_owned(),
+                access: key.access,
+                key: key.to_string(),
+                store: state.store.name(),
+                clock_skew_s: bound.skew_us() / 1_000_000,
+                token: hit.map(|hit| self.token_info(&hit.token, Some(account))),
+                refresh_from_unix_s: times.and_then(|times| expiry_unix_s(times.advisory_us)),
+                callers_wait_from_unix_s: times.and_then(|times| expiry_unix_s(times.mandatory_us)),
+                next: next_step(times, now_us, pause.is_some()),
+                pause,
+            })
         })
     }
 
-    /// Lists the cached and stored tokens: JSON without secrets.
+    /// Lists the cached tokens, then the stored tokens that are newer than the cached ones.
     ///
     /// # Errors
-    /// [`crate::error::ErrorKind::Store`] if the store cannot be read.
-    pub fn list(&self) -> Result<String> {
-        let accounts = &self.broker.state.accounts;
-        let row = |token: &Token, account: Option<&str>| {
-            let mut row = describe(token);
-            row["account"] = json!(account);
-            row["expires_here_unix_s"] = json!(self.ends_here_unix_s(token));
-            row
-        };
-        let records = self.broker.state.store.list()?;
+    /// [`ErrorKind::Store`] if the store cannot be read.
+    pub fn list(&self) -> Result<Vec<TokenInfo>> {
+        let state = &self.broker.state;
+        let records = state.store.list()?;
         for (key, record) in &records {
             // Apply the clock skew in the records: the expiry by this machine's clock depends on
             // it.
-            accounts
-                .at_scope(key.scope.fingerprint())
-                .into_iter()
-                .for_each(|bound| {
-                    Persistence::new(&self.broker.state, bound).apply_stored_skew(record)
-                });
+            if let Some(bound) = state.accounts.at_scope(key.scope.fingerprint()) {
+                Persistence::new(state, bound).apply_stored_skew(record);
+            }
         }
-        let account = |token: &Token| {
-            accounts
-                .at_scope(token.meta().scope)
-                .map(|bound| bound.scope.account.as_str())
-        };
-        let rows = self
-            .broker
-            .state
-            .cache
-            .all()
-            .into_iter()
-            .map(|hit| row(&hit.token, account(&hit.token)));
+        let cached = state.cache.all().into_iter().map(|hit| {
+            let bound = state.accounts.at_scope(hit.token.meta().scope);
+            self.token_info(&hit.token, bound.map(|bound| bound.scope.account.as_str()))
+        });
         let is_later = |token: &Token| {
-            self.broker
-                .state
-                .cache
-                .get(&token.key())
-                .is_none_or(|hit| hit.token.meta().generation < token.meta().generation)
+            let cached = state.cache.get(&token.key());
+            cached.is_none_or(|hit| hit.token.meta().generation < token.meta().generation)
         };
         let stored = records.into_iter().filter_map(|(key, record)| {
-            Some(row(
-                &record.token.filter(is_later)?,
-                Some(&key.scope.account),
-            ))
+            let token = record.token.filter(is_later)?;
+            Some(self.token_info(&token, Some(&key.scope.account)))
         });
-        Ok(Value::Array(rows.chain(stored).collect()).to_string())
+        Ok(cached.chain(stored).collect())
     }
 
-    /// Returns counters of the session's work: JSON of numbers.
-    pub fn stats(&self) -> String {
-        let (stats, read) = (&self.broker.state.stats, |count: &AtomicU64| {
-            count.load(Ordering::Relaxed)
-        });
-        json!({
-            "flights": read(&stats.flights), "waits": read(&stats.waits), "exchanges": read(&stats.exchanges),
-            "logins": read(&stats.logins), "renewals": read(&stats.renewals), "refreshes_beside": read(&stats.background),
-            "refused_from_memory": read(&stats.refused_from_memory), "rejected": read(&stats.rejected),
-            "flights_under_way": self.broker.flights_under_way(),
-        })
-        .to_string()
+    fn token_info(&self, token: &Token, account: Option<&str>) -> TokenInfo {
+        let meta = token.meta();
+        TokenInfo {
+            service: token.service().to_owned(),
+            account: account.map(str::to_owned),
+            kind: meta.kind,
+            id: token.id().to_owned(),
+            access: meta.access,
+            generation: meta.generation,
+            expires_unix_s: expiry_unix_s(meta.expires_us),
+            expires_here_unix_s: self.ends_here_unix_s(token),
+            acquired_unix_s: meta.acquired_us.div_euclid(1_000_000),
+            header_names: token.headers().map(|(name, _)| name.to_owned()).collect(),
+        }
+    }
+
+    /// Returns the counters of the session.
+    pub fn stats(&self) -> SessionStats {
+        let stats = &self.broker.state.stats;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        SessionStats {
+            flights: read(&stats.flights),
+            flights_under_way: self.broker.flights_under_way(),
+            waits: read(&stats.waits),
+            exchanges: read(&stats.exchanges),
+            logins: read(&stats.logins),
+            renewals: read(&stats.renewals),
+            background_refreshes: read(&stats.background),
+            refused_from_memory: read(&stats.refused_from_memory),
+            rejected: read(&stats.rejected),
+        }
     }
 
     /// Requests the base URL of a service, without any header. Any response shows that the service
@@ -233,13 +317,20 @@ impl<'a> Inspect<'a> {
     }
 }
 
-/// Describes a token for people: everything except the values of its headers.
-pub fn describe(token: &Token) -> Value {
-    let meta = token.meta();
-    let expires = (meta.expires_us != NO_EXPIRY).then(|| meta.expires_us.div_euclid(1_000_000));
-    json!({
-        "service": token.service(), "kind": meta.kind.name(), "id": token.id(), "access": meta.access.name(),
-        "generation": meta.generation, "expires_unix_s": expires, "acquired_unix_s": meta.acquired_us.div_euclid(1_000_000),
-        "headers": token.headers().map(|(name, _)| name).collect::<Vec<_>>(),
-    })
+/// Returns a time in seconds, or `None` if it is [`NO_EXPIRY`].
+fn expiry_unix_s(us: i64) -> Option<i64> {
+    (us != NO_EXPIRY).then(|| us.div_euclid(1_000_000))
+}
+
+/// Says what the next request does, given the times of the cached token.
+fn next_step(cached: Option<RefreshTimes>, now_us: i64, is_paused: bool) -> &'static str {
+    match cached {
+        Some(times) if now_us < times.advisory_us => "the cached token is fresh and is returned",
+        Some(times) if now_us < times.mandatory_us => {
+            "the cached token is returned, and refreshed in the background"
+        }
+        Some(_) => "callers wait for a refresh; if it fails, the cached token is returned",
+        None if is_paused => "the last error is returned until the pause ends",
+        None => "the store is checked, then the service is contacted",
+    }
 }

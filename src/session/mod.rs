@@ -37,7 +37,7 @@ use crate::stores;
 use crate::sys::fork::PerProcess;
 use crate::transport::{self, Proxy, Transport};
 
-use inspect::Inspect;
+use inspect::{Explanation, Inspect, SessionStats, TokenInfo};
 use lookup::{Lookup, no_service, not_cached};
 use offline::NoNetwork;
 
@@ -530,24 +530,24 @@ impl Session {
         })
     }
 
-    /// Explains which token a resource gets, and why: JSON without secrets.
+    /// Explains what a request for a resource would do, and why.
     ///
     /// # Errors
     /// Returns the errors of resolving the resource.
-    pub fn explain(&self, resource: &str) -> Result<String> {
+    pub fn explain(&self, resource: &str) -> Result<Explanation> {
         self.inspect().explain(resource)
     }
 
-    /// Lists the cached and stored tokens: JSON without secrets.
+    /// Lists the cached and stored tokens, without the values of their headers.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] if the store cannot be read.
-    pub fn list(&self) -> Result<String> {
+    pub fn list(&self) -> Result<Vec<TokenInfo>> {
         self.inspect().list()
     }
 
-    /// Returns counters of the session's work: JSON of numbers.
-    pub fn stats(&self) -> String {
+    /// Returns counters of the session's work.
+    pub fn stats(&self) -> SessionStats {
         self.inspect().stats()
     }
 

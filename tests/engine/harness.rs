@@ -165,15 +165,10 @@ impl World {
         Ok(String::from_utf8(line).unwrap())
     }
 
-    pub(crate) fn stat(&self, name: &str) -> u64 {
-        let stats: Value = serde_json::from_str(&self.session.stats()).unwrap();
-        stats[name].as_u64().unwrap()
-    }
-
     /// Waits until no flight is under way.
     pub(crate) fn landed(&self) {
         let deadline = std::time::Instant::now() + LONG;
-        while self.stat("flights_under_way") > 0 {
+        while self.session.stats().flights_under_way > 0 {
             assert!(
                 std::time::Instant::now() < deadline,
                 "a flight does not land"

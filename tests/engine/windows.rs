@@ -51,7 +51,10 @@ fn a_refresh_in_the_advisory_window_delays_nobody() {
         );
         world.token("user").unwrap();
         assert_eq!(
-            (world.sandbox.count("login"), world.stat("refreshes_beside")),
+            (
+                world.sandbox.count("login"),
+                world.session.stats().background_refreshes
+            ),
             (2, 1)
         );
     }
@@ -74,7 +77,7 @@ fn nobody_waits_for_a_refresh_that_hangs() {
     assert_eq!(
         (
             world.sandbox.count("login"),
-            world.stat("flights_under_way")
+            world.session.stats().flights_under_way
         ),
         (2, 1)
     );
@@ -309,7 +312,7 @@ fn many_tokens_that_age_together_are_refreshed_a_few_at_a_time() {
         world.pass_s(31);
     }
     // Before callers would have to wait, each has been renewed.
-    let waits = world.stat("waits");
+    let waits = world.session.stats().waits;
     let now: Vec<_> = (1..=12)
         .map(|number| world.token(&package(number)).unwrap().meta().generation)
         .collect();
@@ -318,7 +321,7 @@ fn many_tokens_that_age_together_are_refreshed_a_few_at_a_time() {
         "{first:?} {now:?}"
     );
     assert_eq!(
-        (world.stat("waits"), world.sandbox.count("lookup")),
+        (world.session.stats().waits, world.sandbox.count("lookup")),
         (waits, 24)
     );
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use keyferry::clock::Clock;
 use keyferry::config::Config;
 use keyferry::model::request::Request;
+use keyferry::model::token::TokenKind;
 use keyferry::secret::Secret;
 use keyferry::session::{Options, Session};
 use keyferry_sandbox::{self, Fault, Sandbox, credentials as c};
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::START_MS;
@@ -252,27 +252,18 @@ fn what_is_forgotten_is_forgotten_in_the_store_and_the_list_tells() {
     let session = harness.session();
     session.token("user").unwrap();
     let opened = session.token(&link()).unwrap();
-    let list: Value = serde_json::from_str(&harness.session().list().unwrap()).unwrap();
-    let kinds: Vec<_> = list
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|row| row["kind"].as_str().unwrap().to_owned())
-        .collect();
+    let list = harness.session().list().unwrap();
+    let kinds: Vec<_> = list.iter().map(|token| token.kind).collect();
     assert!(
-        kinds.len() == 2
-            && kinds.contains(&"user".to_owned())
-            && kinds.contains(&"package".to_owned()),
-        "{list}"
+        kinds.len() == 2 && kinds.contains(&TokenKind::User) && kinds.contains(&TokenKind::Package),
+        "{list:?}"
     );
     assert!(
-        list.as_array()
-            .unwrap()
-            .iter()
-            .all(|row| row["account"] == "default"),
-        "{list}"
+        list.iter()
+            .all(|token| token.account.as_deref() == Some("default")),
+        "{list:?}"
     );
-    assert!(!list.to_string().contains(opened.value()));
+    assert!(!format!("{list:?}").contains(opened.value()));
     // By a session that knows only the link.
     harness.session().forget(Some(&link())).unwrap();
     let after = harness.session();
@@ -375,17 +366,7 @@ fn who_asks_the_store_alone_gets_what_is_fresh_and_nothing_else() {
 #[test]
 fn a_configuration_of_its_own_keeps_tokens_in_memory_unless_it_says_otherwise() {
     let session = Session::open(Config::new()).unwrap();
-    assert!(
-        session
-            .explain("user")
-            .unwrap()
-            .contains("\"store\":\"memory\"")
-    );
-    assert!(
-        SessionHarness::new()
-            .session()
-            .explain("user")
-            .unwrap()
-            .contains("\"store\":\"file\"")
-    );
+    assert_eq!(session.explain("user").unwrap().store, "memory");
+    let explained = SessionHarness::new().session().explain("user").unwrap();
+    assert_eq!(explained.store, "file");
 }

@@ -75,7 +75,6 @@ fn runs_its_task() {
             "{:?}",
             session().forget(None).map_err(|error| error.to_string())
         )),
-        ["list"] => report(&session().list().unwrap()),
         _ => panic!("no task {task}"),
     }
 }

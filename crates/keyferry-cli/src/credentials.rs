@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use keyferry::clock::Clock;
 use keyferry::config::Profile;
 use keyferry::error::Result;
+use keyferry::ffi::json;
+use keyferry::model::token::TokenKind;
 use keyferry::session::Session;
+use keyferry::session::inspect::TokenInfo;
 
 /// The settings that contain credentials, by service.
 pub const SERVICE_SETTINGS: [(&str, &[&str]); 2] = [
@@ -22,26 +25,43 @@ pub fn configured_settings(profile: &Profile, service: &str) -> Vec<&'static str
     keys.copied().filter(|key| profile.is_set(key)).collect()
 }
 
-/// Lists the stored tokens as JSON, each with its resource and remaining lifetime.
-pub fn stored_tokens(session: &Session) -> Result<Vec<Value>> {
-    let now_s = Clock::system().now_us().div_euclid(1_000_000);
-    let all: Vec<Value> = serde_json::from_str(&session.list()?).unwrap_or_default();
-    let row = |mut row: Value| {
-        let id = row["id"].as_str().unwrap_or_default();
-        let resource = match (
-            row["service"].as_str().unwrap_or_default(),
-            row["kind"].as_str().unwrap_or_default(),
-        ) {
-            ("fileverbs", "key") => "fileverbs:secret-key".to_owned(),
-            ("masv", "key" | "user") => "user".to_owned(),
-            ("masv", kind) => format!("{kind}s/{id}"),
-            (service, kind) => format!("{service}:{kind}"),
+/// A cached or stored token.
+pub struct StoredToken {
+    /// The token.
+    pub info: TokenInfo,
+    /// The resource that a request for the token names.
+    pub resource: String,
+    /// How long the token remains valid. Negative if it has expired, `None` if it does not expire.
+    pub life_left_s: Option<i64>,
+}
+
+impl StoredToken {
+    fn new(info: TokenInfo, now_s: i64) -> Self {
+        let resource = match (info.service.as_str(), info.kind) {
+            ("fileverbs", TokenKind::Key) => "fileverbs:secret-key".to_owned(),
+            ("masv", TokenKind::Key | TokenKind::User) => "user".to_owned(),
+            ("masv", kind) => format!("{}s/{}", kind.name(), info.id),
+            (service, kind) => format!("{service}:{}", kind.name()),
         };
-        row["resource"] = json!(resource);
-        row["life_left_s"] = row["expires_here_unix_s"]
-            .as_i64()
-            .map_or(Value::Null, |expires_unix_s| json!(expires_unix_s - now_s));
-        row
-    };
-    Ok(all.into_iter().map(row).collect())
+        Self {
+            resource,
+            life_left_s: info.expires_here_unix_s.map(|expires| expires - now_s),
+            info,
+        }
+    }
+
+    /// Returns the token for `--json`.
+    pub fn to_json(&self) -> Value {
+        let mut json = json::token(&self.info);
+        json["resource"] = json!(self.resource);
+        json["life_left_s"] = json!(self.life_left_s);
+        json
+    }
+}
+
+/// Lists the stored tokens.
+pub fn stored_tokens(session: &Session) -> Result<Vec<StoredToken>> {
+    let now_s = Clock::system().now_us().div_euclid(1_000_000);
+    let tokens = session.list()?.into_iter();
+    Ok(tokens.map(|info| StoredToken::new(info, now_s)).collect())
 }

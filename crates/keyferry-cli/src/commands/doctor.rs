@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::commands::config::describe_reference;
 use crate::context::CliContext;
@@ -23,8 +23,10 @@ use keyferry::config::{Config, Profile, SETTINGS, Setting, user_file};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::key::Access;
 use keyferry::model::request::Request;
+use keyferry::model::token::TokenKind;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
+use keyferry::session::inspect::TokenInfo;
 use keyferry::sys::private_file::{self, Privacy};
 
 /// The options of `keyferry doctor`.
@@ -215,26 +217,25 @@ fn check_secrets(profile: &Profile, context: &CliContext, report: &mut Report) {
 
 /// Returns the message for a profile without secrets. A stored login may make them unnecessary.
 fn no_secret_message(profile: &Profile, context: &CliContext) -> String {
-    let stored = context
+    let tokens = context
         .open_configured_session(Some(profile.account()))
         .and_then(|session| session.list())
         .unwrap_or_default();
-    let tokens: Vec<Value> = serde_json::from_str(&stored).unwrap_or_default();
     let now_s = Clock::system().now_us().div_euclid(1_000_000);
-    let is_own = |token: &&Value| {
-        token["account"] == profile.account()
-            && matches!(token["kind"].as_str(), Some("user" | "bearer"))
+    let is_own = |token: &&TokenInfo| {
+        token.account.as_deref() == Some(profile.account())
+            && matches!(token.kind, TokenKind::User | TokenKind::Bearer)
     };
-    let is_valid = |token: &&Value| {
-        token["expires_here_unix_s"]
-            .as_i64()
+    let is_valid = |token: &&TokenInfo| {
+        token
+            .expires_here_unix_s
             .is_none_or(|expires_unix_s| expires_unix_s > now_s)
     };
     let services: BTreeSet<_> = tokens
         .iter()
         .filter(is_own)
         .filter(is_valid)
-        .filter_map(|token| token["service"].as_str())
+        .map(|token| token.service.as_str())
         .collect();
     if services.is_empty() {
         return "none configured; run `keyferry login masv` or `keyferry login fileverbs`".into();

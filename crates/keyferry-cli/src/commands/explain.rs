@@ -3,13 +3,13 @@
 //! It doesn't use the network.
 
 use clap::Args;
-use serde_json::Value;
 
 use crate::context::CliContext;
 use crate::resource_input::read_resource;
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
+use keyferry::ffi::json;
 
 /// The options of `keyferry explain`.
 #[derive(Args)]
@@ -32,17 +32,16 @@ pub fn run(options: &ExplainOptions, context: &CliContext, streams: &mut Streams
             .open_configured_session(options.profile.as_deref())?
             .explain(&resource)
     });
-    let text = match explained {
-        Ok(text) => text,
+    let document = match explained {
+        Ok(explanation) => json::explanation(&explanation),
         Err(error) => return streams.fail_with(&error),
     };
     if options.json {
-        let written = streams.stdout.write_line(&text);
+        let written = streams.stdout.write_line(&document.to_string());
         return streams.finish_write(written);
     }
-    let explained: Value = serde_json::from_str(&text).unwrap_or_default();
     let mut table = Table::new(&["property", "value"]);
-    for (name, value) in explained.as_object().into_iter().flatten() {
+    for (name, value) in document.as_object().into_iter().flatten() {
         let shown = value.as_str().map_or_else(
             || {
                 if value.is_null() {

@@ -3,10 +3,10 @@
 //! It doesn't use the network.
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::context::CliContext;
-use crate::credentials::{SERVICE_SETTINGS, configured_settings, stored_tokens};
+use crate::credentials::{SERVICE_SETTINGS, StoredToken, configured_settings, stored_tokens};
 use crate::exit_code::{EXIT_FAILED, EXIT_OK};
 use crate::streams::Streams;
 use keyferry::error::Result;
@@ -112,16 +112,17 @@ fn forget_tokens(session: &Session, options: &LogoutOptions, account: &str) -> R
 /// because that also clears their recorded failures and throttles.
 fn forget_each(
     session: &Session,
-    all: &[Value],
+    all: &[StoredToken],
     account: &str,
     only: Option<LogoutService>,
 ) -> Result<usize> {
-    let is_meant = |row: &&Value| {
-        row["account"] == account && only.is_none_or(|only| row["service"] == only.name())
+    let is_meant = |token: &&StoredToken| {
+        token.info.account.as_deref() == Some(account)
+            && only.is_none_or(|only| token.info.service == only.name())
     };
-    let rows: Vec<_> = all.iter().filter(is_meant).collect();
-    for row in &rows {
-        session.forget(row["resource"].as_str())?;
+    let tokens: Vec<_> = all.iter().filter(is_meant).collect();
+    for token in &tokens {
+        session.forget(Some(&token.resource))?;
     }
     for (name, resource) in [
         ("masv", "masv:users/self"),
@@ -132,5 +133,5 @@ fn forget_each(
             session.forget(Some(resource))?;
         }
     }
-    Ok(rows.len())
+    Ok(tokens.len())
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::context::CliContext;
-use crate::credentials::{SERVICE_SETTINGS, configured_settings, stored_tokens};
+use crate::credentials::{SERVICE_SETTINGS, StoredToken, configured_settings, stored_tokens};
 use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
@@ -38,6 +38,8 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
         Err(error) => return streams.fail_with(&error),
     };
     if options.json {
+        let tokens: Value = tokens.iter().map(StoredToken::to_json).collect();
+        let services: Value = services.iter().map(ServiceRow::to_json).collect();
         let all = json!({ "store": store, "protection": protection, "tokens": tokens, "services": services });
         let written = streams.stdout.write_line(&all.to_string());
         return streams.finish_write(written);
@@ -51,50 +53,43 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
         "store",
         "protection",
     ]);
-    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     for token in &tokens {
-        let left_s = token["life_left_s"].as_i64();
-        let style = if left_s.is_some_and(|left_s| left_s <= 0) {
+        let style = if token.life_left_s.is_some_and(|left_s| left_s <= 0) {
             Style::Bad
         } else {
             Style::Good
         };
-        let remaining = left_s.map_or_else(
-            || "no expiry".to_owned(),
-            |left_s| {
-                if left_s > 0 {
-                    format_duration(left_s)
-                } else {
-                    "expired".to_owned()
-                }
-            },
-        );
+        let remaining = match token.life_left_s {
+            None => "no expiry".to_owned(),
+            Some(left_s) if left_s > 0 => format_duration(left_s),
+            Some(_) => "expired".to_owned(),
+        };
         table.add_row([
-            plain_cell(text(&token["service"])),
-            plain_cell(text(&token["account"])),
-            plain_cell(text(&token["resource"])),
+            plain_cell(&token.info.service),
+            plain_cell(token.info.account.as_deref().unwrap_or("-")),
+            plain_cell(&token.resource),
             (style, remaining),
-            plain_cell(token["generation"].to_string()),
+            plain_cell(token.info.generation.to_string()),
             plain_cell(store),
             plain_cell(protection),
         ]);
     }
-    let has_token = |service: &Value| {
+    let has_token = |service: &ServiceRow| {
         tokens.iter().any(|token| {
-            token["service"] == service["service"] && token["account"] == service["account"]
+            token.info.service == service.service
+                && token.info.account.as_ref() == Some(&service.account)
         })
     };
     for service in services.iter().filter(|service| !has_token(service)) {
-        let keys = service["configured"].as_array().map_or(0, Vec::len);
-        let state = if keys > 0 {
-            "no token yet"
-        } else {
+        let state = if service.configured.is_empty() {
             "not configured"
+        } else {
+            "no token yet"
         };
         let none = || (Style::Faint, "-".to_owned());
         table.add_row([
-            plain_cell(text(&service["service"])),
-            plain_cell(text(&service["account"])),
+            plain_cell(&service.service),
+            plain_cell(&service.account),
             none(),
             (Style::Faint, state.into()),
             none(),
@@ -106,23 +101,47 @@ pub fn run(options: &StatusOptions, context: &CliContext, streams: &mut Streams<
     streams.finish_write(written)
 }
 
+/// A service of an account.
+struct ServiceRow {
+    service: String,
+    account: String,
+    base: String,
+    /// The credential settings that are set.
+    configured: Vec<&'static str>,
+}
+
+impl ServiceRow {
+    fn to_json(&self) -> Value {
+        let Self {
+            service,
+            account,
+            base,
+            configured,
+        } = self;
+        json!({ "service": service, "account": account, "base": base, "configured": configured })
+    }
+}
+
 /// Lists every service of every account, and which of its settings are set.
-fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<Value>> {
+fn service_rows(config: &Config, context: &CliContext) -> Result<Vec<ServiceRow>> {
     let mut all = Vec::new();
     for account in config.accounts() {
         let (profile, session) = (
             config.profile(&account)?,
             context.open_session(config.clone(), Some(&account))?,
         );
-        for service_info in session.inspect().services().filter(|service_info| {
+        let services = session.inspect().services();
+        for service_info in services.filter(|service_info| {
             SERVICE_SETTINGS
                 .iter()
                 .any(|(name, _)| *name == service_info.service)
         }) {
-            let keys = configured_settings(&profile, service_info.service);
-            all.push(
-                json!({ "service": service_info.service, "account": account, "base": service_info.base.as_str(), "configured": keys }),
-            );
+            all.push(ServiceRow {
+                service: service_info.service.to_owned(),
+                account: account.clone(),
+                base: service_info.base.to_string(),
+                configured: configured_settings(&profile, service_info.service),
+            });
         }
     }
     Ok(all)

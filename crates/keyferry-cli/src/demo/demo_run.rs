@@ -276,12 +276,11 @@ impl DemoRun {
 
     /// Ends the run and returns its report.
     pub(super) fn finish(self) -> Report {
-        let stats = serde_json::from_str(&self.session.stats()).unwrap_or_default();
         Report {
             rows: self.rows,
             calls: self.calls,
             counts: self.sandbox.counts(),
-            stats,
+            stats: self.session.stats(),
             elapsed: self.start.elapsed(),
         }
     }

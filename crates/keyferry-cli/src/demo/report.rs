@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use keyferry::error::Result;
+use keyferry::ffi::json;
+use keyferry::session::inspect::SessionStats;
 
 /// Counters of the sandbox that stay at 0 if the client is correct.
 const MISTAKE_COUNTERS: [&str; 13] = [
@@ -135,7 +137,7 @@ pub(super) struct Report {
     /// The sandbox's counters.
     pub(super) counts: BTreeMap<String, u64>,
     /// The engine's counters.
-    pub(super) stats: Value,
+    pub(super) stats: SessionStats,
     pub(super) elapsed: Duration,
 }
 
@@ -157,7 +159,7 @@ impl Report {
 
     /// Returns the number of requests that the engine sent.
     pub(super) fn exchanges(&self) -> u64 {
-        self.stats["exchanges"].as_u64().unwrap_or_default()
+        self.stats.exchanges
     }
 
     /// Returns the number of logins to all services.
@@ -184,7 +186,7 @@ impl Report {
             "elapsed_ms": self.elapsed.as_micros() as f64 / 1000.0,
             "counters": {
                 "requests": self.requests(), "requests_by_keyferry": self.exchanges(), "protected_calls": self.calls,
-                "logins": self.logins(), "mistakes": self.mistakes(), "engine": self.stats, "services": self.counts,
+                "logins": self.logins(), "mistakes": self.mistakes(), "engine": json::stats(&self.stats), "services": self.counts,
             },
         })
     }

@@ -28,12 +28,11 @@ pub fn sign_in_and_retry(
     error: &Error,
     context: &CliContext,
 ) -> Result<Token> {
-    let explained: serde_json::Value =
-        serde_json::from_str(&session.explain(resource)?).unwrap_or_default();
+    let explained = session.explain(resource)?;
     let password_may_help = matches!(
         error.kind,
         ErrorKind::LoginRequired | ErrorKind::NotConfigured
-    ) && explained["service"] == "masv";
+    ) && explained.service == "masv";
     let email = if password_may_help {
         configured_email(session, context)?
     } else {
@@ -42,8 +41,7 @@ pub fn sign_in_and_retry(
     let Some(email) = email.filter(|_| prompts_allowed(context)) else {
         return Err(error.clone());
     };
-    let base = explained["base"].as_str().unwrap_or_default();
-    let question = format!("Password for {} at {base}: ", email.expose());
+    let question = format!("Password for {} at {}: ", email.expose(), explained.base);
     // If no prompt is possible, the original error is more useful to the user.
     let password = ask(
         &question,

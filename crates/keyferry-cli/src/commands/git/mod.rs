@@ -19,6 +19,7 @@ use crate::git_protocol::Message;
 use crate::streams::Streams;
 use keyferry::config::Config;
 use keyferry::error::{Error, ErrorKind, Result};
+use keyferry::model::key::{Access, ResourceKind};
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
 use keyferry::secret::Secret;
@@ -323,11 +324,11 @@ fn store(call: &GitCall<'_>) -> Result<Message> {
     let Some(value) = adopted_value(request) else {
         return Ok(Message::default());
     };
-    let explained: serde_json::Value =
-        serde_json::from_str(&session.explain(&request.url)?).unwrap_or_default();
+    let explained = session.explain(&request.url)?;
     // `explain` reports `manage` for package URLs that accept a management or a write token, and
     // `read` for download URLs.
-    let is_package = explained["class"] == "package" && explained["access"] == "manage";
+    let is_package =
+        explained.resource_kind == ResourceKind::Package && explained.access == Access::Manage;
     if is_package && !session.is_known_value(&request.url, value)? {
         session.adopt(&request.url, value.clone(), request.expires_unix_s)?;
     }

@@ -130,7 +130,7 @@ fn store_adopts_a_packages_token_and_nothing_else() {
         // but no token is stored for any.
         assert_eq!(harness.call(store, &elsewhere, adopted), "");
     }
-    assert_eq!(harness.session.list().unwrap(), "[]");
+    assert_eq!(harness.session.list().unwrap(), []);
     assert_eq!(
         harness
             .run(store, &url, "username=X-Package-Token\npassword=tü k\n")

@@ -1,0 +1,95 @@
+//! The JSON documents that C functions return. The programs print the same documents for `--json`.
+//!
+//! No code of keyferry reads these documents.
+
+use serde_json::{Value, json};
+
+use crate::session::inspect::{Explanation, SessionStats, TokenInfo};
+
+/// Returns the document of `keyferry_session_explain`. Its token has no `account` and no
+/// `expires_here_unix_s`, but the times of its refresh.
+pub fn explanation(explanation: &Explanation) -> Value {
+    let Explanation {
+        service,
+        base,
+        account,
+        resource_kind,
+        id,
+        access,
+        key,
+        store,
+        clock_skew_s,
+        token,
+        refresh_from_unix_s,
+        callers_wait_from_unix_s,
+        next,
+        pause,
+    } = explanation;
+    let token = token.as_ref().map(|token| {
+        let mut token = bare_token(token);
+        token["refresh_from_unix_s"] = json!(refresh_from_unix_s);
+        token["callers_wait_from_unix_s"] = json!(callers_wait_from_unix_s);
+        token
+    });
+    let pause = pause
+        .as_ref()
+        .map(|error| json!({ "error": error.message(), "retry_after_ms": error.retry_after_ms }));
+    json!({
+        "service": service, "base": base, "account": account, "class": resource_kind.name(), "id": id,
+        "access": access.name(), "key": key, "store": store, "clock_skew_s": clock_skew_s, "token": token,
+        "next": next, "pause": pause,
+    })
+}
+
+/// Returns the document of `keyferry_session_list`.
+pub fn tokens(tokens: &[TokenInfo]) -> Value {
+    tokens.iter().map(token).collect()
+}
+
+/// Returns one element of the document of `keyferry_session_list`.
+pub fn token(token: &TokenInfo) -> Value {
+    let mut row = bare_token(token);
+    row["account"] = json!(token.account);
+    row["expires_here_unix_s"] = json!(token.expires_here_unix_s);
+    row
+}
+
+/// Returns the fields of a token that `explain` and `list` share.
+fn bare_token(token: &TokenInfo) -> Value {
+    let TokenInfo {
+        service,
+        account: _,
+        kind,
+        id,
+        access,
+        generation,
+        expires_unix_s,
+        expires_here_unix_s: _,
+        acquired_unix_s,
+        header_names,
+    } = token;
+    json!({
+        "service": service, "kind": kind.name(), "id": id, "access": access.name(), "generation": generation,
+        "expires_unix_s": expires_unix_s, "acquired_unix_s": acquired_unix_s, "headers": header_names,
+    })
+}
+
+/// Returns the document of `keyferry_session_stats`.
+pub fn stats(stats: &SessionStats) -> Value {
+    let SessionStats {
+        flights,
+        flights_under_way,
+        waits,
+        exchanges,
+        logins,
+        renewals,
+        background_refreshes,
+        refused_from_memory,
+        rejected,
+    } = stats;
+    json!({
+        "flights": flights, "flights_under_way": flights_under_way, "waits": waits, "exchanges": exchanges,
+        "logins": logins, "renewals": renewals, "refreshes_beside": background_refreshes,
+        "refused_from_memory": refused_from_memory, "rejected": rejected,
+    })
+}
