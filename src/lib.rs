@@ -83,6 +83,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use model::key::{Access, ResourceKind};
 pub use model::request::{Cancel, Request};
 pub use model::token::{Token, TokenKind};
+pub use ports::service::AgentSession;
 pub use secret::Secret;
 pub use session::Session;
 pub use session::inspect::{Explanation, SessionStats, TokenInfo};

@@ -4,11 +4,14 @@
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
+use crate::error::Result;
 use crate::ffi::boundary;
 use crate::ffi::error::keyferry_error;
+use crate::ffi::json;
 use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
+use crate::ports::service::AgentSession;
 
 /// Gets the user who is signed in to the MASV Agent on this machine.
 ///
@@ -38,7 +41,8 @@ pub extern "C" fn masv_agent_session(
 ) -> keyferry_status {
     boundary::call_with_out("masv_agent_session", text_out, error_out, |out| {
         let out = boundary::required(out, "text_out")?;
-        text::write_out(out, session::or_default(session)?.agent_session()?)
+        let user = session::or_default(session)?.agent_session()?;
+        write_user(out, &user)
     })
 }
 
@@ -82,8 +86,8 @@ pub unsafe extern "C" fn masv_agent_sign_in(
         let email = unsafe { text::optional_secret(email, "email") }?;
         // SAFETY: the caller promises that `password` is NULL or ends in NUL.
         let password = unsafe { text::optional_secret(password, "password") }?;
-        let text = session::or_default(session)?.agent_sign_in(email, password)?;
-        out.map_or(Ok(()), |out| text::write_out(out, text))
+        let user = session::or_default(session)?.agent_sign_in(email, password)?;
+        out.map_or(Ok(()), |out| write_user(out, &user))
     })
 }
 
@@ -133,7 +137,11 @@ pub unsafe extern "C" fn masv_agent_sign_up(
         // SAFETY: the caller promises that `name` is NULL or ends in NUL.
         let name = unsafe { text::required(name, "name") }?;
         text::check_length(name, "name")?;
-        let text = session::or_default(session)?.agent_sign_up(email, password, name)?;
-        out.map_or(Ok(()), |out| text::write_out(out, text))
+        let user = session::or_default(session)?.agent_sign_up(email, password, name)?;
+        out.map_or(Ok(()), |out| write_user(out, &user))
     })
+}
+
+fn write_user(out: &mut MaybeUninit<*mut c_char>, user: &AgentSession) -> Result<()> {
+    text::write_out(out, json::agent_session(user).to_string())
 }

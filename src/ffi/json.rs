@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::ports::service::AgentSession;
 use crate::session::inspect::{Explanation, SessionStats, TokenInfo};
 
 /// Returns the document of `keyferry_session_explain`. Its token has no `account` and no
@@ -92,4 +93,27 @@ pub fn stats(stats: &SessionStats) -> Value {
         "logins": logins, "renewals": renewals, "refreshes_beside": background_refreshes,
         "refused_from_memory": refused_from_memory, "rejected": rejected,
     })
+}
+
+/// Returns the document of `masv_agent_session`.
+pub fn agent_session(session: &AgentSession) -> Value {
+    let AgentSession { user, teams } = session;
+    json!({ "user": user, "teams": teams })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_and_teams_stay_as_the_agent_sent_them() {
+        let session = AgentSession {
+            user: json!({ "name": "Ann", "level": 1 }),
+            teams: vec![json!({ "name": "T", "id": "1" }), json!(null)],
+        };
+        assert_eq!(
+            agent_session(&session).to_string(),
+            r#"{"teams":[{"id":"1","name":"T"},null],"user":{"level":1,"name":"Ann"}}"#
+        );
+    }
 }

@@ -221,25 +221,39 @@ pub trait Service: Send + Sync {
     }
 }
 
+/// The user who is signed in to the MASV Agent, and the user's teams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AgentSession {
+    /// The user: a JSON object as the agent sent it, with fields such as `email` and `name`.
+    pub user: Value,
+    /// The teams, each as the agent sent it, with fields such as `id` and `name`.
+    pub teams: Vec<Value>,
+}
+
 /// A program on this machine that keeps its own session. The program holds the session as internal
 /// state, so there is no header for it.
 pub trait Agent {
-    /// Returns the signed-in user: a JSON object with `user` and `teams` as the agent sent them.
+    /// Returns the signed-in user.
     ///
     /// # Errors
     /// [`ErrorKind::LoginRequired`] if no user is signed in; [`ErrorKind::Unreachable`] if the
     /// agent is not running.
-    fn session(&self, context: &dyn Context) -> Result<Value>;
+    fn session(&self, context: &dyn Context) -> Result<AgentSession>;
 
-    /// Signs in with e-mail address and password. Returns the same object as [`Agent::session`].
+    /// Signs in with e-mail address and password. Returns the user.
     ///
     /// # Errors
     /// [`ErrorKind::BadCredentials`] if the agent rejects them; [`ErrorKind::Unsupported`] if this
     /// agent does not have the endpoint.
-    fn sign_in(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Value>;
+    fn sign_in(
+        &self,
+        email: &Secret,
+        password: &Secret,
+        context: &dyn Context,
+    ) -> Result<AgentSession>;
 
-    /// Creates an account and signs in with it. Only old agents support this. Returns the same
-    /// object as [`Agent::session`].
+    /// Creates an account and signs in with it. Only old agents support this. Returns the user.
     ///
     /// # Errors
     /// [`ErrorKind::BadCredentials`] if the agent rejects them; [`ErrorKind::Unsupported`] if this
@@ -250,7 +264,7 @@ pub trait Agent {
         password: &Secret,
         name: &str,
         context: &dyn Context,
-    ) -> Result<Value>;
+    ) -> Result<AgentSession>;
 }
 
 /// The engine's functions that a service may call while it acquires a token.

@@ -9,7 +9,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
 use crate::model::key::{Access, ResourceKind};
 use crate::ports::http::{Request, Response};
-use crate::ports::service::{Acquired, Agent, Context, RequiredAccess, Service, Target, TokenSpec};
+use crate::ports::service::{
+    Acquired, Agent, AgentSession, Context, RequiredAccess, Service, Target, TokenSpec,
+};
 use crate::secret::Secret;
 use crate::services::response;
 
@@ -80,9 +82,10 @@ impl MasvAgent {
         route: &str,
         response: &Response,
         context: &dyn Context,
-    ) -> Result<Value> {
+    ) -> Result<AgentSession> {
         let document = response::parse(NAME, response)?;
-        let Some(user) = response::field(&document, "user").filter(|user| user.is_object()) else {
+        let user = response::field(&document, "user").filter(|user| user.is_object());
+        let Some(user) = user.cloned() else {
             let message = format!(
                 "the response to {route} has no `user`; check that a MASV Agent listens at `agent.url`"
             );
@@ -92,7 +95,7 @@ impl MasvAgent {
             Some(Value::Array(teams)) => teams.clone(),
             _ => self.teams(context)?,
         };
-        Ok(json!({ "user": user, "teams": teams }))
+        Ok(AgentSession { user, teams })
     }
 
     fn teams(&self, context: &dyn Context) -> Result<Vec<Value>> {
@@ -176,7 +179,7 @@ impl Service for MasvAgent {
 }
 
 impl Agent for MasvAgent {
-    fn session(&self, context: &dyn Context) -> Result<Value> {
+    fn session(&self, context: &dyn Context) -> Result<AgentSession> {
         let route = "GET /api/v1/login";
         let response = self.get("/api/v1/login", context)?;
         if !response::is_success(&response) {
@@ -185,7 +188,12 @@ impl Agent for MasvAgent {
         self.parse_session(route, &response, context)
     }
 
-    fn sign_in(&self, email: &Secret, password: &Secret, context: &dyn Context) -> Result<Value> {
+    fn sign_in(
+        &self,
+        email: &Secret,
+        password: &Secret,
+        context: &dyn Context,
+    ) -> Result<AgentSession> {
         let body = json!({ "email": email.expose(), "password": password.expose() });
         let secrets = [email, password];
         let response = self.post("/api/v1/login", &body, &secrets, context)?;
@@ -207,7 +215,7 @@ impl Agent for MasvAgent {
         password: &Secret,
         name: &str,
         context: &dyn Context,
-    ) -> Result<Value> {
+    ) -> Result<AgentSession> {
         let route = "POST /api/v1/signup";
         let body = json!({ "email": email.expose(), "password": password.expose(), "name": name });
         let secrets = [email, password];
@@ -234,7 +242,7 @@ impl MasvAgent {
         response: &Response,
         secrets: &[&Secret],
         context: &dyn Context,
-    ) -> Result<Value> {
+    ) -> Result<AgentSession> {
         if !response::is_success(response) {
             return Err(unexpected(route, response, secrets));
         }
@@ -272,6 +280,13 @@ mod tests {
         json!({ "user": { "id": "U" }, "teams": [{ "id": "T" }] })
     }
 
+    fn whole_session() -> AgentSession {
+        AgentSession {
+            user: json!({ "id": "U" }),
+            teams: vec![json!({ "id": "T" })],
+        }
+    }
+
     #[test]
     fn everything_is_the_session_and_has_no_header() {
         for path in ["session", "login", "teams", "packages/P"] {
@@ -298,12 +313,12 @@ mod tests {
     #[test]
     fn who_is_signed_in_is_told_with_the_teams() {
         let context = ScriptedContext::new(&[]).response(LOGIN, 200, whole());
-        assert_eq!(agent().session(&context).unwrap(), whole());
+        assert_eq!(agent().session(&context).unwrap(), whole_session());
         for teams in [json!([{"id": "T"}]), json!({"teams": [{"id": "T"}]})] {
             let context = ScriptedContext::new(&[])
                 .response(LOGIN, 200, json!({"User": {"id": "U"}}))
                 .response(TEAMS, 200, teams);
-            assert_eq!(agent().session(&context).unwrap(), whole());
+            assert_eq!(agent().session(&context).unwrap(), whole_session());
             assert!(context.sent().iter().all(|sent| sent.headers.is_empty()));
         }
     }
@@ -354,7 +369,7 @@ mod tests {
         let context = ScriptedContext::new(&[]).response("POST /api/v1/login", 200, whole());
         assert_eq!(
             agent().sign_in(&email, &password, &context).unwrap(),
-            whole()
+            whole_session()
         );
         assert_eq!(context.sent()[0].via, "login");
         assert_eq!(
@@ -366,7 +381,7 @@ mod tests {
             .response(LOGIN, 200, whole());
         assert_eq!(
             agent().sign_in(&email, &password, &context).unwrap(),
-            whole()
+            whole_session()
         );
         for (status, kind) in [
             (401, ErrorKind::BadCredentials),
@@ -391,7 +406,7 @@ mod tests {
             let context = ScriptedContext::new(&[]).response("POST /api/v1/signup", status, body);
             agent().sign_up(&email, &password, "Ann", &context)
         };
-        assert_eq!(of(201, whole()).unwrap(), whole());
+        assert_eq!(of(201, whole()).unwrap(), whole_session());
         for (status, kind) in [
             (404, ErrorKind::Unsupported),
             (405, ErrorKind::Unsupported),

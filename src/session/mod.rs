@@ -11,8 +11,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::clock::Clock;
 use crate::config::{Config, Profile, process_environment};
 use crate::engine::accounts::{Accounts, BoundService, ResolvedResource};
@@ -30,7 +28,7 @@ use crate::model::resource::{self, is_plain};
 use crate::model::token::Token;
 use crate::plugin::Plugins;
 use crate::ports::http::Http;
-use crate::ports::service::{Acquired, Agent, Context};
+use crate::ports::service::{Acquired, Agent, AgentSession, Context};
 use crate::secret::Secret;
 use crate::secret_sources;
 use crate::stores;
@@ -377,36 +375,45 @@ impl Session {
         )
     }
 
-    /// Returns the user who is signed in to the MASV Agent, as JSON.
+    /// Returns the user who is signed in to the MASV Agent.
     ///
     /// # Errors
     /// [`ErrorKind::LoginRequired`] if no user is signed in; [`ErrorKind::Unreachable`] if the
     /// agent is not running.
-    pub fn agent_session(&self) -> Result<String> {
+    pub fn agent_session(&self) -> Result<AgentSession> {
         self.with_agent(false, |agent, context| agent.session(context))
     }
 
-    /// Signs in to the MASV Agent. Returns the user as [`Session::agent_session`] does.
+    /// Signs in to the MASV Agent. Returns the user.
     ///
     /// # Errors
     /// [`ErrorKind::BadCredentials`] if the agent rejects the password;
     /// [`ErrorKind::NotConfigured`] if the e-mail address or the password is neither given nor set;
     /// [`ErrorKind::Unsupported`] if this agent cannot sign in users; [`ErrorKind::Unreachable`] if
     /// the agent is not running.
-    pub fn agent_sign_in(&self, email: Option<Secret>, password: Option<Secret>) -> Result<String> {
+    pub fn agent_sign_in(
+        &self,
+        email: Option<Secret>,
+        password: Option<Secret>,
+    ) -> Result<AgentSession> {
         self.with_agent(true, |agent, context| {
             let (email, password) = given_or_set(context, email, password)?;
             agent.sign_in(&email, &password, context)
         })
     }
 
-    /// Creates an account through an old agent, and signs in with it.
+    /// Creates an account through an old agent, and signs in with it. Returns the user.
     ///
     /// # Errors
     /// [`ErrorKind::BadCredentials`] if the agent rejects the password; [`ErrorKind::Unsupported`]
     /// if this agent cannot create accounts; [`ErrorKind::Unreachable`] if the agent is not
     /// running.
-    pub fn agent_sign_up(&self, email: Secret, password: Secret, name: &str) -> Result<String> {
+    pub fn agent_sign_up(
+        &self,
+        email: Secret,
+        password: Secret,
+        name: &str,
+    ) -> Result<AgentSession> {
         self.with_agent(true, |agent, context| {
             let (email, password) = given_or_set(context, Some(email), Some(password))?;
             agent.sign_up(&email, &password, name, context)
@@ -416,11 +423,11 @@ impl Session {
     fn with_agent(
         &self,
         explicit: bool,
-        call: impl FnOnce(&dyn Agent, &dyn Context) -> Result<Value>,
-    ) -> Result<String> {
+        call: impl FnOnce(&dyn Agent, &dyn Context) -> Result<AgentSession>,
+    ) -> Result<AgentSession> {
         let (number, bound) = self.service(|bound| bound.service.agent().is_some(), "agent")?;
         let agent = bound.service.agent().ok_or_else(|| no_service("agent"))?;
-        call(agent, &self.service_context(number, explicit)).map(|response| response.to_string())
+        call(agent, &self.service_context(number, explicit))
     }
 
     /// Reports that the service answered 401 to this token. The session no longer uses the token,

@@ -14,6 +14,7 @@ use crate::streams::Streams;
 use crate::table::{Table, plain_cell};
 use crate::terminal::Style;
 use keyferry::error::ErrorKind;
+use keyferry::ports::service::AgentSession;
 
 /// The options of `keyferry agent`.
 #[derive(Args)]
@@ -92,7 +93,7 @@ pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_
     match with_progress(streams, "keyferry: contacting the MASV Agent", || {
         session.agent_session()
     }) {
-        Ok(text) => print_session(&text, &base_url, options.json, streams),
+        Ok(session) => print_session(&session, &base_url, options.json, streams),
         Err(error) => {
             if options.json {
                 let runs = !matches!(error.kind, ErrorKind::Unreachable | ErrorKind::NoResponse);
@@ -105,10 +106,14 @@ pub fn run(options: AgentOptions, context: &CliContext, streams: &mut Streams<'_
     }
 }
 
-fn print_session(text: &str, base_url: &str, as_json: bool, streams: &mut Streams<'_>) -> u8 {
-    let session: Value = serde_json::from_str(text).unwrap_or_default();
+fn print_session(
+    session: &AgentSession,
+    base_url: &str,
+    as_json: bool,
+    streams: &mut Streams<'_>,
+) -> u8 {
     let written = if as_json {
-        let json = serde_json::json!({ "url": base_url, "runs": true, "signed_in": true, "user": session["user"], "teams": session["teams"] });
+        let json = serde_json::json!({ "url": base_url, "runs": true, "signed_in": true, "user": session.user, "teams": session.teams });
         streams.stdout.write_line(&json.to_string())
     } else {
         let text = |value: &Value| {
@@ -120,9 +125,9 @@ fn print_session(text: &str, base_url: &str, as_json: bool, streams: &mut Stream
         table.add_row([(Style::Faint, "agent".into()), plain_cell(base_url)]);
         table.add_row([
             (Style::Faint, "signed in".into()),
-            (Style::Good, text(&session["user"]["email"])),
+            (Style::Good, text(&session.user["email"])),
         ]);
-        for team in session["teams"].as_array().into_iter().flatten() {
+        for team in &session.teams {
             table.add_row([
                 (Style::Faint, "team".into()),
                 plain_cell(format!("{} ({})", text(&team["name"]), text(&team["id"]))),

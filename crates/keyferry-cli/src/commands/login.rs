@@ -19,6 +19,7 @@ use keyferry::config::{Config, DEFAULT_ACCOUNT, Profile};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::request::Request;
 use keyferry::model::token::Token;
+use keyferry::ports::service::AgentSession;
 use keyferry::secret::Secret;
 use keyferry::session::Session;
 
@@ -268,7 +269,7 @@ impl LoginAttempt<'_> {
         let credentials = self.email_and_password(&base_url, streams)?;
         let session = self.open_session(config)?;
         let (email, password) = credentials.clone().unzip();
-        let answer = with_progress(streams, "keyferry: signing in to the MASV Agent", || {
+        let signed_in = with_progress(streams, "keyferry: signing in to the MASV Agent", || {
             session.agent_sign_in(email, password)
         })?;
         let saved = match &credentials {
@@ -277,13 +278,14 @@ impl LoginAttempt<'_> {
             }
             None => Vec::new(),
         };
-        let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
-        let user = answer["user"]["email"]
+        let AgentSession { user, teams, .. } = signed_in;
+        let name = user["email"]
             .as_str()
-            .or(answer["user"]["name"].as_str())
+            .or(user["name"].as_str())
             .unwrap_or("an unnamed user");
-        let sentence = format!("signed in to the MASV Agent at {base_url} as {user}");
-        let json = json!({ "service": "agent", "account": self.account, "user": answer["user"], "teams": answer["teams"] });
+        let sentence = format!("signed in to the MASV Agent at {base_url} as {name}");
+        let json =
+            json!({ "service": "agent", "account": self.account, "user": user, "teams": teams });
         Ok(LoginOutcome {
             sentence,
             json,

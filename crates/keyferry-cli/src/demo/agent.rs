@@ -1,9 +1,8 @@
 //! The rows of the MASV Agent. The agent keeps its session itself, so there is no header to return.
 
-use serde_json::Value;
-
 use crate::demo::demo_run::{DemoRun, ServiceCall};
 use keyferry::error::{Error, ErrorKind, Result};
+use keyferry::ports::service::AgentSession;
 use keyferry::session::Session;
 
 const RESOURCE: &str = "agent:session";
@@ -21,7 +20,7 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
     let sign_in = |session: &Session| {
         session
             .agent_sign_in(None, None)
-            .and_then(|response| describe_user(&response))
+            .and_then(|session| describe_user(&session))
             .map(|user| format!("keyferry signs in as {user}; the agent keeps the session, so calls need no header"))
     };
     demo.add_session_row(
@@ -33,7 +32,7 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
     let session = |session: &Session| {
         session
             .agent_session()
-            .and_then(|response| describe_user(&response))
+            .and_then(|session| describe_user(&session))
             .map(|user| format!("keyferry asks the agent who is signed in: {user}"))
     };
     demo.add_session_row(
@@ -56,12 +55,12 @@ fn expect_login_required(session: &Session) -> Result<String> {
     }
 }
 
-/// Returns the name of the user and the team in a response.
-fn describe_user(response: &str) -> Result<String> {
-    let response: Value = serde_json::from_str(response).unwrap_or_default();
+/// Returns the names of the signed-in user and the first team.
+fn describe_user(session: &AgentSession) -> Result<String> {
+    let team = session.teams.first();
     match (
-        response["user"]["name"].as_str(),
-        response["teams"][0]["name"].as_str(),
+        session.user["name"].as_str(),
+        team.and_then(|team| team["name"].as_str()),
     ) {
         (Some(user), Some(team)) => Ok(format!("{user}, team {team}")),
         _ => Err(Error::new(
