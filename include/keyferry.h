@@ -27,6 +27,8 @@
  *              KEYFERRY_E_CONFIG, KEYFERRY_E_UNSAFE_FILE or KEYFERRY_E_NOT_CONFIGURED.
  *            - A function that needs a plugin which could not be loaded returns KEYFERRY_E_PLUGIN or
  *              KEYFERRY_E_UNSAFE_FILE.
+ *   Source   Names the service documentation or standard that specifies what the function does. "keyferry" means that no
+ *            other document specifies the function.
  *   Fork     In a forked child, a call with a session or request that was created before the fork returns
  *            KEYFERRY_E_FORKED. The child can pass NULL as the session, or open its own session.
  *   Load     Loading the library starts no thread, opens no file and reads nothing. Before its first network request, the
@@ -407,8 +409,8 @@ const char *keyferry_status_text(keyferry_status status);
 const char *keyferry_version(void);
 
 /**
- * Returns the ABI version of the library at run time. `KEYFERRY_ABI_VERSION` is that of the
- * header.
+ * Returns the ABI version of the library at run time. `KEYFERRY_ABI_VERSION` is the ABI
+ * version of the header.
  *
  * Errors:  none
  * Threads: [any]
@@ -542,7 +544,7 @@ keyferry_status keyferry_config_new(keyferry_config **config_out, keyferry_error
  *            it: the error message gives the `chmod` command
  * Owner:   the caller frees the configuration with `keyferry_config_free`
  * Threads: [any]; no thread may change the environment during the call
- * Source:  the configuration table in README.md
+ * Source:  docs/configuration.md
  * Since:   0.1
  */
 keyferry_status keyferry_config_load(const char *path, keyferry_config **config_out, keyferry_error **error_out);
@@ -554,8 +556,9 @@ keyferry_status keyferry_config_load(const char *path, keyferry_config **config_
  * environment variable.
  *
  * @param config     the configuration
- * @param key        a key of the configuration table, such as `masv.api_key`, `http.timeout_ms` or
- *                   `profile.NAME.masv.team`; UTF-8. Borrowed.
+ * @param key        the key of a setting, such as `masv.api_key`, `http.timeout_ms` or
+ *                   `profile.NAME.masv.team`; UTF-8. docs/configuration.md lists all
+ *                   keys. Borrowed.
  * @param value      UTF-8. Borrowed and copied; `keyferry_config_free` wipes the copy.
  * @param error_out  receives the details of a failure; may be NULL
  *
@@ -566,7 +569,7 @@ keyferry_status keyferry_config_load(const char *path, keyferry_config **config_
  *          KEYFERRY_E_INVALID_VALUE if the value is out of range or contains a control character
  * Owner:   ownership does not change
  * Threads: [one]: no other call may use `config` at the same time
- * Source:  the configuration table in README.md
+ * Source:  docs/configuration.md
  * Since:   0.1
  */
 keyferry_status keyferry_config_set(keyferry_config *config,
@@ -633,7 +636,7 @@ keyferry_status keyferry_request_set_min_valid_s(keyferry_request *request,
  * @param error_out  receives the details of a failure; may be NULL
  *
  * Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
- *          KEYFERRY_E_INVALID_VALUE if `access` is another number
+ *          KEYFERRY_E_INVALID_VALUE if `access` is not one of `KEYFERRY_ACCESS_`
  * Owner:   ownership does not change
  * Threads: [one]
  * Source:  MASV API, package tokens
@@ -731,7 +734,7 @@ void keyferry_request_cancel(const keyferry_request *request);
 void keyferry_request_free(keyferry_request *request);
 
 /**
- * Returns the number of headers that a request needs. All built-in services need one.
+ * Returns the number of headers of the token. A token of a built-in service has one header.
  *
  * @param token  NULL gives 0
  *
@@ -772,7 +775,8 @@ const char *keyferry_token_header_name(const keyferry_token *token, size_t index
 const char *keyferry_token_header_value(const keyferry_token *token, size_t index);
 
 /**
- * Returns the value of the first header without a scheme such as `Bearer`. The value is a secret.
+ * Returns the value of the first header. A scheme such as `Bearer` is removed from the value. The
+ * value is a secret.
  *
  * @param token  NULL gives NULL
  *
@@ -879,8 +883,8 @@ void keyferry_token_free(keyferry_token *token);
  * Opens a session.
  *
  * Makes no network request. Starts no thread, except those that initialise the configured plugins.
- * A plugin that cannot be used does not make this function fail: only requests for tokens of that
- * plugin fail, with the reason as their error message.
+ * A plugin that cannot be used does not make this function fail: only calls that need that plugin
+ * fail, and their error message gives the reason.
  *
  * @param config       NULL for the user's `config.toml` and the environment. Borrowed and copied.
  * @param session_out  receives the session
@@ -892,7 +896,7 @@ void keyferry_token_free(keyferry_token *token);
  *          KEYFERRY_E_NOT_CONFIGURED if the selected `profile` does not exist
  * Owner:   the caller frees the session with `keyferry_session_free`
  * Threads: [any]
- * Source:  the configuration table in README.md
+ * Source:  docs/configuration.md
  * Since:   0.1
  */
 keyferry_status keyferry_session_open(const keyferry_config *config,
@@ -915,7 +919,7 @@ keyferry_status keyferry_session_open(const keyferry_config *config,
 void keyferry_session_free(keyferry_session *session);
 
 /**
- * Gets the headers for a request.
+ * Gets the headers for the resource of a request.
  *
  * Uses the cached token if it is fresh; otherwise loads a token from the store or requests one
  * from the service.
@@ -930,7 +934,7 @@ void keyferry_session_free(keyferry_session *session);
  *          KEYFERRY_E_FORKED if `session` or `request` was created before a fork;
  *          KEYFERRY_E_CANCELLED if `request` is cancelled
  * Owner:   the caller frees the token with `keyferry_token_free`
- * Threads: [any]; threads that need the same token share one request
+ * Threads: [any]; if several threads need the same token, keyferry fetches it once
  * Source:  API documentation of the services
  * Since:   0.1
  */
@@ -970,23 +974,24 @@ keyferry_status keyferry_session_cached(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Copies the header line of a fresh cached token, `Name: value`, and a NUL into a buffer.
+ * Copies the header line `Name: value` of a fresh cached token into a buffer, followed by a NUL.
  *
  * Does not read the store and makes no network request. Allocates memory only for links and for
  * URLs in an unusual spelling. The first use of the default session opens it, which reads the
  * configuration.
  *
- * Once a refresh of the token is due, one call returns KEYFERRY_E_NOT_CACHED although the token is
- * still valid. The caller should then call `keyferry_session_token_for`, which starts the refresh.
- * All other calls still return the token.
+ * When the token becomes due for a refresh, one call of this function returns
+ * KEYFERRY_E_NOT_CACHED, although the token is still valid. The caller that gets this code should
+ * call `keyferry_session_token_for`, which starts the refresh. All other calls of this function
+ * still return the token.
  *
  * @param session     NULL for the default session
  * @param resource    as for `masv_token_for`. Borrowed.
  * @param buffer      receives the line; may be NULL if `capacity` is 0. After any status other than KEYFERRY_OK it
  *                    may contain bytes of a token.
  * @param capacity    the size of `buffer` in bytes; a line is shorter than 17000 bytes
- * @param length_out  receives the length of the line in bytes without NUL, also with KEYFERRY_E_BUFFER_TOO_SMALL;
- *                    may be NULL
+ * @param length_out  receives the length of the line in bytes without NUL, even if the status is
+ *                    KEYFERRY_E_BUFFER_TOO_SMALL; may be NULL
  *
  * Errors:  KEYFERRY_E_NOT_CACHED if no fresh token is cached: call `keyferry_session_token_for`;
  *          KEYFERRY_E_BUFFER_TOO_SMALL if the line and its NUL do not fit;
@@ -1062,13 +1067,13 @@ keyferry_status keyferry_session_reject_value(const keyferry_session *session,
                                               keyferry_error **error_out);
 
 /**
- * Adds a token that the caller got from the service itself, such as the token of a package that it
- * created through a Portal, or of a transfer that it started.
+ * Adds a token that the caller got from the service itself, such as the token of a package that
+ * the caller created through a Portal, or of a transfer that the caller started.
  *
  * Caches and stores the token. Makes no network request.
  *
  * @param session         NULL for the default session
- * @param resource        `packages/ID` or `transfers/ID`, or the URL of one. Borrowed.
+ * @param resource        `packages/ID`, `transfers/ID`, or the URL of a package or transfer. Borrowed.
  * @param value           the token, UTF-8. Borrowed and copied.
  * @param expires_unix_s  the expiry in seconds since 1970; `KEYFERRY_NO_EXPIRY` to read it from the token
  * @param error_out       receives the details of a failure; may be NULL
@@ -1094,9 +1099,9 @@ keyferry_status keyferry_session_adopt(const keyferry_session *session,
                                        keyferry_error **error_out);
 
 /**
- * Removes everything that keyferry caches or stores for a resource: the token, its record, its
- * renewal secret and remembered rejections. Other processes remove their copies when they next
- * read the store.
+ * Removes everything that keyferry caches or stores for a resource: the token, the secret that
+ * refreshes the token, and recorded rejections of a credential. Other processes remove their
+ * copies when they next read the store.
  *
  * Makes no network request.
  *
@@ -1108,8 +1113,7 @@ keyferry_status keyferry_session_adopt(const keyferry_session *session,
  *          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
  *          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
  *          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
- *          KEYFERRY_E_STORE or KEYFERRY_E_UNSAFE_FILE if a record could not be removed from the
- *            store;
+ *          KEYFERRY_E_STORE or KEYFERRY_E_UNSAFE_FILE if data cannot be removed from the store;
  *          KEYFERRY_E_FORKED if `session` was opened before a fork
  * Owner:   ownership does not change
  * Threads: [any]
@@ -1121,9 +1125,9 @@ keyferry_status keyferry_session_forget(const keyferry_session *session,
                                         keyferry_error **error_out);
 
 /**
- * Explains what a request for a resource would do, and why: the service, account and key, the
- * cached token, when it will be refreshed, and how long keyferry will return the last error
- * without a new request.
+ * Explains how keyferry would get a token for a resource, and why: the service, the account, the
+ * key of the token in the cache, the cached token, when keyferry will refresh the token, and how
+ * long keyferry will return the last error without a new network request.
  *
  * Makes no network request.
  *
@@ -1234,7 +1238,7 @@ keyferry_status masv_login(const keyferry_session *session,
  * the resource is set.
  *
  * @param session    NULL for the default session
- * @param resource   a URL of a service, `SERVICE:PATH`, a pasted link of get.massive.io, or a MASV path: `user`,
+ * @param resource   a URL of a service, `SERVICE:PATH`, a link copied from get.massive.io, or a MASV path: `user`,
  *                   `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8.
  *                   Borrowed.
  * @param token_out  receives the token
@@ -1249,8 +1253,8 @@ keyferry_status masv_login(const keyferry_session *session,
  *          KEYFERRY_E_LOGIN_REQUIRED if the user must log in;
  *          KEYFERRY_E_BAD_CREDENTIALS if the service rejects the credential;
  *          KEYFERRY_E_NOT_FOUND if the service does not know the requested item;
- *          KEYFERRY_E_INSUFFICIENT_ACCESS if the available credentials do not allow the access (a
- *            download needs a link);
+ *          KEYFERRY_E_INSUFFICIENT_ACCESS if the available credentials do not allow the access:
+ *            for example, a download from a MASV package requires a link to the package;
  *          KEYFERRY_E_UNSUPPORTED if the service does not support the operation;
  *          KEYFERRY_E_SECRET_SOURCE or KEYFERRY_E_UNSAFE_FILE if a secret cannot be read;
  *          KEYFERRY_E_PLUGIN if a required plugin fails;
@@ -1261,7 +1265,7 @@ keyferry_status masv_login(const keyferry_session *session,
  *          KEYFERRY_E_BUSY if another process takes too long to fetch the token;
  *          KEYFERRY_E_FORKED if `session` was opened before a fork
  * Owner:   the caller frees the token with `keyferry_token_free`
- * Threads: [any]; threads that need the same token share one request
+ * Threads: [any]; if several threads need the same token, keyferry fetches it once
  * Source:  API documentation of the services
  * Since:   0.1
  */
@@ -1345,7 +1349,8 @@ keyferry_status masv_agent_sign_in(const keyferry_session *session,
  *          KEYFERRY_E_INVALID_VALUE if `email`, `password` or `name` is longer than 16 KiB, or if
  *            `email` or `password` is empty or contains a control character;
  *          KEYFERRY_E_BAD_CREDENTIALS if the agent rejects the new account;
- *          KEYFERRY_E_UNSUPPORTED if this agent cannot create accounts, as new agents cannot
+ *          KEYFERRY_E_UNSUPPORTED if this agent cannot create accounts: only the old MASV Transfer
+ *            Agent can create them
  * Owner:   the caller frees the string with `keyferry_text_free`
  * Threads: [any]
  * Source:  MASV Transfer Agent (legacy), `POST /api/v1/signup`
@@ -1382,7 +1387,7 @@ keyferry_status masv_agent_sign_up(const keyferry_session *session,
  *          KEYFERRY_E_BUSY if another process takes too long to fetch the token;
  *          KEYFERRY_E_FORKED if `session` was opened before a fork
  * Owner:   the caller frees the token with `keyferry_token_free`
- * Threads: [any]; threads that need the token at the same time share one request
+ * Threads: [any]; if several threads need the token at the same time, keyferry fetches it once
  * Source:  FileVerbs API, `POST /accounts/access-token`
  * Since:   0.1
  */
@@ -1391,7 +1396,8 @@ keyferry_status fileverbs_bearer(const keyferry_session *session,
                                  keyferry_error **error_out);
 
 /**
- * Gets the configured `SecretKey` header of FileVerbs, for machine-to-machine calls, as a token.
+ * Gets the configured `SecretKey` header of FileVerbs as a token. This header is for
+ * machine-to-machine requests.
  *
  * Makes no network request, unless a plugin supplies the secret.
  *
@@ -1410,7 +1416,7 @@ keyferry_status fileverbs_bearer(const keyferry_session *session,
  *          KEYFERRY_E_FORKED if `session` was opened before a fork
  * Owner:   the caller frees the token with `keyferry_token_free`
  * Threads: [any]
- * Source:  FileVerbs API, SecretKey (Integration, API Secret)
+ * Source:  FileVerbs API, SecretKey (in the portal: Integration, API Secret)
  * Since:   0.1
  */
 keyferry_status fileverbs_secret_key(const keyferry_session *session,
@@ -1421,8 +1427,9 @@ keyferry_status fileverbs_secret_key(const keyferry_session *session,
  * Sets the function that receives the log messages of the whole library. The messages contain no
  * secrets.
  *
- * It replaces the previous callback: keyferry waits until no call of that callback is running, and
- * then runs its finalizer. A forked child logs nothing until it calls this function itself.
+ * `callback` replaces the previous callback: keyferry waits until no call of the previous callback
+ * is running, and then runs the finalizer of the previous callback. A forked child logs nothing
+ * until it calls this function itself.
  *
  * @param level      the most detailed level to log: one of `KEYFERRY_LOG_`
  * @param callback   receives the messages; NULL turns the log off, and `finalizer` then runs at once
@@ -1430,7 +1437,7 @@ keyferry_status fileverbs_secret_key(const keyferry_session *session,
  * @param finalizer  frees `user_data`; may be NULL
  * @param error_out  receives the details of a failure; may be NULL
  *
- * Errors:  KEYFERRY_E_INVALID_VALUE if `level` is another number;
+ * Errors:  KEYFERRY_E_INVALID_VALUE if `level` is not one of `KEYFERRY_LOG_`;
  *          KEYFERRY_E_REENTRANT if a log callback calls this function;
  *          after either error the caller still owns `user_data`
  * Owner:   keyferry owns `user_data` until `finalizer` has run

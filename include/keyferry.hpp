@@ -35,7 +35,7 @@ namespace keyferry {
 
 /// The failure of a call. It contains no secret. what() is the error message for people, with the remedy.
 ///
-/// Errors: none. Ownership: a value that depends on no session. Threads: [any].
+/// Errors: none. Ownership: owns copies of all details, and stays valid after its session is destroyed. Threads: [any].
 class error : public std::runtime_error {
 public:
     /// Takes ownership of the C object, which may be NULL, and frees it.
@@ -131,7 +131,7 @@ enum class access : std::int32_t {
     manage = KEYFERRY_ACCESS_MANAGE
 };
 
-/// The severity of a log message, and the most detailed level to log.
+/// The level of a log message. log_set_callback takes the most detailed level to log.
 enum class log_level : std::int32_t {
     off = KEYFERRY_LOG_OFF,
     error = KEYFERRY_LOG_ERROR,
@@ -203,7 +203,7 @@ public:
     /// Takes ownership of a C object.
     explicit token(keyferry_token *handle) noexcept : token_(handle, keyferry_token_free) {}
 
-    /// Returns the number of headers that a request needs.
+    /// Returns the number of headers of the token.
     std::size_t header_count() const noexcept { return keyferry_token_header_count(get()); }
 
     /// Returns a header; the first index is 0. The views are empty for an index of header_count() or more.
@@ -211,7 +211,7 @@ public:
         return {detail::view(keyferry_token_header_name(get(), index)), detail::view(keyferry_token_header_value(get(), index))};
     }
 
-    /// Returns the value of the first header without a scheme such as `Bearer`. The value is a secret.
+    /// Returns the value of the first header. A scheme such as `Bearer` is removed from the value. The value is a secret.
     std::string_view value() const noexcept { return detail::view(keyferry_token_value(get())); }
 
     /// Returns the name of the service that the token is for.
@@ -251,7 +251,7 @@ public:
     /// Creates an empty configuration. Reads no file and no environment variable.
     config() : config(detail::call_object<keyferry_config>(keyferry_config_new)) {}
 
-    /// Loads a file, or for nullptr the user's config.toml. Environment variables override the file.
+    /// Loads a configuration file. If `path` is nullptr, loads the user's config.toml. Environment variables override the file.
     static config load(const text &path = nullptr) {
         return config(detail::call_object<keyferry_config>(
             [&](auto out, auto failure) { return keyferry_config_load(path.c_str(), out, failure); }));
@@ -353,7 +353,7 @@ public:
     /// forked child opens its own.
     static session process_default() noexcept { return session(nullptr); }
 
-    /// Gets the headers for a request. Uses the cached token if it is fresh, otherwise the store or a network request.
+    /// Gets the headers for the resource of a request. Uses the cached token if it is fresh, otherwise the store or a network request.
     /// Errors: all errors of token_for(resource), KEYFERRY_E_CANCELLED, KEYFERRY_E_TIMEOUT.
     token token_for(const request &request) const {
         return call_token([&](auto out, auto failure) { return keyferry_session_token_for(get(), request.get(), out, failure); });
@@ -381,10 +381,10 @@ public:
         return out == nullptr ? std::nullopt : std::optional<token>(std::in_place, out);
     }
 
-    /// Copies the header line of a fresh cached token, `Name: value`, and a NUL into a buffer, and sets `length` to the length of the line.
-    /// Does not read the store and makes no network request. Allocates memory only for links and for URLs in an unusual spelling. The first
-    /// use of the default session opens it. Never throws: it returns the status of keyferry_session_peek. Wipe the buffer whatever the
-    /// status is, because it may contain bytes of a token.
+    /// Copies the header line `Name: value` of a fresh cached token into a buffer, followed by a NUL. Sets `length` to the length of the
+    /// line. Does not read the store and makes no network request. Allocates memory only for links and for URLs in an unusual spelling. The
+    /// first use of the default session opens it. Never throws: it returns the status of keyferry_session_peek. Wipe the buffer whatever
+    /// the status is, because it may contain bytes of a token.
     keyferry_status peek(const char *resource, char *buffer, std::size_t capacity, std::size_t &length) const noexcept {
         return keyferry_session_peek(get(), resource, buffer, capacity, &length);
     }
@@ -422,7 +422,7 @@ public:
         detail::call([&](auto failure) { return keyferry_session_forget(get(), nullptr, failure); });
     }
 
-    /// Explains what a request for a resource would do, and why, as a JSON object without secrets.
+    /// Explains how keyferry would get a token for a resource, and why, as a JSON object without secrets.
     /// Errors: KEYFERRY_E_INVALID_RESOURCE, KEYFERRY_E_UNKNOWN_SERVICE, KEYFERRY_E_NO_HEADER.
     std::string explain(const text &resource) const {
         return detail::call_text([&](auto out, auto failure) { return keyferry_session_explain(get(), resource.c_str(), out, failure); });
@@ -438,7 +438,7 @@ public:
         return detail::call_text([&](auto out, auto failure) { return keyferry_session_stats(get(), out, failure); });
     }
 
-    /// Logs in to MASV; nullptr for the configured value. Always sends a request. Errors: all errors of masv_login in keyferry.h.
+    /// Logs in to MASV. nullptr stands for the configured value. Always sends a request. Errors: all errors of masv_login in keyferry.h.
     token masv_login(const text &email = nullptr, const text &password = nullptr) const {
         return call_token([&](auto out, auto failure) { return ::masv_login(get(), email.c_str(), password.c_str(), out, failure); });
     }
@@ -448,7 +448,7 @@ public:
         return detail::call_text([&](auto out, auto failure) { return ::masv_agent_session(get(), out, failure); });
     }
 
-    /// Signs in to the MASV Agent; nullptr for the configured value. Errors: all errors of masv_agent_sign_in in keyferry.h.
+    /// Signs in to the MASV Agent. nullptr stands for the configured value. Errors: all errors of masv_agent_sign_in in keyferry.h.
     std::string masv_agent_sign_in(const text &email = nullptr, const text &password = nullptr) const {
         return detail::call_text(
             [&](auto out, auto failure) { return ::masv_agent_sign_in(get(), email.c_str(), password.c_str(), out, failure); });
@@ -490,8 +490,8 @@ private:
     std::unique_ptr<keyferry_session, void (*)(keyferry_session *)> session_;
 };
 
-/// Receives a log message, which is borrowed until the function returns. Any thread may run it, and several at the same time. It must not
-/// call keyferry. Exceptions that it throws are ignored.
+/// Receives a log message, which is borrowed until the function returns. Any thread may run the function, and several threads may run it at
+/// the same time. The function must not call keyferry. Exceptions that it throws are ignored.
 using log_callback = std::function<void(log_level, std::string_view)>;
 
 /// Sets the function that receives the log messages of the whole library, up to this level. An empty function turns the log off. The

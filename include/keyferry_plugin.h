@@ -12,8 +12,9 @@
  * Rules
  *   Entry    A plugin is a shared object that exports one constant, `keyferry_plugin_entry`. The host reads the ABI version from the
  *            file before it loads the file. It loads no file without an entry, and never unloads a plugin.
- *   Growth   A published table never changes. A new feature is a new extension id, or a new field at the end of a table.
- *            `struct_size` is the size of a table. The host reads no byte beyond that size, and a plugin must not do so either.
+ *   Growth   The fields of a published table never change. A new feature gets a new extension id, or new fields after the last field
+ *            of a table. `struct_size` is the size of a table in bytes. The host reads no byte beyond that size, and a plugin must
+ *            not do so either.
  *   Strings  Strings are UTF-8 and end in NUL. They contain no CR, LF or other control character, and have at most
  *            KEYFERRY_PLUGIN_MAX_TEXT_BYTES bytes. When a plugin passes a string, the function of the host copies it.
  *            Strings and buffers from the host are valid until the call ends; the host then wipes them.
@@ -242,7 +243,7 @@ typedef struct {
    */
   uint32_t method;
   /**
-   * The key of the setting that has the base URL; NULL for `url`.
+   * The key of the setting that has the base URL. NULL means the setting with the key `url`.
    */
   const char *base_url_setting;
   /**
@@ -301,7 +302,8 @@ typedef struct {
  *
  * The host
  * - follows no redirect, and uses https except for connections to this machine;
- * - sends requests only to URLs below those of the plugin, and reads at most 1 MiB of a response;
+ * - sends requests only to URLs below the base URLs of the plugin, and reads at most 1 MiB of a
+ *   response;
  * - retries a failed GET, and no other request that may have reached the service;
  * - remembers rejected secrets for a while, in all processes, and does not send them again during
  *   that time;
@@ -327,8 +329,8 @@ typedef struct {
   /**
    * Gets the value of a declared setting for the account of the call. Returns
    * `KEYFERRY_PLUGIN_E_NOT_CONFIGURED` if the setting is not set, and
-   * `KEYFERRY_PLUGIN_E_SECRET_SOURCE` if its source does not return the value. Not allowed in
-   * `init`. May block.
+   * `KEYFERRY_PLUGIN_E_SECRET_SOURCE` if its source does not return the value. The function
+   * may block. A plugin must not call it in `init`.
    *
    * Threads: [any]
    */
@@ -342,7 +344,7 @@ typedef struct {
    * `exchange` returns this code without sending the request.
    *
    * If a plugin returns the error code of `exchange` unchanged, the user gets all details of the
-   * error. Not allowed in `init`. May block.
+   * error. The function may block. A plugin must not call it in `init`.
    *
    * Threads: [any]
    */
@@ -350,8 +352,8 @@ typedef struct {
                                      const keyferry_plugin_request *request,
                                      keyferry_plugin_response *response);
   /**
-   * Allocates a buffer of `size` zero bytes, for strings that contain secrets. All buffers of a
-   * call together have at most 4 MiB.
+   * Allocates a buffer of `size` bytes, all zero, for strings that contain secrets. All buffers
+   * of a call together have at most 4 MiB.
    *
    * Threads: [any]
    */
@@ -489,15 +491,17 @@ typedef struct {
    */
   const keyferry_plugin_setting *settings;
   /**
-   * Initialises the plugin. The host calls it before any other function, and only once while any
-   * session uses the plugin. `host` stays valid until the process ends. May be NULL.
+   * Initialises the plugin. The host calls `init` before any other function of the plugin, and
+   * does not call `init` again while a session uses the plugin. The table `host` stays valid
+   * until the process ends. The field `init` may be NULL.
    *
    * Threads: [load]
    */
   keyferry_plugin_status (*init)(const keyferry_plugin_host *host, keyferry_plugin_call call);
   /**
    * Releases what `init` set up. If `init` succeeded, the host calls `deinit` when no session
-   * uses the plugin any more. The host may call `init` again later. May be NULL.
+   * uses the plugin any more. The host may call `init` again later. The field `deinit`
+   * may be NULL.
    *
    * Threads: [load]
    */
@@ -616,9 +620,9 @@ typedef struct {
    */
   keyferry_plugin_status (*acquire)(keyferry_plugin_call call, const keyferry_plugin_token_spec *spec);
   /**
-   * Refreshes a token with the secret from `set_renewal_secret`. If it returns
+   * Refreshes a token with the secret from `set_renewal_secret`. If `renew` returns
    * `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` or `KEYFERRY_PLUGIN_E_UNSUPPORTED`, the host calls
-   * `acquire`. May be NULL.
+   * `acquire`. The field `renew` may be NULL.
    *
    * Threads: [call]
    */
@@ -630,9 +634,9 @@ typedef struct {
 /**
  * The extension `keyferry.secret-source/1`: a source of secrets for other services.
  *
- * In config.toml a secret refers to it as `{ plugin = ["NAME", "WHAT"] }`. NAME is the name of the
- * plugin, and WHAT is the name of the secret. The host calls `get` each time it needs the secret,
- * and neither caches nor stores the secret.
+ * In config.toml, a setting with the value `{ plugin = ["NAME", "WHAT"] }` gets its secret from
+ * the plugin. NAME is the name of the plugin, and WHAT is the name of the secret. The host calls
+ * `get` each time it needs the secret, and neither caches nor stores the secret.
  *
  * A source MUST
  * - define the names that WHAT can be, and fail with an error message for any other name;

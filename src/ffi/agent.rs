@@ -1,5 +1,5 @@
-//! The MASV Agent on this machine. It takes no header. The login is state inside the agent, so
-//! these functions return the signed-in user.
+//! The functions for the MASV Agent on this machine. The agent takes no header, because it keeps
+//! the login itself. These functions return the signed-in user.
 
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -109,7 +109,8 @@ pub unsafe extern "C" fn masv_agent_sign_in(
 ///          KEYFERRY_E_INVALID_VALUE if `email`, `password` or `name` is longer than 16 KiB, or if
 ///            `email` or `password` is empty or contains a control character;
 ///          KEYFERRY_E_BAD_CREDENTIALS if the agent rejects the new account;
-///          KEYFERRY_E_UNSUPPORTED if this agent cannot create accounts, as new agents cannot
+///          KEYFERRY_E_UNSUPPORTED if this agent cannot create accounts: only the old MASV Transfer
+///            Agent can create them
 /// Owner:   the caller frees the string with `keyferry_text_free`
 /// Threads: [any]
 /// Source:  MASV Transfer Agent (legacy), `POST /api/v1/signup`

@@ -68,7 +68,7 @@ pub extern "C" fn keyferry_config_new(
 ///            it: the error message gives the `chmod` command
 /// Owner:   the caller frees the configuration with `keyferry_config_free`
 /// Threads: [any]; no thread may change the environment during the call
-/// Source:  the configuration table in README.md
+/// Source:  docs/configuration.md
 /// Since:   0.1
 ///
 /// # Safety
@@ -101,8 +101,9 @@ pub unsafe extern "C" fn keyferry_config_load(
 /// environment variable.
 ///
 /// @param config     the configuration
-/// @param key        a key of the configuration table, such as `masv.api_key`, `http.timeout_ms` or
-///                   `profile.NAME.masv.team`; UTF-8. Borrowed.
+/// @param key        the key of a setting, such as `masv.api_key`, `http.timeout_ms` or
+///                   `profile.NAME.masv.team`; UTF-8. docs/configuration.md lists all
+///                   keys. Borrowed.
 /// @param value      UTF-8. Borrowed and copied; `keyferry_config_free` wipes the copy.
 /// @param error_out  receives the details of a failure; may be NULL
 ///
@@ -113,7 +114,7 @@ pub unsafe extern "C" fn keyferry_config_load(
 ///          KEYFERRY_E_INVALID_VALUE if the value is out of range or contains a control character
 /// Owner:   ownership does not change
 /// Threads: [one]: no other call may use `config` at the same time
-/// Source:  the configuration table in README.md
+/// Source:  docs/configuration.md
 /// Since:   0.1
 ///
 /// # Safety

@@ -10,9 +10,9 @@ use crate::ffi::session::{self, keyferry_session};
 use crate::ffi::status::keyferry_status;
 use crate::ffi::text;
 
-/// Explains what a request for a resource would do, and why: the service, account and key, the
-/// cached token, when it will be refreshed, and how long keyferry will return the last error
-/// without a new request.
+/// Explains how keyferry would get a token for a resource, and why: the service, the account, the
+/// key of the token in the cache, the cached token, when keyferry will refresh the token, and how
+/// long keyferry will return the last error without a new network request.
 ///
 /// Makes no network request.
 ///

@@ -30,7 +30,7 @@ use std::mem::MaybeUninit;
 ///          KEYFERRY_E_BUSY if another process takes too long to fetch the token;
 ///          KEYFERRY_E_FORKED if `session` was opened before a fork
 /// Owner:   the caller frees the token with `keyferry_token_free`
-/// Threads: [any]; threads that need the token at the same time share one request
+/// Threads: [any]; if several threads need the token at the same time, keyferry fetches it once
 /// Source:  FileVerbs API, `POST /accounts/access-token`
 /// Since:   0.1
 #[unsafe(no_mangle)]
@@ -44,7 +44,8 @@ pub extern "C" fn fileverbs_bearer(
     })
 }
 
-/// Gets the configured `SecretKey` header of FileVerbs, for machine-to-machine calls, as a token.
+/// Gets the configured `SecretKey` header of FileVerbs as a token. This header is for
+/// machine-to-machine requests.
 ///
 /// Makes no network request, unless a plugin supplies the secret.
 ///
@@ -63,7 +64,7 @@ pub extern "C" fn fileverbs_bearer(
 ///          KEYFERRY_E_FORKED if `session` was opened before a fork
 /// Owner:   the caller frees the token with `keyferry_token_free`
 /// Threads: [any]
-/// Source:  FileVerbs API, SecretKey (Integration, API Secret)
+/// Source:  FileVerbs API, SecretKey (in the portal: Integration, API Secret)
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn fileverbs_secret_key(

@@ -71,8 +71,9 @@ impl Drop for LogSink {
 /// Sets the function that receives the log messages of the whole library. The messages contain no
 /// secrets.
 ///
-/// It replaces the previous callback: keyferry waits until no call of that callback is running, and
-/// then runs its finalizer. A forked child logs nothing until it calls this function itself.
+/// `callback` replaces the previous callback: keyferry waits until no call of the previous callback
+/// is running, and then runs the finalizer of the previous callback. A forked child logs nothing
+/// until it calls this function itself.
 ///
 /// @param level      the most detailed level to log: one of `KEYFERRY_LOG_`
 /// @param callback   receives the messages; NULL turns the log off, and `finalizer` then runs at once
@@ -80,7 +81,7 @@ impl Drop for LogSink {
 /// @param finalizer  frees `user_data`; may be NULL
 /// @param error_out  receives the details of a failure; may be NULL
 ///
-/// Errors:  KEYFERRY_E_INVALID_VALUE if `level` is another number;
+/// Errors:  KEYFERRY_E_INVALID_VALUE if `level` is not one of `KEYFERRY_LOG_`;
 ///          KEYFERRY_E_REENTRANT if a log callback calls this function;
 ///          after either error the caller still owns `user_data`
 /// Owner:   keyferry owns `user_data` until `finalizer` has run

@@ -71,7 +71,7 @@ pub unsafe extern "C" fn masv_login(
 /// the resource is set.
 ///
 /// @param session    NULL for the default session
-/// @param resource   a URL of a service, `SERVICE:PATH`, a pasted link of get.massive.io, or a MASV path: `user`,
+/// @param resource   a URL of a service, `SERVICE:PATH`, a link copied from get.massive.io, or a MASV path: `user`,
 ///                   `packages/ID`, `packages/ID/transfers/ID`, `transfers/ID`, `links/ID?secret=S`. UTF-8.
 ///                   Borrowed.
 /// @param token_out  receives the token
@@ -86,8 +86,8 @@ pub unsafe extern "C" fn masv_login(
 ///          KEYFERRY_E_LOGIN_REQUIRED if the user must log in;
 ///          KEYFERRY_E_BAD_CREDENTIALS if the service rejects the credential;
 ///          KEYFERRY_E_NOT_FOUND if the service does not know the requested item;
-///          KEYFERRY_E_INSUFFICIENT_ACCESS if the available credentials do not allow the access (a
-///            download needs a link);
+///          KEYFERRY_E_INSUFFICIENT_ACCESS if the available credentials do not allow the access:
+///            for example, a download from a MASV package requires a link to the package;
 ///          KEYFERRY_E_UNSUPPORTED if the service does not support the operation;
 ///          KEYFERRY_E_SECRET_SOURCE or KEYFERRY_E_UNSAFE_FILE if a secret cannot be read;
 ///          KEYFERRY_E_PLUGIN if a required plugin fails;
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn masv_login(
 ///          KEYFERRY_E_BUSY if another process takes too long to fetch the token;
 ///          KEYFERRY_E_FORKED if `session` was opened before a fork
 /// Owner:   the caller frees the token with `keyferry_token_free`
-/// Threads: [any]; threads that need the same token share one request
+/// Threads: [any]; if several threads need the same token, keyferry fetches it once
 /// Source:  API documentation of the services
 /// Since:   0.1
 ///

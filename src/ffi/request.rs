@@ -126,7 +126,7 @@ pub extern "C" fn keyferry_request_set_min_valid_s(
 /// @param error_out  receives the details of a failure; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NULL_ARGUMENT if `request` is NULL;
-///          KEYFERRY_E_INVALID_VALUE if `access` is another number
+///          KEYFERRY_E_INVALID_VALUE if `access` is not one of `KEYFERRY_ACCESS_`
 /// Owner:   ownership does not change
 /// Threads: [one]
 /// Source:  MASV API, package tokens
@@ -180,8 +180,8 @@ pub unsafe extern "C" fn keyferry_request_set_account(
         let request = boundary::required(request, "request")?;
         // SAFETY: the caller promises that `account` is NULL or ends in NUL.
         let account = unsafe { text::optional(account, "account") }?;
-        // An over-long name matches no profile. It is replaced by the empty name, which matches
-        // none either, so that it is not copied.
+        // A name that is too long matches no profile. To avoid a copy of it, use the empty name
+        // instead, which matches no profile either.
         request.request.account = account.map(|name| {
             if text::check_length(name, "account").is_ok() {
                 name

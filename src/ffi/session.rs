@@ -50,8 +50,8 @@ fn forked_error() -> Error {
 /// Opens a session.
 ///
 /// Makes no network request. Starts no thread, except those that initialise the configured plugins.
-/// A plugin that cannot be used does not make this function fail: only requests for tokens of that
-/// plugin fail, with the reason as their error message.
+/// A plugin that cannot be used does not make this function fail: only calls that need that plugin
+/// fail, and their error message gives the reason.
 ///
 /// @param config       NULL for the user's `config.toml` and the environment. Borrowed and copied.
 /// @param session_out  receives the session
@@ -63,7 +63,7 @@ fn forked_error() -> Error {
 ///          KEYFERRY_E_NOT_CONFIGURED if the selected `profile` does not exist
 /// Owner:   the caller frees the session with `keyferry_session_free`
 /// Threads: [any]
-/// Source:  the configuration table in README.md
+/// Source:  docs/configuration.md
 /// Since:   0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn keyferry_session_open(
@@ -108,7 +108,7 @@ pub extern "C" fn keyferry_session_free(session: Option<Box<keyferry_session>>) 
     });
 }
 
-/// Gets the headers for a request.
+/// Gets the headers for the resource of a request.
 ///
 /// Uses the cached token if it is fresh; otherwise loads a token from the store or requests one
 /// from the service.
@@ -123,7 +123,7 @@ pub extern "C" fn keyferry_session_free(session: Option<Box<keyferry_session>>) 
 ///          KEYFERRY_E_FORKED if `session` or `request` was created before a fork;
 ///          KEYFERRY_E_CANCELLED if `request` is cancelled
 /// Owner:   the caller frees the token with `keyferry_token_free`
-/// Threads: [any]; threads that need the same token share one request
+/// Threads: [any]; if several threads need the same token, keyferry fetches it once
 /// Source:  API documentation of the services
 /// Since:   0.1
 #[unsafe(no_mangle)]
@@ -179,23 +179,24 @@ pub extern "C" fn keyferry_session_cached(
     })
 }
 
-/// Copies the header line of a fresh cached token, `Name: value`, and a NUL into a buffer.
+/// Copies the header line `Name: value` of a fresh cached token into a buffer, followed by a NUL.
 ///
 /// Does not read the store and makes no network request. Allocates memory only for links and for
 /// URLs in an unusual spelling. The first use of the default session opens it, which reads the
 /// configuration.
 ///
-/// Once a refresh of the token is due, one call returns KEYFERRY_E_NOT_CACHED although the token is
-/// still valid. The caller should then call `keyferry_session_token_for`, which starts the refresh.
-/// All other calls still return the token.
+/// When the token becomes due for a refresh, one call of this function returns
+/// KEYFERRY_E_NOT_CACHED, although the token is still valid. The caller that gets this code should
+/// call `keyferry_session_token_for`, which starts the refresh. All other calls of this function
+/// still return the token.
 ///
 /// @param session     NULL for the default session
 /// @param resource    as for `masv_token_for`. Borrowed.
 /// @param buffer      receives the line; may be NULL if `capacity` is 0. After any status other than KEYFERRY_OK it
 ///                    may contain bytes of a token.
 /// @param capacity    the size of `buffer` in bytes; a line is shorter than 17000 bytes
-/// @param length_out  receives the length of the line in bytes without NUL, also with KEYFERRY_E_BUFFER_TOO_SMALL;
-///                    may be NULL
+/// @param length_out  receives the length of the line in bytes without NUL, even if the status is
+///                    KEYFERRY_E_BUFFER_TOO_SMALL; may be NULL
 ///
 /// Errors:  KEYFERRY_E_NOT_CACHED if no fresh token is cached: call `keyferry_session_token_for`;
 ///          KEYFERRY_E_BUFFER_TOO_SMALL if the line and its NUL do not fit;
@@ -321,8 +322,8 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
         let resource = unsafe { text::required(resource, "resource") }?;
         // SAFETY: the caller promises that `value` is NULL or ends in NUL.
         let value = unsafe { text::required(value, "value") }?;
-        // An over-long value belongs to no token, so it is not copied. The empty value belongs to
-        // none either.
+        // A value that is too long belongs to no token. To avoid a copy of it, reject the empty
+        // string instead, which belongs to no token either.
         let value = Secret::from(if text::check_length(value, "value").is_ok() {
             value
         } else {
@@ -332,13 +333,13 @@ pub unsafe extern "C" fn keyferry_session_reject_value(
     })
 }
 
-/// Adds a token that the caller got from the service itself, such as the token of a package that it
-/// created through a Portal, or of a transfer that it started.
+/// Adds a token that the caller got from the service itself, such as the token of a package that
+/// the caller created through a Portal, or of a transfer that the caller started.
 ///
 /// Caches and stores the token. Makes no network request.
 ///
 /// @param session         NULL for the default session
-/// @param resource        `packages/ID` or `transfers/ID`, or the URL of one. Borrowed.
+/// @param resource        `packages/ID`, `transfers/ID`, or the URL of a package or transfer. Borrowed.
 /// @param value           the token, UTF-8. Borrowed and copied.
 /// @param expires_unix_s  the expiry in seconds since 1970; `KEYFERRY_NO_EXPIRY` to read it from the token
 /// @param error_out       receives the details of a failure; may be NULL
@@ -377,9 +378,9 @@ pub unsafe extern "C" fn keyferry_session_adopt(
     })
 }
 
-/// Removes everything that keyferry caches or stores for a resource: the token, its record, its
-/// renewal secret and remembered rejections. Other processes remove their copies when they next
-/// read the store.
+/// Removes everything that keyferry caches or stores for a resource: the token, the secret that
+/// refreshes the token, and recorded rejections of a credential. Other processes remove their
+/// copies when they next read the store.
 ///
 /// Makes no network request.
 ///
@@ -391,8 +392,7 @@ pub unsafe extern "C" fn keyferry_session_adopt(
 ///          KEYFERRY_E_INVALID_RESOURCE if `resource` is malformed;
 ///          KEYFERRY_E_UNKNOWN_SERVICE if `resource` belongs to no configured service;
 ///          KEYFERRY_E_NO_HEADER if `resource` takes no credential header;
-///          KEYFERRY_E_STORE or KEYFERRY_E_UNSAFE_FILE if a record could not be removed from the
-///            store;
+///          KEYFERRY_E_STORE or KEYFERRY_E_UNSAFE_FILE if data cannot be removed from the store;
 ///          KEYFERRY_E_FORKED if `session` was opened before a fork
 /// Owner:   ownership does not change
 /// Threads: [any]

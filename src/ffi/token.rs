@@ -40,7 +40,7 @@ fn c_string(bytes: &[u8]) -> *const c_char {
     bytes.as_ptr().cast()
 }
 
-/// Returns the number of headers that a request needs. All built-in services need one.
+/// Returns the number of headers of the token. A token of a built-in service has one header.
 ///
 /// @param token  NULL gives 0
 ///
@@ -100,7 +100,8 @@ pub extern "C" fn keyferry_token_header_value(
     })
 }
 
-/// Returns the value of the first header without a scheme such as `Bearer`. The value is a secret.
+/// Returns the value of the first header. A scheme such as `Bearer` is removed from the value. The
+/// value is a secret.
 ///
 /// @param token  NULL gives NULL
 ///

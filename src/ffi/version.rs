@@ -26,8 +26,8 @@ pub extern "C" fn keyferry_version() -> *const c_char {
     panic::infallible("keyferry_version", std::ptr::null(), || VERSION.as_ptr())
 }
 
-/// Returns the ABI version of the library at run time. `KEYFERRY_ABI_VERSION` is that of the
-/// header.
+/// Returns the ABI version of the library at run time. `KEYFERRY_ABI_VERSION` is the ABI
+/// version of the header.
 ///
 /// Errors:  none
 /// Threads: [any]

@@ -76,8 +76,9 @@ pub struct keyferry_plugin {
     pub version: *const c_char,
     /// An array of `setting_count` settings; NULL for none.
     pub settings: *const keyferry_plugin_setting,
-    /// Initialises the plugin. The host calls it before any other function, and only once while any
-    /// session uses the plugin. `host` stays valid until the process ends. May be NULL.
+    /// Initialises the plugin. The host calls `init` before any other function of the plugin, and
+    /// does not call `init` again while a session uses the plugin. The table `host` stays valid
+    /// until the process ends. The field `init` may be NULL.
     ///
     /// Threads: [load]
     pub init: Option<
@@ -87,7 +88,8 @@ pub struct keyferry_plugin {
         ) -> keyferry_plugin_status,
     >,
     /// Releases what `init` set up. If `init` succeeded, the host calls `deinit` when no session
-    /// uses the plugin any more. The host may call `init` again later. May be NULL.
+    /// uses the plugin any more. The host may call `init` again later. The field `deinit`
+    /// may be NULL.
     ///
     /// Threads: [load]
     pub deinit: Option<unsafe extern "C" fn()>,

@@ -22,7 +22,8 @@ pub const KEYFERRY_PLUGIN_LOG_HOST_MISBEHAVES: u32 = 5;
 ///
 /// The host
 /// - follows no redirect, and uses https except for connections to this machine;
-/// - sends requests only to URLs below those of the plugin, and reads at most 1 MiB of a response;
+/// - sends requests only to URLs below the base URLs of the plugin, and reads at most 1 MiB of a
+///   response;
 /// - retries a failed GET, and no other request that may have reached the service;
 /// - remembers rejected secrets for a while, in all processes, and does not send them again during
 ///   that time;
@@ -40,8 +41,8 @@ pub struct keyferry_plugin_host {
     pub reserved: u32,
     /// Gets the value of a declared setting for the account of the call. Returns
     /// `KEYFERRY_PLUGIN_E_NOT_CONFIGURED` if the setting is not set, and
-    /// `KEYFERRY_PLUGIN_E_SECRET_SOURCE` if its source does not return the value. Not allowed in
-    /// `init`. May block.
+    /// `KEYFERRY_PLUGIN_E_SECRET_SOURCE` if its source does not return the value. The function
+    /// may block. A plugin must not call it in `init`.
     ///
     /// Threads: [any]
     pub get_setting: Option<
@@ -59,7 +60,7 @@ pub struct keyferry_plugin_host {
     /// `exchange` returns this code without sending the request.
     ///
     /// If a plugin returns the error code of `exchange` unchanged, the user gets all details of the
-    /// error. Not allowed in `init`. May block.
+    /// error. The function may block. A plugin must not call it in `init`.
     ///
     /// Threads: [any]
     pub exchange: Option<
@@ -69,8 +70,8 @@ pub struct keyferry_plugin_host {
             response: *mut keyferry_plugin_response,
         ) -> keyferry_plugin_status,
     >,
-    /// Allocates a buffer of `size` zero bytes, for strings that contain secrets. All buffers of a
-    /// call together have at most 4 MiB.
+    /// Allocates a buffer of `size` bytes, all zero, for strings that contain secrets. All buffers
+    /// of a call together have at most 4 MiB.
     ///
     /// Threads: [any]
     pub new_buffer: Option<

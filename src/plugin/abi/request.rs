@@ -32,7 +32,7 @@ pub struct keyferry_plugin_request {
     pub struct_size: u32,
     /// One of `KEYFERRY_PLUGIN_METHOD_`.
     pub method: u32,
-    /// The key of the setting that has the base URL; NULL for `url`.
+    /// The key of the setting that has the base URL. NULL means the setting with the key `url`.
     pub base_url_setting: *const c_char,
     /// The path and query below the base URL, with a leading slash. A path with `..` cannot leave
     /// the base URL.

@@ -10,9 +10,9 @@ pub const KEYFERRY_PLUGIN_EXTENSION_SECRET_SOURCE: &str = "keyferry.secret-sourc
 
 /// The extension `keyferry.secret-source/1`: a source of secrets for other services.
 ///
-/// In config.toml a secret refers to it as `{ plugin = ["NAME", "WHAT"] }`. NAME is the name of the
-/// plugin, and WHAT is the name of the secret. The host calls `get` each time it needs the secret,
-/// and neither caches nor stores the secret.
+/// In config.toml, a setting with the value `{ plugin = ["NAME", "WHAT"] }` gets its secret from
+/// the plugin. NAME is the name of the plugin, and WHAT is the name of the secret. The host calls
+/// `get` each time it needs the secret, and neither caches nor stores the secret.
 ///
 /// A source MUST
 /// - define the names that WHAT can be, and fail with an error message for any other name;

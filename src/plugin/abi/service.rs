@@ -104,9 +104,9 @@ pub struct keyferry_plugin_service {
             spec: *const keyferry_plugin_token_spec,
         ) -> keyferry_plugin_status,
     >,
-    /// Refreshes a token with the secret from `set_renewal_secret`. If it returns
+    /// Refreshes a token with the secret from `set_renewal_secret`. If `renew` returns
     /// `KEYFERRY_PLUGIN_E_BAD_CREDENTIALS` or `KEYFERRY_PLUGIN_E_UNSUPPORTED`, the host calls
-    /// `acquire`. May be NULL.
+    /// `acquire`. The field `renew` may be NULL.
     ///
     /// Threads: [call]
     pub renew: Option<
