@@ -134,7 +134,7 @@ fn escape_prompt(question: &str) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;

@@ -21,11 +21,11 @@ use keyferry::sys::private_file::{self, Privacy};
 
 const MAX_INPUT_BYTES: usize = 64 * 1024;
 
-/// The source of a secret. Without an option it is the prompt, or standard input if that is not a
-/// terminal.
+/// The source of a secret. Without an option, the source is a prompt, or standard input if standard
+/// input is not a terminal.
 #[derive(Args)]
 pub struct SecretInput {
-    /// Read the secret from this file descriptor, one secret per line
+    /// Read the secret from this file descriptor
     #[arg(long, value_name = "N", conflicts_with = "secret_file")]
     pub secret_fd: Option<i32>,
     /// Read the secret from this file, which other users must not be able to read
@@ -74,8 +74,8 @@ impl SecretInput {
         self.secret_fd.is_some() || self.secret_file.is_some()
     }
 
-    /// Reads one secret for each prompt, in this order. The first `required` ones must be there.
-    /// Others that are missing are returned empty.
+    /// Reads one secret for each prompt, in the order of the prompts. The first `required` secrets
+    /// must not be missing or empty. If another secret is missing, returns an empty secret for it.
     ///
     /// # Errors
     /// [`ErrorKind::SecretSource`] if a required secret is missing or the input is invalid;

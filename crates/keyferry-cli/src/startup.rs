@@ -1,5 +1,6 @@
-//! The start of both programs: standard streams, environment and core files. Also how
-//! git-credential-keyferry hands over to keyferry.
+//! Starts the programs `keyferry` and `git-credential-keyferry`: prepares the standard streams and
+//! the environment, and keeps secrets out of core files. Also replaces `git-credential-keyferry`
+//! with `keyferry` for requests that need the full program.
 //!
 //! Only this file reads the arguments and environment variables of the process.
 
@@ -67,7 +68,7 @@ pub fn log_warnings_to_stderr() {
         let _ = writeln!(io::stderr(), "keyferry: warning: {}", sanitize(text));
     };
     log::install(Some(Level::Warn), Some(Box::new(log_warning)))
-        .expect("no log callback is installed yet, so this is not called from one");
+        .expect("log::install fails only inside a log callback, and none is installed yet");
 }
 
 /// Replaces this program with `keyferry git` from the same directory. Returns an exit code if that

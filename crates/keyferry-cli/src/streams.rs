@@ -33,10 +33,7 @@ impl Streams<'_> {
             .filter(|ms| *ms > 0 && error.is_transient())
             .map(|ms| ms.div_ceil(1000));
         match pause {
-            Some(seconds) => self.fail(&format!(
-                "{} (not before {seconds} s from now)",
-                error.message()
-            )),
+            Some(seconds) => self.fail(&format!("{} (wait at least {seconds} s)", error.message())),
             None => self.fail(error.message()),
         };
         match error.kind {

@@ -1,6 +1,6 @@
 //! A private temporary directory that is removed when it is dropped.
 //!
-//! Not for secrets: if the process is killed, the directory remains.
+//! Don't write secrets to it: if the process is killed, the directory remains.
 
 use std::fs;
 use std::io::{self, Write};
@@ -67,7 +67,7 @@ impl Drop for TempDir {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -48,8 +48,8 @@ pub struct SignInOptions {
     /// E-mail address [default: `masv.email`, else prompt]
     #[arg(long, value_name = "ADDRESS")]
     pub email: Option<String>,
-    /// The source of the password. The default is a prompt, or standard input if that is not a
-    /// terminal.
+    /// The source of the password. The default is a prompt, or standard input if standard input is
+    /// not a terminal.
     #[command(flatten)]
     pub input: SecretInput,
     /// Use this profile from config.toml

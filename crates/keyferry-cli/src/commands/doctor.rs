@@ -70,8 +70,8 @@ impl Report {
 
 /// How long to wait for a service's response.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest acceptable clock skew. With a larger one, expired tokens may seem valid and valid
-/// ones expired.
+/// The largest acceptable clock skew. With a larger skew, keyferry may use an expired token or
+/// discard a valid one.
 const MAX_CLOCK_SKEW_S: i64 = 120;
 
 /// Runs all checks.

@@ -69,8 +69,8 @@ pub fn run(options: &ExecOptions, context: &CliContext, streams: &mut Streams<'_
     }
 }
 
-/// Whether a setting is exported. Settings of services are. Settings of keyferry itself stay
-/// unchanged in the environment.
+/// Whether `keyferry exec` exports a setting: true for the settings of services. The environment
+/// variables of keyferry's own settings stay unchanged.
 fn is_exported(field: &SettingDefinition) -> bool {
     ["masv.", "fileverbs.", "agent."]
         .iter()

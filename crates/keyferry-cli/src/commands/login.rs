@@ -38,8 +38,8 @@ pub struct LoginOptions {
     /// a password. Requires --save.
     #[arg(long)]
     pub with_key: bool,
-    /// The source of the secret. The default is a prompt, or standard input if that is not a
-    /// terminal.
+    /// The source of the secret. The default is a prompt, or standard input if standard input is
+    /// not a terminal.
     #[command(flatten)]
     pub input: SecretInput,
     /// Save the secret, so that keyferry can log in again by itself
@@ -188,7 +188,7 @@ impl LoginAttempt<'_> {
         }
     }
 
-    /// Reads e-mail address and password. None if the configured ones are to be used.
+    /// Reads e-mail address and password. None if the login uses the configured values.
     fn email_and_password(
         &self,
         base_url: &str,
@@ -235,8 +235,8 @@ impl LoginAttempt<'_> {
         Ok(outcome)
     }
 
-    /// Saves an API key. There is no login with an API key, so it is first checked when MASV
-    /// responds to a request with it.
+    /// Saves an API key. There is no login with an API key. MASV checks the key when keyferry first
+    /// sends a request with it.
     fn save_api_key(&self, streams: &mut Streams<'_>) -> Result<LoginOutcome> {
         let Some(target) = self.options.save else {
             let what = "cannot log in with an API key without saving it; add --save keyring or --save file, or set MASV_API_KEY";

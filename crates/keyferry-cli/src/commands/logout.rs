@@ -44,8 +44,8 @@ impl LogoutService {
     }
 }
 
-/// Deletes tokens. Configured secrets are kept, and the output lists them, because the next request
-/// logs in again with them.
+/// Deletes tokens. Keeps the configured secrets. The next request uses them to log in again, so the
+/// output lists their settings.
 pub fn run(options: &LogoutOptions, context: &CliContext, streams: &mut Streams<'_>) -> u8 {
     let outcome = context.load_config().and_then(|config| {
         let account = options

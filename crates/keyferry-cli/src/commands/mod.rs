@@ -67,8 +67,8 @@ pub enum Command {
     Login(LoginOptions),
     /// Delete stored tokens, including the secrets that refresh them
     ///
-    /// Configured passwords and keys are kept. The output lists them, because the next request uses
-    /// them to log in again.
+    /// Keeps the configured passwords and keys. The next request uses them to log in again, so the
+    /// output lists the settings that contain them.
     #[command(after_help = EXIT_CODES_HELP)]
     Logout(LogoutOptions),
     /// List the stored tokens and how long they remain valid

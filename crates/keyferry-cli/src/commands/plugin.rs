@@ -30,8 +30,7 @@ pub struct PluginOptions {
 
 #[derive(Subcommand)]
 enum PluginAction {
-    /// List the plugins of the setting `plugins`, what they serve and which of their settings are
-    /// set
+    /// List the configured plugins, what they serve and which of their settings have a value
     #[command(after_help = crate::exit_code::EXIT_CODES_HELP)]
     List {
         /// Use this profile from config.toml
@@ -48,13 +47,14 @@ enum PluginAction {
     Check {
         /// Absolute path of the plugin file
         file: PathBuf,
-        /// Run the check in this process, as the child process of the command does.
+        /// Run the check in this process. Without this option, the command starts a child process
+        /// with this option.
         #[arg(long, hide = true)]
         inside: bool,
     },
 }
 
-/// The limits of a check. A plugin that hangs in every function still ends within them.
+/// The limits of a check. The time is enough to check a plugin that hangs in every function.
 const CHECK_LIMITS: Limits = Limits {
     time: Duration::from_secs(120),
     bytes: 256 * 1024,

@@ -59,8 +59,8 @@ pub enum OutputFormat {
     /// A configuration file for `curl -K -`.
     ///
     /// Rationale: with -L, curl follows redirects and sends the header to any host that a redirect
-    /// names. curl removes only `Authorization` and cookies from such a request. The configuration
-    /// therefore forbids redirects.
+    /// names. From a request to another host, curl removes only `Authorization` and cookies. The
+    /// configuration therefore forbids redirects.
     Curl,
     /// The value without a header name.
     Token,

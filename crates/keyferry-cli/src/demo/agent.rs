@@ -43,7 +43,7 @@ pub(super) fn add_rows(demo: &mut DemoRun) {
     );
 }
 
-/// Returns the message of the expected error: nobody is signed in.
+/// Returns the message of the expected error: no user is signed in.
 fn expect_login_required(session: &Session) -> Result<String> {
     match session.agent_session() {
         Err(error) if error.kind == ErrorKind::LoginRequired => Ok(format!(

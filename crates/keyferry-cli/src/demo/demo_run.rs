@@ -17,7 +17,7 @@ use keyferry::session::{Options, Session};
 use keyferry::sys::clock::coarse_unix_us;
 use keyferry_sandbox::{self, Sandbox, credentials as c};
 
-/// A call of the application to a service, and the status that it should get.
+/// A call of the application to a service, and the status that the service should return.
 pub(super) struct ServiceCall {
     method: &'static str,
     url: String,
@@ -71,8 +71,8 @@ pub(super) struct RowSpec<'a> {
     pub(super) access: Access,
     /// Where the token comes from, in one word.
     pub(super) source: &'static str,
-    /// The requests that keyferry should send for the token: counters of the sandbox and their
-    /// increases.
+    /// The requests that keyferry should send for the token: names of counters of the sandbox, each
+    /// with the number of requests that the counter should count.
     pub(super) requests: &'a [(&'static str, u64)],
     pub(super) call: ServiceCall,
     pub(super) note: &'static str,

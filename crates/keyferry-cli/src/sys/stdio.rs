@@ -42,9 +42,9 @@ pub fn stdout_was_closed() -> bool {
     CLOSED_AT_START[1].load(Ordering::Relaxed)
 }
 
-/// Closes the streams that were closed at the start, before another program replaces this one. Call
-/// it after all files are open. Otherwise a new descriptor would get the number of a standard
-/// stream.
+/// Closes each /dev/null that Rust's runtime opened in place of a standard stream, so that the
+/// stream is closed again for the program that replaces this one. Call this function after all
+/// files are open. Otherwise a new descriptor would get the number of a standard stream.
 pub fn close_recorded_streams() {
     for (number, was_closed) in STANDARD_STREAMS.into_iter().zip(&CLOSED_AT_START) {
         if was_closed.load(Ordering::Relaxed) {

@@ -387,7 +387,7 @@ fn a_service_that_wants_to_be_left_alone_is_by_every_program() {
                 let output = run_with_input(&mut command, "");
                 output.assert_error(4, &status.to_string());
                 let tells_when =
-                    output.err.contains("not before ") && output.err.contains(" s from now");
+                    output.err.contains("(wait at least ") && output.err.contains(" s)");
                 assert!(
                     tells_when || (number == 0 && retry_after != Some("60")),
                     "{status} {retry_after:?}: {}",

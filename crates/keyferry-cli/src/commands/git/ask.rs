@@ -17,7 +17,7 @@ use keyferry::secret::Secret;
 use keyferry::session::Session;
 use keyferry::sys::process::{Limits, RunOutcome, run};
 
-/// Prompts for the MASV password if only that is missing, logs in with it and returns the token.
+/// Prompts for the MASV password if only the password is missing, logs in and returns the token.
 /// Returns the original error if prompts are not allowed.
 ///
 /// # Errors

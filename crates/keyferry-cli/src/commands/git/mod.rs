@@ -81,13 +81,13 @@ fn answer_without_credential(name: Option<&str>, streams: &mut Streams<'_>) -> u
 pub enum FastPath {
     /// The request was answered. Contains the exit code.
     Answered(u8),
-    /// The full program has to answer. Contains the message if it was already read from standard
-    /// input.
+    /// The full program has to answer. Contains the message if this program has already read it
+    /// from standard input.
     NeedsFullCli(Option<Message>),
 }
 
-/// Answers requests that need only the store, or nothing at all. These are most requests: git asks
-/// every helper about every host, and sends every password to every helper.
+/// Answers requests that need only the store, or nothing at all. That is enough for most requests:
+/// git asks every helper about every host, and sends every password to every helper.
 pub fn fast_path(
     arguments: &[OsString],
     context: &CliContext,
@@ -217,8 +217,8 @@ impl GitCall<'_> {
     /// Returns the resource for the host of the request, if exactly one service is at that host.
     ///
     /// Rationale: git sends a path only if `credential.useHttpPath` is set. FileVerbs needs no
-    /// path, because one bearer token is valid for all of it. MASV does: without a path, keyferry
-    /// could only return the user's own token, which allows more than a package token.
+    /// path, because one bearer token is valid for the whole service. MASV needs a path: without
+    /// it, keyferry could only return the user's own token, which allows more than a package token.
     fn host_resource(&self) -> Option<&'static str> {
         let mut services = self
             .session

@@ -1,7 +1,7 @@
 //! Tests of the git operations on a session that lives longer than one request: trap 10, and
 //! adopted tokens.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::sync::Arc;
 
