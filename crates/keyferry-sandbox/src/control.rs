@@ -1,7 +1,7 @@
 //! The control routes, `/sandbox/…` on every listener, for tests in languages other than Rust.
 //!
-//! They need no credential and are neither counted nor recorded. The crate's documentation
-//! describes their JSON.
+//! They need no credential and are neither counted nor recorded. `docs/testing.md` describes their
+//! JSON.
 
 use serde_json::{Value, json};
 

@@ -33,7 +33,7 @@ pub const SECOND_API_KEY: &str = "zQ=9$s(e)c{o}n[d]!:@/<,.+*~_-aBcDeFgHiJkLmNoPq
 pub const TEAM_ID: &str = "01J0SANDB0XTEAM00000000001";
 /// Subdomain of [`TEAM_ID`], which also identifies the team.
 pub const TEAM_SUBDOMAIN: &str = "sandbox";
-/// Display name of [`TEAM_ID`]. It is not an id: a request that uses it as one gets a 404.
+/// Display name of [`TEAM_ID`]. It is not an id: a request that uses it as an id gets a 404.
 pub const TEAM_NAME: &str = "Sandbox Pictures";
 /// Team of the second account.
 pub const SECOND_TEAM_ID: &str = "01J0SANDB0XTEAM00000000002";

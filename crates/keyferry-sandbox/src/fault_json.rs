@@ -28,7 +28,7 @@ const FIELDS: [&str; 17] = [
 ];
 
 impl Fault {
-    /// Parses a fault from the JSON that the crate's documentation describes.
+    /// Parses a fault from the JSON that `docs/testing.md` describes.
     ///
     /// # Errors
     ///

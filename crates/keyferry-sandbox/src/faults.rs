@@ -208,7 +208,8 @@ impl Fault {
     }
 }
 
-/// Returns the first fault that applies to a request, and uses it up once.
+/// Returns the first fault that applies to a request, and subtracts 1 from the fault's remaining
+/// uses.
 pub(crate) fn take_matching(faults: &mut Vec<Fault>, request: &SandboxRequest) -> Option<Fault> {
     let mut hit = None;
     for (index, fault) in faults

@@ -28,8 +28,9 @@ impl Signer {
         })
     }
 
-    /// Signs the claims, with `key_id` in the header. Two tokens must never be equal, but the
-    /// documented claims of two tokens issued in the same second are. `key_id` makes them differ.
+    /// Signs the claims, with `key_id` in the header. Two tokens must never be equal, but two
+    /// tokens that are issued in the same second may have equal claims. `key_id` makes the tokens
+    /// differ.
     pub(crate) fn sign(&self, key_id: &str, claims: &Value) -> String {
         let header = json!({"alg": "HS256", "kid": key_id, "typ": "JWT"});
         let header = URL_SAFE_NO_PAD.encode(header.to_string());

@@ -12,8 +12,10 @@
 //! sets every `Date` header. The pages of a listing are numbered from 1. The route that looks up a
 //! single package doesn't find packages in the inbox.
 //!
-//! The control routes at `/sandbox/…` do the same over HTTP, for tests in other languages:
-//! `docs/testing.md` in the repository lists them, with the faults, behaviours and counters.
+//! A Rust test controls the sandbox with the methods of [`Sandbox`]. Tests in other languages use
+//! the control routes at `/sandbox/…`. `docs/testing.md` in the repository lists these routes and
+//! the faults, behaviours and counters. A behaviour is a property of a service that a test can
+//! change.
 
 mod agent;
 mod apply_fault;

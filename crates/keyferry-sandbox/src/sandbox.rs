@@ -157,7 +157,7 @@ impl Sandbox {
             .with(|state| state.tokens.reject_generation(kind, generation));
     }
 
-    /// Changes one of the behaviours listed in the [crate's documentation](crate).
+    /// Changes one of the behaviours that `docs/testing.md` in the repository lists.
     ///
     /// # Panics
     ///

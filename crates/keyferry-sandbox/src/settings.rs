@@ -86,7 +86,7 @@ impl Settings {
         }
     }
 
-    /// Sets one behaviour. The crate's documentation lists the keys.
+    /// Sets one behaviour. `docs/testing.md` lists the keys.
     pub(crate) fn set(&mut self, key: &str, value: &Value) -> Result<SettingChange, String> {
         match key {
             "auth_refusal_status" => self.auth_refusal_status = status_value(key, value)?,

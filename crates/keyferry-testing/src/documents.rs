@@ -61,7 +61,7 @@ pub fn blocks(text: &str) -> Vec<Block> {
     found
 }
 
-/// The code with the sandbox's URLs and data in place of the examples'.
+/// Returns the code with the sandbox's URLs and data instead of the made-up ones in the examples.
 pub fn with_sandbox(code: &str, sandbox: &Sandbox) -> String {
     let link = format!("links/{}?secret={}", c::LINK_ID, c::LINK_SECRET);
     code.replace("https://api.massive.app", sandbox.masv_url())

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use crate::files::beside;
 
-/// A sandbox and a temporary directory, both removed on drop. The directory `lib` in it holds links
-/// to the shared library.
+/// A sandbox and a temporary directory, both removed on drop. The subdirectory `lib` of the
+/// temporary directory holds links to the shared library.
 pub struct HostHarness {
     folder: TempDir,
     sandbox: Sandbox,
@@ -53,7 +53,7 @@ impl HostHarness {
         self.folder.path().join(name)
     }
 
-    /// Replaces the command's environment with this one.
+    /// Replaces the command's environment with the environment of this harness.
     pub fn dress<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env_clear()

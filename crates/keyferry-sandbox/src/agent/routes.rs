@@ -1,8 +1,8 @@
 //! The routes of the MASV Agent. They accept no credential header: the agent keeps one session for
 //! the whole machine.
 //!
-//! There is no route to sign out, because the real agent has none. A test signs out with the
-//! behaviour `agent_signed_in`.
+//! There is no route to sign out, because the real agent has none. A test signs the user out with
+//! `Sandbox::configure`, by setting `agent_signed_in` to false.
 
 use serde_json::{Value, json};
 

@@ -17,8 +17,8 @@ pub(crate) const NEVER: &str = "0001-01-01T00:00:00.000Z";
 pub(crate) const MANAGE: &str = "f";
 /// The `lvl` claim of a package token that permits reading, listing and downloading.
 pub(crate) const READ: &str = "d";
-/// The `lvl` claim of a package token that permits adding files. MASV doesn't document its letter,
-/// so clients must not rely on this one.
+/// The `lvl` claim of a package token that permits adding files. MASV doesn't document the letter
+/// of this claim, so clients must not rely on the letter `u`.
 pub(crate) const WRITE: &str = "u";
 
 pub(crate) struct Account {
@@ -294,8 +294,8 @@ fn links(now_ms: i64) -> BTreeMap<String, Link> {
     ])
 }
 
-/// Parses the `expiry` of a request. Returns `None`, which means that it never expires, if the
-/// string is empty, malformed or in year 1.
+/// Parses the `expiry` in a request. Returns `None`, which means that the item never expires, if
+/// the string is empty, malformed or in year 1.
 pub(crate) fn parse_expiry_ms(text: &str) -> Option<i64> {
     use time::format_description::well_known::Rfc3339;
     if text.is_empty() || text.starts_with("0001-01-01") {

@@ -1,5 +1,5 @@
-//! MASV's transfers. Routes below a package list and start them. Each transfer's own token shows,
-//! retries and cancels it.
+//! MASV's transfers. The routes of a package list its transfers and start new ones. A request to
+//! show, retry or cancel a transfer needs that transfer's own token.
 //!
 //! None of these routes accepts a user credential, not even the owner's.
 
