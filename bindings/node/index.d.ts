@@ -12,6 +12,7 @@
  * Errors: every failure of the library throws a {@link KeyferryError}.
  * Secrets: header values are secrets. A secret passed as a `Buffer` or `Uint8Array` is overwritten with zeros; a string can't be.
  * Threads: each worker thread imports the package itself. {@link Session.default} is the same session in all of them.
+ * Source: the documentation or standard that a function follows.
  *
  * @packageDocumentation
  */
@@ -88,8 +89,8 @@ export interface SessionOptions {
   /**
    * Settings by key, such as `masv.api_key`.
    *
-   * They override file and environment. Values are always literal. keyferry's README lists the keys
-   * in its configuration table.
+   * They override file and environment. Values are always literal. The keys are listed in
+   * docs/configuration.md in keyferry's repository.
    */
   settings?: Record<string, Secret>;
 }
@@ -106,7 +107,7 @@ export type KeyferryCode = `KEYFERRY_E_${string}`;
  *
  * The message says what failed and what to do about it. It contains no secret.
  *
- * Source: the table of status numbers in `keyferry.h`.
+ * Source: the status codes in `keyferry.h`.
  */
 export class KeyferryError extends Error {
   private constructor();
@@ -283,10 +284,10 @@ export class Session {
   adoptSync(resource: Resource, value: Secret, options?: { expiresAt?: Date | null }): void;
 
   /**
-   * Deletes the cached and stored data of a resource: token, record, renewal secret and remembered
-   * refusals.
+   * Deletes everything that keyferry caches or stores for a resource: the token, the secret that
+   * refreshes the token, and recorded rejections of a credential.
    *
-   * Other processes drop their cached token at their next read.
+   * Other processes delete their copies when they next read the store.
    */
   forget(resource: Resource): Promise<void>;
   /** Blocking version of {@link forget}. */
@@ -300,9 +301,9 @@ export class Session {
   /**
    * Explains which credential a resource would get and why.
    *
-   * The result has the service, account and key, what is cached, when it will be refreshed, and for
-   * how long the last failure is returned without a new request. Uses no network. The result
-   * contains no secret.
+   * The result has the service, the account, the key of the token in the cache, the cached token,
+   * when keyferry will refresh the token, and how long keyferry will return the last error without
+   * a new network request. Uses no network. The result contains no secret.
    */
   explain(resource: Resource): Promise<Json>;
   /** Blocking version of {@link explain}. */
@@ -317,7 +318,8 @@ export class Session {
   listSync(): Json[];
 
   /**
-   * Returns counters of the session: flights, waits, logins, refreshes, refusals.
+   * Returns counters of the session, such as flights, waits, logins, refreshes and rejected tokens.
+   * A flight is one fetch that several callers share.
    *
    * Cache hits are not counted.
    */
@@ -375,7 +377,8 @@ export class Session {
   /**
    * Returns the `Authorization: Bearer` header of FileVerbs, refreshed if necessary.
    *
-   * Throws `KEYFERRY_E_NOT_CONFIGURED` without `fileverbs.secret_key` and `fileverbs.api_key`.
+   * Throws `KEYFERRY_E_NOT_CONFIGURED` unless both `fileverbs.secret_key` and `fileverbs.api_key`
+   * are set.
    * Source: FileVerbs API, `POST /accounts/access-token`.
    */
   fileverbsBearer(): Promise<Token>;
@@ -416,11 +419,11 @@ export class Session {
  * and the request is sent once more with a new token. If there is no new token, the caller gets the
  * 401 response. A body that is a stream, or that is inside a `Request` and larger than 1 MiB, can't
  * be sent again. A request with such a body is not retried, and fails on a redirect that requires
- * the body (307, 308). After a redirect, the `dispatcher` in `init` is used, but not one inside a
- * `Request`.
+ * the body (307, 308). After a redirect, a `dispatcher` in `init` is used, but a `dispatcher`
+ * inside a `Request` is not.
  *
- * Throws the errors of {@link Session.tokenFor} if no token can be had. Source: RFC 9110, 15.5.2;
- * Fetch Standard.
+ * Throws the errors of {@link Session.tokenFor} if keyferry cannot get a token. Source: RFC 9110,
+ * 15.5.2; Fetch Standard.
  *
  * @param session the session to use; by default {@link Session.default}
  * @param fetch   the function that sends the requests; by default the global `fetch`

@@ -28,7 +28,7 @@ const library = load();
 /**
  * Returns a function of the C ABI by its C name.
  *
- * Addresses are numbers. Its `async` property runs it on libuv's thread pool.
+ * Addresses are numbers. The function's `async` property runs it on libuv's thread pool.
  */
 export function bind(name) {
   const [result, parameters] = abi.FUNCTIONS[name];
@@ -38,7 +38,7 @@ export function bind(name) {
 /**
  * Allocates memory at a fixed address that the library may write to.
  *
- * It is freed with the last reference to the array.
+ * The memory is freed with the last reference to the array.
  */
 export function allocate(bytes) {
   const array = new Uint8Array(new ArrayBuffer(bytes));

@@ -68,7 +68,7 @@ function keepBody(request) {
 /**
  * Returns the URL, options and headers of a request, from the arguments of `fetch`.
  *
- * The headers are the caller's only.
+ * The headers are only those of the caller, without the headers from keyferry.
  */
 function outgoingRequest(input, init) {
   if (!(input instanceof Request)) return { url: new URL(input), options: init ?? {}, headers: new Headers(init?.headers) };

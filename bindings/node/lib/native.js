@@ -16,7 +16,7 @@ export const MAX_READY = 64;
  */
 export class NativeSession {
   address;
-  /** By resource: its request, created once, and its last token. */
+  /** The request and the last token of each resource. The request is created once. */
   ready = new Map();
 
   /** Opens a session; without options, uses the default session of the process. */

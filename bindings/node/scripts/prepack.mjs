@@ -4,7 +4,7 @@
  *
  * `postpack.mjs` removes them.
  *
- * Set `KEYFERRY_LIBRARY` to the path of a library that is already built to use that one.
+ * To use a library that is already built, set `KEYFERRY_LIBRARY` to its path.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync } from 'node:fs';

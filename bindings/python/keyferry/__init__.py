@@ -18,7 +18,7 @@ Errors: every failure raises a subclass of `Error`, with `status`, `remedy`, `ht
 Secrets: header values are secrets. A secret passed as a `bytearray` is overwritten with zeros; `str` and `bytes` can't be.
 Threads: all objects may be used from any thread, except a `Config` that is still being changed. A forked child opens its own
          session automatically.
-Source: `keyferry.h`, and the services' documentation that each docstring names.
+Source: `keyferry.h`. In a docstring, "Source" names the documentation or standard that the method follows.
 """
 
 from ._library import version as __version__

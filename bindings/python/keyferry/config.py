@@ -21,8 +21,8 @@ class Config:
     """The settings of a session.
 
     `Config()` is empty: it reads no file and no environment variable, and its session keeps tokens
-    in memory only. `Config.load()` reads the user's `config.toml` and the environment. keyferry's
-    README lists the keys in its configuration table.
+    in memory only. `Config.load()` reads the user's `config.toml` and the environment. The keys are
+    listed in docs/configuration.md in keyferry's repository.
     """
 
     __slots__ = ("_address",)

@@ -23,7 +23,7 @@ class Error(Exception):
 
     `str()` returns a message that says what failed and what to do about it. It contains no secret.
 
-    Source: the table of status numbers in `keyferry.h`.
+    Source: the status codes in `keyferry.h`.
     """
 
     #: The status number of the C ABI, one of `KEYFERRY_E_…`.
@@ -216,7 +216,7 @@ class NotFound(Error, LookupError):
 
 
 class InsufficientAccess(Error):
-    """The configured credentials don't permit this. The message names a credential that does."""
+    """The credentials don't allow this access. The message names the missing credential."""
 
     status = _abi.KEYFERRY_E_INSUFFICIENT_ACCESS
 
@@ -252,7 +252,7 @@ class Redirected(Error):
 
 
 class Unsupported(Error):
-    """The service doesn't have this route. The message says what it has instead."""
+    """The service doesn't support this operation. The message names the alternative."""
 
     status = _abi.KEYFERRY_E_UNSUPPORTED
 

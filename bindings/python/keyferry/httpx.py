@@ -25,9 +25,9 @@ class Auth(httpx.Auth):
 
     After a 401 the token is rejected and the request is sent once more with a new token, unless its
     body is a stream. If there is no new token, the caller gets the 401 response. The headers are
-    never sent along a redirect. With `httpx.AsyncClient` this runs on asyncio and doesn't block the
-    event loop. Raises the errors of `keyferry.Session.token_for` if no token can be had. Source:
-    RFC 9110, 15.5.2.
+    never sent along a redirect. With `httpx.AsyncClient`, keyferry runs on asyncio and doesn't
+    block the event loop. Raises the errors of `keyferry.Session.token_for` if keyferry cannot get a
+    token. Source: RFC 9110, 15.5.2.
     """
 
     def __init__(self, session: "Optional[Session]" = None) -> None:
@@ -106,8 +106,8 @@ def _can_retry(response: httpx.Response) -> bool:
 
 
 def _is_in_memory(stream: object) -> bool:
-    """Returns whether a body can be sent again: it is in memory as a whole, or is a form whose
-    parts all are.
+    """Returns whether a body can be sent again: either the whole body is in memory,
+    or the body is a form and all its parts are in memory.
 
     A file may have been closed, and a generator can be read only once.
     """

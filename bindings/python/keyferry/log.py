@@ -52,9 +52,9 @@ def start(level: int = logging.INFO, logger: "Optional[logging.Logger]" = None) 
     Replaces an earlier `start`.
 
     Messages may come from any thread, and from several threads at once. A handler must not call
-    keyferry, which would raise `Reentrant`. A `QueueHandler` can pass messages to a thread that
-    may. A forked child logs nothing until it calls `start` itself. Logging stops when the
-    interpreter exits.
+    keyferry, which would raise `Reentrant`. A `QueueHandler` can pass the messages to a thread
+    that may call keyferry. A forked child logs nothing until it calls `start` itself. Logging stops
+    when the interpreter exits.
     """
     target = logger or logging.getLogger("keyferry")
     _loggers[id(target)] = target

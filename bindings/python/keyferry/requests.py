@@ -29,7 +29,7 @@ class Auth(AuthBase):
     body can't be sent again. If there is no new token, the caller gets the 401 response. The
     headers are never sent along a redirect. If the redirect's target responds with a 401, the
     request is sent there once more with the target's own headers. Raises the errors of
-    `keyferry.Session.token_for` if no token can be had. Source: RFC 9110, 15.5.2.
+    `keyferry.Session.token_for` if keyferry cannot get a token. Source: RFC 9110, 15.5.2.
     """
 
     def __init__(self, session: "Optional[Session]" = None) -> None:

@@ -96,7 +96,7 @@ class Services:
 
         May use the network.
 
-        Raises `NotConfigured` without `fileverbs.secret_key` and `fileverbs.api_key`,
+        Raises `NotConfigured` unless both `fileverbs.secret_key` and `fileverbs.api_key` are set,
         `BadCredentials` if they are wrong, `Unreachable`, `Timeout` and others. Source: FileVerbs
         API, `POST /accounts/access-token`.
         """
@@ -106,7 +106,8 @@ class Services:
         """Returns the configured `SecretKey` header of FileVerbs as a token, for machine-to-machine
         requests.
 
-        Raises `NotConfigured` without `fileverbs.secret_key`, and `BadCredentials` for a while
-        after the key was rejected. Source: FileVerbs API, SecretKey (Integration, API Secret).
+        Raises `NotConfigured` if `fileverbs.secret_key` is not set, and `BadCredentials` for a
+        while after the key was rejected. Source: FileVerbs API, SecretKey (Integration, API
+        Secret).
         """
         return take_token(self._call_with_handle(call_ptr, _fileverbs_secret_key))

@@ -44,7 +44,8 @@ _ZEROS = bytes(_LINE_BYTES)
 #: They are taken and put back like `out_params`.
 _line_buffers: "list[tuple[Any, int, Any, Any]]" = []
 
-#: Maximum number of requests kept by resource. A kept request saves parsing the resource again.
+#: Maximum number of requests that a session keeps, one for each resource. A kept request saves
+#: parsing the resource again.
 _MAX_KEPT_REQUESTS = 64
 
 
@@ -222,8 +223,8 @@ class Session(Services):
         A fresh token comes from the cache, any other from the store or the service.
 
         May use the network. Waits at most as long as the request's timeout or `http.timeout_ms`;
-        Ctrl-C takes effect only after that. Threads that need the same token share one request to
-        the service. Raises `UnknownService`, `NoHeader`, `NotConfigured`, `LoginRequired`,
+        Ctrl-C takes effect only after that. If several threads need the same token, keyferry
+        fetches it once. Raises `UnknownService`, `NoHeader`, `NotConfigured`, `LoginRequired`,
         `BadCredentials`, `NotFound`, `InsufficientAccess`, `Throttled`, `Unreachable`, `Timeout`
         and others of `keyferry.error`. Source: the services' documentation.
         """
@@ -232,7 +233,7 @@ class Session(Services):
     def _cached_if_fresh(self, resource: "Union[str, Request]") -> "Optional[Token]":
         """Returns the token if it is cached and no refresh is due.
 
-        `peek` with an empty buffer reports exactly that.
+        `peek` with an empty buffer reports whether both are true.
         """
         request = self._requests.get(resource)  # type: ignore[arg-type]
         if request is None:
@@ -325,10 +326,10 @@ class Session(Services):
             self._call_with_handle(call_status, _adopt, encode(resource), copy, expires)
 
     def forget(self, resource: str) -> None:
-        """Deletes the cached and stored data of a resource: token, record, renewal secret and
-        remembered refusals.
+        """Deletes everything that keyferry caches or stores for a resource: the token, the secret
+        that refreshes the token, and recorded rejections of a credential.
 
-        Other processes drop their cached token at their next read.
+        Other processes delete their copies when they next read the store.
         """
         self._call_with_handle(call_status, _forget, encode(resource))
 
@@ -337,9 +338,9 @@ class Session(Services):
         self._call_with_handle(call_status, _forget, None)
 
     def explain(self, resource: str) -> "Json":
-        """Explains which credential a resource would get and why: service, account, key, what is
-        cached, when it will be refreshed, and for how long the last failure is returned without a
-        new request.
+        """Explains which credential a resource would get and why: the service, the account, the key
+        of the token in the cache, the cached token, when keyferry will refresh the token, and how
+        long keyferry will return the last error without a new network request.
 
         Uses no network. The result contains no secret.
         """
@@ -354,7 +355,8 @@ class Session(Services):
         return tokens
 
     def stats(self) -> "Json":
-        """Returns counters of the session: flights, waits, logins, refreshes, refusals.
+        """Returns counters of the session, such as flights, waits, logins, refreshes and rejected
+        tokens. A flight is one fetch that several callers share.
 
         Cache hits are not counted.
         """
