@@ -1,6 +1,6 @@
 //! Configuration and secret sources: layers, profiles, references, and what each mistake is told.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -4,7 +4,7 @@
 //! Each case is a child of its own, for a signal's action is the whole process's.
 
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::io::Read;
 use std::net::{Shutdown, TcpListener, TcpStream};

@@ -2,7 +2,7 @@
 //! this is alone here.
 
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::ffi::CString;
 use std::mem::MaybeUninit;

@@ -1,6 +1,6 @@
 //! Secret sources: what is read, what is refused, and in which words.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

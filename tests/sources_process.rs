@@ -1,7 +1,7 @@
 //! Commands in a host whose children are collected by somebody else. It changes what is of the
 //! whole process, so it is alone here.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

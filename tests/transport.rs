@@ -1,7 +1,7 @@
 //! The transport against raw sockets: whatever a peer does, a call ends in time, in bounds and in
 //! our words.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};

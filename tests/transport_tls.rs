@@ -1,6 +1,6 @@
 //! Which certificates are taken, and that a peer with another never sees a token.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

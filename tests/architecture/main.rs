@@ -3,7 +3,7 @@
 //!
 //! Each rule is a function from files to complaints; a complaint names file, line and remedy. Each
 //! module's `tests` shows that its rules can fail, by feeding them a file that breaks them.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 #![cfg(target_os = "linux")]
 
 mod code;

@@ -1,6 +1,6 @@
 //! The C ABI as C sees it: the programs of `c-tests` against the sandbox, the header under every
 //! compiler, what the library exports.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 #![cfg(target_os = "linux")]
 
 mod documents;

@@ -1,6 +1,6 @@
 //! `make install` into a folder of its own, then a C and a C++ program outside the tree, by
 //! pkg-config and by CMake.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 #![cfg(target_os = "linux")]
 
 use std::ffi::OsString;

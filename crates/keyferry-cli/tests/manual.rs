@@ -1,6 +1,6 @@
 //! The pages of the manual, which `make install` installs, say what the command line is.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use std::collections::BTreeMap;
 use std::fs;
