@@ -40,7 +40,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | foundations | `error` `secret` `sys` `clock` `log` `model` `config` `ports` |
+//! | foundations | `text` `error` `secret` `sys` `clock` `log` `model` `config` `ports` |
 //! | adapters | `services` `stores` `secret_sources` `transport` `plugin` |
 //! | core | `engine` |
 //! | API | `session` `ffi` |
@@ -75,6 +75,8 @@ pub mod session;
 pub mod stores;
 #[doc(hidden)]
 pub mod sys;
+#[doc(hidden)]
+pub mod text;
 #[doc(hidden)]
 pub mod transport;
 

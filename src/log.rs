@@ -15,6 +15,7 @@ use crate::sys::sync::{Condvar, Mutex, RwLock};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::fork;
+use crate::text::replace_unprintable;
 
 /// The severity of a log message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +103,9 @@ pub fn write(level: Level, message: Arguments<'_>) {
         return;
     };
     let text = message.to_string();
+    // A path or an ID in the message may contain control characters, and the application may print
+    // the message on a terminal.
+    let text = replace_unprintable(&text, '?');
     RUNNING.fetch_add(1, Ordering::Relaxed);
     // A panic in the sink loses this message only. The code that wrote the message continues.
     let _ = inside(Inside::Sink, || {
@@ -193,5 +197,30 @@ fn refuse_inside() -> Result<()> {
             ErrorKind::Reentrant,
             "keyferry was called from a plugin's function; use the host's table there instead",
         )),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_printable_line() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let sink_seen = Arc::clone(&seen);
+        let sink: Sink = Box::new(move |_, text| {
+            // Other tests may log meanwhile.
+            if text.starts_with("log test ") {
+                sink_seen.lock().push(text.to_owned());
+            }
+        });
+        install(Some(Level::Debug), Some(sink)).unwrap();
+        write(
+            Level::Info,
+            format_args!("log test a\nb\u{1b}[2J\0\u{202e}c"),
+        );
+        install(None, None).unwrap();
+        assert_eq!(*seen.lock(), ["log test a?b?[2J??c"]);
     }
 }

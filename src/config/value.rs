@@ -10,6 +10,7 @@ use super::account::{ACCOUNT_RULE, is_account};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::base_url::BaseUrl;
 use crate::secret::MAX_VALUE_BYTES;
+use crate::text::{has_control, is_visible_ascii};
 
 /// The format of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,10 +98,7 @@ pub fn check_text(kind: ErrorKind, subject: &str, text: &str) -> Result<()> {
         "is empty; give it a value or remove it"
     } else if text.len() > MAX_VALUE_BYTES {
         "is longer than 16 KiB; shorten it"
-    } else if text
-        .chars()
-        .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
-    {
+    } else if has_control(text) {
         "contains a line break or another control character; copy it again without it"
     } else {
         return Ok(());
@@ -123,10 +121,10 @@ fn is_store(value: &str) -> bool {
 }
 
 fn is_url_path(value: &str) -> bool {
-    let is_graphic = value
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && !b"?#\\".contains(&byte));
-    is_graphic && value.starts_with('/') && !value.starts_with("//")
+    is_visible_ascii(value)
+        && !value.contains(['?', '#', '\\'])
+        && value.starts_with('/')
+        && !value.starts_with("//")
 }
 
 fn is_token_byte(byte: u8) -> bool {

@@ -5,6 +5,7 @@ use std::ffi::{CString, c_char};
 use crate::error::Error;
 use crate::ffi::panic;
 use crate::ffi::status::{self, KEYFERRY_OK, keyferry_status};
+use crate::text::replace_unprintable;
 
 /// The details of a failure, without secrets. An error is immutable and stays valid after its
 /// session is freed.
@@ -19,13 +20,9 @@ impl keyferry_error {
     pub fn new(error: Error) -> Self {
         // A path or an ID in the message may contain control characters, and the application may
         // print the message on a terminal.
-        let shown: String = error
-            .message()
-            .chars()
-            .map(|c| if c.is_control() { '?' } else { c })
-            .collect();
+        let message = replace_unprintable(error.message(), '?').into_owned();
         Self {
-            message: CString::new(shown).unwrap_or_default(),
+            message: CString::new(message).unwrap_or_default(),
             error,
         }
     }

@@ -6,6 +6,7 @@
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::{has_control, has_encoded_line_break};
 
 /// The maximum length of a resource.
 pub const MAX_BYTES: usize = 8 * 1024;
@@ -131,12 +132,12 @@ fn check_characters(text: &str) -> Result<()> {
         return Err(invalid("is empty; write user, packages/ID or an https URL"));
     }
     check_length(text)?;
-    if text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+    if text.contains(' ') || has_control(text) {
         return Err(invalid(
             "contains a space, a line break or another control character; copy it again",
         ));
     }
-    if has_encoded_control(text) {
+    if has_encoded_line_break(text) {
         return Err(invalid(
             "contains a percent-encoded line break or NUL; copy it again",
         ));
@@ -154,18 +155,6 @@ pub fn check_length(text: &str) -> Result<()> {
     } else {
         Ok(())
     }
-}
-
-/// Returns whether the string contains CR, LF or NUL that is percent-encoded one or more times.
-fn has_encoded_control(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    (0..bytes.len()).filter(|&at| bytes[at] == b'%').any(|at| {
-        let mut rest = &bytes[at + 1..];
-        while let Some(inner) = rest.strip_prefix(b"25") {
-            rest = inner;
-        }
-        matches!(rest, [b'0', b'0' | b'a' | b'A' | b'd' | b'D', ..])
-    })
 }
 
 fn invalid(reason: &'static str) -> Error {
@@ -317,7 +306,7 @@ pub fn query_value(query: Option<&str>, name: &str) -> Result<Option<String>> {
     let value = percent_decode(value).ok_or_else(|| {
         invalid("has a secret that is not UTF-8 after percent-decoding; copy it again")
     })?;
-    if value.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+    if has_control(&value) {
         return Err(invalid(
             "has a secret with a control character; copy it again",
         ));
@@ -382,6 +371,8 @@ mod tests {
             "a b",
             "a\nb",
             "a\0b",
+            "https://api.massive.app/v1/\u{85}",
+            "https://api.massive.app/v1/\u{2028}",
             "packages/%0a",
             "packages/%250D",
             "packages/%25250a",
@@ -427,6 +418,7 @@ mod tests {
         assert_eq!(secret("x=y").unwrap(), None);
         assert!(secret("secret=a&secret=b").is_err());
         assert!(secret("secret=%1b").is_err());
+        assert!(secret("secret=%C2%85").is_err());
         assert!(secret("secret=%ff").is_err());
     }
 

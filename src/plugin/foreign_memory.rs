@@ -5,6 +5,8 @@
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
+use crate::text::has_control;
+
 /// What is wrong with a value that a plugin passed: a verb phrase such as "is not UTF-8".
 pub(super) type Fault = &'static str;
 
@@ -63,10 +65,7 @@ pub(super) unsafe fn read_bytes(
 
 fn checked_text(bytes: Vec<u8>) -> Result<String, Fault> {
     let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
-    if text
-        .chars()
-        .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
-    {
+    if has_control(&text) {
         return Err("contains a line break or another control character");
     }
     Ok(text)

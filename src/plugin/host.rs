@@ -24,6 +24,7 @@ use crate::config::DeclaredKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{self, Level};
 use crate::secret::Secret;
+use crate::text::has_control;
 
 /// The host's table, which the host passes to `init`.
 pub(super) static HOST: keyferry_plugin_host = keyferry_plugin_host {
@@ -214,7 +215,7 @@ unsafe extern "C" fn json_get_text(
             _ => return Err(missing().into()),
         };
         let value = Secret::new(value);
-        if value.expose().chars().any(char::is_control) {
+        if has_control(value.expose()) {
             // A NUL would end the string early for the plugin.
             let what = format!(
                 "the plugin {}: the service's response has a control character in `{pointer}`; check the service's URL",

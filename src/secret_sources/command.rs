@@ -11,6 +11,7 @@ use crate::config::{Environment, Setting, without_secrets};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::process::{Limits, RunOutcome, run};
+use crate::text;
 
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(30),
@@ -23,10 +24,10 @@ pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Resul
     let Setting::Command(words) = setting else {
         return None;
     };
-    Some(first_line(words, LIMITS))
+    Some(output_line(words, LIMITS))
 }
 
-fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
+fn output_line(words: &[String], limits: Limits) -> Result<Secret> {
     let fail = |what: String| Err(Error::new(ErrorKind::SecretSource, what));
     let Some((program, arguments)) = words
         .split_first()
@@ -52,7 +53,7 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
         // The exit code is lost if the application ignores SIGCHLD or waits for all children.
         // Accept a non-empty first line then: a program that fails usually prints nothing.
         // Otherwise every command would fail in such an application.
-        RunOutcome::StatusLost if !matches!(output.first(), None | Some(b'\r' | b'\n')) => {}
+        RunOutcome::StatusLost if !text::first_line(&output).is_empty() => {}
         RunOutcome::StatusLost => {
             let why = "its exit code was lost, because this process ignores SIGCHLD or waits for all children";
             return fail(format!(
@@ -82,14 +83,8 @@ fn first_line(words: &[String], limits: Limits) -> Result<Secret> {
             ));
         }
     }
-    let end = output
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .unwrap_or(output.len());
+    let end = text::first_line(&output).len();
     output.truncate(end);
-    if output.last() == Some(&b'\r') {
-        output.pop();
-    }
     Secret::from_bytes(std::mem::take(&mut *output)).map_or_else(
         || {
             fail(format!(
@@ -108,7 +103,7 @@ mod tests {
     use super::*;
 
     fn shell(script: &str, limits: Limits) -> Result<Secret> {
-        first_line(&["/bin/sh".into(), "-c".into(), script.into()], limits)
+        output_line(&["/bin/sh".into(), "-c".into(), script.into()], limits)
     }
 
     #[test]
@@ -119,7 +114,7 @@ mod tests {
         assert_eq!(get("cat; echo behind"), "behind");
         assert_eq!(get("head -c 300000 /dev/zero >&2; echo kept"), "kept");
         assert_eq!(
-            first_line(&["/bin/echo".into(), "$HOME;`x`".into()], LIMITS)
+            output_line(&["/bin/echo".into(), "$HOME;`x`".into()], LIMITS)
                 .unwrap()
                 .expose(),
             "$HOME;`x`"
@@ -187,11 +182,13 @@ mod tests {
                 "{error}"
             );
         }
-        let error = first_line(&["/nonexistent/x".into()], LIMITS).unwrap_err();
+        let error = output_line(&["/nonexistent/x".into()], LIMITS).unwrap_err();
         assert!(
             error.message().contains("cannot run /nonexistent/x"),
             "{error}"
         );
-        assert!(first_line(&["true".into()], LIMITS).is_err() && first_line(&[], LIMITS).is_err());
+        assert!(
+            output_line(&["true".into()], LIMITS).is_err() && output_line(&[], LIMITS).is_err()
+        );
     }
 }

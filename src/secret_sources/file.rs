@@ -7,6 +7,7 @@ use crate::config::{Environment, Setting};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
 use crate::sys::private_file::{self, Privacy};
+use crate::text::without_last_line_break;
 
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -18,11 +19,7 @@ pub(super) fn get(setting: &Setting, _environment: &Environment) -> Option<Resul
         _ => return None,
     };
     let read = private_file::read(path, privacy, MAX_BYTES).and_then(|mut bytes| {
-        for line_end in [b'\n', b'\r'] {
-            if bytes.last() == Some(&line_end) {
-                bytes.pop();
-            }
-        }
+        bytes.truncate(without_last_line_break(&bytes).len());
         Secret::from_bytes(bytes).ok_or_else(|| {
             Error::new(
                 ErrorKind::SecretSource,

@@ -19,6 +19,7 @@ use crate::sys::fork::PerProcess;
 use crate::sys::keyutils;
 use crate::sys::process::{Limits, RunOutcome, run};
 use crate::sys::sync::Mutex;
+use crate::text::without_last_line_break;
 
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(2),
@@ -258,9 +259,8 @@ fn look_up_with_tool(tool: &str, service: &str, account: &str) -> Result<Option<
         Ok((mut bytes, RunOutcome::Exited(Some(0)) | RunOutcome::StatusLost))
             if !bytes.is_empty() =>
         {
-            if bytes.last() == Some(&b'\n') {
-                bytes.pop();
-            }
+            let end = without_last_line_break(&bytes).len();
+            bytes.truncate(end);
             Secret::from_bytes(std::mem::take(&mut *bytes))
                 .map(Some)
                 .ok_or_else(|| {

@@ -16,6 +16,7 @@ use crate::ports::http::{Request, Response};
 use crate::ports::service::{Acquired, Context, RequiredAccess, Service, Target, TokenSpec};
 use crate::secret::Secret;
 use crate::services::response;
+use crate::text::is_visible_ascii;
 
 const NAME: &str = "FileVerbs";
 const API_PREFIX: &str = "/api/v1/";
@@ -184,8 +185,8 @@ impl FileVerbs {
 /// Returns a value if a cookie can contain it unchanged: visible ASCII without comma, semicolon and
 /// backslash.
 fn cookie_value(value: &str) -> Option<Secret> {
-    let is_allowed = |byte: u8| byte.is_ascii_graphic() && !b",;\\".contains(&byte);
-    (!response::is_placeholder(value) && value.bytes().all(is_allowed)).then(|| Secret::from(value))
+    let is_allowed = is_visible_ascii(value) && !value.contains([',', ';', '\\']);
+    (!response::is_placeholder(value) && is_allowed).then(|| Secret::from(value))
 }
 
 /// Returns the fields that describe the account, under their documented names. The names in the

@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ports::http::Response;
 use crate::secret::Secret;
 use crate::services::jwt;
+use crate::text;
 
 /// The approximate maximum number of values in a document. Without a limit, a document of 1 MB such
 /// as `[[],[],…` would take 30 MB of memory.
@@ -148,12 +149,14 @@ pub fn id(document: &Value, name: &str) -> Option<String> {
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"/\\?#%\"<>{}|^`".contains(&byte);
     let is_valid = !id.is_empty()
         && id.len() <= MAX_ID_BYTES
         && id != "."
         && id != ".."
-        && id.bytes().all(is_plain);
+        && text::is_visible_ascii(&id)
+        && !id.contains([
+            '/', '\\', '?', '#', '%', '"', '<', '>', '{', '}', '|', '^', '`',
+        ]);
     is_valid.then_some(id)
 }
 
@@ -221,7 +224,7 @@ pub fn token(route: &str, document: &Value, name: &str) -> Result<Secret> {
 /// Returns whether a value consists of visible ASCII characters, as every token does. Programs
 /// treat other bytes in a header differently.
 pub fn is_visible_ascii(value: &Secret) -> bool {
-    value.expose().bytes().all(|byte| byte.is_ascii_graphic())
+    text::is_visible_ascii(value.expose())
 }
 
 /// Returns whether a value is a string that programs write for a missing value, such as `null`.
@@ -304,18 +307,10 @@ pub fn error(
         .with_service_code(code)
 }
 
-/// Returns a service's string for use in an error message, truncated and without control
+/// Returns a service's string for use in an error message, truncated and without invisible
 /// characters. `None` if it contains a secret of the request or a URL.
 pub fn sanitize(text: &str, sent: &[&Secret]) -> Option<String> {
-    let is_hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let text: String = text
-        .chars()
-        .filter(|c| !is_hidden(*c))
-        .take(MAX_MESSAGE_CHARS)
-        .collect();
+    let text = text::remove_invisible(text, MAX_MESSAGE_CHARS);
     let text = text.trim();
     let lower = text.to_lowercase();
     let quotes_url = lower.contains("://") || lower.contains("secret=");
@@ -380,10 +375,10 @@ fn shares_substring(text: &[u8], form: &Secret, width: usize) -> bool {
             .any(|part| form.windows(width).any(|other| other == part))
 }
 
-/// Returns an ID or a name for use in an error message: without control characters, at most 64
+/// Returns an ID or a name for use in an error message: without invisible characters, at most 64
 /// characters.
 pub fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(64).collect()
+    text::remove_invisible(text, 64)
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
 use std::os::fd::IntoRawFd;
 
+use crate::text::remove_invisible;
+
 /// A loaded shared object.
 #[derive(Clone, Copy)]
 pub struct Library(*mut c_void);
@@ -47,10 +49,8 @@ fn last_error() -> String {
         return "the dynamic linker returned no reason".into();
     }
     // SAFETY: the pointer is not NULL, and `dlerror` returns C strings.
-    let text = unsafe { CStr::from_ptr(text) }
-        .to_string_lossy()
-        .into_owned();
-    text.chars().filter(|c| !c.is_control()).take(300).collect()
+    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+    remove_invisible(&text, 300)
 }
 
 impl Library {

@@ -12,6 +12,7 @@ use reqwest::{NoProxy, Proxy};
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::has_control;
 
 const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 /// The first variable that is not empty is used.
@@ -70,7 +71,8 @@ fn parse_url(text: &str) -> Option<Url> {
     // `Url` silently drops some of these characters. `Uri` rejects them.
     let has_plain_text = !rest.is_empty()
         && !rest.contains(['\\', '\u{fffd}'])
-        && !rest.contains(|c: char| c.is_whitespace() || c.is_control());
+        && !rest.contains(char::is_whitespace)
+        && !has_control(rest);
     let url = Url::parse(&format!("{scheme}://{rest}"))
         .ok()
         .filter(|url| has_plain_text && url.has_host())?;
