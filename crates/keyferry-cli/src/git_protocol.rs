@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
+use keyferry::text::has_control;
 
 /// The longest line including its line feed. git has the same limit.
 pub const MAX_LINE_BYTES: usize = 65_535;
@@ -152,19 +153,10 @@ fn check_line(key: &str, value: &str) -> Result<()> {
     if key.len() + value.len() + 2 > MAX_LINE_BYTES {
         return Err(invalid_message("a line is longer than 65535 bytes"));
     }
-    if key
-        .chars()
-        .chain(value.chars())
-        .any(is_control_or_line_break)
-    {
+    if has_control(key) || has_control(value) {
         return Err(invalid_message("a line contains a control character"));
     }
     Ok(())
-}
-
-/// Whether some program treats this character as the end of a line, or a terminal interprets it.
-pub fn is_control_or_line_break(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
 #[cold]

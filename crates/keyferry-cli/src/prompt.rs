@@ -8,12 +8,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::git_protocol::is_control_or_line_break;
 use crate::sys::terminal::Terminal;
 use keyferry::config::{Environment, check_text, without_secrets};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
 use keyferry::sys::process::{Limits, RunOutcome, run};
+use keyferry::text::{first_line, is_invisible};
 
 /// The order in which the ways to prompt are tried.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,24 +104,17 @@ fn run_askpass(program: &str, question: &str) -> Result<Vec<u8>> {
             "prompt cancelled: the askpass program returned no input",
         ));
     }
-    let end = output
-        .iter()
-        .position(|byte| matches!(byte, b'\n' | b'\r'))
-        .unwrap_or(output.len());
+    let end = first_line(&output).len();
     output.truncate(end);
     Ok(std::mem::take(&mut *output))
 }
 
-/// Percent-encodes the characters of a prompt that could control the terminal or reorder the line.
-/// Parts of a prompt may come from a URL.
+/// Percent-encodes the characters of a prompt that could control the terminal, reorder the line, or
+/// hide a part of it. Parts of a prompt may come from a URL.
 fn escape_prompt(question: &str) -> String {
-    let is_unsafe = |character: char| {
-        is_control_or_line_break(character)
-            || matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
     let mut escaped = String::with_capacity(question.len());
     for character in question.chars() {
-        if is_unsafe(character) {
+        if is_invisible(character) {
             character
                 .encode_utf8(&mut [0; 4])
                 .bytes()

@@ -18,6 +18,7 @@ use keyferry::config::check_text;
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
 use keyferry::sys::private_file::{self, Privacy};
+use keyferry::text::first_line;
 
 const MAX_INPUT_BYTES: usize = 64 * 1024;
 
@@ -166,7 +167,7 @@ fn read_lines(input: impl Read) -> Result<Vec<Secret>> {
 
 fn split_lines(bytes: Zeroizing<Vec<u8>>) -> Result<Vec<Secret>> {
     let line = |line: &[u8]| {
-        Secret::from_bytes(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
+        Secret::from_bytes(first_line(line).to_vec())
             .ok_or_else(|| source_error("the secret is not UTF-8"))
     };
     bytes.split(|byte| *byte == b'\n').map(line).collect()

@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
+use keyferry::text::{is_printable_line, replace_unprintable};
+
 /// The capabilities of the terminal or pipe that a stream writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TerminalCaps {
@@ -167,31 +169,16 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Replaces every character that could control a terminal: bidirectional controls and all control
-/// characters except the line feed.
+/// Replaces every character that a terminal could interpret instead of showing it, except the line
+/// feed.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(controls_terminal) {
+    if text.split('\n').all(is_printable_line) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(
-        text.chars()
-            .map(|character| {
-                if controls_terminal(character) {
-                    char::REPLACEMENT_CHARACTER
-                } else {
-                    character
-                }
-            })
-            .collect(),
-    )
-}
-
-/// Whether a terminal may interpret this character instead of showing it.
-fn controls_terminal(character: char) -> bool {
-    let is_bidi_control = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    (character.is_control() && character != '\n')
-        || matches!(character, '\u{2028}' | '\u{2029}')
-        || is_bidi_control
+    let lines = text
+        .split('\n')
+        .map(|line| replace_unprintable(line, char::REPLACEMENT_CHARACTER));
+    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]

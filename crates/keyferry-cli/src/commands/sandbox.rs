@@ -12,9 +12,9 @@ use crate::exit_code::EXIT_OK;
 use crate::shell::{export, quote};
 use crate::streams::Streams;
 use crate::temp_dir::TempDir;
-use crate::terminal::sanitize;
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::sys::signals::ShutdownSignals;
+use keyferry::text::is_printable_line;
 use keyferry_sandbox::{Options, Sandbox, credentials as c};
 
 /// Prefix of a variable that is printed as a comment and not set.
@@ -116,10 +116,9 @@ fn start(options: &SandboxOptions) -> Result<Sandbox> {
 }
 
 fn printable_path(path: &Path) -> Result<String> {
-    let is_printable = |text: &&str| sanitize(text) == *text && !text.contains('\n');
     let what = "cannot print the path of the temporary directory: it contains control characters or is not UTF-8; set TMPDIR to another directory";
     path.to_str()
-        .filter(is_printable)
+        .filter(|text| is_printable_line(text))
         .map(str::to_owned)
         .ok_or_else(|| Error::new(ErrorKind::Config, what))
 }

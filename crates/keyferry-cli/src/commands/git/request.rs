@@ -3,11 +3,12 @@
 
 use url::Url;
 
-use crate::git_protocol::{Message, is_control_or_line_break};
+use crate::git_protocol::Message;
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::model::base_url::BaseUrl;
 use keyferry::model::resource::{PLAIN, percent_decode};
 use keyferry::secret::Secret;
+use keyferry::text::has_control;
 
 /// A request for a host's credential.
 pub struct CredentialRequest {
@@ -102,8 +103,7 @@ impl Address {
             .map_or((None, authority), |(user, host)| (Some(user), host));
         let name = user.map(|user| user.split(':').next().unwrap_or_default());
         let decode = |text: &str| {
-            let decoded = percent_decode(text)
-                .filter(|decoded| !decoded.chars().any(is_control_or_line_break));
+            let decoded = percent_decode(text).filter(|decoded| !has_control(decoded));
             decoded.ok_or_else(|| {
                 invalid_request("its URL contains an encoded control character or is not UTF-8")
             })
@@ -129,8 +129,8 @@ impl Address {
         let is_web = matches!(protocol.as_str(), "http" | "https");
         // A twice-encoded control character becomes a line break in a program that decodes the path
         // again.
-        let hides_control_character = percent_decode(path)
-            .is_none_or(|decoded| decoded.chars().any(is_control_or_line_break));
+        let hides_control_character =
+            percent_decode(path).is_none_or(|decoded| has_control(&decoded));
         if hides_control_character
             || !is_web
             || host.is_empty()
