@@ -3,6 +3,7 @@
 //! No error message contains a message of the TOML library. That library quotes the lines that it
 //! rejects, and they may contain a password.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -62,12 +63,28 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Table> {
     let reject = |message: String| Error::new(ErrorKind::Config, message);
     let text = str::from_utf8(bytes)
         .map_err(|_| reject(format!("{file} is not UTF-8; save it as UTF-8")))?;
-    text.parse::<Table>().map_err(|error| {
-        let before = &bytes[..error.span().map_or(0, |span| span.start.min(bytes.len()))];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-        reject(format!("{file} is not valid TOML at line {line}, column {column}; check for missing quotes and repeated keys"))
-    })
+    text.parse::<Table>()
+        .map_err(|error| toml_error(path, bytes, error.span()))
+}
+
+/// Returns the error for a file that is not valid TOML. `span` is the place of the fault. The
+/// message names the line and column but quotes nothing, because the file may contain secrets.
+pub fn toml_error(path: &Path, bytes: &[u8], span: Option<Range<usize>>) -> Error {
+    let file = path.display();
+    let before = &bytes[..span.map_or(0, |span| span.start.min(bytes.len()))];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before
+        .iter()
+        .rev()
+        .take_while(|byte| **byte != b'\n')
+        .count()
+        + 1;
+    Error::new(
+        ErrorKind::Config,
+        format!(
+            "{file} is not valid TOML at line {line}, column {column}; check for missing quotes and repeated keys"
+        ),
+    )
 }
 
 struct Reader<'a> {

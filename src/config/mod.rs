@@ -12,7 +12,6 @@
 mod account;
 mod configuration;
 mod declared;
-pub mod edit;
 mod entry;
 mod environment;
 mod file;
@@ -26,6 +25,7 @@ pub use configuration::{Config, user_file};
 pub use declared::{DeclaredKind, DeclaredSetting};
 pub use entry::Setting;
 pub use environment::{Environment, process_environment, variable, without_secrets};
+pub use file::toml_error;
 pub use layer::Layer;
 pub use profile::Profile;
 pub use settings::{PROFILE_KEY, SETTINGS, SettingDefinition, markdown_table};

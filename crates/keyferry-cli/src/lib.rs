@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod commands;
+pub mod config_edit;
 pub mod context;
 pub mod credentials;
 pub mod demo;

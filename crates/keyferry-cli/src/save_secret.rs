@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use toml_edit::Value;
+
+use crate::config_edit::with_setting;
 use crate::context::CliContext;
-use keyferry::config::edit::{quoted, with_setting};
 use keyferry::config::{DEFAULT_ACCOUNT, user_file};
 use keyferry::error::{Error, ErrorKind, Result};
 use keyferry::secret::Secret;
@@ -50,7 +52,7 @@ pub fn save_secret(
         SaveTarget::Keyring => {
             let keyring_name = save_in_keyring("keyferry", &item, secret, &context.environment)?;
             (
-                format!("{{ keyring = [\"keyferry\", {}] }}", quoted(&item)),
+                Value::from_iter([("keyring", Value::from_iter(["keyferry", &item]))]),
                 keyring_name.to_owned(),
             )
         }
@@ -70,10 +72,10 @@ pub fn save_secret(
                 })?
                 .to_owned();
             private_file::replace(&path, format!("{}\n", secret.expose()).as_bytes())?;
-            (format!("{{ file = {} }}", quoted(&name)), name)
+            (Value::from_iter([("file", &name)]), name)
         }
     };
-    write_setting(&config, account, key, &reference)?;
+    write_setting(&config, account, key, reference)?;
     Ok(location)
 }
 
@@ -82,7 +84,7 @@ pub fn save_secret(
 /// # Errors
 /// Returns the errors of [`save_secret`].
 pub fn save_setting(account: &str, key: &str, text: &str, context: &CliContext) -> Result<()> {
-    write_setting(&config_path(context)?, account, key, &quoted(text))
+    write_setting(&config_path(context)?, account, key, text.into())
 }
 
 fn config_path(context: &CliContext) -> Result<PathBuf> {
@@ -94,7 +96,7 @@ fn config_path(context: &CliContext) -> Result<PathBuf> {
     })
 }
 
-fn write_setting(path: &Path, account: &str, key: &str, value: &str) -> Result<()> {
+fn write_setting(path: &Path, account: &str, key: &str, value: Value) -> Result<()> {
     let old_text = match private_file::read(path, Privacy::Public, MAX_CONFIG_BYTES) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|_| {
             Error::new(

@@ -238,7 +238,10 @@ fn save_keeps_the_secret_in_a_private_file_and_refers_to_it() {
 #[test]
 fn a_configuration_that_can_not_be_changed_safely_is_left_alone() {
     let harness = Harness::new();
-    let before = format!("masv = {{ email = \"{}\", team = \"x\" }}\n", c::EMAIL);
+    let before = format!(
+        "[masv]\nemail = \"{}\"\n[masv.password] # why\nenv = \"X\"\n",
+        c::EMAIL
+    );
     harness.write_private_file("home/.config/keyferry/config.toml", &before);
     let output = run_with_input(
         &mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--save", "file"]),
@@ -246,6 +249,28 @@ fn a_configuration_that_can_not_be_changed_safely_is_left_alone() {
     );
     output.assert_error(1, "safely; put `password = ");
     assert_eq!(fs::read_to_string(harness.config()).unwrap(), before);
+}
+
+#[test]
+fn an_inline_table_gets_the_setting() {
+    let harness = Harness::new();
+    let before = format!(
+        "masv = {{ email = \"{}\", team = \"x\" }} # mine\n",
+        c::EMAIL
+    );
+    harness.write_private_file("home/.config/keyferry/config.toml", &before);
+    let output = run_with_input(
+        &mut harness.program_without_secrets(KEYFERRY, &["login", "masv", "--save", "file"]),
+        c::PASSWORD,
+    );
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    let after = fs::read_to_string(harness.config()).unwrap();
+    let kept = before.strip_suffix(" } # mine\n").unwrap();
+    assert!(
+        after.starts_with(&format!("{kept}, password = {{ file = ")),
+        "{after}"
+    );
+    assert!(after.ends_with(" } # mine\n"), "{after}");
 }
 
 #[test]
