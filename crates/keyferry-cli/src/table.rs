@@ -1,24 +1,63 @@
 //! A table that people can read at a terminal and programs can split at two or more spaces.
 //!
-//! Fields never contain two spaces in a row, and are never truncated.
+//! Fields never contain two spaces in a row. They are never truncated, except by [`Table::fit`].
+//! Every character is assumed to be one column wide.
 
 use std::io;
 
-use crate::terminal::{Output, Style};
+use crate::terminal::{Output, Style, StyledLine, TerminalCaps};
 
-/// Column names and rows.
+/// A column of a table.
+#[derive(Clone, Copy)]
+pub struct Column {
+    name: &'static str,
+    /// Columns with low numbers are dropped first. 0 means never.
+    drop_order: u8,
+    is_right_aligned: bool,
+}
+
+impl Column {
+    /// Creates a column that is aligned to the left and never dropped.
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            drop_order: 0,
+            is_right_aligned: false,
+        }
+    }
+
+    /// Lets [`Table::fit`] drop the column. Columns with low numbers are dropped first.
+    pub const fn drop_order(self, drop_order: u8) -> Self {
+        Self { drop_order, ..self }
+    }
+
+    /// Aligns the column to the right.
+    pub const fn right_aligned(self) -> Self {
+        Self {
+            is_right_aligned: true,
+            ..self
+        }
+    }
+}
+
+/// Columns and rows.
 pub struct Table {
-    names: Vec<&'static str>,
+    columns: Vec<Column>,
     rows: Vec<Vec<(Style, String)>>,
 }
 
 const COLUMN_GAP: usize = 2;
 
 impl Table {
-    /// Creates a table without rows.
+    /// Creates a table without rows from the names of its columns.
     pub fn new(names: &[&'static str]) -> Self {
+        Self::with_columns(names.iter().map(|name| Column::new(name)))
+    }
+
+    /// Creates a table without rows.
+    pub fn with_columns(columns: impl IntoIterator<Item = Column>) -> Self {
         Self {
-            names: names.to_vec(),
+            columns: columns.into_iter().collect(),
             rows: Vec::new(),
         }
     }
@@ -39,55 +78,195 @@ impl Table {
         self.rows.push(fields.into_iter().map(normalize).collect());
     }
 
+    /// Fits the table into the width of a terminal: drops columns until at least `min_first_width`
+    /// is left for the first column, then truncates that column's fields in the middle.
+    pub fn fit(&mut self, caps: TerminalCaps, min_first_width: usize) {
+        while self.width_without_first() + min_first_width > caps.width {
+            let droppable = self.columns.iter().enumerate();
+            let next = droppable
+                .filter(|(_, column)| column.drop_order > 0)
+                .min_by_key(|(_, column)| column.drop_order);
+            let Some((index, _)) = next else {
+                break;
+            };
+            self.columns.remove(index);
+            self.rows.iter_mut().for_each(|row| drop(row.remove(index)));
+        }
+        let first_width = caps
+            .width
+            .saturating_sub(self.width_without_first())
+            .max(MIN_TRUNCATED_WIDTH);
+        for (_, text) in self.rows.iter_mut().filter_map(|row| row.first_mut()) {
+            *text = truncate_middle(text, first_width, caps);
+        }
+    }
+
+    /// Returns the width of the widest line.
+    pub fn width(&self) -> usize {
+        let widths = self.widths();
+        widths.iter().sum::<usize>() + COLUMN_GAP * widths.len().saturating_sub(1)
+    }
+
+    /// Returns the lines: the names of the columns, then one line per row.
+    pub fn lines(&self) -> Vec<StyledLine> {
+        let widths = self.widths();
+        let names = self
+            .columns
+            .iter()
+            .map(|column| (Style::Faint, column.name.to_owned()))
+            .collect();
+        [&names]
+            .into_iter()
+            .chain(&self.rows)
+            .map(|row| self.line(row, &widths))
+            .collect()
+    }
+
     /// Writes the table.
     ///
     /// # Errors
     /// Returns the errors of the stream.
     pub fn write(&self, output: &mut Output<'_>) -> io::Result<()> {
-        let names: Vec<_> = self
-            .names
-            .iter()
-            .map(|name| (Style::Faint, (*name).to_owned()))
-            .collect();
-        let width_of = |column: usize| {
-            self.rows
-                .iter()
-                .chain([&names])
-                .map(|row| row[column].1.chars().count())
+        output.write_styled_lines(&self.lines())
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let width_of = |(index, column): (usize, &Column)| {
+            let fields = self.rows.iter().map(|row| row[index].1.chars().count());
+            fields
+                .chain([column.name.chars().count()])
                 .max()
                 .unwrap_or(0)
         };
-        let widths: Vec<_> = (0..self.names.len()).map(width_of).collect();
-        let line = |row: &Vec<(Style, String)>| {
-            let last = row.len().saturating_sub(1);
-            let pad = |column: usize, text: &str| {
-                if column == last {
-                    0
-                } else {
-                    widths[column] + COLUMN_GAP - text.chars().count()
-                }
-            };
-            let fields = row.iter().enumerate();
-            fields
-                .flat_map(|(column, (style, text))| {
-                    [
-                        (*style, text.clone()),
-                        (Style::Plain, " ".repeat(pad(column, text))),
-                    ]
-                })
-                .collect()
-        };
-        output.write_styled_lines(
-            &[&names]
-                .into_iter()
-                .chain(&self.rows)
-                .map(line)
-                .collect::<Vec<_>>(),
-        )
+        self.columns.iter().enumerate().map(width_of).collect()
     }
+
+    fn width_without_first(&self) -> usize {
+        let widths = self.widths();
+        widths.iter().skip(1).map(|width| width + COLUMN_GAP).sum()
+    }
+
+    fn line(&self, row: &[(Style, String)], widths: &[usize]) -> StyledLine {
+        let last = row.len().saturating_sub(1);
+        let mut line = Vec::new();
+        for (index, (style, text)) in row.iter().enumerate() {
+            let padding = widths[index] - text.chars().count();
+            let (before, after) = if self.columns[index].is_right_aligned {
+                (padding, 0)
+            } else {
+                (0, padding)
+            };
+            let gap = if index == last { 0 } else { after + COLUMN_GAP };
+            line.extend([
+                (Style::Plain, " ".repeat(before)),
+                (*style, text.clone()),
+                (Style::Plain, " ".repeat(gap)),
+            ]);
+        }
+        line
+    }
+}
+
+/// The minimum width to which fields are truncated.
+const MIN_TRUNCATED_WIDTH: usize = 8;
+
+/// Truncates a string in the middle if it is wider than `width`.
+fn truncate_middle(text: &str, width: usize, caps: TerminalCaps) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() <= width {
+        return text.to_owned();
+    }
+    let ellipsis = caps.ellipsis();
+    let kept = width.saturating_sub(ellipsis.chars().count());
+    let tail = kept / 2;
+    characters[..kept - tail].iter().collect::<String>()
+        + ellipsis
+        + &characters[characters.len() - tail..]
+            .iter()
+            .collect::<String>()
 }
 
 /// Returns a cell without a style.
 pub fn plain_cell(text: impl Into<String>) -> (Style, String) {
     (Style::Plain, text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 4] = [
+        Column::new("name"),
+        Column::new("size").right_aligned().drop_order(2),
+        Column::new("age").drop_order(1),
+        Column::new("state"),
+    ];
+
+    fn lines(table: &Table) -> Vec<String> {
+        let text = |line: StyledLine| line.into_iter().map(|(_, part)| part).collect();
+        table.lines().into_iter().map(text).collect()
+    }
+
+    fn table() -> Table {
+        let mut table = Table::with_columns(COLUMNS);
+        table.add_row(["a-long-name", "7", "1 d", "ok"].map(plain_cell));
+        table.add_row(["b", "1000", "", "two  words"].map(plain_cell));
+        table
+    }
+
+    fn fitted(width: usize, unicode: bool) -> Table {
+        let mut table = table();
+        let caps = TerminalCaps {
+            width,
+            unicode,
+            ..TerminalCaps::PLAIN
+        };
+        table.fit(caps, 10);
+        table
+    }
+
+    #[test]
+    fn columns_are_aligned_and_the_last_is_not_padded() {
+        assert_eq!(
+            lines(&table()),
+            [
+                "name         size  age  state",
+                "a-long-name     7  1 d  ok",
+                "b            1000  -    two words",
+            ]
+        );
+        assert_eq!(table().width(), 33);
+    }
+
+    #[test]
+    fn a_narrow_table_loses_columns_in_their_order_before_its_names_are_cut() {
+        for (width, unicode, header, row) in [
+            (
+                33,
+                true,
+                "name         size  age  state",
+                "a-long-name     7  1 d  ok",
+            ),
+            (
+                32,
+                true,
+                "name        size  age  state",
+                "a-lon…name     7  1 d  ok",
+            ),
+            (
+                31,
+                true,
+                "name         size  state",
+                "a-long-name     7  ok",
+            ),
+            (26, true, "name         state", "a-long-name  ok"),
+            (21, true, "name        state", "a-lon…name  ok"),
+            (21, false, "name        state", "a-lo..name  ok"),
+            (1, true, "name      state", "a-lo…ame  ok"),
+        ] {
+            let table = fitted(width, unicode);
+            assert_eq!(lines(&table)[..2], [header, row], "{width}");
+            assert!(table.width() <= width.max(19), "{width}");
+        }
+    }
 }

@@ -62,6 +62,11 @@ impl TerminalCaps {
             width: columns.unwrap_or(DEFAULT_WIDTH),
         }
     }
+
+    /// Returns the mark for omitted text.
+    pub fn ellipsis(self) -> &'static str {
+        if self.unicode { "…" } else { ".." }
+    }
 }
 
 /// The style of a piece of text.
@@ -90,6 +95,9 @@ impl Style {
         }
     }
 }
+
+/// A line of text in several styles.
+pub type StyledLine = Vec<(Style, String)>;
 
 /// A standard stream that a person may read.
 pub struct Output<'a> {
@@ -147,7 +155,7 @@ impl<'a> Output<'a> {
     ///
     /// # Errors
     /// Returns the errors of the stream.
-    pub fn write_styled_lines(&mut self, lines: &[Vec<(Style, String)>]) -> io::Result<()> {
+    pub fn write_styled_lines(&mut self, lines: &[StyledLine]) -> io::Result<()> {
         let mut text = String::new();
         for line in lines {
             line.iter()

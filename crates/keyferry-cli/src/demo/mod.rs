@@ -12,8 +12,8 @@ mod client;
 mod demo_run;
 mod fileverbs;
 mod masv;
+mod render;
 mod report;
-mod table;
 
 use std::io;
 
@@ -43,7 +43,7 @@ pub fn run(options: &DemoOptions, streams: &mut Streams<'_>) -> u8 {
     let written = if options.json {
         output.write_line(&report.to_json().to_string())
     } else {
-        output.write_styled_lines(&table::render(&report, output.caps()))
+        output.write_styled_lines(&render::render(&report, output.caps()))
     };
     match written {
         // A closed pipe is not an error, as in `keyferry demo | head`.
@@ -67,6 +67,7 @@ fn run_demo() -> Result<Report> {
 #[expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
     use super::*;
+    use crate::terminal::{StyledLine, TerminalCaps};
 
     #[test]
     fn every_row_works() {
@@ -79,5 +80,41 @@ mod tests {
             .collect();
         assert!(failed.is_empty(), "{failed:#?}");
         assert!(report.all_ok(), "{}", report.to_json());
+    }
+
+    #[test]
+    fn the_table_fits_the_terminal_and_keeps_every_row() {
+        let report = run_demo().unwrap();
+        for (width, columns) in [
+            (80, "resource header access life left from response"),
+            (96, "resource header access life left from time response"),
+            (120, "resource header access life left from time response"),
+        ] {
+            let caps = TerminalCaps {
+                is_terminal: true,
+                unicode: true,
+                width,
+                ..TerminalCaps::PLAIN
+            };
+            let join =
+                |line: StyledLine| -> String { line.into_iter().map(|(_, part)| part).collect() };
+            let lines: Vec<_> = render::render(&report, caps)
+                .into_iter()
+                .map(join)
+                .collect();
+            let wide = lines.iter().find(|line| line.chars().count() > width);
+            assert_eq!(wide, None, "{width}");
+            let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(lines.iter().any(|line| words(line) == columns), "{width}");
+            let results = lines.iter().filter(|line| line.contains("  ✓ ")).count();
+            assert_eq!(results, report.rows.len(), "{width}");
+            let notes = lines.iter().filter(|line| line.starts_with("  └ ")).count();
+            let has_note = |row: &&report::Row| row.note.is_some();
+            assert_eq!(
+                notes,
+                report.rows.iter().filter(has_note).count(),
+                "{width}"
+            );
+        }
     }
 }
